@@ -1,0 +1,65 @@
+"""Run every linter and type check: `make check`. What one of them complains of is printed in full."""
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+MIGRATIONS = sorted(map(str, ROOT.glob("migrations/*.sql")))
+WORKFLOWS = sorted(map(str, ROOT.glob(".github/workflows/*.yml")))
+
+CHECKS = {
+    "mypy": ["python", "-m", "mypy"],
+    "sqlfluff": ["python", "-m", "sqlfluff", "lint", "--nocolor", "sql", "migrations"],
+    "lint-imports": ["python", f"{BIN}/lint-imports", "--no-logo"],
+    "ruff check": ["ruff", "check"],
+    "ruff format": ["ruff", "format", "--diff"],
+    "squawk": ["squawk", *MIGRATIONS],
+    "hadolint": ["hadolint", "Dockerfile"],
+    "actionlint": ["actionlint", *WORKFLOWS],
+    "zizmor": ["zizmor", "--offline", "--quiet", *WORKFLOWS],
+    # The installed lock is what pyproject.toml asks for: nothing would have to change.
+    "lock": ["uv", "pip", "install", "--offline", "--dry-run", "--group", "dev", "--requirement", "pyproject.toml"],
+}
+# These have no wheel on some platforms; see pyproject.toml.
+OPTIONAL = {"actionlint", "hadolint"}
+
+
+def check(name: str) -> str:
+    """Run one check, print how it went, and return passed, failed or skipped."""
+    tool, *arguments = CHECKS[name]
+    if tool in OPTIONAL and not (BIN / tool).exists():
+        print(f"skipped  {name}: has no wheel for this platform", flush=True)
+        return "skipped"
+    began = time.monotonic()
+    done = subprocess.run(
+        [BIN / tool, *arguments],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    outcome = "failed" if done.returncode else "passed"
+    complaint = f"\n{done.stdout.strip()}\n" if done.returncode else ""
+    print(f"{outcome:8} {name} ({time.monotonic() - began:.1f} s){complaint}", flush=True)
+    return outcome
+
+
+def main() -> int:
+    """Run all checks, as many at once as there are cores; return the exit status."""
+    began = time.monotonic()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        outcomes = list(pool.map(check, CHECKS))
+    passed, failed, skipped = (outcomes.count(outcome) for outcome in ("passed", "failed", "skipped"))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped in {time.monotonic() - began:.1f} s")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

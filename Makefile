@@ -1,0 +1,53 @@
+# `make` lists the commands. Each works alone and first: .venv is made where it is missing, with nothing but Python.
+
+# Which Pythons to try, in this order; to name one: make PYTHON=/path/to/python3
+PYTHON ?= python3.11 python3.12 python3.13 python3.14 python3 python
+# More words for pytest or uv: make test ARGS='-k pets -x', make lock ARGS=--upgrade
+ARGS ?=
+
+.PHONY: help dev test check format lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@if [ -t 1 ] && [ -z "$$NO_COLOR" ]; then bold=$$(printf '\033[1m') plain=$$(printf '\033[0m'); fi; \
+	awk -F ':.*## ' -v bold="$$bold" -v plain="$$plain" \
+		'/^[a-z]+:.*## / { printf "make %s%-7s%s %s\n", bold, $$1, plain, $$2 }' Makefile
+
+dev: .venv/ready ## run the service with its own PostgreSQL, a demo user, and reload
+	@exec .venv/bin/python -m service dev $(ARGS)
+
+test: .venv/ready ## run the tests, against a PostgreSQL of their own
+	@exec .venv/bin/python -m pytest $(ARGS)
+
+check: .venv/ready ## run every linter and type check
+	@exec .venv/bin/python .ci/check.py
+
+format: .venv/ready ## lay out Python and SQL as `make check` wants them
+	@.venv/bin/ruff check --fix-only
+	@.venv/bin/ruff format
+	@.venv/bin/python -m sqlfluff fix --quiet sql migrations
+
+compile = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(ARGS) pyproject.toml
+
+lock: .venv/ready ## write requirements*.txt anew from pyproject.toml (ARGS=--upgrade: with newer versions)
+	$(compile) --output-file requirements.txt
+	$(compile) --output-file requirements-dev.txt --group dev --constraints requirements.txt
+
+clean: ## remove .venv, caches and reports; the development database stays
+	rm -rf .venv .coverage .coverage.* htmlcov .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Made anew when the lock is newer, and when the Python that .venv was made by is gone or another one.
+.venv/ready: requirements-dev.txt
+	@for python in $(PYTHON); do \
+		if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; \
+		then exec "$$python" .ci/venv.py; fi; \
+	done; \
+	echo "This needs Python 3.11 to 3.14, and none of these is one: $(PYTHON)." \
+		"Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1
+
+ifneq ($(shell .venv/bin/python -c 'import _pytest; print("works")' 2>/dev/null),works)
+.venv/ready: not-working
+not-working:
+endif

@@ -1,0 +1,3 @@
+drop function end_other_sessions(uuid, uuid);
+drop function live_session(uuid);
+drop table login_session;

@@ -1,0 +1,118 @@
+"""The application: what it is put together from."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from litestar import Litestar, Request, Router
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, OAuthFlow, OAuthFlows, SecurityScheme
+
+from service import __version__, logs
+from service.answers import answer
+from service.auth.controllers import AuthController
+from service.auth.guard import provide_caller
+from service.auth.passwords import Passwords
+from service.auth.tokens import Tokens
+from service.bodies import StrictRequest
+from service.database import Connections, Database, Pool
+from service.edge import edge
+from service.pets.controllers import PetsController
+from service.problems import NotFound
+from service.schema import expected_checksums
+from service.settings import Settings
+from service.system.controllers import HealthController, Schema, docs_files, docs_page
+from service.users.controllers import UsersController
+
+DOCUMENT = "/openapi.json"
+LARGEST_BODY = 64 * 1024
+
+
+def create_app(settings: Settings, connections: Connections | None = None) -> Litestar:
+    """Put the service together; `connections` are those of a pool, unless others are given."""
+    lent = connections or Pool(
+        settings.database_url,
+        size=settings.database_pool_size,
+        statement_cache=settings.database_statement_cache,
+        statement_timeout=settings.database_statement_timeout,
+        lock_timeout=settings.database_lock_timeout,
+    )
+    passwords = Passwords()
+    tokens = Tokens(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async with lent.open():
+            yield
+        passwords.close()
+
+    app = Litestar(
+        route_handlers=[AuthController, UsersController, PetsController, HealthController, docs_page, docs_files],
+        dependencies={
+            "caller": Provide(provide_caller, sync_to_thread=False),
+            "db": _always(Database(lent)),
+            "passwords": _always(passwords),
+            "schema": _always(Schema(expected_checksums())),
+            "settings": _always(settings),
+            "tokens": _always(tokens),
+        },
+        state=State({"tokens": tokens}),
+        lifespan=[lifespan],
+        request_class=StrictRequest,
+        request_max_body_size=LARGEST_BODY,
+        exception_handlers={Exception: answer},
+        cors_config=CORSConfig(allow_origins=list(settings.cors_origins)) if settings.cors_origins else None,
+        openapi_config=_openapi(),
+        logging_config=None,
+    )
+    app.asgi_handler = edge(app.asgi_handler, settings.allowed_hosts)
+    return app
+
+
+def from_environment() -> Litestar:
+    """Make the service as the environment says; each worker process calls this.
+
+    Raises SettingsError.
+    """
+    settings = Settings.read()
+    logs.configure(settings.log_level, settings.log_format)
+    app = create_app(settings)
+    app.on_startup.append(_end_with_parent)
+    return app
+
+
+async def _end_with_parent() -> None:
+    """End this worker when the process that started it is gone, even killed; it would serve on and hold the port."""
+    if parent := multiprocessing.parent_process():
+        asyncio.get_running_loop().add_reader(parent.sentinel, os.kill, os.getpid(), signal.SIGTERM)
+
+
+def _always(instance: object) -> Provide:
+    """Give each handler that asks for it the same `instance`."""
+    provide: Callable[[], object] = lambda: instance  # noqa: E731 - a name for mypy
+    return Provide(provide, sync_to_thread=False)
+
+
+def _openapi() -> OpenAPIConfig:
+    log_in = OAuthFlows(password=OAuthFlow(token_url="/auth/access-token", scopes={}))  # noqa: S106 - a path
+    return OpenAPIConfig(
+        title="Pets",
+        version=__version__,
+        openapi_router=Router(DOCUMENT, route_handlers=[], include_in_schema=False, before_request=_only_the_document),
+        render_plugins=[JsonRenderPlugin(path="/")],
+        components=Components(security_schemes={"bearer": SecurityScheme(type="oauth2", flows=log_in)}),
+    )
+
+
+async def _only_the_document(request: Request[Any, Any, Any]) -> None:
+    """Refuse the other paths that Litestar makes below the document's, whose answers are no problem documents."""
+    if request.url.path != DOCUMENT:
+        raise NotFound

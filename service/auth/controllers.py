@@ -1,0 +1,141 @@
+"""Logging in, staying logged in, logging out."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from litestar import Controller, Request, Response, delete, get, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency as Injected
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
+from litestar.params import FromPath, JSONBody
+from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
+
+from service.auth.guard import BEARER, authenticated
+from service.auth.models import (
+    Caller,
+    Credentials,
+    EndedSession,
+    Login,
+    LoginSession,
+    RefreshToken,
+    RotatedSession,
+    Session,
+    TokenPair,
+)
+from service.auth.passwords import Passwords, outdated
+from service.auth.tokens import Tokens
+from service.bodies import FORM, read_form
+from service.client_address import client_address
+from service.database import Database
+from service.problems import InvalidGrant, NotFound
+from service.queries import count, many, maybe, one
+from service.settings import Settings
+
+FIND_CREDENTIALS = maybe("auth.find_credentials", Credentials)
+OPEN_SESSION = maybe("auth.open_session", Session)
+UPGRADE_PASSWORD_HASH = count("auth.upgrade_password_hash")
+ROTATE_SESSION = maybe("auth.rotate_session", RotatedSession)
+END_SESSION = count("auth.end_session")
+LIST_MY_SESSIONS = many("auth.list_my_sessions", LoginSession)
+END_MY_SESSION = maybe("auth.end_my_session", EndedSession)
+END_MY_OTHER_SESSIONS = one("auth.end_my_other_sessions", Caller)
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+@dataclass
+class LoginOperation(Operation):
+    """The log-in's place in the OpenAPI document; Litestar cannot know the form, which the handler reads itself."""
+
+    def __post_init__(self) -> None:
+        """Describe the form."""
+        text = Schema(type=OpenAPIType.STRING)
+        form = Schema(
+            type=OpenAPIType.OBJECT,
+            required=["username", "password"],
+            properties={
+                "grant_type": Schema(type=OpenAPIType.STRING, const="password"),
+                "username": Schema(type=OpenAPIType.STRING, description="The email address, in any case"),
+                "password": Schema(type=OpenAPIType.STRING, format="password"),
+                "scope": text,
+                "client_id": text,
+                "client_secret": text,
+            },
+        )
+        self.request_body = RequestBody(content={FORM: OpenAPIMediaType(schema=form)}, required=True)
+
+
+class AuthController(Controller):
+    """Log-ins, and the sessions that they make."""
+
+    path = "/auth"
+    tags = ("auth",)
+
+    @post("/access-token", status_code=HTTP_200_OK, operation_class=LoginOperation, opt={"token_endpoint": True})
+    async def log_in(
+        self,
+        request: Request[Any, Any, State],
+        db: Injected[Database],
+        passwords: Injected[Passwords],
+        tokens: Injected[Tokens],
+        settings: Injected[Settings],
+    ) -> Response[TokenPair]:
+        """Trade an email address and a password for a token pair (OAuth 2's password grant, RFC 6749, 4.3)."""
+        login = await read_form(request, Login)
+        account = await db.maybe(FIND_CREDENTIALS, login.username)
+        # No connection is held meanwhile, and an unknown address takes as long as a known one.
+        verified = await passwords.verify(login.password, account.hashed_password if account else None)
+        if account is None or not verified:
+            raise InvalidGrant("Incorrect email or password")
+        session = await db.maybe(
+            OPEN_SESSION,
+            account.id,
+            account.hashed_password,
+            timedelta(seconds=settings.refresh_token_expire_seconds),
+            request.headers.get("user-agent"),
+            client_address(request.scope, settings.trusted_proxy_hops),
+        )
+        if session is None:
+            raise InvalidGrant("Incorrect email or password")
+        if outdated(account.hashed_password):
+            upgraded = await passwords.hash(login.password)
+            await db.count(UPGRADE_PASSWORD_HASH, account.id, account.hashed_password, upgraded)
+        return Response(tokens.pair(session), headers=NO_STORE)
+
+    @post("/refresh-token", status_code=HTTP_200_OK, opt={"token_endpoint": True})
+    async def refresh(
+        self, data: JSONBody[RefreshToken], db: Injected[Database], tokens: Injected[Tokens]
+    ) -> Response[TokenPair]:
+        """Trade a refresh token for the next pair; it is spent then, and ends the session if it comes again."""
+        spent = tokens.spent(data.refresh_token)
+        session = await db.maybe(ROTATE_SESSION, spent.session, spent.generation)
+        if session is None or session.ended:
+            raise InvalidGrant("The refresh token is spent, or its session has ended")
+        return Response(tokens.pair(session), headers=NO_STORE)
+
+    @post("/logout", status_code=HTTP_204_NO_CONTENT)
+    async def log_out(self, data: JSONBody[RefreshToken], db: Injected[Database], tokens: Injected[Tokens]) -> None:
+        """End the session of a refresh token; of a token that opens nothing, there is nothing to end (RFC 7009, 2.2)."""
+        try:
+            spent = tokens.spent(data.refresh_token)
+        except InvalidGrant:
+            return
+        await db.count(END_SESSION, spent.session)
+
+    @get("/sessions", middleware=[authenticated], security=BEARER)
+    async def list_sessions(self, caller: Injected[Caller], db: Injected[Database]) -> list[LoginSession]:
+        """Show where the caller is logged in, the latest used first."""
+        return await db.many(LIST_MY_SESSIONS, caller.session)
+
+    @delete("/sessions/{session_id:uuid}", middleware=[authenticated], security=BEARER)
+    async def end_session(self, caller: Injected[Caller], session_id: FromPath[UUID], db: Injected[Database]) -> None:
+        """End one of the caller's sessions; its tokens are dead from then on."""
+        if await db.maybe(END_MY_SESSION, caller.session, session_id) is None:
+            raise NotFound("You have no such session")
+
+    @delete("/sessions", middleware=[authenticated], security=BEARER)
+    async def end_other_sessions(self, caller: Injected[Caller], db: Injected[Database]) -> None:
+        """End every session of the caller but the current one."""
+        await db.one(END_MY_OTHER_SESSIONS, caller.session)

@@ -1,0 +1,120 @@
+"""Access tokens and refresh tokens: what is signed, and what is believed."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import struct
+import time
+from uuid import UUID
+
+import attrs
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet, OctKey
+
+from service.auth.models import Caller, Session, TokenPair
+from service.problems import InvalidGrant, InvalidToken
+from service.settings import Settings
+
+ISSUER = "litestar-raw-sql"
+TYPE = "at+jwt"  # RFC 9068, 2.1
+# Two hosts' clocks may differ by so many seconds.
+LEEWAY = 60
+CLAIMS = jwt.JWTClaimsRegistry(
+    leeway=LEEWAY,
+    iss={"essential": True, "value": ISSUER},
+    sub={"essential": True},
+    iat={"essential": True},
+    exp={"essential": True},
+)
+# A refresh token: the session's id, the generation, and a MAC over both.
+REFRESH = struct.Struct(">16sI32s")
+
+
+@attrs.frozen
+class SpentToken:
+    """What a genuine refresh token says: its session, and which in the row of that session's tokens it is."""
+
+    session: UUID
+    generation: int
+
+
+class Tokens:
+    """Signs tokens with the current key, and believes those of the current and of the previous one."""
+
+    def __init__(self, settings: Settings) -> None:
+        secrets = [settings.secret_key]
+        if settings.secret_key_previous is not None:
+            secrets.append(settings.secret_key_previous)
+        keys = [OctKey.import_key(secret, {"kid": _kid(secret), "alg": "HS256"}) for secret in secrets]
+        self._key = keys[0]
+        self._keys = KeySet(keys)
+        self._header = {"alg": "HS256", "typ": TYPE, "kid": _kid(settings.secret_key)}
+        # Another key than the access tokens', so that neither kind can ever pass for the other.
+        self._refresh_keys = [hmac.digest(secret, b"refresh token", "sha256") for secret in secrets]
+        self._lifetime = settings.access_token_expire_seconds
+
+    def pair(self, session: Session) -> TokenPair:
+        """Return the tokens of `session`: an access token from now on, and its current refresh token."""
+        now = int(time.time())
+        session_end = int(session.expires_at.timestamp())
+        expires_at = min(now + self._lifetime, session_end)
+        claims = {
+            "iss": ISSUER,
+            "sub": str(session.user_id),
+            "sid": str(session.id),
+            "iat": now,
+            "exp": expires_at,
+        }
+        return TokenPair(
+            token_type="Bearer",  # noqa: S106 - the type's name
+            access_token=jwt.encode(self._header, claims, self._key, algorithms=["HS256"]),
+            expires_at=expires_at,
+            issued_at=now,
+            refresh_token=self._refresh_token(session.id, session.generation),
+            refresh_token_expires_at=session_end,
+            refresh_token_issued_at=int(session.last_used_at.timestamp()),
+        )
+
+    def caller(self, access_token: str) -> Caller:
+        """Return whose `access_token` it is. That the session is alive is for the statement to check.
+
+        Raises InvalidToken unless it is a JWT (RFC 7519) of ours, unexpired within LEEWAY.
+        """
+        try:
+            token = jwt.decode(access_token, self._keys, algorithms=["HS256"])
+            CLAIMS.validate(token.claims)
+            if token.header.get("typ") != TYPE or "aud" in token.claims:
+                raise InvalidToken
+            return Caller(session=UUID(token.claims["sid"]), user=UUID(token.claims["sub"]))
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise InvalidToken from error
+
+    def spent(self, refresh_token: str) -> SpentToken:
+        """Return what `refresh_token` says.
+
+        Raises InvalidGrant unless it was signed here.
+        """
+        try:
+            session, generation, mac = REFRESH.unpack(base64.urlsafe_b64decode(refresh_token + "=="))
+        except (binascii.Error, struct.error, ValueError):
+            raise InvalidGrant from None
+        signed = refresh_token_message(session, generation)
+        if not any(hmac.compare_digest(mac, hmac.digest(key, signed, "sha256")) for key in self._refresh_keys):
+            raise InvalidGrant
+        return SpentToken(UUID(bytes=session), generation)
+
+    def _refresh_token(self, session: UUID, generation: int) -> str:
+        mac = hmac.digest(self._refresh_keys[0], refresh_token_message(session.bytes, generation), "sha256")
+        return base64.urlsafe_b64encode(REFRESH.pack(session.bytes, generation, mac)).rstrip(b"=").decode()
+
+
+def refresh_token_message(session: bytes, generation: int) -> bytes:
+    """Return what a refresh token's MAC is taken over."""
+    return session + generation.to_bytes(4, "big")
+
+
+def _kid(secret: bytes) -> str:
+    """Name a key without telling anything of it."""
+    return hashlib.sha256(b"kid" + secret).hexdigest()[:8]

@@ -1,0 +1,79 @@
+"""Reads request bodies strictly: what is wrong with one is told, and nothing in it is dropped."""
+
+import re
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar import Request
+from litestar.datastructures import State
+
+from service.problems import InvalidInput, MalformedRequest, UnsupportedMediaType
+
+T = TypeVar("T")
+
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+# How msgspec words its findings.
+AT = re.compile(r"(?P<detail>.*) - at `(key in )?\$(?P<path>.*)`", re.DOTALL)
+FIELD = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
+
+
+class StrictRequest(Request[Any, Any, State]):
+    """A request whose JSON becomes the handler's ``data`` at once, unknown fields refused."""
+
+    async def json(self) -> Any:
+        """Return the body as the class that the handler's ``data`` is annotated with.
+
+        Raises UnsupportedMediaType, MalformedRequest or InvalidInput.
+        """
+        body = await read_body(self, JSON)
+        try:
+            return msgspec.json.decode(body, type=self.route_handler.parsed_data_field.annotation)  # type: ignore[union-attr]
+        except msgspec.ValidationError as error:
+            raise broken_rule(error) from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise MalformedRequest(f"The body is not JSON: {error}") from None
+        except RecursionError:
+            raise MalformedRequest("The body is not JSON: it is nested too deeply") from None
+
+
+async def read_form(request: Request[Any, Any, State], model: type[T]) -> T:
+    """Return the body, an HTML form, as a `model`.
+
+    Raises UnsupportedMediaType, MalformedRequest (a field that comes twice included: RFC 6749, 3.2) or InvalidInput.
+    """
+    body = await read_body(request, FORM)
+    try:
+        fields = parse_qsl(
+            body.decode(), keep_blank_values=True, strict_parsing=bool(body), errors="strict", max_num_fields=20
+        )
+    except ValueError as error:
+        raise MalformedRequest(f"The body is not a form: {error}") from None
+    form = dict(fields)
+    if len(form) < len(fields):
+        raise MalformedRequest("The body is not a form: a field comes twice")
+    try:
+        return msgspec.convert(form, model)
+    except msgspec.ValidationError as error:
+        raise broken_rule(error) from None
+
+
+async def read_body(request: Request[Any, Any, State], media_type: str) -> bytes:
+    """Return the body, which must be declared to be of `media_type`, uncompressed."""
+    given = request.headers.get("content-type", "")
+    if given.partition(";")[0].strip().lower() != media_type:
+        raise UnsupportedMediaType(f"Send the body as {media_type}", headers={"Accept-Post": media_type})
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise UnsupportedMediaType("Send the body uncompressed", headers={"Accept-Encoding": "identity"})
+    return await request.body()
+
+
+def broken_rule(error: msgspec.ValidationError) -> InvalidInput:
+    """Return msgspec's finding as a problem that points at the field (RFC 6901)."""
+    detail, pointer = str(error), ""
+    if found := AT.fullmatch(detail):
+        detail, pointer = found["detail"], found["path"].replace(".", "/")
+    if field := FIELD.fullmatch(detail):
+        pointer += "/" + field["name"].replace("~", "~0").replace("/", "~1")
+        detail = "is missing" if field["what"] == "missing required" else "is not a field here"
+    return InvalidInput.at(pointer, detail.replace("`", ""))

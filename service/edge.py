@@ -1,0 +1,54 @@
+"""What each request passes first: it gets an id, and is answered only if it is meant for us."""
+
+from collections.abc import Collection
+from uuid import uuid4
+
+from litestar import Request
+from litestar.datastructures import MutableScopeHeaders
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.answers import answer
+from service.problems import UnknownHost
+
+
+def edge(app: ASGIApp, allowed_hosts: Collection[str]) -> ASGIApp:
+    """Wrap `app`: each request gets an id, ``scope["request_id"]``, which is sent back as ``X-Request-ID``.
+
+    A request for a host that is not one of `allowed_hosts` is refused: its answer could be kept by a cache for
+    another site, or carry links to it. ``*`` allows all, ``.example.com`` that domain and all below it. Health checks
+    are exempt, because platforms ask by address.
+    """
+    names = {host.lower() for host in allowed_hosts}
+
+    async def pass_edge(scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = str(uuid4())
+        scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableScopeHeaders(message)["X-Request-ID"] = request_id
+            await send(message)
+
+        if _allowed(_host(scope), names) or scope["path"].startswith("/health/"):
+            await app(scope, receive, send_with_id)
+        else:
+            request: Request[object, object, object] = Request(scope, receive, send)  # type: ignore[type-var]
+            refusal = answer(request, UnknownHost())
+            await refusal.to_asgi_response(app=None, request=request)(scope, receive, send_with_id)
+
+    return pass_edge
+
+
+def _host(scope: Scope) -> str:
+    """Return the host that the request is for, without its port."""
+    for name, value in scope["headers"]:
+        if name == b"host":
+            host = value.decode("latin-1").lower()
+            return host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
+    return ""
+
+
+def _allowed(host: str, names: Collection[str]) -> bool:
+    if host in names or "*" in names:
+        return True
+    return any(name.startswith(".") and (host == name[1:] or host.endswith(name)) for name in names)

@@ -1,0 +1,44 @@
+"""The rows and the bodies of pets."""
+
+from typing import Annotated
+from uuid import UUID
+
+import attrs
+import msgspec
+
+
+@attrs.define(slots=False)
+class Pet:
+    """A pet, as its owner sees it."""
+
+    id: int
+    pet_name: str
+    user_id: UUID
+
+
+@attrs.define(slots=False)
+class VersionedPet(Pet):
+    """A pet, and how often it has been changed."""
+
+    version: int
+
+
+@attrs.define(slots=False)
+class RenamedPet(Pet):
+    """A pet that was to get another name; without a version, it was at another one than the caller knows."""
+
+    version: int | None
+
+
+@attrs.define(slots=False)
+class DeletedPet:
+    """A pet that was to be removed; `deleted` unless it was at another version than the caller knows."""
+
+    id: int
+    deleted: bool
+
+
+class PetName(msgspec.Struct, forbid_unknown_fields=True):
+    """What a pet is to be called."""
+
+    pet_name: Annotated[str, msgspec.Meta(min_length=1, max_length=50)]

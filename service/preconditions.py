@@ -1,0 +1,30 @@
+"""ETags of versioned rows, and what requests say of them (RFC 9110, 8.8.3 and 13.1)."""
+
+import re
+
+TAG = re.compile(r'(?P<weak>W/)?"(?P<opaque>[^"]*)"')
+# PostgreSQL's integer.
+LARGEST = 2**31 - 1
+
+
+def etag(version: int) -> str:
+    """Return the strong entity tag of a row at `version`."""
+    return f'"{version}"'
+
+
+def matches_any(if_none_match: str | None, version: int) -> bool:
+    """Tell whether ``If-None-Match`` names `version`; weak tags count too (13.1.2)."""
+    if if_none_match is None:
+        return False
+    return if_none_match.strip() == "*" or str(version) in {tag["opaque"] for tag in TAG.finditer(if_none_match)}
+
+
+def wanted_versions(if_match: str | None) -> list[int] | None:
+    """Return the versions that ``If-Match`` allows, or None where it allows any.
+
+    Weak tags, and tags that were never ours, match nothing (13.1.1).
+    """
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tags = [tag["opaque"] for tag in TAG.finditer(if_match) if not tag["weak"]]
+    return [int(tag) for tag in tags if tag.isascii() and tag.isdecimal() and len(tag) <= 10 and int(tag) <= LARGEST]  # noqa: PLR2004 - digits of LARGEST

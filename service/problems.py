@@ -1,0 +1,182 @@
+"""Every refusal: its status, its stable type, and which of the database's constraints means which.
+
+Each answer of 400 and above is an RFC 9457 problem. `docs/problems.md` lists the types for clients.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, TypedDict
+
+import asyncpg
+
+
+class FieldError(TypedDict):
+    """One broken rule: where (a JSON pointer, RFC 6901), and which."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(Exception):
+    """A refusal. `detail` says what was wrong with this one request; `title` is the same for all of its type."""
+
+    status: ClassVar[int]
+    type: ClassVar[str]
+    title: ClassVar[str]
+    # OAuth's code: RFC 6749, 5.2 at the token endpoints; RFC 6750, 3.1 for bearer tokens.
+    error: ClassVar[str | None] = None
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: Sequence[FieldError] = (),
+    ) -> None:
+        self.detail = detail or self.title
+        self.headers = dict(headers or {})
+        self.errors = list(errors)
+        super().__init__(self.detail)
+
+    def body(self, request_id: str) -> dict[str, object]:
+        """Return the members of the problem's JSON object (RFC 9457, 3.1)."""
+        body: dict[str, object] = {
+            "type": self.type,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": f"urn:uuid:{request_id}",
+        }
+        if self.errors:
+            body["errors"] = self.errors
+        if self.error is not None:
+            body["error"] = self.error
+            body["error_description"] = self.detail
+        return body
+
+
+class MalformedRequest(Problem):
+    """The request cannot be read: not JSON, not a form, not UTF-8."""
+
+    status, type, title = 400, "/problems/malformed-request", "The request cannot be read"
+
+
+class InvalidGrant(Problem):
+    """The password or the refresh token opens nothing (RFC 6749, 5.2)."""
+
+    status, type, title = 400, "/problems/invalid-grant", "The credentials are not valid"
+    error = "invalid_grant"
+
+
+class NotAuthenticated(Problem):
+    """No bearer token came with the request. RFC 6750, 3.1 wants no error code then."""
+
+    status, type, title = 401, "/problems/not-authenticated", "Log in first"
+
+    def __init__(self) -> None:
+        super().__init__("A bearer token is needed here", headers={"WWW-Authenticate": "Bearer"})
+
+
+class InvalidToken(Problem):
+    """The bearer token is malformed, forged or expired, or its session has ended (RFC 6750, 3.1)."""
+
+    status, type, title = 401, "/problems/invalid-token", "The access token is not valid"
+    error = "invalid_token"
+
+    def __init__(self, detail: str = "The access token is malformed, forged or expired") -> None:
+        challenge = f'Bearer error="{self.error}", error_description="{detail}"'
+        super().__init__(detail, headers={"WWW-Authenticate": challenge})
+
+
+class SessionEnded(InvalidToken):
+    """The token is genuine, but the session that it names is over, or its user is gone."""
+
+    def __init__(self) -> None:
+        super().__init__("The session has ended")
+
+
+class NotFound(Problem):
+    """There is no such thing, or it is somebody else's: the answer is the same."""
+
+    status, type, title = 404, "/problems/not-found", "Not found"
+
+
+class MethodNotAllowed(Problem):
+    """The path exists, but not for this method; ``Allow`` says for which."""
+
+    status, type, title = 405, "/problems/method-not-allowed", "Method not allowed"
+
+
+class EmailTaken(Problem):
+    """The address has an account, in whatever case it was written."""
+
+    status, type, title = 409, "/problems/email-taken", "Cannot use this email address"
+
+
+class PreconditionFailed(Problem):
+    """``If-Match`` names a version that is no longer the current one (RFC 9110, 13.1.1)."""
+
+    status, type, title = 412, "/problems/precondition-failed", "It has changed since you read it"
+
+
+class ContentTooLarge(Problem):
+    """The body is larger than 64 KiB."""
+
+    status, type, title = 413, "/problems/content-too-large", "The body is too large"
+
+
+class UnsupportedMediaType(Problem):
+    """The body comes in a type or an encoding that is not read here."""
+
+    status, type, title = 415, "/problems/unsupported-media-type", "Unsupported media type"
+
+
+class UnknownHost(Problem):
+    """The ``Host`` is none of ours (RFC 9110, 15.5.20); ALLOWED_HOSTS lists ours."""
+
+    status, type, title = 421, "/problems/unknown-host", "This host is not served here"
+
+
+class InvalidInput(Problem):
+    """A well-formed request breaks a rule; ``errors`` says which, and where."""
+
+    status, type, title = 422, "/problems/invalid-input", "The input breaks a rule"
+
+    @classmethod
+    def at(cls, pointer: str, detail: str) -> "InvalidInput":
+        """Return the refusal of the one value at `pointer` (RFC 6901)."""
+        return cls(f"{pointer or 'The body'}: {detail}", errors=[{"pointer": pointer, "detail": detail}])
+
+
+class InternalError(Problem):
+    """Our own mistake. What happened is in the log, under the request's id; nothing of it is told."""
+
+    status, type, title = 500, "/problems/internal-error", "Something went wrong here"
+
+
+class Unavailable(Problem):
+    """The service cannot answer now, and could a moment later."""
+
+    status, type, title = 503, "/problems/unavailable", "Not available at the moment"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)})
+
+
+# What a constraint refuses is one known problem. A constraint that is not here means a mistake of ours: a 500.
+BY_CONSTRAINT: Mapping[str, type[Problem]] = {
+    "user_model_email_key": EmailTaken,
+    # The account went while its owner was at work: the session went with it.
+    "login_session_user_id_fkey": SessionEnded,
+    "pets_user_id_fkey": SessionEnded,
+}
+
+
+def of_database(error: asyncpg.PostgresError) -> Problem:
+    """Return what an error that PostgreSQL reports means to the client."""
+    match error:
+        case asyncpg.IntegrityConstraintViolationError(constraint_name=str(name)) if name in BY_CONSTRAINT:
+            return BY_CONSTRAINT[name]()
+        case asyncpg.CharacterNotInRepertoireError():
+            return InvalidInput("A text holds a character that cannot be stored, such as NUL")
+        case _:
+            return InternalError()

@@ -1,0 +1,264 @@
+"""Reads ``sql/`` into typed queries, and knows no database.
+
+A query is a file, ``sql/<feature>/<verb_noun>.sql``, and is sent byte for byte. Its header tells people
+and this module the same thing: what the query does, what each ``$n`` is, and what comes back.
+"""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Generic, ParamSpec, TypeVar
+
+import attrs
+
+SQL = Path(__file__).parent.parent / "sql"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+NAME = re.compile(r"-- (?P<name>[a-z_]+\.[a-z_]+): (?P<purpose>\S.*)")
+PARAMETER = re.compile(
+    r"-- \$(?P<number>\d+) +(?P<name>[a-z_]+) +(?P<type>[a-z_0-9]+(\[\])?)(?P<nullable>\?)?( +\S.*)?"
+)
+RETURNS = re.compile(
+    r"-- returns: (?P<cardinality>one|maybe|many|value|count)( (?P<row>\w+(\[\])?)(?P<nullable>\?)?)?( +\(.*)?"
+)
+CONTINUED = re.compile(r"--  +\S.*")
+# Behind `returns:` people may say more; what looks like a key there is a mistake.
+PROSE = re.compile(r"--( (?!\$|[a-z]+:).*)?")
+
+# What may hide a `;` or a `$1` that PostgreSQL does not take for one, then the two themselves
+# (PostgreSQL's manual, 4.1, Lexical Structure).
+TOKEN = re.compile(
+    r"""
+      (?P<hidden> --[^\n]*
+        | [eE]'(?:\\.|''|[^'\\])*' | '(?:''|[^'])*' | "(?:""|[^"])*"
+        | \$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?\$(?P=tag)\$ )
+    | (?P<comment> /\* (?:[^*]|\*(?!/))* \*/ )
+    | \$(?P<number>\d+)
+    | (?P<end> ;)
+    | \w+ | \S
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+class QueryError(Exception):
+    """A query file is missing or malformed, or is not what its reader declares; names the file and the line."""
+
+
+class Cardinality(StrEnum):
+    """How much a query returns."""
+
+    ONE = "one"
+    MAYBE = "maybe"
+    MANY = "many"
+    VALUE = "value"
+    COUNT = "count"
+
+
+@attrs.frozen
+class Parameter:
+    """A ``$n`` of a query, as the header declares it."""
+
+    name: str
+    type: str
+    nullable: bool
+    line: int
+
+
+@attrs.frozen
+class Statement:
+    """A query file: what its header says, and the text that PostgreSQL gets."""
+
+    name: str
+    path: Path
+    purpose: str
+    parameters: tuple[Parameter, ...]
+    cardinality: Cardinality
+    row: str | None
+    row_nullable: bool
+    returns_line: int
+    sql: str
+
+    @property
+    def of_session(self) -> bool:
+        """Whether the statement itself checks that the caller's session is alive: its ``$1`` is ``session``."""
+        return bool(self.parameters) and self.parameters[0].name == "session"
+
+
+@attrs.frozen(eq=False)
+class Query(Generic[P, R]):
+    """A statement, and the class of its rows; the subclass says how many of them come back."""
+
+    statement: Statement
+    row: type[R]
+    # What each request needs of the statement, one attribute away.
+    name: str = attrs.field(init=False)
+    sql: str = attrs.field(init=False)
+    of_session: bool = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Copy what the hot path reads."""
+        object.__setattr__(self, "name", self.statement.name)
+        object.__setattr__(self, "sql", self.statement.sql)
+        object.__setattr__(self, "of_session", self.statement.of_session)
+
+
+class One(Query[P, R]):
+    """Returns exactly one row."""
+
+
+class Maybe(Query[P, R]):
+    """Returns a row, or none."""
+
+
+class Many(Query[P, R]):
+    """Returns any number of rows."""
+
+
+class Value(Query[P, R]):
+    """Returns one row of one column."""
+
+
+class Count(Query[P, int]):
+    """Returns the number of rows that it changed."""
+
+
+def one(name: str, row: type[R]) -> One[..., R]:
+    """Read the query `name` (``"pets.create_pet"``), whose file must declare ``returns: one`` of `row`."""
+    return One(_declared(name, Cardinality.ONE, row), row)
+
+
+def maybe(name: str, row: type[R]) -> Maybe[..., R]:
+    """Read the query `name`, whose file must declare ``returns: maybe`` of `row`."""
+    return Maybe(_declared(name, Cardinality.MAYBE, row), row)
+
+
+def many(name: str, row: type[R]) -> Many[..., R]:
+    """Read the query `name`, whose file must declare ``returns: many`` of `row`."""
+    return Many(_declared(name, Cardinality.MANY, row), row)
+
+
+def value(name: str, python_type: type[R]) -> Value[..., R]:
+    """Read the query `name`, whose file must declare ``returns: value`` of a PostgreSQL type."""
+    return Value(_declared(name, Cardinality.VALUE, None), python_type)
+
+
+def count(name: str) -> Count[...]:
+    """Read the query `name`, whose file must declare ``returns: count``."""
+    return Count(_declared(name, Cardinality.COUNT, None), int)
+
+
+def _declared(name: str, cardinality: Cardinality, row: type | None) -> Statement:
+    statement = read(name)
+    code = f"{cardinality} {row.__name__}" if row else str(cardinality)
+    file = f"{statement.cardinality} {statement.row}" if row and statement.row else str(statement.cardinality)
+    if code != file:
+        raise QueryError(
+            f"{_at(statement.path, statement.returns_line)}: returns {file!r}, but the code reads {code!r}"
+        )
+    return statement
+
+
+def read(name: str, directory: Path = SQL) -> Statement:
+    """Read the file of the query `name` below `directory`.
+
+    Raises QueryError where there is no such file, or where it is malformed.
+    """
+    path = directory / f"{name.replace('.', '/')}.sql"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise QueryError(f"{_at(path, 1)}: no such file; the code names the query {name!r}") from None
+    except UnicodeDecodeError as error:
+        raise QueryError(f"{_at(path, 1)}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    return _parse(name, path, text)
+
+
+def _parse(name: str, path: Path, text: str) -> Statement:
+    lines = text.split("\n")
+    head = _match(NAME, path, 1, lines[0], f"the first line is '-- {name}: what the query does'")
+    if head["name"] != name:
+        raise QueryError(f"{_at(path, 1)}: the header names {head['name']!r}, the file is {name!r}")
+    parameters: list[Parameter] = []
+    returns: re.Match[str] | None = None
+    at = 1
+    for at, line in enumerate(lines[1:], start=2):
+        if not line.startswith("--"):
+            break
+        if CONTINUED.fullmatch(line) or (returns and PROSE.fullmatch(line)):
+            continue
+        if line.startswith("-- $"):
+            found = _match(
+                PARAMETER, path, at, line, "a parameter is '-- $1 name type', with '?' where null is allowed"
+            )
+            if int(found["number"]) != len(parameters) + 1:
+                raise QueryError(f"{_at(path, at)}: ${found['number']} stands where ${len(parameters) + 1} is expected")
+            parameters.append(Parameter(found["name"], found["type"], bool(found["nullable"]), at))
+        else:
+            returns = _match(
+                RETURNS, path, at, line, "expected '-- $n …', '-- returns: …', or more text after two spaces"
+            )
+            returns_line = at
+    if returns is None:
+        raise QueryError(f"{_at(path, at)}: the header says nothing of what the query returns")
+    _check_body(name, path, text, len(parameters))
+    return Statement(
+        name=name,
+        path=path,
+        purpose=head["purpose"],
+        parameters=tuple(parameters),
+        cardinality=Cardinality(returns["cardinality"]),
+        row=returns["row"],
+        row_nullable=bool(returns["nullable"]),
+        returns_line=returns_line,
+        sql=text,
+    )
+
+
+def _check_body(name: str, path: Path, text: str, parameters: int) -> None:
+    """Check that `text` is one statement that ends in ``;``, uses each parameter, and carries its name inside.
+
+    The name in the header is what pg_stat_activity shows; pg_stat_statements drops what stands before a statement.
+    """
+    used: set[int] = set()
+    named = begun = False
+    end: int | None = None
+    for token in TOKEN.finditer(text):
+        line = text.count("\n", 0, token.start()) + 1
+        if token["hidden"] and token["hidden"].startswith("--"):
+            continue
+        if end is not None:
+            raise QueryError(f"{_at(path, line)}: a second statement; a file holds one query")
+        if token["comment"]:
+            named = named or (begun and token["comment"] == f"/* {name} */")
+            continue
+        begun = True
+        if token["end"]:
+            end = line
+        elif token["number"]:
+            used.add(int(token["number"]))
+            if int(token["number"]) > parameters:
+                raise QueryError(f"{_at(path, line)}: ${token['number']} is not in the header")
+    last = text.count("\n") + 1
+    if end is None:
+        raise QueryError(f"{_at(path, last)}: the statement does not end in ';'")
+    if not named:
+        raise QueryError(
+            f"{_at(path, end)}: the statement does not carry its name: write '/* {name} */' after its first word"
+        )
+    if missing := set(range(1, parameters + 1)) - used:
+        raise QueryError(f"{_at(path, end)}: ${min(missing)} is in the header, but not in the statement")
+
+
+def _match(pattern: re.Pattern[str], path: Path, line: int, text: str, expected: str) -> re.Match[str]:
+    found = pattern.fullmatch(text)
+    if found is None:
+        raise QueryError(f"{_at(path, line)}: malformed header: {expected}")
+    return found
+
+
+def _at(path: Path, line: int) -> str:
+    """Name a place as a person in the checkout would: ``sql/pets/create_pet.sql:3``."""
+    return f"{path.relative_to(path.parents[2])}:{line}"

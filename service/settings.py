@@ -1,0 +1,172 @@
+"""The settings: environment variables and nothing else (https://12factor.net/config)."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+import click
+import environ
+
+T = TypeVar("T")
+
+
+class SettingsError(click.ClickException):
+    """An environment variable is missing or senseless; the one sentence names it."""
+
+
+def variable(name: str, convert: Callable[[str], T], *, help: str, **default: Any) -> T:  # noqa: A002 - environ-config's own name
+    """Declare the variable `name`, read by `convert`, which raises ValueError to say what it must be.
+
+    Without ``default=`` it is required. A default is taken as it is.
+    """
+
+    def read(text: Any) -> Any:
+        if default and text is default["default"]:
+            return text
+        try:
+            return convert(text)
+        except ValueError as error:
+            raise SettingsError(f"{name} {error}") from None
+
+    return cast(T, environ.var(name=name, converter=read, help=help, **default))
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `least` to `most`."""
+
+    def convert(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}, not {text!r}")
+        return int(text)
+
+    return convert
+
+
+def choice(*choices: str) -> Callable[[str], str]:
+    """Return a reader of one of `choices`, in any case."""
+
+    def convert(text: str) -> str:
+        for one in choices:
+            if one.lower() == text.lower():
+                return one
+        raise ValueError(f"must be one of {', '.join(choices)}, not {text!r}")
+
+    return convert
+
+
+def switch(text: str) -> bool:
+    """Read true or false."""
+    if text.lower() not in {"true", "false"}:
+        raise ValueError(f"must be true or false, not {text!r}")
+    return text.lower() == "true"
+
+
+def comma_separated(text: str) -> tuple[str, ...]:
+    """Read a list, parted by commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def postgres_url(text: str) -> str:
+    """Check that `text` is a PostgreSQL URL; never repeat it, for it holds a password."""
+    if urlsplit(text).scheme not in {"postgres", "postgresql"}:
+        raise ValueError("must begin with postgresql:// or postgres://")
+    return text
+
+
+def secret_key(text: str) -> bytes:
+    """Read a key of 32 bytes or more (RFC 7518, 3.2: HS256 takes no shorter one)."""
+    key = text.encode()
+    if len(key) < 32:  # noqa: PLR2004 - the figure stands in the sentence
+        raise ValueError(
+            f"has {len(key)} bytes and needs 32 or more; make one with: "
+            "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+        )
+    return key
+
+
+@environ.config(prefix="", frozen=True)
+class Settings:
+    """What the service can be told. `docs/operations.md` explains each for operators."""
+
+    database_url: str = variable("DATABASE_URL", postgres_url, help="postgresql://user:password@host:5432/name")
+    secret_key: bytes = variable("SECRET_KEY", secret_key, help="signs the tokens; 32 bytes or more")
+    secret_key_previous: bytes | None = variable(
+        "SECRET_KEY_PREVIOUS", secret_key, default=None, help="still verifies tokens while SECRET_KEY is being rotated"
+    )
+    port: int | None = variable("PORT", whole(1, 65535), default=None, help="the port to listen on (8000)")
+    host: str | None = variable(
+        "HOST", str, default=None, help="the address to listen on (127.0.0.1; 0.0.0.0 with PORT)"
+    )
+    web_concurrency: int = variable("WEB_CONCURRENCY", whole(1, 64), default=1, help="worker processes")
+    database_pool_size: int = variable(
+        "DATABASE_POOL_SIZE", whole(1, 1000), default=10, help="connections to PostgreSQL of each worker, at most"
+    )
+    database_statement_cache: int = variable(
+        "DATABASE_STATEMENT_CACHE",
+        whole(0, 10_000),
+        default=100,
+        help="prepared statements kept; 0 for PgBouncer < 1.21",
+    )
+    database_statement_timeout: int = variable(
+        "DATABASE_STATEMENT_TIMEOUT", whole(0, 25_000), default=2_000, help="milliseconds; 0 leaves it to the role"
+    )
+    database_lock_timeout: int = variable(
+        "DATABASE_LOCK_TIMEOUT", whole(0, 25_000), default=1_000, help="milliseconds; 0 leaves it to the role"
+    )
+    access_token_expire_seconds: int = variable(
+        "ACCESS_TOKEN_EXPIRE_SECONDS", whole(1, 86_400), default=900, help="life of an access token"
+    )
+    refresh_token_expire_seconds: int = variable(
+        "REFRESH_TOKEN_EXPIRE_SECONDS", whole(1, 31_536_000), default=28 * 86_400, help="life of a login session"
+    )
+    allowed_hosts: tuple[str, ...] = variable(
+        "ALLOWED_HOSTS", comma_separated, default=("localhost", "127.0.0.1"), help="Host names to answer to, by commas"
+    )
+    cors_origins: tuple[str, ...] = variable(
+        "BACKEND_CORS_ORIGINS", comma_separated, default=(), help="origins whose pages may call, by commas"
+    )
+    trusted_proxy_hops: int = variable(
+        "TRUSTED_PROXY_HOPS", whole(0, 10), default=0, help="proxies in front whose X-Forwarded-For entry is true"
+    )
+    require_current_password: bool = variable(
+        "REQUIRE_CURRENT_PASSWORD", switch, default=False, help="a password reset must bring the current one"
+    )
+    log_level: str = variable(
+        "LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="least level that is logged"
+    )
+    log_format: str = variable("LOG_FORMAT", choice("json", "console"), default="json", help="json or console")
+
+    def __repr__(self) -> str:
+        """Hide the secrets from logs and tracebacks."""
+        return "Settings(…)"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on. A platform that sets PORT wants to be reached from outside."""
+        return self.host or ("127.0.0.1" if self.port is None else "0.0.0.0"), self.port or 8000  # noqa: S104 - as said
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Read `environment`, where an empty variable counts as none.
+
+        Raises SettingsError, which names the variable.
+        """
+        given = {name: text for name, text in environment.items() if text}
+        try:
+            return cast(Settings, environ.to_config(cls, given))
+        except environ.MissingEnvValueError as error:
+            raise SettingsError(f"{', '.join(sorted(error.args))} must be set; see README.md") from None
+
+
+def database_url(environment: Mapping[str, str] = os.environ) -> str:
+    """Read DATABASE_URL alone, for the commands that need no other setting.
+
+    Raises SettingsError where it is missing or not PostgreSQL's.
+    """
+    try:
+        return postgres_url(environment["DATABASE_URL"])
+    except KeyError:
+        raise SettingsError("DATABASE_URL must be set; see README.md") from None
+    except ValueError as error:
+        raise SettingsError(f"DATABASE_URL {error}") from None

@@ -1,0 +1,72 @@
+"""What operators and newcomers ask: does it live, is it ready, what can it do."""
+
+from pathlib import Path
+
+import asyncpg
+import attrs
+from litestar import Controller, MediaType, Response, get
+from litestar.di import NamedDependency as Injected
+from litestar.static_files import create_static_files_router
+
+from service.database import Database
+from service.problems import Unavailable
+from service.queries import many
+
+SWAGGER_UI = Path(__file__).parent / "swagger_ui"
+# The page loads its own script and style, calls its own service, and nothing else.
+PAGE_POLICY = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+
+
+@attrs.define(slots=False)
+class AppliedMigration:
+    """A migration that the database has had, and the checksum of its file."""
+
+    migration_id: str
+    sha256: str
+
+
+@attrs.frozen
+class Schema:
+    """The schema that this code needs: the checksum of each migration, by its id."""
+
+    checksums: dict[str, str]
+
+
+LIST_APPLIED_MIGRATIONS = many("system.list_applied_migrations", AppliedMigration)
+
+
+class HealthController(Controller):
+    """Liveness and readiness."""
+
+    path = "/health"
+    tags = ("system",)
+
+    @get("/live", sync_to_thread=False)
+    def live(self) -> dict[str, str]:
+        """Tell that the process serves; asks nobody else."""
+        return {"status": "live"}
+
+    @get("/ready")
+    async def ready(self, db: Injected[Database], schema: Injected[Schema]) -> dict[str, str]:
+        """Tell that the database answers, and that its schema is the one that this code needs."""
+        try:
+            rows = await db.many(LIST_APPLIED_MIGRATIONS)
+        except asyncpg.UndefinedTableError:
+            rows = []
+        applied = {row.migration_id: row.sha256 for row in rows}
+        # A database that is ahead is fine: new and old code live together while one replaces the other.
+        if missing := [name for name in schema.checksums if name not in applied]:
+            raise Unavailable(f"The schema is behind: {missing[0]} is not applied; run python -m service migrate")
+        if edited := [name for name, checksum in schema.checksums.items() if applied[name] != checksum]:
+            raise Unavailable(f"The schema is another one: {edited[0]} was applied from another file")
+        return {"status": "ready"}
+
+
+@get("/", media_type=MediaType.HTML, include_in_schema=False, sync_to_thread=False)
+def docs_page() -> Response[str]:
+    """Show the interactive documentation."""
+    page = (SWAGGER_UI / "index.html").read_text(encoding="utf-8")
+    return Response(page, headers={"Content-Security-Policy": PAGE_POLICY})
+
+
+docs_files = create_static_files_router("/docs", [SWAGGER_UI], include_in_schema=False)

@@ -1,0 +1,32 @@
+"""The rows and the bodies of accounts."""
+
+from typing import Annotated
+from uuid import UUID
+
+import attrs
+import msgspec
+
+from service.auth.passwords import Password
+
+
+@attrs.define(slots=False)
+class User:
+    """An account, as its owner sees it."""
+
+    id: UUID
+    email: str
+
+
+class Registration(msgspec.Struct, forbid_unknown_fields=True):
+    """A new account."""
+
+    # 254: the longest address that SMTP carries (RFC 5321, erratum 1690).
+    email: Annotated[str, msgspec.Meta(max_length=254, extra_json_schema={"format": "email"})]
+    password: Password
+
+
+class NewPassword(msgspec.Struct, forbid_unknown_fields=True):
+    """A new password, and the current one where it is asked for."""
+
+    password: Password
+    current_password: str | None = None

@@ -1,0 +1,14 @@
+-- auth.open_session: opens a login session, unless the password was changed since it was checked
+-- $1 user_id         uuid      whose password was right
+-- $2 hashed_password text      the hash that it was checked against
+-- $3 lifetime        interval  how long the session may last
+-- $4 user_agent      text?     cut to what the column holds
+-- $5 ip              inet?     where the log-in came from
+-- returns: maybe Session  (none: the password was changed, or the account is gone)
+-- `for share` waits for a password reset that is under way, and lets no other one pass before the session is there.
+insert /* auth.open_session */ into login_session (user_id, expires_at, user_agent, ip)
+select id, now() + $3, left($4, 255), $5
+from user_model
+where id = $1 and hashed_password = $2
+for share
+returning id, user_id, generation, last_used_at, expires_at;

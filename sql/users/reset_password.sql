@@ -1,0 +1,15 @@
+-- users.reset_password: sets the caller's password and ends every other session of theirs
+-- $1 session         uuid   the caller's login session, which goes on
+-- $2 hashed_password text   argon2id
+-- $3 current_hash    text?  the hash that the current password was checked against; null: it was not asked for
+-- returns: one User  (none: the session has ended, or the password was changed meanwhile)
+with /* users.reset_password */ account as (
+    update user_model set hashed_password = $2, updated_at = now()
+    from live_session($1) as caller
+    where user_model.id = caller.user_id and ($3::text is null or user_model.hashed_password = $3)
+    returning user_model.id, user_model.email
+)
+
+select account.id, account.email
+from account
+inner join end_other_sessions(account.id, $1) on true;

@@ -1,0 +1,175 @@
+"""One PostgreSQL a test run, one migrated database a worker, one transaction, rolled back, a test.
+
+Tests that need commits, several connections or processes take ``own_database_url``: a database for that test alone.
+"""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from itertools import count
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+from litestar import Litestar
+from pytest_postgresql import factories
+from pytest_postgresql.executors import NoopExecutor
+from pytest_postgresql.janitor import DatabaseJanitor
+
+from service import migrate
+from service.app import create_app
+from service.dev.embedded import EmbeddedPostgres, embedded_postgres
+from service.settings import Settings
+from tests.factories import Factory, LoggedIn, service_client
+
+# Speed instead of durability, for a server that is thrown away.
+SERVER_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "300"}
+SERVER = pytest.StashKey[ExitStack]()
+NUMBERS = count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start PostgreSQL once, in the process that began the run; the workers of xdist find it in the environment."""
+    if not hasattr(config, "workerinput"):
+        stack = config.stash[SERVER] = ExitStack()
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - the folder in it is our own
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tests-", dir=memory))
+        server = stack.enter_context(embedded_postgres(Path(folder) / "postgres", SERVER_SETTINGS))
+        os.environ["TEST_POSTGRES"] = f"{server.socket_directory}:{server.port}:{server.user}:{server.binaries}"
+    config.option.postgresql_host, config.option.postgresql_port, config.option.postgresql_user, _ = _server_parts()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop it."""
+    if stack := config.stash.get(SERVER, None):
+        stack.close()
+
+
+def _server_parts() -> list[str]:
+    return os.environ["TEST_POSTGRES"].split(":")
+
+
+@pytest.fixture(scope="session")
+def server() -> EmbeddedPostgres:
+    """Return the run's PostgreSQL."""
+    socket_directory, port, user, binaries = _server_parts()
+    return EmbeddedPostgres(Path(socket_directory), int(port), user, Path(binaries))
+
+
+def migrated(*, host: str, port: int, user: str, dbname: str, **_: object) -> None:
+    """Migrate the template that databases are cloned from."""
+    migrate.apply(f"postgresql://{user}@/{dbname}?host={host}&port={port}", report=lambda _: None)
+
+
+# pytest-postgresql's: a migrated template for each worker.
+template = factories.postgresql_noproc(load=[migrated])
+
+
+@contextmanager
+def cloned(template: NoopExecutor, server: EmbeddedPostgres, *, migrated: bool = True) -> Iterator[str]:
+    """Lend the URL of a new database, a clone of the template or an empty one."""
+    name = f"{template.dbname}_{next(NUMBERS)}"
+    janitor = DatabaseJanitor(
+        user=template.user,
+        host=template.host,
+        port=template.port,
+        dbname=name,
+        template_dbname=template.template_dbname if migrated else None,
+    )
+    with janitor:
+        yield server.url(name)
+
+
+@pytest.fixture(scope="session")
+def database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[str]:
+    """Return the URL of the database that this worker's tests share, each in a transaction of its own."""
+    with cloned(template, server) as url:
+        yield url
+
+
+@pytest.fixture
+def own_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[str]:
+    """Return the URL of a migrated database that no other test sees."""
+    with cloned(template, server) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[str]:
+    """Return the URL of a database with nothing in it."""
+    with cloned(template, server, migrated=False) as url:
+        yield url
+
+
+class OneTransaction:
+    """Lends a single connection, in a transaction that is rolled back after the test; each loan is a savepoint."""
+
+    connection: asyncpg.Connection
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Have nothing to open: the test's fixture does."""
+        yield
+
+    @asynccontextmanager
+    async def acquire(self, *, timeout: float) -> AsyncIterator[asyncpg.Connection]:  # noqa: ASYNC109, ARG002 - the protocol's
+        """Lend the connection; what a refused statement did is undone, as if it had been committed alone."""
+        async with self.connection.transaction():
+            yield self.connection
+
+
+def make_settings(url: str, **environment: str) -> Settings:
+    """Return settings for the database at `url`, and otherwise the defaults or those of `environment`."""
+    return Settings.read({"DATABASE_URL": url, "SECRET_KEY": "a key that is used by nothing but tests"} | environment)
+
+
+@pytest.fixture(scope="session")
+def one_transaction() -> OneTransaction:
+    """Return what lends this worker's connection."""
+    return OneTransaction()
+
+
+@pytest.fixture(scope="session")
+def app(database_url: str, one_transaction: OneTransaction) -> Litestar:
+    """Return the service on the worker's database. Its start and end are for the tests of real processes."""
+    return create_app(make_settings(database_url), one_transaction)
+
+
+@pytest.fixture(scope="session")
+async def _connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def connection(
+    _connection: asyncpg.Connection, one_transaction: OneTransaction
+) -> AsyncIterator[asyncpg.Connection]:
+    """Return the connection that this test's requests use, in a transaction that is rolled back."""
+    transaction = _connection.transaction()
+    await transaction.start()
+    one_transaction.connection = _connection
+    yield _connection
+    await transaction.rollback()
+
+
+@pytest.fixture
+async def client(app: Litestar, connection: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client of the service; what it does is rolled back after the test."""
+    async with service_client(app) as client:
+        yield client
+
+
+@pytest.fixture
+def make(app: Litestar, connection: asyncpg.Connection) -> Factory:
+    """Return what makes users and pets in this test's transaction."""
+    return Factory(app, connection)
+
+
+@pytest.fixture
+async def user(make: Factory) -> LoggedIn:
+    """Return a user who is logged in."""
+    return await make.user()

@@ -1,0 +1,156 @@
+"""What yoyo would pass over without a word is refused by file and line, before anything is applied."""
+
+from pathlib import Path
+
+import pytest
+
+from service.migrate import MIGRATIONS
+from service.migration_files import MigrationError, expected_checksums, read
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Return a folder with one sound migration."""
+    path = tmp_path / "migrations"
+    path.mkdir()
+    (path / "0001_create_a.sql").write_text("create table a ();\n")
+    (path / "0001_create_a.rollback.sql").write_text("drop table a;\n")
+    return path
+
+
+def second(directory: Path, text: str | bytes) -> None:
+    """Add a second migration."""
+    content = text.encode() if isinstance(text, str) else text
+    (directory / "0002_create_b.sql").write_bytes(content)
+    (directory / "0002_create_b.rollback.sql").write_text("drop table b;\n")
+
+
+def test_our_own_migrations_are_sound() -> None:
+    assert [migration.id for migration in read(MIGRATIONS)] == list(expected_checksums(MIGRATIONS))
+
+
+def test_directives_in_the_first_comments_count(directory: Path) -> None:
+    second(directory, "-- Why: because\n\n--transactional:false\n-- depends: 0001_create_a\ncreate table b ();")
+
+    migration = read(directory)[1]
+
+    assert [each.id for each in migration.depends] == ["0001_create_a"]
+    assert not migration.use_transactions
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("-- Depends: 0001_create_a\ncreate table b ();", 1),
+        ("-- TRANSACTIONAL: false\ncreate table b ();", 1),
+        ("/* why */\n-- depends: 0001_create_a\ncreate table b ();", 2),
+        ("/*\n * depends: 0001_create_a\n */\ncreate table b ();", 2),
+        ("/* depends: 0001_create_a */\ncreate table b ();", 1),
+        ("create table b ();\n\n-- transactional: false\ncreate table c ();", 3),
+    ],
+)
+def test_a_directive_that_yoyo_ignores_is_refused(directory: Path, text: str, line: int) -> None:
+    second(directory, text)
+
+    with pytest.raises(
+        MigrationError, match=rf"^migrations/0002_create_b\.sql:{line} is a directive that yoyo ignores"
+    ):
+        read(directory)
+
+
+def test_a_directive_in_a_rollback_is_refused(directory: Path) -> None:
+    (directory / "0001_create_a.rollback.sql").write_text("-- transactional: false\ndrop table a;")
+
+    with pytest.raises(
+        MigrationError, match=r"^migrations/0001_create_a\.rollback\.sql:1 is a directive that yoyo ign"
+    ):
+        read(directory)
+
+
+@pytest.mark.parametrize(
+    ("directive", "what"),
+    [
+        ("depends: 0001_create_a, 0002_create_b", r":1 depends on '0001_create_a,', which is not in this folder"),
+        ("depends: 0007_lost", r":1 depends on '0007_lost', which is not in this folder"),
+        ("transactional: no", ":1 must say true or false, once"),
+        ("transactional: true false", ":1 must say true or false, once"),
+    ],
+)
+def test_a_directive_must_make_sense(directory: Path, directive: str, what: str) -> None:
+    second(directory, f"-- {directive}\ncreate table b ();")
+
+    with pytest.raises(MigrationError, match=rf"^migrations/0002_create_b\.sql{what}"):
+        read(directory)
+
+
+def test_words_that_only_resemble_a_directive_are_left_alone(directory: Path) -> None:
+    second(
+        directory, "-- what depends on it: nothing\ncreate table b (\n    depends text default\n    depends::text\n);"
+    )
+
+    assert len(read(directory)) == 2
+
+
+def test_a_migration_without_a_rollback_is_refused(directory: Path) -> None:
+    (directory / "0001_create_a.rollback.sql").unlink()
+
+    with pytest.raises(MigrationError, match=r"^migrations/0001_create_a\.rollback\.sql is missing"):
+        read(directory)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"\xef\xbb\xbf-- depends: 0001_create_a\ncreate table b ();", ":1 begins with a byte-order mark"),
+        ("-- é".encode("latin-1"), " is not UTF-8"),
+    ],
+)
+def test_a_file_in_another_encoding_is_refused(directory: Path, content: bytes, what: str) -> None:
+    second(directory, content)
+
+    with pytest.raises(MigrationError, match=rf"^migrations/0002_create_b\.sql{what}"):
+        read(directory)
+
+
+@pytest.mark.parametrize("word", ["begin", "COMMIT", "start  transaction", "end", "rollback"])
+def test_a_transaction_inside_a_migration_is_refused(directory: Path, word: str) -> None:
+    second(directory, f"create table b ();\n-- so there\n/* and\nmore */ {word};\n")
+
+    with pytest.raises(MigrationError, match=rf"^migrations/0002_create_b\.sql:4 says '{word}': take it out"):
+        read(directory)
+
+
+def test_transactions_of_procedures_are_left_alone(directory: Path) -> None:
+    second(directory, "create procedure b() language plpgsql as $$\nbegin\n    commit;\nend $$;")
+
+    assert len(read(directory)) == 2
+
+
+@pytest.mark.parametrize("name", ["0002_create_b.py", "__init__.py", "post-apply.sql"])
+def test_what_is_no_plain_sql_migration_is_refused(directory: Path, name: str) -> None:
+    (directory / name).touch()
+
+    with pytest.raises(MigrationError, match=rf"^migrations/{name} is not plain SQL that is applied once"):
+        read(directory)
+
+
+def test_circles_are_refused(directory: Path) -> None:
+    (directory / "0001_create_a.sql").write_text("-- depends: 0002_create_b\ncreate table a ();")
+    second(directory, "-- depends: 0001_create_a\ncreate table b ();")
+
+    with pytest.raises(MigrationError, match=r"^migrations/: 0001_create_a, 0002_create_b depend on each other"):
+        read(directory)
+
+
+def test_a_missing_folder_is_refused(directory: Path) -> None:
+    with pytest.raises(MigrationError, match="nowhere is not a folder"):
+        read(directory / "nowhere")
+
+
+def test_checksums_are_those_of_sha256sum_whatever_the_line_ends(directory: Path) -> None:
+    second(directory, "create table b ();\r\n")
+
+    assert expected_checksums(directory) == {
+        "0001_create_a": "0da5e58d9b90392b520cf69917d7c9db95c2141c2f1761342fdfadc499455ee4",
+        "0002_create_b": "df30a8f5121bf04bf2863275c18c18e9bac3f5d6ab63ef57b8b7f1e7ea59eb8d",
+    }
