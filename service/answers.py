@@ -5,6 +5,7 @@ from typing import Any
 import asyncpg
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.handlers import BaseRouteHandler
 
 from service.logs import log
 from service.problems import (
@@ -29,7 +30,7 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[dict[s
     if isinstance(problem, InternalError):
         log.error("request failed", request_id=request_id, method=request.method, path=request.url.path, exc_info=error)
     body = problem.body(request_id)
-    handler = request.scope.get("route_handler")
+    handler: BaseRouteHandler | None = request.scope.get("route_handler")  # none where no route was found
     if handler is not None and handler.opt.get("token_endpoint") and problem.status < 500:  # noqa: PLR2004 - our mistakes
         # RFC 6749, 5.2: what is wrong with a request at a token endpoint is `invalid_request`, unless it has a name.
         body = {"error": "invalid_request", "error_description": problem.detail} | body
@@ -54,7 +55,7 @@ def as_problem(error: Exception) -> Problem:
 
 
 def _invalid(findings: list[dict[str, str]]) -> Problem:
-    """Return what Litestar found wrong: the parameters, or no body where one is needed. An impossible id is no one's."""
+    """Return what Litestar found wrong; an impossible id in a path is that of nothing."""
     if any(finding.get("key") == "data" for finding in findings):
         return MalformedRequest("The body is empty")
     if all(finding.get("source") == "path" for finding in findings):

@@ -2,7 +2,6 @@
 
 import asyncio
 import multiprocessing
-import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -29,11 +28,13 @@ from service.pets.controllers import PetsController
 from service.problems import NotFound
 from service.schema import expected_checksums
 from service.settings import Settings
-from service.system.controllers import HealthController, Schema, docs_files, docs_page
+from service.system.controllers import HealthController, Schema, docs_file, docs_page
 from service.users.controllers import UsersController
 
 DOCUMENT = "/openapi.json"
 LARGEST_BODY = 64 * 1024
+# What a page of another origin may read of an answer's headers.
+EXPOSED = ["ETag", "Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
 
 
 def create_app(settings: Settings, connections: Connections | None = None) -> Litestar:
@@ -55,7 +56,7 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Li
         passwords.close()
 
     app = Litestar(
-        route_handlers=[AuthController, UsersController, PetsController, HealthController, docs_page, docs_files],
+        route_handlers=[AuthController, UsersController, PetsController, HealthController, docs_page, docs_file],
         dependencies={
             "caller": Provide(provide_caller, sync_to_thread=False),
             "db": _always(Database(lent)),
@@ -69,7 +70,11 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Li
         request_class=StrictRequest,
         request_max_body_size=LARGEST_BODY,
         exception_handlers={Exception: answer},
-        cors_config=CORSConfig(allow_origins=list(settings.cors_origins)) if settings.cors_origins else None,
+        cors_config=(
+            CORSConfig(allow_origins=list(settings.cors_origins), expose_headers=EXPOSED)
+            if settings.cors_origins
+            else None
+        ),
         openapi_config=_openapi(),
         logging_config=None,
     )
@@ -91,8 +96,16 @@ def from_environment() -> Litestar:
 
 async def _end_with_parent() -> None:
     """End this worker when the process that started it is gone, even killed; it would serve on and hold the port."""
-    if parent := multiprocessing.parent_process():
-        asyncio.get_running_loop().add_reader(parent.sentinel, os.kill, os.getpid(), signal.SIGTERM)
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    loop = asyncio.get_running_loop()
+
+    def end(sentinel: int) -> None:
+        loop.remove_reader(sentinel)  # it stays readable
+        signal.raise_signal(signal.SIGTERM)
+
+    loop.add_reader(parent.sentinel, end, parent.sentinel)
 
 
 def _always(instance: object) -> Provide:

@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
+from litestar.exceptions import InternalServerException
+from typing_extensions import override
 
 from service.problems import InvalidInput, MalformedRequest, UnsupportedMediaType
 
@@ -21,6 +23,7 @@ FIELD = re.compile(r"Object (?P<what>missing required|contains unknown) field `(
 class StrictRequest(Request[Any, Any, State]):
     """A request whose JSON becomes the handler's ``data`` at once, unknown fields refused."""
 
+    @override
     async def json(self) -> Any:
         """Return the body as the class that the handler's ``data`` is annotated with.
 
@@ -59,13 +62,19 @@ async def read_form(request: Request[Any, Any, State], model: type[T]) -> T:
 
 
 async def read_body(request: Request[Any, Any, State], media_type: str) -> bytes:
-    """Return the body, which must be declared to be of `media_type`, uncompressed."""
+    """Return the body, which must be declared to be of `media_type`, uncompressed.
+
+    Raises UnsupportedMediaType, or MalformedRequest where the client goes away before its end.
+    """
     given = request.headers.get("content-type", "")
     if given.partition(";")[0].strip().lower() != media_type:
         raise UnsupportedMediaType(f"Send the body as {media_type}", headers={"Accept-Post": media_type})
-    if request.headers.get("content-encoding", "identity") != "identity":
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("Send the body uncompressed", headers={"Accept-Encoding": "identity"})
-    return await request.body()
+    try:
+        return await request.body()
+    except InternalServerException:  # Litestar's word for it; it is no mistake of the server's
+        raise MalformedRequest("The body was cut off") from None
 
 
 def broken_rule(error: msgspec.ValidationError) -> InvalidInput:

@@ -1,22 +1,51 @@
 """The commands: ``python -m service COMMAND``."""
 
 import asyncio
+import errno
+import importlib
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
 
+import asyncpg
 import click
 import uvicorn
+from typing_extensions import override
 
 from service import __version__
+from service.migration_files import MigrationError
+from service.problems import Problem
+from service.queries import SQL, QueryError
 from service.settings import Settings, database_url
 
-APP = "service.app:from_environment"
+APP = "service.app"
 # Platforms give 30 s between SIGTERM and SIGKILL.
 SECONDS_TO_FINISH = 20
+# The workers of a server that was killed need a moment to end.
+SECONDS_FOR_PORT = 3.0
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """Commands whose failures reach the operator as one sentence on stderr, with exit status 1."""
+
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (MigrationError, Problem, QueryError) as error:
+            raise click.ClickException(str(error)) from error
+        except asyncpg.PostgresError as error:
+            # Its first line: the others may show a row.
+            sentence = f"PostgreSQL says: {error.args[0]}; does the schema fit? See python -m service migrate status"
+            raise click.ClickException(sentence) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """A web service on PostgreSQL in plain SQL.
+    """Run a web service on PostgreSQL in plain SQL.
 
     Settings are environment variables; README.md lists them.
     """
@@ -28,31 +57,68 @@ def dev() -> None:
 
     Uses DATABASE_URL instead where it is set; reads .env.
     """
-    # Only here: production does not install what `dev` needs.
-    from service.dev.server import run
+    from service.dev.server import prepared  # noqa: PLC0415 - production does not install what `dev` needs
 
-    run()
+    with prepared() as (host, port):
+        _listen(
+            host,
+            port,
+            reload=True,
+            reload_dirs=[str(Path(__file__).parent), str(SQL)],
+            reload_includes=["*.py", "*.sql"],
+            timeout_graceful_shutdown=2,
+        )
 
 
 @main.command()
 def serve() -> None:
     """Serve on HOST and PORT with WEB_CONCURRENCY workers."""
     settings = Settings.read()
-    host, port = settings.address
+    # What is wrong with a file is told once here; workers would die of it one after the other.
+    importlib.import_module(APP)
+    _listen(
+        *settings.address,
+        workers=settings.web_concurrency,
+        access_log=False,
+        timeout_graceful_shutdown=SECONDS_TO_FINISH,
+    )
+
+
+def _listen(host: str, port: int, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
+    _wait_for_port(host, port)
     uvicorn.run(
-        APP,
+        f"{APP}:from_environment",
         factory=True,
         host=host,
         port=port,
-        workers=settings.web_concurrency,
         lifespan="on",
         log_config=None,
-        access_log=False,
         # TRUSTED_PROXY_HOPS decides whom to believe; uvicorn would take the entry that the client made.
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=SECONDS_TO_FINISH,
+        **options,
     )
+
+
+def _wait_for_port(host: str, port: int) -> None:
+    """Wait until the port is free. Raises click.ClickException, where uvicorn would only log what is wrong."""
+    deadline = time.monotonic() + SECONDS_FOR_PORT
+    told = False
+    while True:
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                sentence = f"Cannot listen on {host}, port {port}: {error.strerror}; HOST and PORT name another place"
+                raise click.ClickException(sentence) from error
+            if not told:
+                click.echo(f"Waiting for port {port}: another process has it", err=True)
+            told = True
+            time.sleep(0.05)
+        else:
+            return
 
 
 @main.command()
@@ -63,7 +129,7 @@ def migrate(action: str, count: int) -> None:
 
     Safe to run from many places at once, and after a run that was killed.
     """
-    from service import migrate as migrations
+    from service import migrate as migrations  # noqa: PLC0415 - yoyo takes 0.1 s to import
 
     url = database_url()
     if action == "apply":
@@ -81,15 +147,17 @@ def migrate(action: str, count: int) -> None:
 
 @main.command("create-user")
 @click.argument("email", envvar="FIRST_SUPERUSER_EMAIL")
-@click.password_option(
-    envvar="FIRST_SUPERUSER_PASSWORD", help="Better in FIRST_SUPERUSER_PASSWORD, or typed when asked."
-)
-def create_user(email: str, password: str) -> None:
+@click.option("--password", envvar="FIRST_SUPERUSER_PASSWORD", help="Better in the environment, or typed when asked.")
+def create_user(email: str, password: str | None) -> None:
     """Add a user if EMAIL has no account yet; safe to run at every deploy.
 
     EMAIL and the password are also read from FIRST_SUPERUSER_EMAIL and FIRST_SUPERUSER_PASSWORD.
     """
-    from service.users.initial import ensure_user
+    from service.users.initial import ensure_user  # noqa: PLC0415 - reads SQL files, which may be what is broken
 
+    if password is None:
+        if not sys.stdin.isatty():
+            raise click.ClickException("FIRST_SUPERUSER_PASSWORD must be set, where nobody can be asked")
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     created = asyncio.run(ensure_user(database_url(), email, password))
     click.echo(f"{email}: created" if created else f"{email}: has an account already, left as it is")

@@ -1,10 +1,11 @@
 """Where a request came from, told by what may be believed."""
 
 from ipaddress import ip_address
-from typing import Any
+
+from litestar.types import Scope
 
 
-def client_address(scope: Any, trusted_hops: int) -> str | None:
+def client_address(scope: Scope, trusted_hops: int) -> str | None:
     """Return the client's IP address, or None where it is not known (a unix socket).
 
     Each of the `trusted_hops` proxies in front added the address of its own peer to the end of

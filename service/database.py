@@ -15,11 +15,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 # What PostgreSQL's absence looks like: no route, a closed connection, no free connection in time,
-# a server that starts, stops or has no room.
+# a server that starts, stops or has no room. InternalClientError is what asyncpg says when the server's
+# farewell came before the query; InterfaceError, when the query is called wrongly: that is our own mistake.
 AWAY = (
     OSError,
     TimeoutError,
-    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -37,7 +38,7 @@ class Connections(Protocol):
         """Lend a connection; wait `timeout` seconds for it at most."""
 
 
-class WrongCardinality(Exception):
+class WrongCardinalityError(Exception):
     """A query returned another number of rows than its header declares: a mistake in the SQL file."""
 
 
@@ -59,14 +60,14 @@ class Database:
         """Return the one row of `query`."""
         rows = await self._fetch(query, arguments)
         if len(rows) != 1:
-            raise WrongCardinality(f"{query.name} returned {len(rows)} rows, not one")
+            raise WrongCardinalityError(f"{query.name} returned {len(rows)} rows, not one")
         return query.row(*rows[0])
 
     async def maybe(self, query: Maybe[P, R], *arguments: P.args, **_: P.kwargs) -> R | None:
         """Return the row of `query`, or None."""
         rows = await self._fetch(query, arguments)
         if len(rows) > 1:
-            raise WrongCardinality(f"{query.name} returned {len(rows)} rows, not one at most")
+            raise WrongCardinalityError(f"{query.name} returned {len(rows)} rows, not one at most")
         return query.row(*rows[0]) if rows and rows[0][0] is not None else None
 
     async def many(self, query: Many[P, R], *arguments: P.args, **_: P.kwargs) -> list[R]:
@@ -82,7 +83,7 @@ class Database:
         """Return the one value of `query`."""
         rows = await self._fetch(query, arguments)
         if len(rows) != 1 or len(rows[0]) != 1:
-            raise WrongCardinality(f"{query.name} did not return one value")
+            raise WrongCardinalityError(f"{query.name} did not return one value")
         value: R = rows[0][0]
         return value
 

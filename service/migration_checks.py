@@ -90,7 +90,7 @@ def _check_directive(
             f"{where} is a directive that yoyo ignores: write it as '-- {name.lower()}: …', in lower case, "
             "among the first '--' lines of the migration (not of its rollback)"
         )
-    if name == "transactional" and directives[name].lower() not in {"true", "false"}:
+    if name == "transactional" and directives.get(name, "").lower() not in {"true", "false"}:
         raise MigrationError(f"{where} must say true or false, once")
     if name == "depends" and (strangers := sorted(set(words).difference(ids))):
         raise MigrationError(

@@ -3,7 +3,8 @@
 import re
 
 TAG = re.compile(r'(?P<weak>W/)?"(?P<opaque>[^"]*)"')
-# PostgreSQL's integer.
+# A version as we write it, and PostgreSQL's integer: the largest.
+VERSION = re.compile(r"[1-9][0-9]{0,9}")
 LARGEST = 2**31 - 1
 
 
@@ -27,4 +28,4 @@ def wanted_versions(if_match: str | None) -> list[int] | None:
     if if_match is None or if_match.strip() == "*":
         return None
     tags = [tag["opaque"] for tag in TAG.finditer(if_match) if not tag["weak"]]
-    return [int(tag) for tag in tags if tag.isascii() and tag.isdecimal() and len(tag) <= 10 and int(tag) <= LARGEST]  # noqa: PLR2004 - digits of LARGEST
+    return [int(tag) for tag in tags if VERSION.fullmatch(tag) and int(tag) <= LARGEST]

@@ -16,7 +16,7 @@ class FieldError(TypedDict):
     detail: str
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 - RFC 9457's word
     """A refusal. `detail` says what was wrong with this one request; `title` is the same for all of its type."""
 
     status: ClassVar[int]

@@ -7,10 +7,11 @@ and this module the same thing: what the query does, what each ``$n`` is, and wh
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Generic, ParamSpec, TypeVar
+from typing import Generic, NoReturn, ParamSpec, TypeVar
 
 import attrs
 
+NEWLINE = "\n"
 SQL = Path(__file__).parent.parent / "sql"
 
 P = ParamSpec("P")
@@ -37,7 +38,7 @@ TOKEN = re.compile(
     | (?P<comment> /\* (?:[^*]|\*(?!/))* \*/ )
     | \$(?P<number>\d+)
     | (?P<end> ;)
-    | \w+ | \S
+    | \w[\w$]* | \S
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -172,7 +173,8 @@ def read(name: str, directory: Path = SQL) -> Statement:
     except FileNotFoundError:
         raise QueryError(f"{_at(path, 1)}: no such file; the code names the query {name!r}") from None
     except UnicodeDecodeError as error:
-        raise QueryError(f"{_at(path, 1)}: not UTF-8 ({error.reason} at byte {error.start})") from None
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise QueryError(f"{_at(path, line)}: not UTF-8 ({error.reason})") from None
     return _parse(name, path, text)
 
 
@@ -183,7 +185,7 @@ def _parse(name: str, path: Path, text: str) -> Statement:
         raise QueryError(f"{_at(path, 1)}: the header names {head['name']!r}, the file is {name!r}")
     parameters: list[Parameter] = []
     returns: re.Match[str] | None = None
-    at = 1
+    at = returns_line = 1
     for at, line in enumerate(lines[1:], start=2):
         if not line.startswith("--"):
             break
@@ -196,6 +198,8 @@ def _parse(name: str, path: Path, text: str) -> Statement:
             if int(found["number"]) != len(parameters) + 1:
                 raise QueryError(f"{_at(path, at)}: ${found['number']} stands where ${len(parameters) + 1} is expected")
             parameters.append(Parameter(found["name"], found["type"], bool(found["nullable"]), at))
+        elif returns and line.startswith("-- returns:"):
+            raise QueryError(f"{_at(path, at)}: a second 'returns'; a query returns one thing")
         else:
             returns = _match(
                 RETURNS, path, at, line, "expected '-- $n …', '-- returns: …', or more text after two spaces"
@@ -222,34 +226,25 @@ def _check_body(name: str, path: Path, text: str, parameters: int) -> None:
 
     The name in the header is what pg_stat_activity shows; pg_stat_statements drops what stands before a statement.
     """
-    used: set[int] = set()
-    named = begun = False
-    end: int | None = None
-    for token in TOKEN.finditer(text):
-        line = text.count("\n", 0, token.start()) + 1
-        if token["hidden"] and token["hidden"].startswith("--"):
-            continue
-        if end is not None:
-            raise QueryError(f"{_at(path, line)}: a second statement; a file holds one query")
-        if token["comment"]:
-            named = named or (begun and token["comment"] == f"/* {name} */")
-            continue
-        begun = True
-        if token["end"]:
-            end = line
-        elif token["number"]:
-            used.add(int(token["number"]))
-            if int(token["number"]) > parameters:
-                raise QueryError(f"{_at(path, line)}: ${token['number']} is not in the header")
-    last = text.count("\n") + 1
+
+    def refuse(at: int, what: str) -> NoReturn:
+        raise QueryError(f"{_at(path, text.count(NEWLINE, 0, at) + 1)}: {what}")
+
+    tokens = [token for token in TOKEN.finditer(text) if not token[0].startswith("--")]
+    code = [token for token in tokens if not token["comment"]]
+    end = next((index for index, token in enumerate(code) if token["end"]), None)
     if end is None:
-        raise QueryError(f"{_at(path, last)}: the statement does not end in ';'")
-    if not named:
-        raise QueryError(
-            f"{_at(path, end)}: the statement does not carry its name: write '/* {name} */' after its first word"
-        )
-    if missing := set(range(1, parameters + 1)) - used:
-        raise QueryError(f"{_at(path, end)}: ${min(missing)} is in the header, but not in the statement")
+        refuse(len(text.rstrip()), "the statement does not end in ';'")
+    if end + 1 < len(code):
+        refuse(code[end + 1].start(), "a second statement; a file holds one query")
+    inside = [token[0] for token in tokens if token.start() > code[0].start()]
+    if f"/* {name} */" not in inside:
+        refuse(code[0].start(), f"the statement does not carry its name: write '/* {name} */' after its first word")
+    used = {int(token["number"]): token.start() for token in code if token["number"]}
+    if unknown := sorted(used.keys() - set(range(1, parameters + 1))):
+        refuse(used[unknown[0]], f"${unknown[0]} is not in the header")
+    if unused := sorted(set(range(1, parameters + 1)) - used.keys()):
+        refuse(code[0].start(), f"${unused[0]} is in the header, but not in the statement")
 
 
 def _match(pattern: re.Pattern[str], path: Path, line: int, text: str, expected: str) -> re.Match[str]:

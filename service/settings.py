@@ -1,27 +1,34 @@
 """The settings: environment variables and nothing else (https://12factor.net/config)."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 import click
 import environ
+from typing_extensions import override
 
 T = TypeVar("T")
+
+HOST_NAME = r"\*|\.?[\w-]+(\.[\w-]+)*|\[[\da-f:.]+\]"
+ORIGIN = r"\*|[a-z][\w+.-]*://[^\s/]+"
+# RFC 3986, 3, with several hosts (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS).
+_SERVER = r"([^\s/?#@:,\[\]]*|\[[\da-fA-F:.]+\])(:\d+)?"
+POSTGRES_URL = re.compile(rf"postgres(ql)?://([^\s/?#@]*@)?{_SERVER}(,{_SERVER})*(/[^\s/?#@]*)?(\?[^\s#]*)?", re.ASCII)
 
 
 class SettingsError(click.ClickException):
     """An environment variable is missing or senseless; the one sentence names it."""
 
 
-def variable(name: str, convert: Callable[[str], T], *, help: str, **default: Any) -> T:  # noqa: A002 - environ-config's own name
+def variable(name: str, convert: Callable[[str], T], *, help: str, **default: Any) -> T:  # noqa: A002, ANN401 - environ-config's own
     """Declare the variable `name`, read by `convert`, which raises ValueError to say what it must be.
 
     Without ``default=`` it is required. A default is taken as it is.
     """
 
-    def read(text: Any) -> Any:
+    def read(text: Any) -> Any:  # noqa: ANN401 - a variable's text, or whatever its default is
         if default and text is default["default"]:
             return text
         try:
@@ -62,27 +69,37 @@ def switch(text: str) -> bool:
     return text.lower() == "true"
 
 
-def comma_separated(text: str) -> tuple[str, ...]:
-    """Read a list, parted by commas."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+def comma_separated(form: str, what: str) -> Callable[[str], tuple[str, ...]]:
+    """Return a reader of lists, parted by commas, whose parts have the `form` that `what` puts into words."""
+
+    def convert(text: str) -> tuple[str, ...]:
+        parts = tuple(part.strip() for part in text.split(",") if part.strip()) or (text,)
+        for part in parts:
+            if not re.fullmatch(form, part, re.ASCII | re.IGNORECASE):
+                raise ValueError(f"must be {what}, by commas, not {part!r}")
+        return parts
+
+    return convert
 
 
 def postgres_url(text: str) -> str:
     """Check that `text` is a PostgreSQL URL; never repeat it, for it holds a password."""
-    if urlsplit(text).scheme not in {"postgres", "postgresql"}:
-        raise ValueError("must begin with postgresql:// or postgres://")
+    if not (text.isascii() and POSTGRES_URL.fullmatch(text)):
+        raise ValueError(
+            "must look like postgresql://user:password@host:5432/name, with special characters percent-encoded"
+        )
     return text
 
 
-def secret_key(text: str) -> bytes:
+def key(text: str) -> bytes:
     """Read a key of 32 bytes or more (RFC 7518, 3.2: HS256 takes no shorter one)."""
-    key = text.encode()
-    if len(key) < 32:  # noqa: PLR2004 - the figure stands in the sentence
+    encoded = text.encode()
+    if len(encoded) < 32:  # noqa: PLR2004 - the figure stands in the sentence
         raise ValueError(
-            f"has {len(key)} bytes and needs 32 or more; make one with: "
+            f"has {len(encoded)} bytes and needs 32 or more; make one with: "
             "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
         )
-    return key
+    return encoded
 
 
 @environ.config(prefix="", frozen=True)
@@ -90,9 +107,9 @@ class Settings:
     """What the service can be told. `docs/operations.md` explains each for operators."""
 
     database_url: str = variable("DATABASE_URL", postgres_url, help="postgresql://user:password@host:5432/name")
-    secret_key: bytes = variable("SECRET_KEY", secret_key, help="signs the tokens; 32 bytes or more")
+    secret_key: bytes = variable("SECRET_KEY", key, help="signs the tokens; 32 bytes or more")
     secret_key_previous: bytes | None = variable(
-        "SECRET_KEY_PREVIOUS", secret_key, default=None, help="still verifies tokens while SECRET_KEY is being rotated"
+        "SECRET_KEY_PREVIOUS", key, default=None, help="still verifies tokens while SECRET_KEY is being rotated"
     )
     port: int | None = variable("PORT", whole(1, 65535), default=None, help="the port to listen on (8000)")
     host: str | None = variable(
@@ -121,10 +138,16 @@ class Settings:
         "REFRESH_TOKEN_EXPIRE_SECONDS", whole(1, 31_536_000), default=28 * 86_400, help="life of a login session"
     )
     allowed_hosts: tuple[str, ...] = variable(
-        "ALLOWED_HOSTS", comma_separated, default=("localhost", "127.0.0.1"), help="Host names to answer to, by commas"
+        "ALLOWED_HOSTS",
+        comma_separated(HOST_NAME, "host names without scheme and port (.example.com: all below it too; *: any)"),
+        default=("localhost", "127.0.0.1"),
+        help="Host names to answer to, by commas",
     )
     cors_origins: tuple[str, ...] = variable(
-        "BACKEND_CORS_ORIGINS", comma_separated, default=(), help="origins whose pages may call, by commas"
+        "BACKEND_CORS_ORIGINS",
+        comma_separated(ORIGIN, "origins such as https://app.example.com, with nothing behind the host and port"),
+        default=(),
+        help="origins whose pages may call, by commas",
     )
     trusted_proxy_hops: int = variable(
         "TRUSTED_PROXY_HOPS", whole(0, 10), default=0, help="proxies in front whose X-Forwarded-For entry is true"
@@ -137,6 +160,7 @@ class Settings:
     )
     log_format: str = variable("LOG_FORMAT", choice("json", "console"), default="json", help="json or console")
 
+    @override
     def __repr__(self) -> str:
         """Hide the secrets from logs and tracebacks."""
         return "Settings(…)"
@@ -154,7 +178,7 @@ class Settings:
         """
         given = {name: text for name, text in environment.items() if text}
         try:
-            return cast(Settings, environ.to_config(cls, given))
+            return environ.to_config(cls, given)
         except environ.MissingEnvValueError as error:
             raise SettingsError(f"{', '.join(sorted(error.args))} must be set; see README.md") from None
 

@@ -20,9 +20,11 @@ from pytest_postgresql.janitor import DatabaseJanitor
 
 from service import migrate
 from service.app import create_app
+from service.database import Pool
 from service.dev.embedded import EmbeddedPostgres, embedded_postgres
 from service.settings import Settings
-from tests.factories import Factory, LoggedIn, service_client
+from tests.factories import Committed, Factory, LoggedIn, service_client
+from tests.processes import checkout, served, start  # noqa: F401 - fixtures
 
 # Speed instead of durability, for a server that is thrown away.
 SERVER_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "300"}
@@ -92,6 +94,13 @@ def database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[s
 @pytest.fixture
 def own_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[str]:
     """Return the URL of a migrated database that no other test sees."""
+    with cloned(template, server) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[str]:
+    """Return the URL of a migrated database that the tests of one module share."""
     with cloned(template, server) as url:
         yield url
 
@@ -173,3 +182,14 @@ def make(app: Litestar, connection: asyncpg.Connection) -> Factory:
 async def user(make: Factory) -> LoggedIn:
     """Return a user who is logged in."""
     return await make.user()
+
+
+@pytest.fixture
+async def committed(own_database_url: str) -> AsyncIterator[Committed]:
+    """Return the service on a database of this test's own, with a pool."""
+    pool = Pool(own_database_url, size=10)
+    app = create_app(make_settings(own_database_url), pool)
+    connection = await asyncpg.connect(own_database_url)
+    async with pool.open(), service_client(app) as client:
+        yield Committed(client, Factory(app, connection), connection)
+    await connection.close()

@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import attrs
 import httpx
 from litestar import Litestar
@@ -41,7 +42,7 @@ class LoggedIn:
     @property
     def bearer(self) -> dict[str, str]:
         """Return the header that says who calls."""
-        return {"Authorization": f"Bearer {self.tokens.access_token}"}
+        return bearer(self.tokens.access_token)
 
 
 class Factory:
@@ -68,6 +69,26 @@ class Factory:
     async def pet(self, owner: LoggedIn, pet_name: str = "Tadeusz") -> VersionedPet:
         """Make a pet of `owner`."""
         return VersionedPet(*await self._connection.fetchrow(CREATE_PET.sql, owner.session, pet_name))
+
+
+@attrs.frozen
+class Committed:
+    """The service on a database of its own, where every request commits, on a connection of its own."""
+
+    client: httpx.AsyncClient
+    make: Factory
+    # Beside those of the service: to look on, and to hold locks.
+    connection: asyncpg.Connection
+
+
+def bearer(access_token: str) -> dict[str, str]:
+    """Return the header that says who calls."""
+    return {"Authorization": f"Bearer {access_token}"}
+
+
+async def log_in(client: httpx.AsyncClient, email: str, password: str = PASSWORD) -> httpx.Response:
+    """Log in with a form, as every OAuth 2 client does."""
+    return await client.post("/auth/access-token", data={"username": email, "password": password})
 
 
 def service_client(app: Litestar) -> AbstractAsyncContextManager[httpx.AsyncClient]:

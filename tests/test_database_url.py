@@ -42,7 +42,7 @@ def test_asyncpg_and_psycopg_see_the_same_session(empty_database_url: str) -> No
     async def through_asyncpg() -> tuple[object, ...]:
         connection = await asyncpg.connect(url)
         try:
-            return tuple(await connection.fetchrow(settings))
+            return tuple((await connection.fetch(settings))[0])
         finally:
             await connection.close()
 

@@ -58,7 +58,7 @@ class LoginOperation(Operation):
             properties={
                 "grant_type": Schema(type=OpenAPIType.STRING, const="password"),
                 "username": Schema(type=OpenAPIType.STRING, description="The email address, in any case"),
-                "password": Schema(type=OpenAPIType.STRING, format="password"),
+                "password": Schema(type=OpenAPIType.STRING, description="As at registration"),
                 "scope": text,
                 "client_id": text,
                 "client_secret": text,
@@ -117,7 +117,7 @@ class AuthController(Controller):
 
     @post("/logout", status_code=HTTP_204_NO_CONTENT)
     async def log_out(self, data: JSONBody[RefreshToken], db: Injected[Database], tokens: Injected[Tokens]) -> None:
-        """End the session of a refresh token; of a token that opens nothing, there is nothing to end (RFC 7009, 2.2)."""
+        """End the session of a refresh token; a token that opens nothing has none (RFC 7009, 2.2)."""
         try:
             spent = tokens.spent(data.refresh_token)
         except InvalidGrant:

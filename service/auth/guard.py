@@ -20,7 +20,7 @@ def authenticated(app: ASGIApp) -> ASGIApp:
 
     async def authenticate(scope: Scope, receive: Receive, send: Send) -> None:
         tokens: Tokens = scope["litestar_app"].state.tokens
-        scope["auth"] = tokens.caller(_bearer_token(scope))  # type: ignore[typeddict-unknown-key]
+        scope["auth"] = tokens.caller(_bearer_token(scope))
         await app(scope, receive, send)
 
     return authenticate

@@ -8,7 +8,7 @@ from typing import Annotated, ParamSpec, TypeVar
 
 import msgspec
 from argon2 import PasswordHasher, Type
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import VerificationError
 
 from service.problems import Unavailable
 
@@ -54,7 +54,7 @@ class Passwords:
         """
         if len(password) > LONGEST:
             return False
-        verified = await self._run(_verify, password, hashed or self._nobody)
+        verified = await self._run(_verify, password, self._nobody if hashed is None else hashed)
         return verified and hashed is not None
 
     async def _run(self, work: Callable[P, R], *arguments: P.args, **_: P.kwargs) -> R:
@@ -79,7 +79,7 @@ def _hash(password: str) -> str:
 def _verify(password: str, hashed: str) -> bool:
     try:
         return HASHER.verify(hashed, _normalised(password))
-    except (VerificationError, InvalidHashError):
+    except (VerificationError, ValueError):  # the second: what is stored is no hash
         return False
 
 

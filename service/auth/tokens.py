@@ -11,7 +11,7 @@ from uuid import UUID
 import attrs
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, OctKey
+from joserfc.jwk import Key, KeySet, OctKey
 
 from service.auth.models import Caller, Session, TokenPair
 from service.problems import InvalidGrant, InvalidToken
@@ -47,7 +47,7 @@ class Tokens:
         secrets = [settings.secret_key]
         if settings.secret_key_previous is not None:
             secrets.append(settings.secret_key_previous)
-        keys = [OctKey.import_key(secret, {"kid": _kid(secret), "alg": "HS256"}) for secret in secrets]
+        keys: list[Key] = [OctKey.import_key(secret, {"kid": _kid(secret), "alg": "HS256"}) for secret in secrets]
         self._key = keys[0]
         self._keys = KeySet(keys)
         self._header = {"alg": "HS256", "typ": TYPE, "kid": _kid(settings.secret_key)}
@@ -97,7 +97,7 @@ class Tokens:
         Raises InvalidGrant unless it was signed here.
         """
         try:
-            session, generation, mac = REFRESH.unpack(base64.urlsafe_b64decode(refresh_token + "=="))
+            session, generation, mac = REFRESH.unpack(base64.b64decode(refresh_token + "==", altchars=b"-_", validate=True))
         except (binascii.Error, struct.error, ValueError):
             raise InvalidGrant from None
         signed = refresh_token_message(session, generation)

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, CalledProcessError, Popen, TimeoutExpired, run
+from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired, run
 from types import MappingProxyType
 from typing import IO
 from urllib.parse import quote, urlencode
@@ -30,6 +30,14 @@ from attrs import frozen
 
 STOP_SECONDS = 5.0  # for a shutdown in good order; the next one is less patient
 POLL_SECONDS = 0.01
+
+# A guard waits on a pipe from the process that holds the server: a line sends it home, the end of the pipe, which
+# comes however the holder dies, makes it stop the server. The shell that starts it then becomes the server.
+GUARD = """
+exec 3<&0 </dev/null
+({ read -r _ <&3 || kill -INT $$; } &)
+exec "$@" 3<&- >&2
+"""
 
 
 class EmbeddedPostgresError(Exception):
@@ -82,7 +90,8 @@ def embedded_postgres(
         sockets = stack.enter_context(_socket_directory(directory))
         fixed = {"listen_addresses": "", "unix_socket_directories": f'"{sockets}"', "port": "5432"}
         options = [f"--{name}={value}" for name, value in {**settings, **fixed}.items()]
-        server = _start([*prefix, str(binaries / "postgres"), "-D", str(data), *options], lock, log, stack)
+        server = _start([*prefix, str(binaries / "postgres"), "-D", str(data), *options], lock, log)
+        stack.callback(_stop, server)
         _wait_until_ready(server, data / "postmaster.pid", log)
         yield EmbeddedPostgres(sockets, 5432, "postgres", binaries)
 
@@ -155,19 +164,17 @@ def _as_ordinary_user(data: Path) -> list[str]:
     That user keeps the one capability to pass through folders such as /root, instead of opening them to everyone.
     The secure bit makes access(2) honour the capability as well. See setpriv(1), capabilities(7).
     """
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise EmbeddedPostgresError(
+            "PostgreSQL does not run as root, and setpriv, to run it as another user, is missing: "
+            "install util-linux, or start as an ordinary user."
+        )
     nobody = pwd.getpwnam("nobody")  # initdb wants a user with a name
     uid, gid = (data.stat().st_uid, data.stat().st_gid) if data.exists() else (nobody.pw_uid, nobody.pw_gid)
     capabilities = [f"--{kind}-caps=-all,+dac_override" for kind in ("inh", "ambient")]
     user = [f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
-    prefix = ["setpriv", *user, *capabilities, "--securebits=+no_setuid_fixup"]
-    try:
-        run([*prefix, "true"], check=True, capture_output=True, text=True)  # noqa: S603 - ours
-    except (FileNotFoundError, CalledProcessError) as error:
-        reason = getattr(error, "stderr", "setpriv is missing: install util-linux").strip()
-        raise EmbeddedPostgresError(
-            f"PostgreSQL does not run as root, nor can it be another user here ({reason}): start as an ordinary user."
-        ) from None
-    return prefix
+    return [setpriv, *user, *capabilities, "--securebits=+no_setuid_fixup"]
 
 
 def _create_cluster(data: Path, initdb: Sequence[str], lock: IO[str], log: IO[str]) -> None:
@@ -177,9 +184,17 @@ def _create_cluster(data: Path, initdb: Sequence[str], lock: IO[str], log: IO[st
     options = "--username=postgres --auth-local=trust --auth-host=reject --encoding=UTF8 --locale=C"
     options += " --locale-provider=builtin --builtin-locale=C.UTF-8"
     command = [*initdb, *options.split(), "-D", str(unfinished)]
-    done = run(command, check=False, stdin=DEVNULL, stdout=log, stderr=log, pass_fds=[lock.fileno()])  # noqa: S603 - ours
+    done = run(  # noqa: S603 - ours
+        command,
+        check=False,
+        stdin=DEVNULL,
+        stdout=log,
+        stderr=log,
+        pass_fds=[lock.fileno()],
+        start_new_session=True,  # a Ctrl-C that hit it would leave shared memory behind
+    )
     if done.returncode:
-        raise EmbeddedPostgresError(f"initdb failed. The end of {log.name}:\n{_end_of(log)}")
+        raise _failure("initdb failed", log)
     unfinished.rename(data)
 
 
@@ -202,30 +217,25 @@ def _socket_directory(directory: Path) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _start(command: Sequence[str], lock: IO[str], log: IO[str], stack: ExitStack) -> Popen[bytes]:
-    """Start the server, to be stopped with the stack, and a guard that stops it should this process be killed.
+def _start(command: Sequence[str], lock: IO[str], log: IO[str]) -> Popen[bytes]:
+    """Start the server, and before it a guard that stops it should this process be killed.
 
-    Both have sessions of their own, out of reach of a terminal's Ctrl-C. The guard waits on a pipe that closes when
-    this process ends, however it ends; a line through the pipe sends it home.
+    Both are in a session of their own, out of reach of a terminal's Ctrl-C.
     """
-    server = Popen(  # noqa: S603 - ours
-        command, stdin=DEVNULL, stdout=log, stderr=log, pass_fds=[lock.fileno()], start_new_session=True
+    guarded = ["/bin/sh", "-c", GUARD, f"guard of {lock.name}", *command]
+    return Popen(  # noqa: S603 - ours
+        guarded, stdin=PIPE, stdout=PIPE, stderr=log, pass_fds=[lock.fileno()], start_new_session=True
     )
-    stack.callback(_stop, server)
-    guard = ["/bin/sh", "-c", 'read -r _ || kill -INT "$1"', f"guard of {lock.name}", str(server.pid)]
-    pipe = Popen(guard, stdin=PIPE, stdout=log, stderr=log, start_new_session=True)  # noqa: S603 - ours
-    stack.callback(pipe.communicate, b"\n")
-    return server
 
 
 def _stop(server: Popen[bytes]) -> None:
-    """Stop the server in good order, or at once if that takes too long; return when it has ended."""
+    """Stop the server in good order, or at once if that takes too long; return when it and its guard have ended."""
     server.send_signal(signal.SIGINT)
     try:
-        server.wait(STOP_SECONDS)
+        server.communicate(b"no more to guard\n", STOP_SECONDS)
     except TimeoutExpired:
         _stop_at_once(server.pid)
-        server.wait()
+        server.communicate()
 
 
 def _wait_until_ready(server: Popen[bytes], pid_file: Path, log: IO[str]) -> None:
@@ -234,8 +244,10 @@ def _wait_until_ready(server: Popen[bytes], pid_file: Path, log: IO[str]) -> Non
             if pid_file.read_text().rstrip().endswith("ready"):  # the last line is the server's state
                 return
         time.sleep(POLL_SECONDS)
-    raise EmbeddedPostgresError(f"PostgreSQL did not start. The end of {log.name}:\n{_end_of(log)}")
+    raise _failure("PostgreSQL did not start", log)
 
 
-def _end_of(log: IO[str]) -> str:
-    return "\n".join(Path(log.name).read_text(errors="replace").splitlines()[-20:])
+def _failure(what: str, log: IO[str]) -> EmbeddedPostgresError:
+    said = "\n".join(Path(log.name).read_text(errors="replace").splitlines()[-20:])
+    advice = "\nRoot may not change its user here: start as an ordinary user." if "setpriv: " in said else ""
+    return EmbeddedPostgresError(f"{what}. The end of {log.name}:\n{said}{advice}")

@@ -4,20 +4,21 @@ import asyncio
 import os
 import secrets
 import signal
-from contextlib import ExitStack, suppress
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import click
 import psycopg
-import uvicorn
 from dotenv import load_dotenv
 from psycopg.errors import DuplicateDatabase
 
 from service import migrate
 from service.auth.passwords import Passwords
 from service.database import Database, Pool
-from service.dev.embedded import embedded_postgres
-from service.queries import SQL, count
+from service.dev.embedded import EmbeddedPostgresError, embedded_postgres
+from service.queries import count
 from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,51 +31,45 @@ DEMO_PETS = ["Ada", "Bello", "Minka", "Tadeusz"]
 ADD_DEMO_DATA = count("dev.add_demo_data")
 
 
-def run() -> None:
-    """Serve with reload until Ctrl-C or SIGTERM; the embedded server stops too.
+@contextmanager
+def prepared() -> Iterator[tuple[str, int]]:
+    """Have a migrated database with demo data, and tell how to use it; give host and port to serve on.
 
-    Raises click.ClickException where it cannot start.
+    What the processes that serve need to know stands in the environment. The embedded server stops with the context.
+    Raises click.ClickException or MigrationError.
     """
     # Until uvicorn listens to it, SIGTERM must unwind what was begun.
-    signal.signal(signal.SIGTERM, lambda *_: exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     load_dotenv(ROOT / ".env")
     with ExitStack() as stack:
         psql = _database(stack)
         url = os.environ["DATABASE_URL"]
-        os.environ.setdefault("SECRET_KEY", _kept_secret())
-        os.environ.setdefault("LOG_FORMAT", "console")
+        os.environ["SECRET_KEY"] = os.environ.get("SECRET_KEY") or _kept_secret()
+        os.environ["LOG_FORMAT"] = os.environ.get("LOG_FORMAT") or "console"
+        # Also where PORT is set: everyone knows the demo user's password.
+        os.environ["HOST"] = os.environ.get("HOST") or "127.0.0.1"
         host, port = Settings.read().address
         migrate.apply(url, report=click.echo)
         asyncio.run(_add_demo_data(url))
-        base = f"http://{host}:{port}"
         for label, value in [
-            ("API docs", base),
+            ("API docs", f"http://{host}:{port}"),
             ("Demo login", f"{DEMO_EMAIL} / {DEMO_PASSWORD}"),
             ("Database", psql),
             ("Stop", "Ctrl-C"),
         ]:
             click.echo(click.style(f"{label:11}", bold=True) + value)
-        uvicorn.run(
-            "service.app:from_environment",
-            factory=True,
-            host=host,
-            port=port,
-            lifespan="on",
-            log_config=None,
-            proxy_headers=False,
-            reload=True,
-            reload_dirs=[str(ROOT / "service"), str(SQL)],
-            reload_includes=["*.py", "*.sql"],
-            timeout_graceful_shutdown=2,
-        )
+        yield host, port
 
 
 def _database(stack: ExitStack) -> str:
     """Start the embedded server unless DATABASE_URL names one; return the line that opens psql."""
-    if "DATABASE_URL" in os.environ:
+    if os.environ.get("DATABASE_URL"):
         return 'psql "$DATABASE_URL"'
     click.echo("Starting PostgreSQL 18 …")
-    server = stack.enter_context(embedded_postgres(KEPT / "postgres"))
+    try:
+        server = stack.enter_context(embedded_postgres(KEPT / "postgres"))
+    except EmbeddedPostgresError as error:
+        raise click.ClickException(str(error)) from error
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection, suppress(DuplicateDatabase):
         connection.execute(f"create database {DATABASE}")
     os.environ["DATABASE_URL"] = server.url(DATABASE)
@@ -85,8 +80,8 @@ def _kept_secret() -> str:
     """Return this checkout's secret key, made at the first start, so that a restart logs nobody out."""
     path = KEPT / "secret_key"
     KEPT.mkdir(exist_ok=True)
-    if not path.exists():
-        path.touch(mode=0o600)
+    path.touch(mode=0o600)
+    if not path.read_text():
         path.write_text(secrets.token_urlsafe(48))
     return path.read_text()
 

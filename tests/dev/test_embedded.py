@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -101,7 +102,9 @@ def test_an_empty_folder_becomes_a_postgresql_18_in_utf8_with_the_builtin_locale
         assert ask(url, "select datlocprovider::text || datlocale from pg_database") == "bC.UTF-8"
 
 
-def test_asyncpg_psycopg_and_psql_take_the_url(directory: Path) -> None:
+def test_asyncpg_psycopg_and_psql_take_the_url(
+    directory: Path, workshop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def ask_asyncpg(url: str) -> object:
         connection = await asyncpg.connect(url)
         try:
@@ -109,6 +112,8 @@ def test_asyncpg_psycopg_and_psql_take_the_url(directory: Path) -> None:
         finally:
             await connection.close()
 
+    (workshop / "a + b").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(workshop / "a + b"))
     name = "tea & 50% müsli"
     with embedded_postgres(directory, QUICK) as postgres:
         with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from service.migrate import MIGRATIONS
-from service.migration_files import MigrationError, expected_checksums, read
+from service.migration_checks import read
+from service.migration_files import MigrationError, expected_checksums
 
 
 @pytest.fixture
@@ -145,6 +146,12 @@ def test_circles_are_refused(directory: Path) -> None:
 def test_a_missing_folder_is_refused(directory: Path) -> None:
     with pytest.raises(MigrationError, match="nowhere is not a folder"):
         read(directory / "nowhere")
+
+
+def test_a_folder_may_have_a_name_that_looks_like_a_pattern(directory: Path) -> None:
+    folder = directory.rename(directory.with_name("copy[1]"))
+
+    assert [migration.id for migration in read(folder)] == ["0001_create_a"]
 
 
 def test_checksums_are_those_of_sha256sum_whatever_the_line_ends(directory: Path) -> None:

@@ -1,0 +1,179 @@
+"""POST /auth/access-token."""
+
+import statistics
+import time
+
+import asyncpg
+import httpx
+import pytest
+
+from service.app import create_app
+from tests.auth.jwt import Token
+from tests.conftest import OneTransaction, make_settings
+from tests.factories import PASSWORD, Factory, LoggedIn, log_in, service_client
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+async def test_the_right_password_is_answered_by_a_token_pair(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    response = await log_in(client, user.email, user.password)
+
+    assert response.status_code == 200, response.text
+    pair = response.json()
+    texts = {name: pair.pop(name) for name in ("token_type", "access_token", "refresh_token")}
+    assert texts["token_type"] == "Bearer"
+    assert pair == {
+        "issued_at": pytest.approx(time.time(), abs=5),
+        "expires_at": pair["issued_at"] + 15 * 60,
+        "refresh_token_issued_at": pytest.approx(time.time(), abs=5),
+        "refresh_token_expires_at": pair["refresh_token_issued_at"] + 28 * 24 * 3600,
+    }
+    assert {type(value) for value in pair.values()} == {int}
+
+
+async def test_the_token_pair_is_kept_by_no_cache(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    response = await log_in(client, user.email)
+
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+async def test_the_access_token_names_the_user_and_the_session(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    pair = (await log_in(client, user.email)).json()
+
+    token = Token(pair["access_token"], b"")
+    session = await connection.fetchval("select id from login_session where id <> $1", user.session)
+    assert token.header == {"alg": "HS256", "typ": "at+jwt", "kid": token.header["kid"]}
+    assert token.claims == {
+        "iss": "litestar-raw-sql",
+        "sub": str(user.id),
+        "sid": str(session),
+        "iat": pair["issued_at"],
+        "exp": pair["expires_at"],
+    }
+
+
+async def test_an_access_token_does_not_outlive_its_session(
+    database_url: str, one_transaction: OneTransaction, user: LoggedIn
+) -> None:
+    app = create_app(make_settings(database_url, REFRESH_TOKEN_EXPIRE_SECONDS="60"), one_transaction)
+
+    async with service_client(app) as client:
+        pair = (await log_in(client, user.email)).json()
+
+    assert pair["expires_at"] == pair["refresh_token_expires_at"] < time.time() + 65
+
+
+@pytest.mark.parametrize("email", ["ANN.Lee@Example.COM", "ann.lee@example.com"])
+async def test_an_address_is_known_in_any_case(client: httpx.AsyncClient, make: Factory, email: str) -> None:
+    await make.user("Ann.Lee@Example.com")
+
+    response = await log_in(client, email)
+
+    assert response.status_code == 200, response.text
+
+
+async def test_an_unknown_user_and_a_wrong_password_look_alike(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    wrong, unknown = await log_in(client, user.email, "wrong"), await log_in(client, "nobody@example.com", "wrong")
+
+    assert wrong.json() | {"instance": ""} == unknown.json() | {"instance": ""}
+    assert wrong.status_code == unknown.status_code == 400
+    assert unknown.headers["Content-Type"] == "application/problem+json"
+    assert unknown.json() == {
+        "type": "/problems/invalid-grant",
+        "title": "The credentials are not valid",
+        "status": 400,
+        "detail": "Incorrect email or password",
+        "instance": unknown.json()["instance"],
+        "error": "invalid_grant",
+        "error_description": "Incorrect email or password",
+    }
+
+
+async def test_an_unknown_user_takes_as_long_as_a_wrong_password(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    """Roughly: without hashing it would be a twentieth."""
+
+    async def median(email: str) -> float:
+        seconds = []
+        for _ in range(5):
+            began = time.perf_counter()
+            await log_in(client, email, "wrong")
+            seconds.append(time.perf_counter() - began)
+        return statistics.median(seconds)
+
+    assert 0.4 < await median("nobody@example.com") / await median(user.email) < 2.5
+
+
+@pytest.mark.parametrize(
+    "password", ["", "x" * 129, "x" * 60_000, PASSWORD + " ", PASSWORD.upper(), PASSWORD + "\0", "nobody has this password"]
+)
+async def test_any_other_password_is_a_wrong_one(client: httpx.AsyncClient, user: LoggedIn, password: str) -> None:
+    response = await log_in(client, user.email, password)
+
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_grant")
+
+
+async def test_the_other_fields_of_oauth_2_are_allowed(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    """The docs page sends them, too."""
+    more = {"grant_type": "password", "scope": "", "client_id": "", "client_secret": ""}
+
+    response = await client.post("/auth/access-token", data={"username": user.email, "password": PASSWORD} | more)
+
+    assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize(
+    ("form", "pointer"),
+    [
+        (b"", "/username"),
+        (b"username=ann%40example.com", "/password"),
+        (b"username=a&password=b&grant_type=refresh_token", "/grant_type"),
+        (b"username=a&password=b&grant_type=", "/grant_type"),
+        (b"username=a&password=b&remember_me=1", "/remember_me"),
+        (b"username=a&password=b&x%2Fy~z=1", "/x~1y~0z"),
+    ],
+)
+async def test_a_form_that_breaks_a_rule_is_refused_by_the_field(
+    client: httpx.AsyncClient, form: bytes, pointer: str
+) -> None:
+    response = await client.post("/auth/access-token", content=form, headers=FORM)
+
+    assert response.status_code == 422, response.text
+    assert [error["pointer"] for error in response.json()["errors"]] == [pointer]
+    assert response.json()["error"] == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        b"username=%ff%fe&password=b",
+        b"username=\xff\xfe&password=b",
+        b"username=%ed%a0%80&password=b",
+        b"username=a&username=b&password=c",
+        b"username=a&password=b&password=b",
+        b"username",
+        b'{"username": "a", "password": "b"}',
+        b"&".join(b"%d=1" % number for number in range(21)),
+    ],
+)
+async def test_what_is_no_form_cannot_be_read(client: httpx.AsyncClient, form: bytes) -> None:
+    response = await client.post("/auth/access-token", content=form, headers=FORM)
+
+    assert response.status_code == 400, response.text
+    assert response.json()["type"] == "/problems/malformed-request"
+    assert response.json()["error"] == "invalid_request"
+
+
+async def test_nul_in_an_address_is_the_clients_mistake(client: httpx.AsyncClient) -> None:
+    response = await log_in(client, "ann\0@example.com")
+
+    assert response.status_code == 422, response.text
+
+
+async def test_a_log_in_comes_as_a_form(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    response = await client.post("/auth/access-token", json={"username": user.email, "password": PASSWORD})
+
+    assert response.status_code == 415
+    assert response.headers["Accept-Post"] == "application/x-www-form-urlencoded"
+    assert response.json()["error"] == "invalid_request"

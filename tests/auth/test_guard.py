@@ -1,0 +1,175 @@
+"""Who may come in: the rules of bearer tokens that all routes share."""
+
+import re
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.factories import Factory, LoggedIn
+
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+@pytest.fixture
+async def operations(client: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
+    """Return what the OpenAPI document says of each "METHOD /path"."""
+    document = (await client.get("/openapi.json")).json()
+    return {
+        f"{method} {path}": operation
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if method in METHODS
+    }
+
+
+def addressed(route: str, thing: object) -> tuple[str, str]:
+    """Return the method and the URL of `route`, with `thing` as the id in its path."""
+    method, path = route.split()
+    return method, re.sub(r"\{\w+\}", str(thing), path)
+
+
+def some_id(operation: dict[str, Any]) -> object:
+    """Return an id as `operation` has it in its path, but of nothing."""
+    in_path = [parameter["schema"] for parameter in operation.get("parameters", ()) if parameter["in"] == "path"]
+    return uuid4() if any(schema.get("format") == "uuid" for schema in in_path) else 2**40
+
+
+async def test_the_routes_that_need_a_token_are_those_that_say_so(
+    client: httpx.AsyncClient, operations: dict[str, dict[str, Any]]
+) -> None:
+    """Also before a body is read: what these requests say is nothing, or nonsense."""
+    answers = {
+        route: await client.request(*addressed(route, some_id(operation)), content=b"{")
+        for route, operation in operations.items()
+    }
+
+    refused = {route for route, answer in answers.items() if answer.status_code == 401}
+    assert refused == {route for route, operation in operations.items() if operation.get("security")}
+    assert len(refused) == 11
+    for route in refused:
+        assert answers[route].headers["WWW-Authenticate"] == "Bearer"
+        assert answers[route].headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("ending", ["logout", "expiry", "deletion"])
+async def test_a_token_opens_no_route_once_its_session_is_over(
+    client: httpx.AsyncClient,
+    user: LoggedIn,
+    make: Factory,
+    connection: asyncpg.Connection,
+    operations: dict[str, dict[str, Any]],
+    ending: str,
+) -> None:
+    """On the very next request, though the token itself is genuine and fresh."""
+    pet = await make.pet(user)
+    if ending == "logout":
+        await client.post("/auth/logout", json={"refresh_token": user.tokens.refresh_token})
+    elif ending == "expiry":
+        await connection.execute("update login_session set expires_at = now() where id = $1", user.session)
+    else:
+        await client.delete("/users/me", headers=user.bearer)
+    body = {"post /pets/create": {"pet_name": "Ada"}, "patch /pets/{pet_id}": {"pet_name": "Ada"}} | {
+        "post /users/reset-password": {"password": "a new password"}
+    }
+
+    for route, operation in operations.items():
+        if operation.get("security"):
+            thing = user.session if isinstance(some_id(operation), UUID) else pet.id
+            answer = await client.request(*addressed(route, thing), json=body.get(route), headers=user.bearer)
+            assert (route, answer.status_code) == (route, 401)
+            assert answer.json()["detail"] == "The session has ended"
+            assert answer.headers["WWW-Authenticate"] == (
+                'Bearer error="invalid_token", error_description="The session has ended"'
+            )
+
+
+async def test_what_is_another_users_is_as_unknown_as_what_never_was(
+    client: httpx.AsyncClient, user: LoggedIn, make: Factory, operations: dict[str, dict[str, Any]]
+) -> None:
+    """For every route with an id; and nothing happens to it."""
+    owner = await make.user()
+    pet = await make.pet(owner)
+
+    for route, operation in operations.items():
+        if "{" in route:
+            unknown = some_id(operation)
+            thing = owner.session if isinstance(unknown, UUID) else pet.id
+            others, none = [
+                await client.request(*addressed(route, each), json={"pet_name": "Mine"}, headers=user.bearer)
+                for each in (thing, unknown)
+            ]
+            assert (route, others.status_code, none.status_code) == (route, 404, 404)
+            assert others.json() | {"instance": ""} == none.json() | {"instance": ""}
+            assert set(others.headers) == set(none.headers)
+    response = await client.get(f"/pets/{pet.id}", headers=owner.bearer)
+    assert response.json()["pet_name"] == pet.pet_name
+
+
+async def test_without_a_token_the_answer_asks_for_one(client: httpx.AsyncClient) -> None:
+    """And names no error: RFC 6750, 3.1."""
+    response = await client.get("/users/me")
+
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert response.json() == {
+        "type": "/problems/not-authenticated",
+        "title": "Log in first",
+        "status": 401,
+        "detail": "A bearer token is needed here",
+        "instance": response.json()["instance"],
+    }
+
+
+async def test_a_token_that_is_not_valid_is_told_so(client: httpx.AsyncClient) -> None:
+    response = await client.get("/users/me", headers={"Authorization": "Bearer x"})
+
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == (
+        'Bearer error="invalid_token", error_description="The access token is malformed, forged or expired"'
+    )
+    assert response.json() == {
+        "type": "/problems/invalid-token",
+        "title": "The access token is not valid",
+        "status": 401,
+        "detail": "The access token is malformed, forged or expired",
+        "instance": response.json()["instance"],
+        "error": "invalid_token",
+        "error_description": "The access token is malformed, forged or expired",
+    }
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
+async def test_the_scheme_is_known_in_any_case(client: httpx.AsyncClient, user: LoggedIn, scheme: str) -> None:
+    """RFC 9110, 11.1: one blank or several part it from the token."""
+    response = await client.get("/users/me", headers={"Authorization": f"{scheme} {user.tokens.access_token}"})
+
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Token", "DPoP", "Bearer:", ""])
+async def test_no_other_scheme_opens_anything(client: httpx.AsyncClient, user: LoggedIn, scheme: str) -> None:
+    response = await client.get("/users/me", headers={"Authorization": f"{scheme} {user.tokens.access_token}"})
+
+    assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, "Bearer")
+
+
+async def test_two_tokens_are_none(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    """A proxy may have believed the other one."""
+    header = ("Authorization", f"Bearer {user.tokens.access_token}")
+
+    response = await client.get("/users/me", headers=[header, header])
+
+    assert response.status_code == 401
+
+
+async def test_a_token_elsewhere_than_in_the_header_opens_nothing(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    """RFC 6750 allows bodies and URLs, too; logs keep URLs."""
+    token = {"access_token": user.tokens.access_token}
+    client.cookies.update(token)
+
+    response = await client.request("GET", "/users/me", params=token, data=token)
+
+    assert response.status_code == 401

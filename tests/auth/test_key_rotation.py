@@ -1,0 +1,100 @@
+"""SECRET_KEY_PREVIOUS: a new key logs nobody out."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+
+import asyncpg
+import httpx
+import pytest
+
+from service.app import create_app
+from tests.auth.jwt import Token
+from tests.conftest import OneTransaction, make_settings
+from tests.factories import Factory, LoggedIn, bearer, service_client
+
+OLD, NEW = "the key that signed tokens so far", "the key that signs tokens from now"
+
+
+@pytest.fixture
+def old(database_url: str, one_transaction: OneTransaction, connection: asyncpg.Connection) -> Factory:
+    """Return what makes users of the service as it was before the rotation."""
+    return Factory(create_app(make_settings(database_url, SECRET_KEY=OLD), one_transaction), connection)
+
+
+@pytest.fixture
+async def rotating(database_url: str, one_transaction: OneTransaction) -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client of the service while keys are rotated."""
+    settings = make_settings(database_url, SECRET_KEY=NEW, SECRET_KEY_PREVIOUS=OLD)
+    async with service_client(create_app(settings, one_transaction)) as client:
+        yield client
+
+
+@pytest.fixture
+async def rotated(database_url: str, one_transaction: OneTransaction) -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client of the service when the old key is gone."""
+    settings = make_settings(database_url, SECRET_KEY=NEW)
+    async with service_client(create_app(settings, one_transaction)) as client:
+        yield client
+
+
+async def refresh(client: httpx.AsyncClient, refresh_token: str) -> httpx.Response:
+    return await client.post("/auth/refresh-token", json={"refresh_token": refresh_token})
+
+
+async def test_tokens_of_the_previous_key_are_good(rotating: httpx.AsyncClient, old: Factory) -> None:
+    user = await old.user()
+
+    me = await rotating.get("/users/me", headers=user.bearer)
+    refreshed = await refresh(rotating, user.tokens.refresh_token)
+
+    assert (me.status_code, refreshed.status_code) == (200, 200)
+
+
+async def test_a_refresh_leads_to_the_current_key(
+    rotating: httpx.AsyncClient, rotated: httpx.AsyncClient, old: Factory
+) -> None:
+    """So that after one life of a refresh token the previous key can go."""
+    user = await old.user()
+
+    pair = (await refresh(rotating, user.tokens.refresh_token)).json()
+
+    assert Token(pair["access_token"], b"").header["kid"] != Token(user.tokens.access_token, b"").header["kid"]
+    assert (await rotated.get("/users/me", headers=bearer(pair["access_token"]))).status_code == 200
+    assert (await refresh(rotated, pair["refresh_token"])).status_code == 200
+
+
+async def test_a_lost_reply_is_given_again_across_the_rotation(rotating: httpx.AsyncClient, old: Factory) -> None:
+    user = await old.user()
+    lost = (await refresh(rotating, user.tokens.refresh_token)).json()
+
+    again = (await refresh(rotating, user.tokens.refresh_token)).json()
+
+    assert again["refresh_token"] == lost["refresh_token"]
+
+
+async def test_tokens_of_a_key_that_is_gone_are_dead(rotated: httpx.AsyncClient, old: Factory) -> None:
+    user = await old.user()
+
+    me = await rotated.get("/users/me", headers=user.bearer)
+    refreshed = await refresh(rotated, user.tokens.refresh_token)
+
+    assert (me.status_code, refreshed.status_code) == (401, 400)
+
+
+async def test_one_keys_name_does_not_open_with_the_other_key(rotating: httpx.AsyncClient, old: Factory) -> None:
+    """The kid chooses the key; it does not choose whether the signature counts."""
+    user = await old.user()
+    token = Token(user.tokens.access_token, OLD.encode())
+
+    response = await rotating.get("/users/me", headers=bearer(token.but(key=NEW.encode())))
+
+    assert response.status_code == 401
+
+
+async def test_without_a_name_no_key_is_tried(rotating: httpx.AsyncClient, old: Factory) -> None:
+    user = await old.user()
+    token = Token(user.tokens.access_token, OLD.encode())
+
+    response = await rotating.get("/users/me", headers=bearer(token.but({"kid": ...})))
+
+    assert response.status_code == 401

@@ -1,0 +1,98 @@
+"""A log-in against whatever else happens to the account meanwhile.
+
+Each race is driven: a lock on the account's row holds the statements back, in the order in which they came.
+"""
+
+import asyncio
+
+import httpx
+
+from service.app import create_app
+from service.database import Pool
+from tests.conftest import make_settings
+from tests.factories import PASSWORD, Committed, Factory, LoggedIn, bearer, log_in, service_client
+from tests.locks import blocked_statements
+
+LOCK = "select from user_model for update"
+NEW = "another password than before"
+
+
+async def reset(client: httpx.AsyncClient, user: LoggedIn) -> httpx.Response:
+    return await client.post("/users/reset-password", json={"password": NEW}, headers=user.bearer)
+
+
+async def test_a_log_in_behind_a_reset_finds_its_password_changed(committed: Committed) -> None:
+    """The old password was right when it was checked, but no longer when the session was to be opened."""
+    user = await committed.make.user()
+    async with committed.connection.transaction():
+        await committed.connection.execute(LOCK)
+        resetting = asyncio.create_task(reset(committed.client, user))
+        await blocked_statements(committed.connection, 1)
+        logging_in = asyncio.create_task(log_in(committed.client, user.email))
+        statements = await blocked_statements(committed.connection, 2)
+
+    answers = await asyncio.gather(resetting, logging_in)
+
+    assert ["reset_password" in statement for statement in statements] == [True, False]
+    assert [answer.status_code for answer in answers] == [200, 400]
+    assert answers[1].json()["detail"] == "Incorrect email or password"
+    assert await committed.connection.fetchval("select count(*) from login_session where ended_at is null") == 1
+
+
+async def test_a_log_in_before_a_reset_is_ended_by_it(committed: Committed) -> None:
+    """The reset began before the new session was committed, and sees it nonetheless."""
+    user = await committed.make.user()
+    async with committed.connection.transaction():
+        await committed.connection.execute(LOCK)
+        logging_in = asyncio.create_task(log_in(committed.client, user.email))
+        await blocked_statements(committed.connection, 1)
+        resetting = asyncio.create_task(reset(committed.client, user))
+        statements = await blocked_statements(committed.connection, 2)
+
+    answers = await asyncio.gather(logging_in, resetting)
+
+    assert ["open_session" in statement for statement in statements] == [True, False]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    pair = answers[0].json()
+    assert (await committed.client.get("/users/me", headers=bearer(pair["access_token"]))).status_code == 401
+    refreshed = await committed.client.post("/auth/refresh-token", json={"refresh_token": pair["refresh_token"]})
+    assert refreshed.status_code == 400
+    assert (await committed.client.get("/users/me", headers=user.bearer)).status_code == 200
+
+
+async def test_a_log_in_behind_a_deletion_finds_nobody(committed: Committed) -> None:
+    user = await committed.make.user()
+    async with committed.connection.transaction():
+        await committed.connection.execute("delete from user_model")
+        logging_in = asyncio.create_task(log_in(committed.client, user.email))
+        await blocked_statements(committed.connection, 1)
+
+    answer = await logging_in
+
+    assert (answer.status_code, answer.json()["detail"]) == (400, "Incorrect email or password")
+
+
+async def test_many_log_ins_at_once_do_not_hinder_each_other(committed: Committed) -> None:
+    user = await committed.make.user()
+
+    answers = await asyncio.gather(*(log_in(committed.client, user.email, PASSWORD) for _ in range(10)))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert await committed.connection.fetchval("select count(*) from login_session") == 11
+
+
+async def test_no_connection_is_held_while_a_password_is_checked(own_database_url: str) -> None:
+    """A single connection serves many others meanwhile."""
+    pool = Pool(own_database_url, size=1)
+    app = create_app(make_settings(own_database_url), pool)
+    async with pool.open(), service_client(app) as client, pool.acquire(timeout=1) as connection:
+        user = await Factory(app, connection).user()
+    async with pool.open(), service_client(app) as client:
+        logging_in = asyncio.gather(*(log_in(client, user.email) for _ in range(5)))
+        served = 0
+        while not logging_in.done():
+            answer = await client.get("/users/me", headers=user.bearer)
+            served += answer.status_code == 200
+        await logging_in
+
+    assert served > 10

@@ -1,0 +1,185 @@
+"""Passwords: which are taken, what is kept of them, and what opens the account again."""
+
+import asyncio
+import unicodedata
+from collections.abc import AsyncIterator
+
+import asyncpg
+import httpx
+import pytest
+from argon2 import PasswordHasher, Type
+
+from service.auth import passwords as module
+from service.auth.controllers import UPGRADE_PASSWORD_HASH
+from service.auth.passwords import HASHER, Passwords
+from service.problems import Unavailable
+from tests.factories import PASSWORD, LoggedIn, hashed, log_in
+
+STORED = "select hashed_password from user_model where id = $1"
+STORE = "update user_model set hashed_password = $2 where id = $1"
+
+
+@pytest.fixture
+async def passwords() -> AsyncIterator[Passwords]:
+    passwords = Passwords()
+    yield passwords
+    passwords.close()
+
+
+async def register(client: httpx.AsyncClient, password: str) -> httpx.Response:
+    return await client.post("/users/register", json={"email": "ann@example.com", "password": password})
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        pytest.param("12345678", id="eight characters"),
+        pytest.param("x" * 128, id="128 characters"),
+        pytest.param("😀" * 128, id="128 characters of four bytes"),
+        pytest.param("        ", id="spaces"),
+        pytest.param(" in between and around ", id="spaces around"),
+        pytest.param("пароль Ääß 密码", id="any alphabet"),
+        pytest.param("before\0after", id="NUL"),
+        pytest.param("\r\n\t\x1b\x7f\u200b\ufffe!", id="controls"),
+        pytest.param("%41+&=;%00", id="what forms escape"),
+    ],
+)
+async def test_every_character_counts(client: httpx.AsyncClient, password: str) -> None:
+    """Nothing is cut, trimmed or forbidden: NIST SP 800-63B, 5.1.1.2."""
+    registered = await register(client, password)
+
+    assert registered.status_code == 201, registered.text
+    assert (await log_in(client, "ann@example.com", password)).status_code == 200
+    for wrong in (password[:-1], password + " ", password.strip() or "-", password.partition("\0")[0] + "-"):
+        assert (await log_in(client, "ann@example.com", wrong)).status_code == (200 if wrong == password else 400)
+
+
+@pytest.mark.parametrize("password", ["", "1234567", "éáíóúàè", "x" * 129, "😀" * 129])
+async def test_under_8_and_over_128_characters_is_no_password(client: httpx.AsyncClient, password: str) -> None:
+    response = await register(client, password)
+
+    assert response.status_code == 422, response.text
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/password"]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+async def test_composed_and_decomposed_letters_are_the_same(client: httpx.AsyncClient, form: str) -> None:
+    """Which of them a keyboard sends is nobody's choice."""
+    forms = {name: unicodedata.normalize(name, "Crème brûlée, señor") for name in ("NFC", "NFD")}
+    await register(client, forms.pop(form))
+
+    response = await log_in(client, "ann@example.com", *forms.values())
+
+    assert response.status_code == 200, response.text
+
+
+async def test_letters_that_only_look_alike_are_not_the_same(client: httpx.AsyncClient) -> None:
+    """NFC, not NFKC."""
+    await register(client, "ﬁle number 1")
+
+    response = await log_in(client, "ann@example.com", "file number 1")
+
+    assert response.status_code == 400
+
+
+async def test_only_an_argon2id_hash_is_kept(client: httpx.AsyncClient, connection: asyncpg.Connection) -> None:
+    registered = await register(client, PASSWORD)
+
+    stored = await connection.fetchval(STORED, registered.json()["id"])
+    assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+
+
+@pytest.mark.parametrize(
+    "former",
+    [
+        PasswordHasher(time_cost=1, memory_cost=8, parallelism=1),
+        PasswordHasher(time_cost=1, memory_cost=8, parallelism=1, hash_len=16, salt_len=8),
+        PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.I),
+    ],
+    ids=["cheaper", "shorter", "argon2i"],
+)
+async def test_a_log_in_renews_a_hash_with_former_parameters(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, former: PasswordHasher
+) -> None:
+    await connection.execute(STORE, user.id, former.hash(PASSWORD))
+
+    response = await log_in(client, user.email)
+
+    assert response.status_code == 200, response.text
+    stored = await connection.fetchval(STORED, user.id)
+    assert not HASHER.check_needs_rehash(stored)
+    assert (await log_in(client, user.email)).status_code == 200
+    assert await connection.fetchval(STORED, user.id) == stored
+
+
+async def test_a_wrong_password_renews_nothing(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    stored = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    await connection.execute(STORE, user.id, stored)
+
+    await log_in(client, user.email, "wrong")
+
+    assert await connection.fetchval(STORED, user.id) == stored
+
+
+async def test_a_hash_is_not_renewed_after_the_password_was_changed(
+    user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    """Else a log-in with the old password could bring it back."""
+    renewed = await connection.execute(UPGRADE_PASSWORD_HASH.sql, user.id, "the hash of before", hashed("old"))
+
+    assert renewed == "UPDATE 0"
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        "",
+        "x",
+        "$argon2id$",
+        "$argon2id$v=19$m=19456,t=2,p=1$",
+        "$argon2id$v=19$m=0,t=0,p=0$AAAAAAAAAAA$AAAAAAAAAAA",
+        "$argon2id$é",
+        "$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW",
+    ],
+)
+@pytest.mark.parametrize("password", [PASSWORD, "nobody has this password"])
+async def test_a_stored_hash_that_is_none_opens_nothing(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, garbage: str, password: str
+) -> None:
+    await connection.execute(STORE, user.id, garbage)
+
+    response = await log_in(client, user.email, password)
+
+    assert (response.status_code, response.json()["detail"]) == (400, "Incorrect email or password")
+
+
+async def test_too_many_at_once_are_asked_to_come_back(
+    passwords: Passwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than to wait longer than anyone does."""
+    monkeypatch.setattr(module, "QUEUE", 2)
+
+    answers = await asyncio.gather(*(passwords.verify("wrong", None) for _ in range(3)), return_exceptions=True)
+
+    assert answers[:2] == [False, False]
+    assert isinstance(answers[2], Unavailable)
+    assert answers[2].headers == {"Retry-After": "1"}
+
+
+async def test_there_is_room_again_when_one_is_done(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "QUEUE", 1)
+
+    for _ in range(2):
+        assert await passwords.verify(PASSWORD, hashed(PASSWORD))
+
+
+async def test_the_event_loop_goes_on_while_a_password_is_hashed(passwords: Passwords) -> None:
+    hashing = asyncio.create_task(passwords.hash(PASSWORD))
+    turns = 0
+    while not hashing.done():
+        await asyncio.sleep(0)
+        turns += 1
+
+    assert turns > 10

@@ -1,0 +1,181 @@
+"""POST /auth/refresh-token."""
+
+import asyncio
+from collections.abc import Callable
+
+import asyncpg
+import httpx
+import pytest
+
+from service.app import create_app
+from tests.conftest import OneTransaction, make_settings
+from tests.factories import Committed, Factory, LoggedIn, bearer, service_client
+
+A_LATE_HOUR = "update login_session set last_used_at = last_used_at - interval '11 seconds' where id = $1"
+
+
+async def refresh(client: httpx.AsyncClient, refresh_token: str) -> httpx.Response:
+    return await client.post("/auth/refresh-token", json={"refresh_token": refresh_token})
+
+
+async def test_a_refresh_token_is_traded_for_the_next_pair(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    response = await refresh(client, user.tokens.refresh_token)
+
+    assert response.status_code == 200, response.text
+    pair = response.json()
+    assert set(pair) == {
+        "token_type",
+        "access_token",
+        "expires_at",
+        "issued_at",
+        "refresh_token",
+        "refresh_token_expires_at",
+        "refresh_token_issued_at",
+    }
+    assert pair["refresh_token"] != user.tokens.refresh_token
+    assert response.headers["Cache-Control"] == "no-store"
+    assert (await client.get("/users/me", headers=bearer(pair["access_token"]))).status_code == 200
+
+
+async def test_tokens_can_be_refreshed_again_and_again(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    token = user.tokens.refresh_token
+
+    for _ in range(3):
+        response = await refresh(client, token)
+        assert response.status_code == 200, response.text
+        token = response.json()["refresh_token"]
+
+
+async def test_refreshing_does_not_prolong_the_session(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    pair = (await refresh(client, user.tokens.refresh_token)).json()
+
+    assert pair["refresh_token_expires_at"] == user.tokens.refresh_token_expires_at
+
+
+async def test_a_lost_reply_is_given_again(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    lost = (await refresh(client, user.tokens.refresh_token)).json()
+
+    again = await refresh(client, user.tokens.refresh_token)
+
+    assert again.status_code == 200, again.text
+    assert again.json()["refresh_token"] == lost["refresh_token"]
+    assert (await refresh(client, lost["refresh_token"])).status_code == 200
+
+
+async def test_a_spent_token_shown_later_ends_the_session_for_good(committed: Committed) -> None:
+    """The answer is an error, and yet what it did is committed, for everyone to see."""
+    client, user = committed.client, await committed.make.user()
+    successor = (await refresh(client, user.tokens.refresh_token)).json()
+    await committed.connection.execute(A_LATE_HOUR, user.session)
+
+    response = await refresh(client, user.tokens.refresh_token)
+
+    assert response.status_code == 400
+    assert response.json() == {
+        "type": "/problems/invalid-grant",
+        "title": "The credentials are not valid",
+        "status": 400,
+        "detail": "The refresh token is spent, or its session has ended",
+        "instance": response.json()["instance"],
+        "error": "invalid_grant",
+        "error_description": "The refresh token is spent, or its session has ended",
+    }
+    assert await committed.connection.fetchval("select ended_at is not null from login_session")
+    assert (await refresh(client, successor["refresh_token"])).status_code == 400
+    for dead in (user.bearer, bearer(successor["access_token"])):
+        assert (await client.get("/users/me", headers=dead)).status_code == 401
+
+
+async def test_the_last_but_one_token_ends_the_session_at_once(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    second = (await refresh(client, user.tokens.refresh_token)).json()
+    third = (await refresh(client, second["refresh_token"])).json()
+
+    response = await refresh(client, user.tokens.refresh_token)
+
+    assert response.status_code == 400
+    assert (await refresh(client, third["refresh_token"])).status_code == 400
+
+
+async def test_of_twenty_at_once_all_get_one_successor(committed: Committed) -> None:
+    user = await committed.make.user()
+
+    responses = await asyncio.gather(*(refresh(committed.client, user.tokens.refresh_token) for _ in range(20)))
+
+    assert [response.status_code for response in responses] == [200] * 20
+    assert len({response.json()["refresh_token"] for response in responses}) == 1
+    assert await committed.connection.fetchval("select generation from login_session") == 2
+
+
+async def test_a_session_is_over_at_its_end_however_often_it_was_refreshed(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    pair = (await refresh(client, user.tokens.refresh_token)).json()
+    await connection.execute("update login_session set expires_at = now() where id = $1", user.session)
+
+    response = await refresh(client, pair["refresh_token"])
+
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_grant")
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda _: "",
+        lambda _: "garbage",
+        lambda _: "garb\u00e4ge",
+        lambda _: "gar\0bage",
+        lambda _: "a" * 60_000,
+        lambda token: token[:-1],
+        lambda token: token + "AAAA",
+        lambda token: token + "\n",
+        lambda token: token[:9] + "!" + token[9:],
+        lambda token: ("B" if token[0] == "A" else "A") + token[1:],  # another session
+        lambda token: token[:25] + ("B" if token[25] == "A" else "A") + token[26:],  # another generation
+        lambda token: token[:40] + ("B" if token[40] == "A" else "A") + token[41:],  # another signature
+    ],
+)
+async def test_a_forged_token_opens_and_ends_nothing(
+    client: httpx.AsyncClient, user: LoggedIn, forge: Callable[[str], str]
+) -> None:
+    forged = await refresh(client, forge(user.tokens.refresh_token))
+
+    assert (forged.status_code, forged.json()["error"]) == (400, "invalid_grant")
+    assert (await refresh(client, user.tokens.refresh_token)).status_code == 200
+
+
+async def test_an_access_token_is_no_refresh_token(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    response = await refresh(client, user.tokens.access_token)
+
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_grant")
+
+
+async def test_a_token_of_another_service_opens_nothing(
+    client: httpx.AsyncClient, database_url: str, connection: asyncpg.Connection, one_transaction: OneTransaction
+) -> None:
+    """Its session exists even, but it was signed with another key."""
+    settings = make_settings(database_url, SECRET_KEY="the key of a service that is not this one")
+    foreigner = await Factory(create_app(settings, one_transaction), connection).user()
+
+    response = await refresh(client, foreigner.tokens.refresh_token)
+
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_grant")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "pointer"),
+    [
+        (b"", 400, None),
+        (b"refresh_token=x", 400, None),
+        (b"{}", 422, "/refresh_token"),
+        (b'{"refresh_token": null}', 422, "/refresh_token"),
+        (b'{"refresh_token": "x", "scope": "all"}', 422, "/scope"),
+        (b"[]", 422, ""),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_an_invalid_request(
+    client: httpx.AsyncClient, body: bytes, status: int, pointer: str | None
+) -> None:
+    response = await client.post("/auth/refresh-token", content=body, headers={"Content-Type": "application/json"})
+
+    assert (response.status_code, response.json()["error"]) == (status, "invalid_request")
+    assert [error["pointer"] for error in response.json().get("errors", [])] == ([] if pointer is None else [pointer])

@@ -1,0 +1,173 @@
+"""GET /auth/sessions, DELETE /auth/sessions/{id} and DELETE /auth/sessions."""
+
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+
+from service.app import create_app
+from tests.conftest import OneTransaction, make_settings
+from tests.factories import Factory, LoggedIn, log_in, service_client
+
+
+async def listed(client: httpx.AsyncClient, user: LoggedIn) -> list[UUID]:
+    response = await client.get("/auth/sessions", headers=user.bearer)
+    return [UUID(session["id"]) for session in response.json()]
+
+
+async def test_a_session_tells_its_owner_when_and_where(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    response = await client.get("/auth/sessions", headers=user.bearer)
+
+    assert response.status_code == 200, response.text
+    [session] = response.json()
+    row = await connection.fetchrow("select created_at, last_used_at, expires_at from login_session")
+    times = {name: datetime.fromisoformat(session.pop(name)) for name in ("created_at", "last_used_at", "expires_at")}
+    assert times == dict(row or {})
+    assert times["created_at"].tzinfo == UTC
+    assert session == {"id": str(user.session), "user_agent": "tests", "ip": "127.0.0.1", "current": True}
+
+
+async def test_one_of_the_sessions_is_the_current_one(
+    client: httpx.AsyncClient, user: LoggedIn, make: Factory
+) -> None:
+    other = await make.session(user.id, user.email)
+
+    sessions = (await client.get("/auth/sessions", headers=other.bearer)).json()
+
+    assert {UUID(session["id"]): session["current"] for session in sessions} == {
+        user.session: False,
+        other.session: True,
+    }
+
+
+async def test_the_latest_used_session_comes_first(
+    client: httpx.AsyncClient, user: LoggedIn, make: Factory, connection: asyncpg.Connection
+) -> None:
+    sessions = [user.session, *[(await make.session(user.id, user.email)).session for _ in range(2)]]
+    for age, session in enumerate(sessions):
+        age_it = "update login_session set last_used_at = now() - $2 * interval '1 hour' where id = $1"
+        await connection.execute(age_it, session, (age + 1) % 3)
+
+    assert await listed(client, user) == [sessions[2], sessions[0], sessions[1]]
+
+
+async def test_ended_and_expired_sessions_are_not_listed(
+    client: httpx.AsyncClient, user: LoggedIn, make: Factory, connection: asyncpg.Connection
+) -> None:
+    ended, expired = [(await make.session(user.id, user.email)).session for _ in range(2)]
+    await connection.execute("update login_session set ended_at = now() where id = $1", ended)
+    await connection.execute("update login_session set expires_at = now() where id = $1", expired)
+
+    assert await listed(client, user) == [user.session]
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [(None, None), ("", ""), ("Firefox", "Firefox"), ("é" * 256, "é" * 255)],
+)
+async def test_the_user_agent_is_kept_up_to_255_characters(
+    client: httpx.AsyncClient, user: LoggedIn, sent: str | None, kept: str | None
+) -> None:
+    del client.headers["User-Agent"]
+    if sent is not None:
+        client.headers = httpx.Headers({"User-Agent": sent}, encoding="latin-1")
+    await log_in(client, user.email)
+
+    sessions = (await client.get("/auth/sessions", headers=user.bearer)).json()
+
+    assert [session["user_agent"] for session in sessions if not session["current"]] == [kept]
+
+
+@pytest.mark.parametrize(
+    ("hops", "ip"), [("0", "127.0.0.1"), ("1", "2001:db8::1"), ("2", "192.0.2.9"), ("3", "127.0.0.1")]
+)
+async def test_the_address_is_the_one_that_the_trusted_proxies_tell(
+    database_url: str, one_transaction: OneTransaction, user: LoggedIn, hops: str, ip: str
+) -> None:
+    app = create_app(make_settings(database_url, TRUSTED_PROXY_HOPS=hops), one_transaction)
+    async with service_client(app) as client:
+        client.headers["X-Forwarded-For"] = "192.0.2.9, 2001:db8::1"
+        await log_in(client, user.email)
+
+        sessions = (await client.get("/auth/sessions", headers=user.bearer)).json()
+
+    assert [session["ip"] for session in sessions if not session["current"]] == [ip]
+
+
+async def test_an_ended_session_is_dead_at_once(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
+    other = await make.session(user.id, user.email)
+
+    response = await client.delete(f"/auth/sessions/{other.session}", headers=user.bearer)
+
+    assert (response.status_code, response.content) == (204, b"")
+    assert (await client.get("/users/me", headers=other.bearer)).status_code == 401
+    refreshed = await client.post("/auth/refresh-token", json={"refresh_token": other.tokens.refresh_token})
+    assert refreshed.status_code == 400
+    assert await listed(client, user) == [user.session]
+
+
+async def test_the_current_session_can_be_ended_too(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    response = await client.delete(f"/auth/sessions/{user.session}", headers=user.bearer)
+
+    assert response.status_code == 204
+    assert (await client.get("/users/me", headers=user.bearer)).status_code == 401
+
+
+async def test_a_session_ends_once(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
+    other = await make.session(user.id, user.email)
+    await client.delete(f"/auth/sessions/{other.session}", headers=user.bearer)
+
+    response = await client.delete(f"/auth/sessions/{other.session}", headers=user.bearer)
+
+    assert response.status_code == 404
+
+
+async def test_another_users_session_is_as_unknown_as_none(
+    client: httpx.AsyncClient, user: LoggedIn, make: Factory
+) -> None:
+    stranger = await make.user()
+
+    response = await client.delete(f"/auth/sessions/{stranger.session}", headers=user.bearer)
+
+    unknown = await client.delete(f"/auth/sessions/{uuid4()}", headers=user.bearer)
+    assert (response.status_code, unknown.status_code) == (404, 404)
+    assert response.json() | {"instance": ""} == unknown.json() | {"instance": ""}
+    assert response.json()["detail"] == "You have no such session"
+    assert (await client.get("/users/me", headers=stranger.bearer)).status_code == 200
+
+
+@pytest.mark.parametrize("session", ["1", "none", "%00", "%ff", "00000000-0000-0000-0000-00000000000g"])
+async def test_what_is_no_id_is_that_of_no_session(client: httpx.AsyncClient, user: LoggedIn, session: str) -> None:
+    response = await client.delete(f"/auth/sessions/{session}", headers=user.bearer)
+
+    assert response.status_code == 404
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_all_other_sessions_end_together(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
+    others = [await make.session(user.id, user.email) for _ in range(2)]
+    stranger = await make.user()
+
+    response = await client.delete("/auth/sessions", headers=user.bearer)
+
+    assert (response.status_code, response.content) == (204, b"")
+    for one, status in [(user, 200), (stranger, 200), (others[0], 401), (others[1], 401)]:
+        assert (await client.get("/users/me", headers=one.bearer)).status_code == status
+    assert await listed(client, user) == [user.session]
+
+
+async def test_a_session_that_has_ended_ends_no_other(
+    client: httpx.AsyncClient, user: LoggedIn, make: Factory
+) -> None:
+    thief = await make.session(user.id, user.email)
+    await client.delete(f"/auth/sessions/{thief.session}", headers=user.bearer)
+
+    all_others = await client.delete("/auth/sessions", headers=thief.bearer)
+    one = await client.delete(f"/auth/sessions/{user.session}", headers=thief.bearer)
+
+    assert (all_others.status_code, one.status_code) == (401, 401)
+    assert (await client.get("/users/me", headers=user.bearer)).status_code == 200

@@ -1,0 +1,228 @@
+"""The environment: what is read from it, and the one line that stops a start."""
+
+import pytest
+
+from service.settings import Settings, SettingsError, database_url
+
+PASSWORD = "sesame-open"
+URL = f"postgresql://pets:{PASSWORD}@db.example.com/pets"
+KEY = "0123456789abcdef" * 2
+NEEDED = {"DATABASE_URL": URL, "SECRET_KEY": KEY}
+LIKE = "must look like postgresql://user:password@host:5432/name, with special characters percent-encoded"
+
+
+def refused(**environment: str) -> str:
+    """Return the sentence that stops a start with `environment`."""
+    with pytest.raises(SettingsError) as refusal:
+        Settings.read(NEEDED | environment)
+    return refusal.value.message
+
+
+def test_a_url_and_a_key_are_enough() -> None:
+    settings = Settings.read(NEEDED)
+
+    assert (settings.database_url, settings.secret_key, settings.secret_key_previous) == (URL, KEY.encode(), None)
+    assert settings.address == ("127.0.0.1", 8000)
+    assert settings.web_concurrency == 1
+    assert (settings.database_pool_size, settings.database_statement_cache) == (10, 100)
+    assert (settings.database_statement_timeout, settings.database_lock_timeout) == (2000, 1000)
+    assert (settings.access_token_expire_seconds, settings.refresh_token_expire_seconds) == (900, 28 * 24 * 3600)
+    assert (settings.allowed_hosts, settings.cors_origins) == (("localhost", "127.0.0.1"), ())
+    assert settings.trusted_proxy_hops == 0
+    assert settings.require_current_password is False
+    assert (settings.log_level, settings.log_format) == ("INFO", "json")
+
+
+def test_each_variable_is_read() -> None:
+    settings = Settings.read(
+        NEEDED
+        | {
+            "SECRET_KEY_PREVIOUS": KEY[::-1],
+            "WEB_CONCURRENCY": "4",
+            "DATABASE_POOL_SIZE": "5",
+            "DATABASE_STATEMENT_CACHE": "0",
+            "DATABASE_STATEMENT_TIMEOUT": "25000",
+            "DATABASE_LOCK_TIMEOUT": "0",
+            "ACCESS_TOKEN_EXPIRE_SECONDS": "60",
+            "REFRESH_TOKEN_EXPIRE_SECONDS": "3600",
+            "ALLOWED_HOSTS": "pets.example.com, .example.org,[::1],",
+            "BACKEND_CORS_ORIGINS": "https://app.example.com,http://localhost:3000",
+            "TRUSTED_PROXY_HOPS": "1",
+            "REQUIRE_CURRENT_PASSWORD": "True",
+            "LOG_LEVEL": "debug",
+            "LOG_FORMAT": "Console",
+        }
+    )
+
+    assert settings.secret_key_previous == KEY[::-1].encode()
+    assert settings.web_concurrency == 4
+    assert (settings.database_pool_size, settings.database_statement_cache) == (5, 0)
+    assert (settings.database_statement_timeout, settings.database_lock_timeout) == (25_000, 0)
+    assert (settings.access_token_expire_seconds, settings.refresh_token_expire_seconds) == (60, 3600)
+    assert settings.allowed_hosts == ("pets.example.com", ".example.org", "[::1]")
+    assert settings.cors_origins == ("https://app.example.com", "http://localhost:3000")
+    assert settings.trusted_proxy_hops == 1
+    assert settings.require_current_password is True
+    assert (settings.log_level, settings.log_format) == ("DEBUG", "console")
+
+
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [
+        ({"PORT": "5000"}, ("0.0.0.0", 5000)),  # noqa: S104 - where the platform looks for the service
+        ({"HOST": "::1"}, ("::1", 8000)),
+        ({"HOST": "127.0.0.1", "PORT": "5000"}, ("127.0.0.1", 5000)),
+    ],
+)
+def test_a_platform_that_sets_the_port_reaches_the_service(
+    environment: dict[str, str], address: tuple[str, int]
+) -> None:
+    assert Settings.read(NEEDED | environment).address == address
+
+
+@pytest.mark.parametrize("missing", NEEDED)
+@pytest.mark.parametrize("empty", [{}, {"DATABASE_URL": "", "SECRET_KEY": ""}])
+def test_what_has_no_default_must_be_set(missing: str, empty: dict[str, str]) -> None:
+    environment = {name: text for name, text in NEEDED.items() if name != missing}
+
+    with pytest.raises(SettingsError) as refusal:
+        Settings.read(empty | environment)
+
+    assert refusal.value.message == f"{missing} must be set; see README.md"
+
+
+def test_an_empty_variable_counts_as_none() -> None:
+    assert Settings.read(NEEDED | {"SECRET_KEY_PREVIOUS": "", "PORT": ""}).address == ("127.0.0.1", 8000)
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("PORT", 1, 65535),
+        ("WEB_CONCURRENCY", 1, 64),
+        ("DATABASE_POOL_SIZE", 1, 1000),
+        ("DATABASE_STATEMENT_CACHE", 0, 10_000),
+        ("DATABASE_STATEMENT_TIMEOUT", 0, 25_000),
+        ("DATABASE_LOCK_TIMEOUT", 0, 25_000),
+        ("ACCESS_TOKEN_EXPIRE_SECONDS", 1, 86_400),
+        ("REFRESH_TOKEN_EXPIRE_SECONDS", 1, 31_536_000),
+        ("TRUSTED_PROXY_HOPS", 0, 10),
+    ],
+)
+def test_a_number_is_whole_and_within_its_bounds(name: str, least: int, most: int) -> None:
+    for fine in (least, most):
+        Settings.read(NEEDED | {name: str(fine)})
+    for wrong in (str(least - 1), str(most + 1), "1.5", "many", "²"):
+        assert refused(**{name: wrong}) == f"{name} must be a whole number from {least} to {most}, not {wrong!r}"
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "sentence"),
+    [
+        ("LOG_LEVEL", "loud", "must be one of DEBUG, INFO, WARNING, ERROR, not 'loud'"),
+        ("LOG_FORMAT", "xml", "must be one of json, console, not 'xml'"),
+        ("REQUIRE_CURRENT_PASSWORD", "yes", "must be true or false, not 'yes'"),
+    ],
+)
+def test_a_choice_is_one_of_those_that_there_are(name: str, wrong: str, sentence: str) -> None:
+    assert refused(**{name: wrong}) == f"{name} {sentence}"
+
+
+@pytest.mark.parametrize("wrong", ["https://example.com", "example.com:8000", "*.example.com", "exa mple", "::1", ","])
+def test_a_host_that_no_request_could_name_is_refused(wrong: str) -> None:
+    assert refused(ALLOWED_HOSTS=f"localhost,{wrong}" if wrong != "," else wrong) == (
+        "ALLOWED_HOSTS must be host names without scheme and port (.example.com: all below it too; *: any), "
+        f"by commas, not {wrong!r}"
+    )
+
+
+@pytest.mark.parametrize("wrong", ["app.example.com", "https://app.example.com/", "https://", "null", ","])
+def test_an_origin_that_no_browser_would_send_is_refused(wrong: str) -> None:
+    assert refused(BACKEND_CORS_ORIGINS=wrong) == (
+        "BACKEND_CORS_ORIGINS must be origins such as https://app.example.com, with nothing behind the host and port, "
+        f"by commas, not {wrong!r}"
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://localhost",
+        "postgresql://",
+        "postgresql:///pets?host=/run/postgresql&port=5433",
+        "postgresql://pets:p%40ss%2Fword@[::1]:5432,10.0.0.2:5433/pets?target_session_attrs=primary",
+    ],
+)
+def test_a_url_may_leave_out_what_libpq_knows_to_fill_in(url: str) -> None:
+    assert Settings.read(NEEDED | {"DATABASE_URL": url}).database_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"mysql://pets:{PASSWORD}@db/pets",
+        f"host=db password={PASSWORD}",
+        f"postgresql://pets:{PASSWORD}/@db/pets",
+        f"postgresql://pets:12/{PASSWORD}@db/pets",
+        f"postgresql://pets:{PASSWORD}#@db/pets",
+        f"postgresql://pets:{PASSWORD}@@db/pets",
+        f"postgresql://pets:{PASSWORD} @db/pets",
+        f"postgresql://pets:{PASSWORD}\N{CARE OF}@db/pets",
+        f"postgresql://pets:{PASSWORD}@db:port/pets",
+        f"postgresql://pets:{PASSWORD}@[::1/pets",
+    ],
+)
+def test_a_senseless_url_is_refused_without_its_password(url: str) -> None:
+    assert refused(DATABASE_URL=url) == f"DATABASE_URL {LIKE}"
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "SECRET_KEY_PREVIOUS"])
+def test_a_short_key_is_refused_with_a_way_to_make_a_longer_one(name: str) -> None:
+    assert refused(**{name: KEY[1:]}) == (
+        f"{name} has 31 bytes and needs 32 or more; make one with: "
+        "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+    )
+
+
+def test_a_key_is_measured_in_bytes() -> None:
+    key = "ß" * 16
+
+    assert Settings.read(NEEDED | {"SECRET_KEY": key}).secret_key == key.encode()
+
+
+def test_no_secret_shows_where_settings_are_printed() -> None:
+    settings = Settings.read(NEEDED)
+
+    assert f"{settings!r} {settings}" == "Settings(…) Settings(…)"
+
+
+def test_settings_do_not_change() -> None:
+    settings = Settings.read(NEEDED)
+
+    with pytest.raises(AttributeError):
+        settings.port = 1
+
+
+def test_the_url_can_be_read_alone() -> None:
+    assert database_url({"DATABASE_URL": URL}) == URL
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({}, "DATABASE_URL must be set; see README.md"),
+        ({"DATABASE_URL": f"mysql://pets:{PASSWORD}@db/pets"}, f"DATABASE_URL {LIKE}"),
+    ],
+)
+def test_a_command_without_a_url_says_so(environment: dict[str, str], sentence: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        database_url(environment)
+
+    assert refusal.value.message == sentence
+
+
+def test_a_start_reads_the_process_own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in NEEDED.items():
+        monkeypatch.setenv(name, text)
+
+    assert Settings.read().database_url == database_url() == URL
