@@ -1,6 +1,7 @@
 # The same Python as .python-version, on Debian 12.
 FROM python:3.11-slim-bookworm AS build
 
+# Only strip is taken from binutils, and nothing of it reaches the last stage: its version does not matter.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends binutils

@@ -48,6 +48,18 @@ $$;
 
 comment on function live_session(uuid) is 'The session and its user while it is live; no row once it has ended.';
 
+-- For statements that may wait for the account's row. live_session() is looked up once, as of the statement's start;
+-- this, being volatile, is asked again and sees what was committed meanwhile, when the row was found changed: by a
+-- password reset, say, that ended the session.
+create function still_live(session uuid)
+returns boolean
+language sql volatile
+as $$
+    select exists (select from live_session(session))
+$$;
+
+comment on function still_live(uuid) is 'Whether the session is live even now, after the statement has waited for a lock.';
+
 -- A function, and volatile, because each statement in one sees what was committed until it began. A password reset
 -- first locks the account, which waits for a log-in under way, and then ends that log-in's session too; in the
 -- reset's own statement, begun before, that session could not be seen.

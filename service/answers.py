@@ -1,11 +1,16 @@
 """Turns all that goes wrong, ours and the framework's, into the one form of refusal."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import asyncpg
+import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import BaseRouteHandler
+from litestar.types import Receive, Scope, Send
+from litestar.types.asgi_types import HTTPResponseStartEvent
+from typing_extensions import override
 
 from service.logs import log
 from service.problems import (
@@ -19,6 +24,37 @@ from service.problems import (
     Problem,
     of_database,
 )
+
+T = TypeVar("T")
+encode = msgspec.json.Encoder().encode
+JSON_TYPE = (b"content-type", b"application/json")
+
+
+class Answer(Response[T]):
+    """A JSON answer, encoded at once and handed to the server as it is; the annotation feeds the OpenAPI document.
+
+    Litestar's own Response copies headers and cookies, and looks for media types and encoders: a third of what a
+    request costs in Litestar.
+    """
+
+    def __init__(self, content: T, *, status_code: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        """Encode `content`; None makes an empty body."""
+        self.body = b"" if content is None else encode(content)
+        raw = [] if content is None else [JSON_TYPE, (b"content-length", b"%d" % len(self.body))]
+        if headers:
+            raw += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        self.start: HTTPResponseStartEvent = {"type": "http.response.start", "status": status_code, "headers": raw}
+
+    @override
+    def to_asgi_response(self, *_: object, **__: object) -> "Answer[T]":  # type: ignore[override]  # it is ready
+        """Return what answers: this."""
+        return self
+
+    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+        """Send it (ASGI)."""
+        await send(self.start)
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
 
 BY_STATUS: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 413: ContentTooLarge}
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from litestar import Litestar, Request, Router
 from litestar.config.cors import CORSConfig
-from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -18,15 +17,15 @@ from litestar.openapi.spec import Components, OAuthFlow, OAuthFlows, SecuritySch
 from service import __version__, logs
 from service.answers import answer
 from service.auth.controllers import AuthController
-from service.auth.guard import provide_caller
 from service.auth.passwords import Passwords
 from service.auth.tokens import Tokens
-from service.bodies import StrictRequest
-from service.database import Connections, Database, Pool
+from service.connections import Pool
+from service.database import Connections, Database
 from service.edge import edge
+from service.migration_files import MIGRATIONS, expected_checksums
 from service.pets.controllers import PetsController
 from service.problems import NotFound
-from service.schema import expected_checksums
+from service.request import ServiceRequest
 from service.settings import Settings
 from service.system.controllers import HealthController, Schema, docs_file, docs_page
 from service.users.controllers import UsersController
@@ -37,7 +36,14 @@ LARGEST_BODY = 64 * 1024
 EXPOSED = ["ETag", "Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
 
 
-def create_app(settings: Settings, connections: Connections | None = None) -> Litestar:
+class Service(Litestar):
+    """The application, and what requests find on it."""
+
+    db: Database
+    tokens: Tokens
+
+
+def create_app(settings: Settings, connections: Connections | None = None) -> Service:
     """Put the service together; `connections` are those of a pool, unless others are given."""
     lent = connections or Pool(
         settings.database_url,
@@ -55,19 +61,16 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Li
             yield
         passwords.close()
 
-    app = Litestar(
+    app = Service(
         route_handlers=[AuthController, UsersController, PetsController, HealthController, docs_page, docs_file],
         dependencies={
-            "caller": Provide(provide_caller, sync_to_thread=False),
-            "db": _always(Database(lent)),
             "passwords": _always(passwords),
-            "schema": _always(Schema(expected_checksums())),
+            "schema": _always(Schema(expected_checksums(MIGRATIONS))),
             "settings": _always(settings),
             "tokens": _always(tokens),
         },
-        state=State({"tokens": tokens}),
         lifespan=[lifespan],
-        request_class=StrictRequest,
+        request_class=ServiceRequest,
         request_max_body_size=LARGEST_BODY,
         exception_handlers={Exception: answer},
         cors_config=(
@@ -78,11 +81,13 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Li
         openapi_config=_openapi(),
         logging_config=None,
     )
+    app.db = Database(lent)
+    app.tokens = tokens
     app.asgi_handler = edge(app.asgi_handler, settings.allowed_hosts)
     return app
 
 
-def from_environment() -> Litestar:
+def from_environment() -> Service:
     """Make the service as the environment says; each worker process calls this.
 
     Raises SettingsError.

@@ -1,41 +1,27 @@
-"""The pool: how a query is run, and what its answer becomes."""
+"""How a query is run, and what its answer becomes."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
+from contextlib import AbstractAsyncContextManager
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import asyncpg
 
-from service.problems import SessionEnded, Unavailable
+from service.problems import SessionEnded
 from service.queries import Count, Many, Maybe, One, Query, Value
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-# What PostgreSQL's absence looks like: no route, a closed connection, no free connection in time,
-# a server that starts, stops or has no room. InternalClientError is what asyncpg says when the server's
-# farewell came before the query; InterfaceError, when the query is called wrongly: that is our own mistake.
-AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.LockNotAvailableError,
-)
+# What a statement returns; of a Count, one row: how many it changed.
+Rows = list[asyncpg.Record] | list[tuple[int]]
 
 
 class Connections(Protocol):
-    """What lends connections: the pool, or a test's transaction that is rolled back."""
+    """What runs a statement: the pool, or a test's transaction that is rolled back."""
 
     def open(self) -> AbstractAsyncContextManager[None]:
-        """Be ready to lend until the end of the context."""
+        """Be ready until the end of the context."""
 
-    def acquire(self, *, timeout: float) -> AbstractAsyncContextManager[Any]:
-        """Lend a connection; wait `timeout` seconds for it at most."""
+    async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
+        """Run `query` and return its rows."""
 
 
 class WrongCardinalityError(Exception):
@@ -89,64 +75,11 @@ class Database:
 
     async def count(self, query: Count[P], *arguments: P.args, **_: P.kwargs) -> int:
         """Return how many rows `query` changed."""
-        async with self._connection() as connection:
-            status: str = await connection.execute(query.sql, *arguments)
-        return int(status.rsplit(" ", 1)[-1])
+        number: int = (await self._connections.fetch(query, arguments))[0][0]
+        return number
 
-    async def _fetch(self, query: Query[P, R], arguments: tuple[Any, ...]) -> list[Any]:
-        async with self._connection() as connection:
-            rows: list[Any] = await connection.fetch(query.sql, *arguments)
+    async def _fetch(self, query: Query[P, Any], arguments: tuple[Any, ...]) -> Rows:
+        rows = await self._connections.fetch(query, arguments)
         if not rows and query.of_session:
             raise SessionEnded
         return rows
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
-        try:
-            async with self._connections.acquire(timeout=1) as connection:
-                yield connection
-        except AWAY as error:
-            raise Unavailable("The database does not answer") from error
-
-
-class Pool:
-    """Connections to PostgreSQL, made on demand: the server need not be there yet when the service starts."""
-
-    def __init__(
-        self, url: str, *, size: int = 1, statement_cache: int = 100, statement_timeout: int = 0, lock_timeout: int = 0
-    ) -> None:
-        """Lend up to `size` connections to `url`. Timeouts are in milliseconds; 0 leaves them to the role."""
-        timeouts = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
-        self._open = partial(
-            asyncpg.create_pool,
-            url,
-            min_size=0,
-            max_size=size,
-            statement_cache_size=statement_cache,
-            # Only those that are wanted: PgBouncer refuses them at the start of a connection.
-            server_settings={name: str(milliseconds) for name, milliseconds in timeouts.items() if milliseconds},
-            timeout=3,
-            reset=_keep,
-        )
-        self._pool: asyncpg.Pool | None = None
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """Lend connections until the end of the context; then close them all, after 5 s by force."""
-        self._pool = await self._open()
-        try:
-            yield
-        finally:
-            try:
-                await asyncio.wait_for(self._pool.close(), timeout=5)
-            except TimeoutError:
-                self._pool.terminate()
-
-    def acquire(self, *, timeout: float) -> AbstractAsyncContextManager[Any]:
-        """Lend a connection; wait `timeout` seconds for it at most."""
-        assert self._pool is not None, "open() comes first"  # noqa: S101 - a mistake of the caller's code
-        return self._pool.acquire(timeout=timeout)
-
-
-async def _keep(connection: object) -> None:
-    """Leave the connection as it is: no query here sets session state, and a RESET ALL is a round trip a request."""

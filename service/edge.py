@@ -4,7 +4,6 @@ from collections.abc import Collection
 from uuid import uuid4
 
 from litestar import Request
-from litestar.datastructures import MutableScopeHeaders
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.answers import answer
@@ -26,7 +25,7 @@ def edge(app: ASGIApp, allowed_hosts: Collection[str]) -> ASGIApp:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableScopeHeaders(message)["X-Request-ID"] = request_id
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
         if _allowed(_host(scope), names) or scope["path"].startswith("/health/"):

@@ -9,19 +9,21 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
 import pytest
-from litestar import Litestar
 from pytest_postgresql import factories
 from pytest_postgresql.executors import NoopExecutor
 from pytest_postgresql.janitor import DatabaseJanitor
 
 from service import migrate
-from service.app import create_app
-from service.database import Pool
+from service.app import Service, create_app
+from service.connections import Pool, changed
+from service.database import Rows
 from service.dev.embedded import EmbeddedPostgres, embedded_postgres
+from service.queries import Count, Query
 from service.settings import Settings
 from tests.factories import Committed, Factory, LoggedIn, service_client
 from tests.processes import checkout, served, start  # noqa: F401 - fixtures
@@ -122,11 +124,12 @@ class OneTransaction:
         """Have nothing to open: the test's fixture does."""
         yield
 
-    @asynccontextmanager
-    async def acquire(self, *, timeout: float) -> AsyncIterator[asyncpg.Connection]:  # noqa: ASYNC109, ARG002 - the protocol's
-        """Lend the connection; what a refused statement did is undone, as if it had been committed alone."""
+    async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
+        """Run a statement; what a refused one did is undone, as if it had been committed alone."""
         async with self.connection.transaction():
-            yield self.connection
+            if isinstance(query, Count):
+                return changed(await self.connection.execute(query.sql, *arguments))
+            return await self.connection.fetch(query.sql, *arguments)  # type: ignore[no-any-return]  # the stubs say Any
 
 
 def make_settings(url: str, **environment: str) -> Settings:
@@ -141,7 +144,7 @@ def one_transaction() -> OneTransaction:
 
 
 @pytest.fixture(scope="session")
-def app(database_url: str, one_transaction: OneTransaction) -> Litestar:
+def app(database_url: str, one_transaction: OneTransaction) -> Service:
     """Return the service on the worker's database. Its start and end are for the tests of real processes."""
     return create_app(make_settings(database_url), one_transaction)
 
@@ -166,14 +169,14 @@ async def connection(
 
 
 @pytest.fixture
-async def client(app: Litestar, connection: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:
+async def client(app: Service, connection: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:
     """Return a client of the service; what it does is rolled back after the test."""
     async with service_client(app) as client:
         yield client
 
 
 @pytest.fixture
-def make(app: Litestar, connection: asyncpg.Connection) -> Factory:
+def make(app: Service, connection: asyncpg.Connection) -> Factory:
     """Return what makes users and pets in this test's transaction."""
     return Factory(app, connection)
 

@@ -10,8 +10,8 @@ from uuid import UUID
 import asyncpg
 import attrs
 import httpx
-from litestar import Litestar
 
+from service.app import Service
 from service.auth.controllers import OPEN_SESSION
 from service.auth.models import Session, TokenPair
 from service.auth.passwords import HASHER
@@ -48,8 +48,8 @@ class LoggedIn:
 class Factory:
     """Makes rows by the service's own statements, on the connection of a test."""
 
-    def __init__(self, app: Litestar, connection: Any) -> None:
-        self._tokens = app.state.tokens
+    def __init__(self, app: Service, connection: Any) -> None:
+        self._tokens = app.tokens
         self._connection = connection
 
     async def user(self, email: str = "", password: str = PASSWORD) -> LoggedIn:
@@ -91,7 +91,7 @@ async def log_in(client: httpx.AsyncClient, email: str, password: str = PASSWORD
     return await client.post("/auth/access-token", data={"username": email, "password": password})
 
 
-def service_client(app: Litestar) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+def service_client(app: Service) -> AbstractAsyncContextManager[httpx.AsyncClient]:
     """Return a client that speaks ASGI to `app`."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]  # Litestar's own ASGI types
     return httpx.AsyncClient(transport=transport, base_url="http://localhost")

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from service import cli
 from service.dev.embedded import EmbeddedPostgres
-from tests.processes import SECRET_KEY, Running, Start, alive, free_port, run, serving, until
+from tests.processes import SECRET_KEY, Running, Start, alive, run, serving, until
 
 ACCOUNT = {"email": "ada@example.com", "password": "a password for one test"}
 
@@ -123,7 +123,7 @@ def test_ctrl_c_ends_it_without_a_word_on_stderr(own_database_url: str, start: S
 
 
 def test_it_waits_for_the_port_of_a_server_that_is_ending(own_database_url: str, start: Start) -> None:
-    with socket.create_server(("127.0.0.1", free_port())) as ending:
+    with socket.create_server(("127.0.0.1", 0)) as ending:
         port = ending.getsockname()[1]
         served = start("serve", serving(own_database_url, PORT=str(port)))
         until(lambda: served.stderr != "", "it tells what it waits for")

@@ -2,19 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
-from litestar import Controller, Request, Response, delete, get, post
-from litestar.datastructures import State
+from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency as Injected
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
+from service.answers import Answer
 from service.auth.guard import BEARER, authenticated
 from service.auth.models import (
-    Caller,
     Credentials,
     EndedSession,
     Login,
@@ -26,11 +24,10 @@ from service.auth.models import (
 )
 from service.auth.passwords import Passwords, outdated
 from service.auth.tokens import Tokens
-from service.bodies import FORM, read_form
 from service.client_address import client_address
-from service.database import Database
 from service.problems import InvalidGrant, NotFound
 from service.queries import count, many, maybe, one
+from service.request import FORM, Caller, ServiceRequest, read_form
 from service.settings import Settings
 
 FIND_CREDENTIALS = maybe("auth.find_credentials", Credentials)
@@ -76,20 +73,19 @@ class AuthController(Controller):
     @post("/access-token", status_code=HTTP_200_OK, operation_class=LoginOperation, opt={"token_endpoint": True})
     async def log_in(
         self,
-        request: Request[Any, Any, State],
-        db: Injected[Database],
+        request: ServiceRequest,
         passwords: Injected[Passwords],
         tokens: Injected[Tokens],
         settings: Injected[Settings],
-    ) -> Response[TokenPair]:
+    ) -> Answer[TokenPair]:
         """Trade an email address and a password for a token pair (OAuth 2's password grant, RFC 6749, 4.3)."""
         login = await read_form(request, Login)
-        account = await db.maybe(FIND_CREDENTIALS, login.username)
+        account = await request.db.maybe(FIND_CREDENTIALS, login.username)
         # No connection is held meanwhile, and an unknown address takes as long as a known one.
         verified = await passwords.verify(login.password, account.hashed_password if account else None)
         if account is None or not verified:
             raise InvalidGrant("Incorrect email or password")
-        session = await db.maybe(
+        session = await request.db.maybe(
             OPEN_SESSION,
             account.id,
             account.hashed_password,
@@ -101,41 +97,51 @@ class AuthController(Controller):
             raise InvalidGrant("Incorrect email or password")
         if outdated(account.hashed_password):
             upgraded = await passwords.hash(login.password)
-            await db.count(UPGRADE_PASSWORD_HASH, account.id, account.hashed_password, upgraded)
-        return Response(tokens.pair(session), headers=NO_STORE)
+            await request.db.count(UPGRADE_PASSWORD_HASH, account.id, account.hashed_password, upgraded)
+        return Answer(tokens.pair(session), headers=NO_STORE)
 
     @post("/refresh-token", status_code=HTTP_200_OK, opt={"token_endpoint": True})
     async def refresh(
-        self, data: JSONBody[RefreshToken], db: Injected[Database], tokens: Injected[Tokens]
-    ) -> Response[TokenPair]:
+        self, request: ServiceRequest, data: JSONBody[RefreshToken], tokens: Injected[Tokens]
+    ) -> Answer[TokenPair]:
         """Trade a refresh token for the next pair; it is spent then, and ends the session if it comes again."""
         spent = tokens.spent(data.refresh_token)
-        session = await db.maybe(ROTATE_SESSION, spent.session, spent.generation)
+        session = await request.db.maybe(ROTATE_SESSION, spent.session, spent.generation)
         if session is None or session.ended:
             raise InvalidGrant("The refresh token is spent, or its session has ended")
-        return Response(tokens.pair(session), headers=NO_STORE)
+        return Answer(tokens.pair(session), headers=NO_STORE)
 
     @post("/logout", status_code=HTTP_204_NO_CONTENT)
-    async def log_out(self, data: JSONBody[RefreshToken], db: Injected[Database], tokens: Injected[Tokens]) -> None:
+    async def log_out(self, request: ServiceRequest, data: JSONBody[RefreshToken], tokens: Injected[Tokens]) -> None:
         """End the session of a refresh token; a token that opens nothing has none (RFC 7009, 2.2)."""
         try:
             spent = tokens.spent(data.refresh_token)
         except InvalidGrant:
             return
-        await db.count(END_SESSION, spent.session)
+        await request.db.count(END_SESSION, spent.session)
 
-    @get("/sessions", middleware=[authenticated], security=BEARER)
-    async def list_sessions(self, caller: Injected[Caller], db: Injected[Database]) -> list[LoginSession]:
+    @get("/sessions", before_request=authenticated, security=BEARER)
+    async def list_sessions(
+        self,
+        request: ServiceRequest,
+    ) -> Answer[list[LoginSession]]:
         """Show where the caller is logged in, the latest used first."""
-        return await db.many(LIST_MY_SESSIONS, caller.session)
+        return Answer(await request.db.many(LIST_MY_SESSIONS, request.auth.session))
 
-    @delete("/sessions/{session_id:uuid}", middleware=[authenticated], security=BEARER)
-    async def end_session(self, caller: Injected[Caller], session_id: FromPath[UUID], db: Injected[Database]) -> None:
+    @delete("/sessions/{session_id:uuid}", before_request=authenticated, security=BEARER)
+    async def end_session(
+        self,
+        request: ServiceRequest,
+        session_id: FromPath[UUID],
+    ) -> None:
         """End one of the caller's sessions; its tokens are dead from then on."""
-        if await db.maybe(END_MY_SESSION, caller.session, session_id) is None:
+        if await request.db.maybe(END_MY_SESSION, request.auth.session, session_id) is None:
             raise NotFound("You have no such session")
 
-    @delete("/sessions", middleware=[authenticated], security=BEARER)
-    async def end_other_sessions(self, caller: Injected[Caller], db: Injected[Database]) -> None:
+    @delete("/sessions", before_request=authenticated, security=BEARER)
+    async def end_other_sessions(
+        self,
+        request: ServiceRequest,
+    ) -> None:
         """End every session of the caller but the current one."""
-        await db.one(END_MY_OTHER_SESSIONS, caller.session)
+        await request.db.one(END_MY_OTHER_SESSIONS, request.auth.session)

@@ -1,10 +1,10 @@
 """Who is calling: the one thing of `auth` that other features use."""
 
-from litestar import Request
-from litestar.datastructures import State
-from litestar.types import ASGIApp, Receive, Scope, Send
+from typing import Any
 
-from service.auth.models import Caller
+from litestar import Request
+from litestar.types import HTTPScope
+
 from service.auth.tokens import Tokens
 from service.problems import NotAuthenticated
 
@@ -12,21 +12,17 @@ from service.problems import NotAuthenticated
 BEARER = [{"bearer": list[str]()}]
 
 
-def authenticated(app: ASGIApp) -> ASGIApp:
-    """Let in only requests with a genuine access token. An ASGI middleware, so that it answers before a body is read.
+async def authenticated(request: Request[Any, Any, Any]) -> None:
+    """Let in only requests with a genuine access token; a ``before_request`` hook, so that it comes before the body.
 
+    A guard or a middleware of Litestar's would do the same for 10 µs more.
     Raises NotAuthenticated or InvalidToken.
     """
-
-    async def authenticate(scope: Scope, receive: Receive, send: Send) -> None:
-        tokens: Tokens = scope["litestar_app"].state.tokens
-        scope["auth"] = tokens.caller(_bearer_token(scope))
-        await app(scope, receive, send)
-
-    return authenticate
+    tokens: Tokens = request.app.tokens  # type: ignore[attr-defined]  # of Service, in app.py
+    request.scope["auth"] = tokens.caller(_bearer_token(request.scope))
 
 
-def _bearer_token(scope: Scope) -> str:
+def _bearer_token(scope: HTTPScope) -> str:
     """Return the token of the one ``Authorization: Bearer`` header (RFC 6750, 2.1)."""
     given = [value for name, value in scope["headers"] if name == b"authorization"]
     if len(given) != 1:
@@ -35,8 +31,3 @@ def _bearer_token(scope: Scope) -> str:
     if scheme.lower() != "bearer":
         raise NotAuthenticated
     return token.strip()
-
-
-def provide_caller(request: Request[object, Caller, State]) -> Caller:
-    """Give a handler its `caller`."""
-    return request.auth

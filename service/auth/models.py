@@ -8,14 +8,6 @@ import attrs
 import msgspec
 
 
-@attrs.frozen
-class Caller:
-    """Who is calling: the login session that the access token names, and its user."""
-
-    session: UUID
-    user: UUID
-
-
 @attrs.define(slots=False)
 class Credentials:
     """What a password is checked against."""

@@ -13,8 +13,9 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import Key, KeySet, OctKey
 
-from service.auth.models import Caller, Session, TokenPair
+from service.auth.models import Session, TokenPair
 from service.problems import InvalidGrant, InvalidToken
+from service.request import Caller
 from service.settings import Settings
 
 ISSUER = "litestar-raw-sql"
@@ -28,6 +29,9 @@ CLAIMS = jwt.JWTClaimsRegistry(
     iat={"essential": True},
     exp={"essential": True},
 )
+# Verifying a token takes longer than all of our own code in a request; so many are known again by their whole text.
+# Their expiry is looked at each time, and the statement looks at the session.
+REMEMBERED = 10_000
 # A refresh token: the session's id, the generation, and a MAC over both.
 REFRESH = struct.Struct(">16sI32s")
 
@@ -54,6 +58,7 @@ class Tokens:
         # Another key than the access tokens', so that neither kind can ever pass for the other.
         self._refresh_keys = [hmac.digest(secret, b"refresh token", "sha256") for secret in secrets]
         self._lifetime = settings.access_token_expire_seconds
+        self._verified: dict[str, tuple[Caller, int]] = {}
 
     def pair(self, session: Session) -> TokenPair:
         """Return the tokens of `session`: an access token from now on, and its current refresh token."""
@@ -82,14 +87,24 @@ class Tokens:
 
         Raises InvalidToken unless it is a JWT (RFC 7519) of ours, unexpired within LEEWAY.
         """
+        caller, expires_at = self._verified.get(access_token) or self._verify(access_token)
+        if time.time() > expires_at + LEEWAY:
+            raise InvalidToken
+        return caller
+
+    def _verify(self, access_token: str) -> tuple[Caller, int]:
         try:
             token = jwt.decode(access_token, self._keys, algorithms=["HS256"])
             CLAIMS.validate(token.claims)
             if token.header.get("typ") != TYPE or "aud" in token.claims:
                 raise InvalidToken
-            return Caller(session=UUID(token.claims["sid"]), user=UUID(token.claims["sub"]))
+            caller = Caller(session=UUID(token.claims["sid"]), user=UUID(token.claims["sub"]))
         except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InvalidToken from error
+        if len(self._verified) >= REMEMBERED:
+            self._verified.clear()
+        verified = self._verified[access_token] = caller, token.claims["exp"]
+        return verified
 
     def spent(self, refresh_token: str) -> SpentToken:
         """Return what `refresh_token` says.
@@ -97,7 +112,9 @@ class Tokens:
         Raises InvalidGrant unless it was signed here.
         """
         try:
-            session, generation, mac = REFRESH.unpack(base64.b64decode(refresh_token + "==", altchars=b"-_", validate=True))
+            session, generation, mac = REFRESH.unpack(
+                base64.b64decode(refresh_token + "==", altchars=b"-_", validate=True)
+            )
         except (binascii.Error, struct.error, ValueError):
             raise InvalidGrant from None
         signed = refresh_token_message(session, generation)

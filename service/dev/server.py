@@ -16,7 +16,8 @@ from psycopg.errors import DuplicateDatabase
 
 from service import migrate
 from service.auth.passwords import Passwords
-from service.database import Database, Pool
+from service.connections import Pool
+from service.database import Database
 from service.dev.embedded import EmbeddedPostgresError, embedded_postgres
 from service.queries import count
 from service.settings import Settings

@@ -2,19 +2,18 @@
 
 from typing import Annotated
 
-from litestar import Controller, Response, delete, get, patch, post
-from litestar.di import NamedDependency as Injected
+from litestar import Controller, delete, get, patch, post
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_304_NOT_MODIFIED
 
+from service.answers import Answer
 from service.auth.guard import BEARER, authenticated
-from service.auth.models import Caller
-from service.database import Database
 from service.pets.models import DeletedPet, Pet, PetName, RenamedPet, VersionedPet
 from service.pets.paging import decode_cursor, encode_cursor
 from service.preconditions import etag, matches_any, wanted_versions
 from service.problems import NotFound, PreconditionFailed
 from service.queries import many, maybe, one
+from service.request import ServiceRequest
 
 CREATE_PET = one("pets.create_pet", VersionedPet)
 LIST_MY_PETS = many("pets.list_my_pets", Pet)
@@ -34,59 +33,59 @@ class PetsController(Controller):
 
     path = "/pets"
     tags = ("pets",)
-    middleware = (authenticated,)
+    before_request = staticmethod(authenticated)
     security = BEARER
 
     @post("/create")
     async def create_pet(
-        self, caller: Injected[Caller], data: JSONBody[PetName], db: Injected[Database]
-    ) -> Response[Pet | None]:
+        self,
+        request: ServiceRequest,
+        data: JSONBody[PetName],
+    ) -> Answer[Pet | None]:
         """Add a pet to the caller's own."""
-        pet = await db.one(CREATE_PET, caller.session, data.pet_name)
+        pet = await request.db.one(CREATE_PET, request.auth.session, data.pet_name)
         return represented(pet, pet.version, HTTP_201_CREATED, location=f"/pets/{pet.id}")
 
     @get("/me")
     async def list_my_pets(
         self,
-        caller: Injected[Caller],
-        db: Injected[Database],
+        request: ServiceRequest,
         limit: Annotated[int, QueryParameter(ge=1, le=1000, description="pets on a page at most")] = 100,
         after: Annotated[str, QueryParameter(description="where the page before ended: take it from its Link")] = "",
-    ) -> Response[list[Pet]]:
+    ) -> Answer[list[Pet]]:
         """List the caller's pets by name, a page at a time; ``Link: …; rel="next"`` (RFC 8288) leads to the next."""
         name, pet_id = decode_cursor(after)
         # One more than asked for tells whether there is a next page.
-        pets = await db.many(LIST_MY_PETS, caller.session, name, pet_id, limit + 1)
+        pets = await request.db.many(LIST_MY_PETS, request.auth.session, name, pet_id, limit + 1)
         if len(pets) <= limit:
-            return Response(pets)
+            return Answer(pets)
         page = pets[:limit]
         cursor = encode_cursor(page[-1].pet_name, page[-1].id)
-        return Response(page, headers={"Link": f'</pets/me?limit={limit}&after={cursor}>; rel="next"'})
+        return Answer(page, headers={"Link": f'</pets/me?limit={limit}&after={cursor}>; rel="next"'})
 
     @get("/{pet_id:int}")
     async def show_pet(
-        self, caller: Injected[Caller], pet_id: PetId, db: Injected[Database], if_none_match: IfNoneMatch = None
-    ) -> Response[Pet | None]:
+        self, request: ServiceRequest, pet_id: PetId, if_none_match: IfNoneMatch = None
+    ) -> Answer[Pet | None]:
         """Show a pet; ``If-None-Match`` (RFC 9110, 13.1.2) spares the body where it has not changed."""
-        pet = await db.maybe(FIND_PET, caller.session, pet_id)
+        pet = await request.db.maybe(FIND_PET, request.auth.session, pet_id)
         if pet is None:
             raise NotFound(NO_SUCH_PET)
         if matches_any(if_none_match, pet.version):
-            return Response(None, status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": etag(pet.version)})
+            return Answer(None, status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": etag(pet.version)})
         return represented(pet, pet.version)
 
     @patch("/{pet_id:int}")
     async def rename_pet(
         self,
-        caller: Injected[Caller],
+        request: ServiceRequest,
         pet_id: PetId,
         data: JSONBody[PetName],
-        db: Injected[Database],
         if_match: IfMatch = None,
-    ) -> Response[Pet | None]:
+    ) -> Answer[Pet | None]:
         """Give a pet another name; with ``If-Match`` (RFC 9110, 13.1.1) only if it is still the one that was read."""
         versions = wanted_versions(if_match)
-        pet = await db.maybe(RENAME_PET, caller.session, pet_id, data.pet_name, versions)
+        pet = await request.db.maybe(RENAME_PET, request.auth.session, pet_id, data.pet_name, versions)
         if pet is None:
             raise NotFound(NO_SUCH_PET)
         if pet.version is None:
@@ -94,18 +93,16 @@ class PetsController(Controller):
         return represented(pet, pet.version)
 
     @delete("/{pet_id:int}")
-    async def delete_pet(
-        self, caller: Injected[Caller], pet_id: PetId, db: Injected[Database], if_match: IfMatch = None
-    ) -> None:
+    async def delete_pet(self, request: ServiceRequest, pet_id: PetId, if_match: IfMatch = None) -> None:
         """Remove a pet; with ``If-Match`` only if it is still the one that was read."""
-        pet = await db.maybe(DELETE_PET, caller.session, pet_id, wanted_versions(if_match))
+        pet = await request.db.maybe(DELETE_PET, request.auth.session, pet_id, wanted_versions(if_match))
         if pet is None:
             raise NotFound(NO_SUCH_PET)
         if not pet.deleted:
             raise PreconditionFailed
 
 
-def represented(pet: Pet, version: int, status: int = HTTP_200_OK, location: str | None = None) -> Response[Pet | None]:
+def represented(pet: Pet, version: int, status: int = HTTP_200_OK, location: str | None = None) -> Answer[Pet | None]:
     """Return a pet as clients see it, its version as the ETag."""
     headers = {"ETag": etag(version)} | ({"Location": location} if location else {})
-    return Response(Pet(pet.id, pet.pet_name, pet.user_id), status_code=status, headers=headers)
+    return Answer(Pet(pet.id, pet.pet_name, pet.user_id), status_code=status, headers=headers)

@@ -9,9 +9,9 @@ from litestar.di import NamedDependency as Injected
 from litestar.params import FromPath
 from litestar.response import File
 
-from service.database import Database
 from service.problems import NotFound, Unavailable
 from service.queries import many
+from service.request import ServiceRequest
 
 # The page and what it loads, by name: nothing that a client writes becomes a path.
 SWAGGER_UI = {path.name: path for path in (Path(__file__).parent / "swagger_ui").iterdir()}
@@ -52,10 +52,10 @@ class HealthController(Controller):
         return {"status": "live"}
 
     @get("/ready")
-    async def ready(self, db: Injected[Database], schema: Injected[Schema]) -> dict[str, str]:
+    async def ready(self, request: ServiceRequest, schema: Injected[Schema]) -> dict[str, str]:
         """Tell that the database answers, and that its schema is the one that this code needs."""
         try:
-            rows = await db.many(LIST_APPLIED_MIGRATIONS)
+            rows = await request.db.many(LIST_APPLIED_MIGRATIONS)
         except asyncpg.UndefinedTableError:
             rows = []
         applied = {row.migration_id: row.sha256 for row in rows}

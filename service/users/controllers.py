@@ -3,14 +3,15 @@
 from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency as Injected
 from litestar.params import JSONBody
-from litestar.status_codes import HTTP_200_OK
+from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
+from service.answers import Answer
 from service.auth.guard import BEARER, authenticated
-from service.auth.models import Caller, Credentials
+from service.auth.models import Credentials
 from service.auth.passwords import Passwords
-from service.database import Database
 from service.problems import InvalidInput
 from service.queries import one
+from service.request import ServiceRequest
 from service.settings import Settings
 from service.users.models import NewPassword, Registration, User
 from service.users.registration import check_email
@@ -30,37 +31,46 @@ class UsersController(Controller):
 
     @post("/register")
     async def register(
-        self, data: JSONBody[Registration], db: Injected[Database], passwords: Injected[Passwords]
-    ) -> User:
+        self, request: ServiceRequest, data: JSONBody[Registration], passwords: Injected[Passwords]
+    ) -> Answer[User]:
         """Make an account. The address keeps its spelling, and is one account in whatever case it comes."""
         check_email(data.email)
-        return await db.one(REGISTER_USER, data.email, await passwords.hash(data.password))
+        user = await request.db.one(REGISTER_USER, data.email, await passwords.hash(data.password))
+        return Answer(user, status_code=HTTP_201_CREATED)
 
-    @get("/me", middleware=[authenticated], security=BEARER)
-    async def show_me(self, caller: Injected[Caller], db: Injected[Database]) -> User:
+    @get("/me", before_request=authenticated, security=BEARER)
+    async def show_me(
+        self,
+        request: ServiceRequest,
+    ) -> Answer[User]:
         """Show the caller's account."""
-        return await db.one(SHOW_ME, caller.session)
+        return Answer(await request.db.one(SHOW_ME, request.auth.session))
 
-    @delete("/me", middleware=[authenticated], security=BEARER)
-    async def delete_me(self, caller: Injected[Caller], db: Injected[Database]) -> None:
+    @delete("/me", before_request=authenticated, security=BEARER)
+    async def delete_me(
+        self,
+        request: ServiceRequest,
+    ) -> None:
         """Remove the caller's account, pets and sessions included."""
-        await db.one(DELETE_ME, caller.session)
+        await request.db.one(DELETE_ME, request.auth.session)
 
-    @post("/reset-password", status_code=HTTP_200_OK, middleware=[authenticated], security=BEARER)
+    @post("/reset-password", status_code=HTTP_200_OK, before_request=authenticated, security=BEARER)
     async def reset_password(
         self,
-        caller: Injected[Caller],
+        request: ServiceRequest,
         data: JSONBody[NewPassword],
-        db: Injected[Database],
         passwords: Injected[Passwords],
         settings: Injected[Settings],
-    ) -> User:
+    ) -> Answer[User]:
         """Set the caller's password, and end every other session of theirs."""
         current_hash = None
         if data.current_password is not None:
-            current_hash = (await db.one(FIND_MY_PASSWORD, caller.session)).hashed_password
+            current_hash = (await request.db.one(FIND_MY_PASSWORD, request.auth.session)).hashed_password
             if not await passwords.verify(data.current_password, current_hash):
                 raise InvalidInput.at("/current_password", "is not the current password")
         elif settings.require_current_password:
             raise InvalidInput.at("/current_password", "is missing")
-        return await db.one(RESET_PASSWORD, caller.session, await passwords.hash(data.password), current_hash)
+        user = await request.db.one(
+            RESET_PASSWORD, request.auth.session, await passwords.hash(data.password), current_hash
+        )
+        return Answer(user)

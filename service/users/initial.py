@@ -4,10 +4,11 @@ import click
 import msgspec
 
 from service.auth.passwords import Passwords
-from service.bodies import broken_rule
-from service.database import Database, Pool
+from service.connections import Pool
+from service.database import Database
 from service.problems import Problem
 from service.queries import count
+from service.request import broken_rule
 from service.users.models import Registration
 from service.users.registration import check_email
 

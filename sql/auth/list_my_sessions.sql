@@ -7,7 +7,7 @@ select /* auth.list_my_sessions */
     login_session.last_used_at,
     login_session.expires_at,
     login_session.user_agent,
-    login_session.ip,
+    host(login_session.ip) as ip,
     login_session.id = $1 as current
 from live_session($1) as caller
 inner join login_session on login_session.user_id = caller.user_id

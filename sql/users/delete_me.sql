@@ -3,5 +3,5 @@
 -- returns: one User  (none: the session has ended)
 delete /* users.delete_me */ from user_model
 using live_session($1) as caller
-where user_model.id = caller.user_id
+where user_model.id = caller.user_id and still_live($1)
 returning user_model.id, user_model.email;

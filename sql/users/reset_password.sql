@@ -6,7 +6,9 @@
 with /* users.reset_password */ account as (
     update user_model set hashed_password = $2, updated_at = now()
     from live_session($1) as caller
-    where user_model.id = caller.user_id and ($3::text is null or user_model.hashed_password = $3)
+    where
+        user_model.id = caller.user_id and still_live($1)
+        and ($3::text is null or user_model.hashed_password = $3)
     returning user_model.id, user_model.email
 )
 

@@ -5,10 +5,11 @@ Each race is driven: a lock on the account's row holds the statements back, in t
 
 import asyncio
 
+import asyncpg
 import httpx
 
 from service.app import create_app
-from service.database import Pool
+from service.connections import Pool
 from tests.conftest import make_settings
 from tests.factories import PASSWORD, Committed, Factory, LoggedIn, bearer, log_in, service_client
 from tests.locks import blocked_statements
@@ -85,8 +86,9 @@ async def test_no_connection_is_held_while_a_password_is_checked(own_database_ur
     """A single connection serves many others meanwhile."""
     pool = Pool(own_database_url, size=1)
     app = create_app(make_settings(own_database_url), pool)
-    async with pool.open(), service_client(app) as client, pool.acquire(timeout=1) as connection:
-        user = await Factory(app, connection).user()
+    connection = await asyncpg.connect(own_database_url)
+    user = await Factory(app, connection).user()
+    await connection.close()
     async with pool.open(), service_client(app) as client:
         logging_in = asyncio.gather(*(log_in(client, user.email) for _ in range(5)))
         served = 0

@@ -1,0 +1,192 @@
+"""The connections: leased from asyncpg's pool, and kept by this process from request to request."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+from asyncpg.prepared_stmt import PreparedStatement
+
+from service.database import Rows
+from service.problems import Unavailable
+from service.queries import Count, Query
+
+# Seconds: for a connection to be free, for one to be made, and for a statement, whatever PostgreSQL's own limit is
+# (a server that is frozen, or behind a broken network, keeps no limit).
+WAIT, CONNECT, ANSWER = 1.0, 2.0, 2.5
+# Seconds after which a connection is replaced, so that a new address of the server and new statistics reach all.
+OLD = 600.0
+
+# What PostgreSQL's absence looks like: no route, a closed connection, a server that starts, stops or has no room.
+# InternalClientError is what asyncpg says when the server's farewell came before the query; InterfaceError, when it is
+# called wrongly: that is our own mistake, but for a connection that is closed already.
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.LockNotAvailableError,
+)
+# The schema changed under a prepared statement: prepared anew, it runs. Nothing has been done yet.
+STALE = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
+
+
+class Lease:
+    """A connection of the pool, and what is prepared on it."""
+
+    __slots__ = ("connection", "old_at", "statements")
+
+    def __init__(self, connection: PoolConnectionProxy, old_at: float) -> None:
+        self.connection = connection
+        self.old_at = old_at
+        self.statements: dict[Query[..., Any], PreparedStatement] = {}
+
+
+class Pool:
+    """Runs statements, each on a connection of its own meanwhile.
+
+    asyncpg's pool makes the connections, up to `size`. Asking it for one and giving it back for each request would
+    cost as much as the query: an object around the connection, a task to give it back in, a round trip to reset it.
+    So a connection stays here until it fails or is old. That is safe because no file in ``sql/`` changes the state of
+    its connection.
+    """
+
+    def __init__(
+        self, url: str, *, size: int = 1, statement_cache: int = 100, statement_timeout: int = 0, lock_timeout: int = 0
+    ) -> None:
+        """Lend up to `size` connections to `url`. Timeouts are in milliseconds; 0 leaves them to the role."""
+        timeouts = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
+        self._options: dict[str, Any] = {
+            "min_size": 0,
+            "max_size": size,
+            "max_inactive_connection_lifetime": 0,
+            "statement_cache_size": statement_cache,
+            # Only those that are wanted: PgBouncer refuses them at the start of a connection.
+            "server_settings": {name: str(milliseconds) for name, milliseconds in timeouts.items() if milliseconds},
+            "timeout": CONNECT,
+        }
+        self._url = url
+        self._size = size
+        self._prepares = statement_cache > 0
+        self._leases = 0
+        self._idle: list[Lease] = []
+        self._waiting: deque[asyncio.Future[Lease | None]] = deque()
+        self._giving_back: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Be ready until the end of the context; then close all connections, after 5 s by force."""
+        self._loop = asyncio.get_running_loop()
+        self._pool = await asyncpg.create_pool(self._url, **self._options)
+        try:
+            yield
+        finally:
+            for lease in self._idle:
+                self._give_back(lease)
+            try:
+                await asyncio.wait_for(self._pool.close(), timeout=5)
+            except TimeoutError:
+                self._pool.terminate()
+
+    async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
+        """Run `query` and return its rows; of a Count, one row: how many it changed.
+
+        Raises Unavailable where PostgreSQL does not answer in time, asyncpg.PostgresError where it refuses.
+        """
+        lease = self._idle.pop() if self._idle else await self._take()
+        try:
+            rows = await self._run(lease, query, arguments)
+        except STALE:
+            lease.statements.clear()
+            self._put(lease)
+            return await self.fetch(query, arguments)
+        except AWAY as error:
+            self._give_back(lease)
+            raise Unavailable("The database does not answer") from error
+        except asyncpg.PostgresError:
+            self._put(lease)
+            raise
+        except BaseException:
+            self._give_back(lease)
+            raise
+        self._put(lease)
+        return rows
+
+    async def _run(self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
+        if not self._prepares:
+            # An old PgBouncer hands each transaction to another connection, which knows no prepared statement.
+            if isinstance(query, Count):
+                return changed(await lease.connection.execute(query.sql, *arguments, timeout=ANSWER))
+            return await lease.connection.fetch(query.sql, *arguments, timeout=ANSWER)
+        statement = lease.statements.get(query)
+        if statement is None:
+            statement = lease.statements[query] = await lease.connection.prepare(query.sql, timeout=ANSWER)
+        rows = await statement.fetch(*arguments, timeout=ANSWER)
+        return changed(statement.get_statusmsg()) if isinstance(query, Count) else rows
+
+    async def _take(self) -> Lease:
+        """Return a connection that is free, or made now, or becomes free in time."""
+        try:
+            async with asyncio.timeout(WAIT):
+                while self._leases >= self._size:
+                    waiter: asyncio.Future[Lease | None] = self._loop.create_future()
+                    self._waiting.append(waiter)
+                    try:
+                        if lease := await waiter:
+                            return lease
+                    except asyncio.CancelledError:
+                        if waiter.done() and not waiter.cancelled() and (lease := waiter.result()):
+                            self._put(lease)
+                        raise
+            self._leases += 1
+            try:
+                connection = await self._pool.acquire(timeout=CONNECT)
+            except BaseException:
+                self._leases -= 1
+                self._wake(None)
+                raise
+            return Lease(connection, self._loop.time() + OLD)
+        except AWAY as error:
+            raise Unavailable("The database does not answer") from error
+
+    def _put(self, lease: Lease) -> None:
+        """Keep `lease` for the next statement."""
+        if lease.old_at < self._loop.time():
+            self._give_back(lease)
+        elif not self._waiting or not self._wake(lease):
+            self._idle.append(lease)
+
+    def _wake(self, lease: Lease | None) -> bool:
+        """Give `lease`, or the right to make a connection, to who waits longest."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(lease)
+                return True
+        return False
+
+    def _give_back(self, lease: Lease) -> None:
+        """Give a connection back to asyncpg's pool, which ends what still runs on it; nobody waits for that."""
+        task = self._loop.create_task(self._close(lease))
+        self._giving_back.add(task)
+        task.add_done_callback(self._giving_back.discard)
+
+    async def _close(self, lease: Lease) -> None:
+        try:
+            await lease.connection.close(timeout=1)
+        except (*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError):
+            lease.connection.terminate()
+        finally:
+            await self._pool.release(lease.connection)
+            self._leases -= 1
+            self._wake(None)
+
+
+def changed(status: str | None) -> list[tuple[int]]:
+    """Return the number at the end of PostgreSQL's ``DELETE 3`` as a row."""
+    return [(int((status or "0").rpartition(" ")[2]),)]

@@ -1,0 +1,50 @@
+"""The client's address: what proxies say, counted from the right."""
+
+from typing import Any
+
+import pytest
+
+from service.client_address import client_address
+
+PEER = "10.0.0.1"
+
+
+def scope(*forwarded_for: str, client: tuple[str, int] | None = (PEER, 1234)) -> Any:  # noqa: ANN401 - a scope has more
+    """Return as much of an ASGI scope as tells an address."""
+    headers = [(b"host", b"localhost")] + [(b"x-forwarded-for", value.encode()) for value in forwarded_for]
+    return {"client": client, "headers": headers}
+
+
+def test_without_a_proxy_the_peer_is_the_client() -> None:
+    assert client_address(scope(), 0) == PEER
+
+
+def test_what_a_client_says_of_itself_counts_for_nothing() -> None:
+    assert client_address(scope("203.0.113.7"), 0) == PEER
+
+
+@pytest.mark.parametrize(
+    ("forwarded_for", "hops", "address"),
+    [
+        (["203.0.113.7"], 1, "203.0.113.7"),
+        (["6.6.6.6, 203.0.113.7"], 1, "203.0.113.7"),
+        (["6.6.6.6,203.0.113.7 , 10.0.0.2"], 2, "203.0.113.7"),
+        (["6.6.6.6", "203.0.113.7", "10.0.0.2"], 2, "203.0.113.7"),
+        (["2001:DB8:0::7"], 1, "2001:db8::7"),
+    ],
+)
+def test_each_trusted_proxy_adds_an_entry_to_the_right(forwarded_for: list[str], hops: int, address: str) -> None:
+    assert client_address(scope(*forwarded_for), hops) == address
+
+
+@pytest.mark.parametrize(
+    "forwarded_for",
+    [[], ["203.0.113.7"], ["unknown, 10.0.0.2"], [", 10.0.0.2"], ["203.0.113.7:443, 10.0.0.2"]],
+)
+def test_where_the_proxies_do_not_tell_it_is_the_peer(forwarded_for: list[str]) -> None:
+    assert client_address(scope(*forwarded_for), 2) == PEER
+
+
+@pytest.mark.parametrize("client", [None, ("", 0), ("/run/service.sock", 0)])
+def test_a_client_on_a_unix_socket_has_no_address(client: tuple[str, int] | None) -> None:
+    assert client_address(scope(client=client), 0) is None

@@ -1,0 +1,135 @@
+"""The refusals: what each is called, what its answer says, and what the database's errors mean."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from service.problems import (
+    BY_CONSTRAINT,
+    EmailTaken,
+    InternalError,
+    InvalidGrant,
+    InvalidInput,
+    InvalidToken,
+    NotAuthenticated,
+    NotFound,
+    Problem,
+    SessionEnded,
+    Unavailable,
+    of_database,
+)
+
+DOCUMENTATION = Path(__file__).parent.parent / "docs" / "problems.md"
+
+
+def all_problems(of: type[Problem] = Problem) -> Iterator[type[Problem]]:
+    """Yield every kind of refusal that the service knows."""
+    for problem in of.__subclasses__():
+        yield problem
+        yield from all_problems(problem)
+
+
+# Those that say something else than the one that they are a kind of.
+KINDS = [problem for problem in all_problems() if "type" in vars(problem)]
+
+
+def test_a_type_stands_for_one_kind_of_refusal() -> None:
+    assert len(KINDS) == len({kind.type for kind in KINDS}) == len({kind.title for kind in KINDS})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_type_is_a_stable_relative_uri(kind: type[Problem]) -> None:
+    assert re.fullmatch(r"/problems/[a-z]+(-[a-z]+)*", kind.type)
+
+
+def test_clients_find_every_type_in_the_documentation() -> None:
+    rows = re.findall(r"^\| `(/problems/\S+)` \| (\d+) \| ([^|]+) \|", DOCUMENTATION.read_text("utf-8"), re.MULTILINE)
+
+    assert sorted(rows) == sorted((kind.type, str(kind.status), kind.title) for kind in KINDS)
+
+
+def test_a_problem_has_the_members_of_rfc_9457() -> None:
+    assert NotFound("You have no such pet").body("6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a") == {
+        "type": "/problems/not-found",
+        "title": "Not found",
+        "status": 404,
+        "detail": "You have no such pet",
+        "instance": "urn:uuid:6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a",
+    }
+
+
+def test_a_problem_without_a_detail_says_its_title() -> None:
+    assert EmailTaken().detail == str(EmailTaken()) == "Cannot use this email address"
+
+
+def test_a_broken_rule_says_where() -> None:
+    body = InvalidInput.at("/pet_name", "is missing").body("1")
+
+    assert body["detail"] == "/pet_name: is missing"
+    assert body["errors"] == [{"pointer": "/pet_name", "detail": "is missing"}]
+
+
+def test_a_body_that_is_wrong_as_a_whole_is_called_so() -> None:
+    assert InvalidInput.at("", "Expected object").detail == "The body: Expected object"
+
+
+@pytest.mark.parametrize(("problem", "error"), [(InvalidGrant(), "invalid_grant"), (InvalidToken(), "invalid_token")])
+def test_oauth_clients_find_their_code(problem: Problem, error: str) -> None:
+    body = problem.body("1")
+
+    assert (body["error"], body["error_description"]) == (error, problem.detail)
+
+
+@pytest.mark.parametrize(
+    ("problem", "challenge"),
+    [
+        (NotAuthenticated(), "Bearer"),
+        (
+            InvalidToken(),
+            'Bearer error="invalid_token", error_description="The access token is malformed, forged or expired"',
+        ),
+        (SessionEnded(), 'Bearer error="invalid_token", error_description="The session has ended"'),
+    ],
+)
+def test_a_401_says_how_to_authenticate(problem: Problem, challenge: str) -> None:
+    assert problem.headers == {"WWW-Authenticate": challenge}
+
+
+def test_an_unavailable_service_says_when_to_come_back() -> None:
+    assert Unavailable().headers == {"Retry-After": "1"}
+    assert Unavailable(retry_after=30).headers == {"Retry-After": "30"}
+
+
+async def test_each_constraint_that_means_a_problem_is_in_the_schema(connection: asyncpg.Connection) -> None:
+    rows = await connection.fetch(
+        "select conname as name from pg_constraint"
+        " union select indexrelid::regclass::text from pg_index where indisunique"
+    )
+
+    assert BY_CONSTRAINT.keys() <= {row["name"] for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("insert into user_model (email, hashed_password) select upper(email), '' from user_model", EmailTaken),
+        ("insert into pets (user_id, pet_name) values (gen_random_uuid(), 'Tadeusz')", SessionEnded),
+        ("insert into login_session (user_id, expires_at) values (gen_random_uuid(), now())", SessionEnded),
+        ("select convert_from('\\x00', 'UTF8')", InvalidInput),
+        ("insert into pets (user_id, pet_name) select id, '' from user_model", InternalError),
+        ("insert into pets (user_id) select id from user_model", InternalError),
+        ("select 1 / 0", InternalError),
+    ],
+)
+async def test_what_postgresql_refuses_is_a_problem_by_its_constraint(
+    connection: asyncpg.Connection, statement: str, problem: type[Problem]
+) -> None:
+    await connection.execute("insert into user_model (email, hashed_password) values ('a@example.com', '')")
+
+    with pytest.raises(asyncpg.PostgresError) as error:
+        await connection.execute(statement)
+
+    assert type(of_database(error.value)) is problem

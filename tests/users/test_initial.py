@@ -1,0 +1,52 @@
+"""The first account of a new installation: what create-user does."""
+
+import asyncpg
+import click
+import httpx
+import pytest
+
+from service.users.initial import ensure_user
+from tests.factories import PASSWORD, Committed, log_in
+
+
+async def test_the_first_user_can_log_in(committed: Committed, own_database_url: str) -> None:
+    assert await ensure_user(own_database_url, "Admin@example.com", PASSWORD)
+
+    assert (await log_in(committed.client, "admin@example.com")).status_code == 200
+
+
+@pytest.mark.parametrize("email", ["admin@example.com", "ADMIN@example.com"])
+async def test_at_the_next_deploy_the_account_is_left_as_it_is(
+    committed: Committed, own_database_url: str, email: str
+) -> None:
+    """Even though its password was changed meanwhile."""
+    await committed.make.user("admin@example.com", "what the admin chose")
+
+    assert not await ensure_user(own_database_url, email, PASSWORD)
+
+    assert (await log_in(committed.client, "admin@example.com", "what the admin chose")).status_code == 200
+    assert await committed.connection.fetchval("select array_agg(email) from user_model") == ["admin@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "sentence"),
+    [
+        ("admin", PASSWORD, "/email: An email address must have an @-sign."),
+        ("admin@example.com", "short", "/password: Expected str of length >= 8"),
+        ("admin@example.com", "x" * 129, "/password: Expected str of length <= 128"),
+    ],
+)
+async def test_the_rules_are_those_of_registration(
+    database_url: str, email: str, password: str, sentence: str
+) -> None:
+    with pytest.raises(click.ClickException) as refusal:
+        await ensure_user(database_url, email, password)
+
+    assert refusal.value.message == sentence
+
+
+async def test_a_database_that_is_away_is_told_in_one_sentence() -> None:
+    with pytest.raises(click.ClickException) as refusal:
+        await ensure_user("postgresql://nobody@127.0.0.1:1/nothing", "admin@example.com", PASSWORD)
+
+    assert refusal.value.message == "The database does not answer"

@@ -1,0 +1,189 @@
+"""POST /users/register."""
+
+import asyncio
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+from argon2 import PasswordHasher
+
+from service.auth import passwords
+from tests.factories import PASSWORD, Committed, Factory, LoggedIn, bearer, log_in
+
+JSON = {"Content-Type": "application/json"}
+
+
+async def register(client: httpx.AsyncClient, email: str, password: str = PASSWORD) -> httpx.Response:
+    return await client.post("/users/register", json={"email": email, "password": password})
+
+
+async def test_whoever_registers_can_log_in(client: httpx.AsyncClient) -> None:
+    response = await register(client, "ann@example.com")
+
+    assert response.status_code == 201, response.text
+    user = response.json()
+    assert user == {"id": str(UUID(user["id"])), "email": "ann@example.com"}
+    pair = (await log_in(client, "ann@example.com")).json()
+    assert (await client.get("/users/me", headers=bearer(pair["access_token"]))).json() == user
+
+
+async def test_an_address_keeps_its_spelling(client: httpx.AsyncClient) -> None:
+    response = await register(client, "Ann.Lee+Pets@Example.COM")
+
+    assert response.json()["email"] == "Ann.Lee+Pets@Example.COM"
+
+
+@pytest.mark.parametrize(
+    ("email", "twin"),
+    [
+        ("ann@example.com", "ann@example.com"),
+        ("ann@example.com", "ANN@EXAMPLE.COM"),
+        ("Ann@example.com", "ann@Example.com"),
+        ("émile@example.com", "ÉMILE@example.com"),
+    ],
+)
+async def test_an_address_is_one_account_in_whatever_case(
+    client: httpx.AsyncClient, make: Factory, email: str, twin: str
+) -> None:
+    await make.user(email)
+
+    response = await register(client, twin)
+
+    assert response.status_code == 409, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json() == {
+        "type": "/problems/email-taken",
+        "title": "Cannot use this email address",
+        "status": 409,
+        "detail": "Cannot use this email address",
+        "instance": response.json()["instance"],
+    }
+
+
+async def test_a_refused_twin_changes_nothing(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    await register(client, user.email.upper(), "the password of the twin")
+
+    assert (await log_in(client, user.email, user.password)).status_code == 200
+    assert (await log_in(client, user.email, "the password of the twin")).status_code == 400
+
+
+async def test_of_fifty_equal_registrations_at_once_one_succeeds(
+    committed: Committed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looks first whether the address is free: the constraint decides."""
+    # Cheap hashes, so that the statements come as close together as can be.
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    spellings = ["ann@example.com", "Ann@Example.com"] * 25
+
+    answers = await asyncio.gather(*(register(committed.client, email) for email in spellings))
+
+    statuses = [answer.status_code for answer in answers]
+    assert (statuses.count(201), statuses.count(409)) == (1, 49)
+    assert await committed.connection.fetchval("select count(*) from user_model") == 1
+
+
+async def test_the_address_of_a_deleted_account_is_free_again(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    await client.delete("/users/me", headers=user.bearer)
+
+    response = await register(client, user.email)
+
+    assert response.status_code == 201
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "",
+        "ann",
+        "@example.com",
+        "ann@",
+        "ann@localhost",
+        "ann@example",
+        "ann@@example.com",
+        "ann lee@example.com",
+        " ann@example.com",
+        "ann@example.com\n",
+        "ann@example.com\nBcc: bob@example.com",
+        "ann@[127.0.0.1]",
+        "Ann <ann@example.com>",
+        ".ann@example.com",
+        "ann\0@example.com",
+        "ann@exam\u200bple.com",
+        "ann@" + "a" * 250 + ".com",
+    ],
+)
+async def test_what_is_no_address_is_refused(client: httpx.AsyncClient, email: str) -> None:
+    response = await register(client, email)
+
+    assert response.status_code == 422, response.text
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/email"]
+
+
+async def test_an_address_may_be_as_long_as_smtp_carries_it(client: httpx.AsyncClient) -> None:
+    """RFC 5321, erratum 1690: 254 characters."""
+    email = f"{'a' * 64}@{'.'.join(['b' * 63, 'c' * 63, 'd' * 57])}.com"
+
+    response = await register(client, email)
+
+    assert (len(email), response.status_code) == (254, 201)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "detail"),
+    [
+        ('{"password": "a password"}', "/email", "is missing"),
+        ('{"email": "ann@example.com"}', "/password", "is missing"),
+        ('{"email": null, "password": "a password"}', "/email", "Expected str, got null"),
+        ('{"email": 1, "password": "a password"}', "/email", "Expected str, got int"),
+        ('{"email": "ann@example.com", "password": ["a password"]}', "/password", "Expected str, got array"),
+        ('{"email": "ann@example.com", "password": "1234567"}', "/password", "Expected str of length >= 8"),
+        (
+            '{"email": "ann@example.com", "password": "a password", "is_superuser": true}',
+            "/is_superuser",
+            "is not a field here",
+        ),
+        ("[]", "", "Expected object, got array"),
+        ("[" * 60_000, "", "Expected object, got array"),
+        ("null", "", "Expected object, got null"),
+    ],
+)
+async def test_what_breaks_a_rule_is_pointed_at(
+    client: httpx.AsyncClient, body: str, pointer: str, detail: str
+) -> None:
+    response = await client.post("/users/register", content=body, headers=JSON)
+
+    assert response.status_code == 422, response.text
+    assert response.json() == {
+        "type": "/problems/invalid-input",
+        "title": "The input breaks a rule",
+        "status": 422,
+        "detail": f"{pointer or 'The body'}: {detail}",
+        "instance": response.json()["instance"],
+        "errors": [{"pointer": pointer, "detail": detail}],
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"\xff\xfe", b'{"email": "\\ud800@example.com", "password": "a password"}', b"NaN"],
+)
+async def test_what_is_no_json_cannot_be_read(client: httpx.AsyncClient, body: bytes) -> None:
+    response = await client.post("/users/register", content=body, headers=JSON)
+
+    assert response.status_code == 400, response.text
+    assert response.json()["type"] == "/problems/malformed-request"
+
+
+async def test_a_registration_comes_as_json(client: httpx.AsyncClient) -> None:
+    response = await client.post("/users/register", data={"email": "ann@example.com", "password": PASSWORD})
+
+    assert response.status_code == 415
+    assert response.headers["Accept-Post"] == "application/json"
+
+
+async def test_no_refusal_repeats_the_password(client: httpx.AsyncClient, connection: asyncpg.Connection) -> None:
+    response = await register(client, "ann", "a very secret password")
+
+    assert "secret" not in response.text
+    assert await connection.fetchval("select count(*) from user_model where email = 'ann'") == 0

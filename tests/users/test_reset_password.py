@@ -1,0 +1,157 @@
+"""POST /users/reset-password."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import httpx
+import pytest
+
+from service.app import create_app
+from tests.conftest import OneTransaction, make_settings
+from tests.factories import PASSWORD, Committed, Factory, LoggedIn, log_in, service_client
+from tests.locks import blocked_statements
+
+NEW = "another password than before"
+
+
+async def reset(client: httpx.AsyncClient, user: LoggedIn, **body: object) -> httpx.Response:
+    return await client.post("/users/reset-password", json={"password": NEW} | body, headers=user.bearer)
+
+
+@pytest.fixture
+async def strict(database_url: str, one_transaction: OneTransaction) -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client of the service with REQUIRE_CURRENT_PASSWORD."""
+    settings = make_settings(database_url, REQUIRE_CURRENT_PASSWORD="true")
+    async with service_client(create_app(settings, one_transaction)) as client:
+        yield client
+
+
+async def test_from_now_on_the_new_password_is_the_right_one(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    response = await reset(client, user)
+
+    assert response.status_code == 200, response.text
+    assert response.json() == {"id": str(user.id), "email": user.email}
+    assert (await log_in(client, user.email, NEW)).status_code == 200
+    assert (await log_in(client, user.email, user.password)).status_code == 400
+
+
+async def test_every_other_session_ends_at_once_and_this_one_goes_on(
+    client: httpx.AsyncClient, user: LoggedIn, make: Factory
+) -> None:
+    other, stranger = await make.session(user.id, user.email), await make.user()
+
+    await reset(client, user)
+
+    assert (await client.get("/users/me", headers=other.bearer)).status_code == 401
+    refreshed = await client.post("/auth/refresh-token", json={"refresh_token": other.tokens.refresh_token})
+    assert refreshed.status_code == 400
+    for alive in (user, stranger):
+        assert (await client.get("/users/me", headers=alive.bearer)).status_code == 200
+        refreshed = await client.post("/auth/refresh-token", json={"refresh_token": alive.tokens.refresh_token})
+        assert refreshed.status_code == 200
+
+
+async def test_when_a_session_was_ended_is_not_rewritten(
+    client: httpx.AsyncClient, user: LoggedIn, make: Factory, connection: asyncpg.Connection
+) -> None:
+    ended = await make.session(user.id, user.email)
+    await connection.execute("update login_session set ended_at = '2000-01-01' where id = $1", ended.session)
+
+    await reset(client, user)
+
+    assert await connection.fetchval("select count(*) from login_session where ended_at > '2000-01-01'") == 0
+
+
+@pytest.mark.parametrize("password", ["1234567", "x" * 129])
+async def test_the_new_password_keeps_the_rules(client: httpx.AsyncClient, user: LoggedIn, password: str) -> None:
+    response = await reset(client, user, password=password)
+
+    assert response.status_code == 422
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/password"]
+    assert (await log_in(client, user.email)).status_code == 200
+
+
+async def test_unknown_fields_are_refused(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    response = await reset(client, user, email="mine@example.com")
+
+    assert response.status_code == 422
+    assert response.json()["errors"] == [{"pointer": "/email", "detail": "is not a field here"}]
+
+
+async def test_the_right_current_password_may_come_along(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    response = await reset(client, user, current_password=PASSWORD)
+
+    assert response.status_code == 200
+    assert (await log_in(client, user.email, NEW)).status_code == 200
+
+
+@pytest.mark.parametrize("wrong", ["wrong", "", "x" * 129, NEW])
+async def test_a_wrong_current_password_is_refused(client: httpx.AsyncClient, user: LoggedIn, wrong: str) -> None:
+    response = await reset(client, user, current_password=wrong)
+
+    assert response.status_code == 422
+    assert response.json()["errors"] == [{"pointer": "/current_password", "detail": "is not the current password"}]
+    assert (await log_in(client, user.email)).status_code == 200
+
+
+@pytest.mark.parametrize("body", [{}, {"current_password": None}])
+async def test_the_current_password_can_be_required(
+    strict: httpx.AsyncClient, user: LoggedIn, body: dict[str, object]
+) -> None:
+    response = await reset(strict, user, **body)
+
+    assert response.status_code == 422
+    assert response.json()["errors"] == [{"pointer": "/current_password", "detail": "is missing"}]
+    assert (await log_in(strict, user.email)).status_code == 200
+
+
+async def test_where_it_is_required_the_right_one_will_do(strict: httpx.AsyncClient, user: LoggedIn) -> None:
+    response = await reset(strict, user, current_password=PASSWORD)
+
+    assert response.status_code == 200
+
+
+async def test_an_ended_session_learns_nothing_of_the_current_password(
+    client: httpx.AsyncClient, user: LoggedIn
+) -> None:
+    await client.delete(f"/auth/sessions/{user.session}", headers=user.bearer)
+
+    answers = [await reset(client, user, current_password=password) for password in (PASSWORD, "wrong")]
+
+    assert [answer.status_code for answer in answers] == [401, 401]
+
+
+@pytest.mark.parametrize("body", [{}, {"current_password": PASSWORD}], ids=["without", "with the current one"])
+async def test_of_two_resets_at_once_the_first_ends_the_others_session(
+    committed: Committed, body: dict[str, object]
+) -> None:
+    """A thief who is being thrown out must not lock the owner out."""
+    client, owner = committed.client, await committed.make.user()
+    thief = await committed.make.session(owner.id, owner.email)
+    async with committed.connection.transaction():
+        await committed.connection.execute("select from user_model for update")
+        first = asyncio.create_task(reset(client, owner))
+        await blocked_statements(committed.connection, 1)
+        second = asyncio.create_task(reset(client, thief, password="the password of a thief", **body))
+        await blocked_statements(committed.connection, 2)
+
+    answers = await asyncio.gather(first, second)
+
+    assert [answer.status_code for answer in answers] == [200, 401]
+    assert (await log_in(client, owner.email, NEW)).status_code == 200
+    assert (await client.get("/users/me", headers=owner.bearer)).status_code == 200
+
+
+async def test_the_current_password_counts_when_the_new_one_is_set(committed: Committed) -> None:
+    """It was right when it was checked, and another session of the same user has changed it since."""
+    client, user = committed.client, await committed.make.user()
+    async with committed.connection.transaction():
+        await committed.connection.execute("update user_model set hashed_password = 'another one'")
+        resetting = asyncio.create_task(reset(client, user, current_password=PASSWORD))
+        await blocked_statements(committed.connection, 1)
+
+    answer = await resetting
+
+    assert answer.status_code == 401
+    assert await committed.connection.fetchval("select hashed_password from user_model") == "another one"
