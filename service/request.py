@@ -20,6 +20,7 @@ T = TypeVar("T")
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 # How msgspec words its findings.
 AT = re.compile(r"(?P<detail>.*) - at `(key in )?\$(?P<path>.*)`", re.DOTALL)
+STEP = re.compile(r"\.|\[(.+?)\]")
 FIELD = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
 
 
@@ -43,6 +44,17 @@ class ServiceRequest(Request[None, Caller, State]):
         """The database."""
         db: Database = self.scope["litestar_app"].db  # type: ignore[attr-defined]  # of Service, in app.py
         return db
+
+    @override
+    async def body(self) -> bytes:
+        """Return the body.
+
+        Raises MalformedRequest where the client goes away before its end.
+        """
+        try:
+            return await super().body()
+        except InternalServerException:  # Litestar's word for it; it is no mistake of the server's
+            raise MalformedRequest("The body was cut off") from None
 
     @override
     async def json(self) -> Any:
@@ -83,26 +95,20 @@ async def read_form(request: ServiceRequest, model: type[T]) -> T:
 
 
 async def read_body(request: ServiceRequest, media_type: str) -> bytes:
-    """Return the body, which must be declared to be of `media_type`, uncompressed.
-
-    Raises UnsupportedMediaType, or MalformedRequest where the client goes away before its end.
-    """
+    """Return the body, which must be declared to be of `media_type`, uncompressed."""
     given = request.headers.get("content-type", "")
     if given.partition(";")[0].strip().lower() != media_type:
         raise UnsupportedMediaType(f"Send the body as {media_type}", headers={"Accept-Post": media_type})
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("Send the body uncompressed", headers={"Accept-Encoding": "identity"})
-    try:
-        return await request.body()
-    except InternalServerException:  # Litestar's word for it; it is no mistake of the server's
-        raise MalformedRequest("The body was cut off") from None
+    return await request.body()
 
 
 def broken_rule(error: msgspec.ValidationError) -> InvalidInput:
     """Return msgspec's finding as a problem that points at the field (RFC 6901)."""
     detail, pointer = str(error), ""
     if found := AT.fullmatch(detail):
-        detail, pointer = found["detail"], found["path"].replace(".", "/")
+        detail, pointer = found["detail"], STEP.sub(r"/\1", found["path"])
     if field := FIELD.fullmatch(detail):
         pointer += "/" + field["name"].replace("~", "~0").replace("/", "~1")
         detail = "is missing" if field["what"] == "missing required" else "is not a field here"

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import tomllib
-from collections.abc import Callable, Iterator
 
 import click
 import psycopg
@@ -16,7 +15,8 @@ from service.problems import Unavailable
 from service.queries import QueryError
 from tests.processes import PATIENCE, ROOT, Running, command, environment, run
 
-NAMES = ["0001_create_user_model", "0002_create_login_session", "0003_create_pets"]
+NAMES = sorted(path.stem for path in (ROOT / "migrations").glob("*.sql") if not path.match("*.rollback.sql"))
+NEWEST = NAMES[-1]
 ADA, PASSWORD = "ada@example.com", "a password for one test"
 NOWHERE = "postgresql://user:secret@/none?host=/nonexistent"
 
@@ -28,8 +28,9 @@ def invoke(*arguments: str, **variables: str) -> Result:
 
 
 def assert_refused(result: Result, sentence: str) -> None:
-    """Check that the operator reads this one sentence, and that the status says that something is wrong."""
-    assert result.stderr == f"Error: {sentence}\n"
+    """Check that the operator reads one line that begins so, and that the status says that something is wrong."""
+    assert result.stderr.startswith(sentence)
+    assert len(result.stderr.splitlines()) == 1
     assert result.exit_code == 1
     assert result.stdout == ""
 
@@ -77,8 +78,8 @@ def test_migrate_rolls_back_one_or_as_many_as_are_told(own_database_url: str) ->
     one = invoke("migrate", "rollback", DATABASE_URL=own_database_url)
     two = invoke("migrate", "rollback", "--count", "2", DATABASE_URL=own_database_url)
 
-    assert one.stdout.startswith(f"to roll back: {NAMES[2]}\n")
-    assert two.stdout.startswith(f"to roll back: {NAMES[1]}, {NAMES[0]}\n")
+    assert one.stdout.startswith(f"to roll back: {NEWEST}\n")
+    assert two.stdout.startswith(f"to roll back: {NAMES[-2]}, {NAMES[-3]}\n")
     assert one.exit_code == two.exit_code == 0
 
 
@@ -100,20 +101,152 @@ def test_status_is_no_success_while_migrations_are_pending(empty_database_url: s
     assert result.exit_code == 1
 
 
+EDIT_THE_NEWEST = "update migration_checksum set sha256 = 'another' where migration_id = '{newest}'"
+GO_AHEAD = "insert into _yoyo_migration (migration_hash, migration_id, applied_at_utc) values ('', '9999_later', now())"
+
+
 @pytest.mark.parametrize(
-    ("change", "state", "exit_code"),
-    [
-        ("update migration_checksum set sha256 = repeat('0', 64) where migration_id like '0003%'", "edited", 1),
-        ("update _yoyo_migration set migration_id = '0004_of_tomorrow' where migration_id like '0003%'", "unknown", 1),
-    ],
+    ("change", "line", "exit_code"),
+    [(EDIT_THE_NEWEST.format(newest=NEWEST), f"edited   {NEWEST}", 1), (GO_AHEAD, "unknown  9999_later", 0)],
 )
-def test_status_tells_how_the_database_differs(
-    own_database_url: str, change: str, state: str, exit_code: int
+def test_status_is_no_success_where_the_deploy_has_to_mend(
+    own_database_url: str, change: str, line: str, exit_code: int
 ) -> None:
+    """A database that is ahead is none of its business."""
     with psycopg.connect(own_database_url) as connection:
-        connection.execute(change)
+        connection.execute(change.encode())
 
     result = invoke("migrate", "status", DATABASE_URL=own_database_url)
 
-    assert state in result.stdout
+    assert line in result.stdout
     assert result.exit_code == exit_code
+
+
+@pytest.mark.parametrize("action", ["apply", "status", "rollback"])
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("", "Error: DATABASE_URL "),
+        ("mysql://user:secret@localhost/pets", "Error: DATABASE_URL must begin with "),
+        (NOWHERE, "Error: DATABASE_URL leads to no PostgreSQL that can be written to: "),
+    ],
+)
+def test_migrate_without_a_database_tells_which_setting_is_wrong(action: str, url: str, sentence: str) -> None:
+    result = invoke("migrate", action, DATABASE_URL=url)
+
+    assert_refused(result, sentence)
+    assert "secret" not in result.stderr
+
+
+def test_errors_of_a_process_are_one_line_too() -> None:
+    failed = run("migrate", settings={"DATABASE_URL": NOWHERE})
+
+    assert failed.returncode == 1
+    assert len(failed.stderr.splitlines()) == 1
+
+
+def create(url: str, *arguments: str, email: str = "", password: str = "") -> Result:
+    """Run `create-user` with arguments, or with the two variables."""
+    variables = {"FIRST_SUPERUSER_EMAIL": email, "FIRST_SUPERUSER_PASSWORD": password}
+    return invoke("create-user", *arguments, DATABASE_URL=url, **variables)
+
+
+def log_in(served: Running, email: str, password: str = PASSWORD) -> int:
+    """Return the status of a log-in."""
+    return served.client.post("/auth/access-token", data={"username": email, "password": password}).status_code
+
+
+def test_a_created_user_can_log_in(served: Running, module_database_url: str) -> None:
+    result = create(module_database_url, "bea@example.com", "--password", PASSWORD)
+
+    assert result.stdout == "bea@example.com: created\n"
+    assert result.exit_code == 0
+    assert log_in(served, "bea@example.com") == 200
+
+
+def test_a_deploy_creates_the_first_user_once(served: Running, module_database_url: str) -> None:
+    settings = {"DATABASE_URL": module_database_url, "FIRST_SUPERUSER_EMAIL": ADA, "FIRST_SUPERUSER_PASSWORD": PASSWORD}
+
+    first, second = run("create-user", settings=settings), run("create-user", settings=settings)
+
+    assert first.stdout == f"{ADA}: created\n"
+    assert second.stdout == f"{ADA}: has an account already, left as it is\n"
+    assert (first.returncode, first.stderr) == (second.returncode, second.stderr) == (0, "")
+    assert log_in(served, ADA) == 200
+
+
+def test_an_existing_user_keeps_address_and_password(served: Running, module_database_url: str) -> None:
+    create(module_database_url, email="cleo@example.com", password=PASSWORD)
+
+    again = create(module_database_url, email="CLEO@example.com", password="another password")
+
+    assert again.stdout == "CLEO@example.com: has an account already, left as it is\n"
+    assert log_in(served, "cleo@example.com") == 200
+    assert log_in(served, "cleo@example.com", "another password") == 400
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "sentence"),
+    [
+        ("nobody", PASSWORD, "Error: /email: "),
+        (ADA, "short", "Error: /password: "),
+        (ADA, "", "Error: FIRST_SUPERUSER_PASSWORD must be set"),
+    ],
+)
+def test_a_user_by_whom_a_rule_is_broken_is_not_created(
+    own_database_url: str, email: str, password: str, sentence: str
+) -> None:
+    assert_refused(create(own_database_url, email=email, password=password), sentence)
+
+    with psycopg.connect(own_database_url) as connection:
+        assert connection.execute("select from user_model").rowcount == 0
+
+
+def test_nobody_is_created_without_a_database(empty_database_url: str) -> None:
+    assert_refused(create(NOWHERE, ADA, password=PASSWORD), "Error: The database does not answer")
+    assert_refused(
+        create(empty_database_url, ADA, password=PASSWORD),
+        'Error: PostgreSQL says: relation "user_model" does not exist; does the schema fit? See python -m service migrate',
+    )
+
+
+def test_a_password_is_asked_for_at_a_terminal_and_not_shown(own_database_url: str) -> None:
+    terminal, end = os.openpty()
+    with subprocess.Popen(
+        command("create-user", ADA),
+        env=environment({"DATABASE_URL": own_database_url}),
+        stdin=end,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        os.close(end)
+        for prompt in ("Password: ", "Repeat for confirmation: "):
+            assert read_to(prompt, process)
+            os.write(terminal, f"{PASSWORD}\n".encode())
+        stdout, _ = process.communicate(timeout=PATIENCE)
+
+    assert stdout == f"{ADA}: created\n"
+    assert PASSWORD not in os.read(terminal, 1000).decode()
+    os.close(terminal)
+
+
+def read_to(prompt: str, process: "subprocess.Popen[str]") -> bool:
+    """Read standard error until the prompt comes; tell whether it does."""
+    assert process.stderr is not None
+    text = ""
+    while not text.endswith(prompt) and (character := process.stderr.read(1)):
+        text += character
+    return text.endswith(prompt)
+
+
+@pytest.mark.parametrize("error", [MigrationError, QueryError, Unavailable])
+def test_a_failure_of_any_command_is_one_sentence(error: type[Exception]) -> None:
+    @click.command
+    def fail() -> None:
+        raise error("This does not work")
+
+    result = CliRunner().invoke(Commands(commands={"fail": fail}), ["fail"])
+
+    assert_refused(result, "Error: This does not work")

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired, run
+from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 from types import MappingProxyType
 from typing import IO
 from urllib.parse import quote, urlencode
@@ -184,16 +184,14 @@ def _create_cluster(data: Path, initdb: Sequence[str], lock: IO[str], log: IO[st
     options = "--username=postgres --auth-local=trust --auth-host=reject --encoding=UTF8 --locale=C"
     options += " --locale-provider=builtin --builtin-locale=C.UTF-8"
     command = [*initdb, *options.split(), "-D", str(unfinished)]
-    done = run(  # noqa: S603 - ours
-        command,
-        check=False,
-        stdin=DEVNULL,
-        stdout=log,
-        stderr=log,
-        pass_fds=[lock.fileno()],
-        start_new_session=True,  # a Ctrl-C that hit it would leave shared memory behind
+    making = Popen(  # noqa: S603 - ours
+        command, stdin=DEVNULL, stdout=log, stderr=log, pass_fds=[lock.fileno()], start_new_session=True
     )
-    if done.returncode:
+    try:
+        making.wait()
+    finally:
+        making.wait()  # interrupted, it would leave shared memory behind; it needs half a second
+    if making.returncode:
         raise _failure("initdb failed", log)
     unfinished.rename(data)
 

@@ -1,13 +1,22 @@
 """POST /pets/create."""
 
+import asyncio
+
+import asyncpg
 import httpx
+import pytest
 
-from tests.factories import LoggedIn
+from tests.factories import Committed, LoggedIn
+from tests.locks import blocked_statements
 
 
-async def test_a_pet_is_its_owners(client: httpx.AsyncClient, user: LoggedIn):
+async def create(client: httpx.AsyncClient, user: LoggedIn, pet_name: object) -> httpx.Response:
+    return await client.post("/pets/create", json={"pet_name": pet_name}, headers=user.bearer)
+
+
+async def test_a_pet_is_its_owners(client: httpx.AsyncClient, user: LoggedIn) -> None:
     """The answer is the pet, where it is, and its version."""
-    response = await client.post("/pets/create", json={"pet_name": "Tadeusz"}, headers=user.bearer)
+    response = await create(client, user, "Tadeusz")
 
     assert response.status_code == 201, response.text
     pet = response.json()
@@ -16,10 +25,80 @@ async def test_a_pet_is_its_owners(client: httpx.AsyncClient, user: LoggedIn):
     assert response.headers["ETag"] == '"1"'
 
 
-async def test_a_deleted_user_cannot_add_pets(client: httpx.AsyncClient, user: LoggedIn):
+async def test_where_it_is_it_can_be_seen(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    created = await create(client, user, "Tadeusz")
+
+    response = await client.get(created.headers["Location"], headers=user.bearer)
+
+    assert (response.status_code, response.json()) == (200, created.json())
+    assert response.headers["ETag"] == created.headers["ETag"]
+
+
+async def test_two_pets_may_have_one_name(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    twins = [await create(client, user, "Max") for _ in range(2)]
+
+    assert [twin.status_code for twin in twins] == [201, 201]
+    assert twins[0].json()["id"] != twins[1].json()["id"]
+
+
+@pytest.mark.parametrize("pet_name", ["x", "x" * 50, "😀" * 50, " ", "'; drop table pets; --", "%s {0} $1 \\", "\u202e\r\n\t"])
+async def test_a_name_comes_back_as_it_was_given(client: httpx.AsyncClient, user: LoggedIn, pet_name: str) -> None:
+    response = await create(client, user, pet_name)
+
+    assert response.status_code == 201, response.text
+    [pet] = (await client.get("/pets/me", headers=user.bearer)).json()
+    assert response.json()["pet_name"] == pet["pet_name"] == pet_name
+
+
+@pytest.mark.parametrize("pet_name", ["", "x" * 51, "😀" * 51, None, 1, ["Max"], {"de": "Max"}, "Max\0"])
+async def test_a_name_has_1_to_50_characters(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, pet_name: object
+) -> None:
+    response = await create(client, user, pet_name)
+
+    assert response.status_code == 422, response.text
+    assert await connection.fetchval("select count(*) from pets") == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [({}, "/pet_name"), ({"pet_name": "Max", "user_id": "x"}, "/user_id"), ({"pet_name": ""}, "/pet_name"), ([], "")],
+)
+async def test_what_breaks_a_rule_is_pointed_at(
+    client: httpx.AsyncClient, user: LoggedIn, body: object, pointer: str
+) -> None:
+    response = await client.post("/pets/create", json=body, headers=user.bearer)
+
+    assert response.status_code == 422
+    assert [error["pointer"] for error in response.json()["errors"]] == [pointer]
+
+
+async def test_a_lone_surrogate_is_no_json(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    headers = user.bearer | {"Content-Type": "application/json"}
+
+    response = await client.post("/pets/create", content=b'{"pet_name": "\\udc00"}', headers=headers)
+
+    assert response.status_code == 400
+
+
+async def test_a_deleted_user_cannot_add_pets(client: httpx.AsyncClient, user: LoggedIn) -> None:
     """The token outlives the account, but opens nothing."""
     await client.delete("/users/me", headers=user.bearer)
 
-    response = await client.post("/pets/create", json={"pet_name": "Tadeusz"}, headers=user.bearer)
+    response = await create(client, user, "Tadeusz")
 
     assert response.status_code == 401
+
+
+async def test_a_user_who_is_deleted_meanwhile_adds_no_pet(committed: Committed) -> None:
+    """The session was alive when the statement began; the foreign key knows better."""
+    user = await committed.make.user()
+    async with committed.connection.transaction():
+        await committed.connection.execute("delete from user_model")
+        creating = asyncio.create_task(create(committed.client, user, "Tadeusz"))
+        await blocked_statements(committed.connection, 1)
+
+    answer = await creating
+
+    assert answer.status_code == 401
+    assert answer.json()["detail"] == "The session has ended"

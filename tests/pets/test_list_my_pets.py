@@ -1,0 +1,59 @@
+"""GET /pets/me."""
+
+import httpx
+import pytest
+
+from tests.factories import Factory, LoggedIn
+
+
+async def test_without_pets_the_list_is_empty(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    response = await client.get("/pets/me", headers=user.bearer)
+
+    assert (response.status_code, response.json()) == (200, [])
+    assert "Link" not in response.headers
+
+
+async def test_a_pet_is_listed_as_its_owner_sees_it(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
+    pet = await make.pet(user)
+
+    response = await client.get("/pets/me", headers=user.bearer)
+
+    assert response.json() == [{"id": pet.id, "pet_name": pet.pet_name, "user_id": str(user.id)}]
+
+
+async def test_pets_are_ordered_by_name_byte_by_byte_and_then_by_id(
+    client: httpx.AsyncClient, user: LoggedIn, make: Factory
+) -> None:
+    """The same order on every host, whatever its locale."""
+    names = ["zebra", "Zoe", "apple", "Äpfel", "a", "ab", "a b", "Zoe", "é", "😀", "10", "9", "_", "ﬁ", "a"]
+    made = [await make.pet(user, name) for name in names]
+
+    response = await client.get("/pets/me", headers=user.bearer)
+
+    made.sort(key=lambda pet: (pet.pet_name.encode(), pet.id))
+    assert [(pet["pet_name"], pet["id"]) for pet in response.json()] == [(pet.pet_name, pet.id) for pet in made]
+
+
+async def test_nobody_elses_pets_are_listed(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
+    await make.pet(await make.user())
+
+    response = await client.get("/pets/me", headers=user.bearer)
+
+    assert response.json() == []
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "1001", "x", "", "1.5", "1e2", "9" * 5000, "2147483648", str(2**64)])
+async def test_a_page_has_1_to_1000_pets(client: httpx.AsyncClient, user: LoggedIn, limit: str) -> None:
+    response = await client.get("/pets/me", params={"limit": limit}, headers=user.bearer)
+
+    assert response.status_code == 422, response.text
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/limit"]
+
+
+@pytest.mark.parametrize("limit", ["1", "1000"])
+async def test_the_smallest_and_the_largest_page_are_allowed(
+    client: httpx.AsyncClient, user: LoggedIn, limit: str
+) -> None:
+    response = await client.get("/pets/me", params={"limit": limit}, headers=user.bearer)
+
+    assert response.status_code == 200

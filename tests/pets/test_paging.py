@@ -1,0 +1,163 @@
+"""Page after page of GET /pets/me, by the cursor in ``Link`` (RFC 8288)."""
+
+import base64
+import re
+
+import asyncpg
+import httpx
+import pytest
+
+from service.pets.paging import FIRST_PAGE, decode_cursor, encode_cursor
+from tests.factories import Factory, LoggedIn
+
+NEXT = re.compile(r'<(/pets/me\?limit=\d+&after=[\w-]+)>; rel="next"')
+MANY = "insert into pets (user_id, pet_name) select $1, 'pet ' || n from generate_series(1, $2) as n"
+
+
+async def page(client: httpx.AsyncClient, user: LoggedIn, url: str) -> tuple[list[int], str | None]:
+    """Return the ids on a page, and the URL of the next one."""
+    response = await client.get(url, headers=user.bearer)
+    assert response.status_code == 200, response.text
+    link = NEXT.fullmatch(response.headers.get("Link", ""))
+    assert bool(link) == ("Link" in response.headers)
+    return [pet["id"] for pet in response.json()], link[1] if link else None
+
+
+async def pages(client: httpx.AsyncClient, user: LoggedIn, url: str | None) -> list[list[int]]:
+    """Return the ids on a page and on each that follows."""
+    found = []
+    while url:
+        ids, url = await page(client, user, url)
+        found.append(ids)
+    return found
+
+
+async def test_the_links_lead_to_each_pet_exactly_once(
+    client: httpx.AsyncClient, user: LoggedIn, make: Factory
+) -> None:
+    """Across names that are equal, that begin alike, and that a URL would have to escape."""
+    names = ["Max"] * 5 + ["Max:", "max", "Ä", "😀", "a&b=c#d/e?f", "%00", " ", "'", "x" * 50, "1:2", ":"]
+    made = [await make.pet(user, name) for name in names]
+
+    found = await pages(client, user, "/pets/me?limit=3")
+
+    made.sort(key=lambda pet: (pet.pet_name.encode(), pet.id))
+    assert [len(ids) for ids in found] == [3, 3, 3, 3, 3, 1]
+    assert [pet_id for ids in found for pet_id in ids] == [pet.id for pet in made]
+
+
+@pytest.mark.parametrize(
+    ("pets", "query", "sizes"),
+    [
+        (100, "", [100]),
+        (101, "", [100, 1]),
+        (4, "?limit=2", [2, 2]),
+        (5, "?limit=2", [2, 2, 1]),
+        (1001, "?limit=1000", [1000, 1]),
+    ],
+)
+async def test_there_is_a_next_page_only_while_there_is_more(
+    client: httpx.AsyncClient,
+    user: LoggedIn,
+    connection: asyncpg.Connection,
+    pets: int,
+    query: str,
+    sizes: list[int],
+) -> None:
+    await connection.execute(MANY, user.id, pets)
+
+    found = await pages(client, user, f"/pets/me{query}")
+
+    assert [len(ids) for ids in found] == sizes
+
+
+async def test_what_stays_is_seen_exactly_once_while_others_come_and_go(
+    client: httpx.AsyncClient, user: LoggedIn, make: Factory
+) -> None:
+    """Before each page one pet is added in front and one behind, and one of those already seen is removed."""
+    stay = {(await make.pet(user, f"{letter} stays")).id for letter in "bdfhjlnprtvx"}
+    go = [(await make.pet(user, f"{letter} goes")).id for letter in "bcdefg"]
+    seen: list[int] = []
+    url: str | None = "/pets/me?limit=3"
+    while url:
+        ids, url = await page(client, user, url)
+        seen += ids
+        await make.pet(user, "a comes before all")
+        if len(seen) < 20:
+            await make.pet(user, "z comes behind all")
+        if go:
+            await client.delete(f"/pets/{go.pop(0)}", headers=user.bearer)
+
+    assert sorted(stay) == sorted(pet_id for pet_id in seen if pet_id in stay)
+    assert len(seen) == len(set(seen))
+
+
+async def test_the_pet_that_a_page_ended_with_may_go(
+    client: httpx.AsyncClient, user: LoggedIn, make: Factory
+) -> None:
+    first, second = await make.pet(user, "a"), await make.pet(user, "b")
+    _, url = await page(client, user, "/pets/me?limit=1")
+    await client.delete(f"/pets/{first.id}", headers=user.bearer)
+
+    assert await pages(client, user, url) == [[second.id]]
+
+
+async def test_a_cursor_shows_nobody_elses_pets(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
+    other = await make.user()
+    for owner in (user, other):
+        for name in "ab":
+            await make.pet(owner, name)
+    _, url = await page(client, other, "/pets/me?limit=1")
+
+    found = await pages(client, user, url)
+
+    listed = await client.get("/pets/me", headers=user.bearer)
+    assert {pet_id for ids in found for pet_id in ids} <= {pet["id"] for pet in listed.json()}
+
+
+def test_without_a_cursor_one_begins_before_the_first_pet() -> None:
+    assert decode_cursor("") == FIRST_PAGE
+
+
+def test_a_cursor_brings_back_what_it_was_made_of() -> None:
+    assert decode_cursor(encode_cursor("Ä:?\n", 2**63 - 1)) == ("Ä:?\n", 2**63 - 1)
+
+
+def encoded(text: bytes) -> str:
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "x",
+        "é",
+        "\0",
+        "====",
+        encoded(b"7:Max") + "!",
+        encoded(b"7:Max") + "=",
+        encoded(b"Max"),
+        encoded(b":Max"),
+        encoded(b"7"),
+        encoded(b"x:Max"),
+        encoded(b"0:Max"),
+        encoded(b"-1:Max"),
+        encoded(b"+7:Max"),
+        encoded(b" 7:Max"),
+        encoded(b"07:Max"),
+        encoded(b"1_0:Max"),
+        encoded("７:Max".encode()),
+        encoded(b"7.0:Max"),
+        encoded(b"%d:Max" % 2**63),
+        encoded(b"9" * 5000 + b":Max"),
+        encoded(b"7:Max\0"),
+        encoded(b"7:\xff"),
+        encoded(b"7:\xed\xa0\x80"),
+        "A" * 10_000,
+    ],
+)
+async def test_a_cursor_of_ones_own_making_is_refused(client: httpx.AsyncClient, user: LoggedIn, cursor: str) -> None:
+    response = await client.get("/pets/me", params={"after": cursor}, headers=user.bearer)
+
+    assert response.status_code == 422, response.text
+    assert response.json()["errors"] == [{"pointer": "/after", "detail": "is not a cursor from a Link of ours"}]

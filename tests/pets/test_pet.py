@@ -1,0 +1,199 @@
+"""GET, PATCH and DELETE /pets/{id}."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from service.pets.models import VersionedPet
+from tests.factories import Committed, Factory, LoggedIn
+from tests.locks import blocked_statements
+
+METHODS = ["GET", "PATCH", "DELETE"]
+
+
+@pytest.fixture
+async def pet(make: Factory, user: LoggedIn) -> VersionedPet:
+    """Return a pet at its first version."""
+    return await make.pet(user)
+
+
+async def ask(
+    client: httpx.AsyncClient, user: LoggedIn, method: str, pet_id: object, **headers: str
+) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    body = {"pet_name": "Ada"} if method == "PATCH" else None
+    return await client.request(method, f"/pets/{pet_id}", json=body, headers=user.bearer | named)
+
+
+async def test_owners_see_their_pets(client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet) -> None:
+    response = await ask(client, user, "GET", pet.id)
+
+    assert response.status_code == 200
+    assert response.json() == {"id": pet.id, "pet_name": pet.pet_name, "user_id": str(user.id)}
+    assert response.headers["ETag"] == '"1"'
+
+
+async def test_a_pet_can_get_another_name(client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet) -> None:
+    response = await ask(client, user, "PATCH", pet.id)
+
+    assert response.status_code == 200
+    assert response.json() == {"id": pet.id, "pet_name": "Ada", "user_id": str(user.id)}
+    assert response.headers["ETag"] == '"2"'
+    assert (await ask(client, user, "GET", pet.id)).json() == response.json()
+
+
+async def test_a_removed_pet_is_gone(client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet) -> None:
+    response = await ask(client, user, "DELETE", pet.id)
+
+    assert (response.status_code, response.content) == (204, b"")
+    for method in METHODS:
+        assert (await ask(client, user, method, pet.id)).status_code == 404
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_another_users_pet_is_not_found(
+    client: httpx.AsyncClient, user: LoggedIn, make: Factory, pet: VersionedPet, method: str
+) -> None:
+    """Not even with the right version."""
+    stranger = await make.user()
+
+    for headers in ({}, {"If_Match": '"1"'}, {"If_Match": "*"}, {"If_None_Match": "*"}):
+        response = await ask(client, stranger, method, pet.id, **headers)
+        assert (response.status_code, response.json()["detail"]) == (404, "You have no such pet")
+        assert "ETag" not in response.headers
+    assert (await ask(client, user, "GET", pet.id)).json()["pet_name"] == pet.pet_name
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "pet_id",
+    ["0", "-1", "2147483648", str(2**63 - 1), str(2**63), "9" * 5000, "x", "1.0", "1e3", "0x1", "%31%00", "%ff", "NaN"],
+)
+async def test_what_is_no_id_is_that_of_no_pet(
+    client: httpx.AsyncClient, user: LoggedIn, method: str, pet_id: str
+) -> None:
+    response = await ask(client, user, method, pet_id)
+
+    assert response.status_code == 404, response.text
+    assert response.json()["type"] == "/problems/not-found"
+
+
+@pytest.mark.parametrize("pet_name", ["", "x" * 51, None, "Max\0"])
+async def test_another_name_keeps_the_rules(
+    client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet, pet_name: object
+) -> None:
+    response = await client.patch(f"/pets/{pet.id}", json={"pet_name": pet_name}, headers=user.bearer)
+
+    assert response.status_code == 422, response.text
+    assert (await ask(client, user, "GET", pet.id)).headers["ETag"] == '"1"'
+
+
+@pytest.mark.parametrize("known", ['"1"', 'W/"1"', '"7", "1"', "*"])
+async def test_what_the_client_has_already_is_not_sent_again(
+    client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet, known: str
+) -> None:
+    response = await ask(client, user, "GET", pet.id, If_None_Match=known)
+
+    assert (response.status_code, response.content) == (304, b"")
+    assert response.headers["ETag"] == '"1"'
+
+
+@pytest.mark.parametrize("known", ['"2"', '"11"', "1", '""', "W/1"])
+async def test_what_has_changed_is_sent(
+    client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet, known: str
+) -> None:
+    response = await ask(client, user, "GET", pet.id, If_None_Match=known)
+
+    assert response.status_code == 200
+    assert response.json()["id"] == pet.id
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+@pytest.mark.parametrize("read", ['"1"', '"7", "1"', "*"])
+async def test_what_is_still_as_it_was_read_may_be_changed(
+    client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet, method: str, read: str
+) -> None:
+    response = await ask(client, user, method, pet.id, If_Match=read)
+
+    assert response.status_code in {200, 204}
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+@pytest.mark.parametrize("read", ['"2"', 'W/"1"', "1", '""', '"01"', '"x"', f'"{2**31}"', f'"{2**80}"', '"１"'])
+async def test_what_has_changed_since_it_was_read_stays(
+    client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet, method: str, read: str
+) -> None:
+    """Weak tags, and those that were never ours, match nothing: RFC 9110, 13.1.1."""
+    client.headers.encoding = "utf-8"
+
+    response = await ask(client, user, method, pet.id, If_Match=read)
+
+    assert response.status_code == 412, response.text
+    assert response.json() == {
+        "type": "/problems/precondition-failed",
+        "title": "It has changed since you read it",
+        "status": 412,
+        "detail": "It has changed since you read it",
+        "instance": response.json()["instance"],
+    }
+    assert (await ask(client, user, "GET", pet.id)).json()["pet_name"] == pet.pet_name
+
+
+async def test_no_update_is_lost_among_racing_writers(committed: Committed) -> None:
+    """Each reads, and writes only what is still as it was read; who came too late reads again."""
+    client, user = committed.client, await committed.make.user()
+    pet = await committed.make.pet(user, "0")
+
+    async def count_one_up() -> None:
+        while True:
+            read = await client.get(f"/pets/{pet.id}", headers=user.bearer)
+            written = await client.patch(
+                f"/pets/{pet.id}",
+                json={"pet_name": str(int(read.json()["pet_name"]) + 1)},
+                headers=user.bearer | {"If-Match": read.headers["ETag"]},
+            )
+            if written.status_code == 200:
+                return
+            assert written.status_code == 412
+
+    await asyncio.gather(*(count_one_up() for _ in range(20)))
+
+    assert await committed.connection.fetchval("select pet_name from pets") == "20"
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+async def test_a_pet_that_is_removed_meanwhile_is_not_found(committed: Committed, method: str) -> None:
+    client, user = committed.client, await committed.make.user()
+    pet = await committed.make.pet(user)
+    async with committed.connection.transaction():
+        await committed.connection.execute("delete from pets")
+        late = asyncio.create_task(ask(client, user, method, pet.id))
+        await blocked_statements(committed.connection, 1)
+
+    assert (await late).status_code == 404
+
+
+async def test_two_writers_without_a_precondition_both_succeed(committed: Committed) -> None:
+    client, user = committed.client, await committed.make.user()
+    pet = await committed.make.pet(user)
+    async with committed.connection.transaction():
+        await committed.connection.execute("update pets set version = 2")
+        late = asyncio.create_task(ask(client, user, "PATCH", pet.id))
+        await blocked_statements(committed.connection, 1)
+
+    answer = await late
+
+    assert (answer.status_code, answer.headers["ETag"]) == (200, '"3"')
+
+
+async def test_what_changed_while_a_writer_waited_stays(committed: Committed) -> None:
+    """The version is compared after the wait, not before."""
+    client, user = committed.client, await committed.make.user()
+    pet = await committed.make.pet(user)
+    async with committed.connection.transaction():
+        await committed.connection.execute("update pets set version = 2")
+        late = asyncio.create_task(ask(client, user, "DELETE", pet.id, If_Match='"1"'))
+        await blocked_statements(committed.connection, 1)
+
+    assert (await late).status_code == 412
