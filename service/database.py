@@ -1,7 +1,7 @@
 """How a query is run, and what its answer becomes."""
 
 from contextlib import AbstractAsyncContextManager
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 import asyncpg
 
@@ -70,8 +70,7 @@ class Database:
         rows = await self._fetch(query, arguments)
         if len(rows) != 1 or len(rows[0]) != 1:
             raise WrongCardinalityError(f"{query.name} did not return one value")
-        value: R = rows[0][0]
-        return value
+        return cast(R, rows[0][0])
 
     async def count(self, query: Count[P], *arguments: P.args, **_: P.kwargs) -> int:
         """Return how many rows `query` changed."""

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from litestar import Litestar, post
+from litestar import post
 from litestar.params import JSONBody
 from structlog.testing import capture_logs
 
@@ -37,7 +37,7 @@ def plant(data: JSONBody[Tree]) -> Tree:
 @pytest.fixture(scope="module")
 async def forest() -> AsyncIterator[httpx.AsyncClient]:
     """Return a client of an application with nested bodies."""
-    app = Litestar([plant], request_class=ServiceRequest, exception_handlers={Exception: answer}, logging_config=None)
+    app = Service([plant], request_class=ServiceRequest, exception_handlers={Exception: answer}, logging_config=None)
     app.asgi_handler = edge(app.asgi_handler, ["localhost"])
     async with service_client(app) as client:
         yield client
@@ -56,8 +56,8 @@ async def forest() -> AsyncIterator[httpx.AsyncClient]:
         (b'{"\xff": ""}', "'utf-8' codec can't decode byte 0xff"),
         (b'{"email": "\xed\xa0\x80"}', "'utf-8' codec can't decode byte 0xed"),
         (rb'{"email": "\ud800"}', "Input data was truncated"),
-        (rb'{"email": "\ud800 and more"}', "invalid utf-16 surrogate pair"),
-        (rb'{"email": "\udc00 and more"}', "invalid utf-16 surrogate pair"),
+        (rb'{"email": "\ud800 and more"}', "utf-16 surrogate pair"),
+        (rb'{"email": "\udc00 and more"}', "utf-16 surrogate pair"),
         (b'{"email": "\x00"}', "JSON is malformed"),
     ],
 )

@@ -28,7 +28,7 @@ from urllib.parse import quote, urlencode
 
 from attrs import frozen
 
-STOP_SECONDS = 5.0  # for a shutdown in good order; the next one is less patient
+STOP_SECONDS = 5.0  # what a shutdown in good order may take; then comes an immediate one
 POLL_SECONDS = 0.01
 
 # A guard waits on a pipe from the process that holds the server: a line sends it home, the end of the pipe, which

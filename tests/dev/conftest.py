@@ -12,7 +12,7 @@ import pytest
 from service.dev.embedded import embedded_postgres
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def workshop() -> Iterator[Path]:
     """Make a folder that only we may enter, in memory where there is enough for a few clusters of 40 MB."""
     memory = "/dev/shm"  # noqa: S108 - mkdtemp makes the name
@@ -22,7 +22,7 @@ def workshop() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model(workshop: Path) -> Path:
     """Make a cluster to be copied, because initdb is what takes longest."""
     with embedded_postgres(workshop / "model", {"fsync": "off"}):

@@ -1,6 +1,7 @@
 """The embedded PostgreSQL: real servers, and real holders that end in every way a process can end."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import stat
@@ -279,3 +280,15 @@ def test_an_initdb_killed_half_way_does_not_spoil_the_next_start(workshop: Path,
     assert not (directory / "data").exists()
     with embedded_postgres(directory, QUICK) as postgres:
         assert ask(postgres.url("postgres"), "show server_encoding") == "UTF8"
+
+
+def test_a_ctrl_c_during_initdb_leaves_no_process(workshop: Path, hold: Hold) -> None:
+    directory = workshop / "interrupted"
+    holder = hold(directory)
+    wait_for((directory / "data.new/PG_VERSION").exists)
+
+    os.killpg(holder.pid, signal.SIGINT)
+
+    assert holder.wait(10) == -signal.SIGINT
+    with (directory / "server.lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while any process of PostgreSQL has it
