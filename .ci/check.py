@@ -9,8 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
-MIGRATIONS = sorted(map(str, ROOT.glob("migrations/*.sql")))
-WORKFLOWS = sorted(map(str, ROOT.glob(".github/workflows/*.yml")))
+MIGRATIONS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("migrations/*.sql"))
+WORKFLOWS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(".github/workflows/*.yml"))
 
 CHECKS = {
     "mypy": ["python", "-m", "mypy"],
@@ -18,10 +18,10 @@ CHECKS = {
     "lint-imports": ["python", f"{BIN}/lint-imports", "--no-logo"],
     "ruff check": ["ruff", "check"],
     "ruff format": ["ruff", "format", "--diff"],
-    "squawk": ["squawk", *MIGRATIONS],
-    "hadolint": ["hadolint", "Dockerfile"],
+    "squawk": ["squawk", "--reporter=gcc", *MIGRATIONS],
+    "hadolint": ["hadolint", "--no-color", "Dockerfile"],
     "actionlint": ["actionlint", *WORKFLOWS],
-    "zizmor": ["zizmor", "--offline", "--quiet", *WORKFLOWS],
+    "zizmor": ["zizmor", "--offline", "--quiet", "--pedantic", "--strict-collection", *WORKFLOWS],
     # The installed lock is what pyproject.toml asks for: nothing would have to change.
     "lock": ["uv", "pip", "install", "--offline", "--dry-run", "--group", "dev", "--requirement", "pyproject.toml"],
 }

@@ -53,9 +53,9 @@ def main() -> None:
 
 @main.command()
 def dev() -> None:
-    """Serve on an embedded PostgreSQL, with a demo user, and reload what is edited.
+    """Serve on an embedded PostgreSQL, and reload edited files.
 
-    Uses DATABASE_URL instead where it is set; reads .env.
+    Adds a demo user. Uses DATABASE_URL instead where it is set; reads .env.
     """
     from service.dev.server import prepared  # noqa: PLC0415 - production does not install what `dev` needs
 
@@ -123,9 +123,9 @@ def _wait_for_port(host: str, port: int) -> None:
 
 @main.command()
 @click.argument("action", type=click.Choice(["apply", "status", "rollback"]), default="apply")
-@click.option("--count", type=click.IntRange(min=1), default=1, help="How many to roll back.  [default: 1]")
+@click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="How many to roll back.")
 def migrate(action: str, count: int) -> None:
-    """Apply the pending migrations, show where the database stands, or roll the newest back.
+    """Apply the pending migrations, list all, or roll back.
 
     Safe to run from many places at once, and after a run that was killed.
     """
@@ -149,9 +149,10 @@ def migrate(action: str, count: int) -> None:
 @click.argument("email", envvar="FIRST_SUPERUSER_EMAIL")
 @click.option("--password", envvar="FIRST_SUPERUSER_PASSWORD", help="Better in the environment, or typed when asked.")
 def create_user(email: str, password: str | None) -> None:
-    """Add a user if EMAIL has no account yet; safe to run at every deploy.
+    """Add a user if EMAIL has no account yet.
 
-    EMAIL and the password are also read from FIRST_SUPERUSER_EMAIL and FIRST_SUPERUSER_PASSWORD.
+    Safe to run at every deploy. EMAIL and the password are also read from FIRST_SUPERUSER_EMAIL and
+    FIRST_SUPERUSER_PASSWORD.
     """
     from service.users.initial import ensure_user  # noqa: PLC0415 - reads SQL files, which may be what is broken
 

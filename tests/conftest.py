@@ -4,6 +4,7 @@ Tests that need commits, several connections or processes take ``own_database_ur
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -38,8 +39,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start PostgreSQL once, in the process that began the run; the workers of xdist find it in the environment."""
     if not hasattr(config, "workerinput"):
         stack = config.stash[SERVER] = ExitStack()
-        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - the folder in it is our own
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tests-", dir=memory))
+        memory = "/dev/shm"  # noqa: S108 - the folder in it is our own
+        # A container's may have 64 MB; a worker's databases want more.
+        roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**30
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tests-", dir=memory if roomy else None))
         server = stack.enter_context(embedded_postgres(Path(folder) / "postgres", SERVER_SETTINGS))
         os.environ["TEST_POSTGRES"] = f"{server.socket_directory}:{server.port}:{server.user}:{server.binaries}"
     config.option.postgresql_host, config.option.postgresql_port, config.option.postgresql_user, _ = _server_parts()

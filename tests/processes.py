@@ -138,12 +138,12 @@ class Running:
         process = psutil.Process(self.process.pid)
         return [process, *process.children(recursive=True)]
 
-    def end(self, signal: signal.Signals = signal.SIGTERM) -> int:
+    def end(self, by: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal, wait for the end and return the exit status. Ctrl-C reaches the whole process group."""
-        if signal == signal.SIGINT:
-            os.killpg(self.process.pid, signal)
+        if by == signal.SIGINT:
+            os.killpg(self.process.pid, by)
         else:
-            self.process.send_signal(signal)
+            self.process.send_signal(by)
         return self.process.wait(PATIENCE)
 
     def __enter__(self) -> Self:
@@ -155,9 +155,9 @@ class Running:
         self.client.close()
         try:
             self.end()
-        except subprocess.TimeoutExpired:
-            self.end(signal.SIGKILL)
-            raise
+        finally:
+            self.process.kill()
+            self.process.wait()
 
 
 @pytest.fixture

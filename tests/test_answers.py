@@ -1,13 +1,24 @@
 """What all that goes wrong is answered with, and what is logged of it."""
 
+from collections.abc import Iterator
+
 import asyncpg
 import httpx
 import pytest
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from tests.factories import Factory, LoggedIn
 
 PROBLEM = "application/problem+json"
+Logs = list[EventDict]
+
+
+@pytest.fixture
+def logs() -> Iterator[Logs]:
+    """Return what is logged."""
+    with capture_logs() as entries:
+        yield entries
 
 
 async def test_a_path_that_leads_nowhere_is_a_problem(client: httpx.AsyncClient) -> None:
@@ -59,7 +70,7 @@ async def test_a_method_that_a_path_has_not_is_a_problem_that_names_those_it_has
         ("limit=%ff", "Expected int, got str"),
         ("limit=0", "Expected int >= 1"),
         ("limit=1001", "Expected int <= 1000"),
-        (f"limit={'9' * 4000}", "Integer value out of range"),
+        (f"limit={'9' * 5000}", "Integer value out of range"),
     ],
 )
 async def test_a_wrong_query_value_is_named(client: httpx.AsyncClient, user: LoggedIn, query: str, detail: str) -> None:
@@ -111,6 +122,7 @@ async def test_an_error_with_a_name_keeps_it(client: httpx.AsyncClient) -> None:
     assert response.json()["error"] == "invalid_grant"
 
 
+@pytest.mark.usefixtures("logs")
 async def test_our_own_mistake_tells_nothing_of_itself(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
@@ -129,12 +141,11 @@ async def test_our_own_mistake_tells_nothing_of_itself(
 
 
 async def test_our_own_mistake_is_logged_once_with_its_request(
-    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, logs: Logs
 ) -> None:
     await connection.execute("drop table pets")
 
-    with capture_logs() as logs:
-        response = await client.get("/pets/me?limit=7", headers=user.bearer)
+    response = await client.get("/pets/me?limit=7", headers=user.bearer)
 
     [entry] = logs
     assert isinstance(entry.pop("exc_info"), asyncpg.UndefinedTableError)
@@ -147,6 +158,21 @@ async def test_our_own_mistake_is_logged_once_with_its_request(
     }
 
 
+@pytest.mark.usefixtures("logs")
+async def test_more_rows_than_a_query_declares_are_our_own_mistake(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    await connection.execute(
+        "create or replace function live_session(session uuid) returns table (session_id uuid, user_id uuid)"
+        " language sql as $$select id, user_id from login_session cross join generate_series(1, 2)$$"
+    )
+
+    response = await client.get("/users/me", headers=user.bearer)
+
+    assert (response.status_code, response.json()["type"]) == (500, "/problems/internal-error")
+
+
+@pytest.mark.usefixtures("logs")
 async def test_our_own_mistake_is_no_invalid_request(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
@@ -158,11 +184,10 @@ async def test_our_own_mistake_is_no_invalid_request(
     assert "error" not in response.json()
 
 
-async def test_the_clients_mistakes_are_not_logged(client: httpx.AsyncClient) -> None:
-    with capture_logs() as logs:
-        await client.get("/nowhere")
-        await client.get("/users/me")
-        await client.post("/users/register", content=b"{", headers={"Content-Type": "application/json"})
+async def test_the_clients_mistakes_are_not_logged(client: httpx.AsyncClient, logs: Logs) -> None:
+    await client.get("/nowhere")
+    await client.get("/users/me")
+    await client.post("/users/register", content=b"{", headers={"Content-Type": "application/json"})
 
     assert logs == []
 
@@ -170,11 +195,11 @@ async def test_the_clients_mistakes_are_not_logged(client: httpx.AsyncClient) ->
 async def test_an_answer_is_json_that_tells_its_length(
     client: httpx.AsyncClient, user: LoggedIn, make: Factory
 ) -> None:
-    pet = await make.pet(user, "Żółw")
+    await make.pet(user, "Żółw")
 
-    response = await client.get(f"/pets/{pet.id}", headers=user.bearer)
+    response = await client.get("/pets/me", headers=user.bearer)
 
-    assert response.json()["pet_name"] == "Żółw"
+    assert [pet["pet_name"] for pet in response.json()] == ["Żółw"]
     assert response.headers["Content-Type"] == "application/json"
     assert response.headers["Content-Length"] == str(len(response.content))
 

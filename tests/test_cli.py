@@ -24,7 +24,9 @@ NOWHERE = "postgresql://user:secret@/none?host=/nonexistent"
 def invoke(*arguments: str, **variables: str) -> Result:
     """Run a command in this process, with no settings but `variables`."""
     none = dict.fromkeys(["DATABASE_URL", "FIRST_SUPERUSER_EMAIL", "FIRST_SUPERUSER_PASSWORD"])
-    return CliRunner().invoke(main, arguments, env=none | variables, catch_exceptions=False)
+    return CliRunner().invoke(
+        main, arguments, env=none | variables, catch_exceptions=False, prog_name="python -m service"
+    )
 
 
 def assert_refused(result: Result, sentence: str) -> None:
@@ -43,11 +45,14 @@ def test_the_version_is_that_of_the_project() -> None:
 
 @pytest.mark.parametrize("name", main.commands)
 def test_each_command_explains_itself_and_its_options(name: str) -> None:
-    text = invoke(name, "--help").stdout
+    text = " ".join(invoke(name, "--help").stdout.split())
 
-    assert f"Usage: main {name}" in text
-    for parameter in main.commands[name].params:
-        assert isinstance(parameter, click.Argument) or parameter.help in " ".join(text.split())
+    assert f"Usage: python -m service {name} " in text
+    assert " ".join(str(main.commands[name].help).split()) in text
+    for option in (each for each in main.commands[name].params if isinstance(each, click.Option)):
+        assert f"--{option.name} " in text
+        assert option.help
+        assert option.help in text
 
 
 def test_help_lists_every_command() -> None:
@@ -127,7 +132,7 @@ def test_status_is_no_success_where_the_deploy_has_to_mend(
     ("url", "sentence"),
     [
         ("", "Error: DATABASE_URL "),
-        ("mysql://user:secret@localhost/pets", "Error: DATABASE_URL must begin with "),
+        ("mysql://user:secret@localhost/pets", "Error: DATABASE_URL must look like "),
         (NOWHERE, "Error: DATABASE_URL leads to no PostgreSQL that can be written to: "),
     ],
 )
@@ -206,7 +211,7 @@ def test_nobody_is_created_without_a_database(empty_database_url: str) -> None:
     assert_refused(create(NOWHERE, ADA, password=PASSWORD), "Error: The database does not answer")
     assert_refused(
         create(empty_database_url, ADA, password=PASSWORD),
-        'Error: PostgreSQL says: relation "user_model" does not exist; does the schema fit? See python -m service migrate',
+        'Error: PostgreSQL says: relation "user_model" does not exist; does the schema fit? See python -m service',
     )
 
 
@@ -219,16 +224,17 @@ def test_a_password_is_asked_for_at_a_terminal_and_not_shown(own_database_url: s
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
+        start_new_session=True,  # away from the terminal of whoever runs the tests
     ) as process:
-        os.close(end)
         for prompt in ("Password: ", "Repeat for confirmation: "):
             assert read_to(prompt, process)
             os.write(terminal, f"{PASSWORD}\n".encode())
         stdout, _ = process.communicate(timeout=PATIENCE)
 
     assert stdout == f"{ADA}: created\n"
-    assert PASSWORD not in os.read(terminal, 1000).decode()
+    os.write(end, b"the end")
+    assert os.read(terminal, 1000) == b"the end"
+    os.close(end)
     os.close(terminal)
 
 

@@ -26,7 +26,8 @@ def test_the_first_session_is_real(served: Running) -> None:
     commands = [command.replace("localhost:8000", f"127.0.0.1:{served.port}") for command, _ in session()]
 
     script = "\necho\n".join(commands)
-    printed = subprocess.run(["/bin/bash", "-euc", script], capture_output=True, text=True, timeout=30, check=True).stdout
+    shell = ["/bin/bash", "-euc", script]
+    printed = subprocess.run(shell, capture_output=True, text=True, timeout=30, check=True).stdout
 
     expected = [output for _, output in session() if output]
     assert VOLATILE.sub("…", printed).split() == VOLATILE.sub("…", "\n".join(expected)).split()

@@ -86,7 +86,7 @@ class PetsController(Controller):
         """Give a pet another name; with ``If-Match`` (RFC 9110, 13.1.1) only if it is still the one that was read."""
         versions = wanted_versions(if_match)
         pet = await request.db.maybe(RENAME_PET, request.auth.session, pet_id, data.pet_name, versions)
-        if pet is None:
+        if pet is None or (pet.version is None and versions is None):  # the latter: removed while this one waited
             raise NotFound(NO_SUCH_PET)
         if pet.version is None:
             raise PreconditionFailed
@@ -95,8 +95,9 @@ class PetsController(Controller):
     @delete("/{pet_id:int}")
     async def delete_pet(self, request: ServiceRequest, pet_id: PetId, if_match: IfMatch = None) -> None:
         """Remove a pet; with ``If-Match`` only if it is still the one that was read."""
-        pet = await request.db.maybe(DELETE_PET, request.auth.session, pet_id, wanted_versions(if_match))
-        if pet is None:
+        versions = wanted_versions(if_match)
+        pet = await request.db.maybe(DELETE_PET, request.auth.session, pet_id, versions)
+        if pet is None or (not pet.deleted and versions is None):  # the latter: removed while this one waited
             raise NotFound(NO_SUCH_PET)
         if not pet.deleted:
             raise PreconditionFailed

@@ -3,12 +3,17 @@
 import hmac
 import json
 import time
+import weakref
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from service.auth import tokens as module
+from service.auth.models import Session
+from service.auth.tokens import Tokens
 from tests.auth.jwt import Token, encoded, signed
 from tests.conftest import make_settings
 from tests.factories import LoggedIn
@@ -130,10 +135,12 @@ async def whoami(client: httpx.AsyncClient, access_token: str) -> httpx.Response
 async def test_a_forged_token_opens_nothing(
     client: httpx.AsyncClient, token: Token, forge: Callable[[Token], str]
 ) -> None:
-    response = await whoami(client, forge(token))
+    """Nor the second time: only what was believed is remembered."""
+    answers = [await whoami(client, forge(token)) for _ in range(2)]
 
-    assert response.status_code == 401, response.text
-    assert response.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token", error_description="')
+    for answer in answers:
+        assert answer.status_code == 401, answer.text
+        assert answer.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token", error_description="')
 
 
 @pytest.mark.parametrize(
@@ -156,3 +163,30 @@ async def test_two_hosts_clocks_may_differ_by_a_minute(
 
 async def test_a_refresh_token_is_no_access_token(client: httpx.AsyncClient, user: LoggedIn) -> None:
     assert (await whoami(client, user.tokens.refresh_token)).status_code == 401
+
+
+async def test_a_token_that_is_remembered_expires_all_the_same(
+    client: httpx.AsyncClient, user: LoggedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses = []
+    for seconds in (0, 59, 61):
+        monkeypatch.setattr(time, "time", lambda seconds=seconds: user.tokens.expires_at + seconds)
+        statuses.append((await whoami(client, user.tokens.access_token)).status_code)
+
+    assert statuses == [200, 200, 401]
+
+
+def test_what_is_remembered_is_limited(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 1)
+    tokens = Tokens(make_settings(database_url))
+    now = datetime.now(UTC)
+    first, second = (
+        tokens.pair(Session(uuid4(), uuid4(), generation=1, last_used_at=now, expires_at=now + timedelta(days=1)))
+        for _ in range(2)
+    )
+
+    caller = weakref.ref(tokens.caller(first.access_token))
+    assert caller() is tokens.caller(first.access_token)
+    tokens.caller(second.access_token)
+
+    assert caller() is None

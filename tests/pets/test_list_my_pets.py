@@ -42,7 +42,7 @@ async def test_nobody_elses_pets_are_listed(client: httpx.AsyncClient, user: Log
     assert response.json() == []
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", "1001", "x", "", "1.5", "1e2", "9" * 5000, "2147483648", str(2**64)])
+@pytest.mark.parametrize("limit", ["0", "-1", "1001", "x", "", "1.5", "9" * 5000, "2147483648", str(2**64)])
 async def test_a_page_has_1_to_1000_pets(client: httpx.AsyncClient, user: LoggedIn, limit: str) -> None:
     response = await client.get("/pets/me", params={"limit": limit}, headers=user.bearer)
 

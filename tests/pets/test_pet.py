@@ -120,13 +120,11 @@ async def test_what_is_still_as_it_was_read_may_be_changed(
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-@pytest.mark.parametrize("read", ['"2"', 'W/"1"', "1", '""', '"01"', '"x"', f'"{2**31}"', f'"{2**80}"', '"１"'])
+@pytest.mark.parametrize("read", ['"2"', 'W/"1"', "1", '""', '"01"', '"x"', f'"{2**31}"', f'"{2**80}"', '"1 "'])
 async def test_what_has_changed_since_it_was_read_stays(
     client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet, method: str, read: str
 ) -> None:
     """Weak tags, and those that were never ours, match nothing: RFC 9110, 13.1.1."""
-    client.headers.encoding = "utf-8"
-
     response = await ask(client, user, method, pet.id, If_Match=read)
 
     assert response.status_code == 412, response.text

@@ -1,0 +1,141 @@
+"""Every authenticated request is one round trip to PostgreSQL, counted on the wire.
+
+A relay in front of the server counts the messages after which the client waits for an answer (PostgreSQL's manual,
+54.7, Message Formats): Sync, Query, Flush and FunctionCall.
+"""
+
+import asyncio
+import re
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import attrs
+import httpx
+import pytest
+
+from service.app import create_app
+from service.connections import Pool
+from service.dev.embedded import EmbeddedPostgres
+from tests.conftest import make_settings
+from tests.factories import PASSWORD, Factory, service_client
+
+# The routes that need a token, and a body for those that take one.
+BODIES: dict[str, dict[str, str] | None] = {
+    "get /auth/sessions": None,
+    "delete /auth/sessions": None,
+    "delete /auth/sessions/{session_id}": None,
+    "get /users/me": None,
+    "delete /users/me": None,
+    "post /users/reset-password": {"password": "another password"},
+    "post /pets/create": {"pet_name": "Ada"},
+    "get /pets/me": None,
+    "get /pets/{pet_id}": None,
+    "patch /pets/{pet_id}": {"pet_name": "Ada"},
+    "delete /pets/{pet_id}": None,
+}
+
+
+@attrs.define
+class Relay:
+    """Passes on what PostgreSQL and its one client say, and counts the round trips."""
+
+    server: EmbeddedPostgres
+    trips: int = 0
+
+    @asynccontextmanager
+    async def listen(self) -> AsyncIterator[int]:
+        """Listen on the loopback until the end of the context; give the port."""
+        listener = await asyncio.start_server(self._pass, "127.0.0.1", 0)
+        async with listener:
+            yield listener.sockets[0].getsockname()[1]
+
+    async def _pass(self, client: StreamReader, to_client: StreamWriter) -> None:
+        socket = self.server.socket_directory / f".s.PGSQL.{self.server.port}"
+        postgres, to_postgres = await asyncio.open_unix_connection(socket)
+        answers = asyncio.create_task(self._answers(postgres, to_client))
+        kind = b""  # the first message has none
+        while True:
+            length = await client.readexactly(4)
+            to_postgres.write(kind + length + await client.readexactly(int.from_bytes(length) - 4))
+            self.trips += kind in {b"S", b"Q", b"H", b"F"}
+            if not (kind := await client.read(1)):
+                break
+        to_postgres.close()
+        await answers
+
+    async def _answers(self, postgres: StreamReader, to_client: StreamWriter) -> None:
+        while data := await postgres.read(65536):
+            to_client.write(data)
+        to_client.close()
+
+
+@attrs.frozen
+class Counted:
+    """The service behind a relay, on one connection."""
+
+    client: httpx.AsyncClient
+    make: Factory
+    relay: Relay
+
+    async def trips(self, route: str, body: dict[str, str] | None) -> int:
+        """Ask twice, each time for a new user, and count the second time: at first statements are prepared."""
+        before = 0
+        for _ in range(2):
+            user = await self.make.user()
+            pet = await self.make.pet(user)
+            method, path = route.split()
+            url = re.sub(r"\{session_id\}", str(user.session), re.sub(r"\{pet_id\}", str(pet.id), path))
+            before = self.relay.trips
+            response = await self.client.request(method, url, json=body, headers=user.bearer)
+            assert response.is_success, response.text
+        return self.relay.trips - before
+
+
+@pytest.fixture
+async def counted(server: EmbeddedPostgres, module_database_url: str) -> AsyncIterator[Counted]:
+    relay = Relay(server)
+    connection = await asyncpg.connect(module_database_url)
+    async with relay.listen() as port:
+        database = await connection.fetchval("select current_database()")
+        pool = Pool(f"postgresql://{server.user}@127.0.0.1:{port}/{database}?sslmode=disable")
+        app = create_app(make_settings(module_database_url), pool)
+        async with pool.open(), service_client(app) as client:
+            yield Counted(client, Factory(app, connection), relay)
+    await connection.close()
+
+
+@pytest.mark.parametrize("route", BODIES)
+async def test_it_takes_one_round_trip(counted: Counted, route: str) -> None:
+    assert await counted.trips(route, BODIES[route]) == 1
+
+
+async def test_a_current_password_takes_another_one(counted: Counted) -> None:
+    """Its hash is fetched first; between the two it is checked, on no connection."""
+    body = {"password": "another password", "current_password": PASSWORD}
+
+    assert await counted.trips("post /users/reset-password", body) == 2
+
+
+async def test_a_refused_token_takes_none(counted: Counted) -> None:
+    before = counted.relay.trips
+
+    response = await counted.client.get("/users/me", headers={"Authorization": "Bearer x"})
+
+    assert response.status_code == 401
+    assert counted.relay.trips == before
+
+
+async def test_no_route_is_left_out(client: httpx.AsyncClient) -> None:
+    document: dict[str, Any] = (await client.get("/openapi.json")).json()
+
+    secured = {
+        f"{method} {path}"
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if isinstance(operation, dict) and operation.get("security")
+    }
+
+    assert secured == set(BODIES)
