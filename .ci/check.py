@@ -23,7 +23,10 @@ CHECKS = {
     "actionlint": ["actionlint", *WORKFLOWS],
     "zizmor": ["zizmor", "--offline", "--quiet", "--pedantic", "--strict-collection", *WORKFLOWS],
     # The installed lock is what pyproject.toml asks for: nothing would have to change.
-    "lock": ["uv", "pip", "install", "--offline", "--dry-run", "--group", "dev", "--requirement", "pyproject.toml"],
+    "lock": [
+        *("uv", "pip", "install", "--offline", "--dry-run", "--python", f"{BIN}/python"),
+        *("--requirement", "pyproject.toml", "--group", "dev"),
+    ],
 }
 # These have no wheel on some platforms; see pyproject.toml.
 OPTIONAL = {"actionlint", "hadolint"}

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -15,14 +15,14 @@ from service.problems import Unavailable
 from service.queries import Count, Query
 
 # Seconds: for a connection to be free, for one to be made, and for a statement, whatever PostgreSQL's own limit is
-# (a server that is frozen, or behind a broken network, keeps no limit).
+# (a server that is frozen, or behind a broken network, keeps no limit); for a connection to be closed, and for all.
 WAIT, CONNECT, ANSWER = 1.0, 2.0, 2.5
+CLOSE, CLOSE_ALL = 1.0, 5.0
 # Seconds after which a connection is replaced, so that a new address of the server and new statistics reach all.
 OLD = 600.0
 
 # What PostgreSQL's absence looks like: no route, a closed connection, a server that starts, stops or has no room.
-# InternalClientError is what asyncpg says when the server's farewell came before the query; InterfaceError, when it is
-# called wrongly: that is our own mistake, but for a connection that is closed already.
+# InternalClientError is what asyncpg says when the server's farewell came just before the query.
 AWAY = (
     OSError,
     TimeoutError,
@@ -45,6 +45,14 @@ class Lease:
         self.connection = connection
         self.old_at = old_at
         self.statements: dict[Query[..., Any], PreparedStatement] = {}
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection ended while nobody used it."""
+        try:
+            return self.connection.is_closed()
+        except asyncpg.InterfaceError:  # asyncpg has cleared it away already
+            return True
 
 
 class Pool:
@@ -80,7 +88,7 @@ class Pool:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Be ready until the end of the context; then close all connections, after 5 s by force."""
+        """Be ready until the end of the context; then close all connections, in the end by force."""
         self._loop = asyncio.get_running_loop()
         self._pool = await asyncpg.create_pool(self._url, **self._options)
         try:
@@ -89,7 +97,7 @@ class Pool:
             for lease in self._idle:
                 self._give_back(lease)
             try:
-                await asyncio.wait_for(self._pool.close(), timeout=5)
+                await asyncio.wait_for(self._pool.close(), timeout=CLOSE_ALL)
             except TimeoutError:
                 self._pool.terminate()
 
@@ -111,6 +119,11 @@ class Pool:
         except asyncpg.PostgresError:
             self._put(lease)
             raise
+        except asyncpg.InterfaceError:
+            self._give_back(lease)
+            if lease.closed:  # nothing was sent on it
+                return await self.fetch(query, arguments)
+            raise  # the query is called wrongly
         except BaseException:
             self._give_back(lease)
             raise
@@ -140,8 +153,8 @@ class Pool:
                         if lease := await waiter:
                             return lease
                     except asyncio.CancelledError:
-                        if waiter.done() and not waiter.cancelled() and (lease := waiter.result()):
-                            self._put(lease)
+                        if waiter.done() and not waiter.cancelled():  # what was given just now is the next one's
+                            self._wake(waiter.result())
                         raise
             self._leases += 1
             try:
@@ -158,31 +171,31 @@ class Pool:
         """Keep `lease` for the next statement."""
         if lease.old_at < self._loop.time():
             self._give_back(lease)
-        elif not self._waiting or not self._wake(lease):
-            self._idle.append(lease)
+        else:
+            self._wake(lease)
 
-    def _wake(self, lease: Lease | None) -> bool:
-        """Give `lease`, or the right to make a connection, to who waits longest."""
+    def _wake(self, lease: Lease | None) -> None:
+        """Give `lease`, or the right to make a connection, to who waits longest; if nobody does, keep it."""
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
                 waiter.set_result(lease)
-                return True
-        return False
+                return
+        if lease:
+            self._idle.append(lease)
 
     def _give_back(self, lease: Lease) -> None:
-        """Give a connection back to asyncpg's pool, which ends what still runs on it; nobody waits for that."""
+        """Close a connection, with what still runs on it; nobody waits for that."""
         task = self._loop.create_task(self._close(lease))
         self._giving_back.add(task)
         task.add_done_callback(self._giving_back.discard)
 
     async def _close(self, lease: Lease) -> None:
         try:
-            await lease.connection.close(timeout=1)
-        except (*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError):
-            lease.connection.terminate()
+            # What does not close in time, asyncpg ends by force; it takes the connection back in any case.
+            with suppress(*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await lease.connection.close(timeout=CLOSE)
         finally:
-            await self._pool.release(lease.connection)
             self._leases -= 1
             self._wake(None)
 

@@ -103,9 +103,9 @@ def own_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterat
         yield url
 
 
-@pytest.fixture(scope="module")
-def module_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[str]:
-    """Return the URL of a migrated database that the tests of one module share."""
+@pytest.fixture(scope="session")
+def served_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[str]:
+    """Return the URL of the database of the `served` process, where this worker's tests leave what they commit."""
     with cloned(template, server) as url:
         yield url
 
@@ -132,7 +132,7 @@ class OneTransaction:
         async with self.connection.transaction():
             if isinstance(query, Count):
                 return changed(await self.connection.execute(query.sql, *arguments))
-            return await self.connection.fetch(query.sql, *arguments)  # type: ignore[no-any-return]  # the stubs say Any
+            return await self.connection.fetch(query.sql, *arguments)
 
 
 def make_settings(url: str, **environment: str) -> Settings:
@@ -172,7 +172,7 @@ async def connection(
 
 
 @pytest.fixture
-async def client(app: Service, connection: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:
+async def client(app: Service, connection: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - its transaction
     """Return a client of the service; what it does is rolled back after the test."""
     async with service_client(app) as client:
         yield client

@@ -4,7 +4,6 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import cache
 from itertools import count
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -48,7 +47,7 @@ class LoggedIn:
 class Factory:
     """Makes rows by the service's own statements, on the connection of a test."""
 
-    def __init__(self, app: Service, connection: Any) -> None:
+    def __init__(self, app: Service, connection: asyncpg.Connection) -> None:
         self._tokens = app.tokens
         self._connection = connection
 

@@ -184,11 +184,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
         yield start
 
 
-@pytest.fixture(scope="module")
-def served(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Return the service as production runs it, shared by the tests of a module."""
+@pytest.fixture(scope="session")
+def served(served_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Return the service as production runs it, shared by this worker's tests; each makes accounts of its own."""
     # Heroku's Python buildpack sets FORWARDED_ALLOW_IPS, which uvicorn would obey.
-    settings = serving(module_database_url, FORWARDED_ALLOW_IPS="*")
+    settings = serving(served_database_url, FORWARDED_ALLOW_IPS="*")
     with Running("serve", tmp_path_factory.mktemp("served"), settings, ROOT) as served:
         served.wait_until_ready()
         yield served

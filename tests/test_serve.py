@@ -17,7 +17,7 @@ from service import cli
 from service.dev.embedded import EmbeddedPostgres
 from tests.processes import SECRET_KEY, Running, Start, alive, run, serving, until
 
-ACCOUNT = {"email": "ada@example.com", "password": "a password for one test"}
+ACCOUNT = {"email": "dora@example.com", "password": "a password for one test"}
 
 
 def log_in(client: httpx.Client, **headers: str) -> dict[str, str]:
@@ -141,11 +141,11 @@ def test_missing_settings_stop_it_with_one_line_that_names_them() -> None:
     assert ended.stdout == ""
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_broken_query_file_stops_it_with_one_line_that_names_it(checkout: Path, workers: str) -> None:
+def test_a_broken_query_file_stops_it_with_one_line_that_names_it(checkout: Path) -> None:
+    """Workers would die of it again and again."""
     (checkout / "sql/pets/find_pet.sql").write_text("select 1;\n")
 
-    ended = run("serve", settings=serving("postgresql:///none", WEB_CONCURRENCY=workers), cwd=checkout)
+    ended = run("serve", settings=serving("postgresql:///none", WEB_CONCURRENCY="2"), cwd=checkout)
 
     assert ended.returncode == 1
     assert ended.stderr.startswith("Error: sql/pets/find_pet.sql:1: ")

@@ -12,4 +12,4 @@ select /* auth.list_my_sessions */
 from live_session($1) as caller
 inner join login_session on login_session.user_id = caller.user_id
 where login_session.ended_at is null and login_session.expires_at > now()
-order by login_session.last_used_at desc, login_session.id;
+order by login_session.last_used_at desc, login_session.id asc;

@@ -37,7 +37,12 @@ class Token:
         return self._part(1)
 
     def but(
-        self, header: dict[str, Any] | None = None, *, key: bytes | None = None, digest: str = "sha256", **claims: object
+        self,
+        header: dict[str, Any] | None = None,
+        *,
+        key: bytes | None = None,
+        digest: str = "sha256",
+        **claims: object,
     ) -> str:
         """Return it signed anew, by `key` if it is given, with other members; ``...`` leaves one out."""
         members = _members(self.header | (header or {})), _members(self.claims | claims)

@@ -106,7 +106,8 @@ async def test_an_unknown_user_takes_as_long_as_a_wrong_password(client: httpx.A
 
 
 @pytest.mark.parametrize(
-    "password", ["", "x" * 129, "x" * 60_000, PASSWORD + " ", PASSWORD.upper(), PASSWORD + "\0", "nobody has this password"]
+    "password",
+    ["", "x" * 129, "x" * 60_000, PASSWORD + " ", PASSWORD.upper(), PASSWORD + "\0", "nobody has this password"],
 )
 async def test_any_other_password_is_a_wrong_one(client: httpx.AsyncClient, user: LoggedIn, password: str) -> None:
     response = await log_in(client, user.email, password)

@@ -1,7 +1,6 @@
 """SECRET_KEY_PREVIOUS: a new key logs nobody out."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
 
 import asyncpg
 import httpx
@@ -10,7 +9,7 @@ import pytest
 from service.app import create_app
 from tests.auth.jwt import Token
 from tests.conftest import OneTransaction, make_settings
-from tests.factories import Factory, LoggedIn, bearer, service_client
+from tests.factories import Factory, bearer, service_client
 
 OLD, NEW = "the key that signed tokens so far", "the key that signs tokens from now"
 

@@ -31,27 +31,26 @@ async def register(client: httpx.AsyncClient, password: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize(
-    "password",
+    ("password", "cut"),
     [
-        pytest.param("12345678", id="eight characters"),
-        pytest.param("x" * 128, id="128 characters"),
-        pytest.param("😀" * 128, id="128 characters of four bytes"),
-        pytest.param("        ", id="spaces"),
-        pytest.param(" in between and around ", id="spaces around"),
-        pytest.param("пароль Ääß 密码", id="any alphabet"),
-        pytest.param("before\0after", id="NUL"),
-        pytest.param("\r\n\t\x1b\x7f\u200b\ufffe!", id="controls"),
-        pytest.param("%41+&=;%00", id="what forms escape"),
+        pytest.param("12345678", "1234567", id="eight characters"),
+        pytest.param("x" * 128, "x" * 127, id="128 characters"),
+        pytest.param("😀" * 128, "😀" * 127, id="128 characters of four bytes"),
+        pytest.param("        ", "       ", id="spaces"),
+        pytest.param(" in between  and around ", "in between  and around", id="spaces around"),
+        pytest.param("пароль Ääß 密码", "???? Ääß ??", id="any alphabet"),
+        pytest.param("before\0after", "before\0", id="NUL"),
+        pytest.param("\r\n\t\x1b\x7f\u200b\ufffe!", "!", id="controls"),
+        pytest.param("%41+&=;%00", "A &=;\0", id="what forms escape"),
     ],
 )
-async def test_every_character_counts(client: httpx.AsyncClient, password: str) -> None:
+async def test_every_character_counts(client: httpx.AsyncClient, password: str, cut: str) -> None:
     """Nothing is cut, trimmed or forbidden: NIST SP 800-63B, 5.1.1.2."""
     registered = await register(client, password)
 
     assert registered.status_code == 201, registered.text
     assert (await log_in(client, "ann@example.com", password)).status_code == 200
-    for wrong in (password[:-1], password + " ", password.strip() or "-", password.partition("\0")[0] + "-"):
-        assert (await log_in(client, "ann@example.com", wrong)).status_code == (200 if wrong == password else 400)
+    assert (await log_in(client, "ann@example.com", cut)).status_code == 400
 
 
 @pytest.mark.parametrize("password", ["", "1234567", "éáíóúàè", "x" * 129, "😀" * 129])
@@ -155,9 +154,7 @@ async def test_a_stored_hash_that_is_none_opens_nothing(
     assert (response.status_code, response.json()["detail"]) == (400, "Incorrect email or password")
 
 
-async def test_too_many_at_once_are_asked_to_come_back(
-    passwords: Passwords, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_too_many_at_once_are_asked_to_come_back(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rather than to wait longer than anyone does."""
     monkeypatch.setattr(module, "QUEUE", 2)
 

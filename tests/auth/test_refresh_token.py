@@ -9,9 +9,30 @@ import pytest
 
 from service.app import create_app
 from tests.conftest import OneTransaction, make_settings
-from tests.factories import Committed, Factory, LoggedIn, bearer, service_client
+from tests.factories import Committed, Factory, LoggedIn, bearer
 
 A_LATE_HOUR = "update login_session set last_used_at = last_used_at - interval '11 seconds' where id = $1"
+
+
+FORGERIES: dict[str, Callable[[str], str]] = {
+    "nothing": lambda _: "",
+    "a word": lambda _: "garbage",
+    "no ASCII": lambda _: "garb\u00e4ge",
+    "a NUL": lambda _: "gar\0bage",
+    "60 KB": lambda _: "a" * 60_000,
+    "too short": lambda token: token[:-1],
+    "too long": lambda token: token + "AAAA",
+    "a line's end": lambda token: token + "\n",
+    "a stray character": lambda token: token[:9] + "!" + token[9:],
+    "of another session": lambda token: changed(token, 0),
+    "of another generation": lambda token: changed(token, 25),
+    "of another signature": lambda token: changed(token, 40),
+}
+
+
+def changed(token: str, at: int) -> str:
+    """Put another character of base64 at a place."""
+    return token[:at] + ("B" if token[at] == "A" else "A") + token[at + 1 :]
 
 
 async def refresh(client: httpx.AsyncClient, refresh_token: str) -> httpx.Response:
@@ -117,23 +138,7 @@ async def test_a_session_is_over_at_its_end_however_often_it_was_refreshed(
     assert (response.status_code, response.json()["error"]) == (400, "invalid_grant")
 
 
-@pytest.mark.parametrize(
-    "forge",
-    [
-        lambda _: "",
-        lambda _: "garbage",
-        lambda _: "garb\u00e4ge",
-        lambda _: "gar\0bage",
-        lambda _: "a" * 60_000,
-        lambda token: token[:-1],
-        lambda token: token + "AAAA",
-        lambda token: token + "\n",
-        lambda token: token[:9] + "!" + token[9:],
-        lambda token: ("B" if token[0] == "A" else "A") + token[1:],  # another session
-        lambda token: token[:25] + ("B" if token[25] == "A" else "A") + token[26:],  # another generation
-        lambda token: token[:40] + ("B" if token[40] == "A" else "A") + token[41:],  # another signature
-    ],
-)
+@pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
 async def test_a_forged_token_opens_and_ends_nothing(
     client: httpx.AsyncClient, user: LoggedIn, forge: Callable[[str], str]
 ) -> None:

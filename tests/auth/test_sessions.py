@@ -31,9 +31,7 @@ async def test_a_session_tells_its_owner_when_and_where(
     assert session == {"id": str(user.session), "user_agent": "tests", "ip": "127.0.0.1", "current": True}
 
 
-async def test_one_of_the_sessions_is_the_current_one(
-    client: httpx.AsyncClient, user: LoggedIn, make: Factory
-) -> None:
+async def test_one_of_the_sessions_is_the_current_one(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     other = await make.session(user.id, user.email)
 
     sessions = (await client.get("/auth/sessions", headers=other.bearer)).json()
@@ -160,9 +158,7 @@ async def test_all_other_sessions_end_together(client: httpx.AsyncClient, user: 
     assert await listed(client, user) == [user.session]
 
 
-async def test_a_session_that_has_ended_ends_no_other(
-    client: httpx.AsyncClient, user: LoggedIn, make: Factory
-) -> None:
+async def test_a_session_that_has_ended_ends_no_other(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     thief = await make.session(user.id, user.email)
     await client.delete(f"/auth/sessions/{thief.session}", headers=user.bearer)
 

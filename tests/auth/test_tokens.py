@@ -6,6 +6,7 @@ import time
 import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -144,19 +145,18 @@ async def test_a_forged_token_opens_nothing(
 
 
 @pytest.mark.parametrize(
-    "claims",
+    "seconds",
     [
         pytest.param({}, id="the same"),
-        pytest.param({"exp": time.time() - 30}, id="expired within the leeway"),
-        pytest.param({"iat": time.time() + 30, "nbf": time.time() + 30}, id="issued by a clock that is ahead"),
-        pytest.param({"jti": "1", "scope": "pets"}, id="more claims"),
+        pytest.param({"exp": -30}, id="expired by a clock that is ahead"),
+        pytest.param({"iat": 30, "nbf": 30}, id="issued by a clock that is ahead"),
     ],
 )
 async def test_two_hosts_clocks_may_differ_by_a_minute(
-    client: httpx.AsyncClient, token: Token, claims: dict[str, object]
+    client: httpx.AsyncClient, token: Token, seconds: dict[str, Any]
 ) -> None:
     """It shows, too, that the forgeries above fail for what is wrong with them, not for how they are made."""
-    response = await whoami(client, token.but(**claims))
+    response = await whoami(client, token.but(**{name: time.time() + later for name, later in seconds.items()}))
 
     assert response.status_code == 200, response.text
 

@@ -41,7 +41,9 @@ async def test_two_pets_may_have_one_name(client: httpx.AsyncClient, user: Logge
     assert twins[0].json()["id"] != twins[1].json()["id"]
 
 
-@pytest.mark.parametrize("pet_name", ["x", "x" * 50, "😀" * 50, " ", "'; drop table pets; --", "%s {0} $1 \\", "\u202e\r\n\t"])
+@pytest.mark.parametrize(
+    "pet_name", ["x", "x" * 50, "😀" * 50, " ", "'; drop table pets; --", "%s {0} $1 \\", "\u202e\r\n\t"]
+)
 async def test_a_name_comes_back_as_it_was_given(client: httpx.AsyncClient, user: LoggedIn, pet_name: str) -> None:
     response = await create(client, user, pet_name)
 

@@ -47,24 +47,13 @@ async def test_the_links_lead_to_each_pet_exactly_once(
 
 
 @pytest.mark.parametrize(
-    ("pets", "query", "sizes"),
-    [
-        (100, "", [100]),
-        (101, "", [100, 1]),
-        (4, "?limit=2", [2, 2]),
-        (5, "?limit=2", [2, 2, 1]),
-        (1001, "?limit=1000", [1000, 1]),
-    ],
+    ("query", "sizes"),
+    [("", [100]), ("", [100, 1]), ("?limit=2", [2, 2]), ("?limit=2", [2, 2, 1]), ("?limit=1000", [1000, 1])],
 )
 async def test_there_is_a_next_page_only_while_there_is_more(
-    client: httpx.AsyncClient,
-    user: LoggedIn,
-    connection: asyncpg.Connection,
-    pets: int,
-    query: str,
-    sizes: list[int],
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, query: str, sizes: list[int]
 ) -> None:
-    await connection.execute(MANY, user.id, pets)
+    await connection.execute(MANY, user.id, sum(sizes))
 
     found = await pages(client, user, f"/pets/me{query}")
 
@@ -92,9 +81,7 @@ async def test_what_stays_is_seen_exactly_once_while_others_come_and_go(
     assert len(seen) == len(set(seen))
 
 
-async def test_the_pet_that_a_page_ended_with_may_go(
-    client: httpx.AsyncClient, user: LoggedIn, make: Factory
-) -> None:
+async def test_the_pet_that_a_page_ended_with_may_go(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     first, second = await make.pet(user, "a"), await make.pet(user, "b")
     _, url = await page(client, user, "/pets/me?limit=1")
     await client.delete(f"/pets/{first.id}", headers=user.bearer)
@@ -146,7 +133,7 @@ def encoded(text: bytes) -> str:
         encoded(b" 7:Max"),
         encoded(b"07:Max"),
         encoded(b"1_0:Max"),
-        encoded("７:Max".encode()),
+        encoded("\uff17:Max".encode()),
         encoded(b"7.0:Max"),
         encoded(b"%d:Max" % 2**63),
         encoded(b"9" * 5000 + b":Max"),

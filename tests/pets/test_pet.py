@@ -18,9 +18,7 @@ async def pet(make: Factory, user: LoggedIn) -> VersionedPet:
     return await make.pet(user)
 
 
-async def ask(
-    client: httpx.AsyncClient, user: LoggedIn, method: str, pet_id: object, **headers: str
-) -> httpx.Response:
+async def ask(client: httpx.AsyncClient, user: LoggedIn, method: str, pet_id: object, **headers: str) -> httpx.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     body = {"pet_name": "Ada"} if method == "PATCH" else None
     return await client.request(method, f"/pets/{pet_id}", json=body, headers=user.bearer | named)

@@ -40,8 +40,10 @@ def test_psql_runs_the_file_as_it_is(name: str, server: EmbeddedPostgres, databa
     dummies = [f"'{DUMMIES[parameter.type]}'" for parameter in statement.parameters]
     bind = f"\\bind {' '.join(dummies)}"
 
-    psql = [server.binaries / "psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", database_url]
-    done = run([*psql, "-c", "begin", "-c", bind, "-f", statement.path], capture_output=True, text=True, check=False)
+    psql = [str(server.binaries / "psql"), "--no-psqlrc", "--set=ON_ERROR_STOP=1", database_url]
+    done = run(
+        [*psql, "-c", "begin", "-c", bind, "-f", str(statement.path)], capture_output=True, text=True, check=False
+    )
 
     assert (done.returncode, done.stderr) == (0, "")
 

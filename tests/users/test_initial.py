@@ -1,8 +1,6 @@
 """The first account of a new installation: what create-user does."""
 
-import asyncpg
 import click
-import httpx
 import pytest
 
 from service.users.initial import ensure_user
@@ -36,9 +34,7 @@ async def test_at_the_next_deploy_the_account_is_left_as_it_is(
         ("admin@example.com", "x" * 129, "/password: Expected str of length <= 128"),
     ],
 )
-async def test_the_rules_are_those_of_registration(
-    database_url: str, email: str, password: str, sentence: str
-) -> None:
+async def test_the_rules_are_those_of_registration(database_url: str, email: str, password: str, sentence: str) -> None:
     with pytest.raises(click.ClickException) as refusal:
         await ensure_user(database_url, email, password)
 
