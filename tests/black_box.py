@@ -6,6 +6,15 @@ from uuid import uuid4
 import httpx
 
 PASSWORD, OTHER_PASSWORD = "correct horse battery", "staple correct horse"
+# A token pair.
+TIMES = {"issued_at", "expires_at", "refresh_token_issued_at", "refresh_token_expires_at"}
+PAIR = {"token_type", "access_token", "refresh_token", *TIMES}
+# Endpoints for those who are logged in.
+GUARDED = [
+    *("GET /users/me", "DELETE /users/me", "POST /users/reset-password"),
+    *("GET /auth/sessions", "DELETE /auth/sessions", "DELETE /auth/sessions/00000000-0000-0000-0000-000000000000"),
+    *("POST /pets/create", "GET /pets/me", "GET /pets/1", "PATCH /pets/1", "DELETE /pets/1"),
+]
 
 
 class Person:

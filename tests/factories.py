@@ -4,6 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import cache
 from itertools import count
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -47,7 +48,7 @@ class LoggedIn:
 class Factory:
     """Makes rows by the service's own statements, on the connection of a test."""
 
-    def __init__(self, app: Service, connection: asyncpg.Connection) -> None:
+    def __init__(self, app: Service, connection: Any) -> None:
         self._tokens = app.tokens
         self._connection = connection
 

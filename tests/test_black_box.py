@@ -14,22 +14,13 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.black_box import OTHER_PASSWORD, PASSWORD, Person, assert_problem, pointers, refresh
-
-TIMES = {"issued_at", "expires_at", "refresh_token_issued_at", "refresh_token_expires_at"}
-PAIR = {"token_type", "access_token", "refresh_token", *TIMES}
-GUARDED = [
-    *("GET /users/me", "DELETE /users/me", "POST /users/reset-password"),
-    *("GET /auth/sessions", "DELETE /auth/sessions", "DELETE /auth/sessions/00000000-0000-0000-0000-000000000000"),
-    *("POST /pets/create", "GET /pets/me", "GET /pets/1", "PATCH /pets/1", "DELETE /pets/1"),
-]
+from tests.black_box import GUARDED, OTHER_PASSWORD, PAIR, PASSWORD, TIMES, Person, assert_problem, pointers, refresh
 
 
 @pytest.fixture(scope="module")
 def url(request: pytest.FixtureRequest) -> str:
     """Return where the service is."""
-    given = os.environ.get("BLACK_BOX_URL")
-    return given or str(request.getfixturevalue("served").url)
+    return os.environ.get("BLACK_BOX_URL") or str(request.getfixturevalue("served").url)
 
 
 @pytest.fixture(scope="module")
@@ -45,48 +36,49 @@ def ada(http: httpx.Client) -> Person:
     return Person(http)
 
 
-def test_a_life(http: httpx.Client) -> None:
+def test_a_life(url: str) -> None:
     """Registers, logs in, refreshes, adds pets, lists them in order, resets the password, deletes itself."""
-    email = f"{uuid4()}@example.com"
+    with httpx.Client(base_url=url, trust_env=False, timeout=20) as http:
+        email = f"{uuid4()}@example.com"
 
-    registered = http.post("/users/register", json={"email": email, "password": PASSWORD})
-    assert registered.status_code == 201
-    user = registered.json()
-    assert user == {"id": user["id"], "email": email}
+        registered = http.post("/users/register", json={"email": email, "password": PASSWORD})
+        assert registered.status_code == 201
+        user = registered.json()
+        assert user == {"id": user["id"], "email": email}
 
-    logged_in = http.post("/auth/access-token", data={"username": email, "password": PASSWORD})
-    assert logged_in.status_code == 200
-    assert logged_in.headers["Cache-Control"] == "no-store"
-    assert logged_in.json().keys() == PAIR
-    assert logged_in.json()["token_type"] == "Bearer"
-    assert all(isinstance(logged_in.json()[key], int) for key in TIMES)
+        logged_in = http.post("/auth/access-token", data={"username": email, "password": PASSWORD})
+        assert logged_in.status_code == 200
+        assert logged_in.headers["Cache-Control"] == "no-store"
+        assert logged_in.json().keys() == PAIR
+        assert logged_in.json()["token_type"] == "Bearer"
+        assert all(isinstance(logged_in.json()[key], int) for key in TIMES)
 
-    refreshed = http.post("/auth/refresh-token", json={"refresh_token": logged_in.json()["refresh_token"]})
-    assert refreshed.status_code == 200
-    assert refreshed.headers["Cache-Control"] == "no-store"
-    assert refreshed.json().keys() == PAIR
-    http.headers["Authorization"] = f"Bearer {refreshed.json()['access_token']}"
+        refreshed = http.post("/auth/refresh-token", json={"refresh_token": logged_in.json()["refresh_token"]})
+        assert refreshed.status_code == 200
+        assert refreshed.headers["Cache-Control"] == "no-store"
+        assert refreshed.json().keys() == PAIR
+        http.headers["Authorization"] = f"Bearer {refreshed.json()['access_token']}"
 
-    shown = http.get("/users/me")
-    assert (shown.status_code, shown.json()) == (200, user)
+        shown = http.get("/users/me")
+        assert (shown.status_code, shown.json()) == (200, user)
 
-    for pet_name in ("Tadeusz", "Ada", "Minka", "Ada"):
-        created = http.post("/pets/create", json={"pet_name": pet_name})
-        assert created.status_code == 201
-        assert created.json() == {"id": created.json()["id"], "pet_name": pet_name, "user_id": user["id"]}
-    listed = http.get("/pets/me")
-    assert listed.status_code == 200
-    assert [pet["pet_name"] for pet in listed.json()] == ["Ada", "Ada", "Minka", "Tadeusz"]
-    assert listed.json() == sorted(listed.json(), key=lambda pet: (pet["pet_name"], pet["id"]))
+        for pet_name in ("Tadeusz", "Ada", "Minka", "Ada"):
+            created = http.post("/pets/create", json={"pet_name": pet_name})
+            assert created.status_code == 201
+            assert created.json() == {"id": created.json()["id"], "pet_name": pet_name, "user_id": user["id"]}
+        listed = http.get("/pets/me")
+        assert listed.status_code == 200
+        assert [pet["pet_name"] for pet in listed.json()] == ["Ada", "Ada", "Minka", "Tadeusz"]
+        assert listed.json() == sorted(listed.json(), key=lambda pet: (pet["pet_name"], pet["id"]))
 
-    reset = http.post("/users/reset-password", json={"password": OTHER_PASSWORD})
-    assert (reset.status_code, reset.json()) == (200, user)
+        reset = http.post("/users/reset-password", json={"password": OTHER_PASSWORD})
+        assert (reset.status_code, reset.json()) == (200, user)
 
-    deleted = http.delete("/users/me")
-    assert (deleted.status_code, deleted.content) == (204, b"")
-    assert http.get("/users/me").status_code == 401
-    del http.headers["Authorization"]
-    assert_problem(http.post("/auth/access-token", data={"username": email, "password": OTHER_PASSWORD}), 400)
+        deleted = http.delete("/users/me")
+        assert (deleted.status_code, deleted.content) == (204, b"")
+        assert http.get("/users/me").status_code == 401
+        del http.headers["Authorization"]
+        assert_problem(http.post("/auth/access-token", data={"username": email, "password": OTHER_PASSWORD}), 400)
 
 
 def test_a_wrong_password_and_an_unknown_user_are_refused_alike(ada: Person) -> None:

@@ -20,7 +20,7 @@ def decode_cursor(cursor: str) -> tuple[str, int]:
     if not cursor:
         return FIRST_PAGE
     try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        text = base64.urlsafe_b64decode(cursor + "==").decode()
         pet_id, _, pet_name = text.partition(":")
         # What is not written exactly as we write it was made elsewhere.
         if encode_cursor(pet_name, int(pet_id)) != cursor or not 0 < int(pet_id) < 2**63 or "\0" in pet_name:

@@ -80,20 +80,17 @@ async def test_the_user_agent_is_kept_up_to_255_characters(
     assert [session["user_agent"] for session in sessions if not session["current"]] == [kept]
 
 
-@pytest.mark.parametrize(
-    ("hops", "ip"), [("0", "127.0.0.1"), ("1", "2001:db8::1"), ("2", "192.0.2.9"), ("3", "127.0.0.1")]
-)
 async def test_the_address_is_the_one_that_the_trusted_proxies_tell(
-    database_url: str, one_transaction: OneTransaction, user: LoggedIn, hops: str, ip: str
+    database_url: str, one_transaction: OneTransaction, user: LoggedIn
 ) -> None:
-    app = create_app(make_settings(database_url, TRUSTED_PROXY_HOPS=hops), one_transaction)
+    app = create_app(make_settings(database_url, TRUSTED_PROXY_HOPS="1"), one_transaction)
     async with service_client(app) as client:
         client.headers["X-Forwarded-For"] = "192.0.2.9, 2001:db8::1"
         await log_in(client, user.email)
 
         sessions = (await client.get("/auth/sessions", headers=user.bearer)).json()
 
-    assert [session["ip"] for session in sessions if not session["current"]] == [ip]
+    assert [session["ip"] for session in sessions if not session["current"]] == ["2001:db8::1"]
 
 
 async def test_an_ended_session_is_dead_at_once(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:

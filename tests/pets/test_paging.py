@@ -36,13 +36,28 @@ async def test_the_links_lead_to_each_pet_exactly_once(
     client: httpx.AsyncClient, user: LoggedIn, make: Factory
 ) -> None:
     """Across names that are equal, that begin alike, and that a URL would have to escape."""
-    names = ["Max"] * 5 + ["Max:", "max", "Ä", "😀", "a&b=c#d/e?f", "%00", " ", "'", "x" * 50, "1:2", ":"]
+    names = ["Max"] * 5 + [
+        "Max:",
+        "max",
+        "Ä",
+        "😀",
+        "a&b=c#d/e?f",
+        "%00",
+        " ",
+        "'",
+        "x" * 50,
+        "1:2",
+        ":",
+        "a",
+        "b",
+        "Zoe",
+    ]
     made = [await make.pet(user, name) for name in names]
 
     found = await pages(client, user, "/pets/me?limit=3")
 
     made.sort(key=lambda pet: (pet.pet_name.encode(), pet.id))
-    assert [len(ids) for ids in found] == [3, 3, 3, 3, 3, 1]
+    assert [len(ids) for ids in found] == [3, 3, 3, 3, 3, 3, 1]
     assert [pet_id for ids in found for pet_id in ids] == [pet.id for pet in made]
 
 

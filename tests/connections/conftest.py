@@ -1,0 +1,61 @@
+"""Pools on the worker's database, and queries that tell who answers them."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Protocol
+
+import asyncpg
+import pytest
+
+from service.connections import Pool
+from service.database import Database
+from service.queries import Value
+from tests.statements import Statements
+
+Backend = Value[..., int]
+
+
+class Opening(Protocol):
+    """Opens a pool until the end of the test."""
+
+    async def __call__(self, url: str = "", **options: int) -> Database:
+        """Return a database on it."""
+
+
+@pytest.fixture
+async def opening(database_url: str) -> AsyncIterator[Opening]:
+    """Return what opens a pool on the worker's database, or another."""
+    async with AsyncExitStack() as stack:
+
+        async def opening(url: str = "", **options: int) -> Database:
+            pool = Pool(url or database_url, **options)
+            await stack.enter_async_context(pool.open())
+            return Database(pool)
+
+        yield opening
+
+
+@pytest.fixture
+async def admin(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Return a connection beside those of the pool."""
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def statement(tmp_path: Path) -> Statements:
+    return Statements(tmp_path)
+
+
+@pytest.fixture
+def backend(statement: Statements) -> Backend:
+    """Return the query that tells which process of the server answers."""
+    return Value(statement("value integer", "select pg_backend_pid()"), int)
+
+
+@pytest.fixture
+def sleep(statement: Statements) -> Backend:
+    """Return the query that takes so many seconds."""
+    return Value(statement("value text", "select pg_sleep($1)::text", "seconds float8"), int)

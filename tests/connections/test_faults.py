@@ -1,0 +1,156 @@
+"""What goes wrong between us and PostgreSQL: unseen where that is safe, 503 where it is not."""
+
+import asyncio
+import os
+import re
+import signal
+
+import asyncpg
+import pytest
+
+from service import connections
+from service.connections import Pool
+from service.database import Database
+from service.problems import Unavailable
+from service.queries import Value
+from tests.connections.backends import ended, gone, running
+from tests.connections.conftest import Backend, Opening
+from tests.statements import Statements
+
+NEVER = 3600
+
+
+async def test_a_statement_that_takes_too_long_is_unavailable(opening: Opening, sleep: Backend) -> None:
+    db = await opening(statement_timeout=20)
+
+    with pytest.raises(Unavailable, match=r"^The database does not answer$") as refusal:
+        await db.value(sleep, NEVER)
+
+    assert isinstance(refusal.value.__cause__, asyncpg.QueryCanceledError)
+
+
+async def test_a_lock_that_somebody_holds_is_unavailable(
+    opening: Opening, statement: Statements, admin: asyncpg.Connection
+) -> None:
+    db = await opening(lock_timeout=20)
+    query: Value[..., int] = Value(statement("value bigint", "select count(*) from pets"), int)
+    async with admin.transaction():
+        await admin.execute("lock table pets")
+
+        with pytest.raises(Unavailable) as refusal:
+            await db.value(query)
+
+    assert isinstance(refusal.value.__cause__, asyncpg.LockNotAvailableError)
+
+
+async def test_no_free_connection_in_time_is_unavailable(
+    opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "WAIT", 0.02)
+    db = await opening(size=1)
+    busy = asyncio.create_task(db.value(sleep, NEVER))
+    await running(admin)
+
+    with pytest.raises(Unavailable):
+        await db.value(backend)
+
+    busy.cancel()
+
+
+@pytest.mark.parametrize("url", ["postgresql://127.0.0.1:1/pets", "postgresql:///pets?host=/nowhere"])
+async def test_no_server_is_unavailable(opening: Opening, backend: Backend, url: str) -> None:
+    """The pool opens without one: the service starts before its database."""
+    db = await opening(url)
+
+    with pytest.raises(Unavailable) as refusal:
+        await db.value(backend)
+
+    assert isinstance(refusal.value.__cause__, OSError)
+
+
+async def test_a_server_without_room_is_unavailable(
+    opening: Opening, backend: Backend, admin: asyncpg.Connection, database_url: str
+) -> None:
+    """Whoever waited for a connection is told at once too, not when their time is over."""
+    role = f"no_room_for_{await admin.fetchval('select current_database()')}"
+    await admin.execute(f"create role {role} login connection limit 0")
+    db = await opening(re.sub("//.*@", f"//{role}@", database_url), size=1)
+
+    async with asyncio.timeout(connections.WAIT):
+        answers = await asyncio.gather(*(db.value(backend) for _ in range(3)), return_exceptions=True)
+
+    await admin.execute(f"drop role {role}")
+    refusals = [answer for answer in answers if isinstance(answer, Unavailable)]
+    assert [type(refusal.__cause__) for refusal in refusals] == [asyncpg.TooManyConnectionsError] * 3
+
+
+@pytest.mark.parametrize("statement_cache", [100, 0])
+async def test_a_connection_that_ended_while_idle_is_replaced_unseen(
+    opening: Opening, backend: Backend, admin: asyncpg.Connection, statement_cache: int
+) -> None:
+    db = await opening(statement_cache=statement_cache)
+    first = await db.value(backend)
+    await ended(admin, first)
+
+    assert await db.value(backend) != first
+
+
+async def test_a_connection_that_ends_under_a_statement_is_unavailable(
+    opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection
+) -> None:
+    """Whether the statement was carried out, nobody knows: only the client can ask again."""
+    db = await opening()
+    statement = asyncio.create_task(db.value(sleep, NEVER))
+    await ended(admin, await running(admin))
+
+    with pytest.raises(Unavailable):
+        await statement
+
+    assert await db.value(backend)
+
+
+async def test_a_frozen_server_is_unavailable(
+    opening: Opening, backend: Backend, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not waited for when the connection is closed either."""
+    for limit in ("ANSWER", "CLOSE"):
+        monkeypatch.setattr(connections, limit, 0.1)
+    db = await opening(size=1)
+    pid = await db.value(backend)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(Unavailable) as refusal:
+            await db.value(backend)
+
+        assert isinstance(refusal.value.__cause__, TimeoutError)
+        assert await db.value(backend) != pid
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await gone(admin, pid)
+
+
+async def test_a_request_that_is_given_up_stops_its_statement(
+    opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection
+) -> None:
+    db = await opening(size=1)
+    statement = asyncio.create_task(db.value(sleep, NEVER))
+    pid = await running(admin)
+
+    statement.cancel()
+
+    await gone(admin, pid)
+    assert await db.value(backend) != pid
+
+
+async def test_what_does_not_end_in_time_is_ended_by_force(
+    database_url: str, sleep: Backend, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CLOSE_ALL", 0.05)
+    pool = Pool(database_url)
+    async with asyncio.timeout(connections.CLOSE_ALL + 1):
+        async with pool.open():
+            statement = asyncio.create_task(Database(pool).value(sleep, NEVER))
+            await running(admin)
+
+        with pytest.raises(Unavailable):
+            await statement

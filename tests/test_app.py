@@ -1,0 +1,84 @@
+"""The application as it is put together."""
+
+import asyncpg
+import httpx
+import pytest
+
+from service.app import Service, create_app
+from tests.conftest import OneTransaction, make_settings
+from tests.factories import Factory, service_client
+
+PAGE = {"Origin": "https://app.example.com"}
+PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+
+
+async def test_connections_are_open_while_the_service_runs(own_database_url: str) -> None:
+    app = create_app(make_settings(own_database_url))
+    admin = await asyncpg.connect(own_database_url)
+    others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+
+    async with app.lifespan(), service_client(app) as client:
+        assert (await client.get("/health/ready")).status_code == 200
+        assert await admin.fetchval(others) == 1
+
+    while await admin.fetchval(others):
+        pass
+    await admin.close()
+
+
+async def test_the_database_has_the_timeouts_of_the_settings(own_database_url: str) -> None:
+    app = create_app(make_settings(own_database_url, DATABASE_LOCK_TIMEOUT="20"))
+    admin = await asyncpg.connect(own_database_url)
+    user = await Factory(app, admin).user()
+
+    async with app.lifespan(), service_client(app) as client, admin.transaction():
+        await admin.execute("lock table pets")
+        response = await client.get("/pets/me", headers=user.bearer)
+
+    await admin.close()
+    assert (response.status_code, response.json()["detail"]) == (503, "The database does not answer")
+
+
+@pytest.fixture(scope="module")
+def app_with_pages(database_url: str, one_transaction: OneTransaction) -> Service:
+    """Return a service that pages of two origins may call."""
+    origins = "https://app.example.com,http://localhost:3000"
+    return create_app(make_settings(database_url, BACKEND_CORS_ORIGINS=origins), one_transaction)
+
+
+async def test_a_page_of_an_allowed_origin_may_call(app_with_pages: Service) -> None:
+    async with service_client(app_with_pages) as client:
+        response = await client.options("/pets/create", headers=PAGE | PREFLIGHT)
+
+    assert response.status_code == 204
+    assert response.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
+    assert "authorization" in response.headers["Access-Control-Allow-Headers"]
+    assert "POST" in response.headers["Access-Control-Allow-Methods"]
+
+
+async def test_a_page_may_read_answers_refusals_and_the_headers_that_matter(app_with_pages: Service) -> None:
+    async with service_client(app_with_pages) as client:
+        response = await client.get("/pets/me", headers=PAGE)
+
+    assert response.status_code == 401
+    assert response.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
+    exposed = response.headers["Access-Control-Expose-Headers"].split(", ")
+    assert exposed == ["ETag", "Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "http://app.example.com", "https://app.example.com.evil.example", "null"]
+)
+async def test_a_page_of_another_origin_may_not(app_with_pages: Service, origin: str) -> None:
+    async with service_client(app_with_pages) as client:
+        preflight = await client.options("/pets/create", headers=PREFLIGHT | {"Origin": origin})
+        answer = await client.get("/health/live", headers={"Origin": origin})
+
+    assert "Access-Control-Allow-Origin" not in preflight.headers
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+async def test_without_origins_no_page_may(client: httpx.AsyncClient) -> None:
+    response = await client.get("/health/live", headers=PAGE)
+
+    assert not [name for name in response.headers if name.startswith("access-control")]
