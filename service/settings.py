@@ -104,7 +104,7 @@ def key(text: str) -> bytes:
 
 @environ.config(prefix="", frozen=True)
 class Settings:
-    """What the service can be told. `docs/operations.md` explains each for operators."""
+    """What the service can be told; README.md lists it for operators."""
 
     database_url: str = variable("DATABASE_URL", postgres_url, help="postgresql://user:password@host:5432/name")
     secret_key: bytes = variable("SECRET_KEY", key, help="signs the tokens; 32 bytes or more")
