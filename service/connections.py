@@ -11,6 +11,7 @@ from asyncpg.pool import PoolConnectionProxy
 from asyncpg.prepared_stmt import PreparedStatement
 
 from service.database import Rows
+from service.logs import log
 from service.problems import Unavailable
 from service.queries import Count, Query
 
@@ -82,6 +83,7 @@ class Pool:
         self._size = size
         self._prepares = statement_cache > 0
         self._leases = 0
+        self._is_away = False
         self._idle: list[Lease] = []
         self._waiting: deque[asyncio.Future[Lease | None]] = deque()
         self._giving_back: set[asyncio.Task[None]] = set()
@@ -96,10 +98,8 @@ class Pool:
         finally:
             for lease in self._idle:
                 self._give_back(lease)
-            try:
+            with suppress(TimeoutError):  # asyncpg's pool ends by force then
                 await asyncio.wait_for(self._pool.close(), timeout=CLOSE_ALL)
-            except TimeoutError:
-                self._pool.terminate()
 
     async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
         """Run `query` and return its rows; of a Count, one row: how many it changed.
@@ -156,16 +156,29 @@ class Pool:
                         if waiter.done() and not waiter.cancelled():  # what was given just now is the next one's
                             self._wake(waiter.result())
                         raise
-            self._leases += 1
-            try:
-                connection = await self._pool.acquire(timeout=CONNECT)
-            except BaseException:
-                self._leases -= 1
-                self._wake(None)
-                raise
-            return Lease(connection, self._loop.time() + OLD)
+            return await self._connect()
         except AWAY as error:
             raise Unavailable("The database does not answer") from error
+
+    async def _connect(self) -> Lease:
+        """Return a new connection. The log is told once when there is none to be had, and once when there is again."""
+        self._leases += 1
+        try:
+            connection = await self._pool.acquire(timeout=CONNECT)
+        except BaseException as error:
+            self._leases -= 1
+            self._wake(None)
+            if not isinstance(error, (*AWAY, asyncpg.PostgresError)):
+                raise
+            if not self._is_away:
+                self._is_away = True
+                log.error("database is away", reason=str(error) or type(error).__name__)
+            # A wrong password or a missing database too: it is the operator's to mend, and nothing was done.
+            raise Unavailable("The database does not answer") from error
+        if self._is_away:
+            self._is_away = False
+            log.info("database is back")
+        return Lease(connection, self._loop.time() + OLD)
 
     def _put(self, lease: Lease) -> None:
         """Keep `lease` for the next statement."""

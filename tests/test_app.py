@@ -1,5 +1,7 @@
 """The application as it is put together."""
 
+import asyncio
+
 import asyncpg
 import httpx
 import pytest
@@ -26,14 +28,16 @@ async def test_connections_are_open_while_the_service_runs(own_database_url: str
     await admin.close()
 
 
-async def test_the_database_has_the_timeouts_of_the_settings(own_database_url: str) -> None:
-    app = create_app(make_settings(own_database_url, DATABASE_LOCK_TIMEOUT="20"))
+@pytest.mark.parametrize("limit", ["DATABASE_LOCK_TIMEOUT", "DATABASE_STATEMENT_TIMEOUT"])
+async def test_the_database_has_the_timeouts_of_the_settings(own_database_url: str, limit: str) -> None:
+    app = create_app(make_settings(own_database_url, **{limit: "20"}))
     admin = await asyncpg.connect(own_database_url)
     user = await Factory(app, admin).user()
 
     async with app.lifespan(), service_client(app) as client, admin.transaction():
         await admin.execute("lock table pets")
-        response = await client.get("/pets/me", headers=user.bearer)
+        async with asyncio.timeout(0.9):  # the other one's default is a second or more
+            response = await client.get("/pets/me", headers=user.bearer)
 
     await admin.close()
     assert (response.status_code, response.json()["detail"]) == (503, "The database does not answer")

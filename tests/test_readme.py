@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, Running
+from tests.processes import ROOT, Start, serving
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # What differs from run to run: UUIDs, and the ids of pets.
@@ -22,7 +22,9 @@ def session() -> list[tuple[str, str]]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one with curl")
-def test_the_first_session_is_real(served: Running) -> None:
+def test_the_first_session_is_real(start: Start, own_database_url: str) -> None:
+    served = start("serve", serving(own_database_url))
+    served.wait_until_ready()
     commands = [command.replace("localhost:8000", f"127.0.0.1:{served.port}") for command, _ in session()]
 
     script = "\necho\n".join(commands)

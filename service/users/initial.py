@@ -29,6 +29,8 @@ async def ensure_user(url: str, email: str, password: str) -> bool:
             return await Database(pool).count(ENSURE_USER, registration.email, hashed) == 1
     except msgspec.ValidationError as error:
         raise click.ClickException(broken_rule(error).detail) from None
+    except UnicodeEncodeError:
+        raise click.ClickException("The password is not UTF-8") from None
     except Problem as problem:
         raise click.ClickException(problem.detail) from None
     finally:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from service.app import create_app
+from service.auth import passwords
 from tests.auth.jwt import Token
 from tests.conftest import OneTransaction, make_settings
 from tests.factories import PASSWORD, Factory, LoggedIn, log_in, service_client
@@ -176,3 +177,20 @@ async def test_a_log_in_comes_as_a_form(client: httpx.AsyncClient, user: LoggedI
     assert response.status_code == 415
     assert response.headers["Accept-Post"] == "application/x-www-form-urlencoded"
     assert response.json()["error"] == "invalid_request"
+
+
+async def test_who_comes_when_too_many_log_in_is_asked_to_come_back(
+    client: httpx.AsyncClient, user: LoggedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "QUEUE", 0)
+
+    response = await log_in(client, user.email)
+
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+    assert response.json() == {
+        "type": "/problems/unavailable",
+        "title": "Not available at the moment",
+        "status": 503,
+        "detail": "Too many log-ins at once",
+        "instance": response.json()["instance"],
+    }

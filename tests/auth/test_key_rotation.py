@@ -6,7 +6,7 @@ import asyncpg
 import httpx
 import pytest
 
-from service.app import create_app
+from service.app import Service, create_app
 from tests.auth.jwt import Token
 from tests.conftest import OneTransaction, make_settings
 from tests.factories import Factory, bearer, service_client
@@ -14,25 +14,34 @@ from tests.factories import Factory, bearer, service_client
 OLD, NEW = "the key that signed tokens so far", "the key that signs tokens from now"
 
 
+@pytest.fixture(scope="module")
+def apps(database_url: str, one_transaction: OneTransaction) -> dict[str, Service]:
+    """Return the service as it is before, while, and after the keys are rotated."""
+    keys = {
+        "old": {"SECRET_KEY": OLD},
+        "rotating": {"SECRET_KEY": NEW, "SECRET_KEY_PREVIOUS": OLD},
+        "rotated": {"SECRET_KEY": NEW},
+    }
+    return {name: create_app(make_settings(database_url, **each), one_transaction) for name, each in keys.items()}
+
+
 @pytest.fixture
-def old(database_url: str, one_transaction: OneTransaction, connection: asyncpg.Connection) -> Factory:
+def old(apps: dict[str, Service], connection: asyncpg.Connection) -> Factory:
     """Return what makes users of the service as it was before the rotation."""
-    return Factory(create_app(make_settings(database_url, SECRET_KEY=OLD), one_transaction), connection)
+    return Factory(apps["old"], connection)
 
 
 @pytest.fixture
-async def rotating(database_url: str, one_transaction: OneTransaction) -> AsyncIterator[httpx.AsyncClient]:
+async def rotating(apps: dict[str, Service]) -> AsyncIterator[httpx.AsyncClient]:
     """Return a client of the service while keys are rotated."""
-    settings = make_settings(database_url, SECRET_KEY=NEW, SECRET_KEY_PREVIOUS=OLD)
-    async with service_client(create_app(settings, one_transaction)) as client:
+    async with service_client(apps["rotating"]) as client:
         yield client
 
 
 @pytest.fixture
-async def rotated(database_url: str, one_transaction: OneTransaction) -> AsyncIterator[httpx.AsyncClient]:
+async def rotated(apps: dict[str, Service]) -> AsyncIterator[httpx.AsyncClient]:
     """Return a client of the service when the old key is gone."""
-    settings = make_settings(database_url, SECRET_KEY=NEW)
-    async with service_client(create_app(settings, one_transaction)) as client:
+    async with service_client(apps["rotated"]) as client:
         yield client
 
 

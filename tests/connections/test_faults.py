@@ -4,9 +4,12 @@ import asyncio
 import os
 import re
 import signal
+import socket
+from contextlib import suppress
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from service import connections
 from service.connections import Pool
@@ -68,6 +71,87 @@ async def test_no_server_is_unavailable(opening: Opening, backend: Backend, url:
     assert isinstance(refusal.value.__cause__, OSError)
 
 
+async def test_a_database_that_is_not_there_is_unavailable(
+    opening: Opening, backend: Backend, database_url: str
+) -> None:
+    """It is the operator's to mend, and may be there a moment later."""
+    db = await opening(re.sub("/[^/]*[?]", "/nothing?", database_url))
+
+    with pytest.raises(Unavailable) as refusal:
+        await db.value(backend)
+
+    assert isinstance(refusal.value.__cause__, asyncpg.InvalidCatalogNameError)
+
+
+async def test_a_senseless_url_is_a_mistake_of_ours(opening: Opening, backend: Backend, database_url: str) -> None:
+    """However often it is tried: no place for a connection is lost."""
+    db = await opening(f"{database_url}&target_session_attrs=nonsense", size=1)
+
+    for _ in range(2):
+        with pytest.raises(asyncpg.ClientConfigurationError):
+            await db.value(backend)
+
+
+async def test_a_host_that_keeps_silent_is_unavailable(
+    opening: Opening, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CONNECT", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        db = await opening(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/pets")
+
+        with pytest.raises(Unavailable) as refusal:
+            await db.value(backend)
+
+    assert isinstance(refusal.value.__cause__, TimeoutError)
+
+
+async def test_an_absence_is_logged_once_and_so_is_its_end(
+    opening: Opening, backend: Backend, admin: asyncpg.Connection, database_url: str
+) -> None:
+    """Not for each request that meets it."""
+    role = f"away_from_{await admin.fetchval('select current_database()')}"
+    await admin.execute(f"create role {role} login connection limit 0")
+    db = await opening(re.sub("//.*@", f"//{role}@", database_url), size=2)
+
+    with capture_logs() as logs:
+        await asyncio.gather(*(db.value(backend) for _ in range(5)), return_exceptions=True)
+        await admin.execute(f"alter role {role} connection limit -1")
+        await asyncio.gather(*(db.value(backend) for _ in range(5)))
+
+    await admin.execute(f"drop role {role}")
+    assert logs == [
+        {"log_level": "error", "event": "database is away", "reason": f'too many connections for role "{role}"'},
+        {"log_level": "info", "event": "database is back"},
+    ]
+
+
+async def test_a_server_of_another_kind_than_the_url_wants_is_unavailable(
+    opening: Opening, backend: Backend, database_url: str
+) -> None:
+    """So it is while a standby is being promoted."""
+    db = await opening(f"{database_url}&target_session_attrs=standby")
+
+    with pytest.raises(Unavailable) as refusal:
+        await db.value(backend)
+
+    assert isinstance(refusal.value.__cause__, asyncpg.InternalClientError)
+
+
+@pytest.mark.parametrize("ticks", range(5))
+async def test_a_connection_that_is_just_ending_is_replaced_or_unavailable(
+    opening: Opening, backend: Backend, admin: asyncpg.Connection, ticks: int
+) -> None:
+    """It depends on how much of the end has been heard of; a mistake of ours it never is."""
+    db = await opening(size=1)
+    first = await db.value(backend)
+    assert await admin.fetchval("select pg_terminate_backend($1, 5000)", first)
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+
+    with suppress(Unavailable):
+        assert await db.value(backend) != first
+
+
 async def test_a_server_without_room_is_unavailable(
     opening: Opening, backend: Backend, admin: asyncpg.Connection, database_url: str
 ) -> None:
@@ -119,8 +203,9 @@ async def test_a_frozen_server_is_unavailable(
     pid = await db.value(backend)
     os.kill(pid, signal.SIGSTOP)
     try:
-        with pytest.raises(Unavailable) as refusal:
-            await db.value(backend)
+        async with asyncio.timeout(5):
+            with pytest.raises(Unavailable) as refusal:
+                await db.value(backend)
 
         assert isinstance(refusal.value.__cause__, TimeoutError)
         assert await db.value(backend) != pid

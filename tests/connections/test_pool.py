@@ -170,7 +170,7 @@ async def test_all_connections_are_closed_in_the_end(
     database_url: str, backend: Backend, admin: asyncpg.Connection
 ) -> None:
     pool = Pool(database_url, size=3)
-    async with pool.open():
+    async with asyncio.timeout(connections.CLOSE_ALL), pool.open():
         pids = await asyncio.gather(*(Database(pool).value(backend) for _ in range(3)))
 
     for pid in pids:

@@ -1,5 +1,7 @@
 """The first account of a new installation: what create-user does."""
 
+import os
+
 import click
 import pytest
 
@@ -46,3 +48,11 @@ async def test_a_database_that_is_away_is_told_in_one_sentence() -> None:
         await ensure_user("postgresql://nobody@127.0.0.1:1/nothing", "admin@example.com", PASSWORD)
 
     assert refusal.value.message == "The database does not answer"
+
+
+async def test_a_password_that_is_no_text_is_refused(database_url: str) -> None:
+    """The environment may hold any bytes; Python gives those that are no UTF-8 as lone surrogates."""
+    with pytest.raises(click.ClickException) as refusal:
+        await ensure_user(database_url, "admin@example.com", os.fsdecode(b"\xff" * 8))
+
+    assert refusal.value.message == "The password is not UTF-8"

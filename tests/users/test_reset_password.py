@@ -7,7 +7,7 @@ import asyncpg
 import httpx
 import pytest
 
-from service.app import create_app
+from service.app import Service, create_app
 from tests.conftest import OneTransaction, make_settings
 from tests.factories import PASSWORD, Committed, Factory, LoggedIn, log_in, service_client
 from tests.locks import blocked_statements
@@ -19,11 +19,16 @@ async def reset(client: httpx.AsyncClient, user: LoggedIn, **body: object) -> ht
     return await client.post("/users/reset-password", json={"password": NEW} | body, headers=user.bearer)
 
 
+@pytest.fixture(scope="module")
+def strict_app(database_url: str, one_transaction: OneTransaction) -> Service:
+    """Return the service with REQUIRE_CURRENT_PASSWORD."""
+    return create_app(make_settings(database_url, REQUIRE_CURRENT_PASSWORD="true"), one_transaction)
+
+
 @pytest.fixture
-async def strict(database_url: str, one_transaction: OneTransaction) -> AsyncIterator[httpx.AsyncClient]:
-    """Return a client of the service with REQUIRE_CURRENT_PASSWORD."""
-    settings = make_settings(database_url, REQUIRE_CURRENT_PASSWORD="true")
-    async with service_client(create_app(settings, one_transaction)) as client:
+async def strict(strict_app: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """Return its client."""
+    async with service_client(strict_app) as client:
         yield client
 
 
