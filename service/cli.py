@@ -14,7 +14,7 @@ import click
 import uvicorn
 from typing_extensions import override
 
-from service import __version__
+from service import __version__, logs
 from service.migration_files import MigrationError
 from service.problems import Problem
 from service.queries import SQL, QueryError
@@ -160,5 +160,6 @@ def create_user(email: str, password: str | None) -> None:
         if not sys.stdin.isatty():
             raise click.ClickException("FIRST_SUPERUSER_PASSWORD must be set, where nobody can be asked")
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    logs.configure("CRITICAL", "console")  # one sentence on stderr tells what is wrong
     created = asyncio.run(ensure_user(database_url(), email, password))
     click.echo(f"{email}: created" if created else f"{email}: has an account already, left as it is")

@@ -48,7 +48,7 @@ class LoggedIn:
 class Factory:
     """Makes rows by the service's own statements, on the connection of a test."""
 
-    def __init__(self, app: Service, connection: Any) -> None:
+    def __init__(self, app: Service, connection: Any) -> None:  # noqa: ANN401 - asyncpg's stubs doubt each row
         self._tokens = app.tokens
         self._connection = connection
 

@@ -121,10 +121,7 @@ class AuthController(Controller):
         await request.db.count(END_SESSION, spent.session)
 
     @get("/sessions", before_request=authenticated, security=BEARER)
-    async def list_sessions(
-        self,
-        request: ServiceRequest,
-    ) -> Answer[list[LoginSession]]:
+    async def list_sessions(self, request: ServiceRequest) -> Answer[list[LoginSession]]:
         """Show where the caller is logged in, the latest used first."""
         return Answer(await request.db.many(LIST_MY_SESSIONS, request.auth.session))
 
@@ -139,9 +136,6 @@ class AuthController(Controller):
             raise NotFound("You have no such session")
 
     @delete("/sessions", before_request=authenticated, security=BEARER)
-    async def end_other_sessions(
-        self,
-        request: ServiceRequest,
-    ) -> None:
+    async def end_other_sessions(self, request: ServiceRequest) -> None:
         """End every session of the caller but the current one."""
         await request.db.one(END_MY_OTHER_SESSIONS, request.auth.session)

@@ -39,18 +39,12 @@ class UsersController(Controller):
         return Answer(user, status_code=HTTP_201_CREATED)
 
     @get("/me", before_request=authenticated, security=BEARER)
-    async def show_me(
-        self,
-        request: ServiceRequest,
-    ) -> Answer[User]:
+    async def show_me(self, request: ServiceRequest) -> Answer[User]:
         """Show the caller's account."""
         return Answer(await request.db.one(SHOW_ME, request.auth.session))
 
     @delete("/me", before_request=authenticated, security=BEARER)
-    async def delete_me(
-        self,
-        request: ServiceRequest,
-    ) -> None:
+    async def delete_me(self, request: ServiceRequest) -> None:
         """Remove the caller's account, pets and sessions included."""
         await request.db.one(DELETE_ME, request.auth.session)
 
