@@ -14,15 +14,6 @@ async def fails(db: Database, query: Backend) -> None:
         await db.value(query)
 
 
-async def test_the_log_is_told_once_that_it_is_away(opening: Opening, backend: Backend) -> None:
-    db = await opening("postgresql://127.0.0.1:1/nowhere")
-    with structlog.testing.capture_logs() as logged:
-        await fails(db, backend)
-        await fails(db, backend)
-
-    assert [entry["event"] for entry in logged] == ["database is away"]
-
-
 async def test_a_database_that_is_not_there_is_away_until_it_is(
     opening: Opening, backend: Backend, database_url: str, admin: asyncpg.Connection
 ) -> None:
