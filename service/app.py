@@ -18,6 +18,7 @@ from service import __version__, logs
 from service.answers import answer
 from service.auth.controllers import AuthController
 from service.auth.passwords import Passwords
+from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
 from service.connections import Pool
 from service.database import Connections, Database
@@ -33,7 +34,16 @@ from service.users.controllers import UsersController
 DOCUMENT = "/openapi.json"
 LARGEST_BODY = 64 * 1024
 # What a page of another origin may read of an answer's headers.
-EXPOSED = ["ETag", "Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
+EXPOSED = [
+    "ETag",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Request-ID",
+]
 
 
 class Service(Litestar):
@@ -67,6 +77,7 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Se
             "passwords": _always(passwords),
             "schema": _always(Schema(expected_checksums(MIGRATIONS))),
             "settings": _always(settings),
+            "throttle": _always(LoginThrottle(settings)),
             "tokens": _always(tokens),
         },
         lifespan=[lifespan],

@@ -147,6 +147,15 @@ class InvalidInput(Problem):
         return cls(f"{pointer or 'The body'}: {detail}", errors=[{"pointer": pointer, "detail": detail}])
 
 
+class TooManyLogins(Problem):
+    """Too many passwords were wrong: here, or for this account (RFC 6585, 4). Even the right one has to wait."""
+
+    status, type, title = 429, "/problems/too-many-logins", "Too many failed log-ins"
+
+    def __init__(self, *, retry_after: int, headers: Mapping[str, str]) -> None:
+        super().__init__(f"Try again in {retry_after} seconds", headers={"Retry-After": str(retry_after), **headers})
+
+
 class InternalError(Problem):
     """Our own mistake. What happened is in the log, under the request's id; nothing of it is told."""
 

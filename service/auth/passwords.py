@@ -67,9 +67,9 @@ class Passwords:
             self._waiting -= 1
 
 
-def outdated(hashed: str) -> bool:
+def outdated(hashed: str | None) -> bool:
     """Tell whether `hashed` was made with other parameters than today's."""
-    return HASHER.check_needs_rehash(hashed)
+    return hashed is not None and HASHER.check_needs_rehash(hashed)
 
 
 def _hash(password: str) -> str:
