@@ -7,7 +7,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from service.answers import Answer
 from service.auth.guard import BEARER, authenticated
-from service.auth.passwords import Passwords
+from service.auth.passwords import Passwords, check_password
 from service.auth.throttle import LoginThrottle
 from service.problems import InvalidInput
 from service.queries import one
@@ -35,6 +35,7 @@ class UsersController(Controller):
     ) -> Answer[User]:
         """Make an account. The address keeps its spelling, and is one account in whatever case it comes."""
         check_email(data.email)
+        check_password(data.password)
         user = await request.db.one(REGISTER_USER, data.email, await passwords.hash(data.password))
         return Answer(user, status_code=HTTP_201_CREATED)
 
@@ -64,6 +65,7 @@ class UsersController(Controller):
         settings: Injected[Settings],
     ) -> Answer[User]:
         """Set the caller's password, and end every other session of theirs."""
+        check_password(data.password)
         current_hash = None
         if data.current_password is not None:
             client = throttle.client(request.scope)
