@@ -94,7 +94,7 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Se
     )
     app.db = Database(lent)
     app.tokens = tokens
-    app.asgi_handler = edge(app.asgi_handler, settings.allowed_hosts)
+    app.asgi_handler = edge(app.asgi_handler, settings.allowed_hosts, settings.trusted_proxy_hops)
     return app
 
 

@@ -13,6 +13,7 @@ from service.problems import HeadTooLarge, MalformedRequest, Problem, RequestTim
 LARGEST_HEAD = 32 * 1024
 # Seconds, each from when the one before is over: to send the head, to send the body, to take the answer.
 SECONDS = {"head": 10.0, "body": 15.0, "answer": 60.0}
+TICK = 5.0
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -25,18 +26,17 @@ class HttpProtocol(HttpToolsProtocol):
     _deadline = 0.0
     _head_size = 0
     _refusal: Problem | None = None
-    _timer: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self._await("head")
-        self._timer = self.loop.call_at(self._deadline, self._look_at_clock)
+        self._look_at_clock()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         super().connection_lost(exc)
 
     @override
@@ -88,15 +88,15 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _look_at_clock(self) -> None:
         """Close the connection if its client has taken too long; one timer serves all requests of a connection."""
-        if self.transport.is_closing():
-            self.transport.abort()  # what it was sent, it does not take
-        elif self.loop.time() < self._deadline:
-            self._timer = self.loop.call_at(self._deadline, self._look_at_clock)
-        elif self._awaited == "answer":
-            self.transport.abort()
-        else:
+        now = self.loop.time()
+        if now >= self._deadline:
+            if self._awaited == "answer" or self.transport.is_closing():
+                self.transport.abort()  # what it was sent, it does not take
+                return
             self._refuse(RequestTimeout())
-            self._timer = self.loop.call_later(SECONDS["head"], self._look_at_clock)
+            self._deadline = now + SECONDS["head"]
+        # Deadlines that come after a later one are seen in time, too.
+        self._timer = self.loop.call_at(min(self._deadline, now + TICK), self._look_at_clock)
 
     def _refuse_in_parser(self, problem: Problem) -> None:
         """Refuse from within a callback of the parser, which ends by an exception that comes out of feed_data()."""
