@@ -11,7 +11,6 @@ from litestar import Litestar, Request, Router
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, OAuthFlow, OAuthFlows, SecurityScheme
 
 from service import __version__, logs
@@ -24,6 +23,7 @@ from service.connections import Pool
 from service.database import Connections, Database
 from service.edge import edge
 from service.migration_files import MIGRATIONS, expected_checksums
+from service.openapi import CompleteDocument
 from service.pets.controllers import PetsController
 from service.problems import NotFound
 from service.request import ServiceRequest
@@ -136,7 +136,7 @@ def _openapi() -> OpenAPIConfig:
         title="Pets",
         version=__version__,
         openapi_router=Router(DOCUMENT, route_handlers=[], include_in_schema=False, before_request=_only_the_document),
-        render_plugins=[JsonRenderPlugin(path="/")],
+        render_plugins=[CompleteDocument(path="/")],
         components=Components(security_schemes={"bearer": SecurityScheme(type="oauth2", flows=log_in)}),
     )
 
