@@ -5,7 +5,7 @@ PYTHON ?= python3.11 python3.12 python3.13 python3.14 python3 python
 # More words for pytest or uv: make test ARGS='-k pets -x', make lock ARGS=--upgrade
 ARGS ?=
 
-.PHONY: help dev test check format lock clean
+.PHONY: help dev test attack check format lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,9 @@ dev: .venv/ready ## run the service with its own PostgreSQL, a demo user, and re
 
 test: .venv/ready ## run the tests, against a PostgreSQL of their own
 	@exec .venv/bin/python -m pytest $(ARGS)
+
+attack: .venv/ready ## attack real processes for some minutes, and print the figures
+	@exec .venv/bin/python -m pytest -m attack -rA --capture=fd $(ARGS) tests/attack
 
 check: .venv/ready ## run every linter and type check
 	@exec .venv/bin/python .ci/check.py

@@ -11,18 +11,19 @@ from litestar import Litestar, Request, Router
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, OAuthFlow, OAuthFlows, SecurityScheme
 
 from service import __version__, logs
 from service.answers import answer
 from service.auth.controllers import AuthController
 from service.auth.passwords import Passwords
+from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
 from service.connections import Pool
 from service.database import Connections, Database
 from service.edge import edge
 from service.migration_files import MIGRATIONS, expected_checksums
+from service.openapi import CompleteDocument
 from service.pets.controllers import PetsController
 from service.problems import NotFound
 from service.request import ServiceRequest
@@ -33,7 +34,16 @@ from service.users.controllers import UsersController
 DOCUMENT = "/openapi.json"
 LARGEST_BODY = 64 * 1024
 # What a page of another origin may read of an answer's headers.
-EXPOSED = ["ETag", "Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
+EXPOSED = [
+    "ETag",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Request-ID",
+]
 
 
 class Service(Litestar):
@@ -67,6 +77,7 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Se
             "passwords": _always(passwords),
             "schema": _always(Schema(expected_checksums(MIGRATIONS))),
             "settings": _always(settings),
+            "throttle": _always(LoginThrottle(settings)),
             "tokens": _always(tokens),
         },
         lifespan=[lifespan],
@@ -83,7 +94,7 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Se
     )
     app.db = Database(lent)
     app.tokens = tokens
-    app.asgi_handler = edge(app.asgi_handler, settings.allowed_hosts)
+    app.asgi_handler = edge(app.asgi_handler, settings.allowed_hosts, settings.trusted_proxy_hops)
     return app
 
 
@@ -125,7 +136,7 @@ def _openapi() -> OpenAPIConfig:
         title="Pets",
         version=__version__,
         openapi_router=Router(DOCUMENT, route_handlers=[], include_in_schema=False, before_request=_only_the_document),
-        render_plugins=[JsonRenderPlugin(path="/")],
+        render_plugins=[CompleteDocument(path="/")],
         components=Components(security_schemes={"bearer": SecurityScheme(type="oauth2", flows=log_in)}),
     )
 

@@ -15,6 +15,7 @@ import uvicorn
 from typing_extensions import override
 
 from service import __version__, logs
+from service.http_protocol import HttpProtocol
 from service.migration_files import MigrationError
 from service.problems import Problem
 from service.queries import SQL, QueryError
@@ -91,6 +92,8 @@ def _listen(host: str, port: int, **options: Any) -> None:  # noqa: ANN401 - uvi
         factory=True,
         host=host,
         port=port,
+        http=HttpProtocol,
+        ws="none",
         lifespan="on",
         log_config=None,
         # TRUSTED_PROXY_HOPS decides whom to believe; uvicorn would take the entry that the client made.

@@ -1,6 +1,6 @@
 """Where a request came from, told by what may be believed."""
 
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from litestar.types import Scope
 
@@ -21,8 +21,22 @@ def client_address(scope: Scope, trusted_hops: int) -> str | None:
     return _address(peer[0]) if peer else None
 
 
+def client_network(address: str | None) -> str:
+    """Return what one client can choose addresses from: an IPv4 address, or the 64 bits that IPv6 gives to each.
+
+    Clients without an address are one network.
+    """
+    if address is None:
+        return "0.0.0.0/32"
+    return str(ip_network(f"{address}/64" if ":" in address else address, strict=False))
+
+
 def _address(text: str) -> str | None:
     try:
-        return str(ip_address(text))
+        address = ip_address(text)
     except ValueError:
         return None
+    # ::ffff:192.0.2.1 is how a socket for both families shows an IPv4 client; a zone (fe80::1%eth0) is this host's own.
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or IPv6Address(int(address)))
+    return str(address)

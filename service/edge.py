@@ -9,9 +9,16 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from service.answers import answer
 from service.problems import UnknownHost
 
+# Browsers take an answer for what it says it is.
+PLAIN = [(b"x-content-type-options", b"nosniff")]
+# … and come back by TLS only, for two years (RFC 6797).
+SECURE = [*PLAIN, (b"strict-transport-security", b"max-age=63072000; includeSubDomains")]
 
-def edge(app: ASGIApp, allowed_hosts: Collection[str]) -> ASGIApp:
+
+def edge(app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int) -> ASGIApp:
     """Wrap `app`: each request gets an id, ``scope["request_id"]``, which is sent back as ``X-Request-ID``.
+
+    Answers by TLS say Strict-Transport-Security, where one of the `trusted_hops` proxies in front ended it, too.
 
     A request for a host that is not one of `allowed_hosts` is refused: its answer could be kept by a cache for
     another site, or carry links to it. ``*`` allows all, ``.example.com`` that domain and all below it. Health checks
@@ -22,10 +29,11 @@ def edge(app: ASGIApp, allowed_hosts: Collection[str]) -> ASGIApp:
     async def pass_edge(scope: Scope, receive: Receive, send: Send) -> None:
         request_id = str(uuid4())
         scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
+        more = SECURE if scope["scheme"] == "https" or (trusted_hops and _by_tls(scope)) else PLAIN
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                message["headers"] = [*message["headers"], *more, (b"x-request-id", request_id.encode())]
             await send(message)
 
         if _allowed(_host(scope), names) or scope["path"].startswith("/health/"):
@@ -36,6 +44,11 @@ def edge(app: ASGIApp, allowed_hosts: Collection[str]) -> ASGIApp:
             await refusal.to_asgi_response(app=None, request=request)(scope, receive, send_with_id)
 
     return pass_edge
+
+
+def _by_tls(scope: Scope) -> bool:
+    """Tell whether a proxy says so. A client that lies to one gains nothing: it would have to believe itself."""
+    return any(name == b"x-forwarded-proto" and b"https" in value for name, value in scope["headers"])
 
 
 def _host(scope: Scope) -> str:

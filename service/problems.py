@@ -106,6 +106,12 @@ class MethodNotAllowed(Problem):
     status, type, title = 405, "/problems/method-not-allowed", "Method not allowed"
 
 
+class RequestTimeout(Problem):
+    """The request did not come to its end in time."""
+
+    status, type, title = 408, "/problems/request-timeout", "The request took too long to arrive"
+
+
 class EmailTaken(Problem):
     """The address has an account, in whatever case it was written."""
 
@@ -145,6 +151,21 @@ class InvalidInput(Problem):
     def at(cls, pointer: str, detail: str) -> "InvalidInput":
         """Return the refusal of the one value at `pointer` (RFC 6901)."""
         return cls(f"{pointer or 'The body'}: {detail}", errors=[{"pointer": pointer, "detail": detail}])
+
+
+class HeadTooLarge(Problem):
+    """The path and the header fields take more than 32 KiB (RFC 6585, 5)."""
+
+    status, type, title = 431, "/problems/head-too-large", "The header fields are too large"
+
+
+class TooManyLogins(Problem):
+    """Too many passwords were wrong: here, or for this account (RFC 6585, 4). Even the right one has to wait."""
+
+    status, type, title = 429, "/problems/too-many-logins", "Too many failed log-ins"
+
+    def __init__(self, *, retry_after: int, headers: Mapping[str, str]) -> None:
+        super().__init__(f"Try again in {retry_after} seconds", headers={"Retry-After": str(retry_after), **headers})
 
 
 class InternalError(Problem):

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
+import attrs
 import click
 import environ
 from typing_extensions import override
@@ -91,15 +92,49 @@ def postgres_url(text: str) -> str:
     return text
 
 
+MAKE_A_KEY = "make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+# What keys in examples say of themselves.
+SAMPLE_KEY = re.compile(
+    r"change_?(me|this|it)|your_?(256_?bit_?)?secret|(super|not_?so|my)_?secret|insecure|replace_?me"
+)
+
+
 def key(text: str) -> bytes:
-    """Read a key of 32 bytes or more (RFC 7518, 3.2: HS256 takes no shorter one)."""
+    """Read a key of 32 bytes or more (RFC 7518, 3.2: HS256 takes no shorter one) that nobody can guess."""
     encoded = text.encode()
     if len(encoded) < 32:  # noqa: PLR2004 - the figure stands in the sentence
-        raise ValueError(
-            f"has {len(encoded)} bytes and needs 32 or more; make one with: "
-            "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
-        )
+        raise ValueError(f"has {len(encoded)} bytes and needs 32 or more; {MAKE_A_KEY}")
+    # 32 random characters, even hexadecimal ones, have 8 different ones, but for one key in twenty million.
+    if len(set(text)) < 8 or SAMPLE_KEY.search(re.sub(r"\W", "_", text.lower())):  # noqa: PLR2004 - as said
+        raise ValueError(f"can be guessed; {MAKE_A_KEY}")
     return encoded
+
+
+@attrs.frozen
+class LoginLimits:
+    """How many log-ins may fail within `seconds`: of one network on one account, of one network, on one account."""
+
+    both: int
+    network: int
+    account: int
+    seconds: int
+
+
+LOGIN_LIMITS = LoginLimits(both=5, network=100, account=50, seconds=900)
+
+
+def login_limits(text: str) -> LoginLimits | None:
+    """Read ``on``, ``off``, or the four numbers of LoginLimits."""
+    if text.lower() in {"on", "off"}:
+        return LOGIN_LIMITS if text.lower() == "on" else None
+    try:
+        numbers = [whole(1, 1_000_000)(part.strip()) for part in text.split(",")]
+        return LoginLimits(*numbers)
+    except (ValueError, TypeError):
+        raise ValueError(
+            "must be on, off, or four whole numbers by commas: failed log-ins by one address on one account, "
+            f"by one address, on one account, and in how many seconds; not {text!r}"
+        ) from None
 
 
 @environ.config(prefix="", frozen=True)
@@ -151,6 +186,12 @@ class Settings:
     )
     trusted_proxy_hops: int = variable(
         "TRUSTED_PROXY_HOPS", whole(0, 10), default=0, help="proxies in front whose X-Forwarded-For entry is true"
+    )
+    login_throttle: LoginLimits | None = variable(
+        "LOGIN_THROTTLE",
+        login_limits,
+        default=LOGIN_LIMITS,
+        help="failed log-ins by one address on one account, by one address, on one account, and in how many seconds",
     )
     require_current_password: bool = variable(
         "REQUIRE_CURRENT_PASSWORD", switch, default=False, help="a password reset must bring the current one"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.client_address import client_address
+from service.client_address import client_address, client_network
 
 PEER = "10.0.0.1"
 
@@ -48,3 +48,22 @@ def test_where_the_proxies_do_not_tell_it_is_the_peer(forwarded_for: list[str]) 
 @pytest.mark.parametrize("client", [None, ("", 0), ("/run/service.sock", 0)])
 def test_a_client_on_a_unix_socket_has_no_address(client: tuple[str, int] | None) -> None:
     assert client_address(scope(client=client), 0) is None
+
+
+@pytest.mark.parametrize(
+    ("shown", "address"), [("::ffff:203.0.113.7", "203.0.113.7"), ("fe80::1%eth0", "fe80::1"), ("::1", "::1")]
+)
+def test_a_socket_for_both_families_shows_the_same_client(shown: str, address: str) -> None:
+    assert client_address(scope(client=(shown, 1)), 0) == address
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.7", "203.0.113.7/32"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        (None, "0.0.0.0/32"),
+    ],
+)
+def test_a_client_is_as_many_addresses_as_it_can_choose_from(address: str | None, network: str) -> None:
+    assert client_network(address) == network

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from service.app import Service, create_app
+from service.edge import edge
 from tests.conftest import OneTransaction, make_settings
 from tests.factories import service_client
 
@@ -96,3 +97,57 @@ async def test_a_star_stands_for_all(database_url: str, one_transaction: OneTran
 
     async with service_client(app) as client:
         assert (await client.get("/", headers={"Host": "anything.example"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("hops", "scheme", "proto", "secure"),
+    [
+        (0, "http", "", False),
+        (0, "http", "https", False),
+        (0, "https", "", True),
+        (1, "http", "", False),
+        (1, "http", "http", False),
+        (1, "http", "https", True),
+    ],
+)
+async def test_browsers_are_told_to_come_back_by_tls_where_they_came_by_it(
+    app: Service, hops: int, scheme: str, proto: str, *, secure: bool
+) -> None:
+    transport = httpx.ASGITransport(edge(app, ["localhost"], hops))  # type: ignore[arg-type]  # Litestar's own types
+
+    async with httpx.AsyncClient(transport=transport) as client:
+        response = await client.get(f"{scheme}://localhost/nowhere", headers={"X-Forwarded-Proto": proto})
+
+    assert ("strict-transport-security" in response.headers) is secure
+
+
+@pytest.mark.parametrize("path", ["/", "/openapi.json", "/docs/start.js", "/health/live", "/nowhere", "/users/me"])
+async def test_every_answer_is_what_it_says_it_is(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path)
+
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_trace_is_no_method_here(client: httpx.AsyncClient) -> None:
+    """It would show a page of another origin what it sent: cookies, say."""
+    assert (await client.request("TRACE", "/")).status_code == 405
+
+
+@pytest.mark.parametrize(("origin", "allowed"), [("https://app.example.com", True), ("https://evil.example", False)])
+@pytest.mark.parametrize("path", ["/health/live", "/users/me"])
+async def test_only_listed_origins_may_read(
+    database_url: str, one_transaction: OneTransaction, origin: str, path: str, *, allowed: bool
+) -> None:
+    app = create_app(make_settings(database_url, BACKEND_CORS_ORIGINS="https://app.example.com"), one_transaction)
+
+    async with service_client(app) as client:
+        response = await client.get(path, headers={"Origin": origin})
+
+    assert (response.headers.get("Access-Control-Allow-Origin") == origin) is allowed
+    assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+async def test_no_origin_may_read_unless_one_is_listed(client: httpx.AsyncClient) -> None:
+    response = await client.get("/health/live", headers={"Origin": "https://app.example.com"})
+
+    assert not [name for name in response.headers if name.startswith("access-control-")]

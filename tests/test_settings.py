@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.settings import Settings, SettingsError, database_url
+from service.settings import LOGIN_LIMITS, LoginLimits, Settings, SettingsError, database_url
 
 PASSWORD = "sesame-open"
 URL = f"postgresql://pets:{PASSWORD}@db.example.com/pets"
@@ -185,7 +185,7 @@ def test_a_short_key_is_refused_with_a_way_to_make_a_longer_one(name: str) -> No
 
 
 def test_a_key_is_measured_in_bytes() -> None:
-    key = "ß" * 16
+    key = "ßäöüéèêñ" * 2
 
     assert Settings.read(NEEDED | {"SECRET_KEY": key}).secret_key == key.encode()
 
@@ -226,3 +226,39 @@ def test_a_start_reads_the_process_own_environment(monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv(name, text)
 
     assert Settings.read().database_url == database_url() == URL
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [("on", LOGIN_LIMITS), ("OFF", None), ("5,100,50,900", LOGIN_LIMITS), ("1, 2, 3, 4", LoginLimits(1, 2, 3, 4))],
+)
+def test_the_login_throttle_is_a_switch_or_four_numbers(text: str, limits: LoginLimits | None) -> None:
+    assert Settings.read(NEEDED | {"LOGIN_THROTTLE": text}).login_throttle == limits
+
+
+@pytest.mark.parametrize("text", ["yes", "5", "1,2,3", "1,2,3,4,5", "0,1,1,1", "a,b,c,d", "1,,2,3"])
+def test_any_other_login_throttle_is_refused(text: str) -> None:
+    sentence = refused(LOGIN_THROTTLE=text)
+
+    assert sentence.startswith("LOGIN_THROTTLE must be on, off, or four whole numbers by commas")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "x" * 64,
+        "ab" * 32,
+        "changeme-changeme-changeme-changeme",
+        "CHANGE_ME_before_you_go_to_production!",
+        "your-256-bit-secret-your-256-bit-secret",
+        "django-insecure-4w0!x9z&k3q@1v7b5n8m2l6j",
+        "my super secret key, which is long enough",
+    ],
+)
+@pytest.mark.parametrize("name", ["SECRET_KEY", "SECRET_KEY_PREVIOUS"])
+def test_a_key_that_anybody_could_guess_is_refused_untold(name: str, key: str) -> None:
+    sentence = refused(**{name: key})
+
+    assert sentence.startswith(f"{name} can be guessed")
+    assert key not in sentence
+    assert "secrets.token_urlsafe" in sentence

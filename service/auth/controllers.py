@@ -23,14 +23,14 @@ from service.auth.models import (
     TokenPair,
 )
 from service.auth.passwords import Passwords, outdated
+from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
-from service.client_address import client_address
 from service.problems import InvalidGrant, NotFound
 from service.queries import count, many, maybe, one
 from service.request import FORM, Caller, ServiceRequest, read_form
 from service.settings import Settings
 
-FIND_CREDENTIALS = maybe("auth.find_credentials", Credentials)
+FIND_CREDENTIALS = one("auth.find_credentials", Credentials)
 OPEN_SESSION = maybe("auth.open_session", Session)
 UPGRADE_PASSWORD_HASH = count("auth.upgrade_password_hash")
 ROTATE_SESSION = maybe("auth.rotate_session", RotatedSession)
@@ -75,26 +75,30 @@ class AuthController(Controller):
         self,
         request: ServiceRequest,
         passwords: Injected[Passwords],
+        throttle: Injected[LoginThrottle],
         tokens: Injected[Tokens],
         settings: Injected[Settings],
     ) -> Answer[TokenPair]:
         """Trade an email address and a password for a token pair (OAuth 2's password grant, RFC 6749, 4.3)."""
         login = await read_form(request, Login)
-        account = await request.db.maybe(FIND_CREDENTIALS, login.username)
+        client = throttle.client(request.scope)
+        account = await request.db.one(FIND_CREDENTIALS, login.username, client.network)
+        throttle.check(account.wait)
         # No connection is held meanwhile, and an unknown address takes as long as a known one.
-        verified = await passwords.verify(login.password, account.hashed_password if account else None)
-        if account is None or not verified:
-            raise InvalidGrant("Incorrect email or password")
-        session = await request.db.maybe(
-            OPEN_SESSION,
-            account.id,
-            account.hashed_password,
-            timedelta(seconds=settings.refresh_token_expire_seconds),
-            request.headers.get("user-agent"),
-            client_address(request.scope, settings.trusted_proxy_hops),
-        )
+        session = None
+        if await passwords.verify(login.password, account.hashed_password):
+            session = await request.db.maybe(
+                OPEN_SESSION,
+                account.id,
+                account.hashed_password,
+                timedelta(seconds=settings.refresh_token_expire_seconds),
+                request.headers.get("user-agent"),
+                client.address,
+                client.network,
+            )
         if session is None:
-            raise InvalidGrant("Incorrect email or password")
+            wrong = InvalidGrant("Incorrect email or password")
+            raise await throttle.count_failure(request.db, login.username, client, wrong)
         if outdated(account.hashed_password):
             upgraded = await passwords.hash(login.password)
             await request.db.count(UPGRADE_PASSWORD_HASH, account.id, account.hashed_password, upgraded)

@@ -10,10 +10,19 @@ import msgspec
 
 @attrs.define(slots=False)
 class Credentials:
-    """What a password is checked against."""
+    """What a password is checked against, and the seconds until it may be; an unknown address has no account."""
 
-    id: UUID
-    hashed_password: str
+    id: UUID | None
+    hashed_password: str | None
+    wait: int | None
+
+
+@attrs.define(slots=False)
+class LoginFailure:
+    """How many more log-ins may fail within `wait` seconds; less than 0: this was one too many."""
+
+    remaining: int
+    wait: int
 
 
 @attrs.define(slots=False)

@@ -4,13 +4,15 @@ import asyncio
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Annotated, ParamSpec, TypeVar
 
 import msgspec
-from argon2 import PasswordHasher, Type
+from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import VerificationError
 
-from service.problems import Unavailable
+from service.logs import log
+from service.problems import InvalidInput, Unavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -19,9 +21,14 @@ R = TypeVar("R")
 LONGEST = 128
 Password = Annotated[str, msgspec.Meta(min_length=8, max_length=LONGEST, description="8 to 128 characters of any kind")]
 
+# The commonest of leaked passwords (16,290, 1.5 MB of memory): NIST SP 800-63B, 5.1.1.2, wants them refused.
+COMMON = frozenset((Path(__file__).parent / "common_passwords.txt").read_text(encoding="utf-8").splitlines())
+
 # OWASP's second recommendation: 19 MiB, 2 passes, 1 lane; about 20 ms. RFC 9106's 64 MiB profile takes 180 ms,
 # and 1 GB of memory for 16 log-ins at once.
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
+# A stored hash that costs more was not made here, and is not run: KiB of memory, passes, and lanes.
+DEAREST = 256 * 1024, 16, 16
 # How many hashings run at once (argon2 releases the GIL), and how many may wait: about a second's worth.
 THREADS = 2
 QUEUE = 64
@@ -67,9 +74,18 @@ class Passwords:
             self._waiting -= 1
 
 
-def outdated(hashed: str) -> bool:
+def check_password(password: str) -> None:
+    """Refuse `password` if it is among those that are tried first, in whatever case.
+
+    Raises InvalidInput.
+    """
+    if _normalised(password).lower() in COMMON:
+        raise InvalidInput.at("/password", "is one of the commonest passwords; take another one")
+
+
+def outdated(hashed: str | None) -> bool:
     """Tell whether `hashed` was made with other parameters than today's."""
-    return HASHER.check_needs_rehash(hashed)
+    return hashed is not None and HASHER.check_needs_rehash(hashed)
 
 
 def _hash(password: str) -> str:
@@ -78,6 +94,11 @@ def _hash(password: str) -> str:
 
 def _verify(password: str, hashed: str) -> bool:
     try:
+        made = extract_parameters(hashed)
+        costs = made.memory_cost, made.time_cost, made.parallelism
+        if any(cost > dearest for cost, dearest in zip(costs, DEAREST, strict=True)):
+            log.error("a stored password hash has absurd costs, and was not run", costs=costs)
+            return False
         return HASHER.verify(hashed, _normalised(password))
     except (VerificationError, ValueError):  # the second: what is stored is no hash
         return False

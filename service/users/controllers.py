@@ -7,19 +7,19 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from service.answers import Answer
 from service.auth.guard import BEARER, authenticated
-from service.auth.models import Credentials
-from service.auth.passwords import Passwords
+from service.auth.passwords import Passwords, check_password
+from service.auth.throttle import LoginThrottle
 from service.problems import InvalidInput
 from service.queries import one
 from service.request import ServiceRequest
 from service.settings import Settings
-from service.users.models import NewPassword, Registration, User
+from service.users.models import MyPassword, NewPassword, Registration, User
 from service.users.registration import check_email
 
 REGISTER_USER = one("users.register_user", User)
 SHOW_ME = one("users.show_me", User)
 DELETE_ME = one("users.delete_me", User)
-FIND_MY_PASSWORD = one("users.find_my_password", Credentials)
+FIND_MY_PASSWORD = one("users.find_my_password", MyPassword)
 RESET_PASSWORD = one("users.reset_password", User)
 
 
@@ -35,6 +35,7 @@ class UsersController(Controller):
     ) -> Answer[User]:
         """Make an account. The address keeps its spelling, and is one account in whatever case it comes."""
         check_email(data.email)
+        check_password(data.password)
         user = await request.db.one(REGISTER_USER, data.email, await passwords.hash(data.password))
         return Answer(user, status_code=HTTP_201_CREATED)
 
@@ -54,14 +55,21 @@ class UsersController(Controller):
         request: ServiceRequest,
         data: JSONBody[NewPassword],
         passwords: Injected[Passwords],
+        throttle: Injected[LoginThrottle],
         settings: Injected[Settings],
     ) -> Answer[User]:
         """Set the caller's password, and end every other session of theirs."""
+        check_password(data.password)
         current_hash = None
         if data.current_password is not None:
-            current_hash = (await request.db.one(FIND_MY_PASSWORD, request.auth.session)).hashed_password
+            client = throttle.client(request.scope)
+            mine = await request.db.one(FIND_MY_PASSWORD, request.auth.session, client.network)
+            throttle.check(mine.wait)
+            current_hash = mine.hashed_password
             if not await passwords.verify(data.current_password, current_hash):
-                raise InvalidInput.at("/current_password", "is not the current password")
+                # A stolen access token must not help to guess the password.
+                wrong = InvalidInput.at("/current_password", "is not the current password")
+                raise await throttle.count_failure(request.db, mine.email, client, wrong)
         elif settings.require_current_password:
             raise InvalidInput.at("/current_password", "is missing")
         user = await request.db.one(

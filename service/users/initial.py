@@ -3,7 +3,7 @@
 import click
 import msgspec
 
-from service.auth.passwords import Passwords
+from service.auth.passwords import Passwords, check_password
 from service.connections import Pool
 from service.database import Database
 from service.problems import Problem
@@ -24,6 +24,7 @@ async def ensure_user(url: str, email: str, password: str) -> bool:
     try:
         registration = msgspec.convert({"email": email, "password": password}, Registration)
         check_email(registration.email)
+        check_password(registration.password)
         async with pool.open():
             hashed = await passwords.hash(registration.password)
             return await Database(pool).count(ENSURE_USER, registration.email, hashed) == 1

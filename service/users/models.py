@@ -17,6 +17,15 @@ class User:
     email: str
 
 
+@attrs.define(slots=False)
+class MyPassword:
+    """What the caller's current password is checked against, and the seconds until it may be."""
+
+    email: str
+    hashed_password: str
+    wait: int | None
+
+
 class Registration(msgspec.Struct, forbid_unknown_fields=True):
     """A new account."""
 

@@ -1,6 +1,7 @@
 """Passwords: which are taken, what is kept of them, and what opens the account again."""
 
 import asyncio
+import time
 import unicodedata
 from collections.abc import AsyncIterator
 
@@ -11,7 +12,7 @@ from argon2 import PasswordHasher, Type
 
 from service.auth import passwords as module
 from service.auth.controllers import UPGRADE_PASSWORD_HASH
-from service.auth.passwords import HASHER, Passwords
+from service.auth.passwords import COMMON, HASHER, Passwords
 from service.problems import Unavailable
 from tests.factories import PASSWORD, LoggedIn, hashed, log_in
 
@@ -33,7 +34,7 @@ async def register(client: httpx.AsyncClient, password: str) -> httpx.Response:
 @pytest.mark.parametrize(
     ("password", "cut"),
     [
-        pytest.param("12345678", "1234567", id="eight characters"),
+        pytest.param("zq7 kw4v", "zq7 kw4", id="eight characters"),
         pytest.param("x" * 128, "x" * 127, id="128 characters"),
         pytest.param("😀" * 128, "😀" * 127, id="128 characters of four bytes"),
         pytest.param("        ", "       ", id="spaces"),
@@ -180,3 +181,39 @@ async def test_the_event_loop_goes_on_while_a_password_is_hashed(passwords: Pass
         turns += 1
 
     assert turns > 10
+
+
+@pytest.mark.parametrize("password", ["password", "12345678", "PassWord", "password123", "iloveyou"])
+async def test_one_of_the_commonest_passwords_is_refused(
+    client: httpx.AsyncClient, user: LoggedIn, password: str
+) -> None:
+    registered = await register(client, password)
+    reset = await client.post("/users/reset-password", json={"password": password}, headers=user.bearer)
+
+    for response in (registered, reset):
+        assert response.status_code == 422
+        assert response.json()["errors"] == [
+            {"pointer": "/password", "detail": "is one of the commonest passwords; take another one"}
+        ]
+    assert (await log_in(client, user.email)).status_code == 200
+
+
+def test_the_commonest_passwords_are_those_that_could_be_taken() -> None:
+    assert len(COMMON) > 16_000
+    assert all(8 <= len(password) <= 128 for password in COMMON)
+    assert all(password == password.lower() for password in COMMON)
+
+
+@pytest.mark.parametrize("costs", ["m=4194304,t=1,p=1", "m=19456,t=1000000,p=1", "m=19456,t=2,p=200"])
+async def test_a_stored_hash_that_costs_too_much_is_not_run(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, costs: str
+) -> None:
+    """Whoever can write one hash must not stop the service with it: this one would take 4 GiB, or minutes."""
+    stored = hashed(PASSWORD).replace("m=19456,t=2,p=1", costs)
+    await connection.execute(STORE, user.id, stored)
+    began = time.perf_counter()
+
+    response = await log_in(client, user.email)
+
+    assert response.status_code == 400
+    assert time.perf_counter() - began < 0.25

@@ -34,6 +34,7 @@ async def test_at_the_next_deploy_the_account_is_left_as_it_is(
         ("admin", PASSWORD, "/email: An email address must have an @-sign."),
         ("admin@example.com", "short", "/password: Expected str of length >= 8"),
         ("admin@example.com", "x" * 129, "/password: Expected str of length <= 128"),
+        ("admin@example.com", "Password1", "/password: is one of the commonest passwords; take another one"),
     ],
 )
 async def test_the_rules_are_those_of_registration(database_url: str, email: str, password: str, sentence: str) -> None:

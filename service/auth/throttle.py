@@ -1,0 +1,74 @@
+"""How often a password may be guessed."""
+
+from datetime import timedelta
+
+import attrs
+from litestar.types import Scope
+
+from service.auth.models import LoginFailure
+from service.client_address import client_address, client_network
+from service.database import Database
+from service.problems import Problem, TooManyLogins
+from service.queries import one
+from service.settings import Settings
+
+COUNT_FAILED_LOGIN = one("auth.count_failed_login", LoginFailure)
+
+
+@attrs.frozen
+class Client:
+    """Where a password comes from; without a network, its failures are not counted."""
+
+    address: str | None
+    network: str | None
+
+
+class LoginThrottle:
+    """Counts wrong passwords in PostgreSQL, where all processes of all hosts see the same numbers.
+
+    A password is checked first and counted afterwards, and what the count says goes before what the check said: of
+    many guesses at once, no more are answered than may fail one after the other. Right passwords count for nothing.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._limits = settings.login_throttle
+        self._trusted_hops = settings.trusted_proxy_hops
+
+    def client(self, scope: Scope) -> Client:
+        """Return where the request comes from."""
+        address = client_address(scope, self._trusted_hops)
+        return Client(address, client_network(address) if self._limits else None)
+
+    def check(self, wait: int | None) -> None:
+        """Refuse before the password is looked at, where a statement has found that it must `wait`, in seconds.
+
+        Raises TooManyLogins.
+        """
+        if wait is not None:
+            raise self._refusal(wait)
+
+    async def count_failure(self, db: Database, email: str, client: Client, wrong: Problem) -> Problem:
+        """Count a wrong password for `email`, and return the refusal: `wrong`, or TooManyLogins."""
+        if self._limits is None or client.network is None:
+            return wrong
+        limits = self._limits
+        period = timedelta(seconds=limits.seconds)
+        failure = await db.one(
+            COUNT_FAILED_LOGIN, email, client.network, limits.both, limits.network, limits.account, period
+        )
+        if failure.remaining < 0:
+            return self._refusal(failure.wait)
+        wrong.headers |= self._rate_limit(failure.remaining, failure.wait)
+        return wrong
+
+    def _refusal(self, wait: int) -> TooManyLogins:
+        return TooManyLogins(retry_after=wait, headers=self._rate_limit(0, wait))
+
+    def _rate_limit(self, remaining: int, wait: int) -> dict[str, str]:
+        """Return the fields of draft-ietf-httpapi-ratelimit-headers: the rule, and where this client stands."""
+        if self._limits is None:
+            return {}
+        return {
+            "RateLimit-Policy": f'"failed-logins";q={self._limits.both};w={self._limits.seconds}',
+            "RateLimit": f'"failed-logins";r={remaining};t={wait}',
+        }

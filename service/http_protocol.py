@@ -1,0 +1,135 @@
+"""HTTP/1.1 as `serve` speaks it: uvicorn's protocol on httptools, which is strict, with the limits that it lacks."""
+
+import asyncio
+from uuid import uuid4
+
+import msgspec
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from service.problems import HeadTooLarge, MalformedRequest, Problem, RequestTimeout
+
+# What comes before a body, request line and fields, in bytes.
+LARGEST_HEAD = 32 * 1024
+# Seconds, each from when the one before is over: to send the head, to send the body, to take the answer.
+SECONDS = {"head": 10.0, "body": 15.0, "answer": 60.0}
+TICK = 5.0
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """A connection whose client must come to the point; what is wrong is answered once, then the connection closes.
+
+    uvicorn reads heads of any size, waits for them and for bodies for ever, and takes no Host, two, or HTTP/0.9.
+    """
+
+    _awaited = "head"
+    _deadline = 0.0
+    _head_size = 0
+    _refusal: Problem | None = None
+    _timer: asyncio.TimerHandle
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._await("head")
+        self._look_at_clock()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
+        super().connection_lost(exc)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        if self._awaited == "head":
+            self._head_size += len(data)
+        super().data_received(data)
+        if self._awaited == "head" and self._head_size > LARGEST_HEAD and not self.transport.is_closing():
+            self._refuse(HeadTooLarge())
+
+    @override
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._await("head")
+
+    @override
+    def on_headers_complete(self) -> None:
+        # What came with the head in one piece may be its body: only then is it worth to add up.
+        if self._head_size > LARGEST_HEAD:
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > LARGEST_HEAD:
+                self._refuse_in_parser(HeadTooLarge())
+        version = self.parser.get_http_version()
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if version not in {"1.1", "1.0"} or len(hosts) > 1 or (version == "1.1" and not hosts):
+            # RFC 9112, 3.2: a server must answer 400 to a request without a Host, and to one with several.
+            self._refuse_in_parser(MalformedRequest("This needs HTTP/1.1, and one Host"))
+        super().on_headers_complete()
+        self._head_size = 0
+        self._await("body")
+
+    @override
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._await("answer")
+        if self.cycle.response_complete:  # it was answered before its end
+            self._await("head")
+
+    @override
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._awaited == "answer" and self.cycle.response_complete:
+            self._await("head")
+
+    def _await(self, what: str) -> None:
+        """Give the client its time, from now, for the head, the body or the answer."""
+        self._awaited = what
+        self._deadline = self.loop.time() + SECONDS[what]
+
+    def _look_at_clock(self) -> None:
+        """Close the connection if its client has taken too long; one timer serves all requests of a connection."""
+        now = self.loop.time()
+        if now >= self._deadline:
+            if self._awaited == "answer" or self.transport.is_closing():
+                self.transport.abort()  # what it was sent, it does not take
+                return
+            self._refuse(RequestTimeout())
+            self._deadline = now + SECONDS["head"]
+        # Deadlines that come after a later one are seen in time, too.
+        self._timer = self.loop.call_at(min(self._deadline, now + TICK), self._look_at_clock)
+
+    def _refuse_in_parser(self, problem: Problem) -> None:
+        """Refuse from within a callback of the parser, which ends by an exception that comes out of feed_data()."""
+        self._refusal = problem
+        raise problem
+
+    @override
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self._refusal or MalformedRequest(msg))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer `problem`, unless the request has an answer already, and close."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle and not cycle.response_complete and not cycle.more_body:
+            # A whole request is being answered, and what follows it is refused: by closing after its answer.
+            cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
+        if self._awaited == "body" and cycle and not cycle.response_complete:
+            # The application hears that the client is gone, and sends nothing more.
+            cycle.disconnected = True
+            cycle.message_event.set()
+        begun = self._head_size > 0 or (self._awaited == "body" and cycle and not cycle.response_started)
+        if begun:
+            self.transport.write(self._answer(problem))
+        self.transport.close()
+
+    def _answer(self, problem: Problem) -> bytes:
+        body = msgspec.json.encode(problem.body(str(uuid4())))
+        fields = [
+            *self.server_state.default_headers,
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        return STATUS_LINE[problem.status] + b"".join(b"%b: %b\r\n" % field for field in fields) + b"\r\n" + body

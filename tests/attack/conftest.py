@@ -1,0 +1,56 @@
+"""The service as production runs it, two workers, under attack; each test prints the figures that it has measured."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT, Running, serving, until
+
+HERE = Path(__file__).parent
+Report = Callable[[str], None]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all of this folder: `make attack` selects it, `make test` does not."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.attack)
+
+
+@pytest.fixture
+def report(capfd: pytest.CaptureFixture[str]) -> Report:
+    """Return what prints a figure, whether the test passes or not."""
+
+    def show(figure: str) -> None:
+        with capfd.disabled():
+            print(f"\n    {figure}", flush=True)  # noqa: T201 - a figure is for whoever runs the suite
+
+    return show
+
+
+def running(database_url: str, folder: Path, **settings: str) -> Running:
+    """Start `serve` with `settings`."""
+    return Running("serve", folder, serving(database_url, **settings), ROOT)
+
+
+def wait_for_workers(served: Running, workers: int) -> None:
+    """Wait until each of `workers` serves."""
+    served.wait_until_ready()
+    until(lambda: served.stdout.count("Application startup complete.") == workers, "every worker serves")
+
+
+@pytest.fixture(scope="module")
+def two_workers(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Return the service with two workers and no proxy in front, shared by the tests of a module."""
+    with running(module_database_url, tmp_path_factory.mktemp("served"), WEB_CONCURRENCY="2") as served:
+        wait_for_workers(served, 2)
+        yield served
+
+
+@pytest.fixture(scope="module")
+def unthrottled(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Return the service with one worker, which does not count failed log-ins."""
+    with running(module_database_url, tmp_path_factory.mktemp("served"), LOGIN_THROTTLE="off") as served:
+        wait_for_workers(served, 1)
+        yield served

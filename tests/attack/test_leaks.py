@@ -1,0 +1,139 @@
+"""Nothing of anybody else's is told, and no secret: by answers, by logs, by the time that an answer takes."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+
+from tests.attack.accounts import Account, account, log_in
+from tests.attack.conftest import Report, running, wait_for_workers
+from tests.processes import SECRET_KEY, Running
+
+PLANTED = "planted-password-7c1f"
+
+
+def routes_with_ids(client: httpx.Client) -> list[tuple[str, str]]:
+    """Return every route of the OpenAPI document that names one thing by its id."""
+    paths = client.get("/openapi.json").json()["paths"]
+    return [(method.upper(), path) for path, methods in paths.items() if "{" in path for method in methods]
+
+
+def things_of(client: httpx.Client, owner: Account) -> dict[str, str]:
+    """Return an id of `owner`'s for each name that a route may have for one."""
+    pet = client.post("/pets/create", json={"pet_name": "Secret"}, headers=owner.bearer).json()
+    session = client.get("/auth/sessions", headers=owner.bearer).json()[0]
+    return {"pet_id": str(pet["id"]), "session_id": session["id"]}
+
+
+NEVER = {"pet_id": str(2**62), "session_id": str(uuid4())}
+
+
+def test_other_peoples_things_are_as_if_they_never_were(two_workers: Running, report: Report) -> None:
+    client = two_workers.client
+    owner, stranger = account(client), account(client)
+    theirs = things_of(client, owner)
+    routes = routes_with_ids(client)
+
+    def ask(method: str, path: str, ids: dict[str, str]) -> tuple[int, dict[str, str], dict[str, object]]:
+        body = {"pet_name": "Mine now"} if method in {"PATCH", "PUT", "POST"} else None
+        headers = stranger.bearer | {"If-Match": '"1"'} if method != "GET" else stranger.bearer
+        response = client.request(method, path.format(**ids), json=body, headers=headers)
+        named = {name: value for name, value in response.headers.items() if name not in {"date", "x-request-id"}}
+        return response.status_code, named, response.json() | {"instance": ""}
+
+    for method, path in routes:
+        others, nothing = ask(method, path, theirs), ask(method, path, NEVER)
+        assert others == nothing, (method, path)
+        assert others[0] == 404
+        assert not {"etag", "location"} & others[1].keys()
+
+    report(f"{len(routes)} routes with an id: another user's is answered as one that never was")
+    assert len(routes) >= 4
+    pet = client.get(f"/pets/{theirs['pet_id']}", headers=owner.bearer)
+    assert pet.json()["pet_name"] == "Secret"
+    assert client.get("/users/me", headers=owner.bearer).status_code == 200
+
+
+def test_other_peoples_things_take_as_long_as_none(two_workers: Running, report: Report) -> None:
+    client = two_workers.client
+    owner, stranger = account(client), account(client)
+    theirs = things_of(client, owner)["pet_id"]
+    seconds: dict[str, list[float]] = {theirs: [], NEVER["pet_id"]: []}
+    for _ in range(600):
+        for pet, times in seconds.items():
+            began = time.perf_counter()
+            client.get(f"/pets/{pet}", headers=stranger.bearer)
+            times.append(time.perf_counter() - began)
+
+    others, nothing = (statistics.median(times) * 1000 for times in seconds.values())
+
+    report(f"another user's pet takes {others:.3f} ms, none {nothing:.3f} ms (medians of 600)")
+    assert others == pytest.approx(nothing, rel=0.1)
+
+
+def test_planted_secrets_are_found_nowhere(own_database_url: str, tmp_path: Path, report: Report) -> None:
+    """Each is sent to where it belongs and to where it does not, and everything is made to fail."""
+    with psycopg.connect(own_database_url, autocommit=True) as database:
+        settings = {"WEB_CONCURRENCY": "2", "LOG_LEVEL": "DEBUG", "DATABASE_LOCK_TIMEOUT": "100"}
+        with running(f"{own_database_url}&password=planted-database-9d2e", tmp_path, **settings) as served:
+            wait_for_workers(served, 2)
+            client, answers = served.client, []
+            owner = account(client)
+            secrets = [PLANTED, owner.tokens["access_token"], owner.tokens["refresh_token"], SECRET_KEY]
+            refresh = owner.tokens["refresh_token"]
+            sends: list[Callable[[], httpx.Response]] = [
+                lambda: client.post("/users/register", json={"email": "x@example.com", "password": PLANTED}),
+                lambda: client.post("/users/register", json={"email": PLANTED, "password": PLANTED}),
+                lambda: client.post("/users/register", json={"password": PLANTED}),
+                lambda: log_in(client, owner.email, PLANTED),
+                lambda: log_in(client, PLANTED, PLANTED),
+                lambda: client.post("/auth/access-token", content=f"username=a&password={PLANTED}&x=%ff"),
+                lambda: client.post("/users/reset-password", json={"password": PLANTED}, headers=owner.bearer),
+                lambda: client.post("/users/reset-password", json={"current_password": PLANTED}, headers=owner.bearer),
+                lambda: client.get("/pets/me", headers=owner.bearer),
+                lambda: client.get("/users/me", headers={"Authorization": f"Basic {PLANTED}"}),
+                lambda: client.get("/users/me", headers={"Authorization": owner.bearer["Authorization"] + "x"}),
+                lambda: client.post("/auth/logout", json={"refresh_token": refresh + "x"}),
+                lambda: client.get("/a\r\nforged: line".replace("\r\n", "%0d%0a")),
+            ]
+            for refusal in ("", "alter table user_model rename to gone", "alter table login_session rename to gone2"):
+                if refusal:
+                    database.execute(refusal)
+                answers += [send() for send in sends]
+            logs = served.stdout + served.stderr
+
+    statuses = sorted({answer.status_code for answer in answers})
+    everything = logs + "".join(f"{answer.headers} {answer.text}" for answer in answers)
+    own = f"{PLANTED!r}"
+    lines = [json.loads(line) for line in logs.splitlines()]
+    report(f"{len(answers)} answers {statuses} and {len(lines)} lines of log: planted secrets found 0 times")
+    assert 500 in statuses
+    for secret in [*secrets, "planted-database-9d2e"]:
+        assert secret not in everything, own
+    assert "argon2id" not in everything
+    assert not [line for line in lines if "\n" in line["event"]]
+    for answer in answers:
+        assert "Traceback" not in answer.text
+        assert "select" not in answer.text.lower()
+
+
+def test_a_spent_refresh_token_ends_the_session_for_good(two_workers: Running) -> None:
+    client = two_workers.client
+    owner = account(client)
+    first = {"refresh_token": owner.tokens["refresh_token"]}
+    second = {"refresh_token": client.post("/auth/refresh-token", json=first).json()["refresh_token"]}
+    third = client.post("/auth/refresh-token", json=second).json()
+
+    stolen = client.post("/auth/refresh-token", json=first)
+
+    assert stolen.status_code == 400
+    dead = {"refresh_token": third["refresh_token"]}
+    assert client.post("/auth/refresh-token", json=dead).status_code == 400
+    for token in (owner.tokens["access_token"], third["access_token"]):
+        assert client.get("/users/me", headers={"Authorization": f"Bearer {token}"}).status_code == 401

@@ -1,0 +1,44 @@
+"""schemathesis reads our OpenAPI document, and finds nothing that it does not say."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.attack.accounts import account
+from tests.attack.conftest import Report
+from tests.processes import Running
+
+SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
+HERE = Path(__file__).parent
+CASES = 1000
+# More are for a quiet evening: SCHEMATHESIS_EXAMPLES=1500 are some 20,000 cases.
+EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "90")
+EXCLUDED = "UsersMeDeleteMe"  # the caller would be gone
+
+
+def test_a_thousand_cases_find_nothing(unthrottled: Running, tmp_path: Path, report: Report) -> None:
+    caller = account(unthrottled.client)
+
+    done = subprocess.run(
+        [
+            *(SCHEMATHESIS, f"--config-file={HERE / 'schemathesis.toml'}", "run", f"{unthrottled.url}/openapi.json"),
+            *("--header", f"Authorization: {caller.bearer['Authorization']}"),
+            *("--checks=all", "--phases=examples,coverage,fuzzing", f"--max-examples={EXAMPLES}"),
+            *("--seed=1", "--continue-on-failure", "--no-color", "--generation-database=none"),
+            # Litestar's answer to OPTIONS names the methods of one handler, not of the path.
+            "--exclude-checks=allow_header_conformance",
+            f"--exclude-operation-id={EXCLUDED}",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    found = re.search(r"(\d+) generated", done.stdout)
+    report(f"schemathesis: {found[1] if found else 0} cases of all checks, exit status {done.returncode}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert found is not None
+    assert int(found[1]) >= CASES

@@ -1,0 +1,241 @@
+"""How often a password may be guessed: counted by PostgreSQL, the same for every process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import asyncpg
+import httpx
+import pytest
+
+from service.app import Service, create_app
+from service.auth.throttle import COUNT_FAILED_LOGIN
+from tests.conftest import OneTransaction, make_settings
+from tests.factories import PASSWORD, Committed, Factory, LoggedIn, log_in, service_client
+
+HOME, ELSEWHERE = "127.0.0.1", "203.0.113.7"  # the factory logs users in from the first
+# Two failures of one address on one account, four of one address, six on one account.
+LIMITS = "2, 4, 6, 900"
+WRONG = "a wrong password"
+
+
+@pytest.fixture(scope="module")
+def app(database_url: str, one_transaction: OneTransaction) -> Service:
+    """Return the service behind one proxy, with small numbers."""
+    settings = make_settings(database_url, LOGIN_THROTTLE=LIMITS, TRUSTED_PROXY_HOPS="1")
+    return create_app(settings, one_transaction)
+
+
+async def guess(
+    client: httpx.AsyncClient, email: str, password: str = WRONG, address: str = ELSEWHERE
+) -> httpx.Response:
+    form = {"username": email, "password": password}
+    return await client.post("/auth/access-token", data=form, headers={"X-Forwarded-For": address})
+
+
+async def guesses(client: httpx.AsyncClient, email: str, times: int, address: str = ELSEWHERE) -> list[int]:
+    return [(await guess(client, email, address=address)).status_code for _ in range(times)]
+
+
+async def test_after_so_many_wrong_passwords_even_the_right_one_waits(
+    client: httpx.AsyncClient, user: LoggedIn
+) -> None:
+    statuses = await guesses(client, user.email, 3)
+
+    right = await guess(client, user.email, PASSWORD)
+
+    assert statuses == [400, 400, 429]
+    assert right.status_code == 429
+    assert right.headers["Content-Type"] == "application/problem+json"
+    assert 0 < int(right.headers["Retry-After"]) <= 900
+    assert right.headers["RateLimit-Policy"] == '"failed-logins";q=2;w=900'
+    assert right.headers["RateLimit"] == f'"failed-logins";r=0;t={right.headers["Retry-After"]}'
+    assert right.json() | {"instance": ""} == {
+        "type": "/problems/too-many-logins",
+        "title": "Too many failed log-ins",
+        "status": 429,
+        "detail": f"Try again in {right.headers['Retry-After']} seconds",
+        "instance": "",
+        "error": "invalid_request",
+        "error_description": right.json()["detail"],
+    }
+
+
+async def test_a_wrong_password_tells_how_many_may_follow(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    answers = [await guess(client, user.email) for _ in range(2)]
+
+    assert [answer.headers["RateLimit"].rpartition(";t=")[0] for answer in answers] == [
+        '"failed-logins";r=1',
+        '"failed-logins";r=0',
+    ]
+
+
+async def test_an_account_that_is_none_is_counted_alike(client: httpx.AsyncClient) -> None:
+    assert await guesses(client, "nobody@example.com", 3) == [400, 400, 429]
+
+
+@pytest.mark.parametrize("email", ["USER@example.com", "user@EXAMPLE.com"])
+async def test_an_account_is_one_in_any_case(client: httpx.AsyncClient, make: Factory, email: str) -> None:
+    await make.user("user@example.com")
+    await guesses(client, "user@example.com", 2)
+
+    assert await guesses(client, email, 1) == [429]
+
+
+async def test_the_owner_gets_in_from_home_whatever_happens_elsewhere(
+    client: httpx.AsyncClient, user: LoggedIn
+) -> None:
+    statuses = [await guesses(client, user.email, 3, f"203.0.113.{number}") for number in range(4)]
+
+    stranger = await guess(client, user.email, PASSWORD, "198.51.100.1")
+    owner = await guess(client, user.email, PASSWORD, HOME)
+
+    assert statuses == [[400, 400, 429]] * 3 + [[429] * 3]
+    assert (stranger.status_code, owner.status_code) == (429, 200)
+
+
+async def test_an_address_is_held_back_on_all_accounts(client: httpx.AsyncClient, make: Factory) -> None:
+    users = [await make.user() for _ in range(3)]
+
+    statuses = [await guesses(client, each.email, 2) for each in users]
+
+    assert statuses == [[400, 400], [400, 400], [429, 429]]
+    assert (await guess(client, users[2].email, PASSWORD, HOME)).status_code == 200
+
+
+async def test_a_single_address_cannot_exhaust_an_account(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    """What is refused to it is not counted against the account."""
+    await guesses(client, user.email, 20)
+
+    assert (await guess(client, user.email, PASSWORD, "198.51.100.1")).status_code == 200
+
+
+async def test_a_client_of_ipv6_is_the_same_on_all_its_addresses(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    statuses = [await guesses(client, user.email, 1, f"2001:db8::{number}") for number in range(3)]
+
+    assert statuses == [[400], [400], [429]]
+    assert await guesses(client, user.email, 1, "2001:db8:0:1::") == [400]
+
+
+async def test_a_log_in_forgets_the_wrong_passwords_before_it(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    await guesses(client, user.email, 1)
+    await guess(client, user.email, PASSWORD)
+
+    assert await guesses(client, user.email, 3) == [400, 400, 429]
+
+
+async def test_a_log_in_to_one_account_forgets_nothing_of_others(client: httpx.AsyncClient, make: Factory) -> None:
+    """Else a guesser would log in to an account of their own in between."""
+    own, other = await make.user(), await make.user()
+    await guesses(client, other.email, 2)
+
+    assert (await guess(client, own.email, PASSWORD)).status_code == 200
+
+    assert await guesses(client, other.email, 1) == [429]
+    assert await guesses(client, "a@example.com", 3) == [400, 400, 429]
+    assert await guesses(client, "b@example.com", 1) == [429]
+
+
+async def test_when_the_time_is_over_counting_begins_anew(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    await guesses(client, user.email, 3)
+    await connection.execute("update login_throttle set ends_at = now()")
+
+    assert await guesses(client, user.email, 3) == [400, 400, 429]
+
+
+async def test_counts_that_are_over_are_removed(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    await connection.execute(
+        "insert into login_throttle select login_account(n::text), '203.0.113.0/32', 1, 1, now() "
+        "from generate_series(1, 30) as n"
+    )
+
+    await guesses(client, user.email, 1)
+
+    assert await connection.fetchval("select count(*) from login_throttle where ends_at <= now()") == 0
+    assert await connection.fetchval("select count(*) from login_throttle") == 3
+
+
+async def test_what_was_typed_as_an_address_is_not_kept(
+    client: httpx.AsyncClient, connection: asyncpg.Connection
+) -> None:
+    await guesses(client, "my password, in the wrong field", 1)
+
+    rows = await connection.fetch("select * from login_throttle")
+    assert {len(row["account"]) for row in rows} == {0, 32}
+    assert "password" not in str(rows)
+
+
+async def test_guessing_the_current_password_is_held_back_too(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    """Whoever has stolen an access token has not got the password."""
+
+    async def reset(current: str) -> int:
+        body = {"password": "a password of a thief", "current_password": current}
+        headers = user.bearer | {"X-Forwarded-For": ELSEWHERE}
+        return (await client.post("/users/reset-password", json=body, headers=headers)).status_code
+
+    assert [await reset(password) for password in ("wrong", "wrong", PASSWORD)] == [422, 422, 429]
+    assert (await guess(client, user.email, PASSWORD, HOME)).status_code == 200
+
+
+async def test_a_client_without_an_address_is_held_back_as_one(
+    app: Service, connection: asyncpg.Connection, user: LoggedIn
+) -> None:
+    transport = httpx.ASGITransport(app, client=("", 0))  # type: ignore[arg-type]  # Litestar's own ASGI types
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        statuses = [(await log_in(client, user.email, "wrong")).status_code for _ in range(3)]
+
+    assert statuses == [400, 400, 429]
+    assert await connection.fetchval("select count(*) from login_throttle where network = '0.0.0.0/32'") == 2
+
+
+@pytest.fixture
+async def off(database_url: str, one_transaction: OneTransaction) -> AsyncIterator[httpx.AsyncClient]:
+    settings = make_settings(database_url, LOGIN_THROTTLE="off")
+    async with service_client(create_app(settings, one_transaction)) as client:
+        yield client
+
+
+async def test_it_can_be_switched_off(off: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection) -> None:
+    await connection.execute(
+        "insert into login_throttle values (login_account($1), '127.0.0.1/32', 9, 5, 'infinity')", user.email
+    )
+
+    answers = [await log_in(off, user.email, password) for password in ("wrong", PASSWORD)]
+
+    assert [answer.status_code for answer in answers] == [400, 200]
+    assert "RateLimit" not in answers[0].headers
+    assert await connection.fetchval("select count(*) from login_throttle") == 1
+
+
+async def test_of_many_guesses_at_once_no_more_are_answered(committed: Committed) -> None:
+    user = await committed.make.user()
+
+    answers = await asyncio.gather(*(log_in(committed.client, user.email, f"wrong {n}") for n in range(20)))
+
+    assert sorted(answer.status_code for answer in answers) == [400] * 5 + [429] * 15
+
+
+async def test_a_right_guess_behind_too_many_wrong_ones_looks_like_them(committed: Committed) -> None:
+    """All are let in together; when its turn comes to open a session, the others have been counted."""
+    user = await committed.make.user()
+    passwords = [f"wrong {n}" for n in range(8)] + [PASSWORD]
+
+    answers = await asyncio.gather(*(log_in(committed.client, user.email, password) for password in passwords))
+
+    assert answers[-1].status_code == 429
+    assert await committed.connection.fetchval("select count(*) from login_session") == 1
+
+
+async def test_the_statement_is_exact_however_many_ask_at_once(own_database_url: str) -> None:
+    pool = await asyncpg.create_pool(own_database_url, min_size=20, max_size=20)
+    arguments = "a@example.com", "203.0.113.7/32", 7, 50, 50, timedelta(seconds=900)
+
+    remaining = await asyncio.gather(*(pool.fetchval(COUNT_FAILED_LOGIN.sql, *arguments) for _ in range(60)))
+    await pool.close()
+
+    assert sorted(remaining, reverse=True)[:8] == [6, 5, 4, 3, 2, 1, 0, -1]
+    assert remaining.count(-1) == 53

@@ -1,0 +1,160 @@
+"""HTTP as bytes: what is no HTTP/1.1 is refused once, and who is slow is not waited for."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+import uvicorn
+
+from service import http_protocol
+from service.app import Service
+from service.http_protocol import HttpProtocol
+
+GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
+POST = b"POST /auth/logout HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+# Its token is missing, so that it is answered before its body is read.
+UNWANTED = b"POST /pets/create HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+DOWNLOAD = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+async def port(app: Service) -> AsyncIterator[int]:
+    """Return where the service listens, in this process."""
+    config = uvicorn.Config(
+        app, http=HttpProtocol, ws="none", lifespan="off", log_config=None, proxy_headers=False, port=0
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    await serving
+
+
+async def talk(port: int, *parts: bytes) -> bytes:
+    """Send `parts`, each for itself, and return all that comes until the service closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for part in parts:
+        writer.write(part)
+        await asyncio.sleep(0.05)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    return answer
+
+
+def statuses(answer: bytes) -> list[int]:
+    """Return the statuses of all answers in `answer`."""
+    return [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(b"GET /health/live HTTP/1.1\r\n\r\n", id="no Host"),
+        pytest.param(GET + b"Host: evil.example\r\n\r\n", id="two Hosts"),
+        pytest.param(GET + b"Host: localhost\r\n\r\n", id="the same Host twice"),
+        pytest.param(b"GET /health/live\r\n\r\n", id="HTTP/0.9"),
+        pytest.param(b"GET /health/live HTTP/2.0\r\nHost: localhost\r\n\r\n", id="HTTP/2.0"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="the preface of HTTP/2"),
+        pytest.param(b"CONNECT example.com:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", id="CONNECT"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", id="TLS"),
+        pytest.param(POST + b"Content-Length: 4\r\n" + CHUNKED + b"0\r\n\r\n", id="a length and chunks"),
+        pytest.param(POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}x", id="two lengths"),
+        pytest.param(POST + b"Content-Length: +5\r\n\r\n{}   ", id="a length with a sign"),
+        pytest.param(POST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", id="a blank before the colon"),
+        pytest.param(GET + b"X-A: b\r\n c\r\n\r\n", id="a folded line"),
+        pytest.param(GET.replace(b"\r\n", b"\n") + b"\n", id="bare line feeds"),
+        pytest.param(POST + CHUNKED + b"FFFFFFFFFFFFFFFFF\r\nx\r\n0\r\n\r\n", id="a chunk beyond 2^64"),
+        pytest.param(POST + CHUNKED + b"2\r\n{}xx\r\n0\r\n\r\n", id="a chunk longer than it says"),
+    ],
+)
+async def test_what_is_no_request_is_refused_once(port: int, request_: bytes) -> None:
+    answer = await talk(port, request_)
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["type"] == "/problems/malformed-request"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([GET + b"X-A: " + b"a" * 33_000 + b"\r\n\r\n"], id="in one piece"),
+        pytest.param([GET + b"X-A: " + b"a" * 33_000], id="without an end"),
+        pytest.param([GET + b"X-A: " + b"a" * 20_000, b"a" * 20_000], id="in two pieces"),
+        pytest.param([GET + b"X: y\r\n" * 6_000 + b"\r\n"], id="many fields"),
+        pytest.param([b"GET /" + b"a" * 33_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"], id="a path"),
+    ],
+)
+async def test_a_head_of_more_than_32_kib_is_refused_once(port: int, parts: list[bytes]) -> None:
+    answer = await talk(port, *parts)
+
+    assert statuses(answer) == [431]
+    assert b'"/problems/head-too-large"' in answer
+
+
+async def test_a_body_may_be_larger_than_a_head(port: int) -> None:
+    body = b'{"refresh_token": "' + b"x" * 50_000 + b'"}'
+
+    answer = await talk(port, POST + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    assert statuses(answer) == [204]
+
+
+async def test_what_follows_a_request_is_refused_by_closing_behind_its_answer(port: int) -> None:
+    assert statuses(await talk(port, GET + b"\r\n\x00garbage\r\n\r\n")) == [200]
+    assert statuses(await talk(port, GET + b"\r\n", b"\x00garbage\r\n\r\n")) == [200, 400]
+
+
+async def test_a_request_that_is_answered_already_is_not_answered_again(port: int) -> None:
+    assert statuses(await talk(port, UNWANTED + CHUNKED, b"no chunk\r\n")) == [401]
+
+
+async def test_two_requests_in_one_piece_get_two_answers(port: int) -> None:
+    assert statuses(await talk(port, GET + b"\r\n" + GET + b"Connection: close\r\n\r\n")) == [200, 200]
+
+
+async def test_a_request_that_was_answered_before_its_end_leaves_the_connection_usable(port: int) -> None:
+    parts = UNWANTED + b"Content-Length: 2\r\n\r\n", b"{}", GET + b"Connection: close\r\n\r\n"
+
+    assert statuses(await talk(port, *parts)) == [401, 200]
+
+
+@pytest.mark.parametrize(
+    ("parts", "answers"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([b"\r\n"], [408], id="an empty line"),
+        pytest.param([b"GET / HT"], [408], id="half a head"),
+        pytest.param([GET + b"\r\n", b"GE"], [200, 408], id="half a second head"),
+        pytest.param([POST + b"Content-Length: 10\r\n\r\n", b"{"], [408], id="half a body"),
+        pytest.param([UNWANTED + b"Content-Length: 10\r\n\r\n", b"{"], [401], id="half a body that nobody wants"),
+    ],
+)
+async def test_who_is_slow_is_not_waited_for(
+    port: int, monkeypatch: pytest.MonkeyPatch, parts: list[bytes], answers: list[int]
+) -> None:
+    monkeypatch.setitem(http_protocol.SECONDS, "head", 0.3)
+    monkeypatch.setitem(http_protocol.SECONDS, "body", 0.3)
+
+    assert statuses(await talk(port, *parts)) == answers
+
+
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"], ids=["kept", "closing"])
+async def test_who_does_not_take_the_answer_is_let_go(port: int, monkeypatch: pytest.MonkeyPatch, more: bytes) -> None:
+    """Eight answers of 1.5 MB each are more than the system buffers."""
+    monkeypatch.setitem(http_protocol.SECONDS, "answer", 0.3)
+    monkeypatch.setattr(http_protocol, "TICK", 0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=60_000)
+    writer.write(DOWNLOAD * 7 + DOWNLOAD[:-2] + more + b"\r\n")
+    await asyncio.sleep(1)
+
+    received = await asyncio.wait_for(reader.read(), 10)
+
+    assert statuses(received)[0] == 200
+    assert len(received) < 8 * 1_500_000
+    writer.close()
