@@ -17,7 +17,7 @@ dev: .venv/ready ## run the service with its own PostgreSQL, a demo user, and re
 	@exec .venv/bin/python -m service dev $(ARGS)
 
 test: .venv/ready ## run the tests, against a PostgreSQL of their own
-	@exec .venv/bin/python -m pytest $(ARGS)
+	@exec .venv/bin/python -m pytest -n logical --dist worksteal $(ARGS)
 
 attack: .venv/ready ## attack real processes for some minutes, and print the figures
 	@exec .venv/bin/python -m pytest -m attack -rA --capture=fd $(ARGS) tests/attack

@@ -11,8 +11,8 @@ from service.problems import UnknownHost
 
 # Browsers take an answer for what it says it is.
 PLAIN = [(b"x-content-type-options", b"nosniff")]
-# … and come back by TLS only, for two years (RFC 6797).
-SECURE = [*PLAIN, (b"strict-transport-security", b"max-age=63072000; includeSubDomains")]
+# … and come back by TLS only, for two years (RFC 6797). What other hosts of the domain do is not ours to say.
+SECURE = [*PLAIN, (b"strict-transport-security", b"max-age=63072000")]
 
 
 def edge(app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int) -> ASGIApp:

@@ -62,7 +62,8 @@ class Factory:
         self, user: UUID, email: str, password: str = PASSWORD, lifetime: timedelta = timedelta(days=28)
     ) -> LoggedIn:
         """Log a user in once more."""
-        row = await self._connection.fetchrow(OPEN_SESSION.sql, user, hashed(password), lifetime, "tests", "127.0.0.1", None)
+        client = "tests", "127.0.0.1", None
+        row = await self._connection.fetchrow(OPEN_SESSION.sql, user, hashed(password), lifetime, *client)
         session = Session(*row)
         return LoggedIn(user, email, password, session.id, self._tokens.pair(session))
 

@@ -38,7 +38,7 @@ def plant(data: JSONBody[Tree]) -> Tree:
 async def forest() -> AsyncIterator[httpx.AsyncClient]:
     """Return a client of an application with nested bodies."""
     app = Service([plant], request_class=ServiceRequest, exception_handlers={Exception: answer}, logging_config=None)
-    app.asgi_handler = edge(app.asgi_handler, ["localhost"])
+    app.asgi_handler = edge(app.asgi_handler, ["localhost"], 0)
     async with service_client(app) as client:
         yield client
 
