@@ -162,3 +162,15 @@ def create_user(email: str, password: str | None) -> None:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     created = asyncio.run(ensure_user(database_url(), email, password))
     click.echo(f"{email}: created" if created else f"{email}: has an account already, left as it is")
+
+
+@main.command()
+def clean() -> None:
+    """Remove what is over: Idempotency-Keys older than 24 hours.
+
+    Safe at any time and from many places at once; once a day is enough.
+    """
+    from service.system.cleaning import clean_idempotency_keys  # noqa: PLC0415 - as above
+
+    removed = asyncio.run(clean_idempotency_keys(database_url(), report=lambda line: click.echo(line, err=True)))
+    click.echo(f"{removed} Idempotency-Keys removed")

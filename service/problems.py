@@ -112,6 +112,15 @@ class EmailTaken(Problem):
     status, type, title = 409, "/problems/email-taken", "Cannot use this email address"
 
 
+class RequestInFlight(Problem):
+    """Another request with the same ``Idempotency-Key`` is not answered yet."""
+
+    status, type, title = 409, "/problems/request-in-flight", "The same request is under way"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "1"})
+
+
 class PreconditionFailed(Problem):
     """``If-Match`` names a version that is no longer the current one (RFC 9110, 13.1.1)."""
 
@@ -147,6 +156,12 @@ class InvalidInput(Problem):
         return cls(f"{pointer or 'The body'}: {detail}", errors=[{"pointer": pointer, "detail": detail}])
 
 
+class IdempotencyKeyReused(Problem):
+    """The ``Idempotency-Key`` stands for another request already."""
+
+    status, type, title = 422, "/problems/idempotency-key-reused", "The key was used for another request"
+
+
 class InternalError(Problem):
     """Our own mistake. What happened is in the log, under the request's id; nothing of it is told."""
 
@@ -168,6 +183,7 @@ BY_CONSTRAINT: Mapping[str, type[Problem]] = {
     # The account went while its owner was at work: the session went with it.
     "login_session_user_id_fkey": SessionEnded,
     "pets_user_id_fkey": SessionEnded,
+    "idempotency_key_user_id_fkey": SessionEnded,
 }
 
 

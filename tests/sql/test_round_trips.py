@@ -80,7 +80,7 @@ class Counted:
     make: Factory
     relay: Relay
 
-    async def trips(self, route: str, body: dict[str, str] | None) -> int:
+    async def trips(self, route: str, body: dict[str, str] | None, **headers: str) -> int:
         """Ask twice, each time for a new user, and count the second time: at first statements are prepared."""
         before = 0
         for _ in range(2):
@@ -89,7 +89,7 @@ class Counted:
             method, path = route.split()
             url = re.sub(r"\{session_id\}", str(user.session), re.sub(r"\{pet_id\}", str(pet.id), path))
             before = self.relay.trips
-            response = await self.client.request(method, url, json=body, headers=user.bearer)
+            response = await self.client.request(method, url, json=body, headers=user.bearer | headers)
             assert response.is_success, response.text
         return self.relay.trips - before
 
@@ -118,6 +118,12 @@ async def test_a_current_password_takes_another_one(counted: Counted) -> None:
     body = {"password": "another password", "current_password": PASSWORD}
 
     assert await counted.trips("post /users/reset-password", body) == 2
+
+
+async def test_an_idempotency_key_takes_no_other(counted: Counted) -> None:
+    trips = await counted.trips("post /pets/create", {"pet_name": "Ada"}, **{"Idempotency-Key": "key"})
+
+    assert trips == 1
 
 
 async def test_a_refused_token_takes_none(counted: Counted) -> None:
