@@ -102,6 +102,18 @@ async def test_a_key_is_kept_for_24_hours(
     assert await pets(connection) == number
 
 
+async def test_asking_again_keeps_a_key_no_longer(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    await create(client, user)
+    age = "update idempotency_key set created_at = now() - interval '1 hour' returning created_at"
+    used = await connection.fetchval(age)
+
+    await create(client, user)
+
+    assert await connection.fetchval("select created_at from idempotency_key") == used
+
+
 async def test_a_refused_request_uses_no_key(client: httpx.AsyncClient, user: LoggedIn) -> None:
     refused = await create(client, user, "")
 
@@ -153,13 +165,22 @@ async def test_a_request_under_way_is_not_waited_for(committed: Committed) -> No
     async with committed.connection.transaction():
         await committed.connection.fetch(CREATE_PET_ONCE.sql, user.session, "Tadeusz", KEY)
         early = await create(committed.client, user)
-        other = await create(committed.client, user, key="another-key")
     late = await create(committed.client, user)
 
     assert (early.status_code, early.json()["type"]) == (409, "/problems/request-in-flight")
     assert early.headers["Retry-After"] == "1"
-    assert (other.status_code, late.status_code) == (201, 201)
-    assert await pets(committed.connection) == 2
+    assert late.status_code == 201
+    assert await pets(committed.connection) == 1
+
+
+async def test_neither_other_keys_nor_other_users_are_held_up_by_it(committed: Committed) -> None:
+    user, stranger = await committed.make.user(), await committed.make.user()
+    async with committed.connection.transaction():
+        await committed.connection.fetch(CREATE_PET_ONCE.sql, user.session, "Tadeusz", KEY)
+
+        answers = [await create(committed.client, user, key="other"), await create(committed.client, stranger)]
+
+    assert [answer.status_code for answer in answers] == [201, 201]
 
 
 async def test_a_request_that_fails_leaves_its_key_free(committed: Committed) -> None:
