@@ -180,11 +180,9 @@ class Unavailable(Problem):
 # What a constraint refuses is one known problem. A constraint that is not here means a mistake of ours: a 500.
 BY_CONSTRAINT: Mapping[str, type[Problem]] = {
     "user_model_email_key": EmailTaken,
-    # The account went while its owner was at work: the session went with it.
-    "login_session_user_id_fkey": SessionEnded,
-    "pets_user_id_fkey": SessionEnded,
-    "idempotency_key_user_id_fkey": SessionEnded,
 }
+# A row of an account that went while its owner was at work: the session went with it.
+OF_USER = "_user_id_fkey"
 
 
 def of_database(error: asyncpg.PostgresError) -> Problem:
@@ -192,7 +190,12 @@ def of_database(error: asyncpg.PostgresError) -> Problem:
     match error:
         case asyncpg.IntegrityConstraintViolationError(constraint_name=str(name)) if name in BY_CONSTRAINT:
             return BY_CONSTRAINT[name]()
+        case asyncpg.ForeignKeyViolationError(constraint_name=str(name)) if name.endswith(OF_USER):
+            return SessionEnded()
         case asyncpg.CharacterNotInRepertoireError():
             return InvalidInput("A text holds a character that cannot be stored, such as NUL")
+        # The second is asyncpg's own word: a time near the year 1 or 9999, in another zone.
+        case asyncpg.NumericValueOutOfRangeError() | asyncpg.DataError(__cause__=OverflowError()):
+            return InvalidInput("A number or a time is out of range")
         case _:
             return InternalError()

@@ -10,7 +10,7 @@ from service.answers import Answer
 from service.auth.guard import BEARER, authenticated
 from service.pets.models import DeletedPet, Pet, PetName, PetOnce, RenamedPet, VersionedPet
 from service.pets.paging import decode_cursor, encode_cursor
-from service.preconditions import etag, matches_any, wanted_versions
+from service.preconditions import IfMatch, IfNoneMatch, etag, matches_any, wanted_versions
 from service.problems import IdempotencyKeyReused, NotFound, PreconditionFailed, RequestInFlight
 from service.queries import many, maybe, one
 from service.request import ServiceRequest
@@ -35,8 +35,6 @@ IdempotencyKey = Annotated[
         pattern="^[!-~]+$",
     ),
 ]
-IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="the ETag of what was read")]
-IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match", description="ETags that the client has")]
 
 
 class PetsController(Controller):
