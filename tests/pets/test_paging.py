@@ -89,7 +89,7 @@ async def test_page_10000_costs_what_page_1_costs(connection: asyncpg.Connection
     """Counted, not timed: a page begins with one descent of the index, wherever it is."""
     await connection.execute(MANY, user.id, 100_010)
     await connection.execute("analyze pets")
-    behind = await connection.fetchrow("select pet_name, id from pets order by pet_name, id offset 99989 limit 1")
+    [behind] = await connection.fetch("select pet_name, id from pets order by pet_name, id offset 99989 limit 1")
 
     first, last = await pages_read(connection, user, FIRST_PAGE), await pages_read(connection, user, tuple(behind))
 
