@@ -97,6 +97,12 @@ def _invalid(findings: list[dict[str, str]]) -> Problem:
     if all(finding.get("source") == "path" for finding in findings):
         return NotFound()
     errors: list[FieldError] = [
-        {"pointer": f"/{finding.get('key', '')}", "detail": finding["message"].replace("`", "")} for finding in findings
+        {"pointer": f"/{_name(finding)}", "detail": finding["message"].replace("`", "")} for finding in findings
     ]
     return InvalidInput(f"{errors[0]['pointer']}: {errors[0]['detail']}", errors=errors)
+
+
+def _name(finding: dict[str, str]) -> str:
+    """Return what the client calls it; Litestar tells the name of the handler's argument."""
+    key = finding.get("key", "")
+    return key.replace("_", "-").title() if finding.get("source") == "header" else key

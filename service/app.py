@@ -72,7 +72,14 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Se
         passwords.close()
 
     app = Service(
-        route_handlers=[AuthController, UsersController, PetsController, HealthController, docs_page, docs_file],
+        route_handlers=[
+            AuthController,
+            UsersController,
+            PetsController,
+            HealthController,
+            docs_page,
+            docs_file,
+        ],
         dependencies={
             "passwords": _always(passwords),
             "schema": _always(Schema(expected_checksums(MIGRATIONS))),

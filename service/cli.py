@@ -166,3 +166,34 @@ def create_user(email: str, password: str | None) -> None:
     logs.configure("CRITICAL", "console")  # one sentence on stderr tells what is wrong
     created = asyncio.run(ensure_user(database_url(), email, password))
     click.echo(f"{email}: created" if created else f"{email}: has an account already, left as it is")
+
+
+@main.command()
+def clean() -> None:
+    """Remove what is over: Idempotency-Keys older than 24 hours.
+
+    Safe at any time and from many places at once; once a day is enough.
+    """
+    from service.system.cleaning import clean_idempotency_keys  # noqa: PLC0415 - as above
+
+    removed = asyncio.run(clean_idempotency_keys(database_url(), report=lambda line: click.echo(line, err=True)))
+    click.echo(f"{removed} Idempotency-Keys removed")
+
+
+@main.command()
+@click.argument("name")
+@click.argument("fields", nargs=-1, required=True, metavar="FIELD:TYPE...")
+@click.option("--no-owner", is_flag=True, help="What is made is everybody's who is logged in.")
+@click.option("--singular", help="What one of them is called; NAME without its 's' unless given.")
+def new(name: str, fields: tuple[str, ...], no_owner: bool, singular: str | None) -> None:  # noqa: FBT001 - click's
+    """Write the files of another resource, to be edited.
+
+    NAME is a plural, toys; types are text, integer, bigint, numeric, boolean, date, timestamptz and uuid. Writes a
+    migration, five queries, models, a controller and tests, and registers them. Overwrites nothing.
+    """
+    # Production does not install what they need.
+    from service.dev.scaffold.resource import read_resource  # noqa: PLC0415
+    from service.dev.scaffold.writing import write  # noqa: PLC0415
+
+    for path in write(read_resource(name, fields, singular=singular, owned=not no_owner)):
+        click.echo(path)

@@ -1,6 +1,12 @@
 """ETags of versioned rows, and what requests say of them (RFC 9110, 8.8.3 and 13.1)."""
 
 import re
+from typing import Annotated
+
+from litestar.params import HeaderParameter
+
+IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="the ETag of what was read")]
+IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match", description="ETags that the client has")]
 
 TAG = re.compile(r'(?P<weak>W/)?"(?P<opaque>[^"]*)"')
 # A version as we write it, and PostgreSQL's integer: the largest.

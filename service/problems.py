@@ -118,6 +118,15 @@ class EmailTaken(Problem):
     status, type, title = 409, "/problems/email-taken", "Cannot use this email address"
 
 
+class RequestInFlight(Problem):
+    """Another request with the same ``Idempotency-Key`` is not answered yet."""
+
+    status, type, title = 409, "/problems/request-in-flight", "The same request is under way"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "1"})
+
+
 class PreconditionFailed(Problem):
     """``If-Match`` names a version that is no longer the current one (RFC 9110, 13.1.1)."""
 
@@ -168,6 +177,12 @@ class TooManyLogins(Problem):
         super().__init__(f"Try again in {retry_after} seconds", headers={"Retry-After": str(retry_after), **headers})
 
 
+class IdempotencyKeyReused(Problem):
+    """The ``Idempotency-Key`` stands for another request already."""
+
+    status, type, title = 422, "/problems/idempotency-key-reused", "The key was used for another request"
+
+
 class InternalError(Problem):
     """Our own mistake. What happened is in the log, under the request's id; nothing of it is told."""
 
@@ -186,10 +201,9 @@ class Unavailable(Problem):
 # What a constraint refuses is one known problem. A constraint that is not here means a mistake of ours: a 500.
 BY_CONSTRAINT: Mapping[str, type[Problem]] = {
     "user_model_email_key": EmailTaken,
-    # The account went while its owner was at work: the session went with it.
-    "login_session_user_id_fkey": SessionEnded,
-    "pets_user_id_fkey": SessionEnded,
 }
+# A row of an account that went while its owner was at work: the session went with it.
+OF_USER = "_user_id_fkey"
 
 
 def of_database(error: asyncpg.PostgresError) -> Problem:
@@ -197,7 +211,12 @@ def of_database(error: asyncpg.PostgresError) -> Problem:
     match error:
         case asyncpg.IntegrityConstraintViolationError(constraint_name=str(name)) if name in BY_CONSTRAINT:
             return BY_CONSTRAINT[name]()
+        case asyncpg.ForeignKeyViolationError(constraint_name=str(name)) if name.endswith(OF_USER):
+            return SessionEnded()
         case asyncpg.CharacterNotInRepertoireError():
             return InvalidInput("A text holds a character that cannot be stored, such as NUL")
+        # The second is asyncpg's own word: a time near the year 1 or 9999, in another zone.
+        case asyncpg.NumericValueOutOfRangeError() | asyncpg.DataError(__cause__=OverflowError()):
+            return InvalidInput("A number or a time is out of range")
         case _:
             return InternalError()

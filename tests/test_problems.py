@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import asyncpg
@@ -118,6 +119,8 @@ async def test_each_constraint_that_means_a_problem_is_in_the_schema(connection:
         ("insert into user_model (email, hashed_password) select upper(email), '' from user_model", EmailTaken),
         ("insert into pets (user_id, pet_name) values (gen_random_uuid(), 'Tadeusz')", SessionEnded),
         ("insert into login_session (user_id, expires_at) values (gen_random_uuid(), now())", SessionEnded),
+        ("insert into idempotency_key values (gen_random_uuid(), 'key', '', 1)", SessionEnded),
+        ("select 10::numeric(2, 1)", InvalidInput),
         ("select convert_from('\\x00', 'UTF8')", InvalidInput),
         ("insert into pets (user_id, pet_name) select id, '' from user_model", InternalError),
         ("insert into pets (user_id) select id from user_model", InternalError),
@@ -133,3 +136,12 @@ async def test_what_postgresql_refuses_is_a_problem_by_its_constraint(
         await connection.execute(statement)
 
     assert type(of_database(error.value)) is problem
+
+
+async def test_a_time_that_postgresql_does_not_know_is_the_clients_mistake(connection: asyncpg.Connection) -> None:
+    far_west = timezone(-timedelta(hours=12))
+
+    with pytest.raises(asyncpg.DataError) as error:
+        await connection.fetchval("select $1::timestamptz", datetime.max.replace(tzinfo=far_west))
+
+    assert type(of_database(error.value)) is InvalidInput

@@ -8,14 +8,15 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_304_NOT_MO
 
 from service.answers import Answer
 from service.auth.guard import BEARER, authenticated
-from service.pets.models import DeletedPet, Pet, PetName, RenamedPet, VersionedPet
+from service.pets.models import DeletedPet, Pet, PetName, PetOnce, RenamedPet, VersionedPet
 from service.pets.paging import decode_cursor, encode_cursor
-from service.preconditions import etag, matches_any, wanted_versions
-from service.problems import NotFound, PreconditionFailed
+from service.preconditions import IfMatch, IfNoneMatch, etag, matches_any, wanted_versions
+from service.problems import IdempotencyKeyReused, NotFound, PreconditionFailed, RequestInFlight
 from service.queries import many, maybe, one
 from service.request import ServiceRequest
 
 CREATE_PET = one("pets.create_pet", VersionedPet)
+CREATE_PET_ONCE = maybe("pets.create_pet_once", PetOnce)
 LIST_MY_PETS = many("pets.list_my_pets", Pet)
 FIND_PET = maybe("pets.find_pet", VersionedPet)
 RENAME_PET = maybe("pets.rename_pet", RenamedPet)
@@ -24,8 +25,16 @@ DELETE_PET = maybe("pets.delete_pet", DeletedPet)
 NO_SUCH_PET = "You have no such pet"
 # An id that cannot be one is that of no pet: 404.
 PetId = Annotated[int, PathParameter(ge=1, le=2**63 - 1)]
-IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="the ETag of what was read")]
-IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match", description="ETags that the client has")]
+IdempotencyKey = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        description="of the client's choice; for 24 hours, the same request with the same key gets the same answer",
+        min_length=1,
+        max_length=255,
+        pattern="^[!-~]+$",
+    ),
+]
 
 
 class PetsController(Controller):
@@ -41,10 +50,22 @@ class PetsController(Controller):
         self,
         request: ServiceRequest,
         data: JSONBody[PetName],
+        idempotency_key: IdempotencyKey = None,
     ) -> Answer[Pet | None]:
-        """Add a pet to the caller's own."""
-        pet = await request.db.one(CREATE_PET, request.auth.session, data.pet_name)
+        """Add a pet to the caller's own; with ``Idempotency-Key`` only one, however often the request comes."""
+        if idempotency_key is None:
+            pet = await request.db.one(CREATE_PET, request.auth.session, data.pet_name)
+        else:
+            pet = await self._create_once(request, data, idempotency_key)
         return represented(pet, pet.version, HTTP_201_CREATED, location=f"/pets/{pet.id}")
+
+    async def _create_once(self, request: ServiceRequest, data: PetName, key: str) -> PetOnce:
+        pet = await request.db.maybe(CREATE_PET_ONCE, request.auth.session, data.pet_name, key)
+        if pet is None:
+            raise RequestInFlight
+        if not pet.is_same_request:
+            raise IdempotencyKeyReused
+        return pet
 
     @get("/me")
     async def list_my_pets(

@@ -24,6 +24,13 @@ class VersionedPet(Pet):
 
 
 @attrs.define(slots=False)
+class PetOnce(VersionedPet):
+    """A pet as it was created under an Idempotency-Key, now or by the same request before."""
+
+    is_same_request: bool
+
+
+@attrs.define(slots=False)
 class RenamedPet(Pet):
     """A pet that was to get another name; without a version, it was at another one than the caller knows."""
 

@@ -136,7 +136,8 @@ async def test_what_has_changed_since_it_was_read_stays(
     assert (await ask(client, user, "GET", pet.id)).json()["pet_name"] == pet.pet_name
 
 
-async def test_no_update_is_lost_among_racing_writers(committed: Committed) -> None:
+@pytest.mark.parametrize("writers", [20, pytest.param(100, marks=pytest.mark.slow)])
+async def test_no_update_is_lost_among_racing_writers(committed: Committed, writers: int) -> None:
     """Each reads, and writes only what is still as it was read; who came too late reads again."""
     client, user = committed.client, await committed.make.user()
     pet = await committed.make.pet(user, "0")
@@ -153,9 +154,9 @@ async def test_no_update_is_lost_among_racing_writers(committed: Committed) -> N
                 return
             assert written.status_code == 412
 
-    await asyncio.gather(*(count_one_up() for _ in range(20)))
+    await asyncio.gather(*(count_one_up() for _ in range(writers)))
 
-    assert await committed.connection.fetchval("select pet_name from pets") == "20"
+    assert await committed.connection.fetchval("select pet_name from pets") == str(writers)
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])

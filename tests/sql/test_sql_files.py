@@ -18,12 +18,16 @@ NAMES = sorted(f"{path.parent.name}.{path.stem}" for path in SQL.rglob("*.sql"))
 # A value of each type that a parameter has.
 DUMMIES = {
     "bigint": "1",
+    "boolean": "true",
+    "date": "2020-02-29",
     "inet": "127.0.0.1",
     "integer": "1",
     "integer[]": "{1,2}",
     "interval": "1 day",
+    "numeric": "12.50",
     "text": "it",
     "text[]": "{Ada,Max}",
+    "timestamptz": "2020-02-29 12:00:00+01",
     "uuid": "00000000-0000-0000-0000-000000000000",
 }
 # What would stay on a connection, and meet the next one who uses it.

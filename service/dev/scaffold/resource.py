@@ -1,0 +1,114 @@
+"""What ``new`` is asked for: a resource, its fields and their types."""
+
+import keyword
+import re
+from collections.abc import Iterable
+
+import attrs
+import click
+from sqlfluff.dialects.dialect_postgres_keywords import get_keywords, postgres_keywords
+
+NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+# What every resource has, what yoyo stumbles over, and what PostgreSQL and Python keep for themselves.
+TAKEN = {"id", "user_id", "version", "declare", *keyword.kwlist}
+TAKEN |= {"collation", "current_user", "system_user", "table", "user"}  # for sqlfluff they are not reserved
+for kind in ("reserved", "reserved-(can-be-function-or-type)"):
+    TAKEN |= {word.lower() for word in get_keywords(postgres_keywords, kind)}
+LONGEST = 18  # PostgreSQL cuts names off at 63 bytes: those of constraints, made of table and column; lines end at 120
+
+
+@attrs.frozen
+class Type:
+    """A type that a field may have: in SQL, in rows, in bodies, and by way of example."""
+
+    column: str
+    row: str
+    body: str
+    imports: tuple[str, ...]
+    examples: tuple[str, str]
+    bad: str
+    # What bodies say beyond the Python type, under a name of its own.
+    rule: str = ""
+    note: str = ""
+
+
+TYPES = {
+    "text": Type(
+        "varchar(255)", "str", "Text", (), ('"Ada"', '"Bea"'), '""',
+        "Annotated[str, msgspec.Meta(min_length=1, max_length=255)]", "1 to 255 characters",
+    ),
+    "integer": Type(
+        "integer", "int", "Integer", (), ("1", "2"), "2**31",
+        "Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]",
+    ),
+    "bigint": Type(
+        "bigint", "int", "BigInteger", (), ("1", "2**63 - 1"), "2**63",
+        "Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]",
+    ),
+    "numeric": Type(
+        "numeric(12, 2)", "Decimal", "Amount", ("from decimal import Decimal",), ('"12.50"', '"-0.05"'), '"1e3"',
+        'Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{1,10}(\\.[0-9]{1,2})?$")]', "10 digits and 2 behind the point",
+    ),
+    "boolean": Type("boolean", "bool", "bool", (), ("True", "False"), '"yes"'),
+    "date": Type(
+        "date", "date", "date", ("from datetime import date",), ('"2026-01-31"', '"2028-02-29"'), '"2026-02-29"'
+    ),
+    "timestamptz": Type(
+        "timestamptz", "datetime", "Moment", ("from datetime import datetime",),
+        ('"2026-01-31T12:00:00Z"', '"2028-02-29T23:59:59.999999Z"'), '"2026-01-31T12:00:00"',
+        "Annotated[datetime, msgspec.Meta(tz=True)]",
+    ),
+    "uuid": Type(
+        "uuid", "UUID", "UUID", ("from uuid import UUID",),
+        ('"00000000-0000-4000-8000-000000000001"', '"00000000-0000-4000-8000-000000000002"'), '"x"',
+    ),
+}  # fmt: skip
+
+
+class ScaffoldError(click.ClickException):
+    """The files cannot be written; nothing has been."""
+
+
+@attrs.frozen
+class Field:
+    """A field, as it was asked for."""
+
+    name: str
+    type: str
+
+    @property
+    def of(self) -> Type:
+        """What its type is, everywhere."""
+        return TYPES[self.type]
+
+
+@attrs.frozen
+class Resource:
+    """What is to be made: many of them, one of them, their fields, and whether each belongs to a user."""
+
+    table: str
+    one: str
+    fields: tuple[Field, ...]
+    owned: bool
+
+
+def read_resource(name: str, fields: Iterable[str], *, singular: str | None, owned: bool) -> Resource:
+    """Read what was asked for: ``toys toy_name:text pieces:integer``. Raises ScaffoldError."""
+    one = singular or name.removesuffix("s")
+    read = []
+    for word in fields:
+        field, _, kind = word.partition(":")
+        if kind not in TYPES:
+            raise ScaffoldError(f"{word!r}: a field is written name:type, and the types are {', '.join(TYPES)}")
+        read.append(Field(field, kind))
+    for word in (name, one, *(field.name for field in read)):
+        if not NAME.fullmatch(word) or len(word) > LONGEST:
+            raise ScaffoldError(f"{word!r} is no name: small letters, digits and single '_', {LONGEST} at most")
+        if word in TAKEN:
+            raise ScaffoldError(f"{word!r} is taken: by this project, by PostgreSQL or by Python")
+    if one == name:
+        raise ScaffoldError(f"{name!r} is to be a plural; or say what one of them is called by --singular")
+    names = [field.name for field in read]
+    if twice := [each for each in names if names.count(each) > 1]:
+        raise ScaffoldError(f"{twice[0]!r} comes twice")
+    return Resource(name, one, tuple(read), owned)

@@ -1,0 +1,131 @@
+"""Writes the files of a resource, and registers it where resources are listed."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from service.dev.scaffold.rendering import PACKAGE, render, values_of
+from service.dev.scaffold.resource import Resource, ScaffoldError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+Edit = Callable[[str], str]
+
+
+def write(resource: Resource, root: Path = ROOT) -> list[Path]:
+    """Write the files of `resource` below `root`, register it, and return what was written or changed, in that order.
+
+    Raises ScaffoldError, before anything is written, where that would overwrite, or where a place to register is gone.
+    """
+    table, one = resource.table, resource.one
+    newest, number = _newest_migration(root)
+    values = values_of(resource) | {"depends": newest}
+    migration, sql, code, tests = (
+        f"migrations/{number:04}_create_{table}",
+        f"sql/{table}",
+        f"{PACKAGE}/{table}",
+        f"tests/{table}",
+    )
+    if (root / PACKAGE / f"{table}.py").exists() or (root / code).exists():
+        raise ScaffoldError(f"{code} is there already; nothing was written")
+    new = {
+        f"{migration}.sql": "migration.sql",
+        f"{migration}.rollback.sql": "rollback.sql",
+        f"{sql}/create_{one}.sql": "create.sql",
+        f"{sql}/list_{table}.sql": "list_owned.sql" if resource.owned else "list_shared.sql",
+        f"{sql}/find_{one}.sql": "find.sql",
+        f"{sql}/change_{one}.sql": "change.sql",
+        f"{sql}/delete_{one}.sql": "delete.sql",
+        f"{code}/__init__.py": "",
+        f"{code}/models.py": "models.py",
+        f"{code}/controllers.py": "controllers.py",
+        f"{tests}/__init__.py": "",
+        f"{tests}/test_{table}.py": "tests.py",
+    }
+    for path in new:
+        if (root / path).exists():
+            raise ScaffoldError(f"{path} is there already; nothing was written")
+    texts = {path: render(template, values) if template else "" for path, template in new.items()}
+    texts |= {path: _registered(root, path, edit) for path, edit in _registrations(resource).items()}
+    for path, text in texts.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, encoding="utf-8")
+    _format([root / path for path in texts if path.endswith(".py")])
+    return [Path(path) for path in texts]
+
+
+def _newest_migration(root: Path) -> tuple[str, int]:
+    newest = max(path.stem for path in (root / "migrations").glob("*.sql") if ".rollback" not in path.name)
+    return newest, int(newest.partition("_")[0]) + 1
+
+
+def _registrations(resource: Resource) -> dict[str, Edit]:
+    """Return what is to be done to each file that lists the resources."""
+    table, one = resource.table, resource.one
+    controller = f"{table.title().replace('_', '')}Controller"
+    body = "{" + ", ".join(f'"{field.name}": {field.of.examples[0]}' for field in resource.fields) + "}"
+    routes = [
+        f'"post /{table}": {body}',
+        f'"get /{table}": None',
+        f'"get /{table}/{{{one}_id}}": None',
+        f'"patch /{table}/{{{one}_id}}": {body}',
+        f'"delete /{table}/{{{one}_id}}": None',
+    ]
+
+    def app(text: str) -> str:
+        imported = f"from {PACKAGE}.{table}.controllers import {controller}\n"
+        text = re.sub(rf"^from {PACKAGE}\.", imported + r"\g<0>", text, count=1, flags=re.MULTILINE)
+        return re.sub(r"(?<=route_handlers=\[)([^]]*?)(?=HealthController)", rf"\g<1>{controller}, ", text, count=1)
+
+    def layers(text: str) -> str:
+        def add(found: re.Match[str]) -> str:
+            return f'"{" | ".join(sorted([*found[1].split(" | "), table]))}"'
+
+        return re.sub(r'"(auth(?: \| \w+)+)"', add, text, count=1)
+
+    def trips(text: str) -> str:
+        return re.sub(
+            r"^BODIES: [^\n]*\n(    [^\n]*\n)*",
+            r"\g<0>" + "".join(f"    {route},\n" for route in routes),
+            text,
+            count=1,
+            flags=re.MULTILINE,
+        )
+
+    def readme(text: str) -> str:
+        whose = "yours" if resource.owned else "all"
+        rows = (
+            f"| `POST /{table}`, `GET /{table}` | add a {one}; list {whose}, page by page |\n"
+            f"| `GET`, `PATCH`, `DELETE /{table}/{{id}}` | one {one}, with `ETag`, `If-None-Match` and `If-Match` |\n"
+        )
+        return text.replace("| `GET /health/live`", rows + "| `GET /health/live`", 1)
+
+    def changelog(text: str) -> str:
+        return re.sub(
+            r"^## Unreleased\n\n", rf"\g<0>- {table.capitalize()}: `/{table}`.\n", text, count=1, flags=re.MULTILINE
+        )
+
+    return {
+        f"{PACKAGE}/app.py": app,
+        "pyproject.toml": layers,
+        "tests/sql/test_round_trips.py": trips,
+        "README.md": readme,
+        "docs/changelog.md": changelog,
+    }
+
+
+def _registered(root: Path, path: str, edit: Edit) -> str:
+    text = (root / path).read_text(encoding="utf-8")
+    edited = edit(text)
+    if edited == text:
+        raise ScaffoldError(f"{path} has changed so much that this command finds no place in it; nothing was written")
+    return edited
+
+
+def _format(paths: list[Path]) -> None:
+    """Lay the Python files out as `make check` wants them, whatever the length of their names."""
+    for arguments in (["check", "--quiet", "--select=I", "--fix"], ["format", "--quiet"]):
+        ruff = [sys.executable, "-m", "ruff", *arguments, "--no-cache", *map(str, paths)]
+        subprocess.run(ruff, check=True)  # noqa: S603 - ours

@@ -1,0 +1,49 @@
+-- pets.create_pet_once: adds a pet to the caller's own, unless the same request with the same key has done so already
+-- $1 session  uuid  the caller's login session
+-- $2 pet_name text  1 to 50 characters
+-- $3 key      text  the Idempotency-Key, 1 to 255 visible ASCII characters
+-- returns: maybe PetOnce  (none: the session has ended; a row of nulls: a request with this key is under way)
+-- The advisory lock ends with the statement's transaction, after its rows can be seen. Who gets it meets no
+-- uncommitted row, and `on conflict do update` finds a committed one even if it is newer than this statement.
+with /* pets.create_pet_once */ request as (
+    select
+        user_id,
+        pg_try_advisory_xact_lock(hashtextextended(user_id || ' ' || $3, 0)) as is_alone,
+        sha256(convert_to('pets.create_pet_once ' || $2, 'UTF8')) as sha256,
+        nextval('pets_id_seq') as pet_id
+    from live_session($1)
+),
+
+known as (
+    insert into idempotency_key as was (user_id, key, request_sha256, resource_id)
+    select user_id, $3, sha256, pet_id from request
+    where is_alone
+    on conflict (user_id, key) do update
+        set
+            request_sha256 = case
+                when was.created_at > now() - interval '24 hours' then was.request_sha256 else excluded.request_sha256
+            end,
+            resource_id = case
+                when was.created_at > now() - interval '24 hours' then was.resource_id else excluded.resource_id
+            end,
+            created_at = case
+                when was.created_at > now() - interval '24 hours' then was.created_at else now()
+            end
+    returning request_sha256, resource_id
+),
+
+created as (
+    insert into pets (user_id, id, pet_name) overriding system value
+    select request.user_id, request.pet_id, $2
+    from request
+    inner join known on known.resource_id = request.pet_id
+)
+
+select
+    known.resource_id as id,
+    $2 as pet_name,
+    request.user_id,
+    1 as version, -- the one that a pet begins with
+    known.request_sha256 = request.sha256 as is_same_request
+from request
+left join known on true;

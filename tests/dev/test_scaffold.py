@@ -1,0 +1,116 @@
+"""`new`: the files of another resource."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from service.cli import main
+from service.dev.scaffold.resource import TYPES, ScaffoldError, read_resource
+from service.dev.scaffold.writing import write
+from tests.trees import Tree, tree  # noqa: F401 - a fixture
+
+TOYS = ["toy_name:text", "pieces:integer", "broken:boolean"]
+EVERYTHING = [f"a_{name}:{name}" for name in TYPES]
+
+
+def new(root: Path, name: str = "toys", *fields: str, singular: str | None = None, owned: bool = True) -> list[Path]:
+    return write(read_resource(name, fields or TOYS, singular=singular, owned=owned), root)
+
+
+def files(root: Path) -> dict[Path, bytes]:
+    return {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_what_it_writes_passes_every_check_and_its_own_tests(tree: Tree) -> None:  # noqa: F811 - the fixture
+    """With and without an owner, with fields of every type, with a plural of its own, and with long names."""
+    tree.run("python", "-m", "service", "new", "toys", *TOYS)
+    tree.run("python", "-m", "service", "new", "mice", *EVERYTHING, "--singular", "mouse")
+    tree.run(
+        "python", "-m", "service", "new", "shared_long_names", *EVERYTHING, "last_of_the_fields:text", "--no-owner"
+    )
+
+    tree.check("toys", "mice", "shared_long_names")
+    tree.test("tests/toys", "tests/mice", "tests/shared_long_names", "tests/sql")
+    tree.run("ruff", "check", "--no-cache", "tests/sql")
+
+
+def test_it_names_each_file_that_it_wrote(tree: Tree) -> None:  # noqa: F811 - the fixture
+    before = files(tree.path)
+
+    written = new(tree.path)
+
+    after = files(tree.path)
+    assert set(written) == {path for path in after if after[path] != before.get(path)}
+    assert before.keys() <= after.keys()
+
+
+def test_the_migration_comes_after_the_newest(tree: Tree) -> None:  # noqa: F811 - the fixture
+    (tree.path / "migrations" / "0041_add_nothing.sql").write_text("select 1;")
+
+    [path, rollback, *_] = new(tree.path)
+
+    assert [str(path), str(rollback)] == ["migrations/0042_create_toys.sql", "migrations/0042_create_toys.rollback.sql"]
+    assert "-- depends: 0041_add_nothing\n" in (tree.path / path).read_text()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "service/toys/notes.txt",
+        "service/toys.py",
+        "sql/toys/find_toy.sql",
+        "tests/toys/test_toys.py",
+    ],
+)
+def test_nothing_is_overwritten(tree: Tree, path: str) -> None:  # noqa: F811 - the fixture
+    (tree.path / path).parent.mkdir(exist_ok=True)
+    (tree.path / path).write_text("mine")
+    before = files(tree.path)
+
+    with pytest.raises(ScaffoldError, match="is there already; nothing was written"):
+        new(tree.path)
+
+    assert files(tree.path) == before
+
+
+def test_where_there_is_no_place_to_register_nothing_is_written(tree: Tree) -> None:  # noqa: F811 - the fixture
+    app = tree.path / "service" / "app.py"
+    app.write_text(app.read_text().replace("HealthController", "Health").replace("from service.", "from service ."))
+    before = files(tree.path)
+
+    with pytest.raises(ScaffoldError, match=r"service/app\.py has changed so much"):
+        new(tree.path)
+
+    assert files(tree.path) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["Toys", "toy_name:text"], "'Toys' is no name"),
+        (["toys__x", "toy_name:text"], "'toys__x' is no name"),
+        (["../toys", "toy_name:text"], "'../toys' is no name"),
+        (["toys", "toyName:text"], "'toyName' is no name"),
+        (["toys", ":text"], "'' is no name"),
+        (["toys", "a_name_that_is_much_too_long:text"], "'a_name_that_is_much_too_long' is no name"),
+        (["sheep", "age:integer"], "'sheep' is to be a plural"),
+        (["toys", "toy_name"], "'toy_name': a field is written name:type, and the types are text, integer"),
+        (["toys", "toy_name:string"], "'toy_name:string': a field is written name:type"),
+        (["toys", "order:integer"], "'order' is taken"),
+        (["toys", "lambda:integer"], "'lambda' is taken"),
+        (["toys", "id:integer"], "'id' is taken"),
+        (["toys", "user:uuid"], "'user' is taken"),
+        (["tables", "age:integer"], "'table' is taken"),
+        (["toys", "age:integer", "age:bigint"], "'age' comes twice"),
+        (["pets", "age:integer"], "service/pets is there already"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(arguments: list[str], sentence: str) -> None:
+    result: Result = CliRunner().invoke(main, ["new", *arguments], prog_name="python -m service")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {sentence}")
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""

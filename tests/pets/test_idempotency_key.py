@@ -1,0 +1,241 @@
+"""POST /pets/create with ``Idempotency-Key``."""
+
+import asyncio
+from datetime import timedelta
+
+import asyncpg
+import httpx
+import pytest
+
+from service.pets.controllers import CREATE_PET_ONCE
+from tests.factories import Committed, Factory, LoggedIn
+from tests.locks import blocked_statements
+
+KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
+
+
+async def create(
+    client: httpx.AsyncClient, user: LoggedIn, pet_name: str = "Tadeusz", key: str | bytes = KEY
+) -> httpx.Response:
+    sent = key.encode() if isinstance(key, str) else key
+    headers = {b"Authorization": user.bearer["Authorization"].encode(), b"Idempotency-Key": sent}
+    return await client.post("/pets/create", json={"pet_name": pet_name}, headers=headers)
+
+
+def validators(response: httpx.Response) -> tuple[str, str]:
+    return response.headers["Location"], response.headers["ETag"]
+
+
+async def pets(connection: asyncpg.Connection) -> int:
+    number: int = await connection.fetchval("select count(*) from pets")
+    return number
+
+
+async def test_the_same_request_gets_the_first_answer_again(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    first = await create(client, user)
+
+    again = await create(client, user)
+
+    pet_id = first.json()["id"]
+    assert first.status_code == again.status_code == 201
+    assert first.json() == again.json() == {"id": pet_id, "pet_name": "Tadeusz", "user_id": str(user.id)}
+    assert validators(first) == validators(again) == (f"/pets/{pet_id}", '"1"')
+    assert await pets(connection) == 1
+
+
+async def test_the_answer_stays_the_first_whatever_became_of_the_pet(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    first = await create(client, user)
+    url = first.headers["Location"]
+    await client.patch(url, json={"pet_name": "Ada"}, headers=user.bearer)
+
+    renamed = await create(client, user)
+    await client.delete(url, headers=user.bearer)
+    removed = await create(client, user)
+
+    assert first.content == renamed.content == removed.content
+    assert validators(first) == validators(renamed) == validators(removed)
+
+
+async def test_a_key_stands_for_one_request(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    await create(client, user)
+
+    response = await create(client, user, "Ada")
+
+    assert (response.status_code, response.json()["type"]) == (422, "/problems/idempotency-key-reused")
+    assert await pets(connection) == 1
+    assert (await create(client, user)).status_code == 201
+
+
+async def test_another_key_is_another_request(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    first, second = await create(client, user), await create(client, user, key=KEY.upper())
+
+    assert first.json()["id"] != second.json()["id"]
+
+
+async def test_another_users_keys_do_not_matter(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
+    stranger = await make.user()
+
+    answers = [await create(client, user), await create(client, stranger, "Ada")]
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert [answer.json()["user_id"] for answer in answers] == [str(user.id), str(stranger.id)]
+
+
+@pytest.mark.parametrize(("age", "number"), [(timedelta(hours=23, minutes=59), 1), (timedelta(hours=24), 2)])
+async def test_a_key_is_kept_for_24_hours(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, age: timedelta, number: int
+) -> None:
+    """Then it is a new one, cleaned up or not, and for another request too."""
+    first = await create(client, user)
+    await connection.execute("update idempotency_key set created_at = now() - $1::interval", age)
+
+    second = await create(client, user, "Tadeusz" if number == 1 else "Ada")
+    third = await create(client, user, "Tadeusz" if number == 1 else "Ada")
+
+    assert second.json() == third.json()
+    assert second.status_code == 201
+    assert (first.json() == second.json()) == (number == 1)
+    assert await pets(connection) == number
+
+
+async def test_asking_again_keeps_a_key_no_longer(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    await create(client, user)
+    age = "update idempotency_key set created_at = now() - interval '1 hour' returning created_at"
+    used = await connection.fetchval(age)
+
+    await create(client, user)
+
+    assert await connection.fetchval("select created_at from idempotency_key") == used
+
+
+async def test_a_refused_request_uses_no_key(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    refused = await create(client, user, "")
+
+    response = await create(client, user, "Ada")
+
+    assert (refused.status_code, response.status_code) == (422, 201)
+
+
+@pytest.mark.parametrize("key", ["x", "x" * 255, '"quoted"', "!~"])
+async def test_a_key_has_1_to_255_visible_characters(client: httpx.AsyncClient, user: LoggedIn, key: str) -> None:
+    response = await create(client, user, key=key)
+
+    assert response.status_code == 201, response.text
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a b", "a\tb", "a\0b", "\x7f", "é", b"\xff"])
+async def test_no_other_key_is_taken(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, key: str | bytes
+) -> None:
+    response = await create(client, user, key=key)
+
+    assert response.status_code == 422, response.text
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/Idempotency-Key"]
+    assert await pets(connection) == 0
+
+
+async def test_a_dead_session_uses_no_key(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    await client.post("/auth/logout", json={"refresh_token": user.tokens.refresh_token})
+
+    response = await create(client, user)
+
+    assert response.status_code == 401
+
+
+async def test_of_50_equal_requests_at_once_one_creates_a_pet(committed: Committed) -> None:
+    """The others get its answer, or are told to wait for it."""
+    user = await committed.make.user()
+
+    answers = await asyncio.gather(*(create(committed.client, user) for _ in range(50)))
+
+    created = [answer for answer in answers if answer.status_code == 201]
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert len({answer.content for answer in created}) == 1
+    assert await pets(committed.connection) == 1
+
+
+async def test_a_request_under_way_is_not_waited_for(committed: Committed) -> None:
+    user = await committed.make.user()
+    async with committed.connection.transaction():
+        await committed.connection.fetch(CREATE_PET_ONCE.sql, user.session, "Tadeusz", KEY)
+        early = await create(committed.client, user)
+    late = await create(committed.client, user)
+
+    assert (early.status_code, early.json()["type"]) == (409, "/problems/request-in-flight")
+    assert early.headers["Retry-After"] == "1"
+    assert late.status_code == 201
+    assert await pets(committed.connection) == 1
+
+
+async def test_neither_other_keys_nor_other_users_are_held_up_by_it(committed: Committed) -> None:
+    user, stranger = await committed.make.user(), await committed.make.user()
+    async with committed.connection.transaction():
+        await committed.connection.fetch(CREATE_PET_ONCE.sql, user.session, "Tadeusz", KEY)
+
+        answers = [await create(committed.client, user, key="other"), await create(committed.client, stranger)]
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+
+
+async def test_a_request_that_fails_leaves_its_key_free(committed: Committed) -> None:
+    user = await committed.make.user()
+    transaction = committed.connection.transaction()
+    await transaction.start()
+    await committed.connection.fetch(CREATE_PET_ONCE.sql, user.session, "Tadeusz", KEY)
+    await transaction.rollback()
+
+    response = await create(committed.client, user, "Ada")
+
+    assert response.status_code == 201
+
+
+async def test_an_answer_that_is_newer_than_the_statement_is_found(committed: Committed) -> None:
+    """The statement began before it was committed, and so cannot see it; the conflict leads to it."""
+    user = await committed.make.user()
+    first = await create(committed.client, user)
+    async with committed.connection.transaction():
+        await committed.connection.execute(
+            "insert into idempotency_key select user_id, 'newer', request_sha256, resource_id from idempotency_key"
+        )
+        late = asyncio.create_task(create(committed.client, user, key="newer"))
+        await blocked_statements(committed.connection, 1)
+
+    assert (await late).content == first.content
+
+
+async def test_a_user_who_is_deleted_meanwhile_adds_no_pet(committed: Committed) -> None:
+    user = await committed.make.user()
+    async with committed.connection.transaction():
+        await committed.connection.execute("delete from user_model")
+        creating = asyncio.create_task(create(committed.client, user))
+        await blocked_statements(committed.connection, 1)
+
+    answer = await creating
+
+    assert (answer.status_code, answer.json()["detail"]) == (401, "The session has ended")
+
+
+async def test_keys_go_with_their_user(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    await create(client, user)
+
+    response = await client.delete("/users/me", headers=user.bearer)
+
+    assert response.status_code == 204
+    assert await connection.fetchval("select count(*) from idempotency_key") == 0
+
+
+async def test_clients_find_the_header_in_the_document(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+
+    [header] = document["paths"]["/pets/create"]["post"]["parameters"]
+
+    assert (header["name"], header["in"], header["required"]) == ("Idempotency-Key", "header", False)
+    assert header["schema"].items() >= {"minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}.items()

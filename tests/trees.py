@@ -1,0 +1,62 @@
+"""Copies of the whole tree, to be changed, and the checks that must pass there all the same."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT
+
+BIN = Path(sys.executable).parent
+MADE = ("__pycache__", "*.egg-info", ".*_cache", ".coverage*", ".dev", ".git", ".venv", "htmlcov")
+
+
+class Tree:
+    """A copy of the tree."""
+
+    def __init__(self, path: Path) -> None:
+        """Copy what is not made by tools."""
+        self.path = path
+        shutil.copytree(ROOT, path, ignore=shutil.ignore_patterns(*MADE))
+
+    def run(self, *command: str) -> str:
+        """Run a tool, which must end well; return what it printed."""
+        # None of the settings of these tests, and no coverage: what a copy covers is nobody's.
+        inherited = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
+        done = subprocess.run(
+            [BIN / command[0], *command[1:]],
+            cwd=self.path,
+            env=inherited,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
+        return done.stdout
+
+    def check(self, *features: str, package: str = "service") -> None:
+        """Run what `make check` has for Python and SQL: on the package, the migrations, and `features`."""
+        sql = [f"sql/{feature}" for feature in features]
+        python = [package, *(f"tests/{feature}" for feature in features)]
+        migrations = [str(path.relative_to(self.path)) for path in self.path.glob("migrations/*.sql")]
+        self.run("ruff", "check", "--no-cache", *python)
+        self.run("ruff", "format", "--no-cache", "--check", *python)
+        self.run("python", "-m", "mypy", *python)
+        self.run("python", "-m", "sqlfluff", "lint", "--nocolor", *sql, "migrations")
+        self.run("python", str(BIN / "lint-imports"), "--no-logo", "--no-cache")
+        self.run("squawk", "--reporter=gcc", *migrations)
+
+    def test(self, *paths: str) -> None:
+        """Run tests of the copy, against a PostgreSQL of their own."""
+        self.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """Return a copy of the tree."""
+    return Tree(tmp_path / "tree")
