@@ -20,6 +20,7 @@ DUMMIES = {
     "bigint": "1",
     "boolean": "true",
     "date": "2020-02-29",
+    "cidr": "127.0.0.1/32",
     "inet": "127.0.0.1",
     "integer": "1",
     "integer[]": "{1,2}",
