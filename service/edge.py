@@ -15,7 +15,7 @@ PLAIN = [(b"x-content-type-options", b"nosniff")]
 SECURE = [*PLAIN, (b"strict-transport-security", b"max-age=63072000")]
 
 
-def edge(app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int) -> ASGIApp:
+def edge(app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int = 0) -> ASGIApp:
     """Wrap `app`: each request gets an id, ``scope["request_id"]``, which is sent back as ``X-Request-ID``.
 
     Answers by TLS say Strict-Transport-Security, where one of the `trusted_hops` proxies in front ended it, too.
@@ -29,7 +29,7 @@ def edge(app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int) -> ASG
     async def pass_edge(scope: Scope, receive: Receive, send: Send) -> None:
         request_id = str(uuid4())
         scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
-        more = SECURE if scope["scheme"] == "https" or (trusted_hops and _by_tls(scope)) else PLAIN
+        more = SECURE if scope.get("scheme") == "https" or (trusted_hops and _by_tls(scope)) else PLAIN
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

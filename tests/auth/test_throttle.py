@@ -222,7 +222,7 @@ async def test_of_many_guesses_at_once_no_more_are_answered(committed: Committed
 async def test_a_right_guess_behind_too_many_wrong_ones_looks_like_them(committed: Committed) -> None:
     """All are let in together; when its turn comes to open a session, the others have been counted."""
     user = await committed.make.user()
-    passwords = [f"wrong {n}" for n in range(8)] + [PASSWORD]
+    passwords = [f"wrong {n}" for n in range(30)] + [PASSWORD]
 
     answers = await asyncio.gather(*(log_in(committed.client, user.email, password) for password in passwords))
 

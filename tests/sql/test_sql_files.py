@@ -18,6 +18,7 @@ NAMES = sorted(f"{path.parent.name}.{path.stem}" for path in SQL.rglob("*.sql"))
 # A value of each type that a parameter has.
 DUMMIES = {
     "bigint": "1",
+    "cidr": "127.0.0.1/32",
     "inet": "127.0.0.1",
     "integer": "1",
     "integer[]": "{1,2}",
