@@ -5,7 +5,7 @@ PYTHON ?= python3.11 python3.12 python3.13 python3.14 python3 python
 # More words for pytest or uv: make test ARGS='-k pets -x', make lock ARGS=--upgrade
 ARGS ?=
 
-.PHONY: help dev test attack check format lock clean
+.PHONY: help dev test attack check bench format lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +25,9 @@ attack: .venv/ready ## attack real processes for some minutes, and print the fig
 check: .venv/ready ## run every linter and type check
 	@exec .venv/bin/python .ci/check.py
 
+bench: .venv/ready ## compare with other stacks and with PostgreSQL alone (ARGS=--help: what else it can do)
+	@exec .venv/bin/python -m tests.benchmarks $(ARGS)
+
 format: .venv/ready ## lay out Python and SQL as `make check` wants them
 	@.venv/bin/ruff check --fix-only
 	@.venv/bin/ruff format
@@ -36,6 +39,7 @@ compile = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 lock: .venv/ready ## write requirements*.txt anew from pyproject.toml (ARGS=--upgrade: with newer versions)
 	$(compile) --output-file requirements.txt
 	$(compile) --output-file requirements-dev.txt --group dev --constraints requirements.txt
+	$(compile) --output-file tests/benchmarks/requirements.txt --group bench --constraints requirements-dev.txt
 
 clean: ## remove .venv, caches and reports; the development database stays
 	rm -rf .venv .coverage .coverage.* htmlcov .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,136 @@
+"""Compares the service with other stacks, and with what PostgreSQL alone can do: ``make bench``.
+
+Prints Markdown on standard output and progress on standard error.
+"""
+
+import asyncio
+from collections import defaultdict
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from service.auth.models import Session
+from tests.benchmarks import growth, plot, report
+from tests.benchmarks.contestants import INSTALLED, SERVICE, Contestant, Server, contestants, running
+from tests.benchmarks.data import Database, fill, postgres
+from tests.benchmarks.measure import (
+    CLIENTS,
+    SERVER_CORE,
+    Measurement,
+    check_and_count,
+    measure,
+    operations,
+    pgbench,
+)
+
+USERS, PETS = 10_000, 10
+
+
+@click.command()
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="How often each has its turn.")
+@click.option("--seconds", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="How long a turn is.")
+@click.option("--quick", is_flag=True, help="2 rounds of half a second: under a minute.")
+@click.option("--only", multiple=True, metavar="WORD", help="Only peers with this word in their name; repeatable.")
+@click.option("--plot", "plot_to", type=click.Path(path_type=Path), default=INSTALLED / "performance.svg")
+@click.option("--growth", "grow", is_flag=True, help="Instead: how the cost grows with users, page, and connections.")
+@click.option("--users", type=int, multiple=True, default=growth.USERS, show_default=True, help="For --growth.")
+def main(  # noqa: PLR0913 - the options
+    *, rounds: int, seconds: float, quick: bool, only: tuple[str, ...], plot_to: Path, grow: bool, users: tuple[int, ...]
+) -> None:
+    """Compare the service with other stacks on one PostgreSQL, and print tables."""
+    if quick:
+        rounds, seconds = 2, 0.5
+    with postgres() as server:
+        if grow:
+            growth.run(server, rounds=rounds, seconds=seconds, users=users)
+            return
+        every = contestants()
+        chosen = [each for each in every if each is SERVICE or not only or any(word in each.name for word in only)]
+        database = fill(server, users=USERS, pets=PETS)
+        trips = checked(chosen, database)
+        compare(chosen, database, trips, rounds=rounds, seconds=seconds, plot_to=plot_to)
+
+
+def checked(chosen: list[Contestant], database: Database) -> dict[str, dict[str, int]]:
+    """Check that all give the same answers as the service; return the round trips that each took.
+
+    Raises click.ClickException where one does not.
+    """
+    trips, expected = {}, None
+    for contestant in chosen:
+        click.echo(f"Checking {contestant.name} …", err=True)
+        given, trips[contestant.name] = asyncio.run(check_and_count(contestant, database))
+        expected = expected or given
+        for question, answer in expected.items():
+            if given[question] != answer:
+                raise click.ClickException(
+                    f"{contestant.name} answers {question} with {given[question]}, the service with {answer}"
+                )
+    database.forget_created()
+    return trips
+
+
+def compare(
+    chosen: list[Contestant],
+    database: Database,
+    trips: dict[str, dict[str, int]],
+    *,
+    rounds: int,
+    seconds: float,
+    plot_to: Path,
+) -> None:
+    """Measure all in turns, and print and plot what was found."""
+    with ExitStack() as stack:
+        servers = [stack.enter_context(running(each, database.settings(), SERVER_CORE)) for each in chosen]
+        work = operations(database)
+        for server in servers:
+            click.echo(f"Warming up {server.contestant.name} …", err=True)
+            for requests in work.values():
+                measure(server, requests, 0.3)
+        results = take_turns(servers, work, database, rounds=rounds, seconds=seconds)
+        memory = {server.contestant.name: server.memory() for server in servers}
+        starts = {server.contestant.name: server.seconds_to_start for server in servers}
+    floor = {name: [pgbench(database, query, arguments(name, database), seconds)] for name, query in QUERIES.items()}
+    click.echo(report.conditions(rounds, seconds, CLIENTS))
+    for name in work:
+        click.echo(report.operation(name, results[name], floor[name][0]))
+    click.echo(report.servers(trips, starts, memory))
+    plot_to.parent.mkdir(parents=True, exist_ok=True)
+    plot_to.write_text(plot.bars(results))
+    click.echo(f"Plot: {plot_to}", err=True)
+
+
+QUERIES = {"GET /pets/me": "pets.list_my_pets", "GET /users/me": "users.show_me", "POST /pets/create": "pets.create_pet"}
+
+
+def arguments(name: str, database: Database) -> dict[str, str]:
+    """Return what pgbench gives to the query of an operation."""
+    session: Session = database.sessions[-1 if name.startswith("POST") else 0]
+    return {"session": str(session.id), "after_name": "", "after_id": "0", "size": "101", "pet_name": "Tadeusz"}
+
+
+Results = dict[str, dict[str, list[Measurement]]]
+
+
+def take_turns(
+    servers: list[Server],
+    work: dict[str, list[list[tuple[str, str]]]],
+    database: Database,
+    *,
+    rounds: int,
+    seconds: float,
+) -> Results:
+    """Measure each operation of each server, A B C A B C …, so that what disturbs one disturbs all."""
+    results: Results = defaultdict(lambda: defaultdict(list))
+    for turn in range(rounds):
+        click.echo(f"Round {turn + 1} of {rounds} …", err=True)
+        for name, requests in work.items():
+            for server in servers:
+                results[name][server.contestant.name].append(measure(server, requests, seconds))
+        database.forget_created()
+    return results
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""The data that everything is measured on: accounts with sessions and pets, and tokens for some of them."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+import psycopg
+from psycopg.rows import class_row
+
+from service import migrate
+from service.auth.models import Session
+from service.auth.passwords import Passwords
+from service.auth.tokens import Tokens
+from service.dev.embedded import EmbeddedPostgres, embedded_postgres
+from service.settings import Settings
+
+SECRET_KEY = "a key that is used by nothing but benchmarks"
+PASSWORD = "a password of benchmarks"
+# A commit that waits for the disk would measure the disk.
+SERVER_SETTINGS = {"synchronous_commit": "off", "shared_buffers": "1GB", "max_connections": "200", "max_wal_size": "8GB"}
+# Those who list have exactly the pets that they were given; those who create are others.
+LISTERS, CREATORS = 32, 32
+
+ADD_USERS = """
+    insert into user_model (email, hashed_password)
+    select 'user' || n || '@example.com', %(hash)s from generate_series(1, %(users)s) as n"""
+ADD_SESSIONS = "insert into login_session (user_id, expires_at) select id, now() + interval '2 days' from user_model"
+ADD_PETS = """
+    insert into pets (user_id, pet_name) select id, 'pet ' || n from user_model cross join generate_series(1, %s) as n"""
+SESSIONS = """
+    select id, user_id, generation, last_used_at, expires_at from login_session
+    where id = any(array(select id from login_session limit %s)) order by id"""
+
+
+@attrs.frozen
+class Database:
+    """A database with data in it, and the access tokens of some of its users."""
+
+    server: EmbeddedPostgres
+    name: str
+    sessions: list[Session]
+    listers: list[str]
+    creators: list[str]
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self.server.url(self.name)
+
+    def settings(self, host: str | None = None, port: int | None = None) -> dict[str, str]:
+        """Return what a contestant must know, in the forms that each understands; by `host` and `port` or the socket."""
+        url = f"postgresql://{self.server.user}@{host}:{port}/{self.name}?sslmode=disable" if host else self.url
+        return {
+            "DATABASE_URL": url,
+            "PGHOST": host or str(self.server.socket_directory),
+            "PGPORT": str(port or self.server.port),
+            "PGUSER": self.server.user,
+            "PGDATABASE": self.name,
+            "PGSSLMODE": "disable",
+            "SECRET_KEY": SECRET_KEY,
+            "HOST": "127.0.0.1",
+            "SQL": str(Path(__file__).parents[2] / "sql"),
+            "DATABASE_POOL_SIZE": "10",
+            "LOGIN_THROTTLE": "off",
+        }
+
+    def execute(self, statement: str, parameters: object = None) -> None:
+        """Run a statement and commit it."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(statement, parameters)  # type: ignore[call-overload]  # one that was written here
+
+    def forget_created(self) -> None:
+        """Remove what the creators have created."""
+        users = [str(session.user_id) for session in self.sessions[LISTERS:]]
+        self.execute("delete from pets where user_id = any(%s::uuid[])", [users])
+        self.execute("vacuum pets")
+
+
+@contextmanager
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """Run a PostgreSQL for benchmarks alone, in memory where there is enough of it."""
+    memory = "/dev/shm"  # noqa: S108 - the folder in it is our own
+    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 * 2**30
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmarks-", dir=memory if roomy else None) as folder,
+        embedded_postgres(Path(folder) / "postgres", SERVER_SETTINGS) as server,
+    ):
+        yield server
+
+
+def fill(server: EmbeddedPostgres, *, users: int, pets: int) -> Database:
+    """Make a database of so many `users` with a session and so many `pets` each."""
+    name = f"benchmark_{users}_{pets}"
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    url = server.url(name)
+    migrate.apply(url, report=lambda _: None)
+    passwords = Passwords()
+    with psycopg.connect(url, autocommit=True, row_factory=class_row(Session)) as connection:
+        connection.execute(ADD_USERS, {"hash": asyncio.run(passwords.hash(PASSWORD)), "users": users})
+        connection.execute(ADD_SESSIONS)
+        connection.execute(ADD_PETS, [pets])
+        connection.execute("vacuum (analyze)")
+        connection.execute("checkpoint")
+        sessions = connection.execute(SESSIONS, [LISTERS + CREATORS]).fetchall()
+    passwords.close()
+    tokens = Tokens(settings(url, {"ACCESS_TOKEN_EXPIRE_SECONDS": "86400"}))
+    bearers = [tokens.pair(session).access_token for session in sessions]
+    database = Database(server, name, sessions, bearers[:LISTERS], bearers[LISTERS:])
+    database.forget_created()
+    return database
+
+
+def settings(url: str, more: Mapping[str, str]) -> Settings:
+    """Return the service's settings."""
+    return Settings.read({"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, **more})

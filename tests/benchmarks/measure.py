@@ -1,0 +1,159 @@
+"""How it is measured: requests to one server for a while, its processor time before and after."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from itertools import cycle, islice
+from pathlib import Path
+
+import attrs
+import click
+
+from service.queries import read
+from tests.benchmarks.contestants import PATIENCE, Contestant, Server, pinned, running
+from tests.benchmarks.data import Database
+from tests.sql.test_round_trips import Relay
+
+CORES = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else [0]
+SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
+CLIENTS = 16  # connections with one request under way each
+Request = tuple[str, str]
+
+
+def text(request: str, token: str | None, body: str = "", kind: str = "application/json") -> str:
+    """Return an HTTP/1.1 request as it goes over the wire."""
+    headers = ["Host: 127.0.0.1", "Accept: application/json"]
+    if token:
+        headers.append(f"Authorization: Bearer {token}")
+    if body:
+        headers += [f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
+    return "\r\n".join([f"{request} HTTP/1.1", *headers, "", body])
+
+
+def list_pets(token: str, limit: int = 100) -> Request:
+    """List the caller's pets."""
+    return "GET /pets/me", text("GET /pets/me" + (f"?limit={limit}" if limit != 100 else ""), token)  # noqa: PLR2004
+
+
+def show_me(token: str) -> Request:
+    """Show the caller's account."""
+    return "GET /users/me", text("GET /users/me", token)
+
+
+def create_pet(token: str) -> Request:
+    """Add a pet."""
+    return "POST /pets/create", text("POST /pets/create", token, '{"pet_name": "Tadeusz"}')
+
+
+def operations(database: Database, clients: int = CLIENTS) -> dict[str, list[list[Request]]]:
+    """Return what is measured: each operation, as the requests of each client, who is a user of their own."""
+    listers = list(islice(cycle(database.listers), clients))
+    creators = list(islice(cycle(database.creators), clients))
+    return {
+        "GET /pets/me": [[list_pets(token)] for token in listers],
+        "GET /users/me": [[show_me(token)] for token in listers],
+        "POST /pets/create": [[create_pet(token)] for token in creators],
+    }
+
+
+@attrs.frozen
+class Measurement:
+    """What one server did under load for a while. Times are in seconds, latencies p50, p99 and p99.9."""
+
+    cpu: float  # of the server, for one request
+    per_second: float
+    latency: dict[str, list[float]]
+
+    def slow(self, name: str) -> tuple[float, ...]:
+        """Return the three latencies of an operation in milliseconds."""
+        return tuple(1000 * each for each in self.latency[name])
+
+
+def measure(server: Server, requests: Sequence[Sequence[Request]], seconds: float) -> Measurement:
+    """Load `server` with a connection for each list of `requests`.
+
+    Raises click.ClickException where an answer is no success.
+    """
+    cpu = server.cpu()
+    with pinned(LOAD_CORE):
+        done = subprocess.run(  # noqa: S603 - ours
+            [sys.executable, Path(__file__).with_name("load.py")],
+            timeout=seconds + PATIENCE,
+            input=json.dumps({"port": server.port, "seconds": seconds, "requests": requests}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise click.ClickException(f"{server.contestant.name}: {done.stderr.strip().splitlines()[-1]}")
+    seen = json.loads(done.stdout)
+    return Measurement(
+        cpu=(server.cpu() - cpu) / seen["requests"],
+        per_second=seen["requests"] / seen["seconds"],
+        latency=seen["latency"],
+    )
+
+
+def answers(server: Server, database: Database) -> dict[str, object]:
+    """Return what a server answers to each operation; of a new pet, without its id."""
+    listing = {"Authorization": f"Bearer {database.listers[0]}"}
+    creating = {"Authorization": f"Bearer {database.creators[0]}"}
+    with server.client() as client:
+        listed = client.get("/pets/me", headers=listing)
+        shown = client.get("/users/me", headers=listing)
+        created = client.post("/pets/create", json={"pet_name": "Tadeusz"}, headers=creating)
+        refused = client.get("/users/me", headers={"Authorization": listing["Authorization"] + "x"})
+    return {
+        "GET /pets/me": (listed.status_code, listed.json()),
+        "GET /users/me": (shown.status_code, shown.json()),
+        "POST /pets/create": (created.status_code, {**created.json(), "id": None}),
+        "a forged token": refused.status_code,
+    }
+
+
+async def check_and_count(contestant: Contestant, database: Database) -> tuple[dict[str, object], dict[str, int]]:
+    """Return a contestant's answers, and the round trips to PostgreSQL of each operation once it is warm."""
+    relay = Relay(database.server)
+    async with relay.listen() as port:
+        # One connection: whatever is prepared at first is prepared by the first requests.
+        settings = database.settings("127.0.0.1", port) | {"DATABASE_POOL_SIZE": "1"}
+        return await asyncio.to_thread(_check_and_count, contestant, database, settings, relay)
+
+
+def _check_and_count(
+    contestant: Contestant, database: Database, settings: dict[str, str], relay: Relay
+) -> tuple[dict[str, object], dict[str, int]]:
+    with running(contestant, settings) as server, server.client() as client:
+        given = answers(server, database)
+        trips = {}
+        for name, clients in operations(database, clients=1).items():
+            method, path = name.split()
+            token = clients[0][0][1].partition("Bearer ")[2].partition("\r\n")[0]
+            body = {"pet_name": "Tadeusz"} if method == "POST" else None
+            for _ in range(8):  # SQLAlchemy and asyncpg prepare in the first few
+                before = relay.trips
+                client.request(method, path, json=body, headers={"Authorization": f"Bearer {token}"})
+            trips[name] = relay.trips - before
+        return given, trips
+
+
+def pgbench(database: Database, query: str, arguments: dict[str, str], seconds: float) -> float:
+    """Return how often PostgreSQL alone runs the file of `query` in a second, prepared, for as many clients."""
+    statement = read(query)
+    script = "\n".join(line for line in statement.sql.splitlines() if not line.startswith("--"))
+    for number in range(len(statement.parameters), 0, -1):
+        script = script.replace(f"${number}", f":{statement.parameters[number - 1].name}")
+    command = [
+        *(str(database.server.binaries / "pgbench"), "--no-vacuum", "--protocol=prepared", "--file=-"),
+        *(f"--client={CLIENTS}", f"--time={max(1, round(seconds))}"),
+        *(f"--define={name}={value}" for name, value in arguments.items()),
+        database.url,
+    ]
+    done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    rate = next((line.split()[2] for line in done.stdout.splitlines() if line.startswith("tps = ")), None)
+    if done.returncode or rate is None:
+        raise click.ClickException(f"pgbench: {done.stderr.strip()}")
+    return float(rate)

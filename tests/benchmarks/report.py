@@ -1,0 +1,57 @@
+"""The tables, in Markdown."""
+
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from statistics import median
+
+from tests.benchmarks.contestants import SERVICE
+from tests.benchmarks.measure import Measurement
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out a table."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def conditions(rounds: int, seconds: float, clients: int) -> str:
+    """Say under which conditions was measured."""
+    load = os.getloadavg()[1]
+    return (
+        f"{os.cpu_count()} cores, {platform.system()}, Python {sys.version.split()[0]}; {rounds} interleaved rounds of"
+        f" {seconds:g} s, {clients} connections; load average over 5 minutes {load:.1f}, the benchmark's own included.\n"
+    )
+
+
+def operation(name: str, results: dict[str, list[Measurement]], floor: float) -> str:
+    """Tell the cost of one operation for each server: medians, and the ratio to the service's in the same round."""
+    ours = results[SERVICE.name]
+    rows = []
+    for who, theirs in results.items():
+        cpu = ratio([their.cpu / our.cpu for their, our in zip(theirs, ours, strict=True)])
+        rate = ratio([their.per_second / our.per_second for their, our in zip(theirs, ours, strict=True)])
+        latency = [f"{median(column):.1f}" for column in zip(*(each.slow(name) for each in theirs), strict=True)]
+        rows.append(
+            [
+                *(who, cpu, f"{median(each.cpu for each in theirs) * 1e6:.0f}"),
+                *(rate, f"{median(each.per_second for each in theirs):,.0f}", *latency),
+            ]
+        )
+    rows.append(["PostgreSQL alone (pgbench)", "", "", "", f"{floor:,.0f}", "", "", ""])
+    head = [name, "CPU, × the service", "µs", "rate, × the service", "a second", "p50 ms", "p99", "p99.9"]
+    return table(head, rows)
+
+
+def ratio(ratios: list[float]) -> str:
+    """Return median and spread."""
+    return f"**{median(ratios):.2f}** ({min(ratios):.2f}–{max(ratios):.2f})"
+
+
+def servers(trips: dict[str, dict[str, int]], starts: dict[str, float], memory: dict[str, float]) -> str:
+    """Tell what else there is to say of each server."""
+    rows = [
+        [who, *map(str, trips[who].values()), f"{starts[who]:.2f}", f"{memory[who]:.0f}"] for who in trips
+    ]
+    return table(["round trips to PostgreSQL", *next(iter(trips.values())), "start, s", "memory, MB"], rows)
