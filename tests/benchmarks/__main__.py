@@ -4,6 +4,8 @@ Prints Markdown on standard output and progress on standard error.
 """
 
 import asyncio
+import signal
+import sys
 from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
@@ -36,9 +38,17 @@ USERS, PETS = 10_000, 10
 @click.option("--growth", "grow", is_flag=True, help="Instead: how the cost grows with users, page, and connections.")
 @click.option("--users", type=int, multiple=True, default=growth.USERS, show_default=True, help="For --growth.")
 def main(  # noqa: PLR0913 - the options
-    *, rounds: int, seconds: float, quick: bool, only: tuple[str, ...], plot_to: Path, grow: bool, users: tuple[int, ...]
+    *,
+    rounds: int,
+    seconds: float,
+    quick: bool,
+    only: tuple[str, ...],
+    plot_to: Path,
+    grow: bool,
+    users: tuple[int, ...],
 ) -> None:
     """Compare the service with other stacks on one PostgreSQL, and print tables."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what was started is ended
     if quick:
         rounds, seconds = 2, 0.5
     with postgres() as server:
@@ -71,7 +81,7 @@ def checked(chosen: list[Contestant], database: Database) -> dict[str, dict[str,
     return trips
 
 
-def compare(
+def compare(  # noqa: PLR0913 - what the command was told
     chosen: list[Contestant],
     database: Database,
     trips: dict[str, dict[str, int]],
@@ -101,7 +111,11 @@ def compare(
     click.echo(f"Plot: {plot_to}", err=True)
 
 
-QUERIES = {"GET /pets/me": "pets.list_my_pets", "GET /users/me": "users.show_me", "POST /pets/create": "pets.create_pet"}
+QUERIES = {
+    "GET /pets/me": "pets.list_my_pets",
+    "GET /users/me": "users.show_me",
+    "POST /pets/create": "pets.create_pet",
+}
 
 
 def arguments(name: str, database: Database) -> dict[str, str]:

@@ -76,7 +76,7 @@ def _once(lock: Path, *commands: list[str]) -> None:
     click.echo(f"Installing what {lock.name} names …", err=True)
     for command in commands:
         try:
-            subprocess.run(command, cwd=lock.parent, check=True)  # noqa: S603 - ours
+            subprocess.run(command, cwd=lock.parent, check=True)
         except subprocess.CalledProcessError:
             raise click.ClickException(f"Could not install what {lock} names: see above") from None
     done.touch()
@@ -97,11 +97,11 @@ class Server:
 
     def cpu(self) -> float:
         """Return the seconds of processor time that it has used, all its processes together."""
-        return sum(times.user + times.system for times in (process.cpu_times() for process in self._family))
+        return float(sum(times.user + times.system for times in (process.cpu_times() for process in self._family)))
 
     def memory(self) -> float:
         """Return the resident memory of all its processes in MB."""
-        return sum(process.memory_info().rss for process in self._family) / 1e6
+        return float(sum(process.memory_info().rss for process in self._family)) / 1e6
 
     def client(self) -> httpx.Client:
         """Return a client of it."""
@@ -131,7 +131,9 @@ def running(contestant: Contestant, settings: Mapping[str, str], core: int | Non
         with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
             while not _lives(client, port):
                 if process.poll() is not None or time.monotonic() > began + PATIENCE:
-                    raise click.ClickException(f"{contestant.name} does not start; it says in {log}:\n{log.read_text()}")
+                    raise click.ClickException(
+                        f"{contestant.name} does not start; it says in {log}:\n{log.read_text()}"
+                    )
                 time.sleep(0.005)
         yield Server(contestant, process, port, time.monotonic() - began)
     finally:

@@ -22,7 +22,12 @@ from service.settings import Settings
 SECRET_KEY = "a key that is used by nothing but benchmarks"
 PASSWORD = "a password of benchmarks"
 # A commit that waits for the disk would measure the disk.
-SERVER_SETTINGS = {"synchronous_commit": "off", "shared_buffers": "1GB", "max_connections": "200", "max_wal_size": "8GB"}
+SERVER_SETTINGS = {
+    "synchronous_commit": "off",
+    "shared_buffers": "1GB",
+    "max_connections": "200",
+    "max_wal_size": "8GB",
+}
 # Those who list have exactly the pets that they were given; those who create are others.
 LISTERS, CREATORS = 32, 32
 
@@ -53,7 +58,7 @@ class Database:
         return self.server.url(self.name)
 
     def settings(self, host: str | None = None, port: int | None = None) -> dict[str, str]:
-        """Return what a contestant must know, in the forms that each understands; by `host` and `port` or the socket."""
+        """Return what a contestant must know, in each one's form; by `host` and `port`, or the socket."""
         url = f"postgresql://{self.server.user}@{host}:{port}/{self.name}?sslmode=disable" if host else self.url
         return {
             "DATABASE_URL": url,

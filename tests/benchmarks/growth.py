@@ -6,7 +6,7 @@ from statistics import median
 import click
 
 from service.dev.embedded import EmbeddedPostgres
-from tests.benchmarks.contestants import SERVICE, running
+from tests.benchmarks.contestants import SERVICE, Server, running
 from tests.benchmarks.data import PASSWORD, Database, fill
 from tests.benchmarks.measure import (
     CLIENTS,
@@ -64,7 +64,7 @@ def rows(databases: dict[str, Database], rounds: int, seconds: float) -> str:
     return curve("users in the database", found)
 
 
-def best(service, work, rounds: int, seconds: float) -> list[Measurement]:  # type: ignore[no-untyped-def]
+def best(service: Server, work: list[list[Request]], rounds: int, seconds: float) -> list[Measurement]:
     """Measure a few times, after a warm-up."""
     measure(service, work, seconds / 2)
     return [measure(service, work, seconds) for _ in range(rounds)]

@@ -15,6 +15,7 @@ from itertools import cycle
 from typing import cast
 
 import uvloop
+from typing_extensions import override
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
@@ -28,6 +29,7 @@ class Connection(asyncio.Protocol):
         self._received = b""
         self.end = 0.0
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
         self.finished = asyncio.get_running_loop().create_future()
@@ -38,6 +40,7 @@ class Connection(asyncio.Protocol):
         self._sent = time.perf_counter()
         self._transport.write(request)
 
+    @override
     def data_received(self, data: bytes) -> None:
         received = self._received = self._received + data
         head = received.find(b"\r\n\r\n")
@@ -57,6 +60,7 @@ class Connection(asyncio.Protocol):
         else:
             self.finished.set_result(now)
 
+    @override
     def connection_lost(self, error: Exception | None) -> None:
         if not self.finished.done():
             self.finished.set_exception(error or ConnectionError("the server closed a connection"))
@@ -88,4 +92,4 @@ def quantile(ordered: list[float], q: float) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(load(**json.load(sys.stdin)))))
+    json.dump(uvloop.run(load(**json.load(sys.stdin))), sys.stdout)

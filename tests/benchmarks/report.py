@@ -2,7 +2,6 @@
 
 import os
 import platform
-import sys
 from collections.abc import Sequence
 from statistics import median
 
@@ -20,7 +19,7 @@ def conditions(rounds: int, seconds: float, clients: int) -> str:
     """Say under which conditions was measured."""
     load = os.getloadavg()[1]
     return (
-        f"{os.cpu_count()} cores, {platform.system()}, Python {sys.version.split()[0]}; {rounds} interleaved rounds of"
+        f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}; {rounds} interleaved rounds of"
         f" {seconds:g} s, {clients} connections; load average over 5 minutes {load:.1f}, the benchmark's own included.\n"
     )
 
@@ -51,7 +50,5 @@ def ratio(ratios: list[float]) -> str:
 
 def servers(trips: dict[str, dict[str, int]], starts: dict[str, float], memory: dict[str, float]) -> str:
     """Tell what else there is to say of each server."""
-    rows = [
-        [who, *map(str, trips[who].values()), f"{starts[who]:.2f}", f"{memory[who]:.0f}"] for who in trips
-    ]
+    rows = [[who, *map(str, trips[who].values()), f"{starts[who]:.2f}", f"{memory[who]:.0f}"] for who in trips]
     return table(["round trips to PostgreSQL", *next(iter(trips.values())), "start, s", "memory, MB"], rows)

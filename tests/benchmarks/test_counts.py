@@ -1,0 +1,132 @@
+"""What a request costs, counted instead of timed, so that it shows on any machine at once when it grows.
+
+Round trips to PostgreSQL are counted in `tests/sql/test_round_trips.py`.
+"""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import asyncpg
+import attrs
+import pytest
+
+from service.app import Service, create_app
+from service.connections import Pool
+from tests.conftest import make_settings
+from tests.factories import Factory
+from tests.processes import ROOT
+
+# Calls of Python functions for one request, those of asyncio and of the test left out. A change that lowers one: write
+# the new figure here. A change that raises one makes every request dearer: see docs/performance.md for what it costs,
+# and write the new figure only if it is worth that. Another version of Litestar or asyncpg may move them as well.
+CALLS = {"GET /pets/me": 108, "GET /users/me": 101, "POST /pets/create": 142}
+# Imported by no worker of the server: they cost memory and time at each start.
+NOT_IN_PRODUCTION = {"dotenv", "faker", "jinja2", "psycopg", "pytest", "service.dev", "service.migrate", "yoyo"}
+
+
+@attrs.define
+class Caller:
+    """Sends requests straight to the application, as the server does, without a client's own calls and tasks."""
+
+    app: Service
+    token: str
+
+    async def request(self, name: str) -> int:
+        """Send the request, and return the status of the answer."""
+        method, path = name.split()
+        body = b'{"pet_name": "Ada"}' if method == "POST" else b""
+        headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {self.token}".encode())]
+        headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))] if body else []
+        statuses: list[int] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            statuses += [message["status"]] if "status" in message else []
+
+        scope: dict[str, object] = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+        }
+        scope |= {"path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": headers}
+        scope |= {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80), "state": {}}
+        await self.app(scope, receive, send)  # type: ignore[arg-type]  # Litestar's own ASGI types
+        return statuses[0]
+
+
+@pytest.fixture
+async def caller(own_database_url: str) -> AsyncIterator[Caller]:
+    """Return the caller of a service that has answered everything twice: statements and tokens are known."""
+    pool = Pool(own_database_url)
+    app = create_app(make_settings(own_database_url), pool)
+    connection = await asyncpg.connect(own_database_url)
+    async with pool.open():
+        user = await Factory(app, connection).user()
+        caller = Caller(app, user.bearer["Authorization"].removeprefix("Bearer "))
+        for name in [*CALLS, *CALLS]:
+            assert await caller.request(name) in {200, 201}
+        yield caller
+    await connection.close()
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_a_request_makes_no_task(caller: Caller, name: str) -> None:
+    made = []
+    loop = asyncio.get_running_loop()
+
+    def make(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:  # noqa: ANN401 - asyncio's
+        made.append(work)
+        return asyncio.Task(work, loop=loop, **options)
+
+    before = loop.get_task_factory()
+    loop.set_task_factory(make)  # type: ignore[arg-type]  # its type differs between versions of Python
+    try:
+        await caller.request(name)
+    finally:
+        loop.set_task_factory(before)
+
+    assert made == []
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_a_request_calls_no_more_functions_than_it_did(caller: Caller, name: str) -> None:
+    called = 0
+    beside = (str(Path(asyncio.__file__).parent), __file__, "selectors.py")
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal called
+        called += (
+            event == "call"
+            and not frame.f_code.co_filename.endswith(beside[1:])
+            and (not frame.f_code.co_filename.startswith(beside[0]))
+        )
+
+    measured_by = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        await caller.request(name)
+    finally:
+        sys.setprofile(measured_by)
+
+    assert called <= CALLS[name], f"{name} took {called} calls of Python functions, and took {CALLS[name]} before"
+
+
+def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
+    listing = subprocess.run(
+        [sys.executable, "-c", "import sys, service.app; print(*sys.modules)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert NOT_IN_PRODUCTION.isdisjoint(listing.stdout.split())
