@@ -36,7 +36,8 @@ ADD_USERS = """
     select 'user' || n || '@example.com', %(hash)s from generate_series(1, %(users)s) as n"""
 ADD_SESSIONS = "insert into login_session (user_id, expires_at) select id, now() + interval '2 days' from user_model"
 ADD_PETS = """
-    insert into pets (user_id, pet_name) select id, 'pet ' || n from user_model cross join generate_series(1, %s) as n"""
+    insert into pets (user_id, pet_name)
+    select id, 'pet ' || n from user_model cross join generate_series(1, %s) as n"""
 SESSIONS = """
     select id, user_id, generation, last_used_at, expires_at from login_session
     where id = any(array(select id from login_session limit %s)) order by id"""

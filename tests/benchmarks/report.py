@@ -19,8 +19,8 @@ def conditions(rounds: int, seconds: float, clients: int) -> str:
     """Say under which conditions was measured."""
     load = os.getloadavg()[1]
     return (
-        f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}; {rounds} interleaved rounds of"
-        f" {seconds:g} s, {clients} connections; load average over 5 minutes {load:.1f}, the benchmark's own included.\n"
+        f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}; {rounds} interleaved rounds"
+        f" of {seconds:g} s, {clients} connections; load average over 5 minutes {load:.1f}, its own part included.\n"
     )
 
 

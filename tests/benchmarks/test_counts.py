@@ -48,7 +48,7 @@ class Caller:
             return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: dict[str, Any]) -> None:
-            statuses += [message["status"]] if "status" in message else []
+            statuses.extend(status for key, status in message.items() if key == "status")
 
         scope: dict[str, object] = {
             "type": "http",
