@@ -197,3 +197,16 @@ def new(name: str, fields: tuple[str, ...], no_owner: bool, singular: str | None
 
     for path in write(read_resource(name, fields, singular=singular, owned=not no_owner)):
         click.echo(path)
+
+
+@main.command()
+@click.argument("name")
+def rename(name: str) -> None:
+    """Give this package another name, in every file that knows it.
+
+    Changes no migration, and no sentence. docs/your-own.md says what else makes the project yours.
+    """
+    from service.dev import rename as renaming  # noqa: PLC0415 - for whoever takes the project over, once
+
+    changed = renaming.rename(name)
+    click.echo(f"{len(changed)} files changed; the commands are python -m {name} now")

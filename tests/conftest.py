@@ -5,6 +5,7 @@ Tests that need commits, several connections or processes take ``own_database_ur
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -37,6 +38,8 @@ NUMBERS = count(1)
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start PostgreSQL once, in the process that began the run; the workers of xdist find it in the environment."""
+    # A job in the background of a shell ignores Ctrl-C, and so would every process that the tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         stack = config.stash[SERVER] = ExitStack()
         memory = "/dev/shm"  # noqa: S108 - the folder in it is our own
@@ -106,6 +109,13 @@ def own_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterat
 @pytest.fixture(scope="session")
 def served_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[str]:
     """Return the URL of the database of the `served` process, where this worker's tests leave what they commit."""
+    with cloned(template, server) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[str]:
+    """Return the URL of a migrated database that the tests of one module share."""
     with cloned(template, server) as url:
         yield url
 

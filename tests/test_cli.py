@@ -50,7 +50,7 @@ def test_each_command_explains_itself_and_its_options(name: str) -> None:
     assert f"Usage: python -m service {name} " in text
     assert " ".join(str(main.commands[name].help).split()) in text
     for option in (each for each in main.commands[name].params if isinstance(each, click.Option)):
-        assert f"--{option.name} " in text
+        assert f"{option.opts[0]} " in text
         assert option.help
         assert option.help in text
 

@@ -10,12 +10,12 @@ from service.dev.scaffold.resource import TYPES, ScaffoldError, read_resource
 from service.dev.scaffold.writing import write
 from tests.trees import Tree, tree  # noqa: F401 - a fixture
 
-TOYS = ["toy_name:text", "pieces:integer", "broken:boolean"]
+FIELDS = ["gadget_name:text", "pieces:integer", "broken:boolean"]
 EVERYTHING = [f"a_{name}:{name}" for name in TYPES]
 
 
-def new(root: Path, name: str = "toys", *fields: str, singular: str | None = None, owned: bool = True) -> list[Path]:
-    return write(read_resource(name, fields or TOYS, singular=singular, owned=owned), root)
+def new(root: Path, name: str = "gadgets", *fields: str, singular: str | None = None, owned: bool = True) -> list[Path]:
+    return write(read_resource(name, fields or FIELDS, singular=singular, owned=owned), root)
 
 
 def files(root: Path) -> dict[Path, bytes]:
@@ -25,15 +25,21 @@ def files(root: Path) -> dict[Path, bytes]:
 @pytest.mark.slow
 def test_what_it_writes_passes_every_check_and_its_own_tests(tree: Tree) -> None:  # noqa: F811 - the fixture
     """With and without an owner, with fields of every type, with a plural of its own, and with long names."""
-    tree.run("python", "-m", "service", "new", "toys", *TOYS)
+    tree.run("python", "-m", "service", "new", "gadgets", *FIELDS)
     tree.run("python", "-m", "service", "new", "mice", *EVERYTHING, "--singular", "mouse")
     tree.run(
         "python", "-m", "service", "new", "shared_long_names", *EVERYTHING, "last_of_the_fields:text", "--no-owner"
     )
 
-    tree.check("toys", "mice", "shared_long_names")
-    tree.test("tests/toys", "tests/mice", "tests/shared_long_names", "tests/sql")
-    tree.run("ruff", "check", "--no-cache", "tests/sql")
+    tree.check("gadgets", "mice", "shared_long_names")
+    tree.test(
+        "tests/gadgets",
+        "tests/mice",
+        "tests/shared_long_names",
+        "tests/sql",
+        "tests/auth/test_guard.py",
+        "tests/system",
+    )
 
 
 def test_it_names_each_file_that_it_wrote(tree: Tree) -> None:  # noqa: F811 - the fixture
@@ -51,17 +57,20 @@ def test_the_migration_comes_after_the_newest(tree: Tree) -> None:  # noqa: F811
 
     [path, rollback, *_] = new(tree.path)
 
-    assert [str(path), str(rollback)] == ["migrations/0042_create_toys.sql", "migrations/0042_create_toys.rollback.sql"]
+    assert [str(path), str(rollback)] == [
+        "migrations/0042_create_gadgets.sql",
+        "migrations/0042_create_gadgets.rollback.sql",
+    ]
     assert "-- depends: 0041_add_nothing\n" in (tree.path / path).read_text()
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        "service/toys/notes.txt",
-        "service/toys.py",
-        "sql/toys/find_toy.sql",
-        "tests/toys/test_toys.py",
+        "service/gadgets/notes.txt",
+        "service/gadgets.py",
+        "sql/gadgets/find_gadget.sql",
+        "tests/gadgets/test_gadgets.py",
     ],
 )
 def test_nothing_is_overwritten(tree: Tree, path: str) -> None:  # noqa: F811 - the fixture
@@ -89,21 +98,21 @@ def test_where_there_is_no_place_to_register_nothing_is_written(tree: Tree) -> N
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["Toys", "toy_name:text"], "'Toys' is no name"),
-        (["toys__x", "toy_name:text"], "'toys__x' is no name"),
-        (["../toys", "toy_name:text"], "'../toys' is no name"),
-        (["toys", "toyName:text"], "'toyName' is no name"),
-        (["toys", ":text"], "'' is no name"),
-        (["toys", "a_name_that_is_much_too_long:text"], "'a_name_that_is_much_too_long' is no name"),
+        (["Toys", "gadget_name:text"], "'Toys' is no name"),
+        (["toys__x", "gadget_name:text"], "'toys__x' is no name"),
+        (["../gadgets", "gadget_name:text"], "'../gadgets' is no name"),
+        (["gadgets", "toyName:text"], "'toyName' is no name"),
+        (["gadgets", ":text"], "'' is no name"),
+        (["gadgets", "a_name_that_is_much_too_long:text"], "'a_name_that_is_much_too_long' is no name"),
         (["sheep", "age:integer"], "'sheep' is to be a plural"),
-        (["toys", "toy_name"], "'toy_name': a field is written name:type, and the types are text, integer"),
-        (["toys", "toy_name:string"], "'toy_name:string': a field is written name:type"),
-        (["toys", "order:integer"], "'order' is taken"),
-        (["toys", "lambda:integer"], "'lambda' is taken"),
-        (["toys", "id:integer"], "'id' is taken"),
-        (["toys", "user:uuid"], "'user' is taken"),
+        (["gadgets", "gadget_name"], "'gadget_name': a field is written name:type, and the types are text, integer"),
+        (["gadgets", "gadget_name:string"], "'gadget_name:string': a field is written name:type"),
+        (["gadgets", "order:integer"], "'order' is taken"),
+        (["gadgets", "lambda:integer"], "'lambda' is taken"),
+        (["gadgets", "id:integer"], "'id' is taken"),
+        (["gadgets", "user:uuid"], "'user' is taken"),
         (["tables", "age:integer"], "'table' is taken"),
-        (["toys", "age:integer", "age:bigint"], "'age' comes twice"),
+        (["gadgets", "age:integer", "age:bigint"], "'age' comes twice"),
         (["pets", "age:integer"], "service/pets is there already"),
     ],
 )

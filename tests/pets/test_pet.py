@@ -145,6 +145,8 @@ async def test_no_update_is_lost_among_racing_writers(committed: Committed, writ
     async def count_one_up() -> None:
         while True:
             read = await client.get(f"/pets/{pet.id}", headers=user.bearer)
+            if read.status_code == 503:
+                continue
             written = await client.patch(
                 f"/pets/{pet.id}",
                 json={"pet_name": str(int(read.json()["pet_name"]) + 1)},
@@ -152,7 +154,8 @@ async def test_no_update_is_lost_among_racing_writers(committed: Committed, writ
             )
             if written.status_code == 200:
                 return
-            assert written.status_code == 412
+            # 503: on a busy machine, who waited a second for a connection or for the row was told to come again.
+            assert written.status_code in {412, 503}
 
     await asyncio.gather(*(count_one_up() for _ in range(writers)))
 

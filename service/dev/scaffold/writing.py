@@ -87,7 +87,7 @@ def _registrations(resource: Resource) -> dict[str, Edit]:
 
     def trips(text: str) -> str:
         return re.sub(
-            r"^BODIES: [^\n]*\n(    [^\n]*\n)*",
+            r"^GUARDED: [^\n]*\n(    [^\n]*\n)*",
             r"\g<0>" + "".join(f"    {route},\n" for route in routes),
             text,
             count=1,
@@ -110,7 +110,7 @@ def _registrations(resource: Resource) -> dict[str, Edit]:
     return {
         f"{PACKAGE}/app.py": app,
         "pyproject.toml": layers,
-        "tests/sql/test_round_trips.py": trips,
+        "tests/routes.py": trips,
         "README.md": readme,
         "docs/changelog.md": changelog,
     }
