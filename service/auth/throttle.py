@@ -10,7 +10,7 @@ from service.client_address import client_address, client_network
 from service.database import Database
 from service.problems import Problem, TooManyLogins
 from service.queries import one
-from service.settings import Settings
+from service.settings import LoginLimits, Settings
 
 COUNT_FAILED_LOGIN = one("auth.count_failed_login", LoginFailure)
 
@@ -44,31 +44,31 @@ class LoginThrottle:
 
         Raises TooManyLogins.
         """
-        if wait is not None:
-            raise self._refusal(wait)
+        if self._limits and wait is not None:
+            raise _refusal(self._limits, wait)
 
     async def count_failure(self, db: Database, email: str, client: Client, wrong: Problem) -> Problem:
         """Count a wrong password for `email`, and return the refusal: `wrong`, or TooManyLogins."""
-        if self._limits is None or client.network is None:
-            return wrong
         limits = self._limits
+        if limits is None or client.network is None:
+            return wrong
         period = timedelta(seconds=limits.seconds)
         failure = await db.one(
             COUNT_FAILED_LOGIN, email, client.network, limits.both, limits.network, limits.account, period
         )
         if failure.remaining < 0:
-            return self._refusal(failure.wait)
-        wrong.headers |= self._rate_limit(failure.remaining, failure.wait)
+            return _refusal(limits, failure.wait)
+        wrong.headers |= _rate_limit(limits, failure.remaining, failure.wait)
         return wrong
 
-    def _refusal(self, wait: int) -> TooManyLogins:
-        return TooManyLogins(retry_after=wait, headers=self._rate_limit(0, wait))
 
-    def _rate_limit(self, remaining: int, wait: int) -> dict[str, str]:
-        """Return the fields of draft-ietf-httpapi-ratelimit-headers: the rule, and where this client stands."""
-        if self._limits is None:
-            return {}
-        return {
-            "RateLimit-Policy": f'"failed-logins";q={self._limits.both};w={self._limits.seconds}',
-            "RateLimit": f'"failed-logins";r={remaining};t={wait}',
-        }
+def _refusal(limits: LoginLimits, wait: int) -> TooManyLogins:
+    return TooManyLogins(retry_after=wait, headers=_rate_limit(limits, 0, wait))
+
+
+def _rate_limit(limits: LoginLimits, remaining: int, wait: int) -> dict[str, str]:
+    """Return the fields of draft-ietf-httpapi-ratelimit-headers: the rule, and where this client stands."""
+    return {
+        "RateLimit-Policy": f'"failed-logins";q={limits.both};w={limits.seconds}',
+        "RateLimit": f'"failed-logins";r={remaining};t={wait}',
+    }

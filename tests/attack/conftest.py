@@ -41,16 +41,16 @@ def wait_for_workers(served: Running, workers: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def two_workers(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def two_workers(served_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Return the service with two workers and no proxy in front, shared by the tests of a module."""
-    with running(module_database_url, tmp_path_factory.mktemp("served"), WEB_CONCURRENCY="2") as served:
+    with running(served_database_url, tmp_path_factory.mktemp("served"), WEB_CONCURRENCY="2") as served:
         wait_for_workers(served, 2)
         yield served
 
 
 @pytest.fixture(scope="module")
-def unthrottled(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def unthrottled(served_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Return the service with one worker, which does not count failed log-ins."""
-    with running(module_database_url, tmp_path_factory.mktemp("served"), LOGIN_THROTTLE="off") as served:
+    with running(served_database_url, tmp_path_factory.mktemp("served"), LOGIN_THROTTLE="off") as served:
         wait_for_workers(served, 1)
         yield served
