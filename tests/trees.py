@@ -24,8 +24,9 @@ class Tree:
 
     def run(self, *command: str) -> str:
         """Run a tool, which must end well; return what it printed."""
-        # None of the settings of these tests, and no coverage: what a copy covers is nobody's.
-        inherited = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ}
+        # None of the settings of these tests, and no coverage of the copy's tests: what they cover is nobody's.
+        ours = ("COVERAGE_PROCESS_CONFIG",) if command[:3] == ("python", "-m", "service") else ()
+        inherited = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR", *ours) if name in os.environ}
         done = subprocess.run(
             [BIN / command[0], *command[1:]],
             cwd=self.path,

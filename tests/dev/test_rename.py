@@ -27,6 +27,12 @@ def test_the_renamed_tree_passes_every_check_and_its_tests(tree: Tree) -> None: 
     tree.test("tests/pets", "tests/users", "tests/sql", "tests/test_app.py", "tests/test_readme.py")
 
 
+def test_the_command_says_how_the_commands_are_named_now(tree: Tree) -> None:  # noqa: F811 - the fixture
+    said = tree.run("python", "-m", "service", "rename", "garden")
+
+    assert said.endswith("files changed; the commands are python -m garden now\n")
+
+
 def test_nothing_names_the_package_as_before(tree: Tree) -> None:  # noqa: F811 - the fixture
     changed = rename("garden", tree.path)
 

@@ -42,6 +42,19 @@ def test_what_it_writes_passes_every_check_and_its_own_tests(tree: Tree) -> None
     )
 
 
+def test_the_command_says_what_it_wrote(tree: Tree) -> None:  # noqa: F811 - the fixture
+    said = tree.run("python", "-m", "service", "new", "shared_things", *EVERYTHING, "age:integer", "--no-owner")
+
+    assert "migrations/0006_create_shared_things.sql" in said.splitlines()
+    assert "user_id" not in (tree.path / "migrations/0006_create_shared_things.sql").read_text()
+
+
+def test_without_text_no_rule_needs_annotated(tree: Tree) -> None:  # noqa: F811 - the fixture
+    new(tree.path, "gadgets", "broken:boolean")
+
+    assert "Annotated" not in (tree.path / "service/gadgets/models.py").read_text()
+
+
 def test_it_names_each_file_that_it_wrote(tree: Tree) -> None:  # noqa: F811 - the fixture
     before = files(tree.path)
 
