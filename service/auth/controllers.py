@@ -26,9 +26,9 @@ from service.auth.passwords import Passwords, outdated
 from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
 from service.problems import InvalidGrant, NotFound
-from service.queries import count, many, maybe, one
 from service.request import FORM, Caller, ServiceRequest, read_form
 from service.settings import Settings
+from service.sql import count, many, maybe, one
 
 FIND_CREDENTIALS = one("auth.find_credentials", Credentials)
 OPEN_SESSION = maybe("auth.open_session", Session)
