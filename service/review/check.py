@@ -9,7 +9,7 @@ from pglast.parser import ParseError
 
 from service import migrate
 from service.queries import QueryError, Statement, read
-from service.review import columns, hygiene, nulls, plans, use
+from service.review import columns, hygiene, nulls, plans, stub, use
 from service.review.code import Code, Reading
 from service.review.described import Described, Describer, RefusedError
 from service.review.findings import Finding, from_error
@@ -75,6 +75,8 @@ def check(
     if ran is not None:
         found += use.not_run(tree.statements, ran)
     describer = Describer(connection)
+    if not tree.broken:
+        found += stub.stale(tree.root, tree.statements, describer.types)
     for statement in tree.statements.values():
         progress(statement.name)
         described = describe(describer, statement)

@@ -80,18 +80,31 @@ def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -
         tree = checks.Tree.read(directory)
         if unknown := [name for name in names if name not in tree.statements]:
             raise click.ClickException(f"There is no query {unknown[0]!r} that can be read below {directory / 'sql'}")
-        with _scratch(database_url) as url:
-            if refused := checks.migrated(tree, url):
-                raise click.ClickException(str(refused))
-            with _connected(url) as connection:
-                described = importlib.import_module("service.review.described")
-                describer = described.Describer(connection)
-                for name in names or tree.statements:
-                    try:
-                        plan = describer.explain(tree.statements[name])
-                    except described.RefusedError as error:
-                        raise click.ClickException(f"{name}: {error}") from error
-                    click.echo(f"{click.style(name, bold=True)}\n{plan}\n")
+        with _migrated(tree, database_url) as connection:
+            described = importlib.import_module("service.review.described")
+            describer = described.Describer(connection)
+            for name in names or tree.statements:
+                try:
+                    plan = describer.explain(tree.statements[name])
+                except described.RefusedError as error:
+                    raise click.ClickException(f"{name}: {error}") from error
+                click.echo(f"{click.style(name, bold=True)}\n{plan}\n")
+
+
+@sql.command()
+@DIRECTORY
+@DATABASE
+def stub(directory: Path, database_url: str | None) -> None:
+    """Write service/sql.pyi anew, by which mypy knows the parameters of each query."""
+    with _reviewing():
+        checks = importlib.import_module("service.review.check")
+        tree = checks.Tree.read(directory)
+        if tree.broken:
+            raise click.ClickException(str(next(iter(tree.broken.values()))))
+        with _migrated(tree, database_url) as connection:
+            types = importlib.import_module("service.review.types").Types(connection)
+            path = importlib.import_module("service.review.stub").write(tree.root, tree.statements, types)
+    click.echo(f"{path.relative_to(tree.root)}: {len(tree.statements)} queries")
 
 
 @contextmanager
@@ -119,6 +132,16 @@ def _scratch(url: str | None) -> Iterator[str]:
             yield database
     except embedded.EmbeddedPostgresError as error:
         raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def _migrated(tree: Any, url: str | None) -> Iterator["psycopg.Connection[Any]"]:  # noqa: ANN401 - check.Tree
+    """Connect to a scratch database with the tree's schema."""
+    with _scratch(url) as database:
+        if refused := importlib.import_module("service.review.check").migrated(tree, database):
+            raise click.ClickException(str(refused))
+        with _connected(database) as connection:
+            yield connection
 
 
 def _connected(url: str) -> "psycopg.Connection[Any]":

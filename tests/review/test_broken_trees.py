@@ -379,7 +379,9 @@ MIGRATIONS = [
 def test_each_broken_tree_is_caught(tree: Copy, checked: Connection, broken: Broken) -> None:
     tree.edit(broken.path, broken.old, broken.new)
 
-    assert as_text(tree.check(checked)) == broken.finding
+    # A header that is wrong makes the stub stale as well; its own test looks at that.
+    found = [finding for finding in tree.check(checked) if finding.check != "stub"]
+    assert as_text(found) == broken.finding
 
 
 @pytest.mark.parametrize("broken", MIGRATIONS, ids=lambda broken: broken.name)

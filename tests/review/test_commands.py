@@ -14,6 +14,7 @@ from tests.review.conftest import Copy, line_of
 
 PETS = "service/pets/controllers.py"
 FIND_PET = line_of(PETS, 'maybe("pets.find_pet"')
+DIFFERS = f"returns 'maybe VersionedPet', and {PETS}:{FIND_PET} reads 'one VersionedPet'"
 QUERIES = len(list((ROOT / "sql").glob("*/*.sql")))
 MIGRATIONS = len(list((ROOT / "migrations").glob("*.rollback.sql")))
 
@@ -43,21 +44,21 @@ def test_a_finding_is_a_line_and_exit_status_1(tree: Copy, own_database_url: str
 
 
 def test_findings_are_told_to_programs(tree: Copy, own_database_url: str) -> None:
-    tree.delete("sql/pets/find_pet.sql")
+    tree.edit(PETS, 'maybe("pets.find_pet"', 'one("pets.find_pet"')
 
     done = invoke("check", "--json", "--directory", str(tree.root), "--database-url", own_database_url)
 
     assert json.loads(done.stdout) == [
-        {"path": PETS, "line": FIND_PET, "sentence": "sql/pets/find_pet.sql is not there", "check": "no-file"}
+        {"path": "sql/pets/find_pet.sql", "line": 4, "sentence": DIFFERS, "check": "returns"}
     ]
 
 
 def test_findings_are_told_to_github(tree: Copy, own_database_url: str) -> None:
-    tree.delete("sql/pets/find_pet.sql")
+    tree.edit(PETS, 'maybe("pets.find_pet"', 'one("pets.find_pet"')
 
     done = invoke("check", "--github", "--directory", str(tree.root), "--database-url", own_database_url)
 
-    assert done.stdout == f"::error file={PETS},line={FIND_PET},title=no-file::sql/pets/find_pet.sql is not there\n"
+    assert done.stdout == f"::error file=sql/pets/find_pet.sql,line=4,title=returns::{DIFFERS}\n"
 
 
 def test_no_findings_are_an_empty_array(own_database_url: str) -> None:
