@@ -51,7 +51,9 @@ def sql() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The names of the queries that the tests ran, one a line.  [env: SQL_RAN]",
 )
-def check(directory: Path, database_url: str | None, form: str, ran: Path | None) -> None:
+@click.option("--compatible-with", metavar="REF", help="Check the SQL files of this git revision on the schema, too.")
+@click.option("--scale", is_flag=True, help="Run each query on a million rows, too, and count what it reads.")
+def check(directory: Path, database_url: str | None, form: str, **options: Any) -> None:  # noqa: ANN401 - click's
     """Check every query and what the code makes of it, on a schema made from migrations/.
 
     Exit status 1 where there are findings; docs/checks.md explains each.
@@ -59,14 +61,68 @@ def check(directory: Path, database_url: str | None, form: str, ran: Path | None
     with _reviewing():
         checks = importlib.import_module("service.review.check")
         tree = checks.Tree.read(directory)
-        names = ran.read_text().split() if ran else None
         with _scratch(database_url) as url:
-            found = [refused] if (refused := checks.migrated(tree, url)) else None
-            if found is None:
+            if refused := checks.migrated(tree, url):
+                found = [refused]
+            else:
                 with _connected(url) as connection:
-                    found = checks.check(tree, connection, ran=names, progress=_progress(len(tree.statements)))
+                    found = list(_checks(tree, connection, url, **options))
     migrations = len([path for path in tree.migrations.glob("*.sql") if not path.name.endswith(".rollback.sql")])
     _tell(found, form, f"{len(tree.statements)} queries, {migrations} migrations")
+
+
+def _checks(  # noqa: PLR0913 - the command's options
+    tree: Any,  # noqa: ANN401 - check.Tree
+    connection: "psycopg.Connection[Any]",
+    url: str,
+    *,
+    ran: Path | None,
+    compatible_with: str | None,
+    scale: bool,
+) -> Iterator[Any]:
+    names = ran.read_text().split() if ran else None
+    checks = importlib.import_module("service.review.check")
+    yield from checks.check(tree, connection, ran=names, progress=_progress(len(tree.statements)))
+    if compatible_with:
+        compatible = importlib.import_module("service.review.compatible")
+        try:
+            yield from compatible.check(tree.root, compatible_with, url, connection)
+        except compatible.RevisionError as error:
+            raise click.ClickException(str(error)) from error
+    if scale:
+        yield from importlib.import_module("service.review.scale").check(tree, connection)
+
+
+@sql.command()
+@DIRECTORY
+@DATABASE
+@_format
+def locks(directory: Path, database_url: str | None, form: str) -> None:
+    """Apply each migration to a scratch database, and tell which tables it locks and who would wait.
+
+    Exit status 1 where there are findings; docs/checks.md explains each.
+    """
+    with _reviewing():
+        review = importlib.import_module("service.review.locks").review
+        found: list[Any] = []
+        done = 0
+        with _scratch(database_url) as url, _connected(url) as connection:
+            for migration in review(connection, directory / "migrations"):
+                done += 1
+                found += migration.findings
+                if form == "text":
+                    _tell_locks(migration)
+    _tell(found, form, f"{done} migrations")
+
+
+def _tell_locks(migration: Any) -> None:  # noqa: ANN401 - locks.Migration
+    click.secho(migration.name, bold=True)
+    if migration.locks is None:
+        click.echo("  not one transaction: its locks cannot be read")
+    for lock in migration.locks or []:
+        click.echo(f"  {lock.table}: {lock.sql_mode}, {lock.waits}{', rewritten' if lock.rewritten else ''}")
+    if migration.locks == []:
+        click.echo("  locks nothing that exists already")
 
 
 @sql.command()

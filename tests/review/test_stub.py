@@ -34,7 +34,7 @@ def test_mypy_finds_wrong_calls(tmp_path: Path) -> None:
     path.write_text(CALLS)
 
     cache = f"--cache-dir={tmp_path / 'cache'}"
-    mypy = [sys.executable, "-m", "mypy", cache, "--strict", "--follow-imports=silent", "--no-error-summary", path]
+    mypy = [sys.executable, "-m", "mypy", cache, "--strict", "--follow-imports=silent", "--no-error-summary", str(path)]
     done = subprocess.run(mypy, cwd=ROOT, capture_output=True, text=True, check=False)
 
     said = [line.removeprefix(f"{path}:") for line in done.stdout.splitlines() if "error:" in line or "Reveal" in line]
