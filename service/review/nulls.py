@@ -121,6 +121,7 @@ class _Judge:
         self._described = described
         self._not_null = not_null
         self._inside = described.parsed.queries_inside()
+        self._tables = described.parsed.tables()
 
     def outputs(self, expressions: "Collection[Node]", plan: Plan) -> list[Nulls]:
         """Judge what a plan puts out; its first outputs are the targets, in order."""
@@ -185,11 +186,18 @@ class _Judge:
                 return UNKNOWN
             if text.startswith("$"):
                 return self._expression(ast.ParamRef(number=int(text[1:])), plan)
-            alias, column = match["alias"], match["column"]
+            alias, column, table = match["alias"], match["column"], None
         else:
-            parts = [part.sval for part in node.fields if isinstance(part, ast.String)]
-            alias, column = (parts[-2] if len(parts) > 1 else None), parts[-1]
-        candidates = [(scan, joins) for scan, joins in _scans(plan) if alias in {None, scan["Alias"]}]
+            # Inside an expression there is the statement's name only: certain where it is that of one table.
+            *qualifier, column = [part.sval for part in node.fields]
+            names = qualifier[-1:] or [*self._tables, *self._described.parsed.other_sources()]
+            alias = names[0] if len(names) == 1 else ""
+            table = self._tables.get(alias, "")
+        candidates = [
+            (scan, joins)
+            for scan, joins in _scans(plan)
+            if alias in {None, scan["Alias"]} and table in {None, scan.get("Relation Name")}
+        ]
         if not candidates or (alias is None and len({scan["Alias"] for scan, _ in candidates}) > 1):
             return UNKNOWN
         scan, joins = candidates[0]

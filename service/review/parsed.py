@@ -68,6 +68,19 @@ class Parsed:
                 found.setdefault(node.alias.aliasname, []).append(node.subquery)
         return {name: queries[0] for name, queries in found.items() if len(queries) == 1}
 
+    def tables(self) -> dict[str, str]:
+        """Return the tables by the names that they have here; none where a name comes twice, or is a subquery's."""
+        nodes = [node for node in self.nodes() if type(node).__name__ == "RangeVar"]
+        names = [(node.alias.aliasname if node.alias else node.relname, node.relname) for node in nodes]
+        others = self.other_sources()
+        known = [name for name, _ in names] + others
+        return {name: table for name, table in names if known.count(name) == 1 and table not in others}
+
+    def other_sources(self) -> list[str]:
+        """Return the names of subqueries, of common table expressions, and of what functions in `from` return."""
+        functions = [node for node in self.nodes() if type(node).__name__ == "RangeFunction"]
+        return [*self.queries_inside(), *(node.alias.aliasname if node.alias else "" for node in functions)]
+
 
 def walk(tree: Node) -> list[Node]:
     """Return every node below and including `tree`."""
