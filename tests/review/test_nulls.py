@@ -102,7 +102,7 @@ def test_plan_and_expressions_tell(judge: Judge, sql: str, columns: list[str]) -
             ["never", "join"],
         ),
         ("made as materialized (select id, lower(name) as note from maker)", ["never", "who knows"]),
-        ("made as materialized (select id, (note)::text from maker)", ["never", "itself"]),
+        ("made as materialized (select id, (maker.note)::text from maker)", ["never", "itself"]),
     ],
 )
 def test_common_table_expressions_are_followed(judge: Judge, with_: str, columns: list[str]) -> None:
