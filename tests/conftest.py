@@ -71,8 +71,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _note_queries(log: Path, ran: Path) -> None:
-    """Write the names of the queries that ran, one a line, for `sql check --ran`."""
-    names = set(RAN.findall(log.read_text(encoding="utf-8", errors="replace")))
+    """Add the names of the queries that ran to those of earlier runs, one a line, for `sql check --ran`."""
+    earlier = ran.read_text(encoding="utf-8").split() if ran.exists() else []
+    names = {*earlier, *RAN.findall(log.read_text(encoding="utf-8", errors="replace"))}
     ran.write_text("".join(f"{name}\n" for name in sorted(names)), encoding="utf-8")
 
 

@@ -149,10 +149,12 @@ class _Judge:
                 return NEVER if node.subLinkType == SubLinkType.EXISTS_SUBLINK else UNKNOWN
             case "FuncCall":
                 return NEVER if node.funcname[-1].sval in NEVER_NULL else UNKNOWN
-            case "CoalesceExpr":
-                certain = any(self._expression(each, plan).never for each in node.args)
-                return NEVER if certain else UNKNOWN
-            case "BoolExpr" | "MinMaxExpr":
+            case "CoalesceExpr" | "MinMaxExpr":
+                # Null only where each of them is: one that is well known says enough.
+                found = [self._expression(each, plan) for each in node.args]
+                known = [nulls for nulls in found if nulls.known and not nulls.itself]
+                return min(known, key=lambda nulls: len(nulls.joins), default=UNKNOWN)
+            case "BoolExpr":
                 return self._all(node.args, plan)
             case "CaseExpr":
                 results = [*(when.result for when in node.args), *([node.defresult] if node.defresult else [])]
@@ -201,6 +203,8 @@ class _Judge:
         if not candidates or (alias is None and len({scan["Alias"] for scan, _ in candidates}) > 1):
             return UNKNOWN
         scan, joins = candidates[0]
+        if table and any(re.fullmatch(rf"{re.escape(scan['Alias'])}_\d+", each["Alias"]) for each, _ in _scans(plan)):
+            return UNKNOWN  # the plan has numbered two of a name, and does not tell which is the statement's
         inner = self._column(scan, column)
         return attrs.evolve(inner, joins=inner.joins | joins)
 

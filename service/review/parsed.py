@@ -69,9 +69,9 @@ class Parsed:
         return {name: queries[0] for name, queries in found.items() if len(queries) == 1}
 
     def tables(self) -> dict[str, str]:
-        """Return the tables by the names that they have here; none where a name comes twice, or is a subquery's."""
+        """Return the tables by the names that they have here; none where a name is something else, too."""
         nodes = [node for node in self.nodes() if type(node).__name__ == "RangeVar"]
-        names = [(node.alias.aliasname if node.alias else node.relname, node.relname) for node in nodes]
+        names = {(node.alias.aliasname if node.alias else node.relname, node.relname) for node in nodes}
         others = self.other_sources()
         known = [name for name, _ in names] + others
         return {name: table for name, table in names if known.count(name) == 1 and table not in others}

@@ -68,7 +68,12 @@ def _check(
         if name is None and not parameter.nullable:
             yield at(statement, parameter.line, f"{SEED} has no argument {parameter.name!r} to run it with", "scale")
             return
-    plan = _run(described, connection, [arguments[name] if name else None for name in names])
+    try:
+        plan = _run(described, connection, [arguments[name] if name else None for name in names])
+    except psycopg.Error as error:
+        sentence = f"with the arguments of {SEED}, PostgreSQL says: {error.diag.message_primary}"
+        yield at(statement, described.parsed.line, sentence, "scale")
+        return
     complaint = _complaint(plan)
     if accepted and not complaint:
         yield at(statement, accepted.line, "'scale: ok' accepts what is not there: remove it", "marker")

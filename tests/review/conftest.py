@@ -7,10 +7,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from pytest_postgresql.executors import NoopExecutor
 
+from service.dev.embedded import EmbeddedPostgres
 from service.review.check import Tree, check, migrated
 from service.review.findings import Finding
 from service.review.scratch import connected
+from tests.conftest import cloned
 from tests.processes import ROOT
 
 Connection = psycopg.Connection[Any]
@@ -62,6 +65,13 @@ class Copy:
 def tree(tmp_path: Path) -> Copy:
     """Return a copy of the checkout."""
     return Copy(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def module_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[str]:
+    """Return the URL of a migrated database that the tests of one module share."""
+    with cloned(template, server) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service.cli import main
-from tests.review.conftest import Copy
+from tests.review.conftest import Copy, line_of
 
-PLACE = "migrations/0004_change_pets.sql"
+OPEN = "sql/auth/open_session.sql"
+PLACE = "migrations/9999_change_pets.sql"
 
 
 def git(tree: Copy, *arguments: str) -> None:
@@ -46,9 +47,11 @@ def migrate(tree: Copy, sql: str) -> None:
 
 def test_a_renamed_column_breaks_the_release_before(released: Copy, own_database_url: str) -> None:
     migrate(released, "alter table login_session rename column user_agent to browser;")
-    for path in ("sql/auth/list_my_sessions.sql", "sql/auth/open_session.sql"):
+    for path in ("sql/auth/list_my_sessions.sql", OPEN):
         released.edit(path, "user_agent", "browser")
     released.edit("service/auth/models.py", "user_agent", "browser")
+
+    line = line_of(OPEN, "user_agent, ip")
 
     done = check(released, own_database_url)
 
@@ -56,7 +59,7 @@ def test_a_renamed_column_breaks_the_release_before(released: Copy, own_database
     assert done.stdout == (
         "sql/auth/list_my_sessions.sql:9: as of released, on the new schema: PostgreSQL says: "
         "column login_session.user_agent does not exist [deploy-order]\n"
-        "sql/auth/open_session.sql:9: as of released, on the new schema: PostgreSQL says: "
+        f"{OPEN}:{line}: as of released, on the new schema: PostgreSQL says: "
         'column "user_agent" of relation "login_session" does not exist [deploy-order]\n'
     )
 

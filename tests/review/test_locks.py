@@ -9,7 +9,7 @@ from service.review.locks import Lock, Migration, review
 from service.review.scratch import connected
 from tests.review.conftest import Copy
 
-PLACE = "migrations/0004_change_pets.sql"
+PLACE = "migrations/9999_change_pets.sql"
 NOT_TRANSACTIONAL = "-- transactional: false\n"
 
 
@@ -143,7 +143,7 @@ def test_the_command_tells_of_rewrites_and_fails(tree: Copy, own_database_url: s
     done = locks(tree, own_database_url)
 
     assert done.exit_code == 1
-    assert "0004_change_pets\n  pets: ACCESS EXCLUSIVE, readers and writers wait, rewritten\n" in done.stdout
+    assert "9999_change_pets\n  pets: ACCESS EXCLUSIVE, readers and writers wait, rewritten\n" in done.stdout
     assert done.stdout.endswith("[rewrite]\n")
 
 

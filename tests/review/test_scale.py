@@ -65,6 +65,15 @@ def test_a_parameter_without_an_argument_is_found(tree: Copy, empty_database_url
     )
 
 
+def test_an_argument_that_postgresql_refuses_is_found(tree: Copy, empty_database_url: str) -> None:
+    tree.edit(SEED, "('size', '101')", "('size', '-1')")
+
+    assert found(tree, empty_database_url) == (
+        f"sql/pets/list_my_pets.sql:7: with the arguments of {SEED}, PostgreSQL says: LIMIT must not be negative "
+        "[scale]"
+    )
+
+
 def test_the_command_measures_on_demand(tree: Copy, own_database_url: str) -> None:
     tree.edit(SEED, "        ('after_id', '0'),\n", "")
 
