@@ -14,6 +14,8 @@ WORKFLOWS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(".github/wo
 
 CHECKS = {
     "mypy": ["python", "-m", "mypy"],
+    "sql check": ["python", "-m", "service", "sql", "check"],
+    "sql locks": ["python", "-m", "service", "sql", "locks"],
     "sqlfluff": ["python", "-m", "sqlfluff", "lint", "--nocolor", "sql", "migrations"],
     "lint-imports": ["python", f"{BIN}/lint-imports", "--no-logo"],
     "ruff check": ["ruff", "check"],

@@ -19,6 +19,7 @@ from service.http_protocol import HttpProtocol
 from service.migration_files import MigrationError
 from service.problems import Problem
 from service.queries import SQL, QueryError
+from service.review.commands import sql
 from service.settings import Settings, database_url
 
 APP = "service.app"
@@ -210,3 +211,6 @@ def rename(name: str) -> None:
 
     changed = renaming.rename(name)
     click.echo(f"{len(changed)} files changed; the commands are python -m {name} now")
+
+
+main.add_command(sql)

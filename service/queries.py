@@ -24,9 +24,10 @@ PARAMETER = re.compile(
 RETURNS = re.compile(
     r"-- returns: (?P<cardinality>one|maybe|many|value|count)( (?P<row>\w+(\[\])?)(?P<nullable>\?)?)?( +\(.*)?"
 )
+MARKER = re.compile(r"-- (not null: (?P<columns>\w+(, \w+)*)( +\(.*)?|(?P<check>seqscan|scale): ok \S.*)")
 CONTINUED = re.compile(r"--  +\S.*")
 # Behind `returns:` people may say more; what looks like a key there is a mistake.
-PROSE = re.compile(r"--( (?!\$|[a-z]+:).*)?")
+PROSE = re.compile(r"--( (?!\$|not null:|[a-z]+:).*)?")
 
 # What may hide a `;` or a `$1` that PostgreSQL does not take for one, then the two themselves
 # (PostgreSQL's manual, 4.1, Lexical Structure).
@@ -69,6 +70,14 @@ class Parameter:
 
 
 @attrs.frozen
+class Marker:
+    """What the header knows better than `sql check`: a column that is not null, or a finding that is accepted."""
+
+    name: str
+    line: int
+
+
+@attrs.frozen
 class Statement:
     """A query file: what its header says, and the text that PostgreSQL gets."""
 
@@ -81,6 +90,8 @@ class Statement:
     row_nullable: bool
     returns_line: int
     sql: str
+    not_null: tuple[Marker, ...] = ()
+    accepted: tuple[Marker, ...] = ()
 
     @property
     def of_session(self) -> bool:
@@ -126,42 +137,6 @@ class Count(Query[P, int]):
     """Returns the number of rows that it changed."""
 
 
-def one(name: str, row: type[R]) -> One[..., R]:
-    """Read the query `name` (``"pets.create_pet"``), whose file must declare ``returns: one`` of `row`."""
-    return One(_declared(name, Cardinality.ONE, row), row)
-
-
-def maybe(name: str, row: type[R]) -> Maybe[..., R]:
-    """Read the query `name`, whose file must declare ``returns: maybe`` of `row`."""
-    return Maybe(_declared(name, Cardinality.MAYBE, row), row)
-
-
-def many(name: str, row: type[R]) -> Many[..., R]:
-    """Read the query `name`, whose file must declare ``returns: many`` of `row`."""
-    return Many(_declared(name, Cardinality.MANY, row), row)
-
-
-def value(name: str, python_type: type[R]) -> Value[..., R]:
-    """Read the query `name`, whose file must declare ``returns: value`` of a PostgreSQL type."""
-    return Value(_declared(name, Cardinality.VALUE, None), python_type)
-
-
-def count(name: str) -> Count[...]:
-    """Read the query `name`, whose file must declare ``returns: count``."""
-    return Count(_declared(name, Cardinality.COUNT, None), int)
-
-
-def _declared(name: str, cardinality: Cardinality, row: type | None) -> Statement:
-    statement = read(name)
-    code = f"{cardinality} {row.__name__}" if row else str(cardinality)
-    file = f"{statement.cardinality} {statement.row}" if row and statement.row else str(statement.cardinality)
-    if code != file:
-        raise QueryError(
-            f"{_at(statement.path, statement.returns_line)}: returns {file!r}, but the code reads {code!r}"
-        )
-    return statement
-
-
 def read(name: str, directory: Path = SQL) -> Statement:
     """Read the file of the query `name` below `directory`.
 
@@ -171,10 +146,10 @@ def read(name: str, directory: Path = SQL) -> Statement:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise QueryError(f"{_at(path, 1)}: no such file; the code names the query {name!r}") from None
+        raise QueryError(f"{place(path, 1)}: no such file; the code names the query {name!r}") from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise QueryError(f"{_at(path, line)}: not UTF-8 ({error.reason})") from None
+        raise QueryError(f"{place(path, line)}: not UTF-8 ({error.reason})") from None
     return _parse(name, path, text)
 
 
@@ -182,31 +157,33 @@ def _parse(name: str, path: Path, text: str) -> Statement:
     lines = text.split("\n")
     head = _match(NAME, path, 1, lines[0], f"the first line is '-- {name}: what the query does'")
     if head["name"] != name:
-        raise QueryError(f"{_at(path, 1)}: the header names {head['name']!r}, the file is {name!r}")
+        raise QueryError(f"{place(path, 1)}: the header names {head['name']!r}, the file is {name!r}")
     parameters: list[Parameter] = []
     returns: re.Match[str] | None = None
     at = returns_line = 1
     for at, line in enumerate(lines[1:], start=2):
         if not line.startswith("--"):
             break
-        if CONTINUED.fullmatch(line) or (returns and PROSE.fullmatch(line)):
+        if MARKER.fullmatch(line) or CONTINUED.fullmatch(line) or (returns and PROSE.fullmatch(line)):
             continue
         if line.startswith("-- $"):
             found = _match(
                 PARAMETER, path, at, line, "a parameter is '-- $1 name type', with '?' where null is allowed"
             )
             if int(found["number"]) != len(parameters) + 1:
-                raise QueryError(f"{_at(path, at)}: ${found['number']} stands where ${len(parameters) + 1} is expected")
+                raise QueryError(
+                    f"{place(path, at)}: ${found['number']} stands where ${len(parameters) + 1} is expected"
+                )
             parameters.append(Parameter(found["name"], found["type"], bool(found["nullable"]), at))
         elif returns and line.startswith("-- returns:"):
-            raise QueryError(f"{_at(path, at)}: a second 'returns'; a query returns one thing")
+            raise QueryError(f"{place(path, at)}: a second 'returns'; a query returns one thing")
         else:
             returns = _match(
                 RETURNS, path, at, line, "expected '-- $n …', '-- returns: …', or more text after two spaces"
             )
             returns_line = at
     if returns is None:
-        raise QueryError(f"{_at(path, at)}: the header says nothing of what the query returns")
+        raise QueryError(f"{place(path, at)}: the header says nothing of what the query returns")
     _check_body(name, path, text, len(parameters))
     return Statement(
         name=name,
@@ -218,6 +195,16 @@ def _parse(name: str, path: Path, text: str) -> Statement:
         row_nullable=bool(returns["nullable"]),
         returns_line=returns_line,
         sql=text,
+        not_null=_marked("columns", lines[:at]),
+        accepted=_marked("check", lines[:at]),
+    )
+
+
+def _marked(kind: str, header: list[str]) -> tuple[Marker, ...]:
+    """Return what the header's markers of a `kind` name: ``columns`` that are not null, or a ``check``."""
+    found = [(MARKER.fullmatch(line), number) for number, line in enumerate(header, start=1)]
+    return tuple(
+        Marker(name, number) for match, number in found if match for name in (match[kind] or "").split(", ") if name
     )
 
 
@@ -228,7 +215,7 @@ def _check_body(name: str, path: Path, text: str, parameters: int) -> None:
     """
 
     def refuse(at: int, what: str) -> NoReturn:
-        raise QueryError(f"{_at(path, text.count(NEWLINE, 0, at) + 1)}: {what}")
+        raise QueryError(f"{place(path, text.count(NEWLINE, 0, at) + 1)}: {what}")
 
     tokens = [token for token in TOKEN.finditer(text) if not token[0].startswith("--")]
     code = [token for token in tokens if not token["comment"]]
@@ -250,10 +237,10 @@ def _check_body(name: str, path: Path, text: str, parameters: int) -> None:
 def _match(pattern: re.Pattern[str], path: Path, line: int, text: str, expected: str) -> re.Match[str]:
     found = pattern.fullmatch(text)
     if found is None:
-        raise QueryError(f"{_at(path, line)}: malformed header: {expected}")
+        raise QueryError(f"{place(path, line)}: malformed header: {expected}")
     return found
 
 
-def _at(path: Path, line: int) -> str:
+def place(path: Path, line: int) -> str:
     """Name a place as a person in the checkout would: ``sql/pets/create_pet.sql:3``."""
     return f"{path.relative_to(path.parents[2])}:{line}"

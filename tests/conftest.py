@@ -4,6 +4,7 @@ Tests that need commits, several connections or processes take ``own_database_ur
 """
 
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -32,6 +33,14 @@ from tests.processes import checkout, served, start  # noqa: F401 - fixtures
 
 # Speed instead of durability, for a server that is thrown away.
 SERVER_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "300"}
+# With SQL_RAN, PostgreSQL notes what runs: each query's text begins with its name. What psql runs, no code has run.
+NOTING = {
+    "log_statement": "all",
+    "log_line_prefix": "%a|",
+    "log_min_messages": "log",
+    "log_parameter_max_length": "0",
+}
+RAN = re.compile(r"^(?!psql)[^|\n]*\|LOG:  execute [^:]+: -- (\w+\.\w+): ", re.MULTILINE)
 SERVER = pytest.StashKey[ExitStack]()
 NUMBERS = count(1)
 
@@ -46,7 +55,11 @@ def pytest_configure(config: pytest.Config) -> None:
         # A container's may have 64 MB; a worker's databases want more.
         roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**30
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tests-", dir=memory if roomy else None))
-        server = stack.enter_context(embedded_postgres(Path(folder) / "postgres", SERVER_SETTINGS))
+        ran = os.environ.get("SQL_RAN")
+        settings = SERVER_SETTINGS | (NOTING if ran else {})
+        server = stack.enter_context(embedded_postgres(Path(folder) / "postgres", settings))
+        if ran:
+            stack.callback(_note_queries, Path(folder) / "postgres" / "log", Path(ran))
         os.environ["TEST_POSTGRES"] = f"{server.socket_directory}:{server.port}:{server.user}:{server.binaries}"
     config.option.postgresql_host, config.option.postgresql_port, config.option.postgresql_user, _ = _server_parts()
 
@@ -55,6 +68,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop it."""
     if stack := config.stash.get(SERVER, None):
         stack.close()
+
+
+def _note_queries(log: Path, ran: Path) -> None:
+    """Add the names of the queries that ran to those of earlier runs, one a line, for `sql check --ran`."""
+    earlier = ran.read_text(encoding="utf-8").split() if ran.exists() else []
+    names = {*earlier, *RAN.findall(log.read_text(encoding="utf-8", errors="replace"))}
+    ran.write_text("".join(f"{name}\n" for name in sorted(names)), encoding="utf-8")
 
 
 def _server_parts() -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
-from service import queries
+from service import queries, sql
 from service.queries import SQL, Cardinality, Maybe, Parameter, QueryError, Statement
 
 GOOD = """\
@@ -169,13 +169,13 @@ def test_a_missing_file_is_named_where_the_code_asks_for_it(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("reader", "arguments", "in_file", "in_code"),
     [
-        (queries.one, ("auth.open_session", Pet), "maybe Session", "one Pet"),
-        (queries.maybe, ("users.show_me", Pet), "one User", "maybe Pet"),
-        (queries.maybe, ("pets.find_pet", Pet), "maybe VersionedPet", "maybe Pet"),
-        (queries.many, ("pets.find_pet", Pet), "maybe VersionedPet", "many Pet"),
-        (queries.many, ("auth.end_session", Pet), "count", "many Pet"),
-        (queries.value, ("pets.list_my_pets", int), "many", "value"),
-        (queries.count, ("users.show_me",), "one", "count"),
+        (sql.one, ("auth.open_session", Pet), "maybe Session", "one Pet"),
+        (sql.maybe, ("users.show_me", Pet), "one User", "maybe Pet"),
+        (sql.maybe, ("pets.find_pet", Pet), "maybe VersionedPet", "maybe Pet"),
+        (sql.many, ("pets.find_pet", Pet), "maybe VersionedPet", "many Pet"),
+        (sql.many, ("auth.end_session", Pet), "count", "many Pet"),
+        (sql.value, ("pets.list_my_pets", int), "many", "value"),
+        (sql.count, ("users.show_me",), "one", "count"),
     ],
 )
 def test_code_and_file_must_agree_on_what_comes_back(

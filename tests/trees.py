@@ -45,6 +45,9 @@ class Tree:
         sql = [f"sql/{feature}" for feature in features]
         python = [package, *(f"tests/{feature}" for feature in features)]
         migrations = [str(path.relative_to(self.path)) for path in self.path.glob("migrations/*.sql")]
+        self.run("python", "-m", package, "sql", "stub")
+        self.run("python", "-m", package, "sql", "check")
+        self.run("python", "-m", package, "sql", "locks")
         self.run("ruff", "check", "--no-cache", *python)
         self.run("ruff", "format", "--no-cache", "--check", *python)
         self.run("python", "-m", "mypy", *python)

@@ -26,9 +26,9 @@ from service.auth.passwords import Passwords, outdated
 from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
 from service.problems import InvalidGrant, NotFound
-from service.queries import count, many, maybe, one
 from service.request import FORM, Caller, ServiceRequest, read_form
 from service.settings import Settings
+from service.sql import count, many, maybe, one
 
 FIND_CREDENTIALS = one("auth.find_credentials", Credentials)
 OPEN_SESSION = maybe("auth.open_session", Session)
@@ -85,23 +85,24 @@ class AuthController(Controller):
         account = await request.db.one(FIND_CREDENTIALS, login.username, client.network)
         throttle.check(account.wait)
         # No connection is held meanwhile, and an unknown address takes as long as a known one.
+        user_id, hashed_password = account.id, account.hashed_password
         session = None
-        if await passwords.verify(login.password, account.hashed_password):
+        if await passwords.verify(login.password, hashed_password) and user_id and hashed_password:
             session = await request.db.maybe(
                 OPEN_SESSION,
-                account.id,
-                account.hashed_password,
+                user_id,
+                hashed_password,
                 timedelta(seconds=settings.refresh_token_expire_seconds),
                 request.headers.get("user-agent"),
                 client.address,
                 client.network,
             )
-        if session is None:
+        if session is None or hashed_password is None:
             wrong = InvalidGrant("Incorrect email or password")
             raise await throttle.count_failure(request.db, login.username, client, wrong)
-        if outdated(account.hashed_password):
+        if outdated(hashed_password):
             upgraded = await passwords.hash(login.password)
-            await request.db.count(UPGRADE_PASSWORD_HASH, account.id, account.hashed_password, upgraded)
+            await request.db.count(UPGRADE_PASSWORD_HASH, session.user_id, hashed_password, upgraded)
         return Answer(tokens.pair(session), headers=NO_STORE)
 
     @post("/refresh-token", status_code=HTTP_200_OK, opt={"token_endpoint": True})

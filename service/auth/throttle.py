@@ -9,8 +9,8 @@ from service.auth.models import LoginFailure
 from service.client_address import client_address, client_network
 from service.database import Database
 from service.problems import Problem, TooManyLogins
-from service.queries import one
 from service.settings import LoginLimits, Settings
+from service.sql import one
 
 COUNT_FAILED_LOGIN = one("auth.count_failed_login", LoginFailure)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import psycopg
 from dotenv import load_dotenv
+from psycopg import sql
 from psycopg.errors import DuplicateDatabase
 
 from service import migrate
@@ -19,8 +20,8 @@ from service.auth.passwords import Passwords
 from service.connections import Pool
 from service.database import Database
 from service.dev.embedded import EmbeddedPostgresError, embedded_postgres
-from service.queries import count
 from service.settings import Settings
+from service.sql import count
 
 ROOT = Path(__file__).resolve().parents[2]
 # The database and the secret key of this checkout; not in git.
@@ -72,7 +73,7 @@ def _database(stack: ExitStack) -> str:
     except EmbeddedPostgresError as error:
         raise click.ClickException(str(error)) from error
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection, suppress(DuplicateDatabase):
-        connection.execute(f"create database {DATABASE}")
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
     os.environ["DATABASE_URL"] = server.url(DATABASE)
     return server.psql(DATABASE)
 

@@ -12,8 +12,8 @@ from service.pets.models import DeletedPet, Pet, PetName, PetOnce, RenamedPet, V
 from service.pets.paging import decode_cursor, encode_cursor
 from service.preconditions import IfMatch, IfNoneMatch, etag, matches_any, wanted_versions
 from service.problems import IdempotencyKeyReused, NotFound, PreconditionFailed, RequestInFlight
-from service.queries import many, maybe, one
 from service.request import ServiceRequest
+from service.sql import many, maybe, one
 
 CREATE_PET = one("pets.create_pet", VersionedPet)
 CREATE_PET_ONCE = maybe("pets.create_pet_once", PetOnce)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from service.connections import Pool
 from service.database import Database
-from service.queries import count
+from service.sql import count
 
 CLEAN_IDEMPOTENCY_KEYS = count("system.clean_idempotency_keys")
 # Rows of one statement: some milliseconds of work.

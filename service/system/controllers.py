@@ -10,8 +10,8 @@ from litestar.params import FromPath
 from litestar.response import File
 
 from service.problems import NotFound, Unavailable
-from service.queries import many
 from service.request import ServiceRequest
+from service.sql import many
 
 # The page and what it loads, by name: nothing that a client writes becomes a path.
 SWAGGER_UI = {path.name: path for path in (Path(__file__).parent / "swagger_ui").iterdir()}

@@ -10,9 +10,9 @@ from service.auth.guard import BEARER, authenticated
 from service.auth.passwords import Passwords, check_password
 from service.auth.throttle import LoginThrottle
 from service.problems import InvalidInput
-from service.queries import one
 from service.request import ServiceRequest
 from service.settings import Settings
+from service.sql import one
 from service.users.models import MyPassword, NewPassword, Registration, User
 from service.users.registration import check_email
 

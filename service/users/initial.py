@@ -7,8 +7,8 @@ from service.auth.passwords import Passwords, check_password
 from service.connections import Pool
 from service.database import Database
 from service.problems import Problem
-from service.queries import count
 from service.request import broken_rule
+from service.sql import count
 from service.users.models import Registration
 from service.users.registration import check_email
 

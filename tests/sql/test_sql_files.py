@@ -1,13 +1,10 @@
 """Each file of sql/, as DBAs meet it: in psql, in pg_stat_activity, and in the code that loads it."""
 
 import asyncio
-import re
-from pathlib import Path
 from subprocess import run
 
 import pytest
 
-import service
 from service.dev.embedded import EmbeddedPostgres
 from service.pets.controllers import RENAME_PET
 from service.queries import SQL, read
@@ -31,11 +28,6 @@ DUMMIES = {
     "timestamptz": "2020-02-29 12:00:00+01",
     "uuid": "00000000-0000-0000-0000-000000000000",
 }
-# What would stay on a connection, and meet the next one who uses it.
-STATE = re.compile(
-    r"\b(set_config|pg_(try_)?advisory_lock|temp|temporary|listen|prepare|declare|discard|load)\b|^\s*(re)?set\b(?=.*;)",
-    re.IGNORECASE,
-)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -58,22 +50,6 @@ def test_the_file_is_sent_byte_for_byte(name: str) -> None:
     statement = read(name)
 
     assert statement.sql.encode() == statement.path.read_bytes()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_file_leaves_nothing_on_its_connection(name: str) -> None:
-    """Connections pass from request to request as they are; a reset would be another round trip."""
-    code = re.sub(r"--.*|/\*.*?\*/", "", read(name).sql)
-
-    assert not STATE.search(code)
-
-
-def test_every_file_is_loaded_by_code_that_names_it() -> None:
-    sources = [path.read_text(encoding="utf-8") for path in Path(service.__path__[0]).rglob("*.py")]
-
-    named = re.findall(r"\b(?:one|maybe|many|value|count)\(\s*\"([a-z_]+\.[a-z_]+)\"", "\n".join(sources))
-
-    assert sorted(named) == NAMES
 
 
 async def test_a_running_statement_shows_its_name(committed: Committed) -> None:

@@ -1,0 +1,59 @@
+"""What a check found, and how it is told to people, programs and GitHub."""
+
+import json
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+import attrs
+from typing_extensions import override
+
+# How QueryError and MigrationError begin: `sql/pets/find_pet.sql:3: …`, `migrations/0001_create_a.sql is missing: …`.
+PLACE = re.compile(r"(?P<path>\S+?\.sql)(:(?P<line>\d+))?:? (?P<sentence>.*)", re.DOTALL)
+
+
+@attrs.frozen(order=True)
+class Finding:
+    """Something to mend: where, what, and the check that docs/checks.md explains."""
+
+    path: str
+    line: int
+    sentence: str
+    check: str
+
+    @override
+    def __str__(self) -> str:
+        """Say it in one line, the place first, as compilers do."""
+        return f"{self.path}:{self.line}: {self.sentence} [{self.check}]"
+
+
+def from_error(check: str, error: Exception, path: Path) -> Finding:
+    """Return what a QueryError or MigrationError says as a finding; `path` is where, if it does not say so."""
+    if found := PLACE.fullmatch(str(error)):
+        return Finding(found["path"], int(found["line"] or 1), found["sentence"], check)
+    return Finding(path.name, 1, str(error), check)
+
+
+def as_text(findings: Collection[Finding]) -> str:
+    """Return a line for each finding."""
+    return "\n".join(str(finding) for finding in findings)
+
+
+def as_json(findings: Collection[Finding]) -> str:
+    """Return a JSON array of objects with ``path``, ``line``, ``sentence`` and ``check``."""
+    return json.dumps([attrs.asdict(finding) for finding in findings], indent=2)
+
+
+def as_github(findings: Collection[Finding]) -> str:
+    """Return workflow commands, which GitHub shows beside the lines of a pull request.
+
+    Source: https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions
+    """
+    return "\n".join(
+        f"::error file={finding.path},line={finding.line},title={finding.check}::{_escaped(finding.sentence)}"
+        for finding in findings
+    )
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -1,0 +1,113 @@
+"""Hygiene: what PostgreSQL would run, and this service must not."""
+
+import ast
+from collections.abc import Iterator
+
+from service.review.code import Code, Module
+from service.review.columns import at
+from service.review.described import QUERIES
+from service.review.findings import Finding
+from service.review.parsed import Node, Parsed
+
+# What outlives its statement on a connection that is handed on without a reset.
+STATES = {
+    "VariableSetStmt": "SET",
+    "ListenStmt": "LISTEN",
+    "UnlistenStmt": "UNLISTEN",
+    "DeclareCursorStmt": "DECLARE CURSOR",
+    "PrepareStmt": "PREPARE",
+    "DeallocateStmt": "DEALLOCATE",
+    "DiscardStmt": "DISCARD",
+    "LoadStmt": "LOAD",
+}
+STATE_FUNCTIONS = {"set_config", "setseed", "currval", "lastval"}
+SESSION_LOCKS = ("pg_advisory_lock", "pg_advisory_unlock", "pg_try_advisory_lock")
+# The methods of asyncpg's and psycopg's connections and cursors that take SQL as their first argument.
+RUNNERS = {
+    "execute",
+    "executemany",
+    "fetch",
+    "fetchrow",
+    "fetchval",
+    "fetchmany",
+    "prepare",
+    "cursor",
+    "copy",
+    "stream",
+}
+
+
+def statement(parsed: Parsed) -> Iterator[Finding]:
+    """Find what changes the state of a connection, what is no query, and `*`."""
+    kind = type(parsed.tree).__name__
+    if kind in STATES:
+        yield _state(parsed, parsed.line, STATES[kind])
+    elif not isinstance(parsed.tree, QUERIES):
+        sentence = "a query is a select, insert, update, delete or merge; schema changes are migrations"
+        yield at(parsed.statement, parsed.line, sentence, "not-a-query")
+    for node in parsed.nodes():
+        kind = type(node).__name__
+        if kind == "RangeVar" and node.relpersistence == "t":
+            yield _state(parsed, parsed.line_of(node), "a temporary table")
+        elif kind == "FuncCall":
+            name = node.funcname[-1].sval
+            if name in STATE_FUNCTIONS or name.startswith(SESSION_LOCKS):
+                yield _state(parsed, parsed.line_of(node), f"{name}()")
+        elif kind == "ResTarget" and _is_star(node.val):
+            sentence = "name the columns: what `*` stands for changes with the table, under code that runs"
+            yield at(parsed.statement, parsed.line_of(node), sentence, "star")
+
+
+def _state(parsed: Parsed, line: int, what: str) -> Finding:
+    sentence = f"{what} outlives the statement on a connection that other requests use"
+    return at(parsed.statement, line, sentence, "session-state")
+
+
+def _is_star(node: Node) -> bool:
+    return type(node).__name__ == "ColumnRef" and type(node.fields[-1]).__name__ == "A_Star"
+
+
+def built_sql(code: Code) -> Iterator[Finding]:
+    """Find SQL that Python puts together from strings; psycopg.sql composes what must be composed."""
+    for module in code.modules.values():
+        names = _built_names(module)
+        for node in ast.walk(module.tree):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in RUNNERS
+                and node.args
+            ):
+                text = node.args[0]
+                if _is_built(text) or (isinstance(text, ast.Name) and text.id in names):
+                    sentence = "SQL built from strings: put it into sql/ with a $n for what varies"
+                    yield Finding(module.path.as_posix(), node.lineno, sentence, "built-sql")
+
+
+def _built_names(module: Module) -> set[str]:
+    """Return the variables that are given a built string anywhere in the module."""
+    return {
+        target.id
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Assign) and _is_built(node.value)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def _is_built(node: ast.expr) -> bool:
+    """Tell whether a string is put together here: f"…{x}", "…" + x, "…" % x, "…".format(x), "…".join(x)."""
+    match node:
+        case ast.JoinedStr():
+            return any(isinstance(part, ast.FormattedValue) for part in node.values)
+        case ast.BinOp(op=ast.Add() | ast.Mod()):
+            return _has_text(node.left) or _has_text(node.right)
+        case ast.Call(func=ast.Attribute(value=receiver, attr="format" | "join" | "replace")):
+            return _has_text(receiver)
+        case _:
+            return False
+
+
+def _has_text(node: ast.expr) -> bool:
+    """Tell whether a string, or one that is built, is at hand; ``sql.SQL("…")`` is none."""
+    return (isinstance(node, ast.Constant) and isinstance(node.value, str)) or _is_built(node)

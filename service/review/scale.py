@@ -1,0 +1,117 @@
+"""The scale gate: on many rows, a query may read a few times as many as it returns or changes, and no more.
+
+That an index was used says little: PostgreSQL 18 skips through one whose first column the query does not know, and a
+condition that no index serves hides behind another that one does. What was read, tells.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from service.queries import Statement
+from service.review.check import Tree, describe
+from service.review.columns import at
+from service.review.described import Described, Describer, Plan
+from service.review.findings import Finding
+from service.review.plans import nodes
+
+SEED = Path("service/review/scale.sql")
+# Rows read for each that is returned or changed; a page of 8 kB may hold only one of them, under an index of 4 levels.
+ROWS_EACH = 10
+BLOCKS_EACH = 20
+# What a statement reads besides: its checks, its triggers, the index pages that an insert passes.
+BLOCKS_ONCE = 60
+
+FOREIGN_KEYS = """
+    select conrelid::regclass::text, conname::text, pg_get_constraintdef(oid) from pg_constraint where contype = 'f'
+"""
+DROP, ADD = sql.SQL("alter table {} drop constraint {}"), sql.SQL("alter table {} add constraint {} {}")
+PREPARE, RUN = sql.SQL("prepare measured {} as {}"), sql.SQL("explain (analyze, format json) execute measured {}")
+
+
+def seed(connection: psycopg.Connection[Any], root: Path) -> dict[str, str | None]:
+    """Fill the tables, and return the arguments to run queries with."""
+    # Checked row by row, foreign keys would take most of the time; all at once, a second.
+    keys = connection.execute(FOREIGN_KEYS).fetchall()
+    for table, name, _ in keys:
+        connection.execute(DROP.format(sql.SQL(table), sql.Identifier(name)))
+    connection.execute((root / SEED).read_bytes())
+    for table, name, definition in keys:
+        connection.execute(ADD.format(sql.SQL(table), sql.Identifier(name), sql.SQL(definition)))
+    return dict(connection.execute("select parameter, value from argument").fetchall())
+
+
+def check(tree: Tree, connection: psycopg.Connection[Any]) -> list[Finding]:
+    """Run each query on a database that is filled here, roll back, and compare what it read with what it gave."""
+    arguments = seed(connection, tree.root)
+    describer = Describer(connection)
+    connection.execute("reset enable_seqscan")
+    connection.execute("set plan_cache_mode = force_generic_plan")
+    found: list[Finding] = []
+    for statement in tree.statements.values():
+        described = describe(describer, statement)
+        if not isinstance(described, Finding) and described.plan is not None:
+            found += _check(described, connection, arguments)
+    return sorted(found)
+
+
+def _check(
+    described: Described, connection: psycopg.Connection[Any], arguments: Mapping[str, str | None]
+) -> Iterator[Finding]:
+    statement = described.statement
+    accepted = next((marker for marker in statement.accepted if marker.name == "scale"), None)
+    names = [_argument(statement, parameter.name, arguments) for parameter in statement.parameters]
+    for parameter, name in zip(statement.parameters, names, strict=True):
+        if name is None and not parameter.nullable:
+            yield at(statement, parameter.line, f"{SEED} has no argument {parameter.name!r} to run it with", "scale")
+            return
+    try:
+        plan = _run(described, connection, [arguments[name] if name else None for name in names])
+    except psycopg.Error as error:
+        sentence = f"with the arguments of {SEED}, PostgreSQL says: {error.diag.message_primary}"
+        yield at(statement, described.parsed.line, sentence, "scale")
+        return
+    complaint = _complaint(plan)
+    if accepted and not complaint:
+        yield at(statement, accepted.line, "'scale: ok' accepts what is not there: remove it", "marker")
+    if complaint and not accepted:
+        yield at(statement, described.parsed.line, complaint, "scale")
+
+
+def _argument(statement: Statement, name: str, arguments: Mapping[str, str | None]) -> str | None:
+    return next((each for each in (f"{statement.name}.{name}", name) if each in arguments), None)
+
+
+def _run(described: Described, connection: psycopg.Connection[Any], values: list[str | None]) -> Plan:
+    """Run a query by its generic plan, and undo what it did."""
+    text = described.statement.sql[: described.statement.sql.rindex(";")]
+    types, literals = [sql.SQL(each.name) for each in described.parameters], [sql.Literal(each) for each in values]
+    with connection.transaction(force_rollback=True):
+        connection.execute(PREPARE.format(_list(types), sql.SQL(text)))
+        row = connection.execute(RUN.format(_list(literals))).fetchone()
+        connection.execute("deallocate measured")
+    plan: Plan = row[0][0]["Plan"] if row else {}
+    return plan
+
+
+def _list(items: "list[sql.SQL] | list[sql.Literal]") -> sql.Composable:
+    return sql.SQL("({})").format(sql.SQL(", ").join(items)) if items else sql.SQL("")
+
+
+def _complaint(plan: Plan) -> str:
+    scans = [node for node in nodes(plan) if "Relation Name" in node and "Scan" in node["Node Type"]]
+    read = sum(_rows(node, "Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck") for node in scans)
+    changed = sum(_rows(node, "Actual Rows") for node in nodes(plan) if node["Node Type"] == "ModifyTable")
+    given = max(plan["Actual Rows"], changed, 1)
+    blocks = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    if read <= ROWS_EACH * given and blocks <= BLOCKS_ONCE + BLOCKS_EACH * given:
+        return ""
+    return f"reads {read:.0f} rows and {blocks} blocks to return or change {given:.0f} rows"
+
+
+def _rows(node: Plan, *keys: str) -> float:
+    total: float = sum(node.get(key, 0) for key in keys) * node["Actual Loops"]
+    return total

@@ -1,0 +1,394 @@
+"""Trees that are broken in one place: each is caught by the check that is meant for it, at its file and line."""
+
+import attrs
+import pytest
+
+from service.review.findings import as_text
+from tests.processes import ROOT
+from tests.review.conftest import Connection, Copy, line_of
+
+DELETE, FIND, CREATE = "sql/pets/delete_pet.sql", "sql/pets/find_pet.sql", "sql/pets/create_pet.sql"
+RENAME, SESSIONS, OPEN = "sql/pets/rename_pet.sql", "sql/auth/list_my_sessions.sql", "sql/auth/open_session.sql"
+CREDENTIALS, SHOW_ME = "sql/auth/find_credentials.sql", "sql/users/show_me.sql"
+PETS, MODELS = "service/pets/controllers.py", "service/pets/models.py"
+TABLE = "migrations/0003_create_pets.sql"
+END = "sql/auth/end_session.sql"
+END_SESSION = (ROOT / END).read_text()
+# From its parameter on.
+WHOLE = END_SESSION[END_SESSION.index("-- $1") :]
+COUNT = "-- returns: count\n"
+INITIAL = "service/users/initial.py"
+FIND_PET = line_of(PETS, 'maybe("pets.find_pet"')
+END_OF_INITIAL = line_of(INITIAL, "passwords.close()")
+LAST_COMMENT = "comment on index pets_user_id_pet_name_id_idx is 'A user''s pets by name, then id, page after page.';\n"
+LAST_LINE = "        passwords.close()\n"
+
+
+@attrs.frozen
+class Broken:
+    """An edit, and what is said of it."""
+
+    name: str
+    finding: str
+    path: str
+    old: str
+    new: str
+
+
+QUERIES = [
+    Broken(
+        "a parameter of another type",
+        f"{FIND}:3: $2 is bigint in the statement, the header says integer [parameter-type]",
+        FIND,
+        "id      bigint",
+        "id      integer",
+    ),
+    Broken(
+        "a parameter of a type that there is not",
+        f"{FIND}:3: $2: PostgreSQL knows no type 'bigserial' [parameter-type]",
+        FIND,
+        "id      bigint",
+        "id      bigserial",
+    ),
+    Broken(
+        "an array for a single value",
+        f"{RENAME}:5: $4 is integer[] in the statement, the header says integer [parameter-type]",
+        RENAME,
+        "integer[]?",
+        "integer?",
+    ),
+    Broken(
+        "swapped columns",
+        f"{FIND}:5: column 1 is named pet_name, and field 1 of VersionedPet id [column-name]\n"
+        f"{FIND}:5: column 2 is named id, and field 2 of VersionedPet pet_name [column-name]",
+        FIND,
+        "pets.id, pets.pet_name",
+        "pets.pet_name, pets.id",
+    ),
+    Broken(
+        "a column cast to another type",
+        f"{FIND}:5: column 4 is bigint[], VersionedPet.version says int [column-type]",
+        FIND,
+        "pets.version\n",
+        "array[pets.version::bigint] as version\n",
+    ),
+    Broken(
+        "a column too few",
+        f"{FIND}:4: returns 3 columns, VersionedPet has 4: id, pet_name, user_id, version [column-count]",
+        FIND,
+        ", pets.version\n",
+        "\n",
+    ),
+    Broken(
+        "a field of another type",
+        f"{DELETE}:{line_of(DELETE, 'select pets.id')}: column 2 is boolean, DeletedPet.deleted says int [column-type]",
+        MODELS,
+        "deleted: bool",
+        "deleted: int",
+    ),
+    Broken(
+        "a field too many",
+        f"{DELETE}:5: returns 2 columns, DeletedPet has 3: id, deleted, colour [column-count]",
+        MODELS,
+        "deleted: bool",
+        "deleted: bool\n    colour: str",
+    ),
+    Broken(
+        "a table that there is not",
+        f'{FIND}:7: PostgreSQL says: relation "dogs" does not exist [refused]',
+        FIND,
+        "left join pets on",
+        "left join dogs as pets on",
+    ),
+    Broken(
+        "a column that there is not",
+        f"{FIND}:5: PostgreSQL says: column pets.colour does not exist [refused]",
+        FIND,
+        "pets.version\n",
+        "pets.colour\n",
+    ),
+    Broken(
+        "an index that a condition cannot use",
+        f"{CREDENTIALS}:{line_of(CREDENTIALS, 'user_model on')}: no index serves the seq scan of user_model: "
+        "(upper((user_model.email)::text) = upper($1)) [seqscan]",
+        CREDENTIALS,
+        "lower(user_model.email) = lower($1)",
+        "upper(user_model.email) = upper($1)",
+    ),
+    Broken(
+        "an accepted scan that is none",
+        f"{FIND}:5: 'seqscan: ok' accepts what is not there: remove it [marker]",
+        FIND,
+        "select /*",
+        "-- seqscan: ok there are few pets\nselect /*",
+    ),
+    Broken(
+        "a gap in the parameters",
+        f"{FIND}:3: $3 stands where $2 is expected [header]",
+        FIND,
+        "-- $2 id",
+        "-- $3 id",
+    ),
+    Broken(
+        "a statement without a header",
+        f"{FIND}:1: malformed header: the first line is '-- pets.find_pet: what the query does' [header]",
+        FIND,
+        "-- pets.find_pet: one of the caller's pets\n",
+        "",
+    ),
+    Broken(
+        "a second statement",
+        f"{FIND}:8: a second statement; a file holds one query [header]",
+        FIND,
+        "pets.id = $2;\n",
+        "pets.id = $2;\nselect 1;\n",
+    ),
+    Broken(
+        "a query by another class",
+        f"{FIND}:4: returns 'maybe VersionedPet', and {PETS}:{FIND_PET} reads 'maybe Pet' [returns]\n"
+        f"{FIND}:4: returns 4 columns, Pet has 3: id, pet_name, user_id [column-count]",
+        PETS,
+        'maybe("pets.find_pet", VersionedPet)',
+        'maybe("pets.find_pet", Pet)',
+    ),
+    Broken(
+        "a query in another number",
+        f"{FIND}:4: returns 'maybe VersionedPet', and {PETS}:{FIND_PET} reads 'one VersionedPet' [returns]",
+        PETS,
+        'maybe("pets.find_pet", VersionedPet)',
+        'one("pets.find_pet", VersionedPet)',
+    ),
+    Broken(
+        "a name without a file",
+        f"{PETS}:{FIND_PET}: sql/pets/find_cat.sql is not there [no-file]\n"
+        f"{FIND}:1: no code names this query: remove the file, or use it [unused]",
+        PETS,
+        "pets.find_pet",
+        "pets.find_cat",
+    ),
+    Broken(
+        "a name that is put together",
+        f"{PETS}:{FIND_PET}: name the query in place, as a plain string: what is named elsewhere cannot be checked "
+        "[no-file]\n"
+        f"{FIND}:1: no code names this query: remove the file, or use it [unused]",
+        PETS,
+        'maybe("pets.find_pet"',
+        'maybe("pets." + "find_pet"',
+    ),
+    Broken(
+        "a column that is counted, not read",
+        "sql/auth/end_session.sql:6: returns 1 column, and the header says that they are counted, not read "
+        "[column-count]",
+        END,
+        "expires_at > now();",
+        "expires_at > now()\nreturning id;",
+    ),
+    Broken(
+        "a star",
+        "sql/system/list_applied_migrations.sql:3: name the columns: what `*` stands for changes with the table, "
+        "under code that runs [star]",
+        "sql/system/list_applied_migrations.sql",
+        "migration_id, sha256\n",
+        "*\n",
+    ),
+    Broken(
+        "a session setting",
+        "sql/auth/end_session.sql:5: set_config() outlives the statement on a connection that other requests use "
+        "[session-state]",
+        END,
+        "where id = $1 and",
+        "where id = $1 and set_config('work_mem', '1GB', false) <> '' and",
+    ),
+    Broken(
+        "a session's advisory lock",
+        "sql/auth/end_session.sql:5: pg_try_advisory_lock() outlives the statement on a connection that other "
+        "requests use [session-state]",
+        END,
+        "where id = $1 and",
+        "where id = $1 and pg_try_advisory_lock(1) and",
+    ),
+    Broken(
+        "SET",
+        "sql/auth/end_session.sql:3: SET outlives the statement on a connection that other requests use "
+        "[session-state]",
+        END,
+        WHOLE,
+        COUNT + "set /* auth.end_session */ work_mem = '1GB';",
+    ),
+    Broken(
+        "LISTEN",
+        "sql/auth/end_session.sql:3: LISTEN outlives the statement on a connection that other requests use "
+        "[session-state]",
+        END,
+        WHOLE,
+        COUNT + "listen /* auth.end_session */ ended;",
+    ),
+    Broken(
+        "a temporary table",
+        "sql/auth/end_session.sql:3: a query is a select, insert, update, delete or merge; schema changes are "
+        "migrations [not-a-query]\n"
+        "sql/auth/end_session.sql:3: a temporary table outlives the statement on a connection that other requests "
+        "use [session-state]",
+        END,
+        WHOLE,
+        COUNT + "create /* auth.end_session */ temporary table ended (id uuid);",
+    ),
+    Broken(
+        "a cursor WITH HOLD",
+        "sql/auth/end_session.sql:3: DECLARE CURSOR outlives the statement on a connection that other requests use "
+        "[session-state]",
+        END,
+        WHOLE,
+        COUNT + "declare /* auth.end_session */ kept cursor with hold for select 1;",
+    ),
+    Broken(
+        "SQL built from strings",
+        f"{INITIAL}:{END_OF_INITIAL + 1}: SQL built from strings: put it into sql/ with a $n for what varies "
+        "[built-sql]",
+        INITIAL,
+        LAST_LINE,
+        LAST_LINE + "def f(db, x): return db.fetch(f'select {x}')\n",
+    ),
+    Broken(
+        "SQL built a line before",
+        f"{INITIAL}:{END_OF_INITIAL + 3}: SQL built from strings: put it into sql/ with a $n for what varies "
+        "[built-sql]",
+        INITIAL,
+        LAST_LINE,
+        LAST_LINE + "def f(db, x):\n    sql = 'select ' + x\n    return db.execute(sql)\n",
+    ),
+    Broken(
+        "a null from an outer join",
+        f"{SHOW_ME}:4: column 1 may be null (an outer join makes it so), User.id does not allow None [nullability]\n"
+        f"{SHOW_ME}:4: column 2 may be null (an outer join makes it so), User.email does not allow None [nullability]",
+        SHOW_ME,
+        "inner join user_model",
+        "left join user_model",
+    ),
+    Broken(
+        "a null beside a row",
+        f"{RENAME}:19: column 4 may be null (an outer join makes it so), RenamedPet.version does not allow None "
+        "[nullability]",
+        MODELS,
+        "version: int | None",
+        "version: int",
+    ),
+    Broken(
+        "a null from the table",
+        f"{SESSIONS}:9: column 5 may be null (login_session.user_agent allows it), LoginSession.user_agent does not "
+        "allow None [nullability]",
+        "service/auth/models.py",
+        "user_agent: str | None",
+        "user_agent: str",
+    ),
+    Broken(
+        "a null that nobody can tell",
+        f"{SESSIONS}:10: column 6 (ip) may be null for all that PostgreSQL tells: allow None, or say 'not null: ip' "
+        "[null-unknown]",
+        "service/auth/models.py",
+        "ip: str | None",
+        "ip: str",
+    ),
+    Broken(
+        "a marker that is needless",
+        f"{SESSIONS}:4: 'not null: current' says what PostgreSQL says anyway: remove it [marker]",
+        SESSIONS,
+        "select /*",
+        "-- not null: current\nselect /*",
+    ),
+    Broken(
+        "a marker that is wrong",
+        f"{RENAME}:8: 'not null: version' is wrong: an outer join makes it null [marker]",
+        RENAME,
+        "with /*",
+        "-- not null: version\nwith /*",
+    ),
+    Broken(
+        "a marker of no column",
+        f"{SESSIONS}:4: 'not null' names colour, which is no column [marker]",
+        SESSIONS,
+        "select /*",
+        "-- not null: colour (they all have one)\nselect /*",
+    ),
+]
+MIGRATIONS = [
+    Broken(
+        "a dropped column that is still read",
+        f'{CREATE}:7: PostgreSQL says: column "version" does not exist [refused]\n'
+        "sql/pets/delete_pet.sql:12: PostgreSQL says: column pets.version does not exist [refused]\n"
+        f"{FIND}:5: PostgreSQL says: column pets.version does not exist [refused]\n"
+        f"{RENAME}:15: PostgreSQL says: column pets.version does not exist [refused]",
+        TABLE,
+        LAST_COMMENT,
+        LAST_COMMENT + "alter table pets drop column version;\n",
+    ),
+    Broken(
+        "a renamed column",
+        f"{SESSIONS}:9: PostgreSQL says: column login_session.user_agent does not exist [refused]\n"
+        f"{OPEN}:{line_of(OPEN, 'user_agent, ip')}: PostgreSQL says: "
+        'column "user_agent" of relation "login_session" does not exist [refused]',
+        TABLE,
+        LAST_COMMENT,
+        LAST_COMMENT + "alter table login_session rename column user_agent to browser;\n",
+    ),
+    Broken(
+        "a missing index",
+        f"{SESSIONS}:13: no index serves the seq scan of login_session: "
+        "((login_session.ended_at IS NULL) AND (login_session.expires_at > now())) [seqscan]",
+        TABLE,
+        LAST_COMMENT,
+        LAST_COMMENT + "drop index login_session_user_id_idx, login_session_expires_at_idx;\n",
+    ),
+    Broken(
+        "a column that may be null",
+        f"{CREATE}:7: column 4 may be null (pets.version allows it), VersionedPet.version does not allow None "
+        "[nullability]\n"
+        f"{FIND}:5: column 4 may be null (pets.version allows it), VersionedPet.version does not allow None "
+        "[nullability]",
+        TABLE,
+        "version  integer     not null default 1",
+        "version  integer     default 1",
+    ),
+    Broken(
+        "a column of another type",
+        "sql/auth/rotate_session.sql:3: $2 is bigint in the statement, the header says integer [parameter-type]",
+        TABLE,
+        LAST_COMMENT,
+        LAST_COMMENT + "alter table login_session alter column generation type bigint;\n",
+    ),
+    Broken(
+        "a directive that yoyo ignores",
+        f"{TABLE}:2: is a directive that yoyo ignores: write it as '-- depends: …', in lower case, "
+        "among the first '--' lines of the migration (not of its rollback) [migration]",
+        TABLE,
+        "-- depends:",
+        "-- Depends:",
+    ),
+    Broken(
+        "a migration that PostgreSQL refuses",
+        f'{TABLE}:5: type "biggint" does not exist; nothing of this file has taken effect [migration]',
+        TABLE,
+        "bigint      not null generated",
+        "biggint      not null generated",
+    ),
+]
+
+
+@pytest.mark.parametrize("broken", QUERIES, ids=lambda broken: broken.name)
+def test_each_broken_tree_is_caught(tree: Copy, checked: Connection, broken: Broken) -> None:
+    tree.edit(broken.path, broken.old, broken.new)
+
+    # A header that is wrong makes the stub stale as well; its own test looks at that.
+    found = [finding for finding in tree.check(checked) if finding.check != "stub"]
+    assert as_text(found) == broken.finding
+
+
+@pytest.mark.parametrize("broken", MIGRATIONS, ids=lambda broken: broken.name)
+def test_each_broken_migration_is_caught(tree: Copy, empty_database_url: str, broken: Broken) -> None:
+    tree.edit(broken.path, broken.old, broken.new)
+
+    assert as_text(tree.check_all(empty_database_url)) == broken.finding
+
+
+def test_the_true_tree_has_no_findings(tree: Copy, checked: Connection) -> None:
+    assert tree.check(checked) == []

@@ -1,0 +1,190 @@
+"""`sql check` and `sql explain`, as they are run."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from service.cli import main
+from tests.processes import PATIENCE, ROOT, command, environment, run
+from tests.review.conftest import Copy, line_of
+
+PETS = "service/pets/controllers.py"
+FIND_PET = line_of(PETS, 'maybe("pets.find_pet"')
+DIFFERS = f"returns 'maybe VersionedPet', and {PETS}:{FIND_PET} reads 'one VersionedPet'"
+QUERIES = len(list((ROOT / "sql").glob("*/*.sql")))
+MIGRATIONS = len(list((ROOT / "migrations").glob("*.rollback.sql")))
+
+
+def invoke(*arguments: str) -> Result:
+    """Run a command in this process."""
+    return CliRunner().invoke(main, ["sql", *arguments], env={"SQL_RAN": None}, catch_exceptions=False)
+
+
+def test_the_checkout_has_no_findings() -> None:
+    done = run("sql", "check")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{QUERIES} queries, {MIGRATIONS} migrations: no findings\n"
+
+
+def test_a_finding_is_a_line_and_exit_status_1(tree: Copy, own_database_url: str) -> None:
+    tree.edit(PETS, "pets.find_pet", "pets.find_cat")
+
+    done = invoke("check", "--directory", str(tree.root), "--database-url", own_database_url)
+
+    assert done.exit_code == 1
+    assert done.stdout == (
+        f"{PETS}:{FIND_PET}: sql/pets/find_cat.sql is not there [no-file]\n"
+        "sql/pets/find_pet.sql:1: no code names this query: remove the file, or use it [unused]\n"
+    )
+
+
+def test_findings_are_told_to_programs(tree: Copy, own_database_url: str) -> None:
+    tree.edit(PETS, 'maybe("pets.find_pet"', 'one("pets.find_pet"')
+
+    done = invoke("check", "--json", "--directory", str(tree.root), "--database-url", own_database_url)
+
+    assert json.loads(done.stdout) == [
+        {"path": "sql/pets/find_pet.sql", "line": 4, "sentence": DIFFERS, "check": "returns"}
+    ]
+
+
+def test_findings_are_told_to_github(tree: Copy, own_database_url: str) -> None:
+    tree.edit(PETS, 'maybe("pets.find_pet"', 'one("pets.find_pet"')
+
+    done = invoke("check", "--github", "--directory", str(tree.root), "--database-url", own_database_url)
+
+    assert done.stdout == f"::error file=sql/pets/find_pet.sql,line=4,title=returns::{DIFFERS}\n"
+
+
+def test_no_findings_are_an_empty_array(own_database_url: str) -> None:
+    assert invoke("check", "--json", "--database-url", own_database_url).stdout == "[]\n"
+
+
+def test_a_query_that_no_test_ran_is_found(tree: Copy, tmp_path: Path, own_database_url: str) -> None:
+    names = [f"{path.parent.name}.{path.stem}" for path in (tree.root / "sql").glob("*/*.sql")]
+    ran = tmp_path / "ran"
+    ran.write_text("\n".join(name for name in names if name != "pets.find_pet"))
+
+    done = invoke("check", "--ran", str(ran), "--database-url", own_database_url)
+
+    assert done.stdout == "sql/pets/find_pet.sql:1: no test runs this query [not-run]\n"
+
+
+def test_a_migration_that_fails_is_a_finding(tree: Copy, own_database_url: str) -> None:
+    tree.write("migrations/0003_create_pets.sql", "creat table pets ();")
+
+    done = invoke("check", "--directory", str(tree.root), "--database-url", own_database_url)
+
+    assert done.exit_code == 1
+    assert done.stdout.startswith("migrations/0003_create_pets.sql:1: syntax error")
+    assert done.stdout.endswith("[migration]\n")
+
+
+def test_scratch_databases_do_not_stay(own_database_url: str) -> None:
+    from service.review.scratch import connected  # noqa: PLC0415
+
+    invoke("check", "--database-url", own_database_url)
+
+    with connected(own_database_url) as connection:
+        left = connection.execute("select from pg_database where datname like 'service_check_%'").rowcount
+    assert left == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("postgresql://nobody@/none?host=/nonexistent", "Error: PostgreSQL says: connection is bad"),
+        ("mysql://localhost", "Error: The database's URL must look like postgresql://"),
+    ],
+)
+def test_a_database_that_is_not_there_is_one_sentence(url: str, sentence: str) -> None:
+    done = invoke("check", "--database-url", url)
+
+    assert done.exit_code == 1
+    assert done.stderr.startswith(sentence)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_code_that_python_cannot_read_is_one_sentence(tree: Copy) -> None:
+    tree.write(PETS, "def")
+
+    done = invoke("check", "--directory", str(tree.root))
+
+    assert done.stderr == f"Error: {PETS}:1: Python cannot read this: invalid syntax\n"
+
+
+def test_without_the_dev_requirements_one_sentence_says_so(tmp_path: Path) -> None:
+    (tmp_path / "pglast.py").write_text("raise ModuleNotFoundError(name='pglast')")
+
+    done = run("sql", "check", settings={"PYTHONPATH": str(tmp_path)})
+
+    assert done.stderr == (
+        "Error: This needs pglast: install the dev requirements (pip install -r requirements-dev.txt)\n"
+    )
+    assert done.returncode == 1
+
+
+def test_progress_is_shown_on_a_terminal_only(own_database_url: str) -> None:
+    terminal, end = os.openpty()
+    done = subprocess.run(
+        command("sql", "check", "--database-url", own_database_url),
+        env=environment({}),
+        stdout=subprocess.PIPE,
+        stderr=end,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
+    )
+    os.close(end)
+
+    assert f"\r\033[K1 of {QUERIES}: auth." in os.read(terminal, 10_000).decode()
+    assert done.stdout.endswith("no findings\n")
+    os.close(terminal)
+
+
+def test_explain_prints_the_plan_of_one_query(own_database_url: str) -> None:
+    done = invoke("explain", "users.show_me", "--database-url", own_database_url)
+
+    assert done.exit_code == 0
+    assert done.stdout.startswith("users.show_me\nNested Loop")
+    assert "Index Cond: (s.id = $1)" in done.stdout
+
+
+def test_explain_prints_all_plans(own_database_url: str) -> None:
+    done = invoke("explain", "--database-url", own_database_url)
+
+    assert done.stdout.count("(cost=") >= QUERIES
+
+
+def test_explain_knows_its_queries(own_database_url: str) -> None:
+    done = invoke("explain", "users.show_you", "--database-url", own_database_url)
+
+    assert done.stderr.startswith("Error: There is no query 'users.show_you'")
+    assert done.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "sentence"),
+    [
+        ("migrations/0003_create_pets.sql", "creat", "Error: migrations/0003_create_pets.sql:1: syntax error"),
+        (
+            "sql/users/show_me.sql",
+            "-- users.show_me: x\n-- returns: count\nselect /* users.show_me */ 1 from dogs;\n",
+            'Error: users.show_me: PostgreSQL says: relation "dogs" does not exist',
+        ),
+    ],
+)
+def test_explain_says_what_postgresql_refuses(
+    tree: Copy, own_database_url: str, path: str, text: str, sentence: str
+) -> None:
+    tree.write(path, text)
+
+    done = invoke("explain", "users.show_me", "--directory", str(tree.root), "--database-url", own_database_url)
+
+    assert done.exit_code == 1
+    assert done.stderr.startswith(sentence)

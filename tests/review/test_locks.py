@@ -1,0 +1,173 @@
+"""What migrations lock, and which are caught."""
+
+import pytest
+from click.testing import CliRunner, Result
+
+from service.cli import main
+from service.review.findings import as_text
+from service.review.locks import Lock, Migration, review
+from service.review.scratch import connected
+from tests.review.conftest import Copy
+
+PLACE = "migrations/9999_change_pets.sql"
+NOT_TRANSACTIONAL = "-- transactional: false\n"
+
+
+def reviewed(tree: Copy, url: str, sql: str) -> Migration:
+    """Add a migration to the tree, and return what is said of it."""
+    tree.write(PLACE, f"-- Changes pets.\n-- depends: 0003_create_pets\n{sql}\n")
+    tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
+    with connected(url) as connection:
+        return list(review(connection, tree.root / "migrations"))[-1]
+
+
+@pytest.mark.parametrize(
+    ("sql", "finding"),
+    [
+        (
+            "alter table pets alter column version type bigint;",
+            ":3: pets is rewritten, and nobody can read it meanwhile: expand, fill, contract instead [rewrite]",
+        ),
+        (
+            "select 1;\n-- Why.\ncreate index pets_version_idx on pets (version);",
+            ":5: the index of pets, which exists, is made without CONCURRENTLY: writers wait [index-not-concurrent]",
+        ),
+        (
+            "alter table login_session alter column user_agent set not null;",
+            ":3: login_session.user_agent becomes NOT NULL without a validated check: all rows are read [not-null]",
+        ),
+        (
+            (
+                "alter table pets add column session_id uuid\n    references login_session (id);\n"
+                "create index on pets (session_id);"
+            ),
+            (
+                ":3: the foreign key of pets, which exists, is made without NOT VALID: writers of both wait "
+                f"[foreign-key]\n{PLACE}:5: the index of pets, which exists, is made without CONCURRENTLY: writers "
+                "wait [index-not-concurrent]"
+            ),
+        ),
+        (
+            "alter table pets add constraint pets_again_fkey foreign key (user_id) references user_model (id);",
+            ":3: the foreign key of pets, which exists, is made without NOT VALID: writers of both wait [foreign-key]",
+        ),
+        (
+            (
+                "create table toys (\n    pet bigint,\n    user_id uuid,\n"
+                "    constraint toys_pet_fkey foreign key (user_id, pet) references pets (user_id, id)\n);"
+            ),
+            (
+                ":6: no index of toys begins with the columns of toys_pet_fkey: each delete over there reads all of it "
+                "[foreign-key-index]"
+            ),
+        ),
+    ],
+)
+def test_a_migration_that_locks_too_much_is_found(tree: Copy, empty_database_url: str, sql: str, finding: str) -> None:
+    assert as_text(reviewed(tree, empty_database_url, sql).findings) == PLACE + finding
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "-- locks: ok the table has a dozen rows\nalter table pets alter column version type bigint;",
+        "alter table pets add column colour text;",
+        (
+            "alter table login_session add constraint user_agent_is_there check (user_agent is not null) not valid;\n"
+            "alter table login_session validate constraint user_agent_is_there;\n"
+            "alter table login_session alter column user_agent set not null;"
+        ),
+        (
+            "alter table pets add constraint pets_again_fkey\n"
+            "    foreign key (user_id) references user_model (id) not valid;"
+        ),
+        (
+            "create table toys (id bigint primary key);\ncreate index toys_idx on toys (id);\n"
+            "alter table toys alter column id type integer;"
+        ),
+        "create view names as select pet_name from pets;",
+    ],
+)
+def test_a_migration_that_may_run_beside_traffic_is_not(tree: Copy, empty_database_url: str, sql: str) -> None:
+    assert reviewed(tree, empty_database_url, sql).findings == []
+
+
+def test_the_strongest_lock_of_each_table_is_told(tree: Copy, empty_database_url: str) -> None:
+    sql = "alter table pets alter column version type bigint;\ncreate index pets_v on pets (version);"
+
+    locks = reviewed(tree, empty_database_url, sql).locks
+
+    assert locks == [Lock("pets", "AccessExclusiveLock", rewritten=True)]
+    assert (locks[0].sql_mode, locks[0].waits) == ("ACCESS EXCLUSIVE", "readers and writers wait")
+
+
+def test_of_what_is_no_transaction_no_locks_are_read(tree: Copy, empty_database_url: str) -> None:
+    tree.write(PLACE, NOT_TRANSACTIONAL + "create index concurrently pets_version_idx on pets (version);\n")
+    tree.write(PLACE.replace(".sql", ".rollback.sql"), "drop index pets_version_idx;\n")
+
+    with connected(empty_database_url) as connection:
+        last = list(review(connection, tree.root / "migrations"))[-1]
+
+    assert (last.locks, last.findings) == (None, [])
+
+
+def test_an_invalid_index_is_found(tree: Copy, empty_database_url: str) -> None:
+    sql = "update pg_index set indisvalid = false where indexrelid = 'pets_pkey'::regclass;"
+
+    found = reviewed(tree, empty_database_url, sql).findings
+
+    assert as_text(found) == (
+        f"{PLACE}:3: pets_pkey is invalid: drop it (concurrently), and create it again [invalid-index]"
+    )
+
+
+def locks(tree: Copy, url: str, *options: str) -> Result:
+    """Run `sql locks`."""
+    arguments = ["sql", "locks", "--directory", str(tree.root), "--database-url", url, *options]
+    return CliRunner().invoke(main, arguments, catch_exceptions=False)
+
+
+def test_the_command_tells_of_each_migration(tree: Copy, own_database_url: str) -> None:
+    done = locks(tree, own_database_url)
+
+    assert done.exit_code == 0
+    assert done.stdout.startswith("0001_create_user_model\n  locks nothing that exists already\n")
+    assert "0003_create_pets\n  user_model: SHARE ROW EXCLUSIVE, writers wait\n" in done.stdout
+    assert done.stdout.endswith("migrations: no findings\n")
+
+
+def test_the_command_tells_of_rewrites_and_fails(tree: Copy, own_database_url: str) -> None:
+    tree.write(PLACE, "-- depends: 0003_create_pets\nalter table pets alter column version type bigint;\n")
+    tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
+
+    done = locks(tree, own_database_url)
+
+    assert done.exit_code == 1
+    assert "9999_change_pets\n  pets: ACCESS EXCLUSIVE, readers and writers wait, rewritten\n" in done.stdout
+    assert done.stdout.endswith("[rewrite]\n")
+
+
+def test_the_command_tells_of_what_is_no_transaction(tree: Copy, own_database_url: str) -> None:
+    tree.write(PLACE, NOT_TRANSACTIONAL + "create index concurrently pets_version_idx on pets (version);\n")
+    tree.write(PLACE.replace(".sql", ".rollback.sql"), "drop index pets_version_idx;\n")
+
+    assert "not one transaction: its locks cannot be read\n" in locks(tree, own_database_url).stdout
+
+
+@pytest.mark.parametrize(
+    ("sql", "sentence"),
+    [
+        ("-- Depends: 0003_create_pets\nselect 1;", f"Error: {PLACE}:1 is a directive that yoyo ignores"),
+        ("select from dogs;", f'Error: {PLACE}: relation "dogs" does not exist'),
+    ],
+)
+def test_a_migration_that_cannot_be_applied_is_one_sentence(
+    tree: Copy, own_database_url: str, sql: str, sentence: str
+) -> None:
+    tree.write(PLACE, sql)
+    tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
+
+    done = locks(tree, own_database_url, "--json")
+
+    assert done.exit_code == 1
+    assert done.stderr.startswith(sentence)

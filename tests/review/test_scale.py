@@ -1,0 +1,84 @@
+"""What queries read where there are many rows; here fewer than in CI, and still too many to read all."""
+
+import pytest
+from click.testing import CliRunner
+
+from service.cli import main
+from service.review.check import Tree, migrated
+from service.review.findings import as_text
+from service.review.scale import check
+from service.review.scratch import connected
+from tests.review.conftest import Copy
+
+SEED = "service/review/scale.sql"
+SESSIONS = "sql/auth/list_my_sessions.sql"
+TABLE = "migrations/0002_create_login_session.sql"
+
+
+@pytest.fixture
+def tree(tree: Copy) -> Copy:
+    """Return a tree whose seed makes 2,000 users."""
+    tree.edit(SEED, "generate_series(1, 100000)", "generate_series(1, 2000)")
+    tree.edit(SEED, "user50000@", "user1000@")
+    return tree
+
+
+def found(tree: Copy, url: str) -> str:
+    """Fill a database and measure."""
+    read = Tree.read(tree.root)
+    assert migrated(read, url) is None
+    with connected(url) as connection:
+        return as_text(check(read, connection))
+
+
+def test_the_true_tree_reads_what_it_needs(tree: Copy, empty_database_url: str) -> None:
+    assert found(tree, empty_database_url) == ""
+
+
+def test_an_index_that_is_used_and_does_not_help_is_found(tree: Copy, empty_database_url: str) -> None:
+    """PostgreSQL takes the one on expires_at instead, so that no plan is without an index."""
+    tree.edit(TABLE, "on login_session (user_id);", "on login_session (generation);")
+
+    assert found(tree, empty_database_url).startswith(f"{SESSIONS}:4: reads 2001 rows and ")
+
+
+def test_a_scan_is_accepted_with_a_reason(tree: Copy, empty_database_url: str) -> None:
+    tree.edit(TABLE, "on login_session (user_id);", "on login_session (generation);")
+    tree.edit(SESSIONS, "select /*", "-- scale: ok for the test\nselect /*")
+
+    assert SESSIONS not in found(tree, empty_database_url)
+
+
+def test_a_reason_that_nobody_needs_is_found(tree: Copy, empty_database_url: str) -> None:
+    tree.edit(SESSIONS, "select /*", "-- scale: ok for the test\nselect /*")
+
+    assert found(tree, empty_database_url) == (
+        f"{SESSIONS}:4: 'scale: ok' accepts what is not there: remove it [marker]"
+    )
+
+
+def test_a_parameter_without_an_argument_is_found(tree: Copy, empty_database_url: str) -> None:
+    tree.edit(SEED, "        ('after_id', '0'),\n", "")
+
+    assert found(tree, empty_database_url) == (
+        f"sql/pets/list_my_pets.sql:4: {SEED} has no argument 'after_id' to run it with [scale]"
+    )
+
+
+def test_an_argument_that_postgresql_refuses_is_found(tree: Copy, empty_database_url: str) -> None:
+    tree.edit(SEED, "('size', '101')", "('size', '-1')")
+
+    assert found(tree, empty_database_url) == (
+        f"sql/pets/list_my_pets.sql:7: with the arguments of {SEED}, PostgreSQL says: LIMIT must not be negative "
+        "[scale]"
+    )
+
+
+def test_the_command_measures_on_demand(tree: Copy, own_database_url: str) -> None:
+    tree.edit(SEED, "        ('after_id', '0'),\n", "")
+
+    options = ["--scale", "--directory", str(tree.root), "--database-url", own_database_url]
+    done = CliRunner().invoke(main, ["sql", "check", *options], env={"SQL_RAN": None}, catch_exceptions=False)
+
+    assert done.exit_code == 1
+    assert done.stdout.endswith("[scale]\n")
