@@ -1,0 +1,142 @@
+"""Chromium, driven by its own protocol over a pipe: no package is needed for it.
+
+https://chromedevtools.github.io/devtools-protocol; messages are JSON and end with a NUL.
+"""
+
+import base64
+import contextlib
+import itertools
+import json
+import os
+import select
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PATIENCE = 20  # seconds
+# Resolves as soon as an expression is true of the page.
+WHEN = """new Promise(done => {{
+    const look = () => {{ const found = {expression}; found ? done(found) : setTimeout(look, 20) }};
+    look();
+}})"""
+
+
+class Page:
+    """A page in a browser of its own, and what it has asked for and complained of."""
+
+    def __init__(self, to_browser: int, from_browser: int) -> None:
+        self._to, self._from = to_browser, from_browser
+        self._numbers = itertools.count(1)
+        self._session: str | None = None
+        self._read = b""
+        self.requested: list[str] = []
+        self.complaints: list[str] = []
+
+    def open(self, url: str) -> None:
+        """Show `url`."""
+        target = self.send("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.send(f"{domain}.enable")
+        self.send("Page.navigate", url=url)
+
+    def when(self, expression: str) -> Any:  # noqa: ANN401 - whatever it is
+        """Return what a JavaScript expression is, as soon as that is something."""
+        answer = self.send(
+            "Runtime.evaluate",
+            expression=WHEN.format(expression=expression),
+            awaitPromise=True,
+            returnByValue=True,
+        )
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def click(self, selector: str) -> None:
+        """Click on the first that `selector` finds, as soon as it is there."""
+        self.when(f"(found => found && (found.click(), true))(document.querySelector({json.dumps(selector)}))")
+
+    def type(self, selector: str, text: str) -> None:
+        """Put `text` into an input, in the place of what is in it."""
+        self.when(
+            f"(found => found && (found.focus(), found.select(), true))(document.querySelector({json.dumps(selector)}))"
+        )
+        self.send("Input.insertText", text=text)
+
+    def screenshot(self, path: Path) -> None:
+        """Write a picture of what is seen."""
+        path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot")["data"]))
+
+    def send(self, method: str, **parameters: object) -> dict[str, Any]:
+        """Send a command, and return its result."""
+        number = next(self._numbers)
+        message: dict[str, object] = {"id": number, "method": method, "params": parameters}
+        if self._session is not None:
+            message["sessionId"] = self._session
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            answer = self._next(deadline, method)
+            if answer.get("id") == number:
+                assert "error" not in answer, answer
+                result: dict[str, Any] = answer["result"]
+                return result
+            self._note(answer)
+
+    def _next(self, deadline: float, hope: str) -> dict[str, Any]:
+        while b"\0" not in self._read:
+            ready, _, _ = select.select([self._from], [], [], max(0, deadline - time.monotonic()))
+            assert ready, f"not within {PATIENCE} s: the answer to {hope}; complaints: {self.complaints}"
+            read = os.read(self._from, 65536)
+            assert read, "the browser has ended"
+            self._read += read
+        message, _, self._read = self._read.partition(b"\0")
+        answer: dict[str, Any] = json.loads(message)
+        return answer
+
+    def _note(self, event: dict[str, Any]) -> None:
+        match event:
+            case {"method": "Network.requestWillBeSent", "params": {"request": {"url": url}}}:
+                self.requested.append(url)
+            case {"method": "Runtime.exceptionThrown", "params": params}:
+                self.complaints.append(str(params))
+            case {"method": "Log.entryAdded", "params": {"entry": {"level": "error" | "warning"} as entry}}:
+                self.complaints.append(str(entry))
+            case {"method": "Runtime.consoleAPICalled", "params": {"type": "error" | "warning"} as params}:
+                self.complaints.append(str(params))
+
+
+@contextlib.contextmanager
+def chromium(profile: Path, width: int = 1100, height: int = 900) -> Iterator[Page]:
+    """Lend a page of a Chromium that starts with an empty `profile`, and ends with the context."""
+    assert CHROMIUM is not None
+    to_browser, from_browser = os.pipe(), os.pipe()
+    options = ["--headless=new", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu"]
+    options += [f"--user-data-dir={profile}", f"--window-size={width},{height}", "--hide-scrollbars"]
+    if os.geteuid() == 0:
+        options.append("--no-sandbox")  # which does not work for root; the page is our own
+    # Chromium reads from 3 and writes to 4.
+    script = f'exec "$0" "$@" 3<&{to_browser[0]} 4>&{from_browser[1]}'
+    process = subprocess.Popen(
+        ["/bin/bash", "-c", script, CHROMIUM, *options],
+        pass_fds=[to_browser[0], from_browser[1]],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(to_browser[0])
+    os.close(from_browser[1])
+    page = Page(to_browser[1], from_browser[0])
+    try:
+        yield page
+    finally:
+        os.close(to_browser[1])  # Chromium ends when nobody can command it any more
+        os.close(from_browser[0])
+        try:
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
+            process.wait()
