@@ -9,7 +9,7 @@ import pytest
 from tests.browser import CHROMIUM, chromium
 from tests.processes import Running
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
 
 PASSWORD = "some long password"
 # Where README.md's picture of the page is to be written, if at all.
