@@ -90,9 +90,9 @@ def _run(described: Described, connection: psycopg.Connection[Any], values: list
     text = described.statement.sql[: described.statement.sql.rindex(";")]
     types, literals = [sql.SQL(each.name) for each in described.parameters], [sql.Literal(each) for each in values]
     with connection.transaction(force_rollback=True):
+        connection.execute("deallocate all")  # what the one before left, if it was refused
         connection.execute(PREPARE.format(_list(types), sql.SQL(text)))
         row = connection.execute(RUN.format(_list(literals))).fetchone()
-        connection.execute("deallocate measured")
     plan: Plan = row[0][0]["Plan"] if row else {}
     return plan
 
