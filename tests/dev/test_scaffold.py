@@ -31,6 +31,8 @@ def test_what_it_writes_passes_every_check_and_its_own_tests(tree: Tree) -> None
         "python", "-m", "service", "new", "shared_long_names", *EVERYTHING, "last_of_the_fields:text", "--no-owner"
     )
 
+    tree.run("python", "-m", "service", "sql", "stub")
+
     tree.check("gadgets", "mice", "shared_long_names")
     tree.test(
         "tests/gadgets",
