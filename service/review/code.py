@@ -1,9 +1,8 @@
 """What the Python code says of its queries, read from its syntax tree: nothing is imported, so nothing has to run.
 
-A query is named by a call, ``one("pets.create_pet", VersionedPet)``, of a function imported from
-``service.sql``. The class
-is followed through imports and base classes to its fields; what comes from outside the service keeps its full
-name (``datetime.datetime``).
+A query is named by a call, ``one("pets.create_pet", VersionedPet)``, of a function that is imported from
+``service.sql``. The class is followed through imports and base classes to its fields; what comes from
+outside the service keeps its full name (``datetime.datetime``).
 """
 
 import ast

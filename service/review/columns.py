@@ -38,7 +38,7 @@ def columns(described: Described, reading: Reading | None, types: Types) -> Iter
         case _, Annotation() as other:
             sentence = f"{other} is no attrs class of the service: nobody can tell its fields"
             yield at(statement, statement.returns_line, sentence, "column-count")
-        case _, None:
+        case _:
             pass  # nobody reads it: a finding of its own
 
 

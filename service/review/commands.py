@@ -1,4 +1,4 @@
-"""The commands for DBAs: ``python -m service sql …``. What only they need is imported when they run."""
+"""The commands for DBAs, ``python -m service sql …``: what they need beyond production is imported late."""
 
 import importlib
 import sys

@@ -64,10 +64,15 @@ def _check(
     statement = described.statement
     accepted = next((marker for marker in statement.accepted if marker.name == "scale"), None)
     names = [_argument(statement, parameter.name, arguments) for parameter in statement.parameters]
-    for parameter, name in zip(statement.parameters, names, strict=True):
-        if name is None and not parameter.nullable:
-            yield at(statement, parameter.line, f"{SEED} has no argument {parameter.name!r} to run it with", "scale")
-            return
+    missing = [
+        parameter
+        for parameter, name in zip(statement.parameters, names, strict=True)
+        if name is None and not parameter.nullable
+    ]
+    for parameter in missing:
+        yield at(statement, parameter.line, f"{SEED} has no argument {parameter.name!r} to run it with", "scale")
+    if missing:
+        return
     try:
         plan = _run(described, connection, [arguments[name] if name else None for name in names])
     except psycopg.Error as error:
@@ -89,10 +94,12 @@ def _run(described: Described, connection: psycopg.Connection[Any], values: list
     """Run a query by its generic plan, and undo what it did."""
     text = described.statement.sql[: described.statement.sql.rindex(";")]
     types, literals = [sql.SQL(each.name) for each in described.parameters], [sql.Literal(each) for each in values]
-    with connection.transaction(force_rollback=True):
-        connection.execute("deallocate all")  # what the one before left, if it was refused
-        connection.execute(PREPARE.format(_list(types), sql.SQL(text)))
-        row = connection.execute(RUN.format(_list(literals))).fetchone()
+    row = None
+    connection.execute("deallocate all")  # the last one, which no rollback undoes
+    connection.execute(PREPARE.format(_list(types), sql.SQL(text)))
+    for _ in range(2):  # the first time, functions are planned, and the catalogue is read for that
+        with connection.transaction(force_rollback=True):
+            row = connection.execute(RUN.format(_list(literals))).fetchone()
     plan: Plan = row[0][0]["Plan"] if row else {}
     return plan
 

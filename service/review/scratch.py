@@ -1,5 +1,6 @@
 """Databases to try things in: on an embedded PostgreSQL, or beside the one that a URL names; dropped afterwards."""
 
+import os
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def database(url: str) -> Iterator[str]:
 
     Raises psycopg.Error.
     """
-    name = f"service_check_{secrets.token_hex(6)}"
+    name = f"service_check_{os.getpid()}_{secrets.token_hex(6)}"  # whose it is, should it ever stay
     with connected(url) as connection:
         connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
         try:

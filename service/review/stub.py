@@ -19,7 +19,7 @@ STUB = "service/sql.pyi"
 HEAD = "# Generated from sql/ by `python -m service sql stub`: edit the headers there."
 # What asyncpg takes beside what it returns.
 TAKES = {
-    "numeric": "decimal.Decimal | int",
+    "numeric": "decimal.Decimal | int | str",
     "inet": "str | ipaddress.IPv4Address | ipaddress.IPv6Address",
     "cidr": "str | ipaddress.IPv4Network | ipaddress.IPv6Network",
 }

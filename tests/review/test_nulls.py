@@ -67,6 +67,12 @@ def judge(describer: Describer, tmp_path: Path) -> Judge:
             ["never", "itself", "never", "never", "never", "never", "who knows"],
         ),
         ("select exists (select from toy), (select min(id) from toy)", ["never", "who knows"]),
+        ("select page.id from (select id from maker order by name limit 3) as page where page.id > 1", ["never"]),
+        ("select toy.price * 2 from toy cross join (select toy.id from toy limit 1) as other", ["who knows"]),
+        (
+            "select m.id, page.id from maker as m cross join (select 1 as id union all select id from toy) as page",
+            ["never", "who knows"],
+        ),
         ("select greatest(id, 1) from maker", ["never"]),
         ('select note collate "C" from maker', ["who knows"]),
         ("select (page.low || 'a') from (select lower(name) as low from maker offset 0) as page", ["who knows"]),

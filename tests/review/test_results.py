@@ -49,13 +49,24 @@ def test_a_value_is_of_one_type(  # noqa: PLR0913, PLR0917 - a table of cases
     assert found(tree, checked, returns, select, f'LOOK_UP = value("pets.look_up", {python})\n') == finding
 
 
-def test_rows_need_a_class_with_fields(tree: Copy, checked: Connection) -> None:
-    code = 'LOOK_UP = one("pets.look_up", dict)\n'
+@pytest.mark.parametrize(("name", "line"), [("dict", 4), ("Empty", 6)])
+def test_rows_need_a_class_with_fields(tree: Copy, checked: Connection, name: str, line: int) -> None:
+    code = "class Empty(attrs.Attribute):\n    pass\n" if name == "Empty" else ""
 
-    assert found(tree, checked, "one dict", "1 as a", code) == (
-        ":2: dict is no attrs class of the service: nobody can tell its fields [column-count]\n"
-        ":2: returns 'one dict', and service/pets/look_up.py:4 reads 'one' [returns]"
+    assert found(tree, checked, f"one {name}", "1 as a", f"{code}LOOK_UP = one('pets.look_up', {name})\n") == (
+        f":2: {name} is no attrs class of the service: nobody can tell its fields [column-count]\n"
+        f":2: returns 'one {name}', and service/pets/look_up.py:{line} reads 'one' [returns]"
     )
+
+
+def test_a_scan_behind_a_view_is_found_at_the_statement(tree: Copy, own_database_url: str) -> None:
+    code = 'class Place:\n    email: str\n\nLOOK_UP = many("pets.look_up", Place)\n'
+    with connected(own_database_url) as connection:
+        connection.execute("create view everyone as select email from user_model")
+
+        said = found(tree, connection, "many Place", "email\nfrom everyone\nwhere upper(email) = 'A'", code)
+
+    assert said.startswith(":3: no index serves the seq scan of user_model: ")
 
 
 def test_a_query_that_nobody_reads_is_only_unused(tree: Copy, checked: Connection) -> None:

@@ -74,6 +74,12 @@ def test_an_argument_that_postgresql_refuses_is_found(tree: Copy, empty_database
     )
 
 
+def test_what_postgresql_refuses_is_not_measured(tree: Copy, empty_database_url: str) -> None:
+    tree.edit("sql/pets/find_pet.sql", "pets.version\n", "pets.colour\n")
+
+    assert found(tree, empty_database_url) == ""
+
+
 def test_the_command_measures_on_demand(tree: Copy, own_database_url: str) -> None:
     tree.edit(SEED, "        ('after_id', '0'),\n", "")
 
