@@ -107,6 +107,8 @@ class Page:
                 self.complaints.append(str(entry))
             case {"method": "Runtime.consoleAPICalled", "params": {"type": "error" | "warning"} as params}:
                 self.complaints.append(str(params))
+            case _:
+                pass  # progress of which nobody asks
 
 
 @contextlib.contextmanager
