@@ -30,6 +30,7 @@ OF_PARAMETERS: dict[str, list[type[Problem]]] = {
     "path": [problems.NotFound],
     "query": [problems.InvalidInput],
     "If-Match": [problems.PreconditionFailed],
+    "Idempotency-Key": [problems.RequestInFlight, problems.IdempotencyKeyReused],
 }
 OF_OPERATIONS: dict[tuple[str, str], list[type[Problem]]] = {
     ("post", "/auth/access-token"): [problems.InvalidGrant, problems.TooManyLogins],

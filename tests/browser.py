@@ -108,7 +108,7 @@ class Page:
             case {"method": "Runtime.consoleAPICalled", "params": {"type": "error" | "warning"} as params}:
                 self.complaints.append(str(params))
             case _:
-                pass
+                pass  # progress of which nobody asks
 
 
 @contextlib.contextmanager

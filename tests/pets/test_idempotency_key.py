@@ -235,7 +235,9 @@ async def test_keys_go_with_their_user(
 async def test_clients_find_the_header_in_the_document(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
 
-    [header] = document["paths"]["/pets/create"]["post"]["parameters"]
+    operation = document["paths"]["/pets/create"]["post"]
+    [header] = operation["parameters"]
 
     assert (header["name"], header["in"], header["required"]) == ("Idempotency-Key", "header", False)
     assert header["schema"].items() >= {"minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}.items()
+    assert "409" in operation["responses"]
