@@ -5,7 +5,7 @@ PYTHON ?= python3.11 python3.12 python3.13 python3.14 python3 python
 # More words for pytest or uv: make test ARGS='-k pets -x', make lock ARGS=--upgrade
 ARGS ?=
 
-.PHONY: help dev test attack check bench format lock clean
+.PHONY: help dev test attack chaos check bench format lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,9 @@ test: .venv/ready ## run the tests, against a PostgreSQL of their own
 
 attack: .venv/ready ## attack real processes for some minutes, and print the figures
 	@exec .venv/bin/python -m pytest -m attack -rA --capture=fd $(ARGS) tests/attack
+
+chaos: .venv/ready ## break PostgreSQL, the network and processes under load, and print the figures
+	@exec .venv/bin/python -m pytest -m chaos -rA --capture=fd $(ARGS) tests/chaos
 
 check: .venv/ready ## run every linter and type check
 	@exec .venv/bin/python .ci/check.py

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = "google-chrome" if shutil.which("google-chrome") else "chromium"
 PATIENCE = 20  # seconds
 # Resolves as soon as an expression is true of the page.
 WHEN = """new Promise(done => {{
@@ -114,7 +114,6 @@ class Page:
 @contextlib.contextmanager
 def chromium(profile: Path, width: int = 1100, height: int = 900) -> Iterator[Page]:
     """Lend a page of a Chromium that starts with an empty `profile`, and ends with the context."""
-    assert CHROMIUM is not None
     to_browser, from_browser = os.pipe(), os.pipe()
     options = ["--headless=new", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu"]
     options += [f"--user-data-dir={profile}", f"--window-size={width},{height}", "--hide-scrollbars"]

@@ -8,8 +8,9 @@ import pytest
 
 from tests.browser import CHROMIUM, chromium
 from tests.processes import Running
+from tests.programs import needs
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
+pytestmark = [pytest.mark.slow, needs(CHROMIUM)]
 
 PASSWORD = "some long password"
 # Where README.md's picture of the page is to be written, if at all.

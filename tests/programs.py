@@ -1,0 +1,14 @@
+"""Programs that tests start and that no lock of ours holds: from Debian's packages or from npm."""
+
+import os
+import shutil
+
+import pytest
+
+
+def needs(*programs: str) -> pytest.MarkDecorator:
+    """Skip the test where one of the programs is missing; with CI=true, where .ci/run installs them, it fails instead."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    return pytest.mark.skipif(
+        bool(missing) and os.environ.get("CI") != "true", reason=f"not installed: {', '.join(missing)}"
+    )
