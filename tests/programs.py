@@ -7,7 +7,7 @@ import pytest
 
 
 def needs(*programs: str) -> pytest.MarkDecorator:
-    """Skip the test where one of the programs is missing; with CI=true, where .ci/run installs them, it fails instead."""
+    """Skip the test where a program is missing; with CI=true, where .ci/run has installed them, it fails instead."""
     missing = [program for program in programs if shutil.which(program) is None]
     return pytest.mark.skipif(
         bool(missing) and os.environ.get("CI") != "true", reason=f"not installed: {', '.join(missing)}"
