@@ -11,11 +11,9 @@ from typing import Any
 
 import asyncpg
 import click
-import uvicorn
 from typing_extensions import override
 
 from service import __version__, logs
-from service.http_protocol import HttpProtocol
 from service.migration_files import MigrationError
 from service.problems import Problem
 from service.queries import SQL, QueryError
@@ -87,6 +85,11 @@ def serve() -> None:
 
 
 def _listen(host: str, port: int, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
+    # No other command wants them: 45 ms.
+    import uvicorn  # noqa: PLC0415
+
+    from service.http_protocol import HttpProtocol  # noqa: PLC0415
+
     _wait_for_port(host, port)
     uvicorn.run(
         f"{APP}:from_environment",
