@@ -58,7 +58,7 @@ def test_each_line_of_its_output_is_json(served: Running) -> None:
 
 
 # A single process dies of the signal, as its manager expects; the parent of several ends by itself.
-@pytest.mark.parametrize(("workers", "status"), [("1", -signal.SIGTERM), ("2", 0)])
+@pytest.mark.parametrize(("workers", "status"), [("1", -signal.SIGTERM), pytest.param("2", 0, marks=pytest.mark.slow)])
 def test_sigterm_finishes_what_is_in_flight(own_database_url: str, start: Start, workers: str, status: int) -> None:
     patient = {"DATABASE_LOCK_TIMEOUT": "25000", "DATABASE_STATEMENT_TIMEOUT": "25000"}
     served = start("serve", serving(own_database_url, WEB_CONCURRENCY=workers, **patient))

@@ -69,6 +69,7 @@ def log_in(dev: Running) -> dict[str, str]:
     return {"Authorization": f"Bearer {response.json()['access_token']}"}
 
 
+@pytest.mark.slow
 def test_a_fresh_checkout_is_ready_within_seconds_beside_another(dev: Running, checkout: Path, start: Start) -> None:
     began = time.monotonic()
 
@@ -130,6 +131,7 @@ def test_a_second_one_in_the_same_checkout_is_refused(own: Checkout, dev: Runnin
     )
 
 
+@pytest.mark.slow
 def test_the_start_after_a_kill_has_the_same_port_and_logs_nobody_out(own: Checkout, dev: Running) -> None:
     family, bearer = dev.family(), log_in(dev)
 
@@ -141,7 +143,7 @@ def test_the_start_after_a_kill_has_the_same_port_and_logs_nobody_out(own: Check
     assert not any(map(alive, family))
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_it_leaves_no_process_behind(own: Checkout, dev: Running, stop: signal.Signals) -> None:
     family = dev.family()
     assert own.postmaster() in family
@@ -176,6 +178,7 @@ def test_a_senseless_setting_stops_it_and_its_server(own: Checkout) -> None:
     assert not (own.folder / ".dev/postgres/data/postmaster.pid").exists()
 
 
+@pytest.mark.slow
 def test_it_uses_the_database_that_dot_env_names(checkout: Path, own_database_url: str, start: Start) -> None:
     port = free_port()
     (checkout / ".env").write_text(f"DATABASE_URL='{own_database_url}'\nPORT={port}\n")
