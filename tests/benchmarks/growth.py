@@ -38,7 +38,7 @@ def run(server: EmbeddedPostgres, *, rounds: int, seconds: float, users: tuple[i
     """Measure each kind of growth, print a table of each, and draw those that are curves."""
     curves = {
         "users in the database": _by_users(server, users, rounds, seconds),
-        "pets of the user, of whom a page of 10 is listed": _by_owned(server, rounds, seconds),
+        "pets that the user has, 10 on the page": _by_owned(server, rounds, seconds),
     }
     with ExitStack() as stack:
         long = fill(server, users=100, pets=1000)
