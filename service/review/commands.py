@@ -185,7 +185,7 @@ def _scratch(url: str | None) -> Iterator[str]:
     scratch = importlib.import_module("service.review.scratch")
     embedded = importlib.import_module("service.dev.embedded")
     try:
-        with scratch.server(url) as server, scratch.database(server) as database:
+        with scratch.database(url) as database:
             yield database
     except embedded.EmbeddedPostgresError as error:
         raise click.ClickException(str(error)) from error
