@@ -172,9 +172,10 @@ def complete(document: dict[str, Any]) -> None:
             for parameter in operation.get("parameters", []):
                 _take_no_null(parameter["schema"])
             for content in operation.get("requestBody", {}).get("content", {}).values():
-                schema = content["schema"]
-                name = schema.get("$ref", "").rpartition("/")[2]
-                (schemas[name] if name else schema)["additionalProperties"] = False
+                if "$ref" not in content["schema"]:  # a form; classes of clients are named after what has a place here
+                    schemas[content["schema"]["title"]] = content["schema"]
+                    content["schema"] = {"$ref": f"#/components/schemas/{content['schema']['title']}"}
+                schemas[content["schema"]["$ref"].rpartition("/")[2]]["additionalProperties"] = False
     for name, schema in _named_schemas(document):
         _mend(name, schema)
 
@@ -234,15 +235,13 @@ def _take_no_null(schema: dict[str, Any]) -> None:
 
 def _named_schemas(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Return each schema of a property, a parameter or a header, with the name that it has there."""
-    objects = list(document["components"]["schemas"].values())
     headers = list(document["components"]["headers"].items())
     for operation in (each for operations in document["paths"].values() for each in operations.values()):
-        objects += [content["schema"] for content in operation.get("requestBody", {}).get("content", {}).values()]
         for response in operation["responses"].values():
             headers += [(name, header) for name, header in response["headers"].items() if "$ref" not in header]
         for parameter in operation.get("parameters", []):
             yield parameter["name"], parameter["schema"]
-    for schema in objects:
+    for schema in document["components"]["schemas"].values():
         yield from schema.get("properties", {}).items()
     for name, header in headers:
         yield name, header["schema"]

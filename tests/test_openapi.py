@@ -63,13 +63,10 @@ async def test_an_operation_says_all_that_it_may_answer(
 
 async def test_bodies_take_no_unknown_fields(document: dict[str, Any]) -> None:
     bodies = [operation["requestBody"]["content"] for operation in operations(document) if "requestBody" in operation]
-    schemas = [content["schema"] for body in bodies for content in body.values()]
-    resolved = [
-        document["components"]["schemas"].get(each.get("$ref", "").rpartition("/")[2], each) for each in schemas
-    ]
+    names = {content["schema"]["$ref"].rpartition("/")[2] for body in bodies for content in body.values()}
 
-    assert len(resolved) >= 7
-    assert all(schema["additionalProperties"] is False for schema in resolved)
+    assert names == {"Login", "NewPassword", "PetName", "RefreshToken", "Registration"}
+    assert all(document["components"]["schemas"][name]["additionalProperties"] is False for name in names)
 
 
 async def test_who_calls_is_said_where_a_token_is_needed(document: dict[str, Any]) -> None:
@@ -92,9 +89,7 @@ async def test_every_operation_has_a_name_and_says_what_it_does(document: dict[s
 
 def described(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Return each field, parameter and header, with where it stands."""
-    bodies = [operation["requestBody"]["content"] for operation in operations(document) if "requestBody" in operation]
-    objects = [content["schema"] for body in bodies for content in body.values()]
-    for schema in [*objects, *document["components"]["schemas"].values()]:
+    for schema in document["components"]["schemas"].values():
         for name, field in schema.get("properties", {}).items():
             yield f"{schema['title']}.{name}", field
     for operation in operations(document):
