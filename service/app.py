@@ -5,15 +5,12 @@ import multiprocessing
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
-from litestar import Litestar, Request, Router
+from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.spec import Components, OAuthFlow, OAuthFlows, SecurityScheme
 
-from service import __version__, logs
+from service import logs
 from service.answers import answer
 from service.auth.controllers import AuthController
 from service.auth.passwords import Passwords
@@ -23,15 +20,19 @@ from service.connections import Pool
 from service.database import Connections, Database
 from service.edge import edge
 from service.migration_files import MIGRATIONS, expected_checksums
-from service.openapi import CompleteDocument
+from service.openapi import openapi_config
 from service.pets.controllers import PetsController
-from service.problems import NotFound
 from service.request import ServiceRequest
 from service.settings import Settings
 from service.system.controllers import HealthController, Schema, docs_file, docs_page
 from service.users.controllers import UsersController
 
-DOCUMENT = "/openapi.json"
+CONTROLLERS = [
+    AuthController,
+    UsersController,
+    PetsController,
+    HealthController,
+]
 LARGEST_BODY = 64 * 1024
 # What a page of another origin may read of an answer's headers.
 EXPOSED = [
@@ -72,14 +73,7 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Se
         passwords.close()
 
     app = Service(
-        route_handlers=[
-            AuthController,
-            UsersController,
-            PetsController,
-            HealthController,
-            docs_page,
-            docs_file,
-        ],
+        route_handlers=[*CONTROLLERS, docs_page, docs_file],
         dependencies={
             "passwords": _always(passwords),
             "schema": _always(Schema(expected_checksums(MIGRATIONS))),
@@ -96,7 +90,7 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Se
             if settings.cors_origins
             else None
         ),
-        openapi_config=_openapi(),
+        openapi_config=openapi_config(CONTROLLERS),
         logging_config=None,
     )
     app.db = Database(lent)
@@ -135,20 +129,3 @@ def _always(instance: object) -> Provide:
     """Give each handler that asks for it the same `instance`."""
     provide: Callable[[], object] = lambda: instance  # noqa: E731 - a name for mypy
     return Provide(provide, sync_to_thread=False)
-
-
-def _openapi() -> OpenAPIConfig:
-    log_in = OAuthFlows(password=OAuthFlow(token_url="/auth/access-token", scopes={}))  # noqa: S106 - a path
-    return OpenAPIConfig(
-        title="Pets",
-        version=__version__,
-        openapi_router=Router(DOCUMENT, route_handlers=[], include_in_schema=False, before_request=_only_the_document),
-        render_plugins=[CompleteDocument(path="/")],
-        components=Components(security_schemes={"bearer": SecurityScheme(type="oauth2", flows=log_in)}),
-    )
-
-
-async def _only_the_document(request: Request[Any, Any, Any]) -> None:
-    """Refuse the other paths that Litestar makes below the document's, whose answers are no problem documents."""
-    if request.url.path != DOCUMENT:
-        raise NotFound

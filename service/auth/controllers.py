@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Annotated
 from uuid import UUID
 
 from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency as Injected
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody, PathParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
 from service.answers import Answer
@@ -25,6 +26,7 @@ from service.auth.models import (
 from service.auth.passwords import Passwords, outdated
 from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
+from service.openapi import NO_STORE
 from service.problems import InvalidGrant, NotFound
 from service.request import FORM, Caller, ServiceRequest, read_form
 from service.settings import Settings
@@ -39,7 +41,7 @@ LIST_MY_SESSIONS = many("auth.list_my_sessions", LoginSession)
 END_MY_SESSION = maybe("auth.end_my_session", EndedSession)
 END_MY_OTHER_SESSIONS = one("auth.end_my_other_sessions", Caller)
 
-NO_STORE = {"Cache-Control": "no-store"}
+SECRET = {"Cache-Control": "no-store"}
 
 
 @dataclass
@@ -50,6 +52,7 @@ class LoginOperation(Operation):
         """Describe the form."""
         text = Schema(type=OpenAPIType.STRING)
         form = Schema(
+            title="Login",
             type=OpenAPIType.OBJECT,
             required=["username", "password"],
             properties={
@@ -70,7 +73,13 @@ class AuthController(Controller):
     path = "/auth"
     tags = ("auth",)
 
-    @post("/access-token", status_code=HTTP_200_OK, operation_class=LoginOperation, opt={"token_endpoint": True})
+    @post(
+        "/access-token",
+        status_code=HTTP_200_OK,
+        operation_class=LoginOperation,
+        opt={"token_endpoint": True},
+        response_headers=[NO_STORE],
+    )
     async def log_in(
         self,
         request: ServiceRequest,
@@ -103,9 +112,9 @@ class AuthController(Controller):
         if outdated(hashed_password):
             upgraded = await passwords.hash(login.password)
             await request.db.count(UPGRADE_PASSWORD_HASH, session.user_id, hashed_password, upgraded)
-        return Answer(tokens.pair(session), headers=NO_STORE)
+        return Answer(tokens.pair(session), headers=SECRET)
 
-    @post("/refresh-token", status_code=HTTP_200_OK, opt={"token_endpoint": True})
+    @post("/refresh-token", status_code=HTTP_200_OK, opt={"token_endpoint": True}, response_headers=[NO_STORE])
     async def refresh(
         self, request: ServiceRequest, data: JSONBody[RefreshToken], tokens: Injected[Tokens]
     ) -> Answer[TokenPair]:
@@ -114,7 +123,7 @@ class AuthController(Controller):
         session = await request.db.maybe(ROTATE_SESSION, spent.session, spent.generation)
         if session is None or session.ended:
             raise InvalidGrant("The refresh token is spent, or its session has ended")
-        return Answer(tokens.pair(session), headers=NO_STORE)
+        return Answer(tokens.pair(session), headers=SECRET)
 
     @post("/logout", status_code=HTTP_204_NO_CONTENT)
     async def log_out(self, request: ServiceRequest, data: JSONBody[RefreshToken], tokens: Injected[Tokens]) -> None:
@@ -134,7 +143,7 @@ class AuthController(Controller):
     async def end_session(
         self,
         request: ServiceRequest,
-        session_id: FromPath[UUID],
+        session_id: Annotated[UUID, PathParameter(description="one of the list")],
     ) -> None:
         """End one of the caller's sessions; its tokens are dead from then on."""
         if await request.db.maybe(END_MY_SESSION, request.auth.session, session_id) is None:

@@ -1,6 +1,7 @@
 """What operators and newcomers ask: does it live, is it ready, what can it do."""
 
 from pathlib import Path
+from typing import Literal
 
 import asyncpg
 import attrs
@@ -37,6 +38,13 @@ class Schema:
     checksums: dict[str, str]
 
 
+@attrs.frozen
+class Health:
+    """How the service is."""
+
+    status: Literal["live", "ready"]
+
+
 LIST_APPLIED_MIGRATIONS = many("system.list_applied_migrations", AppliedMigration)
 
 
@@ -47,12 +55,12 @@ class HealthController(Controller):
     tags = ("system",)
 
     @get("/live", sync_to_thread=False)
-    def live(self) -> dict[str, str]:
+    def live(self) -> Health:
         """Tell that the process serves; asks nobody else."""
-        return {"status": "live"}
+        return Health("live")
 
     @get("/ready")
-    async def ready(self, request: ServiceRequest, schema: Injected[Schema]) -> dict[str, str]:
+    async def ready(self, request: ServiceRequest, schema: Injected[Schema]) -> Health:
         """Tell that the database answers, and that its schema is the one that this code needs."""
         try:
             rows = await request.db.many(LIST_APPLIED_MIGRATIONS)
@@ -64,7 +72,7 @@ class HealthController(Controller):
             raise Unavailable(f"The schema is behind: {missing[0]} is not applied; run python -m service migrate")
         if edited := [name for name, checksum in schema.checksums.items() if applied[name] != checksum]:
             raise Unavailable(f"The schema is another one: {edited[0]} was applied from another file")
-        return {"status": "ready"}
+        return Health("ready")
 
 
 @get("/", media_type=MediaType.HTML, include_in_schema=False, sync_to_thread=False)
