@@ -17,6 +17,12 @@ class Account:
     email: str
     tokens: dict[str, str]
 
+    def refreshed(self, client: httpx.Client) -> "Account":
+        """Return it with the next token pair."""
+        answer = refresh(client, self.tokens["refresh_token"])
+        assert answer.status_code == 200, answer.text
+        return attrs.evolve(self, tokens=answer.json())
+
     @property
     def bearer(self) -> dict[str, str]:
         """Return the header that says who calls."""
@@ -40,3 +46,8 @@ def account(client: httpx.Client) -> Account:
     """Make an account, and log in."""
     user, email = register(client)
     return Account(user, email, log_in(client, email).json())
+
+
+def refresh(client: httpx.Client, refresh_token: str) -> httpx.Response:
+    """Trade a refresh token."""
+    return client.post("/auth/refresh-token", json={"refresh_token": refresh_token})
