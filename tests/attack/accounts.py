@@ -1,6 +1,7 @@
 """Accounts of a running service, made and used over HTTP as a stranger would."""
 
 from itertools import count
+from typing import Any
 
 import attrs
 import httpx
@@ -15,7 +16,7 @@ class Account:
 
     id: str
     email: str
-    tokens: dict[str, str]
+    tokens: dict[str, Any]
 
     def refreshed(self, client: httpx.Client) -> "Account":
         """Return it with the next token pair."""

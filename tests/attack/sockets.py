@@ -2,6 +2,7 @@
 
 import re
 import socket
+from contextlib import suppress
 
 STATUS = re.compile(rb"^HTTP/1\.1 (\d{3}) ", re.MULTILINE)
 
@@ -10,13 +11,12 @@ def talk(port: int, *parts: bytes, patience: float = 10) -> bytes:
     """Send `parts`, and return all that comes until the service closes the connection, or `patience` (s) is over."""
     with socket.create_connection(("127.0.0.1", port), timeout=patience) as connection:
         received = []
-        try:
+        with suppress(ConnectionError):  # answered and closed before its end
             for part in parts:
                 connection.sendall(part)
+        with suppress(ConnectionError, TimeoutError):
             while data := connection.recv(65536):
                 received.append(data)
-        except (ConnectionError, TimeoutError):  # closed while it still had something to read
-            pass
     return b"".join(received)
 
 
