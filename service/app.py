@@ -23,6 +23,7 @@ from service.migration_files import MIGRATIONS, expected_checksums
 from service.openapi import openapi_config
 from service.pets.controllers import PetsController
 from service.request import ServiceRequest
+from service.routing import complete_routes, refusing_preflights_plainly
 from service.settings import Settings
 from service.system.controllers import HealthController, Schema, docs_file, docs_page
 from service.users.controllers import UsersController
@@ -65,6 +66,9 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Se
     )
     passwords = Passwords()
     tokens = Tokens(settings)
+    cors = (
+        CORSConfig(allow_origins=list(settings.cors_origins), expose_headers=EXPOSED) if settings.cors_origins else None
+    )
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -85,16 +89,15 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Se
         request_class=ServiceRequest,
         request_max_body_size=LARGEST_BODY,
         exception_handlers={Exception: answer},
-        cors_config=(
-            CORSConfig(allow_origins=list(settings.cors_origins), expose_headers=EXPOSED)
-            if settings.cors_origins
-            else None
-        ),
+        cors_config=cors,
         openapi_config=openapi_config(CONTROLLERS),
         logging_config=None,
     )
     app.db = Database(lent)
     app.tokens = tokens
+    complete_routes(app)
+    if cors:
+        app.asgi_handler = refusing_preflights_plainly(app.asgi_handler, cors)
     app.asgi_handler = edge(app.asgi_handler, settings.allowed_hosts, settings.trusted_proxy_hops)
     return app
 

@@ -50,16 +50,19 @@ OF_BODIES = [
     problems.UnsupportedMediaType,
     problems.InvalidInput,
 ]
-OF_CALLERS = [problems.NotAuthenticated, problems.InvalidToken, problems.SessionEnded]
+OF_CALLERS = [problems.NotAuthenticated, problems.InvalidToken, problems.SessionEnded, problems.InvalidInput]
 # By where a parameter stands, or what it is called.
 OF_PARAMETERS: dict[str, list[type[Problem]]] = {
     "path": [problems.NotFound],
-    "query": [problems.InvalidInput],
     "If-Match": [problems.PreconditionFailed],
     "Idempotency-Key": [problems.RequestInFlight, problems.IdempotencyKeyReused],
 }
 OF_OPERATIONS: dict[tuple[str, str], list[type[Problem]]] = {
-    ("post", "/auth/access-token"): [problems.InvalidGrant, problems.TooManyLogins],
+    ("post", "/auth/access-token"): [
+        problems.InvalidGrant,
+        problems.UnsupportedGrantType,
+        problems.TooManyLogins,
+    ],
     ("post", "/auth/refresh-token"): [problems.InvalidGrant],
     ("post", "/users/register"): [problems.EmailTaken],
     ("post", "/users/reset-password"): [problems.TooManyLogins],

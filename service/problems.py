@@ -67,6 +67,13 @@ class InvalidGrant(Problem):
     error = "invalid_grant"
 
 
+class UnsupportedGrantType(Problem):
+    """OAuth 2 knows other ways to a token; this endpoint has the password's alone (RFC 6749, 5.2)."""
+
+    status, type, title = 400, "/problems/unsupported-grant-type", "The grant type is not supported"
+    error = "unsupported_grant_type"
+
+
 class NotAuthenticated(Problem):
     """No bearer token came with the request. RFC 6750, 3.1 wants no error code then."""
 

@@ -1,5 +1,6 @@
 """Logging in, staying logged in, logging out."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
@@ -27,7 +28,7 @@ from service.auth.passwords import Passwords, outdated
 from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
 from service.openapi import NO_STORE
-from service.problems import InvalidGrant, NotFound
+from service.problems import InvalidGrant, NotFound, Unavailable, UnsupportedGrantType
 from service.request import FORM, Caller, ServiceRequest, read_form
 from service.settings import Settings
 from service.sql import count, many, maybe, one
@@ -90,13 +91,17 @@ class AuthController(Controller):
     ) -> Answer[TokenPair]:
         """Trade an email address and a password for a token pair (OAuth 2's password grant, RFC 6749, 4.3)."""
         login = await read_form(request, Login)
+        if login.grant_type not in {"", "password"}:
+            raise UnsupportedGrantType
         client = throttle.client(request.scope)
-        account = await request.db.one(FIND_CREDENTIALS, login.username, client.network)
-        throttle.check(account.wait)
-        # No connection is held meanwhile, and an unknown address takes as long as a known one.
-        user_id, hashed_password = account.id, account.hashed_password
-        session = None
-        if await passwords.verify(login.password, hashed_password) and user_id and hashed_password:
+        # Twice, where the hash was replaced between the two statements: by another log-in that renewed it, say.
+        for _ in range(2):
+            account = await request.db.one(FIND_CREDENTIALS, login.username, client.network)
+            throttle.check(account.wait)
+            # No connection is held meanwhile, and an unknown address takes as long as a known one.
+            user_id, hashed_password = account.id, account.hashed_password
+            if not (await passwords.verify(login.password, hashed_password) and user_id and hashed_password):
+                break
             session = await request.db.maybe(
                 OPEN_SESSION,
                 user_id,
@@ -106,13 +111,14 @@ class AuthController(Controller):
                 client.address,
                 client.network,
             )
-        if session is None or hashed_password is None:
-            wrong = InvalidGrant("Incorrect email or password")
-            raise await throttle.count_failure(request.db, login.username, client, wrong)
-        if outdated(hashed_password):
-            upgraded = await passwords.hash(login.password)
-            await request.db.count(UPGRADE_PASSWORD_HASH, session.user_id, hashed_password, upgraded)
-        return Answer(tokens.pair(session), headers=SECRET)
+            if session is not None:
+                if outdated(hashed_password):
+                    with suppress(Unavailable):  # the session is open, and the next log-in may renew the hash
+                        upgraded = await passwords.hash(login.password)
+                        await request.db.count(UPGRADE_PASSWORD_HASH, user_id, hashed_password, upgraded)
+                return Answer(tokens.pair(session), headers=SECRET)
+        wrong = InvalidGrant("Incorrect email or password")
+        raise await throttle.count_failure(request.db, login.username, client, wrong)
 
     @post("/refresh-token", status_code=HTTP_200_OK, opt={"token_endpoint": True}, response_headers=[NO_STORE])
     async def refresh(
