@@ -174,14 +174,17 @@ def create_user(email: str, password: str | None) -> None:
 
 @main.command()
 def clean() -> None:
-    """Remove what is over: Idempotency-Keys older than 24 hours.
+    """Remove what is over: login sessions, counts of failed log-ins, Idempotency-Keys.
 
     Safe at any time and from many places at once; once a day is enough.
     """
-    from service.system.cleaning import clean_idempotency_keys  # noqa: PLC0415 - as above
+    from service.system.cleaning import clean as remove  # noqa: PLC0415 - as above
 
-    removed = asyncio.run(clean_idempotency_keys(database_url(), report=lambda line: click.echo(line, err=True)))
-    click.echo(f"{removed} Idempotency-Keys removed")
+    async def tell() -> None:
+        async for kind, removed, all_of_them in remove(database_url()):
+            click.echo(f"{kind}: {removed} removed{'' if all_of_them else ' so far'}", err=not all_of_them)
+
+    asyncio.run(tell())
 
 
 @main.command()
