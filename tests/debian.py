@@ -19,11 +19,14 @@ from tests.processes import PATIENCE, free_port
 BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/lib/postgresql/bin"))
 POSTGRES = str(BINARIES / "postgres")
 PASSWORD = "the password of the superuser"
+# Made by itself, as Heroku's are.
+CERTIFICATE = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=db"]
+CERTIFICATE += ["-keyout", "key", "-out", "crt"]
 
 
 @contextmanager
 def debian_postgres(settings: Mapping[str, str]) -> Iterator[str]:
-    """Run a server on the loopback interface while the context lasts; give the URL of its superuser."""
+    """Run a server on the loopback interface, with passwords and TLS; give the URL of its superuser."""
     folder = Path(tempfile.mkdtemp(prefix="debian-postgres-"))
     data, port = folder / "data", free_port()
     # It ends with this process, however that ends. root must not run it.
@@ -33,13 +36,14 @@ def debian_postgres(settings: Mapping[str, str]) -> Iterator[str]:
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         command += [f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
     options = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": str(folder)}
-    options |= {"fsync": "off", **settings}
+    options |= {"fsync": "off", "ssl": "on", "ssl_cert_file": "../crt", "ssl_key_file": "../key", **settings}
     try:
         (folder / "password").write_text(PASSWORD)
         (folder / "password").chmod(0o644)
         initdb = [str(BINARIES / "initdb"), "--username=postgres", "--auth=scram-sha-256", "--no-sync"]
         files = [f"--pwfile={folder / 'password'}", f"--pgdata={data}", "--encoding=UTF8", "--locale=C"]
         subprocess.run([*command, *initdb, *files], check=True, capture_output=True, cwd=folder)
+        subprocess.run([*command, *CERTIFICATE], check=True, capture_output=True, cwd=folder)
         with (folder / "log").open("w") as log:
             server = subprocess.Popen(
                 [*command, POSTGRES, "-D", data, *(f"--{name}={value}" for name, value in options.items())],
