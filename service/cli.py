@@ -19,6 +19,9 @@ from service.migration_files import MigrationError
 from service.problems import Problem
 from service.queries import SQL, QueryError
 from service.review.commands import sql
+from service.roles import RolesError
+from service.roles import apply as apply_roles
+from service.roles import read as read_roles
 from service.settings import Settings, database_url
 
 APP = "service.app"
@@ -35,7 +38,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (MigrationError, Problem, QueryError) as error:
+        except (MigrationError, Problem, QueryError, RolesError) as error:
             raise click.ClickException(str(error)) from error
         except asyncpg.PostgresError as error:
             # Its first line: the others may show a row.
@@ -175,14 +178,31 @@ def create_user(email: str, password: str | None) -> None:
 
 @main.command()
 def clean() -> None:
-    """Remove what is over: Idempotency-Keys older than 24 hours.
+    """Remove what is over: sessions, failed log-ins, Idempotency-Keys.
 
     Safe at any time and from many places at once; once a day is enough.
     """
-    from service.system.cleaning import clean_idempotency_keys  # noqa: PLC0415 - as above
+    from service.system.cleaning import clean as remove  # noqa: PLC0415 - as above
 
-    removed = asyncio.run(clean_idempotency_keys(database_url(), report=lambda line: click.echo(line, err=True)))
-    click.echo(f"{removed} Idempotency-Keys removed")
+    async def tell() -> None:
+        async for kind, removed, all_of_them in remove(database_url()):
+            click.echo(f"{kind}: {removed} removed{'' if all_of_them else ' so far'}", err=not all_of_them)
+
+    asyncio.run(tell())
+
+
+@main.command()
+@click.option("--apply", is_flag=True, help="Run it on DATABASE_URL, as an administrator of the server.")
+def roles(*, apply: bool) -> None:
+    """Print the SQL of three roles: one migrates, one serves, one looks.
+
+    Each has the least that it needs. It belongs in a database before the first migration, and may be run again.
+    """
+    if apply:
+        apply_roles(database_url(), report=lambda line: click.echo(line, err=True))
+        click.echo("service_owner, service_app and service_reader are there; psql's \\password sets their passwords")
+    else:
+        click.echo(read_roles(), nl=False)
 
 
 @main.command()

@@ -13,6 +13,8 @@ import attrs
 
 NEWLINE = "\n"
 SQL = Path(__file__).parent.parent / "sql"
+# The folder of what DBAs run in psql: no code reads it.
+FOR_PSQL = "review"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -135,6 +137,13 @@ class Value(Query[P, R]):
 
 class Count(Query[P, int]):
     """Returns the number of rows that it changed."""
+
+
+def names(directory: Path = SQL) -> list[str]:
+    """Return the name of every query below `directory`."""
+    return sorted(
+        f"{path.parent.name}.{path.stem}" for path in directory.glob("*/*.sql") if path.parent.name != FOR_PSQL
+    )
 
 
 def read(name: str, directory: Path = SQL) -> Statement:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from service import queries
 from service.cli import main
 from tests.processes import PATIENCE, ROOT, command, environment, run
 from tests.review.conftest import Copy, line_of
@@ -15,7 +16,7 @@ from tests.review.conftest import Copy, line_of
 PETS = "service/pets/controllers.py"
 FIND_PET = line_of(PETS, 'maybe("pets.find_pet"')
 DIFFERS = f"returns 'maybe VersionedPet', and {PETS}:{FIND_PET} reads 'one VersionedPet'"
-QUERIES = len(list((ROOT / "sql").glob("*/*.sql")))
+QUERIES = len(queries.names())
 MIGRATIONS = len(list((ROOT / "migrations").glob("*.rollback.sql")))
 
 
@@ -67,9 +68,8 @@ def test_no_findings_are_an_empty_array(database_url: str) -> None:
 
 
 def test_a_query_that_no_test_ran_is_found(tree: Copy, tmp_path: Path, database_url: str) -> None:
-    names = [f"{path.parent.name}.{path.stem}" for path in (tree.root / "sql").glob("*/*.sql")]
     ran = tmp_path / "ran"
-    ran.write_text("\n".join(name for name in names if name != "pets.find_pet"))
+    ran.write_text("\n".join(name for name in queries.names(tree.root / "sql") if name != "pets.find_pet"))
 
     done = invoke("check", "--ran", str(ran), "--database-url", database_url)
 
