@@ -16,14 +16,16 @@ WORKFLOWS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(".github/wo
 
 def release_before() -> list[str]:
     """Return the option that checks the commit at which this branch left main; none on main, and without git."""
-    for main in ("origin/main", "main"):
-        command = ["git", "merge-base", main, "HEAD"]
-        with contextlib.suppress(OSError):
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-            head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-            if done.returncode == 0 and done.stdout != head.stdout:
-                return ["--compatible-with", done.stdout.strip()]
-    return []
+    head = git("rev-parse", "HEAD")
+    bases = [git("merge-base", main, "HEAD") for main in ("origin/main", "main")]
+    return next((["--compatible-with", base] for base in bases if base not in {"", head}), [])
+
+
+def git(*arguments: str) -> str:
+    """Return what git says, or nothing."""
+    with contextlib.suppress(OSError):
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S607 - whichever there is
+    return ""
 
 
 CHECKS = {

@@ -110,7 +110,9 @@ async def test_without_a_database_nothing_can_be_checked(tree: Copy, capsys: pyt
 
 async def test_a_saved_file_is_noticed(tree: Copy, own_database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     said = ""
-    async with Checked(Pool(own_database_url), own_database_url, tree.root).open():
+    checked = Checked(Pool(own_database_url), own_database_url, tree.root)
+    async with checked.open():
+        await checked.check()
         tree.edit(PATH, "sha256\n", "colour\n")
         while NO_COLUMN not in said:
             await asyncio.sleep(0.01)
