@@ -57,13 +57,7 @@ class Service(Litestar):
 
 def create_app(settings: Settings, connections: Connections | None = None) -> Service:
     """Put the service together; `connections` are those of a pool, unless others are given."""
-    lent = connections or Pool(
-        settings.database_url,
-        size=settings.database_pool_size,
-        statement_cache=settings.database_statement_cache,
-        statement_timeout=settings.database_statement_timeout,
-        lock_timeout=settings.database_lock_timeout,
-    )
+    lent = connections or pool(settings)
     passwords = Passwords()
     tokens = Tokens(settings)
     cors = (
@@ -102,14 +96,25 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Se
     return app
 
 
-def from_environment() -> Service:
+def pool(settings: Settings) -> Pool:
+    """Return the pool that the settings describe, not yet open."""
+    return Pool(
+        settings.database_url,
+        size=settings.database_pool_size,
+        statement_cache=settings.database_statement_cache,
+        statement_timeout=settings.database_statement_timeout,
+        lock_timeout=settings.database_lock_timeout,
+    )
+
+
+def from_environment(connect: Callable[[Settings], Connections] = pool) -> Service:
     """Make the service as the environment says; each worker process calls this.
 
     Raises SettingsError.
     """
     settings = Settings.read()
     logs.configure(settings.log_level, settings.log_format)
-    app = create_app(settings)
+    app = create_app(settings, connect(settings))
     app.on_startup.append(_end_with_parent)
     return app
 

@@ -17,7 +17,7 @@ from typing_extensions import override
 from service import __version__, logs
 from service.migration_files import MigrationError
 from service.problems import Problem
-from service.queries import SQL, QueryError
+from service.queries import QueryError
 from service.review.commands import sql
 from service.roles import RolesError
 from service.roles import apply as apply_roles
@@ -57,7 +57,7 @@ def main() -> None:
 
 @main.command()
 def dev() -> None:
-    """Serve on an embedded PostgreSQL, and reload edited files.
+    """Serve on an embedded PostgreSQL, reload edited files, and check edited queries.
 
     Adds a demo user. Uses DATABASE_URL instead where it is set; reads .env.
     """
@@ -67,9 +67,9 @@ def dev() -> None:
         _listen(
             host,
             port,
+            app="service.dev.checked",
             reload=True,
-            reload_dirs=[str(Path(__file__).parent), str(SQL)],
-            reload_includes=["*.py", "*.sql"],
+            reload_dirs=[str(Path(__file__).parent)],
             timeout_graceful_shutdown=2,
         )
 
@@ -88,7 +88,7 @@ def serve() -> None:
     )
 
 
-def _listen(host: str, port: int, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
+def _listen(host: str, port: int, *, app: str = APP, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
     # No other command wants them: 45 ms.
     import uvicorn  # noqa: PLC0415
 
@@ -96,7 +96,7 @@ def _listen(host: str, port: int, **options: Any) -> None:  # noqa: ANN401 - uvi
 
     _wait_for_port(host, port)
     uvicorn.run(
-        f"{APP}:from_environment",
+        f"{app}:from_environment",
         factory=True,
         host=host,
         port=port,

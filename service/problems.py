@@ -196,6 +196,12 @@ class InternalError(Problem):
     status, type, title = 500, "/problems/internal-error", "Something went wrong here"
 
 
+class QueryFinding(Problem):
+    """`sql check` has a finding at the query that the request needs. Only `dev` looks."""
+
+    status, type, title = 500, "/problems/query-finding", "A query does not pass its check"
+
+
 class Unavailable(Problem):
     """The service cannot answer now, and could a moment later."""
 

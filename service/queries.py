@@ -162,6 +162,21 @@ def read(name: str, directory: Path = SQL) -> Statement:
     return _parse(name, path, text)
 
 
+def declared(name: str, cardinality: Cardinality, row: type | None) -> Statement:
+    """Read the file of the query `name`, as service.sql does for code that reads it so.
+
+    Raises QueryError also where the file declares another cardinality or row. (`dev` puts a lenient one in its place.)
+    """
+    statement = read(name)
+    code = f"{cardinality} {row.__name__}" if row else str(cardinality)
+    file = f"{statement.cardinality} {statement.row}" if row and statement.row else str(statement.cardinality)
+    if code != file:
+        raise QueryError(
+            f"{place(statement.path, statement.returns_line)}: returns {file!r}, but the code reads {code!r}"
+        )
+    return statement
+
+
 def _parse(name: str, path: Path, text: str) -> Statement:
     lines = text.split("\n")
     head = _match(NAME, path, 1, lines[0], f"the first line is '-- {name}: what the query does'")

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -40,6 +41,22 @@ def test_it_is_ready_and_does_not_tell_what_it_runs_on(served: Running) -> None:
 
     assert response.json() == {"status": "ready"}
     assert "server" not in response.headers
+
+
+@pytest.mark.slow
+def test_what_is_edited_while_it_serves_is_not_read(own_database_url: str, checkout: Path, start: Start) -> None:
+    serve = start("serve", serving(own_database_url), checkout)
+    serve.wait_until_ready()
+    family = serve.family()
+
+    for path in ("sql/system/list_applied_migrations.sql", "service/system/controllers.py"):
+        (checkout / path).write_text("broken")
+
+    # `dev` answers otherwise within a second.
+    for _ in range(15):
+        assert serve.status("/health/ready") == 200
+        time.sleep(0.1)
+    assert serve.family() == family
 
 
 def test_the_address_that_a_client_claims_is_not_believed(served: Running) -> None:

@@ -122,6 +122,40 @@ def test_an_edited_file_counts_at_once(
     until(lambda: dev.status(path) == 200, f"{file} is read again")
 
 
+def test_a_saved_file_is_checked_at_once(own: Checkout, dev: Running) -> None:
+    """The console says what is wrong, and so does the answer to who needs the query; nobody else notices."""
+    path = "sql/system/list_applied_migrations.sql"
+    text = (own.folder / path).read_text()
+    finding = f'{path}:3: PostgreSQL says: column "sha257" does not exist [refused]'
+
+    (own.folder / path).write_text(text.replace("sha256", "sha257"))
+
+    until(lambda: finding in dev.stderr.splitlines(), "the console tells the finding")
+    answer = dev.client.get("/health/ready")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json")
+    assert answer.json()["detail"] == finding
+    assert dev.status("/health/live") == 200
+    (own.folder / path).write_text(text)
+    assert dev.status("/health/ready") == 200
+    until(lambda: dev.stderr.endswith("queries: no findings\n"), "the console tells that it is mended")
+
+
+@pytest.mark.slow
+def test_files_that_the_service_cannot_start_with_are_told_too(checkout: Path, start: Start) -> None:
+    path = checkout / "sql/system/list_applied_migrations.sql"
+    text = path.read_text()
+    path.write_text(text.removeprefix("-- system"))
+
+    dev = start("dev", cwd=checkout)
+    dev.wait_until_ready(500)
+
+    finding = "sql/system/list_applied_migrations.sql:1: malformed header"
+    assert dev.client.get("/health/ready").json()["detail"].startswith(finding)
+    assert finding in dev.stderr
+    path.write_text(text)
+    assert dev.status("/health/ready") == 200
+
+
 def test_a_second_one_in_the_same_checkout_is_refused(own: Checkout, dev: Running) -> None:
     ended = run("dev", cwd=own.folder)
 
@@ -151,7 +185,7 @@ def test_it_leaves_no_process_behind(own: Checkout, dev: Running, stop: signal.S
     assert dev.end(stop) == 0
 
     until(lambda: not any(map(alive, family)), "all its processes end", seconds=2)
-    assert dev.stderr == ""
+    assert "Traceback" not in dev.stderr
     assert "database system is shut down" in (own.folder / ".dev/postgres/log").read_text()
 
 
