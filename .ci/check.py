@@ -24,7 +24,7 @@ def release_before() -> list[str]:
 def git(*arguments: str) -> str:
     """Return what git says, or nothing."""
     with contextlib.suppress(OSError):
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S607 - whichever there is
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
     return ""
 
 
