@@ -17,9 +17,9 @@ from tests.factories import service_client
         ("GET", "/health/live", 200),
         ("GET", "/", 200),
         ("GET", "/nowhere", 404),
-        ("PUT", "/pets/create", 405),
+        ("PUT", "/users/me", 405),
         ("OPTIONS", "/health/live", 204),
-        ("GET", "/pets/me", 401),
+        ("GET", "/users/me", 401),
     ],
 )
 async def test_every_answer_names_its_request(client: httpx.AsyncClient, method: str, path: str, status: int) -> None:

@@ -17,7 +17,7 @@ from service.http_protocol import HttpProtocol
 GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /auth/logout HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 # Its token is missing, so that it is answered before its body is read.
-UNWANTED = b"POST /pets/create HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+UNWANTED = b"POST /users/reset-password HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 DOWNLOAD = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 

@@ -36,9 +36,9 @@ async def test_a_lock_that_somebody_holds_is_unavailable(
     opening: Opening, statement: Statements, admin: asyncpg.Connection
 ) -> None:
     db = await opening(lock_timeout=20)
-    query: Value[..., int] = Value(statement("value bigint", "select count(*) from pets"), int)
+    query: Value[..., int] = Value(statement("value bigint", "select count(*) from user_model"), int)
     async with admin.transaction():
-        await admin.execute("lock table pets")
+        await admin.execute("lock table user_model")
 
         with pytest.raises(Unavailable) as refusal:
             await db.value(query)

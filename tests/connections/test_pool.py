@@ -62,7 +62,7 @@ async def test_rows_come_back_and_changes_are_counted(
     """With prepared statements, and without, for an old PgBouncer."""
     db = await opening(statement_cache=statement_cache)
     pair: One[..., Row] = One(statement("one Row", "select $1, upper($1)", "word text"), Row)
-    nothing: Count[...] = Count(statement("count", "delete from pets where pet_name = $1", "pet_name text"), int)
+    nothing: Count[...] = Count(statement("count", "delete from user_model where email = $1", "email text"), int)
 
     assert await db.one(pair, "a") == ("a", "A")
     assert await db.count(nothing, "nobody's") == 0
