@@ -58,11 +58,13 @@ def _by_tls(scope: Scope) -> bool:
 
 
 def _host(scope: Scope) -> str:
-    """Return the host that the request is for, without its port."""
+    """Return the host that the request is for, without its port; nothing where what should be a port is none."""
     for name, value in scope["headers"]:
         if name == b"host":
             host = value.decode("latin-1").lower()
-            return host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
+            end = host.find("]") + 1 if host.startswith("[") else host.find(":")
+            host, port = (host[:end], host[end:].removeprefix(":")) if end >= 0 else (host, "")
+            return host if not port or port.isdigit() else ""
     return ""
 
 
