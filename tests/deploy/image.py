@@ -33,6 +33,19 @@ mount -t proc proc "$1/proc"
 mount --rbind /dev "$1/dev"
 exec chroot --userspec="$2" --groups= "$1" "${@:3}"
 """
+# An ordinary user may not send signals to what runs by sudo.
+RELAY = """
+"$@" &
+child=$!
+trap "sudo -n kill -TERM $child" TERM
+wait $child
+status=$?
+while [ $status -gt 128 ] && sudo -n kill -0 $child 2>/dev/null; do
+    wait $child
+    status=$?
+done
+exit $status
+"""
 
 
 def _run(*command: str | Path) -> str:
@@ -55,7 +68,8 @@ class Image:
         environment = ["env", "-i", f"--chdir={self.config['WorkingDir']}"]
         environment += [f"{name}={value}" for name, value in variables.items()]
         shell = ["unshare", "--mount", "bash", "-c", READ_ONLY, "bash", str(self.root), user]
-        return [*AS_ROOT, *shell, *environment, *arguments]
+        relay = ["bash", "-c", RELAY, "bash", *AS_ROOT] if AS_ROOT else []
+        return [*relay, *shell, *environment, *arguments]
 
     def run(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
         """Run `arguments` in the image to their end."""
@@ -74,7 +88,7 @@ def built() -> Iterator[Image]:
         context = folder / "context"
         context.mkdir()
         (context / "Containerfile").write_text("FROM scratch\nADD base.tar /\n")
-        os.link(BASE, context / "base.tar")
+        _run("ln", BASE, context / "base.tar")
         _run(*build, "--tag", f"docker.io/library/{FROM[0]}", context)
         _run(*build, "--pull-never", *_pip_configuration(), "--tag", "service", ROOT)
         config = json.loads(_run("buildah", *storage, "inspect", "--type", "image", "service"))["Docker"]["config"]
