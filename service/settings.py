@@ -3,7 +3,9 @@
 import os
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar, cast
+from urllib.parse import quote
 
 import attrs
 import click
@@ -90,6 +92,36 @@ def postgres_url(text: str) -> str:
             "must look like postgresql://user:password@host:5432/name, with special characters percent-encoded"
         )
     return text
+
+
+# What may come in a file, as container engines mount secrets: NAME_FILE then says which.
+IN_FILES = ("DATABASE_URL", "DATABASE_PASSWORD", "SECRET_KEY", "SECRET_KEY_PREVIOUS")
+
+
+def given(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that are set, as an empty one is not; secrets come from their files.
+
+    DATABASE_PASSWORD is put into DATABASE_URL. Raises SettingsError.
+    """
+    variables = {name: text for name, text in environment.items() if text}
+    for name in IN_FILES:
+        if path := variables.get(f"{name}_FILE"):
+            if name in variables:
+                raise SettingsError(f"{name} and {name}_FILE are both set; one is enough")
+            try:
+                variables[name] = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error.reason
+                raise SettingsError(f"{name}_FILE must name a file that can be read, not {path!r}: {reason}") from None
+    if password := variables.get("DATABASE_PASSWORD"):
+        scheme, _, address = variables.get("DATABASE_URL", "").partition("://")
+        user, _, host = address.partition("@")
+        if not host or not user or ":" in user:
+            raise SettingsError(
+                "DATABASE_PASSWORD needs a DATABASE_URL with a user and no password: postgresql://user@host:5432/name"
+            )
+        variables["DATABASE_URL"] = f"{scheme}://{user}:{quote(password, safe='')}@{host}"
+    return variables
 
 
 MAKE_A_KEY = "make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
@@ -217,9 +249,8 @@ class Settings:
 
         Raises SettingsError, which names the variable.
         """
-        given = {name: text for name, text in environment.items() if text}
         try:
-            return environ.to_config(cls, given)
+            return environ.to_config(cls, given(environment))
         except environ.MissingEnvValueError as error:
             raise SettingsError(f"{', '.join(sorted(error.args))} must be set; see README.md") from None
 
@@ -230,7 +261,7 @@ def database_url(environment: Mapping[str, str] = os.environ) -> str:
     Raises SettingsError where it is missing or not PostgreSQL's.
     """
     try:
-        return postgres_url(environment["DATABASE_URL"])
+        return postgres_url(given(environment)["DATABASE_URL"])
     except KeyError:
         raise SettingsError("DATABASE_URL must be set; see README.md") from None
     except ValueError as error:
