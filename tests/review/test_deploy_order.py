@@ -99,4 +99,4 @@ def test_a_revision_whose_migrations_fail_is_one_sentence(tree: Copy, released: 
 def test_git_is_needed(released: Copy, own_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
 
-    assert check(released, own_database_url).stderr == "Error: git is not installed, and --compatible-with needs it\n"
+    assert check(released, own_database_url).stderr == "Error: git is not installed, and an earlier revision needs it\n"
