@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from service.migration_files import MigrationError
 from service.review.book.contents import Contents, Migration, Progress, Query, RefusedError, gather
 from service.review.book.diagram import short
 from service.review.book.difference import Change, difference
@@ -23,7 +24,7 @@ def since(revision: str, tree: Tree, server: str, *, progress: Progress = lambda
     with checkout(tree.root, revision) as earlier:
         try:
             before = gather(Tree.read(earlier), server, progress=progress)
-        except RefusedError as error:
+        except (MigrationError, RefusedError) as error:
             raise RevisionError(f"the migrations of {revision} cannot be applied: {error}") from error
         return markdown(before, now, revision)
 
@@ -35,7 +36,7 @@ def markdown(before: Contents, now: Contents, revision: str) -> str:
         "Schema": list(_schema(difference(before.schema, now.schema))),
         "Queries": list(_queries(before.queries, now.queries)),
         "Endpoints": _diff(_endpoints(before), _endpoints(now)),
-        "Findings": [f"- {_code(str(finding))}" for finding in now.findings],
+        "Findings": ["\n".join(f"- {_code(str(finding))}" for finding in now.findings)] if now.findings else [],
     }
     written = [f"## {title}\n\n" + "\n\n".join(parts) for title, parts in sections.items() if parts]
     head = f"# What has changed for the database since {_code(revision)}"

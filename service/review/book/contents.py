@@ -1,8 +1,10 @@
 """What the book says, gathered from the tree and from two scratch databases; how it looks is another question."""
 
+import re
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import attrs
 import psycopg
 
 from service.migration_checks import read as read_migrations
-from service.migration_files import checksum
+from service.migration_files import checksum, expected_checksums
 from service.queries import Parameter, Statement
 from service.review import locks, scale, scratch
 from service.review.book.catalogue import Function, Schema, Table
@@ -28,6 +30,8 @@ from service.review.nulls import Nulls, of_columns
 Progress = Callable[[str], None]
 Connection = psycopg.Connection[Any]
 
+# A line of the comment that a migration begins with, up to its directives.
+SENTENCE = re.compile(r"-- (?!depends:|transactional:|locks:).*")
 SIZES = """
     select n.nspname::text, c.relname::text, c.reltuples::bigint, pg_relation_size(c.oid), pg_total_relation_size(c.oid)
     from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
@@ -74,14 +78,6 @@ class Query:
         """Its name."""
         return self.statement.name
 
-    @property
-    def verbs(self) -> dict[str, list[str]]:
-        """What it does itself, by table."""
-        found: dict[str, list[str]] = {}
-        for effect in self.effects:
-            found.setdefault(effect.table, []).append(effect.verb)
-        return found
-
 
 @attrs.frozen
 class Migration:
@@ -108,12 +104,8 @@ class Migration:
     @property
     def purpose(self) -> str:
         """What its first lines of comment say."""
-        lines: list[str] = []
-        for line in self.text.split("\n"):
-            if not line.startswith("-- ") or line.startswith(("-- depends:", "-- transactional:", "-- locks:")):
-                break
-            lines.append(line.removeprefix("-- ").strip())
-        return " ".join(lines)
+        lines = takewhile(SENTENCE.fullmatch, self.text.split("\n"))
+        return " ".join(line.removeprefix("-- ").strip() for line in lines)
 
 
 @attrs.frozen
@@ -169,7 +161,7 @@ def gather(tree: Tree, server: str, *, seeded: bool = False, progress: Progress 
 def steps(tree: Tree, *, seeded: bool) -> int:
     """Return how often `gather` tells of its progress."""
     queries = len(tree.statements)
-    return len(read_migrations(tree.migrations)) + queries * 2 + (1 if seeded else 0)
+    return len(expected_checksums(tree.migrations)) + queries * 2 + (1 if seeded else 0)
 
 
 def _migrations(
