@@ -73,6 +73,12 @@ returning id;
 -- returns: count
 delete /* shelves.lose_shelf */ from lost;
 """,
+    "service/review/scale.sql": """\
+insert into shelves default values;
+create table argument (parameter text primary key, value text);
+insert into argument values ('id', '1'), ('size', '2');
+analyze;
+""",
     "service/shelves.py": '''\
 """Shelves."""
 import attrs

@@ -22,7 +22,11 @@ def commit(root: Path) -> None:
     """Make a git repository of a folder, with all that is in it."""
     nobody = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     author = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
-    for command in (["init", "--quiet"], ["add", "--all"], [*author, "commit", "--quiet", "--message", "Release"]):
+    for command in (
+        ["init", "--quiet", "--initial-branch=main"],
+        ["add", "--all"],
+        [*author, "commit", "--quiet", "--message", "Release"],
+    ):
         subprocess.run(["/usr/bin/env", "git", *command], cwd=root, env=os.environ | nobody, check=True)
 
 
@@ -33,7 +37,8 @@ def section(text: str, title: str) -> str:
 
 
 @pytest.mark.slow
-def test_a_review_sees_what_has_changed_and_nothing_else(tree: Copy, own_database_url: str) -> None:
+def test_a_review_sees_what_has_changed_and_nothing_else(tmp_path: Path, own_database_url: str) -> None:
+    tree = Copy(tmp_path)
     commit(tree.root)
     tree.write(
         MIGRATION,
@@ -130,7 +135,8 @@ def test_findings_are_told_with_what_has_changed(small_book: Contents) -> None:
 
 
 @pytest.mark.slow
-def test_a_revision_whose_migrations_fail_cannot_be_compared(tree: Copy, own_database_url: str) -> None:
+def test_a_revision_whose_migrations_fail_cannot_be_compared(tmp_path: Path, own_database_url: str) -> None:
+    tree = Copy(tmp_path)
     now = Tree.read(tree.root)
     tree.write("migrations/0001_create_user_model.sql", "creat")
     commit(tree.root)

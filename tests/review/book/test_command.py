@@ -1,6 +1,9 @@
 """`sql book`, as it is run."""
 
 import os
+import re
+import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,6 +15,8 @@ from tests.review.book.test_changes import commit
 from tests.review.book.test_pages import dead_links
 from tests.review.conftest import Copy
 from tests.review.test_commands import invoke
+
+DOC = ROOT / "docs/book.md"
 
 
 @pytest.mark.slow
@@ -51,16 +56,21 @@ def test_sizes_are_measured_at_scale(tree: Copy, tmp_path: Path, own_database_ur
 
 
 @pytest.mark.slow
-def test_what_has_changed_is_printed_and_no_book_written(
-    small_tree: Path, tmp_path: Path, own_database_url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("line", re.findall(r"^python -m service (sql book.*)", DOC.read_text("utf-8"), re.MULTILINE))
+def test_each_command_of_the_page_about_it_works(
+    line: str, small_tree: Path, tmp_path: Path, own_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit(small_tree)
+    tree = tmp_path / "tree"
+    shutil.copytree(small_tree, tree)
+    commit(tree)
     monkeypatch.chdir(tmp_path)
 
-    done = invoke("book", "--directory", str(small_tree), "--since", "HEAD", "--database-url", own_database_url)
+    arguments = shlex.split(line, comments=True)[1:]
+    done = invoke(*arguments, "--directory", str(tree), "--database-url", own_database_url)
 
-    assert done.stdout.startswith("# What has changed for the database since `HEAD`\n\n## Findings\n")
-    assert list(tmp_path.iterdir()) == []
+    assert done.exit_code == 0
+    assert done.stdout.startswith(("12 pages, ", "# What has changed for the database since `main`"))
+    assert (tmp_path / "book/index.html").exists() != ("--since" in arguments)
 
 
 def test_a_folder_of_something_else_is_one_sentence(small_tree: Path, tmp_path: Path, own_database_url: str) -> None:
