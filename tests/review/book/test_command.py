@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.review.book import contents
-from tests.processes import PATIENCE, command, environment
+from tests.processes import PATIENCE, ROOT, command, environment
 from tests.review.book.test_changes import commit
 from tests.review.book.test_pages import dead_links
 from tests.review.conftest import Copy
