@@ -38,7 +38,7 @@ def endpoints(code: Code) -> list[Endpoint]:
 
 
 def _of_module(calls: "_Calls", module: Module) -> Iterator[Endpoint]:
-    for node in module.tree.body:
+    for node in module.source.body:
         if isinstance(node, Function):
             yield from _of_function(calls, module, None, node)
         elif isinstance(node, ast.ClassDef):
@@ -140,7 +140,7 @@ class _Calls:
         return next(
             (
                 (there, None, node)
-                for node in (there.tree.body if there else [])
+                for node in (there.source.body if there else [])
                 if there and isinstance(node, Function) and node.name == wanted
             ),
             None,

@@ -49,7 +49,7 @@ def test_a_review_sees_what_has_changed_and_nothing_else(tmp_path: Path, own_dat
         "sql/pets/list_my_pets.sql", "(pets.pet_name, pets.id) > ($2, $3)", "pets.id > $3 and pets.pet_name <> $2"
     )
     tree.delete("sql/auth/end_session.sql")
-    tree.edit("service/pets/controllers.py", '@get("/me")', '@get("/mine")')
+    tree.edit("service/pets/controllers.py", '@get("/me"', '@get("/mine"')
 
     text = since("HEAD", Tree.read(tree.root), own_database_url)
 
