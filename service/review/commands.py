@@ -186,7 +186,7 @@ def book(directory: Path, database_url: str | None, out: Path, scale: bool, sinc
         tree = importlib.import_module("service.review.check").Tree.read(directory)
         progress = _progress(contents.steps(tree, seeded=scale) * (2 if since else 1))
         try:
-            with _server(database_url) as server:
+            with _scratch(database_url) as server:
                 if since:
                     click.echo(changes.since(since, tree, server, progress=progress), nl=False)
                     return
@@ -217,20 +217,11 @@ def _reviewing() -> Iterator[None]:
 
 
 @contextmanager
-def _server(url: str | None) -> Iterator[str]:
-    embedded = importlib.import_module("service.dev.embedded")
-    try:
-        with importlib.import_module("service.review.scratch").server(url) as server:
-            yield server
-    except embedded.EmbeddedPostgresError as error:
-        raise click.ClickException(str(error)) from error
-
-
-@contextmanager
 def _scratch(url: str | None) -> Iterator[str]:
+    scratch = importlib.import_module("service.review.scratch")
     embedded = importlib.import_module("service.dev.embedded")
     try:
-        with importlib.import_module("service.review.scratch").database(url) as database:
+        with scratch.database(url) as database:
             yield database
     except embedded.EmbeddedPostgresError as error:
         raise click.ClickException(str(error)) from error

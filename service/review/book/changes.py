@@ -4,7 +4,6 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from service.migration_files import MigrationError
 from service.review.book.contents import Contents, Migration, Progress, Query, RefusedError, gather
 from service.review.book.diagram import short
 from service.review.book.difference import Change, difference
@@ -24,7 +23,7 @@ def since(revision: str, tree: Tree, server: str, *, progress: Progress = lambda
     with checkout(tree.root, revision) as earlier:
         try:
             before = gather(Tree.read(earlier), server, progress=progress)
-        except (MigrationError, RefusedError) as error:
+        except RefusedError as error:
             raise RevisionError(f"the migrations of {revision} cannot be applied: {error}") from error
         return markdown(before, now, revision)
 

@@ -132,14 +132,14 @@ def gather(tree: Tree, server: str, *, seeded: bool = False, progress: Progress 
 
     :param seeded: whether sizes and plans are measured on a million rows
     :param progress: is told the name of each step when its turn comes: `steps` says how many there will be
-    Raises RefusedError, MigrationError, SyntaxError and psycopg.Error.
+    Raises RefusedError and psycopg.Error.
     """
     found: list[Finding] = []
-    with scratch.database(server) as url, scratch.connected(url) as connection:
-        migrations, schema = _migrations(tree, connection, found, progress)
     with scratch.database(server) as url:
         if refused := migrated(tree, url):
             raise RefusedError(str(refused))
+        with scratch.database(server) as empty, scratch.connected(empty) as connection:
+            migrations, schema = _migrations(tree, connection, found, progress)
         with scratch.connected(url) as connection:
             found += check(tree, connection, progress=progress)
             version = connection.info.parameter_status("server_version") or ""

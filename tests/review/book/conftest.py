@@ -5,7 +5,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from pytest_postgresql.executors import NoopExecutor
 
 from service.dev.embedded import EmbeddedPostgres
 from service.review import stub
@@ -73,6 +72,12 @@ returning id;
 -- returns: count
 delete /* shelves.lose_shelf */ from lost;
 """,
+    "service/review/scale.sql": """\
+insert into shelves default values;
+create table argument (parameter text primary key, value text);
+insert into argument values ('id', '1'), ('size', '2');
+analyze;
+""",
     "service/shelves.py": '''\
 """Shelves."""
 import attrs
@@ -132,7 +137,7 @@ def schema(module_database_url: str) -> Iterator[Schema]:
 
 
 @pytest.fixture
-def transaction(template: NoopExecutor, module_database_url: str) -> Iterator[psycopg.Connection[object]]:  # noqa: ARG001
+def transaction(module_database_url: str) -> Iterator[psycopg.Connection[object]]:
     """Return a connection to a migrated database, in a transaction that is rolled back after the test."""
     with connected(module_database_url) as connection, connection.transaction(force_rollback=True):
         yield connection

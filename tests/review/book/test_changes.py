@@ -22,7 +22,11 @@ def commit(root: Path) -> None:
     """Make a git repository of a folder, with all that is in it."""
     nobody = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     author = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
-    for command in (["init", "--quiet"], ["add", "--all"], [*author, "commit", "--quiet", "--message", "Release"]):
+    for command in (
+        ["init", "--quiet", "--initial-branch=main"],
+        ["add", "--all"],
+        [*author, "commit", "--quiet", "--message", "Release"],
+    ):
         subprocess.run(["/usr/bin/env", "git", *command], cwd=root, env=os.environ | nobody, check=True)
 
 
@@ -45,7 +49,7 @@ def test_a_review_sees_what_has_changed_and_nothing_else(tmp_path: Path, own_dat
         "sql/pets/list_my_pets.sql", "(pets.pet_name, pets.id) > ($2, $3)", "pets.id > $3 and pets.pet_name <> $2"
     )
     tree.delete("sql/auth/end_session.sql")
-    tree.edit("service/pets/controllers.py", '@get("/me")', '@get("/mine")')
+    tree.edit("service/pets/controllers.py", '@get("/me"', '@get("/mine"')
 
     text = since("HEAD", Tree.read(tree.root), own_database_url)
 

@@ -1,17 +1,22 @@
 """`sql book`, as it is run."""
 
 import os
+import re
+import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from service.review.book import contents
-from tests.processes import PATIENCE, command, environment
+from tests.processes import PATIENCE, ROOT, command, environment
 from tests.review.book.test_changes import commit
 from tests.review.book.test_pages import dead_links
 from tests.review.conftest import Copy
 from tests.review.test_commands import invoke
+
+DOC = ROOT / "docs/book.md"
 
 
 @pytest.mark.slow
@@ -51,16 +56,21 @@ def test_sizes_are_measured_at_scale(tree: Copy, tmp_path: Path, own_database_ur
 
 
 @pytest.mark.slow
-def test_what_has_changed_is_printed_and_no_book_written(
-    small_tree: Path, tmp_path: Path, own_database_url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("line", re.findall(r"^python -m service (sql book.*)", DOC.read_text("utf-8"), re.MULTILINE))
+def test_each_command_of_the_page_about_it_works(
+    line: str, small_tree: Path, tmp_path: Path, own_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit(small_tree)
+    tree = tmp_path / "tree"
+    shutil.copytree(small_tree, tree)
+    commit(tree)
     monkeypatch.chdir(tmp_path)
 
-    done = invoke("book", "--directory", str(small_tree), "--since", "HEAD", "--database-url", own_database_url)
+    arguments = shlex.split(line, comments=True)[1:]
+    done = invoke(*arguments, "--directory", str(tree), "--database-url", own_database_url)
 
-    assert done.stdout.startswith("# What has changed for the database since `HEAD`\n\n## Findings\n")
-    assert list(tmp_path.iterdir()) == []
+    assert done.exit_code == 0
+    assert done.stdout.startswith(("12 pages, ", "# What has changed for the database since `main`"))
+    assert (tmp_path / "book/index.html").exists() != ("--since" in arguments)
 
 
 def test_a_folder_of_something_else_is_one_sentence(small_tree: Path, tmp_path: Path, own_database_url: str) -> None:
@@ -73,18 +83,15 @@ def test_a_folder_of_something_else_is_one_sentence(small_tree: Path, tmp_path: 
     assert done.stderr == (f"Error: {tmp_path}/index.html is no page of a book: name another folder (--out DIR)\n")
 
 
-def test_a_migration_that_is_refused_is_one_sentence(small_tree: Path, tree: Copy, own_database_url: str) -> None:
-    for path in [path.name for path in (tree.root / "migrations").iterdir()]:
-        tree.delete(f"migrations/{path}")
+def test_a_migration_that_is_refused_is_one_sentence(small_tree: Path, tmp_path: Path, own_database_url: str) -> None:
+    shutil.copytree(small_tree, tmp_path, dirs_exist_ok=True)
     # yoyo's own table: an empty database takes it, one that keeps books of its migrations does not.
-    tree.write("migrations/0001_create_log.sql", "create table _yoyo_log (id int);")
-    tree.write("migrations/0001_create_log.rollback.sql", "drop table _yoyo_log;")
+    (tmp_path / "migrations/0001_create_shelves.sql").write_text("create table _yoyo_log (id int);")
 
-    done = invoke("book", "--directory", str(tree.root), "--database-url", own_database_url)
+    done = invoke("book", "--directory", str(tmp_path), "--database-url", own_database_url)
 
     assert done.exit_code == 1
     assert 'relation "_yoyo_log" already exists' in done.stderr
-    assert small_tree.exists()
 
 
 @pytest.mark.slow

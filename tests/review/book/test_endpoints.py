@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from service.queries import names
 from service.review.book.endpoints import Endpoint, endpoints
 from service.review.code import Code
 from tests.processes import ROOT
@@ -36,10 +35,9 @@ def test_queries_are_found_behind_methods_functions_and_what_is_injected(every: 
 
 def test_every_query_of_the_service_has_its_endpoint(every: list[Endpoint]) -> None:
     named = {query for each in every for query in each.queries}
-    cleaning = {"system.clean_idempotency_keys", "system.clean_login_sessions", "system.clean_login_throttle"}
-    commands = {"dev.add_demo_data", "users.ensure_user"} | cleaning
+    commands = {"dev.add_demo_data", "system.clean_idempotency_keys", "users.ensure_user"}
 
-    assert named | commands == set(names(ROOT / "sql"))
+    assert named | commands == {f"{path.parent.name}.{path.stem}" for path in (ROOT / "sql").glob("*/*.sql")}
 
 
 CODE = """

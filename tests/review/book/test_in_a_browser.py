@@ -12,6 +12,7 @@ from pytest_postgresql.executors import NoopExecutor
 from service.dev.embedded import EmbeddedPostgres
 from tests.browser import CHROMIUM, Page, chromium
 from tests.conftest import cloned
+from tests.processes import until
 from tests.programs import needs
 from tests.review.test_commands import invoke
 
@@ -31,10 +32,10 @@ PAGES = [
     "findings.html",
 ]
 # Without `preload`, by which axe would itself ask for the style sheet.
-VIOLATIONS = (
-    "axe.run({preload: false}).then(found =>"
-    " found.violations.map(each => each.id + ': ' + each.nodes[0].html).join('\\n') || 'none')"
-)
+VIOLATIONS = """
+    axe.run({preload: false})
+        .then(found => found.violations.map(each => each.id + ': ' + each.nodes[0].html).join('\\n') || 'none')
+"""
 DESKTOP, PHONE = 1280, 400
 # Where docs/book.md's picture of the book is to be written, if at all.
 SCREENSHOT = os.environ.get("SCREENSHOT")
@@ -74,9 +75,15 @@ def show(page: Page, path: Path, width: int = DESKTOP, scheme: str = "light", me
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     page.send("Emulation.setEmulatedMedia", media=media, features=features)
     page.send("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width == PHONE)
-    page.send("Page.navigate", url="about:blank")
     page.send("Page.navigate", url=path.as_uri())
-    page.when(f"location.href == {path.as_uri()!r} && document.readyState == 'complete'")
+    until_shown(page, path.name)
+
+
+def until_shown(page: Page, name: str, anchor: str = "") -> None:
+    """Wait until a page is there; a promise, as ``when`` makes one, would be lost with the page before."""
+    there = f"location.pathname.endsWith('/{name}') && decodeURI(location.hash) == '{anchor}'"
+    expression = f"document.readyState == 'complete' && {there}"
+    until(lambda: bool(page.send("Runtime.evaluate", expression=expression)["result"]["value"]), f"{name} is shown")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -106,30 +113,20 @@ def test_what_is_searched_for_is_found_and_opened(page: Page, book: Path) -> Non
     show(page, book / "table-pets.html")
     page.type("#search", "refresh token")
     page.when("document.querySelector('#count').innerText.endsWith('places')")
-    if SCREENSHOT:
-        show_and_keep(page, book)
 
     titles = page.when("[...document.querySelectorAll('#found b')].map(found => found.innerText)")
     assert "auth.rotate_session" in titles
     assert "login_session.generation" in titles
     page.type("#search", "live_session(")
     page.when("document.querySelector('#found b').innerText == 'live_session(session uuid)'")
-    page.click("#found a")
-    page.when(
-        "location.pathname.endsWith('functions.html') && decodeURI(location.hash) == '#live_session(session uuid)'"
-    )
-
-
-def show_and_keep(page: Page, book: Path) -> None:
-    """Write docs/book.md's picture."""
-    show(page, book / "index.html", DESKTOP)
-    page.screenshot(Path(str(SCREENSHOT)))
-    show(page, book / "table-pets.html")
-    page.type("#search", "refresh token")
+    page.send("Runtime.evaluate", expression="document.querySelector('#found a').click()")
+    until_shown(page, "functions.html", "#live_session(session uuid)")
 
 
 def test_what_is_nowhere_is_not_found(page: Page, book: Path) -> None:
     show(page, book / "index.html")
+    if SCREENSHOT:
+        page.screenshot(Path(SCREENSHOT))
     page.type("#search", "<b>zebra")
 
     assert page.when("document.querySelector('#count').innerText") == "No places"
@@ -147,12 +144,16 @@ def test_the_search_is_used_without_a_mouse(page: Page, book: Path) -> None:
 
 def test_without_javascript_there_is_everything_but_the_search(page: Page, book: Path) -> None:
     page.send("Emulation.setScriptExecutionDisabled", value=True)
-    page.send("Page.navigate", url=(book / "query-pets.find_pet.html").as_uri())
-    root = page.send("DOM.getDocument", depth=0)["root"]["nodeId"]
-    found = page.send("DOM.querySelector", nodeId=root, selector=".search[hidden]")["nodeId"]
-    page.send("Emulation.setScriptExecutionDisabled", value=False)
+    try:
+        show(page, book / "query-pets.find_pet.html")
+        shown = [
+            page.send("Runtime.evaluate", expression=f"getComputedStyle(document.querySelector('{each}')).display")
+            for each in (".search", "nav", ".plan")
+        ]
+    finally:
+        page.send("Emulation.setScriptExecutionDisabled", value=False)
 
-    assert found
+    assert [each["result"]["value"] for each in shown] == ["none", "block", "block"]
 
 
 def test_on_a_phone_the_contents_open_without_javascript(page: Page, book: Path) -> None:
