@@ -1,5 +1,6 @@
 """What each request passes first: it gets an id, and is answered only if it is meant for us."""
 
+import asyncio
 import os
 from collections.abc import Collection
 
@@ -7,6 +8,7 @@ from litestar import Request
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.answers import answer
+from service.logs import log
 from service.problems import UnknownHost
 
 # Browsers take an answer for what it says it is.
@@ -37,7 +39,10 @@ def edge(app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int = 0) ->
             await send(message)
 
         if _allowed(_host(scope), names) or scope["path"].startswith("/health/"):
-            await app(scope, receive, send_with_id)
+            try:
+                await app(scope, receive, send_with_id)
+            except asyncio.CancelledError:  # the client is gone; there is nobody to tell, and nothing is wrong
+                log.info("client gone", request_id=request_id, path=scope["path"])
         else:
             request: Request[object, object, object] = Request(scope, receive, send)  # type: ignore[type-var]
             refusal = answer(request, UnknownHost())

@@ -151,6 +151,9 @@ class Settings:
         "HOST", str, default=None, help="the address to listen on (127.0.0.1; 0.0.0.0 with PORT)"
     )
     web_concurrency: int = variable("WEB_CONCURRENCY", whole(1, 64), default=1, help="worker processes")
+    drain_seconds: int = variable(
+        "DRAIN_SECONDS", whole(0, 15), default=2, help="from SIGTERM until nobody new gets in; readiness says 503"
+    )
     database_pool_size: int = variable(
         "DATABASE_POOL_SIZE", whole(1, 1000), default=10, help="connections to PostgreSQL of each worker, at most"
     )

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import uvicorn
 
-from service import http_protocol
+from service import deadlines, http_protocol
 from service.app import Service
 from service.http_protocol import HttpProtocol
 
@@ -141,8 +141,8 @@ async def test_a_request_that_was_answered_before_its_end_leaves_the_connection_
 async def test_who_is_slow_is_not_waited_for(
     port: int, monkeypatch: pytest.MonkeyPatch, parts: list[bytes], answers: list[int]
 ) -> None:
-    monkeypatch.setitem(http_protocol.SECONDS, "head", 0.3)
-    monkeypatch.setitem(http_protocol.SECONDS, "body", 0.3)
+    monkeypatch.setitem(deadlines.SECONDS, "head", 0.3)
+    monkeypatch.setitem(deadlines.SECONDS, "body", 0.3)
 
     assert statuses(await talk(port, *parts)) == answers
 
@@ -150,7 +150,7 @@ async def test_who_is_slow_is_not_waited_for(
 @pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"], ids=["kept", "closing"])
 async def test_who_does_not_take_the_answer_is_let_go(port: int, monkeypatch: pytest.MonkeyPatch, more: bytes) -> None:
     """Eight answers of 1.5 MB each are more than the system buffers."""
-    monkeypatch.setitem(http_protocol.SECONDS, "answer", 0.3)
+    monkeypatch.setitem(deadlines.SECONDS, "answer", 0.3)
     monkeypatch.setattr(http_protocol, "TICK", 0.1)
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=60_000)
     writer.write(DOWNLOAD * 7 + DOWNLOAD[:-2] + more + b"\r\n")

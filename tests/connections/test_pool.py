@@ -6,7 +6,7 @@ from typing import Self
 import asyncpg
 import pytest
 
-from service import connections
+from service import connections, deadlines
 from service.connections import Pool
 from service.database import Database
 from service.queries import Count, One, Value
@@ -170,7 +170,7 @@ async def test_all_connections_are_closed_in_the_end(
     database_url: str, backend: Backend, admin: asyncpg.Connection
 ) -> None:
     pool = Pool(database_url, size=3)
-    async with asyncio.timeout(connections.CLOSE_ALL), pool.open():
+    async with asyncio.timeout(deadlines.CLOSE_ALL), pool.open():
         pids = await asyncio.gather(*(Database(pool).value(backend) for _ in range(3)))
 
     for pid in pids:
