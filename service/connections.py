@@ -167,7 +167,7 @@ class Pool:
                         if waiter.done() and not waiter.cancelled():  # what was given just now is the next one's
                             self._wake(waiter.result())
                         raise
-            return await self._make()
+                return await self._make()
         except AWAY as error:
             raise Unavailable("The database does not answer") from error
 

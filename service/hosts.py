@@ -4,13 +4,14 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import unquote
 
 import asyncpg
 
 from service.deadlines import HOST
 
 # The hosts of a URL, each with its port, if it has one (RFC 3986, 3.2).
-_SERVERS = re.compile(r"//(?:[^/?#@]*@)?(?P<servers>[^/?#]*,[^/?#]*)")
+_SERVERS = re.compile(r"//(?:[^/?#@]*@)?(?P<servers>[^/?#@]*,[^/?#@]*)(?=[/?#]|$)")
 _SERVER = re.compile(r"(?P<host>[^\[\]:]*|\[[^\]]*\])(?::(?P<port>\d+))?")
 TARGET = "target_session_attrs"
 
@@ -19,7 +20,7 @@ def several(url: str) -> list[tuple[str, int]]:
     """Return the host and port of each server where `url` names several, else nothing."""
     found = _SERVERS.search(url)
     matches = [_SERVER.fullmatch(server) for server in found["servers"].split(",")] if found else []
-    return [(match["host"].strip("[]"), int(match["port"] or 5432)) for match in matches if match]
+    return [(unquote(match["host"].strip("[]")), int(match["port"] or 5432)) for match in matches if match]
 
 
 _connect: Callable[..., Awaitable[asyncpg.Connection]] = asyncpg.connect

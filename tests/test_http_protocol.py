@@ -6,12 +6,16 @@ import socket
 import struct
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
+from litestar.types import ASGIApp, Receive, Scope, Send
+from structlog.testing import capture_logs
 
 from service import deadlines, http_protocol
 from service.app import Service
+from service.edge import edge
 from service.http_protocol import HttpProtocol
 
 GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
@@ -22,11 +26,17 @@ DOWNLOAD = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 
 
-@pytest.fixture(scope="module")
-async def port(app: Service) -> AsyncIterator[int]:
-    """Return where the service listens, in this process."""
+@asynccontextmanager
+async def listening(app: ASGIApp) -> AsyncIterator[int]:
+    """Serve `app` in this process, and return where it listens."""
     config = uvicorn.Config(
-        app, http=HttpProtocol, ws="none", lifespan="off", log_config=None, proxy_headers=False, port=0
+        app,
+        http=HttpProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        proxy_headers=False,
+        port=0,
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
@@ -35,6 +45,13 @@ async def port(app: Service) -> AsyncIterator[int]:
     yield server.servers[0].sockets[0].getsockname()[1]
     server.should_exit = True
     await serving
+
+
+@pytest.fixture(scope="module")
+async def port(app: Service) -> AsyncIterator[int]:
+    """Return where the service listens, in this process."""
+    async with listening(app) as port:
+        yield port
 
 
 async def talk(port: int, *parts: bytes) -> bytes:
@@ -175,3 +192,39 @@ async def test_an_answer_is_one_segment(port: int) -> None:
     # tcpi_data_segs_in of struct tcp_info, linux/tcp.h.
     assert struct.unpack_from("I", information, 152) == (3,)
     writer.close()
+
+
+async def test_a_process_that_is_about_to_end_closes_each_connection_with_its_answer(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HttpProtocol, "draining", True)
+
+    answer = await talk(port, GET + b"\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
+async def test_what_runs_for_a_client_who_is_gone_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a word of error, and not at once: most requests are as good as done."""
+    monkeypatch.setattr(http_protocol, "GONE", 0.05)
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def endless(_: Scope, __: Receive, ___: Send) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    with capture_logs() as logs:
+        async with listening(edge(endless, {"*"})) as port:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(GET + b"\r\n")
+            await begun.wait()
+
+            writer.close()
+
+            await asyncio.wait_for(ended.wait(), 1)
+
+    assert [(entry["event"], entry["path"]) for entry in logs] == [("client gone", "/health/live")]

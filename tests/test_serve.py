@@ -96,6 +96,25 @@ def test_sigterm_finishes_what_is_in_flight(own_database_url: str, start: Start,
     assert "Traceback" not in served.stdout + served.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_drains_first(own_database_url: str, start: Start, workers: str) -> None:
+    """Everything is served meanwhile, and the last answer of a connection says so."""
+    served = start("serve", serving(own_database_url, WEB_CONCURRENCY=workers, DRAIN_SECONDS="2"))
+    served.wait_until_ready()
+    until(lambda: served.stdout.count("Application startup complete.") == int(workers), "all serve")
+
+    os.killpg(served.process.pid, signal.SIGTERM)
+
+    until(lambda: served.status("/health/ready") == 503, "readiness says so")
+    assert served.client.get("/health/ready").json()["detail"] == "draining: this process is about to end"
+    answer = served.client.get("/health/live")
+    assert (answer.status_code, answer.headers["Connection"]) == (200, "close")
+    served.process.wait(10)
+    assert served.stdout.count('"event": "draining"') == int(workers)
+    assert "Traceback" not in served.stdout + served.stderr
+
+
 def test_workers_end_when_their_parent_is_killed(own_database_url: str, start: Start) -> None:
     served = start("serve", serving(own_database_url, WEB_CONCURRENCY="2"))
     served.wait_until_ready()

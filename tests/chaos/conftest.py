@@ -16,7 +16,7 @@ from tests.chaos.figures import Load, Table
 from tests.chaos.postgres import Postgres, create_cluster
 from tests.conftest import make_settings
 from tests.factories import Factory
-from tests.processes import Running, Start, serving
+from tests.processes import ROOT, Running, Start, serving
 
 HERE = Path(__file__).parent
 TABLE = pytest.StashKey[Table]()
@@ -119,8 +119,8 @@ def postgres(new_postgres: Callable[..., Postgres]) -> Postgres:
 def serve(start: Start) -> Serve:
     """Return what starts the service on a database."""
 
-    def serve(url: str, *, ready: int = 200, **settings: str) -> Running:
-        served = start("serve", serving(url, **settings))
+    def serve(url: str, *, ready: int = 200, cwd: Path = ROOT, **settings: str) -> Running:
+        served = start("serve", serving(url, **settings), cwd)
         served.wait_until_ready(ready)
         return served
 

@@ -1,6 +1,7 @@
 """What the clients saw, compared with what the database holds; a line of the table for each fault."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -17,6 +18,14 @@ from tests.processes import ROOT, Running
 NUMBERS = count(1)
 DONE = {200, 201}
 NAMES = {REFUSED: "refused", DROPPED: "dropped", HUNG: "hung"}
+
+
+def quietly(seconds: float) -> float:
+    """Return how long what takes `seconds` on a machine with nothing else to do may take on this one now.
+
+    For what is bound by the processors, such as the start of Python; what waits for events has no such excuse.
+    """
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 @attrs.frozen

@@ -25,6 +25,7 @@ pool_mode = transaction
 default_pool_size = 8
 max_client_conn = 200
 query_wait_timeout = 2
+server_login_retry = 1
 """
 
 

@@ -10,7 +10,7 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from tests.chaos.conftest import Clients, Serve
-from tests.chaos.figures import Table
+from tests.chaos.figures import Table, quietly
 from tests.chaos.load import DROPPED, HUNG
 from tests.chaos.postgres import Postgres
 from tests.processes import Running, alive, until
@@ -55,7 +55,7 @@ def test_sigterm_drops_nobody(postgres: Postgres, serve: Serve, clients: Clients
         assert told == [200, 503]
         assert (outcome.lost, outcome.duplicates) == (0, 0)
 
-    assert max(ends) < 10
+    assert max(ends) < quietly(5)
 
 
 def test_a_rolling_reload_loses_nothing(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
@@ -85,13 +85,13 @@ def test_a_worker_that_dies_is_replaced(postgres: Postgres, serve: Serve, client
         worker = next(process for process in served.family()[1:] if serves(process))
         worker.kill()
         killed = time.monotonic()
-        until(lambda: served.stdout.count(STARTED) == 3, "another one serves")
+        until(lambda: served.stdout.count(STARTED) == 3, "another one serves", seconds=60)
         replaced = time.monotonic() - killed
         time.sleep(1)
     outcome = load.outcome
 
     table.note("kill -9 of a worker of two", outcome, f"replaced after {replaced:.1f} s")
-    assert replaced < 2
+    assert replaced < quietly(2)
     assert set(outcome.statuses) <= {200, 201, DROPPED}  # its own connections went with it
     assert outcome.statuses[DROPPED] <= 32
     assert (outcome.lost, outcome.duplicates) == (0, 0)
@@ -117,7 +117,7 @@ def test_workers_end_when_their_parent_is_killed(
         served.process.wait()
 
     table.note("kill -9 of the parent of two workers", load.outcome, f"workers ended after {ended:.1f} s")
-    assert ended < 2
+    assert ended < quietly(2)
     assert HUNG not in load.outcome.statuses
     assert (load.outcome.lost, load.outcome.duplicates) == (0, 0)
 

@@ -5,6 +5,7 @@ import random
 import signal
 import socket
 import time
+from collections.abc import Callable
 
 import httpx
 import psutil  # type: ignore[import-untyped]  # it ships no types
@@ -17,6 +18,9 @@ from tests.chaos.postgres import Postgres
 WRITES = int(os.environ.get("CHAOS_WRITES", "100000"))
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "90"))
 SOAK = float(os.environ.get("CHAOS_SOAK", "20"))
+END_ALL = (
+    "select count(pg_terminate_backend(pid)) from pg_stat_activity where client_port > 0 and pid <> pg_backend_pid()"
+)
 BAD = [
     b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n",
     b"GET /pets/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer forged.%d\r\n\r\n",
@@ -32,23 +36,22 @@ def test_nothing_acknowledged_is_lost_whatever_fails(
     """A fault every three seconds, until a hundred thousand writes or the seconds are over; then they are compared."""
     served = serve(postgres.url, WEB_CONCURRENCY="2")
     chance = random.Random(7)  # noqa: S311 - the same faults each time
-    faults = [
+    faults: list[Callable[[], object]] = [
         postgres.kill_one_backend,
-        lambda: postgres.ask(
-            "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = 'postgres' and pid <> pg_backend_pid()"
-        ),
-        lambda: (postgres.stop(signal.SIGINT), postgres.start()),
-        lambda: (postgres.stop(signal.SIGQUIT), postgres.start()),
-        lambda: (postgres.stop(signal.SIGKILL), postgres.start()),
+        lambda: postgres.ask(END_ALL),
+        lambda: restart(postgres, signal.SIGINT),
+        lambda: restart(postgres, signal.SIGQUIT),
+        lambda: restart(postgres, signal.SIGKILL),
     ]
     began = time.monotonic()
     injected = 0
     with clients(served, postgres, 64, reads=0) as load:
-        while time.monotonic() < began + SECONDS and (
-            injected < 5 or table.acknowledged + number_of(postgres) < WRITES
+        while injected < len(faults) or (
+            time.monotonic() < began + SECONDS and table.acknowledged + pets(postgres) < WRITES
         ):
             time.sleep(3)
-            chance.choice(faults)() if injected >= len(faults) else faults[injected]()
+            fault = faults[injected] if injected < len(faults) else chance.choice(faults)
+            fault()
             injected += 1
         time.sleep(1.5)
 
@@ -58,8 +61,14 @@ def test_nothing_acknowledged_is_lost_whatever_fails(
     assert (table.lost, table.duplicates) == (0, 0)
 
 
-def number_of(postgres: Postgres) -> int:
-    """Return how many pets there are, while PostgreSQL answers."""
+def restart(postgres: Postgres, by: signal.Signals) -> None:
+    """End PostgreSQL, and start it again."""
+    postgres.stop(by)
+    postgres.start()
+
+
+def pets(postgres: Postgres) -> int:
+    """Return how many pets there are; none while PostgreSQL does not answer."""
     try:
         return int(postgres.ask("select count(*) from pets"))
     except psycopg.OperationalError:

@@ -11,7 +11,7 @@ import httpx
 import psycopg
 
 from tests.chaos.conftest import Clients, Serve
-from tests.chaos.figures import Table
+from tests.chaos.figures import Table, quietly
 from tests.chaos.postgres import Postgres
 from tests.processes import Running, until
 
@@ -61,7 +61,7 @@ def test_a_pool_exhausted_by_slow_queries_refuses_within_a_second(
     assert all(request.retry_after for request in refused)
     assert slowest < 1
     assert set(statuses) == {200, 401, 404}
-    assert max(others.values()) < 50
+    assert max(others.values()) < quietly(50)
 
 
 def test_a_statement_ends_when_its_client_goes_away(
@@ -86,7 +86,7 @@ def test_a_statement_ends_when_its_client_goes_away(
         gone = time.monotonic()
         for client in patient:
             client.close()
-        until(lambda: number() == 0, "nobody waits any more", seconds=0.9)
+        until(lambda: number() == 0, "nobody waits any more", seconds=quietly(1))
         ended = time.monotonic() - gone
         rival.rollback()
 

@@ -29,9 +29,7 @@ def test_transaction_pooling_makes_no_error(
         with clients(served, postgres, 64) as load:
             time.sleep(4)
 
-    connections = postgres.log.count("connection authorized")
     table.note("PgBouncer 1.18, transaction pooling", load.outcome)
-    assert connections == 0 or connections <= 8
     assert set(load.outcome.statuses) == {200, 201}
     assert (load.outcome.lost, load.outcome.duplicates) == (0, 0)
 
@@ -50,9 +48,8 @@ def test_a_killed_backend_behind_pgbouncer_is_503(
             postgres.kill_one_backend()
             time.sleep(4)
 
-    table.note(
-        "kill -9 of a backend behind PgBouncer", load.outcome, f"fails for {load.outcome.failing_after(killed):.2f} s"
-    )
+    failing = load.outcome.failing_after(killed)
+    table.note("kill -9 of a backend behind PgBouncer", load.outcome, f"fails for {failing:.2f} s")
     assert set(load.outcome.statuses) <= {200, 201, 503}
-    assert load.outcome.failing_after(killed) < 3
+    assert failing < 3
     assert (load.outcome.lost, load.outcome.duplicates) == (0, 0)

@@ -49,10 +49,10 @@ async def test_a_lock_that_somebody_holds_is_unavailable(
 async def test_no_free_connection_in_time_is_unavailable(
     opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "WAIT", 0.02)
     db = await opening(size=1)
     busy = asyncio.create_task(db.value(sleep, NEVER))
     await running(admin)
+    monkeypatch.setattr(connections, "WAIT", 0.02)
 
     with pytest.raises(Unavailable):
         await db.value(backend)
