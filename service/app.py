@@ -108,9 +108,7 @@ def pool(settings: Settings) -> Pool:
     )
 
 
-def from_environment(
-    connect: Callable[[Settings], Connections] = pool, door: socket.socket | None = None
-) -> Service:
+def from_environment(connect: Callable[[Settings], Connections] = pool, door: socket.socket | None = None) -> Service:
     """Make the service as the environment says; each worker process calls this.
 
     `door` is the listening socket of a process that shares it with no other. Raises SettingsError.
