@@ -53,7 +53,7 @@ def serve(settings: Settings, door: socket.socket) -> None:
         config = uvicorn.Config(f"{APP}:from_environment", factory=True, workers=settings.web_concurrency, **options)
         Workers(config, door, settings.drain_seconds).run()
         return
-    server = uvicorn.Server(uvicorn.Config(app.from_environment(door), **options))
+    server = uvicorn.Server(uvicorn.Config(app.from_environment(door=door), **options))
     with suppress(KeyboardInterrupt):
         server.run([door])
 
