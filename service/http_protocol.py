@@ -102,6 +102,8 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
         if self.scope["method"] != "HEAD":  # nothing follows the head of its answer
             self.cycle.transport = WholeAnswer(self.transport, self.cycle)  # type: ignore[assignment]  # all it uses of it
+        if self.draining:
+            self.cycle.keep_alive = False
         self._head_size = 0
         self._await("body")
 

@@ -48,6 +48,7 @@ def prepared() -> Iterator[tuple[str, int]]:
         url = os.environ["DATABASE_URL"]
         os.environ["SECRET_KEY"] = os.environ.get("SECRET_KEY") or _kept_secret()
         os.environ["LOG_FORMAT"] = os.environ.get("LOG_FORMAT") or "console"
+        os.environ["DRAIN_SECONDS"] = "0"  # nobody is to be told of a reload
         # Also where PORT is set: everyone knows the demo user's password.
         os.environ["HOST"] = os.environ.get("HOST") or "127.0.0.1"
         host, port = Settings.read().address

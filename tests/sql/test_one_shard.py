@@ -11,7 +11,11 @@ from service.queries import SQL, read
 
 # Tables whose primary key begins with user_id; docs/scaling.md parts the database by it.
 OF_USERS = {"pets", "idempotency_key"}
-NAMES = [f"{path.parent.name}.{path.stem}" for path in sorted(SQL.glob("*/*.sql")) if path.parent.name != "dev"]
+NAMES = [
+    f"{path.parent.name}.{path.stem}"
+    for path in sorted(SQL.glob("*/*.sql"))
+    if path.parent.name not in {"dev", "review"}
+]
 # It removes what is old, whoever it belongs to, once a day: on all parts at once.
 OF_ALL = {"system.clean_idempotency_keys"}
 # Plans in which each table is looked up by what is known of it, where that can be done at all.
