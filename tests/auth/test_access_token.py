@@ -175,6 +175,20 @@ async def test_what_is_no_form_cannot_be_read(client: httpx.AsyncClient, form: b
     assert response.json()["error"] == "invalid_request"
 
 
+async def test_a_log_in_that_opens_no_session_twice_gives_up(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    """As if the password had been changed each time that it was checked."""
+    await connection.execute("create function nothing() returns trigger language plpgsql as 'begin return null; end'")
+    await connection.execute(
+        "create trigger nothing before insert on login_session for each row execute function nothing()"
+    )
+
+    response = await log_in(client, user.email)
+
+    assert (response.status_code, response.json()["detail"]) == (400, "Incorrect email or password")
+
+
 async def test_nul_in_an_address_is_the_clients_mistake(client: httpx.AsyncClient) -> None:
     response = await log_in(client, "ann\0@example.com")
 
