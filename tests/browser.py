@@ -116,6 +116,13 @@ def chromium(profile: Path, width: int = 1100, height: int = 900) -> Iterator[Pa
     """Lend a page of a Chromium that starts with an empty `profile`, and ends with the context."""
     to_browser, from_browser = os.pipe(), os.pipe()
     options = ["--headless=new", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu"]
+    # Nothing that a browser does beside showing pages: it would look for updates, and wait where there is no network.
+    options += [
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-extensions",
+        "--disable-sync",
+    ]
     options += [f"--user-data-dir={profile}", f"--window-size={width},{height}", "--hide-scrollbars"]
     if os.geteuid() == 0:
         options.append("--no-sandbox")  # which does not work for root; the page is our own

@@ -1,5 +1,6 @@
 """What ``new`` is asked for: a resource, its fields and their types."""
 
+import builtins
 import keyword
 import re
 from collections.abc import Iterable
@@ -14,6 +15,9 @@ TAKEN = {"id", "user_id", "version", "declare", *keyword.kwlist}
 TAKEN |= {"collation", "current_user", "system_user", "table", "user"}  # for sqlfluff they are not reserved
 for kind in ("reserved", "reserved-(can-be-function-or-type)"):
     TAKEN |= {word.lower() for word in get_keywords(postgres_keywords, kind)}
+TAKEN |= {"bool", "date", "datetime", "int", "str"}  # a field of that name would hide the type of the next one
+# What a variable of that name would hide in a controller, and the paths of the service itself.
+HIDDEN = {*dir(builtins), "data", "docs", "etag", "health", "limit", "many", "maybe", "one", "page", "request", "shown"}
 LONGEST = 18  # PostgreSQL cuts names off at 63 bytes: those of constraints, made of table and column; lines end at 120
 
 
@@ -105,7 +109,7 @@ def read_resource(name: str, fields: Iterable[str], *, singular: str | None, own
     for word in (name, one, *(field.name for field in read)):
         if not NAME.fullmatch(word) or len(word) > LONGEST:
             raise ScaffoldError(f"{word!r} is no name: small letters, digits and single '_', {LONGEST} at most")
-        if word in TAKEN:
+        if word in TAKEN or (word in HIDDEN and word in {name, one}):
             raise ScaffoldError(f"{word!r} is taken: by this project, by PostgreSQL or by Python")
     if one == name:
         raise ScaffoldError(f"{name!r} is to be a plural; or say what one of them is called by --singular")
