@@ -53,7 +53,8 @@ def serve(settings: Settings, door: socket.socket) -> None:
         config = uvicorn.Config(f"{APP}:from_environment", factory=True, workers=settings.web_concurrency, **options)
         Workers(config, door, settings.drain_seconds).run()
         return
-    server = uvicorn.Server(uvicorn.Config(app.from_environment(door=door), **options))
+    # workers=1: uvicorn would look for WEB_CONCURRENCY itself, and stumble over an empty one.
+    server = uvicorn.Server(uvicorn.Config(app.from_environment(door=door), workers=1, **options))
     with suppress(KeyboardInterrupt):
         server.run([door])
 

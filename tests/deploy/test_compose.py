@@ -35,7 +35,7 @@ def interpolated(text: str, **variables: str) -> str:
 
 
 def test_the_service_waits_for_the_migration_and_that_for_the_database() -> None:
-    assert SERVICES["service"]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+    assert SERVICES["web"]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
     assert SERVICES["migrate"]["depends_on"]["database"] == {"condition": "service_healthy"}
     assert SERVICES["migrate"]["restart"] == "no"
     assert SERVICES["database"]["image"] == "postgres:18"
@@ -44,7 +44,7 @@ def test_the_service_waits_for_the_migration_and_that_for_the_database() -> None
 def test_what_is_optional_is_a_profile() -> None:
     profiles = {name: service.get("profiles", []) for name, service in SERVICES.items()}
 
-    assert {name for name, names in profiles.items() if not names} == {"database", "migrate", "service"}
+    assert {name for name, names in profiles.items() if not names} == {"database", "migrate", "web"}
     assert all(names in ([], [name]) for name, names in profiles.items())
 
 
@@ -75,7 +75,7 @@ def test_data_is_in_named_volumes() -> None:
 
 
 def test_what_the_image_runs_may_do_little() -> None:
-    for name in ("service", "migrate", "pgbouncer"):
+    for name in ("web", "migrate", "pgbouncer"):
         assert SERVICES[name]["read_only"] is True
         assert SERVICES[name]["cap_drop"] == ["ALL"]
 
@@ -119,7 +119,7 @@ class Topology:
     def served(self, folder: Path, inside: Mapping[str, str] = NONE, **variables: str) -> Running:
         """Return the service, started; some variables are Compose's, some are set `inside`."""
         inside = {"PORT": str(free_port()), "LOGIN_THROTTLE": "off", **inside}
-        return Running("serve", folder, self.environment("service", **variables) | inside)
+        return Running("serve", folder, self.environment("web", **variables) | inside)
 
 
 @pytest.fixture(scope="module")
@@ -179,9 +179,9 @@ def test_the_service_on_its_own_role_keeps_the_contract(topology: Topology, tmp_
 
 @slow
 @needs(POSTGRES)
-@pytest.mark.parametrize("service", ["database", "standby"])
-def test_the_health_check_of_postgres_asks_it(topology: Topology, service: str) -> None:
-    _, program, *options = SERVICES[service]["healthcheck"]["test"]
+@pytest.mark.parametrize("name", ["database", "standby"])
+def test_the_health_check_of_postgres_asks_it(topology: Topology, name: str) -> None:
+    _, program, *options = SERVICES[name]["healthcheck"]["test"]
     ports = [urlsplit(topology.url).port, free_port()]
     states = [
         subprocess.run([BINARIES / program, *options, f"--port={port}"], capture_output=True, check=False).returncode

@@ -7,7 +7,6 @@ import tomllib
 from typing import Any
 
 import psycopg
-import pytest
 import yaml  # type: ignore[import-untyped]  # it ships no types
 
 from service.dev.embedded import EmbeddedPostgres
@@ -95,8 +94,9 @@ def test_what_pg_cron_is_given_removes_what_is_over(server: EmbeddedPostgres, ow
         assert connection.execute("select convert_from(account, 'UTF8') from login_throttle").fetchall() == [("not",)]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
-def test_the_pages_are_found(page: str) -> None:
-    text = (ROOT / page).read_text()
+def test_a_newcomer_a_dba_and_an_operator_each_have_a_line_and_every_page_a_row() -> None:
+    index = (ROOT / "docs/index.md").read_text()
 
-    assert "deploy.md" in text
+    assert re.findall(r"^- \*\*(.*?):\*\* \[", index, re.MULTILINE) == ["New here", "DBA", "Operator"]
+    rows = re.findall(r"^\|.*\]\((\S+?)(?:#.*?)?\) \|$", index, re.MULTILINE)
+    assert {path.name for path in ROOT.glob("docs/*.md")} - {"index.md", "changelog.md"} == set(rows)

@@ -35,7 +35,7 @@ def test_both_stages_begin_with_the_python_of_the_project() -> None:
 
 def test_dependencies_come_before_code() -> None:
     """Their layer changes with the lock only."""
-    assert DOCKERFILE.index("COPY requirements.txt") < DOCKERFILE.index("RUN pip") < DOCKERFILE.index("COPY service")
+    assert DOCKERFILE.index("COPY requirements.txt") < DOCKERFILE.index("RUN pip") < DOCKERFILE.index("COPY sql")
 
 
 slow = pytest.mark.slow
