@@ -95,7 +95,7 @@ def drain_on_sigterm(app: Draining, seconds: int, door: socket.socket | None) ->
     The parent of several workers shuts the `door` itself.
     """
     loop = asyncio.get_running_loop()
-    finish = cast(Callable[[int, FrameType | None], object], signal.getsignal(signal.SIGTERM))
+    finish = uvicorns_handler()
 
     def begin() -> None:
         log.info("draining", seconds=seconds)
@@ -111,16 +111,22 @@ def drain_on_sigterm(app: Draining, seconds: int, door: socket.socket | None) ->
     signal.signal(signal.SIGTERM, drain)
 
 
+def uvicorns_handler() -> Callable[[int, FrameType | None], object]:
+    """Return what ends this process in good order, until drain_on_sigterm() takes its place."""
+    return cast(Callable[[int, FrameType | None], object], signal.getsignal(signal.SIGTERM))
+
+
 def end_with_parent() -> None:
     """End this worker when the process that started it is gone, even killed; it would serve on and hold the port."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
     loop = asyncio.get_running_loop()
+    finish = uvicorns_handler()
 
     def end(sentinel: int) -> None:
         loop.remove_reader(sentinel)  # it stays readable
-        signal.raise_signal(signal.SIGINT)  # without draining
+        finish(signal.SIGTERM, None)  # without draining
 
     loop.add_reader(parent.sentinel, end, parent.sentinel)
 
