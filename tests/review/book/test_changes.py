@@ -137,11 +137,11 @@ def test_findings_are_told_with_what_has_changed(small_book: Contents) -> None:
 @pytest.mark.slow
 def test_a_revision_whose_migrations_fail_cannot_be_compared(tmp_path: Path, own_database_url: str) -> None:
     tree = Copy(tmp_path)
-    now = Tree.read(tree.root)
     tree.write("migrations/0001_create_user_model.sql", "creat")
     commit(tree.root)
+    tree.restore()
 
     with pytest.raises(
         RevisionError, match="the migrations of HEAD cannot be applied: migrations/0001_create_user_mod"
     ):
-        since("HEAD", now, own_database_url)
+        since("HEAD", Tree.read(tree.root), own_database_url)
