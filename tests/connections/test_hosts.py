@@ -85,7 +85,7 @@ async def test_connections_to_what_only_reads_are_thrown_away(
     opening: Opening, backend: Backend, statement: Statements, database_url: str, admin: asyncpg.Connection
 ) -> None:
     """All that are idle lead to the same server."""
-    remove: Count[...] = Count(statement("count", "delete from pets"), int)
+    remove: Count[...] = Count(statement("count", "delete from idempotency_key"), int)
     db = await opening(f"{database_url}&default_transaction_read_only=on", size=2)
     pids = await asyncio.gather(db.value(backend), db.value(backend))
 
