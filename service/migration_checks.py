@@ -13,6 +13,8 @@ from service.migration_files import MigrationError, expected_checksums, is_rollb
 
 # What someone meant as a directive, in whatever case and kind of comment.
 _DIRECTIVE = re.compile(r"[\s\ufeff/*-]*(depends|transactional)\s*:(?!:)(.*?)[\s*/]*", re.IGNORECASE)
+# What looks like one to people, and not to yoyo: `depends on: 0001_a`, `transactional false`, `__depends__ = …`.
+_NEARLY = re.compile(r"[\s/*#-]*_*(depend|requir|transaction)\w*(?:\s+on)?\s*[:=]?\s*(.*)", re.IGNORECASE)
 # The words that begin or end a transaction, behind comments.
 _TRANSACTION = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(begin|start\s+transaction|commit|end|rollback|abort|prepare\s+transaction)\b",
@@ -73,6 +75,8 @@ def _check(path: Path, ids: Collection[str]) -> None:
     for number, line in enumerate(text.split("\n"), 1):
         if match := _DIRECTIVE.fullmatch(line):
             _check_directive(f"{label}:{number}", match[1], match[2].split(), directives, ids)
+        elif nearly := _NEARLY.fullmatch(line):
+            _check_slip(f"{label}:{number}", nearly[1].lower(), re.findall(r"[\w-]+", nearly[2]), ids)
     for statement in statements:
         if match := _TRANSACTION.match(statement):
             raise MigrationError(
@@ -81,15 +85,27 @@ def _check(path: Path, ids: Collection[str]) -> None:
             )
 
 
+def _check_slip(where: str, name: str, words: list[str], ids: Collection[str]) -> None:
+    """Refuse what is no directive, and says what only a directive could; else it is prose."""
+    if name == "transaction" and [word.lower() for word in words] in (["true"], ["false"]):
+        raise MigrationError(_ignored(where, "transactional"))
+    if name != "transaction" and words and set(words) <= set(ids):
+        raise MigrationError(_ignored(where, "depends"))
+
+
+def _ignored(where: str, name: str) -> str:
+    return (
+        f"{where} is a directive that yoyo ignores: write it as '-- {name}: …', in lower case, "
+        "among the first '--' lines of the migration (not of its rollback)"
+    )
+
+
 def _check_directive(
     where: str, name: str, words: list[str], directives: Mapping[str, str], ids: Collection[str]
 ) -> None:
     """Refuse the directive `name: words` unless it is among those that yoyo read, and makes sense to it."""
     if not set(words) <= set(directives.get(name, "").split()):
-        raise MigrationError(
-            f"{where} is a directive that yoyo ignores: write it as '-- {name.lower()}: …', in lower case, "
-            "among the first '--' lines of the migration (not of its rollback)"
-        )
+        raise MigrationError(_ignored(where, name.lower()))
     if name == "transactional" and directives.get(name, "").lower() not in {"true", "false"}:
         raise MigrationError(f"{where} must say true or false, once")
     if name == "depends" and (strangers := sorted(set(words).difference(ids))):

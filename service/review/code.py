@@ -74,7 +74,7 @@ class Source:
 
     body: list[ast.stmt]
     calls: list[ast.Call]
-    assignments: list[ast.Assign]
+    assignments: list[ast.Assign | ast.AnnAssign | ast.AugAssign | ast.NamedExpr]
 
 
 @attrs.define
@@ -203,9 +203,13 @@ class Code:
 def _parse(source: bytes, path: str) -> Source:
     """Parse; what has not changed since, not again."""
     tree = ast.parse(source, path)
-    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Call | ast.Assign)]
-    calls = [node for node in nodes if isinstance(node, ast.Call)]
-    return Source(tree.body, calls, [node for node in nodes if isinstance(node, ast.Assign)])
+    found = Source(tree.body, [], [])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            found.calls.append(node)
+        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.NamedExpr):
+            found.assignments.append(node)
+    return found
 
 
 def _readings(module: Module) -> Iterator[Reading]:
@@ -217,7 +221,7 @@ def _readings(module: Module) -> Iterator[Reading]:
     constants = {
         id(node.value): node.targets[0].id
         for node in module.source.assignments
-        if isinstance(node.targets[0], ast.Name)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
     for node in module.source.calls:
         if isinstance(node.func, ast.Name) and node.func.id in readers and node.args:

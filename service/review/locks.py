@@ -11,14 +11,11 @@ from typing import Any
 
 import attrs
 import psycopg
-from pglast import parse_sql
-from pglast.enums import AlterTableType, ConstrType
 from yoyo.migrations import read_sql_migration  # type: ignore[import-untyped]  # yoyo ships no types
 
 from service.migration_checks import read
 from service.migration_files import MigrationError
 from service.review.findings import Finding
-from service.review.parsed import Node
 
 # By strength, with what each makes wait (https://www.postgresql.org/docs/current/explicit-locking.html).
 WAITS = {
@@ -32,25 +29,43 @@ WAITS = {
     "AccessExclusiveLock": "readers and writers wait",
 }
 ACCEPTED = re.compile(r"^-- locks: ok \S", re.MULTILINE)
+CONCURRENTLY = re.compile(r"\bconcurrently\b", re.IGNORECASE)
 LEADING = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
 
+# What a statement changes, of tables that nobody has locked yet: their files, indexes, foreign keys and columns.
 TABLES = """
     select c.relname::text, pg_relation_filenode(c.oid)
     from pg_class as c
     where c.relkind in ('r', 'm') and c.relnamespace = 'public'::regnamespace
+"""
+# By file: an index that keeps it is renamed at most, one that gets another is built.
+INDEXES = """
+    select coalesce(pg_relation_filenode(i.indexrelid), i.indexrelid)::integer, c.relname::text
+    from pg_index as i inner join pg_class as c on c.oid = i.indrelid
+"""
+# By oid; of those that are not validated, none.
+FOREIGN_KEYS = """
+    select oid::integer, case when convalidated then (select relname::text from pg_class where oid = conrelid) end
+    from pg_constraint where contype = 'f'
+"""
+# Whether a column is NOT NULL for good, and whether PostgreSQL would believe it without reading the rows.
+NOT_NULL = """
+    select c.relname || '.' || a.attname, a.attnotnull and n.oid is null, a.attnotnull or exists (
+        select from pg_constraint as k
+        where k.conrelid = c.oid and k.contype = 'c' and k.convalidated
+            and pg_get_constraintdef(k.oid) = format('CHECK ((%I IS NOT NULL))', a.attname)
+    )
+    from pg_class as c
+    inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    left join pg_constraint as n
+        on n.conrelid = c.oid and n.contype = 'n' and n.conkey = array[a.attnum] and not n.convalidated
+    where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
 """
 LOCKS = """
     select c.relname::text, l.mode
     from pg_locks as l inner join pg_class as c on c.oid = l.relation
     where l.pid = pg_backend_pid() and l.locktype = 'relation' and c.relkind in ('r', 'p', 'm')
         and c.relnamespace = 'public'::regnamespace
-"""
-NOT_NULL_CHECK = """
-    select exists (
-        select from pg_constraint
-        where conrelid = to_regclass(%s) and contype = 'c' and convalidated
-            and pg_get_constraintdef(oid) = format('CHECK ((%%I IS NOT NULL))', %s::text)
-    )
 """
 BARE_FOREIGN_KEYS = """
     select con.conname::text, c.relname::text
@@ -81,6 +96,25 @@ class Lock:
     def sql_mode(self) -> str:
         """Its name in SQL and in the manual: ACCESS EXCLUSIVE."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.mode.removesuffix("Lock")).upper()
+
+
+@attrs.frozen
+class Schema:
+    """What is there before and after a statement."""
+
+    tables: dict[str, int]
+    indexes: dict[int, str]
+    foreign_keys: dict[int, str | None]
+    not_null: dict[str, tuple[bool, bool]]
+
+    @classmethod
+    def read(cls, connection: psycopg.Connection[Any]) -> "Schema":
+        """Read the catalogue."""
+        tables, indexes, foreign_keys = (
+            dict(connection.execute(query).fetchall()) for query in (TABLES, INDEXES, FOREIGN_KEYS)
+        )
+        not_null = {name: (surely, believed) for name, surely, believed in connection.execute(NOT_NULL)}
+        return cls(tables, indexes, foreign_keys, not_null)
 
 
 @attrs.define
@@ -135,41 +169,35 @@ class _Review:
         return Migration(self._path.stem, locks, self._findings)
 
     def _execute(self, statements: list[str]) -> None:
-        files = dict(self._before)
+        before = Schema.read(self._connection)
         for statement in statements:
-            if not self._accepted:
-                for parsed in parse_sql(statement):
-                    self._judge(parsed.stmt, statement)
             self._connection.execute(statement)  # a file of migrations/, as it is
-            now = self._tables()
-            for table in sorted(files.keys() & now.keys()):
-                if files[table] != now[table] and not self._accepted:
-                    sentence = f"{table} is rewritten, and nobody can read it meanwhile: expand, fill, contract instead"
-                    self._find("rewrite", self._line(statement), sentence)
-            files = {table: now[table] for table in files.keys() & now.keys()}
+            if self._before and not self._accepted:
+                after = Schema.read(self._connection)
+                for check, sentence in self._compare(before, after, statement):
+                    self._find(check, self._line(statement), sentence)
+                before = after
 
-    def _judge(self, node: Node, statement: str) -> None:
-        kind = type(node).__name__
-        if kind == "IndexStmt" and node.relation.relname in self._before and not node.concurrent:
-            sentence = f"the index of {node.relation.relname}, which exists, is made without CONCURRENTLY: writers wait"
-            self._find("index-not-concurrent", self._line(statement), sentence)
-        if kind == "AlterTableStmt" and node.relation.relname in self._before:
-            for command in node.cmds:
-                self._judge_change(node.relation.relname, command, statement)
-
-    def _judge_change(self, table: str, command: Node, statement: str) -> None:
-        if command.subtype == AlterTableType.AT_SetNotNull:
-            known = self._connection.execute(NOT_NULL_CHECK, [table, command.name]).fetchone()
-            if known == (False,):
-                sentence = f"{table}.{command.name} becomes NOT NULL without a validated check: all rows are read"
-                self._find("not-null", self._line(statement), sentence)
-        constraints = [command.def_] if command.subtype == AlterTableType.AT_AddConstraint else []
-        if command.subtype == AlterTableType.AT_AddColumn:
-            constraints = list(command.def_.constraints or ())
-        for constraint in constraints:
-            if constraint.contype == ConstrType.CONSTR_FOREIGN and not constraint.skip_validation:
-                sentence = f"the foreign key of {table}, which exists, is made without NOT VALID: writers of both wait"
-                self._find("foreign-key", self._line(statement), sentence)
+    def _compare(self, before: Schema, after: Schema, statement: str) -> Iterator[tuple[str, str]]:
+        """Judge by what has become of the schema: so, too, what a DO block or a constraint has made is seen."""
+        there = before.tables.keys() & after.tables.keys() & self._before.keys()
+        rewritten = {table for table in there if before.tables[table] != after.tables[table]}
+        for table in sorted(rewritten):
+            sentence = f"{table} is rewritten, and nobody can read it meanwhile: expand, fill, contract instead"
+            yield "rewrite", sentence
+        for index in sorted(after.indexes.keys() - before.indexes.keys()):
+            if (table := after.indexes[index]) in there - rewritten and not CONCURRENTLY.search(statement):
+                sentence = f"the index of {table}, which exists, is made without CONCURRENTLY: writers wait"
+                yield "index-not-concurrent", sentence
+        for key in sorted(after.foreign_keys.keys() - before.foreign_keys.keys()):
+            if (owner := after.foreign_keys[key]) in self._before:
+                sentence = f"the foreign key of {owner}, which exists, is made without NOT VALID: writers of both wait"
+                yield "foreign-key", sentence
+        for column in sorted(before.not_null.keys() & after.not_null.keys()):
+            known = column.partition(".")[0] in self._before and not before.not_null[column][1]
+            if known and after.not_null[column][0]:
+                sentence = f"{column} becomes NOT NULL without a validated check: all rows are read"
+                yield "not-null", sentence
 
     def _find(self, check: str, line: int, sentence: str) -> None:
         self._findings.append(Finding(f"{self._path.parent.name}/{self._path.name}", line, sentence, check))

@@ -122,6 +122,7 @@ class _Judge:
         self._not_null = not_null
         self._inside = described.parsed.queries_inside()
         self._tables = described.parsed.tables()
+        self._renamed = described.parsed.renamed()
 
     def outputs(self, expressions: "Collection[Node]", plan: Plan) -> list[Nulls]:
         """Judge what a plan puts out; its first outputs are the targets, in order."""
@@ -202,6 +203,8 @@ class _Judge:
         ]
         if not candidates or (alias is None and len({scan["Alias"] for scan, _ in candidates}) > 1):
             return UNKNOWN
+        if candidates[0][0]["Alias"] in self._renamed:
+            return UNKNOWN
         scan, joins = candidates[0]
         if table and any(re.fullmatch(rf"{re.escape(scan['Alias'])}_\d+", each["Alias"]) for each, _ in _scans(plan)):
             return UNKNOWN  # the plan has numbered two of a name, and does not tell which is the statement's
@@ -215,7 +218,7 @@ class _Judge:
             return NEVER if known else Nulls(itself=f"{table}.{column} allows it")
         name = scan.get("CTE Name") or scan["Alias"]
         query, source = self._inside.get(name), self._source(scan)
-        if query is None or source is None:
+        if query is None or source is None or name in self._renamed:
             return UNKNOWN
         expressions = targets(query)
         names = [target_name(target) for target in expressions]
@@ -245,6 +248,9 @@ def _scans(node: Plan, joins: Joins = frozenset()) -> Iterator[tuple[Plan, Joins
             ("Right", "Outer"),
             ("Full", "Inner"),
             ("Full", "Outer"),
+            # A left join of which only the rows without a partner are wanted.
+            ("Anti", "Inner"),
+            ("Right Anti", "Outer"),
         }
         if side not in {"InitPlan", "SubPlan"}:
             yield from _scans(child, joins | {id(node)} if nulled else joins)

@@ -65,6 +65,12 @@ class Parsed:
         known = [name for name, _ in names] + others
         return {name: table for name, table in names if known.count(name) == 1 and table not in others}
 
+    def renamed(self) -> set[str]:
+        """Return the names of what gives other names to its columns here: ``pets as p (id, name)``."""
+        aliases = [node for node in self.nodes if type(node).__name__ == "Alias" and node.colnames]
+        queries = [node for node in self.nodes if type(node).__name__ == "CommonTableExpr" and node.aliascolnames]
+        return {node.aliasname for node in aliases} | {node.ctename for node in queries}
+
     def other_sources(self) -> list[str]:
         """Return the names of subqueries, of common table expressions, and of what functions in `from` return."""
         functions = [node for node in self.nodes if type(node).__name__ == "RangeFunction"]

@@ -48,6 +48,13 @@ def test_directives_in_the_first_comments_count(directory: Path) -> None:
         ("/*\n * depends: 0001_create_a\n */\ncreate table b ();", 2),
         ("/* depends: 0001_create_a */\ncreate table b ();", 1),
         ("create table b ();\n\n-- transactional: false\ncreate table c ();", 3),
+        ("-- depends on: 0001_create_a\ncreate table b ();", 1),
+        ("-- depends 0001_create_a\ncreate table b ();", 1),
+        ("-- Requires: 0001_create_a\ncreate table b ();", 1),
+        ("-- transaction: false\ncreate table b ();", 1),
+        ("-- transactional false\ncreate table b ();", 1),
+        ("-- __transactional__ = False\ncreate table b ();", 1),
+        ("-- __depends__ = {'0001_create_a'}\ncreate table b ();", 1),
     ],
 )
 def test_a_directive_that_yoyo_ignores_is_refused(directory: Path, text: str, line: int) -> None:
@@ -85,9 +92,8 @@ def test_a_directive_must_make_sense(directory: Path, directive: str, what: str)
 
 
 def test_words_that_only_resemble_a_directive_are_left_alone(directory: Path) -> None:
-    second(
-        directory, "-- what depends on it: nothing\ncreate table b (\n    depends text default\n    depends::text\n);"
-    )
+    prose = "-- what depends on it: nothing\n-- Depends on b, in one transaction.\n"
+    second(directory, prose + "create table b (\n    depends text default\n    depends::text\n);")
 
     assert len(read(directory)) == 2
 

@@ -242,6 +242,46 @@ QUERIES = [
         COUNT + "declare /* auth.end_session */ kept cursor with hold for select 1;",
     ),
     Broken(
+        "a table that a query makes",
+        "sql/auth/end_session.sql:3: a query is a select, insert, update, delete or merge; schema changes are "
+        "migrations [not-a-query]",
+        END,
+        WHOLE,
+        COUNT + "select /* auth.end_session */ 1 as a into ended;",
+    ),
+    Broken(
+        "SET LOCAL",
+        "sql/auth/end_session.sql:3: a query is a select, insert, update, delete or merge; schema changes are "
+        "migrations [not-a-query]",
+        END,
+        WHOLE,
+        COUNT + "set /* auth.end_session */ local work_mem = '1GB';",
+    ),
+    Broken(
+        "a lock in a DO block",
+        "sql/auth/end_session.sql:3: a query is a select, insert, update, delete or merge; schema changes are "
+        "migrations [not-a-query]",
+        END,
+        WHOLE,
+        COUNT + "do /* auth.end_session */ $$ begin perform pg_advisory_lock(1); end $$;",
+    ),
+    Broken(
+        "a star of what a function returns",
+        f"{SHOW_ME}:3: returns 5 columns, User has 2: id, email [column-count]\n"
+        f"{SHOW_ME}:4: name the columns: what `*` stands for changes with the table, under code that runs [star]",
+        SHOW_ME,
+        "user_model.id, user_model.email",
+        "(user_model).*",
+    ),
+    Broken(
+        "an index that is read from one end to the other",
+        "sql/system/list_applied_migrations.sql:4: no index serves the index scan of migration_checksum: "
+        "(migration_checksum.sha256 <> ''::text) [seqscan]",
+        "sql/system/list_applied_migrations.sql",
+        "order by",
+        "where sha256 <> ''\norder by",
+    ),
+    Broken(
         "SQL built from strings",
         f"{INITIAL}:{END_OF_INITIAL + 1}: SQL built from strings: put it into sql/ with a $n for what varies "
         "[built-sql]",
@@ -256,6 +296,39 @@ QUERIES = [
         INITIAL,
         LAST_LINE,
         LAST_LINE + "def f(db, x):\n    sql = 'select ' + x\n    return db.execute(sql)\n",
+    ),
+    Broken(
+        "SQL built bit by bit",
+        f"{INITIAL}:{END_OF_INITIAL + 4}: SQL built from strings: put it into sql/ with a $n for what varies "
+        "[built-sql]",
+        INITIAL,
+        LAST_LINE,
+        LAST_LINE + "def f(db, x):\n    sql = 'select 1'\n    sql += ' where ' + x\n    return db.execute(sql)\n",
+    ),
+    Broken(
+        "SQL built in an expression",
+        f"{INITIAL}:{END_OF_INITIAL + 2}: SQL built from strings: put it into sql/ with a $n for what varies "
+        "[built-sql]",
+        INITIAL,
+        LAST_LINE,
+        LAST_LINE + "def f(db, x):\n    return db.execute(sql := f'select {x}'.strip())\n",
+    ),
+    Broken(
+        "SQL built for psycopg",
+        f"{INITIAL}:{END_OF_INITIAL + 2}: SQL built from strings: put it into sql/ with a $n for what varies "
+        "[built-sql]",
+        INITIAL,
+        LAST_LINE,
+        LAST_LINE + "def f(db, x):\n    return db.execute(SQL(f'select {x}'))\n",
+    ),
+    Broken(
+        "SQL built and named",
+        f"{INITIAL}:{END_OF_INITIAL + 3}: SQL built from strings: put it into sql/ with a $n for what varies "
+        "[built-sql]",
+        INITIAL,
+        LAST_LINE,
+        LAST_LINE
+        + "def f(db, x):\n    sql: str = f'select {x}' if x else 'select 1'\n    return db.execute(query=sql)\n",
     ),
     Broken(
         "a null from an outer join",

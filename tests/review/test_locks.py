@@ -61,6 +61,38 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
                 "[foreign-key-index]"
             ),
         ),
+        (
+            "alter table pets add constraint pets_name_key unique (user_id, pet_name);",
+            ":3: the index of pets, which exists, is made without CONCURRENTLY: writers wait [index-not-concurrent]",
+        ),
+        (
+            "alter table pets alter column pet_name type varchar(60);",  # whose collation is "C" so far
+            ":3: the index of pets, which exists, is made without CONCURRENTLY: writers wait [index-not-concurrent]",
+        ),
+        (
+            "do $$ begin execute 'create index on pets (version)'; end $$;",
+            ":3: the index of pets, which exists, is made without CONCURRENTLY: writers wait [index-not-concurrent]",
+        ),
+        (
+            "do $$ begin alter table login_session alter user_agent set not null; end $$;",
+            ":3: login_session.user_agent becomes NOT NULL without a validated check: all rows are read [not-null]",
+        ),
+        (
+            "alter table login_session add constraint there not null user_agent;",
+            ":3: login_session.user_agent becomes NOT NULL without a validated check: all rows are read [not-null]",
+        ),
+        (
+            "alter table pets add column token uuid not null default gen_random_uuid();",
+            ":3: pets is rewritten, and nobody can read it meanwhile: expand, fill, contract instead [rewrite]",
+        ),
+        (
+            "alter table pets add column twice integer generated always as (version * 2) stored;",
+            ":3: pets is rewritten, and nobody can read it meanwhile: expand, fill, contract instead [rewrite]",
+        ),
+        (
+            "alter table pets alter column pet_name type varchar(20);",
+            ":3: pets is rewritten, and nobody can read it meanwhile: expand, fill, contract instead [rewrite]",
+        ),
     ],
 )
 def test_a_migration_that_locks_too_much_is_found(tree: Copy, empty_database_url: str, sql: str, finding: str) -> None:
@@ -86,6 +118,14 @@ def test_a_migration_that_locks_too_much_is_found(tree: Copy, empty_database_url
             "alter table toys alter column id type integer;"
         ),
         "create view names as select pet_name from pets;",
+        'alter table pets alter column pet_name type varchar(60) collate "C";',
+        "alter table pets add column colour text not null default 'red';",
+        "create type mood as enum ('good');\nalter table pets add column mood mood;",
+        "create table toys as select pet_name from pets;\nalter table toys add primary key (pet_name);",
+        (
+            "alter table login_session add constraint there not null user_agent not valid;\n"
+            "alter table login_session validate constraint there;"
+        ),
     ],
 )
 def test_a_migration_that_may_run_beside_traffic_is_not(tree: Copy, empty_database_url: str, sql: str) -> None:

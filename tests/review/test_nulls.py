@@ -93,6 +93,10 @@ def judge(describer: Describer, tmp_path: Path) -> Judge:
             "select id from maker, lateral (select from toy where toy.maker = maker.id) as t where name = note",
             ["never"],
         ),
+        # An anti join in the plan.
+        ("select toy.id from maker left join toy on toy.maker = maker.id and price > 1 where toy.id is null", ["join"]),
+        ("select m.name, m.id from maker as m (id, b, name)", ["who knows", "who knows"]),
+        ("select m.name || 'a' from maker as m (id, b, name)", ["who knows"]),
     ],
 )
 def test_plan_and_expressions_tell(judge: Judge, sql: str, columns: list[str]) -> None:
@@ -109,6 +113,7 @@ def test_plan_and_expressions_tell(judge: Judge, sql: str, columns: list[str]) -
         ),
         ("made as materialized (select id, lower(name) as note from maker)", ["never", "who knows"]),
         ("made as materialized (select id, (maker.note)::text from maker)", ["never", "itself"]),
+        ("made (id, note) as materialized (select note, id from maker)", ["who knows", "who knows"]),
     ],
 )
 def test_common_table_expressions_are_followed(judge: Judge, with_: str, columns: list[str]) -> None:
