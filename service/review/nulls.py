@@ -76,7 +76,7 @@ def findings(
         if marker.name not in names:
             yield at(statement, marker.line, f"'not null' names {marker.name}, which is no column", "marker")
     owner, optional = _expected(described, reading)
-    if not optional or len(described.parsed.targets()) != len(names):  # `*` is a finding of its own
+    if not optional or 0 < len(described.parsed.targets()) != len(names):  # `*` is a finding of its own
         return
     for number, (column, nulls) in enumerate(zip(described.columns, of_columns(described, not_null), strict=True)):
         for marker in statement.not_null:

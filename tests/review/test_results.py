@@ -34,6 +34,7 @@ def found(tree: Copy, connection: Connection, returns: str, select: str, code: s
             ":4: column 1 may be null (null), the header's n does not allow None [nullability]",
         ),
         ("value integer?", "null::integer as n", "int", ""),
+        ("value text?", "set_config('a.b', 'c', true) as n", "str", ""),
         ("value integer\n-- not null: n (there is one)", "length('a') as n", "int", ""),
         (
             "value integer?\n-- not null: n (there is one)",
@@ -67,6 +68,18 @@ def test_a_scan_behind_a_view_is_found_at_the_statement(tree: Copy, own_database
         said = found(tree, connection, "many Place", "email\nfrom everyone\nwhere upper(email) = 'A'", code)
 
     assert said.startswith(":3: no index serves the seq scan of user_model: ")
+
+
+def test_values_may_be_null(tree: Copy, checked: Connection) -> None:
+    tree.write(PLACE, "-- pets.look_up: lists\n-- returns: many Place\nvalues /* pets.look_up */ (1), (null);\n")
+    tree.write(CODE, 'from service.sql import many\nclass Place:\n    column1: int\nP = many("pets.look_up", Place)\n')
+
+    found = [each for each in tree.check(checked) if each.path == PLACE]
+
+    assert as_text(found) == (
+        f"{PLACE}:3: column 1 (column1) may be null for all that PostgreSQL tells: allow None, "
+        "or say 'not null: column1' [null-unknown]"
+    )
 
 
 def test_a_query_that_nobody_reads_is_only_unused(tree: Copy, checked: Connection) -> None:
