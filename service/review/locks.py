@@ -174,30 +174,30 @@ class _Review:
             self._connection.execute(statement)  # a file of migrations/, as it is
             if self._before and not self._accepted:
                 after = Schema.read(self._connection)
-                self._compare(before, after, statement)
+                for check, sentence in self._compare(before, after, statement):
+                    self._find(check, self._line(statement), sentence)
                 before = after
 
-    def _compare(self, before: Schema, after: Schema, statement: str) -> None:
+    def _compare(self, before: Schema, after: Schema, statement: str) -> Iterator[tuple[str, str]]:
         """Judge by what has become of the schema: so, too, what a DO block or a constraint has made is seen."""
-        line = self._line(statement)
         there = before.tables.keys() & after.tables.keys() & self._before.keys()
         rewritten = {table for table in there if before.tables[table] != after.tables[table]}
         for table in sorted(rewritten):
             sentence = f"{table} is rewritten, and nobody can read it meanwhile: expand, fill, contract instead"
-            self._find("rewrite", line, sentence)
+            yield "rewrite", sentence
         for index in sorted(after.indexes.keys() - before.indexes.keys()):
             if (table := after.indexes[index]) in there - rewritten and not CONCURRENTLY.search(statement):
                 sentence = f"the index of {table}, which exists, is made without CONCURRENTLY: writers wait"
-                self._find("index-not-concurrent", line, sentence)
+                yield "index-not-concurrent", sentence
         for key in sorted(after.foreign_keys.keys() - before.foreign_keys.keys()):
             if (owner := after.foreign_keys[key]) in self._before:
                 sentence = f"the foreign key of {owner}, which exists, is made without NOT VALID: writers of both wait"
-                self._find("foreign-key", line, sentence)
+                yield "foreign-key", sentence
         for column in sorted(before.not_null.keys() & after.not_null.keys()):
             known = column.partition(".")[0] in self._before and not before.not_null[column][1]
             if known and after.not_null[column][0]:
                 sentence = f"{column} becomes NOT NULL without a validated check: all rows are read"
-                self._find("not-null", line, sentence)
+                yield "not-null", sentence
 
     def _find(self, check: str, line: int, sentence: str) -> None:
         self._findings.append(Finding(f"{self._path.parent.name}/{self._path.name}", line, sentence, check))
