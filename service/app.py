@@ -61,6 +61,7 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Se
         statement_cache=settings.database_statement_cache,
         statement_timeout=settings.database_statement_timeout,
         lock_timeout=settings.database_lock_timeout,
+        slow_query=settings.slow_query_ms,
     )
     passwords = Passwords()
     tokens = Tokens(settings)
@@ -70,6 +71,7 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Se
         async with lent.open():
             yield
         passwords.close()
+        logs.flush()
 
     app = Service(
         route_handlers=[

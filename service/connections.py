@@ -4,6 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from math import inf
+from time import perf_counter
 from typing import Any
 
 import asyncpg
@@ -11,9 +13,11 @@ from asyncpg.pool import PoolConnectionProxy
 from asyncpg.prepared_stmt import PreparedStatement
 
 from service.database import Rows
+from service.exchange import current
 from service.logs import log
 from service.problems import Unavailable
 from service.queries import Count, Query
+from service.slow_queries import SlowQueries, explain
 
 # Seconds: for a connection to be free, for one to be made, and for a statement, whatever PostgreSQL's own limit is
 # (a server that is frozen, or behind a broken network, keeps no limit); for a connection to be closed, and for all.
@@ -65,10 +69,21 @@ class Pool:
     its connection.
     """
 
-    def __init__(
-        self, url: str, *, size: int = 1, statement_cache: int = 100, statement_timeout: int = 0, lock_timeout: int = 0
+    def __init__(  # noqa: PLR0913 - each is an operator's setting
+        self,
+        url: str,
+        *,
+        size: int = 1,
+        statement_cache: int = 100,
+        statement_timeout: int = 0,
+        lock_timeout: int = 0,
+        slow_query: int = 0,
     ) -> None:
-        """Lend up to `size` connections to `url`. Timeouts are in milliseconds; 0 leaves them to the role."""
+        """Lend up to `size` connections to `url`.
+
+        Timeouts are in milliseconds; 0 leaves them to the role. A query that takes longer than `slow_query`, in
+        milliseconds, is logged; 0: none is.
+        """
         timeouts = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
         self._options: dict[str, Any] = {
             "min_size": 0,
@@ -84,6 +99,8 @@ class Pool:
         self._prepares = statement_cache > 0
         self._leases = 0
         self._is_away = False
+        self._slow = slow_query / 1000 or inf
+        self._slow_queries = SlowQueries(self.plan)
         self._idle: list[Lease] = []
         self._waiting: deque[asyncio.Future[Lease | None]] = deque()
         self._giving_back: set[asyncio.Task[None]] = set()
@@ -96,6 +113,7 @@ class Pool:
         try:
             yield
         finally:
+            await self._slow_queries.close()
             for lease in self._idle:
                 self._give_back(lease)
             with suppress(TimeoutError):  # asyncpg's pool ends by force then
@@ -131,19 +149,43 @@ class Pool:
         return rows
 
     async def _run(self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
-        if not self._prepares:
-            # An old PgBouncer hands each transaction to another connection, which knows no prepared statement.
-            if isinstance(query, Count):
-                return changed(await lease.connection.execute(query.sql, *arguments, timeout=ANSWER))
-            return await lease.connection.fetch(query.sql, *arguments, timeout=ANSWER)
-        statement = lease.statements.get(query)
-        if statement is None:
-            statement = lease.statements[query] = await lease.connection.prepare(query.sql, timeout=ANSWER)
-        rows = await statement.fetch(*arguments, timeout=ANSWER)
-        return changed(statement.get_statusmsg()) if isinstance(query, Count) else rows
+        began = perf_counter()
+        try:
+            if not self._prepares:
+                # An old PgBouncer hands each transaction to another connection, which knows no prepared statement.
+                if isinstance(query, Count):
+                    return changed(await lease.connection.execute(query.sql, *arguments, timeout=ANSWER))
+                return await lease.connection.fetch(query.sql, *arguments, timeout=ANSWER)
+            statement = lease.statements.get(query)
+            if statement is None:
+                statement = lease.statements[query] = await lease.connection.prepare(query.sql, timeout=ANSWER)
+            rows = await statement.fetch(*arguments, timeout=ANSWER)
+            return changed(statement.get_statusmsg()) if isinstance(query, Count) else rows
+        finally:
+            seconds = perf_counter() - began
+            if exchange := current.get():
+                exchange.queries += 1
+                exchange.database_seconds += seconds
+            if seconds > self._slow:
+                self._slow_queries.note(query, seconds)
+
+    async def plan(self, query: Query[..., Any]) -> str | None:
+        """Return the plan that PostgreSQL makes of `query` for whatever arguments; None: nobody can be asked now."""
+        if not self._idle or self._waiting:
+            return None
+        lease = self._idle.pop()
+        try:
+            async with asyncio.timeout(ANSWER):
+                plan = await explain(lease.connection, query)
+        except (*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self._give_back(lease)
+            return None
+        self._put(lease)
+        return plan
 
     async def _take(self) -> Lease:
         """Return a connection that is free, or made now, or becomes free in time."""
+        began = perf_counter()
         try:
             async with asyncio.timeout(WAIT):
                 while self._leases >= self._size:
@@ -159,6 +201,9 @@ class Pool:
             return await self._connect()
         except AWAY as error:
             raise Unavailable("The database does not answer") from error
+        finally:
+            if exchange := current.get():
+                exchange.waited_seconds += perf_counter() - began
 
     async def _connect(self) -> Lease:
         """Return a new connection. The log is told once when there is none to be had, and once when there is again."""

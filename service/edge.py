@@ -1,12 +1,17 @@
 """What each request passes first: it gets an id, and is answered only if it is meant for us."""
 
 import os
+import re
 from collections.abc import Collection
+from time import perf_counter
 
 from litestar import Request
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import logs
 from service.answers import answer
+from service.client_address import client_address
+from service.exchange import Exchange, current
 from service.problems import UnknownHost
 
 # Browsers take an answer for what it says it is.
@@ -15,10 +20,16 @@ PLAIN = [(b"x-content-type-options", b"nosniff")]
 SECURE = [*PLAIN, (b"strict-transport-security", b"max-age=63072000")]
 
 
+# A UUID as proxies write it: nginx's $request_id has no hyphens.
+REQUEST_ID = re.compile(rb"[\da-fA-F]{8}(-?)[\da-fA-F]{4}(\1[\da-fA-F]{4}){2}\1[\da-fA-F]{12}")
+
+
 def edge(app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int = 0) -> ASGIApp:
     """Wrap `app`: each request gets an id, ``scope["request_id"]``, which is sent back as ``X-Request-ID``.
 
-    Answers by TLS say Strict-Transport-Security, where one of the `trusted_hops` proxies in front ended it, too.
+    Behind trusted proxies, `trusted_hops` of them, the id is the one that they send, if it is a UUID. When the request
+    has been answered, the access log tells of it. Answers by TLS say Strict-Transport-Security, where a proxy ended it,
+    too.
 
     A request for a host that is not one of `allowed_hosts` is refused: its answer could be kept by a cache for
     another site, or carry links to it. ``*`` allows all, ``.example.com`` that domain and all below it. Health checks
@@ -27,23 +38,40 @@ def edge(app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int = 0) ->
     names = {host.lower() for host in allowed_hosts}
 
     async def pass_edge(scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = new_request_id()
+        began = perf_counter()
+        request_id = (_given_id(scope) if trusted_hops else None) or new_request_id()
+        exchange = Exchange(request_id)
+        current.set(exchange)
         scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
         more = SECURE if scope.get("scheme") == "https" or (trusted_hops and _by_tls(scope)) else PLAIN
+        status = 500
 
         async def send_with_id(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 message["headers"] = [*message["headers"], *more, (b"x-request-id", request_id.encode())]
             await send(message)
 
-        if _allowed(_host(scope), names) or scope["path"].startswith("/health/"):
-            await app(scope, receive, send_with_id)
-        else:
-            request: Request[object, object, object] = Request(scope, receive, send)  # type: ignore[type-var]
-            refusal = answer(request, UnknownHost())
-            await refusal.to_asgi_response(app=None, request=request)(scope, receive, send_with_id)
+        try:
+            if _allowed(_host(scope), names) or scope["path"].startswith("/health/"):
+                await app(scope, receive, send_with_id)
+            else:
+                request: Request[object, object, object] = Request(scope, receive, send)  # type: ignore[type-var]
+                refusal = answer(request, UnknownHost())
+                await refusal.to_asgi_response(app=None, request=request)(scope, receive, send_with_id)
+        finally:
+            route = scope.get("path_template")
+            client = client_address(scope, trusted_hops)
+            logs.access(exchange, scope["method"], route, status, perf_counter() - began, client)  # type: ignore[typeddict-item]
 
     return pass_edge
+
+
+def _given_id(scope: Scope) -> str | None:
+    """Return the one ``X-Request-ID`` that came with the request, if it is a UUID."""
+    given = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    return given[0].decode() if len(given) == 1 and REQUEST_ID.fullmatch(given[0]) else None
 
 
 def new_request_id() -> str:

@@ -196,10 +196,15 @@ class Settings:
     require_current_password: bool = variable(
         "REQUIRE_CURRENT_PASSWORD", switch, default=False, help="a password reset must bring the current one"
     )
+    slow_query_ms: int = variable(
+        "SLOW_QUERY_MS", whole(0, 25_000), default=500, help="milliseconds after which a query is logged; 0: none is"
+    )
     log_level: str = variable(
         "LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="least level that is logged"
     )
-    log_format: str = variable("LOG_FORMAT", choice("json", "console"), default="json", help="json or console")
+    log_format: str = variable(
+        "LOG_FORMAT", choice("json", "logfmt", "console"), default="json", help="json, logfmt or console"
+    )
 
     @override
     def __repr__(self) -> str:

@@ -120,7 +120,7 @@ def test_a_number_is_whole_and_within_its_bounds(name: str, least: int, most: in
     ("name", "wrong", "sentence"),
     [
         ("LOG_LEVEL", "loud", "must be one of DEBUG, INFO, WARNING, ERROR, not 'loud'"),
-        ("LOG_FORMAT", "xml", "must be one of json, console, not 'xml'"),
+        ("LOG_FORMAT", "xml", "must be one of json, logfmt, console, not 'xml'"),
         ("REQUIRE_CURRENT_PASSWORD", "yes", "must be true or false, not 'yes'"),
     ],
 )

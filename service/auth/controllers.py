@@ -25,6 +25,8 @@ from service.auth.models import (
 from service.auth.passwords import Passwords, outdated
 from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
+from service.exchange import caller_is
+from service.logs import log
 from service.problems import InvalidGrant, NotFound
 from service.request import FORM, Caller, ServiceRequest, read_form
 from service.settings import Settings
@@ -40,6 +42,7 @@ END_MY_SESSION = maybe("auth.end_my_session", EndedSession)
 END_MY_OTHER_SESSIONS = one("auth.end_my_other_sessions", Caller)
 
 NO_STORE = {"Cache-Control": "no-store"}
+SPENT = "The refresh token is spent, or its session has ended"
 
 
 @dataclass
@@ -100,6 +103,7 @@ class AuthController(Controller):
         if session is None or hashed_password is None:
             wrong = InvalidGrant("Incorrect email or password")
             raise await throttle.count_failure(request.db, login.username, client, wrong)
+        caller_is(session.user_id)
         if outdated(hashed_password):
             upgraded = await passwords.hash(login.password)
             await request.db.count(UPGRADE_PASSWORD_HASH, session.user_id, hashed_password, upgraded)
@@ -112,8 +116,12 @@ class AuthController(Controller):
         """Trade a refresh token for the next pair; it is spent then, and ends the session if it comes again."""
         spent = tokens.spent(data.refresh_token)
         session = await request.db.maybe(ROTATE_SESSION, spent.session, spent.generation)
-        if session is None or session.ended:
-            raise InvalidGrant("The refresh token is spent, or its session has ended")
+        if session is None:
+            raise InvalidGrant(SPENT)
+        caller_is(session.user_id)
+        if session.ended:
+            log.warning("a spent refresh token came back: its session is ended", session_id=str(session.id))
+            raise InvalidGrant(SPENT)
         return Answer(tokens.pair(session), headers=NO_STORE)
 
     @post("/logout", status_code=HTTP_204_NO_CONTENT)

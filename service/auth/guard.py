@@ -6,6 +6,7 @@ from litestar import Request
 from litestar.types import HTTPScope
 
 from service.auth.tokens import Tokens
+from service.exchange import caller_is
 from service.problems import NotAuthenticated
 
 # The name of the security scheme in the OpenAPI document, as a handler states it.
@@ -19,7 +20,8 @@ async def authenticated(request: Request[Any, Any, Any]) -> None:
     Raises NotAuthenticated or InvalidToken.
     """
     tokens: Tokens = request.app.tokens  # type: ignore[attr-defined]  # of Service, in app.py
-    request.scope["auth"] = tokens.caller(_bearer_token(request.scope))
+    caller = request.scope["auth"] = tokens.caller(_bearer_token(request.scope))
+    caller_is(caller.user)
 
 
 def _bearer_token(scope: HTTPScope) -> str:
