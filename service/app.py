@@ -2,11 +2,14 @@
 
 import asyncio
 import multiprocessing
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 from litestar import Litestar, Request, Router
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
@@ -22,13 +25,15 @@ from service.auth.tokens import Tokens
 from service.connections import Pool
 from service.database import Connections, Database
 from service.edge import edge
+from service.metrics import DIRECTORY, NO_ROUTE, Layout, Metrics, measuring
 from service.migration_files import MIGRATIONS, expected_checksums
 from service.openapi import CompleteDocument
 from service.pets.controllers import PetsController
-from service.problems import NotFound
+from service.problems import NotFound, Unavailable
+from service.queries import SQL
 from service.request import ServiceRequest
 from service.settings import Settings
-from service.system.controllers import HealthController, Schema, docs_file, docs_page
+from service.system.controllers import HealthController, Schema, applied_migrations, docs_file, docs_page
 from service.users.controllers import UsersController
 
 DOCUMENT = "/openapi.json"
@@ -51,10 +56,16 @@ class Service(Litestar):
 
     db: Database
     tokens: Tokens
+    metrics: Metrics | None = None
 
 
-def create_app(settings: Settings, connections: Connections | None = None) -> Service:
-    """Put the service together; `connections` are those of a pool, unless others are given."""
+def create_app(
+    settings: Settings, connections: Connections | None = None, metrics_directory: Path | None = None
+) -> Service:
+    """Put the service together; `connections` are those of a pool, unless others are given.
+
+    Metrics are kept in files of `metrics_directory`; without one, there are none.
+    """
     lent = connections or Pool(
         settings.database_url,
         size=settings.database_pool_size,
@@ -65,12 +76,20 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Se
     )
     passwords = Passwords()
     tokens = Tokens(settings)
+    throttle = LoginThrottle(settings)
+    schema = Schema(expected_checksums(MIGRATIONS))
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with lent.open():
+        parts = [passwords, lent] if isinstance(lent, Pool) else [passwords]
+        async with lent.open(), measuring(app.metrics, *parts):
+            if app.metrics:
+                with suppress(Unavailable, asyncpg.PostgresError):  # readiness will tell
+                    await applied_migrations(app.db, schema, app.metrics)
             yield
         passwords.close()
+        if app.metrics:
+            app.metrics.close()
         logs.flush()
 
     app = Service(
@@ -84,9 +103,9 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Se
         ],
         dependencies={
             "passwords": _always(passwords),
-            "schema": _always(Schema(expected_checksums(MIGRATIONS))),
+            "schema": _always(schema),
             "settings": _always(settings),
-            "throttle": _always(LoginThrottle(settings)),
+            "throttle": _always(throttle),
             "tokens": _always(tokens),
         },
         lifespan=[lifespan],
@@ -103,8 +122,23 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Se
     )
     app.db = Database(lent)
     app.tokens = tokens
-    app.asgi_handler = edge(app.asgi_handler, settings.allowed_hosts, settings.trusted_proxy_hops)
+    if metrics_directory:
+        if settings.metrics_token:
+            from service.system.metrics import metrics_route  # noqa: PLC0415 - prometheus-client takes 40 ms to import
+
+            app.register(metrics_route(settings.metrics_token, metrics_directory))
+        app.metrics = throttle.metrics = Metrics(metrics_directory, _layout(app))
+        if isinstance(lent, Pool):
+            lent.metrics = app.metrics
+    app.asgi_handler = edge(app.asgi_handler, settings.allowed_hosts, settings.trusted_proxy_hops, app.metrics)
     return app
+
+
+def _layout(app: Litestar) -> Layout:
+    """Return what there is to count: each query, and each method of each route."""
+    queries = sorted(f"{path.parent.name}.{path.stem}" for path in SQL.glob("*/*.sql"))
+    routes = sorted((method, route.path_format) for route in app.routes for method in getattr(route, "methods", ()))
+    return Layout(tuple(queries), (*routes, NO_ROUTE))
 
 
 def from_environment() -> Service:
@@ -114,7 +148,8 @@ def from_environment() -> Service:
     """
     settings = Settings.read()
     logs.configure(settings.log_level, settings.log_format)
-    app = create_app(settings)
+    directory = os.environ.get(DIRECTORY)
+    app = create_app(settings, metrics_directory=Path(directory) if directory else None)
     app.on_startup.append(_end_with_parent)
     return app
 

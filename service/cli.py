@@ -6,6 +6,8 @@ import importlib
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,7 @@ def dev() -> None:
     """
     from service.dev.server import prepared  # noqa: PLC0415 - production does not install what `dev` needs
 
-    with prepared() as (host, port):
+    with prepared() as (host, port), _metrics(Settings.read()):
         _listen(
             host,
             port,
@@ -78,16 +80,30 @@ def serve() -> None:
     settings = Settings.read()
     # What is wrong with a file is told once here; workers would die of it one after the other.
     importlib.import_module(APP)
-    _listen(
-        *settings.address,
-        workers=settings.web_concurrency,
-        access_log=False,
-        timeout_graceful_shutdown=SECONDS_TO_FINISH,
-    )
+    with _metrics(settings):
+        _listen(
+            *settings.address,
+            workers=settings.web_concurrency,
+            timeout_graceful_shutdown=SECONDS_TO_FINISH,
+        )
+
+
+@contextmanager
+def _metrics(settings: Settings) -> Iterator[None]:
+    """Have metrics within the context, where METRICS_PORT or METRICS_TOKEN asks for them."""
+    if settings.metrics_port is None and settings.metrics_token is None:
+        yield
+        return
+    from service.exposition import exposed  # noqa: PLC0415 - prometheus-client takes 40 ms to import
+
+    if settings.metrics_port is not None:
+        _wait_for_port(settings.address[0], settings.metrics_port, "METRICS_PORT names another one")
+    with exposed(settings):
+        yield
 
 
 def _listen(host: str, port: int, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
-    _wait_for_port(host, port)
+    _wait_for_port(host, port, "HOST and PORT name another place")
     uvicorn.run(
         f"{APP}:from_environment",
         factory=True,
@@ -97,6 +113,7 @@ def _listen(host: str, port: int, **options: Any) -> None:  # noqa: ANN401 - uvi
         ws="none",
         lifespan="on",
         log_config=None,
+        access_log=False,  # service/logs.py has its own
         # TRUSTED_PROXY_HOPS decides whom to believe; uvicorn would take the entry that the client made.
         proxy_headers=False,
         server_header=False,
@@ -104,7 +121,7 @@ def _listen(host: str, port: int, **options: Any) -> None:  # noqa: ANN401 - uvi
     )
 
 
-def _wait_for_port(host: str, port: int) -> None:
+def _wait_for_port(host: str, port: int, advice: str) -> None:
     """Wait until the port is free. Raises click.ClickException, where uvicorn would only log what is wrong."""
     deadline = time.monotonic() + SECONDS_FOR_PORT
     told = False
@@ -115,7 +132,7 @@ def _wait_for_port(host: str, port: int) -> None:
                 probe.bind((host, port))
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
-                sentence = f"Cannot listen on {host}, port {port}: {error.strerror}; HOST and PORT name another place"
+                sentence = f"Cannot listen on {host}, port {port}: {error.strerror}; {advice}"
                 raise click.ClickException(sentence) from error
             if not told:
                 click.echo(f"Waiting for port {port}: another process has it", err=True)

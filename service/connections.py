@@ -15,6 +15,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 from service.database import Rows
 from service.exchange import current
 from service.logs import log
+from service.metrics import Event, Level, Metrics
 from service.problems import Unavailable
 from service.queries import Count, Query
 from service.slow_queries import SlowQueries, explain
@@ -99,6 +100,7 @@ class Pool:
         self._prepares = statement_cache > 0
         self._leases = 0
         self._is_away = False
+        self.metrics: Metrics | None = None  # set where somebody asks for them
         self._slow = slow_query / 1000 or inf
         self._slow_queries = SlowQueries(self.plan)
         self._idle: list[Lease] = []
@@ -149,25 +151,38 @@ class Pool:
         return rows
 
     async def _run(self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
+        rows: Rows | None = None
         began = perf_counter()
         try:
-            if not self._prepares:
-                # An old PgBouncer hands each transaction to another connection, which knows no prepared statement.
+            if self._prepares:
+                statement = lease.statements.get(query)
+                if statement is None:
+                    statement = lease.statements[query] = await lease.connection.prepare(query.sql, timeout=ANSWER)
+                rows = await statement.fetch(*arguments, timeout=ANSWER)
                 if isinstance(query, Count):
-                    return changed(await lease.connection.execute(query.sql, *arguments, timeout=ANSWER))
-                return await lease.connection.fetch(query.sql, *arguments, timeout=ANSWER)
-            statement = lease.statements.get(query)
-            if statement is None:
-                statement = lease.statements[query] = await lease.connection.prepare(query.sql, timeout=ANSWER)
-            rows = await statement.fetch(*arguments, timeout=ANSWER)
-            return changed(statement.get_statusmsg()) if isinstance(query, Count) else rows
+                    rows = changed(statement.get_statusmsg())
+            # An old PgBouncer hands each transaction to another connection, which knows no prepared statement.
+            elif isinstance(query, Count):
+                rows = changed(await lease.connection.execute(query.sql, *arguments, timeout=ANSWER))
+            else:
+                rows = await lease.connection.fetch(query.sql, *arguments, timeout=ANSWER)
+            return rows
         finally:
             seconds = perf_counter() - began
+            if self.metrics:
+                self.metrics.query(query, seconds, rows)
             if exchange := current.get():
                 exchange.queries += 1
                 exchange.database_seconds += seconds
             if seconds > self._slow:
                 self._slow_queries.note(query, seconds)
+
+    def measure(self, metrics: Metrics) -> None:
+        """Say how many connections are in use now, and how many are waited for."""
+        metrics.set(Level.CONNECTIONS_USED, self._leases - len(self._idle))
+        metrics.set(Level.CONNECTIONS_IDLE, len(self._idle))
+        metrics.set(Level.CONNECTIONS_WAITING, len(self._waiting))
+        metrics.set(Level.CONNECTIONS_MOST, self._size)
 
     async def plan(self, query: Query[..., Any]) -> str | None:
         """Return the plan that PostgreSQL makes of `query` for whatever arguments; None: nobody can be asked now."""
@@ -220,6 +235,8 @@ class Pool:
                 log.error("database is away", reason=str(error) or type(error).__name__)
             # A wrong password or a missing database too: it is the operator's to mend, and nothing was done.
             raise Unavailable("The database does not answer") from error
+        if self.metrics:
+            self.metrics.count(Event.CONNECTION_CREATED)
         if self._is_away:
             self._is_away = False
             log.info("database is back")

@@ -12,6 +12,7 @@ from service import logs
 from service.answers import answer
 from service.client_address import client_address
 from service.exchange import Exchange, current
+from service.metrics import Metrics
 from service.problems import UnknownHost
 
 # Browsers take an answer for what it says it is.
@@ -20,20 +21,23 @@ PLAIN = [(b"x-content-type-options", b"nosniff")]
 SECURE = [*PLAIN, (b"strict-transport-security", b"max-age=63072000")]
 
 
+ASKED_BY_ADDRESS = ("/health/", "/metrics")
 # A UUID as proxies write it: nginx's $request_id has no hyphens.
 REQUEST_ID = re.compile(rb"[\da-fA-F]{8}(-?)[\da-fA-F]{4}(\1[\da-fA-F]{4}){2}\1[\da-fA-F]{12}")
 
 
-def edge(app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int = 0) -> ASGIApp:
+def edge(
+    app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int = 0, metrics: Metrics | None = None
+) -> ASGIApp:
     """Wrap `app`: each request gets an id, ``scope["request_id"]``, which is sent back as ``X-Request-ID``.
 
     Behind trusted proxies, `trusted_hops` of them, the id is the one that they send, if it is a UUID. When the request
-    has been answered, the access log tells of it. Answers by TLS say Strict-Transport-Security, where a proxy ended it,
-    too.
+    has been answered, the access log tells of it, and `metrics` count it. Answers by TLS say
+    Strict-Transport-Security, where a proxy ended it, too.
 
     A request for a host that is not one of `allowed_hosts` is refused: its answer could be kept by a cache for
     another site, or carry links to it. ``*`` allows all, ``.example.com`` that domain and all below it. Health checks
-    are exempt, because platforms ask by address.
+    and metrics are exempt, because platforms and Prometheus ask by address.
     """
     names = {host.lower() for host in allowed_hosts}
 
@@ -54,16 +58,17 @@ def edge(app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int = 0) ->
             await send(message)
 
         try:
-            if _allowed(_host(scope), names) or scope["path"].startswith("/health/"):
+            if _allowed(_host(scope), names) or scope["path"].startswith(ASKED_BY_ADDRESS):
                 await app(scope, receive, send_with_id)
             else:
                 request: Request[object, object, object] = Request(scope, receive, send)  # type: ignore[type-var]
                 refusal = answer(request, UnknownHost())
                 await refusal.to_asgi_response(app=None, request=request)(scope, receive, send_with_id)
         finally:
-            route = scope.get("path_template")
-            client = client_address(scope, trusted_hops)
-            logs.access(exchange, scope["method"], route, status, perf_counter() - began, client)  # type: ignore[typeddict-item]
+            method, route, seconds = scope["method"], scope.get("path_template"), perf_counter() - began  # type: ignore[typeddict-item]
+            logs.access(exchange, method, route, status, seconds, client_address(scope, trusted_hops))
+            if metrics:
+                metrics.request(method, route, status, seconds)
 
     return pass_edge
 

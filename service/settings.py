@@ -110,6 +110,13 @@ def key(text: str) -> bytes:
     return encoded
 
 
+def token(text: str) -> bytes:
+    """Read a token that nobody can guess, fit for a header."""
+    if not re.fullmatch(r"[\w.~+/=-]{16,}", text, re.ASCII):
+        raise ValueError(f"must have 16 characters or more, of A to Z, a to z, 0 to 9 and _.~+/=-; {MAKE_A_KEY}")
+    return text.encode()
+
+
 @attrs.frozen
 class LoginLimits:
     """How many log-ins may fail within `seconds`: of one network on one account, of one network, on one account."""
@@ -195,6 +202,12 @@ class Settings:
     )
     require_current_password: bool = variable(
         "REQUIRE_CURRENT_PASSWORD", switch, default=False, help="a password reset must bring the current one"
+    )
+    metrics_port: int | None = variable(
+        "METRICS_PORT", whole(1, 65535), default=None, help="where Prometheus finds the metrics of all workers"
+    )
+    metrics_token: bytes | None = variable(
+        "METRICS_TOKEN", token, default=None, help="the bearer token that opens /metrics"
     )
     slow_query_ms: int = variable(
         "SLOW_QUERY_MS", whole(0, 25_000), default=500, help="milliseconds after which a query is logged; 0: none is"

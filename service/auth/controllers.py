@@ -27,6 +27,7 @@ from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
 from service.exchange import caller_is
 from service.logs import log
+from service.metrics import Event
 from service.problems import InvalidGrant, NotFound
 from service.request import FORM, Caller, ServiceRequest, read_form
 from service.settings import Settings
@@ -101,9 +102,11 @@ class AuthController(Controller):
                 client.network,
             )
         if session is None or hashed_password is None:
+            request.count(Event.LOGIN_FAILED)
             wrong = InvalidGrant("Incorrect email or password")
             raise await throttle.count_failure(request.db, login.username, client, wrong)
         caller_is(session.user_id)
+        request.count(Event.LOGIN_OK)
         if outdated(hashed_password):
             upgraded = await passwords.hash(login.password)
             await request.db.count(UPGRADE_PASSWORD_HASH, session.user_id, hashed_password, upgraded)
@@ -120,6 +123,7 @@ class AuthController(Controller):
             raise InvalidGrant(SPENT)
         caller_is(session.user_id)
         if session.ended:
+            request.count(Event.REFRESH_REUSED)
             log.warning("a spent refresh token came back: its session is ended", session_id=str(session.id))
             raise InvalidGrant(SPENT)
         return Answer(tokens.pair(session), headers=NO_STORE)
