@@ -5,9 +5,9 @@ import multiprocessing
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from litestar import Litestar, Request, Router
@@ -32,9 +32,12 @@ from service.pets.controllers import PetsController
 from service.problems import NotFound, Unavailable
 from service.queries import SQL
 from service.request import ServiceRequest
-from service.settings import Settings
+from service.settings import Settings, wants_traces
 from service.system.controllers import HealthController, Schema, applied_migrations, docs_file, docs_page
 from service.users.controllers import UsersController
+
+if TYPE_CHECKING:
+    from service.traces import Traces
 
 DOCUMENT = "/openapi.json"
 LARGEST_BODY = 64 * 1024
@@ -60,11 +63,14 @@ class Service(Litestar):
 
 
 def create_app(
-    settings: Settings, connections: Connections | None = None, metrics_directory: Path | None = None
+    settings: Settings,
+    connections: Connections | None = None,
+    metrics_directory: Path | None = None,
+    traces: "Traces | None" = None,
 ) -> Service:
     """Put the service together; `connections` are those of a pool, unless others are given.
 
-    Metrics are kept in files of `metrics_directory`; without one, there are none.
+    Metrics are kept in files of `metrics_directory`; without one, there are none. `traces` are made of each request.
     """
     lent = connections or Pool(
         settings.database_url,
@@ -82,7 +88,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         parts = [passwords, lent] if isinstance(lent, Pool) else [passwords]
-        async with lent.open(), measuring(app.metrics, *parts):
+        async with traces.sending() if traces else nullcontext(), lent.open(), measuring(app.metrics, *parts):
             if app.metrics:
                 with suppress(Unavailable, asyncpg.PostgresError):  # readiness will tell
                     await applied_migrations(app.db, schema, app.metrics)
@@ -120,7 +126,7 @@ def create_app(
         openapi_config=_openapi(),
         logging_config=None,
     )
-    app.db = Database(lent)
+    app.db = Database(traces.queries(lent) if traces else lent)
     app.tokens = tokens
     if metrics_directory:
         if settings.metrics_token:
@@ -130,7 +136,10 @@ def create_app(
         app.metrics = throttle.metrics = Metrics(metrics_directory, _layout(app))
         if isinstance(lent, Pool):
             lent.metrics = app.metrics
-    app.asgi_handler = edge(app.asgi_handler, settings.allowed_hosts, settings.trusted_proxy_hops, app.metrics)
+    hops = settings.trusted_proxy_hops
+    if traces:
+        app.asgi_handler = traces.requests(app.asgi_handler, hops)
+    app.asgi_handler = edge(app.asgi_handler, settings.allowed_hosts, hops, app.metrics)
     return app
 
 
@@ -149,9 +158,17 @@ def from_environment() -> Service:
     settings = Settings.read()
     logs.configure(settings.log_level, settings.log_format)
     directory = os.environ.get(DIRECTORY)
-    app = create_app(settings, metrics_directory=Path(directory) if directory else None)
+    app = create_app(settings, None, Path(directory) if directory else None, _traces())
     app.on_startup.append(_end_with_parent)
     return app
+
+
+def _traces() -> "Traces | None":
+    if not wants_traces():
+        return None
+    from service.traces import Traces  # noqa: PLC0415 - an extra
+
+    return Traces()
 
 
 async def _end_with_parent() -> None:

@@ -22,7 +22,7 @@ from service.migration_files import MigrationError
 from service.problems import Problem
 from service.queries import SQL, QueryError
 from service.review.commands import sql
-from service.settings import Settings, database_url
+from service.settings import Settings, database_url, wants_traces
 
 APP = "service.app"
 # Platforms give 30 s between SIGTERM and SIGKILL.
@@ -78,6 +78,7 @@ def dev() -> None:
 def serve() -> None:
     """Serve on HOST and PORT with WEB_CONCURRENCY workers."""
     settings = Settings.read()
+    wants_traces()
     # What is wrong with a file is told once here; workers would die of it one after the other.
     importlib.import_module(APP)
     with _metrics(settings):

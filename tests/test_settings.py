@@ -262,3 +262,16 @@ def test_a_key_that_anybody_could_guess_is_refused_untold(name: str, key: str) -
     assert sentence.startswith(f"{name} can be guessed")
     assert key not in sentence
     assert "secrets.token_urlsafe" in sentence
+
+
+@pytest.mark.parametrize("text", ["short", "sixteen letters!", "a token with blanks in it"])
+def test_a_metrics_token_is_long_and_fit_for_a_header(text: str) -> None:
+    assert refused(METRICS_TOKEN=text).startswith("METRICS_TOKEN must have 16 characters or more, of A to Z")
+
+
+def test_metrics_are_off_unless_a_port_or_a_token_is_given() -> None:
+    settings = Settings.read(NEEDED)
+    asked = Settings.read(NEEDED | {"METRICS_PORT": "9100", "METRICS_TOKEN": "a-token-for-one-test"})
+
+    assert (settings.metrics_port, settings.metrics_token) == (None, None)
+    assert (asked.metrics_port, asked.metrics_token) == (9100, b"a-token-for-one-test")
