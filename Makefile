@@ -5,6 +5,9 @@ PYTHON ?= python3.11 python3.12 python3.13 python3.14 python3 python
 # More words for pytest or uv: make test ARGS='-k pets -x', make lock ARGS=--upgrade
 ARGS ?=
 
+# Some containers set it, and then each process that a test or `make dev` starts compiles the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help dev test attack chaos check bench format lock clean
 .DEFAULT_GOAL := help
 

@@ -1,5 +1,6 @@
 """Run every linter and type check: `make check`. What one of them complains of is printed in full."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,9 +13,24 @@ BIN = Path(sys.executable).parent
 MIGRATIONS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("migrations/*.sql"))
 WORKFLOWS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(".github/workflows/*.yml"))
 
+
+def release_before() -> list[str]:
+    """Return the option that checks the commit at which this branch left main; none on main, and without git."""
+    head = git("rev-parse", "HEAD")
+    bases = [git("merge-base", main, "HEAD") for main in ("origin/main", "main")]
+    return next((["--compatible-with", base] for base in bases if base not in {"", head}), [])
+
+
+def git(*arguments: str) -> str:
+    """Return what git says, or nothing."""
+    with contextlib.suppress(OSError):
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    return ""
+
+
 CHECKS = {
     "mypy": ["python", "-m", "mypy"],
-    "sql check": ["python", "-m", "service", "sql", "check"],
+    "sql check": ["python", "-m", "service", "sql", "check", *release_before()],
     "sql locks": ["python", "-m", "service", "sql", "locks"],
     "sqlfluff": ["python", "-m", "sqlfluff", "lint", "--nocolor", "sql", "migrations"],
     "lint-imports": ["python", f"{BIN}/lint-imports", "--no-logo"],

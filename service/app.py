@@ -7,16 +7,14 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import asyncpg
-from litestar import Litestar, Request, Router
+from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.spec import Components, OAuthFlow, OAuthFlows, SecurityScheme
 
-from service import __version__, logs
+from service import logs
 from service.answers import answer
 from service.auth.controllers import AuthController
 from service.auth.passwords import Passwords
@@ -27,11 +25,12 @@ from service.database import Connections, Database
 from service.edge import edge
 from service.metrics import DIRECTORY, NO_ROUTE, Layout, Metrics, measuring
 from service.migration_files import MIGRATIONS, expected_checksums
-from service.openapi import CompleteDocument
+from service.openapi import openapi_config
 from service.pets.controllers import PetsController
-from service.problems import NotFound, Unavailable
+from service.problems import Unavailable
 from service.queries import SQL
 from service.request import ServiceRequest
+from service.routing import complete_routes, refusing_preflights_plainly
 from service.settings import Settings, wants_traces
 from service.system.controllers import HealthController, Schema, applied_migrations, docs_file, docs_page
 from service.users.controllers import UsersController
@@ -39,7 +38,12 @@ from service.users.controllers import UsersController
 if TYPE_CHECKING:
     from service.traces import Traces
 
-DOCUMENT = "/openapi.json"
+CONTROLLERS = [
+    AuthController,
+    UsersController,
+    PetsController,
+    HealthController,
+]
 LARGEST_BODY = 64 * 1024
 # What a page of another origin may read of an answer's headers.
 EXPOSED = [
@@ -72,18 +76,14 @@ def create_app(
 
     Metrics are kept in files of `metrics_directory`; without one, there are none. `traces` are made of each request.
     """
-    lent = connections or Pool(
-        settings.database_url,
-        size=settings.database_pool_size,
-        statement_cache=settings.database_statement_cache,
-        statement_timeout=settings.database_statement_timeout,
-        lock_timeout=settings.database_lock_timeout,
-        slow_query=settings.slow_query_ms,
-    )
+    lent = connections or pool(settings)
     passwords = Passwords()
     tokens = Tokens(settings)
     throttle = LoginThrottle(settings)
     schema = Schema(expected_checksums(MIGRATIONS))
+    cors = (
+        CORSConfig(allow_origins=list(settings.cors_origins), expose_headers=EXPOSED) if settings.cors_origins else None
+    )
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -99,14 +99,7 @@ def create_app(
         logs.flush()
 
     app = Service(
-        route_handlers=[
-            AuthController,
-            UsersController,
-            PetsController,
-            HealthController,
-            docs_page,
-            docs_file,
-        ],
+        route_handlers=[*CONTROLLERS, docs_page, docs_file],
         dependencies={
             "passwords": _always(passwords),
             "schema": _always(schema),
@@ -118,12 +111,8 @@ def create_app(
         request_class=ServiceRequest,
         request_max_body_size=LARGEST_BODY,
         exception_handlers={Exception: answer},
-        cors_config=(
-            CORSConfig(allow_origins=list(settings.cors_origins), expose_headers=EXPOSED)
-            if settings.cors_origins
-            else None
-        ),
-        openapi_config=_openapi(),
+        cors_config=cors,
+        openapi_config=openapi_config(CONTROLLERS),
         logging_config=None,
     )
     app.db = Database(traces.queries(lent) if traces else lent)
@@ -136,21 +125,37 @@ def create_app(
         app.metrics = throttle.metrics = Metrics(metrics_directory, _layout(app))
         if isinstance(lent, Pool):
             lent.metrics = app.metrics
+    complete_routes(app)
     hops = settings.trusted_proxy_hops
+    if cors:
+        app.asgi_handler = refusing_preflights_plainly(app.asgi_handler, cors)
     if traces:
         app.asgi_handler = traces.requests(app.asgi_handler, hops)
     app.asgi_handler = edge(app.asgi_handler, settings.allowed_hosts, hops, app.metrics)
     return app
 
 
+def pool(settings: Settings) -> Pool:
+    """Return the pool that the settings describe, not yet open."""
+    return Pool(
+        settings.database_url,
+        size=settings.database_pool_size,
+        statement_cache=settings.database_statement_cache,
+        statement_timeout=settings.database_statement_timeout,
+        lock_timeout=settings.database_lock_timeout,
+        slow_query=settings.slow_query_ms,
+    )
+
+
 def _layout(app: Litestar) -> Layout:
-    """Return what there is to count: each query, and each method of each route."""
+    """Return what there is to count: each query, and each method of each route; HEAD goes where GET goes."""
     queries = sorted(f"{path.parent.name}.{path.stem}" for path in SQL.glob("*/*.sql"))
-    routes = sorted((method, route.path_format) for route in app.routes for method in getattr(route, "methods", ()))
-    return Layout(tuple(queries), (*routes, NO_ROUTE))
+    routes = {(method, route.path_format) for route in app.routes for method in getattr(route, "methods", ())}
+    heads = {("HEAD", path) for method, path in routes if method == "GET"}
+    return Layout(tuple(queries), (*sorted(routes | heads), NO_ROUTE))
 
 
-def from_environment() -> Service:
+def from_environment(connect: Callable[[Settings], Connections] = pool) -> Service:
     """Make the service as the environment says; each worker process calls this.
 
     Raises SettingsError.
@@ -158,7 +163,7 @@ def from_environment() -> Service:
     settings = Settings.read()
     logs.configure(settings.log_level, settings.log_format)
     directory = os.environ.get(DIRECTORY)
-    app = create_app(settings, None, Path(directory) if directory else None, _traces())
+    app = create_app(settings, connect(settings), Path(directory) if directory else None, _traces())
     app.on_startup.append(_end_with_parent)
     return app
 
@@ -189,20 +194,3 @@ def _always(instance: object) -> Provide:
     """Give each handler that asks for it the same `instance`."""
     provide: Callable[[], object] = lambda: instance  # noqa: E731 - a name for mypy
     return Provide(provide, sync_to_thread=False)
-
-
-def _openapi() -> OpenAPIConfig:
-    log_in = OAuthFlows(password=OAuthFlow(token_url="/auth/access-token", scopes={}))  # noqa: S106 - a path
-    return OpenAPIConfig(
-        title="Pets",
-        version=__version__,
-        openapi_router=Router(DOCUMENT, route_handlers=[], include_in_schema=False, before_request=_only_the_document),
-        render_plugins=[CompleteDocument(path="/")],
-        components=Components(security_schemes={"bearer": SecurityScheme(type="oauth2", flows=log_in)}),
-    )
-
-
-async def _only_the_document(request: Request[Any, Any, Any]) -> None:
-    """Refuse the other paths that Litestar makes below the document's, whose answers are no problem documents."""
-    if request.url.path != DOCUMENT:
-        raise NotFound

@@ -18,6 +18,33 @@ SECONDS = {"head": 10.0, "body": 15.0, "answer": 60.0}
 TICK = 5.0
 
 
+class WholeAnswer:
+    """The transport of one answer, whose head waits for what follows it, so that both leave together.
+
+    uvicorn writes the two by themselves, and uvloop sends each at once: a system call and a packet more for each
+    answer.
+    """
+
+    __slots__ = ("_cycle", "_head", "_transport", "close", "is_closing")
+
+    def __init__(self, transport: asyncio.Transport, cycle: RequestResponseCycle) -> None:
+        self._transport = transport
+        self._cycle = cycle
+        self._head: bytes | None = None
+        self.close = transport.close
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        """Keep the head; send what comes before it, and after it."""
+        if self._head:
+            self._transport.writelines((self._head, data))
+            self._head = b""
+        elif self._head is None and self._cycle.response_started:
+            self._head = data
+        else:
+            self._transport.write(data)
+
+
 class HttpProtocol(HttpToolsProtocol):
     """A connection whose client must come to the point; what is wrong is answered once, then the connection closes.
 
@@ -67,6 +94,8 @@ class HttpProtocol(HttpToolsProtocol):
             # RFC 9112, 3.2: a server must answer 400 to a request without a Host, and to one with several.
             self._refuse_in_parser(MalformedRequest("This needs HTTP/1.1, and one Host"))
         super().on_headers_complete()
+        if self.scope["method"] != "HEAD":  # nothing follows the head of its answer
+            self.cycle.transport = WholeAnswer(self.transport, self.cycle)  # type: ignore[assignment]  # all it uses of it
         self._head_size = 0
         self._await("body")
 

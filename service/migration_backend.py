@@ -50,6 +50,23 @@ CREATE_CHECKSUM_TABLE = """
     comment on table _yoyo_log is 'Who applied or rolled back what, when and from where (kept by yoyo).';
     comment on table _yoyo_version is 'Versions of the tables of yoyo (kept by yoyo).'
 """
+# Default privileges may give the tables of migrations to the role that serves, and the books with them.
+CLOSE_BOOKS = """
+    do $$
+    declare
+        reader record;
+    begin
+        for reader in
+            select book.oid::regclass as book, acl.grantee::regrole as role
+            from pg_class as book cross join aclexplode(book.relacl) as acl
+            where book.relname in ('_yoyo_log', '_yoyo_migration', '_yoyo_version', 'yoyo_lock', 'migration_checksum')
+              and book.relnamespace = current_schema()::regnamespace
+              and acl.grantee not in (0, book.relowner) and acl.privilege_type = 'INSERT'
+        loop
+            execute format('revoke insert, update, delete, truncate on %s from %s', reader.book, reader.role);
+        end loop;
+    end $$
+"""
 INVALID_INDEXES = """
     select relname from pg_index join pg_class on pg_class.oid = indexrelid
     where not indisvalid and relkind = 'i' and relname = any(%s)
@@ -108,10 +125,14 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo ships no 
         yield
 
     def create_tables(self) -> None:
-        """Create yoyo's tables and ours where they are missing, without provoking errors to find out."""
+        """Create yoyo's tables and ours where they are missing, for their owner alone to write.
+
+        Provokes no errors to find out.
+        """
         self.ensure_internal_schema_updated()
         if "migration_checksum" not in self.list_tables():
             self.connection.execute(CREATE_CHECKSUM_TABLE)
+            self.connection.execute(CLOSE_BOOKS)
 
     def applied(self) -> dict[str, Applied]:
         """Return what is applied, by id, in the order in which it was."""

@@ -1,9 +1,12 @@
 """ETags of versioned rows, and what requests say of them (RFC 9110, 8.8.3 and 13.1)."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from litestar.params import HeaderParameter
+from litestar.status_codes import HTTP_304_NOT_MODIFIED
+
+from service.answers import Answer
 
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="the ETag of what was read")]
 IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match", description="ETags that the client has")]
@@ -24,6 +27,11 @@ def matches_any(if_none_match: str | None, version: int) -> bool:
     if if_none_match is None:
         return False
     return if_none_match.strip() == "*" or str(version) in {tag["opaque"] for tag in TAG.finditer(if_none_match)}
+
+
+def not_modified(version: int) -> Answer[Any]:
+    """Return the answer to who has `version` already: no body, the same ETag (RFC 9110, 15.4.5)."""
+    return Answer(None, status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": etag(version)})
 
 
 def wanted_versions(if_match: str | None) -> list[int] | None:

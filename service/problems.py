@@ -68,6 +68,13 @@ class InvalidGrant(Problem):
     error = "invalid_grant"
 
 
+class UnsupportedGrantType(Problem):
+    """OAuth 2 knows other ways to a token; this endpoint has the password's alone (RFC 6749, 5.2)."""
+
+    status, type, title = 400, "/problems/unsupported-grant-type", "The grant type is not supported"
+    error = "unsupported_grant_type"
+
+
 class NotAuthenticated(Problem):
     """No bearer token came with the request. RFC 6750, 3.1 wants no error code then."""
 
@@ -188,6 +195,12 @@ class InternalError(Problem):
     """Our own mistake. What happened is in the log, under the request's id; nothing of it is told."""
 
     status, type, title = 500, "/problems/internal-error", "Something went wrong here"
+
+
+class QueryFinding(Problem):
+    """`sql check` has a finding at the query that the request needs. Only `dev` looks."""
+
+    status, type, title = 500, "/problems/query-finding", "A query does not pass its check"
 
 
 class Unavailable(Problem):

@@ -13,6 +13,8 @@ import attrs
 
 NEWLINE = "\n"
 SQL = Path(__file__).parent.parent / "sql"
+# The folder of what DBAs run in psql: no code reads it.
+FOR_PSQL = "review"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -137,6 +139,13 @@ class Count(Query[P, int]):
     """Returns the number of rows that it changed."""
 
 
+def names(directory: Path = SQL) -> list[str]:
+    """Return the name of every query below `directory`."""
+    return sorted(
+        f"{path.parent.name}.{path.stem}" for path in directory.glob("*/*.sql") if path.parent.name != FOR_PSQL
+    )
+
+
 def read(name: str, directory: Path = SQL) -> Statement:
     """Read the file of the query `name` below `directory`.
 
@@ -151,6 +160,21 @@ def read(name: str, directory: Path = SQL) -> Statement:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise QueryError(f"{place(path, line)}: not UTF-8 ({error.reason})") from None
     return _parse(name, path, text)
+
+
+def declared(name: str, cardinality: Cardinality, row: type | None) -> Statement:
+    """Read the file of the query `name`, as service.sql does for code that reads it so.
+
+    Raises QueryError also where the file declares another cardinality or row. (`dev` puts a lenient one in its place.)
+    """
+    statement = read(name)
+    code = f"{cardinality} {row.__name__}" if row else str(cardinality)
+    file = f"{statement.cardinality} {statement.row}" if row and statement.row else str(statement.cardinality)
+    if code != file:
+        raise QueryError(
+            f"{place(statement.path, statement.returns_line)}: returns {file!r}, but the code reads {code!r}"
+        )
+    return statement
 
 
 def _parse(name: str, path: Path, text: str) -> Statement:

@@ -10,6 +10,8 @@ import msgspec
 from litestar import Request
 from litestar.datastructures import State
 from litestar.exceptions import InternalServerException
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import QueryParameter
 from typing_extensions import override
 
 from service.database import Database
@@ -108,6 +110,8 @@ async def read_form(request: ServiceRequest, model: type[T]) -> T:
 
 async def read_body(request: ServiceRequest, media_type: str) -> bytes:
     """Return the body, which must be declared to be of `media_type`, uncompressed."""
+    if request.scope["query_string"]:
+        check_query(request)
     given = request.headers.get("content-type", "")
     if given.partition(";")[0].strip().lower() != media_type:
         raise UnsupportedMediaType(f"Send the body as {media_type}", headers={"Accept-Post": media_type})
@@ -116,12 +120,38 @@ async def read_body(request: ServiceRequest, media_type: str) -> bytes:
     return await request.body()
 
 
+def check_query(request: Request[Any, Any, Any]) -> None:
+    """Refuse query parameters that the handler does not know, and one that comes twice.
+
+    Raises InvalidInput.
+    """
+    known = _query_parameters(request.route_handler)
+    seen = set()
+    for name, _ in parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True):
+        if name not in known:
+            raise InvalidInput.at(f"/{_step(name)}", "is not a parameter here")
+        if name in seen:
+            raise InvalidInput.at(f"/{name}", "comes twice")
+        seen.add(name)
+
+
+def _query_parameters(handler: HTTPRouteHandler) -> frozenset[str]:
+    fields = handler.parsed_fn_signature.parameters.items()
+    kinds = {name: field.kwarg_definition for name, field in fields}
+    return frozenset(kind.name or name for name, kind in kinds.items() if isinstance(kind, QueryParameter))
+
+
 def broken_rule(error: msgspec.ValidationError) -> InvalidInput:
     """Return msgspec's finding as a problem that points at the field (RFC 6901)."""
     detail, pointer = str(error), ""
     if found := AT.fullmatch(detail):
         detail, pointer = found["detail"], STEP.sub(r"/\1", found["path"])
     if field := FIELD.fullmatch(detail):
-        pointer += "/" + field["name"].replace("~", "~0").replace("/", "~1")
+        pointer += "/" + _step(field["name"])
         detail = "is missing" if field["what"] == "missing required" else "is not a field here"
     return InvalidInput.at(pointer, detail.replace("`", ""))
+
+
+def _step(name: str) -> str:
+    """Return `name` as a step of a JSON pointer (RFC 6901, 3)."""
+    return name.replace("~", "~0").replace("/", "~1")

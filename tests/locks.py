@@ -17,3 +17,4 @@ async def blocked_statements(connection: asyncpg.Connection, number: int) -> lis
             )
             if len(rows) >= number:
                 return [row["query"] for row in rows]
+            await asyncio.sleep(0.005)  # not to keep from its work whom we wait for

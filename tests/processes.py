@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -89,8 +89,10 @@ def alive(process: psutil.Process) -> bool:
 class Running:
     """`serve` or `dev`, running on a port of its own until the end of the context at the latest."""
 
-    def __init__(self, name: str, output: Path, settings: Settings, cwd: Path) -> None:
-        """Start the command `name`, which writes to files in the folder `output`."""
+    def __init__(
+        self, name: str, output: Path, settings: Settings, cwd: Path = ROOT, program: Sequence[str] = ()
+    ) -> None:
+        """Start the command `name`, or a `program` that starts it; output goes to files in the folder `output`."""
         settings = {"PORT": str(free_port()), **settings}
         self.port = int(settings["PORT"])
         self.url = f"http://127.0.0.1:{self.port}"
@@ -98,7 +100,7 @@ class Running:
         self._output = output
         with (output / "stdout").open("w") as stdout, (output / "stderr").open("w") as stderr:
             self.process = subprocess.Popen(
-                command(name),
+                program or command(name),
                 cwd=cwd,
                 env=environment(settings),
                 stdin=subprocess.DEVNULL,

@@ -45,11 +45,11 @@ async def test_no_path_is_our_mistake(client: httpx.AsyncClient, user: LoggedIn,
     ("method", "path", "allowed"),
     [
         ("PUT", "/pets/create", {"POST", "OPTIONS"}),
-        ("DELETE", "/", {"GET", "OPTIONS"}),
+        ("DELETE", "/", {"GET", "HEAD", "OPTIONS"}),
         ("GET", "/auth/access-token", {"POST", "OPTIONS"}),
-        ("BREW", "/users/me", {"GET", "DELETE", "OPTIONS"}),
-        ("POST", "/openapi.json", {"GET", "OPTIONS"}),
-        ("POST", "/docs/start.js", {"GET", "OPTIONS"}),
+        ("BREW", "/users/me", {"GET", "HEAD", "DELETE", "OPTIONS"}),
+        ("POST", "/openapi.json", {"GET", "HEAD", "OPTIONS"}),
+        ("POST", "/docs/start.js", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
 async def test_a_method_that_a_path_has_not_is_a_problem_that_names_those_it_has(

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import socket
+import struct
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -157,4 +160,18 @@ async def test_who_does_not_take_the_answer_is_let_go(port: int, monkeypatch: py
 
     assert statuses(received)[0] == 200
     assert len(received) < 8 * 1_500_000
+    writer.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how many segments came")
+async def test_an_answer_is_one_segment(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(3):
+        writer.write(GET + b"\r\n")
+        await reader.readuntil(b'"}')
+
+    information = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
+
+    # tcpi_data_segs_in of struct tcp_info, linux/tcp.h.
+    assert struct.unpack_from("I", information, 152) == (3,)
     writer.close()

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from service import queries, sql
-from service.queries import SQL, Cardinality, Maybe, Parameter, QueryError, Statement
+from service.queries import Cardinality, Maybe, Parameter, QueryError, Statement
 
 GOOD = """\
 -- pets.find_pet: finds one of the caller's pets
@@ -185,8 +185,8 @@ def test_code_and_file_must_agree_on_what_comes_back(
         reader(*arguments)
 
 
-@pytest.mark.parametrize("path", sorted(SQL.glob("*/*.sql")), ids=lambda path: f"{path.parent.name}.{path.stem}")
-def test_every_file_of_the_service_is_well_formed(path: Path) -> None:
-    statement = queries.read(f"{path.parent.name}.{path.stem}")
+@pytest.mark.parametrize("name", queries.names())
+def test_every_file_of_the_service_is_well_formed(name: str) -> None:
+    statement = queries.read(name)
 
-    assert statement.sql.encode() == path.read_bytes()
+    assert statement.sql.encode() == statement.path.read_bytes()

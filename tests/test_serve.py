@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,6 +43,22 @@ def test_it_is_ready_and_does_not_tell_what_it_runs_on(served: Running) -> None:
     assert "server" not in response.headers
 
 
+@pytest.mark.slow
+def test_what_is_edited_while_it_serves_is_not_read(own_database_url: str, checkout: Path, start: Start) -> None:
+    serve = start("serve", serving(own_database_url), checkout)
+    serve.wait_until_ready()
+    family = serve.family()
+
+    for path in ("sql/system/list_applied_migrations.sql", "service/system/controllers.py"):
+        (checkout / path).write_text("broken")
+
+    # `dev` answers otherwise within a second.
+    for _ in range(15):
+        assert serve.status("/health/ready") == 200
+        time.sleep(0.1)
+    assert serve.family() == family
+
+
 def test_the_address_that_a_client_claims_is_not_believed(served: Running) -> None:
     bearer = log_in(served.client, **{"X-Forwarded-For": "192.0.2.1"})
 
@@ -58,7 +75,7 @@ def test_each_line_of_its_output_is_json(served: Running) -> None:
 
 
 # A single process dies of the signal, as its manager expects; the parent of several ends by itself.
-@pytest.mark.parametrize(("workers", "status"), [("1", -signal.SIGTERM), ("2", 0)])
+@pytest.mark.parametrize(("workers", "status"), [("1", -signal.SIGTERM), pytest.param("2", 0, marks=pytest.mark.slow)])
 def test_sigterm_finishes_what_is_in_flight(own_database_url: str, start: Start, workers: str, status: int) -> None:
     patient = {"DATABASE_LOCK_TIMEOUT": "25000", "DATABASE_STATEMENT_TIMEOUT": "25000"}
     served = start("serve", serving(own_database_url, WEB_CONCURRENCY=workers, **patient))

@@ -24,10 +24,21 @@ class Tree:
 
     def run(self, *command: str) -> str:
         """Run a tool, which must end well; return what it printed."""
+        done = self._run(command)
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
+        return done.stdout
+
+    def fail(self, *command: str) -> str:
+        """Run a tool, which must find something; return what it printed."""
+        done = self._run(command)
+        assert done.returncode == 1, f"{' '.join(command)}\n{done.stdout}"
+        return done.stdout
+
+    def _run(self, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
         # None of the settings of these tests, and no coverage of the copy's tests: what they cover is nobody's.
         ours = ("COVERAGE_PROCESS_CONFIG",) if command[:3] == ("python", "-m", "service") else ()
         inherited = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR", *ours) if name in os.environ}
-        done = subprocess.run(
+        return subprocess.run(
             [BIN / command[0], *command[1:]],
             cwd=self.path,
             env=inherited,
@@ -37,8 +48,6 @@ class Tree:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
-        return done.stdout
 
     def check(self, *features: str, package: str = "service") -> None:
         """Run what `make check` has for Python and SQL: on the package, the migrations, and `features`."""

@@ -1,13 +1,15 @@
 """Logging in, staying logged in, logging out."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Annotated
 from uuid import UUID
 
 from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency as Injected
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody, PathParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
 from service.answers import Answer
@@ -28,7 +30,8 @@ from service.auth.tokens import Tokens
 from service.exchange import caller_is
 from service.logs import log
 from service.metrics import Event
-from service.problems import InvalidGrant, NotFound
+from service.openapi import NO_STORE
+from service.problems import InvalidGrant, NotFound, Unavailable, UnsupportedGrantType
 from service.request import FORM, Caller, ServiceRequest, read_form
 from service.settings import Settings
 from service.sql import count, many, maybe, one
@@ -42,7 +45,7 @@ LIST_MY_SESSIONS = many("auth.list_my_sessions", LoginSession)
 END_MY_SESSION = maybe("auth.end_my_session", EndedSession)
 END_MY_OTHER_SESSIONS = one("auth.end_my_other_sessions", Caller)
 
-NO_STORE = {"Cache-Control": "no-store"}
+SECRET = {"Cache-Control": "no-store"}
 SPENT = "The refresh token is spent, or its session has ended"
 
 
@@ -54,6 +57,7 @@ class LoginOperation(Operation):
         """Describe the form."""
         text = Schema(type=OpenAPIType.STRING)
         form = Schema(
+            title="Login",
             type=OpenAPIType.OBJECT,
             required=["username", "password"],
             properties={
@@ -74,7 +78,13 @@ class AuthController(Controller):
     path = "/auth"
     tags = ("auth",)
 
-    @post("/access-token", status_code=HTTP_200_OK, operation_class=LoginOperation, opt={"token_endpoint": True})
+    @post(
+        "/access-token",
+        status_code=HTTP_200_OK,
+        operation_class=LoginOperation,
+        opt={"token_endpoint": True},
+        response_headers=[NO_STORE],
+    )
     async def log_in(
         self,
         request: ServiceRequest,
@@ -85,13 +95,17 @@ class AuthController(Controller):
     ) -> Answer[TokenPair]:
         """Trade an email address and a password for a token pair (OAuth 2's password grant, RFC 6749, 4.3)."""
         login = await read_form(request, Login)
+        if login.grant_type not in {"", "password"}:
+            raise UnsupportedGrantType
         client = throttle.client(request.scope)
-        account = await request.db.one(FIND_CREDENTIALS, login.username, client.network)
-        throttle.check(account.wait)
-        # No connection is held meanwhile, and an unknown address takes as long as a known one.
-        user_id, hashed_password = account.id, account.hashed_password
-        session = None
-        if await passwords.verify(login.password, hashed_password) and user_id and hashed_password:
+        # Twice, where the hash was replaced between the two statements: by another log-in that renewed it, say.
+        for _ in range(2):
+            account = await request.db.one(FIND_CREDENTIALS, login.username, client.network)
+            throttle.check(account.wait)
+            # No connection is held meanwhile, and an unknown address takes as long as a known one.
+            user_id, hashed_password = account.id, account.hashed_password
+            if not (await passwords.verify(login.password, hashed_password) and user_id and hashed_password):
+                break
             session = await request.db.maybe(
                 OPEN_SESSION,
                 user_id,
@@ -101,18 +115,19 @@ class AuthController(Controller):
                 client.address,
                 client.network,
             )
-        if session is None or hashed_password is None:
-            request.count(Event.LOGIN_FAILED)
-            wrong = InvalidGrant("Incorrect email or password")
-            raise await throttle.count_failure(request.db, login.username, client, wrong)
-        caller_is(session.user_id)
-        request.count(Event.LOGIN_OK)
-        if outdated(hashed_password):
-            upgraded = await passwords.hash(login.password)
-            await request.db.count(UPGRADE_PASSWORD_HASH, session.user_id, hashed_password, upgraded)
-        return Answer(tokens.pair(session), headers=NO_STORE)
+            if session is not None:
+                caller_is(user_id)
+                request.count(Event.LOGIN_OK)
+                if outdated(hashed_password):
+                    with suppress(Unavailable):  # the session is open, and the next log-in may renew the hash
+                        upgraded = await passwords.hash(login.password)
+                        await request.db.count(UPGRADE_PASSWORD_HASH, user_id, hashed_password, upgraded)
+                return Answer(tokens.pair(session), headers=SECRET)
+        request.count(Event.LOGIN_FAILED)
+        wrong = InvalidGrant("Incorrect email or password")
+        raise await throttle.count_failure(request.db, login.username, client, wrong)
 
-    @post("/refresh-token", status_code=HTTP_200_OK, opt={"token_endpoint": True})
+    @post("/refresh-token", status_code=HTTP_200_OK, opt={"token_endpoint": True}, response_headers=[NO_STORE])
     async def refresh(
         self, request: ServiceRequest, data: JSONBody[RefreshToken], tokens: Injected[Tokens]
     ) -> Answer[TokenPair]:
@@ -126,7 +141,7 @@ class AuthController(Controller):
             request.count(Event.REFRESH_REUSED)
             log.warning("a spent refresh token came back: its session is ended", session_id=str(session.id))
             raise InvalidGrant(SPENT)
-        return Answer(tokens.pair(session), headers=NO_STORE)
+        return Answer(tokens.pair(session), headers=SECRET)
 
     @post("/logout", status_code=HTTP_204_NO_CONTENT)
     async def log_out(self, request: ServiceRequest, data: JSONBody[RefreshToken], tokens: Injected[Tokens]) -> None:
@@ -146,7 +161,7 @@ class AuthController(Controller):
     async def end_session(
         self,
         request: ServiceRequest,
-        session_id: FromPath[UUID],
+        session_id: Annotated[UUID, PathParameter(description="one of the list")],
     ) -> None:
         """End one of the caller's sessions; its tokens are dead from then on."""
         if await request.db.maybe(END_MY_SESSION, request.auth.session, session_id) is None:

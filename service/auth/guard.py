@@ -8,6 +8,7 @@ from litestar.types import HTTPScope
 from service.auth.tokens import Tokens
 from service.exchange import caller_is
 from service.problems import NotAuthenticated
+from service.request import check_query
 
 # The name of the security scheme in the OpenAPI document, as a handler states it.
 BEARER = [{"bearer": list[str]()}]
@@ -17,11 +18,13 @@ async def authenticated(request: Request[Any, Any, Any]) -> None:
     """Let in only requests with a genuine access token; a ``before_request`` hook, so that it comes before the body.
 
     A guard or a middleware of Litestar's would do the same for 10 µs more.
-    Raises NotAuthenticated or InvalidToken.
+    Raises NotAuthenticated or InvalidToken; InvalidInput where the query has a parameter that the handler has not.
     """
     tokens: Tokens = request.app.tokens  # type: ignore[attr-defined]  # of Service, in app.py
     caller = request.scope["auth"] = tokens.caller(_bearer_token(request.scope))
     caller_is(caller.user)
+    if request.scope["query_string"]:
+        check_query(request)
 
 
 def _bearer_token(scope: HTTPScope) -> str:

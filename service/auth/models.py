@@ -68,7 +68,8 @@ class Login(msgspec.Struct, forbid_unknown_fields=True):
 
     username: Annotated[str, msgspec.Meta(description="The email address, in any case")]
     password: str
-    grant_type: Annotated[str, msgspec.Meta(pattern="^password$")] = "password"
+    # Sent without a value, it counts as left out (RFC 6749, 3.2).
+    grant_type: str = ""
     # OAuth 2 clients send these; first-party log-ins need none of them.
     scope: str = ""
     client_id: str = ""

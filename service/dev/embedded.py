@@ -86,7 +86,8 @@ def embedded_postgres(
         data = directory / "data"
         prefix = _as_ordinary_user(data) if os.geteuid() == 0 else []
         if not data.exists():
-            _create_cluster(data, [*prefix, str(binaries / "initdb")], lock, log)
+            hasty = ["--no-sync"] if settings.get("fsync") == "off" else []
+            _create_cluster(data, [*prefix, str(binaries / "initdb"), *hasty], lock, log)
         sockets = stack.enter_context(_socket_directory(directory))
         fixed = {"listen_addresses": "", "unix_socket_directories": f'"{sockets}"', "port": "5432"}
         options = [f"--{name}={value}" for name, value in {**settings, **fixed}.items()]

@@ -4,13 +4,14 @@ from typing import Annotated
 
 from litestar import Controller, delete, get, patch, post
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
-from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_304_NOT_MODIFIED
+from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from service.answers import Answer
 from service.auth.guard import BEARER, authenticated
+from service.openapi import ETAG, LINK, LOCATION
 from service.pets.models import DeletedPet, Pet, PetName, PetOnce, RenamedPet, VersionedPet
 from service.pets.paging import decode_cursor, encode_cursor
-from service.preconditions import IfMatch, IfNoneMatch, etag, matches_any, wanted_versions
+from service.preconditions import IfMatch, IfNoneMatch, etag, matches_any, not_modified, wanted_versions
 from service.problems import IdempotencyKeyReused, NotFound, PreconditionFailed, RequestInFlight
 from service.request import ServiceRequest
 from service.sql import many, maybe, one
@@ -24,7 +25,7 @@ DELETE_PET = maybe("pets.delete_pet", DeletedPet)
 
 NO_SUCH_PET = "You have no such pet"
 # An id that cannot be one is that of no pet: 404.
-PetId = Annotated[int, PathParameter(ge=1, le=2**63 - 1)]
+PetId = Annotated[int, PathParameter(description="the pet", ge=1, le=2**63 - 1)]
 IdempotencyKey = Annotated[
     str | None,
     HeaderParameter(
@@ -45,13 +46,13 @@ class PetsController(Controller):
     before_request = staticmethod(authenticated)
     security = BEARER
 
-    @post("/create")
+    @post("/create", response_headers=[ETAG, LOCATION])
     async def create_pet(
         self,
         request: ServiceRequest,
         data: JSONBody[PetName],
         idempotency_key: IdempotencyKey = None,
-    ) -> Answer[Pet | None]:
+    ) -> Answer[Pet]:
         """Add a pet to the caller's own; with ``Idempotency-Key`` only one, however often the request comes."""
         if idempotency_key is None:
             pet = await request.db.one(CREATE_PET, request.auth.session, data.pet_name)
@@ -67,7 +68,7 @@ class PetsController(Controller):
             raise IdempotencyKeyReused
         return pet
 
-    @get("/me")
+    @get("/me", response_headers=[LINK])
     async def list_my_pets(
         self,
         request: ServiceRequest,
@@ -84,26 +85,24 @@ class PetsController(Controller):
         cursor = encode_cursor(page[-1].pet_name, page[-1].id)
         return Answer(page, headers={"Link": f'</pets/me?limit={limit}&after={cursor}>; rel="next"'})
 
-    @get("/{pet_id:int}")
-    async def show_pet(
-        self, request: ServiceRequest, pet_id: PetId, if_none_match: IfNoneMatch = None
-    ) -> Answer[Pet | None]:
+    @get("/{pet_id:int}", response_headers=[ETAG])
+    async def show_pet(self, request: ServiceRequest, pet_id: PetId, if_none_match: IfNoneMatch = None) -> Answer[Pet]:
         """Show a pet; ``If-None-Match`` (RFC 9110, 13.1.2) spares the body where it has not changed."""
         pet = await request.db.maybe(FIND_PET, request.auth.session, pet_id)
         if pet is None:
             raise NotFound(NO_SUCH_PET)
         if matches_any(if_none_match, pet.version):
-            return Answer(None, status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": etag(pet.version)})
+            return not_modified(pet.version)
         return represented(pet, pet.version)
 
-    @patch("/{pet_id:int}")
+    @patch("/{pet_id:int}", response_headers=[ETAG])
     async def rename_pet(
         self,
         request: ServiceRequest,
         pet_id: PetId,
         data: JSONBody[PetName],
         if_match: IfMatch = None,
-    ) -> Answer[Pet | None]:
+    ) -> Answer[Pet]:
         """Give a pet another name; with ``If-Match`` (RFC 9110, 13.1.1) only if it is still the one that was read."""
         versions = wanted_versions(if_match)
         pet = await request.db.maybe(RENAME_PET, request.auth.session, pet_id, data.pet_name, versions)
@@ -124,7 +123,7 @@ class PetsController(Controller):
             raise PreconditionFailed
 
 
-def represented(pet: Pet, version: int, status: int = HTTP_200_OK, location: str | None = None) -> Answer[Pet | None]:
+def represented(pet: Pet, version: int, status: int = HTTP_200_OK, location: str | None = None) -> Answer[Pet]:
     """Return a pet as clients see it, its version as the ETag."""
     headers = {"ETag": etag(version)} | ({"Location": location} if location else {})
     return Answer(Pet(pet.id, pet.pet_name, pet.user_id), status_code=status, headers=headers)

@@ -8,7 +8,7 @@ import psycopg
 from pglast.parser import ParseError
 
 from service import migrate
-from service.queries import QueryError, Statement, read
+from service.queries import QueryError, Statement, names, read
 from service.review import columns, hygiene, nulls, plans, stub, use
 from service.review.code import Code, Reading
 from service.review.described import Described, Describer, RefusedError
@@ -31,12 +31,11 @@ class Tree:
         """Read ``sql/`` and ``service/`` below `root`. Raises SyntaxError."""
         statements: dict[str, Statement] = {}
         broken: dict[str, Finding] = {}
-        for path in sorted((root / "sql").glob("*/*.sql")):
-            name = f"{path.parent.name}.{path.stem}"
+        for name in names(root / "sql"):
             try:
                 statements[name] = read(name, root / "sql")
             except QueryError as error:
-                broken[name] = from_error("header", error, path)
+                broken[name] = from_error("header", error, root / "sql")
         return cls(root, statements, broken, Code(root))
 
     @property

@@ -68,6 +68,15 @@ class Reading:
         return f"{self.cardinality} {self.row.name}" if isinstance(self.row, Row) else self.cardinality
 
 
+@attrs.frozen
+class Source:
+    """A Python file, parsed; its calls and assignments, wherever they stand."""
+
+    body: list[ast.stmt]
+    calls: list[ast.Call]
+    assignments: list[ast.Assign]
+
+
 @attrs.define
 class Module:
     """A module of the service, parsed."""
@@ -75,13 +84,13 @@ class Module:
     code: "Code"
     name: str
     path: Path
-    tree: ast.Module
+    source: Source
 
     @cached_property
     def names(self) -> dict[str, ast.stmt | tuple[str, str]]:
         """What the names of the module are: statements here, or (module, name) elsewhere."""
         names: dict[str, ast.stmt | tuple[str, str]] = {}
-        for node in self.tree.body:
+        for node in self.source.body:
             if isinstance(node, ast.ImportFrom):
                 names |= {alias.asname or alias.name: (node.module or "", alias.name) for alias in node.names}
             elif isinstance(node, ast.Import):
@@ -191,9 +200,12 @@ class Code:
 
 
 @cache
-def _parse(source: bytes, path: str) -> ast.Module:
+def _parse(source: bytes, path: str) -> Source:
     """Parse; what has not changed since, not again."""
-    return ast.parse(source, path)
+    tree = ast.parse(source, path)
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Call | ast.Assign)]
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    return Source(tree.body, calls, [node for node in nodes if isinstance(node, ast.Assign)])
 
 
 def _readings(module: Module) -> Iterator[Reading]:
@@ -204,11 +216,11 @@ def _readings(module: Module) -> Iterator[Reading]:
     }
     constants = {
         id(node.value): node.targets[0].id
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        for node in module.source.assignments
+        if isinstance(node.targets[0], ast.Name)
     }
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in readers and node.args:
+    for node in module.source.calls:
+        if isinstance(node.func, ast.Name) and node.func.id in readers and node.args:
             name = node.args[0]
             yield Reading(
                 path=module.path.as_posix(),

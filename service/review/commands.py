@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import psycopg
 
 ROOT = Path(__file__).resolve().parents[2]
 DIRECTORY = click.option(
@@ -73,7 +72,7 @@ def check(directory: Path, database_url: str | None, form: str, **options: Any) 
 
 def _checks(  # noqa: PLR0913 - the command's options
     tree: Any,  # noqa: ANN401 - check.Tree
-    connection: "psycopg.Connection[Any]",
+    connection: Any,  # noqa: ANN401 - psycopg.Connection
     url: str,
     *,
     ran: Path | None,
@@ -166,6 +165,8 @@ def stub(directory: Path, database_url: str | None) -> None:
 @contextmanager
 def _reviewing() -> Iterator[None]:
     """Say in one sentence what is missing, or what PostgreSQL refuses."""
+    import psycopg  # noqa: PLC0415 - `serve` would import it with this module: 0.1 s
+
     try:
         yield
     except ModuleNotFoundError as error:
@@ -184,14 +185,14 @@ def _scratch(url: str | None) -> Iterator[str]:
     scratch = importlib.import_module("service.review.scratch")
     embedded = importlib.import_module("service.dev.embedded")
     try:
-        with scratch.server(url) as server, scratch.database(server) as database:
+        with scratch.database(url) as database:
             yield database
     except embedded.EmbeddedPostgresError as error:
         raise click.ClickException(str(error)) from error
 
 
 @contextmanager
-def _migrated(tree: Any, url: str | None) -> Iterator["psycopg.Connection[Any]"]:  # noqa: ANN401 - check.Tree
+def _migrated(tree: Any, url: str | None) -> Iterator[Any]:  # noqa: ANN401 - check.Tree, psycopg.Connection
     """Connect to a scratch database with the tree's schema."""
     with _scratch(url) as database:
         if refused := importlib.import_module("service.review.check").migrated(tree, database):
@@ -200,9 +201,8 @@ def _migrated(tree: Any, url: str | None) -> Iterator["psycopg.Connection[Any]"]
             yield connection
 
 
-def _connected(url: str) -> "psycopg.Connection[Any]":
-    connection: psycopg.Connection[Any] = importlib.import_module("service.review.scratch").connected(url)
-    return connection
+def _connected(url: str) -> Any:  # noqa: ANN401 - psycopg.Connection
+    return importlib.import_module("service.review.scratch").connected(url)
 
 
 def _progress(total: int) -> Callable[[str], None]:

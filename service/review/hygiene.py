@@ -45,7 +45,7 @@ def statement(parsed: Parsed) -> Iterator[Finding]:
     elif not isinstance(parsed.tree, QUERIES):
         sentence = "a query is a select, insert, update, delete or merge; schema changes are migrations"
         yield at(parsed.statement, parsed.line, sentence, "not-a-query")
-    for node in parsed.nodes():
+    for node in parsed.nodes:
         kind = type(node).__name__
         if kind == "RangeVar" and node.relpersistence == "t":
             yield _state(parsed, parsed.line_of(node), "a temporary table")
@@ -71,13 +71,8 @@ def built_sql(code: Code) -> Iterator[Finding]:
     """Find SQL that Python puts together from strings; psycopg.sql composes what must be composed."""
     for module in code.modules.values():
         names = _built_names(module)
-        for node in ast.walk(module.tree):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Attribute)
-                and node.func.attr in RUNNERS
-                and node.args
-            ):
+        for node in module.source.calls:
+            if isinstance(node.func, ast.Attribute) and node.func.attr in RUNNERS and node.args:
                 text = node.args[0]
                 if _is_built(text) or (isinstance(text, ast.Name) and text.id in names):
                     sentence = "SQL built from strings: put it into sql/ with a $n for what varies"
@@ -88,8 +83,8 @@ def _built_names(module: Module) -> set[str]:
     """Return the variables that are given a built string anywhere in the module."""
     return {
         target.id
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Assign) and _is_built(node.value)
+        for node in module.source.assignments
+        if _is_built(node.value)
         for target in node.targets
         if isinstance(target, ast.Name)
     }

@@ -15,9 +15,9 @@ from pglast import parse_sql
 from pglast.enums import AlterTableType, ConstrType
 from yoyo.migrations import read_sql_migration  # type: ignore[import-untyped]  # yoyo ships no types
 
-from service.migration_checks import place, read
+from service.migration_checks import read
 from service.migration_files import MigrationError
-from service.review.findings import Finding, from_error
+from service.review.findings import Finding
 from service.review.parsed import Node
 
 # By strength, with what each makes wait (https://www.postgresql.org/docs/current/explicit-locking.html).
@@ -111,7 +111,8 @@ class _Review:
     def __init__(self, connection: psycopg.Connection[Any], path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._accepted = bool(ACCEPTED.search(path.read_text("utf-8")))
+        self._text = path.read_text("utf-8")
+        self._accepted = bool(ACCEPTED.search(self._text))
         self._before = self._tables()
         self._bare = self._names(BARE_FOREIGN_KEYS)
         self._findings: list[Finding] = []
@@ -176,11 +177,11 @@ class _Review:
 
     def _line(self, statement: str) -> int:
         leading = LEADING.match(statement)
-        where = place(self._path, statement, leading.end() if leading else 0)
-        return from_error("", MigrationError(f"{where}: "), self._path).line
+        begin = self._text.index(statement) + (leading.end() if leading else 0)
+        return self._text.count("\n", 0, begin) + 1
 
     def _line_of(self, name: str) -> int:
-        before, found, _ = self._path.read_text("utf-8").partition(name.rpartition(".")[2])
+        before, found, _ = self._text.partition(name.rpartition(".")[2])
         return before.count("\n") + 1 if found else 1
 
     def _tables(self) -> dict[str, int]:

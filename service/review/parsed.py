@@ -1,29 +1,17 @@
 """A statement's parse tree, by PostgreSQL's own parser, and where in the file its parts stand."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import attrs
 from pglast import ast, parse_sql
 from pglast.enums import SetOperation
-from pglast.visitors import Visitor
-from typing_extensions import override
 
 from service.queries import Statement
 
 # A node of the parse tree. By pglast's types each field may be None, also where PostgreSQL's grammar knows better.
 Node = Any
-
-
-class _Collector(Visitor):
-    """Keeps each node that it meets."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-
-    @override
-    def visit(self, _: object, node: Node) -> None:
-        self.nodes.append(node)
 
 
 @attrs.frozen
@@ -49,8 +37,9 @@ class Parsed:
         location = getattr(node, "location", None)
         return self.statement.sql.count("\n", 0, location) + 1 if location else self.line
 
+    @cached_property
     def nodes(self) -> list[Node]:
-        """Return every node, from the top down."""
+        """Every node, from the top down."""
         return walk(self.tree)
 
     def targets(self) -> Sequence[Node]:
@@ -60,7 +49,7 @@ class Parsed:
     def queries_inside(self) -> dict[str, Node]:
         """Return the subqueries and common table expressions by their names; none where a name comes twice."""
         found: dict[str, list[Node]] = {}
-        for node in self.nodes():
+        for node in self.nodes:
             kind = type(node).__name__
             if kind == "CommonTableExpr":
                 found.setdefault(node.ctename, []).append(node.ctequery)
@@ -70,7 +59,7 @@ class Parsed:
 
     def tables(self) -> dict[str, str]:
         """Return the tables by the names that they have here; none where a name is something else, too."""
-        nodes = [node for node in self.nodes() if type(node).__name__ == "RangeVar"]
+        nodes = [node for node in self.nodes if type(node).__name__ == "RangeVar"]
         names = {(node.alias.aliasname if node.alias else node.relname, node.relname) for node in nodes}
         others = self.other_sources()
         known = [name for name, _ in names] + others
@@ -78,15 +67,22 @@ class Parsed:
 
     def other_sources(self) -> list[str]:
         """Return the names of subqueries, of common table expressions, and of what functions in `from` return."""
-        functions = [node for node in self.nodes() if type(node).__name__ == "RangeFunction"]
+        functions = [node for node in self.nodes if type(node).__name__ == "RangeFunction"]
         return [*self.queries_inside(), *(node.alias.aliasname if node.alias else "" for node in functions)]
 
 
 def walk(tree: Node) -> list[Node]:
-    """Return every node below and including `tree`."""
-    collector = _Collector()
-    collector(tree)
-    return collector.nodes
+    """Return every node below and including `tree`; pglast's Visitor, which notes ancestors, takes thrice the time."""
+    found: list[Node] = []
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, tuple):
+            waiting.extend(reversed(node))
+        elif isinstance(node, ast.Node):
+            found.append(node)
+            waiting.extend(getattr(node, name) for name in reversed([*node]))
+    return found
 
 
 def targets(tree: Node) -> Sequence[Node]:

@@ -34,7 +34,7 @@ def nodes(plan: Plan) -> Iterator[Plan]:
 
 def _line(described: Described, table: str) -> int:
     """Return the line that names the table, or the statement's first where a function or a view does."""
-    for node in described.parsed.nodes():
+    for node in described.parsed.nodes:
         if isinstance(node, ast.RangeVar) and node.relname == table:
             return described.parsed.line_of(node)
     return described.parsed.line

@@ -20,27 +20,19 @@ APPLICATION = "service sql"
 
 
 @contextmanager
-def server(url: str | None) -> Iterator[str]:
-    """Lend the URL of a server: that of `url`, or an embedded one, which is gone afterwards.
+def database(url: str | None) -> Iterator[str]:
+    """Lend the URL of an empty database.
 
-    Raises EmbeddedPostgresError.
+    It is a new one on the server of `url`, whose role may create one, or that of an embedded server of its own.
+    Raises psycopg.Error or EmbeddedPostgresError.
     """
-    if url:
-        yield url
+    if url is None:
+        with (
+            tempfile.TemporaryDirectory(prefix="sql-check-") as folder,
+            embedded_postgres(Path(folder) / "postgres", SETTINGS) as started,
+        ):
+            yield started.url("postgres")
         return
-    with (
-        tempfile.TemporaryDirectory(prefix="sql-check-") as folder,
-        embedded_postgres(Path(folder) / "postgres", SETTINGS) as started,
-    ):
-        yield started.url("postgres")
-
-
-@contextmanager
-def database(url: str) -> Iterator[str]:
-    """Lend the URL of a new and empty database on the server of `url`, whose role may create one.
-
-    Raises psycopg.Error.
-    """
     name = f"service_check_{os.getpid()}_{secrets.token_hex(6)}"  # whose it is, should it ever stay
     with connected(url) as connection:
         connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))

@@ -113,6 +113,7 @@ class Types:
         """Read pg_type."""
         self._connection = connection
         self._rows: Mapping[int, tuple[Any, ...]] = {row[0]: row for row in connection.execute(TYPES)}
+        self._named: dict[str, Type | None] = {}
 
     def __getitem__(self, oid: int) -> Type:
         """Return the type with this oid."""
@@ -128,5 +129,7 @@ class Types:
 
     def named(self, name: str) -> Type | None:
         """Return the type that SQL knows by this name, or None."""
-        row = self._connection.execute("select to_regtype(%s)::oid", [name]).fetchone()
-        return self[row[0]] if row and row[0] else None
+        if name not in self._named:
+            row = self._connection.execute("select to_regtype(%s)::oid", [name]).fetchone()
+            self._named[name] = self[row[0]] if row and row[0] else None
+        return self._named[name]

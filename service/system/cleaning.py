@@ -1,27 +1,30 @@
 """Removes what is over."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 
 from service.connections import Pool
 from service.database import Database
 from service.sql import count
 
-CLEAN_IDEMPOTENCY_KEYS = count("system.clean_idempotency_keys")
+CLEANED = {
+    "login sessions": count("system.clean_login_sessions"),
+    "counts of failed log-ins": count("system.clean_login_throttle"),
+    "Idempotency-Keys": count("system.clean_idempotency_keys"),
+}
 # Rows of one statement: some milliseconds of work.
 BATCH = 1000
 
 
-async def clean_idempotency_keys(url: str, *, report: Callable[[str], None], batch: int = BATCH) -> int:
-    """Remove the keys that are over, `batch` at a time, and return how many there were.
+async def clean(url: str, *, batch: int = BATCH) -> AsyncIterator[tuple[str, int, bool]]:
+    """Remove what is over, `batch` rows at a time; tell of each kind how many are removed so far, and whether all are.
 
-    `report` is told how far it is after each full batch. Raises Unavailable or asyncpg.PostgresError.
+    Rows that others hold are left for the next time. Raises Unavailable or asyncpg.PostgresError.
     """
     pool = Pool(url)
-    removed = 0
     async with pool.open():
-        while True:
-            number = await Database(pool).count(CLEAN_IDEMPOTENCY_KEYS, batch)
-            removed += number
-            if number < batch:
-                return removed
-            report(f"{removed} removed so far")
+        for kind, query in CLEANED.items():
+            removed = 0
+            while (number := await Database(pool).count(query, batch)) == batch:
+                removed += number
+                yield kind, removed, False
+            yield kind, removed + number, True

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Literal
 
 import asyncpg
 import attrs
@@ -40,6 +41,13 @@ class Schema:
     checksums: dict[str, str]
 
 
+@attrs.frozen
+class Health:
+    """How the service is."""
+
+    status: Literal["live", "ready"]
+
+
 LIST_APPLIED_MIGRATIONS = many("system.list_applied_migrations", AppliedMigration)
 
 
@@ -64,12 +72,12 @@ class HealthController(Controller):
     tags = ("system",)
 
     @get("/live", sync_to_thread=False)
-    def live(self) -> dict[str, str]:
+    def live(self) -> Health:
         """Tell that the process serves; asks nobody else."""
-        return {"status": "live"}
+        return Health("live")
 
     @get("/ready")
-    async def ready(self, request: ServiceRequest, schema: Injected[Schema]) -> dict[str, str]:
+    async def ready(self, request: ServiceRequest, schema: Injected[Schema]) -> Health:
         """Tell that the database answers, and that its schema is the one that this code needs."""
         applied = await applied_migrations(request.db, schema, request.metrics)
         # A database that is ahead is fine: new and old code live together while one replaces the other.
@@ -77,7 +85,7 @@ class HealthController(Controller):
             raise Unavailable(f"The schema is behind: {missing[0]} is not applied; run python -m service migrate")
         if edited := [name for name, checksum in schema.checksums.items() if applied[name] != checksum]:
             raise Unavailable(f"The schema is another one: {edited[0]} was applied from another file")
-        return {"status": "ready"}
+        return Health("ready")
 
 
 @get("/", media_type=MediaType.HTML, include_in_schema=False, sync_to_thread=False)

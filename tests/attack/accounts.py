@@ -1,6 +1,7 @@
 """Accounts of a running service, made and used over HTTP as a stranger would."""
 
 from itertools import count
+from typing import Any
 
 import attrs
 import httpx
@@ -15,7 +16,13 @@ class Account:
 
     id: str
     email: str
-    tokens: dict[str, str]
+    tokens: dict[str, Any]
+
+    def refreshed(self, client: httpx.Client) -> "Account":
+        """Return it with the next token pair."""
+        answer = refresh(client, self.tokens["refresh_token"])
+        assert answer.status_code == 200, answer.text
+        return attrs.evolve(self, tokens=answer.json())
 
     @property
     def bearer(self) -> dict[str, str]:
@@ -40,3 +47,8 @@ def account(client: httpx.Client) -> Account:
     """Make an account, and log in."""
     user, email = register(client)
     return Account(user, email, log_in(client, email).json())
+
+
+def refresh(client: httpx.Client, refresh_token: str) -> httpx.Response:
+    """Trade a refresh token."""
+    return client.post("/auth/refresh-token", json={"refresh_token": refresh_token})

@@ -1,6 +1,7 @@
 """The service as production runs it, two workers, under attack; each test prints the figures that it has measured."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,14 @@ def unthrottled(served_database_url: str, tmp_path_factory: pytest.TempPathFacto
     with running(served_database_url, tmp_path_factory.mktemp("served"), LOGIN_THROTTLE="off") as served:
         wait_for_workers(served, 1)
         yield served
+
+
+@pytest.fixture(scope="module")
+def two_hosts(served_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Running]]:
+    """Return two services on one database, as on two hosts: a test chooses which of the processes it asks."""
+    with ExitStack() as stack:
+        folders = [tmp_path_factory.mktemp("host") for _ in range(2)]
+        hosts = [stack.enter_context(running(served_database_url, folder, LOGIN_THROTTLE="off")) for folder in folders]
+        for host in hosts:
+            host.wait_until_ready()
+        yield hosts

@@ -7,8 +7,10 @@ import asyncio
 
 import asyncpg
 import httpx
+from argon2 import PasswordHasher
 
 from service.app import create_app
+from service.auth.passwords import HASHER
 from service.connections import Pool
 from tests.conftest import make_settings
 from tests.factories import PASSWORD, Committed, Factory, LoggedIn, bearer, log_in, service_client
@@ -71,6 +73,40 @@ async def test_a_log_in_behind_a_deletion_finds_nobody(committed: Committed) -> 
     answer = await logging_in
 
     assert (answer.status_code, answer.json()["detail"]) == (400, "Incorrect email or password")
+
+
+async def test_a_log_in_behind_anothers_renewal_of_the_hash_finds_the_new_one(committed: Committed) -> None:
+    """The password is the same, and so it is right."""
+    user = await committed.make.user()
+    async with committed.connection.transaction():
+        await committed.connection.execute("update user_model set hashed_password = $1", HASHER.hash(PASSWORD))
+        logging_in = asyncio.create_task(log_in(committed.client, user.email))
+        [statement] = await blocked_statements(committed.connection, 1)
+
+    answer = await logging_in
+
+    assert "open_session" in statement
+    assert answer.status_code == 200, answer.text
+    assert await committed.connection.fetchval("select count(*) from login_session") == 2
+
+
+async def test_a_hash_that_cannot_be_renewed_now_fails_no_log_in(own_database_url: str) -> None:
+    """The session is open already; the next log-in may renew the hash."""
+    pool = Pool(own_database_url, lock_timeout=20)
+    app = create_app(make_settings(own_database_url), pool)
+    connection = await asyncpg.connect(own_database_url)
+    user = await Factory(app, connection).user()
+    former = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    await connection.execute("update user_model set hashed_password = $1", former)
+    async with pool.open(), service_client(app) as client, connection.transaction():
+        await connection.execute("select from user_model for share")
+
+        answer = await log_in(client, user.email)
+
+    assert answer.status_code == 200, answer.text
+    assert await connection.fetchval("select hashed_password from user_model") == former
+    assert await connection.fetchval("select count(*) from login_session") == 2
+    await connection.close()
 
 
 async def test_many_log_ins_at_once_do_not_hinder_each_other(committed: Committed) -> None:

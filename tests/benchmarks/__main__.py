@@ -53,7 +53,7 @@ def main(  # noqa: PLR0913 - the options
         rounds, seconds = 2, 0.5
     with postgres() as server:
         if grow:
-            growth.run(server, rounds=rounds, seconds=seconds, users=users)
+            growth.run(server, rounds=rounds, seconds=seconds, users=users, plot_to=plot_to)
             return
         every = contestants()
         chosen = [each for each in every if each is SERVICE or not only or any(word in each.name for word in only)]

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import attrs
@@ -30,6 +31,7 @@ SERVER_SETTINGS = {
 }
 # Those who list have exactly the pets that they were given; those who create are others.
 LISTERS, CREATORS = 32, 32
+NUMBERS = count(1)
 
 ADD_USERS = """
     insert into user_model (email, hashed_password)
@@ -101,7 +103,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 def fill(server: EmbeddedPostgres, *, users: int, pets: int) -> Database:
     """Make a database of so many `users` with a session and so many `pets` each."""
-    name = f"benchmark_{users}_{pets}"
+    name = f"benchmark_{next(NUMBERS)}"
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute(f"create database {name}")
     url = server.url(name)

@@ -1,11 +1,15 @@
 """How the service's cost grows: with the rows in the tables, the length of a page, connections, and log-ins between."""
 
 import random
+from collections import defaultdict
+from contextlib import ExitStack
+from pathlib import Path
 from statistics import median
 
 import click
 
 from service.dev.embedded import EmbeddedPostgres
+from tests.benchmarks import plot
 from tests.benchmarks.contestants import SERVICE, Server, running
 from tests.benchmarks.data import PASSWORD, Database, fill
 from tests.benchmarks.measure import (
@@ -20,54 +24,82 @@ from tests.benchmarks.measure import (
     show_me,
     text,
 )
-from tests.benchmarks.report import table
+from tests.benchmarks.report import ratio, table
 
-USERS = (10_000, 100_000, 1_000_000)
+USERS = (10_000, 1_000_000, 10_000_000)
+OWNED = (10, 100, 1_000, 10_000)
 PAGES = (1, 10, 100, 1000)
 CONNECTIONS = (1, 4, 16, 64, 256, 1000)
+Found = dict[str, list[Measurement]]
+Cases = dict[str, tuple[Server, list[list[Request]]]]
 
 
-def run(server: EmbeddedPostgres, *, rounds: int, seconds: float, users: tuple[int, ...]) -> None:
-    """Measure each kind of growth and print a table of each."""
-    databases = {}
-    for each in users:
-        click.echo(f"Adding {each:,} users …", err=True)
-        databases[f"{each:,}"] = fill(server, users=each, pets=10 if each <= USERS[0] else 1)
-    click.echo(rows(databases, rounds, seconds))
-    long = fill(server, users=100, pets=1000)
-    with running(SERVICE, long.settings(), SERVER_CORE) as service:
-        pages = {f"{n:,}": [[list_pets(token, n)] for token in long.listers[:CLIENTS]] for n in PAGES}
-        click.echo(curve("pets on the page", {n: best(service, work, rounds, seconds) for n, work in pages.items()}))
-    database = next(iter(databases.values()))
-    with running(SERVICE, database.settings(), SERVER_CORE) as service:
-        work = {f"{n:,}": operations(database, n)["GET /pets/me"] for n in CONNECTIONS}
-        click.echo(curve("connections", {n: best(service, each, rounds, seconds) for n, each in work.items()}))
+def run(server: EmbeddedPostgres, *, rounds: int, seconds: float, users: tuple[int, ...], plot_to: Path) -> None:
+    """Measure each kind of growth, print a table of each, and draw those that are curves."""
+    curves = {
+        "users in the database": _by_users(server, users, rounds, seconds),
+        "pets that the user has, 10 on the page": _by_owned(server, rounds, seconds),
+    }
+    with ExitStack() as stack:
+        long = fill(server, users=100, pets=1000)
+        service = stack.enter_context(running(SERVICE, long.settings(), SERVER_CORE))
+        pages: Cases = {f"{n:,}": (service, [[list_pets(token, n)] for token in long.listers[:CLIENTS]]) for n in PAGES}
+        curves["pets on the page"] = turns(pages, rounds, seconds)
+        database = fill(server, users=100, pets=10)
+        service = stack.enter_context(running(SERVICE, database.settings(), SERVER_CORE))
+        crowds: Cases = {f"{n:,}": (service, operations(database, n)["GET /pets/me"]) for n in CONNECTIONS}
+        curves["connections"] = turns(crowds, rounds, seconds)
         mixed = {
-            "list 80 %, me 10 %, create 10 %": mix(database, logins=0),
-            "list 80 %, me 9 %, create 10 %, log in 1 %": mix(database, logins=1),
+            "list 80 %, me 10 %, create 10 %": (service, mix(database, logins=0)),
+            "list 80 %, me 9 %, create 10 %, log in 1 %": (service, mix(database, logins=1)),
         }
-        click.echo(curve("mixed load", {n: best(service, each, rounds, 2 * seconds) for n, each in mixed.items()}))
-    for workers in ("1", "2"):
-        with running(SERVICE, database.settings() | {"WEB_CONCURRENCY": workers}) as service:
-            found = best(service, operations(database)["GET /pets/me"], rounds, seconds)
-            click.echo(curve("workers, on all cores", {workers: found}))
+        others = {"mixed load": turns(mixed, rounds, 2 * seconds)}
+        work = operations(database)["GET /pets/me"]
+        workers: Cases = {
+            n: (stack.enter_context(running(SERVICE, database.settings() | {"WEB_CONCURRENCY": n})), work)
+            for n in ("1", "2")
+        }
+        others["workers, on all cores"] = turns(workers, rounds, seconds)
+    for what, found in (curves | others).items():
+        click.echo(growth_table(what, found))
+    plot_to.write_text(plot.curves(curves))
+    click.echo(f"Plot: {plot_to}", err=True)
 
 
-def rows(databases: dict[str, Database], rounds: int, seconds: float) -> str:
-    """Measure the same requests in each database: the cost should not depend on how many other users there are."""
-    found = {}
-    for name, database in databases.items():
-        with running(SERVICE, database.settings(), SERVER_CORE) as service:
-            # One pet at most, so that each answer is of the same size.
-            work = [[list_pets(token, 1)] for token in database.listers[:CLIENTS]]
-            found[name] = best(service, work, rounds, seconds)
-    return curve("users in the database", found)
+def _by_users(server: EmbeddedPostgres, users: tuple[int, ...], rounds: int, seconds: float) -> Found:
+    """Measure the same requests in databases of so many users: the cost should not depend on all the others."""
+    with ExitStack() as stack:
+        cases: Cases = {}
+        for number in users:
+            click.echo(f"Adding {number:,} users …", err=True)
+            # One pet each, so that each answer is of the same size.
+            database = fill(server, users=number, pets=1)
+            service = stack.enter_context(running(SERVICE, database.settings(), SERVER_CORE))
+            cases[f"{number:,}"] = service, [[list_pets(token, 1)] for token in database.listers[:CLIENTS]]
+        return turns(cases, rounds, seconds)
 
 
-def best(service: Server, work: list[list[Request]], rounds: int, seconds: float) -> list[Measurement]:
-    """Measure a few times, after a warm-up."""
-    measure(service, work, seconds / 2)
-    return [measure(service, work, seconds) for _ in range(rounds)]
+def _by_owned(server: EmbeddedPostgres, rounds: int, seconds: float) -> Found:
+    """Measure a page of ten, for users of whom each has so many."""
+    with ExitStack() as stack:
+        cases: Cases = {}
+        for number in OWNED:
+            database = fill(server, users=100, pets=number)
+            service = stack.enter_context(running(SERVICE, database.settings(), SERVER_CORE))
+            cases[f"{number:,}"] = service, [[list_pets(token, 10)] for token in database.listers[:CLIENTS]]
+        return turns(cases, rounds, seconds)
+
+
+def turns(cases: Cases, rounds: int, seconds: float) -> Found:
+    """Measure all, one after the other, and again, so that what disturbs one disturbs all."""
+    for server, work in cases.values():
+        measure(server, work, seconds / 2)
+    found: Found = defaultdict(list)
+    for turn in range(rounds):
+        click.echo(f"Round {turn + 1} of {rounds}: {', '.join(cases)} …", err=True)
+        for name, (server, work) in cases.items():
+            found[name].append(measure(server, work, seconds))
+    return found
 
 
 def mix(database: Database, logins: int) -> list[list[Request]]:
@@ -88,16 +120,17 @@ def mix(database: Database, logins: int) -> list[list[Request]]:
     return clients
 
 
-def curve(what: str, found: dict[str, list[Measurement]]) -> str:
-    """Lay out a table of one kind of growth."""
+def growth_table(what: str, found: Found) -> str:
+    """Lay out one kind of growth: the cost of each beside that of the first, in the same round."""
+    first = next(iter(found.values()))
     lines = []
     for name, measured in found.items():
-        cpu = [each.cpu * 1e6 for each in measured]
+        cpu = ratio([each.cpu / begin.cpu for each, begin in zip(measured, first, strict=True)])
         latency = [median(column) for column in zip(*(each.slow("GET /pets/me") for each in measured), strict=True)]
         lines.append(
             [
-                *(name, f"{median(cpu):.0f} ({min(cpu):.0f}–{max(cpu):.0f})"),
+                *(name, cpu, f"{median(each.cpu for each in measured) * 1e6:.0f}"),
                 *(f"{median(each.per_second for each in measured):,.0f}", *(f"{each:.1f}" for each in latency)),
             ]
         )
-    return table([what, "CPU, µs a request", "a second", "p50 ms of lists", "p99", "p99.9"], lines)
+    return table([what, "CPU a request, × the first", "µs", "a second", "p50 ms of lists", "p99", "p99.9"], lines)

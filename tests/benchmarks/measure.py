@@ -15,7 +15,7 @@ import click
 from service.queries import read
 from tests.benchmarks.contestants import PATIENCE, Contestant, Server, pinned, running
 from tests.benchmarks.data import Database
-from tests.sql.test_round_trips import Relay
+from tests.relay import Relay
 
 CORES = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else [0]
 SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]

@@ -69,6 +69,7 @@ def log_in(dev: Running) -> dict[str, str]:
     return {"Authorization": f"Bearer {response.json()['access_token']}"}
 
 
+@pytest.mark.slow
 def test_a_fresh_checkout_is_ready_within_seconds_beside_another(dev: Running, checkout: Path, start: Start) -> None:
     began = time.monotonic()
 
@@ -121,6 +122,40 @@ def test_an_edited_file_counts_at_once(
     until(lambda: dev.status(path) == 200, f"{file} is read again")
 
 
+def test_a_saved_file_is_checked_at_once(own: Checkout, dev: Running) -> None:
+    """The console says what is wrong, and so does the answer to who needs the query; nobody else notices."""
+    path = "sql/system/list_applied_migrations.sql"
+    text = (own.folder / path).read_text()
+    finding = f'{path}:3: PostgreSQL says: column "sha257" does not exist [refused]'
+
+    (own.folder / path).write_text(text.replace("sha256", "sha257"))
+
+    until(lambda: finding in dev.stderr.splitlines(), "the console tells the finding")
+    answer = dev.client.get("/health/ready")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json")
+    assert answer.json()["detail"] == finding
+    assert dev.status("/health/live") == 200
+    (own.folder / path).write_text(text)
+    assert dev.status("/health/ready") == 200
+    until(lambda: dev.stderr.endswith("queries: no findings\n"), "the console tells that it is mended")
+
+
+@pytest.mark.slow
+def test_files_that_the_service_cannot_start_with_are_told_too(checkout: Path, start: Start) -> None:
+    path = checkout / "sql/system/list_applied_migrations.sql"
+    text = path.read_text()
+    path.write_text(text.removeprefix("-- system"))
+
+    dev = start("dev", cwd=checkout)
+    dev.wait_until_ready(500)
+
+    finding = "sql/system/list_applied_migrations.sql:1: malformed header"
+    assert dev.client.get("/health/ready").json()["detail"].startswith(finding)
+    assert finding in dev.stderr
+    path.write_text(text)
+    assert dev.status("/health/ready") == 200
+
+
 def test_a_second_one_in_the_same_checkout_is_refused(own: Checkout, dev: Running) -> None:
     ended = run("dev", cwd=own.folder)
 
@@ -130,6 +165,7 @@ def test_a_second_one_in_the_same_checkout_is_refused(own: Checkout, dev: Runnin
     )
 
 
+@pytest.mark.slow
 def test_the_start_after_a_kill_has_the_same_port_and_logs_nobody_out(own: Checkout, dev: Running) -> None:
     family, bearer = dev.family(), log_in(dev)
 
@@ -141,7 +177,7 @@ def test_the_start_after_a_kill_has_the_same_port_and_logs_nobody_out(own: Check
     assert not any(map(alive, family))
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_it_leaves_no_process_behind(own: Checkout, dev: Running, stop: signal.Signals) -> None:
     family = dev.family()
     assert own.postmaster() in family
@@ -149,7 +185,7 @@ def test_it_leaves_no_process_behind(own: Checkout, dev: Running, stop: signal.S
     assert dev.end(stop) == 0
 
     until(lambda: not any(map(alive, family)), "all its processes end", seconds=2)
-    assert dev.stderr == ""
+    assert "Traceback" not in dev.stderr
     assert "database system is shut down" in (own.folder / ".dev/postgres/log").read_text()
 
 
@@ -176,6 +212,7 @@ def test_a_senseless_setting_stops_it_and_its_server(own: Checkout) -> None:
     assert not (own.folder / ".dev/postgres/data/postmaster.pid").exists()
 
 
+@pytest.mark.slow
 def test_it_uses_the_database_that_dot_env_names(checkout: Path, own_database_url: str, start: Start) -> None:
     port = free_port()
     (checkout / ".env").write_text(f"DATABASE_URL='{own_database_url}'\nPORT={port}\n")

@@ -7,13 +7,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from pytest_postgresql.executors import NoopExecutor
 
-from service.dev.embedded import EmbeddedPostgres
 from service.review.check import Tree, check, migrated
 from service.review.findings import Finding
 from service.review.scratch import connected
-from tests.conftest import cloned
 from tests.processes import ROOT
 
 Connection = psycopg.Connection[Any]
@@ -26,10 +23,11 @@ def line_of(path: str, text: str) -> int:
 
 
 class Copy:
-    """A copy of the checkout."""
+    """A copy of the checkout, which can be put back to what it was."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._changed: set[str] = set()
         for name in ("sql", "migrations", "service"):
             ignored = shutil.ignore_patterns("__pycache__", "swagger_ui")
             shutil.copytree(ROOT / name, root / name, ignore=ignored)
@@ -42,11 +40,22 @@ class Copy:
 
     def write(self, path: str, text: str) -> None:
         """Write a file."""
+        self._changed.add(path)
         (self.root / path).write_text(text)
 
     def delete(self, path: str) -> None:
         """Delete a file."""
+        self._changed.add(path)
         (self.root / path).unlink()
+
+    def restore(self) -> None:
+        """Undo all that."""
+        for path in self._changed:
+            if (ROOT / path).exists():
+                shutil.copyfile(ROOT / path, self.root / path)
+            else:
+                (self.root / path).unlink(missing_ok=True)
+        self._changed.clear()
 
     def check(self, connection: Connection, **options: Any) -> list[Finding]:  # noqa: ANN401 - passed on
         """Check the queries and the code on the schema that is there."""
@@ -61,17 +70,16 @@ class Copy:
             return check(tree, connection)
 
 
+@pytest.fixture(scope="session")
+def _copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    return Copy(tmp_path_factory.mktemp("tree"))
+
+
 @pytest.fixture
-def tree(tmp_path: Path) -> Copy:
-    """Return a copy of the checkout."""
-    return Copy(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def module_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[str]:
-    """Return the URL of a migrated database that the tests of one module share."""
-    with cloned(template, server) as url:
-        yield url
+def tree(_copy: Copy) -> Iterator[Copy]:
+    """Return a copy of the checkout, which all tests share: what this one writes is undone after it."""
+    yield _copy
+    _copy.restore()
 
 
 @pytest.fixture(scope="module")

@@ -334,7 +334,9 @@ MIGRATIONS = [
     Broken(
         "a missing index",
         f"{SESSIONS}:13: no index serves the seq scan of login_session: "
-        "((login_session.ended_at IS NULL) AND (login_session.expires_at > now())) [seqscan]",
+        "((login_session.ended_at IS NULL) AND (login_session.expires_at > now())) [seqscan]\n"
+        "sql/system/clean_login_sessions.sql:6: no index serves the seq scan of login_session: "
+        "(login_session_1.expires_at <= (now() - '30 days'::interval)) [seqscan]",
         TABLE,
         LAST_COMMENT,
         LAST_COMMENT + "drop index login_session_user_id_idx, login_session_expires_at_idx;\n",

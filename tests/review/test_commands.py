@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from service import queries
 from service.cli import main
 from tests.processes import PATIENCE, ROOT, command, environment, run
 from tests.review.conftest import Copy, line_of
@@ -15,7 +16,7 @@ from tests.review.conftest import Copy, line_of
 PETS = "service/pets/controllers.py"
 FIND_PET = line_of(PETS, 'maybe("pets.find_pet"')
 DIFFERS = f"returns 'maybe VersionedPet', and {PETS}:{FIND_PET} reads 'one VersionedPet'"
-QUERIES = len(list((ROOT / "sql").glob("*/*.sql")))
+QUERIES = len(queries.names())
 MIGRATIONS = len(list((ROOT / "migrations").glob("*.rollback.sql")))
 
 
@@ -24,6 +25,7 @@ def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["sql", *arguments], env={"SQL_RAN": None}, catch_exceptions=False)
 
 
+@pytest.mark.slow
 def test_the_checkout_has_no_findings() -> None:
     done = run("sql", "check")
 
@@ -31,10 +33,10 @@ def test_the_checkout_has_no_findings() -> None:
     assert done.stdout == f"{QUERIES} queries, {MIGRATIONS} migrations: no findings\n"
 
 
-def test_a_finding_is_a_line_and_exit_status_1(tree: Copy, own_database_url: str) -> None:
+def test_a_finding_is_a_line_and_exit_status_1(tree: Copy, database_url: str) -> None:
     tree.edit(PETS, "pets.find_pet", "pets.find_cat")
 
-    done = invoke("check", "--directory", str(tree.root), "--database-url", own_database_url)
+    done = invoke("check", "--directory", str(tree.root), "--database-url", database_url)
 
     assert done.exit_code == 1
     assert done.stdout == (
@@ -43,54 +45,53 @@ def test_a_finding_is_a_line_and_exit_status_1(tree: Copy, own_database_url: str
     )
 
 
-def test_findings_are_told_to_programs(tree: Copy, own_database_url: str) -> None:
+def test_findings_are_told_to_programs(tree: Copy, database_url: str) -> None:
     tree.edit(PETS, 'maybe("pets.find_pet"', 'one("pets.find_pet"')
 
-    done = invoke("check", "--json", "--directory", str(tree.root), "--database-url", own_database_url)
+    done = invoke("check", "--json", "--directory", str(tree.root), "--database-url", database_url)
 
     assert json.loads(done.stdout) == [
         {"path": "sql/pets/find_pet.sql", "line": 4, "sentence": DIFFERS, "check": "returns"}
     ]
 
 
-def test_findings_are_told_to_github(tree: Copy, own_database_url: str) -> None:
+def test_findings_are_told_to_github(tree: Copy, database_url: str) -> None:
     tree.edit(PETS, 'maybe("pets.find_pet"', 'one("pets.find_pet"')
 
-    done = invoke("check", "--github", "--directory", str(tree.root), "--database-url", own_database_url)
+    done = invoke("check", "--github", "--directory", str(tree.root), "--database-url", database_url)
 
     assert done.stdout == f"::error file=sql/pets/find_pet.sql,line=4,title=returns::{DIFFERS}\n"
 
 
-def test_no_findings_are_an_empty_array(own_database_url: str) -> None:
-    assert invoke("check", "--json", "--database-url", own_database_url).stdout == "[]\n"
+def test_no_findings_are_an_empty_array(database_url: str) -> None:
+    assert invoke("check", "--json", "--database-url", database_url).stdout == "[]\n"
 
 
-def test_a_query_that_no_test_ran_is_found(tree: Copy, tmp_path: Path, own_database_url: str) -> None:
-    names = [f"{path.parent.name}.{path.stem}" for path in (tree.root / "sql").glob("*/*.sql")]
+def test_a_query_that_no_test_ran_is_found(tree: Copy, tmp_path: Path, database_url: str) -> None:
     ran = tmp_path / "ran"
-    ran.write_text("\n".join(name for name in names if name != "pets.find_pet"))
+    ran.write_text("\n".join(name for name in queries.names(tree.root / "sql") if name != "pets.find_pet"))
 
-    done = invoke("check", "--ran", str(ran), "--database-url", own_database_url)
+    done = invoke("check", "--ran", str(ran), "--database-url", database_url)
 
     assert done.stdout == "sql/pets/find_pet.sql:1: no test runs this query [not-run]\n"
 
 
-def test_a_migration_that_fails_is_a_finding(tree: Copy, own_database_url: str) -> None:
+def test_a_migration_that_fails_is_a_finding(tree: Copy, database_url: str) -> None:
     tree.write("migrations/0003_create_pets.sql", "creat table pets ();")
 
-    done = invoke("check", "--directory", str(tree.root), "--database-url", own_database_url)
+    done = invoke("check", "--directory", str(tree.root), "--database-url", database_url)
 
     assert done.exit_code == 1
     assert done.stdout.startswith("migrations/0003_create_pets.sql:1: syntax error")
     assert done.stdout.endswith("[migration]\n")
 
 
-def test_scratch_databases_do_not_stay(own_database_url: str) -> None:
+def test_scratch_databases_do_not_stay(database_url: str) -> None:
     from service.review.scratch import connected  # noqa: PLC0415
 
-    invoke("check", "--database-url", own_database_url)
+    invoke("check", "--database-url", database_url)
 
-    with connected(own_database_url) as connection:
+    with connected(database_url) as connection:
         names = [name for (name,) in connection.execute("select datname from pg_database")]
     assert not [name for name in names if str(name).startswith(f"service_check_{os.getpid()}_")]
 
@@ -118,6 +119,7 @@ def test_code_that_python_cannot_read_is_one_sentence(tree: Copy) -> None:
     assert done.stderr == f"Error: {PETS}:1: Python cannot read this: invalid syntax\n"
 
 
+@pytest.mark.slow
 def test_without_the_dev_requirements_one_sentence_says_so(tmp_path: Path) -> None:
     (tmp_path / "pglast.py").write_text("raise ModuleNotFoundError(name='pglast')")
 
@@ -129,10 +131,11 @@ def test_without_the_dev_requirements_one_sentence_says_so(tmp_path: Path) -> No
     assert done.returncode == 1
 
 
-def test_progress_is_shown_on_a_terminal_only(own_database_url: str) -> None:
+@pytest.mark.slow
+def test_progress_is_shown_on_a_terminal_only(database_url: str) -> None:
     terminal, end = os.openpty()
     done = subprocess.run(
-        command("sql", "check", "--database-url", own_database_url),
+        command("sql", "check", "--database-url", database_url),
         env=environment({}),
         stdout=subprocess.PIPE,
         stderr=end,
@@ -147,22 +150,22 @@ def test_progress_is_shown_on_a_terminal_only(own_database_url: str) -> None:
     os.close(terminal)
 
 
-def test_explain_prints_the_plan_of_one_query(own_database_url: str) -> None:
-    done = invoke("explain", "users.show_me", "--database-url", own_database_url)
+def test_explain_prints_the_plan_of_one_query(database_url: str) -> None:
+    done = invoke("explain", "users.show_me", "--database-url", database_url)
 
     assert done.exit_code == 0
     assert done.stdout.startswith("users.show_me\nNested Loop")
     assert "Index Cond: (s.id = $1)" in done.stdout
 
 
-def test_explain_prints_all_plans(own_database_url: str) -> None:
-    done = invoke("explain", "--database-url", own_database_url)
+def test_explain_prints_all_plans(database_url: str) -> None:
+    done = invoke("explain", "--database-url", database_url)
 
     assert done.stdout.count("(cost=") >= QUERIES
 
 
-def test_explain_knows_its_queries(own_database_url: str) -> None:
-    done = invoke("explain", "users.show_you", "--database-url", own_database_url)
+def test_explain_knows_its_queries(database_url: str) -> None:
+    done = invoke("explain", "users.show_you", "--database-url", database_url)
 
     assert done.stderr.startswith("Error: There is no query 'users.show_you'")
     assert done.exit_code == 1
@@ -180,11 +183,11 @@ def test_explain_knows_its_queries(own_database_url: str) -> None:
     ],
 )
 def test_explain_says_what_postgresql_refuses(
-    tree: Copy, own_database_url: str, path: str, text: str, sentence: str
+    tree: Copy, database_url: str, path: str, text: str, sentence: str
 ) -> None:
     tree.write(path, text)
 
-    done = invoke("explain", "users.show_me", "--directory", str(tree.root), "--database-url", own_database_url)
+    done = invoke("explain", "users.show_me", "--directory", str(tree.root), "--database-url", database_url)
 
     assert done.exit_code == 1
     assert done.stderr.startswith(sentence)

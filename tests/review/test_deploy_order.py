@@ -1,6 +1,7 @@
 """The release before, on the schema of the next one."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -25,8 +26,9 @@ def commit(tree: Copy) -> None:
 
 
 @pytest.fixture
-def released(tree: Copy) -> Copy:
+def released(tmp_path: Path) -> Copy:
     """Return a tree whose state so far is the git tag `released`."""
+    tree = Copy(tmp_path)
     git(tree, "init", "--quiet")
     commit(tree)
     git(tree, "tag", "released")
@@ -45,7 +47,7 @@ def migrate(tree: Copy, sql: str) -> None:
     tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
 
 
-def test_a_renamed_column_breaks_the_release_before(released: Copy, own_database_url: str) -> None:
+def test_a_renamed_column_breaks_the_release_before(released: Copy, database_url: str) -> None:
     migrate(released, "alter table login_session rename column user_agent to browser;")
     for path in ("sql/auth/list_my_sessions.sql", OPEN):
         released.edit(path, "user_agent", "browser")
@@ -53,7 +55,7 @@ def test_a_renamed_column_breaks_the_release_before(released: Copy, own_database
 
     line = line_of(OPEN, "user_agent, ip")
 
-    done = check(released, own_database_url)
+    done = check(released, database_url)
 
     assert done.exit_code == 1
     assert done.stdout == (
@@ -64,39 +66,39 @@ def test_a_renamed_column_breaks_the_release_before(released: Copy, own_database
     )
 
 
-def test_expand_and_contract_passes(released: Copy, own_database_url: str) -> None:
+def test_expand_and_contract_passes(released: Copy, database_url: str) -> None:
     migrate(released, "alter table login_session add column browser text;")
     released.edit("sql/auth/list_my_sessions.sql", "login_session.user_agent", "login_session.browser as user_agent")
 
-    assert check(released, own_database_url).exit_code == 0
+    assert check(released, database_url).exit_code == 0
 
 
-def test_what_was_wrong_before_is_not_told_again(tree: Copy, released: Copy, own_database_url: str) -> None:
+def test_what_was_wrong_before_is_not_told_again(released: Copy, database_url: str) -> None:
     released.edit("service/auth/models.py", "user_agent: str | None", "user_agent: str")
-    commit(tree)
+    commit(released)
     released.edit("service/auth/models.py", "user_agent: str", "user_agent: str | None")
 
-    assert check(released, own_database_url, "HEAD").exit_code == 0
+    assert check(released, database_url, "HEAD").exit_code == 0
 
 
-def test_a_revision_that_there_is_not_is_one_sentence(released: Copy, own_database_url: str) -> None:
-    done = check(released, own_database_url, "nonsense")
+def test_a_revision_that_there_is_not_is_one_sentence(released: Copy, database_url: str) -> None:
+    done = check(released, database_url, "nonsense")
 
     assert done.stderr == "Error: git cannot read 'nonsense': fatal: not a valid object name: nonsense\n"
     assert done.exit_code == 1
 
 
-def test_a_revision_whose_migrations_fail_is_one_sentence(tree: Copy, released: Copy, own_database_url: str) -> None:
-    migrate(tree, "creat")
-    commit(tree)
-    migrate(tree, "select 1;")
+def test_a_revision_whose_migrations_fail_is_one_sentence(released: Copy, database_url: str) -> None:
+    migrate(released, "creat")
+    commit(released)
+    migrate(released, "select 1;")
 
-    done = check(released, own_database_url, "HEAD")
+    done = check(released, database_url, "HEAD")
 
     assert done.stderr.startswith(f"Error: the migrations of HEAD cannot be applied: {PLACE}:1: syntax error")
 
 
-def test_git_is_needed(released: Copy, own_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_is_needed(released: Copy, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
 
-    assert check(released, own_database_url).stderr == "Error: git is not installed, and --compatible-with needs it\n"
+    assert check(released, database_url).stderr == "Error: git is not installed, and --compatible-with needs it\n"

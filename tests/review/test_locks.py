@@ -127,8 +127,8 @@ def locks(tree: Copy, url: str, *options: str) -> Result:
     return CliRunner().invoke(main, arguments, catch_exceptions=False)
 
 
-def test_the_command_tells_of_each_migration(tree: Copy, own_database_url: str) -> None:
-    done = locks(tree, own_database_url)
+def test_the_command_tells_of_each_migration(tree: Copy, database_url: str) -> None:
+    done = locks(tree, database_url)
 
     assert done.exit_code == 0
     assert done.stdout.startswith("0001_create_user_model\n  locks nothing that exists already\n")
@@ -136,22 +136,22 @@ def test_the_command_tells_of_each_migration(tree: Copy, own_database_url: str) 
     assert done.stdout.endswith("migrations: no findings\n")
 
 
-def test_the_command_tells_of_rewrites_and_fails(tree: Copy, own_database_url: str) -> None:
+def test_the_command_tells_of_rewrites_and_fails(tree: Copy, database_url: str) -> None:
     tree.write(PLACE, "-- depends: 0003_create_pets\nalter table pets alter column version type bigint;\n")
     tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
 
-    done = locks(tree, own_database_url)
+    done = locks(tree, database_url)
 
     assert done.exit_code == 1
     assert "9999_change_pets\n  pets: ACCESS EXCLUSIVE, readers and writers wait, rewritten\n" in done.stdout
     assert done.stdout.endswith("[rewrite]\n")
 
 
-def test_the_command_tells_of_what_is_no_transaction(tree: Copy, own_database_url: str) -> None:
+def test_the_command_tells_of_what_is_no_transaction(tree: Copy, database_url: str) -> None:
     tree.write(PLACE, NOT_TRANSACTIONAL + "create index concurrently pets_version_idx on pets (version);\n")
     tree.write(PLACE.replace(".sql", ".rollback.sql"), "drop index pets_version_idx;\n")
 
-    assert "not one transaction: its locks cannot be read\n" in locks(tree, own_database_url).stdout
+    assert "not one transaction: its locks cannot be read\n" in locks(tree, database_url).stdout
 
 
 @pytest.mark.parametrize(
@@ -162,12 +162,12 @@ def test_the_command_tells_of_what_is_no_transaction(tree: Copy, own_database_ur
     ],
 )
 def test_a_migration_that_cannot_be_applied_is_one_sentence(
-    tree: Copy, own_database_url: str, sql: str, sentence: str
+    tree: Copy, database_url: str, sql: str, sentence: str
 ) -> None:
     tree.write(PLACE, sql)
     tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
 
-    done = locks(tree, own_database_url, "--json")
+    done = locks(tree, database_url, "--json")
 
     assert done.exit_code == 1
     assert done.stderr.startswith(sentence)

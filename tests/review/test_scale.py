@@ -17,9 +17,9 @@ TABLE = "migrations/0002_create_login_session.sql"
 
 @pytest.fixture
 def tree(tree: Copy) -> Copy:
-    """Return a tree whose seed makes 2,000 users."""
-    tree.edit(SEED, "generate_series(1, 100000)", "generate_series(1, 2000)")
-    tree.edit(SEED, "user50000@", "user1000@")
+    """Return a tree whose seed makes 1,000 users."""
+    tree.edit(SEED, "generate_series(1, 100000)", "generate_series(1, 1000)")
+    tree.edit(SEED, "user50000@", "user500@")
     return tree
 
 
@@ -39,7 +39,7 @@ def test_an_index_that_is_used_and_does_not_help_is_found(tree: Copy, empty_data
     """PostgreSQL takes the one on expires_at instead, so that no plan is without an index."""
     tree.edit(TABLE, "on login_session (user_id);", "on login_session (generation);")
 
-    assert found(tree, empty_database_url).startswith(f"{SESSIONS}:4: reads 2001 rows and ")
+    assert found(tree, empty_database_url).startswith(f"{SESSIONS}:4: reads 1001 rows and ")
 
 
 def test_a_scan_is_accepted_with_a_reason(tree: Copy, empty_database_url: str) -> None:
@@ -80,10 +80,10 @@ def test_what_postgresql_refuses_is_not_measured(tree: Copy, empty_database_url:
     assert found(tree, empty_database_url) == ""
 
 
-def test_the_command_measures_on_demand(tree: Copy, own_database_url: str) -> None:
+def test_the_command_measures_on_demand(tree: Copy, database_url: str) -> None:
     tree.edit(SEED, "        ('after_id', '0'),\n", "")
 
-    options = ["--scale", "--directory", str(tree.root), "--database-url", own_database_url]
+    options = ["--scale", "--directory", str(tree.root), "--database-url", database_url]
     done = CliRunner().invoke(main, ["sql", "check", *options], env={"SQL_RAN": None}, catch_exceptions=False)
 
     assert done.exit_code == 1

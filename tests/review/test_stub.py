@@ -29,6 +29,7 @@ async def calls(db: Database, session: UUID) -> None:
 """
 
 
+@pytest.mark.slow
 def test_mypy_finds_wrong_calls(tmp_path: Path) -> None:
     path = tmp_path / "calls.py"
     path.write_text(CALLS)
@@ -64,11 +65,11 @@ def test_a_stale_stub_is_found(tree: Copy, checked: Connection, path: str, old: 
     )
 
 
-def test_a_stub_is_made_anew(tree: Copy, own_database_url: str) -> None:
+def test_a_stub_is_made_anew(tree: Copy, database_url: str) -> None:
     before = (tree.root / "service/sql.pyi").read_text()
     tree.delete("service/sql.pyi")
 
-    done = invoke("stub", "--directory", str(tree.root), "--database-url", own_database_url)
+    done = invoke("stub", "--directory", str(tree.root), "--database-url", database_url)
 
     assert done.stdout.startswith("service/sql.pyi: ")
     assert (tree.root / "service/sql.pyi").read_text() == before

@@ -7,11 +7,11 @@ import pytest
 
 from service.dev.embedded import EmbeddedPostgres
 from service.pets.controllers import RENAME_PET
-from service.queries import SQL, read
+from service.queries import names, read
 from tests.factories import Committed
 from tests.locks import blocked_statements
 
-NAMES = sorted(f"{path.parent.name}.{path.stem}" for path in SQL.rglob("*.sql"))
+NAMES = names()
 # A value of each type that a parameter has.
 DUMMIES = {
     "bigint": "1",

@@ -47,7 +47,8 @@ TYPES = {
     ),
     "numeric": Type(
         "numeric(12, 2)", "Decimal", "Amount", ("from decimal import Decimal",), ('"12.50"', '"-0.05"'), '"1e3"',
-        'Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{1,10}(\\.[0-9]{1,2})?$")]', "10 digits and 2 behind the point",
+        'Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{1,10}(\\.[0-9]{1,2})?$", examples=["12.50"])]',
+        "10 digits and 2 behind the point",
     ),
     "boolean": Type("boolean", "bool", "bool", (), ("True", "False"), '"yes"'),
     "date": Type(

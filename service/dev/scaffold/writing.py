@@ -77,7 +77,13 @@ def _registrations(resource: Resource) -> dict[str, Edit]:
     def app(text: str) -> str:
         imported = f"from {PACKAGE}.{table}.controllers import {controller}\n"
         text = re.sub(rf"^from {PACKAGE}\.", imported + r"\g<0>", text, count=1, flags=re.MULTILINE)
-        return re.sub(r"(?<=route_handlers=\[)([^]]*?)(?=HealthController)", rf"\g<1>{controller}, ", text, count=1)
+        return re.sub(
+            r"(?<=^CONTROLLERS = \[)([^]]*?)(?=    HealthController)",
+            rf"\g<1>    {controller},\n",
+            text,
+            count=1,
+            flags=re.MULTILINE,
+        )
 
     def layers(text: str) -> str:
         def add(found: re.Match[str]) -> str:

@@ -1,0 +1,236 @@
+"""List what changed in the OpenAPI document since a git revision, each change as breaking or not, for callers.
+
+    python .ci/api_changes.py REVISION [--github]
+
+Breaking is what a client made from the older document may stumble over: it sends what is refused now, or misses what
+it was promised. Words, examples and the order of things do not count. The exit status is 0 whatever has changed: a
+breaking change may be meant, but nobody should make one unseen. Of tools for this, those that know OpenAPI 3.1 come
+as binaries from elsewhere than PyPI and npm.
+"""
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from typing_extensions import override
+
+ROOT = Path(__file__).parent.parent
+Json = Mapping[str, Any]
+NOTHING: Json = {}
+# What a limit allows: the keyword, and the sign by which a larger value allows more.
+LIMITS = {"maximum": 1, "maxLength": 1, "maxItems": 1, "minimum": -1, "minLength": -1, "minItems": -1}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A difference, and whether callers may stumble over it."""
+
+    place: str
+    sentence: str
+    breaking: bool
+
+    @override
+    def __str__(self) -> str:
+        return f"{'breaking' if self.breaking else 'harmless'}  {self.place}: {self.sentence}"
+
+
+@dataclass(frozen=True)
+class Schemas:
+    """A schema before and after, and who must understand it: the service what is sent, the client what it gets."""
+
+    documents: tuple[Json, Json]
+    place: str
+    sent: bool
+    seen: frozenset[tuple[str, str]] = frozenset()
+
+    def change(self, sentence: str, *, narrower: bool) -> Change:
+        """Return a change: what is sent breaks where less is accepted, an answer where it may be more."""
+        return Change(self.place, sentence, breaking=narrower == self.sent)
+
+    def compare(self, old: Json, new: Json) -> Iterator[Change]:
+        """Compare two schemas, and all that is in them."""
+        if "$ref" in old or "$ref" in new:
+            names = str(old.get("$ref")), str(new.get("$ref"))
+            if names in self.seen:
+                return
+            seen = replace(self, seen=self.seen | {names})
+            yield from seen.compare(_resolved(self.documents[0], old), _resolved(self.documents[1], new))
+            return
+        yield from self._kinds(old, new)
+        yield from self._rules(old, new)
+        yield from self._fields(old, new)
+        if "items" in old and "items" in new:
+            yield from replace(self, place=f"{self.place}, each").compare(old["items"], new["items"])
+        yield from self._alternatives(old, new)
+
+    def _kinds(self, old: Json, new: Json) -> Iterator[Change]:
+        for keyword in ("type", "enum", "const"):
+            before, after = _values(old, keyword), _values(new, keyword)
+            if before == after:
+                continue
+            if before is not None and (after is None or before < after):
+                yield self.change(f"may be more than {_listed(before)}: {_listed(after)}", narrower=False)
+            elif after is not None and (before is None or after < before):
+                yield self.change(f"is {_listed(after)} only, was {_listed(before)}", narrower=True)
+            else:
+                yield Change(self.place, f"is {_listed(after)}, was {_listed(before)}", breaking=True)
+
+    def _rules(self, old: Json, new: Json) -> Iterator[Change]:
+        for limit, sign in LIMITS.items():
+            before, after = old.get(limit), new.get(limit)
+            if before == after:
+                continue
+            narrower = before is None or (after is not None and sign * after < sign * before)
+            # No client refuses an answer because it is longer than it was.
+            yield Change(self.place, f"{limit} is {after}, was {before}", breaking=narrower and self.sent)
+        for rule in ("format", "pattern"):
+            if old.get(rule) != new.get(rule):
+                sentence = f"{rule} is {new.get(rule)}, was {old.get(rule)}"
+                yield Change(self.place, sentence, breaking=rule in (new if self.sent else old))
+
+    def _fields(self, old: Json, new: Json) -> Iterator[Change]:
+        before, after = old.get("properties", NOTHING), new.get("properties", NOTHING)
+        was_required, is_required = set(old.get("required", ())), set(new.get("required", ()))
+        for name in before.keys() - after.keys():
+            yield Change(self.place, f"{name} is gone", breaking=True)
+        for name in after.keys() - before.keys():
+            needed = self.sent and name in is_required
+            yield Change(self.place, f"{name} is new, {'and required' if needed else 'and optional'}", breaking=needed)
+        for name in before.keys() & after.keys():
+            at = replace(self, place=f"{self.place}, {name}")
+            if name in is_required - was_required:
+                yield at.change("is required now", narrower=True)
+            if name in was_required - is_required:
+                yield at.change("is optional now", narrower=False)
+            yield from at.compare(before[name], after[name])
+
+    def _alternatives(self, old: Json, new: Json) -> Iterator[Change]:
+        before, after = ({json.dumps(each, sort_keys=True) for each in of.get("oneOf", ())} for of in (old, new))
+        for gone in sorted(before - after):
+            yield self.change(f"is no longer {gone}", narrower=True)
+        for more in sorted(after - before):
+            yield self.change(f"may be {more}, too", narrower=False)
+
+
+def compare(old: Json, new: Json) -> list[Change]:
+    """Return the changes from one document to another, the breaking ones first."""
+    before, after = _operations(old), _operations(new)
+    changes = [Change(name, "is gone", breaking=True) for name in before.keys() - after.keys()]
+    changes += [Change(name, "is new", breaking=False) for name in after.keys() - before.keys()]
+    for name in before.keys() & after.keys():
+        changes += _compare_operations(name, (old, new), before[name], after[name])
+    return sorted(set(changes), key=lambda change: (not change.breaking, change.place, change.sentence))
+
+
+def _operations(document: Json) -> dict[str, Json]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+
+
+def _compare_operations(name: str, documents: tuple[Json, Json], old: Json, new: Json) -> Iterator[Change]:
+    if old["operationId"] != new["operationId"]:
+        sentence = f"is called {new['operationId']}, was {old['operationId']}: so are the functions of clients"
+        yield Change(name, sentence, breaking=True)
+    if bool(old.get("security")) != bool(new.get("security")):
+        needed = bool(new.get("security"))
+        yield Change(name, "needs a token now" if needed else "needs no token any more", breaking=needed)
+    # Parameters are the fields of what is sent, and headers those of what is answered.
+    sent = Schemas(documents, f"{name}, parameters", sent=True)
+    yield from sent.compare(_as_object(old.get("parameters", ())), _as_object(new.get("parameters", ())))
+    yield from _contents(replace(sent, place=f"{name}, body"), old.get("requestBody"), new.get("requestBody"))
+    for status in old["responses"].keys() | new["responses"].keys():
+        got = Schemas(documents, f"{name}, {status}", sent=False)
+        before, after = old["responses"].get(status), new["responses"].get(status)
+        if before is None or after is None:
+            # Refusals come and go; a client knows all of 400 and above alike.
+            gone = "is no longer answered" if after is None else "is a new answer"
+            yield Change(got.place, gone, breaking=status < "400")
+            continue
+        yield from replace(got, place=f"{got.place}, headers").compare(
+            {"properties": dict.fromkeys(before.get("headers", ()), NOTHING)},
+            {"properties": dict.fromkeys(after.get("headers", ()), NOTHING)},
+        )
+        yield from _contents(got, before, after)
+
+
+def _as_object(parameters: list[Json]) -> Json:
+    named = {f"{each['name']} ({each['in']})": each for each in parameters}
+    return {
+        "properties": {name: each["schema"] for name, each in named.items()},
+        "required": [name for name, each in named.items() if each.get("required")],
+    }
+
+
+def _contents(at: Schemas, old: Json | None, new: Json | None) -> Iterator[Change]:
+    before, after = (old or NOTHING).get("content", NOTHING), (new or NOTHING).get("content", NOTHING)
+    for kind in before.keys() - after.keys():
+        yield Change(at.place, f"{kind} is gone", breaking=True)
+    for kind in after.keys() - before.keys():
+        yield Change(at.place, f"{kind} is new", breaking=not before)
+    for kind in before.keys() & after.keys():
+        yield from at.compare(before[kind]["schema"], after[kind]["schema"])
+
+
+def _resolved(document: Json, schema: Json) -> Json:
+    while "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return schema
+
+
+def _values(schema: Json, keyword: str) -> set[str] | None:
+    given = schema.get(keyword)
+    if given is None:
+        return None
+    return {str(each) for each in given} if isinstance(given, list) else {str(given)}
+
+
+def _listed(values: set[str] | None) -> str:
+    return "anything" if values is None else ", ".join(sorted(values))
+
+
+def document_of(root: Path) -> Json:
+    """Return the OpenAPI document of a tree. Raises SystemExit where it cannot tell."""
+    package = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]["root_package"]
+    command = [sys.executable, "-m", package, "openapi"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"The OpenAPI document cannot be made: {done.stderr.strip().splitlines()[-1]}")
+    document: Json = json.loads(done.stdout)
+    return document
+
+
+def document_at(revision: str, root: Path = ROOT) -> Json:
+    """Return the OpenAPI document of a git revision. Raises SystemExit."""
+    done = subprocess.run(["git", "-C", root, "archive", revision], capture_output=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"git cannot read {revision!r}: {done.stderr.decode(errors='replace').strip()}")
+    with tempfile.TemporaryDirectory(prefix="api-changes-") as folder:
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+            archive.extractall(folder, filter="data")
+        return document_of(Path(folder))
+
+
+def main(revision: str, github: Literal["--github", ""] = "") -> None:
+    """Print the changes since a revision; with --github the breaking ones as annotations, too."""
+    changes = compare(document_at(revision), document_of(ROOT))
+    for change in changes:
+        print(change)
+        if github and change.breaking:
+            print(f"::warning title=The API breaks::{change.place}: {change.sentence}")
+    breaking = sum(change.breaking for change in changes)
+    print(f"{breaking} breaking, {len(changes) - breaking} harmless changes of the API since {revision}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])  # type: ignore[arg-type]  # a wrong word is told by the traceback

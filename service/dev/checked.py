@@ -1,0 +1,121 @@
+"""SQL files that are edited while ``dev`` serves: each is read again and checked as it is saved, without a restart.
+
+A finding of ``sql check`` appears in the console, and is what a request gets that needs the query. The check is made on
+the database of ``dev`` itself, which it does not change. ``serve`` knows nothing of all this: there, what is wrong with
+a file stops the start, and nothing is read again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import psycopg
+from watchfiles import awatch
+
+from service import queries
+from service.database import Connections, Rows
+from service.problems import QueryFinding
+from service.queries import SQL, Cardinality, Query, QueryError, Statement
+
+if TYPE_CHECKING:
+    from service.app import Service
+    from service.review.findings import Finding
+
+STRICT = queries.declared
+
+
+def from_environment() -> "Service":
+    """Make the service as the environment says, with queries that are checked while it runs."""
+    queries.declared = lenient
+    from service import app  # noqa: PLC0415 - whose features read their queries now
+
+    return app.from_environment(lambda settings: Checked(app.pool(settings), settings.database_url))
+
+
+def lenient(name: str, cardinality: Cardinality, row: type | None) -> Statement:
+    """Read a file as service.queries.declared does; of one that is wrong, keep what is wrong as its purpose."""
+    try:
+        return STRICT(name, cardinality, row)
+    except QueryError as error:
+        path = SQL / f"{name.replace('.', '/')}.sql"
+        return Statement(name, path, str(error), (), cardinality, row=None, row_nullable=False, returns_line=1, sql="")
+
+
+class Checked:
+    """Lends the connections of another to queries that have no findings, and runs their files as they are now."""
+
+    def __init__(self, lent: Connections, url: str, root: Path = SQL.parent) -> None:
+        """Check the checkout at `root` on the database at `url`."""
+        self._lent = lent
+        self._url = url
+        self._root = root
+        self._found: list[Finding] = []
+        self._statements: dict[str, Statement] = {}
+        self._queries: dict[str, Query[..., Any]] = {}
+        self._one_check = asyncio.Lock()
+        self._stop = asyncio.Event()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Check once, and whenever a file is saved, until the end of the context."""
+        async with self._lent.open():
+            watching = asyncio.gather(self._watch(), self.check())
+            try:
+                yield
+            finally:
+                self._stop.set()
+                await watching
+
+    async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
+        """Run the query as its file is now. Raises QueryFinding."""
+        if self._findings(query) or not self._fresh(query).sql:
+            await self.check()  # it may be mended by what nobody watches: a migration
+        if found := self._findings(query):
+            raise QueryFinding("; ".join(map(str, found)))
+        fresh = self._fresh(query)
+        if not fresh.sql:
+            raise QueryFinding(fresh.statement.purpose)
+        return await self._lent.fetch(fresh, arguments)
+
+    async def check(self) -> None:
+        """Read and check all files, and tell what has changed since."""
+        async with self._one_check:
+            try:
+                self._statements, found = await asyncio.to_thread(self._look)
+            except (psycopg.Error, SyntaxError) as error:
+                click.echo(f"The queries cannot be checked now: {str(error).splitlines()[0]}", err=True)
+                return
+            if found != self._found:
+                lines = [click.style(str(finding), fg="red") for finding in found]
+                click.echo("\n".join(lines) or f"{len(self._statements)} queries: no findings", err=True)
+            self._found = found
+
+    async def _watch(self) -> None:
+        async for _ in awatch(self._root / "sql", stop_event=self._stop):
+            await self.check()
+
+    def _look(self) -> "tuple[dict[str, Statement], list[Finding]]":
+        # In this thread, for they take 0.2 s to import, and nobody waits for them.
+        from service.review.check import Tree, check  # noqa: PLC0415
+        from service.review.scratch import connected  # noqa: PLC0415
+
+        tree = Tree.read(self._root)
+        with connected(self._url) as connection:
+            return tree.statements, check(tree, connection)
+
+    def _findings(self, query: Query[..., Any]) -> "list[Finding]":
+        path = f"sql/{query.name.replace('.', '/')}.sql"
+        return [finding for finding in self._found if finding.path == path]
+
+    def _fresh(self, query: Query[..., Any]) -> Query[..., Any]:
+        """Return the query with its statement as it is now: another object, for a connection prepares each once."""
+        statement = self._statements.get(query.name, query.statement)
+        if statement == query.statement:
+            return query
+        known = self._queries.get(query.name)
+        if known is None or known.statement != statement:
+            known = self._queries[query.name] = type(query)(statement, query.row)
+        return known

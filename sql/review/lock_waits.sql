@@ -1,0 +1,20 @@
+-- Who waits for whom, the longest wait first; a line for each process that is in the way.
+-- Its statement is its last one: the lock may be of one before, where it is idle in transaction.
+select /* review.lock_waits */
+    date_trunc('milliseconds', clock_timestamp() - lock.waitstart) as waits_for,
+    lock.relation::regclass as on_table,
+    lock.mode as wants,
+    waiting.pid,
+    substring(waiting.query from '/\* ([a-z_]+\.[a-z_]+) \*/') as name,
+    left(regexp_replace(waiting.query, '\s+', ' ', 'g'), 60) as statement,
+    blocking.pid as blocked_by,
+    blocking.usename as blocked_by_role,
+    blocking.state as which_is,
+    date_trunc('milliseconds', now() - blocking.xact_start) as since,
+    left(regexp_replace(blocking.query, '\s+', ' ', 'g'), 60) as its_statement
+from pg_locks as lock
+inner join pg_stat_activity as waiting on waiting.pid = lock.pid
+cross join unnest(pg_blocking_pids(lock.pid)) as blocker (pid)
+inner join pg_stat_activity as blocking on blocking.pid = blocker.pid
+where not lock.granted and waiting.datname = current_database()
+order by lock.waitstart, waiting.pid, blocking.pid;

@@ -1,0 +1,15 @@
+-- The transactions under way, the oldest first. An old one keeps its locks, and vacuum from removing what died since.
+-- To end one: select pg_terminate_backend(pid);
+select /* review.longest_transactions */
+    pid,
+    usename as role,
+    application_name as application,
+    date_trunc('milliseconds', now() - xact_start) as age,
+    date_trunc('milliseconds', now() - state_change) as in_state_for,
+    state,
+    wait_event_type as waits_for,
+    substring(query from '/\* ([a-z_]+\.[a-z_]+) \*/') as name,
+    left(regexp_replace(query, '\s+', ' ', 'g'), 100) as statement
+from pg_stat_activity
+where datname = current_database() and xact_start is not null and pid <> pg_backend_pid()
+order by xact_start;

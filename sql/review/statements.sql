@@ -1,0 +1,22 @@
+-- What each SQL file costs, the dearest first: `name` is the file, review.statements for sql/review/statements.sql.
+-- Statements without a name come from elsewhere. Times are in milliseconds, since pg_stat_statements_reset().
+-- Needs shared_preload_libraries = 'pg_stat_statements', and once in this database: create extension pg_stat_statements
+select /* review.statements */
+    substring(query from '/\* ([a-z_]+\.[a-z_]+) \*/') as name,
+    sum(calls) as calls,
+    sum(rows) as rows,
+    round(sum(total_exec_time)::numeric, 1) as total_ms,
+    round((sum(total_exec_time) / sum(calls))::numeric, 3) as mean_ms,
+    round(max(max_exec_time)::numeric, 1) as max_ms,
+    sum(shared_blks_hit + shared_blks_read) / sum(calls) as blocks_a_call,
+    round(100.0 * sum(shared_blks_hit) / nullif(sum(shared_blks_hit + shared_blks_read), 0), 1) as percent_cached,
+    sum(temp_blks_written) as blocks_spilled,
+    pg_size_pretty(sum(wal_bytes)) as wal
+from pg_stat_statements
+where
+    dbid = (
+        select database.oid from pg_database as database
+        where database.datname = current_database()
+    )
+group by name
+order by total_ms desc;

@@ -1,0 +1,23 @@
+"""The black-box session, against a service that runs anywhere."""
+
+import os
+import subprocess
+import sys
+
+from tests.processes import ROOT
+
+
+def run_black_box(url: str) -> str:
+    """Run tests/test_black_box.py, as its first lines say, which must pass; return its closing line."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--noconftest", "-q", "-p", "no:cacheprovider", "tests/test_black_box.py"],
+        cwd=ROOT,
+        env={name: text for name, text in os.environ.items() if not name.startswith(("PYTEST", "COVERAGE", "SQL_RAN"))}
+        | {"BLACK_BOX_URL": url},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()[-1]

@@ -1,0 +1,204 @@
+"""sql/roles.sql: what each role may do, and what PostgreSQL refuses it."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import run as run_program
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from click.testing import CliRunner, Result
+from psycopg import sql
+from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
+
+from service import roles
+from service.cli import main
+from service.dev.embedded import EmbeddedPostgres, embedded_postgres
+from tests.conftest import SERVER_SETTINGS
+from tests.deploy.black_box import run_black_box
+from tests.processes import ROOT, Start, run, serving
+
+pytestmark = pytest.mark.slow
+APP, OWNER, READER = "service_app", "service_owner", "service_reader"
+
+
+def as_role(url: str, role: str) -> str:
+    """Return `url` with another user."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{role}@"))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[EmbeddedPostgres]:
+    """Return a PostgreSQL of its own: roles belong to all databases of a server."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        embedded_postgres(Path(folder) / "postgres", SERVER_SETTINGS) as cluster,
+    ):
+        yield cluster
+
+
+def create_database(cluster: EmbeddedPostgres, name: str, owner: str = "postgres") -> str:
+    """Create a database, and return its administrator's URL."""
+    with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
+        statement = sql.SQL("create database {} owner {}").format(sql.Identifier(name), sql.Identifier(owner))
+        connection.execute(statement)
+    return as_role(cluster.url(name), owner)
+
+
+def invoke(*arguments: str, url: str) -> Result:
+    """Run `roles` in this process."""
+    return CliRunner().invoke(main, ["roles", *arguments], env={"DATABASE_URL": url}, catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def url(cluster: EmbeddedPostgres) -> str:
+    """Return the administrator's URL of a database with the roles, migrated by its owner."""
+    url = create_database(cluster, "with roles")
+    assert run("roles", "--apply", settings={"DATABASE_URL": url}).returncode == 0
+    migrated = run("migrate", settings={"DATABASE_URL": as_role(url, OWNER)})
+    assert (migrated.returncode, migrated.stderr) == (0, "")
+    return url
+
+
+def refused(url: str, role: str, statement: str) -> bool:
+    """Tell whether PostgreSQL refuses a statement to a role for want of a privilege."""
+    with psycopg.connect(as_role(url, role)) as connection:
+        try:
+            connection.execute(statement.encode())
+        except (InsufficientPrivilege, ReadOnlySqlTransaction):
+            return True
+        finally:
+            connection.rollback()
+    return False
+
+
+def test_the_whole_service_runs_as_the_application_role(url: str, start: Start) -> None:
+    served = start("serve", serving(as_role(url, APP)))
+    served.wait_until_ready()
+
+    assert " passed" in run_black_box(served.url)
+
+
+def test_the_application_role_cleans(url: str) -> None:
+    cleaned = run("clean", settings={"DATABASE_URL": as_role(url, APP)})
+
+    assert (cleaned.returncode, cleaned.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "create table mine (id integer)",
+        "create temporary table mine (id integer)",
+        "create schema mine",
+        "create function mine() returns integer language sql as 'select 1'",
+        "create index on pets (pet_name)",
+        "alter table pets add column age integer",
+        "drop table pets",
+        "truncate pets cascade",
+        "create role mine",
+        "create trigger mine before insert on pets execute function suppress_redundant_updates_trigger()",
+        "set role service_owner",
+        "update migration_checksum set sha256 = ''",
+        "delete from _yoyo_migration",
+    ],
+)
+def test_the_application_role_changes_neither_the_schema_nor_its_books(url: str, statement: str) -> None:
+    assert refused(url, APP, statement)
+
+
+def test_the_application_role_cannot_migrate(url: str) -> None:
+    migrated = run("migrate", "rollback", settings={"DATABASE_URL": as_role(url, APP)})
+
+    assert migrated.returncode == 1
+    assert "must be owner" in migrated.stderr
+
+
+def test_the_owner_rolls_back_and_applies_again_and_the_application_sees_it(url: str) -> None:
+    owner = {"DATABASE_URL": as_role(url, OWNER)}
+
+    assert run("migrate", "rollback", settings=owner).returncode == run("migrate", settings=owner).returncode == 0
+
+    assert not refused(url, APP, "delete from idempotency_key")
+    assert refused(url, APP, "delete from migration_checksum")
+
+
+@pytest.mark.parametrize("table", ["pets", "user_model", "login_session", "migration_checksum"])
+def test_the_reader_reads_everything(url: str, table: str) -> None:
+    assert not refused(url, READER, f"select from {table}")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "delete from pets",
+        "set transaction read write; delete from pets",
+        "set transaction read write; create temporary table mine (id integer)",
+    ],
+)
+def test_the_reader_writes_nothing(url: str, statement: str) -> None:
+    assert refused(url, READER, statement)
+
+
+def test_the_reader_sees_what_others_run(url: str) -> None:
+    with psycopg.connect(as_role(url, APP)) as busy, psycopg.connect(as_role(url, READER)) as reader:
+        busy.execute("select 'seen'")
+
+        seen = reader.execute("select query from pg_stat_activity where usename = 'service_app'").fetchall()
+
+    assert ("select 'seen'",) in seen
+
+
+@pytest.mark.parametrize(("role", "timeout"), [(APP, "2s"), (READER, "1min"), (OWNER, "0")])
+def test_each_role_has_its_timeout(url: str, role: str, timeout: str) -> None:
+    with psycopg.connect(as_role(url, role)) as connection:
+        assert connection.execute("show statement_timeout").fetchone() == (timeout,)
+        assert connection.execute("show idle_in_transaction_session_timeout").fetchone() != ("0",)
+
+
+def test_nobody_else_may_connect(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create role stranger login")
+
+    with pytest.raises(psycopg.OperationalError, match="User does not have CONNECT privilege"):
+        psycopg.connect(as_role(url, "stranger"))
+
+
+def test_psql_runs_what_is_printed_and_may_run_it_again(url: str, cluster: EmbeddedPostgres) -> None:
+    printed = invoke(url="").stdout
+
+    psql = [str(cluster.binaries / "psql"), "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--quiet", url]
+    done = run_program(psql, input=printed, capture_output=True, text=True, check=False)
+
+    assert printed == (ROOT / "sql/roles.sql").read_text()
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "ERROR" not in done.stderr
+
+
+def test_an_administrator_who_is_no_superuser_is_told_what_is_left(cluster: EmbeddedPostgres, url: str) -> None:
+    """As managed PostgreSQL has it: who may create roles, and owns the database."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create role administrator login createrole createdb")
+        for role in (APP, OWNER, READER):
+            connection.execute(sql.SQL("grant {} to administrator with admin option").format(sql.Identifier(role)))
+
+    result = invoke("--apply", url=create_database(cluster, "managed", "administrator"))
+
+    assert result.exit_code == 0
+    assert "let a superuser grant pg_monitor to service_reader" in result.stderr
+    assert result.stdout.startswith("service_owner, service_app and service_reader are there")
+
+
+def test_whoever_may_not_create_roles_gets_one_sentence(url: str) -> None:
+    result = invoke("--apply", url=as_role(url, READER))
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: PostgreSQL says: ")
+    assert result.stderr.endswith("; DATABASE_URL must be an administrator's here\n")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_roles_have_no_password_until_somebody_sets_one() -> None:
+    assert "password '" not in roles.read().lower()

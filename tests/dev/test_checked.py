@@ -1,0 +1,119 @@
+"""SQL files that are edited while they are served: what `dev` runs, and what it refuses."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import attrs
+import psycopg
+import pytest
+
+from service import queries
+from service.connections import Pool
+from service.dev.checked import Checked, lenient
+from service.problems import QueryFinding
+from service.queries import Cardinality, Many
+from service.system.controllers import AppliedMigration
+from tests.review.conftest import Copy
+
+NAME = "system.list_applied_migrations"
+PATH = "sql/system/list_applied_migrations.sql"
+NO_COLUMN = f'{PATH}:3: PostgreSQL says: column "colour" does not exist [refused]'
+
+
+@pytest.fixture(scope="module")
+def _copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    return Copy(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture
+def tree(_copy: Copy) -> Iterator[Copy]:
+    """Return a copy of the checkout; what a test writes is undone after it."""
+    yield _copy
+    _copy.restore()
+
+
+@pytest.fixture
+async def checked(tree: Copy, own_database_url: str) -> AsyncIterator[Checked]:
+    """Return connections that are lent to queries without findings, before their first check."""
+    pool = Pool(own_database_url)
+    async with pool.open():
+        yield Checked(pool, own_database_url, tree.root)
+
+
+@pytest.fixture
+def query() -> Many[..., AppliedMigration]:
+    """Return a query as it was when the service started."""
+    return Many(queries.read(NAME), AppliedMigration)
+
+
+async def test_an_edited_file_is_run_as_it_is_now(
+    checked: Checked, tree: Copy, query: Many[..., AppliedMigration]
+) -> None:
+    assert len(await checked.fetch(query, ())) > 1
+    tree.edit(PATH, ";", " limit 1;")
+
+    await checked.check()
+
+    assert [len(await checked.fetch(query, ())) for _ in range(2)] == [1, 1]
+
+
+async def test_a_query_with_a_finding_is_refused(
+    checked: Checked, tree: Copy, query: Many[..., AppliedMigration], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree.edit(PATH, "sha256\n", "colour\n")
+
+    await checked.check()
+    await checked.check()
+
+    with pytest.raises(QueryFinding) as refused:
+        await checked.fetch(query, ())
+    assert refused.value.detail == NO_COLUMN
+    assert capsys.readouterr().err == f"{NO_COLUMN}\n"  # once
+
+
+async def test_what_is_mended_runs_before_anyone_has_noticed(
+    checked: Checked, tree: Copy, query: Many[..., AppliedMigration], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree.edit(PATH, "sha256\n", "colour as sha256\n")
+    await checked.check()
+    with psycopg.connect(checked._url, autocommit=True) as connection:  # noqa: SLF001 - the same database
+        connection.execute("alter table migration_checksum add column colour text not null default 'red'")
+
+    rows = await checked.fetch(query, ())
+
+    assert {tuple(row)[1:] for row in rows} == {("red",)}
+    assert capsys.readouterr().err.endswith("queries: no findings\n")
+
+
+async def test_a_file_that_the_service_could_not_start_with_is_read_again(checked: Checked) -> None:
+    broken = attrs.evolve(queries.read(NAME), sql="", purpose=f"{PATH}:1: malformed header")
+
+    assert len(await checked.fetch(Many(broken, AppliedMigration), ())) > 1
+
+
+async def test_a_query_without_a_file_is_refused(checked: Checked) -> None:
+    query: Many[..., AppliedMigration] = Many(
+        lenient("pets.find_cat", Cardinality.MANY, AppliedMigration), AppliedMigration
+    )
+
+    with pytest.raises(QueryFinding, match=r"^sql/pets/find_cat.sql:1: no such file; the code names"):
+        await checked.fetch(query, ())
+
+
+async def test_without_a_database_nothing_can_be_checked(tree: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+    url = "postgresql://nobody@/none?host=/nonexistent"
+
+    await Checked(Pool(url), url, tree.root).check()
+
+    assert capsys.readouterr().err.startswith("The queries cannot be checked now: connection is bad")
+
+
+async def test_a_saved_file_is_noticed(tree: Copy, own_database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = ""
+    checked = Checked(Pool(own_database_url), own_database_url, tree.root)
+    async with checked.open():
+        await checked.check()
+        tree.edit(PATH, "sha256\n", "colour\n")
+        while NO_COLUMN not in said:
+            await asyncio.sleep(0.01)
+            said += capsys.readouterr().err

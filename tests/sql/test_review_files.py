@@ -1,0 +1,84 @@
+"""What DBAs see at the live database by the files of sql/review/."""
+
+import asyncio
+import re
+from collections.abc import Callable
+
+import asyncpg
+import psycopg
+import pytest
+
+from service.dev.embedded import EmbeddedPostgres
+from service.queries import FOR_PSQL, SQL
+from tests.locks import blocked_statements
+from tests.sql.review_files import FILES, NEEDS_EXTENSION, review
+
+Review = Callable[[str], list[dict[str, str]]]
+
+
+@pytest.fixture
+def look(server: EmbeddedPostgres, own_database_url: str) -> Review:
+    """Return what runs a file on a database of this test's own."""
+    return lambda name: review(server.binaries / "psql", own_database_url, name)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_says_what_it_shows_and_carries_its_name(name: str) -> None:
+    text = (SQL / FOR_PSQL / f"{name}.sql").read_text()
+
+    assert re.match(r"(-- .+\n)+select /\* review\.(\w+) \*/\n", text)
+    assert f"/* {FOR_PSQL}.{name} */" in text
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != NEEDS_EXTENSION])
+def test_psql_runs_each_on_the_schema(name: str, look: Review) -> None:
+    look(name)
+
+
+def test_every_table_is_shown_with_its_size(look: Review) -> None:
+    shown = {row["name"]: row["total"] for row in look("table_sizes")}
+
+    assert {"user_model", "login_session", "login_throttle", "pets", "idempotency_key"} < shown.keys()
+    assert re.fullmatch(r"\d+ kB", shown["user_model"])
+
+
+def test_an_index_is_unused_until_a_statement_uses_it(look: Review, own_database_url: str) -> None:
+    before = [row["index"] for row in look("unused_indexes")]
+    with psycopg.connect(own_database_url) as connection:
+        connection.execute("set enable_seqscan = off")
+        connection.execute("select from login_session where expires_at < now()")
+
+    after = [row["index"] for row in look("unused_indexes")]
+
+    assert set(before) - set(after) == {"login_session_expires_at_idx"}
+    assert "pets_pkey" not in before  # it is there to refuse
+
+
+def test_the_oldest_transaction_comes_first_with_what_it_does(look: Review, own_database_url: str) -> None:
+    with psycopg.connect(own_database_url, application_name="old") as old, psycopg.connect(own_database_url) as young:
+        old.execute("select /* pets.find_pet */ 1")
+        young.execute("select 2")
+
+        first, second = look("longest_transactions")
+
+    assert (first["application"], first["state"], first["name"]) == ("old", "idle in transaction", "pets.find_pet")
+    assert second["statement"] == "select 2"
+
+
+async def test_who_waits_is_shown_with_who_is_in_the_way(look: Review, own_database_url: str) -> None:
+    holder, waiter = [await asyncpg.connect(own_database_url) for _ in range(2)]
+    transaction = holder.transaction()
+    await transaction.start()
+    await holder.execute("lock table pets /* pets.delete_pet */")
+    waiting = asyncio.ensure_future(waiter.execute("select /* pets.list_my_pets */ from pets"))
+    await blocked_statements(holder, 1)
+
+    [row] = look("lock_waits")
+
+    assert (row["pid"], row["blocked_by"]) == (str(waiter.get_server_pid()), str(holder.get_server_pid()))
+    assert (row["on_table"], row["wants"], row["name"]) == ("pets", "AccessShareLock", "pets.list_my_pets")
+    assert row["which_is"] == "idle in transaction"
+    await transaction.rollback()
+    await waiting
+    for connection in (holder, waiter):
+        await connection.close()
