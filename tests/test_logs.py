@@ -126,6 +126,35 @@ def test_programs_that_read_logfmt_get_a_line_for_each_entry() -> None:
     ]
 
 
+IN_A_REQUEST = """
+from uuid import UUID
+from service import exchange, logs
+
+logs.configure("INFO", "json")
+exchange.caller_is(UUID(int=1))  # of no request
+logs.log.info("before")
+request = exchange.Exchange("6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a")
+exchange.current.set(request)
+logs.log.info("begun")
+exchange.caller_is(UUID(int=2))
+request.trace_id = "0af7651916cd43dd8448eb211c80319c"
+logs.log.info("known")
+"""
+
+
+def test_what_happens_in_a_request_tells_which_and_whose_it_is() -> None:
+    command = [sys.executable, "-c", IN_A_REQUEST]
+    run = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, check=True, encoding="utf-8")
+
+    before, begun, known = map(json.loads, run.stdout.splitlines())
+
+    assert not {"request_id", "user_id", "trace_id"} & before.keys()
+    assert begun["request_id"] == "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
+    assert not {"user_id", "trace_id"} & begun.keys()
+    assert known["user_id"] == "00000000-0000-0000-0000-000000000002"
+    assert known["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+
+
 ROWS = """
 import asyncio, asyncpg, sys
 from service import logs

@@ -18,7 +18,7 @@ from service.connections import Pool
 from service.exposition import as_text
 from service.metrics import Layout, Level, Metrics, make_directory, measuring
 from service.queries import Value
-from tests.conftest import make_settings
+from tests.conftest import OneTransaction, make_settings
 from tests.connections.conftest import statement  # noqa: F401 - a fixture
 from tests.factories import Factory, log_in, service_client
 from tests.processes import Running, Start, free_port, serving, until
@@ -195,6 +195,18 @@ async def test_for_others_they_are_not_there(measured: Measured, header: str) ->
 async def test_unless_somebody_asks_for_them_there_are_none(client: httpx.AsyncClient, app: Service) -> None:
     assert (await client.get("/metrics")).status_code == 404
     assert app.metrics is None
+
+
+async def test_without_a_pool_requests_are_counted_all_the_same(
+    database_url: str, one_transaction: OneTransaction, directory: Path
+) -> None:
+    app = create_app(make_settings(database_url), one_transaction, directory)
+
+    async with service_client(app) as client:
+        await client.get("/health/live")
+
+    text = as_text(directory, "text/plain")[0].decode()
+    assert samples(text)["http_requests_total method=GET route=/health/live status=200"] == 1
 
 
 def test_levels_are_those_of_the_living(directory: Path, measured: Measured) -> None:

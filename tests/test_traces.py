@@ -1,5 +1,6 @@
 """Traces, as a receiver of OTLP gets them from the service."""
 
+import asyncio
 import re
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -14,10 +15,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from typing_extensions import override
 
+from service.app import _traces as traces_from_environment
 from service.app import create_app
 from service.connections import Pool
+from service.exchange import current
 from service.settings import SettingsError, wants_traces
-from service.traces import Traces
+from service.traces import HEADERS, Traces
 from tests.conftest import make_settings
 from tests.connections.conftest import opening, sleep, statement  # noqa: F401 - fixtures
 from tests.factories import Factory, service_client
@@ -105,7 +108,7 @@ async def test_a_request_is_a_span_and_its_query_one_within(traced: Traced) -> N
     user = await traced.make.user()
     pet = await traced.make.pet(user)
 
-    await traced.client.get(f"/pets/{pet.id}?secret=x", headers=user.bearer | {"User-Agent": "tests"})
+    await traced.client.get(f"/pets/{pet.id}", headers=user.bearer | {"User-Agent": "tests"})
 
     request, query = traced.spans()
     assert (request.name, request.kind) == ("GET /pets/{pet_id}", Span.SPAN_KIND_SERVER)
@@ -178,6 +181,46 @@ async def test_an_absent_database_is_an_error(traced: Traced) -> None:
     told = attributes(query)
     assert told["error.type"].endswith("Error")
     assert "db.response.status_code" not in told
+
+
+async def test_a_query_string_is_not_told(traced: Traced) -> None:
+    await traced.client.get("/health/live?secret=planted")
+
+    assert "planted" not in str(traced.spans())
+
+
+async def test_a_request_that_has_no_id_is_traced_too(traced: Traced) -> None:
+    async def app(_: Any, __: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    token = current.set(None)
+    transport = httpx.ASGITransport(traced.traces.requests(app, 0))  # type: ignore[arg-type]  # Litestar's own types
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        response = await client.get("/")
+    current.reset(token)
+
+    [span] = traced.spans()
+    assert span.trace_id.hex() in response.headers["traceparent"]
+
+
+def test_propagators_may_look_at_all_headers() -> None:
+    assert HEADERS.keys([(b"host", b"localhost"), (b"b3", b"0")]) == ["host", "b3"]
+
+
+def test_the_environment_turns_traces_on(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+
+    traces = traces_from_environment()
+
+    assert traces is not None
+    asyncio.run(send_all(traces))
+
+
+async def send_all(traces: Traces) -> None:
+    """Have `traces` end what it has begun."""
+    async with traces.sending():
+        pass
 
 
 def test_without_traces_nothing_stands_between_a_query_and_its_connection(database_url: str) -> None:
