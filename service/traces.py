@@ -18,7 +18,7 @@ from opentelemetry.propagators.textmap import Getter
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer, format_trace_id
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, format_trace_id
 from typing_extensions import override
 
 from service import __version__
@@ -83,10 +83,7 @@ class Traces:
                     if route := scope.get("path_template"):
                         span.update_name(f"{name} {route}")
                         span.set_attribute("http.route", str(route))
-                    span.set_attribute("http.response.status_code", status)
-                    if status >= 500:  # noqa: PLR2004 - ours; those of the client are no errors of the server's span
-                        span.set_attribute("error.type", str(status))
-                        span.set_status(Status(StatusCode.ERROR))
+                    _tell_status(span, status)
 
         return trace
 
@@ -140,6 +137,14 @@ class _Headers(Getter[Headers]):
 
 
 HEADERS = _Headers()
+
+
+def _tell_status(span: Span, status: int) -> None:
+    """Say how it was answered; what is the client's mistake is no error of the server's span."""
+    span.set_attribute("http.response.status_code", status)
+    if status >= 500:  # noqa: PLR2004 - RFC 9110, 15.6
+        span.set_attribute("error.type", str(status))
+        span.set_status(Status(StatusCode.ERROR))
 
 
 def _attributes(scope: Scope, trusted_hops: int) -> dict[str, str]:
