@@ -22,8 +22,9 @@ RUN pip --python .venv uninstall --yes faker markdown-it-py mdurl polyfactory py
 COPY service service
 COPY sql sql
 COPY migrations migrations
-# Bytecode that is never compared with its source: the root may be read-only, and times of files do not matter.
-RUN python -m compileall -q --invalidation-mode unchecked-hash .venv service \
+# Bytecode that is never compared with its source: the root may be read-only, and times of files do not matter. By force,
+# because pip has run some modules and left bytecode of another kind.
+RUN python -m compileall -qf --invalidation-mode unchecked-hash .venv service \
     && .venv/bin/python -m service --help
 
 

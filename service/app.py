@@ -1,9 +1,7 @@
 """The application: what it is put together from."""
 
-import asyncio
-import multiprocessing
 import os
-import signal
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
@@ -31,6 +29,7 @@ from service.problems import Unavailable
 from service.queries import SQL
 from service.request import ServiceRequest
 from service.routing import complete_routes, refusing_preflights_plainly
+from service.server import drain_on_sigterm, end_with_parent
 from service.settings import Settings, wants_traces
 from service.system.controllers import HealthController, Schema, applied_migrations, docs_file, docs_page
 from service.users.controllers import UsersController
@@ -64,6 +63,8 @@ class Service(Litestar):
     db: Database
     tokens: Tokens
     metrics: Metrics | None = None
+    # Whether this process is about to end.
+    draining = False
 
 
 def create_app(
@@ -155,16 +156,22 @@ def _layout(app: Litestar) -> Layout:
     return Layout(tuple(queries), (*sorted(routes | heads), NO_ROUTE))
 
 
-def from_environment(connect: Callable[[Settings], Connections] = pool) -> Service:
+def from_environment(connect: Callable[[Settings], Connections] = pool, door: socket.socket | None = None) -> Service:
     """Make the service as the environment says; each worker process calls this.
 
-    Raises SettingsError.
+    `door` is the listening socket of a process that shares it with no other. Raises SettingsError.
     """
     settings = Settings.read()
     logs.configure(settings.log_level, settings.log_format)
     directory = os.environ.get(DIRECTORY)
     app = create_app(settings, connect(settings), Path(directory) if directory else None, _traces())
-    app.on_startup.append(_end_with_parent)
+
+    async def heed_signals() -> None:
+        end_with_parent()
+        if settings.drain_seconds:
+            drain_on_sigterm(app, settings.drain_seconds, door)
+
+    app.on_startup.append(heed_signals)
     return app
 
 
@@ -174,20 +181,6 @@ def _traces() -> "Traces | None":
     from service.traces import Traces  # noqa: PLC0415 - an extra
 
     return Traces()
-
-
-async def _end_with_parent() -> None:
-    """End this worker when the process that started it is gone, even killed; it would serve on and hold the port."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-    loop = asyncio.get_running_loop()
-
-    def end(sentinel: int) -> None:
-        loop.remove_reader(sentinel)  # it stays readable
-        signal.raise_signal(signal.SIGTERM)
-
-    loop.add_reader(parent.sentinel, end, parent.sentinel)
 
 
 def _always(instance: object) -> Provide:

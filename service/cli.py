@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import importlib
 import json
 import socket
 import sys
@@ -26,9 +25,6 @@ from service.roles import apply as apply_roles
 from service.roles import read as read_roles
 from service.settings import Settings, database_url, wants_traces
 
-APP = "service.app"
-# Platforms give 30 s between SIGTERM and SIGKILL.
-SECONDS_TO_FINISH = 20
 # The workers of a server that was killed need a moment to end.
 SECONDS_FOR_PORT = 3.0
 
@@ -63,32 +59,38 @@ def dev() -> None:
 
     Adds a demo user. Uses DATABASE_URL instead where it is set; reads .env.
     """
-    from service.dev.server import prepared  # noqa: PLC0415 - production does not install what `dev` needs
+    # Production does not install what `dev` needs, and no other command wants a server: 45 ms.
+    import uvicorn  # noqa: PLC0415
+
+    from service import server  # noqa: PLC0415
+    from service.dev.server import prepared  # noqa: PLC0415
 
     with prepared() as (host, port), _metrics(Settings.read()):
-        _listen(
-            host,
-            port,
-            app="service.dev.checked",
+        bind(host, port).close()
+        uvicorn.run(
+            "service.dev.checked:from_environment",
+            factory=True,
+            host=host,
+            port=port,
             reload=True,
             reload_dirs=[str(Path(__file__).parent)],
             timeout_graceful_shutdown=2,
+            **server.OPTIONS,
         )
 
 
 @main.command()
 def serve() -> None:
-    """Serve on HOST and PORT with WEB_CONCURRENCY workers."""
+    """Serve on HOST and PORT with WEB_CONCURRENCY workers.
+
+    SIGTERM drains and ends, SIGHUP replaces the workers of several by turns.
+    """
+    from service import server  # noqa: PLC0415 - as above
+
     settings = Settings.read()
     wants_traces()
-    # What is wrong with a file is told once here; workers would die of it one after the other.
-    importlib.import_module(APP)
     with _metrics(settings):
-        _listen(
-            *settings.address,
-            workers=settings.web_concurrency,
-            timeout_graceful_shutdown=SECONDS_TO_FINISH,
-        )
+        server.serve(settings, bind(*settings.address))
 
 
 @contextmanager
@@ -100,45 +102,25 @@ def _metrics(settings: Settings) -> Iterator[None]:
     from service.exposition import exposed  # noqa: PLC0415 - prometheus-client takes 40 ms to import
 
     if settings.metrics_port is not None:
-        _wait_for_port(settings.address[0], settings.metrics_port, "METRICS_PORT names another one")
+        bind(settings.address[0], settings.metrics_port, "METRICS_PORT names another one").close()
     with exposed(settings):
         yield
 
 
-def _listen(host: str, port: int, *, app: str = APP, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
-    # No other command wants them: 45 ms.
-    import uvicorn  # noqa: PLC0415
+def bind(host: str, port: int, advice: str = "HOST and PORT name another place") -> socket.socket:
+    """Bind a socket to the port once it is free.
 
-    from service.http_protocol import HttpProtocol  # noqa: PLC0415
-
-    _wait_for_port(host, port, "HOST and PORT name another place")
-    uvicorn.run(
-        f"{app}:from_environment",
-        factory=True,
-        host=host,
-        port=port,
-        http=HttpProtocol,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,  # service/logs.py has its own
-        # TRUSTED_PROXY_HOPS decides whom to believe; uvicorn would take the entry that the client made.
-        proxy_headers=False,
-        server_header=False,
-        **options,
-    )
-
-
-def _wait_for_port(host: str, port: int, advice: str) -> None:
-    """Wait until the port is free. Raises click.ClickException, where uvicorn would only log what is wrong."""
+    Raises click.ClickException, which ends with `advice`, where uvicorn would only log what is wrong.
+    """
     deadline = time.monotonic() + SECONDS_FOR_PORT
     told = False
     while True:
+        door = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((host, port))
+            door.bind((host, port))
         except OSError as error:
+            door.close()
             if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
                 sentence = f"Cannot listen on {host}, port {port}: {error.strerror}; {advice}"
                 raise click.ClickException(sentence) from error
@@ -147,7 +129,7 @@ def _wait_for_port(host: str, port: int, advice: str) -> None:
             told = True
             time.sleep(0.05)
         else:
-            return
+            return door
 
 
 @main.command()

@@ -1,6 +1,7 @@
 """The connections: leased from asyncpg's pool, and kept by this process from request to request."""
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -13,31 +14,31 @@ from asyncpg.pool import PoolConnectionProxy
 from asyncpg.prepared_stmt import PreparedStatement
 
 from service.database import Rows
+from service.deadlines import AGAIN, ANSWER, CLOSE, CLOSE_ALL, CONNECT, OLD, WAIT
 from service.exchange import current
+from service.hosts import Hosts
 from service.logs import log
 from service.metrics import Event, Level, Metrics
 from service.problems import Unavailable
 from service.queries import Count, Query
 from service.slow_queries import SlowQueries, explain
 
-# Seconds: for a connection to be free, for one to be made, and for a statement, whatever PostgreSQL's own limit is
-# (a server that is frozen, or behind a broken network, keeps no limit); for a connection to be closed, and for all.
-WAIT, CONNECT, ANSWER = 1.0, 2.0, 2.5
-CLOSE, CLOSE_ALL = 1.0, 5.0
-# Seconds after which a connection is replaced, so that a new address of the server and new statistics reach all.
-OLD = 600.0
-
-# What PostgreSQL's absence looks like: no route, a closed connection, a server that starts, stops or has no room.
-# InternalClientError is what asyncpg says when the server's farewell came just before the query.
+# PostgreSQL refuses for now, and the connection is as good as before: out of time, behind a lock, disk or memory full.
+FOR_NOW = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, asyncpg.InsufficientResourcesError)
+# What PostgreSQL's absence looks like: no route, a closed connection, a server that starts, stops or has no room, or
+# that is no primary any more. InternalClientError is asyncpg's word for a farewell that came just before the query.
 AWAY = (
     OSError,
     TimeoutError,
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+    *FOR_NOW,
 )
+# PostgreSQL says that the statement lost to another one, and has not happened: even a write may run again.
+UNDONE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+ATTEMPTS = 9
 # The schema changed under a prepared statement: prepared anew, it runs. Nothing has been done yet.
 STALE = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 
@@ -94,6 +95,7 @@ class Pool:
             # Only those that are wanted: PgBouncer refuses them at the start of a connection.
             "server_settings": {name: str(milliseconds) for name, milliseconds in timeouts.items() if milliseconds},
             "timeout": CONNECT,
+            "connect": Hosts(url).connect,
         }
         self._url = url
         self._size = size
@@ -105,6 +107,7 @@ class Pool:
         self._slow_queries = SlowQueries(self.plan)
         self._idle: list[Lease] = []
         self._waiting: deque[asyncio.Future[Lease | None]] = deque()
+        self._making: set[asyncio.Task[Lease]] = set()
         self._giving_back: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -116,12 +119,13 @@ class Pool:
             yield
         finally:
             await self._slow_queries.close()
-            for lease in self._idle:
-                self._give_back(lease)
+            for making in self._making:
+                making.cancel()
+            self._forget()
             with suppress(TimeoutError):  # asyncpg's pool ends by force then
                 await asyncio.wait_for(self._pool.close(), timeout=CLOSE_ALL)
 
-    async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
+    async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...], attempt: int = 1) -> Rows:
         """Run `query` and return its rows; of a Count, one row: how many it changed.
 
         Raises Unavailable where PostgreSQL does not answer in time, asyncpg.PostgresError where it refuses.
@@ -133,8 +137,15 @@ class Pool:
             lease.statements.clear()
             self._put(lease)
             return await self.fetch(query, arguments)
+        except UNDONE as error:
+            self._put(lease)
+            if attempt == ATTEMPTS:
+                raise Unavailable("Too many others change the same") from error
+            # At random, so that those who met do not meet again.
+            await asyncio.sleep(random.random() * AGAIN * 2**attempt)  # noqa: S311 - no secret
+            return await self.fetch(query, arguments, attempt + 1)
         except AWAY as error:
-            self._give_back(lease)
+            self._let_go(lease, error)
             raise Unavailable("The database does not answer") from error
         except asyncpg.PostgresError:
             self._put(lease)
@@ -213,16 +224,31 @@ class Pool:
                         if waiter.done() and not waiter.cancelled():  # what was given just now is the next one's
                             self._wake(waiter.result())
                         raise
-            return await self._connect()
+                return await self._make()
         except AWAY as error:
             raise Unavailable("The database does not answer") from error
         finally:
             if exchange := current.get():
                 exchange.waited_seconds += perf_counter() - began
 
+    async def _make(self) -> Lease:
+        """Return a new connection. Who waits may give up; the connection is made all the same, for who comes next."""
+        self._leases += 1
+        making = self._loop.create_task(self._connect())
+        self._making.add(making)
+        making.add_done_callback(self._making.discard)
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(self._keep)
+            raise
+
+    def _keep(self, making: asyncio.Task[Lease]) -> None:
+        if not making.cancelled() and making.exception() is None:
+            self._put(making.result())
+
     async def _connect(self) -> Lease:
         """Return a new connection. The log is told once when there is none to be had, and once when there is again."""
-        self._leases += 1
         try:
             connection = await self._pool.acquire(timeout=CONNECT)
         except BaseException as error:
@@ -258,6 +284,20 @@ class Pool:
                 return
         if lease:
             self._idle.append(lease)
+
+    def _forget(self) -> None:
+        """Close the connections that nobody uses."""
+        while self._idle:
+            self._give_back(self._idle.pop())
+
+    def _let_go(self, lease: Lease, error: Exception) -> None:
+        """Keep a connection that is as good as before `error`, and close any other."""
+        if isinstance(error, FOR_NOW):
+            self._put(lease)
+            return
+        self._give_back(lease)
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            self._forget()  # the primary is another server now: where this connection led, the others lead
 
     def _give_back(self, lease: Lease) -> None:
         """Close a connection, with what still runs on it; nobody waits for that."""

@@ -22,6 +22,8 @@ def psycopg_url(url: str) -> str:
     """
     address, _, query = url.partition("?")
     keys = {"connect_timeout": str(CONNECT_TIMEOUT)}
+    if "," in address.rpartition("@")[2]:  # of several hosts, the one that takes writes
+        keys["target_session_attrs"] = "primary"
     settings = []
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key == "database":

@@ -1,5 +1,6 @@
 """What each request passes first: it gets an id, and is answered only if it is meant for us."""
 
+import asyncio
 import os
 import re
 from collections.abc import Collection
@@ -12,6 +13,7 @@ from service import logs
 from service.answers import answer
 from service.client_address import client_address
 from service.exchange import Exchange, current
+from service.logs import log
 from service.metrics import Metrics
 from service.problems import UnknownHost
 
@@ -21,6 +23,8 @@ PLAIN = [(b"x-content-type-options", b"nosniff")]
 SECURE = [*PLAIN, (b"strict-transport-security", b"max-age=63072000")]
 
 
+# What nginx logs of such a request; it is never sent.
+CLIENT_GONE = 499
 ASKED_BY_ADDRESS = ("/health/", "/metrics")
 # A UUID as proxies write it: nginx's $request_id has no hyphens.
 REQUEST_ID = re.compile(rb"[\da-fA-F]{8}(-?)[\da-fA-F]{4}(\1[\da-fA-F]{4}){2}\1[\da-fA-F]{12}")
@@ -64,6 +68,9 @@ def edge(
                 request: Request[object, object, object] = Request(scope, receive, send)  # type: ignore[type-var]
                 refusal = answer(request, UnknownHost())
                 await refusal.to_asgi_response(app=None, request=request)(scope, receive, send_with_id)
+        except asyncio.CancelledError:  # the client is gone; there is nobody to tell, and nothing is wrong
+            status = CLIENT_GONE
+            log.info("client gone", request_id=request_id, path=scope["path"])
         finally:
             method, route, seconds = scope["method"], scope.get("path_template"), perf_counter() - began  # type: ignore[typeddict-item]
             logs.access(exchange, method, route, status, seconds, client_address(scope, trusted_hops))
@@ -91,11 +98,13 @@ def _by_tls(scope: Scope) -> bool:
 
 
 def _host(scope: Scope) -> str:
-    """Return the host that the request is for, without its port."""
+    """Return the host that the request is for, without its port; nothing where what should be a port is none."""
     for name, value in scope["headers"]:
         if name == b"host":
             host = value.decode("latin-1").lower()
-            return host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
+            end = host.find("]") + 1 if host.startswith("[") else host.find(":")
+            host, port = (host[:end], host[end:].removeprefix(":")) if end >= 0 else (host, "")
+            return host if not port or port.isdigit() else ""
     return ""
 
 

@@ -5,16 +5,16 @@ from uuid import uuid4
 
 import msgspec
 from typing_extensions import override
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from service import logs
+from service.deadlines import GONE, SECONDS
 from service.exchange import Exchange
 from service.problems import HeadTooLarge, MalformedRequest, Problem, RequestTimeout
 
 # What comes before a body, request line and fields, in bytes.
 LARGEST_HEAD = 32 * 1024
-# Seconds, each from when the one before is over: to send the head, to send the body, to take the answer.
-SECONDS = {"head": 10.0, "body": 15.0, "answer": 60.0}
 TICK = 5.0
 
 
@@ -56,6 +56,9 @@ class HttpProtocol(HttpToolsProtocol):
     _head_size = 0
     _refusal: Problem | None = None
     _timer: asyncio.TimerHandle
+    _task: asyncio.Task[None] | None = None
+    # Whether this process is about to end: then each answer is the last one of its connection.
+    draining = False
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -67,6 +70,9 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()
         super().connection_lost(exc)
+        if self._task and not self._task.done():
+            # Nobody waits for the answer: what still runs then is cancelled, its statement with it.
+            self.loop.call_later(GONE, self._task.cancel)
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -94,10 +100,18 @@ class HttpProtocol(HttpToolsProtocol):
             # RFC 9112, 3.2: a server must answer 400 to a request without a Host, and to one with several.
             self._refuse_in_parser(MalformedRequest("This needs HTTP/1.1, and one Host"))
         super().on_headers_complete()
+        if self.draining:
+            self.cycle.keep_alive = False
         if self.scope["method"] != "HEAD":  # nothing follows the head of its answer
             self.cycle.transport = WholeAnswer(self.transport, self.cycle)  # type: ignore[assignment]  # all it uses of it
         self._head_size = 0
         self._await("body")
+
+    @override
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._task = task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     @override
     def on_message_complete(self) -> None:

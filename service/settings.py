@@ -4,7 +4,9 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, TypeVar, cast
+from urllib.parse import quote
 
 import attrs
 import click
@@ -93,6 +95,36 @@ def postgres_url(text: str) -> str:
     return text
 
 
+# What may come in a file, as container engines mount secrets: NAME_FILE then says which.
+IN_FILES = ("DATABASE_URL", "DATABASE_PASSWORD", "SECRET_KEY", "SECRET_KEY_PREVIOUS")
+
+
+def given(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that are set, as an empty one is not; secrets come from their files.
+
+    DATABASE_PASSWORD is put into DATABASE_URL. Raises SettingsError.
+    """
+    variables = {name: text for name, text in environment.items() if text}
+    for name in IN_FILES:
+        if path := variables.get(f"{name}_FILE"):
+            if name in variables:
+                raise SettingsError(f"{name} and {name}_FILE are both set; one is enough")
+            try:
+                variables[name] = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error.reason
+                raise SettingsError(f"{name}_FILE must name a file that can be read, not {path!r}: {reason}") from None
+    if password := variables.get("DATABASE_PASSWORD"):
+        scheme, _, address = variables.get("DATABASE_URL", "").partition("://")
+        user, _, host = address.partition("@")
+        if not host or not user or ":" in user:
+            raise SettingsError(
+                "DATABASE_PASSWORD needs a DATABASE_URL with a user and no password: postgresql://user@host:5432/name"
+            )
+        variables["DATABASE_URL"] = f"{scheme}://{user}:{quote(password, safe='')}@{host}"
+    return variables
+
+
 MAKE_A_KEY = "make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
 # What keys in examples say of themselves.
 SAMPLE_KEY = re.compile(
@@ -159,6 +191,9 @@ class Settings:
         "HOST", str, default=None, help="the address to listen on (127.0.0.1; 0.0.0.0 with PORT)"
     )
     web_concurrency: int = variable("WEB_CONCURRENCY", whole(1, 64), default=1, help="worker processes")
+    drain_seconds: int = variable(
+        "DRAIN_SECONDS", whole(0, 15), default=2, help="from SIGTERM until nobody new gets in; readiness says 503"
+    )
     database_pool_size: int = variable(
         "DATABASE_POOL_SIZE", whole(1, 1000), default=10, help="connections to PostgreSQL of each worker, at most"
     )
@@ -236,9 +271,8 @@ class Settings:
 
         Raises SettingsError, which names the variable.
         """
-        given = {name: text for name, text in environment.items() if text}
         try:
-            return environ.to_config(cls, given)
+            return environ.to_config(cls, given(environment))
         except environ.MissingEnvValueError as error:
             raise SettingsError(f"{', '.join(sorted(error.args))} must be set; see README.md") from None
 
@@ -249,7 +283,7 @@ def database_url(environment: Mapping[str, str] = os.environ) -> str:
     Raises SettingsError where it is missing or not PostgreSQL's.
     """
     try:
-        return postgres_url(environment["DATABASE_URL"])
+        return postgres_url(given(environment)["DATABASE_URL"])
     except KeyError:
         raise SettingsError("DATABASE_URL must be set; see README.md") from None
     except ValueError as error:

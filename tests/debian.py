@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -24,45 +23,53 @@ CERTIFICATE = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-sub
 CERTIFICATE += ["-keyout", "key", "-out", "crt"]
 
 
-@contextmanager
-def debian_postgres(settings: Mapping[str, str]) -> Iterator[str]:
-    """Run a server on the loopback interface, with passwords and TLS; give the URL of its superuser."""
-    folder = Path(tempfile.mkdtemp(prefix="debian-postgres-"))
-    data, port = folder / "data", free_port()
-    # It ends with this process, however that ends. root must not run it.
+def unprivileged() -> list[str]:
+    """Return what a command begins with that ends with this process, however that ends, and that root must not run."""
     command = ["setpriv", "--pdeathsig=QUIT"]
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         command += [f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
-    options = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": str(folder)}
-    options |= {"fsync": "off", "ssl": "on", "ssl_cert_file": "../crt", "ssl_key_file": "../key", **settings}
-    try:
+    return command
+
+
+@contextmanager
+def unprivileged_folder() -> Iterator[Path]:
+    """Lend a folder in which such a command may write."""
+    with tempfile.TemporaryDirectory(prefix="debian-") as name:
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            os.chown(name, nobody.pw_uid, nobody.pw_gid)
+        yield Path(name)
+
+
+@contextmanager
+def debian_postgres(settings: Mapping[str, str]) -> Iterator[str]:
+    """Run a server on the loopback interface, with passwords and TLS; give the URL of its superuser."""
+    command, port = unprivileged(), free_port()
+    options = {"listen_addresses": "127.0.0.1", "port": str(port), "fsync": "off"}
+    options |= {"ssl": "on", "ssl_cert_file": "../crt", "ssl_key_file": "../key", **settings}
+    with unprivileged_folder() as folder:
         (folder / "password").write_text(PASSWORD)
-        (folder / "password").chmod(0o644)
         initdb = [str(BINARIES / "initdb"), "--username=postgres", "--auth=scram-sha-256", "--no-sync"]
-        files = [f"--pwfile={folder / 'password'}", f"--pgdata={data}", "--encoding=UTF8", "--locale=C"]
-        subprocess.run([*command, *initdb, *files], check=True, capture_output=True, cwd=folder)
-        subprocess.run([*command, *CERTIFICATE], check=True, capture_output=True, cwd=folder)
+        files = [f"--pwfile={folder / 'password'}", f"--pgdata={folder / 'data'}", "--encoding=UTF8", "--locale=C"]
+        for making in ([*initdb, *files], CERTIFICATE):
+            subprocess.run([*command, *making], check=True, capture_output=True, cwd=folder)
         with (folder / "log").open("w") as log:
+            given = [f"--{name}={value}" for name, value in options.items()]
             server = subprocess.Popen(
-                [*command, POSTGRES, "-D", data, *(f"--{name}={value}" for name, value in options.items())],
-                cwd=folder,
-                stdout=log,
-                stderr=log,
+                [*command, POSTGRES, "-D", folder / "data", "-k", folder, *given], cwd=folder, stdout=log, stderr=log
             )
         try:
             url = f"postgresql://postgres:{PASSWORD.replace(' ', '%20')}@127.0.0.1:{port}/postgres"
-            _wait_until_it_answers(url, server, folder / "log")
+            wait_until_it_answers(url, server, folder / "log")
             yield url
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(PATIENCE)
-    finally:
-        shutil.rmtree(folder)
 
 
-def _wait_until_it_answers(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+def wait_until_it_answers(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait until a server, of PostgreSQL's protocol, lets us in."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:

@@ -54,7 +54,9 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def serving(database_url: str, **settings: str) -> Settings:
     """Return the settings of `serve` on the loopback interface."""
-    return {"DATABASE_URL": database_url, "SECRET_KEY": SECRET_KEY, "HOST": "127.0.0.1"} | settings
+    # A test does not wait for the end of a server, unless it is about that.
+    fixed = {"DATABASE_URL": database_url, "SECRET_KEY": SECRET_KEY, "HOST": "127.0.0.1", "DRAIN_SECONDS": "0"}
+    return fixed | settings
 
 
 def run(*arguments: str, settings: Settings = NONE, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -97,7 +99,7 @@ class Running:
         self.port = int(settings["PORT"])
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=PATIENCE)
-        self._output = output
+        self.output = output
         with (output / "stdout").open("w") as stdout, (output / "stderr").open("w") as stderr:
             self.process = subprocess.Popen(
                 program or command(name),
@@ -112,12 +114,12 @@ class Running:
     @property
     def stdout(self) -> str:
         """What it has written to standard output."""
-        return (self._output / "stdout").read_text()
+        return (self.output / "stdout").read_text()
 
     @property
     def stderr(self) -> str:
         """What it has written to standard error."""
-        return (self._output / "stderr").read_text()
+        return (self.output / "stderr").read_text()
 
     def status(self, path: str) -> int:
         """Return the status that it answers with, 0 where it does not answer."""

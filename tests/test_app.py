@@ -35,9 +35,9 @@ async def test_the_database_has_the_timeouts_of_the_settings(own_database_url: s
     user = await Factory(app, admin).user()
 
     async with app.lifespan(), service_client(app) as client, admin.transaction():
-        await admin.execute("lock table pets")
+        await admin.execute("lock table login_session")
         async with asyncio.timeout(0.9):  # the other one's default is a second or more
-            response = await client.get("/pets/me", headers=user.bearer)
+            response = await client.get("/users/me", headers=user.bearer)
 
     await admin.close()
     assert (response.status_code, response.json()["detail"]) == (503, "The database does not answer")
@@ -52,7 +52,7 @@ def app_with_pages(database_url: str, one_transaction: OneTransaction) -> Servic
 
 async def test_a_page_of_an_allowed_origin_may_call(app_with_pages: Service) -> None:
     async with service_client(app_with_pages) as client:
-        response = await client.options("/pets/create", headers=PAGE | PREFLIGHT)
+        response = await client.options("/users/reset-password", headers=PAGE | PREFLIGHT)
 
     assert response.status_code == 204
     assert response.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
@@ -62,7 +62,7 @@ async def test_a_page_of_an_allowed_origin_may_call(app_with_pages: Service) -> 
 
 async def test_a_page_may_read_answers_refusals_and_the_headers_that_matter(app_with_pages: Service) -> None:
     async with service_client(app_with_pages) as client:
-        response = await client.get("/pets/me", headers=PAGE)
+        response = await client.get("/users/me", headers=PAGE)
 
     assert response.status_code == 401
     assert response.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
@@ -84,7 +84,7 @@ async def test_a_page_may_read_answers_refusals_and_the_headers_that_matter(app_
 )
 async def test_a_page_of_another_origin_may_not(app_with_pages: Service, origin: str) -> None:
     async with service_client(app_with_pages) as client:
-        preflight = await client.options("/pets/create", headers=PREFLIGHT | {"Origin": origin})
+        preflight = await client.options("/users/reset-password", headers=PREFLIGHT | {"Origin": origin})
         answer = await client.get("/health/live", headers={"Origin": origin})
 
     assert preflight.status_code == 204

@@ -14,8 +14,14 @@ from service.database_url import psycopg_url
     ("url", "expected"),
     [
         ("postgres://u:p%40%3F@h/db", {"user": "u", "password": "p@?", "host": "h", "dbname": "db"}),
-        ("postgresql://h1:5432,h2:5433/db", {"host": "h1,h2", "port": "5432,5433", "dbname": "db"}),
-        ("postgresql://[::1]:5432,[::2]/db", {"host": "::1,::2", "port": "5432,", "dbname": "db"}),
+        (
+            "postgresql://h1:5432,h2:5433/db",
+            {"host": "h1,h2", "port": "5432,5433", "dbname": "db", "target_session_attrs": "primary"},
+        ),
+        (
+            "postgresql://[::1]:5432,[::2]/db",
+            {"host": "::1,::2", "port": "5432,", "dbname": "db", "target_session_attrs": "primary"},
+        ),
         ("postgresql://h/db?sslmode=verify-full", {"host": "h", "dbname": "db", "sslmode": "verify-full"}),
         (
             "postgresql://h1,h2/db?target_session_attrs=primary",

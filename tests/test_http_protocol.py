@@ -6,27 +6,56 @@ import socket
 import struct
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
+from litestar.types import ASGIApp, Receive, Scope, Send
+from structlog.testing import capture_logs
 
-from service import http_protocol
+from service import deadlines, http_protocol
 from service.app import Service
+from service.edge import edge
 from service.http_protocol import HttpProtocol
 
 GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /auth/logout HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 # Its token is missing, so that it is answered before its body is read.
-UNWANTED = b"POST /pets/create HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+UNWANTED = b"POST /users/reset-password HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 DOWNLOAD = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+# What RFC 9112 forbids, or is no HTTP/1.1 at all.
+NO_REQUESTS = {
+    "no Host": b"GET /health/live HTTP/1.1\r\n\r\n",
+    "two Hosts": GET + b"Host: evil.example\r\n\r\n",
+    "the same Host twice": GET + b"Host: localhost\r\n\r\n",
+    "HTTP/0.9": b"GET /health/live\r\n\r\n",
+    "HTTP/2.0": b"GET /health/live HTTP/2.0\r\nHost: localhost\r\n\r\n",
+    "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "CONNECT": b"CONNECT example.com:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "a length and chunks": POST + b"Content-Length: 4\r\n" + CHUNKED + b"0\r\n\r\n",
+    "two lengths": POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}x",
+    "a length with a sign": POST + b"Content-Length: +5\r\n\r\n{}   ",
+    "a blank before the colon": POST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "a folded line": GET + b"X-A: b\r\n c\r\n\r\n",
+    "bare line feeds": GET.replace(b"\r\n", b"\n") + b"\n",
+    "a chunk beyond 2^64": POST + CHUNKED + b"FFFFFFFFFFFFFFFFF\r\nx\r\n0\r\n\r\n",
+    "a chunk longer than it says": POST + CHUNKED + b"2\r\n{}xx\r\n0\r\n\r\n",
+}
 
 
-@pytest.fixture(scope="module")
-async def port(app: Service) -> AsyncIterator[int]:
-    """Return where the service listens, in this process."""
+@asynccontextmanager
+async def listening(app: ASGIApp) -> AsyncIterator[int]:
+    """Serve `app` in this process, and return where it listens."""
     config = uvicorn.Config(
-        app, http=HttpProtocol, ws="none", lifespan="off", log_config=None, proxy_headers=False, port=0
+        app,
+        http=HttpProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        proxy_headers=False,
+        port=0,
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
@@ -35,6 +64,13 @@ async def port(app: Service) -> AsyncIterator[int]:
     yield server.servers[0].sockets[0].getsockname()[1]
     server.should_exit = True
     await serving
+
+
+@pytest.fixture(scope="module")
+async def port(app: Service) -> AsyncIterator[int]:
+    """Return where the service listens, in this process."""
+    async with listening(app) as port:
+        yield port
 
 
 async def talk(port: int, *parts: bytes) -> bytes:
@@ -53,27 +89,7 @@ def statuses(answer: bytes) -> list[int]:
     return [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]]
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [
-        pytest.param(b"GET /health/live HTTP/1.1\r\n\r\n", id="no Host"),
-        pytest.param(GET + b"Host: evil.example\r\n\r\n", id="two Hosts"),
-        pytest.param(GET + b"Host: localhost\r\n\r\n", id="the same Host twice"),
-        pytest.param(b"GET /health/live\r\n\r\n", id="HTTP/0.9"),
-        pytest.param(b"GET /health/live HTTP/2.0\r\nHost: localhost\r\n\r\n", id="HTTP/2.0"),
-        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="the preface of HTTP/2"),
-        pytest.param(b"CONNECT example.com:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", id="CONNECT"),
-        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", id="TLS"),
-        pytest.param(POST + b"Content-Length: 4\r\n" + CHUNKED + b"0\r\n\r\n", id="a length and chunks"),
-        pytest.param(POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}x", id="two lengths"),
-        pytest.param(POST + b"Content-Length: +5\r\n\r\n{}   ", id="a length with a sign"),
-        pytest.param(POST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", id="a blank before the colon"),
-        pytest.param(GET + b"X-A: b\r\n c\r\n\r\n", id="a folded line"),
-        pytest.param(GET.replace(b"\r\n", b"\n") + b"\n", id="bare line feeds"),
-        pytest.param(POST + CHUNKED + b"FFFFFFFFFFFFFFFFF\r\nx\r\n0\r\n\r\n", id="a chunk beyond 2^64"),
-        pytest.param(POST + CHUNKED + b"2\r\n{}xx\r\n0\r\n\r\n", id="a chunk longer than it says"),
-    ],
-)
+@pytest.mark.parametrize("request_", NO_REQUESTS.values(), ids=NO_REQUESTS)
 async def test_what_is_no_request_is_refused_once(port: int, request_: bytes) -> None:
     answer = await talk(port, request_)
 
@@ -141,8 +157,8 @@ async def test_a_request_that_was_answered_before_its_end_leaves_the_connection_
 async def test_who_is_slow_is_not_waited_for(
     port: int, monkeypatch: pytest.MonkeyPatch, parts: list[bytes], answers: list[int]
 ) -> None:
-    monkeypatch.setitem(http_protocol.SECONDS, "head", 0.3)
-    monkeypatch.setitem(http_protocol.SECONDS, "body", 0.3)
+    monkeypatch.setitem(deadlines.SECONDS, "head", 0.3)
+    monkeypatch.setitem(deadlines.SECONDS, "body", 0.3)
 
     assert statuses(await talk(port, *parts)) == answers
 
@@ -150,7 +166,7 @@ async def test_who_is_slow_is_not_waited_for(
 @pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"], ids=["kept", "closing"])
 async def test_who_does_not_take_the_answer_is_let_go(port: int, monkeypatch: pytest.MonkeyPatch, more: bytes) -> None:
     """Eight answers of 1.5 MB each are more than the system buffers."""
-    monkeypatch.setitem(http_protocol.SECONDS, "answer", 0.3)
+    monkeypatch.setitem(deadlines.SECONDS, "answer", 0.3)
     monkeypatch.setattr(http_protocol, "TICK", 0.1)
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=60_000)
     writer.write(DOWNLOAD * 7 + DOWNLOAD[:-2] + more + b"\r\n")
@@ -175,3 +191,39 @@ async def test_an_answer_is_one_segment(port: int) -> None:
     # tcpi_data_segs_in of struct tcp_info, linux/tcp.h.
     assert struct.unpack_from("I", information, 152) == (3,)
     writer.close()
+
+
+async def test_a_process_that_is_about_to_end_closes_each_connection_with_its_answer(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HttpProtocol, "draining", True)
+
+    answer = await talk(port, GET + b"\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
+async def test_what_runs_for_a_client_who_is_gone_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a word of error, and not at once: most requests are as good as done."""
+    monkeypatch.setattr(http_protocol, "GONE", 0.05)
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def endless(_: Scope, __: Receive, ___: Send) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    with capture_logs() as logs:
+        async with listening(edge(endless, {"*"})) as port:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(GET + b"\r\n")
+            await begun.wait()
+
+            writer.close()
+
+            await asyncio.wait_for(ended.wait(), 1)
+
+    assert [(entry["event"], entry["path"]) for entry in logs] == [("client gone", "/health/live")]

@@ -171,10 +171,10 @@ def test_a_missing_file_is_named_where_the_code_asks_for_it(tmp_path: Path) -> N
     [
         (sql.one, ("auth.open_session", Pet), "maybe Session", "one Pet"),
         (sql.maybe, ("users.show_me", Pet), "one User", "maybe Pet"),
-        (sql.maybe, ("pets.find_pet", Pet), "maybe VersionedPet", "maybe Pet"),
-        (sql.many, ("pets.find_pet", Pet), "maybe VersionedPet", "many Pet"),
+        (sql.maybe, ("auth.open_session", Pet), "maybe Session", "maybe Pet"),
+        (sql.many, ("auth.open_session", Pet), "maybe Session", "many Pet"),
         (sql.many, ("auth.end_session", Pet), "count", "many Pet"),
-        (sql.value, ("pets.list_my_pets", int), "many", "value"),
+        (sql.value, ("auth.list_my_sessions", int), "many", "value"),
         (sql.count, ("users.show_me",), "one", "count"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from tests.processes import ROOT, Start, serving
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-# What differs from run to run: UUIDs, and the ids of pets.
+# What differs from run to run: UUIDs, and numbers of rows.
 VOLATILE = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<="id":)\d+')
 
 

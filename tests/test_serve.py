@@ -82,8 +82,8 @@ def test_sigterm_finishes_what_is_in_flight(own_database_url: str, start: Start,
     served.wait_until_ready()
     bearer = log_in(served.client)
     with psycopg.connect(own_database_url) as rival, ThreadPoolExecutor() as threads:
-        rival.execute("lock table pets")
-        answer = threads.submit(served.client.get, "/pets/me", headers=bearer)
+        rival.execute("lock table login_session")
+        answer = threads.submit(served.client.get, "/users/me", headers=bearer)
         waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
         until(lambda: rival.execute(waiting).rowcount == 1, "the request waits for the table")
 
@@ -91,8 +91,27 @@ def test_sigterm_finishes_what_is_in_flight(own_database_url: str, start: Start,
         until(lambda: "Waiting for connections to close" in served.stdout, "the worker waits for the request")
         rival.rollback()
 
-        assert answer.result().json() == []
+        assert answer.result().status_code == 200
     assert served.process.wait(5) == status
+    assert "Traceback" not in served.stdout + served.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_drains_first(own_database_url: str, start: Start, workers: str) -> None:
+    """Everything is served meanwhile, and the last answer of a connection says so."""
+    served = start("serve", serving(own_database_url, WEB_CONCURRENCY=workers, DRAIN_SECONDS="2"))
+    served.wait_until_ready()
+    until(lambda: served.stdout.count("Application startup complete.") == int(workers), "all serve")
+
+    os.killpg(served.process.pid, signal.SIGTERM)
+
+    until(lambda: served.status("/health/ready") == 503, "readiness says so")
+    assert served.client.get("/health/ready").json()["detail"] == "draining: this process is about to end"
+    answer = served.client.get("/health/live")
+    assert (answer.status_code, answer.headers["Connection"]) == (200, "close")
+    served.process.wait(10)
+    assert served.stdout.count('"event": "draining"') == int(workers)
     assert "Traceback" not in served.stdout + served.stderr
 
 
@@ -161,12 +180,12 @@ def test_missing_settings_stop_it_with_one_line_that_names_them() -> None:
 
 def test_a_broken_query_file_stops_it_with_one_line_that_names_it(checkout: Path) -> None:
     """Workers would die of it again and again."""
-    (checkout / "sql/pets/find_pet.sql").write_text("select 1;\n")
+    (checkout / "sql/users/show_me.sql").write_text("select 1;\n")
 
     ended = run("serve", settings=serving("postgresql:///none", WEB_CONCURRENCY="2"), cwd=checkout)
 
     assert ended.returncode == 1
-    assert ended.stderr.startswith("Error: sql/pets/find_pet.sql:1: ")
+    assert ended.stderr.startswith("Error: sql/users/show_me.sql:1: ")
     assert len(ended.stderr.splitlines()) == 1
     assert ended.stdout == ""
 

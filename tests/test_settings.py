@@ -1,5 +1,8 @@
 """The environment: what is read from it, and the one line that stops a start."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from service.settings import LOGIN_LIMITS, LoginLimits, Settings, SettingsError, database_url
@@ -262,6 +265,72 @@ def test_a_key_that_anybody_could_guess_is_refused_untold(name: str, key: str) -
     assert sentence.startswith(f"{name} can be guessed")
     assert key not in sentence
     assert "secrets.token_urlsafe" in sentence
+
+
+WITHOUT_PASSWORD = "postgresql://pets@db.example.com/pets"
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Callable[[bytes], str]:
+    """Return what writes a secret into a file, and gives its path."""
+
+    def secret(content: bytes) -> str:
+        path = tmp_path / "secret"
+        path.write_bytes(content)
+        return str(path)
+
+    return secret
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_key_may_come_in_a_file(secret: Callable[[bytes], str], end: str) -> None:
+    settings = Settings.read({"DATABASE_URL": URL, "SECRET_KEY_FILE": secret(f"{KEY}{end}".encode())})
+
+    assert settings.secret_key == KEY.encode()
+
+
+def test_a_password_becomes_a_part_of_the_url(secret: Callable[[bytes], str]) -> None:
+    """Whatever characters it has."""
+    given = {"DATABASE_URL": WITHOUT_PASSWORD, "DATABASE_PASSWORD_FILE": secret(b"p@ss/w:rd?#%\n")}
+
+    assert database_url(given) == "postgresql://pets:p%40ss%2Fw%3Ard%3F%23%25@db.example.com/pets"
+
+
+def test_a_url_may_come_in_a_file_and_its_password_in_another(secret: Callable[[bytes], str]) -> None:
+    given = {"DATABASE_URL_FILE": secret(WITHOUT_PASSWORD.encode()), "DATABASE_PASSWORD": "sesame"}
+
+    assert database_url(given) == "postgresql://pets:sesame@db.example.com/pets"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "postgresql:///pets", "postgresql://db.example.com/pets", "postgresql://@db/pets", URL]
+)
+def test_a_password_needs_a_url_with_a_user_and_no_password(url: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        database_url({"DATABASE_URL": url, "DATABASE_PASSWORD": PASSWORD})
+
+    assert refusal.value.message.startswith("DATABASE_PASSWORD needs a DATABASE_URL with a user and no password: ")
+    assert PASSWORD not in refusal.value.message
+
+
+def test_a_secret_comes_once(secret: Callable[[bytes], str]) -> None:
+    sentence = refused(SECRET_KEY_FILE=secret(KEY.encode()))
+
+    assert sentence == "SECRET_KEY and SECRET_KEY_FILE are both set; one is enough"
+
+
+def test_a_file_of_a_secret_must_be_there(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing")
+
+    sentence = refused(SECRET_KEY_PREVIOUS_FILE=missing)
+
+    assert sentence == (
+        f"SECRET_KEY_PREVIOUS_FILE must name a file that can be read, not {missing!r}: No such file or directory"
+    )
+
+
+def test_a_file_of_a_secret_must_be_text(secret: Callable[[bytes], str]) -> None:
+    assert "SECRET_KEY_PREVIOUS_FILE must name a file" in refused(SECRET_KEY_PREVIOUS_FILE=secret(b"\xff" * 40))
 
 
 @pytest.mark.parametrize("text", ["short", "sixteen letters!", "a token with blanks in it"])

@@ -29,10 +29,10 @@ def change(path: Path, diff: str) -> None:
     path.write_text(path.read_text().replace(old, new))
 
 
-def follow(tree: Tree) -> None:  # noqa: F811 - the fixture
-    """Make the files of the page, and the additions to those that are there."""
+def follow(tree: Tree, page: str = PAGE) -> None:  # noqa: F811 - the fixture
+    """Make the files of a page, and the changes of those that are there."""
     path = tree.path
-    for part in PART.finditer(PAGE):
+    for part in PART.finditer(page):
         if part["path"]:
             path = tree.path / part["path"]
             path.parent.mkdir(exist_ok=True)

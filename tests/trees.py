@@ -34,6 +34,19 @@ class Tree:
         assert done.returncode == 1, f"{' '.join(command)}\n{done.stdout}"
         return done.stdout
 
+    def shell(self, commands: str) -> None:
+        """Run the commands of a page, each of which must end well."""
+        path = f"{BIN}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["/bin/bash", "-euc", commands],
+            cwd=self.path,
+            env={"PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def _run(self, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
         # None of the settings of these tests, and no coverage of the copy's tests: what they cover is nobody's.
         ours = ("COVERAGE_PROCESS_CONFIG",) if command[:3] == ("python", "-m", "service") else ()

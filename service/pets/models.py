@@ -48,4 +48,5 @@ class DeletedPet:
 class PetName(msgspec.Struct, forbid_unknown_fields=True):
     """What a pet is to be called."""
 
-    pet_name: Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
+    # PostgreSQL stores no NUL; the pattern tells clients so.
+    pet_name: Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern="^[^\\u0000]*$")]

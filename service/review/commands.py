@@ -162,6 +162,42 @@ def stub(directory: Path, database_url: str | None) -> None:
     click.echo(f"{path.relative_to(tree.root)}: {len(tree.statements)} queries")
 
 
+@sql.command()
+@DIRECTORY
+@DATABASE
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("book"),
+    show_default=True,
+    help="The folder to write; a book that is there is replaced.",
+)
+@click.option("--scale", is_flag=True, help="Measure sizes and plans on a million rows, too.")
+@click.option("--since", metavar="REF", help="Print instead, as Markdown, what has changed since this git revision.")
+def book(directory: Path, database_url: str | None, out: Path, scale: bool, since: str | None) -> None:  # noqa: FBT001 - click's
+    """Write a book of the schema, the queries, the migrations and the endpoints: HTML that opens from disk.
+
+    docs/book.md shows it.
+    """
+    with _reviewing():
+        contents, changes, pages = (
+            importlib.import_module(f"service.review.book.{name}") for name in ("contents", "changes", "pages")
+        )
+        tree = importlib.import_module("service.review.check").Tree.read(directory)
+        progress = _progress(contents.steps(tree, seeded=scale) * (2 if since else 1))
+        try:
+            with _server(database_url) as server:
+                if since:
+                    click.echo(changes.since(since, tree, server, progress=progress), nl=False)
+                    return
+                written = contents.gather(tree, server, seeded=scale, progress=progress)
+            number = pages.write(written, out)
+        except (changes.RevisionError, contents.RefusedError, pages.FolderError) as error:
+            raise click.ClickException(str(error)) from error
+    findings = f"{len(written.findings)} findings" if written.findings else "no findings"
+    click.echo(f"{number} pages, {findings}: open {out / 'index.html'}")
+
+
 @contextmanager
 def _reviewing() -> Iterator[None]:
     """Say in one sentence what is missing, or what PostgreSQL refuses."""
@@ -181,11 +217,20 @@ def _reviewing() -> Iterator[None]:
 
 
 @contextmanager
-def _scratch(url: str | None) -> Iterator[str]:
-    scratch = importlib.import_module("service.review.scratch")
+def _server(url: str | None) -> Iterator[str]:
     embedded = importlib.import_module("service.dev.embedded")
     try:
-        with scratch.database(url) as database:
+        with importlib.import_module("service.review.scratch").server(url) as server:
+            yield server
+    except embedded.EmbeddedPostgresError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def _scratch(url: str | None) -> Iterator[str]:
+    embedded = importlib.import_module("service.dev.embedded")
+    try:
+        with importlib.import_module("service.review.scratch").database(url) as database:
             yield database
     except embedded.EmbeddedPostgresError as error:
         raise click.ClickException(str(error)) from error

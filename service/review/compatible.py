@@ -26,7 +26,7 @@ def check(root: Path, revision: str, server: str, connection: psycopg.Connection
 
     What was wrong on that revision's own schema already is not told again. Raises RevisionError.
     """
-    with _checkout(root, revision) as earlier, scratch.database(server) as url:
+    with checkout(root, revision) as earlier, scratch.database(server) as url:
         tree = Tree.read(earlier)
         if refused := migrated(tree, url):
             raise RevisionError(f"the migrations of {revision} cannot be applied: {refused}")
@@ -49,13 +49,13 @@ def _findings(tree: Tree, connection: psycopg.Connection[object]) -> set[Finding
 
 
 @contextmanager
-def _checkout(root: Path, revision: str) -> Iterator[Path]:
-    """Lend a folder with what a revision needs here."""
+def checkout(root: Path, revision: str) -> Iterator[Path]:
+    """Lend a folder with what a revision needs here. Raises RevisionError."""
     command = ["git", "-C", str(root), "archive", "--format=tar", revision, "--", "sql", "service", "migrations"]
     try:
         done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - ours; the revision is one word
     except FileNotFoundError:
-        raise RevisionError("git is not installed, and --compatible-with needs it") from None
+        raise RevisionError("git is not installed, and an earlier revision needs it") from None
     if done.returncode:
         raise RevisionError(f"git cannot read {revision!r}: {done.stderr.decode(errors='replace').strip()}")
     with tempfile.TemporaryDirectory(prefix="sql-check-") as folder:

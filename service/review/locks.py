@@ -137,40 +137,39 @@ class _Review:
     def _execute(self, statements: list[str]) -> None:
         files = dict(self._before)
         for statement in statements:
-            line = self._line(statement)
             if not self._accepted:
                 for parsed in parse_sql(statement):
-                    self._judge(parsed.stmt, line)
+                    self._judge(parsed.stmt, statement)
             self._connection.execute(statement)  # a file of migrations/, as it is
             now = self._tables()
             for table in sorted(files.keys() & now.keys()):
                 if files[table] != now[table] and not self._accepted:
                     sentence = f"{table} is rewritten, and nobody can read it meanwhile: expand, fill, contract instead"
-                    self._find("rewrite", line, sentence)
+                    self._find("rewrite", self._line(statement), sentence)
             files = {table: now[table] for table in files.keys() & now.keys()}
 
-    def _judge(self, node: Node, line: int) -> None:
+    def _judge(self, node: Node, statement: str) -> None:
         kind = type(node).__name__
         if kind == "IndexStmt" and node.relation.relname in self._before and not node.concurrent:
             sentence = f"the index of {node.relation.relname}, which exists, is made without CONCURRENTLY: writers wait"
-            self._find("index-not-concurrent", line, sentence)
+            self._find("index-not-concurrent", self._line(statement), sentence)
         if kind == "AlterTableStmt" and node.relation.relname in self._before:
             for command in node.cmds:
-                self._judge_change(node.relation.relname, command, line)
+                self._judge_change(node.relation.relname, command, statement)
 
-    def _judge_change(self, table: str, command: Node, line: int) -> None:
+    def _judge_change(self, table: str, command: Node, statement: str) -> None:
         if command.subtype == AlterTableType.AT_SetNotNull:
             known = self._connection.execute(NOT_NULL_CHECK, [table, command.name]).fetchone()
             if known == (False,):
                 sentence = f"{table}.{command.name} becomes NOT NULL without a validated check: all rows are read"
-                self._find("not-null", line, sentence)
+                self._find("not-null", self._line(statement), sentence)
         constraints = [command.def_] if command.subtype == AlterTableType.AT_AddConstraint else []
         if command.subtype == AlterTableType.AT_AddColumn:
             constraints = list(command.def_.constraints or ())
         for constraint in constraints:
             if constraint.contype == ConstrType.CONSTR_FOREIGN and not constraint.skip_validation:
                 sentence = f"the foreign key of {table}, which exists, is made without NOT VALID: writers of both wait"
-                self._find("foreign-key", line, sentence)
+                self._find("foreign-key", self._line(statement), sentence)
 
     def _find(self, check: str, line: int, sentence: str) -> None:
         self._findings.append(Finding(f"{self._path.parent.name}/{self._path.name}", line, sentence, check))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 import psycopg
 from psycopg import sql
 
@@ -32,6 +33,15 @@ DROP, ADD = sql.SQL("alter table {} drop constraint {}"), sql.SQL("alter table {
 PREPARE, RUN = sql.SQL("prepare measured {} as {}"), sql.SQL("explain (analyze, format json) execute measured {}")
 
 
+@attrs.frozen
+class Measured:
+    """A query that was run: its plan with what was read, None where it could not be run, and the findings."""
+
+    name: str
+    plan: Plan | None
+    findings: list[Finding]
+
+
 def seed(connection: psycopg.Connection[Any], root: Path) -> dict[str, str | None]:
     """Fill the tables, and return the arguments to run queries with."""
     # Checked row by row, foreign keys would take most of the time; all at once, a second.
@@ -47,20 +57,23 @@ def seed(connection: psycopg.Connection[Any], root: Path) -> dict[str, str | Non
 def check(tree: Tree, connection: psycopg.Connection[Any]) -> list[Finding]:
     """Run each query on a database that is filled here, roll back, and compare what it read with what it gave."""
     arguments = seed(connection, tree.root)
+    return sorted(finding for measured in measure(tree, connection, arguments) for finding in measured.findings)
+
+
+def measure(tree: Tree, connection: psycopg.Connection[Any], arguments: Mapping[str, str | None]) -> Iterator[Measured]:
+    """Run each query by its generic plan on a database that is filled, and roll back."""
     describer = Describer(connection)
     connection.execute("reset enable_seqscan")
     connection.execute("set plan_cache_mode = force_generic_plan")
-    found: list[Finding] = []
     for statement in tree.statements.values():
         described = describe(describer, statement)
         if not isinstance(described, Finding) and described.plan is not None:
-            found += _check(described, connection, arguments)
-    return sorted(found)
+            yield _measured(described, connection, arguments)
 
 
-def _check(
+def _measured(
     described: Described, connection: psycopg.Connection[Any], arguments: Mapping[str, str | None]
-) -> Iterator[Finding]:
+) -> Measured:
     statement = described.statement
     accepted = next((marker for marker in statement.accepted if marker.name == "scale"), None)
     names = [_argument(statement, parameter.name, arguments) for parameter in statement.parameters]
@@ -69,21 +82,20 @@ def _check(
         for parameter, name in zip(statement.parameters, names, strict=True)
         if name is None and not parameter.nullable
     ]
-    for parameter in missing:
-        yield at(statement, parameter.line, f"{SEED} has no argument {parameter.name!r} to run it with", "scale")
     if missing:
-        return
+        sentences = [(each.line, f"{SEED} has no argument {each.name!r} to run it with") for each in missing]
+        return Measured(statement.name, None, [at(statement, *sentence, "scale") for sentence in sentences])
     try:
         plan = _run(described, connection, [arguments[name] if name else None for name in names])
     except psycopg.Error as error:
         sentence = f"with the arguments of {SEED}, PostgreSQL says: {error.diag.message_primary}"
-        yield at(statement, described.parsed.line, sentence, "scale")
-        return
-    complaint = _complaint(plan)
+        return Measured(statement.name, None, [at(statement, described.parsed.line, sentence, "scale")])
+    complaint, found = _complaint(plan), []
     if accepted and not complaint:
-        yield at(statement, accepted.line, "'scale: ok' accepts what is not there: remove it", "marker")
+        found.append(at(statement, accepted.line, "'scale: ok' accepts what is not there: remove it", "marker"))
     if complaint and not accepted:
-        yield at(statement, described.parsed.line, complaint, "scale")
+        found.append(at(statement, described.parsed.line, complaint, "scale"))
+    return Measured(statement.name, plan, found)
 
 
 def _argument(statement: Statement, name: str, arguments: Mapping[str, str | None]) -> str | None:

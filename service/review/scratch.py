@@ -20,6 +20,19 @@ APPLICATION = "service sql"
 
 
 @contextmanager
+def server(url: str | None) -> Iterator[str]:
+    """Lend `url`, or that of an embedded server of its own. Raises EmbeddedPostgresError."""
+    if url is not None:
+        yield url
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="sql-check-") as folder,
+        embedded_postgres(Path(folder) / "postgres", SETTINGS) as started,
+    ):
+        yield started.url("postgres")
+
+
+@contextmanager
 def database(url: str | None) -> Iterator[str]:
     """Lend the URL of an empty database.
 
@@ -27,11 +40,8 @@ def database(url: str | None) -> Iterator[str]:
     Raises psycopg.Error or EmbeddedPostgresError.
     """
     if url is None:
-        with (
-            tempfile.TemporaryDirectory(prefix="sql-check-") as folder,
-            embedded_postgres(Path(folder) / "postgres", SETTINGS) as started,
-        ):
-            yield started.url("postgres")
+        with server(None) as started:
+            yield started
         return
     name = f"service_check_{os.getpid()}_{secrets.token_hex(6)}"  # whose it is, should it ever stay
     with connected(url) as connection:

@@ -78,7 +78,9 @@ class HealthController(Controller):
 
     @get("/ready")
     async def ready(self, request: ServiceRequest, schema: Injected[Schema]) -> Health:
-        """Tell that the database answers, and that its schema is the one that this code needs."""
+        """Tell that the database answers, that its schema is the one that this code needs, and that this will go on."""
+        if request.app.draining:  # type: ignore[attr-defined]  # of Service, in app.py
+            raise Unavailable("draining: this process is about to end")
         applied = await applied_migrations(request.db, schema, request.metrics)
         # A database that is ahead is fine: new and old code live together while one replaces the other.
         if missing := [name for name in schema.checksums if name not in applied]:

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from service import connections
+from service import connections, deadlines
 from service.connections import Pool
 from service.database import Database
 from service.problems import Unavailable
@@ -36,9 +36,9 @@ async def test_a_lock_that_somebody_holds_is_unavailable(
     opening: Opening, statement: Statements, admin: asyncpg.Connection
 ) -> None:
     db = await opening(lock_timeout=20)
-    query: Value[..., int] = Value(statement("value bigint", "select count(*) from pets"), int)
+    query: Value[..., int] = Value(statement("value bigint", "select count(*) from user_model"), int)
     async with admin.transaction():
-        await admin.execute("lock table pets")
+        await admin.execute("lock table user_model")
 
         with pytest.raises(Unavailable) as refusal:
             await db.value(query)
@@ -49,10 +49,10 @@ async def test_a_lock_that_somebody_holds_is_unavailable(
 async def test_no_free_connection_in_time_is_unavailable(
     opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "WAIT", 0.02)
     db = await opening(size=1)
     busy = asyncio.create_task(db.value(sleep, NEVER))
     await running(admin)
+    monkeypatch.setattr(connections, "WAIT", 0.02)
 
     with pytest.raises(Unavailable):
         await db.value(backend)
@@ -160,7 +160,7 @@ async def test_a_server_without_room_is_unavailable(
     await admin.execute(f"create role {role} login connection limit 0")
     db = await opening(re.sub("//.*@", f"//{role}@", database_url), size=1)
 
-    async with asyncio.timeout(connections.WAIT):
+    async with asyncio.timeout(deadlines.WAIT):
         answers = await asyncio.gather(*(db.value(backend) for _ in range(3)), return_exceptions=True)
 
     await admin.execute(f"drop role {role}")
@@ -232,7 +232,7 @@ async def test_what_does_not_end_in_time_is_ended_by_force(
 ) -> None:
     monkeypatch.setattr(connections, "CLOSE_ALL", 0.05)
     pool = Pool(database_url)
-    async with asyncio.timeout(connections.CLOSE_ALL + 1):
+    async with asyncio.timeout(deadlines.CLOSE_ALL + 1):
         async with pool.open():
             statement = asyncio.create_task(Database(pool).value(sleep, NEVER))
             await running(admin)

@@ -6,7 +6,7 @@ from typing import Self
 import asyncpg
 import pytest
 
-from service import connections
+from service import connections, deadlines
 from service.connections import Pool
 from service.database import Database
 from service.queries import Count, One, Value
@@ -62,7 +62,7 @@ async def test_rows_come_back_and_changes_are_counted(
     """With prepared statements, and without, for an old PgBouncer."""
     db = await opening(statement_cache=statement_cache)
     pair: One[..., Row] = One(statement("one Row", "select $1, upper($1)", "word text"), Row)
-    nothing: Count[...] = Count(statement("count", "delete from pets where pet_name = $1", "pet_name text"), int)
+    nothing: Count[...] = Count(statement("count", "delete from user_model where email = $1", "email text"), int)
 
     assert await db.one(pair, "a") == ("a", "A")
     assert await db.count(nothing, "nobody's") == 0
@@ -170,7 +170,7 @@ async def test_all_connections_are_closed_in_the_end(
     database_url: str, backend: Backend, admin: asyncpg.Connection
 ) -> None:
     pool = Pool(database_url, size=3)
-    async with asyncio.timeout(connections.CLOSE_ALL), pool.open():
+    async with asyncio.timeout(deadlines.CLOSE_ALL), pool.open():
         pids = await asyncio.gather(*(Database(pool).value(backend) for _ in range(3)))
 
     for pid in pids:

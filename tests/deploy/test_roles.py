@@ -1,5 +1,7 @@
 """sql/roles.sql: what each role may do, and what PostgreSQL refuses it."""
 
+import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from service.cli import main
 from service.dev.embedded import EmbeddedPostgres, embedded_postgres
 from tests.conftest import SERVER_SETTINGS
 from tests.deploy.black_box import run_black_box
-from tests.processes import ROOT, Start, run, serving
+from tests.processes import ROOT, Start, environment, run, serving
 
 pytestmark = pytest.mark.slow
 APP, OWNER, READER = "service_app", "service_owner", "service_reader"
@@ -198,6 +200,21 @@ def test_whoever_may_not_create_roles_gets_one_sentence(url: str) -> None:
     assert result.stderr.startswith("Error: PostgreSQL says: ")
     assert result.stderr.endswith("; DATABASE_URL must be an administrator's here\n")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_what_the_pages_show_is_what_works(cluster: EmbeddedPostgres, tmp_path: Path) -> None:
+    """The commands of docs/deploy.md, on another database, and those of docs/live-database.md."""
+    url = create_database(cluster, "by the book")
+    (tmp_path / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / "python").chmod(0o755)
+    urls = {"ADMIN_URL": url, "OWNER_URL": as_role(url, OWNER), "READER_URL": as_role(url, READER)}
+    deploy, live = ((ROOT / "docs" / page).read_text() for page in ("deploy.md", "live-database.md"))
+
+    for page in (deploy.partition("## Roles")[2], live):
+        [commands, *_] = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+        settings = environment(urls | {"PATH": f"{tmp_path}:{cluster.binaries}:/usr/bin:/bin"})
+        done = run_program(["/bin/sh", "-euc", commands], cwd=ROOT, env=settings, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_the_roles_have_no_password_until_somebody_sets_one() -> None:

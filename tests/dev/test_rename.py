@@ -22,9 +22,9 @@ def test_the_renamed_tree_passes_every_check_and_its_tests(tree: Tree) -> None: 
     """Also when the new name sorts elsewhere among the imports, and is longer."""
     tree.run("python", "-m", "service", "rename", "zoological_garden")
 
-    tree.check("auth", "pets", "users", package="zoological_garden")
+    tree.check("auth", "users", package="zoological_garden")
     tree.run("python", "-m", "zoological_garden", "--help")
-    tree.test("tests/pets", "tests/users", "tests/sql", "tests/test_app.py", "tests/test_readme.py")
+    tree.test("tests/users", "tests/sql", "tests/test_app.py", "tests/test_readme.py")
 
 
 def test_the_command_says_how_the_commands_are_named_now(tree: Tree) -> None:  # noqa: F811 - the fixture

@@ -29,7 +29,7 @@ def test_up_down_and_up_again_gives_the_same_schema(server: EmbeddedPostgres, ur
     again = apply(url, report=print)
 
     assert up == again == down[::-1] == [path.stem for path in sorted(MIGRATIONS.glob("*[!k].sql"))]
-    assert "CREATE TABLE public.pets" in first
+    assert "CREATE TABLE public.user_model" in first
     assert re.findall(r"CREATE (\w+ \S+)", empty) == [
         f"TABLE public.{name}" for name in ("_yoyo_log", "_yoyo_migration", "_yoyo_version", "migration_checksum")
     ]

@@ -58,7 +58,10 @@ async def test_another_users_pet_is_not_found(
 
     for headers in ({}, {"If_Match": '"1"'}, {"If_Match": "*"}, {"If_None_Match": "*"}):
         response = await ask(client, stranger, method, pet.id, **headers)
+        nothing = await ask(client, stranger, method, 2**40, **headers)
         assert (response.status_code, response.json()["detail"]) == (404, "You have no such pet")
+        assert response.json() | {"instance": ""} == nothing.json() | {"instance": ""}
+        assert set(response.headers) == set(nothing.headers)
         assert "ETag" not in response.headers
     assert (await ask(client, user, "GET", pet.id)).json()["pet_name"] == pet.pet_name
 

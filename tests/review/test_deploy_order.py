@@ -101,4 +101,4 @@ def test_a_revision_whose_migrations_fail_is_one_sentence(released: Copy, databa
 def test_git_is_needed(released: Copy, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
 
-    assert check(released, database_url).stderr == "Error: git is not installed, and --compatible-with needs it\n"
+    assert check(released, database_url).stderr == "Error: git is not installed, and an earlier revision needs it\n"

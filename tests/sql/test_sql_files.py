@@ -6,8 +6,8 @@ from subprocess import run
 import pytest
 
 from service.dev.embedded import EmbeddedPostgres
-from service.pets.controllers import RENAME_PET
 from service.queries import names, read
+from service.users.controllers import DELETE_ME
 from tests.factories import Committed
 from tests.locks import blocked_statements
 
@@ -55,13 +55,11 @@ def test_the_file_is_sent_byte_for_byte(name: str) -> None:
 async def test_a_running_statement_shows_its_name(committed: Committed) -> None:
     """To whoever looks at pg_stat_activity, while it waits for a lock, say."""
     user = await committed.make.user()
-    pet = await committed.make.pet(user)
     async with committed.connection.transaction():
-        await committed.connection.execute("select from pets for update")
-        request = committed.client.patch(f"/pets/{pet.id}", json={"pet_name": "Ada"}, headers=user.bearer)
-        waiting = asyncio.create_task(request)
+        await committed.connection.execute("select from user_model for update")
+        waiting = asyncio.create_task(committed.client.delete("/users/me", headers=user.bearer))
         [statement] = await blocked_statements(committed.connection, 1)
 
-    assert (await waiting).status_code == 200
-    assert statement == RENAME_PET.sql[:1023]
-    assert "/* pets.rename_pet */" in statement
+    assert (await waiting).status_code == 204
+    assert statement == DELETE_ME.sql[:1023]
+    assert "/* users.delete_me */" in statement

@@ -2,8 +2,9 @@
 
 import asyncpg
 import httpx
+import pytest
 
-from service.app import create_app
+from service.app import Service, create_app
 from service.migration_files import MIGRATIONS, expected_checksums
 from tests.conftest import make_settings
 from tests.factories import service_client
@@ -68,3 +69,13 @@ async def test_without_a_database_the_service_lives_and_is_not_ready() -> None:
 
     assert (live.status_code, live.json()) == (200, {"status": "live"})
     assert_unavailable(ready, "The database does not answer")
+
+
+async def test_a_process_that_is_about_to_end_is_not_ready(
+    client: httpx.AsyncClient, app: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "draining", True)
+
+    response = await client.get("/health/ready")
+
+    assert_unavailable(response, "draining: this process is about to end")

@@ -1,0 +1,25 @@
+"""Every deadline, in seconds, in one place: a request is answered long before a platform cuts it off at 30 s.
+
+PostgreSQL keeps DATABASE_STATEMENT_TIMEOUT (2 s) and DATABASE_LOCK_TIMEOUT (1 s) itself, so that nothing is done after
+the client was told no. What stands here holds where PostgreSQL, or the way to it, is silent.
+"""
+
+# For a connection to be free; for a statement to be answered. Together less than 3: the longest wait for a 503.
+WAIT, ANSWER = 0.6, 2.2
+# For a connection to be made, and for each of several hosts. It goes on when its request has given up.
+CONNECT, HOST = 2.0, 1.0
+# For a connection to be closed, and for all of them in the end.
+CLOSE, CLOSE_ALL = 1.0, 5.0
+# After which a connection is replaced, so that a new address of the server and new statistics reach all.
+OLD = 600.0
+# The first pause before a statement that lost to another runs again; each further one is twice as long.
+AGAIN = 0.005
+# For a request whose client is gone to come to its end: most do, and keep their connection.
+GONE = 0.3
+# For a client, each from when the one before is over: to send the head, to send the body, to take the answer.
+SECONDS = {"head": 10.0, "body": 15.0, "answer": 60.0}
+# After SIGTERM: what is on its way may still come in once nobody new gets in, and what is begun may end. With
+# DRAIN_SECONDS, 15 at most, less than 30.
+LAST, FINISH = 1.0, 12
+# For a worker to say that it lives, and for a new one to serve.
+WORKER = 20

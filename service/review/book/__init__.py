@@ -1,0 +1,1 @@
+"""`sql book`: the schema, the queries, the migrations and the endpoints, as pages that a DBA reviews from."""

@@ -1,0 +1,141 @@
+"""The processes behind the listening socket, and how they end: who got in is answered.
+
+After SIGTERM a process *drains* for DRAIN_SECONDS: readiness answers 503, so that load balancers look elsewhere, while
+everything is served, each answer with ``Connection: close``. Then nobody new gets in; what is in the queue is served
+for LAST seconds more; then uvicorn closes the socket and waits for what is under way, FINISH seconds at most.
+"""
+
+import asyncio
+import ctypes
+import importlib
+import multiprocessing
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any, Protocol, cast
+
+import uvicorn
+from typing_extensions import override
+from uvicorn.supervisors import Multiprocess
+
+from service import logs
+from service.deadlines import FINISH, LAST, WORKER
+from service.http_protocol import HttpProtocol
+from service.logs import log
+from service.settings import Settings
+
+APP = "service.app"
+# For `serve` and `dev` alike.
+OPTIONS: dict[str, Any] = {
+    "http": HttpProtocol,
+    "ws": "none",
+    "lifespan": "on",
+    "log_config": None,
+    # TRUSTED_PROXY_HOPS decides whom to believe; uvicorn would take the entry that the client made.
+    "proxy_headers": False,
+    "server_header": False,
+}
+
+
+def serve(settings: Settings, door: socket.socket) -> None:
+    """Serve on the bound socket `door` until a signal ends it."""
+    logs.configure(settings.log_level, settings.log_format)
+    # What is wrong with a file is told once here; workers would die of it one after the other.
+    app = importlib.import_module(APP)
+    options = OPTIONS | {"access_log": False, "timeout_graceful_shutdown": FINISH, "timeout_worker_healthcheck": WORKER}
+    log.info("serving", host=settings.address[0], port=settings.address[1], workers=settings.web_concurrency)
+    if settings.web_concurrency > 1:
+        config = uvicorn.Config(f"{APP}:from_environment", factory=True, workers=settings.web_concurrency, **options)
+        Workers(config, door, settings.drain_seconds).run()
+        return
+    server = uvicorn.Server(uvicorn.Config(app.from_environment(door=door), **options))
+    with suppress(KeyboardInterrupt):
+        server.run([door])
+
+
+class Workers(Multiprocess):
+    """The parent of several workers: starts them, replaces those that die, and all by turns at SIGHUP."""
+
+    def __init__(self, config: uvicorn.Config, door: socket.socket, drain_seconds: int) -> None:
+        super().__init__(config, [door])
+        self._drain_seconds = drain_seconds
+        self._drains = False
+
+    @override
+    def handle_term(self) -> None:
+        self._drains = self._drain_seconds > 0
+        super().handle_term()
+
+    @override
+    def terminate_all(self) -> None:
+        super().terminate_all()
+        if self._drains:
+            time.sleep(self._drain_seconds)
+        # While the parent kept the socket open, clients would queue up there with nobody to let them in.
+        for door in self.sockets:
+            shut(door)
+            door.close()
+
+
+class Draining(Protocol):
+    """What knows whether its process is about to end."""
+
+    draining: bool
+
+
+def drain_on_sigterm(app: Draining, seconds: int, door: socket.socket | None) -> None:
+    """Let SIGTERM drain this process for `seconds` before uvicorn, which runs in it, ends it.
+
+    The parent of several workers shuts the `door` itself.
+    """
+    loop = asyncio.get_running_loop()
+    finish = cast(Callable[[int, FrameType | None], object], signal.getsignal(signal.SIGTERM))
+
+    def begin() -> None:
+        log.info("draining", seconds=seconds)
+        if door:
+            loop.call_later(seconds, shut, door)
+        loop.call_later(seconds + LAST, finish, signal.SIGTERM, None)
+
+    def drain(_: int, __: FrameType | None) -> None:
+        if not app.draining:  # a platform may tell all processes, and the parent then tells its workers
+            app.draining = HttpProtocol.draining = True
+            loop.call_soon_threadsafe(begin)
+
+    signal.signal(signal.SIGTERM, drain)
+
+
+def end_with_parent() -> None:
+    """End this worker when the process that started it is gone, even killed; it would serve on and hold the port."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    loop = asyncio.get_running_loop()
+
+    def end(sentinel: int) -> None:
+        loop.remove_reader(sentinel)  # it stays readable
+        signal.raise_signal(signal.SIGINT)  # without draining
+
+    loop.add_reader(parent.sentinel, end, parent.sentinel)
+
+
+def shut(door: socket.socket) -> None:
+    """Let nobody new in by `door`, for all processes that share it; who is in the queue may still be accepted.
+
+    To close it would reset those in the queue, however quickly it was emptied before. So Linux is told to drop the
+    segments that open a connection (RFC 9293, 3.1: SYN is bit 1 of byte 13); their senders try again after a second,
+    and are refused. Source: https://docs.kernel.org/networking/filter.html
+    """
+    if sys.platform != "linux":
+        return  # pragma: no cover - CI runs on Linux; elsewhere those in the queue are reset
+    load_byte, jump_if_set, end = 0x30, 0x45, 0x06
+    steps = [(load_byte, 0, 0, 13), (jump_if_set, 0, 1, 2), (end, 0, 0, 0), (end, 0, 0, 0xFFFF)]
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    attach_filter = 26  # SO_ATTACH_FILTER
+    with suppress(OSError):  # a sandbox may forbid it
+        door.setsockopt(socket.SOL_SOCKET, attach_filter, struct.pack("HP", len(steps), ctypes.addressof(program)))

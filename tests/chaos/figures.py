@@ -1,0 +1,143 @@
+"""What the clients saw, compared with what the database holds; a line of the table for each fault."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from itertools import count
+from typing import Self
+
+import attrs
+from typing_extensions import override
+
+from tests.chaos.load import DROPPED, HUNG, REFUSED
+from tests.chaos.postgres import Postgres
+from tests.processes import ROOT, Running
+
+NUMBERS = count(1)
+DONE = {200, 201}
+NAMES = {REFUSED: "refused", DROPPED: "dropped", HUNG: "hung"}
+
+
+def quietly(seconds: float) -> float:
+    """Return how long what takes `seconds` on a machine with nothing else to do may take on this one now.
+
+    For what is bound by the processors, such as the start of Python; what waits for events has no such excuse.
+    """
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+@attrs.frozen
+class Request:
+    """A request as its client saw it; times are monotonic seconds."""
+
+    kind: str
+    status: int
+    sent: float
+    took: float
+    retry_after: str
+
+
+@attrs.define
+class Outcome:
+    """What all clients of one load saw."""
+
+    requests: list[Request]
+    acknowledged: dict[str, int]
+    unclear: list[str]
+    lost: int = 0
+    duplicates: int = 0
+
+    @property
+    def statuses(self) -> Counter[int]:
+        """How often each status was seen, those of tests.chaos.load included."""
+        return Counter(request.status for request in self.requests)
+
+    @property
+    def failed(self) -> list[Request]:
+        """What was not done, or at least not said to be."""
+        return [request for request in self.requests if request.status not in DONE]
+
+    def slowest(self, status: int) -> float:
+        """Return the seconds of the slowest request with this status."""
+        return max((request.took for request in self.requests if request.status == status), default=0.0)
+
+    def failing_after(self, moment: float) -> float:
+        """Return for how many seconds after `moment` requests still failed; only those sent after it count."""
+        return max((request.sent - moment for request in self.failed if request.sent > moment), default=0.0)
+
+    def compare(self, postgres: Postgres, name: str) -> Self:
+        """Look for each promised pet in the database, and for those that are there twice."""
+        query = (
+            "select coalesce(json_agg(json_build_array(pet_name, id)), '[]') from pets where starts_with(pet_name, %s)"
+        )
+        stored = {(pet, number) for pet, number in postgres.ask(query, [f"{name}-"])}
+        times = Counter(pet for pet, _ in stored)
+        self.lost = len(set(self.acknowledged.items()) - stored)
+        self.duplicates = sum(number > 1 for number in times.values())
+        return self
+
+
+class Load:
+    """Clients that ask from the beginning to the end of the context; then ``outcome`` says what they saw."""
+
+    outcome: Outcome
+
+    def __init__(self, served: Running, postgres: Postgres, tokens: list[str], clients: int, reads: int) -> None:
+        self._postgres = postgres
+        self._name = f"load{next(NUMBERS)}"
+        self._task = {"name": self._name, "port": served.port, "tokens": tokens, "clients": clients, "reads": reads}
+        self._file = served.output / f"{self._name}.json"
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "tests.chaos.load"]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, text=True)
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(self._task | {"output": str(self._file)}) + "\n")
+        self._process.stdin.flush()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._process.communicate(timeout=60)
+        seen = json.loads(self._file.read_text())
+        requests = [Request(*each) for each in seen["requests"]]
+        self.outcome = Outcome(requests, seen["acknowledged"], seen["unclear"])
+        if kind is None:
+            self.outcome.compare(self._postgres, self._name)
+
+
+@attrs.define
+class Table:
+    """The lines for the end of the run."""
+
+    lines: list[tuple[str, str, str]] = attrs.Factory(list)
+    acknowledged: int = 0
+    lost: int = 0
+    duplicates: int = 0
+
+    def note(self, fault: str, outcome: Outcome, figure: str = "") -> None:
+        """Add what a fault did to the clients."""
+        self.acknowledged += len(outcome.acknowledged)
+        self.lost += outcome.lost
+        self.duplicates += outcome.duplicates
+        statuses = ", ".join(
+            f"{number:,} of {NAMES.get(status, status)}" for status, number in sorted(outcome.statuses.items())[::-1]
+        )
+        slow = max((request.took for request in outcome.failed), default=0.0)
+        parts = [figure, f"slowest refusal {slow:.1f} s" if outcome.failed else ""]
+        self.lines.append((fault, statuses, "; ".join(part for part in parts if part)))
+
+    def say(self, fault: str, result: str, figure: str = "") -> None:
+        """Add a line that no load has seen."""
+        self.lines.append((fault, result, figure))
+
+    @override
+    def __str__(self) -> str:
+        """Lay it out for a terminal."""
+        if not self.lines:
+            return ""
+        first, second = (max(len(line[part]) for line in self.lines) for part in (0, 1))
+        rows = [f"{fault:{first}}  {result:{second}}  {figure}" for fault, result, figure in self.lines]
+        total = f"{self.acknowledged:,} acknowledged writes: {self.lost} lost, {self.duplicates} twice"
+        return "\n".join([*rows, total])

@@ -1,0 +1,121 @@
+"""The load: a process of its own whose clients ask without a pause and note every answer.
+
+Reads what to do from the first line of standard input, runs until that is closed, and writes what it saw to the file
+that it was told, all JSON. A client writes pets, each under a name and an Idempotency-Key of its own, and asks again
+with the same key until it is told 201: what it was told then is what it may rely on. Between two pets it reads.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+import uvloop
+
+# What stands for a status where there was none: nobody listened; the connection ended before the answer; no answer.
+REFUSED, DROPPED, HUNG = 0, -1, -2
+PATIENCE = 12.0  # seconds
+PAUSE = 0.02  # seconds before the same is asked again
+
+
+@attrs.define
+class Seen:
+    """What the clients saw: each request (kind, status, when it was sent, seconds, Retry-After), and each promise."""
+
+    requests: list[tuple[str, int, float, float, str]] = attrs.Factory(list)
+    # The id that a pet was promised under, by the pet's name; and the pets of which nobody knows.
+    acknowledged: dict[str, int] = attrs.Factory(dict)
+    unclear: list[str] = attrs.Factory(list)
+
+
+class Client:
+    """One connection at a time, one request at a time."""
+
+    def __init__(self, name: str, port: int, token: str, seen: Seen) -> None:
+        self._name = name
+        self._port = port
+        self._head = f"Host: localhost\r\nAuthorization: Bearer {token}\r\n"
+        self._seen = seen
+        self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def run(self, reads: int, over: asyncio.Event) -> None:
+        """Write pets, and read `reads` times between two of them, until it is over."""
+        number = 0
+        while not over.is_set():
+            number += 1
+            await self._write(f"{self._name}-{number}", over)
+            for _ in range(reads):
+                status, _ = await self._ask("read", "GET /pets/me?limit=5")
+                await self._rest(status)
+        if self._stream:
+            self._stream[1].close()
+
+    async def _write(self, pet: str, over: asyncio.Event) -> None:
+        while True:
+            status, body = await self._ask("write", "POST /pets/create", json.dumps({"pet_name": pet}), key=pet)
+            if status == 201:
+                self._seen.acknowledged[pet] = json.loads(body)["id"]
+                return
+            if over.is_set():
+                self._seen.unclear.append(pet)
+                return
+            await self._rest(status)
+
+    async def _rest(self, status: int) -> None:
+        if status not in {200, 201}:
+            await asyncio.sleep(PAUSE)
+
+    async def _ask(self, kind: str, request: str, body: str = "", key: str = "") -> tuple[int, bytes]:
+        head = f"{request} HTTP/1.1\r\n{self._head}"
+        if body:
+            head += f"Idempotency-Key: {key}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        began = time.monotonic()
+        retry_after, answer = "", b""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                status, retry_after, answer = await self._exchange(f"{head}\r\n{body}".encode())
+        except ConnectionRefusedError:
+            status = REFUSED
+        except TimeoutError:
+            status = HUNG
+        except (OSError, asyncio.IncompleteReadError):
+            status = DROPPED
+        if status <= 0 and self._stream:
+            self._stream[1].close()
+            self._stream = None
+        self._seen.requests.append((kind, status, began, time.monotonic() - began, retry_after))
+        return status, answer
+
+    async def _exchange(self, request: bytes) -> tuple[int, str, bytes]:
+        if self._stream and self._stream[0].at_eof():  # closed while it was idle
+            self._stream[1].close()
+            self._stream = None
+        if self._stream is None:
+            self._stream = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._stream
+        writer.write(request)
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        body = await reader.readexactly(int(fields.get("content-length", "0")))
+        if fields.get("connection") == "close":
+            writer.close()
+            self._stream = None
+        return int(lines[0].split()[1]), fields.get("retry-after", ""), body
+
+
+async def load(name: str, port: int, tokens: list[str], clients: int, reads: int, output: str) -> None:  # noqa: PLR0913, PLR0917 - its task
+    """Keep `clients` busy, who share the accounts of `tokens`, until standard input is closed."""
+    seen, over = Seen(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.run_in_executor(None, sys.stdin.readline).add_done_callback(lambda _: over.set())
+    each = [Client(f"{name}-{number}", port, tokens[number % len(tokens)], seen) for number in range(clients)]
+    await asyncio.gather(*(client.run(reads, over) for client in each))
+    Path(output).write_text(json.dumps(attrs.asdict(seen)))  # noqa: ASYNC240 - it is over
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        uvloop.run(load(**json.loads(sys.stdin.readline())))

@@ -1,0 +1,137 @@
+"""Processes of the service end: because they are told to, or killed. Who got in is answered."""
+
+import json
+import os
+import signal
+import threading
+import time
+
+import psutil  # type: ignore[import-untyped]  # it ships no types
+import pytest
+
+from tests.chaos.conftest import Clients, Serve
+from tests.chaos.figures import Table, quietly
+from tests.chaos.load import DROPPED, HUNG
+from tests.chaos.postgres import Postgres
+from tests.processes import Running, alive, until
+
+RUNS = int(os.environ.get("CHAOS_RUNS", "1"))
+STARTED = "Application startup complete."
+
+
+def watch_readiness(served: Running, seen: list[int]) -> None:
+    """Ask for readiness until nobody answers, and note the statuses, each once, in the order of their coming."""
+    while status := served.status("/health/ready"):
+        if status not in seen:
+            seen.append(status)
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("how", ["1 worker", "2 workers", "2 workers, all told"])
+def test_sigterm_drops_nobody(postgres: Postgres, serve: Serve, clients: Clients, table: Table, how: str) -> None:
+    """By 64 clients who come back at once on new connections, as no load balancer would have them."""
+    ends: list[float] = []
+    workers = how[0]
+    for _ in range(RUNS):
+        served = serve(postgres.url, WEB_CONCURRENCY=workers, DRAIN_SECONDS="1")
+        until(lambda served=served: served.stdout.count(STARTED) == int(workers), "all serve")  # type: ignore[misc]
+        with clients(served, postgres, 64) as load:
+            time.sleep(1)
+            told: list[int] = []
+            asking = threading.Thread(target=watch_readiness, args=(served, told))
+            asking.start()
+            until(lambda told=told: told == [200], "it was ready")  # type: ignore[misc]
+            began = time.monotonic()
+            if "all told" in how:
+                os.killpg(served.process.pid, signal.SIGTERM)
+            else:
+                served.process.send_signal(signal.SIGTERM)
+            served.process.wait(30)
+            ends.append(time.monotonic() - began)
+        asking.join()
+        outcome = load.outcome
+        table.note(f"SIGTERM, {how}, 64 connections", outcome, f"ended after {ends[-1]:.1f} s")
+        assert not {DROPPED, HUNG, 500} & set(outcome.statuses)
+        assert told == [200, 503]
+        assert (outcome.lost, outcome.duplicates) == (0, 0)
+
+    assert max(ends) < quietly(5)
+
+
+def test_a_rolling_reload_loses_nothing(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
+    served = serve(postgres.url, WEB_CONCURRENCY="2", DRAIN_SECONDS="1")
+    until(lambda: served.stdout.count(STARTED) == 2, "all serve")
+    before = {process.pid for process in served.family()}
+    with clients(served, postgres, 64) as load:
+        time.sleep(1)
+        served.process.send_signal(signal.SIGHUP)
+        until(lambda: served.stdout.count(STARTED) == 4, "both are replaced", seconds=60)
+        until(lambda: served.stdout.count("Finished server process") == 2, "both have ended")
+        time.sleep(1)
+    outcome = load.outcome
+    after = {process.pid for process in served.family()}
+
+    table.note("rolling reload (SIGHUP), 64 connections", outcome)
+    assert set(outcome.statuses) == {200, 201}
+    assert (outcome.lost, outcome.duplicates) == (0, 0)
+    assert len(before & after) < len(before) - 1
+
+
+def test_a_worker_that_dies_is_replaced(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
+    served = serve(postgres.url, WEB_CONCURRENCY="2")
+    until(lambda: served.stdout.count(STARTED) == 2, "both serve")
+    with clients(served, postgres) as load:
+        time.sleep(1)
+        worker = next(process for process in served.family()[1:] if serves(process))
+        worker.kill()
+        killed = time.monotonic()
+        until(lambda: served.stdout.count(STARTED) == 3, "another one serves", seconds=60)
+        replaced = time.monotonic() - killed
+        time.sleep(1)
+    outcome = load.outcome
+
+    table.note("kill -9 of a worker of two", outcome, f"replaced after {replaced:.1f} s")
+    assert replaced < quietly(2)
+    assert set(outcome.statuses) <= {200, 201, DROPPED}  # its own connections went with it
+    assert outcome.statuses[DROPPED] <= 32
+    assert (outcome.lost, outcome.duplicates) == (0, 0)
+
+
+def serves(process: psutil.Process) -> bool:
+    """Tell whether it is a worker, not a process that Python started to look after things."""
+    return "spawn_main" in " ".join(process.cmdline())
+
+
+def test_workers_end_when_their_parent_is_killed(
+    postgres: Postgres, serve: Serve, clients: Clients, table: Table
+) -> None:
+    served = serve(postgres.url, WEB_CONCURRENCY="2", DRAIN_SECONDS="15")
+    until(lambda: served.stdout.count(STARTED) == 2, "both serve")
+    family = served.family()
+    with clients(served, postgres) as load:
+        time.sleep(1)
+        served.process.kill()
+        killed = time.monotonic()
+        until(lambda: not any(map(alive, family[1:])), "the workers have ended")
+        ended = time.monotonic() - killed
+        served.process.wait()
+
+    table.note("kill -9 of the parent of two workers", load.outcome, f"workers ended after {ended:.1f} s")
+    assert ended < quietly(2)
+    assert HUNG not in load.outcome.statuses
+    assert (load.outcome.lost, load.outcome.duplicates) == (0, 0)
+
+
+def test_it_starts_before_its_database(postgres: Postgres, table: Table, serve: Serve) -> None:
+    postgres.stop()
+    served = serve(postgres.url, ready=503)
+    assert served.status("/health/live") == 200
+
+    back = postgres.start()
+
+    served.wait_until_ready()
+    healed = time.monotonic() - back
+    events = [json.loads(line)["event"] for line in served.stdout.splitlines()]
+    table.say("database down at start", "live 200, ready 503", f"ready {healed:.2f} s after it is up")
+    assert healed < 1
+    assert [event for event in events if event.startswith("database")] == ["database is away", "database is back"]

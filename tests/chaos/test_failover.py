@@ -1,0 +1,101 @@
+"""The primary is another server now."""
+
+import signal
+import time
+from collections.abc import Callable
+
+from tests.chaos.conftest import Clients, Serve
+from tests.chaos.figures import Table
+from tests.chaos.postgres import Postgres
+from tests.chaos.proxy import Proxy
+
+ONLY = {200, 201, 503}
+NewPostgres = Callable[..., Postgres]
+
+
+def follow(primary: Postgres, new_postgres: NewPostgres) -> Postgres:
+    """Make a standby of `primary`, whose commits wait for it from then on: then it has all that was promised."""
+    standby = new_postgres(standby_of=primary)
+    primary.wait_for_standby()
+    primary.ask("alter system set synchronous_standby_names = '*'")
+    primary.ask("select pg_reload_conf()")
+    return standby
+
+
+def test_a_promoted_standby_of_several_hosts_is_found(
+    new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
+) -> None:
+    primary = new_postgres()
+    standby = follow(primary, new_postgres)
+    served = serve(f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres")
+    with clients(served, standby) as load:
+        time.sleep(1.5)
+        primary.stop(signal.SIGKILL)
+        time.sleep(0.5)
+        promoted = standby.promote()
+        standby.ask("alter system reset synchronous_standby_names")
+        standby.ask("select pg_reload_conf()")
+        time.sleep(3)
+    outcome = load.outcome
+
+    table.note("failover, several hosts", outcome, f"fails for {outcome.failing_after(promoted):.2f} s after promotion")
+    assert set(outcome.statuses) == ONLY
+    assert outcome.failing_after(promoted) < 2
+    assert (outcome.lost, outcome.duplicates) == (0, 0)
+
+
+def test_a_frozen_first_host_does_not_hide_the_second(
+    new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
+) -> None:
+    """It accepts connections and says nothing, as a host does whose disk hangs."""
+    primary = new_postgres()
+    standby = follow(primary, new_postgres)
+    served = serve(f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres")
+    with clients(served, standby) as load:
+        time.sleep(1.5)
+        primary.freeze()
+        promoted = standby.promote()
+        standby.ask("alter system reset synchronous_standby_names")
+        standby.ask("select pg_reload_conf()")
+        time.sleep(6)
+    primary.thaw()
+    outcome = load.outcome
+
+    table.note(
+        "failover, old primary frozen", outcome, f"fails for {outcome.failing_after(promoted):.2f} s after promotion"
+    )
+    assert set(outcome.statuses) == ONLY
+    assert max(request.took for request in outcome.requests) < 3
+    assert outcome.failing_after(promoted) < 5  # its statements are waited for, and then its connections
+    assert (outcome.lost, outcome.duplicates) == (0, 0)
+
+
+def test_connections_to_a_demoted_primary_are_thrown_away(
+    new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
+) -> None:
+    """The address moves to the new primary; open connections still lead to the old one, which only reads (25006)."""
+    old = new_postgres()
+    new = follow(old, new_postgres)
+    with Proxy(old.port) as address:
+        served = serve(old.url.replace(str(old.port), str(address.port)))
+        with clients(served, new) as load:
+            time.sleep(1.5)
+            # Nothing more is written to the old one; it lives on for reads, as a demoted primary does.
+            old.ask("alter system set default_transaction_read_only = on")
+            old.ask("select pg_reload_conf()")
+            time.sleep(0.3)
+            new.promote()
+            new.ask("alter system reset synchronous_standby_names")
+            new.ask("select pg_reload_conf()")
+            address.move(new.port)
+            moved = time.monotonic()
+            time.sleep(3)
+    outcome = load.outcome
+
+    table.note(
+        "address moved, old primary reads only", outcome, f"fails for {outcome.failing_after(moved):.2f} s after"
+    )
+    assert set(outcome.statuses) == ONLY
+    assert outcome.failing_after(moved) < 2
+    assert (outcome.lost, outcome.duplicates) == (0, 0)
+    assert "in a read-only transaction" in old.log

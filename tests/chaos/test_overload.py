@@ -1,0 +1,157 @@
+"""More is asked for than PostgreSQL can do; clients who want the same; clients who do not wait."""
+
+import socket
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import psycopg
+
+from tests.chaos.conftest import Clients, Serve
+from tests.chaos.figures import Table, quietly
+from tests.chaos.postgres import Postgres
+from tests.processes import Running, until
+
+WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+Template = tuple[Path, list[str]]
+# live_session() as the migration has it, and as long as a slow statement takes for whoever is in the table `slow`.
+SLOW = """
+    create table slow as select id as session_id from login_session order by created_at limit 16;
+    create or replace function live_session(session uuid) returns table (session_id uuid, user_id uuid)
+    language sql volatile as $$
+        select s.id, s.user_id from login_session as s
+        where s.id = session and s.ended_at is null and s.expires_at > now()
+        and (not exists (select from slow where slow.session_id = session) or pg_sleep(1.8) is not null)
+    $$
+"""
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Return the header that says who calls."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_a_pool_exhausted_by_slow_queries_refuses_within_a_second(
+    postgres: Postgres, serve: Serve, clients: Clients, table: Table
+) -> None:
+    served = serve(postgres.url)
+    waits: dict[str, list[float]] = {"/health/live": [], "/pets/me": [], "/nowhere": []}
+    statuses: Counter[int] = Counter()
+    with psycopg.connect(postgres.url, autocommit=True) as admin:
+        admin.execute(SLOW)
+    with clients(served, postgres, 64) as load:
+        time.sleep(1)
+        began = time.monotonic()
+        while time.monotonic() < began + 5:
+            for path, took in waits.items():
+                asked = time.perf_counter()
+                statuses[served.status(path)] += 1
+                took.append(time.perf_counter() - asked)
+            time.sleep(0.02)
+    refused = [request for request in load.outcome.requests if request.status == 503]
+    slowest = max(request.took for request in refused)
+    others = {path: sorted(took)[int(len(took) * 0.9)] * 1000 for path, took in waits.items()}
+    figure = ", ".join(f"{path} {took:.0f} ms" for path, took in others.items())
+
+    table.note("pool exhausted by slow queries", load.outcome, f"p90: {figure}")
+    assert set(load.outcome.statuses) == {200, 201, 503}
+    assert all(request.retry_after for request in refused)
+    assert slowest < 1
+    assert set(statuses) == {200, 401, 404}
+    assert max(others.values()) < quietly(50)
+
+
+def test_a_statement_ends_when_its_client_goes_away(
+    postgres: Postgres, serve: Serve, template: Template, table: Table
+) -> None:
+    served = serve(postgres.url)
+    head = f"GET /pets/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {template[1][0]}\r\n\r\n"
+    with psycopg.connect(postgres.url) as rival, psycopg.connect(postgres.url, autocommit=True) as admin:
+        rival.execute("lock table pets")
+        admin.execute("alter role postgres set lock_timeout = 0")
+
+        def number() -> int:
+            row = admin.execute(WAITING).fetchone()
+            assert row
+            return int(row[0])
+
+        patient = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(5)]
+        for client in patient:
+            client.sendall(head.encode())
+        until(lambda: number() == 5, "all wait")
+
+        gone = time.monotonic()
+        for client in patient:
+            client.close()
+        until(lambda: number() == 0, "nobody waits any more", seconds=quietly(1))
+        ended = time.monotonic() - gone
+        rival.rollback()
+
+    table.say("5 clients go away", "statements cancelled", f"after {ended:.2f} s")
+    assert served.status("/health/ready") == 200
+    assert "Exception" not in served.stdout
+    assert '"event": "client gone"' in served.stdout
+
+
+def hammer(served: Running, token: str, path: str, number: int) -> Counter[int]:
+    """Rename the same pet so many times, and count the statuses."""
+    with httpx.Client(base_url=served.url, headers=bearer(token), trust_env=False, timeout=20) as client:
+        return Counter(client.patch(path, json={"pet_name": f"n{each}"}).status_code for each in range(number))
+
+
+def test_serialization_failures_are_not_seen(
+    postgres: Postgres, serve: Serve, template: Template, table: Table
+) -> None:
+    """16 clients change the same row under an isolation level in which all but one of them must fail."""
+    postgres.ask("alter database postgres set default_transaction_isolation = 'serializable'")
+    served = serve(postgres.url)
+    token = template[1][0]
+    pet = httpx.post(f"{served.url}/pets/create", json={"pet_name": "a"}, headers=bearer(token), trust_env=False).json()
+    with ThreadPoolExecutor(16) as threads:
+        each = [threads.submit(hammer, served, token, f"/pets/{pet['id']}", 63) for _ in range(16)]
+        statuses = sum((one.result() for one in each), Counter())
+    failures = postgres.log.count("could not serialize access")
+    version = postgres.ask("select version from pets where id = %s", [pet["id"]])
+
+    table.say("serialization failures", str(dict(statuses)), f"{failures:,} retried unseen")
+    assert statuses == {200: 1008}
+    assert version == 1 + 1008  # each exactly once
+    assert failures > 10
+
+
+ROUNDS = 10
+
+
+def test_deadlocks_are_not_seen(postgres: Postgres, serve: Serve, template: Template, table: Table) -> None:
+    """A rival locks two rows that a statement needs, in the other order; the statement is the one that is ended."""
+    served = serve(postgres.url, DATABASE_LOCK_TIMEOUT="2000")
+    headers = bearer(template[1][0])
+    session, account = uuid4(), postgres.ask("select id from user_model where email = 'user1@example.com'")
+    open_session = "insert into login_session (id, user_id, expires_at) values (%s, %s, now() + '1 day')"
+    postgres.ask(open_session, [session, account])
+    statuses: Counter[int] = Counter()
+
+    def reset(number: int) -> int:
+        body = {"password": f"another password {number}"}
+        answer = httpx.post(f"{served.url}/users/reset-password", json=body, headers=headers, trust_env=False)
+        return answer.status_code
+
+    with ThreadPoolExecutor() as threads:
+        for number in range(ROUNDS):
+            postgres.ask("update login_session set ended_at = null where id = %s", [session])
+            with psycopg.connect(postgres.url) as rival:
+                rival.execute("set deadlock_timeout = '10s'")
+                rival.execute("select from login_session where id = %s for update", [session])
+                status = threads.submit(reset, number)
+                until(lambda: postgres.ask(WAITING) == 1, "the reset waits for the session")
+                rival.execute("select from user_model where id = %s for update", [account])
+                rival.commit()
+            statuses[status.result()] += 1
+    deadlocks = postgres.log.count("deadlock detected")
+
+    table.say("deadlocks", str(dict(statuses)), f"{deadlocks} retried unseen")
+    assert statuses == {200: ROUNDS}
+    assert deadlocks > 0

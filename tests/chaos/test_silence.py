@@ -1,0 +1,138 @@
+"""PostgreSQL, or the way to it, does not answer; or answers that it cannot."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from tests.chaos.conftest import Clients, Serve
+from tests.chaos.figures import Outcome, Table
+from tests.chaos.postgres import Postgres
+from tests.chaos.proxy import Proxy
+
+ONLY = {200, 201, 503}
+
+
+def assert_patient(outcome: Outcome) -> None:
+    """Check that every client was told within 3 s, by an answer, and that what they were told is true."""
+    assert set(outcome.statuses) == ONLY
+    assert all(request.retry_after for request in outcome.failed)
+    assert max(request.took for request in outcome.requests) < 3
+    assert (outcome.lost, outcome.duplicates) == (0, 0)
+
+
+def test_a_frozen_server_is_503_within_3_s(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
+    served = serve(postgres.url)
+    with clients(served, postgres) as load:
+        time.sleep(1)
+        postgres.freeze()
+        time.sleep(8)
+        postgres.thaw()
+        thawed = time.monotonic()
+        time.sleep(3)
+
+    table.note("PostgreSQL frozen for 8 s", load.outcome, f"fails for {load.outcome.failing_after(thawed):.2f} s after")
+    assert_patient(load.outcome)
+    assert load.outcome.failing_after(thawed) < 2
+
+
+def test_a_black_hole_is_503_within_3_s(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
+    with Proxy(postgres.port) as network:
+        served = serve(postgres.url.replace(str(postgres.port), str(network.port)))
+        with clients(served, postgres) as load:
+            time.sleep(1)
+            network.swallow()
+            time.sleep(5)
+            network.heal()
+            healed = time.monotonic()
+            time.sleep(3)
+
+    table.note(
+        "network swallows all for 5 s", load.outcome, f"fails for {load.outcome.failing_after(healed):.2f} s after"
+    )
+    assert_patient(load.outcome)
+    assert load.outcome.failing_after(healed) < 2
+
+
+def test_a_locked_table_is_503_within_3_s_and_nothing_commits_late(
+    postgres: Postgres, serve: Serve, clients: Clients, template: tuple[Path, list[str]], table: Table
+) -> None:
+    served = serve(postgres.url)
+    bearer = {"Authorization": f"Bearer {template[1][0]}"}
+    with psycopg.connect(postgres.url) as rival, clients(served, postgres, 16) as load:
+        time.sleep(1)
+        rival.execute("lock table pets")
+        locked = time.monotonic()
+        # One without a key, so that nobody asks again: what it was told is what there is.
+        answer = httpx.post(f"{served.url}/pets/create", json={"pet_name": "late"}, headers=bearer, trust_env=False)
+        time.sleep(max(0, locked + 6 - time.monotonic()))
+        rival.rollback()
+        free = time.monotonic()
+        time.sleep(1.5)
+
+    late = postgres.ask("select count(*) from pets where pet_name = 'late'")
+    table.note("a table locked for 6 s", load.outcome, f"fails for {load.outcome.failing_after(free):.2f} s after")
+    assert_patient(load.outcome)
+    assert load.outcome.failing_after(free) < 1
+    assert (answer.status_code, late) == (503, 0)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, template: tuple[Path, list[str]]) -> Iterator[Path]:
+    """Mount a small disk, owned by the owner of the clusters."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
+    if subprocess.run(mount, check=False).returncode:
+        pytest.skip("this root may not mount a small disk")
+    owner = template[0].stat()
+    os.chown(disk, owner.st_uid, owner.st_gid)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)  # noqa: S607 - root's own
+
+
+def test_a_full_disk_is_503_and_reads_go_on(
+    small_disk: Path, new_postgres: Callable[..., Postgres], serve: Serve, clients: Clients, table: Table
+) -> None:
+    """The disk of the tables, that is: one that has no room for the write-ahead log ends PostgreSQL itself."""
+    postgres = new_postgres()
+    postgres.ask("select 1")
+    with psycopg.connect(postgres.url, autocommit=True) as admin:
+        admin.execute(f"create tablespace small location '{small_disk}'")
+        admin.execute("alter table pets set tablespace small")
+        admin.execute("alter index pets_pkey set tablespace small")
+        admin.execute("alter index pets_user_id_pet_name_id_idx set tablespace small")
+    served = serve(postgres.url)
+    filler = small_disk / "filler"
+    with clients(served, postgres, 16) as load:
+        time.sleep(1)
+        full = time.monotonic()
+        with filler.open("wb") as file:
+            try:
+                while True:
+                    file.write(bytes(65536))
+                    file.flush()
+            except OSError:
+                pass
+        time.sleep(5)
+        filler.unlink()
+        room = time.monotonic()
+        time.sleep(1.5)
+    outcome = load.outcome
+    meanwhile = [request for request in outcome.requests if full + 3 < request.sent < room]
+
+    table.note("disk full for 5 s", outcome, f"fails for {outcome.failing_after(room):.2f} s after")
+    assert set(outcome.statuses) == ONLY
+    assert {request.status for request in meanwhile if request.kind == "read"} <= {200}
+    assert outcome.failing_after(room) < 1
+    assert (outcome.lost, outcome.duplicates) == (0, 0)
+    assert "PANIC" not in postgres.log

@@ -1,0 +1,61 @@
+"""Statements that lost to others run again, where PostgreSQL says that they have not happened."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from service import connections
+from service.problems import Unavailable
+from service.queries import Value
+from tests.connections.conftest import Backend, Opening
+from tests.statements import Statements
+
+LOSE = """
+    create sequence tries;
+    create function lose(state text, times integer) returns integer language plpgsql as $$
+        begin
+            if nextval('tries') <= times then raise exception using errcode = state; end if;
+            return currval('tries');
+        end
+    $$;
+"""
+
+
+@pytest.fixture
+async def lose(own_database_url: str, statement: Statements) -> AsyncIterator[Backend]:
+    """Return the query that fails with a SQLSTATE so many times, and then tells which try it was."""
+    admin = await asyncpg.connect(own_database_url)
+    await admin.execute(LOSE)
+    yield Value(statement("value integer", "select lose($1, $2)", "state text", "times integer"), int)
+    await admin.close()
+
+
+@pytest.mark.parametrize("state", ["40001", "40P01"])
+async def test_a_conflict_is_not_seen(opening: Opening, own_database_url: str, lose: Backend, state: str) -> None:
+    db = await opening(own_database_url)
+
+    assert await db.value(lose, state, 3) == 4
+
+
+async def test_a_conflict_that_does_not_end_is_unavailable(
+    opening: Opening, own_database_url: str, lose: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "AGAIN", 0)
+    db = await opening(own_database_url)
+
+    with pytest.raises(Unavailable, match=r"^Too many others change the same$"):
+        await db.value(lose, "40001", 1000)
+
+    assert await db.value(lose, "40001", 0) == connections.ATTEMPTS + 1
+
+
+async def test_an_error_of_another_kind_is_not_tried_again(
+    opening: Opening, own_database_url: str, lose: Backend
+) -> None:
+    db = await opening(own_database_url)
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await db.value(lose, "23505", 1)
+
+    assert await db.value(lose, "23505", 0) == 2

@@ -1,0 +1,269 @@
+"""compose.yaml: what it promises, and the same topology as plain processes on Debian's PostgreSQL and PgBouncer."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import attrs
+import psycopg
+import pytest
+import yaml  # type: ignore[import-untyped]  # it ships no types
+from psycopg.errors import ReadOnlySqlTransaction
+
+from tests.debian import BINARIES, POSTGRES, debian_postgres, unprivileged, unprivileged_folder, wait_until_it_answers
+from tests.deploy.black_box import run_black_box
+from tests.processes import NONE, PATIENCE, ROOT, Running, environment, free_port, run, until
+from tests.programs import needs
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES = COMPOSE["services"]
+SECRETS = [path.removeprefix("./secrets/") for path in (each["file"] for each in COMPOSE["secrets"].values())]
+[MAKE_SECRETS] = re.findall(r"^```sh\n(mkdir .*?)^```", (ROOT / "docs/deploy.md").read_text(), re.MULTILINE | re.DOTALL)
+PGBOUNCER = "/usr/sbin/pgbouncer"
+
+
+def interpolated(text: str, **variables: str) -> str:
+    """Put in variables as Compose does: ${NAME:-default}, and $$ for a $."""
+    text = re.sub(r"\$\{(\w+):-(.*?)\}", lambda found: variables.get(found[1]) or found[2], text)
+    return text.replace("$$", "$")
+
+
+def test_the_service_waits_for_the_migration_and_that_for_the_database() -> None:
+    assert SERVICES["service"]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+    assert SERVICES["migrate"]["depends_on"]["database"] == {"condition": "service_healthy"}
+    assert SERVICES["migrate"]["restart"] == "no"
+    assert SERVICES["database"]["image"] == "postgres:18"
+
+
+def test_what_is_optional_is_a_profile() -> None:
+    profiles = {name: service.get("profiles", []) for name, service in SERVICES.items()}
+
+    assert {name for name, names in profiles.items() if not names} == {"database", "migrate", "service"}
+    assert all(names in ([], [name]) for name, names in profiles.items())
+
+
+def test_every_port_is_on_the_loopback_interface() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+
+    assert len(ports) == 4
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_no_secret_stands_in_the_environment() -> None:
+    names = {name for service in SERVICES.values() for name in service.get("environment", {})}
+
+    assert {name for name in names if re.search("PASSWORD|SECRET|TOKEN", name) and not name.endswith("_FILE")} == set()
+
+
+def test_each_is_lent_the_secrets_that_it_reads_and_no_other() -> None:
+    for name, service in SERVICES.items():
+        configs = [COMPOSE["configs"][each["source"]]["content"] for each in service.get("configs", [])]
+        read = re.findall(r"/run/secrets/(\w+)", f"{service.get('environment')} {service.get('command')} {configs}")
+        assert sorted(set(read)) == sorted(service.get("secrets", [])), name
+
+
+def test_data_is_in_named_volumes() -> None:
+    mounted = {volume for service in SERVICES.values() for volume in service.get("volumes", []) if ":ro" not in volume}
+
+    assert {volume.partition(":")[0] for volume in mounted} == COMPOSE["volumes"].keys()
+
+
+def test_what_the_image_runs_may_do_little() -> None:
+    for name in ("service", "migrate", "pgbouncer"):
+        assert SERVICES[name]["read_only"] is True
+        assert SERVICES[name]["cap_drop"] == ["ALL"]
+
+
+def has_compose() -> bool:
+    """Tell whether there is Docker with Compose."""
+    docker = shutil.which("docker") or "false"
+    return subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not has_compose(), reason="docker compose is not installed")
+def test_docker_accepts_it() -> None:
+    command = [shutil.which("docker") or "", "compose", "--profile", "*", "config", "--quiet"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+slow = pytest.mark.slow
+
+
+@attrs.frozen
+class Topology:
+    """The database of compose.yaml with its secrets; what the other services say of it is translated."""
+
+    url: str
+    secrets: Path
+
+    def here(self, text: str, **variables: str) -> str:
+        """Return what stands in compose.yaml with our places: hosts, ports and secrets."""
+        hosts = {"@database/": f"@127.0.0.1:{urlsplit(self.url).port}/", "/run/secrets": str(self.secrets)}
+        text = interpolated(text, **variables)
+        for theirs, ours in hosts.items():
+            text = text.replace(theirs, ours)
+        return text
+
+    def environment(self, service: str, **variables: str) -> dict[str, str]:
+        """Return the environment of a service."""
+        return {name: self.here(text, **variables) for name, text in SERVICES[service]["environment"].items()}
+
+    def served(self, folder: Path, inside: Mapping[str, str] = NONE, **variables: str) -> Running:
+        """Return the service, started; some variables are Compose's, some are set `inside`."""
+        inside = {"PORT": str(free_port()), "LOGIN_THROTTLE": "off", **inside}
+        return Running("serve", folder, self.environment("service", **variables) | inside)
+
+
+@pytest.fixture(scope="module")
+def topology() -> Iterator[Topology]:
+    """Return the database as its image sets it up, migrated."""
+    with debian_postgres({"wal_keep_size": "64MB"}) as admin, unprivileged_folder() as folder:
+        subprocess.run(["/bin/sh", "-euc", MAKE_SECRETS], cwd=folder, check=True)
+        (folder / "secrets").chmod(0o755)  # a container engine passes by
+        with psycopg.connect(admin, autocommit=True) as connection:
+            connection.execute("create database service")
+            [(data,)] = connection.execute("show data_directory").fetchall()
+        url = urlunsplit(urlsplit(admin)._replace(path="/service"))
+        topology = Topology(url, folder / "secrets")
+        passwords = folder / "passwords.sql"
+        passwords.write_text(topology.here(COMPOSE["configs"]["passwords"]["content"]))
+        for script in (ROOT / "sql/roles.sql", passwords):
+            psql: list[str | Path] = [
+                BINARIES / "psql",
+                "--set=ON_ERROR_STOP=1",
+                "--no-psqlrc",
+                "--quiet",
+                url,
+                "-f",
+                script,
+            ]
+            subprocess.run(psql, env=os.environ | {"PGDATA": data}, check=True, capture_output=True)
+        with psycopg.connect(url) as connection:
+            connection.execute("select pg_reload_conf()")  # the image restarts the server
+        migrated = run(*SERVICES["migrate"]["command"][3:], settings=topology.environment("migrate"))
+        assert (migrated.returncode, migrated.stderr) == (0, "")
+        yield topology
+
+
+@slow
+@needs(POSTGRES)
+def test_the_secrets_are_those_that_are_named(topology: Topology) -> None:
+    made = {path.name: path.read_text() for path in topology.secrets.iterdir()}
+
+    assert sorted(made) == sorted(SECRETS)
+    assert len(set(made.values())) == len(made)
+    assert all(len(secret) >= 32 for secret in made.values())
+
+
+@slow
+@needs(POSTGRES)
+def test_the_service_on_its_own_role_keeps_the_contract(topology: Topology, tmp_path: Path) -> None:
+    with topology.served(tmp_path) as served:
+        served.wait_until_ready()
+
+        assert " passed" in run_black_box(served.url)
+        with psycopg.connect(topology.url) as connection:
+            roles = (
+                "select distinct usename from pg_stat_activity where datname = 'service' and pid <> pg_backend_pid()"
+            )
+            assert connection.execute(roles).fetchall() == [("service_app",)]
+
+
+@slow
+@needs(POSTGRES)
+@pytest.mark.parametrize("service", ["database", "standby"])
+def test_the_health_check_of_postgres_asks_it(topology: Topology, service: str) -> None:
+    _, program, *options = SERVICES[service]["healthcheck"]["test"]
+    ports = [urlsplit(topology.url).port, free_port()]
+    states = [
+        subprocess.run([BINARIES / program, *options, f"--port={port}"], capture_output=True, check=False).returncode
+        for port in ports
+    ]
+
+    assert states == [0, 2]
+
+
+@contextmanager
+def shell(service: str, script: str, folder: Path, **variables: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """Run the script of a service until the end of the context."""
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [*unprivileged(), *SERVICES[service]["command"][:-1], script],
+            cwd=folder,
+            env=environment({"PATH": f"{BINARIES}:/usr/sbin:/usr/bin:/bin", **variables}),
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+@slow
+@needs(POSTGRES, PGBOUNCER)
+def test_the_service_keeps_the_contract_through_pgbouncer(topology: Topology, tmp_path: Path) -> None:
+    port = free_port()
+    with unprivileged_folder() as folder:
+        ini = COMPOSE["configs"]["pgbouncer"]["content"]
+        for theirs, ours in {
+            "host=database": f"host=127.0.0.1 port={urlsplit(topology.url).port}",
+            "listen_addr = *": "listen_addr = 127.0.0.1",
+            "6432": str(port),
+            "/tmp/": f"{folder}/",  # noqa: S108 - the container's own
+            **({} if knows_prepared_statements() else {"max_prepared_statements = 200\n": ""}),
+        }.items():
+            assert theirs in ini
+            ini = ini.replace(theirs, ours)
+        (folder / "service.ini").write_text(ini)
+        script = SERVICES["pgbouncer"]["command"][-1].replace("/etc/pgbouncer/", "/tmp/")  # noqa: S108 - the container's
+        script = topology.here(script.replace("/tmp/", f"{folder}/"))  # noqa: S108 - as above
+        through = {
+            "DATABASE_HOST": f"127.0.0.1:{port}",
+            "DATABASE_STATEMENT_TIMEOUT": "0",
+            "DATABASE_LOCK_TIMEOUT": "0",
+        }
+        cache = NONE if knows_prepared_statements() else {"DATABASE_STATEMENT_CACHE": "0"}
+        with shell("pgbouncer", script, folder), topology.served(tmp_path, cache, **through) as served:
+            served.wait_until_ready()
+
+            assert " passed" in run_black_box(served.url)
+            assert "service_app" in (folder / "log").read_text()
+
+
+def knows_prepared_statements() -> bool:
+    """Tell whether this PgBouncer is 1.21 or later."""
+    said = subprocess.run([PGBOUNCER, "--version"], capture_output=True, text=True, check=True).stdout
+    return tuple(map(int, said.split()[1].split(".")[:2])) >= (1, 21)
+
+
+@slow
+@needs(POSTGRES)
+def test_the_standby_follows_and_is_read_only(topology: Topology) -> None:
+    port = str(free_port())
+    with unprivileged_folder() as folder:
+        script = topology.here(SERVICES["standby"]["command"][-1]).replace(
+            "@database ", f"@127.0.0.1:{urlsplit(topology.url).port} "
+        )
+        # Its certificate lies beside the data of the first, and its socket where the image has it.
+        script = script.replace("exec postgres", f"exec postgres -k {folder}")
+        with shell("standby", script, folder, PGDATA=str(folder / "data"), PGPORT=port) as process:
+            url = topology.url.replace(f":{urlsplit(topology.url).port}/", f":{port}/")
+            wait_until_it_answers(url, process, folder / "log")
+            with psycopg.connect(topology.url) as first, psycopg.connect(url, autocommit=True) as standby:
+                first.execute("insert into login_throttle values ('followed', '::1', 1, 1, now())")
+                first.commit()
+
+                follows = "select from login_throttle where account = 'followed'"
+                until(lambda: standby.execute(follows).rowcount == 1, "the row arrives")
+                with pytest.raises(ReadOnlySqlTransaction):
+                    standby.execute("delete from login_throttle")
