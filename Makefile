@@ -44,7 +44,8 @@ compile = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 
 lock: .venv/ready ## write requirements*.txt anew from pyproject.toml (ARGS=--upgrade: with newer versions)
 	$(compile) --output-file requirements.txt
-	$(compile) --output-file requirements-dev.txt --group dev --constraints requirements.txt
+	$(compile) --output-file requirements-traces.txt --extra traces --constraints requirements.txt
+	$(compile) --output-file requirements-dev.txt --group dev --constraints requirements-traces.txt
 	$(compile) --output-file tests/benchmarks/requirements.txt --group bench --constraints requirements-dev.txt
 
 clean: ## remove .venv, caches and reports; the development database stays

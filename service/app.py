@@ -1,9 +1,13 @@
 """The application: what it is put together from."""
 
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import asyncpg
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
@@ -17,15 +21,21 @@ from service.auth.tokens import Tokens
 from service.connections import Pool
 from service.database import Connections, Database
 from service.edge import edge
+from service.metrics import DIRECTORY, NO_ROUTE, Layout, Metrics, measuring
 from service.migration_files import MIGRATIONS, expected_checksums
 from service.openapi import openapi_config
 from service.pets.controllers import PetsController
+from service.problems import Unavailable
+from service.queries import SQL
 from service.request import ServiceRequest
 from service.routing import complete_routes, refusing_preflights_plainly
 from service.server import drain_on_sigterm, end_with_parent
-from service.settings import Settings
-from service.system.controllers import HealthController, Schema, docs_file, docs_page
+from service.settings import Settings, wants_traces
+from service.system.controllers import HealthController, Schema, applied_migrations, docs_file, docs_page
 from service.users.controllers import UsersController
+
+if TYPE_CHECKING:
+    from service.traces import Traces
 
 CONTROLLERS = [
     AuthController,
@@ -52,32 +62,50 @@ class Service(Litestar):
 
     db: Database
     tokens: Tokens
+    metrics: Metrics | None = None
     # Whether this process is about to end.
     draining = False
 
 
-def create_app(settings: Settings, connections: Connections | None = None) -> Service:
-    """Put the service together; `connections` are those of a pool, unless others are given."""
+def create_app(
+    settings: Settings,
+    connections: Connections | None = None,
+    metrics_directory: Path | None = None,
+    traces: "Traces | None" = None,
+) -> Service:
+    """Put the service together; `connections` are those of a pool, unless others are given.
+
+    Metrics are kept in files of `metrics_directory`; without one, there are none. `traces` are made of each request.
+    """
     lent = connections or pool(settings)
     passwords = Passwords()
     tokens = Tokens(settings)
+    throttle = LoginThrottle(settings)
+    schema = Schema(expected_checksums(MIGRATIONS))
     cors = (
         CORSConfig(allow_origins=list(settings.cors_origins), expose_headers=EXPOSED) if settings.cors_origins else None
     )
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with lent.open():
+        parts = [passwords, lent] if isinstance(lent, Pool) else [passwords]
+        async with traces.sending() if traces else nullcontext(), lent.open(), measuring(app.metrics, *parts):
+            if app.metrics:
+                with suppress(Unavailable, asyncpg.PostgresError):  # readiness will tell
+                    await applied_migrations(app.db, schema, app.metrics)
             yield
         passwords.close()
+        if app.metrics:
+            app.metrics.close()
+        logs.flush()
 
     app = Service(
         route_handlers=[*CONTROLLERS, docs_page, docs_file],
         dependencies={
             "passwords": _always(passwords),
-            "schema": _always(Schema(expected_checksums(MIGRATIONS))),
+            "schema": _always(schema),
             "settings": _always(settings),
-            "throttle": _always(LoginThrottle(settings)),
+            "throttle": _always(throttle),
             "tokens": _always(tokens),
         },
         lifespan=[lifespan],
@@ -88,12 +116,23 @@ def create_app(settings: Settings, connections: Connections | None = None) -> Se
         openapi_config=openapi_config(CONTROLLERS),
         logging_config=None,
     )
-    app.db = Database(lent)
+    app.db = Database(traces.queries(lent) if traces else lent)
     app.tokens = tokens
+    if metrics_directory:
+        if settings.metrics_token:
+            from service.system.metrics import metrics_route  # noqa: PLC0415 - prometheus-client takes 40 ms to import
+
+            app.register(metrics_route(settings.metrics_token, metrics_directory))
+        app.metrics = throttle.metrics = Metrics(metrics_directory, _layout(app))
+        if isinstance(lent, Pool):
+            lent.metrics = app.metrics
     complete_routes(app)
+    hops = settings.trusted_proxy_hops
     if cors:
         app.asgi_handler = refusing_preflights_plainly(app.asgi_handler, cors)
-    app.asgi_handler = edge(app.asgi_handler, settings.allowed_hosts, settings.trusted_proxy_hops)
+    if traces:
+        app.asgi_handler = traces.requests(app.asgi_handler, hops)
+    app.asgi_handler = edge(app.asgi_handler, settings.allowed_hosts, hops, app.metrics)
     return app
 
 
@@ -105,7 +144,16 @@ def pool(settings: Settings) -> Pool:
         statement_cache=settings.database_statement_cache,
         statement_timeout=settings.database_statement_timeout,
         lock_timeout=settings.database_lock_timeout,
+        slow_query=settings.slow_query_ms,
     )
+
+
+def _layout(app: Litestar) -> Layout:
+    """Return what there is to count: each query, and each method of each route; HEAD goes where GET goes."""
+    queries = sorted(f"{path.parent.name}.{path.stem}" for path in SQL.glob("*/*.sql"))
+    routes = {(method, route.path_format) for route in app.routes for method in getattr(route, "methods", ())}
+    heads = {("HEAD", path) for method, path in routes if method == "GET"}
+    return Layout(tuple(queries), (*sorted(routes | heads), NO_ROUTE))
 
 
 def from_environment(connect: Callable[[Settings], Connections] = pool, door: socket.socket | None = None) -> Service:
@@ -115,7 +163,8 @@ def from_environment(connect: Callable[[Settings], Connections] = pool, door: so
     """
     settings = Settings.read()
     logs.configure(settings.log_level, settings.log_format)
-    app = create_app(settings, connect(settings))
+    directory = os.environ.get(DIRECTORY)
+    app = create_app(settings, connect(settings), Path(directory) if directory else None, _traces())
 
     async def heed_signals() -> None:
         end_with_parent()
@@ -124,6 +173,14 @@ def from_environment(connect: Callable[[Settings], Connections] = pool, door: so
 
     app.on_startup.append(heed_signals)
     return app
+
+
+def _traces() -> "Traces | None":
+    if not wants_traces():
+        return None
+    from service.traces import Traces  # noqa: PLC0415 - an extra
+
+    return Traces()
 
 
 def _always(instance: object) -> Provide:

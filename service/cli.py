@@ -6,6 +6,8 @@ import json
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from service.review.commands import sql
 from service.roles import RolesError
 from service.roles import apply as apply_roles
 from service.roles import read as read_roles
-from service.settings import Settings, database_url
+from service.settings import Settings, database_url, wants_traces
 
 # The workers of a server that was killed need a moment to end.
 SECONDS_FOR_PORT = 3.0
@@ -63,7 +65,7 @@ def dev() -> None:
     from service import server  # noqa: PLC0415
     from service.dev.server import prepared  # noqa: PLC0415
 
-    with prepared() as (host, port):
+    with prepared() as (host, port), _metrics(Settings.read()):
         bind(host, port).close()
         uvicorn.run(
             "service.dev.checked:from_environment",
@@ -86,13 +88,29 @@ def serve() -> None:
     from service import server  # noqa: PLC0415 - as above
 
     settings = Settings.read()
-    server.serve(settings, bind(*settings.address))
+    wants_traces()
+    with _metrics(settings):
+        server.serve(settings, bind(*settings.address))
 
 
-def bind(host: str, port: int) -> socket.socket:
+@contextmanager
+def _metrics(settings: Settings) -> Iterator[None]:
+    """Have metrics within the context, where METRICS_PORT or METRICS_TOKEN asks for them."""
+    if settings.metrics_port is None and settings.metrics_token is None:
+        yield
+        return
+    from service.exposition import exposed  # noqa: PLC0415 - prometheus-client takes 40 ms to import
+
+    if settings.metrics_port is not None:
+        bind(settings.address[0], settings.metrics_port, "METRICS_PORT names another one").close()
+    with exposed(settings):
+        yield
+
+
+def bind(host: str, port: int, advice: str = "HOST and PORT name another place") -> socket.socket:
     """Bind a socket to the port once it is free.
 
-    Raises click.ClickException, where uvicorn would only log what is wrong.
+    Raises click.ClickException, which ends with `advice`, where uvicorn would only log what is wrong.
     """
     deadline = time.monotonic() + SECONDS_FOR_PORT
     told = False
@@ -104,7 +122,7 @@ def bind(host: str, port: int) -> socket.socket:
         except OSError as error:
             door.close()
             if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
-                sentence = f"Cannot listen on {host}, port {port}: {error.strerror}; HOST and PORT name another place"
+                sentence = f"Cannot listen on {host}, port {port}: {error.strerror}; {advice}"
                 raise click.ClickException(sentence) from error
             if not told:
                 click.echo(f"Waiting for port {port}: another process has it", err=True)

@@ -1,5 +1,6 @@
 """Where a request came from, told by what may be believed."""
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from litestar.types import Scope
@@ -31,6 +32,7 @@ def client_network(address: str | None) -> str:
     return str(ip_network(f"{address}/64" if ":" in address else address, strict=False))
 
 
+@lru_cache(1024)  # 3 µs, not 0.1, and each request asks
 def _address(text: str) -> str | None:
     try:
         address = ip_address(text)

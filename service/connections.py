@@ -5,6 +5,8 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from math import inf
+from time import perf_counter
 from typing import Any
 
 import asyncpg
@@ -13,10 +15,13 @@ from asyncpg.prepared_stmt import PreparedStatement
 
 from service.database import Rows
 from service.deadlines import AGAIN, ANSWER, CLOSE, CLOSE_ALL, CONNECT, OLD, WAIT
+from service.exchange import current
 from service.hosts import Hosts
 from service.logs import log
+from service.metrics import Event, Level, Metrics
 from service.problems import Unavailable
 from service.queries import Count, Query
+from service.slow_queries import SlowQueries, explain
 
 # PostgreSQL refuses for now, and the connection is as good as before: out of time, behind a lock, disk or memory full.
 FOR_NOW = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, asyncpg.InsufficientResourcesError)
@@ -66,10 +71,21 @@ class Pool:
     its connection.
     """
 
-    def __init__(
-        self, url: str, *, size: int = 1, statement_cache: int = 100, statement_timeout: int = 0, lock_timeout: int = 0
+    def __init__(  # noqa: PLR0913 - each is an operator's setting
+        self,
+        url: str,
+        *,
+        size: int = 1,
+        statement_cache: int = 100,
+        statement_timeout: int = 0,
+        lock_timeout: int = 0,
+        slow_query: int = 0,
     ) -> None:
-        """Lend up to `size` connections to `url`. Timeouts are in milliseconds; 0 leaves them to the role."""
+        """Lend up to `size` connections to `url`.
+
+        Timeouts are in milliseconds; 0 leaves them to the role. A query that takes longer than `slow_query`, in
+        milliseconds, is logged; 0: none is.
+        """
         timeouts = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
         self._options: dict[str, Any] = {
             "min_size": 0,
@@ -86,6 +102,9 @@ class Pool:
         self._prepares = statement_cache > 0
         self._leases = 0
         self._is_away = False
+        self.metrics: Metrics | None = None  # set where somebody asks for them
+        self._slow = slow_query / 1000 or inf
+        self._slow_queries = SlowQueries(self.plan)
         self._idle: list[Lease] = []
         self._waiting: deque[asyncio.Future[Lease | None]] = deque()
         self._making: set[asyncio.Task[Lease]] = set()
@@ -99,6 +118,7 @@ class Pool:
         try:
             yield
         finally:
+            await self._slow_queries.close()
             for making in self._making:
                 making.cancel()
             self._forget()
@@ -142,19 +162,56 @@ class Pool:
         return rows
 
     async def _run(self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
-        if not self._prepares:
+        rows: Rows | None = None
+        began = perf_counter()
+        try:
+            if self._prepares:
+                statement = lease.statements.get(query)
+                if statement is None:
+                    statement = lease.statements[query] = await lease.connection.prepare(query.sql, timeout=ANSWER)
+                rows = await statement.fetch(*arguments, timeout=ANSWER)
+                if isinstance(query, Count):
+                    rows = changed(statement.get_statusmsg())
             # An old PgBouncer hands each transaction to another connection, which knows no prepared statement.
-            if isinstance(query, Count):
-                return changed(await lease.connection.execute(query.sql, *arguments, timeout=ANSWER))
-            return await lease.connection.fetch(query.sql, *arguments, timeout=ANSWER)
-        statement = lease.statements.get(query)
-        if statement is None:
-            statement = lease.statements[query] = await lease.connection.prepare(query.sql, timeout=ANSWER)
-        rows = await statement.fetch(*arguments, timeout=ANSWER)
-        return changed(statement.get_statusmsg()) if isinstance(query, Count) else rows
+            elif isinstance(query, Count):
+                rows = changed(await lease.connection.execute(query.sql, *arguments, timeout=ANSWER))
+            else:
+                rows = await lease.connection.fetch(query.sql, *arguments, timeout=ANSWER)
+            return rows
+        finally:
+            seconds = perf_counter() - began
+            if self.metrics:
+                self.metrics.query(query, seconds, rows)
+            if exchange := current.get():
+                exchange.queries += 1
+                exchange.database_seconds += seconds
+            if seconds > self._slow:
+                self._slow_queries.note(query, seconds)
+
+    def measure(self, metrics: Metrics) -> None:
+        """Say how many connections are in use now, and how many are waited for."""
+        metrics.set(Level.CONNECTIONS_USED, self._leases - len(self._idle))
+        metrics.set(Level.CONNECTIONS_IDLE, len(self._idle))
+        metrics.set(Level.CONNECTIONS_WAITING, len(self._waiting))
+        metrics.set(Level.CONNECTIONS_MOST, self._size)
+
+    async def plan(self, query: Query[..., Any]) -> str | None:
+        """Return the plan that PostgreSQL makes of `query` for whatever arguments; None: nobody can be asked now."""
+        if not self._idle or self._waiting:
+            return None
+        lease = self._idle.pop()
+        try:
+            async with asyncio.timeout(ANSWER):
+                plan = await explain(lease.connection, query)
+        except (*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self._give_back(lease)
+            return None
+        self._put(lease)
+        return plan
 
     async def _take(self) -> Lease:
         """Return a connection that is free, or made now, or becomes free in time."""
+        began = perf_counter()
         try:
             async with asyncio.timeout(WAIT):
                 while self._leases >= self._size:
@@ -170,6 +227,9 @@ class Pool:
                 return await self._make()
         except AWAY as error:
             raise Unavailable("The database does not answer") from error
+        finally:
+            if exchange := current.get():
+                exchange.waited_seconds += perf_counter() - began
 
     async def _make(self) -> Lease:
         """Return a new connection. Who waits may give up; the connection is made all the same, for who comes next."""
@@ -201,6 +261,8 @@ class Pool:
                 log.error("database is away", reason=str(error) or type(error).__name__)
             # A wrong password or a missing database too: it is the operator's to mend, and nothing was done.
             raise Unavailable("The database does not answer") from error
+        if self.metrics:
+            self.metrics.count(Event.CONNECTION_CREATED)
         if self._is_away:
             self._is_away = False
             log.info("database is back")

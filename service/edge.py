@@ -2,13 +2,19 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Collection
+from time import perf_counter
 
 from litestar import Request
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import logs
 from service.answers import answer
+from service.client_address import client_address
+from service.exchange import Exchange, current
 from service.logs import log
+from service.metrics import Metrics
 from service.problems import UnknownHost
 
 # Browsers take an answer for what it says it is.
@@ -17,38 +23,67 @@ PLAIN = [(b"x-content-type-options", b"nosniff")]
 SECURE = [*PLAIN, (b"strict-transport-security", b"max-age=63072000")]
 
 
-def edge(app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int = 0) -> ASGIApp:
+# What nginx logs of such a request; it is never sent.
+CLIENT_GONE = 499
+ASKED_BY_ADDRESS = ("/health/", "/metrics")
+# A UUID as proxies write it: nginx's $request_id has no hyphens.
+REQUEST_ID = re.compile(rb"[\da-fA-F]{8}(-?)[\da-fA-F]{4}(\1[\da-fA-F]{4}){2}\1[\da-fA-F]{12}")
+
+
+def edge(
+    app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int = 0, metrics: Metrics | None = None
+) -> ASGIApp:
     """Wrap `app`: each request gets an id, ``scope["request_id"]``, which is sent back as ``X-Request-ID``.
 
-    Answers by TLS say Strict-Transport-Security, where one of the `trusted_hops` proxies in front ended it, too.
+    Behind trusted proxies, `trusted_hops` of them, the id is the one that they send, if it is a UUID. When the request
+    has been answered, the access log tells of it, and `metrics` count it. Answers by TLS say
+    Strict-Transport-Security, where a proxy ended it, too.
 
     A request for a host that is not one of `allowed_hosts` is refused: its answer could be kept by a cache for
     another site, or carry links to it. ``*`` allows all, ``.example.com`` that domain and all below it. Health checks
-    are exempt, because platforms ask by address.
+    and metrics are exempt, because platforms and Prometheus ask by address.
     """
     names = {host.lower() for host in allowed_hosts}
 
     async def pass_edge(scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = new_request_id()
+        began = perf_counter()
+        request_id = (_given_id(scope) if trusted_hops else None) or new_request_id()
+        exchange = Exchange(request_id)
+        current.set(exchange)
         scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
         more = SECURE if scope.get("scheme") == "https" or (trusted_hops and _by_tls(scope)) else PLAIN
+        status = 500
 
         async def send_with_id(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 message["headers"] = [*message["headers"], *more, (b"x-request-id", request_id.encode())]
             await send(message)
 
-        if _allowed(_host(scope), names) or scope["path"].startswith("/health/"):
-            try:
+        try:
+            if _allowed(_host(scope), names) or scope["path"].startswith(ASKED_BY_ADDRESS):
                 await app(scope, receive, send_with_id)
-            except asyncio.CancelledError:  # the client is gone; there is nobody to tell, and nothing is wrong
-                log.info("client gone", request_id=request_id, path=scope["path"])
-        else:
-            request: Request[object, object, object] = Request(scope, receive, send)  # type: ignore[type-var]
-            refusal = answer(request, UnknownHost())
-            await refusal.to_asgi_response(app=None, request=request)(scope, receive, send_with_id)
+            else:
+                request: Request[object, object, object] = Request(scope, receive, send)  # type: ignore[type-var]
+                refusal = answer(request, UnknownHost())
+                await refusal.to_asgi_response(app=None, request=request)(scope, receive, send_with_id)
+        except asyncio.CancelledError:  # the client is gone; there is nobody to tell, and nothing is wrong
+            status = CLIENT_GONE
+            log.info("client gone", request_id=request_id, path=scope["path"])
+        finally:
+            method, route, seconds = scope["method"], scope.get("path_template"), perf_counter() - began  # type: ignore[typeddict-item]
+            logs.access(exchange, method, route, status, seconds, client_address(scope, trusted_hops))
+            if metrics:
+                metrics.request(method, route, status, seconds)
 
     return pass_edge
+
+
+def _given_id(scope: Scope) -> str | None:
+    """Return the one ``X-Request-ID`` that came with the request, if it is a UUID."""
+    given = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    return given[0].decode() if len(given) == 1 and REQUEST_ID.fullmatch(given[0]) else None
 
 
 def new_request_id() -> str:

@@ -8,7 +8,9 @@ from typing_extensions import override
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from service import logs
 from service.deadlines import GONE, SECONDS
+from service.exchange import Exchange
 from service.problems import HeadTooLarge, MalformedRequest, Problem, RequestTimeout
 
 # What comes before a body, request line and fields, in bytes.
@@ -170,7 +172,10 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _answer(self, problem: Problem) -> bytes:
-        body = msgspec.json.encode(problem.body(str(uuid4())))
+        request_id = str(uuid4())
+        body = msgspec.json.encode(problem.body(request_id))
+        client = self.client[0] if self.client else None
+        logs.access(Exchange(request_id), "", None, problem.status, 0.0, client)
         fields = [
             *self.server_state.default_headers,
             (b"content-type", b"application/problem+json"),

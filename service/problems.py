@@ -5,6 +5,7 @@ Each answer of 400 and above is an RFC 9457 problem. `docs/problems.md` lists th
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, TypedDict
+from uuid import UUID
 
 import asyncpg
 
@@ -44,7 +45,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
             "title": self.title,
             "status": self.status,
             "detail": self.detail,
-            "instance": f"urn:uuid:{request_id}",
+            "instance": f"urn:uuid:{UUID(request_id)}",
         }
         if self.errors:
             body["errors"] = self.errors

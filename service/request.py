@@ -15,6 +15,7 @@ from litestar.params import QueryParameter
 from typing_extensions import override
 
 from service.database import Database
+from service.metrics import Event, Metrics
 from service.problems import InvalidInput, MalformedRequest, UnsupportedMediaType
 
 T = TypeVar("T")
@@ -46,6 +47,17 @@ class ServiceRequest(Request[None, Caller, State]):
         """The database."""
         db: Database = self.scope["litestar_app"].db  # type: ignore[attr-defined]  # of Service, in app.py
         return db
+
+    @property
+    def metrics(self) -> Metrics | None:
+        """The metrics, where somebody asks for them."""
+        metrics: Metrics | None = self.scope["litestar_app"].metrics  # type: ignore[attr-defined]  # as above
+        return metrics
+
+    def count(self, event: Event) -> None:
+        """Count `event`, where there are metrics."""
+        if metrics := self.metrics:
+            metrics.count(event)
 
     @override
     async def body(self) -> bytes:

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
@@ -142,6 +143,13 @@ def key(text: str) -> bytes:
     return encoded
 
 
+def token(text: str) -> bytes:
+    """Read a token that nobody can guess, fit for a header."""
+    if not re.fullmatch(r"[\w.~+/=-]{16,}", text, re.ASCII):
+        raise ValueError(f"must have 16 characters or more, of A to Z, a to z, 0 to 9 and _.~+/=-; {MAKE_A_KEY}")
+    return text.encode()
+
+
 @attrs.frozen
 class LoginLimits:
     """How many log-ins may fail within `seconds`: of one network on one account, of one network, on one account."""
@@ -231,10 +239,21 @@ class Settings:
     require_current_password: bool = variable(
         "REQUIRE_CURRENT_PASSWORD", switch, default=False, help="a password reset must bring the current one"
     )
+    metrics_port: int | None = variable(
+        "METRICS_PORT", whole(1, 65535), default=None, help="where Prometheus finds the metrics of all workers"
+    )
+    metrics_token: bytes | None = variable(
+        "METRICS_TOKEN", token, default=None, help="the bearer token that opens /metrics"
+    )
+    slow_query_ms: int = variable(
+        "SLOW_QUERY_MS", whole(0, 25_000), default=500, help="milliseconds after which a query is logged; 0: none is"
+    )
     log_level: str = variable(
         "LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="least level that is logged"
     )
-    log_format: str = variable("LOG_FORMAT", choice("json", "console"), default="json", help="json or console")
+    log_format: str = variable(
+        "LOG_FORMAT", choice("json", "logfmt", "console"), default="json", help="json, logfmt or console"
+    )
 
     @override
     def __repr__(self) -> str:
@@ -269,3 +288,21 @@ def database_url(environment: Mapping[str, str] = os.environ) -> str:
         raise SettingsError("DATABASE_URL must be set; see README.md") from None
     except ValueError as error:
         raise SettingsError(f"DATABASE_URL {error}") from None
+
+
+def wants_traces(environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether the variables of OpenTelemetry name a receiver of traces.
+
+    Raises SettingsError where they ask for what is not there.
+    """
+    given = {name: text for name, text in environment.items() if name.startswith("OTEL_") and text}
+    endpoints = given.keys() & {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}
+    disabled = given.get("OTEL_SDK_DISABLED", "").lower() == "true" or given.get("OTEL_TRACES_EXPORTER") == "none"
+    if not endpoints or disabled:
+        return False
+    for name in ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"):
+        if given.get(name, "http/protobuf") != "http/protobuf":
+            raise SettingsError(f"{name} must be http/protobuf, not {given[name]!r}; its port is 4318 by custom")
+    if find_spec("opentelemetry") is None:
+        raise SettingsError(f"{min(endpoints)} needs OpenTelemetry: pip install -r requirements-traces.txt")
+    return True

@@ -147,7 +147,7 @@ async def test_our_own_mistake_is_logged_once_with_its_request(
 
     response = await client.get("/pets/me?limit=7", headers=user.bearer)
 
-    [entry] = logs
+    entry, access = logs
     assert isinstance(entry.pop("exc_info"), asyncpg.UndefinedTableError)
     assert entry == {
         "log_level": "error",
@@ -156,6 +156,7 @@ async def test_our_own_mistake_is_logged_once_with_its_request(
         "path": "/pets/me",
         "request_id": response.headers["X-Request-ID"],
     }
+    assert (access["event"], access["status"], access["request_id"]) == ("request", 500, entry["request_id"])
 
 
 @pytest.mark.usefixtures("logs")

@@ -162,3 +162,34 @@ async def test_no_origin_may_read_unless_one_is_listed(client: httpx.AsyncClient
     response = await client.get("/health/live", headers={"Origin": "https://app.example.com"})
 
     assert not [name for name in response.headers if name.startswith("access-control-")]
+
+
+@pytest.fixture(scope="module")
+def app_behind_a_proxy(database_url: str, one_transaction: OneTransaction) -> Service:
+    """Return a service that trusts one proxy."""
+    return create_app(make_settings(database_url, TRUSTED_PROXY_HOPS="1"), one_transaction)
+
+
+@pytest.mark.parametrize("name", ["6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a", "6F0C9A3E53A84F1E9C4C0D8F8F3F6B1A"])
+async def test_a_trusted_proxy_may_name_the_request(app_behind_a_proxy: Service, name: str) -> None:
+    async with service_client(app_behind_a_proxy) as client:
+        response = await client.get("/nowhere", headers={"X-Request-ID": name})
+
+    assert response.headers["X-Request-ID"] == name
+    assert response.json()["instance"] == "urn:uuid:6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["mine"],
+        ["6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a\r\nx: y"],
+        ["6f0c9a3e53a8-4f1e-9c4c-0d8f8f3f6b1a"],
+        ["6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a", "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1b"],
+    ],
+)
+async def test_what_is_no_uuid_names_no_request(app_behind_a_proxy: Service, names: list[str]) -> None:
+    async with service_client(app_behind_a_proxy) as client:
+        response = await client.get("/nowhere", headers=[("X-Request-ID", name) for name in names])
+
+    assert response.headers["X-Request-ID"] not in names

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -67,7 +68,7 @@ def test_a_problem_without_a_detail_says_its_title() -> None:
 
 
 def test_a_broken_rule_says_where() -> None:
-    body = InvalidInput.at("/pet_name", "is missing").body("1")
+    body = InvalidInput.at("/pet_name", "is missing").body(str(uuid4()))
 
     assert body["detail"] == "/pet_name: is missing"
     assert body["errors"] == [{"pointer": "/pet_name", "detail": "is missing"}]
@@ -79,7 +80,7 @@ def test_a_body_that_is_wrong_as_a_whole_is_called_so() -> None:
 
 @pytest.mark.parametrize(("problem", "error"), [(InvalidGrant(), "invalid_grant"), (InvalidToken(), "invalid_token")])
 def test_oauth_clients_find_their_code(problem: Problem, error: str) -> None:
-    body = problem.body("1")
+    body = problem.body(str(uuid4()))
 
     assert (body["error"], body["error_description"]) == (error, problem.detail)
 

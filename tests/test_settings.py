@@ -123,7 +123,7 @@ def test_a_number_is_whole_and_within_its_bounds(name: str, least: int, most: in
     ("name", "wrong", "sentence"),
     [
         ("LOG_LEVEL", "loud", "must be one of DEBUG, INFO, WARNING, ERROR, not 'loud'"),
-        ("LOG_FORMAT", "xml", "must be one of json, console, not 'xml'"),
+        ("LOG_FORMAT", "xml", "must be one of json, logfmt, console, not 'xml'"),
         ("REQUIRE_CURRENT_PASSWORD", "yes", "must be true or false, not 'yes'"),
     ],
 )
@@ -331,3 +331,16 @@ def test_a_file_of_a_secret_must_be_there(tmp_path: Path) -> None:
 
 def test_a_file_of_a_secret_must_be_text(secret: Callable[[bytes], str]) -> None:
     assert "SECRET_KEY_PREVIOUS_FILE must name a file" in refused(SECRET_KEY_PREVIOUS_FILE=secret(b"\xff" * 40))
+
+
+@pytest.mark.parametrize("text", ["short", "sixteen letters!", "a token with blanks in it"])
+def test_a_metrics_token_is_long_and_fit_for_a_header(text: str) -> None:
+    assert refused(METRICS_TOKEN=text).startswith("METRICS_TOKEN must have 16 characters or more, of A to Z")
+
+
+def test_metrics_are_off_unless_a_port_or_a_token_is_given() -> None:
+    settings = Settings.read(NEEDED)
+    asked = Settings.read(NEEDED | {"METRICS_PORT": "9100", "METRICS_TOKEN": "a-token-for-one-test"})
+
+    assert (settings.metrics_port, settings.metrics_token) == (None, None)
+    assert (asked.metrics_port, asked.metrics_token) == (9100, b"a-token-for-one-test")

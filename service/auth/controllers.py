@@ -27,6 +27,9 @@ from service.auth.models import (
 from service.auth.passwords import Passwords, outdated
 from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
+from service.exchange import caller_is
+from service.logs import log
+from service.metrics import Event
 from service.openapi import NO_STORE
 from service.problems import InvalidGrant, NotFound, Unavailable, UnsupportedGrantType
 from service.request import FORM, Caller, ServiceRequest, read_form
@@ -43,6 +46,7 @@ END_MY_SESSION = maybe("auth.end_my_session", EndedSession)
 END_MY_OTHER_SESSIONS = one("auth.end_my_other_sessions", Caller)
 
 SECRET = {"Cache-Control": "no-store"}
+SPENT = "The refresh token is spent, or its session has ended"
 
 
 @dataclass
@@ -112,11 +116,14 @@ class AuthController(Controller):
                 client.network,
             )
             if session is not None:
+                caller_is(user_id)
+                request.count(Event.LOGIN_OK)
                 if outdated(hashed_password):
                     with suppress(Unavailable):  # the session is open, and the next log-in may renew the hash
                         upgraded = await passwords.hash(login.password)
                         await request.db.count(UPGRADE_PASSWORD_HASH, user_id, hashed_password, upgraded)
                 return Answer(tokens.pair(session), headers=SECRET)
+        request.count(Event.LOGIN_FAILED)
         wrong = InvalidGrant("Incorrect email or password")
         raise await throttle.count_failure(request.db, login.username, client, wrong)
 
@@ -127,8 +134,13 @@ class AuthController(Controller):
         """Trade a refresh token for the next pair; it is spent then, and ends the session if it comes again."""
         spent = tokens.spent(data.refresh_token)
         session = await request.db.maybe(ROTATE_SESSION, spent.session, spent.generation)
-        if session is None or session.ended:
-            raise InvalidGrant("The refresh token is spent, or its session has ended")
+        if session is None:
+            raise InvalidGrant(SPENT)
+        caller_is(session.user_id)
+        if session.ended:
+            request.count(Event.REFRESH_REUSED)
+            log.warning("a spent refresh token came back: its session is ended", session_id=str(session.id))
+            raise InvalidGrant(SPENT)
         return Answer(tokens.pair(session), headers=SECRET)
 
     @post("/logout", status_code=HTTP_204_NO_CONTENT)

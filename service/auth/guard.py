@@ -6,6 +6,7 @@ from litestar import Request
 from litestar.types import HTTPScope
 
 from service.auth.tokens import Tokens
+from service.exchange import caller_is
 from service.problems import NotAuthenticated
 from service.request import check_query
 
@@ -20,7 +21,8 @@ async def authenticated(request: Request[Any, Any, Any]) -> None:
     Raises NotAuthenticated or InvalidToken; InvalidInput where the query has a parameter that the handler has not.
     """
     tokens: Tokens = request.app.tokens  # type: ignore[attr-defined]  # of Service, in app.py
-    request.scope["auth"] = tokens.caller(_bearer_token(request.scope))
+    caller = request.scope["auth"] = tokens.caller(_bearer_token(request.scope))
+    caller_is(caller.user)
     if request.scope["query_string"]:
         check_query(request)
 

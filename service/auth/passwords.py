@@ -12,6 +12,7 @@ from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import VerificationError
 
 from service.logs import log
+from service.metrics import Level, Metrics
 from service.problems import InvalidInput, Unavailable
 
 P = ParamSpec("P")
@@ -42,6 +43,10 @@ class Passwords:
         self._waiting = 0
         # Unknown users are checked against this one, so that they take as long as known ones.
         self._nobody = HASHER.hash("nobody has this password")
+
+    def measure(self, metrics: Metrics) -> None:
+        """Say how many passwords are being hashed, or wait for it."""
+        metrics.set(Level.HASHING, self._waiting)
 
     def close(self) -> None:
         """End the threads; what is being hashed is finished first."""

@@ -8,6 +8,7 @@ from litestar.types import Scope
 from service.auth.models import LoginFailure
 from service.client_address import client_address, client_network
 from service.database import Database
+from service.metrics import Event, Metrics
 from service.problems import Problem, TooManyLogins
 from service.settings import LoginLimits, Settings
 from service.sql import one
@@ -31,6 +32,7 @@ class LoginThrottle:
     """
 
     def __init__(self, settings: Settings) -> None:
+        self.metrics: Metrics | None = None  # set where somebody asks for them
         self._limits = settings.login_throttle
         self._trusted_hops = settings.trusted_proxy_hops
 
@@ -45,7 +47,7 @@ class LoginThrottle:
         Raises TooManyLogins.
         """
         if self._limits and wait is not None:
-            raise _refusal(self._limits, wait)
+            raise self._refusal(self._limits, wait)
 
     async def count_failure(self, db: Database, email: str, client: Client, wrong: Problem) -> Problem:
         """Count a wrong password for `email`, and return the refusal: `wrong`, or TooManyLogins."""
@@ -57,13 +59,14 @@ class LoginThrottle:
             COUNT_FAILED_LOGIN, email, client.network, limits.both, limits.network, limits.account, period
         )
         if failure.remaining < 0:
-            return _refusal(limits, failure.wait)
+            return self._refusal(limits, failure.wait)
         wrong.headers |= _rate_limit(limits, failure.remaining, failure.wait)
         return wrong
 
-
-def _refusal(limits: LoginLimits, wait: int) -> TooManyLogins:
-    return TooManyLogins(retry_after=wait, headers=_rate_limit(limits, 0, wait))
+    def _refusal(self, limits: LoginLimits, wait: int) -> TooManyLogins:
+        if self.metrics:
+            self.metrics.count(Event.LOGIN_THROTTLED)
+        return TooManyLogins(retry_after=wait, headers=_rate_limit(limits, 0, wait))
 
 
 def _rate_limit(limits: LoginLimits, remaining: int, wait: int) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What operators and newcomers ask: does it live, is it ready, what can it do."""
 
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,8 @@ from litestar.di import NamedDependency as Injected
 from litestar.params import FromPath
 from litestar.response import File
 
+from service.database import Database
+from service.metrics import Level, Metrics
 from service.problems import NotFound, Unavailable
 from service.request import ServiceRequest
 from service.sql import many
@@ -48,6 +51,20 @@ class Health:
 LIST_APPLIED_MIGRATIONS = many("system.list_applied_migrations", AppliedMigration)
 
 
+async def applied_migrations(db: Database, schema: Schema, metrics: Metrics | None) -> dict[str, str]:
+    """Return the checksums of the migrations that the database has had, by id; `metrics` are told how many."""
+    try:
+        rows = await db.many(LIST_APPLIED_MIGRATIONS)
+    except asyncpg.UndefinedTableError:
+        rows = []
+    applied = {row.migration_id: row.sha256 for row in rows}
+    if metrics:
+        metrics.set(Level.MIGRATIONS_NEEDED, len(schema.checksums))
+        metrics.set(Level.MIGRATIONS_APPLIED, len(applied.keys() & schema.checksums.keys()))
+        metrics.set(Level.MIGRATIONS_CHECKED_AT, time.time())
+    return applied
+
+
 class HealthController(Controller):
     """Liveness and readiness."""
 
@@ -64,11 +81,7 @@ class HealthController(Controller):
         """Tell that the database answers, that its schema is the one that this code needs, and that this will go on."""
         if request.app.draining:  # type: ignore[attr-defined]  # of Service, in app.py
             raise Unavailable("draining: this process is about to end")
-        try:
-            rows = await request.db.many(LIST_APPLIED_MIGRATIONS)
-        except asyncpg.UndefinedTableError:
-            rows = []
-        applied = {row.migration_id: row.sha256 for row in rows}
+        applied = await applied_migrations(request.db, schema, request.metrics)
         # A database that is ahead is fine: new and old code live together while one replaces the other.
         if missing := [name for name in schema.checksums if name not in applied]:
             raise Unavailable(f"The schema is behind: {missing[0]} is not applied; run python -m service migrate")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.attack.accounts import Account, account, log_in
 from tests.attack.conftest import Report, running, wait_for_workers
-from tests.processes import SECRET_KEY, Running
+from tests.processes import SECRET_KEY, Running, until
 
 PLANTED = "planted-password-7c1f"
 
@@ -88,6 +88,7 @@ def test_planted_secrets_are_found_nowhere(own_database_url: str, tmp_path: Path
     """Each is sent to where it belongs and to where it does not, and everything is made to fail."""
     with psycopg.connect(own_database_url, autocommit=True) as database:
         settings = {"WEB_CONCURRENCY": "2", "LOG_LEVEL": "DEBUG", "DATABASE_LOCK_TIMEOUT": "100"}
+        settings |= {"SLOW_QUERY_MS": "1", "TRUSTED_PROXY_HOPS": "1"}
         with running(f"{own_database_url}&password=planted-database-9d2e", tmp_path, **settings) as served:
             wait_for_workers(served, 2)
             client, answers = served.client, []
@@ -107,12 +108,17 @@ def test_planted_secrets_are_found_nowhere(own_database_url: str, tmp_path: Path
                 lambda: client.get("/users/me", headers={"Authorization": f"Basic {PLANTED}"}),
                 lambda: client.get("/users/me", headers={"Authorization": owner.bearer["Authorization"] + "x"}),
                 lambda: client.post("/auth/logout", json={"refresh_token": refresh + "x"}),
+                lambda: client.get(f"/{PLANTED}?password={PLANTED}", headers={"User-Agent": PLANTED}),
+                lambda: client.get("/pets/me", headers={"X-Request-ID": PLANTED, "X-Forwarded-For": PLANTED}),
+                lambda: client.request(PLANTED.upper(), "/pets/me"),
                 lambda: client.get("/a\r\nforged: line".replace("\r\n", "%0d%0a")),
             ]
             for refusal in ("", "alter table user_model rename to gone", "alter table login_session rename to gone2"):
                 if refusal:
                     database.execute(refusal)
                 answers += [send() for send in sends]
+            names = [answer.headers["X-Request-ID"] for answer in answers if "X-Request-ID" in answer.headers]
+            until(lambda: all(name in served.stdout for name in names), "each request is in the log")
             logs = served.stdout + served.stderr
 
     statuses = sorted({answer.status_code for answer in answers})
@@ -124,6 +130,8 @@ def test_planted_secrets_are_found_nowhere(own_database_url: str, tmp_path: Path
     for secret in [*secrets, "planted-database-9d2e"]:
         assert secret not in everything, own
     assert "argon2id" not in everything
+    assert "DETAIL" not in everything
+    assert {"request", "request failed", "slow query"} <= {line["event"] for line in lines}
     assert not [line for line in lines if "\n" in line["event"]]
     for answer in answers:
         assert "Traceback" not in answer.text

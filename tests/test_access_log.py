@@ -1,0 +1,145 @@
+"""The access log, read from the process that production runs."""
+
+import json
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.processes import Running, Start, serving, until
+from tests.test_serve import log_in
+
+SESSIONS = "/auth/sessions"
+UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+LOGFMT = (
+    rf"timestamp=\S+Z level=info logger=service.access event=request request_id={UUID} method=GET "
+    r"route=/health/live status=200 duration_ms=\d+\.\d+ db_ms=0.0 queries=0 client=127.0.0.1"
+)
+
+
+def entries_of(served: Running, response: httpx.Response) -> list[dict[str, Any]]:
+    """Return what is logged of the request that `response` answers, once the access log has told of it."""
+    name = response.headers["X-Request-ID"]
+
+    def entries() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in served.stdout.splitlines() if name in line]
+
+    until(lambda: any(entry["event"] == "request" for entry in entries()), f"{name} is in the access log")
+    return entries()
+
+
+def entry_of(served: Running, response: httpx.Response) -> dict[str, Any]:
+    """Return the only entry of a request."""
+    [entry] = entries_of(served, response)
+    return entry
+
+
+def test_a_request_is_one_line_that_tells_who_what_and_how_long(served: Running) -> None:
+    bearer = log_in(served.client)
+    user = served.client.get("/users/me", headers=bearer).json()["id"]
+
+    entry = entry_of(served, served.client.get(SESSIONS, headers=bearer))
+
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", entry.pop("timestamp"))
+    assert 0 < entry.pop("db_ms") < entry.pop("duration_ms") < 5000
+    assert re.fullmatch(UUID, entry.pop("request_id"))
+    assert entry == {
+        "level": "info",
+        "logger": "service.access",
+        "event": "request",
+        "method": "GET",
+        "route": SESSIONS,
+        "status": 200,
+        "queries": 1,
+        "user_id": user,
+        "client": "127.0.0.1",
+    }
+
+
+def test_a_route_is_told_by_its_template(served: Running) -> None:
+    response = served.client.get("/pets/77", headers=log_in(served.client))
+
+    entry = entry_of(served, response)
+
+    assert (entry["route"], entry["status"]) == ("/pets/{pet_id}", 404)
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/a%0d%0aforged: line"])
+def test_what_leads_nowhere_has_no_route_and_no_user(served: Running, path: str) -> None:
+    entry = entry_of(served, served.client.get(path))
+
+    assert (entry["route"], entry["status"], entry["queries"]) == (None, 404, 0)
+    assert "user_id" not in entry
+
+
+def test_a_log_in_tells_whose_it_is(served: Running) -> None:
+    bearer = log_in(served.client)
+    user = served.client.get("/users/me", headers=bearer).json()["id"]
+    form = {"username": "dora@example.com", "password": "a password for one test"}
+
+    login = served.client.post("/auth/access-token", data=form)
+    refresh = served.client.post("/auth/refresh-token", json={"refresh_token": login.json()["refresh_token"]})
+
+    assert [entry_of(served, response)["user_id"] for response in (login, refresh)] == [user, user]
+
+
+def test_a_refresh_token_that_comes_back_is_told(served: Running) -> None:
+    log_in(served.client)
+    form = {"username": "dora@example.com", "password": "a password for one test"}
+    spent = {"refresh_token": served.client.post("/auth/access-token", data=form).json()["refresh_token"]}
+    second = served.client.post("/auth/refresh-token", json=spent).json()["refresh_token"]
+    served.client.post("/auth/refresh-token", json={"refresh_token": second})
+
+    entries = entries_of(served, served.client.post("/auth/refresh-token", json=spent))
+
+    assert [(entry["level"], entry["event"]) for entry in entries] == [
+        ("warning", "a spent refresh token came back: its session is ended"),
+        ("info", "request"),
+    ]
+    assert entries[0]["user_id"] == entries[1]["user_id"]
+
+
+def test_what_is_no_http_is_told_too(served: Running) -> None:
+    response = served.client.get("/", headers={"X": "x" * 40_000})
+
+    name = response.json()["instance"].removeprefix("urn:uuid:")
+    response.headers["X-Request-ID"] = name
+    assert entry_of(served, response)["status"] == 431
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("form", "line"), [("logfmt", LOGFMT), ("console", r"\S+Z \[info +\] request +\[service.access\].* status=200")]
+)
+def test_it_speaks_other_forms_on_request(own_database_url: str, start: Start, form: str, line: str) -> None:
+    served = start("serve", serving(own_database_url, LOG_FORMAT=form))
+    served.wait_until_ready()
+
+    served.client.get("/health/live")
+
+    until(lambda: re.search(f"^{line}$", served.stdout, re.MULTILINE) is not None, "the line is written")
+
+
+@pytest.mark.slow
+def test_the_least_level_leaves_out_what_went_well(own_database_url: str, start: Start) -> None:
+    served = start("serve", serving(own_database_url, LOG_LEVEL="ERROR"))
+    served.wait_until_ready()
+    bearer = log_in(served.client)
+    with httpx.Client(base_url=served.url, trust_env=False) as client:
+        client.get("/users/me", headers=bearer)
+
+    assert served.end() == -15
+    assert [json.loads(line)["status"] for line in served.stdout.splitlines()] in ([], [503])
+
+
+@pytest.mark.slow
+def test_no_line_is_lost_at_the_end(own_database_url: str, start: Start) -> None:
+    served = start("serve", serving(own_database_url))
+    served.wait_until_ready()
+    names = [served.client.get("/health/live").headers["X-Request-ID"] for _ in range(50)]
+
+    served.end()
+
+    assert [name for name in names if name not in served.stdout] == []

@@ -1,0 +1,292 @@
+"""Metrics: what Prometheus finds, from one process and from several."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import asyncpg
+import attrs
+import httpx
+import msgspec
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from service import __version__
+from service.app import Service, create_app
+from service.connections import Pool
+from service.exposition import as_text
+from service.metrics import Layout, Level, Metrics, make_directory, measuring
+from service.queries import Value
+from tests.conftest import OneTransaction, make_settings
+from tests.connections.conftest import statement  # noqa: F401 - a fixture
+from tests.factories import Factory, log_in, service_client
+from tests.processes import Running, Start, free_port, serving, until
+from tests.statements import Statements
+
+TOKEN = "a-token-for-one-test"
+
+
+def samples(text: str) -> dict[str, float]:
+    """Return each sample of an exposition by its name and labels, as Prometheus reads them."""
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for name, labels, value, *_ in family.samples:
+            found[name + "".join(f" {key}={labels[key]}" for key in sorted(labels))] = value
+    return found
+
+
+@attrs.frozen
+class Measured:
+    """The service with metrics, on a database of its own."""
+
+    app: Service
+    client: httpx.AsyncClient
+    make: Factory
+    pool: Pool
+    directory: Path
+
+    def __getitem__(self, name: str) -> float:
+        """Return a sample."""
+        return samples(as_text(self.directory, "text/plain")[0].decode())[name]
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    with make_directory() as directory:
+        yield Path(directory)
+
+
+@pytest.fixture
+async def measured(own_database_url: str, directory: Path) -> AsyncIterator[Measured]:
+    pool = Pool(own_database_url, size=2)
+    app = create_app(make_settings(own_database_url, METRICS_TOKEN=TOKEN, LOGIN_THROTTLE="1,9,9,900"), pool, directory)
+    connection = await asyncpg.connect(own_database_url)
+    async with pool.open(), service_client(app) as client:
+        yield Measured(app, client, Factory(app, connection), pool, directory)
+    await connection.close()
+
+
+async def test_requests_are_counted_by_route_and_status(measured: Measured) -> None:
+    user = await measured.make.user()
+    for path in ("/pets/1", "/pets/2", "/nowhere", "/a%0a"):
+        await measured.client.get(path, headers=user.bearer)
+    await measured.client.get("/pets/1")
+    await measured.client.request("BREW", "/pets/1")
+
+    assert measured["http_requests_total method=GET route=/pets/{pet_id} status=404"] == 2
+    assert measured["http_requests_total method=GET route=/pets/{pet_id} status=401"] == 1
+    assert measured["http_requests_total method= route=(none) status=404"] == 2
+    assert measured["http_requests_total method= route=(none) status=405"] == 1
+    assert measured["http_request_duration_seconds_count method=GET route=/pets/{pet_id}"] == 3
+    assert 0 < measured["http_request_duration_seconds_sum method=GET route=/pets/{pet_id}"] < 3
+
+
+async def test_queries_are_counted_by_their_file(measured: Measured) -> None:
+    user = await measured.make.user()
+    for _ in range(3):
+        await measured.make.pet(user)
+    for _ in range(2):
+        await measured.client.get("/pets/me", headers=user.bearer)
+    await measured.client.delete("/auth/sessions", headers=user.bearer)
+
+    assert measured["sql_query_duration_seconds_count query=pets.list_my_pets"] == 2
+    assert measured["sql_query_duration_seconds_bucket le=+Inf query=pets.list_my_pets"] == 2
+    assert 0 < measured["sql_query_duration_seconds_sum query=pets.list_my_pets"] < 2
+    assert measured["sql_query_rows_total query=pets.list_my_pets"] == 6
+    assert measured["sql_query_errors_total query=pets.list_my_pets"] == 0
+
+
+async def test_a_count_counts_what_it_changed(measured: Measured) -> None:
+    user = await measured.make.user()
+
+    await measured.client.post("/auth/logout", json={"refresh_token": user.tokens.refresh_token})
+
+    assert measured["sql_query_rows_total query=auth.end_session"] == 1
+
+
+async def test_a_query_that_fails_is_an_error(measured: Measured) -> None:
+    account = {"email": "ada@example.com", "password": "a password for one test"}
+    for _ in range(2):
+        await measured.client.post("/users/register", json=account)
+
+    assert measured["sql_query_errors_total query=users.register_user"] == 1
+    assert measured["sql_query_duration_seconds_count query=users.register_user"] == 2
+
+
+async def test_a_query_of_nobodys_is_not_counted(measured: Measured, statement: Statements) -> None:  # noqa: F811 - a fixture
+    query: Value[..., int] = Value(statement("value integer", "select 1"), int)
+
+    assert await measured.app.db.value(query) == 1
+
+
+async def test_log_ins_are_counted_by_how_they_end(measured: Measured) -> None:
+    user = await measured.make.user()
+
+    await log_in(measured.client, user.email)
+    for _ in range(2):
+        await log_in(measured.client, user.email, "a wrong password")
+
+    assert [measured[f"logins_total outcome={how}"] for how in ("ok", "failed", "throttled")] == [1, 1, 1]
+
+
+async def test_a_refresh_token_that_comes_back_is_counted(measured: Measured) -> None:
+    user = await measured.make.user()
+    spent = {"refresh_token": user.tokens.refresh_token}
+    second = (await measured.client.post("/auth/refresh-token", json=spent)).json()["refresh_token"]
+    await measured.client.post("/auth/refresh-token", json={"refresh_token": second})
+
+    await measured.client.post("/auth/refresh-token", json=spent)
+
+    assert measured["refresh_token_reuse_total"] == 1
+
+
+async def test_the_pool_tells_how_full_it_is(measured: Measured) -> None:
+    assert measured.app.metrics is not None
+    await measured.client.get("/health/ready")
+
+    async with measuring(measured.app.metrics, measured.pool):
+        await asyncio.sleep(0)  # until it has begun
+
+    assert measured["database_connections state=used"] == 0
+    assert measured["database_connections state=idle"] == 1
+    assert measured["database_connections_max"] == 2
+    assert measured["database_connections_waiting"] == 0
+    assert measured["database_connections_created_total"] == 1
+    assert measured["password_hashing_queue"] == 0
+
+
+async def test_migrations_are_told_as_readiness_saw_them(measured: Measured) -> None:
+    await measured.client.get("/health/ready")
+
+    assert measured["migrations_applied"] == measured["migrations_needed"] > 4
+
+
+async def test_what_runs_is_told(measured: Measured) -> None:
+    [build] = [name for name in samples(as_text(measured.directory, "")[0].decode()) if "build" in name]
+
+    assert build.endswith(f"version={__version__}")
+    assert measured["service_workers"] == 1
+
+
+def test_before_the_first_worker_there_is_nothing_but_the_build(directory: Path) -> None:
+    text, _ = as_text(directory, "text/plain")
+
+    assert [name.partition(" ")[0] for name in samples(text.decode())] == ["service_build_info"]
+
+
+async def test_whoever_has_the_token_reads_them(measured: Measured) -> None:
+    response = await measured.client.get(
+        "/metrics", headers={"Authorization": f"Bearer {TOKEN}", "Host": "10.1.2.3:8000"}
+    )
+
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/plain; version=")
+    assert "service_workers" in samples(response.text)
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", f"Bearer {TOKEN}x", TOKEN, "Bearer ł"])
+async def test_for_others_they_are_not_there(measured: Measured, header: str) -> None:
+    response = await measured.client.get("/metrics", headers=[(b"Authorization", header.encode())])
+
+    assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
+
+
+async def test_unless_somebody_asks_for_them_there_are_none(client: httpx.AsyncClient, app: Service) -> None:
+    assert (await client.get("/metrics")).status_code == 404
+    assert app.metrics is None
+
+
+async def test_without_a_pool_requests_are_counted_all_the_same(
+    database_url: str, one_transaction: OneTransaction, directory: Path
+) -> None:
+    app = create_app(make_settings(database_url), one_transaction, directory)
+
+    async with service_client(app) as client:
+        await client.get("/health/live")
+
+    text = as_text(directory, "text/plain")[0].decode()
+    assert samples(text)["http_requests_total method=GET route=/health/live status=200"] == 1
+
+
+def test_levels_are_those_of_the_living(directory: Path, measured: Measured) -> None:
+    """A worker that was killed has left its counters, and its connections are gone."""
+    layout = measured.app.metrics.layout if measured.app.metrics else None
+    assert layout is not None
+    other = Metrics(directory, layout)
+    other.set(Level.CONNECTIONS_IDLE, 5)
+    other.request("GET", "/pets/me", 200, 0.01)
+    before = measured["database_connections state=idle"]
+
+    other.close()
+
+    assert (before, measured["database_connections state=idle"]) == (5, 0)
+    assert measured["http_requests_total method=GET route=/pets/me status=200"] == 1
+
+
+Scrape = Callable[[], dict[str, float]]
+
+
+def scraping(port: int) -> Scrape:
+    """Return what reads the metrics at a port."""
+    return lambda: samples(httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text)
+
+
+@pytest.mark.slow
+def test_several_workers_are_one_service_though_one_is_killed(
+    own_database_url: str, start: Start, tmp_path: Path
+) -> None:
+    port, before = free_port(), folders(tmp_path)
+    settings = {"WEB_CONCURRENCY": "2", "METRICS_PORT": str(port), "TMPDIR": str(tmp_path)}
+    served = start("serve", serving(own_database_url, **settings))
+    until(lambda: served.stdout.count("Application startup complete.") == 2, "both workers serve")
+    [folder] = folders(tmp_path) - before
+    live, scrape = "http_requests_total method=GET route=/health/live status=200", scraping(port)
+    asked = ask_both(served, folder)
+    assert scrape()[live] == asked
+
+    worker = next(child for child in served.family() if "spawn_main" in " ".join(child.cmdline()))
+    worker.kill()
+    until(lambda: served.stdout.count("Application startup complete.") == 3, "another worker serves")
+
+    asked += ask_both(served, folder)
+    assert scrape()[live] == asked
+    assert scrape()["service_workers"] == 2
+    assert scrape()["migrations_applied"] == scrape()["migrations_needed"]
+    assert scrape()["database_connections_max"] == 20
+
+
+def ask_both(served: Running, folder: Path) -> int:
+    """Ask for liveness until both workers have counted it; return how often that was."""
+    before = counted(folder)
+    for asked in range(1, 1000):
+        with httpx.Client(base_url=served.url, trust_env=False) as client:  # each on a connection of its own
+            assert client.get("/health/live").status_code == 200
+        if len(before) == 2 and not {*before} & {*counted(folder)}:
+            return asked
+    pytest.fail("one worker answered all")
+
+
+def counted(folder: Path) -> list[bytes]:
+    """Return what each worker has counted of requests."""
+    layout = msgspec.json.decode((folder / "layout").read_bytes(), type=Layout)
+    return [path.read_bytes()[layout.first_route * 8 :] for path in sorted(folder.glob("worker.*"))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_nothing_is_left_at_the_end(own_database_url: str, start: Start, tmp_path: Path, workers: str) -> None:
+    settings = serving(own_database_url, WEB_CONCURRENCY=workers, METRICS_TOKEN=TOKEN, TMPDIR=str(tmp_path))
+    before = folders(tmp_path)
+    served = start("serve", settings)
+    served.wait_until_ready()
+    assert len(folders(tmp_path) - before) == 1
+
+    assert served.end() in {-signal.SIGTERM, 0}
+
+    assert folders(tmp_path) == before
+
+
+def folders(elsewhere: Path) -> set[Path]:
+    """Return the folders that metrics are kept in."""
+    return {*Path("/dev/shm").glob("metrics-*"), *elsewhere.glob("metrics-*")}  # noqa: S108 - as make_directory()
