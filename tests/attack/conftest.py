@@ -37,8 +37,9 @@ def running(database_url: str, folder: Path, **settings: str) -> Running:
 
 def wait_for_workers(served: Running, workers: int) -> None:
     """Wait until each of `workers` serves."""
+    started = "Application startup complete."
+    until(lambda: served.stdout.count(started) == workers, "every worker serves", seconds=60)  # others are at work here
     served.wait_until_ready()
-    until(lambda: served.stdout.count("Application startup complete.") == workers, "every worker serves")
 
 
 @pytest.fixture(scope="module")
@@ -64,5 +65,5 @@ def two_hosts(served_database_url: str, tmp_path_factory: pytest.TempPathFactory
         folders = [tmp_path_factory.mktemp("host") for _ in range(2)]
         hosts = [stack.enter_context(running(served_database_url, folder, LOGIN_THROTTLE="off")) for folder in folders]
         for host in hosts:
-            host.wait_until_ready()
+            wait_for_workers(host, 1)
         yield hosts
