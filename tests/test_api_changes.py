@@ -86,7 +86,7 @@ CREATE = "POST /pets/create"
         ),
         (field("PetName", "pet_name", maxLength=10), {f"{SENT}, pet_name: maxLength is 10, was 50"}),
         (field("PetName", "pet_name", minLength=2), {f"{SENT}, pet_name: minLength is 2, was 1"}),
-        (field("PetName", "pet_name", pattern="^A"), {f"{SENT}, pet_name: pattern is ^A, was None"}),
+        (field("PetName", "pet_name", pattern="^A"), {f"{SENT}, pet_name: pattern is ^A, was "}),
         (field("PetName", "pet_name", enum=["A"]), {f"{SENT}, pet_name: is A only, was anything"}),
         (required("NewPassword", "password", "current_password"), {"is required now"}),
         (required("Pet", "id", "pet_name"), {f"{GOT}, user_id: is optional now"}),
