@@ -171,6 +171,7 @@ async def measuring(metrics: Metrics | None, *parts: Measured) -> AsyncIterator[
 
 
 def make_directory() -> tempfile.TemporaryDirectory[str]:
-    """Make a folder for the numbers: in memory, where there is a file system for that (tmpfs(5))."""
+    """Make a folder for the numbers: in memory, where there is a file system for that (tmpfs(5)), or in TMPDIR."""
     memory = "/dev/shm"  # noqa: S108 - the folder in it is our own
-    return tempfile.TemporaryDirectory(prefix="metrics-", dir=memory if os.access(memory, os.W_OK) else None)
+    in_memory = os.access(memory, os.W_OK) and "TMPDIR" not in os.environ
+    return tempfile.TemporaryDirectory(prefix="metrics-", dir=memory if in_memory else None)
