@@ -19,6 +19,8 @@ from service import cli
 from service.dev.embedded import EmbeddedPostgres
 from tests.processes import SECRET_KEY, Running, Start, alive, run, serving, until
 
+pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+
 ACCOUNT = {"email": "dora@example.com", "password": "a password for one test"}
 
 
@@ -43,7 +45,6 @@ def test_it_is_ready_and_does_not_tell_what_it_runs_on(served: Running) -> None:
     assert "server" not in response.headers
 
 
-@pytest.mark.slow
 def test_what_is_edited_while_it_serves_is_not_read(own_database_url: str, checkout: Path, start: Start) -> None:
     serve = start("serve", serving(own_database_url), checkout)
     serve.wait_until_ready()
@@ -75,7 +76,7 @@ def test_each_line_of_its_output_is_json(served: Running) -> None:
 
 
 # A single process dies of the signal, as its manager expects; the parent of several ends by itself.
-@pytest.mark.parametrize(("workers", "status"), [("1", -signal.SIGTERM), pytest.param("2", 0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("workers", "status"), [("1", -signal.SIGTERM), ("2", 0)])
 def test_sigterm_finishes_what_is_in_flight(own_database_url: str, start: Start, workers: str, status: int) -> None:
     patient = {"DATABASE_LOCK_TIMEOUT": "25000", "DATABASE_STATEMENT_TIMEOUT": "25000"}
     served = start("serve", serving(own_database_url, WEB_CONCURRENCY=workers, **patient))
@@ -96,7 +97,6 @@ def test_sigterm_finishes_what_is_in_flight(own_database_url: str, start: Start,
     assert "Traceback" not in served.stdout + served.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sigterm_drains_first(own_database_url: str, start: Start, workers: str) -> None:
     """Everything is served meanwhile, and the last answer of a connection says so."""

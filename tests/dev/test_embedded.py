@@ -20,6 +20,8 @@ import pytest
 from service.dev import embedded
 from service.dev.embedded import EmbeddedPostgresError, embedded_postgres
 
+pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+
 QUICK = {"fsync": "off"}
 ROOT = os.geteuid() == 0
 HOLDER = """

@@ -14,6 +14,8 @@ import pytest
 
 from service.dev.embedded import EmbeddedPostgresError, embedded_postgres
 
+pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+
 QUICK = {"fsync": "off"}
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
 

@@ -11,13 +11,14 @@ from service.dev.rename import rename
 from tests.processes import ROOT
 from tests.trees import Tree, tree  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+
 # How code, tools and people at a shell name the package; compose.yaml's service and the prose are something else.
 NAMED = re.compile(
     r"^(from|import) service\b|-m,? service\b|(?<![\w/-])service/|\"service\"|COPY[ ]service", re.MULTILINE
 )
 
 
-@pytest.mark.slow
 def test_the_renamed_tree_passes_every_check_and_its_tests(tree: Tree) -> None:  # noqa: F811 - the fixture
     """Also when the new name sorts elsewhere among the imports, and is longer."""
     tree.run("python", "-m", "service", "rename", "zoological_garden")

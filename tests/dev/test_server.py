@@ -12,6 +12,8 @@ import pytest
 
 from tests.processes import Running, Start, alive, check_out, free_port, run, until
 
+pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+
 
 class Checkout:
     """A checkout, and its `dev` on a port of its own."""
@@ -69,7 +71,6 @@ def log_in(dev: Running) -> dict[str, str]:
     return {"Authorization": f"Bearer {response.json()['access_token']}"}
 
 
-@pytest.mark.slow
 def test_a_fresh_checkout_is_ready_within_seconds_beside_another(dev: Running, checkout: Path, start: Start) -> None:
     began = time.monotonic()
 
@@ -140,7 +141,6 @@ def test_a_saved_file_is_checked_at_once(own: Checkout, dev: Running) -> None:
     until(lambda: dev.stderr.endswith("queries: no findings\n"), "the console tells that it is mended")
 
 
-@pytest.mark.slow
 def test_files_that_the_service_cannot_start_with_are_told_too(checkout: Path, start: Start) -> None:
     path = checkout / "sql/system/list_applied_migrations.sql"
     text = path.read_text()
@@ -165,7 +165,6 @@ def test_a_second_one_in_the_same_checkout_is_refused(own: Checkout, dev: Runnin
     )
 
 
-@pytest.mark.slow
 def test_the_start_after_a_kill_has_the_same_port_and_logs_nobody_out(own: Checkout, dev: Running) -> None:
     family, bearer = dev.family(), log_in(dev)
 
@@ -177,7 +176,7 @@ def test_the_start_after_a_kill_has_the_same_port_and_logs_nobody_out(own: Check
     assert not any(map(alive, family))
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_it_leaves_no_process_behind(own: Checkout, dev: Running, stop: signal.Signals) -> None:
     family = dev.family()
     assert own.postmaster() in family
@@ -212,7 +211,6 @@ def test_a_senseless_setting_stops_it_and_its_server(own: Checkout) -> None:
     assert not (own.folder / ".dev/postgres/data/postmaster.pid").exists()
 
 
-@pytest.mark.slow
 def test_it_uses_the_database_that_dot_env_names(checkout: Path, own_database_url: str, start: Start) -> None:
     port = free_port()
     (checkout / ".env").write_text(f"DATABASE_URL='{own_database_url}'\nPORT={port}\n")

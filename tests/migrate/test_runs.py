@@ -12,6 +12,8 @@ from service.migrate import Limits, MigrationError, apply
 from service.migration_backend import LOCK_KEY
 from tests.migrate.folder import HASTY, RUNS, Folder, until, value
 
+pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+
 Start = Callable[[], subprocess.Popen[str]]
 
 
@@ -67,7 +69,6 @@ def test_a_deadlock_with_the_traffic_is_tried_again(folder: Folder, url: str) ->
     assert "0002_alter_a: deadlock detected" in folder.reports[-2]
 
 
-@pytest.mark.slow
 def test_five_processes_at_once_all_succeed_and_apply_once(folder: Folder, start: Start) -> None:
     folder.write("0001_create_a", "create table a (id integer); do $$ begin perform pg_sleep(1); end $$;")
     folder.write("0002_index_a", "-- transactional: false\ncreate index concurrently a_id on a (id);")

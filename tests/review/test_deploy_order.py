@@ -9,6 +9,8 @@ from click.testing import CliRunner, Result
 from service.cli import main
 from tests.review.conftest import Copy, line_of
 
+pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+
 OPEN = "sql/auth/open_session.sql"
 PLACE = "migrations/9999_change_pets.sql"
 

@@ -9,6 +9,8 @@ from service.review.locks import Lock, Migration, review
 from service.review.scratch import connected
 from tests.review.conftest import Copy
 
+pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+
 PLACE = "migrations/9999_change_pets.sql"
 NOT_TRANSACTIONAL = "-- transactional: false\n"
 

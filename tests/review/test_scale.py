@@ -10,6 +10,8 @@ from service.review.scale import check
 from service.review.scratch import connected
 from tests.review.conftest import Copy
 
+pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+
 SEED = "service/review/scale.sql"
 SESSIONS = "sql/auth/list_my_sessions.sql"
 TABLE = "migrations/0002_create_login_session.sql"
