@@ -7,6 +7,8 @@ from service.review.findings import as_text
 from tests.processes import ROOT
 from tests.review.conftest import Connection, Copy, line_of
 
+pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+
 DELETE, FIND, CREATE = "sql/pets/delete_pet.sql", "sql/pets/find_pet.sql", "sql/pets/create_pet.sql"
 RENAME, SESSIONS, OPEN = "sql/pets/rename_pet.sql", "sql/auth/list_my_sessions.sql", "sql/auth/open_session.sql"
 CREDENTIALS, SHOW_ME = "sql/auth/find_credentials.sql", "sql/users/show_me.sql"

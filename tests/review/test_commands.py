@@ -13,6 +13,8 @@ from service.cli import main
 from tests.processes import PATIENCE, ROOT, command, environment, run
 from tests.review.conftest import Copy, line_of
 
+pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+
 PETS = "service/pets/controllers.py"
 FIND_PET = line_of(PETS, 'maybe("pets.find_pet"')
 DIFFERS = f"returns 'maybe VersionedPet', and {PETS}:{FIND_PET} reads 'one VersionedPet'"
@@ -25,7 +27,6 @@ def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["sql", *arguments], env={"SQL_RAN": None}, catch_exceptions=False)
 
 
-@pytest.mark.slow
 def test_the_checkout_has_no_findings() -> None:
     done = run("sql", "check")
 
@@ -119,7 +120,6 @@ def test_code_that_python_cannot_read_is_one_sentence(tree: Copy) -> None:
     assert done.stderr == f"Error: {PETS}:1: Python cannot read this: invalid syntax\n"
 
 
-@pytest.mark.slow
 def test_without_the_dev_requirements_one_sentence_says_so(tmp_path: Path) -> None:
     (tmp_path / "pglast.py").write_text("raise ModuleNotFoundError(name='pglast')")
 
@@ -131,7 +131,6 @@ def test_without_the_dev_requirements_one_sentence_says_so(tmp_path: Path) -> No
     assert done.returncode == 1
 
 
-@pytest.mark.slow
 def test_progress_is_shown_on_a_terminal_only(database_url: str) -> None:
     terminal, end = os.openpty()
     done = subprocess.run(
