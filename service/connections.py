@@ -16,6 +16,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 from service.database import Rows
 from service.deadlines import AGAIN, ANSWER, CLOSE, CLOSE_ALL, CONNECT, OLD, WAIT
 from service.exchange import current
+from service.failures import AWAY, FOR_NOW, STALE, UNDONE
 from service.hosts import Hosts
 from service.logs import log
 from service.metrics import Event, Level, Metrics
@@ -23,24 +24,7 @@ from service.problems import Unavailable
 from service.queries import Count, Query
 from service.slow_queries import SlowQueries, explain
 
-# PostgreSQL refuses for now, and the connection is as good as before: out of time, behind a lock, disk or memory full.
-FOR_NOW = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, asyncpg.InsufficientResourcesError)
-# What PostgreSQL's absence looks like: no route, a closed connection, a server that starts, stops or has no room, or
-# that is no primary any more. InternalClientError is asyncpg's word for a farewell that came just before the query.
-AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.ReadOnlySQLTransactionError,
-    *FOR_NOW,
-)
-# PostgreSQL says that the statement lost to another one, and has not happened: even a write may run again.
-UNDONE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 ATTEMPTS = 9
-# The schema changed under a prepared statement: prepared anew, it runs. Nothing has been done yet.
-STALE = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 
 
 class Lease:
