@@ -227,3 +227,10 @@ async def test_what_runs_for_a_client_who_is_gone_is_cancelled(monkeypatch: pyte
             await asyncio.wait_for(ended.wait(), 1)
 
     assert [(entry["event"], entry["path"]) for entry in logs] == [("client gone", "/health/live")]
+
+
+async def test_the_head_of_an_answer_does_not_wait_for_a_body_that_never_comes(port: int) -> None:
+    answer = await talk(port, b"HEAD /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\n")

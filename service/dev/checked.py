@@ -36,7 +36,7 @@ def from_environment() -> "Service":
 
 
 def lenient(name: str, cardinality: Cardinality, row: type | None) -> Statement:
-    """Read a file as service.queries.declared does; of one that is wrong, keep what is wrong as its purpose."""
+    """Read a file as queries.declared does; of one that is wrong, keep what is wrong as its purpose."""
     try:
         return STRICT(name, cardinality, row)
     except QueryError as error:

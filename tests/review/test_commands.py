@@ -6,12 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from service import queries
-from service.cli import main
 from tests.processes import PATIENCE, ROOT, command, environment, run
 from tests.review.conftest import Copy, line_of
+from tests.review.running import invoke
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 
@@ -20,11 +19,6 @@ FIND_PET = line_of(PETS, 'maybe("pets.find_pet"')
 DIFFERS = f"returns 'maybe VersionedPet', and {PETS}:{FIND_PET} reads 'one VersionedPet'"
 QUERIES = len(queries.names())
 MIGRATIONS = len(list((ROOT / "migrations").glob("*.rollback.sql")))
-
-
-def invoke(*arguments: str) -> Result:
-    """Run a command in this process."""
-    return CliRunner().invoke(main, ["sql", *arguments], env={"SQL_RAN": None}, catch_exceptions=False)
 
 
 def test_the_checkout_has_no_findings() -> None:

@@ -6,7 +6,7 @@ from psycopg import sql
 from service.review.findings import Finding, as_text, from_error
 from service.review.scratch import connected
 from tests.review.conftest import Connection, Copy
-from tests.review.test_commands import invoke
+from tests.review.running import invoke
 
 PLACE, CODE = "sql/pets/look_up.sql", "service/pets/look_up.py"
 

@@ -9,7 +9,7 @@ import pytest
 from service.review.findings import as_text
 from tests.processes import ROOT
 from tests.review.conftest import Connection, Copy
-from tests.review.test_commands import invoke
+from tests.review.running import invoke
 
 CALLS = """
 from uuid import UUID

@@ -1,7 +1,5 @@
 """What has changed since a revision, as Markdown."""
 
-import os
-import subprocess
 from pathlib import Path
 
 import attrs
@@ -14,20 +12,9 @@ from service.review.compatible import RevisionError
 from service.review.findings import Finding
 from service.review.locks import Lock
 from tests.review.conftest import Copy
+from tests.review.running import commit
 
 MIGRATION = "migrations/0006_add_species.sql"
-
-
-def commit(root: Path) -> None:
-    """Make a git repository of a folder, with all that is in it."""
-    nobody = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    author = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
-    for command in (
-        ["init", "--quiet", "--initial-branch=main"],
-        ["add", "--all"],
-        [*author, "commit", "--quiet", "--message", "Release"],
-    ):
-        subprocess.run(["/usr/bin/env", "git", *command], cwd=root, env=os.environ | nobody, check=True)
 
 
 def section(text: str, title: str) -> str:

@@ -11,10 +11,9 @@ import pytest
 
 from service.review.book import contents
 from tests.processes import PATIENCE, ROOT, command, environment
-from tests.review.book.test_changes import commit
 from tests.review.book.test_pages import dead_links
 from tests.review.conftest import Copy
-from tests.review.test_commands import invoke
+from tests.review.running import commit, invoke
 
 DOC = ROOT / "docs/book.md"
 

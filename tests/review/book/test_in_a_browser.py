@@ -14,7 +14,7 @@ from tests.browser import CHROMIUM, Page, chromium
 from tests.conftest import cloned
 from tests.processes import until
 from tests.programs import needs
-from tests.review.test_commands import invoke
+from tests.review.running import invoke
 
 pytestmark = [pytest.mark.slow, needs(CHROMIUM, "npm")]
 
