@@ -20,6 +20,7 @@ from service.review.book.catalogue import read as read_schema
 from service.review.book.difference import Change, difference
 from service.review.book.effects import Effect, advisory_locks, effects, functions
 from service.review.book.endpoints import Endpoint, endpoints
+from service.review.book.live import LiveFile, live_files
 from service.review.book.plan_tree import Node
 from service.review.check import Tree, check, describe, migrated
 from service.review.code import Reading, Row
@@ -119,6 +120,7 @@ class Contents:
     queries: Mapping[str, Query]
     migrations: Mapping[str, Migration]
     endpoints: list[Endpoint]
+    live: list[LiveFile]
     findings: list[Finding]
     sizes: Mapping[tuple[str, str], Size] | None
 
@@ -144,6 +146,7 @@ def gather(tree: Tree, server: str, *, seeded: bool = False, progress: Progress 
             found += check(tree, connection, progress=progress)
             version = connection.info.parameter_status("server_version") or ""
             queries = dict(_queries(tree, connection, progress))
+            live = live_files(tree.root, connection)
             sizes = _measure(tree, connection, queries, found, progress) if seeded else None
     return Contents(
         project=_project(tree.root),
@@ -153,6 +156,7 @@ def gather(tree: Tree, server: str, *, seeded: bool = False, progress: Progress 
         queries=queries,
         migrations=migrations,
         endpoints=endpoints(tree.code),
+        live=live,
         findings=sorted(set(found)),
         sizes=sizes,
     )

@@ -16,6 +16,7 @@ from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]  #
 from pygments.lexers.sql import PostgresLexer  # type: ignore[import-untyped]  # the same
 
 from service.review.book import diagram
+from service.review.book.catalogue import Table
 from service.review.book.contents import Contents, Query, note, readers
 from service.review.book.psql import psql
 from service.review.use import returns
@@ -94,6 +95,7 @@ def _pages(contents: Contents) -> Iterator[Page]:
         yield Page(file("migration", migration.name), migration.name, "migration", {"migration": migration})
     yield Page("functions.html", "Functions", "functions")
     yield Page("endpoints.html", "Endpoints", "endpoints")
+    yield Page("live-database.html", "Live database", "live-database")
     yield Page("findings.html", "Findings", "findings")
 
 
@@ -192,15 +194,7 @@ def size(bytes_: float) -> str:
 def _index(contents: Contents) -> Iterator[tuple[str, str, str, str]]:
     """Return what the search knows: a kind, a title, a place and a text for each."""
     for table in contents.schema.tables.values():
-        at = quote(file("table", table.name))
-        yield table.kind, table.name, at, table.comment
-        for column in table.columns:
-            text = f"{diagram.short(column.declared)} {column.comment}"
-            yield "column", f"{table.name}.{column.name}", f"{at}#column-{quote(column.name)}", text
-        for constraint in table.constraints:
-            yield "constraint", constraint.name, f"{at}#constraints", f"{constraint.definition} {constraint.comment}"
-        for index in table.indexes:
-            yield "index", index.name, f"{at}#indexes", f"{index.method} {index.comment}"
+        yield from _index_of(table)
     for function in contents.schema.functions.values():
         at = f"functions.html#{quote(function.signature)}"
         yield "function", function.signature, at, f"{function.comment} {function.body}"
@@ -211,8 +205,22 @@ def _index(contents: Contents) -> Iterator[tuple[str, str, str, str]]:
     for endpoint in contents.endpoints:
         title = f"{endpoint.method} {endpoint.path}"
         yield "endpoint", title, f"endpoints.html#{endpoint.handler}", f"{endpoint.purpose} {endpoint.handler}"
+    for each in contents.live:
+        yield "live database", each.name, f"live-database.html#{quote(each.name)}", each.text
     for finding in contents.findings:
         yield "finding", f"{finding.path}:{finding.line}", "findings.html", f"{finding.check}: {finding.sentence}"
+
+
+def _index_of(table: Table) -> Iterator[tuple[str, str, str, str]]:
+    at = quote(file("table", table.name))
+    yield table.kind, table.name, at, table.comment
+    for column in table.columns:
+        text = f"{diagram.short(column.declared)} {column.comment}"
+        yield "column", f"{table.name}.{column.name}", f"{at}#column-{quote(column.name)}", text
+    for constraint in table.constraints:
+        yield "constraint", constraint.name, f"{at}#constraints", f"{constraint.definition} {constraint.comment}"
+    for index in table.indexes:
+        yield "index", index.name, f"{at}#indexes", f"{index.method} {index.comment}"
 
 
 def _script(value: object) -> str:

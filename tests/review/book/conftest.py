@@ -72,6 +72,16 @@ returning id;
 -- returns: count
 delete /* shelves.lose_shelf */ from lost;
 """,
+    "sql/review/shelf_sizes.sql": """\
+-- How `large` each shelf is, HOSTILE.
+-- The largest first.
+select /* review.shelf_sizes */ "Size <b>", feeling, '</script>' as "text"
+from shelves order by 1 desc;
+""",
+    "sql/review/statements.sql": """\
+-- Needs an extension.
+select /* review.statements */ calls from pg_stat_statements;
+""",
     "service/review/scale.sql": """\
 insert into shelves default values;
 create table argument (parameter text primary key, value text);

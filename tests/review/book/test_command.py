@@ -35,7 +35,7 @@ def test_the_book_of_a_tree_with_findings_says_how_many(
 
     done = invoke("book", *arguments)
 
-    assert done.stdout.startswith("12 pages, ")
+    assert done.stdout.startswith("13 pages, ")
     assert "findings: open" in done.stdout
     assert "no findings" not in done.stdout
 
@@ -68,7 +68,7 @@ def test_each_command_of_the_page_about_it_works(
     done = invoke(*arguments, "--directory", str(tree), "--database-url", own_database_url)
 
     assert done.exit_code == 0
-    assert done.stdout.startswith(("12 pages, ", "# What has changed for the database since `main`"))
+    assert done.stdout.startswith(("13 pages, ", "# What has changed for the database since `main`"))
     assert (tmp_path / "book/index.html").exists() != ("--since" in arguments)
 
 

@@ -29,6 +29,7 @@ PAGES = [
     "migration-0004_create_login_throttle.html",
     "functions.html",
     "endpoints.html",
+    "live-database.html",
     "findings.html",
 ]
 # Without `preload`, by which axe would itself ask for the style sheet.

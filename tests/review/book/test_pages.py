@@ -76,7 +76,7 @@ def folder(small_book: Contents, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def test_every_link_leads_somewhere_in_the_folder(folder: Path) -> None:
-    assert len(parsed(folder)) == 12
+    assert len(parsed(folder)) == 13
     assert dead_links(folder) == []
 
 
@@ -101,6 +101,7 @@ def test_text_of_the_schema_and_of_files_stays_text(folder: Path) -> None:
     assert HOSTILE in pages[file("table", "shelves")].text
     assert HOSTILE in pages[file("query", "shelves.find_shelf")].text
     assert "Show <b>one</b> shelf." in pages["endpoints.html"].text
+    assert HOSTILE in pages["live-database.html"].text
     assert "</script>" not in (folder / "search.js").read_text()
 
 
@@ -127,6 +128,27 @@ def test_a_query_that_postgresql_refuses_says_why(folder: Path) -> None:
 
     assert 'relation "lost" does not exist' in text
     assert "no endpoint" in text
+
+
+def test_a_file_for_the_live_database_says_how_to_run_it_and_what_it_shows(folder: Path) -> None:
+    text = " ".join(parsed(folder)["live-database.html"].text.split())
+
+    assert f"How large each shelf is, {HOSTILE}. The largest first." in text
+    assert 'psql "$DATABASE_URL" -f sql/review/shelf_sizes.sql' in text
+    assert "Size <b> integer feeling mood text text" in text
+    assert "from shelves order by 1 desc;" in text
+
+
+def test_a_file_that_needs_an_extension_is_shown_without_columns(folder: Path) -> None:
+    text = parsed(folder)["live-database.html"].text
+
+    assert 'cannot tell its columns: relation "pg_stat_statements" does not exist' in text
+    assert "select /* review.statements */ calls from pg_stat_statements;" in text
+
+
+def test_the_contents_and_the_search_lead_to_the_files_for_the_live_database(folder: Path) -> None:
+    assert "live-database.html" in parsed(folder)["index.html"].links
+    assert '"live-database.html#review.shelf_sizes"' in (folder / "search.js").read_text()
 
 
 def test_findings_lead_to_the_line(folder: Path) -> None:
