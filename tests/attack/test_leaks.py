@@ -16,6 +16,7 @@ from tests.attack.conftest import Report, running, wait_for_workers
 from tests.processes import SECRET_KEY, Running, until
 
 PLANTED = "planted-password-7c1f"
+METRICS_TOKEN = "planted-token-of-metrics-51d0"
 
 
 def routes_with_ids(client: httpx.Client) -> list[tuple[str, str]]:
@@ -88,7 +89,7 @@ def test_planted_secrets_are_found_nowhere(own_database_url: str, tmp_path: Path
     """Each is sent to where it belongs and to where it does not, and everything is made to fail."""
     with psycopg.connect(own_database_url, autocommit=True) as database:
         settings = {"WEB_CONCURRENCY": "2", "LOG_LEVEL": "DEBUG", "DATABASE_LOCK_TIMEOUT": "100"}
-        settings |= {"SLOW_QUERY_MS": "1", "TRUSTED_PROXY_HOPS": "1"}
+        settings |= {"SLOW_QUERY_MS": "1", "TRUSTED_PROXY_HOPS": "1", "METRICS_TOKEN": METRICS_TOKEN}
         with running(f"{own_database_url}&password=planted-database-9d2e", tmp_path, **settings) as served:
             wait_for_workers(served, 2)
             client, answers = served.client, []
@@ -118,16 +119,18 @@ def test_planted_secrets_are_found_nowhere(own_database_url: str, tmp_path: Path
                     database.execute(refusal)
                 answers += [send() for send in sends]
             names = [answer.headers["X-Request-ID"] for answer in answers if "X-Request-ID" in answer.headers]
+            metrics = client.get("/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"})
             until(lambda: all(name in served.stdout for name in names), "each request is in the log")
             logs = served.stdout + served.stderr
 
     statuses = sorted({answer.status_code for answer in answers})
-    everything = logs + "".join(f"{answer.headers} {answer.text}" for answer in answers)
+    everything = logs + "".join(f"{answer.headers} {answer.text}" for answer in [*answers, metrics])
     own = f"{PLANTED!r}"
     lines = [json.loads(line) for line in logs.splitlines()]
     report(f"{len(answers)} answers {statuses} and {len(lines)} lines of log: planted secrets found 0 times")
     assert 500 in statuses
-    for secret in [*secrets, "planted-database-9d2e"]:
+    assert "requests_total" in metrics.text
+    for secret in [*secrets, "planted-database-9d2e", METRICS_TOKEN]:
         assert secret not in everything, own
     assert "argon2id" not in everything
     assert "DETAIL" not in everything
