@@ -150,7 +150,7 @@ async def test_a_request_calls_no_more_functions_than_it_did(caller: Caller, nam
 
 def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
     listing = subprocess.run(
-        [sys.executable, "-c", "import sys, service.app; print(*sys.modules)"],
+        [sys.executable, "-c", "import sys, service.cli, service.server, service.app; print(*sys.modules)"],
         cwd=ROOT,
         capture_output=True,
         text=True,
