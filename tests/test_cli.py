@@ -55,6 +55,7 @@ def test_each_command_explains_itself_and_its_options(name: str) -> None:
         assert option.help in text
 
 
+@pytest.mark.slow
 def test_help_lists_every_command() -> None:
     shown = run("--help")
 
@@ -62,6 +63,7 @@ def test_help_lists_every_command() -> None:
     assert [line.split()[0] for line in shown.stdout.split("Commands:\n")[1].splitlines()] == sorted(main.commands)
 
 
+@pytest.mark.slow
 def test_migrate_applies_what_is_pending(empty_database_url: str) -> None:
     done = run("migrate", settings={"DATABASE_URL": empty_database_url})
 
@@ -169,6 +171,7 @@ def test_a_created_user_can_log_in(served: Running, served_database_url: str) ->
     assert log_in(served, "bea@example.com") == 200
 
 
+@pytest.mark.slow
 def test_a_deploy_creates_the_first_user_once(served: Running, served_database_url: str) -> None:
     settings = {"FIRST_SUPERUSER_EMAIL": ADA, "FIRST_SUPERUSER_PASSWORD": PASSWORD}
 
@@ -215,6 +218,7 @@ def test_nobody_is_created_without_a_database(empty_database_url: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_password_is_asked_for_at_a_terminal_and_not_shown(own_database_url: str) -> None:
     terminal, end = os.openpty()
     with subprocess.Popen(

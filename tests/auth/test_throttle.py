@@ -219,6 +219,7 @@ async def test_of_many_guesses_at_once_no_more_are_answered(committed: Committed
     assert sorted(answer.status_code for answer in answers) == [400] * 5 + [429] * 15
 
 
+@pytest.mark.slow
 async def test_a_right_guess_behind_too_many_wrong_ones_looks_like_them(committed: Committed) -> None:
     """All are let in together; when its turn comes to open a session, the others have been counted."""
     user = await committed.make.user()

@@ -148,6 +148,7 @@ async def test_a_request_calls_no_more_functions_than_it_did(caller: Caller, nam
     assert called <= CALLS[name], f"{name} took {called} calls of Python functions, and took {CALLS[name]} before"
 
 
+@pytest.mark.slow
 def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
     listing = subprocess.run(
         [sys.executable, "-c", "import sys, service.cli, service.server, service.app; print(*sys.modules)"],

@@ -44,6 +44,7 @@ def test_what_it_writes_passes_every_check_and_its_own_tests(tree: Tree) -> None
     )
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_wrote(tree: Tree) -> None:  # noqa: F811 - the fixture
     said = tree.run("python", "-m", "service", "new", "shared_things", *EVERYTHING, "age:integer", "--no-owner")
 

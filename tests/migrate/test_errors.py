@@ -135,6 +135,7 @@ def test_a_read_only_server_is_refused(folder: Folder, url: str) -> None:
         folder.apply(f"{url}&default_transaction_read_only=on")
 
 
+@pytest.mark.slow
 def test_a_silent_host_is_given_up_within_the_connect_timeout(folder: Folder) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begun = time.monotonic()

@@ -85,6 +85,7 @@ async def pages_read(connection: asyncpg.Connection, user: LoggedIn, after: tupl
     return int(explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"])
 
 
+@pytest.mark.slow
 async def test_page_10000_costs_what_page_1_costs(connection: asyncpg.Connection, user: LoggedIn) -> None:
     """Counted, not timed: a page begins with one descent of the index, wherever it is."""
     await connection.execute(MANY, user.id, 100_010)

@@ -127,6 +127,7 @@ async def test_an_owner_is_still_known_at_home(committed: Committed, own_databas
     assert (await log_in(committed.client, user.email)).status_code == 200
 
 
+@pytest.mark.slow
 async def test_the_command_says_how_many(committed: Committed, own_database_url: str) -> None:
     user = await committed.make.user()
     await fill(committed.connection, "Idempotency-Keys", user, 1, 1000)
