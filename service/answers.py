@@ -46,7 +46,7 @@ class Answer(Response[T]):
         self.start: HTTPResponseStartEvent = {"type": "http.response.start", "status": status_code, "headers": raw}
 
     @override
-    def to_asgi_response(self, *_: object, **__: object) -> "Answer[T]":  # type: ignore[override]  # it is ready
+    def to_asgi_response(self, *_: object, **__: object) -> "Answer[T]":  # type: ignore[override]  # nothing of what Litestar passes is used
         """Return what answers: this."""
         return self
 
@@ -61,7 +61,7 @@ BY_STATUS: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 413
 
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, object]]:
     """Answer `error` as ``application/problem+json`` (RFC 9457), and log it if it is our own mistake."""
-    request_id: str = request.scope["request_id"]  # type: ignore[typeddict-item]
+    request_id: str = request.scope["request_id"]  # type: ignore[typeddict-item]  # set by edge.py
     problem = as_problem(error)
     if isinstance(problem, InternalError):
         log.error("request failed", request_id=request_id, method=request.method, path=request.url.path, exc_info=error)

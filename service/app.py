@@ -26,7 +26,7 @@ from service.migration_files import MIGRATIONS, expected_checksums
 from service.openapi import openapi_config
 from service.pets.controllers import PetsController
 from service.problems import Unavailable
-from service.queries import SQL
+from service.queries import names
 from service.request import ServiceRequest
 from service.routing import complete_routes, refusing_preflights_plainly
 from service.server import drain_on_sigterm, end_with_parent
@@ -150,10 +150,9 @@ def pool(settings: Settings) -> Pool:
 
 def _layout(app: Litestar) -> Layout:
     """Return what there is to count: each query, and each method of each route; HEAD goes where GET goes."""
-    queries = sorted(f"{path.parent.name}.{path.stem}" for path in SQL.glob("*/*.sql"))
     routes = {(method, route.path_format) for route in app.routes for method in getattr(route, "methods", ())}
     heads = {("HEAD", path) for method, path in routes if method == "GET"}
-    return Layout(tuple(queries), (*sorted(routes | heads), NO_ROUTE))
+    return Layout(tuple(names()), (*sorted(routes | heads), NO_ROUTE))
 
 
 def from_environment(connect: Callable[[Settings], Connections] = pool, door: socket.socket | None = None) -> Service:

@@ -39,6 +39,7 @@ OPTIONS: dict[str, Any] = {
     # TRUSTED_PROXY_HOPS decides whom to believe; uvicorn would take the entry that the client made.
     "proxy_headers": False,
     "server_header": False,
+    "access_log": False,  # edge.py writes it
 }
 
 
@@ -47,7 +48,7 @@ def serve(settings: Settings, door: socket.socket) -> None:
     logs.configure(settings.log_level, settings.log_format)
     # What is wrong with a file is told once here; workers would die of it one after the other.
     app = importlib.import_module(APP)
-    options = OPTIONS | {"access_log": False, "timeout_graceful_shutdown": FINISH, "timeout_worker_healthcheck": WORKER}
+    options = OPTIONS | {"timeout_graceful_shutdown": FINISH, "timeout_worker_healthcheck": WORKER}
     log.info("serving", host=settings.address[0], port=settings.address[1], workers=settings.web_concurrency)
     if settings.web_concurrency > 1:
         config = uvicorn.Config(f"{APP}:from_environment", factory=True, workers=settings.web_concurrency, **options)

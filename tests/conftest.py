@@ -3,6 +3,7 @@
 Tests that need commits, several connections or processes take ``own_database_url``: a database for that test alone.
 """
 
+import logging
 import os
 import re
 import shutil
@@ -79,6 +80,14 @@ def _note_queries(log: Path, ran: Path) -> None:
 
 def _server_parts() -> list[str]:
     return os.environ["TEST_POSTGRES"].split(":")
+
+
+@pytest.fixture(autouse=True)
+def log_level() -> Iterator[None]:
+    """Put back what a command sets for its whole process, and that is this one where a test calls it here."""
+    level = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(level)
 
 
 @pytest.fixture(scope="session")
