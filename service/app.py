@@ -31,6 +31,7 @@ from service.request import ServiceRequest
 from service.routing import complete_routes, refusing_preflights_plainly
 from service.server import drain_on_sigterm, end_with_parent
 from service.settings import Settings, wants_traces
+from service.short_way import short_ways
 from service.system.controllers import HealthController, Schema, applied_migrations, docs_file, docs_page
 from service.users.controllers import UsersController
 
@@ -43,7 +44,7 @@ CONTROLLERS = [
     PetsController,
     HealthController,
 ]
-LARGEST_BODY = 64 * 1024
+LARGEST_BODY = 64 * 1024  # bytes
 # What a page of another origin may read of an answer's headers.
 EXPOSED = [
     "ETag",
@@ -127,6 +128,7 @@ def create_app(
         if isinstance(lent, Pool):
             lent.metrics = app.metrics
     complete_routes(app)
+    app.asgi_handler = short_ways(app, app.asgi_handler)
     hops = settings.trusted_proxy_hops
     if cors:
         app.asgi_handler = refusing_preflights_plainly(app.asgi_handler, cors)

@@ -26,6 +26,9 @@ SECURE = [*PLAIN, (b"strict-transport-security", b"max-age=63072000")]
 # What nginx logs of such a request; it is never sent.
 CLIENT_GONE = 499
 ASKED_BY_ADDRESS = ("/health/", "/metrics")
+# What a host may be written with, an address of IPv6 included (RFC 3986, 3.2.2).
+NO_HOST = "?"
+HOST = re.compile(r"[a-z0-9!$&'()*+,;=._~%\[\]:-]*")
 # A UUID as proxies write it: nginx's $request_id has no hyphens.
 REQUEST_ID = re.compile(rb"[\da-fA-F]{8}(-?)[\da-fA-F]{4}(\1[\da-fA-F]{4}){2}\1[\da-fA-F]{12}")
 
@@ -98,17 +101,19 @@ def _by_tls(scope: Scope) -> bool:
 
 
 def _host(scope: Scope) -> str:
-    """Return the host that the request is for, without its port; nothing where what should be a port is none."""
+    """Return the host that the request is for, without its port; NO_HOST where what should be a port is none."""
     for name, value in scope["headers"]:
         if name == b"host":
             host = value.decode("latin-1").lower()
             end = host.find("]") + 1 if host.startswith("[") else host.find(":")
             host, port = (host[:end], host[end:].removeprefix(":")) if end >= 0 else (host, "")
-            return host if not port or port.isdigit() else ""
+            return host if not port or port.isdigit() else NO_HOST
     return ""
 
 
 def _allowed(host: str, names: Collection[str]) -> bool:
-    if host in names or "*" in names:
+    if host in names:
         return True
-    return any(name.startswith(".") and (host == name[1:] or host.endswith(name)) for name in names)
+    if not HOST.fullmatch(host):
+        return False
+    return "*" in names or any(name.startswith(".") and (host == name[1:] or host.endswith(name)) for name in names)

@@ -1,6 +1,8 @@
 """A request, as handlers see it: who calls, the database, and a body that is read strictly."""
 
 import re
+from functools import cache
+from math import inf
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -9,17 +11,17 @@ import attrs
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
-from litestar.exceptions import InternalServerException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 from typing_extensions import override
 
 from service.database import Database
 from service.metrics import Event, Metrics
-from service.problems import InvalidInput, MalformedRequest, UnsupportedMediaType
+from service.problems import ContentTooLarge, InvalidInput, MalformedRequest, UnsupportedMediaType
 
 T = TypeVar("T")
 
+NO_BODY = "The body is empty"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 # How msgspec words its findings.
 AT = re.compile(r"(?P<detail>.*) - at `(key in )?\$(?P<path>.*)`", re.DOTALL)
@@ -61,14 +63,26 @@ class ServiceRequest(Request[None, Caller, State]):
 
     @override
     async def body(self) -> bytes:
-        """Return the body.
+        """Return the body. Litestar's way to it takes 15 µs more.
 
-        Raises MalformedRequest where the client goes away before its end.
+        Raises ContentTooLarge, or MalformedRequest where the client goes away before its end.
         """
-        try:
-            return await super().body()
-        except InternalServerException:  # Litestar's word for it; it is no mistake of the server's
-            raise MalformedRequest("The body was cut off") from None
+        if isinstance(self._body, bytes):
+            return self._body
+        body, most = bytearray(), self.route_handler.resolve_request_max_body_size() or inf
+        announced = next((int(value) for name, value in self.scope["headers"] if name == b"content-length"), 0)
+        if announced > most:  # there is no need to wait for it
+            raise ContentTooLarge
+        while True:
+            event: Any = await self.receive()
+            if event["type"] == "http.disconnect":
+                raise MalformedRequest("The body was cut off")
+            body += event["body"]
+            if len(body) > most:
+                raise ContentTooLarge
+            if not event.get("more_body"):
+                self._body = bytes(body)
+                return self._body
 
     @override
     async def json(self) -> Any:
@@ -76,9 +90,11 @@ class ServiceRequest(Request[None, Caller, State]):
 
         Raises UnsupportedMediaType, MalformedRequest or InvalidInput.
         """
+        if not await self.body():
+            raise MalformedRequest(NO_BODY)
         body = await read_body(self, JSON)
         try:
-            return msgspec.json.decode(body, type=self.route_handler.parsed_data_field.annotation)  # type: ignore[union-attr]
+            return decoder(self.route_handler.parsed_data_field.annotation).decode(body)  # type: ignore[union-attr]
         except msgspec.ValidationError as error:
             raise broken_rule(error) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -112,12 +128,23 @@ async def read_body(request: ServiceRequest, media_type: str) -> bytes:
     """Return the body, which must be declared to be of `media_type`, uncompressed."""
     if request.scope["query_string"]:
         check_query(request)
-    given = request.headers.get("content-type", "")
-    if given.partition(";")[0].strip().lower() != media_type:
+    kind, encoding = b"", b"identity"
+    for name, value in request.scope["headers"]:
+        if name == b"content-type":
+            kind = value
+        elif name == b"content-encoding":
+            encoding = value
+    if kind.partition(b";")[0].strip().lower() != media_type.encode():
         raise UnsupportedMediaType(f"Send the body as {media_type}", headers={"Accept-Post": media_type})
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    if encoding.lower() != b"identity":
         raise UnsupportedMediaType("Send the body uncompressed", headers={"Accept-Encoding": "identity"})
     return await request.body()
+
+
+@cache
+def decoder(model: type[T]) -> msgspec.json.Decoder[T]:
+    """Return what reads a `model`; to make it costs more than to use it."""
+    return msgspec.json.Decoder(model)
 
 
 def check_query(request: Request[Any, Any, Any]) -> None:

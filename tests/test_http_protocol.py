@@ -179,6 +179,25 @@ async def test_who_does_not_take_the_answer_is_let_go(port: int, monkeypatch: py
     writer.close()
 
 
+async def test_a_connection_that_nobody_uses_is_closed_without_a_word(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(deadlines.SECONDS, "request", 0.2)
+    monkeypatch.setattr(http_protocol, "TICK", 0.05)
+
+    assert statuses(await talk(port, GET + b"\r\n")) == [200]
+
+
+@pytest.mark.parametrize("field", [(b"x-a", b"b\r\nset-cookie: c"), (b"x-a: b\r\nset-cookie", b"c"), (b"x-a", b"\x00")])
+async def test_a_field_that_would_begin_another_is_not_sent(field: tuple[bytes, bytes]) -> None:
+    async def careless(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0"), field]})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async with listening(careless) as port:
+        assert await talk(port, GET + b"\r\n") == b""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how many segments came")
 async def test_an_answer_is_one_segment(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

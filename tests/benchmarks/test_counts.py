@@ -27,7 +27,7 @@ from tests.processes import ROOT
 # Calls of Python functions for one request, those of asyncio and of the test left out. A change that lowers one: write
 # the new figure here. A change that raises one makes every request dearer: see docs/performance.md for what it costs,
 # and write the new figure only if it is worth that. Another version of Litestar or asyncpg may move them as well.
-CALLS = {"GET /pets/me": 114, "GET /users/me": 107, "POST /pets/create": 153}
+CALLS = {"GET /pets/me": 63, "GET /users/me": 60, "POST /pets/create": 81}
 # Imported by no worker of the server: they cost memory and time at each start.
 NOT_IN_PRODUCTION = {
     "dotenv",

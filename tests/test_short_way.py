@@ -1,0 +1,153 @@
+"""What goes the short way is answered as Litestar would; with a slash at its end, a request goes Litestar's way."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import pytest
+from litestar import Litestar, get
+from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency, Provide
+from litestar.handlers import BaseRouteHandler
+from litestar.params import FromPath
+from litestar.types import Receive, Scope, Send
+
+from service.answers import Answer, answer
+from service.app import Service, create_app
+from service.request import ServiceRequest
+from service.short_way import short_ways
+from tests.conftest import OneTransaction, make_settings
+from tests.factories import LoggedIn, service_client
+
+ROUTES = ["GET /auth/sessions", "GET /users/me", "GET /pets/me", "POST /pets/create"]
+JSON = {"Content-Type": "application/json"}
+REQUESTS: Mapping[str, dict[str, Any]] = {
+    "plain": {},
+    "with a body": {"content": b'{"pet_name": "Ada"}', "headers": JSON},
+    "with a body that is wrong": {"content": b'{"pet_name": ""}', "headers": JSON},
+    "with a body that lacks a field": {"content": b"{}", "headers": JSON},
+    "with a body that is no JSON": {"content": b"{", "headers": JSON},
+    "with a body that is too large": {"content": b" " * 65_537, "headers": JSON},
+    "with a body of another kind": {"content": b"<xml/>", "headers": {"Content-Type": "text/xml"}},
+    "with a body that is compressed": {"content": b"", "headers": {**JSON, "Content-Encoding": "gzip"}},
+    "with an unknown parameter": {"params": {"order": "name"}},
+    "with a parameter": {"params": {"limit": "1"}},
+    "with a parameter that is wrong": {"params": {"limit": "none"}},
+    "with a header": {"content": b'{"pet_name": "Ada"}', "headers": {**JSON, "Idempotency-Key": "mine"}},
+    "with a header that is wrong": {"content": b'{"pet_name": "Ada"}', "headers": {**JSON, "Idempotency-Key": ""}},
+    "with a token that is none": {"headers": {"Authorization": "Bearer none"}},
+    "for a host that cannot be one": {"headers": {"Host": "<here>"}},
+    "from a page of another origin": {"headers": {"Origin": "https://page.example.com"}},
+}
+# What each answer has for itself.
+OWN_FIELDS = {"x-request-id", "location", "etag", "content-length"}
+OWN = re.compile(rb'"(instance|request_id|id)":("[^"]*"|\d+)')
+
+
+@pytest.fixture(scope="module")
+def open_app(database_url: str, one_transaction: OneTransaction) -> Service:
+    """Return the service for any host, with answers that the pages of one other origin may read."""
+    settings = make_settings(database_url, ALLOWED_HOSTS="*", BACKEND_CORS_ORIGINS="https://page.example.com")
+    return create_app(settings, one_transaction)
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+@pytest.mark.parametrize("route", ROUTES)
+async def test_both_ways_lead_to_the_same_answer(
+    open_app: Service, user: LoggedIn, route: str, request_: dict[str, Any]
+) -> None:
+    method, path = route.split()
+    sent = {**request_, "headers": user.bearer | request_.get("headers", {})}
+
+    async with service_client(open_app) as client:
+        short, long = [await client.request(method, each, **sent) for each in (path, path + "/")]
+
+    assert _same(short) == _same(long)
+
+
+def _same(response: httpx.Response) -> tuple[int, dict[str, str], bytes]:
+    headers = {name: value for name, value in response.headers.items() if name not in OWN_FIELDS}
+    return response.status_code, headers, OWN.sub(b"", response.content)
+
+
+@get("/plain")
+async def plain(request: ServiceRequest) -> Answer[str]:
+    """Ask for nothing but the request."""
+    return Answer(request.method)
+
+
+def refuse(_: ASGIConnection[Any, Any, Any, Any], __: BaseRouteHandler) -> None:
+    """Guard nothing."""
+
+
+async def after(response: Any) -> Any:  # noqa: ANN401 - as Litestar has it
+    """Change nothing."""
+    return response
+
+
+@get("/guarded", guards=[refuse])
+async def guarded(request: ServiceRequest) -> Answer[str]:
+    """Ask for a guard."""
+    return Answer(request.method)
+
+
+@get("/followed", after_request=after)
+async def followed(request: ServiceRequest) -> Answer[str]:
+    """Ask for what follows."""
+    return Answer(request.method)
+
+
+@get("/own-errors", exception_handlers={ValueError: answer})
+async def own_errors(request: ServiceRequest) -> Answer[str]:
+    """Ask for another answer to an exception."""
+    return Answer(request.method)
+
+
+@get("/injected", dependencies={"word": Provide(lambda: "word", sync_to_thread=False)})
+async def injected(request: ServiceRequest, word: NamedDependency[str]) -> Answer[str]:
+    """Ask for a dependency."""
+    return Answer(request.method + word)
+
+
+@get("/items/{item:int}")
+async def item(request: ServiceRequest, item: FromPath[int]) -> Answer[int]:
+    """Ask for a part of the path."""
+    return Answer(item + len(request.method))
+
+
+@get("/text")
+async def text(request: ServiceRequest) -> str:
+    """Answer by Litestar's own means."""
+    return request.method
+
+
+HANDLERS = [plain, guarded, followed, own_errors, injected, item, text]
+
+
+async def _way_of(path: str) -> str:
+    """Return which way a request for `path` goes."""
+    litestar = Litestar(HANDLERS, request_class=ServiceRequest, exception_handlers={Exception: answer})
+    way = "the short way"
+
+    async def long_way(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal way
+        way = "Litestar's way"
+        await litestar.asgi_router(scope, receive, send)
+
+    litestar.asgi_handler = short_ways(litestar, long_way)
+    async with service_client(litestar) as client:  # type: ignore[arg-type]  # what the client needs of a service
+        await client.get(path)
+    return way
+
+
+async def test_a_handler_that_needs_nothing_of_litestar_is_called_at_once() -> None:
+    assert await _way_of("/plain") == "the short way"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/plain/", "/plain?a=1", "/guarded", "/followed", "/own-errors", "/injected", "/items/1", "/text", "/nowhere"],
+)
+async def test_everything_else_goes_litestars_way(path: str) -> None:
+    assert await _way_of(path) == "Litestar's way"
