@@ -191,13 +191,13 @@ class HttpProtocol(HttpToolsProtocol):
         """Close the connection if its client has taken too long; one timer serves all requests of a connection."""
         now = self.loop.time()
         if now >= self._deadline:
-            if self._awaited == "request":
-                self.transport.close()
-                return
             if self._awaited == "answer" or self.transport.is_closing():
                 self.transport.abort()  # what it was sent, it does not take
                 return
-            self._refuse(RequestTimeout())
+            if self._awaited == "request":
+                self.transport.close()
+            else:
+                self._refuse(RequestTimeout())
             self._deadline = now + SECONDS["head"]
         # Deadlines that come after a later one are seen in time, too.
         self._timer = self.loop.call_at(min(self._deadline, now + TICK), self._look_at_clock)
