@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from math import inf
@@ -23,6 +22,7 @@ from service.metrics import Event, Level, Metrics
 from service.problems import Unavailable
 from service.queries import Count, Query
 from service.slow_queries import SlowQueries, explain
+from service.waiting import Waiting
 
 ATTEMPTS = 9
 
@@ -90,7 +90,7 @@ class Pool:
         self._slow = slow_query / 1000 or inf
         self._slow_queries = SlowQueries(self.plan)
         self._idle: list[Lease] = []
-        self._waiting: deque[asyncio.Future[Lease | None]] = deque()
+        self._waiting: Waiting[Lease | None] = Waiting(self._wake)
         self._making: set[asyncio.Task[Lease]] = set()
         self._giving_back: set[asyncio.Task[None]] = set()
 
@@ -195,25 +195,18 @@ class Pool:
 
     async def _take(self) -> Lease:
         """Return a connection that is free, or made now, or becomes free in time."""
-        began = perf_counter()
+        began = self._loop.time()
         try:
-            async with asyncio.timeout(WAIT):
-                while self._leases >= self._size:
-                    waiter: asyncio.Future[Lease | None] = self._loop.create_future()
-                    self._waiting.append(waiter)
-                    try:
-                        if lease := await waiter:
-                            return lease
-                    except asyncio.CancelledError:
-                        if waiter.done() and not waiter.cancelled():  # what was given just now is the next one's
-                            self._wake(waiter.result())
-                        raise
+            while self._leases >= self._size:
+                if lease := await self._waiting.wait(began + WAIT):
+                    return lease
+            async with asyncio.timeout_at(began + WAIT):
                 return await self._make()
         except AWAY as error:
             raise Unavailable("The database does not answer") from error
         finally:
             if exchange := current.get():
-                exchange.waited_seconds += perf_counter() - began
+                exchange.waited_seconds += self._loop.time() - began
 
     async def _make(self) -> Lease:
         """Return a new connection. Who waits may give up; the connection is made all the same, for who comes next."""
@@ -261,12 +254,7 @@ class Pool:
 
     def _wake(self, lease: Lease | None) -> None:
         """Give `lease`, or the right to make a connection, to who waits longest; if nobody does, keep it."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(lease)
-                return
-        if lease:
+        if not self._waiting.give(lease) and lease:
             self._idle.append(lease)
 
     def _forget(self) -> None:

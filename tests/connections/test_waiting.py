@@ -1,0 +1,76 @@
+"""Who waits for a connection gets it in turn, or hears in time that there is none."""
+
+import asyncio
+
+import pytest
+
+from service.waiting import Waiting
+
+
+@pytest.fixture
+def taken_back() -> list[str]:
+    """Return what came back."""
+    return []
+
+
+@pytest.fixture
+def waiting(taken_back: list[str]) -> Waiting[str]:
+    """Return a queue that nobody is in."""
+    return Waiting(taken_back.append)
+
+
+async def _wait(waiting: Waiting[str], seconds: float = 5.0) -> asyncio.Task[str]:
+    waits = asyncio.create_task(waiting.wait(asyncio.get_running_loop().time() + seconds))
+    await asyncio.sleep(0)
+    return waits
+
+
+async def test_who_came_first_is_served_first(waiting: Waiting[str]) -> None:
+    first, second = await _wait(waiting), await _wait(waiting)
+
+    assert waiting.give("one") and waiting.give("two")
+
+    assert (await first, await second) == ("one", "two")
+
+
+async def test_nothing_is_given_where_nobody_waits(waiting: Waiting[str]) -> None:
+    assert not waiting.give("one")
+
+
+async def test_each_waits_until_its_own_time(waiting: Waiting[str]) -> None:
+    first, second = await _wait(waiting, 0.05), await _wait(waiting, 0.1)
+
+    with pytest.raises(TimeoutError):
+        await first
+    assert not second.done()
+    with pytest.raises(TimeoutError):
+        await second
+    assert len(waiting) == 0
+
+
+async def test_who_has_gone_is_passed_over(waiting: Waiting[str]) -> None:
+    gone, patient = await _wait(waiting), await _wait(waiting)
+    gone.cancel()
+    await asyncio.sleep(0)
+
+    waiting.give("one")
+
+    assert await patient == "one"
+
+
+async def test_who_has_gone_needs_no_word_when_the_time_is_over(waiting: Waiting[str]) -> None:
+    gone, patient = await _wait(waiting, 0.05), await _wait(waiting, 0.05)
+    gone.cancel()
+
+    with pytest.raises(TimeoutError):
+        await patient
+
+
+async def test_what_was_given_to_one_who_goes_comes_back(waiting: Waiting[str], taken_back: list[str]) -> None:
+    goes = await _wait(waiting)
+    waiting.give("one")
+    goes.cancel()
+
+    await asyncio.wait([goes])
+
+    assert (goes.cancelled(), taken_back) == (True, ["one"])
