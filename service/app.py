@@ -5,12 +5,13 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
+from typing_extensions import override
 
 from service import logs
 from service.answers import answer
@@ -66,6 +67,15 @@ class Service(Litestar):
     metrics: Metrics | None = None
     # Whether this process is about to end.
     draining = False
+
+    @override
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request, or live (ASGI); Litestar would look for hooks around each message, and there are none."""
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+            return
+        scope["litestar_app"] = scope["app"] = self
+        await self.asgi_handler(scope, receive, send)
 
 
 def create_app(

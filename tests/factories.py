@@ -94,5 +94,5 @@ async def log_in(client: httpx.AsyncClient, email: str, password: str = PASSWORD
 
 def service_client(app: Service) -> AbstractAsyncContextManager[httpx.AsyncClient]:
     """Return a client that speaks ASGI to `app`."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]  # Litestar's own ASGI types
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://localhost")

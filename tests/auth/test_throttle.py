@@ -184,7 +184,7 @@ async def test_guessing_the_current_password_is_held_back_too(client: httpx.Asyn
 async def test_a_client_without_an_address_is_held_back_as_one(
     app: Service, connection: asyncpg.Connection, user: LoggedIn
 ) -> None:
-    transport = httpx.ASGITransport(app, client=("", 0))  # type: ignore[arg-type]  # Litestar's own ASGI types
+    transport = httpx.ASGITransport(app, client=("", 0))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         statuses = [(await log_in(client, user.email, "wrong")).status_code for _ in range(3)]
 

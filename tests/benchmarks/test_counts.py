@@ -73,7 +73,7 @@ class Caller:
         }
         scope |= {"path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": headers}
         scope |= {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80), "state": {}}
-        await self.app(scope, receive, send)  # type: ignore[arg-type]  # Litestar's own ASGI types
+        await self.app(scope, receive, send)
         return statuses[0]
 
 

@@ -28,9 +28,9 @@ async def _wait(waiting: Waiting[str], seconds: float = 5.0) -> asyncio.Task[str
 async def test_who_came_first_is_served_first(waiting: Waiting[str]) -> None:
     first, second = await _wait(waiting), await _wait(waiting)
 
-    assert waiting.give("one") and waiting.give("two")
+    given = [waiting.give(thing) for thing in ("one", "two")]
 
-    assert (await first, await second) == ("one", "two")
+    assert (given, await first, await second) == ([True, True], "one", "two")
 
 
 async def test_nothing_is_given_where_nobody_waits(waiting: Waiting[str]) -> None:
