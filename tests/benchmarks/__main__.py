@@ -34,6 +34,7 @@ USERS, PETS = 10_000, 10
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="How long a turn is.")
 @click.option("--quick", is_flag=True, help="2 rounds of half a second: under a minute.")
 @click.option("--only", multiple=True, metavar="WORD", help="Only peers with this word in their name; repeatable.")
+@click.option("--python", default=sys.executable, help="The Python to measure with; default: the one of `make`.")
 @click.option("--plot", "plot_to", type=click.Path(path_type=Path), default=INSTALLED / "performance.svg")
 @click.option("--growth", "grow", is_flag=True, help="Instead: how the cost grows with users, page, and connections.")
 @click.option("--users", type=int, multiple=True, default=growth.USERS, show_default=True, help="For --growth.")
@@ -43,6 +44,7 @@ def main(  # noqa: PLR0913 - the options
     seconds: float,
     quick: bool,
     only: tuple[str, ...],
+    python: str,
     plot_to: Path,
     grow: bool,
     users: tuple[int, ...],
@@ -51,15 +53,16 @@ def main(  # noqa: PLR0913 - the options
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what was started is ended
     if quick:
         rounds, seconds = 2, 0.5
+    every = contestants(python)
     with postgres() as server:
         if grow:
+            click.echo(report.conditions(python, rounds, seconds, CLIENTS))
             growth.run(server, rounds=rounds, seconds=seconds, users=users, plot_to=plot_to)
             return
-        every = contestants()
         chosen = [each for each in every if each is SERVICE or not only or any(word in each.name for word in only)]
         database = fill(server, users=USERS, pets=PETS)
         trips = checked(chosen, database)
-        compare(chosen, database, trips, rounds=rounds, seconds=seconds, plot_to=plot_to)
+        compare(chosen, database, trips, python=python, rounds=rounds, seconds=seconds, plot_to=plot_to)
 
 
 def checked(chosen: list[Contestant], database: Database) -> dict[str, dict[str, int]]:
@@ -86,6 +89,7 @@ def compare(  # noqa: PLR0913 - what the command was told
     database: Database,
     trips: dict[str, dict[str, int]],
     *,
+    python: str,
     rounds: int,
     seconds: float,
     plot_to: Path,
@@ -102,7 +106,7 @@ def compare(  # noqa: PLR0913 - what the command was told
         memory = {server.contestant.name: server.memory() for server in servers}
         starts = {server.contestant.name: server.seconds_to_start for server in servers}
     floor = {name: [pgbench(database, query, arguments(name, database), seconds)] for name, query in QUERIES.items()}
-    click.echo(report.conditions(rounds, seconds, CLIENTS))
+    click.echo(report.conditions(python, rounds, seconds, CLIENTS))
     for name in work:
         click.echo(report.operation(name, results[name], floor[name][0]))
     click.echo(report.servers(trips, starts, memory))

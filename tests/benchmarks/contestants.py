@@ -33,18 +33,18 @@ class Contestant:
     cwd: Path = ROOT
 
 
-SERVICE = Contestant("the service", (sys.executable, "-m", "service", "serve"))
+# With what production installs, and no more.
+SERVICE = Contestant("the service", (str(INSTALLED / "service" / "bin" / "python"), "-m", "service", "serve"))
 
 
-def contestants() -> list[Contestant]:
-    """Install what the peers need, once, and return all that this machine can run; the service comes first."""
+def contestants(interpreter: str) -> list[Contestant]:
+    """Install what the service and its peers need, once, and return all that can run here; the service comes first.
+
+    Python's are run by `interpreter`, a path or a name.
+    """
+    _virtual_environment(ROOT / "requirements.txt", interpreter, INSTALLED / "service")
+    _virtual_environment(HERE / "requirements.txt", interpreter, INSTALLED / "venv")
     python = INSTALLED / "venv" / "bin" / "python"
-    uv = str(Path(sys.executable).with_name("uv"))
-    _once(
-        HERE / "requirements.txt",
-        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(python.parents[1])],
-        [uv, "pip", "install", "--quiet", "--require-hashes", "--python", str(python), "-r", "requirements.txt"],
-    )
     found = [
         SERVICE,
         _asgi("FastAPI, SQLAlchemy", python, "fastapi_sqlalchemy"),
@@ -67,9 +67,20 @@ def _asgi(name: str, python: Path, module: str) -> Contestant:
     return Contestant(name, (str(python), *uvicorn, f"{module}:app"))
 
 
+def _virtual_environment(lock: Path, interpreter: str, folder: Path) -> None:
+    """Make a virtual environment of `interpreter` in `folder`, with what `lock` names."""
+    uv = str(Path(sys.executable).with_name("uv"))
+    _once(
+        lock,
+        [uv, "venv", "--quiet", "--clear", "--python", interpreter, str(folder)],
+        [uv, "pip", "install", "--quiet", "--require-hashes", "--python", str(folder), "-r", lock.name],
+    )
+
+
 def _once(lock: Path, *commands: list[str]) -> None:
     """Run the commands in the folder of `lock`, unless they have been run for what it says now."""
-    done = INSTALLED / f"{lock.name}.{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
+    what = lock.read_bytes() + repr(commands).encode()
+    done = INSTALLED / f"{lock.name}.{hashlib.sha256(what).hexdigest()[:16]}"
     if done.exists():
         return
     INSTALLED.mkdir(parents=True, exist_ok=True)

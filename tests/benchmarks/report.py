@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 from collections.abc import Sequence
 from statistics import median
 
@@ -15,11 +16,17 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def conditions(rounds: int, seconds: float, clients: int) -> str:
+def conditions(interpreter: str, rounds: int, seconds: float, clients: int) -> str:
     """Say under which conditions was measured."""
     load = os.getloadavg()[1]
+    python = subprocess.run(
+        [interpreter, "-c", "import platform; print(platform.python_version())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
     return (
-        f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}; {rounds} interleaved rounds"
+        f"{os.cpu_count()} cores, {platform.system()}, Python {python}; {rounds} interleaved rounds"
         f" of {seconds:g} s, {clients} connections; load average over 5 minutes {load:.1f}, its own part included.\n"
     )
 
