@@ -4,9 +4,11 @@ Round trips to PostgreSQL are counted in `tests/sql/test_round_trips.py`.
 """
 
 import asyncio
+import gc
 import logging
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from types import FrameType
@@ -28,6 +30,10 @@ from tests.processes import ROOT
 # the new figure here. A change that raises one makes every request dearer: see docs/performance.md for what it costs,
 # and write the new figure only if it is worth that. Another version of Litestar or asyncpg may move them as well.
 CALLS = {"GET /pets/me": 63, "GET /users/me": 60, "POST /pets/create": 81}
+# Bytes that a request holds at most at once, its answer and its line of the log included.
+PEAK = {"GET /pets/me": 11_000, "GET /users/me": 11_000, "POST /pets/create": 11_000}
+# What asyncio asks for each time that it reads from a socket; uvloop, in production, does not.
+TO_READ = 256 * 1024
 # Imported by no worker of the server: they cost memory and time at each start.
 NOT_IN_PRODUCTION = {
     "dotenv",
@@ -146,6 +152,23 @@ async def test_a_request_calls_no_more_functions_than_it_did(caller: Caller, nam
         sys.setprofile(measured_by)
 
     assert called <= CALLS[name], f"{name} took {called} calls of Python functions, and took {CALLS[name]} before"
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_a_request_needs_no_more_memory_than_it_did(caller: Caller, name: str) -> None:
+    await caller.request(name)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        await caller.request(name)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    needed = most - before - TO_READ
+    assert needed <= PEAK[name], f"{name} needed {needed} bytes, and {PEAK[name]} before"
 
 
 @pytest.mark.slow
