@@ -123,25 +123,25 @@ class Replicated:
     def __init__(self, primary: Pool, standby: Standby) -> None:
         self.primary = primary
         self.standby = standby
-        self._used: bool | None = None  # None: nobody has looked yet
+        self.used: bool | None = None
+        """Whether the standby answers; None: nobody has looked yet."""
         self._asking: asyncio.Task[Position] | None = None
         self._next: asyncio.Task[Position] | None = None
-        self._metrics: Metrics | None = None
 
     @property
     def metrics(self) -> Metrics | None:
         """Where is counted; None: nowhere."""
-        return self._metrics
+        return self.primary.metrics
 
     @metrics.setter
     def metrics(self, metrics: Metrics) -> None:
-        self._metrics = self.primary.metrics = self.standby.metrics = metrics
+        self.primary.metrics = self.standby.metrics = metrics
 
     def measure(self, metrics: Metrics) -> None:
         """Say how many connections to the primary there are, and whether the standby is used."""
         self.primary.measure(metrics)
         metrics.set(Level.REPLICA_WANTED, 1)
-        metrics.set(Level.REPLICA_USED, bool(self._used))
+        metrics.set(Level.REPLICA_USED, bool(self.used))
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -160,7 +160,7 @@ class Replicated:
         """Run `query` and return its rows, as a Pool does; on the standby, where that may and can be."""
         if not query.on_replica:
             return await self.primary.fetch(query, arguments)
-        if self._used:
+        if self.used:
             with suppress(PassedOverError):
                 rows = await self._read(query, arguments)
                 self._count(Event.REPLICA_ANSWERED)
@@ -208,25 +208,24 @@ class Replicated:
         while True:
             with suppress(PassedOverError, Unavailable):
                 await self._read(FIND_REPLAYED, ())
-                if not self._used:
-                    self._used = True
+                if not self.used:
+                    self.used = True
                     log.info("replica is used")
             await asyncio.sleep(LOOK)
 
     def _set_aside(self, error: BaseException) -> PassedOverError:
         """Use the standby no more until it has been looked at; the log is told once."""
         reason = str(error) or type(error).__name__
-        if self._used is not False:
-            self._used = False
+        if self.used is not False:
+            self.used = False
             log.warning("replica is not used", reason=reason)
         return PassedOverError(reason)
 
     def _count(self, event: Event) -> None:
-        if self._metrics:
-            self._metrics.count(event)
+        if self.metrics:
+            self.metrics.count(event)
 
 
 def _noted(asked: asyncio.Task[Position]) -> None:
     """Have looked at what went wrong, which nobody does where all that asked are gone."""
-    if not asked.cancelled():
-        asked.exception()
+    _ = asked.cancelled() or asked.exception()
