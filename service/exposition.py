@@ -164,8 +164,7 @@ def _levels(alive: list[Numbers]) -> Iterator[Metric]:
     yield GaugeMetricFamily("database_connections_max", "Connections that there may be", most)
     yield GaugeMetricFamily("database_connections_waiting", "Requests that wait for a connection", waiting)
     yield GaugeMetricFamily("password_hashing_queue", "Passwords being hashed, or waiting for it", hashing)
-    if total(Level.REPLICA_WANTED):
-        yield GaugeMetricFamily("replica_used", "Workers that read from the replica now", total(Level.REPLICA_USED))
+    yield GaugeMetricFamily("replica_used", "Workers that read from the replica now", total(Level.REPLICA_USED))
     # What was seen last: another worker may have looked before a migration.
     checked = max(alive, key=lambda numbers: numbers[Level.MIGRATIONS_CHECKED_AT], default=None)
     if checked and checked[Level.MIGRATIONS_CHECKED_AT]:

@@ -57,7 +57,6 @@ class Level(IntEnum):
     MIGRATIONS_NEEDED = auto()
     MIGRATIONS_APPLIED = auto()
     MIGRATIONS_CHECKED_AT = auto()
-    REPLICA_WANTED = auto()
     REPLICA_USED = auto()
 
 

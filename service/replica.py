@@ -140,7 +140,6 @@ class Replicated:
     def measure(self, metrics: Metrics) -> None:
         """Say how many connections to the primary there are, and whether the standby is used."""
         self.primary.measure(metrics)
-        metrics.set(Level.REPLICA_WANTED, 1)
         metrics.set(Level.REPLICA_USED, bool(self.used))
 
     @asynccontextmanager

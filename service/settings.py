@@ -115,17 +115,15 @@ def given(environment: Mapping[str, str]) -> dict[str, str]:
                 reason = error.strerror if isinstance(error, OSError) else error.reason
                 raise SettingsError(f"{name}_FILE must name a file that can be read, not {path!r}: {reason}") from None
     if password := variables.get("DATABASE_PASSWORD"):
-        scheme, _, address = variables.get("DATABASE_URL", "").partition("://")
-        user, _, host = address.partition("@")
-        if not host or not user or ":" in user:
-            raise SettingsError(
-                "DATABASE_PASSWORD needs a DATABASE_URL with a user and no password: postgresql://user@host:5432/name"
-            )
-        variables["DATABASE_URL"] = f"{scheme}://{user}:{quote(password, safe='')}@{host}"
-        scheme, _, address = variables.get("DATABASE_REPLICA_URL", "").partition("://")
-        user, _, host = address.partition("@")
-        if host and user and ":" not in user:
-            variables["DATABASE_REPLICA_URL"] = f"{scheme}://{user}:{quote(password, safe='')}@{host}"
+        for name in ("DATABASE_URL", "DATABASE_REPLICA_URL"):
+            scheme, _, address = variables.get(name, "").partition("://")
+            user, _, host = address.partition("@")
+            if host and user and ":" not in user:
+                variables[name] = f"{scheme}://{user}:{quote(password, safe='')}@{host}"
+            elif name == "DATABASE_URL":
+                raise SettingsError(
+                    f"DATABASE_PASSWORD needs a {name} with a user and no password: postgresql://user@host:5432/name"
+                )
     return variables
 
 

@@ -129,12 +129,15 @@ async def reader(opening: Opening, pair: Pair) -> Reader:
 
 
 @pytest.fixture(scope="module")
-def promoted(pair: Pair, folder: Path) -> Iterator[Postgres]:
-    """Return a third server, which followed as well and takes writes now."""
+def failed_over(pair: Pair, folder: Path) -> Iterator[Pair]:
+    """Return a third server, which followed as well and takes writes now, and a fourth that follows this one."""
     promoted = pair.primary.standby(folder / "promoted")
     promoted.start()
+    follower = promoted.standby(folder / "follower")
+    follower.start()
     promoted.promote()
-    yield promoted
+    yield Pair(promoted, follower)
+    follower.stop()
     promoted.stop()
 
 

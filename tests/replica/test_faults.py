@@ -10,7 +10,7 @@ import structlog
 from service import replica
 from service.problems import Unavailable
 from service.queries import Count
-from tests.chaos.postgres import Postgres
+from tests.processes import until
 from tests.replica.conftest import Answer, Opening, Pair, Read, Reader, events, marked
 from tests.statements import Statements
 
@@ -165,10 +165,10 @@ async def test_without_the_primary_a_standby_answers_nobody(
     ],
 )
 async def test_what_does_not_follow_the_primary_is_not_used(  # noqa: PLR0913, PLR0917 - fixtures
-    opening: Opening, pair: Pair, promoted: Postgres, read: Read, primary: str, standby: str, reason: str
+    opening: Opening, pair: Pair, failed_over: Pair, read: Read, primary: str, standby: str, reason: str
 ) -> None:
     urls = {name: server.url for name, server in (("primary", pair.primary), ("standby", pair.standby))}
-    urls |= {"promoted": promoted.url, "elsewhere": pair.standby.url.removesuffix("postgres") + "template1"}
+    urls |= {"promoted": failed_over.primary.url, "elsewhere": pair.standby.url.removesuffix("postgres") + "template1"}
     urls |= {
         "nowhere": "postgresql://127.0.0.1:1/postgres",
         "stranger": pair.primary.url.replace("//postgres", "//stranger"),
@@ -188,3 +188,22 @@ async def test_of_several_hosts_the_one_that_is_a_standby_is_used(opening: Openi
     await reader.used()
 
     assert (await reader.db.many(read))[0].by_standby
+
+
+@slow
+@pytest.mark.usefixtures("often")
+async def test_after_a_failover_a_standby_is_used_when_it_has_made_a_restartpoint(
+    opening: Opening, failed_over: Pair, read: Read
+) -> None:
+    """Only then does it say of itself which branch of the history it follows."""
+    promoted, follower = failed_over.primary, failed_over.standby
+    reader = await opening(promoted.url, follower.url)
+    await reader.looked()
+    before = await reader.db.many(read)
+    promoted.ask("checkpoint")
+    end = promoted.ask("select pg_current_wal_lsn()")
+    until(lambda: follower.ask("select pg_last_wal_replay_lsn() >= %s", [end]), "it has replayed the checkpoint")
+    follower.ask("checkpoint")
+    await reader.used()
+
+    assert [before[0].by_standby, (await reader.db.many(read))[0].by_standby] == [False, True]
