@@ -205,20 +205,29 @@ class Replicated:
     async def _watch(self) -> None:
         """Look at the standby, now and again: to use it, or not to."""
         while True:
-            with suppress(PassedOverError, Unavailable):
-                await self._read(FIND_REPLAYED, ())
-                if not self.used:
-                    self.used = True
-                    log.info("replica is used")
+            try:
+                with suppress(PassedOverError, Unavailable):
+                    await self._read(FIND_REPLAYED, ())
+                    self._turn(used=True)
+            except (asyncpg.InterfaceError, ValueError) as error:  # a senseless URL
+                self._set_aside(error)
             await asyncio.sleep(LOOK)
 
     def _set_aside(self, error: BaseException) -> PassedOverError:
-        """Use the standby no more until it has been looked at; the log is told once."""
+        """Use the standby no more until it has been looked at."""
         reason = str(error) or type(error).__name__
-        if self.used is not False:
-            self.used = False
-            log.warning("replica is not used", reason=reason)
+        self._turn(used=False, reason=reason)
         return PassedOverError(reason)
+
+    def _turn(self, *, used: bool, **why: str) -> None:
+        """Use the standby, or do not; the log is told of each change."""
+        if used is self.used:
+            return
+        self.used = used
+        if used:
+            log.info("replica is used")
+        else:
+            log.warning("replica is not used", **why)
 
     def _count(self, event: Event) -> None:
         if self.metrics:

@@ -133,9 +133,11 @@ async def test_clients_read_what_they_wrote_whatever_befalls_the_standby(
             (standby.freeze, standby.thaw),
             (standby.stop, standby.start),
         ]
+        ready = []
         for befall, mend in faults:
             await asyncio.to_thread(befall)
             await asyncio.sleep(1)
+            ready.append(await asyncio.to_thread(one.status, "/health/ready"))
             await asyncio.to_thread(mend)
             await asyncio.sleep(1.5)
     by_standby, by_primary, asked = (sum(each[name] for each in healthy) for name in ("replica", "primary", "asked"))
@@ -149,6 +151,7 @@ async def test_clients_read_what_they_wrote_whatever_befalls_the_standby(
     assert seen.stale == []
     assert set(seen.statuses) == {200, 201, 204, 401, 404}
     assert seen.slowest < 3
+    assert ready == [200] * len(faults)
     assert share > 0.5
     assert min(used) > 0
     for each in (one, other):

@@ -161,6 +161,7 @@ async def test_without_the_primary_a_standby_answers_nobody(
         ("primary", "promoted", "it is no standby"),
         ("primary", "elsewhere", "its history is N/N/templateN, the primary's N/N/postgres"),
         ("primary", "nowhere", "[Errno N] Connect call failed ('N.N.N.N', N)"),
+        ("primary", "senseless", "`sslmode` parameter must be one of"),
         ("stranger", "standby", "permission denied for function pg_control_system"),
     ],
 )
@@ -170,6 +171,7 @@ async def test_what_does_not_follow_the_primary_is_not_used(  # noqa: PLR0913, P
     urls = {name: server.url for name, server in (("primary", pair.primary), ("standby", pair.standby))}
     urls |= {"promoted": failed_over.primary.url, "elsewhere": pair.standby.url.removesuffix("postgres") + "template1"}
     urls |= {
+        "senseless": f"{pair.standby.url}?sslmode=senseless",
         "nowhere": "postgresql://127.0.0.1:1/postgres",
         "stranger": pair.primary.url.replace("//postgres", "//stranger"),
     }
@@ -177,7 +179,9 @@ async def test_what_does_not_follow_the_primary_is_not_used(  # noqa: PLR0913, P
         reader = await opening(urls[primary], urls[standby])
         await reader.looked()
 
-    assert ("replica is not used", reason) in events(logged)
+    [(event, told)] = events(logged)
+    assert event == "replica is not used"
+    assert told.startswith(reason)
     assert (await reader.db.many(read))[0].by_standby is (primary == "standby")
 
 

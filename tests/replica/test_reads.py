@@ -15,7 +15,7 @@ from service.queries import Count, Many
 from service.replica import Replicated
 from tests.conftest import make_settings
 from tests.factories import Factory, service_client
-from tests.replica.conftest import Answer, Read, Reader
+from tests.replica.conftest import Answer, Opening, Pair, Read, Reader
 from tests.statements import Statements
 
 slow = pytest.mark.slow  # a second server: seconds
@@ -50,6 +50,21 @@ async def test_what_was_written_is_found_at_once(reader: Reader, read: Read, sta
     await asyncio.gather(*(write_and_read() for _ in range(4)))
 
     assert sum(answer.by_standby for answer in answers) > 150
+
+
+@slow
+async def test_it_is_found_too_where_commits_do_not_wait_for_the_disk(
+    opening: Opening, pair: Pair, read: Read, statement: Statements
+) -> None:
+    """With synchronous_commit = off, the log that a client was told of is not flushed, nor sent to a standby yet."""
+    add: Count[...] = Count(statement("count", "insert into things values (2)"), int)
+    reader = await opening(f"{pair.primary.url}?synchronous_commit=off", pair.standby.url)
+    await reader.used()
+
+    for _ in range(5):
+        before = (await reader.db.many(read))[0].things
+        await reader.db.count(add)
+        assert (await reader.db.many(read))[0].things > before
 
 
 @slow
