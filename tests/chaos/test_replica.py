@@ -16,10 +16,10 @@ import httpx
 from service.app import create_app
 from tests.chaos.conftest import Clients, Serve
 from tests.chaos.figures import Table
-from tests.chaos.postgres import Postgres
 from tests.chaos.test_failover import ONLY, follow
 from tests.conftest import make_settings
 from tests.factories import Factory, bearer
+from tests.postgres import Postgres
 from tests.processes import Running
 
 TOKEN = "a-token-for-one-test"

@@ -17,7 +17,7 @@ from service.exposition import as_text
 from service.metrics import NO_ROUTE, Layout, Metrics
 from service.queries import Many
 from service.replica import Replicated, Standby
-from tests.chaos.postgres import Postgres, create_cluster
+from tests.postgres import Postgres, create_cluster
 from tests.statements import Statements
 
 ASKED = "system.find_position"
