@@ -76,7 +76,8 @@ async def log_in_and_out(seen: Seen, make: Factory) -> None:
 async def clients_of(one: Running, other: Running, primary: Postgres) -> AsyncIterator[Seen]:
     """Have clients write and read until the end of the context."""
     async with AsyncExitStack() as stack:
-        limits = httpx.Limits(max_connections=None)
+        # Sooner than the server ends a connection that is idle: both at once would look like a lost answer.
+        limits = httpx.Limits(max_connections=None, keepalive_expiry=1)
         clients = [
             httpx.AsyncClient(base_url=at.url, trust_env=False, timeout=20, limits=limits) for at in (one, other)
         ]
