@@ -28,6 +28,7 @@ from service.openapi import openapi_config
 from service.pets.controllers import PetsController
 from service.problems import Unavailable
 from service.queries import names
+from service.replica import Replicated, Standby
 from service.request import ServiceRequest
 from service.routing import complete_routes, refusing_preflights_plainly
 from service.server import drain_on_sigterm, end_with_parent
@@ -99,7 +100,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        parts = [passwords, lent] if isinstance(lent, Pool) else [passwords]
+        parts = [passwords, lent] if isinstance(lent, Pool | Replicated) else [passwords]
         async with traces.sending() if traces else nullcontext(), lent.open(), measuring(app.metrics, *parts):
             if app.metrics:
                 with suppress(Unavailable, asyncpg.PostgresError):  # readiness will tell
@@ -135,7 +136,7 @@ def create_app(
 
             app.register(metrics_route(settings.metrics_token, metrics_directory))
         app.metrics = throttle.metrics = Metrics(metrics_directory, _layout(app))
-        if isinstance(lent, Pool):
+        if isinstance(lent, Pool | Replicated):
             lent.metrics = app.metrics
     complete_routes(app)
     app.asgi_handler = short_ways(app, app.asgi_handler)
@@ -148,15 +149,20 @@ def create_app(
     return app
 
 
-def pool(settings: Settings) -> Pool:
-    """Return the pool that the settings describe, not yet open."""
-    return Pool(
-        settings.database_url,
-        size=settings.database_pool_size,
-        statement_cache=settings.database_statement_cache,
-        statement_timeout=settings.database_statement_timeout,
-        lock_timeout=settings.database_lock_timeout,
-        slow_query=settings.slow_query_ms,
+def pool(settings: Settings) -> Pool | Replicated:
+    """Return the connections that the settings describe, not yet open."""
+    options = {
+        "size": settings.database_pool_size,
+        "statement_cache": settings.database_statement_cache,
+        "statement_timeout": settings.database_statement_timeout,
+        "lock_timeout": settings.database_lock_timeout,
+        "slow_query": settings.slow_query_ms,
+    }
+    primary = Pool(settings.database_url, **options)
+    if settings.database_replica_url is None:
+        return primary
+    return Replicated(
+        primary, Standby(settings.database_replica_url, max_lag=settings.database_replica_max_lag, **options)
     )
 
 

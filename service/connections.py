@@ -235,15 +235,22 @@ class Pool:
                 raise
             if not self._is_away:
                 self._is_away = True
-                log.error("database is away", reason=str(error) or type(error).__name__)
+                self._tell(error)
             # A wrong password or a missing database too: it is the operator's to mend, and nothing was done.
             raise Unavailable("The database does not answer") from error
         if self.metrics:
             self.metrics.count(Event.CONNECTION_CREATED)
         if self._is_away:
             self._is_away = False
-            log.info("database is back")
+            self._tell(None)
         return Lease(connection, self._loop.time() + OLD)
+
+    def _tell(self, error: BaseException | None) -> None:
+        """Tell the log that there is no connection to be had, or that there is again."""
+        if error:
+            log.error("database is away", reason=str(error) or type(error).__name__)
+        else:
+            log.info("database is back")
 
     def _put(self, lease: Lease) -> None:
         """Keep `lease` for the next statement."""

@@ -10,6 +10,8 @@ WAIT, ANSWER = 0.6, 2.2
 CONNECT, HOST = 2.0, 1.0
 # For a connection to be closed, and for all of them in the end.
 CLOSE, CLOSE_ALL = 1.0, 5.0
+# For a standby to say how far it is, and between two looks at it.
+STANDBY, LOOK = 0.6, 1.0
 # After which a connection is replaced, so that a new address of the server and new statistics reach all.
 OLD = 600.0
 # The first pause before a statement that lost to another runs again; each further one is twice as long.

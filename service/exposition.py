@@ -164,6 +164,7 @@ def _levels(alive: list[Numbers]) -> Iterator[Metric]:
     yield GaugeMetricFamily("database_connections_max", "Connections that there may be", most)
     yield GaugeMetricFamily("database_connections_waiting", "Requests that wait for a connection", waiting)
     yield GaugeMetricFamily("password_hashing_queue", "Passwords being hashed, or waiting for it", hashing)
+    yield GaugeMetricFamily("replica_used", "Workers that read from the replica now", total(Level.REPLICA_USED))
     # What was seen last: another worker may have looked before a migration.
     checked = max(alive, key=lambda numbers: numbers[Level.MIGRATIONS_CHECKED_AT], default=None)
     if checked and checked[Level.MIGRATIONS_CHECKED_AT]:
@@ -178,6 +179,10 @@ def _events(numbers: Numbers) -> Iterator[Metric]:
     logins.add_metric(["failed"], numbers[Event.LOGIN_FAILED])
     logins.add_metric(["throttled"], numbers[Event.LOGIN_THROTTLED])
     yield logins
+    reads = CounterMetricFamily("replica_reads", "Queries that a replica may answer", labels=["answered_by"])
+    reads.add_metric(["replica"], numbers[Event.REPLICA_ANSWERED])
+    reads.add_metric(["primary"], numbers[Event.REPLICA_PASSED_OVER])
+    yield reads
     yield CounterMetricFamily(
         "refresh_token_reuse", "Spent refresh tokens that came back: sessions ended", numbers[Event.REFRESH_REUSED]
     )

@@ -42,6 +42,8 @@ class Event(IntEnum):
     LOGIN_THROTTLED = auto()
     REFRESH_REUSED = auto()
     CONNECTION_CREATED = auto()
+    REPLICA_ANSWERED = auto()
+    REPLICA_PASSED_OVER = auto()
 
 
 class Level(IntEnum):
@@ -55,6 +57,7 @@ class Level(IntEnum):
     MIGRATIONS_NEEDED = auto()
     MIGRATIONS_APPLIED = auto()
     MIGRATIONS_CHECKED_AT = auto()
+    REPLICA_USED = auto()
 
 
 FIRST_QUERY = len(Event) + len(Level)

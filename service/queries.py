@@ -26,7 +26,11 @@ PARAMETER = re.compile(
 RETURNS = re.compile(
     r"-- returns: (?P<cardinality>one|maybe|many|value|count)( (?P<row>\w+(\[\])?)(?P<nullable>\?)?)?( +\(.*)?"
 )
-MARKER = re.compile(r"-- (not null: (?P<columns>\w+(, \w+)*)( +\(.*)?|(?P<check>seqscan|scale): ok \S.*)")
+MARKER = re.compile(
+    r"-- (not null: (?P<columns>\w+(, \w+)*)( +\(.*)?"
+    r"|(?P<check>seqscan|scale): ok \S.*"
+    r"|(?P<replica>replica): ok( +\(.*)?)"
+)
 CONTINUED = re.compile(r"--  +\S.*")
 # Behind `returns:` people may say more; what looks like a key there is a mistake.
 PROSE = re.compile(r"--( (?!\$|not null:|[a-z]+:).*)?")
@@ -73,7 +77,7 @@ class Parameter:
 
 @attrs.frozen
 class Marker:
-    """What the header knows better than `sql check`: a column that is not null, or a finding that is accepted."""
+    """What the header alone knows: a column that is not null, a finding that is accepted, that a standby may answer."""
 
     name: str
     line: int
@@ -94,6 +98,7 @@ class Statement:
     sql: str
     not_null: tuple[Marker, ...] = ()
     accepted: tuple[Marker, ...] = ()
+    replica: tuple[Marker, ...] = ()
 
     @property
     def of_session(self) -> bool:
@@ -111,12 +116,14 @@ class Query(Generic[P, R]):
     name: str = attrs.field(init=False)
     sql: str = attrs.field(init=False)
     of_session: bool = attrs.field(init=False)
+    on_replica: bool = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Copy what the hot path reads."""
         object.__setattr__(self, "name", self.statement.name)
         object.__setattr__(self, "sql", self.statement.sql)
         object.__setattr__(self, "of_session", self.statement.of_session)
+        object.__setattr__(self, "on_replica", bool(self.statement.replica))
 
 
 class One(Query[P, R]):
@@ -221,11 +228,12 @@ def _parse(name: str, path: Path, text: str) -> Statement:
         sql=text,
         not_null=_marked("columns", lines[:at]),
         accepted=_marked("check", lines[:at]),
+        replica=_marked("replica", lines[:at]),
     )
 
 
 def _marked(kind: str, header: list[str]) -> tuple[Marker, ...]:
-    """Return what the header's markers of a `kind` name: ``columns`` that are not null, or a ``check``."""
+    """Return what the header's markers of a `kind` name: ``columns`` that are not null, a ``check``, ``replica``."""
     found = [(MARKER.fullmatch(line), number) for number, line in enumerate(header, start=1)]
     return tuple(
         Marker(name, number) for match, number in found if match for name in (match[kind] or "").split(", ") if name

@@ -96,13 +96,13 @@ def postgres_url(text: str) -> str:
 
 
 # What may come in a file, as container engines mount secrets: NAME_FILE then says which.
-IN_FILES = ("DATABASE_URL", "DATABASE_PASSWORD", "SECRET_KEY", "SECRET_KEY_PREVIOUS")
+IN_FILES = ("DATABASE_URL", "DATABASE_REPLICA_URL", "DATABASE_PASSWORD", "SECRET_KEY", "SECRET_KEY_PREVIOUS")
 
 
 def given(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that are set, as an empty one is not; secrets come from their files.
 
-    DATABASE_PASSWORD is put into DATABASE_URL. Raises SettingsError.
+    DATABASE_PASSWORD is put into DATABASE_URL, and into a DATABASE_REPLICA_URL that has none. Raises SettingsError.
     """
     variables = {name: text for name, text in environment.items() if text}
     for name in IN_FILES:
@@ -115,13 +115,15 @@ def given(environment: Mapping[str, str]) -> dict[str, str]:
                 reason = error.strerror if isinstance(error, OSError) else error.reason
                 raise SettingsError(f"{name}_FILE must name a file that can be read, not {path!r}: {reason}") from None
     if password := variables.get("DATABASE_PASSWORD"):
-        scheme, _, address = variables.get("DATABASE_URL", "").partition("://")
-        user, _, host = address.partition("@")
-        if not host or not user or ":" in user:
-            raise SettingsError(
-                "DATABASE_PASSWORD needs a DATABASE_URL with a user and no password: postgresql://user@host:5432/name"
-            )
-        variables["DATABASE_URL"] = f"{scheme}://{user}:{quote(password, safe='')}@{host}"
+        for name in ("DATABASE_URL", "DATABASE_REPLICA_URL"):
+            scheme, _, address = variables.get(name, "").partition("://")
+            user, _, host = address.partition("@")
+            if host and user and ":" not in user:
+                variables[name] = f"{scheme}://{user}:{quote(password, safe='')}@{host}"
+            elif name == "DATABASE_URL":
+                raise SettingsError(
+                    f"DATABASE_PASSWORD needs a {name} with a user and no password: postgresql://user@host:5432/name"
+                )
     return variables
 
 
@@ -208,6 +210,12 @@ class Settings:
     )
     database_lock_timeout: int = variable(
         "DATABASE_LOCK_TIMEOUT", whole(0, 25_000), default=1_000, help="milliseconds; 0 leaves it to the role"
+    )
+    database_replica_url: str | None = variable(
+        "DATABASE_REPLICA_URL", postgres_url, default=None, help="a standby that may answer what is marked replica: ok"
+    )
+    database_replica_max_lag: int = variable(
+        "DATABASE_REPLICA_MAX_LAG", whole(0, 500), default=50, help="milliseconds that a read waits for the standby"
     )
     access_token_expire_seconds: int = variable(
         "ACCESS_TOKEN_EXPIRE_SECONDS", whole(1, 86_400), default=900, help="life of an access token"

@@ -296,6 +296,19 @@ def test_a_password_becomes_a_part_of_the_url(secret: Callable[[bytes], str]) ->
     assert database_url(given) == "postgresql://pets:p%40ss%2Fw%3Ard%3F%23%25@db.example.com/pets"
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://pets@standby/pets", "postgresql://pets:sesame@standby/pets"),
+        ("postgresql://pets:other@standby/pets", "postgresql://pets:other@standby/pets"),
+    ],
+)
+def test_the_password_is_the_replicas_too_unless_it_has_its_own(url: str, expected: str) -> None:
+    given = {"DATABASE_URL": WITHOUT_PASSWORD, "DATABASE_REPLICA_URL": url, "DATABASE_PASSWORD": "sesame"}
+
+    assert Settings.read({"SECRET_KEY": KEY, **given}).database_replica_url == expected
+
+
 def test_a_url_may_come_in_a_file_and_its_password_in_another(secret: Callable[[bytes], str]) -> None:
     given = {"DATABASE_URL_FILE": secret(WITHOUT_PASSWORD.encode()), "DATABASE_PASSWORD": "sesame"}
 

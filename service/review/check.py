@@ -9,7 +9,7 @@ from pglast.parser import ParseError
 
 from service import migrate
 from service.queries import QueryError, Statement, names, read
-from service.review import columns, hygiene, nulls, plans, stub, use
+from service.review import columns, hygiene, nulls, plans, replica, stub, use
 from service.review.code import Code, Reading
 from service.review.described import Described, Describer, RefusedError
 from service.review.findings import Finding, from_error
@@ -83,6 +83,7 @@ def check(
             found.append(described)
             continue
         found += hygiene.statement(described.parsed)
+        found += replica.marked(described.parsed, describer.volatile)
         found += fits(tree, describer, described)
     return sorted(set(found))
 

@@ -25,6 +25,8 @@ NOT_NULL = """
     inner join pg_type as t on t.oid = a.atttypid
     where a.attnum > 0 and (a.attnotnull or t.typnotnull)
 """
+# By name: of several functions with one name, one that is volatile is enough.
+VOLATILE = "select distinct proname::text from pg_proc where provolatile = 'v'"
 
 
 class RefusedError(Exception):
@@ -65,6 +67,7 @@ class Describer:
         connection.execute("set enable_seqscan = off")
         self.types = Types(connection)
         self.not_null = {(schema, table, column) for schema, table, column in connection.execute(NOT_NULL)}
+        self.volatile = {name for (name,) in connection.execute(VOLATILE)}
 
     def describe(self, statement: Statement) -> Described:
         """Prepare a statement and plan it; nothing runs. Raises RefusedError."""

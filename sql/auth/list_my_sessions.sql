@@ -1,6 +1,7 @@
 -- auth.list_my_sessions: where the caller is logged in, the latest used first
 -- $1 session uuid  the caller's login session
 -- returns: many LoginSession  (none: the session has ended)
+-- replica: ok
 select /* auth.list_my_sessions */
     login_session.id,
     login_session.created_at,

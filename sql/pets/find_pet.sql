@@ -2,6 +2,7 @@
 -- $1 session uuid    the caller's login session
 -- $2 id      bigint  the pet
 -- returns: maybe VersionedPet  (none: the session has ended; a row of nulls: the caller has no such pet)
+-- replica: ok
 select /* pets.find_pet */ pets.id, pets.pet_name, pets.user_id, pets.version
 from live_session($1) as caller
 left join pets on pets.user_id = caller.user_id and pets.id = $2;

@@ -4,6 +4,7 @@
 -- $3 after_id   bigint  its id; 0 for the first page
 -- $4 size       bigint  how many pets at most
 -- returns: many Pet  (none: the session has ended; one row of nulls: no pets)
+-- replica: ok
 select /* pets.list_my_pets */ page.id, page.pet_name, page.user_id
 from live_session($1) as caller
 left join lateral (

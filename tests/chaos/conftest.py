@@ -13,9 +13,9 @@ import pytest
 from service import migrate
 from service.app import create_app
 from tests.chaos.figures import Load, Table
-from tests.chaos.postgres import Postgres, create_cluster
 from tests.conftest import make_settings
 from tests.factories import Factory
+from tests.postgres import Postgres, create_cluster
 from tests.processes import ROOT, Running, Start, serving
 
 HERE = Path(__file__).parent

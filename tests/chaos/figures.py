@@ -12,7 +12,7 @@ import attrs
 from typing_extensions import override
 
 from tests.chaos.load import DROPPED, HUNG, REFUSED
-from tests.chaos.postgres import Postgres
+from tests.postgres import Postgres
 from tests.processes import ROOT, Running
 
 NUMBERS = count(1)

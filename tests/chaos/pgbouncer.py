@@ -7,7 +7,7 @@ from typing import Self
 
 import psycopg
 
-from tests.chaos.postgres import Postgres, as_owner
+from tests.postgres import Postgres, as_owner
 from tests.processes import free_port, until
 
 PROGRAM = "/usr/sbin/pgbouncer"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.chaos.conftest import Clients, Serve
 from tests.chaos.figures import Table
-from tests.chaos.postgres import Postgres
+from tests.postgres import Postgres
 from tests.processes import ROOT, command, environment, until
 
 AFTER_0005 = "-- Of this test.\n-- depends: 0005_create_idempotency_key\n"

@@ -12,7 +12,7 @@ import pytest
 from tests.chaos.conftest import Clients, Serve
 from tests.chaos.figures import Table, quietly
 from tests.chaos.load import DROPPED, HUNG
-from tests.chaos.postgres import Postgres
+from tests.postgres import Postgres
 from tests.processes import Running, alive, until
 
 RUNS = int(os.environ.get("CHAOS_RUNS", "1"))

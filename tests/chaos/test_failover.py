@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from tests.chaos.conftest import Clients, Serve
 from tests.chaos.figures import Table
-from tests.chaos.postgres import Postgres
 from tests.chaos.proxy import Proxy
+from tests.postgres import Postgres
 
 ONLY = {200, 201, 503}
 NewPostgres = Callable[..., Postgres]

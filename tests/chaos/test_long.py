@@ -13,7 +13,7 @@ import psycopg
 
 from tests.chaos.conftest import Clients, Serve
 from tests.chaos.figures import Table
-from tests.chaos.postgres import Postgres
+from tests.postgres import Postgres
 
 WRITES = int(os.environ.get("CHAOS_WRITES", "100000"))
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "90"))

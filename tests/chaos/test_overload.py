@@ -13,7 +13,7 @@ import psycopg
 
 from tests.chaos.conftest import Clients, Serve
 from tests.chaos.figures import Table, quietly
-from tests.chaos.postgres import Postgres
+from tests.postgres import Postgres
 from tests.processes import Running, until
 
 WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"

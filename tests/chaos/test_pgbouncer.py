@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.chaos.conftest import Clients, Serve
 from tests.chaos.figures import Table
 from tests.chaos.pgbouncer import PROGRAM, PgBouncer
-from tests.chaos.postgres import Postgres
+from tests.postgres import Postgres
 from tests.programs import needs
 
 # What README.md and docs/scaling.md say for PgBouncer before 1.21.

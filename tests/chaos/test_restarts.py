@@ -8,7 +8,7 @@ import pytest
 
 from tests.chaos.conftest import Clients, Serve
 from tests.chaos.figures import Table
-from tests.chaos.postgres import Postgres
+from tests.postgres import Postgres
 
 WARM = 1.5  # seconds of work before a fault, and after it
 ONLY = {200, 201, 503}

@@ -12,8 +12,8 @@ import pytest
 
 from tests.chaos.conftest import Clients, Serve
 from tests.chaos.figures import Outcome, Table
-from tests.chaos.postgres import Postgres
 from tests.chaos.proxy import Proxy
+from tests.postgres import Postgres
 
 ONLY = {200, 201, 503}
 

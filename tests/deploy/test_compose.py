@@ -248,7 +248,7 @@ def knows_prepared_statements() -> bool:
 
 @slow
 @needs(POSTGRES)
-def test_the_standby_follows_and_is_read_only(topology: Topology) -> None:
+def test_the_standby_follows_and_is_read_from(topology: Topology, tmp_path: Path) -> None:
     port = str(free_port())
     with unprivileged_folder() as folder:
         script = topology.here(SERVICES["standby"]["command"][-1]).replace(
@@ -267,3 +267,6 @@ def test_the_standby_follows_and_is_read_only(topology: Topology) -> None:
                 until(lambda: standby.execute(follows).rowcount == 1, "the row arrives")
                 with pytest.raises(ReadOnlySqlTransaction):
                     standby.execute("delete from login_throttle")
+            replica = f"postgresql://service_app@127.0.0.1:{port}/service"
+            with topology.served(tmp_path, DATABASE_REPLICA_URL=replica) as served:
+                until(lambda: "replica is used" in served.stdout, "it reads from the standby")

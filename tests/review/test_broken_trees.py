@@ -61,15 +61,15 @@ QUERIES = [
     ),
     Broken(
         "swapped columns",
-        f"{FIND}:5: column 1 is named pet_name, and field 1 of VersionedPet id [column-name]\n"
-        f"{FIND}:5: column 2 is named id, and field 2 of VersionedPet pet_name [column-name]",
+        f"{FIND}:6: column 1 is named pet_name, and field 1 of VersionedPet id [column-name]\n"
+        f"{FIND}:6: column 2 is named id, and field 2 of VersionedPet pet_name [column-name]",
         FIND,
         "pets.id, pets.pet_name",
         "pets.pet_name, pets.id",
     ),
     Broken(
         "a column cast to another type",
-        f"{FIND}:5: column 4 is bigint[], VersionedPet.version says int [column-type]",
+        f"{FIND}:6: column 4 is bigint[], VersionedPet.version says int [column-type]",
         FIND,
         "pets.version\n",
         "array[pets.version::bigint] as version\n",
@@ -97,14 +97,14 @@ QUERIES = [
     ),
     Broken(
         "a table that there is not",
-        f'{FIND}:7: PostgreSQL says: relation "dogs" does not exist [refused]',
+        f'{FIND}:8: PostgreSQL says: relation "dogs" does not exist [refused]',
         FIND,
         "left join pets on",
         "left join dogs as pets on",
     ),
     Broken(
         "a column that there is not",
-        f"{FIND}:5: PostgreSQL says: column pets.colour does not exist [refused]",
+        f"{FIND}:6: PostgreSQL says: column pets.colour does not exist [refused]",
         FIND,
         "pets.version\n",
         "pets.colour\n",
@@ -119,10 +119,38 @@ QUERIES = [
     ),
     Broken(
         "an accepted scan that is none",
-        f"{FIND}:5: 'seqscan: ok' accepts what is not there: remove it [marker]",
+        f"{FIND}:6: 'seqscan: ok' accepts what is not there: remove it [marker]",
         FIND,
         "select /*",
         "-- seqscan: ok there are few pets\nselect /*",
+    ),
+    Broken(
+        "a read of a standby that is neither maybe nor many",
+        f"{SHOW_ME}:4: 'replica: ok' is for maybe and many, and this returns one [replica]",
+        SHOW_ME,
+        "select /*",
+        "-- replica: ok\nselect /*",
+    ),
+    Broken(
+        "a read of a standby that writes",
+        f"{DELETE}:7: 'replica: ok' is for what only reads, and delete writes [replica]",
+        DELETE,
+        "with /*",
+        "-- replica: ok\nwith /*",
+    ),
+    Broken(
+        "a read of a standby that locks rows",
+        f"{SESSIONS}:5: 'replica: ok' is for what only reads, and a lock on rows is written down [replica]",
+        SESSIONS,
+        "login_session.id asc;",
+        "login_session.id asc for share of login_session;",
+    ),
+    Broken(
+        "a read of a standby that calls what may write",
+        f"{FIND}:8: 'replica: ok' is for what only reads, and still_live() is volatile [replica]",
+        FIND,
+        "pets.id = $2;",
+        "pets.id = $2 and still_live($1);",
     ),
     Broken(
         "a gap in the parameters",
@@ -140,7 +168,7 @@ QUERIES = [
     ),
     Broken(
         "a second statement",
-        f"{FIND}:8: a second statement; a file holds one query [header]",
+        f"{FIND}:9: a second statement; a file holds one query [header]",
         FIND,
         "pets.id = $2;\n",
         "pets.id = $2;\nselect 1;\n",
@@ -350,7 +378,7 @@ QUERIES = [
     ),
     Broken(
         "a null from the table",
-        f"{SESSIONS}:9: column 5 may be null (login_session.user_agent allows it), LoginSession.user_agent does not "
+        f"{SESSIONS}:10: column 5 may be null (login_session.user_agent allows it), LoginSession.user_agent does not "
         "allow None [nullability]",
         "service/auth/models.py",
         "user_agent: str | None",
@@ -358,7 +386,7 @@ QUERIES = [
     ),
     Broken(
         "a null that nobody can tell",
-        f"{SESSIONS}:10: column 6 (ip) may be null for all that PostgreSQL tells: allow None, or say 'not null: ip' "
+        f"{SESSIONS}:11: column 6 (ip) may be null for all that PostgreSQL tells: allow None, or say 'not null: ip' "
         "[null-unknown]",
         "service/auth/models.py",
         "ip: str | None",
@@ -366,7 +394,7 @@ QUERIES = [
     ),
     Broken(
         "a marker that is needless",
-        f"{SESSIONS}:4: 'not null: current' says what PostgreSQL says anyway: remove it [marker]",
+        f"{SESSIONS}:5: 'not null: current' says what PostgreSQL says anyway: remove it [marker]",
         SESSIONS,
         "select /*",
         "-- not null: current\nselect /*",
@@ -380,7 +408,7 @@ QUERIES = [
     ),
     Broken(
         "a marker of no column",
-        f"{SESSIONS}:4: 'not null' names colour, which is no column [marker]",
+        f"{SESSIONS}:5: 'not null' names colour, which is no column [marker]",
         SESSIONS,
         "select /*",
         "-- not null: colour (they all have one)\nselect /*",
@@ -391,7 +419,7 @@ MIGRATIONS = [
         "a dropped column that is still read",
         f'{CREATE}:7: PostgreSQL says: column "version" does not exist [refused]\n'
         "sql/pets/delete_pet.sql:12: PostgreSQL says: column pets.version does not exist [refused]\n"
-        f"{FIND}:5: PostgreSQL says: column pets.version does not exist [refused]\n"
+        f"{FIND}:6: PostgreSQL says: column pets.version does not exist [refused]\n"
         f"{RENAME}:15: PostgreSQL says: column pets.version does not exist [refused]",
         TABLE,
         LAST_COMMENT,
@@ -399,7 +427,7 @@ MIGRATIONS = [
     ),
     Broken(
         "a renamed column",
-        f"{SESSIONS}:9: PostgreSQL says: column login_session.user_agent does not exist [refused]\n"
+        f"{SESSIONS}:10: PostgreSQL says: column login_session.user_agent does not exist [refused]\n"
         f"{OPEN}:{line_of(OPEN, 'user_agent, ip')}: PostgreSQL says: "
         'column "user_agent" of relation "login_session" does not exist [refused]',
         TABLE,
@@ -408,7 +436,7 @@ MIGRATIONS = [
     ),
     Broken(
         "a missing index",
-        f"{SESSIONS}:13: no index serves the seq scan of login_session: "
+        f"{SESSIONS}:14: no index serves the seq scan of login_session: "
         "((login_session.ended_at IS NULL) AND (login_session.expires_at > now())) [seqscan]\n"
         "sql/system/clean_login_sessions.sql:6: no index serves the seq scan of login_session: "
         "(login_session_1.expires_at <= (now() - '30 days'::interval)) [seqscan]",
@@ -420,7 +448,7 @@ MIGRATIONS = [
         "a column that may be null",
         f"{CREATE}:7: column 4 may be null (pets.version allows it), VersionedPet.version does not allow None "
         "[nullability]\n"
-        f"{FIND}:5: column 4 may be null (pets.version allows it), VersionedPet.version does not allow None "
+        f"{FIND}:6: column 4 may be null (pets.version allows it), VersionedPet.version does not allow None "
         "[nullability]",
         TABLE,
         "version  integer     not null default 1",

@@ -61,7 +61,7 @@ def test_a_renamed_column_breaks_the_release_before(released: Copy, database_url
 
     assert done.exit_code == 1
     assert done.stdout == (
-        "sql/auth/list_my_sessions.sql:9: as of released, on the new schema: PostgreSQL says: "
+        "sql/auth/list_my_sessions.sql:10: as of released, on the new schema: PostgreSQL says: "
         "column login_session.user_agent does not exist [deploy-order]\n"
         f"{OPEN}:{line}: as of released, on the new schema: PostgreSQL says: "
         'column "user_agent" of relation "login_session" does not exist [deploy-order]\n'

@@ -41,7 +41,7 @@ def test_an_index_that_is_used_and_does_not_help_is_found(tree: Copy, empty_data
     """PostgreSQL takes the one on expires_at instead, so that no plan is without an index."""
     tree.edit(TABLE, "on login_session (user_id);", "on login_session (generation);")
 
-    assert found(tree, empty_database_url).startswith(f"{SESSIONS}:4: reads 1001 rows and ")
+    assert found(tree, empty_database_url).startswith(f"{SESSIONS}:5: reads 1001 rows and ")
 
 
 def test_a_scan_is_accepted_with_a_reason(tree: Copy, empty_database_url: str) -> None:
@@ -55,7 +55,7 @@ def test_a_reason_that_nobody_needs_is_found(tree: Copy, empty_database_url: str
     tree.edit(SESSIONS, "select /*", "-- scale: ok for the test\nselect /*")
 
     assert found(tree, empty_database_url) == (
-        f"{SESSIONS}:4: 'scale: ok' accepts what is not there: remove it [marker]"
+        f"{SESSIONS}:5: 'scale: ok' accepts what is not there: remove it [marker]"
     )
 
 
@@ -71,7 +71,7 @@ def test_an_argument_that_postgresql_refuses_is_found(tree: Copy, empty_database
     tree.edit(SEED, "('size', '101')", "('size', '-1')")
 
     assert found(tree, empty_database_url) == (
-        f"sql/pets/list_my_pets.sql:7: with the arguments of {SEED}, PostgreSQL says: LIMIT must not be negative "
+        f"sql/pets/list_my_pets.sql:8: with the arguments of {SEED}, PostgreSQL says: LIMIT must not be negative "
         "[scale]"
     )
 
