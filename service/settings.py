@@ -304,5 +304,8 @@ def wants_traces(environment: Mapping[str, str] = os.environ) -> bool:
         if given.get(name, "http/protobuf") != "http/protobuf":
             raise SettingsError(f"{name} must be http/protobuf, not {given[name]!r}; its port is 4318 by custom")
     if find_spec("opentelemetry") is None:
-        raise SettingsError(f"{min(endpoints)} needs OpenTelemetry: pip install -r requirements-traces.txt")
+        raise SettingsError(
+            f"{min(endpoints)} needs OpenTelemetry: pip install -r requirements-traces.txt,"
+            " or docker build --build-arg EXTRAS=traces"
+        )
     return True
