@@ -15,8 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from service import __version__
 from service.app import Service, create_app
 from service.connections import Pool
-from service.exposition import as_text
-from service.metrics import Layout, Level, Metrics, make_directory, measuring
+from service.exposition import as_text, make_directory
+from service.metrics import Layout, Level, Metrics, measuring
 from service.queries import Value
 from tests.conftest import OneTransaction, make_settings
 from tests.connections.conftest import statement  # noqa: F401 - a fixture
@@ -54,7 +54,7 @@ class Measured:
 @pytest.fixture
 def directory() -> Iterator[Path]:
     with make_directory() as directory:
-        yield Path(directory)
+        yield directory
 
 
 @pytest.fixture
@@ -284,6 +284,34 @@ def test_nothing_is_left_at_the_end(own_database_url: str, start: Start, tmp_pat
     assert served.end() in {-signal.SIGTERM, 0}
 
     assert folders(tmp_path) == set()
+
+
+@pytest.mark.slow
+def test_what_a_killed_service_left_goes_with_the_next_start(
+    own_database_url: str, start: Start, tmp_path: Path
+) -> None:
+    settings = serving(own_database_url, METRICS_TOKEN=TOKEN, TMPDIR=str(tmp_path))
+    killed = start("serve", settings)
+    killed.wait_until_ready()
+    killed.end(signal.SIGKILL)
+    left = folders(tmp_path)
+
+    start("serve", settings).wait_until_ready()
+
+    assert len(left) == len(folders(tmp_path)) == 1
+    assert left != folders(tmp_path)
+
+
+def test_the_folder_of_one_who_is_alive_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "metrics-left" / "deep").mkdir(parents=True)
+    (tmp_path / "metrics-no-folder").touch()
+
+    with make_directory() as first, make_directory() as second:
+        assert {*tmp_path.iterdir()} == {first, second, tmp_path / "metrics-no-folder"}
+
+    assert folders(tmp_path) == {tmp_path / "metrics-no-folder"}
 
 
 def folders(temporary: Path) -> set[Path]:
