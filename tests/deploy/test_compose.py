@@ -77,6 +77,28 @@ def test_what_the_image_runs_may_do_little() -> None:
     for name in ("web", "migrate", "pgbouncer"):
         assert SERVICES[name]["read_only"] is True
         assert SERVICES[name]["cap_drop"] == ["ALL"]
+        assert SERVICES[name]["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_what_a_read_only_container_writes_is_in_memory() -> None:
+    written = re.findall(r">(/\w+)/", SERVICES["pgbouncer"]["command"][-1])
+
+    assert set(written) == set(SERVICES["pgbouncer"]["tmpfs"])
+
+
+def test_the_database_is_made_with_its_roles_and_then_with_their_passwords() -> None:
+    """The image runs what is in that folder, by name."""
+    folder = "/docker-entrypoint-initdb.d/"
+    [roles] = [volume for volume in SERVICES["database"]["volumes"] if folder in volume]
+    [passwords] = SERVICES["database"]["configs"]
+
+    assert roles == f"./sql/roles.sql:{folder}1-roles.sql:ro"
+    assert passwords == {"source": "passwords", "target": f"{folder}2-passwords.sql"}
+
+
+def test_the_service_is_started_again_and_may_finish_what_is_under_way() -> None:
+    assert SERVICES["web"]["restart"] == SERVICES["database"]["restart"] == "unless-stopped"
+    assert SERVICES["web"]["stop_grace_period"] == "30s"
 
 
 def test_nothing_is_copied_into_a_root_that_is_read_only() -> None:
@@ -226,6 +248,13 @@ def test_the_service_keeps_the_contract_through_pgbouncer(topology: Topology, tm
 
             assert " passed" in run_black_box(served.url)
             assert "service_app" in (folder / "log").read_text()
+            secret = (topology.secrets / "app_password").read_text().strip()
+            url = f"postgresql://service_app:{secret}@127.0.0.1:{port}/service"
+            with pytest.raises(psycopg.OperationalError, match="SASL authentication failed"):
+                psycopg.connect(url.replace(secret, "another"))
+            with psycopg.connect(url, autocommit=True) as one, psycopg.connect(url, autocommit=True) as another:
+                seen = [each.execute("select pg_backend_pid()").fetchone() for each in (one, another)]
+            assert seen[0] == seen[1], "each has a connection to PostgreSQL for a transaction only"
 
 
 def knows_prepared_statements() -> bool:
