@@ -143,6 +143,7 @@ def topology() -> Iterator[Topology]:
         with psycopg.connect(admin, autocommit=True) as connection:
             connection.execute("create database service")
             [(data,)] = connection.execute("show data_directory").fetchall()
+        (Path(data) / "pg_hba.conf").write_text("host all all all scram-sha-256\n")  # what another container meets
         url = urlunsplit(urlsplit(admin)._replace(path="/service"))
         topology = Topology(url, folder / "secrets")
         passwords = folder / "passwords.sql"
