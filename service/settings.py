@@ -96,7 +96,7 @@ def postgres_url(text: str) -> str:
 
 
 # What may come in a file, as container engines mount secrets: NAME_FILE then says which.
-IN_FILES = ("DATABASE_URL", "DATABASE_PASSWORD", "SECRET_KEY", "SECRET_KEY_PREVIOUS")
+IN_FILES = ("DATABASE_URL", "DATABASE_PASSWORD", "SECRET_KEY", "SECRET_KEY_PREVIOUS", "METRICS_TOKEN")
 
 
 def given(environment: Mapping[str, str]) -> dict[str, str]:
