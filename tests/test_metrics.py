@@ -156,6 +156,21 @@ async def test_the_pool_tells_how_full_it_is(measured: Measured) -> None:
     assert measured["password_hashing_queue"] == 0
 
 
+async def test_the_pool_tells_what_is_in_use_and_who_waits(measured: Measured, statement: Statements) -> None:  # noqa: F811 - a fixture
+    sleep: Value[..., str] = Value(statement("value text", "select pg_sleep($1)::text", "seconds float8"), str)
+    await asyncio.gather(*(measured.app.db.value(sleep, 0.0) for _ in range(2)))
+    asking = [asyncio.create_task(measured.app.db.value(sleep, 0.05)) for _ in range(3)]
+    await asyncio.sleep(0)  # until each has asked
+
+    assert measured.app.metrics is not None
+    measured.pool.measure(measured.app.metrics)
+
+    assert measured["database_connections state=used"] == 2
+    assert measured["database_connections state=idle"] == 0
+    assert measured["database_connections_waiting"] == 1
+    await asyncio.gather(*asking)
+
+
 async def test_migrations_are_told_as_readiness_saw_them(measured: Measured) -> None:
     await measured.client.get("/health/ready")
 
