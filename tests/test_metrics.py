@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service import __version__
 from service.app import Service, create_app
+from service.auth.passwords import Passwords
 from service.connections import Pool
 from service.exposition import as_text, make_directory
 from service.metrics import Layout, Level, Metrics, measuring
@@ -169,6 +170,21 @@ async def test_the_pool_tells_what_is_in_use_and_who_waits(measured: Measured, s
     assert measured["database_connections state=idle"] == 0
     assert measured["database_connections_waiting"] == 1
     await asyncio.gather(*asking)
+
+
+async def test_passwords_that_are_hashed_or_wait_for_it_are_told(measured: Measured) -> None:
+    assert measured.app.metrics is not None
+    passwords = Passwords()
+    hashing = [asyncio.create_task(passwords.hash("a password for one test")) for _ in range(3)]
+    await asyncio.sleep(0)  # until each has asked
+
+    passwords.measure(measured.app.metrics)
+    during = measured["password_hashing_queue"]
+    await asyncio.gather(*hashing)
+    passwords.measure(measured.app.metrics)
+
+    assert (during, measured["password_hashing_queue"]) == (3, 0)
+    passwords.close()
 
 
 async def test_migrations_are_told_as_readiness_saw_them(measured: Measured) -> None:
