@@ -9,10 +9,12 @@ RUN apt-get update \
 WORKDIR /app
 RUN python -m venv --without-pip .venv
 
+# --build-arg EXTRAS=traces: with OpenTelemetry.
+ARG EXTRAS=
 # Dependencies before code: this layer changes with the lock only. --no-deps: the lock names them all.
-COPY requirements.txt .
+COPY requirements.txt requirements-traces.txt ./
 RUN pip --python .venv install --require-hashes --no-deps --only-binary :all: --no-cache-dir --no-compile \
-    --requirement requirements.txt
+    --requirement "requirements${EXTRAS:+-$EXTRAS}.txt"
 
 # What serving never imports goes: Litestar's command line (rich) and its inventor of examples (faker), and symbols for
 # debuggers. 125 MB become 59.

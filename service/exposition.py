@@ -5,9 +5,10 @@ import os
 import platform
 import shutil
 import signal
+import tempfile
 from array import array
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import TypeAlias
@@ -33,11 +34,11 @@ from service.metrics import (
     Event,
     Layout,
     Level,
-    make_directory,
 )
 from service.settings import Settings
 
 Numbers: TypeAlias = "array[float]"  # at run time, only Python 3.12 knows it
+PREFIX = "metrics-"
 LIMITS = [str(bound) for bound in BOUNDS] + ["+Inf"]
 
 
@@ -48,17 +49,51 @@ def exposed(settings: Settings) -> Iterator[None]:
     Raises OSError where that port is not to be had.
     """
     with make_directory() as directory, ExitStack() as stack:
-        os.environ[DIRECTORY] = directory
+        os.environ[DIRECTORY] = str(directory)
         _clean_up_at_sigterm(directory)
         if settings.metrics_port is not None:
             host, _ = settings.address
-            server, _ = start_http_server(settings.metrics_port, host, _registry(Path(directory)))
+            server, _ = start_http_server(settings.metrics_port, host, _registry(directory))
             stack.callback(server.server_close)
             stack.callback(server.shutdown)
         yield
 
 
-def _clean_up_at_sigterm(directory: str) -> None:
+@contextmanager
+def make_directory() -> Iterator[Path]:
+    """Make a folder for the numbers: in memory, where there is a file system for that (tmpfs(5)), or in TMPDIR.
+
+    It is locked until the end of the context, or of this process: those that nobody has locked are removed.
+    """
+    memory = "/dev/shm"  # noqa: S108 - the folder in it is our own
+    in_memory = os.access(memory, os.W_OK) and "TMPDIR" not in os.environ
+    place = Path(memory if in_memory else tempfile.gettempdir())
+    for left in place.glob(f"{PREFIX}*"):
+        with suppress(OSError), _locked(left):  # another user's, or somebody's who is alive
+            shutil.rmtree(left)
+    # Nobody takes it for one that was left, for it has its name once it is locked.
+    new = Path(tempfile.mkdtemp(dir=place))
+    directory = new.with_name(f"{PREFIX}{new.name}")
+    with _locked(new):
+        new.rename(directory)
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the lock on a folder. Raises BlockingIOError where somebody else does."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _clean_up_at_sigterm(directory: Path) -> None:
     """Remove `directory` when uvicorn, having ended by SIGTERM, lets the process die of it."""
     before = signal.getsignal(signal.SIGTERM)
 

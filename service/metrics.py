@@ -8,7 +8,6 @@ no counter ever falls. service/exposition.py reads what is written here.
 import asyncio
 import mmap
 import os
-import tempfile
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -171,10 +170,3 @@ async def measuring(metrics: Metrics | None, *parts: Measured) -> AsyncIterator[
     yield
     if task:
         task.cancel()
-
-
-def make_directory() -> tempfile.TemporaryDirectory[str]:
-    """Make a folder for the numbers: in memory, where there is a file system for that (tmpfs(5)), or in TMPDIR."""
-    memory = "/dev/shm"  # noqa: S108 - the folder in it is our own
-    in_memory = os.access(memory, os.W_OK) and "TMPDIR" not in os.environ
-    return tempfile.TemporaryDirectory(prefix="metrics-", dir=memory if in_memory else None)

@@ -96,7 +96,10 @@ def postgres_url(text: str) -> str:
 
 
 # What may come in a file, as container engines mount secrets: NAME_FILE then says which.
-IN_FILES = ("DATABASE_URL", "DATABASE_REPLICA_URL", "DATABASE_PASSWORD", "SECRET_KEY", "SECRET_KEY_PREVIOUS")
+IN_FILES = (
+    *("DATABASE_URL", "DATABASE_REPLICA_URL", "DATABASE_PASSWORD"),
+    *("SECRET_KEY", "SECRET_KEY_PREVIOUS", "METRICS_TOKEN"),
+)
 
 
 def given(environment: Mapping[str, str]) -> dict[str, str]:
@@ -312,5 +315,8 @@ def wants_traces(environment: Mapping[str, str] = os.environ) -> bool:
         if given.get(name, "http/protobuf") != "http/protobuf":
             raise SettingsError(f"{name} must be http/protobuf, not {given[name]!r}; its port is 4318 by custom")
     if find_spec("opentelemetry") is None:
-        raise SettingsError(f"{min(endpoints)} needs OpenTelemetry: pip install -r requirements-traces.txt")
+        raise SettingsError(
+            f"{min(endpoints)} needs OpenTelemetry: pip install -r requirements-traces.txt,"
+            " or docker build --build-arg EXTRAS=traces"
+        )
     return True

@@ -35,11 +35,10 @@ grant usage on schema public to service_app, service_reader;
 grant create, usage on schema public to service_owner;
 revoke create on schema public from public;
 
--- What the owner's migrations will make. Functions may be called by everybody, and run as who calls them.
+-- What the owner's migrations will make. Functions may be called by everybody, and run as who calls them; identity
+-- columns need no privilege on their sequences.
 alter default privileges for role service_owner in schema public
 grant select, insert, update, delete on tables to service_app;
-alter default privileges for role service_owner in schema public
-grant usage on sequences to service_app;
 alter default privileges for role service_owner in schema public
 grant select on tables to service_reader;
 

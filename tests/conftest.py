@@ -26,7 +26,7 @@ from service import migrate
 from service.app import Service, create_app
 from service.connections import Pool, changed
 from service.database import Database, Rows
-from service.dev.embedded import EmbeddedPostgres, embedded_postgres
+from service.dev.embedded import EmbeddedPostgres, EmbeddedPostgresError, embedded_postgres
 from service.queries import Count, Query
 from service.settings import Settings
 from tests.factories import Committed, Factory, LoggedIn, service_client
@@ -58,7 +58,10 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tests-", dir=memory if roomy else None))
         ran = os.environ.get("SQL_RAN")
         settings = SERVER_SETTINGS | (NOTING if ran else {})
-        server = stack.enter_context(embedded_postgres(Path(folder) / "postgres", settings))
+        try:
+            server = stack.enter_context(embedded_postgres(Path(folder) / "postgres", settings))
+        except EmbeddedPostgresError as error:
+            raise pytest.UsageError(str(error)) from error
         if ran:
             stack.callback(_note_queries, Path(folder) / "postgres" / "log", Path(ran))
         os.environ["TEST_POSTGRES"] = f"{server.socket_directory}:{server.port}:{server.user}:{server.binaries}"

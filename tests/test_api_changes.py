@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -180,16 +181,20 @@ def test_ci_lists_the_changes_since_a_revision(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", ".venv", ".dev", "tests", "*_cache"))
     git = ["git", "-C", str(tree), "-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
-    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "The release", "--no-gpg-sign"], ["tag", "v1"]):
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "The release", "--no-gpg-sign"]):
         subprocess.run([*git, *arguments], check=True)
-    models = tree / "service" / "pets" / "models.py"
-    models.write_text(models.read_text().replace("max_length=50", "max_length=40"))
 
     def asked(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, ".ci/api_changes.py", *arguments]
         return subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
 
-    since, nowhere = asked("v1", "--github"), asked("v0")
+    alone = asked()
+    models = tree / "service" / "pets" / "models.py"
+    models.write_text(models.read_text().replace("max_length=50", "max_length=40"))
+    subprocess.run([*git, "commit", "-qam", "The next", "--no-gpg-sign"], check=True)
+    before = asked()
+    subprocess.run([*git, "tag", "v1", "HEAD^"], check=True)
+    release, since, nowhere = asked(), asked("v1", "--github"), asked("v0")
 
     assert since.stdout.splitlines() == [
         "breaking  PATCH /pets/{pet_id}, body, pet_name: maxLength is 40, was 50",
@@ -198,5 +203,8 @@ def test_ci_lists_the_changes_since_a_revision(tmp_path: Path) -> None:
         "::warning title=The API breaks::POST /pets/create, body, pet_name: maxLength is 40, was 50",
         "2 breaking, 0 harmless changes of the API since v1",
     ]
+    assert release.stdout.splitlines() == [line for line in since.stdout.splitlines() if not line.startswith("::")]
+    assert re.fullmatch("2 breaking, 0 harmless changes of the API since [0-9a-f]{40}", before.stdout.splitlines()[-1])
+    assert (alone.returncode, alone.stderr) == (1, "There is no earlier revision to compare the API with.\n")
     assert (nowhere.returncode, nowhere.stderr.count("\n")) == (1, 1)
     assert nowhere.stderr.startswith("git cannot read 'v0': ")

@@ -1,27 +1,25 @@
 """Metrics: what Prometheus finds, from one process and from several."""
 
 import asyncio
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
 import attrs
 import httpx
-import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import __version__
 from service.app import Service, create_app
+from service.auth.passwords import Passwords
 from service.connections import Pool
-from service.exposition import as_text
-from service.metrics import Layout, Level, Metrics, make_directory, measuring
+from service.exposition import as_text, make_directory
+from service.metrics import Level, Metrics, measuring
 from service.queries import Value
 from tests.conftest import OneTransaction, make_settings
 from tests.connections.conftest import statement  # noqa: F401 - a fixture
 from tests.factories import Factory, log_in, service_client
-from tests.processes import Running, Start, free_port, serving, until
 from tests.statements import Statements
 
 TOKEN = "a-token-for-one-test"
@@ -54,7 +52,7 @@ class Measured:
 @pytest.fixture
 def directory() -> Iterator[Path]:
     with make_directory() as directory:
-        yield Path(directory)
+        yield directory
 
 
 @pytest.fixture
@@ -156,6 +154,36 @@ async def test_the_pool_tells_how_full_it_is(measured: Measured) -> None:
     assert measured["password_hashing_queue"] == 0
 
 
+async def test_the_pool_tells_what_is_in_use_and_who_waits(measured: Measured, statement: Statements) -> None:  # noqa: F811 - a fixture
+    sleep: Value[..., str] = Value(statement("value text", "select pg_sleep($1)::text", "seconds float8"), str)
+    await asyncio.gather(*(measured.app.db.value(sleep, 0.0) for _ in range(2)))
+    asking = [asyncio.create_task(measured.app.db.value(sleep, 0.05)) for _ in range(3)]
+    await asyncio.sleep(0)  # until each has asked
+
+    assert measured.app.metrics is not None
+    measured.pool.measure(measured.app.metrics)
+
+    assert measured["database_connections state=used"] == 2
+    assert measured["database_connections state=idle"] == 0
+    assert measured["database_connections_waiting"] == 1
+    await asyncio.gather(*asking)
+
+
+async def test_passwords_that_are_hashed_or_wait_for_it_are_told(measured: Measured) -> None:
+    assert measured.app.metrics is not None
+    passwords = Passwords()
+    hashing = [asyncio.create_task(passwords.hash("a password for one test")) for _ in range(3)]
+    await asyncio.sleep(0)  # until each has asked
+
+    passwords.measure(measured.app.metrics)
+    during = measured["password_hashing_queue"]
+    await asyncio.gather(*hashing)
+    passwords.measure(measured.app.metrics)
+
+    assert (during, measured["password_hashing_queue"]) == (3, 0)
+    passwords.close()
+
+
 async def test_migrations_are_told_as_readiness_saw_them(measured: Measured) -> None:
     await measured.client.get("/health/ready")
 
@@ -222,70 +250,3 @@ def test_levels_are_those_of_the_living(directory: Path, measured: Measured) -> 
 
     assert (before, measured["database_connections state=idle"]) == (5, 0)
     assert measured["http_requests_total method=GET route=/pets/me status=200"] == 1
-
-
-Scrape = Callable[[], dict[str, float]]
-
-
-def scraping(port: int) -> Scrape:
-    """Return what reads the metrics at a port."""
-    return lambda: samples(httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text)
-
-
-@pytest.mark.slow
-def test_several_workers_are_one_service_though_one_is_killed(
-    own_database_url: str, start: Start, tmp_path: Path
-) -> None:
-    port = free_port()
-    settings = {"WEB_CONCURRENCY": "2", "METRICS_PORT": str(port), "TMPDIR": str(tmp_path)}
-    served = start("serve", serving(own_database_url, **settings))
-    until(lambda: served.stdout.count("Application startup complete.") == 2, "both workers serve")
-    [folder] = folders(tmp_path)
-    live, scrape = "http_requests_total method=GET route=/health/live status=200", scraping(port)
-    asked = ask_both(served, folder)
-    assert scrape()[live] == asked
-
-    worker = next(child for child in served.family() if "spawn_main" in " ".join(child.cmdline()))
-    worker.kill()
-    until(lambda: served.stdout.count("Application startup complete.") == 3, "another worker serves")
-
-    asked += ask_both(served, folder)
-    assert scrape()[live] == asked
-    assert scrape()["service_workers"] == 2
-    assert scrape()["migrations_applied"] == scrape()["migrations_needed"]
-    assert scrape()["database_connections_max"] == 20
-
-
-def ask_both(served: Running, folder: Path) -> int:
-    """Ask for liveness until both workers have counted it; return how often that was."""
-    before = counted(folder)
-    for asked in range(1, 1000):
-        with httpx.Client(base_url=served.url, trust_env=False) as client:  # each on a connection of its own
-            assert client.get("/health/live").status_code == 200
-        if len(before) == 2 and not {*before} & {*counted(folder)}:
-            return asked
-    pytest.fail("one worker answered all")
-
-
-def counted(folder: Path) -> list[bytes]:
-    """Return what each worker has counted of requests."""
-    layout = msgspec.json.decode((folder / "layout").read_bytes(), type=Layout)
-    return [path.read_bytes()[layout.first_route * 8 :] for path in sorted(folder.glob("worker.*"))]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_nothing_is_left_at_the_end(own_database_url: str, start: Start, tmp_path: Path, workers: str) -> None:
-    settings = serving(own_database_url, WEB_CONCURRENCY=workers, METRICS_TOKEN=TOKEN, TMPDIR=str(tmp_path))
-    served = start("serve", settings)
-    served.wait_until_ready()
-    assert len(folders(tmp_path)) == 1
-
-    assert served.end() in {-signal.SIGTERM, 0}
-
-    assert folders(tmp_path) == set()
-
-
-def folders(temporary: Path) -> set[Path]:
-    """Return the folders that metrics are kept in."""
-    return set(temporary.glob("metrics-*"))

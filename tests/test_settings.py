@@ -289,6 +289,14 @@ def test_a_key_may_come_in_a_file(secret: Callable[[bytes], str], end: str) -> N
     assert settings.secret_key == KEY.encode()
 
 
+def test_the_token_of_metrics_may_come_in_a_file(secret: Callable[[bytes], str]) -> None:
+    settings = Settings.read(
+        {"DATABASE_URL": URL, "SECRET_KEY": KEY, "METRICS_TOKEN_FILE": secret(b"0123456789abcdef\n")}
+    )
+
+    assert settings.metrics_token == b"0123456789abcdef"
+
+
 def test_a_password_becomes_a_part_of_the_url(secret: Callable[[bytes], str]) -> None:
     """Whatever characters it has."""
     given = {"DATABASE_URL": WITHOUT_PASSWORD, "DATABASE_PASSWORD_FILE": secret(b"p@ss/w:rd?#%\n")}

@@ -86,6 +86,7 @@ def embedded_postgres(
         data = directory / "data"
         prefix = as_ordinary_user(data) if os.geteuid() == 0 else []
         if not data.exists():
+            _refuse_nameless_user()
             hasty = ["--no-sync"] if settings.get("fsync") == "off" else []
             _create_cluster(data, [*prefix, str(binaries / "initdb"), *hasty], lock, log)
         sockets = stack.enter_context(_socket_directory(directory))
@@ -177,6 +178,17 @@ def as_ordinary_user(data: Path) -> list[str]:
     capabilities = [f"--{kind}-caps=-all,+dac_override" for kind in ("inh", "ambient")]
     user = [f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
     return [setpriv, *user, *capabilities, "--securebits=+no_setuid_fixup"]
+
+
+def _refuse_nameless_user() -> None:
+    """Say what initdb would say, and what to do: a container may be run as any number."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise EmbeddedPostgresError(
+            f"PostgreSQL wants a user with a name, and user {os.geteuid()} has none in /etc/passwd: start as one that"
+            " has, which in a container may be root, or have DATABASE_URL name a PostgreSQL that runs."
+        ) from None
 
 
 def _create_cluster(data: Path, initdb: Sequence[str], lock: IO[str], log: IO[str]) -> None:

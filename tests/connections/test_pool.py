@@ -9,6 +9,7 @@ import pytest
 from service import connections, deadlines
 from service.connections import Pool
 from service.database import Database
+from service.exchange import Exchange, current
 from service.queries import Count, One, Value
 from tests.connections.backends import gone
 from tests.connections.conftest import Backend, Opening
@@ -41,6 +42,22 @@ async def test_who_finds_none_free_waits_for_one(opening: Opening, backend: Back
     db = await opening(size=1)
 
     assert len(set(await asyncio.gather(*(db.value(backend) for _ in range(20))))) == 1
+
+
+async def test_how_long_a_request_waits_for_a_connection_is_noted(opening: Opening, sleep: Backend) -> None:
+    db = await opening(size=1)
+    await db.value(sleep, 0.0)
+
+    async def request() -> Exchange:
+        exchange = Exchange("of this task")
+        current.set(exchange)
+        await db.value(sleep, 0.05)
+        return exchange
+
+    first, second = await asyncio.gather(request(), request())
+
+    assert first.waited_seconds == 0
+    assert second.waited_seconds >= 0.04
 
 
 async def test_an_old_connection_is_replaced(

@@ -153,11 +153,18 @@ def test_the_reader_sees_what_others_run(url: str) -> None:
     assert ("select 'seen'",) in seen
 
 
-@pytest.mark.parametrize(("role", "timeout"), [(APP, "2s"), (READER, "1min"), (OWNER, "0")])
-def test_each_role_has_its_timeout(url: str, role: str, timeout: str) -> None:
+@pytest.mark.parametrize(
+    ("role", "statement", "lock", "idle"),
+    [(APP, "2s", "1s", "10s"), (READER, "1min", "1s", "1min"), (OWNER, "0", "3s", "5min")],
+)
+def test_each_role_has_its_timeouts(url: str, role: str, statement: str, lock: str, idle: str) -> None:
     with psycopg.connect(as_role(url, role)) as connection:
-        assert connection.execute("show statement_timeout").fetchone() == (timeout,)
-        assert connection.execute("show idle_in_transaction_session_timeout").fetchone() != ("0",)
+        [timeouts] = connection.execute(
+            """select current_setting('statement_timeout'), current_setting('lock_timeout'),
+            current_setting('idle_in_transaction_session_timeout')"""
+        ).fetchall()
+
+    assert timeouts == (statement, lock, idle)
 
 
 def test_nobody_else_may_connect(url: str) -> None:

@@ -56,6 +56,15 @@ def test_psql_shows_what_each_file_costs(url: str) -> None:
     assert float(shown["users.register_user"]["total_ms"]) > 0
 
 
+def test_a_name_is_one_line_whatever_became_of_its_statement(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        for statement in ("select /* before.and_after */ 1", "select /* before.and_after */ 1, 2"):
+            connection.execute(statement)
+
+    [line] = [row for row in review(BINARIES / "psql", url, "statements") if row["name"] == "before.and_after"]
+    assert line["calls"] == "2"
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_psql_of_debian_runs_each_file(name: str, url: str) -> None:
     review(BINARIES / "psql", url, name)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pwd
 import sys
 from pathlib import Path
 
@@ -32,6 +33,15 @@ def test_an_initdb_that_fails_shows_what_it_said(workshop: Path) -> None:
     (directory / "data.new").write_text("not a folder")
 
     assert_refused(directory, r"(?s)^initdb failed. The end of .*/log:.*initdb: error")
+
+
+def test_a_user_without_a_name_is_told_what_to_do(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in `docker run --user 4321`; initdb would refuse."""
+    nameless = max(user.pw_uid for user in pwd.getpwall() if user.pw_uid < 2**31) + 1
+    monkeypatch.setattr(os, "geteuid", lambda: nameless)
+
+    sentence = f"^PostgreSQL wants a user with a name, and user {nameless} has none in /etc/passwd: start as one"
+    assert_refused(workshop / "new", sentence)
 
 
 def test_a_missing_wheel_is_named(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """`dev` in a fresh checkout: from nothing to a service that answers, and back to nothing."""
 
+import re
 import signal
 import subprocess
 import time
@@ -86,6 +87,13 @@ def test_it_tells_where_to_go(dev: Running) -> None:
     assert told(dev, "API docs") == dev.url
     assert told(dev, "Stop") == "Ctrl-C"
     assert dev.client.get("/").headers["Content-Type"].startswith("text/html")
+
+
+def test_its_log_is_for_people(dev: Running) -> None:
+    until(lambda: "status=200" in dev.stdout, "a request is told")
+
+    [line, *_] = [line for line in dev.stdout.splitlines() if "status=200" in line]
+    assert re.match(r"\d{4}-\d\d-\d\d\S+ \[info +\] request +\[service\.access\] ", line)
 
 
 def test_the_demo_user_has_pets(dev: Running) -> None:

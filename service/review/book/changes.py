@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from service.review.book.contents import Contents, Migration, Progress, Query, RefusedError, gather
 from service.review.book.diagram import short
 from service.review.book.difference import Change, difference
+from service.review.book.live import LiveFile
 from service.review.book.plan_tree import Node
 from service.review.check import Tree
 from service.review.compatible import RevisionError, checkout
 
 Lines = Sequence[str]
+Facets = Mapping[str, Lines]
 
 
 def since(revision: str, tree: Tree, server: str, *, progress: Progress = lambda _: None) -> str:
@@ -33,7 +35,8 @@ def markdown(before: Contents, now: Contents, revision: str) -> str:
     sections = {
         "Migrations": list(_migrations(before.migrations, now.migrations)),
         "Schema": list(_schema(difference(before.schema, now.schema))),
-        "Queries": list(_queries(before.queries, now.queries)),
+        "Queries": list(_files(_by_name(before.queries), _by_name(now.queries))),
+        "Files for the live database": list(_files(_for_psql(before.live), _for_psql(now.live))),
         "Endpoints": _diff(_endpoints(before), _endpoints(now)),
         "Findings": ["\n".join(f"- {_code(str(finding))}" for finding in now.findings)] if now.findings else [],
     }
@@ -87,13 +90,12 @@ def _declared(change: Change, text: str) -> Lines:
     return short(text if not change.table else f"{change.kind} {change.name} {text}").split("\n") if text else []
 
 
-def _queries(before: Mapping[str, Query], now: Mapping[str, Query]) -> Iterator[str]:
+def _files(before: Mapping[str, Facets], now: Mapping[str, Facets]) -> Iterator[str]:
     for name in sorted(before.keys() | now.keys()):
-        old, new = before.get(name), now.get(name)
-        facets_before, facets_now = _facets(old) if old else {}, _facets(new) if new else {}
+        old, new = before.get(name, {}), now.get(name, {})
         parts: list[str] = []
-        for facet in facets_now or facets_before:
-            if found := _diff(facets_before.get(facet, []), facets_now.get(facet, [])):
+        for facet in new or old:
+            if found := _diff(old.get(facet, []), new.get(facet, [])):
                 parts += [f"{facet}:", *found]
         if parts:
             word = "changed" if old and new else "added" if new else "removed"
@@ -102,7 +104,21 @@ def _queries(before: Mapping[str, Query], now: Mapping[str, Query]) -> Iterator[
             yield from parts if new else parts[1:2]
 
 
-def _facets(query: Query) -> dict[str, Lines]:
+def _for_psql(files: list[LiveFile]) -> dict[str, Facets]:
+    return {
+        each.name: {
+            "The file": each.text.rstrip("\n").split("\n"),
+            "Columns": [f"{name} {type_}" for name, type_ in each.columns],
+        }
+        for each in files
+    }
+
+
+def _by_name(queries: Mapping[str, Query]) -> dict[str, Facets]:
+    return {name: _facets(query) for name, query in queries.items()}
+
+
+def _facets(query: Query) -> Facets:
     """Return what a review looks at, each as lines that can be compared."""
     refused = [str(query.refused)] if query.refused else []
     return {

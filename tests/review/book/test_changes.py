@@ -36,6 +36,8 @@ def test_a_review_sees_what_has_changed_and_nothing_else(tmp_path: Path, own_dat
         "sql/pets/list_my_pets.sql", "(pets.pet_name, pets.id) > ($2, $3)", "pets.id > $3 and pets.pet_name <> $2"
     )
     tree.delete("sql/auth/end_session.sql")
+    tree.edit("sql/review/table_sizes.sql", "as total", "as whole")
+    tree.delete("sql/review/lock_waits.sql")
     tree.edit("service/pets/controllers.py", '@get("/me"', '@get("/mine"')
 
     text = since("HEAD", Tree.read(tree.root), own_database_url)
@@ -55,6 +57,13 @@ def test_a_review_sees_what_has_changed_and_nothing_else(tmp_path: Path, own_dat
     assert "+    where pets.user_id = caller.user_id and pets.id > $3 and pets.pet_name <> $2\n" in queries
     assert "Plan:" in queries
     assert "+              Filter: ((pets.pet_name)::text <> $2)\n" in queries
+    live = section(text, "## Files for the live database")
+    assert [line for line in live.split("\n") if line.startswith("### ")] == [
+        "### `review.lock_waits`: removed",
+        "### `review.table_sizes`: changed",
+    ]
+    assert "+    pg_size_pretty(pg_total_relation_size(relid)) as whole,\n" in live
+    assert "Columns:\n\n```diff\n name name\n-total text\n+whole text\n" in live
     assert "-GET /pets/me -> pets.list_my_pets\n" in section(text, "## Endpoints")
     assert "[no-file]`" in section(text, "## Findings")
 
@@ -72,6 +81,7 @@ def test_what_is_new_is_told_as_a_whole(small_book: Contents) -> None:
         queries={},
         migrations={},
         endpoints=[],
+        live=[],
     )
 
     text = markdown(empty, small_book, "v1")
