@@ -85,6 +85,8 @@ class Pool:
         self._size = size
         self._prepares = statement_cache > 0
         self._leases = 0
+        # PgBouncer has one statement for all who prepare the same text: after a change of the schema, it must differ.
+        self._changes, self._remark = 0, ""
         self._is_away = False
         self.metrics: Metrics | None = None  # set where somebody asks for them
         self._slow = slow_query / 1000 or inf
@@ -119,6 +121,8 @@ class Pool:
             rows = await self._run(lease, query, arguments)
         except STALE:
             lease.statements.clear()
+            self._changes += 1
+            self._remark = f"-- prepared after {self._changes} changes\n"
             self._put(lease)
             return await self.fetch(query, arguments)
         except UNDONE as error:
@@ -152,7 +156,8 @@ class Pool:
             if self._prepares:
                 statement = lease.statements.get(query)
                 if statement is None:
-                    statement = lease.statements[query] = await lease.connection.prepare(query.sql, timeout=ANSWER)
+                    text = query.sql + self._remark
+                    statement = lease.statements[query] = await lease.connection.prepare(text, timeout=ANSWER)
                 rows = await statement.fetch(*arguments, timeout=ANSWER)
                 if isinstance(query, Count):
                     rows = changed(statement.get_statusmsg())
