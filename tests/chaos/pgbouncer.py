@@ -19,7 +19,7 @@ CONFIGURATION = """\
 * = host=127.0.0.1 port={target}
 
 [pgbouncer]
-listen_addr = 127.0.0.1
+listen_addr = {address}
 listen_port = {port}
 unix_socket_dir =
 auth_type = any
@@ -38,7 +38,7 @@ BEFORE_1_21 = {"DATABASE_STATEMENT_CACHE": "0"}
 class PgBouncer:
     """Runs while the context lasts."""
 
-    def __init__(self, program: str, postgres: Postgres, folder: Path) -> None:
+    def __init__(self, program: str, postgres: Postgres, folder: Path, address: str = "127.0.0.1") -> None:
         folder.mkdir()
         said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
         major, minor = re.findall(r"\d+", said)[:2]
@@ -46,11 +46,12 @@ class PgBouncer:
         self.prepares = (int(major), int(minor)) >= (1, 21)
         self.settings: Mapping[str, str] = SETTINGS if self.prepares else SETTINGS | BEFORE_1_21
         self.port = free_port()
-        self.url = f"postgresql://127.0.0.1:{self.port}/postgres"
+        self.url = f"postgresql://{address}:{self.port}/postgres"
         self._program = program
         self._owner = postgres.data
         self._file = folder / "pgbouncer.ini"
-        text = CONFIGURATION.format(target=postgres.port, port=self.port) + (PREPARES if self.prepares else "")
+        text = CONFIGURATION.format(target=postgres.port, address=address, port=self.port)
+        text += PREPARES if self.prepares else ""
         # auth_type any: whoever comes is this user.
         self._file.write_text(text.replace("* =", "postgres = user=postgres", 1))
         for path in (folder, self._file):
