@@ -107,6 +107,19 @@ class Worker(multiprocess.Process):
 multiprocess.Process = Worker  # type: ignore[misc]  # uvicorn makes them in four places
 
 
+class Exit(threading.Event):
+    """Whether to end; the death of a worker wakes who waits for that, too."""
+
+    def __init__(self, workers: list[multiprocess.Process]) -> None:
+        super().__init__()
+        self._workers = workers
+
+    @override
+    def wait(self, timeout: float | None = None) -> bool:
+        wait([worker.process.sentinel for worker in self._workers], timeout)
+        return self.is_set()
+
+
 class Workers(Multiprocess):
     """The parent of several workers: starts them, replaces those that die, and all by turns at SIGHUP."""
 
@@ -114,11 +127,18 @@ class Workers(Multiprocess):
         Worker.forks = sys.platform == "linux"
         Worker.handlers = {number: signal.getsignal(number) for number in multiprocess.SIGNALS}
         super().__init__(config, [door])
+        self.should_exit = Exit(self.processes)
         self._drain_seconds = drain_seconds
         self._drains = False
         # What is there now, is there for good; were it looked at for garbage, each worker would have its own copy.
         gc.collect()
         gc.freeze()
+
+    @override
+    def keep_subprocess_alive(self) -> None:
+        # Those that have died first: the others are asked for a sign of life, and may be busy.
+        self.processes.sort(key=lambda worker: worker.process.is_alive())
+        super().keep_subprocess_alive()
 
     @override
     def handle_hup(self) -> None:
