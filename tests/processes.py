@@ -143,8 +143,9 @@ class Running:
         return [process, *process.children(recursive=True)]
 
     def workers(self) -> list[psutil.Process]:
-        """Return what it has started, but for the process with which Python looks after spawned ones."""
-        return [process for process in self.family()[1:] if "resource_tracker" not in " ".join(process.cmdline())]
+        """Return what it has started and still runs, but for the process with which Python looks after spawned ones."""
+        started = filter(alive, self.family()[1:])
+        return [process for process in started if "resource_tracker" not in " ".join(process.cmdline())]
 
     def end(self, by: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal, wait for the end and return the exit status. Ctrl-C reaches the whole process group."""
