@@ -13,10 +13,10 @@ from asyncpg.pool import PoolConnectionProxy
 from asyncpg.prepared_stmt import PreparedStatement
 
 from service.database import Rows
-from service.deadlines import AGAIN, ANSWER, CLOSE, CLOSE_ALL, CONNECT, OLD, WAIT
+from service.deadlines import AGAIN, ANSWER, CLOSE, CLOSE_ALL, CLOSE_SILENT, CONNECT, OLD, WAIT
 from service.exchange import current
 from service.failures import AWAY, FOR_NOW, STALE, UNDONE
-from service.hosts import Hosts
+from service.hosts import Hosts, Place
 from service.logs import log
 from service.metrics import Event, Level, Metrics
 from service.problems import Unavailable
@@ -30,11 +30,12 @@ ATTEMPTS = 9
 class Lease:
     """A connection of the pool, and what is prepared on it."""
 
-    __slots__ = ("connection", "old_at", "statements")
+    __slots__ = ("connection", "old_at", "place", "statements")
 
-    def __init__(self, connection: PoolConnectionProxy, old_at: float) -> None:
+    def __init__(self, connection: PoolConnectionProxy, old_at: float, place: Place | None) -> None:
         self.connection = connection
         self.old_at = old_at
+        self.place = place
         self.statements: dict[Query[..., Any], PreparedStatement] = {}
 
     @property
@@ -70,6 +71,7 @@ class Pool:
         Timeouts are in milliseconds; 0 leaves them to the role. A query that takes longer than `slow_query`, in
         milliseconds, is logged; 0: none is.
         """
+        self._hosts = Hosts(url)
         timeouts = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
         self._options: dict[str, Any] = {
             "min_size": 0,
@@ -79,12 +81,14 @@ class Pool:
             # Only those that are wanted: PgBouncer refuses them at the start of a connection.
             "server_settings": {name: str(milliseconds) for name, milliseconds in timeouts.items() if milliseconds},
             "timeout": CONNECT,
-            "connect": Hosts(url).connect,
+            "connect": self._hosts.connect,
         }
         self._url = url
         self._size = size
         self._prepares = statement_cache > 0
         self._leases = 0
+        # PgBouncer has one statement for all who prepare the same text: after a change of the schema, it must differ.
+        self._changes, self._remark = 0, ""
         self._is_away = False
         self.metrics: Metrics | None = None  # set where somebody asks for them
         self._slow = slow_query / 1000 or inf
@@ -119,6 +123,8 @@ class Pool:
             rows = await self._run(lease, query, arguments)
         except STALE:
             lease.statements.clear()
+            self._changes += 1
+            self._remark = f"-- prepared after {self._changes} changes\n"
             self._put(lease)
             return await self.fetch(query, arguments)
         except UNDONE as error:
@@ -152,7 +158,8 @@ class Pool:
             if self._prepares:
                 statement = lease.statements.get(query)
                 if statement is None:
-                    statement = lease.statements[query] = await lease.connection.prepare(query.sql, timeout=ANSWER)
+                    text = query.sql + self._remark
+                    statement = lease.statements[query] = await lease.connection.prepare(text, timeout=ANSWER)
                 rows = await statement.fetch(*arguments, timeout=ANSWER)
                 if isinstance(query, Count):
                     rows = changed(statement.get_statusmsg())
@@ -243,7 +250,7 @@ class Pool:
         if self._is_away:
             self._is_away = False
             self._tell(None)
-        return Lease(connection, self._loop.time() + OLD)
+        return Lease(connection, self._loop.time() + OLD, self._hosts.last)
 
     def _tell(self, error: BaseException | None) -> None:
         """Tell the log that there is no connection to be had, or that there is again."""
@@ -264,31 +271,37 @@ class Pool:
         if not self._waiting.give(lease) and lease:
             self._idle.append(lease)
 
-    def _forget(self) -> None:
+    def _forget(self, seconds: float = CLOSE) -> None:
         """Close the connections that nobody uses."""
         while self._idle:
-            self._give_back(self._idle.pop())
+            self._give_back(self._idle.pop(), seconds)
 
     def _let_go(self, lease: Lease, error: Exception) -> None:
         """Keep a connection that is as good as before `error`, and close any other."""
         if isinstance(error, FOR_NOW):
             self._put(lease)
             return
-        self._give_back(lease)
-        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-            self._forget()  # the primary is another server now: where this connection led, the others lead
+        # Where this connection led, to a silent server or one that is no primary any more, the others lead.
+        if isinstance(error, TimeoutError):
+            self._give_back(lease, CLOSE_SILENT)
+            self._hosts.doubt(lease.place)
+            self._forget(CLOSE_SILENT)
+        else:
+            self._give_back(lease)
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                self._forget()
 
-    def _give_back(self, lease: Lease) -> None:
+    def _give_back(self, lease: Lease, seconds: float = CLOSE) -> None:
         """Close a connection, with what still runs on it; nobody waits for that."""
-        task = self._loop.create_task(self._close(lease))
+        task = self._loop.create_task(self._close(lease, seconds))
         self._giving_back.add(task)
         task.add_done_callback(self._giving_back.discard)
 
-    async def _close(self, lease: Lease) -> None:
+    async def _close(self, lease: Lease, seconds: float) -> None:
         try:
             # What does not close in time, asyncpg ends by force; it takes the connection back in any case.
             with suppress(*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await lease.connection.close(timeout=CLOSE)
+                await lease.connection.close(timeout=seconds)
         finally:
             self._leases -= 1
             self._wake(None)

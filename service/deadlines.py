@@ -8,8 +8,8 @@ the client was told no. What stands here holds where PostgreSQL, or the way to i
 WAIT, ANSWER = 0.6, 2.2
 # For a connection to be made, and for each of several hosts. It goes on when its request has given up.
 CONNECT, HOST = 2.0, 1.0
-# For a connection to be closed, and for all of them in the end.
-CLOSE, CLOSE_ALL = 1.0, 5.0
+# For a connection to be closed, for one that has been silent for too long already, and for all of them in the end.
+CLOSE, CLOSE_SILENT, CLOSE_ALL = 1.0, 0.3, 5.0
 # For a standby to say how far it is, and between two looks at it.
 STANDBY, LOOK = 0.6, 1.0
 # After which a connection is replaced, so that a new address of the server and new statistics reach all.

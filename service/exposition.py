@@ -96,9 +96,11 @@ def _locked(directory: Path) -> Iterator[None]:
 def _clean_up_at_sigterm(directory: Path) -> None:
     """Remove `directory` when uvicorn, having ended by SIGTERM, lets the process die of it."""
     before = signal.getsignal(signal.SIGTERM)
+    owner = os.getpid()
 
     def clean_up(*_: object) -> None:
-        shutil.rmtree(directory, ignore_errors=True)
+        if os.getpid() == owner:  # not a worker that was forked
+            shutil.rmtree(directory, ignore_errors=True)
         signal.signal(signal.SIGTERM, before)
         signal.raise_signal(signal.SIGTERM)
 

@@ -13,10 +13,11 @@ from service.deadlines import HOST
 # The hosts of a URL, each with its port, if it has one (RFC 3986, 3.2).
 _SERVERS = re.compile(r"//(?:[^/?#@]*@)?(?P<servers>[^/?#@]*,[^/?#@]*)(?=[/?#]|$)")
 _SERVER = re.compile(r"(?P<host>[^\[\]:]*|\[[^\]]*\])(?::(?P<port>\d+))?")
+Place = tuple[str, int]
 TARGET = "target_session_attrs"
 
 
-def several(url: str) -> list[tuple[str, int]]:
+def several(url: str) -> list[Place]:
     """Return the host and port of each server where `url` names several, else nothing."""
     found = _SERVERS.search(url)
     matches = [_SERVER.fullmatch(server) for server in found["servers"].split(",")] if found else []
@@ -34,8 +35,14 @@ class Hosts:
 
     def __init__(self, url: str) -> None:
         self._places = several(url)
+        self.last: Place | None = None  # where the newest connection leads
         # Unless the URL says which it wants, one that takes writes: any other is of no use.
         self._wanted = {} if TARGET in url else {TARGET: "primary"}
+
+    def doubt(self, place: Place | None) -> None:
+        """Ask a host that keeps silent after all others."""
+        if self._places[:1] == [place]:
+            self._places.append(self._places.pop(0))
 
     async def connect(self, url: str, **options: Any) -> asyncpg.Connection:  # noqa: ANN401 - asyncpg's own
         """Return a connection, as ``asyncpg.connect`` does; raises what the last host said."""
@@ -52,6 +59,7 @@ class Hosts:
             else:
                 self._places.remove(place)
                 self._places.insert(0, place)
+                self.last = place
                 return connection
         assert refusal  # noqa: S101 - there are several
         raise refusal

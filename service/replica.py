@@ -22,7 +22,7 @@ from service.connections import Lease, Pool
 from service.database import Rows
 from service.deadlines import LOOK, STANDBY
 from service.failures import UNDONE
-from service.hosts import TARGET, several
+from service.hosts import TARGET, Place, several
 from service.logs import log
 from service.metrics import Event, Level, Metrics
 from service.problems import Unavailable
@@ -59,8 +59,8 @@ class StandbyLease(Lease):
 
     __slots__ = ("replayed",)
 
-    def __init__(self, connection: PoolConnectionProxy, old_at: float) -> None:
-        super().__init__(connection, old_at)
+    def __init__(self, connection: PoolConnectionProxy, old_at: float, place: Place | None) -> None:
+        super().__init__(connection, old_at, place)
         self.replayed = Position("", 0)
 
     def has(self, wanted: Position) -> bool:
@@ -81,7 +81,7 @@ class Standby(Pool):
     @override
     async def _connect(self) -> Lease:
         lease = await super()._connect()
-        return StandbyLease(lease.connection, lease.old_at)
+        return StandbyLease(lease.connection, lease.old_at, lease.place)
 
     @override
     def _tell(self, error: BaseException | None) -> None:

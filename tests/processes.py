@@ -142,6 +142,11 @@ class Running:
         process = psutil.Process(self.process.pid)
         return [process, *process.children(recursive=True)]
 
+    def workers(self) -> list[psutil.Process]:
+        """Return what it has started and still runs, but for the process with which Python looks after spawned ones."""
+        started = filter(alive, self.family()[1:])
+        return [process for process in started if "resource_tracker" not in " ".join(process.cmdline())]
+
     def end(self, by: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal, wait for the end and return the exit status. Ctrl-C reaches the whole process group."""
         if by == signal.SIGINT:

@@ -21,6 +21,7 @@ from tests.processes import SECRET_KEY, Running, Start, alive, run, serving, unt
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 
+STARTED = "Application startup complete."
 ACCOUNT = {"email": "dora@example.com", "password": "a password for one test"}
 
 
@@ -71,7 +72,7 @@ def test_the_address_that_a_client_claims_is_not_believed(served: Running) -> No
 def test_each_line_of_its_output_is_json(served: Running) -> None:
     lines = [json.loads(line) for line in served.stdout.splitlines()]
 
-    assert "Application startup complete." in [line["event"] for line in lines]
+    assert STARTED in [line["event"] for line in lines]
     assert served.stderr == ""
 
 
@@ -102,7 +103,7 @@ def test_sigterm_drains_first(own_database_url: str, start: Start, workers: str)
     """Everything is served meanwhile, and the last answer of a connection says so."""
     served = start("serve", serving(own_database_url, WEB_CONCURRENCY=workers, DRAIN_SECONDS="2"))
     served.wait_until_ready()
-    until(lambda: served.stdout.count("Application startup complete.") == int(workers), "all serve")
+    until(lambda: served.stdout.count(STARTED) == int(workers), "all serve")
 
     os.killpg(served.process.pid, signal.SIGTERM)
 
@@ -118,7 +119,7 @@ def test_sigterm_drains_first(own_database_url: str, start: Start, workers: str)
 def test_workers_end_when_their_parent_is_killed(own_database_url: str, start: Start) -> None:
     served = start("serve", serving(own_database_url, WEB_CONCURRENCY="2"))
     served.wait_until_ready()
-    until(lambda: served.stdout.count("Application startup complete.") == 2, "both workers serve")
+    until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
     family = served.family()
     assert len(family) >= 3
 
@@ -127,6 +128,38 @@ def test_workers_end_when_their_parent_is_killed(own_database_url: str, start: S
     until(lambda: not any(map(alive, family)), "the workers have ended", seconds=2)
     assert not listens(served.port)
     assert "Traceback" not in served.stdout + served.stderr
+
+
+def test_a_worker_that_dies_is_replaced_by_one_of_the_same_code(
+    own_database_url: str, checkout: Path, start: Start
+) -> None:
+    """Within two seconds, though its parent was just then waiting for its sign of life, and a deploy is under way."""
+    served = start("serve", serving(own_database_url, WEB_CONCURRENCY="2"), checkout)
+    until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
+    (checkout / "service/system/controllers.py").write_text("broken")
+    worker = served.workers()[0]
+    worker.suspend()
+    time.sleep(0.6)  # its parent looks every half second
+
+    worker.kill()
+
+    until(lambda: served.stdout.count(STARTED) == 3, "another one serves", seconds=2)
+    assert not alive(worker)
+
+
+def test_sighup_replaces_workers_by_those_of_new_code(own_database_url: str, checkout: Path, start: Start) -> None:
+    served = start("serve", serving(own_database_url, WEB_CONCURRENCY="2"), checkout)
+    until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
+    old = served.workers()
+    code = checkout / "service/system/controllers.py"
+    code.write_text(code.read_text().replace('"ready"', '"new"'))
+
+    served.process.send_signal(signal.SIGHUP)
+    until(lambda: not any(map(alive, old)), "both have ended")
+    served.workers()[0].kill()
+
+    until(lambda: served.stdout.count(STARTED) == 5, "all are replaced, and one once more")
+    assert {served.client.get("/health/ready").json()["status"] for _ in range(8)} == {"new"}
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from service import migrate
 from service.app import create_app
-from tests.chaos.figures import Load, Table
+from tests.chaos.figures import Front, Load, Table
 from tests.conftest import make_settings
 from tests.factories import Factory
 from tests.postgres import Postgres, create_cluster
@@ -131,7 +131,7 @@ def serve(start: Start) -> Serve:
 def clients(template: tuple[Path, list[str]]) -> Clients:
     """Return what makes a load of 32 clients (or as many as it is told) on a service and the database behind it."""
 
-    def clients(served: Running, postgres: Postgres, number: int = 32, reads: int = 1) -> Load:
+    def clients(served: Front, postgres: Postgres, number: int = 32, reads: int = 1) -> Load:
         return Load(served, postgres, template[1], number, reads)
 
     return clients

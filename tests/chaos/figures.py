@@ -6,14 +6,15 @@ import subprocess
 import sys
 from collections import Counter
 from itertools import count
-from typing import Self
+from pathlib import Path
+from typing import Protocol, Self
 
 import attrs
 from typing_extensions import override
 
 from tests.chaos.load import DROPPED, HUNG, REFUSED
 from tests.postgres import Postgres
-from tests.processes import ROOT, Running
+from tests.processes import ROOT
 
 NUMBERS = count(1)
 DONE = {200, 201}
@@ -79,12 +80,19 @@ class Outcome:
         return self
 
 
+class Front(Protocol):
+    """Where clients ask, on loopback; and a folder for what they saw."""
+
+    port: int
+    output: Path
+
+
 class Load:
     """Clients that ask from the beginning to the end of the context; then ``outcome`` says what they saw."""
 
     outcome: Outcome
 
-    def __init__(self, served: Running, postgres: Postgres, tokens: list[str], clients: int, reads: int) -> None:
+    def __init__(self, served: Front, postgres: Postgres, tokens: list[str], clients: int, reads: int) -> None:
         self._postgres = postgres
         self._name = f"load{next(NUMBERS)}"
         self._task = {"name": self._name, "port": served.port, "tokens": tokens, "clients": clients, "reads": reads}

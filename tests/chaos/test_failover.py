@@ -66,7 +66,7 @@ def test_a_frozen_first_host_does_not_hide_the_second(
     )
     assert set(outcome.statuses) == ONLY
     assert max(request.took for request in outcome.requests) < 3
-    assert outcome.failing_after(promoted) < 5  # its statements are waited for, and then its connections
+    assert outcome.failing_after(promoted) < 2
     assert (outcome.lost, outcome.duplicates) == (0, 0)
 
 

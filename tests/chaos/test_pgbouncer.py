@@ -1,55 +1,75 @@
 """PgBouncer hands each transaction to another connection: nothing may hang on one of them."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.chaos.conftest import Clients, Serve
 from tests.chaos.figures import Table
-from tests.chaos.pgbouncer import PROGRAM, PgBouncer
+from tests.chaos.pgbouncer import PgBouncer
 from tests.postgres import Postgres
-from tests.programs import needs
+from tests.programs import PGBOUNCER, PGBOUNCER_OF_DEBIAN_13, needs
 
-# What README.md and docs/scaling.md say for PgBouncer before 1.21.
-DOCUMENTED = {
-    "DATABASE_STATEMENT_CACHE": "0",
-    "DATABASE_STATEMENT_TIMEOUT": "0",
-    "DATABASE_LOCK_TIMEOUT": "0",
-    "DATABASE_POOL_SIZE": "20",
-}
+EACH = [
+    pytest.param(PGBOUNCER, marks=needs(PGBOUNCER), id="old"),
+    pytest.param(PGBOUNCER_OF_DEBIAN_13, marks=needs(PGBOUNCER_OF_DEBIAN_13), id="new"),
+]
 
 
-@needs(PROGRAM)
+@pytest.fixture
+def pgbouncer(request: pytest.FixtureRequest, postgres: Postgres, tmp_path: Path) -> Iterator[PgBouncer]:
+    """Return a PgBouncer in front of the test's server."""
+    with PgBouncer(request.param, postgres, tmp_path / "pgbouncer") as pgbouncer:
+        yield pgbouncer
+
+
+@pytest.mark.parametrize("pgbouncer", EACH, indirect=True)
 def test_transaction_pooling_makes_no_error(
-    postgres: Postgres, serve: Serve, clients: Clients, table: Table, tmp_path: Path
+    pgbouncer: PgBouncer, postgres: Postgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
-    folder = tmp_path / "pgbouncer"
-    folder.mkdir()
-    with PgBouncer(postgres, folder) as pgbouncer:
-        served = serve(pgbouncer.url, WEB_CONCURRENCY="2", **DOCUMENTED)
-        with clients(served, postgres, 64) as load:
-            time.sleep(4)
+    served = serve(pgbouncer.url, WEB_CONCURRENCY="2", DATABASE_POOL_SIZE="20", **pgbouncer.settings)
+    with clients(served, postgres, 64) as load:
+        time.sleep(4)
+    prepared = pgbouncer.prepared_statements()
 
-    table.note("PgBouncer 1.18, transaction pooling", load.outcome)
+    table.note(f"{pgbouncer.name}, transaction pooling", load.outcome, f"{prepared} statements prepared")
     assert set(load.outcome.statuses) == {200, 201}
+    assert (load.outcome.lost, load.outcome.duplicates) == (0, 0)
+    assert (prepared > 0) == pgbouncer.prepares
+
+
+@pytest.mark.parametrize("pgbouncer", EACH, indirect=True)
+def test_a_killed_backend_behind_pgbouncer_is_503(
+    pgbouncer: PgBouncer, postgres: Postgres, serve: Serve, clients: Clients, table: Table
+) -> None:
+    served = serve(pgbouncer.url, DATABASE_POOL_SIZE="20", **pgbouncer.settings)
+    with clients(served, postgres) as load:
+        time.sleep(1)
+        killed = time.monotonic()
+        postgres.kill_one_backend()
+        time.sleep(4)
+
+    failing = load.outcome.failing_after(killed)
+    table.note(f"kill -9 of a backend behind {pgbouncer.name}", load.outcome, f"fails for {failing:.2f} s")
+    assert set(load.outcome.statuses) <= {200, 201, 503}
+    assert failing < 3
     assert (load.outcome.lost, load.outcome.duplicates) == (0, 0)
 
 
-@needs(PROGRAM)
-def test_a_killed_backend_behind_pgbouncer_is_503(
-    postgres: Postgres, serve: Serve, clients: Clients, table: Table, tmp_path: Path
+@pytest.mark.parametrize("pgbouncer", EACH[1:], indirect=True)
+def test_a_column_of_another_type_is_not_seen_by_clients(
+    pgbouncer: PgBouncer, postgres: Postgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
-    folder = tmp_path / "pgbouncer"
-    folder.mkdir()
-    with PgBouncer(postgres, folder) as pgbouncer:
-        served = serve(pgbouncer.url, **DOCUMENTED)
-        with clients(served, postgres) as load:
+    """PgBouncer keeps what was prepared before, for all its clients, and would answer with it for ever."""
+    served = serve(pgbouncer.url, WEB_CONCURRENCY="2", **pgbouncer.settings)
+    with clients(served, postgres, 16) as load:
+        for type_ in ("text", "varchar(50)"):
             time.sleep(1)
-            killed = time.monotonic()
-            postgres.kill_one_backend()
-            time.sleep(4)
+            postgres.ask(f"alter table pets alter pet_name type {type_}")
+        time.sleep(1)
 
-    failing = load.outcome.failing_after(killed)
-    table.note("kill -9 of a backend behind PgBouncer", load.outcome, f"fails for {failing:.2f} s")
-    assert set(load.outcome.statuses) <= {200, 201, 503}
-    assert failing < 3
+    table.note(f"a column changes its type behind {pgbouncer.name}", load.outcome)
+    assert set(load.outcome.statuses) == {200, 201}
     assert (load.outcome.lost, load.outcome.duplicates) == (0, 0)

@@ -197,7 +197,7 @@ async def test_a_frozen_server_is_unavailable(
     opening: Opening, backend: Backend, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not waited for when the connection is closed either."""
-    for limit in ("ANSWER", "CLOSE"):
+    for limit in ("ANSWER", "CLOSE_SILENT"):
         monkeypatch.setattr(connections, limit, 0.1)
     db = await opening(size=1)
     pid = await db.value(backend)

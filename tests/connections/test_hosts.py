@@ -1,7 +1,9 @@
 """Several hosts in one URL, and a primary that is none any more."""
 
 import asyncio
+import os
 import re
+import signal
 import socket
 from urllib.parse import quote
 
@@ -16,6 +18,7 @@ from service.problems import Unavailable
 from service.queries import Count, Value
 from tests.connections.backends import gone
 from tests.connections.conftest import Backend, Opening
+from tests.relay import Relay
 from tests.statements import Statements
 
 
@@ -66,6 +69,31 @@ async def test_a_host_that_keeps_silent_is_asked_once(
             silent.accept()
     for connection in asked:
         connection.close()
+
+
+async def test_a_host_that_falls_silent_is_asked_last(
+    opening: Opening,
+    backend: Backend,
+    database_url: str,
+    server: EmbeddedPostgres,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has not been promoted away from yet, or it has: the others can tell at once."""
+    for limit in ("ANSWER", "CLOSE_SILENT"):
+        monkeypatch.setattr(connections, limit, 0.1)
+    relay = Relay(server)
+    async with relay.listen() as port:
+        db = await opening(beside(database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable", size=1)
+        pid = await db.value(backend)
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(Unavailable):
+            await db.value(backend)
+        trips = relay.trips
+
+        assert await db.value(backend) != pid
+
+        os.kill(pid, signal.SIGCONT)
+    assert 0 < trips == relay.trips
 
 
 async def test_where_no_host_will_do_it_is_unavailable(

@@ -18,13 +18,12 @@ from psycopg.errors import ReadOnlySqlTransaction
 from tests.debian import BINARIES, POSTGRES, debian_postgres, unprivileged, unprivileged_folder, wait_until_it_answers
 from tests.deploy.black_box import run_black_box
 from tests.processes import NONE, PATIENCE, ROOT, Running, environment, free_port, run, until
-from tests.programs import needs
+from tests.programs import PGBOUNCER_OF_DEBIAN_13, needs
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 SECRETS = [path.removeprefix("./secrets/") for path in (each["file"] for each in COMPOSE["secrets"].values())]
 [MAKE_SECRETS] = re.findall(r"^```sh\n(mkdir .*?)^```", (ROOT / "docs/deploy.md").read_text(), re.MULTILINE | re.DOTALL)
-PGBOUNCER = "/usr/sbin/pgbouncer"
 
 
 def interpolated(text: str, **variables: str) -> str:
@@ -211,7 +210,7 @@ def shell(service: str, script: str, folder: Path, **variables: str) -> "Iterato
         process = subprocess.Popen(
             [*unprivileged(), *SERVICES[service]["command"][:-1], script],
             cwd=folder,
-            env=environment({"PATH": f"{BINARIES}:/usr/sbin:/usr/bin:/bin", **variables}),
+            env=environment({"PATH": f"{BINARIES}:{Path(PGBOUNCER_OF_DEBIAN_13).parent}:/usr/bin:/bin", **variables}),
             stdout=log,
             stderr=log,
         )
@@ -223,7 +222,7 @@ def shell(service: str, script: str, folder: Path, **variables: str) -> "Iterato
 
 
 @slow
-@needs(POSTGRES, PGBOUNCER)
+@needs(POSTGRES, PGBOUNCER_OF_DEBIAN_13)
 def test_the_service_keeps_the_contract_through_pgbouncer(topology: Topology, tmp_path: Path) -> None:
     port = free_port()
     with unprivileged_folder() as folder:
@@ -233,7 +232,7 @@ def test_the_service_keeps_the_contract_through_pgbouncer(topology: Topology, tm
             "listen_addr = *": "listen_addr = 127.0.0.1",
             "6432": str(port),
             "/tmp/": f"{folder}/",  # noqa: S108 - the container's own
-            **({} if knows_prepared_statements() else {"max_prepared_statements = 200\n": ""}),
+            "exec pgbouncer": f"exec {PGBOUNCER_OF_DEBIAN_13}",
         }.items():
             assert theirs in script
             script = script.replace(theirs, ours)
@@ -243,8 +242,7 @@ def test_the_service_keeps_the_contract_through_pgbouncer(topology: Topology, tm
             "DATABASE_STATEMENT_TIMEOUT": "0",
             "DATABASE_LOCK_TIMEOUT": "0",
         }
-        cache = NONE if knows_prepared_statements() else {"DATABASE_STATEMENT_CACHE": "0"}
-        with shell("pgbouncer", script, folder), topology.served(tmp_path, cache, **through) as served:
+        with shell("pgbouncer", script, folder), topology.served(tmp_path, NONE, **through) as served:
             served.wait_until_ready()
 
             assert " passed" in run_black_box(served.url)
@@ -256,12 +254,6 @@ def test_the_service_keeps_the_contract_through_pgbouncer(topology: Topology, tm
             with psycopg.connect(url, autocommit=True) as one, psycopg.connect(url, autocommit=True) as another:
                 seen = [each.execute("select pg_backend_pid()").fetchone() for each in (one, another)]
             assert seen[0] == seen[1], "each has a connection to PostgreSQL for a transaction only"
-
-
-def knows_prepared_statements() -> bool:
-    """Tell whether this PgBouncer is 1.21 or later."""
-    said = subprocess.run([PGBOUNCER, "--version"], capture_output=True, text=True, check=True).stdout
-    return tuple(map(int, said.split()[1].split(".")[:2])) >= (1, 21)
 
 
 @slow
