@@ -37,11 +37,6 @@ class Person:
         headers["Authorization"] = f"Bearer {token or self.tokens['access_token']}"
         return self.http.request(method, path, json=json, headers=headers)
 
-    def pet(self, pet_name: str) -> dict[str, Any]:
-        """Add a pet."""
-        pet: dict[str, Any] = self.ask("POST", "/pets/create", {"pet_name": pet_name}).json()
-        return pet
-
 
 def refresh(http: httpx.Client, token: str) -> httpx.Response:
     """Trade a refresh token."""
