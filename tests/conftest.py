@@ -29,6 +29,7 @@ from service.database import Database, Rows
 from service.dev.embedded import EmbeddedPostgres, embedded_postgres
 from service.queries import Count, Query
 from service.settings import Settings
+from tests.black_box import ada, base_url, http  # noqa: F401 - fixtures
 from tests.factories import Committed, Factory, LoggedIn, service_client
 from tests.processes import checkout, served, start  # noqa: F401 - fixtures
 from tests.toys import ToysController
