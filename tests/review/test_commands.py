@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from service import queries
+from service.review.scratch import connected
 from tests.processes import PATIENCE, ROOT, command, environment, run
 from tests.review.conftest import CREATE_KITES, Copy
 from tests.review.running import invoke
@@ -82,8 +83,6 @@ def test_a_migration_that_fails_is_a_finding(tree: Copy, database_url: str) -> N
 
 
 def test_scratch_databases_do_not_stay(database_url: str) -> None:
-    from service.review.scratch import connected  # noqa: PLC0415
-
     invoke("check", "--database-url", database_url)
 
     with connected(database_url) as connection:

@@ -1,6 +1,7 @@
 """Results that the service has none of: values, enums, types without a class."""
 
 import pytest
+from pglast.parser import ParseError
 from psycopg import sql
 
 from service.review.findings import Finding, as_text, from_error
@@ -122,7 +123,6 @@ def test_a_word_that_only_postgresql_knows_is_one_sentence(
     tree: Copy, checked: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when the server is newer than pglast."""
-    from pglast.parser import ParseError  # noqa: PLC0415
 
     def refuse(_: str) -> None:
         raise ParseError("syntax error", 7)

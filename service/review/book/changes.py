@@ -12,6 +12,7 @@ from service.review.check import Tree
 from service.review.compatible import RevisionError, checkout
 
 Lines = Sequence[str]
+SHORT = 40  # lines of a text and of another, whose difference needs no places
 
 
 def since(revision: str, tree: Tree, server: str, *, progress: Progress = lambda _: None) -> str:
@@ -143,8 +144,9 @@ def _endpoints(contents: Contents) -> Lines:
 def _diff(before: Lines, now: Lines) -> list[str]:
     """Return a fenced diff, or nothing where there is none."""
     lines = list(difflib.unified_diff(list(before), list(now), lineterm=""))[2:]
-    hunks = [line for line in lines if not line.startswith("@@")] if len(before) + len(now) < 40 else lines  # noqa: PLR2004
-    return [_fenced("\n".join(hunks))] if lines else []
+    if len(before) + len(now) < SHORT:
+        lines = [line for line in lines if not line.startswith("@@")]
+    return [_fenced("\n".join(lines))] if lines else []
 
 
 def _fenced(text: str) -> str:
