@@ -1,13 +1,16 @@
 """Methods and ids that Litestar's routes do not know of."""
 
+from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 
+from service.app import Service
 from service.routing import uuid, whole_number
 from tests.factories import LoggedIn
 
+HOST = [(b"host", b"localhost")]
 ID = "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
 
 
@@ -44,6 +47,33 @@ async def test_options_names_all_methods_of_a_path_to_anybody(toys: httpx.AsyncC
     assert [answer.status_code for answer in answers] == [204, 204]
     assert [answer.headers["Allow"] for answer in answers] == [allowed, allowed]
     assert len(answers[1].headers.get_list("X-Request-ID")) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("OPTIONS", "*", 204), ("GET", "*", 404), ("OPTIONS", "/*", 404)]
+)
+async def test_the_server_as_a_whole_has_options_and_nothing_else(
+    app: Service, method: str, path: str, status: int
+) -> None:
+    """RFC 9110, 9.3.7."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:  # noqa: ANN401 - ASGI's messages
+        raise AssertionError
+
+    async def send(message: Any) -> None:  # noqa: ANN401 - ASGI's messages
+        sent.append(message)
+
+    scope: Any = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+    }
+    await app(scope, receive, send)
+
+    assert sent[0]["status"] == status
 
 
 @pytest.mark.parametrize("alias", ["1_0", "01", "%2B1", "+1", "%201", "1%20", "1.0", "1e0"])

@@ -26,14 +26,14 @@ def _layers(text: str, resource: Resource) -> str:
 
 
 def _routes(text: str, resource: Resource) -> str:
-    table, one = resource.table, resource.one
+    path, one = resource.path, resource.one
     body = "{" + ", ".join(f'"{field.name}": {field.of.examples[0]}' for field in resource.fields) + "}"
     routes = [
-        f'"post /{table}": {body}',
-        f'"get /{table}": None',
-        f'"get /{table}/{{{one}_id}}": None',
-        f'"patch /{table}/{{{one}_id}}": {body}',
-        f'"delete /{table}/{{{one}_id}}": None',
+        f'"post /{path}": {body}',
+        f'"get /{path}": None',
+        f'"get /{path}/{{{one}_id}}": None',
+        f'"patch /{path}/{{{one}_id}}": {body}',
+        f'"delete /{path}/{{{one}_id}}": None',
     ]
     lines = "".join(f"    {route},\n" for route in routes)
     return re.sub(r"^GUARDED: [^\n]*\n(    [^\n]*\n)*", rf"\g<0>{lines}", text, count=1, flags=re.MULTILINE)
@@ -50,8 +50,8 @@ def _scale(text: str, resource: Resource) -> str:
         "from user_model\n"
         "cross join generate_series(1, 10);\n\n"
     )
-    whose = f" where {table}.user_id = someone.id" if resource.owned else ""
-    any_id = f"(select min({table}.id)::text from {table}{whose})"  # noqa: S608 - of names that have been looked at
+    whose = " where user_id = someone.id" if resource.owned else ""
+    any_id = f"(select min(id)::text from {table}{whose})"  # noqa: S608 - of names that have been looked at
     arguments = {"id": any_id, "after": "'0'", **examples}
     lines = "".join(f",\n        ('{table}.{name}', {value})" for name, value in arguments.items())
     text = re.sub(r"^-- The queries are run with these", rf"{rows}\g<0>", text, count=1, flags=re.MULTILINE)
@@ -59,16 +59,16 @@ def _scale(text: str, resource: Resource) -> str:
 
 
 def _readme(text: str, resource: Resource) -> str:
-    table, one, whose = resource.table, resource.one, "yours" if resource.owned else "all"
+    path, thing, whose = resource.path, resource.one.replace("_", " "), "yours" if resource.owned else "all"
     rows = (
-        f"| `POST /{table}`, `GET /{table}` | add a {one}; list {whose}, page by page |\n"
-        f"| `GET`, `PATCH`, `DELETE /{table}/{{id}}` | one {one}, with `ETag`, `If-None-Match` and `If-Match` |\n"
+        f"| `POST /{path}`, `GET /{path}` | add {resource.a_thing}; list {whose}, page by page |\n"
+        f"| `GET`, `PATCH`, `DELETE /{path}/{{id}}` | one {thing}, with `ETag`, `If-None-Match` and `If-Match` |\n"
     )
     return text.replace("| `GET /health/live`", f"{rows}| `GET /health/live`", 1)
 
 
 def _changelog(text: str, resource: Resource) -> str:
-    line = f"- {resource.table.capitalize()}: `/{resource.table}`.\n"
+    line = f"- {resource.table.replace('_', ' ').capitalize()}: `/{resource.path}`.\n"
     return re.sub(r"^## Unreleased\n\n", rf"\g<0>{line}", text, count=1, flags=re.MULTILINE)
 
 
