@@ -11,10 +11,11 @@ from service.answers import Answer
 from service.auth.guard import BEARER, authenticated
 from service.openapi import ETAG, LINK, LOCATION
 from service.preconditions import IfMatch, IfNoneMatch, etag, matches_any, not_modified
+from service.request import ServiceRequest
 
 ToyId = Annotated[int, PathParameter(description="the toy", ge=1, le=2**63 - 1)]
 Limit = Annotated[int, QueryParameter(description="toys on a page at most", ge=1, le=1000)]
-Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key", description="of the client's choice")]
+Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key", description="of the client's choice", min_length=1)]
 
 
 @attrs.frozen
@@ -40,12 +41,14 @@ class ToysController(Controller):
     security = BEARER
 
     @post("/create", response_headers=[ETAG, LOCATION])
-    async def create_toy(self, data: JSONBody[ToyName], idempotency_key: Key = None) -> Answer[Toy]:  # noqa: ARG002 - for the document
+    async def create_toy(
+        self, request: ServiceRequest, data: JSONBody[ToyName], idempotency_key: Key = None
+    ) -> Answer[Toy]:
         """Add a toy to the caller's own; with a key only one."""
         return Answer(Toy(1, data.toy_name), status_code=201, headers={"ETag": etag(1), "Location": "/toys/1"})
 
     @get("/me", response_headers=[LINK])
-    async def list_my_toys(self, limit: Limit = 100) -> Answer[list[Toy]]:
+    async def list_my_toys(self, request: ServiceRequest, limit: Limit = 100) -> Answer[list[Toy]]:
         """List the caller's toys."""
         return Answer([Toy(1, "Train")][:limit])
 
@@ -55,7 +58,7 @@ class ToysController(Controller):
         return not_modified(1) if matches_any(if_none_match, 1) else Answer(Toy(toy_id, "Train"))
 
     @patch("/{toy_id:int}", response_headers=[ETAG])
-    async def rename_toy(self, toy_id: ToyId, data: JSONBody[ToyName], if_match: IfMatch = None) -> Answer[Toy]:  # noqa: ARG002 - as above
+    async def rename_toy(self, toy_id: ToyId, data: JSONBody[ToyName], if_match: IfMatch = None) -> Answer[Toy]:
         """Give a toy another name."""
         return Answer(Toy(toy_id, data.toy_name), headers={"ETag": etag(2)})
 
