@@ -31,8 +31,8 @@ from service.queries import Count, Query
 from service.settings import Settings
 from tests.black_box import ada, base_url, http  # noqa: F401 - fixtures
 from tests.factories import Committed, Factory, LoggedIn, service_client
+from tests.kites import KitesController
 from tests.processes import checkout, served, start  # noqa: F401 - fixtures
-from tests.toys import ToysController
 
 # Speed instead of durability, for a server that is thrown away.
 SERVER_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "300"}
@@ -220,17 +220,17 @@ async def client(app: Service, connection: asyncpg.Connection) -> AsyncIterator[
 
 
 @pytest.fixture(scope="session")
-def app_with_toys(database_url: str, one_transaction: OneTransaction) -> Service:
+def app_with_kites(database_url: str, one_transaction: OneTransaction) -> Service:
     """Return the service with a controller more."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, ToysController])
+        patch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, KitesController])
         return create_app(make_settings(database_url), one_transaction)
 
 
 @pytest.fixture
-async def toys(app_with_toys: Service, connection: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - its transaction
+async def kites(app_with_kites: Service, connection: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - its transaction
     """Return a client of the service with a controller more; what it does is rolled back after the test."""
-    async with service_client(app_with_toys) as client:
+    async with service_client(app_with_kites) as client:
         yield client
 
 

@@ -73,8 +73,8 @@ async def test_a_method_that_a_path_has_not_is_a_problem_that_names_those_it_has
         (f"limit={'9' * 5000}", "Integer value out of range"),
     ],
 )
-async def test_a_wrong_query_value_is_named(toys: httpx.AsyncClient, user: LoggedIn, query: str, detail: str) -> None:
-    response = await toys.get(f"/toys/me?{query}", headers=user.bearer)
+async def test_a_wrong_query_value_is_named(kites: httpx.AsyncClient, user: LoggedIn, query: str, detail: str) -> None:
+    response = await kites.get(f"/kites/me?{query}", headers=user.bearer)
 
     problem = response.json()
     assert (response.status_code, problem["type"]) == (422, "/problems/invalid-input")
@@ -82,9 +82,9 @@ async def test_a_wrong_query_value_is_named(toys: httpx.AsyncClient, user: Logge
     assert problem["detail"] == f"/limit: {detail}"
 
 
-@pytest.mark.parametrize("path", ["/toys/0", "/toys/-1", "/toys/train", f"/toys/{2**63}", f"/toys/{'9' * 4000}"])
-async def test_an_impossible_id_is_that_of_nothing(toys: httpx.AsyncClient, user: LoggedIn, path: str) -> None:
-    response = await toys.get(path, headers=user.bearer)
+@pytest.mark.parametrize("path", ["/kites/0", "/kites/-1", "/kites/train", f"/kites/{2**63}", f"/kites/{'9' * 4000}"])
+async def test_an_impossible_id_is_that_of_nothing(kites: httpx.AsyncClient, user: LoggedIn, path: str) -> None:
+    response = await kites.get(path, headers=user.bearer)
 
     assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
 
@@ -203,8 +203,8 @@ async def test_an_answer_is_json_that_tells_its_length(client: httpx.AsyncClient
     assert response.headers["Content-Length"] == str(len(response.content))
 
 
-async def test_an_answer_with_nothing_in_it_has_no_type(toys: httpx.AsyncClient, user: LoggedIn) -> None:
-    response = await toys.get("/toys/1", headers=user.bearer | {"If-None-Match": "*"})
+async def test_an_answer_with_nothing_in_it_has_no_type(kites: httpx.AsyncClient, user: LoggedIn) -> None:
+    response = await kites.get("/kites/1", headers=user.bearer | {"If-None-Match": "*"})
 
     assert (response.status_code, response.content) == (304, b"")
     assert "Content-Type" not in response.headers

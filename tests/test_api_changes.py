@@ -30,9 +30,9 @@ def loaded() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def document(app_with_toys: Service) -> dict[str, Any]:
+def document(app_with_kites: Service) -> dict[str, Any]:
     """Return the document of the service with a controller more."""
-    return openapi_document(app_with_toys)
+    return openapi_document(app_with_kites)
 
 
 def changes(document: dict[str, Any], edit: Edit) -> list[str]:
@@ -64,50 +64,50 @@ def operation(method: str, path: str, edit: Edit) -> Edit:
     return lambda document: edit(document["paths"][path][method])
 
 
-SENT, GOT, EACH = "POST /toys/create, body", "POST /toys/create, 201", "GET /toys/me, 200, each"
-CREATE = "POST /toys/create"
+SENT, GOT, EACH = "POST /kites/create, body", "POST /kites/create, 201", "GET /kites/me, 200, each"
+CREATE = "POST /kites/create"
 
 
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [
         (lambda document: document["paths"].pop("/users/me"), {"DELETE /users/me: is gone", "GET /users/me: is gone"}),
-        (no_field("Toy", "toy_name"), {f"{GOT}: toy_name is gone", f"{EACH}: toy_name is gone"}),
-        (no_field("ToyName", "toy_name"), {f"{SENT}: toy_name is gone"}),
+        (no_field("Kite", "kite_name"), {f"{GOT}: kite_name is gone", f"{EACH}: kite_name is gone"}),
+        (no_field("KiteName", "kite_name"), {f"{SENT}: kite_name is gone"}),
         (
-            both(field("ToyName", "age"), required("ToyName", "age", "toy_name")),
+            both(field("KiteName", "age"), required("KiteName", "age", "kite_name")),
             {f"{SENT}: age is new, and required"},
         ),
         (
-            both(field("ToyName", "toy_name", type="integer")),
-            {f"{SENT}, toy_name: is integer, was string"},
+            both(field("KiteName", "kite_name", type="integer")),
+            {f"{SENT}, kite_name: is integer, was string"},
         ),
-        (field("ToyName", "toy_name", maxLength=10), {f"{SENT}, toy_name: maxLength is 10, was 50"}),
-        (field("ToyName", "toy_name", minLength=2), {f"{SENT}, toy_name: minLength is 2, was 1"}),
-        (field("ToyName", "toy_name", pattern="^A"), {f"{SENT}, toy_name: pattern is ^A, was "}),
-        (field("ToyName", "toy_name", enum=["A"]), {f"{SENT}, toy_name: is A only, was anything"}),
+        (field("KiteName", "kite_name", maxLength=10), {f"{SENT}, kite_name: maxLength is 10, was 50"}),
+        (field("KiteName", "kite_name", minLength=2), {f"{SENT}, kite_name: minLength is 2, was 1"}),
+        (field("KiteName", "kite_name", pattern="^A"), {f"{SENT}, kite_name: pattern is ^A, was "}),
+        (field("KiteName", "kite_name", enum=["A"]), {f"{SENT}, kite_name: is A only, was anything"}),
         (required("NewPassword", "password", "current_password"), {"is required now"}),
-        (required("Toy", "id"), {f"{GOT}, toy_name: is optional now"}),
-        (field("Toy", "id", type=["integer", "null"]), {f"{GOT}, id: may be more than integer: integer, null"}),
+        (required("Kite", "id"), {f"{GOT}, kite_name: is optional now"}),
+        (field("Kite", "id", type=["integer", "null"]), {f"{GOT}, id: may be more than integer: integer, null"}),
         (field("Health", "status", enum=["live", "ready", "tired"]), {"may be more than live, ready"}),
         (
-            operation("post", "/toys/create", lambda post: post.update(operationId="add_toy")),
-            {f"{CREATE}: is called add_toy, was create_toy"},
+            operation("post", "/kites/create", lambda post: post.update(operationId="add_kite")),
+            {f"{CREATE}: is called add_kite, was create_kite"},
         ),
         (
             operation("post", "/users/register", lambda post: post.update(security=[{"bearer": []}])),
             {"POST /users/register: needs a token now"},
         ),
         (
-            operation("get", "/toys/me", lambda get: get["parameters"].pop(0)),
-            {"GET /toys/me, parameters: limit (query) is gone"},
+            operation("get", "/kites/me", lambda get: get["parameters"].pop(0)),
+            {"GET /kites/me, parameters: limit (query) is gone"},
         ),
         (
-            operation("post", "/toys/create", lambda post: post["parameters"][0].update(required=True)),
+            operation("post", "/kites/create", lambda post: post["parameters"][0].update(required=True)),
             {f"{CREATE}, parameters, Idempotency-Key (header): is required now"},
         ),
         (
-            operation("post", "/toys/create", lambda post: post["responses"]["201"]["headers"].pop("ETag")),
+            operation("post", "/kites/create", lambda post: post["responses"]["201"]["headers"].pop("ETag")),
             {f"{GOT}, headers: ETag is gone"},
         ),
         (
@@ -115,7 +115,7 @@ CREATE = "POST /toys/create"
             {"DELETE /users/me, 204: is no longer answered"},
         ),
         (
-            operation("post", "/toys/create", lambda post: post["requestBody"].update(content={})),
+            operation("post", "/kites/create", lambda post: post["requestBody"].update(content={})),
             {f"{SENT}: application/json is gone"},
         ),
         (
@@ -134,17 +134,17 @@ def test_what_callers_may_stumble_over_is_breaking(document: dict[str, Any], edi
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [
-        (lambda document: document["paths"].update({"/toys": {"get": {}}}), "GET /toys: is new"),
-        (field("ToyName", "age"), f"{SENT}: age is new, and optional"),
-        (field("Toy", "age"), f"{GOT}: age is new, and optional"),
-        (both(field("Toy", "age"), required("Toy", "age", "id", "toy_name")), f"{GOT}: age is new"),
-        (required("ToyName"), f"{SENT}, toy_name: is optional now"),
-        (field("ToyName", "toy_name", maxLength=60), f"{SENT}, toy_name: maxLength is 60, was 50"),
-        (field("ToyName", "toy_name", type=["string", "null"]), "may be more than string"),
+        (lambda document: document["paths"].update({"/kites": {"get": {}}}), "GET /kites: is new"),
+        (field("KiteName", "age"), f"{SENT}: age is new, and optional"),
+        (field("Kite", "age"), f"{GOT}: age is new, and optional"),
+        (both(field("Kite", "age"), required("Kite", "age", "id", "kite_name")), f"{GOT}: age is new"),
+        (required("KiteName"), f"{SENT}, kite_name: is optional now"),
+        (field("KiteName", "kite_name", maxLength=60), f"{SENT}, kite_name: maxLength is 60, was 50"),
+        (field("KiteName", "kite_name", type=["string", "null"]), "may be more than string"),
         (field("Health", "status", enum=["live"]), "GET /health/live, 200, status: is live only"),
         (
-            operation("get", "/toys/me", lambda get: get.pop("security")),
-            "GET /toys/me: needs no token any more",
+            operation("get", "/kites/me", lambda get: get.pop("security")),
+            "GET /kites/me: needs no token any more",
         ),
         (
             operation("get", "/users/me", lambda get: get["responses"].update({"418": {}})),
@@ -166,8 +166,8 @@ def test_what_they_need_not_know_is_harmless(document: dict[str, Any], edit: Edi
 def test_words_and_examples_are_no_changes(document: dict[str, Any]) -> None:
     edit = both(
         lambda document: document["info"].update(title="Cats"),
-        field("Toy", "toy_name", description="a name", examples=["Ada"]),
-        operation("get", "/toys/me", lambda get: get.update(summary="List toys", tags=["cats"])),
+        field("Kite", "kite_name", description="a name", examples=["Ada"]),
+        operation("get", "/kites/me", lambda get: get.update(summary="List kites", tags=["cats"])),
     )
 
     assert changes(document, edit) == []

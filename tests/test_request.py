@@ -242,9 +242,9 @@ async def test_a_form_is_read_as_strictly_as_json(
     ],
 )
 async def test_a_parameter_that_is_none_is_refused_by_name(
-    toys: httpx.AsyncClient, user: LoggedIn, query: str, pointer: str, detail: str
+    kites: httpx.AsyncClient, user: LoggedIn, query: str, pointer: str, detail: str
 ) -> None:
-    response = await toys.get(f"/toys/me?{query}", headers=user.bearer)
+    response = await kites.get(f"/kites/me?{query}", headers=user.bearer)
 
     assert response.status_code == 422
     assert response.json()["errors"] == [{"pointer": pointer, "detail": detail}]

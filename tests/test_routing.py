@@ -37,12 +37,14 @@ async def test_head_is_refused_as_get_is(client: httpx.AsyncClient) -> None:
     [
         ("/users/me", "DELETE, GET, HEAD, OPTIONS"),
         ("/users/register", "OPTIONS, POST"),
-        ("/toys/1", "DELETE, GET, HEAD, OPTIONS, PATCH"),
+        ("/kites/1", "DELETE, GET, HEAD, OPTIONS, PATCH"),
         ("/", "GET, HEAD, OPTIONS"),
     ],
 )
-async def test_options_names_all_methods_of_a_path_to_anybody(toys: httpx.AsyncClient, path: str, allowed: str) -> None:
-    answers = [await toys.options(path) for _ in range(2)]
+async def test_options_names_all_methods_of_a_path_to_anybody(
+    kites: httpx.AsyncClient, path: str, allowed: str
+) -> None:
+    answers = [await kites.options(path) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [204, 204]
     assert [answer.headers["Allow"] for answer in answers] == [allowed, allowed]
@@ -77,9 +79,9 @@ async def test_the_server_as_a_whole_has_options_and_nothing_else(
 
 
 @pytest.mark.parametrize("alias", ["1_0", "01", "%2B1", "+1", "%201", "1%20", "1.0", "1e0"])
-async def test_what_has_a_number_has_one_address(toys: httpx.AsyncClient, user: LoggedIn, alias: str) -> None:
+async def test_what_has_a_number_has_one_address(kites: httpx.AsyncClient, user: LoggedIn, alias: str) -> None:
     for method in ("GET", "PATCH", "DELETE"):
-        response = await toys.request(method, f"/toys/{alias}", json={"toy_name": "Train"}, headers=user.bearer)
+        response = await kites.request(method, f"/kites/{alias}", json={"kite_name": "Red"}, headers=user.bearer)
         assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
 
 
