@@ -147,10 +147,10 @@ QUERIES = [
     ),
     Broken(
         "a read of a standby that calls what may write",
-        f"{FIND}:9: 'replica: ok' is for what only reads, and still_live() is volatile [replica]",
-        FIND,
-        "select /*",
-        "-- replica: ok\nselect /*",
+        f"{SESSIONS}:15: 'replica: ok' is for what only reads, and still_live() is volatile [replica]",
+        SESSIONS,
+        "expires_at > now()",
+        "expires_at > now() and still_live($1)",
     ),
     Broken(
         "a gap in the parameters",
