@@ -59,8 +59,11 @@ class Answer(Response[T]):
 BY_STATUS: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 413: ContentTooLarge}
 
 
-def answer(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, object]]:
+def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer `error` as ``application/problem+json`` (RFC 9457), and log it if it is our own mistake."""
+    # It asks of the server as a whole (RFC 9110, 9.3.7), which no route of Litestar's can stand for.
+    if request.scope["path"] == "*" and request.method == "OPTIONS":
+        return Response(None, status_code=204)
     request_id: str = request.scope["request_id"]  # type: ignore[typeddict-item]  # set by edge.py
     problem = as_problem(error)
     if isinstance(problem, InternalError):

@@ -230,9 +230,8 @@ def new(name: str, fields: tuple[str, ...], no_owner: bool, singular: str | None
     NAME is a plural, toys; types are text, integer, bigint, numeric, boolean, date, timestamptz and uuid. Writes a
     migration, five queries, models, a controller and tests, and registers them. Overwrites nothing.
     """
-    # Production does not install what they need.
-    from service.dev.scaffold.resource import read_resource  # noqa: PLC0415
-    from service.dev.scaffold.writing import write  # noqa: PLC0415
+    from service.dev.scaffold.resource import read_resource  # noqa: PLC0415 - production has not what it needs
+    from service.dev.scaffold.writing import write  # noqa: PLC0415 - the same
 
     for path in write(read_resource(name, fields, singular=singular, owned=not no_owner)):
         click.echo(path)

@@ -107,7 +107,7 @@ class Metrics:
 
     def request(self, method: str, route: str | None, status: int, seconds: float) -> None:
         """Count a request; `route` is the template of its path."""
-        numbers, at = self._numbers, self._routes.get((method, route), self._no_route)  # type: ignore[arg-type]
+        numbers, at = self._numbers, self._routes.get((method, route), self._no_route)  # type: ignore[arg-type]  # None is no key
         numbers[at + bisect_left(BOUNDS, seconds)] += 1
         numbers[at + SUM] += seconds
         numbers[at + STATUSES - 100 + status] += 1

@@ -12,9 +12,9 @@ from typing import Any, Literal, Self
 import attrs
 import psycopg
 from yoyo import default_migration_table  # type: ignore[import-untyped]  # yoyo ships no types
-from yoyo.backends import PostgresqlPsycopgBackend  # type: ignore[import-untyped]
-from yoyo.connections import DatabaseURI  # type: ignore[import-untyped]
-from yoyo.migrations import Migration  # type: ignore[import-untyped]
+from yoyo.backends import PostgresqlPsycopgBackend  # type: ignore[import-untyped]  # the same
+from yoyo.connections import DatabaseURI  # type: ignore[import-untyped]  # the same
+from yoyo.migrations import Migration  # type: ignore[import-untyped]  # the same
 
 from service.database_url import psycopg_url
 from service.migration_checks import place

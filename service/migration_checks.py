@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from yoyo import read_migrations  # type: ignore[import-untyped]  # yoyo ships no types
-from yoyo.migrations import MigrationList, read_sql_migration, topological_sort  # type: ignore[import-untyped]
-from yoyo.topologicalsort import CycleError  # type: ignore[import-untyped]
+from yoyo.migrations import MigrationList, read_sql_migration, topological_sort  # type: ignore[import-untyped]  # the same
+from yoyo.topologicalsort import CycleError  # type: ignore[import-untyped]  # the same
 
 from service.migration_files import MigrationError, expected_checksums, is_rollback
 

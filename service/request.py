@@ -94,7 +94,7 @@ class ServiceRequest(Request[None, Caller, State]):
             raise MalformedRequest(NO_BODY)
         body = await read_body(self, JSON)
         try:
-            return decoder(self.route_handler.parsed_data_field.annotation).decode(body)  # type: ignore[union-attr]
+            return decoder(self.route_handler.parsed_data_field.annotation).decode(body)  # type: ignore[union-attr]  # there is one
         except msgspec.ValidationError as error:
             raise broken_rule(error) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -58,7 +58,7 @@ class Traces:
         """
 
         async def trace(scope: Scope, receive: Receive, send: Send) -> None:
-            method = scope["method"] if scope["method"] in METHODS else "_OTHER"  # type: ignore[typeddict-item]
+            method = scope["method"] if scope["method"] in METHODS else "_OTHER"  # type: ignore[typeddict-item]  # HTTP's scope
             status = 500
             given = propagate.extract(list(scope["headers"]), getter=HEADERS)
             attributes = {"http.request.method": method, **_attributes(scope, trusted_hops)}

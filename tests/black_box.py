@@ -1,9 +1,12 @@
 """A client of the service that knows the contract and nothing else: it imports nothing of ours."""
 
+import os
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import pytest
 
 PASSWORD, OTHER_PASSWORD = "correct horse battery", "staple correct horse"
 # A token pair.
@@ -37,10 +40,24 @@ class Person:
         headers["Authorization"] = f"Bearer {token or self.tokens['access_token']}"
         return self.http.request(method, path, json=json, headers=headers)
 
-    def pet(self, pet_name: str) -> dict[str, Any]:
-        """Add a pet."""
-        pet: dict[str, Any] = self.ask("POST", "/pets/create", {"pet_name": pet_name}).json()
-        return pet
+
+@pytest.fixture(scope="module")
+def base_url(request: pytest.FixtureRequest) -> str:
+    """Return where the service is."""
+    return os.environ.get("BLACK_BOX_URL") or str(request.getfixturevalue("served").url)
+
+
+@pytest.fixture(scope="module")
+def http(base_url: str) -> Iterator[httpx.Client]:
+    """Return a client that nobody is logged in with."""
+    with httpx.Client(base_url=base_url, trust_env=False, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture
+def ada(http: httpx.Client) -> Person:
+    """Return someone who is logged in."""
+    return Person(http)
 
 
 def refresh(http: httpx.Client, token: str) -> httpx.Response:

@@ -23,13 +23,15 @@ from pytest_postgresql.executors import NoopExecutor
 from pytest_postgresql.janitor import DatabaseJanitor
 
 from service import migrate
-from service.app import Service, create_app
+from service.app import CONTROLLERS, Service, create_app
 from service.connections import Pool, changed
 from service.database import Database, Rows
 from service.dev.embedded import EmbeddedPostgres, EmbeddedPostgresError, embedded_postgres
 from service.queries import Count, Query
 from service.settings import Settings
+from tests.black_box import ada, base_url, http  # noqa: F401 - fixtures
 from tests.factories import Committed, Factory, LoggedIn, service_client
+from tests.kites import KitesController
 from tests.processes import checkout, served, start  # noqa: F401 - fixtures
 
 # Speed instead of durability, for a server that is thrown away.
@@ -217,6 +219,21 @@ async def connection(
 async def client(app: Service, connection: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - its transaction
     """Return a client of the service; what it does is rolled back after the test."""
     async with service_client(app) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def app_with_kites(database_url: str, one_transaction: OneTransaction) -> Service:
+    """Return the service with a controller more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, KitesController])
+        return create_app(make_settings(database_url), one_transaction)
+
+
+@pytest.fixture
+async def kites(app_with_kites: Service, connection: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - its transaction
+    """Return a client of the service with a controller more; what it does is rolled back after the test."""
+    async with service_client(app_with_kites) as client:
         yield client
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -59,11 +60,11 @@ def test_a_request_is_one_line_that_tells_who_what_and_how_long(served: Running)
 
 
 def test_a_route_is_told_by_its_template(served: Running) -> None:
-    response = served.client.get("/pets/77", headers=log_in(served.client))
+    response = served.client.delete(f"/auth/sessions/{uuid4()}", headers=log_in(served.client))
 
     entry = entry_of(served, response)
 
-    assert (entry["route"], entry["status"]) == ("/pets/{pet_id}", 404)
+    assert (entry["route"], entry["status"]) == ("/auth/sessions/{session_id}", 404)
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/a%0d%0aforged: line"])

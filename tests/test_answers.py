@@ -34,7 +34,7 @@ async def test_a_path_that_leads_nowhere_is_a_problem(client: httpx.AsyncClient)
     }
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "//nowhere", "/docs/../settings.py", "/pets/%00", "/\N{GRINNING FACE}"])
+@pytest.mark.parametrize("path", ["/nowhere", "//nowhere", "/docs/../settings.py", "/docs/%00", "/\N{GRINNING FACE}"])
 async def test_no_path_is_our_mistake(client: httpx.AsyncClient, user: LoggedIn, path: str) -> None:
     response = await client.get(f"http://localhost{path}", headers=user.bearer)
 
@@ -44,7 +44,7 @@ async def test_no_path_is_our_mistake(client: httpx.AsyncClient, user: LoggedIn,
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/pets/create", {"POST", "OPTIONS"}),
+        ("PUT", "/users/register", {"POST", "OPTIONS"}),
         ("DELETE", "/", {"GET", "HEAD", "OPTIONS"}),
         ("GET", "/auth/access-token", {"POST", "OPTIONS"}),
         ("BREW", "/users/me", {"GET", "HEAD", "DELETE", "OPTIONS"}),
@@ -73,8 +73,8 @@ async def test_a_method_that_a_path_has_not_is_a_problem_that_names_those_it_has
         (f"limit={'9' * 5000}", "Integer value out of range"),
     ],
 )
-async def test_a_wrong_query_value_is_named(client: httpx.AsyncClient, user: LoggedIn, query: str, detail: str) -> None:
-    response = await client.get(f"/pets/me?{query}", headers=user.bearer)
+async def test_a_wrong_query_value_is_named(kites: httpx.AsyncClient, user: LoggedIn, query: str, detail: str) -> None:
+    response = await kites.get(f"/kites/me?{query}", headers=user.bearer)
 
     problem = response.json()
     assert (response.status_code, problem["type"]) == (422, "/problems/invalid-input")
@@ -82,9 +82,9 @@ async def test_a_wrong_query_value_is_named(client: httpx.AsyncClient, user: Log
     assert problem["detail"] == f"/limit: {detail}"
 
 
-@pytest.mark.parametrize("path", ["/pets/0", "/pets/-1", "/pets/Tadeusz", f"/pets/{2**63}", f"/pets/{'9' * 4000}"])
-async def test_an_impossible_id_is_that_of_nothing(client: httpx.AsyncClient, user: LoggedIn, path: str) -> None:
-    response = await client.get(path, headers=user.bearer)
+@pytest.mark.parametrize("path", ["/kites/0", "/kites/-1", "/kites/train", f"/kites/{2**63}", f"/kites/{'9' * 4000}"])
+async def test_an_impossible_id_is_that_of_nothing(kites: httpx.AsyncClient, user: LoggedIn, path: str) -> None:
+    response = await kites.get(path, headers=user.bearer)
 
     assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
 
@@ -126,9 +126,9 @@ async def test_an_error_with_a_name_keeps_it(client: httpx.AsyncClient) -> None:
 async def test_our_own_mistake_tells_nothing_of_itself(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
-    await connection.execute("drop table pets")
+    await connection.execute("drop table user_model cascade")
 
-    response = await client.get("/pets/me", headers=user.bearer)
+    response = await client.get("/users/me", headers=user.bearer)
 
     assert (response.status_code, response.headers["Content-Type"]) == (500, PROBLEM)
     assert response.json() == {
@@ -143,9 +143,9 @@ async def test_our_own_mistake_tells_nothing_of_itself(
 async def test_our_own_mistake_is_logged_once_with_its_request(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, logs: Logs
 ) -> None:
-    await connection.execute("drop table pets")
+    await connection.execute("drop table user_model cascade")
 
-    response = await client.get("/pets/me?limit=7", headers=user.bearer)
+    response = await client.get("/users/me", headers=user.bearer)
 
     entry, access = logs
     assert isinstance(entry.pop("exc_info"), asyncpg.UndefinedTableError)
@@ -153,7 +153,7 @@ async def test_our_own_mistake_is_logged_once_with_its_request(
         "log_level": "error",
         "event": "request failed",
         "method": "GET",
-        "path": "/pets/me",
+        "path": "/users/me",
         "request_id": response.headers["X-Request-ID"],
     }
     assert (access["event"], access["status"], access["request_id"]) == ("request", 500, entry["request_id"])
@@ -193,24 +193,18 @@ async def test_the_clients_mistakes_are_not_logged(client: httpx.AsyncClient, lo
     assert logs == []
 
 
-async def test_an_answer_is_json_that_tells_its_length(
-    client: httpx.AsyncClient, user: LoggedIn, make: Factory
-) -> None:
-    await make.pet(user, "Żółw")
+async def test_an_answer_is_json_that_tells_its_length(client: httpx.AsyncClient, make: Factory) -> None:
+    user = await make.user("żółw@example.com")
 
-    response = await client.get("/pets/me", headers=user.bearer)
+    response = await client.get("/users/me", headers=user.bearer)
 
-    assert [pet["pet_name"] for pet in response.json()] == ["Żółw"]
+    assert response.json()["email"] == "żółw@example.com"
     assert response.headers["Content-Type"] == "application/json"
     assert response.headers["Content-Length"] == str(len(response.content))
 
 
-async def test_an_answer_with_nothing_in_it_has_no_type(
-    client: httpx.AsyncClient, user: LoggedIn, make: Factory
-) -> None:
-    pet = await make.pet(user)
-
-    response = await client.get(f"/pets/{pet.id}", headers=user.bearer | {"If-None-Match": "*"})
+async def test_an_answer_with_nothing_in_it_has_no_type(kites: httpx.AsyncClient, user: LoggedIn) -> None:
+    response = await kites.get("/kites/1", headers=user.bearer | {"If-None-Match": "*"})
 
     assert (response.status_code, response.content) == (304, b"")
     assert "Content-Type" not in response.headers

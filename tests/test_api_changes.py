@@ -2,7 +2,6 @@
 
 import copy
 import importlib.util
-import json
 import re
 import shutil
 import subprocess
@@ -13,9 +12,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from service.cli import main
+from service.app import Service
+from service.openapi import openapi_document
 from tests.processes import ROOT
 
 SCRIPT = ROOT / ".ci" / "api_changes.py"
@@ -32,10 +31,9 @@ def loaded() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def document() -> dict[str, Any]:
-    """Return the document of this tree."""
-    printed: dict[str, Any] = json.loads(CliRunner().invoke(main, ["openapi"]).stdout)
-    return printed
+def document(app_with_kites: Service) -> dict[str, Any]:
+    """Return the document of the service with a controller more."""
+    return openapi_document(app_with_kites)
 
 
 def changes(document: dict[str, Any], edit: Edit) -> list[str]:
@@ -67,50 +65,50 @@ def operation(method: str, path: str, edit: Edit) -> Edit:
     return lambda document: edit(document["paths"][path][method])
 
 
-SENT, GOT, EACH = "POST /pets/create, body", "POST /pets/create, 201", "GET /pets/me, 200, each"
-CREATE = "POST /pets/create"
+SENT, GOT, EACH = "POST /kites/create, body", "POST /kites/create, 201", "GET /kites/me, 200, each"
+CREATE = "POST /kites/create"
 
 
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [
         (lambda document: document["paths"].pop("/users/me"), {"DELETE /users/me: is gone", "GET /users/me: is gone"}),
-        (no_field("Pet", "user_id"), {f"{GOT}: user_id is gone", f"{EACH}: user_id is gone"}),
-        (no_field("PetName", "pet_name"), {f"{SENT}: pet_name is gone"}),
+        (no_field("Kite", "kite_name"), {f"{GOT}: kite_name is gone", f"{EACH}: kite_name is gone"}),
+        (no_field("KiteName", "kite_name"), {f"{SENT}: kite_name is gone"}),
         (
-            both(field("PetName", "age"), required("PetName", "age", "pet_name")),
+            both(field("KiteName", "age"), required("KiteName", "age", "kite_name")),
             {f"{SENT}: age is new, and required"},
         ),
         (
-            both(field("PetName", "pet_name", type="integer")),
-            {f"{SENT}, pet_name: is integer, was string"},
+            both(field("KiteName", "kite_name", type="integer")),
+            {f"{SENT}, kite_name: is integer, was string"},
         ),
-        (field("PetName", "pet_name", maxLength=10), {f"{SENT}, pet_name: maxLength is 10, was 50"}),
-        (field("PetName", "pet_name", minLength=2), {f"{SENT}, pet_name: minLength is 2, was 1"}),
-        (field("PetName", "pet_name", pattern="^A"), {f"{SENT}, pet_name: pattern is ^A, was "}),
-        (field("PetName", "pet_name", enum=["A"]), {f"{SENT}, pet_name: is A only, was anything"}),
+        (field("KiteName", "kite_name", maxLength=10), {f"{SENT}, kite_name: maxLength is 10, was 50"}),
+        (field("KiteName", "kite_name", minLength=2), {f"{SENT}, kite_name: minLength is 2, was 1"}),
+        (field("KiteName", "kite_name", pattern="^A"), {f"{SENT}, kite_name: pattern is ^A, was "}),
+        (field("KiteName", "kite_name", enum=["A"]), {f"{SENT}, kite_name: is A only, was anything"}),
         (required("NewPassword", "password", "current_password"), {"is required now"}),
-        (required("Pet", "id", "pet_name"), {f"{GOT}, user_id: is optional now"}),
-        (field("Pet", "id", type=["integer", "null"]), {f"{GOT}, id: may be more than integer: integer, null"}),
+        (required("Kite", "id"), {f"{GOT}, kite_name: is optional now"}),
+        (field("Kite", "id", type=["integer", "null"]), {f"{GOT}, id: may be more than integer: integer, null"}),
         (field("Health", "status", enum=["live", "ready", "tired"]), {"may be more than live, ready"}),
         (
-            operation("post", "/pets/create", lambda post: post.update(operationId="add_pet")),
-            {f"{CREATE}: is called add_pet, was create_pet"},
+            operation("post", "/kites/create", lambda post: post.update(operationId="add_kite")),
+            {f"{CREATE}: is called add_kite, was create_kite"},
         ),
         (
             operation("post", "/users/register", lambda post: post.update(security=[{"bearer": []}])),
             {"POST /users/register: needs a token now"},
         ),
         (
-            operation("get", "/pets/me", lambda get: get["parameters"].pop(0)),
-            {"GET /pets/me, parameters: limit (query) is gone"},
+            operation("get", "/kites/me", lambda get: get["parameters"].pop(0)),
+            {"GET /kites/me, parameters: limit (query) is gone"},
         ),
         (
-            operation("post", "/pets/create", lambda post: post["parameters"][0].update(required=True)),
+            operation("post", "/kites/create", lambda post: post["parameters"][0].update(required=True)),
             {f"{CREATE}, parameters, Idempotency-Key (header): is required now"},
         ),
         (
-            operation("post", "/pets/create", lambda post: post["responses"]["201"]["headers"].pop("ETag")),
+            operation("post", "/kites/create", lambda post: post["responses"]["201"]["headers"].pop("ETag")),
             {f"{GOT}, headers: ETag is gone"},
         ),
         (
@@ -118,7 +116,7 @@ CREATE = "POST /pets/create"
             {"DELETE /users/me, 204: is no longer answered"},
         ),
         (
-            operation("post", "/pets/create", lambda post: post["requestBody"].update(content={})),
+            operation("post", "/kites/create", lambda post: post["requestBody"].update(content={})),
             {f"{SENT}: application/json is gone"},
         ),
         (
@@ -137,17 +135,17 @@ def test_what_callers_may_stumble_over_is_breaking(document: dict[str, Any], edi
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [
-        (lambda document: document["paths"].update({"/toys": {"get": {}}}), "GET /toys: is new"),
-        (field("PetName", "age"), f"{SENT}: age is new, and optional"),
-        (field("Pet", "age"), f"{GOT}: age is new, and optional"),
-        (both(field("Pet", "age"), required("Pet", "age", "id", "pet_name", "user_id")), f"{GOT}: age is new"),
-        (required("PetName"), f"{SENT}, pet_name: is optional now"),
-        (field("PetName", "pet_name", maxLength=60), f"{SENT}, pet_name: maxLength is 60, was 50"),
-        (field("PetName", "pet_name", type=["string", "null"]), "may be more than string"),
+        (lambda document: document["paths"].update({"/kites": {"get": {}}}), "GET /kites: is new"),
+        (field("KiteName", "age"), f"{SENT}: age is new, and optional"),
+        (field("Kite", "age"), f"{GOT}: age is new, and optional"),
+        (both(field("Kite", "age"), required("Kite", "age", "id", "kite_name")), f"{GOT}: age is new"),
+        (required("KiteName"), f"{SENT}, kite_name: is optional now"),
+        (field("KiteName", "kite_name", maxLength=60), f"{SENT}, kite_name: maxLength is 60, was 50"),
+        (field("KiteName", "kite_name", type=["string", "null"]), "may be more than string"),
         (field("Health", "status", enum=["live"]), "GET /health/live, 200, status: is live only"),
         (
-            operation("get", "/pets/me", lambda get: get.pop("security")),
-            "GET /pets/me: needs no token any more",
+            operation("get", "/kites/me", lambda get: get.pop("security")),
+            "GET /kites/me: needs no token any more",
         ),
         (
             operation("get", "/users/me", lambda get: get["responses"].update({"418": {}})),
@@ -169,8 +167,8 @@ def test_what_they_need_not_know_is_harmless(document: dict[str, Any], edit: Edi
 def test_words_and_examples_are_no_changes(document: dict[str, Any]) -> None:
     edit = both(
         lambda document: document["info"].update(title="Cats"),
-        field("Pet", "pet_name", description="a name", examples=["Ada"]),
-        operation("get", "/pets/me", lambda get: get.update(summary="List pets", tags=["cats"])),
+        field("Kite", "kite_name", description="a name", examples=["Ada"]),
+        operation("get", "/kites/me", lambda get: get.update(summary="List kites", tags=["cats"])),
     )
 
     assert changes(document, edit) == []
@@ -189,22 +187,20 @@ def test_ci_lists_the_changes_since_a_revision(tmp_path: Path) -> None:
         return subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
 
     alone = asked()
-    models = tree / "service" / "pets" / "models.py"
-    models.write_text(models.read_text().replace("max_length=50", "max_length=40"))
+    models = tree / "service" / "users" / "models.py"
+    models.write_text(models.read_text().replace("max_length=254", "max_length=200"))
     subprocess.run([*git, "commit", "-qam", "The next", "--no-gpg-sign"], check=True)
     before = asked()
     subprocess.run([*git, "tag", "v1", "HEAD^"], check=True)
     release, since, nowhere = asked(), asked("v1", "--github"), asked("v0")
 
     assert since.stdout.splitlines() == [
-        "breaking  PATCH /pets/{pet_id}, body, pet_name: maxLength is 40, was 50",
-        "::warning title=The API breaks::PATCH /pets/{pet_id}, body, pet_name: maxLength is 40, was 50",
-        "breaking  POST /pets/create, body, pet_name: maxLength is 40, was 50",
-        "::warning title=The API breaks::POST /pets/create, body, pet_name: maxLength is 40, was 50",
-        "2 breaking, 0 harmless changes of the API since v1",
+        "breaking  POST /users/register, body, email: maxLength is 200, was 254",
+        "::warning title=The API breaks::POST /users/register, body, email: maxLength is 200, was 254",
+        "1 breaking, 0 harmless changes of the API since v1",
     ]
     assert release.stdout.splitlines() == [line for line in since.stdout.splitlines() if not line.startswith("::")]
-    assert re.fullmatch("2 breaking, 0 harmless changes of the API since [0-9a-f]{40}", before.stdout.splitlines()[-1])
+    assert re.fullmatch("1 breaking, 0 harmless changes of the API since [0-9a-f]{40}", before.stdout.splitlines()[-1])
     assert (alone.returncode, alone.stderr) == (1, "There is no earlier revision to compare the API with.\n")
     assert (nowhere.returncode, nowhere.stderr.count("\n")) == (1, 1)
     assert nowhere.stderr.startswith("git cannot read 'v0': ")

@@ -3,11 +3,10 @@
 BLACK_BOX_URL names another one, in a container for example. As nothing of the service is imported, neither its code
 nor a PostgreSQL is needed then:
 
-    BLACK_BOX_URL=http://localhost:8000 python -m pytest --noconftest tests/test_black_box.py
+    export BLACK_BOX_URL=http://localhost:8000
+    python -m pytest --noconftest -p tests.black_box tests/test_black_box.py tests/pets/test_black_box.py
 """
 
-import os
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -17,28 +16,9 @@ import pytest
 from tests.black_box import GUARDED, OTHER_PASSWORD, PAIR, PASSWORD, TIMES, Person, assert_problem, pointers, refresh
 
 
-@pytest.fixture(scope="module")
-def url(request: pytest.FixtureRequest) -> str:
-    """Return where the service is."""
-    return os.environ.get("BLACK_BOX_URL") or str(request.getfixturevalue("served").url)
-
-
-@pytest.fixture(scope="module")
-def http(url: str) -> Iterator[httpx.Client]:
-    """Return a client that nobody is logged in with."""
-    with httpx.Client(base_url=url, trust_env=False, timeout=20) as client:
-        yield client
-
-
-@pytest.fixture
-def ada(http: httpx.Client) -> Person:
-    """Return someone who is logged in."""
-    return Person(http)
-
-
-def test_a_life(url: str) -> None:
-    """Registers, logs in, refreshes, adds pets, lists them in order, resets the password, deletes itself."""
-    with httpx.Client(base_url=url, trust_env=False, timeout=20) as http:
+def test_a_life(base_url: str) -> None:
+    """Registers, logs in, refreshes, resets the password, deletes itself."""
+    with httpx.Client(base_url=base_url, trust_env=False, timeout=20) as http:
         email = f"{uuid4()}@example.com"
 
         registered = http.post("/users/register", json={"email": email, "password": PASSWORD})
@@ -61,15 +41,6 @@ def test_a_life(url: str) -> None:
 
         shown = http.get("/users/me")
         assert (shown.status_code, shown.json()) == (200, user)
-
-        for pet_name in ("Tadeusz", "Ada", "Minka", "Ada"):
-            created = http.post("/pets/create", json={"pet_name": pet_name})
-            assert created.status_code == 201
-            assert created.json() == {"id": created.json()["id"], "pet_name": pet_name, "user_id": user["id"]}
-        listed = http.get("/pets/me")
-        assert listed.status_code == 200
-        assert [pet["pet_name"] for pet in listed.json()] == ["Ada", "Ada", "Minka", "Tadeusz"]
-        assert listed.json() == sorted(listed.json(), key=lambda pet: (pet["pet_name"], pet["id"]))
 
         reset = http.post("/users/reset-password", json={"password": OTHER_PASSWORD})
         assert (reset.status_code, reset.json()) == (200, user)
@@ -193,66 +164,10 @@ def test_a_password_reset_that_breaks_a_rule_changes_nothing(ada: Person, body: 
     assert ada.log_in().status_code == 200
 
 
-@pytest.mark.parametrize("pet_name", ["", "x" * 51, None, 1])
-def test_a_pet_needs_a_name_of_1_to_50_characters(ada: Person, pet_name: object) -> None:
-    problem = assert_problem(ada.ask("POST", "/pets/create", {"pet_name": pet_name}), 422)
-
-    assert pointers(problem) == ["/pet_name"]
-
-
-def test_pets_come_page_by_page(ada: Person) -> None:
-    for pet_name in ("Tadeusz", "Ada", "Minka", "Ada", "Bello"):
-        ada.pet(pet_name)
-
-    page, names = ada.ask("GET", "/pets/me?limit=2"), []
-    while "next" in page.links:
-        names.append([pet["pet_name"] for pet in page.json()])
-        page = ada.ask("GET", page.links["next"]["url"])
-
-    assert [*names, [pet["pet_name"] for pet in page.json()]] == [["Ada", "Ada"], ["Bello", "Minka"], ["Tadeusz"]]
-
-
-@pytest.mark.parametrize(("query", "pointer"), [("limit=0", "/limit"), ("limit=1001", "/limit"), ("after=x", "/after")])
-def test_a_page_that_cannot_be_is_refused(ada: Person, query: str, pointer: str) -> None:
-    problem = assert_problem(ada.ask("GET", f"/pets/me?{query}"), 422)
-
-    assert pointers(problem) == [pointer]
-
-
-def test_a_pet_is_found_where_it_was_said_to_be(ada: Person) -> None:
-    created = ada.ask("POST", "/pets/create", {"pet_name": "Ada"})
-
-    found = ada.ask("GET", created.headers["Location"])
-    again = ada.ask("GET", created.headers["Location"], **{"If-None-Match": created.headers["ETag"]})
-
-    assert (found.status_code, found.json(), found.headers["ETag"]) == (200, created.json(), created.headers["ETag"])
-    assert (again.status_code, again.content) == (304, b"")
-
-
-def test_a_pet_is_changed_only_by_those_who_know_how_it_is(ada: Person) -> None:
-    pet = ada.pet("Ada")
-    path = f"/pets/{pet['id']}"
-    old = {"If-Match": ada.ask("GET", path).headers["ETag"]}
-
-    renamed = ada.ask("PATCH", path, {"pet_name": "Bea"}, **old)
-
-    assert (renamed.status_code, renamed.json()) == (200, pet | {"pet_name": "Bea"})
-    assert renamed.headers["ETag"] != old["If-Match"]
-    assert_problem(ada.ask("PATCH", path, {"pet_name": "Cleo"}, **old), 412)
-    assert_problem(ada.ask("DELETE", path, **old), 412)
-    assert_problem(ada.ask("PATCH", path, {"pet_name": ""}), 422)
-    assert ada.ask("DELETE", path, **{"If-Match": renamed.headers["ETag"]}).status_code == 204
-    assert_problem(ada.ask("GET", path), 404)
-
-
-def test_what_is_another_users_is_not_found(ada: Person) -> None:
-    bob = Person(ada.http)
-    [session], pet = bob.ask("GET", "/auth/sessions").json(), bob.pet("Tadeusz")
+def test_another_users_session_is_not_found(ada: Person) -> None:
+    [session] = Person(ada.http).ask("GET", "/auth/sessions").json()
 
     assert_problem(ada.ask("DELETE", f"/auth/sessions/{session['id']}"), 404)
-    assert_problem(ada.ask("GET", f"/pets/{pet['id']}"), 404)
-    assert_problem(ada.ask("PATCH", f"/pets/{pet['id']}", {"pet_name": "Mine"}), 404)
-    assert_problem(ada.ask("DELETE", f"/pets/{pet['id']}"), 404)
 
 
 @pytest.mark.parametrize("endpoint", GUARDED)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import attrs
@@ -67,32 +68,33 @@ async def measured(own_database_url: str, directory: Path) -> AsyncIterator[Meas
 
 async def test_requests_are_counted_by_route_and_status(measured: Measured) -> None:
     user = await measured.make.user()
-    for path in ("/pets/1", "/pets/2", "/nowhere", "/a%0a"):
-        await measured.client.get(path, headers=user.bearer)
-    await measured.client.get("/pets/1")
-    await measured.client.request("BREW", "/pets/1")
+    one, other = [f"/auth/sessions/{uuid4()}" for _ in range(2)]
+    for path in (one, other, "/nowhere", "/a%0a"):
+        await measured.client.delete(path, headers=user.bearer)
+    await measured.client.delete(one)
+    await measured.client.request("BREW", one)
 
-    assert measured["http_requests_total method=GET route=/pets/{pet_id} status=404"] == 2
-    assert measured["http_requests_total method=GET route=/pets/{pet_id} status=401"] == 1
+    assert measured["http_requests_total method=DELETE route=/auth/sessions/{session_id} status=404"] == 2
+    assert measured["http_requests_total method=DELETE route=/auth/sessions/{session_id} status=401"] == 1
     assert measured["http_requests_total method= route=(none) status=404"] == 2
     assert measured["http_requests_total method= route=(none) status=405"] == 1
-    assert measured["http_request_duration_seconds_count method=GET route=/pets/{pet_id}"] == 3
-    assert 0 < measured["http_request_duration_seconds_sum method=GET route=/pets/{pet_id}"] < 3
+    assert measured["http_request_duration_seconds_count method=DELETE route=/auth/sessions/{session_id}"] == 3
+    assert 0 < measured["http_request_duration_seconds_sum method=DELETE route=/auth/sessions/{session_id}"] < 3
 
 
 async def test_queries_are_counted_by_their_file(measured: Measured) -> None:
     user = await measured.make.user()
-    for _ in range(3):
-        await measured.make.pet(user)
     for _ in range(2):
-        await measured.client.get("/pets/me", headers=user.bearer)
+        await measured.make.session(user.id, user.email)
+    for _ in range(2):
+        await measured.client.get("/auth/sessions", headers=user.bearer)
     await measured.client.delete("/auth/sessions", headers=user.bearer)
 
-    assert measured["sql_query_duration_seconds_count query=pets.list_my_pets"] == 2
-    assert measured["sql_query_duration_seconds_bucket le=+Inf query=pets.list_my_pets"] == 2
-    assert 0 < measured["sql_query_duration_seconds_sum query=pets.list_my_pets"] < 2
-    assert measured["sql_query_rows_total query=pets.list_my_pets"] == 6
-    assert measured["sql_query_errors_total query=pets.list_my_pets"] == 0
+    assert measured["sql_query_duration_seconds_count query=auth.list_my_sessions"] == 2
+    assert measured["sql_query_duration_seconds_bucket le=+Inf query=auth.list_my_sessions"] == 2
+    assert 0 < measured["sql_query_duration_seconds_sum query=auth.list_my_sessions"] < 2
+    assert measured["sql_query_rows_total query=auth.list_my_sessions"] == 6
+    assert measured["sql_query_errors_total query=auth.list_my_sessions"] == 0
 
 
 async def test_a_count_counts_what_it_changed(measured: Measured) -> None:
@@ -243,10 +245,10 @@ def test_levels_are_those_of_the_living(directory: Path, measured: Measured) -> 
     assert layout is not None
     other = Metrics(directory, layout)
     other.set(Level.CONNECTIONS_IDLE, 5)
-    other.request("GET", "/pets/me", 200, 0.01)
+    other.request("GET", "/users/me", 200, 0.01)
     before = measured["database_connections state=idle"]
 
     other.close()
 
     assert (before, measured["database_connections state=idle"]) == (5, 0)
-    assert measured["http_requests_total method=GET route=/pets/me status=200"] == 1
+    assert measured["http_requests_total method=GET route=/users/me status=200"] == 1

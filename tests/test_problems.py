@@ -19,6 +19,7 @@ from service.problems import (
     NotAuthenticated,
     NotFound,
     Problem,
+    RequestInFlight,
     SessionEnded,
     Unavailable,
     of_database,
@@ -100,9 +101,10 @@ def test_a_401_says_how_to_authenticate(problem: Problem, challenge: str) -> Non
     assert problem.headers == {"WWW-Authenticate": challenge}
 
 
-def test_an_unavailable_service_says_when_to_come_back() -> None:
+def test_what_can_be_asked_again_says_when_to_come_back() -> None:
     assert Unavailable().headers == {"Retry-After": "1"}
     assert Unavailable(retry_after=30).headers == {"Retry-After": "30"}
+    assert RequestInFlight().headers == {"Retry-After": "1"}
 
 
 async def test_each_constraint_that_means_a_problem_is_in_the_schema(connection: asyncpg.Connection) -> None:

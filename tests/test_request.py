@@ -242,16 +242,16 @@ async def test_a_form_is_read_as_strictly_as_json(
     ],
 )
 async def test_a_parameter_that_is_none_is_refused_by_name(
-    client: httpx.AsyncClient, user: LoggedIn, query: str, pointer: str, detail: str
+    kites: httpx.AsyncClient, user: LoggedIn, query: str, pointer: str, detail: str
 ) -> None:
-    response = await client.get(f"/pets/me?{query}", headers=user.bearer)
+    response = await kites.get(f"/kites/me?{query}", headers=user.bearer)
 
     assert response.status_code == 422
     assert response.json()["errors"] == [{"pointer": pointer, "detail": detail}]
 
 
 async def test_nobody_learns_of_parameters_without_a_token(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/pets/me?cursor=x")).status_code == 401
+    assert (await client.get("/users/me?cursor=x")).status_code == 401
 
 
 @pytest.mark.parametrize("path", [REGISTER, LOG_IN, "/auth/logout"])

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import LOGIN_LIMITS, LoginLimits, Settings, SettingsError, database_url
+from service.settings import Settings, SettingsError, database_url
+from service.variables import LOGIN_LIMITS, LoginLimits
 
 PASSWORD = "sesame-open"
 URL = f"postgresql://pets:{PASSWORD}@db.example.com/pets"

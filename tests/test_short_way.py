@@ -14,18 +14,19 @@ from litestar.params import FromPath
 from litestar.types import Receive, Scope, Send
 
 from service.answers import Answer, answer
-from service.app import Service, create_app
+from service.app import CONTROLLERS, Service, create_app
 from service.request import ServiceRequest
 from service.short_way import short_ways
 from tests.conftest import OneTransaction, make_settings
 from tests.factories import LoggedIn, service_client
+from tests.kites import KitesController
 
-ROUTES = ["GET /auth/sessions", "GET /users/me", "GET /pets/me", "POST /pets/create"]
+ROUTES = ["GET /auth/sessions", "GET /users/me", "GET /kites/me", "POST /kites/create"]
 JSON = {"Content-Type": "application/json"}
 REQUESTS: Mapping[str, dict[str, Any]] = {
     "plain": {},
-    "with a body": {"content": b'{"pet_name": "Ada"}', "headers": JSON},
-    "with a body that is wrong": {"content": b'{"pet_name": ""}', "headers": JSON},
+    "with a body": {"content": b'{"kite_name": "Ada"}', "headers": JSON},
+    "with a body that is wrong": {"content": b'{"kite_name": ""}', "headers": JSON},
     "with a body that lacks a field": {"content": b"{}", "headers": JSON},
     "with a body that is no JSON": {"content": b"{", "headers": JSON},
     "with a body that is too large": {"content": b" " * 65_537, "headers": JSON},
@@ -34,8 +35,8 @@ REQUESTS: Mapping[str, dict[str, Any]] = {
     "with an unknown parameter": {"params": {"order": "name"}},
     "with a parameter": {"params": {"limit": "1"}},
     "with a parameter that is wrong": {"params": {"limit": "none"}},
-    "with a header": {"content": b'{"pet_name": "Ada"}', "headers": {**JSON, "Idempotency-Key": "mine"}},
-    "with a header that is wrong": {"content": b'{"pet_name": "Ada"}', "headers": {**JSON, "Idempotency-Key": ""}},
+    "with a header": {"content": b'{"kite_name": "Ada"}', "headers": {**JSON, "Idempotency-Key": "mine"}},
+    "with a header that is wrong": {"content": b'{"kite_name": "Ada"}', "headers": {**JSON, "Idempotency-Key": ""}},
     "with a token that is none": {"headers": {"Authorization": "Bearer none"}},
     "for a host that cannot be one": {"headers": {"Host": "<here>"}},
     "from a page of another origin": {"headers": {"Origin": "https://page.example.com"}},
@@ -49,7 +50,9 @@ OWN = re.compile(rb'"(instance|request_id|id)":("[^"]*"|\d+)')
 def open_app(database_url: str, one_transaction: OneTransaction) -> Service:
     """Return the service for any host, with answers that the pages of one other origin may read."""
     settings = make_settings(database_url, ALLOWED_HOSTS="*", BACKEND_CORS_ORIGINS="https://page.example.com")
-    return create_app(settings, one_transaction)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, KitesController])
+        return create_app(settings, one_transaction)
 
 
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)

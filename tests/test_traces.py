@@ -106,28 +106,27 @@ def attributes(span: Span) -> dict[str, Any]:
 
 async def test_a_request_is_a_span_and_its_query_one_within(traced: Traced) -> None:
     user = await traced.make.user()
-    pet = await traced.make.pet(user)
 
-    await traced.client.get(f"/pets/{pet.id}", headers=user.bearer | {"User-Agent": "tests"})
+    await traced.client.delete(f"/auth/sessions/{user.session}", headers=user.bearer | {"User-Agent": "tests"})
 
     request, query = traced.spans()
-    assert (request.name, request.kind) == ("GET /pets/{pet_id}", Span.SPAN_KIND_SERVER)
+    assert (request.name, request.kind) == ("DELETE /auth/sessions/{session_id}", Span.SPAN_KIND_SERVER)
     assert attributes(request) == {
-        "http.request.method": "GET",
-        "http.route": "/pets/{pet_id}",
-        "http.response.status_code": 200,
-        "url.path": f"/pets/{pet.id}",
+        "http.request.method": "DELETE",
+        "http.route": "/auth/sessions/{session_id}",
+        "http.response.status_code": 204,
+        "url.path": f"/auth/sessions/{user.session}",
         "url.scheme": "http",
         "client.address": "127.0.0.1",
         "user_agent.original": "tests",
     }
-    assert (query.name, query.kind) == ("pets.find_pet", Span.SPAN_KIND_CLIENT)
+    assert (query.name, query.kind) == ("auth.end_my_session", Span.SPAN_KIND_CLIENT)
     assert (query.trace_id, query.parent_span_id) == (request.trace_id, request.span_id)
     told = attributes(query)
-    assert "/* pets.find_pet */" in told.pop("db.query.text")
+    assert "/* auth.end_my_session */" in told.pop("db.query.text")
     assert told == {
         "db.system.name": "postgresql",
-        "db.query.summary": "pets.find_pet",
+        "db.query.summary": "auth.end_my_session",
         "db.response.returned_rows": 1,
     }
 
@@ -159,10 +158,9 @@ async def test_what_leads_nowhere_has_no_route(traced: Traced) -> None:
 
 
 async def test_our_mistakes_are_errors_and_quote_nothing(traced: Traced) -> None:
-    user = await traced.make.user()
-    await traced.make._connection.execute("alter table pets rename to gone")  # noqa: SLF001 - the fixture's own
+    await traced.make._connection.execute("alter table user_model rename to gone")  # noqa: SLF001 - the fixture's own
 
-    await traced.client.post("/pets/create", json={"pet_name": "planted"}, headers=user.bearer)
+    await traced.client.post("/users/register", json={"email": "planted@example.com", "password": "a long password"})
 
     request, query = traced.spans()
     assert (request.status.code, attributes(request)["error.type"]) == (2, "500")
@@ -236,25 +234,25 @@ def test_without_traces_nothing_stands_between_a_query_and_its_connection(databa
 def test_serve_traces_where_the_environment_names_a_receiver(
     own_database_url: str, start: Start, receiver: Receiver
 ) -> None:
-    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_RESOURCE_ATTRIBUTES": "service.name=pets"}
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_RESOURCE_ATTRIBUTES": "service.name=accounts"}
     served = start("serve", serving(own_database_url, **variables))
     served.wait_until_ready()
-    response = served.client.get("/pets/me", headers=log_in(served.client))
+    response = served.client.get("/users/me", headers=log_in(served.client))
     trace = response.headers["traceparent"].split("-")[1]
     until(lambda: f'"trace_id":"{trace}"' in served.stdout, "the access log names the trace")
 
     served.end()
 
-    assert [s.name for s in receiver.spans if s.trace_id.hex() == trace] == ["GET /pets/me", "pets.list_my_pets"]
+    assert [s.name for s in receiver.spans if s.trace_id.hex() == trace] == ["GET /users/me", "users.show_me"]
     resource = receiver.requests[0].resource_spans[0].resource
-    assert {each.value.string_value for each in resource.attributes if each.key == "service.name"} == {"pets"}
+    assert {each.value.string_value for each in resource.attributes if each.key == "service.name"} == {"accounts"}
 
 
 @pytest.mark.parametrize(
     ("environment", "wanted"),
     [
         ({}, False),
-        ({"OTEL_SERVICE_NAME": "pets"}, False),
+        ({"OTEL_SERVICE_NAME": "accounts"}, False),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, False),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}, True),
         ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://localhost:4318/v1/traces"}, True),

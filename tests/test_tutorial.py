@@ -55,7 +55,7 @@ def slips(tree: Tree) -> Iterator[tuple[Path, str, str]]:  # noqa: F811 - the fi
 
 
 @pytest.mark.slow
-def test_who_follows_the_page_ends_with_a_resource_that_passes_every_check(tree: Tree) -> None:  # noqa: F811
+def test_who_follows_the_page_ends_with_a_resource_that_passes_every_check(tree: Tree) -> None:  # noqa: F811 - as above
     follow(tree)
 
     tree.check("toys")

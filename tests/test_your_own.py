@@ -12,6 +12,20 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not (ROOT / "sql" / "pets").exists(), reason="the pets are gone: the page has been followed"),
 ]
+# What features are made of, and the tests of the pets cover by the way: other tests must do so without them. The slow
+# tests, which cover the rest, take minutes; they know nothing of pets but what fails without them.
+FRAME = [
+    *(
+        "service/answers.py",
+        "service/auth/guard.py",
+        "service/database.py",
+        "service/openapi*.py",
+        "service/preconditions.py",
+    ),
+    *("service/problems.py", "service/queries.py", "service/request.py", "service/routing.py", "service/short_way.py"),
+]
+# They know nothing of features, and wait for half a minute.
+BELOW = ["tests/connections", "tests/migrate"]
 PAGE = (ROOT / "docs" / "your-own.md").read_text(encoding="utf-8")
 
 
@@ -38,4 +52,5 @@ def test_without_the_pets_the_accounts_stay(tree: Tree) -> None:  # noqa: F811 -
     tree.check("auth", "users")
     tree.run("python", "-m", "mypy")
     tree.run("ruff", "check", "--no-cache")
-    tree.test("-n", "logical")
+    tree.test("-n", "logical", "--cov", "--cov-fail-under=0", "--cov-report=", *(f"--ignore={each}" for each in BELOW))
+    tree.run("coverage", "report", "--omit=", f"--include={','.join(FRAME)}")

@@ -10,8 +10,9 @@ from service.client_address import client_address, client_network
 from service.database import Database
 from service.metrics import Event, Metrics
 from service.problems import Problem, TooManyLogins
-from service.settings import LoginLimits, Settings
+from service.settings import Settings
 from service.sql import one
+from service.variables import LoginLimits
 
 COUNT_FAILED_LOGIN = one("auth.count_failed_login", LoginFailure)
 

@@ -98,9 +98,8 @@ class Checked:
             await self.check()
 
     def _look(self) -> "tuple[dict[str, Statement], list[Finding]]":
-        # In this thread, for they take 0.2 s to import, and nobody waits for them.
-        from service.review.check import Tree, check  # noqa: PLC0415
-        from service.review.scratch import connected  # noqa: PLC0415
+        from service.review.check import Tree, check  # noqa: PLC0415 - takes 0.2 s, for which nobody waits in this thread
+        from service.review.scratch import connected  # noqa: PLC0415 - the same
 
         tree = Tree.read(self._root)
         with connected(self._url) as connection:

@@ -76,7 +76,7 @@ def _measured(
 ) -> Measured:
     statement = described.statement
     accepted = next((marker for marker in statement.accepted if marker.name == "scale"), None)
-    names = [_argument(statement, parameter.name, arguments) for parameter in statement.parameters]
+    names = [argument_of(statement, parameter.name, arguments) for parameter in statement.parameters]
     missing = [
         parameter
         for parameter, name in zip(statement.parameters, names, strict=True)
@@ -98,8 +98,11 @@ def _measured(
     return Measured(statement.name, plan, found)
 
 
-def _argument(statement: Statement, name: str, arguments: Mapping[str, str | None]) -> str | None:
-    return next((each for each in (f"{statement.name}.{name}", name) if each in arguments), None)
+def argument_of(statement: Statement, parameter: str, arguments: Mapping[str, str | None]) -> str | None:
+    """Return the key of the argument for a parameter: that of the query, of the feature, or of the name alone."""
+    feature, _, _ = statement.name.partition(".")
+    keys = (f"{statement.name}.{parameter}", f"{feature}.{parameter}", parameter)
+    return next((key for key in keys if key in arguments), None)
 
 
 def _run(described: Described, connection: psycopg.Connection[Any], values: list[str | None]) -> Plan:

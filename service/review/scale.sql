@@ -12,7 +12,7 @@ select id, 'Pet ' || n
 from user_model
 cross join generate_series(1, 10) as n;
 
--- The queries are run with these, found by the parameter's name, or by query and name where one is not enough.
+-- The queries are run with these, found by the parameter's name; where one is not enough, by feature or query and name.
 create table argument (parameter text primary key, value text);
 
 insert into argument
@@ -48,9 +48,7 @@ from
         ('most_by_network', '100'),
         ('most_by_account', '100'),
         ('period', '15 minutes'),
-        ('pets.find_pet.id', (select min(pets.id)::text from pets where pets.user_id = someone.id)),
-        ('pets.rename_pet.id', (select min(pets.id)::text from pets where pets.user_id = someone.id)),
-        ('pets.delete_pet.id', (select min(pets.id)::text from pets where pets.user_id = someone.id)),
+        ('pets.id', (select min(pets.id)::text from pets where pets.user_id = someone.id)),
         ('users.register_user.email', 'new@example.com'),
         ('users.ensure_user.email', 'new@example.com'),
         ('dev.add_demo_data.email', 'new@example.com')

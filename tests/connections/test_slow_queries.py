@@ -136,10 +136,10 @@ async def test_a_plan_waits_for_no_lock(
     database_url: str, statement: Statements, sleep: Backend, admin: asyncpg.Connection
 ) -> None:
     pool = Pool(database_url)
-    query: Value[..., int] = Value(statement("value bigint", "select count(*) from pets"), int)
+    query: Value[..., int] = Value(statement("value bigint", "select count(*) from user_model"), int)
     async with pool.open(), admin.transaction():
         await Database(pool).value(sleep, 0)
-        await admin.execute("lock table pets")
+        await admin.execute("lock table user_model")
 
         async with asyncio.timeout(1):
             assert await pool.plan(query) is None

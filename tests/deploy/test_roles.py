@@ -96,12 +96,12 @@ def test_the_application_role_cleans(url: str) -> None:
         "create temporary table mine (id integer)",
         "create schema mine",
         "create function mine() returns integer language sql as 'select 1'",
-        "create index on pets (pet_name)",
-        "alter table pets add column age integer",
-        "drop table pets",
-        "truncate pets cascade",
+        "create index on login_session (ip)",
+        "alter table login_session add column age integer",
+        "drop table login_session",
+        "truncate login_session cascade",
         "create role mine",
-        "create trigger mine before insert on pets execute function suppress_redundant_updates_trigger()",
+        "create trigger mine before insert on login_session execute function suppress_redundant_updates_trigger()",
         "set role service_owner",
         "update migration_checksum set sha256 = ''",
         "delete from _yoyo_migration",
@@ -115,7 +115,7 @@ def test_the_application_role_cannot_migrate(url: str) -> None:
     migrated = run("migrate", "rollback", settings={"DATABASE_URL": as_role(url, APP)})
 
     assert migrated.returncode == 1
-    assert "must be owner" in migrated.stderr
+    assert re.search("must be owner|permission denied", migrated.stderr)
 
 
 def test_the_owner_rolls_back_and_applies_again_and_the_application_sees_it(url: str) -> None:
@@ -127,7 +127,7 @@ def test_the_owner_rolls_back_and_applies_again_and_the_application_sees_it(url:
     assert refused(url, APP, "delete from migration_checksum")
 
 
-@pytest.mark.parametrize("table", ["pets", "user_model", "login_session", "migration_checksum"])
+@pytest.mark.parametrize("table", ["user_model", "login_session", "migration_checksum"])
 def test_the_reader_reads_everything(url: str, table: str) -> None:
     assert not refused(url, READER, f"select from {table}")
 
@@ -135,8 +135,8 @@ def test_the_reader_reads_everything(url: str, table: str) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "delete from pets",
-        "set transaction read write; delete from pets",
+        "delete from login_session",
+        "set transaction read write; delete from login_session",
         "set transaction read write; create temporary table mine (id integer)",
     ],
 )

@@ -13,6 +13,7 @@ from service.dev.checked import Checked, lenient
 from service.problems import QueryFinding
 from service.queries import Cardinality, Many
 from service.system.controllers import AppliedMigration
+from tests.processes import ROOT
 from tests.review.conftest import Copy
 
 NAME = "system.list_applied_migrations"
@@ -22,7 +23,7 @@ NO_COLUMN = f'{PATH}:3: PostgreSQL says: column "colour" does not exist [refused
 
 @pytest.fixture(scope="module")
 def _copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    return Copy(tmp_path_factory.mktemp("tree"))
+    return Copy(tmp_path_factory.mktemp("tree"), ROOT)
 
 
 @pytest.fixture

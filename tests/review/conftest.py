@@ -8,12 +8,20 @@ from typing import Any
 import psycopg
 import pytest
 
+from service.dev.embedded import EmbeddedPostgres
+from service.dev.scaffold.lists import LISTS
+from service.dev.scaffold.resource import read_resource
+from service.dev.scaffold.writing import write
+from service.review import stub
 from service.review.check import Tree, check, migrated
 from service.review.findings import Finding
 from service.review.scratch import connected
+from service.review.types import Types
 from tests.processes import ROOT
 
 Connection = psycopg.Connection[Any]
+NEWEST = max(path.name for path in ROOT.glob("migrations/*.rollback.sql"))
+CREATE_KITES = f"{int(NEWEST.partition('_')[0]) + 1:04}_create_kites"
 
 
 def line_of(path: str, text: str) -> int:
@@ -23,14 +31,13 @@ def line_of(path: str, text: str) -> int:
 
 
 class Copy:
-    """A copy of the checkout, which can be put back to what it was."""
+    """A copy of a tree, which can be put back to what it was."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, original: Path) -> None:
         self.root = root
+        self._original = original
         self._changed: set[str] = set()
-        for name in ("sql", "migrations", "service"):
-            ignored = shutil.ignore_patterns("__pycache__", "swagger_ui")
-            shutil.copytree(ROOT / name, root / name, ignore=ignored)
+        copy_tree(original, root)
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace `old`, which must be there."""
@@ -51,8 +58,8 @@ class Copy:
     def restore(self) -> None:
         """Undo all that."""
         for path in self._changed:
-            if (ROOT / path).exists():
-                shutil.copyfile(ROOT / path, self.root / path)
+            if (self._original / path).exists():
+                shutil.copyfile(self._original / path, self.root / path)
             else:
                 (self.root / path).unlink(missing_ok=True)
         self._changed.clear()
@@ -70,20 +77,48 @@ class Copy:
             return check(tree, connection)
 
 
+def copy_tree(original: Path, root: Path) -> None:
+    """Copy what the commands read."""
+    for name in ("sql", "migrations", "service"):
+        ignored = shutil.ignore_patterns("__pycache__", "swagger_ui")
+        shutil.copytree(original / name, root / name, ignore=ignored)
+
+
 @pytest.fixture(scope="session")
-def _copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    return Copy(tmp_path_factory.mktemp("tree"))
+def with_kites(tmp_path_factory: pytest.TempPathFactory, server: EmbeddedPostgres) -> Path:
+    """Return the root of a copy of the checkout with a resource as `new` writes it, the example of these tests."""
+    root = tmp_path_factory.mktemp("with_kites")
+    copy_tree(ROOT, root)
+    for path in LISTS:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / path, root / path)
+    write(read_resource("kites", ["kite_name:text"], singular=None, owned=True), root)
+    with connected(server.url("postgres")) as connection:
+        stub.write(root, Tree.read(root).statements, Types(connection))
+    return root
+
+
+@pytest.fixture(scope="session")
+def _copy(tmp_path_factory: pytest.TempPathFactory, with_kites: Path) -> Copy:
+    return Copy(tmp_path_factory.mktemp("tree"), with_kites)
 
 
 @pytest.fixture
 def tree(_copy: Copy) -> Iterator[Copy]:
-    """Return a copy of the checkout, which all tests share: what this one writes is undone after it."""
+    """Return a copy of the checkout, with kites, which all tests share: what this one writes is undone after it."""
     yield _copy
     _copy.restore()
 
 
 @pytest.fixture(scope="module")
-def checked(module_database_url: str) -> Iterator[Connection]:
+def kites_database_url(module_database_url: str, _copy: Copy) -> str:
+    """Return the URL of a migrated database, with kites, that the tests of one module share."""
+    assert migrated(Tree.read(_copy.root), module_database_url) is None
+    return module_database_url
+
+
+@pytest.fixture(scope="module")
+def checked(kites_database_url: str) -> Iterator[Connection]:
     """Return a connection to a migrated database, for trees whose migrations are as they were."""
-    with connected(module_database_url) as connection:
+    with connected(kites_database_url) as connection:
         yield connection

@@ -5,24 +5,24 @@ import pytest
 
 from service.review.findings import as_text
 from tests.processes import ROOT
-from tests.review.conftest import Connection, Copy, line_of
+from tests.review.conftest import CREATE_KITES, Connection, Copy, line_of
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 
-DELETE, FIND, CREATE = "sql/pets/delete_pet.sql", "sql/pets/find_pet.sql", "sql/pets/create_pet.sql"
-RENAME, SESSIONS, OPEN = "sql/pets/rename_pet.sql", "sql/auth/list_my_sessions.sql", "sql/auth/open_session.sql"
+DELETE, FIND, CREATE = "sql/kites/delete_kite.sql", "sql/kites/find_kite.sql", "sql/kites/create_kite.sql"
+CHANGE, SESSIONS, OPEN = "sql/kites/change_kite.sql", "sql/auth/list_my_sessions.sql", "sql/auth/open_session.sql"
 CREDENTIALS, SHOW_ME = "sql/auth/find_credentials.sql", "sql/users/show_me.sql"
-PETS, MODELS = "service/pets/controllers.py", "service/pets/models.py"
-TABLE = "migrations/0003_create_pets.sql"
+KITES, MODELS = "service/kites/controllers.py", "service/kites/models.py"
+TABLE = f"migrations/{CREATE_KITES}.sql"
 END = "sql/auth/end_session.sql"
 END_SESSION = (ROOT / END).read_text()
 # From its parameter on.
 WHOLE = END_SESSION[END_SESSION.index("-- $1") :]
 COUNT = "-- returns: count\n"
 INITIAL = "service/users/initial.py"
-FIND_PET = line_of(PETS, 'maybe("pets.find_pet"')
+FIND_KITE = 20  # the line that names the query
 END_OF_INITIAL = line_of(INITIAL, "passwords.close()")
-LAST_COMMENT = "comment on index pets_user_id_pet_name_id_idx is 'A user''s pets by name, then id, page after page.';\n"
+LAST_COMMENT = "comment on column kites.version is 'Counts the changes; the ETag of the kite.';\n"
 LAST_LINE = "        passwords.close()\n"
 
 
@@ -54,43 +54,43 @@ QUERIES = [
     ),
     Broken(
         "an array for a single value",
-        f"{RENAME}:5: $4 is integer[] in the statement, the header says integer [parameter-type]",
-        RENAME,
+        f"{CHANGE}:5: $4 is integer[] in the statement, the header says integer [parameter-type]",
+        CHANGE,
         "integer[]?",
         "integer?",
     ),
     Broken(
         "swapped columns",
-        f"{FIND}:6: column 1 is named pet_name, and field 1 of VersionedPet id [column-name]\n"
-        f"{FIND}:6: column 2 is named id, and field 2 of VersionedPet pet_name [column-name]",
+        f"{FIND}:6: column 1 is named kite_name, and field 1 of VersionedKite id [column-name]\n"
+        f"{FIND}:6: column 2 is named id, and field 2 of VersionedKite kite_name [column-name]",
         FIND,
-        "pets.id, pets.pet_name",
-        "pets.pet_name, pets.id",
+        "kites.id, kites.kite_name",
+        "kites.kite_name, kites.id",
     ),
     Broken(
         "a column cast to another type",
-        f"{FIND}:6: column 4 is bigint[], VersionedPet.version says int [column-type]",
+        f"{FIND}:6: column 3 is bigint[], VersionedKite.version says int [column-type]",
         FIND,
-        "pets.version\n",
-        "array[pets.version::bigint] as version\n",
+        "kites.version\n",
+        "array[kites.version::bigint] as version\n",
     ),
     Broken(
         "a column too few",
-        f"{FIND}:4: returns 3 columns, VersionedPet has 4: id, pet_name, user_id, version [column-count]",
+        f"{FIND}:4: returns 2 columns, VersionedKite has 3: id, kite_name, version [column-count]",
         FIND,
-        ", pets.version\n",
+        ", kites.version\n",
         "\n",
     ),
     Broken(
         "a field of another type",
-        f"{DELETE}:{line_of(DELETE, 'select pets.id')}: column 2 is boolean, DeletedPet.deleted says int [column-type]",
+        f"{DELETE}:19: column 2 is boolean, DeletedKite.deleted says int [column-type]",
         MODELS,
         "deleted: bool",
         "deleted: int",
     ),
     Broken(
         "a field too many",
-        f"{DELETE}:5: returns 2 columns, DeletedPet has 3: id, deleted, colour [column-count]",
+        f"{DELETE}:5: returns 2 columns, DeletedKite has 3: id, deleted, colour [column-count]",
         MODELS,
         "deleted: bool",
         "deleted: bool\n    colour: str",
@@ -99,15 +99,15 @@ QUERIES = [
         "a table that there is not",
         f'{FIND}:8: PostgreSQL says: relation "dogs" does not exist [refused]',
         FIND,
-        "left join pets on",
-        "left join dogs as pets on",
+        "left join kites on",
+        "left join dogs as kites on",
     ),
     Broken(
         "a column that there is not",
-        f"{FIND}:6: PostgreSQL says: column pets.colour does not exist [refused]",
+        f"{FIND}:6: PostgreSQL says: column kites.colour does not exist [refused]",
         FIND,
-        "pets.version\n",
-        "pets.colour\n",
+        "kites.version\n",
+        "kites.colour\n",
     ),
     Broken(
         "an index that a condition cannot use",
@@ -122,7 +122,7 @@ QUERIES = [
         f"{FIND}:6: 'seqscan: ok' accepts what is not there: remove it [marker]",
         FIND,
         "select /*",
-        "-- seqscan: ok there are few pets\nselect /*",
+        "-- seqscan: ok there are few kites\nselect /*",
     ),
     Broken(
         "a read of a standby that is neither maybe nor many",
@@ -133,7 +133,7 @@ QUERIES = [
     ),
     Broken(
         "a read of a standby that writes",
-        f"{DELETE}:7: 'replica: ok' is for what only reads, and delete writes [replica]",
+        f"{DELETE}:8: 'replica: ok' is for what only reads, and delete writes [replica]",
         DELETE,
         "with /*",
         "-- replica: ok\nwith /*",
@@ -147,10 +147,10 @@ QUERIES = [
     ),
     Broken(
         "a read of a standby that calls what may write",
-        f"{FIND}:8: 'replica: ok' is for what only reads, and still_live() is volatile [replica]",
-        FIND,
-        "pets.id = $2;",
-        "pets.id = $2 and still_live($1);",
+        f"{SESSIONS}:15: 'replica: ok' is for what only reads, and still_live() is volatile [replica]",
+        SESSIONS,
+        "expires_at > now()",
+        "expires_at > now() and still_live($1)",
     ),
     Broken(
         "a gap in the parameters",
@@ -161,49 +161,49 @@ QUERIES = [
     ),
     Broken(
         "a statement without a header",
-        f"{FIND}:1: malformed header: the first line is '-- pets.find_pet: what the query does' [header]",
+        f"{FIND}:1: malformed header: the first line is '-- kites.find_kite: what the query does' [header]",
         FIND,
-        "-- pets.find_pet: one of the caller's pets\n",
+        "-- kites.find_kite: one of the caller's kites\n",
         "",
     ),
     Broken(
         "a second statement",
         f"{FIND}:9: a second statement; a file holds one query [header]",
         FIND,
-        "pets.id = $2;\n",
-        "pets.id = $2;\nselect 1;\n",
+        "kites.id = $2;\n",
+        "kites.id = $2;\nselect 1;\n",
     ),
     Broken(
         "a query by another class",
-        f"{FIND}:4: returns 'maybe VersionedPet', and {PETS}:{FIND_PET} reads 'maybe Pet' [returns]\n"
-        f"{FIND}:4: returns 4 columns, Pet has 3: id, pet_name, user_id [column-count]",
-        PETS,
-        'maybe("pets.find_pet", VersionedPet)',
-        'maybe("pets.find_pet", Pet)',
+        f"{FIND}:4: returns 'maybe VersionedKite', and {KITES}:{FIND_KITE} reads 'maybe Kite' [returns]\n"
+        f"{FIND}:4: returns 3 columns, Kite has 2: id, kite_name [column-count]",
+        KITES,
+        'maybe("kites.find_kite", VersionedKite)',
+        'maybe("kites.find_kite", Kite)',
     ),
     Broken(
         "a query in another number",
-        f"{FIND}:4: returns 'maybe VersionedPet', and {PETS}:{FIND_PET} reads 'one VersionedPet' [returns]",
-        PETS,
-        'maybe("pets.find_pet", VersionedPet)',
-        'one("pets.find_pet", VersionedPet)',
+        f"{FIND}:4: returns 'maybe VersionedKite', and {KITES}:{FIND_KITE} reads 'one VersionedKite' [returns]",
+        KITES,
+        'maybe("kites.find_kite", VersionedKite)',
+        'one("kites.find_kite", VersionedKite)',
     ),
     Broken(
         "a name without a file",
-        f"{PETS}:{FIND_PET}: sql/pets/find_cat.sql is not there [no-file]\n"
+        f"{KITES}:{FIND_KITE}: sql/kites/find_cat.sql is not there [no-file]\n"
         f"{FIND}:1: no code names this query: remove the file, or use it [unused]",
-        PETS,
-        "pets.find_pet",
-        "pets.find_cat",
+        KITES,
+        "kites.find_kite",
+        "kites.find_cat",
     ),
     Broken(
         "a name that is put together",
-        f"{PETS}:{FIND_PET}: name the query in place, as a plain string: what is named elsewhere cannot be checked "
+        f"{KITES}:{FIND_KITE}: name the query in place, as a plain string: what is named elsewhere cannot be checked "
         "[no-file]\n"
         f"{FIND}:1: no code names this query: remove the file, or use it [unused]",
-        PETS,
-        'maybe("pets.find_pet"',
-        'maybe("pets." + "find_pet"',
+        KITES,
+        'maybe("kites.find_kite"',
+        'maybe("kites." + "find_kite"',
     ),
     Broken(
         "a column that is counted, not read",
@@ -370,7 +370,7 @@ QUERIES = [
     ),
     Broken(
         "a null beside a row",
-        f"{RENAME}:19: column 4 may be null (an outer join makes it so), RenamedPet.version does not allow None "
+        f"{CHANGE}:28: column 3 may be null (an outer join makes it so), ChangedKite.version does not allow None "
         "[nullability]",
         MODELS,
         "version: int | None",
@@ -401,8 +401,8 @@ QUERIES = [
     ),
     Broken(
         "a marker that is wrong",
-        f"{RENAME}:8: 'not null: version' is wrong: an outer join makes it null [marker]",
-        RENAME,
+        f"{CHANGE}:9: 'not null: version' is wrong: an outer join makes it null [marker]",
+        CHANGE,
         "with /*",
         "-- not null: version\nwith /*",
     ),
@@ -417,13 +417,13 @@ QUERIES = [
 MIGRATIONS = [
     Broken(
         "a dropped column that is still read",
-        f'{CREATE}:7: PostgreSQL says: column "version" does not exist [refused]\n'
-        "sql/pets/delete_pet.sql:12: PostgreSQL says: column pets.version does not exist [refused]\n"
-        f"{FIND}:6: PostgreSQL says: column pets.version does not exist [refused]\n"
-        f"{RENAME}:15: PostgreSQL says: column pets.version does not exist [refused]",
+        f"{CHANGE}:21: PostgreSQL says: column kites.version does not exist [refused]\n"
+        f'{CREATE}:8: PostgreSQL says: column "version" does not exist [refused]\n'
+        f"{DELETE}:15: PostgreSQL says: column kites.version does not exist [refused]\n"
+        f"{FIND}:6: PostgreSQL says: column kites.version does not exist [refused]",
         TABLE,
         LAST_COMMENT,
-        LAST_COMMENT + "alter table pets drop column version;\n",
+        LAST_COMMENT + "alter table kites drop column version;\n",
     ),
     Broken(
         "a renamed column",
@@ -446,13 +446,13 @@ MIGRATIONS = [
     ),
     Broken(
         "a column that may be null",
-        f"{CREATE}:7: column 4 may be null (pets.version allows it), VersionedPet.version does not allow None "
+        f"{CREATE}:8: column 3 may be null (kites.version allows it), VersionedKite.version does not allow None "
         "[nullability]\n"
-        f"{FIND}:6: column 4 may be null (pets.version allows it), VersionedPet.version does not allow None "
+        f"{FIND}:6: column 3 may be null (kites.version allows it), VersionedKite.version does not allow None "
         "[nullability]",
         TABLE,
-        "version  integer     not null default 1",
-        "version  integer     default 1",
+        "version   integer      not null default 1",
+        "version   integer      default 1",
     ),
     Broken(
         "a column of another type",
@@ -473,8 +473,8 @@ MIGRATIONS = [
         "a migration that PostgreSQL refuses",
         f'{TABLE}:5: type "biggint" does not exist; nothing of this file has taken effect [migration]',
         TABLE,
-        "bigint      not null generated",
-        "biggint      not null generated",
+        "bigint       not null generated",
+        "biggint       not null generated",
     ),
 ]
 

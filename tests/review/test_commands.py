@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from service import queries
+from service.review.scratch import connected
 from tests.processes import PATIENCE, ROOT, command, environment, run
-from tests.review.conftest import Copy, line_of
+from tests.review.conftest import CREATE_KITES, Copy
 from tests.review.running import invoke
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 
-PETS = "service/pets/controllers.py"
-FIND_PET = line_of(PETS, 'maybe("pets.find_pet"')
-DIFFERS = f"returns 'maybe VersionedPet', and {PETS}:{FIND_PET} reads 'one VersionedPet'"
+KITES = "service/kites/controllers.py"
+FIND_KITE = 20  # the line that names the query
+DIFFERS = f"returns 'maybe VersionedKite', and {KITES}:{FIND_KITE} reads 'one VersionedKite'"
 QUERIES = len(queries.names())
 MIGRATIONS = len(list((ROOT / "migrations").glob("*.rollback.sql")))
 
@@ -29,61 +30,59 @@ def test_the_checkout_has_no_findings() -> None:
 
 
 def test_a_finding_is_a_line_and_exit_status_1(tree: Copy, database_url: str) -> None:
-    tree.edit(PETS, "pets.find_pet", "pets.find_cat")
+    tree.edit(KITES, "kites.find_kite", "kites.find_cat")
 
     done = invoke("check", "--directory", str(tree.root), "--database-url", database_url)
 
     assert done.exit_code == 1
     assert done.stdout == (
-        f"{PETS}:{FIND_PET}: sql/pets/find_cat.sql is not there [no-file]\n"
-        "sql/pets/find_pet.sql:1: no code names this query: remove the file, or use it [unused]\n"
+        f"{KITES}:{FIND_KITE}: sql/kites/find_cat.sql is not there [no-file]\n"
+        "sql/kites/find_kite.sql:1: no code names this query: remove the file, or use it [unused]\n"
     )
 
 
 def test_findings_are_told_to_programs(tree: Copy, database_url: str) -> None:
-    tree.edit(PETS, 'maybe("pets.find_pet"', 'one("pets.find_pet"')
+    tree.edit(KITES, 'maybe("kites.find_kite"', 'one("kites.find_kite"')
 
     done = invoke("check", "--json", "--directory", str(tree.root), "--database-url", database_url)
 
     assert json.loads(done.stdout) == [
-        {"path": "sql/pets/find_pet.sql", "line": 4, "sentence": DIFFERS, "check": "returns"}
+        {"path": "sql/kites/find_kite.sql", "line": 4, "sentence": DIFFERS, "check": "returns"}
     ]
 
 
 def test_findings_are_told_to_github(tree: Copy, database_url: str) -> None:
-    tree.edit(PETS, 'maybe("pets.find_pet"', 'one("pets.find_pet"')
+    tree.edit(KITES, 'maybe("kites.find_kite"', 'one("kites.find_kite"')
 
     done = invoke("check", "--github", "--directory", str(tree.root), "--database-url", database_url)
 
-    assert done.stdout == f"::error file=sql/pets/find_pet.sql,line=4,title=returns::{DIFFERS}\n"
+    assert done.stdout == f"::error file=sql/kites/find_kite.sql,line=4,title=returns::{DIFFERS}\n"
 
 
 def test_no_findings_are_an_empty_array(database_url: str) -> None:
     assert invoke("check", "--json", "--database-url", database_url).stdout == "[]\n"
 
 
-def test_a_query_that_no_test_ran_is_found(tree: Copy, tmp_path: Path, database_url: str) -> None:
+def test_a_query_that_no_test_ran_is_found(tmp_path: Path, database_url: str) -> None:
     ran = tmp_path / "ran"
-    ran.write_text("\n".join(name for name in queries.names(tree.root / "sql") if name != "pets.find_pet"))
+    ran.write_text("\n".join(name for name in queries.names() if name != "users.show_me"))
 
     done = invoke("check", "--ran", str(ran), "--database-url", database_url)
 
-    assert done.stdout == "sql/pets/find_pet.sql:1: no test runs this query [not-run]\n"
+    assert done.stdout == "sql/users/show_me.sql:1: no test runs this query [not-run]\n"
 
 
 def test_a_migration_that_fails_is_a_finding(tree: Copy, database_url: str) -> None:
-    tree.write("migrations/0003_create_pets.sql", "creat table pets ();")
+    tree.write(f"migrations/{CREATE_KITES}.sql", "creat table kites ();")
 
     done = invoke("check", "--directory", str(tree.root), "--database-url", database_url)
 
     assert done.exit_code == 1
-    assert done.stdout.startswith("migrations/0003_create_pets.sql:1: syntax error")
+    assert done.stdout.startswith(f"migrations/{CREATE_KITES}.sql:1: syntax error")
     assert done.stdout.endswith("[migration]\n")
 
 
 def test_scratch_databases_do_not_stay(database_url: str) -> None:
-    from service.review.scratch import connected  # noqa: PLC0415
-
     invoke("check", "--database-url", database_url)
 
     with connected(database_url) as connection:
@@ -107,11 +106,11 @@ def test_a_database_that_is_not_there_is_one_sentence(url: str, sentence: str) -
 
 
 def test_code_that_python_cannot_read_is_one_sentence(tree: Copy) -> None:
-    tree.write(PETS, "def")
+    tree.write(KITES, "def")
 
     done = invoke("check", "--directory", str(tree.root))
 
-    assert done.stderr == f"Error: {PETS}:1: Python cannot read this: invalid syntax\n"
+    assert done.stderr == f"Error: {KITES}:1: Python cannot read this: invalid syntax\n"
 
 
 def test_without_the_dev_requirements_one_sentence_says_so(tmp_path: Path) -> None:
@@ -167,7 +166,7 @@ def test_explain_knows_its_queries(database_url: str) -> None:
 @pytest.mark.parametrize(
     ("path", "text", "sentence"),
     [
-        ("migrations/0003_create_pets.sql", "creat", "Error: migrations/0003_create_pets.sql:1: syntax error"),
+        (f"migrations/{CREATE_KITES}.sql", "creat", f"Error: migrations/{CREATE_KITES}.sql:1: syntax error"),
         (
             "sql/users/show_me.sql",
             "-- users.show_me: x\n-- returns: count\nselect /* users.show_me */ 1 from dogs;\n",

@@ -7,12 +7,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service.cli import main
-from tests.review.conftest import Copy, line_of
+from tests.review.conftest import CREATE_KITES, Copy, line_of
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 
 OPEN = "sql/auth/open_session.sql"
-PLACE = "migrations/9999_change_pets.sql"
+PLACE = "migrations/9999_change_sessions.sql"
 
 
 def git(tree: Copy, *arguments: str) -> None:
@@ -28,9 +28,9 @@ def commit(tree: Copy) -> None:
 
 
 @pytest.fixture
-def released(tmp_path: Path) -> Copy:
+def released(tmp_path: Path, with_kites: Path) -> Copy:
     """Return a tree whose state so far is the git tag `released`."""
-    tree = Copy(tmp_path)
+    tree = Copy(tmp_path, with_kites)
     git(tree, "init", "--quiet")
     commit(tree)
     git(tree, "tag", "released")
@@ -45,7 +45,7 @@ def check(tree: Copy, url: str, revision: str = "released") -> Result:
 
 def migrate(tree: Copy, sql: str) -> None:
     """Add a migration."""
-    tree.write(PLACE, f"-- depends: 0003_create_pets\n{sql}\n")
+    tree.write(PLACE, f"-- depends: {CREATE_KITES}\n{sql}\n")
     tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
 
 

@@ -1,6 +1,7 @@
 """Results that the service has none of: values, enums, types without a class."""
 
 import pytest
+from pglast.parser import ParseError
 from psycopg import sql
 
 from service.review.findings import Finding, as_text, from_error
@@ -8,12 +9,12 @@ from service.review.scratch import connected
 from tests.review.conftest import Connection, Copy
 from tests.review.running import invoke
 
-PLACE, CODE = "sql/pets/look_up.sql", "service/pets/look_up.py"
+PLACE, CODE = "sql/users/look_up.sql", "service/users/look_up.py"
 
 
 def found(tree: Copy, connection: Connection, returns: str, select: str, code: str) -> str:
     """Add a query, and the code that reads it; return what is said of the query."""
-    tree.write(PLACE, f"-- pets.look_up: looks up\n-- returns: {returns}\nselect /* pets.look_up */\n{select};\n")
+    tree.write(PLACE, f"-- users.look_up: looks up\n-- returns: {returns}\nselect /* users.look_up */\n{select};\n")
     tree.write(CODE, "from enum import StrEnum\nimport attrs\nfrom service.sql import *\n" + code)
     tree.edit(CODE, "import *", "import count, many, maybe, one, value")
     return as_text([each for each in tree.check(connection) if each.path == PLACE]).replace(PLACE, "")
@@ -47,21 +48,21 @@ def found(tree: Copy, connection: Connection, returns: str, select: str, code: s
 def test_a_value_is_of_one_type(  # noqa: PLR0913, PLR0917 - a table of cases
     tree: Copy, checked: Connection, returns: str, select: str, python: str, finding: str
 ) -> None:
-    assert found(tree, checked, returns, select, f'LOOK_UP = value("pets.look_up", {python})\n') == finding
+    assert found(tree, checked, returns, select, f'LOOK_UP = value("users.look_up", {python})\n') == finding
 
 
 @pytest.mark.parametrize(("name", "line"), [("dict", 4), ("Empty", 6)])
 def test_rows_need_a_class_with_fields(tree: Copy, checked: Connection, name: str, line: int) -> None:
     code = "class Empty(attrs.Attribute):\n    pass\n" if name == "Empty" else ""
 
-    assert found(tree, checked, f"one {name}", "1 as a", f"{code}LOOK_UP = one('pets.look_up', {name})\n") == (
+    assert found(tree, checked, f"one {name}", "1 as a", f"{code}LOOK_UP = one('users.look_up', {name})\n") == (
         f":2: {name} is no attrs class of the service: nobody can tell its fields [column-count]\n"
-        f":2: returns 'one {name}', and service/pets/look_up.py:{line} reads 'one' [returns]"
+        f":2: returns 'one {name}', and service/users/look_up.py:{line} reads 'one' [returns]"
     )
 
 
 def test_a_scan_behind_a_view_is_found_at_the_statement(tree: Copy, own_database_url: str) -> None:
-    code = 'class Place:\n    email: str\n\nLOOK_UP = many("pets.look_up", Place)\n'
+    code = 'class Place:\n    email: str\n\nLOOK_UP = many("users.look_up", Place)\n'
     with connected(own_database_url) as connection:
         connection.execute("create view everyone as select email from user_model")
 
@@ -71,8 +72,8 @@ def test_a_scan_behind_a_view_is_found_at_the_statement(tree: Copy, own_database
 
 
 def test_values_may_be_null(tree: Copy, checked: Connection) -> None:
-    tree.write(PLACE, "-- pets.look_up: lists\n-- returns: many Place\nvalues /* pets.look_up */ (1), (null);\n")
-    tree.write(CODE, 'from service.sql import many\nclass Place:\n    column1: int\nP = many("pets.look_up", Place)\n')
+    tree.write(PLACE, "-- users.look_up: lists\n-- returns: many Place\nvalues /* users.look_up */ (1), (null);\n")
+    tree.write(CODE, 'from service.sql import many\nclass Place:\n    column1: int\nP = many("users.look_up", Place)\n')
 
     found = [each for each in tree.check(checked) if each.path == PLACE]
 
@@ -89,7 +90,7 @@ def test_a_query_that_nobody_reads_is_only_unused(tree: Copy, checked: Connectio
 
 
 def test_a_type_without_a_class_is_found(tree: Copy, checked: Connection) -> None:
-    code = 'class Place:\n    at: str\n\nLOOK_UP = one("pets.look_up", Place)\n'
+    code = 'class Place:\n    at: str\n\nLOOK_UP = one("users.look_up", Place)\n'
 
     assert found(tree, checked, "one Place\n-- not null: at", "point(1, 2) as at", code).startswith(
         ":5: column 1 is point, Place.at says str; which Python type that becomes, nobody has said: cast it"
@@ -107,7 +108,7 @@ def test_a_type_without_a_class_is_found(tree: Copy, checked: Connection) -> Non
 def test_an_enum_is_a_class_that_converts(tree: Copy, own_database_url: str, field: str, finding: str) -> None:
     code = (
         "class Mood(StrEnum):\n    GOOD = 'good'\n    BAD = 'bad'\nclass Short(StrEnum):\n    GOOD = 'good'\n"
-        f"class Place:\n    {field}\n    def f(self): ...\nLOOK_UP = one('pets.look_up', Place)\n"
+        f"class Place:\n    {field}\n    def f(self): ...\nLOOK_UP = one('users.look_up', Place)\n"
     )
     with connected(own_database_url) as connection:
         connection.execute(sql.SQL("create type mood as enum ('good', 'bad')"))
@@ -122,7 +123,6 @@ def test_a_word_that_only_postgresql_knows_is_one_sentence(
     tree: Copy, checked: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when the server is newer than pglast."""
-    from pglast.parser import ParseError  # noqa: PLC0415
 
     def refuse(_: str) -> None:
         raise ParseError("syntax error", 7)

@@ -60,30 +60,29 @@ def test_a_reason_that_nobody_needs_is_found(tree: Copy, empty_database_url: str
 
 
 def test_a_parameter_without_an_argument_is_found(tree: Copy, empty_database_url: str) -> None:
-    tree.edit(SEED, "        ('after_id', '0'),\n", "")
+    tree.edit(SEED, "        ('kites.after', '0'),\n", "")
 
     assert found(tree, empty_database_url) == (
-        f"sql/pets/list_my_pets.sql:4: {SEED} has no argument 'after_id' to run it with [scale]"
+        f"sql/kites/list_kites.sql:3: {SEED} has no argument 'after' to run it with [scale]"
     )
 
 
 def test_an_argument_that_postgresql_refuses_is_found(tree: Copy, empty_database_url: str) -> None:
-    tree.edit(SEED, "('size', '101')", "('size', '-1')")
+    tree.edit(SEED, "('kites.after', '0')", "('kites.after', '0'), ('kites.size', '-1')")
 
     assert found(tree, empty_database_url) == (
-        f"sql/pets/list_my_pets.sql:8: with the arguments of {SEED}, PostgreSQL says: LIMIT must not be negative "
-        "[scale]"
+        f"sql/kites/list_kites.sql:6: with the arguments of {SEED}, PostgreSQL says: LIMIT must not be negative [scale]"
     )
 
 
 def test_what_postgresql_refuses_is_not_measured(tree: Copy, empty_database_url: str) -> None:
-    tree.edit("sql/pets/find_pet.sql", "pets.version\n", "pets.colour\n")
+    tree.edit("sql/kites/find_kite.sql", "kites.version\n", "kites.colour\n")
 
     assert found(tree, empty_database_url) == ""
 
 
 def test_the_command_measures_on_demand(tree: Copy, database_url: str) -> None:
-    tree.edit(SEED, "        ('after_id', '0'),\n", "")
+    tree.edit(SEED, "        ('kites.after', '0'),\n", "")
 
     options = ["--scale", "--directory", str(tree.root), "--database-url", database_url]
     done = CliRunner().invoke(main, ["sql", "check", *options], env={"SQL_RAN": None}, catch_exceptions=False)

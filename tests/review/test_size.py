@@ -5,7 +5,7 @@ import string
 
 import pytest
 
-from tests.processes import ROOT, run
+from tests.processes import run
 from tests.review.conftest import Copy
 
 QUERIES = 100
@@ -21,17 +21,17 @@ def used() -> float:
 @pytest.mark.slow
 def test_a_hundred_queries_are_checked_within_ten_seconds(tree: Copy) -> None:
     """From nothing: PostgreSQL, the schema, and every check. It takes two to three, as 24 queries do."""
-    text = (ROOT / "sql/pets/find_pet.sql").read_text()
+    text = (tree.root / "sql/kites/find_kite.sql").read_text()
     letters = [first + second for first in string.ascii_lowercase for second in string.ascii_lowercase]
     there = len(list(tree.root.glob("sql/*/*.sql")))
-    names = [f"pets.find_pet_{each}" for each in letters[: QUERIES - there]]
+    names = [f"kites.find_kite_{each}" for each in letters[: QUERIES - there]]
     for name in names:
-        tree.write(f"sql/{name.replace('.', '/')}.sql", text.replace("pets.find_pet", name))
-    readings = "\n".join(f'maybe("{name}", VersionedPet)' for name in names)
+        tree.write(f"sql/{name.replace('.', '/')}.sql", text.replace("kites.find_kite", name))
+    readings = "\n".join(f'maybe("{name}", VersionedKite)' for name in names)
     tree.edit(
-        "service/pets/controllers.py",
-        '\nFIND_PET = maybe("pets.find_pet"',
-        f'\n{readings}\nFIND_PET = maybe("pets.find_pet"',
+        "service/kites/controllers.py",
+        '\nFIND_KITE = maybe("kites.find_kite"',
+        f'\n{readings}\nFIND_KITE = maybe("kites.find_kite"',
     )
 
     before = used()

@@ -7,46 +7,46 @@ from pathlib import Path
 import pytest
 
 from service.review.findings import as_text
-from tests.processes import ROOT
 from tests.review.conftest import Connection, Copy
 from tests.review.running import invoke
 
 CALLS = """
 from uuid import UUID
 from service.database import Database
-from service.pets.models import Pet, VersionedPet
+from service.kites.models import Kite, VersionedKite
 from service.sql import count, many, maybe, value
 
-FIND, LIST, OF_NO_FILE = maybe("pets.find_pet", VersionedPet), many("pets.list_my_pets", Pet), maybe("pets.cat", Pet)
+FIND, LIST = maybe("kites.find_kite", VersionedKite), many("kites.list_kites", Kite)
+OF_NO_FILE = maybe("kites.cat", Kite)
 
 async def calls(db: Database, session: UUID) -> None:
     good = await db.maybe(FIND, session, 1)
     good.colour
     await db.maybe(FIND, session)
     await db.maybe(FIND, session, "1")
-    await db.many(LIST, session, "", 0, 10, 10)
+    await db.many(LIST, session, 0, 10, 10)
     await db.many(FIND, session, 1)
 """
 
 
 @pytest.mark.slow
-def test_mypy_finds_wrong_calls(tmp_path: Path) -> None:
+def test_mypy_finds_wrong_calls(tmp_path: Path, with_kites: Path) -> None:
     path = tmp_path / "calls.py"
     path.write_text(CALLS)
 
     cache = f"--cache-dir={tmp_path / 'cache'}"
     mypy = [sys.executable, "-m", "mypy", cache, "--strict", "--follow-imports=silent", "--no-error-summary", str(path)]
-    done = subprocess.run(mypy, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(mypy, cwd=with_kites, capture_output=True, text=True, check=False)
 
     said = [line.removeprefix(f"{path}:") for line in done.stdout.splitlines() if "error:" in line or "Reveal" in line]
     assert [line.partition("  [")[0].partition('; expected "Many')[0] for line in said] == [
-        '7: error: No overload variant of "maybe" matches argument types "str", "type[Pet]"',
-        '11: error: Item "VersionedPet" of "VersionedPet | None" has no attribute "colour"',
-        '11: error: Item "None" of "VersionedPet | None" has no attribute "colour"',
-        '12: error: Too few arguments for "maybe" of "Database"',
-        '13: error: Argument 3 to "maybe" of "Database" has incompatible type "str"; expected "int"',
-        '14: error: Too many arguments for "many" of "Database"',
-        '15: error: Argument 1 to "many" of "Database" has incompatible type "Maybe[[UUID, int], VersionedPet]"',
+        '8: error: No overload variant of "maybe" matches argument types "str", "type[Kite]"',
+        '12: error: Item "VersionedKite" of "VersionedKite | None" has no attribute "colour"',
+        '12: error: Item "None" of "VersionedKite | None" has no attribute "colour"',
+        '13: error: Too few arguments for "maybe" of "Database"',
+        '14: error: Argument 3 to "maybe" of "Database" has incompatible type "str"; expected "int"',
+        '15: error: Too many arguments for "many" of "Database"',
+        '16: error: Argument 1 to "many" of "Database" has incompatible type "Maybe[[UUID, int], VersionedKite]"',
     ]
 
 
@@ -54,7 +54,7 @@ def test_mypy_finds_wrong_calls(tmp_path: Path) -> None:
     ("path", "old", "new"),
     [
         ("service/sql.pyi", "[[UUID, str], _R]", "[[UUID], _R]"),
-        ("sql/pets/delete_pet.sql", "integer[]?", "integer[] "),
+        ("sql/kites/delete_kite.sql", "integer[]?", "integer[] "),
     ],
 )
 def test_a_stale_stub_is_found(tree: Copy, checked: Connection, path: str, old: str, new: str) -> None:
@@ -76,8 +76,8 @@ def test_a_stub_is_made_anew(tree: Copy, database_url: str) -> None:
 
 
 def test_no_stub_is_made_of_files_that_cannot_be_read(tree: Copy) -> None:
-    tree.write("sql/pets/find_pet.sql", "select 1;")
+    tree.write("sql/kites/find_kite.sql", "select 1;")
 
     done = invoke("stub", "--directory", str(tree.root))
 
-    assert done.stderr.startswith("Error: sql/pets/find_pet.sql:1: malformed header")
+    assert done.stderr.startswith("Error: sql/kites/find_kite.sql:1: malformed header")

@@ -38,7 +38,7 @@ def test_psql_runs_each_on_the_schema(name: str, look: Review) -> None:
 def test_every_table_is_shown_with_its_size(look: Review) -> None:
     shown = {row["name"]: row["total"] for row in look("table_sizes")}
 
-    assert {"user_model", "login_session", "login_throttle", "pets", "idempotency_key"} < shown.keys()
+    assert {"user_model", "login_session", "login_throttle", "idempotency_key"} < shown.keys()
     assert re.fullmatch(r"\d+ kB", shown["user_model"])
 
 
@@ -51,17 +51,17 @@ def test_an_index_is_unused_until_a_statement_uses_it(look: Review, own_database
     after = [row["index"] for row in look("unused_indexes")]
 
     assert set(before) - set(after) == {"login_session_expires_at_idx"}
-    assert "pets_pkey" not in before  # it is there to refuse
+    assert "user_model_pkey" not in before  # it is there to refuse
 
 
 def test_the_oldest_transaction_comes_first_with_what_it_does(look: Review, own_database_url: str) -> None:
     with psycopg.connect(own_database_url, application_name="old") as old, psycopg.connect(own_database_url) as young:
-        old.execute("select /* pets.find_pet */ 1")
+        old.execute("select /* users.show_me */ 1")
         young.execute("select 2")
 
         first, second = look("longest_transactions")
 
-    assert (first["application"], first["state"], first["name"]) == ("old", "idle in transaction", "pets.find_pet")
+    assert (first["application"], first["state"], first["name"]) == ("old", "idle in transaction", "users.show_me")
     assert second["statement"] == "select 2"
 
 
@@ -69,14 +69,14 @@ async def test_who_waits_is_shown_with_who_is_in_the_way(look: Review, own_datab
     holder, waiter = [await asyncpg.connect(own_database_url) for _ in range(2)]
     transaction = holder.transaction()
     await transaction.start()
-    await holder.execute("lock table pets /* pets.delete_pet */")
-    waiting = asyncio.ensure_future(waiter.execute("select /* pets.list_my_pets */ from pets"))
+    await holder.execute("lock table user_model /* users.delete_me */")
+    waiting = asyncio.ensure_future(waiter.execute("select /* users.show_me */ from user_model"))
     await blocked_statements(holder, 1)
 
     [row] = look("lock_waits")
 
     assert (row["pid"], row["blocked_by"]) == (str(waiter.get_server_pid()), str(holder.get_server_pid()))
-    assert (row["on_table"], row["wants"], row["name"]) == ("pets", "AccessShareLock", "pets.list_my_pets")
+    assert (row["on_table"], row["wants"], row["name"]) == ("user_model", "AccessShareLock", "users.show_me")
     assert row["which_is"] == "idle in transaction"
     await transaction.rollback()
     await waiting

@@ -13,6 +13,7 @@ from tests.programs import needs
 pytestmark = [pytest.mark.slow, needs(CHROMIUM)]
 
 PASSWORD = "some long password"
+BACKGROUND = "getComputedStyle(document.documentElement).backgroundColor"
 # Where README.md's picture of the page is to be written, if at all.
 SCREENSHOT = os.environ.get("SCREENSHOT")
 
@@ -50,10 +51,13 @@ def test_who_logs_in_on_the_page_adds_a_pet_and_sees_it(served: Running, tmp_pat
         created = page.when(answered(create))
         page.click(f"{list_mine} .execute")
         listed = page.when(answered(list_mine))
+        page.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+        dark = page.when(BACKGROUND)
 
     assert "201" in created
     assert "200" in listed
     assert '"pet_name": "Tadeusz"' in listed
+    assert dark == "rgb(28, 32, 34)"
     assert [url for url in page.requested if not url.startswith((f"{served.url}/", "data:"))] == []
     assert len(page.requested) > 5
     assert page.complaints == []

@@ -33,7 +33,10 @@ def values_of(resource: Resource) -> dict[str, str]:
         "package": PACKAGE,
         **_cases("table", table),
         **_cases("one", one),
+        "path": resource.path,
         "thing": thing,
+        "a_thing": resource.a_thing,
+        "A_thing": resource.a_thing.capitalize(),
         "things": things,
         "Things": things.capitalize(),
         "inserted_columns": _listed([*owner, *names], around=True),
@@ -82,7 +85,7 @@ def values_of(resource: Resource) -> dict[str, str]:
             if resource.owned
             else f"-- {values['Things']} are everybody's who is logged in."
         ),
-        "of_a_user": " of a user" if resource.owned else "",
+        "of_a_user": " of a user" if resource.owned else ", shared by all",
         "to_own": " to the caller's own" if resource.owned else "",
         "the_table": f"the caller's {things}" if resource.owned else f"the {things}",
         "no_such_one": f"the caller has no such {thing}" if resource.owned else f"there is no such {thing}",

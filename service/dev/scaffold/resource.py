@@ -96,6 +96,16 @@ class Resource:
     fields: tuple[Field, ...]
     owned: bool
 
+    @property
+    def path(self) -> str:
+        """Where it is served; in addresses, words are parted by hyphens."""
+        return self.table.replace("_", "-")
+
+    @property
+    def a_thing(self) -> str:
+        """One of them, as people call it."""
+        return f"{'an' if self.one[0] in 'aeiou' else 'a'} {self.one.replace('_', ' ')}"
+
 
 def read_resource(name: str, fields: Iterable[str], *, singular: str | None, owned: bool) -> Resource:
     """Read what was asked for: ``toys toy_name:text pieces:integer``. Raises ScaffoldError."""

@@ -1,17 +1,14 @@
 """Writes the files of a resource, and registers it where resources are listed."""
 
-import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
+from service.dev.scaffold.lists import LISTS, Edit
 from service.dev.scaffold.rendering import PACKAGE, render, values_of
 from service.dev.scaffold.resource import Resource, ScaffoldError
 
 ROOT = Path(__file__).resolve().parents[3]
-
-Edit = Callable[[str], str]
 
 
 def write(resource: Resource, root: Path = ROOT) -> list[Path]:
@@ -48,7 +45,7 @@ def write(resource: Resource, root: Path = ROOT) -> list[Path]:
         if (root / path).exists():
             raise ScaffoldError(f"{path} is there already; nothing was written")
     texts = {path: render(template, values) if template else "" for path, template in new.items()}
-    texts |= {path: _registered(root, path, edit) for path, edit in _registrations(resource).items()}
+    texts |= {path: _registered(root, path, edit, resource) for path, edit in LISTS.items()}
     for path, text in texts.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
@@ -61,70 +58,9 @@ def _newest_migration(root: Path) -> tuple[str, int]:
     return newest, int(newest.partition("_")[0]) + 1
 
 
-def _registrations(resource: Resource) -> dict[str, Edit]:
-    """Return what is to be done to each file that lists the resources."""
-    table, one = resource.table, resource.one
-    controller = f"{table.title().replace('_', '')}Controller"
-    body = "{" + ", ".join(f'"{field.name}": {field.of.examples[0]}' for field in resource.fields) + "}"
-    routes = [
-        f'"post /{table}": {body}',
-        f'"get /{table}": None',
-        f'"get /{table}/{{{one}_id}}": None',
-        f'"patch /{table}/{{{one}_id}}": {body}',
-        f'"delete /{table}/{{{one}_id}}": None',
-    ]
-
-    def app(text: str) -> str:
-        imported = f"from {PACKAGE}.{table}.controllers import {controller}\n"
-        text = re.sub(rf"^from {PACKAGE}\.", imported + r"\g<0>", text, count=1, flags=re.MULTILINE)
-        return re.sub(
-            r"(?<=^CONTROLLERS = \[)([^]]*?)(?=    HealthController)",
-            rf"\g<1>    {controller},\n",
-            text,
-            count=1,
-            flags=re.MULTILINE,
-        )
-
-    def layers(text: str) -> str:
-        def add(found: re.Match[str]) -> str:
-            return f'"{" | ".join(sorted([*found[1].split(" | "), table]))}"'
-
-        return re.sub(r'"(auth(?: \| \w+)+)"', add, text, count=1)
-
-    def trips(text: str) -> str:
-        return re.sub(
-            r"^GUARDED: [^\n]*\n(    [^\n]*\n)*",
-            r"\g<0>" + "".join(f"    {route},\n" for route in routes),
-            text,
-            count=1,
-            flags=re.MULTILINE,
-        )
-
-    def readme(text: str) -> str:
-        whose = "yours" if resource.owned else "all"
-        rows = (
-            f"| `POST /{table}`, `GET /{table}` | add a {one}; list {whose}, page by page |\n"
-            f"| `GET`, `PATCH`, `DELETE /{table}/{{id}}` | one {one}, with `ETag`, `If-None-Match` and `If-Match` |\n"
-        )
-        return text.replace("| `GET /health/live`", rows + "| `GET /health/live`", 1)
-
-    def changelog(text: str) -> str:
-        return re.sub(
-            r"^## Unreleased\n\n", rf"\g<0>- {table.capitalize()}: `/{table}`.\n", text, count=1, flags=re.MULTILINE
-        )
-
-    return {
-        f"{PACKAGE}/app.py": app,
-        "pyproject.toml": layers,
-        "tests/routes.py": trips,
-        "README.md": readme,
-        "docs/changelog.md": changelog,
-    }
-
-
-def _registered(root: Path, path: str, edit: Edit) -> str:
+def _registered(root: Path, path: str, edit: Edit, resource: Resource) -> str:
     text = (root / path).read_text(encoding="utf-8")
-    edited = edit(text)
+    edited = edit(text, resource)
     if edited == text:
         raise ScaffoldError(f"{path} has changed so much that this command finds no place in it; nothing was written")
     return edited

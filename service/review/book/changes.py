@@ -16,6 +16,9 @@ Lines = Sequence[str]
 Facets = Mapping[str, Lines]
 
 
+SHORT = 40  # lines of a text and of another, whose difference needs no places
+
+
 def since(revision: str, tree: Tree, server: str, *, progress: Progress = lambda _: None) -> str:
     """Return what has changed since a git revision.
 
@@ -159,8 +162,9 @@ def _endpoints(contents: Contents) -> Lines:
 def _diff(before: Lines, now: Lines) -> list[str]:
     """Return a fenced diff, or nothing where there is none."""
     lines = list(difflib.unified_diff(list(before), list(now), lineterm=""))[2:]
-    hunks = [line for line in lines if not line.startswith("@@")] if len(before) + len(now) < 40 else lines  # noqa: PLR2004
-    return [_fenced("\n".join(hunks))] if lines else []
+    if len(before) + len(now) < SHORT:
+        lines = [line for line in lines if not line.startswith("@@")]
+    return [_fenced("\n".join(lines))] if lines else []
 
 
 def _fenced(text: str) -> str:

@@ -186,7 +186,8 @@ def size(bytes_: float) -> str:
     """Return a size as people say it: 120 MB."""
     for unit in UNITS[:-1]:
         if bytes_ < 1000:  # noqa: PLR2004 - SI
-            return f"{bytes_:.0f} {unit}" if unit == "bytes" or bytes_ >= 10 else f"{bytes_:.1f} {unit}"  # noqa: PLR2004
+            digits = 0 if unit == "bytes" or bytes_ >= 10 else 1  # noqa: PLR2004 - two digits are enough
+            return f"{bytes_:.{digits}f} {unit}"
         bytes_ /= 1000
     return f"{bytes_:.1f} {UNITS[-1]}"
 

@@ -6,3 +6,9 @@ window.ui = SwaggerUIBundle({
   displayRequestDuration: true,
   validatorUrl: null,
 });
+
+// Swagger UI has a dark theme, and leaves it to the page when to show it.
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", follow);
+follow();

@@ -140,14 +140,14 @@ def small_book(small_tree: Path, server: EmbeddedPostgres) -> Contents:
 
 
 @pytest.fixture(scope="module")
-def schema(module_database_url: str) -> Iterator[Schema]:
-    """Return the schema of the checkout."""
-    with connected(module_database_url) as connection:
+def schema(kites_database_url: str) -> Iterator[Schema]:
+    """Return the schema of the checkout, with kites."""
+    with connected(kites_database_url) as connection:
         yield read_schema(connection)
 
 
 @pytest.fixture
-def transaction(module_database_url: str) -> Iterator[psycopg.Connection[object]]:
-    """Return a connection to a migrated database, in a transaction that is rolled back after the test."""
-    with connected(module_database_url) as connection, connection.transaction(force_rollback=True):
+def transaction(kites_database_url: str) -> Iterator[psycopg.Connection[object]]:
+    """Return a connection to a migrated database, with kites, in a transaction that is rolled back after the test."""
+    with connected(kites_database_url) as connection, connection.transaction(force_rollback=True):
         yield connection

@@ -11,10 +11,10 @@ from service.review.check import Tree
 from service.review.compatible import RevisionError
 from service.review.findings import Finding
 from service.review.locks import Lock
-from tests.review.conftest import Copy
+from tests.review.conftest import CREATE_KITES, Copy
 from tests.review.running import commit
 
-MIGRATION = "migrations/0006_add_species.sql"
+MIGRATION = "migrations/9999_add_species.sql"
 
 
 def section(text: str, title: str) -> str:
@@ -24,39 +24,39 @@ def section(text: str, title: str) -> str:
 
 
 @pytest.mark.slow
-def test_a_review_sees_what_has_changed_and_nothing_else(tmp_path: Path, own_database_url: str) -> None:
-    tree = Copy(tmp_path)
+def test_a_review_sees_what_has_changed_and_nothing_else(
+    tmp_path: Path, with_kites: Path, own_database_url: str
+) -> None:
+    tree = Copy(tmp_path, with_kites)
     commit(tree.root)
     tree.write(
         MIGRATION,
-        "-- Pets have a species.\n-- depends: 0003_create_pets\nalter table pets add column species text;\n",
+        f"-- Kites have a species.\n-- depends: {CREATE_KITES}\nalter table kites add column species text;\n",
     )
-    tree.write(MIGRATION.replace(".sql", ".rollback.sql"), "alter table pets drop column species;\n")
-    tree.edit(
-        "sql/pets/list_my_pets.sql", "(pets.pet_name, pets.id) > ($2, $3)", "pets.id > $3 and pets.pet_name <> $2"
-    )
+    tree.write(MIGRATION.replace(".sql", ".rollback.sql"), "alter table kites drop column species;\n")
+    tree.edit("sql/kites/list_kites.sql", "kites.id > $2", "kites.version > $2")
     tree.delete("sql/auth/end_session.sql")
     tree.edit("sql/review/table_sizes.sql", "as total", "as whole")
     tree.delete("sql/review/lock_waits.sql")
-    tree.edit("service/pets/controllers.py", '@get("/me"', '@get("/mine"')
+    tree.edit("service/kites/controllers.py", "@get(response_headers=[LINK])", '@get("/mine", response_headers=[LINK])')
 
     text = since("HEAD", Tree.read(tree.root), own_database_url)
 
     assert text.startswith("# What has changed for the database since `HEAD`\n")
     assert section(text, "## Migrations") == (
-        "### `0006_add_species`: new\n\nPets have a species.\n\n"
-        "- Locks `pets` ACCESS EXCLUSIVE: readers and writers wait."
+        "### `9999_add_species`: new\n\nKites have a species.\n\n"
+        "- Locks `kites` ACCESS EXCLUSIVE: readers and writers wait."
     )
-    assert section(text, "## Schema") == "### table `pets`\n\n```diff\n+column species text\n```"
+    assert section(text, "## Schema") == "### table `kites`\n\n```diff\n+column species text\n```"
     queries = section(text, "## Queries")
     assert [line for line in queries.split("\n") if line.startswith("### ")] == [
         "### `auth.end_session`: removed",
-        "### `pets.list_my_pets`: changed",
+        "### `kites.list_kites`: changed",
     ]
     assert "-update /* auth.end_session */ login_session set ended_at = now()\n" in queries
-    assert "+    where pets.user_id = caller.user_id and pets.id > $3 and pets.pet_name <> $2\n" in queries
+    assert "+    where kites.user_id = caller.user_id and kites.version > $2\n" in queries
     assert "Plan:" in queries
-    assert "+              Filter: ((pets.pet_name)::text <> $2)\n" in queries
+    assert "+              Filter: (kites.version > $2)\n" in queries
     live = section(text, "## Files for the live database")
     assert [line for line in live.split("\n") if line.startswith("### ")] == [
         "### `review.lock_waits`: removed",
@@ -64,7 +64,7 @@ def test_a_review_sees_what_has_changed_and_nothing_else(tmp_path: Path, own_dat
     ]
     assert "+    pg_size_pretty(pg_total_relation_size(relid)) as whole,\n" in live
     assert "Columns:\n\n```diff\n name name\n-total text\n+whole text\n" in live
-    assert "-GET /pets/me -> pets.list_my_pets\n" in section(text, "## Endpoints")
+    assert "-GET /kites -> kites.list_kites\n" in section(text, "## Endpoints")
     assert "[no-file]`" in section(text, "## Findings")
 
 
@@ -101,7 +101,7 @@ def test_migrations_that_are_gone_edited_or_no_transaction(small_book: Contents,
     (tmp_path / "0001_create_shelves.sql").write_text("select ```1```;\n")
     edited = attrs.evolve(migration, path=tmp_path / "0001_create_shelves.sql", checksum="another")
     apart = attrs.evolve(migration, name="2", locks=None, path=edited.path)
-    rewriting = attrs.evolve(migration, name="3", locks=[Lock("pets", "AccessExclusiveLock", rewritten=True)])
+    rewriting = attrs.evolve(migration, name="3", locks=[Lock("kites", "AccessExclusiveLock", rewritten=True)])
     before = attrs.evolve(small_book, migrations={migration.name: migration, "0": migration})
 
     text = markdown(
@@ -111,7 +111,7 @@ def test_migrations_that_are_gone_edited_or_no_transaction(small_book: Contents,
     assert "### `0001_create_shelves`: edited\n\nA database that has had it is refused until" in text
     assert "\n````diff\n" in text
     assert "### `2`: new\n\nNot one transaction: its locks cannot be read." in text
-    assert "- Locks `pets` ACCESS EXCLUSIVE: readers and writers wait, and it is rewritten." in text
+    assert "- Locks `kites` ACCESS EXCLUSIVE: readers and writers wait, and it is rewritten." in text
     assert "### `0`: removed" in text
 
 
@@ -132,8 +132,10 @@ def test_findings_are_told_with_what_has_changed(small_book: Contents) -> None:
 
 
 @pytest.mark.slow
-def test_a_revision_whose_migrations_fail_cannot_be_compared(tmp_path: Path, own_database_url: str) -> None:
-    tree = Copy(tmp_path)
+def test_a_revision_whose_migrations_fail_cannot_be_compared(
+    tmp_path: Path, with_kites: Path, own_database_url: str
+) -> None:
+    tree = Copy(tmp_path, with_kites)
     tree.write("migrations/0001_create_user_model.sql", "creat")
     commit(tree.root)
     tree.restore()

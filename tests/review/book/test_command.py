@@ -44,14 +44,14 @@ def test_the_book_of_a_tree_with_findings_says_how_many(
 def test_sizes_are_measured_at_scale(tree: Copy, tmp_path: Path, own_database_url: str) -> None:
     tree.edit("service/review/scale.sql", "generate_series(1, 100000)", "generate_series(1, 200)")
     tree.edit("service/review/scale.sql", "user50000@", "user100@")
-    tree.edit("service/review/scale.sql", "('pet_names', '{Ada,Max}'),", "")
+    tree.edit("service/review/scale.sql", "('generation', '1'),", "")
     arguments = ("--directory", str(tree.root), "--out", str(tmp_path), "--database-url", own_database_url, "--scale")
 
     invoke("book", *arguments)
 
-    assert "2,000 rows" in (tmp_path / "table-pets.html").read_text()
-    assert "measured: 10 rows" in (tmp_path / "query-pets.list_my_pets.html").read_text()
-    assert "has no argument &#39;pet_names&#39;" in (tmp_path / "findings.html").read_text()
+    assert "2,000 rows" in (tmp_path / "table-kites.html").read_text()
+    assert "measured: 10 rows" in (tmp_path / "query-kites.list_kites.html").read_text()
+    assert "has no argument &#39;generation&#39;" in (tmp_path / "findings.html").read_text()
 
 
 @pytest.mark.slow

@@ -36,30 +36,33 @@ def told(statement: str, schema: Schema) -> list[str]:
     ("statement", "expected"),
     [
         ("select 1", []),
-        ("select id from pets as p", ["select pets, no rows, itself"]),
-        ("with pets as (select 1) select * from pets", []),
-        ("with pets as (select 1) select * from public.pets", ["select pets, no rows, itself"]),
+        ("select id from kites as p", ["select kites, no rows, itself"]),
+        ("with kites as (select 1) select * from kites", []),
+        ("with kites as (select 1) select * from public.kites", ["select kites, no rows, itself"]),
         ("select id from nothing", []),
-        ("select from pets tablesample system (1)", ["select pets, no rows, itself"]),
+        ("select from kites tablesample system (1)", ["select kites, no rows, itself"]),
         (
-            "select from pets as p join user_model as u on true for update of p",
+            "select from kites as p join user_model as u on true for update of p",
             [
-                "select pets, no rows, itself",
-                "lock pets, FOR UPDATE rows, itself",
+                "select kites, no rows, itself",
+                "lock kites, FOR UPDATE rows, itself",
                 "select user_model, no rows, itself",
             ],
         ),
-        ("select from pets for key share", ["select pets, no rows, itself", "lock pets, FOR KEY SHARE rows, itself"]),
         (
-            "insert into pets (user_id) values (null)",
-            ["insert pets, no rows, itself", "lock user_model, FOR KEY SHARE rows, pets_user_id_fkey"],
+            "select from kites for key share",
+            ["select kites, no rows, itself", "lock kites, FOR KEY SHARE rows, itself"],
         ),
         (
-            "insert into pets (id) values (1) on conflict (user_id, id) do update set version = 1",
+            "insert into kites (user_id) values (null)",
+            ["insert kites, no rows, itself", "lock user_model, FOR KEY SHARE rows, kites_user_id_fkey"],
+        ),
+        (
+            "insert into kites (id) values (1) on conflict (user_id, id) do update set version = 1",
             [
-                "insert pets, no rows, itself",
-                "update pets, FOR NO KEY UPDATE rows, itself",
-                "lock user_model, FOR KEY SHARE rows, pets_user_id_fkey",
+                "insert kites, no rows, itself",
+                "update kites, FOR NO KEY UPDATE rows, itself",
+                "lock user_model, FOR KEY SHARE rows, kites_user_id_fkey",
             ],
         ),
         (
@@ -67,18 +70,18 @@ def told(statement: str, schema: Schema) -> list[str]:
             ["insert login_throttle, no rows, itself"],
         ),
         (
-            "update pets set user_id = null",
-            ["update pets, FOR UPDATE rows, itself", "lock user_model, FOR KEY SHARE rows, pets_user_id_fkey"],
+            "update kites set user_id = null",
+            ["update kites, FOR UPDATE rows, itself", "lock user_model, FOR KEY SHARE rows, kites_user_id_fkey"],
         ),
         (
             (
-                "merge into pets as p using login_session as s on s.user_id = p.user_id when matched and p.id = 1 "
+                "merge into kites as p using login_session as s on s.user_id = p.user_id when matched and p.id = 1 "
                 "then delete when matched then update set version = 2 when not matched then do nothing"
             ),
             [
+                "update kites, FOR NO KEY UPDATE rows, itself",
+                "delete kites, FOR UPDATE rows, itself",
                 "select login_session, no rows, itself",
-                "update pets, FOR NO KEY UPDATE rows, itself",
-                "delete pets, FOR UPDATE rows, itself",
             ],
         ),
         ("delete from login_throttle", ["delete login_throttle, FOR UPDATE rows, itself"]),
@@ -90,7 +93,7 @@ def test_what_a_statement_does_is_told(schema: Schema, statement: str, expected:
 
 
 def test_an_update_of_a_key_looks_for_the_rows_that_refer_to_it(schema: Schema) -> None:
-    assert "lock pets, FOR KEY SHARE rows, pets_user_id_fkey" in told("update user_model set id = null", schema)
+    assert "lock kites, FOR KEY SHARE rows, kites_user_id_fkey" in told("update user_model set id = null", schema)
 
 
 def test_what_goes_with_a_deleted_row_is_told(small_book: Contents) -> None:
@@ -103,18 +106,18 @@ def test_what_goes_with_a_deleted_row_is_told(small_book: Contents) -> None:
 @pytest.mark.parametrize(
     ("action", "expected"),
     [
-        ("restrict", "lock toys, FOR KEY SHARE rows, toys_pet_fkey"),
-        ("set null", "update toys, FOR NO KEY UPDATE rows, toys_pet_fkey"),
+        ("restrict", "lock toys, FOR KEY SHARE rows, toys_kite_fkey"),
+        ("set null", "update toys, FOR NO KEY UPDATE rows, toys_kite_fkey"),
     ],
 )
 def test_what_a_foreign_key_does_instead_of_deleting_is_told(
     transaction: Connection, action: LiteralString, expected: str
 ) -> None:
-    key = "constraint toys_pet_fkey foreign key (u, pet) references pets on delete {}"
-    create = f"create table toys (u uuid, pet bigint, {key})"
+    key = "constraint toys_kite_fkey foreign key (u, kite) references kites on delete {}"
+    create = f"create table toys (u uuid, kite bigint, {key})"
     transaction.execute(sql.SQL(create).format(sql.SQL(action)))
 
-    assert expected in told("delete from pets", read(transaction))
+    assert expected in told("delete from kites", read(transaction))
 
 
 def test_views_and_functions_in_other_languages(small_book: Contents, transaction: Connection) -> None:
@@ -176,7 +179,8 @@ def test_what_postgresql_locks_to_run_is_told(tree: Copy, empty_database_url: st
         arguments = scale.seed(connection, tree.root)
         schema = read(connection)
         for name, statement in read_tree.statements.items():
-            values = [arguments.get(f"{name}.{each.name}", arguments.get(each.name)) for each in statement.parameters]
+            keys = [scale.argument_of(statement, each.name, arguments) for each in statement.parameters]
+            values = [arguments[key] if key else None for key in keys]
             with connection.transaction(force_rollback=True):
                 psycopg.RawCursor(connection).execute(statement.sql, values)
                 held, told = held_locks(connection), told_locks(read_tree, name, schema)

@@ -107,7 +107,7 @@ def test_text_of_the_schema_and_of_files_stays_text(folder: Path) -> None:
 
 def test_names_become_files_on_any_disk() -> None:
     assert file("table", "Odd name/<i>") == "table-~4fdd~20name~2f~3ci~3e.html"
-    assert file("query", "pets.find_pet") == "query-pets.find_pet.html"
+    assert file("query", "users.show_me") == "query-users.show_me.html"
 
 
 def test_a_query_says_what_it_takes_and_gives(folder: Path) -> None:

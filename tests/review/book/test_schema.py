@@ -22,10 +22,10 @@ def told(changes: list[Change]) -> list[str]:
 
 
 def test_each_table_of_the_checkout_has_its_comments(schema: Schema) -> None:
-    pets = schema.tables["pets"]
+    kites = schema.tables["kites"]
 
-    assert pets.comment == "A user's pets."
-    assert pets.columns[0].comment == "Whose pet it is."
+    assert kites.comment == "Kites of a user."
+    assert kites.columns[0].comment == "Whose kite it is."
     assert schema.functions["live_session(session uuid)"].comment.startswith("The session and its user")
 
 
@@ -56,26 +56,26 @@ def test_a_table_of_another_schema_is_named_with_it(small_book: Contents) -> Non
 @pytest.mark.parametrize(
     ("ddl", "changes"),
     [
-        ("alter table pets add column species text", ["+ column pets.species: text"]),
-        ("alter table pets drop column version", ["- column pets.version: integer not null default 1"]),
+        ("alter table kites add column species text", ["+ column kites.species: text"]),
+        ("alter table kites drop column version", ["- column kites.version: integer not null default 1"]),
         (
-            "alter table pets alter column version type bigint",
-            ["~ column pets.version: integer not null default 1 => bigint not null default 1"],
+            "alter table kites alter column version type bigint",
+            ["~ column kites.version: integer not null default 1 => bigint not null default 1"],
         ),
         (
-            "comment on column pets.version is 'Other.'",
-            ["~ column pets.version: " + "integer not null default 1 => " * 2],
+            "comment on column kites.version is 'Other.'",
+            ["~ column kites.version: " + "integer not null default 1 => " * 2],
         ),
         (
-            "alter table pets drop constraint pets_pet_name_check",
-            ["- constraint pets.pets_pet_name_check: CHECK (((pet_name)::text <> ''::text))"],
+            "alter table kites drop constraint kites_kite_name_check",
+            ["- constraint kites.kites_kite_name_check: CHECK (((kite_name)::text <> ''::text))"],
         ),
         (
-            "drop index pets_user_id_pet_name_id_idx",
-            ["- index pets.pets_user_id_pet_name_id_idx: btree (user_id, pet_name, id)"],
+            "drop index login_session_expires_at_idx",
+            ["- index login_session.login_session_expires_at_idx: btree (expires_at)"],
         ),
         ("drop table idempotency_key", None),
-        ("create view names as select pet_name from pets", None),
+        ("create view names as select kite_name from kites", None),
         (
             "create function f() returns int language sql as 'select 1'",
             [
@@ -86,10 +86,10 @@ def test_a_table_of_another_schema_is_named_with_it(small_book: Contents) -> Non
             ],
         ),
         (
-            "create trigger t after insert on pets for each row execute function suppress_redundant_updates_trigger()",
+            "create trigger t after insert on kites for each row execute function suppress_redundant_updates_trigger()",
             [
                 (
-                    "+ trigger pets.t: CREATE TRIGGER t AFTER INSERT ON pets FOR EACH ROW "
+                    "+ trigger kites.t: CREATE TRIGGER t AFTER INSERT ON kites FOR EACH ROW "
                     "EXECUTE FUNCTION suppress_redundant_updates_trigger()"
                 )
             ],

@@ -1,0 +1,86 @@
+"""The contract of the pets, found out over a socket, as tests/test_black_box.py finds out the rest."""
+
+from typing import Any
+
+import pytest
+
+from tests.black_box import Person, assert_problem, pointers
+
+
+def add(owner: Person, pet_name: str) -> dict[str, Any]:
+    """Add a pet."""
+    pet: dict[str, Any] = owner.ask("POST", "/pets/create", {"pet_name": pet_name}).json()
+    return pet
+
+
+def test_pets_are_listed_by_name_and_then_as_they_came(ada: Person) -> None:
+    for pet_name in ("Tadeusz", "Ada", "Minka", "Ada"):
+        created = ada.ask("POST", "/pets/create", {"pet_name": pet_name})
+        assert created.status_code == 201
+        assert created.json() == {"id": created.json()["id"], "pet_name": pet_name, "user_id": ada.id}
+
+    listed = ada.ask("GET", "/pets/me")
+
+    assert listed.status_code == 200
+    assert [pet["pet_name"] for pet in listed.json()] == ["Ada", "Ada", "Minka", "Tadeusz"]
+    assert listed.json() == sorted(listed.json(), key=lambda pet: (pet["pet_name"], pet["id"]))
+
+
+@pytest.mark.parametrize("pet_name", ["", "x" * 51, None, 1])
+def test_a_pet_needs_a_name_of_1_to_50_characters(ada: Person, pet_name: object) -> None:
+    problem = assert_problem(ada.ask("POST", "/pets/create", {"pet_name": pet_name}), 422)
+
+    assert pointers(problem) == ["/pet_name"]
+
+
+def test_pets_come_page_by_page(ada: Person) -> None:
+    for pet_name in ("Tadeusz", "Ada", "Minka", "Ada", "Bello"):
+        add(ada, pet_name)
+
+    page, names = ada.ask("GET", "/pets/me?limit=2"), []
+    while "next" in page.links:
+        names.append([pet["pet_name"] for pet in page.json()])
+        page = ada.ask("GET", page.links["next"]["url"])
+
+    assert [*names, [pet["pet_name"] for pet in page.json()]] == [["Ada", "Ada"], ["Bello", "Minka"], ["Tadeusz"]]
+
+
+@pytest.mark.parametrize(("query", "pointer"), [("limit=0", "/limit"), ("limit=1001", "/limit"), ("after=x", "/after")])
+def test_a_page_that_cannot_be_is_refused(ada: Person, query: str, pointer: str) -> None:
+    problem = assert_problem(ada.ask("GET", f"/pets/me?{query}"), 422)
+
+    assert pointers(problem) == [pointer]
+
+
+def test_a_pet_is_found_where_it_was_said_to_be(ada: Person) -> None:
+    created = ada.ask("POST", "/pets/create", {"pet_name": "Ada"})
+
+    found = ada.ask("GET", created.headers["Location"])
+    again = ada.ask("GET", created.headers["Location"], **{"If-None-Match": created.headers["ETag"]})
+
+    assert (found.status_code, found.json(), found.headers["ETag"]) == (200, created.json(), created.headers["ETag"])
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_a_pet_is_changed_only_by_those_who_know_how_it_is(ada: Person) -> None:
+    pet = add(ada, "Ada")
+    path = f"/pets/{pet['id']}"
+    old = {"If-Match": ada.ask("GET", path).headers["ETag"]}
+
+    renamed = ada.ask("PATCH", path, {"pet_name": "Bea"}, **old)
+
+    assert (renamed.status_code, renamed.json()) == (200, pet | {"pet_name": "Bea"})
+    assert renamed.headers["ETag"] != old["If-Match"]
+    assert_problem(ada.ask("PATCH", path, {"pet_name": "Cleo"}, **old), 412)
+    assert_problem(ada.ask("DELETE", path, **old), 412)
+    assert_problem(ada.ask("PATCH", path, {"pet_name": ""}), 422)
+    assert ada.ask("DELETE", path, **{"If-Match": renamed.headers["ETag"]}).status_code == 204
+    assert_problem(ada.ask("GET", path), 404)
+
+
+def test_another_users_pet_is_not_found(ada: Person) -> None:
+    pet = add(Person(ada.http), "Tadeusz")
+
+    assert_problem(ada.ask("GET", f"/pets/{pet['id']}"), 404)
+    assert_problem(ada.ask("PATCH", f"/pets/{pet['id']}", {"pet_name": "Mine"}), 404)
+    assert_problem(ada.ask("DELETE", f"/pets/{pet['id']}"), 404)
