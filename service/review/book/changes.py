@@ -14,8 +14,6 @@ from service.review.compatible import RevisionError, checkout
 
 Lines = Sequence[str]
 Facets = Mapping[str, Lines]
-
-
 SHORT = 40  # lines of a text and of another, whose difference needs no places
 
 
