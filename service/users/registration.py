@@ -1,7 +1,5 @@
 """What an account's address must be."""
 
-from email_validator import EmailNotValidError, validate_email
-
 from service.problems import InvalidInput
 
 
@@ -10,6 +8,8 @@ def check_email(email: str) -> None:
 
     Raises InvalidInput.
     """
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - 5 % of each start
+
     try:
         validate_email(email, check_deliverability=False)
     except EmailNotValidError as error:
