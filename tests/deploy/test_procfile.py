@@ -155,7 +155,8 @@ def test_the_release_phase_of_a_rollback_meets_a_newer_database(url: str, path: 
 def test_the_web_process_serves_on_the_platforms_port_over_tls(web: Running, url: str) -> None:
     assert " passed" in run_black_box(web.url)
 
-    workers = [process for process in web.family() if "spawn_main" in " ".join(process.cmdline())]
+    # honcho starts a shell, that the parent, and that the workers.
+    workers = [process for process in web.workers() if not process.children()]
     assert len(workers) == 2
     with psycopg.connect(url) as connection:
         ways = connection.execute("select distinct ssl from pg_stat_ssl natural join pg_stat_activity").fetchall()
