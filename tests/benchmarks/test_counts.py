@@ -24,7 +24,7 @@ from service.app import Service, create_app
 from service.connections import Pool
 from tests.conftest import make_settings
 from tests.factories import Factory
-from tests.processes import ROOT
+from tests.processes import ROOT, environment
 
 # Calls of Python functions for one request, those of asyncio and of the test left out. A change that lowers one: write
 # the new figure here. A change that raises one makes every request dearer: see docs/performance.md for what it costs,
@@ -185,3 +185,25 @@ def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
     )
 
     assert NOT_IN_PRODUCTION.isdisjoint(listing.stdout.split())
+
+
+@pytest.mark.slow
+def test_what_was_there_at_the_start_is_not_looked_at_for_garbage_again() -> None:
+    script = """
+import asyncio, gc
+from service.app import from_environment
+app = from_environment()
+asyncio.run(app.on_startup[-1]())
+print(gc.get_freeze_count(), len(gc.get_objects()))
+"""
+    needed = {
+        "DATABASE_URL": "postgresql://nobody@localhost/nothing",
+        "SECRET_KEY": "a key that is used by nothing but tests",
+        "DRAIN_SECONDS": "0",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment(needed), capture_output=True, text=True, check=True
+    )
+
+    frozen, looked_at = map(int, done.stdout.split())
+    assert frozen > 20 * looked_at
