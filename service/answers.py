@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from service.logs import log
 from service.problems import (
+    NO_BODY,
     ContentTooLarge,
     FieldError,
     InternalError,
@@ -96,7 +97,7 @@ def as_problem(error: Exception) -> Problem:
 def _invalid(findings: list[dict[str, str]]) -> Problem:
     """Return what Litestar found wrong; an impossible id in a path is that of nothing."""
     if any(finding.get("key") == "data" for finding in findings):
-        return MalformedRequest("The body is empty")
+        return MalformedRequest(NO_BODY)
     if all(finding.get("source") == "path" for finding in findings):
         return NotFound()
     errors: list[FieldError] = [

@@ -72,8 +72,8 @@ class Service(Litestar):
 
     @override
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer a request, or live (ASGI); Litestar would look for hooks around each message, and there are none."""
-        if scope["type"] == "lifespan":
+        """Answer a request, or live (ASGI); without hooks around each message, Litestar needs not wrap it."""
+        if scope["type"] == "lifespan" or self.before_send:
             await super().__call__(scope, receive, send)
             return
         scope["litestar_app"] = scope["app"] = self

@@ -55,6 +55,9 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
         return body
 
 
+NO_BODY = "The body is empty"
+
+
 class MalformedRequest(Problem):
     """The request cannot be read: not JSON, not a form, not UTF-8."""
 

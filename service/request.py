@@ -17,11 +17,10 @@ from typing_extensions import override
 
 from service.database import Database
 from service.metrics import Event, Metrics
-from service.problems import ContentTooLarge, InvalidInput, MalformedRequest, UnsupportedMediaType
+from service.problems import NO_BODY, ContentTooLarge, InvalidInput, MalformedRequest, UnsupportedMediaType
 
 T = TypeVar("T")
 
-NO_BODY = "The body is empty"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 # How msgspec words its findings.
 AT = re.compile(r"(?P<detail>.*) - at `(key in )?\$(?P<path>.*)`", re.DOTALL)

@@ -11,6 +11,7 @@ from typing import Any, get_origin
 
 import attrs
 from litestar import Litestar
+from litestar.enums import RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import HeaderParameter, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -91,13 +92,16 @@ def _is_plain(app: Litestar, handler: HTTPRouteHandler) -> bool:
     signature = handler.parsed_fn_signature
     fields = signature.parameters.items()
     asks_for_more = any(name not in GIVEN and not _is_left(field) for name, field in fields)
+    data = signature.parameters.get("data")
     around = (
         *(handler.resolve_guards(), handler.resolve_middleware(), handler.resolve_after_response(), handler.cache),
+        *(handler.has_sync_callable, handler.resolve_data_dto(), handler.resolve_return_dto(), app.after_exception),
         *(getattr(layer, "after_request", None) for layer in handler.ownership_layers),
     )
     return (
         "request" in signature.parameters
         and not asks_for_more
+        and (data is None or _is_json(data))
         and get_origin(signature.return_type.raw) is Answer
         and handler.resolve_request_class() is ServiceRequest
         and handler.resolve_exception_handlers() == app.exception_handlers
@@ -107,3 +111,9 @@ def _is_plain(app: Litestar, handler: HTTPRouteHandler) -> bool:
 
 def _is_left(field: FieldDefinition) -> bool:
     return isinstance(field.kwarg_definition, LEFT) and field.has_default
+
+
+def _is_json(data: FieldDefinition) -> bool:
+    """Tell whether the body must be there, and be JSON."""
+    kind = getattr(data.kwarg_definition, "media_type", RequestEncodingType.JSON)
+    return kind == RequestEncodingType.JSON and not (data.is_optional or data.has_default)

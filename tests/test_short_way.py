@@ -6,12 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
-from litestar import Litestar, get
+from litestar import Litestar, get, post
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency, Provide
 from litestar.handlers import BaseRouteHandler
-from litestar.params import FromPath
-from litestar.types import Receive, Scope, Send
+from litestar.params import FromPath, JSONBody, URLEncodedBody
+from litestar.types import Message, Receive, Scope, Send
 
 from service.answers import Answer, answer
 from service.app import CONTROLLERS, Service, create_app
@@ -125,12 +125,30 @@ async def text(request: ServiceRequest) -> str:
     return request.method
 
 
-HANDLERS = [plain, guarded, followed, own_errors, injected, item, text]
+@get("/sync", sync_to_thread=False)
+def sync(request: ServiceRequest) -> Answer[str]:
+    """Answer without waiting for anything."""
+    return Answer(request.method)
 
 
-async def _way_of(path: str) -> str:
-    """Return which way a request for `path` goes."""
-    litestar = Litestar(HANDLERS, request_class=ServiceRequest, exception_handlers={Exception: answer})
+@post("/form")
+async def form(request: ServiceRequest, data: URLEncodedBody[dict[str, str]]) -> Answer[str]:
+    """Ask for a form."""
+    return Answer(request.method + str(data))
+
+
+@post("/optional")
+async def optional(request: ServiceRequest, data: JSONBody[dict[str, str] | None] = None) -> Answer[str]:
+    """Ask for a body that may be missing."""
+    return Answer(request.method + str(data))
+
+
+HANDLERS = [plain, guarded, followed, own_errors, injected, item, text, sync, form, optional]
+
+
+async def _way_of(path: str, method: str = "GET", **options: Any) -> str:  # noqa: ANN401 - Litestar's
+    """Return which way a request for `path` goes, in an application with these options."""
+    litestar = Litestar(HANDLERS, request_class=ServiceRequest, exception_handlers={Exception: answer}, **options)
     way = "the short way"
 
     async def long_way(scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,7 +158,7 @@ async def _way_of(path: str) -> str:
 
     litestar.asgi_handler = short_ways(litestar, long_way)
     async with service_client(litestar) as client:  # type: ignore[arg-type]  # what the client needs of a service
-        await client.get(path)
+        await client.request(method, path)
     return way
 
 
@@ -150,7 +168,43 @@ async def test_a_handler_that_needs_nothing_of_litestar_is_called_at_once() -> N
 
 @pytest.mark.parametrize(
     "path",
-    ["/plain/", "/plain?a=1", "/guarded", "/followed", "/own-errors", "/injected", "/items/1", "/text", "/nowhere"],
+    [
+        "/plain/",
+        "/plain?a=1",
+        "/guarded",
+        "/followed",
+        "/own-errors",
+        "/injected",
+        "/items/1",
+        "/text",
+        "/sync",
+        "/nowhere",
+    ],
 )
 async def test_everything_else_goes_litestars_way(path: str) -> None:
     assert await _way_of(path) == "Litestar's way"
+
+
+@pytest.mark.parametrize("path", ["/form", "/optional"])
+async def test_a_body_that_is_no_json_or_may_be_missing_goes_litestars_way(path: str) -> None:
+    assert await _way_of(path, "POST") == "Litestar's way"
+
+
+async def test_hooks_for_exceptions_are_litestars() -> None:
+    async def hook(_: Exception, __: Scope) -> None:
+        """Note nothing."""
+
+    assert await _way_of("/plain", after_exception=[hook]) == "Litestar's way"
+
+
+async def test_hooks_around_messages_are_called(open_app: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    async def hook(message: Message, _: Scope) -> None:
+        seen.append(message["type"])
+
+    monkeypatch.setattr(open_app, "before_send", [hook])
+    async with service_client(open_app) as client:
+        await client.get("/users/me")
+
+    assert seen == ["http.response.start", "http.response.body"]
