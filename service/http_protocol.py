@@ -194,10 +194,7 @@ class HttpProtocol(HttpToolsProtocol):
             if self._awaited == "answer" or self.transport.is_closing():
                 self.transport.abort()  # what it was sent, it does not take
                 return
-            if self._awaited == "request":
-                self.transport.close()
-            else:
-                self._refuse(RequestTimeout())
+            self._refuse(RequestTimeout())  # or, between two requests, close without a word
             self._deadline = now + SECONDS["head"]
         # Deadlines that come after a later one are seen in time, too.
         self._timer = self.loop.call_at(min(self._deadline, now + TICK), self._look_at_clock)

@@ -119,6 +119,12 @@ async def item(request: ServiceRequest, item: FromPath[int]) -> Answer[int]:
     return Answer(item + len(request.method))
 
 
+@get("/any/{item:int}")
+async def anything(request: ServiceRequest) -> Answer[str]:
+    """Leave a part of the path alone."""
+    return Answer(request.method)
+
+
 @get("/text")
 async def text(request: ServiceRequest) -> str:
     """Answer by Litestar's own means."""
@@ -143,7 +149,7 @@ async def optional(request: ServiceRequest, data: JSONBody[dict[str, str] | None
     return Answer(request.method + str(data))
 
 
-HANDLERS = [plain, guarded, followed, own_errors, injected, item, text, sync, form, optional]
+HANDLERS = [plain, guarded, followed, own_errors, injected, item, anything, text, sync, form, optional]
 
 
 async def _way_of(path: str, method: str = "GET", **options: Any) -> str:  # noqa: ANN401 - Litestar's
