@@ -19,9 +19,9 @@ AGAIN = 0.005
 # For a request whose client is gone to come to its end: most do, and keep their connection.
 GONE = 0.3
 # For a client, each from when the one before is over: to send the head, to send the body, to take the answer, to begin
-# the next request on the same connection. The last is longer than proxies keep a connection that is idle (60 s, nginx's
-# and ALB's default): closed by us while the next request is on its way, that would be lost.
-SECONDS = {"head": 10.0, "body": 15.0, "answer": 60.0, "request": 75.0}
+# the next request on the same connection, or to close it after an answer that was its last. Proxies keep an idle
+# connection for 60 s (nginx's and ALB's default): closed by us while the next request is on its way, it would be lost.
+SECONDS = {"head": 10.0, "body": 15.0, "answer": 60.0, "request": 75.0, "end": 2.0}
 # After SIGTERM: what is on its way may still come in once nobody new gets in, and what is begun may end. With
 # DRAIN_SECONDS, 15 at most, less than 30.
 LAST, FINISH = 1.0, 12

@@ -67,7 +67,7 @@ class Cycle(RequestResponseCycle):
         self.response_complete = True
         self.message_event.set()
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], head, body))
-        if not self.keep_alive:
+        if not self.keep_alive and not self.more_body:
             self.transport.close()
         self.on_response()
 
@@ -103,6 +103,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
+        if self._awaited == "end":
+            return
         if self._awaited == "request":
             self._await("head")
         if self._awaited == "head":
@@ -181,6 +183,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._start_asgi_task(cycle, app)
         if self._awaited == "answer" and self.cycle.response_complete:
             self._await("request")
+        elif self._awaited == "body" and self.cycle.response_complete and not self.cycle.keep_alive:
+            self._end()
 
     def _await(self, what: str) -> None:
         """Give the client its time, from now, for the next request, its head, its body or the answer."""
@@ -191,7 +195,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Close the connection if its client has taken too long; one timer serves all requests of a connection."""
         now = self.loop.time()
         if now >= self._deadline:
-            if self._awaited == "answer" or self.transport.is_closing():
+            if self._awaited in {"answer", "end"} or self.transport.is_closing():
                 self.transport.abort()  # what it was sent, it does not take
                 return
             self._refuse(RequestTimeout())  # or, between two requests, close without a word
@@ -223,7 +227,18 @@ class HttpProtocol(HttpToolsProtocol):
         begun = self._head_size > 0 or (self._awaited == "body" and cycle and not cycle.response_started)
         if begun:
             self.transport.write(self._answer(problem))
-        self.transport.close()
+            self._end()
+        else:
+            self.transport.close()
+
+    def _end(self) -> None:
+        """Say that no more will come, and throw away what the client still sends, until it closes or its time is over.
+
+        Closed at once, the connection would be reset, and the client lose the answer (RFC 9112, 9.6).
+        """
+        self._await("end")
+        self.flow.resume_reading()
+        self.transport.write_eof()
 
     def _answer(self, problem: Problem) -> bytes:
         request_id = str(uuid4())

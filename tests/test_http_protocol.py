@@ -73,12 +73,13 @@ async def port(app: Service) -> AsyncIterator[int]:
         yield port
 
 
-async def talk(port: int, *parts: bytes) -> bytes:
+async def talk(port: int, *parts: bytes, pause: float = 0.05) -> bytes:
     """Send `parts`, each for itself, and return all that comes until the service closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for part in parts:
         writer.write(part)
-        await asyncio.sleep(0.05)
+        await writer.drain()
+        await asyncio.sleep(pause)
     answer = await asyncio.wait_for(reader.read(), 5)
     writer.close()
     return answer
@@ -114,6 +115,21 @@ async def test_a_head_of_more_than_32_kib_is_refused_once(port: int, parts: list
 
     assert statuses(answer) == [431]
     assert b'"/problems/head-too-large"' in answer
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (POST + b"Connection: close\r\nContent-Length: 5000000\r\n\r\n", 413),
+        (POST.replace(b"1.1", b"1.0") + b"Content-Length: 5000000\r\n\r\n", 413),
+        (GET + b"X-A: ", 431),
+        (GET + b"no field\r\n\r\n", 400),
+    ],
+)
+async def test_who_still_sends_gets_the_answer_before_the_connection_is_closed(
+    port: int, head: bytes, status: int
+) -> None:
+    assert statuses(await talk(port, head, *[b"a" * 100_000] * 50, pause=0)) == [status]
 
 
 async def test_a_body_may_be_larger_than_a_head(port: int) -> None:

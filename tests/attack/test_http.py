@@ -16,12 +16,13 @@ from tests.routes import GUARDED, OPEN
 from tests.test_http_protocol import CHUNKED, GET, NO_REQUESTS, POST
 
 PAGE, EVIL = "https://app.example.com", "https://evil.example"
+CLOSING = POST + b"Connection: close\r\n"
 TOO_LARGE = {
     "64 KB of headers": (GET + b"X-A: " + b"a" * 65_536 + b"\r\n\r\n", [431]),
     "64 KB in 2,000 headers": (GET + (b"X-A: " + b"a" * 25 + b"\r\n") * 2000 + b"\r\n", [431]),
     "64 KB of path": (b"GET /" + b"a" * 65_536 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", [431]),
     "a length of 50 MB": (POST + b"Content-Length: 52428800\r\n\r\n" + b"x" * 100_000, [413]),
-    "chunks of 100 KB": (POST + CHUNKED + b"186A0\r\n" + b"x" * 100_000 + b"\r\n0\r\n\r\n", [413]),
+    "chunks of 100 KB": (CLOSING + CHUNKED + b"186A0\r\n" + b"x" * 100_000 + b"\r\n0\r\n\r\n", [413]),
     "a length of 5,000 digits": (POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", [400]),
 }
 
