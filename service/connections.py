@@ -9,14 +9,13 @@ from time import perf_counter
 from typing import Any
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
-from asyncpg.prepared_stmt import PreparedStatement
 
 from service.database import Rows
 from service.deadlines import AGAIN, ANSWER, CLOSE, CLOSE_ALL, CLOSE_SILENT, CONNECT, OLD, WAIT
 from service.exchange import current
 from service.failures import AWAY, FOR_NOW, STALE, UNDONE
-from service.hosts import Hosts, Place
+from service.hosts import Hosts
+from service.lease import Lease
 from service.logs import log
 from service.metrics import Event, Level, Metrics
 from service.problems import Unavailable
@@ -25,26 +24,6 @@ from service.slow_queries import SlowQueries, explain
 from service.waiting import Waiting
 
 ATTEMPTS = 9
-
-
-class Lease:
-    """A connection of the pool, and what is prepared on it."""
-
-    __slots__ = ("connection", "old_at", "place", "statements")
-
-    def __init__(self, connection: PoolConnectionProxy, old_at: float, place: Place | None) -> None:
-        self.connection = connection
-        self.old_at = old_at
-        self.place = place
-        self.statements: dict[Query[..., Any], PreparedStatement] = {}
-
-    @property
-    def closed(self) -> bool:
-        """Whether the connection ended while nobody used it."""
-        try:
-            return self.connection.is_closed()
-        except asyncpg.InterfaceError:  # asyncpg has cleared it away already
-            return True
 
 
 class Pool:

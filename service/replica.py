@@ -18,11 +18,12 @@ import attrs
 from asyncpg.pool import PoolConnectionProxy
 from typing_extensions import override
 
-from service.connections import Lease, Pool
+from service.connections import Pool
 from service.database import Rows
 from service.deadlines import LOOK, STANDBY
 from service.failures import UNDONE
 from service.hosts import TARGET, Place, several
+from service.lease import Lease
 from service.logs import log
 from service.metrics import Event, Level, Metrics
 from service.problems import Unavailable

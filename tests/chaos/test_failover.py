@@ -22,6 +22,14 @@ def follow(primary: Postgres, new_postgres: NewPostgres) -> Postgres:
     return standby
 
 
+def promote(standby: Postgres) -> float:
+    """Make `standby` the primary, which waits for nobody; return when, on the monotonic clock."""
+    promoted = standby.promote()
+    standby.ask("alter system reset synchronous_standby_names")
+    standby.ask("select pg_reload_conf()")
+    return promoted
+
+
 def test_a_promoted_standby_of_several_hosts_is_found(
     new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
@@ -32,9 +40,7 @@ def test_a_promoted_standby_of_several_hosts_is_found(
         time.sleep(1.5)
         primary.stop(signal.SIGKILL)
         time.sleep(0.5)
-        promoted = standby.promote()
-        standby.ask("alter system reset synchronous_standby_names")
-        standby.ask("select pg_reload_conf()")
+        promoted = promote(standby)
         time.sleep(3)
     outcome = load.outcome
 
@@ -54,9 +60,7 @@ def test_a_frozen_first_host_does_not_hide_the_second(
     with clients(served, standby) as load:
         time.sleep(1.5)
         primary.freeze()
-        promoted = standby.promote()
-        standby.ask("alter system reset synchronous_standby_names")
-        standby.ask("select pg_reload_conf()")
+        promoted = promote(standby)
         time.sleep(6)
     primary.thaw()
     outcome = load.outcome
@@ -84,9 +88,7 @@ def test_connections_to_a_demoted_primary_are_thrown_away(
             old.ask("alter system set default_transaction_read_only = on")
             old.ask("select pg_reload_conf()")
             time.sleep(0.3)
-            new.promote()
-            new.ask("alter system reset synchronous_standby_names")
-            new.ask("select pg_reload_conf()")
+            promote(new)
             address.move(new.port)
             moved = time.monotonic()
             time.sleep(3)

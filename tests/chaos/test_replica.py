@@ -16,7 +16,7 @@ import httpx
 from service.app import create_app
 from tests.chaos.conftest import Clients, Serve
 from tests.chaos.figures import Table
-from tests.chaos.test_failover import ONLY, follow
+from tests.chaos.test_failover import ONLY, follow, promote
 from tests.conftest import make_settings
 from tests.factories import Factory, bearer
 from tests.postgres import Postgres
@@ -172,9 +172,7 @@ def test_a_standby_that_is_read_from_takes_over(
         time.sleep(1.5)
         primary.stop(signal.SIGKILL)
         time.sleep(0.5)
-        promoted = standby.promote()
-        standby.ask("alter system reset synchronous_standby_names")
-        standby.ask("select pg_reload_conf()")
+        promoted = promote(standby)
         time.sleep(3)
     outcome = load.outcome
 

@@ -57,7 +57,7 @@ async def test_a_host_that_keeps_silent_is_asked_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The next connection is made where the last one was."""
-    monkeypatch.setattr(hosts, "HOST", 0.05)
+    monkeypatch.setattr(hosts, "HOST", 0.25)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         db = await opening(beside(database_url, server, f"127.0.0.1:{silent.getsockname()[1]}"), size=2)
 
