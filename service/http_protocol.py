@@ -17,6 +17,8 @@ from service.deadlines import GONE, SECONDS
 from service.exchange import Exchange
 from service.problems import HeadTooLarge, MalformedRequest, Problem, RequestTimeout
 
+# Why a task is cancelled.
+CLIENT_GONE = "client gone"
 # What comes before a body, request line and fields, in bytes.
 LARGEST_HEAD = 32 * 1024
 TICK = 5.0
@@ -80,8 +82,11 @@ class HttpProtocol(HttpToolsProtocol):
 
     _awaited = "head"
     _deadline = 0.0
-    _head_size = 0
+    # The bytes that came last, and all since there was a whole head or a piece of a body: of neither is so much read.
+    _piece = _size = 0
     _refusal: Problem | None = None
+    # The request that is being answered; `cycle` is the newest.
+    _running: RequestResponseCycle | None = None
     _timer: asyncio.TimerHandle
     _task: asyncio.Task[None] | None = None
     # Whether this process is about to end: then each answer is the last one of its connection.
@@ -97,9 +102,10 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()
         super().connection_lost(exc)
-        if self._task and not self._task.done():
+        if self._task and self._running and not self._task.done():
+            self._running.disconnected = True
             # Nobody waits for the answer: what still runs then is cancelled, its statement with it.
-            self.loop.call_later(GONE, self._task.cancel)
+            self.loop.call_later(GONE, self._task.cancel, CLIENT_GONE)
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -107,10 +113,10 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self._awaited == "request":
             self._await("head")
-        if self._awaited == "head":
-            self._head_size += len(data)
+        self._piece = len(data)
+        self._size += self._piece
         super().data_received(data)
-        if self._awaited == "head" and self._head_size > LARGEST_HEAD and not self.transport.is_closing():
+        if self._size > LARGEST_HEAD and self._awaited in {"head", "body"} and not self.transport.is_closing():
             self._refuse(HeadTooLarge())
 
     @override
@@ -119,9 +125,18 @@ class HttpProtocol(HttpToolsProtocol):
         self._await("head")
 
     @override
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._awaited == "body":
+            return  # behind the body, a field must not count as one that a proxy has set (RFC 9110, 6.5.1)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    @override
     def on_headers_complete(self) -> None:
-        # What came with the head in one piece may be its body: only then is it worth to add up.
-        if self._head_size > LARGEST_HEAD:
+        # What came with the head in one piece may be another request, or a body: only then is it worth to add up.
+        if self._size > LARGEST_HEAD or self._piece > LARGEST_HEAD:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > LARGEST_HEAD:
                 self._refuse_in_parser(HeadTooLarge())
@@ -156,17 +171,24 @@ class HttpProtocol(HttpToolsProtocol):
         else:  # the next one of those that came at once (RFC 9112, 9.3.2)
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
-        self._head_size = 0
+        self._size = 0
         self._await("body")
 
     @override
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
         self._task = task = self.loop.create_task(cycle.run_asgi(app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
     @override
+    def on_body(self, body: bytes) -> None:
+        self._size = 0
+        super().on_body(body)
+
+    @override
     def on_message_complete(self) -> None:
+        self._size = 0
         super().on_message_complete()
         self._await("answer")
         if self.cycle.response_complete:  # it was answered before its end
@@ -199,7 +221,6 @@ class HttpProtocol(HttpToolsProtocol):
                 self.transport.abort()  # what it was sent, it does not take
                 return
             self._refuse(RequestTimeout())  # or, between two requests, close without a word
-            self._deadline = now + SECONDS["head"]
         # Deadlines that come after a later one are seen in time, too.
         self._timer = self.loop.call_at(min(self._deadline, now + TICK), self._look_at_clock)
 
@@ -215,24 +236,28 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(self, problem: Problem) -> None:
         """Answer `problem`, unless the request has an answer already, and close."""
         cycle: RequestResponseCycle | None = self.cycle
+        if self.pipeline and self.cycle.more_body:
+            # The one that is refused waits behind others.
+            self.pipeline.popleft()
+            cycle = self.pipeline[0][0] if self.pipeline else self._running
         if cycle and not cycle.response_complete and not cycle.more_body:
             # A whole request is being answered, and what follows it is refused: by closing after its answer.
+            self.cycle = cycle
             cycle.keep_alive = False
+            self._await("answer")
             self.flow.pause_reading()
             return
         if self._awaited == "body" and cycle and not cycle.response_complete:
             # The application hears that the client is gone, and sends nothing more.
             cycle.disconnected = True
             cycle.message_event.set()
-        begun = self._head_size > 0 or (self._awaited == "body" and cycle and not cycle.response_started)
-        if begun:
+        in_body = self._awaited == "body" and cycle and not cycle.response_started
+        if in_body or (self._awaited == "head" and self._piece):
             self.transport.write(self._answer(problem))
-            self._end()
-        else:
-            self.transport.close()
+        self._end()
 
     def _end(self) -> None:
-        """Say that no more will come, and throw away what the client still sends, until it closes or its time is over.
+        """Say that no more will come; throw away what the client still sends, until it closes or its time is over.
 
         Closed at once, the connection would be reset, and the client lose the answer (RFC 9112, 9.6).
         """

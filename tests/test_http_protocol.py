@@ -132,6 +132,36 @@ async def test_who_still_sends_gets_the_answer_before_the_connection_is_closed(
     assert statuses(await talk(port, head, *[b"a" * 100_000] * 50, pause=0)) == [status]
 
 
+async def test_the_head_of_a_second_request_is_no_larger_either(port: int) -> None:
+    second = GET + b"X-A: " + b"a" * 40_000 + b"\r\n\r\n"
+
+    assert statuses(await talk(port, GET + b"\r\n" + second)) == [200]
+    assert statuses(await talk(port, UNWANTED + b"Content-Length: 2\r\n\r\n", b"{}" + second)) == [401, 431]
+
+
+@pytest.mark.parametrize("more", [b"0\r\n" + b"X-A: b\r\n" * 5_000, b"1;" + b"a" * 40_000], ids=["trailers", "a chunk"])
+async def test_around_a_body_no_more_is_read_than_before_it(port: int, more: bytes) -> None:
+    head = POST.replace(b"logout", b"refresh-token")  # it waits for the end of the body
+
+    assert statuses(await talk(port, head + CHUNKED + b"2\r\n{}\r\n", more)) == [431]
+
+
+async def test_a_field_behind_the_body_is_none() -> None:
+    """A proxy that checks the fields of the head may hand the others on."""
+    fields: list[tuple[bytes, bytes]] = []
+    trailers = b"0\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+
+    async def app(scope: Scope, receive: Receive, _send: Send) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        fields.extend(scope["headers"])
+
+    async with listening(app) as port:
+        await talk(port, POST + b"Connection: close\r\n" + CHUNKED + b"2\r\n{}\r\n" + trailers)
+
+    assert [name for name, _ in fields] == [b"host", b"content-type", b"connection", b"transfer-encoding"]
+
+
 async def test_a_body_may_be_larger_than_a_head(port: int) -> None:
     body = b'{"refresh_token": "' + b"x" * 50_000 + b'"}'
 
@@ -143,6 +173,20 @@ async def test_a_body_may_be_larger_than_a_head(port: int) -> None:
 async def test_what_follows_a_request_is_refused_by_closing_behind_its_answer(port: int) -> None:
     assert statuses(await talk(port, GET + b"\r\n\x00garbage\r\n\r\n")) == [200]
     assert statuses(await talk(port, GET + b"\r\n", b"\x00garbage\r\n\r\n")) == [200, 400]
+
+
+@pytest.mark.parametrize("before", [1, 2, 3])
+async def test_what_waits_behind_requests_is_not_refused_in_their_place(port: int, before: int) -> None:
+    """A pet that is there must not be answered by the 400 of what came after it."""
+    bad = POST + CHUNKED + b"no chunk\r\n"
+
+    assert statuses(await talk(port, (GET + b"\r\n") * before + bad)) == [200] * before
+
+
+async def test_what_follows_an_early_answer_is_refused(port: int) -> None:
+    no_host = b"GET /health/live HTTP/1.1\r\n\r\n"
+
+    assert statuses(await talk(port, UNWANTED + b"Content-Length: 2\r\n\r\n", b"{}" + no_host)) == [401, 400]
 
 
 async def test_a_request_that_is_answered_already_is_not_answered_again(port: int) -> None:
