@@ -13,9 +13,10 @@ from service import logs
 from service.answers import answer
 from service.client_address import client_address
 from service.exchange import Exchange, current
+from service.http_protocol import CLIENT_GONE
 from service.logs import log
 from service.metrics import Metrics
-from service.problems import UnknownHost
+from service.problems import Problem, Unavailable, UnknownHost
 
 # Browsers take an answer for what it says it is.
 PLAIN = [(b"x-content-type-options", b"nosniff")]
@@ -24,7 +25,7 @@ SECURE = [*PLAIN, (b"strict-transport-security", b"max-age=63072000")]
 
 
 # What nginx logs of such a request; it is never sent.
-CLIENT_GONE = 499
+GONE = 499
 ASKED_BY_ADDRESS = ("/health/", "/metrics")
 # What a host may be written with, an address of IPv6 included (RFC 3986, 3.2.2).
 NO_HOST = "?"
@@ -55,7 +56,7 @@ def edge(
         current.set(exchange)
         scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
         more = SECURE if scope.get("scheme") == "https" or (trusted_hops and _by_tls(scope)) else PLAIN
-        status = 500
+        status = 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -68,19 +69,26 @@ def edge(
             if _allowed(_host(scope), names) or scope["path"].startswith(ASKED_BY_ADDRESS):
                 await app(scope, receive, send_with_id)
             else:
-                request: Request[object, object, object] = Request(scope, receive, send)  # type: ignore[type-var]
-                refusal = answer(request, UnknownHost())
-                await refusal.to_asgi_response(app=None, request=request)(scope, receive, send_with_id)
-        except asyncio.CancelledError:  # the client is gone; there is nobody to tell, and nothing is wrong
-            status = CLIENT_GONE
-            log.info("client gone", request_id=request_id, path=scope["path"])
+                await _refuse(scope, receive, send_with_id, UnknownHost())
+        except asyncio.CancelledError as reason:
+            if reason.args == (CLIENT_GONE,):  # there is nobody to tell, and nothing is wrong
+                status = GONE
+                log.info("client gone", request_id=request_id, path=scope["path"])
+            elif not status:
+                await _refuse(scope, receive, send_with_id, Unavailable("The service ends"))
         finally:
+            status = status or 500
             method, route, seconds = scope["method"], scope.get("path_template"), perf_counter() - began  # type: ignore[typeddict-item]
             logs.access(exchange, method, route, status, seconds, client_address(scope, trusted_hops))
             if metrics:
                 metrics.request(method, route, status, seconds)
 
     return pass_edge
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:
+    request: Request[object, object, object] = Request(scope, receive, send)  # type: ignore[type-var]
+    await answer(request, problem).to_asgi_response(app=None, request=request)(scope, receive, send)
 
 
 def _given_id(scope: Scope) -> str | None:

@@ -12,8 +12,8 @@ from tests.attack.accounts import Account, account
 from tests.attack.conftest import Report, running, wait_for_workers
 from tests.attack.sockets import statuses, talk
 from tests.processes import Running
+from tests.raw_http import CHUNKED, GET, NO_REQUESTS, POST
 from tests.routes import GUARDED, OPEN
-from tests.test_http_protocol import CHUNKED, GET, NO_REQUESTS, POST
 
 PAGE, EVIL = "https://app.example.com", "https://evil.example"
 CLOSING = POST + b"Connection: close\r\n"
