@@ -62,9 +62,9 @@ def short_ways(app: Litestar, long_way: ASGIApp) -> ASGIApp:
         scope["path_params"] = {}
         request = ServiceRequest(scope, receive, send)
         try:
-            if way.before:
-                await way.before(request)
-            if way.takes_data:
+            if way.before and (instead := await way.before(request)):
+                response = await way.handler.to_response(app=app, data=instead, request=request)
+            elif way.takes_data:
                 response = await way.call(request=request, data=await request.json())
             else:
                 response = await way.call(request=request)

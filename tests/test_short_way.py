@@ -101,6 +101,17 @@ async def followed(request: ServiceRequest) -> Answer[str]:
     return Answer(request.method)
 
 
+async def close(_: ServiceRequest) -> Answer[str]:
+    """Answer instead of every handler."""
+    return Answer("closed", status_code=418)
+
+
+@get("/closed", before_request=close)
+async def closed(request: ServiceRequest) -> Answer[str]:
+    """Answer if the hook lets it."""
+    return Answer(request.method)
+
+
 @get("/own-errors", exception_handlers={ValueError: answer})
 async def own_errors(request: ServiceRequest) -> Answer[str]:
     """Ask for another answer to an exception."""
@@ -149,7 +160,7 @@ async def optional(request: ServiceRequest, data: JSONBody[dict[str, str] | None
     return Answer(request.method + str(data))
 
 
-HANDLERS = [plain, guarded, followed, own_errors, injected, item, anything, text, sync, form, optional]
+HANDLERS = [plain, guarded, followed, own_errors, injected, closed, item, anything, text, sync, form, optional]
 
 
 async def _way_of(path: str, method: str = "GET", **options: Any) -> str:  # noqa: ANN401 - Litestar's
@@ -214,3 +225,14 @@ async def test_hooks_around_messages_are_called(open_app: Service, monkeypatch: 
         await client.get("/users/me")
 
     assert seen == ["http.response.start", "http.response.body"]
+
+
+@pytest.mark.parametrize("path", ["/closed", "/closed/"])
+async def test_what_a_hook_answers_is_the_answer(path: str) -> None:
+    litestar = Litestar([closed], request_class=ServiceRequest, exception_handlers={Exception: answer})
+    litestar.asgi_handler = short_ways(litestar, litestar.asgi_handler)
+
+    async with service_client(litestar) as client:  # type: ignore[arg-type]  # what the client needs of a service
+        response = await client.get(path)
+
+    assert (response.status_code, response.json()) == (418, "closed")
