@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from litestar import Litestar, get, post
+from litestar import Litestar, Request, get, post
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency, Provide
 from litestar.handlers import BaseRouteHandler
@@ -101,7 +101,7 @@ async def followed(request: ServiceRequest) -> Answer[str]:
     return Answer(request.method)
 
 
-async def close(_: ServiceRequest) -> Answer[str]:
+async def close(_: Request[Any, Any, Any]) -> Answer[str]:
     """Answer instead of every handler."""
     return Answer("closed", status_code=418)
 
