@@ -23,8 +23,6 @@ from service.queries import Count, Query
 from service.slow_queries import SlowQueries, explain
 from service.waiting import Waiting
 
-ATTEMPTS = 9
-
 
 class Pool:
     """Runs statements, each on a connection of its own meanwhile.
@@ -73,8 +71,8 @@ class Pool:
         self._slow = slow_query / 1000 or inf
         self._slow_queries = SlowQueries(self.plan)
         self._idle: list[Lease] = []
-        self._waiting: Waiting[Lease | None] = Waiting(self._wake)
-        self._making: set[asyncio.Task[Lease]] = set()
+        self._waiting: Waiting[Lease] = Waiting(self._hand_on)
+        self._making: set[asyncio.Task[None]] = set()
         self._giving_back: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -92,61 +90,69 @@ class Pool:
             with suppress(TimeoutError):  # asyncpg's pool ends by force then
                 await asyncio.wait_for(self._pool.close(), timeout=CLOSE_ALL)
 
-    async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...], attempt: int = 1) -> Rows:
+    async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
         """Run `query` and return its rows; of a Count, one row: how many it changed.
 
         Raises Unavailable where PostgreSQL does not answer in time, asyncpg.PostgresError where it refuses.
         """
-        lease = self._idle.pop() if self._idle else await self._take()
-        try:
-            rows = await self._run(lease, query, arguments)
-        except STALE:
+        until = pause = 0.0
+        while True:
+            lease = self._idle.pop() if self._idle else await self._take()
+            until = until or perf_counter() + ANSWER
+            try:
+                rows = await self._run(lease, query, arguments, until)
+            except BaseException as error:
+                self._part(lease, error)
+                if isinstance(error, UNDONE):
+                    pause = 2 * pause or AGAIN
+                    if perf_counter() + pause + WAIT > until:
+                        raise Unavailable("Too many others change the same") from error
+                    # At random, so that those who met do not meet again.
+                    await asyncio.sleep(random.random() * pause)  # noqa: S311 - no secret
+            else:
+                self._put(lease)
+                return rows
+
+    def _part(self, lease: Lease, error: BaseException) -> None:
+        """Keep or close the connection on which `error` came; raise what it means, unless the query may run again."""
+        if isinstance(error, STALE):
             lease.statements.clear()
             self._changes += 1
             self._remark = f"-- prepared after {self._changes} changes\n"
             self._put(lease)
-            return await self.fetch(query, arguments)
-        except UNDONE as error:
+        elif isinstance(error, UNDONE):
             self._put(lease)
-            if attempt == ATTEMPTS:
-                raise Unavailable("Too many others change the same") from error
-            # At random, so that those who met do not meet again.
-            await asyncio.sleep(random.random() * AGAIN * 2**attempt)  # noqa: S311 - no secret
-            return await self.fetch(query, arguments, attempt + 1)
-        except AWAY as error:
+        elif isinstance(error, AWAY):
             self._let_go(lease, error)
             raise Unavailable("The database does not answer") from error
-        except asyncpg.PostgresError:
+        elif isinstance(error, asyncpg.PostgresError):
             self._put(lease)
-            raise
-        except asyncpg.InterfaceError:
+            raise error
+        else:
             self._give_back(lease)
-            if lease.closed:  # nothing was sent on it
-                return await self.fetch(query, arguments)
-            raise  # the query is called wrongly
-        except BaseException:
-            self._give_back(lease)
-            raise
-        self._put(lease)
-        return rows
+            # What was closed before has sent nothing; other errors of the client say that the query is called wrongly.
+            if not (isinstance(error, asyncpg.InterfaceError) and lease.closed):
+                raise error
 
-    async def _run(self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
+    async def _run(self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...], until: float) -> Rows:
         rows: Rows | None = None
         began = perf_counter()
+        left = until - began
         try:
             if self._prepares:
                 statement = lease.statements.get(query)
                 if statement is None:
                     text = query.sql + self._remark
-                    statement = lease.statements[query] = await lease.connection.prepare(text, timeout=ANSWER)
-                rows = await statement.fetch(*arguments, timeout=ANSWER)
+                    statement = lease.statements[query] = await lease.connection.prepare(text, timeout=left)
+                    left = until - perf_counter()
+                rows = await statement.fetch(*arguments, timeout=left)
                 if isinstance(query, Count):
                     rows = changed(statement.get_statusmsg())
             # An old PgBouncer hands each transaction to another connection, which knows no prepared statement.
             elif isinstance(query, Count):
-                rows = changed(await lease.connection.execute(query.sql, *arguments, timeout=ANSWER))
+                rows = changed(await lease.connection.execute(query.sql, *arguments, timeout=left))
             else:
-                rows = await lease.connection.fetch(query.sql, *arguments, timeout=ANSWER)
+                rows = await lease.connection.fetch(query.sql, *arguments, timeout=left)
             return rows
         finally:
             seconds = perf_counter() - began
@@ -180,45 +186,43 @@ class Pool:
         return plan
 
     async def _take(self) -> Lease:
-        """Return a connection that is free, or made now, or becomes free in time."""
+        """Return the connection that becomes free, or is made, in time and in turn."""
         began = self._loop.time()
+        self._make_one_more()
         try:
-            while self._leases >= self._size:
-                if lease := await self._waiting.wait(began + WAIT):
-                    return lease
-            async with asyncio.timeout_at(began + WAIT):
-                return await self._make()
-        except AWAY as error:
+            return await self._waiting.wait(began + WAIT)
+        except TimeoutError as error:
             raise Unavailable("The database does not answer") from error
         finally:
             if exchange := current.get():
                 exchange.waited_seconds += self._loop.time() - began
 
-    async def _make(self) -> Lease:
-        """Return a new connection. Who waits may give up; the connection is made all the same, for who comes next."""
-        self._leases += 1
-        making = self._loop.create_task(self._connect())
-        self._making.add(making)
-        making.add_done_callback(self._making.discard)
-        try:
-            return await asyncio.shield(making)
-        except asyncio.CancelledError:
-            making.add_done_callback(self._keep)
-            raise
+    def _make_one_more(self) -> None:
+        """Begin to make a connection, if there may be one more; it goes to who waits longest then."""
+        if self._leases < self._size:
+            self._leases += 1
+            making = self._loop.create_task(self._make())
+            self._making.add(making)
+            making.add_done_callback(self._making.discard)
 
-    def _keep(self, making: asyncio.Task[Lease]) -> None:
-        if not making.cancelled() and making.exception() is None:
-            self._put(making.result())
+    async def _make(self) -> None:
+        try:
+            lease = await self._connect()
+        except BaseException as error:
+            self._leases -= 1
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            self._waiting.refuse(error)
+            if self._waiting:
+                self._make_one_more()
+        else:
+            self._hand_on(lease)
 
     async def _connect(self) -> Lease:
         """Return a new connection. The log is told once when there is none to be had, and once when there is again."""
         try:
             connection = await self._pool.acquire(timeout=CONNECT)
-        except BaseException as error:
-            self._leases -= 1
-            self._wake(None)
-            if not isinstance(error, (*AWAY, asyncpg.PostgresError)):
-                raise
+        except (*AWAY, asyncpg.PostgresError) as error:
             if not self._is_away:
                 self._is_away = True
                 self._tell(error)
@@ -239,15 +243,15 @@ class Pool:
             log.info("database is back")
 
     def _put(self, lease: Lease) -> None:
-        """Keep `lease` for the next statement."""
+        """Take `lease` back, for the next statement if it is not old."""
         if lease.old_at < self._loop.time():
             self._give_back(lease)
         else:
-            self._wake(lease)
+            self._hand_on(lease)
 
-    def _wake(self, lease: Lease | None) -> None:
-        """Give `lease`, or the right to make a connection, to who waits longest; if nobody does, keep it."""
-        if not self._waiting.give(lease) and lease:
+    def _hand_on(self, lease: Lease) -> None:
+        """Give `lease` to who waits longest; if nobody does, keep it."""
+        if not self._waiting.give(lease):
             self._idle.append(lease)
 
     def _forget(self, seconds: float = CLOSE) -> None:
@@ -283,7 +287,8 @@ class Pool:
                 await lease.connection.close(timeout=seconds)
         finally:
             self._leases -= 1
-            self._wake(None)
+            if self._waiting:
+                self._make_one_more()
 
 
 def changed(status: str | None) -> list[tuple[int]]:

@@ -14,8 +14,9 @@ CLOSE, CLOSE_SILENT, CLOSE_ALL = 1.0, 0.3, 5.0
 STANDBY, LOOK = 0.6, 1.0
 # After which a connection is replaced, so that a new address of the server and new statistics reach all.
 OLD = 600.0
-# The first pause before a statement that lost to another runs again; each further one is twice as long.
-AGAIN = 0.005
+# The longest first pause before a statement that lost to another runs again; each further one may be twice as long.
+# None begins that could not end within ANSWER.
+AGAIN = 0.01
 # For a request whose client is gone to come to its end: most do, and keep their connection.
 GONE = 0.3
 # For a client, each from when the one before is over: to send the head, to send the body, to take the answer, to begin

@@ -89,22 +89,22 @@ class Standby(Pool):
         """Leave it to Replicated, which knows more."""
 
     @override
-    async def _run(self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
+    async def _run(self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...], until: float) -> Rows:
         assert isinstance(lease, StandbyLease)  # noqa: S101 - as _connect() makes them
         wanted = needed.get()
         try:
             if not lease.has(wanted):
                 async with asyncio.timeout(STANDBY):
-                    await self._catch_up(lease, wanted)
-            return await super()._run(lease, query, arguments)
+                    await self._catch_up(lease, wanted, until)
+            return await super()._run(lease, query, arguments, until)
         except UNDONE as error:  # replay removed what this read needs; the primary never does
             raise PassedOverError(str(error)) from error
 
-    async def _catch_up(self, lease: StandbyLease, wanted: Position) -> None:
+    async def _catch_up(self, lease: StandbyLease, wanted: Position, until: float) -> None:
         """Wait until the standby has replayed `wanted`. On each connection anew: it may lead to another server."""
-        pause, until = SOON, self._loop.time() + self._max_lag
+        pause, patience = SOON, self._loop.time() + self._max_lag
         while True:
-            rows = await super()._run(lease, FIND_REPLAYED, ())
+            rows = await super()._run(lease, FIND_REPLAYED, (), until)
             if not rows:
                 raise NotCurrentError("it is no standby")
             lease.replayed = Position(*rows[0])
@@ -112,7 +112,7 @@ class Standby(Pool):
                 return
             if lease.replayed.history != wanted.history:
                 raise NotCurrentError(f"its history is {lease.replayed.history}, the primary's {wanted.history}")
-            if self._loop.time() >= until:
+            if self._loop.time() >= patience:
                 raise NotCurrentError(f"it is {wanted.position - lease.replayed.position} bytes of log behind")
             await asyncio.sleep(pause)
             pause = min(pause * 2, LATER)

@@ -24,7 +24,7 @@ class Waiting(Generic[T]):
     async def wait(self, until: float) -> T:
         """Return what is given; `until` is a time of the event loop's.
 
-        Raises TimeoutError.
+        Raises TimeoutError, or what it is refused with.
         """
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[T] = loop.create_future()
@@ -34,18 +34,27 @@ class Waiting(Generic[T]):
         try:
             return await waiter
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
+            if waiter.done() and not waiter.cancelled() and not waiter.exception():
                 self._take_back(waiter.result())
             raise
 
     def give(self, thing: T) -> bool:
         """Give `thing` to who waits longest; tell whether anybody does."""
+        if waiter := self._next():
+            waiter.set_result(thing)
+        return waiter is not None
+
+    def refuse(self, error: BaseException) -> None:
+        """Tell who waits longest that there is nothing."""
+        if waiter := self._next():
+            waiter.set_exception(error)
+
+    def _next(self) -> asyncio.Future[T] | None:
         while self._waiters:
             waiter, _ = self._waiters.popleft()
             if not waiter.done():
-                waiter.set_result(thing)
-                return True
-        return False
+                return waiter
+        return None
 
     def _look_at_clock(self) -> None:
         loop = asyncio.get_running_loop()

@@ -20,6 +20,8 @@ class Relay:
 
     server: EmbeddedPostgres
     trips: int = 0
+    delay: float = 0.0
+    """Seconds that each answer takes longer."""
 
     @asynccontextmanager
     async def listen(self) -> AsyncIterator[int]:
@@ -44,5 +46,6 @@ class Relay:
 
     async def _answers(self, postgres: StreamReader, to_client: StreamWriter) -> None:
         while data := await postgres.read(65536):
+            await asyncio.sleep(self.delay)
             to_client.write(data)
         to_client.close()

@@ -151,3 +151,23 @@ async def test_a_connection_that_cannot_be_made_does_no_harm_later(
         async with asyncio.timeout(1), pool.open():
             with pytest.raises(Unavailable):
                 await Database(pool).value(backend)
+
+
+async def test_what_prepares_a_statement_has_no_more_time_for_it(
+    opening: Opening,
+    statement: Statements,
+    database_url: str,
+    server: EmbeddedPostgres,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "ANSWER", 0.5)
+    first: Backend = Value(statement("value integer", "select 1"), int)
+    second: Backend = Value(statement("value integer", "select 2"), int)
+    relay = Relay(server)
+    async with relay.listen() as port:
+        db = await opening(beside(database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable", size=1)
+        await db.value(first)
+        relay.delay = 0.3
+
+        with pytest.raises(Unavailable):
+            await db.value(second)

@@ -10,8 +10,9 @@ from service import connections, deadlines
 from service.connections import Pool
 from service.database import Database
 from service.exchange import Exchange, current
+from service.problems import Unavailable
 from service.queries import Count, One, Value
-from tests.connections.backends import gone
+from tests.connections.backends import ended, gone, running
 from tests.connections.conftest import Backend, Opening
 from tests.statements import Statements
 
@@ -32,8 +33,9 @@ async def test_a_connection_is_made_once_and_kept(opening: Opening, backend: Bac
     assert await db.value(backend) == await db.value(backend)
 
 
-async def test_statements_at_once_get_a_connection_each(opening: Opening, backend: Backend) -> None:
+async def test_statements_at_once_get_a_connection_each(opening: Opening, statement: Statements) -> None:
     db = await opening(size=3)
+    backend: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.1)"), int)
 
     assert len(set(await asyncio.gather(*(db.value(backend) for _ in range(3))))) == 3
 
@@ -42,6 +44,31 @@ async def test_who_finds_none_free_waits_for_one(opening: Opening, backend: Back
     db = await opening(size=1)
 
     assert len(set(await asyncio.gather(*(db.value(backend) for _ in range(20))))) == 1
+
+
+async def test_who_waits_is_served_in_turn_though_the_connection_ends(
+    opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "WAIT", 5)
+    db = await opening(size=1)
+    under_way = asyncio.create_task(db.value(sleep, 60))
+    pid = await running(admin)
+    served: list[int] = []
+
+    async def serve(number: int) -> None:
+        await db.value(backend)
+        served.append(number)
+
+    waiters = [asyncio.create_task(serve(number)) for number in range(3)]
+    await asyncio.sleep(0)
+    await ended(admin, pid)
+    # Those who come while the next connection is made come last.
+    waiters += [asyncio.create_task(serve(number)) for number in range(3, 6)]
+    with pytest.raises(Unavailable):
+        await under_way
+    await asyncio.gather(*waiters)
+
+    assert served == [0, 1, 2, 3, 4, 5]
 
 
 async def test_how_long_a_request_waits_for_a_connection_is_noted(opening: Opening, sleep: Backend) -> None:

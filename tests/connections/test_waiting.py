@@ -1,6 +1,7 @@
 """Who waits for a connection gets it in turn, or hears in time that there is none."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -64,6 +65,34 @@ async def test_who_has_gone_needs_no_word_when_the_time_is_over(waiting: Waiting
 
     with pytest.raises(TimeoutError):
         await patient
+
+
+async def test_who_is_called_away_in_the_moment_of_the_end_goes(waiting: Waiting[str]) -> None:
+    loop = asyncio.get_running_loop()
+    goes = await _wait(waiting, 0.01)
+    loop.call_later(0.011, goes.cancel)
+    time.sleep(0.02)  # noqa: ASYNC251 - so that both happen in one turn of the loop
+
+    await asyncio.wait([goes])
+
+    assert goes.cancelled()
+
+
+async def test_one_refusal_is_for_one(waiting: Waiting[str]) -> None:
+    first, second = await _wait(waiting), await _wait(waiting)
+
+    waiting.refuse(ValueError("none"))
+    waiting.give("one")
+
+    with pytest.raises(ValueError, match="none"):
+        await first
+    assert await second == "one"
+
+
+async def test_a_refusal_that_nobody_waits_for_is_none(waiting: Waiting[str]) -> None:
+    waiting.refuse(ValueError("none"))
+
+    assert len(waiting) == 0
 
 
 async def test_what_was_given_to_one_who_goes_comes_back(waiting: Waiting[str], taken_back: list[str]) -> None:
