@@ -71,7 +71,7 @@ class Pool:
         self._slow = slow_query / 1000 or inf
         self._slow_queries = SlowQueries(self.plan)
         self._idle: list[Lease] = []
-        self._waiting: Waiting[Lease] = Waiting(self._hand_on)
+        self._waiting: Waiting[Lease] = Waiting(self._put)
         self._making: set[asyncio.Task[None]] = set()
         self._giving_back: set[asyncio.Task[None]] = set()
 
@@ -216,7 +216,7 @@ class Pool:
             if self._waiting:
                 self._make_one_more()
         else:
-            self._hand_on(lease)
+            self._put(lease)
 
     async def _connect(self) -> Lease:
         """Return a new connection. The log is told once when there is none to be had, and once when there is again."""
@@ -243,15 +243,10 @@ class Pool:
             log.info("database is back")
 
     def _put(self, lease: Lease) -> None:
-        """Take `lease` back, for the next statement if it is not old."""
+        """Give `lease` to who waits longest; if nobody does, keep it. Old, it is closed."""
         if lease.old_at < self._loop.time():
             self._give_back(lease)
-        else:
-            self._hand_on(lease)
-
-    def _hand_on(self, lease: Lease) -> None:
-        """Give `lease` to who waits longest; if nobody does, keep it."""
-        if not self._waiting.give(lease):
+        elif not self._waiting.give(lease):
             self._idle.append(lease)
 
     def _forget(self, seconds: float = CLOSE) -> None:

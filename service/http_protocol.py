@@ -10,6 +10,7 @@ import httptools
 import msgspec
 from typing_extensions import override
 from uvicorn._types import ASGI3Application, HTTPResponseStartEvent
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from service import logs
@@ -184,7 +185,12 @@ class HttpProtocol(HttpToolsProtocol):
     @override
     def on_body(self, body: bytes) -> None:
         self._size = 0
-        super().on_body(body)
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.body += body
+            if len(cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            cycle.message_event.set()
 
     @override
     def on_message_complete(self) -> None:

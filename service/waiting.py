@@ -40,9 +40,10 @@ class Waiting(Generic[T]):
 
     def give(self, thing: T) -> bool:
         """Give `thing` to who waits longest; tell whether anybody does."""
-        if waiter := self._next():
-            waiter.set_result(thing)
-        return waiter is not None
+        if not self._waiters or not (waiter := self._next()):
+            return False
+        waiter.set_result(thing)
+        return True
 
     def refuse(self, error: BaseException) -> None:
         """Tell who waits longest that there is nothing."""

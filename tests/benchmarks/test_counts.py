@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,11 +26,15 @@ from service.connections import Pool
 from tests.conftest import make_settings
 from tests.factories import Factory
 from tests.processes import ROOT, environment
+from tests.raw_http import listening
 
 # Calls of Python functions for one request, those of asyncio and of the test left out. A change that lowers one: write
 # the new figure here. A change that raises one makes every request dearer: see docs/performance.md for what it costs,
 # and write the new figure only if it is worth that. Another version of Litestar or asyncpg may move them as well.
-CALLS = {"GET /pets/me": 63, "GET /users/me": 60, "POST /pets/create": 81}
+CALLS = {"GET /pets/me": 62, "GET /users/me": 59, "POST /pets/create": 80}
+# Later ones call no function for a comprehension.
+COUNTED_BY = (3, 11)
+PYTHON = sys.version_info[:2]
 # Bytes that a request holds at most at once, its answer and its line of the log included.
 PEAK = {"GET /pets/me": 11_000, "GET /users/me": 11_000, "POST /pets/create": 11_000}
 # What asyncio asks for each time that it reads from a socket; uvloop, in production, does not.
@@ -111,8 +116,9 @@ async def caller(own_database_url: str, tmp_path: Path, logged: None) -> AsyncIt
     await connection.close()
 
 
-@pytest.mark.parametrize("name", CALLS)
-async def test_a_request_makes_no_task(caller: Caller, name: str) -> None:
+@contextmanager
+def counting_tasks() -> Iterator[list[Coroutine[Any, Any, Any]]]:
+    """Collect what tasks are made for, until the end of the context."""
     made = []
     loop = asyncio.get_running_loop()
 
@@ -123,11 +129,30 @@ async def test_a_request_makes_no_task(caller: Caller, name: str) -> None:
     before = loop.get_task_factory()
     loop.set_task_factory(make)  # type: ignore[arg-type]  # its type differs between versions of Python
     try:
-        await caller.request(name)
+        yield made
     finally:
         loop.set_task_factory(before)
 
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_a_request_makes_no_task(caller: Caller, name: str) -> None:
+    with counting_tasks() as made:
+        await caller.request(name)
+
     assert made == []
+
+
+async def test_the_server_makes_one_task_for_a_request(caller: Caller) -> None:
+    request = b"GET /users/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n\r\n" % caller.token.encode()
+    async with listening(caller.app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with counting_tasks() as made:
+            for _ in range(3):
+                writer.write(request)
+                assert await reader.readuntil(b"}")
+        writer.close()
+
+    assert len(made) == 3
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -151,27 +176,31 @@ async def test_a_request_calls_no_more_functions_than_it_did(caller: Caller, nam
     finally:
         sys.setprofile(measured_by)
 
-    assert called <= CALLS[name], f"{name} took {called} calls of Python functions, and took {CALLS[name]} before"
+    as_before = called == CALLS[name] if PYTHON == COUNTED_BY else called <= CALLS[name]
+    assert as_before, f"{name} took {called} calls of Python functions, and took {CALLS[name]} before"
 
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_a_request_needs_no_more_memory_than_it_did(caller: Caller, name: str) -> None:
-    await caller.request(name)
-    gc.collect()
     traced_by = sys.gettrace()
     sys.settrace(None)  # what measures coverage needs memory, too
     tracemalloc.start()
     try:
-        before, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        await caller.request(name)
-        _, most = tracemalloc.get_traced_memory()
+        needed = min([await _memory(caller, name) for _ in range(3)])  # now and then something grows for all requests
     finally:
         tracemalloc.stop()
         sys.settrace(traced_by)
 
-    needed = most - before - TO_READ
     assert needed <= PEAK[name], f"{name} needed {needed} bytes, and {PEAK[name]} before"
+
+
+async def _memory(caller: Caller, name: str) -> int:
+    gc.collect()
+    before, _ = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    await caller.request(name)
+    _, most = tracemalloc.get_traced_memory()
+    return most - before - TO_READ
 
 
 @pytest.mark.slow

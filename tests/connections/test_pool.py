@@ -90,11 +90,13 @@ async def test_how_long_a_request_waits_for_a_connection_is_noted(opening: Openi
 async def test_an_old_connection_is_replaced(
     opening: Opening, backend: Backend, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "OLD", -1.0)
+    monkeypatch.setattr(connections, "OLD", 0.05)
     db = await opening(size=1)
 
     first = await db.value(backend)
+    await asyncio.sleep(0.1)
 
+    assert await db.value(backend) == first  # it is old when it comes back
     assert await db.value(backend) != first
     await gone(admin, first)
 
