@@ -103,7 +103,7 @@ def test_nothing_is_overwritten(tree: Tree, path: str) -> None:  # noqa: F811 - 
 
 def test_where_there_is_no_place_to_register_nothing_is_written(tree: Tree) -> None:  # noqa: F811 - the fixture
     app = tree.path / "service" / "app.py"
-    app.write_text(app.read_text().replace("HealthController", "Health").replace("from service.", "from service ."))
+    app.write_text(app.read_text().replace("HealthController", "Health").replace("\nfrom ", "\nfrom  "))
     before = files(tree.path)
 
     with pytest.raises(ScaffoldError, match=r"service/app\.py has changed so much"):
