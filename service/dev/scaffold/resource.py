@@ -19,10 +19,10 @@ TAKEN |= {"bool", "date", "datetime", "int", "str"}  # a field of that name woul
 TAKEN |= {"after", "session", "size", "versions"}  # what queries take beside the fields
 # What a resource of that name would hide in a controller, a query or a test, and the paths of the service itself.
 HIDDEN = {*dir(builtins), "data", "docs", "etag", "health", "limit", "many", "maybe", "one", "page", "request", "shown"}
-HIDDEN |= {"caller", "changed", "deleted", "other", "self"}
+HIDDEN |= {"caller", "changed", "deleted", "other", "refusal", "self"}
 # What a class of that name would hide, beside the types of bodies.
 CLASSES = {"Annotated", "Answer", "Controller", "Decimal", "IfMatch", "IfNoneMatch", "NotFound", "PathParameter"}
-CLASSES |= {"PreconditionFailed", "QueryParameter", "ServiceRequest"}
+CLASSES |= {"QueryParameter", "ServiceRequest"}
 LONGEST = 18  # PostgreSQL cuts names off at 63 bytes: those of constraints, made of table and column; lines end at 120
 
 
