@@ -27,7 +27,10 @@ ROOT = Path(__file__).parent.parent
 Json = Mapping[str, Any]
 NOTHING: Json = {}
 # What a limit allows: the keyword, and the sign by which a larger value allows more.
-LIMITS = {"maximum": 1, "maxLength": 1, "maxItems": 1, "minimum": -1, "minLength": -1, "minItems": -1}
+LIMITS = {
+    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), 1),
+    **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "uniqueItems"), -1),
+}
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class Schemas:
             narrower = before is None or (after is not None and sign * after < sign * before)
             # No client refuses an answer because it is longer than it was.
             yield Change(self.place, f"{limit} is {after}, was {before}", breaking=narrower and self.sent)
-        for rule in ("format", "pattern"):
+        for rule in ("format", "pattern", "multipleOf"):
             if old.get(rule) != new.get(rule):
                 sentence = f"{rule} is {new.get(rule)}, was {old.get(rule)}"
                 yield Change(self.place, sentence, breaking=rule in (new if self.sent else old))

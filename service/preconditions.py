@@ -7,6 +7,7 @@ from litestar.params import HeaderParameter
 from litestar.status_codes import HTTP_304_NOT_MODIFIED
 
 from service.answers import Answer
+from service.problems import NotFound, PreconditionFailed, Problem
 
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="the ETag of what was read")]
 IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match", description="ETags that the client has")]
@@ -43,3 +44,9 @@ def wanted_versions(if_match: str | None) -> list[int] | None:
         return None
     tags = [tag["opaque"] for tag in TAG.finditer(if_match) if not tag["weak"]]
     return [int(tag) for tag in tags if VERSION.fullmatch(tag) and int(tag) <= LARGEST]
+
+
+def refusal(found: object | None, versions: list[int] | None, missing: str) -> Problem:
+    """Return why nothing was changed: what was `found` is at none of the `versions`; or none is there (`missing`)."""
+    # Found, and yet not changed at any version: another request removed it, for which this one had to wait.
+    return NotFound(missing) if found is None or versions is None else PreconditionFailed()

@@ -87,6 +87,10 @@ CREATE = "POST /kites/create"
         (field("KiteName", "kite_name", minLength=2), {f"{SENT}, kite_name: minLength is 2, was 1"}),
         (field("KiteName", "kite_name", pattern="^A"), {f"{SENT}, kite_name: pattern is ^A, was "}),
         (field("KiteName", "kite_name", enum=["A"]), {f"{SENT}, kite_name: is A only, was anything"}),
+        (field("KiteName", "kite_name", exclusiveMinimum=1), {f"{SENT}, kite_name: exclusiveMinimum is 1, was None"}),
+        (field("KiteName", "kite_name", exclusiveMaximum=9), {f"{SENT}, kite_name: exclusiveMaximum is 9, was None"}),
+        (field("KiteName", "kite_name", multipleOf=5), {f"{SENT}, kite_name: multipleOf is 5, was None"}),
+        (field("KiteName", "kite_name", uniqueItems=True), {f"{SENT}, kite_name: uniqueItems is True, was None"}),
         (required("NewPassword", "password", "current_password"), {"is required now"}),
         (required("Kite", "id"), {f"{GOT}, kite_name: is optional now"}),
         (field("Kite", "id", type=["integer", "null"]), {f"{GOT}, id: may be more than integer: integer, null"}),
@@ -162,6 +166,19 @@ def test_what_they_need_not_know_is_harmless(document: dict[str, Any], edit: Edi
 
     assert all(line.startswith("harmless  ") for line in found), found
     assert any(expected in line for line in found), found
+
+
+def test_a_bound_that_is_no_longer_allowed_itself_is_breaking(document: dict[str, Any]) -> None:
+    """The lower bound was 1 inclusive: 1 is refused now."""
+
+    def exclude_it(document: dict[str, Any]) -> None:
+        [limit] = [each for each in document["paths"]["/kites/me"]["get"]["parameters"] if each["name"] == "limit"]
+        limit["schema"]["exclusiveMinimum"] = limit["schema"].pop("minimum")
+
+    assert changes(document, exclude_it) == [
+        "breaking  GET /kites/me, parameters, limit (query): exclusiveMinimum is 1, was None",
+        "harmless  GET /kites/me, parameters, limit (query): minimum is None, was 1",
+    ]
 
 
 def test_words_and_examples_are_no_changes(document: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import httpx
@@ -10,7 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import main
+from service.openapi import ALWAYS, OF_BODIES, OF_CALLERS, OF_OPERATIONS, OF_PARAMETERS
 from service.openapi_examples import example
+from service.problems import MethodNotAllowed, QueryFinding
+from tests.test_problems import KINDS
 
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
@@ -59,6 +63,18 @@ async def test_an_operation_says_all_that_it_may_answer(
     statuses: list[str],
 ) -> None:
     assert sorted(document["paths"][path][method]["responses"]) == statuses
+
+
+def test_each_kind_of_refusal_belongs_to_an_operation() -> None:
+    """A constraint that refuses has its problem; this one asks where clients read of it."""
+    told = {*ALWAYS, *OF_BODIES, *OF_CALLERS, *chain(*OF_PARAMETERS.values(), *OF_OPERATIONS.values())}
+
+    # The first is what no operation answers, and the second is for whoever develops the service.
+    assert set(KINDS) - told == {MethodNotAllowed, QueryFinding}
+
+
+async def test_operations_that_refuse_in_their_own_way_are_there(document: dict[str, Any]) -> None:
+    assert {(method, path) for path, methods in document["paths"].items() for method in methods} >= {*OF_OPERATIONS}
 
 
 async def test_bodies_take_no_unknown_fields(document: dict[str, Any]) -> None:

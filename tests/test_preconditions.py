@@ -2,7 +2,8 @@
 
 import pytest
 
-from service.preconditions import etag, matches_any, wanted_versions
+from service.preconditions import etag, matches_any, refusal, wanted_versions
+from service.problems import NotFound, PreconditionFailed, Problem
 
 
 def test_an_etag_is_a_strong_one() -> None:
@@ -55,3 +56,19 @@ def test_any_version_will_do(if_match: str | None) -> None:
 )
 def test_only_the_versions_that_a_client_names_will_do(if_match: str, versions: list[int]) -> None:
     assert wanted_versions(if_match) == versions
+
+
+@pytest.mark.parametrize(
+    ("found", "versions", "expected"),
+    [
+        (None, None, NotFound),
+        (None, [1], NotFound),
+        ("at another version", [1], PreconditionFailed),
+        ("at another version", [], PreconditionFailed),
+        ("removed meanwhile", None, NotFound),
+    ],
+)
+def test_what_was_not_changed_is_another_one_or_is_not_there(
+    found: str | None, versions: list[int] | None, expected: type[Problem]
+) -> None:
+    assert type(refusal(found, versions, "There is none")) is expected

@@ -11,8 +11,8 @@ from service.auth.guard import BEARER, authenticated
 from service.openapi import ETAG, LINK, LOCATION
 from service.pets.models import DeletedPet, Pet, PetName, PetOnce, RenamedPet, VersionedPet
 from service.pets.paging import decode_cursor, encode_cursor
-from service.preconditions import IfMatch, IfNoneMatch, etag, matches_any, not_modified, wanted_versions
-from service.problems import IdempotencyKeyReused, NotFound, PreconditionFailed, RequestInFlight
+from service.preconditions import IfMatch, IfNoneMatch, etag, matches_any, not_modified, refusal, wanted_versions
+from service.problems import IdempotencyKeyReused, NotFound, RequestInFlight
 from service.request import ServiceRequest
 from service.sql import many, maybe, one
 
@@ -106,10 +106,8 @@ class PetsController(Controller):
         """Give a pet another name; with ``If-Match`` (RFC 9110, 13.1.1) only if it is still the one that was read."""
         versions = wanted_versions(if_match)
         pet = await request.db.maybe(RENAME_PET, request.auth.session, pet_id, data.pet_name, versions)
-        if pet is None or (pet.version is None and versions is None):  # the latter: removed while this one waited
-            raise NotFound(NO_SUCH_PET)
-        if pet.version is None:
-            raise PreconditionFailed
+        if pet is None or pet.version is None:
+            raise refusal(pet, versions, NO_SUCH_PET)
         return represented(pet, pet.version)
 
     @delete("/{pet_id:int}")
@@ -117,10 +115,8 @@ class PetsController(Controller):
         """Remove a pet; with ``If-Match`` only if it is still the one that was read."""
         versions = wanted_versions(if_match)
         pet = await request.db.maybe(DELETE_PET, request.auth.session, pet_id, versions)
-        if pet is None or (not pet.deleted and versions is None):  # the latter: removed while this one waited
-            raise NotFound(NO_SUCH_PET)
-        if not pet.deleted:
-            raise PreconditionFailed
+        if pet is None or not pet.deleted:
+            raise refusal(pet, versions, NO_SUCH_PET)
 
 
 def represented(pet: Pet, version: int, status: int = HTTP_200_OK, location: str | None = None) -> Answer[Pet]:

@@ -1,50 +1,92 @@
 """`rename`: the package gets another name."""
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click import ClickException
 from click.testing import CliRunner
 
 from service.cli import main
-from service.dev.rename import rename
+from service.dev.rename import PACKAGE, rename
 from tests.processes import ROOT
 from tests.trees import Tree, tree  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 
+# Longer, and elsewhere among the imports; and another one still where the package has been renamed.
+NEW = f"zoological_{PACKAGE}"
 # How code, tools and people at a shell name the package; compose.yaml's service and the prose are something else.
 NAMED = re.compile(
-    r"^(from|import) service\b|-m,? service\b|(?<![\w/-])service/|\"service\"|COPY[ ]service", re.MULTILINE
+    rf"""^(from|import)[ ]{PACKAGE}\b | -m,?[ ]{PACKAGE}\b | (?<![\w-]){PACKAGE}/ | "(\*/)?{PACKAGE}" | ^!{PACKAGE}\b
+    | COPY[ ]{PACKAGE} | \b{PACKAGE}\\?\.(access|app|dev|review|settings|sql)\b | logger={PACKAGE}\b""",
+    re.MULTILINE | re.VERBOSE,
 )
+# Something else of that name, with attributes that are called as modules of the package are; and the package.
+VARIABLE = """from tests.processes import command as {0}
+
+print({0}.settings, {0}.app, {0}.get("server"), {0}("app"))
+"""
+IMPORTED = """import {0}.settings
+
+print({0}.settings.Settings)
+"""
+# Tests that fail where a text, not an import, calls the package as before, or something else by its new name.
+TOLD = [
+    *("tests/dev/test_scaffold.py", "tests/review/test_stub.py", "tests/sql", "tests/test_access_log.py"),
+    *("tests/test_app.py", "tests/test_cli.py", "tests/test_logs.py", "tests/test_readme.py", "tests/users"),
+]
 
 
 def test_the_renamed_tree_passes_every_check_and_its_tests(tree: Tree) -> None:  # noqa: F811 - the fixture
-    """Also when the new name sorts elsewhere among the imports, and is longer."""
-    tree.run("python", "-m", "service", "rename", "zoological_garden")
+    tree.run("python", "-m", PACKAGE, "rename", NEW)
 
-    tree.check("auth", "users", package="zoological_garden")
-    tree.run("python", "-m", "zoological_garden", "--help")
-    tree.test("tests/users", "tests/sql", "tests/test_app.py", "tests/test_readme.py")
+    tree.check(package=NEW)
+    tree.run("ruff", "check", "--no-cache")
+    tree.run("ruff", "format", "--no-cache", "--check")
+    tree.run("python", "-m", "mypy")
+    tree.run("python", "-m", NEW, "--help")
+    tree.test("-n", "logical", *TOLD)
 
 
 def test_the_command_says_how_the_commands_are_named_now(tree: Tree) -> None:  # noqa: F811 - the fixture
-    said = tree.run("python", "-m", "service", "rename", "garden")
+    said = tree.run("python", "-m", PACKAGE, "rename", NEW)
 
-    assert said.endswith("files changed; the commands are python -m garden now\n")
+    assert said.endswith(f"files changed; the commands are python -m {NEW} now\n")
 
 
 def test_nothing_names_the_package_as_before(tree: Tree) -> None:  # noqa: F811 - the fixture
-    changed = rename("garden", tree.path)
+    rename(NEW, tree.path)
 
-    texts = {path: (tree.path / re.sub(r"^service\b", "garden", str(path))).read_text() for path in changed}
-    assert {str(path): found[0] for path, text in texts.items() if (found := NAMED.search(text))} == {}
-    assert not (tree.path / "service").exists()
-    assert "python -m garden serve" in (tree.path / "Procfile").read_text()
+    assert {path: found[0] for path, text in texts(tree.path) if (found := NAMED.search(text))} == {}
+    assert not (tree.path / PACKAGE).exists()
+    assert f"python -m {NEW} serve" in (tree.path / "Procfile").read_text()
+
+
+def texts(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield the files that are ours and no pictures, by their paths."""
+    for path in root.rglob("*"):
+        if path.is_file() and path.suffix != ".png" and not {"migrations", "swagger_ui"}.intersection(path.parts):
+            yield str(path.relative_to(root)), path.read_text(encoding="utf-8")
+
+
+def test_what_others_call_so_keeps_its_name(tree: Tree) -> None:  # noqa: F811 - the fixture
+    """Variables, OpenTelemetry's attribute, and whatever lies beside the project."""
+    (tree.path / "tests" / "variable.py").write_text(VARIABLE.format(PACKAGE))
+    (tree.path / "tests" / "imported.py").write_text(IMPORTED.format(PACKAGE))
+    (tree.path / ".env").write_text(f"FILES=/srv/{PACKAGE}/files\n")
+
+    rename(NEW, tree.path)
+
+    assert (tree.path / "tests" / "variable.py").read_text() == VARIABLE.format(PACKAGE)
+    assert (tree.path / "tests" / "imported.py").read_text() == IMPORTED.format(NEW)
+    assert (tree.path / ".env").read_text() == f"FILES=/srv/{PACKAGE}/files\n"
+    assert '"service.name="' in (tree.path / NEW / "traces.py").read_text()
 
 
 def test_migrations_keep_their_checksums(tree: Tree) -> None:  # noqa: F811 - the fixture
-    rename("garden", tree.path)
+    rename(NEW, tree.path)
 
     for path in ROOT.glob("migrations/*.sql"):
         assert (tree.path / "migrations" / path.name).read_bytes() == path.read_bytes()
@@ -52,13 +94,13 @@ def test_migrations_keep_their_checksums(tree: Tree) -> None:  # noqa: F811 - th
 
 @pytest.mark.parametrize("name", ["Garden", "my-garden", "1st", "", "../garden", "class"])
 def test_a_package_has_a_name_that_python_can_import(name: str) -> None:
-    result = CliRunner().invoke(main, ["rename", name], prog_name="python -m service")
+    result = CliRunner().invoke(main, ["rename", name], prog_name=f"python -m {PACKAGE}")
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == f"Error: {name!r} is no name for a package: small letters, digits and '_'\n"
 
 
-@pytest.mark.parametrize("name", ["sql", "docs", "tests", "asyncpg", "json", "service"])
+@pytest.mark.parametrize("name", ["sql", "docs", "tests", "asyncpg", "json", PACKAGE])
 def test_no_other_package_is_hidden_by_it(tree: Tree, name: str) -> None:  # noqa: F811 - the fixture
     with pytest.raises(ClickException, match="is the name of something else already"):
         rename(name, tree.path)

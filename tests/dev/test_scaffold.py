@@ -24,8 +24,11 @@ def files(root: Path) -> dict[Path, bytes]:
 
 @pytest.mark.slow
 def test_what_it_writes_passes_every_check_and_its_own_tests(tree: Tree) -> None:  # noqa: F811 - the fixture
-    """With and without an owner, with fields of every type, with a plural of its own, and with long names."""
-    tree.run("python", "-m", "service", "new", "gadgets", *FIELDS)
+    """With and without an owner, with fields of every type, with a plural of its own, and with long names.
+
+    A post is something else than the function that handles POST.
+    """
+    tree.run("python", "-m", "service", "new", "posts", *FIELDS)
     tree.run("python", "-m", "service", "new", "mice", *EVERYTHING, "--singular", "mouse")
     tree.run(
         "python", "-m", "service", "new", "shared_long_names", *EVERYTHING, "last_of_the_fields:text", "--no-owner"
@@ -33,9 +36,9 @@ def test_what_it_writes_passes_every_check_and_its_own_tests(tree: Tree) -> None
 
     tree.run("python", "-m", "service", "sql", "stub")
 
-    tree.check("gadgets", "mice", "shared_long_names")
+    tree.check("posts", "mice", "shared_long_names")
     tree.test(
-        "tests/gadgets",
+        "tests/posts",
         "tests/mice",
         "tests/shared_long_names",
         "tests/sql",
@@ -67,6 +70,17 @@ def test_it_names_each_file_that_it_wrote(tree: Tree) -> None:  # noqa: F811 - t
     after = files(tree.path)
     assert set(written) == {path for path in after if after[path] != before.get(path)}
     assert before.keys() <= after.keys()
+
+
+def test_people_read_of_it(tree: Tree) -> None:  # noqa: F811 - the fixture
+    new(tree.path, "lost_keys")
+
+    assert (
+        "| `POST /lost-keys`, `GET /lost-keys` | add a lost key; list yours, page by page |\n"
+        "| `GET`, `PATCH`, `DELETE /lost-keys/{id}` | one lost key, with `ETag`, `If-None-Match` and `If-Match` |\n"
+        "| `GET /health/live`"
+    ) in (tree.path / "README.md").read_text()
+    assert "## Unreleased\n\n- Lost keys: `/lost-keys`.\n- " in (tree.path / "docs" / "changelog.md").read_text()
 
 
 def test_the_migration_comes_after_the_newest(tree: Tree) -> None:  # noqa: F811 - the fixture
@@ -103,7 +117,7 @@ def test_nothing_is_overwritten(tree: Tree, path: str) -> None:  # noqa: F811 - 
 
 def test_where_there_is_no_place_to_register_nothing_is_written(tree: Tree) -> None:  # noqa: F811 - the fixture
     app = tree.path / "service" / "app.py"
-    app.write_text(app.read_text().replace("HealthController", "Health").replace("from service.", "from service ."))
+    app.write_text(app.read_text().replace("HealthController", "Health").replace("\nfrom ", "\nfrom  "))
     before = files(tree.path)
 
     with pytest.raises(ScaffoldError, match=r"service/app\.py has changed so much"):
@@ -133,14 +147,31 @@ def test_where_there_is_no_place_to_register_nothing_is_written(tree: Tree) -> N
         (["requests", "age:integer"], "'request' is taken"),
         (["docs", "age:integer"], "'docs' is taken"),
         (["gadgets", "date:date"], "'date' is taken"),
+        (["shirts", "size:text"], "'size' is taken"),
+        (["gadgets", "after:date"], "'after' is taken"),
+        (["gadgets", "session:uuid"], "'session' is taken"),
+        (["gadgets", "versions:integer"], "'versions' is taken"),
+        (["callers", "age:integer"], "'caller' is taken"),
+        (["others", "age:integer"], "'other' is taken"),
+        (["texts", "body:text"], "'Text' is the name of another class"),
+        (["moments", "at:timestamptz"], "'Moment' is the name of another class"),
+        (["amounts", "net:numeric"], "'Amount' is the name of another class"),
+        (["answers", "body:text"], "'Answer' is the name of another class"),
         (["gadgets", "age:integer", "age:bigint"], "'age' comes twice"),
-        (["users", "age:integer", "--singular", "person"], "service/users is there already"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(arguments: list[str], sentence: str) -> None:
-    result: Result = CliRunner().invoke(main, ["new", *arguments], prog_name="python -m service")
+    name, *fields = arguments
 
-    assert result.exit_code == 1
-    assert result.stderr.startswith(f"Error: {sentence}")
-    assert len(result.stderr.splitlines()) == 1
-    assert result.stdout == ""
+    with pytest.raises(ScaffoldError) as refused:
+        read_resource(name, fields, singular=None, owned=True)
+
+    assert refused.value.message.startswith(sentence)
+    assert len(refused.value.message.splitlines()) == 1
+
+
+def test_the_command_says_what_cannot_be() -> None:
+    result: Result = CliRunner().invoke(main, ["new", "users", "age:integer", "--singular", "person"])
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: service/users is there already; nothing was written\n"

@@ -4,14 +4,14 @@ import re
 from collections.abc import Callable, Mapping
 
 from service.dev.scaffold.rendering import PACKAGE
-from service.dev.scaffold.resource import Resource
+from service.dev.scaffold.resource import Resource, class_name
 
 Edit = Callable[[str, Resource], str]
 
 
 def _app(text: str, resource: Resource) -> str:
     table = resource.table
-    controller = f"{table.title().replace('_', '')}Controller"
+    controller = f"{class_name(table)}Controller"
     imported = f"from {PACKAGE}.{table}.controllers import {controller}\n"
     text = re.sub(rf"^from {PACKAGE}\.", imported + r"\g<0>", text, count=1, flags=re.MULTILINE)
     listed = r"(?<=^CONTROLLERS = \[)([^]]*?)(?=    HealthController)"

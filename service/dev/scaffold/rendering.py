@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from string import Template
 
-from service.dev.scaffold.resource import Field, Resource
+from service.dev.scaffold.resource import Field, Resource, class_name
 
 PACKAGE = __name__.partition(".")[0]
 TEMPLATES = Path(__file__).parent / "templates"
@@ -101,7 +101,7 @@ def values_of(resource: Resource) -> dict[str, str]:
 
 def _cases(key: str, name: str) -> dict[str, str]:
     """Return a name as SQL, as a class and as a constant, under the key in the same case."""
-    return {key: name, key.title(): name.title().replace("_", ""), key.upper(): name.upper()}
+    return {key: name, key.title(): class_name(name), key.upper(): name.upper()}
 
 
 def _parameters(parameters: list[tuple[str, str, str]]) -> str:

@@ -16,8 +16,13 @@ TAKEN |= {"collation", "current_user", "system_user", "table", "user"}  # for sq
 for kind in ("reserved", "reserved-(can-be-function-or-type)"):
     TAKEN |= {word.lower() for word in get_keywords(postgres_keywords, kind)}
 TAKEN |= {"bool", "date", "datetime", "int", "str"}  # a field of that name would hide the type of the next one
-# What a variable of that name would hide in a controller, and the paths of the service itself.
+TAKEN |= {"after", "session", "size", "versions"}  # what queries take beside the fields
+# What a resource of that name would hide in a controller, a query or a test, and the paths of the service itself.
 HIDDEN = {*dir(builtins), "data", "docs", "etag", "health", "limit", "many", "maybe", "one", "page", "request", "shown"}
+HIDDEN |= {"caller", "changed", "deleted", "other", "refusal", "self"}
+# What a class of that name would hide, beside the types of bodies.
+CLASSES = {"Annotated", "Answer", "Controller", "Decimal", "IfMatch", "IfNoneMatch", "NotFound", "PathParameter"}
+CLASSES |= {"QueryParameter", "ServiceRequest"}
 LONGEST = 18  # PostgreSQL cuts names off at 63 bytes: those of constraints, made of table and column; lines end at 120
 
 
@@ -107,6 +112,11 @@ class Resource:
         return f"{'an' if self.one[0] in 'aeiou' else 'a'} {self.one.replace('_', ' ')}"
 
 
+def class_name(name: str) -> str:
+    """Return a name as classes are written."""
+    return name.title().replace("_", "")
+
+
 def read_resource(name: str, fields: Iterable[str], *, singular: str | None, owned: bool) -> Resource:
     """Read what was asked for: ``toys toy_name:text pieces:integer``. Raises ScaffoldError."""
     one = singular or name.removesuffix("s")
@@ -121,6 +131,8 @@ def read_resource(name: str, fields: Iterable[str], *, singular: str | None, own
             raise ScaffoldError(f"{word!r} is no name: small letters, digits and single '_', {LONGEST} at most")
         if word in TAKEN or (word in HIDDEN and word in {name, one}):
             raise ScaffoldError(f"{word!r} is taken: by this project, by PostgreSQL or by Python")
+    if class_name(one) in CLASSES | {of.body for of in TYPES.values()}:
+        raise ScaffoldError(f"{class_name(one)!r} is the name of another class; say what one is called by --singular")
     if one == name:
         raise ScaffoldError(f"{name!r} is to be a plural; or say what one of them is called by --singular")
     names = [field.name for field in read]
