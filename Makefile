@@ -24,7 +24,8 @@ test: .venv/ready ## run the tests, against a PostgreSQL of their own
 	@exec .venv/bin/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist worksteal $(ARGS)
 
 attack: .venv/ready ## attack real processes for some minutes, and print the figures
-	@exec .venv/bin/python -m pytest -m attack -rA --capture=fd $(ARGS) tests/attack
+	@exec .venv/bin/python -m pytest -m attack -rA --capture=fd -n logical --dist loadfile --no-loadscope-reorder \
+		$(ARGS) tests/attack
 
 chaos: .venv/ready ## break PostgreSQL, the network and processes under load, and print the figures
 	@exec .venv/bin/python -m pytest -m chaos -rA --capture=fd $(ARGS) tests/chaos

@@ -5,10 +5,11 @@
 Without a revision: since the last release, which is the newest tag, or where there is none since the commit before.
 Breaking is what a client made from the older document may stumble over: it sends what is refused now, or misses what
 it was promised. Words, examples and the order of things do not count. The exit status is 0 whatever has changed: a
-breaking change may be meant, but nobody should make one unseen. Of tools for this, those that know OpenAPI 3.1 come
-as binaries from elsewhere than PyPI and npm.
+breaking change may be meant, but nobody should make one unseen. It is 1 where the changes cannot be told. Of tools for
+this, those that know OpenAPI 3.1 come as binaries from elsewhere than PyPI and npm.
 """
 
+import contextlib
 import io
 import json
 import subprocess
@@ -226,17 +227,21 @@ def document_at(revision: str, root: Path = ROOT) -> Json:
 
 
 def last_release(root: Path = ROOT) -> str:
-    """Return the newest tag before this commit, or where there is none the commit before. Raises SystemExit."""
-    for command in (["describe", "--tags", "--abbrev=0", "HEAD^"], ["rev-parse", "--verify", "--quiet", "HEAD^"]):
-        done = subprocess.run(["git", "-C", root, *command], capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            return done.stdout.strip()
-    raise SystemExit("There is no earlier revision to compare the API with.")
+    """Return the newest tag before this commit, or else the commit before; without one, or without git, nothing."""
+    with contextlib.suppress(FileNotFoundError):
+        for command in (["describe", "--tags", "--abbrev=0", "HEAD^"], ["rev-parse", "--verify", "--quiet", "HEAD^"]):
+            done = subprocess.run(["git", "-C", root, *command], capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                return done.stdout.strip()
+    return ""
 
 
 def main(revision: str = "", github: Literal["--github", ""] = "") -> None:
     """Print the changes since a revision; with --github the breaking ones as annotations, too."""
     revision = revision or last_release()
+    if not revision:
+        print("There is no earlier revision to compare the API with.")
+        return
     changes = compare(document_at(revision), document_of(ROOT))
     for change in changes:
         print(change)

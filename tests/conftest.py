@@ -44,6 +44,8 @@ NOTING = {
     "log_parameter_max_length": "0",
 }
 RAN = re.compile(r"^(?!psql)[^|\n]*\|LOG:  execute [^:]+: -- (\w+\.\w+): ", re.MULTILINE)
+# What takes longest begins first, heaviest first: at the end, one core would wait for it.
+LONGEST = ("test_your_own.py", "test_image.py", "test_tutorial.py", "test_scaffold.py", "test_rename.py")
 SERVER = pytest.StashKey[ExitStack]()
 NUMBERS = count(1)
 
@@ -74,6 +76,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop it."""
     if stack := config.stash.get(SERVER, None):
         stack.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest first."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 def _note_queries(log: Path, ran: Path) -> None:

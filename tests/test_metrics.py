@@ -164,11 +164,11 @@ async def test_the_pool_tells_what_is_in_use_and_who_waits(measured: Measured, s
 
     assert measured.app.metrics is not None
     measured.pool.measure(measured.app.metrics)
+    await asyncio.gather(*asking)  # before the samples are read: who waits does so for a second at most
 
     assert measured["database_connections state=used"] == 2
     assert measured["database_connections state=idle"] == 0
     assert measured["database_connections_waiting"] == 1
-    await asyncio.gather(*asking)
 
 
 async def test_passwords_that_are_hashed_or_wait_for_it_are_told(measured: Measured) -> None:

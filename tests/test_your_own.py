@@ -12,20 +12,26 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not (ROOT / "sql" / "pets").exists(), reason="the pets are gone: the page has been followed"),
 ]
-# What features are made of, and the tests of the pets cover by the way: other tests must do so without them. The slow
-# tests, which cover the rest, take minutes; they know nothing of pets but what fails without them.
-FRAME = [
-    *(
-        "service/answers.py",
-        "service/auth/guard.py",
-        "service/database.py",
-        "service/openapi*.py",
-        "service/preconditions.py",
-    ),
-    *("service/problems.py", "service/queries.py", "service/request.py", "service/routing.py", "service/short_way.py"),
+# What every feature is made of. The tests of the pets cover it by the way, so others must cover it without them: these
+# of the default run. The slow ones take minutes; those that need pets are run below, or the page removes them.
+FRAME = """
+    service/answers.py
+    service/auth/guard.py
+    service/database.py
+    service/openapi*.py
+    service/preconditions.py
+    service/problems.py
+    service/queries.py
+    service/request.py
+    service/routing.py
+    service/short_way.py
+"""
+# They know nothing of features, and are a third of the work.
+BELOW = [
+    *("--ignore=tests/connections", "--ignore=tests/migrate"),
+    *("--ignore-glob=tests/dev/test_embedded*", "--ignore=tests/dev/test_checked.py"),
+    *(f"--ignore=tests/auth/test_{each}.py" for each in ("login_races", "passwords", "throttle")),
 ]
-# They know nothing of features, and wait for half a minute.
-BELOW = ["tests/connections", "tests/migrate"]
 PAGE = (ROOT / "docs" / "your-own.md").read_text(encoding="utf-8")
 
 
@@ -49,8 +55,8 @@ def test_a_resource_of_ones_own_stands_beside_the_pets(tree: Tree) -> None:  # n
 def test_without_the_pets_the_accounts_stay(tree: Tree) -> None:  # noqa: F811 - the fixture
     take(tree, "Without the pets")
 
-    tree.check("auth", "users")
-    tree.run("python", "-m", "mypy")
-    tree.run("ruff", "check", "--no-cache")
-    tree.test("-n", "logical", "--cov", "--cov-fail-under=0", "--cov-report=", *(f"--ignore={each}" for each in BELOW))
-    tree.run("coverage", "report", "--omit=none of these", f"--include={','.join(FRAME)}")
+    tree.check()
+    coverage = tree.path / "frame.ini"
+    coverage.write_text(f"[run]\nbranch = true\nparallel = true\ninclude = {FRAME}")
+    measured = ("--cov", f"--cov-config={coverage}", "--cov-fail-under=100", "--cov-report=term-missing")
+    tree.test("-n", "logical", *measured, *BELOW)

@@ -8,18 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from service.dev.embedded import EmbeddedPostgres
 from tests.processes import ROOT
 
 BIN = Path(sys.executable).parent
+CACHE = ROOT / ".mypy_cache"
 MADE = ("__pycache__", "*.egg-info", ".*_cache", ".coverage*", ".dev", ".git", ".venv", "htmlcov")
 
 
 class Tree:
     """A copy of the tree."""
 
-    def __init__(self, path: Path) -> None:
-        """Copy what is not made by tools."""
+    def __init__(self, path: Path, database_url: str) -> None:
+        """Copy what is not made by tools; `database_url` is where checks of SQL make their scratch databases."""
         self.path = path
+        self._database_url = database_url
         shutil.copytree(ROOT, path, ignore=shutil.ignore_patterns(*MADE))
 
     def run(self, *command: str) -> str:
@@ -47,9 +50,13 @@ class Tree:
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def sql(self, *command: str, package: str = "service") -> tuple[str, ...]:
+        """Return a command of `sql …` that starts no server of its own."""
+        return "python", "-m", package, "sql", *command, "--database-url", self._database_url
+
     def _run(self, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-        # None of the settings of these tests, and no coverage of the copy's tests: what they cover is nobody's.
-        ours = ("COVERAGE_PROCESS_CONFIG",) if command[:3] == ("python", "-m", "service") else ()
+        # None of the settings of these tests, and coverage only of what changes the tree: the rest has tests elsewhere.
+        ours = ("COVERAGE_PROCESS_CONFIG",) if {"new", "rename"} & {*command} else ()
         inherited = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR", *ours) if name in os.environ}
         return subprocess.run(
             [BIN / command[0], *command[1:]],
@@ -63,20 +70,22 @@ class Tree:
         )
 
     def check(self, *features: str, package: str = "service") -> None:
-        """Run what `make check` has for Python and SQL: on the package, the migrations, and `features`.
+        """Run what `make check` has for Python and SQL: on the package, the migrations, and `features`, or on all.
 
         What queries read is measured on 1,000 users.
         """
-        sql = [f"sql/{feature}" for feature in features]
-        python = [package, *(f"tests/{feature}" for feature in features)]
+        sql = [f"sql/{feature}" for feature in features] or ["sql"]
+        python = [package, *(f"tests/{feature}" for feature in features)] if features else []
         migrations = [str(path.relative_to(self.path)) for path in self.path.glob("migrations/*.sql")]
-        self.run("python", "-m", package, "sql", "stub")
+        self.run(*self.sql("stub", package=package))
         seed = self.path / package / "review" / "scale.sql"
         seed.write_text(seed.read_text().replace("100000", "1000").replace("user50000@", "user500@"))
-        self.run("python", "-m", package, "sql", "check", "--scale")
-        self.run("python", "-m", package, "sql", "locks")
+        self.run(*self.sql("check", "--scale", package=package))
+        self.run(*self.sql("locks", package=package))
         self.run("ruff", "check", "--no-cache", *python)
         self.run("ruff", "format", "--no-cache", "--check", *python)
+        if CACHE.exists():  # then mypy reads anew what is not as it was
+            shutil.copytree(CACHE, self.path / CACHE.name)
         self.run("python", "-m", "mypy", *python)
         self.run("python", "-m", "sqlfluff", "lint", "--nocolor", *sql, "migrations")
         self.run("python", str(BIN / "lint-imports"), "--no-logo", "--no-cache")
@@ -88,6 +97,6 @@ class Tree:
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Tree:
+def tree(tmp_path: Path, server: EmbeddedPostgres) -> Tree:
     """Return a copy of the tree."""
-    return Tree(tmp_path / "tree")
+    return Tree(tmp_path / "tree", server.url("postgres"))

@@ -1,6 +1,8 @@
 """The service as production runs it, two workers, under attack; each test prints the figures that it has measured."""
 
-from collections.abc import Callable, Iterator
+import fcntl
+import sys
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,6 +12,10 @@ from tests.processes import ROOT, Running, serving, until
 
 HERE = Path(__file__).parent
 Report = Callable[[str], None]
+# Files in the order in which they begin: those that take longest, and last those with tests that run alone.
+FIRST = ("test_sqlmap.py", "test_openapi.py")
+LAST = ("test_tokens.py", "test_registration.py", "test_leaks.py", "test_guessing.py", "test_many_log_ins.py")
+ORDER = (*FIRST, "", *LAST)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -17,6 +23,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.attack)
+    items.sort(key=lambda item: ORDER.index(item.path.name if item.path.name in ORDER else ""))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run what is marked `alone` while no other worker is at work here: its figures are times."""
+    alone = item.get_closest_marker("alone") is not None
+    with (HERE / "conftest.py").open() as door, (HERE / "__init__.py").open() as room:
+        fcntl.flock(door, fcntl.LOCK_EX)  # nobody overtakes who waits for an empty room
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        return (yield)
 
 
 @pytest.fixture
@@ -25,7 +43,8 @@ def report(capfd: pytest.CaptureFixture[str]) -> Report:
 
     def show(figure: str) -> None:
         with capfd.disabled():
-            print(f"\n    {figure}", flush=True)  # noqa: T201 - a figure is for whoever runs the suite
+            # To stderr: a worker of xdist has no stdout.
+            print(f"\n    {figure}", file=sys.stderr, flush=True)  # noqa: T201 - it is for whoever runs the suite
 
     return show
 

@@ -61,6 +61,7 @@ def test_the_limit_counts_what_the_trusted_proxy_saw(own_database_url: str, tmp_
     assert other.status_code == 400
 
 
+@pytest.mark.alone
 def test_an_unknown_account_cannot_be_told_by_time(unthrottled: Running, report: Report) -> None:
     """Up to three rounds: a difference of ours would be there in each, one of this machine's is not."""
     _, email = register(unthrottled.client)

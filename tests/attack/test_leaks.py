@@ -61,6 +61,7 @@ def test_other_peoples_things_are_as_if_they_never_were(two_workers: Running, re
     assert client.get("/users/me", headers=owner.bearer).status_code == 200
 
 
+@pytest.mark.alone
 def test_other_peoples_things_take_as_long_as_none(two_workers: Running, report: Report) -> None:
     """On every route with an id. Up to three rounds: a difference of ours would be there in each."""
     client = two_workers.client

@@ -86,6 +86,7 @@ def elsewhere() -> Iterator[ProcessPoolExecutor]:
         yield process
 
 
+@pytest.mark.alone
 def test_200_at_once_all_get_in_and_nobody_else_notices(
     unthrottled: Running, elsewhere: ProcessPoolExecutor, report: Report
 ) -> None:
@@ -123,6 +124,7 @@ def test_200_at_once_all_get_in_and_nobody_else_notices(
     assert PASSWORD not in unthrottled.stdout
 
 
+@pytest.mark.alone
 def test_no_connection_is_held_while_hashing(
     own_database_url: str, tmp_path: Path, elsewhere: ProcessPoolExecutor, report: Report
 ) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import psycopg
+import pytest
 from argon2 import PasswordHasher
 
 from tests.attack.accounts import PASSWORD, log_in, register
@@ -59,6 +60,7 @@ def quickest(send: Callable[[], list[int]], tries: int = 5) -> tuple[list[int], 
     return answers[0], min(seconds)
 
 
+@pytest.mark.alone
 def test_long_passwords_are_refused_before_they_cost_anything(two_hosts: list[Running], report: Report) -> None:
     host = two_hosts[0]
     head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
@@ -119,6 +121,7 @@ def test_common_passwords_are_refused_in_any_case(two_hosts: list[Running], repo
     assert answers == {422: len(common)}
 
 
+@pytest.mark.alone
 def test_a_former_hash_is_renewed_and_an_absurd_one_is_not_run(
     two_hosts: list[Running], served_database_url: str, report: Report
 ) -> None:

@@ -41,6 +41,7 @@ def whoami(served: Running, token: str) -> bytes:
     return talk(served.port, head + token.encode() + b"\r\n\r\n")
 
 
+@pytest.mark.alone
 def test_only_the_genuine_one_of_100_tokens_opens(two_hosts: list[Running], report: Report) -> None:
     """At two processes in turns, each token several times: what a process remembers of one helps no other."""
     genuine = Token(account(two_hosts[0].client).tokens["access_token"], SECRET_KEY.encode())

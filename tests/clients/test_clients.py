@@ -22,6 +22,7 @@ BIN = Path(sys.executable).parent
 PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
 PROGRAMS = ROOT / "tests" / "clients" / "programs"
 SPECTRAL = "@stoplight/spectral-cli@6.16.3"
+QUIET_NPM = {"npm_config_audit": "false", "npm_config_fund": "false"}  # it asks nobody about what it has installed
 # What differs from run to run and from client to client.
 VOLATILE = {"id", "user_id", "email", "instance"}
 
@@ -41,7 +42,8 @@ def run(folder: Path, *command: str) -> str:
     done = subprocess.run(
         command,
         cwd=folder,
-        env=inherited | {"PATH": f"{BIN}:{os.environ['PATH']}"},
+        env=inherited
+        | {"PATH": f"{BIN}:{os.environ['PATH']}", "npm_config_audit": "false", "npm_config_fund": "false"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
