@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.chaos.conftest import Clients, Serve
-from tests.chaos.figures import Table, quietly
+from tests.chaos.figures import Table
 from tests.chaos.load import DROPPED, HUNG
 from tests.postgres import Postgres
 from tests.processes import Running, alive, until
@@ -54,7 +54,7 @@ def test_sigterm_drops_nobody(postgres: Postgres, serve: Serve, clients: Clients
         assert told == [200, 503]
         assert (outcome.lost, outcome.duplicates) == (0, 0)
 
-    assert max(ends) < quietly(5)
+    assert max(ends) < 10
 
 
 def test_a_rolling_reload_loses_nothing(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
@@ -71,7 +71,7 @@ def test_a_rolling_reload_loses_nothing(postgres: Postgres, serve: Serve, client
     after = {process.pid for process in served.family()}
 
     table.note("rolling reload (SIGHUP), 64 connections", outcome)
-    assert set(outcome.statuses) <= {200, 201, 503}  # the last: what a busy machine cannot do in time
+    assert set(outcome.statuses) == {200, 201}
     assert (outcome.lost, outcome.duplicates) == (0, 0)
     assert len(before & after) < len(before) - 1
 
@@ -110,7 +110,7 @@ def test_workers_end_when_their_parent_is_killed(
         served.process.wait()
 
     table.note("kill -9 of the parent of two workers", load.outcome, f"workers ended after {ended:.1f} s")
-    assert ended < quietly(2)
+    assert ended < 2
     assert HUNG not in load.outcome.statuses
     assert (load.outcome.lost, load.outcome.duplicates) == (0, 0)
 
