@@ -91,18 +91,24 @@ class Load:
 
     outcome: Outcome
 
-    def __init__(self, served: Front, postgres: Postgres, tokens: list[str], clients: int, reads: int) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - what there is to vary
+        self, served: Front, postgres: Postgres, tokens: list[str], clients: int, reads: int, pause: float
+    ) -> None:
         self._postgres = postgres
         self._name = f"load{next(NUMBERS)}"
-        self._task = {"name": self._name, "port": served.port, "tokens": tokens, "clients": clients, "reads": reads}
+        self._task = {"name": self._name, "port": served.port, "tokens": tokens}
+        self._task |= {"clients": clients, "reads": reads, "pause": pause}
         self._file = served.output / f"{self._name}.json"
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "tests.chaos.load"]
-        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, text=True)
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
         assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.write(json.dumps(self._task | {"output": str(self._file)}) + "\n")
         self._process.stdin.flush()
+        assert self._process.stdout.readline() == "begins\n"
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -2,14 +2,11 @@
 
 import signal
 import time
-from collections.abc import Callable
 
-from tests.chaos.conftest import Clients, Serve
+from tests.chaos.conftest import Clients, NewPostgres, Serve
 from tests.chaos.figures import Table
 from tests.chaos.proxy import Proxy
 from tests.postgres import Postgres
-
-NewPostgres = Callable[..., Postgres]
 
 
 def follow(primary: Postgres, new_postgres: NewPostgres) -> Postgres:

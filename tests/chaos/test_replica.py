@@ -14,7 +14,7 @@ import attrs
 import httpx
 
 from service.app import create_app
-from tests.chaos.conftest import Clients, Serve
+from tests.chaos.conftest import Clients, NewPostgres, Serve
 from tests.chaos.figures import Table
 from tests.chaos.test_failover import follow, promote
 from tests.conftest import make_settings
@@ -24,7 +24,6 @@ from tests.processes import Running
 
 TOKEN = "a-token-for-one-test"
 PAIRS, REVOKERS = 12, 4
-NewPostgres = Callable[..., Postgres]
 
 
 @attrs.define

@@ -3,14 +3,14 @@
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 
-from tests.chaos.conftest import Clients, Serve
+from tests.chaos.conftest import Clients, NewPostgres, Serve
 from tests.chaos.figures import Table
 from tests.chaos.proxy import Proxy
 from tests.postgres import Postgres
@@ -94,7 +94,7 @@ def small_disk(tmp_path: Path, template: tuple[Path, list[str]]) -> Iterator[Pat
 
 
 def test_a_full_disk_is_503_and_reads_go_on(
-    small_disk: Path, new_postgres: Callable[..., Postgres], serve: Serve, clients: Clients, table: Table
+    small_disk: Path, new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
     """The disk of the tables, that is: one that has no room for the write-ahead log ends PostgreSQL itself."""
     postgres = new_postgres()
