@@ -43,6 +43,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if table := str(terminalreporter.config.stash.get(TABLE, "")):
         terminalreporter.section("what the clients saw")
         terminalreporter.write_line(table)
+        for report in terminalreporter.stats.get("skipped", ()):
+            terminalreporter.write_line(f"not tried: {report.location[2]}: {report.longrepr[2]}", yellow=True)
 
 
 @pytest.fixture(scope="session")
