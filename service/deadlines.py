@@ -1,7 +1,7 @@
 """Every deadline, in seconds, in one place: a request is answered long before a platform cuts it off at 30 s.
 
-PostgreSQL keeps DATABASE_STATEMENT_TIMEOUT (2 s) and DATABASE_LOCK_TIMEOUT (1 s) itself, so that nothing is done after
-the client was told no. What stands here holds where PostgreSQL, or the way to it, is silent.
+PostgreSQL keeps DATABASE_STATEMENT_TIMEOUT (2 s) and DATABASE_LOCK_TIMEOUT (1.5 s) itself, so that nothing is done
+after the client was told no. What stands here holds where PostgreSQL, or the way to it, is silent.
 """
 
 # For a connection to be free; for a statement to be answered. Together less than 3: the longest wait for a 503.
@@ -9,7 +9,7 @@ WAIT, ANSWER = 0.6, 2.2
 # For a connection to be made, and for each of several hosts. It goes on when its request has given up.
 CONNECT, HOST = 2.0, 1.0
 # For a connection to be closed, for one that has been silent for too long already, and for all of them in the end.
-CLOSE, CLOSE_SILENT, CLOSE_ALL = 1.0, 0.3, 5.0
+CLOSE, CLOSE_SILENT, CLOSE_ALL = 1.0, 0.3, 2.0
 # For a standby to say how far it is, and between two looks at it.
 STANDBY, LOOK = 0.6, 1.0
 # After which a connection is replaced, so that a new address of the server and new statistics reach all.
@@ -23,8 +23,8 @@ GONE = 0.3
 # the next request on the same connection, or to close it after an answer that was its last. Proxies keep an idle
 # connection for 60 s (nginx's and ALB's default): closed by us while the next request is on its way, it would be lost.
 SECONDS = {"head": 10.0, "body": 15.0, "answer": 60.0, "request": 75.0, "end": 2.0}
-# After SIGTERM: what is on its way may still come in once nobody new gets in, and what is begun may end. With
-# DRAIN_SECONDS, 15 at most, less than 30.
-LAST, FINISH = 1.0, 12
+# After SIGTERM: what is on its way may still come in once nobody new gets in, and what is begun may end. Then all
+# connections are closed, the primary's and a standby's. With DRAIN_SECONDS, 15 at most, less than 30 in all.
+LAST, FINISH = 1.0, 8
 # For a worker to say that it lives, and for a new one to serve.
 WORKER = 20

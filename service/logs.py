@@ -91,6 +91,8 @@ class AccessLine(msgspec.Struct, omit_defaults=True, gc=False):
     trace_id: str | None = None
 
 
+# Levels of a line, as logging and structlog call them.
+INFO, WARNING, ERROR = (logging.INFO, "info"), (logging.WARNING, "warning"), (logging.ERROR, "error")
 # Where the access log goes as JSON, by the short way: 4 µs a line, where structlog takes a hundred.
 _json: Lines | None = None
 
@@ -100,14 +102,15 @@ def access(  # noqa: PLR0913, PLR0917 - what there is to tell; names cost time
 ) -> None:
     """Tell of a request by `client` to `route`, a template, that has been answered in so many `seconds`.
 
-    The line is an error where the answer is one of ours (500 and above).
+    The line is an error where the mistake is ours (500 and above), and a warning where we could not answer (503): why,
+    is told once by whoever sees it change, not by each request.
     """
-    failed = status >= 500  # noqa: PLR2004 - RFC 9110, 15.6
-    if not _access_logger.isEnabledFor(logging.ERROR if failed else logging.INFO):
+    level = INFO if status < 500 else WARNING if status == 503 else ERROR  # noqa: PLR2004 - RFC 9110, 15.6
+    if not _access_logger.isEnabledFor(level[0]):
         return
     line = AccessLine(
         datetime.now(UTC),
-        "error" if failed else "info",
+        level[1],
         "service.access",
         "request",
         exchange.request_id,
@@ -126,9 +129,9 @@ def access(  # noqa: PLR0913, PLR0917 - what there is to tell; names cost time
         _json.add(encode(line) + b"\n")
     else:
         fields: dict[str, Any] = msgspec.to_builtins(line)
-        for name in ("timestamp", "logger"):
+        for name in ("timestamp", "level", "logger"):
             fields.pop(name)
-        access_log.log(logging.getLevelNamesMapping()[fields.pop("level").upper()], fields.pop("event"), **fields)
+        access_log.log(level[0], fields.pop("event"), **fields)
 
 
 def flush() -> None:

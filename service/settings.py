@@ -115,7 +115,11 @@ class Settings:
         "DATABASE_STATEMENT_TIMEOUT", whole(0, 25_000), default=2_000, help="milliseconds; 0 leaves it to the role"
     )
     database_lock_timeout: int = variable(
-        "DATABASE_LOCK_TIMEOUT", whole(0, 25_000), default=1_000, help="milliseconds; 0 leaves it to the role"
+        "DATABASE_LOCK_TIMEOUT",
+        whole(0, 25_000),
+        # Longer than deadlock_timeout of PostgreSQL (1 s): what is found to be in a deadlock is tried again.
+        default=1_500,
+        help="milliseconds; 0 leaves it to the role",
     )
     database_replica_url: str | None = variable(
         "DATABASE_REPLICA_URL", postgres_url, default=None, help="a standby that may answer what is marked replica: ok"

@@ -44,7 +44,7 @@ grant select on tables to service_reader;
 
 -- Timeouts, for connections that bring none of their own (those through PgBouncer cannot).
 alter role service_app set statement_timeout = '2s';
-alter role service_app set lock_timeout = '1s';
+alter role service_app set lock_timeout = '1500ms'; -- more than deadlock_timeout
 alter role service_app set idle_in_transaction_session_timeout = '10s';
 alter role service_reader set default_transaction_read_only = on;
 alter role service_reader set statement_timeout = '1min';

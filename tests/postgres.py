@@ -1,7 +1,6 @@
 """PostgreSQL 18 servers that are killed, frozen, promoted and filled up: real ones, on loopback."""
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -16,13 +15,12 @@ import psycopg
 from service.dev.embedded import as_ordinary_user, find_binaries
 from tests.processes import free_port, until
 
-# As PostgreSQL comes, durability included; only the locks' detector of cycles is made quick.
+# As PostgreSQL comes, durability included.
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "60",
     "shared_buffers": "64MB",
-    "deadlock_timeout": "50ms",
     "max_wal_size": "2GB",
 }
 
@@ -126,14 +124,6 @@ class Postgres:
         """Make a standby the primary; return when it took writes (monotonic seconds)."""
         assert self.ask("select pg_promote(true, 30)")
         return time.monotonic()
-
-    def demote(self) -> None:
-        """Make this server a standby of nobody, as a failover leaves the old primary: it only reads."""
-        self.stop()
-        marker = self.data / "standby.signal"
-        marker.touch()
-        shutil.chown(marker, self.data.stat().st_uid, self.data.stat().st_gid)
-        self.start()
 
     def wait_for_standby(self) -> None:
         """Wait until a standby follows, and commits are waited for where they are to be."""

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
 
 from tests.processes import Running, Start, serving, until
@@ -132,7 +133,25 @@ def test_the_least_level_leaves_out_what_went_well(own_database_url: str, start:
         client.get("/users/me", headers=bearer)
 
     assert served.end() == -15
-    assert [json.loads(line)["status"] for line in served.stdout.splitlines()] in ([], [503])
+    assert served.stdout == ""
+
+
+@pytest.mark.slow
+def test_a_mistake_of_ours_is_an_error_and_what_cannot_be_done_now_a_warning(
+    own_database_url: str, start: Start
+) -> None:
+    served = start("serve", serving(own_database_url, LOG_LEVEL="WARNING", DATABASE_LOCK_TIMEOUT="20"))
+    served.wait_until_ready()
+    bearer = log_in(served.client)
+    with psycopg.connect(own_database_url) as rival:
+        rival.execute("lock table user_model")
+        busy = served.client.get("/users/me", headers=bearer)
+        rival.execute("alter table user_model rename to gone")
+    failed = served.client.get("/users/me", headers=bearer)
+
+    levels = {entry["status"]: entry["level"] for entry in (entries_of(served, each)[-1] for each in (busy, failed))}
+
+    assert levels == {503: "warning", 500: "error"}
 
 
 @pytest.mark.slow

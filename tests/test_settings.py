@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from service.deadlines import CLOSE_ALL, FINISH, LAST
 from service.settings import Settings, SettingsError, database_url
 from service.variables import LOGIN_LIMITS, LoginLimits
 
@@ -29,12 +30,20 @@ def test_a_url_and_a_key_are_enough() -> None:
     assert settings.address == ("127.0.0.1", 8000)
     assert settings.web_concurrency == 1
     assert (settings.database_pool_size, settings.database_statement_cache) == (10, 100)
-    assert (settings.database_statement_timeout, settings.database_lock_timeout) == (2000, 1000)
+    assert (settings.database_statement_timeout, settings.database_lock_timeout) == (2000, 1500)
     assert (settings.access_token_expire_seconds, settings.refresh_token_expire_seconds) == (900, 28 * 24 * 3600)
     assert (settings.allowed_hosts, settings.cors_origins) == (("localhost", "127.0.0.1"), ())
     assert settings.trusted_proxy_hops == 0
     assert settings.require_current_password is False
     assert (settings.log_level, settings.log_format) == ("INFO", "json")
+
+
+def test_a_process_that_is_told_to_end_does_so_before_it_is_killed() -> None:
+    """Platforms kill 30 s after SIGTERM; with a standby, there are two pools to be closed."""
+    longest = Settings.read(NEEDED | {"DRAIN_SECONDS": "15"}).drain_seconds
+
+    assert refused(DRAIN_SECONDS="16")
+    assert longest + LAST + FINISH + 2 * CLOSE_ALL < 30
 
 
 def test_each_variable_is_read() -> None:

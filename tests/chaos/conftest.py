@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -23,6 +23,7 @@ TABLE = pytest.StashKey[Table]()
 ACCOUNTS = 32
 Serve = Callable[..., Running]
 Clients = Callable[..., Load]
+NewPostgres = Callable[..., Postgres]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,6 +43,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if table := str(terminalreporter.config.stash.get(TABLE, "")):
         terminalreporter.section("what the clients saw")
         terminalreporter.write_line(table)
+        for report in terminalreporter.stats.get("skipped", ()):
+            terminalreporter.write_line(f"not tried: {report.location[2]}: {report.longrepr[2]}", yellow=True)
 
 
 @pytest.fixture(scope="session")
@@ -74,9 +77,9 @@ async def template(folder: Path) -> tuple[Path, list[str]]:
     return postgres.data, tokens
 
 
-@pytest.fixture
-def new_postgres(template: tuple[Path, list[str]], folder: Path) -> Iterator[Callable[..., Postgres]]:
-    """Return what makes a server of the test's own: the template's copy, or what follows another one."""
+@contextmanager
+def servers(template: Path, folder: Path) -> Iterator[NewPostgres]:
+    """Yield what makes servers that last as long as the context: the template's copy, or what follows another one."""
     with ExitStack() as stack:
 
         def new_postgres(*, standby_of: Postgres | None = None, **settings: str) -> Postgres:
@@ -85,13 +88,20 @@ def new_postgres(template: tuple[Path, list[str]], folder: Path) -> Iterator[Cal
             if standby_of:
                 postgres = standby_of.standby(data)
             else:
-                shutil.copytree(template[0], data, copy_function=_copy)
-                _own(data, template[0])
+                shutil.copytree(template, data, copy_function=_copy)
+                _own(data, template)
                 postgres = Postgres(data, **settings)
             stack.callback(postgres.stop)
             postgres.start()
             return postgres
 
+        yield new_postgres
+
+
+@pytest.fixture
+def new_postgres(template: tuple[Path, list[str]], folder: Path) -> Iterator[NewPostgres]:
+    """Return what makes a server of the test's own."""
+    with servers(template[0], folder) as new_postgres:
         yield new_postgres
 
 
@@ -110,7 +120,7 @@ def _own(path: Path, like: Path) -> None:
 
 
 @pytest.fixture
-def postgres(new_postgres: Callable[..., Postgres]) -> Postgres:
+def postgres(new_postgres: NewPostgres) -> Postgres:
     """Return a server of the test's own."""
     return new_postgres()
 
@@ -131,7 +141,7 @@ def serve(start: Start) -> Serve:
 def clients(template: tuple[Path, list[str]]) -> Clients:
     """Return what makes a load of 32 clients (or as many as it is told) on a service and the database behind it."""
 
-    def clients(served: Front, postgres: Postgres, number: int = 32, reads: int = 1) -> Load:
-        return Load(served, postgres, template[1], number, reads)
+    def clients(served: Front, postgres: Postgres, number: int = 32, reads: int = 1, pause: float = 0) -> Load:
+        return Load(served, postgres, template[1], number, reads, pause)
 
     return clients

@@ -1,11 +1,11 @@
 """What the clients saw, compared with what the database holds; a line of the table for each fault."""
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
 from itertools import count
+from math import inf
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -19,14 +19,6 @@ from tests.processes import ROOT
 NUMBERS = count(1)
 DONE = {200, 201}
 NAMES = {REFUSED: "refused", DROPPED: "dropped", HUNG: "hung"}
-
-
-def quietly(seconds: float) -> float:
-    """Return how long what takes `seconds` on a machine with nothing else to do may take on this one now.
-
-    For what is bound by the processors, such as the start of Python; what waits for events has no such excuse.
-    """
-    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 @attrs.frozen
@@ -60,13 +52,20 @@ class Outcome:
         """What was not done, or at least not said to be."""
         return [request for request in self.requests if request.status not in DONE]
 
-    def slowest(self, status: int) -> float:
-        """Return the seconds of the slowest request with this status."""
-        return max((request.took for request in self.requests if request.status == status), default=0.0)
-
     def failing_after(self, moment: float) -> float:
-        """Return for how many seconds after `moment` requests still failed; only those sent after it count."""
-        return max((request.sent - moment for request in self.failed if request.sent > moment), default=0.0)
+        """Return for how many seconds after `moment` clients were told of failures, or of nothing at all."""
+        answered = [request.sent + request.took for request in self.requests if request.status in DONE]
+        first = min((at for at in answered if at > moment), default=inf)
+        last = max((request.sent + request.took for request in self.failed), default=moment)
+        return max(0.0, last - moment, first - moment)
+
+    def check(self) -> None:
+        """Check that every client was told within 3 s, by an answer, when to ask again, and that it was the truth."""
+        assert set(self.statuses) <= {200, 201, 503}
+        assert self.statuses.keys() >= DONE
+        assert all(request.retry_after for request in self.failed)
+        assert max(request.took for request in self.requests) < 3
+        assert (self.lost, self.duplicates) == (0, 0)
 
     def compare(self, postgres: Postgres, name: str) -> Self:
         """Look for each promised pet in the database, and for those that are there twice."""
@@ -92,18 +91,24 @@ class Load:
 
     outcome: Outcome
 
-    def __init__(self, served: Front, postgres: Postgres, tokens: list[str], clients: int, reads: int) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - what there is to vary
+        self, served: Front, postgres: Postgres, tokens: list[str], clients: int, reads: int, pause: float
+    ) -> None:
         self._postgres = postgres
         self._name = f"load{next(NUMBERS)}"
-        self._task = {"name": self._name, "port": served.port, "tokens": tokens, "clients": clients, "reads": reads}
+        self._task = {"name": self._name, "port": served.port, "tokens": tokens}
+        self._task |= {"clients": clients, "reads": reads, "pause": pause}
         self._file = served.output / f"{self._name}.json"
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "tests.chaos.load"]
-        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, text=True)
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
         assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.write(json.dumps(self._task | {"output": str(self._file)}) + "\n")
         self._process.stdin.flush()
+        assert self._process.stdout.readline() == "begins\n"
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -1,8 +1,9 @@
-"""The load: a process of its own whose clients ask without a pause and note every answer.
+"""The load: a process of its own whose clients note every answer.
 
-Reads what to do from the first line of standard input, runs until that is closed, and writes what it saw to the file
-that it was told, all JSON. A client writes pets, each under a name and an Idempotency-Key of its own, and asks again
-with the same key until it is told 201: what it was told then is what it may rely on. Between two pets it reads.
+Reads what to do from the first line of standard input, says when it begins, runs until standard input is closed, and
+writes what it saw to the file that it was told, all JSON. A client writes pets, each under a name and an
+Idempotency-Key of its own, and asks again with the same key until it is told 201: what it was told then is what it may
+rely on. Between two pets it reads.
 """
 
 import asyncio
@@ -41,8 +42,8 @@ class Client:
         self._seen = seen
         self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def run(self, reads: int, over: asyncio.Event) -> None:
-        """Write pets, and read `reads` times between two of them, until it is over."""
+    async def run(self, reads: int, pause: float, over: asyncio.Event) -> None:
+        """Write pets, read `reads` times and rest for `pause` seconds between two of them, until it is over."""
         number = 0
         while not over.is_set():
             number += 1
@@ -50,6 +51,7 @@ class Client:
             for _ in range(reads):
                 status, _ = await self._ask("read", "GET /pets/me?limit=5")
                 await self._rest(status)
+            await asyncio.sleep(pause)
         if self._stream:
             self._stream[1].close()
 
@@ -106,13 +108,17 @@ class Client:
         return int(lines[0].split()[1]), fields.get("retry-after", ""), body
 
 
-async def load(name: str, port: int, tokens: list[str], clients: int, reads: int, output: str) -> None:  # noqa: PLR0913, PLR0917 - its task
+async def load(  # noqa: PLR0913, PLR0917 - its task
+    name: str, port: int, tokens: list[str], clients: int, reads: int, pause: float, output: str
+) -> None:
     """Keep `clients` busy, who share the accounts of `tokens`, until standard input is closed."""
     seen, over = Seen(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.run_in_executor(None, sys.stdin.readline).add_done_callback(lambda _: over.set())
     each = [Client(f"{name}-{number}", port, tokens[number % len(tokens)], seen) for number in range(clients)]
-    await asyncio.gather(*(client.run(reads, over) for client in each))
+    sys.stdout.write("begins\n")
+    sys.stdout.flush()
+    await asyncio.gather(*(client.run(reads, pause, over) for client in each))
     Path(output).write_text(json.dumps(attrs.asdict(seen)))  # noqa: ASYNC240 - it is over
 
 

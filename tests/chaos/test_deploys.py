@@ -3,12 +3,15 @@
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.chaos.conftest import Clients, Serve
+import pytest
+
+from tests.chaos.conftest import Clients, Serve, servers
 from tests.chaos.figures import Table
 from tests.postgres import Postgres
-from tests.processes import ROOT, command, environment, until
+from tests.processes import ROOT, check_out, command, environment, until
 
 AFTER_0005 = "-- Of this test.\n-- depends: 0005_create_idempotency_key\n"
 SLEEPS = AFTER_0005 + "do $$ begin perform pg_sleep({}); end $$;\n"
@@ -37,20 +40,19 @@ def write(checkout: Path, name: str, sql: str) -> None:
     (checkout / "migrations" / f"{name}.rollback.sql").write_text("select 1;\n")
 
 
-def test_five_releases_at_once_apply_a_long_migration_once(postgres: Postgres, checkout: Path, table: Table) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def releases(
+    template: tuple[Path, list[str]], folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[subprocess.Popen[str]]]:
+    """Start five releases of a long migration; the tests of this file that come first pass the time meanwhile."""
+    checkout = check_out(tmp_path_factory.mktemp("releases") / "checkout")
     write(checkout, "0006_sleep", SLEEPS.format(14))
-
-    releases = [start_migrating(postgres, checkout) for _ in range(5)]
-    outputs = [release.communicate(timeout=60) for release in releases]
-
-    applied = sum("applied 0006_sleep" in out for out, _ in outputs)
-    table.say(
-        "5 releases at once, 14 s of migration",
-        f"{[release.returncode for release in releases]}",
-        f"applied {applied} time",
-    )
-    assert [release.returncode for release in releases] == [0] * 5, outputs
-    assert applied == 1
+    with servers(template[0], folder) as new_postgres:
+        postgres = new_postgres()
+        releases = [start_migrating(postgres, checkout) for _ in range(5)]
+        yield releases
+        for release in releases:
+            release.kill()
 
 
 def test_a_release_after_one_that_was_killed_succeeds(postgres: Postgres, checkout: Path, table: Table) -> None:
@@ -60,7 +62,6 @@ def test_a_release_after_one_that_was_killed_succeeds(postgres: Postgres, checko
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     postgres.ask("create table go ()")
-    postgres.ask("select count(pg_terminate_backend(pid)) from pg_stat_activity where wait_event = 'PgSleep'")
 
     release(postgres, checkout)
 
@@ -83,13 +84,13 @@ def test_old_and_new_code_serve_on_a_schema_that_grows_and_shrinks(
     )
     assert query.read_text().count("brown") == new_text.count("colour") == 1
     old = serve(postgres.url)
-    with clients(old, postgres, 16) as by_old:
+    with clients(old, postgres, 16, pause=0.05) as by_old:
         time.sleep(1)
         write(checkout, "0006_expand", EXPAND)
         release(postgres, checkout)
         new = serve(postgres.url, cwd=checkout)
-        with clients(new, postgres, 16) as by_new:
-            time.sleep(2)
+        with clients(new, postgres, 16, pause=0.05) as by_new:
+            time.sleep(1)
         new.end()
         write(checkout, "0007_contract", CONTRACT)
         release(postgres, checkout)
@@ -101,3 +102,13 @@ def test_old_and_new_code_serve_on_a_schema_that_grows_and_shrinks(
     for outcome in (by_old.outcome, by_new.outcome):
         assert set(outcome.statuses) == {200, 201}
         assert (outcome.lost, outcome.duplicates) == (0, 0)
+
+
+def test_five_releases_at_once_apply_a_long_migration_once(releases: list[subprocess.Popen[str]], table: Table) -> None:
+    outputs = [release.communicate(timeout=60) for release in releases]
+
+    applied = sum("applied 0006_sleep" in out for out, _ in outputs)
+    statuses = [release.returncode for release in releases]
+    table.say("5 releases at once, 14 s of migration", f"{statuses}", f"applied {applied} time")
+    assert statuses == [0] * 5, outputs
+    assert applied == 1

@@ -3,13 +3,16 @@
 import json
 import os
 import signal
+import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+from service.deadlines import CLOSE_ALL, FINISH, LAST
 from tests.chaos.conftest import Clients, Serve
-from tests.chaos.figures import Table, quietly
+from tests.chaos.figures import Table
 from tests.chaos.load import DROPPED, HUNG
 from tests.postgres import Postgres
 from tests.processes import Running, alive, until
@@ -54,14 +57,40 @@ def test_sigterm_drops_nobody(postgres: Postgres, serve: Serve, clients: Clients
         assert told == [200, 503]
         assert (outcome.lost, outcome.duplicates) == (0, 0)
 
-    assert max(ends) < quietly(5)
+    assert max(ends) < 10
+
+
+def test_neither_a_client_nor_the_database_keeps_a_process(
+    postgres: Postgres, serve: Serve, template: tuple[Path, list[str]], checkout: Path, table: Table
+) -> None:
+    """A body that never ends, and a statement that is not answered. tests/test_settings.py adds up the real limits."""
+    deadlines = checkout / "service/deadlines.py"
+    text = deadlines.read_text()
+    deadlines.write_text(text.replace(f"LAST, FINISH = {LAST}, {FINISH}", f"LAST, FINISH = {LAST}, 1"))
+    assert deadlines.read_text() != text
+    served = serve(postgres.url, cwd=checkout)
+    address = ("127.0.0.1", served.port)
+    head = f"HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {template[1][0]}\r\n"
+    with socket.create_connection(address) as sends, socket.create_connection(address) as waits:
+        sends.sendall(f"POST /pets/create {head}Content-Length: 9\r\n\r\n{{".encode())
+        postgres.freeze()
+        waits.sendall(f"GET /pets/me {head}\r\n".encode())
+        assert served.status("/health/live") == 200  # what came before is under way
+        began = time.monotonic()
+        served.process.send_signal(signal.SIGTERM)
+        served.process.wait(30)
+        ended = time.monotonic() - began
+        postgres.thaw()
+
+    table.say("SIGTERM, nothing comes to its end", "given up after 1 s", f"ended after {ended:.1f} s")
+    assert 1 < ended < 1 + CLOSE_ALL + 1
 
 
 def test_a_rolling_reload_loses_nothing(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
     served = serve(postgres.url, WEB_CONCURRENCY="2", DRAIN_SECONDS="1")
     until(lambda: served.stdout.count(STARTED) == 2, "all serve")
     before = {process.pid for process in served.family()}
-    with clients(served, postgres, 64) as load:
+    with clients(served, postgres, 64, pause=0.1) as load:
         time.sleep(1)
         served.process.send_signal(signal.SIGHUP)
         until(lambda: served.stdout.count(STARTED) == 4, "both are replaced", seconds=60)
@@ -71,7 +100,7 @@ def test_a_rolling_reload_loses_nothing(postgres: Postgres, serve: Serve, client
     after = {process.pid for process in served.family()}
 
     table.note("rolling reload (SIGHUP), 64 connections", outcome)
-    assert set(outcome.statuses) <= {200, 201, 503}  # the last: what a busy machine cannot do in time
+    assert set(outcome.statuses) == {200, 201}
     assert (outcome.lost, outcome.duplicates) == (0, 0)
     assert len(before & after) < len(before) - 1
 
@@ -110,7 +139,7 @@ def test_workers_end_when_their_parent_is_killed(
         served.process.wait()
 
     table.note("kill -9 of the parent of two workers", load.outcome, f"workers ended after {ended:.1f} s")
-    assert ended < quietly(2)
+    assert ended < 2
     assert HUNG not in load.outcome.statuses
     assert (load.outcome.lost, load.outcome.duplicates) == (0, 0)
 

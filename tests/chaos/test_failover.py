@@ -2,15 +2,11 @@
 
 import signal
 import time
-from collections.abc import Callable
 
-from tests.chaos.conftest import Clients, Serve
+from tests.chaos.conftest import Clients, NewPostgres, Serve
 from tests.chaos.figures import Table
 from tests.chaos.proxy import Proxy
 from tests.postgres import Postgres
-
-ONLY = {200, 201, 503}
-NewPostgres = Callable[..., Postgres]
 
 
 def follow(primary: Postgres, new_postgres: NewPostgres) -> Postgres:
@@ -37,41 +33,40 @@ def test_a_promoted_standby_of_several_hosts_is_found(
     standby = follow(primary, new_postgres)
     served = serve(f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres")
     with clients(served, standby) as load:
-        time.sleep(1.5)
+        time.sleep(1)
         primary.stop(signal.SIGKILL)
         time.sleep(0.5)
         promoted = promote(standby)
-        time.sleep(3)
+        time.sleep(2.3)
     outcome = load.outcome
 
     table.note("failover, several hosts", outcome, f"fails for {outcome.failing_after(promoted):.2f} s after promotion")
-    assert set(outcome.statuses) == ONLY
+    outcome.check()
+    assert outcome.statuses[503] > 0
     assert outcome.failing_after(promoted) < 2
-    assert (outcome.lost, outcome.duplicates) == (0, 0)
 
 
 def test_a_frozen_first_host_does_not_hide_the_second(
     new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
-    """It accepts connections and says nothing, as a host does whose disk hangs."""
+    """It accepts connections and says nothing, as a host does whose disk hangs: what was sent to it is waited for."""
     primary = new_postgres()
     standby = follow(primary, new_postgres)
     served = serve(f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres")
     with clients(served, standby) as load:
-        time.sleep(1.5)
+        time.sleep(1)
         primary.freeze()
         promoted = promote(standby)
-        time.sleep(6)
+        time.sleep(4)
     primary.thaw()
     outcome = load.outcome
 
     table.note(
         "failover, old primary frozen", outcome, f"fails for {outcome.failing_after(promoted):.2f} s after promotion"
     )
-    assert set(outcome.statuses) == ONLY
-    assert max(request.took for request in outcome.requests) < 3
-    assert outcome.failing_after(promoted) < 2
-    assert (outcome.lost, outcome.duplicates) == (0, 0)
+    outcome.check()
+    assert outcome.statuses[503] > 0
+    assert outcome.failing_after(promoted) < 3
 
 
 def test_connections_to_a_demoted_primary_are_thrown_away(
@@ -83,7 +78,7 @@ def test_connections_to_a_demoted_primary_are_thrown_away(
     with Proxy(old.port) as address:
         served = serve(old.url.replace(str(old.port), str(address.port)))
         with clients(served, new) as load:
-            time.sleep(1.5)
+            time.sleep(1)
             # Nothing more is written to the old one; it lives on for reads, as a demoted primary does.
             old.ask("alter system set default_transaction_read_only = on")
             old.ask("select pg_reload_conf()")
@@ -91,13 +86,13 @@ def test_connections_to_a_demoted_primary_are_thrown_away(
             promote(new)
             address.move(new.port)
             moved = time.monotonic()
-            time.sleep(3)
+            time.sleep(2.3)
     outcome = load.outcome
 
     table.note(
         "address moved, old primary reads only", outcome, f"fails for {outcome.failing_after(moved):.2f} s after"
     )
-    assert set(outcome.statuses) == ONLY
+    outcome.check()
+    assert outcome.statuses[503] > 0
     assert outcome.failing_after(moved) < 2
-    assert (outcome.lost, outcome.duplicates) == (0, 0)
     assert "in a read-only transaction" in old.log

@@ -3,7 +3,6 @@
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
@@ -12,7 +11,7 @@ import httpx
 import psycopg
 
 from tests.chaos.conftest import Clients, Serve
-from tests.chaos.figures import Table, quietly
+from tests.chaos.figures import Table
 from tests.postgres import Postgres
 from tests.processes import Running, until
 
@@ -46,7 +45,7 @@ def test_a_pool_exhausted_by_slow_queries_refuses_within_a_second(
     with clients(served, postgres, 64) as load:
         time.sleep(1)
         began = time.monotonic()
-        while time.monotonic() < began + 5:
+        while time.monotonic() < began + 4:
             for path, took in waits.items():
                 asked = time.perf_counter()
                 statuses[served.status(path)] += 1
@@ -58,21 +57,20 @@ def test_a_pool_exhausted_by_slow_queries_refuses_within_a_second(
     figure = ", ".join(f"{path} {took:.0f} ms" for path, took in others.items())
 
     table.note("pool exhausted by slow queries", load.outcome, f"p90: {figure}")
-    assert set(load.outcome.statuses) == {200, 201, 503}
-    assert all(request.retry_after for request in refused)
+    load.outcome.check()
     assert slowest < 1
     assert set(statuses) == {200, 401, 404}
-    assert max(others.values()) < quietly(50)
+    assert max(others.values()) < 50
 
 
 def test_a_statement_ends_when_its_client_goes_away(
     postgres: Postgres, serve: Serve, template: Template, table: Table
 ) -> None:
-    served = serve(postgres.url)
+    # Neither of the two would let it end so soon.
+    served = serve(postgres.url, DATABASE_LOCK_TIMEOUT="0", DATABASE_STATEMENT_TIMEOUT="0")
     head = f"GET /pets/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {template[1][0]}\r\n\r\n"
     with psycopg.connect(postgres.url) as rival, psycopg.connect(postgres.url, autocommit=True) as admin:
         rival.execute("lock table pets")
-        admin.execute("alter role postgres set lock_timeout = 0")
 
         def number() -> int:
             row = admin.execute(WAITING).fetchone()
@@ -87,7 +85,7 @@ def test_a_statement_ends_when_its_client_goes_away(
         gone = time.monotonic()
         for client in patient:
             client.close()
-        until(lambda: number() == 0, "nobody waits any more", seconds=quietly(1))
+        until(lambda: number() == 0, "nobody waits any more", seconds=1)
         ended = time.monotonic() - gone
         rival.rollback()
 
@@ -123,16 +121,16 @@ def test_serialization_failures_are_not_seen(
     assert failures > 10
 
 
-ROUNDS = 5
+ROUNDS = 2
 
 
-def test_deadlocks_are_not_seen(
-    new_postgres: Callable[..., Postgres], serve: Serve, template: Template, table: Table
-) -> None:
-    """A rival locks two rows that a statement needs, in the other order; the statement is the one that is ended."""
-    # Who waits looks for a cycle once, after this time: by then the rival must be waiting too.
-    postgres = new_postgres(deadlock_timeout="1s")
-    served = serve(postgres.url, DATABASE_LOCK_TIMEOUT="2000")
+def test_deadlocks_are_not_seen(postgres: Postgres, serve: Serve, template: Template, table: Table) -> None:
+    """A rival locks two rows that a statement needs, in the other order; the statement is the one that is ended.
+
+    Who waits looks for a cycle once, after deadlock_timeout: DATABASE_LOCK_TIMEOUT must leave it the time.
+    """
+    assert postgres.ask("show deadlock_timeout") == "1s"  # PostgreSQL's default
+    served = serve(postgres.url)
     headers = bearer(template[1][0])
     session, account = uuid4(), postgres.ask("select id from user_model where email = 'user1@example.com'")
     open_session = "insert into login_session (id, user_id, expires_at) values (%s, %s, now() + '1 day')"

@@ -31,7 +31,7 @@ def test_transaction_pooling_makes_no_error(
 ) -> None:
     served = serve(pgbouncer.url, WEB_CONCURRENCY="2", DATABASE_POOL_SIZE="20", **pgbouncer.settings)
     with clients(served, postgres, 64) as load:
-        time.sleep(4)
+        time.sleep(2)
     prepared = pgbouncer.prepared_statements()
 
     table.note(f"{pgbouncer.name}, transaction pooling", load.outcome, f"{prepared} statements prepared")
@@ -49,13 +49,13 @@ def test_a_killed_backend_behind_pgbouncer_is_503(
         time.sleep(1)
         killed = time.monotonic()
         postgres.kill_one_backend()
-        time.sleep(4)
+        time.sleep(3.5)
 
     failing = load.outcome.failing_after(killed)
     table.note(f"kill -9 of a backend behind {pgbouncer.name}", load.outcome, f"fails for {failing:.2f} s")
-    assert set(load.outcome.statuses) <= {200, 201, 503}
-    assert failing < 3
-    assert (load.outcome.lost, load.outcome.duplicates) == (0, 0)
+    load.outcome.check()
+    assert load.outcome.statuses[503] > 0
+    assert failing < 2
 
 
 @pytest.mark.parametrize("pgbouncer", EACH[1:], indirect=True)

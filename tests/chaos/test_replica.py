@@ -14,9 +14,9 @@ import attrs
 import httpx
 
 from service.app import create_app
-from tests.chaos.conftest import Clients, Serve
+from tests.chaos.conftest import Clients, NewPostgres, Serve
 from tests.chaos.figures import Table
-from tests.chaos.test_failover import ONLY, follow, promote
+from tests.chaos.test_failover import follow, promote
 from tests.conftest import make_settings
 from tests.factories import Factory, bearer
 from tests.postgres import Postgres
@@ -24,7 +24,6 @@ from tests.processes import Running
 
 TOKEN = "a-token-for-one-test"
 PAIRS, REVOKERS = 12, 4
-NewPostgres = Callable[..., Postgres]
 
 
 @attrs.define
@@ -169,16 +168,16 @@ def test_a_standby_that_is_read_from_takes_over(
     hosts = f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres"
     served = serve(hosts, DATABASE_REPLICA_URL=standby.url)
     with clients(served, standby) as load:
-        time.sleep(1.5)
+        time.sleep(1)
         primary.stop(signal.SIGKILL)
         time.sleep(0.5)
         promoted = promote(standby)
-        time.sleep(3)
+        time.sleep(2.3)
     outcome = load.outcome
 
     fails = outcome.failing_after(promoted)
     table.note("failover to the standby that is read from", outcome, f"fails for {fails:.2f} s after promotion")
-    assert set(outcome.statuses) == ONLY
+    outcome.check()
+    assert outcome.statuses[503] > 0
     assert fails < 2
-    assert (outcome.lost, outcome.duplicates) == (0, 0)
     assert "it is no standby" in served.stdout

@@ -1,7 +1,9 @@
 """PostgreSQL ends, and comes back."""
 
+import json
 import signal
 import time
+from collections import Counter
 
 import attrs
 import pytest
@@ -10,8 +12,7 @@ from tests.chaos.conftest import Clients, Serve
 from tests.chaos.figures import Table
 from tests.postgres import Postgres
 
-WARM = 1.5  # seconds of work before a fault, and after it
-ONLY = {200, 201, 503}
+WARM = 1.2  # seconds of work before a fault, and after it
 
 
 @attrs.frozen
@@ -40,12 +41,17 @@ def test_a_restart_is_503_until_the_server_is_back(
     outcome = load.outcome
 
     table.note(restart.name, outcome, f"fails for {outcome.failing_after(back):.2f} s after it is back")
-    assert set(outcome.statuses) == ONLY
-    assert all(request.retry_after for request in outcome.failed)
+    outcome.check()
+    assert outcome.statuses[503] > 0
     assert outcome.failing_after(back) < 1
-    assert outcome.slowest(503) < 3
-    assert (outcome.lost, outcome.duplicates) == (0, 0)
-    assert 1 <= served.stdout.count('"database is away"') == served.stdout.count('"database is back"') <= 3
+    told = Counter(entry["event"] for entry in map(json.loads, served.stdout.splitlines()) if is_told_once(entry))
+    assert told.keys() == {"database is away", "database is back"}
+    assert 1 <= told["database is away"] == told["database is back"] <= 3
+
+
+def is_told_once(entry: dict[str, object]) -> bool:
+    """Tell whether a line of the log is about the database, or is left by LOG_LEVEL=ERROR."""
+    return str(entry["event"]).startswith("database") or entry["level"] in {"error", "critical"}
 
 
 def test_a_killed_backend_is_a_moment_of_503(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
@@ -55,10 +61,10 @@ def test_a_killed_backend_is_a_moment_of_503(postgres: Postgres, serve: Serve, c
         time.sleep(WARM)
         killed = time.monotonic()
         postgres.kill_one_backend()
-        time.sleep(2 + WARM)
+        time.sleep(2.5)
     outcome = load.outcome
 
     table.note("kill -9 of one backend", outcome, f"fails for {outcome.failing_after(killed):.2f} s")
-    assert set(outcome.statuses) == ONLY
+    outcome.check()
+    assert outcome.statuses[503] > 0
     assert outcome.failing_after(killed) < 2
-    assert (outcome.lost, outcome.duplicates) == (0, 0)

@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import attrs
 import httpx
 import pytest
 
-from tests.chaos.conftest import Clients
+from tests.chaos.conftest import Clients, servers
 from tests.chaos.figures import Table
 from tests.chaos.hosts import CGROUPS, HAPROXY, HUB, Balancer, Host, Network
 from tests.chaos.load import DROPPED
@@ -42,63 +43,23 @@ class Site:
     balance: Callable[..., Balancer]
 
 
-@pytest.fixture
-def site(postgres: Postgres, tmp_path: Path) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def site(template: tuple[Path, list[str]], folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Start three hosts."""
+    output, numbers = tmp_path_factory.mktemp("site"), count()
     with ExitStack() as stack:
+        postgres = stack.enter_context(servers(template[0], folder))()
         network = stack.enter_context(Network())
-        pgbouncer = stack.enter_context(
-            PgBouncer(PGBOUNCER_OF_DEBIAN_13, postgres, tmp_path / "pgbouncer", address=HUB)
-        )
-        hosts = [network.add(tmp_path / f"host{n}", pgbouncer.url, **pgbouncer.settings) for n in range(HOSTS)]
+        pgbouncer = stack.enter_context(PgBouncer(PGBOUNCER_OF_DEBIAN_13, postgres, output / "pgbouncer", address=HUB))
+        hosts = [network.add(output / f"host{n}", pgbouncer.url, **pgbouncer.settings) for n in range(HOSTS)]
         for host in hosts:
             host.wait_until_ready()
 
         def balance(number: int, *, checks: bool = True) -> Balancer:
-            return stack.enter_context(Balancer(hosts[:number], tmp_path / f"balancer{number}", checks=checks))
+            folder = output / f"balancer{next(numbers)}"
+            return stack.enter_context(Balancer(hosts[:number], folder, checks=checks))
 
         yield Site(hosts, postgres, balance)
-
-
-def test_more_hosts_serve_more(site: Site, clients: Clients, table: Table) -> None:
-    """Each may compute as little as a tenth of a processor; numbers of hosts are measured by turns."""
-    if not (CGROUPS / "cpu.cfs_quota_us").exists():
-        pytest.skip("needs control groups of version 1")
-    # Without checks: what is so slow answers them late.
-    balancers = {number: site.balance(number, checks=False) for number in range(1, HOSTS + 1)}
-    for host in site.hosts:
-        host.limit(SHARE)
-    rates: dict[int, list[float]] = {number: [] for number in balancers}
-    costs: dict[int, list[float]] = {number: [] for number in balancers}
-    most = 0
-    for _ in range(ROUNDS):
-        for number, balancer in balancers.items():
-            began = sum(host.seconds_of_cpu() for host in site.hosts)
-            with clients(balancer, site.postgres, 16, reads=9) as load:
-                time.sleep(2)
-                most = max(most, connections(site.postgres))
-            outcome = load.outcome
-            requests = len(outcome.requests)
-            assert set(outcome.statuses) <= {200, 201, 503}
-            assert (outcome.lost, outcome.duplicates) == (0, 0)
-            rates[number].append(requests / (outcome.requests[-1].sent - outcome.requests[0].sent))
-            costs[number].append((sum(host.seconds_of_cpu() for host in site.hosts) - began) / requests * 1e6)
-
-    rate = {number: statistics.median(each) for number, each in rates.items()}
-    for number in balancers:
-        cost = statistics.median(costs[number])
-        ratio = f"{rate[number] / rate[1]:.2f} times those of one"
-        table.say(f"{number} of 3 hosts", f"{rate[number]:.0f} requests/s, {ratio}", f"{cost:.0f} µs of CPU each")
-    table.say("connections of PostgreSQL, 3 hosts through PgBouncer", f"{most} at most")
-    assert rate[2] > 1.4 * rate[1]
-    assert rate[3] > 1.6 * rate[1]
-    assert most <= 8  # PgBouncer's default_pool_size
-
-
-def connections(postgres: Postgres) -> int:
-    """Return how many connections PgBouncer has to PostgreSQL."""
-    query = "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
-    return int(postgres.ask(query))
 
 
 def test_a_host_that_is_gone_loses_nothing(site: Site, clients: Clients, table: Table) -> None:
@@ -150,3 +111,44 @@ def guess(port: int) -> int:
     form = LOGIN | {"password": "a wrong password"}
     url = f"http://127.0.0.1:{port}/auth/access-token"
     return httpx.post(url, data=form, headers={"Host": "localhost"}, trust_env=False, timeout=20).status_code
+
+
+def test_more_hosts_serve_more(site: Site, clients: Clients, table: Table) -> None:
+    """Each may compute as little as a tenth of a processor from now on; numbers of hosts are measured by turns."""
+    if not (CGROUPS / "cpu.cfs_quota_us").exists():
+        pytest.skip("needs control groups of version 1")
+    # Without checks: what is so slow answers them late.
+    balancers = {number: site.balance(number, checks=False) for number in range(1, HOSTS + 1)}
+    for host in site.hosts:
+        host.limit(SHARE)
+    rates: dict[int, list[float]] = {number: [] for number in balancers}
+    costs: dict[int, list[float]] = {number: [] for number in balancers}
+    most = 0
+    for _ in range(ROUNDS):
+        for number, balancer in balancers.items():
+            began = sum(host.seconds_of_cpu() for host in site.hosts)
+            with clients(balancer, site.postgres, 16, reads=9) as load:
+                time.sleep(2)
+                most = max(most, connections(site.postgres))
+            outcome = load.outcome
+            requests = len(outcome.requests)
+            assert set(outcome.statuses) <= {200, 201, 503}
+            assert (outcome.lost, outcome.duplicates) == (0, 0)
+            rates[number].append(requests / (outcome.requests[-1].sent - outcome.requests[0].sent))
+            costs[number].append((sum(host.seconds_of_cpu() for host in site.hosts) - began) / requests * 1e6)
+
+    rate = {number: statistics.median(each) for number, each in rates.items()}
+    for number in balancers:
+        cost = statistics.median(costs[number])
+        ratio = f"{rate[number] / rate[1]:.2f} times those of one"
+        table.say(f"{number} of 3 hosts", f"{rate[number]:.0f} requests/s, {ratio}", f"{cost:.0f} µs of CPU each")
+    table.say("connections of PostgreSQL, 3 hosts through PgBouncer", f"{most} at most")
+    assert rate[2] > 1.4 * rate[1]
+    assert rate[3] > 1.6 * rate[1]
+    assert most <= 8  # PgBouncer's default_pool_size
+
+
+def connections(postgres: Postgres) -> int:
+    """Return how many connections PgBouncer has to PostgreSQL."""
+    query = "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+    return int(postgres.ask(query))

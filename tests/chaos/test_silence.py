@@ -3,27 +3,17 @@
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 
-from tests.chaos.conftest import Clients, Serve
-from tests.chaos.figures import Outcome, Table
+from tests.chaos.conftest import Clients, NewPostgres, Serve
+from tests.chaos.figures import Table
 from tests.chaos.proxy import Proxy
 from tests.postgres import Postgres
-
-ONLY = {200, 201, 503}
-
-
-def assert_patient(outcome: Outcome) -> None:
-    """Check that every client was told within 3 s, by an answer, and that what they were told is true."""
-    assert set(outcome.statuses) == ONLY
-    assert all(request.retry_after for request in outcome.failed)
-    assert max(request.took for request in outcome.requests) < 3
-    assert (outcome.lost, outcome.duplicates) == (0, 0)
 
 
 def test_a_frozen_server_is_503_within_3_s(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
@@ -34,10 +24,11 @@ def test_a_frozen_server_is_503_within_3_s(postgres: Postgres, serve: Serve, cli
         time.sleep(8)
         postgres.thaw()
         thawed = time.monotonic()
-        time.sleep(3)
+        time.sleep(2.3)
 
     table.note("PostgreSQL frozen for 8 s", load.outcome, f"fails for {load.outcome.failing_after(thawed):.2f} s after")
-    assert_patient(load.outcome)
+    load.outcome.check()
+    assert load.outcome.statuses[503] > 0
     assert load.outcome.failing_after(thawed) < 2
 
 
@@ -47,15 +38,16 @@ def test_a_black_hole_is_503_within_3_s(postgres: Postgres, serve: Serve, client
         with clients(served, postgres) as load:
             time.sleep(1)
             network.swallow()
-            time.sleep(5)
+            time.sleep(4)
             network.heal()
             healed = time.monotonic()
-            time.sleep(3)
+            time.sleep(2.3)
 
     table.note(
-        "network swallows all for 5 s", load.outcome, f"fails for {load.outcome.failing_after(healed):.2f} s after"
+        "network swallows all for 4 s", load.outcome, f"fails for {load.outcome.failing_after(healed):.2f} s after"
     )
-    assert_patient(load.outcome)
+    load.outcome.check()
+    assert load.outcome.statuses[503] > 0
     assert load.outcome.failing_after(healed) < 2
 
 
@@ -77,7 +69,8 @@ def test_a_locked_table_is_503_within_3_s_and_nothing_commits_late(
 
     late = postgres.ask("select count(*) from pets where pet_name = 'late'")
     table.note("a table locked for 6 s", load.outcome, f"fails for {load.outcome.failing_after(free):.2f} s after")
-    assert_patient(load.outcome)
+    load.outcome.check()
+    assert load.outcome.statuses[503] > 0
     assert load.outcome.failing_after(free) < 1
     assert (answer.status_code, late) == (503, 0)
 
@@ -101,7 +94,7 @@ def small_disk(tmp_path: Path, template: tuple[Path, list[str]]) -> Iterator[Pat
 
 
 def test_a_full_disk_is_503_and_reads_go_on(
-    small_disk: Path, new_postgres: Callable[..., Postgres], serve: Serve, clients: Clients, table: Table
+    small_disk: Path, new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
     """The disk of the tables, that is: one that has no room for the write-ahead log ends PostgreSQL itself."""
     postgres = new_postgres()
@@ -123,16 +116,16 @@ def test_a_full_disk_is_503_and_reads_go_on(
                     file.flush()
             except OSError:
                 pass
-        time.sleep(5)
+        time.sleep(3)
         filler.unlink()
         room = time.monotonic()
         time.sleep(1.5)
     outcome = load.outcome
-    meanwhile = [request for request in outcome.requests if full + 3 < request.sent < room]
+    meanwhile = [request for request in outcome.requests if full < request.sent < room]
 
-    table.note("disk full for 5 s", outcome, f"fails for {outcome.failing_after(room):.2f} s after")
-    assert set(outcome.statuses) == ONLY
-    assert {request.status for request in meanwhile if request.kind == "read"} <= {200}
+    table.note("disk full for 3 s", outcome, f"fails for {outcome.failing_after(room):.2f} s after")
+    outcome.check()
+    assert {request.status for request in meanwhile if request.kind == "write"} == {201, 503}
+    assert {request.status for request in meanwhile if request.kind == "read"} == {200}
     assert outcome.failing_after(room) < 1
-    assert (outcome.lost, outcome.duplicates) == (0, 0)
     assert "PANIC" not in postgres.log

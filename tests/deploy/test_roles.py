@@ -155,7 +155,7 @@ def test_the_reader_sees_what_others_run(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("role", "statement", "lock", "idle"),
-    [(APP, "2s", "1s", "10s"), (READER, "1min", "1s", "1min"), (OWNER, "0", "3s", "5min")],
+    [(APP, "2s", "1500ms", "10s"), (READER, "1min", "1s", "1min"), (OWNER, "0", "3s", "5min")],
 )
 def test_each_role_has_its_timeouts(url: str, role: str, statement: str, lock: str, idle: str) -> None:
     with psycopg.connect(as_role(url, role)) as connection:
