@@ -54,8 +54,9 @@ def check(name: str) -> str:
     """Run one check, print how it went, and return passed, failed or skipped."""
     tool, *arguments = CHECKS[name]
     if tool in OPTIONAL and not (BIN / tool).exists():
-        print(f"skipped  {name}: has no wheel for this platform", flush=True)
-        return "skipped"
+        outcome = "failed" if os.environ.get("CI") == "true" else "skipped"  # CI's platform has all wheels
+        print(f"{outcome:8} {name}: has no wheel for this platform", flush=True)
+        return outcome
     began = time.monotonic()
     done = subprocess.run(
         [BIN / tool, *arguments],

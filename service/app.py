@@ -12,6 +12,7 @@ import asyncpg
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
+from litestar.types import ASGIApp
 from typing_extensions import override
 
 from service import logs
@@ -23,7 +24,7 @@ from service.auth.tokens import Tokens
 from service.connections import Pool
 from service.database import Connections, Database
 from service.edge import edge
-from service.metrics import DIRECTORY, NO_ROUTE, Layout, Metrics, measuring
+from service.metrics import DIRECTORY, NO_ROUTE, Layout, Level, Metrics, measuring
 from service.migration_files import MIGRATIONS, expected_checksums
 from service.openapi import openapi_config
 from service.pets.controllers import PetsController
@@ -137,17 +138,29 @@ def create_app(
 
             app.register(metrics_route(settings.metrics_token, metrics_directory))
         app.metrics = throttle.metrics = Metrics(metrics_directory, _layout(app))
+        # Known though the database may be away; then none is known to be applied.
+        app.metrics.set(Level.MIGRATIONS_NEEDED, len(schema.checksums))
         if isinstance(lent, Pool | Replicated):
             lent.metrics = app.metrics
     complete_routes(app)
-    app.asgi_handler = short_ways(app, app.asgi_handler)
-    hops = settings.trusted_proxy_hops
-    if cors:
-        app.asgi_handler = refusing_preflights_plainly(app.asgi_handler, cors)
-    if traces:
-        app.asgi_handler = traces.requests(app.asgi_handler, hops)
-    app.asgi_handler = edge(app.asgi_handler, settings.allowed_hosts, hops, app.metrics)
+    app.asgi_handler = _layers(app, settings, cors, traces)
     return app
+
+
+def _layers(app: Service, settings: Settings, cors: CORSConfig | None, traces: "Traces | None") -> ASGIApp:
+    """Return what a request passes, from the outside in: each wraps what stands within its parentheses."""
+    hops = settings.trusted_proxy_hops
+
+    def traced(inner: ASGIApp) -> ASGIApp:
+        return traces.requests(inner, hops) if traces else inner
+
+    def plainly_refused(inner: ASGIApp) -> ASGIApp:
+        return refusing_preflights_plainly(inner, cors) if cors else inner
+
+    # Every answer has an id and a line of log, so the edge is first; a span knows that id. What Litestar adds itself,
+    # CORS say, is in its own handler.
+    layers = traced(plainly_refused(short_ways(app, app.asgi_handler)))
+    return edge(layers, settings.allowed_hosts, hops, app.metrics)
 
 
 def pool(settings: Settings) -> Pool | Replicated:

@@ -12,9 +12,10 @@ from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from enum import IntEnum, auto
-from itertools import count
+from hashlib import sha256
+from itertools import accumulate, count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -22,15 +23,18 @@ from service.queries import Count, Query
 
 # Upper bounds of a histogram's buckets, in seconds; one more bucket holds what takes longer.
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-# A histogram's numbers are its buckets and the sum of what was observed; a query's its histogram, rows and errors;
-# a route's its histogram and how many answers there were of each status from 100 to 599.
+# The numbers of a query, and those of a route, begin with a histogram: its buckets and the sum of what was observed.
 SUM = len(BOUNDS) + 1
+# Behind it, those of a query have its rows and errors; those of a route how many answers there were of each status from
+# 100 to 599, at STATUS + status.
 ROWS, ERRORS = SUM + 1, SUM + 2
-STATUSES = SUM + 1
-OF_QUERY, OF_ROUTE = SUM + 3, STATUSES + 500
+STATUS = SUM + 1 - 100
+OF_QUERY, OF_ROUTE = ERRORS + 1, STATUS + 600
 NO_ROUTE = ("", "(none)")
 # Where `serve` tells its workers to count; no setting.
 DIRECTORY = "_METRICS_DIRECTORY"
+# What is counted: an event, a level, a query by its name, a route by its method and template.
+Name: TypeAlias = str | tuple[str, str]
 
 
 class Event(IntEnum):
@@ -57,73 +61,79 @@ class Level(IntEnum):
     MIGRATIONS_APPLIED = auto()
     MIGRATIONS_CHECKED_AT = auto()
     REPLICA_USED = auto()
-
-
-FIRST_QUERY = len(Event) + len(Level)
+    REPLICA_CONNECTIONS_USED = auto()
+    REPLICA_CONNECTIONS_IDLE = auto()
+    REPLICA_CONNECTIONS_WAITING = auto()
+    REPLICA_CONNECTIONS_MOST = auto()
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """Which number stands where: those of Event and Level, of each query, of each route; all workers' are the same."""
+    """What a worker counts, in the order of its numbers; another one's, of later code, may be another."""
 
     queries: tuple[str, ...]
     routes: tuple[tuple[str, str], ...]
     """Method and template of the path; the last is NO_ROUTE."""
+    single: tuple[str, ...] = tuple(each.name for each in (*Event, *Level))
 
-    @property
-    def first_route(self) -> int:
-        """Where the numbers of routes begin."""
-        return FIRST_QUERY + OF_QUERY * len(self.queries)
+    def places(self) -> dict[Name, slice]:
+        """Return where the numbers of each stand."""
+        sizes: dict[Name, int] = dict.fromkeys(self.single, 1)
+        sizes |= dict.fromkeys(self.queries, OF_QUERY) | dict.fromkeys(self.routes, OF_ROUTE)
+        ends = accumulate(sizes.values())
+        return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
 
     @property
     def size(self) -> int:
         """How many numbers there are."""
-        return self.first_route + OF_ROUTE * len(self.routes)
+        return len(self.single) + OF_QUERY * len(self.queries) + OF_ROUTE * len(self.routes)
 
 
 class Metrics:
     """The numbers of this worker."""
 
     def __init__(self, directory: Path, layout: Layout) -> None:
-        """Count in a file of `directory` that no other process counts in."""
+        """Count in a file of `directory` that no other process counts in, nor has with another layout."""
         self.layout = layout
-        file = _free_slot(directory)
+        encoded = msgspec.json.encode(layout)
+        digest = sha256(encoded + repr(BOUNDS).encode()).hexdigest()
+        file = _free_slot(directory / f"worker.{digest}")
         os.truncate(file, layout.size * 8)
         self._memory = mmap.mmap(file, layout.size * 8)  # keeps the file, and the lock, by a descriptor of its own
         os.close(file)
         self._numbers = memoryview(self._memory).cast("d")
-        self._numbers[len(Event) : FIRST_QUERY] = memoryview(bytes(8 * len(Level))).cast("d")
-        self._queries = {name: FIRST_QUERY + OF_QUERY * n for n, name in enumerate(layout.queries)}
-        self._routes = {route: layout.first_route + OF_ROUTE * n for n, route in enumerate(layout.routes)}
+        self._numbers[len(Event) : len(layout.single)] = memoryview(bytes(8 * len(Level))).cast("d")
+        places = layout.places()
+        self._queries = {name: self._numbers[places[name]] for name in layout.queries}
+        self._routes = {route: self._numbers[places[route]] for route in layout.routes}
         self._no_route = self._routes[NO_ROUTE]
         # Whole, or not at all, for who reads it meanwhile.
-        new = directory / f"layout.{os.getpid()}"
-        new.write_bytes(msgspec.json.encode(layout))
-        new.rename(directory / "layout")
+        new = directory / f"new.{os.getpid()}"
+        new.write_bytes(encoded)
+        new.rename(directory / f"layout.{digest}")
 
     def close(self) -> None:
         """Count no more; what was counted stays where it is."""
-        del self._numbers
+        del self._numbers, self._queries, self._routes, self._no_route
         self._memory.close()
 
     def request(self, method: str, route: str | None, status: int, seconds: float) -> None:
         """Count a request; `route` is the template of its path."""
-        numbers, at = self._numbers, self._routes.get((method, route), self._no_route)  # type: ignore[arg-type]  # None is no key
-        numbers[at + bisect_left(BOUNDS, seconds)] += 1
-        numbers[at + SUM] += seconds
-        numbers[at + STATUSES - 100 + status] += 1
+        numbers = self._routes.get((method, route), self._no_route)  # type: ignore[arg-type]  # None is no key
+        numbers[bisect_left(BOUNDS, seconds)] += 1
+        numbers[SUM] += seconds
+        numbers[STATUS + status] += 1
 
     def query(self, query: Query[..., Any], seconds: float, rows: Sequence[Any] | None) -> None:
         """Count a query that returned `rows`; None: it failed."""
-        at = self._queries.get(query.name)
-        if at is None:
+        numbers = self._queries.get(query.name)
+        if numbers is None:
             return
-        numbers = self._numbers
-        numbers[at + bisect_left(BOUNDS, seconds)] += 1
-        numbers[at + SUM] += seconds
+        numbers[bisect_left(BOUNDS, seconds)] += 1
+        numbers[SUM] += seconds
         if rows is None:
-            numbers[at + ERRORS] += 1
+            numbers[ERRORS] += 1
         else:
-            numbers[at + ROWS] += rows[0][0] if isinstance(query, Count) else len(rows)
+            numbers[ROWS] += rows[0][0] if isinstance(query, Count) else len(rows)
 
     def count(self, event: Event) -> None:
         """Count `event`."""
@@ -134,13 +144,13 @@ class Metrics:
         self._numbers[level] = value
 
 
-def _free_slot(directory: Path) -> int:
-    """Return a file of `directory` that nobody has locked, locked: it is free again when this process ends."""
+def _free_slot(path: Path) -> int:
+    """Return a file, `path` with a number, that nobody has locked, locked: it is free again when this process ends."""
     import fcntl  # noqa: PLC0415 - not on Windows
 
     numbers = count()
     while True:
-        file = os.open(directory / f"worker.{next(numbers)}", os.O_RDWR | os.O_CREAT, 0o600)
+        file = os.open(f"{path}.{next(numbers)}", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -85,6 +85,13 @@ class Standby(Pool):
         return StandbyLease(lease.connection, lease.old_at, lease.place)
 
     @override
+    def measure(self, metrics: Metrics) -> None:
+        metrics.set(Level.REPLICA_CONNECTIONS_USED, self._leases - len(self._idle))
+        metrics.set(Level.REPLICA_CONNECTIONS_IDLE, len(self._idle))
+        metrics.set(Level.REPLICA_CONNECTIONS_WAITING, len(self._waiting))
+        metrics.set(Level.REPLICA_CONNECTIONS_MOST, self._size)
+
+    @override
     def _tell(self, error: BaseException | None) -> None:
         """Leave it to Replicated, which knows more."""
 
@@ -139,8 +146,9 @@ class Replicated:
         self.primary.metrics = self.standby.metrics = metrics
 
     def measure(self, metrics: Metrics) -> None:
-        """Say how many connections to the primary there are, and whether the standby is used."""
+        """Say how many connections to each there are, and whether the standby is used."""
         self.primary.measure(metrics)
+        self.standby.measure(metrics)
         metrics.set(Level.REPLICA_USED, bool(self.used))
 
     @asynccontextmanager

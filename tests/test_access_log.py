@@ -2,6 +2,8 @@
 
 import json
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +15,7 @@ from tests.processes import Running, Start, serving, until
 from tests.test_serve import log_in
 
 SESSIONS = "/auth/sessions"
+WAITING = "select from pg_locks join pg_database on oid = database where not granted and datname = current_database()"
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 LOGFMT = (
@@ -109,6 +112,39 @@ def test_what_is_no_http_is_told_too(served: Running) -> None:
     name = response.json()["instance"].removeprefix("urn:uuid:")
     response.headers["X-Request-ID"] = name
     assert entry_of(served, response)["status"] == 431
+
+
+@pytest.mark.slow
+def test_who_waits_for_a_connection_is_told_how_long(own_database_url: str, start: Start) -> None:
+    """The first request does, until one is made."""
+    served = start("serve", serving(own_database_url))
+    until(lambda: served.status("/health/live") == 200, "it serves")
+
+    first, second = (entry_of(served, served.client.get("/health/ready")) for _ in range(2))
+
+    assert 0 < first["wait_ms"] < first["duration_ms"]
+    assert "wait_ms" not in second
+
+
+@pytest.mark.slow
+def test_a_slow_query_is_told_with_the_request_that_it_was_for(own_database_url: str, start: Start) -> None:
+    served = start("serve", serving(own_database_url, SLOW_QUERY_MS="20"))
+    served.wait_until_ready()
+    bearer = log_in(served.client)
+    with psycopg.connect(own_database_url, autocommit=True) as connection, ThreadPoolExecutor() as pool:
+        connection.execute("begin; lock table user_model")
+        asking = pool.submit(served.client.get, "/users/me", headers=bearer)
+        until(lambda: connection.execute(WAITING).rowcount == 1, "the query waits")
+        time.sleep(0.03)  # 20 ms are slow
+        connection.execute("rollback")
+        name = asking.result().headers["X-Request-ID"]
+
+    def told() -> list[dict[str, Any]]:
+        entries = [json.loads(line) for line in served.stdout.splitlines() if "slow query" in line]
+        return [entry for entry in entries if entry["query"] == "users.show_me"]
+
+    until(lambda: len(told()) == 1, "the slow query is told")
+    assert told()[0]["request_id"] == name
 
 
 @pytest.mark.slow

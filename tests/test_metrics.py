@@ -18,6 +18,7 @@ from service.connections import Pool
 from service.exposition import as_text, make_directory
 from service.metrics import Level, Metrics, measuring
 from service.queries import Value
+from service.users.controllers import SHOW_ME
 from tests.conftest import OneTransaction, make_settings
 from tests.connections.conftest import statement  # noqa: F401 - a fixture
 from tests.factories import Factory, log_in, service_client
@@ -80,6 +81,21 @@ async def test_requests_are_counted_by_route_and_status(measured: Measured) -> N
     assert measured["http_requests_total method= route=(none) status=405"] == 1
     assert measured["http_request_duration_seconds_count method=DELETE route=/auth/sessions/{session_id}"] == 3
     assert 0 < measured["http_request_duration_seconds_sum method=DELETE route=/auth/sessions/{session_id}"] < 3
+
+
+def test_what_takes_longer_is_in_a_later_bucket(measured: Measured) -> None:
+    metrics = measured.app.metrics
+    assert metrics is not None
+    for seconds in (0.0004, 0.03, 0.05, 9):
+        metrics.request("GET", "/users/me", 200, seconds)
+        metrics.query(SHOW_ME, seconds, [])
+
+    for histogram in (
+        "http_request_duration_seconds_bucket le={} method=GET route=/users/me",
+        "sql_query_duration_seconds_bucket le={} query=users.show_me",
+    ):
+        buckets = [measured[histogram.format(bound)] for bound in ("0.001", "0.025", "0.05", "2.5", "+Inf")]
+        assert buckets == [1, 1, 3, 3, 4]
 
 
 async def test_queries_are_counted_by_their_file(measured: Measured) -> None:
@@ -148,10 +164,10 @@ async def test_the_pool_tells_how_full_it_is(measured: Measured) -> None:
     async with measuring(measured.app.metrics, measured.pool):
         await asyncio.sleep(0)  # until it has begun
 
-    assert measured["database_connections state=used"] == 0
-    assert measured["database_connections state=idle"] == 1
-    assert measured["database_connections_max"] == 2
-    assert measured["database_connections_waiting"] == 0
+    assert measured["database_connections server=primary state=used"] == 0
+    assert measured["database_connections server=primary state=idle"] == 1
+    assert measured["database_connections_max server=primary"] == 2
+    assert measured["database_connections_waiting server=primary"] == 0
     assert measured["database_connections_created_total"] == 1
     assert measured["password_hashing_queue"] == 0
 
@@ -166,9 +182,9 @@ async def test_the_pool_tells_what_is_in_use_and_who_waits(measured: Measured, s
     measured.pool.measure(measured.app.metrics)
     await asyncio.gather(*asking)  # before the samples are read: who waits does so for a second at most
 
-    assert measured["database_connections state=used"] == 2
-    assert measured["database_connections state=idle"] == 0
-    assert measured["database_connections_waiting"] == 1
+    assert measured["database_connections server=primary state=used"] == 2
+    assert measured["database_connections server=primary state=idle"] == 0
+    assert measured["database_connections_waiting server=primary"] == 1
 
 
 async def test_passwords_that_are_hashed_or_wait_for_it_are_told(measured: Measured) -> None:
@@ -184,6 +200,41 @@ async def test_passwords_that_are_hashed_or_wait_for_it_are_told(measured: Measu
 
     assert (during, measured["password_hashing_queue"]) == (3, 0)
     passwords.close()
+
+
+async def test_the_service_measures_each_of_its_parts_from_the_start(own_database_url: str, directory: Path) -> None:
+    app = create_app(make_settings(own_database_url), metrics_directory=directory)
+    assert app.metrics is not None
+    not_measured = {level for level in Level if level.name.startswith(("REPLICA", "MIGRATIONS"))}
+    for level in {*Level} - not_measured:
+        app.metrics.set(level, 99)
+
+    async with app.lifespan():
+        await asyncio.sleep(0)  # until it has begun
+        text = as_text(directory, "text/plain")[0].decode()
+
+    assert 99 not in samples(text).values()
+
+
+async def test_a_schema_that_is_behind_is_told(measured: Measured, own_database_url: str) -> None:
+    """Which is what the alert looks for."""
+    connection = await asyncpg.connect(own_database_url)
+    await connection.execute(
+        "delete from migration_checksum where migration_id = (select max(migration_id) from migration_checksum)"
+    )
+    await connection.close()
+
+    assert (await measured.client.get("/health/ready")).status_code == 503
+    assert measured["migrations_applied"] == measured["migrations_needed"] - 1
+
+
+async def test_where_the_database_is_away_no_migration_is_known_to_be_applied(directory: Path) -> None:
+    app = create_app(make_settings("postgresql://127.0.0.1:1/none"), metrics_directory=directory)
+
+    async with app.lifespan():
+        found = samples(as_text(directory, "text/plain")[0].decode())
+
+    assert (found["migrations_applied"], found["migrations_needed"] > 4) == (0, True)
 
 
 async def test_migrations_are_told_as_readiness_saw_them(measured: Measured) -> None:
@@ -246,9 +297,9 @@ def test_levels_are_those_of_the_living(directory: Path, measured: Measured) -> 
     other = Metrics(directory, layout)
     other.set(Level.CONNECTIONS_IDLE, 5)
     other.request("GET", "/users/me", 200, 0.01)
-    before = measured["database_connections state=idle"]
+    before = measured["database_connections server=primary state=idle"]
 
     other.close()
 
-    assert (before, measured["database_connections state=idle"]) == (5, 0)
+    assert (before, measured["database_connections server=primary state=idle"]) == (5, 0)
     assert measured["http_requests_total method=GET route=/users/me status=200"] == 1

@@ -12,8 +12,10 @@ from service.exposition import make_directory
 from service.metrics import Layout
 from tests.processes import Running, Start, free_port, serving, until
 from tests.test_metrics import TOKEN, samples
+from tests.test_serve import log_in
 
 Scrape = Callable[[], dict[str, float]]
+CALLS = "sql_query_duration_seconds_count query"
 
 
 def scraping(port: int) -> Scrape:
@@ -42,7 +44,41 @@ def test_several_workers_are_one_service_though_one_is_killed(
     assert scrape()[live] == asked
     assert scrape()["service_workers"] == 2
     assert scrape()["migrations_applied"] == scrape()["migrations_needed"]
-    assert scrape()["database_connections_max"] == 20
+    assert scrape()["database_connections_max server=primary"] == 20
+
+
+@pytest.mark.slow
+def test_counters_stay_what_they_are_when_later_code_takes_over(
+    own_database_url: str, start: Start, checkout: Path
+) -> None:
+    """It counts more; its workers add what they have in common with those before."""
+    port = free_port()
+    settings = serving(own_database_url, WEB_CONCURRENCY="2", METRICS_PORT=str(port))
+    served, scrape = start("serve", settings, checkout), scraping(port)
+    until(lambda: served.stdout.count("Application startup complete.") == 2, "both workers serve")
+    bearer = log_in(served.client)
+    for _ in range(3):
+        served.client.get("/users/me", headers=bearer)
+    (checkout / "sql/auth/a_new_one.sql").write_text(
+        "-- auth.a_new_one: answers\n-- returns: value integer\nselect /* auth.a_new_one */ 1;\n"
+    )
+
+    served.process.send_signal(signal.SIGHUP)
+    until(lambda: served.stdout.count("Application startup complete.") == 4, "all are replaced")
+    for _ in range(2):
+        served.client.get("/users/me", headers=bearer)
+
+    found = scrape()
+    called = {name for name, number in found.items() if name.startswith(f"{CALLS}=") and number}
+    assert found[f"{CALLS}=users.show_me"] == found["http_requests_total method=GET route=/users/me status=200"] == 5
+    assert found[f"{CALLS}=auth.a_new_one"] == 0
+    assert {name.removeprefix(f"{CALLS}=") for name in called} == {
+        "auth.find_credentials",
+        "auth.open_session",
+        "system.list_applied_migrations",
+        "users.register_user",
+        "users.show_me",
+    }
 
 
 def ask_both(served: Running, folder: Path) -> int:
@@ -57,15 +93,15 @@ def ask_both(served: Running, folder: Path) -> int:
 
 
 def counted(folder: Path) -> list[bytes]:
-    """Return what each worker has counted of requests."""
-    layout = msgspec.json.decode((folder / "layout").read_bytes(), type=Layout)
-    return [path.read_bytes()[layout.first_route * 8 :] for path in sorted(folder.glob("worker.*"))]
+    """Return what each worker has counted of requests for liveness."""
+    [file] = folder.glob("layout.*")
+    place = msgspec.json.decode(file.read_bytes(), type=Layout).places()["GET", "/health/live"]
+    return [path.read_bytes()[place.start * 8 : place.stop * 8] for path in sorted(folder.glob("worker.*"))]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_nothing_is_left_at_the_end(own_database_url: str, start: Start, tmp_path: Path, workers: str) -> None:
-    settings = serving(own_database_url, WEB_CONCURRENCY=workers, METRICS_TOKEN=TOKEN, TMPDIR=str(tmp_path))
+def test_several_workers_leave_nothing_at_the_end(own_database_url: str, start: Start, tmp_path: Path) -> None:
+    settings = serving(own_database_url, WEB_CONCURRENCY="2", METRICS_TOKEN=TOKEN, TMPDIR=str(tmp_path))
     served = start("serve", settings)
     served.wait_until_ready()
     assert len(folders(tmp_path)) == 1
@@ -76,13 +112,14 @@ def test_nothing_is_left_at_the_end(own_database_url: str, start: Start, tmp_pat
 
 
 @pytest.mark.slow
-def test_what_a_killed_service_left_goes_with_the_next_start(
-    own_database_url: str, start: Start, tmp_path: Path
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
+def test_what_a_single_process_left_goes_with_the_next_start(
+    own_database_url: str, start: Start, tmp_path: Path, by: signal.Signals
 ) -> None:
     settings = serving(own_database_url, METRICS_TOKEN=TOKEN, TMPDIR=str(tmp_path))
-    killed = start("serve", settings)
-    killed.wait_until_ready()
-    killed.end(signal.SIGKILL)
+    ended = start("serve", settings)
+    ended.wait_until_ready()
+    ended.end(by)
     left = folders(tmp_path)
 
     start("serve", settings).wait_until_ready()

@@ -10,6 +10,8 @@ from tests.processes import ROOT, Start, free_port, serving
 
 PAGE = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
 TOKEN = "a-token-for-one-test"
+# Of PromQL: https://prometheus.io/docs/prometheus/latest/querying/functions/
+FUNCTIONS = {"histogram_quantile", "max_over_time"}
 
 
 def named_in(heading: str) -> set[str]:
@@ -17,6 +19,16 @@ def named_in(heading: str) -> set[str]:
     section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     cells = re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)
     return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_each_alert_asks_for_metrics_and_labels_that_are_explained() -> None:
+    alerts = re.findall(r"^```promql\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[0]
+    said = named_in("Metrics")
+
+    asked = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", re.sub(r"#.*|\{.*?\}", "", alerts))) - FUNCTIONS
+    assert {name.removesuffix("_bucket") for name in asked} <= said
+    assert len(asked) >= 7
+    assert set(re.findall(r"\{(\w+)=", alerts)) <= set(re.findall(r"`(\w+)`", PAGE))
 
 
 def test_each_field_of_the_access_log_is_explained() -> None:

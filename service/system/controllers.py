@@ -59,7 +59,6 @@ async def applied_migrations(db: Database, schema: Schema, metrics: Metrics | No
         rows = []
     applied = {row.migration_id: row.sha256 for row in rows}
     if metrics:
-        metrics.set(Level.MIGRATIONS_NEEDED, len(schema.checksums))
         metrics.set(Level.MIGRATIONS_APPLIED, len(applied.keys() & schema.checksums.keys()))
         metrics.set(Level.MIGRATIONS_CHECKED_AT, time.time())
     return applied

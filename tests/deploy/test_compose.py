@@ -32,6 +32,13 @@ def interpolated(text: str, **variables: str) -> str:
     return text.replace("$$", "$")
 
 
+def environment_of(service: str, **variables: str) -> dict[str, str]:
+    """Return the environment that Compose gives a service, where `.env` holds `variables`."""
+    own = SERVICES[service].get("environment", {})
+    from_file = variables if "env_file" in SERVICES[service] else {}
+    return {**from_file, **{name: interpolated(text, **variables) for name, text in own.items()}}
+
+
 def test_the_service_waits_for_the_migration_and_that_for_the_database() -> None:
     assert SERVICES["web"]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
     assert SERVICES["migrate"]["depends_on"]["database"] == {"condition": "service_healthy"}
@@ -57,6 +64,16 @@ def test_no_secret_stands_in_the_environment() -> None:
     names = {name for service in SERVICES.values() for name in service.get("environment", {})}
 
     assert {name for name in names if re.search("PASSWORD|SECRET|TOKEN", name) and not name.endswith("_FILE")} == set()
+
+
+def test_what_stands_in_env_reaches_the_service_but_where_it_listens_and_its_secrets() -> None:
+    """And no other: nobody else needs it."""
+    assert [name for name, service in SERVICES.items() if "env_file" in service] == ["web"]
+    assert SERVICES["web"]["env_file"] == [{"path": ".env", "required": False}]
+    assert SERVICES["web"]["environment"].keys() == {
+        *("DATABASE_URL", "DATABASE_PASSWORD_FILE", "SECRET_KEY_FILE"),
+        *("HOST", "PORT"),
+    }
 
 
 def test_each_is_lent_the_secrets_that_it_reads_and_no_other() -> None:
@@ -124,12 +141,12 @@ class Topology:
         return text
 
     def environment(self, service: str, **variables: str) -> dict[str, str]:
-        """Return the environment of a service."""
-        return {name: self.here(text, **variables) for name, text in SERVICES[service]["environment"].items()}
+        """Return the environment of a service, where `.env` holds `variables`."""
+        return {name: self.here(text) for name, text in environment_of(service, **variables).items()}
 
     def served(self, folder: Path, inside: Mapping[str, str] = NONE, **variables: str) -> Running:
-        """Return the service, started; some variables are Compose's, some are set `inside`."""
-        inside = {"PORT": str(free_port()), "LOGIN_THROTTLE": "off", **inside}
+        """Return the service, started; `.env` holds `variables`, and what differs in a container is set `inside`."""
+        inside = {"HOST": "127.0.0.1", "PORT": str(free_port()), "LOGIN_THROTTLE": "off", **inside}
         return Running("serve", folder, self.environment("web", **variables) | inside)
 
 

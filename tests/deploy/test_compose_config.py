@@ -3,12 +3,14 @@
 import json
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.deploy.test_compose import COMPOSE, SERVICES, interpolated
-from tests.processes import ROOT, environment
+from tests.deploy.test_compose import COMPOSE, SERVICES, environment_of, interpolated
+from tests.processes import NONE, ROOT, environment
 from tests.programs import needs
 
 # Where docker(1) looks for its plugins; they run without it.
@@ -19,9 +21,14 @@ pytestmark = [pytest.mark.slow, needs(PLUGIN)]
 
 
 def config(*options: str, **variables: str) -> dict[str, Any]:
-    """Return what Compose makes of the file; `variables` are what `.env` would hold."""
-    command = [PLUGIN, f"--project-directory={ROOT}", "--env-file=/dev/null", *options, "config", "--format=json"]
-    done = subprocess.run(command, env=environment(variables), capture_output=True, text=True, check=False)
+    """Return what Compose makes of the file, beside a `.env` with `variables`, or without one."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(ROOT / "compose.yaml", folder)
+        if variables:
+            lines = "".join(f"{name}={value}\n" for name, value in variables.items())
+            (Path(folder) / ".env").write_text(lines)
+        command = [PLUGIN, *options, "config", "--format=json"]
+        done = subprocess.run(command, cwd=folder, env=environment(NONE), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     resolved: dict[str, Any] = json.loads(done.stdout)
     return resolved
@@ -59,9 +66,8 @@ def test_each_port_is_on_the_loopback_interface(services: dict[str, Any]) -> Non
 def test_each_secret_is_a_file(services: dict[str, Any]) -> None:
     secrets = config("--profile=*")["secrets"]
 
-    assert {name: secret["file"] for name, secret in secrets.items()} == {
-        name: str(ROOT / "secrets" / name) for name in COMPOSE["secrets"]
-    }
+    assert secrets.keys() == COMPOSE["secrets"].keys()
+    assert all(secret["file"].endswith(f"/secrets/{name}") for name, secret in secrets.items())
     for service in services.values():
         assert {secret["target"] for secret in service.get("secrets", [])} <= {
             f"/run/secrets/{name}" for name in secrets
@@ -88,19 +94,22 @@ def test_each_waits_for_what_it_needs(services: dict[str, Any]) -> None:
     ]
 
 
-def test_the_processes_that_other_tests_start_get_what_the_containers_get(services: dict[str, Any]) -> None:
+@pytest.mark.parametrize("given", [{}, {"DATABASE_HOST": "pgbouncer:6432", "PORT": "9000", "LOG_FORMAT": "logfmt"}])
+def test_the_processes_that_other_tests_start_get_what_the_containers_get(given: dict[str, str]) -> None:
     """They read the file themselves."""
-    for name, service in services.items():
-        ours = {key: interpolated(text) for key, text in SERVICES[name].get("environment", {}).items()}
-        assert service.get("environment", {}) == ours
+    for name, service in config("--profile=*", **given)["services"].items():
+        assert service.get("environment", {}) == environment_of(name, **given)
         command = [word.replace("$$", "$") for word in service["command"] or []]  # written so that it can be read again
         assert command == [interpolated(word) for word in SERVICES[name].get("command", [])]
 
 
 def test_what_docs_say_to_set_is_heeded() -> None:
-    web = config(DATABASE_HOST="pgbouncer:6432", PORT="9000", EXTRAS="traces", METRICS_PORT="9100")["services"]["web"]
+    for_the_service = {"METRICS_PORT": "9100", "SECRET_KEY_PREVIOUS": "a" * 64, "OTEL_TRACES_SAMPLER": "always_off"}
+    given = {"DATABASE_HOST": "pgbouncer:6432", "PORT": "9000", "EXTRAS": "traces", **for_the_service}
+    web = config(**given)["services"]["web"]
 
+    assert for_the_service.items() < web["environment"].items()
     assert web["environment"]["DATABASE_URL"] == "postgresql://service_app@pgbouncer:6432/service"
-    assert web["environment"]["METRICS_PORT"] == "9100"
+    assert web["environment"]["PORT"] == "8000"
     assert [(port["published"], port["target"]) for port in web["ports"]] == [("9000", 8000)]
     assert web["build"]["args"] == {"EXTRAS": "traces"}

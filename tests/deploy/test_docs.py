@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 import tomllib
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml  # type: ignore[import-untyped]  # it ships no types
 
 from service.dev.embedded import EmbeddedPostgres
 from service.settings import IN_FILES, Settings
+from service.system.cleaning import BATCH
 from tests.deploy.test_procfile import PROCFILE
 from tests.processes import ROOT
 from tests.sql.review_files import FILES
@@ -74,6 +76,9 @@ as 'insert into cron.job values ($1, $2, $3); select count(*) from cron.job';
 """
 
 
+LEFT = "select convert_from(account, 'UTF8') from login_throttle"
+
+
 def test_what_pg_cron_is_given_removes_what_is_over(server: EmbeddedPostgres, own_database_url: str) -> None:
     """Without pg_cron, whose part is to run it every day."""
     with psycopg.connect(own_database_url, autocommit=True) as connection:
@@ -87,11 +92,38 @@ def test_what_pg_cron_is_given_removes_what_is_over(server: EmbeddedPostgres, ow
         done = subprocess.run(shell, cwd=ROOT, env=path, capture_output=True, text=True, check=False)
 
         assert (done.returncode, done.stderr) == (0, "")
-        jobs = connection.execute("select name, command from cron.job order by name").fetchall()
-        assert [name for name, _ in jobs] == ["clean_idempotency_keys", "clean_login_sessions", "clean_login_throttle"]
-        for _, command in jobs:
+        jobs = connection.execute("select name, schedule, command from cron.job order by name").fetchall()
+        assert [job[:2] for job in jobs] == [
+            ("clean_idempotency_keys", "* * * * *"),
+            ("clean_login_sessions", "* * * * *"),
+            ("clean_login_throttle", "* * * * *"),
+        ]
+        for *_, command in jobs:
+            assert re.search(rf"limit {BATCH}\b", command)
             connection.execute(command)
-        assert connection.execute("select convert_from(account, 'UTF8') from login_throttle").fetchall() == [("not",)]
+        assert connection.execute(LEFT).fetchall() == [("not",)]
+
+
+def test_what_cron_is_given_removes_what_is_over(own_database_url: str) -> None:
+    """Cron brings nothing but a bare PATH, and runs a line by sh."""
+    variable, line = block("", "Cleaning").splitlines()
+    *when, command = line.split(maxsplit=5)
+    name, url = variable.split("=", 1)
+    assert when == ["17", "3", "*", "*", "*"]
+    with psycopg.connect(own_database_url) as connection:
+        connection.execute("insert into login_throttle values ('over', '::1', 1, 1, now())")
+    assert url.startswith("postgresql://service_app:")
+    here = command.replace("/app", str(ROOT)).replace(".venv/bin/python", sys.executable)
+    assert here.count(str(ROOT)) >= 1
+
+    environment = {"PATH": "/usr/bin:/bin", name: own_database_url}
+    done = subprocess.run(
+        ["/bin/sh", "-c", here], cwd="/", env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    with psycopg.connect(own_database_url) as connection:
+        assert connection.execute(LEFT).fetchall() == []
 
 
 def test_a_newcomer_a_dba_and_an_operator_each_have_a_line_and_every_page_a_row() -> None:

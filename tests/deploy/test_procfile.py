@@ -110,12 +110,18 @@ def release(url: str, path: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.fixture
-def web(url: str, path: str, tmp_path: Path) -> Iterator[Running]:
+def sslmode() -> str:
+    """Return what the URL says of TLS; that of the platform says nothing."""
+    return ""
+
+
+@pytest.fixture
+def web(url: str, sslmode: str, path: str, tmp_path: Path) -> Iterator[Running]:
     """Return the web process, released and started by honcho with two workers."""
     assert release(url, path).returncode == 0
     port = str(free_port())
     honcho = [str(Path(sys.executable).parent / "honcho"), "--env", "/dev/null", "start", "--port", port, "web"]
-    settings = serving(f"{url}?sslmode=require", PATH=path, PORT=port, WEB_CONCURRENCY="2", LOGIN_THROTTLE="off")
+    settings = serving(url + sslmode, PATH=path, PORT=port, WEB_CONCURRENCY="2", LOGIN_THROTTLE="off")
     with Running("web", tmp_path, settings, program=honcho) as running:
         running.wait_until_ready()
         yield running
@@ -167,6 +173,8 @@ def test_the_web_process_serves_on_the_platforms_port_over_tls(web: Running, url
 
 @slow
 @with_postgres
+@pytest.mark.parametrize("sslmode", ["?sslmode=require"])
+@pytest.mark.usefixtures("sslmode")
 def test_sigterm_to_every_process_ends_them_within_the_platforms_patience(web: Running) -> None:
     family = web.family()
 

@@ -23,6 +23,7 @@ from tests.processes import ROOT, Start, environment, run, serving
 
 pytestmark = pytest.mark.slow
 APP, OWNER, READER = "service_app", "service_owner", "service_reader"
+DEPLOY = (ROOT / "docs/deploy.md").read_text()
 
 
 def as_role(url: str, role: str) -> str:
@@ -215,13 +216,35 @@ def test_what_the_pages_show_is_what_works(cluster: EmbeddedPostgres, tmp_path: 
     (tmp_path / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (tmp_path / "python").chmod(0o755)
     urls = {"ADMIN_URL": url, "OWNER_URL": as_role(url, OWNER), "READER_URL": as_role(url, READER)}
-    deploy, live = ((ROOT / "docs" / page).read_text() for page in ("deploy.md", "live-database.md"))
+    live = (ROOT / "docs/live-database.md").read_text()
 
-    for page in (deploy.partition("## Roles")[2], live):
+    for page in (DEPLOY.partition("## Roles")[2], live):
         [commands, *_] = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
         settings = environment(urls | {"PATH": f"{tmp_path}:{cluster.binaries}:/usr/bin:/bin"})
         done = run_program(["/bin/sh", "-euc", commands], cwd=ROOT, env=settings, capture_output=True, check=False)
         assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_database_that_another_role_has_migrated_is_handed_over(cluster: EmbeddedPostgres, start: Start) -> None:
+    """By the statements of docs/deploy.md."""
+    with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
+        connection.execute("create role old_owner login")
+    url = as_role(create_database(cluster, "handed over", "old_owner"), "postgres")
+    assert run("migrate", settings={"DATABASE_URL": as_role(url, "old_owner")}).returncode == 0
+    assert invoke("--apply", url=url).exit_code == 0
+    [statements] = re.findall(r"^```sql\n(reassign .*?)^```", DEPLOY, re.MULTILINE | re.DOTALL)
+
+    with psycopg.connect(url) as connection:
+        connection.execute(statements)
+
+    assert run("migrate", "rollback", settings={"DATABASE_URL": as_role(url, OWNER)}).returncode == 0
+    assert run("migrate", settings={"DATABASE_URL": as_role(url, OWNER)}).returncode == 0
+    books = ("migration_checksum", "_yoyo_log", "_yoyo_migration", "_yoyo_version")
+    assert all(refused(url, APP, f"delete from {book}") for book in books)  # noqa: S608 - the names above
+    assert not refused(url, READER, "select from user_model, migration_checksum")
+    served = start("serve", serving(as_role(url, APP)))
+    served.wait_until_ready()
+    assert " passed" in run_black_box(served.url)
 
 
 def test_the_roles_have_no_password_until_somebody_sets_one() -> None:

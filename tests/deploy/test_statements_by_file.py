@@ -56,6 +56,13 @@ def test_psql_shows_what_each_file_costs(url: str) -> None:
     assert float(shown["users.register_user"]["total_ms"]) > 0
 
 
+def test_the_dearest_comes_first(url: str) -> None:
+    totals = [float(row["total_ms"]) for row in review(BINARIES / "psql", url, "statements")]
+
+    assert len(totals) >= 12
+    assert totals == sorted(totals, reverse=True)
+
+
 def test_a_name_is_one_line_whatever_became_of_its_statement(url: str) -> None:
     with psycopg.connect(url) as connection:
         for statement in ("select /* before.and_after */ 1", "select /* before.and_after */ 1, 2"):

@@ -15,7 +15,7 @@ from service.queries import Count, Many
 from service.replica import Replicated
 from tests.conftest import make_settings
 from tests.factories import Factory, service_client
-from tests.replica.conftest import Answer, Opening, Pair, Read, Reader
+from tests.replica.conftest import Answer, Opening, Pair, Read, Reader, marked
 from tests.statements import Statements
 
 slow = pytest.mark.slow  # a second server: seconds
@@ -31,6 +31,22 @@ async def test_a_standby_answers_what_is_marked_and_nothing_else(
     assert [each.by_standby for each in await reader.db.many(unmarked)] == [False]
     assert reader.count('replica_reads_total{answered_by="replica"}') == 1
     assert reader.count("replica_used") == 1
+
+
+@slow
+async def test_the_connections_of_each_server_are_told(reader: Reader, statement: Statements) -> None:
+    slowly = marked(statement, "select pg_is_in_recovery(), 0 from pg_sleep(0.2)")
+    reading = [asyncio.create_task(reader.db.many(slowly)) for _ in range(6)]
+
+    async with asyncio.timeout(5):
+        while reader.count('database_connections_waiting{server="replica"}') < 2:  # noqa: ASYNC110 - a state, of which nobody is told
+            await asyncio.sleep(0.005)
+
+    assert reader.count('database_connections{server="replica",state="used"}') == 4
+    assert reader.count('database_connections_max{server="replica"}') == 4
+    assert reader.count('database_connections_waiting{server="primary"}') == 0
+    await asyncio.gather(*reading)
+    assert reader.count('database_connections{server="replica",state="idle"}') == 4
 
 
 @slow

@@ -42,6 +42,20 @@ def test_every_table_is_shown_with_its_size(look: Review) -> None:
     assert re.fullmatch(r"\d+ kB", shown["user_model"])
 
 
+def test_the_largest_table_and_the_largest_index_come_first(look: Review, own_database_url: str) -> None:
+    """By their bytes, and not by how these are written: 104 kB are more than 16 kB."""
+    with psycopg.connect(own_database_url, autocommit=True) as connection:
+        for name, rows in (("a_small_one", 1), ("b_large_one", 5000), ("c_middling_one", 1000)):
+            connection.execute(f"create table {name} as select generate_series(1, {rows}) as n".encode())
+            connection.execute(f"create index {name}_idx on {name} (n)".encode())
+
+    tables = [row["name"] for row in look("table_sizes") if row["name"].endswith("_one")]
+    indexes = [row["index"] for row in look("unused_indexes") if row["on_table"].endswith("_one")]
+
+    assert tables == ["b_large_one", "c_middling_one", "a_small_one"]
+    assert indexes == ["b_large_one_idx", "c_middling_one_idx", "a_small_one_idx"]
+
+
 def test_an_index_is_unused_until_a_statement_uses_it(look: Review, own_database_url: str) -> None:
     before = [row["index"] for row in look("unused_indexes")]
     with psycopg.connect(own_database_url) as connection:

@@ -2,74 +2,26 @@
 
 import asyncio
 import re
-import threading
-from collections.abc import AsyncIterator, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import attrs
 import httpx
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from typing_extensions import override
 
 from service.app import _traces as traces_from_environment
 from service.app import create_app
 from service.connections import Pool
 from service.exchange import current
-from service.settings import SettingsError, wants_traces
 from service.traces import HEADERS, Traces
 from tests.conftest import make_settings
 from tests.connections.conftest import opening, sleep, statement  # noqa: F401 - fixtures
 from tests.factories import Factory, service_client
-from tests.processes import Start, serving, until
-from tests.test_serve import log_in
+from tests.traces.conftest import PARENT, Receiver
 
-PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-
-class Receiver:
-    """A receiver of OTLP by HTTP, on a port of its own (https://opentelemetry.io/docs/specs/otlp/#otlphttp)."""
-
-    def __init__(self) -> None:
-        self.requests: list[ExportTraceServiceRequest] = []
-        requests = self.requests
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                assert self.path == "/v1/traces"
-                requests.append(
-                    ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["Content-Length"])))
-                )
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            @override
-            def log_message(self, *_: object) -> None:
-                """Be quiet."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
-
-    @property
-    def spans(self) -> list[Span]:
-        """What was received, the earliest first."""
-        scopes = [scope for each in self.requests for one in each.resource_spans for scope in one.scope_spans]
-        return sorted((span for scope in scopes for span in scope.spans), key=lambda span: span.start_time_unix_nano)
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    thread = threading.Thread(target=receiver.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield receiver
-    receiver.server.shutdown()
-    receiver.server.server_close()
-    thread.join()
+NOT_SAMPLED = PARENT.removesuffix("01") + "00"
 
 
 @attrs.frozen
@@ -88,9 +40,18 @@ class Traced:
 
 
 @pytest.fixture
-async def traced(own_database_url: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Traced]:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
-    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+def variables() -> dict[str, str]:
+    """Return what OpenTelemetry is told beside its receiver."""
+    return {}
+
+
+@pytest.fixture
+async def traced(
+    own_database_url: str, receiver: Receiver, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Traced]:
+    told = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "50", **variables}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
     pool, traces = Pool(own_database_url), Traces()
     app = create_app(make_settings(own_database_url), pool, traces=traces)
     connection = await asyncpg.connect(own_database_url)
@@ -137,6 +98,47 @@ async def test_it_is_part_of_the_trace_that_the_caller_names(traced: Traced) -> 
     [span] = traced.spans()
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == tuple(PARENT.split("-")[1:3])
     assert response.headers["traceparent"] == f"00-{span.trace_id.hex()}-{span.span_id.hex()}-01"
+
+
+async def test_what_the_caller_says_of_its_own_systems_is_kept(traced: Traced) -> None:
+    headers = {"traceparent": PARENT, "tracestate": "vendor=1"}
+
+    response = await traced.client.get("/health/live", headers=headers)
+
+    [span] = traced.spans()
+    assert span.trace_state == response.headers["tracestate"] == "vendor=1"
+
+
+async def test_a_caller_who_does_not_sample_is_believed(traced: Traced) -> None:
+    response = await traced.client.get("/health/live", headers={"traceparent": NOT_SAMPLED})
+
+    assert traced.spans() == []
+    assert re.fullmatch(f"00-{PARENT.split('-')[1]}-[0-9a-f]{{16}}-00", response.headers["traceparent"])
+
+
+@pytest.mark.parametrize(
+    ("variables", "believed"),
+    [
+        ({"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"}, True),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"}, False),
+    ],
+)
+async def test_a_caller_who_samples_is_believed_where_the_sampler_asks_it(traced: Traced, *, believed: bool) -> None:
+    """All others are counted out by the sampler, here."""
+    await traced.client.get("/health/live")
+    assert traced.spans() == []
+
+    await traced.client.get("/health/live", headers={"traceparent": PARENT})
+
+    assert bool(traced.spans()) is believed
+
+
+@pytest.mark.parametrize("variables", [{"OTEL_EXPORTER_OTLP_HEADERS": "api-key=of-a-test"}])
+async def test_the_receiver_gets_the_headers_that_it_wants_to_see(traced: Traced) -> None:
+    await traced.client.get("/health/live")
+
+    assert traced.spans()
+    assert traced.receiver.headers[0]["api-key"] == "of-a-test"
 
 
 async def test_without_a_caller_it_begins_a_trace(traced: Traced) -> None:
@@ -228,51 +230,3 @@ def test_without_traces_nothing_stands_between_a_query_and_its_connection(databa
     app = create_app(make_settings(database_url), pool)
 
     assert app.db._connections is pool  # noqa: SLF001 - what it is about
-
-
-@pytest.mark.slow
-def test_serve_traces_where_the_environment_names_a_receiver(
-    own_database_url: str, start: Start, receiver: Receiver
-) -> None:
-    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_RESOURCE_ATTRIBUTES": "service.name=accounts"}
-    served = start("serve", serving(own_database_url, **variables))
-    served.wait_until_ready()
-    response = served.client.get("/users/me", headers=log_in(served.client))
-    trace = response.headers["traceparent"].split("-")[1]
-    until(lambda: f'"trace_id":"{trace}"' in served.stdout, "the access log names the trace")
-
-    served.end()
-
-    assert [s.name for s in receiver.spans if s.trace_id.hex() == trace] == ["GET /users/me", "users.show_me"]
-    resource = receiver.requests[0].resource_spans[0].resource
-    assert {each.value.string_value for each in resource.attributes if each.key == "service.name"} == {"accounts"}
-
-
-@pytest.mark.parametrize(
-    ("environment", "wanted"),
-    [
-        ({}, False),
-        ({"OTEL_SERVICE_NAME": "accounts"}, False),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, False),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}, True),
-        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://localhost:4318/v1/traces"}, True),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318", "OTEL_SDK_DISABLED": "true"}, False),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318", "OTEL_TRACES_EXPORTER": "none"}, False),
-    ],
-)
-def test_traces_are_wanted_where_a_receiver_is_named(environment: dict[str, str], *, wanted: bool) -> None:
-    assert wants_traces(environment) is wanted
-
-
-def test_another_protocol_is_refused_by_name() -> None:
-    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
-
-    with pytest.raises(SettingsError, match=r"^OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf, not 'grpc'"):
-        wants_traces(environment)
-
-
-def test_without_the_extra_the_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.settings.find_spec", lambda _: None)
-
-    with pytest.raises(SettingsError, match=re.escape("pip install -r requirements-traces.txt")):
-        wants_traces({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"})
