@@ -2,12 +2,13 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import attrs
@@ -22,6 +23,8 @@ ROOT = HERE.parents[1]
 # The peers' packages; not in git.
 INSTALLED = ROOT / ".dev" / "benchmarks"
 PATIENCE = 20.0  # seconds
+# What the container image leaves out.
+NOT_IN_IMAGE = re.findall(r"uninstall --yes (.*?) \\", (ROOT / "Dockerfile").read_text())[0].split()
 
 
 @attrs.frozen
@@ -33,7 +36,7 @@ class Contestant:
     cwd: Path = ROOT
 
 
-# With what production installs, and no more.
+# With what the image has, and no more.
 SERVICE = Contestant("the service", (str(INSTALLED / "service" / "bin" / "python"), "-m", "service", "serve"))
 
 
@@ -42,7 +45,7 @@ def contestants(interpreter: str) -> list[Contestant]:
 
     Python's are run by `interpreter`, a path or a name.
     """
-    _virtual_environment(ROOT / "requirements.txt", interpreter, INSTALLED / "service")
+    _virtual_environment(ROOT / "requirements.txt", interpreter, INSTALLED / "service", without=NOT_IN_IMAGE)
     _virtual_environment(HERE / "requirements.txt", interpreter, INSTALLED / "venv")
     python = INSTALLED / "venv" / "bin" / "python"
     found = [
@@ -67,13 +70,15 @@ def _asgi(name: str, python: Path, module: str) -> Contestant:
     return Contestant(name, (str(python), *uvicorn, f"{module}:app"))
 
 
-def _virtual_environment(lock: Path, interpreter: str, folder: Path) -> None:
-    """Make a virtual environment of `interpreter` in `folder`, with what `lock` names."""
+def _virtual_environment(lock: Path, interpreter: str, folder: Path, without: Sequence[str] = ()) -> None:
+    """Make a virtual environment of `interpreter` in `folder`, with what `lock` names, `without` these."""
     uv = str(Path(sys.executable).with_name("uv"))
+    remove = [[uv, "pip", "uninstall", "--quiet", "--python", str(folder), *without]] if without else []
     _once(
         lock,
         [uv, "venv", "--quiet", "--clear", "--python", interpreter, str(folder)],
         [uv, "pip", "install", "--quiet", "--require-hashes", "--python", str(folder), "-r", lock.name],
+        *remove,
     )
 
 
@@ -93,6 +98,38 @@ def _once(lock: Path, *commands: list[str]) -> None:
     done.touch()
 
 
+def seconds_to_import() -> float:
+    """Return the processor time that importing the service takes, the least of nine times."""
+    times = []
+    for _ in range(9):
+        before = os.times()
+        subprocess.run([SERVICE.command[0], "-c", "import service.app"], cwd=ROOT, check=True)
+        after = os.times()
+        times.append(sum(after[2:4]) - sum(before[2:4]))
+    return min(times)
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
+
+
+def _cpu(process: psutil.Process) -> float:
+    """Return the seconds of `process`, its children that live, and those that have ended."""
+    ended = process.cpu_times()
+    seconds = ended.children_user + ended.children_system
+    for each in _family(process):
+        with suppress(psutil.NoSuchProcess):
+            times = each.cpu_times()
+            seconds += times.user + times.system
+    return float(seconds)
+
+
+def _postgres(settings: Mapping[str, str]) -> psutil.Process | None:
+    """Return PostgreSQL, which leaves its process id beside its socket."""
+    lock = Path(settings["PGHOST"], f".s.PGSQL.{settings['PGPORT']}.lock")
+    return psutil.Process(int(lock.read_text().split()[0])) if lock.exists() else None
+
+
 @attrs.frozen
 class Server:
     """A contestant that runs."""
@@ -101,18 +138,15 @@ class Server:
     process: psutil.Popen
     port: int
     seconds_to_start: float
+    postgres: psutil.Process | None
 
-    @property
-    def _family(self) -> list[psutil.Process]:
-        return [self.process, *self.process.children(recursive=True)]
-
-    def cpu(self) -> float:
-        """Return the seconds of processor time that it has used, all its processes together."""
-        return float(sum(times.user + times.system for times in (process.cpu_times() for process in self._family)))
+    def cpu(self) -> tuple[float, float]:
+        """Return the seconds of processor time that it has used, and that PostgreSQL has: 0 where that is not known."""
+        return _cpu(self.process), _cpu(self.postgres) if self.postgres else 0.0
 
     def memory(self) -> float:
         """Return the resident memory of all its processes in MB."""
-        return float(sum(process.memory_info().rss for process in self._family)) / 1e6
+        return float(sum(process.memory_info().rss for process in _family(self.process))) / 1e6
 
     def client(self) -> httpx.Client:
         """Return a client of it."""
@@ -146,9 +180,10 @@ def running(contestant: Contestant, settings: Mapping[str, str], core: int | Non
                         f"{contestant.name} does not start; it says in {log}:\n{log.read_text()}"
                     )
                 time.sleep(0.005)
-        yield Server(contestant, process, port, time.monotonic() - began)
+        yield Server(contestant, process, port, time.monotonic() - began, _postgres(settings))
     finally:
-        process.terminate()
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
         process.wait(PATIENCE)
 
 

@@ -41,8 +41,9 @@ ADD_PETS = """
     insert into pets (user_id, pet_name)
     select id, 'pet ' || n from user_model cross join generate_series(1, %s) as n"""
 SESSIONS = """
-    select id, user_id, generation, last_used_at, expires_at from login_session
-    where id = any(array(select id from login_session limit %s)) order by id"""
+    select id, user_id, generation, last_used_at, expires_at
+    from login_session tablesample bernoulli(least(100, 200.0 * %(number)s / %(users)s)) repeatable (1)
+    order by random() limit %(number)s"""
 
 
 @attrs.frozen
@@ -75,6 +76,7 @@ class Database:
             "SQL": str(Path(__file__).parents[2] / "sql"),
             "DATABASE_POOL_SIZE": "10",
             "LOGIN_THROTTLE": "off",
+            "METRICS_TOKEN": "opens-the-metrics-of-benchmarks",
         }
 
     def execute(self, statement: str, parameters: object = None) -> None:
@@ -84,7 +86,7 @@ class Database:
 
     def forget_created(self) -> None:
         """Remove what the creators have created."""
-        users = [str(session.user_id) for session in self.sessions[LISTERS:]]
+        users = [str(session.user_id) for session in self.sessions[-CREATORS:]]
         self.execute("delete from pets where user_id = any(%s::uuid[])", [users])
         self.execute("vacuum pets")
 
@@ -101,8 +103,8 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         yield server
 
 
-def fill(server: EmbeddedPostgres, *, users: int, pets: int) -> Database:
-    """Make a database of so many `users` with a session and so many `pets` each."""
+def fill(server: EmbeddedPostgres, *, users: int, pets: int, listers: int = LISTERS) -> Database:
+    """Make a database of so many `users` with a session and so many `pets` each, `listers` of whom are given."""
     name = f"benchmark_{next(NUMBERS)}"
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute(f"create database {name}")
@@ -116,11 +118,11 @@ def fill(server: EmbeddedPostgres, *, users: int, pets: int) -> Database:
         connection.execute(ADD_PETS, [pets])
         connection.execute("vacuum (analyze)")
         connection.execute("checkpoint")
-        sessions = connection.execute(SESSIONS, [LISTERS + CREATORS]).fetchall()
+        sessions = connection.execute(SESSIONS, {"number": listers + CREATORS, "users": users}).fetchall()
     passwords.close()
     tokens = Tokens(settings(url, {"ACCESS_TOKEN_EXPIRE_SECONDS": "86400"}))
     bearers = [tokens.pair(session).access_token for session in sessions]
-    database = Database(server, name, sessions, bearers[:LISTERS], bearers[LISTERS:])
+    database = Database(server, name, sessions, bearers[:listers], bearers[listers:])
     database.forget_created()
     return database
 

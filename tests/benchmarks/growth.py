@@ -24,10 +24,11 @@ from tests.benchmarks.measure import (
     show_me,
     text,
 )
-from tests.benchmarks.report import ratio, table
+from tests.benchmarks.report import microseconds, ratio, table
 
 USERS = (10_000, 1_000_000, 10_000_000)
 OWNED = (10, 100, 1_000, 10_000)
+EACH = 200
 PAGES = (1, 10, 100, 1000)
 CONNECTIONS = (1, 4, 16, 64, 256, 1000)
 Found = dict[str, list[Measurement]]
@@ -67,15 +68,19 @@ def run(server: EmbeddedPostgres, *, rounds: int, seconds: float, users: tuple[i
 
 
 def _by_users(server: EmbeddedPostgres, users: tuple[int, ...], rounds: int, seconds: float) -> Found:
-    """Measure the same requests in databases of so many users: the cost should not depend on all the others."""
+    """Measure the same requests in databases of so many users: the cost should not depend on all the others.
+
+    Each client asks for EACH users in turn, from all over the tables.
+    """
     with ExitStack() as stack:
         cases: Cases = {}
         for number in users:
             click.echo(f"Adding {number:,} users …", err=True)
             # One pet each, so that each answer is of the same size.
-            database = fill(server, users=number, pets=1)
+            database = fill(server, users=number, pets=1, listers=CLIENTS * EACH)
             service = stack.enter_context(running(SERVICE, database.settings(), SERVER_CORE))
-            cases[f"{number:,}"] = service, [[list_pets(token, 1)] for token in database.listers[:CLIENTS]]
+            requests = [list_pets(token, 1) for token in database.listers]
+            cases[f"{number:,}"] = service, [requests[client::CLIENTS] for client in range(CLIENTS)]
         return turns(cases, rounds, seconds)
 
 
@@ -129,8 +134,10 @@ def growth_table(what: str, found: Found) -> str:
         latency = [median(column) for column in zip(*(each.slow("GET /pets/me") for each in measured), strict=True)]
         lines.append(
             [
-                *(name, cpu, f"{median(each.cpu for each in measured) * 1e6:.0f}"),
+                *(name, cpu, microseconds(each.cpu for each in measured)),
+                microseconds(each.postgres_cpu for each in measured),
                 *(f"{median(each.per_second for each in measured):,.0f}", *(f"{each:.1f}" for each in latency)),
             ]
         )
-    return table([what, "CPU a request, × the first", "µs", "a second", "p50 ms of lists", "p99", "p99.9"], lines)
+    head = [what, "CPU a request, × the first", "µs", "PostgreSQL's", "a second"]
+    return table([*head, "p50 ms of lists", "p99", "p99.9"], lines)

@@ -64,6 +64,7 @@ class Measurement:
     """What one server did under load for a while. Times are in seconds, latencies p50, p99 and p99.9."""
 
     cpu: float  # of the server, for one request
+    postgres_cpu: float
     per_second: float
     latency: dict[str, list[float]]
 
@@ -77,7 +78,7 @@ def measure(server: Server, requests: Sequence[Sequence[Request]], seconds: floa
 
     Raises click.ClickException where an answer is no success.
     """
-    cpu = server.cpu()
+    cpu, postgres_cpu = server.cpu()
     with pinned(LOAD_CORE):
         done = subprocess.run(
             [sys.executable, Path(__file__).with_name("load.py")],
@@ -90,8 +91,10 @@ def measure(server: Server, requests: Sequence[Sequence[Request]], seconds: floa
     if done.returncode:
         raise click.ClickException(f"{server.contestant.name}: {done.stderr.strip().splitlines()[-1]}")
     seen = json.loads(done.stdout)
+    cpu_now, postgres_cpu_now = server.cpu()
     return Measurement(
-        cpu=(server.cpu() - cpu) / seen["requests"],
+        cpu=(cpu_now - cpu) / seen["requests"],
+        postgres_cpu=(postgres_cpu_now - postgres_cpu) / seen["requests"],
         per_second=seen["requests"] / seen["seconds"],
         latency=seen["latency"],
     )

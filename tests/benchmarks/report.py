@@ -3,7 +3,7 @@
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 from tests.benchmarks.contestants import SERVICE
@@ -31,7 +31,7 @@ def conditions(interpreter: str, rounds: int, seconds: float, clients: int) -> s
     )
 
 
-def operation(name: str, results: dict[str, list[Measurement]], floor: float) -> str:
+def operation(name: str, results: dict[str, list[Measurement]], floor: Sequence[float]) -> str:
     """Tell the cost of one operation for each server: medians, and the ratio to the service's in the same round."""
     ours = results[SERVICE.name]
     rows = []
@@ -41,13 +41,29 @@ def operation(name: str, results: dict[str, list[Measurement]], floor: float) ->
         latency = [f"{median(column):.1f}" for column in zip(*(each.slow(name) for each in theirs), strict=True)]
         rows.append(
             [
-                *(who, cpu, f"{median(each.cpu for each in theirs) * 1e6:.0f}"),
+                *(who, cpu, microseconds(each.cpu for each in theirs)),
+                microseconds(each.postgres_cpu for each in theirs),
                 *(rate, f"{median(each.per_second for each in theirs):,.0f}", *latency),
             ]
         )
-    rows.append(["PostgreSQL alone (pgbench)", "", "", "", f"{floor:,.0f}", "", "", ""])
-    head = [name, "CPU, × the service", "µs", "rate, × the service", "a second", "p50 ms", "p99", "p99.9"]
+    rows.append(["PostgreSQL alone (pgbench)", "", "", "", "", f"{median(floor):,.0f}", "", "", ""])
+    head = [
+        name,
+        "CPU, × the service",
+        "µs",
+        "PostgreSQL's",
+        "rate, × the service",
+        "a second",
+        "p50 ms",
+        "p99",
+        "p99.9",
+    ]
     return table(head, rows)
+
+
+def microseconds(seconds: Iterable[float]) -> str:
+    """Return the median."""
+    return f"{median(seconds) * 1e6:.0f}"
 
 
 def ratio(ratios: list[float]) -> str:
