@@ -15,10 +15,14 @@ WORKFLOWS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(".github/wo
 
 
 def release_before() -> list[str]:
-    """Return the option that checks the commit at which this branch left main; none on main, and without git."""
+    """Return the option that checks the commit at which this branch left main.
+
+    None on main, without git, and where the package had another name there.
+    """
     head = git("rev-parse", "HEAD")
     bases = [git("merge-base", main, "HEAD") for main in ("origin/main", "main")]
-    return next((["--compatible-with", base] for base in bases if base not in {"", head}), [])
+    base = next((base for base in bases if base not in {"", head}), None)
+    return ["--compatible-with", base] if base and git("ls-tree", "--name-only", base, "service") else []
 
 
 def git(*arguments: str) -> str:

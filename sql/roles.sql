@@ -1,7 +1,8 @@
 -- Three roles for one database, each with the least that it needs. For an administrator of the server (a superuser, or
 -- who owns the database and may create roles), before the first migration; safe to run again:
 --
---     psql "$ADMIN_URL" -f sql/roles.sql          or: DATABASE_URL=$ADMIN_URL python -m service roles --apply
+--     psql "$ADMIN_URL" -f sql/roles.sql
+-- or: DATABASE_URL=$ADMIN_URL python -m service roles --apply
 --
 -- None has a password yet: set them with psql's \password, which sends no password in the clear.
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from service.dev.scaffold.lists import LISTS, Edit
-from service.dev.scaffold.rendering import PACKAGE, render, values_of
+from service.dev.scaffold.rendering import PACKAGE, render
 from service.dev.scaffold.resource import Resource, ScaffoldError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -18,7 +18,6 @@ def write(resource: Resource, root: Path = ROOT) -> list[Path]:
     """
     table, one = resource.table, resource.one
     newest, number = _newest_migration(root)
-    values = values_of(resource) | {"depends": newest}
     migration, sql, code, tests = (
         f"migrations/{number:04}_create_{table}",
         f"sql/{table}",
@@ -31,7 +30,7 @@ def write(resource: Resource, root: Path = ROOT) -> list[Path]:
         f"{migration}.sql": "migration.sql",
         f"{migration}.rollback.sql": "rollback.sql",
         f"{sql}/create_{one}.sql": "create.sql",
-        f"{sql}/list_{table}.sql": "list_owned.sql" if resource.owned else "list_shared.sql",
+        f"{sql}/list_{table}.sql": "list.sql",
         f"{sql}/find_{one}.sql": "find.sql",
         f"{sql}/change_{one}.sql": "change.sql",
         f"{sql}/delete_{one}.sql": "delete.sql",
@@ -44,7 +43,7 @@ def write(resource: Resource, root: Path = ROOT) -> list[Path]:
     for path in new:
         if (root / path).exists():
             raise ScaffoldError(f"{path} is there already; nothing was written")
-    texts = {path: render(template, values) if template else "" for path, template in new.items()}
+    texts = {path: render(template, resource, newest) if template else "" for path, template in new.items()}
     texts |= {path: _registered(root, path, edit, resource) for path, edit in LISTS.items()}
     for path, text in texts.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
