@@ -23,6 +23,7 @@ from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
 from service.connections import Pool
 from service.database import Connections, Database
+from service.draining import drain_on_sigterm, end_with_parent
 from service.edge import edge
 from service.metrics import DIRECTORY, NO_ROUTE, Layout, Level, Metrics, measuring
 from service.migration_files import MIGRATIONS, expected_checksums
@@ -33,7 +34,6 @@ from service.queries import names
 from service.replica import Replicated, Standby
 from service.request import ServiceRequest
 from service.routing import complete_routes, refusing_preflights_plainly
-from service.server import drain_on_sigterm, end_with_parent
 from service.settings import Settings, wants_traces
 from service.short_way import short_ways
 from service.system.controllers import HealthController, Schema, applied_migrations, docs_file, docs_page

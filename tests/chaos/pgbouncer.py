@@ -58,11 +58,19 @@ class PgBouncer:
             shutil.chown(path, postgres.data.stat().st_uid, postgres.data.stat().st_gid)
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(as_owner(self._owner, self._program, "-q", self._file))
-        until(self._serves, "PgBouncer serves")
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it, and wait until it serves."""
+        self._process = subprocess.Popen(as_owner(self._owner, self._program, "-q", self._file))
+        until(self._serves, "PgBouncer serves")
+
+    def kill(self) -> None:
+        """End it as it stands."""
         self._process.kill()
         self._process.wait()
 

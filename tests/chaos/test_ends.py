@@ -90,7 +90,7 @@ def test_a_rolling_reload_loses_nothing(postgres: Postgres, serve: Serve, client
     served = serve(postgres.url, WEB_CONCURRENCY="2", DRAIN_SECONDS="1")
     until(lambda: served.stdout.count(STARTED) == 2, "all serve")
     before = {process.pid for process in served.family()}
-    with clients(served, postgres, 64, pause=0.1) as load:
+    with clients(served, postgres, 64, pause=0.2) as load:
         time.sleep(1)
         served.process.send_signal(signal.SIGHUP)
         until(lambda: served.stdout.count(STARTED) == 4, "both are replaced", seconds=60)

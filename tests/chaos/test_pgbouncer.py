@@ -59,6 +59,26 @@ def test_a_killed_backend_behind_pgbouncer_is_503(
 
 
 @pytest.mark.parametrize("pgbouncer", EACH[1:], indirect=True)
+def test_a_pgbouncer_that_restarts_is_503_until_it_is_back(
+    pgbouncer: PgBouncer, postgres: Postgres, serve: Serve, clients: Clients, table: Table
+) -> None:
+    served = serve(pgbouncer.url, DATABASE_POOL_SIZE="20", **pgbouncer.settings)
+    with clients(served, postgres) as load:
+        time.sleep(1)
+        pgbouncer.kill()
+        time.sleep(0.5)
+        pgbouncer.start()
+        back = time.monotonic()
+        time.sleep(1.2)
+
+    failing = load.outcome.failing_after(back)
+    table.note(f"kill -9 of {pgbouncer.name}, 0.5 s down", load.outcome, f"fails for {failing:.2f} s after it is back")
+    load.outcome.check()
+    assert load.outcome.statuses[503] > 0
+    assert failing < 1
+
+
+@pytest.mark.parametrize("pgbouncer", EACH[1:], indirect=True)
 def test_a_column_of_another_type_is_not_seen_by_clients(
     pgbouncer: PgBouncer, postgres: Postgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
