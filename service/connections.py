@@ -102,7 +102,7 @@ class Pool:
             try:
                 rows = await self._run(lease, query, arguments, until)
             except BaseException as error:
-                self._part(lease, error)
+                self._part(lease, error, is_repeated=pause > 0)
                 if isinstance(error, UNDONE):
                     pause = 2 * pause or AGAIN
                     if perf_counter() + pause + WAIT > until:
@@ -113,7 +113,7 @@ class Pool:
                 self._put(lease)
                 return rows
 
-    def _part(self, lease: Lease, error: BaseException) -> None:
+    def _part(self, lease: Lease, error: BaseException, *, is_repeated: bool) -> None:
         """Keep or close the connection on which `error` came; raise what it means, unless the query may run again."""
         if isinstance(error, STALE):
             lease.statements.clear()
@@ -123,7 +123,7 @@ class Pool:
         elif isinstance(error, UNDONE):
             self._put(lease)
         elif isinstance(error, AWAY):
-            self._let_go(lease, error)
+            self._let_go(lease, error, is_repeated=is_repeated)
             raise Unavailable("The database does not answer") from error
         elif isinstance(error, asyncpg.PostgresError):
             self._put(lease)
@@ -254,13 +254,14 @@ class Pool:
         while self._idle:
             self._give_back(self._idle.pop(), seconds)
 
-    def _let_go(self, lease: Lease, error: Exception) -> None:
+    def _let_go(self, lease: Lease, error: Exception, *, is_repeated: bool) -> None:
         """Keep a connection that is as good as before `error`, and close any other."""
         if isinstance(error, FOR_NOW):
             self._put(lease)
             return
         # Where this connection led, to a silent server or one that is no primary any more, the others lead.
-        if isinstance(error, TimeoutError):
+        # A repeated statement had less time than PostgreSQL has to end it: then its silence means nothing.
+        if isinstance(error, TimeoutError) and not is_repeated:
             self._give_back(lease, CLOSE_SILENT)
             self._hosts.doubt(lease.place)
             self._forget(CLOSE_SILENT)

@@ -1,5 +1,6 @@
 """Statements that lost to others run again, where PostgreSQL says that they have not happened."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
@@ -53,6 +54,30 @@ async def test_a_conflict_that_does_not_end_is_unavailable(
 
     assert time.monotonic() - began < WAIT + 0.2
     assert await db.value(lose, "40001", 0) > 3
+
+
+async def test_a_repetition_that_lacks_time_says_nothing_of_the_host(
+    opening: Opening,
+    own_database_url: str,
+    lose: Backend,  # noqa: ARG001 - which makes the function
+    statement: Statements,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was given less time than a statement may take: the other connections are as good as before."""
+    db = await opening(own_database_url, size=2)
+    backend: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.2)"), int)
+    both = set(await asyncio.gather(db.value(backend), db.value(backend)))
+    monkeypatch.setattr(connections, "ANSWER", WAIT + 0.3)
+    slow: Backend = Value(
+        statement("value text", "select pg_sleep(5 * lose('40001', 1))::text"),
+        int,
+    )
+
+    with pytest.raises(Unavailable) as refusal:
+        await db.value(slow)
+
+    assert isinstance(refusal.value.__cause__, TimeoutError)
+    assert await db.value(backend) in both
 
 
 async def test_an_error_of_another_kind_is_not_tried_again(
