@@ -22,7 +22,7 @@ from pytest_postgresql import factories
 from pytest_postgresql.executors import NoopExecutor
 from pytest_postgresql.janitor import DatabaseJanitor
 
-from service import migrate
+from service import connections, migrate
 from service.app import CONTROLLERS, Service, create_app
 from service.connections import Pool, changed
 from service.database import Database, Rows
@@ -263,8 +263,12 @@ def committing_app(database_url: str) -> Service:
 
 
 @pytest.fixture
-async def committed(committing_app: Service, own_database_url: str) -> AsyncIterator[Committed]:
+async def committed(
+    committing_app: Service, own_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Committed]:
     """Return the service on a database of this test's own, with a pool."""
+    # How long a busy machine lets requests wait is no part of what is tested with it.
+    monkeypatch.setattr(connections, "WAIT", 10)
     pool = Pool(own_database_url, size=10)
     committing_app.db = Database(pool)
     connection = await asyncpg.connect(own_database_url)

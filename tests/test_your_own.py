@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from tests.pages import follow
 from tests.processes import ROOT
-from tests.test_tutorial import follow
 from tests.trees import Tree, tree  # noqa: F401 - a fixture
 
 pytestmark = [
@@ -48,7 +48,7 @@ def take(tree: Tree, step: str) -> None:  # noqa: F811 - the fixture
 def test_a_resource_of_ones_own_stands_beside_the_pets(tree: Tree) -> None:  # noqa: F811 - the fixture
     take(tree, "A resource of your own")
 
-    tree.check("plants", "pets")
+    tree.check()
     tree.test("tests/plants", "tests/pets", "tests/test_readme.py")
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from filecmp import cmp
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,11 @@ from tests.processes import ROOT
 BIN = Path(sys.executable).parent
 CACHE = ROOT / ".mypy_cache"
 MADE = ("__pycache__", "*.egg-info", ".*_cache", ".coverage*", ".dev", ".git", ".venv", "htmlcov")
+
+
+def same(path: Path, other: Path) -> bool:
+    """Tell whether there is another file like this one."""
+    return other.exists() and cmp(path, other, shallow=False)
 
 
 class Tree:
@@ -69,27 +75,30 @@ class Tree:
             check=False,
         )
 
-    def check(self, *features: str, package: str = "service") -> None:
-        """Run what `make check` has for Python and SQL: on the package, the migrations, and `features`, or on all.
+    def check(self, package: str = "service") -> None:
+        """Run what `make check` has for Python and SQL, of the latter's style only where the copy differs.
 
         What queries read is measured on 1,000 users.
         """
-        sql = [f"sql/{feature}" for feature in features] or ["sql"]
-        python = [package, *(f"tests/{feature}" for feature in features)] if features else []
-        migrations = [str(path.relative_to(self.path)) for path in self.path.glob("migrations/*.sql")]
         self.run(*self.sql("stub", package=package))
         seed = self.path / package / "review" / "scale.sql"
         seed.write_text(seed.read_text().replace("100000", "1000").replace("user50000@", "user500@"))
         self.run(*self.sql("check", "--scale", package=package))
         self.run(*self.sql("locks", package=package))
-        self.run("ruff", "check", "--no-cache", *python)
-        self.run("ruff", "format", "--no-cache", "--check", *python)
+        self.run("ruff", "check", "--no-cache")
+        self.run("ruff", "format", "--no-cache", "--check")
         if CACHE.exists():  # then mypy reads anew what is not as it was
             shutil.copytree(CACHE, self.path / CACHE.name)
-        self.run("python", "-m", "mypy", *python)
-        self.run("python", "-m", "sqlfluff", "lint", "--nocolor", *sql, "migrations")
+        self.run("python", "-m", "mypy")
+        if different := [*self._different("sql"), *self._different("migrations")]:
+            self.run("python", "-m", "sqlfluff", "lint", "--nocolor", *different)
         self.run("python", str(BIN / "lint-imports"), "--no-logo", "--no-cache")
-        self.run("squawk", "--reporter=gcc", *migrations)
+        self.run("squawk", "--reporter=gcc", *map(str, self.path.glob("migrations/*.sql")))
+
+    def _different(self, folder: str) -> list[str]:
+        """Return the SQL files of a folder that the checkout has not, or not as they are here."""
+        paths = [path.relative_to(self.path) for path in (self.path / folder).rglob("*.sql")]
+        return [str(path) for path in paths if not same(self.path / path, ROOT / path)]
 
     def test(self, *paths: str) -> None:
         """Run tests of the copy, against a PostgreSQL of their own."""
