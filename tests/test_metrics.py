@@ -178,6 +178,7 @@ async def test_the_pool_tells_what_is_in_use_and_who_waits(measured: Measured, s
     asking = [asyncio.create_task(measured.app.db.value(sleep, 0.05)) for _ in range(3)]
     await asyncio.sleep(0)  # until each has asked
 
+    assert measured.app.metrics is not None
     measured.pool.measure(measured.app.metrics)
     await asyncio.gather(*asking)  # before the samples are read: who waits does so for a second at most
 
