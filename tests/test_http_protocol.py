@@ -120,6 +120,12 @@ async def test_a_request_that_is_answered_already_is_not_answered_again(port: in
     assert statuses(await talk(port, UNWANTED + CHUNKED, b"no chunk\r\n")) == [401]
 
 
+async def test_who_asks_before_sending_a_body_is_told_to_send_it(port: int) -> None:
+    head = POST + b"Connection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+
+    assert statuses(await talk(port, head, b"{}")) == [100, 422]
+
+
 async def test_two_requests_in_one_piece_get_two_answers(port: int) -> None:
     assert statuses(await talk(port, GET + b"\r\n" + GET + b"Connection: close\r\n\r\n")) == [200, 200]
 

@@ -61,15 +61,15 @@ QUERIES = [
     ),
     Broken(
         "swapped columns",
-        f"{FIND}:6: column 1 is named kite_name, and field 1 of VersionedKite id [column-name]\n"
-        f"{FIND}:6: column 2 is named id, and field 2 of VersionedKite kite_name [column-name]",
+        f"{FIND}:7: column 1 is named kite_name, and field 1 of VersionedKite id [column-name]\n"
+        f"{FIND}:8: column 2 is named id, and field 2 of VersionedKite kite_name [column-name]",
         FIND,
-        "kites.id, kites.kite_name",
-        "kites.kite_name, kites.id",
+        "kites.id,\n    kites.kite_name",
+        "kites.kite_name,\n    kites.id",
     ),
     Broken(
         "a column cast to another type",
-        f"{FIND}:6: column 3 is bigint[], VersionedKite.version says int [column-type]",
+        f"{FIND}:9: column 3 is bigint[], VersionedKite.version says int [column-type]",
         FIND,
         "kites.version\n",
         "array[kites.version::bigint] as version\n",
@@ -78,7 +78,7 @@ QUERIES = [
         "a column too few",
         f"{FIND}:4: returns 2 columns, VersionedKite has 3: id, kite_name, version [column-count]",
         FIND,
-        ", kites.version\n",
+        ",\n    kites.version\n",
         "\n",
     ),
     Broken(
@@ -97,14 +97,14 @@ QUERIES = [
     ),
     Broken(
         "a table that there is not",
-        f'{FIND}:8: PostgreSQL says: relation "dogs" does not exist [refused]',
+        f'{FIND}:11: PostgreSQL says: relation "dogs" does not exist [refused]',
         FIND,
         "left join kites on",
         "left join dogs as kites on",
     ),
     Broken(
         "a column that there is not",
-        f"{FIND}:6: PostgreSQL says: column kites.colour does not exist [refused]",
+        f"{FIND}:9: PostgreSQL says: column kites.colour does not exist [refused]",
         FIND,
         "kites.version\n",
         "kites.colour\n",
@@ -168,7 +168,7 @@ QUERIES = [
     ),
     Broken(
         "a second statement",
-        f"{FIND}:9: a second statement; a file holds one query [header]",
+        f"{FIND}:12: a second statement; a file holds one query [header]",
         FIND,
         "kites.id = $2;\n",
         "kites.id = $2;\nselect 1;\n",
@@ -370,7 +370,7 @@ QUERIES = [
     ),
     Broken(
         "a null beside a row",
-        f"{CHANGE}:28: column 3 may be null (an outer join makes it so), ChangedKite.version does not allow None "
+        f"{CHANGE}:31: column 3 may be null (an outer join makes it so), ChangedKite.version does not allow None "
         "[nullability]",
         MODELS,
         "version: int | None",
@@ -418,9 +418,9 @@ MIGRATIONS = [
     Broken(
         "a dropped column that is still read",
         f"{CHANGE}:21: PostgreSQL says: column kites.version does not exist [refused]\n"
-        f'{CREATE}:8: PostgreSQL says: column "version" does not exist [refused]\n'
+        f'{CREATE}:16: PostgreSQL says: column "version" does not exist [refused]\n'
         f"{DELETE}:15: PostgreSQL says: column kites.version does not exist [refused]\n"
-        f"{FIND}:6: PostgreSQL says: column kites.version does not exist [refused]",
+        f"{FIND}:9: PostgreSQL says: column kites.version does not exist [refused]",
         TABLE,
         LAST_COMMENT,
         LAST_COMMENT + "alter table kites drop column version;\n",
@@ -446,13 +446,13 @@ MIGRATIONS = [
     ),
     Broken(
         "a column that may be null",
-        f"{CREATE}:8: column 3 may be null (kites.version allows it), VersionedKite.version does not allow None "
+        f"{CREATE}:16: column 3 may be null (kites.version allows it), VersionedKite.version does not allow None "
         "[nullability]\n"
-        f"{FIND}:6: column 3 may be null (kites.version allows it), VersionedKite.version does not allow None "
+        f"{FIND}:9: column 3 may be null (kites.version allows it), VersionedKite.version does not allow None "
         "[nullability]",
         TABLE,
-        "version   integer      not null default 1",
-        "version   integer      default 1",
+        "version   integer        not null default 1",
+        "version   integer        default 1",
     ),
     Broken(
         "a column of another type",
@@ -473,8 +473,8 @@ MIGRATIONS = [
         "a migration that PostgreSQL refuses",
         f'{TABLE}:5: type "biggint" does not exist; nothing of this file has taken effect [migration]',
         TABLE,
-        "bigint       not null generated",
-        "biggint       not null generated",
+        "bigint         not null generated",
+        "biggint        not null generated",
     ),
 ]
 
