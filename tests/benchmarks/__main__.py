@@ -95,6 +95,11 @@ def compare(  # noqa: PLR0913 - what the command was told
     plot_to: Path,
 ) -> None:
     """Measure all in turns, and print and plot what was found."""
+    click.echo("Running pgbench …", err=True)
+    floor = {
+        name: [pgbench(database, query, arguments(name, database)) for _ in range(3)] for name, query in QUERIES.items()
+    }
+    database.forget_created()
     with ExitStack() as stack:
         servers = [stack.enter_context(running(each, database.settings(), SERVER_CORE)) for each in chosen]
         work = operations(database)
@@ -105,10 +110,6 @@ def compare(  # noqa: PLR0913 - what the command was told
         results = take_turns(servers, work, database, rounds=rounds, seconds=seconds)
         memory = {server.contestant.name: server.memory() for server in servers}
         starts = {server.contestant.name: server.seconds_to_start for server in servers}
-    floor = {
-        name: [pgbench(database, query, arguments(name, database), seconds) for _ in range(min(rounds, 5))]
-        for name, query in QUERIES.items()
-    }
     click.echo(report.conditions(python, rounds, seconds, CLIENTS))
     for name in work:
         click.echo(report.operation(name, results[name], floor[name]))

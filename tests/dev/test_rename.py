@@ -9,6 +9,7 @@ from click import ClickException
 from click.testing import CliRunner
 
 from service.cli import main
+from service.dev.embedded import EmbeddedPostgres
 from service.dev.rename import PACKAGE, rename
 from tests.processes import ROOT
 from tests.trees import Tree, tree  # noqa: F401 - a fixture
@@ -35,36 +36,50 @@ print({0}.settings.Settings)
 # Tests that fail where a text, not an import, calls the package as before, or something else by its new name.
 TOLD = [
     *("tests/dev/test_scaffold.py", "tests/review/test_stub.py", "tests/sql", "tests/test_access_log.py"),
-    *("tests/test_app.py", "tests/test_cli.py", "tests/test_logs.py", "tests/test_readme.py", "tests/users"),
+    *("tests/test_app.py", "tests/test_cli.py", "tests/test_logs.py", "tests/test_readme.py"),
 ]
 
 
-def test_the_renamed_tree_passes_every_check_and_its_tests(tree: Tree) -> None:  # noqa: F811 - the fixture
-    tree.run("python", "-m", PACKAGE, "rename", NEW)
-
-    tree.check(package=NEW)
-    tree.run("python", "-m", NEW, "--help")
-    tree.test("-n", "logical", *TOLD)
-
-
-def test_the_command_says_how_the_commands_are_named_now(tree: Tree) -> None:  # noqa: F811 - the fixture
-    said = tree.run("python", "-m", PACKAGE, "rename", NEW)
-
-    assert said.endswith(f"files changed; the commands are python -m {NEW} now\n")
+@pytest.fixture(scope="module")
+def renamed(tmp_path_factory: pytest.TempPathFactory, server: EmbeddedPostgres) -> tuple[Tree, str]:
+    """Return a copy whose package was renamed, and what the command said."""
+    copy = Tree(tmp_path_factory.mktemp("renamed") / "tree", server.url("postgres"))
+    return copy, copy.run("python", "-m", PACKAGE, "rename", NEW)
 
 
-def test_nothing_names_the_package_as_before(tree: Tree) -> None:  # noqa: F811 - the fixture
-    rename(NEW, tree.path)
+def test_nothing_names_the_package_as_before(renamed: tuple[Tree, str]) -> None:
+    path = renamed[0].path
 
-    assert {path: found[0] for path, text in texts(tree.path) if (found := NAMED.search(text))} == {}
-    assert not (tree.path / PACKAGE).exists()
-    assert f"python -m {NEW} serve" in (tree.path / "Procfile").read_text()
+    assert {path: found[0] for path, text in texts(path) if (found := NAMED.search(text))} == {}
+    assert not (path / PACKAGE).exists()
+    assert f"python -m {NEW} serve" in (path / "Procfile").read_text()
+
+
+def test_migrations_keep_their_checksums(renamed: tuple[Tree, str]) -> None:
+    for path in ROOT.glob("migrations/*.sql"):
+        assert (renamed[0].path / "migrations" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_the_command_says_how_the_commands_are_named_now(renamed: tuple[Tree, str]) -> None:
+    assert renamed[1].endswith(f"files changed; the commands are python -m {NEW} now\n")
+
+
+def test_the_renamed_tree_passes_every_check_and_its_tests(renamed: tuple[Tree, str]) -> None:
+    copy, _ = renamed
+
+    copy.check(package=NEW)
+    copy.run("python", "-m", NEW, "--help")
+    copy.test("-n", "logical", *TOLD)
 
 
 def texts(root: Path) -> Iterator[tuple[str, str]]:
     """Yield the files that are ours and no pictures, by their paths."""
     for path in root.rglob("*"):
-        if path.is_file() and path.suffix != ".png" and not {"migrations", "swagger_ui"}.intersection(path.parts):
+        if (
+            path.is_file()
+            and path.suffix != ".png"
+            and not {"__pycache__", "migrations", "swagger_ui"}.intersection(path.parts)
+        ):
             yield str(path.relative_to(root)), path.read_text(encoding="utf-8")
 
 
@@ -80,13 +95,6 @@ def test_what_others_call_so_keeps_its_name(tree: Tree) -> None:  # noqa: F811 -
     assert (tree.path / "tests" / "imported.py").read_text() == IMPORTED.format(NEW)
     assert (tree.path / ".env").read_text() == f"FILES=/srv/{PACKAGE}/files\n"
     assert '"service.name="' in (tree.path / NEW / "traces.py").read_text()
-
-
-def test_migrations_keep_their_checksums(tree: Tree) -> None:  # noqa: F811 - the fixture
-    rename(NEW, tree.path)
-
-    for path in ROOT.glob("migrations/*.sql"):
-        assert (tree.path / "migrations" / path.name).read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("name", ["Garden", "my-garden", "1st", "", "../garden", "class"])
