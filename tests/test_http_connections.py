@@ -148,3 +148,18 @@ async def test_who_has_not_come_to_an_end_when_the_service_does_is_told_so(app: 
     assert statuses(answer) == [503]
     assert b"/problems/unavailable" in answer
     assert [entry["status"] for entry in logs if "status" in entry] == [503]
+
+
+async def test_an_answer_that_has_begun_when_the_service_ends_is_not_followed_by_another() -> None:
+    async def endless(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.body", "body": b"{}", "more_body": True})
+        await asyncio.Event().wait()
+
+    async with listening(edge(endless, {"*"}), patience=0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET + b"\r\n")
+        await reader.readuntil(b"{}")
+
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()

@@ -178,7 +178,16 @@ async def test_the_server_makes_one_task_for_a_request(caller: Caller) -> None:
 @pytest.mark.parametrize("metrics", [True, False])
 @pytest.mark.parametrize("name", CALLS)
 async def test_a_request_calls_no_more_functions_than_it_did(caller: Caller, name: str, *, metrics: bool) -> None:
-    called, most = 0, CALLS[name] - (0 if metrics else OF_METRICS)
+    most = CALLS[name] - (0 if metrics else OF_METRICS)
+
+    called = min([await _calls(caller, name) for _ in range(3)])  # now and then something else has its turn meanwhile
+
+    as_before = called == most if PYTHON == COUNTED_BY else called <= most
+    assert as_before, f"{name} took {called} calls of Python functions, and took {most} before"
+
+
+async def _calls(caller: Caller, name: str) -> int:
+    called = 0
     beside = (str(Path(asyncio.__file__).parent), __file__, "selectors.py")
 
     def count(frame: FrameType, event: str, _: object) -> None:
@@ -196,9 +205,7 @@ async def test_a_request_calls_no_more_functions_than_it_did(caller: Caller, nam
         await caller.request(name)
     finally:
         sys.setprofile(measured_by)
-
-    as_before = called == most if PYTHON == COUNTED_BY else called <= most
-    assert as_before, f"{name} took {called} calls of Python functions, and took {most} before"
+    return called
 
 
 @pytest.mark.parametrize("name", CALLS)
