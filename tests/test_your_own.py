@@ -28,7 +28,7 @@ FRAME = """
 """
 # They know nothing of features, and are more than half of the work.
 BELOW = [
-    *("connections", "migrate", "replica", "traces", "review/book", "test_metrics.py"),
+    *("connections", "migrate", "replica", "traces", "review/book"),
     *("auth/test_login_races.py", "auth/test_passwords.py", "auth/test_throttle.py"),
     *("dev/test_checked.py", "dev/test_embedded.py", "dev/test_embedded_refusals.py", "dev/test_embedded_users.py"),
 ]
