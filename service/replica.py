@@ -55,6 +55,13 @@ class NotCurrentError(PassedOverError):
     """The standby has not replayed what is needed, and cannot answer any other either."""
 
 
+class NoStandbyError(NotCurrentError):
+    """The standby takes writes: it was promoted, and only other settings bring a standby back."""
+
+    def __init__(self) -> None:
+        super().__init__("it is no standby")
+
+
 class StandbyLease(Lease):
     """A connection, and what the server at its other end had replayed when it was asked last."""
 
@@ -113,7 +120,7 @@ class Standby(Pool):
         while True:
             rows = await super()._run(lease, FIND_REPLAYED, (), until)
             if not rows:
-                raise NotCurrentError("it is no standby")
+                raise NoStandbyError
             lease.replayed = Position(*rows[0])
             if lease.has(wanted):
                 return
@@ -133,6 +140,7 @@ class Replicated:
         self.standby = standby
         self.used: bool | None = None
         """Whether the standby answers; None: nobody has looked yet."""
+        self._is_promoted = False
         self._asking: asyncio.Task[Position] | None = None
         self._next: asyncio.Task[Position] | None = None
 
@@ -216,27 +224,26 @@ class Replicated:
         while True:
             try:
                 with suppress(PassedOverError, Unavailable):
-                    await self._read(FIND_REPLAYED, ())
-                    self._turn(used=True)
+                    is_standby = await self._read(FIND_REPLAYED, ())
+                    self._turn(None if is_standby else NoStandbyError())
             except (asyncpg.InterfaceError, ValueError) as error:  # a senseless URL
                 self._set_aside(error)
             await asyncio.sleep(LOOK)
 
     def _set_aside(self, error: BaseException) -> PassedOverError:
         """Use the standby no more until it has been looked at."""
-        reason = str(error) or type(error).__name__
-        self._turn(used=False, reason=reason)
-        return PassedOverError(reason)
+        self._turn(error)
+        return PassedOverError(str(error))
 
-    def _turn(self, *, used: bool, **why: str) -> None:
-        """Use the standby, or do not; the log is told of each change."""
-        if used is self.used:
-            return
-        self.used = used
-        if used:
+    def _turn(self, refusal: BaseException | None) -> None:
+        """Use the standby, or do not; the log is told of each change, and once of what will not pass by itself."""
+        used, is_promoted = refusal is None, isinstance(refusal, NoStandbyError)
+        is_news = used is not self.used or (is_promoted and not self._is_promoted)
+        self.used, self._is_promoted = used, is_promoted
+        if is_news and used:
             log.info("replica is used")
-        else:
-            log.warning("replica is not used", **why)
+        elif is_news:
+            log.warning("replica is not used", reason=str(refusal) or type(refusal).__name__)
 
     def _count(self, event: Event) -> None:
         if self.metrics:

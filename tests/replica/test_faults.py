@@ -2,6 +2,9 @@
 
 import asyncio
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -10,6 +13,7 @@ import structlog
 from service import replica
 from service.problems import Unavailable
 from service.queries import Count
+from tests.postgres import Postgres
 from tests.processes import until
 from tests.replica.conftest import Answer, Opening, Pair, Read, Reader, events, marked
 from tests.statements import Statements
@@ -148,6 +152,56 @@ async def test_without_the_primary_a_standby_answers_nobody(
     await asyncio.sleep(0.1)
 
     assert "never retrieved" not in caplog.text
+
+
+@contextmanager
+def running(server: Postgres) -> Iterator[None]:
+    """Have `server` run until the end of the context."""
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+@slow
+@pytest.mark.usefixtures("often")
+async def test_a_standby_that_is_promoted_is_used_no_more(opening: Opening, pair: Pair, folder: Path) -> None:
+    """Whether or not it lacks what is written to the old primary from then on."""
+    follower = pair.primary.standby(folder / "promoted while used")
+    with running(follower), structlog.testing.capture_logs() as logged:
+        reader = await opening(pair.primary.url, follower.url)
+        await reader.used()
+        await asyncio.to_thread(follower.promote)
+        await reader.until(lambda used: used is False)
+
+    assert events(logged) == [("replica is used", ""), ("replica is not used", "it is no standby")]
+
+
+@slow
+@pytest.mark.usefixtures("often")
+async def test_a_standby_that_is_promoted_while_it_is_behind_is_told_of_as_none(
+    opening: Opening, pair: Pair, folder: Path, statement: Statements
+) -> None:
+    """What passes by itself is told once; what an operator has to mend is told once more."""
+    add: Count[...] = Count(statement("count", "insert into things values (5)"), int)
+    follower = pair.primary.standby(folder / "promoted while behind")
+    with running(follower), structlog.testing.capture_logs() as logged:
+        reader = await opening(pair.primary.url, follower.url, max_lag=20)
+        await reader.used()
+        follower.ask("select pg_wal_replay_pause()")
+        await reader.db.count(add)
+        await reader.until(lambda used: used is False)
+        await asyncio.to_thread(follower.promote)
+        async with asyncio.timeout(5):
+            while "it is no standby" not in str(logged):  # noqa: ASYNC110 - a log, of which nobody is told
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)  # it is looked at meanwhile
+
+    told = events(logged)
+    assert told[:2] == [("replica is used", ""), ("replica is not used", "it is N bytes of log behind")]
+    assert [reason for _, reason in told].count("it is no standby") == 1
+    assert not reader.connections.used
 
 
 @slow
