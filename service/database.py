@@ -44,22 +44,27 @@ class Database:
 
     async def one(self, query: One[P, R], *arguments: P.args, **_: P.kwargs) -> R:
         """Return the one row of `query`."""
-        rows = await self._fetch(query, arguments)
+        rows = await self._connections.fetch(query, arguments)
         if len(rows) != 1:
+            check_session(query, rows)
             raise WrongCardinalityError(f"{query.name} returned {len(rows)} rows, not one")
         return query.row(*rows[0])
 
     async def maybe(self, query: Maybe[P, R], *arguments: P.args, **_: P.kwargs) -> R | None:
         """Return the row of `query`, or None."""
-        rows = await self._fetch(query, arguments)
-        if len(rows) > 1:
-            raise WrongCardinalityError(f"{query.name} returned {len(rows)} rows, not one at most")
+        rows = await self._connections.fetch(query, arguments)
+        if len(rows) != 1:
+            check_session(query, rows)
+            if rows:
+                raise WrongCardinalityError(f"{query.name} returned {len(rows)} rows, not one at most")
         return query.row(*rows[0]) if rows and rows[0][0] is not None else None
 
     async def many(self, query: Many[P, R], *arguments: P.args, **_: P.kwargs) -> list[R]:
         """Return the rows of `query`."""
-        rows = await self._fetch(query, arguments)
-        if rows and rows[0][0] is None:
+        rows = await self._connections.fetch(query, arguments)
+        if not rows:
+            check_session(query, rows)
+        elif rows[0][0] is None:
             return []
         row = query.row
         # By position, 4 µs for ten rows where keywords take 11: columns and fields are in the same order.
@@ -67,7 +72,8 @@ class Database:
 
     async def value(self, query: Value[P, R], *arguments: P.args, **_: P.kwargs) -> R:
         """Return the one value of `query`."""
-        rows = await self._fetch(query, arguments)
+        rows = await self._connections.fetch(query, arguments)
+        check_session(query, rows)
         if len(rows) != 1 or len(rows[0]) != 1:
             raise WrongCardinalityError(f"{query.name} did not return one value")
         return cast(R, rows[0][0])
@@ -77,8 +83,8 @@ class Database:
         number: int = (await self._connections.fetch(query, arguments))[0][0]
         return number
 
-    async def _fetch(self, query: Query[P, Any], arguments: tuple[Any, ...]) -> Rows:
-        rows = await self._connections.fetch(query, arguments)
-        if not rows and query.of_session:
-            raise SessionEnded
-        return rows
+
+def check_session(query: Query[..., Any], rows: Rows) -> None:
+    """Raise SessionEnded where that is what no row means."""
+    if not rows and query.of_session:
+        raise SessionEnded

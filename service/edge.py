@@ -1,9 +1,10 @@
 """What each request passes first: it gets an id, and is answered only if it is meant for us."""
 
 import asyncio
-import os
+import random
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from time import perf_counter
 
 from litestar import Request
@@ -17,6 +18,7 @@ from service.http_protocol import CLIENT_GONE
 from service.logs import log
 from service.metrics import Metrics
 from service.problems import Problem, Unavailable, UnknownHost
+from service.request import fields
 
 # Browsers take an answer for what it says it is.
 PLAIN = [(b"x-content-type-options", b"nosniff")]
@@ -49,12 +51,17 @@ def edge(
     """
     names = {host.lower() for host in allowed_hosts}
 
+    @lru_cache(1024)  # 2 µs, not 0.1, and each request asks
+    def is_allowed(host: bytes) -> bool:
+        return _allowed(_host_name(host), names)
+
     async def pass_edge(scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter()
         request_id = (_given_id(scope) if trusted_hops else None) or new_request_id()
         exchange = Exchange(request_id)
         current.set(exchange)
         scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
+        scope["fields"] = dict(scope["headers"])  # type: ignore[typeddict-unknown-key]  # for service.request.fields
         more = SECURE if scope.get("scheme") == "https" or (trusted_hops and _by_tls(scope)) else PLAIN
         status = 0
 
@@ -66,7 +73,7 @@ def edge(
             await send(message)
 
         try:
-            if _allowed(_host(scope), names) or scope["path"].startswith(ASKED_BY_ADDRESS):
+            if is_allowed(fields(scope).get(b"host", b"")) or scope["path"].startswith(ASKED_BY_ADDRESS):
                 await app(scope, receive, send_with_id)
             else:
                 await _refuse(scope, receive, send_with_id, UnknownHost())
@@ -98,8 +105,12 @@ def _given_id(scope: Scope) -> str | None:
 
 
 def new_request_id() -> str:
-    """Return a random UUID (RFC 9562, 5.4) as text: what ``str(uuid4())`` does, in half the time (5 µs, not 10)."""
-    digits = os.urandom(16).hex()
+    """Return a random UUID (RFC 9562, 5.4) as text.
+
+    It is a name and no secret: it needs no system call, as ``uuid4()`` does, for a fifth of its time. After a fork,
+    Python itself begins another row of numbers.
+    """
+    digits = f"{random.getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
@@ -108,15 +119,12 @@ def _by_tls(scope: Scope) -> bool:
     return any(name == b"x-forwarded-proto" and b"https" in value for name, value in scope["headers"])
 
 
-def _host(scope: Scope) -> str:
-    """Return the host that the request is for, without its port; NO_HOST where what should be a port is none."""
-    for name, value in scope["headers"]:
-        if name == b"host":
-            host = value.decode("latin-1").lower()
-            end = host.find("]") + 1 if host.startswith("[") else host.find(":")
-            host, port = (host[:end], host[end:].removeprefix(":")) if end >= 0 else (host, "")
-            return host if not port or port.isdigit() else NO_HOST
-    return ""
+def _host_name(field: bytes) -> str:
+    """Return the host of a Host field, without its port; NO_HOST where what should be a port is none."""
+    host = field.decode("latin-1").lower()
+    end = host.find("]") + 1 if host.startswith("[") else host.find(":")
+    host, port = (host[:end], host[end:].removeprefix(":")) if end >= 0 else (host, "")
+    return host if not port or port.isdigit() else NO_HOST
 
 
 def _allowed(host: str, names: Collection[str]) -> bool:

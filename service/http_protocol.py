@@ -1,7 +1,6 @@
 """HTTP/1.1 as `serve` speaks it: uvicorn's protocol on httptools, which is strict, with the limits that it lacks."""
 
 import asyncio
-import re
 from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
@@ -23,8 +22,8 @@ CLIENT_GONE = "client gone"
 # What comes before a body, request line and fields, in bytes.
 LARGEST_HEAD = 32 * 1024
 TICK = 5.0
-# The fields of an answer, each a line (RFC 9110, 5.5 and 5.6.2).
-HEAD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)*")
+# What may not stand in a field of an answer, and could end it (RFC 9110, 5.5).
+CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
 
 
 class Cycle(RequestResponseCycle):
@@ -64,12 +63,13 @@ class Cycle(RequestResponseCycle):
             return
         if not self.keep_alive:
             fields.append((b"connection", b"close"))
-        head = b"".join([b"%b: %b\r\n" % field for field in fields])
-        if not HEAD.fullmatch(head) or head.count(b"\n") != len(fields):
+        lines = list(map(b": ".join, fields))
+        text = b"".join(lines)
+        if len(text.translate(None, CONTROLS)) != len(text):
             raise ValueError(f"A field of the answer has a character that none may have: {fields}")
         self.response_complete = True
         self.message_event.set()
-        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], head, body))
+        self.transport.write(b"%b%b\r\n\r\n%b" % (STATUS_LINE[status], b"\r\n".join(lines), body))
         if not self.keep_alive and not self.more_body:
             self.transport.close()
         self.on_response()
@@ -81,8 +81,9 @@ class HttpProtocol(HttpToolsProtocol):
     uvicorn reads heads of any size, waits for them and for bodies for ever, and takes no Host, two, or HTTP/0.9.
     """
 
+    # What the client is given its time for, since when, and when bytes came last, by the event loop's clock.
     _awaited = "head"
-    _deadline = 0.0
+    _since = _now = 0.0
     # The bytes that came last, and all since there was a whole head or a piece of a body: of neither is so much read.
     _piece = _size = 0
     _refusal: Problem | None = None
@@ -112,8 +113,9 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._awaited == "end":
             return
+        self._now = self.loop.time()
         if self._awaited == "request":
-            self._await("head")
+            self._awaited, self._since = "head", self._now
         self._piece = len(data)
         self._size += self._piece
         super().data_received(data)
@@ -122,37 +124,45 @@ class HttpProtocol(HttpToolsProtocol):
 
     @override
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._await("head")
+        self.url, self.headers = b"", []
+        self._awaited, self._since = "head", self._now
 
     @override
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._awaited == "body":
-            return  # behind the body, a field must not count as one that a proxy has set (RFC 9110, 6.5.1)
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
+        self.headers.append((name.lower(), value))
 
     @override
     def on_headers_complete(self) -> None:
+        # Behind the body, a field must not count as one that a proxy has set (RFC 9110, 6.5.1): it is kept apart.
+        headers, self.headers = self.headers, []
         # What came with the head in one piece may be another request, or a body: only then is it worth to add up.
         if self._size > LARGEST_HEAD or self._piece > LARGEST_HEAD:
-            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers)
             if size > LARGEST_HEAD:
                 self._refuse_in_parser(HeadTooLarge())
         version = self.parser.get_http_version()
-        hosts = [value for name, value in self.headers if name == b"host"]
-        if version not in {"1.1", "1.0"} or len(hosts) > 1 or (version == "1.1" and not hosts):
+        names = [name for name, _ in headers]
+        if version not in {"1.1", "1.0"} or names.count(b"host") > 1 or (version == "1.1" and b"host" not in names):
             # RFC 9112, 3.2: a server must answer 400 to a request without a Host, and to one with several.
             self._refuse_in_parser(MalformedRequest("This needs HTTP/1.1, and one Host"))
         url = httptools.parse_url(self.url)
         path = url.path.decode("ascii")
-        self.scope["http_version"] = version
-        self.scope["method"] = self.parser.get_method().decode("ascii")
-        self.scope["path"] = unquote(path) if "%" in path else path
-        self.scope["raw_path"] = url.path
-        self.scope["query_string"] = url.query or b""
+        self.scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,  # type: ignore[typeddict-item]  # one of the two, as uvicorn has it
+            "root_path": self.root_path,
+            "headers": headers,
+            "state": self.app_state.copy(),
+            "method": self.parser.get_method().decode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+        }
+        expects = b"expect" in names and dict(headers)[b"expect"].lower() == b"100-continue"
         before: RequestResponseCycle | None = self.cycle
         self.cycle = Cycle(
             scope=self.scope,
@@ -163,7 +173,7 @@ class HttpProtocol(HttpToolsProtocol):
             access_log=False,
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
+            expect_100_continue=expects,
             keep_alive=not self.draining and version == "1.1" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
@@ -173,7 +183,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
         self._size = 0
-        self._await("body")
+        self._awaited, self._since = "body", self._now
 
     @override
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
@@ -196,7 +206,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._size = 0
         super().on_message_complete()
-        self._await("answer")
+        self._awaited, self._since = "answer", self._now
         if self.cycle.response_complete:  # it was answered before its end
             self._await("request")
 
@@ -216,19 +226,18 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _await(self, what: str) -> None:
         """Give the client its time, from now, for the next request, its head, its body or the answer."""
-        self._awaited = what
-        self._deadline = self.loop.time() + SECONDS[what]
+        self._awaited, self._since = what, self.loop.time()
 
     def _look_at_clock(self) -> None:
         """Close the connection if its client has taken too long; one timer serves all requests of a connection."""
-        now = self.loop.time()
-        if now >= self._deadline:
+        now, deadline = self.loop.time(), self._since + SECONDS[self._awaited]
+        if now >= deadline:
             if self._awaited in {"answer", "end"} or self.transport.is_closing():
                 self.transport.abort()  # what it was sent, it does not take
                 return
             self._refuse(RequestTimeout())  # or, between two requests, close without a word
         # Deadlines that come after a later one are seen in time, too.
-        self._timer = self.loop.call_at(min(self._deadline, now + TICK), self._look_at_clock)
+        self._timer = self.loop.call_at(min(deadline, now + TICK), self._look_at_clock)
 
     def _refuse_in_parser(self, problem: Problem) -> None:
         """Refuse from within a callback of the parser, which ends by an exception that comes out of feed_data()."""

@@ -18,7 +18,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar.typing import FieldDefinition
 
 from service.answers import Answer, answer
-from service.request import ServiceRequest
+from service.request import ServiceRequest, fields
 
 # What a handler may ask for, and what it may leave to the request.
 GIVEN = {"request", "data"}
@@ -53,7 +53,7 @@ def short_ways(app: Litestar, long_way: ASGIApp) -> ASGIApp:
         if (
             way is None
             or scope["query_string"]
-            or (way.headers and any(name in way.headers for name, _ in scope["headers"]))
+            or not way.headers.isdisjoint(fields(scope))
         ):
             await long_way(scope, receive, send)
             return

@@ -15,6 +15,7 @@ from litestar.types import Message, Receive, Scope, Send
 
 from service.answers import Answer, answer
 from service.app import CONTROLLERS, Service, create_app
+from service.edge import edge
 from service.request import ServiceRequest
 from service.short_way import short_ways
 from tests.conftest import OneTransaction, make_settings
@@ -230,7 +231,7 @@ async def test_hooks_around_messages_are_called(open_app: Service, monkeypatch: 
 @pytest.mark.parametrize("path", ["/closed", "/closed/"])
 async def test_what_a_hook_answers_is_the_answer(path: str) -> None:
     litestar = Litestar([closed], request_class=ServiceRequest, exception_handlers={Exception: answer})
-    litestar.asgi_handler = short_ways(litestar, litestar.asgi_handler)
+    litestar.asgi_handler = edge(short_ways(litestar, litestar.asgi_handler), ["localhost"])
 
     async with service_client(litestar) as client:  # type: ignore[arg-type]  # what the client needs of a service
         response = await client.get(path)

@@ -69,7 +69,7 @@ class LoginOperation(Operation):
                 "client_secret": text,
             },
         )
-        self.request_body = RequestBody(content={FORM: OpenAPIMediaType(schema=form)}, required=True)
+        self.request_body = RequestBody(content={FORM.decode(): OpenAPIMediaType(schema=form)}, required=True)
 
 
 class AuthController(Controller):
