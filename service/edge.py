@@ -3,7 +3,7 @@
 import asyncio
 import random
 import re
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from functools import lru_cache
 from time import perf_counter
 
@@ -65,12 +65,12 @@ def edge(
         more = SECURE if scope.get("scheme") == "https" or (trusted_hops and _by_tls(scope)) else PLAIN
         status = 0
 
-        async def send_with_id(message: Message) -> None:
+        def send_with_id(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], *more, (b"x-request-id", request_id.encode())]
-            await send(message)
+            return send(message)
 
         try:
             if is_allowed(fields(scope).get(b"host", b"")) or scope["path"].startswith(ASKED_BY_ADDRESS):

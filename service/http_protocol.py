@@ -38,20 +38,22 @@ class Cycle(RequestResponseCycle):
     @override
     async def send(self, message: Any) -> None:
         """Keep the head; send what comes before it, and after it."""
-        if message["type"] == "http.response.start" and not self.response_started:
-            self.response_started = True
-            self._start = message
+        start = self._start
+        if start is None:
+            if message["type"] == "http.response.start" and not self.response_started:
+                self.response_started, self._start = True, message
+            else:
+                await super().send(message)
             return
-        if start := self._start:
-            self._start = None
-            body = message.get("body", b"")
-            fields = [*self.default_headers, *start["headers"]]
-            whole = (b"content-length", b"%d" % len(body)) in fields and not message.get("more_body")
-            if whole and self.scope["method"] != "HEAD" and not self.flow.write_paused:
-                self._send_whole(start["status"], fields, body)
-                return
-            self.response_started = False
-            await super().send(start)
+        self._start = None
+        body = message.get("body", b"")
+        fields = [*self.default_headers, *start["headers"]]
+        whole = (b"content-length", b"%d" % len(body)) in fields and not message.get("more_body")
+        if whole and self.scope["method"] != "HEAD" and not self.flow.write_paused:
+            self._send_whole(start["status"], fields, body)
+            return
+        self.response_started = False
+        await super().send(start)
         await super().send(message)
 
     def _send_whole(self, status: int, fields: list[tuple[bytes, bytes]], body: bytes) -> None:
@@ -205,10 +207,13 @@ class HttpProtocol(HttpToolsProtocol):
     @override
     def on_message_complete(self) -> None:
         self._size = 0
-        super().on_message_complete()
         self._awaited, self._since = "answer", self._now
-        if self.cycle.response_complete:  # it was answered before its end
-            self._await("request")
+        cycle = self.cycle
+        if cycle.response_complete:  # it was answered before its end
+            self._awaited = "request"
+        else:
+            cycle.more_body = False
+            cycle.message_event.set()
 
     @override
     def on_response_complete(self) -> None:

@@ -83,7 +83,7 @@ class ServiceRequest(Request[None, Caller, State]):
 
         Raises ContentTooLarge, or MalformedRequest where the client goes away before its end.
         """
-        if isinstance(self._body, bytes):
+        if self._body is not Empty:
             return self._body
         body, most = bytearray(), self.route_handler.resolve_request_max_body_size() or inf
         if int(fields(self.scope).get(b"content-length", b"0")) > most:  # there is no need to wait for it

@@ -50,11 +50,7 @@ def short_ways(app: Litestar, long_way: ASGIApp) -> ASGIApp:
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         way = ways.get((scope["method"], scope["path"]))  # type: ignore[typeddict-item]  # HTTP's alone come here
-        if (
-            way is None
-            or scope["query_string"]
-            or not way.headers.isdisjoint(fields(scope))
-        ):
+        if way is None or scope["query_string"] or not way.headers.isdisjoint(fields(scope)):
             await long_way(scope, receive, send)
             return
         scope["route_handler"] = way.handler

@@ -121,5 +121,7 @@ class PetsController(Controller):
 
 def represented(pet: Pet, version: int, status: int = HTTP_200_OK, location: str | None = None) -> Answer[Pet]:
     """Return a pet as clients see it, its version as the ETag."""
-    headers = {"ETag": etag(version)} | ({"Location": location} if location else {})
+    headers = {"ETag": etag(version)}
+    if location:
+        headers["Location"] = location
     return Answer(Pet(pet.id, pet.pet_name, pet.user_id), status_code=status, headers=headers)
