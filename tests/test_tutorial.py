@@ -31,7 +31,7 @@ def test_who_follows_the_page_ends_with_a_resource_that_passes_every_check(tree:
     for path, slip, findings in slips(tree):
         before = path.read_text()
         change(path, slip)
-        assert tree.fail(*tree.sql("check")) == findings
+        assert tree.fail(*tree.command("sql", "check")) == findings
         path.write_text(before)
     tree.test(
         "tests/toys", "tests/sql", "tests/auth/test_guard.py", "tests/system/test_docs.py", "tests/test_problems.py"
