@@ -26,6 +26,7 @@ def slips(tree: Tree) -> Iterator[tuple[Path, str, str]]:  # noqa: F811 - the fi
 @pytest.mark.slow
 def test_who_follows_the_page_ends_with_a_resource_that_passes_every_check(tree: Tree) -> None:  # noqa: F811 - as above
     follow(tree, PAGE)
+    tree.run(*tree.command("sql", "stub"))
 
     tree.check()
     for path, slip, findings in slips(tree):

@@ -76,11 +76,10 @@ class Tree:
         )
 
     def check(self, package: str = "service") -> None:
-        """Run `make check` with a new stub, but sqlfluff only on what differs, and `sql` on the tests' server.
+        """Run `make check` on the tree as it is, but sqlfluff only on what differs, and `sql` on the tests' server.
 
         What queries read is measured on 1,000 users.
         """
-        self.run(*self.command("sql", "stub", package=package))
         if CACHE.exists():  # then mypy reads anew what is not as it was
             shutil.copytree(CACHE, self.path / CACHE.name)
         self.run("python", ".ci/check.py", "sql check", "sql locks", "sqlfluff")
