@@ -1,10 +1,8 @@
 """docs/your-own.md: each step leaves a tree that passes its tests and checks. test_rename.py has the first."""
 
-import re
-
 import pytest
 
-from tests.pages import follow
+from tests.pages import follow, section
 from tests.processes import ROOT
 from tests.trees import Tree, tree  # noqa: F401 - a fixture
 
@@ -35,25 +33,15 @@ BELOW = [
 PAGE = (ROOT / "docs" / "your-own.md").read_text(encoding="utf-8")
 
 
-def take(tree: Tree, step: str) -> None:  # noqa: F811 - the fixture
-    """Do what a section of the page says: its files, changes and commands, in their order."""
-    _, _, section = PAGE.partition(f"## {step}\n")
-    section, _, _ = section.partition("\n## ")
-    parts = re.split(r"^```sh\n(.*?)^```$", section, flags=re.MULTILINE | re.DOTALL)
-    for text, commands in zip(parts[::2], [*parts[1::2], ""], strict=True):
-        follow(tree, text)
-        tree.shell(commands)
-
-
 def test_a_resource_of_ones_own_stands_beside_the_pets(tree: Tree) -> None:  # noqa: F811 - the fixture
-    take(tree, "A resource of your own")
+    follow(tree, section(PAGE, "A resource of your own"))
 
     tree.check()
     tree.test("tests/plants", "tests/pets", "tests/test_readme.py")
 
 
 def test_without_the_pets_the_accounts_stay(tree: Tree) -> None:  # noqa: F811 - the fixture
-    take(tree, "Without the pets")
+    follow(tree, section(PAGE, "Without the pets"))
 
     tree.check()
     coverage = tree.path / "frame.ini"
