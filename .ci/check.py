@@ -1,4 +1,4 @@
-"""Run every linter and type check: `make check`. What one of them complains of is printed in full."""
+"""Run every linter and type check, but for those that are named: `make check`. Complaints are printed in full."""
 
 import contextlib
 import os
@@ -78,10 +78,10 @@ def check(name: str) -> str:
 
 
 def main() -> int:
-    """Run all checks, as many at once as there are cores; return the exit status."""
+    """Run the checks, as many at once as there are cores; return the exit status."""
     began = time.monotonic()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        outcomes = list(pool.map(check, CHECKS))
+        outcomes = list(pool.map(check, [name for name in CHECKS if name not in sys.argv[1:]]))
     passed, failed, skipped = (outcomes.count(outcome) for outcome in ("passed", "failed", "skipped"))
     print(f"{passed} passed, {failed} failed, {skipped} skipped in {time.monotonic() - began:.1f} s")
     return 1 if failed else 0

@@ -19,7 +19,7 @@ from service import __version__, logs
 from service.migration_files import MigrationError
 from service.problems import Problem
 from service.queries import QueryError
-from service.review.commands import sql
+from service.review.commands import DATABASE, sql, stub
 from service.settings import Settings, database_url, wants_traces
 
 # The workers of a server that was killed need a moment to end.
@@ -224,17 +224,20 @@ def openapi() -> None:
 @click.argument("fields", nargs=-1, required=True, metavar="FIELD:TYPE...")
 @click.option("--no-owner", is_flag=True, help="What is made is everybody's who is logged in.")
 @click.option("--singular", help="What one of them is called; NAME without its 's' unless given.")
-def new(name: str, fields: tuple[str, ...], no_owner: bool, singular: str | None) -> None:  # noqa: FBT001 - click's
+@DATABASE
+def new(name: str, fields: tuple[str, ...], no_owner: bool, singular: str | None, database_url: str | None) -> None:  # noqa: FBT001 - click's
     """Write the files of another resource, to be edited.
 
     NAME is a plural, toys; types are text, integer, bigint, numeric, boolean, date, timestamptz and uuid. Writes a
-    migration, five queries, models, a controller and tests, and registers them. Overwrites nothing.
+    migration, five queries, models, a controller and tests, registers them, and does what `sql stub` does. Overwrites
+    nothing.
     """
     from service.dev.scaffold.resource import read_resource  # noqa: PLC0415 - production has not what it needs
     from service.dev.scaffold.writing import write  # noqa: PLC0415 - the same
 
     for path in write(read_resource(name, fields, singular=singular, owned=not no_owner)):
         click.echo(path)
+    click.get_current_context().invoke(stub, database_url=database_url)
 
 
 @main.command()

@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from service.openapi import openapi_document
 from tests.processes import ROOT
 
 SCRIPT = ROOT / ".ci" / "api_changes.py"
+PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
 Edit = Callable[[dict[str, Any]], object]
 
 
@@ -196,7 +198,7 @@ def test_ci_lists_the_changes_since_a_revision(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", ".venv", ".dev", "tests", "*_cache"))
     git = ["git", "-C", str(tree), "-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
-    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "The release", "--no-gpg-sign"]):
+    for arguments in (["init", "-qb", "main"], ["add", "."], ["commit", "-qm", "The release", "--no-gpg-sign"]):
         subprocess.run([*git, *arguments], check=True)
 
     def asked(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -210,11 +212,13 @@ def test_ci_lists_the_changes_since_a_revision(tmp_path: Path) -> None:
     alone = asked()
     models = tree / "service" / "users" / "models.py"
     models.write_text(models.read_text().replace("max_length=254", "max_length=200"))
+    subprocess.run([*git, "switch", "-qc", "next"], check=True)
     subprocess.run([*git, "commit", "-qam", "The next", "--no-gpg-sign"], check=True)
     before = loaded().last_release(tree)
     subprocess.run([*git, "tag", "v1", "HEAD^"], check=True)
     release = loaded().last_release(tree)
-    since, nowhere = asked("v1", "--github"), asked("v0")
+    [since_main] = re.findall(r"^python \.ci/api_changes\.py (.*)$", PAGE, re.MULTILINE)
+    since, nowhere = asked(since_main, "--github"), asked("v0")
     models.write_text("no Python")
     broken = asked()
 
@@ -223,7 +227,7 @@ def test_ci_lists_the_changes_since_a_revision(tmp_path: Path) -> None:
     assert since.stdout.splitlines() == [
         "breaking  POST /users/register, body, email: maxLength is 200, was 254",
         "::warning title=The API breaks::POST /users/register, body, email: maxLength is 200, was 254",
-        "1 breaking, 0 harmless changes of the API since v1",
+        "1 breaking, 0 harmless changes of the API since main",
     ]
     assert (alone.returncode, alone.stdout) == (0, "There is no earlier revision to compare the API with.\n")
     assert (nowhere.returncode, nowhere.stderr.count("\n")) == (1, 1)

@@ -1,7 +1,10 @@
 """docs/observability.md tells what is there, and all of it."""
 
 import re
+import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +57,22 @@ def test_each_metric_is_explained_and_the_commands_show_them(own_database_url: s
 
         families = set(re.findall(r"^# TYPE (\w+) ", shown, re.MULTILINE))
         assert named_in("Metrics") - {"method", "route", "status"} == families
+
+
+def test_what_heroku_installs_for_traces_is_what_they_are_tested_with(tmp_path: Path) -> None:
+    for lock in ("requirements.txt", "requirements-traces.txt"):
+        shutil.copy(ROOT / lock, tmp_path)
+    [copying] = re.findall(r"`(cp requirements[^`]+)`", PAGE)
+    installing = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--offline", "--dry-run", "--no-deps"]
+
+    subprocess.run(["/bin/sh", "-euc", copying], cwd=tmp_path, check=True)
+    done = subprocess.run(
+        [*installing, "--python", sys.executable, "--requirement", "requirements.txt"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "opentelemetry-sdk==" in (tmp_path / "requirements.txt").read_text()
+    assert done.stderr.endswith("Would make no changes\n")

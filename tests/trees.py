@@ -56,9 +56,9 @@ class Tree:
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def sql(self, *command: str, package: str = "service") -> tuple[str, ...]:
-        """Return a command of `sql …` that starts no server of its own."""
-        return "python", "-m", package, "sql", *command, "--database-url", self._database_url
+    def command(self, *words: str, package: str = "service") -> tuple[str, ...]:
+        """Return a command of the service that starts no server of its own."""
+        return "python", "-m", package, *words, "--database-url", self._database_url
 
     def _run(self, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
         # None of the settings of these tests, and coverage only of what changes the tree: the rest has tests elsewhere.
@@ -76,24 +76,19 @@ class Tree:
         )
 
     def check(self, package: str = "service") -> None:
-        """Run what `make check` has for Python and SQL, of the latter's style only where the copy differs.
+        """Run `make check` on the tree as it is, but sqlfluff only on what differs, and `sql` on the tests' server.
 
         What queries read is measured on 1,000 users.
         """
-        self.run(*self.sql("stub", package=package))
-        seed = self.path / package / "review" / "scale.sql"
-        seed.write_text(seed.read_text().replace("100000", "1000").replace("user50000@", "user500@"))
-        self.run(*self.sql("check", "--scale", package=package))
-        self.run(*self.sql("locks", package=package))
-        self.run("ruff", "check", "--no-cache")
-        self.run("ruff", "format", "--no-cache", "--check")
         if CACHE.exists():  # then mypy reads anew what is not as it was
             shutil.copytree(CACHE, self.path / CACHE.name)
-        self.run("python", "-m", "mypy")
+        self.run("python", ".ci/check.py", "sql check", "sql locks", "sqlfluff")
         if different := [*self._different("sql"), *self._different("migrations")]:
             self.run("python", "-m", "sqlfluff", "lint", "--nocolor", *different)
-        self.run("python", str(BIN / "lint-imports"), "--no-logo", "--no-cache")
-        self.run("squawk", "--reporter=gcc", *map(str, self.path.glob("migrations/*.sql")))
+        self.run(*self.command("sql", "locks", package=package))
+        seed = self.path / package / "review" / "scale.sql"
+        seed.write_text(seed.read_text().replace("100000", "1000").replace("user50000@", "user500@"))
+        self.run(*self.command("sql", "check", "--scale", package=package))
 
     def _different(self, folder: str) -> list[str]:
         """Return the SQL files of a folder that the checkout has not, or not as they are here."""

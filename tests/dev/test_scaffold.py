@@ -28,11 +28,9 @@ def test_what_it_writes_passes_every_check_and_its_own_tests(tree: Tree) -> None
 
     A post is something else than the function that handles POST.
     """
-    tree.run("python", "-m", "service", "new", "posts", *FIELDS)
-    tree.run("python", "-m", "service", "new", "mice", *EVERYTHING, "--singular", "mouse")
-    tree.run(
-        "python", "-m", "service", "new", "shared_long_names", *EVERYTHING, "last_of_the_fields:text", "--no-owner"
-    )
+    tree.run(*tree.command("new", "posts", *FIELDS))
+    tree.run(*tree.command("new", "mice", *EVERYTHING, "--singular", "mouse"))
+    tree.run(*tree.command("new", "shared_long_names", *EVERYTHING, "last_of_the_fields:text", "--no-owner"))
 
     tree.check()
     tree.test(
@@ -47,10 +45,11 @@ def test_what_it_writes_passes_every_check_and_its_own_tests(tree: Tree) -> None
 
 @pytest.mark.slow
 def test_the_command_says_what_it_wrote(tree: Tree) -> None:  # noqa: F811 - the fixture
-    said = tree.run("python", "-m", "service", "new", "shared_things", *EVERYTHING, "age:integer", "--no-owner")
+    said = tree.run(*tree.command("new", "shared_things", *EVERYTHING, "age:integer", "--no-owner"))
 
     [migration] = tree.path.glob("migrations/*_create_shared_things.sql")
     assert f"migrations/{migration.name}" in said.splitlines()
+    assert said.splitlines()[-1].startswith("service/sql.pyi: ")
     assert "user_id" not in migration.read_text()
 
 

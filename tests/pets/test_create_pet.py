@@ -1,13 +1,16 @@
 """POST /pets/create."""
 
 import asyncio
+import re
 
 import asyncpg
 import httpx
 import pytest
 
+from service.dev.embedded import EmbeddedPostgres
 from tests.factories import Committed, LoggedIn
 from tests.locks import blocked_statements
+from tests.processes import ROOT
 
 
 async def create(client: httpx.AsyncClient, user: LoggedIn, pet_name: object) -> httpx.Response:
@@ -104,3 +107,18 @@ async def test_a_user_who_is_deleted_meanwhile_adds_no_pet(committed: Committed)
 
     assert answer.status_code == 401
     assert answer.json()["detail"] == "The session has ended"
+
+
+async def test_psql_adds_one_as_the_page_on_sql_files_shows(
+    committed: Committed, own_database_url: str, server: EmbeddedPostgres
+) -> None:
+    user = await committed.make.user()
+    [line] = re.findall(r"^psql .*", (ROOT / "docs" / "sql.md").read_text(), re.MULTILINE)
+    line = re.sub(r"(?<=bind )\S+", str(user.session), line)
+    environment = {"DATABASE_URL": own_database_url, "PATH": str(server.binaries), "PSQLRC": "/dev/null"}
+
+    psql = await asyncio.create_subprocess_exec("/bin/bash", "-euc", line, cwd=ROOT, env=environment)
+
+    assert await psql.wait() == 0
+    [pet] = (await committed.client.get("/pets/me", headers=user.bearer)).json()
+    assert pet["pet_name"] == "Tadeusz"
