@@ -17,7 +17,7 @@ from service.dev.embedded import EmbeddedPostgres
 from service.problems import Unavailable
 from service.queries import Count, Value
 from tests.connections.backends import gone
-from tests.connections.conftest import Backend, Opening
+from tests.connections.conftest import Backend, Opening, limits
 from tests.relay import Relay
 from tests.statements import Statements
 
@@ -126,19 +126,18 @@ async def test_connections_to_what_only_reads_are_thrown_away(
 
 
 async def test_a_connection_is_made_though_nobody_waits_for_it_any_more(
-    database_url: str, backend: Backend, statement: Statements
+    opening: Opening, database_url: str, backend: Backend, statement: Statements
 ) -> None:
     own = "select count(*)::integer from pg_stat_activity where application_name = 'given up'"
     number: Value[..., int] = Value(statement("value integer", own), int)
-    pool = Pool(f"{database_url}&application_name=given%20up")
-    async with pool.open():
-        asking = asyncio.create_task(Database(pool).value(backend))
-        await asyncio.sleep(0)
-        asking.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asking
+    db = await opening(f"{database_url}&application_name=given%20up")
+    asking = asyncio.create_task(db.value(backend))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
 
-        assert await Database(pool).value(number) == 1
+    assert await db.value(number) == 1
 
 
 async def test_a_connection_that_cannot_be_made_does_no_harm_later(
@@ -158,9 +157,7 @@ async def test_what_prepares_a_statement_has_no_more_time_for_it(
     statement: Statements,
     database_url: str,
     server: EmbeddedPostgres,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connections, "ANSWER", 0.5)
     first: Backend = Value(statement("value integer", "select 1"), int)
     second: Backend = Value(statement("value integer", "select 2"), int)
     relay = Relay(server)
@@ -169,5 +166,5 @@ async def test_what_prepares_a_statement_has_no_more_time_for_it(
         await db.value(first)
         relay.delay = 0.3
 
-        with pytest.raises(Unavailable):
+        with limits(ANSWER=0.5), pytest.raises(Unavailable):
             await db.value(second)

@@ -47,9 +47,8 @@ async def test_who_finds_none_free_waits_for_one(opening: Opening, backend: Back
 
 
 async def test_who_waits_is_served_in_turn_though_the_connection_ends(
-    opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection
 ) -> None:
-    monkeypatch.setattr(connections, "WAIT", 5)
     db = await opening(size=1)
     under_way = asyncio.create_task(db.value(sleep, 60))
     pid = await running(admin)
