@@ -4,6 +4,23 @@ import asyncio
 
 import asyncpg
 
+from service.database import Database
+from service.queries import Value
+from tests.locks import blocked_statements
+from tests.statements import Statements
+
+
+async def in_use_at_once(db: Database, admin: asyncpg.Connection, statement: Statements, number: int) -> list[int]:
+    """Have `number` statements run at the same time; return which process of the server ran each."""
+    lock: Value[..., int] = Value(
+        statement("value integer", "select pg_backend_pid() from pg_advisory_xact_lock_shared(1)"), int
+    )
+    async with admin.transaction():
+        await admin.execute("select pg_advisory_xact_lock(1)")
+        asking = [asyncio.create_task(db.value(lock)) for _ in range(number)]
+        await blocked_statements(admin, number)  # none ends before all have begun
+    return await asyncio.gather(*asking)
+
 
 async def running(admin: asyncpg.Connection) -> int:
     """Wait until a process of the server sleeps in a statement; return which it is."""

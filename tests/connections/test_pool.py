@@ -12,7 +12,7 @@ from service.database import Database
 from service.exchange import Exchange, current
 from service.problems import Unavailable
 from service.queries import Count, One, Value
-from tests.connections.backends import ended, gone, running
+from tests.connections.backends import ended, gone, in_use_at_once, running
 from tests.connections.conftest import Backend, Opening
 from tests.statements import Statements
 
@@ -33,11 +33,12 @@ async def test_a_connection_is_made_once_and_kept(opening: Opening, backend: Bac
     assert await db.value(backend) == await db.value(backend)
 
 
-async def test_statements_at_once_get_a_connection_each(opening: Opening, statement: Statements) -> None:
+async def test_statements_at_once_get_a_connection_each(
+    opening: Opening, statement: Statements, admin: asyncpg.Connection
+) -> None:
     db = await opening(size=3)
-    backend: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.1)"), int)
 
-    assert len(set(await asyncio.gather(*(db.value(backend) for _ in range(3))))) == 3
+    assert len(set(await in_use_at_once(db, admin, statement, 3))) == 3
 
 
 async def test_who_finds_none_free_waits_for_one(opening: Opening, backend: Backend) -> None:
