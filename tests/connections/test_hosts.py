@@ -16,7 +16,7 @@ from service.database import Database
 from service.dev.embedded import EmbeddedPostgres
 from service.problems import Unavailable
 from service.queries import Count, Value
-from tests.connections.backends import gone
+from tests.connections.backends import ended, gone, in_use_at_once
 from tests.connections.conftest import Backend, Opening, limits
 from tests.relay import Relay
 from tests.statements import Statements
@@ -49,20 +49,22 @@ async def test_a_host_that_is_not_there_is_passed_over(
     assert await db.value(backend)
 
 
-async def test_a_host_that_keeps_silent_is_asked_once(
+async def test_a_host_that_keeps_silent_is_asked_once(  # noqa: PLR0913, PLR0917 - fixtures
     opening: Opening,
     backend: Backend,
+    statement: Statements,
     database_url: str,
     server: EmbeddedPostgres,
-    monkeypatch: pytest.MonkeyPatch,
+    admin: asyncpg.Connection,
 ) -> None:
-    """The next connection is made where the last one was."""
-    monkeypatch.setattr(hosts, "HOST", 0.25)
+    """By each of the connections that are made first; the next is made where the last one was."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         db = await opening(beside(database_url, server, f"127.0.0.1:{silent.getsockname()[1]}"), size=2)
 
-        await asyncio.gather(db.value(backend), db.value(backend))
-        await db.value(backend)
+        first = await in_use_at_once(db, admin, statement, 2)
+        for pid in first:
+            await ended(admin, pid)
+        assert await db.value(backend) not in first
         silent.settimeout(0)
         asked = [silent.accept()[0] for _ in range(2)]
         with pytest.raises(BlockingIOError):
