@@ -1,6 +1,10 @@
 """The server's processes, watched and ended from beside."""
 
 import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import asyncpg
 
@@ -43,3 +47,13 @@ async def ended(admin: asyncpg.Connection, pid: int) -> None:
     assert await admin.fetchval("select pg_terminate_backend($1, 5000)", pid)
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """Stop the process `pid` of the server in its tracks until the end of the context."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)

@@ -1,9 +1,7 @@
 """Several hosts in one URL, and a primary that is none any more."""
 
 import asyncio
-import os
 import re
-import signal
 import socket
 from urllib.parse import quote
 
@@ -16,7 +14,7 @@ from service.database import Database
 from service.dev.embedded import EmbeddedPostgres
 from service.problems import Unavailable
 from service.queries import Count, Value
-from tests.connections.backends import ended, gone, in_use_at_once
+from tests.connections.backends import ended, frozen, gone, in_use_at_once
 from tests.connections.conftest import Backend, Opening, limits
 from tests.relay import Relay
 from tests.statements import Statements
@@ -74,27 +72,20 @@ async def test_a_host_that_keeps_silent_is_asked_once(  # noqa: PLR0913, PLR0917
 
 
 async def test_a_host_that_falls_silent_is_asked_last(
-    opening: Opening,
-    backend: Backend,
-    database_url: str,
-    server: EmbeddedPostgres,
-    monkeypatch: pytest.MonkeyPatch,
+    opening: Opening, backend: Backend, database_url: str, server: EmbeddedPostgres
 ) -> None:
     """It has not been promoted away from yet, or it has: the others can tell at once."""
-    for limit in ("ANSWER", "CLOSE_SILENT"):
-        monkeypatch.setattr(connections, limit, 0.1)
     relay = Relay(server)
     async with relay.listen() as port:
         db = await opening(beside(database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable", size=1)
         pid = await db.value(backend)
-        os.kill(pid, signal.SIGSTOP)
-        with pytest.raises(Unavailable):
-            await db.value(backend)
-        trips = relay.trips
+        with frozen(pid):
+            with limits(ANSWER=0.1), pytest.raises(Unavailable):
+                await db.value(backend)
+            trips = relay.trips
 
-        assert await db.value(backend) != pid
+            assert await db.value(backend) != pid
 
-        os.kill(pid, signal.SIGCONT)
     assert 0 < trips == relay.trips
 
 
