@@ -16,8 +16,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service import cli
+from service.deadlines import ANSWER, WAIT
 from service.dev.embedded import EmbeddedPostgres
-from tests.processes import SECRET_KEY, Running, Start, alive, run, serving, until
+from tests.processes import PATIENCE, SECRET_KEY, Running, Start, alive, run, serving, until
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 
@@ -78,9 +79,16 @@ def test_each_line_of_its_output_is_json(served: Running) -> None:
 
 # A single process dies of the signal, as its manager expects; the parent of several ends by itself.
 @pytest.mark.parametrize(("workers", "status"), [("1", -signal.SIGTERM), ("2", 0)])
-def test_sigterm_finishes_what_is_in_flight(own_database_url: str, start: Start, workers: str, status: int) -> None:
+def test_sigterm_finishes_what_is_in_flight(
+    own_database_url: str, checkout: Path, start: Start, workers: str, status: int
+) -> None:
+    # Patience: the request waits for the table from before the signal until the server waits for the request.
     patient = {"DATABASE_LOCK_TIMEOUT": "25000", "DATABASE_STATEMENT_TIMEOUT": "25000"}
-    served = start("serve", serving(own_database_url, WEB_CONCURRENCY=workers, **patient))
+    deadlines = checkout / "service/deadlines.py"
+    text = deadlines.read_text()
+    deadlines.write_text(text.replace(f"WAIT, ANSWER = {WAIT}, {ANSWER}", f"WAIT, ANSWER = {WAIT}, 25"))
+    assert deadlines.read_text() != text
+    served = start("serve", serving(own_database_url, WEB_CONCURRENCY=workers, **patient), checkout)
     served.wait_until_ready()
     bearer = log_in(served.client)
     with psycopg.connect(own_database_url) as rival, ThreadPoolExecutor() as threads:
@@ -94,7 +102,7 @@ def test_sigterm_finishes_what_is_in_flight(own_database_url: str, start: Start,
         rival.rollback()
 
         assert answer.result().status_code == 200
-    assert served.process.wait(5) == status
+    assert served.process.wait(PATIENCE) == status
     assert "Traceback" not in served.stdout + served.stderr
 
 
