@@ -113,6 +113,7 @@ async def test_a_saved_file_is_noticed(tree: Copy, own_database_url: str, capsys
     said = ""
     checked = Checked(Pool(own_database_url), own_database_url, tree.root)
     async with checked.open():
+        await asyncio.sleep(0)  # the first check has begun; another one ends after it
         await checked.check()
         tree.edit(PATH, "sha256\n", "colour\n")
         async with asyncio.timeout(PATIENCE):
