@@ -263,12 +263,20 @@ def committing_app(database_url: str) -> Service:
 
 
 @pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let requests wait as long as a busy machine needs, where that is no part of what is tested."""
+    monkeypatch.setattr(connections, "WAIT", 10)
+    # Longer than WAIT, else nothing that lost to others would run again.
+    monkeypatch.setattr(connections, "ANSWER", 30)
+
+
+@pytest.fixture
 async def committed(
-    committing_app: Service, own_database_url: str, monkeypatch: pytest.MonkeyPatch
+    committing_app: Service,
+    own_database_url: str,
+    patient: None,  # noqa: ARG001 - for the pool
 ) -> AsyncIterator[Committed]:
     """Return the service on a database of this test's own, with a pool."""
-    # How long a busy machine lets requests wait is no part of what is tested with it.
-    monkeypatch.setattr(connections, "WAIT", 10)
     pool = Pool(own_database_url, size=10)
     committing_app.db = Database(pool)
     connection = await asyncpg.connect(own_database_url)

@@ -16,8 +16,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service import cli
+from service.deadlines import ANSWER, WAIT, WORKER
 from service.dev.embedded import EmbeddedPostgres
-from tests.processes import SECRET_KEY, Running, Start, alive, run, serving, until
+from tests.processes import PATIENCE, SECRET_KEY, Running, Start, alive, run, serving, until
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 
@@ -78,9 +79,16 @@ def test_each_line_of_its_output_is_json(served: Running) -> None:
 
 # A single process dies of the signal, as its manager expects; the parent of several ends by itself.
 @pytest.mark.parametrize(("workers", "status"), [("1", -signal.SIGTERM), ("2", 0)])
-def test_sigterm_finishes_what_is_in_flight(own_database_url: str, start: Start, workers: str, status: int) -> None:
+def test_sigterm_finishes_what_is_in_flight(
+    own_database_url: str, checkout: Path, start: Start, workers: str, status: int
+) -> None:
+    # Patience: the request waits for the table from before the signal until the server waits for the request.
     patient = {"DATABASE_LOCK_TIMEOUT": "25000", "DATABASE_STATEMENT_TIMEOUT": "25000"}
-    served = start("serve", serving(own_database_url, WEB_CONCURRENCY=workers, **patient))
+    deadlines = checkout / "service/deadlines.py"
+    text = deadlines.read_text()
+    deadlines.write_text(text.replace(f"WAIT, ANSWER = {WAIT}, {ANSWER}", f"WAIT, ANSWER = {WAIT}, 25"))
+    assert deadlines.read_text() != text
+    served = start("serve", serving(own_database_url, WEB_CONCURRENCY=workers, **patient), checkout)
     served.wait_until_ready()
     bearer = log_in(served.client)
     with psycopg.connect(own_database_url) as rival, ThreadPoolExecutor() as threads:
@@ -94,24 +102,27 @@ def test_sigterm_finishes_what_is_in_flight(own_database_url: str, start: Start,
         rival.rollback()
 
         assert answer.result().status_code == 200
-    assert served.process.wait(5) == status
+    assert served.process.wait(PATIENCE) == status
     assert "Traceback" not in served.stdout + served.stderr
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sigterm_drains_first(own_database_url: str, start: Start, workers: str) -> None:
     """Everything is served meanwhile, and the last answer of a connection says so."""
-    served = start("serve", serving(own_database_url, WEB_CONCURRENCY=workers, DRAIN_SECONDS="2"))
+    served = start("serve", serving(own_database_url, WEB_CONCURRENCY=workers, DRAIN_SECONDS="5"))
     served.wait_until_ready()
     until(lambda: served.stdout.count(STARTED) == int(workers), "all serve")
+    began = time.monotonic()
 
     os.killpg(served.process.pid, signal.SIGTERM)
 
     until(lambda: served.status("/health/ready") == 503, "readiness says so")
+    time.sleep(1)  # it goes on
     assert served.client.get("/health/ready").json()["detail"] == "draining: this process is about to end"
     answer = served.client.get("/health/live")
     assert (answer.status_code, answer.headers["Connection"]) == (200, "close")
-    served.process.wait(10)
+    served.process.wait(PATIENCE)
+    assert time.monotonic() - began > 5
     assert served.stdout.count('"event": "draining"') == int(workers)
     assert "Traceback" not in served.stdout + served.stderr
 
@@ -125,7 +136,7 @@ def test_workers_end_when_their_parent_is_killed(own_database_url: str, start: S
 
     served.end(signal.SIGKILL)
 
-    until(lambda: not any(map(alive, family)), "the workers have ended", seconds=2)
+    until(lambda: not any(map(alive, family)), "the workers have ended")
     assert not listens(served.port)
     assert "Traceback" not in served.stdout + served.stderr
 
@@ -133,7 +144,7 @@ def test_workers_end_when_their_parent_is_killed(own_database_url: str, start: S
 def test_a_worker_that_dies_is_replaced_by_one_of_the_same_code(
     own_database_url: str, checkout: Path, start: Start
 ) -> None:
-    """Within two seconds, though its parent was just then waiting for its sign of life, and a deploy is under way."""
+    """At once, though its parent was just then waiting for its sign of life, and a deploy is under way."""
     served = start("serve", serving(own_database_url, WEB_CONCURRENCY="2"), checkout)
     until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
     (checkout / "service/system/controllers.py").write_text("broken")
@@ -143,7 +154,7 @@ def test_a_worker_that_dies_is_replaced_by_one_of_the_same_code(
 
     worker.kill()
 
-    until(lambda: served.stdout.count(STARTED) == 3, "another one serves", seconds=2)
+    until(lambda: served.stdout.count(STARTED) == 3, "another one serves", seconds=WORKER / 2)
     assert not alive(worker)
 
 

@@ -133,4 +133,4 @@ async def test_no_connection_is_held_while_a_password_is_checked(own_database_ur
             served += answer.status_code == 200
         await logging_in
 
-    assert served > 10
+    assert served > 5  # were it held, one would be served after each log-in

@@ -1,19 +1,34 @@
 """Pools on the worker's database, and queries that tell who answers them."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import asyncpg
 import pytest
 
+from service import connections
 from service.connections import Pool
 from service.database import Database
 from service.queries import Value
 from tests.statements import Statements
 
 Backend = Value[..., int]
+
+
+@pytest.fixture(autouse=True)
+def _patient(patient: None) -> None:
+    """Have patience: who tests a limit sets it."""
+
+
+@contextmanager
+def limits(**seconds: float) -> Iterator[None]:
+    """Have other deadlines until the end of the context; what is to succeed before or after it may take its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in seconds.items():
+            patch.setattr(connections, name, value)
+        yield
 
 
 class Opening(Protocol):

@@ -1,17 +1,15 @@
 """Statements that lost to others run again, where PostgreSQL says that they have not happened."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
-from service import connections
-from service.deadlines import WAIT
 from service.problems import Unavailable
 from service.queries import Value
-from tests.connections.conftest import Backend, Opening
+from tests.connections.backends import in_use_at_once
+from tests.connections.conftest import Backend, Opening, limits
 from tests.statements import Statements
 
 LOSE = """
@@ -26,12 +24,18 @@ LOSE = """
 
 
 @pytest.fixture
-async def lose(own_database_url: str, statement: Statements) -> AsyncIterator[Backend]:
+async def own_admin(own_database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Return a connection beside those of the pool."""
+    connection = await asyncpg.connect(own_database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def lose(own_admin: asyncpg.Connection, statement: Statements) -> Backend:
     """Return the query that fails with a SQLSTATE so many times, and then tells which try it was."""
-    admin = await asyncpg.connect(own_database_url)
-    await admin.execute(LOSE)
-    yield Value(statement("value integer", "select lose($1, $2)", "state text", "times integer"), int)
-    await admin.close()
+    await own_admin.execute(LOSE)
+    return Value(statement("value integer", "select lose($1, $2)", "state text", "times integer"), int)
 
 
 @pytest.mark.parametrize("state", ["40001", "40P01"])
@@ -42,38 +46,30 @@ async def test_a_conflict_is_not_seen(opening: Opening, own_database_url: str, l
 
 
 async def test_a_conflict_that_does_not_end_is_unavailable(
-    opening: Opening, own_database_url: str, lose: Backend, monkeypatch: pytest.MonkeyPatch
+    opening: Opening, own_database_url: str, lose: Backend
 ) -> None:
     """The client hears of it when a statement that is slow would have been given up, too."""
-    monkeypatch.setattr(connections, "ANSWER", WAIT + 0.2)
     db = await opening(own_database_url)
     began = time.monotonic()
 
-    with pytest.raises(Unavailable, match=r"^Too many others change the same$"):
+    with limits(WAIT=5, ANSWER=5.5), pytest.raises(Unavailable, match=r"^Too many others change the same$"):
         await db.value(lose, "40001", 1000)
 
-    assert time.monotonic() - began < WAIT + 0.2
-    assert await db.value(lose, "40001", 0) > 3
+    assert time.monotonic() - began < 5.5
+    assert await db.value(lose, "40001", 0) > 2
 
 
+@pytest.mark.usefixtures("lose")
 async def test_a_repetition_that_lacks_time_says_nothing_of_the_host(
-    opening: Opening,
-    own_database_url: str,
-    lose: Backend,  # noqa: ARG001 - which makes the function
-    statement: Statements,
-    monkeypatch: pytest.MonkeyPatch,
+    opening: Opening, own_database_url: str, backend: Backend, statement: Statements, own_admin: asyncpg.Connection
 ) -> None:
     """It was given less time than a statement may take: the other connections are as good as before."""
     db = await opening(own_database_url, size=2)
-    backend: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.2)"), int)
-    both = set(await asyncio.gather(db.value(backend), db.value(backend)))
-    monkeypatch.setattr(connections, "ANSWER", WAIT + 0.3)
-    slow: Backend = Value(
-        statement("value text", "select pg_sleep(5 * lose('40001', 1))::text"),
-        int,
-    )
+    both = await in_use_at_once(db, own_admin, statement, 2)
+    slow: Backend = Value(statement("value text", "select pg_sleep(5 * lose('40001', 1))::text"), int)
 
-    with pytest.raises(Unavailable) as refusal:
+    # A second try begins where WAIT is left of ANSWER.
+    with limits(WAIT=0, ANSWER=1), pytest.raises(Unavailable) as refusal:
         await db.value(slow)
 
     assert isinstance(refusal.value.__cause__, TimeoutError)

@@ -1,9 +1,7 @@
 """What goes wrong between us and PostgreSQL: unseen where that is safe, 503 where it is not."""
 
 import asyncio
-import os
 import re
-import signal
 import socket
 from contextlib import suppress
 
@@ -16,8 +14,8 @@ from service.connections import Pool
 from service.database import Database
 from service.problems import Unavailable
 from service.queries import Value
-from tests.connections.backends import ended, gone, running
-from tests.connections.conftest import Backend, Opening
+from tests.connections.backends import ended, frozen, gone, running
+from tests.connections.conftest import Backend, Opening, limits
 from tests.statements import Statements
 
 NEVER = 3600
@@ -47,15 +45,15 @@ async def test_a_lock_that_somebody_holds_is_unavailable(
 
 
 async def test_no_free_connection_in_time_is_unavailable(
-    opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection
 ) -> None:
     db = await opening(size=1)
-    busy = asyncio.create_task(db.value(sleep, NEVER))
-    await running(admin)
-    monkeypatch.setattr(connections, "WAIT", 0.02)
+    with limits(WAIT=1):  # all wait equally long: the first one, too, while it connects
+        busy = asyncio.create_task(db.value(sleep, NEVER))
+        await running(admin)
 
-    with pytest.raises(Unavailable):
-        await db.value(backend)
+        with pytest.raises(Unavailable):
+            await db.value(backend)
 
     busy.cancel()
 
@@ -160,7 +158,7 @@ async def test_a_server_without_room_is_unavailable(
     await admin.execute(f"create role {role} login connection limit 0")
     db = await opening(re.sub("//.*@", f"//{role}@", database_url), size=1)
 
-    async with asyncio.timeout(deadlines.WAIT):
+    async with asyncio.timeout(5):  # of the 10 that they would wait for
         answers = await asyncio.gather(*(db.value(backend) for _ in range(3)), return_exceptions=True)
 
     await admin.execute(f"drop role {role}")
@@ -193,24 +191,18 @@ async def test_a_connection_that_ends_under_a_statement_is_unavailable(
     assert await db.value(backend)
 
 
-async def test_a_frozen_server_is_unavailable(
-    opening: Opening, backend: Backend, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_frozen_server_is_unavailable(opening: Opening, backend: Backend, admin: asyncpg.Connection) -> None:
     """It is not waited for when the connection is closed either."""
-    for limit in ("ANSWER", "CLOSE_SILENT"):
-        monkeypatch.setattr(connections, limit, 0.1)
     db = await opening(size=1)
-    pid = await db.value(backend)
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        async with asyncio.timeout(5):
-            with pytest.raises(Unavailable) as refusal:
-                await db.value(backend)
+    with limits(WAIT=0.9 * deadlines.CLOSE):  # for the next connection; to close one may take longer
+        pid = await db.value(backend)
+        with frozen(pid):
+            async with asyncio.timeout(5):
+                with limits(ANSWER=0.1, CLOSE_SILENT=0.1), pytest.raises(Unavailable) as refusal:
+                    await db.value(backend)
 
-        assert isinstance(refusal.value.__cause__, TimeoutError)
-        assert await db.value(backend) != pid
-    finally:
-        os.kill(pid, signal.SIGCONT)
+            assert isinstance(refusal.value.__cause__, TimeoutError)
+            assert await db.value(backend) != pid
     await gone(admin, pid)
 
 
@@ -235,7 +227,8 @@ async def test_what_does_not_end_in_time_is_ended_by_force(
     async with asyncio.timeout(deadlines.CLOSE_ALL + 1):
         async with pool.open():
             statement = asyncio.create_task(Database(pool).value(sleep, NEVER))
-            await running(admin)
+            pid = await running(admin)
 
         with pytest.raises(Unavailable):
             await statement
+    await ended(admin, pid)  # it has not noticed, and would sleep on among those of the next tests

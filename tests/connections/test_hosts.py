@@ -1,9 +1,7 @@
 """Several hosts in one URL, and a primary that is none any more."""
 
 import asyncio
-import os
 import re
-import signal
 import socket
 from urllib.parse import quote
 
@@ -16,8 +14,8 @@ from service.database import Database
 from service.dev.embedded import EmbeddedPostgres
 from service.problems import Unavailable
 from service.queries import Count, Value
-from tests.connections.backends import gone
-from tests.connections.conftest import Backend, Opening
+from tests.connections.backends import ended, frozen, gone, in_use_at_once
+from tests.connections.conftest import Backend, Opening, limits
 from tests.relay import Relay
 from tests.statements import Statements
 
@@ -49,20 +47,22 @@ async def test_a_host_that_is_not_there_is_passed_over(
     assert await db.value(backend)
 
 
-async def test_a_host_that_keeps_silent_is_asked_once(
+async def test_a_host_that_keeps_silent_is_asked_once(  # noqa: PLR0913, PLR0917 - fixtures
     opening: Opening,
     backend: Backend,
+    statement: Statements,
     database_url: str,
     server: EmbeddedPostgres,
-    monkeypatch: pytest.MonkeyPatch,
+    admin: asyncpg.Connection,
 ) -> None:
-    """The next connection is made where the last one was."""
-    monkeypatch.setattr(hosts, "HOST", 0.25)
+    """By each of the connections that are made first; the next is made where the last one was."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         db = await opening(beside(database_url, server, f"127.0.0.1:{silent.getsockname()[1]}"), size=2)
 
-        await asyncio.gather(db.value(backend), db.value(backend))
-        await db.value(backend)
+        first = await in_use_at_once(db, admin, statement, 2)
+        for pid in first:
+            await ended(admin, pid)
+        assert await db.value(backend) not in first
         silent.settimeout(0)
         asked = [silent.accept()[0] for _ in range(2)]
         with pytest.raises(BlockingIOError):
@@ -72,27 +72,20 @@ async def test_a_host_that_keeps_silent_is_asked_once(
 
 
 async def test_a_host_that_falls_silent_is_asked_last(
-    opening: Opening,
-    backend: Backend,
-    database_url: str,
-    server: EmbeddedPostgres,
-    monkeypatch: pytest.MonkeyPatch,
+    opening: Opening, backend: Backend, database_url: str, server: EmbeddedPostgres
 ) -> None:
     """It has not been promoted away from yet, or it has: the others can tell at once."""
-    for limit in ("ANSWER", "CLOSE_SILENT"):
-        monkeypatch.setattr(connections, limit, 0.1)
     relay = Relay(server)
     async with relay.listen() as port:
         db = await opening(beside(database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable", size=1)
         pid = await db.value(backend)
-        os.kill(pid, signal.SIGSTOP)
-        with pytest.raises(Unavailable):
-            await db.value(backend)
-        trips = relay.trips
+        with frozen(pid):
+            with limits(ANSWER=0.1), pytest.raises(Unavailable):
+                await db.value(backend)
+            trips = relay.trips
 
-        assert await db.value(backend) != pid
+            assert await db.value(backend) != pid
 
-        os.kill(pid, signal.SIGCONT)
     assert 0 < trips == relay.trips
 
 
@@ -126,19 +119,18 @@ async def test_connections_to_what_only_reads_are_thrown_away(
 
 
 async def test_a_connection_is_made_though_nobody_waits_for_it_any_more(
-    database_url: str, backend: Backend, statement: Statements
+    opening: Opening, database_url: str, backend: Backend, statement: Statements
 ) -> None:
     own = "select count(*)::integer from pg_stat_activity where application_name = 'given up'"
     number: Value[..., int] = Value(statement("value integer", own), int)
-    pool = Pool(f"{database_url}&application_name=given%20up")
-    async with pool.open():
-        asking = asyncio.create_task(Database(pool).value(backend))
-        await asyncio.sleep(0)
-        asking.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asking
+    db = await opening(f"{database_url}&application_name=given%20up")
+    asking = asyncio.create_task(db.value(backend))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
 
-        assert await Database(pool).value(number) == 1
+    assert await db.value(number) == 1
 
 
 async def test_a_connection_that_cannot_be_made_does_no_harm_later(
@@ -158,9 +150,7 @@ async def test_what_prepares_a_statement_has_no_more_time_for_it(
     statement: Statements,
     database_url: str,
     server: EmbeddedPostgres,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connections, "ANSWER", 0.5)
     first: Backend = Value(statement("value integer", "select 1"), int)
     second: Backend = Value(statement("value integer", "select 2"), int)
     relay = Relay(server)
@@ -169,5 +159,5 @@ async def test_what_prepares_a_statement_has_no_more_time_for_it(
         await db.value(first)
         relay.delay = 0.3
 
-        with pytest.raises(Unavailable):
+        with limits(ANSWER=0.5), pytest.raises(Unavailable):
             await db.value(second)

@@ -13,7 +13,7 @@ from service.dev.checked import Checked, lenient
 from service.problems import QueryFinding
 from service.queries import Cardinality, Many
 from service.system.controllers import AppliedMigration
-from tests.processes import ROOT
+from tests.processes import PATIENCE, ROOT
 from tests.review.conftest import Copy
 
 NAME = "system.list_applied_migrations"
@@ -113,8 +113,10 @@ async def test_a_saved_file_is_noticed(tree: Copy, own_database_url: str, capsys
     said = ""
     checked = Checked(Pool(own_database_url), own_database_url, tree.root)
     async with checked.open():
+        await asyncio.sleep(0)  # the first check has begun; another one ends after it
         await checked.check()
         tree.edit(PATH, "sha256\n", "colour\n")
-        while NO_COLUMN not in said:
-            await asyncio.sleep(0.01)
-            said += capsys.readouterr().err
+        async with asyncio.timeout(PATIENCE):
+            while NO_COLUMN not in said:
+                await asyncio.sleep(0.01)
+                said += capsys.readouterr().err

@@ -1,5 +1,6 @@
 """`dev` in a fresh checkout: from nothing to a service that answers, and back to nothing."""
 
+import os
 import re
 import signal
 import subprocess
@@ -191,21 +192,28 @@ def test_it_leaves_no_process_behind(own: Checkout, dev: Running, stop: signal.S
 
     assert dev.end(stop) == 0
 
-    until(lambda: not any(map(alive, family)), "all its processes end", seconds=2)
+    until(lambda: not any(map(alive, family)), "all its processes end")
     assert "Traceback" not in dev.stderr
     assert "database system is shut down" in (own.folder / ".dev/postgres/log").read_text()
 
 
 def test_sigterm_stops_it_while_it_starts(own: Checkout, start: Start) -> None:
+    own.dev()
     own.stop()
+    # It will not get any further than to this pipe, which nobody writes to.
+    secret_key = own.folder / ".dev/secret_key"
+    secret_key.unlink()
+    os.mkfifo(secret_key)
     starting = start("dev", cwd=own.folder)
     until((own.folder / ".dev/postgres/data/postmaster.pid").exists, "PostgreSQL starts")
     family = starting.family()
 
-    assert starting.end() == 128 + signal.SIGTERM
+    status = starting.end()
 
+    secret_key.unlink()
+    assert status == 128 + signal.SIGTERM
     assert len(family) > 1
-    until(lambda: not any(map(alive, family)), "all its processes end", seconds=2)
+    until(lambda: not any(map(alive, family)), "all its processes end")
     assert starting.stderr == ""
 
 

@@ -142,15 +142,12 @@ async def test_what_has_changed_since_it_was_read_stays(
 async def count_one_up(client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet) -> bool:
     """Read, and write only what is still as it was read; tell whether it was."""
     read = await client.get(f"/pets/{pet.id}", headers=user.bearer)
-    if read.status_code == 503:
-        return False
     written = await client.patch(
         f"/pets/{pet.id}",
         json={"pet_name": str(int(read.json()["pet_name"]) + 1)},
         headers=user.bearer | {"If-Match": read.headers["ETag"]},
     )
-    # 503: on a busy machine, who waited a second for a connection or for the row was told to come again.
-    assert written.status_code in {200, 412, 503}
+    assert written.status_code in {200, 412}  # 503 would leave it open whether it was
     return written.status_code == 200
 
 

@@ -92,6 +92,7 @@ async def test_a_standby_that_is_frozen_holds_nobody_up_for_long(
 
 
 @slow
+@pytest.mark.usefixtures("patient")
 async def test_a_read_that_replay_cancels_is_answered_by_the_primary(
     reader: Reader, pair: Pair, statement: Statements
 ) -> None:
@@ -99,9 +100,10 @@ async def test_a_read_that_replay_cancels_is_answered_by_the_primary(
     pair.standby.ask("alter system set max_standby_streaming_delay = 0")
     pair.standby.ask("select pg_reload_conf()")
     pair.primary.ask("create table removed as select generate_series(1, 1000)")
-    sleepy = marked(statement, "select pg_is_in_recovery(), count(*)::integer from removed, pg_sleep(0.5)")
-    reading = asyncio.create_task(reader.db.many(sleepy))
-    await asyncio.sleep(0.2)
+    sql = "select pg_is_in_recovery(), count(*)::integer from removed, pg_sleep(20 * pg_is_in_recovery()::integer)"
+    reading = asyncio.create_task(reader.db.many(marked(statement, sql)))
+    sleeping = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
+    await asyncio.to_thread(until, lambda: pair.standby.ask(sleeping) == 1, "the standby reads")
     await asyncio.to_thread(pair.primary.ask, "delete from removed")
     await asyncio.to_thread(pair.primary.ask, "vacuum removed")
 
@@ -121,6 +123,7 @@ async def test_what_a_standby_refuses_is_for_the_primary_to_say(reader: Reader, 
 
 
 @slow
+@pytest.mark.usefixtures("patient")
 async def test_a_read_that_takes_too_long_is_not_begun_again(
     opening: Opening, pair: Pair, statement: Statements
 ) -> None:
@@ -128,7 +131,7 @@ async def test_a_read_that_takes_too_long_is_not_begun_again(
     await reader.used()
     endless = marked(statement, "select true, 0 from pg_sleep(5)")
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(4):
         with pytest.raises(Unavailable):
             await reader.db.many(endless)
 
