@@ -5,8 +5,7 @@ after the client was told no. What stands here holds where PostgreSQL, or the wa
 """
 
 # For a connection to be free; for a statement to be answered. Together, less than 3: for all statements of a request,
-# from the first on, so that this is the longest wait for a 503. What is not PostgreSQL's, to hash a password, say, takes
-# its own time.
+# from the first on, so that this is the longest wait for a 503. To hash a password takes its own time.
 WAIT, ANSWER = 0.6, 2.2
 # For a connection to be made, and for each of several hosts. It goes on when its request has given up.
 CONNECT, HOST = 2.0, 1.0

@@ -182,3 +182,25 @@ def test_a_standby_that_is_read_from_takes_over(
     assert outcome.statuses[503] > 0
     assert fails < 2
     assert "it is no standby" in served.stdout
+
+
+def test_a_primary_that_freezes_is_503_within_3_s_where_a_standby_is_read_from(
+    new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
+) -> None:
+    """Reads ask it how far it is, before they ask the standby."""
+    primary = new_postgres()
+    standby = new_postgres(standby_of=primary)
+    served = serve(primary.url, DATABASE_REPLICA_URL=standby.url)
+    with clients(served, primary) as load:
+        time.sleep(1)
+        primary.freeze()
+        time.sleep(6)
+        primary.thaw()
+        thawed = time.monotonic()
+        time.sleep(2.3)
+
+    fails = load.outcome.failing_after(thawed)
+    table.note("primary frozen for 6 s, a standby read from", load.outcome, f"fails for {fails:.2f} s after")
+    load.outcome.check()
+    assert {request.kind for request in load.outcome.failed} == {"read", "write"}
+    assert fails < 2

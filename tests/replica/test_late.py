@@ -19,8 +19,10 @@ pytestmark = pytest.mark.slow  # a second server: seconds
 async def test_who_asks_a_slow_primary_does_not_wait_for_two_answers(
     reader: Reader, read: Read, statement: Statements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The question that is under way was asked too early for whoever comes, and the next one comes after it."""
-    slowly: Maybe[..., Position] = Maybe(statement("maybe Position", "select 'any', 1::bigint from pg_sleep(1)"), Position)
+    """The question that is under way was asked too early for it, and the next one comes after that."""
+    slowly: Maybe[..., Position] = Maybe(
+        statement("maybe Position", "select 'any', 1::bigint from pg_sleep(1)"), Position
+    )
     monkeypatch.setattr(replica, "FIND_POSITION", slowly)
     monkeypatch.setattr(connections, "ANSWER", 1.2)
     first = asyncio.create_task(reader.db.many(read))
