@@ -19,7 +19,7 @@ from tests.chaos.load import DROPPED, HUNG, REFUSED
 from tests.postgres import Postgres
 from tests.processes import Running, alive, until
 
-RUNS = int(os.environ.get("CHAOS_RUNS", "1"))
+RUNS = int(os.environ.get("CHAOS_RUNS", "20"))
 STARTED = "Application startup complete."
 
 
