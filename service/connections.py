@@ -114,8 +114,8 @@ class Pool:
                     pause = 2 * pause or AGAIN
                     if perf_counter() + pause + WAIT > until:
                         raise Unavailable("Too many others change the same") from error
-                    # At random, so that those who met do not meet again.
-                    await asyncio.sleep(random.random() * pause)  # noqa: S311 - no secret
+                    # At random, so that those who met do not meet again; nor at once, when who won has yet to go on.
+                    await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
             else:
                 self._put(lease)
                 return rows

@@ -18,7 +18,7 @@ STANDBY, LOOK = 0.6, 1.0
 OLD = 600.0
 # The longest first pause before a statement that lost to another runs again; each further one may be twice as long.
 # None begins that could not end within ANSWER.
-AGAIN = 0.01
+AGAIN = 0.02
 # For a request whose client is gone to come to its end: most do, and keep their connection.
 GONE = 0.3
 # For a client, each from when the one before is over: to send the head, to send the body, to take the answer, to begin
