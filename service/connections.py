@@ -12,7 +12,7 @@ import asyncpg
 
 from service.database import Rows
 from service.deadlines import AGAIN, ANSWER, CLOSE, CLOSE_ALL, CLOSE_SILENT, CONNECT, OLD, WAIT
-from service.exchange import current
+from service.exchange import Exchange, current
 from service.failures import AWAY, FOR_NOW, STALE, UNDONE
 from service.hosts import Hosts
 from service.lease import Lease
@@ -95,25 +95,32 @@ class Pool:
 
         Raises Unavailable where PostgreSQL does not answer in time, asyncpg.PostgresError where it refuses.
         """
+        # Outside of a request, a statement has as much time as one.
+        exchange = current.get() or Exchange("")
         until = pause = 0.0
         while True:
-            lease = self._idle.pop() if self._idle else await self._take()
-            until = until or perf_counter() + ANSWER
+            lease = self._idle.pop() if self._idle else await self._take(exchange)
+            if not until:
+                until = perf_counter() + ANSWER
+                if not exchange.until:
+                    exchange.until = until + WAIT
+                elif until > exchange.until:
+                    until = exchange.until
             try:
-                rows = await self._run(lease, query, arguments, until)
+                rows = await self._run(lease, query, arguments, until, exchange)
             except BaseException as error:
-                self._part(lease, error, is_repeated=pause > 0)
+                self._part(lease, error, had_all=pause == 0 and until < exchange.until)
                 if isinstance(error, UNDONE):
                     pause = 2 * pause or AGAIN
                     if perf_counter() + pause + WAIT > until:
                         raise Unavailable("Too many others change the same") from error
-                    # At random, so that those who met do not meet again.
-                    await asyncio.sleep(random.random() * pause)  # noqa: S311 - no secret
+                    # At random, so that those who met do not meet again; nor at once, when who won has yet to go on.
+                    await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
             else:
                 self._put(lease)
                 return rows
 
-    def _part(self, lease: Lease, error: BaseException, *, is_repeated: bool) -> None:
+    def _part(self, lease: Lease, error: BaseException, *, had_all: bool) -> None:
         """Keep or close the connection on which `error` came; raise what it means, unless the query may run again."""
         if isinstance(error, STALE):
             lease.statements.clear()
@@ -123,7 +130,7 @@ class Pool:
         elif isinstance(error, UNDONE):
             self._put(lease)
         elif isinstance(error, AWAY):
-            self._let_go(lease, error, is_repeated=is_repeated)
+            self._let_go(lease, error, had_all=had_all)
             raise Unavailable("The database does not answer") from error
         elif isinstance(error, asyncpg.PostgresError):
             self._put(lease)
@@ -134,7 +141,9 @@ class Pool:
             if not (isinstance(error, asyncpg.InterfaceError) and lease.closed):
                 raise error
 
-    async def _run(self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...], until: float) -> Rows:
+    async def _run(
+        self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...], until: float, exchange: Exchange
+    ) -> Rows:
         rows: Rows | None = None
         began = perf_counter()
         left = until - began
@@ -158,9 +167,8 @@ class Pool:
             seconds = perf_counter() - began
             if self.metrics:
                 self.metrics.query(query, seconds, rows)
-            if exchange := current.get():
-                exchange.queries += 1
-                exchange.database_seconds += seconds
+            exchange.queries += 1
+            exchange.database_seconds += seconds
             if seconds > self._slow:
                 self._slow_queries.note(query, seconds)
 
@@ -185,17 +193,19 @@ class Pool:
         self._put(lease)
         return plan
 
-    async def _take(self) -> Lease:
+    async def _take(self, exchange: Exchange) -> Lease:
         """Return the connection that becomes free, or is made, in time and in turn."""
         began = self._loop.time()
+        # All wait equally long: who has less time left is not heard in time.
+        if left(exchange) < WAIT:
+            raise Unavailable("The database does not answer")
         self._make_one_more()
         try:
             return await self._waiting.wait(began + WAIT)
         except TimeoutError as error:
             raise Unavailable("The database does not answer") from error
         finally:
-            if exchange := current.get():
-                exchange.waited_seconds += self._loop.time() - began
+            exchange.waited_seconds += self._loop.time() - began
 
     def _make_one_more(self) -> None:
         """Begin to make a connection, if there may be one more; it goes to who waits longest then."""
@@ -254,14 +264,15 @@ class Pool:
         while self._idle:
             self._give_back(self._idle.pop(), seconds)
 
-    def _let_go(self, lease: Lease, error: Exception, *, is_repeated: bool) -> None:
+    def _let_go(self, lease: Lease, error: Exception, *, had_all: bool) -> None:
         """Keep a connection that is as good as before `error`, and close any other."""
         if isinstance(error, FOR_NOW):
             self._put(lease)
             return
         # Where this connection led, to a silent server or one that is no primary any more, the others lead.
-        # A repeated statement had less time than PostgreSQL has to end it: then its silence means nothing.
-        if isinstance(error, TimeoutError) and not is_repeated:
+        # A statement that is repeated, or comes late in its request, has less time than PostgreSQL has to end it: then
+        # its silence means nothing.
+        if isinstance(error, TimeoutError) and had_all:
             self._give_back(lease, CLOSE_SILENT)
             self._hosts.doubt(lease.place)
             self._forget(CLOSE_SILENT)
@@ -285,6 +296,13 @@ class Pool:
             self._leases -= 1
             if self._waiting:
                 self._make_one_more()
+
+
+def left(exchange: Exchange) -> float:
+    """Return how many seconds a request has for the database, from its first statement on."""
+    now = perf_counter()
+    exchange.until = exchange.until or now + WAIT + ANSWER
+    return exchange.until - now
 
 
 def changed(status: str | None) -> list[tuple[int]]:

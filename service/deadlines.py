@@ -4,19 +4,21 @@ PostgreSQL keeps DATABASE_STATEMENT_TIMEOUT (2 s) and DATABASE_LOCK_TIMEOUT (1.5
 after the client was told no. What stands here holds where PostgreSQL, or the way to it, is silent.
 """
 
-# For a connection to be free; for a statement to be answered. Together less than 3: the longest wait for a 503.
+# For a connection to be free; for a statement to be answered. Together, less than 3: for all statements of a request,
+# from the first on, so that this is the longest wait for a 503. To hash a password takes its own time.
 WAIT, ANSWER = 0.6, 2.2
 # For a connection to be made, and for each of several hosts. It goes on when its request has given up.
 CONNECT, HOST = 2.0, 1.0
 # For a connection to be closed, for one that has been silent for too long already, and for all of them in the end.
 CLOSE, CLOSE_SILENT, CLOSE_ALL = 1.0, 0.3, 2.0
-# For a standby to say how far it is, and between two looks at it.
+# For a standby to say how far it is, and between two looks at it. A read ends there WAIT before its request has to, so
+# that the primary may still answer.
 STANDBY, LOOK = 0.6, 1.0
 # After which a connection is replaced, so that a new address of the server and new statistics reach all.
 OLD = 600.0
 # The longest first pause before a statement that lost to another runs again; each further one may be twice as long.
 # None begins that could not end within ANSWER.
-AGAIN = 0.01
+AGAIN = 0.02
 # For a request whose client is gone to come to its end: most do, and keep their connection.
 GONE = 0.3
 # For a client, each from when the one before is over: to send the head, to send the body, to take the answer, to begin

@@ -8,11 +8,11 @@ class Exchange:
     """A request that is being answered.
 
     `request_id` names it, `user` is who calls, as far as that is known yet. `queries` counts the statements so far;
-    they took `database_seconds` in PostgreSQL, after `waited_seconds` for a free connection. `trace_id` is that of
-    OpenTelemetry, where it is on.
+    they took `database_seconds` in PostgreSQL, after `waited_seconds` for a free connection. The first sets when, by
+    perf_counter, all have to end: `until`. `trace_id` is that of OpenTelemetry, where it is on.
     """
 
-    __slots__ = ("database_seconds", "queries", "request_id", "trace_id", "user", "waited_seconds")
+    __slots__ = ("database_seconds", "queries", "request_id", "trace_id", "until", "user", "waited_seconds")
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
@@ -20,6 +20,7 @@ class Exchange:
         self.queries = 0
         self.database_seconds = 0.0
         self.waited_seconds = 0.0
+        self.until = 0.0
         self.trace_id: str | None = None
 
 

@@ -28,7 +28,7 @@ _connect: Callable[..., Awaitable[asyncpg.Connection]] = asyncpg.connect
 
 
 class Hosts:
-    """Connects to the first host that will do; which that was is remembered, and asked first the next time.
+    """Connects to the first host that will do; that one is asked first the next time, and one that kept silent last.
 
     asyncpg itself has one time limit for all of them: a first host that keeps silent would take all of it.
     """
@@ -40,9 +40,10 @@ class Hosts:
         self._wanted = {} if TARGET in url else {TARGET: "primary"}
 
     def doubt(self, place: Place | None) -> None:
-        """Ask a host that keeps silent after all others."""
-        if self._places[:1] == [place]:
-            self._places.append(self._places.pop(0))
+        """Ask a host that keeps silent after all others: there may be no time for more than one such."""
+        if place in self._places:
+            self._places.remove(place)
+            self._places.append(place)
 
     async def connect(self, url: str, **options: Any) -> asyncpg.Connection:  # noqa: ANN401 - asyncpg's own
         """Return a connection, as ``asyncpg.connect`` does; raises what the last host said."""
@@ -56,6 +57,8 @@ class Hosts:
                     connection = await _connect(url, host=host, port=port, **self._wanted, **options)
             except (OSError, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
                 refusal = error
+                if isinstance(error, TimeoutError):
+                    self.doubt(place)
             else:
                 self._places.remove(place)
                 self._places.insert(0, place)

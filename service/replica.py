@@ -18,9 +18,10 @@ import attrs
 from asyncpg.pool import PoolConnectionProxy
 from typing_extensions import override
 
-from service.connections import Pool
+from service.connections import Pool, left
 from service.database import Rows
-from service.deadlines import LOOK, STANDBY
+from service.deadlines import LOOK, STANDBY, WAIT
+from service.exchange import Exchange, current
 from service.failures import UNDONE
 from service.hosts import TARGET, Place, several
 from service.lease import Lease
@@ -103,22 +104,25 @@ class Standby(Pool):
         """Leave it to Replicated, which knows more."""
 
     @override
-    async def _run(self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...], until: float) -> Rows:
+    async def _run(
+        self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...], until: float, exchange: Exchange
+    ) -> Rows:
         assert isinstance(lease, StandbyLease)  # noqa: S101 - as _connect() makes them
         wanted = needed.get()
+        until = min(until, exchange.until - WAIT)  # so that there is time for the primary's answer
         try:
             if not lease.has(wanted):
                 async with asyncio.timeout(STANDBY):
-                    await self._catch_up(lease, wanted, until)
-            return await super()._run(lease, query, arguments, until)
+                    await self._catch_up(lease, wanted, until, exchange)
+            return await super()._run(lease, query, arguments, until, exchange)
         except UNDONE as error:  # replay removed what this read needs; the primary never does
             raise PassedOverError(str(error)) from error
 
-    async def _catch_up(self, lease: StandbyLease, wanted: Position, until: float) -> None:
+    async def _catch_up(self, lease: StandbyLease, wanted: Position, until: float, exchange: Exchange) -> None:
         """Wait until the standby has replayed `wanted`. On each connection anew: it may lead to another server."""
         pause, patience = SOON, self._loop.time() + self._max_lag
         while True:
-            rows = await super()._run(lease, FIND_REPLAYED, (), until)
+            rows = await super()._run(lease, FIND_REPLAYED, (), until, exchange)
             if not rows:
                 raise NoStandbyError
             lease.replayed = Position(*rows[0])
@@ -208,7 +212,12 @@ class Replicated:
             # In no request's context: it is asked for several.
             self._next = asyncio.get_running_loop().create_task(self._ask(self._asking), context=Context())
             self._next.add_done_callback(_noted)
-        return await asyncio.shield(self._next)
+        asked = self._next
+        # Not cancelled with who waits, for it is asked for others too; nor waited for until no time is left to read.
+        await asyncio.wait([asked], timeout=left(current.get() or Exchange("")) - WAIT)
+        if not asked.done():
+            raise Unavailable("The database does not answer")
+        return asked.result()
 
     async def _ask(self, before: asyncio.Task[Position] | None) -> Position:
         if before:

@@ -111,12 +111,13 @@ class Settings:
         default=100,
         help="prepared statements kept; 0 for PgBouncer < 1.21",
     )
+    # Less than the service waits for an answer (deadlines.ANSWER): what takes longer would look like a silent server.
     database_statement_timeout: int = variable(
-        "DATABASE_STATEMENT_TIMEOUT", whole(0, 25_000), default=2_000, help="milliseconds; 0 leaves it to the role"
+        "DATABASE_STATEMENT_TIMEOUT", whole(0, 2_000), default=2_000, help="milliseconds; 0 leaves it to the role"
     )
     database_lock_timeout: int = variable(
         "DATABASE_LOCK_TIMEOUT",
-        whole(0, 25_000),
+        whole(0, 2_000),
         # Longer than deadlock_timeout of PostgreSQL (1 s): what is found to be in a deadlock is tried again.
         default=1_500,
         help="milliseconds; 0 leaves it to the role",

@@ -70,7 +70,9 @@ class Exit(threading.Event):
 
     @override
     def wait(self, timeout: float | None = None) -> bool:
-        wait([worker.process.sentinel for worker in self._workers], timeout)
+        # Else the door would stand open for half a second more, while workers that were told themselves go on to end.
+        if not self.is_set():
+            wait([worker.process.sentinel for worker in self._workers], timeout)
         return self.is_set()
 
 

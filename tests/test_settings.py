@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.deadlines import CLOSE_ALL, FINISH, LAST
+from service.deadlines import ANSWER, CLOSE_ALL, FINISH, LAST
 from service.settings import Settings, SettingsError, database_url
 from service.variables import LOGIN_LIMITS, LoginLimits
 
@@ -46,6 +46,12 @@ def test_a_process_that_is_told_to_end_does_so_before_it_is_killed() -> None:
     assert longest + LAST + FINISH + 2 * CLOSE_ALL < 30
 
 
+@pytest.mark.parametrize("limit", ["DATABASE_STATEMENT_TIMEOUT", "DATABASE_LOCK_TIMEOUT"])
+def test_postgresql_ends_a_statement_before_the_service_gives_it_up(limit: str) -> None:
+    """Else each slow statement would look like a silent server, and close the connections of all."""
+    assert refused(**{limit: str(int(ANSWER * 1000))})
+
+
 def test_each_variable_is_read() -> None:
     settings = Settings.read(
         NEEDED
@@ -54,7 +60,7 @@ def test_each_variable_is_read() -> None:
             "WEB_CONCURRENCY": "4",
             "DATABASE_POOL_SIZE": "5",
             "DATABASE_STATEMENT_CACHE": "0",
-            "DATABASE_STATEMENT_TIMEOUT": "25000",
+            "DATABASE_STATEMENT_TIMEOUT": "1800",
             "DATABASE_LOCK_TIMEOUT": "0",
             "ACCESS_TOKEN_EXPIRE_SECONDS": "60",
             "REFRESH_TOKEN_EXPIRE_SECONDS": "3600",
@@ -70,7 +76,7 @@ def test_each_variable_is_read() -> None:
     assert settings.secret_key_previous == KEY[::-1].encode()
     assert settings.web_concurrency == 4
     assert (settings.database_pool_size, settings.database_statement_cache) == (5, 0)
-    assert (settings.database_statement_timeout, settings.database_lock_timeout) == (25_000, 0)
+    assert (settings.database_statement_timeout, settings.database_lock_timeout) == (1800, 0)
     assert (settings.access_token_expire_seconds, settings.refresh_token_expire_seconds) == (60, 3600)
     assert settings.allowed_hosts == ("pets.example.com", ".example.org", "[::1]")
     assert settings.cors_origins == ("https://app.example.com", "http://localhost:3000")
@@ -115,8 +121,8 @@ def test_an_empty_variable_counts_as_none() -> None:
         ("WEB_CONCURRENCY", 1, 64),
         ("DATABASE_POOL_SIZE", 1, 1000),
         ("DATABASE_STATEMENT_CACHE", 0, 10_000),
-        ("DATABASE_STATEMENT_TIMEOUT", 0, 25_000),
-        ("DATABASE_LOCK_TIMEOUT", 0, 25_000),
+        ("DATABASE_STATEMENT_TIMEOUT", 0, 2000),
+        ("DATABASE_LOCK_TIMEOUT", 0, 2000),
         ("ACCESS_TOKEN_EXPIRE_SECONDS", 1, 86_400),
         ("REFRESH_TOKEN_EXPIRE_SECONDS", 1, 31_536_000),
         ("TRUSTED_PROXY_HOPS", 0, 10),

@@ -19,8 +19,10 @@ SECONDS = float(os.environ.get("CHAOS_SECONDS", "200"))
 # A slow machine takes longer for so many, up to four times the seconds.
 WRITES = int(os.environ.get("CHAOS_WRITES", SECONDS * 500))
 SOAK = float(os.environ.get("CHAOS_SOAK", "20"))
-# So many requests may make the memory grow by 5 MB; fewer by less, but for half a megabyte of chance.
+# So many requests may make the memory grow by 5 MB; fewer by less, but for a megabyte: Python's allocator asks for
+# that much at once (an arena), whenever one more object than ever before is alive.
 AN_HOURS = 236_000
+ARENA = 1.0
 END_ALL = (
     "select count(pg_terminate_backend(pid)) from pg_stat_activity where client_port > 0 and pid <> pg_backend_pid()"
 )
@@ -57,7 +59,7 @@ def test_nothing_acknowledged_is_lost_whatever_fails(
         time.sleep(1.5)
 
     table.note(f"{injected} faults in {time.monotonic() - began:.0f} s", load.outcome)
-    assert set(load.outcome.statuses) == {201, 503}
+    assert {201, 503} <= set(load.outcome.statuses) <= {201, 409, 503}
     assert max(request.took for request in load.outcome.requests) < 3
     assert len(load.outcome.acknowledged) >= WRITES
     assert (load.outcome.lost, load.outcome.duplicates) == (0, 0)
@@ -111,7 +113,7 @@ def test_memory_and_connections_stay_as_they_are(
 
     figures = f"memory grew by {grown:.1f} MB from {before / 2**20:.0f}; {connections} connections"
     table.say(f"soak of {SOAK:.0f} s, good and bad input", f"{requests:,} requests", figures)
-    assert grown < max(0.5, 5 * requests / AN_HOURS)
+    assert grown < max(ARENA, 5 * requests / AN_HOURS)
     assert connections <= 16
     assert abs(process.num_fds() - files) < 20
     assert httpx.get(f"{served.url}/health/ready", trust_env=False).status_code == 200

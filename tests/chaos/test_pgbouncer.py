@@ -49,13 +49,13 @@ def test_a_killed_backend_behind_pgbouncer_is_503(
         time.sleep(1)
         killed = time.monotonic()
         postgres.kill_one_backend()
-        time.sleep(3.5)
+        time.sleep(4)
 
     failing = load.outcome.failing_after(killed)
     table.note(f"kill -9 of a backend behind {pgbouncer.name}", load.outcome, f"fails for {failing:.2f} s")
     load.outcome.check()
     assert load.outcome.statuses[503] > 0
-    assert failing < 2
+    assert failing < 3  # PgBouncer tries each second (server_login_retry), and the first time may be too early
 
 
 @pytest.mark.parametrize("pgbouncer", EACH[1:], indirect=True)

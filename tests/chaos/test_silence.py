@@ -1,9 +1,11 @@
 """PostgreSQL, or the way to it, does not answer; or answers that it cannot."""
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -13,7 +15,9 @@ import pytest
 from tests.chaos.conftest import Clients, NewPostgres, Serve
 from tests.chaos.figures import Table
 from tests.chaos.proxy import Proxy
+from tests.factories import PASSWORD
 from tests.postgres import Postgres
+from tests.processes import until
 
 
 def test_a_frozen_server_is_503_within_3_s(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
@@ -51,28 +55,75 @@ def test_a_black_hole_is_503_within_3_s(postgres: Postgres, serve: Serve, client
     assert load.outcome.failing_after(healed) < 2
 
 
+WRITES = 12
+# What PostgreSQL logs of each such write.
+REFUSED = re.compile(r"canceling statement due to lock timeout.*\n(?:.*\n)??.* STATEMENT:  -- pets.create_pet: ")
+
+
 def test_a_locked_table_is_503_within_3_s_and_nothing_commits_late(
     postgres: Postgres, serve: Serve, clients: Clients, template: tuple[Path, list[str]], table: Table
 ) -> None:
-    served = serve(postgres.url)
+    """Writes without a key, so that nobody asks again, all of which PostgreSQL has when they are refused."""
+    served = serve(postgres.url, DATABASE_POOL_SIZE="40")
     bearer = {"Authorization": f"Bearer {template[1][0]}"}
+
+    def write(number: int) -> tuple[int, float]:
+        sent = time.monotonic()
+        pet = {"pet_name": f"late{number}"}
+        answer = httpx.post(f"{served.url}/pets/create", json=pet, headers=bearer, trust_env=False, timeout=20)
+        return answer.status_code, time.monotonic() - sent
+
     with psycopg.connect(postgres.url) as rival, clients(served, postgres, 16) as load:
         time.sleep(1)
         rival.execute("lock table pets")
         locked = time.monotonic()
-        # One without a key, so that nobody asks again: what it was told is what there is.
-        answer = httpx.post(f"{served.url}/pets/create", json={"pet_name": "late"}, headers=bearer, trust_env=False)
+        with ThreadPoolExecutor(WRITES) as threads:
+            answers = list(threads.map(write, range(WRITES)))
         time.sleep(max(0, locked + 6 - time.monotonic()))
         rival.rollback()
         free = time.monotonic()
         time.sleep(1.5)
 
-    late = postgres.ask("select count(*) from pets where pet_name = 'late'")
+    late = postgres.ask("select count(*) from pets where starts_with(pet_name, 'late')")
     table.note("a table locked for 6 s", load.outcome, f"fails for {load.outcome.failing_after(free):.2f} s after")
     load.outcome.check()
     assert load.outcome.statuses[503] > 0
     assert load.outcome.failing_after(free) < 1
-    assert (answer.status_code, late) == (503, 0)
+    assert [status for status, _ in answers] == [503] * WRITES
+    assert min(took for _, took in answers) > 1.4  # until DATABASE_LOCK_TIMEOUT
+    assert (len(REFUSED.findall(postgres.log)), late) == (WRITES, 0)
+
+
+def test_a_log_in_is_503_within_3_s_though_each_of_its_statements_is_held_up(postgres: Postgres, serve: Serve) -> None:
+    """The first by a lock, the second by a server that freezes under it."""
+    served = serve(postgres.url)
+    waiting = "select count(*) from pg_locks where not granted and relation = %s::regclass"
+    form = {"username": "user1@example.com", "password": PASSWORD}
+
+    def log_in() -> tuple[int, str, float]:
+        sent = time.monotonic()
+        answer = httpx.post(f"{served.url}/auth/access-token", data=form, trust_env=False, timeout=20)
+        return answer.status_code, answer.headers.get("retry-after", ""), time.monotonic() - sent
+
+    with (
+        psycopg.connect(postgres.url) as first,
+        psycopg.connect(postgres.url) as second,
+        ThreadPoolExecutor() as threads,
+    ):
+        first.execute("lock table login_throttle")
+        second.execute("lock table login_session in share mode")  # the first statement reads it
+        answer = threads.submit(log_in)
+        until(lambda: postgres.ask(waiting, ["login_throttle"]) == 1, "the first statement waits")
+        time.sleep(1.2)
+        first.rollback()
+        until(lambda: postgres.ask(waiting, ["login_session"]) == 1, "the second statement waits")
+        postgres.freeze()
+        status, retry_after, took = answer.result()
+        postgres.thaw()
+
+    assert (status, retry_after) == (503, "1")
+    assert took < 3
+    assert served.status("/health/ready") == 200
 
 
 @pytest.fixture
