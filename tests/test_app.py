@@ -33,13 +33,13 @@ async def test_connections_are_open_while_the_service_runs(own_database_url: str
 
 
 async def test_the_database_has_the_timeouts_of_the_settings(own_database_url: str, tmp_path: Path) -> None:
-    limits = {"DATABASE_LOCK_TIMEOUT": "12345", "DATABASE_STATEMENT_TIMEOUT": "23456"}
+    limits = {"DATABASE_LOCK_TIMEOUT": "1234", "DATABASE_STATEMENT_TIMEOUT": "1765"}
     app = create_app(make_settings(own_database_url, **limits))
     text = "select current_setting('lock_timeout') || ' ' || current_setting('statement_timeout')"
     query: Value[..., str] = Value(Statements(tmp_path)("value text", text), str)
 
     async with app.lifespan():
-        assert await app.db.value(query) == "12345ms 23456ms"
+        assert await app.db.value(query) == "1234ms 1765ms"
 
 
 @pytest.fixture(scope="module")
