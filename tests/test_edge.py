@@ -1,6 +1,8 @@
 """What each request passes first."""
 
 import re
+import subprocess
+import sys
 
 import httpx
 import pytest
@@ -9,6 +11,7 @@ from service.app import Service, create_app
 from service.edge import edge
 from tests.conftest import OneTransaction, make_settings
 from tests.factories import service_client
+from tests.processes import ROOT
 
 
 @pytest.mark.parametrize(
@@ -35,6 +38,14 @@ async def test_no_two_requests_have_the_same_name(client: httpx.AsyncClient) -> 
     answers = [await client.get("/health/live", headers={"X-Request-ID": mine}) for _ in range(2)]
 
     assert len({mine} | {answer.headers["X-Request-ID"] for answer in answers}) == 3
+
+
+def test_workers_name_their_requests_apart() -> None:
+    """Workers are forked from a process that has made names already."""
+    program = "import os; from service.edge import new_request_id as new; new(); os.fork(); os.write(1, f'{new()} '.encode())"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert len(set(done.stdout.split())) == 2
 
 
 @pytest.mark.parametrize(
