@@ -42,7 +42,7 @@ async def test_no_two_requests_have_the_same_name(client: httpx.AsyncClient) -> 
 
 def test_workers_name_their_requests_apart() -> None:
     """Workers are forked from a process that has made names already."""
-    program = "import os; from service.edge import new_request_id as new; new(); os.fork(); os.write(1, f'{new()} '.encode())"
+    program = "import os; from service.edge import new_request_id as new; os.fork(); os.write(1, f'{new()} '.encode())"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert len(set(done.stdout.split())) == 2
