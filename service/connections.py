@@ -50,13 +50,18 @@ class Pool:
         """
         self._hosts = Hosts(url)
         timeouts = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
+        # Only those that are wanted: PgBouncer refuses them at the start of a connection.
+        settings = {name: str(milliseconds) for name, milliseconds in timeouts.items() if milliseconds}
+        if settings:
+            # What was reviewed is what runs. By itself, PostgreSQL plans some statements anew each time: to list ten of
+            # 10,000 pets took 236 µs, not 128.
+            settings["plan_cache_mode"] = "force_generic_plan"
         self._options: dict[str, Any] = {
             "min_size": 0,
             "max_size": size,
             "max_inactive_connection_lifetime": 0,
             "statement_cache_size": statement_cache,
-            # Only those that are wanted: PgBouncer refuses them at the start of a connection.
-            "server_settings": {name: str(milliseconds) for name, milliseconds in timeouts.items() if milliseconds},
+            "server_settings": settings,
             "timeout": CONNECT,
             "connect": self._hosts.connect,
         }

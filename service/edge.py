@@ -59,7 +59,7 @@ def edge(
         began = perf_counter()
         request_id = (_given_id(scope) if trusted_hops else None) or new_request_id()
         exchange = Exchange(request_id)
-        current.set(exchange)
+        before = current.set(exchange)
         scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
         scope["fields"] = dict(scope["headers"])  # type: ignore[typeddict-unknown-key]  # for service.request.fields
         more = SECURE if scope.get("scheme") == "https" or (trusted_hops and _by_tls(scope)) else PLAIN
@@ -89,6 +89,7 @@ def edge(
             logs.access(exchange, method, route, status, seconds, client_address(scope, trusted_hops))
             if metrics:
                 metrics.request(method, route, status, seconds)
+            current.reset(before)  # whoever calls without a task for each request goes on without this one's deadline
 
     return pass_edge
 

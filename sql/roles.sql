@@ -43,7 +43,8 @@ grant select, insert, update, delete on tables to service_app;
 alter default privileges for role service_owner in schema public
 grant select on tables to service_reader;
 
--- Timeouts, for connections that bring none of their own (those through PgBouncer cannot).
+-- Timeouts, and the plans that were reviewed: for connections that bring no settings (those through PgBouncer cannot).
+alter role service_app set plan_cache_mode = 'force_generic_plan';
 alter role service_app set statement_timeout = '2s';
 alter role service_app set lock_timeout = '1500ms'; -- more than deadlock_timeout
 alter role service_app set idle_in_transaction_session_timeout = '10s';

@@ -32,14 +32,18 @@ async def test_connections_are_open_while_the_service_runs(own_database_url: str
     await admin.close()
 
 
-async def test_the_database_has_the_timeouts_of_the_settings(own_database_url: str, tmp_path: Path) -> None:
+async def test_the_database_keeps_the_timeouts_of_the_settings_and_plans_once(
+    own_database_url: str, tmp_path: Path
+) -> None:
     limits = {"DATABASE_LOCK_TIMEOUT": "1234", "DATABASE_STATEMENT_TIMEOUT": "1765"}
     app = create_app(make_settings(own_database_url, **limits))
-    text = "select current_setting('lock_timeout') || ' ' || current_setting('statement_timeout')"
+    text = "select concat_ws(' ', {})".format(
+        ", ".join(f"current_setting('{name}')" for name in ("lock_timeout", "statement_timeout", "plan_cache_mode"))
+    )
     query: Value[..., str] = Value(Statements(tmp_path)("value text", text), str)
 
     async with app.lifespan():
-        assert await app.db.value(query) == "1234ms 1765ms"
+        assert await app.db.value(query) == "1234ms 1765ms force_generic_plan"
 
 
 @pytest.fixture(scope="module")

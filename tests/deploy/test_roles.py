@@ -154,6 +154,13 @@ def test_the_reader_sees_what_others_run(url: str) -> None:
     assert ("select 'seen'",) in seen
 
 
+def test_what_was_reviewed_is_what_the_service_runs(url: str) -> None:
+    with psycopg.connect(as_role(url, APP)) as connection:
+        [[mode]] = connection.execute("show plan_cache_mode").fetchall()
+
+    assert mode == "force_generic_plan"
+
+
 @pytest.mark.parametrize(
     ("role", "statement", "lock", "idle"),
     [(APP, "2s", "1500ms", "10s"), (READER, "1min", "1s", "1min"), (OWNER, "0", "3s", "5min")],
