@@ -295,3 +295,12 @@ async def test_a_client_that_goes_away_is_no_mistake_of_ours(app: Service, path:
     assert sent[0]["status"] == 400
     assert msgspec.json.decode(sent[1]["body"])["detail"] == "The body was cut off"
     assert logs == []
+
+
+def test_what_litestar_prepares_is_there_when_it_is_asked_for() -> None:
+    scope: Any = {"type": "http", "headers": [(b"cookie", b"taste=sweet")], "state": {}}
+    request = ServiceRequest(scope)
+
+    assert request.cookies == {"taste": "sweet"}
+    with pytest.raises(AttributeError, match="crumbs"):
+        request.crumbs  # noqa: B018 - the look is the act
