@@ -33,6 +33,9 @@ class Pool:
     its connection.
     """
 
+    # Seconds of a request's time that a statement leaves to what comes after it.
+    _kept = 0.0
+
     def __init__(  # noqa: PLR0913 - each is an operator's setting
         self,
         url: str,
@@ -103,18 +106,22 @@ class Pool:
         # Outside of a request, a statement has as much time as one.
         exchange = current.get() or Exchange("")
         until = pause = 0.0
+        has_all = True
         while True:
             lease = self._idle.pop() if self._idle else await self._take(exchange)
             if not until:
                 until = perf_counter() + ANSWER
                 if not exchange.until:
                     exchange.until = until + WAIT
-                elif until > exchange.until:
-                    until = exchange.until
+                elif until > (end := exchange.until - self._kept):
+                    if until > end + ANSWER:
+                        self._put(lease)
+                        raise Unavailable("The database does not answer")
+                    has_all, until = False, end
             try:
                 rows = await self._run(lease, query, arguments, until, exchange)
             except BaseException as error:
-                self._part(lease, error, had_all=pause == 0 and until < exchange.until)
+                self._part(lease, error, had_all=has_all and pause == 0)
                 if isinstance(error, UNDONE):
                     pause = 2 * pause or AGAIN
                     if perf_counter() + pause + WAIT > until:

@@ -1,7 +1,8 @@
 """Every deadline, in seconds, in one place: a request is answered long before a platform cuts it off at 30 s.
 
 PostgreSQL keeps DATABASE_STATEMENT_TIMEOUT (2 s) and DATABASE_LOCK_TIMEOUT (1.5 s) itself, so that nothing is done
-after the client was told no. What stands here holds where PostgreSQL, or the way to it, is silent.
+after the client was told no. What stands here holds where PostgreSQL, or the way to it, is silent, and for a statement
+that comes late in its request: what such a one did, nobody knows.
 """
 
 # For a connection to be free; for a statement to be answered. Together, less than 3: for all statements of a request,

@@ -21,7 +21,10 @@ from service.problems import HeadTooLarge, MalformedRequest, Problem, RequestTim
 CLIENT_GONE = "client gone"
 # What comes before a body, request line and fields, in bytes.
 LARGEST_HEAD = 32 * 1024
+# Requests of a connection that wait for the answers before theirs: each takes 2 KiB and more, and is 18 bytes to send.
+MOST_WAITING = 100
 TICK = 5.0
+CLOSE = (b"connection", b"close")
 # What may not stand in a field of an answer, and could end it (RFC 9110, 5.5).
 CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
 
@@ -49,7 +52,7 @@ class Cycle(RequestResponseCycle):
         body = message.get("body", b"")
         fields = [*self.default_headers, *start["headers"]]
         whole = (b"content-length", b"%d" % len(body)) in fields and not message.get("more_body")
-        if whole and self.scope["method"] != "HEAD" and not self.flow.write_paused:
+        if whole and CLOSE not in fields and self.scope["method"] != "HEAD" and not self.flow.write_paused:
             self._send_whole(start["status"], fields, body)
             return
         self.response_started = False
@@ -64,7 +67,7 @@ class Cycle(RequestResponseCycle):
         if self.disconnected:
             return
         if not self.keep_alive:
-            fields.append((b"connection", b"close"))
+            fields.append(CLOSE)
         lines = list(map(b": ".join, fields))
         text = b"".join(lines)
         if len(text.translate(None, CONTROLS)) != len(text):
@@ -135,6 +138,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     @override
     def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= MOST_WAITING:
+            self._refuse_in_parser(MalformedRequest("Too many requests wait for their answers"))
         # Behind the body, a field must not count as one that a proxy has set (RFC 9110, 6.5.1): it is kept apart.
         headers, self.headers = self.headers, []
         # What came with the head in one piece may be another request, or a body: only then is it worth to add up.
@@ -164,7 +169,7 @@ class HttpProtocol(HttpToolsProtocol):
             "raw_path": url.path,
             "query_string": url.query or b"",
         }
-        expects = b"expect" in names and dict(headers)[b"expect"].lower() == b"100-continue"
+        expects = version == "1.1" and b"expect" in names and dict(headers)[b"expect"].lower() == b"100-continue"
         before: RequestResponseCycle | None = self.cycle
         self.cycle = Cycle(
             scope=self.scope,
@@ -176,7 +181,11 @@ class HttpProtocol(HttpToolsProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=expects,
-            keep_alive=not self.draining and version == "1.1" and self.parser.should_keep_alive(),
+            # What follows an Upgrade, httptools does not read.
+            keep_alive=not self.draining
+            and version == "1.1"
+            and self.parser.should_keep_alive()
+            and not self.parser.should_upgrade(),
             on_response=self.on_response_complete,
         )
         if before is None or before.response_complete:
@@ -241,6 +250,7 @@ class HttpProtocol(HttpToolsProtocol):
                 self.transport.abort()  # what it was sent, it does not take
                 return
             self._refuse(RequestTimeout())  # or, between two requests, close without a word
+            deadline = self._since + SECONDS[self._awaited]
         # Deadlines that come after a later one are seen in time, too.
         self._timer = self.loop.call_at(min(deadline, now + TICK), self._look_at_clock)
 
@@ -294,6 +304,6 @@ class HttpProtocol(HttpToolsProtocol):
             *self.server_state.default_headers,
             (b"content-type", b"application/problem+json"),
             (b"content-length", b"%d" % len(body)),
-            (b"connection", b"close"),
+            CLOSE,
         ]
         return STATUS_LINE[problem.status] + b"".join(b"%b: %b\r\n" % field for field in fields) + b"\r\n" + body

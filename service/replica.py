@@ -80,6 +80,8 @@ class StandbyLease(Lease):
 class Standby(Pool):
     """Connections to standbys, none of which answers before it has replayed what is ``needed``."""
 
+    _kept = WAIT  # for the primary's answer
+
     def __init__(self, url: str, *, max_lag: int, **options: int) -> None:
         """Lend connections to `url`, as a Pool with these `options` does; wait for `max_lag` milliseconds."""
         if several(url) and TARGET not in url:
@@ -109,7 +111,6 @@ class Standby(Pool):
     ) -> Rows:
         assert isinstance(lease, StandbyLease)  # noqa: S101 - as _connect() makes them
         wanted = needed.get()
-        until = min(until, exchange.until - WAIT)  # so that there is time for the primary's answer
         try:
             if not lease.has(wanted):
                 async with asyncio.timeout(STANDBY):

@@ -3,7 +3,7 @@
 import re
 from functools import cache
 from math import inf
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -51,14 +51,15 @@ class ServiceRequest(Request[None, Caller, State]):
         self._body: bytes | EmptyType = Empty
         self._is_prepared = False
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever it is
-        """Return what Litestar prepares; Python calls this for an attribute that is not there yet."""
-        if self._is_prepared:
-            raise AttributeError(name, name=name, obj=self)
-        self._is_prepared, body = True, self._body
-        super().__init__(self.scope, self.receive, self.send)
-        self._body = body
-        return getattr(self, name)
+    if not TYPE_CHECKING:  # mypy would take any name for one that is there
+
+        def __getattr__(self, name: str) -> object:
+            """Return what Litestar prepares; Python calls this for an attribute that is not there yet."""
+            if not self._is_prepared:
+                self._is_prepared, body = True, self._body
+                super().__init__(self.scope, self.receive, self.send)
+                self._body = body
+            return self.__getattribute__(name)
 
     @property
     def db(self) -> Database:

@@ -165,7 +165,7 @@ class Settings:
         "METRICS_TOKEN", token, default=None, help="the bearer token that opens /metrics"
     )
     slow_query_ms: int = variable(
-        "SLOW_QUERY_MS", whole(0, 25_000), default=500, help="milliseconds after which a query is logged; 0: none is"
+        "SLOW_QUERY_MS", whole(0, 2_000), default=500, help="milliseconds after which a query is logged; 0: none is"
     )
     log_level: str = variable(
         "LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="least level that is logged"

@@ -80,6 +80,21 @@ async def test_a_field_that_would_begin_another_is_not_sent(field: tuple[bytes, 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how many segments came")
+async def test_an_application_may_end_the_connection_with_its_answer() -> None:
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 204,
+                "headers": [(b"content-length", b"0"), (b"connection", b"close")],
+            }
+        )
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async with listening(app) as port:
+        assert statuses(await talk(port, GET + b"\r\n")) == [204]
+
+
 async def test_an_answer_is_one_segment(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for _ in range(3):

@@ -124,10 +124,23 @@ async def test_who_asks_before_sending_a_body_is_told_to_send_it(port: int) -> N
     head = POST + b"Connection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
 
     assert statuses(await talk(port, head, b"{}")) == [100, 422]
+    assert statuses(await talk(port, head.replace(b"1.1", b"1.0"), b"{}")) == [422]
 
 
 async def test_two_requests_in_one_piece_get_two_answers(port: int) -> None:
     assert statuses(await talk(port, GET + b"\r\n" + GET + b"Connection: close\r\n\r\n")) == [200, 200]
+
+
+async def test_of_those_that_come_in_one_piece_a_hundred_wait_and_the_others_are_refused_by_closing(port: int) -> None:
+    """One connection must not fill the memory."""
+    assert statuses(await talk(port, (GET + b"\r\n") * 1_000)) == [200] * 101
+
+
+async def test_what_follows_an_upgrade_is_refused_by_closing(port: int) -> None:
+    """The parser does not read it: the next answer would be taken for its own."""
+    upgrade = GET + b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+    assert statuses(await talk(port, upgrade + GET + b"\r\n", GET + b"\r\n")) == [200]
 
 
 async def test_a_request_that_was_answered_before_its_end_leaves_the_connection_usable(port: int) -> None:

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from service.auth import passwords as module
 from service.auth.controllers import UPGRADE_PASSWORD_HASH
 from service.auth.passwords import COMMON, HASHER, Passwords
+from service.exchange import Exchange, current
 from service.problems import Unavailable
 from tests.factories import PASSWORD, LoggedIn, hashed, log_in
 
@@ -218,3 +219,18 @@ async def test_a_stored_hash_that_costs_too_much_is_not_run(
 
     assert response.status_code == 400
     assert "a stored password hash has absurd costs, and was not run" in [entry["event"] for entry in logs]
+
+
+@pytest.mark.parametrize("until", [100.0, 0.0], ids=["after a statement", "before the first"])
+async def test_hashing_takes_nothing_of_the_time_for_the_database(passwords: Passwords, until: float) -> None:
+    """A log-in that waits for others to be checked still gets its session."""
+    request = Exchange("that logs in")
+    request.until = until
+
+    async def check() -> None:
+        current.set(request)
+        await passwords.verify(PASSWORD, None)
+
+    await asyncio.create_task(check())
+
+    assert (request.until > until) is (until > 0)

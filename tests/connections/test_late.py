@@ -56,6 +56,17 @@ async def test_a_statement_that_comes_late_says_nothing_of_the_host(
     assert await db.value(backend) in both
 
 
+async def test_who_comes_too_late_costs_no_connection(opening: Opening, backend: Backend) -> None:
+    db, request = await opening(), Exchange("that is too late")
+    before = await db.value(backend)
+    request.until = time.perf_counter() - 1
+
+    with pytest.raises(Unavailable):
+        await ask(db, backend, exchange=request)
+
+    assert (await db.value(backend), request.queries) == (before, 0)
+
+
 async def test_who_comes_late_waits_for_no_connection(opening: Opening, backend: Backend) -> None:
     db, request = await opening(), Exchange("that is late")
     request.until = time.perf_counter() + WAIT / 2
