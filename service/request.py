@@ -51,7 +51,7 @@ class ServiceRequest(Request[None, Caller, State]):
         self._body: bytes | EmptyType = Empty
         self._is_prepared = False
 
-    if not TYPE_CHECKING:  # mypy would take any name for one that is there
+    if not TYPE_CHECKING:  # pragma: no branch - for mypy, which would take any name for one that is there
 
         def __getattr__(self, name: str) -> object:
             """Return what Litestar prepares; Python calls this for an attribute that is not there yet."""
