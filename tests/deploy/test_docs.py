@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from shlex import quote
 from typing import Any
 
 import psycopg
@@ -113,7 +114,7 @@ def test_what_cron_is_given_removes_what_is_over(own_database_url: str) -> None:
     with psycopg.connect(own_database_url) as connection:
         connection.execute("insert into login_throttle values ('over', '::1', 1, 1, now())")
     assert url.startswith("postgresql://service_app:")
-    here = command.replace("/app", str(ROOT)).replace(".venv/bin/python", sys.executable)
+    here = command.replace("/app", quote(str(ROOT))).replace(".venv/bin/python", quote(sys.executable))
     assert here.count(str(ROOT)) >= 1
 
     environment = {"PATH": "/usr/bin:/bin", name: own_database_url}
