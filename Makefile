@@ -25,10 +25,10 @@ test: .venv/ready ## run the tests, against a PostgreSQL of their own
 
 attack: .venv/ready ## attack real processes for some minutes, and print the figures
 	@exec .venv/bin/python -m pytest -m attack -rA --capture=fd -n logical --dist loadfile --no-loadscope-reorder \
-		$(ARGS) tests/attack
+		$(ARGS) tests/e2e/attack
 
 chaos: .venv/ready ## break PostgreSQL, the network and processes under load, and print the figures
-	@exec .venv/bin/python -m pytest -m chaos -rA --capture=fd $(ARGS) tests/chaos
+	@exec .venv/bin/python -m pytest -m chaos -rA --capture=fd $(ARGS) tests/e2e/chaos
 
 check: .venv/ready ## run every linter and type check
 	@exec .venv/bin/python .ci/check.py

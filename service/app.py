@@ -15,32 +15,32 @@ from litestar.di import Provide
 from litestar.types import ASGIApp
 from typing_extensions import override
 
-from service import logs
-from service.answers import answer
 from service.auth.controllers import AuthController
 from service.auth.passwords import Passwords
 from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
-from service.connections import Pool
-from service.database import Connections, Database
-from service.draining import drain_on_sigterm, end_with_parent
-from service.edge import edge
-from service.metrics import DIRECTORY, NO_ROUTE, Layout, Level, Metrics, measuring
-from service.migration_files import MIGRATIONS, expected_checksums
-from service.openapi import openapi_config
+from service.http.errors import answer
+from service.http.fast_path import short_ways
+from service.http.health import HealthController, Schema, applied_migrations, docs_file, docs_page
+from service.http.middleware import edge
+from service.http.openapi import openapi_config
+from service.http.request import ServiceRequest
+from service.http.routing import complete_routes, refusing_preflights_plainly
+from service.migrate.files import MIGRATIONS, expected_checksums
 from service.pets.controllers import PetsController
+from service.postgres.database import Connections, Database
+from service.postgres.pool import Pool
+from service.postgres.queries import names
+from service.postgres.replica import Replicated, Standby
 from service.problems import Unavailable
-from service.queries import names
-from service.replica import Replicated, Standby
-from service.request import ServiceRequest
-from service.routing import complete_routes, refusing_preflights_plainly
+from service.server.shutdown import drain_on_sigterm, end_with_parent
 from service.settings import Settings, wants_traces
-from service.short_way import short_ways
-from service.system.controllers import HealthController, Schema, applied_migrations, docs_file, docs_page
+from service.telemetry import logging as logs
+from service.telemetry.metrics import DIRECTORY, NO_ROUTE, Layout, Level, Metrics, measuring
 from service.users.controllers import UsersController
 
 if TYPE_CHECKING:
-    from service.traces import Traces
+    from service.telemetry.tracing import Traces
 
 CONTROLLERS = [
     AuthController,
@@ -134,7 +134,7 @@ def create_app(
     app.tokens = tokens
     if metrics_directory:
         if settings.metrics_token:
-            from service.system.metrics import metrics_route  # noqa: PLC0415 - prometheus-client takes 40 ms to import
+            from service.http.metrics import metrics_route  # noqa: PLC0415 - prometheus-client takes 40 ms to import
 
             app.register(metrics_route(settings.metrics_token, metrics_directory))
         app.metrics = throttle.metrics = Metrics(metrics_directory, _layout(app))
@@ -213,7 +213,7 @@ def from_environment(connect: Callable[[Settings], Connections] = pool, door: so
 def _traces() -> "Traces | None":
     if not wants_traces():
         return None
-    from service.traces import Traces  # noqa: PLC0415 - an extra
+    from service.telemetry.tracing import Traces  # noqa: PLC0415 - an extra
 
     return Traces()
 

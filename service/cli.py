@@ -15,12 +15,13 @@ import asyncpg
 import click
 from typing_extensions import override
 
-from service import __version__, logs
-from service.migration_files import MigrationError
+from service import __version__
+from service.migrate.files import MigrationError
+from service.postgres.queries import QueryError
 from service.problems import Problem
-from service.queries import QueryError
-from service.review.commands import DATABASE, sql, stub
 from service.settings import Settings, database_url, wants_traces
+from service.sqlcheck.commands import DATABASE, sql, stub
+from service.telemetry import logging as logs
 
 # The workers of a server that was killed need a moment to end.
 SECONDS_FOR_PORT = 3.0
@@ -58,8 +59,8 @@ def dev() -> None:
     """
     import uvicorn  # noqa: PLC0415 - 45 ms, and no other command wants a server
 
-    from service import server  # noqa: PLC0415 - the same
     from service.dev.server import prepared  # noqa: PLC0415 - production does not install what it needs
+    from service.server import serve as server  # noqa: PLC0415 - the same
 
     with prepared() as (host, port), _metrics(Settings.read()):
         bind(host, port).close()
@@ -81,7 +82,7 @@ def serve() -> None:
 
     SIGTERM drains and ends, SIGHUP replaces the workers of several by turns.
     """
-    from service import server  # noqa: PLC0415 - 45 ms, as for `dev`
+    from service.server import serve as server  # noqa: PLC0415 - 45 ms, as for `dev`
 
     settings = Settings.read()
     wants_traces()
@@ -95,7 +96,7 @@ def _metrics(settings: Settings) -> Iterator[None]:
     if settings.metrics_port is None and settings.metrics_token is None:
         yield
         return
-    from service.exposition import exposed  # noqa: PLC0415 - prometheus-client takes 40 ms to import
+    from service.telemetry.prometheus import exposed  # noqa: PLC0415 - prometheus-client takes 40 ms to import
 
     if settings.metrics_port is not None:
         bind(settings.address[0], settings.metrics_port, "METRICS_PORT names another one").close()
@@ -136,7 +137,7 @@ def migrate(action: str, count: int) -> None:
 
     Safe to run from many places at once, and after a run that was killed.
     """
-    from service import migrate as migrations  # noqa: PLC0415 - yoyo takes 0.1 s to import
+    from service.migrate import runner as migrations  # noqa: PLC0415 - yoyo takes 0.1 s to import
 
     url = database_url()
     if action == "apply":
@@ -178,7 +179,7 @@ def clean() -> None:
 
     Safe at any time and from many places at once; once a day is enough.
     """
-    from service.system.cleaning import clean as remove  # noqa: PLC0415 - as above
+    from service.clean import clean as remove  # noqa: PLC0415 - as above
 
     async def tell() -> None:
         async for kind, removed, all_of_them in remove(database_url()):
@@ -194,7 +195,7 @@ def roles(*, apply: bool) -> None:
 
     Each has the least that it needs. It belongs in a database before the first migration, and may be run again.
     """
-    from service import roles as least  # noqa: PLC0415 - psycopg takes 0.1 s to import, and 10 MB
+    from service.postgres import roles as least  # noqa: PLC0415 - psycopg takes 0.1 s to import, and 10 MB
 
     if apply:
         try:
@@ -213,7 +214,7 @@ def openapi() -> None:
     Needs no settings and no database.
     """
     from service.app import create_app  # noqa: PLC0415 - reads SQL files, which may be what is broken
-    from service.openapi import openapi_document  # noqa: PLC0415 - Litestar takes 0.2 s to import
+    from service.http.openapi import openapi_document  # noqa: PLC0415 - Litestar takes 0.2 s to import
 
     unused = {"DATABASE_URL": "postgresql://localhost/unused", "SECRET_KEY": "signs nothing: no token is made here"}
     click.echo(json.dumps(openapi_document(create_app(Settings.read(unused))), indent=2, ensure_ascii=False))

@@ -11,7 +11,7 @@ import click
 import environ
 from typing_extensions import override
 
-from service.variables import (
+from service.env import (
     HOST_NAME,
     LOGIN_LIMITS,
     ORIGIN,

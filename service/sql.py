@@ -6,8 +6,8 @@ so that a call with a wrong argument is found before it runs. It is generated: `
 
 from typing import TypeVar
 
-from service import queries
-from service.queries import Cardinality, Count, Many, Maybe, One, Value
+from service.postgres import queries
+from service.postgres.queries import Cardinality, Count, Many, Maybe, One, Value
 
 R = TypeVar("R")
 

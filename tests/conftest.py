@@ -22,17 +22,20 @@ from pytest_postgresql import factories
 from pytest_postgresql.executors import NoopExecutor
 from pytest_postgresql.janitor import DatabaseJanitor
 
-from service import connections, migrate
 from service.app import CONTROLLERS, Service, create_app
-from service.connections import Pool, changed
-from service.database import Database, Rows
-from service.dev.embedded import EmbeddedPostgres, EmbeddedPostgresError, embedded_postgres
-from service.queries import Count, Query
+from service.embedded.server import EmbeddedPostgres, EmbeddedPostgresError, embedded_postgres
+from service.migrate import runner as migrate
+from service.postgres import pool as connections
+from service.postgres.database import Database, Rows
+from service.postgres.pool import Pool, changed
+from service.postgres.queries import Count, Query
 from service.settings import Settings
-from tests.black_box import ada, base_url, http  # noqa: F401 - fixtures
-from tests.factories import Committed, Factory, LoggedIn, service_client
-from tests.kites import KitesController
-from tests.processes import checkout, served, start  # noqa: F401 - fixtures
+from tests.support.black_box import ada, base_url, http  # noqa: F401 - fixtures
+from tests.support.factories import Committed, Factory, LoggedIn, service_client
+from tests.support.kites import KitesController
+from tests.support.processes import checkout, served, start  # noqa: F401 - fixtures
+
+pytest_plugins = ["tests.support.checkouts"]
 
 # Speed instead of durability, for a server that is thrown away.
 SERVER_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "300"}

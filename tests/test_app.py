@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from service.app import Service, create_app
-from service.queries import Value
+from service.postgres.queries import Value
 from tests.conftest import OneTransaction, make_settings
-from tests.factories import service_client
-from tests.statements import Statements
+from tests.support.factories import service_client
+from tests.support.statements import Statements
 
 PAGE = {"Origin": "https://app.example.com"}
 PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service.cli import Commands, main
-from service.migration_files import MigrationError
+from service.migrate.files import MigrationError
+from service.postgres.queries import QueryError
 from service.problems import Unavailable
-from service.queries import QueryError
-from tests.processes import PATIENCE, ROOT, Running, command, environment, run
+from tests.support.processes import PATIENCE, ROOT, Running, command, environment, run
 
 NAMES = sorted(path.stem for path in (ROOT / "migrations").glob("*.sql") if not path.match("*.rollback.sql"))
 NEWEST = NAMES[-1]

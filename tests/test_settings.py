@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from service.deadlines import ANSWER, CLOSE_ALL, FINISH, LAST
+from service.env import LOGIN_LIMITS, LoginLimits
 from service.settings import Settings, SettingsError, database_url
-from service.variables import LOGIN_LIMITS, LoginLimits
+from service.timeouts import ANSWER, CLOSE_ALL, FINISH, LAST
 
 PASSWORD = "sesame-open"
 URL = f"postgresql://pets:{PASSWORD}@db.example.com/pets"

@@ -12,7 +12,6 @@ from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, Requ
 from litestar.params import JSONBody, PathParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
-from service.answers import Answer
 from service.auth.guard import BEARER, authenticated
 from service.auth.models import (
     Credentials,
@@ -27,14 +26,15 @@ from service.auth.models import (
 from service.auth.passwords import Passwords, outdated
 from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
-from service.exchange import caller_is
-from service.logs import log
-from service.metrics import Event
-from service.openapi import NO_STORE
+from service.http.errors import Answer
+from service.http.openapi import NO_STORE
+from service.http.request import FORM, Caller, ServiceRequest, read_form
 from service.problems import InvalidGrant, NotFound, Unavailable, UnsupportedGrantType
-from service.request import FORM, Caller, ServiceRequest, read_form
 from service.settings import Settings
 from service.sql import count, many, maybe, one
+from service.telemetry.context import caller_is
+from service.telemetry.logging import log
+from service.telemetry.metrics import Event
 
 FIND_CREDENTIALS = one("auth.find_credentials", Credentials)
 OPEN_SESSION = maybe("auth.open_session", Session)

@@ -6,9 +6,9 @@ from litestar import Request
 from litestar.types import HTTPScope
 
 from service.auth.tokens import Tokens
-from service.exchange import caller_is
+from service.http.request import check_query, fields
 from service.problems import NotAuthenticated
-from service.request import check_query, fields
+from service.telemetry.context import caller_is
 
 # The name of the security scheme in the OpenAPI document, as a handler states it.
 BEARER = [{"bearer": list[str]()}]

@@ -12,10 +12,10 @@ import msgspec
 from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import VerificationError
 
-from service.exchange import current
-from service.logs import log
-from service.metrics import Level, Metrics
 from service.problems import InvalidInput, Unavailable
+from service.telemetry.context import current
+from service.telemetry.logging import log
+from service.telemetry.metrics import Level, Metrics
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -6,13 +6,13 @@ import attrs
 from litestar.types import Scope
 
 from service.auth.models import LoginFailure
-from service.client_address import client_address, client_network
-from service.database import Database
-from service.metrics import Event, Metrics
+from service.env import LoginLimits
+from service.http.client_address import client_address, client_network
+from service.postgres.database import Database
 from service.problems import Problem, TooManyLogins
 from service.settings import Settings
 from service.sql import one
-from service.variables import LoginLimits
+from service.telemetry.metrics import Event, Metrics
 
 COUNT_FAILED_LOGIN = one("auth.count_failed_login", LoginFailure)
 

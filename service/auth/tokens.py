@@ -15,8 +15,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key, KeySet, OctKey
 
 from service.auth.models import Session, TokenPair
+from service.http.request import Caller
 from service.problems import InvalidGrant, InvalidToken
-from service.request import Caller
 from service.settings import Settings
 
 ISSUER = "litestar-raw-sql"

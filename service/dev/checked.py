@@ -15,14 +15,14 @@ import click
 import psycopg
 from watchfiles import awatch
 
-from service import queries
-from service.database import Connections, Rows
+from service.postgres import queries
+from service.postgres.database import Connections, Rows
+from service.postgres.queries import SQL, Cardinality, Query, QueryError, Statement
 from service.problems import QueryFinding
-from service.queries import SQL, Cardinality, Query, QueryError, Statement
 
 if TYPE_CHECKING:
     from service.app import Service
-    from service.review.findings import Finding
+    from service.sqlcheck.findings import Finding
 
 STRICT = queries.declared
 
@@ -98,8 +98,8 @@ class Checked:
             await self.check()
 
     def _look(self) -> "tuple[dict[str, Statement], list[Finding]]":
-        from service.review.check import Tree, check  # noqa: PLC0415 - takes 0.2 s, for which nobody waits in this thread
-        from service.review.scratch import connected  # noqa: PLC0415 - the same
+        from service.sqlcheck.check import Tree, check  # noqa: PLC0415 - takes 0.2 s, for which nobody waits in this thread
+        from service.sqlcheck.scratch import connected  # noqa: PLC0415 - the same
 
         tree = Tree.read(self._root)
         with connected(self._url) as connection:

@@ -15,11 +15,11 @@ from dotenv import load_dotenv
 from psycopg import sql
 from psycopg.errors import DuplicateDatabase
 
-from service import migrate
 from service.auth.passwords import Passwords
-from service.connections import Pool
-from service.database import Database
-from service.dev.embedded import EmbeddedPostgresError, embedded_postgres
+from service.embedded.server import EmbeddedPostgresError, embedded_postgres
+from service.migrate import runner as migrate
+from service.postgres.database import Database
+from service.postgres.pool import Pool
 from service.settings import Settings
 from service.sql import count
 

@@ -6,14 +6,14 @@ from litestar import Controller, delete, get, patch, post
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
-from service.answers import Answer
 from service.auth.guard import BEARER, authenticated
-from service.openapi import ETAG, LINK, LOCATION
+from service.http.errors import Answer
+from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, not_modified, refusal, wanted_versions
+from service.http.openapi import ETAG, LINK, LOCATION
+from service.http.request import ServiceRequest
 from service.pets.models import DeletedPet, Pet, PetName, PetOnce, RenamedPet, VersionedPet
 from service.pets.paging import decode_cursor, encode_cursor
-from service.preconditions import IfMatch, IfNoneMatch, etag, matches_any, not_modified, refusal, wanted_versions
 from service.problems import IdempotencyKeyReused, NotFound, RequestInFlight
-from service.request import ServiceRequest
 from service.sql import many, maybe, one
 
 CREATE_PET = one("pets.create_pet", VersionedPet)

@@ -5,12 +5,12 @@ from litestar.di import NamedDependency as Injected
 from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
-from service.answers import Answer
 from service.auth.guard import BEARER, authenticated
 from service.auth.passwords import Passwords, check_password
 from service.auth.throttle import LoginThrottle
+from service.http.errors import Answer
+from service.http.request import ServiceRequest
 from service.problems import InvalidInput
-from service.request import ServiceRequest
 from service.settings import Settings
 from service.sql import one
 from service.users.models import MyPassword, NewPassword, Registration, User

@@ -4,10 +4,10 @@ import click
 import msgspec
 
 from service.auth.passwords import Passwords, check_password
-from service.connections import Pool
-from service.database import Database
+from service.http.request import broken_rule
+from service.postgres.database import Database
+from service.postgres.pool import Pool
 from service.problems import Problem
-from service.request import broken_rule
 from service.sql import count
 from service.users.models import Registration
 from service.users.registration import check_email

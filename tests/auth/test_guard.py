@@ -8,8 +8,8 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.factories import Factory, LoggedIn
-from tests.routes import GUARDED
+from tests.support.factories import Factory, LoggedIn
+from tests.support.routes import GUARDED
 
 METHODS = ("get", "post", "put", "patch", "delete")
 

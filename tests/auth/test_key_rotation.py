@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from service.app import Service, create_app
-from tests.auth.jwt import Token
 from tests.conftest import OneTransaction, make_settings
-from tests.factories import Factory, bearer, service_client
+from tests.support.factories import Factory, bearer, service_client
+from tests.support.jwt import Token
 
 OLD, NEW = "the key that signed tokens so far", "the key that signs tokens from now"
 

@@ -11,10 +11,10 @@ from argon2 import PasswordHasher
 
 from service.app import create_app
 from service.auth.passwords import HASHER
-from service.connections import Pool
+from service.postgres.pool import Pool
 from tests.conftest import make_settings
-from tests.factories import PASSWORD, Committed, Factory, LoggedIn, bearer, log_in, service_client
-from tests.locks import blocked_statements
+from tests.support.factories import PASSWORD, Committed, Factory, LoggedIn, bearer, log_in, service_client
+from tests.support.locks import blocked_statements
 
 LOCK = "select from user_model for update"
 NEW = "another password than before"

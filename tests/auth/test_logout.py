@@ -4,7 +4,7 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.factories import LoggedIn
+from tests.support.factories import LoggedIn
 
 
 async def log_out(client: httpx.AsyncClient, refresh_token: str) -> httpx.Response:

@@ -13,9 +13,9 @@ from structlog.testing import capture_logs
 from service.auth import passwords as module
 from service.auth.controllers import UPGRADE_PASSWORD_HASH
 from service.auth.passwords import COMMON, HASHER, Passwords
-from service.exchange import Exchange, current
 from service.problems import Unavailable
-from tests.factories import PASSWORD, LoggedIn, hashed, log_in
+from service.telemetry.context import Exchange, current
+from tests.support.factories import PASSWORD, LoggedIn, hashed, log_in
 
 STORED = "select hashed_password from user_model where id = $1"
 STORE = "update user_model set hashed_password = $2 where id = $1"

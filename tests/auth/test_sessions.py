@@ -9,7 +9,7 @@ import pytest
 
 from service.app import create_app
 from tests.conftest import OneTransaction, make_settings
-from tests.factories import Factory, LoggedIn, log_in, service_client
+from tests.support.factories import Factory, LoggedIn, log_in, service_client
 
 
 async def listed(client: httpx.AsyncClient, user: LoggedIn) -> list[UUID]:

@@ -13,10 +13,10 @@ import pytest
 from service.auth import tokens as module
 from service.auth.models import Session
 from service.auth.tokens import Tokens
-from tests.auth.forgeries import FORGERIES
-from tests.auth.jwt import Token
 from tests.conftest import make_settings
-from tests.factories import LoggedIn
+from tests.support.factories import LoggedIn
+from tests.support.forgeries import FORGERIES
+from tests.support.jwt import Token
 
 
 @pytest.fixture

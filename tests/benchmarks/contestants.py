@@ -16,7 +16,7 @@ import click
 import httpx
 import psutil  # type: ignore[import-untyped]  # it ships no types
 
-from tests.processes import environment, free_port
+from tests.support.processes import environment, free_port
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -13,11 +13,11 @@ import attrs
 import psycopg
 from psycopg.rows import class_row, tuple_row
 
-from service import migrate
 from service.auth.models import Session
 from service.auth.passwords import Passwords
 from service.auth.tokens import Tokens
-from service.dev.embedded import EmbeddedPostgres, embedded_postgres
+from service.embedded.server import EmbeddedPostgres, embedded_postgres
+from service.migrate import runner as migrate
 from service.settings import Settings
 
 SECRET_KEY = "a key that is used by nothing but benchmarks"

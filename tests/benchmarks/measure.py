@@ -12,10 +12,10 @@ from pathlib import Path
 import attrs
 import click
 
-from service.queries import read
+from service.postgres.queries import read
 from tests.benchmarks.contestants import PATIENCE, Contestant, Server, pinned, running
 from tests.benchmarks.data import Database
-from tests.relay import Relay
+from tests.support.relay import Relay
 
 CORES = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else [0]
 SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]

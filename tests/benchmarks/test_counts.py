@@ -20,13 +20,13 @@ import attrs
 import pytest
 import structlog
 
-from service import logs
 from service.app import Service, from_environment
-from service.connections import Pool
-from service.metrics import DIRECTORY
-from tests.factories import Factory
-from tests.processes import ROOT, environment, serving
-from tests.raw_http import listening
+from service.postgres.pool import Pool
+from service.telemetry import logging as logs
+from service.telemetry.metrics import DIRECTORY
+from tests.support.factories import Factory
+from tests.support.processes import ROOT, environment, serving
+from tests.support.raw_http import listening
 
 # Calls of Python functions for one request, those of asyncio and of the test left out. A change that lowers one: write
 # the new figure here. A change that raises one makes every request dearer: see docs/performance.md for what it costs,
@@ -52,7 +52,7 @@ NOT_IN_PRODUCTION = {
     "psycopg",
     "pytest",
     "service.dev",
-    "service.migrate",
+    "service.migrate.runner",
     "yoyo",
 }
 
@@ -235,7 +235,7 @@ async def _memory(caller: Caller, name: str) -> int:
 @pytest.mark.slow
 def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
     listing = subprocess.run(
-        [sys.executable, "-c", "import sys, service.cli, service.server, service.app; print(*sys.modules)"],
+        [sys.executable, "-c", "import sys, service.cli, service.server.serve, service.app; print(*sys.modules)"],
         cwd=ROOT,
         capture_output=True,
         text=True,

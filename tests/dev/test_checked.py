@@ -7,14 +7,14 @@ import attrs
 import psycopg
 import pytest
 
-from service import queries
-from service.connections import Pool
 from service.dev.checked import Checked, lenient
+from service.http.health import AppliedMigration
+from service.postgres import queries
+from service.postgres.pool import Pool
+from service.postgres.queries import Cardinality, Many
 from service.problems import QueryFinding
-from service.queries import Cardinality, Many
-from service.system.controllers import AppliedMigration
-from tests.processes import PATIENCE, ROOT
-from tests.review.conftest import Copy
+from tests.support.checkouts import Copy
+from tests.support.processes import PATIENCE, ROOT
 
 NAME = "system.list_applied_migrations"
 PATH = "sql/system/list_applied_migrations.sql"

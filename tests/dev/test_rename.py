@@ -9,10 +9,10 @@ from click import ClickException
 from click.testing import CliRunner
 
 from service.cli import main
-from service.dev.embedded import EmbeddedPostgres
 from service.dev.rename import PACKAGE, rename
-from tests.processes import ROOT
-from tests.trees import Tree, tree  # noqa: F401 - a fixture
+from service.embedded.server import EmbeddedPostgres
+from tests.support.processes import ROOT
+from tests.support.trees import Tree, tree  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 
@@ -21,11 +21,11 @@ NEW = f"zoological_{PACKAGE}"
 # How code, tools and people at a shell name the package; compose.yaml's service and the prose are something else.
 NAMED = re.compile(
     rf"""^(from|import)[ ]{PACKAGE}\b | -m,?[ ]{PACKAGE}\b | (?<![\w-]){PACKAGE}/ | "(\*/)?{PACKAGE}" | ^!{PACKAGE}\b
-    | COPY[ ]{PACKAGE} | \b{PACKAGE}\\?\.(access|app|dev|review|settings|sql)\b | logger={PACKAGE}\b""",
+    | COPY[ ]{PACKAGE} | \b{PACKAGE}\\?\.(access|app|dev|sqlcheck|settings|sql)\b | logger={PACKAGE}\b""",
     re.MULTILINE | re.VERBOSE,
 )
 # Something else of that name, with attributes that are called as modules of the package are; and the package.
-VARIABLE = """from tests.processes import command as {0}
+VARIABLE = """from tests.support.processes import command as {0}
 
 print({0}.settings, {0}.app, {0}.get("server"), {0}("app"))
 """
@@ -35,8 +35,8 @@ print({0}.settings.Settings)
 """
 # Tests that fail where a text, not an import, calls the package as before, or something else by its new name.
 TOLD = [
-    *("tests/dev/test_scaffold.py", "tests/review/test_stub.py", "tests/sql", "tests/test_access_log.py"),
-    *("tests/test_app.py", "tests/test_cli.py", "tests/test_logs.py", "tests/test_readme.py"),
+    *("tests/dev/test_scaffold.py", "tests/sqlcheck/test_stub.py", "tests/sql", "tests/telemetry/test_access_log.py"),
+    *("tests/test_app.py", "tests/test_cli.py", "tests/telemetry/test_logging.py", "tests/docs/test_readme.py"),
 ]
 
 
@@ -94,7 +94,7 @@ def test_what_others_call_so_keeps_its_name(tree: Tree) -> None:  # noqa: F811 -
     assert (tree.path / "tests" / "variable.py").read_text() == VARIABLE.format(PACKAGE)
     assert (tree.path / "tests" / "imported.py").read_text() == IMPORTED.format(NEW)
     assert (tree.path / ".env").read_text() == f"FILES=/srv/{PACKAGE}/files\n"
-    assert '"service.name="' in (tree.path / NEW / "traces.py").read_text()
+    assert '"service.name="' in (tree.path / NEW / "telemetry/tracing.py").read_text()
 
 
 @pytest.mark.parametrize("name", ["Garden", "my-garden", "1st", "", "../garden", "class"])

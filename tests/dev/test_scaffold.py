@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from service.cli import main
 from service.dev.scaffold.resource import TYPES, ScaffoldError, read_resource
 from service.dev.scaffold.writing import write
-from tests.trees import Tree, tree  # noqa: F401 - a fixture
+from tests.support.trees import Tree, tree  # noqa: F401 - a fixture
 
 FIELDS = ["gadget_name:text", "pieces:integer", "broken:boolean"]
 EVERYTHING = [f"a_{name}:{name}" for name in TYPES]
@@ -39,7 +39,7 @@ def test_what_it_writes_passes_every_check_and_its_own_tests(tree: Tree) -> None
         "tests/shared_long_names",
         "tests/sql",
         "tests/auth/test_guard.py",
-        "tests/system/test_docs.py",
+        "tests/http/test_docs.py",
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from tests.processes import Running, Start, alive, check_out, free_port, run, until
+from tests.support.processes import Running, Start, alive, check_out, free_port, run, until
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 
@@ -114,7 +114,7 @@ def test_the_line_for_psql_opens_the_database(dev: Running) -> None:
 @pytest.mark.parametrize(
     ("file", "edit", "seen"),
     [
-        ("service/system/controllers.py", ('@get("/live"', '@get("/alive"'), ("/health/live", 404)),
+        ("service/http/health.py", ('@get("/live"', '@get("/alive"'), ("/health/live", 404)),
         ("sql/system/list_applied_migrations.sql", (";", " limit 0;"), ("/health/ready", 503)),
     ],
 )

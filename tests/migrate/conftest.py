@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from service.migrate import MIGRATIONS
-from tests.migrate.folder import Folder
+from service.migrate.runner import MIGRATIONS
+from tests.support.migration_folder import Folder
 
 PROGRAM = """
 import sys
 from pathlib import Path
-from service.migrate import Limits, apply
+from service.migrate.runner import Limits, apply
 apply(sys.argv[1], Path(sys.argv[2]), report=print, limits=Limits(lock_timeout=30))
 """
 

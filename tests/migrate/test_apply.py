@@ -8,9 +8,9 @@ import time
 import psycopg
 import pytest
 
-from service.dev.embedded import EmbeddedPostgres
-from service.migrate import MIGRATIONS, Limits, MigrationError, apply, rollback, status
-from tests.migrate.folder import Folder, until, value
+from service.embedded.server import EmbeddedPostgres
+from service.migrate.runner import MIGRATIONS, Limits, MigrationError, apply, rollback, status
+from tests.support.migration_folder import Folder, until, value
 
 
 def schema(server: EmbeddedPostgres, url: str) -> str:

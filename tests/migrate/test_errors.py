@@ -6,10 +6,10 @@ import time
 import psycopg
 import pytest
 
-from service.database_url import CONNECT_TIMEOUT
-from service.dev.embedded import EmbeddedPostgres
-from service.migrate import MigrationError
-from tests.migrate.folder import Folder, value
+from service.embedded.server import EmbeddedPostgres
+from service.migrate.runner import MigrationError
+from service.postgres.libpq import CONNECT_TIMEOUT
+from tests.support.migration_folder import Folder, value
 
 
 def test_an_error_names_file_line_and_hint(folder: Folder, url: str) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from service.migrate import MIGRATIONS
-from service.migration_checks import read
-from service.migration_files import MigrationError, expected_checksums
+from service.migrate.files import MigrationError, expected_checksums
+from service.migrate.lint import read
+from service.migrate.runner import MIGRATIONS
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from service.migrate import Limits, MigrationError, apply
-from service.migration_backend import LOCK_KEY
-from tests.migrate.folder import HASTY, RUNS, Folder, until, value
+from service.migrate.backend import LOCK_KEY
+from service.migrate.runner import Limits, MigrationError, apply
+from tests.support.migration_folder import HASTY, RUNS, Folder, until, value
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 

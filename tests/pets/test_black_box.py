@@ -1,10 +1,10 @@
-"""The contract of the pets, found out over a socket, as tests/test_black_box.py finds out the rest."""
+"""The contract of the pets, found out over a socket, as tests/e2e/test_black_box.py finds out the rest."""
 
 from typing import Any
 
 import pytest
 
-from tests.black_box import Person, assert_problem, pointers
+from tests.support.black_box import Person, assert_problem, pointers
 
 
 def add(owner: Person, pet_name: str) -> dict[str, Any]:

@@ -7,10 +7,10 @@ import asyncpg
 import httpx
 import pytest
 
-from service.dev.embedded import EmbeddedPostgres
-from tests.factories import Committed, LoggedIn
-from tests.locks import blocked_statements
-from tests.processes import ROOT
+from service.embedded.server import EmbeddedPostgres
+from tests.support.factories import Committed, LoggedIn
+from tests.support.locks import blocked_statements
+from tests.support.processes import ROOT
 
 
 async def create(client: httpx.AsyncClient, user: LoggedIn, pet_name: object) -> httpx.Response:

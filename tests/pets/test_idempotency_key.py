@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from service.pets.controllers import CREATE_PET_ONCE
-from tests.factories import Committed, Factory, LoggedIn
-from tests.locks import blocked_statements
+from tests.support.factories import Committed, Factory, LoggedIn
+from tests.support.locks import blocked_statements
 
 KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.factories import Factory, LoggedIn
+from tests.support.factories import Factory, LoggedIn
 
 
 async def test_without_pets_the_list_is_empty(client: httpx.AsyncClient, user: LoggedIn) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from service.pets.controllers import LIST_MY_PETS
 from service.pets.paging import FIRST_PAGE, decode_cursor, encode_cursor
-from tests.factories import Factory, LoggedIn
+from tests.support.factories import Factory, LoggedIn
 
 NEXT = re.compile(r'<(/pets/me\?limit=\d+&after=[\w-]+)>; rel="next"')
 MANY = "insert into pets (user_id, pet_name) select $1, 'pet ' || n from generate_series(1, $2) as n"

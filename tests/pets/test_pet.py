@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from service.pets.models import VersionedPet
-from tests.factories import Committed, Factory, LoggedIn
-from tests.locks import blocked_statements
+from tests.support.factories import Committed, Factory, LoggedIn
+from tests.support.locks import blocked_statements
 
 METHODS = ["GET", "PATCH", "DELETE"]
 

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from pglast import parse_sql
 
-from service.queries import SQL, read
-from service.review.parsed import Node, target_name, targets, walk
+from service.postgres.queries import SQL, read
+from service.sqlcheck.parsed import Node, target_name, targets, walk
 
 # Tables whose primary key begins with user_id; docs/scaling.md parts the database by it.
 OF_USERS = {"pets", "idempotency_key"}

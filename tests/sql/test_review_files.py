@@ -8,10 +8,10 @@ import asyncpg
 import psycopg
 import pytest
 
-from service.dev.embedded import EmbeddedPostgres
-from service.queries import FOR_PSQL, SQL
-from tests.locks import blocked_statements
-from tests.sql.review_files import FILES, NEEDS_EXTENSION, review
+from service.embedded.server import EmbeddedPostgres
+from service.postgres.queries import FOR_PSQL, SQL
+from tests.support.locks import blocked_statements
+from tests.support.review_files import FILES, NEEDS_EXTENSION, review
 
 Review = Callable[[str], list[dict[str, str]]]
 

@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from service.app import create_app
-from service.connections import Pool
-from service.dev.embedded import EmbeddedPostgres
+from service.embedded.server import EmbeddedPostgres
+from service.postgres.pool import Pool
 from tests.conftest import make_settings
-from tests.factories import PASSWORD, Factory, service_client
-from tests.relay import Relay
-from tests.routes import GUARDED, Body
+from tests.support.factories import PASSWORD, Factory, service_client
+from tests.support.relay import Relay
+from tests.support.routes import GUARDED, Body
 
 
 @attrs.frozen

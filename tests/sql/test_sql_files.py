@@ -5,11 +5,11 @@ from subprocess import run
 
 import pytest
 
-from service.dev.embedded import EmbeddedPostgres
-from service.queries import names, read
+from service.embedded.server import EmbeddedPostgres
+from service.postgres.queries import names, read
 from service.users.controllers import DELETE_ME
-from tests.factories import Committed
-from tests.locks import blocked_statements
+from tests.support.factories import Committed
+from tests.support.locks import blocked_statements
 
 NAMES = names()
 # A value of each type that a parameter has.

@@ -5,8 +5,8 @@ import asyncio
 import asyncpg
 import httpx
 
-from tests.factories import Committed, Factory, LoggedIn, log_in
-from tests.locks import blocked_statements
+from tests.support.factories import Committed, Factory, LoggedIn, log_in
+from tests.support.locks import blocked_statements
 
 
 async def test_users_see_themselves(client: httpx.AsyncClient, user: LoggedIn) -> None:

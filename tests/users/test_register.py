@@ -9,7 +9,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from service.auth import passwords
-from tests.factories import PASSWORD, Committed, Factory, LoggedIn, bearer, log_in
+from tests.support.factories import PASSWORD, Committed, Factory, LoggedIn, bearer, log_in
 
 JSON = {"Content-Type": "application/json"}
 

@@ -9,8 +9,8 @@ import pytest
 
 from service.app import Service, create_app
 from tests.conftest import OneTransaction, make_settings
-from tests.factories import PASSWORD, Committed, Factory, LoggedIn, log_in, service_client
-from tests.locks import blocked_statements
+from tests.support.factories import PASSWORD, Committed, Factory, LoggedIn, log_in, service_client
+from tests.support.locks import blocked_statements
 
 NEW = "another password than before"
 

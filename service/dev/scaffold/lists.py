@@ -75,8 +75,8 @@ def _changelog(text: str, resource: Resource) -> str:
 LISTS: Mapping[str, Edit] = {
     f"{PACKAGE}/app.py": _app,
     "pyproject.toml": _layers,
-    f"{PACKAGE}/review/scale.sql": _scale,
-    "tests/routes.py": _routes,
+    f"{PACKAGE}/sqlcheck/scale.sql": _scale,
+    "tests/support/routes.py": _routes,
     "README.md": _readme,
     "docs/changelog.md": _changelog,
 }

@@ -1,0 +1,52 @@
+"""ETags of versioned rows, and what requests say of them (RFC 9110, 8.8.3 and 13.1)."""
+
+import re
+from typing import Annotated, Any
+
+from litestar.params import HeaderParameter
+from litestar.status_codes import HTTP_304_NOT_MODIFIED
+
+from service.http.errors import Answer
+from service.problems import NotFound, PreconditionFailed, Problem
+
+IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="the ETag of what was read")]
+IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match", description="ETags that the client has")]
+
+TAG = re.compile(r'(?P<weak>W/)?"(?P<opaque>[^"]*)"')
+# A version as we write it, and PostgreSQL's integer: the largest.
+VERSION = re.compile(r"[1-9][0-9]{0,9}")
+LARGEST = 2**31 - 1
+
+
+def etag(version: int) -> str:
+    """Return the strong entity tag of a row at `version`."""
+    return f'"{version}"'
+
+
+def matches_any(if_none_match: str | None, version: int) -> bool:
+    """Tell whether ``If-None-Match`` names `version`; weak tags count too (13.1.2)."""
+    if if_none_match is None:
+        return False
+    return if_none_match.strip() == "*" or str(version) in {tag["opaque"] for tag in TAG.finditer(if_none_match)}
+
+
+def not_modified(version: int) -> Answer[Any]:
+    """Return the answer to who has `version` already: no body, the same ETag (RFC 9110, 15.4.5)."""
+    return Answer(None, status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": etag(version)})
+
+
+def wanted_versions(if_match: str | None) -> list[int] | None:
+    """Return the versions that ``If-Match`` allows, or None where it allows any.
+
+    Weak tags, and tags that were never ours, match nothing (13.1.1).
+    """
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tags = [tag["opaque"] for tag in TAG.finditer(if_match) if not tag["weak"]]
+    return [int(tag) for tag in tags if VERSION.fullmatch(tag) and int(tag) <= LARGEST]
+
+
+def refusal(found: object | None, versions: list[int] | None, missing: str) -> Problem:
+    """Return why nothing was changed: what was `found` is at none of the `versions`; or none is there (`missing`)."""
+    # Found, and yet not changed at any version: another request removed it, for which this one had to wait.
+    return NotFound(missing) if found is None or versions is None else PreconditionFailed()

@@ -1,0 +1,90 @@
+"""How a query is run, and what its answer becomes."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
+
+import asyncpg
+
+from service.postgres.queries import Count, Many, Maybe, One, Query, Value
+from service.problems import SessionEnded
+
+P = ParamSpec("P")
+R = TypeVar("R")
+# What a statement returns; of a Count, one row: how many it changed.
+Rows = list[asyncpg.Record] | list[tuple[int]]
+
+
+class Connections(Protocol):
+    """What runs a statement: the pool, or a test's transaction that is rolled back."""
+
+    def open(self) -> AbstractAsyncContextManager[None]:
+        """Be ready until the end of the context."""
+
+    async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
+        """Run `query` and return its rows."""
+
+
+class WrongCardinalityError(Exception):
+    """A query returned another number of rows than its header declares: a mistake in the SQL file."""
+
+
+class Database:
+    """Runs queries, each in one round trip.
+
+    A query whose ``$1`` is the caller's ``session`` checks that session itself, and returns no row once it has
+    ended: that is SessionEnded here, for every such query. A first column that is null then means: the session is
+    alive, but there is nothing to show.
+
+    Each method raises Unavailable where PostgreSQL cannot be reached in time, and asyncpg.PostgresError where it
+    refuses.
+    """
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def one(self, query: One[P, R], *arguments: P.args, **_: P.kwargs) -> R:
+        """Return the one row of `query`."""
+        rows = await self._connections.fetch(query, arguments)
+        if len(rows) != 1:
+            check_session(query, rows)
+            raise WrongCardinalityError(f"{query.name} returned {len(rows)} rows, not one")
+        return query.row(*rows[0])
+
+    async def maybe(self, query: Maybe[P, R], *arguments: P.args, **_: P.kwargs) -> R | None:
+        """Return the row of `query`, or None."""
+        rows = await self._connections.fetch(query, arguments)
+        if len(rows) != 1:
+            check_session(query, rows)
+            if rows:
+                raise WrongCardinalityError(f"{query.name} returned {len(rows)} rows, not one at most")
+        return query.row(*rows[0]) if rows and rows[0][0] is not None else None
+
+    async def many(self, query: Many[P, R], *arguments: P.args, **_: P.kwargs) -> list[R]:
+        """Return the rows of `query`."""
+        rows = await self._connections.fetch(query, arguments)
+        if not rows:
+            check_session(query, rows)
+        elif rows[0][0] is None:
+            return []
+        row = query.row
+        # By position, 4 µs for ten rows where keywords take 11: columns and fields are in the same order.
+        return [row(*columns) for columns in rows]
+
+    async def value(self, query: Value[P, R], *arguments: P.args, **_: P.kwargs) -> R:
+        """Return the one value of `query`."""
+        rows = await self._connections.fetch(query, arguments)
+        check_session(query, rows)
+        if len(rows) != 1 or len(rows[0]) != 1:
+            raise WrongCardinalityError(f"{query.name} did not return one value")
+        return cast(R, rows[0][0])
+
+    async def count(self, query: Count[P], *arguments: P.args, **_: P.kwargs) -> int:
+        """Return how many rows `query` changed."""
+        number: int = (await self._connections.fetch(query, arguments))[0][0]
+        return number
+
+
+def check_session(query: Query[..., Any], rows: Rows) -> None:
+    """Raise SessionEnded where that is what no row means."""
+    if not rows and query.of_session:
+        raise SessionEnded

@@ -1,0 +1,280 @@
+"""What the book says, gathered from the tree and from two scratch databases; how it looks is another question."""
+
+import re
+import subprocess
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import attrs
+import psycopg
+
+from service.migrate.files import checksum, expected_checksums
+from service.migrate.lint import read as read_migrations
+from service.postgres.queries import Parameter, Statement
+from service.sqlbook.catalogue import Function, Schema, Table
+from service.sqlbook.catalogue import read as read_schema
+from service.sqlbook.difference import Change, difference
+from service.sqlbook.effects import Effect, advisory_locks, effects, functions
+from service.sqlbook.endpoints import Endpoint, endpoints
+from service.sqlbook.live import LiveFile, live_files
+from service.sqlbook.plan_tree import Node
+from service.sqlcheck import locks, scale, scratch
+from service.sqlcheck.check import Tree, check, describe, migrated
+from service.sqlcheck.code import Reading, Row
+from service.sqlcheck.described import Column, Described, Describer
+from service.sqlcheck.findings import Finding
+from service.sqlcheck.nulls import Nulls, of_columns
+
+Progress = Callable[[str], None]
+Connection = psycopg.Connection[Any]
+
+# A line of the comment that a migration begins with, up to its directives.
+SENTENCE = re.compile(r"-- (?!depends:|transactional:|locks:).*")
+SIZES = """
+    select n.nspname::text, c.relname::text, c.reltuples::bigint, pg_relation_size(c.oid), pg_total_relation_size(c.oid)
+    from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'm', 'i')
+"""
+
+
+@attrs.frozen
+class Size:
+    """How big a table or an index is, in rows and bytes; `total` with its indexes and what is stored out of line."""
+
+    rows: int
+    bytes: int
+    total: int
+
+
+@attrs.frozen
+class Result:
+    """A column of a result: whether it may be null and why, and the field that it becomes."""
+
+    column: Column
+    optional: bool
+    why: str
+    becomes: str
+
+
+@attrs.frozen
+class Query:
+    """A query, and all that is known of it; where PostgreSQL refuses it, `refused` says why, and the rest is empty."""
+
+    statement: Statement
+    readings: list[Reading]
+    endpoints: list[Endpoint]
+    described: Described | None = None
+    refused: Finding | None = None
+    results: list[Result] = attrs.field(factory=list)
+    effects: list[Effect] = attrs.field(factory=list)
+    advisory: list[str] = attrs.field(factory=list)
+    functions: list[Function] = attrs.field(factory=list)
+    plan: Node | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.statement.name
+
+
+@attrs.frozen
+class Migration:
+    """A migration: its file and the one that undoes it, what it locks, and what it makes of the schema."""
+
+    name: str
+    path: Path
+    depends: list[str]
+    transactional: bool
+    checksum: str
+    locks: list[locks.Lock] | None
+    changes: list[Change]
+
+    @property
+    def text(self) -> str:
+        """What is applied."""
+        return self.path.read_text("utf-8")
+
+    @property
+    def rollback(self) -> str:
+        """What undoes it."""
+        return self.path.with_suffix(".rollback.sql").read_text("utf-8")
+
+    @property
+    def purpose(self) -> str:
+        """What its first lines of comment say."""
+        lines = takewhile(SENTENCE.fullmatch, self.text.split("\n"))
+        return " ".join(line.removeprefix("-- ").strip() for line in lines)
+
+
+@attrs.frozen
+class Contents:
+    """The whole book."""
+
+    project: str
+    revision: str
+    postgresql: str
+    schema: Schema
+    queries: Mapping[str, Query]
+    migrations: Mapping[str, Migration]
+    endpoints: list[Endpoint]
+    live: list[LiveFile]
+    findings: list[Finding]
+    sizes: Mapping[tuple[str, str], Size] | None
+
+
+class RefusedError(Exception):
+    """A migration is refused, so that there is no schema to write of."""
+
+
+def gather(tree: Tree, server: str, *, seeded: bool = False, progress: Progress = lambda _: None) -> Contents:
+    """Read all that there is to say of a tree, on scratch databases of a server.
+
+    :param seeded: whether sizes and plans are measured on a million rows
+    :param progress: is told the name of each step when its turn comes: `steps` says how many there will be
+    Raises RefusedError and psycopg.Error.
+    """
+    found: list[Finding] = []
+    with scratch.database(server) as url:
+        if refused := migrated(tree, url):
+            raise RefusedError(str(refused))
+        with scratch.database(server) as empty, scratch.connected(empty) as connection:
+            migrations, schema = _migrations(tree, connection, found, progress)
+        with scratch.connected(url) as connection:
+            found += check(tree, connection, progress=progress)
+            version = connection.info.parameter_status("server_version") or ""
+            queries = dict(_queries(tree, connection, progress))
+            live = live_files(tree.root, connection)
+            sizes = _measure(tree, connection, queries, found, progress) if seeded else None
+    return Contents(
+        project=_project(tree.root),
+        revision=_revision(tree.root),
+        postgresql=version.partition(" ")[0],
+        schema=schema,
+        queries=queries,
+        migrations=migrations,
+        endpoints=endpoints(tree.code),
+        live=live,
+        findings=sorted(set(found)),
+        sizes=sizes,
+    )
+
+
+def steps(tree: Tree, *, seeded: bool) -> int:
+    """Return how often `gather` tells of its progress."""
+    queries = len(tree.statements)
+    return len(expected_checksums(tree.migrations)) + queries * 2 + (1 if seeded else 0)
+
+
+def _migrations(
+    tree: Tree, connection: Connection, found: list[Finding], progress: Progress
+) -> tuple[dict[str, Migration], Schema]:
+    """Apply one after the other to an empty database, and compare the schema before and after each."""
+    files = {each.id: each for each in read_migrations(tree.migrations)}
+    migrations: dict[str, Migration] = {}
+    before = read_schema(connection)
+    for reviewed in locks.review(connection, tree.migrations):
+        progress(reviewed.name)
+        found += reviewed.findings
+        after, file = read_schema(connection), files[reviewed.name]
+        migrations[reviewed.name] = Migration(
+            name=reviewed.name,
+            path=Path(file.path),
+            depends=sorted(each.id for each in file.depends),
+            transactional=file.use_transactions,
+            checksum=checksum(Path(file.path)),
+            locks=reviewed.locks,
+            changes=difference(before, after),
+        )
+        before = after
+    return migrations, before
+
+
+def _queries(tree: Tree, connection: Connection, progress: Progress) -> Iterator[tuple[str, Query]]:
+    describer = Describer(connection)
+    schema = read_schema(connection)  # with the tables that the migrations' bookkeeping makes: some queries read them
+    every = endpoints(tree.code)
+    for name, statement in tree.statements.items():
+        progress(name)
+        described = describe(describer, statement)
+        query = Query(statement, tree.readings(name), [each for each in every if name in each.queries])
+        if isinstance(described, Finding):
+            yield name, attrs.evolve(query, refused=described)
+            continue
+        node = described.parsed.tree
+        yield (
+            name,
+            attrs.evolve(
+                query,
+                described=described,
+                results=_results(described, query.readings, of_columns(described, describer.not_null)),
+                effects=effects(node, schema),
+                advisory=advisory_locks(node),
+                functions=functions(node, schema),
+                plan=Node.of(described.plan) if described.plan else None,
+            ),
+        )
+
+
+def _results(described: Described, readings: list[Reading], nulls: list[Nulls]) -> list[Result]:
+    row = next((reading.row for reading in readings if isinstance(reading.row, Row)), None)
+    fields = row.fields if row and len(row.fields) == len(described.columns) else ()
+    becomes = [f"{row.name}.{field.name}: {field.annotation}" for field in fields if row]
+    said = {marker.name for marker in described.statement.not_null}
+    return [
+        Result(column, *_null(each, said=column.name in said), becomes[number] if becomes else "")
+        for number, (column, each) in enumerate(zip(described.columns, nulls, strict=True))
+    ]
+
+
+def _null(nulls: Nulls, *, said: bool) -> tuple[bool, str]:
+    if said:
+        return False, "the header says so"
+    if not nulls.known:
+        return True, "PostgreSQL cannot tell"
+    return not nulls.never, nulls.itself or ("an outer join makes it so" if nulls.joins else "")
+
+
+def _measure(
+    tree: Tree, connection: Connection, queries: dict[str, Query], found: list[Finding], progress: Progress
+) -> dict[tuple[str, str], Size]:
+    """Fill the tables, measure them, and run each query; its plan takes the place of the one on empty tables."""
+    progress("filling the tables")
+    arguments = scale.seed(connection, tree.root)
+    sizes = {(schema, name): Size(*size) for schema, name, *size in connection.execute(SIZES).fetchall()}
+    for measured in scale.measure(tree, connection, arguments):
+        found += measured.findings
+        if measured.plan:
+            queries[measured.name] = attrs.evolve(queries[measured.name], plan=Node.of(measured.plan))
+    return sizes
+
+
+def note(statement: Statement, parameter: Parameter) -> str:
+    """Return what the header says of a parameter behind its type."""
+    return " ".join(statement.sql.split("\n")[parameter.line - 1].split()[4:])
+
+
+def readers(contents: Contents, table: Table) -> list[tuple[Query, list[Effect]]]:
+    """Return the queries that touch a table, and how."""
+    found = [
+        (query, [each for each in query.effects if each.table == table.name]) for query in contents.queries.values()
+    ]
+    return [(query, its) for query, its in found if its]
+
+
+def _project(root: Path) -> str:
+    file = root / "pyproject.toml"
+    found = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
+    return str(found.get("project", {}).get("name", root.name))
+
+
+def _revision(root: Path) -> str:
+    """Return git's name for what is checked out; nothing where there is no git to ask."""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--tags"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,152 @@
+"""The endpoints, and which queries each of them names; read from the syntax tree, so that nothing has to run.
+
+A handler is a function that one of Litestar's decorators stands on, in a Controller or alone. From it the calls are
+followed that can be seen: of functions, of its own methods, of methods of its parameters (``throttle: LoginThrottle``).
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+
+import attrs
+
+from service.sqlcheck.code import Code, Module
+
+METHODS = {f"litestar.{name}": name.upper() for name in ("get", "post", "put", "patch", "delete", "head")}
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+# A function, the class that it is a method of, and where they stand.
+Place = tuple[Module, ast.ClassDef | None, Function]
+
+
+@attrs.frozen(order=True)
+class Endpoint:
+    """A method and a path, the handler, and the queries in the order in which they are met."""
+
+    path: str
+    method: str
+    handler: str
+    file: str
+    line: int
+    purpose: str
+    guarded: bool
+    queries: tuple[str, ...]
+
+
+def endpoints(code: Code) -> list[Endpoint]:
+    """Return every endpoint, by path."""
+    return sorted(endpoint for module in code.modules.values() for endpoint in _of_module(_Calls(code), module))
+
+
+def _of_module(calls: "_Calls", module: Module) -> Iterator[Endpoint]:
+    for node in module.source.body:
+        if isinstance(node, Function):
+            yield from _of_function(calls, module, None, node)
+        elif isinstance(node, ast.ClassDef):
+            for method in node.body:
+                if isinstance(method, Function):
+                    yield from _of_function(calls, module, node, method)
+
+
+def _of_function(calls: "_Calls", module: Module, owner: ast.ClassDef | None, function: Function) -> Iterator[Endpoint]:
+    for decorator in function.decorator_list:
+        call = decorator if isinstance(decorator, ast.Call) else ast.Call(decorator, [], [])
+        if method := METHODS.get(module.annotation(call.func).name):
+            prefix = _constant(_assigned(owner, "path")) if owner else ""
+            guarded = any(word.arg == "security" for word in call.keywords) or bool(_assigned(owner, "security"))
+            yield Endpoint(
+                path=_joined(prefix, _constant(call.args[0]) if call.args else ""),
+                method=method,
+                handler=f"{owner.name}.{function.name}" if owner else function.name,
+                file=module.path.as_posix(),
+                line=function.lineno,
+                purpose=" ".join((ast.get_docstring(function) or "").partition("\n\n")[0].split()),
+                guarded=guarded,
+                queries=tuple(dict.fromkeys(calls.queries(module, owner, function))),
+            )
+
+
+def _assigned(owner: ast.ClassDef | None, name: str) -> ast.expr | None:
+    """Return what a class gives to a name."""
+    for node in owner.body if owner else []:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == name:
+            return node.value
+    return None
+
+
+def _constant(node: ast.expr | None) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def _joined(*parts: str) -> str:
+    """Join parts of a path; what a parameter is converted to is none of the client's business."""
+    path = "/".join(part.strip("/") for part in parts if part.strip("/"))
+    return "/" + re.sub(r"\{(\w+):\w+\}", r"{\1}", path)
+
+
+class _Calls:
+    """Follows calls, each function once."""
+
+    def __init__(self, code: Code) -> None:
+        self._code = code
+        self._named = {(reading.path, reading.constant): reading.query for reading in code.readings}
+        self._placed = {(reading.path, reading.line): reading.query for reading in code.readings}
+
+    def queries(self, module: Module, owner: ast.ClassDef | None, function: Function) -> Iterator[str]:
+        """Return the queries that a function names, or those that it calls."""
+        seen: set[ast.AST] = {function}
+        waiting: list[Place] = [(module, owner, function)]
+        while waiting:
+            place = waiting.pop(0)
+            for node in ast.walk(place[2]):
+                if query := self._query(place[0], node):
+                    yield query
+                called = self._called(place, node)
+                if called and called[2] not in seen:
+                    seen.add(called[2])
+                    waiting.append(called)
+
+    def _query(self, module: Module, node: ast.AST) -> str | None:
+        """Return the query that a name stands for, or that a call reads in place."""
+        if isinstance(node, ast.Call):
+            return self._placed.get((module.path.as_posix(), node.lineno))
+        found = module.find(node.id) if isinstance(node, ast.Name) else ""
+        if not isinstance(found, str) and isinstance(found[1], ast.Assign):
+            target = found[1].targets[0]
+            return self._named.get((found[0].path.as_posix(), target.id if isinstance(target, ast.Name) else None))
+        return None
+
+    def _called(self, place: Place, node: ast.AST) -> Place | None:
+        """Return the function of the service that a name or an attribute leads to."""
+        module, owner, function = place
+        if isinstance(node, ast.Name):
+            return self._function(module, node.id)
+        if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
+            return None
+        if node.value.id == "self" and owner:
+            return _method(module, owner, node.attr)
+        arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+        given = next((each.annotation for each in arguments if each.arg == node.value.id), None)
+        for name in ast.walk(given) if given else []:
+            found = module.find(name.id) if isinstance(name, ast.Name) else ""
+            if not isinstance(found, str) and isinstance(found[1], ast.ClassDef):
+                return _method(found[0], found[1], node.attr)
+        return None
+
+    def _function(self, module: Module, name: str) -> Place | None:
+        """Return a function that stands in the module, or that is imported into it from another of the service."""
+        target = module.names.get(name)
+        there = self._code.module(target[0]) if isinstance(target, tuple) else module
+        wanted = target[1] if isinstance(target, tuple) else name
+        return next(
+            (
+                (there, None, node)
+                for node in (there.source.body if there else [])
+                if there and isinstance(node, Function) and node.name == wanted
+            ),
+            None,
+        )
+
+
+def _method(module: Module, owner: ast.ClassDef, name: str) -> Place | None:
+    found = [node for node in owner.body if isinstance(node, Function) and node.name == name]
+    return (module, owner, found[0]) if found else None

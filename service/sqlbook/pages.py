@@ -1,0 +1,229 @@
+"""The book as pages: one folder of HTML that opens from disk, with its style and its search beside it."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import attrs
+import jinja2
+import pygments  # type: ignore[import-untyped]  # pygments ships no types
+from markupsafe import Markup, escape
+from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]  # the same
+from pygments.lexers.sql import PostgresLexer  # type: ignore[import-untyped]  # the same
+
+from service.sqlbook import diagram
+from service.sqlbook.catalogue import Table
+from service.sqlbook.contents import Contents, Query, note, readers
+from service.sqlbook.psql import psql
+from service.sqlcheck.use import returns
+
+HERE = Path(__file__).parent / "templates"
+ASSETS = ("book.css", "book.js")
+MARK = '<meta name="generator" content="python -m service sql book">'
+CODE = re.compile(r"``(.+?)``|`(.+?)`")
+UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+class FolderError(Exception):
+    """The folder cannot be written, or holds an index.html that is no book."""
+
+
+def write(contents: Contents, out: Path) -> int:
+    """Write the book into a folder, in the place of one that is there, and return the number of pages.
+
+    Raises FolderError.
+    """
+    environment = _environment(contents)
+    pages = list(_pages(contents))
+    try:
+        _clear(out)
+        for page in pages:
+            text = environment.get_template(f"{page.template}.html.jinja").render(page=page, **page.about)
+            (out / page.file).write_text(text, "utf-8")
+        for name in ASSETS:
+            shutil.copyfile(HERE / name, out / name)
+        (out / "search.js").write_text(f"const BOOK = {_script(list(_index(contents)))};\n", "utf-8")
+    except OSError as error:
+        raise FolderError(f"{error.filename or out}: {error.strerror}; name another folder (--out DIR)") from error
+    return len(pages)
+
+
+def _clear(out: Path) -> None:
+    """Make the folder, and remove the pages of an earlier book: a table may be gone."""
+    out.mkdir(parents=True, exist_ok=True)
+    found = {page: MARK in page.read_text("utf-8", "replace") for page in out.glob("*.html")}
+    if not found.get(out / "index.html", True):
+        raise FolderError(f"{out / 'index.html'} is no page of a book: name another folder (--out DIR)")
+    for page, ours in found.items():
+        if ours:
+            page.unlink()
+
+
+@attrs.frozen
+class Page:
+    """A page: its file, its title, the template that makes it, and what that is told."""
+
+    file: str
+    title: str
+    template: str
+    about: dict[str, Any] = attrs.field(factory=dict)
+
+
+def file(kind: str, name: str) -> str:
+    """Return the file of a page; letters of another case would be the same on some disks."""
+    return f"{kind}-{re.sub(r'[^a-z0-9_.-]', lambda found: f'~{ord(found[0]):x}', name)}.html"
+
+
+def _pages(contents: Contents) -> Iterator[Page]:
+    yield Page("index.html", contents.project, "index", {"drawn": diagram.diagram(contents.schema)})
+    for table in contents.schema.tables.values():
+        around = diagram.neighbours(contents.schema, table)
+        about = {
+            "table": table,
+            "drawn": diagram.diagram(contents.schema, around) if len(around) > 1 else None,
+            "touching": readers(contents, table),
+            "history": _history(contents, table.name),
+        }
+        yield Page(file("table", table.name), table.name, "table", about)
+    for query in contents.queries.values():
+        yield Page(file("query", query.name), query.name, "query", {"query": query})
+    for migration in contents.migrations.values():
+        yield Page(file("migration", migration.name), migration.name, "migration", {"migration": migration})
+    yield Page("functions.html", "Functions", "functions")
+    yield Page("endpoints.html", "Endpoints", "endpoints")
+    yield Page("live-database.html", "Live database", "live-database")
+    yield Page("findings.html", "Findings", "findings")
+
+
+def _history(contents: Contents, table: str) -> list[str]:
+    """Return the migrations that have made or changed a table."""
+    return [
+        migration.name
+        for migration in contents.migrations.values()
+        if any(table in {change.table, change.name} for change in migration.changes)
+    ]
+
+
+def _environment(contents: Contents) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Callable[..., object]] = {
+        "bytes": size,
+        "number": lambda number: f"{number:,.0f}",
+        "prose": prose,
+        "short": diagram.short,
+        "sql": highlighted,
+    }
+    environment.filters |= filters
+    environment.globals |= {
+        "book": contents,
+        "features": _features(contents),
+        "href": lambda kind, name: quote(file(kind, name)),
+        "mark": Markup(MARK),  # noqa: S704 - ours
+        "note": note,
+        "place": _placer(contents),
+        "psql": psql,
+        "returns": returns,
+        "serving": lambda index: [query for query in contents.queries.values() if index in _indexes(query)],
+        "size_of": lambda schema, name: contents.sizes.get((schema, name)) if contents.sizes else None,
+        "used_in": lambda signature: [
+            query for query in contents.queries.values() if signature in {each.signature for each in query.functions}
+        ],
+    }
+    return environment
+
+
+def _features(contents: Contents) -> dict[str, list[Query]]:
+    found: dict[str, list[Query]] = {}
+    for query in contents.queries.values():
+        found.setdefault(query.name.partition(".")[0], []).append(query)
+    return found
+
+
+def _indexes(query: Query) -> set[str]:
+    return {node.index for node in query.plan.nodes()} if query.plan else set()
+
+
+def _placer(contents: Contents) -> Callable[[str, int], str]:
+    """Return what finds the page on which a line of a file is shown; none: the empty string."""
+
+    def place(path: str, line: int) -> str:
+        folder, _, name = path.removesuffix(".sql").partition("/")
+        if folder == "sql" and (query := name.replace("/", ".")) in contents.queries:
+            return f"{quote(file('query', query))}#L{line}"
+        if folder == "migrations" and name in contents.migrations:
+            return f"{quote(file('migration', name))}#L{line}"
+        return ""
+
+    return place
+
+
+def highlighted(text: str, anchor: str = "") -> Markup:
+    """Return SQL as lines of HTML; with an `anchor` they can be linked to: ``#L3``."""
+    html = pygments.highlight(text, PostgresLexer(), HtmlFormatter(nowrap=True)).rstrip("\n")
+    lines = [
+        f'<span class="line"{(f" id={anchor}{number}") if anchor else ""}>{line}\n</span>'
+        for number, line in enumerate(html.split("\n"), 1)
+    ]
+    return Markup("".join(lines))  # noqa: S704 - pygments has escaped it
+
+
+def prose(text: str) -> Markup:
+    """Return a sentence of a comment or a docstring, with what it puts between backticks as code."""
+    return Markup(CODE.sub(lambda found: f"<code>{found[1] or found[2]}</code>", str(escape(text))))  # noqa: S704 - escaped
+
+
+def size(bytes_: float) -> str:
+    """Return a size as people say it: 120 MB."""
+    for unit in UNITS[:-1]:
+        if bytes_ < 1000:  # noqa: PLR2004 - SI
+            digits = 0 if unit == "bytes" or bytes_ >= 10 else 1  # noqa: PLR2004 - two digits are enough
+            return f"{bytes_:.{digits}f} {unit}"
+        bytes_ /= 1000
+    return f"{bytes_:.1f} {UNITS[-1]}"
+
+
+def _index(contents: Contents) -> Iterator[tuple[str, str, str, str]]:
+    """Return what the search knows: a kind, a title, a place and a text for each."""
+    for table in contents.schema.tables.values():
+        yield from _index_of(table)
+    for function in contents.schema.functions.values():
+        at = f"functions.html#{quote(function.signature)}"
+        yield "function", function.signature, at, f"{function.comment} {function.body}"
+    for query in contents.queries.values():
+        yield "query", query.name, quote(file("query", query.name)), query.statement.sql
+    for migration in contents.migrations.values():
+        yield "migration", migration.name, quote(file("migration", migration.name)), migration.text
+    for endpoint in contents.endpoints:
+        title = f"{endpoint.method} {endpoint.path}"
+        yield "endpoint", title, f"endpoints.html#{endpoint.handler}", f"{endpoint.purpose} {endpoint.handler}"
+    for each in contents.live:
+        yield "live database", each.name, f"live-database.html#{quote(each.name)}", each.text
+    for finding in contents.findings:
+        yield "finding", f"{finding.path}:{finding.line}", "findings.html", f"{finding.check}: {finding.sentence}"
+
+
+def _index_of(table: Table) -> Iterator[tuple[str, str, str, str]]:
+    at = quote(file("table", table.name))
+    yield table.kind, table.name, at, table.comment
+    for column in table.columns:
+        text = f"{diagram.short(column.declared)} {column.comment}"
+        yield "column", f"{table.name}.{column.name}", f"{at}#column-{quote(column.name)}", text
+    for constraint in table.constraints:
+        yield "constraint", constraint.name, f"{at}#constraints", f"{constraint.definition} {constraint.comment}"
+    for index in table.indexes:
+        yield "index", index.name, f"{at}#indexes", f"{index.method} {index.comment}"
+
+
+def _script(value: object) -> str:
+    """Return a value as JavaScript."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

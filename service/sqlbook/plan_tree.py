@@ -1,0 +1,102 @@
+"""A plan of PostgreSQL's, as the page of a query shows it."""
+
+from collections.abc import Iterator
+
+import attrs
+
+from service.sqlcheck.described import Plan
+
+CONDITIONS = (
+    "Index Cond",
+    "Recheck Cond",
+    "Hash Cond",
+    "Merge Cond",
+    "Join Filter",
+    "Filter",
+    "One-Time Filter",
+    "Conflict Filter",
+    "Conflict Resolution",
+    "Conflict Arbiter Indexes",
+    "TID Cond",
+    "Sort Key",
+    "Group Key",
+)
+
+
+@attrs.frozen
+class Node:
+    """A node of a plan; `share` is its own part of the whole cost, and `measured` what was read, if it was run."""
+
+    title: str
+    table: str
+    index: str
+    alias: str
+    role: str
+    conditions: tuple[tuple[str, str], ...]
+    startup: float
+    total: float
+    rows: int
+    share: float
+    measured: str
+    disabled: bool
+    children: tuple["Node", ...]
+
+    @classmethod
+    def of(cls, plan: Plan, whole: float | None = None) -> "Node":
+        """Read EXPLAIN's JSON."""
+        whole = whole or plan["Total Cost"] or 1.0
+        children = plan.get("Plans", [])
+        own = max(0.0, plan["Total Cost"] - sum(child["Total Cost"] for child in children))
+        table = plan.get("Relation Name", "")
+        role = plan.get("Subplan Name") or ""
+        return cls(
+            title=_title(plan),
+            table=table,
+            index=plan.get("Index Name", ""),
+            alias=plan.get("Alias", "") if plan.get("Alias") != table else "",
+            role=role,
+            conditions=tuple((key, _text(plan[key])) for key in CONDITIONS if plan.get(key)),
+            startup=plan["Startup Cost"],
+            total=plan["Total Cost"],
+            rows=plan["Plan Rows"],
+            share=min(1.0, own / whole),
+            measured=_measured(plan),
+            disabled=bool(plan.get("Disabled")),
+            children=tuple(cls.of(child, whole) for child in children),
+        )
+
+    def nodes(self) -> Iterator["Node"]:
+        """Return this node and those below."""
+        yield self
+        for child in self.children:
+            yield from child.nodes()
+
+
+def _title(plan: Plan) -> str:
+    kind: str = plan["Node Type"]
+    if kind == "ModifyTable":
+        return str(plan["Operation"])
+    join = plan.get("Join Type", "Inner")
+    kind = kind if join == "Inner" else f"{kind} ({join.lower()} join)"
+    if plan.get("Scan Direction") == "Backward":
+        kind = f"{kind}, backward"
+    return (
+        f"{plan['Strategy'].lower()} {kind.lower()}".capitalize()
+        if plan.get("Strategy") in {"Hashed", "Sorted"}
+        else kind
+    )
+
+
+def _text(value: object) -> str:
+    return ", ".join(str(each) for each in value) if isinstance(value, list) else str(value)
+
+
+def _measured(plan: Plan) -> str:
+    if "Actual Rows" not in plan:
+        return ""
+    loops, rows = plan["Actual Loops"], plan["Actual Rows"]
+    if not loops:
+        return "never run"
+    times = f", {loops:g} times" if loops > 1 else ""
+    blocks = plan.get("Shared Hit Blocks", 0) + plan.get("Shared Read Blocks", 0)
+    return f"{rows:g} {'row' if rows == 1 else 'rows'}{times}, {blocks} blocks"

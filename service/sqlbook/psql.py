@@ -1,0 +1,45 @@
+"""The line that runs a query file in psql, with a value of the right type for each parameter."""
+
+import shlex
+
+from service.postgres.queries import Statement
+from service.sqlcheck.described import Described
+from service.sqlcheck.types import Type
+
+# What no shell and no psql has to be told twice; of text, the parameter's name is the example.
+EXAMPLES = {
+    "bool": "true",
+    "uuid": "00000000-0000-0000-0000-000000000000",
+    "date": "today",
+    "time": "12:00",
+    "timetz": "12:00+00",
+    "timestamp": "now",
+    "timestamptz": "now",
+    "interval": "1day",
+    "inet": "127.0.0.1",
+    "cidr": "127.0.0.0/24",
+    "macaddr": "08:00:2b:01:02:03",
+    "json": "{}",
+    "jsonb": "{}",
+}
+NAMED = {"text", "varchar", "bpchar", "name", "bytea"}
+
+
+def psql(statement: Statement, described: Described) -> str:
+    r"""Return a command for a shell in the checkout; `\bind` needs psql 16 or later."""
+    path = shlex.quote("/".join(statement.path.parts[-3:]))
+    values = [
+        _example(parameter.name, inferred)
+        for parameter, inferred in zip(statement.parameters, described.parameters, strict=True)
+    ]
+    bind = f"-c {shlex.quote(' '.join([chr(92) + 'bind', *values]))} " if values else ""
+    return f'psql "$DATABASE_URL" {bind}-f {path}'
+
+
+def _example(name: str, inferred: Type) -> str:
+    bare = inferred.bare
+    if bare.element:
+        return "{}"
+    if bare.labels:
+        return "'{}'".format(bare.labels[0].replace("'", "''"))
+    return name if bare.internal in NAMED else EXAMPLES.get(bare.internal, "1")

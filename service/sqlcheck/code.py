@@ -1,0 +1,256 @@
+"""What the Python code says of its queries, read from its syntax tree: nothing is imported, so nothing has to run.
+
+A query is named by a call, ``one("pets.create_pet", VersionedPet)``, of a function that is imported from
+``service.sql``. The class is followed through imports and base classes to its fields; what comes from
+outside the service keeps its full name (``datetime.datetime``).
+"""
+
+import ast
+import builtins
+from collections.abc import Iterator
+from functools import cache, cached_property
+from pathlib import Path
+
+import attrs
+from typing_extensions import override
+
+READERS = {"one", "maybe", "many", "value", "count"}
+# Where the readers stand; the second is where they stood in older revisions.
+HOMES = {"service.sql", "service.postgres.queries"}
+
+
+@attrs.frozen
+class Annotation:
+    """A Python type: its full name, whether None is allowed, and the values where it is an enum or a Literal."""
+
+    name: str
+    optional: bool = False
+    values: tuple[str, ...] | None = None
+
+    @override
+    def __str__(self) -> str:
+        """Name it as the code does."""
+        short = " | ".join(part.rpartition(".")[2] for part in self.name.split(" | "))
+        return f"{short} | None" if self.optional else short
+
+
+@attrs.frozen
+class Field:
+    """A field of a row's class; `converted` if attrs converts what PostgreSQL gives."""
+
+    name: str
+    annotation: Annotation
+    converted: bool
+
+
+@attrs.frozen
+class Row:
+    """The class of a query's rows."""
+
+    name: str
+    fields: tuple[Field, ...]
+
+
+@attrs.frozen
+class Reading:
+    """A place in the code that names a query; `row` is a class of rows, a type (of a value), or None (of a count)."""
+
+    path: str
+    line: int
+    query: str
+    cardinality: str
+    row: Row | Annotation | None
+    constant: str | None
+
+    @property
+    def returns(self) -> str:
+        """What the code expects, in the words of the header."""
+        return f"{self.cardinality} {self.row.name}" if isinstance(self.row, Row) else self.cardinality
+
+
+@attrs.frozen
+class Source:
+    """A Python file, parsed; its calls and assignments, wherever they stand."""
+
+    body: list[ast.stmt]
+    calls: list[ast.Call]
+    assignments: list[ast.Assign | ast.AnnAssign | ast.AugAssign | ast.NamedExpr]
+
+
+@attrs.define
+class Module:
+    """A module of the service, parsed."""
+
+    code: "Code"
+    name: str
+    path: Path
+    source: Source
+
+    @cached_property
+    def names(self) -> dict[str, ast.stmt | tuple[str, str]]:
+        """What the names of the module are: statements here, or (module, name) elsewhere."""
+        names: dict[str, ast.stmt | tuple[str, str]] = {}
+        for node in self.source.body:
+            if isinstance(node, ast.ImportFrom):
+                names |= {alias.asname or alias.name: (node.module or "", alias.name) for alias in node.names}
+            elif isinstance(node, ast.Import):
+                names |= {alias.asname or alias.name: (alias.name, "") for alias in node.names}
+            elif isinstance(node, ast.ClassDef):
+                names[node.name] = node
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                names[node.targets[0].id] = node
+        return names
+
+    def find(self, name: str) -> "tuple[Module, ast.stmt] | str":
+        """Follow `name` to the statement that defines it in the service, or to its full name elsewhere."""
+        target = self.names.get(name)
+        if target is None:
+            return name if hasattr(builtins, name) else f"{self.name}.{name}"
+        if isinstance(target, ast.stmt):
+            return self, target
+        module, attribute = target
+        there = self.code.module(module)
+        return there.find(attribute) if there else f"{module}.{attribute}".strip(".")
+
+    def annotation(self, node: ast.expr) -> Annotation:
+        """Return the type that an expression stands for."""
+        match node:
+            case ast.Constant(value=str(text)):
+                return self.annotation(ast.parse(text, mode="eval").body)
+            case ast.BinOp():
+                return _union(self.annotation(node.left), self.annotation(node.right))
+            case ast.Subscript():
+                return self._subscript(node)
+            case ast.Attribute():
+                return Annotation(f"{self.annotation(node.value).name}.{node.attr}")
+            case ast.Name():
+                return self._named(node.id)
+            case _:
+                return Annotation(ast.unparse(node))
+
+    def _named(self, name: str) -> Annotation:
+        found = self.find(name)
+        if isinstance(found, str):
+            return Annotation(found)
+        module, statement = found
+        if isinstance(statement, ast.ClassDef):
+            return Annotation(statement.name, values=_values(module, statement))
+        assert isinstance(statement, ast.Assign)  # noqa: S101 - names holds nothing else
+        if isinstance(statement.value, ast.Call):  # NewType("PetId", int)
+            return module.annotation(statement.value.args[-1]) if statement.value.args else Annotation(name)
+        return module.annotation(statement.value)
+
+    def _subscript(self, node: ast.Subscript) -> Annotation:
+        outer = self.annotation(node.value).name.rpartition(".")[2]
+        inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if outer == "Literal":
+            return Annotation("Literal", values=tuple(str(ast.literal_eval(each)) for each in inner))
+        first = self.annotation(inner[0])
+        if outer == "Annotated":
+            return first
+        if outer == "Optional":
+            return attrs.evolve(first, optional=True)
+        return Annotation(f"{outer}[{', '.join(self.annotation(each).name for each in inner)}]")
+
+    def fields(self, node: ast.ClassDef) -> dict[str, Field]:
+        """Return the fields of a class, those of its bases first, as attrs orders them."""
+        fields: dict[str, Field] = {}
+        for base in reversed(node.bases):
+            found = self.find(base.id) if isinstance(base, ast.Name) else ""
+            if not isinstance(found, str) and isinstance(found[1], ast.ClassDef):
+                fields |= found[0].fields(found[1])
+        for line in node.body:
+            if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+                annotation = self.annotation(line.annotation)
+                if not annotation.name.startswith("ClassVar"):
+                    call = line.value if isinstance(line.value, ast.Call) else None
+                    converted = any(keyword.arg == "converter" for keyword in call.keywords) if call else False
+                    fields[line.target.id] = Field(line.target.id, annotation, converted)
+        return fields
+
+    def row(self, node: ast.expr) -> Row | Annotation:
+        """Return the class of rows that an expression names, or another type."""
+        found = self.find(node.id) if isinstance(node, ast.Name) else ""
+        if not isinstance(found, str):
+            module, definition = found
+            if isinstance(definition, ast.ClassDef) and (fields := module.fields(definition)):
+                return Row(definition.name, tuple(fields.values()))
+        return self.annotation(node)
+
+
+class Code:
+    """The service's Python, parsed."""
+
+    def __init__(self, root: Path) -> None:
+        """Parse what stands below `root`/service. Raises SyntaxError."""
+        self.modules: dict[str, Module] = {}
+        for path in sorted((root / "service").rglob("*.py")):
+            relative = path.relative_to(root)
+            name = ".".join(relative.with_suffix("").parts).removesuffix(".__init__")
+            self.modules[name] = Module(self, name, relative, _parse(path.read_bytes(), str(relative)))
+
+    def module(self, name: str) -> Module | None:
+        """Return a module by its full name."""
+        return self.modules.get(name)
+
+    @cached_property
+    def readings(self) -> list[Reading]:
+        """Every place that names a query."""
+        return [reading for module in self.modules.values() for reading in _readings(module)]
+
+
+@cache
+def _parse(source: bytes, path: str) -> Source:
+    """Parse; what has not changed since, not again."""
+    tree = ast.parse(source, path)
+    found = Source(tree.body, [], [])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            found.calls.append(node)
+        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.NamedExpr):
+            found.assignments.append(node)
+    return found
+
+
+def _readings(module: Module) -> Iterator[Reading]:
+    readers = {
+        name: target[1]
+        for name, target in module.names.items()
+        if isinstance(target, tuple) and target[0] in HOMES and target[1] in READERS
+    }
+    constants = {
+        id(node.value): node.targets[0].id
+        for node in module.source.assignments
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    for node in module.source.calls:
+        if isinstance(node.func, ast.Name) and node.func.id in readers and node.args:
+            name = node.args[0]
+            yield Reading(
+                path=module.path.as_posix(),
+                line=node.lineno,
+                query=name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else "",
+                cardinality=readers[node.func.id],
+                row=module.row(node.args[1]) if len(node.args) > 1 else None,
+                constant=constants.get(id(node)),
+            )
+
+
+def _union(left: Annotation, right: Annotation) -> Annotation:
+    parts = [part for part in (left, right) if part.name != "None"]
+    optional = any(part.name == "None" or part.optional for part in (left, right))
+    if len(parts) == 1:
+        return attrs.evolve(parts[0], optional=optional)
+    names = sorted({name for part in parts for name in part.name.split(" | ")})
+    return Annotation(" | ".join(names), optional)
+
+
+def _values(module: Module, node: ast.ClassDef) -> tuple[str, ...] | None:
+    """Return the values of a class that is a StrEnum."""
+    if "StrEnum" not in {module.annotation(base).name.rpartition(".")[2] for base in node.bases}:
+        return None
+    return tuple(
+        str(line.value.value)
+        for line in node.body
+        if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant)
+    )

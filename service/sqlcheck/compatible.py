@@ -1,0 +1,65 @@
+"""Deploy order: while a release starts, the one before goes on working, on the new schema."""
+
+import io
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+import psycopg
+
+from service.sqlcheck import scratch
+from service.sqlcheck.check import Tree, describe, fits, migrated
+from service.sqlcheck.described import Describer
+from service.sqlcheck.findings import Finding
+
+
+class RevisionError(Exception):
+    """A git revision cannot be read; the sentence says what git says."""
+
+
+def check(root: Path, revision: str, server: str, connection: psycopg.Connection[object]) -> list[Finding]:
+    """Check the SQL files and the classes of an earlier `revision` on the schema of `connection`.
+
+    What was wrong on that revision's own schema already is not told again. Raises RevisionError.
+    """
+    with checkout(root, revision) as earlier, scratch.database(server) as url:
+        tree = Tree.read(earlier)
+        if refused := migrated(tree, url):
+            raise RevisionError(f"the migrations of {revision} cannot be applied: {refused}")
+        with scratch.connected(url) as own:
+            before = _findings(tree, own)
+        new = _findings(tree, connection) - before
+    return sorted(
+        attrs.evolve(finding, sentence=f"as of {revision}, on the new schema: {finding.sentence}", check="deploy-order")
+        for finding in new
+    )
+
+
+def _findings(tree: Tree, connection: psycopg.Connection[object]) -> set[Finding]:
+    describer = Describer(connection)
+    found: set[Finding] = set()
+    for statement in tree.statements.values():
+        described = describe(describer, statement)
+        found |= {described} if isinstance(described, Finding) else set(fits(tree, describer, described))
+    return found
+
+
+@contextmanager
+def checkout(root: Path, revision: str) -> Iterator[Path]:
+    """Lend a folder with what a revision needs here. Raises RevisionError."""
+    command = ["git", "-C", str(root), "archive", "--format=tar", revision, "--", "sql", "service", "migrations"]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - ours; the revision is one word
+    except FileNotFoundError:
+        raise RevisionError("git is not installed, and an earlier revision needs it") from None
+    if done.returncode:
+        raise RevisionError(f"git cannot read {revision!r}: {done.stderr.decode(errors='replace').strip()}")
+    with tempfile.TemporaryDirectory(prefix="sql-check-") as folder:
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Debian 12's Python, 3.11.2, has none
+            archive.extractall(folder)  # noqa: S202 - an archive of our own
+        yield Path(folder)

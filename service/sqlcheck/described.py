@@ -1,0 +1,112 @@
+"""What PostgreSQL says of a statement: the types of its parameters and columns, and its generic plan."""
+
+from typing import Any
+
+import attrs
+import psycopg
+from pglast import ast
+from psycopg import sql
+from psycopg.pq import DiagnosticField, ExecStatus
+from psycopg.pq.abc import PGresult
+
+from service.postgres.queries import Statement
+from service.sqlcheck.parsed import Parsed
+from service.sqlcheck.types import Type, Types
+
+Plan = dict[str, Any]
+QUERIES = (ast.SelectStmt, ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)
+EXPLAIN = sql.SQL("explain (generic_plan, verbose, format {}) {}")
+# Of every column that is never null: what nullability rests on.
+NOT_NULL = """
+    select n.nspname::text, c.relname::text, a.attname::text
+    from pg_attribute as a
+    inner join pg_class as c on c.oid = a.attrelid
+    inner join pg_namespace as n on n.oid = c.relnamespace
+    inner join pg_type as t on t.oid = a.atttypid
+    where a.attnum > 0 and (a.attnotnull or t.typnotnull)
+"""
+# By name: of several functions with one name, one that is volatile is enough.
+VOLATILE = "select distinct proname::text from pg_proc where provolatile = 'v'"
+
+
+class RefusedError(Exception):
+    """PostgreSQL refuses a statement; `line` of the file is where."""
+
+    def __init__(self, sentence: str, line: int) -> None:
+        """Keep PostgreSQL's sentence."""
+        super().__init__(sentence)
+        self.line = line
+
+
+@attrs.frozen
+class Column:
+    """A column of a result, and the line that it is written on."""
+
+    name: str
+    type: Type
+    line: int
+
+
+@attrs.frozen
+class Described:
+    """A statement as PostgreSQL sees it; without a plan where it is no query."""
+
+    statement: Statement
+    parsed: Parsed
+    parameters: tuple[Type, ...]
+    columns: tuple[Column, ...]
+    plan: Plan | None
+
+
+class Describer:
+    """Asks PostgreSQL, on one connection, for which sequential scans are what it does where no index serves."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        """Read the catalogue."""
+        self._connection = connection
+        connection.execute("set enable_seqscan = off")
+        self.types = Types(connection)
+        self.not_null = {(schema, table, column) for schema, table, column in connection.execute(NOT_NULL)}
+        self.volatile = {name for (name,) in connection.execute(VOLATILE)}
+
+    def describe(self, statement: Statement) -> Described:
+        """Prepare a statement and plan it; nothing runs. Raises RefusedError."""
+        pgconn = self._connection.pgconn
+        _accepted(pgconn.prepare(b"", statement.sql.encode(), None), statement)
+        result = pgconn.describe_prepared(b"")
+        parsed = Parsed.read(statement)
+        targets = parsed.targets()
+        # `*` stands for several columns: then each is on the statement's first line.
+        lines = [parsed.line_of(target) for target in targets]
+        if len(lines) != result.nfields:
+            lines = [parsed.line] * result.nfields
+        return Described(
+            statement,
+            parsed,
+            tuple(self.types[result.param_type(index)] for index in range(result.nparams)),
+            tuple(
+                Column((result.fname(index) or b"").decode(), self.types[result.ftype(index)], line)
+                for index, line in enumerate(lines)
+            ),
+            self._plan(statement) if isinstance(parsed.tree, QUERIES) else None,
+        )
+
+    def explain(self, statement: Statement) -> str:
+        """Return the generic plan as psql would print it. Raises RefusedError."""
+        _accepted(self._connection.pgconn.prepare(b"", statement.sql.encode(), None), statement)
+        rows = self._connection.execute(EXPLAIN.format(sql.SQL("text"), sql.SQL(statement.sql)))
+        return "\n".join(line for (line,) in rows)
+
+    def _plan(self, statement: Statement) -> Plan:
+        # Without parameters psycopg uses the simple protocol, and only there do `$n` stay what they are.
+        row = self._connection.execute(EXPLAIN.format(sql.SQL("json"), sql.SQL(statement.sql))).fetchone()
+        plan: Plan = row[0][0]["Plan"] if row else {}
+        return plan
+
+
+def _accepted(result: PGresult, statement: Statement) -> None:
+    if result.status == ExecStatus.COMMAND_OK:
+        return
+    message = (result.error_field(DiagnosticField.MESSAGE_PRIMARY) or b"").decode()
+    position = int(result.error_field(DiagnosticField.STATEMENT_POSITION) or 1) - 1
+    raise RefusedError(f"PostgreSQL says: {message}", statement.sql.count("\n", 0, position) + 1)

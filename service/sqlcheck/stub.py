@@ -1,0 +1,113 @@
+"""service/sql.pyi: what mypy knows of each query by its name, generated from the headers.
+
+``one("pets.create_pet", VersionedPet)`` is then a ``One[[UUID, str], VersionedPet]``, and a call with other arguments
+is a mistake that mypy finds.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from service.postgres.queries import Cardinality, Statement
+from service.sqlcheck.findings import Finding
+from service.sqlcheck.types import Type, Types
+
+STUB = "service/sql.pyi"
+HEAD = "# Generated from sql/ by `python -m service sql stub`: edit the headers there."
+# What asyncpg takes beside what it returns.
+TAKES = {
+    "numeric": "decimal.Decimal | int | str",
+    "inet": "str | ipaddress.IPv4Address | ipaddress.IPv6Address",
+    "cidr": "str | ipaddress.IPv4Network | ipaddress.IPv6Network",
+}
+CLASSES = {
+    Cardinality.ONE: "One",
+    Cardinality.MAYBE: "Maybe",
+    Cardinality.MANY: "Many",
+    Cardinality.VALUE: "Value",
+    Cardinality.COUNT: "Count",
+}
+
+
+def generated(statements: Mapping[str, Statement], types: Types) -> str:
+    """Return the stub for these statements."""
+    functions = "\n".join(
+        line
+        for cardinality in Cardinality
+        for line in _function(
+            cardinality, [each for each in statements.values() if each.cardinality == cardinality], types
+        )
+    )
+    names = set(re.findall(r"\b(datetime|decimal|ipaddress|uuid)\.(\w+)", functions))
+    for module, name in names:
+        functions = functions.replace(f"{module}.{name}", name)
+    names |= {("typing", name) for name in ("Literal", "Never", "TypeVar", "overload") if name in functions + "TypeVar"}
+    imports = "\n".join(
+        f"from {module} import {', '.join(sorted(name for of, name in names if of == module))}"
+        for module in sorted({module for module, _ in names})
+    )
+    return f"""{HEAD}
+
+{imports}
+
+from service.postgres.queries import {", ".join(sorted(CLASSES.values()))}
+
+_R = TypeVar("_R")
+
+{functions}
+"""
+
+
+def stale(root: Path, statements: Mapping[str, Statement], types: Types) -> Iterator[Finding]:
+    """Find a stub that is not what the headers say; its layout does not count."""
+    path = root / STUB
+    there = ast.dump(ast.parse(path.read_text(encoding="utf-8"))) if path.exists() else ""
+    if there != ast.dump(ast.parse(generated(statements, types))):
+        yield Finding(STUB, 1, "is not what the headers in sql/ say: run python -m service sql stub", "stub")
+
+
+def write(root: Path, statements: Mapping[str, Statement], types: Types) -> Path:
+    """Write the stub, laid out by ruff, and return where it is."""
+    path = root / STUB
+    path.write_text(generated(statements, types), encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", path], check=True)  # noqa: S603 - ours
+    return path
+
+
+def _function(cardinality: Cardinality, statements: Iterable[Statement], types: Types) -> list[str]:
+    """Return an overload for each query; one alone is none, and where there is no query nothing can be called."""
+    lines = [
+        _signature(cardinality, f'Literal["{each.name}"]', "[" + ", ".join(_arguments(each, types)) + "]")
+        for each in statements
+    ] or [_signature(cardinality, "Never", "...")]
+    return [line for each in lines for line in (["@overload", each] if len(lines) > 1 else [each])]
+
+
+def _signature(cardinality: Cardinality, name: str, arguments: str) -> str:
+    kind = CLASSES[cardinality]
+    match cardinality:
+        case Cardinality.COUNT:
+            return f"def count(name: {name}) -> {kind}[{arguments}]: ..."
+        case Cardinality.VALUE:
+            return f"def value(name: {name}, python_type: type[_R]) -> {kind}[{arguments}, _R]: ..."
+        case _:
+            return f"def {cardinality}(name: {name}, row: type[_R]) -> {kind}[{arguments}, _R]: ..."
+
+
+def _arguments(statement: Statement, types: Types) -> Iterator[str]:
+    for parameter in statement.parameters:
+        declared = types.named(parameter.type)
+        argument = (_argument(declared) if declared else None) or "object"
+        yield f"{argument} | None" if parameter.nullable else argument
+
+
+def _argument(declared: Type) -> str | None:
+    """Return what asyncpg takes for a type of PostgreSQL."""
+    bare = declared.bare
+    if bare.element:
+        inner = _argument(bare.element)
+        return f"list[{inner}] | tuple[{inner}, ...]" if inner else None
+    return TAKES.get(bare.internal) or bare.python()

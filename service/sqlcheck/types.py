@@ -1,0 +1,135 @@
+"""PostgreSQL's types, and the Python types that asyncpg makes of them.
+
+Source: https://magicstack.github.io/asyncpg/current/usage.html#type-conversion
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import psycopg
+from typing_extensions import override
+
+from service.sqlcheck.code import Annotation
+
+# asyncpg's codecs; json comes as text, because no codec of ours reads it.
+PYTHON = {
+    "bool": "bool",
+    "int2": "int",
+    "int4": "int",
+    "int8": "int",
+    "oid": "int",
+    "float4": "float",
+    "float8": "float",
+    "numeric": "decimal.Decimal",
+    "text": "str",
+    "varchar": "str",
+    "bpchar": "str",
+    "name": "str",
+    "json": "str",
+    "jsonb": "str",
+    "xml": "str",
+    "macaddr": "str",
+    "bytea": "bytes",
+    "uuid": "uuid.UUID",
+    "date": "datetime.date",
+    "time": "datetime.time",
+    "timetz": "datetime.time",
+    "timestamp": "datetime.datetime",
+    "timestamptz": "datetime.datetime",
+    "interval": "datetime.timedelta",
+    "inet": "ipaddress.IPv4Address | ipaddress.IPv4Interface | ipaddress.IPv6Address | ipaddress.IPv6Interface",
+    "cidr": "ipaddress.IPv4Network | ipaddress.IPv6Network",
+}
+# They differ in the length that a column allows, which no statement and no parameter knows of.
+TEXT = {"text", "varchar", "bpchar"}
+SHORT = {
+    "character varying": "varchar",
+    "timestamp with time zone": "timestamptz",
+    "timestamp without time zone": "timestamp",
+    "time with time zone": "timetz",
+    "time without time zone": "time",
+}
+
+TYPES = """
+    select
+        t.oid, format_type(t.oid, null), t.typname::text, t.typbasetype,
+        case when t.typcategory = 'A' then t.typelem else 0 end,
+        (select array_agg(e.enumlabel::text order by e.enumsortorder) from pg_enum as e where e.enumtypid = t.oid)
+    from pg_type as t
+"""
+
+
+@attrs.frozen
+class Type:
+    """A type of PostgreSQL: `base` under a domain, `element` of an array, `labels` of an enum."""
+
+    oid: int
+    name: str
+    base: "Type | None" = None
+    element: "Type | None" = None
+    labels: tuple[str, ...] | None = None
+    internal: str = ""
+
+    @override
+    def __str__(self) -> str:
+        """Name it as SQL does, in its short form."""
+        name = self.name.removesuffix("[]")
+        return SHORT.get(name, name) + ("[]" if self.element else "")
+
+    @property
+    def bare(self) -> "Type":
+        """The type below all domains."""
+        return self.base.bare if self.base else self
+
+    def same(self, other: "Type") -> bool:
+        """Tell whether values of both travel alike: domains count as what they are made of, text as varchar."""
+        one, two = self.bare, other.bare
+        if one.element and two.element:
+            return one.element.same(two.element)
+        return one.oid == two.oid or {one.internal, two.internal} <= TEXT
+
+    def python(self) -> str | None:
+        """Return the full name of what asyncpg makes of it, or None where this module does not know."""
+        bare = self.bare
+        if bare.element:
+            inner = bare.element.python()
+            return f"list[{inner}]" if inner else None
+        return "str" if bare.labels else PYTHON.get(bare.internal)
+
+    def fits(self, annotation: Annotation, *, converted: bool = False) -> bool:
+        """Tell whether a field that is annotated so may hold it; None is another question."""
+        labels = self.bare.labels
+        if labels and annotation.values is not None:
+            # asyncpg gives str: a StrEnum becomes one only by attrs' converter, a Literal needs none.
+            return set(labels) == set(annotation.values) and (converted or annotation.name == "Literal")
+        return annotation.name == self.python()
+
+
+class Types:
+    """All types of a database, by oid and by name."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        """Read pg_type."""
+        self._connection = connection
+        self._rows: Mapping[int, tuple[Any, ...]] = {row[0]: row for row in connection.execute(TYPES)}
+        self._named: dict[str, Type | None] = {}
+
+    def __getitem__(self, oid: int) -> Type:
+        """Return the type with this oid."""
+        _, name, internal, base, element, labels = self._rows[oid]
+        return Type(
+            oid,
+            name,
+            self[base] if base else None,
+            self[element] if element else None,
+            tuple(labels) if labels else None,
+            internal,
+        )
+
+    def named(self, name: str) -> Type | None:
+        """Return the type that SQL knows by this name, or None."""
+        if name not in self._named:
+            row = self._connection.execute("select to_regtype(%s)::oid", [name]).fetchone()
+            self._named[name] = self[row[0]] if row and row[0] else None
+        return self._named[name]

@@ -1,0 +1,44 @@
+"""Each finding that there is has its section in docs/checks.md, and each section its finding."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.processes import ROOT
+
+HEADING = re.compile(r"^### (.+)$", re.MULTILINE)
+SECTIONS = re.split(HEADING, (ROOT / "docs/checks.md").read_text("utf-8"))
+# What makes a finding, and where its check stands among the arguments.
+MAKERS = {"at": -1, "Finding": -1, "_find": 0, "from_error": 0}
+
+
+def checks() -> Iterator[str]:
+    """Yield the names of the checks, as the code of the review writes them."""
+    for path in (ROOT / "service/sqlcheck").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            values = (each.value for each in _given(node) if isinstance(each, ast.Constant))
+            yield from (value for value in values if isinstance(value, str))
+
+
+def _given(node: ast.AST) -> list[ast.expr]:
+    """Return where a check's name may stand."""
+    if isinstance(node, ast.Yield) and isinstance(node.value, ast.Tuple):  # in locks.py, before its sentence
+        return node.value.elts[:1]
+    if not isinstance(node, ast.Call):
+        return []
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    given = [node.args[MAKERS[name]]] if name in MAKERS and node.args else []
+    return given + [keyword.value for keyword in node.keywords if keyword.arg == "check"]
+
+
+def test_every_finding_is_explained() -> None:
+    explained = [name for heading in SECTIONS[1::2] for name in heading.split(", ")]
+
+    assert sorted(explained) == sorted(set(checks()))
+
+
+@pytest.mark.parametrize(("heading", "text"), list(zip(SECTIONS[1::2], SECTIONS[2::2], strict=True)))
+def test_each_explanation_says_how_to_mend_it(heading: str, text: str) -> None:
+    assert "*Mend:*" in text, heading

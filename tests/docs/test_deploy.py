@@ -1,0 +1,135 @@
+"""docs/deploy.md and docs/live-database.md: what they show is what works."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from shlex import quote
+from typing import Any
+
+import psycopg
+import yaml  # type: ignore[import-untyped]  # it ships no types
+
+from service.clean import BATCH
+from service.embedded.server import EmbeddedPostgres
+from service.settings import IN_FILES, Settings
+from tests.e2e.deploy.test_procfile import PROCFILE
+from tests.support.processes import ROOT
+from tests.support.review_files import FILES
+
+PAGE = (ROOT / "docs/deploy.md").read_text()
+LIVE = (ROOT / "docs/live-database.md").read_text()
+NEEDED = {"DATABASE_URL": "postgresql://user@host/name", "SECRET_KEY": "a key that is used by nothing but tests"}
+
+
+def block(kind: str, heading: str) -> str:
+    """Return the first block of a kind under a heading."""
+    _, _, section = PAGE.partition(f"\n## {heading}\n")
+    found = re.search(rf"^```{kind}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1]
+
+
+def test_fly_migrates_and_looks_where_the_service_listens() -> None:
+    fly: dict[str, Any] = tomllib.loads(block("toml", "Fly"))
+
+    settings = Settings.read(NEEDED | fly["env"])
+    assert fly["deploy"]["release_command"] == PROCFILE["release"]
+    assert settings.address == ("0.0.0.0", fly["http_service"]["internal_port"])  # noqa: S104 - the platform's network
+    assert (settings.allowed_hosts, settings.trusted_proxy_hops) == (("your-app.fly.dev",), 2)
+    assert [check["path"] for check in fly["http_service"]["checks"]] == ["/health/ready"]
+    assert fly["kill_timeout"] > 20  # what `serve` may take
+
+
+def test_render_migrates_and_brings_what_the_service_needs() -> None:
+    render = yaml.safe_load(block("yaml", "Render"))
+
+    [web] = render["services"]
+    assert (web["preDeployCommand"], web["healthCheckPath"]) == (PROCFILE["release"], "/health/ready")
+    assert {"DATABASE_URL", "SECRET_KEY"} <= {each["key"] for each in web["envVars"]}
+    given = {each["key"]: each["value"] for each in web["envVars"] if "value" in each}
+    assert Settings.read(NEEDED | given).allowed_hosts == (".onrender.com",)
+
+
+def test_railway_migrates() -> None:
+    railway = json.loads(block("json", "Railway"))
+
+    assert railway["deploy"] == {"preDeployCommand": [PROCFILE["release"]], "healthcheckPath": "/health/ready"}
+
+
+def test_each_setting_of_a_secret_in_a_file_is_named() -> None:
+    sentence = PAGE.partition("\n## Secrets\n")[2].partition(" may come in files")[0]
+
+    assert set(re.findall(r"`([A-Z_]+)`", sentence)) == set(IN_FILES)
+
+
+def test_the_files_for_the_live_database_are_all_in_its_table() -> None:
+    assert sorted(re.findall(r"\| `sql/review/(\w+)\.sql` \|", LIVE)) == FILES
+
+
+# What pg_cron's function of this name takes; it keeps the statements, which are run by hand.
+CRON = """
+create schema cron;
+create table cron.job (name text, schedule text, command text);
+create function cron.schedule(text, text, text) returns bigint language sql
+as 'insert into cron.job values ($1, $2, $3); select count(*) from cron.job';
+"""
+
+
+LEFT = "select convert_from(account, 'UTF8') from login_throttle"
+
+
+def test_what_pg_cron_is_given_removes_what_is_over(server: EmbeddedPostgres, own_database_url: str) -> None:
+    """Without pg_cron, whose part is to run it every day."""
+    with psycopg.connect(own_database_url, autocommit=True) as connection:
+        connection.execute(CRON)
+        connection.execute(
+            "insert into login_throttle values ('over', '::1', 1, 1, now()), ('not', '::1', 1, 1, 'infinity')"
+        )
+
+        shell = ["/bin/bash", "-euc", block("sh", "Cleaning")]
+        path = {"PATH": f"{server.binaries}:/usr/bin:/bin", "DATABASE_URL": own_database_url}
+        done = subprocess.run(shell, cwd=ROOT, env=path, capture_output=True, text=True, check=False)
+
+        assert (done.returncode, done.stderr) == (0, "")
+        jobs = connection.execute("select name, schedule, command from cron.job order by name").fetchall()
+        assert [job[:2] for job in jobs] == [
+            ("clean_idempotency_keys", "* * * * *"),
+            ("clean_login_sessions", "* * * * *"),
+            ("clean_login_throttle", "* * * * *"),
+        ]
+        for *_, command in jobs:
+            assert re.search(rf"limit {BATCH}\b", command)
+            connection.execute(command)
+        assert connection.execute(LEFT).fetchall() == [("not",)]
+
+
+def test_what_cron_is_given_removes_what_is_over(own_database_url: str) -> None:
+    """Cron brings nothing but a bare PATH, and runs a line by sh."""
+    variable, line = block("", "Cleaning").splitlines()
+    *when, command = line.split(maxsplit=5)
+    name, url = variable.split("=", 1)
+    assert when == ["17", "3", "*", "*", "*"]
+    with psycopg.connect(own_database_url) as connection:
+        connection.execute("insert into login_throttle values ('over', '::1', 1, 1, now())")
+    assert url.startswith("postgresql://service_app:")
+    here = command.replace("/app", quote(str(ROOT))).replace(".venv/bin/python", quote(sys.executable))
+    assert here.count(str(ROOT)) >= 1
+
+    environment = {"PATH": "/usr/bin:/bin", name: own_database_url}
+    done = subprocess.run(
+        ["/bin/sh", "-c", here], cwd="/", env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    with psycopg.connect(own_database_url) as connection:
+        assert connection.execute(LEFT).fetchall() == []
+
+
+def test_a_newcomer_a_dba_and_an_operator_each_have_a_line_and_every_page_a_row() -> None:
+    index = (ROOT / "docs/index.md").read_text()
+
+    assert re.findall(r"^- \*\*(.*?):\*\* \[", index, re.MULTILINE) == ["New here", "DBA", "Operator"]
+    rows = re.findall(r"^\|.*\]\((\S+?)(?:#.*?)?\) \|$", index, re.MULTILINE)
+    assert {path.name for path in ROOT.glob("docs/*.md")} - {"index.md", "changelog.md"} == set(rows)

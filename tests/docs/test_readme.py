@@ -1,0 +1,47 @@
+"""What README.md shows is what happens."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import ROOT, Start, serving
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+# What differs from run to run: UUIDs, and numbers of rows.
+VOLATILE = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<="id":)\d+')
+
+
+def session() -> list[tuple[str, str]]:
+    """Return the commands of the first session, each with what it prints."""
+    [block] = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    steps = [step.partition("\n") for step in block.split("$ ")[1:]]
+    return [(command, output.strip()) for command, _, output in steps]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one with curl")
+def test_the_first_session_is_real(start: Start, own_database_url: str) -> None:
+    served = start("serve", serving(own_database_url))
+    served.wait_until_ready()
+    commands = [command.replace("localhost:8000", f"127.0.0.1:{served.port}") for command, _ in session()]
+
+    script = "\necho\n".join(commands)
+    shell = ["/bin/bash", "-euc", script]
+    printed = subprocess.run(shell, capture_output=True, text=True, timeout=30, check=True).stdout
+
+    expected = [output for _, output in session() if output]
+    assert VOLATILE.sub("…", printed).split() == VOLATILE.sub("…", "\n".join(expected)).split()
+
+
+@pytest.mark.parametrize("target", re.findall(r"^make (\w+)", README, re.MULTILINE))
+def test_each_make_target_is_there(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))], ids=lambda page: page.name)
+def test_no_link_leads_nowhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+
+    assert [link for link in links if not (page.parent / link).exists()] == []

@@ -1,0 +1,39 @@
+"""docs/tutorial.md: what it shows is what works."""
+
+import pytest
+
+from tests.support.pages import PART, follow, section
+from tests.support.processes import ROOT
+from tests.support.trees import Tree, tree  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.skipif((ROOT / "sql" / "toys").exists(), reason="toys are there: the page has been followed")
+PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+SHORT_WAY = section(PAGE, "The short way")
+STEPS = PAGE.removesuffix(SHORT_WAY)
+SHOWN = {part["path"] for part in PART.finditer(STEPS) if part["path"]}
+
+
+@pytest.mark.slow
+def test_who_follows_the_page_ends_with_a_resource_that_passes_every_check(tree: Tree) -> None:  # noqa: F811 - the fixture
+    """Each slip of it is told in the words of the page."""
+    follow(tree, STEPS)
+
+    tree.check()
+    tree.test(
+        "tests/toys", "tests/sql", "tests/auth/test_guard.py", "tests/http/test_docs.py", "tests/test_problems.py"
+    )
+
+
+@pytest.mark.slow
+def test_the_short_way_writes_these_files(tree: Tree) -> None:  # noqa: F811 - the fixture
+    follow(tree, SHORT_WAY)
+
+    missing = {path for path in SHOWN if not (tree.path / path).exists()}
+    assert missing == {"sql/toys/list_my_toys.sql"}  # it writes list_toys.sql
+
+
+def test_the_page_fits_the_tree(tree: Tree) -> None:  # noqa: F811 - the fixture
+    """What is to be added finds its place, no file of the page is there already, and each slip can be made."""
+    follow(tree, STEPS, run=False)
+
+    assert {path.partition("/")[0] for path in SHOWN} == {"migrations", "sql", "service", "pyproject.toml", "tests"}

@@ -1,0 +1,88 @@
+"""The service as production runs it, two workers, under attack; each test prints the figures that it has measured."""
+
+import fcntl
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import ROOT, Running, serving, until
+
+HERE = Path(__file__).parent
+Report = Callable[[str], None]
+# Files in the order in which they begin: those that take longest, and last those with tests that run alone.
+FIRST = ("test_sqlmap.py", "test_openapi.py")
+LAST = ("test_tokens.py", "test_registration.py", "test_leaks.py", "test_guessing.py", "test_many_log_ins.py")
+ORDER = (*FIRST, "", *LAST)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all of this folder: `make attack` selects it, `make test` does not."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.attack)
+    items.sort(key=lambda item: ORDER.index(item.path.name if item.path.name in ORDER else ""))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run what is marked `alone` while no other worker is at work here: its figures are times."""
+    alone = item.get_closest_marker("alone") is not None
+    with (HERE / "conftest.py").open() as door, (HERE / "__init__.py").open() as room:
+        fcntl.flock(door, fcntl.LOCK_EX)  # nobody overtakes who waits for an empty room
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        return (yield)
+
+
+@pytest.fixture
+def report(capfd: pytest.CaptureFixture[str]) -> Report:
+    """Return what prints a figure, whether the test passes or not."""
+
+    def show(figure: str) -> None:
+        with capfd.disabled():
+            # To stderr: a worker of xdist has no stdout.
+            print(f"\n    {figure}", file=sys.stderr, flush=True)  # noqa: T201 - it is for whoever runs the suite
+
+    return show
+
+
+def running(database_url: str, folder: Path, **settings: str) -> Running:
+    """Start `serve` with `settings`."""
+    return Running("serve", folder, serving(database_url, **settings), ROOT)
+
+
+def wait_for_workers(served: Running, workers: int) -> None:
+    """Wait until each of `workers` serves."""
+    started = "Application startup complete."
+    until(lambda: served.stdout.count(started) == workers, "every worker serves", seconds=60)  # others are at work here
+    served.wait_until_ready()
+
+
+@pytest.fixture(scope="module")
+def two_workers(served_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Return the service with two workers and no proxy in front, shared by the tests of a module."""
+    with running(served_database_url, tmp_path_factory.mktemp("served"), WEB_CONCURRENCY="2") as served:
+        wait_for_workers(served, 2)
+        yield served
+
+
+@pytest.fixture(scope="module")
+def unthrottled(served_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Return the service with one worker, which does not count failed log-ins."""
+    with running(served_database_url, tmp_path_factory.mktemp("served"), LOGIN_THROTTLE="off") as served:
+        wait_for_workers(served, 1)
+        yield served
+
+
+@pytest.fixture(scope="module")
+def two_hosts(served_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Running]]:
+    """Return two services on one database, as on two hosts: a test chooses which of the processes it asks."""
+    with ExitStack() as stack:
+        folders = [tmp_path_factory.mktemp("host") for _ in range(2)]
+        hosts = [stack.enter_context(running(served_database_url, folder, LOGIN_THROTTLE="off")) for folder in folders]
+        for host in hosts:
+            wait_for_workers(host, 1)
+        yield hosts

@@ -1,0 +1,148 @@
+"""HTTP from outside: what is no request is refused once, and every answer carries the headers that it should."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.e2e.attack.conftest import Report, running, wait_for_workers
+from tests.support.accounts import Account, account
+from tests.support.processes import Running
+from tests.support.raw_http import CHUNKED, GET, NO_REQUESTS, POST
+from tests.support.routes import GUARDED, OPEN
+from tests.support.sockets import statuses, talk
+
+PAGE, EVIL = "https://app.example.com", "https://evil.example"
+CLOSING = POST + b"Connection: close\r\n"
+TOO_LARGE = {
+    "64 KB of headers": (GET + b"X-A: " + b"a" * 65_536 + b"\r\n\r\n", [431]),
+    "64 KB in 2,000 headers": (GET + (b"X-A: " + b"a" * 25 + b"\r\n") * 2000 + b"\r\n", [431]),
+    "64 KB of path": (b"GET /" + b"a" * 65_536 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", [431]),
+    "a length of 50 MB": (POST + b"Content-Length: 52428800\r\n\r\n" + b"x" * 100_000, [413]),
+    "chunks of 100 KB": (CLOSING + CHUNKED + b"186A0\r\n" + b"x" * 100_000 + b"\r\n0\r\n\r\n", [413]),
+    "a length of 5,000 digits": (POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", [400]),
+}
+
+
+def test_what_is_no_request_is_refused_once_and_closed(two_workers: Running, report: Report) -> None:
+    """Each is sent twice in one piece: what follows a request that cannot be read is not read either."""
+    found: Counter[int] = Counter()
+    slowest = 0.0
+    expected = {name: (request + request, [400]) for name, request in NO_REQUESTS.items()} | TOO_LARGE
+    for name, (request, answers) in expected.items():
+        began = time.monotonic()
+        answer = talk(two_workers.port, request, patience=31)
+        slowest = max(slowest, time.monotonic() - began)
+        assert statuses(answer) == answers, (name, answer[:200])
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert b"application/problem+json" in head, name
+        assert json.loads(body)["status"] == answers[0]
+        found.update(answers)
+    others = two_workers.client.get("/health/live").status_code
+
+    report(
+        f"{found.total()} hostile requests: {dict(found)}, one answer each, all closed after {slowest:.1f} s at most"
+    )
+    assert others == 200
+    assert slowest < 30
+
+
+@pytest.fixture(scope="module")
+def behind_tls(served_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Return the service behind a proxy that ends TLS, with a page of another origin that may call."""
+    settings = {"TRUSTED_PROXY_HOPS": "1", "BACKEND_CORS_ORIGINS": PAGE, "WEB_CONCURRENCY": "2"}
+    with running(served_database_url, tmp_path_factory.mktemp("tls"), **settings) as served:
+        wait_for_workers(served, 2)
+        yield served
+
+
+@pytest.fixture(scope="module")
+def caller(behind_tls: Running) -> Account:
+    """Return somebody who is logged in."""
+    return account(behind_tls.client)
+
+
+def everything(client: httpx.Client, caller: Account, **headers: str) -> dict[str, httpx.Response]:
+    """Ask for each route of the OpenAPI document and what else there is, right and wrong, and return the answers."""
+    document = client.get("/openapi.json").json()
+    documented = {f"{method} {path}" for path, methods in document["paths"].items() for method in methods}
+    assert documented == {*OPEN, *GUARDED}
+    more = ["get /", "get /openapi.json", "get /docs/start.js", "get /nowhere", "put /users/me", "head /", "options /"]
+    ending = {"post /users/reset-password", "delete /auth/sessions", "delete /users/me"}  # what others here need
+    answers = {}
+    for route in [*sorted(documented - ending), *more]:
+        method, path = route.split()
+        url = path.replace("{pet_id}", "1").replace("{session_id}", caller.id)
+        body = {**OPEN, **GUARDED}.get(route)
+        answers[route] = client.request(method, url, json=body, headers=caller.bearer | headers)
+        answers[f"{route}, by nobody"] = client.request(method, url, headers=headers)
+    return answers
+
+
+def test_every_answer_carries_the_headers_that_it_should(behind_tls: Running, caller: Account, report: Report) -> None:
+    by_tls = everything(behind_tls.client, caller, **{"X-Forwarded-Proto": "https", "Origin": PAGE})
+    plain = everything(behind_tls.client, caller, Origin=EVIL)
+    pair = behind_tls.client.post("/auth/refresh-token", json={"refresh_token": caller.tokens["refresh_token"]})
+
+    report(
+        f"{len(by_tls) + len(plain)} answers of {len(OPEN) + len(GUARDED)} routes and more: nosniff, HSTS by TLS only"
+    )
+    for name, answer in (by_tls | {f"plain {name}": answer for name, answer in plain.items()}).items():
+        assert answer.headers["X-Content-Type-Options"] == "nosniff", name
+        assert "Server" not in answer.headers, name
+        assert ("Strict-Transport-Security" in answer.headers) is not name.startswith("plain"), name
+        origin = answer.headers.get("Access-Control-Allow-Origin")
+        assert origin == (None if name.startswith("plain") else PAGE), name
+        assert "Access-Control-Allow-Credentials" not in answer.headers, name
+    policy = by_tls["get /"].headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self';")
+    assert "unsafe" not in policy
+    assert pair.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "localhost:80@evil.example", "", "127.1"])
+def test_an_unknown_host_is_refused(two_workers: Running, host: str) -> None:
+    request = f"GET /users/me HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+
+    answer = talk(two_workers.port, request)
+
+    assert statuses(answer) in ([421], [400])
+    assert b"evil" not in answer
+
+
+@pytest.mark.parametrize("method", [b"TRACE", b"TRACK", b"CONNECT", b"DEBUG"])
+def test_no_method_shows_a_request_to_its_sender(two_workers: Running, method: bytes) -> None:
+    request = b" / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Secret: planted\r\n\r\n"
+
+    answer = talk(two_workers.port, method + request)
+
+    assert statuses(answer) in ([405], [400])
+    assert b"planted" not in answer
+
+
+def test_head_and_options_are_answered_as_the_standard_wants(two_workers: Running) -> None:
+    """RFC 9110, 9.3.2 and 9.3.7."""
+    head = talk(two_workers.port, b"HEAD /openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    options = two_workers.client.options("/users/me")
+    of_all = talk(two_workers.port, b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+
+    assert statuses(head) == [200]
+    assert b"content-length: " in head
+    assert head.endswith(b"\r\n\r\n")
+    assert statuses(of_all) == [options.status_code] == [204]
+    assert options.headers["Allow"] == "DELETE, GET, HEAD, OPTIONS"
+
+
+@pytest.mark.parametrize(("origin", "may"), [(PAGE, True), (EVIL, False), ("null", False), (PAGE + ".evil", False)])
+def test_only_pages_of_listed_origins_may_call(behind_tls: Running, origin: str, *, may: bool) -> None:
+    asked = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "authorization"}
+
+    preflight = behind_tls.client.options("/users/me", headers=asked | {"Origin": origin})
+
+    allowed = {name: value for name, value in preflight.headers.items() if name.startswith("access-control")}
+    assert preflight.status_code == 204
+    assert bool(allowed) is may
+    assert allowed.get("access-control-allow-origin", origin) == origin

@@ -1,0 +1,142 @@
+"""Nothing of anybody else's is told, and no secret: by answers, by logs, by the time that an answer takes."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+
+from tests.e2e.attack.conftest import Report, running, wait_for_workers
+from tests.support.accounts import Account, account, log_in
+from tests.support.processes import SECRET_KEY, Running, until
+
+PLANTED = "planted-password-7c1f"
+METRICS_TOKEN = "planted-token-of-metrics-51d0"
+
+
+def routes_with_ids(client: httpx.Client) -> list[tuple[str, str]]:
+    """Return every route of the OpenAPI document that names one thing by its id."""
+    paths = client.get("/openapi.json").json()["paths"]
+    return [(method.upper(), path) for path, methods in paths.items() if "{" in path for method in methods]
+
+
+def things_of(client: httpx.Client, owner: Account) -> dict[str, str]:
+    """Return an id of `owner`'s for each name that a route may have for one."""
+    pet = client.post("/pets/create", json={"pet_name": "Secret"}, headers=owner.bearer).json()
+    session = client.get("/auth/sessions", headers=owner.bearer).json()[0]
+    return {"pet_id": str(pet["id"]), "session_id": session["id"]}
+
+
+NEVER = {"pet_id": str(2**62), "session_id": str(uuid4())}
+
+
+def test_other_peoples_things_are_as_if_they_never_were(two_workers: Running, report: Report) -> None:
+    client = two_workers.client
+    owner, stranger = account(client), account(client)
+    theirs = things_of(client, owner)
+    routes = routes_with_ids(client)
+
+    def ask(method: str, path: str, ids: dict[str, str]) -> tuple[int, dict[str, str], dict[str, object]]:
+        body = {"pet_name": "Mine now"} if method in {"PATCH", "PUT", "POST"} else None
+        headers = stranger.bearer | {"If-Match": '"1"'} if method != "GET" else stranger.bearer
+        response = client.request(method, path.format(**ids), json=body, headers=headers)
+        named = {name: value for name, value in response.headers.items() if name not in {"date", "x-request-id"}}
+        return response.status_code, named, response.json() | {"instance": ""}
+
+    for method, path in routes:
+        others, nothing = ask(method, path, theirs), ask(method, path, NEVER)
+        assert others == nothing, (method, path)
+        assert others[0] == 404
+        assert not {"etag", "location"} & others[1].keys()
+
+    report(f"{len(routes)} routes with an id: another user's is answered as one that never was")
+    assert len(routes) >= 4
+    pet = client.get(f"/pets/{theirs['pet_id']}", headers=owner.bearer)
+    assert pet.json()["pet_name"] == "Secret"
+    assert client.get("/users/me", headers=owner.bearer).status_code == 200
+
+
+@pytest.mark.alone
+def test_other_peoples_things_take_as_long_as_none(two_workers: Running, report: Report) -> None:
+    """On every route with an id. Up to three rounds: a difference of ours would be there in each."""
+    client = two_workers.client
+    owner, stranger = account(client), account(client)
+    theirs = things_of(client, owner)
+    for method, path in routes_with_ids(client):
+        body = {"pet_name": "Mine now"} if method == "PATCH" else None
+        urls = [path.format(**ids) for ids in (theirs, NEVER)]
+        medians = [0.0, 0.0]
+        for _ in range(3):
+            seconds: dict[str, list[float]] = {url: [] for url in urls}
+            for url in urls * 150:  # in turns, so that what else this machine does hits both
+                began = time.perf_counter()
+                assert client.request(method, url, json=body, headers=stranger.bearer).status_code == 404
+                seconds[url].append(time.perf_counter() - began)
+            medians = [statistics.median(times) * 1000 for times in seconds.values()]
+            report(
+                "{} {}: another user's takes {:.3f} ms, none {:.3f} ms (medians of 150)".format(method, path, *medians)
+            )
+            if medians[0] == pytest.approx(medians[1], rel=0.1):
+                break
+        assert medians[0] == pytest.approx(medians[1], rel=0.1), (method, path)
+
+
+def test_planted_secrets_are_found_nowhere(own_database_url: str, tmp_path: Path, report: Report) -> None:
+    """Each is sent to where it belongs and to where it does not, and everything is made to fail."""
+    with psycopg.connect(own_database_url, autocommit=True) as database:
+        settings = {"WEB_CONCURRENCY": "2", "LOG_LEVEL": "DEBUG", "DATABASE_LOCK_TIMEOUT": "100"}
+        settings |= {"SLOW_QUERY_MS": "1", "TRUSTED_PROXY_HOPS": "1", "METRICS_TOKEN": METRICS_TOKEN}
+        with running(f"{own_database_url}&password=planted-database-9d2e", tmp_path, **settings) as served:
+            wait_for_workers(served, 2)
+            client, answers = served.client, []
+            owner = account(client)
+            secrets = [PLANTED, owner.tokens["access_token"], owner.tokens["refresh_token"], SECRET_KEY]
+            refresh = owner.tokens["refresh_token"]
+            sends: list[Callable[[], httpx.Response]] = [
+                lambda: client.post("/users/register", json={"email": "x@example.com", "password": PLANTED}),
+                lambda: client.post("/users/register", json={"email": PLANTED, "password": PLANTED}),
+                lambda: client.post("/users/register", json={"password": PLANTED}),
+                lambda: log_in(client, owner.email, PLANTED),
+                lambda: log_in(client, PLANTED, PLANTED),
+                lambda: client.post("/auth/access-token", content=f"username=a&password={PLANTED}&x=%ff"),
+                lambda: client.post("/users/reset-password", json={"password": PLANTED}, headers=owner.bearer),
+                lambda: client.post("/users/reset-password", json={"current_password": PLANTED}, headers=owner.bearer),
+                lambda: client.get("/pets/me", headers=owner.bearer),
+                lambda: client.get("/users/me", headers={"Authorization": f"Basic {PLANTED}"}),
+                lambda: client.get("/users/me", headers={"Authorization": owner.bearer["Authorization"] + "x"}),
+                lambda: client.post("/auth/logout", json={"refresh_token": refresh + "x"}),
+                lambda: client.get(f"/{PLANTED}?password={PLANTED}", headers={"User-Agent": PLANTED}),
+                lambda: client.get("/pets/me", headers={"X-Request-ID": PLANTED, "X-Forwarded-For": PLANTED}),
+                lambda: client.request(PLANTED.upper(), "/pets/me"),
+                lambda: client.get("/a\r\nforged: line".replace("\r\n", "%0d%0a")),
+            ]
+            for refusal in ("", "alter table user_model rename to gone", "alter table login_session rename to gone2"):
+                if refusal:
+                    database.execute(refusal)
+                answers += [send() for send in sends]
+            names = [answer.headers["X-Request-ID"] for answer in answers if "X-Request-ID" in answer.headers]
+            metrics = client.get("/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"})
+            until(lambda: all(name in served.stdout for name in names), "each request is in the log")
+            logs = served.stdout + served.stderr
+
+    statuses = sorted({answer.status_code for answer in answers})
+    everything = logs + "".join(f"{answer.headers} {answer.text}" for answer in [*answers, metrics])
+    own = f"{PLANTED!r}"
+    lines = [json.loads(line) for line in logs.splitlines()]
+    report(f"{len(answers)} answers {statuses} and {len(lines)} lines of log: planted secrets found 0 times")
+    assert 500 in statuses
+    assert "requests_total" in metrics.text
+    for secret in [*secrets, "planted-database-9d2e", METRICS_TOKEN]:
+        assert secret not in everything, own
+    assert "argon2id" not in everything
+    assert "DETAIL" not in everything
+    assert {"request", "request failed", "slow query"} <= {line["event"] for line in lines}
+    assert not [line for line in lines if "\n" in line["event"]]
+    for answer in answers:
+        assert "Traceback" not in answer.text
+        assert "select" not in answer.text.lower()

@@ -1,0 +1,150 @@
+"""Many log in at once: all get in, soon, and nobody else notices."""
+
+import http.client
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from urllib.parse import urlencode
+
+import psutil  # type: ignore[import-untyped]  # it ships no types
+import psycopg
+import pytest
+
+from service.auth.passwords import HASHER
+from tests.e2e.attack.conftest import Report, running
+from tests.support.accounts import PASSWORD, account
+from tests.support.processes import Running
+
+CROWD = 200
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+# What the service's connections do; nobody else has any to this database.
+STATES = """
+    select count(*), count(*) filter (where state <> 'idle')
+    from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+"""
+
+
+def cpu(process: psutil.Process) -> float:
+    """Return the seconds of CPU that `process` has used."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def cost_of_a_hash() -> tuple[float, float]:
+    """Return the seconds of CPU that one takes here and now, two at a time as the service does it, and of waiting."""
+    hashed = HASHER.hash(PASSWORD)
+
+    def verify(_: int) -> tuple[float, float]:
+        used, began = time.thread_time(), time.perf_counter()
+        HASHER.verify(hashed, PASSWORD)
+        return time.thread_time() - used, time.perf_counter() - began
+
+    with ThreadPoolExecutor(2) as threads:
+        used, waited = zip(*threads.map(verify, range(60)), strict=True)
+    return statistics.mean(used), statistics.mean(waited)
+
+
+def persist(port: int, email: str, begin: threading.Barrier) -> list[int]:
+    """Log in as a patient client does: come again when it is told to, and return all statuses."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    body, statuses = urlencode({"username": email, "password": PASSWORD}), list[int]()
+    begin.wait()
+    while not statuses or statuses[-1] != 200:
+        connection.request("POST", "/auth/access-token", body, FORM)
+        answer = connection.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+        assert answer.status in {200, 429, 503}
+        if answer.status != 200:
+            time.sleep(int(answer.headers["Retry-After"]))
+    connection.close()
+    return statuses
+
+
+def crowd(port: int, email: str, size: int) -> tuple[list[list[int]], float, float]:
+    """Let `size` clients log in at once; return all their statuses, and when it began and ended."""
+    begin = threading.Barrier(size + 1)
+    with ThreadPoolExecutor(size) as threads:
+        clients = [threads.submit(persist, port, email, begin) for _ in range(size)]
+        begin.wait()
+        began = time.time()
+        statuses = [each.result() for each in clients]
+    return statuses, began, time.time()
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[ProcessPoolExecutor]:
+    """Return another process for the crowd, so that it does not hinder those who measure."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        process.submit(int).result()
+        yield process
+
+
+@pytest.mark.alone
+def test_200_at_once_all_get_in_and_nobody_else_notices(
+    unthrottled: Running, elsewhere: ProcessPoolExecutor, report: Report
+) -> None:
+    """What it costs is told in CPU, and how long others wait beside what this machine gives us of its time."""
+    caller = account(unthrottled.client)
+    process = psutil.Process(unthrottled.process.pid)
+    hashing, waiting = cost_of_a_hash()
+    waits: list[float] = []
+    most, used = 0.0, cpu(process)
+    logging_in = elsewhere.submit(crowd, unthrottled.port, caller.email, CROWD)
+    while not logging_in.done():
+        asked = time.time()
+        assert unthrottled.client.get("/users/me", headers=caller.bearer).status_code == 200
+        waits.append(time.time() - asked)
+        most = max(most, process.memory_info().rss / 2**20)
+        time.sleep(0.02)  # 50 a second are others enough, and leave the cores to the crowd
+    each = (cpu(process) - used) / CROWD
+    tries, began, ended = logging_in.result()
+    statuses = Counter(status for each in tries for status in each)
+    p99 = statistics.quantiles(waits, n=100)[98]
+    busy = max(1.0, waiting / hashing)
+
+    report(
+        f"{CROWD} log-ins at once: {dict(statuses)}, all in after {ended - began:.1f} s, "
+        f"{CROWD / (ended - began):.0f} a second; {each * 1000:.0f} ms of CPU each, {hashing * 1000:.0f} of them "
+        f"argon2's: {2 / each:.0f} a second on 2 cores; {most:.0f} MB; GET /users/me meanwhile: p99 {p99 * 1000:.0f} "
+        f"ms of {len(waits)}; what takes 1 s of CPU here takes {busy:.1f} s"
+    )
+    assert statuses[200] == CROWD
+    assert sum(each[0] == 200 for each in tries) >= 64
+    # Where argon2 takes 20 ms, as on a quiet machine, this is 45 ms of CPU: 44 a second on two cores.
+    assert each < hashing * 1.5 + 0.015
+    assert most < 200
+    assert p99 < 0.25 * busy
+    assert PASSWORD not in unthrottled.stdout
+
+
+@pytest.mark.alone
+def test_no_connection_is_held_while_hashing(
+    own_database_url: str, tmp_path: Path, elsewhere: ProcessPoolExecutor, report: Report
+) -> None:
+    """The service has a single one here: were it held, all others would wait for each hash."""
+    with (
+        psycopg.connect(own_database_url, autocommit=True) as database,
+        running(own_database_url, tmp_path, LOGIN_THROTTLE="off", DATABASE_POOL_SIZE="1") as served,
+    ):
+        served.wait_until_ready()
+        caller = account(served.client)
+        seen: Counter[tuple[int, int]] = Counter()
+        asked = 0
+        logging_in = elsewhere.submit(crowd, served.port, caller.email, 40)
+        while not logging_in.done():
+            seen.update(database.execute(STATES).fetchall())
+            asked += served.client.get("/users/me", headers=caller.bearer).status_code == 200
+            time.sleep(0.005)
+
+    idle = seen[1, 0] / seen.total()
+    report(f"40 log-ins by one connection: idle in {idle:.0%} of {seen.total()} looks; {asked} others were served")
+    assert asked == seen.total() > 20
+    assert {connections for connections, _ in seen} == {1}
+    assert idle > 0.8

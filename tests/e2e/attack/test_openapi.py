@@ -1,0 +1,54 @@
+"""schemathesis reads our OpenAPI document, and finds nothing that it does not say."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.attack.conftest import Report, running
+from tests.support.accounts import account
+from tests.support.processes import Running
+
+SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
+HERE = Path(__file__).parent
+CASES = 1000
+# More are for a quiet evening: SCHEMATHESIS_EXAMPLES=2000 are some 20,000 cases.
+EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "90")
+EXCLUDED = "delete_me"  # the caller would be gone
+
+
+@pytest.fixture
+def patient(served_database_url: str, tmp_path: Path) -> Iterator[Running]:
+    """Return a service whose access tokens outlive 20,000 cases."""
+    settings = {"LOGIN_THROTTLE": "off", "ACCESS_TOKEN_EXPIRE_SECONDS": "86400"}
+    with running(served_database_url, tmp_path, **settings) as served:
+        served.wait_until_ready()
+        yield served
+
+
+def test_a_thousand_cases_find_nothing(patient: Running, tmp_path: Path, report: Report) -> None:
+    caller = account(patient.client)
+
+    done = subprocess.run(
+        [
+            *(SCHEMATHESIS, f"--config-file={HERE / 'schemathesis.toml'}", "run", f"{patient.url}/openapi.json"),
+            *("--header", f"Authorization: {caller.bearer['Authorization']}"),
+            *("--checks=all", "--phases=examples,coverage,fuzzing", f"--max-examples={EXAMPLES}"),
+            *("--seed=1", "--continue-on-failure", "--no-color", "--generation-database=none"),
+            f"--exclude-operation-id={EXCLUDED}",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    found = re.search(r"(\d+) generated", done.stdout)
+    report(f"schemathesis: {found[1] if found else 0} cases of all checks, exit status {done.returncode}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert found is not None
+    assert int(found[1]) >= CASES

@@ -1,0 +1,84 @@
+"""Hundreds of clients that never come to the point: each is let go within 30 s, and nobody else notices."""
+
+import resource
+import selectors
+import socket
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from tests.e2e.attack.conftest import Report
+from tests.support.processes import Running
+
+HEAD = b"POST /auth/logout HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+# What each kind begins with, and what it adds every second.
+KINDS = {
+    "a header": (b"GET / HTTP/1.1\r\n", b"X-A: b\r\n"),
+    "a byte of body": (HEAD + b"Content-Length: 60000\r\n\r\n", b"x"),
+    "a chunk's extension": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;", b"x"),
+}
+OF_EACH = 300
+CLIENTS = OF_EACH * len(KINDS)
+
+
+@pytest.fixture(autouse=True)
+def many_files() -> Iterator[None]:
+    """Allow this process as many connections as it needs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_900_slow_clients_are_let_go_and_nobody_notices(two_workers: Running, report: Report) -> None:
+    """Of three kinds, all at once."""
+    began = time.monotonic()
+    selector = selectors.DefaultSelector()
+    for begin, drip in [*KINDS.values()] * OF_EACH:
+        slow = socket.create_connection(("127.0.0.1", two_workers.port))
+        slow.sendall(begin)
+        selector.register(slow, selectors.EVENT_READ, drip)
+    answers: Counter[bytes] = Counter()
+    waits: list[float] = []
+    while selector.get_map() and time.monotonic() - began < 40:
+        for _ in range(10):
+            asked = time.perf_counter()
+            assert two_workers.client.get("/health/live").status_code == 200
+            waits.append(time.perf_counter() - asked)
+        for key, _ in selector.select(timeout=1):
+            client = key.fileobj
+            assert isinstance(client, socket.socket)
+            answers[client.recv(65536)[:12]] += 1
+            selector.unregister(client)
+            client.close()
+        for key in list(selector.get_map().values()):
+            assert isinstance(key.fileobj, socket.socket)
+            with suppress(OSError):  # closed meanwhile, and seen in the next round
+                key.fileobj.send(key.data)
+    seconds = time.monotonic() - began
+    p95 = statistics.quantiles(waits, n=20)[18] * 1000
+
+    report(f"{CLIENTS} slow clients: gone after {seconds:.0f} s, {dict(answers)}; others waited {p95:.1f} ms (p95)")
+    assert not selector.get_map()
+    assert seconds < 30
+    assert answers[b"HTTP/1.1 408"] == CLIENTS
+    assert p95 < 250
+
+
+def test_50_mb_of_headers_are_refused_at_once(two_workers: Running, report: Report) -> None:
+    began = time.perf_counter()
+    with socket.create_connection(("127.0.0.1", two_workers.port), timeout=10) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-A: ")
+        with suppress(OSError):  # the service has closed the connection
+            for _ in range(800):
+                client.sendall(b"a" * 65536)
+        seconds = time.perf_counter() - began
+    status = two_workers.client.get("/health/live").status_code
+
+    report(f"50 MB of headers: refused after {seconds * 1000:.0f} ms")
+    assert seconds < 5
+    assert status == 200

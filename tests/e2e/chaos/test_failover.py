@@ -1,0 +1,98 @@
+"""The primary is another server now."""
+
+import signal
+import time
+
+from tests.e2e.chaos.conftest import Clients, NewPostgres, Serve
+from tests.support.figures import Table
+from tests.support.postgres import Postgres
+from tests.support.proxy import Proxy
+
+
+def follow(primary: Postgres, new_postgres: NewPostgres) -> Postgres:
+    """Make a standby of `primary`, whose commits wait for it from then on: then it has all that was promised."""
+    standby = new_postgres(standby_of=primary)
+    primary.wait_for_standby()
+    primary.ask("alter system set synchronous_standby_names = '*'")
+    primary.ask("select pg_reload_conf()")
+    return standby
+
+
+def promote(standby: Postgres) -> float:
+    """Make `standby` the primary, which waits for nobody; return when, on the monotonic clock."""
+    promoted = standby.promote()
+    standby.ask("alter system reset synchronous_standby_names")
+    standby.ask("select pg_reload_conf()")
+    return promoted
+
+
+def test_a_promoted_standby_of_several_hosts_is_found(
+    new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
+) -> None:
+    primary = new_postgres()
+    standby = follow(primary, new_postgres)
+    served = serve(f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres")
+    with clients(served, standby) as load:
+        time.sleep(1)
+        primary.stop(signal.SIGKILL)
+        time.sleep(0.5)
+        promoted = promote(standby)
+        time.sleep(2.3)
+    outcome = load.outcome
+
+    table.note("failover, several hosts", outcome, f"fails for {outcome.failing_after(promoted):.2f} s after promotion")
+    outcome.check()
+    assert outcome.statuses[503] > 0
+    assert outcome.failing_after(promoted) < 2
+
+
+def test_a_frozen_first_host_does_not_hide_the_second(
+    new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
+) -> None:
+    """It accepts connections and says nothing, as a host does whose disk hangs: what was sent to it is waited for."""
+    primary = new_postgres()
+    standby = follow(primary, new_postgres)
+    served = serve(f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres")
+    with clients(served, standby) as load:
+        time.sleep(1)
+        primary.freeze()
+        promoted = promote(standby)
+        time.sleep(4)
+    primary.thaw()
+    outcome = load.outcome
+
+    table.note(
+        "failover, old primary frozen", outcome, f"fails for {outcome.failing_after(promoted):.2f} s after promotion"
+    )
+    outcome.check()
+    assert outcome.statuses[503] > 0
+    assert outcome.failing_after(promoted) < 3
+
+
+def test_connections_to_a_demoted_primary_are_thrown_away(
+    new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
+) -> None:
+    """The address moves to the new primary; open connections still lead to the old one, which only reads (25006)."""
+    old = new_postgres()
+    new = follow(old, new_postgres)
+    with Proxy(old.port) as address:
+        served = serve(old.url.replace(str(old.port), str(address.port)))
+        with clients(served, new) as load:
+            time.sleep(1)
+            # Nothing more is written to the old one; it lives on for reads, as a demoted primary does.
+            old.ask("alter system set default_transaction_read_only = on")
+            old.ask("select pg_reload_conf()")
+            time.sleep(0.3)
+            promote(new)
+            address.move(new.port)
+            moved = time.monotonic()
+            time.sleep(2.3)
+    outcome = load.outcome
+
+    table.note(
+        "address moved, old primary reads only", outcome, f"fails for {outcome.failing_after(moved):.2f} s after"
+    )
+    outcome.check()
+    assert outcome.statuses[503] > 0
+    assert outcome.failing_after(moved) < 2
+    assert "in a read-only transaction" in old.log

@@ -1,0 +1,216 @@
+"""Reads on a standby while it is behind, away, frozen and promoted: nobody reads what is older than what they wrote."""
+
+import asyncio
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+import asyncpg
+import attrs
+import httpx
+
+from service.app import create_app
+from service.timeouts import LOOK
+from tests.conftest import make_settings
+from tests.e2e.chaos.conftest import Clients, NewPostgres, Serve
+from tests.e2e.chaos.test_failover import follow, promote
+from tests.support.factories import Factory, bearer
+from tests.support.figures import Table
+from tests.support.postgres import Postgres
+from tests.support.processes import Running, until
+
+TOKEN = "a-token-for-one-test"
+PAIRS, REVOKERS = 12, 4
+USED, NOT_USED = '"replica is used"', '"replica is not used"'
+
+
+@attrs.define
+class Seen:
+    """What clients saw of two processes: each is written to by one and asked by the other."""
+
+    hosts: list[httpx.AsyncClient]
+    statuses: Counter[int] = attrs.Factory(Counter)
+    stale: list[str] = attrs.Factory(list)
+    slowest: float = 0.0
+
+    async def ask(self, host: int, method: str, path: str, token: str, body: object = None) -> httpx.Response:
+        """Ask one of the two processes."""
+        began = time.monotonic()
+        response = await self.hosts[host % 2].request(method, path, headers=bearer(token), json=body)
+        self.statuses[response.status_code] += 1
+        self.slowest = max(self.slowest, time.monotonic() - began)
+        return response
+
+    def expect(self, what: str, *, found: bool) -> None:
+        """Note that a client read what is older than what was told before."""
+        if not found:
+            self.stale.append(what)
+
+
+async def write_and_read(seen: Seen, token: str) -> None:
+    """Make a pet, rename it, remove it, and look each time, at once and elsewhere."""
+    pet = (await seen.ask(0, "POST", "/pets/create", token, {"pet_name": "one"})).json()
+    path = f"/pets/{pet['id']}"
+    seen.expect("a pet that was made", found=(await seen.ask(1, "GET", path, token)).status_code == 200)
+    await seen.ask(1, "PATCH", path, token, {"pet_name": "two"})
+    seen.expect("a name", found=(await seen.ask(0, "GET", path, token)).json().get("pet_name") == "two")
+    pets = (await seen.ask(1, "GET", "/pets/me", token)).json()
+    seen.expect("a name in the list", found=pet | {"pet_name": "two"} in pets)
+    await seen.ask(0, "DELETE", path, token)
+    seen.expect("a pet that was removed", found=(await seen.ask(1, "GET", path, token)).status_code == 404)
+
+
+async def log_in_and_out(seen: Seen, make: Factory) -> None:
+    """Begin a session, use it, end it, and try it again, elsewhere."""
+    user = await make.user()
+    token = user.tokens.access_token
+    seen.expect("a session that began", found=(await seen.ask(1, "GET", "/pets/me", token)).status_code == 200)
+    await seen.ask(0, "DELETE", f"/auth/sessions/{user.session}", token)
+    seen.expect("a session that ended", found=(await seen.ask(1, "GET", "/pets/me", token)).status_code == 401)
+
+
+@asynccontextmanager
+async def clients_of(one: Running, other: Running, primary: Postgres) -> AsyncIterator[Seen]:
+    """Have clients write and read until the end of the context."""
+    async with AsyncExitStack() as stack:
+        # Sooner than the server ends a connection that is idle: both at once would look like a lost answer.
+        limits = httpx.Limits(max_connections=None, keepalive_expiry=1)
+        clients = [
+            httpx.AsyncClient(base_url=at.url, trust_env=False, timeout=20, limits=limits) for at in (one, other)
+        ]
+        seen, over = Seen([await stack.enter_async_context(client) for client in clients]), asyncio.Event()
+        app = create_app(make_settings(primary.url, ACCESS_TOKEN_EXPIRE_SECONDS="86400"))
+
+        async def until_over(act: Callable[[], Awaitable[None]]) -> None:
+            while not over.is_set():
+                await act()
+
+        work = []
+        for number in range(PAIRS + REVOKERS):
+            connection = await asyncpg.connect(primary.url)
+            stack.push_async_callback(connection.close)
+            make = Factory(app, connection)
+            if number < PAIRS:
+                act = partial(write_and_read, seen, (await make.user()).tokens.access_token)
+            else:
+                act = partial(log_in_and_out, seen, make)
+            work.append(asyncio.create_task(until_over(act)))
+        yield seen
+        over.set()
+        await asyncio.gather(*work)
+
+
+def numbers(served: Running) -> dict[str, float]:
+    """Return what a process has counted of its reads."""
+    text = served.client.get("/metrics", headers=bearer(TOKEN)).text
+    patterns = {
+        "replica": r'replica_reads_total\{answered_by="replica"\}',
+        "primary": r'replica_reads_total\{answered_by="primary"\}',
+        "asked": r'sql_query_duration_seconds_count\{query="system.find_position"\}',
+    }
+    return {name: float(re.findall(rf"^{pattern} (\S+)$", text, re.MULTILINE)[0]) for name, pattern in patterns.items()}
+
+
+async def test_clients_read_what_they_wrote_whatever_befalls_the_standby(
+    new_postgres: NewPostgres, serve: Serve, table: Table
+) -> None:
+    """Two processes; each client writes by one and reads by the other. The standby is asynchronous, as it comes."""
+    primary = new_postgres()
+    standby = new_postgres(standby_of=primary)
+    # As much patience as may be: what is well is not set aside where other work keeps it from the processors.
+    settings = {"DATABASE_REPLICA_URL": standby.url, "DATABASE_REPLICA_MAX_LAG": "500", "METRICS_TOKEN": TOKEN}
+    one, other = serve(primary.url, **settings), serve(primary.url, **settings)
+    for each in (one, other):
+        until(lambda each=each: USED in each.stdout, "the standby is used")  # type: ignore[misc]
+    began = time.monotonic()
+    before = [numbers(each) for each in (one, other)]
+    async with clients_of(one, other, primary) as seen:
+        await asyncio.sleep(2)
+        healthy = [numbers(each) for each in (one, other)]
+        was_well = [NOT_USED not in each.stdout for each in (one, other)]
+        faults: list[tuple[Callable[[], object], Callable[[], object]]] = [
+            (
+                partial(standby.ask, "select pg_wal_replay_pause()"),
+                partial(standby.ask, "select pg_wal_replay_resume()"),
+            ),
+            (partial(standby.stop, signal.SIGKILL), standby.start),
+            (standby.freeze, standby.thaw),
+            (standby.stop, standby.start),
+        ]
+        ready = []
+        for befall, mend in faults:
+            await asyncio.to_thread(befall)
+            await asyncio.sleep(1)
+            ready.append(await asyncio.to_thread(one.status, "/health/ready"))
+            await asyncio.to_thread(mend)
+            await asyncio.sleep(1.5)
+    seconds = time.monotonic() - began
+    by_standby, by_primary, asked = (sum(each[name] for each in healthy) for name in ("replica", "primary", "asked"))
+    used = [numbers(each)["replica"] - then["replica"] for each, then in zip((one, other), healthy, strict=True)]
+    passed_over = [now["primary"] - then["primary"] for now, then in zip(healthy, before, strict=True)]
+
+    share = by_standby / (by_standby + by_primary)
+    figure = f"{share:.0%} by the standby while it is well, {by_standby / asked:.1f} a question"
+    answers = ", ".join(f"{number:,} of {status}" for status, number in sorted(seen.statuses.items()))
+    fault = f"standby read from, paused, killed, frozen, restarted: {len(seen.stale)} stale"
+    table.say(fault, answers, f"{figure}; slowest {seen.slowest:.1f} s")
+    assert seen.stale == []
+    assert set(seen.statuses) == {200, 201, 204, 401, 404}
+    assert seen.slowest < 3
+    assert ready == [200] * len(faults)
+    # While it is used, it answers all; replay may cancel a read, for which the primary answers then.
+    assert all(number < 0.05 * by_standby for number, well in zip(passed_over, was_well, strict=True) if well)
+    assert min(used) > 0
+    for each in (one, other):
+        told = each.stdout.count(NOT_USED)
+        assert 1 <= told <= seconds / LOOK + 1  # once for each look at it, however many clients meet it
+
+
+def test_a_standby_that_is_read_from_takes_over(
+    new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
+) -> None:
+    """The one that DATABASE_REPLICA_URL names is promoted; it is found as the primary, and reads go on there."""
+    primary = new_postgres()
+    standby = follow(primary, new_postgres)
+    hosts = f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres"
+    served = serve(hosts, DATABASE_REPLICA_URL=standby.url)
+    with clients(served, standby) as load:
+        time.sleep(1)
+        primary.stop(signal.SIGKILL)
+        time.sleep(0.5)
+        promoted = promote(standby)
+        time.sleep(2.3)
+    outcome = load.outcome
+
+    fails = outcome.failing_after(promoted)
+    table.note("failover to the standby that is read from", outcome, f"fails for {fails:.2f} s after promotion")
+    outcome.check()
+    assert outcome.statuses[503] > 0
+    assert fails < 2
+    assert "it is no standby" in served.stdout
+
+
+def test_a_primary_that_freezes_is_503_within_3_s_where_a_standby_is_read_from(
+    new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
+) -> None:
+    """Reads ask it how far it is, before they ask the standby."""
+    primary = new_postgres()
+    standby = new_postgres(standby_of=primary)
+    served = serve(primary.url, DATABASE_REPLICA_URL=standby.url)
+    with clients(served, primary) as load:
+        time.sleep(1)
+        primary.freeze()
+        time.sleep(6)
+        primary.thaw()
+        thawed = time.monotonic()
+        time.sleep(2.3)
+
+    fails = load.outcome.failing_after(thawed)
+    table.note("primary frozen for 6 s, a standby read from", load.outcome, f"fails for {fails:.2f} s after")
+    load.outcome.check()
+    assert {request.kind for request in load.outcome.failed} == {"read", "write"}
+    assert fails < 2

@@ -1,0 +1,72 @@
+"""PostgreSQL ends, and comes back."""
+
+import json
+import signal
+import time
+from collections import Counter
+
+import attrs
+import pytest
+
+from tests.e2e.chaos.conftest import Clients, Serve
+from tests.support.figures import Table
+from tests.support.postgres import Postgres
+
+WARM = 1.2  # seconds of work before a fault, and after it
+
+
+@attrs.frozen
+class Restart:
+    """How PostgreSQL ends, and for how many seconds."""
+
+    name: str
+    by: signal.Signals
+    down: float = 0.0
+
+
+RESTARTS = [Restart("fast restart", signal.SIGINT), Restart("kill -9 of the postmaster, 3 s down", signal.SIGKILL, 3)]
+
+
+@pytest.mark.parametrize("restart", RESTARTS, ids=lambda restart: restart.name)
+def test_a_restart_is_503_until_the_server_is_back(
+    postgres: Postgres, serve: Serve, clients: Clients, table: Table, restart: Restart
+) -> None:
+    served = serve(postgres.url)
+    with clients(served, postgres) as load:
+        time.sleep(WARM)
+        postgres.stop(restart.by)
+        time.sleep(restart.down)
+        back = postgres.start()
+        time.sleep(WARM)
+    outcome = load.outcome
+
+    table.note(restart.name, outcome, f"fails for {outcome.failing_after(back):.2f} s after it is back")
+    outcome.check()
+    assert outcome.statuses[503] > 0
+    assert outcome.failing_after(back) < 1
+    told = Counter(entry["event"] for entry in map(json.loads, served.stdout.splitlines()) if is_told_once(entry))
+    assert told.keys() == {"database is away", "database is back"}
+    # In turn; a restart that is met in its middle is told of once more, and its end when a connection is made.
+    assert 1 <= told["database is back"] <= told["database is away"] <= 3
+    assert told["database is away"] - told["database is back"] <= 1
+
+
+def is_told_once(entry: dict[str, object]) -> bool:
+    """Tell whether a line of the log is about the database, or is left by LOG_LEVEL=ERROR."""
+    return str(entry["event"]).startswith("database") or entry["level"] in {"error", "critical"}
+
+
+def test_a_killed_backend_is_a_moment_of_503(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
+    """PostgreSQL restarts all of its processes then: what one of them left in shared memory cannot be trusted."""
+    served = serve(postgres.url)
+    with clients(served, postgres) as load:
+        time.sleep(WARM)
+        killed = time.monotonic()
+        postgres.kill_one_backend()
+        time.sleep(2.5)
+    outcome = load.outcome
+
+    table.note("kill -9 of one backend", outcome, f"fails for {outcome.failing_after(killed):.2f} s")
+    outcome.check()
+    assert outcome.statuses[503] > 0
+    assert outcome.failing_after(killed) < 2

@@ -1,0 +1,182 @@
+"""PostgreSQL, or the way to it, does not answer; or answers that it cannot."""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from tests.e2e.chaos.conftest import Clients, NewPostgres, Serve
+from tests.support.factories import PASSWORD
+from tests.support.figures import Table
+from tests.support.postgres import Postgres
+from tests.support.processes import until
+from tests.support.proxy import Proxy
+
+
+def test_a_frozen_server_is_503_within_3_s(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
+    served = serve(postgres.url)
+    with clients(served, postgres) as load:
+        time.sleep(1)
+        postgres.freeze()
+        time.sleep(8)
+        postgres.thaw()
+        thawed = time.monotonic()
+        time.sleep(2.3)
+
+    table.note("PostgreSQL frozen for 8 s", load.outcome, f"fails for {load.outcome.failing_after(thawed):.2f} s after")
+    load.outcome.check()
+    assert load.outcome.statuses[503] > 0
+    assert load.outcome.failing_after(thawed) < 2
+
+
+def test_a_black_hole_is_503_within_3_s(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
+    with Proxy(postgres.port) as network:
+        served = serve(postgres.url.replace(str(postgres.port), str(network.port)))
+        with clients(served, postgres) as load:
+            time.sleep(1)
+            network.swallow()
+            time.sleep(4)
+            network.heal()
+            healed = time.monotonic()
+            time.sleep(2.3)
+
+    table.note(
+        "network swallows all for 4 s", load.outcome, f"fails for {load.outcome.failing_after(healed):.2f} s after"
+    )
+    load.outcome.check()
+    assert load.outcome.statuses[503] > 0
+    assert load.outcome.failing_after(healed) < 2
+
+
+WRITES = 12
+# What PostgreSQL logs of each such write.
+REFUSED = re.compile(r"canceling statement due to lock timeout.*\n(?:.*\n)??.* STATEMENT:  -- pets.create_pet: ")
+
+
+def test_a_locked_table_is_503_within_3_s_and_nothing_commits_late(
+    postgres: Postgres, serve: Serve, clients: Clients, template: tuple[Path, list[str]], table: Table
+) -> None:
+    """Writes without a key, so that nobody asks again, all of which PostgreSQL has when they are refused."""
+    served = serve(postgres.url, DATABASE_POOL_SIZE="40")
+    bearer = {"Authorization": f"Bearer {template[1][0]}"}
+
+    def write(number: int) -> tuple[int, float]:
+        sent = time.monotonic()
+        pet = {"pet_name": f"late{number}"}
+        answer = httpx.post(f"{served.url}/pets/create", json=pet, headers=bearer, trust_env=False, timeout=20)
+        return answer.status_code, time.monotonic() - sent
+
+    with psycopg.connect(postgres.url) as rival, clients(served, postgres, 16) as load:
+        time.sleep(1)
+        rival.execute("lock table pets")
+        locked = time.monotonic()
+        with ThreadPoolExecutor(WRITES) as threads:
+            answers = list(threads.map(write, range(WRITES)))
+        time.sleep(max(0, locked + 6 - time.monotonic()))
+        rival.rollback()
+        free = time.monotonic()
+        time.sleep(1.5)
+
+    late = postgres.ask("select count(*) from pets where starts_with(pet_name, 'late')")
+    table.note("a table locked for 6 s", load.outcome, f"fails for {load.outcome.failing_after(free):.2f} s after")
+    load.outcome.check()
+    assert load.outcome.statuses[503] > 0
+    assert load.outcome.failing_after(free) < 1
+    assert [status for status, _ in answers] == [503] * WRITES
+    assert min(took for _, took in answers) > 1.4  # until DATABASE_LOCK_TIMEOUT
+    assert (len(REFUSED.findall(postgres.log)), late) == (WRITES, 0)
+
+
+def test_a_log_in_is_503_within_3_s_though_each_of_its_statements_is_held_up(postgres: Postgres, serve: Serve) -> None:
+    """The first by a lock, the second by a server that freezes under it."""
+    served = serve(postgres.url)
+    waiting = "select count(*) from pg_locks where not granted and relation = %s::regclass"
+    form = {"username": "user1@example.com", "password": PASSWORD}
+
+    def log_in() -> tuple[int, str, float]:
+        sent = time.monotonic()
+        answer = httpx.post(f"{served.url}/auth/access-token", data=form, trust_env=False, timeout=20)
+        return answer.status_code, answer.headers.get("retry-after", ""), time.monotonic() - sent
+
+    with (
+        psycopg.connect(postgres.url) as first,
+        psycopg.connect(postgres.url) as second,
+        ThreadPoolExecutor() as threads,
+    ):
+        first.execute("lock table login_throttle")
+        second.execute("lock table login_session in share mode")  # the first statement reads it
+        answer = threads.submit(log_in)
+        until(lambda: postgres.ask(waiting, ["login_throttle"]) == 1, "the first statement waits")
+        time.sleep(1.2)
+        first.rollback()
+        until(lambda: postgres.ask(waiting, ["login_session"]) == 1, "the second statement waits")
+        postgres.freeze()
+        status, retry_after, took = answer.result()
+        postgres.thaw()
+
+    assert (status, retry_after) == (503, "1")
+    assert took < 3
+    assert served.status("/health/ready") == 200
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, template: tuple[Path, list[str]]) -> Iterator[Path]:
+    """Mount a small disk, owned by the owner of the clusters."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
+    if subprocess.run(mount, check=False).returncode:
+        pytest.skip("this root may not mount a small disk")
+    owner = template[0].stat()
+    os.chown(disk, owner.st_uid, owner.st_gid)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)  # noqa: S607 - root's own
+
+
+def test_a_full_disk_is_503_and_reads_go_on(
+    small_disk: Path, new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
+) -> None:
+    """The disk of the tables, that is: one that has no room for the write-ahead log ends PostgreSQL itself."""
+    postgres = new_postgres()
+    postgres.ask("select 1")
+    with psycopg.connect(postgres.url, autocommit=True) as admin:
+        admin.execute(f"create tablespace small location '{small_disk}'")
+        admin.execute("alter table pets set tablespace small")
+        admin.execute("alter index pets_pkey set tablespace small")
+        admin.execute("alter index pets_user_id_pet_name_id_idx set tablespace small")
+    served = serve(postgres.url)
+    filler = small_disk / "filler"
+    with clients(served, postgres, 16) as load:
+        time.sleep(1)
+        full = time.monotonic()
+        with filler.open("wb") as file:
+            try:
+                while True:
+                    file.write(bytes(65536))
+                    file.flush()
+            except OSError:
+                pass
+        time.sleep(3)
+        filler.unlink()
+        room = time.monotonic()
+        time.sleep(1.5)
+    outcome = load.outcome
+    meanwhile = [request for request in outcome.requests if full < request.sent < room]
+
+    table.note("disk full for 3 s", outcome, f"fails for {outcome.failing_after(room):.2f} s after")
+    outcome.check()
+    assert {request.status for request in meanwhile if request.kind == "write"} == {201, 503}
+    assert {request.status for request in meanwhile if request.kind == "read"} == {200}
+    assert outcome.failing_after(room) < 1
+    assert "PANIC" not in postgres.log

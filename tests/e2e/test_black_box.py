@@ -1,0 +1,225 @@
+"""The contract, found out over a socket from a service that runs.
+
+BLACK_BOX_URL names another one, in a container for example. As nothing of the service is imported, neither its code
+nor a PostgreSQL is needed then:
+
+    export BLACK_BOX_URL=http://localhost:8000
+    python -m pytest --noconftest -p tests.support.black_box tests/e2e/test_black_box.py tests/pets/test_black_box.py
+"""
+
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.support.black_box import (
+    GUARDED,
+    OTHER_PASSWORD,
+    PAIR,
+    PASSWORD,
+    TIMES,
+    Person,
+    assert_problem,
+    pointers,
+    refresh,
+)
+
+
+def test_a_life(base_url: str) -> None:
+    """Registers, logs in, refreshes, resets the password, deletes itself."""
+    with httpx.Client(base_url=base_url, trust_env=False, timeout=20) as http:
+        email = f"{uuid4()}@example.com"
+
+        registered = http.post("/users/register", json={"email": email, "password": PASSWORD})
+        assert registered.status_code == 201
+        user = registered.json()
+        assert user == {"id": user["id"], "email": email}
+
+        logged_in = http.post("/auth/access-token", data={"username": email, "password": PASSWORD})
+        assert logged_in.status_code == 200
+        assert logged_in.headers["Cache-Control"] == "no-store"
+        assert logged_in.json().keys() == PAIR
+        assert logged_in.json()["token_type"] == "Bearer"
+        assert all(isinstance(logged_in.json()[key], int) for key in TIMES)
+
+        refreshed = http.post("/auth/refresh-token", json={"refresh_token": logged_in.json()["refresh_token"]})
+        assert refreshed.status_code == 200
+        assert refreshed.headers["Cache-Control"] == "no-store"
+        assert refreshed.json().keys() == PAIR
+        http.headers["Authorization"] = f"Bearer {refreshed.json()['access_token']}"
+
+        shown = http.get("/users/me")
+        assert (shown.status_code, shown.json()) == (200, user)
+
+        reset = http.post("/users/reset-password", json={"password": OTHER_PASSWORD})
+        assert (reset.status_code, reset.json()) == (200, user)
+
+        deleted = http.delete("/users/me")
+        assert (deleted.status_code, deleted.content) == (204, b"")
+        assert http.get("/users/me").status_code == 401
+        del http.headers["Authorization"]
+        assert_problem(http.post("/auth/access-token", data={"username": email, "password": OTHER_PASSWORD}), 400)
+
+
+def test_a_wrong_password_and_an_unknown_user_are_refused_alike(ada: Person) -> None:
+    form = {"username": f"{uuid4()}@example.com", "password": PASSWORD}
+
+    for response in (ada.log_in("not the password"), ada.http.post("/auth/access-token", data=form)):
+        problem = assert_problem(response, 400, "Incorrect email or password")
+        assert problem["error"] == "invalid_grant"
+        assert problem["error_description"] == "Incorrect email or password"
+
+
+def test_a_refresh_whose_answer_was_lost_may_be_repeated_at_once(ada: Person) -> None:
+    first, again = (refresh(ada.http, ada.tokens["refresh_token"]) for _ in range(2))
+
+    assert first.json()["refresh_token"] == again.json()["refresh_token"] != ada.tokens["refresh_token"]
+
+
+def test_a_spent_refresh_token_ends_the_session(ada: Person) -> None:
+    second = refresh(ada.http, ada.tokens["refresh_token"]).json()
+    third = refresh(ada.http, second["refresh_token"]).json()
+
+    stolen = refresh(ada.http, ada.tokens["refresh_token"])
+
+    assert assert_problem(stolen, 400)["error"] == "invalid_grant"
+    assert assert_problem(refresh(ada.http, third["refresh_token"]), 400)["error"] == "invalid_grant"
+    assert_problem(ada.ask("GET", "/users/me", token=third["access_token"]), 401)
+
+
+def test_a_log_out_ends_the_session(ada: Person) -> None:
+    token = {"refresh_token": ada.tokens["refresh_token"]}
+
+    assert ada.http.post("/auth/logout", json=token).status_code == 204
+
+    assert_problem(refresh(ada.http, ada.tokens["refresh_token"]), 400)
+    assert_problem(ada.ask("GET", "/users/me"), 401)
+    assert ada.http.post("/auth/logout", json=token).status_code == 204
+    assert ada.http.post("/auth/logout", json={"refresh_token": "unknown"}).status_code == 204
+
+
+def test_sessions_are_listed_and_one_is_ended(ada: Person) -> None:
+    phone = ada.log_in().json()["access_token"]
+    sessions = ada.ask("GET", "/auth/sessions").json()
+    assert len(sessions) == 2
+    assert sessions[0].keys() == {"id", "created_at", "last_used_at", "expires_at", "user_agent", "ip", "current"}
+    [other] = [session["id"] for session in sessions if not session["current"]]
+
+    assert ada.ask("DELETE", f"/auth/sessions/{other}").status_code == 204
+
+    assert_problem(ada.ask("GET", "/users/me", token=phone), 401)
+    assert_problem(ada.ask("DELETE", f"/auth/sessions/{other}"), 404)
+    assert [session["current"] for session in ada.ask("GET", "/auth/sessions").json()] == [True]
+
+
+def test_all_other_sessions_are_ended(ada: Person) -> None:
+    phone = ada.log_in().json()["access_token"]
+
+    assert ada.ask("DELETE", "/auth/sessions").status_code == 204
+
+    assert_problem(ada.ask("GET", "/users/me", token=phone), 401)
+    assert ada.ask("GET", "/users/me").status_code == 200
+
+
+def test_an_address_is_one_account_in_whatever_case(ada: Person) -> None:
+    again = ada.http.post("/users/register", json={"email": ada.email.upper(), "password": PASSWORD})
+
+    assert_problem(again, 409, "Cannot use this email address")
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"email": "nobody"}, "/email"),
+        ({"password": "7 chars"}, "/password"),
+        ({"password": "x" * 129}, "/password"),
+        ({"password": 12345678}, "/password"),
+        ({"admin": True}, "/admin"),
+    ],
+)
+def test_a_registration_that_breaks_a_rule_is_told_which(
+    http: httpx.Client, change: dict[str, Any], pointer: str
+) -> None:
+    body = {"email": f"{uuid4()}@example.com", "password": PASSWORD}
+
+    problem = assert_problem(http.post("/users/register", json=body | change), 422)
+
+    assert pointers(problem) == [pointer]
+
+
+def test_a_password_reset_ends_every_other_session(ada: Person) -> None:
+    phone = ada.log_in().json()
+
+    assert ada.ask("POST", "/users/reset-password", {"password": OTHER_PASSWORD}).status_code == 200
+
+    assert ada.ask("GET", "/users/me").status_code == 200
+    assert_problem(ada.ask("GET", "/users/me", token=phone["access_token"]), 401)
+    assert_problem(refresh(ada.http, phone["refresh_token"]), 400)
+    assert_problem(ada.log_in(), 400)
+    assert ada.log_in(OTHER_PASSWORD).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"password": "short"}, "/password"),
+        ({"password": OTHER_PASSWORD, "current_password": "not the password"}, "/current_password"),
+    ],
+)
+def test_a_password_reset_that_breaks_a_rule_changes_nothing(ada: Person, body: dict[str, str], pointer: str) -> None:
+    problem = assert_problem(ada.ask("POST", "/users/reset-password", body), 422)
+
+    assert pointers(problem) == [pointer]
+    assert ada.log_in().status_code == 200
+
+
+def test_another_users_session_is_not_found(ada: Person) -> None:
+    [session] = Person(ada.http).ask("GET", "/auth/sessions").json()
+
+    assert_problem(ada.ask("DELETE", f"/auth/sessions/{session['id']}"), 404)
+
+
+@pytest.mark.parametrize("endpoint", GUARDED)
+def test_only_who_is_logged_in_is_let_in(http: httpx.Client, endpoint: str) -> None:
+    nobody = http.request(*endpoint.split())
+    forger = http.request(*endpoint.split(), headers={"Authorization": "Bearer forged"})
+
+    assert_problem(nobody, 401)
+    assert nobody.headers["WWW-Authenticate"] == "Bearer"
+    assert assert_problem(forger, 401)["error"] == "invalid_token"
+    assert forger.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token"')
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "status"),
+    [
+        (b'{"email": ', "application/json", 400),
+        (b'{"email": "\xff"}', "application/json", 400),
+        (b"email=a", "application/x-www-form-urlencoded", 415),
+        (b" " * (64 * 1024 + 1), "application/json", 413),
+        (b'{"x": ' + b"[" * 30_000 + b"]" * 30_000 + b"}", "application/json", 422),
+        (b'{"email": "nul\\u0000@example.com", "password": "long enough"}', "application/json", 422),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_the_clients_mistake(
+    http: httpx.Client, content: bytes, content_type: str, status: int
+) -> None:
+    response = http.post("/users/register", content=content, headers={"Content-Type": content_type})
+
+    assert_problem(response, status)
+
+
+def test_unknown_paths_and_methods_are_problems_too(http: httpx.Client) -> None:
+    assert_problem(http.get("/nowhere"), 404)
+    assert_problem(http.get("/openapi.json/more"), 404)
+    refused = http.put("/users/me")
+    assert_problem(refused, 405)
+    assert set(refused.headers["Allow"].replace(" ", "").split(",")) >= {"DELETE", "GET"}
+
+
+def test_it_is_alive_and_ready_and_documents_itself(http: httpx.Client) -> None:
+    assert http.get("/health/live").status_code == 200
+    assert http.get("/health/ready").status_code == 200
+    assert http.get("/").headers["Content-Type"].startswith("text/html")
+    assert http.get("/openapi.json").json()["openapi"].startswith("3.1.")

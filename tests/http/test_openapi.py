@@ -1,0 +1,174 @@
+"""The OpenAPI document: what clients are generated from."""
+
+import json
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+from click.testing import CliRunner
+
+from service.cli import main
+from service.http.openapi import ALWAYS, OF_BODIES, OF_CALLERS, OF_OPERATIONS, OF_PARAMETERS
+from service.http.openapi_examples import example
+from service.problems import MethodNotAllowed, QueryFinding
+from tests.test_problems import KINDS
+
+PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+
+@pytest.fixture
+async def document(kites: httpx.AsyncClient) -> dict[str, Any]:
+    """Return the document as a client gets it, who asks for the second time; of the service with a controller more."""
+    first = (await kites.get("/openapi.json")).json()
+    second: dict[str, Any] = (await kites.get("/openapi.json")).json()
+    assert first == second
+    return second
+
+
+async def test_the_command_prints_what_is_served(client: httpx.AsyncClient) -> None:
+    result = CliRunner().invoke(main, ["openapi"])
+
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == (await client.get("/openapi.json")).json()
+
+
+def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [operation for methods in document["paths"].values() for operation in methods.values()]
+
+
+async def test_every_refusal_is_a_problem(document: dict[str, Any]) -> None:
+    for operation in operations(document):
+        refusals = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
+        assert {"421", "431", "500", "503"} <= refusals.keys()
+        assert all(answer["content"] == PROBLEM for answer in refusals.values())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "statuses"),
+    [
+        ("post", "/auth/access-token", ["200", "400", "408", "413", "415", "421", "422", "429", "431", "500", "503"]),
+        ("post", "/users/register", ["201", "400", "408", "409", "413", "415", "421", "422", "431", "500", "503"]),
+        ("get", "/kites/{kite_id}", ["200", "304", "401", "404", "421", "422", "431", "500", "503"]),
+        ("get", "/kites/me", ["200", "401", "421", "422", "431", "500", "503"]),
+        ("delete", "/kites/{kite_id}", ["204", "401", "404", "412", "421", "422", "431", "500", "503"]),
+    ],
+)
+async def test_an_operation_says_all_that_it_may_answer(
+    document: dict[str, Any],
+    method: str,
+    path: str,
+    statuses: list[str],
+) -> None:
+    assert sorted(document["paths"][path][method]["responses"]) == statuses
+
+
+def test_each_kind_of_refusal_belongs_to_an_operation() -> None:
+    """A constraint that refuses has its problem; this one asks where clients read of it."""
+    told = {*ALWAYS, *OF_BODIES, *OF_CALLERS, *chain(*OF_PARAMETERS.values(), *OF_OPERATIONS.values())}
+
+    # The first is what no operation answers, and the second is for whoever develops the service.
+    assert set(KINDS) - told == {MethodNotAllowed, QueryFinding}
+
+
+async def test_operations_that_refuse_in_their_own_way_are_there(document: dict[str, Any]) -> None:
+    assert {(method, path) for path, methods in document["paths"].items() for method in methods} >= {*OF_OPERATIONS}
+
+
+async def test_bodies_take_no_unknown_fields(document: dict[str, Any]) -> None:
+    bodies = [operation["requestBody"]["content"] for operation in operations(document) if "requestBody" in operation]
+    names = {content["schema"]["$ref"].rpartition("/")[2] for body in bodies for content in body.values()}
+
+    assert names >= {"Login", "NewPassword", "RefreshToken", "Registration", "KiteName"}
+    assert all(document["components"]["schemas"][name]["additionalProperties"] is False for name in names)
+
+
+async def test_who_calls_is_said_where_a_token_is_needed(document: dict[str, Any]) -> None:
+    for operation in operations(document):
+        assert ("401" in operation["responses"]) == bool(operation.get("security"))
+        if "401" in operation["responses"]:
+            assert "WWW-Authenticate" in operation["responses"]["401"]["headers"]
+
+
+async def test_every_operation_has_a_name_and_says_what_it_does(document: dict[str, Any]) -> None:
+    ids = [operation["operationId"] for operation in operations(document)]
+
+    assert len(ids) == len(set(ids))
+    assert {"log_in", "create_kite", "list_my_kites"} <= set(ids)
+    assert document["paths"]["/kites/create"]["post"]["summary"] == "Add a kite to the caller's own"
+    for operation in operations(document):
+        assert operation["description"].startswith(operation["summary"])
+        assert set(operation["tags"]) <= {tag["name"] for tag in document["tags"] if tag["description"]}
+
+
+def described(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return each field, parameter and header, with where it stands."""
+    for schema in document["components"]["schemas"].values():
+        for name, field in schema.get("properties", {}).items():
+            yield f"{schema['title']}.{name}", field
+    for operation in operations(document):
+        for parameter in operation.get("parameters", []):
+            assert parameter["description"]
+            yield f"{operation['operationId']} {parameter['name']}", parameter["schema"]
+        for status, response in operation["responses"].items():
+            for name, header in response["headers"].items():
+                found = document["components"]["headers"][name] if "$ref" in header else header
+                assert found["description"]
+                yield f"{operation['operationId']} {status} {name}", found["schema"]
+
+
+async def test_everything_has_an_example_that_obeys_its_own_rules(document: dict[str, Any]) -> None:
+    for place, schema in described(document):
+        if schema.get("type") == "array":
+            continue  # of things that have theirs
+        assert schema["examples"], place
+        assert all(jsonschema_rs.is_valid(schema, example) for example in schema["examples"]), (place, schema)
+
+
+async def test_a_parameter_is_never_null(document: dict[str, Any]) -> None:
+    for operation in operations(document):
+        assert all("type" in parameter["schema"] for parameter in operation.get("parameters", []))
+
+
+async def test_limits_are_exact(document: dict[str, Any]) -> None:
+    """Litestar's are floats, of which 2**63 - 1 is none."""
+    [kite_id] = document["paths"]["/kites/{kite_id}"]["delete"]["parameters"][:1]
+
+    assert (kite_id["schema"]["minimum"], kite_id["schema"]["maximum"]) == (1, 2**63 - 1)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "headers"),
+    [
+        ("post", "/auth/access-token", "200", {"Cache-Control"}),
+        ("post", "/auth/access-token", "429", {"Retry-After", "RateLimit", "RateLimit-Policy"}),
+        ("post", "/kites/create", "201", {"ETag", "Location"}),
+        ("get", "/kites/me", "200", {"Link"}),
+        ("get", "/kites/{kite_id}", "200", {"ETag"}),
+        ("get", "/kites/{kite_id}", "304", {"ETag"}),
+        ("patch", "/kites/{kite_id}", "200", {"ETag"}),
+        ("delete", "/kites/{kite_id}", "204", set()),
+        ("get", "/health/ready", "503", {"Retry-After"}),
+    ],
+)
+async def test_an_answers_headers_are_described(
+    document: dict[str, Any], method: str, path: str, status: str, headers: set[str]
+) -> None:
+    assert set(document["paths"][path][method]["responses"][status]["headers"]) == {"X-Request-ID", *headers}
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "expected"),
+    [
+        ("kite_name", {"type": "string"}, "kite name"),
+        ("email", {"type": "integer"}, 1),  # a column of that name, of another kind
+        ("issued_at", {"type": "string"}, "issued at"),
+        ("issued_at", {"type": "string", "format": "date"}, "2026-01-31"),
+        ("pieces", {"type": "integer", "minimum": 7}, 7),
+        ("status", {"type": "string", "enum": ["live", "ready"]}, "live"),
+    ],
+)
+def test_what_has_no_example_of_its_own_gets_one_that_fits(name: str, schema: dict[str, Any], expected: object) -> None:
+    assert example(name, schema) == expected

@@ -1,0 +1,306 @@
+"""Bodies, read strictly: what is wrong with one is told, and is never our mistake."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from litestar import post
+from litestar.params import JSONBody
+from structlog.testing import capture_logs
+
+from service.app import Service
+from service.http.errors import answer
+from service.http.middleware import edge
+from service.http.request import ServiceRequest
+from tests.support.factories import LoggedIn, service_client
+
+REGISTER, LOG_IN = "/users/register", "/auth/access-token"
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+MALFORMED, INVALID = "/problems/malformed-request", "/problems/invalid-input"
+
+
+class Tree(msgspec.Struct, forbid_unknown_fields=True):
+    """A body that may nest without end; none of the service's own may."""
+
+    branches: list["Tree"] = []
+    height: int = 0
+
+
+@post("/trees", sync_to_thread=False)
+def plant(data: JSONBody[Tree]) -> Tree:
+    return data
+
+
+@pytest.fixture(scope="module")
+async def forest() -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client of an application with nested bodies."""
+    app = Service([plant], request_class=ServiceRequest, exception_handlers={Exception: answer}, logging_config=None)
+    app.asgi_handler = edge(app.asgi_handler, ["localhost"], 0)
+    async with service_client(app) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (b"", "The body is empty"),
+        (b"{", "Input data was truncated"),
+        (b'{"email": NaN}', "JSON is malformed"),
+        (b"email", "JSON is malformed"),
+        ('{"email": ""}'.encode("utf-16"), "JSON is malformed"),
+        (b'\xef\xbb\xbf{"email": ""}', "JSON is malformed"),
+        (b'{"email": "\xff"}', "'utf-8' codec can't decode byte 0xff"),
+        (b'{"\xff": ""}', "'utf-8' codec can't decode byte 0xff"),
+        (b'{"email": "\xed\xa0\x80"}', "'utf-8' codec can't decode byte 0xed"),
+        (rb'{"email": "\ud800"}', "Input data was truncated"),
+        (rb'{"email": "\ud800 and more"}', "utf-16 surrogate pair"),
+        (rb'{"email": "\udc00 and more"}', "utf-16 surrogate pair"),
+        (b'{"email": "\x00"}', "JSON is malformed"),
+    ],
+)
+async def test_what_is_not_json_cannot_be_read(client: httpx.AsyncClient, body: bytes, complaint: str) -> None:
+    response = await client.post(REGISTER, content=body, headers=JSON)
+
+    assert (response.status_code, response.json()["type"]) == (400, MALFORMED)
+    assert complaint in response.json()["detail"]
+
+
+GOOD = '"email": "ada@example.com", "password": "a password for one test"'
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "detail"),
+    [
+        ("[]", "", "Expected object, got array"),
+        ("null", "", "Expected object, got null"),
+        ("[" * 60_000, "", "Expected object, got array"),
+        (f'{{"email": {"[" * 60_000}', "/email", "Expected str, got array"),
+        ("{}", "/email", "is missing"),
+        ('{"email": "ada@example.com"}', "/password", "is missing"),
+        (f'{{{GOOD}, "admin": true}}', "/admin", "is not a field here"),
+        (f'{{{GOOD}, "is/it~so`?": true}}', "/is~1it~0so`?", "is not a field here"),
+        (f'{{{GOOD}, "é\\n": true}}', "/é\n", "is not a field here"),
+        ('{"email": 1, "password": ""}', "/email", "Expected str, got int"),
+        ('{"email": 1e999, "password": ""}', "/email", "Number out of range"),
+        ('{"email": "", "password": "short"}', "/password", "Expected str of length >= 8"),
+    ],
+)
+async def test_a_broken_rule_points_at_the_field(
+    client: httpx.AsyncClient, body: str, pointer: str, detail: str
+) -> None:
+    response = await client.post(REGISTER, content=body, headers=JSON)
+
+    problem = response.json()
+    assert (response.status_code, problem["type"]) == (422, INVALID)
+    assert problem["errors"] == [{"pointer": pointer, "detail": detail}]
+    assert problem["detail"] == f"{pointer or 'The body'}: {detail}"
+
+
+async def test_nul_is_refused_though_json_has_it(client: httpx.AsyncClient) -> None:
+    response = await client.post(LOG_IN, data={"username": "\0", "password": "secret"})
+
+    assert (response.status_code, response.json()["type"]) == (422, INVALID)
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"email": "' + "a" * 65_536 + '"}'])
+async def test_a_body_over_64_kib_is_too_large(client: httpx.AsyncClient, body: str) -> None:
+    response = await client.post(REGISTER, content=body, headers=JSON)
+
+    assert (response.status_code, response.json()["type"]) == (413, "/problems/content-too-large")
+
+
+@pytest.mark.parametrize(("path", "headers"), [(REGISTER, JSON), (LOG_IN, FORM)])
+async def test_a_body_of_untold_length_may_not_be_larger_either(
+    client: httpx.AsyncClient, path: str, headers: dict[str, str]
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(65):
+            yield b" " * 1024
+
+    response = await client.post(path, content=body(), headers=headers)
+
+    assert (response.status_code, response.json()["type"]) == (413, "/problems/content-too-large")
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "wanted"),
+    [
+        (REGISTER, {}, JSON),
+        (REGISTER, {"Content-Type": "text/plain"}, JSON),
+        (REGISTER, {"Content-Type": "application/jsonp"}, JSON),
+        (REGISTER, FORM, JSON),
+        (LOG_IN, JSON, FORM),
+        (LOG_IN, {"Content-Type": "multipart/form-data; boundary=a"}, FORM),
+    ],
+)
+async def test_a_body_of_another_type_is_not_read(
+    client: httpx.AsyncClient, path: str, given: dict[str, str], wanted: dict[str, str]
+) -> None:
+    response = await client.post(path, content=b"{}", headers=given)
+
+    assert (response.status_code, response.json()["type"]) == (415, "/problems/unsupported-media-type")
+    assert response.headers["Accept-Post"] == wanted["Content-Type"]
+
+
+async def test_a_compressed_body_is_not_read(client: httpx.AsyncClient) -> None:
+    response = await client.post(REGISTER, content=b"\x1f\x8b", headers=JSON | {"Content-Encoding": "gzip"})
+
+    assert (response.status_code, response.json()["type"]) == (415, "/problems/unsupported-media-type")
+    assert response.headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "application/json; charset=utf-8"},
+        {"Content-Type": "Application/JSON"},
+        JSON | {"Content-Encoding": "Identity"},
+    ],
+)
+async def test_a_type_may_be_written_in_other_ways(forest: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    assert (await forest.post("/trees", content=b"{}", headers=headers)).status_code == 201
+
+
+async def test_a_body_becomes_what_the_handler_asks_for(forest: httpx.AsyncClient) -> None:
+    tree = {"branches": [{"branches": [], "height": 1}], "height": 2}
+
+    response = await forest.post("/trees", json=tree)
+
+    assert response.json() == tree
+
+
+async def test_a_rule_may_be_broken_deep_inside(forest: httpx.AsyncClient) -> None:
+    response = await forest.post("/trees", json={"branches": [{"height": "tall"}]})
+
+    assert response.json()["errors"] == [{"pointer": "/branches/0/height", "detail": "Expected int, got str"}]
+
+
+@pytest.mark.parametrize(
+    "body", ['{"branches":[' * 100_000, '{"branches":[' * 100_000 + "]}" * 100_000, "[" * 1_000_000]
+)
+async def test_no_depth_is_a_mistake_of_ours(forest: httpx.AsyncClient, body: str) -> None:
+    response = await forest.post("/trees", content=body, headers=JSON)
+
+    assert response.status_code in {400, 422}
+
+
+async def test_a_body_that_is_too_deep_is_called_so(forest: httpx.AsyncClient) -> None:
+    response = await forest.post("/trees", content='{"branches":[' * 100_000, headers=JSON)
+
+    assert response.json()["detail"] == "The body is not JSON: it is nested too deeply"
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (b"username", "bad query field: 'username'"),
+        (b"username=ada&&password=secret", "bad query field: ''"),
+        (b"username=\xff", "'utf-8' codec can't decode byte 0xff"),
+        (b"username=%ff", "'utf-8' codec can't decode byte 0xff"),
+        (b"username=%ed%a0%80", "'utf-8' codec can't decode byte 0xed"),
+        (b"username=ada&username=bob&password=secret", "a field comes twice"),
+        (b"&".join(b"a%d=" % number for number in range(21)), "Max number of fields exceeded"),
+    ],
+)
+async def test_what_is_not_a_form_cannot_be_read(client: httpx.AsyncClient, body: bytes, complaint: str) -> None:
+    response = await client.post(LOG_IN, content=body, headers=FORM)
+
+    problem = response.json()
+    assert (response.status_code, problem["type"]) == (400, MALFORMED)
+    assert problem["detail"].startswith(f"The body is not a form: {complaint}")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "detail"),
+    [
+        ("", "/username", "is missing"),
+        ("username=ada", "/password", "is missing"),
+        ("username=ada&password=secret&admin=true", "/admin", "is not a field here"),
+    ],
+)
+async def test_a_form_is_read_as_strictly_as_json(
+    client: httpx.AsyncClient, body: str, pointer: str, detail: str
+) -> None:
+    response = await client.post(LOG_IN, content=body, headers=FORM)
+
+    assert response.status_code == 422
+    assert response.json()["errors"] == [{"pointer": pointer, "detail": detail}]
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer", "detail"),
+    [
+        ("cursor=x", "/cursor", "is not a parameter here"),
+        ("limit=1&Limit=1", "/Limit", "is not a parameter here"),
+        ("a%2Fb~c", "/a~1b~0c", "is not a parameter here"),
+        ("%ff=", "/\ufffd", "is not a parameter here"),
+        ("request=1", "/request", "is not a parameter here"),
+        ("limit=1&limit=2", "/limit", "comes twice"),
+    ],
+)
+async def test_a_parameter_that_is_none_is_refused_by_name(
+    kites: httpx.AsyncClient, user: LoggedIn, query: str, pointer: str, detail: str
+) -> None:
+    response = await kites.get(f"/kites/me?{query}", headers=user.bearer)
+
+    assert response.status_code == 422
+    assert response.json()["errors"] == [{"pointer": pointer, "detail": detail}]
+
+
+async def test_nobody_learns_of_parameters_without_a_token(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/users/me?cursor=x")).status_code == 401
+
+
+@pytest.mark.parametrize("path", [REGISTER, LOG_IN, "/auth/logout"])
+async def test_what_belongs_in_the_body_is_refused_in_the_address(client: httpx.AsyncClient, path: str) -> None:
+    """Addresses end in logs and histories; RFC 6749, 2.3.1 forbids it for credentials."""
+    response = await client.post(f"{path}?password=secret", content=b"{}", headers=JSON)
+
+    assert response.status_code == 422
+    assert response.json()["errors"] == [{"pointer": "/password", "detail": "is not a parameter here"}]
+
+
+@pytest.mark.parametrize("path", ["/", "/openapi.json", "/health/live", "/docs/start.js"])
+async def test_where_nobody_logs_in_an_address_may_be_decorated(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(f"{path}?utm_source=mail")).status_code == 200
+
+
+@pytest.mark.parametrize(("path", "headers"), [(REGISTER, JSON), (LOG_IN, FORM)])
+async def test_a_client_that_goes_away_is_no_mistake_of_ours(app: Service, path: str, headers: dict[str, str]) -> None:
+    arriving: list[Any] = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Any] = []
+
+    async def receive() -> Any:  # noqa: ANN401 - ASGI's messages
+        return arriving.pop(0)
+
+    async def send(message: Any) -> None:  # noqa: ANN401 - ASGI's messages
+        sent.append(message)
+
+    scope: Any = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", headers["Content-Type"].encode())],
+    }
+    with capture_logs() as logs:
+        await app(scope, receive, send)
+
+    assert sent[0]["status"] == 400
+    assert msgspec.json.decode(sent[1]["body"])["detail"] == "The body was cut off"
+    assert logs == []
+
+
+def test_what_litestar_prepares_is_there_when_it_is_asked_for() -> None:
+    scope: Any = {"type": "http", "headers": [(b"cookie", b"taste=sweet")], "state": {}}
+    request = ServiceRequest(scope)
+
+    assert request.cookies == {"taste": "sweet"}
+    with pytest.raises(AttributeError, match="crumbs"):
+        request.crumbs  # type: ignore[attr-defined]  # noqa: B018 - so says mypy; the look is the act

@@ -1,0 +1,107 @@
+"""Methods and ids that Litestar's routes do not know of."""
+
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from service.app import Service
+from service.http.routing import uuid, whole_number
+from tests.support.factories import LoggedIn
+
+HOST = [(b"host", b"localhost")]
+ID = "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
+
+
+@pytest.mark.parametrize(
+    "path", ["/users/me", "/auth/sessions", "/health/live", "/", "/openapi.json", "/docs/start.js"]
+)
+async def test_head_is_get_without_the_body(client: httpx.AsyncClient, user: LoggedIn, path: str) -> None:
+    """The body is left out by the server, which this client is not."""
+    head, get = [await client.request(method, path, headers=user.bearer) for method in ("HEAD", "GET")]
+
+    assert head.status_code == get.status_code == 200
+    own = {"x-request-id": ""}
+    assert dict(head.headers) | own == dict(get.headers) | own
+
+
+async def test_head_is_refused_as_get_is(client: httpx.AsyncClient) -> None:
+    assert (await client.head("/users/me")).status_code == 401
+    assert (await client.head("/users/register")).status_code == 405
+    assert (await client.head("/nowhere")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/users/me", "DELETE, GET, HEAD, OPTIONS"),
+        ("/users/register", "OPTIONS, POST"),
+        ("/kites/1", "DELETE, GET, HEAD, OPTIONS, PATCH"),
+        ("/", "GET, HEAD, OPTIONS"),
+    ],
+)
+async def test_options_names_all_methods_of_a_path_to_anybody(
+    kites: httpx.AsyncClient, path: str, allowed: str
+) -> None:
+    answers = [await kites.options(path) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [204, 204]
+    assert [answer.headers["Allow"] for answer in answers] == [allowed, allowed]
+    assert len(answers[1].headers.get_list("X-Request-ID")) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("OPTIONS", "*", 204), ("GET", "*", 404), ("OPTIONS", "/*", 404)]
+)
+async def test_the_server_as_a_whole_has_options_and_nothing_else(
+    app: Service, method: str, path: str, status: int
+) -> None:
+    """RFC 9110, 9.3.7."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:  # noqa: ANN401 - ASGI's messages
+        raise AssertionError
+
+    async def send(message: Any) -> None:  # noqa: ANN401 - ASGI's messages
+        sent.append(message)
+
+    scope: Any = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+    }
+    await app(scope, receive, send)
+
+    assert sent[0]["status"] == status
+
+
+@pytest.mark.parametrize("alias", ["1_0", "01", "%2B1", "+1", "%201", "1%20", "1.0", "1e0"])
+async def test_what_has_a_number_has_one_address(kites: httpx.AsyncClient, user: LoggedIn, alias: str) -> None:
+    for method in ("GET", "PATCH", "DELETE"):
+        response = await kites.request(method, f"/kites/{alias}", json={"kite_name": "Red"}, headers=user.bearer)
+        assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
+
+
+@pytest.mark.parametrize("alias", ["{" + ID + "}", f"urn:uuid:{ID}", ID.replace("-", ""), ID + " ", "", "1" * 5000])
+def test_a_uuid_is_written_in_one_way(alias: str) -> None:
+    assert uuid(ID) == uuid(ID.upper()) == UUID(ID)
+    with pytest.raises(ValueError):  # noqa: PT011 - in whatever words
+        uuid(alias)
+
+
+@pytest.mark.parametrize("alias", ["1_0", "01", "+1", " 1", "1 ", "-0", "٣", "\uff11", "9" * 5000, ""])
+def test_a_whole_number_is_written_in_one_way(alias: str) -> None:
+    assert whole_number("10") == 10
+    with pytest.raises(ValueError):  # noqa: PT011 - in whatever words
+        whole_number(alias)
+
+
+async def test_a_session_has_one_address(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    aliases = user.session.hex, f"{{{user.session}}}", user.session.urn
+
+    answers = [await client.delete(f"/auth/sessions/{alias}", headers=user.bearer) for alias in aliases]
+
+    assert [answer.status_code for answer in answers] == [404, 404, 404]

@@ -1,0 +1,270 @@
+"""A standby that is behind, away, or none."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+import structlog
+
+from service.postgres import replica
+from service.postgres.queries import Count
+from service.problems import Unavailable
+from tests.postgres.replica.conftest import Answer, Opening, Pair, Read, Reader, events, marked
+from tests.support.postgres import Postgres
+from tests.support.processes import until
+from tests.support.statements import Statements
+
+slow = pytest.mark.slow  # a second server: seconds
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at the standby often."""
+    monkeypatch.setattr(replica, "LOOK", 0.05)
+
+
+@slow
+@pytest.mark.usefixtures("often")
+async def test_a_standby_that_does_not_catch_up_is_passed_over(
+    opening: Opening, pair: Pair, read: Read, statement: Statements
+) -> None:
+    """Told once, and used again as soon as it has caught up."""
+    add: Count[...] = Count(statement("count", "insert into things values (3)"), int)
+    with structlog.testing.capture_logs() as logged:
+        reader = await opening(pair.primary.url, pair.standby.url, max_lag=20)
+        await reader.used()
+        pair.standby.ask("select pg_wal_replay_pause()")
+        await reader.db.count(add)
+        behind = [(await reader.db.many(read))[0].by_standby for _ in range(3)]
+        passed_over = reader.count('replica_reads_total{answered_by="primary"}')
+        used = reader.count("replica_used")
+        await asyncio.sleep(0.2)  # it is looked at meanwhile
+        pair.standby.ask("select pg_wal_replay_resume()")
+        await reader.used()
+
+    assert behind == [False] * 3
+    assert (passed_over, used) == (3, 0)
+    assert events(logged) == [
+        ("replica is used", ""),
+        ("replica is not used", "it is N bytes of log behind"),
+        ("replica is used", ""),
+    ]
+    assert (await reader.db.many(read))[0].by_standby
+
+
+@slow
+@pytest.mark.usefixtures("often")
+async def test_a_standby_that_is_killed_is_not_missed(reader: Reader, pair: Pair, read: Read) -> None:
+    """Nor is one that comes back missed for longer than a second or two."""
+    with structlog.testing.capture_logs() as logged:
+        pair.standby.stop(signal.SIGKILL)
+        for _ in range(3):
+            assert not (await reader.db.many(read))[0].by_standby
+        await asyncio.sleep(0.2)
+        pair.standby.start()
+        await reader.used()
+
+    assert [event for event, _ in events(logged)] == ["replica is not used", "replica is used"]
+    assert (await reader.db.many(read))[0].by_standby
+
+
+@slow
+@pytest.mark.parametrize("writes", [False, True])
+async def test_a_standby_that_is_frozen_holds_nobody_up_for_long(
+    reader: Reader, pair: Pair, read: Read, statement: Statements, *, writes: bool
+) -> None:
+    """Asked how far it is, it has less time than for a whole read."""
+    add: Count[...] = Count(statement("count", "insert into things values (4)"), int)
+    await reader.db.many(read)
+    pair.standby.freeze()
+    if writes:
+        await reader.db.count(add)
+
+    async with asyncio.timeout(1 if writes else 3):
+        [answer] = await reader.db.many(read)
+
+    pair.standby.thaw()
+    assert not answer.by_standby
+
+
+@slow
+@pytest.mark.usefixtures("patient")
+async def test_a_read_that_replay_cancels_is_answered_by_the_primary(
+    reader: Reader, pair: Pair, statement: Statements
+) -> None:
+    """What it reads was removed (SQLSTATE 40001); the standby stays in use."""
+    pair.standby.ask("alter system set max_standby_streaming_delay = 0")
+    pair.standby.ask("select pg_reload_conf()")
+    pair.primary.ask("create table removed as select generate_series(1, 1000)")
+    sql = "select pg_is_in_recovery(), count(*)::integer from removed, pg_sleep(20 * pg_is_in_recovery()::integer)"
+    reading = asyncio.create_task(reader.db.many(marked(statement, sql)))
+    sleeping = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
+    await asyncio.to_thread(until, lambda: pair.standby.ask(sleeping) == 1, "the standby reads")
+    await asyncio.to_thread(pair.primary.ask, "delete from removed")
+    await asyncio.to_thread(pair.primary.ask, "vacuum removed")
+
+    assert await reading == [Answer(by_standby=False, things=0)]
+    assert "conflict with recovery" in pair.standby.log
+    assert reader.connections.used
+
+
+@slow
+async def test_what_a_standby_refuses_is_for_the_primary_to_say(reader: Reader, statement: Statements) -> None:
+    unlogged = marked(statement, "select pg_is_in_recovery(), count(*)::integer from fast")
+    nowhere = marked(statement, "select pg_is_in_recovery(), count(*)::integer from nowhere")
+
+    assert await reader.db.many(unlogged) == [Answer(by_standby=False, things=1)]
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await reader.db.many(nowhere)
+
+
+@slow
+@pytest.mark.usefixtures("patient")
+async def test_a_read_that_takes_too_long_is_not_begun_again(
+    opening: Opening, pair: Pair, statement: Statements
+) -> None:
+    reader = await opening(pair.primary.url, f"{pair.standby.url}?statement_timeout=100")
+    await reader.used()
+    endless = marked(statement, "select true, 0 from pg_sleep(5)")
+
+    async with asyncio.timeout(4):
+        with pytest.raises(Unavailable):
+            await reader.db.many(endless)
+
+    assert reader.connections.used
+
+
+@slow
+async def test_without_the_primary_a_standby_answers_nobody(
+    opening: Opening, pair: Pair, read: Read, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody can know what others were told meanwhile."""
+    reader = await opening("postgresql://127.0.0.1:1/postgres", pair.standby.url)
+    reader.connections.used = True
+
+    with pytest.raises(Unavailable):
+        await reader.db.many(read)
+    gone = asyncio.create_task(reader.db.many(read))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.wait([gone])
+    await asyncio.sleep(0.1)
+
+    assert "never retrieved" not in caplog.text
+
+
+@contextmanager
+def running(server: Postgres) -> Iterator[None]:
+    """Have `server` run until the end of the context."""
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+@slow
+@pytest.mark.usefixtures("often")
+async def test_a_standby_that_is_promoted_is_used_no_more(opening: Opening, pair: Pair, folder: Path) -> None:
+    """Whether or not it lacks what is written to the old primary from then on."""
+    follower = pair.primary.standby(folder / "promoted while used")
+    with running(follower), structlog.testing.capture_logs() as logged:
+        reader = await opening(pair.primary.url, follower.url)
+        await reader.used()
+        await asyncio.to_thread(follower.promote)
+        await reader.until(lambda used: used is False)
+
+    assert events(logged) == [("replica is used", ""), ("replica is not used", "it is no standby")]
+
+
+@slow
+@pytest.mark.usefixtures("often")
+async def test_a_standby_that_is_promoted_while_it_is_behind_is_told_of_as_none(
+    opening: Opening, pair: Pair, folder: Path, statement: Statements
+) -> None:
+    """What passes by itself is told once; what an operator has to mend is told once more."""
+    add: Count[...] = Count(statement("count", "insert into things values (5)"), int)
+    follower = pair.primary.standby(folder / "promoted while behind")
+    with running(follower), structlog.testing.capture_logs() as logged:
+        reader = await opening(pair.primary.url, follower.url, max_lag=20)
+        await reader.used()
+        follower.ask("select pg_wal_replay_pause()")
+        await reader.db.count(add)
+        await reader.until(lambda used: used is False)
+        await asyncio.to_thread(follower.promote)
+        async with asyncio.timeout(5):
+            while "it is no standby" not in str(logged):  # noqa: ASYNC110 - a log, of which nobody is told
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)  # it is looked at meanwhile
+
+    told = events(logged)
+    assert told[:2] == [("replica is used", ""), ("replica is not used", "it is N bytes of log behind")]
+    assert [reason for _, reason in told].count("it is no standby") == 1
+    assert not reader.connections.used
+
+
+@slow
+@pytest.mark.parametrize(
+    ("primary", "standby", "reason"),
+    [
+        ("primary", "primary", "it is no standby"),
+        ("standby", "standby", "the database is no primary"),
+        # The first has been promoted: the other still follows the one before.
+        ("promoted", "standby", "its history is N/N/postgres, the primary's N/N/postgres"),
+        ("primary", "promoted", "it is no standby"),
+        ("primary", "elsewhere", "its history is N/N/templateN, the primary's N/N/postgres"),
+        ("primary", "nowhere", "[Errno N] Connect call failed ('N.N.N.N', N)"),
+        ("primary", "senseless", "`sslmode` parameter must be one of"),
+        ("stranger", "standby", "permission denied for function pg_control_system"),
+    ],
+)
+async def test_what_does_not_follow_the_primary_is_not_used(  # noqa: PLR0913, PLR0917 - fixtures
+    opening: Opening, pair: Pair, failed_over: Pair, read: Read, primary: str, standby: str, reason: str
+) -> None:
+    urls = {name: server.url for name, server in (("primary", pair.primary), ("standby", pair.standby))}
+    urls |= {"promoted": failed_over.primary.url, "elsewhere": pair.standby.url.removesuffix("postgres") + "template1"}
+    urls |= {
+        "senseless": f"{pair.standby.url}?sslmode=senseless",
+        "nowhere": "postgresql://127.0.0.1:1/postgres",
+        "stranger": pair.primary.url.replace("//postgres", "//stranger"),
+    }
+    with structlog.testing.capture_logs() as logged:
+        reader = await opening(urls[primary], urls[standby])
+        await reader.looked()
+
+    [(event, told)] = events(logged)
+    assert event == "replica is not used"
+    assert told.startswith(reason)
+    assert (await reader.db.many(read))[0].by_standby is (primary == "standby")
+
+
+@slow
+async def test_of_several_hosts_the_one_that_is_a_standby_is_used(opening: Opening, pair: Pair, read: Read) -> None:
+    hosts = f"127.0.0.1:1,127.0.0.1:{pair.primary.port},127.0.0.1:{pair.standby.port}"
+    reader = await opening(pair.primary.url, f"postgresql://postgres@{hosts}/postgres")
+    await reader.used()
+
+    assert (await reader.db.many(read))[0].by_standby
+
+
+@slow
+@pytest.mark.usefixtures("often")
+async def test_after_a_failover_a_standby_is_used_when_it_has_made_a_restartpoint(
+    opening: Opening, failed_over: Pair, read: Read
+) -> None:
+    """Only then does it say of itself which branch of the history it follows."""
+    promoted, follower = failed_over.primary, failed_over.standby
+    reader = await opening(promoted.url, follower.url)
+    await reader.looked()
+    before = await reader.db.many(read)
+    promoted.ask("checkpoint")
+    end = promoted.ask("select pg_current_wal_lsn()")
+    until(lambda: follower.ask("select pg_last_wal_replay_lsn() >= %s", [end]), "it has replayed the checkpoint")
+    follower.ask("checkpoint")
+    await reader.used()
+
+    assert [before[0].by_standby, (await reader.db.many(read))[0].by_standby] == [False, True]

@@ -1,0 +1,56 @@
+"""A read has one time for the primary's position, the standby and, where that fails, the primary."""
+
+import asyncio
+import time
+
+import pytest
+
+from service.postgres import pool as connections
+from service.postgres import replica
+from service.postgres.queries import Maybe
+from service.postgres.replica import Position
+from service.problems import Unavailable
+from service.telemetry.context import Exchange, current
+from tests.postgres.replica.conftest import Answer, Pair, Read, Reader
+from tests.support.statements import Statements
+
+pytestmark = pytest.mark.slow  # a second server: seconds
+
+
+async def test_who_asks_a_slow_primary_does_not_wait_for_two_answers(
+    reader: Reader, read: Read, statement: Statements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question that is under way was asked too early for it, and the next one comes after that."""
+    slowly: Maybe[..., Position] = Maybe(
+        statement("maybe Position", "select 'any', 1::bigint from pg_sleep(1)"), Position
+    )
+    monkeypatch.setattr(replica, "FIND_POSITION", slowly)
+    monkeypatch.setattr(connections, "ANSWER", 1.2)
+    first = asyncio.create_task(reader.db.many(read))
+    await asyncio.sleep(0.3)
+    began = time.monotonic()
+
+    with pytest.raises(Unavailable):
+        await reader.db.many(read)
+
+    assert time.monotonic() - began < 1.6  # the second answer would come after 1.7
+    await first
+
+
+async def test_a_standby_that_is_frozen_leaves_time_for_the_primary(reader: Reader, pair: Pair, read: Read) -> None:
+    """Also where the request has used some of its time before."""
+    await reader.db.many(read)
+    pair.standby.freeze()
+
+    async def late() -> list[Answer]:
+        request = Exchange("that has asked before")
+        request.until = time.perf_counter() + 1.5
+        current.set(request)
+        return await reader.db.many(read)
+
+    try:
+        [answer] = await asyncio.create_task(late())
+    finally:
+        pair.standby.thaw()
+
+    assert not answer.by_standby

@@ -1,0 +1,144 @@
+"""Reads on a standby: current ones, of what is marked."""
+
+import asyncio
+import re
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from service.app import create_app, pool
+from service.auth.controllers import LIST_MY_SESSIONS
+from service.postgres.queries import Count, Many
+from service.postgres.replica import Replicated
+from service.telemetry.prometheus import as_text
+from tests.conftest import make_settings
+from tests.postgres.replica.conftest import Answer, Opening, Pair, Read, Reader, marked
+from tests.support.factories import Factory, service_client
+from tests.support.statements import Statements
+
+slow = pytest.mark.slow  # a second server: seconds
+
+
+@slow
+async def test_a_standby_answers_what_is_marked_and_nothing_else(
+    reader: Reader, read: Read, statement: Statements
+) -> None:
+    unmarked: Read = Many(statement("many Answer", "select pg_is_in_recovery(), 0"), Answer)
+
+    assert [each.by_standby for each in await reader.db.many(read)] == [True]
+    assert [each.by_standby for each in await reader.db.many(unmarked)] == [False]
+    assert reader.count('replica_reads_total{answered_by="replica"}') == 1
+    assert reader.count("replica_used") == 1
+
+
+@slow
+async def test_the_connections_of_each_server_are_told(reader: Reader, statement: Statements) -> None:
+    slowly = marked(statement, "select pg_is_in_recovery(), 0 from pg_sleep(0.2)")
+    reading = [asyncio.create_task(reader.db.many(slowly)) for _ in range(6)]
+
+    async with asyncio.timeout(5):
+        while reader.count('database_connections_waiting{server="replica"}') < 2:  # noqa: ASYNC110 - a state, of which nobody is told
+            await asyncio.sleep(0.005)
+
+    assert reader.count('database_connections{server="replica",state="used"}') == 4
+    assert reader.count('database_connections_max{server="replica"}') == 4
+    assert reader.count('database_connections_waiting{server="primary"}') == 0
+    await asyncio.gather(*reading)
+    assert reader.count('database_connections{server="replica",state="idle"}') == 4
+
+
+@slow
+async def test_what_was_written_is_found_at_once(reader: Reader, read: Read, statement: Statements) -> None:
+    """By all who write and read at the same time; the standby is given the time to catch up."""
+    add: Count[...] = Count(statement("count", "insert into things values (2)"), int)
+    answers: list[Answer] = []
+
+    async def write_and_read() -> None:
+        for _ in range(50):
+            before = (await reader.db.many(read))[0].things
+            await reader.db.count(add)
+            [answer] = await reader.db.many(read)
+            assert answer.things > before
+            answers.append(answer)
+
+    await asyncio.gather(*(write_and_read() for _ in range(4)))
+
+    assert sum(answer.by_standby for answer in answers) > 150
+
+
+@slow
+async def test_it_is_found_too_where_commits_do_not_wait_for_the_disk(
+    opening: Opening, pair: Pair, read: Read, statement: Statements
+) -> None:
+    """With synchronous_commit = off, the log that a client was told of is not flushed, nor sent to a standby yet."""
+    add: Count[...] = Count(statement("count", "insert into things values (2)"), int)
+    reader = await opening(f"{pair.primary.url}?synchronous_commit=off", pair.standby.url)
+    await reader.used()
+
+    for _ in range(5):
+        before = (await reader.db.many(read))[0].things
+        await reader.db.count(add)
+        assert (await reader.db.many(read))[0].things > before
+
+
+@slow
+async def test_those_who_read_at_the_same_time_share_a_question(reader: Reader, read: Read) -> None:
+    before = reader.asked
+
+    await asyncio.gather(*(reader.db.many(read) for _ in range(50)))
+
+    assert reader.asked - before <= 2  # or it was looked at meanwhile
+
+
+@slow
+async def test_a_question_under_way_is_not_for_who_comes_later(reader: Reader, read: Read) -> None:
+    """What it asks for may be older than what the later one has written."""
+    before = reader.asked
+    first = asyncio.create_task(reader.db.many(read))
+    for _ in range(3):  # until the question is on its way
+        await asyncio.sleep(0)
+    await asyncio.gather(first, reader.db.many(read), reader.db.many(read))
+
+    assert reader.asked - before >= 2
+
+
+@slow
+async def test_who_gives_up_takes_the_question_from_nobody(reader: Reader, read: Read) -> None:
+    gone, there = (asyncio.create_task(reader.db.many(read)) for _ in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+
+    assert (await there)[0].by_standby
+
+
+async def test_the_service_reads_where_the_settings_say(own_database_url: str, tmp_path: Path) -> None:
+    """Here that is the primary itself, which is no standby: then it is as if there were none."""
+    settings = make_settings(own_database_url, DATABASE_REPLICA_URL=own_database_url)
+    connections = pool(settings)
+    assert isinstance(connections, Replicated)
+    app = create_app(settings, connections, tmp_path)
+    admin = await asyncpg.connect(own_database_url)
+    user = await Factory(app, admin).user()
+
+    async with app.lifespan(), service_client(app) as client:
+        answers = [await client.get(path, headers=user.bearer) for path in ("/auth/sessions", "/users/me")]
+        while connections.used is None:  # noqa: ASYNC110 - a state, of which nobody is told
+            await asyncio.sleep(0.005)
+        text = as_text(tmp_path, "text/plain")[0].decode()
+    await admin.close()
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert re.findall(r"^replica_\w+(?:{.*})? .*", text, re.MULTILINE) == [
+        "replica_used 0.0",
+        'replica_reads_total{answered_by="replica"} 0.0',
+        'replica_reads_total{answered_by="primary"} 1.0',
+    ]
+
+
+async def test_nobody_has_to_count(database_url: str) -> None:
+    connections = pool(make_settings(database_url, DATABASE_REPLICA_URL=database_url))
+
+    async with connections.open():
+        assert await connections.fetch(LIST_MY_SESSIONS, (uuid4(),)) == []

@@ -1,0 +1,32 @@
+"""A database that is away: what the log tells the operator."""
+
+import asyncpg
+import pytest
+import structlog
+
+from service.postgres.database import Database
+from service.problems import Unavailable
+from tests.postgres.conftest import Backend, Opening
+
+
+async def fails(db: Database, query: Backend) -> None:
+    with pytest.raises(Unavailable):
+        await db.value(query)
+
+
+async def test_a_database_that_is_not_there_is_away_until_it_is(
+    opening: Opening, backend: Backend, database_url: str, admin: asyncpg.Connection
+) -> None:
+    """What PostgreSQL refuses at the door, a wrong name or password, is the operator's to mend: 503, not 500."""
+    name = "made_later"
+    db = await opening(database_url.replace(str(await admin.fetchval("select current_database()")), name))
+    with structlog.testing.capture_logs() as logged:
+        await fails(db, backend)
+        await admin.execute(f"create database {name}")
+        try:
+            await db.value(backend)
+        finally:
+            await admin.execute(f"drop database {name} with (force)")
+
+    assert [entry["event"] for entry in logged] == ["database is away", "database is back"]
+    assert name in logged[0]["reason"]

@@ -1,0 +1,87 @@
+"""Statements that lost to others run again, where PostgreSQL says that they have not happened."""
+
+import time
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from service.postgres.queries import Value
+from service.problems import Unavailable
+from tests.postgres.conftest import Backend, Opening, limits
+from tests.support.backends import in_use_at_once
+from tests.support.statements import Statements
+
+LOSE = """
+    create sequence tries;
+    create function lose(state text, times integer) returns integer language plpgsql as $$
+        begin
+            if nextval('tries') <= times then raise exception using errcode = state; end if;
+            return currval('tries');
+        end
+    $$;
+"""
+
+
+@pytest.fixture
+async def own_admin(own_database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Return a connection beside those of the pool."""
+    connection = await asyncpg.connect(own_database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def lose(own_admin: asyncpg.Connection, statement: Statements) -> Backend:
+    """Return the query that fails with a SQLSTATE so many times, and then tells which try it was."""
+    await own_admin.execute(LOSE)
+    return Value(statement("value integer", "select lose($1, $2)", "state text", "times integer"), int)
+
+
+@pytest.mark.parametrize("state", ["40001", "40P01"])
+async def test_a_conflict_is_not_seen(opening: Opening, own_database_url: str, lose: Backend, state: str) -> None:
+    db = await opening(own_database_url)
+
+    assert await db.value(lose, state, 3) == 4
+
+
+async def test_a_conflict_that_does_not_end_is_unavailable(
+    opening: Opening, own_database_url: str, lose: Backend
+) -> None:
+    """The client hears of it when a statement that is slow would have been given up, too."""
+    db = await opening(own_database_url)
+    began = time.monotonic()
+
+    with limits(WAIT=5, ANSWER=5.5), pytest.raises(Unavailable, match=r"^Too many others change the same$"):
+        await db.value(lose, "40001", 1000)
+
+    assert time.monotonic() - began < 5.5
+    assert await db.value(lose, "40001", 0) > 2
+
+
+@pytest.mark.usefixtures("lose")
+async def test_a_repetition_that_lacks_time_says_nothing_of_the_host(
+    opening: Opening, own_database_url: str, backend: Backend, statement: Statements, own_admin: asyncpg.Connection
+) -> None:
+    """It was given less time than a statement may take: the other connections are as good as before."""
+    db = await opening(own_database_url, size=2)
+    both = await in_use_at_once(db, own_admin, statement, 2)
+    slow: Backend = Value(statement("value text", "select pg_sleep(5 * lose('40001', 1))::text"), int)
+
+    # A second try begins where WAIT is left of ANSWER.
+    with limits(WAIT=0, ANSWER=1), pytest.raises(Unavailable) as refusal:
+        await db.value(slow)
+
+    assert isinstance(refusal.value.__cause__, TimeoutError)
+    assert await db.value(backend) in both
+
+
+async def test_an_error_of_another_kind_is_not_tried_again(
+    opening: Opening, own_database_url: str, lose: Backend
+) -> None:
+    db = await opening(own_database_url)
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await db.value(lose, "23505", 1)
+
+    assert await db.value(lose, "23505", 0) == 2

@@ -1,0 +1,128 @@
+"""What a query's rows become, and that there are as many of them as its file declares."""
+
+from pathlib import Path
+
+import asyncpg
+import attrs
+import pytest
+
+from service.postgres.database import Database, WrongCardinalityError
+from service.postgres.queries import Count, Many, Maybe, One, Value
+from service.problems import SessionEnded
+from tests.conftest import OneTransaction
+from tests.support.statements import Statements
+
+ROWS = "select id, 'pet ' || id from generate_series(1, {}) as id"
+
+
+@attrs.define(slots=False)
+class Pet:
+    """A row."""
+
+    id: int
+    pet_name: str
+
+
+@pytest.fixture
+def statement(tmp_path: Path) -> Statements:
+    return Statements(tmp_path)
+
+
+@pytest.fixture
+def db(one_transaction: OneTransaction, connection: asyncpg.Connection) -> Database:  # noqa: ARG001 - begins the transaction
+    return Database(one_transaction)
+
+
+async def test_one_returns_the_row(db: Database, statement: Statements) -> None:
+    query: One[..., Pet] = One(statement("one Pet", ROWS.format(1)), Pet)
+
+    assert await db.one(query) == Pet(1, "pet 1")
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+async def test_one_takes_no_other_number_of_rows(db: Database, statement: Statements, rows: int) -> None:
+    query: One[..., Pet] = One(statement("one Pet", ROWS.format(rows)), Pet)
+
+    with pytest.raises(WrongCardinalityError, match=rf"^tests\.query returned {rows} rows, not one$"):
+        await db.one(query)
+
+
+@pytest.mark.parametrize(
+    ("sql", "pet"),
+    [(ROWS.format(1), Pet(1, "pet 1")), (ROWS.format(0), None), ("select null::bigint, null::text", None)],
+)
+async def test_maybe_returns_the_row_or_none(db: Database, statement: Statements, sql: str, pet: Pet | None) -> None:
+    query: Maybe[..., Pet] = Maybe(statement("maybe Pet", sql), Pet)
+
+    assert await db.maybe(query) == pet
+
+
+async def test_maybe_takes_no_two_rows(db: Database, statement: Statements) -> None:
+    query: Maybe[..., Pet] = Maybe(statement("maybe Pet", ROWS.format(2)), Pet)
+
+    with pytest.raises(WrongCardinalityError, match=r"^tests\.query returned 2 rows, not one at most$"):
+        await db.maybe(query)
+
+
+@pytest.mark.parametrize(
+    ("sql", "pets"),
+    [
+        (ROWS.format(2), [Pet(1, "pet 1"), Pet(2, "pet 2")]),
+        (ROWS.format(0), []),
+        ("select null::bigint, null::text", []),
+    ],
+)
+async def test_many_returns_all_rows(db: Database, statement: Statements, sql: str, pets: list[Pet]) -> None:
+    query: Many[..., Pet] = Many(statement("many Pet", sql), Pet)
+
+    assert await db.many(query) == pets
+
+
+@pytest.mark.parametrize(("sql", "value"), [("select 7", 7), ("select null::integer", None)])
+async def test_value_returns_the_value(db: Database, statement: Statements, sql: str, value: int | None) -> None:
+    query: Value[..., int | None] = Value(statement("value integer?", sql), int)
+
+    assert await db.value(query) == value
+
+
+@pytest.mark.parametrize("sql", [ROWS.format(0), ROWS.format(1), "select generate_series(1, 2)"])
+async def test_value_takes_one_row_of_one_column(db: Database, statement: Statements, sql: str) -> None:
+    query: Value[..., int] = Value(statement("value integer", sql), int)
+
+    with pytest.raises(WrongCardinalityError, match=r"^tests\.query did not return one value$"):
+        await db.value(query)
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+async def test_count_returns_how_many_rows_were_changed(
+    db: Database, statement: Statements, connection: asyncpg.Connection, rows: int
+) -> None:
+    await connection.execute("create table numbers as select generate_series(1, 5) as number")
+    query: Count[...] = Count(statement("count", "delete from numbers where number <= $1", "most integer"), int)
+
+    assert await db.count(query, rows) == rows
+
+
+async def test_no_row_for_a_session_means_that_it_has_ended(db: Database, statement: Statements) -> None:
+    sql = "select user_id from live_session($1)"
+    of_nobody = "2f4f1a52-6a0c-4a63-8d6d-5a5b1f8e2a11"
+    one: One[..., Pet] = One(statement("one Pet", sql, "session uuid"), Pet)
+    maybe: Maybe[..., Pet] = Maybe(statement("maybe Pet", sql, "session uuid"), Pet)
+    many: Many[..., Pet] = Many(statement("many Pet", sql, "session uuid"), Pet)
+    value: Value[..., int] = Value(statement("value integer", sql, "session uuid"), int)
+
+    for asking in (
+        db.one(one, of_nobody),
+        db.maybe(maybe, of_nobody),
+        db.many(many, of_nobody),
+        db.value(value, of_nobody),
+    ):
+        with pytest.raises(SessionEnded):
+            await asking
+
+
+async def test_what_postgresql_refuses_is_told_as_it_is(db: Database, statement: Statements) -> None:
+    query: Value[..., int] = Value(statement("value integer", "select 1 / $1", "divisor integer"), int)
+
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await db.value(query, 0)

@@ -1,0 +1,164 @@
+"""Several hosts in one URL, and a primary that is none any more."""
+
+import asyncio
+import re
+import socket
+from urllib.parse import quote
+
+import asyncpg
+import pytest
+
+from service.embedded.server import EmbeddedPostgres
+from service.postgres import failover as hosts
+from service.postgres import pool as connections
+from service.postgres.database import Database
+from service.postgres.pool import Pool
+from service.postgres.queries import Count, Value
+from service.problems import Unavailable
+from tests.postgres.conftest import Backend, Opening, limits
+from tests.support.backends import ended, frozen, gone, in_use_at_once
+from tests.support.relay import Relay
+from tests.support.statements import Statements
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://u:p@a,b:6432/db", [("a", 5432), ("b", 6432)]),
+        ("postgres://[::1]:1,%2Frun%2Fpg/db?x=a,b", [("::1", 1), ("/run/pg", 5432)]),
+        ("postgresql://a/db?application_name=a,b", []),
+        ("postgresql://u:a,b@a/db", []),
+    ],
+)
+def test_the_hosts_of_a_url_are_found(url: str, expected: list[tuple[str, int]]) -> None:
+    assert hosts.several(url) == expected
+
+
+def beside(database_url: str, server: EmbeddedPostgres, *others: str) -> str:
+    """Return the URL of the worker's database, with `others` before its host."""
+    places = [*others, quote(str(server.socket_directory), safe="")]
+    return re.sub("//(.*@)/([^?]*).*", rf"//\g<1>{','.join(places)}/\g<2>", database_url)
+
+
+async def test_a_host_that_is_not_there_is_passed_over(
+    opening: Opening, backend: Backend, database_url: str, server: EmbeddedPostgres
+) -> None:
+    db = await opening(beside(database_url, server, "127.0.0.1:1", "127.0.0.1:2"))
+
+    assert await db.value(backend)
+
+
+async def test_a_host_that_keeps_silent_is_asked_once(  # noqa: PLR0913, PLR0917 - fixtures
+    opening: Opening,
+    backend: Backend,
+    statement: Statements,
+    database_url: str,
+    server: EmbeddedPostgres,
+    admin: asyncpg.Connection,
+) -> None:
+    """By each of the connections that are made first; the next is made where the last one was."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        db = await opening(beside(database_url, server, f"127.0.0.1:{silent.getsockname()[1]}"), size=2)
+
+        first = await in_use_at_once(db, admin, statement, 2)
+        for pid in first:
+            await ended(admin, pid)
+        assert await db.value(backend) not in first
+        silent.settimeout(0)
+        asked = [silent.accept()[0] for _ in range(2)]
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    for connection in asked:
+        connection.close()
+
+
+async def test_a_host_that_falls_silent_is_asked_last(
+    opening: Opening, backend: Backend, database_url: str, server: EmbeddedPostgres
+) -> None:
+    """It has not been promoted away from yet, or it has: the others can tell at once."""
+    relay = Relay(server)
+    async with relay.listen() as port:
+        db = await opening(beside(database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable", size=1)
+        pid = await db.value(backend)
+        with frozen(pid):
+            with limits(ANSWER=0.1), pytest.raises(Unavailable):
+                await db.value(backend)
+            trips = relay.trips
+
+            assert await db.value(backend) != pid
+
+    assert 0 < trips == relay.trips
+
+
+async def test_where_no_host_will_do_it_is_unavailable(
+    opening: Opening, backend: Backend, database_url: str, server: EmbeddedPostgres
+) -> None:
+    """The URL wants a standby, and there is none."""
+    url = beside(database_url, server, "127.0.0.1:1") + "?target_session_attrs=standby"
+    db = await opening(url)
+
+    with pytest.raises(Unavailable) as refusal:
+        await db.value(backend)
+
+    assert isinstance(refusal.value.__cause__, asyncpg.InternalClientError)
+
+
+async def test_connections_to_what_only_reads_are_thrown_away(
+    opening: Opening, backend: Backend, statement: Statements, database_url: str, admin: asyncpg.Connection
+) -> None:
+    """All that are idle lead to the same server."""
+    remove: Count[...] = Count(statement("count", "delete from idempotency_key"), int)
+    db = await opening(f"{database_url}&default_transaction_read_only=on", size=2)
+    pids = await asyncio.gather(db.value(backend), db.value(backend))
+
+    with pytest.raises(Unavailable):
+        await db.count(remove)
+
+    for pid in pids:
+        await gone(admin, pid)
+    assert await db.value(backend) not in pids
+
+
+async def test_a_connection_is_made_though_nobody_waits_for_it_any_more(
+    opening: Opening, database_url: str, backend: Backend, statement: Statements
+) -> None:
+    own = "select count(*)::integer from pg_stat_activity where application_name = 'given up'"
+    number: Value[..., int] = Value(statement("value integer", own), int)
+    db = await opening(f"{database_url}&application_name=given%20up")
+    asking = asyncio.create_task(db.value(backend))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+    assert await db.value(number) == 1
+
+
+async def test_a_connection_that_cannot_be_made_does_no_harm_later(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its request has given up; and what is still being made ends with the pool."""
+    monkeypatch.setattr(connections, "WAIT", 0.02)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        pool = Pool(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/pets", size=2)
+        async with asyncio.timeout(1), pool.open():
+            with pytest.raises(Unavailable):
+                await Database(pool).value(backend)
+
+
+async def test_what_prepares_a_statement_has_no_more_time_for_it(
+    opening: Opening,
+    statement: Statements,
+    database_url: str,
+    server: EmbeddedPostgres,
+) -> None:
+    first: Backend = Value(statement("value integer", "select 1"), int)
+    second: Backend = Value(statement("value integer", "select 2"), int)
+    relay = Relay(server)
+    async with relay.listen() as port:
+        db = await opening(beside(database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable", size=1)
+        await db.value(first)
+        relay.delay = 0.3
+
+        with limits(ANSWER=0.5), pytest.raises(Unavailable):
+            await db.value(second)

@@ -1,0 +1,235 @@
+"""What goes wrong between us and PostgreSQL: unseen where that is safe, 503 where it is not."""
+
+import asyncio
+import re
+import socket
+from contextlib import suppress
+
+import asyncpg
+import pytest
+from structlog.testing import capture_logs
+
+from service import timeouts as deadlines
+from service.postgres import pool as connections
+from service.postgres.database import Database
+from service.postgres.pool import Pool
+from service.postgres.queries import Value
+from service.problems import Unavailable
+from tests.postgres.conftest import Backend, Opening, limits
+from tests.support.backends import ended, frozen, gone, running
+from tests.support.statements import Statements
+
+NEVER = 3600
+
+
+async def test_a_statement_that_takes_too_long_is_unavailable(opening: Opening, sleep: Backend) -> None:
+    db = await opening(statement_timeout=20)
+
+    with pytest.raises(Unavailable, match=r"^The database does not answer$") as refusal:
+        await db.value(sleep, NEVER)
+
+    assert isinstance(refusal.value.__cause__, asyncpg.QueryCanceledError)
+
+
+async def test_a_lock_that_somebody_holds_is_unavailable(
+    opening: Opening, statement: Statements, admin: asyncpg.Connection
+) -> None:
+    db = await opening(lock_timeout=20)
+    query: Value[..., int] = Value(statement("value bigint", "select count(*) from user_model"), int)
+    async with admin.transaction():
+        await admin.execute("lock table user_model")
+
+        with pytest.raises(Unavailable) as refusal:
+            await db.value(query)
+
+    assert isinstance(refusal.value.__cause__, asyncpg.LockNotAvailableError)
+
+
+async def test_no_free_connection_in_time_is_unavailable(
+    opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection
+) -> None:
+    db = await opening(size=1)
+    with limits(WAIT=1):  # all wait equally long: the first one, too, while it connects
+        busy = asyncio.create_task(db.value(sleep, NEVER))
+        await running(admin)
+
+        with pytest.raises(Unavailable):
+            await db.value(backend)
+
+    busy.cancel()
+
+
+@pytest.mark.parametrize("url", ["postgresql://127.0.0.1:1/pets", "postgresql:///pets?host=/nowhere"])
+async def test_no_server_is_unavailable(opening: Opening, backend: Backend, url: str) -> None:
+    """The pool opens without one: the service starts before its database."""
+    db = await opening(url)
+
+    with pytest.raises(Unavailable) as refusal:
+        await db.value(backend)
+
+    assert isinstance(refusal.value.__cause__, OSError)
+
+
+async def test_a_database_that_is_not_there_is_unavailable(
+    opening: Opening, backend: Backend, database_url: str
+) -> None:
+    """It is the operator's to mend, and may be there a moment later."""
+    db = await opening(re.sub("/[^/]*[?]", "/nothing?", database_url))
+
+    with pytest.raises(Unavailable) as refusal:
+        await db.value(backend)
+
+    assert isinstance(refusal.value.__cause__, asyncpg.InvalidCatalogNameError)
+
+
+async def test_a_senseless_url_is_a_mistake_of_ours(opening: Opening, backend: Backend, database_url: str) -> None:
+    """However often it is tried: no place for a connection is lost."""
+    db = await opening(f"{database_url}&target_session_attrs=nonsense", size=1)
+
+    for _ in range(2):
+        with pytest.raises(asyncpg.ClientConfigurationError):
+            await db.value(backend)
+
+
+async def test_a_host_that_keeps_silent_is_unavailable(
+    opening: Opening, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CONNECT", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        db = await opening(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/pets")
+
+        with pytest.raises(Unavailable) as refusal:
+            await db.value(backend)
+
+    assert isinstance(refusal.value.__cause__, TimeoutError)
+
+
+async def test_an_absence_is_logged_once_and_so_is_its_end(
+    opening: Opening, backend: Backend, admin: asyncpg.Connection, database_url: str
+) -> None:
+    """Not for each request that meets it."""
+    role = f"away_from_{await admin.fetchval('select current_database()')}"
+    await admin.execute(f"create role {role} login connection limit 0")
+    db = await opening(re.sub("//.*@", f"//{role}@", database_url), size=2)
+
+    with capture_logs() as logs:
+        await asyncio.gather(*(db.value(backend) for _ in range(5)), return_exceptions=True)
+        await admin.execute(f"alter role {role} connection limit -1")
+        await asyncio.gather(*(db.value(backend) for _ in range(5)))
+
+    await admin.execute(f"drop role {role}")
+    assert logs == [
+        {"log_level": "error", "event": "database is away", "reason": f'too many connections for role "{role}"'},
+        {"log_level": "info", "event": "database is back"},
+    ]
+
+
+async def test_a_server_of_another_kind_than_the_url_wants_is_unavailable(
+    opening: Opening, backend: Backend, database_url: str
+) -> None:
+    """So it is while a standby is being promoted."""
+    db = await opening(f"{database_url}&target_session_attrs=standby")
+
+    with pytest.raises(Unavailable) as refusal:
+        await db.value(backend)
+
+    assert isinstance(refusal.value.__cause__, asyncpg.InternalClientError)
+
+
+@pytest.mark.parametrize("ticks", range(5))
+async def test_a_connection_that_is_just_ending_is_replaced_or_unavailable(
+    opening: Opening, backend: Backend, admin: asyncpg.Connection, ticks: int
+) -> None:
+    """It depends on how much of the end has been heard of; a mistake of ours it never is."""
+    db = await opening(size=1)
+    first = await db.value(backend)
+    assert await admin.fetchval("select pg_terminate_backend($1, 5000)", first)
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+
+    with suppress(Unavailable):
+        assert await db.value(backend) != first
+
+
+async def test_a_server_without_room_is_unavailable(
+    opening: Opening, backend: Backend, admin: asyncpg.Connection, database_url: str
+) -> None:
+    """Whoever waited for a connection is told at once too, not when their time is over."""
+    role = f"no_room_for_{await admin.fetchval('select current_database()')}"
+    await admin.execute(f"create role {role} login connection limit 0")
+    db = await opening(re.sub("//.*@", f"//{role}@", database_url), size=1)
+
+    async with asyncio.timeout(5):  # of the 10 that they would wait for
+        answers = await asyncio.gather(*(db.value(backend) for _ in range(3)), return_exceptions=True)
+
+    await admin.execute(f"drop role {role}")
+    refusals = [answer for answer in answers if isinstance(answer, Unavailable)]
+    assert [type(refusal.__cause__) for refusal in refusals] == [asyncpg.TooManyConnectionsError] * 3
+
+
+@pytest.mark.parametrize("statement_cache", [100, 0])
+async def test_a_connection_that_ended_while_idle_is_replaced_unseen(
+    opening: Opening, backend: Backend, admin: asyncpg.Connection, statement_cache: int
+) -> None:
+    db = await opening(statement_cache=statement_cache)
+    first = await db.value(backend)
+    await ended(admin, first)
+
+    assert await db.value(backend) != first
+
+
+async def test_a_connection_that_ends_under_a_statement_is_unavailable(
+    opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection
+) -> None:
+    """Whether the statement was carried out, nobody knows: only the client can ask again."""
+    db = await opening()
+    statement = asyncio.create_task(db.value(sleep, NEVER))
+    await ended(admin, await running(admin))
+
+    with pytest.raises(Unavailable):
+        await statement
+
+    assert await db.value(backend)
+
+
+async def test_a_frozen_server_is_unavailable(opening: Opening, backend: Backend, admin: asyncpg.Connection) -> None:
+    """It is not waited for when the connection is closed either."""
+    db = await opening(size=1)
+    with limits(WAIT=0.9 * deadlines.CLOSE):  # for the next connection; to close one may take longer
+        pid = await db.value(backend)
+        with frozen(pid):
+            async with asyncio.timeout(5):
+                with limits(ANSWER=0.1, CLOSE_SILENT=0.1), pytest.raises(Unavailable) as refusal:
+                    await db.value(backend)
+
+            assert isinstance(refusal.value.__cause__, TimeoutError)
+            assert await db.value(backend) != pid
+    await gone(admin, pid)
+
+
+async def test_a_request_that_is_given_up_stops_its_statement(
+    opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection
+) -> None:
+    db = await opening(size=1)
+    statement = asyncio.create_task(db.value(sleep, NEVER))
+    pid = await running(admin)
+
+    statement.cancel()
+
+    await gone(admin, pid)
+    assert await db.value(backend) != pid
+
+
+async def test_what_does_not_end_in_time_is_ended_by_force(
+    database_url: str, sleep: Backend, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CLOSE_ALL", 0.05)
+    pool = Pool(database_url)
+    async with asyncio.timeout(deadlines.CLOSE_ALL + 1):
+        async with pool.open():
+            statement = asyncio.create_task(Database(pool).value(sleep, NEVER))
+            pid = await running(admin)
+
+        with pytest.raises(Unavailable):
+            await statement
+    await ended(admin, pid)  # it has not noticed, and would sleep on among those of the next tests

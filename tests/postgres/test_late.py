@@ -1,0 +1,77 @@
+"""All statements of a request have one time together: whoever asks is told within it."""
+
+import asyncio
+import time
+
+import pytest
+
+from service.postgres import pool as connections
+from service.postgres.database import Database
+from service.postgres.queries import Value
+from service.problems import Unavailable
+from service.telemetry.context import Exchange, current
+from service.timeouts import WAIT
+from tests.postgres.conftest import Backend, Opening
+from tests.support.statements import Statements
+
+
+async def ask(db: Database, query: Backend, *arguments: float, exchange: Exchange) -> int:
+    """Run `query` as the request does that `exchange` stands for."""
+
+    async def answer() -> int:
+        current.set(exchange)
+        return await db.value(query, *arguments)
+
+    return await asyncio.create_task(answer())
+
+
+async def test_the_statements_of_a_request_end_together(
+    opening: Opening, sleep: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "WAIT", 0.1)
+    monkeypatch.setattr(connections, "ANSWER", 1.0)
+    db, request = await opening(), Exchange("of two statements")
+    began = time.monotonic()
+    await ask(db, sleep, 0.8, exchange=request)
+
+    with pytest.raises(Unavailable) as refusal:
+        await ask(db, sleep, 60, exchange=request)
+
+    assert isinstance(refusal.value.__cause__, TimeoutError)
+    assert time.monotonic() - began < 1.6  # of its own, the second would have had until 1.8
+
+
+async def test_a_statement_that_comes_late_says_nothing_of_the_host(
+    opening: Opening, statement: Statements, sleep: Backend
+) -> None:
+    """It has less time than a statement may take: the other connections are as good as before."""
+    db, request = await opening(size=2), Exchange("that is late")
+    backend: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.1)"), int)
+    both = set(await asyncio.gather(db.value(backend), db.value(backend)))
+    request.until = time.perf_counter() + 0.1
+
+    with pytest.raises(Unavailable):
+        await ask(db, sleep, 60, exchange=request)
+
+    assert await db.value(backend) in both
+
+
+async def test_who_comes_too_late_costs_no_connection(opening: Opening, backend: Backend) -> None:
+    db, request = await opening(), Exchange("that is too late")
+    before = await db.value(backend)
+    request.until = time.perf_counter() - 1
+
+    with pytest.raises(Unavailable):
+        await ask(db, backend, exchange=request)
+
+    assert (await db.value(backend), request.queries) == (before, 0)
+
+
+async def test_who_comes_late_waits_for_no_connection(opening: Opening, backend: Backend) -> None:
+    db, request = await opening(), Exchange("that is late")
+    request.until = time.perf_counter() + WAIT / 2
+
+    with pytest.raises(Unavailable):
+        await ask(db, backend, exchange=request)
+
+    assert request.waited_seconds == 0

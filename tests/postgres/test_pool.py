@@ -1,0 +1,222 @@
+"""Connections are made once, kept while they are good, and shared."""
+
+import asyncio
+from typing import Self
+
+import asyncpg
+import pytest
+
+from service import timeouts as deadlines
+from service.postgres.database import Database
+from service.postgres.pool import Pool
+from service.postgres.queries import Count, One, Value
+from service.problems import Unavailable
+from service.telemetry.context import Exchange, current
+from tests.postgres.conftest import Backend, Opening, limits
+from tests.support.backends import ended, gone, in_use_at_once, running
+from tests.support.statements import Statements
+
+
+class Row(tuple[object, ...]):
+    """A row of any columns."""
+
+    __slots__ = ()
+
+    def __new__(cls, *columns: object) -> Self:
+        """Take the columns as asyncpg gives them."""
+        return super().__new__(cls, columns)
+
+
+async def test_a_connection_is_made_once_and_kept(opening: Opening, backend: Backend) -> None:
+    db = await opening(size=2)
+
+    assert await db.value(backend) == await db.value(backend)
+
+
+async def test_statements_at_once_get_a_connection_each(
+    opening: Opening, statement: Statements, admin: asyncpg.Connection
+) -> None:
+    db = await opening(size=3)
+
+    assert len(set(await in_use_at_once(db, admin, statement, 3))) == 3
+
+
+async def test_who_finds_none_free_waits_for_one(opening: Opening, backend: Backend) -> None:
+    db = await opening(size=1)
+
+    assert len(set(await asyncio.gather(*(db.value(backend) for _ in range(20))))) == 1
+
+
+async def test_who_waits_is_served_in_turn_though_the_connection_ends(
+    opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection
+) -> None:
+    db = await opening(size=1)
+    under_way = asyncio.create_task(db.value(sleep, 60))
+    pid = await running(admin)
+    served: list[int] = []
+
+    async def serve(number: int) -> None:
+        await db.value(backend)
+        served.append(number)
+
+    waiters = [asyncio.create_task(serve(number)) for number in range(3)]
+    await asyncio.sleep(0)
+    await ended(admin, pid)
+    # Those who come while the next connection is made come last.
+    waiters += [asyncio.create_task(serve(number)) for number in range(3, 6)]
+    with pytest.raises(Unavailable):
+        await under_way
+    await asyncio.gather(*waiters)
+
+    assert served == [0, 1, 2, 3, 4, 5]
+
+
+async def test_how_long_a_request_waits_for_a_connection_is_noted(opening: Opening, sleep: Backend) -> None:
+    db = await opening(size=1)
+    await db.value(sleep, 0.0)
+
+    async def request() -> Exchange:
+        exchange = Exchange("of this task")
+        current.set(exchange)
+        await db.value(sleep, 0.2)
+        return exchange
+
+    first, second = await asyncio.gather(request(), request())
+
+    assert first.waited_seconds == 0
+    assert second.waited_seconds > 0.1  # it may have come later
+
+
+async def test_an_old_connection_is_replaced(
+    opening: Opening, backend: Backend, statement: Statements, admin: asyncpg.Connection
+) -> None:
+    slow: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.1)"), int)
+    db = await opening(size=1)
+
+    with limits(OLD=0.1):
+        first = await db.value(slow)  # it is old when it comes back
+
+    assert await db.value(backend) != first
+    await gone(admin, first)
+
+
+@pytest.mark.parametrize("statement_cache", [100, 0])
+async def test_rows_come_back_and_changes_are_counted(
+    opening: Opening, statement: Statements, statement_cache: int
+) -> None:
+    """With prepared statements, and without, for an old PgBouncer."""
+    db = await opening(statement_cache=statement_cache)
+    pair: One[..., Row] = One(statement("one Row", "select $1, upper($1)", "word text"), Row)
+    nothing: Count[...] = Count(statement("count", "delete from user_model where email = $1", "email text"), int)
+
+    assert await db.one(pair, "a") == ("a", "A")
+    assert await db.count(nothing, "nobody's") == 0
+
+
+@pytest.mark.parametrize(("statement_cache", "prepared"), [(100, True), (0, False)])
+async def test_statements_are_prepared_unless_told_otherwise(
+    opening: Opening, statement: Statements, *, statement_cache: int, prepared: bool
+) -> None:
+    db = await opening(statement_cache=statement_cache)
+    names = "select count(*)::integer from pg_prepared_statements where name <> ''"
+    query: Value[..., int] = Value(statement("value integer", names), int)
+
+    await db.value(query)
+
+    assert (await db.value(query) > 0) is prepared
+
+
+async def test_the_name_of_a_query_travels_to_the_server(opening: Opening, statement: Statements) -> None:
+    db = await opening()
+    text = "select query from pg_stat_activity where pid = pg_backend_pid()"
+    query: Value[..., str] = Value(statement("value text", text), str)
+
+    assert await db.value(query) == query.sql
+
+
+async def test_timeouts_are_the_servers_own_to_keep(opening: Opening, statement: Statements) -> None:
+    text = "select current_setting('statement_timeout') || ' ' || current_setting('lock_timeout')"
+    query: Value[..., str] = Value(statement("value text", text), str)
+
+    assert await (await opening(statement_timeout=2000, lock_timeout=1000)).value(query) == "2s 1s"
+    assert await (await opening()).value(query) == "0 0"
+
+
+async def test_who_gives_up_waiting_takes_nothing_away(opening: Opening, backend: Backend) -> None:
+    """Not even at the moment when the connection is handed over."""
+    db = await opening(size=1)
+    first = await db.value(backend)
+
+    async def ask_and_disturb() -> None:
+        await db.value(backend)
+        waiting.cancel()
+
+    asking = asyncio.create_task(ask_and_disturb())
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(db.value(backend))
+    patient = asyncio.create_task(db.value(backend))
+    await asking
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await patient == first
+
+
+async def test_who_gave_up_waiting_is_passed_over(opening: Opening, backend: Backend) -> None:
+    db = await opening(size=1)
+    first = await db.value(backend)
+    asking, waiting, patient = (asyncio.create_task(db.value(backend)) for _ in range(3))
+    await asyncio.sleep(0)
+
+    waiting.cancel()
+
+    assert [await asking, await patient] == [first, first]
+
+
+async def test_a_statement_survives_a_change_of_the_schema(
+    opening: Opening, statement: Statements, own_database_url: str
+) -> None:
+    db = await opening(own_database_url)
+    query: One[..., Row] = One(statement("one Row", "select * from numbers"), Row)
+    admin = await asyncpg.connect(own_database_url)
+    await admin.execute("create table numbers as select 1 as number")
+    assert await db.one(query) == (1,)
+
+    await admin.execute("alter table numbers add word text default 'one'")
+
+    await admin.close()
+    assert await db.one(query) == (1, "one")
+
+
+async def test_what_postgresql_refuses_leaves_the_connection_as_it_was(
+    opening: Opening, backend: Backend, statement: Statements
+) -> None:
+    db = await opening(size=1)
+    first = await db.value(backend)
+
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await db.value(Value(statement("value integer", "select 1 / $1", "divisor integer"), int), 0)
+
+    assert await db.value(backend) == first
+
+
+async def test_a_query_that_is_called_wrongly_is_a_mistake_of_ours(opening: Opening, backend: Backend) -> None:
+    """Nor does it use up the connections."""
+    db = await opening(size=1)
+
+    for _ in range(2):
+        with pytest.raises(asyncpg.InterfaceError, match="the server expects 0 arguments"):
+            await db.value(backend, "one too many")
+
+    assert await db.value(backend)
+
+
+async def test_all_connections_are_closed_in_the_end(
+    database_url: str, backend: Backend, admin: asyncpg.Connection
+) -> None:
+    pool = Pool(database_url, size=3)
+    async with asyncio.timeout(deadlines.CLOSE_ALL), pool.open():
+        pids = await asyncio.gather(*(Database(pool).value(backend) for _ in range(3)))
+
+    for pid in pids:
+        await gone(admin, pid)

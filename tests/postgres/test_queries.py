@@ -1,0 +1,193 @@
+"""Query files: what a good one says, and what is said of a bad one."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from service import sql
+from service.postgres import queries
+from service.postgres.queries import Cardinality, Maybe, Parameter, QueryError, Statement
+
+GOOD = """\
+-- pets.find_pet: finds one of the caller's pets
+--    and nobody else's
+-- $1 session uuid      the caller's login session
+--    as the access token names it
+-- $2 ids     bigint[]?
+-- returns: maybe Pet?  (none: the session has ended)
+--    and so on
+-- Free text may follow: it explains the statement.
+--
+select /* pets.find_pet */ id, pet_name
+from pets
+where session = $1 and id = any($2);
+"""
+STATEMENT = GOOD[GOOD.index("select") :]
+
+Read = Callable[..., Statement]
+
+
+@attrs.define
+class Pet:
+    """A row."""
+
+    id: int
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Return what reads a text as the file of pets.find_pet."""
+    path = tmp_path / "sql" / "pets" / "find_pet.sql"
+    path.parent.mkdir(parents=True)
+
+    def read(text: str, encoding: str = "utf-8") -> Statement:
+        path.write_bytes(text.encode(encoding))
+        return queries.read("pets.find_pet", tmp_path / "sql")
+
+    return read
+
+
+def test_a_file_says_what_it_takes_and_what_comes_back(read: Read, tmp_path: Path) -> None:
+    assert read(GOOD) == Statement(
+        name="pets.find_pet",
+        path=tmp_path / "sql" / "pets" / "find_pet.sql",
+        purpose="finds one of the caller's pets",
+        parameters=(
+            Parameter("session", "uuid", nullable=False, line=3),
+            Parameter("ids", "bigint[]", nullable=True, line=5),
+        ),
+        cardinality=Cardinality.MAYBE,
+        row="Pet",
+        row_nullable=True,
+        returns_line=6,
+        sql=GOOD,
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameter", "of_session"), [("-- $1 session uuid\n", True), ("-- $1 user_id uuid\n", False), ("", False)]
+)
+def test_a_statement_is_of_a_session_if_its_first_parameter_is(read: Read, parameter: str, *, of_session: bool) -> None:
+    text = f"-- pets.find_pet: x\n{parameter}-- returns: count\nselect /* pets.find_pet */ {'$1' if parameter else 1};"
+
+    assert read(text).of_session is of_session
+
+
+def test_a_query_has_at_hand_what_each_request_needs(read: Read) -> None:
+    query: Maybe[..., Pet] = Maybe(read(GOOD), Pet)
+
+    assert (query.name, query.sql, query.of_session) == ("pets.find_pet", GOOD, True)
+
+
+@pytest.mark.parametrize(
+    "hiding",
+    [
+        "';$9'",
+        "'it''s;$9'",
+        r"E'\';$9'",
+        '";$9"',
+        '"a"";$9"',
+        "$$;$9$$",
+        "$a$;$9$$;$9$a$",
+        "-- ;$9\n",
+        "/* ;$9 * / */",
+        "name$9",
+    ],
+)
+def test_what_postgresql_does_not_take_for_a_parameter_or_an_end_is_none_here(read: Read, hiding: str) -> None:
+    text = GOOD.replace("from pets", f"{hiding} from pets")
+
+    assert read(text).sql == text
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n-- the end; of $9\n", "\n/* the end; of $9 */"])
+def test_a_comment_may_follow_the_statement(read: Read, end: str) -> None:
+    assert read(GOOD.rstrip() + end).sql.endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "complaint"),
+    [
+        ("-- pets.find_pet: finds", "finds", 1, "malformed header: the first line is '-- pets.find_pet: what the"),
+        ("-- pets.find_pet: finds", "\ufeff-- pets.find_pet: finds", 1, "malformed header: the first line is"),
+        ("-- pets.find_pet: finds", "-- pets.find_cat: finds", 1, "the header names 'pets.find_cat', the file is"),
+        ("-- $1 session", "-- $2 session", 3, "$2 stands where $1 is expected"),
+        ("-- $2 ids", "-- $3 ids", 5, "$3 stands where $2 is expected"),
+        ("-- $2 ids", "-- $1 ids", 5, "$1 stands where $2 is expected"),
+        ("-- $2 ids     bigint[]?", "-- $2 ids", 5, "malformed header: a parameter is '-- $1 name type'"),
+        ("-- $2 ids     bigint[]?", "-- $2 ids bigint?[]", 5, "malformed header: a parameter is '-- $1 name type'"),
+        ("-- returns: maybe Pet?", "-- returns: some Pet", 6, "malformed header: expected '-- $n …'"),
+        ("-- returns: maybe", "-- answers: maybe", 6, "malformed header: expected '-- $n …', '-- returns: …'"),
+        ("-- Free text", "-- locks: none", 8, "malformed header: expected '-- $n …'"),
+        ("-- Free text", "-- returns: one Pet", 8, "a second 'returns'"),
+        ("-- Free text", "-- $1 id bigint", 8, "$1 stands where $3 is expected"),
+        ("any($2)", "any($3)", 12, "$3 is not in the header"),
+        ("any($2)", "any($2) or id = $0", 12, "$0 is not in the header"),
+        ("any($2)", "7", 10, "$2 is in the header, but not in the statement"),
+        ("$1 and", "", 10, "$1 is in the header, but not in the statement"),
+        (";", "", 12, "the statement does not end in ';'"),
+        (STATEMENT, "", 9, "the statement does not end in ';'"),
+        (";\n", ";\n\ndelete from pets", 14, "a second statement; a file holds one query"),
+        (";\n", ";;\n", 12, "a second statement; a file holds one query"),
+        ("/* pets.find_pet */ ", "", 10, "the statement does not carry its name: write '/* pets.find_pet */' after"),
+        ("/* pets.find_pet */", "/* pets.find_cat */", 10, "the statement does not carry its name"),
+        ("/* pets.find_pet */", "'/* pets.find_pet */',", 10, "the statement does not carry its name"),
+        ("select /* pets.find_pet */", "/* pets.find_pet */\nselect", 11, "the statement does not carry its name"),
+        (STATEMENT, ";", 10, "the statement does not carry its name"),
+    ],
+)
+def test_a_malformed_file_is_refused_with_its_line(read: Read, old: str, new: str, line: int, complaint: str) -> None:
+    assert old in GOOD
+
+    with pytest.raises(QueryError) as refusal:
+        read(GOOD.replace(old, new, 1))
+
+    assert str(refusal.value).startswith(f"sql/pets/find_pet.sql:{line}: {complaint}")
+
+
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [("-- pets.find_pet: x\n", 2), ("-- pets.find_pet: x\n-- $1 session uuid\n", 3), ("-- pets.find_pet: x", 1)],
+)
+def test_a_header_must_say_what_comes_back(read: Read, header: str, line: int) -> None:
+    with pytest.raises(QueryError, match=rf"^sql/pets/find_pet\.sql:{line}: the header says nothing of what"):
+        read(header)
+
+
+def test_a_file_that_is_not_utf8_is_refused(read: Read) -> None:
+    with pytest.raises(QueryError, match=r"^sql/pets/find_pet\.sql:8: not UTF-8 \(invalid"):
+        read(GOOD.replace("Free", "Für"), "latin-1")
+
+
+def test_a_missing_file_is_named_where_the_code_asks_for_it(tmp_path: Path) -> None:
+    with pytest.raises(QueryError, match=r"^sql/pets/find_cat\.sql:1: no such file; the code names the query 'pets\."):
+        queries.read("pets.find_cat", tmp_path / "sql")
+
+
+@pytest.mark.parametrize(
+    ("reader", "arguments", "in_file", "in_code"),
+    [
+        (sql.one, ("auth.open_session", Pet), "maybe Session", "one Pet"),
+        (sql.maybe, ("users.show_me", Pet), "one User", "maybe Pet"),
+        (sql.maybe, ("auth.open_session", Pet), "maybe Session", "maybe Pet"),
+        (sql.many, ("auth.open_session", Pet), "maybe Session", "many Pet"),
+        (sql.many, ("auth.end_session", Pet), "count", "many Pet"),
+        (sql.value, ("auth.list_my_sessions", int), "many", "value"),
+        (sql.count, ("users.show_me",), "one", "count"),
+    ],
+)
+def test_code_and_file_must_agree_on_what_comes_back(
+    reader: Callable[..., object], arguments: tuple[Any, ...], in_file: str, in_code: str
+) -> None:
+    with pytest.raises(QueryError, match=rf"sql/.*\.sql:\d+: returns '{in_file}', but the code reads '{in_code}'$"):
+        reader(*arguments)
+
+
+@pytest.mark.parametrize("name", queries.names())
+def test_every_file_of_the_service_is_well_formed(name: str) -> None:
+    statement = queries.read(name)
+
+    assert statement.sql.encode() == statement.path.read_bytes()

@@ -1,0 +1,258 @@
+"""sql/roles.sql: what each role may do, and what PostgreSQL refuses it."""
+
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import run as run_program
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from click.testing import CliRunner, Result
+from psycopg import sql
+from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
+
+from service.cli import main
+from service.embedded.server import EmbeddedPostgres, embedded_postgres
+from service.postgres import roles
+from tests.conftest import SERVER_SETTINGS
+from tests.support.first_session import run_black_box
+from tests.support.processes import ROOT, Start, environment, run, serving
+
+pytestmark = pytest.mark.slow
+APP, OWNER, READER = "service_app", "service_owner", "service_reader"
+DEPLOY = (ROOT / "docs/deploy.md").read_text()
+
+
+def as_role(url: str, role: str) -> str:
+    """Return `url` with another user."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{role}@"))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[EmbeddedPostgres]:
+    """Return a PostgreSQL of its own: roles belong to all databases of a server."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        embedded_postgres(Path(folder) / "postgres", SERVER_SETTINGS) as cluster,
+    ):
+        yield cluster
+
+
+def create_database(cluster: EmbeddedPostgres, name: str, owner: str = "postgres") -> str:
+    """Create a database, and return its administrator's URL."""
+    with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
+        statement = sql.SQL("create database {} owner {}").format(sql.Identifier(name), sql.Identifier(owner))
+        connection.execute(statement)
+    return as_role(cluster.url(name), owner)
+
+
+def invoke(*arguments: str, url: str) -> Result:
+    """Run `roles` in this process."""
+    return CliRunner().invoke(main, ["roles", *arguments], env={"DATABASE_URL": url}, catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def url(cluster: EmbeddedPostgres) -> str:
+    """Return the administrator's URL of a database with the roles, migrated by its owner."""
+    url = create_database(cluster, "with roles")
+    assert run("roles", "--apply", settings={"DATABASE_URL": url}).returncode == 0
+    migrated = run("migrate", settings={"DATABASE_URL": as_role(url, OWNER)})
+    assert (migrated.returncode, migrated.stderr) == (0, "")
+    return url
+
+
+def refused(url: str, role: str, statement: str) -> bool:
+    """Tell whether PostgreSQL refuses a statement to a role for want of a privilege."""
+    with psycopg.connect(as_role(url, role)) as connection:
+        try:
+            connection.execute(statement.encode())
+        except (InsufficientPrivilege, ReadOnlySqlTransaction):
+            return True
+        finally:
+            connection.rollback()
+    return False
+
+
+def test_the_whole_service_runs_as_the_application_role(url: str, start: Start) -> None:
+    served = start("serve", serving(as_role(url, APP)))
+    served.wait_until_ready()
+
+    assert " passed" in run_black_box(served.url)
+
+
+def test_the_application_role_cleans(url: str) -> None:
+    cleaned = run("clean", settings={"DATABASE_URL": as_role(url, APP)})
+
+    assert (cleaned.returncode, cleaned.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "create table mine (id integer)",
+        "create temporary table mine (id integer)",
+        "create schema mine",
+        "create function mine() returns integer language sql as 'select 1'",
+        "create index on login_session (ip)",
+        "alter table login_session add column age integer",
+        "drop table login_session",
+        "truncate login_session cascade",
+        "create role mine",
+        "create trigger mine before insert on login_session execute function suppress_redundant_updates_trigger()",
+        "set role service_owner",
+        "update migration_checksum set sha256 = ''",
+        "delete from _yoyo_migration",
+    ],
+)
+def test_the_application_role_changes_neither_the_schema_nor_its_books(url: str, statement: str) -> None:
+    assert refused(url, APP, statement)
+
+
+def test_the_application_role_cannot_migrate(url: str) -> None:
+    migrated = run("migrate", "rollback", settings={"DATABASE_URL": as_role(url, APP)})
+
+    assert migrated.returncode == 1
+    assert re.search("must be owner|permission denied", migrated.stderr)
+
+
+def test_the_owner_rolls_back_and_applies_again_and_the_application_sees_it(url: str) -> None:
+    owner = {"DATABASE_URL": as_role(url, OWNER)}
+
+    assert run("migrate", "rollback", settings=owner).returncode == run("migrate", settings=owner).returncode == 0
+
+    assert not refused(url, APP, "delete from idempotency_key")
+    assert refused(url, APP, "delete from migration_checksum")
+
+
+@pytest.mark.parametrize("table", ["user_model", "login_session", "migration_checksum"])
+def test_the_reader_reads_everything(url: str, table: str) -> None:
+    assert not refused(url, READER, f"select from {table}")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "delete from login_session",
+        "set transaction read write; delete from login_session",
+        "set transaction read write; create temporary table mine (id integer)",
+    ],
+)
+def test_the_reader_writes_nothing(url: str, statement: str) -> None:
+    assert refused(url, READER, statement)
+
+
+def test_the_reader_sees_what_others_run(url: str) -> None:
+    with psycopg.connect(as_role(url, APP)) as busy, psycopg.connect(as_role(url, READER)) as reader:
+        busy.execute("select 'seen'")
+
+        seen = reader.execute("select query from pg_stat_activity where usename = 'service_app'").fetchall()
+
+    assert ("select 'seen'",) in seen
+
+
+def test_what_was_reviewed_is_what_the_service_runs(url: str) -> None:
+    with psycopg.connect(as_role(url, APP)) as connection:
+        [[mode]] = connection.execute("show plan_cache_mode").fetchall()
+
+    assert mode == "force_generic_plan"
+
+
+@pytest.mark.parametrize(
+    ("role", "statement", "lock", "idle"),
+    [(APP, "2s", "1500ms", "10s"), (READER, "1min", "1s", "1min"), (OWNER, "0", "3s", "5min")],
+)
+def test_each_role_has_its_timeouts(url: str, role: str, statement: str, lock: str, idle: str) -> None:
+    with psycopg.connect(as_role(url, role)) as connection:
+        [timeouts] = connection.execute(
+            """select current_setting('statement_timeout'), current_setting('lock_timeout'),
+            current_setting('idle_in_transaction_session_timeout')"""
+        ).fetchall()
+
+    assert timeouts == (statement, lock, idle)
+
+
+def test_nobody_else_may_connect(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create role stranger login")
+
+    with pytest.raises(psycopg.OperationalError, match="User does not have CONNECT privilege"):
+        psycopg.connect(as_role(url, "stranger"))
+
+
+def test_psql_runs_what_is_printed_and_may_run_it_again(url: str, cluster: EmbeddedPostgres) -> None:
+    printed = invoke(url="").stdout
+
+    psql = [str(cluster.binaries / "psql"), "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--quiet", url]
+    done = run_program(psql, input=printed, capture_output=True, text=True, check=False)
+
+    assert printed == (ROOT / "sql/roles.sql").read_text()
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "ERROR" not in done.stderr
+
+
+def test_an_administrator_who_is_no_superuser_is_told_what_is_left(cluster: EmbeddedPostgres, url: str) -> None:
+    """As managed PostgreSQL has it: who may create roles, and owns the database."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create role administrator login createrole createdb")
+        for role in (APP, OWNER, READER):
+            connection.execute(sql.SQL("grant {} to administrator with admin option").format(sql.Identifier(role)))
+
+    result = invoke("--apply", url=create_database(cluster, "managed", "administrator"))
+
+    assert result.exit_code == 0
+    assert "let a superuser grant pg_monitor to service_reader" in result.stderr
+    assert result.stdout.startswith("service_owner, service_app and service_reader are there")
+
+
+def test_whoever_may_not_create_roles_gets_one_sentence(url: str) -> None:
+    result = invoke("--apply", url=as_role(url, READER))
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: PostgreSQL says: ")
+    assert result.stderr.endswith("; DATABASE_URL must be an administrator's here\n")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_what_the_pages_show_is_what_works(cluster: EmbeddedPostgres, tmp_path: Path) -> None:
+    """The commands of docs/deploy.md, on another database, and those of docs/live-database.md."""
+    url = create_database(cluster, "by the book")
+    (tmp_path / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / "python").chmod(0o755)
+    urls = {"ADMIN_URL": url, "OWNER_URL": as_role(url, OWNER), "READER_URL": as_role(url, READER)}
+    live = (ROOT / "docs/live-database.md").read_text()
+
+    for page in (DEPLOY.partition("## Roles")[2], live):
+        [commands, *_] = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+        settings = environment(urls | {"PATH": f"{tmp_path}:{cluster.binaries}:/usr/bin:/bin"})
+        done = run_program(["/bin/sh", "-euc", commands], cwd=ROOT, env=settings, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_database_that_another_role_has_migrated_is_handed_over(cluster: EmbeddedPostgres, start: Start) -> None:
+    """By the statements of docs/deploy.md."""
+    with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
+        connection.execute("create role old_owner login")
+    url = as_role(create_database(cluster, "handed over", "old_owner"), "postgres")
+    assert run("migrate", settings={"DATABASE_URL": as_role(url, "old_owner")}).returncode == 0
+    assert invoke("--apply", url=url).exit_code == 0
+    [statements] = re.findall(r"^```sql\n(reassign .*?)^```", DEPLOY, re.MULTILINE | re.DOTALL)
+
+    with psycopg.connect(url) as connection:
+        connection.execute(statements)
+
+    assert run("migrate", "rollback", settings={"DATABASE_URL": as_role(url, OWNER)}).returncode == 0
+    assert run("migrate", settings={"DATABASE_URL": as_role(url, OWNER)}).returncode == 0
+    books = ("migration_checksum", "_yoyo_log", "_yoyo_migration", "_yoyo_version")
+    assert all(refused(url, APP, f"delete from {book}") for book in books)  # noqa: S608 - the names above
+    assert not refused(url, READER, "select from user_model, migration_checksum")
+    served = start("serve", serving(as_role(url, APP)))
+    served.wait_until_ready()
+    assert " passed" in run_black_box(served.url)
+
+
+def test_the_roles_have_no_password_until_somebody_sets_one() -> None:
+    assert "password '" not in roles.read().lower()

@@ -1,0 +1,32 @@
+"""Hosts that accept connections and say nothing, before one that serves."""
+
+import socket
+from contextlib import ExitStack
+
+import pytest
+
+from service.embedded.server import EmbeddedPostgres
+from service.postgres import failover as hosts
+from service.postgres import pool as connections
+from service.problems import Unavailable
+from tests.postgres.conftest import Backend, Opening
+from tests.postgres.test_failover import beside
+
+
+async def test_behind_two_hosts_that_keep_silent_a_third_is_found(
+    opening: Opening,
+    backend: Backend,
+    database_url: str,
+    server: EmbeddedPostgres,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first attempt has not the time to ask it: the next one asks the first host last."""
+    monkeypatch.setattr(hosts, "HOST", 0.25)
+    monkeypatch.setattr(connections, "CONNECT", 0.4)
+    with ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        db = await opening(beside(database_url, server, *(f"127.0.0.1:{each.getsockname()[1]}" for each in silent)))
+        with pytest.raises(Unavailable):
+            await db.value(backend)
+
+        assert await db.value(backend)

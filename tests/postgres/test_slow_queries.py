@@ -1,0 +1,155 @@
+"""Slow queries are told by their file, with the plan."""
+
+import asyncio
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import asyncpg
+import pytest
+from structlog.testing import capture_logs
+
+from service.postgres import slow_queries
+from service.postgres.database import Database
+from service.postgres.pool import Pool
+from service.postgres.queries import Value
+from tests.postgres.conftest import Backend, Opening
+from tests.support.statements import Statements
+
+MILLISECOND = 1
+Entry = dict[str, Any]
+
+
+async def told(entries: list[Any], number: int = 1) -> list[Entry]:
+    """Wait until so many entries are there."""
+    async with asyncio.timeout(5):
+        while len(entries) < number:  # noqa: ASYNC110 - nothing but the log tells of it
+            await asyncio.sleep(0.01)
+    return entries
+
+
+async def test_a_slow_query_is_told_with_its_file_and_plan(opening: Opening, statement: Statements) -> None:
+    query: Value[..., str] = Value(
+        statement(
+            "value text",
+            "select (select email from user_model where email = $1) || pg_sleep(0.01)",
+            "email text",
+        ),
+        str,
+    )
+    db = await opening(slow_query=MILLISECOND)
+
+    with capture_logs() as entries:
+        await db.value(query, "planted-argument")
+        [entry] = await told(entries)
+
+    assert (entry["event"], entry["query"], entry["file"]) == ("slow query", "tests.query", file_of(query))
+    assert (entry["log_level"], entry["times"]) == ("warning", 1)
+    assert entry["ms"] >= 10
+    assert "user_model" in entry["plan"]
+    assert "$1" in entry["plan"]
+    assert "planted-argument" not in str(entry)
+
+
+def file_of(query: Value[..., str]) -> str:
+    return str(Path(*query.statement.path.parts[-3:]))
+
+
+async def test_a_query_without_parameters_has_a_plan_too(opening: Opening, statement: Statements) -> None:
+    query: Value[..., str] = Value(statement("value text", "select pg_sleep(0.01)::text"), str)
+    db = await opening(slow_query=MILLISECOND)
+
+    with capture_logs() as entries:
+        await db.value(query)
+        [entry] = await told(entries)
+
+    assert "Result" in entry["plan"]
+
+
+async def test_a_query_that_stays_slow_is_told_once_a_minute(
+    opening: Opening, sleep: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = await opening(slow_query=MILLISECOND)
+
+    with capture_logs() as entries:
+        await db.value(sleep, 0.01)
+        await told(entries)
+        for _ in range(2):
+            await db.value(sleep, 0.01)
+        monkeypatch.setattr(slow_queries, "monotonic", lambda: monotonic() + 60)
+        await db.value(sleep, 0.01)
+        await told(entries, 2)
+
+    assert [entry["times"] for entry in entries] == [1, 3]
+
+
+async def test_a_quick_query_is_not_told(opening: Opening, sleep: Backend) -> None:
+    db = await opening(slow_query=1000)
+
+    with capture_logs() as entries:
+        await db.value(sleep, 0)
+
+    assert entries == []
+
+
+async def test_the_connection_is_as_it_was_before(opening: Opening, sleep: Backend, statement: Statements) -> None:
+    settings: Value[..., str] = Value(
+        statement(
+            "value text",
+            "select current_setting('plan_cache_mode') || count(*) from pg_prepared_statements"
+            " where name = 'slow_query'",
+        ),
+        str,
+    )
+    db = await opening(size=1, slow_query=MILLISECOND)
+    with capture_logs() as entries:
+        await db.value(sleep, 0.01)
+        await told(entries)
+
+    assert await db.value(settings) == "auto0"
+
+
+async def test_a_plan_is_waited_for_while_all_connections_are_busy(opening: Opening, sleep: Backend) -> None:
+    db = await opening(size=1, slow_query=MILLISECOND)
+
+    with capture_logs() as entries:
+        await asyncio.gather(db.value(sleep, 0.01), db.value(sleep, 0.3))
+        [entry] = await told(entries)
+
+    assert entry["plan"]
+
+
+async def test_without_an_idle_connection_there_is_no_plan(
+    opening: Opening, sleep: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slow_queries, "PATIENCE", 1)
+    db = await opening(size=1, slow_query=MILLISECOND)
+
+    with capture_logs() as entries:
+        await asyncio.gather(db.value(sleep, 0.01), db.value(sleep, 0.1))
+        [entry] = await told(entries)
+
+    assert entry["plan"] is None
+
+
+async def test_a_plan_waits_for_no_lock(
+    database_url: str, statement: Statements, sleep: Backend, admin: asyncpg.Connection
+) -> None:
+    pool = Pool(database_url)
+    query: Value[..., int] = Value(statement("value bigint", "select count(*) from user_model"), int)
+    async with pool.open(), admin.transaction():
+        await Database(pool).value(sleep, 0)
+        await admin.execute("lock table user_model")
+
+        async with asyncio.timeout(5):
+            assert await pool.plan(query) is None
+
+
+async def test_the_last_ones_are_told_when_the_pool_closes(database_url: str, sleep: Backend) -> None:
+    pool = Pool(database_url, slow_query=MILLISECOND)
+
+    with capture_logs() as entries:
+        async with pool.open():
+            await Database(pool).value(sleep, 0.01)
+
+    assert [entry["query"] for entry in entries] == ["tests.query"]

@@ -1,0 +1,110 @@
+"""Who waits for a connection gets it in turn, or hears in time that there is none."""
+
+import asyncio
+import time
+
+import pytest
+
+from service.postgres.wait_queue import Waiting
+
+
+@pytest.fixture
+def taken_back() -> list[str]:
+    """Return what came back."""
+    return []
+
+
+@pytest.fixture
+def waiting(taken_back: list[str]) -> Waiting[str]:
+    """Return a queue that nobody is in."""
+    return Waiting(taken_back.append)
+
+
+async def _wait(waiting: Waiting[str], seconds: float = 5.0) -> asyncio.Task[str]:
+    waits = asyncio.create_task(waiting.wait(asyncio.get_running_loop().time() + seconds))
+    await asyncio.sleep(0)
+    return waits
+
+
+async def test_who_came_first_is_served_first(waiting: Waiting[str]) -> None:
+    first, second = await _wait(waiting), await _wait(waiting)
+
+    given = [waiting.give(thing) for thing in ("one", "two")]
+
+    assert (given, await first, await second) == ([True, True], "one", "two")
+
+
+async def test_nothing_is_given_where_nobody_waits(waiting: Waiting[str]) -> None:
+    assert not waiting.give("one")
+
+
+async def test_each_waits_until_its_own_time(waiting: Waiting[str]) -> None:
+    """A busy machine may tell two in one turn, but nobody before."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    first, second, third = [await _wait(waiting, seconds) for seconds in (0.05, 0.1, 60)]
+
+    async with asyncio.timeout(5):
+        for waits in (first, second):
+            with pytest.raises(TimeoutError):
+                await waits
+
+    assert loop.time() >= began + 0.1
+    assert len(waiting) == 1
+    third.cancel()
+
+
+async def test_who_has_gone_is_passed_over(waiting: Waiting[str]) -> None:
+    gone, patient = await _wait(waiting), await _wait(waiting)
+    gone.cancel()
+    await asyncio.sleep(0)
+
+    waiting.give("one")
+
+    assert await patient == "one"
+
+
+async def test_who_has_gone_needs_no_word_when_the_time_is_over(waiting: Waiting[str]) -> None:
+    gone, patient = await _wait(waiting, 0.05), await _wait(waiting, 0.05)
+    gone.cancel()
+
+    with pytest.raises(TimeoutError):
+        await patient
+
+
+async def test_who_is_called_away_in_the_moment_of_the_end_goes(waiting: Waiting[str]) -> None:
+    loop = asyncio.get_running_loop()
+    goes = await _wait(waiting, 0.01)
+    loop.call_later(0.011, goes.cancel)
+    time.sleep(0.02)  # noqa: ASYNC251 - so that both happen in one turn of the loop
+
+    await asyncio.wait([goes])
+
+    assert goes.cancelled()
+
+
+async def test_one_refusal_is_for_one(waiting: Waiting[str]) -> None:
+    first, second = await _wait(waiting), await _wait(waiting)
+
+    waiting.refuse(ValueError("none"))
+    waiting.give("one")
+
+    with pytest.raises(ValueError, match="none"):
+        await first
+    assert await second == "one"
+
+
+async def test_a_refusal_that_nobody_waits_for_is_none(waiting: Waiting[str]) -> None:
+    waiting.refuse(ValueError("none"))
+
+    assert len(waiting) == 0
+
+
+async def test_what_was_given_to_one_who_goes_comes_back(waiting: Waiting[str], taken_back: list[str]) -> None:
+    goes = await _wait(waiting)
+    waiting.give("one")
+    goes.cancel()
+
+    await asyncio.wait([goes])
+
+    assert (goes.cancelled(), taken_back) == (True, ["one"])

@@ -1,0 +1,181 @@
+"""A connection: who is slow is not waited for, and how it ends."""
+
+import asyncio
+import socket
+import struct
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+from litestar.types import Receive, Scope, Send
+from structlog.testing import capture_logs
+
+from service import timeouts as deadlines
+from service.app import Service
+from service.http.middleware import edge
+from service.server import protocol as http_protocol
+from service.server.protocol import HttpProtocol
+from tests.support.raw_http import DOWNLOAD, GET, POST, UNWANTED, listening, statuses, talk
+
+
+@pytest.fixture(scope="module")
+async def port(app: Service) -> AsyncIterator[int]:
+    """Return where the service listens, in this process."""
+    async with listening(app) as port:
+        yield port
+
+
+@pytest.mark.parametrize(
+    ("parts", "answers"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([b"\r\n"], [408], id="an empty line"),
+        pytest.param([b"GET / HT"], [408], id="half a head"),
+        pytest.param([GET + b"\r\n", b"GE"], [200, 408], id="half a second head"),
+        pytest.param([POST + b"Content-Length: 10\r\n\r\n", b"{"], [408], id="half a body"),
+        pytest.param([UNWANTED + b"Content-Length: 10\r\n\r\n", b"{"], [401], id="half a body that nobody wants"),
+    ],
+)
+async def test_who_is_slow_is_not_waited_for(
+    port: int, monkeypatch: pytest.MonkeyPatch, parts: list[bytes], answers: list[int]
+) -> None:
+    monkeypatch.setitem(deadlines.SECONDS, "head", 0.3)
+    monkeypatch.setitem(deadlines.SECONDS, "body", 0.3)
+
+    assert statuses(await talk(port, *parts)) == answers
+
+
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"], ids=["kept", "closing"])
+async def test_who_does_not_take_the_answer_is_let_go(port: int, monkeypatch: pytest.MonkeyPatch, more: bytes) -> None:
+    """Eight answers of 1.5 MB each are more than the system buffers."""
+    monkeypatch.setitem(deadlines.SECONDS, "answer", 0.8)
+    monkeypatch.setattr(http_protocol, "TICK", 0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=60_000)
+    writer.write(DOWNLOAD * 7 + DOWNLOAD[:-2] + more + b"\r\n")
+    await asyncio.sleep(1.2)
+
+    received = await asyncio.wait_for(reader.read(), 10)
+
+    assert statuses(received)[0] == 200
+    assert len(received) < 8 * 1_500_000
+    writer.close()
+
+
+async def test_a_connection_that_nobody_uses_is_closed_without_a_word(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(deadlines.SECONDS, "request", 0.2)
+    monkeypatch.setattr(http_protocol, "TICK", 0.05)
+
+    assert statuses(await talk(port, GET + b"\r\n")) == [200]
+
+
+@pytest.mark.parametrize("field", [(b"x-a", b"b\r\nset-cookie: c"), (b"x-a: b\r\nset-cookie", b"c"), (b"x-a", b"\x00")])
+async def test_a_field_that_would_begin_another_is_not_sent(field: tuple[bytes, bytes]) -> None:
+    async def careless(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0"), field]})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async with listening(careless) as port:
+        assert await talk(port, GET + b"\r\n") == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how many segments came")
+async def test_an_application_may_end_the_connection_with_its_answer() -> None:
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 204,
+                "headers": [(b"content-length", b"0"), (b"connection", b"close")],
+            }
+        )
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async with listening(app) as port:
+        assert statuses(await talk(port, GET + b"\r\n")) == [204]
+
+
+async def test_an_answer_is_one_segment(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(3):
+        writer.write(GET + b"\r\n")
+        await reader.readuntil(b'"}')
+
+    information = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
+
+    # tcpi_data_segs_in of struct tcp_info, linux/tcp.h.
+    assert struct.unpack_from("I", information, 152) == (3,)
+    writer.close()
+
+
+async def test_a_process_that_is_about_to_end_closes_each_connection_with_its_answer(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HttpProtocol, "draining", True)
+
+    answer = await talk(port, GET + b"\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
+async def test_what_runs_for_a_client_who_is_gone_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a word of error, and not at once: most requests are as good as done."""
+    monkeypatch.setattr(http_protocol, "GONE", 0.05)
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def endless(_: Scope, __: Receive, ___: Send) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    with capture_logs() as logs:
+        async with listening(edge(endless, {"*"})) as port:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(GET + b"\r\n")
+            await begun.wait()
+
+            writer.close()
+
+            await asyncio.wait_for(ended.wait(), 1)
+
+    assert [(entry["event"], entry["path"]) for entry in logs] == [("client gone", "/health/live")]
+
+
+async def test_the_head_of_an_answer_does_not_wait_for_a_body_that_never_comes(port: int) -> None:
+    answer = await talk(port, b"HEAD /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_who_has_not_come_to_an_end_when_the_service_does_is_told_so(app: Service) -> None:
+    with capture_logs() as logs:
+        async with listening(app, patience=0) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(POST.replace(b"logout", b"refresh-token") + b"Content-Length: 2\r\n\r\n{")
+            await asyncio.sleep(0.05)
+        answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+
+    assert statuses(answer) == [503]
+    assert b"/problems/unavailable" in answer
+    assert [entry["status"] for entry in logs if "status" in entry] == [503]
+
+
+async def test_an_answer_that_has_begun_when_the_service_ends_is_not_followed_by_another() -> None:
+    async def endless(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.body", "body": b"{}", "more_body": True})
+        await asyncio.Event().wait()
+
+    async with listening(edge(endless, {"*"}), patience=0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET + b"\r\n")
+        await reader.readuntil(b"{}")
+
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()

@@ -1,0 +1,277 @@
+"""`serve`, as a process manager runs it."""
+
+import json
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from click.testing import CliRunner, Result
+
+from service import cli
+from service.embedded.server import EmbeddedPostgres
+from service.timeouts import ANSWER, WAIT, WORKER
+from tests.support.processes import PATIENCE, SECRET_KEY, Running, Start, alive, run, serving, until
+
+pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+
+STARTED = "Application startup complete."
+ACCOUNT = {"email": "dora@example.com", "password": "a password for one test"}
+
+
+def log_in(client: httpx.Client, **headers: str) -> dict[str, str]:
+    """Make an account and return the header that says who calls."""
+    client.post("/users/register", json=ACCOUNT)
+    form = {"username": ACCOUNT["email"], "password": ACCOUNT["password"]}
+    tokens = client.post("/auth/access-token", data=form, headers=headers).json()
+    return {"Authorization": f"Bearer {tokens['access_token']}"}
+
+
+def listens(port: int) -> bool:
+    """Tell whether anybody accepts connections."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_it_is_ready_and_does_not_tell_what_it_runs_on(served: Running) -> None:
+    response = served.client.get("/health/ready")
+
+    assert response.json() == {"status": "ready"}
+    assert "server" not in response.headers
+
+
+def test_what_is_edited_while_it_serves_is_not_read(own_database_url: str, checkout: Path, start: Start) -> None:
+    serve = start("serve", serving(own_database_url), checkout)
+    serve.wait_until_ready()
+    family = serve.family()
+
+    for path in ("sql/system/list_applied_migrations.sql", "service/http/health.py"):
+        (checkout / path).write_text("broken")
+
+    # `dev` answers otherwise within a second.
+    for _ in range(15):
+        assert serve.status("/health/ready") == 200
+        time.sleep(0.1)
+    assert serve.family() == family
+
+
+def test_the_address_that_a_client_claims_is_not_believed(served: Running) -> None:
+    bearer = log_in(served.client, **{"X-Forwarded-For": "192.0.2.1"})
+
+    sessions = served.client.get("/auth/sessions", headers=bearer).json()
+
+    assert {session["ip"] for session in sessions} == {"127.0.0.1"}
+
+
+def test_each_line_of_its_output_is_json(served: Running) -> None:
+    lines = [json.loads(line) for line in served.stdout.splitlines()]
+
+    assert STARTED in [line["event"] for line in lines]
+    assert served.stderr == ""
+
+
+# A single process dies of the signal, as its manager expects; the parent of several ends by itself.
+@pytest.mark.parametrize(("workers", "status"), [("1", -signal.SIGTERM), ("2", 0)])
+def test_sigterm_finishes_what_is_in_flight(
+    own_database_url: str, checkout: Path, start: Start, workers: str, status: int
+) -> None:
+    # Patience: the request waits for the table from before the signal until the server waits for the request.
+    patient = {"DATABASE_LOCK_TIMEOUT": "0", "DATABASE_STATEMENT_TIMEOUT": "0"}
+    deadlines = checkout / "service/timeouts.py"
+    text = deadlines.read_text()
+    deadlines.write_text(text.replace(f"WAIT, ANSWER = {WAIT}, {ANSWER}", f"WAIT, ANSWER = {WAIT}, 25"))
+    assert deadlines.read_text() != text
+    served = start("serve", serving(own_database_url, WEB_CONCURRENCY=workers, **patient), checkout)
+    served.wait_until_ready()
+    bearer = log_in(served.client)
+    with psycopg.connect(own_database_url) as rival, ThreadPoolExecutor() as threads:
+        rival.execute("lock table login_session")
+        answer = threads.submit(served.client.get, "/users/me", headers=bearer)
+        waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        until(lambda: rival.execute(waiting).rowcount == 1, "the request waits for the table")
+
+        os.killpg(served.process.pid, signal.SIGTERM)  # to all at once, as Heroku does
+        until(lambda: "Waiting for connections to close" in served.stdout, "the worker waits for the request")
+        rival.rollback()
+
+        assert answer.result().status_code == 200
+    assert served.process.wait(PATIENCE) == status
+    assert "Traceback" not in served.stdout + served.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_drains_first(own_database_url: str, start: Start, workers: str) -> None:
+    """Everything is served meanwhile, and the last answer of a connection says so."""
+    served = start("serve", serving(own_database_url, WEB_CONCURRENCY=workers, DRAIN_SECONDS="5"))
+    served.wait_until_ready()
+    until(lambda: served.stdout.count(STARTED) == int(workers), "all serve")
+    began = time.monotonic()
+
+    os.killpg(served.process.pid, signal.SIGTERM)
+
+    until(lambda: served.status("/health/ready") == 503, "readiness says so")
+    time.sleep(1)  # it goes on
+    assert served.client.get("/health/ready").json()["detail"] == "draining: this process is about to end"
+    answer = served.client.get("/health/live")
+    assert (answer.status_code, answer.headers["Connection"]) == (200, "close")
+    served.process.wait(PATIENCE)
+    assert time.monotonic() - began > 5
+    assert served.stdout.count('"event": "draining"') == int(workers)
+    assert "Traceback" not in served.stdout + served.stderr
+
+
+def test_workers_end_when_their_parent_is_killed(own_database_url: str, start: Start) -> None:
+    served = start("serve", serving(own_database_url, WEB_CONCURRENCY="2"))
+    served.wait_until_ready()
+    until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
+    family = served.family()
+    assert len(family) >= 3
+
+    served.end(signal.SIGKILL)
+
+    until(lambda: not any(map(alive, family)), "the workers have ended")
+    assert not listens(served.port)
+    assert "Traceback" not in served.stdout + served.stderr
+
+
+def test_a_worker_that_dies_is_replaced_by_one_of_the_same_code(
+    own_database_url: str, checkout: Path, start: Start
+) -> None:
+    """At once, though its parent was just then waiting for its sign of life, and a deploy is under way."""
+    served = start("serve", serving(own_database_url, WEB_CONCURRENCY="2"), checkout)
+    until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
+    (checkout / "service/http/health.py").write_text("broken")
+    worker = served.workers()[0]
+    worker.suspend()
+    time.sleep(0.6)  # its parent looks every half second
+
+    worker.kill()
+
+    until(lambda: served.stdout.count(STARTED) == 3, "another one serves", seconds=WORKER / 2)
+    assert not alive(worker)
+
+
+def test_sighup_replaces_workers_by_those_of_new_code(own_database_url: str, checkout: Path, start: Start) -> None:
+    served = start("serve", serving(own_database_url, WEB_CONCURRENCY="2"), checkout)
+    until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
+    old = served.workers()
+    code = checkout / "service/http/health.py"
+    code.write_text(code.read_text().replace('"ready"', '"new"'))
+
+    served.process.send_signal(signal.SIGHUP)
+    until(lambda: not any(map(alive, old)), "both have ended")
+    served.workers()[0].kill()
+
+    until(lambda: served.stdout.count(STARTED) == 5, "all are replaced, and one once more")
+    assert {served.client.get("/health/ready").json()["status"] for _ in range(8)} == {"new"}
+
+
+@pytest.fixture
+def socket_directory() -> Iterator[Path]:
+    """Make a folder whose path is short enough for a socket in it."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
+
+
+def test_it_lives_without_its_database_and_is_ready_when_that_comes(
+    own_database_url: str, server: EmbeddedPostgres, socket_directory: Path, start: Start
+) -> None:
+    place = socket_directory / "postgres"
+    served = start("serve", serving(own_database_url.replace(str(server.socket_directory), str(place))))
+    served.wait_until_ready(503)
+    assert served.status("/health/live") == 200
+    assert served.client.get("/health/ready").json()["detail"] == "The database does not answer"
+
+    place.symlink_to(server.socket_directory)
+
+    served.wait_until_ready()
+
+
+def test_ctrl_c_ends_it_without_a_word_on_stderr(own_database_url: str, start: Start) -> None:
+    served = start("serve", serving(own_database_url))
+    served.wait_until_ready()
+
+    assert served.end(signal.SIGINT) == 0
+
+    assert served.stderr == ""
+
+
+def test_it_waits_for_the_port_of_a_server_that_is_ending(own_database_url: str, start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as ending:
+        port = ending.getsockname()[1]
+        served = start("serve", serving(own_database_url, PORT=str(port)))
+        until(lambda: served.stderr != "", "it tells what it waits for")
+
+    served.wait_until_ready()
+
+    assert served.stderr == f"Waiting for port {port}: another process has it\n"
+
+
+def test_missing_settings_stop_it_with_one_line_that_names_them() -> None:
+    ended = run("serve")
+
+    assert ended.returncode == 1
+    assert ended.stderr == "Error: DATABASE_URL, SECRET_KEY must be set; see README.md\n"
+    assert ended.stdout == ""
+
+
+def test_a_broken_query_file_stops_it_with_one_line_that_names_it(checkout: Path) -> None:
+    """Workers would die of it again and again."""
+    (checkout / "sql/users/show_me.sql").write_text("select 1;\n")
+
+    ended = run("serve", settings=serving("postgresql:///none", WEB_CONCURRENCY="2"), cwd=checkout)
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: sql/users/show_me.sql:1: ")
+    assert len(ended.stderr.splitlines()) == 1
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://localhost/pets"),
+        ("SECRET_KEY", "too short"),
+        ("PORT", "0"),
+        ("WEB_CONCURRENCY", "many"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_senseless_setting_stops_it_with_one_line_that_names_it(name: str, value: str) -> None:
+    result = serve_in_vain(**{name: value})
+
+    assert result.stderr.startswith(f"Error: {name} ")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_port_that_stays_in_use_is_named(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setattr(cli, "SECONDS_FOR_PORT", 0.1)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as other:
+        port = other.getsockname()[1]
+
+        result = serve_in_vain(HOST=host, PORT=str(port))
+
+    assert f"Error: Cannot listen on {host}, port {port}: Address already in use; HOST and PORT name" in result.stderr
+
+
+def test_an_address_that_is_not_this_machines_is_named() -> None:
+    result = serve_in_vain(HOST="192.0.2.1")
+
+    assert result.stderr.startswith("Error: Cannot listen on 192.0.2.1, port 8000: ")
+
+
+def serve_in_vain(**settings: str) -> Result:
+    """Call `serve` with settings that keep it from serving."""
+    environment = {"DATABASE_URL": "postgresql:///none", "SECRET_KEY": SECRET_KEY, "HOST": None, "PORT": None}
+    result = CliRunner().invoke(cli.main, ["serve"], env=environment | settings, catch_exceptions=False)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    return result

@@ -1,0 +1,103 @@
+"""The endpoint map, against what the service itself says, and of code that is written otherwise."""
+
+from pathlib import Path
+
+import pytest
+
+from service.sqlbook.endpoints import Endpoint, endpoints
+from service.sqlcheck.code import Code
+from tests.support.processes import ROOT
+from tests.support.routes import GUARDED, OPEN
+
+DOCS = {"get /", "get /docs/{name}"}
+
+
+@pytest.fixture(scope="module")
+def every() -> list[Endpoint]:
+    """Return the endpoints of the checkout."""
+    return endpoints(Code(ROOT))
+
+
+def test_every_route_is_on_the_map(every: list[Endpoint]) -> None:
+    routes = {f"{each.method.lower()} {each.path}": each.guarded for each in every}
+
+    assert {route for route, guarded in routes.items() if guarded} == set(GUARDED)
+    assert {route for route, guarded in routes.items() if not guarded} == set(OPEN) | DOCS
+
+
+def test_queries_are_found_behind_methods_functions_and_what_is_injected(every: list[Endpoint]) -> None:
+    queries = {each.handler: each.queries for each in every}
+
+    assert queries["UsersController.show_me"] == ("users.show_me",)
+    assert queries["AuthController.log_in"][-1] == "auth.count_failed_login"
+    assert queries["HealthController.live"] == ()
+
+
+@pytest.mark.parametrize("feature", ["auth", "users"])
+def test_every_query_of_a_feature_has_its_endpoint(every: list[Endpoint], feature: str) -> None:
+    named = {query for each in every for query in each.queries}
+    of_a_command = {"users.ensure_user"}
+
+    assert {f"{feature}.{path.stem}" for path in (ROOT / "sql" / feature).glob("*.sql")} <= named | of_a_command
+
+
+CODE = """
+import other
+from litestar import Controller, delete, get, patch, post
+from service.names import LIST as ALL, listed
+from service.sql import count, many
+
+PREFIX = "/computed"
+ONE, TWO = 1, 2
+
+@get
+async def bare() -> None:
+    return ALL
+
+@post(PREFIX)
+def computed(self, given: Rows, other: int) -> None:
+    self.nobody(), other.thing(), given.rows(), given.none(), given["x"].y, undefined()
+    return listed(), TWO
+
+@patch()
+def here() -> None:
+    "Ends   here.\\n\\nNot there."
+    count("a.here"); here()
+
+@nothing
+def no_handler() -> None: ...
+
+class Rows:
+    def rows(self) -> None: many("a.rows", Rows)
+
+class Things(Controller):
+    path: str = "/annotated"
+    security = BEARER
+
+    @delete("/things/{thing:uuid}/")
+    def remove(self) -> None: self.inner(); self.gone()
+
+    def inner(self) -> None: return count("a.inner")
+"""
+NAMES = """
+from service.sql import many
+LIST = many("a.list", Row)
+def listed(): many("a.listed", Row)
+"""
+
+
+def test_code_that_is_written_otherwise_is_followed_as_far_as_it_can_be(tmp_path: Path) -> None:
+    (tmp_path / "service").mkdir()
+    (tmp_path / "service/things.py").write_text(CODE)
+    (tmp_path / "service/names.py").write_text(NAMES)
+
+    found = {each.handler: each for each in endpoints(Code(tmp_path))}
+
+    assert {handler: (each.method, each.path, each.queries) for handler, each in found.items()} == {
+        "bare": ("GET", "/", ("a.list",)),
+        "computed": ("POST", "/", ("a.rows", "a.listed")),
+        "here": ("PATCH", "/", ("a.here",)),
+        "Things.remove": ("DELETE", "/things/{thing}", ("a.inner",)),
+    }
+    assert found["here"].purpose == "Ends here."
+    assert found["Things.remove"].guarded

@@ -1,0 +1,306 @@
+"""The pages: what is on them, where their links lead, and what is left of an earlier book."""
+
+import re
+import shlex
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import attrs
+import pytest
+from typing_extensions import override
+
+from service.embedded.server import EmbeddedPostgres
+from service.sqlbook.contents import Contents, Size
+from service.sqlbook.diagram import diagram
+from service.sqlbook.pages import FolderError, file, prose, size, write
+from service.sqlbook.plan_tree import Node
+from service.sqlbook.psql import psql
+from service.sqlcheck.check import Tree
+from service.sqlcheck.described import Describer
+from service.sqlcheck.findings import Finding
+from service.sqlcheck.scratch import connected
+from tests.sqlbook.conftest import HOSTILE
+from tests.support.processes import ROOT
+
+
+class Parsed(HTMLParser):
+    """A page: its links, the ids that they may lead to, its elements and its text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.elements: list[str] = []
+        self.text = ""
+        self.feed(path.read_text("utf-8"))
+
+    @override
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        self.text += " " if tag in {"td", "th", "dd"} else ""
+        self.links += [value or "" for name, value in attrs if name in {"href", "src"}]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+
+    @override
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def parsed(folder: Path) -> dict[str, Parsed]:
+    """Return the pages of a book."""
+    return {page.name: Parsed(page) for page in folder.glob("*.html")}
+
+
+def dead_links(folder: Path) -> list[str]:
+    """Return the links that lead nowhere."""
+    pages = parsed(folder)
+    dead = []
+    for name, page in pages.items():
+        for link in page.links:
+            target, _, anchor = link.partition("#")
+            if not (folder / unquote(target or name)).is_file() or (
+                anchor and unquote(anchor) not in pages[unquote(target or name)].ids
+            ):
+                dead.append(f"{name}: {link}")
+    return dead
+
+
+@pytest.fixture(scope="module")
+def folder(small_book: Contents, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a written book."""
+    out = tmp_path_factory.mktemp("book") / "new" / "folder"
+    write(small_book, out)
+    return out
+
+
+def test_every_link_leads_somewhere_in_the_folder(folder: Path) -> None:
+    assert len(parsed(folder)) == 13
+    assert dead_links(folder) == []
+
+
+def test_what_the_search_knows_is_somewhere(folder: Path) -> None:
+    pages = parsed(folder)
+    places = re.findall(r'"([^"]+?\.html)(?:#([^"]+))?","', (folder / "search.js").read_text())
+
+    assert len(places) > 20
+    for target, anchor in places:
+        assert not anchor or unquote(anchor) in pages[unquote(target)].ids, (target, anchor)
+
+
+def test_an_id_stands_on_a_page_once(folder: Path) -> None:
+    for name, page in parsed(folder).items():
+        assert len(page.ids) == len(set(page.ids)), name
+
+
+def test_text_of_the_schema_and_of_files_stays_text(folder: Path) -> None:
+    pages = parsed(folder)
+
+    assert {page.elements.count("script") for page in pages.values()} == {2}
+    assert HOSTILE in pages[file("table", "shelves")].text
+    assert HOSTILE in pages[file("query", "shelves.find_shelf")].text
+    assert "Show <b>one</b> shelf." in pages["endpoints.html"].text
+    assert HOSTILE in pages["live-database.html"].text
+    assert "</script>" not in (folder / "search.js").read_text()
+
+
+def test_names_become_files_on_any_disk() -> None:
+    assert file("table", "Odd name/<i>") == "table-~4fdd~20name~2f~3ci~3e.html"
+    assert file("query", "users.show_me") == "query-users.show_me.html"
+
+
+def test_a_query_says_what_it_takes_and_gives(folder: Path) -> None:
+    text = " ".join(parsed(folder)[file("query", "shelves.find_shelf")].text.split())
+
+    assert "maybe Shelf" in text
+    assert "GET /shelves/{shelf_id}" in text
+    assert "service/shelves.py:12" in text
+    assert "$1 id bigint the shelf" in text
+    assert "feeling mood yes: shelves.feeling allows it Shelf.feeling: str | None" in text
+    assert "select ACCESS SHARE the statement" in text
+    assert "Index Scan using shelves_pkey on shelves" in text
+    assert "psql \"$DATABASE_URL\" -c '\\bind 1' -f sql/shelves/find_shelf.sql" in text
+
+
+def test_a_query_that_postgresql_refuses_says_why(folder: Path) -> None:
+    text = parsed(folder)[file("query", "shelves.lose_shelf")].text
+
+    assert 'relation "lost" does not exist' in text
+    assert "no endpoint" in text
+
+
+def test_a_file_for_the_live_database_says_how_to_run_it_and_what_it_shows(folder: Path) -> None:
+    text = " ".join(parsed(folder)["live-database.html"].text.split())
+
+    assert f"How large each shelf is, {HOSTILE}. The largest first." in text
+    assert 'psql "$DATABASE_URL" -f sql/review/shelf_sizes.sql' in text
+    assert "Size <b> integer feeling mood text text" in text
+    assert "from shelves order by 1 desc;" in text
+
+
+def test_a_file_that_needs_an_extension_is_shown_without_columns(folder: Path) -> None:
+    text = parsed(folder)["live-database.html"].text
+
+    assert 'cannot tell its columns: relation "pg_stat_statements" does not exist' in text
+    assert "select /* review.statements */ calls from pg_stat_statements;" in text
+
+
+def test_the_contents_and_the_search_lead_to_the_files_for_the_live_database(folder: Path) -> None:
+    assert "live-database.html" in parsed(folder)["index.html"].links
+    assert '"live-database.html#review.shelf_sizes"' in (folder / "search.js").read_text()
+
+
+def test_findings_lead_to_the_line(folder: Path) -> None:
+    page = parsed(folder)["findings.html"]
+
+    assert "query-shelves.lose_shelf.html#L3" in page.links
+    assert "service/sql.pyi:1" in page.text
+
+
+def test_findings_of_migrations_lead_to_their_page(small_book: Contents, tmp_path: Path) -> None:
+    found = [Finding("migrations/0001_create_shelves.sql", 5, "slow", "rewrite"), Finding("sql/a/b.sql", 1, "x", "y")]
+
+    write(attrs.evolve(small_book, findings=found), tmp_path)
+
+    assert "migration-0001_create_shelves.html#L5" in parsed(tmp_path)["findings.html"].links
+
+
+def test_without_findings_the_page_says_so(small_book: Contents, tmp_path: Path) -> None:
+    write(attrs.evolve(small_book, findings=[]), tmp_path)
+
+    assert "None." in parsed(tmp_path)["findings.html"].text
+
+
+def test_sizes_are_told_where_they_were_measured(small_book: Contents, tmp_path: Path) -> None:
+    sizes = {
+        ("public", "shelves"): Size(1_000_000, 68_000_000, 184_500_000),
+        ("public", "shelves_pkey"): Size(0, 999, 0),
+    }
+
+    write(attrs.evolve(small_book, sizes=sizes), tmp_path)
+    text = parsed(tmp_path)[file("table", "shelves")].text
+
+    assert "1,000,000 rows, 68 MB; with indexes 184 MB" in text
+    assert "999 bytes" in text
+
+
+def test_pages_of_an_earlier_book_go_and_other_files_stay(small_book: Contents, tmp_path: Path) -> None:
+    write(small_book, tmp_path)
+    (tmp_path / "index.html").rename(tmp_path / "table-gone.html")
+    (tmp_path / "notes.html").write_text("mine")
+
+    write(small_book, tmp_path)
+
+    assert not (tmp_path / "table-gone.html").exists()
+    assert (tmp_path / "notes.html").read_text() == "mine"
+
+
+def test_another_site_is_not_written_over(small_book: Contents, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<h1>Home</h1>")
+
+    with pytest.raises(FolderError, match=r"index.html is no page of a book: name another folder \(--out DIR\)"):
+        write(small_book, tmp_path)
+    assert (tmp_path / "index.html").read_text() == "<h1>Home</h1>"
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(small_book: Contents, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(FolderError, match=r"file: File exists; name another folder|Not a directory; name another"):
+        write(small_book, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (68_000_000, "68 MB"), (2e15, "2000.0 TB")],
+)
+def test_sizes_are_said_as_people_say_them(number: float, text: str) -> None:
+    assert size(number) == text
+
+
+def test_backticks_are_code_and_the_rest_is_text() -> None:
+    assert prose("a `b` and ``<c>``, <d>") == "a <code>b</code> and <code>&lt;c&gt;</code>, &lt;d&gt;"
+
+
+def test_the_diagram_puts_tables_right_of_what_they_refer_to(small_book: Contents) -> None:
+    drawn = diagram(small_book.schema)
+    x = {box.table.name: box.x for box in drawn.boxes}
+
+    assert x["Odd name/<i>"] > x["shelves"] == x["wide_shelves"]
+    assert {edge.key.name: edge.outward for edge in drawn.edges} == {
+        "Odd name_shelf_id_fkey": -1,
+        "shelves_inner_id_fkey": 1,
+    }
+    assert drawn.width > max(box.x + box.width for box in drawn.boxes)
+
+
+def test_a_wide_table_shows_its_keys_and_how_much_more_there_is(small_book: Contents) -> None:
+    shelves = small_book.schema.tables["shelves"]
+    column = shelves.columns[1]
+    many = tuple(attrs.evolve(column, name=f"c{number}") for number in range(20))
+    wide = attrs.evolve(shelves, columns=(*many, *shelves.columns))
+
+    [box] = diagram(attrs.evolve(small_book.schema, tables={"shelves": wide})).boxes
+
+    assert box.more == 10
+    assert {"id", "inner_id"} < {line.name for line in box.lines}
+
+
+def test_a_schema_without_tables_is_drawn_empty(small_book: Contents) -> None:
+    assert diagram(attrs.evolve(small_book.schema, tables={})).boxes == ()
+
+
+def test_a_plan_that_was_run_tells_what_it_read() -> None:
+    leaf = {
+        "Node Type": "Index Scan",
+        "Scan Direction": "Backward",
+        "Startup Cost": 0,
+        "Total Cost": 30,
+        "Plan Rows": 1,
+        "Actual Rows": 2.5,
+        "Actual Loops": 4,
+        "Shared Hit Blocks": 3,
+        "Shared Read Blocks": 4,
+    }
+    idle = leaf | {"Actual Loops": 0, "Subplan Name": "CTE x", "Node Type": "Aggregate", "Strategy": "Hashed"}
+    join = leaf | {
+        "Node Type": "Hash Join",
+        "Join Type": "Left",
+        "Total Cost": 80,
+        "Plans": [leaf, idle],
+        "Actual Rows": 1,
+        "Actual Loops": 1,
+    }
+
+    node = Node.of(join | {"Scan Direction": "Forward"})
+
+    assert [(each.title, each.measured) for each in node.nodes()] == [
+        ("Hash Join (left join)", "1 row, 7 blocks"),
+        ("Index Scan, backward", "2.5 rows, 4 times, 7 blocks"),
+        ("Hashed aggregate, backward", "never run"),
+    ]
+    assert node.share == pytest.approx(0.25)
+
+
+@pytest.mark.slow
+def test_every_line_for_psql_runs(server: EmbeddedPostgres, own_database_url: str) -> None:
+    tree = Tree.read(ROOT)
+    with connected(own_database_url) as connection:
+        describer = Describer(connection)
+        lines = [psql(each, describer.describe(each)) for each in tree.statements.values()]
+    for line in lines:
+        command = shlex.split(line.replace('"$DATABASE_URL"', shlex.quote(own_database_url)))
+        undone = [
+            str(server.binaries / "psql"),
+            command[1],
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-c",
+            "begin",
+            *command[2:],
+            "-c",
+            "rollback",
+        ]
+        done = subprocess.run(undone, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), line

@@ -1,0 +1,499 @@
+"""Trees that are broken in one place: each is caught by the check that is meant for it, at its file and line."""
+
+import attrs
+import pytest
+
+from service.sqlcheck.findings import as_text
+from tests.support.checkouts import CREATE_KITES, Connection, Copy, line_of
+from tests.support.processes import ROOT
+
+pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+
+DELETE, FIND, CREATE = "sql/kites/delete_kite.sql", "sql/kites/find_kite.sql", "sql/kites/create_kite.sql"
+CHANGE, SESSIONS, OPEN = "sql/kites/change_kite.sql", "sql/auth/list_my_sessions.sql", "sql/auth/open_session.sql"
+CREDENTIALS, SHOW_ME = "sql/auth/find_credentials.sql", "sql/users/show_me.sql"
+KITES, MODELS = "service/kites/controllers.py", "service/kites/models.py"
+TABLE = f"migrations/{CREATE_KITES}.sql"
+END = "sql/auth/end_session.sql"
+END_SESSION = (ROOT / END).read_text()
+# From its parameter on.
+WHOLE = END_SESSION[END_SESSION.index("-- $1") :]
+COUNT = "-- returns: count\n"
+INITIAL = "service/users/initial.py"
+FIND_KITE = 20  # the line that names the query
+END_OF_INITIAL = line_of(INITIAL, "passwords.close()")
+LAST_COMMENT = "comment on column kites.version is 'Counts the changes; the ETag of the kite.';\n"
+LAST_LINE = "        passwords.close()\n"
+
+
+@attrs.frozen
+class Broken:
+    """An edit, and what is said of it."""
+
+    name: str
+    finding: str
+    path: str
+    old: str
+    new: str
+
+
+QUERIES = [
+    Broken(
+        "a parameter of another type",
+        f"{FIND}:3: $2 is bigint in the statement, the header says integer [parameter-type]",
+        FIND,
+        "id      bigint",
+        "id      integer",
+    ),
+    Broken(
+        "a parameter of a type that there is not",
+        f"{FIND}:3: $2: PostgreSQL knows no type 'bigserial' [parameter-type]",
+        FIND,
+        "id      bigint",
+        "id      bigserial",
+    ),
+    Broken(
+        "an array for a single value",
+        f"{CHANGE}:5: $4 is integer[] in the statement, the header says integer [parameter-type]",
+        CHANGE,
+        "integer[]?",
+        "integer?",
+    ),
+    Broken(
+        "swapped columns",
+        f"{FIND}:7: column 1 is named kite_name, and field 1 of VersionedKite id [column-name]\n"
+        f"{FIND}:8: column 2 is named id, and field 2 of VersionedKite kite_name [column-name]",
+        FIND,
+        "kites.id,\n    kites.kite_name",
+        "kites.kite_name,\n    kites.id",
+    ),
+    Broken(
+        "a column cast to another type",
+        f"{FIND}:9: column 3 is bigint[], VersionedKite.version says int [column-type]",
+        FIND,
+        "kites.version\n",
+        "array[kites.version::bigint] as version\n",
+    ),
+    Broken(
+        "a column too few",
+        f"{FIND}:4: returns 2 columns, VersionedKite has 3: id, kite_name, version [column-count]",
+        FIND,
+        ",\n    kites.version\n",
+        "\n",
+    ),
+    Broken(
+        "a field of another type",
+        f"{DELETE}:19: column 2 is boolean, DeletedKite.deleted says int [column-type]",
+        MODELS,
+        "deleted: bool",
+        "deleted: int",
+    ),
+    Broken(
+        "a field too many",
+        f"{DELETE}:5: returns 2 columns, DeletedKite has 3: id, deleted, colour [column-count]",
+        MODELS,
+        "deleted: bool",
+        "deleted: bool\n    colour: str",
+    ),
+    Broken(
+        "a table that there is not",
+        f'{FIND}:11: PostgreSQL says: relation "dogs" does not exist [refused]',
+        FIND,
+        "left join kites on",
+        "left join dogs as kites on",
+    ),
+    Broken(
+        "a column that there is not",
+        f"{FIND}:9: PostgreSQL says: column kites.colour does not exist [refused]",
+        FIND,
+        "kites.version\n",
+        "kites.colour\n",
+    ),
+    Broken(
+        "an index that a condition cannot use",
+        f"{CREDENTIALS}:{line_of(CREDENTIALS, 'user_model on')}: no index serves the seq scan of user_model: "
+        "(upper((user_model.email)::text) = upper($1)) [seqscan]",
+        CREDENTIALS,
+        "lower(user_model.email) = lower($1)",
+        "upper(user_model.email) = upper($1)",
+    ),
+    Broken(
+        "an accepted scan that is none",
+        f"{FIND}:6: 'seqscan: ok' accepts what is not there: remove it [marker]",
+        FIND,
+        "select /*",
+        "-- seqscan: ok there are few kites\nselect /*",
+    ),
+    Broken(
+        "a read of a standby that is neither maybe nor many",
+        f"{SHOW_ME}:4: 'replica: ok' is for maybe and many, and this returns one [replica]",
+        SHOW_ME,
+        "select /*",
+        "-- replica: ok\nselect /*",
+    ),
+    Broken(
+        "a read of a standby that writes",
+        f"{DELETE}:8: 'replica: ok' is for what only reads, and delete writes [replica]",
+        DELETE,
+        "with /*",
+        "-- replica: ok\nwith /*",
+    ),
+    Broken(
+        "a read of a standby that locks rows",
+        f"{SESSIONS}:5: 'replica: ok' is for what only reads, and a lock on rows is written down [replica]",
+        SESSIONS,
+        "login_session.id asc;",
+        "login_session.id asc for share of login_session;",
+    ),
+    Broken(
+        "a read of a standby that calls what may write",
+        f"{SESSIONS}:15: 'replica: ok' is for what only reads, and still_live() is volatile [replica]",
+        SESSIONS,
+        "expires_at > now()",
+        "expires_at > now() and still_live($1)",
+    ),
+    Broken(
+        "a gap in the parameters",
+        f"{FIND}:3: $3 stands where $2 is expected [header]",
+        FIND,
+        "-- $2 id",
+        "-- $3 id",
+    ),
+    Broken(
+        "a statement without a header",
+        f"{FIND}:1: malformed header: the first line is '-- kites.find_kite: what the query does' [header]",
+        FIND,
+        "-- kites.find_kite: one of the caller's kites\n",
+        "",
+    ),
+    Broken(
+        "a second statement",
+        f"{FIND}:12: a second statement; a file holds one query [header]",
+        FIND,
+        "kites.id = $2;\n",
+        "kites.id = $2;\nselect 1;\n",
+    ),
+    Broken(
+        "a query by another class",
+        f"{FIND}:4: returns 'maybe VersionedKite', and {KITES}:{FIND_KITE} reads 'maybe Kite' [returns]\n"
+        f"{FIND}:4: returns 3 columns, Kite has 2: id, kite_name [column-count]",
+        KITES,
+        'maybe("kites.find_kite", VersionedKite)',
+        'maybe("kites.find_kite", Kite)',
+    ),
+    Broken(
+        "a query in another number",
+        f"{FIND}:4: returns 'maybe VersionedKite', and {KITES}:{FIND_KITE} reads 'one VersionedKite' [returns]",
+        KITES,
+        'maybe("kites.find_kite", VersionedKite)',
+        'one("kites.find_kite", VersionedKite)',
+    ),
+    Broken(
+        "a name without a file",
+        f"{KITES}:{FIND_KITE}: sql/kites/find_cat.sql is not there [no-file]\n"
+        f"{FIND}:1: no code names this query: remove the file, or use it [unused]",
+        KITES,
+        "kites.find_kite",
+        "kites.find_cat",
+    ),
+    Broken(
+        "a name that is put together",
+        f"{KITES}:{FIND_KITE}: name the query in place, as a plain string: what is named elsewhere cannot be checked "
+        "[no-file]\n"
+        f"{FIND}:1: no code names this query: remove the file, or use it [unused]",
+        KITES,
+        'maybe("kites.find_kite"',
+        'maybe("kites." + "find_kite"',
+    ),
+    Broken(
+        "a column that is counted, not read",
+        "sql/auth/end_session.sql:6: returns 1 column, and the header says that they are counted, not read "
+        "[column-count]",
+        END,
+        "expires_at > now();",
+        "expires_at > now()\nreturning id;",
+    ),
+    Broken(
+        "a star",
+        "sql/system/list_applied_migrations.sql:3: name the columns: what `*` stands for changes with the table, "
+        "under code that runs [star]",
+        "sql/system/list_applied_migrations.sql",
+        "migration_id, sha256\n",
+        "*\n",
+    ),
+    Broken(
+        "a session setting",
+        "sql/auth/end_session.sql:5: set_config() outlives the statement on a connection that other requests use "
+        "[session-state]",
+        END,
+        "where id = $1 and",
+        "where id = $1 and set_config('work_mem', '1GB', false) <> '' and",
+    ),
+    Broken(
+        "a session's advisory lock",
+        "sql/auth/end_session.sql:5: pg_try_advisory_lock() outlives the statement on a connection that other "
+        "requests use [session-state]",
+        END,
+        "where id = $1 and",
+        "where id = $1 and pg_try_advisory_lock(1) and",
+    ),
+    Broken(
+        "SET",
+        "sql/auth/end_session.sql:3: SET outlives the statement on a connection that other requests use "
+        "[session-state]",
+        END,
+        WHOLE,
+        COUNT + "set /* auth.end_session */ work_mem = '1GB';",
+    ),
+    Broken(
+        "LISTEN",
+        "sql/auth/end_session.sql:3: LISTEN outlives the statement on a connection that other requests use "
+        "[session-state]",
+        END,
+        WHOLE,
+        COUNT + "listen /* auth.end_session */ ended;",
+    ),
+    Broken(
+        "a temporary table",
+        "sql/auth/end_session.sql:3: a query is a select, insert, update, delete or merge; schema changes are "
+        "migrations [not-a-query]\n"
+        "sql/auth/end_session.sql:3: a temporary table outlives the statement on a connection that other requests "
+        "use [session-state]",
+        END,
+        WHOLE,
+        COUNT + "create /* auth.end_session */ temporary table ended (id uuid);",
+    ),
+    Broken(
+        "a cursor WITH HOLD",
+        "sql/auth/end_session.sql:3: DECLARE CURSOR outlives the statement on a connection that other requests use "
+        "[session-state]",
+        END,
+        WHOLE,
+        COUNT + "declare /* auth.end_session */ kept cursor with hold for select 1;",
+    ),
+    Broken(
+        "a table that a query makes",
+        "sql/auth/end_session.sql:3: a query is a select, insert, update, delete or merge; schema changes are "
+        "migrations [not-a-query]",
+        END,
+        WHOLE,
+        COUNT + "select /* auth.end_session */ 1 as a into ended;",
+    ),
+    Broken(
+        "SET LOCAL",
+        "sql/auth/end_session.sql:3: a query is a select, insert, update, delete or merge; schema changes are "
+        "migrations [not-a-query]",
+        END,
+        WHOLE,
+        COUNT + "set /* auth.end_session */ local work_mem = '1GB';",
+    ),
+    Broken(
+        "a lock in a DO block",
+        "sql/auth/end_session.sql:3: a query is a select, insert, update, delete or merge; schema changes are "
+        "migrations [not-a-query]",
+        END,
+        WHOLE,
+        COUNT + "do /* auth.end_session */ $$ begin perform pg_advisory_lock(1); end $$;",
+    ),
+    Broken(
+        "a star of what a function returns",
+        f"{SHOW_ME}:3: returns 5 columns, User has 2: id, email [column-count]\n"
+        f"{SHOW_ME}:4: name the columns: what `*` stands for changes with the table, under code that runs [star]",
+        SHOW_ME,
+        "user_model.id, user_model.email",
+        "(user_model).*",
+    ),
+    Broken(
+        "an index that is read from one end to the other",
+        "sql/system/list_applied_migrations.sql:4: no index serves the index scan of migration_checksum: "
+        "(migration_checksum.sha256 <> ''::text) [seqscan]",
+        "sql/system/list_applied_migrations.sql",
+        "order by",
+        "where sha256 <> ''\norder by",
+    ),
+    Broken(
+        "SQL built from strings",
+        f"{INITIAL}:{END_OF_INITIAL + 1}: SQL built from strings: put it into sql/ with a $n for what varies "
+        "[built-sql]",
+        INITIAL,
+        LAST_LINE,
+        LAST_LINE + "def f(db, x): return db.fetch(f'select {x}')\n",
+    ),
+    Broken(
+        "SQL built a line before",
+        f"{INITIAL}:{END_OF_INITIAL + 3}: SQL built from strings: put it into sql/ with a $n for what varies "
+        "[built-sql]",
+        INITIAL,
+        LAST_LINE,
+        LAST_LINE + "def f(db, x):\n    sql = 'select ' + x\n    return db.execute(sql)\n",
+    ),
+    Broken(
+        "SQL built bit by bit",
+        f"{INITIAL}:{END_OF_INITIAL + 4}: SQL built from strings: put it into sql/ with a $n for what varies "
+        "[built-sql]",
+        INITIAL,
+        LAST_LINE,
+        LAST_LINE + "def f(db, x):\n    sql = 'select 1'\n    sql += ' where ' + x\n    return db.execute(sql)\n",
+    ),
+    Broken(
+        "SQL built in an expression",
+        f"{INITIAL}:{END_OF_INITIAL + 2}: SQL built from strings: put it into sql/ with a $n for what varies "
+        "[built-sql]",
+        INITIAL,
+        LAST_LINE,
+        LAST_LINE + "def f(db, x):\n    return db.execute(sql := f'select {x}'.strip())\n",
+    ),
+    Broken(
+        "SQL built for psycopg",
+        f"{INITIAL}:{END_OF_INITIAL + 2}: SQL built from strings: put it into sql/ with a $n for what varies "
+        "[built-sql]",
+        INITIAL,
+        LAST_LINE,
+        LAST_LINE + "def f(db, x):\n    return db.execute(SQL(f'select {x}'))\n",
+    ),
+    Broken(
+        "SQL built and named",
+        f"{INITIAL}:{END_OF_INITIAL + 3}: SQL built from strings: put it into sql/ with a $n for what varies "
+        "[built-sql]",
+        INITIAL,
+        LAST_LINE,
+        LAST_LINE
+        + "def f(db, x):\n    sql: str = f'select {x}' if x else 'select 1'\n    return db.execute(query=sql)\n",
+    ),
+    Broken(
+        "a null from an outer join",
+        f"{SHOW_ME}:4: column 1 may be null (an outer join makes it so), User.id does not allow None [nullability]\n"
+        f"{SHOW_ME}:4: column 2 may be null (an outer join makes it so), User.email does not allow None [nullability]",
+        SHOW_ME,
+        "inner join user_model",
+        "left join user_model",
+    ),
+    Broken(
+        "a null beside a row",
+        f"{CHANGE}:31: column 3 may be null (an outer join makes it so), ChangedKite.version does not allow None "
+        "[nullability]",
+        MODELS,
+        "version: int | None",
+        "version: int",
+    ),
+    Broken(
+        "a null from the table",
+        f"{SESSIONS}:10: column 5 may be null (login_session.user_agent allows it), LoginSession.user_agent does not "
+        "allow None [nullability]",
+        "service/auth/models.py",
+        "user_agent: str | None",
+        "user_agent: str",
+    ),
+    Broken(
+        "a null that nobody can tell",
+        f"{SESSIONS}:11: column 6 (ip) may be null for all that PostgreSQL tells: allow None, or say 'not null: ip' "
+        "[null-unknown]",
+        "service/auth/models.py",
+        "ip: str | None",
+        "ip: str",
+    ),
+    Broken(
+        "a marker that is needless",
+        f"{SESSIONS}:5: 'not null: current' says what PostgreSQL says anyway: remove it [marker]",
+        SESSIONS,
+        "select /*",
+        "-- not null: current\nselect /*",
+    ),
+    Broken(
+        "a marker that is wrong",
+        f"{CHANGE}:9: 'not null: version' is wrong: an outer join makes it null [marker]",
+        CHANGE,
+        "with /*",
+        "-- not null: version\nwith /*",
+    ),
+    Broken(
+        "a marker of no column",
+        f"{SESSIONS}:5: 'not null' names colour, which is no column [marker]",
+        SESSIONS,
+        "select /*",
+        "-- not null: colour (they all have one)\nselect /*",
+    ),
+]
+MIGRATIONS = [
+    Broken(
+        "a dropped column that is still read",
+        f"{CHANGE}:21: PostgreSQL says: column kites.version does not exist [refused]\n"
+        f'{CREATE}:16: PostgreSQL says: column "version" does not exist [refused]\n'
+        f"{DELETE}:15: PostgreSQL says: column kites.version does not exist [refused]\n"
+        f"{FIND}:9: PostgreSQL says: column kites.version does not exist [refused]",
+        TABLE,
+        LAST_COMMENT,
+        LAST_COMMENT + "alter table kites drop column version;\n",
+    ),
+    Broken(
+        "a renamed column",
+        f"{SESSIONS}:10: PostgreSQL says: column login_session.user_agent does not exist [refused]\n"
+        f"{OPEN}:{line_of(OPEN, 'user_agent, ip')}: PostgreSQL says: "
+        'column "user_agent" of relation "login_session" does not exist [refused]',
+        TABLE,
+        LAST_COMMENT,
+        LAST_COMMENT + "alter table login_session rename column user_agent to browser;\n",
+    ),
+    Broken(
+        "a missing index",
+        f"{SESSIONS}:14: no index serves the seq scan of login_session: "
+        "((login_session.ended_at IS NULL) AND (login_session.expires_at > now())) [seqscan]\n"
+        "sql/system/clean_login_sessions.sql:6: no index serves the seq scan of login_session: "
+        "(login_session_1.expires_at <= (now() - '30 days'::interval)) [seqscan]",
+        TABLE,
+        LAST_COMMENT,
+        LAST_COMMENT + "drop index login_session_user_id_idx, login_session_expires_at_idx;\n",
+    ),
+    Broken(
+        "a column that may be null",
+        f"{CREATE}:16: column 3 may be null (kites.version allows it), VersionedKite.version does not allow None "
+        "[nullability]\n"
+        f"{FIND}:9: column 3 may be null (kites.version allows it), VersionedKite.version does not allow None "
+        "[nullability]",
+        TABLE,
+        "version   integer        not null default 1",
+        "version   integer        default 1",
+    ),
+    Broken(
+        "a column of another type",
+        "sql/auth/rotate_session.sql:3: $2 is bigint in the statement, the header says integer [parameter-type]",
+        TABLE,
+        LAST_COMMENT,
+        LAST_COMMENT + "alter table login_session alter column generation type bigint;\n",
+    ),
+    Broken(
+        "a directive that yoyo ignores",
+        f"{TABLE}:2: is a directive that yoyo ignores: write it as '-- depends: …', in lower case, "
+        "among the first '--' lines of the migration (not of its rollback) [migration]",
+        TABLE,
+        "-- depends:",
+        "-- Depends:",
+    ),
+    Broken(
+        "a migration that PostgreSQL refuses",
+        f'{TABLE}:5: type "biggint" does not exist; nothing of this file has taken effect [migration]',
+        TABLE,
+        "bigint         not null generated",
+        "biggint        not null generated",
+    ),
+]
+
+
+@pytest.mark.parametrize("broken", QUERIES, ids=lambda broken: broken.name)
+def test_each_broken_tree_is_caught(tree: Copy, checked: Connection, broken: Broken) -> None:
+    tree.edit(broken.path, broken.old, broken.new)
+
+    # A header that is wrong makes the stub stale as well; its own test looks at that.
+    found = [finding for finding in tree.check(checked) if finding.check != "stub"]
+    assert as_text(found) == broken.finding
+
+
+@pytest.mark.parametrize("broken", MIGRATIONS, ids=lambda broken: broken.name)
+def test_each_broken_migration_is_caught(tree: Copy, empty_database_url: str, broken: Broken) -> None:
+    tree.edit(broken.path, broken.old, broken.new)
+
+    assert as_text(tree.check_all(empty_database_url)) == broken.finding
+
+
+def test_the_true_tree_has_no_findings(tree: Copy, checked: Connection) -> None:
+    assert tree.check(checked) == []

@@ -1,0 +1,185 @@
+"""`sql check` and `sql explain`, as they are run."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from service.postgres import queries
+from service.sqlcheck.scratch import connected
+from tests.support.checkouts import CREATE_KITES, Copy
+from tests.support.processes import PATIENCE, ROOT, command, environment, run
+from tests.support.sqlcheck import invoke
+
+pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+
+KITES = "service/kites/controllers.py"
+FIND_KITE = 20  # the line that names the query
+DIFFERS = f"returns 'maybe VersionedKite', and {KITES}:{FIND_KITE} reads 'one VersionedKite'"
+QUERIES = len(queries.names())
+MIGRATIONS = len(list((ROOT / "migrations").glob("*.rollback.sql")))
+
+
+def test_the_checkout_has_no_findings() -> None:
+    done = run("sql", "check")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{QUERIES} queries, {MIGRATIONS} migrations: no findings\n"
+
+
+def test_a_finding_is_a_line_and_exit_status_1(tree: Copy, database_url: str) -> None:
+    tree.edit(KITES, "kites.find_kite", "kites.find_cat")
+
+    done = invoke("check", "--directory", str(tree.root), "--database-url", database_url)
+
+    assert done.exit_code == 1
+    assert done.stdout == (
+        f"{KITES}:{FIND_KITE}: sql/kites/find_cat.sql is not there [no-file]\n"
+        "sql/kites/find_kite.sql:1: no code names this query: remove the file, or use it [unused]\n"
+    )
+
+
+def test_findings_are_told_to_programs(tree: Copy, database_url: str) -> None:
+    tree.edit(KITES, 'maybe("kites.find_kite"', 'one("kites.find_kite"')
+
+    done = invoke("check", "--json", "--directory", str(tree.root), "--database-url", database_url)
+
+    assert json.loads(done.stdout) == [
+        {"path": "sql/kites/find_kite.sql", "line": 4, "sentence": DIFFERS, "check": "returns"}
+    ]
+
+
+def test_findings_are_told_to_github(tree: Copy, database_url: str) -> None:
+    tree.edit(KITES, 'maybe("kites.find_kite"', 'one("kites.find_kite"')
+
+    done = invoke("check", "--github", "--directory", str(tree.root), "--database-url", database_url)
+
+    assert done.stdout == f"::error file=sql/kites/find_kite.sql,line=4,title=returns::{DIFFERS}\n"
+
+
+def test_no_findings_are_an_empty_array(database_url: str) -> None:
+    assert invoke("check", "--json", "--database-url", database_url).stdout == "[]\n"
+
+
+def test_a_query_that_no_test_ran_is_found(tmp_path: Path, database_url: str) -> None:
+    ran = tmp_path / "ran"
+    ran.write_text("\n".join(name for name in queries.names() if name != "users.show_me"))
+
+    done = invoke("check", "--ran", str(ran), "--database-url", database_url)
+
+    assert done.stdout == "sql/users/show_me.sql:1: no test runs this query [not-run]\n"
+
+
+def test_a_migration_that_fails_is_a_finding(tree: Copy, database_url: str) -> None:
+    tree.write(f"migrations/{CREATE_KITES}.sql", "creat table kites ();")
+
+    done = invoke("check", "--directory", str(tree.root), "--database-url", database_url)
+
+    assert done.exit_code == 1
+    assert done.stdout.startswith(f"migrations/{CREATE_KITES}.sql:1: syntax error")
+    assert done.stdout.endswith("[migration]\n")
+
+
+def test_scratch_databases_do_not_stay(database_url: str) -> None:
+    invoke("check", "--database-url", database_url)
+
+    with connected(database_url) as connection:
+        names = [name for (name,) in connection.execute("select datname from pg_database")]
+    assert not [name for name in names if str(name).startswith(f"service_check_{os.getpid()}_")]
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("postgresql://nobody@/none?host=/nonexistent", "Error: PostgreSQL says: connection is bad"),
+        ("mysql://localhost", "Error: The database's URL must look like postgresql://"),
+    ],
+)
+def test_a_database_that_is_not_there_is_one_sentence(url: str, sentence: str) -> None:
+    done = invoke("check", "--database-url", url)
+
+    assert done.exit_code == 1
+    assert done.stderr.startswith(sentence)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_code_that_python_cannot_read_is_one_sentence(tree: Copy) -> None:
+    tree.write(KITES, "def")
+
+    done = invoke("check", "--directory", str(tree.root))
+
+    assert done.stderr == f"Error: {KITES}:1: Python cannot read this: invalid syntax\n"
+
+
+def test_without_the_dev_requirements_one_sentence_says_so(tmp_path: Path) -> None:
+    (tmp_path / "pglast.py").write_text("raise ModuleNotFoundError(name='pglast')")
+
+    done = run("sql", "check", settings={"PYTHONPATH": str(tmp_path)})
+
+    assert done.stderr == (
+        "Error: This needs pglast: install the dev requirements (pip install -r requirements-dev.txt)\n"
+    )
+    assert done.returncode == 1
+
+
+def test_progress_is_shown_on_a_terminal_only(database_url: str) -> None:
+    terminal, end = os.openpty()
+    done = subprocess.run(
+        command("sql", "check", "--database-url", database_url),
+        env=environment({}),
+        stdout=subprocess.PIPE,
+        stderr=end,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
+    )
+    os.close(end)
+
+    assert f"\r\033[K1 of {QUERIES}: auth." in os.read(terminal, 10_000).decode()
+    assert done.stdout.endswith("no findings\n")
+    os.close(terminal)
+
+
+def test_explain_prints_the_plan_of_one_query(database_url: str) -> None:
+    done = invoke("explain", "users.show_me", "--database-url", database_url)
+
+    assert done.exit_code == 0
+    assert done.stdout.startswith("users.show_me\nNested Loop")
+    assert "Index Cond: (s.id = $1)" in done.stdout
+
+
+def test_explain_prints_all_plans(database_url: str) -> None:
+    done = invoke("explain", "--database-url", database_url)
+
+    assert done.stdout.count("(cost=") >= QUERIES
+
+
+def test_explain_knows_its_queries(database_url: str) -> None:
+    done = invoke("explain", "users.show_you", "--database-url", database_url)
+
+    assert done.stderr.startswith("Error: There is no query 'users.show_you'")
+    assert done.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "sentence"),
+    [
+        (f"migrations/{CREATE_KITES}.sql", "creat", f"Error: migrations/{CREATE_KITES}.sql:1: syntax error"),
+        (
+            "sql/users/show_me.sql",
+            "-- users.show_me: x\n-- returns: count\nselect /* users.show_me */ 1 from dogs;\n",
+            'Error: users.show_me: PostgreSQL says: relation "dogs" does not exist',
+        ),
+    ],
+)
+def test_explain_says_what_postgresql_refuses(
+    tree: Copy, database_url: str, path: str, text: str, sentence: str
+) -> None:
+    tree.write(path, text)
+
+    done = invoke("explain", "users.show_me", "--directory", str(tree.root), "--database-url", database_url)
+
+    assert done.exit_code == 1
+    assert done.stderr.startswith(sentence)

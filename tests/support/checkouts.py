@@ -1,0 +1,124 @@
+"""Copies of the checkout, to be broken in one place each."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from service.dev.scaffold.lists import LISTS
+from service.dev.scaffold.resource import read_resource
+from service.dev.scaffold.writing import write
+from service.embedded.server import EmbeddedPostgres
+from service.sqlcheck import stub
+from service.sqlcheck.check import Tree, check, migrated
+from service.sqlcheck.findings import Finding
+from service.sqlcheck.scratch import connected
+from service.sqlcheck.types import Types
+from tests.support.processes import ROOT
+
+Connection = psycopg.Connection[Any]
+NEWEST = max(path.name for path in ROOT.glob("migrations/*.rollback.sql"))
+CREATE_KITES = f"{int(NEWEST.partition('_')[0]) + 1:04}_create_kites"
+
+
+def line_of(path: str, text: str) -> int:
+    """Return the line of a file of the checkout on which `text` stands."""
+    content = (ROOT / path).read_text()
+    return content.count("\n", 0, content.index(text)) + 1
+
+
+class Copy:
+    """A copy of a tree, which can be put back to what it was."""
+
+    def __init__(self, root: Path, original: Path) -> None:
+        self.root = root
+        self._original = original
+        self._changed: set[str] = set()
+        copy_tree(original, root)
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace `old`, which must be there."""
+        text = (self.root / path).read_text()
+        assert old in text, f"{path} has no {old!r}"
+        self.write(path, text.replace(old, new))
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file."""
+        self._changed.add(path)
+        (self.root / path).write_text(text)
+
+    def delete(self, path: str) -> None:
+        """Delete a file."""
+        self._changed.add(path)
+        (self.root / path).unlink()
+
+    def restore(self) -> None:
+        """Undo all that."""
+        for path in self._changed:
+            if (self._original / path).exists():
+                shutil.copyfile(self._original / path, self.root / path)
+            else:
+                (self.root / path).unlink(missing_ok=True)
+        self._changed.clear()
+
+    def check(self, connection: Connection, **options: Any) -> list[Finding]:  # noqa: ANN401 - passed on
+        """Check the queries and the code on the schema that is there."""
+        return check(Tree.read(self.root), connection, **options)
+
+    def check_all(self, url: str) -> list[Finding]:
+        """Migrate an empty database, then check."""
+        tree = Tree.read(self.root)
+        if refused := migrated(tree, url):
+            return [refused]
+        with connected(url) as connection:
+            return check(tree, connection)
+
+
+def copy_tree(original: Path, root: Path) -> None:
+    """Copy what the commands read."""
+    for name in ("sql", "migrations", "service"):
+        ignored = shutil.ignore_patterns("__pycache__", "swagger_ui")
+        shutil.copytree(original / name, root / name, ignore=ignored)
+
+
+@pytest.fixture(scope="session")
+def with_kites(tmp_path_factory: pytest.TempPathFactory, server: EmbeddedPostgres) -> Path:
+    """Return the root of a copy of the checkout with a resource as `new` writes it, the example of these tests."""
+    root = tmp_path_factory.mktemp("with_kites")
+    copy_tree(ROOT, root)
+    for path in LISTS:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / path, root / path)
+    write(read_resource("kites", ["kite_name:text"], singular=None, owned=True), root)
+    with connected(server.url("postgres")) as connection:
+        stub.write(root, Tree.read(root).statements, Types(connection))
+    return root
+
+
+@pytest.fixture(scope="session")
+def _copy(tmp_path_factory: pytest.TempPathFactory, with_kites: Path) -> Copy:
+    return Copy(tmp_path_factory.mktemp("tree"), with_kites)
+
+
+@pytest.fixture
+def tree(_copy: Copy) -> Iterator[Copy]:
+    """Return a copy of the checkout, with kites, which all tests share: what this one writes is undone after it."""
+    yield _copy
+    _copy.restore()
+
+
+@pytest.fixture(scope="module")
+def kites_database_url(module_database_url: str, _copy: Copy) -> str:
+    """Return the URL of a migrated database, with kites, that the tests of one module share."""
+    assert migrated(Tree.read(_copy.root), module_database_url) is None
+    return module_database_url
+
+
+@pytest.fixture(scope="module")
+def checked(kites_database_url: str) -> Iterator[Connection]:
+    """Return a connection to a migrated database, for trees whose migrations are as they were."""
+    with connected(kites_database_url) as connection:
+        yield connection

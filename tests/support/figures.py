@@ -1,0 +1,167 @@
+"""What the clients saw, compared with what the database holds; a line of the table for each fault."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from itertools import count
+from math import inf
+from pathlib import Path
+from typing import Protocol, Self
+
+import attrs
+from typing_extensions import override
+
+from tests.support.load import DROPPED, HUNG, REFUSED
+from tests.support.postgres import Postgres
+from tests.support.processes import ROOT
+
+NUMBERS = count(1)
+DONE = {200, 201}
+NAMES = {REFUSED: "refused", DROPPED: "dropped", HUNG: "hung"}
+
+
+@attrs.frozen
+class Request:
+    """A request as its client saw it; times are monotonic seconds."""
+
+    kind: str
+    status: int
+    sent: float
+    took: float
+    retry_after: str
+
+
+@attrs.define
+class Outcome:
+    """What all clients of one load saw."""
+
+    requests: list[Request]
+    acknowledged: dict[str, int]
+    unclear: list[str]
+    lost: int = 0
+    duplicates: int = 0
+
+    @property
+    def statuses(self) -> Counter[int]:
+        """How often each status was seen, those of tests.support.load included."""
+        return Counter(request.status for request in self.requests)
+
+    @property
+    def failed(self) -> list[Request]:
+        """What was not done, or at least not said to be."""
+        return [request for request in self.requests if request.status not in DONE]
+
+    def failing_after(self, moment: float) -> float:
+        """Return for how many seconds after `moment` clients were told of failures, or of nothing at all."""
+        answered = [request.sent + request.took for request in self.requests if request.status in DONE]
+        first = min((at for at in answered if at > moment), default=inf)
+        last = max((request.sent + request.took for request in self.failed), default=moment)
+        return max(0.0, last - moment, first - moment)
+
+    def check(self) -> None:
+        """Check that every client was told within 3 s, by an answer, when to ask again, and that it was the truth.
+
+        Who lost a connection asks again with the same key; 409 says that the first attempt is not over yet.
+        """
+        assert set(self.statuses) <= {200, 201, 409, 503}
+        assert self.statuses.keys() >= DONE
+        assert all(request.retry_after for request in self.failed)
+        assert max(request.took for request in self.requests) < 3
+        assert (self.lost, self.duplicates) == (0, 0)
+
+    def add(self, other: "Outcome") -> None:
+        """Take what the clients of another load saw for what these saw."""
+        self.requests += other.requests
+        self.acknowledged |= other.acknowledged
+        self.unclear += other.unclear
+        self.lost += other.lost
+        self.duplicates += other.duplicates
+
+    def compare(self, postgres: Postgres, name: str) -> Self:
+        """Look for each promised pet in the database, and for those that are there twice."""
+        query = (
+            "select coalesce(json_agg(json_build_array(pet_name, id)), '[]') from pets where starts_with(pet_name, %s)"
+        )
+        stored = {(pet, number) for pet, number in postgres.ask(query, [f"{name}-"])}
+        times = Counter(pet for pet, _ in stored)
+        self.lost = len(set(self.acknowledged.items()) - stored)
+        self.duplicates = sum(number > 1 for number in times.values())
+        return self
+
+
+class Front(Protocol):
+    """Where clients ask, on loopback; and a folder for what they saw."""
+
+    port: int
+    output: Path
+
+
+class Load:
+    """Clients that ask from the beginning to the end of the context; then ``outcome`` says what they saw."""
+
+    outcome: Outcome
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what there is to vary
+        self, served: Front, postgres: Postgres, tokens: list[str], clients: int, reads: int, pause: float
+    ) -> None:
+        self._postgres = postgres
+        self._name = f"load{next(NUMBERS)}"
+        self._task = {"name": self._name, "port": served.port, "tokens": tokens}
+        self._task |= {"clients": clients, "reads": reads, "pause": pause}
+        self._file = served.output / f"{self._name}.json"
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "tests.support.load"]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(self._task | {"output": str(self._file)}) + "\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == "begins\n"
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._process.communicate(timeout=60)
+        seen = json.loads(self._file.read_text())
+        requests = [Request(*each) for each in seen["requests"]]
+        self.outcome = Outcome(requests, seen["acknowledged"], seen["unclear"])
+        if kind is None:
+            self.outcome.compare(self._postgres, self._name)
+
+
+@attrs.define
+class Table:
+    """The lines for the end of the run."""
+
+    lines: list[tuple[str, str, str]] = attrs.Factory(list)
+    acknowledged: int = 0
+    lost: int = 0
+    duplicates: int = 0
+
+    def note(self, fault: str, outcome: Outcome, figure: str = "") -> None:
+        """Add what a fault did to the clients."""
+        self.acknowledged += len(outcome.acknowledged)
+        self.lost += outcome.lost
+        self.duplicates += outcome.duplicates
+        statuses = ", ".join(
+            f"{number:,} of {NAMES.get(status, status)}" for status, number in sorted(outcome.statuses.items())[::-1]
+        )
+        slow = max((request.took for request in outcome.failed), default=0.0)
+        parts = [figure, f"slowest refusal {slow:.1f} s" if outcome.failed else ""]
+        self.lines.append((fault, statuses, "; ".join(part for part in parts if part)))
+
+    def say(self, fault: str, result: str, figure: str = "") -> None:
+        """Add a line that no load has seen."""
+        self.lines.append((fault, result, figure))
+
+    @override
+    def __str__(self) -> str:
+        """Lay it out for a terminal."""
+        if not self.lines:
+            return ""
+        first, second = (max(len(line[part]) for line in self.lines) for part in (0, 1))
+        rows = [f"{fault:{first}}  {result:{second}}  {figure}" for fault, result, figure in self.lines]
+        total = f"{self.acknowledged:,} acknowledged writes: {self.lost} lost, {self.duplicates} twice"
+        return "\n".join([*rows, total])

@@ -1,0 +1,67 @@
+"""A controller that tests add to the service, with what accounts have no use for: parameters, numbers as ids, ETags."""
+
+from typing import Annotated
+
+import attrs
+import msgspec
+from litestar import Controller, delete, get, patch, post
+from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
+
+from service.auth.guard import BEARER, authenticated
+from service.http.errors import Answer
+from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, not_modified
+from service.http.openapi import ETAG, LINK, LOCATION
+from service.http.request import ServiceRequest
+
+KiteId = Annotated[int, PathParameter(description="the kite", ge=1, le=2**63 - 1)]
+Limit = Annotated[int, QueryParameter(description="kites on a page at most", ge=1, le=1000)]
+Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key", description="of the client's choice", min_length=1)]
+
+
+@attrs.frozen
+class Kite:
+    """A kite."""
+
+    id: int
+    kite_name: str
+
+
+class KiteName(msgspec.Struct, forbid_unknown_fields=True):
+    """What a kite is to be called."""
+
+    kite_name: Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
+
+
+class KitesController(Controller):
+    """One kite, which nothing changes."""
+
+    path = "/kites"
+    tags = ("kites",)
+    before_request = staticmethod(authenticated)
+    security = BEARER
+
+    @post("/create", response_headers=[ETAG, LOCATION])
+    async def create_kite(
+        self, request: ServiceRequest, data: JSONBody[KiteName], idempotency_key: Key = None
+    ) -> Answer[Kite]:
+        """Add a kite to the caller's own; with a key only one."""
+        return Answer(Kite(1, data.kite_name), status_code=201, headers={"ETag": etag(1), "Location": "/kites/1"})
+
+    @get("/me", response_headers=[LINK])
+    async def list_my_kites(self, request: ServiceRequest, limit: Limit = 100) -> Answer[list[Kite]]:
+        """List the caller's kites."""
+        return Answer([Kite(1, "Red")][:limit])
+
+    @get("/{kite_id:int}", response_headers=[ETAG])
+    async def show_kite(self, kite_id: KiteId, if_none_match: IfNoneMatch = None) -> Answer[Kite]:
+        """Show a kite."""
+        return not_modified(1) if matches_any(if_none_match, 1) else Answer(Kite(kite_id, "Red"))
+
+    @patch("/{kite_id:int}", response_headers=[ETAG])
+    async def rename_kite(self, kite_id: KiteId, data: JSONBody[KiteName], if_match: IfMatch = None) -> Answer[Kite]:
+        """Give a kite another name."""
+        return Answer(Kite(kite_id, data.kite_name), headers={"ETag": etag(2)})
+
+    @delete("/{kite_id:int}")
+    async def delete_kite(self, kite_id: KiteId, if_match: IfMatch = None) -> None:
+        """Remove a kite."""

@@ -1,0 +1,60 @@
+"""A folder of migrations to try things with, and questions to its database."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from service.migrate.runner import Limits, apply, rollback, status
+
+HASTY = Limits(lock_timeout=0.1, attempts=3)
+# The connections of migrations to this database.
+RUNS = "select from pg_stat_activity where datname = current_database() and application_name = 'service migrate'"
+
+
+class Folder:
+    """A folder of migrations, and what has been reported about it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.path.mkdir()
+        self.reports: list[str] = []
+
+    def write(self, name: str, sql: str, undo: str = "drop table a;") -> None:
+        """Write a migration and its rollback."""
+        (self.path / f"{name}.sql").write_text(sql)
+        (self.path / f"{name}.rollback.sql").write_text(undo)
+
+    def delete(self, name: str) -> None:
+        """Delete both files of a migration."""
+        (self.path / f"{name}.sql").unlink()
+        (self.path / f"{name}.rollback.sql").unlink()
+
+    def apply(self, url: str, limits: Limits = HASTY) -> list[str]:
+        """Apply what is pending."""
+        return apply(url, self.path, report=self.reports.append, limits=limits)
+
+    def rollback(self, url: str) -> list[str]:
+        """Undo the newest migration."""
+        return rollback(url, self.path, report=self.reports.append, limits=HASTY)
+
+    def states(self, url: str) -> dict[str, str]:
+        """Return how the database stands with each migration."""
+        return {each.id: each.state for each in status(url, self.path)}
+
+
+def value(url: str, sql: str) -> Any:  # noqa: ANN401 - whatever PostgreSQL returns
+    """Return the one value of a query."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute(sql).fetchone()
+        assert row is not None
+        return row[0]
+
+
+def until(url: str, condition: str) -> None:
+    """Wait until PostgreSQL says that `condition` is so."""
+    deadline = time.monotonic() + 10
+    while not value(url, f"select {condition}"):
+        assert time.monotonic() < deadline, f"never came true: {condition}"
+        time.sleep(0.02)

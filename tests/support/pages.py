@@ -1,0 +1,55 @@
+"""Pages of docs/ that say what to write where and what to run: it is done in a copy of the tree."""
+
+import re
+from pathlib import Path
+
+from tests.support.trees import Tree
+
+# A file's name on a line of its own, or its empty file announced; commands; and what belongs to the file named last: a
+# slip with what `sql check` says of it, or a part of the file.
+PART = re.compile(
+    r"^`(?P<path>[^\s`]+)`( is empty[^\n]*)?$"
+    r"|^```sh\n(?P<commands>.*?)^```$"
+    r"|^```diff slip\n(?P<slip>.*?)^```\n\n^```text\n(?P<finding>.*?)^```$"
+    r"|^```(?P<kind>sql|python|diff)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def change(path: Path, diff: str) -> None:
+    """Change the one place of a file that a diff shows."""
+    lines = diff.splitlines(keepends=True)
+    old, new = ("".join(line[1:] for line in lines if line[0] in signs) for signs in (" -", " +"))
+    assert path.read_text().count(old) == 1, f"{path.name} has no such place:\n{old}"
+    path.write_text(path.read_text().replace(old, new))
+
+
+def follow(tree: Tree, page: str, *, run: bool = True) -> None:
+    """Do what a page says, in its order; a slip is undone when `sql check` has said what is shown.
+
+    Where it is not to `run` anything, files are made and changed all the same.
+    """
+    path = tree.path
+    for part in PART.finditer(page):
+        if part["path"]:
+            path = tree.path / part["path"]
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+        elif part["slip"]:
+            before = path.read_text()
+            change(path, part["slip"])
+            said = tree.fail(*tree.command("sql", "check")) if run else part["finding"]
+            assert said == part["finding"], f"the page shows this, `sql check` said that:\n{part['finding']}\n{said}"
+            path.write_text(before)
+        elif part["kind"] == "diff":
+            change(path, part["text"])
+        elif part["kind"]:
+            assert path.read_text() == "", f"{path.name} is shown twice, or there already"
+            path.write_text(part["text"])
+        elif run:
+            tree.shell(part["commands"])
+
+
+def section(page: str, heading: str) -> str:
+    """Return what stands below a heading of a page."""
+    return page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]

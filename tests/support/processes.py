@@ -1,0 +1,203 @@
+"""The commands as operators run them: real processes, asked over sockets, ended by signals."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Protocol, Self
+
+import httpx
+import psutil  # type: ignore[import-untyped]  # it ships no types
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# What a process takes from the environment of the tests: how things are found, and how coverage is measured.
+INHERITED = ("HOME", "PATH", "TMPDIR", "COVERAGE_PROCESS_CONFIG")
+SECRET_KEY = "a key that is used by nothing but tests"
+PATIENCE = 20  # seconds
+Settings = Mapping[str, str]
+NONE: Settings = MappingProxyType({})
+
+
+def until(condition: Callable[[], bool], hope: str, seconds: float = PATIENCE) -> None:
+    """Wait until `condition` holds, which `hope` words for whoever reads that it never did."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {hope}"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+def command(*arguments: str) -> list[str]:
+    """Return the command line of one of the service's commands."""
+    return [sys.executable, "-m", "service", *arguments]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return an environment with `settings`, and none of those that the tests were started with."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ} | dict(settings)
+
+
+def serving(database_url: str, **settings: str) -> Settings:
+    """Return the settings of `serve` on the loopback interface."""
+    # A test does not wait for the end of a server, unless it is about that.
+    fixed = {"DATABASE_URL": database_url, "SECRET_KEY": SECRET_KEY, "HOST": "127.0.0.1", "DRAIN_SECONDS": "0"}
+    return fixed | settings
+
+
+def run(*arguments: str, settings: Settings = NONE, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        command(*arguments),
+        cwd=cwd,
+        env=environment(settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def check_out(folder: Path) -> Path:
+    """Make a copy of what the commands need, to be edited."""
+    for part in ("service", "sql", "migrations"):
+        shutil.copytree(ROOT / part, folder / part)
+    return folder
+
+
+def alive(process: psutil.Process) -> bool:
+    """Tell whether a process, any process, still runs."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+class Running:
+    """`serve` or `dev`, running on a port of its own until the end of the context at the latest."""
+
+    def __init__(
+        self, name: str, output: Path, settings: Settings, cwd: Path = ROOT, program: Sequence[str] = ()
+    ) -> None:
+        """Start the command `name`, or a `program` that starts it; output goes to files in the folder `output`."""
+        settings = {"PORT": str(free_port()), **settings}
+        self.port = int(settings["PORT"])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=PATIENCE)
+        self.output = output
+        with (output / "stdout").open("w") as stdout, (output / "stderr").open("w") as stderr:
+            self.process = subprocess.Popen(
+                program or command(name),
+                cwd=cwd,
+                env=environment(settings),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,  # a process group of its own, like a job of a terminal
+            )
+
+    @property
+    def stdout(self) -> str:
+        """What it has written to standard output."""
+        return (self.output / "stdout").read_text()
+
+    @property
+    def stderr(self) -> str:
+        """What it has written to standard error."""
+        return (self.output / "stderr").read_text()
+
+    def status(self, path: str) -> int:
+        """Return the status that it answers with, 0 where it does not answer."""
+        try:
+            return self.client.get(path).status_code
+        except httpx.TransportError:
+            return 0
+
+    def wait_until_ready(self, status: int = 200) -> None:
+        """Wait until readiness is answered with `status`."""
+
+        def answered() -> bool:
+            assert self.process.poll() is None, f"it ended:\n{self.stdout}{self.stderr}"
+            return self.status("/health/ready") == status
+
+        until(answered, f"GET /health/ready answers {status}")
+
+    def family(self) -> list[psutil.Process]:
+        """Return the process with all that it has started, directly or not."""
+        process = psutil.Process(self.process.pid)
+        return [process, *process.children(recursive=True)]
+
+    def workers(self) -> list[psutil.Process]:
+        """Return what it has started and still runs, but for the process with which Python looks after spawned ones."""
+        started = filter(alive, self.family()[1:])
+        return [process for process in started if "resource_tracker" not in " ".join(process.cmdline())]
+
+    def end(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal, wait for the end and return the exit status. Ctrl-C reaches the whole process group."""
+        if by == signal.SIGINT:
+            os.killpg(self.process.pid, by)
+        else:
+            self.process.send_signal(by)
+        return self.process.wait(PATIENCE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.client.close()
+        try:
+            self.end()
+        finally:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Return a copy of what the commands need, to be edited."""
+    return check_out(tmp_path / "checkout")
+
+
+class Start(Protocol):
+    """Starts `serve` or `dev`."""
+
+    def __call__(self, name: str, settings: Settings = NONE, cwd: Path = ROOT) -> Running: ...
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start commands that serve; those that still run are ended after the test."""
+    with ExitStack() as stack:
+
+        def start(name: str, settings: Settings = NONE, cwd: Path = ROOT) -> Running:
+            output = Path(tempfile.mkdtemp(dir=tmp_path))
+            return stack.enter_context(Running(name, output, settings, cwd))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def served(served_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Return the service as production runs it, shared by this worker's tests; each makes accounts of its own."""
+    # Heroku's Python buildpack sets FORWARDED_ALLOW_IPS, which uvicorn would obey.
+    settings = serving(served_database_url, FORWARDED_ALLOW_IPS="*")
+    with Running("serve", tmp_path_factory.mktemp("served"), settings, ROOT) as served:
+        served.wait_until_ready()
+        yield served

@@ -1,0 +1,33 @@
+"""SQL files for one test, read as the service reads its own."""
+
+from pathlib import Path
+
+from service.postgres import queries
+from service.postgres.queries import Statement
+
+
+class Statements:
+    """Writes SQL files into a folder, and reads them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._count = 0
+
+    def __call__(self, returns: str, sql: str, *parameters: str) -> Statement:
+        """Return `sql`, which lacks its name and its end, as a file that declares `returns` and `parameters`."""
+        self._count += 1
+        name = "tests.query" + "_again" * (self._count - 1)
+        first_word, _, rest = sql.partition(" ")
+        path = self._folder / f"{name.replace('.', '/')}.sql"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(
+            "\n".join(
+                [
+                    f"-- {name}: serves one test",
+                    *(f"-- ${number} {parameter}" for number, parameter in enumerate(parameters, start=1)),
+                    f"-- returns: {returns}",
+                    f"{first_word} /* {name} */ {rest};\n",
+                ]
+            )
+        )
+        return queries.read(name, self._folder)

@@ -1,0 +1,106 @@
+"""Copies of the whole tree, to be changed, and the checks that must pass there all the same."""
+
+import os
+import shutil
+import subprocess
+import sys
+from filecmp import cmp
+from pathlib import Path
+
+import pytest
+
+from service.embedded.server import EmbeddedPostgres
+from tests.support.processes import ROOT
+
+BIN = Path(sys.executable).parent
+CACHE = ROOT / ".mypy_cache"
+MADE = ("__pycache__", "*.egg-info", ".*_cache", ".coverage*", ".dev", ".git", ".venv", "htmlcov")
+
+
+def same(path: Path, other: Path) -> bool:
+    """Tell whether there is another file like this one."""
+    return other.exists() and cmp(path, other, shallow=False)
+
+
+class Tree:
+    """A copy of the tree."""
+
+    def __init__(self, path: Path, database_url: str) -> None:
+        """Copy what is not made by tools; `database_url` is where checks of SQL make their scratch databases."""
+        self.path = path
+        self._database_url = database_url
+        shutil.copytree(ROOT, path, ignore=shutil.ignore_patterns(*MADE))
+
+    def run(self, *command: str) -> str:
+        """Run a tool, which must end well; return what it printed."""
+        done = self._run(command)
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
+        return done.stdout
+
+    def fail(self, *command: str) -> str:
+        """Run a tool, which must find something; return what it printed."""
+        done = self._run(command)
+        assert done.returncode == 1, f"{' '.join(command)}\n{done.stdout}"
+        return done.stdout
+
+    def shell(self, commands: str) -> None:
+        """Run the commands of a page, each of which must end well."""
+        path = f"{BIN}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["/bin/bash", "-euc", commands],
+            cwd=self.path,
+            env={"PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def command(self, *words: str, package: str = "service") -> tuple[str, ...]:
+        """Return a command of the service that starts no server of its own."""
+        return "python", "-m", package, *words, "--database-url", self._database_url
+
+    def _run(self, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+        # None of the settings of these tests, and coverage only of what changes the tree: the rest has tests elsewhere.
+        ours = ("COVERAGE_PROCESS_CONFIG",) if {"new", "rename"} & {*command} else ()
+        inherited = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR", *ours) if name in os.environ}
+        return subprocess.run(
+            [BIN / command[0], *command[1:]],
+            cwd=self.path,
+            env=inherited,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def check(self, package: str = "service") -> None:
+        """Run `make check` on the tree as it is, but sqlfluff only on what differs, and `sql` on the tests' server.
+
+        What queries read is measured on 1,000 users.
+        """
+        if CACHE.exists():  # then mypy reads anew what is not as it was
+            shutil.copytree(CACHE, self.path / CACHE.name)
+        self.run("python", ".ci/check.py", "sql check", "sql locks", "sqlfluff")
+        if different := [*self._different("sql"), *self._different("migrations")]:
+            self.run("python", "-m", "sqlfluff", "lint", "--nocolor", *different)
+        self.run(*self.command("sql", "locks", package=package))
+        seed = self.path / package / "review" / "scale.sql"
+        seed.write_text(seed.read_text().replace("100000", "1000").replace("user50000@", "user500@"))
+        self.run(*self.command("sql", "check", "--scale", package=package))
+
+    def _different(self, folder: str) -> list[str]:
+        """Return the SQL files of a folder that the checkout has not, or not as they are here."""
+        paths = [path.relative_to(self.path) for path in (self.path / folder).rglob("*.sql")]
+        return [str(path) for path in paths if not same(self.path / path, ROOT / path)]
+
+    def test(self, *paths: str) -> None:
+        """Run tests of the copy, against a PostgreSQL of their own."""
+        self.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths)
+
+
+@pytest.fixture
+def tree(tmp_path: Path, server: EmbeddedPostgres) -> Tree:
+    """Return a copy of the tree."""
+    return Tree(tmp_path / "tree", server.url("postgres"))

@@ -1,0 +1,201 @@
+"""The access log, read from the process that production runs."""
+
+import json
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+
+from tests.server.test_serve import log_in
+from tests.support.processes import Running, Start, serving, until
+
+SESSIONS = "/auth/sessions"
+WAITING = "select from pg_locks join pg_database on oid = database where not granted and datname = current_database()"
+UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+LOGFMT = (
+    rf"timestamp=\S+Z level=info logger=service.access event=request request_id={UUID} method=GET "
+    r"route=/health/live status=200 duration_ms=\d+\.\d+ db_ms=0.0 queries=0 client=127.0.0.1"
+)
+
+
+def entries_of(served: Running, response: httpx.Response) -> list[dict[str, Any]]:
+    """Return what is logged of the request that `response` answers, once the access log has told of it."""
+    name = response.headers["X-Request-ID"]
+
+    def entries() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in served.stdout.splitlines() if name in line]
+
+    until(lambda: any(entry["event"] == "request" for entry in entries()), f"{name} is in the access log")
+    return entries()
+
+
+def entry_of(served: Running, response: httpx.Response) -> dict[str, Any]:
+    """Return the only entry of a request."""
+    [entry] = entries_of(served, response)
+    return entry
+
+
+def test_a_request_is_one_line_that_tells_who_what_and_how_long(served: Running) -> None:
+    bearer = log_in(served.client)
+    user = served.client.get("/users/me", headers=bearer).json()["id"]
+
+    entry = entry_of(served, served.client.get(SESSIONS, headers=bearer))
+
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", entry.pop("timestamp"))
+    assert 0 < entry.pop("db_ms") < entry.pop("duration_ms") < 5000
+    assert re.fullmatch(UUID, entry.pop("request_id"))
+    assert entry == {
+        "level": "info",
+        "logger": "service.access",
+        "event": "request",
+        "method": "GET",
+        "route": SESSIONS,
+        "status": 200,
+        "queries": 1,
+        "user_id": user,
+        "client": "127.0.0.1",
+    }
+
+
+def test_a_route_is_told_by_its_template(served: Running) -> None:
+    response = served.client.delete(f"/auth/sessions/{uuid4()}", headers=log_in(served.client))
+
+    entry = entry_of(served, response)
+
+    assert (entry["route"], entry["status"]) == ("/auth/sessions/{session_id}", 404)
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/a%0d%0aforged: line"])
+def test_what_leads_nowhere_has_no_route_and_no_user(served: Running, path: str) -> None:
+    entry = entry_of(served, served.client.get(path))
+
+    assert (entry["route"], entry["status"], entry["queries"]) == (None, 404, 0)
+    assert "user_id" not in entry
+
+
+def test_a_log_in_tells_whose_it_is(served: Running) -> None:
+    bearer = log_in(served.client)
+    user = served.client.get("/users/me", headers=bearer).json()["id"]
+    form = {"username": "dora@example.com", "password": "a password for one test"}
+
+    login = served.client.post("/auth/access-token", data=form)
+    refresh = served.client.post("/auth/refresh-token", json={"refresh_token": login.json()["refresh_token"]})
+
+    assert [entry_of(served, response)["user_id"] for response in (login, refresh)] == [user, user]
+
+
+def test_a_refresh_token_that_comes_back_is_told(served: Running) -> None:
+    log_in(served.client)
+    form = {"username": "dora@example.com", "password": "a password for one test"}
+    spent = {"refresh_token": served.client.post("/auth/access-token", data=form).json()["refresh_token"]}
+    second = served.client.post("/auth/refresh-token", json=spent).json()["refresh_token"]
+    served.client.post("/auth/refresh-token", json={"refresh_token": second})
+
+    entries = entries_of(served, served.client.post("/auth/refresh-token", json=spent))
+
+    assert [(entry["level"], entry["event"]) for entry in entries] == [
+        ("warning", "a spent refresh token came back: its session is ended"),
+        ("info", "request"),
+    ]
+    assert entries[0]["user_id"] == entries[1]["user_id"]
+
+
+def test_what_is_no_http_is_told_too(served: Running) -> None:
+    response = served.client.get("/", headers={"X": "x" * 40_000})
+
+    name = response.json()["instance"].removeprefix("urn:uuid:")
+    response.headers["X-Request-ID"] = name
+    assert entry_of(served, response)["status"] == 431
+
+
+@pytest.mark.slow
+def test_who_waits_for_a_connection_is_told_how_long(own_database_url: str, start: Start) -> None:
+    """The first request does, until one is made."""
+    served = start("serve", serving(own_database_url))
+    until(lambda: served.status("/health/live") == 200, "it serves")
+
+    first, second = (entry_of(served, served.client.get("/health/ready")) for _ in range(2))
+
+    assert 0 < first["wait_ms"] < first["duration_ms"]
+    assert "wait_ms" not in second
+
+
+@pytest.mark.slow
+def test_a_slow_query_is_told_with_the_request_that_it_was_for(own_database_url: str, start: Start) -> None:
+    served = start("serve", serving(own_database_url, SLOW_QUERY_MS="20"))
+    served.wait_until_ready()
+    bearer = log_in(served.client)
+    with psycopg.connect(own_database_url, autocommit=True) as connection, ThreadPoolExecutor() as pool:
+        connection.execute("begin; lock table user_model")
+        asking = pool.submit(served.client.get, "/users/me", headers=bearer)
+        until(lambda: connection.execute(WAITING).rowcount == 1, "the query waits")
+        time.sleep(0.03)  # 20 ms are slow
+        connection.execute("rollback")
+        name = asking.result().headers["X-Request-ID"]
+
+    def told() -> list[dict[str, Any]]:
+        entries = [json.loads(line) for line in served.stdout.splitlines() if "slow query" in line]
+        return [entry for entry in entries if entry["query"] == "users.show_me"]
+
+    until(lambda: len(told()) == 1, "the slow query is told")
+    assert told()[0]["request_id"] == name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("form", "line"), [("logfmt", LOGFMT), ("console", r"\S+Z \[info +\] request +\[service.access\].* status=200")]
+)
+def test_it_speaks_other_forms_on_request(own_database_url: str, start: Start, form: str, line: str) -> None:
+    served = start("serve", serving(own_database_url, LOG_FORMAT=form))
+    served.wait_until_ready()
+
+    served.client.get("/health/live")
+
+    until(lambda: re.search(f"^{line}$", served.stdout, re.MULTILINE) is not None, "the line is written")
+
+
+@pytest.mark.slow
+def test_the_least_level_leaves_out_what_went_well(own_database_url: str, start: Start) -> None:
+    served = start("serve", serving(own_database_url, LOG_LEVEL="ERROR"))
+    served.wait_until_ready()
+    bearer = log_in(served.client)
+    with httpx.Client(base_url=served.url, trust_env=False) as client:
+        client.get("/users/me", headers=bearer)
+
+    assert served.end() == -15
+    assert served.stdout == ""
+
+
+@pytest.mark.slow
+def test_a_mistake_of_ours_is_an_error_and_what_cannot_be_done_now_a_warning(
+    own_database_url: str, start: Start
+) -> None:
+    served = start("serve", serving(own_database_url, LOG_LEVEL="WARNING", DATABASE_LOCK_TIMEOUT="20"))
+    served.wait_until_ready()
+    bearer = log_in(served.client)
+    with psycopg.connect(own_database_url) as rival:
+        rival.execute("lock table user_model")
+        busy = served.client.get("/users/me", headers=bearer)
+        rival.execute("alter table user_model rename to gone")
+    failed = served.client.get("/users/me", headers=bearer)
+
+    levels = {entry["status"]: entry["level"] for entry in (entries_of(served, each)[-1] for each in (busy, failed))}
+
+    assert levels == {503: "warning", 500: "error"}
+
+
+@pytest.mark.slow
+def test_no_line_is_lost_at_the_end(own_database_url: str, start: Start) -> None:
+    served = start("serve", serving(own_database_url))
+    served.wait_until_ready()
+    names = [served.client.get("/health/live").headers["X-Request-ID"] for _ in range(50)]
+
+    served.end()
+
+    assert [name for name in names if name not in served.stdout] == []

@@ -1,0 +1,226 @@
+"""What stands in the log, read from a real process."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typing_extensions import override
+
+from service.telemetry.logging import PIECE, Lines
+
+PROGRAM = """
+import logging, sys
+from service.telemetry import logging as logs
+
+logs.configure(*sys.argv[1:])
+logs.log.debug("unimportant")
+logs.log.info("started", port=8000)
+logging.getLogger("uvicorn.error").warning("slow: %s", "Żółw\\nand more")
+
+def fail(password):
+    raise ValueError("two\\nlines")
+
+try:
+    fail("sesame-" + "open")
+except ValueError as error:
+    logs.log.error("failed", exc_info=error)
+    logging.getLogger("asyncio").exception("failed in a library")
+"""
+
+
+def output(level: str, form: str) -> str:
+    """Return what the program writes to standard output; to standard error, nothing goes."""
+    command = [sys.executable, "-c", PROGRAM, level, form]
+    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, check=True, encoding="utf-8")
+    assert run.stderr == ""
+    return run.stdout
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[str]:
+    """Return what one run writes for programs."""
+    return output("DEBUG", "json").splitlines()
+
+
+@pytest.fixture(scope="module")
+def entries(lines: list[str]) -> list[dict[str, Any]]:
+    """Return what these lines say."""
+    return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def console() -> str:
+    """Return what one run writes for people."""
+    return output("DEBUG", "console")
+
+
+def test_each_entry_is_one_line_of_json_with_time_and_level(entries: list[dict[str, Any]]) -> None:
+    assert [(entry["level"], entry["event"]) for entry in entries] == [
+        ("debug", "unimportant"),
+        ("info", "started"),
+        ("warning", "slow: Żółw\nand more"),
+        ("error", "failed"),
+        ("error", "failed in a library"),
+    ]
+    assert all(entry["timestamp"].endswith("Z") for entry in entries)
+
+
+def test_what_an_entry_is_about_has_names(entries: list[dict[str, Any]]) -> None:
+    assert entries[1] == {
+        "event": "started",
+        "port": 8000,
+        "level": "info",
+        "logger": "service",
+        "timestamp": entries[1]["timestamp"],
+    }
+    assert entries[2]["logger"] == "uvicorn.error"
+
+
+def test_a_traceback_is_a_text_in_its_entry(entries: list[dict[str, Any]]) -> None:
+    for entry in entries[3:]:
+        assert entry["exception"].startswith("Traceback (most recent call last):\n")
+        assert entry["exception"].endswith("ValueError: two\nlines")
+
+
+def test_people_get_lines_without_colours_where_they_are_not_on_a_terminal(console: str) -> None:
+    entries = [re.sub(" +", " ", line.partition("Z ")[2]) for line in console.splitlines() if line.startswith("20")]
+
+    assert entries == [
+        "[debug ] unimportant [service]",
+        "[info ] started [service] port=8000",
+        "[warning ] slow: Żółw\\nand more [uvicorn.error]",
+        "[error ] failed [service]",
+        "[error ] failed in a library [asyncio]",
+    ]
+
+
+def test_people_get_plain_tracebacks(console: str) -> None:
+    assert console.count("\nTraceback (most recent call last):\n") == 2
+    assert console.count("\nValueError: two\nlines\n") == 2
+
+
+def test_no_log_shows_local_variables(lines: list[str], console: str) -> None:
+    assert "sesame-open" not in "\n".join([*lines, console])
+
+
+def test_what_is_below_the_level_is_left_out(lines: list[str]) -> None:
+    events = [json.loads(line)["event"] for line in output("WARNING", "json").splitlines()]
+
+    assert events == [json.loads(line)["event"] for line in lines[2:]]
+
+
+def test_programs_that_read_logfmt_get_a_line_for_each_entry() -> None:
+    lines = output("DEBUG", "logfmt").splitlines()
+
+    assert [re.sub(r"timestamp=\S+Z ", "", line).partition(" exception=")[0] for line in lines] == [
+        "level=debug logger=service event=unimportant",
+        "level=info logger=service event=started port=8000",
+        'level=warning logger=uvicorn.error event="slow: Żółw\\\\nand more"',
+        "level=error logger=service event=failed",
+        'level=error logger=asyncio event="failed in a library"',
+    ]
+
+
+IN_A_REQUEST = """
+from uuid import UUID
+from service.telemetry import context as exchange
+from service.telemetry import logging as logs
+
+logs.configure("INFO", "json")
+exchange.caller_is(UUID(int=1))  # of no request
+logs.log.info("before")
+request = exchange.Exchange("6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a")
+exchange.current.set(request)
+logs.log.info("begun")
+exchange.caller_is(UUID(int=2))
+request.trace_id = "0af7651916cd43dd8448eb211c80319c"
+logs.log.info("known")
+"""
+
+
+def test_what_happens_in_a_request_tells_which_and_whose_it_is() -> None:
+    command = [sys.executable, "-c", IN_A_REQUEST]
+    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, check=True, encoding="utf-8")
+
+    before, begun, known = map(json.loads, run.stdout.splitlines())
+
+    assert not {"request_id", "user_id", "trace_id"} & before.keys()
+    assert begun["request_id"] == "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
+    assert not {"user_id", "trace_id"} & begun.keys()
+    assert known["user_id"] == "00000000-0000-0000-0000-000000000002"
+    assert known["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+
+
+ROWS = """
+import asyncio, asyncpg, sys
+from service.telemetry import logging as logs
+
+async def main(url, form):
+    logs.configure("INFO", form)
+    connection = await asyncpg.connect(url)
+    for sql, argument in [
+        ("create temporary table secrets (secret text unique)", None),
+        ("insert into secrets values ('sesame-open')", None),
+        ("insert into secrets values ('sesame-open')", None),
+        ("select $1::uuid", "sesame-open"),
+        ("select $1::integer", "sesame-open"),
+    ]:
+        try:
+            await connection.fetch(sql, *([argument] if argument else []))
+        except Exception as error:
+            failure = RuntimeError("it failed")
+            failure.__cause__ = error
+            logs.log.error("failed", exc_info=failure)
+    await connection.close()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("form", ["json", "logfmt", "console"])
+def test_errors_of_the_database_are_told_without_the_values_of_rows(database_url: str, form: str) -> None:
+    command = [sys.executable, "-c", ROWS, database_url, form]
+
+    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, check=True, encoding="utf-8")
+
+    assert run.stdout.count("RuntimeError: it failed") == 3
+    assert run.stdout.count("UniqueViolationError: duplicate key value violates unique constraint") == 1
+    assert run.stdout.count("DataError: invalid input for query argument $1") == 2
+    assert "sesame-open" not in run.stdout.replace("await connection.fetch(sql", "")
+
+
+class Unwritable(io.BytesIO):
+    """A standard output that nobody reads any more."""
+
+    @override
+    def write(self, _: object) -> int:
+        raise BrokenPipeError
+
+
+async def test_a_log_that_cannot_be_written_stops_nothing() -> None:
+    lines = Lines(Unwritable())
+
+    lines.add(b"one\n")
+    lines.flush()
+
+
+async def test_lines_are_written_together_in_pieces_that_a_pipe_takes_whole() -> None:
+    written: list[bytes] = []
+
+    class Output(io.BytesIO):
+        @override
+        def write(self, text: Any) -> int:
+            written.append(bytes(text))
+            return len(text)
+
+    lines = Lines(Output())
+    for _ in range(3):
+        lines.add(b"x" * (PIECE // 2 - 1) + b"\n")
+    lines.flush()
+
+    assert [piece.count(b"\n") for piece in written] == [2, 1]

@@ -1,0 +1,305 @@
+"""Metrics: what Prometheus finds, from one process and from several."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import attrs
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from service import __version__
+from service.app import Service, create_app
+from service.auth.passwords import Passwords
+from service.postgres.pool import Pool
+from service.postgres.queries import Value
+from service.telemetry.metrics import Level, Metrics, measuring
+from service.telemetry.prometheus import as_text, make_directory
+from service.users.controllers import SHOW_ME
+from tests.conftest import OneTransaction, make_settings
+from tests.postgres.conftest import statement  # noqa: F401 - a fixture
+from tests.support.factories import Factory, log_in, service_client
+from tests.support.statements import Statements
+
+TOKEN = "a-token-for-one-test"
+
+
+def samples(text: str) -> dict[str, float]:
+    """Return each sample of an exposition by its name and labels, as Prometheus reads them."""
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for name, labels, value, *_ in family.samples:
+            found[name + "".join(f" {key}={labels[key]}" for key in sorted(labels))] = value
+    return found
+
+
+@attrs.frozen
+class Measured:
+    """The service with metrics, on a database of its own."""
+
+    app: Service
+    client: httpx.AsyncClient
+    make: Factory
+    pool: Pool
+    directory: Path
+
+    def __getitem__(self, name: str) -> float:
+        """Return a sample."""
+        return samples(as_text(self.directory, "text/plain")[0].decode())[name]
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    with make_directory() as directory:
+        yield directory
+
+
+@pytest.fixture
+async def measured(own_database_url: str, directory: Path) -> AsyncIterator[Measured]:
+    pool = Pool(own_database_url, size=2)
+    app = create_app(make_settings(own_database_url, METRICS_TOKEN=TOKEN, LOGIN_THROTTLE="1,9,9,900"), pool, directory)
+    connection = await asyncpg.connect(own_database_url)
+    async with pool.open(), service_client(app) as client:
+        yield Measured(app, client, Factory(app, connection), pool, directory)
+    await connection.close()
+
+
+async def test_requests_are_counted_by_route_and_status(measured: Measured) -> None:
+    user = await measured.make.user()
+    one, other = [f"/auth/sessions/{uuid4()}" for _ in range(2)]
+    for path in (one, other, "/nowhere", "/a%0a"):
+        await measured.client.delete(path, headers=user.bearer)
+    await measured.client.delete(one)
+    await measured.client.request("BREW", one)
+
+    assert measured["http_requests_total method=DELETE route=/auth/sessions/{session_id} status=404"] == 2
+    assert measured["http_requests_total method=DELETE route=/auth/sessions/{session_id} status=401"] == 1
+    assert measured["http_requests_total method= route=(none) status=404"] == 2
+    assert measured["http_requests_total method= route=(none) status=405"] == 1
+    assert measured["http_request_duration_seconds_count method=DELETE route=/auth/sessions/{session_id}"] == 3
+    assert 0 < measured["http_request_duration_seconds_sum method=DELETE route=/auth/sessions/{session_id}"] < 3
+
+
+def test_what_takes_longer_is_in_a_later_bucket(measured: Measured) -> None:
+    metrics = measured.app.metrics
+    assert metrics is not None
+    for seconds in (0.0004, 0.03, 0.05, 9):
+        metrics.request("GET", "/users/me", 200, seconds)
+        metrics.query(SHOW_ME, seconds, [])
+
+    for histogram in (
+        "http_request_duration_seconds_bucket le={} method=GET route=/users/me",
+        "sql_query_duration_seconds_bucket le={} query=users.show_me",
+    ):
+        buckets = [measured[histogram.format(bound)] for bound in ("0.001", "0.025", "0.05", "2.5", "+Inf")]
+        assert buckets == [1, 1, 3, 3, 4]
+
+
+async def test_queries_are_counted_by_their_file(measured: Measured) -> None:
+    user = await measured.make.user()
+    for _ in range(2):
+        await measured.make.session(user.id, user.email)
+    for _ in range(2):
+        await measured.client.get("/auth/sessions", headers=user.bearer)
+    await measured.client.delete("/auth/sessions", headers=user.bearer)
+
+    assert measured["sql_query_duration_seconds_count query=auth.list_my_sessions"] == 2
+    assert measured["sql_query_duration_seconds_bucket le=+Inf query=auth.list_my_sessions"] == 2
+    assert 0 < measured["sql_query_duration_seconds_sum query=auth.list_my_sessions"] < 2
+    assert measured["sql_query_rows_total query=auth.list_my_sessions"] == 6
+    assert measured["sql_query_errors_total query=auth.list_my_sessions"] == 0
+
+
+async def test_a_count_counts_what_it_changed(measured: Measured) -> None:
+    user = await measured.make.user()
+
+    await measured.client.post("/auth/logout", json={"refresh_token": user.tokens.refresh_token})
+
+    assert measured["sql_query_rows_total query=auth.end_session"] == 1
+
+
+async def test_a_query_that_fails_is_an_error(measured: Measured) -> None:
+    account = {"email": "ada@example.com", "password": "a password for one test"}
+    for _ in range(2):
+        await measured.client.post("/users/register", json=account)
+
+    assert measured["sql_query_errors_total query=users.register_user"] == 1
+    assert measured["sql_query_duration_seconds_count query=users.register_user"] == 2
+
+
+async def test_a_query_of_nobodys_is_not_counted(measured: Measured, statement: Statements) -> None:  # noqa: F811 - a fixture
+    query: Value[..., int] = Value(statement("value integer", "select 1"), int)
+
+    assert await measured.app.db.value(query) == 1
+
+
+async def test_log_ins_are_counted_by_how_they_end(measured: Measured) -> None:
+    user = await measured.make.user()
+
+    await log_in(measured.client, user.email)
+    for _ in range(2):
+        await log_in(measured.client, user.email, "a wrong password")
+
+    assert [measured[f"logins_total outcome={how}"] for how in ("ok", "failed", "throttled")] == [1, 1, 1]
+
+
+async def test_a_refresh_token_that_comes_back_is_counted(measured: Measured) -> None:
+    user = await measured.make.user()
+    spent = {"refresh_token": user.tokens.refresh_token}
+    second = (await measured.client.post("/auth/refresh-token", json=spent)).json()["refresh_token"]
+    await measured.client.post("/auth/refresh-token", json={"refresh_token": second})
+
+    await measured.client.post("/auth/refresh-token", json=spent)
+
+    assert measured["refresh_token_reuse_total"] == 1
+
+
+async def test_the_pool_tells_how_full_it_is(measured: Measured) -> None:
+    assert measured.app.metrics is not None
+    await measured.client.get("/health/ready")
+
+    async with measuring(measured.app.metrics, measured.pool):
+        await asyncio.sleep(0)  # until it has begun
+
+    assert measured["database_connections server=primary state=used"] == 0
+    assert measured["database_connections server=primary state=idle"] == 1
+    assert measured["database_connections_max server=primary"] == 2
+    assert measured["database_connections_waiting server=primary"] == 0
+    assert measured["database_connections_created_total"] == 1
+    assert measured["password_hashing_queue"] == 0
+
+
+async def test_the_pool_tells_what_is_in_use_and_who_waits(measured: Measured, statement: Statements) -> None:  # noqa: F811 - a fixture
+    sleep: Value[..., str] = Value(statement("value text", "select pg_sleep($1)::text", "seconds float8"), str)
+    await asyncio.gather(*(measured.app.db.value(sleep, 0.2) for _ in range(2)))
+    asking = [asyncio.create_task(measured.app.db.value(sleep, 0.05)) for _ in range(3)]
+    await asyncio.sleep(0)  # until each has asked
+
+    assert measured.app.metrics is not None
+    measured.pool.measure(measured.app.metrics)
+    await asyncio.gather(*asking)  # before the samples are read: who waits does so for a second at most
+
+    assert measured["database_connections server=primary state=used"] == 2
+    assert measured["database_connections server=primary state=idle"] == 0
+    assert measured["database_connections_waiting server=primary"] == 1
+
+
+async def test_passwords_that_are_hashed_or_wait_for_it_are_told(measured: Measured) -> None:
+    assert measured.app.metrics is not None
+    passwords = Passwords()
+    hashing = [asyncio.create_task(passwords.hash("a password for one test")) for _ in range(3)]
+    await asyncio.sleep(0)  # until each has asked
+
+    passwords.measure(measured.app.metrics)
+    during = measured["password_hashing_queue"]
+    await asyncio.gather(*hashing)
+    passwords.measure(measured.app.metrics)
+
+    assert (during, measured["password_hashing_queue"]) == (3, 0)
+    passwords.close()
+
+
+async def test_the_service_measures_each_of_its_parts_from_the_start(own_database_url: str, directory: Path) -> None:
+    app = create_app(make_settings(own_database_url), metrics_directory=directory)
+    assert app.metrics is not None
+    not_measured = {level for level in Level if level.name.startswith(("REPLICA", "MIGRATIONS"))}
+    for level in {*Level} - not_measured:
+        app.metrics.set(level, 99)
+
+    async with app.lifespan():
+        await asyncio.sleep(0)  # until it has begun
+        text = as_text(directory, "text/plain")[0].decode()
+
+    assert 99 not in samples(text).values()
+
+
+async def test_a_schema_that_is_behind_is_told(measured: Measured, own_database_url: str) -> None:
+    """Which is what the alert looks for."""
+    connection = await asyncpg.connect(own_database_url)
+    await connection.execute(
+        "delete from migration_checksum where migration_id = (select max(migration_id) from migration_checksum)"
+    )
+    await connection.close()
+
+    assert (await measured.client.get("/health/ready")).status_code == 503
+    assert measured["migrations_applied"] == measured["migrations_needed"] - 1
+
+
+async def test_where_the_database_is_away_no_migration_is_known_to_be_applied(directory: Path) -> None:
+    app = create_app(make_settings("postgresql://127.0.0.1:1/none"), metrics_directory=directory)
+
+    async with app.lifespan():
+        found = samples(as_text(directory, "text/plain")[0].decode())
+
+    assert (found["migrations_applied"], found["migrations_needed"] > 4) == (0, True)
+
+
+async def test_migrations_are_told_as_readiness_saw_them(measured: Measured) -> None:
+    await measured.client.get("/health/ready")
+
+    assert measured["migrations_applied"] == measured["migrations_needed"] > 4
+
+
+async def test_what_runs_is_told(measured: Measured) -> None:
+    [build] = [name for name in samples(as_text(measured.directory, "")[0].decode()) if "build" in name]
+
+    assert build.endswith(f"version={__version__}")
+    assert measured["service_workers"] == 1
+
+
+def test_before_the_first_worker_there_is_nothing_but_the_build(directory: Path) -> None:
+    text, _ = as_text(directory, "text/plain")
+
+    assert [name.partition(" ")[0] for name in samples(text.decode())] == ["service_build_info"]
+
+
+async def test_whoever_has_the_token_reads_them(measured: Measured) -> None:
+    response = await measured.client.get(
+        "/metrics", headers={"Authorization": f"Bearer {TOKEN}", "Host": "10.1.2.3:8000"}
+    )
+
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/plain; version=")
+    assert "service_workers" in samples(response.text)
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", f"Bearer {TOKEN}x", TOKEN, "Bearer ł"])
+async def test_for_others_they_are_not_there(measured: Measured, header: str) -> None:
+    response = await measured.client.get("/metrics", headers=[(b"Authorization", header.encode())])
+
+    assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
+
+
+async def test_unless_somebody_asks_for_them_there_are_none(client: httpx.AsyncClient, app: Service) -> None:
+    assert (await client.get("/metrics")).status_code == 404
+    assert app.metrics is None
+
+
+async def test_without_a_pool_requests_are_counted_all_the_same(
+    database_url: str, one_transaction: OneTransaction, directory: Path
+) -> None:
+    app = create_app(make_settings(database_url), one_transaction, directory)
+
+    async with service_client(app) as client:
+        await client.get("/health/live")
+
+    text = as_text(directory, "text/plain")[0].decode()
+    assert samples(text)["http_requests_total method=GET route=/health/live status=200"] == 1
+
+
+def test_levels_are_those_of_the_living(directory: Path, measured: Measured) -> None:
+    """A worker that was killed has left its counters, and its connections are gone."""
+    layout = measured.app.metrics.layout if measured.app.metrics else None
+    assert layout is not None
+    other = Metrics(directory, layout)
+    other.set(Level.CONNECTIONS_IDLE, 5)
+    other.request("GET", "/users/me", 200, 0.01)
+    before = measured["database_connections server=primary state=idle"]
+
+    other.close()
+
+    assert (before, measured["database_connections server=primary state=idle"]) == (5, 0)
+    assert measured["http_requests_total method=GET route=/users/me status=200"] == 1

@@ -1,0 +1,78 @@
+"""docs/observability.md tells what is there, and all of it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.telemetry.logging import AccessLine
+from tests.support.processes import ROOT, Start, free_port, serving
+
+PAGE = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
+TOKEN = "a-token-for-one-test"
+# Of PromQL: https://prometheus.io/docs/prometheus/latest/querying/functions/
+FUNCTIONS = {"histogram_quantile", "max_over_time"}
+
+
+def named_in(heading: str) -> set[str]:
+    """Return what the first columns of the tables below a heading name."""
+    section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_each_alert_asks_for_metrics_and_labels_that_are_explained() -> None:
+    alerts = re.findall(r"^```promql\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[0]
+    said = named_in("Metrics")
+
+    asked = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", re.sub(r"#.*|\{.*?\}", "", alerts))) - FUNCTIONS
+    assert {name.removesuffix("_bucket") for name in asked} <= said
+    assert len(asked) >= 7
+    assert set(re.findall(r"\{(\w+)=", alerts)) <= set(re.findall(r"`(\w+)`", PAGE))
+
+
+def test_each_field_of_the_access_log_is_explained() -> None:
+    common = {"timestamp", "level", "logger", "event"}
+
+    assert named_in("Logs") == {*AccessLine.__struct_fields__} - common
+
+
+@pytest.mark.slow
+def test_each_metric_is_explained_and_the_commands_show_them(own_database_url: str, start: Start) -> None:
+    port = str(free_port())
+    served = start("serve", serving(own_database_url, METRICS_PORT=port, METRICS_TOKEN=TOKEN))
+    served.wait_until_ready()
+    commands = re.findall(r"^\$ (curl .*)$", PAGE, re.MULTILINE)
+    assert len(commands) == 2
+
+    for command in commands:
+        here = command.replace("localhost:9100", f"127.0.0.1:{port}").replace(
+            "localhost:8000", f"127.0.0.1:{served.port}"
+        )
+        shell = ["/bin/sh", "-euc", here]
+        shown = subprocess.run(shell, capture_output=True, text=True, check=True, env={"METRICS_TOKEN": TOKEN}).stdout
+
+        families = set(re.findall(r"^# TYPE (\w+) ", shown, re.MULTILINE))
+        assert named_in("Metrics") - {"method", "route", "status"} == families
+
+
+def test_what_heroku_installs_for_traces_is_what_they_are_tested_with(tmp_path: Path) -> None:
+    for lock in ("requirements.txt", "requirements-traces.txt"):
+        shutil.copy(ROOT / lock, tmp_path)
+    [copying] = re.findall(r"`(cp requirements[^`]+)`", PAGE)
+    installing = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--offline", "--dry-run", "--no-deps"]
+
+    subprocess.run(["/bin/sh", "-euc", copying], cwd=tmp_path, check=True)
+    done = subprocess.run(
+        [*installing, "--python", sys.executable, "--requirement", "requirements.txt"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "opentelemetry-sdk==" in (tmp_path / "requirements.txt").read_text()
+    assert done.stderr.endswith("Would make no changes\n")

@@ -1,0 +1,90 @@
+"""Traces as the environment turns them on, in the processes that production runs."""
+
+import re
+
+import httpx
+import pytest
+
+from service.settings import SettingsError, wants_traces
+from tests.server.test_serve import log_in
+from tests.support.processes import Start, serving, until
+from tests.telemetry.tracing.conftest import PARENT, Receiver
+
+
+@pytest.mark.slow
+def test_serve_traces_where_the_environment_names_a_receiver(
+    own_database_url: str, start: Start, receiver: Receiver
+) -> None:
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_RESOURCE_ATTRIBUTES": "service.name=accounts"}
+    served = start("serve", serving(own_database_url, **variables))
+    served.wait_until_ready()
+    response = served.client.get("/users/me", headers=log_in(served.client))
+    trace = response.headers["traceparent"].split("-")[1]
+    until(lambda: f'"trace_id":"{trace}"' in served.stdout, "the access log names the trace")
+
+    served.end()
+
+    assert [s.name for s in receiver.spans if s.trace_id.hex() == trace] == ["GET /users/me", "users.show_me"]
+    assert resources(receiver, "service.name") == {"accounts"}
+
+
+@pytest.mark.slow
+def test_each_of_several_workers_traces_and_headers_are_those_that_the_propagators_know(
+    own_database_url: str, start: Start, receiver: Receiver
+) -> None:
+    """They are forked, and nothing that sends is there before."""
+    told = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_PROPAGATORS": "baggage"}
+    schedule = {"OTEL_BSP_SCHEDULE_DELAY": "50"}
+    served = start("serve", serving(own_database_url, WEB_CONCURRENCY="2", **told, **schedule))
+    served.wait_until_ready()
+    asked = 0
+
+    def both_have_sent() -> bool:
+        nonlocal asked
+        response = httpx.get(f"{served.url}/health/live", headers={"traceparent": PARENT}, trust_env=False)
+        assert "traceparent" not in response.headers
+        asked += 1
+        return len(resources(receiver, "service.instance.id")) == 2
+
+    until(both_have_sent, "both have sent spans")
+    served.end()
+
+    lives = [span for span in receiver.spans if span.name == "GET /health/live"]
+    assert len(lives) == asked
+    assert {span.parent_span_id for span in lives} == {b""}
+
+
+@pytest.mark.parametrize(
+    ("environment", "wanted"),
+    [
+        ({}, False),
+        ({"OTEL_SERVICE_NAME": "accounts"}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}, True),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://localhost:4318/v1/traces"}, True),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318", "OTEL_SDK_DISABLED": "true"}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318", "OTEL_TRACES_EXPORTER": "none"}, False),
+    ],
+)
+def test_traces_are_wanted_where_a_receiver_is_named(environment: dict[str, str], *, wanted: bool) -> None:
+    assert wants_traces(environment) is wanted
+
+
+def test_another_protocol_is_refused_by_name() -> None:
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+
+    with pytest.raises(SettingsError, match=r"^OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf, not 'grpc'"):
+        wants_traces(environment)
+
+
+def test_without_the_extra_the_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.settings.find_spec", lambda _: None)
+
+    with pytest.raises(SettingsError, match=re.escape("pip install -r requirements-traces.txt")):
+        wants_traces({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"})
+
+
+def resources(receiver: Receiver, key: str) -> set[str]:
+    """Return what those who sent say of themselves."""
+    senders = [sent.resource for request in receiver.requests for sent in request.resource_spans]
+    return {each.value.string_value for sender in senders for each in sender.attributes if each.key == key}

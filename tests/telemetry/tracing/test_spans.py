@@ -1,0 +1,232 @@
+"""Traces, as a receiver of OTLP gets them from the service."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import attrs
+import httpx
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from service.app import _traces as traces_from_environment
+from service.app import create_app
+from service.postgres.pool import Pool
+from service.telemetry.context import current
+from service.telemetry.tracing import HEADERS, Traces
+from tests.conftest import make_settings
+from tests.postgres.conftest import opening, sleep, statement  # noqa: F401 - fixtures
+from tests.support.factories import Factory, service_client
+from tests.telemetry.tracing.conftest import PARENT, Receiver
+
+NOT_SAMPLED = PARENT.removesuffix("01") + "00"
+
+
+@attrs.frozen
+class Traced:
+    """The service, tracing to a receiver."""
+
+    client: httpx.AsyncClient
+    make: Factory
+    receiver: Receiver
+    traces: Traces
+
+    def spans(self) -> list[Span]:
+        """Return all spans that were made."""
+        self.traces._provider.force_flush()  # noqa: SLF001 - instead of waiting for seconds
+        return self.receiver.spans
+
+
+@pytest.fixture
+def variables() -> dict[str, str]:
+    """Return what OpenTelemetry is told beside its receiver."""
+    return {}
+
+
+@pytest.fixture
+async def traced(
+    own_database_url: str, receiver: Receiver, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Traced]:
+    told = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "50", **variables}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    pool, traces = Pool(own_database_url), Traces()
+    app = create_app(make_settings(own_database_url), pool, traces=traces)
+    connection = await asyncpg.connect(own_database_url)
+    async with traces.sending(), pool.open(), service_client(app) as client:
+        yield Traced(client, Factory(app, connection), receiver, traces)
+    await connection.close()
+
+
+def attributes(span: Span) -> dict[str, Any]:
+    """Return a span's attributes."""
+    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in span.attributes}
+
+
+async def test_a_request_is_a_span_and_its_query_one_within(traced: Traced) -> None:
+    user = await traced.make.user()
+
+    await traced.client.delete(f"/auth/sessions/{user.session}", headers=user.bearer | {"User-Agent": "tests"})
+
+    request, query = traced.spans()
+    assert (request.name, request.kind) == ("DELETE /auth/sessions/{session_id}", Span.SPAN_KIND_SERVER)
+    assert attributes(request) == {
+        "http.request.method": "DELETE",
+        "http.route": "/auth/sessions/{session_id}",
+        "http.response.status_code": 204,
+        "url.path": f"/auth/sessions/{user.session}",
+        "url.scheme": "http",
+        "client.address": "127.0.0.1",
+        "user_agent.original": "tests",
+    }
+    assert (query.name, query.kind) == ("auth.end_my_session", Span.SPAN_KIND_CLIENT)
+    assert (query.trace_id, query.parent_span_id) == (request.trace_id, request.span_id)
+    told = attributes(query)
+    assert "/* auth.end_my_session */" in told.pop("db.query.text")
+    assert told == {
+        "db.system.name": "postgresql",
+        "db.query.summary": "auth.end_my_session",
+        "db.response.returned_rows": 1,
+    }
+
+
+async def test_it_is_part_of_the_trace_that_the_caller_names(traced: Traced) -> None:
+    response = await traced.client.get("/health/live", headers={"traceparent": PARENT})
+
+    [span] = traced.spans()
+    assert (span.trace_id.hex(), span.parent_span_id.hex()) == tuple(PARENT.split("-")[1:3])
+    assert response.headers["traceparent"] == f"00-{span.trace_id.hex()}-{span.span_id.hex()}-01"
+
+
+async def test_what_the_caller_says_of_its_own_systems_is_kept(traced: Traced) -> None:
+    headers = {"traceparent": PARENT, "tracestate": "vendor=1"}
+
+    response = await traced.client.get("/health/live", headers=headers)
+
+    [span] = traced.spans()
+    assert span.trace_state == response.headers["tracestate"] == "vendor=1"
+
+
+async def test_a_caller_who_does_not_sample_is_believed(traced: Traced) -> None:
+    response = await traced.client.get("/health/live", headers={"traceparent": NOT_SAMPLED})
+
+    assert traced.spans() == []
+    assert re.fullmatch(f"00-{PARENT.split('-')[1]}-[0-9a-f]{{16}}-00", response.headers["traceparent"])
+
+
+@pytest.mark.parametrize(
+    ("variables", "believed"),
+    [
+        ({"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"}, True),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"}, False),
+    ],
+)
+async def test_a_caller_who_samples_is_believed_where_the_sampler_asks_it(traced: Traced, *, believed: bool) -> None:
+    """All others are counted out by the sampler, here."""
+    await traced.client.get("/health/live")
+    assert traced.spans() == []
+
+    await traced.client.get("/health/live", headers={"traceparent": PARENT})
+
+    assert bool(traced.spans()) is believed
+
+
+@pytest.mark.parametrize("variables", [{"OTEL_EXPORTER_OTLP_HEADERS": "api-key=of-a-test"}])
+async def test_the_receiver_gets_the_headers_that_it_wants_to_see(traced: Traced) -> None:
+    await traced.client.get("/health/live")
+
+    assert traced.spans()
+    assert traced.receiver.headers[0]["api-key"] == "of-a-test"
+
+
+async def test_without_a_caller_it_begins_a_trace(traced: Traced) -> None:
+    response = await traced.client.get("/health/live", headers={"traceparent": "nonsense"})
+
+    [span] = traced.spans()
+    assert span.parent_span_id == b""
+    assert span.trace_id.hex() in response.headers["traceparent"]
+
+
+async def test_what_leads_nowhere_has_no_route(traced: Traced) -> None:
+    await traced.client.request("BREW", "/nowhere")
+
+    [span] = traced.spans()
+    assert (span.name, span.status.code) == ("HTTP", 0)
+    told = attributes(span)
+    assert (told["http.request.method"], told["http.response.status_code"]) == ("_OTHER", 404)
+    assert "http.route" not in told
+
+
+async def test_our_mistakes_are_errors_and_quote_nothing(traced: Traced) -> None:
+    await traced.make._connection.execute("alter table user_model rename to gone")  # noqa: SLF001 - the fixture's own
+
+    await traced.client.post("/users/register", json={"email": "planted@example.com", "password": "a long password"})
+
+    request, query = traced.spans()
+    assert (request.status.code, attributes(request)["error.type"]) == (2, "500")
+    told = attributes(query)
+    assert (query.status.code, told["db.response.status_code"]) == (2, "42P01")
+    assert told["error.type"] == "UndefinedTableError"
+    assert "planted" not in str(traced.receiver.requests)
+
+
+async def test_an_absent_database_is_an_error(traced: Traced) -> None:
+    app = create_app(make_settings("postgresql://127.0.0.1:1/none"), traces=traced.traces)
+    async with app.db._connections.open(), service_client(app) as client:  # noqa: SLF001 - its lifespan would end the traces
+        await client.get("/health/ready")
+
+    _, query = traced.spans()
+    told = attributes(query)
+    assert told["error.type"].endswith("Error")
+    assert "db.response.status_code" not in told
+
+
+async def test_a_query_string_is_not_told(traced: Traced) -> None:
+    await traced.client.get("/health/live?secret=planted")
+
+    assert "planted" not in str(traced.spans())
+
+
+async def test_a_request_that_has_no_id_is_traced_too(traced: Traced) -> None:
+    async def app(_: Any, __: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    token = current.set(None)
+    transport = httpx.ASGITransport(traced.traces.requests(app, 0))  # type: ignore[arg-type]  # Litestar's own types
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        response = await client.get("/")
+    current.reset(token)
+
+    [span] = traced.spans()
+    assert span.trace_id.hex() in response.headers["traceparent"]
+
+
+def test_propagators_may_look_at_all_headers() -> None:
+    assert HEADERS.keys([(b"host", b"localhost"), (b"b3", b"0")]) == ["host", "b3"]
+
+
+def test_the_environment_turns_traces_on(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+
+    traces = traces_from_environment()
+
+    assert traces is not None
+    asyncio.run(send_all(traces))
+
+
+async def send_all(traces: Traces) -> None:
+    """Have `traces` end what it has begun."""
+    async with traces.sending():
+        pass
+
+
+def test_without_traces_nothing_stands_between_a_query_and_its_connection(database_url: str) -> None:
+    """What a request costs then, tests/benchmarks/test_counts.py counts."""
+    pool = Pool(database_url)
+
+    app = create_app(make_settings(database_url), pool)
+
+    assert app.db._connections is pool  # noqa: SLF001 - what it is about

@@ -1,0 +1,143 @@
+"""`clean`: removes what is over, and nothing that is still asked for."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from service.clean import CLEANED, clean
+from tests.support.factories import Committed, LoggedIn, bearer, log_in
+from tests.support.processes import run
+
+# Of each kind: its table, and rows that have been over for so many seconds; those of less than none are not.
+FILL = {
+    "login sessions": (
+        "login_session",
+        "insert into login_session (user_id, expires_at) select $1::uuid, now() - interval '30 days' - over from ages",
+    ),
+    "counts of failed log-ins": (
+        "login_throttle",
+        """insert into login_throttle (account, network, failures, allowed, ends_at)
+        select uuid_send($1::uuid) || interval_send(over), '::1', 1, 5, now() - over from ages""",
+    ),
+    "Idempotency-Keys": (
+        "idempotency_key",
+        """insert into idempotency_key (user_id, key, request_sha256, resource_id, created_at)
+        select $1::uuid, extract(epoch from over)::text, '', 1, now() - interval '24 hours' - over from ages""",
+    ),
+}
+AGES = "with ages as (select n * interval '1 second' as over from generate_series($2::int, $3::int) as n) "
+
+
+async def fill(connection: asyncpg.Connection, kind: str, user: LoggedIn, first: int, last: int) -> None:
+    """Add rows of a kind that are over since `first` to `last` seconds."""
+    await connection.execute(AGES + FILL[kind][1], user.id, first, last)
+
+
+async def rows(connection: asyncpg.Connection, kind: str) -> int:
+    """Return how many rows of a kind there are."""
+    number: int = await connection.fetchval(f"select count(*) from {FILL[kind][0]}")  # noqa: S608 - a table of ours
+    return number
+
+
+async def cleaned(url: str, batch: int = 1000) -> list[tuple[str, int, bool]]:
+    """Clean, and return what was told."""
+    return [told async for told in clean(url, batch=batch)]
+
+
+@pytest.mark.parametrize("kind", CLEANED)
+async def test_what_is_over_is_removed_batch_by_batch(kind: str, committed: Committed, own_database_url: str) -> None:
+    user = await committed.make.user()
+    before = await rows(committed.connection, kind)
+    await fill(committed.connection, kind, user, -60, -60)
+    await fill(committed.connection, kind, user, 1, 6)
+
+    told = await cleaned(own_database_url, batch=2)
+
+    assert [each for each in told if each[0] == kind] == [
+        *((kind, 2, False), (kind, 4, False), (kind, 6, False)),
+        (kind, 6, True),
+    ]
+    assert await rows(committed.connection, kind) == before + 1
+
+
+@pytest.mark.parametrize("kind", CLEANED)
+async def test_what_is_in_use_is_left_for_the_next_time(kind: str, committed: Committed, own_database_url: str) -> None:
+    user = await committed.make.user()
+    await fill(committed.connection, kind, user, 1, 1)
+    async with committed.connection.transaction():
+        await committed.connection.execute(f"select from {FILL[kind][0]} for update")
+        await fill(committed.connection, kind, user, 2, 2)
+
+        assert (kind, 0, True) in await cleaned(own_database_url)
+
+    assert (kind, 2, True) in await cleaned(own_database_url)
+
+
+async def test_two_at_once_share_the_work(committed: Committed, own_database_url: str) -> None:
+    user = await committed.make.user()
+    for kind in CLEANED:
+        await fill(committed.connection, kind, user, 1, 200)
+
+    both = await asyncio.gather(cleaned(own_database_url, batch=3), cleaned(own_database_url, batch=3))
+
+    removed = {kind: sum(each[1] for told in both for each in told if each[0] == kind and each[2]) for kind in CLEANED}
+    assert removed == dict.fromkeys(CLEANED, 200)
+
+
+async def test_a_spent_token_is_still_recognised(committed: Committed, own_database_url: str) -> None:
+    """However old it is: its session stands as long as it may last, and is ended when the token comes back."""
+    user = await committed.make.user()
+    spent = pair = {"refresh_token": user.tokens.refresh_token}
+    for _ in range(2):
+        pair = (
+            await committed.client.post("/auth/refresh-token", json={"refresh_token": pair["refresh_token"]})
+        ).json()
+    await committed.connection.execute("update login_session set created_at = now() - interval '27 days'")
+
+    await cleaned(own_database_url)
+
+    stolen = await committed.client.post("/auth/refresh-token", json=spent)
+    assert stolen.json()["error"] == "invalid_grant"
+    assert (await committed.client.get("/users/me", headers=bearer(pair["access_token"]))).status_code == 401
+
+
+async def test_a_session_that_was_ended_stays_as_long_as_it_could_have_lasted(
+    committed: Committed, own_database_url: str
+) -> None:
+    user = await committed.make.user()
+    await committed.client.post("/auth/logout", json={"refresh_token": user.tokens.refresh_token})
+
+    await cleaned(own_database_url)
+
+    assert await rows(committed.connection, "login sessions") == 1
+
+
+async def test_an_owner_is_still_known_at_home(committed: Committed, own_database_url: str) -> None:
+    """Others have guessed the account's count away; its owner logs in where the last session was a month ago."""
+    user = await committed.make.user()
+    await committed.connection.execute("update login_session set expires_at = now() - interval '29 days'")
+    await committed.connection.execute(
+        "insert into login_throttle values (login_account($1), '0.0.0.0/0', 50, 50, now() + interval '1 hour')",
+        user.email,
+    )
+
+    await cleaned(own_database_url)
+
+    assert (await log_in(committed.client, user.email)).status_code == 200
+
+
+@pytest.mark.slow
+async def test_the_command_says_how_many(committed: Committed, own_database_url: str) -> None:
+    user = await committed.make.user()
+    await fill(committed.connection, "Idempotency-Keys", user, 1, 1000)
+
+    done = run("clean", settings={"DATABASE_URL": own_database_url})
+
+    assert done.returncode == 0
+    assert done.stderr == "Idempotency-Keys: 1000 removed so far\n"
+    assert done.stdout.splitlines() == [
+        "login sessions: 0 removed",
+        "counts of failed log-ins: 0 removed",
+        "Idempotency-Keys: 1000 removed",
+    ]
