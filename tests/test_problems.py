@@ -1,7 +1,6 @@
 """The refusals: what each is called, what its answer says, and what the database's errors mean."""
 
 import re
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from uuid import uuid4
@@ -24,19 +23,9 @@ from service.problems import (
     Unavailable,
     of_database,
 )
+from tests.support.problems import KINDS
 
 DOCUMENTATION = Path(__file__).parent.parent / "docs" / "problems.md"
-
-
-def all_problems(of: type[Problem] = Problem) -> Iterator[type[Problem]]:
-    """Yield every kind of refusal that the service knows."""
-    for problem in of.__subclasses__():
-        yield problem
-        yield from all_problems(problem)
-
-
-# Those that say something else than the one that they are a kind of.
-KINDS = [problem for problem in all_problems() if "type" in vars(problem)]
 
 
 def test_a_type_stands_for_one_kind_of_refusal() -> None:

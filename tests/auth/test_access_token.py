@@ -9,7 +9,7 @@ import pytest
 
 from service.app import create_app
 from service.auth import passwords
-from tests.conftest import OneTransaction, make_settings
+from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import PASSWORD, Factory, LoggedIn, log_in, service_client
 from tests.support.jwt import Token
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from service.app import Service, create_app
-from tests.conftest import OneTransaction, make_settings
+from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import Factory, bearer, service_client
 from tests.support.jwt import Token
 

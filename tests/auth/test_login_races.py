@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 from service.app import create_app
 from service.auth.passwords import HASHER
 from service.postgres.pool import Pool
-from tests.conftest import make_settings
+from tests.support.application import make_settings
 from tests.support.factories import PASSWORD, Committed, Factory, LoggedIn, bearer, log_in, service_client
 from tests.support.locks import blocked_statements
 

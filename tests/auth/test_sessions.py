@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from service.app import create_app
-from tests.conftest import OneTransaction, make_settings
+from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import Factory, LoggedIn, log_in, service_client
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from service.app import Service, create_app
 from service.auth.throttle import COUNT_FAILED_LOGIN
-from tests.conftest import OneTransaction, make_settings
+from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import PASSWORD, Committed, Factory, LoggedIn, log_in, service_client
 
 HOME, ELSEWHERE = "127.0.0.1", "203.0.113.7"  # the factory logs users in from the first

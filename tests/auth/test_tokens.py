@@ -13,7 +13,7 @@ import pytest
 from service.auth import tokens as module
 from service.auth.models import Session
 from service.auth.tokens import Tokens
-from tests.conftest import make_settings
+from tests.support.application import make_settings
 from tests.support.factories import LoggedIn
 from tests.support.forgeries import FORGERIES
 from tests.support.jwt import Token

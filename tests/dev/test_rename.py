@@ -12,7 +12,7 @@ from service.cli import main
 from service.dev.rename import PACKAGE, rename
 from service.embedded.server import EmbeddedPostgres
 from tests.support.processes import ROOT
-from tests.support.trees import Tree, tree  # noqa: F401 - a fixture
+from tests.support.trees import Tree
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 
@@ -83,18 +83,18 @@ def texts(root: Path) -> Iterator[tuple[str, str]]:
             yield str(path.relative_to(root)), path.read_text(encoding="utf-8")
 
 
-def test_what_others_call_so_keeps_its_name(tree: Tree) -> None:  # noqa: F811 - the fixture
+def test_what_others_call_so_keeps_its_name(whole_tree: Tree) -> None:
     """Variables, OpenTelemetry's attribute, and whatever lies beside the project."""
-    (tree.path / "tests" / "variable.py").write_text(VARIABLE.format(PACKAGE))
-    (tree.path / "tests" / "imported.py").write_text(IMPORTED.format(PACKAGE))
-    (tree.path / ".env").write_text(f"FILES=/srv/{PACKAGE}/files\n")
+    (whole_tree.path / "tests" / "variable.py").write_text(VARIABLE.format(PACKAGE))
+    (whole_tree.path / "tests" / "imported.py").write_text(IMPORTED.format(PACKAGE))
+    (whole_tree.path / ".env").write_text(f"FILES=/srv/{PACKAGE}/files\n")
 
-    rename(NEW, tree.path)
+    rename(NEW, whole_tree.path)
 
-    assert (tree.path / "tests" / "variable.py").read_text() == VARIABLE.format(PACKAGE)
-    assert (tree.path / "tests" / "imported.py").read_text() == IMPORTED.format(NEW)
-    assert (tree.path / ".env").read_text() == f"FILES=/srv/{PACKAGE}/files\n"
-    assert '"service.name="' in (tree.path / NEW / "telemetry/tracing.py").read_text()
+    assert (whole_tree.path / "tests" / "variable.py").read_text() == VARIABLE.format(PACKAGE)
+    assert (whole_tree.path / "tests" / "imported.py").read_text() == IMPORTED.format(NEW)
+    assert (whole_tree.path / ".env").read_text() == f"FILES=/srv/{PACKAGE}/files\n"
+    assert '"service.name="' in (whole_tree.path / NEW / "telemetry/tracing.py").read_text()
 
 
 @pytest.mark.parametrize("name", ["Garden", "my-garden", "1st", "", "../garden", "class"])
@@ -106,6 +106,6 @@ def test_a_package_has_a_name_that_python_can_import(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["sql", "docs", "tests", "asyncpg", "json", PACKAGE])
-def test_no_other_package_is_hidden_by_it(tree: Tree, name: str) -> None:  # noqa: F811 - the fixture
+def test_no_other_package_is_hidden_by_it(whole_tree: Tree, name: str) -> None:
     with pytest.raises(ClickException, match="is the name of something else already"):
-        rename(name, tree.path)
+        rename(name, whole_tree.path)

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from service.cli import main
 from service.dev.scaffold.resource import TYPES, ScaffoldError, read_resource
 from service.dev.scaffold.writing import write
-from tests.support.trees import Tree, tree  # noqa: F401 - a fixture
+from tests.support.trees import Tree
 
 FIELDS = ["gadget_name:text", "pieces:integer", "broken:boolean"]
 EVERYTHING = [f"a_{name}:{name}" for name in TYPES]
@@ -23,17 +23,19 @@ def files(root: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.slow
-def test_what_it_writes_passes_every_check_and_its_own_tests(tree: Tree) -> None:  # noqa: F811 - the fixture
+def test_what_it_writes_passes_every_check_and_its_own_tests(whole_tree: Tree) -> None:
     """With and without an owner, with fields of every type, with a plural of its own, and with long names.
 
     A post is something else than the function that handles POST.
     """
-    tree.run(*tree.command("new", "posts", *FIELDS))
-    tree.run(*tree.command("new", "mice", *EVERYTHING, "--singular", "mouse"))
-    tree.run(*tree.command("new", "shared_long_names", *EVERYTHING, "last_of_the_fields:text", "--no-owner"))
+    whole_tree.run(*whole_tree.command("new", "posts", *FIELDS))
+    whole_tree.run(*whole_tree.command("new", "mice", *EVERYTHING, "--singular", "mouse"))
+    whole_tree.run(
+        *whole_tree.command("new", "shared_long_names", *EVERYTHING, "last_of_the_fields:text", "--no-owner")
+    )
 
-    tree.check()
-    tree.test(
+    whole_tree.check()
+    whole_tree.test(
         "tests/posts",
         "tests/mice",
         "tests/shared_long_names",
@@ -44,52 +46,52 @@ def test_what_it_writes_passes_every_check_and_its_own_tests(tree: Tree) -> None
 
 
 @pytest.mark.slow
-def test_the_command_says_what_it_wrote(tree: Tree) -> None:  # noqa: F811 - the fixture
-    said = tree.run(*tree.command("new", "shared_things", *EVERYTHING, "age:integer", "--no-owner"))
+def test_the_command_says_what_it_wrote(whole_tree: Tree) -> None:
+    said = whole_tree.run(*whole_tree.command("new", "shared_things", *EVERYTHING, "age:integer", "--no-owner"))
 
-    [migration] = tree.path.glob("migrations/*_create_shared_things.sql")
+    [migration] = whole_tree.path.glob("migrations/*_create_shared_things.sql")
     assert f"migrations/{migration.name}" in said.splitlines()
     assert said.splitlines()[-1].startswith("service/sql.pyi: ")
     assert "user_id" not in migration.read_text()
 
 
-def test_without_text_no_rule_needs_annotated(tree: Tree) -> None:  # noqa: F811 - the fixture
-    new(tree.path, "gadgets", "broken:boolean")
+def test_without_text_no_rule_needs_annotated(whole_tree: Tree) -> None:
+    new(whole_tree.path, "gadgets", "broken:boolean")
 
-    assert "Annotated" not in (tree.path / "service/gadgets/models.py").read_text()
+    assert "Annotated" not in (whole_tree.path / "service/gadgets/models.py").read_text()
 
 
-def test_it_names_each_file_that_it_wrote(tree: Tree) -> None:  # noqa: F811 - the fixture
-    before = files(tree.path)
+def test_it_names_each_file_that_it_wrote(whole_tree: Tree) -> None:
+    before = files(whole_tree.path)
 
-    written = new(tree.path)
+    written = new(whole_tree.path)
 
-    after = files(tree.path)
+    after = files(whole_tree.path)
     assert set(written) == {path for path in after if after[path] != before.get(path)}
     assert before.keys() <= after.keys()
 
 
-def test_people_read_of_it(tree: Tree) -> None:  # noqa: F811 - the fixture
-    new(tree.path, "lost_keys")
+def test_people_read_of_it(whole_tree: Tree) -> None:
+    new(whole_tree.path, "lost_keys")
 
     assert (
         "| `POST /lost-keys`, `GET /lost-keys` | add a lost key; list yours, page by page |\n"
         "| `GET`, `PATCH`, `DELETE /lost-keys/{id}` | one lost key, with `ETag`, `If-None-Match` and `If-Match` |\n"
         "| `GET /health/live`"
-    ) in (tree.path / "README.md").read_text()
-    assert "## Unreleased\n\n- Lost keys: `/lost-keys`.\n- " in (tree.path / "docs" / "changelog.md").read_text()
+    ) in (whole_tree.path / "README.md").read_text()
+    assert "## Unreleased\n\n- Lost keys: `/lost-keys`.\n- " in (whole_tree.path / "docs" / "changelog.md").read_text()
 
 
-def test_the_migration_comes_after_the_newest(tree: Tree) -> None:  # noqa: F811 - the fixture
-    (tree.path / "migrations" / "0041_add_nothing.sql").write_text("select 1;")
+def test_the_migration_comes_after_the_newest(whole_tree: Tree) -> None:
+    (whole_tree.path / "migrations" / "0041_add_nothing.sql").write_text("select 1;")
 
-    [path, rollback, *_] = new(tree.path)
+    [path, rollback, *_] = new(whole_tree.path)
 
     assert [str(path), str(rollback)] == [
         "migrations/0042_create_gadgets.sql",
         "migrations/0042_create_gadgets.rollback.sql",
     ]
-    assert "-- depends: 0041_add_nothing\n" in (tree.path / path).read_text()
+    assert "-- depends: 0041_add_nothing\n" in (whole_tree.path / path).read_text()
 
 
 @pytest.mark.parametrize(
@@ -101,26 +103,26 @@ def test_the_migration_comes_after_the_newest(tree: Tree) -> None:  # noqa: F811
         "tests/gadgets/test_gadgets.py",
     ],
 )
-def test_nothing_is_overwritten(tree: Tree, path: str) -> None:  # noqa: F811 - the fixture
-    (tree.path / path).parent.mkdir(exist_ok=True)
-    (tree.path / path).write_text("mine")
-    before = files(tree.path)
+def test_nothing_is_overwritten(whole_tree: Tree, path: str) -> None:
+    (whole_tree.path / path).parent.mkdir(exist_ok=True)
+    (whole_tree.path / path).write_text("mine")
+    before = files(whole_tree.path)
 
     with pytest.raises(ScaffoldError, match="is there already; nothing was written"):
-        new(tree.path)
+        new(whole_tree.path)
 
-    assert files(tree.path) == before
+    assert files(whole_tree.path) == before
 
 
-def test_where_there_is_no_place_to_register_nothing_is_written(tree: Tree) -> None:  # noqa: F811 - the fixture
-    app = tree.path / "service" / "app.py"
+def test_where_there_is_no_place_to_register_nothing_is_written(whole_tree: Tree) -> None:
+    app = whole_tree.path / "service" / "app.py"
     app.write_text(app.read_text().replace("HealthController", "Health").replace("\nfrom ", "\nfrom  "))
-    before = files(tree.path)
+    before = files(whole_tree.path)
 
     with pytest.raises(ScaffoldError, match=r"service/app\.py has changed so much"):
-        new(tree.path)
+        new(whole_tree.path)
 
-    assert files(tree.path) == before
+    assert files(whole_tree.path) == before
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]  # it ships no types
 from service.clean import BATCH
 from service.embedded.server import EmbeddedPostgres
 from service.settings import IN_FILES, Settings
-from tests.e2e.deploy.test_procfile import PROCFILE
+from tests.support.deployment import PROCFILE
 from tests.support.processes import ROOT
 from tests.support.review_files import FILES
 

@@ -7,18 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.pages import session
 from tests.support.processes import ROOT, Start, serving
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # What differs from run to run: UUIDs, and numbers of rows.
 VOLATILE = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<="id":)\d+')
-
-
-def session() -> list[tuple[str, str]]:
-    """Return the commands of the first session, each with what it prints."""
-    [block] = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
-    steps = [step.partition("\n") for step in block.split("$ ")[1:]]
-    return [(command, output.strip()) for command, _, output in steps]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one with curl")

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.pages import PART, follow, section
 from tests.support.processes import ROOT
-from tests.support.trees import Tree, tree  # noqa: F401 - a fixture
+from tests.support.trees import Tree
 
 pytestmark = pytest.mark.skipif((ROOT / "sql" / "toys").exists(), reason="toys are there: the page has been followed")
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -14,26 +14,26 @@ SHOWN = {part["path"] for part in PART.finditer(STEPS) if part["path"]}
 
 
 @pytest.mark.slow
-def test_who_follows_the_page_ends_with_a_resource_that_passes_every_check(tree: Tree) -> None:  # noqa: F811 - the fixture
+def test_who_follows_the_page_ends_with_a_resource_that_passes_every_check(whole_tree: Tree) -> None:
     """Each slip of it is told in the words of the page."""
-    follow(tree, STEPS)
+    follow(whole_tree, STEPS)
 
-    tree.check()
-    tree.test(
+    whole_tree.check()
+    whole_tree.test(
         "tests/toys", "tests/sql", "tests/auth/test_guard.py", "tests/http/test_docs.py", "tests/test_problems.py"
     )
 
 
 @pytest.mark.slow
-def test_the_short_way_writes_these_files(tree: Tree) -> None:  # noqa: F811 - the fixture
-    follow(tree, SHORT_WAY)
+def test_the_short_way_writes_these_files(whole_tree: Tree) -> None:
+    follow(whole_tree, SHORT_WAY)
 
-    missing = {path for path in SHOWN if not (tree.path / path).exists()}
+    missing = {path for path in SHOWN if not (whole_tree.path / path).exists()}
     assert missing == {"sql/toys/list_my_toys.sql"}  # it writes list_toys.sql
 
 
-def test_the_page_fits_the_tree(tree: Tree) -> None:  # noqa: F811 - the fixture
+def test_the_page_fits_the_tree(whole_tree: Tree) -> None:
     """What is to be added finds its place, no file of the page is there already, and each slip can be made."""
-    follow(tree, STEPS, run=False)
+    follow(whole_tree, STEPS, run=False)
 
     assert {path.partition("/")[0] for path in SHOWN} == {"migrations", "sql", "service", "pyproject.toml", "tests"}

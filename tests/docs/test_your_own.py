@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.pages import follow, section
 from tests.support.processes import ROOT
-from tests.support.trees import Tree, tree  # noqa: F401 - a fixture
+from tests.support.trees import Tree
 
 pytestmark = [
     pytest.mark.slow,
@@ -40,30 +40,32 @@ WITH_PLANTS = {
 PAGE = "docs/your-own.md"
 
 
-def take(tree: Tree, step: str) -> None:  # noqa: F811 - the fixture
+def take(tree: Tree, step: str) -> None:
     """Do what a section of the page says, as it stands in the tree by then."""
     follow(tree, section((tree.path / PAGE).read_text(encoding="utf-8"), step))
 
 
 @pytest.mark.skipif((ROOT / "garden").exists(), reason="it has that name: the page has been followed")
-def test_the_steps_may_be_taken_one_after_another(tree: Tree) -> None:  # noqa: F811 - the fixture
-    take(tree, "Another name")
-    take(tree, "A resource of your own")
-    tree.test("tests/plants", "tests/pets")
-    page = tree.path / PAGE
+def test_the_steps_may_be_taken_one_after_another(whole_tree: Tree) -> None:
+    take(whole_tree, "Another name")
+    take(whole_tree, "A resource of your own")
+    whole_tree.test("tests/plants", "tests/pets")
+    page = whole_tree.path / PAGE
     for text, with_plants in WITH_PLANTS.items():
         page.write_text(page.read_text().replace(text, with_plants))
-    take(tree, "Without the pets")
+    take(whole_tree, "Without the pets")
 
-    tree.check(package="garden")
-    tree.test("tests/plants", "tests/sql", "tests/auth/test_guard.py", "tests/dev/test_server.py", "tests/test_cli.py")
+    whole_tree.check(package="garden")
+    whole_tree.test(
+        "tests/plants", "tests/sql", "tests/auth/test_guard.py", "tests/dev/test_server.py", "tests/test_cli.py"
+    )
 
 
-def test_without_the_pets_the_accounts_stay(tree: Tree) -> None:  # noqa: F811 - the fixture
-    take(tree, "Without the pets")
+def test_without_the_pets_the_accounts_stay(whole_tree: Tree) -> None:
+    take(whole_tree, "Without the pets")
 
-    tree.check()
-    coverage = tree.path / "frame.ini"
+    whole_tree.check()
+    coverage = whole_tree.path / "frame.ini"
     coverage.write_text(f"[run]\nbranch = true\nparallel = true\ninclude = {FRAME}")
     measured = ("--cov", f"--cov-config={coverage}", "--cov-fail-under=100", "--cov-report=term-missing")
-    tree.test("-n", "logical", *measured, *(f"--ignore=tests/{each}" for each in BELOW))
+    whole_tree.test("-n", "logical", *measured, *(f"--ignore=tests/{each}" for each in BELOW))

@@ -1,25 +1,13 @@
-"""Folders for the embedded PostgreSQL."""
+"""A cluster for the embedded PostgreSQL."""
 
-import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from service.embedded.server import embedded_postgres
-
-
-@pytest.fixture(scope="session")
-def workshop() -> Iterator[Path]:
-    """Make a folder that only we may enter, in memory where there is enough for a few clusters of 40 MB."""
-    memory = "/dev/shm"  # noqa: S108 - mkdtemp makes the name
-    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**29
-    path = tempfile.mkdtemp(dir=memory if roomy else None)
-    yield Path(path)
-    shutil.rmtree(path)
 
 
 @pytest.fixture(scope="session")

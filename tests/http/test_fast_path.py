@@ -18,7 +18,7 @@ from service.http.errors import Answer, answer
 from service.http.fast_path import short_ways
 from service.http.middleware import edge
 from service.http.request import ServiceRequest
-from tests.conftest import OneTransaction, make_settings
+from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import LoggedIn, service_client
 from tests.support.kites import KitesController
 

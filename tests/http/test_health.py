@@ -6,7 +6,7 @@ import pytest
 
 from service.app import Service, create_app
 from service.migrate.files import MIGRATIONS, expected_checksums
-from tests.conftest import make_settings
+from tests.support.application import make_settings
 from tests.support.factories import service_client
 
 FIRST, *_, LAST = expected_checksums(MIGRATIONS)

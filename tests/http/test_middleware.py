@@ -9,7 +9,7 @@ import pytest
 
 from service.app import Service, create_app
 from service.http.middleware import edge
-from tests.conftest import OneTransaction, make_settings
+from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import service_client
 from tests.support.processes import ROOT
 

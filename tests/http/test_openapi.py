@@ -14,7 +14,7 @@ from service.cli import main
 from service.http.openapi import ALWAYS, OF_BODIES, OF_CALLERS, OF_OPERATIONS, OF_PARAMETERS
 from service.http.openapi_examples import example
 from service.problems import MethodNotAllowed, QueryFinding
-from tests.test_problems import KINDS
+from tests.support.problems import KINDS
 
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 

@@ -1,76 +1,8 @@
-"""Pools on the worker's database, and queries that tell who answers them."""
+"""Limits that a busy machine does not reach."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, contextmanager
-from pathlib import Path
-from typing import Protocol
-
-import asyncpg
 import pytest
-
-from service.postgres import pool as connections
-from service.postgres.database import Database
-from service.postgres.pool import Pool
-from service.postgres.queries import Value
-from tests.support.statements import Statements
-
-Backend = Value[..., int]
 
 
 @pytest.fixture(autouse=True)
 def _patient(patient: None) -> None:
-    """Have patience: who tests a limit sets it."""
-
-
-@contextmanager
-def limits(**seconds: float) -> Iterator[None]:
-    """Have other deadlines until the end of the context; what is to succeed before or after it may take its time."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in seconds.items():
-            patch.setattr(connections, name, value)
-        yield
-
-
-class Opening(Protocol):
-    """Opens a pool until the end of the test."""
-
-    async def __call__(self, url: str = "", **options: int) -> Database:
-        """Return a database on it."""
-
-
-@pytest.fixture
-async def opening(database_url: str) -> AsyncIterator[Opening]:
-    """Return what opens a pool on the worker's database, or another."""
-    async with AsyncExitStack() as stack:
-
-        async def opening(url: str = "", **options: int) -> Database:
-            pool = Pool(url or database_url, **options)
-            await stack.enter_async_context(pool.open())
-            return Database(pool)
-
-        yield opening
-
-
-@pytest.fixture
-async def admin(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Return a connection beside those of the pool."""
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-def statement(tmp_path: Path) -> Statements:
-    return Statements(tmp_path)
-
-
-@pytest.fixture
-def backend(statement: Statements) -> Backend:
-    """Return the query that tells which process of the server answers."""
-    return Value(statement("value integer", "select pg_backend_pid()"), int)
-
-
-@pytest.fixture
-def sleep(statement: Statements) -> Backend:
-    """Return the query that takes so many seconds."""
-    return Value(statement("value text", "select pg_sleep($1)::text", "seconds float8"), int)
+    """Be patient: a test of a limit sets it."""

@@ -6,7 +6,7 @@ import structlog
 
 from service.postgres.database import Database
 from service.problems import Unavailable
-from tests.postgres.conftest import Backend, Opening
+from tests.support.pools import Backend, Opening
 
 
 async def fails(db: Database, query: Backend) -> None:

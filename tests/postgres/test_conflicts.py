@@ -8,8 +8,8 @@ import pytest
 
 from service.postgres.queries import Value
 from service.problems import Unavailable
-from tests.postgres.conftest import Backend, Opening, limits
 from tests.support.backends import in_use_at_once
+from tests.support.pools import Backend, Opening, limits
 from tests.support.statements import Statements
 
 LOSE = """

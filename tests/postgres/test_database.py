@@ -9,7 +9,7 @@ import pytest
 from service.postgres.database import Database, WrongCardinalityError
 from service.postgres.queries import Count, Many, Maybe, One, Value
 from service.problems import SessionEnded
-from tests.conftest import OneTransaction
+from tests.support.application import OneTransaction
 from tests.support.statements import Statements
 
 ROWS = "select id, 'pet ' || id from generate_series(1, {}) as id"

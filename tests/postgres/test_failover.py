@@ -1,9 +1,7 @@
 """Several hosts in one URL, and a primary that is none any more."""
 
 import asyncio
-import re
 import socket
-from urllib.parse import quote
 
 import asyncpg
 import pytest
@@ -15,8 +13,8 @@ from service.postgres.database import Database
 from service.postgres.pool import Pool
 from service.postgres.queries import Count, Value
 from service.problems import Unavailable
-from tests.postgres.conftest import Backend, Opening, limits
 from tests.support.backends import ended, frozen, gone, in_use_at_once
+from tests.support.pools import Backend, Opening, beside, limits
 from tests.support.relay import Relay
 from tests.support.statements import Statements
 
@@ -32,12 +30,6 @@ from tests.support.statements import Statements
 )
 def test_the_hosts_of_a_url_are_found(url: str, expected: list[tuple[str, int]]) -> None:
     assert hosts.several(url) == expected
-
-
-def beside(database_url: str, server: EmbeddedPostgres, *others: str) -> str:
-    """Return the URL of the worker's database, with `others` before its host."""
-    places = [*others, quote(str(server.socket_directory), safe="")]
-    return re.sub("//(.*@)/([^?]*).*", rf"//\g<1>{','.join(places)}/\g<2>", database_url)
 
 
 async def test_a_host_that_is_not_there_is_passed_over(

@@ -15,8 +15,8 @@ from service.postgres.database import Database
 from service.postgres.pool import Pool
 from service.postgres.queries import Value
 from service.problems import Unavailable
-from tests.postgres.conftest import Backend, Opening, limits
 from tests.support.backends import ended, frozen, gone, running
+from tests.support.pools import Backend, Opening, limits
 from tests.support.statements import Statements
 
 NEVER = 3600

@@ -11,7 +11,7 @@ from service.postgres.queries import Value
 from service.problems import Unavailable
 from service.telemetry.context import Exchange, current
 from service.timeouts import WAIT
-from tests.postgres.conftest import Backend, Opening
+from tests.support.pools import Backend, Opening
 from tests.support.statements import Statements
 
 

@@ -12,8 +12,8 @@ from service.postgres.pool import Pool
 from service.postgres.queries import Count, One, Value
 from service.problems import Unavailable
 from service.telemetry.context import Exchange, current
-from tests.postgres.conftest import Backend, Opening, limits
 from tests.support.backends import ended, gone, in_use_at_once, running
+from tests.support.pools import Backend, Opening, limits
 from tests.support.statements import Statements
 
 

@@ -17,7 +17,7 @@ from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 from service.cli import main
 from service.embedded.server import EmbeddedPostgres, embedded_postgres
 from service.postgres import roles
-from tests.conftest import SERVER_SETTINGS
+from tests.support.databases import SERVER_SETTINGS
 from tests.support.first_session import run_black_box
 from tests.support.processes import ROOT, Start, environment, run, serving
 

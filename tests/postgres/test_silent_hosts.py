@@ -9,8 +9,7 @@ from service.embedded.server import EmbeddedPostgres
 from service.postgres import failover as hosts
 from service.postgres import pool as connections
 from service.problems import Unavailable
-from tests.postgres.conftest import Backend, Opening
-from tests.postgres.test_failover import beside
+from tests.support.pools import Backend, Opening, beside
 
 
 async def test_behind_two_hosts_that_keep_silent_a_third_is_found(

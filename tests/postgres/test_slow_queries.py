@@ -13,7 +13,7 @@ from service.postgres import slow_queries
 from service.postgres.database import Database
 from service.postgres.pool import Pool
 from service.postgres.queries import Value
-from tests.postgres.conftest import Backend, Opening
+from tests.support.pools import Backend, Opening
 from tests.support.statements import Statements
 
 MILLISECOND = 1

@@ -11,7 +11,7 @@ import pytest
 from service.app import create_app
 from service.embedded.server import EmbeddedPostgres
 from service.postgres.pool import Pool
-from tests.conftest import make_settings
+from tests.support.application import make_settings
 from tests.support.factories import PASSWORD, Factory, service_client
 from tests.support.relay import Relay
 from tests.support.routes import GUARDED, Body

@@ -10,24 +10,9 @@ from service.postgres.queries import names, read
 from service.users.controllers import DELETE_ME
 from tests.support.factories import Committed
 from tests.support.locks import blocked_statements
+from tests.support.statements import DUMMIES
 
 NAMES = names()
-# A value of each type that a parameter has.
-DUMMIES = {
-    "bigint": "1",
-    "boolean": "true",
-    "date": "2020-02-29",
-    "cidr": "127.0.0.1/32",
-    "inet": "127.0.0.1",
-    "integer": "1",
-    "integer[]": "{1,2}",
-    "interval": "1 day",
-    "numeric": "12.50",
-    "text": "it",
-    "text[]": "{Ada,Max}",
-    "timestamptz": "2020-02-29 12:00:00+01",
-    "uuid": "00000000-0000-0000-0000-000000000000",
-}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.sqlbook import contents
-from tests.sqlbook.test_pages import dead_links
+from tests.support.book import dead_links
 from tests.support.checkouts import Copy
 from tests.support.processes import PATIENCE, ROOT, command, environment
 from tests.support.sqlcheck import commit, invoke

@@ -10,8 +10,8 @@ import pytest
 from pytest_postgresql.executors import NoopExecutor
 
 from service.embedded.server import EmbeddedPostgres
-from tests.conftest import cloned
 from tests.support.browser import CHROMIUM, Page, chromium
+from tests.support.databases import cloned
 from tests.support.processes import until
 from tests.support.programs import needs
 from tests.support.sqlcheck import invoke

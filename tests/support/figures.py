@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from itertools import count
 from math import inf
 from pathlib import Path
@@ -129,6 +130,11 @@ class Load:
         self.outcome = Outcome(requests, seen["acknowledged"], seen["unclear"])
         if kind is None:
             self.outcome.compare(self._postgres, self._name)
+
+
+Clients = Callable[..., Load]
+# Prints a figure.
+Report = Callable[[str], None]
 
 
 @attrs.define

@@ -1,8 +1,9 @@
-"""Pages of docs/ that say what to write where and what to run: it is done in a copy of the tree."""
+"""What documentation says to do: the pages of docs/ in a copy of the tree, and the session of README.md."""
 
 import re
 from pathlib import Path
 
+from tests.support.processes import ROOT
 from tests.support.trees import Tree
 
 # A file's name on a line of its own, or its empty file announced; commands; and what belongs to the file named last: a
@@ -53,3 +54,10 @@ def follow(tree: Tree, page: str, *, run: bool = True) -> None:
 def section(page: str, heading: str) -> str:
     """Return what stands below a heading of a page."""
     return page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def session() -> list[tuple[str, str]]:
+    """Return the commands of the first session, each with what it prints."""
+    [block] = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    steps = [step.partition("\n") for step in block.split("$ ")[1:]]
+    return [(command, output.strip()) for command, _, output in steps]

@@ -169,6 +169,21 @@ class Running:
             self.process.wait()
 
 
+def running(database_url: str, folder: Path, **settings: str) -> Running:
+    """Start `serve` with `settings`."""
+    return Running("serve", folder, serving(database_url, **settings), ROOT)
+
+
+def wait_for_workers(served: Running, workers: int) -> None:
+    """Wait until each of `workers` serves."""
+    started = "Application startup complete."
+    until(lambda: served.stdout.count(started) == workers, "every worker serves", seconds=60)  # others are at work here
+    served.wait_until_ready()
+
+
+Serve = Callable[..., Running]
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """Return a copy of what the commands need, to be edited."""

@@ -5,6 +5,23 @@ from pathlib import Path
 from service.postgres import queries
 from service.postgres.queries import Statement
 
+# A value of each type that a parameter has.
+DUMMIES = {
+    "bigint": "1",
+    "boolean": "true",
+    "date": "2020-02-29",
+    "cidr": "127.0.0.1/32",
+    "inet": "127.0.0.1",
+    "integer": "1",
+    "integer[]": "{1,2}",
+    "interval": "1 day",
+    "numeric": "12.50",
+    "text": "it",
+    "text[]": "{Ada,Max}",
+    "timestamptz": "2020-02-29 12:00:00+01",
+    "uuid": "00000000-0000-0000-0000-000000000000",
+}
+
 
 class Statements:
     """Writes SQL files into a folder, and reads them."""

@@ -101,6 +101,6 @@ class Tree:
 
 
 @pytest.fixture
-def tree(tmp_path: Path, server: EmbeddedPostgres) -> Tree:
+def whole_tree(tmp_path: Path, server: EmbeddedPostgres) -> Tree:
     """Return a copy of the tree."""
     return Tree(tmp_path / "tree", server.url("postgres"))

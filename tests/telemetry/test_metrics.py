@@ -9,7 +9,6 @@ import asyncpg
 import attrs
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from service import __version__
 from service.app import Service, create_app
@@ -19,21 +18,10 @@ from service.postgres.queries import Value
 from service.telemetry.metrics import Level, Metrics, measuring
 from service.telemetry.prometheus import as_text, make_directory
 from service.users.controllers import SHOW_ME
-from tests.conftest import OneTransaction, make_settings
-from tests.postgres.conftest import statement  # noqa: F401 - a fixture
+from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import Factory, log_in, service_client
+from tests.support.metrics import TOKEN, samples
 from tests.support.statements import Statements
-
-TOKEN = "a-token-for-one-test"
-
-
-def samples(text: str) -> dict[str, float]:
-    """Return each sample of an exposition by its name and labels, as Prometheus reads them."""
-    found = {}
-    for family in text_string_to_metric_families(text):
-        for name, labels, value, *_ in family.samples:
-            found[name + "".join(f" {key}={labels[key]}" for key in sorted(labels))] = value
-    return found
 
 
 @attrs.frozen
@@ -130,7 +118,7 @@ async def test_a_query_that_fails_is_an_error(measured: Measured) -> None:
     assert measured["sql_query_duration_seconds_count query=users.register_user"] == 2
 
 
-async def test_a_query_of_nobodys_is_not_counted(measured: Measured, statement: Statements) -> None:  # noqa: F811 - a fixture
+async def test_a_query_of_nobodys_is_not_counted(measured: Measured, statement: Statements) -> None:
     query: Value[..., int] = Value(statement("value integer", "select 1"), int)
 
     assert await measured.app.db.value(query) == 1
@@ -172,7 +160,7 @@ async def test_the_pool_tells_how_full_it_is(measured: Measured) -> None:
     assert measured["password_hashing_queue"] == 0
 
 
-async def test_the_pool_tells_what_is_in_use_and_who_waits(measured: Measured, statement: Statements) -> None:  # noqa: F811 - a fixture
+async def test_the_pool_tells_what_is_in_use_and_who_waits(measured: Measured, statement: Statements) -> None:
     sleep: Value[..., str] = Value(statement("value text", "select pg_sleep($1)::text", "seconds float8"), str)
     await asyncio.gather(*(measured.app.db.value(sleep, 0.2) for _ in range(2)))
     asking = [asyncio.create_task(measured.app.db.value(sleep, 0.05)) for _ in range(3)]

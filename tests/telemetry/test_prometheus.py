@@ -11,8 +11,8 @@ import pytest
 from service.telemetry.metrics import Layout
 from service.telemetry.prometheus import make_directory
 from tests.server.test_serve import log_in
+from tests.support.metrics import TOKEN, samples
 from tests.support.processes import Running, Start, free_port, serving, until
-from tests.telemetry.test_metrics import TOKEN, samples
 
 Scrape = Callable[[], dict[str, float]]
 CALLS = "sql_query_duration_seconds_count query"

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from service.app import Service, create_app
-from tests.conftest import OneTransaction, make_settings
+from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import PASSWORD, Committed, Factory, LoggedIn, log_in, service_client
 from tests.support.locks import blocked_statements
 

@@ -2,16 +2,16 @@
 
 import fcntl
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ROOT, Running, serving, until
+from tests.support.figures import Report
+from tests.support.processes import Running, running, wait_for_workers
 
 HERE = Path(__file__).parent
-Report = Callable[[str], None]
 # Files in the order in which they begin: those that take longest, and last those with tests that run alone.
 FIRST = ("test_sqlmap.py", "test_openapi.py")
 LAST = ("test_tokens.py", "test_registration.py", "test_leaks.py", "test_guessing.py", "test_many_log_ins.py")
@@ -47,18 +47,6 @@ def report(capfd: pytest.CaptureFixture[str]) -> Report:
             print(f"\n    {figure}", file=sys.stderr, flush=True)  # noqa: T201 - it is for whoever runs the suite
 
     return show
-
-
-def running(database_url: str, folder: Path, **settings: str) -> Running:
-    """Start `serve` with `settings`."""
-    return Running("serve", folder, serving(database_url, **settings), ROOT)
-
-
-def wait_for_workers(served: Running, workers: int) -> None:
-    """Wait until each of `workers` serves."""
-    started = "Application startup complete."
-    until(lambda: served.stdout.count(started) == workers, "every worker serves", seconds=60)  # others are at work here
-    served.wait_until_ready()
 
 
 @pytest.fixture(scope="module")

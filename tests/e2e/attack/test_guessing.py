@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.attack.conftest import Report, running, wait_for_workers
 from tests.support.accounts import account, log_in, register
-from tests.support.processes import Running
+from tests.support.figures import Report
+from tests.support.processes import Running, running, wait_for_workers
 
 ELSEWHERE = "127.0.0.2"  # all of 127.0.0.0/8 is this machine
 

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.e2e.attack.conftest import Report
 from tests.support.accounts import Account, account
+from tests.support.figures import Report
 from tests.support.processes import Running
 
 JSON = {"Content-Type": "application/json"}

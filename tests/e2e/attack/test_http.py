@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.e2e.attack.conftest import Report, running, wait_for_workers
 from tests.support.accounts import Account, account
-from tests.support.processes import Running
+from tests.support.figures import Report
+from tests.support.processes import Running, running, wait_for_workers
 from tests.support.raw_http import CHUNKED, GET, NO_REQUESTS, POST
 from tests.support.routes import GUARDED, OPEN
 from tests.support.sockets import statuses, talk

@@ -11,9 +11,9 @@ import httpx
 import psycopg
 import pytest
 
-from tests.e2e.attack.conftest import Report, running, wait_for_workers
 from tests.support.accounts import Account, account, log_in
-from tests.support.processes import SECRET_KEY, Running, until
+from tests.support.figures import Report
+from tests.support.processes import SECRET_KEY, Running, running, until, wait_for_workers
 
 PLANTED = "planted-password-7c1f"
 METRICS_TOKEN = "planted-token-of-metrics-51d0"

@@ -16,9 +16,9 @@ import psycopg
 import pytest
 
 from service.auth.passwords import HASHER
-from tests.e2e.attack.conftest import Report, running
 from tests.support.accounts import PASSWORD, account
-from tests.support.processes import Running
+from tests.support.figures import Report
+from tests.support.processes import Running, running
 
 CROWD = 200
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.attack.conftest import Report, running
 from tests.support.accounts import account
-from tests.support.processes import Running
+from tests.support.figures import Report
+from tests.support.processes import Running, running
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 HERE = Path(__file__).parent

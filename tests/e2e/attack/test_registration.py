@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from argon2 import PasswordHasher
 
-from tests.e2e.attack.conftest import Report
 from tests.support.accounts import PASSWORD, log_in, register
+from tests.support.figures import Report
 from tests.support.processes import ROOT, Running
 from tests.support.sockets import statuses, talk
 

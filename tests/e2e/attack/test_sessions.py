@@ -11,9 +11,9 @@ import httpx
 import psycopg
 import pytest
 
-from tests.e2e.attack.conftest import Report, running
 from tests.support.accounts import Account, account, log_in, refresh
-from tests.support.processes import Running
+from tests.support.figures import Report
+from tests.support.processes import Running, running
 from tests.support.routes import GUARDED
 
 A_LATE_HOUR = "update login_session set last_used_at = last_used_at - interval '11 seconds' where user_id = %s"

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.e2e.attack.conftest import Report
+from tests.support.figures import Report
 from tests.support.processes import Running
 
 HEAD = b"POST /auth/logout HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.attack.conftest import Report
 from tests.support.accounts import PASSWORD, Account, account, log_in
+from tests.support.figures import Report
 from tests.support.processes import Running
 
 UV = Path(sys.executable).with_name("uv")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.attack.conftest import Report, running
 from tests.support.accounts import account, refresh
+from tests.support.figures import Report
 from tests.support.forgeries import FORGERIES
 from tests.support.jwt import Token
-from tests.support.processes import NONE, SECRET_KEY, Running, run, serving
+from tests.support.processes import NONE, SECRET_KEY, Running, run, running, serving
 from tests.support.sockets import statuses, talk
 
 TRIES = 6

@@ -1,10 +1,6 @@
 """A PostgreSQL of its own for each test, the service on it, and clients that note every answer."""
 
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -12,18 +8,17 @@ import pytest
 
 from service.app import create_app
 from service.migrate import runner as migrate
-from tests.conftest import make_settings
+from tests.support.application import make_settings
+from tests.support.clusters import NewPostgres, servers
 from tests.support.factories import Factory
-from tests.support.figures import Front, Load, Table
+from tests.support.figures import Clients, Front, Load, Table
+from tests.support.folders import temporary_folder
 from tests.support.postgres import Postgres, create_cluster
-from tests.support.processes import ROOT, Running, Start, serving
+from tests.support.processes import ROOT, Running, Serve, Start, serving
 
 HERE = Path(__file__).parent
 TABLE = pytest.StashKey[Table]()
 ACCOUNTS = 32
-Serve = Callable[..., Running]
-Clients = Callable[..., Load]
-NewPostgres = Callable[..., Postgres]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,10 +51,8 @@ def table(pytestconfig: pytest.Config) -> Table:
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
     """Make a folder for clusters, in memory where there is room."""
-    memory = "/dev/shm"  # noqa: S108 - the folder in it is our own
-    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**31
-    with tempfile.TemporaryDirectory(prefix="chaos-", dir=memory if roomy else None) as name:
-        yield Path(name)
+    with temporary_folder("chaos-", room=2**31) as name:
+        yield name
 
 
 @pytest.fixture(scope="session")
@@ -77,46 +70,11 @@ async def template(folder: Path) -> tuple[Path, list[str]]:
     return postgres.data, tokens
 
 
-@contextmanager
-def servers(template: Path, folder: Path) -> Iterator[NewPostgres]:
-    """Yield what makes servers that last as long as the context: the template's copy, or what follows another one."""
-    with ExitStack() as stack:
-
-        def new_postgres(*, standby_of: Postgres | None = None, **settings: str) -> Postgres:
-            data = Path(tempfile.mkdtemp(dir=folder)) / "data"
-            stack.callback(shutil.rmtree, data.parent, ignore_errors=True)
-            if standby_of:
-                postgres = standby_of.standby(data)
-            else:
-                shutil.copytree(template, data, copy_function=_copy)
-                _own(data, template)
-                postgres = Postgres(data, **settings)
-            stack.callback(postgres.stop)
-            postgres.start()
-            return postgres
-
-        yield new_postgres
-
-
 @pytest.fixture
 def new_postgres(template: tuple[Path, list[str]], folder: Path) -> Iterator[NewPostgres]:
     """Return what makes a server of the test's own."""
     with servers(template[0], folder) as new_postgres:
         yield new_postgres
-
-
-def _copy(source: str, target: str) -> None:
-    shutil.copy2(source, target)
-    _own(Path(target), Path(source))
-
-
-def _own(path: Path, like: Path) -> None:
-    """Give `path`, and the folders below it, to the owner of `like`."""
-    owner = like.stat()
-    if owner.st_uid != os.geteuid():
-        os.chown(path, owner.st_uid, owner.st_gid)
-        for below in path.rglob("*/") if path.is_dir() else ():
-            os.chown(below, owner.st_uid, owner.st_gid)
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.chaos.conftest import Clients, Serve, servers
-from tests.support.figures import Table
+from tests.support.clusters import servers
+from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
-from tests.support.processes import ROOT, check_out, command, environment, until
+from tests.support.processes import ROOT, Serve, check_out, command, environment, until
 
 AFTER_0005 = "-- Of this test.\n-- depends: 0005_create_idempotency_key\n"
 SLEEPS = AFTER_0005 + "do $$ begin perform pg_sleep({}); end $$;\n"

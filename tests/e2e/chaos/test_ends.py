@@ -13,11 +13,10 @@ import httpx
 import pytest
 
 from service.timeouts import CLOSE_ALL, FINISH, LAST
-from tests.e2e.chaos.conftest import Clients, Serve
-from tests.support.figures import Outcome, Table
+from tests.support.figures import Clients, Outcome, Table
 from tests.support.load import DROPPED, HUNG, REFUSED
 from tests.support.postgres import Postgres
-from tests.support.processes import Running, alive, until
+from tests.support.processes import Running, Serve, alive, until
 
 RUNS = int(os.environ.get("CHAOS_RUNS", "20"))
 STARTED = "Application startup complete."

@@ -3,27 +3,10 @@
 import signal
 import time
 
-from tests.e2e.chaos.conftest import Clients, NewPostgres, Serve
-from tests.support.figures import Table
-from tests.support.postgres import Postgres
+from tests.support.clusters import NewPostgres, follow, promote
+from tests.support.figures import Clients, Table
+from tests.support.processes import Serve
 from tests.support.proxy import Proxy
-
-
-def follow(primary: Postgres, new_postgres: NewPostgres) -> Postgres:
-    """Make a standby of `primary`, whose commits wait for it from then on: then it has all that was promised."""
-    standby = new_postgres(standby_of=primary)
-    primary.wait_for_standby()
-    primary.ask("alter system set synchronous_standby_names = '*'")
-    primary.ask("select pg_reload_conf()")
-    return standby
-
-
-def promote(standby: Postgres) -> float:
-    """Make `standby` the primary, which waits for nobody; return when, on the monotonic clock."""
-    promoted = standby.promote()
-    standby.ask("alter system reset synchronous_standby_names")
-    standby.ask("select pg_reload_conf()")
-    return promoted
 
 
 def test_a_promoted_standby_of_several_hosts_is_found(

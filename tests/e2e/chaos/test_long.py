@@ -11,9 +11,9 @@ import httpx
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import psycopg
 
-from tests.e2e.chaos.conftest import Clients, Serve
-from tests.support.figures import Table
+from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
+from tests.support.processes import Serve
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "200"))
 # A slow machine takes longer for so many, up to four times the seconds.

@@ -11,10 +11,9 @@ import httpx
 import psycopg
 
 from service.timeouts import WAIT
-from tests.e2e.chaos.conftest import Clients, Serve
-from tests.support.figures import Table
+from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
-from tests.support.processes import Running, until
+from tests.support.processes import Running, Serve, until
 
 WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
 Template = tuple[Path, list[str]]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.chaos.conftest import Clients, Serve
-from tests.support.figures import Table
+from tests.support.figures import Clients, Table
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Postgres
+from tests.support.processes import Serve
 from tests.support.programs import PGBOUNCER, PGBOUNCER_OF_DEBIAN_13, needs
 
 EACH = [

@@ -15,13 +15,12 @@ import httpx
 
 from service.app import create_app
 from service.timeouts import LOOK
-from tests.conftest import make_settings
-from tests.e2e.chaos.conftest import Clients, NewPostgres, Serve
-from tests.e2e.chaos.test_failover import follow, promote
+from tests.support.application import make_settings
+from tests.support.clusters import NewPostgres, follow, promote
 from tests.support.factories import Factory, bearer
-from tests.support.figures import Table
+from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
-from tests.support.processes import Running, until
+from tests.support.processes import Running, Serve, until
 
 TOKEN = "a-token-for-one-test"
 PAIRS, REVOKERS = 12, 4

@@ -8,9 +8,9 @@ from collections import Counter
 import attrs
 import pytest
 
-from tests.e2e.chaos.conftest import Clients, Serve
-from tests.support.figures import Table
+from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
+from tests.support.processes import Serve
 
 WARM = 1.2  # seconds of work before a fault, and after it
 

@@ -14,8 +14,8 @@ import attrs
 import httpx
 import pytest
 
-from tests.e2e.chaos.conftest import Clients, servers
-from tests.support.figures import Table
+from tests.support.clusters import servers
+from tests.support.figures import Clients, Table
 from tests.support.hosts import CGROUPS, HAPROXY, HUB, Balancer, Host, Network
 from tests.support.load import DROPPED
 from tests.support.pgbouncer import PgBouncer

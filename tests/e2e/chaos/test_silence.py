@@ -12,11 +12,11 @@ import httpx
 import psycopg
 import pytest
 
-from tests.e2e.chaos.conftest import Clients, NewPostgres, Serve
+from tests.support.clusters import NewPostgres
 from tests.support.factories import PASSWORD
-from tests.support.figures import Table
+from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
-from tests.support.processes import until
+from tests.support.processes import Serve, until
 from tests.support.proxy import Proxy
 
 

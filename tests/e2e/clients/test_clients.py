@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.docs.test_readme import session
+from tests.support.pages import session
 from tests.support.processes import PATIENCE, ROOT, Running
 from tests.support.programs import needs
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 BIN = Path(sys.executable).parent
 PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
-PROGRAMS = ROOT / "tests" / "clients" / "programs"
+PROGRAMS = ROOT / "tests" / "e2e" / "clients" / "programs"
 SPECTRAL = "@stoplight/spectral-cli@6.16.3"
 QUIET_NPM = {"npm_config_audit": "false", "npm_config_fund": "false"}  # it asks nobody about what it has installed
 # What differs from run to run and from client to client.

@@ -6,13 +6,11 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import attrs
 import psycopg
 import pytest
-import yaml  # type: ignore[import-untyped]  # it ships no types
 from psycopg.errors import ReadOnlySqlTransaction
 
 from tests.support.debian import (
@@ -23,27 +21,13 @@ from tests.support.debian import (
     unprivileged_folder,
     wait_until_it_answers,
 )
+from tests.support.deployment import COMPOSE, SERVICES, environment_of, interpolated
 from tests.support.first_session import run_black_box
 from tests.support.processes import NONE, PATIENCE, ROOT, Running, environment, free_port, run, until
 from tests.support.programs import PGBOUNCER_OF_DEBIAN_13, needs
 
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
-SERVICES = COMPOSE["services"]
 SECRETS = [path.removeprefix("./secrets/") for path in (each["file"] for each in COMPOSE["secrets"].values())]
 [MAKE_SECRETS] = re.findall(r"^```sh\n(mkdir .*?)^```", (ROOT / "docs/deploy.md").read_text(), re.MULTILINE | re.DOTALL)
-
-
-def interpolated(text: str, **variables: str) -> str:
-    """Put in variables as Compose does: ${NAME:-default}, and $$ for a $."""
-    text = re.sub(r"\$\{(\w+):-(.*?)\}", lambda found: variables.get(found[1]) or found[2], text)
-    return text.replace("$$", "$")
-
-
-def environment_of(service: str, **variables: str) -> dict[str, str]:
-    """Return the environment that Compose gives a service, where `.env` holds `variables`."""
-    own = SERVICES[service].get("environment", {})
-    from_file = variables if "env_file" in SERVICES[service] else {}
-    return {**from_file, **{name: interpolated(text, **variables) for name, text in own.items()}}
 
 
 def test_the_service_waits_for_the_migration_and_that_for_the_database() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.deploy.test_compose import COMPOSE, SERVICES, environment_of, interpolated
+from tests.support.deployment import COMPOSE, SERVICES, environment_of, interpolated
 from tests.support.processes import NONE, ROOT, environment
 from tests.support.programs import needs
 

@@ -18,11 +18,11 @@ import pytest
 
 from service.settings import Settings
 from tests.support.debian import POSTGRES, debian_postgres
+from tests.support.deployment import PROCFILE
 from tests.support.first_session import run_black_box
 from tests.support.processes import PATIENCE, ROOT, Running, alive, environment, free_port, serving, until
 from tests.support.programs import needs
 
-PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 APP = json.loads((ROOT / "app.json").read_text())
 LOCKS = {"requirements.txt", "Pipfile", "Pipfile.lock", "poetry.lock", "uv.lock", "pdm.lock", "environment.yml"}
 GO_AHEAD = "insert into _yoyo_migration (migration_hash, migration_id, applied_at_utc) values ('', '9999_later', now())"

@@ -9,12 +9,12 @@ import psycopg
 import pytest
 
 from service.postgres.queries import names, read
-from tests.sql.test_sql_files import DUMMIES
 from tests.support.debian import BINARIES, POSTGRES, debian_postgres
 from tests.support.first_session import run_black_box
 from tests.support.processes import Running, run, serving
 from tests.support.programs import needs
 from tests.support.review_files import FILES, review
+from tests.support.statements import DUMMIES
 
 pytestmark = [pytest.mark.slow, needs(POSTGRES)]
 PRELOAD = {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track_utility": "off"}

@@ -13,9 +13,9 @@ import structlog
 from service.postgres import replica
 from service.postgres.queries import Count
 from service.problems import Unavailable
-from tests.postgres.replica.conftest import Answer, Opening, Pair, Read, Reader, events, marked
 from tests.support.postgres import Postgres
 from tests.support.processes import until
+from tests.support.replicas import Answer, Opening, Pair, Read, Reader, events, marked
 from tests.support.statements import Statements
 
 slow = pytest.mark.slow  # a second server: seconds

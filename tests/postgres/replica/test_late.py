@@ -11,7 +11,7 @@ from service.postgres.queries import Maybe
 from service.postgres.replica import Position
 from service.problems import Unavailable
 from service.telemetry.context import Exchange, current
-from tests.postgres.replica.conftest import Answer, Pair, Read, Reader
+from tests.support.replicas import Answer, Pair, Read, Reader
 from tests.support.statements import Statements
 
 pytestmark = pytest.mark.slow  # a second server: seconds

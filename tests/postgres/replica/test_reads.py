@@ -13,9 +13,9 @@ from service.auth.controllers import LIST_MY_SESSIONS
 from service.postgres.queries import Count, Many
 from service.postgres.replica import Replicated
 from service.telemetry.prometheus import as_text
-from tests.conftest import make_settings
-from tests.postgres.replica.conftest import Answer, Opening, Pair, Read, Reader, marked
+from tests.support.application import make_settings
 from tests.support.factories import Factory, service_client
+from tests.support.replicas import Answer, Opening, Pair, Read, Reader, marked
 from tests.support.statements import Statements
 
 slow = pytest.mark.slow  # a second server: seconds

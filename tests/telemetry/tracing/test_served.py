@@ -7,8 +7,8 @@ import pytest
 
 from service.settings import SettingsError, wants_traces
 from tests.server.test_serve import log_in
+from tests.support.otlp import PARENT, Receiver
 from tests.support.processes import Start, serving, until
-from tests.telemetry.tracing.conftest import PARENT, Receiver
 
 
 @pytest.mark.slow

@@ -16,10 +16,9 @@ from service.app import create_app
 from service.postgres.pool import Pool
 from service.telemetry.context import current
 from service.telemetry.tracing import HEADERS, Traces
-from tests.conftest import make_settings
-from tests.postgres.conftest import opening, sleep, statement  # noqa: F401 - fixtures
+from tests.support.application import make_settings
 from tests.support.factories import Factory, service_client
-from tests.telemetry.tracing.conftest import PARENT, Receiver
+from tests.support.otlp import PARENT, Receiver
 
 NOT_SAMPLED = PARENT.removesuffix("01") + "00"
 

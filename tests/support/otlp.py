@@ -1,4 +1,4 @@
-"""A receiver of OTLP, which traces are sent to."""
+"""A receiver of OTLP, the protocol of OpenTelemetry, to which the service sends its traces."""
 
 import threading
 from collections.abc import Iterator

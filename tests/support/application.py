@@ -1,0 +1,135 @@
+"""The service in this process: on one connection whose transaction is rolled back, or on a database of its own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from service.app import CONTROLLERS, Service, create_app
+from service.postgres import pool as connections
+from service.postgres.database import Database, Rows
+from service.postgres.pool import Pool, changed
+from service.postgres.queries import Count, Query
+from service.settings import Settings
+from tests.support.factories import Committed, Factory, LoggedIn, service_client
+from tests.support.kites import KitesController
+
+
+class OneTransaction:
+    """Lends a single connection, in a transaction that is rolled back after the test; each loan is a savepoint."""
+
+    connection: asyncpg.Connection
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Have nothing to open: the test's fixture does."""
+        yield
+
+    async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
+        """Run a statement; what a refused one did is undone, as if it had been committed alone."""
+        async with self.connection.transaction():
+            if isinstance(query, Count):
+                return changed(await self.connection.execute(query.sql, *arguments))
+            return await self.connection.fetch(query.sql, *arguments)
+
+
+def make_settings(url: str, **environment: str) -> Settings:
+    """Return settings for the database at `url`, and otherwise the defaults or those of `environment`."""
+    return Settings.read({"DATABASE_URL": url, "SECRET_KEY": "a key that is used by nothing but tests"} | environment)
+
+
+@pytest.fixture(scope="session")
+def one_transaction() -> OneTransaction:
+    """Return what lends this worker's connection."""
+    return OneTransaction()
+
+
+@pytest.fixture(scope="session")
+def app(database_url: str, one_transaction: OneTransaction) -> Service:
+    """Return the service on the worker's database. Its start and end are for the tests of real processes."""
+    return create_app(make_settings(database_url), one_transaction)
+
+
+@pytest.fixture(scope="session")
+async def _connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def connection(
+    _connection: asyncpg.Connection, one_transaction: OneTransaction
+) -> AsyncIterator[asyncpg.Connection]:
+    """Return the connection that this test's requests use, in a transaction that is rolled back."""
+    transaction = _connection.transaction()
+    await transaction.start()
+    one_transaction.connection = _connection
+    yield _connection
+    await transaction.rollback()
+
+
+@pytest.fixture
+async def client(app: Service, connection: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - its transaction
+    """Return a client of the service; what it does is rolled back after the test."""
+    async with service_client(app) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def app_with_kites(database_url: str, one_transaction: OneTransaction) -> Service:
+    """Return the service with a controller more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, KitesController])
+        return create_app(make_settings(database_url), one_transaction)
+
+
+@pytest.fixture
+async def kites(app_with_kites: Service, connection: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - its transaction
+    """Return a client of the service with a controller more; what it does is rolled back after the test."""
+    async with service_client(app_with_kites) as client:
+        yield client
+
+
+@pytest.fixture
+def make(app: Service, connection: asyncpg.Connection) -> Factory:
+    """Return what makes users and pets in this test's transaction."""
+    return Factory(app, connection)
+
+
+@pytest.fixture
+async def user(make: Factory) -> LoggedIn:
+    """Return a user who is logged in."""
+    return await make.user()
+
+
+@pytest.fixture(scope="session")
+def committing_app(database_url: str) -> Service:
+    """Return the service that ``committed`` gives to each test with another database: to make one takes 60 ms."""
+    return create_app(make_settings(database_url))
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let requests wait as long as a busy machine needs, where that is no part of what is tested."""
+    monkeypatch.setattr(connections, "WAIT", 10)
+    # Longer than WAIT, else nothing that lost to others would run again.
+    monkeypatch.setattr(connections, "ANSWER", 30)
+
+
+@pytest.fixture
+async def committed(
+    committing_app: Service,
+    own_database_url: str,
+    patient: None,  # noqa: ARG001 - for the pool
+) -> AsyncIterator[Committed]:
+    """Return the service on a database of this test's own, with a pool."""
+    pool = Pool(own_database_url, size=10)
+    committing_app.db = Database(pool)
+    connection = await asyncpg.connect(own_database_url)
+    async with pool.open(), service_client(committing_app) as client:
+        yield Committed(client, Factory(committing_app, connection), connection)
+    await connection.close()

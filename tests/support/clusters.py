@@ -1,0 +1,64 @@
+"""Servers of PostgreSQL made from a template, and standbys that follow them."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tests.support.postgres import Postgres
+
+NewPostgres = Callable[..., Postgres]
+
+
+@contextmanager
+def servers(template: Path, folder: Path) -> Iterator[NewPostgres]:
+    """Yield what makes servers that last as long as the context: the template's copy, or what follows another one."""
+    with ExitStack() as stack:
+
+        def new_postgres(*, standby_of: Postgres | None = None, **settings: str) -> Postgres:
+            data = Path(tempfile.mkdtemp(dir=folder)) / "data"
+            stack.callback(shutil.rmtree, data.parent, ignore_errors=True)
+            if standby_of:
+                postgres = standby_of.standby(data)
+            else:
+                shutil.copytree(template, data, copy_function=_copy)
+                _own(data, template)
+                postgres = Postgres(data, **settings)
+            stack.callback(postgres.stop)
+            postgres.start()
+            return postgres
+
+        yield new_postgres
+
+
+def _copy(source: str, target: str) -> None:
+    shutil.copy2(source, target)
+    _own(Path(target), Path(source))
+
+
+def _own(path: Path, like: Path) -> None:
+    """Give `path`, and the folders below it, to the owner of `like`."""
+    owner = like.stat()
+    if owner.st_uid != os.geteuid():
+        os.chown(path, owner.st_uid, owner.st_gid)
+        for below in path.rglob("*/") if path.is_dir() else ():
+            os.chown(below, owner.st_uid, owner.st_gid)
+
+
+def follow(primary: Postgres, new_postgres: NewPostgres) -> Postgres:
+    """Make a standby of `primary`, whose commits wait for it from then on: then it has all that was promised."""
+    standby = new_postgres(standby_of=primary)
+    primary.wait_for_standby()
+    primary.ask("alter system set synchronous_standby_names = '*'")
+    primary.ask("select pg_reload_conf()")
+    return standby
+
+
+def promote(standby: Postgres) -> float:
+    """Make `standby` the primary, which waits for nobody; return when, on the monotonic clock."""
+    promoted = standby.promote()
+    standby.ask("alter system reset synchronous_standby_names")
+    standby.ask("select pg_reload_conf()")
+    return promoted
