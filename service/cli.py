@@ -20,7 +20,9 @@ from service.migrate.files import MigrationError
 from service.postgres.queries import QueryError
 from service.problems import Problem
 from service.settings import Settings, database_url, wants_traces
-from service.sqlcheck.commands import DATABASE, sql, stub
+from service.sqlbook.commands import book
+from service.sqlcheck import DATABASE
+from service.sqlcheck.commands import sql, stub
 from service.telemetry import logging as logs
 
 # The workers of a server that was killed need a moment to end.
@@ -254,4 +256,5 @@ def rename(name: str) -> None:
     click.echo(f"{len(changed)} files changed; the commands are python -m {name} now")
 
 
+sql.add_command(book)
 main.add_command(sql)

@@ -22,7 +22,7 @@ from service.problems import QueryFinding
 
 if TYPE_CHECKING:
     from service.app import Service
-    from service.sqlcheck.findings import Finding
+    from service.sqlcheck import Finding
 
 STRICT = queries.declared
 
@@ -98,12 +98,11 @@ class Checked:
             await self.check()
 
     def _look(self) -> "tuple[dict[str, Statement], list[Finding]]":
-        from service.sqlcheck.check import Tree, check  # noqa: PLC0415 - takes 0.2 s, for which nobody waits in this thread
-        from service.sqlcheck.scratch import connected  # noqa: PLC0415 - the same
+        from service.sqlcheck import Tree, check_tree, connect  # noqa: PLC0415 - takes 0.2 s, for which nobody waits in this thread
 
         tree = Tree.read(self._root)
-        with connected(self._url) as connection:
-            return tree.statements, check(tree, connection)
+        with connect(self._url) as connection:
+            return tree.statements, check_tree(tree, connection)
 
     def _findings(self, query: Query[..., Any]) -> "list[Finding]":
         path = f"sql/{query.name.replace('.', '/')}.sql"

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.errors import DuplicateDatabase
 
 from service.auth.passwords import Passwords
-from service.embedded.server import EmbeddedPostgresError, embedded_postgres
+from service.embedded import EmbeddedPostgresError, embedded_postgres
 from service.migrate import runner as migrate
 from service.postgres.database import Database
 from service.postgres.pool import Pool

@@ -1,1 +1,16 @@
-"""`sql book`: the schema, the queries, the migrations and the endpoints, as pages that a DBA reviews from."""
+"""`sql book`: the schema, the queries, the migrations and the endpoints as pages that a DBA reviews.
+
+- `commands`: the command
+- `contents`: gathers everything the book shows, from the tree and from scratch databases
+- `catalogue`, `difference`: the schema, and what a migration changes in it
+- `effects`: the tables that a statement touches, and the locks it takes
+- `endpoints`: the endpoints, and the queries that each one runs
+- `live`, `psql`: the files for psql, and the command lines that run a query there
+- `plan_tree`, `diagram`: plans and the entity diagram, ready to draw
+- `pages`: writes the HTML
+- `changes`: writes what has changed since a revision, as Markdown
+
+Only the command uses the book, so the door exports nothing.
+"""
+
+__all__: list[str] = []

@@ -9,8 +9,7 @@ from service.sqlbook.diagram import short
 from service.sqlbook.difference import Change, difference
 from service.sqlbook.live import LiveFile
 from service.sqlbook.plan_tree import Node
-from service.sqlcheck.check import Tree
-from service.sqlcheck.compatible import RevisionError, checkout
+from service.sqlcheck import RevisionError, Tree, checkout
 
 Lines = Sequence[str]
 Facets = Mapping[str, Lines]

@@ -21,12 +21,26 @@ from service.sqlbook.effects import Effect, advisory_locks, effects, functions
 from service.sqlbook.endpoints import Endpoint, endpoints
 from service.sqlbook.live import LiveFile, live_files
 from service.sqlbook.plan_tree import Node
-from service.sqlcheck import locks, scale, scratch
-from service.sqlcheck.check import Tree, check, describe, migrated
-from service.sqlcheck.code import Reading, Row
-from service.sqlcheck.described import Column, Described, Describer
-from service.sqlcheck.findings import Finding
-from service.sqlcheck.nulls import Nulls, of_columns
+from service.sqlcheck import (
+    Column,
+    Describer,
+    Description,
+    Finding,
+    Lock,
+    Nullability,
+    QueryReference,
+    Row,
+    Tree,
+    apply_migrations,
+    check_tree,
+    column_nullability,
+    connect,
+    describe,
+    measure,
+    review_migrations,
+    scratch_database,
+    seed,
+)
 
 Progress = Callable[[str], None]
 Connection = psycopg.Connection[Any]
@@ -64,9 +78,9 @@ class Query:
     """A query, and all that is known of it; where PostgreSQL refuses it, `refused` says why, and the rest is empty."""
 
     statement: Statement
-    readings: list[Reading]
+    references: list[QueryReference]
     endpoints: list[Endpoint]
-    described: Described | None = None
+    description: Description | None = None
     refused: Finding | None = None
     results: list[Result] = attrs.field(factory=list)
     effects: list[Effect] = attrs.field(factory=list)
@@ -89,7 +103,7 @@ class Migration:
     depends: list[str]
     transactional: bool
     checksum: str
-    locks: list[locks.Lock] | None
+    locks: list[Lock] | None
     changes: list[Change]
 
     @property
@@ -137,13 +151,13 @@ def gather(tree: Tree, server: str, *, seeded: bool = False, progress: Progress 
     Raises RefusedError and psycopg.Error.
     """
     found: list[Finding] = []
-    with scratch.database(server) as url:
-        if refused := migrated(tree, url):
+    with scratch_database(server) as url:
+        if refused := apply_migrations(tree, url):
             raise RefusedError(str(refused))
-        with scratch.database(server) as empty, scratch.connected(empty) as connection:
+        with scratch_database(server) as empty, connect(empty) as connection:
             migrations, schema = _migrations(tree, connection, found, progress)
-        with scratch.connected(url) as connection:
-            found += check(tree, connection, progress=progress)
+        with connect(url) as connection:
+            found += check_tree(tree, connection, progress=progress)
             version = connection.info.parameter_status("server_version") or ""
             queries = dict(_queries(tree, connection, progress))
             live = live_files(tree.root, connection)
@@ -175,7 +189,7 @@ def _migrations(
     files = {each.id: each for each in read_migrations(tree.migrations)}
     migrations: dict[str, Migration] = {}
     before = read_schema(connection)
-    for reviewed in locks.review(connection, tree.migrations):
+    for reviewed in review_migrations(connection, tree.migrations):
         progress(reviewed.name)
         found += reviewed.findings
         after, file = read_schema(connection), files[reviewed.name]
@@ -198,38 +212,38 @@ def _queries(tree: Tree, connection: Connection, progress: Progress) -> Iterator
     every = endpoints(tree.code)
     for name, statement in tree.statements.items():
         progress(name)
-        described = describe(describer, statement)
-        query = Query(statement, tree.readings(name), [each for each in every if name in each.queries])
-        if isinstance(described, Finding):
-            yield name, attrs.evolve(query, refused=described)
+        description = describe(describer, statement)
+        query = Query(statement, tree.references(name), [each for each in every if name in each.queries])
+        if isinstance(description, Finding):
+            yield name, attrs.evolve(query, refused=description)
             continue
-        node = described.parsed.tree
+        node = description.parsed.tree
         yield (
             name,
             attrs.evolve(
                 query,
-                described=described,
-                results=_results(described, query.readings, of_columns(described, describer.not_null)),
+                description=description,
+                results=_results(description, query.references, column_nullability(description, describer.not_null)),
                 effects=effects(node, schema),
                 advisory=advisory_locks(node),
                 functions=functions(node, schema),
-                plan=Node.of(described.plan) if described.plan else None,
+                plan=Node.of(description.plan) if description.plan else None,
             ),
         )
 
 
-def _results(described: Described, readings: list[Reading], nulls: list[Nulls]) -> list[Result]:
-    row = next((reading.row for reading in readings if isinstance(reading.row, Row)), None)
-    fields = row.fields if row and len(row.fields) == len(described.columns) else ()
+def _results(description: Description, references: list[QueryReference], nulls: list[Nullability]) -> list[Result]:
+    row = next((reference.row for reference in references if isinstance(reference.row, Row)), None)
+    fields = row.fields if row and len(row.fields) == len(description.columns) else ()
     becomes = [f"{row.name}.{field.name}: {field.annotation}" for field in fields if row]
-    said = {marker.name for marker in described.statement.not_null}
+    said = {marker.name for marker in description.statement.not_null}
     return [
         Result(column, *_null(each, said=column.name in said), becomes[number] if becomes else "")
-        for number, (column, each) in enumerate(zip(described.columns, nulls, strict=True))
+        for number, (column, each) in enumerate(zip(description.columns, nulls, strict=True))
     ]
 
 
-def _null(nulls: Nulls, *, said: bool) -> tuple[bool, str]:
+def _null(nulls: Nullability, *, said: bool) -> tuple[bool, str]:
     if said:
         return False, "the header says so"
     if not nulls.known:
@@ -242,9 +256,9 @@ def _measure(
 ) -> dict[tuple[str, str], Size]:
     """Fill the tables, measure them, and run each query; its plan takes the place of the one on empty tables."""
     progress("filling the tables")
-    arguments = scale.seed(connection, tree.root)
+    arguments = seed(connection, tree.root)
     sizes = {(schema, name): Size(*size) for schema, name, *size in connection.execute(SIZES).fetchall()}
-    for measured in scale.measure(tree, connection, arguments):
+    for measured in measure(tree, connection, arguments):
         found += measured.findings
         if measured.plan:
             queries[measured.name] = attrs.evolve(queries[measured.name], plan=Node.of(measured.plan))

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 import attrs
 
 from service.sqlbook.catalogue import Constraint, Schema, Table
-from service.sqlcheck.types import SHORT
+from service.sqlcheck import SHORT_TYPE_NAMES
 
 # Pixels. Letters are those of a monospaced font at 12 pixels.
 LETTER, ROW, HEAD, PADDING, GAP_X, GAP_Y = 7.3, 21, 34, 14, 96, 34
@@ -62,7 +62,7 @@ class Diagram:
 
 def short(type_: str) -> str:
     """Return a type in its short form: varchar(50), timestamptz."""
-    for long, name in SHORT.items():
+    for long, name in SHORT_TYPE_NAMES.items():
         type_ = type_.replace(long, name)
     return type_
 

@@ -15,7 +15,7 @@ from pglast.enums import CmdType, LockClauseStrength, OnConflictAction
 from pglast.parser import ParseError
 
 from service.sqlbook.catalogue import Constraint, Function, Schema, Table
-from service.sqlcheck.parsed import Node, walk
+from service.sqlcheck import Node, walk
 
 TABLE_LOCKS = {
     "select": "ACCESS SHARE",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from service.sqlcheck.code import Code, Module
+from service.sqlcheck import Code, Module
 
 METHODS = {f"litestar.{name}": name.upper() for name in ("get", "post", "put", "patch", "delete", "head")}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -88,8 +88,8 @@ class _Calls:
 
     def __init__(self, code: Code) -> None:
         self._code = code
-        self._named = {(reading.path, reading.constant): reading.query for reading in code.readings}
-        self._placed = {(reading.path, reading.line): reading.query for reading in code.readings}
+        self._named = {(reference.path, reference.constant): reference.query for reference in code.references}
+        self._placed = {(reference.path, reference.line): reference.query for reference in code.references}
 
     def queries(self, module: Module, owner: ast.ClassDef | None, function: Function) -> Iterator[str]:
         """Return the queries that a function names, or those that it calls."""

@@ -10,7 +10,7 @@ import psycopg
 from psycopg.pq import DiagnosticField, ExecStatus
 
 from service.postgres.queries import FOR_PSQL
-from service.sqlcheck.types import Type, Types
+from service.sqlcheck import Type, Types
 
 
 @attrs.frozen

@@ -19,7 +19,7 @@ from service.sqlbook import diagram
 from service.sqlbook.catalogue import Table
 from service.sqlbook.contents import Contents, Query, note, readers
 from service.sqlbook.psql import psql
-from service.sqlcheck.use import returns
+from service.sqlcheck import declared_result
 
 HERE = Path(__file__).parent / "templates"
 ASSETS = ("book.css", "book.js")
@@ -132,7 +132,7 @@ def _environment(contents: Contents) -> jinja2.Environment:
         "note": note,
         "place": _placer(contents),
         "psql": psql,
-        "returns": returns,
+        "returns": declared_result,
         "serving": lambda index: [query for query in contents.queries.values() if index in _indexes(query)],
         "size_of": lambda schema, name: contents.sizes.get((schema, name)) if contents.sizes else None,
         "used_in": lambda signature: [

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from service.sqlcheck.described import Plan
+from service.sqlcheck import Plan
 
 CONDITIONS = (
     "Index Cond",

@@ -3,8 +3,7 @@
 import shlex
 
 from service.postgres.queries import Statement
-from service.sqlcheck.described import Described
-from service.sqlcheck.types import Type
+from service.sqlcheck import Description, Type
 
 # What no shell and no psql has to be told twice; of text, the parameter's name is the example.
 EXAMPLES = {
@@ -25,12 +24,12 @@ EXAMPLES = {
 NAMED = {"text", "varchar", "bpchar", "name", "bytea"}
 
 
-def psql(statement: Statement, described: Described) -> str:
+def psql(statement: Statement, description: Description) -> str:
     r"""Return a command for a shell in the checkout; `\bind` needs psql 16 or later."""
     path = shlex.quote("/".join(statement.path.parts[-3:]))
     values = [
         _example(parameter.name, inferred)
-        for parameter, inferred in zip(statement.parameters, described.parameters, strict=True)
+        for parameter, inferred in zip(statement.parameters, description.parameters, strict=True)
     ]
     bind = f"-c {shlex.quote(' '.join([chr(92) + 'bind', *values]))} " if values else ""
     return f'psql "$DATABASE_URL" {bind}-f {path}'

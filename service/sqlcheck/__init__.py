@@ -1,1 +1,100 @@
-"""What DBAs get: every SQL file and every migration, checked against a real PostgreSQL before anything is deployed."""
+"""`sql check` and its sisters: every SQL file and every migration, checked against a real PostgreSQL before deployment.
+
+- `commands`, `command_line`: the commands, and the options and messages that they share
+- `check`: a checkout, and every check of its queries
+- `code`: the places in the Python code that name a query, read from its syntax tree
+- `parse_tree`, `description`: a query as PostgreSQL's parser, and as a server, sees it
+- `types`, `columns`: the types and names of parameters and columns
+- `nullability`: the columns that can be null
+- `plans`: scans that no index serves
+- `usage`, `hygiene`, `replica`, `stub`: unused files, session state, read-only queries, the types that mypy reads
+- `deploy_order`: the previous release on the new schema
+- `scale`: what a query reads on a million rows
+- `locks`: the locks that each migration takes
+- `scratch`: the databases that all this runs on
+- `findings`: what a check reports
+"""
+
+from typing import TYPE_CHECKING
+
+from service.sqlcheck.command_line import (
+    DATABASE,
+    DIRECTORY,
+    migrated_database,
+    progress_on_terminal,
+    reported_errors,
+    scratch_server,
+)
+
+if TYPE_CHECKING:
+    from service.sqlcheck.check import Tree, apply_migrations, check_tree, describe
+    from service.sqlcheck.code import Code, Module, QueryReference, Row
+    from service.sqlcheck.deploy_order import RevisionError, checkout
+    from service.sqlcheck.description import Column, Describer, Description, Plan
+    from service.sqlcheck.findings import Finding
+    from service.sqlcheck.locks import Lock, review_migrations
+    from service.sqlcheck.nullability import Nullability, column_nullability
+    from service.sqlcheck.parse_tree import Node, walk
+    from service.sqlcheck.scale import measure, seed
+    from service.sqlcheck.scratch import connect, scratch_database
+    from service.sqlcheck.types import SHORT_TYPE_NAMES, Type, Types
+    from service.sqlcheck.usage import declared_result
+
+__all__ = [
+    "DATABASE",
+    "DIRECTORY",
+    "SHORT_TYPE_NAMES",
+    "Code",
+    "Column",
+    "Describer",
+    "Description",
+    "Finding",
+    "Lock",
+    "Module",
+    "Node",
+    "Nullability",
+    "Plan",
+    "QueryReference",
+    "RevisionError",
+    "Row",
+    "Tree",
+    "Type",
+    "Types",
+    "apply_migrations",
+    "check_tree",
+    "checkout",
+    "column_nullability",
+    "connect",
+    "declared_result",
+    "describe",
+    "measure",
+    "migrated_database",
+    "progress_on_terminal",
+    "reported_errors",
+    "review_migrations",
+    "scratch_database",
+    "scratch_server",
+    "seed",
+    "walk",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import the checks at their first use (PEP 562): production imports this package without the dev packages."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from service.sqlcheck import (  # noqa: PLC0415 - the reason above
+        check,
+        code,
+        deploy_order,
+        description,
+        locks,
+        nullability,
+        parse_tree,
+        scale,
+        types,
+        usage,
+    )
+
+    modules = (check, code, deploy_order, description, locks, nullability, parse_tree, scale, types, usage)
+    return next(getattr(module, name) for module in modules if hasattr(module, name))

@@ -9,10 +9,10 @@ from pglast.parser import ParseError
 
 from service.migrate import runner as migrate
 from service.postgres.queries import QueryError, Statement, names, read
-from service.sqlcheck import columns, hygiene, nulls, plans, replica, stub, use
-from service.sqlcheck.code import Code, Reading
-from service.sqlcheck.described import Described, Describer, RefusedError
-from service.sqlcheck.findings import Finding, from_error
+from service.sqlcheck import columns, hygiene, nullability, plans, replica, stub, usage
+from service.sqlcheck.code import Code, QueryReference
+from service.sqlcheck.description import Describer, Description, RefusedError
+from service.sqlcheck.findings import Finding, finding_at, from_error
 
 Progress = Callable[[str], None]
 
@@ -43,12 +43,12 @@ class Tree:
         """Where its migrations are."""
         return self.root / "migrations"
 
-    def readings(self, name: str) -> list[Reading]:
+    def references(self, name: str) -> list[QueryReference]:
         """Return the places that name a query."""
-        return [reading for reading in self.code.readings if reading.query == name]
+        return [reference for reference in self.code.references if reference.query == name]
 
 
-def migrated(tree: Tree, url: str) -> Finding | None:
+def apply_migrations(tree: Tree, url: str) -> Finding | None:
     """Apply the tree's migrations; return what refuses them."""
     try:
         migrate.apply(url, tree.migrations, report=lambda _: None)
@@ -57,7 +57,7 @@ def migrated(tree: Tree, url: str) -> Finding | None:
     return None
 
 
-def check(
+def check_tree(
     tree: Tree,
     connection: psycopg.Connection[object],
     *,
@@ -69,40 +69,40 @@ def check(
     :param ran: the queries that the tests ran; None where nobody has looked
     :param progress: is told the name of each query when its turn comes
     """
-    found = [*tree.broken.values(), *hygiene.built_sql(tree.code)]
-    found += use.readings(tree.statements, tree.broken, tree.code.readings)
+    found = [*tree.broken.values(), *hygiene.find_built_sql(tree.code)]
+    found += usage.check_references(tree.statements, tree.broken, tree.code.references)
     if ran is not None:
-        found += use.not_run(tree.statements, ran)
+        found += usage.find_untested(tree.statements, ran)
     describer = Describer(connection)
     if not tree.broken:
-        found += stub.stale(tree.root, tree.statements, describer.types)
+        found += stub.check_stub(tree.root, tree.statements, describer.types)
     for statement in tree.statements.values():
         progress(statement.name)
-        described = describe(describer, statement)
-        if isinstance(described, Finding):
-            found.append(described)
+        description = describe(describer, statement)
+        if isinstance(description, Finding):
+            found.append(description)
             continue
-        found += hygiene.statement(described.parsed)
-        found += replica.marked(described.parsed, describer.volatile)
-        found += fits(tree, describer, described)
+        found += hygiene.check_statement(description.parsed)
+        found += replica.check_replica_marker(description.parsed, describer.volatile)
+        found += check_schema(tree, describer, description)
     return sorted(set(found))
 
 
-def describe(describer: Describer, statement: Statement) -> Described | Finding:
+def describe(describer: Describer, statement: Statement) -> Description | Finding:
     """Return what PostgreSQL says of a statement, or how it refuses it."""
     try:
         return describer.describe(statement)
     except RefusedError as error:
-        return columns.at(statement, error.line, str(error), "refused")
+        return finding_at(statement, error.line, str(error), "refused")
     except ParseError as error:  # a word that this PostgreSQL knows, and the parser of another release does not
-        return columns.at(statement, 1, f"pglast cannot parse it: {error.args[0]}", "refused")
+        return finding_at(statement, 1, f"pglast cannot parse it: {error.args[0]}", "refused")
 
 
-def fits(tree: Tree, describer: Describer, described: Described) -> Iterator[Finding]:
+def check_schema(tree: Tree, describer: Describer, description: Description) -> Iterator[Finding]:
     """Check what a schema decides: types, nulls and plans."""
-    yield from columns.parameters(described, describer.types)
-    readings: list[Reading | None] = [*tree.readings(described.statement.name)]
-    for reading in readings or [None]:
-        yield from columns.columns(described, reading, describer.types)
-        yield from nulls.findings(described, reading, describer.not_null)
-    yield from plans.sequential_scans(described)
+    yield from columns.check_parameters(description, describer.types)
+    references: list[QueryReference | None] = [*tree.references(description.statement.name)]
+    for reference in references or [None]:
+        yield from columns.check_columns(description, reference, describer.types)
+        yield from nullability.check_nullability(description, reference, describer.not_null)
+    yield from plans.find_sequential_scans(description)

@@ -52,7 +52,7 @@ class Row:
 
 
 @attrs.frozen
-class Reading:
+class QueryReference:
     """A place in the code that names a query; `row` is a class of rows, a type (of a value), or None (of a count)."""
 
     path: str
@@ -194,9 +194,9 @@ class Code:
         return self.modules.get(name)
 
     @cached_property
-    def readings(self) -> list[Reading]:
+    def references(self) -> list[QueryReference]:
         """Every place that names a query."""
-        return [reading for module in self.modules.values() for reading in _readings(module)]
+        return [reference for module in self.modules.values() for reference in _references(module)]
 
 
 @cache
@@ -212,7 +212,7 @@ def _parse(source: bytes, path: str) -> Source:
     return found
 
 
-def _readings(module: Module) -> Iterator[Reading]:
+def _references(module: Module) -> Iterator[QueryReference]:
     readers = {
         name: target[1]
         for name, target in module.names.items()
@@ -226,7 +226,7 @@ def _readings(module: Module) -> Iterator[Reading]:
     for node in module.source.calls:
         if isinstance(node.func, ast.Name) and node.func.id in readers and node.args:
             name = node.args[0]
-            yield Reading(
+            yield QueryReference(
                 path=module.path.as_posix(),
                 line=node.lineno,
                 query=name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else "",

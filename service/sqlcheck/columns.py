@@ -3,41 +3,41 @@
 from collections.abc import Iterator
 
 from service.postgres.queries import Cardinality, Statement
-from service.sqlcheck.code import Annotation, Reading, Row
-from service.sqlcheck.described import Column, Described
-from service.sqlcheck.findings import Finding
+from service.sqlcheck.code import Annotation, QueryReference, Row
+from service.sqlcheck.description import Column, Description
+from service.sqlcheck.findings import Finding, finding_at
 from service.sqlcheck.types import Type, Types
 
 
-def parameters(described: Described, types: Types) -> Iterator[Finding]:
+def check_parameters(description: Description, types: Types) -> Iterator[Finding]:
     """Compare each `$n` of the header with what PostgreSQL inferred for it."""
-    statement = described.statement
-    for number, (parameter, inferred) in enumerate(zip(statement.parameters, described.parameters, strict=True), 1):
-        declared = types.named(parameter.type)
+    statement = description.statement
+    for number, (parameter, inferred) in enumerate(zip(statement.parameters, description.parameters, strict=True), 1):
+        declared = types.by_name(parameter.type)
         if declared is None:
             sentence = f"${number}: PostgreSQL knows no type {parameter.type!r}"
-        elif not declared.same(inferred):
+        elif not declared.equivalent(inferred):
             sentence = f"${number} is {inferred} in the statement, the header says {parameter.type}"
         else:
             continue
-        yield at(statement, parameter.line, sentence, "parameter-type")
+        yield finding_at(statement, parameter.line, sentence, "parameter-type")
 
 
-def columns(described: Described, reading: Reading | None, types: Types) -> Iterator[Finding]:
+def check_columns(description: Description, reference: QueryReference | None, types: Types) -> Iterator[Finding]:
     """Compare the result with the class that `reading` makes of it; without one, with the header alone."""
-    statement, found = described.statement, described.columns
-    match statement.cardinality, reading.row if reading else None:
+    statement, found = description.statement, description.columns
+    match statement.cardinality, reference.row if reference else None:
         case Cardinality.COUNT, _:
             if found:
                 sentence = f"returns {_number(len(found))}, and the header says that they are counted, not read"
-                yield at(statement, found[0].line, sentence, "column-count")
+                yield finding_at(statement, found[0].line, sentence, "column-count")
         case Cardinality.VALUE, row:
             yield from _value(statement, found, row if isinstance(row, Annotation) else None, types)
         case _, Row() as row:
             yield from _row(statement, found, row)
         case _, Annotation() as other:
             sentence = f"{other} is no attrs class of the service: nobody can tell its fields"
-            yield at(statement, statement.returns_line, sentence, "column-count")
+            yield finding_at(statement, statement.returns_line, sentence, "column-count")
         case _:
             pass  # nobody reads it: a finding of its own
 
@@ -46,28 +46,32 @@ def _value(
     statement: Statement, found: tuple[Column, ...], annotation: Annotation | None, types: Types
 ) -> Iterator[Finding]:
     if len(found) != 1:
-        yield at(statement, statement.returns_line, f"returns {_number(len(found))}, a value is one", "column-count")
+        yield finding_at(
+            statement, statement.returns_line, f"returns {_number(len(found))}, a value is one", "column-count"
+        )
         return
-    column, declared = found[0], types.named(statement.row) if statement.row else None
-    if declared is None or not declared.same(column.type):
+    column, declared = found[0], types.by_name(statement.row) if statement.row else None
+    if declared is None or not declared.equivalent(column.type):
         sentence = f"the value is {column.type}, the header says {statement.row or 'no type'}"
-        yield at(statement, statement.returns_line, sentence, "column-type")
-    if annotation and not column.type.fits(annotation):
-        yield at(statement, column.line, f"the value is {column.type}, the code says {annotation}", "column-type")
+        yield finding_at(statement, statement.returns_line, sentence, "column-type")
+    if annotation and not column.type.matches(annotation):
+        yield finding_at(
+            statement, column.line, f"the value is {column.type}, the code says {annotation}", "column-type"
+        )
 
 
 def _row(statement: Statement, found: tuple[Column, ...], row: Row) -> Iterator[Finding]:
     if len(found) != len(row.fields):
         sentence = f"returns {_number(len(found))}, {row.name} has {len(row.fields)}: {_names(row)}"
-        yield at(statement, statement.returns_line, sentence, "column-count")
+        yield finding_at(statement, statement.returns_line, sentence, "column-count")
         return
     for number, (column, field) in enumerate(zip(found, row.fields, strict=True), 1):
         if column.name != field.name:
             sentence = f"column {number} is named {column.name}, and field {number} of {row.name} {field.name}"
-            yield at(statement, column.line, sentence, "column-name")
-        elif not column.type.fits(field.annotation, converted=field.converted):
+            yield finding_at(statement, column.line, sentence, "column-name")
+        elif not column.type.matches(field.annotation, converted=field.converted):
             sentence = f"column {number} is {column.type}, {row.name}.{field.name} says {field.annotation}"
-            yield at(statement, column.line, sentence + _advice(column.type, field.annotation), "column-type")
+            yield finding_at(statement, column.line, sentence + _advice(column.type, field.annotation), "column-type")
 
 
 def _advice(found: Type, annotation: Annotation) -> str:
@@ -80,12 +84,6 @@ def _advice(found: Type, annotation: Annotation) -> str:
     if found.python() is None:
         return "; which Python type that becomes, nobody has said: cast it in the statement"
     return ""
-
-
-def at(statement: Statement, line: int, sentence: str, check: str) -> Finding:
-    """Return a finding on a line of a query's file."""
-    feature, _, name = statement.name.partition(".")
-    return Finding(f"sql/{feature}/{name}.sql", line, sentence, check)
 
 
 def _number(count: int) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 import attrs
 from typing_extensions import override
 
+from service.postgres.queries import Statement
+
 # How QueryError and MigrationError begin: `sql/pets/find_pet.sql:3: …`, `migrations/0001_create_a.sql is missing: …`.
 PLACE = re.compile(r"(?P<path>\S+?\.sql)(:(?P<line>\d+))?:? (?P<sentence>.*)", re.DOTALL)
 
@@ -25,6 +27,12 @@ class Finding:
     def __str__(self) -> str:
         """Say it in one line, the place first, as compilers do."""
         return f"{self.path}:{self.line}: {self.sentence} [{self.check}]"
+
+
+def finding_at(statement: Statement, line: int, sentence: str, check: str) -> Finding:
+    """Return a finding on a line of a query's file."""
+    feature, _, name = statement.name.partition(".")
+    return Finding(f"sql/{feature}/{name}.sql", line, sentence, check)
 
 
 def from_error(check: str, error: Exception, path: Path) -> Finding:

@@ -4,10 +4,9 @@ import ast
 from collections.abc import Iterator
 
 from service.sqlcheck.code import Code, Module
-from service.sqlcheck.columns import at
-from service.sqlcheck.described import QUERIES
-from service.sqlcheck.findings import Finding
-from service.sqlcheck.parsed import Node, Parsed
+from service.sqlcheck.description import QUERIES
+from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.parse_tree import Node, ParsedQuery
 
 # What outlives its statement on a connection that is handed on without a reset.
 STATES = {
@@ -37,14 +36,14 @@ RUNNERS = {
 }
 
 
-def statement(parsed: Parsed) -> Iterator[Finding]:
+def check_statement(parsed: ParsedQuery) -> Iterator[Finding]:
     """Find what changes the state of a connection, what is no query, and `*`."""
     kind = type(parsed.tree).__name__
     if kind in STATES and not getattr(parsed.tree, "is_local", False):  # SET LOCAL alone does nothing at all
         yield _state(parsed, parsed.line, STATES[kind])
     elif not isinstance(parsed.tree, QUERIES) or getattr(parsed.tree, "intoClause", None):
         sentence = "a query is a select, insert, update, delete or merge; schema changes are migrations"
-        yield at(parsed.statement, parsed.line, sentence, "not-a-query")
+        yield finding_at(parsed.statement, parsed.line, sentence, "not-a-query")
     for node in parsed.nodes:
         kind = type(node).__name__
         if kind == "RangeVar" and node.relpersistence == "t":
@@ -55,12 +54,12 @@ def statement(parsed: Parsed) -> Iterator[Finding]:
                 yield _state(parsed, parsed.line_of(node), f"{name}()")
         elif kind == "ResTarget" and _is_star(node.val):
             sentence = "name the columns: what `*` stands for changes with the table, under code that runs"
-            yield at(parsed.statement, parsed.line_of(node), sentence, "star")
+            yield finding_at(parsed.statement, parsed.line_of(node), sentence, "star")
 
 
-def _state(parsed: Parsed, line: int, what: str) -> Finding:
+def _state(parsed: ParsedQuery, line: int, what: str) -> Finding:
     sentence = f"{what} outlives the statement on a connection that other requests use"
-    return at(parsed.statement, line, sentence, "session-state")
+    return finding_at(parsed.statement, line, sentence, "session-state")
 
 
 def _is_local(call: Node) -> bool:
@@ -75,7 +74,7 @@ def _is_star(node: Node) -> bool:
     return any(type(part).__name__ == "A_Star" for part in parts)
 
 
-def built_sql(code: Code) -> Iterator[Finding]:
+def find_built_sql(code: Code) -> Iterator[Finding]:
     """Find SQL that Python puts together from strings; psycopg.sql composes what must be composed."""
     for module in code.modules.values():
         names = _built_names(module)

@@ -126,7 +126,7 @@ class Migration:
     findings: list[Finding]
 
 
-def review(connection: psycopg.Connection[Any], directory: Path) -> Iterator[Migration]:
+def review_migrations(connection: psycopg.Connection[Any], directory: Path) -> Iterator[Migration]:
     """Apply the migrations one after the other to an empty database, and tell of each as it is done.
 
     Raises MigrationError.

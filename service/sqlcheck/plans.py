@@ -4,25 +4,24 @@ from collections.abc import Iterator
 
 from pglast import ast
 
-from service.sqlcheck.columns import at
-from service.sqlcheck.described import Described, Plan
-from service.sqlcheck.findings import Finding
+from service.sqlcheck.description import Description, Plan
+from service.sqlcheck.findings import Finding, finding_at
 
 
-def sequential_scans(described: Described) -> Iterator[Finding]:
+def find_sequential_scans(description: Description) -> Iterator[Finding]:
     """Find the scans that no index serves, unless the header accepts them with a reason."""
-    statement = described.statement
+    statement = description.statement
     accepted = next((marker for marker in statement.accepted if marker.name == "seqscan"), None)
-    disabled = [node for node in nodes(described.plan) if _reads_all(node)] if described.plan else []
+    disabled = [node for node in nodes(description.plan) if _reads_all(node)] if description.plan else []
     if accepted and not disabled:
-        yield at(statement, accepted.line, "'seqscan: ok' accepts what is not there: remove it", "marker")
+        yield finding_at(statement, accepted.line, "'seqscan: ok' accepts what is not there: remove it", "marker")
     if accepted:
         return
     for node in disabled:
         table = node.get("Relation Name", "")
         condition = node.get("Filter") or node.get("Join Filter") or "no condition"
         sentence = f"no index serves the {node['Node Type'].lower()} of {table or 'a subquery'}: {condition}"
-        yield at(statement, _line(described, table), sentence, "seqscan")
+        yield finding_at(statement, _line(description, table), sentence, "seqscan")
 
 
 def _reads_all(node: Plan) -> bool:
@@ -38,9 +37,9 @@ def nodes(plan: Plan) -> Iterator[Plan]:
         yield from nodes(child)
 
 
-def _line(described: Described, table: str) -> int:
+def _line(description: Description, table: str) -> int:
     """Return the line that names the table, or the statement's first where a function or a view does."""
-    for node in described.parsed.nodes:
+    for node in description.parsed.nodes:
         if isinstance(node, ast.RangeVar) and node.relname == table:
-            return described.parsed.line_of(node)
-    return described.parsed.line
+            return description.parsed.line_of(node)
+    return description.parsed.line

@@ -3,25 +3,24 @@
 from collections.abc import Collection, Iterator
 
 from service.postgres.queries import Cardinality
-from service.sqlcheck.columns import at
-from service.sqlcheck.findings import Finding
-from service.sqlcheck.parsed import Node, Parsed
+from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.parse_tree import Node, ParsedQuery
 
 READ_THERE = {Cardinality.MAYBE, Cardinality.MANY}
 CHANGES = {"InsertStmt": "insert", "UpdateStmt": "update", "DeleteStmt": "delete", "MergeStmt": "merge"}
 
 
-def marked(parsed: Parsed, volatile: Collection[str]) -> Iterator[Finding]:
+def check_replica_marker(parsed: ParsedQuery, volatile: Collection[str]) -> Iterator[Finding]:
     """Find what a standby cannot do; `volatile` are the names of the functions that PostgreSQL calls so."""
     statement = parsed.statement
     for marker in statement.replica:
         if statement.cardinality not in READ_THERE:
             sentence = f"'replica: ok' is for maybe and many, and this returns {statement.cardinality}"
-            yield at(statement, marker.line, sentence, "replica")
+            yield finding_at(statement, marker.line, sentence, "replica")
         for node in parsed.nodes:
             if what := _writes(node, volatile):
                 sentence = f"'replica: ok' is for what only reads, and {what}"
-                yield at(statement, parsed.line_of(node), sentence, "replica")
+                yield finding_at(statement, parsed.line_of(node), sentence, "replica")
 
 
 def _writes(node: Node, volatile: Collection[str]) -> str:

@@ -14,9 +14,8 @@ from psycopg import sql
 
 from service.postgres.queries import Statement
 from service.sqlcheck.check import Tree, describe
-from service.sqlcheck.columns import at
-from service.sqlcheck.described import Described, Describer, Plan
-from service.sqlcheck.findings import Finding
+from service.sqlcheck.description import Describer, Description, Plan
+from service.sqlcheck.findings import Finding, finding_at
 from service.sqlcheck.plans import nodes
 
 SEED = Path("service/sqlcheck/scale.sql")
@@ -34,7 +33,7 @@ PREPARE, RUN = sql.SQL("prepare measured {} as {}"), sql.SQL("explain (analyze, 
 
 
 @attrs.frozen
-class Measured:
+class Measurement:
     """A query that was run: its plan with what was read, None where it could not be run, and the findings."""
 
     name: str
@@ -54,27 +53,29 @@ def seed(connection: psycopg.Connection[Any], root: Path) -> dict[str, str | Non
     return dict(connection.execute("select parameter, value from argument").fetchall())
 
 
-def check(tree: Tree, connection: psycopg.Connection[Any]) -> list[Finding]:
+def check_scale(tree: Tree, connection: psycopg.Connection[Any]) -> list[Finding]:
     """Run each query on a database that is filled here, roll back, and compare what it read with what it gave."""
     arguments = seed(connection, tree.root)
     return sorted(finding for measured in measure(tree, connection, arguments) for finding in measured.findings)
 
 
-def measure(tree: Tree, connection: psycopg.Connection[Any], arguments: Mapping[str, str | None]) -> Iterator[Measured]:
+def measure(
+    tree: Tree, connection: psycopg.Connection[Any], arguments: Mapping[str, str | None]
+) -> Iterator[Measurement]:
     """Run each query by its generic plan on a database that is filled, and roll back."""
     describer = Describer(connection)
     connection.execute("reset enable_seqscan")
     connection.execute("set plan_cache_mode = force_generic_plan")
     for statement in tree.statements.values():
-        described = describe(describer, statement)
-        if not isinstance(described, Finding) and described.plan is not None:
-            yield _measured(described, connection, arguments)
+        description = describe(describer, statement)
+        if not isinstance(description, Finding) and description.plan is not None:
+            yield _measured(description, connection, arguments)
 
 
 def _measured(
-    described: Described, connection: psycopg.Connection[Any], arguments: Mapping[str, str | None]
-) -> Measured:
-    statement = described.statement
+    description: Description, connection: psycopg.Connection[Any], arguments: Mapping[str, str | None]
+) -> Measurement:
+    statement = description.statement
     accepted = next((marker for marker in statement.accepted if marker.name == "scale"), None)
     names = [argument_of(statement, parameter.name, arguments) for parameter in statement.parameters]
     missing = [
@@ -84,18 +85,18 @@ def _measured(
     ]
     if missing:
         sentences = [(each.line, f"{SEED} has no argument {each.name!r} to run it with") for each in missing]
-        return Measured(statement.name, None, [at(statement, *sentence, "scale") for sentence in sentences])
+        return Measurement(statement.name, None, [finding_at(statement, *sentence, "scale") for sentence in sentences])
     try:
-        plan = _run(described, connection, [arguments[name] if name else None for name in names])
+        plan = _run(description, connection, [arguments[name] if name else None for name in names])
     except psycopg.Error as error:
         sentence = f"with the arguments of {SEED}, PostgreSQL says: {error.diag.message_primary}"
-        return Measured(statement.name, None, [at(statement, described.parsed.line, sentence, "scale")])
+        return Measurement(statement.name, None, [finding_at(statement, description.parsed.line, sentence, "scale")])
     complaint, found = _complaint(plan), []
     if accepted and not complaint:
-        found.append(at(statement, accepted.line, "'scale: ok' accepts what is not there: remove it", "marker"))
+        found.append(finding_at(statement, accepted.line, "'scale: ok' accepts what is not there: remove it", "marker"))
     if complaint and not accepted:
-        found.append(at(statement, described.parsed.line, complaint, "scale"))
-    return Measured(statement.name, plan, found)
+        found.append(finding_at(statement, description.parsed.line, complaint, "scale"))
+    return Measurement(statement.name, plan, found)
 
 
 def argument_of(statement: Statement, parameter: str, arguments: Mapping[str, str | None]) -> str | None:
@@ -105,10 +106,10 @@ def argument_of(statement: Statement, parameter: str, arguments: Mapping[str, st
     return next((key for key in keys if key in arguments), None)
 
 
-def _run(described: Described, connection: psycopg.Connection[Any], values: list[str | None]) -> Plan:
+def _run(description: Description, connection: psycopg.Connection[Any], values: list[str | None]) -> Plan:
     """Run a query by its generic plan, and undo what it did."""
-    text = described.statement.sql[: described.statement.sql.rindex(";")]
-    types, literals = [sql.SQL(each.name) for each in described.parameters], [sql.Literal(each) for each in values]
+    text = description.statement.sql[: description.statement.sql.rindex(";")]
+    types, literals = [sql.SQL(each.name) for each in description.parameters], [sql.Literal(each) for each in values]
     row = None
     connection.execute("deallocate all")  # the last one, which no rollback undoes
     connection.execute(PREPARE.format(_list(types), sql.SQL(text)))

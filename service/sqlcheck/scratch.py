@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
-from service.embedded.server import embedded_postgres
+from service.embedded import embedded_postgres
 from service.postgres.libpq import psycopg_url
 
 # Speed instead of durability, for a server that is thrown away.
@@ -20,7 +20,7 @@ APPLICATION = "service sql"
 
 
 @contextmanager
-def database(url: str | None) -> Iterator[str]:
+def scratch_database(url: str | None) -> Iterator[str]:
     """Lend the URL of an empty database.
 
     It is a new one on the server of `url`, whose role may create one, or that of an embedded server of its own.
@@ -34,7 +34,7 @@ def database(url: str | None) -> Iterator[str]:
             yield started.url("postgres")
         return
     name = f"service_check_{os.getpid()}_{secrets.token_hex(6)}"  # whose it is, should it ever stay
-    with connected(url) as connection:
+    with connect(url) as connection:
         connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
         try:
             yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
@@ -42,7 +42,7 @@ def database(url: str | None) -> Iterator[str]:
             connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
-def connected(url: str) -> "psycopg.Connection[tuple[object, ...]]":
+def connect(url: str) -> "psycopg.Connection[tuple[object, ...]]":
     """Connect; each statement is a transaction of its own."""
     # psycopg would prepare what comes often; EXPLAIN (GENERIC_PLAN) with its `$1` must go as it is.
     return psycopg.connect(psycopg_url(url), autocommit=True, prepare_threshold=None, application_name=APPLICATION)

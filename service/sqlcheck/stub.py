@@ -32,7 +32,7 @@ CLASSES = {
 }
 
 
-def generated(statements: Mapping[str, Statement], types: Types) -> str:
+def generate(statements: Mapping[str, Statement], types: Types) -> str:
     """Return the stub for these statements."""
     functions = "\n".join(
         line
@@ -61,18 +61,18 @@ _R = TypeVar("_R")
 """
 
 
-def stale(root: Path, statements: Mapping[str, Statement], types: Types) -> Iterator[Finding]:
+def check_stub(root: Path, statements: Mapping[str, Statement], types: Types) -> Iterator[Finding]:
     """Find a stub that is not what the headers say; its layout does not count."""
     path = root / STUB
     there = ast.dump(ast.parse(path.read_text(encoding="utf-8"))) if path.exists() else ""
-    if there != ast.dump(ast.parse(generated(statements, types))):
+    if there != ast.dump(ast.parse(generate(statements, types))):
         yield Finding(STUB, 1, "is not what the headers in sql/ say: run python -m service sql stub", "stub")
 
 
-def write(root: Path, statements: Mapping[str, Statement], types: Types) -> Path:
+def write_stub(root: Path, statements: Mapping[str, Statement], types: Types) -> Path:
     """Write the stub, laid out by ruff, and return where it is."""
     path = root / STUB
-    path.write_text(generated(statements, types), encoding="utf-8")
+    path.write_text(generate(statements, types), encoding="utf-8")
     subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", path], check=True)  # noqa: S603 - ours
     return path
 
@@ -99,7 +99,7 @@ def _signature(cardinality: Cardinality, name: str, arguments: str) -> str:
 
 def _arguments(statement: Statement, types: Types) -> Iterator[str]:
     for parameter in statement.parameters:
-        declared = types.named(parameter.type)
+        declared = types.by_name(parameter.type)
         argument = (_argument(declared) if declared else None) or "object"
         yield f"{argument} | None" if parameter.nullable else argument
 

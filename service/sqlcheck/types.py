@@ -43,7 +43,7 @@ PYTHON = {
 }
 # They differ in the length that a column allows, which no statement and no parameter knows of.
 TEXT = {"text", "varchar", "bpchar"}
-SHORT = {
+SHORT_TYPE_NAMES = {
     "character varying": "varchar",
     "timestamp with time zone": "timestamptz",
     "timestamp without time zone": "timestamp",
@@ -75,18 +75,18 @@ class Type:
     def __str__(self) -> str:
         """Name it as SQL does, in its short form."""
         name = self.name.removesuffix("[]")
-        return SHORT.get(name, name) + ("[]" if self.element else "")
+        return SHORT_TYPE_NAMES.get(name, name) + ("[]" if self.element else "")
 
     @property
     def bare(self) -> "Type":
         """The type below all domains."""
         return self.base.bare if self.base else self
 
-    def same(self, other: "Type") -> bool:
+    def equivalent(self, other: "Type") -> bool:
         """Tell whether values of both travel alike: domains count as what they are made of, text as varchar."""
         one, two = self.bare, other.bare
         if one.element and two.element:
-            return one.element.same(two.element)
+            return one.element.equivalent(two.element)
         return one.oid == two.oid or {one.internal, two.internal} <= TEXT
 
     def python(self) -> str | None:
@@ -97,7 +97,7 @@ class Type:
             return f"list[{inner}]" if inner else None
         return "str" if bare.labels else PYTHON.get(bare.internal)
 
-    def fits(self, annotation: Annotation, *, converted: bool = False) -> bool:
+    def matches(self, annotation: Annotation, *, converted: bool = False) -> bool:
         """Tell whether a field that is annotated so may hold it; None is another question."""
         labels = self.bare.labels
         if labels and annotation.values is not None:
@@ -127,7 +127,7 @@ class Types:
             internal,
         )
 
-    def named(self, name: str) -> Type | None:
+    def by_name(self, name: str) -> Type | None:
         """Return the type that SQL knows by this name, or None."""
         if name not in self._named:
             row = self._connection.execute("select to_regtype(%s)::oid", [name]).fetchone()

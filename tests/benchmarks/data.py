@@ -16,7 +16,7 @@ from psycopg.rows import class_row, tuple_row
 from service.auth.models import Session
 from service.auth.passwords import Passwords
 from service.auth.tokens import Tokens
-from service.embedded.server import EmbeddedPostgres, embedded_postgres
+from service.embedded import EmbeddedPostgres, embedded_postgres
 from service.migrate import runner as migrate
 from service.settings import Settings
 

@@ -8,7 +8,7 @@ from statistics import median
 
 import click
 
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from tests.benchmarks import plot
 from tests.benchmarks.contestants import SERVICE, Server, running
 from tests.benchmarks.data import PASSWORD, Database, fill

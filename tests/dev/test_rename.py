@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from service.cli import main
 from service.dev.rename import PACKAGE, rename
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from tests.support.processes import ROOT
 from tests.support.trees import Tree
 

@@ -12,7 +12,7 @@ import psycopg
 import yaml  # type: ignore[import-untyped]  # it ships no types
 
 from service.clean import BATCH
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from service.settings import IN_FILES, Settings
 from tests.support.deployment import PROCFILE
 from tests.support.processes import ROOT

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.embedded.server import embedded_postgres
+from service.embedded import embedded_postgres
 
 
 @pytest.fixture(scope="session")

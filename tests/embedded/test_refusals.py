@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from service.embedded import EmbeddedPostgresError, EmbeddedPostgresMissingError, embedded_postgres
 from service.embedded import server as embedded
-from service.embedded.server import EmbeddedPostgresError, EmbeddedPostgresMissingError, embedded_postgres
 
 ROOT = os.geteuid() == 0
 

@@ -17,8 +17,8 @@ import asyncpg
 import psycopg
 import pytest
 
+from service.embedded import EmbeddedPostgresError, embedded_postgres
 from service.embedded import server as embedded
-from service.embedded.server import EmbeddedPostgresError, embedded_postgres
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 
@@ -27,7 +27,7 @@ ROOT = os.geteuid() == 0
 HOLDER = """
 import signal, sys
 from pathlib import Path
-from service.embedded.server import embedded_postgres
+from service.embedded import embedded_postgres
 
 def leave(*_):
     raise SystemExit(143)

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from service.embedded.server import EmbeddedPostgresError, embedded_postgres
+from service.embedded import EmbeddedPostgresError, embedded_postgres
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 

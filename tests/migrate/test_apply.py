@@ -8,7 +8,7 @@ import time
 import psycopg
 import pytest
 
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from service.migrate.runner import MIGRATIONS, Limits, MigrationError, apply, rollback, status
 from tests.support.migration_folder import Folder, until, value
 

@@ -6,7 +6,7 @@ import time
 import psycopg
 import pytest
 
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from service.migrate.runner import MigrationError
 from service.postgres.libpq import CONNECT_TIMEOUT
 from tests.support.migration_folder import Folder, value

@@ -7,7 +7,7 @@ import asyncpg
 import httpx
 import pytest
 
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from tests.support.factories import Committed, LoggedIn
 from tests.support.locks import blocked_statements
 from tests.support.processes import ROOT

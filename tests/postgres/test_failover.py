@@ -6,7 +6,7 @@ import socket
 import asyncpg
 import pytest
 
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from service.postgres import failover as hosts
 from service.postgres import pool as connections
 from service.postgres.database import Database

@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 
 from service.cli import main
-from service.embedded.server import EmbeddedPostgres, embedded_postgres
+from service.embedded import EmbeddedPostgres, embedded_postgres
 from service.postgres import roles
 from tests.support.databases import SERVER_SETTINGS
 from tests.support.first_session import run_black_box

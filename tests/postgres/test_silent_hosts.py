@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from service.postgres import failover as hosts
 from service.postgres import pool as connections
 from service.problems import Unavailable

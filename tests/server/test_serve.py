@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service import cli
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from service.timeouts import ANSWER, WAIT, WORKER
 from tests.support.processes import PATIENCE, SECRET_KEY, Running, Start, alive, run, serving, until
 

@@ -11,7 +11,7 @@ import pytest
 from pglast import parse_sql
 
 from service.postgres.queries import SQL, read
-from service.sqlcheck.parsed import Node, target_name, targets, walk
+from service.sqlcheck.parse_tree import Node, target_name, targets, walk
 
 # Tables whose primary key begins with user_id; docs/scaling.md parts the database by it.
 OF_USERS = {"pets", "idempotency_key"}

@@ -8,7 +8,7 @@ import asyncpg
 import psycopg
 import pytest
 
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from service.postgres.queries import FOR_PSQL, SQL
 from tests.support.locks import blocked_statements
 from tests.support.review_files import FILES, NEEDS_EXTENSION, review

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from service.app import create_app
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from service.postgres.pool import Pool
 from tests.support.application import make_settings
 from tests.support.factories import PASSWORD, Factory, service_client

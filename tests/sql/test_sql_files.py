@@ -5,7 +5,7 @@ from subprocess import run
 
 import pytest
 
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from service.postgres.queries import names, read
 from service.users.controllers import DELETE_ME
 from tests.support.factories import Committed

@@ -6,13 +6,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from service.sqlbook.catalogue import Schema
 from service.sqlbook.catalogue import read as read_schema
 from service.sqlbook.contents import Contents, gather
 from service.sqlcheck import stub
 from service.sqlcheck.check import Tree
-from service.sqlcheck.scratch import connected
+from service.sqlcheck.scratch import connect
 from service.sqlcheck.types import Types
 from tests.support.small_tree import FILES, HOSTILE
 
@@ -26,9 +26,9 @@ def small_tree(tmp_path_factory: pytest.TempPathFactory, server: EmbeddedPostgre
         quoted = HOSTILE.replace("'", "''")
         (root / name).write_text(text.replace("HOSTILE_QUOTED", quoted).replace("HOSTILE", HOSTILE))
     tree = Tree.read(root)
-    with connected(server.url("postgres")) as connection:
+    with connect(server.url("postgres")) as connection:
         # The stub knows no type of a schema that is not there yet; `sql check` will say so.
-        stub.write(root, {"shelves.find_shelf": tree.statements["shelves.find_shelf"]}, Types(connection))
+        stub.write_stub(root, {"shelves.find_shelf": tree.statements["shelves.find_shelf"]}, Types(connection))
     return root
 
 
@@ -41,12 +41,12 @@ def small_book(small_tree: Path, server: EmbeddedPostgres) -> Contents:
 @pytest.fixture(scope="module")
 def schema(kites_database_url: str) -> Iterator[Schema]:
     """Return the schema of the checkout, with kites."""
-    with connected(kites_database_url) as connection:
+    with connect(kites_database_url) as connection:
         yield read_schema(connection)
 
 
 @pytest.fixture
 def transaction(kites_database_url: str) -> Iterator[psycopg.Connection[object]]:
     """Return a connection to a migrated database, with kites, in a transaction that is rolled back after the test."""
-    with connected(kites_database_url) as connection, connection.transaction(force_rollback=True):
+    with connect(kites_database_url) as connection, connection.transaction(force_rollback=True):
         yield connection

@@ -8,7 +8,7 @@ import pytest
 from service.sqlbook.changes import markdown, since
 from service.sqlbook.contents import Contents
 from service.sqlcheck.check import Tree
-from service.sqlcheck.compatible import RevisionError
+from service.sqlcheck.deploy_order import RevisionError
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.locks import Lock
 from tests.support.checkouts import CREATE_KITES, Copy

@@ -12,11 +12,11 @@ from service.sqlbook.catalogue import Schema, read
 from service.sqlbook.contents import Contents
 from service.sqlbook.effects import advisory_locks, effects
 from service.sqlcheck import scale
-from service.sqlcheck.check import Tree, migrated
-from service.sqlcheck.described import EXPLAIN
+from service.sqlcheck.check import Tree, apply_migrations
+from service.sqlcheck.description import EXPLAIN
 from service.sqlcheck.locks import LOCKS
-from service.sqlcheck.parsed import Parsed
-from service.sqlcheck.scratch import connected
+from service.sqlcheck.parse_tree import ParsedQuery
+from service.sqlcheck.scratch import connect
 from tests.support.checkouts import Copy
 from tests.support.processes import ROOT
 
@@ -140,7 +140,7 @@ def test_advisory_locks_are_told() -> None:
 def told_locks(tree: Tree, name: str, schema: Schema) -> dict[str, int]:
     """Return the strongest lock on each table, as a number, that the book tells of a query."""
     found: dict[str, int] = {}
-    for effect in effects(Parsed.read(tree.statements[name]).tree, schema):
+    for effect in effects(ParsedQuery.read(tree.statements[name]).tree, schema):
         found[effect.table] = max(MODES.index(effect.lock), found.get(effect.table, 0))
     return found
 
@@ -160,7 +160,7 @@ def exceeding(held: Mapping[str, int], told: Mapping[str, int]) -> list[str]:
 
 def test_what_postgresql_locks_to_plan_is_told(schema: Schema, module_database_url: str) -> None:
     tree = Tree.read(ROOT)
-    with connected(module_database_url) as connection:
+    with connect(module_database_url) as connection:
         for name, statement in tree.statements.items():
             with connection.transaction(force_rollback=True):
                 connection.execute(EXPLAIN.format(sql.SQL("json"), sql.SQL(statement.sql)))
@@ -173,9 +173,9 @@ def test_what_postgresql_locks_to_run_is_told(tree: Copy, empty_database_url: st
     tree.edit("service/sqlcheck/scale.sql", "generate_series(1, 100000)", "generate_series(1, 200)")
     tree.edit("service/sqlcheck/scale.sql", "user50000@", "user100@")
     read_tree = Tree.read(tree.root)
-    assert migrated(read_tree, empty_database_url) is None
+    assert apply_migrations(read_tree, empty_database_url) is None
     needless: list[str] = []
-    with connected(empty_database_url) as connection:
+    with connect(empty_database_url) as connection:
         arguments = scale.seed(connection, tree.root)
         schema = read(connection)
         for name, statement in read_tree.statements.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pytest_postgresql.executors import NoopExecutor
 
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from tests.support.browser import CHROMIUM, Page, chromium
 from tests.support.databases import cloned
 from tests.support.processes import until

@@ -9,16 +9,15 @@ from urllib.parse import unquote
 import attrs
 import pytest
 
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from service.sqlbook.contents import Contents, Size
 from service.sqlbook.diagram import diagram
 from service.sqlbook.pages import FolderError, file, prose, size, write
 from service.sqlbook.plan_tree import Node
 from service.sqlbook.psql import psql
 from service.sqlcheck.check import Tree
-from service.sqlcheck.described import Describer
+from service.sqlcheck.description import Describer
 from service.sqlcheck.findings import Finding
-from service.sqlcheck.scratch import connected
 from tests.support.book import dead_links, parsed
 from tests.support.processes import ROOT
 from tests.support.small_tree import HOSTILE
@@ -243,7 +242,7 @@ def test_a_plan_that_was_run_tells_what_it_read() -> None:
 @pytest.mark.slow
 def test_every_line_for_psql_runs(server: EmbeddedPostgres, own_database_url: str) -> None:
     tree = Tree.read(ROOT)
-    with connected(own_database_url) as connection:
+    with connect(own_database_url) as connection:
         describer = Describer(connection)
         lines = [psql(each, describer.describe(each)) for each in tree.statements.values()]
     for line in lines:

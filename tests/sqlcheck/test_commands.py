@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.postgres import queries
-from service.sqlcheck.scratch import connected
+from service.sqlcheck.scratch import connect
 from tests.support.checkouts import CREATE_KITES, Copy
 from tests.support.processes import PATIENCE, ROOT, command, environment, run
 from tests.support.sqlcheck import invoke
@@ -85,7 +85,7 @@ def test_a_migration_that_fails_is_a_finding(tree: Copy, database_url: str) -> N
 def test_scratch_databases_do_not_stay(database_url: str) -> None:
     invoke("check", "--database-url", database_url)
 
-    with connected(database_url) as connection:
+    with connect(database_url) as connection:
         names = [name for (name,) in connection.execute("select datname from pg_database")]
     assert not [name for name in names if str(name).startswith(f"service_check_{os.getpid()}_")]
 
@@ -159,7 +159,7 @@ def test_explain_prints_all_plans(database_url: str) -> None:
 def test_explain_knows_its_queries(database_url: str) -> None:
     done = invoke("explain", "users.show_you", "--database-url", database_url)
 
-    assert done.stderr.startswith("Error: There is no query 'users.show_you'")
+    assert done.stderr.startswith("Error: There is no readable query 'users.show_you'")
     assert done.exit_code == 1
 
 

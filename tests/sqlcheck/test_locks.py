@@ -5,8 +5,8 @@ from click.testing import CliRunner, Result
 
 from service.cli import main
 from service.sqlcheck.findings import as_text
-from service.sqlcheck.locks import Lock, Migration, review
-from service.sqlcheck.scratch import connected
+from service.sqlcheck.locks import Lock, Migration, review_migrations
+from service.sqlcheck.scratch import connect
 from tests.support.checkouts import CREATE_KITES, Copy
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
@@ -19,8 +19,8 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
     """Add a migration to the tree, and return what is said of it."""
     tree.write(PLACE, f"-- Changes kites.\n-- depends: {CREATE_KITES}\n{sql}\n")
     tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
-    with connected(url) as connection:
-        return list(review(connection, tree.root / "migrations"))[-1]
+    with connect(url) as connection:
+        return list(review_migrations(connection, tree.root / "migrations"))[-1]
 
 
 @pytest.mark.parametrize(
@@ -150,8 +150,8 @@ def test_of_what_is_no_transaction_no_locks_are_read(tree: Copy, empty_database_
     tree.write(PLACE, NOT_TRANSACTIONAL + "create index concurrently kites_version_idx on kites (version);\n")
     tree.write(PLACE.replace(".sql", ".rollback.sql"), "drop index kites_version_idx;\n")
 
-    with connected(empty_database_url) as connection:
-        last = list(review(connection, tree.root / "migrations"))[-1]
+    with connect(empty_database_url) as connection:
+        last = list(review_migrations(connection, tree.root / "migrations"))[-1]
 
     assert (last.locks, last.findings) == (None, [])
 
@@ -176,7 +176,7 @@ def test_the_command_tells_of_each_migration(tree: Copy, database_url: str) -> N
     done = locks(tree, database_url)
 
     assert done.exit_code == 0
-    assert done.stdout.startswith("0001_create_user_model\n  locks nothing that exists already\n")
+    assert done.stdout.startswith("0001_create_user_model\n  locks no existing table\n")
     assert f"{CREATE_KITES}\n  user_model: SHARE ROW EXCLUSIVE, writers wait\n" in done.stdout
     assert done.stdout.endswith("migrations: no findings\n")
 

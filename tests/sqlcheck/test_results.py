@@ -5,7 +5,7 @@ from pglast.parser import ParseError
 from psycopg import sql
 
 from service.sqlcheck.findings import Finding, as_text, from_error
-from service.sqlcheck.scratch import connected
+from service.sqlcheck.scratch import connect
 from tests.support.checkouts import Connection, Copy
 from tests.support.sqlcheck import invoke
 
@@ -63,7 +63,7 @@ def test_rows_need_a_class_with_fields(tree: Copy, checked: Connection, name: st
 
 def test_a_scan_behind_a_view_is_found_at_the_statement(tree: Copy, own_database_url: str) -> None:
     code = 'class Place:\n    email: str\n\nLOOK_UP = many("users.look_up", Place)\n'
-    with connected(own_database_url) as connection:
+    with connect(own_database_url) as connection:
         connection.execute("create view everyone as select email from user_model")
 
         said = found(tree, connection, "many Place", "email\nfrom everyone\nwhere upper(email) = 'A'", code)
@@ -110,7 +110,7 @@ def test_an_enum_is_a_class_that_converts(tree: Copy, own_database_url: str, fie
         "class Mood(StrEnum):\n    GOOD = 'good'\n    BAD = 'bad'\nclass Short(StrEnum):\n    GOOD = 'good'\n"
         f"class Place:\n    {field}\n    def f(self): ...\nLOOK_UP = one('users.look_up', Place)\n"
     )
-    with connected(own_database_url) as connection:
+    with connect(own_database_url) as connection:
         connection.execute(sql.SQL("create type mood as enum ('good', 'bad')"))
 
         said = found(tree, connection, "one Place", "'good'::mood as mood", code)
@@ -127,7 +127,7 @@ def test_a_word_that_only_postgresql_knows_is_one_sentence(
     def refuse(_: str) -> None:
         raise ParseError("syntax error", 7)
 
-    monkeypatch.setattr("service.sqlcheck.parsed.parse_sql", refuse)
+    monkeypatch.setattr("service.sqlcheck.parse_tree.parse_sql", refuse)
 
     assert found(tree, checked, "one Place", "1 as a", "").endswith(
         ":1: pglast cannot parse it: syntax error [refused]"

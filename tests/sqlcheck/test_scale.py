@@ -4,10 +4,10 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import main
-from service.sqlcheck.check import Tree, migrated
+from service.sqlcheck.check import Tree, apply_migrations
 from service.sqlcheck.findings import as_text
-from service.sqlcheck.scale import check
-from service.sqlcheck.scratch import connected
+from service.sqlcheck.scale import check_scale
+from service.sqlcheck.scratch import connect
 from tests.support.checkouts import Copy
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
@@ -28,9 +28,9 @@ def tree(tree: Copy) -> Copy:
 def found(tree: Copy, url: str) -> str:
     """Fill a database and measure."""
     read = Tree.read(tree.root)
-    assert migrated(read, url) is None
-    with connected(url) as connection:
-        return as_text(check(read, connection))
+    assert apply_migrations(read, url) is None
+    with connect(url) as connection:
+        return as_text(check_scale(read, connection))
 
 
 def test_the_true_tree_reads_what_it_needs(tree: Copy, empty_database_url: str) -> None:

@@ -27,11 +27,11 @@ def test_a_hundred_queries_are_checked_within_ten_seconds(tree: Copy) -> None:
     names = [f"kites.find_kite_{each}" for each in letters[: QUERIES - there]]
     for name in names:
         tree.write(f"sql/{name.replace('.', '/')}.sql", text.replace("kites.find_kite", name))
-    readings = "\n".join(f'maybe("{name}", VersionedKite)' for name in names)
+    references = "\n".join(f'maybe("{name}", VersionedKite)' for name in names)
     tree.edit(
         "service/kites/controllers.py",
         '\nFIND_KITE = maybe("kites.find_kite"',
-        f'\n{readings}\nFIND_KITE = maybe("kites.find_kite"',
+        f'\n{references}\nFIND_KITE = maybe("kites.find_kite"',
     )
 
     before = used()

@@ -60,8 +60,8 @@ def annotation(folder: Path, text: str) -> Annotation:
     (folder / "service" / "queries.py").write_text(
         "from service.models import Row\nfrom service.sql import one\none('a.b', Row)"
     )
-    [reading] = Code(folder).readings
-    [field] = reading.row.fields  # type: ignore[union-attr]  # a Row
+    [reference] = Code(folder).references
+    [field] = reference.row.fields  # type: ignore[union-attr]  # a Row
     return field.annotation
 
 
@@ -92,10 +92,10 @@ def annotation(folder: Path, text: str) -> Annotation:
     ],
 )
 def test_these_fit(types: Types, tmp_path: Path, name: str, text: str) -> None:
-    found = types.named(name)
+    found = types.by_name(name)
 
     assert found is not None
-    assert found.fits(annotation(tmp_path, text))
+    assert found.matches(annotation(tmp_path, text))
 
 
 @pytest.mark.parametrize(
@@ -119,17 +119,17 @@ def test_these_fit(types: Types, tmp_path: Path, name: str, text: str) -> None:
     ],
 )
 def test_these_do_not(types: Types, tmp_path: Path, name: str, text: str) -> None:
-    found = types.named(name)
+    found = types.by_name(name)
 
     assert found is not None
-    assert not found.fits(annotation(tmp_path, text))
+    assert not found.matches(annotation(tmp_path, text))
 
 
 def test_an_enum_fits_a_class_that_converts(types: Types, tmp_path: Path) -> None:
-    mood = types.named("mood")
+    mood = types.by_name("mood")
 
     assert mood is not None
-    assert mood.fits(annotation(tmp_path, "Mood"), converted=True)
+    assert mood.matches(annotation(tmp_path, "Mood"), converted=True)
 
 
 @pytest.mark.parametrize(
@@ -145,13 +145,13 @@ def test_an_enum_fits_a_class_that_converts(types: Types, tmp_path: Path) -> Non
     ],
 )
 def test_what_travels_alike_is_one(types: Types, one: str, other: str, *, same: bool) -> None:
-    first, second = types.named(one), types.named(other)
+    first, second = types.by_name(one), types.by_name(other)
 
     assert first is not None
     assert second is not None
-    assert first.same(second) is same
+    assert first.equivalent(second) is same
 
 
 @pytest.mark.parametrize("name", ["timestamptz", "varchar[]", "integer", "mood"])
 def test_types_are_named_as_in_sql(types: Types, name: str) -> None:
-    assert str(types.named(name)) == name
+    assert str(types.by_name(name)) == name

@@ -11,11 +11,11 @@ import pytest
 from service.dev.scaffold.lists import LISTS
 from service.dev.scaffold.resource import read_resource
 from service.dev.scaffold.writing import write
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from service.sqlcheck import stub
-from service.sqlcheck.check import Tree, check, migrated
+from service.sqlcheck.check import Tree, apply_migrations, check_tree
 from service.sqlcheck.findings import Finding
-from service.sqlcheck.scratch import connected
+from service.sqlcheck.scratch import connect
 from service.sqlcheck.types import Types
 from tests.support.processes import ROOT
 
@@ -66,15 +66,15 @@ class Copy:
 
     def check(self, connection: Connection, **options: Any) -> list[Finding]:  # noqa: ANN401 - passed on
         """Check the queries and the code on the schema that is there."""
-        return check(Tree.read(self.root), connection, **options)
+        return check_tree(Tree.read(self.root), connection, **options)
 
     def check_all(self, url: str) -> list[Finding]:
         """Migrate an empty database, then check."""
         tree = Tree.read(self.root)
-        if refused := migrated(tree, url):
+        if refused := apply_migrations(tree, url):
             return [refused]
-        with connected(url) as connection:
-            return check(tree, connection)
+        with connect(url) as connection:
+            return check_tree(tree, connection)
 
 
 def copy_tree(original: Path, root: Path) -> None:
@@ -93,8 +93,8 @@ def with_kites(tmp_path_factory: pytest.TempPathFactory, server: EmbeddedPostgre
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, root / path)
     write(read_resource("kites", ["kite_name:text"], singular=None, owned=True), root)
-    with connected(server.url("postgres")) as connection:
-        stub.write(root, Tree.read(root).statements, Types(connection))
+    with connect(server.url("postgres")) as connection:
+        stub.write_stub(root, Tree.read(root).statements, Types(connection))
     return root
 
 
@@ -113,12 +113,12 @@ def tree(_copy: Copy) -> Iterator[Copy]:
 @pytest.fixture(scope="module")
 def kites_database_url(module_database_url: str, _copy: Copy) -> str:
     """Return the URL of a migrated database, with kites, that the tests of one module share."""
-    assert migrated(Tree.read(_copy.root), module_database_url) is None
+    assert apply_migrations(Tree.read(_copy.root), module_database_url) is None
     return module_database_url
 
 
 @pytest.fixture(scope="module")
 def checked(kites_database_url: str) -> Iterator[Connection]:
     """Return a connection to a migrated database, for trees whose migrations are as they were."""
-    with connected(kites_database_url) as connection:
+    with connect(kites_database_url) as connection:
         yield connection

@@ -12,7 +12,7 @@ from pytest_postgresql import factories
 from pytest_postgresql.executors import NoopExecutor
 from pytest_postgresql.janitor import DatabaseJanitor
 
-from service.embedded.server import EmbeddedPostgres, EmbeddedPostgresError, embedded_postgres
+from service.embedded import EmbeddedPostgres, EmbeddedPostgresError, embedded_postgres
 from service.migrate import runner as migrate
 from tests.support.folders import temporary_folder
 

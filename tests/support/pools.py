@@ -10,7 +10,7 @@ from urllib.parse import quote
 import asyncpg
 import pytest
 
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from service.postgres import pool as connections
 from service.postgres.database import Database
 from service.postgres.pool import Pool

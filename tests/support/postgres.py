@@ -12,7 +12,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import psycopg
 
-from service.embedded.server import as_ordinary_user, find_binaries
+from service.embedded import as_ordinary_user, find_binaries
 from tests.support.processes import free_port, until
 
 # As PostgreSQL comes, durability included.

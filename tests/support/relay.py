@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import attrs
 
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 
 
 @attrs.define

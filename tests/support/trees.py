@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.embedded.server import EmbeddedPostgres
+from service.embedded import EmbeddedPostgres
 from tests.support.processes import ROOT
 
 BIN = Path(sys.executable).parent
@@ -86,7 +86,7 @@ class Tree:
         if different := [*self._different("sql"), *self._different("migrations")]:
             self.run("python", "-m", "sqlfluff", "lint", "--nocolor", *different)
         self.run(*self.command("sql", "locks", package=package))
-        seed = self.path / package / "review" / "scale.sql"
+        seed = self.path / package / "sqlcheck" / "scale.sql"
         seed.write_text(seed.read_text().replace("100000", "1000").replace("user50000@", "user500@"))
         self.run(*self.command("sql", "check", "--scale", package=package))
 

@@ -10,7 +10,7 @@ from psycopg.pq import DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGresult
 
 from service.postgres.queries import Statement
-from service.sqlcheck.parsed import Parsed
+from service.sqlcheck.parse_tree import ParsedQuery
 from service.sqlcheck.types import Type, Types
 
 Plan = dict[str, Any]
@@ -48,11 +48,11 @@ class Column:
 
 
 @attrs.frozen
-class Described:
+class Description:
     """A statement as PostgreSQL sees it; without a plan where it is no query."""
 
     statement: Statement
-    parsed: Parsed
+    parsed: ParsedQuery
     parameters: tuple[Type, ...]
     columns: tuple[Column, ...]
     plan: Plan | None
@@ -69,18 +69,18 @@ class Describer:
         self.not_null = {(schema, table, column) for schema, table, column in connection.execute(NOT_NULL)}
         self.volatile = {name for (name,) in connection.execute(VOLATILE)}
 
-    def describe(self, statement: Statement) -> Described:
+    def describe(self, statement: Statement) -> Description:
         """Prepare a statement and plan it; nothing runs. Raises RefusedError."""
         pgconn = self._connection.pgconn
         _accepted(pgconn.prepare(b"", statement.sql.encode(), None), statement)
         result = pgconn.describe_prepared(b"")
-        parsed = Parsed.read(statement)
+        parsed = ParsedQuery.read(statement)
         targets = parsed.targets()
         # `*` stands for several columns: then each is on the statement's first line.
         lines = [parsed.line_of(target) for target in targets]
         if len(lines) != result.nfields:
             lines = [parsed.line] * result.nfields
-        return Described(
+        return Description(
             statement,
             parsed,
             tuple(self.types[result.param_type(index)] for index in range(result.nparams)),

@@ -19,11 +19,10 @@ from pglast import ast
 from pglast.enums import A_Expr_Kind, SQLValueFunctionOp, SubLinkType
 
 from service.postgres.queries import Cardinality
-from service.sqlcheck.code import Reading, Row
-from service.sqlcheck.columns import at
-from service.sqlcheck.described import Column, Described, Plan
-from service.sqlcheck.findings import Finding
-from service.sqlcheck.parsed import Node, target_name, targets
+from service.sqlcheck.code import QueryReference, Row
+from service.sqlcheck.description import Column, Description, Plan
+from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.parse_tree import Node, target_name, targets
 from service.sqlcheck.plans import nodes
 
 REFERENCE = re.compile(r'(?:"?(?P<alias>[^".]+)"?\.)?"?(?P<column>[^".()\' ]+)"?')
@@ -35,7 +34,7 @@ Joins = frozenset[int]
 
 
 @attrs.frozen
-class Nulls:
+class Nullability:
     """When a value is null: by which outer joins, by itself and why; or nobody knows."""
 
     joins: Joins = frozenset()
@@ -48,16 +47,16 @@ class Nulls:
         return self.known and not self.joins and not self.itself
 
 
-NEVER, UNKNOWN = Nulls(), Nulls(known=False)
+NEVER, UNKNOWN = Nullability(), Nullability(known=False)
 
 
-def of_columns(described: Described, not_null: Collection[tuple[str, str, str]]) -> list[Nulls]:
+def column_nullability(description: Description, not_null: Collection[tuple[str, str, str]]) -> list[Nullability]:
     """Judge each column of the result."""
-    statement, expressions = described.statement, described.parsed.targets()
-    if described.plan is None or len(expressions) != len(described.columns):
-        return [UNKNOWN] * len(described.columns)
-    judge = _Judge(described, not_null)
-    found = judge.outputs(expressions, described.plan)
+    statement, expressions = description.statement, description.parsed.targets()
+    if description.plan is None or len(expressions) != len(description.columns):
+        return [UNKNOWN] * len(description.columns)
+    judge = _Judge(description, not_null)
+    found = judge.outputs(expressions, description.plan)
     nothing = statement.cardinality == Cardinality.MAYBE or (
         statement.cardinality == Cardinality.MANY and statement.of_session
     )
@@ -66,38 +65,40 @@ def of_columns(described: Described, not_null: Collection[tuple[str, str, str]])
     return found
 
 
-def findings(
-    described: Described, reading: Reading | None, not_null: Collection[tuple[str, str, str]]
+def check_nullability(
+    description: Description, reference: QueryReference | None, not_null: Collection[tuple[str, str, str]]
 ) -> Iterator[Finding]:
     """Compare what may be null with what class and header say."""
-    statement = described.statement
-    names = {column.name for column in described.columns}
+    statement = description.statement
+    names = {column.name for column in description.columns}
     for marker in statement.not_null:
         if marker.name not in names:
-            yield at(statement, marker.line, f"'not null' names {marker.name}, which is no column", "marker")
-    owner, optional = _expected(described, reading)
-    if not optional or 0 < len(described.parsed.targets()) != len(names):  # `*` is a finding of its own
+            yield finding_at(statement, marker.line, f"'not null' names {marker.name}, which is no column", "marker")
+    owner, optional = _expected(description, reference)
+    if not optional or 0 < len(description.parsed.targets()) != len(names):  # `*` is a finding of its own
         return
-    for number, (column, nulls) in enumerate(zip(described.columns, of_columns(described, not_null), strict=True)):
+    for number, (column, nulls) in enumerate(
+        zip(description.columns, column_nullability(description, not_null), strict=True)
+    ):
         for marker in statement.not_null:
             if marker.name == column.name and (wrong := _wrong(nulls, optional=optional[number])):
-                yield at(statement, marker.line, f"'not null: {column.name}' {wrong}", "marker")
+                yield finding_at(statement, marker.line, f"'not null: {column.name}' {wrong}", "marker")
         if any(marker.name == column.name for marker in statement.not_null) or optional[number] or nulls.never:
             continue
-        yield _finding(described, column, nulls, f"column {number + 1}", owner)
+        yield _finding(description, column, nulls, f"column {number + 1}", owner)
 
 
-def _expected(described: Described, reading: Reading | None) -> tuple[str, list[bool]]:
+def _expected(description: Description, reference: QueryReference | None) -> tuple[str, list[bool]]:
     """Return whose fields the columns become, and which of them may be None; none where nothing can be said."""
-    row = reading.row if reading else None
-    if isinstance(row, Row) and len(row.fields) == len(described.columns):
+    row = reference.row if reference else None
+    if isinstance(row, Row) and len(row.fields) == len(description.columns):
         return f"{row.name}.", [field.annotation.optional for field in row.fields]
-    if described.statement.cardinality == Cardinality.VALUE and len(described.columns) == 1:
-        return "the header's ", [described.statement.row_nullable]
+    if description.statement.cardinality == Cardinality.VALUE and len(description.columns) == 1:
+        return "the header's ", [description.statement.row_nullable]
     return "", []
 
 
-def _wrong(nulls: Nulls, *, optional: bool) -> str:
+def _wrong(nulls: Nullability, *, optional: bool) -> str:
     if nulls.never:
         return "says what PostgreSQL says anyway: remove it"
     if nulls.known and nulls.joins:
@@ -105,41 +106,41 @@ def _wrong(nulls: Nulls, *, optional: bool) -> str:
     return "is needless: the class allows None" if optional else ""
 
 
-def _finding(described: Described, column: Column, nulls: Nulls, what: str, owner: str) -> Finding:
+def _finding(description: Description, column: Column, nulls: Nullability, what: str, owner: str) -> Finding:
     if not nulls.known:
         sentence = f"{what} ({column.name}) may be null for all that PostgreSQL tells: allow None, or say "
-        return at(described.statement, column.line, f"{sentence}'not null: {column.name}'", "null-unknown")
+        return finding_at(description.statement, column.line, f"{sentence}'not null: {column.name}'", "null-unknown")
     why = nulls.itself or "an outer join makes it so"
     sentence = f"{what} may be null ({why}), {owner}{column.name} does not allow None"
-    return at(described.statement, column.line, sentence, "nullability")
+    return finding_at(description.statement, column.line, sentence, "nullability")
 
 
 class _Judge:
     """Follows columns through a plan to their tables."""
 
-    def __init__(self, described: Described, not_null: Collection[tuple[str, str, str]]) -> None:
-        self._described = described
+    def __init__(self, description: Description, not_null: Collection[tuple[str, str, str]]) -> None:
+        self._described = description
         self._not_null = not_null
-        self._inside = described.parsed.queries_inside()
-        self._tables = described.parsed.tables()
-        self._renamed = described.parsed.renamed()
+        self._inside = description.parsed.queries_inside()
+        self._tables = description.parsed.tables()
+        self._renamed = description.parsed.renamed()
 
-    def outputs(self, expressions: "Collection[Node]", plan: Plan) -> list[Nulls]:
+    def outputs(self, expressions: "Collection[Node]", plan: Plan) -> list[Nullability]:
         """Judge what a plan puts out; its first outputs are the targets, in order."""
         texts = plan.get("Output", [])
         if len(texts) < len(expressions) or any("Grouping Sets" in node for node in nodes(plan)):
             return [UNKNOWN] * len(expressions)
         return [self._expression(each.val, plan, text) for each, text in zip(expressions, texts, strict=False)]
 
-    def _expression(self, node: Node, plan: Plan, text: str = "") -> Nulls:  # noqa: C901, PLR0911, PLR0912 - a table of cases
+    def _expression(self, node: Node, plan: Plan, text: str = "") -> Nullability:  # noqa: C901, PLR0911, PLR0912 - a table of cases
         match type(node).__name__:
             case "ColumnRef":
                 return self._reference(node, plan, text)
             case "ParamRef":
                 parameter = self._described.statement.parameters[node.number - 1]
-                return Nulls(itself=f"${node.number} may be null") if parameter.nullable else NEVER
+                return Nullability(itself=f"${node.number} may be null") if parameter.nullable else NEVER
             case "A_Const":
-                return Nulls(itself="null") if node.isnull else NEVER
+                return Nullability(itself="null") if node.isnull else NEVER
             case "NullTest" | "BooleanTest" | "A_ArrayExpr" | "RowExpr":
                 return NEVER
             case "TypeCast":
@@ -165,23 +166,23 @@ class _Judge:
             case _:
                 return UNKNOWN
 
-    def _operator(self, node: Node, plan: Plan) -> Nulls:
+    def _operator(self, node: Node, plan: Plan) -> Nullability:
         if node.kind in {A_Expr_Kind.AEXPR_DISTINCT, A_Expr_Kind.AEXPR_NOT_DISTINCT}:
             return NEVER
         if node.kind != A_Expr_Kind.AEXPR_OP or node.name[-1].sval not in STRICT:
             return UNKNOWN
         return self._all([side for side in (node.lexpr, node.rexpr) if side], plan)
 
-    def _all(self, expressions: Collection[Node], plan: Plan) -> Nulls:
+    def _all(self, expressions: Collection[Node], plan: Plan) -> Nullability:
         """Judge what is null if one of several is."""
         found = [self._expression(each, plan) for each in expressions]
-        return Nulls(
+        return Nullability(
             joins=frozenset().union(*(nulls.joins for nulls in found)),
             itself=next((nulls.itself for nulls in found if nulls.itself), ""),
             known=all(nulls.known for nulls in found),
         )
 
-    def _reference(self, node: Node, plan: Plan, text: str) -> Nulls:
+    def _reference(self, node: Node, plan: Plan, text: str) -> Nullability:
         """Judge a column: by the plan's own word for it where there is one, else by the name in the statement."""
         if text:
             match = REFERENCE.fullmatch(text)
@@ -211,11 +212,11 @@ class _Judge:
         inner = self._column(scan, column)
         return attrs.evolve(inner, joins=inner.joins | joins)
 
-    def _column(self, scan: Plan, column: str) -> Nulls:
+    def _column(self, scan: Plan, column: str) -> Nullability:
         """Judge a column of what a node scans: a table, a common table expression, a subquery."""
         if table := scan.get("Relation Name"):
             known = (scan["Schema"], table, column) in self._not_null
-            return NEVER if known else Nulls(itself=f"{table}.{column} allows it")
+            return NEVER if known else Nullability(itself=f"{table}.{column} allows it")
         name = scan.get("CTE Name") or scan["Alias"]
         query, source = self._inside.get(name), self._source(scan)
         if query is None or source is None or name in self._renamed:

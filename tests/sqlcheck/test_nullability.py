@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from service.postgres.queries import read
-from service.sqlcheck.described import Describer
-from service.sqlcheck.nulls import of_columns
+from service.sqlcheck.description import Describer
+from service.sqlcheck.nullability import column_nullability
 from tests.support.checkouts import Connection
 
 FROM_MADE = " select made.id, made.note from made"
@@ -32,10 +32,10 @@ def judge(describer: Describer, tmp_path: Path) -> Judge:
         path.parent.mkdir(parents=True)
         word, _, rest = sql.partition(" ")
         path.write_text(f"-- toys.list_toys: lists toys\n{header}{word} /* toys.list_toys */ {rest};\n")
-        described = describer.describe(read("toys.list_toys", tmp_path / "sql"))
+        description = describer.describe(read("toys.list_toys", tmp_path / "sql"))
         return [
             "never" if nulls.never else "who knows" if not nulls.known else "join" if nulls.joins else "itself"
-            for nulls in of_columns(described, describer.not_null)
+            for nulls in column_nullability(description, describer.not_null)
         ]
 
     return judge

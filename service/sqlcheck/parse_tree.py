@@ -15,14 +15,14 @@ Node = Any
 
 
 @attrs.frozen
-class Parsed:
+class ParsedQuery:
     """A statement and its parse tree."""
 
     statement: Statement
     tree: Node
 
     @classmethod
-    def read(cls, statement: Statement) -> "Parsed":
+    def read(cls, statement: Statement) -> "ParsedQuery":
         """Parse. Raises pglast.parser.ParseError."""
         return cls(statement, parse_sql(statement.sql)[0].stmt)
 

@@ -11,26 +11,26 @@ from pathlib import Path
 import attrs
 import psycopg
 
-from service.sqlcheck import scratch
-from service.sqlcheck.check import Tree, describe, fits, migrated
-from service.sqlcheck.described import Describer
+from service.sqlcheck.check import Tree, apply_migrations, check_schema, describe
+from service.sqlcheck.description import Describer
 from service.sqlcheck.findings import Finding
+from service.sqlcheck.scratch import connect, scratch_database
 
 
 class RevisionError(Exception):
     """A git revision cannot be read; the sentence says what git says."""
 
 
-def check(root: Path, revision: str, server: str, connection: psycopg.Connection[object]) -> list[Finding]:
+def check_revision(root: Path, revision: str, server: str, connection: psycopg.Connection[object]) -> list[Finding]:
     """Check the SQL files and the classes of an earlier `revision` on the schema of `connection`.
 
     What was wrong on that revision's own schema already is not told again. Raises RevisionError.
     """
-    with checkout(root, revision) as earlier, scratch.database(server) as url:
+    with checkout(root, revision) as earlier, scratch_database(server) as url:
         tree = Tree.read(earlier)
-        if refused := migrated(tree, url):
+        if refused := apply_migrations(tree, url):
             raise RevisionError(f"the migrations of {revision} cannot be applied: {refused}")
-        with scratch.connected(url) as own:
+        with connect(url) as own:
             before = _findings(tree, own)
         new = _findings(tree, connection) - before
     return sorted(
@@ -43,8 +43,8 @@ def _findings(tree: Tree, connection: psycopg.Connection[object]) -> set[Finding
     describer = Describer(connection)
     found: set[Finding] = set()
     for statement in tree.statements.values():
-        described = describe(describer, statement)
-        found |= {described} if isinstance(described, Finding) else set(fits(tree, describer, described))
+        description = describe(describer, statement)
+        found |= {description} if isinstance(description, Finding) else set(check_schema(tree, describer, description))
     return found
 
 

@@ -1,0 +1,46 @@
+"""The command ``python -m service sql book``."""
+
+from pathlib import Path
+
+import click
+
+from service.sqlcheck import DATABASE, DIRECTORY, progress_on_terminal, reported_errors, scratch_server
+
+# Production imports this module, and has none of the dev packages: the function imports what it needs.
+# ruff: noqa: PLC0415
+
+
+@click.command()
+@DIRECTORY
+@DATABASE
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("book"),
+    show_default=True,
+    help="The folder to write; replaces a book that is there.",
+)
+@click.option("--scale", is_flag=True, help="Also measure sizes and plans on a million rows.")
+@click.option("--since", metavar="REF", help="Print what has changed since this git revision, as Markdown, instead.")
+def book(directory: Path, database_url: str | None, out: Path, scale: bool, since: str | None) -> None:  # noqa: FBT001 - click's
+    """Write a book of the schema, the queries, the migrations and the endpoints: HTML that opens from disk.
+
+    docs/book.md shows it.
+    """
+    with reported_errors():
+        from service.sqlbook import changes, contents, pages
+        from service.sqlcheck import RevisionError, Tree
+
+        tree = Tree.read(directory)
+        progress = progress_on_terminal(contents.steps(tree, seeded=scale) * (2 if since else 1))
+        try:
+            with scratch_server(database_url) as server:
+                if since:
+                    click.echo(changes.since(since, tree, server, progress=progress), nl=False)
+                    return
+                written = contents.gather(tree, server, seeded=scale, progress=progress)
+            number = pages.write(written, out)
+        except (RevisionError, contents.RefusedError, pages.FolderError) as error:
+            raise click.ClickException(str(error)) from error
+    findings = f"{len(written.findings)} findings" if written.findings else "no findings"
+    click.echo(f"{number} pages, {findings}: open {out / 'index.html'}")

@@ -1,0 +1,111 @@
+"""What the commands share: their options, their scratch databases, and how they report findings and errors."""
+
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from service.sqlcheck.check import Tree
+    from service.sqlcheck.findings import Finding
+
+# Production imports this module, and has none of the dev packages: the functions import what they need.
+# ruff: noqa: PLC0415
+
+F = TypeVar("F", bound=Callable[..., None])
+
+ROOT = Path(__file__).resolve().parents[2]
+DIRECTORY = click.option(
+    "--directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=ROOT,
+    show_default=False,
+    help="The checkout with sql/, migrations/ and service/.  [default: this one]",
+)
+DATABASE = click.option(
+    "--database-url",
+    help="Use scratch databases on this server, whose role may create them.  [default: an embedded PostgreSQL]",
+)
+
+
+def output_format(function: F) -> F:
+    """Add the options that choose the format of findings."""
+    as_json = click.option("--json", "form", flag_value="json", help="Report findings as a JSON array.")
+    as_github = click.option("--github", "form", flag_value="github", help="Report findings as GitHub annotations.")
+    as_text = click.option("--text", "form", flag_value="text", default="text", help="A line each.  [default]")
+    return as_text(as_json(as_github(function)))
+
+
+def print_findings(findings: "Collection[Finding]", form: str, checked: str) -> None:
+    """Print findings as `form` says and exit with 1; without any, print what was `checked`."""
+    from service.sqlcheck.findings import as_github, as_json, as_text
+
+    if text := {"text": as_text, "json": as_json, "github": as_github}[form](findings):
+        click.echo(text)
+    if findings:
+        raise SystemExit(1)
+    if form != "json":
+        click.echo(f"{checked}: no findings")
+
+
+@contextmanager
+def reported_errors() -> Iterator[None]:
+    """Turn what stops a command into one sentence: a missing package, unreadable code, a refusal by PostgreSQL."""
+    import psycopg
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        sentence = f"This needs {error.name}: install the dev requirements (pip install -r requirements-dev.txt)"
+        raise click.ClickException(sentence) from error
+    except SyntaxError as error:
+        raise click.ClickException(f"{error.filename}:{error.lineno}: Python cannot read this: {error.msg}") from error
+    except psycopg.Error as error:
+        raise click.ClickException(f"PostgreSQL says: {str(error).splitlines()[0]}") from error
+    except ValueError as error:
+        raise click.ClickException(f"The database's URL {error}") from error
+
+
+@contextmanager
+def scratch_server(url: str | None) -> Iterator[str]:
+    """Yield the URL of an empty database: on the server of `url`, or on an embedded one."""
+    from service.embedded import EmbeddedPostgresError
+    from service.sqlcheck.scratch import scratch_database
+
+    try:
+        with scratch_database(url) as database:
+            yield database
+    except EmbeddedPostgresError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def migrated_database(tree: "Tree", url: str | None) -> "Iterator[psycopg.Connection[Any]]":
+    """Connect to a scratch database with the schema of a checkout."""
+    from service.sqlcheck.check import apply_migrations
+    from service.sqlcheck.scratch import connect
+
+    with scratch_server(url) as database:
+        if refused := apply_migrations(tree, database):
+            raise click.ClickException(str(refused))
+        with connect(database) as connection:
+            yield connection
+
+
+def progress_on_terminal(total: int) -> Callable[[str], None]:
+    """Return a function that counts its calls on a terminal, and prints nothing elsewhere."""
+    if not sys.stderr.isatty():
+        return lambda _: None
+    done = 0
+
+    def report(name: str) -> None:
+        nonlocal done
+        done += 1
+        click.echo(f"\r\033[K{done} of {total}: {name}" if done < total else "\r\033[K", err=True, nl=False)
+
+    return report
