@@ -18,6 +18,7 @@ from service.sqlbook.psql import psql
 from service.sqlcheck.check import Tree
 from service.sqlcheck.description import Describer
 from service.sqlcheck.findings import Finding
+from service.sqlcheck.scratch import connect
 from tests.support.book import dead_links, parsed
 from tests.support.processes import ROOT
 from tests.support.small_tree import HOSTILE
