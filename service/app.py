@@ -1,8 +1,6 @@
 """The application: what it is put together from."""
 
-import gc
 import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
@@ -19,28 +17,39 @@ from service.auth.controllers import AuthController
 from service.auth.passwords import Passwords
 from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
-from service.http.errors import answer
-from service.http.fast_path import short_ways
-from service.http.health import HealthController, Schema, applied_migrations, docs_file, docs_page
-from service.http.middleware import edge
-from service.http.openapi import openapi_config
-from service.http.request import ServiceRequest
-from service.http.routing import complete_routes, refusing_preflights_plainly
-from service.migrate.files import MIGRATIONS, expected_checksums
+from service.http import (
+    HealthController,
+    RequiredSchema,
+    ServiceRequest,
+    applied_migrations,
+    complete_routes,
+    docs_file,
+    docs_page,
+    exception_handler,
+    openapi_config,
+    plain_preflight_refusals,
+    request_middleware,
+    with_fast_path,
+)
+from service.migrate import MIGRATIONS, expected_checksums
 from service.pets.controllers import PetsController
-from service.postgres.database import Connections, Database
-from service.postgres.pool import Pool
-from service.postgres.queries import names
-from service.postgres.replica import Replicated, Standby
+from service.postgres import Connections, Database, Pool, Replicated, Standby, query_names
 from service.problems import Unavailable
-from service.server.shutdown import drain_on_sigterm, end_with_parent
 from service.settings import Settings, wants_traces
-from service.telemetry import logging as logs
-from service.telemetry.metrics import DIRECTORY, NO_ROUTE, Layout, Level, Metrics, measuring
+from service.telemetry import (
+    METRICS_DIRECTORY_VARIABLE,
+    NO_ROUTE,
+    Gauge,
+    Layout,
+    Metrics,
+    configure_logging,
+    flush_logs,
+    sampling,
+)
 from service.users.controllers import UsersController
 
 if TYPE_CHECKING:
-    from service.telemetry.tracing import Traces
+    from service.telemetry import Traces
 
 CONTROLLERS = [
     AuthController,
@@ -49,7 +58,7 @@ CONTROLLERS = [
     HealthController,
 ]
 LARGEST_BODY = 64 * 1024  # bytes
-# What a page of another origin may read of an answer's headers.
+# What a page of another origin may read of a response's headers.
 EXPOSED = [
     "ETag",
     "Link",
@@ -73,7 +82,7 @@ class Service(Litestar):
 
     @override
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer a request, or live (ASGI); without hooks around each message, Litestar needs not wrap it."""
+        """Answer a request, or run the lifespan (ASGI); Litestar would wrap `send`, even with no hook to call."""
         if scope["type"] == "lifespan" or self.before_send:
             await super().__call__(scope, receive, send)
             return
@@ -87,31 +96,31 @@ def create_app(
     metrics_directory: Path | None = None,
     traces: "Traces | None" = None,
 ) -> Service:
-    """Put the service together; `connections` are those of a pool, unless others are given.
+    """Put the service together; it runs its queries on `connections`, by default those that `settings` describe.
 
-    Metrics are kept in files of `metrics_directory`; without one, there are none. `traces` are made of each request.
+    Metrics are kept in files of `metrics_directory`, if there is one. `traces` records spans, if given.
     """
-    lent = connections or pool(settings)
+    pool = connections or connection_pool(settings)
     passwords = Passwords()
     tokens = Tokens(settings)
     throttle = LoginThrottle(settings)
-    schema = Schema(expected_checksums(MIGRATIONS))
+    schema = RequiredSchema(expected_checksums(MIGRATIONS))
     cors = (
         CORSConfig(allow_origins=list(settings.cors_origins), expose_headers=EXPOSED) if settings.cors_origins else None
     )
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        parts = [passwords, lent] if isinstance(lent, Pool | Replicated) else [passwords]
-        async with traces.sending() if traces else nullcontext(), lent.open(), measuring(app.metrics, *parts):
+        sampled = [passwords, pool] if isinstance(pool, Pool | Replicated) else [passwords]
+        async with traces.sending() if traces else nullcontext(), pool.open(), sampling(app.metrics, *sampled):
             if app.metrics:
-                with suppress(Unavailable, asyncpg.PostgresError):  # readiness will tell
+                with suppress(Unavailable, asyncpg.PostgresError):  # readiness will report it
                     await applied_migrations(app.db, schema, app.metrics)
             yield
         passwords.close()
         if app.metrics:
             app.metrics.close()
-        logs.flush()
+        flush_logs()
 
     app = Service(
         route_handlers=[*CONTROLLERS, docs_page, docs_file],
@@ -125,46 +134,45 @@ def create_app(
         lifespan=[lifespan],
         request_class=ServiceRequest,
         request_max_body_size=LARGEST_BODY,
-        exception_handlers={Exception: answer},
+        exception_handlers={Exception: exception_handler},
         cors_config=cors,
         openapi_config=openapi_config(CONTROLLERS),
         logging_config=None,
     )
-    app.db = Database(traces.queries(lent) if traces else lent)
+    app.db = Database(_traced(pool, traces))
     app.tokens = tokens
     if metrics_directory:
         if settings.metrics_token:
-            from service.http.metrics import metrics_route  # noqa: PLC0415 - prometheus-client takes 40 ms to import
+            from service.http import metrics_route  # noqa: PLC0415 - prometheus-client is slow to import
 
             app.register(metrics_route(settings.metrics_token, metrics_directory))
         app.metrics = throttle.metrics = Metrics(metrics_directory, _layout(app))
-        # Known though the database may be away; then none is known to be applied.
-        app.metrics.set(Level.MIGRATIONS_NEEDED, len(schema.checksums))
-        if isinstance(lent, Pool | Replicated):
-            lent.metrics = app.metrics
+        # Set even if the database is unreachable; then no migration is known to be applied.
+        app.metrics.set(Gauge.MIGRATIONS_NEEDED, len(schema.checksums))
+        if isinstance(pool, Pool | Replicated):
+            pool.metrics = app.metrics
     complete_routes(app)
     app.asgi_handler = _layers(app, settings, cors, traces)
     return app
 
 
 def _layers(app: Service, settings: Settings, cors: CORSConfig | None, traces: "Traces | None") -> ASGIApp:
-    """Return what a request passes, from the outside in: each wraps what stands within its parentheses."""
-    hops = settings.trusted_proxy_hops
+    """Return the ASGI layers that a request passes: each wraps the one within its parentheses."""
 
     def traced(inner: ASGIApp) -> ASGIApp:
-        return traces.requests(inner, hops) if traces else inner
+        return traces.requests(inner) if traces else inner
 
     def plainly_refused(inner: ASGIApp) -> ASGIApp:
-        return refusing_preflights_plainly(inner, cors) if cors else inner
+        return plain_preflight_refusals(inner, cors) if cors else inner
 
-    # Every answer has an id and a line of log, so the edge is first; a span knows that id. What Litestar adds itself,
-    # CORS say, is in its own handler.
-    layers = traced(plainly_refused(short_ways(app, app.asgi_handler)))
-    return edge(layers, settings.allowed_hosts, hops, app.metrics)
+    # The first layer gives the request its id, which spans and log lines carry. What Litestar itself adds, such as
+    # CORS, is in its own handler.
+    layers = traced(plainly_refused(with_fast_path(app, app.asgi_handler)))
+    return request_middleware(layers, settings.allowed_hosts, settings.trusted_proxy_hops, app.metrics)
 
 
-def pool(settings: Settings) -> Pool | Replicated:
-    """Return the connections that the settings describe, not yet open."""
+def connection_pool(settings: Settings) -> Pool | Replicated:
+    """Return the pool that the settings describe, not yet open."""
     options = {
         "size": settings.database_pool_size,
         "statement_cache": settings.database_statement_cache,
@@ -180,40 +188,34 @@ def pool(settings: Settings) -> Pool | Replicated:
     )
 
 
+def _traced(pool: Connections, traces: "Traces | None") -> Connections:
+    """Return `pool`, with a span for each of its statements if there are `traces`."""
+    if traces is None:
+        return pool
+    from service.postgres import TracedConnections  # noqa: PLC0415 - OpenTelemetry is an extra
+
+    return TracedConnections(pool, traces.tracer)
+
+
 def _layout(app: Litestar) -> Layout:
-    """Return what there is to count: each query, and each method of each route; HEAD goes where GET goes."""
+    """Return what there is to count: each query, and each method of each route; HEAD is available wherever GET is."""
     routes = {(method, route.path_format) for route in app.routes for method in getattr(route, "methods", ())}
     heads = {("HEAD", path) for method, path in routes if method == "GET"}
-    return Layout(tuple(names()), (*sorted(routes | heads), NO_ROUTE))
+    return Layout(tuple(query_names()), (*sorted(routes | heads), NO_ROUTE))
 
 
-def from_environment(connect: Callable[[Settings], Connections] = pool, door: socket.socket | None = None) -> Service:
-    """Make the service as the environment says; each worker process calls this.
-
-    `door` is the listening socket of a process that shares it with no other. Raises SettingsError.
-    """
+def from_environment(connect: Callable[[Settings], Connections] = connection_pool) -> Service:
+    """Make the service that the environment describes; each worker process calls this. Raises SettingsError."""
     settings = Settings.read()
-    logs.configure(settings.log_level, settings.log_format)
-    directory = os.environ.get(DIRECTORY)
-    app = create_app(settings, connect(settings), Path(directory) if directory else None, _traces())
-
-    async def begin() -> None:
-        # A page of 1,000 rows takes 1.3 ms of CPU then, and 2.3 if each collection that its objects bring about looks
-        # again at all that was there before.
-        gc.collect()
-        gc.freeze()
-        end_with_parent()
-        if settings.drain_seconds:
-            drain_on_sigterm(app, settings.drain_seconds, door)
-
-    app.on_startup.append(begin)
-    return app
+    configure_logging(settings.log_level, settings.log_format)
+    directory = os.environ.get(METRICS_DIRECTORY_VARIABLE)
+    return create_app(settings, connect(settings), Path(directory) if directory else None, _traces())
 
 
 def _traces() -> "Traces | None":
     if not wants_traces():
         return None
-    from service.telemetry.tracing import Traces  # noqa: PLC0415 - an extra
+    from service.telemetry import Traces  # noqa: PLC0415 - OpenTelemetry is an extra
 
     return Traces()
 

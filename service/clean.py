@@ -2,8 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from service.postgres.database import Database
-from service.postgres.pool import Pool
+from service.postgres import Database, Pool
 from service.sql import count
 
 CLEANED = {

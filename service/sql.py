@@ -1,37 +1,9 @@
-"""How code names its queries: ``one("pets.create_pet", VersionedPet)`` reads the file and returns a typed query.
+"""Your queries: ``one("pets.create_pet", VersionedPet)`` reads the file and returns a typed query.
 
-sql.pyi, which mypy reads in this file's place, knows each query by its name and each of its parameters by their types,
-so that a call with a wrong argument is found before it runs. It is generated: ``python -m service sql stub``.
+mypy reads sql.pyi in place of this file. That stub knows each query by its name and the types of its parameters, so
+mypy reports a call with a wrong argument. Generate it with ``python -m service sql stub``.
 """
 
-from typing import TypeVar
+from service.postgres import count, many, maybe, one, value
 
-from service.postgres import queries
-from service.postgres.queries import Cardinality, Count, Many, Maybe, One, Value
-
-R = TypeVar("R")
-
-
-def one(name: str, row: type[R]) -> One[..., R]:
-    """Read the query `name` (``"pets.create_pet"``), whose file must declare ``returns: one`` of `row`."""
-    return One(queries.declared(name, Cardinality.ONE, row), row)
-
-
-def maybe(name: str, row: type[R]) -> Maybe[..., R]:
-    """Read the query `name`, whose file must declare ``returns: maybe`` of `row`."""
-    return Maybe(queries.declared(name, Cardinality.MAYBE, row), row)
-
-
-def many(name: str, row: type[R]) -> Many[..., R]:
-    """Read the query `name`, whose file must declare ``returns: many`` of `row`."""
-    return Many(queries.declared(name, Cardinality.MANY, row), row)
-
-
-def value(name: str, python_type: type[R]) -> Value[..., R]:
-    """Read the query `name`, whose file must declare ``returns: value`` of a PostgreSQL type."""
-    return Value(queries.declared(name, Cardinality.VALUE, None), python_type)
-
-
-def count(name: str) -> Count[...]:
-    """Read the query `name`, whose file must declare ``returns: count``."""
-    return Count(queries.declared(name, Cardinality.COUNT, None), int)
+__all__ = ["count", "many", "maybe", "one", "value"]

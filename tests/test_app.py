@@ -69,8 +69,8 @@ async def test_a_page_may_read_answers_refusals_and_the_headers_that_matter(app_
 
     assert response.status_code == 401
     assert response.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
-    exposed = response.headers["Access-Control-Expose-Headers"].split(", ")
-    assert exposed == [
+    serve_metrics = response.headers["Access-Control-Expose-Headers"].split(", ")
+    assert serve_metrics == [
         "ETag",
         "Link",
         "Location",

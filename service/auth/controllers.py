@@ -26,15 +26,11 @@ from service.auth.models import (
 from service.auth.passwords import Passwords, outdated
 from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
-from service.http.errors import Answer
-from service.http.openapi import NO_STORE
-from service.http.request import FORM, Caller, ServiceRequest, read_form
+from service.http import FORM, NO_STORE, Caller, JSONResponse, ServiceRequest, read_form
 from service.problems import InvalidGrant, NotFound, Unavailable, UnsupportedGrantType
 from service.settings import Settings
 from service.sql import count, many, maybe, one
-from service.telemetry.context import caller_is
-from service.telemetry.logging import log
-from service.telemetry.metrics import Event
+from service.telemetry import Counter, log, set_user
 
 FIND_CREDENTIALS = one("auth.find_credentials", Credentials)
 OPEN_SESSION = maybe("auth.open_session", Session)
@@ -92,7 +88,7 @@ class AuthController(Controller):
         throttle: Injected[LoginThrottle],
         tokens: Injected[Tokens],
         settings: Injected[Settings],
-    ) -> Answer[TokenPair]:
+    ) -> JSONResponse[TokenPair]:
         """Trade an email address and a password for a token pair (OAuth 2's password grant, RFC 6749, 4.3)."""
         login = await read_form(request, Login)
         if login.grant_type not in {"", "password"}:
@@ -116,46 +112,46 @@ class AuthController(Controller):
                 client.network,
             )
             if session is not None:
-                caller_is(user_id)
-                request.count(Event.LOGIN_OK)
+                set_user(user_id)
+                request.count(Counter.LOGIN_OK)
                 if outdated(hashed_password):
                     with suppress(Unavailable):  # the session is open, and the next log-in may renew the hash
                         upgraded = await passwords.hash(login.password)
                         await request.db.count(UPGRADE_PASSWORD_HASH, user_id, hashed_password, upgraded)
-                return Answer(tokens.pair(session), headers=SECRET)
-        request.count(Event.LOGIN_FAILED)
+                return JSONResponse(tokens.issue(session), headers=SECRET)
+        request.count(Counter.LOGIN_FAILED)
         wrong = InvalidGrant("Incorrect email or password")
-        raise await throttle.count_failure(request.db, login.username, client, wrong)
+        raise await throttle.record_failure(request.db, login.username, client, wrong)
 
     @post("/refresh-token", status_code=HTTP_200_OK, opt={"token_endpoint": True}, response_headers=[NO_STORE])
     async def refresh(
         self, request: ServiceRequest, data: JSONBody[RefreshToken], tokens: Injected[Tokens]
-    ) -> Answer[TokenPair]:
+    ) -> JSONResponse[TokenPair]:
         """Trade a refresh token for the next pair; it is spent then, and ends the session if it comes again."""
-        spent = tokens.spent(data.refresh_token)
+        spent = tokens.decode_refresh_token(data.refresh_token)
         session = await request.db.maybe(ROTATE_SESSION, spent.session, spent.generation)
         if session is None:
             raise InvalidGrant(SPENT)
-        caller_is(session.user_id)
+        set_user(session.user_id)
         if session.ended:
-            request.count(Event.REFRESH_REUSED)
+            request.count(Counter.REFRESH_REUSED)
             log.warning("a spent refresh token came back: its session is ended", session_id=str(session.id))
             raise InvalidGrant(SPENT)
-        return Answer(tokens.pair(session), headers=SECRET)
+        return JSONResponse(tokens.issue(session), headers=SECRET)
 
     @post("/logout", status_code=HTTP_204_NO_CONTENT)
     async def log_out(self, request: ServiceRequest, data: JSONBody[RefreshToken], tokens: Injected[Tokens]) -> None:
         """End the session of a refresh token; a token that opens nothing has none (RFC 7009, 2.2)."""
         try:
-            spent = tokens.spent(data.refresh_token)
+            spent = tokens.decode_refresh_token(data.refresh_token)
         except InvalidGrant:
             return
         await request.db.count(END_SESSION, spent.session)
 
     @get("/sessions", before_request=authenticated, security=BEARER)
-    async def list_sessions(self, request: ServiceRequest) -> Answer[list[LoginSession]]:
+    async def list_sessions(self, request: ServiceRequest) -> JSONResponse[list[LoginSession]]:
         """Show where the caller is logged in, the latest used first."""
-        return Answer(await request.db.many(LIST_MY_SESSIONS, request.auth.session))
+        return JSONResponse(await request.db.many(LIST_MY_SESSIONS, request.auth.session))
 
     @delete("/sessions/{session_id:uuid}", before_request=authenticated, security=BEARER)
     async def end_session(

@@ -6,9 +6,9 @@ from litestar import Request
 from litestar.types import HTTPScope
 
 from service.auth.tokens import Tokens
-from service.http.request import check_query, fields
+from service.http import check_query, headers
 from service.problems import NotAuthenticated
-from service.telemetry.context import caller_is
+from service.telemetry import set_user
 
 # The name of the security scheme in the OpenAPI document, as a handler states it.
 BEARER = [{"bearer": list[str]()}]
@@ -21,15 +21,15 @@ async def authenticated(request: Request[Any, Any, Any]) -> None:
     Raises NotAuthenticated or InvalidToken; InvalidInput where the query has a parameter that the handler has not.
     """
     tokens: Tokens = request.app.tokens  # type: ignore[attr-defined]  # of Service, in app.py
-    caller = request.scope["auth"] = tokens.caller(_bearer_token(request.scope))
-    caller_is(caller.user)
+    caller = request.scope["auth"] = tokens.authenticate(_bearer_token(request.scope))
+    set_user(caller.user)
     if request.scope["query_string"]:
         check_query(request)
 
 
 def _bearer_token(scope: HTTPScope) -> str:
     """Return the token of the one ``Authorization: Bearer`` header (RFC 6750, 2.1)."""
-    head = fields(scope)
+    head = headers(scope)
     given = head.get(b"authorization", b"")
     # Only where a field comes twice is it worth to look whether it is this one.
     if len(head) < len(scope["headers"]) and sum(name == b"authorization" for name, _ in scope["headers"]) > 1:  # type: ignore[arg-type]  # a list

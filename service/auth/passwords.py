@@ -13,25 +13,25 @@ from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import VerificationError
 
 from service.problems import InvalidInput, Unavailable
-from service.telemetry.context import current
-from service.telemetry.logging import log
-from service.telemetry.metrics import Level, Metrics
+from service.telemetry import Gauge, Metrics, current, log
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 # NIST SP 800-63B, 5.1.1.2: a minimum of 8, no composition rules; the cap keeps hashing time in hand.
-LONGEST = 128
-Password = Annotated[str, msgspec.Meta(min_length=8, max_length=LONGEST, description="8 to 128 characters of any kind")]
+MAX_LENGTH = 128
+Password = Annotated[
+    str, msgspec.Meta(min_length=8, max_length=MAX_LENGTH, description="8 to 128 characters of any kind")
+]
 
 # The commonest of leaked passwords (16,290, 1.5 MB of memory): NIST SP 800-63B, 5.1.1.2, wants them refused.
-COMMON = frozenset((Path(__file__).parent / "common_passwords.txt").read_text(encoding="utf-8").splitlines())
+COMMON_PASSWORDS = frozenset((Path(__file__).parent / "common_passwords.txt").read_text(encoding="utf-8").splitlines())
 
 # OWASP's second recommendation: 19 MiB, 2 passes, 1 lane; about 20 ms. RFC 9106's 64 MiB profile takes 180 ms,
 # and 1 GB of memory for 16 log-ins at once.
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
 # A stored hash that costs more was not made here, and is not run: KiB of memory, passes, and lanes.
-DEAREST = 256 * 1024, 16, 16
+MAX_COST = 256 * 1024, 16, 16
 # How many hashings run at once (argon2 releases the GIL), and how many may wait: about a second's worth.
 THREADS = 2
 QUEUE = 64
@@ -46,9 +46,9 @@ class Passwords:
         # Unknown users are checked against this one, so that they take as long as known ones.
         self._nobody = HASHER.hash("nobody has this password")
 
-    def measure(self, metrics: Metrics) -> None:
+    def sample(self, metrics: Metrics) -> None:
         """Say how many passwords are being hashed, or wait for it."""
-        metrics.set(Level.HASHING, self._waiting)
+        metrics.set(Gauge.HASHING, self._waiting)
 
     def close(self) -> None:
         """End the threads; what is being hashed is finished first."""
@@ -66,7 +66,7 @@ class Passwords:
 
         Raises Unavailable where too many are waiting already.
         """
-        if len(password) > LONGEST:
+        if len(password) > MAX_LENGTH:
             return False
         verified = await self._run(_verify, password, self._nobody if hashed is None else hashed)
         return verified and hashed is not None
@@ -80,9 +80,9 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
         finally:
             self._waiting -= 1
-            exchange = current.get()
-            if exchange and exchange.until:  # the database has as much time as before
-                exchange.until += perf_counter() - began
+            context = current.get()
+            if context and context.until:  # the database has as much time as before
+                context.until += perf_counter() - began
 
 
 def check_password(password: str) -> None:
@@ -90,7 +90,7 @@ def check_password(password: str) -> None:
 
     Raises InvalidInput.
     """
-    if _normalised(password).lower() in COMMON:
+    if _normalised(password).lower() in COMMON_PASSWORDS:
         raise InvalidInput.at("/password", "is one of the commonest passwords; take another one")
 
 
@@ -107,7 +107,7 @@ def _verify(password: str, hashed: str) -> bool:
     try:
         made = extract_parameters(hashed)
         costs = made.memory_cost, made.time_cost, made.parallelism
-        if any(cost > dearest for cost, dearest in zip(costs, DEAREST, strict=True)):
+        if any(cost > dearest for cost, dearest in zip(costs, MAX_COST, strict=True)):
             log.error("a stored password hash has absurd costs, and was not run", costs=costs)
             return False
         return HASHER.verify(hashed, _normalised(password))

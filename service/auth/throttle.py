@@ -7,12 +7,12 @@ from litestar.types import Scope
 
 from service.auth.models import LoginFailure
 from service.env import LoginLimits
-from service.http.client_address import client_address, client_network
-from service.postgres.database import Database
+from service.http import client_address, client_network
+from service.postgres import Database
 from service.problems import Problem, TooManyLogins
 from service.settings import Settings
 from service.sql import one
-from service.telemetry.metrics import Event, Metrics
+from service.telemetry import Counter, Metrics
 
 COUNT_FAILED_LOGIN = one("auth.count_failed_login", LoginFailure)
 
@@ -50,7 +50,7 @@ class LoginThrottle:
         if self._limits and wait is not None:
             raise self._refusal(self._limits, wait)
 
-    async def count_failure(self, db: Database, email: str, client: Client, wrong: Problem) -> Problem:
+    async def record_failure(self, db: Database, email: str, client: Client, wrong: Problem) -> Problem:
         """Count a wrong password for `email`, and return the refusal: `wrong`, or TooManyLogins."""
         limits = self._limits
         if limits is None or client.network is None:
@@ -66,7 +66,7 @@ class LoginThrottle:
 
     def _refusal(self, limits: LoginLimits, wait: int) -> TooManyLogins:
         if self.metrics:
-            self.metrics.count(Event.LOGIN_THROTTLED)
+            self.metrics.count(Counter.LOGIN_THROTTLED)
         return TooManyLogins(retry_after=wait, headers=_rate_limit(limits, 0, wait))
 
 

@@ -15,7 +15,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key, KeySet, OctKey
 
 from service.auth.models import Session, TokenPair
-from service.http.request import Caller
+from service.http import Caller
 from service.problems import InvalidGrant, InvalidToken
 from service.settings import Settings
 
@@ -61,7 +61,7 @@ class Tokens:
         self._lifetime = settings.access_token_expire_seconds
         self._verified: dict[str, tuple[Caller, int]] = {}
 
-    def pair(self, session: Session) -> TokenPair:
+    def issue(self, session: Session) -> TokenPair:
         """Return the tokens of `session`: an access token from now on, and its current refresh token."""
         now = int(time.time())
         session_end = int(session.expires_at.timestamp())
@@ -83,7 +83,7 @@ class Tokens:
             refresh_token_issued_at=int(session.last_used_at.timestamp()),
         )
 
-    def caller(self, access_token: str) -> Caller:
+    def authenticate(self, access_token: str) -> Caller:
         """Return whose `access_token` it is. That the session is alive is for the statement to check.
 
         Raises InvalidToken unless it is a JWT (RFC 7519) of ours, unexpired within LEEWAY.
@@ -109,7 +109,7 @@ class Tokens:
         verified = self._verified[access_token] = caller, token.claims["exp"]
         return verified
 
-    def spent(self, refresh_token: str) -> SpentToken:
+    def decode_refresh_token(self, refresh_token: str) -> SpentToken:
         """Return what `refresh_token` says.
 
         Raises InvalidGrant unless it was signed here.

@@ -15,24 +15,26 @@ import click
 import psycopg
 from watchfiles import awatch
 
-from service.postgres import queries
-from service.postgres.database import Connections, Rows
-from service.postgres.queries import SQL, Cardinality, Query, QueryError, Statement
+from service.postgres import SQL, Cardinality, Connections, Query, QueryError, Rows, Statement, queries
 from service.problems import QueryFinding
+from service.server import Application, create_worker_app
+from service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.app import Service
     from service.sqlcheck import Finding
 
 STRICT = queries.declared
 
 
-def from_environment() -> "Service":
-    """Make the service as the environment says, with queries that are checked while it runs."""
+def create_app() -> Application:
+    """Make the service that the environment describes, with queries that are checked while it runs."""
     queries.declared = lenient
     from service import app  # noqa: PLC0415 - whose features read their queries now
 
-    return app.from_environment(lambda settings: Checked(app.pool(settings), settings.database_url))
+    def connect(settings: Settings) -> Connections:
+        return Checked(app.connection_pool(settings), settings.database_url)
+
+    return create_worker_app(lambda: app.from_environment(connect), drain_seconds=0)
 
 
 def lenient(name: str, cardinality: Cardinality, row: type | None) -> Statement:

@@ -18,8 +18,7 @@ from psycopg.errors import DuplicateDatabase
 from service.auth.passwords import Passwords
 from service.embedded import EmbeddedPostgresError, embedded_postgres
 from service.migrate import runner as migrate
-from service.postgres.database import Database
-from service.postgres.pool import Pool
+from service.postgres import Database, Pool
 from service.settings import Settings
 from service.sql import count
 

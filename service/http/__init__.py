@@ -1,0 +1,68 @@
+"""HTTP: what stands between the server and the handlers of the features.
+
+Read in this order: middleware (what each request passes first), request (what handlers get), response (what they
+return), errors (how exceptions become problem documents), fast_path, routing, etags, client_address, openapi, health,
+docs, metrics.
+"""
+
+from typing import TYPE_CHECKING
+
+from service.http.client_address import client_address, client_network
+from service.http.errors import JSONResponse, exception_handler
+from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, not_modified, refusal, wanted_versions
+from service.http.fast_path import with_fast_path
+from service.http.health import HealthController, RequiredSchema, applied_migrations, docs_file, docs_page
+from service.http.middleware import CLIENT_GONE, request_middleware
+from service.http.openapi import ETAG, LINK, LOCATION, NO_STORE, openapi_config, openapi_document
+from service.http.request import FORM, Caller, ServiceRequest, broken_rule, check_query, headers, read_form
+from service.http.routing import complete_routes, plain_preflight_refusals
+
+if TYPE_CHECKING:
+    from service.http.metrics import metrics_route
+
+__all__ = [
+    "CLIENT_GONE",
+    "ETAG",
+    "FORM",
+    "LINK",
+    "LOCATION",
+    "NO_STORE",
+    "Caller",
+    "HealthController",
+    "IfMatch",
+    "IfNoneMatch",
+    "JSONResponse",
+    "RequiredSchema",
+    "ServiceRequest",
+    "applied_migrations",
+    "broken_rule",
+    "check_query",
+    "client_address",
+    "client_network",
+    "complete_routes",
+    "docs_file",
+    "docs_page",
+    "etag",
+    "exception_handler",
+    "headers",
+    "matches_any",
+    "metrics_route",
+    "not_modified",
+    "openapi_config",
+    "openapi_document",
+    "plain_preflight_refusals",
+    "read_form",
+    "refusal",
+    "request_middleware",
+    "wanted_versions",
+    "with_fast_path",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import prometheus-client only when it is used (PEP 562)."""
+    if name == "metrics_route":
+        from service.http import metrics  # noqa: PLC0415 - as said
+
+        return getattr(metrics, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,14 +24,14 @@ from service.problems import (
     Problem,
     of_database,
 )
-from service.telemetry.logging import log
+from service.telemetry import log
 
 T = TypeVar("T")
 encode = msgspec.json.Encoder().encode
 JSON_TYPE = (b"content-type", b"application/json")
 
 
-class Answer(Response[T]):
+class JSONResponse(Response[T]):
     """A JSON answer, encoded at once and handed to the server as it is; the annotation feeds the OpenAPI document.
 
     Litestar's own Response copies headers and cookies, and looks for media types and encoders: a third of what a
@@ -47,7 +47,7 @@ class Answer(Response[T]):
         self.start: HTTPResponseStartEvent = {"type": "http.response.start", "status": status_code, "headers": raw}
 
     @override
-    def to_asgi_response(self, *_: object, **__: object) -> "Answer[T]":  # type: ignore[override]  # nothing of what Litestar passes is used
+    def to_asgi_response(self, *_: object, **__: object) -> "JSONResponse[T]":  # type: ignore[override]  # nothing of what Litestar passes is used
         """Return what answers: this."""
         return self
 
@@ -60,12 +60,12 @@ class Answer(Response[T]):
 BY_STATUS: dict[int, type[Problem]] = {404: NotFound, 405: MethodNotAllowed, 413: ContentTooLarge}
 
 
-def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+def exception_handler(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer `error` as ``application/problem+json`` (RFC 9457), and log it if it is our own mistake."""
     # It asks of the server as a whole (RFC 9110, 9.3.7), which no route of Litestar's can stand for.
     if request.scope["path"] == "*" and request.method == "OPTIONS":
         return Response(None, status_code=204)
-    request_id: str = request.scope["request_id"]  # type: ignore[typeddict-item]  # set by edge.py
+    request_id: str = request.scope["request_id"]  # type: ignore[typeddict-item]  # set by middleware.py
     problem = as_problem(error)
     if isinstance(problem, InternalError):
         log.error("request failed", request_id=request_id, method=request.method, path=request.url.path, exc_info=error)

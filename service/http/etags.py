@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from litestar.params import HeaderParameter
 from litestar.status_codes import HTTP_304_NOT_MODIFIED
 
-from service.http.errors import Answer
+from service.http.errors import JSONResponse
 from service.problems import NotFound, PreconditionFailed, Problem
 
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="the ETag of what was read")]
@@ -30,9 +30,9 @@ def matches_any(if_none_match: str | None, version: int) -> bool:
     return if_none_match.strip() == "*" or str(version) in {tag["opaque"] for tag in TAG.finditer(if_none_match)}
 
 
-def not_modified(version: int) -> Answer[Any]:
+def not_modified(version: int) -> JSONResponse[Any]:
     """Return the answer to who has `version` already: no body, the same ETag (RFC 9110, 15.4.5)."""
-    return Answer(None, status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": etag(version)})
+    return JSONResponse(None, status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": etag(version)})
 
 
 def wanted_versions(if_match: str | None) -> list[int] | None:

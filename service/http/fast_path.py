@@ -17,8 +17,8 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar.typing import FieldDefinition
 
-from service.http.errors import Answer, answer
-from service.http.request import ServiceRequest, fields
+from service.http.errors import JSONResponse, exception_handler
+from service.http.request import ServiceRequest, headers
 
 # What a handler may ask for, and what it may leave to the request.
 GIVEN = {"request", "data"}
@@ -26,7 +26,7 @@ LEFT = (HeaderParameter, QueryParameter)
 
 
 @attrs.frozen
-class Way:
+class FastRoute:
     """What there is to know of a handler before a request comes; `headers` are those that it asks for."""
 
     handler: HTTPRouteHandler
@@ -37,57 +37,62 @@ class Way:
     template: str
 
 
-def short_ways(app: Litestar, long_way: ASGIApp) -> ASGIApp:
-    """Wrap `long_way`, which is that of `app`: requests that need nothing of it go to their handlers at once."""
+def with_fast_path(app: Litestar, router: ASGIApp) -> ASGIApp:
+    """Wrap `router`, the ASGI handler of `app`: requests that need nothing of it go to their handlers directly."""
     # Litestar answers a page of another origin with fields that let it read the answer.
     always = {b"origin"} if app.cors_config else set()
-    ways = {
-        (method, route.path): _way(handler, route.path_format, always)
-        for route in app.routes
-        for method, (handler, _) in getattr(route, "route_handler_map", {}).items()
-        if _is_plain(app, handler) and not route.path_parameters
+    routes = {
+        (method, each.path): _fast_route(handler, each.path_format, always)
+        for each in app.routes
+        for method, (handler, _) in getattr(each, "route_handler_map", {}).items()
+        if _is_plain(app, handler) and not each.path_parameters
     }
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
-        way = ways.get((scope["method"], scope["path"]))  # type: ignore[typeddict-item]  # HTTP's alone come here
-        if way is None or scope["query_string"] or not way.headers.isdisjoint(fields(scope)):
-            await long_way(scope, receive, send)
+        route = routes.get((scope["method"], scope["path"]))  # type: ignore[typeddict-item]  # HTTP's alone come here
+        if route is None or scope["query_string"] or not route.headers.isdisjoint(headers(scope)):
+            await router(scope, receive, send)
             return
-        scope["route_handler"] = way.handler
-        scope["path_template"] = way.template
+        scope["route_handler"] = route.handler
+        scope["path_template"] = route.template
         scope["path_params"] = {}
         request = ServiceRequest(scope, receive, send)
         try:
-            if way.before and (instead := await way.before(request)):
-                response = await way.handler.to_response(app=app, data=instead, request=request)
-            elif way.takes_data:
-                response = await way.call(request=request, data=await request.json())
+            if route.before and (instead := await route.before(request)):
+                response = await route.handler.to_response(app=app, data=instead, request=request)
+            elif route.takes_data:
+                response = await route.call(request=request, data=await request.json())
             else:
-                response = await way.call(request=request)
+                response = await route.call(request=request)
         except Exception as error:  # noqa: BLE001 - whatever it is, it has an answer
-            response = answer(request, error).to_asgi_response(app=None, request=request)
+            response = exception_handler(request, error).to_asgi_response(app=None, request=request)
         await response(scope, receive, send)
 
     return dispatch
 
 
-def _way(handler: HTTPRouteHandler, template: str, always: set[bytes]) -> Way:
-    fields = handler.parsed_fn_signature.parameters
+def _fast_route(handler: HTTPRouteHandler, template: str, always: set[bytes]) -> FastRoute:
+    parameters = handler.parsed_fn_signature.parameters
     headers = {
         (field.kwarg_definition.name or name).lower().encode()
-        for name, field in fields.items()
+        for name, field in parameters.items()
         if isinstance(field.kwarg_definition, HeaderParameter)
     }
-    return Way(
-        handler, handler.fn, handler.resolve_before_request(), "data" in fields, frozenset(headers | always), template
+    return FastRoute(
+        handler,
+        handler.fn,
+        handler.resolve_before_request(),
+        "data" in parameters,
+        frozenset(headers | always),
+        template,
     )
 
 
 def _is_plain(app: Litestar, handler: HTTPRouteHandler) -> bool:
     """Tell whether Litestar would do nothing around the call of `handler` that is not done here, too."""
     signature = handler.parsed_fn_signature
-    fields = signature.parameters.items()
-    asks_for_more = any(name not in GIVEN and not _is_left(field) for name, field in fields)
+    parameters = signature.parameters.items()
+    asks_for_more = any(name not in GIVEN and not _is_left(field) for name, field in parameters)
     data = signature.parameters.get("data")
     around = (
         *(handler.resolve_guards(), handler.resolve_middleware(), handler.resolve_after_response(), handler.cache),
@@ -98,7 +103,7 @@ def _is_plain(app: Litestar, handler: HTTPRouteHandler) -> bool:
         "request" in signature.parameters
         and not asks_for_more
         and (data is None or _is_json(data))
-        and get_origin(signature.return_type.raw) is Answer
+        and get_origin(signature.return_type.raw) is JSONResponse
         and handler.resolve_request_class() is ServiceRequest
         and handler.resolve_exception_handlers() == app.exception_handlers
         and not any(around)

@@ -12,10 +12,10 @@ from litestar.params import FromPath
 from litestar.response import File
 
 from service.http.request import ServiceRequest
-from service.postgres.database import Database
+from service.postgres import Database
 from service.problems import NotFound, Unavailable
 from service.sql import many
-from service.telemetry.metrics import Level, Metrics
+from service.telemetry import Gauge, Metrics
 
 # The page and what it loads, by name: nothing that a client writes becomes a path.
 SWAGGER_UI = {path.name: path for path in (Path(__file__).parent / "swagger_ui").iterdir()}
@@ -35,7 +35,7 @@ class AppliedMigration:
 
 
 @attrs.frozen
-class Schema:
+class RequiredSchema:
     """The schema that this code needs: the checksum of each migration, by its id."""
 
     checksums: dict[str, str]
@@ -51,7 +51,7 @@ class Health:
 LIST_APPLIED_MIGRATIONS = many("system.list_applied_migrations", AppliedMigration)
 
 
-async def applied_migrations(db: Database, schema: Schema, metrics: Metrics | None) -> dict[str, str]:
+async def applied_migrations(db: Database, schema: RequiredSchema, metrics: Metrics | None) -> dict[str, str]:
     """Return the checksums of the migrations that the database has had, by id; `metrics` are told how many."""
     try:
         rows = await db.many(LIST_APPLIED_MIGRATIONS)
@@ -59,8 +59,8 @@ async def applied_migrations(db: Database, schema: Schema, metrics: Metrics | No
         rows = []
     applied = {row.migration_id: row.sha256 for row in rows}
     if metrics:
-        metrics.set(Level.MIGRATIONS_APPLIED, len(applied.keys() & schema.checksums.keys()))
-        metrics.set(Level.MIGRATIONS_CHECKED_AT, time.time())
+        metrics.set(Gauge.MIGRATIONS_APPLIED, len(applied.keys() & schema.checksums.keys()))
+        metrics.set(Gauge.MIGRATIONS_CHECKED_AT, time.time())
     return applied
 
 
@@ -76,7 +76,7 @@ class HealthController(Controller):
         return Health("live")
 
     @get("/ready")
-    async def ready(self, request: ServiceRequest, schema: Injected[Schema]) -> Health:
+    async def ready(self, request: ServiceRequest, schema: Injected[RequiredSchema]) -> Health:
         """Tell that the database answers, that its schema is the one that this code needs, and that this will go on."""
         if request.app.draining:  # type: ignore[attr-defined]  # of Service, in app.py
             raise Unavailable("draining: this process is about to end")

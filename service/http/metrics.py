@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from service.http.request import ServiceRequest
 from service.problems import NotFound
-from service.telemetry.prometheus import as_text
+from service.telemetry import as_text
 
 
 def metrics_route(token: bytes, directory: Path) -> HTTPRouteHandler:

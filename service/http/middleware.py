@@ -11,14 +11,10 @@ from litestar import Request
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.client_address import client_address
-from service.http.errors import answer
-from service.http.request import fields
+from service.http.errors import exception_handler
+from service.http.request import headers
 from service.problems import Problem, Unavailable, UnknownHost
-from service.server.protocol import CLIENT_GONE
-from service.telemetry import logging as logs
-from service.telemetry.context import Exchange, current
-from service.telemetry.logging import log
-from service.telemetry.metrics import Metrics
+from service.telemetry import Metrics, RequestContext, current, log, log_request
 
 # Browsers take an answer for what it says it is.
 PLAIN = [(b"x-content-type-options", b"nosniff")]
@@ -26,7 +22,8 @@ PLAIN = [(b"x-content-type-options", b"nosniff")]
 SECURE = [*PLAIN, (b"strict-transport-security", b"max-age=63072000")]
 
 
-# What nginx logs of such a request; it is never sent.
+# Why the server cancels the task of a request whose client has disconnected, and the status that nginx logs for it.
+CLIENT_GONE = "client gone"
 GONE = 499
 ASKED_BY_ADDRESS = ("/health/", "/metrics")
 # What a host may be written with, an address of IPv6 included (RFC 3986, 3.2.2).
@@ -36,7 +33,7 @@ HOST = re.compile(r"[a-z0-9!$&'()*+,;=._~%\[\]:-]*")
 REQUEST_ID = re.compile(rb"[\da-fA-F]{8}(-?)[\da-fA-F]{4}(\1[\da-fA-F]{4}){2}\1[\da-fA-F]{12}")
 
 
-def edge(
+def request_middleware(
     app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int = 0, metrics: Metrics | None = None
 ) -> ASGIApp:
     """Wrap `app`: each request gets an id, ``scope["request_id"]``, which is sent back as ``X-Request-ID``.
@@ -55,13 +52,13 @@ def edge(
     def is_allowed(host: bytes) -> bool:
         return _allowed(_host_name(host), names)
 
-    async def pass_edge(scope: Scope, receive: Receive, send: Send) -> None:
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter()
         request_id = (_given_id(scope) if trusted_hops else None) or new_request_id()
-        exchange = Exchange(request_id)
-        before = current.set(exchange)
+        context = RequestContext(request_id, client_address(scope, trusted_hops))
+        before = current.set(context)
         scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
-        scope["fields"] = dict(scope["headers"])  # type: ignore[typeddict-unknown-key]  # for service.http.request.fields
+        scope["header_map"] = dict(scope["headers"])  # type: ignore[typeddict-unknown-key]  # for http.request.headers
         more = SECURE if scope.get("scheme") == "https" or (trusted_hops and _by_tls(scope)) else PLAIN
         status = 0
 
@@ -73,7 +70,7 @@ def edge(
             return send(message)
 
         try:
-            if is_allowed(fields(scope).get(b"host", b"")) or scope["path"].startswith(ASKED_BY_ADDRESS):
+            if is_allowed(headers(scope).get(b"host", b"")) or scope["path"].startswith(ASKED_BY_ADDRESS):
                 await app(scope, receive, send_with_id)
             else:
                 await _refuse(scope, receive, send_with_id, UnknownHost())
@@ -86,17 +83,17 @@ def edge(
         finally:
             status = status or 500
             method, route, seconds = scope["method"], scope.get("path_template"), perf_counter() - began  # type: ignore[typeddict-item]
-            logs.access(exchange, method, route, status, seconds, client_address(scope, trusted_hops))
+            log_request(context, method, route, status, seconds)
             if metrics:
                 metrics.request(method, route, status, seconds)
             current.reset(before)  # whoever calls without a task for each request goes on without this one's deadline
 
-    return pass_edge
+    return dispatch
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:
     request: Request[object, object, object] = Request(scope, receive, send)  # type: ignore[type-var]
-    await answer(request, problem).to_asgi_response(app=None, request=request)(scope, receive, send)
+    await exception_handler(request, problem).to_asgi_response(app=None, request=request)(scope, receive, send)
 
 
 def _given_id(scope: Scope) -> str | None:

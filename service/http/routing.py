@@ -9,7 +9,7 @@ from litestar._asgi.routing_trie.types import RouteTrieNode
 from litestar.config.cors import CORSConfig
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from service.http.errors import Answer
+from service.http.errors import JSONResponse
 
 
 def whole_number(text: str) -> int:
@@ -71,12 +71,12 @@ def _as_get(get: ASGIApp) -> ASGIApp:
 
 def _options(allowed: str) -> ASGIApp:
     async def options(scope: Scope, receive: Receive, send: Send) -> None:
-        await Answer(None, status_code=204, headers={"Allow": allowed})(scope, receive, send)
+        await JSONResponse(None, status_code=204, headers={"Allow": allowed})(scope, receive, send)
 
     return options
 
 
-def refusing_preflights_plainly(app: ASGIApp, cors: CORSConfig) -> ASGIApp:
+def plain_preflight_refusals(app: ASGIApp, cors: CORSConfig) -> ASGIApp:
     """Wrap `app`: the preflight of an origin that may not call is answered as any OPTIONS, without CORS fields.
 
     The browser takes that for the refusal that it is (https://fetch.spec.whatwg.org/#cors-preflight-fetch, 7).

@@ -18,7 +18,7 @@ from yoyo.migrations import Migration  # type: ignore[import-untyped]  # the sam
 
 from service.migrate.files import MigrationError, checksum
 from service.migrate.lint import place
-from service.postgres.libpq import psycopg_url
+from service.postgres import psycopg_url
 
 Direction = Literal["apply", "rollback"]
 

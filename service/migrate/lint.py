@@ -22,7 +22,7 @@ _TRANSACTION = re.compile(
 )
 
 
-def read(directory: Path) -> MigrationList:
+def load_migrations(directory: Path) -> MigrationList:
     """Read the migrations of `directory` in the order in which they depend on each other.
 
     Raises MigrationError, which names file and line, for what yoyo would ignore, misread or stumble over half-way.

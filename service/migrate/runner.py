@@ -33,7 +33,7 @@ from yoyo.migrations import Migration  # type: ignore[import-untyped]  # yoyo sh
 
 from service.migrate.backend import Applied, Backend, Direction
 from service.migrate.files import MIGRATIONS, MigrationError, checksum, expected_checksums
-from service.migrate.lint import place, read
+from service.migrate.lint import load_migrations, place
 
 __all__ = [
     "MIGRATIONS",
@@ -83,7 +83,7 @@ def apply(url: str, directory: Path = MIGRATIONS, *, report: Report, limits: Lim
     A database that is ahead of the code is left alone: a release phase also runs when code is rolled back.
     Raises MigrationError.
     """
-    migrations = read(directory)
+    migrations = load_migrations(directory)
     with _only_run(url, limits, report) as backend:
         applied = backend.applied()
         states = _states(applied, directory)
@@ -112,7 +112,7 @@ def rollback(
 
     Raises MigrationError, also where the database is ahead of the code: what is newest there cannot be undone here.
     """
-    migrations = read(directory)
+    migrations = load_migrations(directory)
     with _only_run(url, limits, report) as backend:
         if unknown := _those(_states(backend.applied(), directory), "unknown"):
             raise MigrationError(f"{unknown[-1]} is applied, but not in this code: roll back with the code that has it")

@@ -7,10 +7,20 @@ from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParam
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from service.auth.guard import BEARER, authenticated
-from service.http.errors import Answer
-from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, not_modified, refusal, wanted_versions
-from service.http.openapi import ETAG, LINK, LOCATION
-from service.http.request import ServiceRequest
+from service.http import (
+    ETAG,
+    LINK,
+    LOCATION,
+    IfMatch,
+    IfNoneMatch,
+    JSONResponse,
+    ServiceRequest,
+    etag,
+    matches_any,
+    not_modified,
+    refusal,
+    wanted_versions,
+)
 from service.pets.models import DeletedPet, Pet, PetName, PetOnce, RenamedPet, VersionedPet
 from service.pets.paging import decode_cursor, encode_cursor
 from service.problems import IdempotencyKeyReused, NotFound, RequestInFlight
@@ -52,13 +62,13 @@ class PetsController(Controller):
         request: ServiceRequest,
         data: JSONBody[PetName],
         idempotency_key: IdempotencyKey = None,
-    ) -> Answer[Pet]:
+    ) -> JSONResponse[Pet]:
         """Add a pet to the caller's own; with ``Idempotency-Key`` only one, however often the request comes."""
         if idempotency_key is None:
             pet = await request.db.one(CREATE_PET, request.auth.session, data.pet_name)
         else:
             pet = await self._create_once(request, data, idempotency_key)
-        return represented(pet, pet.version, HTTP_201_CREATED, location=f"/pets/{pet.id}")
+        return pet_response(pet, pet.version, HTTP_201_CREATED, location=f"/pets/{pet.id}")
 
     async def _create_once(self, request: ServiceRequest, data: PetName, key: str) -> PetOnce:
         pet = await request.db.maybe(CREATE_PET_ONCE, request.auth.session, data.pet_name, key)
@@ -74,26 +84,28 @@ class PetsController(Controller):
         request: ServiceRequest,
         limit: Annotated[int, QueryParameter(ge=1, le=1000, description="pets on a page at most")] = 100,
         after: Annotated[str, QueryParameter(description="where the page before ended: take it from its Link")] = "",
-    ) -> Answer[list[Pet]]:
+    ) -> JSONResponse[list[Pet]]:
         """List the caller's pets by name, a page at a time; ``Link: …; rel="next"`` (RFC 8288) leads to the next."""
         name, pet_id = decode_cursor(after)
         # One more than asked for tells whether there is a next page.
         pets = await request.db.many(LIST_MY_PETS, request.auth.session, name, pet_id, limit + 1)
         if len(pets) <= limit:
-            return Answer(pets)
+            return JSONResponse(pets)
         page = pets[:limit]
         cursor = encode_cursor(page[-1].pet_name, page[-1].id)
-        return Answer(page, headers={"Link": f'</pets/me?limit={limit}&after={cursor}>; rel="next"'})
+        return JSONResponse(page, headers={"Link": f'</pets/me?limit={limit}&after={cursor}>; rel="next"'})
 
     @get("/{pet_id:int}", response_headers=[ETAG])
-    async def show_pet(self, request: ServiceRequest, pet_id: PetId, if_none_match: IfNoneMatch = None) -> Answer[Pet]:
+    async def show_pet(
+        self, request: ServiceRequest, pet_id: PetId, if_none_match: IfNoneMatch = None
+    ) -> JSONResponse[Pet]:
         """Show a pet; ``If-None-Match`` (RFC 9110, 13.1.2) spares the body where it has not changed."""
         pet = await request.db.maybe(FIND_PET, request.auth.session, pet_id)
         if pet is None:
             raise NotFound(NO_SUCH_PET)
         if matches_any(if_none_match, pet.version):
             return not_modified(pet.version)
-        return represented(pet, pet.version)
+        return pet_response(pet, pet.version)
 
     @patch("/{pet_id:int}", response_headers=[ETAG])
     async def rename_pet(
@@ -102,13 +114,13 @@ class PetsController(Controller):
         pet_id: PetId,
         data: JSONBody[PetName],
         if_match: IfMatch = None,
-    ) -> Answer[Pet]:
+    ) -> JSONResponse[Pet]:
         """Give a pet another name; with ``If-Match`` (RFC 9110, 13.1.1) only if it is still the one that was read."""
         versions = wanted_versions(if_match)
         pet = await request.db.maybe(RENAME_PET, request.auth.session, pet_id, data.pet_name, versions)
         if pet is None or pet.version is None:
             raise refusal(pet, versions, NO_SUCH_PET)
-        return represented(pet, pet.version)
+        return pet_response(pet, pet.version)
 
     @delete("/{pet_id:int}")
     async def delete_pet(self, request: ServiceRequest, pet_id: PetId, if_match: IfMatch = None) -> None:
@@ -119,9 +131,9 @@ class PetsController(Controller):
             raise refusal(pet, versions, NO_SUCH_PET)
 
 
-def represented(pet: Pet, version: int, status: int = HTTP_200_OK, location: str | None = None) -> Answer[Pet]:
+def pet_response(pet: Pet, version: int, status: int = HTTP_200_OK, location: str | None = None) -> JSONResponse[Pet]:
     """Return a pet as clients see it, its version as the ETag."""
     headers = {"ETag": etag(version)}
     if location:
         headers["Location"] = location
-    return Answer(Pet(pet.id, pet.pet_name, pet.user_id), status_code=status, headers=headers)
+    return JSONResponse(Pet(pet.id, pet.pet_name, pet.user_id), status_code=status, headers=headers)

@@ -1,0 +1,78 @@
+"""PostgreSQL: queries read from files, and connections that outlive failures.
+
+Read in this order: queries (the files), readers (how code names them), database (what rows become), pool (connections
+and deadlines), connection, wait_queue, errors (what a failure means), failover (several hosts), replica (reads on
+another server), slow_queries, libpq (the same URL for psycopg), roles, tracing.
+"""
+
+from typing import TYPE_CHECKING
+
+from service.postgres.database import Connections, Database, Rows
+from service.postgres.pool import Pool
+from service.postgres.queries import (
+    FOR_PSQL,
+    SQL,
+    Cardinality,
+    Count,
+    Many,
+    Marker,
+    Maybe,
+    One,
+    Parameter,
+    Query,
+    QueryError,
+    Statement,
+    Value,
+    query_names,
+    read_query,
+)
+from service.postgres.readers import count, many, maybe, one, value
+from service.postgres.replica import Replicated, Standby
+
+if TYPE_CHECKING:
+    from service.postgres.libpq import psycopg_url
+    from service.postgres.tracing import TracedConnections
+
+__all__ = [
+    "FOR_PSQL",
+    "SQL",
+    "Cardinality",
+    "Connections",
+    "Count",
+    "Database",
+    "Many",
+    "Marker",
+    "Maybe",
+    "One",
+    "Parameter",
+    "Pool",
+    "Query",
+    "QueryError",
+    "Replicated",
+    "Rows",
+    "Standby",
+    "Statement",
+    "TracedConnections",
+    "Value",
+    "count",
+    "many",
+    "maybe",
+    "one",
+    "psycopg_url",
+    "query_names",
+    "read_query",
+    "value",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import psycopg or OpenTelemetry only when it is used (PEP 562)."""
+    if name == "psycopg_url":
+        from service.postgres import libpq  # noqa: PLC0415 - as said
+
+        return getattr(libpq, name)
+    if name == "TracedConnections":
+        from service.postgres import tracing  # noqa: PLC0415 - as said
+
+        return getattr(tracing, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

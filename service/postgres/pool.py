@@ -18,9 +18,7 @@ from service.postgres.queries import Count, Query
 from service.postgres.slow_queries import SlowQueries, explain
 from service.postgres.wait_queue import Waiting
 from service.problems import Unavailable
-from service.telemetry.context import Exchange, current
-from service.telemetry.logging import log
-from service.telemetry.metrics import Event, Level, Metrics
+from service.telemetry import Counter, Gauge, Metrics, RequestContext, current, log
 from service.timeouts import AGAIN, ANSWER, CLOSE, CLOSE_ALL, CLOSE_SILENT, CONNECT, OLD, WAIT
 
 
@@ -104,22 +102,22 @@ class Pool:
         Raises Unavailable where PostgreSQL does not answer in time, asyncpg.PostgresError where it refuses.
         """
         # Outside of a request, a statement has as much time as one.
-        exchange = current.get() or Exchange("")
+        context = current.get() or RequestContext("")
         until = pause = 0.0
         has_all = True
         while True:
-            lease = self._idle.pop() if self._idle else await self._take(exchange)
+            lease = self._idle.pop() if self._idle else await self._take(context)
             if not until:
                 until = perf_counter() + ANSWER
-                if not exchange.until:
-                    exchange.until = until + WAIT
-                elif until > (end := exchange.until - self._kept):
+                if not context.until:
+                    context.until = until + WAIT
+                elif until > (end := context.until - self._kept):
                     if until > end + ANSWER:
                         self._put(lease)
                         raise Unavailable("The database does not answer")
                     has_all, until = False, end
             try:
-                rows = await self._run(lease, query, arguments, until, exchange)
+                rows = await self._run(lease, query, arguments, until, context)
             except BaseException as error:
                 self._part(lease, error, had_all=has_all and pause == 0)
                 if isinstance(error, UNDONE):
@@ -154,7 +152,7 @@ class Pool:
                 raise error
 
     async def _run(
-        self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...], until: float, exchange: Exchange
+        self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...], until: float, context: RequestContext
     ) -> Rows:
         rows: Rows | None = None
         began = perf_counter()
@@ -178,18 +176,19 @@ class Pool:
         finally:
             seconds = perf_counter() - began
             if self.metrics:
-                self.metrics.query(query, seconds, rows)
-            exchange.queries += 1
-            exchange.database_seconds += seconds
+                number = None if rows is None else rows[0][0] if isinstance(query, Count) else len(rows)
+                self.metrics.query(query.name, seconds, number)
+            context.queries += 1
+            context.database_seconds += seconds
             if seconds > self._slow:
                 self._slow_queries.note(query, seconds)
 
-    def measure(self, metrics: Metrics) -> None:
+    def sample(self, metrics: Metrics) -> None:
         """Say how many connections are in use now, and how many are waited for."""
-        metrics.set(Level.CONNECTIONS_USED, self._leases - len(self._idle))
-        metrics.set(Level.CONNECTIONS_IDLE, len(self._idle))
-        metrics.set(Level.CONNECTIONS_WAITING, len(self._waiting))
-        metrics.set(Level.CONNECTIONS_MOST, self._size)
+        metrics.set(Gauge.CONNECTIONS_USED, self._leases - len(self._idle))
+        metrics.set(Gauge.CONNECTIONS_IDLE, len(self._idle))
+        metrics.set(Gauge.CONNECTIONS_WAITING, len(self._waiting))
+        metrics.set(Gauge.CONNECTIONS_MOST, self._size)
 
     async def plan(self, query: Query[..., Any]) -> str | None:
         """Return the plan that PostgreSQL makes of `query` for whatever arguments; None: nobody can be asked now."""
@@ -205,11 +204,11 @@ class Pool:
         self._put(lease)
         return plan
 
-    async def _take(self, exchange: Exchange) -> Lease:
+    async def _take(self, context: RequestContext) -> Lease:
         """Return the connection that becomes free, or is made, in time and in turn."""
         began = self._loop.time()
         # All wait equally long: who has less time left is not heard in time.
-        if left(exchange) < WAIT:
+        if left(context) < WAIT:
             raise Unavailable("The database does not answer")
         self._make_one_more()
         try:
@@ -217,7 +216,7 @@ class Pool:
         except TimeoutError as error:
             raise Unavailable("The database does not answer") from error
         finally:
-            exchange.waited_seconds += self._loop.time() - began
+            context.waited_seconds += self._loop.time() - began
 
     def _make_one_more(self) -> None:
         """Begin to make a connection, if there may be one more; it goes to who waits longest then."""
@@ -251,7 +250,7 @@ class Pool:
             # A wrong password or a missing database too: it is the operator's to mend, and nothing was done.
             raise Unavailable("The database does not answer") from error
         if self.metrics:
-            self.metrics.count(Event.CONNECTION_CREATED)
+            self.metrics.count(Counter.CONNECTION_CREATED)
         if self._is_away:
             self._is_away = False
             self._tell(None)
@@ -310,11 +309,11 @@ class Pool:
                 self._make_one_more()
 
 
-def left(exchange: Exchange) -> float:
+def left(context: RequestContext) -> float:
     """Return how many seconds a request has for the database, from its first statement on."""
     now = perf_counter()
-    exchange.until = exchange.until or now + WAIT + ANSWER
-    return exchange.until - now
+    context.until = context.until or now + WAIT + ANSWER
+    return context.until - now
 
 
 def changed(status: str | None) -> list[tuple[int]]:

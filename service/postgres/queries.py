@@ -146,14 +146,14 @@ class Count(Query[P, int]):
     """Returns the number of rows that it changed."""
 
 
-def names(directory: Path = SQL) -> list[str]:
+def query_names(directory: Path = SQL) -> list[str]:
     """Return the name of every query below `directory`."""
     return sorted(
         f"{path.parent.name}.{path.stem}" for path in directory.glob("*/*.sql") if path.parent.name != FOR_PSQL
     )
 
 
-def read(name: str, directory: Path = SQL) -> Statement:
+def read_query(name: str, directory: Path = SQL) -> Statement:
     """Read the file of the query `name` below `directory`.
 
     Raises QueryError where there is no such file, or where it is malformed.
@@ -174,7 +174,7 @@ def declared(name: str, cardinality: Cardinality, row: type | None) -> Statement
 
     Raises QueryError also where the file declares another cardinality or row. (`dev` puts a lenient one in its place.)
     """
-    statement = read(name)
+    statement = read_query(name)
     code = f"{cardinality} {row.__name__}" if row else str(cardinality)
     file = f"{statement.cardinality} {statement.row}" if row and statement.row else str(statement.cardinality)
     if code != file:

@@ -24,11 +24,9 @@ from service.postgres.errors import UNDONE
 from service.postgres.failover import TARGET, Place, several
 from service.postgres.pool import Pool, left
 from service.postgres.queries import Query
+from service.postgres.readers import maybe
 from service.problems import Unavailable
-from service.sql import maybe
-from service.telemetry.context import Exchange, current
-from service.telemetry.logging import log
-from service.telemetry.metrics import Event, Level, Metrics
+from service.telemetry import Counter, Gauge, Metrics, RequestContext, current, log
 from service.timeouts import LOOK, STANDBY, WAIT
 
 
@@ -95,11 +93,11 @@ class Standby(Pool):
         return StandbyLease(lease.connection, lease.old_at, lease.place)
 
     @override
-    def measure(self, metrics: Metrics) -> None:
-        metrics.set(Level.REPLICA_CONNECTIONS_USED, self._leases - len(self._idle))
-        metrics.set(Level.REPLICA_CONNECTIONS_IDLE, len(self._idle))
-        metrics.set(Level.REPLICA_CONNECTIONS_WAITING, len(self._waiting))
-        metrics.set(Level.REPLICA_CONNECTIONS_MOST, self._size)
+    def sample(self, metrics: Metrics) -> None:
+        metrics.set(Gauge.REPLICA_CONNECTIONS_USED, self._leases - len(self._idle))
+        metrics.set(Gauge.REPLICA_CONNECTIONS_IDLE, len(self._idle))
+        metrics.set(Gauge.REPLICA_CONNECTIONS_WAITING, len(self._waiting))
+        metrics.set(Gauge.REPLICA_CONNECTIONS_MOST, self._size)
 
     @override
     def _tell(self, error: BaseException | None) -> None:
@@ -107,23 +105,23 @@ class Standby(Pool):
 
     @override
     async def _run(
-        self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...], until: float, exchange: Exchange
+        self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...], until: float, context: RequestContext
     ) -> Rows:
         assert isinstance(lease, StandbyLease)  # noqa: S101 - as _connect() makes them
         wanted = needed.get()
         try:
             if not lease.has(wanted):
                 async with asyncio.timeout(STANDBY):
-                    await self._catch_up(lease, wanted, until, exchange)
-            return await super()._run(lease, query, arguments, until, exchange)
+                    await self._catch_up(lease, wanted, until, context)
+            return await super()._run(lease, query, arguments, until, context)
         except UNDONE as error:  # replay removed what this read needs; the primary never does
             raise PassedOverError(str(error)) from error
 
-    async def _catch_up(self, lease: StandbyLease, wanted: Position, until: float, exchange: Exchange) -> None:
+    async def _catch_up(self, lease: StandbyLease, wanted: Position, until: float, context: RequestContext) -> None:
         """Wait until the standby has replayed `wanted`. On each connection anew: it may lead to another server."""
         pause, patience = SOON, self._loop.time() + self._max_lag
         while True:
-            rows = await super()._run(lease, FIND_REPLAYED, (), until, exchange)
+            rows = await super()._run(lease, FIND_REPLAYED, (), until, context)
             if not rows:
                 raise NoStandbyError
             lease.replayed = Position(*rows[0])
@@ -158,11 +156,11 @@ class Replicated:
     def metrics(self, metrics: Metrics) -> None:
         self.primary.metrics = self.standby.metrics = metrics
 
-    def measure(self, metrics: Metrics) -> None:
+    def sample(self, metrics: Metrics) -> None:
         """Say how many connections to each there are, and whether the standby is used."""
-        self.primary.measure(metrics)
-        self.standby.measure(metrics)
-        metrics.set(Level.REPLICA_USED, bool(self.used))
+        self.primary.sample(metrics)
+        self.standby.sample(metrics)
+        metrics.set(Gauge.REPLICA_USED, bool(self.used))
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -184,9 +182,9 @@ class Replicated:
         if self.used:
             with suppress(PassedOverError):
                 rows = await self._read(query, arguments)
-                self._count(Event.REPLICA_ANSWERED)
+                self._count(Counter.REPLICA_ANSWERED)
                 return rows
-        self._count(Event.REPLICA_PASSED_OVER)
+        self._count(Counter.REPLICA_PASSED_OVER)
         return await self.primary.fetch(query, arguments)
 
     async def _read(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
@@ -215,7 +213,7 @@ class Replicated:
             self._next.add_done_callback(_noted)
         asked = self._next
         # Not cancelled with who waits, for it is asked for others too; nor waited for until no time is left to read.
-        await asyncio.wait([asked], timeout=left(current.get() or Exchange("")) - WAIT)
+        await asyncio.wait([asked], timeout=left(current.get() or RequestContext("")) - WAIT)
         if not asked.done():
             raise Unavailable("The database does not answer")
         return asked.result()
@@ -255,7 +253,7 @@ class Replicated:
         elif is_news:
             log.warning("replica is not used", reason=str(refusal) or type(refusal).__name__)
 
-    def _count(self, event: Event) -> None:
+    def _count(self, event: Counter) -> None:
         if self.metrics:
             self.metrics.count(event)
 

@@ -9,7 +9,7 @@ from typing import Any
 from asyncpg.pool import PoolConnectionProxy
 
 from service.postgres.queries import Query
-from service.telemetry.logging import log
+from service.telemetry import log
 
 # Seconds: between two lines on one query, and for a connection to be idle that can be asked for the plan.
 PAUSE, PATIENCE = 60.0, 10

@@ -1,0 +1,31 @@
+"""The server: HTTP/1.1 with limits on uvicorn's protocol, worker processes, and an orderly end.
+
+Read in this order: run (what runs), worker (one process), shutdown (how it ends), supervisor (several processes),
+protocol (one connection), listener (the socket).
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from service.server.listener import bind
+    from service.server.run import OPTIONS, serve, serving_metrics
+    from service.server.worker import AppFactory, Application, create_worker_app
+
+__all__ = ["OPTIONS", "AppFactory", "Application", "bind", "create_worker_app", "serve", "serving_metrics"]
+
+
+def __getattr__(name: str) -> object:
+    """Import uvicorn only when it is used (PEP 562): most commands need no server."""
+    if name == "bind":
+        from service.server import listener  # noqa: PLC0415 - as said
+
+        return getattr(listener, name)
+    if name in {"OPTIONS", "serve", "serving_metrics"}:
+        from service.server import run  # noqa: PLC0415 - as said
+
+        return getattr(run, name)
+    if name in {"AppFactory", "Application", "create_worker_app"}:
+        from service.server import worker  # noqa: PLC0415 - as said
+
+        return getattr(worker, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

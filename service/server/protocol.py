@@ -12,13 +12,11 @@ from uvicorn._types import ASGI3Application, HTTPResponseStartEvent
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from service.http import CLIENT_GONE
 from service.problems import HeadTooLarge, MalformedRequest, Problem, RequestTimeout
-from service.telemetry import logging as logs
-from service.telemetry.context import Exchange
+from service.telemetry import RequestContext, log_request
 from service.timeouts import GONE, SECONDS
 
-# Why a task is cancelled.
-CLIENT_GONE = "client gone"
 # What comes before a body, request line and fields, in bytes.
 LARGEST_HEAD = 32 * 1024
 # Requests of a connection that wait for the answers before theirs: each takes 2 KiB and more, and is 18 bytes to send.
@@ -299,7 +297,7 @@ class HttpProtocol(HttpToolsProtocol):
         request_id = str(uuid4())
         body = msgspec.json.encode(problem.body(request_id))
         client = self.client[0] if self.client else None
-        logs.access(Exchange(request_id), "", None, problem.status, 0.0, client)
+        log_request(RequestContext(request_id, client), "", None, problem.status, 0.0)
         fields = [
             *self.server_state.default_headers,
             (b"content-type", b"application/problem+json"),

@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Protocol, cast
 
 from service.server.protocol import HttpProtocol
-from service.telemetry.logging import log
+from service.telemetry import log
 from service.timeouts import LAST
 
 

@@ -12,7 +12,7 @@ import attrs
 import psycopg
 
 from service.migrate.files import checksum, expected_checksums
-from service.migrate.lint import read as read_migrations
+from service.migrate.lint import load_migrations
 from service.postgres.queries import Parameter, Statement
 from service.sqlbook.catalogue import Function, Schema, Table
 from service.sqlbook.catalogue import read as read_schema
@@ -186,7 +186,7 @@ def _migrations(
     tree: Tree, connection: Connection, found: list[Finding], progress: Progress
 ) -> tuple[dict[str, Migration], Schema]:
     """Apply one after the other to an empty database, and compare the schema before and after each."""
-    files = {each.id: each for each in read_migrations(tree.migrations)}
+    files = {each.id: each for each in load_migrations(tree.migrations)}
     migrations: dict[str, Migration] = {}
     before = read_schema(connection)
     for reviewed in review_migrations(connection, tree.migrations):

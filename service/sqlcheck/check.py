@@ -8,7 +8,7 @@ import psycopg
 from pglast.parser import ParseError
 
 from service.migrate import runner as migrate
-from service.postgres.queries import QueryError, Statement, names, read
+from service.postgres.queries import QueryError, Statement, query_names, read_query
 from service.sqlcheck import columns, hygiene, nullability, plans, replica, stub, usage
 from service.sqlcheck.code import Code, QueryReference
 from service.sqlcheck.description import Describer, Description, RefusedError
@@ -31,9 +31,9 @@ class Tree:
         """Read ``sql/`` and ``service/`` below `root`. Raises SyntaxError."""
         statements: dict[str, Statement] = {}
         broken: dict[str, Finding] = {}
-        for name in names(root / "sql"):
+        for name in query_names(root / "sql"):
             try:
-                statements[name] = read(name, root / "sql")
+                statements[name] = read_query(name, root / "sql")
             except QueryError as error:
                 broken[name] = from_error("header", error, root / "sql")
         return cls(root, statements, broken, Code(root))

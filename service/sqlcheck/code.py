@@ -15,8 +15,8 @@ import attrs
 from typing_extensions import override
 
 READERS = {"one", "maybe", "many", "value", "count"}
-# Where the readers stand; the second is where they stood in older revisions.
-HOMES = {"service.sql", "service.postgres.queries"}
+# Where the readers are defined; the last is their place in older revisions.
+HOMES = {"service.sql", "service.postgres", "service.postgres.readers", "service.queries"}
 
 
 @attrs.frozen

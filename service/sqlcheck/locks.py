@@ -14,7 +14,7 @@ import psycopg
 from yoyo.migrations import read_sql_migration  # type: ignore[import-untyped]  # yoyo ships no types
 
 from service.migrate.files import MigrationError
-from service.migrate.lint import read
+from service.migrate.lint import load_migrations
 from service.sqlcheck.findings import Finding
 
 # By strength, with what each makes wait (https://www.postgresql.org/docs/current/explicit-locking.html).
@@ -131,7 +131,7 @@ def review_migrations(connection: psycopg.Connection[Any], directory: Path) -> I
 
     Raises MigrationError.
     """
-    for each in read(directory):
+    for each in load_migrations(directory):
         path = Path(each.path)
         try:
             yield _Review(connection, path).run(transactional=each.use_transactions)

@@ -1,0 +1,59 @@
+"""What the service reports about itself: logs, metrics and traces.
+
+Read in this order: context (the current request), logging (format and output), metrics (counting in shared memory),
+prometheus (the exposition), tracing (OpenTelemetry).
+"""
+
+from typing import TYPE_CHECKING
+
+from service.telemetry.context import RequestContext, current, set_user
+from service.telemetry.logging import configure_logging, flush_logs, log, log_request
+from service.telemetry.metrics import (
+    METRICS_DIRECTORY_VARIABLE,
+    NO_ROUTE,
+    Counter,
+    Gauge,
+    Layout,
+    Metrics,
+    Sampled,
+    sampling,
+)
+
+if TYPE_CHECKING:
+    from service.telemetry.prometheus import as_text, serve_metrics
+    from service.telemetry.tracing import QUIET, Traces
+
+__all__ = [
+    "METRICS_DIRECTORY_VARIABLE",
+    "NO_ROUTE",
+    "QUIET",
+    "Counter",
+    "Gauge",
+    "Layout",
+    "Metrics",
+    "RequestContext",
+    "Sampled",
+    "Traces",
+    "as_text",
+    "configure_logging",
+    "current",
+    "flush_logs",
+    "log",
+    "log_request",
+    "sampling",
+    "serve_metrics",
+    "set_user",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import prometheus-client or OpenTelemetry only when it is used (PEP 562)."""
+    if name in {"as_text", "serve_metrics"}:
+        from service.telemetry import prometheus  # noqa: PLC0415 - as said
+
+        return getattr(prometheus, name)
+    if name in {"QUIET", "Traces"}:
+        from service.telemetry import tracing  # noqa: PLC0415 - as said
+
+        return getattr(tracing, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,21 +1,23 @@
-"""A request and its answer, while they last: what each line of the log may tell of them."""
+"""The context of the current request: what log lines, metrics and spans say about it."""
 
 from contextvars import ContextVar
 from uuid import UUID
 
 
-class Exchange:
-    """A request that is being answered.
+class RequestContext:
+    """What is known about a request while it is being served.
 
-    `request_id` names it, `user` is who calls, as far as that is known yet. `queries` counts the statements so far;
-    they took `database_seconds` in PostgreSQL, after `waited_seconds` for a free connection. The first sets when, by
-    perf_counter, all have to end: `until`. `trace_id` is that of OpenTelemetry, where it is on.
+    `client` is the client's IP address, `user` the authenticated user, once known. `queries` counts the statements run
+    so far; they took `database_seconds` in PostgreSQL, after `waited_seconds` waiting for a connection. The first one
+    sets `until`, the time (perf_counter) by which all of them must have finished. `trace_id` is OpenTelemetry's, if
+    tracing is on.
     """
 
-    __slots__ = ("database_seconds", "queries", "request_id", "trace_id", "until", "user", "waited_seconds")
+    __slots__ = ("client", "database_seconds", "queries", "request_id", "trace_id", "until", "user", "waited_seconds")
 
-    def __init__(self, request_id: str) -> None:
+    def __init__(self, request_id: str, client: str | None = None) -> None:
         self.request_id = request_id
+        self.client = client
         self.user: UUID | None = None
         self.queries = 0
         self.database_seconds = 0.0
@@ -24,11 +26,11 @@ class Exchange:
         self.trace_id: str | None = None
 
 
-# Of this task and those that it starts; none where no request is being answered.
-current: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
+# Of this task and the tasks it starts; None outside of a request.
+current: ContextVar[RequestContext | None] = ContextVar("request_context", default=None)
 
 
-def caller_is(user: UUID) -> None:
-    """Note who calls, for the log."""
-    if exchange := current.get():
-        exchange.user = user
+def set_user(user: UUID) -> None:
+    """Record the authenticated user, for the log."""
+    if context := current.get():
+        context.user = user

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
-from service.telemetry.context import Exchange, current
+from service.telemetry.context import RequestContext, current
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service")
 access_log: structlog.stdlib.BoundLogger = structlog.get_logger("service.access")
@@ -97,10 +97,8 @@ INFO, WARNING, ERROR = (logging.INFO, "info"), (logging.WARNING, "warning"), (lo
 _json: Lines | None = None
 
 
-def access(  # noqa: PLR0913, PLR0917 - what there is to tell; names cost time
-    exchange: Exchange, method: str, route: str | None, status: int, seconds: float, client: str | None
-) -> None:
-    """Tell of a request by `client` to `route`, a template, that has been answered in so many `seconds`.
+def log_request(context: RequestContext, method: str, route: str | None, status: int, seconds: float) -> None:
+    """Log a request to `route`, a path template, that has been answered with `status` after `seconds`.
 
     The line is an error where the mistake is ours (500 and above), and a warning where we could not answer (503): why,
     is told once by whoever sees it change, not by each request.
@@ -113,17 +111,17 @@ def access(  # noqa: PLR0913, PLR0917 - what there is to tell; names cost time
         level[1],
         "service.access",
         "request",
-        exchange.request_id,
+        context.request_id,
         method,
         route,
         status,
         int(seconds * 1e6) / 1e3,
-        int(exchange.database_seconds * 1e6) / 1e3,
-        exchange.queries,
-        int(exchange.waited_seconds * 1e6) / 1e3 if exchange.waited_seconds else 0,
-        exchange.user,
-        client,
-        exchange.trace_id,
+        int(context.database_seconds * 1e6) / 1e3,
+        context.queries,
+        int(context.waited_seconds * 1e6) / 1e3 if context.waited_seconds else 0,
+        context.user,
+        context.client,
+        context.trace_id,
     )
     if _json:
         _json.add(encode(line) + b"\n")
@@ -134,13 +132,13 @@ def access(  # noqa: PLR0913, PLR0917 - what there is to tell; names cost time
         access_log.log(level[0], fields.pop("event"), **fields)
 
 
-def flush() -> None:
+def flush_logs() -> None:
     """Write what waits to be written, at the end of a process."""
     if _json:
         _json.flush()
 
 
-def configure(level: str, form: str) -> None:
+def configure_logging(level: str, form: str) -> None:
     """Send every log, the libraries' too, to standard output at `level`, as ``json``, ``logfmt`` or ``console``."""
     global _json  # noqa: PLW0603 - a process has one standard output
     lines = Lines(sys.stdout.buffer)
@@ -182,12 +180,12 @@ def _renderers(form: str) -> list[Processor]:
 
 def _of_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Say in which request it happened, and whose that is."""
-    if exchange := current.get():
-        event.setdefault("request_id", exchange.request_id)
-        if exchange.user:
-            event.setdefault("user_id", str(exchange.user))
-        if exchange.trace_id:
-            event.setdefault("trace_id", exchange.trace_id)
+    if context := current.get():
+        event.setdefault("request_id", context.request_id)
+        if context.user:
+            event.setdefault("user_id", str(context.user))
+        if context.trace_id:
+            event.setdefault("trace_id", context.trace_id)
     return event
 
 

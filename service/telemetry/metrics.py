@@ -9,17 +9,15 @@ import asyncio
 import mmap
 import os
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import IntEnum, auto
 from hashlib import sha256
 from itertools import accumulate, count
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
-
-from service.postgres.queries import Count, Query
 
 # Upper bounds of a histogram's buckets, in seconds; one more bucket holds what takes longer.
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -32,12 +30,12 @@ STATUS = SUM + 1 - 100
 OF_QUERY, OF_ROUTE = ERRORS + 1, STATUS + 600
 NO_ROUTE = ("", "(none)")
 # Where `serve` tells its workers to count; no setting.
-DIRECTORY = "_METRICS_DIRECTORY"
+METRICS_DIRECTORY_VARIABLE = "_METRICS_DIRECTORY"
 # What is counted: an event, a level, a query by its name, a route by its method and template.
 Name: TypeAlias = str | tuple[str, str]
 
 
-class Event(IntEnum):
+class Counter(IntEnum):
     """What happens."""
 
     LOGIN_OK = 0
@@ -49,10 +47,10 @@ class Event(IntEnum):
     REPLICA_PASSED_OVER = auto()
 
 
-class Level(IntEnum):
+class Gauge(IntEnum):
     """What is now more, now less; 0 while a worker is not there."""
 
-    CONNECTIONS_USED = len(Event)
+    CONNECTIONS_USED = len(Counter)
     CONNECTIONS_IDLE = auto()
     CONNECTIONS_WAITING = auto()
     CONNECTIONS_MOST = auto()
@@ -73,7 +71,7 @@ class Layout(msgspec.Struct, frozen=True):
     queries: tuple[str, ...]
     routes: tuple[tuple[str, str], ...]
     """Method and template of the path; the last is NO_ROUTE."""
-    single: tuple[str, ...] = tuple(each.name for each in (*Event, *Level))
+    single: tuple[str, ...] = tuple(each.name for each in (*Counter, *Gauge))
 
     def places(self) -> dict[Name, slice]:
         """Return where the numbers of each stand."""
@@ -101,7 +99,7 @@ class Metrics:
         self._memory = mmap.mmap(file, layout.size * 8)  # keeps the file, and the lock, by a descriptor of its own
         os.close(file)
         self._numbers = memoryview(self._memory).cast("d")
-        self._numbers[len(Event) : len(layout.single)] = memoryview(bytes(8 * len(Level))).cast("d")
+        self._numbers[len(Counter) : len(layout.single)] = memoryview(bytes(8 * len(Gauge))).cast("d")
         places = layout.places()
         self._queries = {name: self._numbers[places[name]] for name in layout.queries}
         self._routes = {route: self._numbers[places[route]] for route in layout.routes}
@@ -123,9 +121,9 @@ class Metrics:
         numbers[SUM] += seconds
         numbers[STATUS + status] += 1
 
-    def query(self, query: Query[..., Any], seconds: float, rows: Sequence[Any] | None) -> None:
-        """Count a query that returned `rows`; None: it failed."""
-        numbers = self._queries.get(query.name)
+    def query(self, name: str, seconds: float, rows: int | None) -> None:
+        """Count a query that returned or changed so many `rows`; None: it failed."""
+        numbers = self._queries.get(name)
         if numbers is None:
             return
         numbers[bisect_left(BOUNDS, seconds)] += 1
@@ -133,13 +131,13 @@ class Metrics:
         if rows is None:
             numbers[ERRORS] += 1
         else:
-            numbers[ROWS] += rows[0][0] if isinstance(query, Count) else len(rows)
+            numbers[ROWS] += rows
 
-    def count(self, event: Event) -> None:
+    def count(self, event: Counter) -> None:
         """Count `event`."""
         self._numbers[event] += 1
 
-    def set(self, level: Level, value: float) -> None:
+    def set(self, level: Gauge, value: float) -> None:
         """Set `level`."""
         self._numbers[level] = value
 
@@ -159,24 +157,24 @@ def _free_slot(path: Path) -> int:
             return file
 
 
-class Measured(Protocol):
+class Sampled(Protocol):
     """What is now more, now less."""
 
-    def measure(self, metrics: Metrics) -> None:
+    def sample(self, metrics: Metrics) -> None:
         """Say how much it is now."""
 
 
 @asynccontextmanager
-async def measuring(metrics: Metrics | None, *parts: Measured) -> AsyncIterator[None]:
+async def sampling(metrics: Metrics | None, *parts: Sampled) -> AsyncIterator[None]:
     """Measure each of `parts` once a second, until the end of the context."""
 
-    async def measure(metrics: Metrics) -> None:
+    async def sample(metrics: Metrics) -> None:
         while True:
             for part in parts:
-                part.measure(metrics)
+                part.sample(metrics)
             await asyncio.sleep(1)
 
-    task = asyncio.create_task(measure(metrics)) if metrics else None
+    task = asyncio.create_task(sample(metrics)) if metrics else None
     yield
     if task:
         task.cancel()

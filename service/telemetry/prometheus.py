@@ -23,7 +23,18 @@ from typing_extensions import override
 
 from service import __version__
 from service.settings import Settings
-from service.telemetry.metrics import BOUNDS, DIRECTORY, ERRORS, ROWS, STATUS, SUM, Event, Layout, Level, Name
+from service.telemetry.metrics import (
+    BOUNDS,
+    ERRORS,
+    METRICS_DIRECTORY_VARIABLE,
+    ROWS,
+    STATUS,
+    SUM,
+    Counter,
+    Gauge,
+    Layout,
+    Name,
+)
 
 Numbers: TypeAlias = "array[float]"  # at run time, only Python 3.12 knows it
 # Whether a worker is alive, which holds the lock on its file then, and its numbers.
@@ -31,10 +42,10 @@ Slot: TypeAlias = tuple[bool, Numbers]
 Levels = defaultdict[str, float]
 # How many connections to each are used, idle, waited for, and may be there.
 SERVERS = {
-    "primary": (Level.CONNECTIONS_USED, Level.CONNECTIONS_IDLE, Level.CONNECTIONS_WAITING, Level.CONNECTIONS_MOST),
+    "primary": (Gauge.CONNECTIONS_USED, Gauge.CONNECTIONS_IDLE, Gauge.CONNECTIONS_WAITING, Gauge.CONNECTIONS_MOST),
     "replica": (
-        *(Level.REPLICA_CONNECTIONS_USED, Level.REPLICA_CONNECTIONS_IDLE),
-        *(Level.REPLICA_CONNECTIONS_WAITING, Level.REPLICA_CONNECTIONS_MOST),
+        *(Gauge.REPLICA_CONNECTIONS_USED, Gauge.REPLICA_CONNECTIONS_IDLE),
+        *(Gauge.REPLICA_CONNECTIONS_WAITING, Gauge.REPLICA_CONNECTIONS_MOST),
     ),
 }
 PREFIX = "metrics-"
@@ -42,13 +53,13 @@ LIMITS = [str(bound) for bound in BOUNDS] + ["+Inf"]
 
 
 @contextmanager
-def exposed(settings: Settings) -> Iterator[None]:
+def serve_metrics(settings: Settings) -> Iterator[None]:
     """Have the processes that are started within the context count, and serve their numbers on METRICS_PORT.
 
     Raises OSError where that port is not to be had.
     """
     with make_directory() as directory, ExitStack() as stack:
-        os.environ[DIRECTORY] = str(directory)
+        os.environ[METRICS_DIRECTORY_VARIABLE] = str(directory)
         if settings.metrics_port is not None:
             host, _ = settings.address
             server, _ = start_http_server(settings.metrics_port, host, _registry(directory))
@@ -193,7 +204,7 @@ def _observe(family: HistogramMetricFamily, labels: tuple[str, ...], numbers: Nu
 
 
 def _levels(alive: list[Levels]) -> Iterator[Metric]:
-    def total(level: Level) -> float:
+    def total(level: Gauge) -> float:
         return sum(levels[level.name] for levels in alive)
 
     connections = GaugeMetricFamily("database_connections", "Connections to PostgreSQL", labels=["server", "state"])
@@ -206,29 +217,29 @@ def _levels(alive: list[Levels]) -> Iterator[Metric]:
         waiting.add_metric([server], of_waiting)
         most.add_metric([server], of_most)
     yield from (connections, waiting, most)
-    hashing = total(Level.HASHING)
+    hashing = total(Gauge.HASHING)
     yield GaugeMetricFamily("password_hashing_queue", "Passwords being hashed, or waiting for it", hashing)
-    yield GaugeMetricFamily("replica_used", "Workers that read from the replica now", total(Level.REPLICA_USED))
+    yield GaugeMetricFamily("replica_used", "Workers that read from the replica now", total(Gauge.REPLICA_USED))
     # What was seen last: another worker may have looked before a migration.
-    checked = max(alive, key=lambda levels: levels[Level.MIGRATIONS_CHECKED_AT.name], default=Levels(float))
-    needed, applied = (checked[level.name] for level in (Level.MIGRATIONS_NEEDED, Level.MIGRATIONS_APPLIED))
+    checked = max(alive, key=lambda levels: levels[Gauge.MIGRATIONS_CHECKED_AT.name], default=Levels(float))
+    needed, applied = (checked[level.name] for level in (Gauge.MIGRATIONS_NEEDED, Gauge.MIGRATIONS_APPLIED))
     yield GaugeMetricFamily("migrations_needed", "Migrations that this code needs", needed)
     yield GaugeMetricFamily("migrations_applied", "Those of them that the database has had", applied)
 
 
 def _events(totals: dict[Name, Numbers]) -> Iterator[Metric]:
-    def total(event: Event) -> float:
+    def total(event: Counter) -> float:
         return totals[event.name][0]
 
     logins = CounterMetricFamily("logins", "Log-ins", labels=["outcome"])
-    logins.add_metric(["ok"], total(Event.LOGIN_OK))
-    logins.add_metric(["failed"], total(Event.LOGIN_FAILED))
-    logins.add_metric(["throttled"], total(Event.LOGIN_THROTTLED))
+    logins.add_metric(["ok"], total(Counter.LOGIN_OK))
+    logins.add_metric(["failed"], total(Counter.LOGIN_FAILED))
+    logins.add_metric(["throttled"], total(Counter.LOGIN_THROTTLED))
     yield logins
     reads = CounterMetricFamily("replica_reads", "Queries that a replica may answer", labels=["answered_by"])
-    reads.add_metric(["replica"], total(Event.REPLICA_ANSWERED))
-    reads.add_metric(["primary"], total(Event.REPLICA_PASSED_OVER))
+    reads.add_metric(["replica"], total(Counter.REPLICA_ANSWERED))
+    reads.add_metric(["primary"], total(Counter.REPLICA_PASSED_OVER))
     yield reads
-    reused, created = total(Event.REFRESH_REUSED), total(Event.CONNECTION_CREATED)
+    reused, created = total(Counter.REFRESH_REUSED), total(Counter.CONNECTION_CREATED)
     yield CounterMetricFamily("refresh_token_reuse", "Spent refresh tokens that came back: sessions ended", reused)
     yield CounterMetricFamily("database_connections_created", "Connections made to PostgreSQL", created)

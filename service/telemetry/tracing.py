@@ -7,10 +7,9 @@ it; where they do not, none of this is imported. Spans leave by OTLP over HTTP, 
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from opentelemetry import propagate
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -18,13 +17,10 @@ from opentelemetry.propagators.textmap import Getter
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, format_trace_id
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, format_trace_id
 from typing_extensions import override
 
 from service import __version__
-from service.http.client_address import client_address
-from service.postgres.database import Connections, Rows
-from service.postgres.queries import Query
 from service.telemetry.context import current
 
 Headers = list[tuple[bytes, bytes]]
@@ -43,7 +39,7 @@ class Traces:
         resource = Resource.create({SERVICE_VERSION: __version__, **name})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        self._tracer = self._provider.get_tracer("service", __version__)
+        self.tracer = self._provider.get_tracer("service", __version__)
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
@@ -51,7 +47,7 @@ class Traces:
         yield
         await asyncio.to_thread(self._provider.shutdown)
 
-    def requests(self, app: ASGIApp, trusted_hops: int) -> ASGIApp:
+    def requests(self, app: ASGIApp) -> ASGIApp:
         """Wrap `app`: each request is a span, and part of the trace that ``traceparent`` names (W3C Trace Context).
 
         The answer's ``traceparent`` names the span.
@@ -61,19 +57,19 @@ class Traces:
             method = scope["method"] if scope["method"] in METHODS else "_OTHER"  # type: ignore[typeddict-item]  # HTTP's scope
             status = 500
             given = propagate.extract(list(scope["headers"]), getter=HEADERS)
-            attributes = {"http.request.method": method, **_attributes(scope, trusted_hops)}
+            attributes = {"http.request.method": method, **_attributes(scope)}
             name = "HTTP" if method == "_OTHER" else method
-            with self._tracer.start_as_current_span(name, given, SpanKind.SERVER, attributes, **QUIET) as span:
-                context: dict[str, str] = {}
-                propagate.inject(context)
-                if exchange := current.get():
-                    exchange.trace_id = format_trace_id(span.get_span_context().trace_id)
+            with self.tracer.start_as_current_span(name, given, SpanKind.SERVER, attributes, **QUIET) as span:
+                carrier: dict[str, str] = {}
+                propagate.inject(carrier)
+                if context := current.get():
+                    context.trace_id = format_trace_id(span.get_span_context().trace_id)
 
                 async def send_with_context(message: Message) -> None:
                     nonlocal status
                     if message["type"] == "http.response.start":
                         status = message["status"]
-                        named = [(key.encode(), value.encode()) for key, value in context.items()]
+                        named = [(key.encode(), value.encode()) for key, value in carrier.items()]
                         message["headers"] = [*message["headers"], *named]
                     await send(message)
 
@@ -86,42 +82,6 @@ class Traces:
                     _tell_status(span, status)
 
         return trace
-
-    def queries(self, connections: Connections) -> Connections:
-        """Return `connections`, each of whose statements is a span."""
-        return TracedConnections(connections, self._tracer)
-
-
-class TracedConnections:
-    """Connections whose statements are spans (https://opentelemetry.io/docs/specs/semconv/database/postgresql/)."""
-
-    def __init__(self, connections: Connections, tracer: Tracer) -> None:
-        self._connections = connections
-        self._tracer = tracer
-
-    def open(self) -> AbstractAsyncContextManager[None]:
-        """Be ready until the end of the context."""
-        return self._connections.open()
-
-    async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
-        """Run `query` within a span that has its name and its text, and none of `arguments`."""
-        attributes = {
-            "db.system.name": "postgresql",
-            "db.query.summary": query.name,
-            "db.query.text": query.sql,
-        }
-        with self._tracer.start_as_current_span(query.name, None, SpanKind.CLIENT, attributes, **QUIET) as span:
-            try:
-                rows = await self._connections.fetch(query, arguments)
-            except Exception as error:
-                cause = error if isinstance(error, asyncpg.PostgresError) else error.__cause__
-                if isinstance(cause, asyncpg.PostgresError) and cause.sqlstate:
-                    span.set_attribute("db.response.status_code", cause.sqlstate)
-                span.set_attribute("error.type", type(cause or error).__name__)
-                span.set_status(Status(StatusCode.ERROR))
-                raise
-            span.set_attribute("db.response.returned_rows", len(rows))
-            return rows
 
 
 class _Headers(Getter[Headers]):
@@ -147,13 +107,13 @@ def _tell_status(span: Span, status: int) -> None:
         span.set_status(Status(StatusCode.ERROR))
 
 
-def _attributes(scope: Scope, trusted_hops: int) -> dict[str, str]:
+def _attributes(scope: Scope) -> dict[str, str]:
     """Return what is known of a request before it is answered; not its query string, where secrets could be."""
     agent = HEADERS.get(scope["headers"], "user-agent")  # type: ignore[arg-type]  # a list, with uvicorn
     found = {
         "url.path": scope["path"],
         "url.scheme": scope.get("scheme", "http"),
-        "client.address": client_address(scope, trusted_hops),
+        "client.address": context.client if (context := current.get()) else None,
         "user_agent.original": agent[0] if agent else None,
     }
     return {name: str(value) for name, value in found.items() if value}

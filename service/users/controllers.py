@@ -8,8 +8,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from service.auth.guard import BEARER, authenticated
 from service.auth.passwords import Passwords, check_password
 from service.auth.throttle import LoginThrottle
-from service.http.errors import Answer
-from service.http.request import ServiceRequest
+from service.http import JSONResponse, ServiceRequest
 from service.problems import InvalidInput
 from service.settings import Settings
 from service.sql import one
@@ -32,17 +31,17 @@ class UsersController(Controller):
     @post("/register")
     async def register(
         self, request: ServiceRequest, data: JSONBody[Registration], passwords: Injected[Passwords]
-    ) -> Answer[User]:
+    ) -> JSONResponse[User]:
         """Make an account. The address keeps its spelling, and is one account in whatever case it comes."""
         check_email(data.email)
         check_password(data.password)
         user = await request.db.one(REGISTER_USER, data.email, await passwords.hash(data.password))
-        return Answer(user, status_code=HTTP_201_CREATED)
+        return JSONResponse(user, status_code=HTTP_201_CREATED)
 
     @get("/me", before_request=authenticated, security=BEARER)
-    async def show_me(self, request: ServiceRequest) -> Answer[User]:
+    async def show_me(self, request: ServiceRequest) -> JSONResponse[User]:
         """Show the caller's account."""
-        return Answer(await request.db.one(SHOW_ME, request.auth.session))
+        return JSONResponse(await request.db.one(SHOW_ME, request.auth.session))
 
     @delete("/me", before_request=authenticated, security=BEARER)
     async def delete_me(self, request: ServiceRequest) -> None:
@@ -57,7 +56,7 @@ class UsersController(Controller):
         passwords: Injected[Passwords],
         throttle: Injected[LoginThrottle],
         settings: Injected[Settings],
-    ) -> Answer[User]:
+    ) -> JSONResponse[User]:
         """Set the caller's password, and end every other session of theirs."""
         check_password(data.password)
         current_hash = None
@@ -69,10 +68,10 @@ class UsersController(Controller):
             if not await passwords.verify(data.current_password, current_hash):
                 # A stolen access token must not help to guess the password.
                 wrong = InvalidInput.at("/current_password", "is not the current password")
-                raise await throttle.count_failure(request.db, mine.email, client, wrong)
+                raise await throttle.record_failure(request.db, mine.email, client, wrong)
         elif settings.require_current_password:
             raise InvalidInput.at("/current_password", "is missing")
         user = await request.db.one(
             RESET_PASSWORD, request.auth.session, await passwords.hash(data.password), current_hash
         )
-        return Answer(user)
+        return JSONResponse(user)

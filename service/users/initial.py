@@ -4,9 +4,8 @@ import click
 import msgspec
 
 from service.auth.passwords import Passwords, check_password
-from service.http.request import broken_rule
-from service.postgres.database import Database
-from service.postgres.pool import Pool
+from service.http import broken_rule
+from service.postgres import Database, Pool
 from service.problems import Problem
 from service.sql import count
 from service.users.models import Registration

@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 
 from service.auth import passwords as module
 from service.auth.controllers import UPGRADE_PASSWORD_HASH
-from service.auth.passwords import COMMON, HASHER, Passwords
+from service.auth.passwords import COMMON_PASSWORDS, HASHER, Passwords
 from service.problems import Unavailable
-from service.telemetry.context import Exchange, current
+from service.telemetry.context import RequestContext, current
 from tests.support.factories import PASSWORD, LoggedIn, hashed, log_in
 
 STORED = "select hashed_password from user_model where id = $1"
@@ -200,9 +200,9 @@ async def test_one_of_the_commonest_passwords_is_refused(
 
 
 def test_the_commonest_passwords_are_those_that_could_be_taken() -> None:
-    assert len(COMMON) > 16_000
-    assert all(8 <= len(password) <= 128 for password in COMMON)
-    assert all(password == password.lower() for password in COMMON)
+    assert len(COMMON_PASSWORDS) > 16_000
+    assert all(8 <= len(password) <= 128 for password in COMMON_PASSWORDS)
+    assert all(password == password.lower() for password in COMMON_PASSWORDS)
 
 
 @pytest.mark.parametrize("costs", ["m=4194304,t=1,p=1", "m=19456,t=1000000,p=1", "m=19456,t=2,p=200"])
@@ -224,7 +224,7 @@ async def test_a_stored_hash_that_costs_too_much_is_not_run(
 @pytest.mark.parametrize("until", [100.0, 0.0], ids=["after a statement", "before the first"])
 async def test_hashing_takes_nothing_of_the_time_for_the_database(passwords: Passwords, until: float) -> None:
     """A log-in that waits for others to be checked still gets its session."""
-    request = Exchange("that logs in")
+    request = RequestContext("that logs in")
     request.until = until
 
     async def check() -> None:

@@ -78,12 +78,12 @@ def test_what_is_remembered_is_limited(database_url: str, monkeypatch: pytest.Mo
     tokens = Tokens(make_settings(database_url))
     now = datetime.now(UTC)
     first, second = (
-        tokens.pair(Session(uuid4(), uuid4(), generation=1, last_used_at=now, expires_at=now + timedelta(days=1)))
+        tokens.issue(Session(uuid4(), uuid4(), generation=1, last_used_at=now, expires_at=now + timedelta(days=1)))
         for _ in range(2)
     )
 
-    caller = weakref.ref(tokens.caller(first.access_token))
-    assert caller() is tokens.caller(first.access_token)
-    tokens.caller(second.access_token)
+    caller = weakref.ref(tokens.authenticate(first.access_token))
+    assert caller() is tokens.authenticate(first.access_token)
+    tokens.authenticate(second.access_token)
 
     assert caller() is None

@@ -137,7 +137,7 @@ def fill(server: EmbeddedPostgres, *, users: int, pets: int, listers: int = LIST
         sessions = connection.execute(SESSIONS, {"number": listers + CREATORS, "users": users}).fetchall()
     passwords.close()
     tokens = Tokens(settings(url, {"ACCESS_TOKEN_EXPIRE_SECONDS": "86400"}))
-    bearers = [tokens.pair(session).access_token for session in sessions]
+    bearers = [tokens.issue(session).access_token for session in sessions]
     database = Database(server, name, sessions, bearers[:listers], bearers[listers:])
     database.forget_created()
     return database

@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 import click
 
-from service.postgres.queries import read
+from service.postgres.queries import read_query
 from tests.benchmarks.contestants import PATIENCE, Contestant, Server, pinned, running
 from tests.benchmarks.data import Database
 from tests.support.relay import Relay
@@ -148,7 +148,7 @@ def _check_and_count(
 
 def pgbench(database: Database, query: str, arguments: dict[str, str]) -> float:
     """Return how often PostgreSQL alone runs the file of `query` in a second, prepared, for as many clients."""
-    statement = read(query)
+    statement = read_query(query)
     script = "\n".join(line for line in statement.sql.splitlines() if not line.startswith("--"))
     for number in range(len(statement.parameters), 0, -1):
         parameter = statement.parameters[number - 1].name

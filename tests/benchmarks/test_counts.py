@@ -22,8 +22,8 @@ import structlog
 
 from service.app import Service, from_environment
 from service.postgres.pool import Pool
-from service.telemetry import logging as logs
-from service.telemetry.metrics import DIRECTORY
+from service.telemetry import configure_logging, flush_logs
+from service.telemetry.metrics import METRICS_DIRECTORY_VARIABLE
 from tests.support.factories import Factory
 from tests.support.processes import ROOT, environment, serving
 from tests.support.raw_http import listening
@@ -94,12 +94,12 @@ class Caller:
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Log as production does, until the end of the test."""
-    monkeypatch.setattr(logs, "DELAY", 3600)  # to write is no part of one request
+    monkeypatch.setattr("service.telemetry.logging.DELAY", 3600)  # to write is no part of one request
     root = logging.getLogger()
     before = root.handlers, root.level
-    logs.configure("INFO", "json")
+    configure_logging("INFO", "json")
     yield
-    logs.configure("INFO", "console")
+    configure_logging("INFO", "console")
     structlog.reset_defaults()
     root.handlers, root.level = before
 
@@ -123,7 +123,9 @@ async def caller(
 
     It is made as a worker makes it, where nothing asks for traces.
     """
-    for name, value in serving(own_database_url, **{DIRECTORY: str(tmp_path) if metrics else ""}).items():
+    for name, value in serving(
+        own_database_url, **{METRICS_DIRECTORY_VARIABLE: str(tmp_path) if metrics else ""}
+    ).items():
         monkeypatch.setenv(name, value)
     pool = Pool(own_database_url)
     app = from_environment(lambda _: pool)
@@ -199,7 +201,7 @@ async def _calls(caller: Caller, name: str) -> int:
             and (not frame.f_code.co_filename.startswith(beside[0]))
         )
 
-    logs.flush()
+    flush_logs()
     measured_by = sys.getprofile()
     sys.setprofile(count)
     try:
@@ -235,7 +237,7 @@ async def _memory(caller: Caller, name: str) -> int:
 @pytest.mark.slow
 def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
     listing = subprocess.run(
-        [sys.executable, "-c", "import sys, service.cli, service.server.serve, service.app; print(*sys.modules)"],
+        [sys.executable, "-c", "import sys, service.cli, service.server.run, service.app; print(*sys.modules)"],
         cwd=ROOT,
         capture_output=True,
         text=True,

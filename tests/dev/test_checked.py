@@ -44,7 +44,7 @@ async def checked(tree: Copy, own_database_url: str) -> AsyncIterator[Checked]:
 @pytest.fixture
 def query() -> Many[..., AppliedMigration]:
     """Return a query as it was when the service started."""
-    return Many(queries.read(NAME), AppliedMigration)
+    return Many(queries.read_query(NAME), AppliedMigration)
 
 
 async def test_an_edited_file_is_run_as_it_is_now(
@@ -87,7 +87,7 @@ async def test_what_is_mended_runs_before_anyone_has_noticed(
 
 
 async def test_a_file_that_the_service_could_not_start_with_is_read_again(checked: Checked) -> None:
-    broken = attrs.evolve(queries.read(NAME), sql="", purpose=f"{PATH}:1: malformed header")
+    broken = attrs.evolve(queries.read_query(NAME), sql="", purpose=f"{PATH}:1: malformed header")
 
     assert len(await checked.fetch(Many(broken, AppliedMigration), ())) > 1
 

@@ -14,9 +14,9 @@ from litestar.params import FromPath, JSONBody, URLEncodedBody
 from litestar.types import Message, Receive, Scope, Send
 
 from service.app import CONTROLLERS, Service, create_app
-from service.http.errors import Answer, answer
-from service.http.fast_path import short_ways
-from service.http.middleware import edge
+from service.http.errors import JSONResponse, exception_handler
+from service.http.fast_path import with_fast_path
+from service.http.middleware import request_middleware
 from service.http.request import ServiceRequest
 from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import LoggedIn, service_client
@@ -76,9 +76,9 @@ def _same(response: httpx.Response) -> tuple[int, dict[str, str], bytes]:
 
 
 @get("/plain")
-async def plain(request: ServiceRequest) -> Answer[str]:
+async def plain(request: ServiceRequest) -> JSONResponse[str]:
     """Ask for nothing but the request."""
-    return Answer(request.method)
+    return JSONResponse(request.method)
 
 
 def refuse(_: ASGIConnection[Any, Any, Any, Any], __: BaseRouteHandler) -> None:
@@ -91,50 +91,50 @@ async def after(response: Any) -> Any:  # noqa: ANN401 - as Litestar has it
 
 
 @get("/guarded", guards=[refuse])
-async def guarded(request: ServiceRequest) -> Answer[str]:
+async def guarded(request: ServiceRequest) -> JSONResponse[str]:
     """Ask for a guard."""
-    return Answer(request.method)
+    return JSONResponse(request.method)
 
 
 @get("/followed", after_request=after)
-async def followed(request: ServiceRequest) -> Answer[str]:
+async def followed(request: ServiceRequest) -> JSONResponse[str]:
     """Ask for what follows."""
-    return Answer(request.method)
+    return JSONResponse(request.method)
 
 
-async def close(_: Request[Any, Any, Any]) -> Answer[str]:
+async def close(_: Request[Any, Any, Any]) -> JSONResponse[str]:
     """Answer instead of every handler."""
-    return Answer("closed", status_code=418)
+    return JSONResponse("closed", status_code=418)
 
 
 @get("/closed", before_request=close)
-async def closed(request: ServiceRequest) -> Answer[str]:
+async def closed(request: ServiceRequest) -> JSONResponse[str]:
     """Answer if the hook lets it."""
-    return Answer(request.method)
+    return JSONResponse(request.method)
 
 
-@get("/own-errors", exception_handlers={ValueError: answer})
-async def own_errors(request: ServiceRequest) -> Answer[str]:
+@get("/own-errors", exception_handlers={ValueError: exception_handler})
+async def own_errors(request: ServiceRequest) -> JSONResponse[str]:
     """Ask for another answer to an exception."""
-    return Answer(request.method)
+    return JSONResponse(request.method)
 
 
 @get("/injected", dependencies={"word": Provide(lambda: "word", sync_to_thread=False)})
-async def injected(request: ServiceRequest, word: NamedDependency[str]) -> Answer[str]:
+async def injected(request: ServiceRequest, word: NamedDependency[str]) -> JSONResponse[str]:
     """Ask for a dependency."""
-    return Answer(request.method + word)
+    return JSONResponse(request.method + word)
 
 
 @get("/items/{item:int}")
-async def item(request: ServiceRequest, item: FromPath[int]) -> Answer[int]:
+async def item(request: ServiceRequest, item: FromPath[int]) -> JSONResponse[int]:
     """Ask for a part of the path."""
-    return Answer(item + len(request.method))
+    return JSONResponse(item + len(request.method))
 
 
 @get("/any/{item:int}")
-async def anything(request: ServiceRequest) -> Answer[str]:
+async def anything(request: ServiceRequest) -> JSONResponse[str]:
     """Leave a part of the path alone."""
-    return Answer(request.method)
+    return JSONResponse(request.method)
 
 
 @get("/text")
@@ -144,21 +144,21 @@ async def text(request: ServiceRequest) -> str:
 
 
 @get("/sync", sync_to_thread=False)
-def sync(request: ServiceRequest) -> Answer[str]:
+def sync(request: ServiceRequest) -> JSONResponse[str]:
     """Answer without waiting for anything."""
-    return Answer(request.method)
+    return JSONResponse(request.method)
 
 
 @post("/form")
-async def form(request: ServiceRequest, data: URLEncodedBody[dict[str, str]]) -> Answer[str]:
+async def form(request: ServiceRequest, data: URLEncodedBody[dict[str, str]]) -> JSONResponse[str]:
     """Ask for a form."""
-    return Answer(request.method + str(data))
+    return JSONResponse(request.method + str(data))
 
 
 @post("/optional")
-async def optional(request: ServiceRequest, data: JSONBody[dict[str, str] | None] = None) -> Answer[str]:
+async def optional(request: ServiceRequest, data: JSONBody[dict[str, str] | None] = None) -> JSONResponse[str]:
     """Ask for a body that may be missing."""
-    return Answer(request.method + str(data))
+    return JSONResponse(request.method + str(data))
 
 
 HANDLERS = [plain, guarded, followed, own_errors, injected, closed, item, anything, text, sync, form, optional]
@@ -166,7 +166,9 @@ HANDLERS = [plain, guarded, followed, own_errors, injected, closed, item, anythi
 
 async def _way_of(path: str, method: str = "GET", **options: Any) -> str:  # noqa: ANN401 - Litestar's
     """Return which way a request for `path` goes, in an application with these options."""
-    litestar = Litestar(HANDLERS, request_class=ServiceRequest, exception_handlers={Exception: answer}, **options)
+    litestar = Litestar(
+        HANDLERS, request_class=ServiceRequest, exception_handlers={Exception: exception_handler}, **options
+    )
     way = "the short way"
 
     async def long_way(scope: Scope, receive: Receive, send: Send) -> None:
@@ -174,7 +176,7 @@ async def _way_of(path: str, method: str = "GET", **options: Any) -> str:  # noq
         way = "Litestar's way"
         await litestar.asgi_router(scope, receive, send)
 
-    litestar.asgi_handler = short_ways(litestar, long_way)
+    litestar.asgi_handler = with_fast_path(litestar, long_way)
     async with service_client(litestar) as client:  # type: ignore[arg-type]  # what the client needs of a service
         await client.request(method, path)
     return way
@@ -230,8 +232,8 @@ async def test_hooks_around_messages_are_called(open_app: Service, monkeypatch: 
 
 @pytest.mark.parametrize("path", ["/closed", "/closed/"])
 async def test_what_a_hook_answers_is_the_answer(path: str) -> None:
-    litestar = Litestar([closed], request_class=ServiceRequest, exception_handlers={Exception: answer})
-    litestar.asgi_handler = edge(short_ways(litestar, litestar.asgi_handler), ["localhost"])
+    litestar = Litestar([closed], request_class=ServiceRequest, exception_handlers={Exception: exception_handler})
+    litestar.asgi_handler = request_middleware(with_fast_path(litestar, litestar.asgi_handler), ["localhost"])
 
     async with service_client(litestar) as client:  # type: ignore[arg-type]  # what the client needs of a service
         response = await client.get(path)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from service.app import Service, create_app
-from service.http.middleware import edge
+from service.http.middleware import request_middleware
 from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import service_client
 from tests.support.processes import ROOT
@@ -139,7 +139,7 @@ async def test_a_star_stands_for_all(database_url: str, one_transaction: OneTran
 async def test_browsers_are_told_to_come_back_by_tls_where_they_came_by_it(
     app: Service, hops: int, scheme: str, proto: str, *, secure: bool
 ) -> None:
-    transport = httpx.ASGITransport(edge(app, ["localhost"], hops))  # type: ignore[arg-type]  # Litestar's own types
+    transport = httpx.ASGITransport(request_middleware(app, ["localhost"], hops))  # type: ignore[arg-type]  # Litestar's own types
 
     async with httpx.AsyncClient(transport=transport) as client:
         response = await client.get(f"{scheme}://localhost/nowhere", headers={"X-Forwarded-Proto": proto})

@@ -11,8 +11,8 @@ from litestar.params import JSONBody
 from structlog.testing import capture_logs
 
 from service.app import Service
-from service.http.errors import answer
-from service.http.middleware import edge
+from service.http.errors import exception_handler
+from service.http.middleware import request_middleware
 from service.http.request import ServiceRequest
 from tests.support.factories import LoggedIn, service_client
 
@@ -37,8 +37,10 @@ def plant(data: JSONBody[Tree]) -> Tree:
 @pytest.fixture(scope="module")
 async def forest() -> AsyncIterator[httpx.AsyncClient]:
     """Return a client of an application with nested bodies."""
-    app = Service([plant], request_class=ServiceRequest, exception_handlers={Exception: answer}, logging_config=None)
-    app.asgi_handler = edge(app.asgi_handler, ["localhost"], 0)
+    app = Service(
+        [plant], request_class=ServiceRequest, exception_handlers={Exception: exception_handler}, logging_config=None
+    )
+    app.asgi_handler = request_middleware(app.asgi_handler, ["localhost"], 0)
     async with service_client(app) as client:
         yield client
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.migrate.files import MigrationError, expected_checksums
-from service.migrate.lint import read
+from service.migrate.lint import load_migrations
 from service.migrate.runner import MIGRATIONS
 
 
@@ -27,13 +27,13 @@ def second(directory: Path, text: str | bytes) -> None:
 
 
 def test_our_own_migrations_are_sound() -> None:
-    assert [migration.id for migration in read(MIGRATIONS)] == list(expected_checksums(MIGRATIONS))
+    assert [migration.id for migration in load_migrations(MIGRATIONS)] == list(expected_checksums(MIGRATIONS))
 
 
 def test_directives_in_the_first_comments_count(directory: Path) -> None:
     second(directory, "-- Why: because\n\n--transactional:false\n-- depends: 0001_create_a\ncreate table b ();")
 
-    migration = read(directory)[1]
+    migration = load_migrations(directory)[1]
 
     assert [each.id for each in migration.depends] == ["0001_create_a"]
     assert not migration.use_transactions
@@ -63,7 +63,7 @@ def test_a_directive_that_yoyo_ignores_is_refused(directory: Path, text: str, li
     with pytest.raises(
         MigrationError, match=rf"^migrations/0002_create_b\.sql:{line} is a directive that yoyo ignores"
     ):
-        read(directory)
+        load_migrations(directory)
 
 
 def test_a_directive_in_a_rollback_is_refused(directory: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_directive_in_a_rollback_is_refused(directory: Path) -> None:
     with pytest.raises(
         MigrationError, match=r"^migrations/0001_create_a\.rollback\.sql:1 is a directive that yoyo ign"
     ):
-        read(directory)
+        load_migrations(directory)
 
 
 @pytest.mark.parametrize(
@@ -88,21 +88,21 @@ def test_a_directive_must_make_sense(directory: Path, directive: str, what: str)
     second(directory, f"-- {directive}\ncreate table b ();")
 
     with pytest.raises(MigrationError, match=rf"^migrations/0002_create_b\.sql{what}"):
-        read(directory)
+        load_migrations(directory)
 
 
 def test_words_that_only_resemble_a_directive_are_left_alone(directory: Path) -> None:
     prose = "-- what depends on it: nothing\n-- Depends on b, in one transaction.\n"
     second(directory, prose + "create table b (\n    depends text default\n    depends::text\n);")
 
-    assert len(read(directory)) == 2
+    assert len(load_migrations(directory)) == 2
 
 
 def test_a_migration_without_a_rollback_is_refused(directory: Path) -> None:
     (directory / "0001_create_a.rollback.sql").unlink()
 
     with pytest.raises(MigrationError, match=r"^migrations/0001_create_a\.rollback\.sql is missing"):
-        read(directory)
+        load_migrations(directory)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_file_in_another_encoding_is_refused(directory: Path, content: bytes, 
     second(directory, content)
 
     with pytest.raises(MigrationError, match=rf"^migrations/0002_create_b\.sql{what}"):
-        read(directory)
+        load_migrations(directory)
 
 
 @pytest.mark.parametrize("word", ["begin", "COMMIT", "start  transaction", "end", "rollback"])
@@ -124,13 +124,13 @@ def test_a_transaction_inside_a_migration_is_refused(directory: Path, word: str)
     second(directory, f"create table b ();\n-- so there\n/* and\nmore */ {word};\n")
 
     with pytest.raises(MigrationError, match=rf"^migrations/0002_create_b\.sql:4 says '{word}': take it out"):
-        read(directory)
+        load_migrations(directory)
 
 
 def test_transactions_of_procedures_are_left_alone(directory: Path) -> None:
     second(directory, "create procedure b() language plpgsql as $$\nbegin\n    commit;\nend $$;")
 
-    assert len(read(directory)) == 2
+    assert len(load_migrations(directory)) == 2
 
 
 @pytest.mark.parametrize("name", ["0002_create_b.py", "__init__.py", "post-apply.sql"])
@@ -138,7 +138,7 @@ def test_what_is_no_plain_sql_migration_is_refused(directory: Path, name: str) -
     (directory / name).touch()
 
     with pytest.raises(MigrationError, match=rf"^migrations/{name} is not plain SQL that is applied once"):
-        read(directory)
+        load_migrations(directory)
 
 
 def test_circles_are_refused(directory: Path) -> None:
@@ -146,18 +146,18 @@ def test_circles_are_refused(directory: Path) -> None:
     second(directory, "-- depends: 0001_create_a\ncreate table b ();")
 
     with pytest.raises(MigrationError, match=r"^migrations/: 0001_create_a, 0002_create_b depend on each other"):
-        read(directory)
+        load_migrations(directory)
 
 
 def test_a_missing_folder_is_refused(directory: Path) -> None:
     with pytest.raises(MigrationError, match="nowhere is not a folder"):
-        read(directory / "nowhere")
+        load_migrations(directory / "nowhere")
 
 
 def test_a_folder_may_have_a_name_that_looks_like_a_pattern(directory: Path) -> None:
     folder = directory.rename(directory.with_name("copy[1]"))
 
-    assert [migration.id for migration in read(folder)] == ["0001_create_a"]
+    assert [migration.id for migration in load_migrations(folder)] == ["0001_create_a"]
 
 
 def test_checksums_are_those_of_sha256sum_whatever_the_line_ends(directory: Path) -> None:

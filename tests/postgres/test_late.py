@@ -9,13 +9,13 @@ from service.postgres import pool as connections
 from service.postgres.database import Database
 from service.postgres.queries import Value
 from service.problems import Unavailable
-from service.telemetry.context import Exchange, current
+from service.telemetry.context import RequestContext, current
 from service.timeouts import WAIT
 from tests.support.pools import Backend, Opening
 from tests.support.statements import Statements
 
 
-async def ask(db: Database, query: Backend, *arguments: float, exchange: Exchange) -> int:
+async def ask(db: Database, query: Backend, *arguments: float, exchange: RequestContext) -> int:
     """Run `query` as the request does that `exchange` stands for."""
 
     async def answer() -> int:
@@ -30,7 +30,7 @@ async def test_the_statements_of_a_request_end_together(
 ) -> None:
     monkeypatch.setattr(connections, "WAIT", 0.1)
     monkeypatch.setattr(connections, "ANSWER", 1.0)
-    db, request = await opening(), Exchange("of two statements")
+    db, request = await opening(), RequestContext("of two statements")
     began = time.monotonic()
     await ask(db, sleep, 0.8, exchange=request)
 
@@ -45,7 +45,7 @@ async def test_a_statement_that_comes_late_says_nothing_of_the_host(
     opening: Opening, statement: Statements, sleep: Backend
 ) -> None:
     """It has less time than a statement may take: the other connections are as good as before."""
-    db, request = await opening(size=2), Exchange("that is late")
+    db, request = await opening(size=2), RequestContext("that is late")
     backend: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.1)"), int)
     both = set(await asyncio.gather(db.value(backend), db.value(backend)))
     request.until = time.perf_counter() + 0.1
@@ -57,7 +57,7 @@ async def test_a_statement_that_comes_late_says_nothing_of_the_host(
 
 
 async def test_who_comes_too_late_costs_no_connection(opening: Opening, backend: Backend) -> None:
-    db, request = await opening(), Exchange("that is too late")
+    db, request = await opening(), RequestContext("that is too late")
     before = await db.value(backend)
     request.until = time.perf_counter() - 1
 
@@ -68,7 +68,7 @@ async def test_who_comes_too_late_costs_no_connection(opening: Opening, backend:
 
 
 async def test_who_comes_late_waits_for_no_connection(opening: Opening, backend: Backend) -> None:
-    db, request = await opening(), Exchange("that is late")
+    db, request = await opening(), RequestContext("that is late")
     request.until = time.perf_counter() + WAIT / 2
 
     with pytest.raises(Unavailable):

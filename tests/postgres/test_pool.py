@@ -11,7 +11,7 @@ from service.postgres.database import Database
 from service.postgres.pool import Pool
 from service.postgres.queries import Count, One, Value
 from service.problems import Unavailable
-from service.telemetry.context import Exchange, current
+from service.telemetry.context import RequestContext, current
 from tests.support.backends import ended, gone, in_use_at_once, running
 from tests.support.pools import Backend, Opening, limits
 from tests.support.statements import Statements
@@ -75,8 +75,8 @@ async def test_how_long_a_request_waits_for_a_connection_is_noted(opening: Openi
     db = await opening(size=1)
     await db.value(sleep, 0.0)
 
-    async def request() -> Exchange:
-        exchange = Exchange("of this task")
+    async def request() -> RequestContext:
+        exchange = RequestContext("of this task")
         current.set(exchange)
         await db.value(sleep, 0.2)
         return exchange

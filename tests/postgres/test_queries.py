@@ -45,7 +45,7 @@ def read(tmp_path: Path) -> Read:
 
     def read(text: str, encoding: str = "utf-8") -> Statement:
         path.write_bytes(text.encode(encoding))
-        return queries.read("pets.find_pet", tmp_path / "sql")
+        return queries.read_query("pets.find_pet", tmp_path / "sql")
 
     return read
 
@@ -164,7 +164,7 @@ def test_a_file_that_is_not_utf8_is_refused(read: Read) -> None:
 
 def test_a_missing_file_is_named_where_the_code_asks_for_it(tmp_path: Path) -> None:
     with pytest.raises(QueryError, match=r"^sql/pets/find_cat\.sql:1: no such file; the code names the query 'pets\."):
-        queries.read("pets.find_cat", tmp_path / "sql")
+        queries.read_query("pets.find_cat", tmp_path / "sql")
 
 
 @pytest.mark.parametrize(
@@ -186,8 +186,8 @@ def test_code_and_file_must_agree_on_what_comes_back(
         reader(*arguments)
 
 
-@pytest.mark.parametrize("name", queries.names())
+@pytest.mark.parametrize("name", queries.query_names())
 def test_every_file_of_the_service_is_well_formed(name: str) -> None:
-    statement = queries.read(name)
+    statement = queries.read_query(name)
 
     assert statement.sql.encode() == statement.path.read_bytes()

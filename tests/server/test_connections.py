@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from service import timeouts as deadlines
 from service.app import Service
-from service.http.middleware import edge
+from service.http.middleware import request_middleware
 from service.server import protocol as http_protocol
 from service.server.protocol import HttpProtocol
 from tests.support.raw_http import DOWNLOAD, GET, POST, UNWANTED, listening, statuses, talk
@@ -114,10 +114,10 @@ async def test_a_process_that_is_about_to_end_closes_each_connection_with_its_an
 ) -> None:
     monkeypatch.setattr(HttpProtocol, "draining", True)
 
-    answer = await talk(port, GET + b"\r\n")
+    exception_handler = await talk(port, GET + b"\r\n")
 
-    assert answer.startswith(b"HTTP/1.1 200 ")
-    assert b"\r\nconnection: close\r\n" in answer
+    assert exception_handler.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nconnection: close\r\n" in exception_handler
 
 
 async def test_what_runs_for_a_client_who_is_gone_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +133,7 @@ async def test_what_runs_for_a_client_who_is_gone_is_cancelled(monkeypatch: pyte
             ended.set()
 
     with capture_logs() as logs:
-        async with listening(edge(endless, {"*"})) as port:
+        async with listening(request_middleware(endless, {"*"})) as port:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(GET + b"\r\n")
             await begun.wait()
@@ -146,10 +146,10 @@ async def test_what_runs_for_a_client_who_is_gone_is_cancelled(monkeypatch: pyte
 
 
 async def test_the_head_of_an_answer_does_not_wait_for_a_body_that_never_comes(port: int) -> None:
-    answer = await talk(port, b"HEAD /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    exception_handler = await talk(port, b"HEAD /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 
-    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert answer.endswith(b"\r\n\r\n")
+    assert exception_handler.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert exception_handler.endswith(b"\r\n\r\n")
 
 
 async def test_who_has_not_come_to_an_end_when_the_service_does_is_told_so(app: Service) -> None:
@@ -158,11 +158,11 @@ async def test_who_has_not_come_to_an_end_when_the_service_does_is_told_so(app: 
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(POST.replace(b"logout", b"refresh-token") + b"Content-Length: 2\r\n\r\n{")
             await asyncio.sleep(0.05)
-        answer = await asyncio.wait_for(reader.read(), 5)
+        exception_handler = await asyncio.wait_for(reader.read(), 5)
     writer.close()
 
-    assert statuses(answer) == [503]
-    assert b"/problems/unavailable" in answer
+    assert statuses(exception_handler) == [503]
+    assert b"/problems/unavailable" in exception_handler
     assert [entry["status"] for entry in logs if "status" in entry] == [503]
 
 
@@ -172,7 +172,7 @@ async def test_an_answer_that_has_begun_when_the_service_ends_is_not_followed_by
         await send({"type": "http.response.body", "body": b"{}", "more_body": True})
         await asyncio.Event().wait()
 
-    async with listening(edge(endless, {"*"}), patience=0) as port:
+    async with listening(request_middleware(endless, {"*"}), patience=0) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(GET + b"\r\n")
         await reader.readuntil(b"{}")

@@ -252,7 +252,7 @@ def test_a_senseless_setting_stops_it_with_one_line_that_names_it(name: str, val
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_a_port_that_stays_in_use_is_named(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    monkeypatch.setattr(cli, "SECONDS_FOR_PORT", 0.1)
+    monkeypatch.setattr("service.server.listener.SECONDS_FOR_PORT", 0.1)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as other:
         port = other.getsockname()[1]

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from pglast import parse_sql
 
-from service.postgres.queries import SQL, read
+from service.postgres.queries import SQL, read_query
 from service.sqlcheck.parse_tree import Node, target_name, targets, walk
 
 # Tables whose primary key begins with user_id; docs/scaling.md parts the database by it.
@@ -138,10 +138,10 @@ def of_many(sql: str) -> Sequence[str]:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in OF_ALL])
 def test_a_users_things_are_looked_up_by_the_user(name: str) -> None:
-    assert of_many(read(name).sql) == []
+    assert of_many(read_query(name).sql) == []
 
 
-@pytest.mark.parametrize("sql", [*WRONG, *(read(name).sql for name in OF_ALL)])
+@pytest.mark.parametrize("sql", [*WRONG, *(read_query(name).sql for name in OF_ALL)])
 def test_what_asks_for_the_things_of_many_is_found(sql: str) -> None:
     assert "idempotency_key" in of_many(sql)
 

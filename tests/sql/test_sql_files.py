@@ -6,19 +6,19 @@ from subprocess import run
 import pytest
 
 from service.embedded import EmbeddedPostgres
-from service.postgres.queries import names, read
+from service.postgres.queries import query_names, read_query
 from service.users.controllers import DELETE_ME
 from tests.support.factories import Committed
 from tests.support.locks import blocked_statements
 from tests.support.statements import DUMMIES
 
-NAMES = names()
+NAMES = query_names()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_psql_runs_the_file_as_it_is(name: str, server: EmbeddedPostgres, database_url: str) -> None:
     """In a transaction that is rolled back when psql ends."""
-    statement = read(name)
+    statement = read_query(name)
     dummies = [f"'{DUMMIES[parameter.type]}'" for parameter in statement.parameters]
     bind = f"\\bind {' '.join(dummies)}"
 
@@ -32,7 +32,7 @@ def test_psql_runs_the_file_as_it_is(name: str, server: EmbeddedPostgres, databa
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_file_is_sent_byte_for_byte(name: str) -> None:
-    statement = read(name)
+    statement = read_query(name)
 
     assert statement.sql.encode() == statement.path.read_bytes()
 

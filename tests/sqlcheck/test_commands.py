@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 KITES = "service/kites/controllers.py"
 FIND_KITE = 20  # the line that names the query
 DIFFERS = f"returns 'maybe VersionedKite', and {KITES}:{FIND_KITE} reads 'one VersionedKite'"
-QUERIES = len(queries.names())
+QUERIES = len(queries.query_names())
 MIGRATIONS = len(list((ROOT / "migrations").glob("*.rollback.sql")))
 
 
@@ -65,7 +65,7 @@ def test_no_findings_are_an_empty_array(database_url: str) -> None:
 
 def test_a_query_that_no_test_ran_is_found(tmp_path: Path, database_url: str) -> None:
     ran = tmp_path / "ran"
-    ran.write_text("\n".join(name for name in queries.names() if name != "users.show_me"))
+    ran.write_text("\n".join(name for name in queries.query_names() if name != "users.show_me"))
 
     done = invoke("check", "--ran", str(ran), "--database-url", database_url)
 

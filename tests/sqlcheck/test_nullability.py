@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.postgres.queries import read
+from service.postgres.queries import read_query
 from service.sqlcheck.description import Describer
 from service.sqlcheck.nullability import column_nullability
 from tests.support.checkouts import Connection
@@ -32,7 +32,7 @@ def judge(describer: Describer, tmp_path: Path) -> Judge:
         path.parent.mkdir(parents=True)
         word, _, rest = sql.partition(" ")
         path.write_text(f"-- toys.list_toys: lists toys\n{header}{word} /* toys.list_toys */ {rest};\n")
-        description = describer.describe(read("toys.list_toys", tmp_path / "sql"))
+        description = describer.describe(read_query("toys.list_toys", tmp_path / "sql"))
         return [
             "never" if nulls.never else "who knows" if not nulls.known else "join" if nulls.joins else "itself"
             for nulls in column_nullability(description, describer.not_null)

@@ -65,7 +65,7 @@ class Factory:
         client = "tests", "127.0.0.1", None
         row = await self._connection.fetchrow(OPEN_SESSION.sql, user, hashed(password), lifetime, *client)
         session = Session(*row)
-        return LoggedIn(user, email, password, session.id, self._tokens.pair(session))
+        return LoggedIn(user, email, password, session.id, self._tokens.issue(session))
 
     async def pet(self, owner: LoggedIn, pet_name: str = "Tadeusz") -> VersionedPet:
         """Make a pet of `owner`."""

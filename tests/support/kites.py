@@ -8,7 +8,7 @@ from litestar import Controller, delete, get, patch, post
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
 from service.auth.guard import BEARER, authenticated
-from service.http.errors import Answer
+from service.http.errors import JSONResponse
 from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, not_modified
 from service.http.openapi import ETAG, LINK, LOCATION
 from service.http.request import ServiceRequest
@@ -43,24 +43,26 @@ class KitesController(Controller):
     @post("/create", response_headers=[ETAG, LOCATION])
     async def create_kite(
         self, request: ServiceRequest, data: JSONBody[KiteName], idempotency_key: Key = None
-    ) -> Answer[Kite]:
+    ) -> JSONResponse[Kite]:
         """Add a kite to the caller's own; with a key only one."""
-        return Answer(Kite(1, data.kite_name), status_code=201, headers={"ETag": etag(1), "Location": "/kites/1"})
+        return JSONResponse(Kite(1, data.kite_name), status_code=201, headers={"ETag": etag(1), "Location": "/kites/1"})
 
     @get("/me", response_headers=[LINK])
-    async def list_my_kites(self, request: ServiceRequest, limit: Limit = 100) -> Answer[list[Kite]]:
+    async def list_my_kites(self, request: ServiceRequest, limit: Limit = 100) -> JSONResponse[list[Kite]]:
         """List the caller's kites."""
-        return Answer([Kite(1, "Red")][:limit])
+        return JSONResponse([Kite(1, "Red")][:limit])
 
     @get("/{kite_id:int}", response_headers=[ETAG])
-    async def show_kite(self, kite_id: KiteId, if_none_match: IfNoneMatch = None) -> Answer[Kite]:
+    async def show_kite(self, kite_id: KiteId, if_none_match: IfNoneMatch = None) -> JSONResponse[Kite]:
         """Show a kite."""
-        return not_modified(1) if matches_any(if_none_match, 1) else Answer(Kite(kite_id, "Red"))
+        return not_modified(1) if matches_any(if_none_match, 1) else JSONResponse(Kite(kite_id, "Red"))
 
     @patch("/{kite_id:int}", response_headers=[ETAG])
-    async def rename_kite(self, kite_id: KiteId, data: JSONBody[KiteName], if_match: IfMatch = None) -> Answer[Kite]:
+    async def rename_kite(
+        self, kite_id: KiteId, data: JSONBody[KiteName], if_match: IfMatch = None
+    ) -> JSONResponse[Kite]:
         """Give a kite another name."""
-        return Answer(Kite(kite_id, data.kite_name), headers={"ETag": etag(2)})
+        return JSONResponse(Kite(kite_id, data.kite_name), headers={"ETag": etag(2)})
 
     @delete("/{kite_id:int}")
     async def delete_kite(self, kite_id: KiteId, if_match: IfMatch = None) -> None:

@@ -63,7 +63,7 @@ class Reader:
 
     def count(self, sample: str) -> float:
         """Return a number of the metrics."""
-        self.connections.measure(self.metrics)
+        self.connections.sample(self.metrics)
         text = as_text(self.directory, "text/plain")[0].decode()
         return float(re.findall(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)[0])
 

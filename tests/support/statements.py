@@ -47,4 +47,4 @@ class Statements:
                 ]
             )
         )
-        return queries.read(name, self._folder)
+        return queries.read_query(name, self._folder)

@@ -15,11 +15,11 @@ from service.telemetry.logging import PIECE, Lines
 
 PROGRAM = """
 import logging, sys
-from service.telemetry import logging as logs
+from service.telemetry import configure_logging, log
 
-logs.configure(*sys.argv[1:])
-logs.log.debug("unimportant")
-logs.log.info("started", port=8000)
+configure_logging(*sys.argv[1:])
+log.debug("unimportant")
+log.info("started", port=8000)
 logging.getLogger("uvicorn.error").warning("slow: %s", "Żółw\\nand more")
 
 def fail(password):
@@ -28,7 +28,7 @@ def fail(password):
 try:
     fail("sesame-" + "open")
 except ValueError as error:
-    logs.log.error("failed", exc_info=error)
+    log.error("failed", exc_info=error)
     logging.getLogger("asyncio").exception("failed in a library")
 """
 
@@ -128,18 +128,17 @@ def test_programs_that_read_logfmt_get_a_line_for_each_entry() -> None:
 
 IN_A_REQUEST = """
 from uuid import UUID
-from service.telemetry import context as exchange
-from service.telemetry import logging as logs
+from service.telemetry import RequestContext, configure_logging, current, log, set_user
 
-logs.configure("INFO", "json")
-exchange.caller_is(UUID(int=1))  # of no request
-logs.log.info("before")
-request = exchange.Exchange("6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a")
-exchange.current.set(request)
-logs.log.info("begun")
-exchange.caller_is(UUID(int=2))
+configure_logging("INFO", "json")
+set_user(UUID(int=1))  # of no request
+log.info("before")
+request = RequestContext("6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a")
+current.set(request)
+log.info("begun")
+set_user(UUID(int=2))
 request.trace_id = "0af7651916cd43dd8448eb211c80319c"
-logs.log.info("known")
+log.info("known")
 """
 
 
@@ -158,10 +157,10 @@ def test_what_happens_in_a_request_tells_which_and_whose_it_is() -> None:
 
 ROWS = """
 import asyncio, asyncpg, sys
-from service.telemetry import logging as logs
+from service.telemetry import configure_logging, log
 
 async def main(url, form):
-    logs.configure("INFO", form)
+    configure_logging("INFO", form)
     connection = await asyncpg.connect(url)
     for sql, argument in [
         ("create temporary table secrets (secret text unique)", None),
@@ -175,7 +174,7 @@ async def main(url, form):
         except Exception as error:
             failure = RuntimeError("it failed")
             failure.__cause__ = error
-            logs.log.error("failed", exc_info=failure)
+            log.error("failed", exc_info=failure)
     await connection.close()
 
 asyncio.run(main(*sys.argv[1:]))

@@ -15,9 +15,8 @@ from service.app import Service, create_app
 from service.auth.passwords import Passwords
 from service.postgres.pool import Pool
 from service.postgres.queries import Value
-from service.telemetry.metrics import Level, Metrics, measuring
+from service.telemetry.metrics import Gauge, Metrics, sampling
 from service.telemetry.prometheus import as_text, make_directory
-from service.users.controllers import SHOW_ME
 from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import Factory, log_in, service_client
 from tests.support.metrics import TOKEN, samples
@@ -76,7 +75,7 @@ def test_what_takes_longer_is_in_a_later_bucket(measured: Measured) -> None:
     assert metrics is not None
     for seconds in (0.0004, 0.03, 0.05, 9):
         metrics.request("GET", "/users/me", 200, seconds)
-        metrics.query(SHOW_ME, seconds, [])
+        metrics.query("users.show_me", seconds, 0)
 
     for histogram in (
         "http_request_duration_seconds_bucket le={} method=GET route=/users/me",
@@ -149,7 +148,7 @@ async def test_the_pool_tells_how_full_it_is(measured: Measured) -> None:
     assert measured.app.metrics is not None
     await measured.client.get("/health/ready")
 
-    async with measuring(measured.app.metrics, measured.pool):
+    async with sampling(measured.app.metrics, measured.pool):
         await asyncio.sleep(0)  # until it has begun
 
     assert measured["database_connections server=primary state=used"] == 0
@@ -167,7 +166,7 @@ async def test_the_pool_tells_what_is_in_use_and_who_waits(measured: Measured, s
     await asyncio.sleep(0)  # until each has asked
 
     assert measured.app.metrics is not None
-    measured.pool.measure(measured.app.metrics)
+    measured.pool.sample(measured.app.metrics)
     await asyncio.gather(*asking)  # before the samples are read: who waits does so for a second at most
 
     assert measured["database_connections server=primary state=used"] == 2
@@ -181,10 +180,10 @@ async def test_passwords_that_are_hashed_or_wait_for_it_are_told(measured: Measu
     hashing = [asyncio.create_task(passwords.hash("a password for one test")) for _ in range(3)]
     await asyncio.sleep(0)  # until each has asked
 
-    passwords.measure(measured.app.metrics)
+    passwords.sample(measured.app.metrics)
     during = measured["password_hashing_queue"]
     await asyncio.gather(*hashing)
-    passwords.measure(measured.app.metrics)
+    passwords.sample(measured.app.metrics)
 
     assert (during, measured["password_hashing_queue"]) == (3, 0)
     passwords.close()
@@ -193,8 +192,8 @@ async def test_passwords_that_are_hashed_or_wait_for_it_are_told(measured: Measu
 async def test_the_service_measures_each_of_its_parts_from_the_start(own_database_url: str, directory: Path) -> None:
     app = create_app(make_settings(own_database_url), metrics_directory=directory)
     assert app.metrics is not None
-    not_measured = {level for level in Level if level.name.startswith(("REPLICA", "MIGRATIONS"))}
-    for level in {*Level} - not_measured:
+    not_measured = {level for level in Gauge if level.name.startswith(("REPLICA", "MIGRATIONS"))}
+    for level in {*Gauge} - not_measured:
         app.metrics.set(level, 99)
 
     async with app.lifespan():
@@ -283,7 +282,7 @@ def test_levels_are_those_of_the_living(directory: Path, measured: Measured) -> 
     layout = measured.app.metrics.layout if measured.app.metrics else None
     assert layout is not None
     other = Metrics(directory, layout)
-    other.set(Level.CONNECTIONS_IDLE, 5)
+    other.set(Gauge.CONNECTIONS_IDLE, 5)
     other.request("GET", "/users/me", 200, 0.01)
     before = measured["database_connections server=primary state=idle"]
 

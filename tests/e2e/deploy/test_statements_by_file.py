@@ -8,7 +8,7 @@ from subprocess import run as run_program
 import psycopg
 import pytest
 
-from service.postgres.queries import names, read
+from service.postgres.queries import query_names, read_query
 from tests.support.debian import BINARIES, POSTGRES, debian_postgres
 from tests.support.first_session import run_black_box
 from tests.support.processes import Running, run, serving
@@ -43,7 +43,7 @@ def test_every_statement_of_the_service_carries_the_name_of_its_file(url: str) -
         seen = connection.execute("select query from pg_stat_statements where query not like '%pg_stat_statements%'")
         texts = [text for (text,) in seen if not DRIVER.search(text)]
 
-    unnamed = [text for text in texts if not any(f"/* {name} */" in text for name in names())]
+    unnamed = [text for text in texts if not any(f"/* {name} */" in text for name in query_names())]
     assert unnamed == []
     assert len(texts) >= 12, texts
 
@@ -77,10 +77,10 @@ def test_psql_of_debian_runs_each_file(name: str, url: str) -> None:
     review(BINARIES / "psql", url, name)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", query_names())
 def test_this_release_prepares_each_query(name: str, url: str) -> None:
     """The embedded PostgreSQL is the newest; this one is older."""
-    statement = read(name)
+    statement = read_query(name)
     types = ", ".join(parameter.type for parameter in statement.parameters)
     assert {parameter.type for parameter in statement.parameters} <= DUMMIES.keys()
 

@@ -10,7 +10,7 @@ from service.postgres import replica
 from service.postgres.queries import Maybe
 from service.postgres.replica import Position
 from service.problems import Unavailable
-from service.telemetry.context import Exchange, current
+from service.telemetry.context import RequestContext, current
 from tests.support.replicas import Answer, Pair, Read, Reader
 from tests.support.statements import Statements
 
@@ -43,7 +43,7 @@ async def test_a_standby_that_is_frozen_leaves_time_for_the_primary(reader: Read
     pair.standby.freeze()
 
     async def late() -> list[Answer]:
-        request = Exchange("that has asked before")
+        request = RequestContext("that has asked before")
         request.until = time.perf_counter() + 1.5
         current.set(request)
         return await reader.db.many(read)

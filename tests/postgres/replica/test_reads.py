@@ -8,7 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from service.app import create_app, pool
+from service.app import connection_pool, create_app
 from service.auth.controllers import LIST_MY_SESSIONS
 from service.postgres.queries import Count, Many
 from service.postgres.replica import Replicated
@@ -116,7 +116,7 @@ async def test_who_gives_up_takes_the_question_from_nobody(reader: Reader, read:
 async def test_the_service_reads_where_the_settings_say(own_database_url: str, tmp_path: Path) -> None:
     """Here that is the primary itself, which is no standby: then it is as if there were none."""
     settings = make_settings(own_database_url, DATABASE_REPLICA_URL=own_database_url)
-    connections = pool(settings)
+    connections = connection_pool(settings)
     assert isinstance(connections, Replicated)
     app = create_app(settings, connections, tmp_path)
     admin = await asyncpg.connect(own_database_url)
@@ -138,7 +138,7 @@ async def test_the_service_reads_where_the_settings_say(own_database_url: str, t
 
 
 async def test_nobody_has_to_count(database_url: str) -> None:
-    connections = pool(make_settings(database_url, DATABASE_REPLICA_URL=database_url))
+    connections = connection_pool(make_settings(database_url, DATABASE_REPLICA_URL=database_url))
 
     async with connections.open():
         assert await connections.fetch(LIST_MY_SESSIONS, (uuid4(),)) == []

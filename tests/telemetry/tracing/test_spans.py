@@ -194,7 +194,7 @@ async def test_a_request_that_has_no_id_is_traced_too(traced: Traced) -> None:
         await send({"type": "http.response.body", "body": b""})
 
     token = current.set(None)
-    transport = httpx.ASGITransport(traced.traces.requests(app, 0))  # type: ignore[arg-type]  # Litestar's own types
+    transport = httpx.ASGITransport(traced.traces.requests(app))  # type: ignore[arg-type]  # Litestar's own types
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         response = await client.get("/")
     current.reset(token)

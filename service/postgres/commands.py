@@ -1,0 +1,24 @@
+"""The command ``roles``."""
+
+import click
+
+from service.settings import database_url
+
+
+@click.command()
+@click.option("--apply", is_flag=True, help="Run it on DATABASE_URL, as an administrator of the server.")
+def roles(*, apply: bool) -> None:
+    """Print the SQL of three roles: one migrates, one serves, one looks.
+
+    Each has the least that it needs. It belongs in a database before the first migration, and may be run again.
+    """
+    from service.postgres import roles as least_privilege  # noqa: PLC0415 - psycopg is slow to import
+
+    if apply:
+        try:
+            least_privilege.apply(database_url(), report=lambda line: click.echo(line, err=True))
+        except least_privilege.RolesError as error:
+            raise click.ClickException(str(error)) from error
+        click.echo("service_owner, service_app and service_reader are there; psql's \\password sets their passwords")
+    else:
+        click.echo(least_privilege.read(), nl=False)
