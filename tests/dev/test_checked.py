@@ -47,7 +47,7 @@ def query() -> Many[..., AppliedMigration]:
     return Many(queries.read_query(NAME), AppliedMigration)
 
 
-async def test_an_edited_file_is_run_as_it_is_now(
+async def test_edited_file_runs_in_its_new_form(
     checked: Checked, tree: Copy, query: Many[..., AppliedMigration]
 ) -> None:
     assert len(await checked.fetch(query, ())) > 1
@@ -58,7 +58,7 @@ async def test_an_edited_file_is_run_as_it_is_now(
     assert [len(await checked.fetch(query, ())) for _ in range(2)] == [1, 1]
 
 
-async def test_a_query_with_a_finding_is_refused(
+async def test_query_with_a_finding_is_refused(
     checked: Checked, tree: Copy, query: Many[..., AppliedMigration], capsys: pytest.CaptureFixture[str]
 ) -> None:
     tree.edit(PATH, "sha256\n", "colour\n")
@@ -72,7 +72,7 @@ async def test_a_query_with_a_finding_is_refused(
     assert capsys.readouterr().err == f"{NO_COLUMN}\n"  # once
 
 
-async def test_what_is_mended_runs_before_anyone_has_noticed(
+async def test_fixed_file_runs_before_the_watcher_sees_it(
     checked: Checked, tree: Copy, query: Many[..., AppliedMigration], capsys: pytest.CaptureFixture[str]
 ) -> None:
     tree.edit(PATH, "sha256\n", "colour as sha256\n")
@@ -86,13 +86,13 @@ async def test_what_is_mended_runs_before_anyone_has_noticed(
     assert capsys.readouterr().err.endswith("queries: no findings\n")
 
 
-async def test_a_file_that_the_service_could_not_start_with_is_read_again(checked: Checked) -> None:
+async def test_file_broken_at_startup_is_read_again(checked: Checked) -> None:
     broken = attrs.evolve(queries.read_query(NAME), sql="", purpose=f"{PATH}:1: malformed header")
 
     assert len(await checked.fetch(Many(broken, AppliedMigration), ())) > 1
 
 
-async def test_a_query_without_a_file_is_refused(checked: Checked) -> None:
+async def test_query_without_a_file_is_refused(checked: Checked) -> None:
     query: Many[..., AppliedMigration] = Many(
         lenient("pets.find_cat", Cardinality.MANY, AppliedMigration), AppliedMigration
     )
@@ -101,7 +101,7 @@ async def test_a_query_without_a_file_is_refused(checked: Checked) -> None:
         await checked.fetch(query, ())
 
 
-async def test_without_a_database_nothing_can_be_checked(tree: Copy, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_without_a_database_nothing_is_checked(tree: Copy, capsys: pytest.CaptureFixture[str]) -> None:
     url = "postgresql://nobody@/none?host=/nonexistent"
 
     await Checked(Pool(url), url, tree.root).check()
@@ -109,7 +109,7 @@ async def test_without_a_database_nothing_can_be_checked(tree: Copy, capsys: pyt
     assert capsys.readouterr().err.startswith("The queries cannot be checked now: connection is bad")
 
 
-async def test_a_saved_file_is_noticed(tree: Copy, own_database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_saved_file_is_noticed(tree: Copy, own_database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     said = ""
     checked = Checked(Pool(own_database_url), own_database_url, tree.root)
     async with checked.open():

@@ -47,7 +47,7 @@ def renamed(tmp_path_factory: pytest.TempPathFactory, server: EmbeddedPostgres) 
     return copy, copy.run("python", "-m", PACKAGE, "rename", NEW)
 
 
-def test_nothing_names_the_package_as_before(renamed: tuple[Tree, str]) -> None:
+def test_old_package_name_is_gone(renamed: tuple[Tree, str]) -> None:
     path = renamed[0].path
 
     assert {path: found[0] for path, text in texts(path) if (found := NAMED.search(text))} == {}
@@ -60,11 +60,11 @@ def test_migrations_keep_their_checksums(renamed: tuple[Tree, str]) -> None:
         assert (renamed[0].path / "migrations" / path.name).read_bytes() == path.read_bytes()
 
 
-def test_the_command_says_how_the_commands_are_named_now(renamed: tuple[Tree, str]) -> None:
+def test_command_prints_the_new_command_name(renamed: tuple[Tree, str]) -> None:
     assert renamed[1].endswith(f"files changed; the commands are python -m {NEW} now\n")
 
 
-def test_the_renamed_tree_passes_every_check_and_its_tests(renamed: tuple[Tree, str]) -> None:
+def test_renamed_tree_passes_checks_and_tests(renamed: tuple[Tree, str]) -> None:
     copy, _ = renamed
 
     copy.check(package=NEW)
@@ -83,7 +83,7 @@ def texts(root: Path) -> Iterator[tuple[str, str]]:
             yield str(path.relative_to(root)), path.read_text(encoding="utf-8")
 
 
-def test_what_others_call_so_keeps_its_name(whole_tree: Tree) -> None:
+def test_unrelated_uses_of_the_name_stay(whole_tree: Tree) -> None:
     """Variables, OpenTelemetry's attribute, and whatever lies beside the project."""
     (whole_tree.path / "tests" / "variable.py").write_text(VARIABLE.format(PACKAGE))
     (whole_tree.path / "tests" / "imported.py").write_text(IMPORTED.format(PACKAGE))
@@ -98,7 +98,7 @@ def test_what_others_call_so_keeps_its_name(whole_tree: Tree) -> None:
 
 
 @pytest.mark.parametrize("name", ["Garden", "my-garden", "1st", "", "../garden", "class"])
-def test_a_package_has_a_name_that_python_can_import(name: str) -> None:
+def test_new_name_must_be_importable(name: str) -> None:
     result = CliRunner().invoke(main, ["rename", name], prog_name=f"python -m {PACKAGE}")
 
     assert (result.exit_code, result.stdout) == (1, "")
@@ -106,6 +106,6 @@ def test_a_package_has_a_name_that_python_can_import(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["sql", "docs", "tests", "asyncpg", "json", PACKAGE])
-def test_no_other_package_is_hidden_by_it(whole_tree: Tree, name: str) -> None:
+def test_name_of_an_existing_package_is_refused(whole_tree: Tree, name: str) -> None:
     with pytest.raises(ClickException, match="is the name of something else already"):
         rename(name, whole_tree.path)

@@ -23,7 +23,7 @@ def files(root: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.slow
-def test_what_it_writes_passes_every_check_and_its_own_tests(whole_tree: Tree) -> None:
+def test_new_resources_pass_checks_and_their_tests(whole_tree: Tree) -> None:
     """With and without an owner, with fields of every type, with a plural of its own, and with long names.
 
     A post is something else than the function that handles POST.
@@ -46,7 +46,7 @@ def test_what_it_writes_passes_every_check_and_its_own_tests(whole_tree: Tree) -
 
 
 @pytest.mark.slow
-def test_the_command_says_what_it_wrote(whole_tree: Tree) -> None:
+def test_command_lists_what_it_wrote(whole_tree: Tree) -> None:
     said = whole_tree.run(*whole_tree.command("new", "shared_things", *EVERYTHING, "age:integer", "--no-owner"))
 
     [migration] = whole_tree.path.glob("migrations/*_create_shared_things.sql")
@@ -55,13 +55,13 @@ def test_the_command_says_what_it_wrote(whole_tree: Tree) -> None:
     assert "user_id" not in migration.read_text()
 
 
-def test_without_text_no_rule_needs_annotated(whole_tree: Tree) -> None:
+def test_model_without_text_needs_no_annotated(whole_tree: Tree) -> None:
     new(whole_tree.path, "gadgets", "broken:boolean")
 
     assert "Annotated" not in (whole_tree.path / "service/gadgets/models.py").read_text()
 
 
-def test_it_names_each_file_that_it_wrote(whole_tree: Tree) -> None:
+def test_new_returns_each_written_file(whole_tree: Tree) -> None:
     before = files(whole_tree.path)
 
     written = new(whole_tree.path)
@@ -71,7 +71,7 @@ def test_it_names_each_file_that_it_wrote(whole_tree: Tree) -> None:
     assert before.keys() <= after.keys()
 
 
-def test_people_read_of_it(whole_tree: Tree) -> None:
+def test_readme_and_changelog_name_the_resource(whole_tree: Tree) -> None:
     new(whole_tree.path, "lost_keys")
 
     assert (
@@ -82,7 +82,7 @@ def test_people_read_of_it(whole_tree: Tree) -> None:
     assert "## Unreleased\n\n- Lost keys: `/lost-keys`.\n- " in (whole_tree.path / "docs" / "changelog.md").read_text()
 
 
-def test_the_migration_comes_after_the_newest(whole_tree: Tree) -> None:
+def test_migration_follows_the_newest(whole_tree: Tree) -> None:
     (whole_tree.path / "migrations" / "0041_add_nothing.sql").write_text("select 1;")
 
     [path, rollback, *_] = new(whole_tree.path)
@@ -103,7 +103,7 @@ def test_the_migration_comes_after_the_newest(whole_tree: Tree) -> None:
         "tests/gadgets/test_gadgets.py",
     ],
 )
-def test_nothing_is_overwritten(whole_tree: Tree, path: str) -> None:
+def test_existing_file_is_not_overwritten(whole_tree: Tree, path: str) -> None:
     (whole_tree.path / path).parent.mkdir(exist_ok=True)
     (whole_tree.path / path).write_text("mine")
     before = files(whole_tree.path)
@@ -114,7 +114,7 @@ def test_nothing_is_overwritten(whole_tree: Tree, path: str) -> None:
     assert files(whole_tree.path) == before
 
 
-def test_where_there_is_no_place_to_register_nothing_is_written(whole_tree: Tree) -> None:
+def test_nothing_is_written_if_registration_fails(whole_tree: Tree) -> None:
     app = whole_tree.path / "service" / "app.py"
     app.write_text(app.read_text().replace("HealthController", "Health").replace("\nfrom ", "\nfrom  "))
     before = files(whole_tree.path)
@@ -159,7 +159,7 @@ def test_where_there_is_no_place_to_register_nothing_is_written(whole_tree: Tree
         (["gadgets", "age:integer", "age:bigint"], "'age' comes twice"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(arguments: list[str], sentence: str) -> None:
+def test_impossible_resource_is_refused_in_one_line(arguments: list[str], sentence: str) -> None:
     name, *fields = arguments
 
     with pytest.raises(ScaffoldError) as refused:
@@ -169,7 +169,7 @@ def test_what_cannot_be_is_refused_in_one_line(arguments: list[str], sentence: s
     assert len(refused.value.message.splitlines()) == 1
 
 
-def test_the_command_says_what_cannot_be() -> None:
+def test_command_refuses_impossible_resource() -> None:
     result: Result = CliRunner().invoke(main, ["new", "users", "age:integer", "--singular", "person"])
 
     assert (result.exit_code, result.stdout) == (1, "")

@@ -73,7 +73,7 @@ def log_in(dev: Running) -> dict[str, str]:
     return {"Authorization": f"Bearer {response.json()['access_token']}"}
 
 
-def test_a_fresh_checkout_is_ready_within_seconds_beside_another(dev: Running, checkout: Path, start: Start) -> None:
+def test_fresh_checkout_starts_beside_another(dev: Running, checkout: Path, start: Start) -> None:
     began = time.monotonic()
 
     fresh = start("dev", cwd=checkout)
@@ -84,26 +84,26 @@ def test_a_fresh_checkout_is_ready_within_seconds_beside_another(dev: Running, c
     assert dev.status("/health/ready") == 200
 
 
-def test_it_tells_where_to_go(dev: Running) -> None:
+def test_output_shows_the_url_and_login(dev: Running) -> None:
     assert told(dev, "API docs") == dev.url
     assert told(dev, "Stop") == "Ctrl-C"
     assert dev.client.get("/").headers["Content-Type"].startswith("text/html")
 
 
-def test_its_log_is_for_people(dev: Running) -> None:
+def test_log_is_human_readable(dev: Running) -> None:
     until(lambda: "status=200" in dev.stdout, "a request is told")
 
     [line, *_] = [line for line in dev.stdout.splitlines() if "status=200" in line]
     assert re.match(r"\d{4}-\d\d-\d\d\S+ \[info +\] request +\[service\.access\] ", line)
 
 
-def test_the_demo_user_has_pets(dev: Running) -> None:
+def test_demo_user_has_pets(dev: Running) -> None:
     pets = dev.client.get("/pets/me", headers=log_in(dev)).json()
 
     assert [pet["pet_name"] for pet in pets] == ["Ada", "Bello", "Minka", "Tadeusz"]
 
 
-def test_the_line_for_psql_opens_the_database(dev: Running) -> None:
+def test_printed_psql_line_opens_the_database(dev: Running) -> None:
     line = told(dev, "Database") + " --csv --tuples-only"
 
     emails = subprocess.check_output(["/bin/sh", "-c", line], input="select email from user_model", text=True)
@@ -118,7 +118,7 @@ def test_the_line_for_psql_opens_the_database(dev: Running) -> None:
         ("sql/system/list_applied_migrations.sql", (";", " limit 0;"), ("/health/ready", 503)),
     ],
 )
-def test_an_edited_file_counts_at_once(
+def test_edited_file_takes_effect_at_once(
     own: Checkout, dev: Running, file: str, edit: tuple[str, str], seen: tuple[str, int]
 ) -> None:
     path, status = seen
@@ -132,7 +132,7 @@ def test_an_edited_file_counts_at_once(
     until(lambda: dev.status(path) == 200, f"{file} is read again")
 
 
-def test_a_saved_file_is_checked_at_once(own: Checkout, dev: Running) -> None:
+def test_saved_file_is_checked_at_once(own: Checkout, dev: Running) -> None:
     """The console says what is wrong, and so does the answer to who needs the query; nobody else notices."""
     path = "sql/system/list_applied_migrations.sql"
     text = (own.folder / path).read_text()
@@ -150,7 +150,7 @@ def test_a_saved_file_is_checked_at_once(own: Checkout, dev: Running) -> None:
     until(lambda: dev.stderr.endswith("queries: no findings\n"), "the console tells that it is mended")
 
 
-def test_files_that_the_service_cannot_start_with_are_told_too(checkout: Path, start: Start) -> None:
+def test_broken_files_at_startup_are_reported(checkout: Path, start: Start) -> None:
     path = checkout / "sql/system/list_applied_migrations.sql"
     text = path.read_text()
     path.write_text(text.removeprefix("-- system"))
@@ -165,7 +165,7 @@ def test_files_that_the_service_cannot_start_with_are_told_too(checkout: Path, s
     assert dev.status("/health/ready") == 200
 
 
-def test_a_second_one_in_the_same_checkout_is_refused(own: Checkout, dev: Running) -> None:
+def test_second_server_in_a_checkout_is_refused(own: Checkout, dev: Running) -> None:
     ended = run("dev", cwd=own.folder)
 
     assert ended.returncode == 1
@@ -174,7 +174,7 @@ def test_a_second_one_in_the_same_checkout_is_refused(own: Checkout, dev: Runnin
     )
 
 
-def test_the_start_after_a_kill_has_the_same_port_and_logs_nobody_out(own: Checkout, dev: Running) -> None:
+def test_restart_after_kill_keeps_port_and_sessions(own: Checkout, dev: Running) -> None:
     family, bearer = dev.family(), log_in(dev)
 
     dev.end(signal.SIGKILL)
@@ -186,7 +186,7 @@ def test_the_start_after_a_kill_has_the_same_port_and_logs_nobody_out(own: Check
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_it_leaves_no_process_behind(own: Checkout, dev: Running, stop: signal.Signals) -> None:
+def test_dev_leaves_no_process_behind(own: Checkout, dev: Running, stop: signal.Signals) -> None:
     family = dev.family()
     assert own.postmaster() in family
 
@@ -197,7 +197,7 @@ def test_it_leaves_no_process_behind(own: Checkout, dev: Running, stop: signal.S
     assert "database system is shut down" in (own.folder / ".dev/postgres/log").read_text()
 
 
-def test_sigterm_stops_it_while_it_starts(own: Checkout, start: Start) -> None:
+def test_sigterm_stops_dev_during_startup(own: Checkout, start: Start) -> None:
     own.dev()
     own.stop()
     # It will not get any further than to this pipe, which nobody writes to.
@@ -217,7 +217,7 @@ def test_sigterm_stops_it_while_it_starts(own: Checkout, start: Start) -> None:
     assert starting.stderr == ""
 
 
-def test_a_senseless_setting_stops_it_and_its_server(own: Checkout) -> None:
+def test_invalid_setting_stops_dev_and_its_server(own: Checkout) -> None:
     own.stop()
 
     ended = run("dev", settings={"PORT": "none"}, cwd=own.folder)
@@ -227,7 +227,7 @@ def test_a_senseless_setting_stops_it_and_its_server(own: Checkout) -> None:
     assert not (own.folder / ".dev/postgres/data/postmaster.pid").exists()
 
 
-def test_it_uses_the_database_that_dot_env_names(checkout: Path, own_database_url: str, start: Start) -> None:
+def test_dev_uses_database_from_dot_env(checkout: Path, own_database_url: str, start: Start) -> None:
     port = free_port()
     (checkout / ".env").write_text(f"DATABASE_URL='{own_database_url}'\nPORT={port}\n")
 
@@ -239,7 +239,7 @@ def test_it_uses_the_database_that_dot_env_names(checkout: Path, own_database_ur
     assert dev.client.get("/users/me", headers=log_in(dev)).json()["email"] == "demo@example.com"
 
 
-def test_no_other_command_reads_dot_env(checkout: Path) -> None:
+def test_other_commands_ignore_dot_env(checkout: Path) -> None:
     (checkout / ".env").write_text("DATABASE_URL=postgresql:///none\n")
 
     assert run("migrate", "status", cwd=checkout).stderr == "Error: DATABASE_URL must be set; see README.md\n"

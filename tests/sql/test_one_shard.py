@@ -137,17 +137,17 @@ def of_many(sql: str) -> Sequence[str]:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in OF_ALL])
-def test_a_users_things_are_looked_up_by_the_user(name: str) -> None:
+def test_user_tables_are_queried_by_user(name: str) -> None:
     assert of_many(read_query(name).sql) == []
 
 
 @pytest.mark.parametrize("sql", [*WRONG, *(read_query(name).sql for name in OF_ALL)])
-def test_what_asks_for_the_things_of_many_is_found(sql: str) -> None:
+def test_query_across_users_is_found(sql: str) -> None:
     assert "idempotency_key" in of_many(sql)
 
 
 @pytest.mark.parametrize("table", sorted(OF_USERS))
-def test_the_users_id_leads_the_primary_key(table: str, database_url: str) -> None:
+def test_user_id_leads_the_primary_key(table: str, database_url: str) -> None:
     leads = "select attname from pg_index join pg_attribute on attrelid = indrelid and attnum = indkey[0]"
     with psycopg.connect(database_url) as connection:
         row = connection.execute(f"{leads} where indisprimary and indrelid = %s::regclass".encode(), [table]).fetchone()

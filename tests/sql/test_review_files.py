@@ -23,7 +23,7 @@ def look(server: EmbeddedPostgres, own_database_url: str) -> Review:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_each_says_what_it_shows_and_carries_its_name(name: str) -> None:
+def test_each_file_has_a_purpose_and_its_name(name: str) -> None:
     text = (SQL / FOR_PSQL / f"{name}.sql").read_text()
 
     assert re.match(r"(-- .+\n)+select /\* review\.(\w+) \*/\n", text)
@@ -31,7 +31,7 @@ def test_each_says_what_it_shows_and_carries_its_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != NEEDS_EXTENSION])
-def test_psql_runs_each_on_the_schema(name: str, look: Review) -> None:
+def test_psql_runs_each_file(name: str, look: Review) -> None:
     look(name)
 
 
@@ -42,7 +42,7 @@ def test_every_table_is_shown_with_its_size(look: Review) -> None:
     assert re.fullmatch(r"\d+ kB", shown["user_model"])
 
 
-def test_the_largest_table_and_the_largest_index_come_first(look: Review, own_database_url: str) -> None:
+def test_largest_table_and_index_come_first(look: Review, own_database_url: str) -> None:
     """By their bytes, and not by how these are written: 104 kB are more than 16 kB."""
     with psycopg.connect(own_database_url, autocommit=True) as connection:
         for name, rows in (("a_small_one", 1), ("b_large_one", 5000), ("c_middling_one", 1000)):
@@ -56,7 +56,7 @@ def test_the_largest_table_and_the_largest_index_come_first(look: Review, own_da
     assert indexes == ["b_large_one_idx", "c_middling_one_idx", "a_small_one_idx"]
 
 
-def test_an_index_is_unused_until_a_statement_uses_it(look: Review, own_database_url: str) -> None:
+def test_index_is_unused_until_a_statement_uses_it(look: Review, own_database_url: str) -> None:
     before = [row["index"] for row in look("unused_indexes")]
     with psycopg.connect(own_database_url) as connection:
         connection.execute("set enable_seqscan = off")
@@ -68,7 +68,7 @@ def test_an_index_is_unused_until_a_statement_uses_it(look: Review, own_database
     assert "user_model_pkey" not in before  # it is there to refuse
 
 
-def test_the_oldest_transaction_comes_first_with_what_it_does(look: Review, own_database_url: str) -> None:
+def test_oldest_transaction_comes_first_with_its_statement(look: Review, own_database_url: str) -> None:
     with psycopg.connect(own_database_url, application_name="old") as old, psycopg.connect(own_database_url) as young:
         old.execute("select /* users.show_me */ 1")
         young.execute("select 2")
@@ -79,7 +79,7 @@ def test_the_oldest_transaction_comes_first_with_what_it_does(look: Review, own_
     assert second["statement"] == "select 2"
 
 
-async def test_who_waits_is_shown_with_who_is_in_the_way(look: Review, own_database_url: str) -> None:
+async def test_waiting_session_is_shown_with_its_blocker(look: Review, own_database_url: str) -> None:
     holder, waiter = [await asyncpg.connect(own_database_url) for _ in range(2)]
     transaction = holder.transaction()
     await transaction.start()

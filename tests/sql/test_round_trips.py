@@ -56,26 +56,26 @@ async def counted(server: EmbeddedPostgres, own_database_url: str) -> AsyncItera
     await connection.close()
 
 
-async def test_an_authenticated_request_takes_one_round_trip(counted: Counted) -> None:
+async def test_authenticated_request_takes_one_round_trip(counted: Counted) -> None:
     trips = {route: await counted.trips(route, body) for route, body in GUARDED.items()}
 
     assert trips == dict.fromkeys(GUARDED, 1)
 
 
-async def test_a_current_password_takes_another_one(counted: Counted) -> None:
+async def test_current_password_takes_a_second_round_trip(counted: Counted) -> None:
     """Its hash is fetched first; between the two it is checked, on no connection."""
     body: Body = {"password": "another password", "current_password": PASSWORD}
 
     assert await counted.trips("post /users/reset-password", body) == 2
 
 
-async def test_an_idempotency_key_takes_no_other(counted: Counted) -> None:
+async def test_idempotency_key_takes_no_extra_round_trip(counted: Counted) -> None:
     trips = await counted.trips("post /pets/create", {"pet_name": "Ada"}, **{"Idempotency-Key": "key"})
 
     assert trips == 1
 
 
-async def test_a_refused_token_takes_none(counted: Counted) -> None:
+async def test_refused_token_takes_no_round_trip(counted: Counted) -> None:
     before = counted.relay.trips
 
     response = await counted.client.get("/users/me", headers={"Authorization": "Bearer x"})

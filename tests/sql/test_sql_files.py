@@ -16,7 +16,7 @@ NAMES = query_names()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_psql_runs_the_file_as_it_is(name: str, server: EmbeddedPostgres, database_url: str) -> None:
+def test_psql_runs_the_file_unchanged(name: str, server: EmbeddedPostgres, database_url: str) -> None:
     """In a transaction that is rolled back when psql ends."""
     statement = read_query(name)
     dummies = [f"'{DUMMIES[parameter.type]}'" for parameter in statement.parameters]
@@ -31,13 +31,13 @@ def test_psql_runs_the_file_as_it_is(name: str, server: EmbeddedPostgres, databa
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_file_is_sent_byte_for_byte(name: str) -> None:
+def test_file_is_sent_byte_for_byte(name: str) -> None:
     statement = read_query(name)
 
     assert statement.sql.encode() == statement.path.read_bytes()
 
 
-async def test_a_running_statement_shows_its_name(committed: Committed) -> None:
+async def test_running_statement_shows_its_name(committed: Committed) -> None:
     """To whoever looks at pg_stat_activity, while it waits for a lock, say."""
     user = await committed.make.user()
     async with committed.connection.transaction():
