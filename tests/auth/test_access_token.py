@@ -16,7 +16,7 @@ from tests.support.jwt import Token
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-async def test_the_right_password_is_answered_by_a_token_pair(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_right_password_returns_token_pair(client: httpx.AsyncClient, user: LoggedIn) -> None:
     response = await log_in(client, user.email, user.password)
 
     assert response.status_code == 200, response.text
@@ -32,13 +32,13 @@ async def test_the_right_password_is_answered_by_a_token_pair(client: httpx.Asyn
     assert {type(value) for value in pair.values()} == {int}
 
 
-async def test_the_token_pair_is_kept_by_no_cache(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_token_pair_is_not_cached(client: httpx.AsyncClient, user: LoggedIn) -> None:
     response = await log_in(client, user.email)
 
     assert response.headers["Cache-Control"] == "no-store"
 
 
-async def test_the_access_token_names_the_user_and_the_session(
+async def test_access_token_names_user_and_session(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     pair = (await log_in(client, user.email)).json()
@@ -55,7 +55,7 @@ async def test_the_access_token_names_the_user_and_the_session(
     }
 
 
-async def test_an_access_token_does_not_outlive_its_session(
+async def test_access_token_expires_no_later_than_its_session(
     database_url: str, one_transaction: OneTransaction, user: LoggedIn
 ) -> None:
     app = create_app(make_settings(database_url, REFRESH_TOKEN_EXPIRE_SECONDS="60"), one_transaction)
@@ -67,7 +67,7 @@ async def test_an_access_token_does_not_outlive_its_session(
 
 
 @pytest.mark.parametrize("email", ["ANN.Lee@Example.COM", "ann.lee@example.com"])
-async def test_an_address_is_known_in_any_case(client: httpx.AsyncClient, make: Factory, email: str) -> None:
+async def test_email_is_case_insensitive(client: httpx.AsyncClient, make: Factory, email: str) -> None:
     await make.user("Ann.Lee@Example.com")
 
     response = await log_in(client, email)
@@ -75,7 +75,7 @@ async def test_an_address_is_known_in_any_case(client: httpx.AsyncClient, make: 
     assert response.status_code == 200, response.text
 
 
-async def test_an_unknown_user_and_a_wrong_password_look_alike(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_unknown_user_and_wrong_password_look_alike(client: httpx.AsyncClient, user: LoggedIn) -> None:
     wrong, unknown = await log_in(client, user.email, "wrong"), await log_in(client, "nobody@example.com", "wrong")
 
     assert wrong.json() | {"instance": ""} == unknown.json() | {"instance": ""}
@@ -92,7 +92,7 @@ async def test_an_unknown_user_and_a_wrong_password_look_alike(client: httpx.Asy
     }
 
 
-async def test_an_unknown_user_takes_as_long_as_a_wrong_password(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_unknown_user_takes_as_long_as_wrong_password(client: httpx.AsyncClient, user: LoggedIn) -> None:
     """Roughly: without hashing it would be a twentieth."""
     seconds: dict[str, list[float]] = {user.email: [], "nobody@example.com": []}
     for email in [*seconds] * 5:
@@ -108,13 +108,13 @@ async def test_an_unknown_user_takes_as_long_as_a_wrong_password(client: httpx.A
     "password",
     ["", "x" * 129, "x" * 60_000, PASSWORD + " ", PASSWORD.upper(), PASSWORD + "\0", "nobody has this password"],
 )
-async def test_any_other_password_is_a_wrong_one(client: httpx.AsyncClient, user: LoggedIn, password: str) -> None:
+async def test_any_other_password_is_refused(client: httpx.AsyncClient, user: LoggedIn, password: str) -> None:
     response = await log_in(client, user.email, password)
 
     assert (response.status_code, response.json()["error"]) == (400, "invalid_grant")
 
 
-async def test_the_other_fields_of_oauth_2_are_allowed(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_other_oauth_2_fields_are_allowed(client: httpx.AsyncClient, user: LoggedIn) -> None:
     """The docs page sends them, too."""
     for grant_type in ("password", ""):  # without a value, it counts as left out: RFC 6749, 3.2
         more = {"grant_type": grant_type, "scope": "", "client_id": "", "client_secret": ""}
@@ -125,7 +125,7 @@ async def test_the_other_fields_of_oauth_2_are_allowed(client: httpx.AsyncClient
 
 
 @pytest.mark.parametrize("grant_type", ["refresh_token", "client_credentials", "Password", "password "])
-async def test_another_grant_is_not_supported(client: httpx.AsyncClient, user: LoggedIn, grant_type: str) -> None:
+async def test_other_grant_type_is_unsupported(client: httpx.AsyncClient, user: LoggedIn, grant_type: str) -> None:
     """RFC 6749, 5.2: 400, and a name for it."""
     form = {"username": user.email, "password": PASSWORD, "grant_type": grant_type}
 
@@ -144,9 +144,7 @@ async def test_another_grant_is_not_supported(client: httpx.AsyncClient, user: L
         (b"username=a&password=b&x%2Fy~z=1", "/x~1y~0z"),
     ],
 )
-async def test_a_form_that_breaks_a_rule_is_refused_by_the_field(
-    client: httpx.AsyncClient, form: bytes, pointer: str
-) -> None:
+async def test_invalid_form_field_is_named(client: httpx.AsyncClient, form: bytes, pointer: str) -> None:
     response = await client.post("/auth/access-token", content=form, headers=FORM)
 
     assert response.status_code == 422, response.text
@@ -167,7 +165,7 @@ async def test_a_form_that_breaks_a_rule_is_refused_by_the_field(
         b"&".join(b"%d=1" % number for number in range(21)),
     ],
 )
-async def test_what_is_no_form_cannot_be_read(client: httpx.AsyncClient, form: bytes) -> None:
+async def test_malformed_form_is_400(client: httpx.AsyncClient, form: bytes) -> None:
     response = await client.post("/auth/access-token", content=form, headers=FORM)
 
     assert response.status_code == 400, response.text
@@ -175,7 +173,7 @@ async def test_what_is_no_form_cannot_be_read(client: httpx.AsyncClient, form: b
     assert response.json()["error"] == "invalid_request"
 
 
-async def test_a_log_in_that_opens_no_session_twice_gives_up(
+async def test_log_in_without_session_twice_is_400(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     """As if the password had been changed each time that it was checked."""
@@ -189,13 +187,13 @@ async def test_a_log_in_that_opens_no_session_twice_gives_up(
     assert (response.status_code, response.json()["detail"]) == (400, "Incorrect email or password")
 
 
-async def test_nul_in_an_address_is_the_clients_mistake(client: httpx.AsyncClient) -> None:
+async def test_nul_in_email_is_client_error(client: httpx.AsyncClient) -> None:
     response = await log_in(client, "ann\0@example.com")
 
     assert response.status_code == 422, response.text
 
 
-async def test_a_log_in_comes_as_a_form(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_log_in_as_json_is_415(client: httpx.AsyncClient, user: LoggedIn) -> None:
     response = await client.post("/auth/access-token", json={"username": user.email, "password": PASSWORD})
 
     assert response.status_code == 415
@@ -203,7 +201,7 @@ async def test_a_log_in_comes_as_a_form(client: httpx.AsyncClient, user: LoggedI
     assert response.json()["error"] == "invalid_request"
 
 
-async def test_who_comes_when_too_many_log_in_is_asked_to_come_back(
+async def test_too_many_log_ins_are_503_with_retry_after(
     client: httpx.AsyncClient, user: LoggedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(passwords, "QUEUE", 0)

@@ -38,7 +38,7 @@ def some_id(operation: dict[str, Any]) -> object:
     return uuid4() if any(schema.get("format") == "uuid" for schema in in_path) else 2**40
 
 
-async def test_the_routes_that_need_a_token_are_those_that_say_so(
+async def test_guarded_routes_are_those_documented_as_such(
     client: httpx.AsyncClient, operations: dict[str, dict[str, Any]]
 ) -> None:
     """Also before a body is read: what these requests say is nothing, or nonsense."""
@@ -62,7 +62,7 @@ async def test_the_routes_that_need_a_token_are_those_that_say_so(
         pytest.param("delete from user_model using login_session where login_session.id = $1", id="user deleted"),
     ],
 )
-async def test_a_token_opens_no_route_once_its_session_is_over(
+async def test_token_of_ended_session_is_401_on_every_route(
     client: httpx.AsyncClient,
     user: LoggedIn,
     connection: asyncpg.Connection,
@@ -84,7 +84,7 @@ async def test_a_token_opens_no_route_once_its_session_is_over(
             )
 
 
-async def test_what_is_another_users_is_as_unknown_as_what_never_was(
+async def test_other_users_session_looks_nonexistent(
     client: httpx.AsyncClient, user: LoggedIn, make: Factory, operations: dict[str, dict[str, Any]]
 ) -> None:
     """For a session; and nothing happens to it."""
@@ -102,7 +102,7 @@ async def test_what_is_another_users_is_as_unknown_as_what_never_was(
     assert (await client.get("/users/me", headers=owner.bearer)).status_code == 200
 
 
-async def test_without_a_token_the_answer_asks_for_one(client: httpx.AsyncClient) -> None:
+async def test_missing_token_is_401_without_error_code(client: httpx.AsyncClient) -> None:
     """And names no error: RFC 6750, 3.1."""
     response = await client.get("/users/me")
 
@@ -117,7 +117,7 @@ async def test_without_a_token_the_answer_asks_for_one(client: httpx.AsyncClient
     }
 
 
-async def test_a_token_that_is_not_valid_is_told_so(client: httpx.AsyncClient) -> None:
+async def test_invalid_token_is_401_invalid_token(client: httpx.AsyncClient) -> None:
     response = await client.get("/users/me", headers={"Authorization": "Bearer x"})
 
     assert response.status_code == 401
@@ -136,7 +136,7 @@ async def test_a_token_that_is_not_valid_is_told_so(client: httpx.AsyncClient) -
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
-async def test_the_scheme_is_known_in_any_case(client: httpx.AsyncClient, user: LoggedIn, scheme: str) -> None:
+async def test_bearer_scheme_is_case_insensitive(client: httpx.AsyncClient, user: LoggedIn, scheme: str) -> None:
     """RFC 9110, 11.1: one blank or several part it from the token."""
     response = await client.get("/users/me", headers={"Authorization": f"{scheme} {user.tokens.access_token}"})
 
@@ -144,13 +144,13 @@ async def test_the_scheme_is_known_in_any_case(client: httpx.AsyncClient, user: 
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "Token", "DPoP", "Bearer:", ""])
-async def test_no_other_scheme_opens_anything(client: httpx.AsyncClient, user: LoggedIn, scheme: str) -> None:
+async def test_other_scheme_is_401(client: httpx.AsyncClient, user: LoggedIn, scheme: str) -> None:
     response = await client.get("/users/me", headers={"Authorization": f"{scheme} {user.tokens.access_token}"})
 
     assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, "Bearer")
 
 
-async def test_two_tokens_are_none(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_two_authorization_headers_are_401(client: httpx.AsyncClient, user: LoggedIn) -> None:
     """A proxy may have believed the other one."""
     header = ("Authorization", f"Bearer {user.tokens.access_token}")
 
@@ -159,7 +159,7 @@ async def test_two_tokens_are_none(client: httpx.AsyncClient, user: LoggedIn) ->
     assert response.status_code == 401
 
 
-async def test_a_token_elsewhere_than_in_the_header_opens_nothing(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_token_outside_the_header_is_ignored(client: httpx.AsyncClient, user: LoggedIn) -> None:
     """RFC 6750 allows bodies and URLs, too; logs keep URLs."""
     token = {"access_token": user.tokens.access_token}
     client.cookies.update(token)

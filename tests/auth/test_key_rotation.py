@@ -49,7 +49,7 @@ async def refresh(client: httpx.AsyncClient, refresh_token: str) -> httpx.Respon
     return await client.post("/auth/refresh-token", json={"refresh_token": refresh_token})
 
 
-async def test_tokens_of_the_previous_key_are_good(rotating: httpx.AsyncClient, old: Factory) -> None:
+async def test_tokens_of_previous_key_are_valid(rotating: httpx.AsyncClient, old: Factory) -> None:
     user = await old.user()
 
     me = await rotating.get("/users/me", headers=user.bearer)
@@ -58,7 +58,7 @@ async def test_tokens_of_the_previous_key_are_good(rotating: httpx.AsyncClient, 
     assert (me.status_code, refreshed.status_code) == (200, 200)
 
 
-async def test_a_refresh_leads_to_the_current_key(
+async def test_refresh_signs_with_current_key(
     rotating: httpx.AsyncClient, rotated: httpx.AsyncClient, old: Factory
 ) -> None:
     """So that after one life of a refresh token the previous key can go."""
@@ -71,7 +71,7 @@ async def test_a_refresh_leads_to_the_current_key(
     assert (await refresh(rotated, pair["refresh_token"])).status_code == 200
 
 
-async def test_a_lost_reply_is_given_again_across_the_rotation(rotating: httpx.AsyncClient, old: Factory) -> None:
+async def test_lost_refresh_reply_is_repeated_across_rotation(rotating: httpx.AsyncClient, old: Factory) -> None:
     user = await old.user()
     lost = (await refresh(rotating, user.tokens.refresh_token)).json()
 
@@ -80,7 +80,7 @@ async def test_a_lost_reply_is_given_again_across_the_rotation(rotating: httpx.A
     assert again["refresh_token"] == lost["refresh_token"]
 
 
-async def test_tokens_of_a_key_that_is_gone_are_dead(rotated: httpx.AsyncClient, old: Factory) -> None:
+async def test_tokens_of_removed_key_are_invalid(rotated: httpx.AsyncClient, old: Factory) -> None:
     user = await old.user()
 
     me = await rotated.get("/users/me", headers=user.bearer)
@@ -89,7 +89,7 @@ async def test_tokens_of_a_key_that_is_gone_are_dead(rotated: httpx.AsyncClient,
     assert (me.status_code, refreshed.status_code) == (401, 400)
 
 
-async def test_one_keys_name_does_not_open_with_the_other_key(rotating: httpx.AsyncClient, old: Factory) -> None:
+async def test_kid_of_one_key_rejects_other_keys_signature(rotating: httpx.AsyncClient, old: Factory) -> None:
     """The kid chooses the key; it does not choose whether the signature counts."""
     user = await old.user()
     token = Token(user.tokens.access_token, OLD.encode())
@@ -99,7 +99,7 @@ async def test_one_keys_name_does_not_open_with_the_other_key(rotating: httpx.As
     assert response.status_code == 401
 
 
-async def test_without_a_name_no_key_is_tried(rotating: httpx.AsyncClient, old: Factory) -> None:
+async def test_token_without_kid_is_invalid(rotating: httpx.AsyncClient, old: Factory) -> None:
     user = await old.user()
     token = Token(user.tokens.access_token, OLD.encode())
 

@@ -24,7 +24,7 @@ async def reset(client: httpx.AsyncClient, user: LoggedIn) -> httpx.Response:
     return await client.post("/users/reset-password", json={"password": NEW}, headers=user.bearer)
 
 
-async def test_a_log_in_behind_a_reset_finds_its_password_changed(committed: Committed) -> None:
+async def test_log_in_behind_reset_fails_with_old_password(committed: Committed) -> None:
     """The old password was right when it was checked, but no longer when the session was to be opened."""
     user = await committed.make.user()
     async with committed.connection.transaction():
@@ -42,7 +42,7 @@ async def test_a_log_in_behind_a_reset_finds_its_password_changed(committed: Com
     assert await committed.connection.fetchval("select count(*) from login_session where ended_at is null") == 1
 
 
-async def test_a_log_in_before_a_reset_is_ended_by_it(committed: Committed) -> None:
+async def test_log_in_before_reset_is_ended_by_it(committed: Committed) -> None:
     """The reset began before the new session was committed, and sees it nonetheless."""
     user = await committed.make.user()
     async with committed.connection.transaction():
@@ -63,7 +63,7 @@ async def test_a_log_in_before_a_reset_is_ended_by_it(committed: Committed) -> N
     assert (await committed.client.get("/users/me", headers=user.bearer)).status_code == 200
 
 
-async def test_a_log_in_behind_a_deletion_finds_nobody(committed: Committed) -> None:
+async def test_log_in_behind_deletion_is_refused(committed: Committed) -> None:
     user = await committed.make.user()
     async with committed.connection.transaction():
         await committed.connection.execute("delete from user_model")
@@ -75,7 +75,7 @@ async def test_a_log_in_behind_a_deletion_finds_nobody(committed: Committed) -> 
     assert (answer.status_code, answer.json()["detail"]) == (400, "Incorrect email or password")
 
 
-async def test_a_log_in_behind_anothers_renewal_of_the_hash_finds_the_new_one(committed: Committed) -> None:
+async def test_log_in_behind_rehash_uses_the_new_hash(committed: Committed) -> None:
     """The password is the same, and so it is right."""
     user = await committed.make.user()
     async with committed.connection.transaction():
@@ -90,7 +90,7 @@ async def test_a_log_in_behind_anothers_renewal_of_the_hash_finds_the_new_one(co
     assert await committed.connection.fetchval("select count(*) from login_session") == 2
 
 
-async def test_a_hash_that_cannot_be_renewed_now_fails_no_log_in(own_database_url: str) -> None:
+async def test_failed_rehash_does_not_fail_log_in(own_database_url: str) -> None:
     """The session is open already; the next log-in may renew the hash."""
     pool = Pool(own_database_url, lock_timeout=20)
     app = create_app(make_settings(own_database_url), pool)
@@ -109,7 +109,7 @@ async def test_a_hash_that_cannot_be_renewed_now_fails_no_log_in(own_database_ur
     await connection.close()
 
 
-async def test_many_log_ins_at_once_do_not_hinder_each_other(committed: Committed) -> None:
+async def test_concurrent_log_ins_do_not_hinder_each_other(committed: Committed) -> None:
     user = await committed.make.user()
 
     answers = await asyncio.gather(*(log_in(committed.client, user.email, PASSWORD) for _ in range(5)))
@@ -118,7 +118,7 @@ async def test_many_log_ins_at_once_do_not_hinder_each_other(committed: Committe
     assert await committed.connection.fetchval("select count(*) from login_session") == 6
 
 
-async def test_no_connection_is_held_while_a_password_is_checked(own_database_url: str) -> None:
+async def test_no_connection_is_held_while_hashing(own_database_url: str) -> None:
     """A single connection serves many others meanwhile."""
     pool = Pool(own_database_url, size=1)
     app = create_app(make_settings(own_database_url), pool)

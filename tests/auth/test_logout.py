@@ -11,7 +11,7 @@ async def log_out(client: httpx.AsyncClient, refresh_token: str) -> httpx.Respon
     return await client.post("/auth/logout", json={"refresh_token": refresh_token})
 
 
-async def test_after_a_logout_both_tokens_are_dead(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_logout_ends_both_tokens(client: httpx.AsyncClient, user: LoggedIn) -> None:
     response = await log_out(client, user.tokens.refresh_token)
 
     assert (response.status_code, response.content) == (204, b"")
@@ -20,7 +20,7 @@ async def test_after_a_logout_both_tokens_are_dead(client: httpx.AsyncClient, us
     assert refreshed.status_code == 400
 
 
-async def test_a_logout_ends_no_other_session(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_logout_leaves_other_sessions(client: httpx.AsyncClient, user: LoggedIn) -> None:
     other = (await client.post("/auth/access-token", data={"username": user.email, "password": user.password})).json()
 
     await log_out(client, other["refresh_token"])
@@ -28,7 +28,7 @@ async def test_a_logout_ends_no_other_session(client: httpx.AsyncClient, user: L
     assert (await client.get("/users/me", headers=user.bearer)).status_code == 200
 
 
-async def test_a_spent_token_logs_out_as_well(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_used_refresh_token_logs_out_too(client: httpx.AsyncClient, user: LoggedIn) -> None:
     """Whoever holds it once held the session."""
     await client.post("/auth/refresh-token", json={"refresh_token": user.tokens.refresh_token})
 
@@ -36,7 +36,7 @@ async def test_a_spent_token_logs_out_as_well(client: httpx.AsyncClient, user: L
     assert (await client.get("/users/me", headers=user.bearer)).status_code == 401
 
 
-async def test_logging_out_twice_is_no_mistake_and_changes_nothing(
+async def test_second_logout_is_204_and_changes_nothing(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     await log_out(client, user.tokens.refresh_token)
@@ -49,14 +49,14 @@ async def test_logging_out_twice_is_no_mistake_and_changes_nothing(
 
 
 @pytest.mark.parametrize("refresh_token", ["", "unknown", "gärbage", "a" * 60_000])
-async def test_of_an_unknown_token_there_is_nothing_to_end(client: httpx.AsyncClient, refresh_token: str) -> None:
+async def test_unknown_token_is_204(client: httpx.AsyncClient, refresh_token: str) -> None:
     """RFC 7009, 2.2."""
     response = await log_out(client, refresh_token)
 
     assert (response.status_code, response.content) == (204, b"")
 
 
-async def test_the_token_must_be_there(client: httpx.AsyncClient) -> None:
+async def test_missing_token_is_422(client: httpx.AsyncClient) -> None:
     response = await client.post("/auth/logout", json={})
 
     assert response.status_code == 422

@@ -56,7 +56,7 @@ async def test_every_character_counts(client: httpx.AsyncClient, password: str, 
 
 
 @pytest.mark.parametrize("password", ["", "1234567", "éáíóúàè", "x" * 129, "😀" * 129])
-async def test_under_8_and_over_128_characters_is_no_password(client: httpx.AsyncClient, password: str) -> None:
+async def test_password_has_8_to_128_characters(client: httpx.AsyncClient, password: str) -> None:
     response = await register(client, password)
 
     assert response.status_code == 422, response.text
@@ -64,7 +64,7 @@ async def test_under_8_and_over_128_characters_is_no_password(client: httpx.Asyn
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-async def test_composed_and_decomposed_letters_are_the_same(client: httpx.AsyncClient, form: str) -> None:
+async def test_composed_and_decomposed_letters_are_equal(client: httpx.AsyncClient, form: str) -> None:
     """Which of them a keyboard sends is nobody's choice."""
     forms = {name: unicodedata.normalize(name, "Crème brûlée, señor") for name in ("NFC", "NFD")}
     await register(client, forms.pop(form))
@@ -74,7 +74,7 @@ async def test_composed_and_decomposed_letters_are_the_same(client: httpx.AsyncC
     assert response.status_code == 200, response.text
 
 
-async def test_letters_that_only_look_alike_are_not_the_same(client: httpx.AsyncClient) -> None:
+async def test_lookalike_letters_differ(client: httpx.AsyncClient) -> None:
     """NFC, not NFKC."""
     await register(client, "ﬁle number 1")
 
@@ -83,7 +83,7 @@ async def test_letters_that_only_look_alike_are_not_the_same(client: httpx.Async
     assert response.status_code == 400
 
 
-async def test_only_an_argon2id_hash_is_kept(client: httpx.AsyncClient, connection: asyncpg.Connection) -> None:
+async def test_only_an_argon2id_hash_is_stored(client: httpx.AsyncClient, connection: asyncpg.Connection) -> None:
     registered = await register(client, PASSWORD)
 
     stored = await connection.fetchval(STORED, registered.json()["id"])
@@ -99,7 +99,7 @@ async def test_only_an_argon2id_hash_is_kept(client: httpx.AsyncClient, connecti
     ],
     ids=["cheaper", "shorter", "argon2i"],
 )
-async def test_a_log_in_renews_a_hash_with_former_parameters(
+async def test_log_in_rehashes_outdated_parameters(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, former: PasswordHasher
 ) -> None:
     await connection.execute(STORE, user.id, former.hash(PASSWORD))
@@ -113,7 +113,7 @@ async def test_a_log_in_renews_a_hash_with_former_parameters(
     assert await connection.fetchval(STORED, user.id) == stored
 
 
-async def test_a_wrong_password_renews_nothing(
+async def test_wrong_password_does_not_rehash(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     stored = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
@@ -124,9 +124,7 @@ async def test_a_wrong_password_renews_nothing(
     assert await connection.fetchval(STORED, user.id) == stored
 
 
-async def test_a_hash_is_not_renewed_after_the_password_was_changed(
-    user: LoggedIn, connection: asyncpg.Connection
-) -> None:
+async def test_rehash_does_not_overwrite_a_changed_password(user: LoggedIn, connection: asyncpg.Connection) -> None:
     """Else a log-in with the old password could bring it back."""
     renewed = await connection.execute(UPGRADE_PASSWORD_HASH.sql, user.id, "the hash of before", hashed("old"))
 
@@ -146,7 +144,7 @@ async def test_a_hash_is_not_renewed_after_the_password_was_changed(
     ],
 )
 @pytest.mark.parametrize("password", [PASSWORD, "nobody has this password"])
-async def test_a_stored_hash_that_is_none_opens_nothing(
+async def test_malformed_stored_hash_is_refused(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, garbage: str, password: str
 ) -> None:
     await connection.execute(STORE, user.id, garbage)
@@ -156,7 +154,7 @@ async def test_a_stored_hash_that_is_none_opens_nothing(
     assert (response.status_code, response.json()["detail"]) == (400, "Incorrect email or password")
 
 
-async def test_too_many_at_once_are_asked_to_come_back(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_at_once_are_503_with_retry_after(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rather than to wait longer than anyone does."""
     monkeypatch.setattr(module, "QUEUE", 2)
 
@@ -167,14 +165,14 @@ async def test_too_many_at_once_are_asked_to_come_back(passwords: Passwords, mon
     assert answers[2].headers == {"Retry-After": "1"}
 
 
-async def test_there_is_room_again_when_one_is_done(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_finished_hash_frees_its_place(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "QUEUE", 1)
 
     for _ in range(2):
         assert await passwords.verify(PASSWORD, hashed(PASSWORD))
 
 
-async def test_the_event_loop_goes_on_while_a_password_is_hashed(passwords: Passwords) -> None:
+async def test_hashing_does_not_block_the_event_loop(passwords: Passwords) -> None:
     hashing = asyncio.create_task(passwords.hash(PASSWORD))
     turns = 0
     while not hashing.done():
@@ -185,9 +183,7 @@ async def test_the_event_loop_goes_on_while_a_password_is_hashed(passwords: Pass
 
 
 @pytest.mark.parametrize("password", ["password", "12345678", "PassWord", "password123", "iloveyou"])
-async def test_one_of_the_commonest_passwords_is_refused(
-    client: httpx.AsyncClient, user: LoggedIn, password: str
-) -> None:
+async def test_common_password_is_refused(client: httpx.AsyncClient, user: LoggedIn, password: str) -> None:
     registered = await register(client, password)
     reset = await client.post("/users/reset-password", json={"password": password}, headers=user.bearer)
 
@@ -199,14 +195,14 @@ async def test_one_of_the_commonest_passwords_is_refused(
     assert (await log_in(client, user.email)).status_code == 200
 
 
-def test_the_commonest_passwords_are_those_that_could_be_taken() -> None:
+def test_common_passwords_are_valid_passwords() -> None:
     assert len(COMMON_PASSWORDS) > 16_000
     assert all(8 <= len(password) <= 128 for password in COMMON_PASSWORDS)
     assert all(password == password.lower() for password in COMMON_PASSWORDS)
 
 
 @pytest.mark.parametrize("costs", ["m=4194304,t=1,p=1", "m=19456,t=1000000,p=1", "m=19456,t=2,p=200"])
-async def test_a_stored_hash_that_costs_too_much_is_not_run(
+async def test_too_expensive_stored_hash_is_not_run(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, costs: str
 ) -> None:
     """Whoever can write one hash must not stop the service with it: this one would take 4 GiB, or minutes."""
@@ -222,7 +218,7 @@ async def test_a_stored_hash_that_costs_too_much_is_not_run(
 
 
 @pytest.mark.parametrize("until", [100.0, 0.0], ids=["after a statement", "before the first"])
-async def test_hashing_takes_nothing_of_the_time_for_the_database(passwords: Passwords, until: float) -> None:
+async def test_hashing_does_not_use_up_the_database_timeout(passwords: Passwords, until: float) -> None:
     """A log-in that waits for others to be checked still gets its session."""
     request = RequestContext("that logs in")
     request.until = until

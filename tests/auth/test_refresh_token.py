@@ -39,7 +39,7 @@ async def refresh(client: httpx.AsyncClient, refresh_token: str) -> httpx.Respon
     return await client.post("/auth/refresh-token", json={"refresh_token": refresh_token})
 
 
-async def test_a_refresh_token_is_traded_for_the_next_pair(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_refresh_token_returns_next_pair(client: httpx.AsyncClient, user: LoggedIn) -> None:
     response = await refresh(client, user.tokens.refresh_token)
 
     assert response.status_code == 200, response.text
@@ -58,7 +58,7 @@ async def test_a_refresh_token_is_traded_for_the_next_pair(client: httpx.AsyncCl
     assert (await client.get("/users/me", headers=bearer(pair["access_token"]))).status_code == 200
 
 
-async def test_tokens_can_be_refreshed_again_and_again(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_tokens_can_be_refreshed_repeatedly(client: httpx.AsyncClient, user: LoggedIn) -> None:
     token = user.tokens.refresh_token
 
     for _ in range(3):
@@ -67,13 +67,13 @@ async def test_tokens_can_be_refreshed_again_and_again(client: httpx.AsyncClient
         token = response.json()["refresh_token"]
 
 
-async def test_refreshing_does_not_prolong_the_session(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_refresh_does_not_prolong_the_session(client: httpx.AsyncClient, user: LoggedIn) -> None:
     pair = (await refresh(client, user.tokens.refresh_token)).json()
 
     assert pair["refresh_token_expires_at"] == user.tokens.refresh_token_expires_at
 
 
-async def test_a_lost_reply_is_given_again(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_lost_reply_is_repeated(client: httpx.AsyncClient, user: LoggedIn) -> None:
     lost = (await refresh(client, user.tokens.refresh_token)).json()
 
     again = await refresh(client, user.tokens.refresh_token)
@@ -83,7 +83,7 @@ async def test_a_lost_reply_is_given_again(client: httpx.AsyncClient, user: Logg
     assert (await refresh(client, lost["refresh_token"])).status_code == 200
 
 
-async def test_a_spent_token_shown_later_ends_the_session_for_good(committed: Committed) -> None:
+async def test_reused_token_revokes_the_session(committed: Committed) -> None:
     """The answer is an error, and yet what it did is committed, for everyone to see."""
     client, user = committed.client, await committed.make.user()
     successor = (await refresh(client, user.tokens.refresh_token)).json()
@@ -107,7 +107,7 @@ async def test_a_spent_token_shown_later_ends_the_session_for_good(committed: Co
         assert (await client.get("/users/me", headers=dead)).status_code == 401
 
 
-async def test_the_last_but_one_token_ends_the_session_at_once(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_second_to_last_token_revokes_the_session(client: httpx.AsyncClient, user: LoggedIn) -> None:
     second = (await refresh(client, user.tokens.refresh_token)).json()
     third = (await refresh(client, second["refresh_token"])).json()
 
@@ -117,7 +117,7 @@ async def test_the_last_but_one_token_ends_the_session_at_once(client: httpx.Asy
     assert (await refresh(client, third["refresh_token"])).status_code == 400
 
 
-async def test_of_twenty_at_once_all_get_one_successor(committed: Committed) -> None:
+async def test_twenty_concurrent_refreshes_get_one_successor(committed: Committed) -> None:
     user = await committed.make.user()
 
     responses = await asyncio.gather(*(refresh(committed.client, user.tokens.refresh_token) for _ in range(20)))
@@ -127,7 +127,7 @@ async def test_of_twenty_at_once_all_get_one_successor(committed: Committed) -> 
     assert await committed.connection.fetchval("select generation from login_session") == 2
 
 
-async def test_a_session_is_over_at_its_end_however_often_it_was_refreshed(
+async def test_session_expires_on_time_despite_refreshes(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     pair = (await refresh(client, user.tokens.refresh_token)).json()
@@ -139,7 +139,7 @@ async def test_a_session_is_over_at_its_end_however_often_it_was_refreshed(
 
 
 @pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
-async def test_a_forged_token_opens_and_ends_nothing(
+async def test_forged_token_is_refused_and_ends_nothing(
     client: httpx.AsyncClient, user: LoggedIn, forge: Callable[[str], str]
 ) -> None:
     forged = await refresh(client, forge(user.tokens.refresh_token))
@@ -148,13 +148,13 @@ async def test_a_forged_token_opens_and_ends_nothing(
     assert (await refresh(client, user.tokens.refresh_token)).status_code == 200
 
 
-async def test_an_access_token_is_no_refresh_token(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_access_token_is_not_a_refresh_token(client: httpx.AsyncClient, user: LoggedIn) -> None:
     response = await refresh(client, user.tokens.access_token)
 
     assert (response.status_code, response.json()["error"]) == (400, "invalid_grant")
 
 
-async def test_a_token_of_another_service_opens_nothing(
+async def test_token_of_another_issuer_is_refused(
     client: httpx.AsyncClient, database_url: str, connection: asyncpg.Connection, one_transaction: OneTransaction
 ) -> None:
     """Its session exists even, but it was signed with another key."""
@@ -177,7 +177,7 @@ async def test_a_token_of_another_service_opens_nothing(
         (b"[]", 422, ""),
     ],
 )
-async def test_a_body_that_cannot_be_read_is_an_invalid_request(
+async def test_malformed_body_is_invalid_request(
     client: httpx.AsyncClient, body: bytes, status: int, pointer: str | None
 ) -> None:
     response = await client.post("/auth/refresh-token", content=body, headers={"Content-Type": "application/json"})

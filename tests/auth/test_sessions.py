@@ -17,7 +17,7 @@ async def listed(client: httpx.AsyncClient, user: LoggedIn) -> list[UUID]:
     return [UUID(session["id"]) for session in response.json()]
 
 
-async def test_a_session_tells_its_owner_when_and_where(
+async def test_session_shows_times_agent_and_address(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     response = await client.get("/auth/sessions", headers=user.bearer)
@@ -31,7 +31,7 @@ async def test_a_session_tells_its_owner_when_and_where(
     assert session == {"id": str(user.session), "user_agent": "tests", "ip": "127.0.0.1", "current": True}
 
 
-async def test_one_of_the_sessions_is_the_current_one(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
+async def test_current_session_is_marked(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     other = await make.session(user.id, user.email)
 
     sessions = (await client.get("/auth/sessions", headers=other.bearer)).json()
@@ -42,7 +42,7 @@ async def test_one_of_the_sessions_is_the_current_one(client: httpx.AsyncClient,
     }
 
 
-async def test_the_latest_used_session_comes_first(
+async def test_sessions_are_ordered_by_last_use(
     client: httpx.AsyncClient, user: LoggedIn, make: Factory, connection: asyncpg.Connection
 ) -> None:
     sessions = [user.session, *[(await make.session(user.id, user.email)).session for _ in range(2)]]
@@ -67,7 +67,7 @@ async def test_ended_and_expired_sessions_are_not_listed(
     ("sent", "kept"),
     [(None, None), ("", ""), ("Firefox", "Firefox"), ("é" * 256, "é" * 255)],
 )
-async def test_the_user_agent_is_kept_up_to_255_characters(
+async def test_user_agent_is_cut_at_255_characters(
     client: httpx.AsyncClient, user: LoggedIn, sent: str | None, kept: str | None
 ) -> None:
     del client.headers["User-Agent"]
@@ -80,7 +80,7 @@ async def test_the_user_agent_is_kept_up_to_255_characters(
     assert [session["user_agent"] for session in sessions if not session["current"]] == [kept]
 
 
-async def test_the_address_is_the_one_that_the_trusted_proxies_tell(
+async def test_address_comes_from_trusted_proxies(
     database_url: str, one_transaction: OneTransaction, user: LoggedIn
 ) -> None:
     app = create_app(make_settings(database_url, TRUSTED_PROXY_HOPS="1"), one_transaction)
@@ -93,7 +93,7 @@ async def test_the_address_is_the_one_that_the_trusted_proxies_tell(
     assert [session["ip"] for session in sessions if not session["current"]] == ["2001:db8::1"]
 
 
-async def test_an_ended_session_is_dead_at_once(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
+async def test_ended_session_is_401_at_once(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     other = await make.session(user.id, user.email)
 
     response = await client.delete(f"/auth/sessions/{other.session}", headers=user.bearer)
@@ -105,14 +105,14 @@ async def test_an_ended_session_is_dead_at_once(client: httpx.AsyncClient, user:
     assert await listed(client, user) == [user.session]
 
 
-async def test_the_current_session_can_be_ended_too(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_current_session_can_be_ended(client: httpx.AsyncClient, user: LoggedIn) -> None:
     response = await client.delete(f"/auth/sessions/{user.session}", headers=user.bearer)
 
     assert response.status_code == 204
     assert (await client.get("/users/me", headers=user.bearer)).status_code == 401
 
 
-async def test_a_session_ends_once(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
+async def test_session_ends_once(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     other = await make.session(user.id, user.email)
     await client.delete(f"/auth/sessions/{other.session}", headers=user.bearer)
 
@@ -121,9 +121,7 @@ async def test_a_session_ends_once(client: httpx.AsyncClient, user: LoggedIn, ma
     assert response.status_code == 404
 
 
-async def test_another_users_session_is_as_unknown_as_none(
-    client: httpx.AsyncClient, user: LoggedIn, make: Factory
-) -> None:
+async def test_other_users_session_is_404(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     stranger = await make.user()
 
     response = await client.delete(f"/auth/sessions/{stranger.session}", headers=user.bearer)
@@ -136,7 +134,7 @@ async def test_another_users_session_is_as_unknown_as_none(
 
 
 @pytest.mark.parametrize("session", ["1", "none", "%00", "%ff", "00000000-0000-0000-0000-00000000000g"])
-async def test_what_is_no_id_is_that_of_no_session(client: httpx.AsyncClient, user: LoggedIn, session: str) -> None:
+async def test_malformed_session_id_is_404(client: httpx.AsyncClient, user: LoggedIn, session: str) -> None:
     response = await client.delete(f"/auth/sessions/{session}", headers=user.bearer)
 
     assert response.status_code == 404
@@ -155,7 +153,7 @@ async def test_all_other_sessions_end_together(client: httpx.AsyncClient, user: 
     assert await listed(client, user) == [user.session]
 
 
-async def test_a_session_that_has_ended_ends_no_other(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
+async def test_ended_session_cannot_end_others(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     thief = await make.session(user.id, user.email)
     await client.delete(f"/auth/sessions/{thief.session}", headers=user.bearer)
 

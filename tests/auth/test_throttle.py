@@ -37,9 +37,7 @@ async def guesses(client: httpx.AsyncClient, email: str, times: int, address: st
     return [(await guess(client, email, address=address)).status_code for _ in range(times)]
 
 
-async def test_after_so_many_wrong_passwords_even_the_right_one_waits(
-    client: httpx.AsyncClient, user: LoggedIn
-) -> None:
+async def test_right_password_is_429_after_too_many_wrong(client: httpx.AsyncClient, user: LoggedIn) -> None:
     statuses = await guesses(client, user.email, 3)
 
     right = await guess(client, user.email, PASSWORD)
@@ -61,7 +59,7 @@ async def test_after_so_many_wrong_passwords_even_the_right_one_waits(
     }
 
 
-async def test_a_wrong_password_tells_how_many_may_follow(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_wrong_password_shows_remaining_attempts(client: httpx.AsyncClient, user: LoggedIn) -> None:
     answers = [await guess(client, user.email) for _ in range(2)]
 
     assert [answer.headers["RateLimit"].rpartition(";t=")[0] for answer in answers] == [
@@ -70,21 +68,19 @@ async def test_a_wrong_password_tells_how_many_may_follow(client: httpx.AsyncCli
     ]
 
 
-async def test_an_account_that_is_none_is_counted_alike(client: httpx.AsyncClient) -> None:
+async def test_unknown_account_is_counted_alike(client: httpx.AsyncClient) -> None:
     assert await guesses(client, "nobody@example.com", 3) == [400, 400, 429]
 
 
 @pytest.mark.parametrize("email", ["USER@example.com", "user@EXAMPLE.com"])
-async def test_an_account_is_one_in_any_case(client: httpx.AsyncClient, make: Factory, email: str) -> None:
+async def test_account_is_counted_case_insensitively(client: httpx.AsyncClient, make: Factory, email: str) -> None:
     await make.user("user@example.com")
     await guesses(client, "user@example.com", 2)
 
     assert await guesses(client, email, 1) == [429]
 
 
-async def test_the_owner_gets_in_from_home_whatever_happens_elsewhere(
-    client: httpx.AsyncClient, user: LoggedIn
-) -> None:
+async def test_owner_logs_in_from_a_known_address_meanwhile(client: httpx.AsyncClient, user: LoggedIn) -> None:
     statuses = [await guesses(client, user.email, 3, f"203.0.113.{number}") for number in range(4)]
 
     stranger = await guess(client, user.email, PASSWORD, "198.51.100.1")
@@ -94,7 +90,7 @@ async def test_the_owner_gets_in_from_home_whatever_happens_elsewhere(
     assert (stranger.status_code, owner.status_code) == (429, 200)
 
 
-async def test_an_address_is_held_back_on_all_accounts(client: httpx.AsyncClient, make: Factory) -> None:
+async def test_address_is_throttled_on_all_accounts(client: httpx.AsyncClient, make: Factory) -> None:
     users = [await make.user() for _ in range(3)]
 
     statuses = [await guesses(client, each.email, 2) for each in users]
@@ -103,28 +99,28 @@ async def test_an_address_is_held_back_on_all_accounts(client: httpx.AsyncClient
     assert (await guess(client, users[2].email, PASSWORD, HOME)).status_code == 200
 
 
-async def test_a_single_address_cannot_exhaust_an_account(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_single_address_cannot_exhaust_an_account(client: httpx.AsyncClient, user: LoggedIn) -> None:
     """What is refused to it is not counted against the account."""
     await guesses(client, user.email, 20)
 
     assert (await guess(client, user.email, PASSWORD, "198.51.100.1")).status_code == 200
 
 
-async def test_a_client_of_ipv6_is_the_same_on_all_its_addresses(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_ipv6_addresses_of_a_prefix_count_as_one(client: httpx.AsyncClient, user: LoggedIn) -> None:
     statuses = [await guesses(client, user.email, 1, f"2001:db8::{number}") for number in range(3)]
 
     assert statuses == [[400], [400], [429]]
     assert await guesses(client, user.email, 1, "2001:db8:0:1::") == [400]
 
 
-async def test_a_log_in_forgets_the_wrong_passwords_before_it(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_log_in_resets_the_count(client: httpx.AsyncClient, user: LoggedIn) -> None:
     await guesses(client, user.email, 1)
     await guess(client, user.email, PASSWORD)
 
     assert await guesses(client, user.email, 3) == [400, 400, 429]
 
 
-async def test_a_log_in_to_one_account_forgets_nothing_of_others(client: httpx.AsyncClient, make: Factory) -> None:
+async def test_log_in_leaves_other_accounts_counts(client: httpx.AsyncClient, make: Factory) -> None:
     """Else a guesser would log in to an account of their own in between."""
     own, other = await make.user(), await make.user()
     await guesses(client, other.email, 2)
@@ -136,7 +132,7 @@ async def test_a_log_in_to_one_account_forgets_nothing_of_others(client: httpx.A
     assert await guesses(client, "b@example.com", 1) == [429]
 
 
-async def test_when_the_time_is_over_counting_begins_anew(
+async def test_count_restarts_after_the_window(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     await guesses(client, user.email, 3)
@@ -145,7 +141,7 @@ async def test_when_the_time_is_over_counting_begins_anew(
     assert await guesses(client, user.email, 3) == [400, 400, 429]
 
 
-async def test_counts_that_are_over_are_removed(
+async def test_expired_counts_are_removed(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     await connection.execute(
@@ -159,9 +155,7 @@ async def test_counts_that_are_over_are_removed(
     assert await connection.fetchval("select count(*) from login_throttle") == 3
 
 
-async def test_what_was_typed_as_an_address_is_not_kept(
-    client: httpx.AsyncClient, connection: asyncpg.Connection
-) -> None:
+async def test_typed_email_is_not_stored(client: httpx.AsyncClient, connection: asyncpg.Connection) -> None:
     await guesses(client, "my password, in the wrong field", 1)
 
     rows = await connection.fetch("select * from login_throttle")
@@ -169,7 +163,7 @@ async def test_what_was_typed_as_an_address_is_not_kept(
     assert "password" not in str(rows)
 
 
-async def test_guessing_the_current_password_is_held_back_too(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_guessing_current_password_is_throttled(client: httpx.AsyncClient, user: LoggedIn) -> None:
     """Whoever has stolen an access token has not got the password."""
 
     async def reset(current: str) -> int:
@@ -181,7 +175,7 @@ async def test_guessing_the_current_password_is_held_back_too(client: httpx.Asyn
     assert (await guess(client, user.email, PASSWORD, HOME)).status_code == 200
 
 
-async def test_a_client_without_an_address_is_held_back_as_one(
+async def test_clients_without_address_count_as_one(
     app: Service, connection: asyncpg.Connection, user: LoggedIn
 ) -> None:
     transport = httpx.ASGITransport(app, client=("", 0))
@@ -199,7 +193,9 @@ async def off(database_url: str, one_transaction: OneTransaction) -> AsyncIterat
         yield client
 
 
-async def test_it_can_be_switched_off(off: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection) -> None:
+async def test_throttle_can_be_switched_off(
+    off: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
     await connection.execute(
         "insert into login_throttle values (login_account($1), '127.0.0.1/32', 9, 5, 'infinity')", user.email
     )
@@ -211,7 +207,7 @@ async def test_it_can_be_switched_off(off: httpx.AsyncClient, user: LoggedIn, co
     assert await connection.fetchval("select count(*) from login_throttle") == 1
 
 
-async def test_of_many_guesses_at_once_no_more_are_answered(committed: Committed) -> None:
+async def test_concurrent_guesses_do_not_exceed_the_limit(committed: Committed) -> None:
     user = await committed.make.user()
 
     answers = await asyncio.gather(*(log_in(committed.client, user.email, f"wrong {n}") for n in range(20)))
@@ -220,7 +216,7 @@ async def test_of_many_guesses_at_once_no_more_are_answered(committed: Committed
 
 
 @pytest.mark.slow
-async def test_a_right_guess_behind_too_many_wrong_ones_looks_like_them(committed: Committed) -> None:
+async def test_right_guess_over_the_limit_looks_wrong(committed: Committed) -> None:
     """All are let in together; when its turn comes to open a session, the others have been counted."""
     user = await committed.make.user()
     passwords = [f"wrong {n}" for n in range(30)] + [PASSWORD]
@@ -231,7 +227,7 @@ async def test_a_right_guess_behind_too_many_wrong_ones_looks_like_them(committe
     assert await committed.connection.fetchval("select count(*) from login_session") == 1
 
 
-async def test_the_statement_is_exact_however_many_ask_at_once(own_database_url: str) -> None:
+async def test_statement_counts_exactly_under_concurrency(own_database_url: str) -> None:
     pool = await asyncpg.create_pool(own_database_url, min_size=20, max_size=20)
     arguments = "a@example.com", "203.0.113.7/32", 7, 50, 50, timedelta(seconds=900)
 

@@ -30,9 +30,7 @@ async def whoami(client: httpx.AsyncClient, access_token: str) -> httpx.Response
 
 
 @pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
-async def test_a_forged_token_opens_nothing(
-    client: httpx.AsyncClient, token: Token, forge: Callable[[Token], str]
-) -> None:
+async def test_forged_token_is_refused(client: httpx.AsyncClient, token: Token, forge: Callable[[Token], str]) -> None:
     """Nor the second time: only what was believed is remembered."""
     answers = [await whoami(client, forge(token)) for _ in range(2)]
 
@@ -49,20 +47,18 @@ async def test_a_forged_token_opens_nothing(
         pytest.param({"iat": 30, "nbf": 30}, id="issued by a clock that is ahead"),
     ],
 )
-async def test_two_hosts_clocks_may_differ_by_a_minute(
-    client: httpx.AsyncClient, token: Token, seconds: dict[str, Any]
-) -> None:
+async def test_clocks_may_differ_by_a_minute(client: httpx.AsyncClient, token: Token, seconds: dict[str, Any]) -> None:
     """It shows, too, that the forgeries above fail for what is wrong with them, not for how they are made."""
     response = await whoami(client, token.but(**{name: time.time() + later for name, later in seconds.items()}))
 
     assert response.status_code == 200, response.text
 
 
-async def test_a_refresh_token_is_no_access_token(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_refresh_token_is_not_an_access_token(client: httpx.AsyncClient, user: LoggedIn) -> None:
     assert (await whoami(client, user.tokens.refresh_token)).status_code == 401
 
 
-async def test_a_token_that_is_remembered_expires_all_the_same(
+async def test_cached_token_still_expires(
     client: httpx.AsyncClient, user: LoggedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     statuses = []
@@ -73,7 +69,7 @@ async def test_a_token_that_is_remembered_expires_all_the_same(
     assert statuses == [200, 200, 401]
 
 
-def test_what_is_remembered_is_limited(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_cache_is_bounded(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REMEMBERED", 1)
     tokens = Tokens(make_settings(database_url))
     now = datetime.now(UTC)
