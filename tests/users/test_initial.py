@@ -9,14 +9,14 @@ from service.users.initial import ensure_user
 from tests.support.factories import PASSWORD, Committed, log_in
 
 
-async def test_the_first_user_can_log_in(committed: Committed, own_database_url: str) -> None:
+async def test_first_user_can_log_in(committed: Committed, own_database_url: str) -> None:
     assert await ensure_user(own_database_url, "Admin@example.com", PASSWORD)
 
     assert (await log_in(committed.client, "admin@example.com")).status_code == 200
 
 
 @pytest.mark.parametrize("email", ["admin@example.com", "ADMIN@example.com"])
-async def test_at_the_next_deploy_the_account_is_left_as_it_is(
+async def test_next_deploy_leaves_the_account_unchanged(
     committed: Committed, own_database_url: str, email: str
 ) -> None:
     """Even though its password was changed meanwhile."""
@@ -37,21 +37,21 @@ async def test_at_the_next_deploy_the_account_is_left_as_it_is(
         ("admin@example.com", "Password1", "/password: is one of the commonest passwords; take another one"),
     ],
 )
-async def test_the_rules_are_those_of_registration(database_url: str, email: str, password: str, sentence: str) -> None:
+async def test_rules_are_those_of_registration(database_url: str, email: str, password: str, sentence: str) -> None:
     with pytest.raises(click.ClickException) as refusal:
         await ensure_user(database_url, email, password)
 
     assert refusal.value.message == sentence
 
 
-async def test_a_database_that_is_away_is_told_in_one_sentence() -> None:
+async def test_missing_database_is_one_sentence() -> None:
     with pytest.raises(click.ClickException) as refusal:
         await ensure_user("postgresql://nobody@127.0.0.1:1/nothing", "admin@example.com", PASSWORD)
 
     assert refusal.value.message == "The database does not answer"
 
 
-async def test_a_password_that_is_no_text_is_refused(database_url: str) -> None:
+async def test_password_that_is_not_text_is_refused(database_url: str) -> None:
     """The environment may hold any bytes; Python gives those that are no UTF-8 as lone surrogates."""
     with pytest.raises(click.ClickException) as refusal:
         await ensure_user(database_url, "admin@example.com", os.fsdecode(b"\xff" * 8))

@@ -9,14 +9,14 @@ from tests.support.factories import Committed, Factory, LoggedIn, log_in
 from tests.support.locks import blocked_statements
 
 
-async def test_users_see_themselves(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_user_sees_own_account(client: httpx.AsyncClient, user: LoggedIn) -> None:
     response = await client.get("/users/me", headers=user.bearer)
 
     assert response.status_code == 200
     assert response.json() == {"id": str(user.id), "email": user.email}
 
 
-async def test_sessions_go_with_the_user(
+async def test_sessions_are_deleted_with_the_user(
     client: httpx.AsyncClient, user: LoggedIn, make: Factory, connection: asyncpg.Connection
 ) -> None:
     await make.session(user.id, user.email)
@@ -28,7 +28,7 @@ async def test_sessions_go_with_the_user(
     assert await connection.fetchval("select array_agg(user_id) from login_session") == [other.id]
 
 
-async def test_a_deleted_user_cannot_come_back(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_deleted_user_cannot_log_in(client: httpx.AsyncClient, user: LoggedIn) -> None:
     await client.delete("/users/me", headers=user.bearer)
 
     again = await client.delete("/users/me", headers=user.bearer)
@@ -38,7 +38,7 @@ async def test_a_deleted_user_cannot_come_back(client: httpx.AsyncClient, user: 
     assert (again.status_code, logged_in.status_code, refreshed.status_code) == (401, 400, 400)
 
 
-async def test_a_deletion_waits_behind_a_reset_that_ends_its_session(committed: Committed) -> None:
+async def test_deletion_behind_reset_is_401(committed: Committed) -> None:
     """A thief who is being thrown out must not take the account along."""
     client, owner = committed.client, await committed.make.user()
     thief = await committed.make.session(owner.id, owner.email)

@@ -18,7 +18,7 @@ async def register(client: httpx.AsyncClient, email: str, password: str = PASSWO
     return await client.post("/users/register", json={"email": email, "password": password})
 
 
-async def test_whoever_registers_can_log_in(client: httpx.AsyncClient) -> None:
+async def test_registered_user_can_log_in(client: httpx.AsyncClient) -> None:
     response = await register(client, "ann@example.com")
 
     assert response.status_code == 201, response.text
@@ -28,7 +28,7 @@ async def test_whoever_registers_can_log_in(client: httpx.AsyncClient) -> None:
     assert (await client.get("/users/me", headers=bearer(pair["access_token"]))).json() == user
 
 
-async def test_an_address_keeps_its_spelling(client: httpx.AsyncClient) -> None:
+async def test_email_keeps_its_spelling(client: httpx.AsyncClient) -> None:
     response = await register(client, "Ann.Lee+Pets@Example.COM")
 
     assert response.json()["email"] == "Ann.Lee+Pets@Example.COM"
@@ -43,7 +43,7 @@ async def test_an_address_keeps_its_spelling(client: httpx.AsyncClient) -> None:
         ("émile@example.com", "ÉMILE@example.com"),
     ],
 )
-async def test_an_address_is_one_account_in_whatever_case(
+async def test_email_is_unique_case_insensitively(
     client: httpx.AsyncClient, make: Factory, email: str, twin: str
 ) -> None:
     await make.user(email)
@@ -61,16 +61,14 @@ async def test_an_address_is_one_account_in_whatever_case(
     }
 
 
-async def test_a_refused_twin_changes_nothing(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_duplicate_registration_changes_nothing(client: httpx.AsyncClient, user: LoggedIn) -> None:
     await register(client, user.email.upper(), "the password of the twin")
 
     assert (await log_in(client, user.email, user.password)).status_code == 200
     assert (await log_in(client, user.email, "the password of the twin")).status_code == 400
 
 
-async def test_of_fifty_equal_registrations_at_once_one_succeeds(
-    committed: Committed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_of_fifty_equal_registrations_succeeds(committed: Committed, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks first whether the address is free: the constraint decides."""
     # Cheap hashes, so that the statements come as close together as can be.
     monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
@@ -83,7 +81,7 @@ async def test_of_fifty_equal_registrations_at_once_one_succeeds(
     assert await committed.connection.fetchval("select count(*) from user_model") == 1
 
 
-async def test_the_address_of_a_deleted_account_is_free_again(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_email_of_a_deleted_account_is_free_again(client: httpx.AsyncClient, user: LoggedIn) -> None:
     await client.delete("/users/me", headers=user.bearer)
 
     response = await register(client, user.email)
@@ -113,14 +111,14 @@ async def test_the_address_of_a_deleted_account_is_free_again(client: httpx.Asyn
         "ann@" + "a" * 250 + ".com",
     ],
 )
-async def test_what_is_no_address_is_refused(client: httpx.AsyncClient, email: str) -> None:
+async def test_invalid_email_is_refused(client: httpx.AsyncClient, email: str) -> None:
     response = await register(client, email)
 
     assert response.status_code == 422, response.text
     assert [error["pointer"] for error in response.json()["errors"]] == ["/email"]
 
 
-async def test_an_address_may_be_as_long_as_smtp_carries_it(client: httpx.AsyncClient) -> None:
+async def test_email_may_be_as_long_as_smtp_allows(client: httpx.AsyncClient) -> None:
     """RFC 5321, erratum 1690: 254 characters."""
     email = f"{'a' * 64}@{'.'.join(['b' * 63, 'c' * 63, 'd' * 57])}.com"
 
@@ -148,9 +146,7 @@ async def test_an_address_may_be_as_long_as_smtp_carries_it(client: httpx.AsyncC
         ("null", "", "Expected object, got null"),
     ],
 )
-async def test_what_breaks_a_rule_is_pointed_at(
-    client: httpx.AsyncClient, body: str, pointer: str, detail: str
-) -> None:
+async def test_invalid_field_is_pointed_at(client: httpx.AsyncClient, body: str, pointer: str, detail: str) -> None:
     response = await client.post("/users/register", content=body, headers=JSON)
 
     assert response.status_code == 422, response.text
@@ -168,14 +164,14 @@ async def test_what_breaks_a_rule_is_pointed_at(
     "body",
     [b"", b"{", b"\xff\xfe", b'{"email": "\\ud800@example.com", "password": "a password"}', b"NaN"],
 )
-async def test_what_is_no_json_cannot_be_read(client: httpx.AsyncClient, body: bytes) -> None:
+async def test_malformed_json_is_400(client: httpx.AsyncClient, body: bytes) -> None:
     response = await client.post("/users/register", content=body, headers=JSON)
 
     assert response.status_code == 400, response.text
     assert response.json()["type"] == "/problems/malformed-request"
 
 
-async def test_a_registration_comes_as_json(client: httpx.AsyncClient) -> None:
+async def test_registration_as_form_is_415(client: httpx.AsyncClient) -> None:
     response = await client.post("/users/register", data={"email": "ann@example.com", "password": PASSWORD})
 
     assert response.status_code == 415

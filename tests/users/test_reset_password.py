@@ -32,7 +32,7 @@ async def strict(strict_app: Service) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_from_now_on_the_new_password_is_the_right_one(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_reset_replaces_the_password(client: httpx.AsyncClient, user: LoggedIn) -> None:
     response = await reset(client, user)
 
     assert response.status_code == 200, response.text
@@ -41,9 +41,7 @@ async def test_from_now_on_the_new_password_is_the_right_one(client: httpx.Async
     assert (await log_in(client, user.email, user.password)).status_code == 400
 
 
-async def test_every_other_session_ends_at_once_and_this_one_goes_on(
-    client: httpx.AsyncClient, user: LoggedIn, make: Factory
-) -> None:
+async def test_reset_ends_every_other_session(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     other, stranger = await make.session(user.id, user.email), await make.user()
 
     await reset(client, user)
@@ -57,7 +55,7 @@ async def test_every_other_session_ends_at_once_and_this_one_goes_on(
         assert refreshed.status_code == 200
 
 
-async def test_when_a_session_was_ended_is_not_rewritten(
+async def test_reset_keeps_earlier_end_times(
     client: httpx.AsyncClient, user: LoggedIn, make: Factory, connection: asyncpg.Connection
 ) -> None:
     ended = await make.session(user.id, user.email)
@@ -69,7 +67,7 @@ async def test_when_a_session_was_ended_is_not_rewritten(
 
 
 @pytest.mark.parametrize("password", ["1234567", "x" * 129])
-async def test_the_new_password_keeps_the_rules(client: httpx.AsyncClient, user: LoggedIn, password: str) -> None:
+async def test_new_password_is_validated(client: httpx.AsyncClient, user: LoggedIn, password: str) -> None:
     response = await reset(client, user, password=password)
 
     assert response.status_code == 422
@@ -84,7 +82,7 @@ async def test_unknown_fields_are_refused(client: httpx.AsyncClient, user: Logge
     assert response.json()["errors"] == [{"pointer": "/email", "detail": "is not a field here"}]
 
 
-async def test_the_right_current_password_may_come_along(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_right_current_password_is_accepted(client: httpx.AsyncClient, user: LoggedIn) -> None:
     response = await reset(client, user, current_password=PASSWORD)
 
     assert response.status_code == 200
@@ -92,7 +90,7 @@ async def test_the_right_current_password_may_come_along(client: httpx.AsyncClie
 
 
 @pytest.mark.parametrize("wrong", ["wrong", "", "x" * 129, NEW])
-async def test_a_wrong_current_password_is_refused(client: httpx.AsyncClient, user: LoggedIn, wrong: str) -> None:
+async def test_wrong_current_password_is_refused(client: httpx.AsyncClient, user: LoggedIn, wrong: str) -> None:
     response = await reset(client, user, current_password=wrong)
 
     assert response.status_code == 422
@@ -101,7 +99,7 @@ async def test_a_wrong_current_password_is_refused(client: httpx.AsyncClient, us
 
 
 @pytest.mark.parametrize("body", [{}, {"current_password": None}])
-async def test_the_current_password_can_be_required(
+async def test_current_password_can_be_required(
     strict: httpx.AsyncClient, user: LoggedIn, body: dict[str, object]
 ) -> None:
     response = await reset(strict, user, **body)
@@ -111,15 +109,13 @@ async def test_the_current_password_can_be_required(
     assert (await log_in(strict, user.email)).status_code == 200
 
 
-async def test_where_it_is_required_the_right_one_will_do(strict: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_required_current_password_is_accepted(strict: httpx.AsyncClient, user: LoggedIn) -> None:
     response = await reset(strict, user, current_password=PASSWORD)
 
     assert response.status_code == 200
 
 
-async def test_an_ended_session_learns_nothing_of_the_current_password(
-    client: httpx.AsyncClient, user: LoggedIn
-) -> None:
+async def test_ended_session_cannot_test_the_current_password(client: httpx.AsyncClient, user: LoggedIn) -> None:
     await client.delete(f"/auth/sessions/{user.session}", headers=user.bearer)
 
     answers = [await reset(client, user, current_password=password) for password in (PASSWORD, "wrong")]
@@ -128,9 +124,7 @@ async def test_an_ended_session_learns_nothing_of_the_current_password(
 
 
 @pytest.mark.parametrize("body", [{}, {"current_password": PASSWORD}], ids=["without", "with the current one"])
-async def test_of_two_resets_at_once_the_first_ends_the_others_session(
-    committed: Committed, body: dict[str, object]
-) -> None:
+async def test_first_of_two_resets_ends_the_others_session(committed: Committed, body: dict[str, object]) -> None:
     """A thief who is being thrown out must not lock the owner out."""
     client, owner = committed.client, await committed.make.user()
     thief = await committed.make.session(owner.id, owner.email)
@@ -148,7 +142,7 @@ async def test_of_two_resets_at_once_the_first_ends_the_others_session(
     assert (await client.get("/users/me", headers=owner.bearer)).status_code == 200
 
 
-async def test_the_current_password_counts_when_the_new_one_is_set(committed: Committed) -> None:
+async def test_current_password_is_checked_when_the_new_is_set(committed: Committed) -> None:
     """It was right when it was checked, and another session of the same user has changed it since."""
     client, user = committed.client, await committed.make.user()
     async with committed.connection.transaction():
