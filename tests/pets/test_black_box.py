@@ -13,7 +13,7 @@ def add(owner: Person, pet_name: str) -> dict[str, Any]:
     return pet
 
 
-def test_pets_are_listed_by_name_and_then_as_they_came(ada: Person) -> None:
+def test_pets_are_listed_by_name_then_age(ada: Person) -> None:
     for pet_name in ("Tadeusz", "Ada", "Minka", "Ada"):
         created = ada.ask("POST", "/pets/create", {"pet_name": pet_name})
         assert created.status_code == 201
@@ -27,13 +27,13 @@ def test_pets_are_listed_by_name_and_then_as_they_came(ada: Person) -> None:
 
 
 @pytest.mark.parametrize("pet_name", ["", "x" * 51, None, 1])
-def test_a_pet_needs_a_name_of_1_to_50_characters(ada: Person, pet_name: object) -> None:
+def test_pet_name_has_1_to_50_characters(ada: Person, pet_name: object) -> None:
     problem = assert_problem(ada.ask("POST", "/pets/create", {"pet_name": pet_name}), 422)
 
     assert pointers(problem) == ["/pet_name"]
 
 
-def test_pets_come_page_by_page(ada: Person) -> None:
+def test_pets_are_paged(ada: Person) -> None:
     for pet_name in ("Tadeusz", "Ada", "Minka", "Ada", "Bello"):
         add(ada, pet_name)
 
@@ -46,13 +46,13 @@ def test_pets_come_page_by_page(ada: Person) -> None:
 
 
 @pytest.mark.parametrize(("query", "pointer"), [("limit=0", "/limit"), ("limit=1001", "/limit"), ("after=x", "/after")])
-def test_a_page_that_cannot_be_is_refused(ada: Person, query: str, pointer: str) -> None:
+def test_invalid_page_is_422(ada: Person, query: str, pointer: str) -> None:
     problem = assert_problem(ada.ask("GET", f"/pets/me?{query}"), 422)
 
     assert pointers(problem) == [pointer]
 
 
-def test_a_pet_is_found_where_it_was_said_to_be(ada: Person) -> None:
+def test_location_leads_to_the_new_pet(ada: Person) -> None:
     created = ada.ask("POST", "/pets/create", {"pet_name": "Ada"})
 
     found = ada.ask("GET", created.headers["Location"])
@@ -62,7 +62,7 @@ def test_a_pet_is_found_where_it_was_said_to_be(ada: Person) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_a_pet_is_changed_only_by_those_who_know_how_it_is(ada: Person) -> None:
+def test_stale_if_match_is_412(ada: Person) -> None:
     pet = add(ada, "Ada")
     path = f"/pets/{pet['id']}"
     old = {"If-Match": ada.ask("GET", path).headers["ETag"]}
@@ -78,7 +78,7 @@ def test_a_pet_is_changed_only_by_those_who_know_how_it_is(ada: Person) -> None:
     assert_problem(ada.ask("GET", path), 404)
 
 
-def test_another_users_pet_is_not_found(ada: Person) -> None:
+def test_other_users_pet_is_404(ada: Person) -> None:
     pet = add(Person(ada.http), "Tadeusz")
 
     assert_problem(ada.ask("GET", f"/pets/{pet['id']}"), 404)

@@ -17,7 +17,7 @@ async def create(client: httpx.AsyncClient, user: LoggedIn, pet_name: object) ->
     return await client.post("/pets/create", json={"pet_name": pet_name}, headers=user.bearer)
 
 
-async def test_a_pet_is_its_owners(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_created_pet_belongs_to_the_caller(client: httpx.AsyncClient, user: LoggedIn) -> None:
     """The answer is the pet, where it is, and its version."""
     response = await create(client, user, "Tadeusz")
 
@@ -28,7 +28,7 @@ async def test_a_pet_is_its_owners(client: httpx.AsyncClient, user: LoggedIn) ->
     assert response.headers["ETag"] == '"1"'
 
 
-async def test_where_it_is_it_can_be_seen(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_location_and_etag_fit_the_pet(client: httpx.AsyncClient, user: LoggedIn) -> None:
     created = await create(client, user, "Tadeusz")
 
     response = await client.get(created.headers["Location"], headers=user.bearer)
@@ -37,7 +37,7 @@ async def test_where_it_is_it_can_be_seen(client: httpx.AsyncClient, user: Logge
     assert response.headers["ETag"] == created.headers["ETag"]
 
 
-async def test_two_pets_may_have_one_name(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_two_pets_may_share_a_name(client: httpx.AsyncClient, user: LoggedIn) -> None:
     twins = [await create(client, user, "Max") for _ in range(2)]
 
     assert [twin.status_code for twin in twins] == [201, 201]
@@ -47,7 +47,7 @@ async def test_two_pets_may_have_one_name(client: httpx.AsyncClient, user: Logge
 @pytest.mark.parametrize(
     "pet_name", ["x", "x" * 50, "😀" * 50, " ", "'; drop table pets; --", "%s {0} $1 \\", "\u202e\r\n\t"]
 )
-async def test_a_name_comes_back_as_it_was_given(client: httpx.AsyncClient, user: LoggedIn, pet_name: str) -> None:
+async def test_name_is_returned_unchanged(client: httpx.AsyncClient, user: LoggedIn, pet_name: str) -> None:
     response = await create(client, user, pet_name)
 
     assert response.status_code == 201, response.text
@@ -56,7 +56,7 @@ async def test_a_name_comes_back_as_it_was_given(client: httpx.AsyncClient, user
 
 
 @pytest.mark.parametrize("pet_name", ["", "x" * 51, "😀" * 51, None, 1, ["Max"], {"de": "Max"}, "Max\0"])
-async def test_a_name_has_1_to_50_characters(
+async def test_name_has_1_to_50_characters(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, pet_name: object
 ) -> None:
     response = await create(client, user, pet_name)
@@ -69,7 +69,7 @@ async def test_a_name_has_1_to_50_characters(
     ("body", "pointer"),
     [({}, "/pet_name"), ({"pet_name": "Max", "user_id": "x"}, "/user_id"), ({"pet_name": ""}, "/pet_name"), ([], "")],
 )
-async def test_what_breaks_a_rule_is_pointed_at(
+async def test_invalid_field_is_pointed_at(
     client: httpx.AsyncClient, user: LoggedIn, body: object, pointer: str
 ) -> None:
     response = await client.post("/pets/create", json=body, headers=user.bearer)
@@ -78,7 +78,7 @@ async def test_what_breaks_a_rule_is_pointed_at(
     assert [error["pointer"] for error in response.json()["errors"]] == [pointer]
 
 
-async def test_a_lone_surrogate_is_no_json(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_lone_surrogate_is_400(client: httpx.AsyncClient, user: LoggedIn) -> None:
     headers = user.bearer | {"Content-Type": "application/json"}
 
     response = await client.post("/pets/create", content=b'{"pet_name": "\\udc00"}', headers=headers)
@@ -86,7 +86,7 @@ async def test_a_lone_surrogate_is_no_json(client: httpx.AsyncClient, user: Logg
     assert response.status_code == 400
 
 
-async def test_a_deleted_user_cannot_add_pets(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_deleted_user_cannot_add_pets(client: httpx.AsyncClient, user: LoggedIn) -> None:
     """The token outlives the account, but opens nothing."""
     await client.delete("/users/me", headers=user.bearer)
 
@@ -95,7 +95,7 @@ async def test_a_deleted_user_cannot_add_pets(client: httpx.AsyncClient, user: L
     assert response.status_code == 401
 
 
-async def test_a_user_who_is_deleted_meanwhile_adds_no_pet(committed: Committed) -> None:
+async def test_user_deleted_meanwhile_adds_no_pet(committed: Committed) -> None:
     """The session was alive when the statement began; the foreign key knows better."""
     user = await committed.make.user()
     async with committed.connection.transaction():
@@ -109,7 +109,7 @@ async def test_a_user_who_is_deleted_meanwhile_adds_no_pet(committed: Committed)
     assert answer.json()["detail"] == "The session has ended"
 
 
-async def test_psql_adds_one_as_the_page_on_sql_files_shows(
+async def test_documented_psql_command_adds_a_pet(
     committed: Committed, own_database_url: str, server: EmbeddedPostgres
 ) -> None:
     user = await committed.make.user()

@@ -31,7 +31,7 @@ async def pets(connection: asyncpg.Connection) -> int:
     return number
 
 
-async def test_the_same_request_gets_the_first_answer_again(
+async def test_repeated_request_gets_the_first_response(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     first = await create(client, user)
@@ -45,7 +45,7 @@ async def test_the_same_request_gets_the_first_answer_again(
     assert await pets(connection) == 1
 
 
-async def test_the_answer_stays_the_first_whatever_became_of_the_pet(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_repeated_response_ignores_later_changes(client: httpx.AsyncClient, user: LoggedIn) -> None:
     first = await create(client, user)
     url = first.headers["Location"]
     await client.patch(url, json={"pet_name": "Ada"}, headers=user.bearer)
@@ -58,7 +58,7 @@ async def test_the_answer_stays_the_first_whatever_became_of_the_pet(client: htt
     assert validators(first) == validators(renamed) == validators(removed)
 
 
-async def test_a_key_stands_for_one_request(
+async def test_key_of_another_request_is_refused(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     await create(client, user)
@@ -70,13 +70,13 @@ async def test_a_key_stands_for_one_request(
     assert (await create(client, user)).status_code == 201
 
 
-async def test_another_key_is_another_request(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_other_key_is_another_request(client: httpx.AsyncClient, user: LoggedIn) -> None:
     first, second = await create(client, user), await create(client, user, key=KEY.upper())
 
     assert first.json()["id"] != second.json()["id"]
 
 
-async def test_another_users_keys_do_not_matter(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
+async def test_other_users_keys_do_not_matter(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     stranger = await make.user()
 
     answers = [await create(client, user), await create(client, stranger, "Ada")]
@@ -86,7 +86,7 @@ async def test_another_users_keys_do_not_matter(client: httpx.AsyncClient, user:
 
 
 @pytest.mark.parametrize(("age", "number"), [(timedelta(hours=23, minutes=59), 1), (timedelta(hours=24), 2)])
-async def test_a_key_is_kept_for_24_hours(
+async def test_key_is_kept_for_24_hours(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, age: timedelta, number: int
 ) -> None:
     """Then it is a new one, cleaned up or not, and for another request too."""
@@ -102,7 +102,7 @@ async def test_a_key_is_kept_for_24_hours(
     assert await pets(connection) == number
 
 
-async def test_asking_again_keeps_a_key_no_longer(
+async def test_repetition_does_not_prolong_a_key(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     await create(client, user)
@@ -114,7 +114,7 @@ async def test_asking_again_keeps_a_key_no_longer(
     assert await connection.fetchval("select created_at from idempotency_key") == used
 
 
-async def test_a_refused_request_uses_no_key(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_refused_request_uses_no_key(client: httpx.AsyncClient, user: LoggedIn) -> None:
     refused = await create(client, user, "")
 
     response = await create(client, user, "Ada")
@@ -123,14 +123,14 @@ async def test_a_refused_request_uses_no_key(client: httpx.AsyncClient, user: Lo
 
 
 @pytest.mark.parametrize("key", ["x", "x" * 255, '"quoted"', "!~"])
-async def test_a_key_has_1_to_255_visible_characters(client: httpx.AsyncClient, user: LoggedIn, key: str) -> None:
+async def test_key_has_1_to_255_visible_characters(client: httpx.AsyncClient, user: LoggedIn, key: str) -> None:
     response = await create(client, user, key=key)
 
     assert response.status_code == 201, response.text
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a b", "a\tb", "a\0b", "\x7f", "é", b"\xff"])
-async def test_no_other_key_is_taken(
+async def test_invalid_key_is_refused(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, key: str | bytes
 ) -> None:
     response = await create(client, user, key=key)
@@ -140,7 +140,7 @@ async def test_no_other_key_is_taken(
     assert await pets(connection) == 0
 
 
-async def test_a_dead_session_uses_no_key(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_ended_session_uses_no_key(client: httpx.AsyncClient, user: LoggedIn) -> None:
     await client.post("/auth/logout", json={"refresh_token": user.tokens.refresh_token})
 
     response = await create(client, user)
@@ -148,7 +148,7 @@ async def test_a_dead_session_uses_no_key(client: httpx.AsyncClient, user: Logge
     assert response.status_code == 401
 
 
-async def test_of_50_equal_requests_at_once_one_creates_a_pet(committed: Committed) -> None:
+async def test_one_of_50_equal_requests_creates_a_pet(committed: Committed) -> None:
     """The others get its answer, or are told to wait for it."""
     user = await committed.make.user()
 
@@ -160,7 +160,7 @@ async def test_of_50_equal_requests_at_once_one_creates_a_pet(committed: Committ
     assert await pets(committed.connection) == 1
 
 
-async def test_a_request_under_way_is_not_waited_for(committed: Committed) -> None:
+async def test_concurrent_repetition_is_409(committed: Committed) -> None:
     user = await committed.make.user()
     async with committed.connection.transaction():
         await committed.connection.fetch(CREATE_PET_ONCE.sql, user.session, "Tadeusz", KEY)
@@ -173,7 +173,7 @@ async def test_a_request_under_way_is_not_waited_for(committed: Committed) -> No
     assert await pets(committed.connection) == 1
 
 
-async def test_neither_other_keys_nor_other_users_are_held_up_by_it(committed: Committed) -> None:
+async def test_other_keys_and_users_are_not_blocked(committed: Committed) -> None:
     user, stranger = await committed.make.user(), await committed.make.user()
     async with committed.connection.transaction():
         await committed.connection.fetch(CREATE_PET_ONCE.sql, user.session, "Tadeusz", KEY)
@@ -183,7 +183,7 @@ async def test_neither_other_keys_nor_other_users_are_held_up_by_it(committed: C
     assert [answer.status_code for answer in answers] == [201, 201]
 
 
-async def test_a_request_that_fails_leaves_its_key_free(committed: Committed) -> None:
+async def test_failed_request_leaves_its_key_free(committed: Committed) -> None:
     user = await committed.make.user()
     transaction = committed.connection.transaction()
     await transaction.start()
@@ -195,7 +195,7 @@ async def test_a_request_that_fails_leaves_its_key_free(committed: Committed) ->
     assert response.status_code == 201
 
 
-async def test_an_answer_that_is_newer_than_the_statement_is_found(committed: Committed) -> None:
+async def test_response_committed_during_the_statement_is_found(committed: Committed) -> None:
     """The statement began before it was committed, and so cannot see it; the conflict leads to it."""
     user = await committed.make.user()
     first = await create(committed.client, user)
@@ -209,7 +209,7 @@ async def test_an_answer_that_is_newer_than_the_statement_is_found(committed: Co
     assert (await late).content == first.content
 
 
-async def test_a_user_who_is_deleted_meanwhile_adds_no_pet(committed: Committed) -> None:
+async def test_user_deleted_meanwhile_adds_no_pet(committed: Committed) -> None:
     user = await committed.make.user()
     async with committed.connection.transaction():
         await committed.connection.execute("delete from user_model")
@@ -221,7 +221,7 @@ async def test_a_user_who_is_deleted_meanwhile_adds_no_pet(committed: Committed)
     assert (answer.status_code, answer.json()["detail"]) == (401, "The session has ended")
 
 
-async def test_keys_go_with_their_user(
+async def test_keys_are_deleted_with_their_user(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     await create(client, user)
@@ -232,7 +232,7 @@ async def test_keys_go_with_their_user(
     assert await connection.fetchval("select count(*) from idempotency_key") == 0
 
 
-async def test_clients_find_the_header_in_the_document(client: httpx.AsyncClient) -> None:
+async def test_header_is_documented(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
 
     operation = document["paths"]["/pets/create"]["post"]

@@ -6,14 +6,14 @@ import pytest
 from tests.support.factories import Factory, LoggedIn
 
 
-async def test_without_pets_the_list_is_empty(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_list_without_pets_is_empty(client: httpx.AsyncClient, user: LoggedIn) -> None:
     response = await client.get("/pets/me", headers=user.bearer)
 
     assert (response.status_code, response.json()) == (200, [])
     assert "Link" not in response.headers
 
 
-async def test_a_pet_is_listed_as_its_owner_sees_it(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
+async def test_listed_pet_equals_the_shown_one(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     pet = await make.pet(user)
 
     response = await client.get("/pets/me", headers=user.bearer)
@@ -21,7 +21,7 @@ async def test_a_pet_is_listed_as_its_owner_sees_it(client: httpx.AsyncClient, u
     assert response.json() == [{"id": pet.id, "pet_name": pet.pet_name, "user_id": str(user.id)}]
 
 
-async def test_pets_are_ordered_by_name_byte_by_byte_and_then_by_id(
+async def test_pets_are_ordered_by_bytes_of_name_then_id(
     client: httpx.AsyncClient, user: LoggedIn, make: Factory
 ) -> None:
     """The same order on every host, whatever its locale."""
@@ -34,7 +34,7 @@ async def test_pets_are_ordered_by_name_byte_by_byte_and_then_by_id(
     assert [(pet["pet_name"], pet["id"]) for pet in response.json()] == [(pet.pet_name, pet.id) for pet in made]
 
 
-async def test_nobody_elses_pets_are_listed(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
+async def test_other_users_pets_are_not_listed(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     await make.pet(await make.user())
 
     response = await client.get("/pets/me", headers=user.bearer)
@@ -43,7 +43,7 @@ async def test_nobody_elses_pets_are_listed(client: httpx.AsyncClient, user: Log
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "1001", "x", "", "1.5", "9" * 5000, "2147483648", str(2**64)])
-async def test_a_page_has_1_to_1000_pets(client: httpx.AsyncClient, user: LoggedIn, limit: str) -> None:
+async def test_limit_outside_1_to_1000_is_422(client: httpx.AsyncClient, user: LoggedIn, limit: str) -> None:
     response = await client.get("/pets/me", params={"limit": limit}, headers=user.bearer)
 
     assert response.status_code == 422, response.text
@@ -51,9 +51,7 @@ async def test_a_page_has_1_to_1000_pets(client: httpx.AsyncClient, user: Logged
 
 
 @pytest.mark.parametrize("limit", ["1", "1000"])
-async def test_the_smallest_and_the_largest_page_are_allowed(
-    client: httpx.AsyncClient, user: LoggedIn, limit: str
-) -> None:
+async def test_limit_of_1_and_1000_is_allowed(client: httpx.AsyncClient, user: LoggedIn, limit: str) -> None:
     response = await client.get("/pets/me", params={"limit": limit}, headers=user.bearer)
 
     assert response.status_code == 200

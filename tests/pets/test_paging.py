@@ -35,9 +35,7 @@ async def pages(client: httpx.AsyncClient, user: LoggedIn, url: str | None) -> l
     return found
 
 
-async def test_the_links_lead_to_each_pet_exactly_once(
-    client: httpx.AsyncClient, user: LoggedIn, make: Factory
-) -> None:
+async def test_links_lead_to_each_pet_exactly_once(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     """Across names that are equal, that begin alike, and that a URL would have to escape."""
     names = ["Max"] * 5 + [
         "Max:",
@@ -68,7 +66,7 @@ async def test_the_links_lead_to_each_pet_exactly_once(
     ("query", "sizes"),
     [("", [100]), ("", [100, 1]), ("?limit=2", [2, 2]), ("?limit=2", [2, 2, 1]), ("?limit=1000", [1000, 1])],
 )
-async def test_there_is_a_next_page_only_while_there_is_more(
+async def test_last_page_has_no_next_link(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, query: str, sizes: list[int]
 ) -> None:
     await connection.execute(MANY, user.id, sum(sizes))
@@ -87,7 +85,7 @@ async def pages_read(connection: asyncpg.Connection, user: LoggedIn, after: tupl
 
 
 @pytest.mark.slow
-async def test_page_10000_costs_what_page_1_costs(connection: asyncpg.Connection, user: LoggedIn) -> None:
+async def test_page_10000_costs_as_much_as_page_1(connection: asyncpg.Connection, user: LoggedIn) -> None:
     """Counted, not timed: a page begins with one descent of the index, wherever it is."""
     await connection.execute(MANY, user.id, 100_010)
     await connection.execute("analyze pets")
@@ -98,7 +96,7 @@ async def test_page_10000_costs_what_page_1_costs(connection: asyncpg.Connection
     assert last <= first + 2  # the ten may lie on one page of the index more, and on one of the table
 
 
-async def test_what_stays_is_seen_exactly_once_while_others_come_and_go(
+async def test_unchanged_pets_appear_once_despite_other_changes(
     client: httpx.AsyncClient, user: LoggedIn, make: Factory
 ) -> None:
     """Before each page two pets are added in front and one behind; one that was seen goes, and one that was not."""
@@ -121,7 +119,7 @@ async def test_what_stays_is_seen_exactly_once_while_others_come_and_go(
     assert not set(seen).intersection(go_unseen)
 
 
-async def test_the_pet_that_a_page_ended_with_may_go(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
+async def test_last_pet_of_a_page_may_be_deleted(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     first, second = await make.pet(user, "a"), await make.pet(user, "b")
     _, url = await page(client, user, "/pets/me?limit=1")
     await client.delete(f"/pets/{first.id}", headers=user.bearer)
@@ -129,7 +127,7 @@ async def test_the_pet_that_a_page_ended_with_may_go(client: httpx.AsyncClient, 
     assert await pages(client, user, url) == [[second.id]]
 
 
-async def test_a_cursor_shows_nobody_elses_pets(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
+async def test_cursor_shows_no_other_users_pets(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     other = await make.user()
     for owner in (user, other):
         for name in "ab":
@@ -142,11 +140,11 @@ async def test_a_cursor_shows_nobody_elses_pets(client: httpx.AsyncClient, user:
     assert {pet_id for ids in found for pet_id in ids} <= {pet["id"] for pet in listed.json()}
 
 
-def test_without_a_cursor_one_begins_before_the_first_pet() -> None:
+def test_empty_cursor_is_the_first_page() -> None:
     assert decode_cursor("") == FIRST_PAGE
 
 
-def test_a_cursor_brings_back_what_it_was_made_of() -> None:
+def test_cursor_round_trips() -> None:
     assert decode_cursor(encode_cursor("Ä:?\n", 2**63 - 1)) == ("Ä:?\n", 2**63 - 1)
 
 
@@ -183,7 +181,7 @@ def encoded(text: bytes) -> str:
         "A" * 10_000,
     ],
 )
-async def test_a_cursor_of_ones_own_making_is_refused(client: httpx.AsyncClient, user: LoggedIn, cursor: str) -> None:
+async def test_forged_cursor_is_refused(client: httpx.AsyncClient, user: LoggedIn, cursor: str) -> None:
     response = await client.get("/pets/me", params={"after": cursor}, headers=user.bearer)
 
     assert response.status_code == 422, response.text

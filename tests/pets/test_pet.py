@@ -24,7 +24,7 @@ async def ask(client: httpx.AsyncClient, user: LoggedIn, method: str, pet_id: ob
     return await client.request(method, f"/pets/{pet_id}", json=body, headers=user.bearer | named)
 
 
-async def test_owners_see_their_pets(client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet) -> None:
+async def test_owner_sees_the_pet(client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet) -> None:
     response = await ask(client, user, "GET", pet.id)
 
     assert response.status_code == 200
@@ -32,7 +32,7 @@ async def test_owners_see_their_pets(client: httpx.AsyncClient, user: LoggedIn, 
     assert response.headers["ETag"] == '"1"'
 
 
-async def test_a_pet_can_get_another_name(client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet) -> None:
+async def test_pet_can_be_renamed(client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet) -> None:
     response = await ask(client, user, "PATCH", pet.id)
 
     assert response.status_code == 200
@@ -41,7 +41,7 @@ async def test_a_pet_can_get_another_name(client: httpx.AsyncClient, user: Logge
     assert (await ask(client, user, "GET", pet.id)).json() == response.json()
 
 
-async def test_a_removed_pet_is_gone(client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet) -> None:
+async def test_deleted_pet_is_404(client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet) -> None:
     response = await ask(client, user, "DELETE", pet.id)
 
     assert (response.status_code, response.content) == (204, b"")
@@ -50,7 +50,7 @@ async def test_a_removed_pet_is_gone(client: httpx.AsyncClient, user: LoggedIn, 
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_another_users_pet_is_not_found(
+async def test_other_users_pet_is_404(
     client: httpx.AsyncClient, user: LoggedIn, make: Factory, pet: VersionedPet, method: str
 ) -> None:
     """Not even with the right version."""
@@ -71,9 +71,7 @@ async def test_another_users_pet_is_not_found(
     "pet_id",
     ["0", "-1", "2147483648", str(2**63 - 1), str(2**63), "9" * 5000, "x", "1.0", "1e3", "0x1", "%31%00", "%ff", "NaN"],
 )
-async def test_what_is_no_id_is_that_of_no_pet(
-    client: httpx.AsyncClient, user: LoggedIn, method: str, pet_id: str
-) -> None:
+async def test_malformed_pet_id_is_404(client: httpx.AsyncClient, user: LoggedIn, method: str, pet_id: str) -> None:
     response = await ask(client, user, method, pet_id)
 
     assert response.status_code == 404, response.text
@@ -81,7 +79,7 @@ async def test_what_is_no_id_is_that_of_no_pet(
 
 
 @pytest.mark.parametrize("pet_name", ["", "x" * 51, None, "Max\0"])
-async def test_another_name_keeps_the_rules(
+async def test_new_name_is_validated(
     client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet, pet_name: object
 ) -> None:
     response = await client.patch(f"/pets/{pet.id}", json={"pet_name": pet_name}, headers=user.bearer)
@@ -91,9 +89,7 @@ async def test_another_name_keeps_the_rules(
 
 
 @pytest.mark.parametrize("known", ['"1"', 'W/"1"', '"7", "1"', "*"])
-async def test_what_the_client_has_already_is_not_sent_again(
-    client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet, known: str
-) -> None:
+async def test_current_etag_is_304(client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet, known: str) -> None:
     response = await ask(client, user, "GET", pet.id, If_None_Match=known)
 
     assert (response.status_code, response.content) == (304, b"")
@@ -101,9 +97,7 @@ async def test_what_the_client_has_already_is_not_sent_again(
 
 
 @pytest.mark.parametrize("known", ['"2"', '"11"', "1", '""', "W/1"])
-async def test_what_has_changed_is_sent(
-    client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet, known: str
-) -> None:
+async def test_outdated_etag_is_200(client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet, known: str) -> None:
     response = await ask(client, user, "GET", pet.id, If_None_Match=known)
 
     assert response.status_code == 200
@@ -112,7 +106,7 @@ async def test_what_has_changed_is_sent(
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 @pytest.mark.parametrize("read", ['"1"', '"7", "1"', "*"])
-async def test_what_is_still_as_it_was_read_may_be_changed(
+async def test_current_if_match_allows_the_change(
     client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet, method: str, read: str
 ) -> None:
     response = await ask(client, user, method, pet.id, If_Match=read)
@@ -122,7 +116,7 @@ async def test_what_is_still_as_it_was_read_may_be_changed(
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 @pytest.mark.parametrize("read", ['"2"', 'W/"1"', "1", '""', '"01"', '"x"', f'"{2**31}"', f'"{2**80}"', '"1 "'])
-async def test_what_has_changed_since_it_was_read_stays(
+async def test_outdated_if_match_is_412(
     client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet, method: str, read: str
 ) -> None:
     """Weak tags, and those that were never ours, match nothing: RFC 9110, 13.1.1."""
@@ -151,7 +145,7 @@ async def count_one_up(client: httpx.AsyncClient, user: LoggedIn, pet: Versioned
     return written.status_code == 200
 
 
-async def test_no_update_is_lost_among_racing_writers(committed: Committed) -> None:
+async def test_racing_writers_lose_no_update(committed: Committed) -> None:
     """Who came too late reads again, and all come to an end."""
     client, user = committed.client, await committed.make.user()
     pet = await committed.make.pet(user, "0")
@@ -166,7 +160,7 @@ async def test_no_update_is_lost_among_racing_writers(committed: Committed) -> N
 
 
 @pytest.mark.slow
-async def test_of_a_hundred_writers_no_success_is_lost(committed: Committed) -> None:
+async def test_hundred_writers_lose_no_success(committed: Committed) -> None:
     """For ten successes: the hundredth of all these would take a hundred times as long."""
     client, user = committed.client, await committed.make.user()
     pet = await committed.make.pet(user, "0")
@@ -185,7 +179,7 @@ async def test_of_a_hundred_writers_no_success_is_lost(committed: Committed) -> 
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-async def test_a_pet_that_is_removed_meanwhile_is_not_found(committed: Committed, method: str) -> None:
+async def test_pet_deleted_meanwhile_is_404(committed: Committed, method: str) -> None:
     client, user = committed.client, await committed.make.user()
     pet = await committed.make.pet(user)
     async with committed.connection.transaction():
@@ -196,7 +190,7 @@ async def test_a_pet_that_is_removed_meanwhile_is_not_found(committed: Committed
     assert (await late).status_code == 404
 
 
-async def test_two_writers_without_a_precondition_both_succeed(committed: Committed) -> None:
+async def test_two_writers_without_precondition_both_succeed(committed: Committed) -> None:
     client, user = committed.client, await committed.make.user()
     pet = await committed.make.pet(user)
     async with committed.connection.transaction():
@@ -209,7 +203,7 @@ async def test_two_writers_without_a_precondition_both_succeed(committed: Commit
     assert (answer.status_code, answer.headers["ETag"]) == (200, '"3"')
 
 
-async def test_what_changed_while_a_writer_waited_stays(committed: Committed) -> None:
+async def test_change_made_while_waiting_is_412(committed: Committed) -> None:
     """The version is compared after the wait, not before."""
     client, user = committed.client, await committed.make.user()
     pet = await committed.make.pet(user)
