@@ -15,11 +15,11 @@ def scope(*forwarded_for: str, client: tuple[str, int] | None = (PEER, 1234)) ->
     return {"client": client, "headers": headers}
 
 
-def test_without_a_proxy_the_peer_is_the_client() -> None:
+def test_peer_is_the_client_without_proxies() -> None:
     assert client_address(scope(), 0) == PEER
 
 
-def test_what_a_client_says_of_itself_counts_for_nothing() -> None:
+def test_forwarded_header_of_a_client_is_ignored() -> None:
     assert client_address(scope("203.0.113.7"), 0) == PEER
 
 
@@ -33,7 +33,7 @@ def test_what_a_client_says_of_itself_counts_for_nothing() -> None:
         (["2001:DB8:0::7"], 1, "2001:db8::7"),
     ],
 )
-def test_each_trusted_proxy_adds_an_entry_to_the_right(forwarded_for: list[str], hops: int, address: str) -> None:
+def test_trusted_proxies_are_counted_from_the_right(forwarded_for: list[str], hops: int, address: str) -> None:
     assert client_address(scope(*forwarded_for), hops) == address
 
 
@@ -41,19 +41,19 @@ def test_each_trusted_proxy_adds_an_entry_to_the_right(forwarded_for: list[str],
     "forwarded_for",
     [[], ["203.0.113.7"], ["unknown, 10.0.0.2"], [", 10.0.0.2"], ["203.0.113.7:443, 10.0.0.2"]],
 )
-def test_where_the_proxies_do_not_tell_it_is_the_peer(forwarded_for: list[str]) -> None:
+def test_unusable_forwarded_entry_falls_back_to_peer(forwarded_for: list[str]) -> None:
     assert client_address(scope(*forwarded_for), 2) == PEER
 
 
 @pytest.mark.parametrize("client", [None, ("", 0), ("/run/service.sock", 0)])
-def test_a_client_on_a_unix_socket_has_no_address(client: tuple[str, int] | None) -> None:
+def test_client_on_a_unix_socket_has_no_address(client: tuple[str, int] | None) -> None:
     assert client_address(scope(client=client), 0) is None
 
 
 @pytest.mark.parametrize(
     ("shown", "address"), [("::ffff:203.0.113.7", "203.0.113.7"), ("fe80::1%eth0", "fe80::1"), ("::1", "::1")]
 )
-def test_a_socket_for_both_families_shows_the_same_client(shown: str, address: str) -> None:
+def test_mapped_ipv4_address_and_zone_are_stripped(shown: str, address: str) -> None:
     assert client_address(scope(client=(shown, 1)), 0) == address
 
 
@@ -65,5 +65,5 @@ def test_a_socket_for_both_families_shows_the_same_client(shown: str, address: s
         (None, "0.0.0.0/32"),
     ],
 )
-def test_a_client_is_as_many_addresses_as_it_can_choose_from(address: str | None, network: str) -> None:
+def test_ipv6_client_is_its_64_bit_prefix(address: str | None, network: str) -> None:
     assert client_network(address) == network

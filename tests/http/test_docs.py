@@ -21,7 +21,7 @@ OF_OTHERS = {
 }
 
 
-async def test_the_page_may_load_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
+async def test_page_may_load_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
     response = await client.get("/")
 
     assert (response.status_code, response.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
@@ -37,7 +37,7 @@ async def test_the_page_may_load_nothing_from_elsewhere(client: httpx.AsyncClien
     }
 
 
-async def test_all_that_the_page_loads_is_served(client: httpx.AsyncClient) -> None:
+async def test_every_asset_of_the_page_is_served(client: httpx.AsyncClient) -> None:
     page = (await client.get("/")).text
     paths = re.findall(r'(?:src|href)="([^"]+)"', page)
 
@@ -51,14 +51,14 @@ async def test_all_that_the_page_loads_is_served(client: httpx.AsyncClient) -> N
     }
 
 
-def test_what_the_page_loads_of_others_is_unchanged_and_has_its_licence() -> None:
+def test_vendored_assets_are_unchanged_and_licensed() -> None:
     [version] = re.findall(r"`swagger-ui-dist` (\S+) ", (FOLDER / "README.md").read_text())
 
     assert f'PACKAGE_VERSION:"{version}"' in (FOLDER / "swagger-ui-bundle.js").read_text()
     assert {name: sha256((FOLDER / name).read_bytes()).hexdigest() for name in OF_OTHERS} == OF_OTHERS
 
 
-async def test_the_page_reads_the_document_of_this_service(client: httpx.AsyncClient) -> None:
+async def test_page_reads_this_services_document(client: httpx.AsyncClient) -> None:
     script = (await client.get("/docs/start.js")).text
 
     [url] = re.findall(r'url: "(.+)"', script)
@@ -77,13 +77,13 @@ async def test_the_page_reads_the_document_of_this_service(client: httpx.AsyncCl
         "/docs/a/b",
     ],
 )
-async def test_no_other_file_is(client: httpx.AsyncClient, path: str) -> None:
+async def test_other_files_are_404(client: httpx.AsyncClient, path: str) -> None:
     response = await client.get(path)
 
     assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
 
 
-async def test_the_document_is_openapi_3_1_and_lists_every_endpoint(client: httpx.AsyncClient) -> None:
+async def test_document_is_openapi_3_1_with_every_endpoint(client: httpx.AsyncClient) -> None:
     response = await client.get("/openapi.json")
 
     assert response.headers["Content-Type"] == "application/vnd.oai.openapi+json"
@@ -93,7 +93,7 @@ async def test_the_document_is_openapi_3_1_and_lists_every_endpoint(client: http
     assert listed == {*OPEN, *GUARDED}
 
 
-async def test_the_document_says_how_to_log_in(client: httpx.AsyncClient) -> None:
+async def test_document_describes_log_in(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
 
     scheme = document["components"]["securitySchemes"]["bearer"]
@@ -105,7 +105,7 @@ async def test_the_document_says_how_to_log_in(client: httpx.AsyncClient) -> Non
     assert "security" not in document["paths"]["/users/register"]["post"]
 
 
-async def test_the_document_tells_what_a_field_may_be(client: httpx.AsyncClient) -> None:
+async def test_document_describes_field_limits(client: httpx.AsyncClient) -> None:
     schemas = (await client.get("/openapi.json")).json()["components"]["schemas"]
 
     assert schemas["Registration"]["required"] == ["email", "password"]
@@ -118,7 +118,7 @@ async def test_the_document_tells_what_a_field_may_be(client: httpx.AsyncClient)
 
 
 @pytest.mark.parametrize("path", ["/openapi.json/openapi.json", "/openapi.json/openapi.yaml", "/openapi.json/nothing"])
-async def test_there_is_one_document_only(client: httpx.AsyncClient, path: str) -> None:
+async def test_only_one_document_is_served(client: httpx.AsyncClient, path: str) -> None:
     response = await client.get(path)
 
     assert (response.status_code, response.headers["Content-Type"]) == (404, "application/problem+json")

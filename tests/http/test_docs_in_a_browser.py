@@ -27,7 +27,7 @@ def answered(block: str) -> str:
     return f"document.querySelector('{block} .live-responses-table')?.innerText"
 
 
-def test_who_logs_in_on_the_page_adds_a_pet_and_sees_it(served: Running, tmp_path: Path) -> None:
+def test_page_logs_in_adds_a_pet_and_lists_it(served: Running, tmp_path: Path) -> None:
     account = {"email": "browser@example.com", "password": PASSWORD}
     assert httpx.post(f"{served.url}/users/register", json=account, trust_env=False).status_code == 201
     create, list_mine = operation("post", "/pets/create"), operation("get", "/pets/me")

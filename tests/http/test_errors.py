@@ -21,7 +21,7 @@ def logs() -> Iterator[Logs]:
         yield entries
 
 
-async def test_a_path_that_leads_nowhere_is_a_problem(client: httpx.AsyncClient) -> None:
+async def test_unknown_path_is_404_problem(client: httpx.AsyncClient) -> None:
     response = await client.get("/nowhere")
 
     assert (response.status_code, response.headers["Content-Type"]) == (404, PROBLEM)
@@ -35,7 +35,7 @@ async def test_a_path_that_leads_nowhere_is_a_problem(client: httpx.AsyncClient)
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "//nowhere", "/docs/../settings.py", "/docs/%00", "/\N{GRINNING FACE}"])
-async def test_no_path_is_our_mistake(client: httpx.AsyncClient, user: LoggedIn, path: str) -> None:
+async def test_unusual_path_is_404(client: httpx.AsyncClient, user: LoggedIn, path: str) -> None:
     response = await client.get(f"http://localhost{path}", headers=user.bearer)
 
     assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
@@ -52,7 +52,7 @@ async def test_no_path_is_our_mistake(client: httpx.AsyncClient, user: LoggedIn,
         ("POST", "/docs/start.js", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
-async def test_a_method_that_a_path_has_not_is_a_problem_that_names_those_it_has(
+async def test_wrong_method_is_405_with_allow(
     client: httpx.AsyncClient, method: str, path: str, allowed: set[str]
 ) -> None:
     response = await client.request(method, path)
@@ -73,7 +73,7 @@ async def test_a_method_that_a_path_has_not_is_a_problem_that_names_those_it_has
         (f"limit={'9' * 5000}", "Integer value out of range"),
     ],
 )
-async def test_a_wrong_query_value_is_named(kites: httpx.AsyncClient, user: LoggedIn, query: str, detail: str) -> None:
+async def test_invalid_query_value_is_named(kites: httpx.AsyncClient, user: LoggedIn, query: str, detail: str) -> None:
     response = await kites.get(f"/kites/me?{query}", headers=user.bearer)
 
     problem = response.json()
@@ -83,13 +83,13 @@ async def test_a_wrong_query_value_is_named(kites: httpx.AsyncClient, user: Logg
 
 
 @pytest.mark.parametrize("path", ["/kites/0", "/kites/-1", "/kites/train", f"/kites/{2**63}", f"/kites/{'9' * 4000}"])
-async def test_an_impossible_id_is_that_of_nothing(kites: httpx.AsyncClient, user: LoggedIn, path: str) -> None:
+async def test_impossible_id_is_404(kites: httpx.AsyncClient, user: LoggedIn, path: str) -> None:
     response = await kites.get(path, headers=user.bearer)
 
     assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
 
 
-async def test_what_else_the_framework_refuses_cannot_be_read(client: httpx.AsyncClient) -> None:
+async def test_malformed_host_is_malformed_request(client: httpx.AsyncClient) -> None:
     response = await client.get("/health/live", headers={"Host": "two hosts"})
 
     assert (response.status_code, response.json()["type"]) == (400, "/problems/malformed-request")
@@ -105,7 +105,7 @@ async def test_what_else_the_framework_refuses_cannot_be_read(client: httpx.Asyn
         (b"", {"Content-Type": "application/x-www-form-urlencoded"}, 422),
     ],
 )
-async def test_a_token_endpoint_speaks_oauth_too(
+async def test_token_endpoint_errors_follow_oauth(
     client: httpx.AsyncClient, content: bytes, headers: dict[str, str], status: int
 ) -> None:
     """RFC 6749, 5.2."""
@@ -116,14 +116,14 @@ async def test_a_token_endpoint_speaks_oauth_too(
     assert (problem["error"], problem["error_description"]) == ("invalid_request", problem["detail"])
 
 
-async def test_an_error_with_a_name_keeps_it(client: httpx.AsyncClient) -> None:
+async def test_named_error_keeps_its_name(client: httpx.AsyncClient) -> None:
     response = await client.post("/auth/refresh-token", json={"refresh_token": "forged"})
 
     assert response.json()["error"] == "invalid_grant"
 
 
 @pytest.mark.usefixtures("logs")
-async def test_our_own_mistake_tells_nothing_of_itself(
+async def test_internal_error_reveals_nothing(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     await connection.execute("drop table user_model cascade")
@@ -140,7 +140,7 @@ async def test_our_own_mistake_tells_nothing_of_itself(
     }
 
 
-async def test_our_own_mistake_is_logged_once_with_its_request(
+async def test_internal_error_is_logged_once_with_its_request(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, logs: Logs
 ) -> None:
     await connection.execute("drop table user_model cascade")
@@ -160,7 +160,7 @@ async def test_our_own_mistake_is_logged_once_with_its_request(
 
 
 @pytest.mark.usefixtures("logs")
-async def test_more_rows_than_a_query_declares_are_our_own_mistake(
+async def test_more_rows_than_declared_are_500(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     await connection.execute(
@@ -174,7 +174,7 @@ async def test_more_rows_than_a_query_declares_are_our_own_mistake(
 
 
 @pytest.mark.usefixtures("logs")
-async def test_our_own_mistake_is_no_invalid_request(
+async def test_internal_error_is_not_an_oauth_invalid_request(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     await connection.execute("drop table login_session cascade")
@@ -185,7 +185,7 @@ async def test_our_own_mistake_is_no_invalid_request(
     assert "error" not in response.json()
 
 
-async def test_the_clients_mistakes_are_not_logged(client: httpx.AsyncClient, logs: Logs) -> None:
+async def test_client_errors_are_not_logged(client: httpx.AsyncClient, logs: Logs) -> None:
     await client.get("/nowhere")
     await client.get("/users/me")
     await client.post("/users/register", content=b"{", headers={"Content-Type": "application/json"})
@@ -193,7 +193,7 @@ async def test_the_clients_mistakes_are_not_logged(client: httpx.AsyncClient, lo
     assert logs == []
 
 
-async def test_an_answer_is_json_that_tells_its_length(client: httpx.AsyncClient, make: Factory) -> None:
+async def test_response_is_json_with_content_length(client: httpx.AsyncClient, make: Factory) -> None:
     user = await make.user("żółw@example.com")
 
     response = await client.get("/users/me", headers=user.bearer)
@@ -203,7 +203,7 @@ async def test_an_answer_is_json_that_tells_its_length(client: httpx.AsyncClient
     assert response.headers["Content-Length"] == str(len(response.content))
 
 
-async def test_an_answer_with_nothing_in_it_has_no_type(kites: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_empty_response_has_no_content_type(kites: httpx.AsyncClient, user: LoggedIn) -> None:
     response = await kites.get("/kites/1", headers=user.bearer | {"If-None-Match": "*"})
 
     assert (response.status_code, response.content) == (304, b"")

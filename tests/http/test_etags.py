@@ -6,25 +6,25 @@ from service.http.etags import etag, matches_any, refusal, wanted_versions
 from service.problems import NotFound, PreconditionFailed, Problem
 
 
-def test_an_etag_is_a_strong_one() -> None:
+def test_etag_is_strong() -> None:
     assert etag(7) == '"7"'
 
 
 @pytest.mark.parametrize(
     "if_none_match", ['"7"', 'W/"7"', '"6", "7"', '"6","7"', '"a, b" , W/"7"', ' "7" ', "*", " * ", '"", "7"']
 )
-def test_a_client_that_has_the_version_is_spared_it(if_none_match: str) -> None:
+def test_matching_if_none_match_is_304(if_none_match: str) -> None:
     """Weak comparison (13.1.2)."""
     assert matches_any(if_none_match, 7)
 
 
 @pytest.mark.parametrize("if_none_match", [None, "", '"6"', "7", '"07"', '"77"', '"*"', "'7'"])
-def test_a_client_that_has_it_not_gets_it(if_none_match: str | None) -> None:
+def test_other_if_none_match_is_200(if_none_match: str | None) -> None:
     assert not matches_any(if_none_match, 7)
 
 
 @pytest.mark.parametrize("if_match", [None, "*", " * "])
-def test_any_version_will_do(if_match: str | None) -> None:
+def test_missing_or_star_if_match_accepts_any_version(if_match: str | None) -> None:
     assert wanted_versions(if_match) is None
 
 
@@ -54,7 +54,7 @@ def test_any_version_will_do(if_match: str | None) -> None:
         ("", []),
     ],
 )
-def test_only_the_versions_that_a_client_names_will_do(if_match: str, versions: list[int]) -> None:
+def test_if_match_lists_the_accepted_versions(if_match: str, versions: list[int]) -> None:
     assert wanted_versions(if_match) == versions
 
 
@@ -68,7 +68,5 @@ def test_only_the_versions_that_a_client_names_will_do(if_match: str, versions: 
         ("removed meanwhile", None, NotFound),
     ],
 )
-def test_what_was_not_changed_is_another_one_or_is_not_there(
-    found: str | None, versions: list[int] | None, expected: type[Problem]
-) -> None:
+def test_row_not_changed_is_412_or_404(found: str | None, versions: list[int] | None, expected: type[Problem]) -> None:
     assert type(refusal(found, versions, "There is none")) is expected

@@ -58,7 +58,7 @@ def open_app(database_url: str, one_transaction: OneTransaction) -> Service:
 
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
 @pytest.mark.parametrize("route", ROUTES)
-async def test_both_ways_lead_to_the_same_answer(
+async def test_fast_path_and_litestar_give_the_same_response(
     open_app: Service, user: LoggedIn, route: str, request_: dict[str, Any]
 ) -> None:
     method, path = route.split()
@@ -182,7 +182,7 @@ async def _way_of(path: str, method: str = "GET", **options: Any) -> str:  # noq
     return way
 
 
-async def test_a_handler_that_needs_nothing_of_litestar_is_called_at_once() -> None:
+async def test_simple_handler_takes_the_fast_path() -> None:
     assert await _way_of("/plain") == "the short way"
 
 
@@ -201,16 +201,16 @@ async def test_a_handler_that_needs_nothing_of_litestar_is_called_at_once() -> N
         "/nowhere",
     ],
 )
-async def test_everything_else_goes_litestars_way(path: str) -> None:
+async def test_other_handlers_take_litestars_path(path: str) -> None:
     assert await _way_of(path) == "Litestar's way"
 
 
 @pytest.mark.parametrize("path", ["/form", "/optional"])
-async def test_a_body_that_is_no_json_or_may_be_missing_goes_litestars_way(path: str) -> None:
+async def test_optional_or_non_json_body_takes_litestars_path(path: str) -> None:
     assert await _way_of(path, "POST") == "Litestar's way"
 
 
-async def test_hooks_for_exceptions_are_litestars() -> None:
+async def test_exception_hooks_take_litestars_path() -> None:
     async def hook(_: Exception, __: Scope) -> None:
         """Note nothing."""
 
@@ -231,7 +231,7 @@ async def test_hooks_around_messages_are_called(open_app: Service, monkeypatch: 
 
 
 @pytest.mark.parametrize("path", ["/closed", "/closed/"])
-async def test_what_a_hook_answers_is_the_answer(path: str) -> None:
+async def test_response_of_a_hook_is_sent(path: str) -> None:
     litestar = Litestar([closed], request_class=ServiceRequest, exception_handlers={Exception: exception_handler})
     litestar.asgi_handler = request_middleware(with_fast_path(litestar, litestar.asgi_handler), ["localhost"])
 

@@ -20,13 +20,13 @@ def assert_unavailable(response: httpx.Response, detail: str) -> None:
     assert response.headers["Retry-After"] == "1"
 
 
-async def test_a_migrated_database_is_ready(client: httpx.AsyncClient) -> None:
+async def test_migrated_database_is_ready(client: httpx.AsyncClient) -> None:
     response = await client.get("/health/ready")
 
     assert (response.status_code, response.json()) == (200, {"status": "ready"})
 
 
-async def test_a_schema_that_is_behind_is_not_ready(client: httpx.AsyncClient, connection: asyncpg.Connection) -> None:
+async def test_schema_behind_the_code_is_not_ready(client: httpx.AsyncClient, connection: asyncpg.Connection) -> None:
     await connection.execute("delete from migration_checksum where migration_id = $1", LAST)
 
     response = await client.get("/health/ready")
@@ -34,9 +34,7 @@ async def test_a_schema_that_is_behind_is_not_ready(client: httpx.AsyncClient, c
     assert_unavailable(response, f"The schema is behind: {LAST} is not applied; run python -m service migrate")
 
 
-async def test_a_migration_that_was_edited_since_is_not_ready(
-    client: httpx.AsyncClient, connection: asyncpg.Connection
-) -> None:
+async def test_edited_migration_is_not_ready(client: httpx.AsyncClient, connection: asyncpg.Connection) -> None:
     await connection.execute("update migration_checksum set sha256 = repeat('0', 64) where migration_id = $1", LAST)
 
     response = await client.get("/health/ready")
@@ -44,14 +42,14 @@ async def test_a_migration_that_was_edited_since_is_not_ready(
     assert_unavailable(response, f"The schema is another one: {LAST} was applied from another file")
 
 
-async def test_a_schema_that_is_ahead_is_ready(client: httpx.AsyncClient, connection: asyncpg.Connection) -> None:
+async def test_schema_ahead_of_the_code_is_ready(client: httpx.AsyncClient, connection: asyncpg.Connection) -> None:
     """New and old code live together while one replaces the other."""
     await connection.execute("insert into migration_checksum select 'later', sha256 from migration_checksum limit 1")
 
     assert (await client.get("/health/ready")).status_code == 200
 
 
-async def test_an_empty_database_is_not_ready(empty_database_url: str) -> None:
+async def test_empty_database_is_not_ready(empty_database_url: str) -> None:
     app = create_app(make_settings(empty_database_url))
 
     async with app.lifespan(), service_client(app) as client:
@@ -60,7 +58,7 @@ async def test_an_empty_database_is_not_ready(empty_database_url: str) -> None:
     assert_unavailable(response, f"The schema is behind: {FIRST} is not applied; run python -m service migrate")
 
 
-async def test_without_a_database_the_service_lives_and_is_not_ready() -> None:
+async def test_service_without_database_is_live_but_not_ready() -> None:
     app = create_app(make_settings("postgresql://127.0.0.1:1/pets"))
 
     async with app.lifespan(), service_client(app) as client:
@@ -71,7 +69,7 @@ async def test_without_a_database_the_service_lives_and_is_not_ready() -> None:
     assert_unavailable(ready, "The database does not answer")
 
 
-async def test_a_process_that_is_about_to_end_is_not_ready(
+async def test_draining_process_is_not_ready(
     client: httpx.AsyncClient, app: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app, "draining", True)

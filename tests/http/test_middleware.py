@@ -25,14 +25,14 @@ from tests.support.processes import ROOT
         ("GET", "/users/me", 401),
     ],
 )
-async def test_every_answer_names_its_request(client: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+async def test_every_response_has_a_request_id(client: httpx.AsyncClient, method: str, path: str, status: int) -> None:
     response = await client.request(method, path)
 
     assert response.status_code == status
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", response.headers["X-Request-ID"])
 
 
-async def test_no_two_requests_have_the_same_name(client: httpx.AsyncClient) -> None:
+async def test_request_ids_are_unique(client: httpx.AsyncClient) -> None:
     """One that the client sends is not believed: it could be anything, or somebody else's."""
     mine = "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
     answers = [await client.get("/health/live", headers={"X-Request-ID": mine}) for _ in range(2)]
@@ -40,7 +40,7 @@ async def test_no_two_requests_have_the_same_name(client: httpx.AsyncClient) -> 
     assert len({mine} | {answer.headers["X-Request-ID"] for answer in answers}) == 3
 
 
-def test_workers_name_their_requests_apart() -> None:
+def test_request_ids_of_workers_differ() -> None:
     """Workers are forked from a process that has made names already."""
     program = (
         "import os; from service.http.middleware import new_request_id as new; "
@@ -64,7 +64,7 @@ def test_workers_name_their_requests_apart() -> None:
         "localhost:x",
     ],
 )
-async def test_a_host_that_is_not_ours_is_refused(client: httpx.AsyncClient, host: str) -> None:
+async def test_unknown_host_is_421(client: httpx.AsyncClient, host: str) -> None:
     response = await client.get("/", headers={"Host": host})
 
     assert response.status_code == 421
@@ -73,7 +73,7 @@ async def test_a_host_that_is_not_ours_is_refused(client: httpx.AsyncClient, hos
     assert response.json()["instance"] == f"urn:uuid:{response.headers['X-Request-ID']}"
 
 
-async def test_a_request_that_names_no_host_is_refused(client: httpx.AsyncClient) -> None:
+async def test_missing_host_is_421(client: httpx.AsyncClient) -> None:
     request = client.build_request("GET", "/")
     del request.headers["Host"]
 
@@ -81,12 +81,12 @@ async def test_a_request_that_names_no_host_is_refused(client: httpx.AsyncClient
 
 
 @pytest.mark.parametrize("host", ["localhost", "LocalHost", "localhost:8000", "127.0.0.1:8000"])
-async def test_a_host_is_ours_in_any_case_and_on_any_port(client: httpx.AsyncClient, host: str) -> None:
+async def test_host_matches_in_any_case_and_port(client: httpx.AsyncClient, host: str) -> None:
     assert (await client.get("/", headers={"Host": host})).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
-async def test_health_is_told_to_whoever_asks_by_address(client: httpx.AsyncClient, path: str) -> None:
+async def test_health_is_served_under_any_host(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(path, headers={"Host": "10.1.2.3:5000"})).status_code == 200
 
 
@@ -113,12 +113,12 @@ def app_of_many_hosts(database_url: str, one_transaction: OneTransaction) -> Ser
         ("[::2]:8000", 421),
     ],
 )
-async def test_a_leading_dot_stands_for_all_below(app_of_many_hosts: Service, host: str, status: int) -> None:
+async def test_leading_dot_allows_subdomains(app_of_many_hosts: Service, host: str, status: int) -> None:
     async with service_client(app_of_many_hosts) as client:
         assert (await client.get("/", headers={"Host": host})).status_code == status
 
 
-async def test_a_star_stands_for_all(database_url: str, one_transaction: OneTransaction) -> None:
+async def test_star_allows_every_host(database_url: str, one_transaction: OneTransaction) -> None:
     app = create_app(make_settings(database_url, ALLOWED_HOSTS="*"), one_transaction)
 
     async with service_client(app) as client:
@@ -136,9 +136,7 @@ async def test_a_star_stands_for_all(database_url: str, one_transaction: OneTran
         (1, "http", "https", True),
     ],
 )
-async def test_browsers_are_told_to_come_back_by_tls_where_they_came_by_it(
-    app: Service, hops: int, scheme: str, proto: str, *, secure: bool
-) -> None:
+async def test_hsts_is_sent_over_tls_only(app: Service, hops: int, scheme: str, proto: str, *, secure: bool) -> None:
     transport = httpx.ASGITransport(request_middleware(app, ["localhost"], hops))  # type: ignore[arg-type]  # Litestar's own types
 
     async with httpx.AsyncClient(transport=transport) as client:
@@ -148,13 +146,13 @@ async def test_browsers_are_told_to_come_back_by_tls_where_they_came_by_it(
 
 
 @pytest.mark.parametrize("path", ["/", "/openapi.json", "/docs/start.js", "/health/live", "/nowhere", "/users/me"])
-async def test_every_answer_is_what_it_says_it_is(client: httpx.AsyncClient, path: str) -> None:
+async def test_every_response_has_nosniff(client: httpx.AsyncClient, path: str) -> None:
     response = await client.get(path)
 
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-async def test_trace_is_no_method_here(client: httpx.AsyncClient) -> None:
+async def test_trace_is_405(client: httpx.AsyncClient) -> None:
     """It would show a page of another origin what it sent: cookies, say."""
     assert (await client.request("TRACE", "/")).status_code == 405
 
@@ -173,7 +171,7 @@ async def test_only_listed_origins_may_read(
     assert "Access-Control-Allow-Credentials" not in response.headers
 
 
-async def test_no_origin_may_read_unless_one_is_listed(client: httpx.AsyncClient) -> None:
+async def test_no_origin_may_read_by_default(client: httpx.AsyncClient) -> None:
     response = await client.get("/health/live", headers={"Origin": "https://app.example.com"})
 
     assert not [name for name in response.headers if name.startswith("access-control-")]
@@ -186,7 +184,7 @@ def app_behind_a_proxy(database_url: str, one_transaction: OneTransaction) -> Se
 
 
 @pytest.mark.parametrize("name", ["6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a", "6F0C9A3E53A84F1E9C4C0D8F8F3F6B1A"])
-async def test_a_trusted_proxy_may_name_the_request(app_behind_a_proxy: Service, name: str) -> None:
+async def test_trusted_proxy_may_set_the_request_id(app_behind_a_proxy: Service, name: str) -> None:
     async with service_client(app_behind_a_proxy) as client:
         response = await client.get("/nowhere", headers={"X-Request-ID": name})
 
@@ -203,7 +201,7 @@ async def test_a_trusted_proxy_may_name_the_request(app_behind_a_proxy: Service,
         ["6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a", "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1b"],
     ],
 )
-async def test_what_is_no_uuid_names_no_request(app_behind_a_proxy: Service, names: list[str]) -> None:
+async def test_malformed_request_id_is_replaced(app_behind_a_proxy: Service, names: list[str]) -> None:
     async with service_client(app_behind_a_proxy) as client:
         response = await client.get("/nowhere", headers=[("X-Request-ID", name) for name in names])
 

@@ -28,7 +28,7 @@ async def document(kites: httpx.AsyncClient) -> dict[str, Any]:
     return second
 
 
-async def test_the_command_prints_what_is_served(client: httpx.AsyncClient) -> None:
+async def test_command_prints_the_served_document(client: httpx.AsyncClient) -> None:
     result = CliRunner().invoke(main, ["openapi"])
 
     assert result.exit_code == 0
@@ -56,7 +56,7 @@ async def test_every_refusal_is_a_problem(document: dict[str, Any]) -> None:
         ("delete", "/kites/{kite_id}", ["204", "401", "404", "412", "421", "422", "431", "500", "503"]),
     ],
 )
-async def test_an_operation_says_all_that_it_may_answer(
+async def test_operation_lists_all_its_statuses(
     document: dict[str, Any],
     method: str,
     path: str,
@@ -65,7 +65,7 @@ async def test_an_operation_says_all_that_it_may_answer(
     assert sorted(document["paths"][path][method]["responses"]) == statuses
 
 
-def test_each_kind_of_refusal_belongs_to_an_operation() -> None:
+def test_each_problem_type_belongs_to_an_operation() -> None:
     """A constraint that refuses has its problem; this one asks where clients read of it."""
     told = {*ALWAYS, *OF_BODIES, *OF_CALLERS, *chain(*OF_PARAMETERS.values(), *OF_OPERATIONS.values())}
 
@@ -73,11 +73,11 @@ def test_each_kind_of_refusal_belongs_to_an_operation() -> None:
     assert set(KINDS) - told == {MethodNotAllowed, QueryFinding}
 
 
-async def test_operations_that_refuse_in_their_own_way_are_there(document: dict[str, Any]) -> None:
+async def test_operations_with_own_problems_exist(document: dict[str, Any]) -> None:
     assert {(method, path) for path, methods in document["paths"].items() for method in methods} >= {*OF_OPERATIONS}
 
 
-async def test_bodies_take_no_unknown_fields(document: dict[str, Any]) -> None:
+async def test_bodies_allow_no_unknown_fields(document: dict[str, Any]) -> None:
     bodies = [operation["requestBody"]["content"] for operation in operations(document) if "requestBody" in operation]
     names = {content["schema"]["$ref"].rpartition("/")[2] for body in bodies for content in body.values()}
 
@@ -85,14 +85,14 @@ async def test_bodies_take_no_unknown_fields(document: dict[str, Any]) -> None:
     assert all(document["components"]["schemas"][name]["additionalProperties"] is False for name in names)
 
 
-async def test_who_calls_is_said_where_a_token_is_needed(document: dict[str, Any]) -> None:
+async def test_guarded_operations_document_401(document: dict[str, Any]) -> None:
     for operation in operations(document):
         assert ("401" in operation["responses"]) == bool(operation.get("security"))
         if "401" in operation["responses"]:
             assert "WWW-Authenticate" in operation["responses"]["401"]["headers"]
 
 
-async def test_every_operation_has_a_name_and_says_what_it_does(document: dict[str, Any]) -> None:
+async def test_every_operation_has_id_and_summary(document: dict[str, Any]) -> None:
     ids = [operation["operationId"] for operation in operations(document)]
 
     assert len(ids) == len(set(ids))
@@ -119,7 +119,7 @@ def described(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield f"{operation['operationId']} {status} {name}", found["schema"]
 
 
-async def test_everything_has_an_example_that_obeys_its_own_rules(document: dict[str, Any]) -> None:
+async def test_every_schema_has_a_valid_example(document: dict[str, Any]) -> None:
     for place, schema in described(document):
         if schema.get("type") == "array":
             continue  # of things that have theirs
@@ -127,12 +127,12 @@ async def test_everything_has_an_example_that_obeys_its_own_rules(document: dict
         assert all(jsonschema_rs.is_valid(schema, example) for example in schema["examples"]), (place, schema)
 
 
-async def test_a_parameter_is_never_null(document: dict[str, Any]) -> None:
+async def test_parameter_is_never_null(document: dict[str, Any]) -> None:
     for operation in operations(document):
         assert all("type" in parameter["schema"] for parameter in operation.get("parameters", []))
 
 
-async def test_limits_are_exact(document: dict[str, Any]) -> None:
+async def test_documented_limits_are_exact(document: dict[str, Any]) -> None:
     """Litestar's are floats, of which 2**63 - 1 is none."""
     [kite_id] = document["paths"]["/kites/{kite_id}"]["delete"]["parameters"][:1]
 
@@ -153,7 +153,7 @@ async def test_limits_are_exact(document: dict[str, Any]) -> None:
         ("get", "/health/ready", "503", {"Retry-After"}),
     ],
 )
-async def test_an_answers_headers_are_described(
+async def test_response_headers_are_documented(
     document: dict[str, Any], method: str, path: str, status: str, headers: set[str]
 ) -> None:
     assert set(document["paths"][path][method]["responses"][status]["headers"]) == {"X-Request-ID", *headers}
@@ -170,5 +170,5 @@ async def test_an_answers_headers_are_described(
         ("status", {"type": "string", "enum": ["live", "ready"]}, "live"),
     ],
 )
-def test_what_has_no_example_of_its_own_gets_one_that_fits(name: str, schema: dict[str, Any], expected: object) -> None:
+def test_missing_example_is_generated(name: str, schema: dict[str, Any], expected: object) -> None:
     assert example(name, schema) == expected

@@ -63,7 +63,7 @@ async def forest() -> AsyncIterator[httpx.AsyncClient]:
         (b'{"email": "\x00"}', "JSON is malformed"),
     ],
 )
-async def test_what_is_not_json_cannot_be_read(client: httpx.AsyncClient, body: bytes, complaint: str) -> None:
+async def test_malformed_json_is_400(client: httpx.AsyncClient, body: bytes, complaint: str) -> None:
     response = await client.post(REGISTER, content=body, headers=JSON)
 
     assert (response.status_code, response.json()["type"]) == (400, MALFORMED)
@@ -90,9 +90,7 @@ GOOD = '"email": "ada@example.com", "password": "a password for one test"'
         ('{"email": "", "password": "short"}', "/password", "Expected str of length >= 8"),
     ],
 )
-async def test_a_broken_rule_points_at_the_field(
-    client: httpx.AsyncClient, body: str, pointer: str, detail: str
-) -> None:
+async def test_invalid_field_is_pointed_at(client: httpx.AsyncClient, body: str, pointer: str, detail: str) -> None:
     response = await client.post(REGISTER, content=body, headers=JSON)
 
     problem = response.json()
@@ -101,23 +99,21 @@ async def test_a_broken_rule_points_at_the_field(
     assert problem["detail"] == f"{pointer or 'The body'}: {detail}"
 
 
-async def test_nul_is_refused_though_json_has_it(client: httpx.AsyncClient) -> None:
+async def test_nul_character_is_refused(client: httpx.AsyncClient) -> None:
     response = await client.post(LOG_IN, data={"username": "\0", "password": "secret"})
 
     assert (response.status_code, response.json()["type"]) == (422, INVALID)
 
 
 @pytest.mark.parametrize("body", ["[" * 100_000, '{"email": "' + "a" * 65_536 + '"}'])
-async def test_a_body_over_64_kib_is_too_large(client: httpx.AsyncClient, body: str) -> None:
+async def test_body_over_64_kib_is_413(client: httpx.AsyncClient, body: str) -> None:
     response = await client.post(REGISTER, content=body, headers=JSON)
 
     assert (response.status_code, response.json()["type"]) == (413, "/problems/content-too-large")
 
 
 @pytest.mark.parametrize(("path", "headers"), [(REGISTER, JSON), (LOG_IN, FORM)])
-async def test_a_body_of_untold_length_may_not_be_larger_either(
-    client: httpx.AsyncClient, path: str, headers: dict[str, str]
-) -> None:
+async def test_chunked_body_over_64_kib_is_413(client: httpx.AsyncClient, path: str, headers: dict[str, str]) -> None:
     async def body() -> AsyncIterator[bytes]:
         for _ in range(65):
             yield b" " * 1024
@@ -138,7 +134,7 @@ async def test_a_body_of_untold_length_may_not_be_larger_either(
         (LOG_IN, {"Content-Type": "multipart/form-data; boundary=a"}, FORM),
     ],
 )
-async def test_a_body_of_another_type_is_not_read(
+async def test_body_of_another_type_is_415(
     client: httpx.AsyncClient, path: str, given: dict[str, str], wanted: dict[str, str]
 ) -> None:
     response = await client.post(path, content=b"{}", headers=given)
@@ -147,7 +143,7 @@ async def test_a_body_of_another_type_is_not_read(
     assert response.headers["Accept-Post"] == wanted["Content-Type"]
 
 
-async def test_a_compressed_body_is_not_read(client: httpx.AsyncClient) -> None:
+async def test_compressed_body_is_415(client: httpx.AsyncClient) -> None:
     response = await client.post(REGISTER, content=b"\x1f\x8b", headers=JSON | {"Content-Encoding": "gzip"})
 
     assert (response.status_code, response.json()["type"]) == (415, "/problems/unsupported-media-type")
@@ -162,11 +158,11 @@ async def test_a_compressed_body_is_not_read(client: httpx.AsyncClient) -> None:
         JSON | {"Content-Encoding": "Identity"},
     ],
 )
-async def test_a_type_may_be_written_in_other_ways(forest: httpx.AsyncClient, headers: dict[str, str]) -> None:
+async def test_content_type_spelling_varies(forest: httpx.AsyncClient, headers: dict[str, str]) -> None:
     assert (await forest.post("/trees", content=b"{}", headers=headers)).status_code == 201
 
 
-async def test_a_body_becomes_what_the_handler_asks_for(forest: httpx.AsyncClient) -> None:
+async def test_body_becomes_the_handlers_type(forest: httpx.AsyncClient) -> None:
     tree = {"branches": [{"branches": [], "height": 1}], "height": 2}
 
     response = await forest.post("/trees", json=tree)
@@ -174,7 +170,7 @@ async def test_a_body_becomes_what_the_handler_asks_for(forest: httpx.AsyncClien
     assert response.json() == tree
 
 
-async def test_a_rule_may_be_broken_deep_inside(forest: httpx.AsyncClient) -> None:
+async def test_invalid_nested_field_is_pointed_at(forest: httpx.AsyncClient) -> None:
     response = await forest.post("/trees", json={"branches": [{"height": "tall"}]})
 
     assert response.json()["errors"] == [{"pointer": "/branches/0/height", "detail": "Expected int, got str"}]
@@ -183,13 +179,13 @@ async def test_a_rule_may_be_broken_deep_inside(forest: httpx.AsyncClient) -> No
 @pytest.mark.parametrize(
     "body", ['{"branches":[' * 100_000, '{"branches":[' * 100_000 + "]}" * 100_000, "[" * 1_000_000]
 )
-async def test_no_depth_is_a_mistake_of_ours(forest: httpx.AsyncClient, body: str) -> None:
+async def test_deep_nesting_is_never_500(forest: httpx.AsyncClient, body: str) -> None:
     response = await forest.post("/trees", content=body, headers=JSON)
 
     assert response.status_code in {400, 422}
 
 
-async def test_a_body_that_is_too_deep_is_called_so(forest: httpx.AsyncClient) -> None:
+async def test_too_deep_body_is_named_so(forest: httpx.AsyncClient) -> None:
     response = await forest.post("/trees", content='{"branches":[' * 100_000, headers=JSON)
 
     assert response.json()["detail"] == "The body is not JSON: it is nested too deeply"
@@ -207,7 +203,7 @@ async def test_a_body_that_is_too_deep_is_called_so(forest: httpx.AsyncClient) -
         (b"&".join(b"a%d=" % number for number in range(21)), "Max number of fields exceeded"),
     ],
 )
-async def test_what_is_not_a_form_cannot_be_read(client: httpx.AsyncClient, body: bytes, complaint: str) -> None:
+async def test_malformed_form_is_400(client: httpx.AsyncClient, body: bytes, complaint: str) -> None:
     response = await client.post(LOG_IN, content=body, headers=FORM)
 
     problem = response.json()
@@ -223,7 +219,7 @@ async def test_what_is_not_a_form_cannot_be_read(client: httpx.AsyncClient, body
         ("username=ada&password=secret&admin=true", "/admin", "is not a field here"),
     ],
 )
-async def test_a_form_is_read_as_strictly_as_json(
+async def test_form_is_validated_as_strictly_as_json(
     client: httpx.AsyncClient, body: str, pointer: str, detail: str
 ) -> None:
     response = await client.post(LOG_IN, content=body, headers=FORM)
@@ -243,7 +239,7 @@ async def test_a_form_is_read_as_strictly_as_json(
         ("limit=1&limit=2", "/limit", "comes twice"),
     ],
 )
-async def test_a_parameter_that_is_none_is_refused_by_name(
+async def test_unknown_query_parameter_is_named(
     kites: httpx.AsyncClient, user: LoggedIn, query: str, pointer: str, detail: str
 ) -> None:
     response = await kites.get(f"/kites/me?{query}", headers=user.bearer)
@@ -252,12 +248,12 @@ async def test_a_parameter_that_is_none_is_refused_by_name(
     assert response.json()["errors"] == [{"pointer": pointer, "detail": detail}]
 
 
-async def test_nobody_learns_of_parameters_without_a_token(client: httpx.AsyncClient) -> None:
+async def test_parameters_are_checked_after_the_token(client: httpx.AsyncClient) -> None:
     assert (await client.get("/users/me?cursor=x")).status_code == 401
 
 
 @pytest.mark.parametrize("path", [REGISTER, LOG_IN, "/auth/logout"])
-async def test_what_belongs_in_the_body_is_refused_in_the_address(client: httpx.AsyncClient, path: str) -> None:
+async def test_body_fields_in_the_query_are_refused(client: httpx.AsyncClient, path: str) -> None:
     """Addresses end in logs and histories; RFC 6749, 2.3.1 forbids it for credentials."""
     response = await client.post(f"{path}?password=secret", content=b"{}", headers=JSON)
 
@@ -266,12 +262,12 @@ async def test_what_belongs_in_the_body_is_refused_in_the_address(client: httpx.
 
 
 @pytest.mark.parametrize("path", ["/", "/openapi.json", "/health/live", "/docs/start.js"])
-async def test_where_nobody_logs_in_an_address_may_be_decorated(client: httpx.AsyncClient, path: str) -> None:
+async def test_public_pages_ignore_unknown_parameters(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(f"{path}?utm_source=mail")).status_code == 200
 
 
 @pytest.mark.parametrize(("path", "headers"), [(REGISTER, JSON), (LOG_IN, FORM)])
-async def test_a_client_that_goes_away_is_no_mistake_of_ours(app: Service, path: str, headers: dict[str, str]) -> None:
+async def test_client_disconnect_is_400_and_not_logged(app: Service, path: str, headers: dict[str, str]) -> None:
     arriving: list[Any] = [
         {"type": "http.request", "body": b"{", "more_body": True},
         {"type": "http.disconnect"},
@@ -299,7 +295,7 @@ async def test_a_client_that_goes_away_is_no_mistake_of_ours(app: Service, path:
     assert logs == []
 
 
-def test_what_litestar_prepares_is_there_when_it_is_asked_for() -> None:
+def test_litestars_lazy_attributes_are_available() -> None:
     scope: Any = {"type": "http", "headers": [(b"cookie", b"taste=sweet")], "state": {}}
     request = ServiceRequest(scope)
 

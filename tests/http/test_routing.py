@@ -26,7 +26,7 @@ async def test_head_is_get_without_the_body(client: httpx.AsyncClient, user: Log
     assert dict(head.headers) | own == dict(get.headers) | own
 
 
-async def test_head_is_refused_as_get_is(client: httpx.AsyncClient) -> None:
+async def test_head_is_refused_like_get(client: httpx.AsyncClient) -> None:
     assert (await client.head("/users/me")).status_code == 401
     assert (await client.head("/users/register")).status_code == 405
     assert (await client.head("/nowhere")).status_code == 404
@@ -41,9 +41,7 @@ async def test_head_is_refused_as_get_is(client: httpx.AsyncClient) -> None:
         ("/", "GET, HEAD, OPTIONS"),
     ],
 )
-async def test_options_names_all_methods_of_a_path_to_anybody(
-    kites: httpx.AsyncClient, path: str, allowed: str
-) -> None:
+async def test_options_lists_methods_without_a_token(kites: httpx.AsyncClient, path: str, allowed: str) -> None:
     answers = [await kites.options(path) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [204, 204]
@@ -54,9 +52,7 @@ async def test_options_names_all_methods_of_a_path_to_anybody(
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("OPTIONS", "*", 204), ("GET", "*", 404), ("OPTIONS", "/*", 404)]
 )
-async def test_the_server_as_a_whole_has_options_and_nothing_else(
-    app: Service, method: str, path: str, status: int
-) -> None:
+async def test_asterisk_allows_only_options(app: Service, method: str, path: str, status: int) -> None:
     """RFC 9110, 9.3.7."""
     sent: list[Any] = []
 
@@ -79,27 +75,27 @@ async def test_the_server_as_a_whole_has_options_and_nothing_else(
 
 
 @pytest.mark.parametrize("alias", ["1_0", "01", "%2B1", "+1", "%201", "1%20", "1.0", "1e0"])
-async def test_what_has_a_number_has_one_address(kites: httpx.AsyncClient, user: LoggedIn, alias: str) -> None:
+async def test_number_has_one_spelling(kites: httpx.AsyncClient, user: LoggedIn, alias: str) -> None:
     for method in ("GET", "PATCH", "DELETE"):
         response = await kites.request(method, f"/kites/{alias}", json={"kite_name": "Red"}, headers=user.bearer)
         assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
 
 
 @pytest.mark.parametrize("alias", ["{" + ID + "}", f"urn:uuid:{ID}", ID.replace("-", ""), ID + " ", "", "1" * 5000])
-def test_a_uuid_is_written_in_one_way(alias: str) -> None:
+def test_uuid_has_one_spelling(alias: str) -> None:
     assert uuid(ID) == uuid(ID.upper()) == UUID(ID)
     with pytest.raises(ValueError):  # noqa: PT011 - in whatever words
         uuid(alias)
 
 
 @pytest.mark.parametrize("alias", ["1_0", "01", "+1", " 1", "1 ", "-0", "٣", "\uff11", "9" * 5000, ""])
-def test_a_whole_number_is_written_in_one_way(alias: str) -> None:
+def test_integer_has_one_spelling(alias: str) -> None:
     assert whole_number("10") == 10
     with pytest.raises(ValueError):  # noqa: PT011 - in whatever words
         whole_number(alias)
 
 
-async def test_a_session_has_one_address(client: httpx.AsyncClient, user: LoggedIn) -> None:
+async def test_session_has_one_url(client: httpx.AsyncClient, user: LoggedIn) -> None:
     aliases = user.session.hex, f"{{{user.session}}}", user.session.urn
 
     answers = [await client.delete(f"/auth/sessions/{alias}", headers=user.bearer) for alias in aliases]
