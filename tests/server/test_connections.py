@@ -36,7 +36,7 @@ async def port(app: Service) -> AsyncIterator[int]:
         pytest.param([UNWANTED + b"Content-Length: 10\r\n\r\n", b"{"], [401], id="half a body that nobody wants"),
     ],
 )
-async def test_who_is_slow_is_not_waited_for(
+async def test_slow_client_is_408(
     port: int, monkeypatch: pytest.MonkeyPatch, parts: list[bytes], answers: list[int]
 ) -> None:
     monkeypatch.setitem(deadlines.SECONDS, "head", 0.3)
@@ -46,7 +46,7 @@ async def test_who_is_slow_is_not_waited_for(
 
 
 @pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"], ids=["kept", "closing"])
-async def test_who_does_not_take_the_answer_is_let_go(port: int, monkeypatch: pytest.MonkeyPatch, more: bytes) -> None:
+async def test_client_that_does_not_read_is_dropped(port: int, monkeypatch: pytest.MonkeyPatch, more: bytes) -> None:
     """Eight answers of 1.5 MB each are more than the system buffers."""
     monkeypatch.setitem(deadlines.SECONDS, "answer", 0.8)
     monkeypatch.setattr(http_protocol, "TICK", 0.1)
@@ -61,9 +61,7 @@ async def test_who_does_not_take_the_answer_is_let_go(port: int, monkeypatch: py
     writer.close()
 
 
-async def test_a_connection_that_nobody_uses_is_closed_without_a_word(
-    port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_idle_connection_is_closed_silently(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(deadlines.SECONDS, "request", 0.2)
     monkeypatch.setattr(http_protocol, "TICK", 0.05)
 
@@ -71,7 +69,7 @@ async def test_a_connection_that_nobody_uses_is_closed_without_a_word(
 
 
 @pytest.mark.parametrize("field", [(b"x-a", b"b\r\nset-cookie: c"), (b"x-a: b\r\nset-cookie", b"c"), (b"x-a", b"\x00")])
-async def test_a_field_that_would_begin_another_is_not_sent(field: tuple[bytes, bytes]) -> None:
+async def test_header_with_line_break_is_not_sent(field: tuple[bytes, bytes]) -> None:
     async def careless(_: Scope, __: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0"), field]})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -81,7 +79,7 @@ async def test_a_field_that_would_begin_another_is_not_sent(field: tuple[bytes, 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how many segments came")
-async def test_an_application_may_end_the_connection_with_its_answer() -> None:
+async def test_application_may_close_the_connection() -> None:
     async def app(_: Scope, __: Receive, send: Send) -> None:
         await send(
             {
@@ -96,7 +94,7 @@ async def test_an_application_may_end_the_connection_with_its_answer() -> None:
         assert statuses(await talk(port, GET + b"\r\n")) == [204]
 
 
-async def test_an_answer_is_one_segment(port: int) -> None:
+async def test_response_is_one_segment(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for _ in range(3):
         writer.write(GET + b"\r\n")
@@ -109,9 +107,7 @@ async def test_an_answer_is_one_segment(port: int) -> None:
     writer.close()
 
 
-async def test_a_process_that_is_about_to_end_closes_each_connection_with_its_answer(
-    port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_draining_process_closes_after_each_response(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HttpProtocol, "draining", True)
 
     exception_handler = await talk(port, GET + b"\r\n")
@@ -120,7 +116,7 @@ async def test_a_process_that_is_about_to_end_closes_each_connection_with_its_an
     assert b"\r\nconnection: close\r\n" in exception_handler
 
 
-async def test_what_runs_for_a_client_who_is_gone_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_request_of_a_disconnected_client_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a word of error, and not at once: most requests are as good as done."""
     monkeypatch.setattr(http_protocol, "GONE", 0.05)
     begun, ended = asyncio.Event(), asyncio.Event()
@@ -145,14 +141,14 @@ async def test_what_runs_for_a_client_who_is_gone_is_cancelled(monkeypatch: pyte
     assert [(entry["event"], entry["path"]) for entry in logs] == [("client gone", "/health/live")]
 
 
-async def test_the_head_of_an_answer_does_not_wait_for_a_body_that_never_comes(port: int) -> None:
+async def test_response_head_does_not_wait_for_the_body(port: int) -> None:
     exception_handler = await talk(port, b"HEAD /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 
     assert exception_handler.startswith(b"HTTP/1.1 200 OK\r\n")
     assert exception_handler.endswith(b"\r\n\r\n")
 
 
-async def test_who_has_not_come_to_an_end_when_the_service_does_is_told_so(app: Service) -> None:
+async def test_unfinished_request_at_shutdown_is_503(app: Service) -> None:
     with capture_logs() as logs:
         async with listening(app, patience=0) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -166,7 +162,7 @@ async def test_who_has_not_come_to_an_end_when_the_service_does_is_told_so(app: 
     assert [entry["status"] for entry in logs if "status" in entry] == [503]
 
 
-async def test_an_answer_that_has_begun_when_the_service_ends_is_not_followed_by_another() -> None:
+async def test_started_response_at_shutdown_is_not_followed_by_another() -> None:
     async def endless(_: Scope, __: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
         await send({"type": "http.response.body", "body": b"{}", "more_body": True})

@@ -18,7 +18,7 @@ async def port(app: Service) -> AsyncIterator[int]:
 
 
 @pytest.mark.parametrize("request_", NO_REQUESTS.values(), ids=NO_REQUESTS)
-async def test_what_is_no_request_is_refused_once(port: int, request_: bytes) -> None:
+async def test_malformed_request_is_refused_once(port: int, request_: bytes) -> None:
     answer = await talk(port, request_)
 
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -37,7 +37,7 @@ async def test_what_is_no_request_is_refused_once(port: int, request_: bytes) ->
         pytest.param([b"GET /" + b"a" * 33_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"], id="a path"),
     ],
 )
-async def test_a_head_of_more_than_32_kib_is_refused_once(port: int, parts: list[bytes]) -> None:
+async def test_head_over_32_kib_is_refused_once(port: int, parts: list[bytes]) -> None:
     answer = await talk(port, *parts)
 
     assert statuses(answer) == [431]
@@ -53,13 +53,11 @@ async def test_a_head_of_more_than_32_kib_is_refused_once(port: int, parts: list
         (GET + b"no field\r\n\r\n", 400),
     ],
 )
-async def test_who_still_sends_gets_the_answer_before_the_connection_is_closed(
-    port: int, head: bytes, status: int
-) -> None:
+async def test_client_still_sending_gets_the_response(port: int, head: bytes, status: int) -> None:
     assert statuses(await talk(port, head, *[b"a" * 100_000] * 50, pause=0)) == [status]
 
 
-async def test_the_head_of_a_second_request_is_no_larger_either(port: int) -> None:
+async def test_head_limit_applies_to_second_request(port: int) -> None:
     second = GET + b"X-A: " + b"a" * 40_000 + b"\r\n\r\n"
 
     assert statuses(await talk(port, GET + b"\r\n" + second)) == [200]
@@ -67,13 +65,13 @@ async def test_the_head_of_a_second_request_is_no_larger_either(port: int) -> No
 
 
 @pytest.mark.parametrize("more", [b"0\r\n" + b"X-A: b\r\n" * 5_000, b"1;" + b"a" * 40_000], ids=["trailers", "a chunk"])
-async def test_around_a_body_no_more_is_read_than_before_it(port: int, more: bytes) -> None:
+async def test_trailers_over_the_limit_are_431(port: int, more: bytes) -> None:
     head = POST.replace(b"logout", b"refresh-token")  # it waits for the end of the body
 
     assert statuses(await talk(port, head + CHUNKED + b"2\r\n{}\r\n", more)) == [431]
 
 
-async def test_a_field_behind_the_body_is_none() -> None:
+async def test_trailers_are_ignored() -> None:
     """A proxy that checks the fields of the head may hand the others on."""
     fields: list[tuple[bytes, bytes]] = []
     trailers = b"0\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
@@ -89,7 +87,7 @@ async def test_a_field_behind_the_body_is_none() -> None:
     assert [name for name, _ in fields] == [b"host", b"content-type", b"connection", b"transfer-encoding"]
 
 
-async def test_a_body_may_be_larger_than_a_head(port: int) -> None:
+async def test_body_may_be_larger_than_the_head_limit(port: int) -> None:
     body = b'{"refresh_token": "' + b"x" * 50_000 + b'"}'
 
     answer = await talk(port, POST + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -97,53 +95,53 @@ async def test_a_body_may_be_larger_than_a_head(port: int) -> None:
     assert statuses(answer) == [204]
 
 
-async def test_what_follows_a_request_is_refused_by_closing_behind_its_answer(port: int) -> None:
+async def test_garbage_after_a_request_closes_after_response(port: int) -> None:
     assert statuses(await talk(port, GET + b"\r\n\x00garbage\r\n\r\n")) == [200]
     assert statuses(await talk(port, GET + b"\r\n", b"\x00garbage\r\n\r\n")) == [200, 400]
 
 
 @pytest.mark.parametrize("before", [1, 2, 3])
-async def test_what_waits_behind_requests_is_not_refused_in_their_place(port: int, before: int) -> None:
+async def test_garbage_behind_requests_does_not_replace_their_responses(port: int, before: int) -> None:
     """A pet that is there must not be answered by the 400 of what came after it."""
     bad = POST + CHUNKED + b"no chunk\r\n"
 
     assert statuses(await talk(port, (GET + b"\r\n") * before + bad)) == [200] * before
 
 
-async def test_what_follows_an_early_answer_is_refused(port: int) -> None:
+async def test_garbage_after_an_early_response_is_refused(port: int) -> None:
     no_host = b"GET /health/live HTTP/1.1\r\n\r\n"
 
     assert statuses(await talk(port, UNWANTED + b"Content-Length: 2\r\n\r\n", b"{}" + no_host)) == [401, 400]
 
 
-async def test_a_request_that_is_answered_already_is_not_answered_again(port: int) -> None:
+async def test_answered_request_is_not_answered_again(port: int) -> None:
     assert statuses(await talk(port, UNWANTED + CHUNKED, b"no chunk\r\n")) == [401]
 
 
-async def test_who_asks_before_sending_a_body_is_told_to_send_it(port: int) -> None:
+async def test_expect_100_continue_is_answered(port: int) -> None:
     head = POST + b"Connection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
 
     assert statuses(await talk(port, head, b"{}")) == [100, 422]
     assert statuses(await talk(port, head.replace(b"1.1", b"1.0"), b"{}")) == [422]
 
 
-async def test_two_requests_in_one_piece_get_two_answers(port: int) -> None:
+async def test_two_pipelined_requests_get_two_responses(port: int) -> None:
     assert statuses(await talk(port, GET + b"\r\n" + GET + b"Connection: close\r\n\r\n")) == [200, 200]
 
 
-async def test_of_those_that_come_in_one_piece_a_hundred_wait_and_the_others_are_refused_by_closing(port: int) -> None:
+async def test_pipeline_beyond_100_requests_is_closed(port: int) -> None:
     """One connection must not fill the memory."""
     assert statuses(await talk(port, (GET + b"\r\n") * 1_000)) == [200] * 101
 
 
-async def test_what_follows_an_upgrade_is_refused_by_closing(port: int) -> None:
+async def test_data_after_an_upgrade_closes_the_connection(port: int) -> None:
     """The parser does not read it: the next answer would be taken for its own."""
     upgrade = GET + b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"
 
     assert statuses(await talk(port, upgrade + GET + b"\r\n", GET + b"\r\n")) == [200]
 
 
-async def test_a_request_that_was_answered_before_its_end_leaves_the_connection_usable(port: int) -> None:
+async def test_early_response_leaves_the_connection_usable(port: int) -> None:
     parts = UNWANTED + b"Content-Length: 2\r\n\r\n", b"{}", GET + b"Connection: close\r\n\r\n"
 
     assert statuses(await talk(port, *parts)) == [401, 200]

@@ -40,14 +40,14 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_it_is_ready_and_does_not_tell_what_it_runs_on(served: Running) -> None:
+def test_server_is_ready_and_hides_its_software(served: Running) -> None:
     response = served.client.get("/health/ready")
 
     assert response.json() == {"status": "ready"}
     assert "server" not in response.headers
 
 
-def test_what_is_edited_while_it_serves_is_not_read(own_database_url: str, checkout: Path, start: Start) -> None:
+def test_edited_files_are_not_read_while_serving(own_database_url: str, checkout: Path, start: Start) -> None:
     serve = start("serve", serving(own_database_url), checkout)
     serve.wait_until_ready()
     family = serve.family()
@@ -62,7 +62,7 @@ def test_what_is_edited_while_it_serves_is_not_read(own_database_url: str, check
     assert serve.family() == family
 
 
-def test_the_address_that_a_client_claims_is_not_believed(served: Running) -> None:
+def test_forwarded_header_of_a_client_is_ignored(served: Running) -> None:
     bearer = log_in(served.client, **{"X-Forwarded-For": "192.0.2.1"})
 
     sessions = served.client.get("/auth/sessions", headers=bearer).json()
@@ -70,7 +70,7 @@ def test_the_address_that_a_client_claims_is_not_believed(served: Running) -> No
     assert {session["ip"] for session in sessions} == {"127.0.0.1"}
 
 
-def test_each_line_of_its_output_is_json(served: Running) -> None:
+def test_each_line_of_output_is_json(served: Running) -> None:
     lines = [json.loads(line) for line in served.stdout.splitlines()]
 
     assert STARTED in [line["event"] for line in lines]
@@ -79,7 +79,7 @@ def test_each_line_of_its_output_is_json(served: Running) -> None:
 
 # A single process dies of the signal, as its manager expects; the parent of several ends by itself.
 @pytest.mark.parametrize(("workers", "status"), [("1", -signal.SIGTERM), ("2", 0)])
-def test_sigterm_finishes_what_is_in_flight(
+def test_sigterm_finishes_requests_in_flight(
     own_database_url: str, checkout: Path, start: Start, workers: str, status: int
 ) -> None:
     # Patience: the request waits for the table from before the signal until the server waits for the request.
@@ -141,9 +141,7 @@ def test_workers_end_when_their_parent_is_killed(own_database_url: str, start: S
     assert "Traceback" not in served.stdout + served.stderr
 
 
-def test_a_worker_that_dies_is_replaced_by_one_of_the_same_code(
-    own_database_url: str, checkout: Path, start: Start
-) -> None:
+def test_dead_worker_is_replaced_with_the_same_code(own_database_url: str, checkout: Path, start: Start) -> None:
     """At once, though its parent was just then waiting for its sign of life, and a deploy is under way."""
     served = start("serve", serving(own_database_url, WEB_CONCURRENCY="2"), checkout)
     until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
@@ -158,7 +156,7 @@ def test_a_worker_that_dies_is_replaced_by_one_of_the_same_code(
     assert not alive(worker)
 
 
-def test_sighup_replaces_workers_by_those_of_new_code(own_database_url: str, checkout: Path, start: Start) -> None:
+def test_sighup_replaces_workers_with_new_code(own_database_url: str, checkout: Path, start: Start) -> None:
     served = start("serve", serving(own_database_url, WEB_CONCURRENCY="2"), checkout)
     until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
     old = served.workers()
@@ -180,7 +178,7 @@ def socket_directory() -> Iterator[Path]:
         yield Path(directory)
 
 
-def test_it_lives_without_its_database_and_is_ready_when_that_comes(
+def test_server_starts_without_database_and_becomes_ready(
     own_database_url: str, server: EmbeddedPostgres, socket_directory: Path, start: Start
 ) -> None:
     place = socket_directory / "postgres"
@@ -194,7 +192,7 @@ def test_it_lives_without_its_database_and_is_ready_when_that_comes(
     served.wait_until_ready()
 
 
-def test_ctrl_c_ends_it_without_a_word_on_stderr(own_database_url: str, start: Start) -> None:
+def test_ctrl_c_ends_without_output_on_stderr(own_database_url: str, start: Start) -> None:
     served = start("serve", serving(own_database_url))
     served.wait_until_ready()
 
@@ -203,7 +201,7 @@ def test_ctrl_c_ends_it_without_a_word_on_stderr(own_database_url: str, start: S
     assert served.stderr == ""
 
 
-def test_it_waits_for_the_port_of_a_server_that_is_ending(own_database_url: str, start: Start) -> None:
+def test_start_waits_for_a_port_in_use(own_database_url: str, start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as ending:
         port = ending.getsockname()[1]
         served = start("serve", serving(own_database_url, PORT=str(port)))
@@ -214,7 +212,7 @@ def test_it_waits_for_the_port_of_a_server_that_is_ending(own_database_url: str,
     assert served.stderr == f"Waiting for port {port}: another process has it\n"
 
 
-def test_missing_settings_stop_it_with_one_line_that_names_them() -> None:
+def test_missing_settings_prevent_startup_in_one_line() -> None:
     ended = run("serve")
 
     assert ended.returncode == 1
@@ -222,7 +220,7 @@ def test_missing_settings_stop_it_with_one_line_that_names_them() -> None:
     assert ended.stdout == ""
 
 
-def test_a_broken_query_file_stops_it_with_one_line_that_names_it(checkout: Path) -> None:
+def test_broken_query_file_prevents_startup_in_one_line(checkout: Path) -> None:
     """Workers would die of it again and again."""
     (checkout / "sql/users/show_me.sql").write_text("select 1;\n")
 
@@ -244,14 +242,14 @@ def test_a_broken_query_file_stops_it_with_one_line_that_names_it(checkout: Path
         ("LOG_LEVEL", "loud"),
     ],
 )
-def test_a_senseless_setting_stops_it_with_one_line_that_names_it(name: str, value: str) -> None:
+def test_invalid_setting_prevents_startup_in_one_line(name: str, value: str) -> None:
     result = serve_in_vain(**{name: value})
 
     assert result.stderr.startswith(f"Error: {name} ")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_a_port_that_stays_in_use_is_named(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+def test_port_that_stays_in_use_is_named(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setattr("service.server.listener.SECONDS_FOR_PORT", 0.1)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as other:
@@ -262,7 +260,7 @@ def test_a_port_that_stays_in_use_is_named(monkeypatch: pytest.MonkeyPatch, host
     assert f"Error: Cannot listen on {host}, port {port}: Address already in use; HOST and PORT name" in result.stderr
 
 
-def test_an_address_that_is_not_this_machines_is_named() -> None:
+def test_foreign_address_is_named() -> None:
     result = serve_in_vain(HOST="192.0.2.1")
 
     assert result.stderr.startswith("Error: Cannot listen on 192.0.2.1, port 8000: ")
