@@ -21,7 +21,7 @@ def schema(server: EmbeddedPostgres, url: str) -> str:
     return re.sub(r"(?m)^\\(un)?restrict .*$", "", dump.stdout)
 
 
-def test_up_down_and_up_again_gives_the_same_schema(server: EmbeddedPostgres, url: str) -> None:
+def test_up_down_up_gives_the_same_schema(server: EmbeddedPostgres, url: str) -> None:
     up = apply(url, report=print)
     first = schema(server, url)
     down = rollback(url, count=len(up), report=print)
@@ -36,7 +36,7 @@ def test_up_down_and_up_again_gives_the_same_schema(server: EmbeddedPostgres, ur
     assert schema(server, url) == first
 
 
-def test_a_run_reports_what_it_does(folder: Folder, url: str) -> None:
+def test_run_reports_what_it_does(folder: Folder, url: str) -> None:
     folder.write("0002_create_b", "-- depends: 0001_create_a\ncreate table b ();", "drop table b;")
 
     assert folder.apply(url) == ["0001_create_a", "0002_create_b"]
@@ -50,19 +50,19 @@ def test_a_run_reports_what_it_does(folder: Folder, url: str) -> None:
     ]
 
 
-def test_what_is_applied_is_not_applied_again(folder: Folder, url: str) -> None:
+def test_applied_migration_is_not_repeated(folder: Folder, url: str) -> None:
     folder.apply(url)
 
     assert folder.apply(url) == []
     assert folder.reports[-1] == "to apply: nothing"
 
 
-def test_nothing_applied_means_nothing_to_roll_back(folder: Folder, url: str) -> None:
+def test_empty_database_has_nothing_to_roll_back(folder: Folder, url: str) -> None:
     assert folder.rollback(url) == []
     assert folder.reports == ["to roll back: nothing"]
 
 
-def test_a_run_provokes_no_error_in_the_log_of_postgresql(folder: Folder, server: EmbeddedPostgres, url: str) -> None:
+def test_run_causes_no_error_in_postgresqls_log(folder: Folder, server: EmbeddedPostgres, url: str) -> None:
     folder.apply(url)
     folder.rollback(url)
 
@@ -71,7 +71,7 @@ def test_a_run_provokes_no_error_in_the_log_of_postgresql(folder: Folder, server
     assert value(server.url("postgres"), f"select xact_rollback {counts}") == 0
 
 
-def test_the_log_names_the_role_and_the_host(folder: Folder, server: EmbeddedPostgres, url: str) -> None:
+def test_log_names_role_and_host(folder: Folder, server: EmbeddedPostgres, url: str) -> None:
     folder.apply(url)
     folder.rollback(url)
 
@@ -82,7 +82,7 @@ def test_the_log_names_the_role_and_the_host(folder: Folder, server: EmbeddedPos
     assert value(url, log) == f"apply {server.user} {host}, rollback {server.user} {host}"
 
 
-def test_status_tells_applied_pending_edited_and_unknown_and_changes_nothing(folder: Folder, url: str) -> None:
+def test_status_shows_each_state_and_changes_nothing(folder: Folder, url: str) -> None:
     folder.write("0002_create_b", "create table b ();")
     folder.write("0003_create_c", "create table c ();")
     assert folder.states(url) == dict.fromkeys(["0001_create_a", "0002_create_b", "0003_create_c"], "pending")
@@ -102,7 +102,7 @@ def test_status_tells_applied_pending_edited_and_unknown_and_changes_nothing(fol
     assert abs(status(url, folder.path)[0].applied_at.timestamp() - time.time()) < 60  # type: ignore[union-attr]  # applied
 
 
-def test_an_edited_migration_is_refused_and_nothing_applied(folder: Folder, url: str) -> None:
+def test_edited_migration_stops_the_run(folder: Folder, url: str) -> None:
     folder.apply(url)
     folder.write("0001_create_a", "create table a (id bigint);")
     folder.write("0002_create_b", "create table b ();")
@@ -115,7 +115,7 @@ def test_an_edited_migration_is_refused_and_nothing_applied(folder: Folder, url:
     assert folder.states(url)["0002_create_b"] == "pending"
 
 
-def test_an_edited_migration_can_be_rolled_back_and_applied_again(folder: Folder, url: str) -> None:
+def test_edited_migration_can_be_rolled_back_and_reapplied(folder: Folder, url: str) -> None:
     folder.apply(url)
     folder.write("0001_create_a", "create table a (id bigint);")
 
@@ -126,7 +126,7 @@ def test_an_edited_migration_can_be_rolled_back_and_applied_again(folder: Folder
     assert value(url, "select pg_typeof(max(id))::text from a") == "bigint"
 
 
-def test_a_database_ahead_of_the_code_is_left_alone(folder: Folder, url: str) -> None:
+def test_database_ahead_of_the_code_is_left_alone(folder: Folder, url: str) -> None:
     folder.write("0002_create_b", "create table b ();")
     folder.apply(url)
     folder.delete("0002_create_b")
@@ -139,7 +139,7 @@ def test_a_database_ahead_of_the_code_is_left_alone(folder: Folder, url: str) ->
         folder.rollback(url)
 
 
-def test_a_database_that_plain_yoyo_migrated_is_taken_over(folder: Folder, url: str) -> None:
+def test_database_migrated_by_plain_yoyo_is_adopted(folder: Folder, url: str) -> None:
     folder.apply(url)
     with psycopg.connect(url) as connection:
         connection.execute("drop table migration_checksum")
@@ -152,7 +152,7 @@ def test_a_database_that_plain_yoyo_migrated_is_taken_over(folder: Folder, url: 
     assert folder.states(url) == {"0001_create_a": "edited"}
 
 
-def test_each_migration_begins_with_the_same_settings(folder: Folder, url: str) -> None:
+def test_each_migration_starts_with_the_same_settings(folder: Folder, url: str) -> None:
     changes = "set statement_timeout = 0; set lock_timeout = 0; set search_path = ''; set check_function_bodies = off;"
     folder.write("0001_change_settings", changes)
     names = ("statement_timeout", "lock_timeout", "search_path", "check_function_bodies")

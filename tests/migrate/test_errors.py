@@ -12,7 +12,7 @@ from service.postgres.libpq import CONNECT_TIMEOUT
 from tests.support.migration_folder import Folder, value
 
 
-def test_an_error_names_file_line_and_hint(folder: Folder, url: str) -> None:
+def test_error_names_file_line_and_hint(folder: Folder, url: str) -> None:
     folder.apply(url)
     folder.write("0002_fill_a", "-- Why\n\ncreate table b ();\n-- é\ninsert into a\nselect 1 as one\nwhere idd = 1;")
 
@@ -27,7 +27,7 @@ def test_an_error_names_file_line_and_hint(folder: Folder, url: str) -> None:
     assert value(url, "select to_regclass('b')") is None
 
 
-def test_an_error_without_a_position_names_the_line_of_its_statement(folder: Folder, url: str) -> None:
+def test_error_without_position_names_the_statements_line(folder: Folder, url: str) -> None:
     folder.write(
         "0001_create_a", "create table a ();\n\ndo $$\nbegin\n    raise 'too late' using hint = 'sooner';\nend $$;"
     )
@@ -36,7 +36,7 @@ def test_an_error_without_a_position_names_the_line_of_its_statement(folder: Fol
         folder.apply(url)
 
 
-def test_an_error_shows_no_row(folder: Folder, url: str) -> None:
+def test_error_shows_no_row(folder: Folder, url: str) -> None:
     folder.write(
         "0001_create_a",
         "create table a (hash text, email text not null);\ninsert into a values ('secret', null);",
@@ -48,7 +48,7 @@ def test_an_error_shows_no_row(folder: Folder, url: str) -> None:
     assert "secret" not in str(refusal.value)
 
 
-def test_an_error_in_a_rollback_names_its_file(folder: Folder, url: str) -> None:
+def test_error_in_a_rollback_names_its_file(folder: Folder, url: str) -> None:
     folder.write("0001_create_a", "create table a ();", "drop table a;\ndrop table b;")
     folder.apply(url)
 
@@ -60,7 +60,7 @@ def test_an_error_in_a_rollback_names_its_file(folder: Folder, url: str) -> None
     assert folder.states(url) == {"0001_create_a": "applied"}
 
 
-def test_an_error_of_the_marking_names_the_file_without_a_line(folder: Folder, url: str) -> None:
+def test_error_while_marking_names_only_the_file(folder: Folder, url: str) -> None:
     folder.apply(url)
     folder.write("0002_drop_log", "drop table _yoyo_log;")
 
@@ -70,14 +70,14 @@ def test_an_error_of_the_marking_names_the_file_without_a_line(folder: Folder, u
         folder.apply(url)
 
 
-def test_a_lost_connection_is_told_by_what_cut_it(folder: Folder, url: str) -> None:
+def test_lost_connection_names_its_cause(folder: Folder, url: str) -> None:
     folder.write("0001_create_a", "create table a ();\nselect pg_terminate_backend(pg_backend_pid());")
 
     with pytest.raises(MigrationError, match=r"^migrations/0001_create_a\.sql:2: terminating connection due to admin"):
         folder.apply(url)
 
 
-def test_a_migration_that_is_not_transactional_stops_where_it_fails(folder: Folder, url: str) -> None:
+def test_nontransactional_migration_stops_where_it_fails(folder: Folder, url: str) -> None:
     sql = "-- transactional: false\ncreate table a ();\ncreate index concurrently b on c (id);"
     folder.write("0001_create_a", sql, "drop table if exists b;\ndrop table a;")
 
@@ -89,7 +89,7 @@ def test_a_migration_that_is_not_transactional_stops_where_it_fails(folder: Fold
     assert folder.states(url) == {"0001_create_a": "pending"}
 
 
-def test_an_invalid_index_is_not_taken_for_a_built_one(folder: Folder, url: str) -> None:
+def test_invalid_index_is_not_accepted(folder: Folder, url: str) -> None:
     folder.write("0001_create_a", "create table a as select 1 as id from generate_series(1, 2);")
     folder.apply(url)
     with psycopg.connect(url, autocommit=True) as other, pytest.raises(psycopg.errors.UniqueViolation):
@@ -103,7 +103,7 @@ def test_an_invalid_index_is_not_taken_for_a_built_one(folder: Folder, url: str)
     assert folder.states(url)["0002_index_a"] == "pending"
 
 
-def test_an_invalid_index_that_is_dropped_first_is_built_anew(folder: Folder, url: str) -> None:
+def test_dropped_invalid_index_is_rebuilt(folder: Folder, url: str) -> None:
     folder.write("0001_create_a", "create table a as select 1 as id from generate_series(1, 2);")
     sql = "drop index concurrently if exists a_id;\ncreate unique index concurrently a_id on a (id);"
     folder.write("0002_index_a", f"-- transactional: false\n{sql}", "select;")
@@ -118,7 +118,7 @@ def test_an_invalid_index_that_is_dropped_first_is_built_anew(folder: Folder, ur
     assert value(url, "select indisvalid from pg_index where indexrelid = 'a_id'::regclass")
 
 
-def test_a_role_that_may_not_create_tables_is_refused(folder: Folder, server: EmbeddedPostgres, url: str) -> None:
+def test_role_without_create_is_refused(folder: Folder, server: EmbeddedPostgres, url: str) -> None:
     with psycopg.connect(url) as connection:
         connection.execute("create role powerless login")
     try:
@@ -129,7 +129,7 @@ def test_a_role_that_may_not_create_tables_is_refused(folder: Folder, server: Em
             connection.execute("drop role powerless")
 
 
-def test_a_read_only_server_is_refused(folder: Folder, url: str) -> None:
+def test_read_only_server_is_refused(folder: Folder, url: str) -> None:
     with pytest.raises(
         MigrationError, match=r"^DATABASE_URL leads to no PostgreSQL that can be written to: .* read-only"
     ):
@@ -137,7 +137,7 @@ def test_a_read_only_server_is_refused(folder: Folder, url: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_silent_host_is_given_up_within_the_connect_timeout(folder: Folder) -> None:
+def test_silent_host_times_out_on_connect(folder: Folder) -> None:
     """The URL's, which is shorter than what it would be without."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begun = time.monotonic()
@@ -150,6 +150,6 @@ def test_a_silent_host_is_given_up_within_the_connect_timeout(folder: Folder) ->
     assert time.monotonic() - begun < CONNECT_TIMEOUT
 
 
-def test_a_senseless_url_is_refused(folder: Folder) -> None:
+def test_invalid_url_is_refused(folder: Folder) -> None:
     with pytest.raises(MigrationError, match=r"^DATABASE_URL must look like postgresql://"):
         folder.apply("mysql://127.0.0.1/db")

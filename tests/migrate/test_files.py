@@ -26,11 +26,11 @@ def second(directory: Path, text: str | bytes) -> None:
     (directory / "0002_create_b.rollback.sql").write_text("drop table b;\n")
 
 
-def test_our_own_migrations_are_sound() -> None:
+def test_projects_migrations_are_valid() -> None:
     assert [migration.id for migration in load_migrations(MIGRATIONS)] == list(expected_checksums(MIGRATIONS))
 
 
-def test_directives_in_the_first_comments_count(directory: Path) -> None:
+def test_directives_in_first_comments_are_read(directory: Path) -> None:
     second(directory, "-- Why: because\n\n--transactional:false\n-- depends: 0001_create_a\ncreate table b ();")
 
     migration = load_migrations(directory)[1]
@@ -57,7 +57,7 @@ def test_directives_in_the_first_comments_count(directory: Path) -> None:
         ("-- __depends__ = {'0001_create_a'}\ncreate table b ();", 1),
     ],
 )
-def test_a_directive_that_yoyo_ignores_is_refused(directory: Path, text: str, line: int) -> None:
+def test_directive_that_yoyo_ignores_is_refused(directory: Path, text: str, line: int) -> None:
     second(directory, text)
 
     with pytest.raises(
@@ -66,7 +66,7 @@ def test_a_directive_that_yoyo_ignores_is_refused(directory: Path, text: str, li
         load_migrations(directory)
 
 
-def test_a_directive_in_a_rollback_is_refused(directory: Path) -> None:
+def test_directive_in_a_rollback_is_refused(directory: Path) -> None:
     (directory / "0001_create_a.rollback.sql").write_text("-- transactional: false\ndrop table a;")
 
     with pytest.raises(
@@ -84,21 +84,21 @@ def test_a_directive_in_a_rollback_is_refused(directory: Path) -> None:
         ("transactional: true false", ":1 must say true or false, once"),
     ],
 )
-def test_a_directive_must_make_sense(directory: Path, directive: str, what: str) -> None:
+def test_invalid_directive_is_refused(directory: Path, directive: str, what: str) -> None:
     second(directory, f"-- {directive}\ncreate table b ();")
 
     with pytest.raises(MigrationError, match=rf"^migrations/0002_create_b\.sql{what}"):
         load_migrations(directory)
 
 
-def test_words_that_only_resemble_a_directive_are_left_alone(directory: Path) -> None:
+def test_text_that_resembles_a_directive_is_ignored(directory: Path) -> None:
     prose = "-- what depends on it: nothing\n-- Depends on b, in one transaction.\n"
     second(directory, prose + "create table b (\n    depends text default\n    depends::text\n);")
 
     assert len(load_migrations(directory)) == 2
 
 
-def test_a_migration_without_a_rollback_is_refused(directory: Path) -> None:
+def test_migration_without_rollback_is_refused(directory: Path) -> None:
     (directory / "0001_create_a.rollback.sql").unlink()
 
     with pytest.raises(MigrationError, match=r"^migrations/0001_create_a\.rollback\.sql is missing"):
@@ -112,7 +112,7 @@ def test_a_migration_without_a_rollback_is_refused(directory: Path) -> None:
         ("-- é".encode("latin-1"), " is not UTF-8"),
     ],
 )
-def test_a_file_in_another_encoding_is_refused(directory: Path, content: bytes, what: str) -> None:
+def test_file_in_another_encoding_is_refused(directory: Path, content: bytes, what: str) -> None:
     second(directory, content)
 
     with pytest.raises(MigrationError, match=rf"^migrations/0002_create_b\.sql{what}"):
@@ -120,28 +120,28 @@ def test_a_file_in_another_encoding_is_refused(directory: Path, content: bytes, 
 
 
 @pytest.mark.parametrize("word", ["begin", "COMMIT", "start  transaction", "end", "rollback"])
-def test_a_transaction_inside_a_migration_is_refused(directory: Path, word: str) -> None:
+def test_transaction_inside_a_migration_is_refused(directory: Path, word: str) -> None:
     second(directory, f"create table b ();\n-- so there\n/* and\nmore */ {word};\n")
 
     with pytest.raises(MigrationError, match=rf"^migrations/0002_create_b\.sql:4 says '{word}': take it out"):
         load_migrations(directory)
 
 
-def test_transactions_of_procedures_are_left_alone(directory: Path) -> None:
+def test_transactions_in_procedures_are_allowed(directory: Path) -> None:
     second(directory, "create procedure b() language plpgsql as $$\nbegin\n    commit;\nend $$;")
 
     assert len(load_migrations(directory)) == 2
 
 
 @pytest.mark.parametrize("name", ["0002_create_b.py", "__init__.py", "post-apply.sql"])
-def test_what_is_no_plain_sql_migration_is_refused(directory: Path, name: str) -> None:
+def test_non_sql_migration_is_refused(directory: Path, name: str) -> None:
     (directory / name).touch()
 
     with pytest.raises(MigrationError, match=rf"^migrations/{name} is not plain SQL that is applied once"):
         load_migrations(directory)
 
 
-def test_circles_are_refused(directory: Path) -> None:
+def test_circular_dependencies_are_refused(directory: Path) -> None:
     (directory / "0001_create_a.sql").write_text("-- depends: 0002_create_b\ncreate table a ();")
     second(directory, "-- depends: 0001_create_a\ncreate table b ();")
 
@@ -149,18 +149,18 @@ def test_circles_are_refused(directory: Path) -> None:
         load_migrations(directory)
 
 
-def test_a_missing_folder_is_refused(directory: Path) -> None:
+def test_missing_folder_is_refused(directory: Path) -> None:
     with pytest.raises(MigrationError, match="nowhere is not a folder"):
         load_migrations(directory / "nowhere")
 
 
-def test_a_folder_may_have_a_name_that_looks_like_a_pattern(directory: Path) -> None:
+def test_folder_name_may_look_like_a_pattern(directory: Path) -> None:
     folder = directory.rename(directory.with_name("copy[1]"))
 
     assert [migration.id for migration in load_migrations(folder)] == ["0001_create_a"]
 
 
-def test_checksums_are_those_of_sha256sum_whatever_the_line_ends(directory: Path) -> None:
+def test_checksum_ignores_line_endings(directory: Path) -> None:
     second(directory, "create table b ();\r\n")
 
     assert expected_checksums(directory) == {

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 Start = Callable[[], subprocess.Popen[str]]
 
 
-def test_a_busy_table_is_tried_again_until_it_is_free(folder: Folder, url: str) -> None:
+def test_busy_table_is_retried_until_free(folder: Folder, url: str) -> None:
     folder.apply(url)
     folder.write("0002_alter_a", "alter table a add x integer;")
     with psycopg.connect(url) as other:
@@ -36,7 +36,7 @@ def test_a_busy_table_is_tried_again_until_it_is_free(folder: Folder, url: str) 
     ]
 
 
-def test_a_table_that_stays_busy_ends_the_run_with_advice(folder: Folder, url: str) -> None:
+def test_table_that_stays_busy_ends_with_advice(folder: Folder, url: str) -> None:
     folder.apply(url)
     folder.write("0002_alter_a", "create table b ();\nalter table a add x integer;")
     with psycopg.connect(url) as other:
@@ -52,7 +52,7 @@ def test_a_table_that_stays_busy_ends_the_run_with_advice(folder: Folder, url: s
     assert value(url, "select to_regclass('b')") is None
 
 
-def test_a_deadlock_with_the_traffic_is_tried_again(folder: Folder, url: str) -> None:
+def test_deadlock_with_traffic_is_retried(folder: Folder, url: str) -> None:
     folder.write("0001_create_a", "create table a (); create table b ();")
     folder.apply(url)
     folder.write("0002_alter_a", "alter table a add x integer; alter table b add x integer;")
@@ -69,7 +69,7 @@ def test_a_deadlock_with_the_traffic_is_tried_again(folder: Folder, url: str) ->
     assert "0002_alter_a: deadlock detected" in folder.reports[-2]
 
 
-def test_five_processes_at_once_all_succeed_and_apply_once(folder: Folder, start: Start) -> None:
+def test_five_concurrent_runs_apply_once(folder: Folder, start: Start) -> None:
     folder.write("0001_create_a", "create table a (id integer); do $$ begin perform pg_sleep(1); end $$;")
     folder.write("0002_index_a", "-- transactional: false\ncreate index concurrently a_id on a (id);")
 
@@ -82,7 +82,7 @@ def test_five_processes_at_once_all_succeed_and_apply_once(folder: Folder, start
     assert "another migration is running (PostgreSQL process " in "".join(outputs)
 
 
-def test_a_run_that_waits_too_long_names_the_one_that_it_waits_for(folder: Folder, url: str) -> None:
+def test_run_that_waits_too_long_names_the_blocker(folder: Folder, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as other:
         other.execute("select pg_advisory_lock(%s)", [LOCK_KEY])
         pid = other.info.backend_pid
@@ -94,7 +94,7 @@ def test_a_run_that_waits_too_long_names_the_one_that_it_waits_for(folder: Folde
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_killed_in_a_statement_does_not_stop_the_next(
+def test_run_killed_mid_statement_does_not_block_the_next(
     folder: Folder, url: str, start: Start, blow: signal.Signals
 ) -> None:
     folder.write("0001_create_a", "create table a ();\nselect pg_advisory_xact_lock(7);", "drop table a;")
@@ -110,9 +110,7 @@ def test_a_run_killed_in_a_statement_does_not_stop_the_next(
     assert folder.apply(url) == ["0001_create_a"]
 
 
-def test_a_run_killed_between_applying_and_marking_does_not_stop_the_next(
-    folder: Folder, url: str, start: Start
-) -> None:
+def test_run_killed_before_marking_does_not_block_the_next(folder: Folder, url: str, start: Start) -> None:
     folder.write("0002_create_b", "create table b ();")
     folder.apply(url)
     folder.write("0003_create_c", "create table c ();")
@@ -126,7 +124,7 @@ def test_a_run_killed_between_applying_and_marking_does_not_stop_the_next(
     assert folder.apply(url) == ["0003_create_c"]
 
 
-def test_a_row_left_in_the_lock_table_of_yoyo_is_ignored(folder: Folder, url: str) -> None:
+def test_stale_row_in_yoyos_lock_table_is_ignored(folder: Folder, url: str) -> None:
     with psycopg.connect(url) as connection:
         connection.execute(
             "create table yoyo_lock (locked int default 1 primary key, ctime timestamp, pid int not null)"
