@@ -14,7 +14,7 @@ async def fails(db: Database, query: Backend) -> None:
         await db.value(query)
 
 
-async def test_a_database_that_is_not_there_is_away_until_it_is(
+async def test_missing_database_is_unavailable_until_created(
     opening: Opening, backend: Backend, database_url: str, admin: asyncpg.Connection
 ) -> None:
     """What PostgreSQL refuses at the door, a wrong name or password, is the operator's to mend: 503, not 500."""

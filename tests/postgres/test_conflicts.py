@@ -39,15 +39,13 @@ async def lose(own_admin: asyncpg.Connection, statement: Statements) -> Backend:
 
 
 @pytest.mark.parametrize("state", ["40001", "40P01"])
-async def test_a_conflict_is_not_seen(opening: Opening, own_database_url: str, lose: Backend, state: str) -> None:
+async def test_conflict_is_retried(opening: Opening, own_database_url: str, lose: Backend, state: str) -> None:
     db = await opening(own_database_url)
 
     assert await db.value(lose, state, 3) == 4
 
 
-async def test_a_conflict_that_does_not_end_is_unavailable(
-    opening: Opening, own_database_url: str, lose: Backend
-) -> None:
+async def test_endless_conflict_is_unavailable(opening: Opening, own_database_url: str, lose: Backend) -> None:
     """The client hears of it when a statement that is slow would have been given up, too."""
     db = await opening(own_database_url)
     began = time.monotonic()
@@ -60,7 +58,7 @@ async def test_a_conflict_that_does_not_end_is_unavailable(
 
 
 @pytest.mark.usefixtures("lose")
-async def test_a_repetition_that_lacks_time_says_nothing_of_the_host(
+async def test_retry_out_of_time_does_not_demote_the_host(
     opening: Opening, own_database_url: str, backend: Backend, statement: Statements, own_admin: asyncpg.Connection
 ) -> None:
     """It was given less time than a statement may take: the other connections are as good as before."""
@@ -76,9 +74,7 @@ async def test_a_repetition_that_lacks_time_says_nothing_of_the_host(
     assert await db.value(backend) in both
 
 
-async def test_an_error_of_another_kind_is_not_tried_again(
-    opening: Opening, own_database_url: str, lose: Backend
-) -> None:
+async def test_other_errors_are_not_retried(opening: Opening, own_database_url: str, lose: Backend) -> None:
     db = await opening(own_database_url)
 
     with pytest.raises(asyncpg.UniqueViolationError):

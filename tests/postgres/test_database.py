@@ -40,7 +40,7 @@ async def test_one_returns_the_row(db: Database, statement: Statements) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 2])
-async def test_one_takes_no_other_number_of_rows(db: Database, statement: Statements, rows: int) -> None:
+async def test_one_refuses_zero_or_two_rows(db: Database, statement: Statements, rows: int) -> None:
     query: One[..., Pet] = One(statement("one Pet", ROWS.format(rows)), Pet)
 
     with pytest.raises(WrongCardinalityError, match=rf"^tests\.query returned {rows} rows, not one$"):
@@ -57,7 +57,7 @@ async def test_maybe_returns_the_row_or_none(db: Database, statement: Statements
     assert await db.maybe(query) == pet
 
 
-async def test_maybe_takes_no_two_rows(db: Database, statement: Statements) -> None:
+async def test_maybe_refuses_two_rows(db: Database, statement: Statements) -> None:
     query: Maybe[..., Pet] = Maybe(statement("maybe Pet", ROWS.format(2)), Pet)
 
     with pytest.raises(WrongCardinalityError, match=r"^tests\.query returned 2 rows, not one at most$"):
@@ -86,7 +86,7 @@ async def test_value_returns_the_value(db: Database, statement: Statements, sql:
 
 
 @pytest.mark.parametrize("sql", [ROWS.format(0), ROWS.format(1), "select generate_series(1, 2)"])
-async def test_value_takes_one_row_of_one_column(db: Database, statement: Statements, sql: str) -> None:
+async def test_value_requires_one_row_and_column(db: Database, statement: Statements, sql: str) -> None:
     query: Value[..., int] = Value(statement("value integer", sql), int)
 
     with pytest.raises(WrongCardinalityError, match=r"^tests\.query did not return one value$"):
@@ -94,7 +94,7 @@ async def test_value_takes_one_row_of_one_column(db: Database, statement: Statem
 
 
 @pytest.mark.parametrize("rows", [0, 3])
-async def test_count_returns_how_many_rows_were_changed(
+async def test_count_returns_the_number_of_changed_rows(
     db: Database, statement: Statements, connection: asyncpg.Connection, rows: int
 ) -> None:
     await connection.execute("create table numbers as select generate_series(1, 5) as number")
@@ -103,7 +103,7 @@ async def test_count_returns_how_many_rows_were_changed(
     assert await db.count(query, rows) == rows
 
 
-async def test_no_row_for_a_session_means_that_it_has_ended(db: Database, statement: Statements) -> None:
+async def test_no_row_for_a_session_is_session_ended(db: Database, statement: Statements) -> None:
     sql = "select user_id from live_session($1)"
     of_nobody = "2f4f1a52-6a0c-4a63-8d6d-5a5b1f8e2a11"
     one: One[..., Pet] = One(statement("one Pet", sql, "session uuid"), Pet)
@@ -121,7 +121,7 @@ async def test_no_row_for_a_session_means_that_it_has_ended(db: Database, statem
             await asking
 
 
-async def test_what_postgresql_refuses_is_told_as_it_is(db: Database, statement: Statements) -> None:
+async def test_postgresql_error_is_raised_unchanged(db: Database, statement: Statements) -> None:
     query: Value[..., int] = Value(statement("value integer", "select 1 / $1", "divisor integer"), int)
 
     with pytest.raises(asyncpg.DivisionByZeroError):

@@ -28,11 +28,11 @@ from tests.support.statements import Statements
         ("postgresql://u:a,b@a/db", []),
     ],
 )
-def test_the_hosts_of_a_url_are_found(url: str, expected: list[tuple[str, int]]) -> None:
+def test_hosts_of_a_url_are_parsed(url: str, expected: list[tuple[str, int]]) -> None:
     assert hosts.several(url) == expected
 
 
-async def test_a_host_that_is_not_there_is_passed_over(
+async def test_missing_host_is_skipped(
     opening: Opening, backend: Backend, database_url: str, server: EmbeddedPostgres
 ) -> None:
     db = await opening(beside(database_url, server, "127.0.0.1:1", "127.0.0.1:2"))
@@ -40,7 +40,7 @@ async def test_a_host_that_is_not_there_is_passed_over(
     assert await db.value(backend)
 
 
-async def test_a_host_that_keeps_silent_is_asked_once(  # noqa: PLR0913, PLR0917 - fixtures
+async def test_silent_host_is_tried_once(  # noqa: PLR0913, PLR0917 - fixtures
     opening: Opening,
     backend: Backend,
     statement: Statements,
@@ -64,7 +64,7 @@ async def test_a_host_that_keeps_silent_is_asked_once(  # noqa: PLR0913, PLR0917
         connection.close()
 
 
-async def test_a_host_that_falls_silent_is_asked_last(
+async def test_host_that_falls_silent_is_tried_last(
     opening: Opening, backend: Backend, database_url: str, server: EmbeddedPostgres
 ) -> None:
     """It has not been promoted away from yet, or it has: the others can tell at once."""
@@ -82,7 +82,7 @@ async def test_a_host_that_falls_silent_is_asked_last(
     assert 0 < trips == relay.trips
 
 
-async def test_where_no_host_will_do_it_is_unavailable(
+async def test_no_suitable_host_is_unavailable(
     opening: Opening, backend: Backend, database_url: str, server: EmbeddedPostgres
 ) -> None:
     """The URL wants a standby, and there is none."""
@@ -95,7 +95,7 @@ async def test_where_no_host_will_do_it_is_unavailable(
     assert isinstance(refusal.value.__cause__, asyncpg.InternalClientError)
 
 
-async def test_connections_to_what_only_reads_are_thrown_away(
+async def test_connections_to_a_read_only_server_are_discarded(
     opening: Opening, backend: Backend, statement: Statements, database_url: str, admin: asyncpg.Connection
 ) -> None:
     """All that are idle lead to the same server."""
@@ -111,7 +111,7 @@ async def test_connections_to_what_only_reads_are_thrown_away(
     assert await db.value(backend) not in pids
 
 
-async def test_a_connection_is_made_though_nobody_waits_for_it_any_more(
+async def test_connection_is_made_after_its_waiter_left(
     opening: Opening, database_url: str, backend: Backend, statement: Statements
 ) -> None:
     own = "select count(*)::integer from pg_stat_activity where application_name = 'given up'"
@@ -126,9 +126,7 @@ async def test_a_connection_is_made_though_nobody_waits_for_it_any_more(
     assert await db.value(number) == 1
 
 
-async def test_a_connection_that_cannot_be_made_does_no_harm_later(
-    backend: Backend, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_failed_connection_attempt_does_no_harm_later(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its request has given up; and what is still being made ends with the pool."""
     monkeypatch.setattr(connections, "WAIT", 0.02)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -138,7 +136,7 @@ async def test_a_connection_that_cannot_be_made_does_no_harm_later(
                 await Database(pool).value(backend)
 
 
-async def test_what_prepares_a_statement_has_no_more_time_for_it(
+async def test_preparation_and_execution_share_a_timeout(
     opening: Opening,
     statement: Statements,
     database_url: str,

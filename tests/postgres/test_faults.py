@@ -22,7 +22,7 @@ from tests.support.statements import Statements
 NEVER = 3600
 
 
-async def test_a_statement_that_takes_too_long_is_unavailable(opening: Opening, sleep: Backend) -> None:
+async def test_slow_statement_is_unavailable(opening: Opening, sleep: Backend) -> None:
     db = await opening(statement_timeout=20)
 
     with pytest.raises(Unavailable, match=r"^The database does not answer$") as refusal:
@@ -31,9 +31,7 @@ async def test_a_statement_that_takes_too_long_is_unavailable(opening: Opening, 
     assert isinstance(refusal.value.__cause__, asyncpg.QueryCanceledError)
 
 
-async def test_a_lock_that_somebody_holds_is_unavailable(
-    opening: Opening, statement: Statements, admin: asyncpg.Connection
-) -> None:
+async def test_held_lock_is_unavailable(opening: Opening, statement: Statements, admin: asyncpg.Connection) -> None:
     db = await opening(lock_timeout=20)
     query: Value[..., int] = Value(statement("value bigint", "select count(*) from user_model"), int)
     async with admin.transaction():
@@ -45,7 +43,7 @@ async def test_a_lock_that_somebody_holds_is_unavailable(
     assert isinstance(refusal.value.__cause__, asyncpg.LockNotAvailableError)
 
 
-async def test_no_free_connection_in_time_is_unavailable(
+async def test_exhausted_pool_is_unavailable(
     opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection
 ) -> None:
     db = await opening(size=1)
@@ -60,7 +58,7 @@ async def test_no_free_connection_in_time_is_unavailable(
 
 
 @pytest.mark.parametrize("url", ["postgresql://127.0.0.1:1/pets", "postgresql:///pets?host=/nowhere"])
-async def test_no_server_is_unavailable(opening: Opening, backend: Backend, url: str) -> None:
+async def test_missing_server_is_unavailable(opening: Opening, backend: Backend, url: str) -> None:
     """The pool opens without one: the service starts before its database."""
     db = await opening(url)
 
@@ -70,9 +68,7 @@ async def test_no_server_is_unavailable(opening: Opening, backend: Backend, url:
     assert isinstance(refusal.value.__cause__, OSError)
 
 
-async def test_a_database_that_is_not_there_is_unavailable(
-    opening: Opening, backend: Backend, database_url: str
-) -> None:
+async def test_missing_database_is_unavailable(opening: Opening, backend: Backend, database_url: str) -> None:
     """It is the operator's to mend, and may be there a moment later."""
     db = await opening(re.sub("/[^/]*[?]", "/nothing?", database_url))
 
@@ -82,7 +78,7 @@ async def test_a_database_that_is_not_there_is_unavailable(
     assert isinstance(refusal.value.__cause__, asyncpg.InvalidCatalogNameError)
 
 
-async def test_a_senseless_url_is_a_mistake_of_ours(opening: Opening, backend: Backend, database_url: str) -> None:
+async def test_invalid_url_is_an_internal_error(opening: Opening, backend: Backend, database_url: str) -> None:
     """However often it is tried: no place for a connection is lost."""
     db = await opening(f"{database_url}&target_session_attrs=nonsense", size=1)
 
@@ -91,9 +87,7 @@ async def test_a_senseless_url_is_a_mistake_of_ours(opening: Opening, backend: B
             await db.value(backend)
 
 
-async def test_a_host_that_keeps_silent_is_unavailable(
-    opening: Opening, backend: Backend, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_silent_host_is_unavailable(opening: Opening, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "CONNECT", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         db = await opening(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/pets")
@@ -104,7 +98,7 @@ async def test_a_host_that_keeps_silent_is_unavailable(
     assert isinstance(refusal.value.__cause__, TimeoutError)
 
 
-async def test_an_absence_is_logged_once_and_so_is_its_end(
+async def test_outage_is_logged_once_and_its_end_once(
     opening: Opening, backend: Backend, admin: asyncpg.Connection, database_url: str
 ) -> None:
     """Not for each request that meets it."""
@@ -124,9 +118,7 @@ async def test_an_absence_is_logged_once_and_so_is_its_end(
     ]
 
 
-async def test_a_server_of_another_kind_than_the_url_wants_is_unavailable(
-    opening: Opening, backend: Backend, database_url: str
-) -> None:
+async def test_server_of_the_wrong_kind_is_unavailable(opening: Opening, backend: Backend, database_url: str) -> None:
     """So it is while a standby is being promoted."""
     db = await opening(f"{database_url}&target_session_attrs=standby")
 
@@ -137,7 +129,7 @@ async def test_a_server_of_another_kind_than_the_url_wants_is_unavailable(
 
 
 @pytest.mark.parametrize("ticks", range(5))
-async def test_a_connection_that_is_just_ending_is_replaced_or_unavailable(
+async def test_ending_connection_is_replaced_or_unavailable(
     opening: Opening, backend: Backend, admin: asyncpg.Connection, ticks: int
 ) -> None:
     """It depends on how much of the end has been heard of; a mistake of ours it never is."""
@@ -151,7 +143,7 @@ async def test_a_connection_that_is_just_ending_is_replaced_or_unavailable(
         assert await db.value(backend) != first
 
 
-async def test_a_server_without_room_is_unavailable(
+async def test_server_without_free_connections_is_unavailable(
     opening: Opening, backend: Backend, admin: asyncpg.Connection, database_url: str
 ) -> None:
     """Whoever waited for a connection is told at once too, not when their time is over."""
@@ -168,7 +160,7 @@ async def test_a_server_without_room_is_unavailable(
 
 
 @pytest.mark.parametrize("statement_cache", [100, 0])
-async def test_a_connection_that_ended_while_idle_is_replaced_unseen(
+async def test_connection_lost_while_idle_is_replaced(
     opening: Opening, backend: Backend, admin: asyncpg.Connection, statement_cache: int
 ) -> None:
     db = await opening(statement_cache=statement_cache)
@@ -178,7 +170,7 @@ async def test_a_connection_that_ended_while_idle_is_replaced_unseen(
     assert await db.value(backend) != first
 
 
-async def test_a_connection_that_ends_under_a_statement_is_unavailable(
+async def test_connection_lost_during_a_statement_is_unavailable(
     opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection
 ) -> None:
     """Whether the statement was carried out, nobody knows: only the client can ask again."""
@@ -192,7 +184,7 @@ async def test_a_connection_that_ends_under_a_statement_is_unavailable(
     assert await db.value(backend)
 
 
-async def test_a_frozen_server_is_unavailable(opening: Opening, backend: Backend, admin: asyncpg.Connection) -> None:
+async def test_frozen_server_is_unavailable(opening: Opening, backend: Backend, admin: asyncpg.Connection) -> None:
     """It is not waited for when the connection is closed either."""
     db = await opening(size=1)
     with limits(WAIT=0.9 * deadlines.CLOSE):  # for the next connection; to close one may take longer
@@ -207,7 +199,7 @@ async def test_a_frozen_server_is_unavailable(opening: Opening, backend: Backend
     await gone(admin, pid)
 
 
-async def test_a_request_that_is_given_up_stops_its_statement(
+async def test_cancelled_request_cancels_its_statement(
     opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection
 ) -> None:
     db = await opening(size=1)
@@ -220,7 +212,7 @@ async def test_a_request_that_is_given_up_stops_its_statement(
     assert await db.value(backend) != pid
 
 
-async def test_what_does_not_end_in_time_is_ended_by_force(
+async def test_connection_that_does_not_close_is_terminated(
     database_url: str, sleep: Backend, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "CLOSE_ALL", 0.05)

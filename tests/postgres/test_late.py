@@ -25,7 +25,7 @@ async def ask(db: Database, query: Backend, *arguments: float, exchange: Request
     return await asyncio.create_task(answer())
 
 
-async def test_the_statements_of_a_request_end_together(
+async def test_statements_of_a_request_share_a_deadline(
     opening: Opening, sleep: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "WAIT", 0.1)
@@ -41,9 +41,7 @@ async def test_the_statements_of_a_request_end_together(
     assert time.monotonic() - began < 1.6  # of its own, the second would have had until 1.8
 
 
-async def test_a_statement_that_comes_late_says_nothing_of_the_host(
-    opening: Opening, statement: Statements, sleep: Backend
-) -> None:
+async def test_late_statement_does_not_demote_the_host(opening: Opening, statement: Statements, sleep: Backend) -> None:
     """It has less time than a statement may take: the other connections are as good as before."""
     db, request = await opening(size=2), RequestContext("that is late")
     backend: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.1)"), int)
@@ -56,7 +54,7 @@ async def test_a_statement_that_comes_late_says_nothing_of_the_host(
     assert await db.value(backend) in both
 
 
-async def test_who_comes_too_late_costs_no_connection(opening: Opening, backend: Backend) -> None:
+async def test_statement_past_the_deadline_takes_no_connection(opening: Opening, backend: Backend) -> None:
     db, request = await opening(), RequestContext("that is too late")
     before = await db.value(backend)
     request.until = time.perf_counter() - 1
@@ -67,7 +65,7 @@ async def test_who_comes_too_late_costs_no_connection(opening: Opening, backend:
     assert (await db.value(backend), request.queries) == (before, 0)
 
 
-async def test_who_comes_late_waits_for_no_connection(opening: Opening, backend: Backend) -> None:
+async def test_late_statement_does_not_wait_for_a_connection(opening: Opening, backend: Backend) -> None:
     db, request = await opening(), RequestContext("that is late")
     request.until = time.perf_counter() + WAIT / 2
 

@@ -39,7 +39,7 @@ def test_each_part_of_the_url_reaches_libpq(url: str, expected: dict[str, str]) 
     assert conninfo_to_dict(psycopg_url(url)) == {"connect_timeout": "5"} | expected
 
 
-def test_asyncpg_and_psycopg_see_the_same_session(empty_database_url: str) -> None:
+def test_asyncpg_and_psycopg_get_the_same_session(empty_database_url: str) -> None:
     url = f"{empty_database_url}&statement_timeout=5000&application_name=two+words&search_path=%22a%20b%22,%20public"
     settings = (
         "select current_setting('statement_timeout'), current_setting('application_name'), current_schemas(false)"
@@ -62,7 +62,7 @@ def test_asyncpg_and_psycopg_see_the_same_session(empty_database_url: str) -> No
 
 
 @pytest.mark.parametrize("url", ["mysql://u:secret@h/db", "host=h password=secret", "postgresql://u:%ZZsecret@h/db"])
-def test_a_senseless_url_is_refused_without_its_password(url: str) -> None:
+def test_invalid_url_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(ValueError, match="must look like postgresql://") as refusal:
         psycopg_url(url)
 

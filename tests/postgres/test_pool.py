@@ -27,13 +27,13 @@ class Row(tuple[object, ...]):
         return super().__new__(cls, columns)
 
 
-async def test_a_connection_is_made_once_and_kept(opening: Opening, backend: Backend) -> None:
+async def test_connection_is_made_once_and_kept(opening: Opening, backend: Backend) -> None:
     db = await opening(size=2)
 
     assert await db.value(backend) == await db.value(backend)
 
 
-async def test_statements_at_once_get_a_connection_each(
+async def test_concurrent_statements_get_their_own_connections(
     opening: Opening, statement: Statements, admin: asyncpg.Connection
 ) -> None:
     db = await opening(size=3)
@@ -41,13 +41,13 @@ async def test_statements_at_once_get_a_connection_each(
     assert len(set(await in_use_at_once(db, admin, statement, 3))) == 3
 
 
-async def test_who_finds_none_free_waits_for_one(opening: Opening, backend: Backend) -> None:
+async def test_statement_waits_for_a_free_connection(opening: Opening, backend: Backend) -> None:
     db = await opening(size=1)
 
     assert len(set(await asyncio.gather(*(db.value(backend) for _ in range(20))))) == 1
 
 
-async def test_who_waits_is_served_in_turn_though_the_connection_ends(
+async def test_waiter_is_served_although_the_connection_is_lost(
     opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection
 ) -> None:
     db = await opening(size=1)
@@ -71,7 +71,7 @@ async def test_who_waits_is_served_in_turn_though_the_connection_ends(
     assert served == [0, 1, 2, 3, 4, 5]
 
 
-async def test_how_long_a_request_waits_for_a_connection_is_noted(opening: Opening, sleep: Backend) -> None:
+async def test_wait_for_a_connection_is_recorded(opening: Opening, sleep: Backend) -> None:
     db = await opening(size=1)
     await db.value(sleep, 0.0)
 
@@ -87,7 +87,7 @@ async def test_how_long_a_request_waits_for_a_connection_is_noted(opening: Openi
     assert second.waited_seconds > 0.1  # it may have come later
 
 
-async def test_an_old_connection_is_replaced(
+async def test_old_connection_is_replaced(
     opening: Opening, backend: Backend, statement: Statements, admin: asyncpg.Connection
 ) -> None:
     slow: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.1)"), int)
@@ -101,7 +101,7 @@ async def test_an_old_connection_is_replaced(
 
 
 @pytest.mark.parametrize("statement_cache", [100, 0])
-async def test_rows_come_back_and_changes_are_counted(
+async def test_rows_are_returned_and_changes_counted(
     opening: Opening, statement: Statements, statement_cache: int
 ) -> None:
     """With prepared statements, and without, for an old PgBouncer."""
@@ -114,7 +114,7 @@ async def test_rows_come_back_and_changes_are_counted(
 
 
 @pytest.mark.parametrize(("statement_cache", "prepared"), [(100, True), (0, False)])
-async def test_statements_are_prepared_unless_told_otherwise(
+async def test_statements_are_prepared_by_default(
     opening: Opening, statement: Statements, *, statement_cache: int, prepared: bool
 ) -> None:
     db = await opening(statement_cache=statement_cache)
@@ -126,7 +126,7 @@ async def test_statements_are_prepared_unless_told_otherwise(
     assert (await db.value(query) > 0) is prepared
 
 
-async def test_the_name_of_a_query_travels_to_the_server(opening: Opening, statement: Statements) -> None:
+async def test_query_name_reaches_the_server(opening: Opening, statement: Statements) -> None:
     db = await opening()
     text = "select query from pg_stat_activity where pid = pg_backend_pid()"
     query: Value[..., str] = Value(statement("value text", text), str)
@@ -134,7 +134,7 @@ async def test_the_name_of_a_query_travels_to_the_server(opening: Opening, state
     assert await db.value(query) == query.sql
 
 
-async def test_timeouts_are_the_servers_own_to_keep(opening: Opening, statement: Statements) -> None:
+async def test_timeouts_are_set_on_the_server(opening: Opening, statement: Statements) -> None:
     text = "select current_setting('statement_timeout') || ' ' || current_setting('lock_timeout')"
     query: Value[..., str] = Value(statement("value text", text), str)
 
@@ -142,7 +142,7 @@ async def test_timeouts_are_the_servers_own_to_keep(opening: Opening, statement:
     assert await (await opening()).value(query) == "0 0"
 
 
-async def test_who_gives_up_waiting_takes_nothing_away(opening: Opening, backend: Backend) -> None:
+async def test_cancelled_waiter_takes_no_connection(opening: Opening, backend: Backend) -> None:
     """Not even at the moment when the connection is handed over."""
     db = await opening(size=1)
     first = await db.value(backend)
@@ -162,7 +162,7 @@ async def test_who_gives_up_waiting_takes_nothing_away(opening: Opening, backend
     assert await patient == first
 
 
-async def test_who_gave_up_waiting_is_passed_over(opening: Opening, backend: Backend) -> None:
+async def test_cancelled_waiter_is_skipped(opening: Opening, backend: Backend) -> None:
     db = await opening(size=1)
     first = await db.value(backend)
     asking, waiting, patient = (asyncio.create_task(db.value(backend)) for _ in range(3))
@@ -173,7 +173,7 @@ async def test_who_gave_up_waiting_is_passed_over(opening: Opening, backend: Bac
     assert [await asking, await patient] == [first, first]
 
 
-async def test_a_statement_survives_a_change_of_the_schema(
+async def test_statement_survives_a_schema_change(
     opening: Opening, statement: Statements, own_database_url: str
 ) -> None:
     db = await opening(own_database_url)
@@ -188,9 +188,7 @@ async def test_a_statement_survives_a_change_of_the_schema(
     assert await db.one(query) == (1, "one")
 
 
-async def test_what_postgresql_refuses_leaves_the_connection_as_it_was(
-    opening: Opening, backend: Backend, statement: Statements
-) -> None:
+async def test_error_leaves_the_connection_usable(opening: Opening, backend: Backend, statement: Statements) -> None:
     db = await opening(size=1)
     first = await db.value(backend)
 
@@ -200,7 +198,7 @@ async def test_what_postgresql_refuses_leaves_the_connection_as_it_was(
     assert await db.value(backend) == first
 
 
-async def test_a_query_that_is_called_wrongly_is_a_mistake_of_ours(opening: Opening, backend: Backend) -> None:
+async def test_query_called_wrongly_is_an_internal_error(opening: Opening, backend: Backend) -> None:
     """Nor does it use up the connections."""
     db = await opening(size=1)
 
@@ -211,7 +209,7 @@ async def test_a_query_that_is_called_wrongly_is_a_mistake_of_ours(opening: Open
     assert await db.value(backend)
 
 
-async def test_all_connections_are_closed_in_the_end(
+async def test_all_connections_are_closed_at_the_end(
     database_url: str, backend: Backend, admin: asyncpg.Connection
 ) -> None:
     pool = Pool(database_url, size=3)

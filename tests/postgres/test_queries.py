@@ -50,7 +50,7 @@ def read(tmp_path: Path) -> Read:
     return read
 
 
-def test_a_file_says_what_it_takes_and_what_comes_back(read: Read, tmp_path: Path) -> None:
+def test_file_declares_parameters_and_result(read: Read, tmp_path: Path) -> None:
     assert read(GOOD) == Statement(
         name="pets.find_pet",
         path=tmp_path / "sql" / "pets" / "find_pet.sql",
@@ -70,13 +70,13 @@ def test_a_file_says_what_it_takes_and_what_comes_back(read: Read, tmp_path: Pat
 @pytest.mark.parametrize(
     ("parameter", "of_session"), [("-- $1 session uuid\n", True), ("-- $1 user_id uuid\n", False), ("", False)]
 )
-def test_a_statement_is_of_a_session_if_its_first_parameter_is(read: Read, parameter: str, *, of_session: bool) -> None:
+def test_first_parameter_session_makes_it_session_bound(read: Read, parameter: str, *, of_session: bool) -> None:
     text = f"-- pets.find_pet: x\n{parameter}-- returns: count\nselect /* pets.find_pet */ {'$1' if parameter else 1};"
 
     assert read(text).of_session is of_session
 
 
-def test_a_query_has_at_hand_what_each_request_needs(read: Read) -> None:
+def test_query_precomputes_what_each_request_needs(read: Read) -> None:
     query: Maybe[..., Pet] = Maybe(read(GOOD), Pet)
 
     assert (query.name, query.sql, query.of_session) == ("pets.find_pet", GOOD, True)
@@ -97,14 +97,14 @@ def test_a_query_has_at_hand_what_each_request_needs(read: Read) -> None:
         "name$9",
     ],
 )
-def test_what_postgresql_does_not_take_for_a_parameter_or_an_end_is_none_here(read: Read, hiding: str) -> None:
+def test_quoted_parameters_and_semicolons_are_ignored(read: Read, hiding: str) -> None:
     text = GOOD.replace("from pets", f"{hiding} from pets")
 
     assert read(text).sql == text
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\n-- the end; of $9\n", "\n/* the end; of $9 */"])
-def test_a_comment_may_follow_the_statement(read: Read, end: str) -> None:
+def test_comment_may_follow_the_statement(read: Read, end: str) -> None:
     assert read(GOOD.rstrip() + end).sql.endswith(end)
 
 
@@ -139,7 +139,7 @@ def test_a_comment_may_follow_the_statement(read: Read, end: str) -> None:
         (STATEMENT, ";", 10, "the statement does not carry its name"),
     ],
 )
-def test_a_malformed_file_is_refused_with_its_line(read: Read, old: str, new: str, line: int, complaint: str) -> None:
+def test_malformed_file_is_refused_with_its_line(read: Read, old: str, new: str, line: int, complaint: str) -> None:
     assert old in GOOD
 
     with pytest.raises(QueryError) as refusal:
@@ -152,17 +152,17 @@ def test_a_malformed_file_is_refused_with_its_line(read: Read, old: str, new: st
     ("header", "line"),
     [("-- pets.find_pet: x\n", 2), ("-- pets.find_pet: x\n-- $1 session uuid\n", 3), ("-- pets.find_pet: x", 1)],
 )
-def test_a_header_must_say_what_comes_back(read: Read, header: str, line: int) -> None:
+def test_header_must_declare_the_result(read: Read, header: str, line: int) -> None:
     with pytest.raises(QueryError, match=rf"^sql/pets/find_pet\.sql:{line}: the header says nothing of what"):
         read(header)
 
 
-def test_a_file_that_is_not_utf8_is_refused(read: Read) -> None:
+def test_file_not_in_utf8_is_refused(read: Read) -> None:
     with pytest.raises(QueryError, match=r"^sql/pets/find_pet\.sql:8: not UTF-8 \(invalid"):
         read(GOOD.replace("Free", "Für"), "latin-1")
 
 
-def test_a_missing_file_is_named_where_the_code_asks_for_it(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(QueryError, match=r"^sql/pets/find_cat\.sql:1: no such file; the code names the query 'pets\."):
         queries.read_query("pets.find_cat", tmp_path / "sql")
 
@@ -179,7 +179,7 @@ def test_a_missing_file_is_named_where_the_code_asks_for_it(tmp_path: Path) -> N
         (sql.count, ("users.show_me",), "one", "count"),
     ],
 )
-def test_code_and_file_must_agree_on_what_comes_back(
+def test_code_and_file_must_declare_the_same_result(
     reader: Callable[..., object], arguments: tuple[Any, ...], in_file: str, in_code: str
 ) -> None:
     with pytest.raises(QueryError, match=rf"sql/.*\.sql:\d+: returns '{in_file}', but the code reads '{in_code}'$"):

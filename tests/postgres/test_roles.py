@@ -77,14 +77,14 @@ def refused(url: str, role: str, statement: str) -> bool:
     return False
 
 
-def test_the_whole_service_runs_as_the_application_role(url: str, start: Start) -> None:
+def test_service_runs_as_the_application_role(url: str, start: Start) -> None:
     served = start("serve", serving(as_role(url, APP)))
     served.wait_until_ready()
 
     assert " passed" in run_black_box(served.url)
 
 
-def test_the_application_role_cleans(url: str) -> None:
+def test_application_role_can_clean(url: str) -> None:
     cleaned = run("clean", settings={"DATABASE_URL": as_role(url, APP)})
 
     assert (cleaned.returncode, cleaned.stderr) == (0, "")
@@ -108,18 +108,18 @@ def test_the_application_role_cleans(url: str) -> None:
         "delete from _yoyo_migration",
     ],
 )
-def test_the_application_role_changes_neither_the_schema_nor_its_books(url: str, statement: str) -> None:
+def test_application_role_cannot_change_schema_or_migrations(url: str, statement: str) -> None:
     assert refused(url, APP, statement)
 
 
-def test_the_application_role_cannot_migrate(url: str) -> None:
+def test_application_role_cannot_migrate(url: str) -> None:
     migrated = run("migrate", "rollback", settings={"DATABASE_URL": as_role(url, APP)})
 
     assert migrated.returncode == 1
     assert re.search("must be owner|permission denied", migrated.stderr)
 
 
-def test_the_owner_rolls_back_and_applies_again_and_the_application_sees_it(url: str) -> None:
+def test_owner_can_roll_back_and_reapply(url: str) -> None:
     owner = {"DATABASE_URL": as_role(url, OWNER)}
 
     assert run("migrate", "rollback", settings=owner).returncode == run("migrate", settings=owner).returncode == 0
@@ -129,7 +129,7 @@ def test_the_owner_rolls_back_and_applies_again_and_the_application_sees_it(url:
 
 
 @pytest.mark.parametrize("table", ["user_model", "login_session", "migration_checksum"])
-def test_the_reader_reads_everything(url: str, table: str) -> None:
+def test_reader_reads_everything(url: str, table: str) -> None:
     assert not refused(url, READER, f"select from {table}")
 
 
@@ -141,11 +141,11 @@ def test_the_reader_reads_everything(url: str, table: str) -> None:
         "set transaction read write; create temporary table mine (id integer)",
     ],
 )
-def test_the_reader_writes_nothing(url: str, statement: str) -> None:
+def test_reader_writes_nothing(url: str, statement: str) -> None:
     assert refused(url, READER, statement)
 
 
-def test_the_reader_sees_what_others_run(url: str) -> None:
+def test_reader_sees_running_statements(url: str) -> None:
     with psycopg.connect(as_role(url, APP)) as busy, psycopg.connect(as_role(url, READER)) as reader:
         busy.execute("select 'seen'")
 
@@ -154,7 +154,7 @@ def test_the_reader_sees_what_others_run(url: str) -> None:
     assert ("select 'seen'",) in seen
 
 
-def test_what_was_reviewed_is_what_the_service_runs(url: str) -> None:
+def test_application_role_uses_generic_plans(url: str) -> None:
     with psycopg.connect(as_role(url, APP)) as connection:
         [[mode]] = connection.execute("show plan_cache_mode").fetchall()
 
@@ -175,7 +175,7 @@ def test_each_role_has_its_timeouts(url: str, role: str, statement: str, lock: s
     assert timeouts == (statement, lock, idle)
 
 
-def test_nobody_else_may_connect(url: str) -> None:
+def test_other_roles_cannot_connect(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("create role stranger login")
 
@@ -183,7 +183,7 @@ def test_nobody_else_may_connect(url: str) -> None:
         psycopg.connect(as_role(url, "stranger"))
 
 
-def test_psql_runs_what_is_printed_and_may_run_it_again(url: str, cluster: EmbeddedPostgres) -> None:
+def test_printed_sql_runs_in_psql_repeatedly(url: str, cluster: EmbeddedPostgres) -> None:
     printed = invoke(url="").stdout
 
     psql = [str(cluster.binaries / "psql"), "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--quiet", url]
@@ -194,7 +194,7 @@ def test_psql_runs_what_is_printed_and_may_run_it_again(url: str, cluster: Embed
     assert "ERROR" not in done.stderr
 
 
-def test_an_administrator_who_is_no_superuser_is_told_what_is_left(cluster: EmbeddedPostgres, url: str) -> None:
+def test_administrator_without_superuser_is_told_the_rest(cluster: EmbeddedPostgres, url: str) -> None:
     """As managed PostgreSQL has it: who may create roles, and owns the database."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("create role administrator login createrole createdb")
@@ -208,7 +208,7 @@ def test_an_administrator_who_is_no_superuser_is_told_what_is_left(cluster: Embe
     assert result.stdout.startswith("service_owner, service_app and service_reader are there")
 
 
-def test_whoever_may_not_create_roles_gets_one_sentence(url: str) -> None:
+def test_missing_createrole_is_one_sentence(url: str) -> None:
     result = invoke("--apply", url=as_role(url, READER))
 
     assert result.exit_code == 1
@@ -217,7 +217,7 @@ def test_whoever_may_not_create_roles_gets_one_sentence(url: str) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_what_the_pages_show_is_what_works(cluster: EmbeddedPostgres, tmp_path: Path) -> None:
+def test_documented_commands_work(cluster: EmbeddedPostgres, tmp_path: Path) -> None:
     """The commands of docs/deploy.md, on another database, and those of docs/live-database.md."""
     url = create_database(cluster, "by the book")
     (tmp_path / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
@@ -232,7 +232,7 @@ def test_what_the_pages_show_is_what_works(cluster: EmbeddedPostgres, tmp_path: 
         assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_database_that_another_role_has_migrated_is_handed_over(cluster: EmbeddedPostgres, start: Start) -> None:
+def test_database_migrated_by_another_role_is_handed_over(cluster: EmbeddedPostgres, start: Start) -> None:
     """By the statements of docs/deploy.md."""
     with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
         connection.execute("create role old_owner login")
@@ -254,5 +254,5 @@ def test_a_database_that_another_role_has_migrated_is_handed_over(cluster: Embed
     assert " passed" in run_black_box(served.url)
 
 
-def test_the_roles_have_no_password_until_somebody_sets_one() -> None:
+def test_roles_have_no_password_by_default() -> None:
     assert "password '" not in roles.read().lower()

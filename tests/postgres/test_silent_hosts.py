@@ -12,7 +12,7 @@ from service.problems import Unavailable
 from tests.support.pools import Backend, Opening, beside
 
 
-async def test_behind_two_hosts_that_keep_silent_a_third_is_found(
+async def test_third_host_is_found_behind_two_silent_ones(
     opening: Opening,
     backend: Backend,
     database_url: str,

@@ -28,7 +28,7 @@ async def told(entries: list[Any], number: int = 1) -> list[Entry]:
     return entries
 
 
-async def test_a_slow_query_is_told_with_its_file_and_plan(opening: Opening, statement: Statements) -> None:
+async def test_slow_query_is_logged_with_file_and_plan(opening: Opening, statement: Statements) -> None:
     query: Value[..., str] = Value(
         statement(
             "value text",
@@ -55,7 +55,7 @@ def file_of(query: Value[..., str]) -> str:
     return str(Path(*query.statement.path.parts[-3:]))
 
 
-async def test_a_query_without_parameters_has_a_plan_too(opening: Opening, statement: Statements) -> None:
+async def test_query_without_parameters_has_a_plan(opening: Opening, statement: Statements) -> None:
     query: Value[..., str] = Value(statement("value text", "select pg_sleep(0.01)::text"), str)
     db = await opening(slow_query=MILLISECOND)
 
@@ -66,7 +66,7 @@ async def test_a_query_without_parameters_has_a_plan_too(opening: Opening, state
     assert "Result" in entry["plan"]
 
 
-async def test_a_query_that_stays_slow_is_told_once_a_minute(
+async def test_repeatedly_slow_query_is_logged_once_a_minute(
     opening: Opening, sleep: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     db = await opening(slow_query=MILLISECOND)
@@ -83,7 +83,7 @@ async def test_a_query_that_stays_slow_is_told_once_a_minute(
     assert [entry["times"] for entry in entries] == [1, 3]
 
 
-async def test_a_quick_query_is_not_told(opening: Opening, sleep: Backend) -> None:
+async def test_fast_query_is_not_logged(opening: Opening, sleep: Backend) -> None:
     db = await opening(slow_query=1000)
 
     with capture_logs() as entries:
@@ -92,7 +92,7 @@ async def test_a_quick_query_is_not_told(opening: Opening, sleep: Backend) -> No
     assert entries == []
 
 
-async def test_the_connection_is_as_it_was_before(opening: Opening, sleep: Backend, statement: Statements) -> None:
+async def test_explain_leaves_the_connection_unchanged(opening: Opening, sleep: Backend, statement: Statements) -> None:
     settings: Value[..., str] = Value(
         statement(
             "value text",
@@ -109,7 +109,7 @@ async def test_the_connection_is_as_it_was_before(opening: Opening, sleep: Backe
     assert await db.value(settings) == "auto0"
 
 
-async def test_a_plan_is_waited_for_while_all_connections_are_busy(opening: Opening, sleep: Backend) -> None:
+async def test_plan_waits_for_an_idle_connection(opening: Opening, sleep: Backend) -> None:
     db = await opening(size=1, slow_query=MILLISECOND)
 
     with capture_logs() as entries:
@@ -119,7 +119,7 @@ async def test_a_plan_is_waited_for_while_all_connections_are_busy(opening: Open
     assert entry["plan"]
 
 
-async def test_without_an_idle_connection_there_is_no_plan(
+async def test_no_idle_connection_means_no_plan(
     opening: Opening, sleep: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slow_queries, "PATIENCE", 1)
@@ -132,7 +132,7 @@ async def test_without_an_idle_connection_there_is_no_plan(
     assert entry["plan"] is None
 
 
-async def test_a_plan_waits_for_no_lock(
+async def test_plan_waits_for_no_lock(
     database_url: str, statement: Statements, sleep: Backend, admin: asyncpg.Connection
 ) -> None:
     pool = Pool(database_url)
@@ -145,7 +145,7 @@ async def test_a_plan_waits_for_no_lock(
             assert await pool.plan(query) is None
 
 
-async def test_the_last_ones_are_told_when_the_pool_closes(database_url: str, sleep: Backend) -> None:
+async def test_pending_slow_queries_are_logged_on_close(database_url: str, sleep: Backend) -> None:
     pool = Pool(database_url, slow_query=MILLISECOND)
 
     with capture_logs() as entries:

@@ -26,7 +26,7 @@ async def _wait(waiting: Waiting[str], seconds: float = 5.0) -> asyncio.Task[str
     return waits
 
 
-async def test_who_came_first_is_served_first(waiting: Waiting[str]) -> None:
+async def test_first_waiter_is_served_first(waiting: Waiting[str]) -> None:
     first, second = await _wait(waiting), await _wait(waiting)
 
     given = [waiting.give(thing) for thing in ("one", "two")]
@@ -34,11 +34,11 @@ async def test_who_came_first_is_served_first(waiting: Waiting[str]) -> None:
     assert (given, await first, await second) == ([True, True], "one", "two")
 
 
-async def test_nothing_is_given_where_nobody_waits(waiting: Waiting[str]) -> None:
+async def test_give_without_waiters_is_refused(waiting: Waiting[str]) -> None:
     assert not waiting.give("one")
 
 
-async def test_each_waits_until_its_own_time(waiting: Waiting[str]) -> None:
+async def test_each_waiter_has_its_own_deadline(waiting: Waiting[str]) -> None:
     """A busy machine may tell two in one turn, but nobody before."""
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -54,7 +54,7 @@ async def test_each_waits_until_its_own_time(waiting: Waiting[str]) -> None:
     third.cancel()
 
 
-async def test_who_has_gone_is_passed_over(waiting: Waiting[str]) -> None:
+async def test_cancelled_waiter_is_skipped(waiting: Waiting[str]) -> None:
     gone, patient = await _wait(waiting), await _wait(waiting)
     gone.cancel()
     await asyncio.sleep(0)
@@ -64,7 +64,7 @@ async def test_who_has_gone_is_passed_over(waiting: Waiting[str]) -> None:
     assert await patient == "one"
 
 
-async def test_who_has_gone_needs_no_word_when_the_time_is_over(waiting: Waiting[str]) -> None:
+async def test_cancelled_waiter_does_not_time_out(waiting: Waiting[str]) -> None:
     gone, patient = await _wait(waiting, 0.05), await _wait(waiting, 0.05)
     gone.cancel()
 
@@ -72,7 +72,7 @@ async def test_who_has_gone_needs_no_word_when_the_time_is_over(waiting: Waiting
         await patient
 
 
-async def test_who_is_called_away_in_the_moment_of_the_end_goes(waiting: Waiting[str]) -> None:
+async def test_cancelled_waiter_times_out_once(waiting: Waiting[str]) -> None:
     loop = asyncio.get_running_loop()
     goes = await _wait(waiting, 0.01)
     loop.call_later(0.011, goes.cancel)
@@ -83,7 +83,7 @@ async def test_who_is_called_away_in_the_moment_of_the_end_goes(waiting: Waiting
     assert goes.cancelled()
 
 
-async def test_one_refusal_is_for_one(waiting: Waiting[str]) -> None:
+async def test_one_failure_reaches_one_waiter(waiting: Waiting[str]) -> None:
     first, second = await _wait(waiting), await _wait(waiting)
 
     waiting.refuse(ValueError("none"))
@@ -94,13 +94,13 @@ async def test_one_refusal_is_for_one(waiting: Waiting[str]) -> None:
     assert await second == "one"
 
 
-async def test_a_refusal_that_nobody_waits_for_is_none(waiting: Waiting[str]) -> None:
+async def test_failure_without_waiters_is_dropped(waiting: Waiting[str]) -> None:
     waiting.refuse(ValueError("none"))
 
     assert len(waiting) == 0
 
 
-async def test_what_was_given_to_one_who_goes_comes_back(waiting: Waiting[str], taken_back: list[str]) -> None:
+async def test_connection_given_to_a_cancelled_waiter_returns(waiting: Waiting[str], taken_back: list[str]) -> None:
     goes = await _wait(waiting)
     waiting.give("one")
     goes.cancel()

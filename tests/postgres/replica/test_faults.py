@@ -29,9 +29,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @slow
 @pytest.mark.usefixtures("often")
-async def test_a_standby_that_does_not_catch_up_is_passed_over(
-    opening: Opening, pair: Pair, read: Read, statement: Statements
-) -> None:
+async def test_lagging_replica_is_skipped(opening: Opening, pair: Pair, read: Read, statement: Statements) -> None:
     """Told once, and used again as soon as it has caught up."""
     add: Count[...] = Count(statement("count", "insert into things values (3)"), int)
     with structlog.testing.capture_logs() as logged:
@@ -58,7 +56,7 @@ async def test_a_standby_that_does_not_catch_up_is_passed_over(
 
 @slow
 @pytest.mark.usefixtures("often")
-async def test_a_standby_that_is_killed_is_not_missed(reader: Reader, pair: Pair, read: Read) -> None:
+async def test_killed_replica_causes_no_error(reader: Reader, pair: Pair, read: Read) -> None:
     """Nor is one that comes back missed for longer than a second or two."""
     with structlog.testing.capture_logs() as logged:
         pair.standby.stop(signal.SIGKILL)
@@ -74,7 +72,7 @@ async def test_a_standby_that_is_killed_is_not_missed(reader: Reader, pair: Pair
 
 @slow
 @pytest.mark.parametrize("writes", [False, True])
-async def test_a_standby_that_is_frozen_holds_nobody_up_for_long(
+async def test_frozen_replica_delays_reads_briefly(
     reader: Reader, pair: Pair, read: Read, statement: Statements, *, writes: bool
 ) -> None:
     """Asked how far it is, it has less time than for a whole read."""
@@ -93,9 +91,7 @@ async def test_a_standby_that_is_frozen_holds_nobody_up_for_long(
 
 @slow
 @pytest.mark.usefixtures("patient")
-async def test_a_read_that_replay_cancels_is_answered_by_the_primary(
-    reader: Reader, pair: Pair, statement: Statements
-) -> None:
+async def test_read_cancelled_by_replay_goes_to_the_primary(reader: Reader, pair: Pair, statement: Statements) -> None:
     """What it reads was removed (SQLSTATE 40001); the standby stays in use."""
     pair.standby.ask("alter system set max_standby_streaming_delay = 0")
     pair.standby.ask("select pg_reload_conf()")
@@ -113,7 +109,7 @@ async def test_a_read_that_replay_cancels_is_answered_by_the_primary(
 
 
 @slow
-async def test_what_a_standby_refuses_is_for_the_primary_to_say(reader: Reader, statement: Statements) -> None:
+async def test_error_on_the_replica_is_retried_on_the_primary(reader: Reader, statement: Statements) -> None:
     unlogged = marked(statement, "select pg_is_in_recovery(), count(*)::integer from fast")
     nowhere = marked(statement, "select pg_is_in_recovery(), count(*)::integer from nowhere")
 
@@ -124,9 +120,7 @@ async def test_what_a_standby_refuses_is_for_the_primary_to_say(reader: Reader, 
 
 @slow
 @pytest.mark.usefixtures("patient")
-async def test_a_read_that_takes_too_long_is_not_begun_again(
-    opening: Opening, pair: Pair, statement: Statements
-) -> None:
+async def test_timed_out_read_is_not_retried(opening: Opening, pair: Pair, statement: Statements) -> None:
     reader = await opening(pair.primary.url, f"{pair.standby.url}?statement_timeout=100")
     await reader.used()
     endless = marked(statement, "select true, 0 from pg_sleep(5)")
@@ -139,7 +133,7 @@ async def test_a_read_that_takes_too_long_is_not_begun_again(
 
 
 @slow
-async def test_without_the_primary_a_standby_answers_nobody(
+async def test_replica_is_not_used_without_the_primary(
     opening: Opening, pair: Pair, read: Read, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody can know what others were told meanwhile."""
@@ -169,7 +163,7 @@ def running(server: Postgres) -> Iterator[None]:
 
 @slow
 @pytest.mark.usefixtures("often")
-async def test_a_standby_that_is_promoted_is_used_no_more(opening: Opening, pair: Pair, folder: Path) -> None:
+async def test_promoted_replica_is_no_longer_used(opening: Opening, pair: Pair, folder: Path) -> None:
     """Whether or not it lacks what is written to the old primary from then on."""
     follower = pair.primary.standby(folder / "promoted while used")
     with running(follower), structlog.testing.capture_logs() as logged:
@@ -183,7 +177,7 @@ async def test_a_standby_that_is_promoted_is_used_no_more(opening: Opening, pair
 
 @slow
 @pytest.mark.usefixtures("often")
-async def test_a_standby_that_is_promoted_while_it_is_behind_is_told_of_as_none(
+async def test_replica_promoted_while_lagging_is_not_a_replica(
     opening: Opening, pair: Pair, folder: Path, statement: Statements
 ) -> None:
     """What passes by itself is told once; what an operator has to mend is told once more."""
@@ -222,7 +216,7 @@ async def test_a_standby_that_is_promoted_while_it_is_behind_is_told_of_as_none(
         ("stranger", "standby", "permission denied for function pg_control_system"),
     ],
 )
-async def test_what_does_not_follow_the_primary_is_not_used(  # noqa: PLR0913, PLR0917 - fixtures
+async def test_server_that_does_not_follow_is_not_used(  # noqa: PLR0913, PLR0917 - fixtures
     opening: Opening, pair: Pair, failed_over: Pair, read: Read, primary: str, standby: str, reason: str
 ) -> None:
     urls = {name: server.url for name, server in (("primary", pair.primary), ("standby", pair.standby))}
@@ -243,7 +237,7 @@ async def test_what_does_not_follow_the_primary_is_not_used(  # noqa: PLR0913, P
 
 
 @slow
-async def test_of_several_hosts_the_one_that_is_a_standby_is_used(opening: Opening, pair: Pair, read: Read) -> None:
+async def test_replica_among_several_hosts_is_used(opening: Opening, pair: Pair, read: Read) -> None:
     hosts = f"127.0.0.1:1,127.0.0.1:{pair.primary.port},127.0.0.1:{pair.standby.port}"
     reader = await opening(pair.primary.url, f"postgresql://postgres@{hosts}/postgres")
     await reader.used()
@@ -253,7 +247,7 @@ async def test_of_several_hosts_the_one_that_is_a_standby_is_used(opening: Openi
 
 @slow
 @pytest.mark.usefixtures("often")
-async def test_after_a_failover_a_standby_is_used_when_it_has_made_a_restartpoint(
+async def test_replica_is_used_after_failover_once_restartpoint_is_made(
     opening: Opening, failed_over: Pair, read: Read
 ) -> None:
     """Only then does it say of itself which branch of the history it follows."""

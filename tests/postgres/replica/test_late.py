@@ -17,7 +17,7 @@ from tests.support.statements import Statements
 pytestmark = pytest.mark.slow  # a second server: seconds
 
 
-async def test_who_asks_a_slow_primary_does_not_wait_for_two_answers(
+async def test_slow_primary_is_waited_for_once(
     reader: Reader, read: Read, statement: Statements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The question that is under way was asked too early for it, and the next one comes after that."""
@@ -37,7 +37,7 @@ async def test_who_asks_a_slow_primary_does_not_wait_for_two_answers(
     await first
 
 
-async def test_a_standby_that_is_frozen_leaves_time_for_the_primary(reader: Reader, pair: Pair, read: Read) -> None:
+async def test_frozen_replica_leaves_time_for_the_primary(reader: Reader, pair: Pair, read: Read) -> None:
     """Also where the request has used some of its time before."""
     await reader.db.many(read)
     pair.standby.freeze()

@@ -22,9 +22,7 @@ slow = pytest.mark.slow  # a second server: seconds
 
 
 @slow
-async def test_a_standby_answers_what_is_marked_and_nothing_else(
-    reader: Reader, read: Read, statement: Statements
-) -> None:
+async def test_replica_answers_only_marked_reads(reader: Reader, read: Read, statement: Statements) -> None:
     unmarked: Read = Many(statement("many Answer", "select pg_is_in_recovery(), 0"), Answer)
 
     assert [each.by_standby for each in await reader.db.many(read)] == [True]
@@ -34,7 +32,7 @@ async def test_a_standby_answers_what_is_marked_and_nothing_else(
 
 
 @slow
-async def test_the_connections_of_each_server_are_told(reader: Reader, statement: Statements) -> None:
+async def test_connections_of_each_server_are_counted(reader: Reader, statement: Statements) -> None:
     slowly = marked(statement, "select pg_is_in_recovery(), 0 from pg_sleep(0.2)")
     reading = [asyncio.create_task(reader.db.many(slowly)) for _ in range(6)]
 
@@ -50,7 +48,7 @@ async def test_the_connections_of_each_server_are_told(reader: Reader, statement
 
 
 @slow
-async def test_what_was_written_is_found_at_once(reader: Reader, read: Read, statement: Statements) -> None:
+async def test_write_is_read_at_once(reader: Reader, read: Read, statement: Statements) -> None:
     """By all who write and read at the same time; the standby is given the time to catch up."""
     add: Count[...] = Count(statement("count", "insert into things values (2)"), int)
     answers: list[Answer] = []
@@ -69,7 +67,7 @@ async def test_what_was_written_is_found_at_once(reader: Reader, read: Read, sta
 
 
 @slow
-async def test_it_is_found_too_where_commits_do_not_wait_for_the_disk(
+async def test_write_with_asynchronous_commit_is_read_at_once(
     opening: Opening, pair: Pair, read: Read, statement: Statements
 ) -> None:
     """With synchronous_commit = off, the log that a client was told of is not flushed, nor sent to a standby yet."""
@@ -84,7 +82,7 @@ async def test_it_is_found_too_where_commits_do_not_wait_for_the_disk(
 
 
 @slow
-async def test_those_who_read_at_the_same_time_share_a_question(reader: Reader, read: Read) -> None:
+async def test_concurrent_reads_share_one_position_query(reader: Reader, read: Read) -> None:
     before = reader.asked
 
     await asyncio.gather(*(reader.db.many(read) for _ in range(50)))
@@ -93,7 +91,7 @@ async def test_those_who_read_at_the_same_time_share_a_question(reader: Reader, 
 
 
 @slow
-async def test_a_question_under_way_is_not_for_who_comes_later(reader: Reader, read: Read) -> None:
+async def test_later_read_asks_for_a_new_position(reader: Reader, read: Read) -> None:
     """What it asks for may be older than what the later one has written."""
     before = reader.asked
     first = asyncio.create_task(reader.db.many(read))
@@ -105,7 +103,7 @@ async def test_a_question_under_way_is_not_for_who_comes_later(reader: Reader, r
 
 
 @slow
-async def test_who_gives_up_takes_the_question_from_nobody(reader: Reader, read: Read) -> None:
+async def test_cancelled_read_does_not_cancel_the_shared_query(reader: Reader, read: Read) -> None:
     gone, there = (asyncio.create_task(reader.db.many(read)) for _ in range(2))
     await asyncio.sleep(0)
     gone.cancel()
@@ -113,7 +111,7 @@ async def test_who_gives_up_takes_the_question_from_nobody(reader: Reader, read:
     assert (await there)[0].by_standby
 
 
-async def test_the_service_reads_where_the_settings_say(own_database_url: str, tmp_path: Path) -> None:
+async def test_service_reads_from_the_configured_replica(own_database_url: str, tmp_path: Path) -> None:
     """Here that is the primary itself, which is no standby: then it is as if there were none."""
     settings = make_settings(own_database_url, DATABASE_REPLICA_URL=own_database_url)
     connections = connection_pool(settings)
@@ -137,7 +135,7 @@ async def test_the_service_reads_where_the_settings_say(own_database_url: str, t
     ]
 
 
-async def test_nobody_has_to_count(database_url: str) -> None:
+async def test_reads_without_metrics_work(database_url: str) -> None:
     connections = connection_pool(make_settings(database_url, DATABASE_REPLICA_URL=database_url))
 
     async with connections.open():
