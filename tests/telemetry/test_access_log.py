@@ -41,7 +41,7 @@ def entry_of(served: Running, response: httpx.Response) -> dict[str, Any]:
     return entry
 
 
-def test_a_request_is_one_line_that_tells_who_what_and_how_long(served: Running) -> None:
+def test_request_is_one_line_with_user_route_and_duration(served: Running) -> None:
     bearer = log_in(served.client)
     user = served.client.get("/users/me", headers=bearer).json()["id"]
 
@@ -63,7 +63,7 @@ def test_a_request_is_one_line_that_tells_who_what_and_how_long(served: Running)
     }
 
 
-def test_a_route_is_told_by_its_template(served: Running) -> None:
+def test_route_is_logged_as_a_template(served: Running) -> None:
     response = served.client.delete(f"/auth/sessions/{uuid4()}", headers=log_in(served.client))
 
     entry = entry_of(served, response)
@@ -72,14 +72,14 @@ def test_a_route_is_told_by_its_template(served: Running) -> None:
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/a%0d%0aforged: line"])
-def test_what_leads_nowhere_has_no_route_and_no_user(served: Running, path: str) -> None:
+def test_unknown_path_has_no_route_or_user(served: Running, path: str) -> None:
     entry = entry_of(served, served.client.get(path))
 
     assert (entry["route"], entry["status"], entry["queries"]) == (None, 404, 0)
     assert "user_id" not in entry
 
 
-def test_a_log_in_tells_whose_it_is(served: Running) -> None:
+def test_log_in_is_logged_with_its_user(served: Running) -> None:
     bearer = log_in(served.client)
     user = served.client.get("/users/me", headers=bearer).json()["id"]
     form = {"username": "dora@example.com", "password": "a password for one test"}
@@ -90,7 +90,7 @@ def test_a_log_in_tells_whose_it_is(served: Running) -> None:
     assert [entry_of(served, response)["user_id"] for response in (login, refresh)] == [user, user]
 
 
-def test_a_refresh_token_that_comes_back_is_told(served: Running) -> None:
+def test_reused_refresh_token_is_logged(served: Running) -> None:
     log_in(served.client)
     form = {"username": "dora@example.com", "password": "a password for one test"}
     spent = {"refresh_token": served.client.post("/auth/access-token", data=form).json()["refresh_token"]}
@@ -106,7 +106,7 @@ def test_a_refresh_token_that_comes_back_is_told(served: Running) -> None:
     assert entries[0]["user_id"] == entries[1]["user_id"]
 
 
-def test_what_is_no_http_is_told_too(served: Running) -> None:
+def test_malformed_request_is_logged(served: Running) -> None:
     response = served.client.get("/", headers={"X": "x" * 40_000})
 
     name = response.json()["instance"].removeprefix("urn:uuid:")
@@ -115,7 +115,7 @@ def test_what_is_no_http_is_told_too(served: Running) -> None:
 
 
 @pytest.mark.slow
-def test_who_waits_for_a_connection_is_told_how_long(own_database_url: str, start: Start) -> None:
+def test_wait_for_a_connection_is_logged(own_database_url: str, start: Start) -> None:
     """The first request does, until one is made."""
     served = start("serve", serving(own_database_url))
     until(lambda: served.status("/health/live") == 200, "it serves")
@@ -127,7 +127,7 @@ def test_who_waits_for_a_connection_is_told_how_long(own_database_url: str, star
 
 
 @pytest.mark.slow
-def test_a_slow_query_is_told_with_the_request_that_it_was_for(own_database_url: str, start: Start) -> None:
+def test_slow_query_is_logged_with_its_request(own_database_url: str, start: Start) -> None:
     served = start("serve", serving(own_database_url, SLOW_QUERY_MS="20"))
     served.wait_until_ready()
     bearer = log_in(served.client)
@@ -151,7 +151,7 @@ def test_a_slow_query_is_told_with_the_request_that_it_was_for(own_database_url:
 @pytest.mark.parametrize(
     ("form", "line"), [("logfmt", LOGFMT), ("console", r"\S+Z \[info +\] request +\[service.access\].* status=200")]
 )
-def test_it_speaks_other_forms_on_request(own_database_url: str, start: Start, form: str, line: str) -> None:
+def test_log_format_can_be_chosen(own_database_url: str, start: Start, form: str, line: str) -> None:
     served = start("serve", serving(own_database_url, LOG_FORMAT=form))
     served.wait_until_ready()
 
@@ -161,7 +161,7 @@ def test_it_speaks_other_forms_on_request(own_database_url: str, start: Start, f
 
 
 @pytest.mark.slow
-def test_the_least_level_leaves_out_what_went_well(own_database_url: str, start: Start) -> None:
+def test_log_level_error_leaves_out_successes(own_database_url: str, start: Start) -> None:
     served = start("serve", serving(own_database_url, LOG_LEVEL="ERROR"))
     served.wait_until_ready()
     bearer = log_in(served.client)
@@ -173,9 +173,7 @@ def test_the_least_level_leaves_out_what_went_well(own_database_url: str, start:
 
 
 @pytest.mark.slow
-def test_a_mistake_of_ours_is_an_error_and_what_cannot_be_done_now_a_warning(
-    own_database_url: str, start: Start
-) -> None:
+def test_status_500_is_an_error_and_503_a_warning(own_database_url: str, start: Start) -> None:
     served = start("serve", serving(own_database_url, LOG_LEVEL="WARNING", DATABASE_LOCK_TIMEOUT="20"))
     served.wait_until_ready()
     bearer = log_in(served.client)

@@ -59,7 +59,7 @@ def console() -> str:
     return output("DEBUG", "console")
 
 
-def test_each_entry_is_one_line_of_json_with_time_and_level(entries: list[dict[str, Any]]) -> None:
+def test_each_event_is_one_line_of_json(entries: list[dict[str, Any]]) -> None:
     assert [(entry["level"], entry["event"]) for entry in entries] == [
         ("debug", "unimportant"),
         ("info", "started"),
@@ -70,7 +70,7 @@ def test_each_entry_is_one_line_of_json_with_time_and_level(entries: list[dict[s
     assert all(entry["timestamp"].endswith("Z") for entry in entries)
 
 
-def test_what_an_entry_is_about_has_names(entries: list[dict[str, Any]]) -> None:
+def test_event_fields_have_names(entries: list[dict[str, Any]]) -> None:
     assert entries[1] == {
         "event": "started",
         "port": 8000,
@@ -81,13 +81,13 @@ def test_what_an_entry_is_about_has_names(entries: list[dict[str, Any]]) -> None
     assert entries[2]["logger"] == "uvicorn.error"
 
 
-def test_a_traceback_is_a_text_in_its_entry(entries: list[dict[str, Any]]) -> None:
+def test_traceback_is_a_field_of_its_event(entries: list[dict[str, Any]]) -> None:
     for entry in entries[3:]:
         assert entry["exception"].startswith("Traceback (most recent call last):\n")
         assert entry["exception"].endswith("ValueError: two\nlines")
 
 
-def test_people_get_lines_without_colours_where_they_are_not_on_a_terminal(console: str) -> None:
+def test_console_log_off_a_terminal_has_no_colours(console: str) -> None:
     entries = [re.sub(" +", " ", line.partition("Z ")[2]) for line in console.splitlines() if line.startswith("20")]
 
     assert entries == [
@@ -99,7 +99,7 @@ def test_people_get_lines_without_colours_where_they_are_not_on_a_terminal(conso
     ]
 
 
-def test_people_get_plain_tracebacks(console: str) -> None:
+def test_console_log_has_plain_tracebacks(console: str) -> None:
     assert console.count("\nTraceback (most recent call last):\n") == 2
     assert console.count("\nValueError: two\nlines\n") == 2
 
@@ -108,13 +108,13 @@ def test_no_log_shows_local_variables(lines: list[str], console: str) -> None:
     assert "sesame-open" not in "\n".join([*lines, console])
 
 
-def test_what_is_below_the_level_is_left_out(lines: list[str]) -> None:
+def test_events_below_the_level_are_left_out(lines: list[str]) -> None:
     events = [json.loads(line)["event"] for line in output("WARNING", "json").splitlines()]
 
     assert events == [json.loads(line)["event"] for line in lines[2:]]
 
 
-def test_programs_that_read_logfmt_get_a_line_for_each_entry() -> None:
+def test_each_event_is_one_line_of_logfmt() -> None:
     lines = output("DEBUG", "logfmt").splitlines()
 
     assert [re.sub(r"timestamp=\S+Z ", "", line).partition(" exception=")[0] for line in lines] == [
@@ -142,7 +142,7 @@ log.info("known")
 """
 
 
-def test_what_happens_in_a_request_tells_which_and_whose_it_is() -> None:
+def test_events_of_a_request_carry_request_and_user() -> None:
     command = [sys.executable, "-c", IN_A_REQUEST]
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, check=True, encoding="utf-8")
 
@@ -182,7 +182,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 @pytest.mark.parametrize("form", ["json", "logfmt", "console"])
-def test_errors_of_the_database_are_told_without_the_values_of_rows(database_url: str, form: str) -> None:
+def test_database_errors_are_logged_without_row_values(database_url: str, form: str) -> None:
     command = [sys.executable, "-c", ROWS, database_url, form]
 
     run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, check=True, encoding="utf-8")
@@ -201,14 +201,14 @@ class Unwritable(io.BytesIO):
         raise BrokenPipeError
 
 
-async def test_a_log_that_cannot_be_written_stops_nothing() -> None:
+async def test_unwritable_log_stops_nothing() -> None:
     lines = Lines(Unwritable())
 
     lines.add(b"one\n")
     lines.flush()
 
 
-async def test_lines_are_written_together_in_pieces_that_a_pipe_takes_whole() -> None:
+async def test_lines_are_written_in_pieces_of_pipe_buf() -> None:
     written: list[bytes] = []
 
     class Output(io.BytesIO):

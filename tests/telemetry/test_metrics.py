@@ -70,7 +70,7 @@ async def test_requests_are_counted_by_route_and_status(measured: Measured) -> N
     assert 0 < measured["http_request_duration_seconds_sum method=DELETE route=/auth/sessions/{session_id}"] < 3
 
 
-def test_what_takes_longer_is_in_a_later_bucket(measured: Measured) -> None:
+def test_slower_request_is_in_a_later_bucket(measured: Measured) -> None:
     metrics = measured.app.metrics
     assert metrics is not None
     for seconds in (0.0004, 0.03, 0.05, 9):
@@ -85,7 +85,7 @@ def test_what_takes_longer_is_in_a_later_bucket(measured: Measured) -> None:
         assert buckets == [1, 1, 3, 3, 4]
 
 
-async def test_queries_are_counted_by_their_file(measured: Measured) -> None:
+async def test_queries_are_counted_by_file(measured: Measured) -> None:
     user = await measured.make.user()
     for _ in range(2):
         await measured.make.session(user.id, user.email)
@@ -100,7 +100,7 @@ async def test_queries_are_counted_by_their_file(measured: Measured) -> None:
     assert measured["sql_query_errors_total query=auth.list_my_sessions"] == 0
 
 
-async def test_a_count_counts_what_it_changed(measured: Measured) -> None:
+async def test_count_query_counts_changed_rows(measured: Measured) -> None:
     user = await measured.make.user()
 
     await measured.client.post("/auth/logout", json={"refresh_token": user.tokens.refresh_token})
@@ -108,7 +108,7 @@ async def test_a_count_counts_what_it_changed(measured: Measured) -> None:
     assert measured["sql_query_rows_total query=auth.end_session"] == 1
 
 
-async def test_a_query_that_fails_is_an_error(measured: Measured) -> None:
+async def test_failed_query_is_an_error(measured: Measured) -> None:
     account = {"email": "ada@example.com", "password": "a password for one test"}
     for _ in range(2):
         await measured.client.post("/users/register", json=account)
@@ -117,13 +117,13 @@ async def test_a_query_that_fails_is_an_error(measured: Measured) -> None:
     assert measured["sql_query_duration_seconds_count query=users.register_user"] == 2
 
 
-async def test_a_query_of_nobodys_is_not_counted(measured: Measured, statement: Statements) -> None:
+async def test_unnamed_query_is_not_counted(measured: Measured, statement: Statements) -> None:
     query: Value[..., int] = Value(statement("value integer", "select 1"), int)
 
     assert await measured.app.db.value(query) == 1
 
 
-async def test_log_ins_are_counted_by_how_they_end(measured: Measured) -> None:
+async def test_log_ins_are_counted_by_result(measured: Measured) -> None:
     user = await measured.make.user()
 
     await log_in(measured.client, user.email)
@@ -133,7 +133,7 @@ async def test_log_ins_are_counted_by_how_they_end(measured: Measured) -> None:
     assert [measured[f"logins_total outcome={how}"] for how in ("ok", "failed", "throttled")] == [1, 1, 1]
 
 
-async def test_a_refresh_token_that_comes_back_is_counted(measured: Measured) -> None:
+async def test_reused_refresh_token_is_counted(measured: Measured) -> None:
     user = await measured.make.user()
     spent = {"refresh_token": user.tokens.refresh_token}
     second = (await measured.client.post("/auth/refresh-token", json=spent)).json()["refresh_token"]
@@ -144,7 +144,7 @@ async def test_a_refresh_token_that_comes_back_is_counted(measured: Measured) ->
     assert measured["refresh_token_reuse_total"] == 1
 
 
-async def test_the_pool_tells_how_full_it_is(measured: Measured) -> None:
+async def test_pool_gauges_show_its_connections(measured: Measured) -> None:
     assert measured.app.metrics is not None
     await measured.client.get("/health/ready")
 
@@ -159,7 +159,7 @@ async def test_the_pool_tells_how_full_it_is(measured: Measured) -> None:
     assert measured["password_hashing_queue"] == 0
 
 
-async def test_the_pool_tells_what_is_in_use_and_who_waits(measured: Measured, statement: Statements) -> None:
+async def test_pool_gauges_show_use_and_waiters(measured: Measured, statement: Statements) -> None:
     sleep: Value[..., str] = Value(statement("value text", "select pg_sleep($1)::text", "seconds float8"), str)
     await asyncio.gather(*(measured.app.db.value(sleep, 0.2) for _ in range(2)))
     asking = [asyncio.create_task(measured.app.db.value(sleep, 0.05)) for _ in range(3)]
@@ -174,7 +174,7 @@ async def test_the_pool_tells_what_is_in_use_and_who_waits(measured: Measured, s
     assert measured["database_connections_waiting server=primary"] == 1
 
 
-async def test_passwords_that_are_hashed_or_wait_for_it_are_told(measured: Measured) -> None:
+async def test_password_hashing_gauges_show_running_and_waiting(measured: Measured) -> None:
     assert measured.app.metrics is not None
     passwords = Passwords()
     hashing = [asyncio.create_task(passwords.hash("a password for one test")) for _ in range(3)]
@@ -189,7 +189,7 @@ async def test_passwords_that_are_hashed_or_wait_for_it_are_told(measured: Measu
     passwords.close()
 
 
-async def test_the_service_measures_each_of_its_parts_from_the_start(own_database_url: str, directory: Path) -> None:
+async def test_all_parts_are_measured_from_startup(own_database_url: str, directory: Path) -> None:
     app = create_app(make_settings(own_database_url), metrics_directory=directory)
     assert app.metrics is not None
     not_measured = {level for level in Gauge if level.name.startswith(("REPLICA", "MIGRATIONS"))}
@@ -203,7 +203,7 @@ async def test_the_service_measures_each_of_its_parts_from_the_start(own_databas
     assert 99 not in samples(text).values()
 
 
-async def test_a_schema_that_is_behind_is_told(measured: Measured, own_database_url: str) -> None:
+async def test_schema_behind_the_code_is_shown(measured: Measured, own_database_url: str) -> None:
     """Which is what the alert looks for."""
     connection = await asyncpg.connect(own_database_url)
     await connection.execute(
@@ -215,7 +215,7 @@ async def test_a_schema_that_is_behind_is_told(measured: Measured, own_database_
     assert measured["migrations_applied"] == measured["migrations_needed"] - 1
 
 
-async def test_where_the_database_is_away_no_migration_is_known_to_be_applied(directory: Path) -> None:
+async def test_applied_migrations_are_0_without_a_database(directory: Path) -> None:
     app = create_app(make_settings("postgresql://127.0.0.1:1/none"), metrics_directory=directory)
 
     async with app.lifespan():
@@ -224,26 +224,26 @@ async def test_where_the_database_is_away_no_migration_is_known_to_be_applied(di
     assert (found["migrations_applied"], found["migrations_needed"] > 4) == (0, True)
 
 
-async def test_migrations_are_told_as_readiness_saw_them(measured: Measured) -> None:
+async def test_migration_gauges_follow_readiness(measured: Measured) -> None:
     await measured.client.get("/health/ready")
 
     assert measured["migrations_applied"] == measured["migrations_needed"] > 4
 
 
-async def test_what_runs_is_told(measured: Measured) -> None:
+async def test_build_info_is_shown(measured: Measured) -> None:
     [build] = [name for name in samples(as_text(measured.directory, "")[0].decode()) if "build" in name]
 
     assert build.endswith(f"version={__version__}")
     assert measured["service_workers"] == 1
 
 
-def test_before_the_first_worker_there_is_nothing_but_the_build(directory: Path) -> None:
+def test_only_build_info_exists_before_workers(directory: Path) -> None:
     text, _ = as_text(directory, "text/plain")
 
     assert [name.partition(" ")[0] for name in samples(text.decode())] == ["service_build_info"]
 
 
-async def test_whoever_has_the_token_reads_them(measured: Measured) -> None:
+async def test_metrics_with_the_token_are_served(measured: Measured) -> None:
     response = await measured.client.get(
         "/metrics", headers={"Authorization": f"Bearer {TOKEN}", "Host": "10.1.2.3:8000"}
     )
@@ -254,18 +254,18 @@ async def test_whoever_has_the_token_reads_them(measured: Measured) -> None:
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", f"Bearer {TOKEN}x", TOKEN, "Bearer ł"])
-async def test_for_others_they_are_not_there(measured: Measured, header: str) -> None:
+async def test_metrics_without_the_token_are_404(measured: Measured, header: str) -> None:
     response = await measured.client.get("/metrics", headers=[(b"Authorization", header.encode())])
 
     assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
 
 
-async def test_unless_somebody_asks_for_them_there_are_none(client: httpx.AsyncClient, app: Service) -> None:
+async def test_metrics_are_off_by_default(client: httpx.AsyncClient, app: Service) -> None:
     assert (await client.get("/metrics")).status_code == 404
     assert app.metrics is None
 
 
-async def test_without_a_pool_requests_are_counted_all_the_same(
+async def test_requests_are_counted_without_a_pool(
     database_url: str, one_transaction: OneTransaction, directory: Path
 ) -> None:
     app = create_app(make_settings(database_url), one_transaction, directory)
@@ -277,7 +277,7 @@ async def test_without_a_pool_requests_are_counted_all_the_same(
     assert samples(text)["http_requests_total method=GET route=/health/live status=200"] == 1
 
 
-def test_levels_are_those_of_the_living(directory: Path, measured: Measured) -> None:
+def test_gauges_ignore_dead_processes(directory: Path, measured: Measured) -> None:
     """A worker that was killed has left its counters, and its connections are gone."""
     layout = measured.app.metrics.layout if measured.app.metrics else None
     assert layout is not None

@@ -24,7 +24,7 @@ def named_in(heading: str) -> set[str]:
     return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 
 
-def test_each_alert_asks_for_metrics_and_labels_that_are_explained() -> None:
+def test_every_alert_uses_documented_metrics() -> None:
     alerts = re.findall(r"^```promql\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[0]
     said = named_in("Metrics")
 
@@ -34,14 +34,14 @@ def test_each_alert_asks_for_metrics_and_labels_that_are_explained() -> None:
     assert set(re.findall(r"\{(\w+)=", alerts)) <= set(re.findall(r"`(\w+)`", PAGE))
 
 
-def test_each_field_of_the_access_log_is_explained() -> None:
+def test_every_access_log_field_is_documented() -> None:
     common = {"timestamp", "level", "logger", "event"}
 
     assert named_in("Logs") == {*AccessLine.__struct_fields__} - common
 
 
 @pytest.mark.slow
-def test_each_metric_is_explained_and_the_commands_show_them(own_database_url: str, start: Start) -> None:
+def test_every_metric_is_documented_and_shown(own_database_url: str, start: Start) -> None:
     port = str(free_port())
     served = start("serve", serving(own_database_url, METRICS_PORT=port, METRICS_TOKEN=TOKEN))
     served.wait_until_ready()
@@ -59,7 +59,7 @@ def test_each_metric_is_explained_and_the_commands_show_them(own_database_url: s
         assert named_in("Metrics") - {"method", "route", "status"} == families
 
 
-def test_what_heroku_installs_for_traces_is_what_they_are_tested_with(tmp_path: Path) -> None:
+def test_heroku_installs_the_tested_trace_packages(tmp_path: Path) -> None:
     for lock in ("requirements.txt", "requirements-traces.txt"):
         shutil.copy(ROOT / lock, tmp_path)
     [copying] = re.findall(r"`(cp requirements[^`]+)`", PAGE)

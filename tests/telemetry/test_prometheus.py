@@ -24,9 +24,7 @@ def scraping(port: int) -> Scrape:
 
 
 @pytest.mark.slow
-def test_several_workers_are_one_service_though_one_is_killed(
-    own_database_url: str, start: Start, tmp_path: Path
-) -> None:
+def test_workers_are_summed_although_one_is_killed(own_database_url: str, start: Start, tmp_path: Path) -> None:
     port = free_port()
     settings = {"WEB_CONCURRENCY": "2", "METRICS_PORT": str(port), "TMPDIR": str(tmp_path)}
     served = start("serve", serving(own_database_url, **settings))
@@ -48,9 +46,7 @@ def test_several_workers_are_one_service_though_one_is_killed(
 
 
 @pytest.mark.slow
-def test_counters_stay_what_they_are_when_later_code_takes_over(
-    own_database_url: str, start: Start, checkout: Path
-) -> None:
+def test_counters_survive_a_reload_with_new_code(own_database_url: str, start: Start, checkout: Path) -> None:
     """It counts more; its workers add what they have in common with those before."""
     port = free_port()
     settings = serving(own_database_url, WEB_CONCURRENCY="2", METRICS_PORT=str(port))
@@ -100,7 +96,7 @@ def counted(folder: Path) -> list[bytes]:
 
 
 @pytest.mark.slow
-def test_several_workers_leave_nothing_at_the_end(own_database_url: str, start: Start, tmp_path: Path) -> None:
+def test_workers_leave_no_metrics_files(own_database_url: str, start: Start, tmp_path: Path) -> None:
     settings = serving(own_database_url, WEB_CONCURRENCY="2", METRICS_TOKEN=TOKEN, TMPDIR=str(tmp_path))
     served = start("serve", settings)
     served.wait_until_ready()
@@ -113,7 +109,7 @@ def test_several_workers_leave_nothing_at_the_end(own_database_url: str, start: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
-def test_what_a_single_process_left_goes_with_the_next_start(
+def test_leftover_metrics_files_are_removed_at_startup(
     own_database_url: str, start: Start, tmp_path: Path, by: signal.Signals
 ) -> None:
     settings = serving(own_database_url, METRICS_TOKEN=TOKEN, TMPDIR=str(tmp_path))
@@ -128,7 +124,7 @@ def test_what_a_single_process_left_goes_with_the_next_start(
     assert left != folders(tmp_path)
 
 
-def test_the_folder_of_one_who_is_alive_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_folder_of_a_living_process_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     (tmp_path / "metrics-left" / "deep").mkdir(parents=True)

@@ -12,9 +12,7 @@ from tests.support.processes import Start, serving, until
 
 
 @pytest.mark.slow
-def test_serve_traces_where_the_environment_names_a_receiver(
-    own_database_url: str, start: Start, receiver: Receiver
-) -> None:
+def test_serve_traces_to_the_configured_receiver(own_database_url: str, start: Start, receiver: Receiver) -> None:
     variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_RESOURCE_ATTRIBUTES": "service.name=accounts"}
     served = start("serve", serving(own_database_url, **variables))
     served.wait_until_ready()
@@ -29,9 +27,7 @@ def test_serve_traces_where_the_environment_names_a_receiver(
 
 
 @pytest.mark.slow
-def test_each_of_several_workers_traces_and_headers_are_those_that_the_propagators_know(
-    own_database_url: str, start: Start, receiver: Receiver
-) -> None:
+def test_every_worker_traces_with_all_propagators(own_database_url: str, start: Start, receiver: Receiver) -> None:
     """They are forked, and nothing that sends is there before."""
     told = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_PROPAGATORS": "baggage"}
     schedule = {"OTEL_BSP_SCHEDULE_DELAY": "50"}
@@ -66,18 +62,18 @@ def test_each_of_several_workers_traces_and_headers_are_those_that_the_propagato
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318", "OTEL_TRACES_EXPORTER": "none"}, False),
     ],
 )
-def test_traces_are_wanted_where_a_receiver_is_named(environment: dict[str, str], *, wanted: bool) -> None:
+def test_traces_are_on_if_a_receiver_is_named(environment: dict[str, str], *, wanted: bool) -> None:
     assert wants_traces(environment) is wanted
 
 
-def test_another_protocol_is_refused_by_name() -> None:
+def test_other_protocol_is_refused_by_name() -> None:
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
 
     with pytest.raises(SettingsError, match=r"^OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf, not 'grpc'"):
         wants_traces(environment)
 
 
-def test_without_the_extra_the_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.settings.find_spec", lambda _: None)
 
     with pytest.raises(SettingsError, match=re.escape("pip install -r requirements-traces.txt")):

@@ -64,7 +64,7 @@ def attributes(span: Span) -> dict[str, Any]:
     return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in span.attributes}
 
 
-async def test_a_request_is_a_span_and_its_query_one_within(traced: Traced) -> None:
+async def test_request_span_contains_its_query_span(traced: Traced) -> None:
     user = await traced.make.user()
 
     await traced.client.delete(f"/auth/sessions/{user.session}", headers=user.bearer | {"User-Agent": "tests"})
@@ -91,7 +91,7 @@ async def test_a_request_is_a_span_and_its_query_one_within(traced: Traced) -> N
     }
 
 
-async def test_it_is_part_of_the_trace_that_the_caller_names(traced: Traced) -> None:
+async def test_span_joins_the_callers_trace(traced: Traced) -> None:
     response = await traced.client.get("/health/live", headers={"traceparent": PARENT})
 
     [span] = traced.spans()
@@ -99,7 +99,7 @@ async def test_it_is_part_of_the_trace_that_the_caller_names(traced: Traced) -> 
     assert response.headers["traceparent"] == f"00-{span.trace_id.hex()}-{span.span_id.hex()}-01"
 
 
-async def test_what_the_caller_says_of_its_own_systems_is_kept(traced: Traced) -> None:
+async def test_tracestate_is_kept(traced: Traced) -> None:
     headers = {"traceparent": PARENT, "tracestate": "vendor=1"}
 
     response = await traced.client.get("/health/live", headers=headers)
@@ -108,7 +108,7 @@ async def test_what_the_caller_says_of_its_own_systems_is_kept(traced: Traced) -
     assert span.trace_state == response.headers["tracestate"] == "vendor=1"
 
 
-async def test_a_caller_who_does_not_sample_is_believed(traced: Traced) -> None:
+async def test_unsampled_caller_is_respected(traced: Traced) -> None:
     response = await traced.client.get("/health/live", headers={"traceparent": NOT_SAMPLED})
 
     assert traced.spans() == []
@@ -122,7 +122,7 @@ async def test_a_caller_who_does_not_sample_is_believed(traced: Traced) -> None:
         ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"}, False),
     ],
 )
-async def test_a_caller_who_samples_is_believed_where_the_sampler_asks_it(traced: Traced, *, believed: bool) -> None:
+async def test_sampled_caller_is_respected_by_parent_sampler(traced: Traced, *, believed: bool) -> None:
     """All others are counted out by the sampler, here."""
     await traced.client.get("/health/live")
     assert traced.spans() == []
@@ -133,14 +133,14 @@ async def test_a_caller_who_samples_is_believed_where_the_sampler_asks_it(traced
 
 
 @pytest.mark.parametrize("variables", [{"OTEL_EXPORTER_OTLP_HEADERS": "api-key=of-a-test"}])
-async def test_the_receiver_gets_the_headers_that_it_wants_to_see(traced: Traced) -> None:
+async def test_receiver_gets_the_configured_headers(traced: Traced) -> None:
     await traced.client.get("/health/live")
 
     assert traced.spans()
     assert traced.receiver.headers[0]["api-key"] == "of-a-test"
 
 
-async def test_without_a_caller_it_begins_a_trace(traced: Traced) -> None:
+async def test_span_without_a_caller_starts_a_trace(traced: Traced) -> None:
     response = await traced.client.get("/health/live", headers={"traceparent": "nonsense"})
 
     [span] = traced.spans()
@@ -148,7 +148,7 @@ async def test_without_a_caller_it_begins_a_trace(traced: Traced) -> None:
     assert span.trace_id.hex() in response.headers["traceparent"]
 
 
-async def test_what_leads_nowhere_has_no_route(traced: Traced) -> None:
+async def test_unknown_path_has_no_route(traced: Traced) -> None:
     await traced.client.request("BREW", "/nowhere")
 
     [span] = traced.spans()
@@ -158,7 +158,7 @@ async def test_what_leads_nowhere_has_no_route(traced: Traced) -> None:
     assert "http.route" not in told
 
 
-async def test_our_mistakes_are_errors_and_quote_nothing(traced: Traced) -> None:
+async def test_internal_errors_are_errors_without_details(traced: Traced) -> None:
     await traced.make._connection.execute("alter table user_model rename to gone")  # noqa: SLF001 - the fixture's own
 
     await traced.client.post("/users/register", json={"email": "planted@example.com", "password": "a long password"})
@@ -171,7 +171,7 @@ async def test_our_mistakes_are_errors_and_quote_nothing(traced: Traced) -> None
     assert "planted" not in str(traced.receiver.requests)
 
 
-async def test_an_absent_database_is_an_error(traced: Traced) -> None:
+async def test_missing_database_is_an_error(traced: Traced) -> None:
     app = create_app(make_settings("postgresql://127.0.0.1:1/none"), traces=traced.traces)
     async with app.db._connections.open(), service_client(app) as client:  # noqa: SLF001 - its lifespan would end the traces
         await client.get("/health/ready")
@@ -182,13 +182,13 @@ async def test_an_absent_database_is_an_error(traced: Traced) -> None:
     assert "db.response.status_code" not in told
 
 
-async def test_a_query_string_is_not_told(traced: Traced) -> None:
+async def test_query_string_is_not_recorded(traced: Traced) -> None:
     await traced.client.get("/health/live?secret=planted")
 
     assert "planted" not in str(traced.spans())
 
 
-async def test_a_request_that_has_no_id_is_traced_too(traced: Traced) -> None:
+async def test_request_without_id_is_traced(traced: Traced) -> None:
     async def app(_: Any, __: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
@@ -203,11 +203,11 @@ async def test_a_request_that_has_no_id_is_traced_too(traced: Traced) -> None:
     assert span.trace_id.hex() in response.headers["traceparent"]
 
 
-def test_propagators_may_look_at_all_headers() -> None:
+def test_propagators_see_all_headers() -> None:
     assert HEADERS.keys([(b"host", b"localhost"), (b"b3", b"0")]) == ["host", "b3"]
 
 
-def test_the_environment_turns_traces_on(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_turns_traces_on(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
 
     traces = traces_from_environment()
@@ -222,7 +222,7 @@ async def send_all(traces: Traces) -> None:
         pass
 
 
-def test_without_traces_nothing_stands_between_a_query_and_its_connection(database_url: str) -> None:
+def test_without_traces_queries_are_not_wrapped(database_url: str) -> None:
     """What a request costs then, tests/benchmarks/test_counts.py counts."""
     pool = Pool(database_url)
 
