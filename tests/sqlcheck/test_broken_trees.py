@@ -495,5 +495,5 @@ def test_each_broken_migration_is_caught(tree: Copy, empty_database_url: str, br
     assert as_text(tree.check_all(empty_database_url)) == broken.finding
 
 
-def test_the_true_tree_has_no_findings(tree: Copy, checked: Connection) -> None:
+def test_unbroken_tree_has_no_findings(tree: Copy, checked: Connection) -> None:
     assert tree.check(checked) == []

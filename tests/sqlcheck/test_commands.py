@@ -22,14 +22,14 @@ QUERIES = len(queries.query_names())
 MIGRATIONS = len(list((ROOT / "migrations").glob("*.rollback.sql")))
 
 
-def test_the_checkout_has_no_findings() -> None:
+def test_checkout_has_no_findings() -> None:
     done = run("sql", "check")
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{QUERIES} queries, {MIGRATIONS} migrations: no findings\n"
 
 
-def test_a_finding_is_a_line_and_exit_status_1(tree: Copy, database_url: str) -> None:
+def test_finding_is_a_line_and_exit_status_1(tree: Copy, database_url: str) -> None:
     tree.edit(KITES, "kites.find_kite", "kites.find_cat")
 
     done = invoke("check", "--directory", str(tree.root), "--database-url", database_url)
@@ -41,7 +41,7 @@ def test_a_finding_is_a_line_and_exit_status_1(tree: Copy, database_url: str) ->
     )
 
 
-def test_findings_are_told_to_programs(tree: Copy, database_url: str) -> None:
+def test_findings_are_printed_as_json(tree: Copy, database_url: str) -> None:
     tree.edit(KITES, 'maybe("kites.find_kite"', 'one("kites.find_kite"')
 
     done = invoke("check", "--json", "--directory", str(tree.root), "--database-url", database_url)
@@ -51,7 +51,7 @@ def test_findings_are_told_to_programs(tree: Copy, database_url: str) -> None:
     ]
 
 
-def test_findings_are_told_to_github(tree: Copy, database_url: str) -> None:
+def test_findings_are_printed_for_github(tree: Copy, database_url: str) -> None:
     tree.edit(KITES, 'maybe("kites.find_kite"', 'one("kites.find_kite"')
 
     done = invoke("check", "--github", "--directory", str(tree.root), "--database-url", database_url)
@@ -63,7 +63,7 @@ def test_no_findings_are_an_empty_array(database_url: str) -> None:
     assert invoke("check", "--json", "--database-url", database_url).stdout == "[]\n"
 
 
-def test_a_query_that_no_test_ran_is_found(tmp_path: Path, database_url: str) -> None:
+def test_query_that_no_test_ran_is_found(tmp_path: Path, database_url: str) -> None:
     ran = tmp_path / "ran"
     ran.write_text("\n".join(name for name in queries.query_names() if name != "users.show_me"))
 
@@ -72,7 +72,7 @@ def test_a_query_that_no_test_ran_is_found(tmp_path: Path, database_url: str) ->
     assert done.stdout == "sql/users/show_me.sql:1: no test runs this query [not-run]\n"
 
 
-def test_a_migration_that_fails_is_a_finding(tree: Copy, database_url: str) -> None:
+def test_failing_migration_is_a_finding(tree: Copy, database_url: str) -> None:
     tree.write(f"migrations/{CREATE_KITES}.sql", "creat table kites ();")
 
     done = invoke("check", "--directory", str(tree.root), "--database-url", database_url)
@@ -82,7 +82,7 @@ def test_a_migration_that_fails_is_a_finding(tree: Copy, database_url: str) -> N
     assert done.stdout.endswith("[migration]\n")
 
 
-def test_scratch_databases_do_not_stay(database_url: str) -> None:
+def test_scratch_databases_are_dropped(database_url: str) -> None:
     invoke("check", "--database-url", database_url)
 
     with connect(database_url) as connection:
@@ -97,7 +97,7 @@ def test_scratch_databases_do_not_stay(database_url: str) -> None:
         ("mysql://localhost", "Error: The database's URL must look like postgresql://"),
     ],
 )
-def test_a_database_that_is_not_there_is_one_sentence(url: str, sentence: str) -> None:
+def test_missing_database_is_one_sentence(url: str, sentence: str) -> None:
     done = invoke("check", "--database-url", url)
 
     assert done.exit_code == 1
@@ -105,7 +105,7 @@ def test_a_database_that_is_not_there_is_one_sentence(url: str, sentence: str) -
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_code_that_python_cannot_read_is_one_sentence(tree: Copy) -> None:
+def test_invalid_python_is_one_sentence(tree: Copy) -> None:
     tree.write(KITES, "def")
 
     done = invoke("check", "--directory", str(tree.root))
@@ -113,7 +113,7 @@ def test_code_that_python_cannot_read_is_one_sentence(tree: Copy) -> None:
     assert done.stderr == f"Error: {KITES}:1: Python cannot read this: invalid syntax\n"
 
 
-def test_without_the_dev_requirements_one_sentence_says_so(tmp_path: Path) -> None:
+def test_missing_dev_requirements_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "pglast.py").write_text("raise ModuleNotFoundError(name='pglast')")
 
     done = run("sql", "check", settings={"PYTHONPATH": str(tmp_path)})
@@ -124,7 +124,7 @@ def test_without_the_dev_requirements_one_sentence_says_so(tmp_path: Path) -> No
     assert done.returncode == 1
 
 
-def test_progress_is_shown_on_a_terminal_only(database_url: str) -> None:
+def test_progress_is_shown_only_on_a_terminal(database_url: str) -> None:
     terminal, end = os.openpty()
     done = subprocess.run(
         command("sql", "check", "--database-url", database_url),
@@ -142,7 +142,7 @@ def test_progress_is_shown_on_a_terminal_only(database_url: str) -> None:
     os.close(terminal)
 
 
-def test_explain_prints_the_plan_of_one_query(database_url: str) -> None:
+def test_explain_prints_the_plan_of_a_query(database_url: str) -> None:
     done = invoke("explain", "users.show_me", "--database-url", database_url)
 
     assert done.exit_code == 0
@@ -156,7 +156,7 @@ def test_explain_prints_all_plans(database_url: str) -> None:
     assert done.stdout.count("(cost=") >= QUERIES
 
 
-def test_explain_knows_its_queries(database_url: str) -> None:
+def test_explain_refuses_an_unknown_query(database_url: str) -> None:
     done = invoke("explain", "users.show_you", "--database-url", database_url)
 
     assert done.stderr.startswith("Error: There is no readable query 'users.show_you'")
@@ -174,9 +174,7 @@ def test_explain_knows_its_queries(database_url: str) -> None:
         ),
     ],
 )
-def test_explain_says_what_postgresql_refuses(
-    tree: Copy, database_url: str, path: str, text: str, sentence: str
-) -> None:
+def test_explain_shows_postgresqls_error(tree: Copy, database_url: str, path: str, text: str, sentence: str) -> None:
     tree.write(path, text)
 
     done = invoke("explain", "users.show_me", "--directory", str(tree.root), "--database-url", database_url)

@@ -49,7 +49,7 @@ def migrate(tree: Copy, sql: str) -> None:
     tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
 
 
-def test_a_renamed_column_breaks_the_release_before(released: Copy, database_url: str) -> None:
+def test_renamed_column_breaks_the_previous_release(released: Copy, database_url: str) -> None:
     migrate(released, "alter table login_session rename column user_agent to browser;")
     for path in ("sql/auth/list_my_sessions.sql", OPEN):
         released.edit(path, "user_agent", "browser")
@@ -75,7 +75,7 @@ def test_expand_and_contract_passes(released: Copy, database_url: str) -> None:
     assert check(released, database_url).exit_code == 0
 
 
-def test_what_was_wrong_before_is_not_told_again(released: Copy, database_url: str) -> None:
+def test_earlier_finding_is_not_repeated(released: Copy, database_url: str) -> None:
     released.edit("service/auth/models.py", "user_agent: str | None", "user_agent: str")
     commit(released)
     released.edit("service/auth/models.py", "user_agent: str", "user_agent: str | None")
@@ -83,14 +83,14 @@ def test_what_was_wrong_before_is_not_told_again(released: Copy, database_url: s
     assert check(released, database_url, "HEAD").exit_code == 0
 
 
-def test_a_revision_that_there_is_not_is_one_sentence(released: Copy, database_url: str) -> None:
+def test_unknown_revision_is_one_sentence(released: Copy, database_url: str) -> None:
     done = check(released, database_url, "nonsense")
 
     assert done.stderr == "Error: git cannot read 'nonsense': fatal: not a valid object name: nonsense\n"
     assert done.exit_code == 1
 
 
-def test_a_revision_whose_migrations_fail_is_one_sentence(released: Copy, database_url: str) -> None:
+def test_revision_with_failing_migrations_is_one_sentence(released: Copy, database_url: str) -> None:
     migrate(released, "creat")
     commit(released)
     migrate(released, "select 1;")
@@ -100,7 +100,7 @@ def test_a_revision_whose_migrations_fail_is_one_sentence(released: Copy, databa
     assert done.stderr.startswith(f"Error: the migrations of HEAD cannot be applied: {PLACE}:1: syntax error")
 
 
-def test_git_is_needed(released: Copy, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_git_is_one_sentence(released: Copy, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
 
     assert check(released, database_url).stderr == "Error: git is not installed, and an earlier revision needs it\n"

@@ -100,7 +100,7 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
         ),
     ],
 )
-def test_a_migration_that_locks_too_much_is_found(tree: Copy, empty_database_url: str, sql: str, finding: str) -> None:
+def test_migration_that_locks_too_much_is_found(tree: Copy, empty_database_url: str, sql: str, finding: str) -> None:
     assert as_text(reviewed(tree, empty_database_url, sql).findings) == PLACE + finding
 
 
@@ -133,11 +133,11 @@ def test_a_migration_that_locks_too_much_is_found(tree: Copy, empty_database_url
         ),
     ],
 )
-def test_a_migration_that_may_run_beside_traffic_is_not(tree: Copy, empty_database_url: str, sql: str) -> None:
+def test_harmless_migration_has_no_finding(tree: Copy, empty_database_url: str, sql: str) -> None:
     assert reviewed(tree, empty_database_url, sql).findings == []
 
 
-def test_the_strongest_lock_of_each_table_is_told(tree: Copy, empty_database_url: str) -> None:
+def test_strongest_lock_of_each_table_is_shown(tree: Copy, empty_database_url: str) -> None:
     sql = "alter table kites alter column version type bigint;\ncreate index kites_v on kites (version);"
 
     locks = reviewed(tree, empty_database_url, sql).locks
@@ -146,7 +146,7 @@ def test_the_strongest_lock_of_each_table_is_told(tree: Copy, empty_database_url
     assert (locks[0].sql_mode, locks[0].waits) == ("ACCESS EXCLUSIVE", "readers and writers wait")
 
 
-def test_of_what_is_no_transaction_no_locks_are_read(tree: Copy, empty_database_url: str) -> None:
+def test_nontransactional_migration_shows_no_locks(tree: Copy, empty_database_url: str) -> None:
     tree.write(PLACE, NOT_TRANSACTIONAL + "create index concurrently kites_version_idx on kites (version);\n")
     tree.write(PLACE.replace(".sql", ".rollback.sql"), "drop index kites_version_idx;\n")
 
@@ -156,7 +156,7 @@ def test_of_what_is_no_transaction_no_locks_are_read(tree: Copy, empty_database_
     assert (last.locks, last.findings) == (None, [])
 
 
-def test_an_invalid_index_is_found(tree: Copy, empty_database_url: str) -> None:
+def test_invalid_index_is_found(tree: Copy, empty_database_url: str) -> None:
     sql = "update pg_index set indisvalid = false where indexrelid = 'user_model_email_key'::regclass;"
 
     found = reviewed(tree, empty_database_url, sql).findings
@@ -172,7 +172,7 @@ def locks(tree: Copy, url: str, *options: str) -> Result:
     return CliRunner().invoke(main, arguments, catch_exceptions=False)
 
 
-def test_the_command_tells_of_each_migration(tree: Copy, database_url: str) -> None:
+def test_command_lists_each_migration(tree: Copy, database_url: str) -> None:
     done = locks(tree, database_url)
 
     assert done.exit_code == 0
@@ -181,7 +181,7 @@ def test_the_command_tells_of_each_migration(tree: Copy, database_url: str) -> N
     assert done.stdout.endswith("migrations: no findings\n")
 
 
-def test_the_command_tells_of_rewrites_and_fails(tree: Copy, database_url: str) -> None:
+def test_command_fails_on_a_rewrite(tree: Copy, database_url: str) -> None:
     tree.write(PLACE, f"-- depends: {CREATE_KITES}\nalter table kites alter column version type bigint;\n")
     tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
 
@@ -192,7 +192,7 @@ def test_the_command_tells_of_rewrites_and_fails(tree: Copy, database_url: str) 
     assert done.stdout.endswith("[rewrite]\n")
 
 
-def test_the_command_tells_of_what_is_no_transaction(tree: Copy, database_url: str) -> None:
+def test_command_marks_nontransactional_migrations(tree: Copy, database_url: str) -> None:
     tree.write(PLACE, NOT_TRANSACTIONAL + "create index concurrently kites_version_idx on kites (version);\n")
     tree.write(PLACE.replace(".sql", ".rollback.sql"), "drop index kites_version_idx;\n")
 
@@ -206,9 +206,7 @@ def test_the_command_tells_of_what_is_no_transaction(tree: Copy, database_url: s
         ("select from dogs;", f'Error: {PLACE}: relation "dogs" does not exist'),
     ],
 )
-def test_a_migration_that_cannot_be_applied_is_one_sentence(
-    tree: Copy, database_url: str, sql: str, sentence: str
-) -> None:
+def test_failing_migration_is_one_sentence(tree: Copy, database_url: str, sql: str, sentence: str) -> None:
     tree.write(PLACE, sql)
     tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
 

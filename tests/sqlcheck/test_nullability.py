@@ -99,7 +99,7 @@ def judge(describer: Describer, tmp_path: Path) -> Judge:
         ("select m.name || 'a' from maker as m (id, b, name)", ["who knows"]),
     ],
 )
-def test_plan_and_expressions_tell(judge: Judge, sql: str, columns: list[str]) -> None:
+def test_nullability_follows_plan_and_expressions(judge: Judge, sql: str, columns: list[str]) -> None:
     assert judge(sql) == columns
 
 
@@ -121,13 +121,13 @@ def test_common_table_expressions_are_followed(judge: Judge, with_: str, columns
 
 
 @pytest.mark.parametrize(("mark", "column"), [("", "never"), ("?", "itself")])
-def test_a_parameter_is_null_if_the_header_allows_it(judge: Judge, mark: str, column: str) -> None:
+def test_parameter_is_null_if_the_header_allows_it(judge: Judge, mark: str, column: str) -> None:
     header = f"-- $1 note text{mark}\n-- returns: many Toy\n"
 
     assert judge("select $1::text, page.note from (select $1::text as note) as page", header) == [column, column]
 
 
-def test_what_is_null_only_together_with_the_first_column_is_never_null_in_a_row(judge: Judge) -> None:
+def test_column_null_only_with_the_first_is_not_nullable(judge: Judge) -> None:
     sql = "select toy.id, toy.price, maker.note, toy.maker from maker left join toy on toy.maker = maker.id"
 
     assert judge(sql, "-- returns: maybe Toy\n") == ["never", "never", "itself", "itself"]

@@ -45,7 +45,7 @@ def found(tree: Copy, connection: Connection, returns: str, select: str, code: s
         ),
     ],
 )
-def test_a_value_is_of_one_type(  # noqa: PLR0913, PLR0917 - a table of cases
+def test_value_has_one_type(  # noqa: PLR0913, PLR0917 - a table of cases
     tree: Copy, checked: Connection, returns: str, select: str, python: str, finding: str
 ) -> None:
     assert found(tree, checked, returns, select, f'LOOK_UP = value("users.look_up", {python})\n') == finding
@@ -61,7 +61,7 @@ def test_rows_need_a_class_with_fields(tree: Copy, checked: Connection, name: st
     )
 
 
-def test_a_scan_behind_a_view_is_found_at_the_statement(tree: Copy, own_database_url: str) -> None:
+def test_scan_behind_a_view_is_found_at_the_statement(tree: Copy, own_database_url: str) -> None:
     code = 'class Place:\n    email: str\n\nLOOK_UP = many("users.look_up", Place)\n'
     with connect(own_database_url) as connection:
         connection.execute("create view everyone as select email from user_model")
@@ -71,7 +71,7 @@ def test_a_scan_behind_a_view_is_found_at_the_statement(tree: Copy, own_database
     assert said.startswith(":3: no index serves the seq scan of user_model: ")
 
 
-def test_values_may_be_null(tree: Copy, checked: Connection) -> None:
+def test_unknown_nullability_is_found(tree: Copy, checked: Connection) -> None:
     tree.write(PLACE, "-- users.look_up: lists\n-- returns: many Place\nvalues /* users.look_up */ (1), (null);\n")
     tree.write(CODE, 'from service.sql import many\nclass Place:\n    column1: int\nP = many("users.look_up", Place)\n')
 
@@ -83,13 +83,13 @@ def test_values_may_be_null(tree: Copy, checked: Connection) -> None:
     )
 
 
-def test_a_query_that_nobody_reads_is_only_unused(tree: Copy, checked: Connection) -> None:
+def test_query_not_in_the_code_is_unused(tree: Copy, checked: Connection) -> None:
     assert found(tree, checked, "one Place", "1 as a", "") == (
         ":1: no code names this query: remove the file, or use it [unused]"
     )
 
 
-def test_a_type_without_a_class_is_found(tree: Copy, checked: Connection) -> None:
+def test_type_without_a_class_is_found(tree: Copy, checked: Connection) -> None:
     code = 'class Place:\n    at: str\n\nLOOK_UP = one("users.look_up", Place)\n'
 
     assert found(tree, checked, "one Place\n-- not null: at", "point(1, 2) as at", code).startswith(
@@ -105,7 +105,7 @@ def test_a_type_without_a_class_is_found(tree: Copy, checked: Connection) -> Non
         ("mood: Short = attrs.field(converter=Short)", "; its labels are good, bad [column-type]"),
     ],
 )
-def test_an_enum_is_a_class_that_converts(tree: Copy, own_database_url: str, field: str, finding: str) -> None:
+def test_enum_converts_a_value(tree: Copy, own_database_url: str, field: str, finding: str) -> None:
     code = (
         "class Mood(StrEnum):\n    GOOD = 'good'\n    BAD = 'bad'\nclass Short(StrEnum):\n    GOOD = 'good'\n"
         f"class Place:\n    {field}\n    def f(self): ...\nLOOK_UP = one('users.look_up', Place)\n"
@@ -119,9 +119,7 @@ def test_an_enum_is_a_class_that_converts(tree: Copy, own_database_url: str, fie
     assert bool(said) is bool(finding)
 
 
-def test_a_word_that_only_postgresql_knows_is_one_sentence(
-    tree: Copy, checked: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unknown_keyword_is_one_sentence(tree: Copy, checked: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the server is newer than pglast."""
 
     def refuse(_: str) -> None:
@@ -134,13 +132,13 @@ def test_a_word_that_only_postgresql_knows_is_one_sentence(
     )
 
 
-def test_an_error_without_a_place_is_one_of_the_folder(tree: Copy) -> None:
+def test_error_without_position_belongs_to_the_folder(tree: Copy) -> None:
     assert from_error("migration", ValueError("It is too late"), tree.root / "migrations") == Finding(
         "migrations", 1, "It is too late", "migration"
     )
 
 
-def test_an_embedded_server_that_does_not_start_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_embedded_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.embedded.server.find_spec", lambda _: None)
 
     done = invoke("check")

@@ -33,25 +33,25 @@ def found(tree: Copy, url: str) -> str:
         return as_text(check_scale(read, connection))
 
 
-def test_the_true_tree_reads_what_it_needs(tree: Copy, empty_database_url: str) -> None:
+def test_unbroken_tree_reads_only_what_it_needs(tree: Copy, empty_database_url: str) -> None:
     assert found(tree, empty_database_url) == ""
 
 
-def test_an_index_that_is_used_and_does_not_help_is_found(tree: Copy, empty_database_url: str) -> None:
+def test_unselective_index_is_found(tree: Copy, empty_database_url: str) -> None:
     """PostgreSQL takes the one on expires_at instead, so that no plan is without an index."""
     tree.edit(TABLE, "on login_session (user_id);", "on login_session (generation);")
 
     assert found(tree, empty_database_url).startswith(f"{SESSIONS}:5: reads 1001 rows and ")
 
 
-def test_a_scan_is_accepted_with_a_reason(tree: Copy, empty_database_url: str) -> None:
+def test_scan_with_a_reason_is_accepted(tree: Copy, empty_database_url: str) -> None:
     tree.edit(TABLE, "on login_session (user_id);", "on login_session (generation);")
     tree.edit(SESSIONS, "select /*", "-- scale: ok for the test\nselect /*")
 
     assert SESSIONS not in found(tree, empty_database_url)
 
 
-def test_a_reason_that_nobody_needs_is_found(tree: Copy, empty_database_url: str) -> None:
+def test_unneeded_reason_is_found(tree: Copy, empty_database_url: str) -> None:
     tree.edit(SESSIONS, "select /*", "-- scale: ok for the test\nselect /*")
 
     assert found(tree, empty_database_url) == (
@@ -59,7 +59,7 @@ def test_a_reason_that_nobody_needs_is_found(tree: Copy, empty_database_url: str
     )
 
 
-def test_a_parameter_without_an_argument_is_found(tree: Copy, empty_database_url: str) -> None:
+def test_parameter_without_argument_is_found(tree: Copy, empty_database_url: str) -> None:
     tree.edit(SEED, "        ('kites.after', '0'),\n", "")
 
     assert found(tree, empty_database_url) == (
@@ -67,7 +67,7 @@ def test_a_parameter_without_an_argument_is_found(tree: Copy, empty_database_url
     )
 
 
-def test_an_argument_that_postgresql_refuses_is_found(tree: Copy, empty_database_url: str) -> None:
+def test_refused_argument_is_found(tree: Copy, empty_database_url: str) -> None:
     tree.edit(SEED, "('kites.after', '0')", "('kites.after', '0'), ('kites.size', '-1')")
 
     assert found(tree, empty_database_url) == (
@@ -75,13 +75,13 @@ def test_an_argument_that_postgresql_refuses_is_found(tree: Copy, empty_database
     )
 
 
-def test_what_postgresql_refuses_is_not_measured(tree: Copy, empty_database_url: str) -> None:
+def test_refused_query_is_not_measured(tree: Copy, empty_database_url: str) -> None:
     tree.edit("sql/kites/find_kite.sql", "kites.version\n", "kites.colour\n")
 
     assert found(tree, empty_database_url) == ""
 
 
-def test_the_command_measures_on_demand(tree: Copy, database_url: str) -> None:
+def test_command_measures_on_demand(tree: Copy, database_url: str) -> None:
     tree.edit(SEED, "        ('kites.after', '0'),\n", "")
 
     options = ["--scale", "--directory", str(tree.root), "--database-url", database_url]

@@ -19,7 +19,7 @@ def used() -> float:
 
 
 @pytest.mark.slow
-def test_a_hundred_queries_are_checked_within_ten_seconds(tree: Copy) -> None:
+def test_hundred_queries_are_checked_within_ten_seconds(tree: Copy) -> None:
     """From nothing: PostgreSQL, the schema, and every check. It takes two to three, as 24 queries do."""
     text = (tree.root / "sql/kites/find_kite.sql").read_text()
     letters = [first + second for first in string.ascii_lowercase for second in string.ascii_lowercase]

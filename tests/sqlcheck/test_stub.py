@@ -57,7 +57,7 @@ def test_mypy_finds_wrong_calls(tmp_path: Path, with_kites: Path) -> None:
         ("sql/kites/delete_kite.sql", "integer[]?", "integer[] "),
     ],
 )
-def test_a_stale_stub_is_found(tree: Copy, checked: Connection, path: str, old: str, new: str) -> None:
+def test_stale_stub_is_found(tree: Copy, checked: Connection, path: str, old: str, new: str) -> None:
     tree.edit(path, old, new)
 
     assert as_text(tree.check(checked)) == (
@@ -65,7 +65,7 @@ def test_a_stale_stub_is_found(tree: Copy, checked: Connection, path: str, old: 
     )
 
 
-def test_a_stub_is_made_anew(tree: Copy, database_url: str) -> None:
+def test_stub_is_regenerated(tree: Copy, database_url: str) -> None:
     before = (tree.root / "service/sql.pyi").read_text()
     tree.delete("service/sql.pyi")
 
@@ -75,7 +75,7 @@ def test_a_stub_is_made_anew(tree: Copy, database_url: str) -> None:
     assert (tree.root / "service/sql.pyi").read_text() == before
 
 
-def test_no_stub_is_made_of_files_that_cannot_be_read(tree: Copy) -> None:
+def test_unreadable_files_make_no_stub(tree: Copy) -> None:
     tree.write("sql/kites/find_kite.sql", "select 1;")
 
     done = invoke("stub", "--directory", str(tree.root))

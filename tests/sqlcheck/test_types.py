@@ -91,7 +91,7 @@ def annotation(folder: Path, text: str) -> Annotation:
         ("very_positive", "int"),
     ],
 )
-def test_these_fit(types: Types, tmp_path: Path, name: str, text: str) -> None:
+def test_matching_types_fit(types: Types, tmp_path: Path, name: str, text: str) -> None:
     found = types.by_name(name)
 
     assert found is not None
@@ -118,14 +118,14 @@ def test_these_fit(types: Types, tmp_path: Path, name: str, text: str) -> None:
         ("point[]", "list[str]"),
     ],
 )
-def test_these_do_not(types: Types, tmp_path: Path, name: str, text: str) -> None:
+def test_other_types_do_not_fit(types: Types, tmp_path: Path, name: str, text: str) -> None:
     found = types.by_name(name)
 
     assert found is not None
     assert not found.matches(annotation(tmp_path, text))
 
 
-def test_an_enum_fits_a_class_that_converts(types: Types, tmp_path: Path) -> None:
+def test_enum_fits_a_class_that_converts(types: Types, tmp_path: Path) -> None:
     mood = types.by_name("mood")
 
     assert mood is not None
@@ -144,7 +144,7 @@ def test_an_enum_fits_a_class_that_converts(types: Types, tmp_path: Path) -> Non
         ("mood", "text", False),
     ],
 )
-def test_what_travels_alike_is_one(types: Types, one: str, other: str, *, same: bool) -> None:
+def test_types_with_one_wire_format_are_equal(types: Types, one: str, other: str, *, same: bool) -> None:
     first, second = types.by_name(one), types.by_name(other)
 
     assert first is not None
