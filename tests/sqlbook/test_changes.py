@@ -24,9 +24,7 @@ def section(text: str, title: str) -> str:
 
 
 @pytest.mark.slow
-def test_a_review_sees_what_has_changed_and_nothing_else(
-    tmp_path: Path, with_kites: Path, own_database_url: str
-) -> None:
+def test_review_shows_only_changes(tmp_path: Path, with_kites: Path, own_database_url: str) -> None:
     tree = Copy(tmp_path, with_kites)
     commit(tree.root)
     tree.write(
@@ -68,13 +66,13 @@ def test_a_review_sees_what_has_changed_and_nothing_else(
     assert "[no-file]`" in section(text, "## Findings")
 
 
-def test_nothing_is_said_where_nothing_has_changed(small_book: Contents) -> None:
+def test_unchanged_tree_has_no_changes(small_book: Contents) -> None:
     same = attrs.evolve(small_book, findings=[])
 
     assert markdown(same, same, "v1") == "# What has changed for the database since `v1`\n\nNothing.\n"
 
 
-def test_what_is_new_is_told_as_a_whole(small_book: Contents) -> None:
+def test_new_query_is_shown_whole(small_book: Contents) -> None:
     empty = attrs.evolve(
         small_book,
         schema=attrs.evolve(small_book.schema, tables={}, functions={}),
@@ -96,7 +94,7 @@ def test_what_is_new_is_told_as_a_whole(small_book: Contents) -> None:
     assert "Locks nothing that exists already." in text
 
 
-def test_migrations_that_are_gone_edited_or_no_transaction(small_book: Contents, tmp_path: Path) -> None:
+def test_removed_edited_and_nontransactional_migrations_are_shown(small_book: Contents, tmp_path: Path) -> None:
     [migration] = small_book.migrations.values()
     (tmp_path / "0001_create_shelves.sql").write_text("select ```1```;\n")
     edited = attrs.evolve(migration, path=tmp_path / "0001_create_shelves.sql", checksum="another")
@@ -115,7 +113,7 @@ def test_migrations_that_are_gone_edited_or_no_transaction(small_book: Contents,
     assert "### `0`: removed" in text
 
 
-def test_another_comment_is_told(small_book: Contents) -> None:
+def test_changed_comment_is_shown(small_book: Contents) -> None:
     tables = dict(small_book.schema.tables)
     tables["shelves"] = attrs.evolve(tables["shelves"], comment="")
     silent = attrs.evolve(small_book, schema=attrs.evolve(small_book.schema, tables=tables), findings=[])
@@ -125,14 +123,14 @@ def test_another_comment_is_told(small_book: Contents) -> None:
     assert "### table `shelves`: changed\n\nThe comment on table `shelves` says now: nothing" in text
 
 
-def test_findings_are_told_with_what_has_changed(small_book: Contents) -> None:
+def test_findings_are_shown_with_changes(small_book: Contents) -> None:
     found = attrs.evolve(small_book, findings=[Finding("sql/a/b.sql", 1, "no `x`", "star")])
 
     assert "## Findings\n\n- ``sql/a/b.sql:1: no `x` [star]``\n" in markdown(found, found, "v1")
 
 
 @pytest.mark.slow
-def test_a_revision_whose_migrations_fail_cannot_be_compared(
+def test_revision_with_failing_migrations_cannot_be_compared(
     tmp_path: Path, with_kites: Path, own_database_url: str
 ) -> None:
     tree = Copy(tmp_path, with_kites)

@@ -19,7 +19,7 @@ DOC = ROOT / "docs/book.md"
 
 
 @pytest.mark.slow
-def test_the_book_of_the_checkout_has_no_findings_and_no_dead_links(tmp_path: Path, own_database_url: str) -> None:
+def test_checkouts_book_has_no_findings_or_dead_links(tmp_path: Path, own_database_url: str) -> None:
     done = invoke("book", "--out", str(tmp_path / "book"), "--database-url", own_database_url)
 
     pages = len(list((tmp_path / "book").glob("*.html")))
@@ -28,9 +28,7 @@ def test_the_book_of_the_checkout_has_no_findings_and_no_dead_links(tmp_path: Pa
     assert dead_links(tmp_path / "book") == []
 
 
-def test_the_book_of_a_tree_with_findings_says_how_many(
-    small_tree: Path, tmp_path: Path, own_database_url: str
-) -> None:
+def test_book_counts_its_findings(small_tree: Path, tmp_path: Path, own_database_url: str) -> None:
     arguments = ("--directory", str(small_tree), "--out", str(tmp_path), "--database-url", own_database_url)
 
     done = invoke("book", *arguments)
@@ -56,7 +54,7 @@ def test_sizes_are_measured_at_scale(tree: Copy, tmp_path: Path, own_database_ur
 
 @pytest.mark.slow
 @pytest.mark.parametrize("line", re.findall(r"^python -m service (sql book.*)", DOC.read_text("utf-8"), re.MULTILINE))
-def test_each_command_of_the_page_about_it_works(
+def test_each_documented_command_works(
     line: str, small_tree: Path, tmp_path: Path, own_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = tmp_path / "tree"
@@ -72,7 +70,7 @@ def test_each_command_of_the_page_about_it_works(
     assert (tmp_path / "book/index.html").exists() != ("--since" in arguments)
 
 
-def test_a_folder_of_something_else_is_one_sentence(small_tree: Path, tmp_path: Path, own_database_url: str) -> None:
+def test_foreign_folder_is_refused_in_one_sentence(small_tree: Path, tmp_path: Path, own_database_url: str) -> None:
     (tmp_path / "index.html").write_text("mine")
     arguments = ("--directory", str(small_tree), "--out", str(tmp_path), "--database-url", own_database_url)
 
@@ -82,7 +80,7 @@ def test_a_folder_of_something_else_is_one_sentence(small_tree: Path, tmp_path: 
     assert done.stderr == (f"Error: {tmp_path}/index.html is no page of a book: name another folder (--out DIR)\n")
 
 
-def test_a_migration_that_is_refused_is_one_sentence(small_tree: Path, tmp_path: Path, own_database_url: str) -> None:
+def test_refused_migration_is_one_sentence(small_tree: Path, tmp_path: Path, own_database_url: str) -> None:
     shutil.copytree(small_tree, tmp_path, dirs_exist_ok=True)
     # yoyo's own table: an empty database takes it, one that keeps books of its migrations does not.
     (tmp_path / "migrations/0001_create_shelves.sql").write_text("create table _yoyo_log (id int);")
@@ -114,7 +112,7 @@ def test_progress_is_shown_on_a_terminal(small_tree: Path, tmp_path: Path, own_d
     assert told.endswith("\r\033[K")
 
 
-def test_the_revision_is_git_s_name_for_it(small_tree: Path, tree: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_revision_without_git_is_empty(small_tree: Path, tree: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
     assert contents._revision(tree.root) == ""  # noqa: SLF001 - the book of a folder without git takes seconds
     monkeypatch.setenv("PATH", "/nonexistent")
     assert contents._revision(small_tree) == ""  # noqa: SLF001 - the same

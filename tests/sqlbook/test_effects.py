@@ -88,15 +88,15 @@ def told(statement: str, schema: Schema) -> list[str]:
         ("select still_live(null)", ["select login_session, no rows, live_session()"]),
     ],
 )
-def test_what_a_statement_does_is_told(schema: Schema, statement: str, expected: list[str]) -> None:
+def test_effects_of_a_statement_are_shown(schema: Schema, statement: str, expected: list[str]) -> None:
     assert told(statement, schema) == expected
 
 
-def test_an_update_of_a_key_looks_for_the_rows_that_refer_to_it(schema: Schema) -> None:
+def test_update_of_a_key_checks_referring_rows(schema: Schema) -> None:
     assert "lock kites, FOR KEY SHARE rows, kites_user_id_fkey" in told("update user_model set id = null", schema)
 
 
-def test_what_goes_with_a_deleted_row_is_told(small_book: Contents) -> None:
+def test_cascaded_deletes_are_shown(small_book: Contents) -> None:
     assert told("delete from shelves", small_book.schema) == [
         "delete shelves, FOR UPDATE rows, itself",
         "delete Odd name/<i>, FOR UPDATE rows, Odd name_shelf_id_fkey",
@@ -110,9 +110,7 @@ def test_what_goes_with_a_deleted_row_is_told(small_book: Contents) -> None:
         ("set null", "update toys, FOR NO KEY UPDATE rows, toys_kite_fkey"),
     ],
 )
-def test_what_a_foreign_key_does_instead_of_deleting_is_told(
-    transaction: Connection, action: LiteralString, expected: str
-) -> None:
+def test_other_foreign_key_actions_are_shown(transaction: Connection, action: LiteralString, expected: str) -> None:
     key = "constraint toys_kite_fkey foreign key (u, kite) references kites on delete {}"
     create = f"create table toys (u uuid, kite bigint, {key})"
     transaction.execute(sql.SQL(create).format(sql.SQL(action)))
@@ -120,7 +118,7 @@ def test_what_a_foreign_key_does_instead_of_deleting_is_told(
     assert expected in told("delete from kites", read(transaction))
 
 
-def test_views_and_functions_in_other_languages(small_book: Contents, transaction: Connection) -> None:
+def test_views_and_functions_are_followed(small_book: Contents, transaction: Connection) -> None:
     """The tables below a view are locked, too; what plpgsql does, nobody sees."""
     transaction.execute("create function f() returns int language plpgsql as 'begin return 1; end'")
 
@@ -131,7 +129,7 @@ def test_views_and_functions_in_other_languages(small_book: Contents, transactio
     assert told("select f()", read(transaction)) == []
 
 
-def test_advisory_locks_are_told() -> None:
+def test_advisory_locks_are_shown() -> None:
     assert advisory_locks(parse_sql("select pg_try_advisory_xact_lock(1), now()")[0].stmt) == [
         "pg_try_advisory_xact_lock"
     ]
@@ -158,7 +156,7 @@ def exceeding(held: Mapping[str, int], told: Mapping[str, int]) -> list[str]:
     return [table for table, mode in held.items() if mode > told.get(table, -1)]
 
 
-def test_what_postgresql_locks_to_plan_is_told(schema: Schema, module_database_url: str) -> None:
+def test_locks_taken_to_plan_are_shown(schema: Schema, module_database_url: str) -> None:
     tree = Tree.read(ROOT)
     with connect(module_database_url) as connection:
         for name, statement in tree.statements.items():
@@ -168,7 +166,7 @@ def test_what_postgresql_locks_to_plan_is_told(schema: Schema, module_database_u
 
 
 @pytest.mark.slow
-def test_what_postgresql_locks_to_run_is_told(tree: Copy, empty_database_url: str) -> None:
+def test_locks_taken_to_run_are_shown(tree: Copy, empty_database_url: str) -> None:
     """Neither less than it locks, nor, apart from what depends on the rows, more."""
     tree.edit("service/sqlcheck/scale.sql", "generate_series(1, 100000)", "generate_series(1, 200)")
     tree.edit("service/sqlcheck/scale.sql", "user50000@", "user100@")

@@ -18,14 +18,14 @@ def every() -> list[Endpoint]:
     return endpoints(Code(ROOT))
 
 
-def test_every_route_is_on_the_map(every: list[Endpoint]) -> None:
+def test_every_route_is_mapped(every: list[Endpoint]) -> None:
     routes = {f"{each.method.lower()} {each.path}": each.guarded for each in every}
 
     assert {route for route, guarded in routes.items() if guarded} == set(GUARDED)
     assert {route for route, guarded in routes.items() if not guarded} == set(OPEN) | DOCS
 
 
-def test_queries_are_found_behind_methods_functions_and_what_is_injected(every: list[Endpoint]) -> None:
+def test_queries_behind_calls_and_dependencies_are_found(every: list[Endpoint]) -> None:
     queries = {each.handler: each.queries for each in every}
 
     assert queries["UsersController.show_me"] == ("users.show_me",)
@@ -34,7 +34,7 @@ def test_queries_are_found_behind_methods_functions_and_what_is_injected(every: 
 
 
 @pytest.mark.parametrize("feature", ["auth", "users"])
-def test_every_query_of_a_feature_has_its_endpoint(every: list[Endpoint], feature: str) -> None:
+def test_every_query_of_a_feature_has_an_endpoint(every: list[Endpoint], feature: str) -> None:
     named = {query for each in every for query in each.queries}
     of_a_command = {"users.ensure_user"}
 
@@ -86,7 +86,7 @@ def listed(): many("a.listed", Row)
 """
 
 
-def test_code_that_is_written_otherwise_is_followed_as_far_as_it_can_be(tmp_path: Path) -> None:
+def test_unusual_code_is_followed_where_possible(tmp_path: Path) -> None:
     (tmp_path / "service").mkdir()
     (tmp_path / "service/things.py").write_text(CODE)
     (tmp_path / "service/names.py").write_text(NAMES)

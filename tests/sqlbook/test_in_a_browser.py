@@ -88,7 +88,7 @@ def until_shown(page: Page, name: str, anchor: str = "") -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])
-def test_axe_has_nothing_to_say_and_nothing_is_asked_of_others(
+def test_axe_finds_nothing_and_nothing_is_fetched_elsewhere(
     page: Page, book: Path, axe: str, width: int, scheme: str
 ) -> None:
     for name in PAGES:
@@ -101,7 +101,7 @@ def test_axe_has_nothing_to_say_and_nothing_is_asked_of_others(
     assert page.complaints == []
 
 
-def test_axe_sees_what_is_wrong(page: Page, book: Path, axe: str) -> None:
+def test_axe_finds_a_planted_fault(page: Page, book: Path, axe: str) -> None:
     show(page, book / "index.html")
     page.when("document.documentElement.removeAttribute('lang') || true")
     page.send("Runtime.evaluate", expression=axe)
@@ -109,7 +109,7 @@ def test_axe_sees_what_is_wrong(page: Page, book: Path, axe: str) -> None:
     assert page.when(VIOLATIONS).startswith("html-has-lang")
 
 
-def test_what_is_searched_for_is_found_and_opened(page: Page, book: Path) -> None:
+def test_search_result_is_found_and_opened(page: Page, book: Path) -> None:
     show(page, book / "table-login_throttle.html")
     page.type("#search", "refresh token")
     page.when("document.querySelector('#count').innerText.endsWith('places')")
@@ -123,7 +123,7 @@ def test_what_is_searched_for_is_found_and_opened(page: Page, book: Path) -> Non
     until_shown(page, "functions.html", "#live_session(session uuid)")
 
 
-def test_what_is_nowhere_is_not_found(page: Page, book: Path) -> None:
+def test_search_without_result_says_so(page: Page, book: Path) -> None:
     show(page, book / "index.html")
     if SCREENSHOT:
         page.screenshot(Path(SCREENSHOT))
@@ -132,7 +132,7 @@ def test_what_is_nowhere_is_not_found(page: Page, book: Path) -> None:
     assert page.when("document.querySelector('#count').innerText") == "No places"
 
 
-def test_the_search_is_used_without_a_mouse(page: Page, book: Path) -> None:
+def test_search_works_without_a_mouse(page: Page, book: Path) -> None:
     show(page, book / "index.html")
     for key in ("/", *"user_model", "ArrowDown"):
         text = {"text": key} if len(key) == 1 else {}
@@ -142,7 +142,7 @@ def test_the_search_is_used_without_a_mouse(page: Page, book: Path) -> None:
     assert page.when("document.activeElement.id == 'search' && `<${document.activeElement.value}>`") == "<>"
 
 
-def test_without_javascript_there_is_everything_but_the_search(page: Page, book: Path) -> None:
+def test_without_javascript_only_the_search_is_missing(page: Page, book: Path) -> None:
     page.send("Emulation.setScriptExecutionDisabled", value=True)
     try:
         show(page, book / "query-auth.rotate_session.html")
@@ -156,7 +156,7 @@ def test_without_javascript_there_is_everything_but_the_search(page: Page, book:
     assert [each["result"]["value"] for each in shown] == ["none", "block", "block"]
 
 
-def test_on_a_phone_the_contents_open_without_javascript(page: Page, book: Path) -> None:
+def test_contents_open_on_a_phone_without_javascript(page: Page, book: Path) -> None:
     show(page, book / "index.html", PHONE)
     assert page.when("getComputedStyle(document.querySelector('nav')).display") == "none"
     page.click(".open")
@@ -164,7 +164,7 @@ def test_on_a_phone_the_contents_open_without_javascript(page: Page, book: Path)
     assert page.when("getComputedStyle(document.querySelector('nav')).display") == "block"
 
 
-def test_on_paper_there_is_the_page_alone(page: Page, book: Path) -> None:
+def test_printed_page_has_no_navigation(page: Page, book: Path) -> None:
     show(page, book / "query-auth.open_session.html", 700, "dark", "print")
 
     assert page.when("getComputedStyle(document.querySelector('.side')).display") == "none"

@@ -32,12 +32,12 @@ def folder(small_book: Contents, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return out
 
 
-def test_every_link_leads_somewhere_in_the_folder(folder: Path) -> None:
+def test_every_link_leads_into_the_folder(folder: Path) -> None:
     assert len(parsed(folder)) == 13
     assert dead_links(folder) == []
 
 
-def test_what_the_search_knows_is_somewhere(folder: Path) -> None:
+def test_every_search_entry_leads_somewhere(folder: Path) -> None:
     pages = parsed(folder)
     places = re.findall(r'"([^"]+?\.html)(?:#([^"]+))?","', (folder / "search.js").read_text())
 
@@ -46,12 +46,12 @@ def test_what_the_search_knows_is_somewhere(folder: Path) -> None:
         assert not anchor or unquote(anchor) in pages[unquote(target)].ids, (target, anchor)
 
 
-def test_an_id_stands_on_a_page_once(folder: Path) -> None:
+def test_id_appears_once_on_a_page(folder: Path) -> None:
     for name, page in parsed(folder).items():
         assert len(page.ids) == len(set(page.ids)), name
 
 
-def test_text_of_the_schema_and_of_files_stays_text(folder: Path) -> None:
+def test_hostile_text_is_escaped(folder: Path) -> None:
     pages = parsed(folder)
 
     assert {page.elements.count("script") for page in pages.values()} == {2}
@@ -62,12 +62,12 @@ def test_text_of_the_schema_and_of_files_stays_text(folder: Path) -> None:
     assert "</script>" not in (folder / "search.js").read_text()
 
 
-def test_names_become_files_on_any_disk() -> None:
+def test_names_become_valid_file_names() -> None:
     assert file("table", "Odd name/<i>") == "table-~4fdd~20name~2f~3ci~3e.html"
     assert file("query", "users.show_me") == "query-users.show_me.html"
 
 
-def test_a_query_says_what_it_takes_and_gives(folder: Path) -> None:
+def test_query_shows_parameters_and_columns(folder: Path) -> None:
     text = " ".join(parsed(folder)[file("query", "shelves.find_shelf")].text.split())
 
     assert "maybe Shelf" in text
@@ -80,14 +80,14 @@ def test_a_query_says_what_it_takes_and_gives(folder: Path) -> None:
     assert "psql \"$DATABASE_URL\" -c '\\bind 1' -f sql/shelves/find_shelf.sql" in text
 
 
-def test_a_query_that_postgresql_refuses_says_why(folder: Path) -> None:
+def test_refused_query_shows_the_reason(folder: Path) -> None:
     text = parsed(folder)[file("query", "shelves.lose_shelf")].text
 
     assert 'relation "lost" does not exist' in text
     assert "no endpoint" in text
 
 
-def test_a_file_for_the_live_database_says_how_to_run_it_and_what_it_shows(folder: Path) -> None:
+def test_review_file_shows_its_command_and_columns(folder: Path) -> None:
     text = " ".join(parsed(folder)["live-database.html"].text.split())
 
     assert f"How large each shelf is, {HOSTILE}. The largest first." in text
@@ -96,26 +96,26 @@ def test_a_file_for_the_live_database_says_how_to_run_it_and_what_it_shows(folde
     assert "from shelves order by 1 desc;" in text
 
 
-def test_a_file_that_needs_an_extension_is_shown_without_columns(folder: Path) -> None:
+def test_review_file_needing_an_extension_has_no_columns(folder: Path) -> None:
     text = parsed(folder)["live-database.html"].text
 
     assert 'cannot tell its columns: relation "pg_stat_statements" does not exist' in text
     assert "select /* review.statements */ calls from pg_stat_statements;" in text
 
 
-def test_the_contents_and_the_search_lead_to_the_files_for_the_live_database(folder: Path) -> None:
+def test_contents_and_search_lead_to_review_files(folder: Path) -> None:
     assert "live-database.html" in parsed(folder)["index.html"].links
     assert '"live-database.html#review.shelf_sizes"' in (folder / "search.js").read_text()
 
 
-def test_findings_lead_to_the_line(folder: Path) -> None:
+def test_finding_links_to_its_line(folder: Path) -> None:
     page = parsed(folder)["findings.html"]
 
     assert "query-shelves.lose_shelf.html#L3" in page.links
     assert "service/sql.pyi:1" in page.text
 
 
-def test_findings_of_migrations_lead_to_their_page(small_book: Contents, tmp_path: Path) -> None:
+def test_finding_of_a_migration_links_to_its_page(small_book: Contents, tmp_path: Path) -> None:
     found = [Finding("migrations/0001_create_shelves.sql", 5, "slow", "rewrite"), Finding("sql/a/b.sql", 1, "x", "y")]
 
     write(attrs.evolve(small_book, findings=found), tmp_path)
@@ -123,13 +123,13 @@ def test_findings_of_migrations_lead_to_their_page(small_book: Contents, tmp_pat
     assert "migration-0001_create_shelves.html#L5" in parsed(tmp_path)["findings.html"].links
 
 
-def test_without_findings_the_page_says_so(small_book: Contents, tmp_path: Path) -> None:
+def test_page_says_that_there_are_no_findings(small_book: Contents, tmp_path: Path) -> None:
     write(attrs.evolve(small_book, findings=[]), tmp_path)
 
     assert "None." in parsed(tmp_path)["findings.html"].text
 
 
-def test_sizes_are_told_where_they_were_measured(small_book: Contents, tmp_path: Path) -> None:
+def test_measured_sizes_are_shown(small_book: Contents, tmp_path: Path) -> None:
     sizes = {
         ("public", "shelves"): Size(1_000_000, 68_000_000, 184_500_000),
         ("public", "shelves_pkey"): Size(0, 999, 0),
@@ -142,7 +142,7 @@ def test_sizes_are_told_where_they_were_measured(small_book: Contents, tmp_path:
     assert "999 bytes" in text
 
 
-def test_pages_of_an_earlier_book_go_and_other_files_stay(small_book: Contents, tmp_path: Path) -> None:
+def test_old_pages_are_removed_and_other_files_kept(small_book: Contents, tmp_path: Path) -> None:
     write(small_book, tmp_path)
     (tmp_path / "index.html").rename(tmp_path / "table-gone.html")
     (tmp_path / "notes.html").write_text("mine")
@@ -153,7 +153,7 @@ def test_pages_of_an_earlier_book_go_and_other_files_stay(small_book: Contents, 
     assert (tmp_path / "notes.html").read_text() == "mine"
 
 
-def test_another_site_is_not_written_over(small_book: Contents, tmp_path: Path) -> None:
+def test_another_site_is_not_overwritten(small_book: Contents, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<h1>Home</h1>")
 
     with pytest.raises(FolderError, match=r"index.html is no page of a book: name another folder \(--out DIR\)"):
@@ -161,7 +161,7 @@ def test_another_site_is_not_written_over(small_book: Contents, tmp_path: Path) 
     assert (tmp_path / "index.html").read_text() == "<h1>Home</h1>"
 
 
-def test_a_folder_that_cannot_be_made_is_one_sentence(small_book: Contents, tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created_is_one_sentence(small_book: Contents, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(FolderError, match=r"file: File exists; name another folder|Not a directory; name another"):
@@ -172,15 +172,15 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(small_book: Contents, tmp_
     ("number", "text"),
     [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (68_000_000, "68 MB"), (2e15, "2000.0 TB")],
 )
-def test_sizes_are_said_as_people_say_them(number: float, text: str) -> None:
+def test_sizes_are_human_readable(number: float, text: str) -> None:
     assert size(number) == text
 
 
-def test_backticks_are_code_and_the_rest_is_text() -> None:
+def test_backticks_become_code() -> None:
     assert prose("a `b` and ``<c>``, <d>") == "a <code>b</code> and <code>&lt;c&gt;</code>, &lt;d&gt;"
 
 
-def test_the_diagram_puts_tables_right_of_what_they_refer_to(small_book: Contents) -> None:
+def test_diagram_places_tables_right_of_their_references(small_book: Contents) -> None:
     drawn = diagram(small_book.schema)
     x = {box.table.name: box.x for box in drawn.boxes}
 
@@ -192,7 +192,7 @@ def test_the_diagram_puts_tables_right_of_what_they_refer_to(small_book: Content
     assert drawn.width > max(box.x + box.width for box in drawn.boxes)
 
 
-def test_a_wide_table_shows_its_keys_and_how_much_more_there_is(small_book: Contents) -> None:
+def test_wide_table_shows_keys_and_a_count(small_book: Contents) -> None:
     shelves = small_book.schema.tables["shelves"]
     column = shelves.columns[1]
     many = tuple(attrs.evolve(column, name=f"c{number}") for number in range(20))
@@ -204,11 +204,11 @@ def test_a_wide_table_shows_its_keys_and_how_much_more_there_is(small_book: Cont
     assert {"id", "inner_id"} < {line.name for line in box.lines}
 
 
-def test_a_schema_without_tables_is_drawn_empty(small_book: Contents) -> None:
+def test_schema_without_tables_is_drawn_empty(small_book: Contents) -> None:
     assert diagram(attrs.evolve(small_book.schema, tables={})).boxes == ()
 
 
-def test_a_plan_that_was_run_tells_what_it_read() -> None:
+def test_analyzed_plan_shows_what_it_read() -> None:
     leaf = {
         "Node Type": "Index Scan",
         "Scan Direction": "Backward",
@@ -241,7 +241,7 @@ def test_a_plan_that_was_run_tells_what_it_read() -> None:
 
 
 @pytest.mark.slow
-def test_every_line_for_psql_runs(server: EmbeddedPostgres, own_database_url: str) -> None:
+def test_every_psql_line_runs(server: EmbeddedPostgres, own_database_url: str) -> None:
     tree = Tree.read(ROOT)
     with connect(own_database_url) as connection:
         describer = Describer(connection)

@@ -21,7 +21,7 @@ def told(changes: list[Change]) -> list[str]:
     ]
 
 
-def test_each_table_of_the_checkout_has_its_comments(schema: Schema) -> None:
+def test_every_table_of_the_checkout_has_comments(schema: Schema) -> None:
     kites = schema.tables["kites"]
 
     assert kites.comment == "Kites of a user."
@@ -29,7 +29,7 @@ def test_each_table_of_the_checkout_has_its_comments(schema: Schema) -> None:
     assert schema.functions["live_session(session uuid)"].comment.startswith("The session and its user")
 
 
-def test_columns_are_told_as_they_are_declared(small_book: Contents) -> None:
+def test_columns_are_shown_as_declared(small_book: Contents) -> None:
     shelves, odd = small_book.schema.tables["shelves"], small_book.schema.tables["Odd name/<i>"]
 
     assert [f"{column.name}: {column.declared}" for column in (*shelves.columns, *odd.columns)] == [
@@ -43,7 +43,7 @@ def test_columns_are_told_as_they_are_declared(small_book: Contents) -> None:
     assert shelves.columns[2].labels == ("glad", 'it\'s "sad"')
 
 
-def test_a_table_of_another_schema_is_named_with_it(small_book: Contents) -> None:
+def test_table_of_another_schema_is_qualified(small_book: Contents) -> None:
     schema = small_book.schema
 
     assert list(schema.tables) == ["Odd name/<i>", "shelves", "wide_shelves", "apart.notes"]
@@ -97,7 +97,7 @@ def test_a_table_of_another_schema_is_named_with_it(small_book: Contents) -> Non
         ("select 1", []),
     ],
 )
-def test_what_becomes_another_is_told(transaction: Connection, ddl: str, changes: list[str] | None) -> None:
+def test_schema_changes_are_shown(transaction: Connection, ddl: str, changes: list[str] | None) -> None:
     before = read(transaction)
 
     transaction.execute(ddl)
@@ -110,7 +110,7 @@ def test_what_becomes_another_is_told(transaction: Connection, ddl: str, changes
         assert found == [line.removesuffix(" => ") for line in changes]
 
 
-def test_each_migration_tells_what_it_makes(small_book: Contents) -> None:
+def test_each_migration_shows_what_it_creates(small_book: Contents) -> None:
     [migration] = small_book.migrations.values()
 
     assert migration.purpose == "Shelves `hold` things, <script>alert('it & that')</script>."
