@@ -31,7 +31,7 @@ def block(kind: str, heading: str) -> str:
     return found[1]
 
 
-def test_fly_migrates_and_looks_where_the_service_listens() -> None:
+def test_fly_migrates_and_checks_the_right_port() -> None:
     fly: dict[str, Any] = tomllib.loads(block("toml", "Fly"))
 
     settings = Settings.read(NEEDED | fly["env"])
@@ -42,7 +42,7 @@ def test_fly_migrates_and_looks_where_the_service_listens() -> None:
     assert fly["kill_timeout"] > 20  # what `serve` may take
 
 
-def test_render_migrates_and_brings_what_the_service_needs() -> None:
+def test_render_migrates_and_sets_what_the_service_needs() -> None:
     render = yaml.safe_load(block("yaml", "Render"))
 
     [web] = render["services"]
@@ -58,13 +58,13 @@ def test_railway_migrates() -> None:
     assert railway["deploy"] == {"preDeployCommand": [PROCFILE["release"]], "healthcheckPath": "/health/ready"}
 
 
-def test_each_setting_of_a_secret_in_a_file_is_named() -> None:
+def test_every_secret_file_setting_is_documented() -> None:
     sentence = PAGE.partition("\n## Secrets\n")[2].partition(" may come in files")[0]
 
     assert set(re.findall(r"`([A-Z_]+)`", sentence)) == set(IN_FILES)
 
 
-def test_the_files_for_the_live_database_are_all_in_its_table() -> None:
+def test_every_review_file_is_documented() -> None:
     assert sorted(re.findall(r"\| `sql/review/(\w+)\.sql` \|", LIVE)) == FILES
 
 
@@ -80,7 +80,7 @@ as 'insert into cron.job values ($1, $2, $3); select count(*) from cron.job';
 LEFT = "select convert_from(account, 'UTF8') from login_throttle"
 
 
-def test_what_pg_cron_is_given_removes_what_is_over(server: EmbeddedPostgres, own_database_url: str) -> None:
+def test_pg_cron_jobs_remove_expired_rows(server: EmbeddedPostgres, own_database_url: str) -> None:
     """Without pg_cron, whose part is to run it every day."""
     with psycopg.connect(own_database_url, autocommit=True) as connection:
         connection.execute(CRON)
@@ -105,7 +105,7 @@ def test_what_pg_cron_is_given_removes_what_is_over(server: EmbeddedPostgres, ow
         assert connection.execute(LEFT).fetchall() == [("not",)]
 
 
-def test_what_cron_is_given_removes_what_is_over(own_database_url: str) -> None:
+def test_cron_line_removes_expired_rows(own_database_url: str) -> None:
     """Cron brings nothing but a bare PATH, and runs a line by sh."""
     variable, line = block("", "Cleaning").splitlines()
     *when, command = line.split(maxsplit=5)
@@ -127,7 +127,7 @@ def test_what_cron_is_given_removes_what_is_over(own_database_url: str) -> None:
         assert connection.execute(LEFT).fetchall() == []
 
 
-def test_a_newcomer_a_dba_and_an_operator_each_have_a_line_and_every_page_a_row() -> None:
+def test_index_lists_every_page_and_a_path_per_role() -> None:
     index = (ROOT / "docs/index.md").read_text()
 
     assert re.findall(r"^- \*\*(.*?):\*\* \[", index, re.MULTILINE) == ["New here", "DBA", "Operator"]

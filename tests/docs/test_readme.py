@@ -16,7 +16,7 @@ VOLATILE = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<="id":)\d+'
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one with curl")
-def test_the_first_session_is_real(start: Start, own_database_url: str) -> None:
+def test_first_session_prints_what_is_shown(start: Start, own_database_url: str) -> None:
     served = start("serve", serving(own_database_url))
     served.wait_until_ready()
     commands = [command.replace("localhost:8000", f"127.0.0.1:{served.port}") for command, _ in session()]
@@ -30,12 +30,12 @@ def test_the_first_session_is_real(start: Start, own_database_url: str) -> None:
 
 
 @pytest.mark.parametrize("target", re.findall(r"^make (\w+)", README, re.MULTILINE))
-def test_each_make_target_is_there(target: str) -> None:
+def test_every_make_target_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))], ids=lambda page: page.name)
-def test_no_link_leads_nowhere(page: Path) -> None:
+def test_no_link_is_dead(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
 
     assert [link for link in links if not (page.parent / link).exists()] == []

@@ -14,7 +14,7 @@ PROMISES = [
 ]
 
 
-def test_each_promise_stands_in_a_table_with_its_source_and_its_test() -> None:
+def test_every_promise_has_a_source_and_a_test() -> None:
     tables = re.findall(r"^\| promise \| source \| shown by \|\n\|[-|]+\|\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
 
     assert sum(table.count("\n") for table in tables) == len(PROMISES) > 20
@@ -22,7 +22,7 @@ def test_each_promise_stands_in_a_table_with_its_source_and_its_test() -> None:
 
 
 @pytest.mark.parametrize("shown_by", [row[2] for row in PROMISES])
-def test_each_test_that_is_named_is_there(shown_by: str) -> None:
+def test_every_named_test_exists(shown_by: str) -> None:
     named = re.findall(r"`(.*?)`", shown_by)
 
     assert named
@@ -30,7 +30,7 @@ def test_each_test_that_is_named_is_there(shown_by: str) -> None:
         assert re.search(r"^(async )?def test_", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), path
 
 
-def test_each_attack_is_named() -> None:
+def test_every_attack_is_listed() -> None:
     """Whoever adds one, says what it shows."""
     files = {f"tests/e2e/attack/{path.name}" for path in (ROOT / "tests/e2e/attack").glob("test_*.py")}
 
@@ -52,5 +52,5 @@ def test_each_attack_is_named() -> None:
         "RFC 9700",
     ],
 )
-def test_the_page_goes_by_the_standards(source: str) -> None:
+def test_page_names_the_standards(source: str) -> None:
     assert source in PAGE

@@ -14,7 +14,7 @@ SHOWN = {part["path"] for part in PART.finditer(STEPS) if part["path"]}
 
 
 @pytest.mark.slow
-def test_who_follows_the_page_ends_with_a_resource_that_passes_every_check(whole_tree: Tree) -> None:
+def test_tutorial_resource_passes_every_check(whole_tree: Tree) -> None:
     """Each slip of it is told in the words of the page."""
     follow(whole_tree, STEPS)
 
@@ -25,14 +25,14 @@ def test_who_follows_the_page_ends_with_a_resource_that_passes_every_check(whole
 
 
 @pytest.mark.slow
-def test_the_short_way_writes_these_files(whole_tree: Tree) -> None:
+def test_new_writes_the_files_of_the_tutorial(whole_tree: Tree) -> None:
     follow(whole_tree, SHORT_WAY)
 
     missing = {path for path in SHOWN if not (whole_tree.path / path).exists()}
     assert missing == {"sql/toys/list_my_toys.sql"}  # it writes list_toys.sql
 
 
-def test_the_page_fits_the_tree(whole_tree: Tree) -> None:
+def test_tutorial_fits_the_tree(whole_tree: Tree) -> None:
     """What is to be added finds its place, no file of the page is there already, and each slip can be made."""
     follow(whole_tree, STEPS, run=False)
 

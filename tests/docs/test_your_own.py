@@ -46,7 +46,7 @@ def take(tree: Tree, step: str) -> None:
 
 
 @pytest.mark.skipif((ROOT / "garden").exists(), reason="it has that name: the page has been followed")
-def test_the_steps_may_be_taken_one_after_another(whole_tree: Tree) -> None:
+def test_all_steps_in_a_row_pass_checks(whole_tree: Tree) -> None:
     take(whole_tree, "Another name")
     take(whole_tree, "A resource of your own")
     whole_tree.test("tests/plants", "tests/pets")
@@ -61,7 +61,7 @@ def test_the_steps_may_be_taken_one_after_another(whole_tree: Tree) -> None:
     )
 
 
-def test_without_the_pets_the_accounts_stay(whole_tree: Tree) -> None:
+def test_removing_pets_keeps_accounts(whole_tree: Tree) -> None:
     take(whole_tree, "Without the pets")
 
     whole_tree.check()
