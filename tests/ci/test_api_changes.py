@@ -131,7 +131,7 @@ CREATE = "POST /kites/create"
         ),
     ],
 )
-def test_what_callers_may_stumble_over_is_breaking(document: dict[str, Any], edit: Edit, expected: set[str]) -> None:
+def test_change_that_breaks_callers_is_breaking(document: dict[str, Any], edit: Edit, expected: set[str]) -> None:
     found = changes(document, edit)
 
     assert all(line.startswith("breaking  ") for line in found), found
@@ -163,14 +163,14 @@ def test_what_callers_may_stumble_over_is_breaking(document: dict[str, Any], edi
         ),
     ],
 )
-def test_what_they_need_not_know_is_harmless(document: dict[str, Any], edit: Edit, expected: str) -> None:
+def test_change_that_callers_can_ignore_is_harmless(document: dict[str, Any], edit: Edit, expected: str) -> None:
     found = changes(document, edit)
 
     assert all(line.startswith("harmless  ") for line in found), found
     assert any(expected in line for line in found), found
 
 
-def test_a_bound_that_is_no_longer_allowed_itself_is_breaking(document: dict[str, Any]) -> None:
+def test_bound_made_exclusive_is_breaking(document: dict[str, Any]) -> None:
     """The lower bound was 1 inclusive: 1 is refused now."""
 
     def exclude_it(document: dict[str, Any]) -> None:
@@ -183,7 +183,7 @@ def test_a_bound_that_is_no_longer_allowed_itself_is_breaking(document: dict[str
     ]
 
 
-def test_words_and_examples_are_no_changes(document: dict[str, Any]) -> None:
+def test_descriptions_and_examples_are_not_changes(document: dict[str, Any]) -> None:
     edit = both(
         lambda document: document["info"].update(title="Cats"),
         field("Kite", "kite_name", description="a name", examples=["Ada"]),
@@ -194,7 +194,7 @@ def test_words_and_examples_are_no_changes(document: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_ci_lists_the_changes_since_a_revision(tmp_path: Path) -> None:
+def test_ci_lists_changes_since_a_revision(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", ".venv", ".dev", "tests", "*_cache"))
     git = ["git", "-C", str(tree), "-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
