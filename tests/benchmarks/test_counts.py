@@ -158,14 +158,14 @@ def counting_tasks() -> Iterator[list[Coroutine[Any, Any, Any]]]:
 
 
 @pytest.mark.parametrize("name", CALLS)
-async def test_a_request_makes_no_task(caller: Caller, name: str) -> None:
+async def test_request_creates_no_task(caller: Caller, name: str) -> None:
     with counting_tasks() as made:
         await caller.request(name)
 
     assert made == []
 
 
-async def test_the_server_makes_one_task_for_a_request(caller: Caller) -> None:
+async def test_server_creates_one_task_per_request(caller: Caller) -> None:
     request = b"GET /users/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n\r\n" % caller.token.encode()
     async with listening(caller.app) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -180,7 +180,7 @@ async def test_the_server_makes_one_task_for_a_request(caller: Caller) -> None:
 
 @pytest.mark.parametrize("metrics", [True, False])
 @pytest.mark.parametrize("name", CALLS)
-async def test_a_request_calls_no_more_functions_than_it_did(caller: Caller, name: str, *, metrics: bool) -> None:
+async def test_request_calls_no_more_functions_than_before(caller: Caller, name: str, *, metrics: bool) -> None:
     most = CALLS[name] - (0 if metrics else OF_METRICS)
 
     called = min([await _calls(caller, name) for _ in range(3)])  # now and then something else has its turn meanwhile
@@ -212,7 +212,7 @@ async def _calls(caller: Caller, name: str) -> int:
 
 
 @pytest.mark.parametrize("name", CALLS)
-async def test_a_request_needs_no_more_memory_than_it_did(caller: Caller, name: str) -> None:
+async def test_request_needs_no_more_memory_than_before(caller: Caller, name: str) -> None:
     traced_by = sys.gettrace()
     sys.settrace(None)  # what measures coverage needs memory, too
     tracemalloc.start()
@@ -235,7 +235,7 @@ async def _memory(caller: Caller, name: str) -> int:
 
 
 @pytest.mark.slow
-def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
+def test_worker_imports_only_what_it_needs() -> None:
     listing = subprocess.run(
         [sys.executable, "-c", "import sys, service.cli, service.server.run, service.app; print(*sys.modules)"],
         cwd=ROOT,
@@ -248,7 +248,7 @@ def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
 
 
 @pytest.mark.slow
-def test_what_was_there_at_the_start_is_not_looked_at_for_garbage_again() -> None:
+def test_objects_from_startup_are_frozen_for_gc() -> None:
     script = """
 import asyncio, gc
 from service.app import from_environment
