@@ -26,7 +26,7 @@ from tests.support.black_box import (
 )
 
 
-def test_a_life(base_url: str) -> None:
+def test_account_lives_from_registration_to_deletion(base_url: str) -> None:
     """Registers, logs in, refreshes, resets the password, deletes itself."""
     with httpx.Client(base_url=base_url, trust_env=False, timeout=20) as http:
         email = f"{uuid4()}@example.com"
@@ -62,7 +62,7 @@ def test_a_life(base_url: str) -> None:
         assert_problem(http.post("/auth/access-token", data={"username": email, "password": OTHER_PASSWORD}), 400)
 
 
-def test_a_wrong_password_and_an_unknown_user_are_refused_alike(ada: Person) -> None:
+def test_wrong_password_and_unknown_user_look_alike(ada: Person) -> None:
     form = {"username": f"{uuid4()}@example.com", "password": PASSWORD}
 
     for response in (ada.log_in("not the password"), ada.http.post("/auth/access-token", data=form)):
@@ -71,13 +71,13 @@ def test_a_wrong_password_and_an_unknown_user_are_refused_alike(ada: Person) -> 
         assert problem["error_description"] == "Incorrect email or password"
 
 
-def test_a_refresh_whose_answer_was_lost_may_be_repeated_at_once(ada: Person) -> None:
+def test_lost_refresh_can_be_repeated_at_once(ada: Person) -> None:
     first, again = (refresh(ada.http, ada.tokens["refresh_token"]) for _ in range(2))
 
     assert first.json()["refresh_token"] == again.json()["refresh_token"] != ada.tokens["refresh_token"]
 
 
-def test_a_spent_refresh_token_ends_the_session(ada: Person) -> None:
+def test_reused_refresh_token_revokes_the_session(ada: Person) -> None:
     second = refresh(ada.http, ada.tokens["refresh_token"]).json()
     third = refresh(ada.http, second["refresh_token"]).json()
 
@@ -88,7 +88,7 @@ def test_a_spent_refresh_token_ends_the_session(ada: Person) -> None:
     assert_problem(ada.ask("GET", "/users/me", token=third["access_token"]), 401)
 
 
-def test_a_log_out_ends_the_session(ada: Person) -> None:
+def test_logout_ends_the_session(ada: Person) -> None:
     token = {"refresh_token": ada.tokens["refresh_token"]}
 
     assert ada.http.post("/auth/logout", json=token).status_code == 204
@@ -99,7 +99,7 @@ def test_a_log_out_ends_the_session(ada: Person) -> None:
     assert ada.http.post("/auth/logout", json={"refresh_token": "unknown"}).status_code == 204
 
 
-def test_sessions_are_listed_and_one_is_ended(ada: Person) -> None:
+def test_sessions_are_listed_and_ended(ada: Person) -> None:
     phone = ada.log_in().json()["access_token"]
     sessions = ada.ask("GET", "/auth/sessions").json()
     assert len(sessions) == 2
@@ -122,7 +122,7 @@ def test_all_other_sessions_are_ended(ada: Person) -> None:
     assert ada.ask("GET", "/users/me").status_code == 200
 
 
-def test_an_address_is_one_account_in_whatever_case(ada: Person) -> None:
+def test_email_is_case_insensitive(ada: Person) -> None:
     again = ada.http.post("/users/register", json={"email": ada.email.upper(), "password": PASSWORD})
 
     assert_problem(again, 409, "Cannot use this email address")
@@ -138,9 +138,7 @@ def test_an_address_is_one_account_in_whatever_case(ada: Person) -> None:
         ({"admin": True}, "/admin"),
     ],
 )
-def test_a_registration_that_breaks_a_rule_is_told_which(
-    http: httpx.Client, change: dict[str, Any], pointer: str
-) -> None:
+def test_invalid_registration_names_the_field(http: httpx.Client, change: dict[str, Any], pointer: str) -> None:
     body = {"email": f"{uuid4()}@example.com", "password": PASSWORD}
 
     problem = assert_problem(http.post("/users/register", json=body | change), 422)
@@ -148,7 +146,7 @@ def test_a_registration_that_breaks_a_rule_is_told_which(
     assert pointers(problem) == [pointer]
 
 
-def test_a_password_reset_ends_every_other_session(ada: Person) -> None:
+def test_password_reset_ends_other_sessions(ada: Person) -> None:
     phone = ada.log_in().json()
 
     assert ada.ask("POST", "/users/reset-password", {"password": OTHER_PASSWORD}).status_code == 200
@@ -167,21 +165,21 @@ def test_a_password_reset_ends_every_other_session(ada: Person) -> None:
         ({"password": OTHER_PASSWORD, "current_password": "not the password"}, "/current_password"),
     ],
 )
-def test_a_password_reset_that_breaks_a_rule_changes_nothing(ada: Person, body: dict[str, str], pointer: str) -> None:
+def test_invalid_password_reset_changes_nothing(ada: Person, body: dict[str, str], pointer: str) -> None:
     problem = assert_problem(ada.ask("POST", "/users/reset-password", body), 422)
 
     assert pointers(problem) == [pointer]
     assert ada.log_in().status_code == 200
 
 
-def test_another_users_session_is_not_found(ada: Person) -> None:
+def test_other_users_session_is_404(ada: Person) -> None:
     [session] = Person(ada.http).ask("GET", "/auth/sessions").json()
 
     assert_problem(ada.ask("DELETE", f"/auth/sessions/{session['id']}"), 404)
 
 
 @pytest.mark.parametrize("endpoint", GUARDED)
-def test_only_who_is_logged_in_is_let_in(http: httpx.Client, endpoint: str) -> None:
+def test_guarded_endpoint_without_token_is_401(http: httpx.Client, endpoint: str) -> None:
     nobody = http.request(*endpoint.split())
     forger = http.request(*endpoint.split(), headers={"Authorization": "Bearer forged"})
 
@@ -202,15 +200,13 @@ def test_only_who_is_logged_in_is_let_in(http: httpx.Client, endpoint: str) -> N
         (b'{"email": "nul\\u0000@example.com", "password": "long enough"}', "application/json", 422),
     ],
 )
-def test_a_body_that_cannot_be_read_is_the_clients_mistake(
-    http: httpx.Client, content: bytes, content_type: str, status: int
-) -> None:
+def test_malformed_body_is_4xx(http: httpx.Client, content: bytes, content_type: str, status: int) -> None:
     response = http.post("/users/register", content=content, headers={"Content-Type": content_type})
 
     assert_problem(response, status)
 
 
-def test_unknown_paths_and_methods_are_problems_too(http: httpx.Client) -> None:
+def test_unknown_paths_and_methods_are_problems(http: httpx.Client) -> None:
     assert_problem(http.get("/nowhere"), 404)
     assert_problem(http.get("/openapi.json/more"), 404)
     refused = http.put("/users/me")
@@ -218,7 +214,7 @@ def test_unknown_paths_and_methods_are_problems_too(http: httpx.Client) -> None:
     assert set(refused.headers["Allow"].replace(" ", "").split(",")) >= {"DELETE", "GET"}
 
 
-def test_it_is_alive_and_ready_and_documents_itself(http: httpx.Client) -> None:
+def test_health_and_documentation_are_served(http: httpx.Client) -> None:
     assert http.get("/health/live").status_code == 200
     assert http.get("/health/ready").status_code == 200
     assert http.get("/").headers["Content-Type"].startswith("text/html")

@@ -25,7 +25,7 @@ def guesser(two_workers: Running) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_200_guesses_at_two_processes_under_40_forged_addresses_are_five(
+def test_200_guesses_from_40_forged_addresses_count_as_five(
     two_workers: Running, guesser: httpx.Client, report: Report
 ) -> None:
     owner = account(two_workers.client)
@@ -44,7 +44,7 @@ def test_200_guesses_at_two_processes_under_40_forged_addresses_are_five(
     assert two_workers.client.get("/users/me", headers=owner.bearer).status_code == 200
 
 
-def test_the_limit_counts_what_the_trusted_proxy_saw(own_database_url: str, tmp_path: Path, report: Report) -> None:
+def test_limit_counts_the_address_the_proxy_saw(own_database_url: str, tmp_path: Path, report: Report) -> None:
     """A client may write what it likes into X-Forwarded-For; the proxy adds the truth at the end."""
     with running(own_database_url, tmp_path, WEB_CONCURRENCY="2", TRUSTED_PROXY_HOPS="1") as served:
         wait_for_workers(served, 2)
@@ -62,7 +62,7 @@ def test_the_limit_counts_what_the_trusted_proxy_saw(own_database_url: str, tmp_
 
 
 @pytest.mark.alone
-def test_an_unknown_account_cannot_be_told_by_time(unthrottled: Running, report: Report) -> None:
+def test_unknown_account_is_not_revealed_by_time(unthrottled: Running, report: Report) -> None:
     """Up to three rounds: a difference of ours would be there in each, one of this machine's is not."""
     _, email = register(unthrottled.client)
     medians = [0.0, 0.0]

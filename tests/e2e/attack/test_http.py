@@ -27,7 +27,7 @@ TOO_LARGE = {
 }
 
 
-def test_what_is_no_request_is_refused_once_and_closed(two_workers: Running, report: Report) -> None:
+def test_malformed_request_is_refused_once_and_closed(two_workers: Running, report: Report) -> None:
     """Each is sent twice in one piece: what follows a request that cannot be read is not read either."""
     found: Counter[int] = Counter()
     slowest = 0.0
@@ -82,7 +82,7 @@ def everything(client: httpx.Client, caller: Account, **headers: str) -> dict[st
     return answers
 
 
-def test_every_answer_carries_the_headers_that_it_should(behind_tls: Running, caller: Account, report: Report) -> None:
+def test_every_response_has_the_security_headers(behind_tls: Running, caller: Account, report: Report) -> None:
     by_tls = everything(behind_tls.client, caller, **{"X-Forwarded-Proto": "https", "Origin": PAGE})
     plain = everything(behind_tls.client, caller, Origin=EVIL)
     pair = behind_tls.client.post("/auth/refresh-token", json={"refresh_token": caller.tokens["refresh_token"]})
@@ -104,7 +104,7 @@ def test_every_answer_carries_the_headers_that_it_should(behind_tls: Running, ca
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "localhost:80@evil.example", "", "127.1"])
-def test_an_unknown_host_is_refused(two_workers: Running, host: str) -> None:
+def test_unknown_host_is_refused(two_workers: Running, host: str) -> None:
     request = f"GET /users/me HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
 
     answer = talk(two_workers.port, request)
@@ -114,7 +114,7 @@ def test_an_unknown_host_is_refused(two_workers: Running, host: str) -> None:
 
 
 @pytest.mark.parametrize("method", [b"TRACE", b"TRACK", b"CONNECT", b"DEBUG"])
-def test_no_method_shows_a_request_to_its_sender(two_workers: Running, method: bytes) -> None:
+def test_no_method_echoes_a_request(two_workers: Running, method: bytes) -> None:
     request = b" / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Secret: planted\r\n\r\n"
 
     answer = talk(two_workers.port, method + request)
@@ -123,7 +123,7 @@ def test_no_method_shows_a_request_to_its_sender(two_workers: Running, method: b
     assert b"planted" not in answer
 
 
-def test_head_and_options_are_answered_as_the_standard_wants(two_workers: Running) -> None:
+def test_head_and_options_follow_the_standard(two_workers: Running) -> None:
     """RFC 9110, 9.3.2 and 9.3.7."""
     head = talk(two_workers.port, b"HEAD /openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     options = two_workers.client.options("/users/me")
@@ -137,7 +137,7 @@ def test_head_and_options_are_answered_as_the_standard_wants(two_workers: Runnin
 
 
 @pytest.mark.parametrize(("origin", "may"), [(PAGE, True), (EVIL, False), ("null", False), (PAGE + ".evil", False)])
-def test_only_pages_of_listed_origins_may_call(behind_tls: Running, origin: str, *, may: bool) -> None:
+def test_only_listed_origins_may_call(behind_tls: Running, origin: str, *, may: bool) -> None:
     asked = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "authorization"}
 
     preflight = behind_tls.client.options("/users/me", headers=asked | {"Origin": origin})

@@ -35,7 +35,7 @@ def things_of(client: httpx.Client, owner: Account) -> dict[str, str]:
 NEVER = {"pet_id": str(2**62), "session_id": str(uuid4())}
 
 
-def test_other_peoples_things_are_as_if_they_never_were(two_workers: Running, report: Report) -> None:
+def test_other_users_objects_look_nonexistent(two_workers: Running, report: Report) -> None:
     client = two_workers.client
     owner, stranger = account(client), account(client)
     theirs = things_of(client, owner)
@@ -62,7 +62,7 @@ def test_other_peoples_things_are_as_if_they_never_were(two_workers: Running, re
 
 
 @pytest.mark.alone
-def test_other_peoples_things_take_as_long_as_none(two_workers: Running, report: Report) -> None:
+def test_other_users_objects_take_as_long_as_none(two_workers: Running, report: Report) -> None:
     """On every route with an id. Up to three rounds: a difference of ours would be there in each."""
     client = two_workers.client
     owner, stranger = account(client), account(client)
@@ -86,7 +86,7 @@ def test_other_peoples_things_take_as_long_as_none(two_workers: Running, report:
         assert medians[0] == pytest.approx(medians[1], rel=0.1), (method, path)
 
 
-def test_planted_secrets_are_found_nowhere(own_database_url: str, tmp_path: Path, report: Report) -> None:
+def test_planted_secrets_are_never_logged_or_returned(own_database_url: str, tmp_path: Path, report: Report) -> None:
     """Each is sent to where it belongs and to where it does not, and everything is made to fail."""
     with psycopg.connect(own_database_url, autocommit=True) as database:
         settings = {"WEB_CONCURRENCY": "2", "LOG_LEVEL": "DEBUG", "DATABASE_LOCK_TIMEOUT": "100"}

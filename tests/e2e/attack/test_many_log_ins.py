@@ -87,7 +87,7 @@ def elsewhere() -> Iterator[ProcessPoolExecutor]:
 
 
 @pytest.mark.alone
-def test_200_at_once_all_get_in_and_nobody_else_notices(
+def test_200_concurrent_log_ins_succeed_without_delaying_others(
     unthrottled: Running, elsewhere: ProcessPoolExecutor, report: Report
 ) -> None:
     """What it costs is told in CPU, and how long others wait beside what this machine gives us of its time."""

@@ -30,7 +30,7 @@ def patient(served_database_url: str, tmp_path: Path) -> Iterator[Running]:
         yield served
 
 
-def test_a_thousand_cases_find_nothing(patient: Running, tmp_path: Path, report: Report) -> None:
+def test_schemathesis_finds_nothing_in_1000_cases(patient: Running, tmp_path: Path, report: Report) -> None:
     caller = account(patient.client)
 
     done = subprocess.run(

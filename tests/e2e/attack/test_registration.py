@@ -23,7 +23,7 @@ FORMS: tuple[Literal["NFC", "NFD"], ...] = "NFC", "NFD"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-def test_of_50_equal_registrations_at_once_one_succeeds(
+def test_one_of_50_equal_registrations_succeeds(
     two_hosts: list[Running], served_database_url: str, report: Report
 ) -> None:
     """In every spelling by case, at two processes."""
@@ -61,7 +61,7 @@ def quickest(send: Callable[[], list[int]], tries: int = 5) -> tuple[list[int], 
 
 
 @pytest.mark.alone
-def test_long_passwords_are_refused_before_they_cost_anything(two_hosts: list[Running], report: Report) -> None:
+def test_long_passwords_are_refused_before_hashing(two_hosts: list[Running], report: Report) -> None:
     host = two_hosts[0]
     head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
     bodies = {
@@ -81,7 +81,7 @@ def test_long_passwords_are_refused_before_they_cost_anything(two_hosts: list[Ru
     assert max(seconds for _, seconds in found.values()) < 0.05
 
 
-def test_a_form_that_is_not_utf_8_logs_nobody_in(two_hosts: list[Running]) -> None:
+def test_form_not_in_utf_8_is_refused(two_hosts: list[Running]) -> None:
     """The bytes that cannot be read are not replaced by others, which would alias passwords."""
     client = two_hosts[0].client
     password = "\ufffd\ufffd" * 4
@@ -94,7 +94,7 @@ def test_a_form_that_is_not_utf_8_logs_nobody_in(two_hosts: list[Running]) -> No
     assert log_in(client, "alias@example.com", password).status_code == 200
 
 
-def test_composed_and_decomposed_letters_are_one_password(two_hosts: list[Running]) -> None:
+def test_composed_and_decomposed_password_are_equal(two_hosts: list[Running]) -> None:
     client = two_hosts[0].client
     forms = [unicodedata.normalize(form, "Crème brûlée 각 Å") for form in FORMS]
     for number, (given, typed) in enumerate([forms, forms[::-1]]):
@@ -122,7 +122,7 @@ def test_common_passwords_are_refused_in_any_case(two_hosts: list[Running], repo
 
 
 @pytest.mark.alone
-def test_a_former_hash_is_renewed_and_an_absurd_one_is_not_run(
+def test_old_hash_is_renewed_and_absurd_one_not_run(
     two_hosts: list[Running], served_database_url: str, report: Report
 ) -> None:
     client = two_hosts[0].client

@@ -28,7 +28,7 @@ def is_dead(host: Running, pair: dict[str, str]) -> bool:
     return (me.status_code, refused.status_code, refused.json().get("error")) == (401, 400, "invalid_grant")
 
 
-def test_20_refreshes_at_once_make_one_successor(
+def test_20_concurrent_refreshes_get_one_successor(
     two_hosts: list[Running], served_database_url: str, report: Report
 ) -> None:
     owner = account(two_hosts[0].client)
@@ -47,7 +47,7 @@ def test_20_refreshes_at_once_make_one_successor(
     assert refresh(two_hosts[1].client, successors.pop()).status_code == 200
 
 
-def test_a_lost_reply_is_given_again_by_the_other_process(two_hosts: list[Running], report: Report) -> None:
+def test_lost_reply_is_repeated_by_another_process(two_hosts: list[Running], report: Report) -> None:
     owner = account(two_hosts[0].client)
     lost, again = (refresh(host.client, owner.tokens["refresh_token"]).json() for host in two_hosts)
 
@@ -56,7 +56,7 @@ def test_a_lost_reply_is_given_again_by_the_other_process(two_hosts: list[Runnin
 
 
 @pytest.mark.parametrize("refreshes", [1, 2, 5], ids=["after 10 s", "its successor is spent", "long spent"])
-def test_a_spent_token_shown_later_ends_the_session_for_good(
+def test_reused_token_revokes_the_session(
     two_hosts: list[Running], served_database_url: str, report: Report, refreshes: int
 ) -> None:
     """The answer is an error, and yet the end is committed: whoever stole it is out, and stays out."""
@@ -104,7 +104,7 @@ def end_it(client: httpx.Client, owner: Account) -> httpx.Response:
 
 
 @pytest.mark.parametrize("end", [log_out, delete, reset, end_the_others, end_it])
-def test_tokens_are_dead_on_the_next_request(
+def test_tokens_are_invalid_on_the_next_request(
     two_hosts: list[Running], report: Report, end: Callable[[httpx.Client, Account], httpx.Response]
 ) -> None:
     """Also at a process that has seen the access token, and remembers that it is genuine: at every route."""
@@ -123,9 +123,7 @@ def test_tokens_are_dead_on_the_next_request(
     report(f"after {end.__name__} at one process: {len(GUARDED)} routes of both are shut, the refresh token is dead")
 
 
-def test_a_session_ends_in_time_however_often_it_is_refreshed(
-    served_database_url: str, tmp_path: Path, report: Report
-) -> None:
+def test_session_expires_on_time_despite_refreshes(served_database_url: str, tmp_path: Path, report: Report) -> None:
     with running(served_database_url, tmp_path, REFRESH_TOKEN_EXPIRE_SECONDS="3") as served:
         served.wait_until_ready()
         owner = account(served.client)

@@ -34,7 +34,7 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_900_slow_clients_are_let_go_and_nobody_notices(two_workers: Running, report: Report) -> None:
+def test_900_slow_clients_are_cut_off_and_hinder_nobody(two_workers: Running, report: Report) -> None:
     """Of three kinds, all at once."""
     began = time.monotonic()
     selector = selectors.DefaultSelector()

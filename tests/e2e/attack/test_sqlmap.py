@@ -72,7 +72,7 @@ def sqlmap(folder: Path, *what: str) -> tuple[list[str], list[str]]:
     return tested, re.findall(r"^Parameter: (.*)", done.stdout, re.MULTILINE)
 
 
-def test_nothing_can_be_injected(unthrottled: Running, tmp_path: Path, report: Report) -> None:
+def test_sqlmap_finds_no_injection(unthrottled: Running, tmp_path: Path, report: Report) -> None:
     first = account(unthrottled.client)
     # With a second session, so that there is another one to end.
     caller = Account(first.id, first.email, log_in(unthrottled.client, first.email).json())
@@ -90,7 +90,7 @@ def test_nothing_can_be_injected(unthrottled: Running, tmp_path: Path, report: R
         assert any(field in each for each in tested), (field, tested)
 
 
-def test_nothing_can_be_injected_by_a_refresh_token(unthrottled: Running, tmp_path: Path, report: Report) -> None:
+def test_sqlmap_finds_no_injection_by_refresh_token(unthrottled: Running, tmp_path: Path, report: Report) -> None:
     """Left to itself, sqlmap takes what is called a token for a protection of forms, and leaves it alone."""
     requests: list[Path] = []
     for path in ("/auth/refresh-token", "/auth/logout"):

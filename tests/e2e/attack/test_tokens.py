@@ -42,7 +42,7 @@ def whoami(served: Running, token: str) -> bytes:
 
 
 @pytest.mark.alone
-def test_only_the_genuine_one_of_100_tokens_opens(two_hosts: list[Running], report: Report) -> None:
+def test_only_genuine_token_of_100_is_accepted(two_hosts: list[Running], report: Report) -> None:
     """At two processes in turns, each token several times: what a process remembers of one helps no other."""
     genuine = Token(account(two_hosts[0].client).tokens["access_token"], SECRET_KEY.encode())
     answered: Counter[int] = Counter()
@@ -80,9 +80,7 @@ def hosts_of_other_times(served_database_url: str, tmp_path: Path) -> Iterator[l
         yield hosts
 
 
-def test_hosts_understand_each_other_whose_clocks_differ_by_a_minute(
-    hosts_of_other_times: list[Running], report: Report
-) -> None:
+def test_clocks_of_hosts_may_differ_by_a_minute(hosts_of_other_times: list[Running], report: Report) -> None:
     """The clock that is behind gives out tokens that are expired by the right one, and the one ahead is early."""
     right, ahead, behind = hosts_of_other_times
     skews = []
@@ -99,7 +97,7 @@ def test_hosts_understand_each_other_whose_clocks_differ_by_a_minute(
     assert [round(skew / 10) * 10 for skew in skews] == [0, 0, 60, -60]
 
 
-def test_keys_rotate_and_nobody_is_logged_out(served_database_url: str, tmp_path: Path, report: Report) -> None:
+def test_key_rotation_logs_nobody_out(served_database_url: str, tmp_path: Path, report: Report) -> None:
     """One setting at a time; old and new processes serve side by side meanwhile, as in every deploy."""
     steps = [
         {"SECRET_KEY": OLD},
@@ -129,7 +127,7 @@ def test_keys_rotate_and_nobody_is_logged_out(served_database_url: str, tmp_path
     report("the key rotated in 3 deploys of 2 processes side by side: 12 refreshes, 24 requests, nobody logged out")
 
 
-def test_keys_that_can_be_guessed_stop_the_start(report: Report) -> None:
+def test_guessable_keys_prevent_startup(report: Report) -> None:
     def start(key: str) -> subprocess.CompletedProcess[str]:
         return run("serve", settings=serving("postgresql:///none", SECRET_KEY=key))
 

@@ -55,7 +55,7 @@ def releases(
             release.kill()
 
 
-def test_a_release_after_one_that_was_killed_succeeds(postgres: Postgres, checkout: Path, table: Table) -> None:
+def test_release_after_a_killed_one_succeeds(postgres: Postgres, checkout: Path, table: Table) -> None:
     write(checkout, "0006_sleep", SLEEPS.format("case when to_regclass('go') is null then 600 else 0 end"))
     killed = start_migrating(postgres, checkout)
     until(lambda: postgres.ask(SLEEPING) == 1, "it is half-way")
@@ -68,7 +68,7 @@ def test_a_release_after_one_that_was_killed_succeeds(postgres: Postgres, checko
     table.say("a migration killed half-way", "the next release succeeds")
 
 
-def test_old_and_new_code_serve_on_a_schema_that_grows_and_shrinks(
+def test_old_and_new_code_serve_during_expand_and_contract(
     postgres: Postgres, serve: Serve, clients: Clients, checkout: Path, table: Table
 ) -> None:
     """Expand; both codes; then contract, while the code serves that does not use the column."""
@@ -104,7 +104,7 @@ def test_old_and_new_code_serve_on_a_schema_that_grows_and_shrinks(
         assert (outcome.lost, outcome.duplicates) == (0, 0)
 
 
-def test_five_releases_at_once_apply_a_long_migration_once(releases: list[subprocess.Popen[str]], table: Table) -> None:
+def test_five_concurrent_releases_migrate_once(releases: list[subprocess.Popen[str]], table: Table) -> None:
     outputs = [release.communicate(timeout=60) for release in releases]
 
     applied = sum("applied 0006_sleep" in out for out, _ in outputs)

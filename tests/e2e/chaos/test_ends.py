@@ -37,7 +37,7 @@ def watch_readiness(served: Running, seen: list[str]) -> None:
 
 
 @pytest.mark.parametrize("how", ["1 worker", "2 workers", "2 workers, all told"])
-def test_sigterm_drops_nobody(postgres: Postgres, serve: Serve, clients: Clients, table: Table, how: str) -> None:
+def test_sigterm_drops_no_request(postgres: Postgres, serve: Serve, clients: Clients, table: Table, how: str) -> None:
     """By 64 clients who come back at once on new connections, as no load balancer would have them."""
     ends: list[float] = []
     seen = Outcome([], {}, [])
@@ -69,7 +69,7 @@ def test_sigterm_drops_nobody(postgres: Postgres, serve: Serve, clients: Clients
     assert max(ends) < 10
 
 
-def test_neither_a_client_nor_the_database_keeps_a_process(
+def test_slow_client_or_database_cannot_delay_shutdown(
     postgres: Postgres, serve: Serve, template: tuple[Path, list[str]], checkout: Path, table: Table
 ) -> None:
     """A body that never ends, and a statement that is not answered. tests/test_settings.py adds up the real limits."""
@@ -95,7 +95,7 @@ def test_neither_a_client_nor_the_database_keeps_a_process(
     assert 1 < ended < LAST + 1 + CLOSE_ALL + 1  # a second for itself
 
 
-def test_a_rolling_reload_loses_nothing(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
+def test_rolling_reload_loses_no_request(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
     served = serve(postgres.url, WEB_CONCURRENCY="2", DRAIN_SECONDS="1")
     until(lambda: served.stdout.count(STARTED) == 2, "all serve")
     before = {process.pid for process in served.family()}
@@ -114,7 +114,7 @@ def test_a_rolling_reload_loses_nothing(postgres: Postgres, serve: Serve, client
     assert len(before & after) < len(before) - 1
 
 
-def test_a_worker_that_dies_is_replaced(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
+def test_dead_worker_is_replaced(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
     # The worker that is left has a connection for nearly each client: nobody waits for one in vain.
     served = serve(postgres.url, WEB_CONCURRENCY="2", DATABASE_POOL_SIZE="25")
     until(lambda: served.stdout.count(STARTED) == 2, "both serve")
@@ -155,7 +155,7 @@ def test_workers_end_when_their_parent_is_killed(
     assert (load.outcome.lost, load.outcome.duplicates) == (0, 0)
 
 
-def test_it_starts_before_its_database(postgres: Postgres, table: Table, serve: Serve) -> None:
+def test_service_starts_before_its_database(postgres: Postgres, table: Table, serve: Serve) -> None:
     postgres.stop()
     served = serve(postgres.url, ready=503)
     assert served.status("/health/live") == 200

@@ -9,7 +9,7 @@ from tests.support.processes import Serve
 from tests.support.proxy import Proxy
 
 
-def test_a_promoted_standby_of_several_hosts_is_found(
+def test_promoted_replica_among_several_hosts_is_found(
     new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
     primary = new_postgres()
@@ -29,7 +29,7 @@ def test_a_promoted_standby_of_several_hosts_is_found(
     assert outcome.failing_after(promoted) < 2
 
 
-def test_a_frozen_first_host_does_not_hide_the_second(
+def test_frozen_first_host_does_not_hide_the_second(
     new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
     """It accepts connections and says nothing, as a host does whose disk hangs: what was sent to it is waited for."""
@@ -52,7 +52,7 @@ def test_a_frozen_first_host_does_not_hide_the_second(
     assert outcome.failing_after(promoted) < 3
 
 
-def test_connections_to_a_demoted_primary_are_thrown_away(
+def test_connections_to_a_demoted_primary_are_discarded(
     new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
     """The address moves to the new primary; open connections still lead to the old one, which only reads (25006)."""

@@ -35,9 +35,7 @@ BAD = [
 ]
 
 
-def test_nothing_acknowledged_is_lost_whatever_fails(
-    postgres: Postgres, serve: Serve, clients: Clients, table: Table
-) -> None:
+def test_no_acknowledged_write_is_lost(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
     """A fault every three seconds, until the seconds are over and the writes are done; then they are compared."""
     served = serve(postgres.url, WEB_CONCURRENCY="2")
     chance = random.Random(7)  # noqa: S311 - the same faults each time
@@ -87,9 +85,7 @@ def send_nonsense(port: int, number: int) -> None:
             client.recv(4096)
 
 
-def test_memory_and_connections_stay_as_they_are(
-    postgres: Postgres, serve: Serve, clients: Clients, table: Table
-) -> None:
+def test_memory_and_connections_stay_constant(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
     served = serve(postgres.url, DATABASE_POOL_SIZE="16")  # one for each client: nobody waits, nobody is refused
     process = psutil.Process(served.process.pid)
     number = 0

@@ -34,7 +34,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def test_a_pool_exhausted_by_slow_queries_refuses_within_a_second(
+def test_exhausted_pool_refuses_within_a_second(
     postgres: Postgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
     served = serve(postgres.url)
@@ -63,7 +63,7 @@ def test_a_pool_exhausted_by_slow_queries_refuses_within_a_second(
     assert max(others.values()) < WAIT * 1000 / 2  # on the slowest machine, nothing like the wait for a connection
 
 
-def test_a_statement_ends_when_its_client_goes_away(
+def test_statement_is_cancelled_when_its_client_disconnects(
     postgres: Postgres, serve: Serve, template: Template, table: Table
 ) -> None:
     # Neither of the two would let it end so soon.
@@ -101,9 +101,7 @@ def hammer(served: Running, token: str, path: str, number: int) -> Counter[int]:
         return Counter(client.patch(path, json={"pet_name": f"n{each}"}).status_code for each in range(number))
 
 
-def test_serialization_failures_are_not_seen(
-    postgres: Postgres, serve: Serve, template: Template, table: Table
-) -> None:
+def test_serialization_failures_are_retried(postgres: Postgres, serve: Serve, template: Template, table: Table) -> None:
     """16 clients change the same row under an isolation level in which all but one of them must fail."""
     postgres.ask("alter database postgres set default_transaction_isolation = 'serializable'")
     served = serve(postgres.url)
@@ -136,7 +134,7 @@ CROSS = """
 """
 
 
-def test_deadlocks_are_not_seen(postgres: Postgres, serve: Serve, template: Template, table: Table) -> None:
+def test_deadlocks_are_retried(postgres: Postgres, serve: Serve, template: Template, table: Table) -> None:
     """Rivals lock two rows that a statement needs, in the other order; the statement is the one that is ended.
 
     Who waits looks for a cycle once, after deadlock_timeout: DATABASE_LOCK_TIMEOUT must leave it the time.

@@ -26,7 +26,7 @@ def pgbouncer(request: pytest.FixtureRequest, postgres: Postgres, tmp_path: Path
 
 
 @pytest.mark.parametrize("pgbouncer", EACH, indirect=True)
-def test_transaction_pooling_makes_no_error(
+def test_transaction_pooling_causes_no_error(
     pgbouncer: PgBouncer, postgres: Postgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
     served = serve(pgbouncer.url, WEB_CONCURRENCY="2", DATABASE_POOL_SIZE="20", **pgbouncer.settings)
@@ -41,7 +41,7 @@ def test_transaction_pooling_makes_no_error(
 
 
 @pytest.mark.parametrize("pgbouncer", EACH, indirect=True)
-def test_a_killed_backend_behind_pgbouncer_is_503(
+def test_killed_backend_behind_pgbouncer_is_503(
     pgbouncer: PgBouncer, postgres: Postgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
     served = serve(pgbouncer.url, DATABASE_POOL_SIZE="20", **pgbouncer.settings)
@@ -59,7 +59,7 @@ def test_a_killed_backend_behind_pgbouncer_is_503(
 
 
 @pytest.mark.parametrize("pgbouncer", EACH[1:], indirect=True)
-def test_a_pgbouncer_that_restarts_is_503_until_it_is_back(
+def test_restarting_pgbouncer_is_503_until_it_is_back(
     pgbouncer: PgBouncer, postgres: Postgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
     served = serve(pgbouncer.url, DATABASE_POOL_SIZE="20", **pgbouncer.settings)
@@ -79,7 +79,7 @@ def test_a_pgbouncer_that_restarts_is_503_until_it_is_back(
 
 
 @pytest.mark.parametrize("pgbouncer", EACH[1:], indirect=True)
-def test_a_column_of_another_type_is_not_seen_by_clients(
+def test_changed_column_type_causes_no_error(
     pgbouncer: PgBouncer, postgres: Postgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
     """PgBouncer keeps what was prepared before, for all its clients, and would answer with it for ever."""

@@ -114,7 +114,7 @@ def numbers(served: Running) -> dict[str, float]:
     return {name: float(re.findall(rf"^{pattern} (\S+)$", text, re.MULTILINE)[0]) for name, pattern in patterns.items()}
 
 
-async def test_clients_read_what_they_wrote_whatever_befalls_the_standby(
+async def test_clients_read_their_writes_despite_replica_faults(
     new_postgres: NewPostgres, serve: Serve, table: Table
 ) -> None:
     """Two processes; each client writes by one and reads by the other. The standby is asynchronous, as it comes."""
@@ -169,9 +169,7 @@ async def test_clients_read_what_they_wrote_whatever_befalls_the_standby(
         assert 1 <= told <= seconds / LOOK + 1  # once for each look at it, however many clients meet it
 
 
-def test_a_standby_that_is_read_from_takes_over(
-    new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
-) -> None:
+def test_replica_takes_over_as_primary(new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table) -> None:
     """The one that DATABASE_REPLICA_URL names is promoted; it is found as the primary, and reads go on there."""
     primary = new_postgres()
     standby = follow(primary, new_postgres)
@@ -193,7 +191,7 @@ def test_a_standby_that_is_read_from_takes_over(
     assert "it is no standby" in served.stdout
 
 
-def test_a_primary_that_freezes_is_503_within_3_s_where_a_standby_is_read_from(
+def test_frozen_primary_with_replica_is_503_within_3_s(
     new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
     """Reads ask it how far it is, before they ask the standby."""

@@ -28,7 +28,7 @@ RESTARTS = [Restart("fast restart", signal.SIGINT), Restart("kill -9 of the post
 
 
 @pytest.mark.parametrize("restart", RESTARTS, ids=lambda restart: restart.name)
-def test_a_restart_is_503_until_the_server_is_back(
+def test_restart_is_503_until_the_server_is_back(
     postgres: Postgres, serve: Serve, clients: Clients, table: Table, restart: Restart
 ) -> None:
     served = serve(postgres.url)
@@ -56,7 +56,7 @@ def is_told_once(entry: dict[str, object]) -> bool:
     return str(entry["event"]).startswith("database") or entry["level"] in {"error", "critical"}
 
 
-def test_a_killed_backend_is_a_moment_of_503(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
+def test_killed_backend_is_503_for_a_moment(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
     """PostgreSQL restarts all of its processes then: what one of them left in shared memory cannot be trusted."""
     served = serve(postgres.url)
     with clients(served, postgres) as load:

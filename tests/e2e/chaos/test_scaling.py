@@ -65,7 +65,7 @@ def site(template: tuple[Path, list[str]], folder: Path, tmp_path_factory: pytes
         yield Site(hosts, postgres, balance)
 
 
-def test_a_host_that_is_gone_loses_nothing(site: Site, clients: Clients, table: Table) -> None:
+def test_lost_host_loses_no_request(site: Site, clients: Clients, table: Table) -> None:
     """Its cable is pulled under load, and put back."""
     balancer = site.balance(HOSTS)
     gone = site.hosts[-1]
@@ -86,7 +86,7 @@ def test_a_host_that_is_gone_loses_nothing(site: Site, clients: Clients, table: 
     assert (outcome.lost, outcome.duplicates) == (0, 0)
 
 
-def test_sessions_and_throttles_are_the_same_on_every_host(site: Site, table: Table) -> None:
+def test_sessions_and_throttles_are_shared_by_hosts(site: Site, table: Table) -> None:
     """What one host has seen, all know: a log-in, its end, and wrong passwords, however many come at once."""
     first, *others = (host.client for host in site.hosts)
     first.post("/users/register", json=ACCOUNT).raise_for_status()
@@ -113,7 +113,7 @@ def guess(port: int) -> int:
     return httpx.post(url, data=form, headers={"Host": "localhost"}, trust_env=False, timeout=20).status_code
 
 
-def test_more_hosts_serve_more(site: Site, clients: Clients, table: Table) -> None:
+def test_more_hosts_serve_more_requests(site: Site, clients: Clients, table: Table) -> None:
     """Each may compute as little as a tenth of a processor from now on; numbers of hosts are measured by turns."""
     if not (CGROUPS / "cpu.cfs_quota_us").exists():
         pytest.skip("needs control groups of version 1")

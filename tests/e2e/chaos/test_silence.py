@@ -20,7 +20,7 @@ from tests.support.processes import Serve, until
 from tests.support.proxy import Proxy
 
 
-def test_a_frozen_server_is_503_within_3_s(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
+def test_frozen_server_is_503_within_3_s(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
     served = serve(postgres.url)
     with clients(served, postgres) as load:
         time.sleep(1)
@@ -36,7 +36,7 @@ def test_a_frozen_server_is_503_within_3_s(postgres: Postgres, serve: Serve, cli
     assert load.outcome.failing_after(thawed) < 2
 
 
-def test_a_black_hole_is_503_within_3_s(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
+def test_network_black_hole_is_503_within_3_s(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
     with Proxy(postgres.port) as network:
         served = serve(postgres.url.replace(str(postgres.port), str(network.port)))
         with clients(served, postgres) as load:
@@ -60,7 +60,7 @@ WRITES = 12
 REFUSED = re.compile(r"canceling statement due to lock timeout.*\n(?:.*\n)??.* STATEMENT:  -- pets.create_pet: ")
 
 
-def test_a_locked_table_is_503_within_3_s_and_nothing_commits_late(
+def test_locked_table_is_503_and_commits_nothing_late(
     postgres: Postgres, serve: Serve, clients: Clients, template: tuple[Path, list[str]], table: Table
 ) -> None:
     """Writes without a key, so that nobody asks again, all of which PostgreSQL has when they are refused."""
@@ -94,7 +94,7 @@ def test_a_locked_table_is_503_within_3_s_and_nothing_commits_late(
     assert (len(REFUSED.findall(postgres.log)), late) == (WRITES, 0)
 
 
-def test_a_log_in_is_503_within_3_s_though_each_of_its_statements_is_held_up(postgres: Postgres, serve: Serve) -> None:
+def test_log_in_with_slow_statements_is_503_within_3_s(postgres: Postgres, serve: Serve) -> None:
     """The first by a lock, the second by a server that freezes under it."""
     served = serve(postgres.url)
     waiting = "select count(*) from pg_locks where not granted and relation = %s::regclass"
@@ -144,7 +144,7 @@ def small_disk(tmp_path: Path, template: tuple[Path, list[str]]) -> Iterator[Pat
         subprocess.run(["umount", "--lazy", str(disk)], check=True)  # noqa: S607 - root's own
 
 
-def test_a_full_disk_is_503_and_reads_go_on(
+def test_full_disk_is_503_for_writes_only(
     small_disk: Path, new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
     """The disk of the tables, that is: one that has no room for the write-ahead log ends PostgreSQL itself."""

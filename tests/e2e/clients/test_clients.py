@@ -79,7 +79,7 @@ def answers(printed: str) -> list[Any]:
     return [masked(json.loads(line)) for line in printed.splitlines()]
 
 
-def test_the_client_of_openapi_python_client_has_the_first_session(folder: Path, served: Running) -> None:
+def test_openapi_python_client_runs_the_first_session(folder: Path, served: Running) -> None:
     follow(folder, "uv")
 
     run(folder, "python", "-m", "mypy", "--strict", "--follow-imports=silent", "--config-file=", "first_session.py")
@@ -93,7 +93,7 @@ def test_the_client_of_openapi_python_client_has_the_first_session(folder: Path,
 
 
 @needs("npm", "npx", "node")
-def test_the_client_of_openapi_typescript_has_the_first_session(folder: Path, served: Running) -> None:
+def test_openapi_typescript_client_runs_the_first_session(folder: Path, served: Running) -> None:
     follow(folder, "npm|npx")
 
     run(folder, "npx", "tsc", "--strict", "--module", "nodenext", "--target", "es2022", "first_session.mts")
@@ -103,7 +103,7 @@ def test_the_client_of_openapi_typescript_has_the_first_session(folder: Path, se
 
 
 @needs("npx")
-def test_spectral_finds_nothing_in_the_document(folder: Path) -> None:
+def test_spectral_finds_nothing(folder: Path) -> None:
     """Neither errors nor warnings nor hints: of its rules for OpenAPI, its schema of OpenAPI 3.1 among them."""
     (folder / ".spectral.yaml").write_text("extends: spectral:oas\n")
 

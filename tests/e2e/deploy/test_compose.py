@@ -30,34 +30,34 @@ SECRETS = [path.removeprefix("./secrets/") for path in (each["file"] for each in
 [MAKE_SECRETS] = re.findall(r"^```sh\n(mkdir .*?)^```", (ROOT / "docs/deploy.md").read_text(), re.MULTILINE | re.DOTALL)
 
 
-def test_the_service_waits_for_the_migration_and_that_for_the_database() -> None:
+def test_service_waits_for_migration_and_database() -> None:
     assert SERVICES["web"]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
     assert SERVICES["migrate"]["depends_on"]["database"] == {"condition": "service_healthy"}
     assert SERVICES["migrate"]["restart"] == "no"
     assert SERVICES["database"]["image"] == "postgres:18"
 
 
-def test_what_is_optional_is_a_profile() -> None:
+def test_optional_services_are_profiles() -> None:
     profiles = {name: service.get("profiles", []) for name, service in SERVICES.items()}
 
     assert {name for name, names in profiles.items() if not names} == {"database", "migrate", "web"}
     assert all(names in ([], [name]) for name, names in profiles.items())
 
 
-def test_every_port_is_on_the_loopback_interface() -> None:
+def test_every_port_is_on_loopback() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
 
     assert len(ports) == 4
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_no_secret_stands_in_the_environment() -> None:
+def test_no_secret_is_in_the_environment() -> None:
     names = {name for service in SERVICES.values() for name in service.get("environment", {})}
 
     assert {name for name in names if re.search("PASSWORD|SECRET|TOKEN", name) and not name.endswith("_FILE")} == set()
 
 
-def test_what_stands_in_env_reaches_the_service_but_where_it_listens_and_its_secrets() -> None:
+def test_dot_env_reaches_only_the_web_service() -> None:
     """And no other: nobody else needs it."""
     assert [name for name, service in SERVICES.items() if "env_file" in service] == ["web"]
     assert SERVICES["web"]["env_file"] == [{"path": ".env", "required": False}]
@@ -67,7 +67,7 @@ def test_what_stands_in_env_reaches_the_service_but_where_it_listens_and_its_sec
     }
 
 
-def test_each_is_lent_the_secrets_that_it_reads_and_no_other() -> None:
+def test_each_service_gets_only_the_secrets_it_reads() -> None:
     for name, service in SERVICES.items():
         configs = [COMPOSE["configs"][each["source"]]["content"] for each in service.get("configs", [])]
         read = re.findall(r"/run/secrets/(\w+)", f"{service.get('environment')} {service.get('command')} {configs}")
@@ -80,20 +80,20 @@ def test_data_is_in_named_volumes() -> None:
     assert {volume.partition(":")[0] for volume in mounted} == COMPOSE["volumes"].keys()
 
 
-def test_what_the_image_runs_may_do_little() -> None:
+def test_containers_have_few_privileges() -> None:
     for name in ("web", "migrate", "pgbouncer"):
         assert SERVICES[name]["read_only"] is True
         assert SERVICES[name]["cap_drop"] == ["ALL"]
         assert SERVICES[name]["security_opt"] == ["no-new-privileges:true"]
 
 
-def test_what_a_read_only_container_writes_is_in_memory() -> None:
+def test_read_only_container_writes_to_memory() -> None:
     written = re.findall(r">(/\w+)/", SERVICES["pgbouncer"]["command"][-1])
 
     assert set(written) == set(SERVICES["pgbouncer"]["tmpfs"])
 
 
-def test_the_database_is_made_with_its_roles_and_then_with_their_passwords() -> None:
+def test_database_gets_roles_then_passwords() -> None:
     """The image runs what is in that folder, by name."""
     folder = "/docker-entrypoint-initdb.d/"
     [roles] = [volume for volume in SERVICES["database"]["volumes"] if folder in volume]
@@ -103,12 +103,12 @@ def test_the_database_is_made_with_its_roles_and_then_with_their_passwords() -> 
     assert passwords == {"source": "passwords", "target": f"{folder}2-passwords.sql"}
 
 
-def test_the_service_is_started_again_and_may_finish_what_is_under_way() -> None:
+def test_service_restarts_and_has_time_to_drain() -> None:
     assert SERVICES["web"]["restart"] == SERVICES["database"]["restart"] == "unless-stopped"
     assert SERVICES["web"]["stop_grace_period"] == "30s"
 
 
-def test_nothing_is_copied_into_a_root_that_is_read_only() -> None:
+def test_nothing_is_copied_into_a_read_only_root() -> None:
     """As configs that stand in compose.yaml are; the engine refuses: https://github.com/docker/compose/issues/12031."""
     assert [name for name, service in SERVICES.items() if service.get("read_only") and service.get("configs")] == []
 
@@ -175,7 +175,7 @@ def topology() -> Iterator[Topology]:
 
 @slow
 @needs(POSTGRES)
-def test_the_secrets_are_those_that_are_named(topology: Topology) -> None:
+def test_secrets_are_those_named_in_the_docs(topology: Topology) -> None:
     made = {path.name: path.read_text() for path in topology.secrets.iterdir()}
 
     assert sorted(made) == sorted(SECRETS)
@@ -185,7 +185,7 @@ def test_the_secrets_are_those_that_are_named(topology: Topology) -> None:
 
 @slow
 @needs(POSTGRES)
-def test_the_service_on_its_own_role_keeps_the_contract(topology: Topology, tmp_path: Path) -> None:
+def test_contract_holds_on_the_application_role(topology: Topology, tmp_path: Path) -> None:
     with topology.served(tmp_path) as served:
         served.wait_until_ready()
 
@@ -200,7 +200,7 @@ def test_the_service_on_its_own_role_keeps_the_contract(topology: Topology, tmp_
 @slow
 @needs(POSTGRES)
 @pytest.mark.parametrize("name", ["database", "standby"])
-def test_the_health_check_of_postgres_asks_it(topology: Topology, name: str) -> None:
+def test_postgres_health_check_asks_the_server(topology: Topology, name: str) -> None:
     _, program, *options = SERVICES[name]["healthcheck"]["test"]
     ports = [urlsplit(topology.url).port, free_port()]
     states = [
@@ -231,7 +231,7 @@ def shell(service: str, script: str, folder: Path, **variables: str) -> "Iterato
 
 @slow
 @needs(POSTGRES, PGBOUNCER_OF_DEBIAN_13)
-def test_the_service_keeps_the_contract_through_pgbouncer(topology: Topology, tmp_path: Path) -> None:
+def test_contract_holds_through_pgbouncer(topology: Topology, tmp_path: Path) -> None:
     port = free_port()
     with unprivileged_folder() as folder:
         script = SERVICES["pgbouncer"]["command"][-1]
@@ -266,7 +266,7 @@ def test_the_service_keeps_the_contract_through_pgbouncer(topology: Topology, tm
 
 @slow
 @needs(POSTGRES)
-def test_the_standby_follows_and_is_read_from(topology: Topology, tmp_path: Path) -> None:
+def test_replica_follows_and_is_read(topology: Topology, tmp_path: Path) -> None:
     port = str(free_port())
     with unprivileged_folder() as folder:
         script = topology.here(SERVICES["standby"]["command"][-1]).replace(

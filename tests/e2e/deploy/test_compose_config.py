@@ -41,7 +41,7 @@ def services() -> dict[str, Any]:
     return resolved
 
 
-def test_profiles_add_to_what_is_always_there() -> None:
+def test_profiles_add_services() -> None:
     always = {"database", "migrate", "web"}
 
     assert config()["services"].keys() == always
@@ -49,7 +49,7 @@ def test_profiles_add_to_what_is_always_there() -> None:
     assert config("--profile=pgbouncer", "--profile=standby")["services"].keys() == SERVICES.keys()
 
 
-def test_each_port_is_on_the_loopback_interface(services: dict[str, Any]) -> None:
+def test_each_port_is_on_loopback(services: dict[str, Any]) -> None:
     ports = {
         name: [(port["host_ip"], port["published"]) for port in of.get("ports", [])] for name, of in services.items()
     }
@@ -74,7 +74,7 @@ def test_each_secret_is_a_file(services: dict[str, Any]) -> None:
         }
 
 
-def test_each_waits_for_what_it_needs(services: dict[str, Any]) -> None:
+def test_services_wait_for_their_dependencies(services: dict[str, Any]) -> None:
     waits = {
         name: {other: how["condition"] for other, how in service.get("depends_on", {}).items()}
         for name, service in services.items()
@@ -95,7 +95,7 @@ def test_each_waits_for_what_it_needs(services: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("given", [{}, {"DATABASE_HOST": "pgbouncer:6432", "PORT": "9000", "LOG_FORMAT": "logfmt"}])
-def test_the_processes_that_other_tests_start_get_what_the_containers_get(given: dict[str, str]) -> None:
+def test_tests_start_processes_as_containers_are_started(given: dict[str, str]) -> None:
     """They read the file themselves."""
     for name, service in config("--profile=*", **given)["services"].items():
         assert service.get("environment", {}) == environment_of(name, **given)
@@ -103,7 +103,7 @@ def test_the_processes_that_other_tests_start_get_what_the_containers_get(given:
         assert command == [interpolated(word) for word in SERVICES[name].get("command", [])]
 
 
-def test_what_docs_say_to_set_is_heeded() -> None:
+def test_documented_variables_take_effect() -> None:
     for_the_service = {"METRICS_PORT": "9100", "SECRET_KEY_PREVIOUS": "a" * 64, "OTEL_TRACES_SAMPLER": "always_off"}
     given = {"DATABASE_HOST": "pgbouncer:6432", "PORT": "9000", "EXTRAS": "traces", **for_the_service}
     web = config(**given)["services"]["web"]

@@ -29,7 +29,7 @@ for path in pathlib.Path("/app").rglob("*.py"):
 """
 
 
-def test_both_stages_begin_with_the_python_of_the_project() -> None:
+def test_both_stages_use_the_projects_python() -> None:
     assert [f"python:{PYTHON}-slim-bookworm"] * 2 == FROM
 
 
@@ -39,7 +39,7 @@ def test_dependencies_come_before_code() -> None:
 
 
 @pytest.mark.parametrize(("extras", "lock"), [("", "requirements.txt"), ("traces", "requirements-traces.txt")])
-def test_an_argument_of_the_build_chooses_the_lock(extras: str, lock: str) -> None:
+def test_build_argument_selects_the_lock_file(extras: str, lock: str) -> None:
     """The build itself takes a minute, and is tried with the first one."""
     [words] = re.findall(r"^    --requirement (.*)$", DOCKERFILE, re.MULTILINE)
     shell = ["/bin/sh", "-c", f"echo {words}"]
@@ -86,13 +86,13 @@ def served(image: Image, url: str, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @slow
 @with_buildah
-def test_the_service_in_it_keeps_the_contract_on_the_port_that_it_is_given(served: Running) -> None:
+def test_contract_holds_in_the_image(served: Running) -> None:
     assert " passed" in run_black_box(served.url)
 
 
 @slow
 @with_buildah
-def test_it_is_run_in_exec_form_as_a_user_without_rights(image: Image) -> None:
+def test_image_runs_in_exec_form_without_privileges(image: Image) -> None:
     assert image.config["Cmd"] == ["python", "-m", "service", "serve"]
     assert not image.config.get("Entrypoint")
     assert image.config["StopSignal"] == "SIGTERM"
@@ -108,7 +108,7 @@ def test_nothing_can_be_written(image: Image, path: str) -> None:
 
 @slow
 @with_buildah
-def test_what_it_runs_is_not_its_users(image: Image) -> None:
+def test_code_is_not_owned_by_the_user(image: Image) -> None:
     """Also where an engine lets it write."""
     assert image.run("find", "/app", "(", "-user", "10001", "-o", "-perm", "/022", ")", "!", "-type", "l").stdout == ""
 
@@ -116,13 +116,13 @@ def test_what_it_runs_is_not_its_users(image: Image) -> None:
 @slow
 @with_buildah
 @pytest.mark.parametrize("tool", ["cc", "gcc", "c++", "g++", "clang", "ld", "as", "strip", "make", "uv"])
-def test_there_is_no_compiler(image: Image, tool: str) -> None:
+def test_image_has_no_compiler(image: Image, tool: str) -> None:
     assert image.run("sh", "-c", f"command -v {tool}").stdout == ""
 
 
 @slow
 @with_buildah
-def test_of_the_lock_everything_is_installed_but_what_serving_never_imports(image: Image) -> None:
+def test_only_packages_needed_to_serve_are_installed(image: Image) -> None:
     lock = (ROOT / "requirements.txt").read_text()
     locked = {
         name: version
@@ -141,7 +141,7 @@ def test_of_the_lock_everything_is_installed_but_what_serving_never_imports(imag
 
 @slow
 @with_buildah
-def test_all_bytecode_is_there_and_never_compared_with_its_source(image: Image) -> None:
+def test_bytecode_is_complete_and_unchecked(image: Image) -> None:
     done = image.run("python", "-c", LIST_UNCOMPILED)
 
     assert (done.stdout, done.stderr) == ("", "")
@@ -149,7 +149,7 @@ def test_all_bytecode_is_there_and_never_compared_with_its_source(image: Image) 
 
 @slow
 @with_buildah
-def test_the_health_check_asks_for_liveness_on_the_port(image: Image, served: Running) -> None:
+def test_health_check_asks_liveness_on_the_port(image: Image, served: Running) -> None:
     kind, *command = image.config["Healthcheck"]["Test"]
 
     assert kind == "CMD"
@@ -160,7 +160,7 @@ def test_the_health_check_asks_for_liveness_on_the_port(image: Image, served: Ru
 
 @slow
 @with_buildah
-def test_it_is_under_200_megabytes_with_its_base(image: Image) -> None:
+def test_image_is_under_200_mb_with_its_base(image: Image) -> None:
     """The base is a stand-in that is no smaller (image.py)."""
     total, ours = (
         int(image.run("du", "--summarize", "--bytes", "--one-file-system", path).stdout.split()[0])
@@ -174,7 +174,7 @@ def test_it_is_under_200_megabytes_with_its_base(image: Image) -> None:
 @slow
 @with_buildah
 @pytest.mark.usefixtures("served")  # which has migrated
-def test_sigterm_ends_it(image: Image, url: str, tmp_path: Path) -> None:
+def test_sigterm_ends_the_container(image: Image, url: str, tmp_path: Path) -> None:
     settings = serving(url, PORT=str(free_port()))
     with Running("serve", tmp_path, settings, program=image.command(image.config["Cmd"], settings)) as running:
         running.wait_until_ready()

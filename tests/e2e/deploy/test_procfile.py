@@ -28,7 +28,7 @@ LOCKS = {"requirements.txt", "Pipfile", "Pipfile.lock", "poetry.lock", "uv.lock"
 GO_AHEAD = "insert into _yoyo_migration (migration_hash, migration_id, applied_at_utc) values ('', '9999_later', now())"
 
 
-def test_there_is_a_release_and_a_web_process() -> None:
+def test_procfile_has_release_and_web() -> None:
     assert PROCFILE == {"release": "python -m service migrate", "web": "python -m service serve"}
 
 
@@ -37,7 +37,7 @@ def test_there_is_one_lock_file() -> None:
     assert {path.name for path in ROOT.iterdir()} & LOCKS == {"requirements.txt"}
 
 
-def test_the_lock_names_each_version_and_its_hashes_and_no_index() -> None:
+def test_lock_pins_versions_and_hashes_without_index() -> None:
     lock = (ROOT / "requirements.txt").read_text()
 
     requirements = re.findall(r"^[a-z][^\n]*(?:\n +--hash=sha256:[0-9a-f]{64}.*)+", lock, re.MULTILINE)
@@ -46,14 +46,14 @@ def test_the_lock_names_each_version_and_its_hashes_and_no_index() -> None:
     assert all(re.match(r"[\w\[\]-]+==[\w.]+ ", requirement) for requirement in requirements)
 
 
-def test_the_lock_has_what_serving_needs_and_no_tools() -> None:
+def test_lock_has_no_tools() -> None:
     lock = (ROOT / "requirements.txt").read_text()
 
     assert re.search(r"^uvicorn==", lock, re.MULTILINE)
     assert re.findall(r"^(pytest|ruff|mypy|uv|honcho|pglast)==", lock, re.MULTILINE) == []
 
 
-def test_python_is_named_without_its_patch_release() -> None:
+def test_python_version_has_no_patch_release() -> None:
     """So that the platform's security updates come by themselves."""
     version = (ROOT / ".python-version").read_text().strip()
 
@@ -61,7 +61,7 @@ def test_python_is_named_without_its_patch_release() -> None:
     assert f'requires-python = ">={version}"' in (ROOT / "pyproject.toml").read_text()
 
 
-def test_a_review_app_has_all_settings_that_it_needs() -> None:
+def test_review_app_has_all_required_settings() -> None:
     """The generator makes 64 hexadecimal digits; the add-on brings DATABASE_URL, the platform PORT."""
     generated = {"SECRET_KEY": "0123456789abcdef" * 4}
     made = {name: generated[name] if "generator" in each else each["value"] for name, each in APP["env"].items()}
@@ -73,13 +73,13 @@ def test_a_review_app_has_all_settings_that_it_needs() -> None:
     assert settings.address == ("0.0.0.0", 5000)  # noqa: S104 - where the platform looks for the service
 
 
-def test_a_review_app_keeps_to_the_connections_of_its_database() -> None:
+def test_review_app_fits_its_databases_connections() -> None:
     """20 of them, for two workers, one more pair while the next release starts, and a migration."""
     assert APP["addons"] == ["heroku-postgresql:essential-0"]
     assert 2 * int(APP["env"]["DATABASE_POOL_SIZE"]["value"]) <= 10
 
 
-def test_no_secret_stands_in_app_json() -> None:
+def test_app_json_has_no_secret() -> None:
     assert [name for name, each in APP["env"].items() if "SECRET" in name and "value" in each] == []
 
 
@@ -134,7 +134,7 @@ with_postgres = needs(POSTGRES)
 @slow
 @with_postgres
 @pytest.mark.parametrize("sslmode", ["", "?sslmode=require", "?sslmode=disable"])
-def test_the_release_phase_migrates_and_may_run_again(url: str, path: str, sslmode: str) -> None:
+def test_release_phase_migrates_and_can_be_repeated(url: str, path: str, sslmode: str) -> None:
     released = [release(url + sslmode, path) for _ in range(2)]
 
     assert [(each.returncode, each.stderr) for each in released] == [(0, ""), (0, "")]
@@ -143,7 +143,7 @@ def test_the_release_phase_migrates_and_may_run_again(url: str, path: str, sslmo
 
 @slow
 @with_postgres
-def test_the_release_phase_of_a_rollback_meets_a_newer_database(url: str, path: str) -> None:
+def test_release_phase_accepts_a_newer_database(url: str, path: str) -> None:
     assert release(url, path).returncode == 0
     with psycopg.connect(url) as connection:
         connection.execute(GO_AHEAD.encode())
@@ -158,7 +158,7 @@ def test_the_release_phase_of_a_rollback_meets_a_newer_database(url: str, path: 
 
 @slow
 @with_postgres
-def test_the_web_process_serves_on_the_platforms_port_over_tls(web: Running, url: str) -> None:
+def test_web_process_serves_on_the_platforms_port(web: Running, url: str) -> None:
     assert " passed" in run_black_box(web.url)
 
     # honcho starts a shell, that the parent, and that the workers.
@@ -175,7 +175,7 @@ def test_the_web_process_serves_on_the_platforms_port_over_tls(web: Running, url
 @with_postgres
 @pytest.mark.parametrize("sslmode", ["?sslmode=require"])
 @pytest.mark.usefixtures("sslmode")
-def test_sigterm_to_every_process_ends_them_within_the_platforms_patience(web: Running) -> None:
+def test_sigterm_to_all_processes_ends_them_in_time(web: Running) -> None:
     family = web.family()
 
     for process in family:

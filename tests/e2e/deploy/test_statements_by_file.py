@@ -37,7 +37,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def test_every_statement_of_the_service_carries_the_name_of_its_file(url: str) -> None:
+def test_every_statement_carries_its_files_name(url: str) -> None:
     """All that ran, but what the driver asks of itself."""
     with psycopg.connect(url) as connection:
         seen = connection.execute("select query from pg_stat_statements where query not like '%pg_stat_statements%'")
@@ -48,7 +48,7 @@ def test_every_statement_of_the_service_carries_the_name_of_its_file(url: str) -
     assert len(texts) >= 12, texts
 
 
-def test_psql_shows_what_each_file_costs(url: str) -> None:
+def test_psql_shows_the_cost_of_each_file(url: str) -> None:
     shown = {row["name"]: row for row in review(BINARIES / "psql", url, "statements")}
 
     assert {"auth.open_session", "users.show_me", "users.reset_password"} < shown.keys()
@@ -56,14 +56,14 @@ def test_psql_shows_what_each_file_costs(url: str) -> None:
     assert float(shown["users.register_user"]["total_ms"]) > 0
 
 
-def test_the_dearest_comes_first(url: str) -> None:
+def test_most_expensive_statement_comes_first(url: str) -> None:
     totals = [float(row["total_ms"]) for row in review(BINARIES / "psql", url, "statements")]
 
     assert len(totals) >= 12
     assert totals == sorted(totals, reverse=True)
 
 
-def test_a_name_is_one_line_whatever_became_of_its_statement(url: str) -> None:
+def test_each_name_is_one_row(url: str) -> None:
     with psycopg.connect(url) as connection:
         for statement in ("select /* before.and_after */ 1", "select /* before.and_after */ 1, 2"):
             connection.execute(statement)
@@ -73,7 +73,7 @@ def test_a_name_is_one_line_whatever_became_of_its_statement(url: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_psql_of_debian_runs_each_file(name: str, url: str) -> None:
+def test_debians_psql_runs_each_file(name: str, url: str) -> None:
     review(BINARIES / "psql", url, name)
 
 
