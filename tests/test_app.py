@@ -32,9 +32,7 @@ async def test_connections_are_open_while_the_service_runs(own_database_url: str
     await admin.close()
 
 
-async def test_the_database_keeps_the_timeouts_of_the_settings_and_plans_once(
-    own_database_url: str, tmp_path: Path
-) -> None:
+async def test_database_has_the_configured_timeouts(own_database_url: str, tmp_path: Path) -> None:
     limits = {"DATABASE_LOCK_TIMEOUT": "1234", "DATABASE_STATEMENT_TIMEOUT": "1765"}
     app = create_app(make_settings(own_database_url, **limits))
     text = "select concat_ws(' ', {})".format(
@@ -53,7 +51,7 @@ def app_with_pages(database_url: str, one_transaction: OneTransaction) -> Servic
     return create_app(make_settings(database_url, BACKEND_CORS_ORIGINS=origins), one_transaction)
 
 
-async def test_a_page_of_an_allowed_origin_may_call(app_with_pages: Service) -> None:
+async def test_allowed_origin_may_call(app_with_pages: Service) -> None:
     async with service_client(app_with_pages) as client:
         response = await client.options("/users/reset-password", headers=PAGE | PREFLIGHT)
 
@@ -63,7 +61,7 @@ async def test_a_page_of_an_allowed_origin_may_call(app_with_pages: Service) -> 
     assert "POST" in response.headers["Access-Control-Allow-Methods"]
 
 
-async def test_a_page_may_read_answers_refusals_and_the_headers_that_matter(app_with_pages: Service) -> None:
+async def test_allowed_origin_may_read_responses_and_headers(app_with_pages: Service) -> None:
     async with service_client(app_with_pages) as client:
         response = await client.get("/users/me", headers=PAGE)
 
@@ -85,7 +83,7 @@ async def test_a_page_may_read_answers_refusals_and_the_headers_that_matter(app_
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "http://app.example.com", "https://app.example.com.evil.example", "null"]
 )
-async def test_a_page_of_another_origin_may_not(app_with_pages: Service, origin: str) -> None:
+async def test_other_origin_may_not_call(app_with_pages: Service, origin: str) -> None:
     async with service_client(app_with_pages) as client:
         preflight = await client.options("/users/reset-password", headers=PREFLIGHT | {"Origin": origin})
         answer = await client.get("/health/live", headers={"Origin": origin})
@@ -96,7 +94,7 @@ async def test_a_page_of_another_origin_may_not(app_with_pages: Service, origin:
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-async def test_without_origins_no_page_may(client: httpx.AsyncClient) -> None:
+async def test_no_origin_may_call_by_default(client: httpx.AsyncClient) -> None:
     response = await client.get("/health/live", headers=PAGE)
 
     assert not [name for name in response.headers if name.startswith("access-control")]

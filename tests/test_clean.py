@@ -46,7 +46,7 @@ async def cleaned(url: str, batch: int = 1000) -> list[tuple[str, int, bool]]:
 
 
 @pytest.mark.parametrize("kind", CLEANED)
-async def test_what_is_over_is_removed_batch_by_batch(kind: str, committed: Committed, own_database_url: str) -> None:
+async def test_expired_rows_are_removed_in_batches(kind: str, committed: Committed, own_database_url: str) -> None:
     user = await committed.make.user()
     before = await rows(committed.connection, kind)
     await fill(committed.connection, kind, user, -60, -60)
@@ -62,7 +62,7 @@ async def test_what_is_over_is_removed_batch_by_batch(kind: str, committed: Comm
 
 
 @pytest.mark.parametrize("kind", CLEANED)
-async def test_what_is_in_use_is_left_for_the_next_time(kind: str, committed: Committed, own_database_url: str) -> None:
+async def test_locked_rows_are_left_for_next_time(kind: str, committed: Committed, own_database_url: str) -> None:
     user = await committed.make.user()
     await fill(committed.connection, kind, user, 1, 1)
     async with committed.connection.transaction():
@@ -74,7 +74,7 @@ async def test_what_is_in_use_is_left_for_the_next_time(kind: str, committed: Co
     assert (kind, 2, True) in await cleaned(own_database_url)
 
 
-async def test_two_at_once_share_the_work(committed: Committed, own_database_url: str) -> None:
+async def test_two_concurrent_runs_share_the_work(committed: Committed, own_database_url: str) -> None:
     user = await committed.make.user()
     for kind in CLEANED:
         await fill(committed.connection, kind, user, 1, 200)
@@ -85,7 +85,7 @@ async def test_two_at_once_share_the_work(committed: Committed, own_database_url
     assert removed == dict.fromkeys(CLEANED, 200)
 
 
-async def test_a_spent_token_is_still_recognised(committed: Committed, own_database_url: str) -> None:
+async def test_reused_token_is_still_recognised(committed: Committed, own_database_url: str) -> None:
     """However old it is: its session stands as long as it may last, and is ended when the token comes back."""
     user = await committed.make.user()
     spent = pair = {"refresh_token": user.tokens.refresh_token}
@@ -102,9 +102,7 @@ async def test_a_spent_token_is_still_recognised(committed: Committed, own_datab
     assert (await committed.client.get("/users/me", headers=bearer(pair["access_token"]))).status_code == 401
 
 
-async def test_a_session_that_was_ended_stays_as_long_as_it_could_have_lasted(
-    committed: Committed, own_database_url: str
-) -> None:
+async def test_ended_session_stays_until_its_expiry(committed: Committed, own_database_url: str) -> None:
     user = await committed.make.user()
     await committed.client.post("/auth/logout", json={"refresh_token": user.tokens.refresh_token})
 
@@ -113,7 +111,7 @@ async def test_a_session_that_was_ended_stays_as_long_as_it_could_have_lasted(
     assert await rows(committed.connection, "login sessions") == 1
 
 
-async def test_an_owner_is_still_known_at_home(committed: Committed, own_database_url: str) -> None:
+async def test_known_address_is_still_recognised(committed: Committed, own_database_url: str) -> None:
     """Others have guessed the account's count away; its owner logs in where the last session was a month ago."""
     user = await committed.make.user()
     await committed.connection.execute("update login_session set expires_at = now() - interval '29 days'")
@@ -128,7 +126,7 @@ async def test_an_owner_is_still_known_at_home(committed: Committed, own_databas
 
 
 @pytest.mark.slow
-async def test_the_command_says_how_many(committed: Committed, own_database_url: str) -> None:
+async def test_command_prints_the_counts(committed: Committed, own_database_url: str) -> None:
     user = await committed.make.user()
     await fill(committed.connection, "Idempotency-Keys", user, 1, 1000)
 

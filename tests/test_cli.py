@@ -37,14 +37,14 @@ def assert_refused(result: Result, sentence: str) -> None:
     assert result.stdout == ""
 
 
-def test_the_version_is_that_of_the_project() -> None:
+def test_version_is_the_projects() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
     assert invoke("--version").stdout == f"python -m service, version {project['version']}\n"
 
 
 @pytest.mark.parametrize("name", main.commands)
-def test_each_command_explains_itself_and_its_options(name: str) -> None:
+def test_every_command_documents_itself_and_its_options(name: str) -> None:
     text = " ".join(invoke(name, "--help").stdout.split())
 
     assert f"Usage: python -m service {name} " in text
@@ -64,7 +64,7 @@ def test_help_lists_every_command() -> None:
 
 
 @pytest.mark.slow
-def test_migrate_applies_what_is_pending(empty_database_url: str) -> None:
+def test_migrate_applies_pending_migrations(empty_database_url: str) -> None:
     done = run("migrate", settings={"DATABASE_URL": empty_database_url})
 
     assert done.returncode == 0
@@ -74,14 +74,14 @@ def test_migrate_applies_what_is_pending(empty_database_url: str) -> None:
     assert [line.split()[:2] for line in others] == [["applied", name] for name in NAMES]
 
 
-def test_migrate_has_nothing_to_do_twice(own_database_url: str) -> None:
+def test_second_migrate_does_nothing(own_database_url: str) -> None:
     again = invoke("migrate", "apply", DATABASE_URL=own_database_url)
 
     assert again.stdout == "to apply: nothing\n"
     assert again.exit_code == 0
 
 
-def test_migrate_rolls_back_one_or_as_many_as_are_told(own_database_url: str) -> None:
+def test_migrate_rolls_back_the_given_number(own_database_url: str) -> None:
     one = invoke("migrate", "rollback", DATABASE_URL=own_database_url)
     two = invoke("migrate", "rollback", "--count", "2", DATABASE_URL=own_database_url)
 
@@ -90,18 +90,18 @@ def test_migrate_rolls_back_one_or_as_many_as_are_told(own_database_url: str) ->
     assert one.exit_code == two.exit_code == 0
 
 
-def test_migrate_does_not_roll_back_none() -> None:
+def test_rollback_of_zero_is_refused() -> None:
     assert invoke("migrate", "rollback", "--count", "0", DATABASE_URL=NOWHERE).exit_code == 2
 
 
-def test_status_lists_what_is_applied(own_database_url: str) -> None:
+def test_status_lists_applied_migrations(own_database_url: str) -> None:
     result = invoke("migrate", "status", DATABASE_URL=own_database_url)
 
     assert [line.split()[:2] for line in result.stdout.splitlines()] == [["applied", name] for name in NAMES]
     assert result.exit_code == 0
 
 
-def test_status_is_no_success_while_migrations_are_pending(empty_database_url: str) -> None:
+def test_status_fails_while_migrations_are_pending(empty_database_url: str) -> None:
     result = invoke("migrate", "status", DATABASE_URL=empty_database_url)
 
     assert result.stdout.splitlines() == [f"pending  {name}" for name in NAMES]
@@ -116,7 +116,7 @@ GO_AHEAD = "insert into _yoyo_migration (migration_hash, migration_id, applied_a
     ("change", "line", "exit_code"),
     [(EDIT_THE_NEWEST.format(newest=NEWEST), f"edited   {NEWEST}", 1), (GO_AHEAD, "unknown  9999_later", 0)],
 )
-def test_status_is_no_success_where_the_deploy_has_to_mend(
+def test_status_fails_only_for_an_edited_migration(
     own_database_url: str, change: str, line: str, exit_code: int
 ) -> None:
     """A database that is ahead is none of its business."""
@@ -138,14 +138,14 @@ def test_status_is_no_success_where_the_deploy_has_to_mend(
         (NOWHERE, "Error: DATABASE_URL leads to no PostgreSQL that can be written to: "),
     ],
 )
-def test_migrate_without_a_database_tells_which_setting_is_wrong(action: str, url: str, sentence: str) -> None:
+def test_migrate_without_a_database_names_the_setting(action: str, url: str, sentence: str) -> None:
     result = invoke("migrate", action, DATABASE_URL=url)
 
     assert_refused(result, sentence)
     assert "secret" not in result.stderr
 
 
-def test_errors_of_a_process_are_one_line_too() -> None:
+def test_error_of_a_process_is_one_line() -> None:
     failed = run("migrate", settings={"DATABASE_URL": NOWHERE})
 
     assert failed.returncode == 1
@@ -163,7 +163,7 @@ def log_in(served: Running, email: str, password: str = PASSWORD) -> int:
     return served.client.post("/auth/access-token", data={"username": email, "password": password}).status_code
 
 
-def test_a_created_user_can_log_in(served: Running, served_database_url: str) -> None:
+def test_created_user_can_log_in(served: Running, served_database_url: str) -> None:
     result = create(served_database_url, "bea@example.com", "--password", PASSWORD)
 
     assert result.stdout == "bea@example.com: created\n"
@@ -172,7 +172,7 @@ def test_a_created_user_can_log_in(served: Running, served_database_url: str) ->
 
 
 @pytest.mark.slow
-def test_a_deploy_creates_the_first_user_once(served: Running, served_database_url: str) -> None:
+def test_first_user_is_created_once(served: Running, served_database_url: str) -> None:
     settings = {"FIRST_SUPERUSER_EMAIL": ADA, "FIRST_SUPERUSER_PASSWORD": PASSWORD}
 
     first = run("create-user", settings={"DATABASE_URL": served_database_url} | settings)
@@ -183,7 +183,7 @@ def test_a_deploy_creates_the_first_user_once(served: Running, served_database_u
     assert log_in(served, ADA) == 200
 
 
-def test_an_existing_user_keeps_address_and_password(served: Running, served_database_url: str) -> None:
+def test_existing_user_keeps_email_and_password(served: Running, served_database_url: str) -> None:
     create(served_database_url, email="cleo@example.com", password=PASSWORD)
 
     again = create(served_database_url, email="CLEO@example.com", password="another password")
@@ -201,16 +201,14 @@ def test_an_existing_user_keeps_address_and_password(served: Running, served_dat
         (ADA, "", "Error: FIRST_SUPERUSER_PASSWORD must be set"),
     ],
 )
-def test_a_user_by_whom_a_rule_is_broken_is_not_created(
-    own_database_url: str, email: str, password: str, sentence: str
-) -> None:
+def test_invalid_user_is_not_created(own_database_url: str, email: str, password: str, sentence: str) -> None:
     assert_refused(create(own_database_url, email=email, password=password), sentence)
 
     with psycopg.connect(own_database_url) as connection:
         assert connection.execute("select from user_model").rowcount == 0
 
 
-def test_nobody_is_created_without_a_database(empty_database_url: str) -> None:
+def test_no_user_is_created_without_a_database(empty_database_url: str) -> None:
     assert_refused(create(NOWHERE, ADA, password=PASSWORD), "Error: The database does not answer")
     assert_refused(
         create(empty_database_url, ADA, password=PASSWORD),
@@ -219,7 +217,7 @@ def test_nobody_is_created_without_a_database(empty_database_url: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_password_is_asked_for_at_a_terminal_and_not_shown(own_database_url: str) -> None:
+def test_password_prompt_hides_its_input(own_database_url: str) -> None:
     terminal, end = os.openpty()
     with subprocess.Popen(
         command("create-user", ADA),
@@ -252,7 +250,7 @@ def read_to(prompt: str, process: "subprocess.Popen[str]") -> bool:
 
 
 @pytest.mark.parametrize("error", [MigrationError, QueryError, Unavailable])
-def test_a_failure_of_any_command_is_one_sentence(error: type[Exception]) -> None:
+def test_failure_of_any_command_is_one_sentence(error: type[Exception]) -> None:
     @click.command
     def fail() -> None:
         raise error("This does not work")

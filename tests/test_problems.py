@@ -28,22 +28,22 @@ from tests.support.problems import KINDS
 DOCUMENTATION = Path(__file__).parent.parent / "docs" / "problems.md"
 
 
-def test_a_type_stands_for_one_kind_of_refusal() -> None:
+def test_types_and_titles_are_unique() -> None:
     assert len(KINDS) == len({kind.type for kind in KINDS}) == len({kind.title for kind in KINDS})
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_type_is_a_stable_relative_uri(kind: type[Problem]) -> None:
+def test_type_is_a_relative_uri(kind: type[Problem]) -> None:
     assert re.fullmatch(r"/problems/[a-z]+(-[a-z]+)*", kind.type)
 
 
-def test_clients_find_every_type_in_the_documentation() -> None:
+def test_every_type_is_documented() -> None:
     rows = re.findall(r"^\| `(/problems/\S+)` \| (\d+) \| ([^|]+) \|", DOCUMENTATION.read_text("utf-8"), re.MULTILINE)
 
     assert sorted(rows) == sorted((kind.type, str(kind.status), kind.title) for kind in KINDS)
 
 
-def test_a_problem_has_the_members_of_rfc_9457() -> None:
+def test_problem_has_the_members_of_rfc_9457() -> None:
     assert NotFound("You have no such pet").body("6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a") == {
         "type": "/problems/not-found",
         "title": "Not found",
@@ -53,23 +53,23 @@ def test_a_problem_has_the_members_of_rfc_9457() -> None:
     }
 
 
-def test_a_problem_without_a_detail_says_its_title() -> None:
+def test_problem_without_detail_repeats_its_title() -> None:
     assert EmailTaken().detail == str(EmailTaken()) == "Cannot use this email address"
 
 
-def test_a_broken_rule_says_where() -> None:
+def test_invalid_input_has_a_pointer() -> None:
     body = InvalidInput.at("/pet_name", "is missing").body(str(uuid4()))
 
     assert body["detail"] == "/pet_name: is missing"
     assert body["errors"] == [{"pointer": "/pet_name", "detail": "is missing"}]
 
 
-def test_a_body_that_is_wrong_as_a_whole_is_called_so() -> None:
+def test_invalid_body_has_an_empty_pointer() -> None:
     assert InvalidInput.at("", "Expected object").detail == "The body: Expected object"
 
 
 @pytest.mark.parametrize(("problem", "error"), [(InvalidGrant(), "invalid_grant"), (InvalidToken(), "invalid_token")])
-def test_oauth_clients_find_their_code(problem: Problem, error: str) -> None:
+def test_token_problems_have_an_oauth_code(problem: Problem, error: str) -> None:
     body = problem.body(str(uuid4()))
 
     assert (body["error"], body["error_description"]) == (error, problem.detail)
@@ -86,17 +86,17 @@ def test_oauth_clients_find_their_code(problem: Problem, error: str) -> None:
         (SessionEnded(), 'Bearer error="invalid_token", error_description="The session has ended"'),
     ],
 )
-def test_a_401_says_how_to_authenticate(problem: Problem, challenge: str) -> None:
+def test_status_401_has_www_authenticate(problem: Problem, challenge: str) -> None:
     assert problem.headers == {"WWW-Authenticate": challenge}
 
 
-def test_what_can_be_asked_again_says_when_to_come_back() -> None:
+def test_retryable_problem_has_retry_after() -> None:
     assert Unavailable().headers == {"Retry-After": "1"}
     assert Unavailable(retry_after=30).headers == {"Retry-After": "30"}
     assert RequestInFlight().headers == {"Retry-After": "1"}
 
 
-async def test_each_constraint_that_means_a_problem_is_in_the_schema(connection: asyncpg.Connection) -> None:
+async def test_every_mapped_constraint_is_in_the_schema(connection: asyncpg.Connection) -> None:
     rows = await connection.fetch(
         "select conname as name from pg_constraint"
         " union select indexrelid::regclass::text from pg_index where indisunique"
@@ -118,7 +118,7 @@ async def test_each_constraint_that_means_a_problem_is_in_the_schema(connection:
         ("select 1 / 0", InternalError),
     ],
 )
-async def test_what_postgresql_refuses_is_a_problem_by_its_constraint(
+async def test_constraint_violation_becomes_its_problem(
     connection: asyncpg.Connection, statement: str, problem: type[Problem]
 ) -> None:
     await connection.execute("insert into user_model (email, hashed_password) values ('a@example.com', '')")
@@ -129,7 +129,7 @@ async def test_what_postgresql_refuses_is_a_problem_by_its_constraint(
     assert type(of_database(error.value)) is problem
 
 
-async def test_a_time_that_postgresql_does_not_know_is_the_clients_mistake(connection: asyncpg.Connection) -> None:
+async def test_out_of_range_time_is_a_client_error(connection: asyncpg.Connection) -> None:
     far_west = timezone(-timedelta(hours=12))
 
     with pytest.raises(asyncpg.DataError) as error:

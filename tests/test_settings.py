@@ -23,7 +23,7 @@ def refused(**environment: str) -> str:
     return refusal.value.message
 
 
-def test_a_url_and_a_key_are_enough() -> None:
+def test_url_and_key_are_enough() -> None:
     settings = Settings.read(NEEDED)
 
     assert (settings.database_url, settings.secret_key, settings.secret_key_previous) == (URL, KEY.encode(), None)
@@ -38,7 +38,7 @@ def test_a_url_and_a_key_are_enough() -> None:
     assert (settings.log_level, settings.log_format) == ("INFO", "json")
 
 
-def test_a_process_that_is_told_to_end_does_so_before_it_is_killed() -> None:
+def test_longest_shutdown_fits_the_platforms_30_s() -> None:
     """Platforms kill 30 s after SIGTERM; with a standby, there are two pools to be closed."""
     longest = Settings.read(NEEDED | {"DRAIN_SECONDS": "15"}).drain_seconds
 
@@ -47,12 +47,12 @@ def test_a_process_that_is_told_to_end_does_so_before_it_is_killed() -> None:
 
 
 @pytest.mark.parametrize("limit", ["DATABASE_STATEMENT_TIMEOUT", "DATABASE_LOCK_TIMEOUT"])
-def test_postgresql_ends_a_statement_before_the_service_gives_it_up(limit: str) -> None:
+def test_statement_timeout_precedes_the_services_own(limit: str) -> None:
     """Else each slow statement would look like a silent server, and close the connections of all."""
     assert refused(**{limit: str(int(ANSWER * 1000))})
 
 
-def test_each_variable_is_read() -> None:
+def test_every_variable_is_read() -> None:
     settings = Settings.read(
         NEEDED
         | {
@@ -93,15 +93,13 @@ def test_each_variable_is_read() -> None:
         ({"HOST": "127.0.0.1", "PORT": "5000"}, ("127.0.0.1", 5000)),
     ],
 )
-def test_a_platform_that_sets_the_port_reaches_the_service(
-    environment: dict[str, str], address: tuple[str, int]
-) -> None:
+def test_port_alone_listens_on_every_address(environment: dict[str, str], address: tuple[str, int]) -> None:
     assert Settings.read(NEEDED | environment).address == address
 
 
 @pytest.mark.parametrize("missing", NEEDED)
 @pytest.mark.parametrize("empty", [{}, {"DATABASE_URL": "", "SECRET_KEY": ""}])
-def test_what_has_no_default_must_be_set(missing: str, empty: dict[str, str]) -> None:
+def test_missing_required_setting_is_refused(missing: str, empty: dict[str, str]) -> None:
     environment = {name: text for name, text in NEEDED.items() if name != missing}
 
     with pytest.raises(SettingsError) as refusal:
@@ -110,7 +108,7 @@ def test_what_has_no_default_must_be_set(missing: str, empty: dict[str, str]) ->
     assert refusal.value.message == f"{missing} must be set; see README.md"
 
 
-def test_an_empty_variable_counts_as_none() -> None:
+def test_empty_variable_counts_as_unset() -> None:
     assert Settings.read(NEEDED | {"SECRET_KEY_PREVIOUS": "", "PORT": ""}).address == ("127.0.0.1", 8000)
 
 
@@ -128,7 +126,7 @@ def test_an_empty_variable_counts_as_none() -> None:
         ("TRUSTED_PROXY_HOPS", 0, 10),
     ],
 )
-def test_a_number_is_whole_and_within_its_bounds(name: str, least: int, most: int) -> None:
+def test_number_must_be_an_integer_within_bounds(name: str, least: int, most: int) -> None:
     for fine in (least, most):
         Settings.read(NEEDED | {name: str(fine)})
     for wrong in (str(least - 1), str(most + 1), "1.5", "many", "²"):
@@ -143,12 +141,12 @@ def test_a_number_is_whole_and_within_its_bounds(name: str, least: int, most: in
         ("REQUIRE_CURRENT_PASSWORD", "yes", "must be true or false, not 'yes'"),
     ],
 )
-def test_a_choice_is_one_of_those_that_there_are(name: str, wrong: str, sentence: str) -> None:
+def test_unknown_choice_is_refused(name: str, wrong: str, sentence: str) -> None:
     assert refused(**{name: wrong}) == f"{name} {sentence}"
 
 
 @pytest.mark.parametrize("wrong", ["https://example.com", "example.com:8000", "*.example.com", "exa mple", "::1", ","])
-def test_a_host_that_no_request_could_name_is_refused(wrong: str) -> None:
+def test_impossible_host_is_refused(wrong: str) -> None:
     assert refused(ALLOWED_HOSTS=f"localhost,{wrong}" if wrong != "," else wrong) == (
         "ALLOWED_HOSTS must be host names without scheme and port (.example.com: all below it too; *: any), "
         f"by commas, not {wrong!r}"
@@ -156,7 +154,7 @@ def test_a_host_that_no_request_could_name_is_refused(wrong: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["app.example.com", "https://app.example.com/", "https://", "null", ","])
-def test_an_origin_that_no_browser_would_send_is_refused(wrong: str) -> None:
+def test_impossible_origin_is_refused(wrong: str) -> None:
     assert refused(BACKEND_CORS_ORIGINS=wrong) == (
         "BACKEND_CORS_ORIGINS must be origins such as https://app.example.com, with nothing behind the host and port, "
         f"by commas, not {wrong!r}"
@@ -172,7 +170,7 @@ def test_an_origin_that_no_browser_would_send_is_refused(wrong: str) -> None:
         "postgresql://pets:p%40ss%2Fword@[::1]:5432,10.0.0.2:5433/pets?target_session_attrs=primary",
     ],
 )
-def test_a_url_may_leave_out_what_libpq_knows_to_fill_in(url: str) -> None:
+def test_url_may_omit_what_libpq_fills_in(url: str) -> None:
     assert Settings.read(NEEDED | {"DATABASE_URL": url}).database_url == url
 
 
@@ -191,38 +189,38 @@ def test_a_url_may_leave_out_what_libpq_knows_to_fill_in(url: str) -> None:
         f"postgresql://pets:{PASSWORD}@[::1/pets",
     ],
 )
-def test_a_senseless_url_is_refused_without_its_password(url: str) -> None:
+def test_invalid_url_is_refused_without_its_password(url: str) -> None:
     assert refused(DATABASE_URL=url) == f"DATABASE_URL {LIKE}"
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "SECRET_KEY_PREVIOUS"])
-def test_a_short_key_is_refused_with_a_way_to_make_a_longer_one(name: str) -> None:
+def test_short_key_is_refused_with_advice(name: str) -> None:
     assert refused(**{name: KEY[1:]}) == (
         f"{name} has 31 bytes and needs 32 or more; make one with: "
         "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
     )
 
 
-def test_a_key_is_measured_in_bytes() -> None:
+def test_key_is_measured_in_bytes() -> None:
     key = "ßäöüéèêñ" * 2
 
     assert Settings.read(NEEDED | {"SECRET_KEY": key}).secret_key == key.encode()
 
 
-def test_no_secret_shows_where_settings_are_printed() -> None:
+def test_printed_settings_show_no_secret() -> None:
     settings = Settings.read(NEEDED)
 
     assert f"{settings!r} {settings}" == "Settings(…) Settings(…)"
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_are_immutable() -> None:
     settings = Settings.read(NEEDED)
 
     with pytest.raises(AttributeError):
         settings.port = 1
 
 
-def test_the_url_can_be_read_alone() -> None:
+def test_url_can_be_read_alone() -> None:
     assert database_url({"DATABASE_URL": URL}) == URL
 
 
@@ -233,14 +231,14 @@ def test_the_url_can_be_read_alone() -> None:
         ({"DATABASE_URL": f"mysql://pets:{PASSWORD}@db/pets"}, f"DATABASE_URL {LIKE}"),
     ],
 )
-def test_a_command_without_a_url_says_so(environment: dict[str, str], sentence: str) -> None:
+def test_command_without_url_says_so(environment: dict[str, str], sentence: str) -> None:
     with pytest.raises(SettingsError) as refusal:
         database_url(environment)
 
     assert refusal.value.message == sentence
 
 
-def test_a_start_reads_the_process_own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_come_from_the_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in NEEDED.items():
         monkeypatch.setenv(name, text)
 
@@ -251,12 +249,12 @@ def test_a_start_reads_the_process_own_environment(monkeypatch: pytest.MonkeyPat
     ("text", "limits"),
     [("on", LOGIN_LIMITS), ("OFF", None), ("5,100,50,900", LOGIN_LIMITS), ("1, 2, 3, 4", LoginLimits(1, 2, 3, 4))],
 )
-def test_the_login_throttle_is_a_switch_or_four_numbers(text: str, limits: LoginLimits | None) -> None:
+def test_login_throttle_is_off_or_four_numbers(text: str, limits: LoginLimits | None) -> None:
     assert Settings.read(NEEDED | {"LOGIN_THROTTLE": text}).login_throttle == limits
 
 
 @pytest.mark.parametrize("text", ["yes", "5", "1,2,3", "1,2,3,4,5", "0,1,1,1", "a,b,c,d", "1,,2,3"])
-def test_any_other_login_throttle_is_refused(text: str) -> None:
+def test_invalid_login_throttle_is_refused(text: str) -> None:
     sentence = refused(LOGIN_THROTTLE=text)
 
     assert sentence.startswith("LOGIN_THROTTLE must be on, off, or four whole numbers by commas")
@@ -275,7 +273,7 @@ def test_any_other_login_throttle_is_refused(text: str) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["SECRET_KEY", "SECRET_KEY_PREVIOUS"])
-def test_a_key_that_anybody_could_guess_is_refused_untold(name: str, key: str) -> None:
+def test_guessable_key_is_refused_without_showing_it(name: str, key: str) -> None:
     sentence = refused(**{name: key})
 
     assert sentence.startswith(f"{name} can be guessed")
@@ -299,13 +297,13 @@ def secret(tmp_path: Path) -> Callable[[bytes], str]:
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-def test_a_key_may_come_in_a_file(secret: Callable[[bytes], str], end: str) -> None:
+def test_key_may_come_from_a_file(secret: Callable[[bytes], str], end: str) -> None:
     settings = Settings.read({"DATABASE_URL": URL, "SECRET_KEY_FILE": secret(f"{KEY}{end}".encode())})
 
     assert settings.secret_key == KEY.encode()
 
 
-def test_the_token_of_metrics_may_come_in_a_file(secret: Callable[[bytes], str]) -> None:
+def test_metrics_token_may_come_from_a_file(secret: Callable[[bytes], str]) -> None:
     settings = Settings.read(
         {"DATABASE_URL": URL, "SECRET_KEY": KEY, "METRICS_TOKEN_FILE": secret(b"0123456789abcdef\n")}
     )
@@ -313,7 +311,7 @@ def test_the_token_of_metrics_may_come_in_a_file(secret: Callable[[bytes], str])
     assert settings.metrics_token == b"0123456789abcdef"
 
 
-def test_a_password_becomes_a_part_of_the_url(secret: Callable[[bytes], str]) -> None:
+def test_password_becomes_part_of_the_url(secret: Callable[[bytes], str]) -> None:
     """Whatever characters it has."""
     given = {"DATABASE_URL": WITHOUT_PASSWORD, "DATABASE_PASSWORD_FILE": secret(b"p@ss/w:rd?#%\n")}
 
@@ -327,13 +325,13 @@ def test_a_password_becomes_a_part_of_the_url(secret: Callable[[bytes], str]) ->
         ("postgresql://pets:other@standby/pets", "postgresql://pets:other@standby/pets"),
     ],
 )
-def test_the_password_is_the_replicas_too_unless_it_has_its_own(url: str, expected: str) -> None:
+def test_replica_shares_the_password_by_default(url: str, expected: str) -> None:
     given = {"DATABASE_URL": WITHOUT_PASSWORD, "DATABASE_REPLICA_URL": url, "DATABASE_PASSWORD": "sesame"}
 
     assert Settings.read({"SECRET_KEY": KEY, **given}).database_replica_url == expected
 
 
-def test_a_url_may_come_in_a_file_and_its_password_in_another(secret: Callable[[bytes], str]) -> None:
+def test_url_and_password_may_come_from_files(secret: Callable[[bytes], str]) -> None:
     given = {"DATABASE_URL_FILE": secret(WITHOUT_PASSWORD.encode()), "DATABASE_PASSWORD": "sesame"}
 
     assert database_url(given) == "postgresql://pets:sesame@db.example.com/pets"
@@ -342,7 +340,7 @@ def test_a_url_may_come_in_a_file_and_its_password_in_another(secret: Callable[[
 @pytest.mark.parametrize(
     "url", ["", "postgresql:///pets", "postgresql://db.example.com/pets", "postgresql://@db/pets", URL]
 )
-def test_a_password_needs_a_url_with_a_user_and_no_password(url: str) -> None:
+def test_password_needs_a_url_with_only_a_user(url: str) -> None:
     with pytest.raises(SettingsError) as refusal:
         database_url({"DATABASE_URL": url, "DATABASE_PASSWORD": PASSWORD})
 
@@ -350,13 +348,13 @@ def test_a_password_needs_a_url_with_a_user_and_no_password(url: str) -> None:
     assert PASSWORD not in refusal.value.message
 
 
-def test_a_secret_comes_once(secret: Callable[[bytes], str]) -> None:
+def test_secret_must_be_given_once(secret: Callable[[bytes], str]) -> None:
     sentence = refused(SECRET_KEY_FILE=secret(KEY.encode()))
 
     assert sentence == "SECRET_KEY and SECRET_KEY_FILE are both set; one is enough"
 
 
-def test_a_file_of_a_secret_must_be_there(tmp_path: Path) -> None:
+def test_missing_secret_file_is_refused(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
 
     sentence = refused(SECRET_KEY_PREVIOUS_FILE=missing)
@@ -366,16 +364,16 @@ def test_a_file_of_a_secret_must_be_there(tmp_path: Path) -> None:
     )
 
 
-def test_a_file_of_a_secret_must_be_text(secret: Callable[[bytes], str]) -> None:
+def test_secret_file_must_be_text(secret: Callable[[bytes], str]) -> None:
     assert "SECRET_KEY_PREVIOUS_FILE must name a file" in refused(SECRET_KEY_PREVIOUS_FILE=secret(b"\xff" * 40))
 
 
 @pytest.mark.parametrize("text", ["short", "sixteen letters!", "a token with blanks in it"])
-def test_a_metrics_token_is_long_and_fit_for_a_header(text: str) -> None:
+def test_metrics_token_must_be_long_and_header_safe(text: str) -> None:
     assert refused(METRICS_TOKEN=text).startswith("METRICS_TOKEN must have 16 characters or more, of A to Z")
 
 
-def test_metrics_are_off_unless_a_port_or_a_token_is_given() -> None:
+def test_metrics_are_off_without_port_or_token() -> None:
     settings = Settings.read(NEEDED)
     asked = Settings.read(NEEDED | {"METRICS_PORT": "9100", "METRICS_TOKEN": "a-token-for-one-test"})
 
