@@ -93,7 +93,7 @@ class AuthController(Controller):
         login = await read_form(request, Login)
         if login.grant_type not in {"", "password"}:
             raise UnsupportedGrantType
-        client = throttle.client(request.scope)
+        client = throttle.client()
         # Twice, where the hash was replaced between the two statements: by another log-in that renewed it, say.
         for _ in range(2):
             account = await request.db.one(FIND_CREDENTIALS, login.username, client.network)

@@ -3,16 +3,15 @@
 from datetime import timedelta
 
 import attrs
-from litestar.types import Scope
 
 from service.auth.models import LoginFailure
 from service.env import LoginLimits
-from service.http import client_address, client_network
+from service.http import client_network
 from service.postgres import Database
 from service.problems import Problem, TooManyLogins
 from service.settings import Settings
 from service.sql import one
-from service.telemetry import Counter, Metrics
+from service.telemetry import Counter, Metrics, current
 
 COUNT_FAILED_LOGIN = one("auth.count_failed_login", LoginFailure)
 
@@ -35,11 +34,11 @@ class LoginThrottle:
     def __init__(self, settings: Settings) -> None:
         self.metrics: Metrics | None = None  # set where somebody asks for them
         self._limits = settings.login_throttle
-        self._trusted_hops = settings.trusted_proxy_hops
 
-    def client(self, scope: Scope) -> Client:
-        """Return where the request comes from."""
-        address = client_address(scope, self._trusted_hops)
+    def client(self) -> Client:
+        """Return the client of the current request."""
+        context = current.get()
+        address = context.client if context else None
         return Client(address, client_network(address) if self._limits else None)
 
     def check(self, wait: int | None) -> None:

@@ -15,7 +15,7 @@ import click
 import psycopg
 from watchfiles import awatch
 
-from service.postgres import SQL, Cardinality, Connections, Query, QueryError, Rows, Statement, queries
+from service.postgres import SQL, Connections, Query, Rows, Statement, accept_broken_files
 from service.problems import QueryFinding
 from service.server import Application, create_worker_app
 from service.settings import Settings
@@ -23,27 +23,16 @@ from service.settings import Settings
 if TYPE_CHECKING:
     from service.sqlcheck import Finding
 
-STRICT = queries.declared
-
 
 def create_app() -> Application:
     """Make the service that the environment describes, with queries that are checked while it runs."""
-    queries.declared = lenient
-    from service import app  # noqa: PLC0415 - whose features read their queries now
+    accept_broken_files()
+    from service import app  # noqa: PLC0415 - its features read their queries when they are imported
 
     def connect(settings: Settings) -> Connections:
         return Checked(app.connection_pool(settings), settings.database_url)
 
     return create_worker_app(lambda: app.from_environment(connect), drain_seconds=0)
-
-
-def lenient(name: str, cardinality: Cardinality, row: type | None) -> Statement:
-    """Read a file as queries.declared does; of one that is wrong, keep what is wrong as its purpose."""
-    try:
-        return STRICT(name, cardinality, row)
-    except QueryError as error:
-        path = SQL / f"{name.replace('.', '/')}.sql"
-        return Statement(name, path, str(error), (), cardinality, row=None, row_nullable=False, returns_line=1, sql="")
 
 
 class Checked:

@@ -15,9 +15,9 @@ from dotenv import load_dotenv
 from psycopg import sql
 from psycopg.errors import DuplicateDatabase
 
+from service import migrate
 from service.auth.passwords import Passwords
 from service.embedded import EmbeddedPostgresError, embedded_postgres
-from service.migrate import runner as migrate
 from service.postgres import Database, Pool
 from service.settings import Settings
 from service.sql import count

@@ -7,7 +7,7 @@ docs, metrics.
 
 from typing import TYPE_CHECKING
 
-from service.http.client_address import client_address, client_network
+from service.http.client_address import client_network
 from service.http.errors import JSONResponse, exception_handler
 from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, not_modified, refusal, wanted_versions
 from service.http.fast_path import with_fast_path
@@ -37,7 +37,6 @@ __all__ = [
     "applied_migrations",
     "broken_rule",
     "check_query",
-    "client_address",
     "client_network",
     "complete_routes",
     "docs_file",

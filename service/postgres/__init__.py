@@ -23,6 +23,7 @@ from service.postgres.queries import (
     QueryError,
     Statement,
     Value,
+    accept_broken_files,
     query_names,
     read_query,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "Statement",
     "TracedConnections",
     "Value",
+    "accept_broken_files",
     "count",
     "many",
     "maybe",

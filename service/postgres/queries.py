@@ -169,11 +169,33 @@ def read_query(name: str, directory: Path = SQL) -> Statement:
     return _parse(name, path, text)
 
 
-def declared(name: str, cardinality: Cardinality, row: type | None) -> Statement:
-    """Read the file of the query `name`, as service.sql does for code that reads it so.
+_broken_files_are_accepted = False
 
-    Raises QueryError also where the file declares another cardinality or row. (`dev` puts a lenient one in its place.)
+
+def accept_broken_files() -> None:
+    """From now on, declared() returns an empty statement for a broken file, whose purpose says what is wrong.
+
+    `dev` serves on then, and reports it to the requests that need the query.
     """
+    global _broken_files_are_accepted  # noqa: PLW0603 - features read their files while they are imported
+    _broken_files_are_accepted = True
+
+
+def declared(name: str, cardinality: Cardinality, row: type | None) -> Statement:
+    """Read the file of the query `name`, which must declare this cardinality and row.
+
+    Raises QueryError if the file is missing or malformed, or declares another result.
+    """
+    try:
+        return _declared(name, cardinality, row)
+    except QueryError as error:
+        if not _broken_files_are_accepted:
+            raise
+        path = SQL / f"{name.replace('.', '/')}.sql"
+        return Statement(name, path, str(error), (), cardinality, row=None, row_nullable=False, returns_line=1, sql="")
+
+
+def _declared(name: str, cardinality: Cardinality, row: type | None) -> Statement:
     statement = read_query(name)
     code = f"{cardinality} {row.__name__}" if row else str(cardinality)
     file = f"{statement.cardinality} {statement.row}" if row and statement.row else str(statement.cardinality)

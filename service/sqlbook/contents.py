@@ -11,9 +11,8 @@ from typing import Any
 import attrs
 import psycopg
 
-from service.migrate.files import checksum, expected_checksums
-from service.migrate.lint import load_migrations
-from service.postgres.queries import Parameter, Statement
+from service.migrate import checksum, expected_checksums, load_migrations
+from service.postgres import Parameter, Statement
 from service.sqlbook.catalogue import Function, Schema, Table
 from service.sqlbook.catalogue import read as read_schema
 from service.sqlbook.difference import Change, difference

@@ -9,7 +9,7 @@ import attrs
 import psycopg
 from psycopg.pq import DiagnosticField, ExecStatus
 
-from service.postgres.queries import FOR_PSQL
+from service.postgres import FOR_PSQL
 from service.sqlcheck import Type, Types
 
 

@@ -2,7 +2,7 @@
 
 import shlex
 
-from service.postgres.queries import Statement
+from service.postgres import Statement
 from service.sqlcheck import Description, Type
 
 # What no shell and no psql has to be told twice; of text, the parameter's name is the example.

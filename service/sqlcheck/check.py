@@ -7,8 +7,8 @@ import attrs
 import psycopg
 from pglast.parser import ParseError
 
-from service.migrate import runner as migrate
-from service.postgres.queries import QueryError, Statement, query_names, read_query
+from service import migrate
+from service.postgres import QueryError, Statement, query_names, read_query
 from service.sqlcheck import columns, hygiene, nullability, plans, replica, stub, usage
 from service.sqlcheck.code import Code, QueryReference
 from service.sqlcheck.description import Describer, Description, RefusedError

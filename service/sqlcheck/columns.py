@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from service.postgres.queries import Cardinality, Statement
+from service.postgres import Cardinality, Statement
 from service.sqlcheck.code import Annotation, QueryReference, Row
 from service.sqlcheck.description import Column, Description
 from service.sqlcheck.findings import Finding, finding_at

@@ -9,7 +9,7 @@ from psycopg import sql
 from psycopg.pq import DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGresult
 
-from service.postgres.queries import Statement
+from service.postgres import Statement
 from service.sqlcheck.parse_tree import ParsedQuery
 from service.sqlcheck.types import Type, Types
 

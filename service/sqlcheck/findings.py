@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 from typing_extensions import override
 
-from service.postgres.queries import Statement
+from service.postgres import Statement
 
 # How QueryError and MigrationError begin: `sql/pets/find_pet.sql:3: …`, `migrations/0001_create_a.sql is missing: …`.
 PLACE = re.compile(r"(?P<path>\S+?\.sql)(:(?P<line>\d+))?:? (?P<sentence>.*)", re.DOTALL)

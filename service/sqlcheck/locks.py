@@ -13,8 +13,7 @@ import attrs
 import psycopg
 from yoyo.migrations import read_sql_migration  # type: ignore[import-untyped]  # yoyo ships no types
 
-from service.migrate.files import MigrationError
-from service.migrate.lint import load_migrations
+from service.migrate import MigrationError, load_migrations
 from service.sqlcheck.findings import Finding
 
 # By strength, with what each makes wait (https://www.postgresql.org/docs/current/explicit-locking.html).

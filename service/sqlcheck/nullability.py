@@ -18,7 +18,7 @@ import attrs
 from pglast import ast
 from pglast.enums import A_Expr_Kind, SQLValueFunctionOp, SubLinkType
 
-from service.postgres.queries import Cardinality
+from service.postgres import Cardinality
 from service.sqlcheck.code import QueryReference, Row
 from service.sqlcheck.description import Column, Description, Plan
 from service.sqlcheck.findings import Finding, finding_at

@@ -8,7 +8,7 @@ import attrs
 from pglast import ast, parse_sql
 from pglast.enums import SetOperation
 
-from service.postgres.queries import Statement
+from service.postgres import Statement
 
 # A node of the parse tree. By pglast's types each field may be None, also where PostgreSQL's grammar knows better.
 Node = Any

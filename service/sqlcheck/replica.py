@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
-from service.postgres.queries import Cardinality
+from service.postgres import Cardinality
 from service.sqlcheck.findings import Finding, finding_at
 from service.sqlcheck.parse_tree import Node, ParsedQuery
 

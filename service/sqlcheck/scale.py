@@ -12,7 +12,7 @@ import attrs
 import psycopg
 from psycopg import sql
 
-from service.postgres.queries import Statement
+from service.postgres import Statement
 from service.sqlcheck.check import Tree, describe
 from service.sqlcheck.description import Describer, Description, Plan
 from service.sqlcheck.findings import Finding, finding_at

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from service.embedded import embedded_postgres
-from service.postgres.libpq import psycopg_url
+from service.postgres import psycopg_url
 
 # Speed instead of durability, for a server that is thrown away.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}

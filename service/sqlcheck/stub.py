@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from service.postgres.queries import Cardinality, Statement
+from service.postgres import Cardinality, Statement
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.types import Type, Types
 
@@ -53,7 +53,7 @@ def generate(statements: Mapping[str, Statement], types: Types) -> str:
 
 {imports}
 
-from service.postgres.queries import {", ".join(sorted(CLASSES.values()))}
+from service.postgres import {", ".join(sorted(CLASSES.values()))}
 
 _R = TypeVar("_R")
 

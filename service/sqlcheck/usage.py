@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from service.postgres.queries import Statement
+from service.postgres import Statement
 from service.sqlcheck.code import QueryReference
 from service.sqlcheck.findings import Finding, finding_at
 

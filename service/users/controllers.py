@@ -61,7 +61,7 @@ class UsersController(Controller):
         check_password(data.password)
         current_hash = None
         if data.current_password is not None:
-            client = throttle.client(request.scope)
+            client = throttle.client()
             mine = await request.db.one(FIND_MY_PASSWORD, request.auth.session, client.network)
             throttle.check(mine.wait)
             current_hash = mine.hashed_password

@@ -7,7 +7,7 @@ import attrs
 import psycopg
 import pytest
 
-from service.dev.checked import Checked, lenient
+from service.dev.checked import Checked
 from service.http.health import AppliedMigration
 from service.postgres import queries
 from service.postgres.pool import Pool
@@ -92,10 +92,11 @@ async def test_file_broken_at_startup_is_read_again(checked: Checked) -> None:
     assert len(await checked.fetch(Many(broken, AppliedMigration), ())) > 1
 
 
-async def test_query_without_a_file_is_refused(checked: Checked) -> None:
-    query: Many[..., AppliedMigration] = Many(
-        lenient("pets.find_cat", Cardinality.MANY, AppliedMigration), AppliedMigration
-    )
+async def test_query_without_a_file_is_refused(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "_broken_files_are_accepted", False)  # and it is so again after this test
+    queries.accept_broken_files()
+    missing = queries.declared("pets.find_cat", Cardinality.MANY, AppliedMigration)
+    query: Many[..., AppliedMigration] = Many(missing, AppliedMigration)
 
     with pytest.raises(QueryFinding, match=r"^sql/pets/find_cat.sql:1: no such file; the code names"):
         await checked.fetch(query, ())
