@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal, Never, TypeVar, overload
 from uuid import UUID
 
-from service.postgres.queries import Count, Many, Maybe, One, Value
+from service.postgres import Count, Many, Maybe, One, Value
 
 _R = TypeVar("_R")
 
