@@ -18,13 +18,6 @@ def _app(text: str, resource: Resource) -> str:
     return re.sub(listed, rf"\g<1>    {controller},\n", text, count=1, flags=re.MULTILINE)
 
 
-def _layers(text: str, resource: Resource) -> str:
-    def add(found: re.Match[str]) -> str:
-        return f'"{" | ".join(sorted([*found[1].split(" | "), resource.table]))}"'
-
-    return re.sub(r'"(auth(?: \| \w+)+)"', add, text, count=1)
-
-
 def _routes(text: str, resource: Resource) -> str:
     path, one = resource.path, resource.one
     body = "{" + ", ".join(f'"{field.name}": {field.of.examples[0]}' for field in resource.fields) + "}"
@@ -74,7 +67,6 @@ def _changelog(text: str, resource: Resource) -> str:
 
 LISTS: Mapping[str, Edit] = {
     f"{PACKAGE}/app.py": _app,
-    "pyproject.toml": _layers,
     f"{PACKAGE}/sqlcheck/scale.sql": _scale,
     "tests/support/routes.py": _routes,
     "README.md": _readme,
