@@ -134,7 +134,7 @@ def test_status_fails_only_for_an_edited_migration(
     ("url", "sentence"),
     [
         ("", "Error: DATABASE_URL "),
-        ("mysql://user:secret@localhost/pets", "Error: DATABASE_URL must look like "),
+        ("mysql://user:secret@localhost/kites", "Error: DATABASE_URL must look like "),
         (NOWHERE, "Error: DATABASE_URL leads to no PostgreSQL that can be written to: "),
     ],
 )

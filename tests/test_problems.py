@@ -44,11 +44,11 @@ def test_every_type_is_documented() -> None:
 
 
 def test_problem_has_the_members_of_rfc_9457() -> None:
-    assert NotFound("You have no such pet").body("6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a") == {
+    assert NotFound("You have no such kite").body("6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a") == {
         "type": "/problems/not-found",
         "title": "Not found",
         "status": 404,
-        "detail": "You have no such pet",
+        "detail": "You have no such kite",
         "instance": "urn:uuid:6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a",
     }
 
@@ -58,10 +58,10 @@ def test_problem_without_detail_repeats_its_title() -> None:
 
 
 def test_invalid_input_has_a_pointer() -> None:
-    body = InvalidInput.at("/pet_name", "is missing").body(str(uuid4()))
+    body = InvalidInput.at("/kite_name", "is missing").body(str(uuid4()))
 
-    assert body["detail"] == "/pet_name: is missing"
-    assert body["errors"] == [{"pointer": "/pet_name", "detail": "is missing"}]
+    assert body["detail"] == "/kite_name: is missing"
+    assert body["errors"] == [{"pointer": "/kite_name", "detail": "is missing"}]
 
 
 def test_invalid_body_has_an_empty_pointer() -> None:

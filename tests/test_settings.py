@@ -10,7 +10,7 @@ from service.settings import Settings, SettingsError, database_url
 from service.timeouts import ANSWER, CLOSE_ALL, FINISH, LAST
 
 PASSWORD = "sesame-open"
-URL = f"postgresql://pets:{PASSWORD}@db.example.com/pets"
+URL = f"postgresql://kites:{PASSWORD}@db.example.com/kites"
 KEY = "0123456789abcdef" * 2
 NEEDED = {"DATABASE_URL": URL, "SECRET_KEY": KEY}
 LIKE = "must look like postgresql://user:password@host:5432/name, with special characters percent-encoded"
@@ -64,7 +64,7 @@ def test_every_variable_is_read() -> None:
             "DATABASE_LOCK_TIMEOUT": "0",
             "ACCESS_TOKEN_EXPIRE_SECONDS": "60",
             "REFRESH_TOKEN_EXPIRE_SECONDS": "3600",
-            "ALLOWED_HOSTS": "pets.example.com, .example.org,[::1],",
+            "ALLOWED_HOSTS": "kites.example.com, .example.org,[::1],",
             "BACKEND_CORS_ORIGINS": "https://app.example.com,http://localhost:3000",
             "TRUSTED_PROXY_HOPS": "1",
             "REQUIRE_CURRENT_PASSWORD": "True",
@@ -78,7 +78,7 @@ def test_every_variable_is_read() -> None:
     assert (settings.database_pool_size, settings.database_statement_cache) == (5, 0)
     assert (settings.database_statement_timeout, settings.database_lock_timeout) == (1800, 0)
     assert (settings.access_token_expire_seconds, settings.refresh_token_expire_seconds) == (60, 3600)
-    assert settings.allowed_hosts == ("pets.example.com", ".example.org", "[::1]")
+    assert settings.allowed_hosts == ("kites.example.com", ".example.org", "[::1]")
     assert settings.cors_origins == ("https://app.example.com", "http://localhost:3000")
     assert settings.trusted_proxy_hops == 1
     assert settings.require_current_password is True
@@ -166,8 +166,8 @@ def test_impossible_origin_is_refused(wrong: str) -> None:
     [
         "postgres://localhost",
         "postgresql://",
-        "postgresql:///pets?host=/run/postgresql&port=5433",
-        "postgresql://pets:p%40ss%2Fword@[::1]:5432,10.0.0.2:5433/pets?target_session_attrs=primary",
+        "postgresql:///kites?host=/run/postgresql&port=5433",
+        "postgresql://kites:p%40ss%2Fword@[::1]:5432,10.0.0.2:5433/kites?target_session_attrs=primary",
     ],
 )
 def test_url_may_omit_what_libpq_fills_in(url: str) -> None:
@@ -177,16 +177,16 @@ def test_url_may_omit_what_libpq_fills_in(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        f"mysql://pets:{PASSWORD}@db/pets",
+        f"mysql://kites:{PASSWORD}@db/kites",
         f"host=db password={PASSWORD}",
-        f"postgresql://pets:{PASSWORD}/@db/pets",
-        f"postgresql://pets:12/{PASSWORD}@db/pets",
-        f"postgresql://pets:{PASSWORD}#@db/pets",
-        f"postgresql://pets:{PASSWORD}@@db/pets",
-        f"postgresql://pets:{PASSWORD} @db/pets",
-        f"postgresql://pets:{PASSWORD}\N{CARE OF}@db/pets",
-        f"postgresql://pets:{PASSWORD}@db:port/pets",
-        f"postgresql://pets:{PASSWORD}@[::1/pets",
+        f"postgresql://kites:{PASSWORD}/@db/kites",
+        f"postgresql://kites:12/{PASSWORD}@db/kites",
+        f"postgresql://kites:{PASSWORD}#@db/kites",
+        f"postgresql://kites:{PASSWORD}@@db/kites",
+        f"postgresql://kites:{PASSWORD} @db/kites",
+        f"postgresql://kites:{PASSWORD}\N{CARE OF}@db/kites",
+        f"postgresql://kites:{PASSWORD}@db:port/kites",
+        f"postgresql://kites:{PASSWORD}@[::1/kites",
     ],
 )
 def test_invalid_url_is_refused_without_its_password(url: str) -> None:
@@ -228,7 +228,7 @@ def test_url_can_be_read_alone() -> None:
     ("environment", "sentence"),
     [
         ({}, "DATABASE_URL must be set; see README.md"),
-        ({"DATABASE_URL": f"mysql://pets:{PASSWORD}@db/pets"}, f"DATABASE_URL {LIKE}"),
+        ({"DATABASE_URL": f"mysql://kites:{PASSWORD}@db/kites"}, f"DATABASE_URL {LIKE}"),
     ],
 )
 def test_command_without_url_says_so(environment: dict[str, str], sentence: str) -> None:
@@ -281,7 +281,7 @@ def test_guessable_key_is_refused_without_showing_it(name: str, key: str) -> Non
     assert "secrets.token_urlsafe" in sentence
 
 
-WITHOUT_PASSWORD = "postgresql://pets@db.example.com/pets"
+WITHOUT_PASSWORD = "postgresql://kites@db.example.com/kites"
 
 
 @pytest.fixture
@@ -315,14 +315,14 @@ def test_password_becomes_part_of_the_url(secret: Callable[[bytes], str]) -> Non
     """Whatever characters it has."""
     given = {"DATABASE_URL": WITHOUT_PASSWORD, "DATABASE_PASSWORD_FILE": secret(b"p@ss/w:rd?#%\n")}
 
-    assert database_url(given) == "postgresql://pets:p%40ss%2Fw%3Ard%3F%23%25@db.example.com/pets"
+    assert database_url(given) == "postgresql://kites:p%40ss%2Fw%3Ard%3F%23%25@db.example.com/kites"
 
 
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("postgresql://pets@standby/pets", "postgresql://pets:sesame@standby/pets"),
-        ("postgresql://pets:other@standby/pets", "postgresql://pets:other@standby/pets"),
+        ("postgresql://kites@standby/kites", "postgresql://kites:sesame@standby/kites"),
+        ("postgresql://kites:other@standby/kites", "postgresql://kites:other@standby/kites"),
     ],
 )
 def test_replica_shares_the_password_by_default(url: str, expected: str) -> None:
@@ -334,11 +334,11 @@ def test_replica_shares_the_password_by_default(url: str, expected: str) -> None
 def test_url_and_password_may_come_from_files(secret: Callable[[bytes], str]) -> None:
     given = {"DATABASE_URL_FILE": secret(WITHOUT_PASSWORD.encode()), "DATABASE_PASSWORD": "sesame"}
 
-    assert database_url(given) == "postgresql://pets:sesame@db.example.com/pets"
+    assert database_url(given) == "postgresql://kites:sesame@db.example.com/kites"
 
 
 @pytest.mark.parametrize(
-    "url", ["", "postgresql:///pets", "postgresql://db.example.com/pets", "postgresql://@db/pets", URL]
+    "url", ["", "postgresql:///kites", "postgresql://db.example.com/kites", "postgresql://@db/kites", URL]
 )
 def test_password_needs_a_url_with_only_a_user(url: str) -> None:
     with pytest.raises(SettingsError) as refusal:

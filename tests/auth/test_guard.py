@@ -1,7 +1,6 @@
 """Who may come in: the rules of bearer tokens that all routes share."""
 
 import re
-from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -9,21 +8,7 @@ import httpx
 import pytest
 
 from tests.support.factories import Factory, LoggedIn
-from tests.support.routes import GUARDED
-
-METHODS = ("get", "post", "put", "patch", "delete")
-
-
-@pytest.fixture
-async def operations(client: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
-    """Return what the OpenAPI document says of each "METHOD /path"."""
-    document = (await client.get("/openapi.json")).json()
-    return {
-        f"{method} {path}": operation
-        for path, item in document["paths"].items()
-        for method, operation in item.items()
-        if method in METHODS
-    }
+from tests.support.routes import GUARDED, OPEN, OPERATIONS, Operation
 
 
 def addressed(route: str, thing: object) -> tuple[str, str]:
@@ -32,23 +17,22 @@ def addressed(route: str, thing: object) -> tuple[str, str]:
     return method, re.sub(r"\{\w+\}", str(thing), path)
 
 
-def some_id(operation: dict[str, Any]) -> object:
+def some_id(operation: Operation) -> object:
     """Return an id as `operation` has it in its path, but of nothing."""
     in_path = [parameter["schema"] for parameter in operation.get("parameters", ()) if parameter["in"] == "path"]
     return uuid4() if any(schema.get("format") == "uuid" for schema in in_path) else 2**40
 
 
-async def test_guarded_routes_are_those_documented_as_such(
-    client: httpx.AsyncClient, operations: dict[str, dict[str, Any]]
-) -> None:
+async def test_guarded_routes_are_those_documented_as_such(client: httpx.AsyncClient) -> None:
     """Also before a body is read: what these requests say is nothing, or nonsense."""
     answers = {
         route: await client.request(*addressed(route, some_id(operation)), content=b"{")
-        for route, operation in operations.items()
+        for route, operation in OPERATIONS.items()
     }
 
     refused = {route for route, answer in answers.items() if answer.status_code == 401}
-    assert refused == {route for route, operation in operations.items() if operation.get("security")} == set(GUARDED)
+    assert refused == {route for route, operation in OPERATIONS.items() if operation.get("security")}
+    assert refused == OPERATIONS.keys() - OPEN
     for route in refused:
         assert answers[route].headers["WWW-Authenticate"] == "Bearer"
         assert answers[route].headers["Content-Type"] == "application/problem+json"
@@ -66,14 +50,13 @@ async def test_token_of_ended_session_is_401_on_every_route(
     client: httpx.AsyncClient,
     user: LoggedIn,
     connection: asyncpg.Connection,
-    operations: dict[str, dict[str, Any]],
     ending: str,
 ) -> None:
     """On the very next request, though the token itself is genuine and fresh."""
     assert (await client.get("/users/me", headers=user.bearer)).status_code == 200
     await connection.execute(ending, user.session)
 
-    for route, operation in operations.items():
+    for route, operation in OPERATIONS.items():
         if operation.get("security"):
             url = addressed(route, some_id(operation))
             answer = await client.request(*url, json=GUARDED[route], headers=user.bearer)
@@ -84,13 +67,11 @@ async def test_token_of_ended_session_is_401_on_every_route(
             )
 
 
-async def test_other_users_session_looks_nonexistent(
-    client: httpx.AsyncClient, user: LoggedIn, make: Factory, operations: dict[str, dict[str, Any]]
-) -> None:
+async def test_other_users_session_looks_nonexistent(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     """For a session; and nothing happens to it."""
     owner = await make.user()
 
-    for route, operation in operations.items():
+    for route, operation in OPERATIONS.items():
         if "{session_id}" in route:
             others, none = [
                 await client.request(*addressed(route, each), json=GUARDED[route], headers=user.bearer)

@@ -95,10 +95,10 @@ async def test_file_broken_at_startup_is_read_again(checked: Checked) -> None:
 async def test_query_without_a_file_is_refused(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queries, "_broken_files_are_accepted", False)  # and it is so again after this test
     queries.accept_broken_files()
-    missing = queries.declared("pets.find_cat", Cardinality.MANY, AppliedMigration)
+    missing = queries.declared("kites.find_cat", Cardinality.MANY, AppliedMigration)
     query: Many[..., AppliedMigration] = Many(missing, AppliedMigration)
 
-    with pytest.raises(QueryFinding, match=r"^sql/pets/find_cat.sql:1: no such file; the code names"):
+    with pytest.raises(QueryFinding, match=r"^sql/kites/find_cat.sql:1: no such file; the code names"):
         await checked.fetch(query, ())
 
 

@@ -97,12 +97,6 @@ def test_log_is_human_readable(dev: Running) -> None:
     assert re.match(r"\d{4}-\d\d-\d\d\S+ \[info +\] request +\[service\.access\] ", line)
 
 
-def test_demo_user_has_pets(dev: Running) -> None:
-    pets = dev.client.get("/pets/me", headers=log_in(dev)).json()
-
-    assert [pet["pet_name"] for pet in pets] == ["Ada", "Bello", "Minka", "Tadeusz"]
-
-
 def test_printed_psql_line_opens_the_database(dev: Running) -> None:
     line = told(dev, "Database") + " --csv --tuples-only"
 

@@ -59,7 +59,7 @@ async def test_empty_database_is_not_ready(empty_database_url: str) -> None:
 
 
 async def test_service_without_database_is_live_but_not_ready() -> None:
-    app = create_app(make_settings("postgresql://127.0.0.1:1/pets"))
+    app = create_app(make_settings("postgresql://127.0.0.1:1/kites"))
 
     async with app.lifespan(), service_client(app) as client:
         live = await client.get("/health/live")

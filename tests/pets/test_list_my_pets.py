@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from tests.pets.factories import make_pet
 from tests.support.factories import Factory, LoggedIn
 
 
@@ -14,7 +15,7 @@ async def test_list_without_pets_is_empty(client: httpx.AsyncClient, user: Logge
 
 
 async def test_listed_pet_equals_the_shown_one(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
-    pet = await make.pet(user)
+    pet = await make_pet(make, user)
 
     response = await client.get("/pets/me", headers=user.bearer)
 
@@ -26,7 +27,7 @@ async def test_pets_are_ordered_by_bytes_of_name_then_id(
 ) -> None:
     """The same order on every host, whatever its locale."""
     names = ["zebra", "Zoe", "apple", "Äpfel", "a", "ab", "a b", "Zoe", "é", "😀", "10", "9", "_", "ﬁ", "a"]
-    made = [await make.pet(user, name) for name in names]
+    made = [await make_pet(make, user, name) for name in names]
 
     response = await client.get("/pets/me", headers=user.bearer)
 
@@ -35,7 +36,7 @@ async def test_pets_are_ordered_by_bytes_of_name_then_id(
 
 
 async def test_other_users_pets_are_not_listed(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
-    await make.pet(await make.user())
+    await make_pet(make, await make.user())
 
     response = await client.get("/pets/me", headers=user.bearer)
 

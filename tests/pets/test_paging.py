@@ -11,6 +11,7 @@ import pytest
 
 from service.pets.controllers import LIST_MY_PETS
 from service.pets.paging import FIRST_PAGE, decode_cursor, encode_cursor
+from tests.pets.factories import make_pet
 from tests.support.factories import Factory, LoggedIn
 
 NEXT = re.compile(r'<(/pets/me\?limit=\d+&after=[\w-]+)>; rel="next"')
@@ -53,7 +54,7 @@ async def test_links_lead_to_each_pet_exactly_once(client: httpx.AsyncClient, us
         "b",
         "Zoe",
     ]
-    made = [await make.pet(user, name) for name in names]
+    made = [await make_pet(make, user, name) for name in names]
 
     found = await pages(client, user, "/pets/me?limit=3")
 
@@ -100,9 +101,9 @@ async def test_unchanged_pets_appear_once_despite_other_changes(
     client: httpx.AsyncClient, user: LoggedIn, make: Factory
 ) -> None:
     """Before each page two pets are added in front and one behind; one that was seen goes, and one that was not."""
-    stay = {(await make.pet(user, f"{letter} stays")).id for letter in "bdfhjlnprtvx"}
-    go = [(await make.pet(user, f"{letter} goes")).id for letter in "bcdefg"]
-    go_unseen = [(await make.pet(user, f"{letter} goes")).id for letter in "wusq"]
+    stay = {(await make_pet(make, user, f"{letter} stays")).id for letter in "bdfhjlnprtvx"}
+    go = [(await make_pet(make, user, f"{letter} goes")).id for letter in "bcdefg"]
+    go_unseen = [(await make_pet(make, user, f"{letter} goes")).id for letter in "wusq"]
     goes = zip_longest(go, go_unseen)
     seen: list[int] = []
     url: str | None = "/pets/me?limit=3"
@@ -110,7 +111,7 @@ async def test_unchanged_pets_appear_once_despite_other_changes(
         ids, url = await page(client, user, url)
         seen += ids
         for name in ["a comes before all"] * 2 + ["z comes behind all"] * (len(seen) < 20):
-            await make.pet(user, name)
+            await make_pet(make, user, name)
         for pet_id in filter(None, next(goes, ())):
             await client.delete(f"/pets/{pet_id}", headers=user.bearer)
 
@@ -120,7 +121,7 @@ async def test_unchanged_pets_appear_once_despite_other_changes(
 
 
 async def test_last_pet_of_a_page_may_be_deleted(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
-    first, second = await make.pet(user, "a"), await make.pet(user, "b")
+    first, second = await make_pet(make, user, "a"), await make_pet(make, user, "b")
     _, url = await page(client, user, "/pets/me?limit=1")
     await client.delete(f"/pets/{first.id}", headers=user.bearer)
 
@@ -131,7 +132,7 @@ async def test_cursor_shows_no_other_users_pets(client: httpx.AsyncClient, user:
     other = await make.user()
     for owner in (user, other):
         for name in "ab":
-            await make.pet(owner, name)
+            await make_pet(make, owner, name)
     _, url = await page(client, other, "/pets/me?limit=1")
 
     found = await pages(client, user, url)

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from service.pets.models import VersionedPet
+from tests.pets.factories import make_pet
 from tests.support.factories import Committed, Factory, LoggedIn
 from tests.support.locks import blocked_statements
 
@@ -15,7 +16,7 @@ METHODS = ["GET", "PATCH", "DELETE"]
 @pytest.fixture
 async def pet(make: Factory, user: LoggedIn) -> VersionedPet:
     """Return a pet at its first version."""
-    return await make.pet(user)
+    return await make_pet(make, user)
 
 
 async def ask(client: httpx.AsyncClient, user: LoggedIn, method: str, pet_id: object, **headers: str) -> httpx.Response:
@@ -148,7 +149,7 @@ async def count_one_up(client: httpx.AsyncClient, user: LoggedIn, pet: Versioned
 async def test_racing_writers_lose_no_update(committed: Committed) -> None:
     """Who came too late reads again, and all come to an end."""
     client, user = committed.client, await committed.make.user()
-    pet = await committed.make.pet(user, "0")
+    pet = await make_pet(committed.make, user, "0")
 
     async def write() -> None:
         while not await count_one_up(client, user, pet):
@@ -163,7 +164,7 @@ async def test_racing_writers_lose_no_update(committed: Committed) -> None:
 async def test_hundred_writers_lose_no_success(committed: Committed) -> None:
     """For ten successes: the hundredth of all these would take a hundred times as long."""
     client, user = committed.client, await committed.make.user()
-    pet = await committed.make.pet(user, "0")
+    pet = await make_pet(committed.make, user, "0")
     successes = 0
 
     async def write() -> None:
@@ -181,7 +182,7 @@ async def test_hundred_writers_lose_no_success(committed: Committed) -> None:
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 async def test_pet_deleted_meanwhile_is_404(committed: Committed, method: str) -> None:
     client, user = committed.client, await committed.make.user()
-    pet = await committed.make.pet(user)
+    pet = await make_pet(committed.make, user)
     async with committed.connection.transaction():
         await committed.connection.execute("delete from pets")
         late = asyncio.create_task(ask(client, user, method, pet.id))
@@ -192,7 +193,7 @@ async def test_pet_deleted_meanwhile_is_404(committed: Committed, method: str) -
 
 async def test_two_writers_without_precondition_both_succeed(committed: Committed) -> None:
     client, user = committed.client, await committed.make.user()
-    pet = await committed.make.pet(user)
+    pet = await make_pet(committed.make, user)
     async with committed.connection.transaction():
         await committed.connection.execute("update pets set version = 2")
         late = asyncio.create_task(ask(client, user, "PATCH", pet.id))
@@ -206,7 +207,7 @@ async def test_two_writers_without_precondition_both_succeed(committed: Committe
 async def test_change_made_while_waiting_is_412(committed: Committed) -> None:
     """The version is compared after the wait, not before."""
     client, user = committed.client, await committed.make.user()
-    pet = await committed.make.pet(user)
+    pet = await make_pet(committed.make, user)
     async with committed.connection.transaction():
         await committed.connection.execute("update pets set version = 2")
         late = asyncio.create_task(ask(client, user, "DELETE", pet.id, If_Match='"1"'))

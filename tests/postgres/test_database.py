@@ -12,15 +12,15 @@ from service.problems import SessionEnded
 from tests.support.application import OneTransaction
 from tests.support.statements import Statements
 
-ROWS = "select id, 'pet ' || id from generate_series(1, {}) as id"
+ROWS = "select id, 'kite ' || id from generate_series(1, {}) as id"
 
 
 @attrs.define(slots=False)
-class Pet:
+class Kite:
     """A row."""
 
     id: int
-    pet_name: str
+    kite_name: str
 
 
 @pytest.fixture
@@ -34,48 +34,48 @@ def db(one_transaction: OneTransaction, connection: asyncpg.Connection) -> Datab
 
 
 async def test_one_returns_the_row(db: Database, statement: Statements) -> None:
-    query: One[..., Pet] = One(statement("one Pet", ROWS.format(1)), Pet)
+    query: One[..., Kite] = One(statement("one Kite", ROWS.format(1)), Kite)
 
-    assert await db.one(query) == Pet(1, "pet 1")
+    assert await db.one(query) == Kite(1, "kite 1")
 
 
 @pytest.mark.parametrize("rows", [0, 2])
 async def test_one_refuses_zero_or_two_rows(db: Database, statement: Statements, rows: int) -> None:
-    query: One[..., Pet] = One(statement("one Pet", ROWS.format(rows)), Pet)
+    query: One[..., Kite] = One(statement("one Kite", ROWS.format(rows)), Kite)
 
     with pytest.raises(WrongCardinalityError, match=rf"^tests\.query returned {rows} rows, not one$"):
         await db.one(query)
 
 
 @pytest.mark.parametrize(
-    ("sql", "pet"),
-    [(ROWS.format(1), Pet(1, "pet 1")), (ROWS.format(0), None), ("select null::bigint, null::text", None)],
+    ("sql", "kite"),
+    [(ROWS.format(1), Kite(1, "kite 1")), (ROWS.format(0), None), ("select null::bigint, null::text", None)],
 )
-async def test_maybe_returns_the_row_or_none(db: Database, statement: Statements, sql: str, pet: Pet | None) -> None:
-    query: Maybe[..., Pet] = Maybe(statement("maybe Pet", sql), Pet)
+async def test_maybe_returns_the_row_or_none(db: Database, statement: Statements, sql: str, kite: Kite | None) -> None:
+    query: Maybe[..., Kite] = Maybe(statement("maybe Kite", sql), Kite)
 
-    assert await db.maybe(query) == pet
+    assert await db.maybe(query) == kite
 
 
 async def test_maybe_refuses_two_rows(db: Database, statement: Statements) -> None:
-    query: Maybe[..., Pet] = Maybe(statement("maybe Pet", ROWS.format(2)), Pet)
+    query: Maybe[..., Kite] = Maybe(statement("maybe Kite", ROWS.format(2)), Kite)
 
     with pytest.raises(WrongCardinalityError, match=r"^tests\.query returned 2 rows, not one at most$"):
         await db.maybe(query)
 
 
 @pytest.mark.parametrize(
-    ("sql", "pets"),
+    ("sql", "kites"),
     [
-        (ROWS.format(2), [Pet(1, "pet 1"), Pet(2, "pet 2")]),
+        (ROWS.format(2), [Kite(1, "kite 1"), Kite(2, "kite 2")]),
         (ROWS.format(0), []),
         ("select null::bigint, null::text", []),
     ],
 )
-async def test_many_returns_all_rows(db: Database, statement: Statements, sql: str, pets: list[Pet]) -> None:
-    query: Many[..., Pet] = Many(statement("many Pet", sql), Pet)
+async def test_many_returns_all_rows(db: Database, statement: Statements, sql: str, kites: list[Kite]) -> None:
+    query: Many[..., Kite] = Many(statement("many Kite", sql), Kite)
 
-    assert await db.many(query) == pets
+    assert await db.many(query) == kites
 
 
 @pytest.mark.parametrize(("sql", "value"), [("select 7", 7), ("select null::integer", None)])
@@ -106,9 +106,9 @@ async def test_count_returns_the_number_of_changed_rows(
 async def test_no_row_for_a_session_is_session_ended(db: Database, statement: Statements) -> None:
     sql = "select user_id from live_session($1)"
     of_nobody = "2f4f1a52-6a0c-4a63-8d6d-5a5b1f8e2a11"
-    one: One[..., Pet] = One(statement("one Pet", sql, "session uuid"), Pet)
-    maybe: Maybe[..., Pet] = Maybe(statement("maybe Pet", sql, "session uuid"), Pet)
-    many: Many[..., Pet] = Many(statement("many Pet", sql, "session uuid"), Pet)
+    one: One[..., Kite] = One(statement("one Kite", sql, "session uuid"), Kite)
+    maybe: Maybe[..., Kite] = Maybe(statement("maybe Kite", sql, "session uuid"), Kite)
+    many: Many[..., Kite] = Many(statement("many Kite", sql, "session uuid"), Kite)
     value: Value[..., int] = Value(statement("value integer", sql, "session uuid"), int)
 
     for asking in (

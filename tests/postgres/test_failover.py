@@ -130,7 +130,7 @@ async def test_failed_connection_attempt_does_no_harm_later(backend: Backend, mo
     """Its request has given up; and what is still being made ends with the pool."""
     monkeypatch.setattr(connections, "WAIT", 0.02)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        pool = Pool(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/pets", size=2)
+        pool = Pool(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/kites", size=2)
         async with asyncio.timeout(1), pool.open():
             with pytest.raises(Unavailable):
                 await Database(pool).value(backend)

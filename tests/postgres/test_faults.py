@@ -57,7 +57,7 @@ async def test_exhausted_pool_is_unavailable(
     busy.cancel()
 
 
-@pytest.mark.parametrize("url", ["postgresql://127.0.0.1:1/pets", "postgresql:///pets?host=/nowhere"])
+@pytest.mark.parametrize("url", ["postgresql://127.0.0.1:1/kites", "postgresql:///kites?host=/nowhere"])
 async def test_missing_server_is_unavailable(opening: Opening, backend: Backend, url: str) -> None:
     """The pool opens without one: the service starts before its database."""
     db = await opening(url)
@@ -90,7 +90,7 @@ async def test_invalid_url_is_an_internal_error(opening: Opening, backend: Backe
 async def test_silent_host_is_unavailable(opening: Opening, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "CONNECT", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        db = await opening(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/pets")
+        db = await opening(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/kites")
 
         with pytest.raises(Unavailable) as refusal:
             await db.value(backend)

@@ -12,17 +12,17 @@ from service.postgres import queries
 from service.postgres.queries import Cardinality, Maybe, Parameter, QueryError, Statement
 
 GOOD = """\
--- pets.find_pet: finds one of the caller's pets
+-- kites.find_kite: finds one of the caller's kites
 --    and nobody else's
 -- $1 session uuid      the caller's login session
 --    as the access token names it
 -- $2 ids     bigint[]?
--- returns: maybe Pet?  (none: the session has ended)
+-- returns: maybe Kite?  (none: the session has ended)
 --    and so on
 -- Free text may follow: it explains the statement.
 --
-select /* pets.find_pet */ id, pet_name
-from pets
+select /* kites.find_kite */ id, kite_name
+from kites
 where session = $1 and id = any($2);
 """
 STATEMENT = GOOD[GOOD.index("select") :]
@@ -31,7 +31,7 @@ Read = Callable[..., Statement]
 
 
 @attrs.define
-class Pet:
+class Kite:
     """A row."""
 
     id: int
@@ -39,28 +39,28 @@ class Pet:
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    """Return what reads a text as the file of pets.find_pet."""
-    path = tmp_path / "sql" / "pets" / "find_pet.sql"
+    """Return what reads a text as the file of kites.find_kite."""
+    path = tmp_path / "sql" / "kites" / "find_kite.sql"
     path.parent.mkdir(parents=True)
 
     def read(text: str, encoding: str = "utf-8") -> Statement:
         path.write_bytes(text.encode(encoding))
-        return queries.read_query("pets.find_pet", tmp_path / "sql")
+        return queries.read_query("kites.find_kite", tmp_path / "sql")
 
     return read
 
 
 def test_file_declares_parameters_and_result(read: Read, tmp_path: Path) -> None:
     assert read(GOOD) == Statement(
-        name="pets.find_pet",
-        path=tmp_path / "sql" / "pets" / "find_pet.sql",
-        purpose="finds one of the caller's pets",
+        name="kites.find_kite",
+        path=tmp_path / "sql" / "kites" / "find_kite.sql",
+        purpose="finds one of the caller's kites",
         parameters=(
             Parameter("session", "uuid", nullable=False, line=3),
             Parameter("ids", "bigint[]", nullable=True, line=5),
         ),
         cardinality=Cardinality.MAYBE,
-        row="Pet",
+        row="Kite",
         row_nullable=True,
         returns_line=6,
         sql=GOOD,
@@ -71,15 +71,16 @@ def test_file_declares_parameters_and_result(read: Read, tmp_path: Path) -> None
     ("parameter", "of_session"), [("-- $1 session uuid\n", True), ("-- $1 user_id uuid\n", False), ("", False)]
 )
 def test_first_parameter_session_makes_it_session_bound(read: Read, parameter: str, *, of_session: bool) -> None:
-    text = f"-- pets.find_pet: x\n{parameter}-- returns: count\nselect /* pets.find_pet */ {'$1' if parameter else 1};"
+    header = f"-- kites.find_kite: x\n{parameter}-- returns: count\n"
+    text = f"{header}select /* kites.find_kite */ {'$1' if parameter else 1};"
 
     assert read(text).of_session is of_session
 
 
 def test_query_precomputes_what_each_request_needs(read: Read) -> None:
-    query: Maybe[..., Pet] = Maybe(read(GOOD), Pet)
+    query: Maybe[..., Kite] = Maybe(read(GOOD), Kite)
 
-    assert (query.name, query.sql, query.of_session) == ("pets.find_pet", GOOD, True)
+    assert (query.name, query.sql, query.of_session) == ("kites.find_kite", GOOD, True)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_query_precomputes_what_each_request_needs(read: Read) -> None:
     ],
 )
 def test_quoted_parameters_and_semicolons_are_ignored(read: Read, hiding: str) -> None:
-    text = GOOD.replace("from pets", f"{hiding} from pets")
+    text = GOOD.replace("from kites", f"{hiding} from kites")
 
     assert read(text).sql == text
 
@@ -111,18 +112,18 @@ def test_comment_may_follow_the_statement(read: Read, end: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "complaint"),
     [
-        ("-- pets.find_pet: finds", "finds", 1, "malformed header: the first line is '-- pets.find_pet: what the"),
-        ("-- pets.find_pet: finds", "\ufeff-- pets.find_pet: finds", 1, "malformed header: the first line is"),
-        ("-- pets.find_pet: finds", "-- pets.find_cat: finds", 1, "the header names 'pets.find_cat', the file is"),
+        ("-- kites.find_kite: finds", "finds", 1, "malformed header: the first line is '-- kites.find_kite: what the"),
+        ("-- kites.find_kite: finds", "\ufeff-- kites.find_kite: finds", 1, "malformed header: the first line is"),
+        ("-- kites.find_kite: finds", "-- kites.find_cat: finds", 1, "the header names 'kites.find_cat', the file is"),
         ("-- $1 session", "-- $2 session", 3, "$2 stands where $1 is expected"),
         ("-- $2 ids", "-- $3 ids", 5, "$3 stands where $2 is expected"),
         ("-- $2 ids", "-- $1 ids", 5, "$1 stands where $2 is expected"),
         ("-- $2 ids     bigint[]?", "-- $2 ids", 5, "malformed header: a parameter is '-- $1 name type'"),
         ("-- $2 ids     bigint[]?", "-- $2 ids bigint?[]", 5, "malformed header: a parameter is '-- $1 name type'"),
-        ("-- returns: maybe Pet?", "-- returns: some Pet", 6, "malformed header: expected '-- $n …'"),
+        ("-- returns: maybe Kite?", "-- returns: some Kite", 6, "malformed header: expected '-- $n …'"),
         ("-- returns: maybe", "-- answers: maybe", 6, "malformed header: expected '-- $n …', '-- returns: …'"),
         ("-- Free text", "-- locks: none", 8, "malformed header: expected '-- $n …'"),
-        ("-- Free text", "-- returns: one Pet", 8, "a second 'returns'"),
+        ("-- Free text", "-- returns: one Kite", 8, "a second 'returns'"),
         ("-- Free text", "-- $1 id bigint", 8, "$1 stands where $3 is expected"),
         ("any($2)", "any($3)", 12, "$3 is not in the header"),
         ("any($2)", "any($2) or id = $0", 12, "$0 is not in the header"),
@@ -130,12 +131,17 @@ def test_comment_may_follow_the_statement(read: Read, end: str) -> None:
         ("$1 and", "", 10, "$1 is in the header, but not in the statement"),
         (";", "", 12, "the statement does not end in ';'"),
         (STATEMENT, "", 9, "the statement does not end in ';'"),
-        (";\n", ";\n\ndelete from pets", 14, "a second statement; a file holds one query"),
+        (";\n", ";\n\ndelete from kites", 14, "a second statement; a file holds one query"),
         (";\n", ";;\n", 12, "a second statement; a file holds one query"),
-        ("/* pets.find_pet */ ", "", 10, "the statement does not carry its name: write '/* pets.find_pet */' after"),
-        ("/* pets.find_pet */", "/* pets.find_cat */", 10, "the statement does not carry its name"),
-        ("/* pets.find_pet */", "'/* pets.find_pet */',", 10, "the statement does not carry its name"),
-        ("select /* pets.find_pet */", "/* pets.find_pet */\nselect", 11, "the statement does not carry its name"),
+        (
+            "/* kites.find_kite */ ",
+            "",
+            10,
+            "the statement does not carry its name: write '/* kites.find_kite */'",
+        ),
+        ("/* kites.find_kite */", "/* kites.find_cat */", 10, "the statement does not carry its name"),
+        ("/* kites.find_kite */", "'/* kites.find_kite */',", 10, "the statement does not carry its name"),
+        ("select /* kites.find_kite */", "/* kites.find_kite */\nselect", 11, "the statement does not carry its name"),
         (STATEMENT, ";", 10, "the statement does not carry its name"),
     ],
 )
@@ -145,36 +151,36 @@ def test_malformed_file_is_refused_with_its_line(read: Read, old: str, new: str,
     with pytest.raises(QueryError) as refusal:
         read(GOOD.replace(old, new, 1))
 
-    assert str(refusal.value).startswith(f"sql/pets/find_pet.sql:{line}: {complaint}")
+    assert str(refusal.value).startswith(f"sql/kites/find_kite.sql:{line}: {complaint}")
 
 
 @pytest.mark.parametrize(
     ("header", "line"),
-    [("-- pets.find_pet: x\n", 2), ("-- pets.find_pet: x\n-- $1 session uuid\n", 3), ("-- pets.find_pet: x", 1)],
+    [("-- kites.find_kite: x\n", 2), ("-- kites.find_kite: x\n-- $1 session uuid\n", 3), ("-- kites.find_kite: x", 1)],
 )
 def test_header_must_declare_the_result(read: Read, header: str, line: int) -> None:
-    with pytest.raises(QueryError, match=rf"^sql/pets/find_pet\.sql:{line}: the header says nothing of what"):
+    with pytest.raises(QueryError, match=rf"^sql/kites/find_kite\.sql:{line}: the header says nothing of what"):
         read(header)
 
 
 def test_file_not_in_utf8_is_refused(read: Read) -> None:
-    with pytest.raises(QueryError, match=r"^sql/pets/find_pet\.sql:8: not UTF-8 \(invalid"):
+    with pytest.raises(QueryError, match=r"^sql/kites/find_kite\.sql:8: not UTF-8 \(invalid"):
         read(GOOD.replace("Free", "Für"), "latin-1")
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(QueryError, match=r"^sql/pets/find_cat\.sql:1: no such file; the code names the query 'pets\."):
-        queries.read_query("pets.find_cat", tmp_path / "sql")
+    with pytest.raises(QueryError, match=r"^sql/kites/find_cat\.sql:1: no such file; the code names the query"):
+        queries.read_query("kites.find_cat", tmp_path / "sql")
 
 
 @pytest.mark.parametrize(
     ("reader", "arguments", "in_file", "in_code"),
     [
-        (sql.one, ("auth.open_session", Pet), "maybe Session", "one Pet"),
-        (sql.maybe, ("users.show_me", Pet), "one User", "maybe Pet"),
-        (sql.maybe, ("auth.open_session", Pet), "maybe Session", "maybe Pet"),
-        (sql.many, ("auth.open_session", Pet), "maybe Session", "many Pet"),
-        (sql.many, ("auth.end_session", Pet), "count", "many Pet"),
+        (sql.one, ("auth.open_session", Kite), "maybe Session", "one Kite"),
+        (sql.maybe, ("users.show_me", Kite), "one User", "maybe Kite"),
+        (sql.maybe, ("auth.open_session", Kite), "maybe Session", "maybe Kite"),
+        (sql.many, ("auth.open_session", Kite), "maybe Session", "many Kite"),
+        (sql.many, ("auth.end_session", Kite), "count", "many Kite"),
         (sql.value, ("auth.list_my_sessions", int), "many", "value"),
         (sql.count, ("users.show_me",), "one", "count"),
     ],

@@ -102,7 +102,7 @@ async def test_garbage_after_a_request_closes_after_response(port: int) -> None:
 
 @pytest.mark.parametrize("before", [1, 2, 3])
 async def test_garbage_behind_requests_does_not_replace_their_responses(port: int, before: int) -> None:
-    """A pet that is there must not be answered by the 400 of what came after it."""
+    """A valid request must not get the 400 that is due to what follows it."""
     bad = POST + CHUNKED + b"no chunk\r\n"
 
     assert statuses(await talk(port, (GET + b"\r\n") * before + bad)) == [200] * before

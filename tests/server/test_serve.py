@@ -235,7 +235,7 @@ def test_broken_query_file_prevents_startup_in_one_line(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("DATABASE_URL", "mysql://localhost/pets"),
+        ("DATABASE_URL", "mysql://localhost/kites"),
         ("SECRET_KEY", "too short"),
         ("PORT", "0"),
         ("WEB_CONCURRENCY", "many"),

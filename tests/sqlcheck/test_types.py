@@ -29,8 +29,8 @@ class Other(StrEnum):
 class Plain(Enum):
     GOOD = "good"
 
-PetId = NewType("PetId", int)
-Pets = list[int]
+KiteId = NewType("KiteId", int)
+Kites = list[int]
 Address = IPv4Address | IPv4Interface | IPv6Address | IPv6Interface
 Made = made()
 
@@ -69,8 +69,8 @@ def annotation(folder: Path, text: str) -> Annotation:
     ("name", "text"),
     [
         ("bigint", "int"),
-        ("bigint", "PetId"),
-        ("bigint", "Annotated[int, 'of a pet']"),
+        ("bigint", "KiteId"),
+        ("bigint", "Annotated[int, 'of a kite']"),
         ("bigint", "'int'"),
         ("bigint", "Optional[int]"),
         ("bool", "bool"),
@@ -84,7 +84,7 @@ def annotation(folder: Path, text: str) -> Annotation:
         ("timestamptz", "moment | None"),
         ("interval", "datetime.timedelta"),
         ("inet", "Address"),
-        ("integer[]", "Pets"),
+        ("integer[]", "Kites"),
         ("timestamptz[]", "list[moment]"),
         ("mood", "str"),
         ("mood", "Literal['good', 'bad']"),

@@ -96,7 +96,7 @@ async def kites(app_with_kites: Service, connection: asyncpg.Connection) -> Asyn
 
 @pytest.fixture
 def make(app: Service, connection: asyncpg.Connection) -> Factory:
-    """Return what makes users and pets in this test's transaction."""
+    """Return what makes users in this test's transaction."""
     return Factory(app, connection)
 
 

@@ -12,12 +12,11 @@ PASSWORD, OTHER_PASSWORD = "correct horse battery", "staple correct horse"
 # A token pair.
 TIMES = {"issued_at", "expires_at", "refresh_token_issued_at", "refresh_token_expires_at"}
 PAIR = {"token_type", "access_token", "refresh_token", *TIMES}
-# Endpoints for those who are logged in.
-GUARDED = [
-    *("GET /users/me", "DELETE /users/me", "POST /users/reset-password"),
-    *("GET /auth/sessions", "DELETE /auth/sessions", "DELETE /auth/sessions/00000000-0000-0000-0000-000000000000"),
-    *("POST /pets/create", "GET /pets/me", "GET /pets/1", "PATCH /pets/1", "DELETE /pets/1"),
-]
+# Every other endpoint of the OpenAPI document needs an access token.
+OPEN = {
+    *("POST /users/register", "POST /auth/access-token", "POST /auth/refresh-token", "POST /auth/logout"),
+    *("GET /health/live", "GET /health/ready"),
+}
 
 
 class Person:
@@ -58,6 +57,21 @@ def http(base_url: str) -> Iterator[httpx.Client]:
 def ada(http: httpx.Client) -> Person:
     """Return someone who is logged in."""
     return Person(http)
+
+
+def guarded_endpoints(http: httpx.Client) -> list[tuple[str, str]]:
+    """Return method and path, with an example of its id, of every endpoint that needs an access token."""
+    return [
+        (method.upper(), path.format(**{each["name"]: each["schema"]["examples"][0] for each in parameters(operation)}))
+        for path, operations in http.get("/openapi.json").json()["paths"].items()
+        for method, operation in operations.items()
+        if f"{method.upper()} {path}" not in OPEN
+    ]
+
+
+def parameters(operation: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the parameters that `operation` has in its path."""
+    return [each for each in operation.get("parameters", ()) if each["in"] == "path"]
 
 
 def refresh(http: httpx.Client, token: str) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""What tests need to exist: users who are logged in, and their pets."""
+"""Users who are logged in, made by the service's own statements."""
 
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
@@ -15,8 +15,6 @@ from service.app import Service
 from service.auth.controllers import OPEN_SESSION
 from service.auth.models import Session, TokenPair
 from service.auth.passwords import HASHER
-from service.pets.controllers import CREATE_PET
-from service.pets.models import VersionedPet
 from service.users.controllers import REGISTER_USER
 
 PASSWORD = "a password for one test"
@@ -50,12 +48,12 @@ class Factory:
 
     def __init__(self, app: Service, connection: Any) -> None:  # noqa: ANN401 - asyncpg's stubs doubt each row
         self._tokens = app.tokens
-        self._connection = connection
+        self.connection = connection
 
     async def user(self, email: str = "", password: str = PASSWORD) -> LoggedIn:
         """Make a user who is logged in."""
         email = email or f"user{next(NUMBERS)}@example.com"
-        row = await self._connection.fetchrow(REGISTER_USER.sql, email, hashed(password))
+        row = await self.connection.fetchrow(REGISTER_USER.sql, email, hashed(password))
         return await self.session(row["id"], email, password)
 
     async def session(
@@ -63,13 +61,9 @@ class Factory:
     ) -> LoggedIn:
         """Log a user in once more."""
         client = "tests", "127.0.0.1", None
-        row = await self._connection.fetchrow(OPEN_SESSION.sql, user, hashed(password), lifetime, *client)
+        row = await self.connection.fetchrow(OPEN_SESSION.sql, user, hashed(password), lifetime, *client)
         session = Session(*row)
         return LoggedIn(user, email, password, session.id, self._tokens.issue(session))
-
-    async def pet(self, owner: LoggedIn, pet_name: str = "Tadeusz") -> VersionedPet:
-        """Make a pet of `owner`."""
-        return VersionedPet(*await self._connection.fetchrow(CREATE_PET.sql, owner.session, pet_name))
 
 
 @attrs.frozen

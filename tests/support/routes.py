@@ -1,28 +1,58 @@
-"""The routes of the service, each with a body that it takes: the one place where tests list them."""
+"""The routes of the service, read from its OpenAPI document, each with a body that it accepts."""
 
 from collections.abc import Mapping
+from typing import Any
+
+from service.app import create_app
+from service.http import openapi_document
+from tests.support.application import make_settings
 
 Body = dict[str, object] | None
+Operation = Mapping[str, Any]
 
-OPEN: Mapping[str, Body] = {
-    "post /auth/access-token": None,  # a form
-    "post /auth/refresh-token": {"refresh_token": "none"},
-    "post /auth/logout": {"refresh_token": "none"},
-    "post /users/register": {"email": "ada@example.com", "password": "a long password"},
-    "get /health/live": None,
-    "get /health/ready": None,
-}
-# Those that need an access token.
-GUARDED: Mapping[str, Body] = {
-    "get /auth/sessions": None,
-    "delete /auth/sessions": None,
-    "delete /auth/sessions/{session_id}": None,
-    "get /users/me": None,
-    "delete /users/me": None,
-    "post /users/reset-password": {"password": "another password"},
-    "post /pets/create": {"pet_name": "Ada"},
-    "get /pets/me": None,
-    "get /pets/{pet_id}": None,
-    "patch /pets/{pet_id}": {"pet_name": "Ada"},
-    "delete /pets/{pet_id}": None,
-}
+METHODS = ("get", "post", "put", "patch", "delete")
+# Every other route needs an access token. The list is written by hand, so that no route is open by mistake.
+OPEN = frozenset(
+    {
+        "post /auth/access-token",
+        "post /auth/refresh-token",
+        "post /auth/logout",
+        "post /users/register",
+        "get /health/live",
+        "get /health/ready",
+    }
+)
+DOCUMENT: Mapping[str, Any] = openapi_document(create_app(make_settings("postgresql://localhost/unused")))
+
+
+def operations(document: Mapping[str, Any]) -> dict[str, Operation]:
+    """Return what an OpenAPI document says of each "method /path"."""
+    return {
+        f"{method} {path}": operation
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if method in METHODS
+    }
+
+
+def body_of(operation: Operation) -> Body:
+    """Return the example of the JSON body of `operation`: its required fields, or all if none is required."""
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    if content is None:
+        return None
+    schema = DOCUMENT["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
+    return {name: schema["properties"][name]["examples"][0] for name in schema.get("required") or schema["properties"]}
+
+
+OPERATIONS = operations(DOCUMENT)
+BODIES: Mapping[str, Body] = {route: body_of(operation) for route, operation in OPERATIONS.items()}
+GUARDED: Mapping[str, Body] = {route: body for route, body in BODIES.items() if route not in OPEN}
+
+
+def taking(header: str) -> list[str]:
+    """Return the routes that document the request header `header`."""
+    return [
+        route
+        for route, operation in OPERATIONS.items()
+        if any((each["in"], each["name"]) == ("header", header) for each in operation.get("parameters", ()))
+    ]

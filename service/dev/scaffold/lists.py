@@ -18,20 +18,6 @@ def _app(text: str, resource: Resource) -> str:
     return re.sub(listed, rf"\g<1>    {controller},\n", text, count=1, flags=re.MULTILINE)
 
 
-def _routes(text: str, resource: Resource) -> str:
-    path, one = resource.path, resource.one
-    body = "{" + ", ".join(f'"{field.name}": {field.of.examples[0]}' for field in resource.fields) + "}"
-    routes = [
-        f'"post /{path}": {body}',
-        f'"get /{path}": None',
-        f'"get /{path}/{{{one}_id}}": None',
-        f'"patch /{path}/{{{one}_id}}": {body}',
-        f'"delete /{path}/{{{one}_id}}": None',
-    ]
-    lines = "".join(f"    {route},\n" for route in routes)
-    return re.sub(r"^GUARDED: [^\n]*\n(    [^\n]*\n)*", rf"\g<0>{lines}", text, count=1, flags=re.MULTILINE)
-
-
 def _scale(text: str, resource: Resource) -> str:
     """Add rows, ten for each user, and the arguments that the queries are measured with."""
     table = resource.table
@@ -68,7 +54,6 @@ def _changelog(text: str, resource: Resource) -> str:
 LISTS: Mapping[str, Edit] = {
     f"{PACKAGE}/app.py": _app,
     f"{PACKAGE}/sqlcheck/scale.sql": _scale,
-    "tests/support/routes.py": _routes,
     "README.md": _readme,
     "docs/changelog.md": _changelog,
 }

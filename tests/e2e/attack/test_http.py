@@ -1,6 +1,7 @@
 """HTTP from outside: what is no request is refused once, and every answer carries the headers that it should."""
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from tests.support.accounts import Account, account
 from tests.support.figures import Report
 from tests.support.processes import Running, running, wait_for_workers
 from tests.support.raw_http import CHUNKED, GET, NO_REQUESTS, POST
-from tests.support.routes import GUARDED, OPEN
+from tests.support.routes import BODIES, operations
 from tests.support.sockets import statuses, talk
 
 PAGE, EVIL = "https://app.example.com", "https://evil.example"
@@ -67,17 +68,15 @@ def caller(behind_tls: Running) -> Account:
 
 def everything(client: httpx.Client, caller: Account, **headers: str) -> dict[str, httpx.Response]:
     """Ask for each route of the OpenAPI document and what else there is, right and wrong, and return the answers."""
-    document = client.get("/openapi.json").json()
-    documented = {f"{method} {path}" for path, methods in document["paths"].items() for method in methods}
-    assert documented == {*OPEN, *GUARDED}
+    documented = operations(client.get("/openapi.json").json()).keys()
+    assert documented == BODIES.keys()
     more = ["get /", "get /openapi.json", "get /docs/start.js", "get /nowhere", "put /users/me", "head /", "options /"]
     ending = {"post /users/reset-password", "delete /auth/sessions", "delete /users/me"}  # what others here need
     answers = {}
     for route in [*sorted(documented - ending), *more]:
         method, path = route.split()
-        url = path.replace("{pet_id}", "1").replace("{session_id}", caller.id)
-        body = {**OPEN, **GUARDED}.get(route)
-        answers[route] = client.request(method, url, json=body, headers=caller.bearer | headers)
+        url = re.sub(r"\{\w+\}", "1", path.replace("{session_id}", caller.id))
+        answers[route] = client.request(method, url, json=BODIES.get(route), headers=caller.bearer | headers)
         answers[f"{route}, by nobody"] = client.request(method, url, headers=headers)
     return answers
 
@@ -87,9 +86,7 @@ def test_every_response_has_the_security_headers(behind_tls: Running, caller: Ac
     plain = everything(behind_tls.client, caller, Origin=EVIL)
     pair = behind_tls.client.post("/auth/refresh-token", json={"refresh_token": caller.tokens["refresh_token"]})
 
-    report(
-        f"{len(by_tls) + len(plain)} answers of {len(OPEN) + len(GUARDED)} routes and more: nosniff, HSTS by TLS only"
-    )
+    report(f"{len(by_tls) + len(plain)} answers of {len(BODIES)} routes and more: nosniff, HSTS by TLS only")
     for name, answer in (by_tls | {f"plain {name}": answer for name, answer in plain.items()}).items():
         assert answer.headers["X-Content-Type-Options"] == "nosniff", name
         assert "Server" not in answer.headers, name

@@ -159,7 +159,7 @@ async def test_unknown_path_has_no_route(traced: Traced) -> None:
 
 
 async def test_internal_errors_are_errors_without_details(traced: Traced) -> None:
-    await traced.make._connection.execute("alter table user_model rename to gone")  # noqa: SLF001 - the fixture's own
+    await traced.make.connection.execute("alter table user_model rename to gone")
 
     await traced.client.post("/users/register", json={"email": "planted@example.com", "password": "a long password"})
 

@@ -1,0 +1,10 @@
+"""Pets, made by the service's own statement."""
+
+from service.pets.controllers import CREATE_PET
+from service.pets.models import VersionedPet
+from tests.support.factories import Factory, LoggedIn
+
+
+async def make_pet(make: Factory, owner: LoggedIn, pet_name: str = "Tadeusz") -> VersionedPet:
+    """Make a pet of `owner` where `make` makes users."""
+    return VersionedPet(*await make.connection.fetchrow(CREATE_PET.sql, owner.session, pet_name))
