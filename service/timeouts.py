@@ -5,6 +5,8 @@ after the client was told no. What stands here holds where PostgreSQL, or the wa
 that comes late in its request: what such a one did, nobody knows.
 """
 
+from attrs import frozen
+
 # For a connection to be free; for a statement to be answered. Together, less than 3: for all statements of a request,
 # from the first on, so that this is the longest wait for a 503. To hash a password takes its own time.
 WAIT, ANSWER = 0.6, 2.2
@@ -20,14 +22,36 @@ OLD = 600.0
 # The longest first pause before a statement that lost to another runs again; each further one may be twice as long.
 # None begins that could not end within ANSWER.
 AGAIN = 0.02
-# For a request whose client is gone to come to its end: most do, and keep their connection.
-GONE = 0.3
-# For a client, each from when the one before is over: to send the head, to send the body, to take the answer, to begin
-# the next request on the same connection, or to close it after an answer that was its last. Proxies keep an idle
-# connection for 60 s (nginx's and ALB's default): closed by us while the next request is on its way, it would be lost.
-SECONDS = {"head": 10.0, "body": 15.0, "answer": 60.0, "request": 75.0, "end": 2.0}
-# After SIGTERM: what is on its way may still come in once nobody new gets in, and what is begun may end. Then all
-# connections are closed, the primary's and a standby's. With DRAIN_SECONDS, 15 at most, less than 30 in all.
-LAST, FINISH = 1.0, 8
-# For a worker to say that it lives, and for a new one to serve.
-WORKER = 20
+
+
+@frozen
+class ClientTimeouts:
+    """The limits of one client connection, in seconds."""
+
+    # For the client to send the head, to send the body, to read the response, and to begin the next request on the
+    # same connection. Each begins when the one before ends. Proxies keep an idle connection for 60 s (nginx, ALB): if
+    # the service closed it earlier, the next request could be on its way already, and would be lost.
+    head: float = 10.0
+    body: float = 15.0
+    response: float = 60.0
+    keep_alive: float = 75.0
+    # For the client to close the connection after a response that was its last.
+    linger: float = 2.0
+    # For a request to end after its client has disconnected: most do, and keep their database connection.
+    disconnect_grace: float = 0.3
+    # The longest pause between two looks at these limits.
+    check_interval: float = 5.0
+
+
+@frozen
+class ShutdownTimeouts:
+    """How long each stage after DRAIN_SECONDS lasts, in seconds: with 15 of those, less than 30 in all."""
+
+    # For connections in the backlog of the listener to be accepted once new ones are refused.
+    backlog: float = 1.0
+    # For requests under way to end. Then all database connections are closed, the primary's and a replica's.
+    requests: int = 8
+
+
+# For a worker to answer its parent, and for a new one to be ready, in seconds.
+WORKER_HEALTHCHECK = 20

@@ -8,26 +8,28 @@ from uuid import uuid4
 import httptools
 import msgspec
 from typing_extensions import override
+from uvicorn import Config
 from uvicorn._types import ASGI3Application, HTTPResponseStartEvent
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from service.http import CLIENT_GONE
 from service.problems import HeadTooLarge, MalformedRequest, Problem, RequestTimeout
 from service.telemetry import RequestContext, log_request
-from service.timeouts import GONE, SECONDS
+from service.timeouts import ClientTimeouts
 
 # What comes before a body, request line and fields, in bytes.
 LARGEST_HEAD = 32 * 1024
 # Requests of a connection that wait for the answers before theirs: each takes 2 KiB and more, and is 18 bytes to send.
 MOST_WAITING = 100
-TICK = 5.0
+DEFAULT_TIMEOUTS = ClientTimeouts()
 CLOSE = (b"connection", b"close")
 # What may not stand in a field of an answer, and could end it (RFC 9110, 5.5).
 CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
 
 
-class Cycle(RequestResponseCycle):
+class BufferedCycle(RequestResponseCycle):
     """A request and its answer, whose head waits for what follows it, so that both leave together.
 
     uvicorn writes the two by themselves, and uvloop sends each at once: a system call and a packet more for each
@@ -78,18 +80,18 @@ class Cycle(RequestResponseCycle):
         self.on_response()
 
 
-class HttpProtocol(HttpToolsProtocol):
-    """A connection whose client must come to the point; what is wrong is answered once, then the connection closes.
+class LimitedHttpProtocol(HttpToolsProtocol):
+    """An HTTP/1.1 connection with limits: a client that breaks one gets one error response, then the connection closes.
 
-    uvicorn reads heads of any size, waits for them and for bodies for ever, and takes no Host, two, or HTTP/0.9.
+    uvicorn reads heads of any size, waits forever for heads and bodies, and accepts HTTP/0.9 and any number of Hosts.
     """
 
     # What the client is given its time for, since when, and when bytes came last, by the event loop's clock.
-    _awaited = "head"
+    _phase = "head"
     _since = _now = 0.0
     # The bytes that came last, and all since there was a whole head or a piece of a body: of neither is so much read.
     _piece = _size = 0
-    _refusal: Problem | None = None
+    _rejection: Problem | None = None
     # The request that is being answered; `cycle` is the newest.
     _running: RequestResponseCycle | None = None
     _timer: asyncio.TimerHandle
@@ -97,11 +99,22 @@ class HttpProtocol(HttpToolsProtocol):
     # Whether this process is about to end: then each answer is the last one of its connection.
     draining = False
 
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        timeouts: ClientTimeouts = DEFAULT_TIMEOUTS,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._timeouts = timeouts
+
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
-        self._await("head")
-        self._look_at_clock()
+        self._enter("head")
+        self._check_deadline()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -110,25 +123,25 @@ class HttpProtocol(HttpToolsProtocol):
         if self._task and self._running and not self._task.done():
             self._running.disconnected = True
             # Nobody waits for the answer: what still runs then is cancelled, its statement with it.
-            self.loop.call_later(GONE, self._task.cancel, CLIENT_GONE)
+            self.loop.call_later(self._timeouts.disconnect_grace, self._task.cancel, CLIENT_GONE)
 
     @override
     def data_received(self, data: bytes) -> None:
-        if self._awaited == "end":
+        if self._phase == "linger":
             return
         self._now = self.loop.time()
-        if self._awaited == "request":
-            self._awaited, self._since = "head", self._now
+        if self._phase == "keep_alive":
+            self._phase, self._since = "head", self._now
         self._piece = len(data)
         self._size += self._piece
         super().data_received(data)
-        if self._size > LARGEST_HEAD and self._awaited in {"head", "body"} and not self.transport.is_closing():
-            self._refuse(HeadTooLarge())
+        if self._size > LARGEST_HEAD and self._phase in {"head", "body"} and not self.transport.is_closing():
+            self._reject(HeadTooLarge())
 
     @override
     def on_message_begin(self) -> None:
         self.url, self.headers = b"", []
-        self._awaited, self._since = "head", self._now
+        self._phase, self._since = "head", self._now
 
     @override
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -137,19 +150,19 @@ class HttpProtocol(HttpToolsProtocol):
     @override
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= MOST_WAITING:
-            self._refuse_in_parser(MalformedRequest("Too many requests wait for their answers"))
+            self._reject_in_parser(MalformedRequest("Too many requests wait for their answers"))
         # Behind the body, a field must not count as one that a proxy has set (RFC 9110, 6.5.1): it is kept apart.
         headers, self.headers = self.headers, []
         # What came with the head in one piece may be another request, or a body: only then is it worth to add up.
         if self._size > LARGEST_HEAD or self._piece > LARGEST_HEAD:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers)
             if size > LARGEST_HEAD:
-                self._refuse_in_parser(HeadTooLarge())
+                self._reject_in_parser(HeadTooLarge())
         version = self.parser.get_http_version()
         names = [name for name, _ in headers]
         if version not in {"1.1", "1.0"} or names.count(b"host") > 1 or (version == "1.1" and b"host" not in names):
             # RFC 9112, 3.2: a server must answer 400 to a request without a Host, and to one with several.
-            self._refuse_in_parser(MalformedRequest("This needs HTTP/1.1, and one Host"))
+            self._reject_in_parser(MalformedRequest("This needs HTTP/1.1, and one Host"))
         url = httptools.parse_url(self.url)
         path = url.path.decode("ascii")
         self.scope = {
@@ -169,7 +182,7 @@ class HttpProtocol(HttpToolsProtocol):
         }
         expects = version == "1.1" and b"expect" in names and dict(headers)[b"expect"].lower() == b"100-continue"
         before: RequestResponseCycle | None = self.cycle
-        self.cycle = Cycle(
+        self.cycle = BufferedCycle(
             scope=self.scope,
             transport=self.transport,
             flow=self.flow,
@@ -192,7 +205,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
         self._size = 0
-        self._awaited, self._since = "body", self._now
+        self._phase, self._since = "body", self._now
 
     @override
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
@@ -214,10 +227,10 @@ class HttpProtocol(HttpToolsProtocol):
     @override
     def on_message_complete(self) -> None:
         self._size = 0
-        self._awaited, self._since = "answer", self._now
+        self._phase, self._since = "response", self._now
         cycle = self.cycle
         if cycle.response_complete:  # it was answered before its end
-            self._awaited = "request"
+            self._phase = "keep_alive"
         else:
             cycle.more_body = False
             cycle.message_event.set()
@@ -231,37 +244,37 @@ class HttpProtocol(HttpToolsProtocol):
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
-        if self._awaited == "answer" and self.cycle.response_complete:
-            self._await("request")
-        elif self._awaited == "body" and self.cycle.response_complete and not self.cycle.keep_alive:
-            self._end()
+        if self._phase == "response" and self.cycle.response_complete:
+            self._enter("keep_alive")
+        elif self._phase == "body" and self.cycle.response_complete and not self.cycle.keep_alive:
+            self._linger()
 
-    def _await(self, what: str) -> None:
+    def _enter(self, what: str) -> None:
         """Give the client its time, from now, for the next request, its head, its body or the answer."""
-        self._awaited, self._since = what, self.loop.time()
+        self._phase, self._since = what, self.loop.time()
 
-    def _look_at_clock(self) -> None:
+    def _check_deadline(self) -> None:
         """Close the connection if its client has taken too long; one timer serves all requests of a connection."""
-        now, deadline = self.loop.time(), self._since + SECONDS[self._awaited]
+        now, deadline = self.loop.time(), self._since + getattr(self._timeouts, self._phase)
         if now >= deadline:
-            if self._awaited in {"answer", "end"} or self.transport.is_closing():
+            if self._phase in {"response", "linger"} or self.transport.is_closing():
                 self.transport.abort()  # what it was sent, it does not take
                 return
-            self._refuse(RequestTimeout())  # or, between two requests, close without a word
-            deadline = self._since + SECONDS[self._awaited]
+            self._reject(RequestTimeout())  # or, between two requests, close without a word
+            deadline = self._since + getattr(self._timeouts, self._phase)
         # Deadlines that come after a later one are seen in time, too.
-        self._timer = self.loop.call_at(min(deadline, now + TICK), self._look_at_clock)
+        self._timer = self.loop.call_at(min(deadline, now + self._timeouts.check_interval), self._check_deadline)
 
-    def _refuse_in_parser(self, problem: Problem) -> None:
+    def _reject_in_parser(self, problem: Problem) -> None:
         """Refuse from within a callback of the parser, which ends by an exception that comes out of feed_data()."""
-        self._refusal = problem
+        self._rejection = problem
         raise problem
 
     @override
     def send_400_response(self, msg: str) -> None:
-        self._refuse(self._refusal or MalformedRequest(msg))
+        self._reject(self._rejection or MalformedRequest(msg))
 
-    def _refuse(self, problem: Problem) -> None:
+    def _reject(self, problem: Problem) -> None:
         """Answer `problem`, unless the request has an answer already, and close."""
         cycle: RequestResponseCycle | None = self.cycle
         if self.pipeline and self.cycle.more_body:
@@ -272,24 +285,24 @@ class HttpProtocol(HttpToolsProtocol):
             # A whole request is being answered, and what follows it is refused: by closing after its answer.
             self.cycle = cycle
             cycle.keep_alive = False
-            self._await("answer")
+            self._enter("response")
             self.flow.pause_reading()
             return
-        if self._awaited == "body" and cycle and not cycle.response_complete:
+        if self._phase == "body" and cycle and not cycle.response_complete:
             # The application hears that the client is gone, and sends nothing more.
             cycle.disconnected = True
             cycle.message_event.set()
-        in_body = self._awaited == "body" and cycle and not cycle.response_started
-        if in_body or (self._awaited == "head" and self._piece):
+        in_body = self._phase == "body" and cycle and not cycle.response_started
+        if in_body or (self._phase == "head" and self._piece):
             self.transport.write(self._answer(problem))
-        self._end()
+        self._linger()
 
-    def _end(self) -> None:
+    def _linger(self) -> None:
         """Say that no more will come; throw away what the client still sends, until it closes or its time is over.
 
         Closed at once, the connection would be reset, and the client lose the answer (RFC 9112, 9.6).
         """
-        self._await("end")
+        self._enter("linger")
         self.flow.resume_reading()
         self.transport.write_eof()
 

@@ -9,16 +9,16 @@ from typing import Any
 import uvicorn
 
 from service.server.listener import bind
-from service.server.protocol import HttpProtocol
-from service.server.supervisor import Workers
+from service.server.protocol import LimitedHttpProtocol
+from service.server.supervisor import Supervisor
 from service.server.worker import AppFactory, create_worker_app
 from service.settings import Settings
 from service.telemetry import configure_logging, log
-from service.timeouts import FINISH, WORKER
+from service.timeouts import WORKER_HEALTHCHECK, ShutdownTimeouts
 
 # For `serve` and `dev` alike.
 OPTIONS: dict[str, Any] = {
-    "http": HttpProtocol,
+    "http": LimitedHttpProtocol,
     "ws": "none",
     "lifespan": "on",
     "log_config": None,
@@ -32,12 +32,16 @@ OPTIONS: dict[str, Any] = {
 def serve(settings: Settings, listener: socket.socket, factory: AppFactory) -> None:
     """Serve the application that `factory` makes on the bound socket `listener` until a signal ends it."""
     configure_logging(settings.log_level, settings.log_format)
-    options = OPTIONS | {"timeout_graceful_shutdown": FINISH, "timeout_worker_healthcheck": WORKER}
+    timeouts = ShutdownTimeouts()
+    options = OPTIONS | {
+        "timeout_graceful_shutdown": timeouts.requests,
+        "timeout_worker_healthcheck": WORKER_HEALTHCHECK,
+    }
     log.info("serving", host=settings.address[0], port=settings.address[1], workers=settings.web_concurrency)
     if settings.web_concurrency > 1:
         make = partial(create_worker_app, factory, settings.drain_seconds)
         config = uvicorn.Config(make, factory=True, workers=settings.web_concurrency, **options)
-        Workers(config, listener, settings.drain_seconds).run()
+        Supervisor(config, listener, settings.drain_seconds).run()
         return
     app = create_worker_app(factory, settings.drain_seconds, listener)
     # workers=1: otherwise uvicorn would read WEB_CONCURRENCY itself, and fail on an empty one.

@@ -1,9 +1,9 @@
 """How a process ends: who got in is answered.
 
 After SIGTERM it *drains* for DRAIN_SECONDS: readiness answers 503, so that load balancers look elsewhere, while
-everything is served, each answer with ``Connection: close``. Then nobody new gets in: the listening socket is shut, by
-the process itself or by the parent of several. What is in the queue is served for LAST seconds more; then uvicorn
-closes the socket and waits for what is under way, FINISH seconds at most.
+everything is served, each response with ``Connection: close``. Then new connections are refused, by the process itself
+or by the parent of several. The backlog is served for a second more; then uvicorn closes the listener and waits for
+requests under way (ShutdownTimeouts).
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from contextlib import suppress
 from types import FrameType
 from typing import Protocol, cast
 
-from service.server.protocol import HttpProtocol
+from service.server.protocol import LimitedHttpProtocol
 from service.telemetry import log
-from service.timeouts import LAST
+from service.timeouts import ShutdownTimeouts
 
 
 class Draining(Protocol):
@@ -30,23 +30,23 @@ class Draining(Protocol):
     draining: bool
 
 
-def drain_on_sigterm(app: Draining, seconds: int, door: socket.socket | None) -> None:
+def drain_on_sigterm(app: Draining, seconds: int, listener: socket.socket | None) -> None:
     """Let SIGTERM drain this process for `seconds` before uvicorn, which runs in it, ends it.
 
-    The parent of several workers shuts the `door` itself.
+    The parent of several workers shuts the `listener` itself.
     """
     loop = asyncio.get_running_loop()
     finish = uvicorns_handler()
 
     def begin() -> None:
         log.info("draining", seconds=seconds)
-        if door:
-            loop.call_later(seconds, shut, door)
-        loop.call_later(seconds + LAST, finish, signal.SIGTERM, None)
+        if listener:
+            loop.call_later(seconds, stop_accepting, listener)
+        loop.call_later(seconds + ShutdownTimeouts().backlog, finish, signal.SIGTERM, None)
 
     def drain(_: int, __: FrameType | None) -> None:
         if not app.draining:  # a platform may tell all processes, and the parent then tells its workers
-            app.draining = HttpProtocol.draining = True
+            app.draining = LimitedHttpProtocol.draining = True
             loop.call_soon_threadsafe(begin)
 
     signal.signal(signal.SIGTERM, drain)
@@ -76,12 +76,12 @@ def end_with_parent() -> None:
     loop.add_reader(sentinel, end, sentinel)
 
 
-def shut(door: socket.socket) -> None:
-    """Let nobody new in by `door`, for all processes that share it; who is in the queue may still be accepted.
+def stop_accepting(listener: socket.socket) -> None:
+    """Stop accepting connections on `listener`, in every process that shares it; the backlog can still be accepted.
 
-    To close it would reset those in the queue, however quickly it was emptied before. So Linux is told to drop the
-    segments that open a connection (RFC 9293, 3.1: SYN is bit 1 of byte 13); their senders try again after a second,
-    and are refused. Source: https://docs.kernel.org/networking/filter.html
+    Closing it would reset the connections in the backlog, and one can always arrive after the last look. So Linux is
+    told to drop the segments that open a connection (RFC 9293, 3.1: SYN is bit 1 of byte 13); their senders try again
+    after a second, and are refused. Source: https://docs.kernel.org/networking/filter.html
     """
     if sys.platform != "linux":
         return  # pragma: no cover - CI runs on Linux; elsewhere those in the queue are reset
@@ -90,4 +90,4 @@ def shut(door: socket.socket) -> None:
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
     attach_filter = 26  # SO_ATTACH_FILTER
     with suppress(OSError):  # a sandbox may forbid it
-        door.setsockopt(socket.SOL_SOCKET, attach_filter, struct.pack("HP", len(steps), ctypes.addressof(program)))
+        listener.setsockopt(socket.SOL_SOCKET, attach_filter, struct.pack("HP", len(steps), ctypes.addressof(program)))

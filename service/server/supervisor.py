@@ -16,10 +16,10 @@ from typing_extensions import override
 from uvicorn._subprocess import subprocess_started
 from uvicorn.supervisors import Multiprocess, multiprocess
 
-from service.server.shutdown import shut
+from service.server.shutdown import stop_accepting
 
 
-class Worker(multiprocess.Process):
+class WorkerProcess(multiprocess.Process):
     """A worker, forked where its parent has imported all that it needs: there in 0.2 s, instead of a second of CPU."""
 
     forks: ClassVar = False
@@ -58,7 +58,7 @@ class Worker(multiprocess.Process):
         return None
 
 
-multiprocess.Process = Worker  # type: ignore[misc]  # uvicorn makes them in four places
+multiprocess.Process = WorkerProcess  # type: ignore[misc]  # uvicorn makes them in four places
 
 
 class Exit(threading.Event):
@@ -70,19 +70,19 @@ class Exit(threading.Event):
 
     @override
     def wait(self, timeout: float | None = None) -> bool:
-        # Else the door would stand open for half a second more, while workers that were told themselves go on to end.
+        # Else the listener would accept for half a second more, while workers that were told themselves go on to end.
         if not self.is_set():
             wait([worker.process.sentinel for worker in self._workers], timeout)
         return self.is_set()
 
 
-class Workers(Multiprocess):
+class Supervisor(Multiprocess):
     """The parent of several workers: starts them, replaces those that die, and all by turns at SIGHUP."""
 
-    def __init__(self, config: uvicorn.Config, door: socket.socket, drain_seconds: int) -> None:
-        Worker.forks = sys.platform == "linux"
-        Worker.handlers = {number: signal.getsignal(number) for number in multiprocess.SIGNALS}
-        super().__init__(config, [door])
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, drain_seconds: int) -> None:
+        WorkerProcess.forks = sys.platform == "linux"
+        WorkerProcess.handlers = {number: signal.getsignal(number) for number in multiprocess.SIGNALS}
+        super().__init__(config, [listener])
         self.should_exit = Exit(self.processes)
         self._drain_seconds = drain_seconds
         self._drains = False
@@ -98,7 +98,7 @@ class Workers(Multiprocess):
 
     @override
     def handle_hup(self) -> None:
-        Worker.forks = False  # what this process has imported is old from now on
+        WorkerProcess.forks = False  # what this process has imported is old from now on
         super().handle_hup()
 
     @override
@@ -112,6 +112,6 @@ class Workers(Multiprocess):
         if self._drains:
             time.sleep(self._drain_seconds)
         # While the parent kept the socket open, clients would queue up there with nobody to let them in.
-        for door in self.sockets:
-            shut(door)
-            door.close()
+        for listener in self.sockets:
+            stop_accepting(listener)
+            listener.close()

@@ -10,11 +10,10 @@ import pytest
 from litestar.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from service import timeouts as deadlines
 from service.app import Service
 from service.http.middleware import request_middleware
-from service.server import protocol as http_protocol
-from service.server.protocol import HttpProtocol
+from service.server.protocol import LimitedHttpProtocol
+from service.timeouts import ClientTimeouts
 from tests.support.raw_http import DOWNLOAD, GET, POST, UNWANTED, listening, statuses, talk
 
 
@@ -36,36 +35,29 @@ async def port(app: Service) -> AsyncIterator[int]:
         pytest.param([UNWANTED + b"Content-Length: 10\r\n\r\n", b"{"], [401], id="half a body that nobody wants"),
     ],
 )
-async def test_slow_client_is_408(
-    port: int, monkeypatch: pytest.MonkeyPatch, parts: list[bytes], answers: list[int]
-) -> None:
-    monkeypatch.setitem(deadlines.SECONDS, "head", 0.3)
-    monkeypatch.setitem(deadlines.SECONDS, "body", 0.3)
-
-    assert statuses(await talk(port, *parts)) == answers
+async def test_slow_client_is_408(app: Service, parts: list[bytes], answers: list[int]) -> None:
+    async with listening(app, timeouts=ClientTimeouts(head=0.3, body=0.3)) as port:
+        assert statuses(await talk(port, *parts)) == answers
 
 
 @pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"], ids=["kept", "closing"])
-async def test_client_that_does_not_read_is_dropped(port: int, monkeypatch: pytest.MonkeyPatch, more: bytes) -> None:
-    """Eight answers of 1.5 MB each are more than the system buffers."""
-    monkeypatch.setitem(deadlines.SECONDS, "answer", 0.8)
-    monkeypatch.setattr(http_protocol, "TICK", 0.1)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=60_000)
-    writer.write(DOWNLOAD * 7 + DOWNLOAD[:-2] + more + b"\r\n")
-    await asyncio.sleep(1.2)
+async def test_client_that_does_not_read_is_dropped(app: Service, more: bytes) -> None:
+    """Eight responses of 1.5 MB each are more than the system buffers."""
+    async with listening(app, timeouts=ClientTimeouts(response=0.8, check_interval=0.1)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=60_000)
+        writer.write(DOWNLOAD * 7 + DOWNLOAD[:-2] + more + b"\r\n")
+        await asyncio.sleep(1.2)
 
-    received = await asyncio.wait_for(reader.read(), 10)
+        received = await asyncio.wait_for(reader.read(), 10)
 
     assert statuses(received)[0] == 200
     assert len(received) < 8 * 1_500_000
     writer.close()
 
 
-async def test_idle_connection_is_closed_silently(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(deadlines.SECONDS, "request", 0.2)
-    monkeypatch.setattr(http_protocol, "TICK", 0.05)
-
-    assert statuses(await talk(port, GET + b"\r\n")) == [200]
+async def test_idle_connection_is_closed_silently(app: Service) -> None:
+    async with listening(app, timeouts=ClientTimeouts(keep_alive=0.2, check_interval=0.05)) as port:
+        assert statuses(await talk(port, GET + b"\r\n")) == [200]
 
 
 @pytest.mark.parametrize("field", [(b"x-a", b"b\r\nset-cookie: c"), (b"x-a: b\r\nset-cookie", b"c"), (b"x-a", b"\x00")])
@@ -108,17 +100,16 @@ async def test_response_is_one_segment(port: int) -> None:
 
 
 async def test_draining_process_closes_after_each_response(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(HttpProtocol, "draining", True)
+    monkeypatch.setattr(LimitedHttpProtocol, "draining", True)
 
-    exception_handler = await talk(port, GET + b"\r\n")
+    response = await talk(port, GET + b"\r\n")
 
-    assert exception_handler.startswith(b"HTTP/1.1 200 ")
-    assert b"\r\nconnection: close\r\n" in exception_handler
+    assert response.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nconnection: close\r\n" in response
 
 
-async def test_request_of_a_disconnected_client_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_request_of_a_disconnected_client_is_cancelled() -> None:
     """Without a word of error, and not at once: most requests are as good as done."""
-    monkeypatch.setattr(http_protocol, "GONE", 0.05)
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def endless(_: Scope, __: Receive, ___: Send) -> None:
@@ -129,7 +120,9 @@ async def test_request_of_a_disconnected_client_is_cancelled(monkeypatch: pytest
             ended.set()
 
     with capture_logs() as logs:
-        async with listening(request_middleware(endless, {"*"})) as port:
+        async with listening(
+            request_middleware(endless, {"*"}), timeouts=ClientTimeouts(disconnect_grace=0.05)
+        ) as port:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(GET + b"\r\n")
             await begun.wait()
@@ -142,10 +135,10 @@ async def test_request_of_a_disconnected_client_is_cancelled(monkeypatch: pytest
 
 
 async def test_response_head_does_not_wait_for_the_body(port: int) -> None:
-    exception_handler = await talk(port, b"HEAD /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    response = await talk(port, b"HEAD /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 
-    assert exception_handler.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert exception_handler.endswith(b"\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert response.endswith(b"\r\n\r\n")
 
 
 async def test_unfinished_request_at_shutdown_is_503(app: Service) -> None:
@@ -154,11 +147,11 @@ async def test_unfinished_request_at_shutdown_is_503(app: Service) -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(POST.replace(b"logout", b"refresh-token") + b"Content-Length: 2\r\n\r\n{")
             await asyncio.sleep(0.05)
-        exception_handler = await asyncio.wait_for(reader.read(), 5)
+        response = await asyncio.wait_for(reader.read(), 5)
     writer.close()
 
-    assert statuses(exception_handler) == [503]
-    assert b"/problems/unavailable" in exception_handler
+    assert statuses(response) == [503]
+    assert b"/problems/unavailable" in response
     assert [entry["status"] for entry in logs if "status" in entry] == [503]
 
 

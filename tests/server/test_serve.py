@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from service import cli
 from service.embedded import EmbeddedPostgres
-from service.timeouts import ANSWER, WAIT, WORKER
+from service.timeouts import ANSWER, WAIT, WORKER_HEALTHCHECK
 from tests.support.processes import PATIENCE, SECRET_KEY, Running, Start, alive, run, serving, until
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
@@ -152,7 +152,7 @@ def test_dead_worker_is_replaced_with_the_same_code(own_database_url: str, check
 
     worker.kill()
 
-    until(lambda: served.stdout.count(STARTED) == 3, "another one serves", seconds=WORKER / 2)
+    until(lambda: served.stdout.count(STARTED) == 3, "another one serves", seconds=WORKER_HEALTHCHECK / 2)
     assert not alive(worker)
 
 

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import uvicorn
 from litestar.types import ASGIApp
 
-from service.server.protocol import HttpProtocol
+from service.server.protocol import DEFAULT_TIMEOUTS, LimitedHttpProtocol
+from service.timeouts import ClientTimeouts
 
 GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /auth/logout HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -37,11 +39,13 @@ NO_REQUESTS = {
 
 
 @asynccontextmanager
-async def listening(app: ASGIApp, *, patience: int | None = None) -> AsyncIterator[int]:
+async def listening(
+    app: ASGIApp, *, patience: int | None = None, timeouts: ClientTimeouts = DEFAULT_TIMEOUTS
+) -> AsyncIterator[int]:
     """Serve `app` in this process, and return where it listens. At the end, requests have `patience` (s) to end."""
     config = uvicorn.Config(
         app,
-        http=HttpProtocol,
+        http=partial(LimitedHttpProtocol, timeouts=timeouts),  # type: ignore[arg-type]  # it need only make a protocol
         ws="none",
         lifespan="off",
         log_config=None,

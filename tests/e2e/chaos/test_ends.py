@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.timeouts import CLOSE_ALL, FINISH, LAST
+from service.timeouts import CLOSE_ALL, ShutdownTimeouts
 from tests.support.figures import Clients, Outcome, Table
 from tests.support.load import DROPPED, HUNG, REFUSED
 from tests.support.postgres import Postgres
@@ -75,7 +75,7 @@ def test_slow_client_or_database_cannot_delay_shutdown(
     """A body that never ends, and a statement that is not answered. tests/test_settings.py adds up the real limits."""
     deadlines = checkout / "service/timeouts.py"
     text = deadlines.read_text()
-    deadlines.write_text(text.replace(f"LAST, FINISH = {LAST}, {FINISH}", f"LAST, FINISH = {LAST}, 1"))
+    deadlines.write_text(text.replace(f"requests: int = {ShutdownTimeouts().requests}", "requests: int = 1"))
     assert deadlines.read_text() != text
     served = serve(postgres.url, cwd=checkout)
     address = ("127.0.0.1", served.port)
@@ -92,7 +92,7 @@ def test_slow_client_or_database_cannot_delay_shutdown(
         postgres.thaw()
 
     table.say("SIGTERM, nothing comes to its end", "given up after 1 s", f"ended after {ended:.1f} s")
-    assert 1 < ended < LAST + 1 + CLOSE_ALL + 1  # a second for itself
+    assert 1 < ended < ShutdownTimeouts().backlog + 1 + CLOSE_ALL + 1  # a second for itself
 
 
 def test_rolling_reload_loses_no_request(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
