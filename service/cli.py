@@ -89,10 +89,10 @@ def openapi() -> None:
 for command in (create_user, migrate, roles):
     main.add_command(command)
 if find_spec("service.dev"):  # the container image leaves the tools out
-    from service.dev.commands import dev, new, rename
+    from service.dev.commands import dev, new, remove, rename
     from service.sqlbook.commands import book
     from service.sqlcheck.commands import sql
 
     sql.add_command(book)
-    for command in (dev, new, rename, sql):
+    for command in (dev, new, remove, rename, sql):
         main.add_command(command)

@@ -1,4 +1,4 @@
-"""The commands for whoever develops the project: ``dev``, ``new``, ``rename``."""
+"""The commands for development: ``dev``, ``new``, ``remove``, ``rename``."""
 
 from pathlib import Path
 
@@ -38,20 +38,37 @@ def dev() -> None:
 @click.command()
 @click.argument("name")
 @click.argument("fields", nargs=-1, required=True, metavar="FIELD:TYPE...")
-@click.option("--no-owner", is_flag=True, help="What is made is everybody's who is logged in.")
-@click.option("--singular", help="What one of them is called; NAME without its 's' unless given.")
+@click.option("--no-owner", is_flag=True, help="All users share the rows; by default, each row belongs to a user.")
+@click.option("--singular", help="The singular of NAME; by default NAME without its final 's'.")
 @DATABASE
 def new(name: str, fields: tuple[str, ...], no_owner: bool, singular: str | None, database_url: str | None) -> None:  # noqa: FBT001 - click's
-    """Write the files of another resource, to be edited.
+    """Write the files of a new resource, ready to be edited.
 
-    NAME is a plural, toys; types are text, integer, bigint, numeric, boolean, date, timestamptz and uuid. Writes a
-    migration, five queries, models, a controller and tests, registers them, and does what `sql stub` does. Overwrites
-    nothing.
+    NAME is a plural such as toys; the types are text, integer, bigint, numeric, boolean, date, timestamptz and uuid.
+    Writes a migration, five queries, models, a controller and tests, adds the controller to app.py and a line each to
+    README and changelog, and runs `sql stub`. Overwrites nothing.
     """
     from service.dev.scaffold.resource import read_resource  # noqa: PLC0415 - production has not what it needs
     from service.dev.scaffold.writing import write  # noqa: PLC0415 - the same
 
     for path in write(read_resource(name, fields, singular=singular, owned=not no_owner)):
+        click.echo(path)
+    click.get_current_context().invoke(stub, database_url=database_url)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--drop", is_flag=True, help="Also write a migration that drops its tables.")
+@DATABASE
+def remove(name: str, drop: bool, database_url: str | None) -> None:  # noqa: FBT001 - click's
+    """Remove the feature NAME: its three folders, and its lines in app.py, README and changelog.
+
+    The running release still uses the tables: deploy without the feature first, then run this again with --drop, and
+    deploy the migration. If nothing is deployed yet, use --drop at once.
+    """
+    from service.dev.scaffold.removal import remove as remove_feature  # noqa: PLC0415 - the same
+
+    for path in remove_feature(name, drop=drop):
         click.echo(path)
     click.get_current_context().invoke(stub, database_url=database_url)
 

@@ -16,20 +16,16 @@ from psycopg import sql
 from psycopg.errors import DuplicateDatabase
 
 from service import migrate
-from service.auth.passwords import Passwords
 from service.embedded import EmbeddedPostgresError, embedded_postgres
-from service.postgres import Database, Pool
+from service.postgres import SQL, psycopg_url
 from service.settings import Settings
-from service.sql import count
+from service.users.initial import ensure_user
 
 ROOT = Path(__file__).resolve().parents[2]
 # The database and the secret key of this checkout; not in git.
 KEPT = ROOT / ".dev"
 DATABASE = "service"
 DEMO_EMAIL, DEMO_PASSWORD = "demo@example.com", "only for this demo"
-DEMO_PETS = ["Ada", "Bello", "Minka", "Tadeusz"]
-
-ADD_DEMO_DATA = count("dev.add_demo_data")
 
 
 @contextmanager
@@ -89,7 +85,8 @@ def _kept_secret() -> str:
 
 
 async def _add_demo_data(url: str) -> None:
-    pool, passwords = Pool(url), Passwords()
-    async with pool.open():
-        await Database(pool).count(ADD_DEMO_DATA, DEMO_EMAIL, await passwords.hash(DEMO_PASSWORD), DEMO_PETS)
-    passwords.close()
+    """Add the demo user, and, if it is new, the rows of each ``sql/<feature>/dev/demo.sql``."""
+    if await ensure_user(url, DEMO_EMAIL, DEMO_PASSWORD):
+        with psycopg.connect(psycopg_url(url)) as connection, psycopg.RawCursor(connection) as cursor:
+            for path in sorted(SQL.glob("*/dev/demo.sql")):
+                cursor.execute(path.read_bytes(), [DEMO_EMAIL])

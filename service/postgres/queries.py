@@ -13,15 +13,16 @@ import attrs
 
 NEWLINE = "\n"
 SQL = Path(__file__).resolve().parents[2] / "sql"
-# The folder of what DBAs run in psql: no code reads it.
+# Folders without queries of the service: what DBAs run in psql, and what development and the scale check load.
 FOR_PSQL = "review"
+NOT_QUERIES = {FOR_PSQL, "dev"}
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-NAME = re.compile(r"-- (?P<name>[a-z_]+\.[a-z_]+): (?P<purpose>\S.*)")
+NAME = re.compile(r"-- (?P<name>[a-z_0-9]+\.[a-z_0-9]+): (?P<purpose>\S.*)")
 PARAMETER = re.compile(
-    r"-- \$(?P<number>\d+) +(?P<name>[a-z_]+) +(?P<type>[a-z_0-9]+(\[\])?)(?P<nullable>\?)?( +\S.*)?"
+    r"-- \$(?P<number>\d+) +(?P<name>[a-z_0-9]+) +(?P<type>[a-z_0-9]+(\[\])?)(?P<nullable>\?)?( +\S.*)?"
 )
 RETURNS = re.compile(
     r"-- returns: (?P<cardinality>one|maybe|many|value|count)( (?P<row>\w+(\[\])?)(?P<nullable>\?)?)?( +\(.*)?"
@@ -149,7 +150,7 @@ class Count(Query[P, int]):
 def query_names(directory: Path = SQL) -> list[str]:
     """Return the name of every query below `directory`."""
     return sorted(
-        f"{path.parent.name}.{path.stem}" for path in directory.glob("*/*.sql") if path.parent.name != FOR_PSQL
+        f"{path.parent.name}.{path.stem}" for path in directory.glob("*/*.sql") if path.parent.name not in NOT_QUERIES
     )
 
 

@@ -18,7 +18,9 @@ from service.sqlcheck.description import Describer, Description, Plan
 from service.sqlcheck.findings import Finding, finding_at
 from service.sqlcheck.plans import nodes
 
-SEED = Path("service/sqlcheck/scale.sql")
+SEED = Path("sql/dev/scale.sql")
+# What each feature adds to it.
+SEEDS = "sql/*/dev/scale.sql"
 # Rows read for each that is returned or changed; a page of 8 kB may hold only one of them, under an index of 4 levels.
 ROWS_EACH = 10
 BLOCKS_EACH = 20
@@ -47,9 +49,11 @@ def seed(connection: psycopg.Connection[Any], root: Path) -> dict[str, str | Non
     keys = connection.execute(FOREIGN_KEYS).fetchall()
     for table, name, _ in keys:
         connection.execute(DROP.format(sql.SQL(table), sql.Identifier(name)))
-    connection.execute((root / SEED).read_bytes())
+    for path in (root / SEED, *sorted(root.glob(SEEDS))):
+        connection.execute(path.read_bytes())
     for table, name, definition in keys:
         connection.execute(ADD.format(sql.SQL(table), sql.Identifier(name), sql.SQL(definition)))
+    connection.execute("analyze")
     return dict(connection.execute("select parameter, value from argument").fetchall())
 
 
@@ -84,12 +88,14 @@ def _measured(
         if name is None and not parameter.nullable
     ]
     if missing:
-        sentences = [(each.line, f"{SEED} has no argument {each.name!r} to run it with") for each in missing]
+        sentences = [
+            (each.line, f"{seed_of(statement)} has no argument {each.name!r} to run it with") for each in missing
+        ]
         return Measurement(statement.name, None, [finding_at(statement, *sentence, "scale") for sentence in sentences])
     try:
         plan = _run(description, connection, [arguments[name] if name else None for name in names])
     except psycopg.Error as error:
-        sentence = f"with the arguments of {SEED}, PostgreSQL says: {error.diag.message_primary}"
+        sentence = f"with the arguments of {seed_of(statement)}, PostgreSQL says: {error.diag.message_primary}"
         return Measurement(statement.name, None, [finding_at(statement, description.parsed.line, sentence, "scale")])
     complaint, found = _complaint(plan), []
     if accepted and not complaint:
@@ -97,6 +103,11 @@ def _measured(
     if complaint and not accepted:
         found.append(finding_at(statement, description.parsed.line, complaint, "scale"))
     return Measurement(statement.name, plan, found)
+
+
+def seed_of(statement: Statement) -> str:
+    """Return the path of the file whose rows and arguments a query is measured with."""
+    return f"sql/{statement.name.partition('.')[0]}/dev/scale.sql"
 
 
 def argument_of(statement: Statement, parameter: str, arguments: Mapping[str, str | None]) -> str | None:

@@ -11,6 +11,7 @@ from service.dev.scaffold.writing import write
 from tests.support.trees import Tree
 
 FIELDS = ["gadget_name:text", "pieces:integer", "broken:boolean"]
+LONG = "things_with_a_very_long_name"
 EVERYTHING = [f"a_{name}:{name}" for name in TYPES]
 
 
@@ -34,10 +35,15 @@ def test_new_resources_pass_checks_and_their_tests(whole_tree: Tree) -> None:
         *whole_tree.command("new", "shared_long_names", *EVERYTHING, "last_of_the_fields:text", "--no-owner")
     )
 
+    whole_tree.run(*whole_tree.command("new", "apples2", "r2d2:text"))
+    whole_tree.run(*whole_tree.command("new", LONG, f"{LONG[:20]}:text"))
+
     whole_tree.check()
     whole_tree.test(
         "tests/posts",
         "tests/mice",
+        "tests/apples2",
+        f"tests/{LONG}",
         "tests/shared_long_names",
         "tests/sql",
         "tests/auth/test_guard.py",
@@ -75,7 +81,7 @@ def test_readme_and_changelog_name_the_resource(whole_tree: Tree) -> None:
     new(whole_tree.path, "lost_keys")
 
     assert (
-        "| `POST /lost-keys`, `GET /lost-keys` | add a lost key; list yours, page by page |\n"
+        "| `POST /lost-keys/create`, `GET /lost-keys/me` | add a lost key; list yours, page by page |\n"
         "| `GET`, `PATCH`, `DELETE /lost-keys/{id}` | one lost key, with `ETag`, `If-None-Match` and `If-Match` |\n"
         "| `GET /health/live`"
     ) in (whole_tree.path / "README.md").read_text()
@@ -116,7 +122,7 @@ def test_existing_file_is_not_overwritten(whole_tree: Tree, path: str) -> None:
 
 def test_nothing_is_written_if_registration_fails(whole_tree: Tree) -> None:
     app = whole_tree.path / "service" / "app.py"
-    app.write_text(app.read_text().replace("HealthController", "Health").replace("\nfrom ", "\nfrom  "))
+    app.write_text(app.read_text().replace("CONTROLLERS = [", "CONTROLLERS = (").replace("\nfrom ", "\nfrom  "))
     before = files(whole_tree.path)
 
     with pytest.raises(ScaffoldError, match=r"service/app\.py has changed so much"):
@@ -128,13 +134,13 @@ def test_nothing_is_written_if_registration_fails(whole_tree: Tree) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["Toys", "gadget_name:text"], "'Toys' is no name"),
-        (["toys__x", "gadget_name:text"], "'toys__x' is no name"),
-        (["../gadgets", "gadget_name:text"], "'../gadgets' is no name"),
-        (["gadgets", "toyName:text"], "'toyName' is no name"),
-        (["gadgets", ":text"], "'' is no name"),
-        (["gadgets", "a_name_that_is_much_too_long:text"], "'a_name_that_is_much_too_long' is no name"),
-        (["sheep", "age:integer"], "'sheep' is to be a plural"),
+        (["Toys", "gadget_name:text"], "'Toys' is not a valid name"),
+        (["toys__x", "gadget_name:text"], "'toys__x' is not a valid name"),
+        (["../gadgets", "gadget_name:text"], "'../gadgets' is not a valid name"),
+        (["gadgets", "toyName:text"], "'toyName' is not a valid name"),
+        (["gadgets", ":text"], "'' is not a valid name"),
+        (["gadgets", f"{'a' * 50}:text"], f"'gadgets_{'a' * 50}_check' would be longer than PostgreSQL's 63 bytes"),
+        (["sheep", "age:integer"], "'sheep' must be a plural"),
         (["gadgets", "gadget_name"], "'gadget_name': a field is written name:type, and the types are text, integer"),
         (["gadgets", "gadget_name:string"], "'gadget_name:string': a field is written name:type"),
         (["gadgets", "order:integer"], "'order' is taken"),
@@ -155,8 +161,7 @@ def test_nothing_is_written_if_registration_fails(whole_tree: Tree) -> None:
         (["texts", "body:text"], "'Text' is the name of another class"),
         (["moments", "at:timestamptz"], "'Moment' is the name of another class"),
         (["amounts", "net:numeric"], "'Amount' is the name of another class"),
-        (["answers", "body:text"], "'Answer' is the name of another class"),
-        (["gadgets", "age:integer", "age:bigint"], "'age' comes twice"),
+        (["gadgets", "age:integer", "age:bigint"], "'age' is given twice"),
     ],
 )
 def test_impossible_resource_is_refused_in_one_line(arguments: list[str], sentence: str) -> None:

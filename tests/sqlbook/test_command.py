@@ -40,9 +40,9 @@ def test_book_counts_its_findings(small_tree: Path, tmp_path: Path, own_database
 
 @pytest.mark.slow
 def test_sizes_are_measured_at_scale(tree: Copy, tmp_path: Path, own_database_url: str) -> None:
-    tree.edit("service/sqlcheck/scale.sql", "generate_series(1, 100000)", "generate_series(1, 200)")
-    tree.edit("service/sqlcheck/scale.sql", "user50000@", "user100@")
-    tree.edit("service/sqlcheck/scale.sql", "('generation', '1'),", "")
+    tree.edit("sql/dev/scale.sql", "generate_series(1, 100000)", "generate_series(1, 200)")
+    tree.edit("sql/dev/scale.sql", "user50000@", "user100@")
+    tree.edit("sql/dev/scale.sql", "('generation', '1'),", "")
     arguments = ("--directory", str(tree.root), "--out", str(tmp_path), "--database-url", own_database_url, "--scale")
 
     invoke("book", *arguments)

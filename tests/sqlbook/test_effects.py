@@ -168,8 +168,8 @@ def test_locks_taken_to_plan_are_shown(schema: Schema, module_database_url: str)
 @pytest.mark.slow
 def test_locks_taken_to_run_are_shown(tree: Copy, empty_database_url: str) -> None:
     """Neither less than it locks, nor, apart from what depends on the rows, more."""
-    tree.edit("service/sqlcheck/scale.sql", "generate_series(1, 100000)", "generate_series(1, 200)")
-    tree.edit("service/sqlcheck/scale.sql", "user50000@", "user100@")
+    tree.edit("sql/dev/scale.sql", "generate_series(1, 100000)", "generate_series(1, 200)")
+    tree.edit("sql/dev/scale.sql", "user50000@", "user100@")
     read_tree = Tree.read(tree.root)
     assert apply_migrations(read_tree, empty_database_url) is None
     needless: list[str] = []

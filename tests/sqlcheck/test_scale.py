@@ -12,7 +12,7 @@ from tests.support.checkouts import Copy
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 
-SEED = "service/sqlcheck/scale.sql"
+SEED = "sql/dev/scale.sql"
 SESSIONS = "sql/auth/list_my_sessions.sql"
 TABLE = "migrations/0002_create_login_session.sql"
 

@@ -34,7 +34,7 @@ def follow(tree: Tree, page: str, *, run: bool = True) -> None:
     for part in PART.finditer(page):
         if part["path"]:
             path = tree.path / part["path"]
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
         elif part["slip"]:
             before = path.read_text()
@@ -49,6 +49,11 @@ def follow(tree: Tree, page: str, *, run: bool = True) -> None:
             path.write_text(part["text"])
         elif run:
             tree.shell(part["commands"])
+
+
+def commands(page: Path) -> list[str]:
+    """Return the commands that a page shows, block by block."""
+    return [part["commands"] for part in PART.finditer(page.read_text(encoding="utf-8")) if part["commands"]]
 
 
 def section(page: str, heading: str) -> str:

@@ -67,7 +67,7 @@ from shelves order by 1 desc;
 -- Needs an extension.
 select /* review.statements */ calls from pg_stat_statements;
 """,
-    "service/sqlcheck/scale.sql": """\
+    "sql/dev/scale.sql": """\
 insert into shelves default values;
 create table argument (parameter text primary key, value text);
 insert into argument values ('id', '1'), ('size', '2');

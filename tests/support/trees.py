@@ -62,7 +62,7 @@ class Tree:
 
     def _run(self, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
         # None of the settings of these tests, and coverage only of what changes the tree: the rest has tests elsewhere.
-        ours = ("COVERAGE_PROCESS_CONFIG",) if {"new", "rename"} & {*command} else ()
+        ours = ("COVERAGE_PROCESS_CONFIG",) if {"new", "remove", "rename"} & {*command} else ()
         inherited = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR", *ours) if name in os.environ}
         return subprocess.run(
             [BIN / command[0], *command[1:]],
@@ -86,7 +86,7 @@ class Tree:
         if different := [*self._different("sql"), *self._different("migrations")]:
             self.run("python", "-m", "sqlfluff", "lint", "--nocolor", *different)
         self.run(*self.command("sql", "locks", package=package))
-        seed = self.path / package / "sqlcheck" / "scale.sql"
+        seed = self.path / "sql" / "dev" / "scale.sql"
         seed.write_text(seed.read_text().replace("100000", "1000").replace("user50000@", "user500@"))
         self.run(*self.command("sql", "check", "--scale", package=package))
 

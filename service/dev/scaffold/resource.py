@@ -10,6 +10,7 @@ import click
 from sqlfluff.dialects.dialect_postgres_keywords import get_keywords, postgres_keywords
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+MAX_NAME = 63  # bytes; PostgreSQL cuts off what is longer
 # What every resource has, what yoyo stumbles over, and what PostgreSQL and Python keep for themselves.
 TAKEN = {"id", "user_id", "version", "declare", *keyword.kwlist}
 TAKEN |= {"collation", "current_user", "system_user", "table", "user"}  # for sqlfluff they are not reserved
@@ -21,9 +22,8 @@ TAKEN |= {"after", "session", "size", "versions"}  # what queries take beside th
 HIDDEN = {*dir(builtins), "data", "docs", "etag", "health", "limit", "many", "maybe", "one", "page", "request", "shown"}
 HIDDEN |= {"caller", "changed", "deleted", "other", "refusal", "self"}
 # What a class of that name would hide, beside the types of bodies.
-CLASSES = {"Annotated", "Answer", "Controller", "Decimal", "IfMatch", "IfNoneMatch", "NotFound", "PathParameter"}
+CLASSES = {"Annotated", "Controller", "JSONResponse", "Decimal", "IfMatch", "IfNoneMatch", "NotFound", "PathParameter"}
 CLASSES |= {"QueryParameter", "ServiceRequest"}
-LONGEST = 18  # PostgreSQL cuts names off at 63 bytes: those of constraints, made of table and column; lines end at 120
 
 
 @attrs.frozen
@@ -91,6 +91,11 @@ class Field:
         """What its type is, everywhere."""
         return TYPES[self.type]
 
+    @property
+    def sample(self) -> str:
+        """An example as an SQL literal."""
+        return "'" + self.of.examples[0].strip('"') + "'"
+
 
 @attrs.frozen
 class Resource:
@@ -127,15 +132,20 @@ def read_resource(name: str, fields: Iterable[str], *, singular: str | None, own
             raise ScaffoldError(f"{word!r}: a field is written name:type, and the types are {', '.join(TYPES)}")
         read.append(Field(field, kind))
     for word in (name, one, *(field.name for field in read)):
-        if not NAME.fullmatch(word) or len(word) > LONGEST:
-            raise ScaffoldError(f"{word!r} is no name: small letters, digits and single '_', {LONGEST} at most")
+        if not NAME.fullmatch(word):
+            raise ScaffoldError(f"{word!r} is not a valid name: use small letters, digits and single '_'")
         if word in TAKEN or (word in HIDDEN and word in {name, one}):
-            raise ScaffoldError(f"{word!r} is taken: by this project, by PostgreSQL or by Python")
+            raise ScaffoldError(f"{word!r} is taken by this project, by PostgreSQL or by Python")
     if class_name(one) in CLASSES | {of.body for of in TYPES.values()}:
-        raise ScaffoldError(f"{class_name(one)!r} is the name of another class; say what one is called by --singular")
+        raise ScaffoldError(f"{class_name(one)!r} is the name of another class; name one of them with --singular")
     if one == name:
-        raise ScaffoldError(f"{name!r} is to be a plural; or say what one of them is called by --singular")
+        raise ScaffoldError(f"{name!r} must be a plural; otherwise name one of them with --singular")
     names = [field.name for field in read]
     if twice := [each for each in names if names.count(each) > 1]:
-        raise ScaffoldError(f"{twice[0]!r} comes twice")
+        raise ScaffoldError(f"{twice[0]!r} is given twice")
+    made = [name, one, f"{name}_user_id_fkey", *(f"{name}_{field}_check" for field in names), *names]
+    if too_long := [each for each in made if len(each) > MAX_NAME]:
+        raise ScaffoldError(
+            f"{too_long[0]!r} would be longer than PostgreSQL's {MAX_NAME} bytes: choose a shorter name"
+        )
     return Resource(name, one, tuple(read), owned)

@@ -4,11 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from service.dev.scaffold.lists import LISTS, Edit
+from service.dev.scaffold.registration import PLACES, Edit
 from service.dev.scaffold.rendering import PACKAGE, render
 from service.dev.scaffold.resource import Resource, ScaffoldError
 
 ROOT = Path(__file__).resolve().parents[3]
+MAX_LINE = 120
 
 
 def write(resource: Resource, root: Path = ROOT) -> list[Path]:
@@ -17,7 +18,7 @@ def write(resource: Resource, root: Path = ROOT) -> list[Path]:
     Raises ScaffoldError, before anything is written, where that would overwrite, or where a place to register is gone.
     """
     table, one = resource.table, resource.one
-    newest, number = _newest_migration(root)
+    newest, number = next_migration(root)
     migration, sql, code, tests = (
         f"migrations/{number:04}_create_{table}",
         f"sql/{table}",
@@ -34,6 +35,7 @@ def write(resource: Resource, root: Path = ROOT) -> list[Path]:
         f"{sql}/find_{one}.sql": "find.sql",
         f"{sql}/change_{one}.sql": "change.sql",
         f"{sql}/delete_{one}.sql": "delete.sql",
+        f"{sql}/dev/scale.sql": "scale.sql",
         f"{code}/__init__.py": "",
         f"{code}/models.py": "models.py",
         f"{code}/controllers.py": "controllers.py",
@@ -44,15 +46,21 @@ def write(resource: Resource, root: Path = ROOT) -> list[Path]:
         if (root / path).exists():
             raise ScaffoldError(f"{path} is there already; nothing was written")
     texts = {path: render(template, resource, newest) if template else "" for path, template in new.items()}
-    texts |= {path: _registered(root, path, edit, resource) for path, edit in LISTS.items()}
+    texts |= {path: _registered(root, path, edit, resource) for path, edit in PLACES.items()}
     for path, text in texts.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
     _format([root / path for path in texts if path.endswith(".py")])
+    _wrap([root / path for path, text in texts.items() if path.endswith(".sql") and _is_too_wide(text)])
     return [Path(path) for path in texts]
 
 
-def _newest_migration(root: Path) -> tuple[str, int]:
+def _is_too_wide(text: str) -> bool:
+    return any(len(line) > MAX_LINE for line in text.splitlines())
+
+
+def next_migration(root: Path) -> tuple[str, int]:
+    """Return the id of the newest migration below `root`, and the number of the next one."""
     newest = max(path.stem for path in (root / "migrations").glob("*.sql") if ".rollback" not in path.name)
     return newest, int(newest.partition("_")[0]) + 1
 
@@ -70,3 +78,10 @@ def _format(paths: list[Path]) -> None:
     for arguments in (["check", "--quiet", "--select=I", "--fix"], ["format", "--quiet"]):
         ruff = [sys.executable, "-m", "ruff", *arguments, "--no-cache", *map(str, paths)]
         subprocess.run(ruff, check=True)  # noqa: S603 - ours
+
+
+def _wrap(paths: list[Path]) -> None:
+    """Break long lines of SQL, which long names make."""
+    if paths:
+        sqlfluff = [sys.executable, "-m", "sqlfluff", "fix", "--quiet", *map(str, paths)]
+        subprocess.run(sqlfluff, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - ours

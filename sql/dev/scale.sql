@@ -1,0 +1,48 @@
+-- What `sql check --scale` runs on: 100,000 users, each with a session. Each feature adds its own rows and arguments in
+-- sql/<feature>/dev/scale.sql.
+insert into user_model (email, hashed_password)
+select 'user' || n || '@example.com', '$argon2id$' || n
+from generate_series(1, 100000) as n;
+
+insert into login_session (user_id, expires_at, user_agent, ip)
+select id, now() + interval '28 days', 'browser', '127.0.0.1'
+from user_model;
+
+-- The caller of the queries.
+create table caller as
+select user_model.id as user_id, user_model.email, user_model.hashed_password, login_session.id as session_id
+from user_model
+inner join login_session on login_session.user_id = user_model.id
+where user_model.email = 'user50000@example.com';
+
+-- The arguments of the queries, by the parameter's name; for one feature or query alone, by `feature.name` or
+-- `feature.query.name`.
+create table argument (parameter text primary key, value text);
+
+insert into argument
+select given.parameter, given.value
+from
+    caller,
+    lateral (
+        values
+        ('session', caller.session_id::text),
+        ('id', caller.session_id::text),
+        ('user_id', caller.user_id::text),
+        ('email', caller.email),
+        ('hashed_password', caller.hashed_password),
+        ('upgraded', 'x'),
+        ('generation', '1'),
+        ('lifetime', '28 days'),
+        ('after_name', ''),
+        ('after_id', '0'),
+        ('size', '101'),
+        ('network', '127.0.0.0/24'),
+        ('key', 'key'),
+        ('most', '100'),
+        ('most_by_both', '10'),
+        ('most_by_network', '100'),
+        ('most_by_account', '100'),
+        ('period', '15 minutes'),
+        ('users.register_user.email', 'new@example.com'),
+        ('users.ensure_user.email', 'new@example.com')
+    ) as given (parameter, value);

@@ -1,0 +1,7 @@
+-- The pets of the demo user, whom `make dev` has just added.
+-- $1 email text
+insert into pets (user_id, pet_name)
+select user_model.id, demo.pet_name
+from user_model
+cross join unnest(array['Ada', 'Bello', 'Minka', 'Tadeusz']) as demo (pet_name)
+where user_model.email = $1;

@@ -1,0 +1,103 @@
+"""`remove`: a feature leaves the tree, and its tables follow."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from service.dev.scaffold.removal import remove
+from service.dev.scaffold.resource import ScaffoldError, read_resource
+from service.dev.scaffold.writing import write
+from tests.support.processes import ROOT
+from tests.support.trees import Tree
+
+needs_pets = pytest.mark.skipif(not (ROOT / "sql" / "pets").exists(), reason="this tree has no pets any more")
+
+
+def files(root: Path) -> dict[Path, bytes]:
+    return {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def changed(root: Path, before: dict[Path, bytes]) -> set[str]:
+    """Return the paths that differ from `before`; of folders that came or went, the folder alone."""
+    after = files(root)
+    paths = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    return {str(Path(*path.parts[:2])) if path.parts[0] in {"service", "sql", "tests"} else str(path) for path in paths}
+
+
+def test_new_and_remove_touch_only_listed_places(whole_tree: Tree) -> None:
+    root = whole_tree.path
+    before = files(root)
+    number = max(int(path.name[:4]) for path in root.glob("migrations/*.sql")) + 1
+
+    write(read_resource("gadgets", ["label:text"], singular=None, owned=True), root)
+
+    migration = f"migrations/{number:04}_create_gadgets"
+    assert changed(root, before) == {
+        *(f"{migration}.sql", f"{migration}.rollback.sql", "README.md", "docs/changelog.md"),
+        *("service/gadgets", "sql/gadgets", "tests/gadgets", "service/app.py"),
+    }
+    remove("gadgets", root)
+    assert changed(root, before) == {f"{migration}.sql", f"{migration}.rollback.sql"}
+
+
+def test_drop_writes_migration_and_way_back(whole_tree: Tree) -> None:
+    write(read_resource("gadgets", ["label:text"], singular=None, owned=True), whole_tree.path)
+    [created] = whole_tree.path.glob("migrations/*_create_gadgets.sql")
+
+    *_, migration, rollback = remove("gadgets", whole_tree.path, drop=True)
+
+    assert "\ndrop table gadgets;\n" in (whole_tree.path / migration).read_text()
+    assert f"\n-- depends: {created.stem}\n" in (whole_tree.path / migration).read_text()
+    assert "create table gadgets (" in (whole_tree.path / rollback).read_text()
+
+
+def test_drop_follows_an_earlier_removal(whole_tree: Tree) -> None:
+    write(read_resource("gadgets", ["label:text"], singular=None, owned=True), whole_tree.path)
+    remove("gadgets", whole_tree.path)
+
+    written = remove("gadgets", whole_tree.path, drop=True)
+
+    assert [path.parts[0] for path in written] == ["migrations", "migrations"]
+
+
+@pytest.mark.parametrize(
+    ("name", "drop", "sentence"),
+    [
+        ("auth", False, r"^service/dev/\w+\.py imports service\.auth: |^service/\w+/\w+\.py imports service\.auth: "),
+        ("gadgets", False, r"^service/gadgets does not exist"),
+        ("gadgets", True, r"^migrations/ has no \*_create_gadgets\.sql"),
+        ("http", False, r"^service/app\.py imports no controller of service\.http|imports service\.http: "),
+    ],
+)
+def test_refused_removal_changes_nothing(whole_tree: Tree, name: str, *, drop: bool, sentence: str) -> None:
+    before = files(whole_tree.path)
+
+    with pytest.raises(ScaffoldError, match=sentence):
+        remove(name, whole_tree.path, drop=drop)
+
+    assert files(whole_tree.path) == before
+
+
+@pytest.mark.slow
+@needs_pets
+def test_tree_without_pets_passes_checks_tests_and_coverage(whole_tree: Tree) -> None:
+    whole_tree.run(*whole_tree.command("remove", "pets", "--drop"))
+
+    whole_tree.check()
+    whole_tree.test("-n", "logical", "--cov", "--cov-fail-under=0", "--cov-report=")
+
+
+@pytest.mark.slow
+def test_removed_resource_leaves_no_difference_to_git(whole_tree: Tree) -> None:
+    """What a person sees who tries `new` and `remove` in a checkout."""
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]
+    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "before"]):
+        subprocess.run([*git, *command], cwd=whole_tree.path, check=True)
+
+    whole_tree.run(*whole_tree.command("new", "gadgets", "label:text"))
+    whole_tree.run(*whole_tree.command("remove", "gadgets"))
+
+    status = subprocess.check_output([*git, "status", "--short"], cwd=whole_tree.path, text=True)
+    assert [line[:3] for line in status.splitlines()] == ["?? ", "?? "]
+    assert all("migrations/" in line for line in status.splitlines())
