@@ -2,13 +2,14 @@
 
 import asyncpg
 
-from service.dev.server import ADD_DEMO_DATA, DEMO_PETS
+from service.postgres import SQL
+from tests.support.factories import LoggedIn
 
 
-async def test_demo_data_has_pets_once(connection: asyncpg.Connection) -> None:
-    for _ in range(2):
-        await connection.execute(ADD_DEMO_DATA.sql, "demo@example.com", "a hash", DEMO_PETS)
+async def test_demo_user_has_four_pets(connection: asyncpg.Connection, user: LoggedIn) -> None:
+    demo = (SQL / "pets" / "dev" / "demo.sql").read_text()
 
-    names = await connection.fetch("select pet_name from pets inner join user_model on user_model.id = user_id")
+    await connection.execute(demo, user.email)
 
+    names = await connection.fetch("select pet_name from pets where user_id = $1", user.id)
     assert sorted(row["pet_name"] for row in names) == ["Ada", "Bello", "Minka", "Tadeusz"]
