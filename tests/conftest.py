@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.support.pools",
     "tests.support.folders",
     "tests.support.otlp",
+    "tests.support.resources",
     "tests.support.black_box",
     "tests.support.checkouts",
     "tests.support.trees",

@@ -38,7 +38,7 @@ USERS, PETS = 10_000, 10
 @click.option("--plot", "plot_to", type=click.Path(path_type=Path), default=INSTALLED / "performance.svg")
 @click.option("--growth", "grow", is_flag=True, help="Instead: how the cost grows with users, page, and connections.")
 @click.option("--users", type=int, multiple=True, default=growth.USERS, show_default=True, help="For --growth.")
-def main(  # noqa: PLR0913 - the options
+def main(
     *,
     rounds: int,
     seconds: float,
@@ -84,7 +84,7 @@ def checked(chosen: list[Contestant], database: Database) -> dict[str, dict[str,
     return trips
 
 
-def compare(  # noqa: PLR0913 - what the command was told
+def compare(
     chosen: list[Contestant],
     database: Database,
     trips: dict[str, dict[str, int]],

@@ -27,10 +27,10 @@ def answered(block: str) -> str:
     return f"document.querySelector('{block} .live-responses-table')?.innerText"
 
 
-def test_page_logs_in_adds_a_pet_and_lists_it(served: Running, tmp_path: Path) -> None:
+def test_page_logs_in_and_sends_requests(served: Running, tmp_path: Path) -> None:
     account = {"email": "browser@example.com", "password": PASSWORD}
     assert httpx.post(f"{served.url}/users/register", json=account, trust_env=False).status_code == 201
-    create, list_mine = operation("post", "/pets/create"), operation("get", "/pets/me")
+    reset, show = operation("post", "/users/reset-password"), operation("get", "/users/me")
     with chromium(tmp_path) as page:
         page.open(served.url)
         page.click(".btn.authorize")
@@ -43,20 +43,20 @@ def test_page_logs_in_adds_a_pet_and_lists_it(served: Running, tmp_path: Path) -
         if SCREENSHOT:
             page.screenshot(Path(SCREENSHOT))
 
-        for block in (create, list_mine):
+        for block in (reset, show):
             page.click(f"{block} .opblock-summary-control")
             page.click(f"{block} .try-out__btn")
-        page.type(f"{create} textarea", '{"pet_name": "Tadeusz"}')
-        page.click(f"{create} .execute")
-        created = page.when(answered(create))
-        page.click(f"{list_mine} .execute")
-        listed = page.when(answered(list_mine))
+        page.type(f"{reset} textarea", '{"password": "another long password"}')
+        page.click(f"{reset} .execute")
+        changed = page.when(answered(reset))
+        page.click(f"{show} .execute")
+        shown = page.when(answered(show))
         page.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
         dark = page.when(f"{BACKGROUND} == 'rgb(28, 32, 34)'")
 
-    assert "201" in created
-    assert "200" in listed
-    assert '"pet_name": "Tadeusz"' in listed
+    assert "200" in changed
+    assert "200" in shown
+    assert '"email": "browser@example.com"' in shown
     assert dark
     assert [url for url in page.requested if not url.startswith((f"{served.url}/", "data:"))] == []
     assert len(page.requested) > 5

@@ -40,7 +40,7 @@ async def test_missing_host_is_skipped(
     assert await db.value(backend)
 
 
-async def test_silent_host_is_tried_once(  # noqa: PLR0913, PLR0917 - fixtures
+async def test_silent_host_is_tried_once(
     opening: Opening,
     backend: Backend,
     statement: Statements,

@@ -247,7 +247,7 @@ def test_database_migrated_by_another_role_is_handed_over(cluster: EmbeddedPostg
     assert run("migrate", "rollback", settings={"DATABASE_URL": as_role(url, OWNER)}).returncode == 0
     assert run("migrate", settings={"DATABASE_URL": as_role(url, OWNER)}).returncode == 0
     books = ("migration_checksum", "_yoyo_log", "_yoyo_migration", "_yoyo_version")
-    assert all(refused(url, APP, f"delete from {book}") for book in books)  # noqa: S608 - the names above
+    assert all(refused(url, APP, f"delete from {book}") for book in books)
     assert not refused(url, READER, "select from user_model, migration_checksum")
     served = start("serve", serving(as_role(url, APP)))
     served.wait_until_ready()

@@ -45,7 +45,7 @@ def found(tree: Copy, connection: Connection, returns: str, select: str, code: s
         ),
     ],
 )
-def test_value_has_one_type(  # noqa: PLR0913, PLR0917 - a table of cases
+def test_value_has_one_type(
     tree: Copy, checked: Connection, returns: str, select: str, python: str, finding: str
 ) -> None:
     assert found(tree, checked, returns, select, f'LOOK_UP = value("users.look_up", {python})\n') == finding

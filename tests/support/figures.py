@@ -16,6 +16,7 @@ from typing_extensions import override
 from tests.support.load import DROPPED, HUNG, REFUSED
 from tests.support.postgres import Postgres
 from tests.support.processes import ROOT
+from tests.support.resources import Resource
 
 NUMBERS = count(1)
 DONE = {200, 201}
@@ -79,13 +80,13 @@ class Outcome:
         self.lost += other.lost
         self.duplicates += other.duplicates
 
-    def compare(self, postgres: Postgres, name: str) -> Self:
-        """Look for each promised pet in the database, and for those that are there twice."""
-        query = (
-            "select coalesce(json_agg(json_build_array(pet_name, id)), '[]') from pets where starts_with(pet_name, %s)"
-        )
-        stored = {(pet, number) for pet, number in postgres.ask(query, [f"{name}-"])}
-        times = Counter(pet for pet, _ in stored)
+    def compare(self, postgres: Postgres, resource: Resource, name: str) -> Self:
+        """Look for each acknowledged write in the database, and for those that are there twice."""
+        field, table = resource.field, resource.table
+        pairs = f"coalesce(json_agg(json_build_array({field}, id)), '[]')"
+        query = f"select {pairs} from {table} where starts_with({field}, %s)"
+        stored = {(text, number) for text, number in postgres.ask(query, [f"{name}-"])}
+        times = Counter(text for text, _ in stored)
         self.lost = len(set(self.acknowledged.items()) - stored)
         self.duplicates = sum(number > 1 for number in times.values())
         return self
@@ -103,12 +104,20 @@ class Load:
 
     outcome: Outcome
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what there is to vary
-        self, served: Front, postgres: Postgres, tokens: list[str], clients: int, reads: int, pause: float
+    def __init__(
+        self,
+        served: Front,
+        postgres: Postgres,
+        resource: Resource,
+        tokens: list[str],
+        clients: int,
+        reads: int,
+        pause: float,
     ) -> None:
-        self._postgres = postgres
+        self._postgres, self._resource = postgres, resource
         self._name = f"load{next(NUMBERS)}"
         self._task = {"name": self._name, "port": served.port, "tokens": tokens}
+        self._task["target"] = {"create": resource.create, "list": resource.list, "field": resource.field}
         self._task |= {"clients": clients, "reads": reads, "pause": pause}
         self._file = served.output / f"{self._name}.json"
 
@@ -129,7 +138,7 @@ class Load:
         requests = [Request(*each) for each in seen["requests"]]
         self.outcome = Outcome(requests, seen["acknowledged"], seen["unclear"])
         if kind is None:
-            self.outcome.compare(self._postgres, self._name)
+            self.outcome.compare(self._postgres, self._resource, self._name)
 
 
 Clients = Callable[..., Load]

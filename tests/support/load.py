@@ -1,9 +1,9 @@
 """The load: a process of its own whose clients note every answer.
 
 Reads what to do from the first line of standard input, says when it begins, runs until standard input is closed, and
-writes what it saw to the file that it was told, all JSON. A client writes pets, each under a name and an
-Idempotency-Key of its own, and asks again with the same key until it is told 201: what it was told then is what it may
-rely on. Between two pets it reads.
+writes what it saw to the file that it was told, all JSON. A client creates things, each with a text and
+an Idempotency-Key of its own, and repeats the request with the same key until the response is 201: that is what it can
+rely on. Between two writes it reads.
 """
 
 import asyncio
@@ -22,12 +22,21 @@ PATIENCE = 12.0  # seconds
 PAUSE = 0.02  # seconds before the same is asked again
 
 
+@attrs.frozen
+class Target:
+    """What is asked for: the paths that create and list, and the field of the text."""
+
+    create: str
+    list: str
+    field: str
+
+
 @attrs.define
 class Seen:
     """What the clients saw: each request (kind, status, when it was sent, seconds, Retry-After), and each promise."""
 
     requests: list[tuple[str, int, float, float, str]] = attrs.Factory(list)
-    # The id that a pet was promised under, by the pet's name; and the pets of which nobody knows.
+    # The id in the 201 by the text that was sent; and the texts without a 201.
     acknowledged: dict[str, int] = attrs.Factory(dict)
     unclear: list[str] = attrs.Factory(list)
 
@@ -35,34 +44,36 @@ class Seen:
 class Client:
     """One connection at a time, one request at a time."""
 
-    def __init__(self, name: str, port: int, token: str, seen: Seen) -> None:
+    def __init__(self, name: str, port: int, target: Target, token: str, seen: Seen) -> None:
         self._name = name
         self._port = port
+        self._target = target
         self._head = f"Host: localhost\r\nAuthorization: Bearer {token}\r\n"
         self._seen = seen
         self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def run(self, reads: int, pause: float, over: asyncio.Event) -> None:
-        """Write pets, read `reads` times and rest for `pause` seconds between two of them, until it is over."""
+        """Write, read `reads` times and rest for `pause` seconds, again and again until it is over."""
         number = 0
         while not over.is_set():
             number += 1
             await self._write(f"{self._name}-{number}", over)
             for _ in range(reads):
-                status, _ = await self._ask("read", "GET /pets/me?limit=5")
+                status, _ = await self._ask("read", f"GET {self._target.list}?limit=5")
                 await self._rest(status)
             await asyncio.sleep(pause)
         if self._stream:
             self._stream[1].close()
 
-    async def _write(self, pet: str, over: asyncio.Event) -> None:
+    async def _write(self, text: str, over: asyncio.Event) -> None:
         while True:
-            status, body = await self._ask("write", "POST /pets/create", json.dumps({"pet_name": pet}), key=pet)
+            sent = json.dumps({self._target.field: text})
+            status, body = await self._ask("write", f"POST {self._target.create}", sent, key=text)
             if status == 201:
-                self._seen.acknowledged[pet] = json.loads(body)["id"]
+                self._seen.acknowledged[text] = json.loads(body)["id"]
                 return
             if over.is_set():
-                self._seen.unclear.append(pet)
+                self._seen.unclear.append(text)
                 return
             await self._rest(status)
 
@@ -108,14 +119,17 @@ class Client:
         return int(lines[0].split()[1]), fields.get("retry-after", ""), body
 
 
-async def load(  # noqa: PLR0913, PLR0917 - its task
-    name: str, port: int, tokens: list[str], clients: int, reads: int, pause: float, output: str
+async def load(
+    name: str, port: int, target: dict[str, str], tokens: list[str], clients: int, reads: int, pause: float, output: str
 ) -> None:
     """Keep `clients` busy, who share the accounts of `tokens`, until standard input is closed."""
     seen, over = Seen(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.run_in_executor(None, sys.stdin.readline).add_done_callback(lambda _: over.set())
-    each = [Client(f"{name}-{number}", port, tokens[number % len(tokens)], seen) for number in range(clients)]
+    each = [
+        Client(f"{name}-{number}", port, Target(**target), tokens[number % len(tokens)], seen)
+        for number in range(clients)
+    ]
     sys.stdout.write("begins\n")
     sys.stdout.flush()
     await asyncio.gather(*(client.run(reads, pause, over) for client in each))

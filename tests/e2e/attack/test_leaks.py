@@ -14,50 +14,51 @@ import pytest
 from tests.support.accounts import Account, account, log_in
 from tests.support.figures import Report
 from tests.support.processes import SECRET_KEY, Running, running, until, wait_for_workers
+from tests.support.resources import RESOURCES
+from tests.support.routes import BODIES
 
 PLANTED = "planted-password-7c1f"
 METRICS_TOKEN = "planted-token-of-metrics-51d0"
 
 
-def routes_with_ids(client: httpx.Client) -> list[tuple[str, str]]:
-    """Return every route of the OpenAPI document that names one thing by its id."""
-    paths = client.get("/openapi.json").json()["paths"]
-    return [(method.upper(), path) for path, methods in paths.items() if "{" in path for method in methods]
+# Every route of the OpenAPI document that has an id.
+ROUTES_WITH_IDS = [(method.upper(), path) for method, path in map(str.split, BODIES) if "{" in path]
 
 
-def things_of(client: httpx.Client, owner: Account) -> dict[str, str]:
-    """Return an id of `owner`'s for each name that a route may have for one."""
-    pet = client.post("/pets/create", json={"pet_name": "Secret"}, headers=owner.bearer).json()
-    session = client.get("/auth/sessions", headers=owner.bearer).json()[0]
-    return {"pet_id": str(pet["id"]), "session_id": session["id"]}
+def things_of(client: httpx.Client, owner: Account) -> dict[str, object]:
+    """Return an id of `owner`'s for each name of an id in a path."""
+    created = {
+        each.id: client.post(each.create, json=each.body("Secret"), headers=owner.bearer).json()["id"]
+        for each in RESOURCES
+    }
+    return {**created, "session_id": client.get("/auth/sessions", headers=owner.bearer).json()[0]["id"]}
 
 
-NEVER = {"pet_id": str(2**62), "session_id": str(uuid4())}
+NEVER = {**{each.id: 2**62 for each in RESOURCES}, "session_id": str(uuid4())}
 
 
 def test_other_users_objects_look_nonexistent(two_workers: Running, report: Report) -> None:
     client = two_workers.client
     owner, stranger = account(client), account(client)
     theirs = things_of(client, owner)
-    routes = routes_with_ids(client)
 
-    def ask(method: str, path: str, ids: dict[str, str]) -> tuple[int, dict[str, str], dict[str, object]]:
-        body = {"pet_name": "Mine now"} if method in {"PATCH", "PUT", "POST"} else None
+    def ask(method: str, path: str, ids: dict[str, object]) -> tuple[int, dict[str, str], dict[str, object]]:
+        body = BODIES[f"{method.lower()} {path}"]
         headers = stranger.bearer | {"If-Match": '"1"'} if method != "GET" else stranger.bearer
         response = client.request(method, path.format(**ids), json=body, headers=headers)
         named = {name: value for name, value in response.headers.items() if name not in {"date", "x-request-id"}}
         return response.status_code, named, response.json() | {"instance": ""}
 
-    for method, path in routes:
+    for method, path in ROUTES_WITH_IDS:
         others, nothing = ask(method, path, theirs), ask(method, path, NEVER)
         assert others == nothing, (method, path)
         assert others[0] == 404
         assert not {"etag", "location"} & others[1].keys()
 
-    report(f"{len(routes)} routes with an id: another user's is answered as one that never was")
-    assert len(routes) >= 4
-    pet = client.get(f"/pets/{theirs['pet_id']}", headers=owner.bearer)
-    assert pet.json()["pet_name"] == "Secret"
+    report(f"{len(ROUTES_WITH_IDS)} routes with an id: another user's is answered as one that never was")
+    assert ROUTES_WITH_IDS
+    for each in RESOURCES:
+        assert client.get(each.one(theirs[each.id]), headers=owner.bearer).json()[each.field] == "Secret"
     assert client.get("/users/me", headers=owner.bearer).status_code == 200
 
 
@@ -67,8 +68,8 @@ def test_other_users_objects_take_as_long_as_none(two_workers: Running, report: 
     client = two_workers.client
     owner, stranger = account(client), account(client)
     theirs = things_of(client, owner)
-    for method, path in routes_with_ids(client):
-        body = {"pet_name": "Mine now"} if method == "PATCH" else None
+    for method, path in ROUTES_WITH_IDS:
+        body = BODIES[f"{method.lower()} {path}"]
         urls = [path.format(**ids) for ids in (theirs, NEVER)]
         medians = [0.0, 0.0]
         for _ in range(3):
@@ -106,13 +107,13 @@ def test_planted_secrets_are_never_logged_or_returned(own_database_url: str, tmp
                 lambda: client.post("/auth/access-token", content=f"username=a&password={PLANTED}&x=%ff"),
                 lambda: client.post("/users/reset-password", json={"password": PLANTED}, headers=owner.bearer),
                 lambda: client.post("/users/reset-password", json={"current_password": PLANTED}, headers=owner.bearer),
-                lambda: client.get("/pets/me", headers=owner.bearer),
+                lambda: client.get("/auth/sessions", headers=owner.bearer),
                 lambda: client.get("/users/me", headers={"Authorization": f"Basic {PLANTED}"}),
                 lambda: client.get("/users/me", headers={"Authorization": owner.bearer["Authorization"] + "x"}),
                 lambda: client.post("/auth/logout", json={"refresh_token": refresh + "x"}),
                 lambda: client.get(f"/{PLANTED}?password={PLANTED}", headers={"User-Agent": PLANTED}),
-                lambda: client.get("/pets/me", headers={"X-Request-ID": PLANTED, "X-Forwarded-For": PLANTED}),
-                lambda: client.request(PLANTED.upper(), "/pets/me"),
+                lambda: client.get("/auth/sessions", headers={"X-Request-ID": PLANTED, "X-Forwarded-For": PLANTED}),
+                lambda: client.request(PLANTED.upper(), "/auth/sessions"),
                 lambda: client.get("/a\r\nforged: line".replace("\r\n", "%0d%0a")),
             ]
             for refusal in ("", "alter table user_model rename to gone", "alter table login_session rename to gone2"):

@@ -13,6 +13,7 @@ import pytest
 from tests.support.accounts import PASSWORD, Account, account, log_in
 from tests.support.figures import Report
 from tests.support.processes import Running
+from tests.support.resources import RESOURCES
 
 UV = Path(sys.executable).with_name("uv")
 # It stays out of our own environment: only this test wants it.
@@ -20,7 +21,7 @@ SQLMAP = [str(UV), "tool", "run", "--from", "sqlmap==1.10.10", "sqlmap"]
 MINUTES = 5
 
 
-def document_of(served: Running, caller: Account, pet: int) -> dict[str, Any]:
+def document_of(served: Running, caller: Account, ids: dict[str, object]) -> dict[str, Any]:
     """Return the document with examples that are good, so that what is injected gets as far as it can."""
     document: dict[str, Any] = served.client.get("/openapi.json").json()
     del document["paths"]["/users/me"]["delete"]  # the caller would be gone
@@ -29,11 +30,10 @@ def document_of(served: Running, caller: Account, pet: int) -> dict[str, Any]:
         "email": "somebody.new@example.com",
         "limit": 10,
         "password": PASSWORD,
-        "pet_id": pet,
-        "pet_name": "Ada",
         "refresh_token": account(served.client).tokens["refresh_token"],
         "session_id": next(each["id"] for each in sessions if not each["current"]),
         "username": caller.email,
+        **ids,
     }
     for operation in [each for methods in document["paths"].values() for each in methods.values()]:
         form = operation.get("requestBody", {}).get("content", {}).values()
@@ -76,9 +76,12 @@ def test_sqlmap_finds_no_injection(unthrottled: Running, tmp_path: Path, report:
     first = account(unthrottled.client)
     # With a second session, so that there is another one to end.
     caller = Account(first.id, first.email, log_in(unthrottled.client, first.email).json())
-    pet = unthrottled.client.post("/pets/create", json={"pet_name": "Ada"}, headers=caller.bearer).json()["id"]
+    ids = {
+        each.id: unthrottled.client.post(each.create, json=each.body("Ada"), headers=caller.bearer).json()["id"]
+        for each in RESOURCES
+    }
     document = tmp_path / "openapi.json"
-    document.write_text(json.dumps(document_of(unthrottled, caller, pet)))
+    document.write_text(json.dumps(document_of(unthrottled, caller, ids)))
     bearer = f"--headers=Authorization: {caller.bearer['Authorization']}"
 
     tested, found = sqlmap(tmp_path, f"--openapi={document}", f"--openapi-base={unthrottled.url}", bearer)
@@ -86,7 +89,8 @@ def test_sqlmap_finds_no_injection(unthrottled: Running, tmp_path: Path, report:
     report(f"sqlmap tried {len(tested)} fields: {len(found)} findings")
     assert found == []
     assert unthrottled.client.get("/users/me", headers=caller.bearer).status_code == 200
-    for field in ("'username'", "'password'", "email'", "pet_name'", "'limit'", "'after'", "URI"):
+    of_resources = [*(f"{each.field}'" for each in RESOURCES), *(("'limit'", "'after'") if RESOURCES else ())]
+    for field in ("'username'", "'password'", "email'", *of_resources, "URI"):
         assert any(field in each for each in tested), (field, tested)
 
 

@@ -15,6 +15,7 @@ from tests.support.figures import Clients, Front, Load, Table
 from tests.support.folders import temporary_folder
 from tests.support.postgres import Postgres, create_cluster
 from tests.support.processes import ROOT, Running, Serve, Start, serving
+from tests.support.resources import Resource
 
 HERE = Path(__file__).parent
 TABLE = pytest.StashKey[Table]()
@@ -96,10 +97,10 @@ def serve(start: Start) -> Serve:
 
 
 @pytest.fixture
-def clients(template: tuple[Path, list[str]]) -> Clients:
+def clients(template: tuple[Path, list[str]], resource: Resource) -> Clients:
     """Return what makes a load of 32 clients (or as many as it is told) on a service and the database behind it."""
 
     def clients(served: Front, postgres: Postgres, number: int = 32, reads: int = 1, pause: float = 0) -> Load:
-        return Load(served, postgres, template[1], number, reads, pause)
+        return Load(served, postgres, resource, template[1], number, reads, pause)
 
     return clients

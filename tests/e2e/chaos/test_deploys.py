@@ -1,5 +1,6 @@
 """A new schema and new code come while the old code serves."""
 
+import re
 import signal
 import subprocess
 import time
@@ -12,11 +13,16 @@ from tests.support.clusters import servers
 from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
 from tests.support.processes import ROOT, Serve, check_out, command, environment, until
+from tests.support.resources import Resource
 
-AFTER_0005 = "-- Of this test.\n-- depends: 0005_create_idempotency_key\n"
-SLEEPS = AFTER_0005 + "do $$ begin perform pg_sleep({}); end $$;\n"
-EXPAND = AFTER_0005 + "alter table pets add column colour text;\n"
-CONTRACT = "-- No code uses it any more.\n-- depends: 0006_expand\nalter table pets drop column colour;\n"
+NEWEST = max(path.name for path in ROOT.glob("migrations/*.rollback.sql")).removesuffix(".rollback.sql")
+FIRST, SECOND = (f"{int(NEWEST.partition('_')[0]) + number:04}" for number in (1, 2))
+AFTER = f"-- Of this test.\n-- depends: {NEWEST}\n"
+SLEEPS = AFTER + "do $$ begin perform pg_sleep({}); end $$;\n"
+EXPAND = AFTER + "alter table {} add column colour text;\n"
+CONTRACT = f"-- No code uses it any more.\n-- depends: {FIRST}_expand\nalter table {{}} drop column colour;\n"
+# The insert of a query, which takes its rows from a select.
+INSERT = r"(insert into {} \([^)]*)\)(\n\s+select [^\n]*)"
 SLEEPING = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
 
 
@@ -46,7 +52,7 @@ def releases(
 ) -> Iterator[list[subprocess.Popen[str]]]:
     """Start five releases of a long migration; the tests of this file that come first pass the time meanwhile."""
     checkout = check_out(tmp_path_factory.mktemp("releases") / "checkout")
-    write(checkout, "0006_sleep", SLEEPS.format(14))
+    write(checkout, f"{FIRST}_sleep", SLEEPS.format(14))
     with servers(template[0], folder) as new_postgres:
         postgres = new_postgres()
         releases = [start_migrating(postgres, checkout) for _ in range(5)]
@@ -56,7 +62,7 @@ def releases(
 
 
 def test_release_after_a_killed_one_succeeds(postgres: Postgres, checkout: Path, table: Table) -> None:
-    write(checkout, "0006_sleep", SLEEPS.format("case when to_regclass('go') is null then 600 else 0 end"))
+    write(checkout, f"{FIRST}_sleep", SLEEPS.format("case when to_regclass('go') is null then 600 else 0 end"))
     killed = start_migrating(postgres, checkout)
     until(lambda: postgres.ask(SLEEPING) == 1, "it is half-way")
     killed.send_signal(signal.SIGKILL)
@@ -69,30 +75,23 @@ def test_release_after_a_killed_one_succeeds(postgres: Postgres, checkout: Path,
 
 
 def test_old_and_new_code_serve_during_expand_and_contract(
-    postgres: Postgres, serve: Serve, clients: Clients, checkout: Path, table: Table
+    postgres: Postgres, serve: Serve, clients: Clients, checkout: Path, table: Table, resource: Resource
 ) -> None:
     """Expand; both codes; then contract, while the code serves that does not use the column."""
-    query = checkout / "sql/pets/create_pet_once.sql"
-    old_text = query.read_text()
-    new_text = old_text.replace(
-        "insert into pets (user_id, id, pet_name)", "insert into pets (user_id, id, pet_name, colour)"
-    )
-    query.write_text(
-        new_text.replace(
-            "select request.user_id, request.pet_id, $2\n", "select request.user_id, request.pet_id, $2, 'brown'\n"
-        )
-    )
-    assert query.read_text().count("brown") == new_text.count("colour") == 1
+    [query] = checkout.glob(f"sql/{resource.table}/create_*_once.sql")
+    text, inserts = re.subn(INSERT.format(resource.table), r"\1, colour)\2, 'brown'", query.read_text())
+    query.write_text(text)
+    assert inserts == 1
     old = serve(postgres.url)
     with clients(old, postgres, 16, pause=0.05) as by_old:
         time.sleep(1)
-        write(checkout, "0006_expand", EXPAND)
+        write(checkout, f"{FIRST}_expand", EXPAND.format(resource.table))
         release(postgres, checkout)
         new = serve(postgres.url, cwd=checkout)
         with clients(new, postgres, 16, pause=0.05) as by_new:
             time.sleep(1)
         new.end()
-        write(checkout, "0007_contract", CONTRACT)
+        write(checkout, f"{SECOND}_contract", CONTRACT.format(resource.table))
         release(postgres, checkout)
         time.sleep(1)
 
@@ -107,7 +106,7 @@ def test_old_and_new_code_serve_during_expand_and_contract(
 def test_five_concurrent_releases_migrate_once(releases: list[subprocess.Popen[str]], table: Table) -> None:
     outputs = [release.communicate(timeout=60) for release in releases]
 
-    applied = sum("applied 0006_sleep" in out for out, _ in outputs)
+    applied = sum(f"applied {FIRST}_sleep" in out for out, _ in outputs)
     statuses = [release.returncode for release in releases]
     table.say("5 releases at once, 14 s of migration", f"{statuses}", f"applied {applied} time")
     assert statuses == [0] * 5, outputs

@@ -17,6 +17,7 @@ from tests.support.figures import Clients, Outcome, Table
 from tests.support.load import DROPPED, HUNG, REFUSED
 from tests.support.postgres import Postgres
 from tests.support.processes import Running, Serve, alive, until
+from tests.support.resources import Resource
 
 RUNS = int(os.environ.get("CHAOS_RUNS", "20"))
 STARTED = "Application startup complete."
@@ -70,7 +71,7 @@ def test_sigterm_drops_no_request(postgres: Postgres, serve: Serve, clients: Cli
 
 
 def test_slow_client_or_database_cannot_delay_shutdown(
-    postgres: Postgres, serve: Serve, template: tuple[Path, list[str]], checkout: Path, table: Table
+    postgres: Postgres, serve: Serve, template: tuple[Path, list[str]], checkout: Path, table: Table, resource: Resource
 ) -> None:
     """A body that never ends, and a statement that is not answered. tests/test_settings.py adds up the real limits."""
     deadlines = checkout / "service/timeouts.py"
@@ -81,9 +82,9 @@ def test_slow_client_or_database_cannot_delay_shutdown(
     address = ("127.0.0.1", served.port)
     head = f"HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {template[1][0]}\r\n"
     with socket.create_connection(address) as sends, socket.create_connection(address) as waits:
-        sends.sendall(f"POST /pets/create {head}Content-Length: 9\r\n\r\n{{".encode())
+        sends.sendall(f"POST {resource.create} {head}Content-Length: 9\r\n\r\n{{".encode())
         postgres.freeze()
-        waits.sendall(f"GET /pets/me {head}\r\n".encode())
+        waits.sendall(f"GET {resource.list} {head}\r\n".encode())
         assert served.status("/health/live") == 200  # what came before is under way
         began = time.monotonic()
         served.process.send_signal(signal.SIGTERM)

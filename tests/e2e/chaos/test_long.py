@@ -14,6 +14,7 @@ import psycopg
 from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
 from tests.support.processes import Serve
+from tests.support.resources import Resource
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "200"))
 # A slow machine takes longer for so many, up to four times the seconds.
@@ -28,14 +29,16 @@ END_ALL = (
 )
 BAD = [
     b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    b"GET /pets/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer forged.%d\r\n\r\n",
-    b"POST /pets/create HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n{bad%d",
+    b"GET /LIST HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer forged.%d\r\n\r\n",
+    b"POST /CREATE HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n{bad%d",
     b"GET / HTTP/1.1\r\nHost: %d.example.com\r\n\r\n",
     b"NONSENSE %d\r\n\r\n",
 ]
 
 
-def test_no_acknowledged_write_is_lost(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
+def test_no_acknowledged_write_is_lost(
+    postgres: Postgres, serve: Serve, clients: Clients, table: Table, resource: Resource
+) -> None:
     """A fault every three seconds, until the seconds are over and the writes are done; then they are compared."""
     served = serve(postgres.url, WEB_CONCURRENCY="2")
     chance = random.Random(7)  # noqa: S311 - the same faults each time
@@ -49,7 +52,9 @@ def test_no_acknowledged_write_is_lost(postgres: Postgres, serve: Serve, clients
     began = time.monotonic()
     injected = 0
     with clients(served, postgres, 64, reads=0) as load:
-        while injected < len(faults) or time.monotonic() < began + SECONDS * (1 if pets(postgres) > WRITES else 4):
+        while injected < len(faults) or time.monotonic() < began + SECONDS * (
+            1 if written(postgres, resource) > WRITES else 4
+        ):
             time.sleep(3)
             fault = faults[injected] if injected < len(faults) else chance.choice(faults)
             fault()
@@ -69,23 +74,26 @@ def restart(postgres: Postgres, by: signal.Signals) -> None:
     postgres.start()
 
 
-def pets(postgres: Postgres) -> int:
-    """Return how many pets there are; none while PostgreSQL does not answer."""
+def written(postgres: Postgres, resource: Resource) -> int:
+    """Return how many things were created; 0 while PostgreSQL does not answer."""
     try:
-        return int(postgres.ask("select count(*) from pets"))
+        return int(postgres.ask(f"select count(*) from {resource.table}"))
     except psycopg.OperationalError:
         return 0
 
 
-def send_nonsense(port: int, number: int) -> None:
+def send_nonsense(port: int, resource: Resource, number: int) -> None:
     """Send a request of each bad kind, every one a little different."""
     for bad in BAD:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
-            client.sendall(bad.replace(b"%d", b"%d" % number))
+            sent = bad.replace(b"/LIST", resource.list.encode()).replace(b"/CREATE", resource.create.encode())
+            client.sendall(sent.replace(b"%d", b"%d" % number))
             client.recv(4096)
 
 
-def test_memory_and_connections_stay_constant(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
+def test_memory_and_connections_stay_constant(
+    postgres: Postgres, serve: Serve, clients: Clients, table: Table, resource: Resource
+) -> None:
     served = serve(postgres.url, DATABASE_POOL_SIZE="16")  # one for each client: nobody waits, nobody is refused
     process = psutil.Process(served.process.pid)
     number = 0
@@ -96,7 +104,7 @@ def test_memory_and_connections_stay_constant(postgres: Postgres, serve: Serve, 
             until_then = time.monotonic() + seconds
             while time.monotonic() < until_then:
                 number += 1
-                send_nonsense(served.port, number)
+                send_nonsense(served.port, resource, number)
         assert set(load.outcome.statuses) == {200, 201}
         return len(load.outcome.requests)
 

@@ -14,6 +14,7 @@ from service.timeouts import WAIT
 from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
 from tests.support.processes import Running, Serve, until
+from tests.support.resources import Resource
 
 WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
 Template = tuple[Path, list[str]]
@@ -35,10 +36,10 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def test_exhausted_pool_refuses_within_a_second(
-    postgres: Postgres, serve: Serve, clients: Clients, table: Table
+    postgres: Postgres, serve: Serve, clients: Clients, table: Table, resource: Resource
 ) -> None:
     served = serve(postgres.url)
-    waits: dict[str, list[float]] = {"/health/live": [], "/pets/me": [], "/nowhere": []}
+    waits: dict[str, list[float]] = {"/health/live": [], resource.list: [], "/nowhere": []}
     statuses: Counter[int] = Counter()
     with psycopg.connect(postgres.url, autocommit=True) as admin:
         admin.execute(SLOW)
@@ -64,13 +65,13 @@ def test_exhausted_pool_refuses_within_a_second(
 
 
 def test_statement_is_cancelled_when_its_client_disconnects(
-    postgres: Postgres, serve: Serve, template: Template, table: Table
+    postgres: Postgres, serve: Serve, template: Template, table: Table, resource: Resource
 ) -> None:
     # Neither of the two would let it end so soon.
     served = serve(postgres.url, DATABASE_LOCK_TIMEOUT="0", DATABASE_STATEMENT_TIMEOUT="0")
-    head = f"GET /pets/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {template[1][0]}\r\n\r\n"
+    head = f"GET {resource.list} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {template[1][0]}\r\n\r\n"
     with psycopg.connect(postgres.url) as rival, psycopg.connect(postgres.url, autocommit=True) as admin:
-        rival.execute("lock table pets")
+        rival.execute(f"lock table {resource.table}".encode())
 
         def number() -> int:
             row = admin.execute(WAITING).fetchone()
@@ -95,23 +96,26 @@ def test_statement_is_cancelled_when_its_client_disconnects(
     assert '"event": "client gone"' in served.stdout
 
 
-def hammer(served: Running, token: str, path: str, number: int) -> Counter[int]:
-    """Rename the same pet so many times, and count the statuses."""
+def hammer(served: Running, token: str, path: str, bodies: list[dict[str, object]]) -> Counter[int]:
+    """Change the same thing with each of `bodies`, and count the statuses."""
     with httpx.Client(base_url=served.url, headers=bearer(token), trust_env=False, timeout=20) as client:
-        return Counter(client.patch(path, json={"pet_name": f"n{each}"}).status_code for each in range(number))
+        return Counter(client.patch(path, json=body).status_code for body in bodies)
 
 
-def test_serialization_failures_are_retried(postgres: Postgres, serve: Serve, template: Template, table: Table) -> None:
+def test_serialization_failures_are_retried(
+    postgres: Postgres, serve: Serve, template: Template, table: Table, resource: Resource
+) -> None:
     """16 clients change the same row under an isolation level in which all but one of them must fail."""
     postgres.ask("alter database postgres set default_transaction_isolation = 'serializable'")
     served = serve(postgres.url)
     token = template[1][0]
-    pet = httpx.post(f"{served.url}/pets/create", json={"pet_name": "a"}, headers=bearer(token), trust_env=False).json()
+    thing = served.client.post(resource.create, json=resource.body("a"), headers=bearer(token)).json()["id"]
+    bodies = [resource.body(f"n{number}") for number in range(63)]
     with ThreadPoolExecutor(16) as threads:
-        each = [threads.submit(hammer, served, token, f"/pets/{pet['id']}", 63) for _ in range(16)]
+        each = [threads.submit(hammer, served, token, resource.one(thing), bodies) for _ in range(16)]
         statuses = sum((one.result() for one in each), Counter())
     failures = postgres.log.count("could not serialize access")
-    version = postgres.ask("select version from pets where id = %s", [pet["id"]])
+    version = postgres.ask(f"select version from {resource.table} where id = %s", [thing])
 
     table.say("serialization failures", str(dict(statuses)), f"{failures:,} retried unseen")
     assert statuses == {200: 1008}

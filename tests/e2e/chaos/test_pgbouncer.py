@@ -11,6 +11,7 @@ from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Postgres
 from tests.support.processes import Serve
 from tests.support.programs import PGBOUNCER, PGBOUNCER_OF_DEBIAN_13, needs
+from tests.support.resources import Resource
 
 EACH = [
     pytest.param(PGBOUNCER, marks=needs(PGBOUNCER), id="old"),
@@ -80,14 +81,14 @@ def test_restarting_pgbouncer_is_503_until_it_is_back(
 
 @pytest.mark.parametrize("pgbouncer", EACH[1:], indirect=True)
 def test_changed_column_type_causes_no_error(
-    pgbouncer: PgBouncer, postgres: Postgres, serve: Serve, clients: Clients, table: Table
+    pgbouncer: PgBouncer, postgres: Postgres, serve: Serve, clients: Clients, table: Table, resource: Resource
 ) -> None:
     """PgBouncer keeps what was prepared before, for all its clients, and would answer with it for ever."""
     served = serve(pgbouncer.url, WEB_CONCURRENCY="2", **pgbouncer.settings)
     with clients(served, postgres, 16) as load:
         for type_ in ("text", "varchar(50)"):
             time.sleep(1)
-            postgres.ask(f"alter table pets alter pet_name type {type_}")
+            postgres.ask(f"alter table {resource.table} alter {resource.field} type {type_}")
         time.sleep(1)
 
     table.note(f"a column changes its type behind {pgbouncer.name}", load.outcome)

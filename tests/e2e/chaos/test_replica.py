@@ -21,6 +21,7 @@ from tests.support.factories import Factory, bearer
 from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
 from tests.support.processes import Running, Serve, until
+from tests.support.resources import Resource
 
 TOKEN = "a-token-for-one-test"
 PAIRS, REVOKERS = 12, 4
@@ -50,30 +51,30 @@ class Seen:
             self.stale.append(what)
 
 
-async def write_and_read(seen: Seen, token: str) -> None:
-    """Make a pet, rename it, remove it, and look each time, at once and elsewhere."""
-    pet = (await seen.ask(0, "POST", "/pets/create", token, {"pet_name": "one"})).json()
-    path = f"/pets/{pet['id']}"
-    seen.expect("a pet that was made", found=(await seen.ask(1, "GET", path, token)).status_code == 200)
-    await seen.ask(1, "PATCH", path, token, {"pet_name": "two"})
-    seen.expect("a name", found=(await seen.ask(0, "GET", path, token)).json().get("pet_name") == "two")
-    pets = (await seen.ask(1, "GET", "/pets/me", token)).json()
-    seen.expect("a name in the list", found=pet | {"pet_name": "two"} in pets)
+async def write_and_read(seen: Seen, resource: Resource, token: str) -> None:
+    """Create a thing, change it, delete it, and read it each time, at once and from the other process."""
+    made = (await seen.ask(0, "POST", resource.create, token, resource.body("one"))).json()
+    path = resource.one(made["id"])
+    seen.expect("a thing that was made", found=(await seen.ask(1, "GET", path, token)).status_code == 200)
+    await seen.ask(1, "PATCH", path, token, resource.body("two"))
+    seen.expect("a text", found=(await seen.ask(0, "GET", path, token)).json().get(resource.field) == "two")
+    listed = (await seen.ask(1, "GET", resource.list, token)).json()
+    seen.expect("a text in the list", found=made | {resource.field: "two"} in listed)
     await seen.ask(0, "DELETE", path, token)
-    seen.expect("a pet that was removed", found=(await seen.ask(1, "GET", path, token)).status_code == 404)
+    seen.expect("a thing that was deleted", found=(await seen.ask(1, "GET", path, token)).status_code == 404)
 
 
-async def log_in_and_out(seen: Seen, make: Factory) -> None:
+async def log_in_and_out(seen: Seen, resource: Resource, make: Factory) -> None:
     """Begin a session, use it, end it, and try it again, elsewhere."""
     user = await make.user()
     token = user.tokens.access_token
-    seen.expect("a session that began", found=(await seen.ask(1, "GET", "/pets/me", token)).status_code == 200)
+    seen.expect("a session that began", found=(await seen.ask(1, "GET", resource.list, token)).status_code == 200)
     await seen.ask(0, "DELETE", f"/auth/sessions/{user.session}", token)
-    seen.expect("a session that ended", found=(await seen.ask(1, "GET", "/pets/me", token)).status_code == 401)
+    seen.expect("a session that ended", found=(await seen.ask(1, "GET", resource.list, token)).status_code == 401)
 
 
 @asynccontextmanager
-async def clients_of(one: Running, other: Running, primary: Postgres) -> AsyncIterator[Seen]:
+async def clients_of(one: Running, other: Running, primary: Postgres, resource: Resource) -> AsyncIterator[Seen]:
     """Have clients write and read until the end of the context."""
     async with AsyncExitStack() as stack:
         # Sooner than the server ends a connection that is idle: both at once would look like a lost answer.
@@ -94,9 +95,9 @@ async def clients_of(one: Running, other: Running, primary: Postgres) -> AsyncIt
             stack.push_async_callback(connection.close)
             make = Factory(app, connection)
             if number < PAIRS:
-                act = partial(write_and_read, seen, (await make.user()).tokens.access_token)
+                act = partial(write_and_read, seen, resource, (await make.user()).tokens.access_token)
             else:
-                act = partial(log_in_and_out, seen, make)
+                act = partial(log_in_and_out, seen, resource, make)
             work.append(asyncio.create_task(until_over(act)))
         yield seen
         over.set()
@@ -115,7 +116,7 @@ def numbers(served: Running) -> dict[str, float]:
 
 
 async def test_clients_read_their_writes_despite_replica_faults(
-    new_postgres: NewPostgres, serve: Serve, table: Table
+    new_postgres: NewPostgres, serve: Serve, table: Table, resource: Resource
 ) -> None:
     """Two processes; each client writes by one and reads by the other. The standby is asynchronous, as it comes."""
     primary = new_postgres()
@@ -127,7 +128,7 @@ async def test_clients_read_their_writes_despite_replica_faults(
         until(lambda each=each: USED in each.stdout, "the standby is used")  # type: ignore[misc]
     began = time.monotonic()
     before = [numbers(each) for each in (one, other)]
-    async with clients_of(one, other, primary) as seen:
+    async with clients_of(one, other, primary, resource) as seen:
         await asyncio.sleep(2)
         healthy = [numbers(each) for each in (one, other)]
         was_well = [NOT_USED not in each.stdout for each in (one, other)]

@@ -22,6 +22,7 @@ from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Postgres
 from tests.support.processes import until
 from tests.support.programs import PGBOUNCER_OF_DEBIAN_13, needs
+from tests.support.resources import Resource
 
 pytestmark = [
     needs(HAPROXY, "ip", PGBOUNCER_OF_DEBIAN_13),
@@ -33,7 +34,7 @@ SHARE = 0.1
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "2"))
 ACCOUNT = {"email": "dora@example.com", "password": "a password for one test"}
 # In the log of a host: a request that is no check of HAProxy's.
-OF_CLIENTS = '"route":"/pets/'
+OF_CLIENTS = '"route":"{}'
 LOGIN = {"username": ACCOUNT["email"], "password": ACCOUNT["password"]}
 
 
@@ -65,7 +66,7 @@ def site(template: tuple[Path, list[str]], folder: Path, tmp_path_factory: pytes
         yield Site(hosts, postgres, balance)
 
 
-def test_lost_host_loses_no_request(site: Site, clients: Clients, table: Table) -> None:
+def test_lost_host_loses_no_request(site: Site, clients: Clients, table: Table, resource: Resource) -> None:
     """Its cable is pulled under load, and put back."""
     balancer = site.balance(HOSTS)
     gone = site.hosts[-1]
@@ -74,9 +75,9 @@ def test_lost_host_loses_no_request(site: Site, clients: Clients, table: Table) 
         gone.cut_off()
         cut = time.monotonic()
         time.sleep(2)
-        before = gone.served.stdout.count(OF_CLIENTS)
+        before = gone.served.stdout.count(OF_CLIENTS.format(resource.path))
         gone.connect()
-        until(lambda: gone.served.stdout.count(OF_CLIENTS) > before + 100, "it serves again")
+        until(lambda: gone.served.stdout.count(OF_CLIENTS.format(resource.path)) > before + 100, "it serves again")
     outcome = load.outcome
 
     failing = outcome.failing_after(cut)

@@ -18,6 +18,7 @@ from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
 from tests.support.processes import Serve, until
 from tests.support.proxy import Proxy
+from tests.support.resources import Resource
 
 
 def test_frozen_server_is_503_within_3_s(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
@@ -57,11 +58,16 @@ def test_network_black_hole_is_503_within_3_s(postgres: Postgres, serve: Serve, 
 
 WRITES = 12
 # What PostgreSQL logs of each such write.
-REFUSED = re.compile(r"canceling statement due to lock timeout.*\n(?:.*\n)??.* STATEMENT:  -- pets.create_pet: ")
+REFUSED = r"canceling statement due to lock timeout.*\n(?:.*\n)??.* STATEMENT:  -- {}\.create_\w+: "
 
 
 def test_locked_table_is_503_and_commits_nothing_late(
-    postgres: Postgres, serve: Serve, clients: Clients, template: tuple[Path, list[str]], table: Table
+    postgres: Postgres,
+    serve: Serve,
+    clients: Clients,
+    template: tuple[Path, list[str]],
+    table: Table,
+    resource: Resource,
 ) -> None:
     """Writes without a key, so that nobody asks again, all of which PostgreSQL has when they are refused."""
     served = serve(postgres.url, DATABASE_POOL_SIZE="40")
@@ -69,13 +75,12 @@ def test_locked_table_is_503_and_commits_nothing_late(
 
     def write(number: int) -> tuple[int, float]:
         sent = time.monotonic()
-        pet = {"pet_name": f"late{number}"}
-        answer = httpx.post(f"{served.url}/pets/create", json=pet, headers=bearer, trust_env=False, timeout=20)
+        answer = served.client.post(resource.create, json=resource.body(f"late{number}"), headers=bearer)
         return answer.status_code, time.monotonic() - sent
 
     with psycopg.connect(postgres.url) as rival, clients(served, postgres, 16) as load:
         time.sleep(1)
-        rival.execute("lock table pets")
+        rival.execute(f"lock table {resource.table}".encode())
         locked = time.monotonic()
         with ThreadPoolExecutor(WRITES) as threads:
             answers = list(threads.map(write, range(WRITES)))
@@ -84,14 +89,14 @@ def test_locked_table_is_503_and_commits_nothing_late(
         free = time.monotonic()
         time.sleep(1.5)
 
-    late = postgres.ask("select count(*) from pets where starts_with(pet_name, 'late')")
+    late = postgres.ask(f"select count(*) from {resource.table} where starts_with({resource.field}, 'late')")
     table.note("a table locked for 6 s", load.outcome, f"fails for {load.outcome.failing_after(free):.2f} s after")
     load.outcome.check()
     assert load.outcome.statuses[503] > 0
     assert load.outcome.failing_after(free) < 1
     assert [status for status, _ in answers] == [503] * WRITES
     assert min(took for _, took in answers) > 1.4  # until DATABASE_LOCK_TIMEOUT
-    assert (len(REFUSED.findall(postgres.log)), late) == (WRITES, 0)
+    assert (len(re.findall(REFUSED.format(resource.table), postgres.log)), late) == (WRITES, 0)
 
 
 def test_log_in_with_slow_statements_is_503_within_3_s(postgres: Postgres, serve: Serve) -> None:
@@ -126,6 +131,9 @@ def test_log_in_with_slow_statements_is_503_within_3_s(postgres: Postgres, serve
     assert served.status("/health/ready") == 200
 
 
+INDEXES = "select indexrelid::regclass::text from pg_index where indrelid = %s::regclass"
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path, template: tuple[Path, list[str]]) -> Iterator[Path]:
     """Mount a small disk, owned by the owner of the clusters."""
@@ -145,16 +153,16 @@ def small_disk(tmp_path: Path, template: tuple[Path, list[str]]) -> Iterator[Pat
 
 
 def test_full_disk_is_503_for_writes_only(
-    small_disk: Path, new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
+    small_disk: Path, new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table, resource: Resource
 ) -> None:
     """The disk of the tables, that is: one that has no room for the write-ahead log ends PostgreSQL itself."""
     postgres = new_postgres()
     postgres.ask("select 1")
     with psycopg.connect(postgres.url, autocommit=True) as admin:
         admin.execute(f"create tablespace small location '{small_disk}'")
-        admin.execute("alter table pets set tablespace small")
-        admin.execute("alter index pets_pkey set tablespace small")
-        admin.execute("alter index pets_user_id_pet_name_id_idx set tablespace small")
+        admin.execute(f"alter table {resource.table} set tablespace small".encode())
+        for (index,) in admin.execute(INDEXES, [resource.table]).fetchall():
+            admin.execute(f"alter index {index} set tablespace small".encode())
     served = serve(postgres.url)
     filler = small_disk / "filler"
     with clients(served, postgres, 16) as load:

@@ -216,7 +216,7 @@ async def test_replica_promoted_while_lagging_is_not_a_replica(
         ("stranger", "standby", "permission denied for function pg_control_system"),
     ],
 )
-async def test_server_that_does_not_follow_is_not_used(  # noqa: PLR0913, PLR0917 - fixtures
+async def test_server_that_does_not_follow_is_not_used(
     opening: Opening, pair: Pair, failed_over: Pair, read: Read, primary: str, standby: str, reason: str
 ) -> None:
     urls = {name: server.url for name, server in (("primary", pair.primary), ("standby", pair.standby))}
