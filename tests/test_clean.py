@@ -6,7 +6,8 @@ import asyncpg
 import pytest
 
 from service.clean import CLEANED, clean
-from tests.support.factories import Committed, LoggedIn, bearer, log_in
+from tests.support.accounts import bearer
+from tests.support.factories import Committed, LoggedIn, log_in
 from tests.support.processes import run
 
 # Of each kind: its table, and rows that have been over for so many seconds; those of less than none are not.

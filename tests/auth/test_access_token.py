@@ -9,8 +9,9 @@ import pytest
 
 from service.app import create_app
 from service.auth import passwords
+from tests.support.accounts import PASSWORD
 from tests.support.application import OneTransaction, make_settings
-from tests.support.factories import PASSWORD, Factory, LoggedIn, log_in, service_client
+from tests.support.factories import Factory, LoggedIn, log_in, service_client
 from tests.support.jwt import Token
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -7,8 +7,9 @@ import httpx
 import pytest
 
 from service.app import Service, create_app
+from tests.support.accounts import bearer
 from tests.support.application import OneTransaction, make_settings
-from tests.support.factories import Factory, bearer, service_client
+from tests.support.factories import Factory, service_client
 from tests.support.jwt import Token
 
 OLD, NEW = "the key that signed tokens so far", "the key that signs tokens from now"

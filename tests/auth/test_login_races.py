@@ -12,8 +12,9 @@ from argon2 import PasswordHasher
 from service.app import create_app
 from service.auth.passwords import HASHER
 from service.postgres.pool import Pool
+from tests.support.accounts import PASSWORD, bearer
 from tests.support.application import make_settings
-from tests.support.factories import PASSWORD, Committed, Factory, LoggedIn, bearer, log_in, service_client
+from tests.support.factories import Committed, Factory, LoggedIn, log_in, service_client
 from tests.support.locks import blocked_statements
 
 LOCK = "select from user_model for update"

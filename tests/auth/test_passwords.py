@@ -15,7 +15,8 @@ from service.auth.controllers import UPGRADE_PASSWORD_HASH
 from service.auth.passwords import COMMON_PASSWORDS, HASHER, Passwords
 from service.problems import Unavailable
 from service.telemetry.context import RequestContext, current
-from tests.support.factories import PASSWORD, LoggedIn, hashed, log_in
+from tests.support.accounts import PASSWORD
+from tests.support.factories import LoggedIn, hashed, log_in
 
 STORED = "select hashed_password from user_model where id = $1"
 STORE = "update user_model set hashed_password = $2 where id = $1"

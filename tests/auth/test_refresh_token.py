@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from service.app import create_app
+from tests.support.accounts import bearer
 from tests.support.application import OneTransaction, make_settings
-from tests.support.factories import Committed, Factory, LoggedIn, bearer
+from tests.support.factories import Committed, Factory, LoggedIn
 
 A_LATE_HOUR = "update login_session set last_used_at = last_used_at - interval '11 seconds' where id = $1"
 

@@ -10,8 +10,9 @@ import pytest
 
 from service.app import Service, create_app
 from service.auth.throttle import COUNT_FAILED_LOGIN
+from tests.support.accounts import PASSWORD
 from tests.support.application import OneTransaction, make_settings
-from tests.support.factories import PASSWORD, Committed, Factory, LoggedIn, log_in, service_client
+from tests.support.factories import Committed, Factory, LoggedIn, log_in, service_client
 
 HOME, ELSEWHERE = "127.0.0.1", "203.0.113.7"  # the factory logs users in from the first
 # Two failures of one address on one account, four of one address, six on one account.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.pages import session
-from tests.support.processes import ROOT, Start, serving
+from tests.support.processes import ROOT, Serve
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # What differs from run to run: UUIDs, and numbers of rows.
@@ -16,9 +16,8 @@ VOLATILE = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<="id":)\d+'
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the session is one with curl")
-def test_first_session_prints_what_is_shown(start: Start, own_database_url: str) -> None:
-    served = start("serve", serving(own_database_url))
-    served.wait_until_ready()
+def test_first_session_prints_what_is_shown(serve: Serve, own_database_url: str) -> None:
+    served = serve(own_database_url)
     commands = [command.replace("localhost:8000", f"127.0.0.1:{served.port}") for command, _ in session()]
 
     script = "\necho\n".join(commands)

@@ -8,28 +8,25 @@ nor a PostgreSQL is needed then:
 """
 
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 
+from tests.support.accounts import PASSWORD, Account, account, connect, new_email, refresh
 from tests.support.black_box import (
     OTHER_PASSWORD,
     PAIR,
-    PASSWORD,
     TIMES,
-    Person,
     assert_problem,
     guarded_endpoints,
     pointers,
-    refresh,
 )
 
 
 def test_account_lives_from_registration_to_deletion(base_url: str) -> None:
     """Registers, logs in, refreshes, resets the password, deletes itself."""
-    with httpx.Client(base_url=base_url, trust_env=False, timeout=20) as http:
-        email = f"{uuid4()}@example.com"
+    with connect(base_url) as http:
+        email = new_email()
 
         registered = http.post("/users/register", json={"email": email, "password": PASSWORD})
         assert registered.status_code == 201
@@ -62,44 +59,44 @@ def test_account_lives_from_registration_to_deletion(base_url: str) -> None:
         assert_problem(http.post("/auth/access-token", data={"username": email, "password": OTHER_PASSWORD}), 400)
 
 
-def test_wrong_password_and_unknown_user_look_alike(ada: Person) -> None:
-    form = {"username": f"{uuid4()}@example.com", "password": PASSWORD}
+def test_wrong_password_and_unknown_user_look_alike(ada: Account) -> None:
+    form = {"username": new_email(), "password": PASSWORD}
 
-    for response in (ada.log_in("not the password"), ada.http.post("/auth/access-token", data=form)):
+    for response in (ada.log_in("not the password"), ada.client.post("/auth/access-token", data=form)):
         problem = assert_problem(response, 400, "Incorrect email or password")
         assert problem["error"] == "invalid_grant"
         assert problem["error_description"] == "Incorrect email or password"
 
 
-def test_lost_refresh_can_be_repeated_at_once(ada: Person) -> None:
-    first, again = (refresh(ada.http, ada.tokens["refresh_token"]) for _ in range(2))
+def test_lost_refresh_can_be_repeated_at_once(ada: Account) -> None:
+    first, again = (refresh(ada.client, ada.tokens["refresh_token"]) for _ in range(2))
 
     assert first.json()["refresh_token"] == again.json()["refresh_token"] != ada.tokens["refresh_token"]
 
 
-def test_reused_refresh_token_revokes_the_session(ada: Person) -> None:
-    second = refresh(ada.http, ada.tokens["refresh_token"]).json()
-    third = refresh(ada.http, second["refresh_token"]).json()
+def test_reused_refresh_token_revokes_the_session(ada: Account) -> None:
+    second = refresh(ada.client, ada.tokens["refresh_token"]).json()
+    third = refresh(ada.client, second["refresh_token"]).json()
 
-    stolen = refresh(ada.http, ada.tokens["refresh_token"])
+    stolen = refresh(ada.client, ada.tokens["refresh_token"])
 
     assert assert_problem(stolen, 400)["error"] == "invalid_grant"
-    assert assert_problem(refresh(ada.http, third["refresh_token"]), 400)["error"] == "invalid_grant"
+    assert assert_problem(refresh(ada.client, third["refresh_token"]), 400)["error"] == "invalid_grant"
     assert_problem(ada.ask("GET", "/users/me", token=third["access_token"]), 401)
 
 
-def test_logout_ends_the_session(ada: Person) -> None:
+def test_logout_ends_the_session(ada: Account) -> None:
     token = {"refresh_token": ada.tokens["refresh_token"]}
 
-    assert ada.http.post("/auth/logout", json=token).status_code == 204
+    assert ada.client.post("/auth/logout", json=token).status_code == 204
 
-    assert_problem(refresh(ada.http, ada.tokens["refresh_token"]), 400)
+    assert_problem(refresh(ada.client, ada.tokens["refresh_token"]), 400)
     assert_problem(ada.ask("GET", "/users/me"), 401)
-    assert ada.http.post("/auth/logout", json=token).status_code == 204
-    assert ada.http.post("/auth/logout", json={"refresh_token": "unknown"}).status_code == 204
+    assert ada.client.post("/auth/logout", json=token).status_code == 204
+    assert ada.client.post("/auth/logout", json={"refresh_token": "unknown"}).status_code == 204
 
 
-def test_sessions_are_listed_and_ended(ada: Person) -> None:
+def test_sessions_are_listed_and_ended(ada: Account) -> None:
     phone = ada.log_in().json()["access_token"]
     sessions = ada.ask("GET", "/auth/sessions").json()
     assert len(sessions) == 2
@@ -113,7 +110,7 @@ def test_sessions_are_listed_and_ended(ada: Person) -> None:
     assert [session["current"] for session in ada.ask("GET", "/auth/sessions").json()] == [True]
 
 
-def test_all_other_sessions_are_ended(ada: Person) -> None:
+def test_all_other_sessions_are_ended(ada: Account) -> None:
     phone = ada.log_in().json()["access_token"]
 
     assert ada.ask("DELETE", "/auth/sessions").status_code == 204
@@ -122,8 +119,8 @@ def test_all_other_sessions_are_ended(ada: Person) -> None:
     assert ada.ask("GET", "/users/me").status_code == 200
 
 
-def test_email_is_case_insensitive(ada: Person) -> None:
-    again = ada.http.post("/users/register", json={"email": ada.email.upper(), "password": PASSWORD})
+def test_email_is_case_insensitive(ada: Account) -> None:
+    again = ada.client.post("/users/register", json={"email": ada.email.upper(), "password": PASSWORD})
 
     assert_problem(again, 409, "Cannot use this email address")
 
@@ -139,21 +136,21 @@ def test_email_is_case_insensitive(ada: Person) -> None:
     ],
 )
 def test_invalid_registration_names_the_field(http: httpx.Client, change: dict[str, Any], pointer: str) -> None:
-    body = {"email": f"{uuid4()}@example.com", "password": PASSWORD}
+    body = {"email": new_email(), "password": PASSWORD}
 
     problem = assert_problem(http.post("/users/register", json=body | change), 422)
 
     assert pointers(problem) == [pointer]
 
 
-def test_password_reset_ends_other_sessions(ada: Person) -> None:
+def test_password_reset_ends_other_sessions(ada: Account) -> None:
     phone = ada.log_in().json()
 
     assert ada.ask("POST", "/users/reset-password", {"password": OTHER_PASSWORD}).status_code == 200
 
     assert ada.ask("GET", "/users/me").status_code == 200
     assert_problem(ada.ask("GET", "/users/me", token=phone["access_token"]), 401)
-    assert_problem(refresh(ada.http, phone["refresh_token"]), 400)
+    assert_problem(refresh(ada.client, phone["refresh_token"]), 400)
     assert_problem(ada.log_in(), 400)
     assert ada.log_in(OTHER_PASSWORD).status_code == 200
 
@@ -165,15 +162,15 @@ def test_password_reset_ends_other_sessions(ada: Person) -> None:
         ({"password": OTHER_PASSWORD, "current_password": "not the password"}, "/current_password"),
     ],
 )
-def test_invalid_password_reset_changes_nothing(ada: Person, body: dict[str, str], pointer: str) -> None:
+def test_invalid_password_reset_changes_nothing(ada: Account, body: dict[str, str], pointer: str) -> None:
     problem = assert_problem(ada.ask("POST", "/users/reset-password", body), 422)
 
     assert pointers(problem) == [pointer]
     assert ada.log_in().status_code == 200
 
 
-def test_other_users_session_is_404(ada: Person) -> None:
-    [session] = Person(ada.http).ask("GET", "/auth/sessions").json()
+def test_other_users_session_is_404(ada: Account) -> None:
+    [session] = account(ada.client).ask("GET", "/auth/sessions").json()
 
     assert_problem(ada.ask("DELETE", f"/auth/sessions/{session['id']}"), 404)
 

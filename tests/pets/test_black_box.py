@@ -4,16 +4,17 @@ from typing import Any
 
 import pytest
 
-from tests.support.black_box import Person, assert_problem, pointers
+from tests.support.accounts import Account, account
+from tests.support.black_box import assert_problem, pointers
 
 
-def add(owner: Person, pet_name: str) -> dict[str, Any]:
+def add(owner: Account, pet_name: str) -> dict[str, Any]:
     """Add a pet."""
     pet: dict[str, Any] = owner.ask("POST", "/pets/create", {"pet_name": pet_name}).json()
     return pet
 
 
-def test_pets_are_listed_by_name_then_age(ada: Person) -> None:
+def test_pets_are_listed_by_name_then_age(ada: Account) -> None:
     for pet_name in ("Tadeusz", "Ada", "Minka", "Ada"):
         created = ada.ask("POST", "/pets/create", {"pet_name": pet_name})
         assert created.status_code == 201
@@ -27,13 +28,13 @@ def test_pets_are_listed_by_name_then_age(ada: Person) -> None:
 
 
 @pytest.mark.parametrize("pet_name", ["", "x" * 51, None, 1])
-def test_pet_name_has_1_to_50_characters(ada: Person, pet_name: object) -> None:
+def test_pet_name_has_1_to_50_characters(ada: Account, pet_name: object) -> None:
     problem = assert_problem(ada.ask("POST", "/pets/create", {"pet_name": pet_name}), 422)
 
     assert pointers(problem) == ["/pet_name"]
 
 
-def test_pets_are_paged(ada: Person) -> None:
+def test_pets_are_paged(ada: Account) -> None:
     for pet_name in ("Tadeusz", "Ada", "Minka", "Ada", "Bello"):
         add(ada, pet_name)
 
@@ -46,13 +47,13 @@ def test_pets_are_paged(ada: Person) -> None:
 
 
 @pytest.mark.parametrize(("query", "pointer"), [("limit=0", "/limit"), ("limit=1001", "/limit"), ("after=x", "/after")])
-def test_invalid_page_is_422(ada: Person, query: str, pointer: str) -> None:
+def test_invalid_page_is_422(ada: Account, query: str, pointer: str) -> None:
     problem = assert_problem(ada.ask("GET", f"/pets/me?{query}"), 422)
 
     assert pointers(problem) == [pointer]
 
 
-def test_location_leads_to_the_new_pet(ada: Person) -> None:
+def test_location_leads_to_the_new_pet(ada: Account) -> None:
     created = ada.ask("POST", "/pets/create", {"pet_name": "Ada"})
 
     found = ada.ask("GET", created.headers["Location"])
@@ -62,7 +63,7 @@ def test_location_leads_to_the_new_pet(ada: Person) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_stale_if_match_is_412(ada: Person) -> None:
+def test_stale_if_match_is_412(ada: Account) -> None:
     pet = add(ada, "Ada")
     path = f"/pets/{pet['id']}"
     old = {"If-Match": ada.ask("GET", path).headers["ETag"]}
@@ -78,8 +79,8 @@ def test_stale_if_match_is_412(ada: Person) -> None:
     assert_problem(ada.ask("GET", path), 404)
 
 
-def test_other_users_pet_is_404(ada: Person) -> None:
-    pet = add(Person(ada.http), "Tadeusz")
+def test_other_users_pet_is_404(ada: Account) -> None:
+    pet = add(account(ada.client), "Tadeusz")
 
     assert_problem(ada.ask("GET", f"/pets/{pet['id']}"), 404)
     assert_problem(ada.ask("PATCH", f"/pets/{pet['id']}", {"pet_name": "Mine"}), 404)

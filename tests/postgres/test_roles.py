@@ -19,7 +19,7 @@ from service.embedded import EmbeddedPostgres, embedded_postgres
 from service.postgres import roles
 from tests.support.databases import SERVER_SETTINGS
 from tests.support.first_session import run_black_box
-from tests.support.processes import ROOT, Start, environment, run, serving
+from tests.support.processes import ROOT, Serve, environment, run
 
 pytestmark = pytest.mark.slow
 APP, OWNER, READER = "service_app", "service_owner", "service_reader"
@@ -77,9 +77,8 @@ def refused(url: str, role: str, statement: str) -> bool:
     return False
 
 
-def test_service_runs_as_the_application_role(url: str, start: Start) -> None:
-    served = start("serve", serving(as_role(url, APP)))
-    served.wait_until_ready()
+def test_service_runs_as_the_application_role(url: str, serve: Serve) -> None:
+    served = serve(as_role(url, APP))
 
     assert " passed" in run_black_box(served.url)
 
@@ -232,7 +231,7 @@ def test_documented_commands_work(cluster: EmbeddedPostgres, tmp_path: Path) -> 
         assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_database_migrated_by_another_role_is_handed_over(cluster: EmbeddedPostgres, start: Start) -> None:
+def test_database_migrated_by_another_role_is_handed_over(cluster: EmbeddedPostgres, serve: Serve) -> None:
     """By the statements of docs/deploy.md."""
     with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
         connection.execute("create role old_owner login")
@@ -249,8 +248,7 @@ def test_database_migrated_by_another_role_is_handed_over(cluster: EmbeddedPostg
     books = ("migration_checksum", "_yoyo_log", "_yoyo_migration", "_yoyo_version")
     assert all(refused(url, APP, f"delete from {book}") for book in books)
     assert not refused(url, READER, "select from user_model, migration_checksum")
-    served = start("serve", serving(as_role(url, APP)))
-    served.wait_until_ready()
+    served = serve(as_role(url, APP))
     assert " passed" in run_black_box(served.url)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
@@ -18,20 +17,12 @@ from click.testing import CliRunner, Result
 from service import cli
 from service.embedded import EmbeddedPostgres
 from service.timeouts import ANSWER, WAIT, WORKER_HEALTHCHECK
-from tests.support.processes import PATIENCE, SECRET_KEY, Running, Start, alive, run, serving, until
+from tests.support.accounts import account
+from tests.support.processes import PATIENCE, SECRET_KEY, Running, Serve, Start, alive, run, serving, until
 
 pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
 
 STARTED = "Application startup complete."
-ACCOUNT = {"email": "dora@example.com", "password": "a password for one test"}
-
-
-def log_in(client: httpx.Client, **headers: str) -> dict[str, str]:
-    """Make an account and return the header that says who calls."""
-    client.post("/users/register", json=ACCOUNT)
-    form = {"username": ACCOUNT["email"], "password": ACCOUNT["password"]}
-    tokens = client.post("/auth/access-token", data=form, headers=headers).json()
-    return {"Authorization": f"Bearer {tokens['access_token']}"}
 
 
 def listens(port: int) -> bool:
@@ -47,23 +38,22 @@ def test_server_is_ready_and_hides_its_software(served: Running) -> None:
     assert "server" not in response.headers
 
 
-def test_edited_files_are_not_read_while_serving(own_database_url: str, checkout: Path, start: Start) -> None:
-    serve = start("serve", serving(own_database_url), checkout)
-    serve.wait_until_ready()
-    family = serve.family()
+def test_edited_files_are_not_read_while_serving(own_database_url: str, checkout: Path, serve: Serve) -> None:
+    served = serve(own_database_url, cwd=checkout)
+    family = served.family()
 
     for path in ("sql/system/list_applied_migrations.sql", "service/http/health.py"):
         (checkout / path).write_text("broken")
 
     # `dev` answers otherwise within a second.
     for _ in range(15):
-        assert serve.status("/health/ready") == 200
+        assert served.status("/health/ready") == 200
         time.sleep(0.1)
-    assert serve.family() == family
+    assert served.family() == family
 
 
 def test_forwarded_header_of_a_client_is_ignored(served: Running) -> None:
-    bearer = log_in(served.client, **{"X-Forwarded-For": "192.0.2.1"})
+    bearer = account(served.client, **{"X-Forwarded-For": "192.0.2.1"}).bearer
 
     sessions = served.client.get("/auth/sessions", headers=bearer).json()
 
@@ -80,7 +70,7 @@ def test_each_line_of_output_is_json(served: Running) -> None:
 # A single process dies of the signal, as its manager expects; the parent of several ends by itself.
 @pytest.mark.parametrize(("workers", "status"), [("1", -signal.SIGTERM), ("2", 0)])
 def test_sigterm_finishes_requests_in_flight(
-    own_database_url: str, checkout: Path, start: Start, workers: str, status: int
+    own_database_url: str, checkout: Path, serve: Serve, workers: str, status: int
 ) -> None:
     # Patience: the request waits for the table from before the signal until the server waits for the request.
     patient = {"DATABASE_LOCK_TIMEOUT": "0", "DATABASE_STATEMENT_TIMEOUT": "0"}
@@ -88,9 +78,8 @@ def test_sigterm_finishes_requests_in_flight(
     text = deadlines.read_text()
     deadlines.write_text(text.replace(f"WAIT, ANSWER = {WAIT}, {ANSWER}", f"WAIT, ANSWER = {WAIT}, 25"))
     assert deadlines.read_text() != text
-    served = start("serve", serving(own_database_url, WEB_CONCURRENCY=workers, **patient), checkout)
-    served.wait_until_ready()
-    bearer = log_in(served.client)
+    served = serve(own_database_url, WEB_CONCURRENCY=workers, **patient, cwd=checkout)
+    bearer = account(served.client).bearer
     with psycopg.connect(own_database_url) as rival, ThreadPoolExecutor() as threads:
         rival.execute("lock table login_session")
         answer = threads.submit(served.client.get, "/users/me", headers=bearer)
@@ -107,10 +96,9 @@ def test_sigterm_finishes_requests_in_flight(
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_sigterm_drains_first(own_database_url: str, start: Start, workers: str) -> None:
+def test_sigterm_drains_first(own_database_url: str, serve: Serve, workers: str) -> None:
     """Everything is served meanwhile, and the last answer of a connection says so."""
-    served = start("serve", serving(own_database_url, WEB_CONCURRENCY=workers, DRAIN_SECONDS="5"))
-    served.wait_until_ready()
+    served = serve(own_database_url, WEB_CONCURRENCY=workers, DRAIN_SECONDS="5")
     until(lambda: served.stdout.count(STARTED) == int(workers), "all serve")
     began = time.monotonic()
 
@@ -127,9 +115,8 @@ def test_sigterm_drains_first(own_database_url: str, start: Start, workers: str)
     assert "Traceback" not in served.stdout + served.stderr
 
 
-def test_workers_end_when_their_parent_is_killed(own_database_url: str, start: Start) -> None:
-    served = start("serve", serving(own_database_url, WEB_CONCURRENCY="2"))
-    served.wait_until_ready()
+def test_workers_end_when_their_parent_is_killed(own_database_url: str, serve: Serve) -> None:
+    served = serve(own_database_url, WEB_CONCURRENCY="2")
     until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
     family = served.family()
     assert len(family) >= 3
@@ -179,11 +166,10 @@ def socket_directory() -> Iterator[Path]:
 
 
 def test_server_starts_without_database_and_becomes_ready(
-    own_database_url: str, server: EmbeddedPostgres, socket_directory: Path, start: Start
+    own_database_url: str, server: EmbeddedPostgres, socket_directory: Path, serve: Serve
 ) -> None:
     place = socket_directory / "postgres"
-    served = start("serve", serving(own_database_url.replace(str(server.socket_directory), str(place))))
-    served.wait_until_ready(503)
+    served = serve(own_database_url.replace(str(server.socket_directory), str(place)), ready=503)
     assert served.status("/health/live") == 200
     assert served.client.get("/health/ready").json()["detail"] == "The database does not answer"
 
@@ -192,9 +178,8 @@ def test_server_starts_without_database_and_becomes_ready(
     served.wait_until_ready()
 
 
-def test_ctrl_c_ends_without_output_on_stderr(own_database_url: str, start: Start) -> None:
-    served = start("serve", serving(own_database_url))
-    served.wait_until_ready()
+def test_ctrl_c_ends_without_output_on_stderr(own_database_url: str, serve: Serve) -> None:
+    served = serve(own_database_url)
 
     assert served.end(signal.SIGINT) == 0
 

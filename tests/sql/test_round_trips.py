@@ -11,8 +11,9 @@ import pytest
 from service.app import create_app
 from service.embedded import EmbeddedPostgres
 from service.postgres.pool import Pool
+from tests.support.accounts import PASSWORD
 from tests.support.application import make_settings
-from tests.support.factories import PASSWORD, Factory, service_client
+from tests.support.factories import Factory, service_client
 from tests.support.relay import Relay
 from tests.support.routes import GUARDED, Body, taking
 

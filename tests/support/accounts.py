@@ -1,38 +1,62 @@
-"""Accounts of a running service, made and used over HTTP as a stranger would."""
+"""Accounts of a running service, made and used over HTTP as a stranger would: nothing of the service is imported."""
 
-from itertools import count
-from typing import Any
+from typing import Any, Self
+from uuid import uuid4
 
 import attrs
 import httpx
 
 PASSWORD = "a password for one test"
-NUMBERS = count(1)
+
+
+def connect(url: str, *, timeout: float = 20) -> httpx.Client:
+    """Return a client of the service at `url`, with a timeout in seconds, which ignores proxies of the environment."""
+    return httpx.Client(base_url=url, trust_env=False, timeout=timeout)
+
+
+def bearer(access_token: str) -> dict[str, str]:
+    """Return the header that authenticates a request."""
+    return {"Authorization": f"Bearer {access_token}"}
+
+
+def new_email() -> str:
+    """Return an address that no account has."""
+    return f"{uuid4()}@example.com"
 
 
 @attrs.frozen
 class Account:
-    """An account, and the token pair of a log-in."""
+    """An account, the token pair of a log-in, and the client that logged in."""
 
+    client: httpx.Client
     id: str
     email: str
     tokens: dict[str, Any]
 
-    def refreshed(self, client: httpx.Client) -> "Account":
-        """Return it with the next token pair."""
+    @property
+    def bearer(self) -> dict[str, str]:
+        """Return the header that authenticates a request."""
+        return bearer(self.tokens["access_token"])
+
+    def log_in(self, password: str = PASSWORD) -> httpx.Response:
+        """Log in once more; the tokens here stay."""
+        return log_in(self.client, self.email, password)
+
+    def ask(self, method: str, path: str, json: object = None, *, token: str = "", **headers: str) -> httpx.Response:
+        """Send a request with this access token, or with another one."""
+        authorization = bearer(token or self.tokens["access_token"])
+        return self.client.request(method, path, json=json, headers=authorization | headers)
+
+    def refreshed(self, client: httpx.Client) -> Self:
+        """Return the account with the next token pair, which `client` asks for."""
         answer = refresh(client, self.tokens["refresh_token"])
         assert answer.status_code == 200, answer.text
         return attrs.evolve(self, tokens=answer.json())
 
-    @property
-    def bearer(self) -> dict[str, str]:
-        """Return the header that says who calls."""
-        return {"Authorization": f"Bearer {self.tokens['access_token']}"}
-
 
 def register(client: httpx.Client) -> tuple[str, str]:
     """Make an account and return its id and its address."""
-    email = f"user{next(NUMBERS)}@example.com"
+    email = new_email()
     registered = client.post("/users/register", json={"email": email, "password": PASSWORD})
     assert registered.status_code == 201, registered.text
     return registered.json()["id"], email
@@ -43,12 +67,12 @@ def log_in(client: httpx.Client, email: str, password: str = PASSWORD, **headers
     return client.post("/auth/access-token", data={"username": email, "password": password}, headers=headers)
 
 
-def account(client: httpx.Client) -> Account:
-    """Make an account, and log in."""
+def account(client: httpx.Client, **headers: str) -> Account:
+    """Make an account, and log in with `headers`."""
     user, email = register(client)
-    return Account(user, email, log_in(client, email).json())
+    return Account(client, user, email, log_in(client, email, **headers).json())
 
 
 def refresh(client: httpx.Client, refresh_token: str) -> httpx.Response:
-    """Trade a refresh token."""
+    """Trade a refresh token for the next pair."""
     return client.post("/auth/refresh-token", json={"refresh_token": refresh_token})

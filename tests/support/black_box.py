@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 
-PASSWORD, OTHER_PASSWORD = "correct horse battery", "staple correct horse"
+from tests.support.accounts import Account, account, connect
+
+OTHER_PASSWORD = "another password for one test"
 # A token pair.
 TIMES = {"issued_at", "expires_at", "refresh_token_issued_at", "refresh_token_expires_at"}
 PAIR = {"token_type", "access_token", "refresh_token", *TIMES}
@@ -17,27 +18,6 @@ OPEN = {
     *("POST /users/register", "POST /auth/access-token", "POST /auth/refresh-token", "POST /auth/logout"),
     *("GET /health/live", "GET /health/ready"),
 }
-
-
-class Person:
-    """Someone with an account, logged in."""
-
-    def __init__(self, http: httpx.Client) -> None:
-        self.http = http
-        self.email = f"{uuid4()}@example.com"
-        registered = http.post("/users/register", json={"email": self.email, "password": PASSWORD})
-        assert registered.status_code == 201
-        self.id = registered.json()["id"]
-        self.tokens = self.log_in().json()
-
-    def log_in(self, password: str = PASSWORD) -> httpx.Response:
-        """Log in once more; the answer changes nothing here."""
-        return self.http.post("/auth/access-token", data={"username": self.email, "password": password})
-
-    def ask(self, method: str, path: str, json: object = None, *, token: str = "", **headers: str) -> httpx.Response:
-        """Send a request as this person, by another of their access tokens if one is given."""
-        headers["Authorization"] = f"Bearer {token or self.tokens['access_token']}"
-        return self.http.request(method, path, json=json, headers=headers)
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +29,14 @@ def base_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def http(base_url: str) -> Iterator[httpx.Client]:
     """Return a client that nobody is logged in with."""
-    with httpx.Client(base_url=base_url, trust_env=False, timeout=20) as client:
+    with connect(base_url) as client:
         yield client
 
 
 @pytest.fixture
-def ada(http: httpx.Client) -> Person:
-    """Return someone who is logged in."""
-    return Person(http)
+def ada(http: httpx.Client) -> Account:
+    """Return an account that is logged in."""
+    return account(http)
 
 
 def guarded_endpoints(http: httpx.Client) -> list[tuple[str, str]]:
@@ -72,11 +52,6 @@ def guarded_endpoints(http: httpx.Client) -> list[tuple[str, str]]:
 def parameters(operation: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the parameters that `operation` has in its path."""
     return [each for each in operation.get("parameters", ()) if each["in"] == "path"]
-
-
-def refresh(http: httpx.Client, token: str) -> httpx.Response:
-    """Trade a refresh token."""
-    return http.post("/auth/refresh-token", json={"refresh_token": token})
 
 
 def assert_problem(response: httpx.Response, status: int, detail: str = "") -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import cache
-from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -16,9 +15,7 @@ from service.auth.controllers import OPEN_SESSION
 from service.auth.models import Session, TokenPair
 from service.auth.passwords import HASHER
 from service.users.controllers import REGISTER_USER
-
-PASSWORD = "a password for one test"
-NUMBERS = count(1)
+from tests.support.accounts import PASSWORD, bearer, new_email
 
 
 @cache
@@ -39,7 +36,7 @@ class LoggedIn:
 
     @property
     def bearer(self) -> dict[str, str]:
-        """Return the header that says who calls."""
+        """Return the header that authenticates a request."""
         return bearer(self.tokens.access_token)
 
 
@@ -52,7 +49,7 @@ class Factory:
 
     async def user(self, email: str = "", password: str = PASSWORD) -> LoggedIn:
         """Make a user who is logged in."""
-        email = email or f"user{next(NUMBERS)}@example.com"
+        email = email or new_email()
         row = await self.connection.fetchrow(REGISTER_USER.sql, email, hashed(password))
         return await self.session(row["id"], email, password)
 
@@ -74,11 +71,6 @@ class Committed:
     make: Factory
     # Beside those of the service: to look on, and to hold locks.
     connection: asyncpg.Connection
-
-
-def bearer(access_token: str) -> dict[str, str]:
-    """Return the header that says who calls."""
-    return {"Authorization": f"Bearer {access_token}"}
 
 
 async def log_in(client: httpx.AsyncClient, email: str, password: str = PASSWORD) -> httpx.Response:

@@ -18,6 +18,8 @@ import httpx
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
+from tests.support.accounts import connect
+
 ROOT = Path(__file__).resolve().parents[2]
 # What a process takes from the environment of the tests: how things are found, and how coverage is measured.
 INHERITED = ("HOME", "PATH", "TMPDIR", "COVERAGE_PROCESS_CONFIG")
@@ -98,7 +100,7 @@ class Running:
         settings = {"PORT": str(free_port()), **settings}
         self.port = int(settings["PORT"])
         self.url = f"http://127.0.0.1:{self.port}"
-        self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=PATIENCE)
+        self.client = connect(self.url)
         self.output = output
         with (output / "stdout").open("w") as stdout, (output / "stderr").open("w") as stderr:
             self.process = subprocess.Popen(
@@ -208,11 +210,22 @@ def start(tmp_path: Path) -> Iterator[Start]:
         yield start
 
 
+@pytest.fixture
+def serve(start: Start) -> Serve:
+    """Return what starts the service on a database."""
+
+    def serve(url: str, *, ready: int = 200, cwd: Path = ROOT, **settings: str) -> Running:
+        served = start("serve", serving(url, **settings), cwd)
+        served.wait_until_ready(ready)
+        return served
+
+    return serve
+
+
 @pytest.fixture(scope="session")
 def served(served_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Return the service as production runs it, shared by this worker's tests; each makes accounts of its own."""
     # Heroku's Python buildpack sets FORWARDED_ALLOW_IPS, which uvicorn would obey.
-    settings = serving(served_database_url, FORWARDED_ALLOW_IPS="*")
-    with Running("serve", tmp_path_factory.mktemp("served"), settings, ROOT) as served:
+    with running(served_database_url, tmp_path_factory.mktemp("served"), FORWARDED_ALLOW_IPS="*") as served:
         served.wait_until_ready()
         yield served

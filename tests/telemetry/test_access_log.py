@@ -11,8 +11,8 @@ import httpx
 import psycopg
 import pytest
 
-from tests.server.test_serve import log_in
-from tests.support.processes import Running, Start, serving, until
+from tests.support.accounts import account, connect, refresh
+from tests.support.processes import Running, Serve, Start, serving, until
 
 SESSIONS = "/auth/sessions"
 WAITING = "select from pg_locks join pg_database on oid = database where not granted and datname = current_database()"
@@ -42,7 +42,7 @@ def entry_of(served: Running, response: httpx.Response) -> dict[str, Any]:
 
 
 def test_request_is_one_line_with_user_route_and_duration(served: Running) -> None:
-    bearer = log_in(served.client)
+    bearer = account(served.client).bearer
     user = served.client.get("/users/me", headers=bearer).json()["id"]
 
     entry = entry_of(served, served.client.get(SESSIONS, headers=bearer))
@@ -64,7 +64,7 @@ def test_request_is_one_line_with_user_route_and_duration(served: Running) -> No
 
 
 def test_route_is_logged_as_a_template(served: Running) -> None:
-    response = served.client.delete(f"/auth/sessions/{uuid4()}", headers=log_in(served.client))
+    response = served.client.delete(f"/auth/sessions/{uuid4()}", headers=account(served.client).bearer)
 
     entry = entry_of(served, response)
 
@@ -80,24 +80,19 @@ def test_unknown_path_has_no_route_or_user(served: Running, path: str) -> None:
 
 
 def test_log_in_is_logged_with_its_user(served: Running) -> None:
-    bearer = log_in(served.client)
-    user = served.client.get("/users/me", headers=bearer).json()["id"]
-    form = {"username": "dora@example.com", "password": "a password for one test"}
+    user = account(served.client)
 
-    login = served.client.post("/auth/access-token", data=form)
-    refresh = served.client.post("/auth/refresh-token", json={"refresh_token": login.json()["refresh_token"]})
+    login = user.log_in()
+    refreshed = refresh(served.client, login.json()["refresh_token"])
 
-    assert [entry_of(served, response)["user_id"] for response in (login, refresh)] == [user, user]
+    assert [entry_of(served, response)["user_id"] for response in (login, refreshed)] == [user.id, user.id]
 
 
 def test_reused_refresh_token_is_logged(served: Running) -> None:
-    log_in(served.client)
-    form = {"username": "dora@example.com", "password": "a password for one test"}
-    spent = {"refresh_token": served.client.post("/auth/access-token", data=form).json()["refresh_token"]}
-    second = served.client.post("/auth/refresh-token", json=spent).json()["refresh_token"]
-    served.client.post("/auth/refresh-token", json={"refresh_token": second})
+    user = account(served.client)
+    user.refreshed(served.client).refreshed(served.client)
 
-    entries = entries_of(served, served.client.post("/auth/refresh-token", json=spent))
+    entries = entries_of(served, refresh(served.client, user.tokens["refresh_token"]))
 
     assert [(entry["level"], entry["event"]) for entry in entries] == [
         ("warning", "a spent refresh token came back: its session is ended"),
@@ -127,10 +122,9 @@ def test_wait_for_a_connection_is_logged(own_database_url: str, start: Start) ->
 
 
 @pytest.mark.slow
-def test_slow_query_is_logged_with_its_request(own_database_url: str, start: Start) -> None:
-    served = start("serve", serving(own_database_url, SLOW_QUERY_MS="20"))
-    served.wait_until_ready()
-    bearer = log_in(served.client)
+def test_slow_query_is_logged_with_its_request(own_database_url: str, serve: Serve) -> None:
+    served = serve(own_database_url, SLOW_QUERY_MS="20")
+    bearer = account(served.client).bearer
     with psycopg.connect(own_database_url, autocommit=True) as connection, ThreadPoolExecutor() as pool:
         connection.execute("begin; lock table user_model")
         asking = pool.submit(served.client.get, "/users/me", headers=bearer)
@@ -151,9 +145,8 @@ def test_slow_query_is_logged_with_its_request(own_database_url: str, start: Sta
 @pytest.mark.parametrize(
     ("form", "line"), [("logfmt", LOGFMT), ("console", r"\S+Z \[info +\] request +\[service.access\].* status=200")]
 )
-def test_log_format_can_be_chosen(own_database_url: str, start: Start, form: str, line: str) -> None:
-    served = start("serve", serving(own_database_url, LOG_FORMAT=form))
-    served.wait_until_ready()
+def test_log_format_can_be_chosen(own_database_url: str, serve: Serve, form: str, line: str) -> None:
+    served = serve(own_database_url, LOG_FORMAT=form)
 
     served.client.get("/health/live")
 
@@ -161,11 +154,10 @@ def test_log_format_can_be_chosen(own_database_url: str, start: Start, form: str
 
 
 @pytest.mark.slow
-def test_log_level_error_leaves_out_successes(own_database_url: str, start: Start) -> None:
-    served = start("serve", serving(own_database_url, LOG_LEVEL="ERROR"))
-    served.wait_until_ready()
-    bearer = log_in(served.client)
-    with httpx.Client(base_url=served.url, trust_env=False) as client:
+def test_log_level_error_leaves_out_successes(own_database_url: str, serve: Serve) -> None:
+    served = serve(own_database_url, LOG_LEVEL="ERROR")
+    bearer = account(served.client).bearer
+    with connect(served.url) as client:
         client.get("/users/me", headers=bearer)
 
     assert served.end() == -15
@@ -173,10 +165,9 @@ def test_log_level_error_leaves_out_successes(own_database_url: str, start: Star
 
 
 @pytest.mark.slow
-def test_status_500_is_an_error_and_503_a_warning(own_database_url: str, start: Start) -> None:
-    served = start("serve", serving(own_database_url, LOG_LEVEL="WARNING", DATABASE_LOCK_TIMEOUT="20"))
-    served.wait_until_ready()
-    bearer = log_in(served.client)
+def test_status_500_is_an_error_and_503_a_warning(own_database_url: str, serve: Serve) -> None:
+    served = serve(own_database_url, LOG_LEVEL="WARNING", DATABASE_LOCK_TIMEOUT="20")
+    bearer = account(served.client).bearer
     with psycopg.connect(own_database_url) as rival:
         rival.execute("lock table user_model")
         busy = served.client.get("/users/me", headers=bearer)
@@ -189,9 +180,8 @@ def test_status_500_is_an_error_and_503_a_warning(own_database_url: str, start: 
 
 
 @pytest.mark.slow
-def test_no_line_is_lost_at_the_end(own_database_url: str, start: Start) -> None:
-    served = start("serve", serving(own_database_url))
-    served.wait_until_ready()
+def test_no_line_is_lost_at_the_end(own_database_url: str, serve: Serve) -> None:
+    served = serve(own_database_url)
     names = [served.client.get("/health/live").headers["X-Request-ID"] for _ in range(50)]
 
     served.end()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.telemetry.logging import AccessLine
-from tests.support.processes import ROOT, Start, free_port, serving
+from tests.support.processes import ROOT, Serve, free_port
 
 PAGE = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
 TOKEN = "a-token-for-one-test"
@@ -41,10 +41,9 @@ def test_every_access_log_field_is_documented() -> None:
 
 
 @pytest.mark.slow
-def test_every_metric_is_documented_and_shown(own_database_url: str, start: Start) -> None:
+def test_every_metric_is_documented_and_shown(own_database_url: str, serve: Serve) -> None:
     port = str(free_port())
-    served = start("serve", serving(own_database_url, METRICS_PORT=port, METRICS_TOKEN=TOKEN))
-    served.wait_until_ready()
+    served = serve(own_database_url, METRICS_PORT=port, METRICS_TOKEN=TOKEN)
     commands = re.findall(r"^\$ (curl .*)$", PAGE, re.MULTILINE)
     assert len(commands) == 2
 

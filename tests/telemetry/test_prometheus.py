@@ -10,7 +10,7 @@ import pytest
 
 from service.telemetry.metrics import Layout
 from service.telemetry.prometheus import make_directory
-from tests.server.test_serve import log_in
+from tests.support.accounts import account, connect
 from tests.support.metrics import TOKEN, samples
 from tests.support.processes import Running, Start, free_port, serving, until
 
@@ -52,7 +52,7 @@ def test_counters_survive_a_reload_with_new_code(own_database_url: str, start: S
     settings = serving(own_database_url, WEB_CONCURRENCY="2", METRICS_PORT=str(port))
     served, scrape = start("serve", settings, checkout), scraping(port)
     until(lambda: served.stdout.count("Application startup complete.") == 2, "both workers serve")
-    bearer = log_in(served.client)
+    bearer = account(served.client).bearer
     for _ in range(3):
         served.client.get("/users/me", headers=bearer)
     (checkout / "sql/auth/a_new_one.sql").write_text(
@@ -81,7 +81,7 @@ def ask_both(served: Running, folder: Path) -> int:
     """Ask for liveness until both workers have counted it; return how often that was."""
     before = counted(folder)
     for asked in range(1, 1000):
-        with httpx.Client(base_url=served.url, trust_env=False) as client:  # each on a connection of its own
+        with connect(served.url) as client:  # each on a connection of its own
             assert client.get("/health/live").status_code == 200
         if len(before) == 2 and not {*before} & {*counted(folder)}:
             return asked

@@ -6,7 +6,8 @@ import click
 import pytest
 
 from service.users.initial import ensure_user
-from tests.support.factories import PASSWORD, Committed, log_in
+from tests.support.accounts import PASSWORD
+from tests.support.factories import Committed, log_in
 
 
 async def test_first_user_can_log_in(committed: Committed, own_database_url: str) -> None:

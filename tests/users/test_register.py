@@ -9,7 +9,8 @@ import pytest
 from argon2 import PasswordHasher
 
 from service.auth import passwords
-from tests.support.factories import PASSWORD, Committed, Factory, LoggedIn, bearer, log_in
+from tests.support.accounts import PASSWORD, bearer
+from tests.support.factories import Committed, Factory, LoggedIn, log_in
 
 JSON = {"Content-Type": "application/json"}
 

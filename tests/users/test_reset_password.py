@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from service.app import Service, create_app
+from tests.support.accounts import PASSWORD
 from tests.support.application import OneTransaction, make_settings
-from tests.support.factories import PASSWORD, Committed, Factory, LoggedIn, log_in, service_client
+from tests.support.factories import Committed, Factory, LoggedIn, log_in, service_client
 from tests.support.locks import blocked_statements
 
 NEW = "another password than before"

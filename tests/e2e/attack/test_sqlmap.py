@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
-from tests.support.accounts import PASSWORD, Account, account, log_in
+from tests.support.accounts import PASSWORD, Account, account
 from tests.support.figures import Report
 from tests.support.processes import Running
 from tests.support.resources import RESOURCES
@@ -75,7 +76,7 @@ def sqlmap(folder: Path, *what: str) -> tuple[list[str], list[str]]:
 def test_sqlmap_finds_no_injection(unthrottled: Running, tmp_path: Path, report: Report) -> None:
     first = account(unthrottled.client)
     # With a second session, so that there is another one to end.
-    caller = Account(first.id, first.email, log_in(unthrottled.client, first.email).json())
+    caller = attrs.evolve(first, tokens=first.log_in().json())
     ids = {
         each.id: unthrottled.client.post(each.create, json=each.body("Ada"), headers=caller.bearer).json()["id"]
         for each in RESOURCES

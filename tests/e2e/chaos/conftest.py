@@ -14,7 +14,6 @@ from tests.support.factories import Factory
 from tests.support.figures import Clients, Front, Load, Table
 from tests.support.folders import temporary_folder
 from tests.support.postgres import Postgres, create_cluster
-from tests.support.processes import ROOT, Running, Serve, Start, serving
 from tests.support.resources import Resource
 
 HERE = Path(__file__).parent
@@ -65,10 +64,10 @@ async def template(folder: Path) -> tuple[Path, list[str]]:
     migrate.apply(postgres.url, report=lambda _: None)
     connection = await asyncpg.connect(postgres.url)
     make = Factory(create_app(make_settings(postgres.url, ACCESS_TOKEN_EXPIRE_SECONDS="86400")), connection)
-    tokens = [(await make.user()).tokens.access_token for _ in range(ACCOUNTS)]
+    users = [await make.user(f"user{number}@example.com") for number in range(1, ACCOUNTS + 1)]
     await connection.close()
     postgres.stop()
-    return postgres.data, tokens
+    return postgres.data, [user.tokens.access_token for user in users]
 
 
 @pytest.fixture
@@ -82,18 +81,6 @@ def new_postgres(template: tuple[Path, list[str]], folder: Path) -> Iterator[New
 def postgres(new_postgres: NewPostgres) -> Postgres:
     """Return a server of the test's own."""
     return new_postgres()
-
-
-@pytest.fixture
-def serve(start: Start) -> Serve:
-    """Return what starts the service on a database."""
-
-    def serve(url: str, *, ready: int = 200, cwd: Path = ROOT, **settings: str) -> Running:
-        served = start("serve", serving(url, **settings), cwd)
-        served.wait_until_ready(ready)
-        return served
-
-    return serve
 
 
 @pytest.fixture

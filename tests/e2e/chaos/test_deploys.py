@@ -22,7 +22,7 @@ SLEEPS = AFTER + "do $$ begin perform pg_sleep({}); end $$;\n"
 EXPAND = AFTER + "alter table {} add column colour text;\n"
 CONTRACT = f"-- No code uses it any more.\n-- depends: {FIRST}_expand\nalter table {{}} drop column colour;\n"
 # The insert of a query, which takes its rows from a select.
-INSERT = r"(insert into {} \([^)]*)\)(\n\s+select [^\n]*)"
+INSERT = r"(insert into {} \([^)]*)(\)[^\n]*\n\s+select [^\n]*)"
 SLEEPING = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
 
 
@@ -79,7 +79,7 @@ def test_old_and_new_code_serve_during_expand_and_contract(
 ) -> None:
     """Expand; both codes; then contract, while the code serves that does not use the column."""
     [query] = checkout.glob(f"sql/{resource.table}/create_*_once.sql")
-    text, inserts = re.subn(INSERT.format(resource.table), r"\1, colour)\2, 'brown'", query.read_text())
+    text, inserts = re.subn(INSERT.format(resource.table), r"\1, colour\2, 'brown'", query.read_text())
     query.write_text(text)
     assert inserts == 1
     old = serve(postgres.url)

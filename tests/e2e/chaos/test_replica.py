@@ -15,9 +15,10 @@ import httpx
 
 from service.app import create_app
 from service.timeouts import LOOK
+from tests.support.accounts import bearer
 from tests.support.application import make_settings
 from tests.support.clusters import NewPostgres, follow, promote
-from tests.support.factories import Factory, bearer
+from tests.support.factories import Factory
 from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
 from tests.support.processes import Running, Serve, until

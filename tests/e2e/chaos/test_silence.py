@@ -12,8 +12,8 @@ import httpx
 import psycopg
 import pytest
 
+from tests.support.accounts import PASSWORD
 from tests.support.clusters import NewPostgres
-from tests.support.factories import PASSWORD
 from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
 from tests.support.processes import Serve, until

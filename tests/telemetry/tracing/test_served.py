@@ -6,17 +6,16 @@ import httpx
 import pytest
 
 from service.settings import SettingsError, wants_traces
-from tests.server.test_serve import log_in
+from tests.support.accounts import account
 from tests.support.otlp import PARENT, Receiver
-from tests.support.processes import Start, serving, until
+from tests.support.processes import Serve, until
 
 
 @pytest.mark.slow
-def test_serve_traces_to_the_configured_receiver(own_database_url: str, start: Start, receiver: Receiver) -> None:
+def test_serve_traces_to_the_configured_receiver(own_database_url: str, serve: Serve, receiver: Receiver) -> None:
     variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_RESOURCE_ATTRIBUTES": "service.name=accounts"}
-    served = start("serve", serving(own_database_url, **variables))
-    served.wait_until_ready()
-    response = served.client.get("/users/me", headers=log_in(served.client))
+    served = serve(own_database_url, **variables)
+    response = served.client.get("/users/me", headers=account(served.client).bearer)
     trace = response.headers["traceparent"].split("-")[1]
     until(lambda: f'"trace_id":"{trace}"' in served.stdout, "the access log names the trace")
 
@@ -27,12 +26,11 @@ def test_serve_traces_to_the_configured_receiver(own_database_url: str, start: S
 
 
 @pytest.mark.slow
-def test_every_worker_traces_with_all_propagators(own_database_url: str, start: Start, receiver: Receiver) -> None:
+def test_every_worker_traces_with_all_propagators(own_database_url: str, serve: Serve, receiver: Receiver) -> None:
     """They are forked, and nothing that sends is there before."""
     told = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_PROPAGATORS": "baggage"}
     schedule = {"OTEL_BSP_SCHEDULE_DELAY": "50"}
-    served = start("serve", serving(own_database_url, WEB_CONCURRENCY="2", **told, **schedule))
-    served.wait_until_ready()
+    served = serve(own_database_url, WEB_CONCURRENCY="2", **told, **schedule)
     asked = 0
 
     def both_have_sent() -> bool:
