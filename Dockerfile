@@ -1,5 +1,5 @@
-# The same Python as .python-version, on Debian 12.
-FROM python:3.11-slim-bookworm AS build
+# The same Python as .python-version, on Debian 13.
+FROM python:3.13-slim-trixie AS build
 
 # Only strip is taken from binutils, and nothing of it reaches the last stage: its version does not matter.
 # hadolint ignore=DL3008
@@ -30,7 +30,7 @@ RUN python -m compileall -qf --invalidation-mode unchecked-hash .venv service \
     && .venv/bin/python -m service --help
 
 
-FROM python:3.11-slim-bookworm
+FROM python:3.13-slim-trixie
 
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin service
 WORKDIR /app

@@ -1,8 +1,11 @@
 """The commands that end by themselves: what they do, what they say, and with which exit status."""
 
 import os
+import shutil
 import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import click
 import psycopg
@@ -64,6 +67,28 @@ def test_help_lists_every_command() -> None:
 
 
 @pytest.mark.slow
+def test_python_without_the_packages_says_what_to_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "service", "--help"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.endswith("run make dev and use .venv/bin/python\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_commands_work_without_the_tools(checkout: Path) -> None:
+    """The container image has none of these folders."""
+    for tool in ("dev", "embedded", "sqlbook", "sqlcheck"):
+        shutil.rmtree(checkout / "service" / tool)
+
+    done = run("--help", cwd=checkout)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {"serve", "migrate"} <= set(done.stdout.split())
+    assert not {"dev", "sql", "new"} & set(done.stdout.split())
+
+
 def test_migrate_applies_pending_migrations(empty_database_url: str) -> None:
     done = run("migrate", settings={"DATABASE_URL": empty_database_url})
 

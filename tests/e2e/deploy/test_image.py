@@ -30,7 +30,7 @@ for path in pathlib.Path("/app").rglob("*.py"):
 
 
 def test_both_stages_use_the_projects_python() -> None:
-    assert [f"python:{PYTHON}-slim-bookworm"] * 2 == FROM
+    assert [f"python:{PYTHON}-slim-trixie"] * 2 == FROM
 
 
 def test_dependencies_come_before_code() -> None:
@@ -111,6 +111,13 @@ def test_nothing_can_be_written(image: Image, path: str) -> None:
 def test_code_is_not_owned_by_the_user(image: Image) -> None:
     """Also where an engine lets it write."""
     assert image.run("find", "/app", "(", "-user", "10001", "-o", "-perm", "/022", ")", "!", "-type", "l").stdout == ""
+
+
+@slow
+@with_buildah
+@pytest.mark.parametrize("path", ["service/dev", "service/embedded", "service/sqlbook", "service/sqlcheck", "sql/dev"])
+def test_image_has_no_development_tools(image: Image, path: str) -> None:
+    assert image.run("find", f"/app/{path}").returncode == 1
 
 
 @slow
