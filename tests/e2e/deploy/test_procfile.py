@@ -54,11 +54,10 @@ def test_lock_has_no_tools() -> None:
 
 
 def test_python_version_has_no_patch_release() -> None:
-    """So that the platform's security updates come by themselves."""
+    """The platform then applies security updates by itself."""
     version = (ROOT / ".python-version").read_text().strip()
 
-    assert re.fullmatch(r"3\.\d+", version)
-    assert f'requires-python = ">={version}"' in (ROOT / "pyproject.toml").read_text()
+    assert re.fullmatch(r"3\.1[1-4]", version)
 
 
 def test_review_app_has_all_required_settings() -> None:
