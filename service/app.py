@@ -4,25 +4,28 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import asyncpg
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.types import ASGIApp
-from typing_extensions import override
 
+from service.api import API
 from service.auth.controllers import AuthController
+from service.auth.guard import admit
 from service.auth.passwords import Passwords
 from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
 from service.http import (
+    Application,
+    CompleteRoutes,
     HealthController,
     RequiredSchema,
+    RowSchemas,
     ServiceRequest,
     applied_migrations,
-    complete_routes,
     docs_file,
     docs_page,
     exception_handler,
@@ -71,23 +74,10 @@ EXPOSED = [
 ]
 
 
-class Service(Litestar):
-    """The application, and what requests find on it."""
+class Service(Application):
+    """The application, and what tests sign tokens with."""
 
-    db: Database
     tokens: Tokens
-    metrics: Metrics | None = None
-    # Whether this process is about to end.
-    draining = False
-
-    @override
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer a request, or run the lifespan (ASGI); Litestar would wrap `send`, even with no hook to call."""
-        if scope["type"] == "lifespan" or self.before_send:
-            await super().__call__(scope, receive, send)
-            return
-        scope["litestar_app"] = scope["app"] = self
-        await self.asgi_handler(scope, receive, send)
 
 
 def create_app(
@@ -134,13 +124,15 @@ def create_app(
         lifespan=[lifespan],
         request_class=ServiceRequest,
         request_max_body_size=LARGEST_BODY,
+        before_request=admit,  # type: ignore[arg-type]  # each request is a ServiceRequest
         exception_handlers={Exception: exception_handler},
         cors_config=cors,
-        openapi_config=openapi_config(CONTROLLERS),
+        openapi_config=openapi_config(API, CONTROLLERS),
+        plugins=[CompleteRoutes(), RowSchemas()],
         logging_config=None,
     )
     app.db = Database(_traced(pool, traces))
-    app.tokens = tokens
+    app.tokens, app.authenticate = tokens, tokens.authenticate
     if metrics_directory:
         if settings.metrics_token:
             from service.http import metrics_route  # noqa: PLC0415 - prometheus-client is slow to import
@@ -151,7 +143,6 @@ def create_app(
         app.metrics.set(Gauge.MIGRATIONS_NEEDED, len(schema.checksums))
         if isinstance(pool, Pool | Replicated):
             pool.metrics = app.metrics
-    complete_routes(app)
     app.asgi_handler = _layers(app, settings, cors, traces)
     return app
 
@@ -198,10 +189,9 @@ def _traced(pool: Connections, traces: "Traces | None") -> Connections:
 
 
 def _layout(app: Litestar) -> Layout:
-    """Return what there is to count: each query, and each method of each route; HEAD is available wherever GET is."""
+    """Return what there is to count: each query, and each method of each route."""
     routes = {(method, route.path_format) for route in app.routes for method in getattr(route, "methods", ())}
-    heads = {("HEAD", path) for method, path in routes if method == "GET"}
-    return Layout(tuple(query_names()), (*sorted(routes | heads), NO_ROUTE))
+    return Layout(tuple(query_names()), (*sorted(routes), NO_ROUTE))
 
 
 def from_environment(connect: Callable[[Settings], Connections] = connection_pool) -> Service:

@@ -12,7 +12,7 @@ _SERVER = r"([^\s/?#@:,\[\]]*|\[[\da-fA-F:.]+\])(:\d+)?"
 POSTGRES_URL = re.compile(rf"postgres(ql)?://([^\s/?#@]*@)?{_SERVER}(,{_SERVER})*(/[^\s/?#@]*)?(\?[^\s#]*)?", re.ASCII)
 
 
-def whole(least: int, most: int) -> Callable[[str], int]:
+def integer(least: int, most: int) -> Callable[[str], int]:
     """Return a reader of whole numbers from `least` to `most`."""
 
     def convert(text: str) -> int:
@@ -35,7 +35,7 @@ def choice(*choices: str) -> Callable[[str], str]:
     return convert
 
 
-def switch(text: str) -> bool:
+def boolean(text: str) -> bool:
     """Read true or false."""
     if text.lower() not in {"true", "false"}:
         raise ValueError(f"must be true or false, not {text!r}")
@@ -71,7 +71,7 @@ SAMPLE_KEY = re.compile(
 )
 
 
-def key(text: str) -> bytes:
+def secret_key(text: str) -> bytes:
     """Read a key of 32 bytes or more (RFC 7518, 3.2: HS256 takes no shorter one) that nobody can guess."""
     encoded = text.encode()
     if len(encoded) < 32:  # noqa: PLR2004 - the figure stands in the sentence
@@ -107,7 +107,7 @@ def login_limits(text: str) -> LoginLimits | None:
     if text.lower() in {"on", "off"}:
         return LOGIN_LIMITS if text.lower() == "on" else None
     try:
-        numbers = [whole(1, 1_000_000)(part.strip()) for part in text.split(",")]
+        numbers = [integer(1, 1_000_000)(part.strip()) for part in text.split(",")]
         return LoginLimits(*numbers)
     except (ValueError, TypeError):
         raise ValueError(

@@ -3,11 +3,13 @@
 Each answer of 400 and above is an RFC 9457 problem. `docs/problems.md` lists the types for clients.
 """
 
-from collections.abc import Mapping, Sequence
+import http.client
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar, TypedDict
 from uuid import UUID
 
 import asyncpg
+from typing_extensions import override
 
 
 class FieldError(TypedDict):
@@ -17,14 +19,20 @@ class FieldError(TypedDict):
     detail: str
 
 
+# What a constraint refuses is one known problem. A constraint that is not here means a mistake of ours: a 500.
+BY_CONSTRAINT: "dict[str, type[Problem]]" = {}
+
+
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
     """A refusal. `detail` says what was wrong with this one request; `title` is the same for all of its type."""
 
-    status: ClassVar[int]
-    type: ClassVar[str]
-    title: ClassVar[str]
+    status: int
+    type: str
+    title: str
     # OAuth's code: RFC 6749, 5.2 at the token endpoints; RFC 6750, 3.1 for bearer tokens.
     error: ClassVar[str | None] = None
+    # The constraints of the schema that mean this problem if they refuse a row: a feature names them in its class.
+    constraints: ClassVar[Collection[str]] = ()
 
     def __init__(
         self,
@@ -38,8 +46,16 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
         self.errors = list(errors)
         super().__init__(self.detail)
 
-    def body(self, request_id: str) -> dict[str, object]:
-        """Return the members of the problem's JSON object (RFC 9457, 3.1)."""
+    @override
+    def __init_subclass__(cls) -> None:
+        """Register the constraints that mean this problem."""
+        BY_CONSTRAINT.update(dict.fromkeys(vars(cls).get("constraints", ()), cls))
+
+    def body(self, request_id: str, *, token_endpoint: bool = False) -> dict[str, object]:
+        """Return the members of the problem's JSON object (RFC 9457, 3.1).
+
+        At a `token_endpoint`, what is wrong with a request is `invalid_request`, unless it has a name (RFC 6749, 5.2).
+        """
         body: dict[str, object] = {
             "type": self.type,
             "title": self.title,
@@ -49,10 +65,15 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
         }
         if self.errors:
             body["errors"] = self.errors
-        if self.error is not None:
-            body["error"] = self.error
-            body["error_description"] = self.detail
+        error = self.error or ("invalid_request" if token_endpoint and self.status < 500 else None)  # noqa: PLR2004
+        if error is not None:
+            body |= {"error": error, "error_description": self.detail}
         return body
+
+
+def pointer_step(name: str) -> str:
+    """Return `name` as a step of a JSON pointer (RFC 6901, 3)."""
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 NO_BODY = "The body is empty"
@@ -83,8 +104,8 @@ class NotAuthenticated(Problem):
 
     status, type, title = 401, "/problems/not-authenticated", "Log in first"
 
-    def __init__(self) -> None:
-        super().__init__("A bearer token is needed here", headers={"WWW-Authenticate": "Bearer"})
+    def __init__(self, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail or "A bearer token is needed here", headers=headers or {"WWW-Authenticate": "Bearer"})
 
 
 class InvalidToken(Problem):
@@ -105,6 +126,12 @@ class SessionEnded(InvalidToken):
         super().__init__("The session has ended")
 
 
+class Forbidden(Problem):
+    """The caller is known, and not allowed to do this (RFC 9110, 15.5.4)."""
+
+    status, type, title = 403, "/problems/forbidden", "Not allowed"
+
+
 class NotFound(Problem):
     """There is no such thing, or it is somebody else's: the answer is the same."""
 
@@ -121,12 +148,6 @@ class RequestTimeout(Problem):
     """The request did not come to its end in time."""
 
     status, type, title = 408, "/problems/request-timeout", "The request took too long to arrive"
-
-
-class EmailTaken(Problem):
-    """The address has an account, in whatever case it was written."""
-
-    status, type, title = 409, "/problems/email-taken", "Cannot use this email address"
 
 
 class RequestInFlight(Problem):
@@ -167,10 +188,20 @@ class InvalidInput(Problem):
 
     status, type, title = 422, "/problems/invalid-input", "The input breaks a rule"
 
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: Sequence[FieldError] = (),
+    ) -> None:
+        found = "; ".join(f"{error['pointer'] or 'The body'}: {error['detail']}" for error in errors)
+        super().__init__(detail or found, headers=headers, errors=errors)
+
     @classmethod
     def at(cls, pointer: str, detail: str) -> "InvalidInput":
         """Return the refusal of the one value at `pointer` (RFC 6901)."""
-        return cls(f"{pointer or 'The body'}: {detail}", errors=[{"pointer": pointer, "detail": detail}])
+        return cls(errors=[{"pointer": pointer, "detail": detail}])
 
 
 class HeadTooLarge(Problem):
@@ -211,14 +242,21 @@ class Unavailable(Problem):
 
     status, type, title = 503, "/problems/unavailable", "Not available at the moment"
 
-    def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
-        super().__init__(detail, headers={"Retry-After": str(retry_after)})
+    def __init__(
+        self, detail: str | None = None, *, retry_after: int = 1, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after), **(headers or {})})
 
 
-# What a constraint refuses is one known problem. A constraint that is not here means a mistake of ours: a 500.
-BY_CONSTRAINT: Mapping[str, type[Problem]] = {
-    "user_model_email_key": EmailTaken,
-}
+class HTTPProblem(Problem):
+    """A status that has no type of its own here, as the framework or a handler raises it (RFC 9457, 4.2.1)."""
+
+    def __init__(self, status: int, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
+        self.status, self.type = status, "about:blank"
+        self.title = http.client.responses.get(status, "Unknown status")
+        super().__init__(detail, headers=headers)
+
+
 # A row of an account that went while its owner was at work: the session went with it.
 OF_USER = "_user_id_fkey"
 

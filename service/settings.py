@@ -11,26 +11,13 @@ import click
 import environ
 from typing_extensions import override
 
-from service.env import (
-    HOST_NAME,
-    LOGIN_LIMITS,
-    ORIGIN,
-    LoginLimits,
-    choice,
-    comma_separated,
-    key,
-    login_limits,
-    postgres_url,
-    switch,
-    token,
-    whole,
-)
+from service import env
 
 T = TypeVar("T")
 
 
 class SettingsError(click.ClickException):
-    """An environment variable is missing or senseless; the one sentence names it."""
+    """An environment variable is missing or invalid; one sentence names it."""
 
 
 def variable(name: str, convert: Callable[[str], T], *, help: str, **default: Any) -> T:  # noqa: A002, ANN401 - environ-config's own
@@ -57,7 +44,7 @@ IN_FILES = (
 )
 
 
-def given(environment: Mapping[str, str]) -> dict[str, str]:
+def read_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that are set, as an empty one is not; secrets come from their files.
 
     DATABASE_PASSWORD is put into DATABASE_URL, and into a DATABASE_REPLICA_URL that has none. Raises SettingsError.
@@ -87,91 +74,112 @@ def given(environment: Mapping[str, str]) -> dict[str, str]:
 
 @environ.config(prefix="", frozen=True)
 class Settings:
-    """What the service can be told; README.md lists it for operators."""
+    """All settings; README.md lists them for operators."""
 
-    database_url: str = variable("DATABASE_URL", postgres_url, help="postgresql://user:password@host:5432/name")
-    secret_key: bytes = variable("SECRET_KEY", key, help="signs the tokens; 32 bytes or more")
+    database_url: str = variable("DATABASE_URL", env.postgres_url, help="postgresql://user:password@host:5432/name")
+    secret_key: bytes = variable("SECRET_KEY", env.secret_key, help="signs the tokens; 32 bytes or more")
     secret_key_previous: bytes | None = variable(
-        "SECRET_KEY_PREVIOUS", key, default=None, help="still verifies tokens while SECRET_KEY is being rotated"
+        "SECRET_KEY_PREVIOUS",
+        env.secret_key,
+        default=None,
+        help="the key before; verifies tokens while keys rotate",
     )
-    port: int | None = variable("PORT", whole(1, 65535), default=None, help="the port to listen on (8000)")
+    port: int | None = variable("PORT", env.integer(1, 65535), default=None, help="the port to listen on (8000)")
     host: str | None = variable(
         "HOST", str, default=None, help="the address to listen on (127.0.0.1; 0.0.0.0 with PORT)"
     )
-    web_concurrency: int = variable("WEB_CONCURRENCY", whole(1, 64), default=1, help="worker processes")
+    web_concurrency: int = variable("WEB_CONCURRENCY", env.integer(1, 64), default=1, help="worker processes")
     drain_seconds: int = variable(
-        "DRAIN_SECONDS", whole(0, 15), default=2, help="from SIGTERM until nobody new gets in; readiness says 503"
+        "DRAIN_SECONDS",
+        env.integer(0, 15),
+        default=2,
+        help="seconds from SIGTERM to the last new connection; not ready meanwhile",
     )
     database_pool_size: int = variable(
-        "DATABASE_POOL_SIZE", whole(1, 1000), default=10, help="connections to PostgreSQL of each worker, at most"
+        "DATABASE_POOL_SIZE", env.integer(1, 1000), default=10, help="the most connections of each worker to PostgreSQL"
     )
     database_statement_cache: int = variable(
         "DATABASE_STATEMENT_CACHE",
-        whole(0, 10_000),
+        env.integer(0, 10_000),
         default=100,
         help="prepared statements kept; 0 for PgBouncer < 1.21",
     )
     # Less than the service waits for an answer (deadlines.ANSWER): what takes longer would look like a silent server.
     database_statement_timeout: int = variable(
-        "DATABASE_STATEMENT_TIMEOUT", whole(0, 2_000), default=2_000, help="milliseconds; 0 leaves it to the role"
+        "DATABASE_STATEMENT_TIMEOUT", env.integer(0, 2_000), default=2_000, help="milliseconds; 0 leaves it to the role"
     )
     database_lock_timeout: int = variable(
         "DATABASE_LOCK_TIMEOUT",
-        whole(0, 2_000),
+        env.integer(0, 2_000),
         # Longer than deadlock_timeout of PostgreSQL (1 s): what is found to be in a deadlock is tried again.
         default=1_500,
         help="milliseconds; 0 leaves it to the role",
     )
     database_replica_url: str | None = variable(
-        "DATABASE_REPLICA_URL", postgres_url, default=None, help="a standby that may answer what is marked replica: ok"
+        "DATABASE_REPLICA_URL",
+        env.postgres_url,
+        default=None,
+        help="a replica for queries marked replica: ok",
     )
     database_replica_max_lag: int = variable(
-        "DATABASE_REPLICA_MAX_LAG", whole(0, 500), default=50, help="milliseconds that a read waits for the standby"
+        "DATABASE_REPLICA_MAX_LAG",
+        env.integer(0, 500),
+        default=50,
+        help="milliseconds that a read waits for the replica",
     )
     access_token_expire_seconds: int = variable(
-        "ACCESS_TOKEN_EXPIRE_SECONDS", whole(1, 86_400), default=900, help="life of an access token"
+        "ACCESS_TOKEN_EXPIRE_SECONDS", env.integer(1, 86_400), default=900, help="life of an access token"
     )
     refresh_token_expire_seconds: int = variable(
-        "REFRESH_TOKEN_EXPIRE_SECONDS", whole(1, 31_536_000), default=28 * 86_400, help="life of a login session"
+        "REFRESH_TOKEN_EXPIRE_SECONDS", env.integer(1, 31_536_000), default=28 * 86_400, help="life of a login session"
     )
     allowed_hosts: tuple[str, ...] = variable(
         "ALLOWED_HOSTS",
-        comma_separated(HOST_NAME, "host names without scheme and port (.example.com: all below it too; *: any)"),
+        env.comma_separated(env.HOST_NAME, "host names without scheme and port (.example.com: subdomains too; *: any)"),
         default=("localhost", "127.0.0.1"),
-        help="Host names to answer to, by commas",
+        help="host names to serve, by commas",
     )
     cors_origins: tuple[str, ...] = variable(
         "BACKEND_CORS_ORIGINS",
-        comma_separated(ORIGIN, "origins such as https://app.example.com, with nothing behind the host and port"),
+        env.comma_separated(env.ORIGIN, "origins such as https://app.example.com, with nothing after the port"),
         default=(),
         help="origins whose pages may call, by commas",
     )
     trusted_proxy_hops: int = variable(
-        "TRUSTED_PROXY_HOPS", whole(0, 10), default=0, help="proxies in front whose X-Forwarded-For entry is true"
+        "TRUSTED_PROXY_HOPS",
+        env.integer(0, 10),
+        default=0,
+        help="proxies in front that add to X-Forwarded-For",
     )
-    login_throttle: LoginLimits | None = variable(
+    login_throttle: env.LoginLimits | None = variable(
         "LOGIN_THROTTLE",
-        login_limits,
-        default=LOGIN_LIMITS,
+        env.login_limits,
+        default=env.LOGIN_LIMITS,
         help="failed log-ins by one address on one account, by one address, on one account, and in how many seconds",
     )
     require_current_password: bool = variable(
-        "REQUIRE_CURRENT_PASSWORD", switch, default=False, help="a password reset must bring the current one"
+        "REQUIRE_CURRENT_PASSWORD", env.boolean, default=False, help="a password reset needs the current one"
     )
     metrics_port: int | None = variable(
-        "METRICS_PORT", whole(1, 65535), default=None, help="where Prometheus finds the metrics of all workers"
+        "METRICS_PORT", env.integer(1, 65535), default=None, help="the port that serves the metrics of all workers"
     )
     metrics_token: bytes | None = variable(
-        "METRICS_TOKEN", token, default=None, help="the bearer token that opens /metrics"
+        "METRICS_TOKEN", env.token, default=None, help="the bearer token for /metrics"
     )
     slow_query_ms: int = variable(
-        "SLOW_QUERY_MS", whole(0, 2_000), default=500, help="milliseconds after which a query is logged; 0: none is"
+        "SLOW_QUERY_MS",
+        env.integer(0, 2_000),
+        default=500,
+        help="milliseconds after which a query is logged; 0: never",
     )
     log_level: str = variable(
-        "LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="least level that is logged"
+        "LOG_LEVEL",
+        env.choice("DEBUG", "INFO", "WARNING", "ERROR"),
+        default="INFO",
+        help="the lowest level logged",
     )
     log_format: str = variable(
-        "LOG_FORMAT", choice("json", "logfmt", "console"), default="json", help="json, logfmt or console"
+        "LOG_FORMAT", env.choice("json", "logfmt", "console"), default="json", help="json, logfmt or console"
     )
 
     @override
@@ -191,7 +199,7 @@ class Settings:
         Raises SettingsError, which names the variable.
         """
         try:
-            return environ.to_config(cls, given(environment))
+            return environ.to_config(cls, read_environment(environment))
         except environ.MissingEnvValueError as error:
             raise SettingsError(f"{', '.join(sorted(error.args))} must be set; see README.md") from None
 
@@ -202,7 +210,7 @@ def database_url(environment: Mapping[str, str] = os.environ) -> str:
     Raises SettingsError where it is missing or not PostgreSQL's.
     """
     try:
-        return postgres_url(given(environment)["DATABASE_URL"])
+        return env.postgres_url(read_environment(environment)["DATABASE_URL"])
     except KeyError:
         raise SettingsError("DATABASE_URL must be set; see README.md") from None
     except ValueError as error:

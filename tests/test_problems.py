@@ -10,7 +10,6 @@ import pytest
 
 from service.problems import (
     BY_CONSTRAINT,
-    EmailTaken,
     InternalError,
     InvalidGrant,
     InvalidInput,
@@ -23,6 +22,7 @@ from service.problems import (
     Unavailable,
     of_database,
 )
+from service.users.problems import EmailTaken
 from tests.support.problems import KINDS
 
 DOCUMENTATION = Path(__file__).parent.parent / "docs" / "problems.md"

@@ -149,7 +149,7 @@ def test_unknown_choice_is_refused(name: str, wrong: str, sentence: str) -> None
 @pytest.mark.parametrize("wrong", ["https://example.com", "example.com:8000", "*.example.com", "exa mple", "::1", ","])
 def test_impossible_host_is_refused(wrong: str) -> None:
     assert refused(ALLOWED_HOSTS=f"localhost,{wrong}" if wrong != "," else wrong) == (
-        "ALLOWED_HOSTS must be host names without scheme and port (.example.com: all below it too; *: any), "
+        "ALLOWED_HOSTS must be host names without scheme and port (.example.com: subdomains too; *: any), "
         f"by commas, not {wrong!r}"
     )
 
@@ -157,7 +157,7 @@ def test_impossible_host_is_refused(wrong: str) -> None:
 @pytest.mark.parametrize("wrong", ["app.example.com", "https://app.example.com/", "https://", "null", ","])
 def test_impossible_origin_is_refused(wrong: str) -> None:
     assert refused(BACKEND_CORS_ORIGINS=wrong) == (
-        "BACKEND_CORS_ORIGINS must be origins such as https://app.example.com, with nothing behind the host and port, "
+        "BACKEND_CORS_ORIGINS must be origins such as https://app.example.com, with nothing after the port, "
         f"by commas, not {wrong!r}"
     )
 

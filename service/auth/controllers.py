@@ -12,7 +12,7 @@ from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, Requ
 from litestar.params import JSONBody, PathParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
-from service.auth.guard import BEARER, authenticated
+from service.auth.guard import BEARER
 from service.auth.models import (
     Credentials,
     EndedSession,
@@ -27,7 +27,7 @@ from service.auth.passwords import Passwords, outdated
 from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
 from service.http import FORM, NO_STORE, Caller, JSONResponse, ServiceRequest, read_form
-from service.problems import InvalidGrant, NotFound, Unavailable, UnsupportedGrantType
+from service.problems import InvalidGrant, NotFound, TooManyLogins, Unavailable, UnsupportedGrantType
 from service.settings import Settings
 from service.sql import count, many, maybe, one
 from service.telemetry import Counter, log, set_user
@@ -51,18 +51,19 @@ class LoginOperation(Operation):
 
     def __post_init__(self) -> None:
         """Describe the form."""
-        text = Schema(type=OpenAPIType.STRING)
+
+        def text(description: str, example: str) -> Schema:
+            return Schema(type=OpenAPIType.STRING, description=description, examples=[example])
+
         form = Schema(
             title="Login",
             type=OpenAPIType.OBJECT,
             required=["username", "password"],
             properties={
                 "grant_type": Schema(type=OpenAPIType.STRING, const="password"),
-                "username": Schema(type=OpenAPIType.STRING, description="The email address, in any case"),
-                "password": Schema(type=OpenAPIType.STRING, description="As at registration"),
-                "scope": text,
-                "client_id": text,
-                "client_secret": text,
+                "username": text("The email address, in any case", "ada@example.com"),
+                "password": text("As at registration", "some long password"),
+                **{name: text("Ignored", "any") for name in ("scope", "client_id", "client_secret")},
             },
         )
         self.request_body = RequestBody(content={FORM.decode(): OpenAPIMediaType(schema=form)}, required=True)
@@ -78,7 +79,8 @@ class AuthController(Controller):
         "/access-token",
         status_code=HTTP_200_OK,
         operation_class=LoginOperation,
-        opt={"token_endpoint": True},
+        token_endpoint=True,
+        problems=[InvalidGrant, UnsupportedGrantType, TooManyLogins],
         response_headers=[NO_STORE],
     )
     async def log_in(
@@ -123,7 +125,13 @@ class AuthController(Controller):
         wrong = InvalidGrant("Incorrect email or password")
         raise await throttle.record_failure(request.db, login.username, client, wrong)
 
-    @post("/refresh-token", status_code=HTTP_200_OK, opt={"token_endpoint": True}, response_headers=[NO_STORE])
+    @post(
+        "/refresh-token",
+        status_code=HTTP_200_OK,
+        token_endpoint=True,
+        problems=[InvalidGrant],
+        response_headers=[NO_STORE],
+    )
     async def refresh(
         self, request: ServiceRequest, data: JSONBody[RefreshToken], tokens: Injected[Tokens]
     ) -> JSONResponse[TokenPair]:
@@ -148,12 +156,12 @@ class AuthController(Controller):
             return
         await request.db.count(END_SESSION, spent.session)
 
-    @get("/sessions", before_request=authenticated, security=BEARER)
+    @get("/sessions", security=BEARER)
     async def list_sessions(self, request: ServiceRequest) -> JSONResponse[list[LoginSession]]:
         """Show where the caller is logged in, the latest used first."""
         return JSONResponse(await request.db.many(LIST_MY_SESSIONS, request.auth.session))
 
-    @delete("/sessions/{session_id:uuid}", before_request=authenticated, security=BEARER)
+    @delete("/sessions/{session_id:uuid}", security=BEARER)
     async def end_session(
         self,
         request: ServiceRequest,
@@ -163,7 +171,7 @@ class AuthController(Controller):
         if await request.db.maybe(END_MY_SESSION, request.auth.session, session_id) is None:
             raise NotFound("You have no such session")
 
-    @delete("/sessions", before_request=authenticated, security=BEARER)
+    @delete("/sessions", security=BEARER)
     async def end_other_sessions(self, request: ServiceRequest) -> None:
         """End every session of the caller but the current one."""
         await request.db.one(END_MY_OTHER_SESSIONS, request.auth.session)

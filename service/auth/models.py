@@ -51,8 +51,14 @@ class LoginSession:
     created_at: datetime
     last_used_at: datetime
     expires_at: datetime
-    user_agent: str | None
-    ip: str | None
+    user_agent: (
+        Annotated[
+            str,
+            msgspec.Meta(examples=["Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"]),
+        ]
+        | None
+    )
+    ip: Annotated[str, msgspec.Meta(examples=["192.0.2.7"])] | None
     current: bool
 
 
@@ -61,6 +67,10 @@ class EndedSession:
     """A session that has just been ended."""
 
     id: UUID
+
+
+Token = Annotated[str, msgspec.Meta(examples=["D25uPnhGQZ2-tTVx0kMGyQ.1.c2lnbmF0dXJl"])]
+UnixTime = Annotated[int, msgspec.Meta(examples=[1769860800])]
 
 
 class Login(msgspec.Struct, forbid_unknown_fields=True):
@@ -79,16 +89,16 @@ class Login(msgspec.Struct, forbid_unknown_fields=True):
 class RefreshToken(msgspec.Struct, forbid_unknown_fields=True):
     """A refresh token, as it was given out."""
 
-    refresh_token: str
+    refresh_token: Token
 
 
 class TokenPair(msgspec.Struct):
     """An access token for the next minutes, and a refresh token for the next pair. Times are Unix seconds."""
 
-    token_type: str
-    access_token: str
-    expires_at: int
-    issued_at: int
-    refresh_token: str
-    refresh_token_expires_at: int
-    refresh_token_issued_at: int
+    token_type: Annotated[str, msgspec.Meta(examples=["Bearer"])]
+    access_token: Annotated[str, msgspec.Meta(examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl"])]
+    expires_at: UnixTime
+    issued_at: UnixTime
+    refresh_token: Token
+    refresh_token_expires_at: UnixTime
+    refresh_token_issued_at: UnixTime

@@ -21,7 +21,13 @@ R = TypeVar("R")
 # NIST SP 800-63B, 5.1.1.2: a minimum of 8, no composition rules; the cap keeps hashing time in hand.
 MAX_LENGTH = 128
 Password = Annotated[
-    str, msgspec.Meta(min_length=8, max_length=MAX_LENGTH, description="8 to 128 characters of any kind")
+    str,
+    msgspec.Meta(
+        min_length=8,
+        max_length=MAX_LENGTH,
+        description="8 to 128 characters of any kind",
+        examples=["some long password"],
+    ),
 ]
 
 # The commonest of leaked passwords (16,290, 1.5 MB of memory): NIST SP 800-63B, 5.1.1.2, wants them refused.

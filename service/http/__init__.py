@@ -1,21 +1,35 @@
 """HTTP: what stands between the server and the handlers of the features.
 
-Read in this order: middleware (what each request passes first), request (what handlers get), response (what they
-return), errors (how exceptions become problem documents), fast_path, routing, etags, client_address, openapi, health,
-docs, metrics.
+Read in this order: application (what requests find on it), middleware (what each request passes first), request (what
+handlers get), body and parameters (how both are read), response (what handlers return), errors (how exceptions become
+problem documents), fast_path, routing, etags, client_address, openapi and openapi_problems, health, docs, metrics.
 """
 
 from typing import TYPE_CHECKING
 
+from service.http.application import Application, Caller
+from service.http.body import FORM, broken_rule
 from service.http.client_address import client_network
-from service.http.errors import JSONResponse, exception_handler
+from service.http.docs import docs_file, docs_page
+from service.http.errors import exception_handler, problem_response
 from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, not_modified, refusal, wanted_versions
 from service.http.fast_path import with_fast_path
-from service.http.health import HealthController, RequiredSchema, applied_migrations, docs_file, docs_page
+from service.http.health import HealthController, RequiredSchema, applied_migrations
 from service.http.middleware import CLIENT_GONE, request_middleware
-from service.http.openapi import ETAG, LINK, LOCATION, NO_STORE, openapi_config, openapi_document
-from service.http.request import FORM, Caller, ServiceRequest, broken_rule, check_query, headers, read_form
-from service.http.routing import complete_routes, plain_preflight_refusals
+from service.http.openapi import (
+    ETAG,
+    LINK,
+    LOCATION,
+    NO_STORE,
+    ApiDescription,
+    RowSchemas,
+    openapi_config,
+    openapi_document,
+)
+from service.http.parameters import check_query
+from service.http.request import ServiceRequest, headers, read_form
+from service.http.response import JSONResponse
+from service.http.routing import CompleteRoutes, ConfigurationError, plain_preflight_refusals
 
 if TYPE_CHECKING:
     from service.http.metrics import metrics_route
@@ -27,18 +41,22 @@ __all__ = [
     "LINK",
     "LOCATION",
     "NO_STORE",
+    "ApiDescription",
+    "Application",
     "Caller",
+    "CompleteRoutes",
+    "ConfigurationError",
     "HealthController",
     "IfMatch",
     "IfNoneMatch",
     "JSONResponse",
     "RequiredSchema",
+    "RowSchemas",
     "ServiceRequest",
     "applied_migrations",
     "broken_rule",
     "check_query",
     "client_network",
-    "complete_routes",
     "docs_file",
     "docs_page",
     "etag",
@@ -50,6 +68,7 @@ __all__ = [
     "openapi_config",
     "openapi_document",
     "plain_preflight_refusals",
+    "problem_response",
     "read_form",
     "refusal",
     "request_middleware",

@@ -6,11 +6,16 @@ from typing import Annotated, Any
 from litestar.params import HeaderParameter
 from litestar.status_codes import HTTP_304_NOT_MODIFIED
 
-from service.http.errors import JSONResponse
+from service.http.response import JSONResponse
 from service.problems import NotFound, PreconditionFailed, Problem
 
-IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="the ETag of what was read")]
-IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match", description="ETags that the client has")]
+EXAMPLE = {"examples": ['"1"']}
+IfMatch = Annotated[
+    str | None, HeaderParameter(name="If-Match", description="the ETag of what was read", schema_extra=EXAMPLE)
+]
+IfNoneMatch = Annotated[
+    str | None, HeaderParameter(name="If-None-Match", description="ETags that the client has", schema_extra=EXAMPLE)
+]
 
 TAG = re.compile(r'(?P<weak>W/)?"(?P<opaque>[^"]*)"')
 # A version as we write it, and PostgreSQL's integer: the largest.

@@ -1,34 +1,23 @@
-"""What operators and newcomers ask: does it live, is it ready, what can it do."""
+"""Health: whether the process serves, and whether the service is ready."""
 
 import time
-from pathlib import Path
 from typing import Literal
 
 import asyncpg
 import attrs
-from litestar import Controller, MediaType, Response, get
+from litestar import Controller, get
 from litestar.di import NamedDependency as Injected
-from litestar.params import FromPath
-from litestar.response import File
 
 from service.http.request import ServiceRequest
 from service.postgres import Database
-from service.problems import NotFound, Unavailable
+from service.problems import Unavailable
 from service.sql import many
 from service.telemetry import Gauge, Metrics
-
-# The page and what it loads, by name: nothing that a client writes becomes a path.
-SWAGGER_UI = {path.name: path for path in (Path(__file__).parent / "swagger_ui").iterdir()}
-# The page loads its own script and style, calls its own service, and nothing else.
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-)
 
 
 @attrs.define(slots=False)
 class AppliedMigration:
-    """A migration that the database has had, and the checksum of its file."""
+    """A migration that was applied to the database, and the checksum of its file."""
 
     migration_id: str
     sha256: str
@@ -43,7 +32,7 @@ class RequiredSchema:
 
 @attrs.frozen
 class Health:
-    """How the service is."""
+    """The state of the service."""
 
     status: Literal["live", "ready"]
 
@@ -52,7 +41,7 @@ LIST_APPLIED_MIGRATIONS = many("system.list_applied_migrations", AppliedMigratio
 
 
 async def applied_migrations(db: Database, schema: RequiredSchema, metrics: Metrics | None) -> dict[str, str]:
-    """Return the checksums of the migrations that the database has had, by id; `metrics` are told how many."""
+    """Return the checksums of the applied migrations by their ids, and count them in `metrics`."""
     try:
         rows = await db.many(LIST_APPLIED_MIGRATIONS)
     except asyncpg.UndefinedTableError:
@@ -69,16 +58,17 @@ class HealthController(Controller):
 
     path = "/health"
     tags = ("system",)
+    opt = {"any_query": True}  # noqa: RUF012 - Litestar's own; some platforms add a parameter against caches
 
     @get("/live", sync_to_thread=False)
     def live(self) -> Health:
-        """Tell that the process serves; asks nobody else."""
+        """Report that the process serves; asks nothing else."""
         return Health("live")
 
     @get("/ready")
     async def ready(self, request: ServiceRequest, schema: Injected[RequiredSchema]) -> Health:
-        """Tell that the database answers, that its schema is the one that this code needs, and that this will go on."""
-        if request.app.draining:  # type: ignore[attr-defined]  # of Service, in app.py
+        """Report whether the service is ready: database reachable, schema current, not shutting down."""
+        if request.app.draining:
             raise Unavailable("draining: this process is about to end")
         applied = await applied_migrations(request.db, schema, request.metrics)
         # A database that is ahead is fine: new and old code live together while one replaces the other.
@@ -87,18 +77,3 @@ class HealthController(Controller):
         if edited := [name for name, checksum in schema.checksums.items() if applied[name] != checksum]:
             raise Unavailable(f"The schema is another one: {edited[0]} was applied from another file")
         return Health("ready")
-
-
-@get("/", media_type=MediaType.HTML, include_in_schema=False, sync_to_thread=False)
-def docs_page() -> Response[str]:
-    """Show the interactive documentation."""
-    page = SWAGGER_UI["index.html"].read_text(encoding="utf-8")
-    return Response(page, headers={"Content-Security-Policy": PAGE_POLICY})
-
-
-@get("/docs/{name:str}", include_in_schema=False, sync_to_thread=False)
-def docs_file(name: FromPath[str]) -> File:
-    """Send one of the files that the documentation is made of."""
-    if name not in SWAGGER_UI:
-        raise NotFound
-    return File(SWAGGER_UI[name], filename=name, content_disposition_type="inline")

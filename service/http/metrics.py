@@ -14,7 +14,7 @@ from service.telemetry import as_text
 def metrics_route(token: bytes, directory: Path) -> HTTPRouteHandler:
     """Return the route that gives the numbers in `directory` to whoever has `token`; for others it is not there."""
 
-    @get("/metrics", include_in_schema=False, sync_to_thread=True)
+    @get("/metrics", include_in_schema=False, sync_to_thread=True, any_query=True)
     def metrics(request: ServiceRequest) -> Response[bytes]:
         if not hmac.compare_digest(request.headers.get("authorization", "").encode(), b"Bearer " + token):
             raise NotFound

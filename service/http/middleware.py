@@ -7,12 +7,11 @@ from collections.abc import Awaitable, Collection
 from functools import lru_cache
 from time import perf_counter
 
-from litestar import Request
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.client_address import client_address
 from service.http.errors import exception_handler
-from service.http.request import headers
+from service.http.request import ServiceRequest
 from service.problems import Problem, Unavailable, UnknownHost
 from service.telemetry import Metrics, RequestContext, current, log, log_request
 
@@ -58,7 +57,7 @@ def request_middleware(
         context = RequestContext(request_id, client_address(scope, trusted_hops))
         before = current.set(context)
         scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
-        scope["header_map"] = dict(scope["headers"])  # type: ignore[typeddict-unknown-key]  # for http.request.headers
+        by_name = scope["header_map"] = dict(scope["headers"])  # type: ignore[typeddict-unknown-key]  # for headers()
         more = SECURE if scope.get("scheme") == "https" or (trusted_hops and _by_tls(scope)) else PLAIN
         status = 0
 
@@ -70,7 +69,7 @@ def request_middleware(
             return send(message)
 
         try:
-            if is_allowed(headers(scope).get(b"host", b"")) or scope["path"].startswith(ASKED_BY_ADDRESS):
+            if is_allowed(by_name.get(b"host", b"")) or scope["path"].startswith(ASKED_BY_ADDRESS):
                 await app(scope, receive, send_with_id)
             else:
                 await _refuse(scope, receive, send_with_id, UnknownHost())
@@ -92,8 +91,7 @@ def request_middleware(
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:
-    request: Request[object, object, object] = Request(scope, receive, send)  # type: ignore[type-var]
-    await exception_handler(request, problem).to_asgi_response(app=None, request=request)(scope, receive, send)
+    await exception_handler(ServiceRequest(scope), problem)(scope, receive, send)
 
 
 def _given_id(scope: Scope) -> str | None:

@@ -1,19 +1,25 @@
-"""What Litestar's routes lack: HEAD, a complete ``Allow``, ids that are written in one way only."""
+"""What Litestar's routes lack: HEAD, OPTIONS without a token, one spelling of each path."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+import click
 from litestar import Litestar
-from litestar._asgi.routing_trie.types import RouteTrieNode
 from litestar.config.cors import CORSConfig
+from litestar.enums import RequestEncodingType
+from litestar.handlers import HTTPRouteHandler
+from litestar.plugins import ReceiveRoutePlugin
+from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.typing import FieldDefinition
+from typing_extensions import override
 
-from service.http.errors import JSONResponse
+from service.http.body import decoder
 
 
-def whole_number(text: str) -> int:
-    """Read an id as it is written in answers; int() takes 1_0, +10, blanks and the digits of other scripts, too.
+def integer(text: str) -> int:
+    """Read an id as responses write it; int() also accepts 1_0, +10, blanks and the digits of other scripts.
 
     Raises ValueError.
     """
@@ -24,7 +30,7 @@ def whole_number(text: str) -> int:
 
 
 def uuid(text: str) -> UUID:
-    """Read a UUID with its hyphens (RFC 9562, 4); UUID() takes it in braces and as a URN, too.
+    """Read a UUID with its hyphens (RFC 9562, 4); UUID() also accepts braces and a URN.
 
     Raises ValueError.
     """
@@ -34,53 +40,73 @@ def uuid(text: str) -> UUID:
     return found
 
 
-STRICT: dict[Any, Callable[[str], Any]] = {int: whole_number, UUID: uuid}
+STRICT: dict[Any, Callable[[str], Any]] = {int: integer, UUID: uuid}
 
 
-def complete_routes(app: Litestar) -> None:
-    """Complete the routes of `app`, once: a request for another method pays nothing for it.
+class ConfigurationError(click.ClickException):
+    """A handler could not work as it is declared; one sentence says which and why."""
 
-    HEAD is GET without the body (RFC 9110, 9.3.2), which the server leaves out; OPTIONS names all methods of a path
-    (9.3.7), where Litestar names those of one handler, and asks for a token. An id that is another one's alias is 404.
+
+class CompleteRoutes(ReceiveRoutePlugin):
+    """Completes each route as Litestar registers it, so that a request pays nothing for it.
+
+    HEAD is GET without the body (RFC 9110, 9.3.2), which the server leaves out. OPTIONS names all methods of a path
+    (9.3.7) and needs no token. An id in another spelling is 404.
     """
-    for node in _nodes(app.asgi_router.root_route_map_node):
-        handlers = node.asgi_handlers
-        for method, parameters in node.path_parameters.items():
-            node.path_parameters[method] = tuple(
-                each._replace(parser=STRICT.get(each.type, each.parser)) for each in parameters
-            )
-        if get := handlers.get("GET"):
-            handlers["HEAD"] = get._replace(asgi_app=_as_get(get.asgi_app))
-            node.path_parameters["HEAD"] = node.path_parameters["GET"]
-        if options := handlers.get("OPTIONS"):
-            handlers["OPTIONS"] = options._replace(asgi_app=_options(", ".join(sorted(handlers))))
+
+    def __init__(self) -> None:
+        self._operations: dict[str, HTTPRouteHandler] = {}
+
+    @override
+    def receive_route(self, route: BaseRoute) -> None:
+        """Complete `route`.
+
+        Raises ConfigurationError for a handler that could not work.
+        """
+        for name, parameter in route.path_parameters.items():
+            route.path_parameters[name] = parameter._replace(parser=STRICT.get(parameter.type, parameter.parser))
+        if not isinstance(route, HTTPRoute):
+            return
+        handlers = route.route_handler_map
+        app = next(iter(handlers.values()))[0].app
+        for handler, _ in handlers.values():
+            self._check(app, handler)
+        if "GET" in handlers and "HEAD" not in handlers:
+            handlers["HEAD"] = handlers["GET"]
+            route.methods.add("HEAD")
+        if handlers["OPTIONS"][0].fn.__module__ == HTTPRoute.__module__:  # Litestar's, which asks as its neighbours do
+            options = route.create_options_handler(route.path)
+            options.owner = app
+            options.on_registration(app)
+            handlers["OPTIONS"] = options, options.create_kwargs_model(route.path_parameters)
+
+    def _check(self, app: Litestar, handler: HTTPRouteHandler) -> None:
+        field = handler.parsed_data_field
+        if field is not None and is_json(field):
+            try:
+                decoder(field.annotation)
+            except TypeError as error:
+                reason = str(error).partition("\n")[0]
+                raise ConfigurationError(f"{handler}: its body cannot be read as JSON: {reason}") from None
+        if handler.resolve_security() and handler.resolve_before_request() is not app.before_request:
+            raise ConfigurationError(f"{handler}: its before_request replaces the one that checks the access token")
+        if handler.resolve_include_in_schema():
+            other = self._operations.setdefault(handler.handler_name, handler)
+            if other is not handler:
+                raise ConfigurationError(f"{handler} and {other} are one operation in the OpenAPI document: rename one")
 
 
-def _nodes(node: RouteTrieNode) -> Iterator[RouteTrieNode]:
-    yield node
-    for child in node.children.values():
-        yield from _nodes(child)
-
-
-def _as_get(get: ASGIApp) -> ASGIApp:
-    async def head(scope: Scope, receive: Receive, send: Send) -> None:
-        await get({**scope, "method": "GET"}, receive, send)  # type: ignore[arg-type]  # it is HTTP's scope
-
-    return head
-
-
-def _options(allowed: str) -> ASGIApp:
-    async def options(scope: Scope, receive: Receive, send: Send) -> None:
-        await JSONResponse(None, status_code=204, headers={"Allow": allowed})(scope, receive, send)
-
-    return options
+def is_json(data: FieldDefinition) -> bool:
+    """Return whether the body must be there, and be JSON."""
+    kind = getattr(data.kwarg_definition, "media_type", RequestEncodingType.JSON)
+    return kind == RequestEncodingType.JSON and not (data.is_optional or data.has_default)
 
 
 def plain_preflight_refusals(app: ASGIApp, cors: CORSConfig) -> ASGIApp:
-    """Wrap `app`: the preflight of an origin that may not call is answered as any OPTIONS, without CORS fields.
+    """Wrap `app`: the preflight of an origin that may not call is answered like any OPTIONS, without CORS fields.
 
-    The browser takes that for the refusal that it is (https://fetch.spec.whatwg.org/#cors-preflight-fetch, 7).
-    Litestar answers 400 in plain text.
+    The browser takes that for a refusal (https://fetch.spec.whatwg.org/#cors-preflight-fetch, 7). Litestar answers 400
+    in plain text.
     """
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:

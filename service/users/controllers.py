@@ -5,14 +5,15 @@ from litestar.di import NamedDependency as Injected
 from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
-from service.auth.guard import BEARER, authenticated
+from service.auth.guard import BEARER
 from service.auth.passwords import Passwords, check_password
 from service.auth.throttle import LoginThrottle
 from service.http import JSONResponse, ServiceRequest
-from service.problems import InvalidInput
+from service.problems import InvalidInput, TooManyLogins
 from service.settings import Settings
 from service.sql import one
 from service.users.models import MyPassword, NewPassword, Registration, User
+from service.users.problems import EmailTaken
 from service.users.registration import check_email
 
 REGISTER_USER = one("users.register_user", User)
@@ -28,7 +29,7 @@ class UsersController(Controller):
     path = "/users"
     tags = ("users",)
 
-    @post("/register")
+    @post("/register", problems=[EmailTaken])
     async def register(
         self, request: ServiceRequest, data: JSONBody[Registration], passwords: Injected[Passwords]
     ) -> JSONResponse[User]:
@@ -38,17 +39,17 @@ class UsersController(Controller):
         user = await request.db.one(REGISTER_USER, data.email, await passwords.hash(data.password))
         return JSONResponse(user, status_code=HTTP_201_CREATED)
 
-    @get("/me", before_request=authenticated, security=BEARER)
+    @get("/me", security=BEARER)
     async def show_me(self, request: ServiceRequest) -> JSONResponse[User]:
         """Show the caller's account."""
         return JSONResponse(await request.db.one(SHOW_ME, request.auth.session))
 
-    @delete("/me", before_request=authenticated, security=BEARER)
+    @delete("/me", security=BEARER)
     async def delete_me(self, request: ServiceRequest) -> None:
         """Remove the caller's account, pets and sessions included."""
         await request.db.one(DELETE_ME, request.auth.session)
 
-    @post("/reset-password", status_code=HTTP_200_OK, before_request=authenticated, security=BEARER)
+    @post("/reset-password", status_code=HTTP_200_OK, security=BEARER, problems=[TooManyLogins])
     async def reset_password(
         self,
         request: ServiceRequest,

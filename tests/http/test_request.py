@@ -80,12 +80,11 @@ GOOD = '"email": "ada@example.com", "password": "a password for one test"'
         ("null", "", "Expected object, got null"),
         ("[" * 60_000, "", "Expected object, got array"),
         (f'{{"email": {"[" * 60_000}', "/email", "Expected str, got array"),
-        ("{}", "/email", "is missing"),
         ('{"email": "ada@example.com"}', "/password", "is missing"),
         (f'{{{GOOD}, "admin": true}}', "/admin", "is not a field here"),
         (f'{{{GOOD}, "is/it~so`?": true}}', "/is~1it~0so`?", "is not a field here"),
         (f'{{{GOOD}, "é\\n": true}}', "/é\n", "is not a field here"),
-        ('{"email": 1, "password": ""}', "/email", "Expected str, got int"),
+        ('{"email": 1, "password": "long enough"}', "/email", "Expected str, got int"),
         ('{"email": 1e999, "password": ""}', "/email", "Number out of range"),
         ('{"email": "", "password": "short"}', "/password", "Expected str of length >= 8"),
     ],
@@ -97,6 +96,28 @@ async def test_invalid_field_is_pointed_at(client: httpx.AsyncClient, body: str,
     assert (response.status_code, problem["type"]) == (422, INVALID)
     assert problem["errors"] == [{"pointer": pointer, "detail": detail}]
     assert problem["detail"] == f"{pointer or 'The body'}: {detail}"
+
+
+async def test_all_broken_rules_are_named(client: httpx.AsyncClient) -> None:
+    response = await client.post(REGISTER, json={"email": 1, "password": "short", "a/b": 1, "c": 2})
+
+    errors = [
+        {"pointer": "/email", "detail": "Expected str, got int"},
+        {"pointer": "/password", "detail": "Expected str of length >= 8"},
+        {"pointer": "/a~1b", "detail": "is not a field here"},
+        {"pointer": "/c", "detail": "is not a field here"},
+    ]
+    assert (response.status_code, response.json()["errors"]) == (422, errors)
+    assert response.json()["detail"] == "; ".join(f"{each['pointer']}: {each['detail']}" for each in errors)
+
+
+@pytest.mark.parametrize("headers", [JSON, FORM])
+async def test_all_missing_fields_are_named(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    path, content = (REGISTER, b"{}") if headers is JSON else (LOG_IN, b"")
+
+    response = await client.post(path, content=content, headers=headers)
+
+    assert [error["detail"] for error in response.json()["errors"]] == ["is missing", "is missing"]
 
 
 async def test_nul_character_is_refused(client: httpx.AsyncClient) -> None:
@@ -176,6 +197,22 @@ async def test_invalid_nested_field_is_pointed_at(forest: httpx.AsyncClient) -> 
     assert response.json()["errors"] == [{"pointer": "/branches/0/height", "detail": "Expected int, got str"}]
 
 
+async def test_broken_rules_of_all_elements_are_named(forest: httpx.AsyncClient) -> None:
+    response = await forest.post("/trees", json={"branches": [{"height": "tall"}, {}, {"age": 1}, 7]})
+
+    assert [error["pointer"] for error in response.json()["errors"]] == [
+        "/branches/0/height",
+        "/branches/2/age",
+        "/branches/3",
+    ]
+
+
+async def test_number_of_named_rules_is_limited(forest: httpx.AsyncClient) -> None:
+    response = await forest.post("/trees", json={"branches": [7] * 1000})
+
+    assert len(response.json()["errors"]) == 20
+
+
 @pytest.mark.parametrize(
     "body", ['{"branches":[' * 100_000, '{"branches":[' * 100_000 + "]}" * 100_000, "[" * 1_000_000]
 )
@@ -214,7 +251,6 @@ async def test_malformed_form_is_400(client: httpx.AsyncClient, body: bytes, com
 @pytest.mark.parametrize(
     ("body", "pointer", "detail"),
     [
-        ("", "/username", "is missing"),
         ("username=ada", "/password", "is missing"),
         ("username=ada&password=secret&admin=true", "/admin", "is not a field here"),
     ],
@@ -296,7 +332,7 @@ async def test_client_disconnect_is_400_and_not_logged(app: Service, path: str, 
 
 
 def test_litestars_lazy_attributes_are_available() -> None:
-    scope: Any = {"type": "http", "headers": [(b"cookie", b"taste=sweet")], "state": {}}
+    scope: Any = {"type": "http", "headers": [(b"cookie", b"taste=sweet")], "state": {}, "litestar_app": None}
     request = ServiceRequest(scope)
 
     assert request.cookies == {"taste": "sweet"}

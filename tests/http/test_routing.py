@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from service.app import Service
-from service.http.routing import uuid, whole_number
+from service.http.routing import integer, uuid
 from tests.support.factories import LoggedIn
 
 HOST = [(b"host", b"localhost")]
@@ -90,9 +90,9 @@ def test_uuid_has_one_spelling(alias: str) -> None:
 
 @pytest.mark.parametrize("alias", ["1_0", "01", "+1", " 1", "1 ", "-0", "٣", "\uff11", "9" * 5000, ""])
 def test_integer_has_one_spelling(alias: str) -> None:
-    assert whole_number("10") == 10
+    assert integer("10") == 10
     with pytest.raises(ValueError):  # noqa: PT011 - in whatever words
-        whole_number(alias)
+        integer(alias)
 
 
 async def test_session_has_one_url(client: httpx.AsyncClient, user: LoggedIn) -> None:

@@ -7,11 +7,11 @@ import msgspec
 from litestar import Controller, delete, get, patch, post
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
-from service.auth.guard import BEARER, authenticated
-from service.http.errors import JSONResponse
+from service.auth.guard import BEARER
 from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, not_modified
 from service.http.openapi import ETAG, LINK, LOCATION
 from service.http.request import ServiceRequest
+from service.http.response import JSONResponse
 
 KiteId = Annotated[int, PathParameter(description="the kite", ge=1, le=2**63 - 1)]
 Limit = Annotated[int, QueryParameter(description="kites on a page at most", ge=1, le=1000)]
@@ -37,7 +37,6 @@ class KitesController(Controller):
 
     path = "/kites"
     tags = ("kites",)
-    before_request = staticmethod(authenticated)
     security = BEARER
 
     @post("/create", response_headers=[ETAG, LOCATION])

@@ -1,0 +1,32 @@
+"""The documentation page, and the files that it loads."""
+
+from pathlib import Path
+
+from litestar import MediaType, Response, get
+from litestar.params import FromPath
+from litestar.response import File
+
+from service.problems import NotFound
+
+# The page and what it loads, by name: nothing that a client writes becomes a path.
+SWAGGER_UI = {path.name: path for path in (Path(__file__).parent / "swagger_ui").iterdir()}
+# The page loads its own script and style, calls its own service, and nothing else.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+
+
+@get("/", media_type=MediaType.HTML, include_in_schema=False, sync_to_thread=False, any_query=True)
+def docs_page() -> Response[str]:
+    """Show the interactive documentation."""
+    page = SWAGGER_UI["index.html"].read_text(encoding="utf-8")
+    return Response(page, headers={"Content-Security-Policy": PAGE_POLICY})
+
+
+@get("/docs/{name:str}", include_in_schema=False, sync_to_thread=False, any_query=True)
+def docs_file(name: FromPath[str]) -> File:
+    """Send one of the files that the documentation is made of."""
+    if name not in SWAGGER_UI:
+        raise NotFound
+    return File(SWAGGER_UI[name], filename=name, content_disposition_type="inline")

@@ -1,0 +1,146 @@
+"""What the OpenAPI document says about refusals: which an operation can get, and an example of each."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from service import problems
+from service.problems import FieldError, Problem
+
+REQUEST_ID = "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
+INVALID: FieldError = {"pointer": "/name", "detail": "is missing"}
+# Rare, but possible everywhere.
+ALWAYS: list[type[Problem]] = [
+    problems.UnknownHost,
+    problems.HeadTooLarge,
+    problems.InternalError,
+    problems.Unavailable,
+]
+OF_BODIES: list[type[Problem]] = [
+    problems.MalformedRequest,
+    problems.RequestTimeout,
+    problems.ContentTooLarge,
+    problems.UnsupportedMediaType,
+    problems.InvalidInput,
+]
+OF_CALLERS: list[type[Problem]] = [
+    problems.NotAuthenticated,
+    problems.InvalidToken,
+    problems.SessionEnded,
+    problems.InvalidInput,
+]
+# By the place of a parameter, or its name.
+OF_PARAMETERS: dict[str, list[type[Problem]]] = {
+    "path": [problems.NotFound],
+    "query": [problems.InvalidInput],
+    "If-Match": [problems.PreconditionFailed],
+}
+
+
+def _property(description: str, example: object, **schema: object) -> dict[str, Any]:
+    return {"type": "string", "description": description, "examples": [example]} | schema
+
+
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "FieldError": {
+        "title": "FieldError",
+        "description": "A rule that the input breaks.",
+        "type": "object",
+        "required": ["pointer", "detail"],
+        "properties": {
+            "pointer": _property("where (RFC 6901)", INVALID["pointer"]),
+            "detail": _property("which", INVALID["detail"]),
+        },
+    },
+    "Problem": {
+        "title": "Problem",
+        "description": "A refusal (RFC 9457); `type` identifies its kind. See docs/problems.md.",
+        "type": "object",
+        "required": ["type", "title", "status", "detail", "instance"],
+        "properties": {
+            "type": _property("the kind of refusal", problems.InvalidInput.type, format="uri-reference"),
+            "title": _property("the same for all of a type", problems.InvalidInput.title),
+            "status": {
+                "type": "integer",
+                "minimum": 400,
+                "maximum": 599,
+                "examples": [problems.InvalidInput.status],
+            },
+            "detail": _property("what is wrong with this request", f"{INVALID['pointer']}: {INVALID['detail']}"),
+            "instance": _property("the request, by its X-Request-ID", f"urn:uuid:{REQUEST_ID}", format="uri"),
+            "errors": {
+                "description": "the rules that the input breaks",
+                "type": "array",
+                "items": {"$ref": "#/components/schemas/FieldError"},
+            },
+            "error": _property("OAuth 2's code (RFC 6749, 5.2; RFC 6750, 3.1)", problems.InvalidGrant.error),
+            "error_description": _property("`detail` again", problems.InvalidGrant.title),
+        },
+    },
+}
+HEADERS: dict[str, dict[str, Any]] = {
+    name: {"description": description, "schema": {"type": "string", "examples": [example]}}
+    for name, description, example in (
+        ("RateLimit", "how many more may be refused, and the seconds until all may again", '"failed-logins";r=4;t=900'),
+        ("RateLimit-Policy", "how many may be refused, and in how many seconds", '"failed-logins";q=5;w=900'),
+        ("Retry-After", "seconds to wait before the next attempt", "1"),
+        (
+            "WWW-Authenticate",
+            "`Bearer`, and what is wrong with the token (RFC 6750, 3)",
+            'Bearer error="invalid_token"',
+        ),
+        ("X-Request-ID", "identifies the request in the service's logs", REQUEST_ID),
+    )
+}
+OF_STATUSES = {
+    401: ["WWW-Authenticate"],
+    429: ["RateLimit", "RateLimit-Policy", "Retry-After"],
+    503: ["Retry-After"],
+}
+
+
+def header_reference(name: str) -> dict[str, str]:
+    """Return the reference to a header of HEADERS."""
+    return {"$ref": f"#/components/headers/{name}"}
+
+
+def problems_of(operation: Mapping[str, Any], opt: Mapping[str, Any]) -> list[type[Problem]]:
+    """Return the problems of an operation: its handler's own (``problems=[…]``), and those of what it takes."""
+    found = [*ALWAYS, *opt.get("problems", ())]
+    if "requestBody" in operation:
+        found += OF_BODIES
+    if operation.get("security"):
+        found += OF_CALLERS
+    for parameter in operation.get("parameters", []):
+        found += OF_PARAMETERS.get(parameter["in"], []) + OF_PARAMETERS.get(parameter["name"], [])
+    return found
+
+
+def refusals(found: Iterable[type[Problem]], opt: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the responses of the problems in `found`, by status."""
+    by_status: defaultdict[int, dict[str, type[Problem]]] = defaultdict(dict)
+    for problem in found:
+        by_status[problem.status].setdefault(problem.type, problem)
+    return {
+        str(status): {
+            "description": ", or: ".join(problem.title for problem in kinds.values()),
+            "headers": {name: header_reference(name) for name in OF_STATUSES.get(status, ())},
+            "content": {
+                "application/problem+json": {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "examples": {
+                        name.rpartition("/")[2]: {"value": _example(problem, opt)} for name, problem in kinds.items()
+                    },
+                }
+            },
+        }
+        for status, kinds in sorted(by_status.items())
+    }
+
+
+def _example(problem: type[Problem], opt: Mapping[str, Any]) -> dict[str, object]:
+    """Return the body of `problem` as a client sees it; at a token endpoint it has OAuth's members (RFC 6749, 5.2)."""
+    errors = [INVALID] if issubclass(problem, problems.InvalidInput) else []
+    sample = problem.__new__(problem)
+    Problem.__init__(sample, f"{INVALID['pointer']}: {INVALID['detail']}" if errors else None, errors=errors)
+    return sample.body(REQUEST_ID, token_endpoint=bool(opt.get("token_endpoint")))

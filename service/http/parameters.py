@@ -1,0 +1,62 @@
+"""Parameters of the query and the header that a handler does not declare, or that a request lacks."""
+
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+from litestar import Request
+from litestar.constants import RESERVED_KWARGS
+from litestar.enums import ParamType
+from litestar.handlers import BaseRouteHandler
+from litestar.params import ParameterKwarg
+from litestar.typing import FieldDefinition
+
+from service.problems import FieldError, InvalidInput, pointer_step
+
+
+def check_query(handler: BaseRouteHandler, query: bytes) -> None:
+    """Refuse parameters of the `query` that the handler does not know, and a repeated one that is no list.
+
+    Raises InvalidInput.
+    """
+    known = _declared(handler, ParamType.QUERY)
+    seen: set[str] = set()
+    errors: list[FieldError] = []
+    for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name not in known:
+            errors.append({"pointer": f"/{pointer_step(name)}", "detail": "is not a parameter here"})
+        elif name in seen and not known[name].is_non_string_sequence:
+            errors.append({"pointer": f"/{pointer_step(name)}", "detail": "comes twice"})
+        seen.add(name)
+    if errors:
+        raise InvalidInput(errors=errors)
+
+
+def missing_parameters(handler: BaseRouteHandler, request: Request[Any, Any, Any]) -> list[FieldError]:
+    """Return an error for each required parameter of the query or the header that `request` lacks."""
+    query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    sent = {name for name, _ in query}, {name for name, _ in request.headers.items()}
+    missing = [
+        name
+        for names, place in zip(sent, (ParamType.QUERY, ParamType.HEADER), strict=True)
+        for name, field in _declared(handler, place).items()
+        if field.is_required and name not in names and name.lower() not in names
+    ]
+    return [{"pointer": f"/{pointer_step(name)}", "detail": "is missing"} for name in missing]
+
+
+@cache
+def _declared(handler: BaseRouteHandler, place: ParamType) -> dict[str, FieldDefinition]:
+    """Return the parameters that the handler and its dependencies take from `place`, by the names that clients use."""
+    dependencies = handler.resolve_dependencies()
+    signatures = [handler.parsed_fn_signature, *(each.parsed_fn_signature for each in dependencies.values())]
+    fields = {name: field for signature in signatures for name, field in signature.parameters.items()}
+    declared = {}
+    for name, field in fields.items():
+        kind = field.kwarg_definition
+        if isinstance(kind, ParameterKwarg):
+            if kind.param_type is place:
+                declared[kind.name or name] = field
+        elif kind is None and place is ParamType.QUERY and name not in {*RESERVED_KWARGS, *dependencies}:
+            declared[name] = field  # as Litestar takes what has no declaration
+    return declared

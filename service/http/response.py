@@ -1,0 +1,67 @@
+"""What handlers return."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Request, Response
+from litestar.background_tasks import BackgroundTask, BackgroundTasks
+from litestar.datastructures import Cookie
+from litestar.types import Receive, Scope, Send
+from litestar.types.asgi_types import HTTPResponseStartEvent
+from typing_extensions import override
+
+T = TypeVar("T")
+encode = msgspec.json.Encoder().encode
+
+
+class JSONResponse(Response[T]):
+    """A JSON response, encoded at once; the type of its content feeds the OpenAPI document.
+
+    Litestar's own Response copies headers and cookies, and looks up media types and encoders: a third of what a request
+    costs in Litestar.
+    """
+
+    def __init__(
+        self,
+        content: T,
+        *,
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        media_type: str = "application/json",
+    ) -> None:
+        """Encode `content`; None makes an empty body."""
+        self.body = b"" if content is None else encode(content)
+        raw: list[tuple[bytes, bytes]] = []
+        if content is not None:
+            raw = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(self.body))]
+        if headers:
+            raw += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        self.start: HTTPResponseStartEvent = {"type": "http.response.start", "status": status_code, "headers": raw}
+        self.background = None
+
+    @override
+    def to_asgi_response(  # type: ignore[override]  # it is its own ASGI response
+        self,
+        app: object,
+        request: Request[Any, Any, Any],
+        *,
+        background: BackgroundTask | BackgroundTasks | None = None,
+        cookies: Iterable[Cookie] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **_: object,
+    ) -> "JSONResponse[T]":
+        """Return this response, with what the handler's layers add to it."""
+        self.background = background
+        if headers or cookies:
+            raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
+            raw += [(b"set-cookie", cookie.to_header(header="").encode()) for cookie in cookies or ()]
+            self.start["headers"] = [*self.start["headers"], *raw]
+        return self
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's own
+        """Send it (ASGI)."""
+        await send(self.start)
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+        if self.background is not None:
+            await self.background()
