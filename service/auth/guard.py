@@ -1,8 +1,6 @@
 """Who is calling: the one thing of `auth` that other features use."""
 
-from litestar.types import HTTPScope
-
-from service.http import ServiceRequest, check_query, headers
+from service.http import ServiceRequest, check_query
 from service.problems import NotAuthenticated
 from service.telemetry import set_user
 
@@ -18,18 +16,18 @@ async def admit(request: ServiceRequest) -> None:
     """
     handler = request.route_handler
     if handler.resolve_security():
-        caller = request.scope["auth"] = request.app.authenticate(_bearer_token(request.scope))
-        set_user(caller.user)
+        request.auth = request.app.authenticate(_bearer_token(request))
+        set_user(request.auth.user)
     if (query := request.scope["query_string"]) and not handler.opt.get("any_query"):
         check_query(handler, query)
 
 
-def _bearer_token(scope: HTTPScope) -> str:
+def _bearer_token(request: ServiceRequest) -> str:
     """Return the token of the one ``Authorization: Bearer`` header (RFC 6750, 2.1)."""
-    head = headers(scope)
-    given = head.get(b"authorization", b"")
-    # Only if some field is repeated is it worth looking whether it is this one.
-    if len(head) < len(scope["headers"]) and sum(name == b"authorization" for name, _ in scope["headers"]) > 1:  # type: ignore[arg-type]  # a list
+    by_name, sent = request.raw_headers, request.scope["headers"]
+    given = by_name.get(b"authorization", b"")
+    # Only if some header is repeated is it worth looking whether it is this one.
+    if len(by_name) < len(sent) and sum(name == b"authorization" for name, _ in sent) > 1:  # type: ignore[arg-type]  # a list
         raise NotAuthenticated
     scheme, _, token = given.decode("latin-1").partition(" ")
     if scheme.lower() != "bearer":

@@ -27,7 +27,7 @@ from service.http.openapi import (
     openapi_document,
 )
 from service.http.parameters import check_query
-from service.http.request import ServiceRequest, headers, read_form
+from service.http.request import ServiceRequest, read_form
 from service.http.response import JSONResponse
 from service.http.routing import CompleteRoutes, ConfigurationError, plain_preflight_refusals
 
@@ -61,7 +61,6 @@ __all__ = [
     "docs_page",
     "etag",
     "exception_handler",
-    "headers",
     "matches_any",
     "metrics_route",
     "not_modified",

@@ -17,7 +17,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar.typing import FieldDefinition
 
 from service.http.errors import exception_handler
-from service.http.request import ServiceRequest, headers
+from service.http.request import ServiceRequest
 from service.http.response import JSONResponse
 from service.http.routing import is_json
 from service.problems import NotFound
@@ -58,7 +58,7 @@ def with_fast_path(app: Litestar, router: ASGIApp) -> ASGIApp:
         path, raw_path = scope["path"], scope.get("raw_path", b"")
         aliased = b"%2" in raw_path and b"%2f" in raw_path.lower()
         route = None if aliased else routes.get((scope["method"], path))  # type: ignore[typeddict-item]  # only HTTP comes here
-        if route is None or scope["query_string"] or not route.headers.isdisjoint(headers(scope)):
+        if route is None or scope["query_string"] or not route.headers.isdisjoint(scope["header_map"]):  # type: ignore[typeddict-item]  # set by middleware.py
             if aliased or "//" in path or (path.endswith("/") and path != "/"):
                 await exception_handler(ServiceRequest(scope), NotFound())(scope, receive, send)
             else:

@@ -57,7 +57,7 @@ def request_middleware(
         context = RequestContext(request_id, client_address(scope, trusted_hops))
         before = current.set(context)
         scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
-        by_name = scope["header_map"] = dict(scope["headers"])  # type: ignore[typeddict-unknown-key]  # for headers()
+        by_name = scope["header_map"] = dict(scope["headers"])  # type: ignore[typeddict-unknown-key]  # for ServiceRequest
         more = SECURE if scope.get("scheme") == "https" or (trusted_hops and _by_tls(scope)) else PLAIN
         status = 0
 

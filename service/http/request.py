@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from litestar import Request
 from litestar.connection.base import empty_receive, empty_send
 from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import Empty, EmptyType, Receive, Scope, Send
 from typing_extensions import override
 
@@ -25,13 +26,22 @@ class ServiceRequest(Request[None, Caller, State]):
     Litestar prepares for each request (cookies, state, forms) few ask for: it is prepared when it is first used.
     """
 
-    __slots__ = ("_body", "_is_prepared", "app")  # `app` is a property of Litestar's, of type Litestar
+    # The last five are properties of Litestar's, or of its types. `raw_headers` has the headers by lower-case names; of
+    # a header sent twice, the last.
+    __slots__ = ("_body", "_is_prepared", "app", "auth", "db", "raw_headers", "route_handler")
 
     app: Application
+    auth: Caller
+    db: Database
+    raw_headers: dict[bytes, bytes]
+    route_handler: HTTPRouteHandler
 
     def __init__(self, scope: Scope, receive: Receive = empty_receive, send: Send = empty_send) -> None:
         self.scope, self.receive, self.send = scope, receive, send  # type: ignore[assignment]  # HTTP's alone come here
         self.app = scope["litestar_app"]  # type: ignore[assignment]  # which other applications are not
+        self.db = self.app.db
+        self.route_handler = scope.get("route_handler")  # type: ignore[assignment]  # none if no route was found
+        self.raw_headers = scope["header_map"]  # type: ignore[typeddict-item]  # set by middleware.py
         self._body: bytes | EmptyType = Empty
         self._is_prepared = False
 
@@ -44,11 +54,6 @@ class ServiceRequest(Request[None, Caller, State]):
                 super().__init__(self.scope, self.receive, self.send)
                 self._body = body
             return self.__getattribute__(name)
-
-    @property
-    def db(self) -> Database:
-        """The database."""
-        return self.app.db
 
     @property
     def metrics(self) -> Metrics | None:
@@ -69,7 +74,7 @@ class ServiceRequest(Request[None, Caller, State]):
         if self._body is not Empty:
             return self._body
         body, most = bytearray(), self.route_handler.resolve_request_max_body_size() or inf
-        if int(headers(self.scope).get(b"content-length", b"0")) > most:  # there is no need to wait for it
+        if int(self.raw_headers.get(b"content-length", b"0")) > most:  # there is no need to wait for it
             raise ContentTooLarge
         while True:
             event: Any = await self.receive()
@@ -91,7 +96,7 @@ class ServiceRequest(Request[None, Caller, State]):
         body = await self.body()
         if not body:
             raise MalformedRequest(NO_BODY)
-        check_media_type(JSON, headers(self.scope))
+        check_media_type(JSON, self.raw_headers)
         data = read_json(body, self.route_handler.parsed_data_field.annotation)  # type: ignore[union-attr]  # there is one
         self.scope["data"] = data  # type: ignore[typeddict-unknown-key]  # for errors.py
         return data
@@ -102,14 +107,5 @@ async def read_form(request: ServiceRequest, model: type[T]) -> T:
 
     Raises UnsupportedMediaType, MalformedRequest (also for a repeated field: RFC 6749, 3.2) or InvalidInput.
     """
-    check_media_type(FORM, headers(request.scope))
+    check_media_type(FORM, request.raw_headers)
     return read_form_body(await request.body(), model)
-
-
-def headers(scope: Scope) -> dict[bytes, bytes]:
-    """Return the request's headers by their lower-case names; of a header sent twice, the last.
-
-    The middleware builds this dictionary once, because a request looks up six headers.
-    """
-    found: dict[bytes, bytes] = scope["header_map"]  # type: ignore[typeddict-item]  # set by middleware.py
-    return found

@@ -6,7 +6,6 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 import httptools
-import msgspec
 from typing_extensions import override
 from uvicorn import Config
 from uvicorn._types import ASGI3Application, HTTPResponseStartEvent
@@ -14,7 +13,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from service.http import CLIENT_GONE
+from service.http import CLIENT_GONE, problem_response
 from service.problems import HeadTooLarge, MalformedRequest, Problem, RequestTimeout
 from service.telemetry import RequestContext, log_request
 from service.timeouts import ClientTimeouts
@@ -308,13 +307,13 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def _answer(self, problem: Problem) -> bytes:
         request_id = str(uuid4())
-        body = msgspec.json.encode(problem.body(request_id))
+        response = problem_response(problem, request_id)
         client = self.client[0] if self.client else None
         log_request(RequestContext(request_id, client), "", None, problem.status, 0.0)
         fields = [
             *self.server_state.default_headers,
-            (b"content-type", b"application/problem+json"),
-            (b"content-length", b"%d" % len(body)),
+            *response.start["headers"],
             CLOSE,
         ]
-        return STATUS_LINE[problem.status] + b"".join(b"%b: %b\r\n" % field for field in fields) + b"\r\n" + body
+        head = b"".join(b"%b: %b\r\n" % field for field in fields)
+        return STATUS_LINE[problem.status] + head + b"\r\n" + response.body

@@ -6,22 +6,27 @@ from typing import Any
 
 import httpx
 import pytest
-from litestar import Litestar, Request, get, post
+from litestar import Request, get, post
+from litestar.background_tasks import BackgroundTask
+from litestar.config.app import AppConfig
+from litestar.config.compression import CompressionConfig
+from litestar.config.csrf import CSRFConfig
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency, Provide
 from litestar.handlers import BaseRouteHandler
-from litestar.params import FromPath, JSONBody, URLEncodedBody
-from litestar.types import Message, Receive, Scope, Send
+from litestar.params import FromPath, HeaderParameter, JSONBody, URLEncodedBody
+from litestar.plugins import InitPlugin
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from typing_extensions import override
 
 from service.app import CONTROLLERS, Service, create_app
 from service.http.errors import exception_handler
-from service.http.fast_path import with_fast_path
-from service.http.middleware import request_middleware
 from service.http.request import ServiceRequest
 from service.http.response import JSONResponse
 from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import LoggedIn, service_client
 from tests.support.kites import KitesController
+from tests.support.small_application import small_application
 
 ROUTES = ["GET /auth/sessions", "GET /users/me", "GET /kites/me", "POST /kites/create"]
 JSON = {"Content-Type": "application/json"}
@@ -175,26 +180,26 @@ async def optional(request: ServiceRequest, data: JSONBody[dict[str, str] | None
 HANDLERS = [plain, guarded, followed, own_errors, injected, closed, item, anything, text, sync, form, optional]
 
 
-async def _way_of(path: str, method: str = "GET", **options: Any) -> str:  # noqa: ANN401 - Litestar's
-    """Return which way a request for `path` goes, in an application with these options."""
-    litestar = Litestar(
-        HANDLERS, request_class=ServiceRequest, exception_handlers={Exception: exception_handler}, **options
-    )
-    way = "the short way"
+async def _path_of(path: str, method: str = "GET", **options: Any) -> str:  # noqa: ANN401 - Litestar's
+    """Return which path a request for `path` takes, in an application with these options."""
+    taken = "the fast path"
 
-    async def long_way(scope: Scope, receive: Receive, send: Send) -> None:
-        nonlocal way
-        way = "Litestar's way"
-        await litestar.asgi_router(scope, receive, send)
+    def around(router: ASGIApp) -> ASGIApp:
+        async def litestars(scope: Scope, receive: Receive, send: Send) -> None:
+            nonlocal taken
+            taken = "Litestar's path"
+            await router(scope, receive, send)
 
-    litestar.asgi_handler = with_fast_path(litestar, long_way)
-    async with service_client(litestar) as client:  # type: ignore[arg-type]  # what the client needs of a service
-        await client.request(method, path)
-    return way
+        return litestars
+
+    async with service_client(small_application(HANDLERS, around=around, **options)) as client:
+        response = await client.request(method, path)
+    assert response.status_code < 500
+    return taken
 
 
 async def test_simple_handler_takes_the_fast_path() -> None:
-    assert await _way_of("/plain") == "the short way"
+    assert await _path_of("/plain") == "the fast path"
 
 
 @pytest.mark.parametrize(
@@ -212,19 +217,81 @@ async def test_simple_handler_takes_the_fast_path() -> None:
     ],
 )
 async def test_other_handlers_take_litestars_path(path: str) -> None:
-    assert await _way_of(path) == "Litestar's way"
+    assert await _path_of(path) == "Litestar's path"
 
 
 @pytest.mark.parametrize("path", ["/form", "/optional"])
 async def test_optional_or_non_json_body_takes_litestars_path(path: str) -> None:
-    assert await _way_of(path, "POST") == "Litestar's way"
+    assert await _path_of(path, "POST") == "Litestar's path"
 
 
-async def test_exception_hooks_take_litestars_path() -> None:
-    async def hook(_: Exception, __: Scope) -> None:
-        """Note nothing."""
+class OwnHandlers(InitPlugin):
+    """A plugin that changes how exceptions are answered, as instrumentations do."""
 
-    assert await _way_of("/plain", after_exception=[hook]) == "Litestar's way"
+    @override
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Add a handler of exceptions."""
+        app_config.exception_handlers[KeyError] = exception_handler
+        return app_config
+
+
+async def note(_: Exception, __: Scope) -> None:
+    """Note nothing."""
+
+
+def passing(app: ASGIApp) -> ASGIApp:
+    """Pass all on."""
+    return app
+
+
+OF_APPLICATION: Mapping[str, dict[str, Any]] = {
+    "hooks after exceptions": {"after_exception": [note]},
+    "hooks after requests": {"after_request": after},
+    "hooks after responses": {"after_response": note},
+    "csrf": {"csrf_config": CSRFConfig(secret="s" * 32)},
+    "compression": {"compression_config": CompressionConfig(backend="gzip")},
+    "hosts": {"allowed_hosts": ["localhost"]},
+    "handlers of other exceptions": {"exception_handlers": {KeyError: exception_handler}},
+    "another handler of exceptions": {"exception_handlers": {Exception: lambda request, _: plain(request)}},
+    "plugin": {"plugins": [OwnHandlers()]},
+    "middleware": {"middleware": [passing]},
+    "guards": {"guards": [refuse]},
+    "headers": {"response_headers": {"X-Mine": "yes"}},
+    "cookies": {"response_cookies": {"mine": "yes"}},
+    "parameters": {"parameters": {"mine": HeaderParameter(name="X-Mine", annotation=str, required=False)}},
+    "type decoders": {"type_decoders": [(lambda _: False, lambda _, value: value)]},
+}
+
+
+@pytest.mark.parametrize("options", OF_APPLICATION.values(), ids=OF_APPLICATION)
+async def test_settings_of_the_application_take_litestars_path(options: dict[str, Any]) -> None:
+    assert await _path_of("/plain", **options) == "Litestar's path"
+
+
+async def test_headers_and_cookies_of_the_application_are_sent() -> None:
+    options: dict[str, Any] = {"response_headers": {"X-Mine": "yes"}, "response_cookies": {"mine": "yes"}}
+
+    @get("/adorned")
+    async def adorned(request: ServiceRequest) -> JSONResponse[str]:
+        return JSONResponse(request.method)
+
+    async with service_client(small_application([adorned], **options)) as client:
+        response = await client.get("/adorned")
+
+    assert (response.headers["X-Mine"], response.cookies["mine"]) == ("yes", "yes")
+
+
+async def test_background_task_runs_after_the_response() -> None:
+    done: list[str] = []
+
+    @get("/followed-up", background=BackgroundTask(done.append, "it"))
+    async def followed_up(request: ServiceRequest) -> JSONResponse[str]:
+        return JSONResponse(request.method)
+
+    async with service_client(small_application([followed_up])) as client:
+        await client.get("/followed-up")
+
+    assert done == ["it"]
 
 
 async def test_hooks_around_messages_are_called(open_app: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,10 +309,7 @@ async def test_hooks_around_messages_are_called(open_app: Service, monkeypatch: 
 
 @pytest.mark.parametrize("path", ["/closed", "/closed?a=1"])
 async def test_response_of_a_hook_is_sent(path: str) -> None:
-    litestar = Litestar([closed], request_class=ServiceRequest, exception_handlers={Exception: exception_handler})
-    litestar.asgi_handler = request_middleware(with_fast_path(litestar, litestar.asgi_handler), ["localhost"])
-
-    async with service_client(litestar) as client:  # type: ignore[arg-type]  # what the client needs of a service
+    async with service_client(small_application([closed])) as client:
         response = await client.get(path)
 
     assert (response.status_code, response.json()) == (418, "closed")

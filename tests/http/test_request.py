@@ -11,10 +11,9 @@ from litestar.params import JSONBody
 from structlog.testing import capture_logs
 
 from service.app import Service
-from service.http.errors import exception_handler
-from service.http.middleware import request_middleware
 from service.http.request import ServiceRequest
 from tests.support.factories import LoggedIn, service_client
+from tests.support.small_application import small_application
 
 REGISTER, LOG_IN = "/users/register", "/auth/access-token"
 JSON = {"Content-Type": "application/json"}
@@ -37,11 +36,7 @@ def plant(data: JSONBody[Tree]) -> Tree:
 @pytest.fixture(scope="module")
 async def forest() -> AsyncIterator[httpx.AsyncClient]:
     """Return a client of an application with nested bodies."""
-    app = Service(
-        [plant], request_class=ServiceRequest, exception_handlers={Exception: exception_handler}, logging_config=None
-    )
-    app.asgi_handler = request_middleware(app.asgi_handler, ["localhost"], 0)
-    async with service_client(app) as client:
+    async with service_client(small_application([plant])) as client:
         yield client
 
 
@@ -331,8 +326,14 @@ async def test_client_disconnect_is_400_and_not_logged(app: Service, path: str, 
     assert logs == []
 
 
-def test_litestars_lazy_attributes_are_available() -> None:
-    scope: Any = {"type": "http", "headers": [(b"cookie", b"taste=sweet")], "state": {}, "litestar_app": None}
+def test_litestars_lazy_attributes_are_available(app: Service) -> None:
+    scope: Any = {
+        "type": "http",
+        "headers": [(b"cookie", b"taste=sweet")],
+        "state": {},
+        "litestar_app": app,
+        "header_map": {},
+    }
     request = ServiceRequest(scope)
 
     assert request.cookies == {"taste": "sweet"}

@@ -14,6 +14,7 @@ from service.app import Service
 from service.auth.controllers import OPEN_SESSION
 from service.auth.models import Session, TokenPair
 from service.auth.passwords import HASHER
+from service.http import Application
 from service.users.controllers import REGISTER_USER
 from tests.support.accounts import PASSWORD, bearer, new_email
 
@@ -78,7 +79,7 @@ async def log_in(client: httpx.AsyncClient, email: str, password: str = PASSWORD
     return await client.post("/auth/access-token", data={"username": email, "password": password})
 
 
-def service_client(app: Service) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+def service_client(app: Application) -> AbstractAsyncContextManager[httpx.AsyncClient]:
     """Return a client that speaks ASGI to `app`."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://localhost")

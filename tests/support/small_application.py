@@ -1,0 +1,33 @@
+"""A small application on the service's own machinery, for handlers that only tests need."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from litestar.types import ASGIApp, ControllerRouterHandler
+
+from service.http import (
+    Application,
+    CompleteRoutes,
+    RowSchemas,
+    ServiceRequest,
+    exception_handler,
+    request_middleware,
+    with_fast_path,
+)
+from service.postgres import Database
+from tests.support.application import OneTransaction
+
+
+def small_application(
+    handlers: Sequence[ControllerRouterHandler],
+    *,
+    around: Callable[[ASGIApp], ASGIApp] = lambda router: router,
+    **options: Any,  # noqa: ANN401 - Litestar's
+) -> Application:
+    """Return an application of `handlers`; `around` wraps Litestar's path, which the fast path is an alternative to."""
+    given: dict[str, Any] = {"plugins": [CompleteRoutes(), RowSchemas()], "logging_config": None, **options}
+    given["exception_handlers"] = {Exception: exception_handler} | options.get("exception_handlers", {})
+    app = Application(handlers, request_class=ServiceRequest, **given)
+    app.db = Database(OneTransaction())
+    app.asgi_handler = request_middleware(with_fast_path(app, around(app.asgi_handler)), ["localhost"])
+    return app
