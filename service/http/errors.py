@@ -125,14 +125,14 @@ def _refused_field(error: asyncpg.PostgresError, data: object) -> InvalidInput |
     """
     if not isinstance(data, msgspec.Struct):
         return None
-    values = {field: getattr(data, field.name) for field in msgspec.structs.fields(data)}
+    values = [(field, getattr(data, field.name)) for field in msgspec.structs.fields(data)]
     if isinstance(error, asyncpg.CheckViolationError):
         name = f"{error.constraint_name}_".removeprefix(f"{error.table_name}_")
-        refused = [field for field, value in values.items() if value is not None and name.startswith(f"{field.name}_")]
+        refused = [field for field, value in values if value is not None and name.startswith(f"{field.name}_")]
         detail = "is not an allowed value"
     elif found := TOO_LONG.search(str(error)):
         most = int(found["most"])
-        refused = [field for field, value in values.items() if isinstance(value, str) and len(value) > most]
+        refused = [field for field, value in values if isinstance(value, str) and len(value) > most]
         detail = f"has more than {most} characters"
     else:
         return None

@@ -139,7 +139,6 @@ async def test_other_grant_type_is_unsupported(client: httpx.AsyncClient, user: 
 @pytest.mark.parametrize(
     ("form", "pointer"),
     [
-        (b"", "/username"),
         (b"username=ann%40example.com", "/password"),
         (b"username=a&password=b&remember_me=1", "/remember_me"),
         (b"username=a&password=b&x%2Fy~z=1", "/x~1y~0z"),
