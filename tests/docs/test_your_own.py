@@ -1,12 +1,27 @@
-"""docs/your-own.md: its commands in a row leave a tree whose tests and checks pass."""
+"""docs/your-own.md: its commands in a row leave a tree whose tests and checks pass, and that can take later fixes."""
+
+import os
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests.support.pages import commands
 from tests.support.processes import ROOT
-from tests.support.trees import Tree
+from tests.support.trees import BIN, Tree
 
 PAGE = "docs/your-own.md"
+GIT = {"GIT_CONFIG_GLOBAL": os.devnull} | {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in {"NAME": "test", "EMAIL": "test@example.com"}.items()
+}
+# What the original changes after it was copied: machinery, a query, a page.
+LATER = {
+    "service/http/etags.py": ("\nimport re\n", "\n# A later fix.\nimport re\n"),
+    "sql/users/show_me.sql": ("-- users.show_me: ", "-- users.show_me: later, "),
+    "docs/clients.md": ("# Typed clients\n", "# Typed clients, later\n"),
+}
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif((ROOT / "garden").exists(), reason="the package has that name: the page has been followed"),
@@ -14,13 +29,37 @@ pytestmark = [
 ]
 
 
-def test_all_commands_in_a_row_pass_checks_and_tests(whole_tree: Tree) -> None:
-    rename, *_ = commands(whole_tree.path / PAGE)
-    whole_tree.shell(rename)
-    _, new, remove, drop = commands(whole_tree.path / PAGE)  # they use the new name now
+def shell(folder: Path, script: str) -> str:
+    """Run a page's commands, each of which must succeed; return what they print."""
+    environment = GIT | {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(folder.parent)}
+    done = subprocess.run(
+        ["/bin/bash", "-euc", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_copy_is_renamed_extended_reduced_and_upgraded(whole_tree: Tree) -> None:
+    upstream, copy = whole_tree.path.rename(whole_tree.path.with_name("upstream")), whole_tree.path
+    shell(upstream, "git init --quiet --initial-branch=main && git add --all && git commit --quiet -m first")
+    shell(upstream, f"git clone --quiet . {copy}")
+    rename, *_ = commands(copy / PAGE)
+    shell(copy, rename)
+    # After the first step, the page in the tree uses the new name.
+    _, new, remove, drop, upgrade = commands(copy / PAGE)
 
     for command in (new, remove, drop):
-        whole_tree.shell(command)
+        shell(copy, command)
+    shell(copy, "git add --all && git commit --quiet -m mine")
+    for path, (old, later) in LATER.items():
+        text = (upstream / path).read_text()
+        assert old in text
+        (upstream / path).write_text(text.replace(old, later, 1))
+    shell(upstream, "git commit --quiet --all -m later")
+    shell(copy, upgrade)
 
+    assert shell(copy, "git status --short") == ""
+    for path, (_, later) in LATER.items():
+        assert later in (copy / path.replace("service/", "garden/")).read_text()
     whole_tree.check(package="garden")
     whole_tree.test("tests/plants", "tests/sql", "tests/auth/test_guard.py", "tests/dev", "tests/test_cli.py")
