@@ -174,7 +174,7 @@ def test_image_is_under_200_mb_with_its_base(image: Image) -> None:
         for path in ("/", "/app")
     )
 
-    assert total - ours > 130 * MEGABYTE
+    assert total - ours > 115 * MEGABYTE  # the stand-in is a whole Debian with Python
     assert total < 200 * MEGABYTE
 
 
