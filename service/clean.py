@@ -17,7 +17,7 @@ BATCH = 1000
 async def clean(url: str, *, batch: int = BATCH) -> AsyncIterator[tuple[str, int, bool]]:
     """Remove what is over, `batch` rows at a time; tell of each kind how many are removed so far, and whether all are.
 
-    Rows that others hold are left for the next time. Raises Unavailable or asyncpg.PostgresError.
+    Counts that a log-in holds are left for the next time. Raises Unavailable or asyncpg.PostgresError.
     """
     pool = Pool(url)
     async with pool.open():

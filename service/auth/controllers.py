@@ -21,12 +21,14 @@ from service.auth.models import (
     RefreshToken,
     RotatedSession,
     Session,
+    SessionOwner,
     TokenPair,
 )
 from service.auth.passwords import Passwords, outdated
 from service.auth.throttle import LoginThrottle
-from service.auth.tokens import Tokens
+from service.auth.tokens import SpentToken, Tokens
 from service.http import FORM, NO_STORE, Caller, JSONResponse, ServiceRequest, read_form
+from service.postgres import Database
 from service.problems import InvalidGrant, NotFound, TooManyLogins, Unavailable, UnsupportedGrantType
 from service.settings import Settings
 from service.sql import count, many, maybe, one
@@ -37,6 +39,7 @@ OPEN_SESSION = maybe("auth.open_session", Session)
 UPGRADE_PASSWORD_HASH = count("auth.upgrade_password_hash")
 ROTATE_SESSION = maybe("auth.rotate_session", RotatedSession)
 END_SESSION = count("auth.end_session")
+FIND_SESSION_OWNER = maybe("auth.find_session_owner", SessionOwner)
 LIST_MY_SESSIONS = many("auth.list_my_sessions", LoginSession)
 END_MY_SESSION = maybe("auth.end_my_session", EndedSession)
 END_MY_OTHER_SESSIONS = one("auth.end_my_other_sessions", Caller)
@@ -137,7 +140,8 @@ class AuthController(Controller):
     ) -> JSONResponse[TokenPair]:
         """Trade a refresh token for the next pair; it is spent then, and ends the session if it comes again."""
         spent = tokens.decode_refresh_token(data.refresh_token)
-        session = await request.db.maybe(ROTATE_SESSION, spent.session, spent.generation)
+        user_id = await find_owner(request.db, spent)
+        session = await request.db.maybe(ROTATE_SESSION, spent.session, user_id, spent.generation)
         if session is None:
             raise InvalidGrant(SPENT)
         set_user(session.user_id)
@@ -152,14 +156,15 @@ class AuthController(Controller):
         """End the session of a refresh token; a token that opens nothing has none (RFC 7009, 2.2)."""
         try:
             spent = tokens.decode_refresh_token(data.refresh_token)
+            user_id = await find_owner(request.db, spent)
         except InvalidGrant:
             return
-        await request.db.count(END_SESSION, spent.session)
+        await request.db.count(END_SESSION, spent.session, user_id)
 
     @get("/sessions", security=BEARER)
     async def list_sessions(self, request: ServiceRequest) -> JSONResponse[list[LoginSession]]:
         """Show where the caller is logged in, the latest used first."""
-        return JSONResponse(await request.db.many(LIST_MY_SESSIONS, request.auth.session))
+        return JSONResponse(await request.db.many(LIST_MY_SESSIONS, *request.auth))
 
     @delete("/sessions/{session_id:uuid}", security=BEARER)
     async def end_session(
@@ -168,10 +173,23 @@ class AuthController(Controller):
         session_id: Annotated[UUID, PathParameter(description="one of the list")],
     ) -> None:
         """End one of the caller's sessions; its tokens are dead from then on."""
-        if await request.db.maybe(END_MY_SESSION, request.auth.session, session_id) is None:
+        if await request.db.maybe(END_MY_SESSION, *request.auth, session_id) is None:
             raise NotFound("You have no such session")
 
     @delete("/sessions", security=BEARER)
     async def end_other_sessions(self, request: ServiceRequest) -> None:
         """End every session of the caller but the current one."""
-        await request.db.one(END_MY_OTHER_SESSIONS, request.auth.session)
+        await request.db.one(END_MY_OTHER_SESSIONS, *request.auth)
+
+
+async def find_owner(db: Database, token: SpentToken) -> UUID:
+    """Return the user of a refresh token; a token of an earlier release names none and takes a query.
+
+    Raises InvalidGrant if the session is gone.
+    """
+    if token.user is not None:
+        return token.user
+    owner = await db.maybe(FIND_SESSION_OWNER, token.session)
+    if owner is None:
+        raise InvalidGrant(SPENT)
+    return owner.user_id

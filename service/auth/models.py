@@ -44,6 +44,13 @@ class RotatedSession(Session):
 
 
 @attrs.define(slots=False)
+class SessionOwner:
+    """Whose session it is."""
+
+    user_id: UUID
+
+
+@attrs.define(slots=False)
 class LoginSession:
     """A place where the caller is logged in."""
 

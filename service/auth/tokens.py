@@ -33,15 +33,19 @@ CLAIMS = jwt.JWTClaimsRegistry(
 # Verifying a token takes longer than all of our own code in a request; so many are known again by their whole text.
 # Their expiry is looked at each time, and the statement looks at the session.
 REMEMBERED = 10_000
-# A refresh token: the session's id, the generation, and a MAC over both.
-REFRESH = struct.Struct(">16sI32s")
+# What a refresh token says, before its MAC: the session, its user, the generation.
+REFRESH = struct.Struct(">16s16sI")
+# Releases before 2026-12 named no user. Their last tokens expire with their sessions.
+REFRESH_WITHOUT_USER = struct.Struct(">16sI")
+MAC_LENGTH = 32  # bytes, of HMAC-SHA-256
 
 
 @attrs.frozen
 class SpentToken:
-    """What a genuine refresh token says: its session, and which in the row of that session's tokens it is."""
+    """What a genuine refresh token says: its session, the user if it names one, and its generation in the session."""
 
     session: UUID
+    user: UUID | None
     generation: int
 
 
@@ -78,7 +82,7 @@ class Tokens:
             access_token=jwt.encode(self._header, claims, self._key, algorithms=["HS256"]),
             expires_at=expires_at,
             issued_at=now,
-            refresh_token=self._refresh_token(session.id, session.generation),
+            refresh_token=self._refresh_token(session),
             refresh_token_expires_at=session_end,
             refresh_token_issued_at=int(session.last_used_at.timestamp()),
         )
@@ -115,19 +119,23 @@ class Tokens:
         Raises InvalidGrant unless it was signed here.
         """
         try:
-            session, generation, mac = REFRESH.unpack(
-                base64.b64decode(refresh_token + "==", altchars=b"-_", validate=True)
-            )
-        except (binascii.Error, struct.error, ValueError):
+            padding = "=" * (-len(refresh_token) % 4)
+            token = base64.b64decode(refresh_token + padding, altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
             raise InvalidGrant from None
-        signed = refresh_token_message(session, generation)
+        signed, mac = token[:-MAC_LENGTH], token[-MAC_LENGTH:]
         if not any(hmac.compare_digest(mac, hmac.digest(key, signed, "sha256")) for key in self._refresh_keys):
             raise InvalidGrant
-        return SpentToken(UUID(bytes=session), generation)
+        if len(signed) == REFRESH_WITHOUT_USER.size:
+            session, generation = REFRESH_WITHOUT_USER.unpack(signed)
+            return SpentToken(UUID(bytes=session), None, generation)
+        session, user, generation = REFRESH.unpack(signed)
+        return SpentToken(UUID(bytes=session), UUID(bytes=user), generation)
 
-    def _refresh_token(self, session: UUID, generation: int) -> str:
-        mac = hmac.digest(self._refresh_keys[0], refresh_token_message(session.bytes, generation), "sha256")
-        return base64.urlsafe_b64encode(REFRESH.pack(session.bytes, generation, mac)).rstrip(b"=").decode()
+    def _refresh_token(self, session: Session) -> str:
+        signed = REFRESH.pack(session.id.bytes, session.user_id.bytes, session.generation)
+        mac = hmac.digest(self._refresh_keys[0], signed, "sha256")
+        return base64.urlsafe_b64encode(signed + mac).rstrip(b"=").decode()
 
 
 def _unique(members: list[tuple[str, object]]) -> None:
@@ -137,11 +145,6 @@ def _unique(members: list[tuple[str, object]]) -> None:
     """
     if len(dict(members)) < len(members):
         raise ValueError("a name comes twice")
-
-
-def refresh_token_message(session: bytes, generation: int) -> bytes:
-    """Return what a refresh token's MAC is taken over."""
-    return session + generation.to_bytes(4, "big")
 
 
 def _kid(secret: bytes) -> str:

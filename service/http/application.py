@@ -1,10 +1,9 @@
 """The application, and what each request finds on it."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-import attrs
 from litestar import Litestar
 from typing_extensions import override
 
@@ -12,9 +11,11 @@ from service.postgres import Database
 from service.telemetry import Metrics
 
 
-@attrs.frozen
-class Caller:
-    """Who is calling: the login session that the access token names, and its user."""
+class Caller(NamedTuple):
+    """Who is calling: the login session that the access token names, and its user.
+
+    They are the first two parameters of every authenticated query: ``db.one(SHOW_ME, *request.auth)``.
+    """
 
     session: UUID
     user: UUID

@@ -76,13 +76,13 @@ class PetsController(Controller):
     ) -> JSONResponse[Pet]:
         """Add a pet to the caller's own; with ``Idempotency-Key`` only one, however often the request comes."""
         if idempotency_key is None:
-            pet = await request.db.one(CREATE_PET, request.auth.session, data.pet_name)
+            pet = await request.db.one(CREATE_PET, *request.auth, data.pet_name)
         else:
             pet = await self._create_once(request, data, idempotency_key)
         return pet_response(pet, pet.version, HTTP_201_CREATED, location=f"/pets/{pet.id}")
 
     async def _create_once(self, request: ServiceRequest, data: PetName, key: str) -> PetOnce:
-        pet = await request.db.maybe(CREATE_PET_ONCE, request.auth.session, data.pet_name, key)
+        pet = await request.db.maybe(CREATE_PET_ONCE, *request.auth, data.pet_name, key)
         if pet is None:
             raise RequestInFlight
         if not pet.is_same_request:
@@ -99,7 +99,7 @@ class PetsController(Controller):
         """List the caller's pets by name, a page at a time; ``Link: …; rel="next"`` (RFC 8288) leads to the next."""
         name, pet_id = decode_cursor(after)
         # One more than asked for tells whether there is a next page.
-        pets = await request.db.many(LIST_MY_PETS, request.auth.session, name, pet_id, limit + 1)
+        pets = await request.db.many(LIST_MY_PETS, *request.auth, name, pet_id, limit + 1)
         if len(pets) <= limit:
             return JSONResponse(pets)
         page = pets[:limit]
@@ -111,7 +111,7 @@ class PetsController(Controller):
         self, request: ServiceRequest, pet_id: PetId, if_none_match: IfNoneMatch = None
     ) -> JSONResponse[Pet]:
         """Show a pet; ``If-None-Match`` (RFC 9110, 13.1.2) spares the body where it has not changed."""
-        pet = await request.db.maybe(FIND_PET, request.auth.session, pet_id)
+        pet = await request.db.maybe(FIND_PET, *request.auth, pet_id)
         if pet is None:
             raise NotFound(NO_SUCH_PET)
         if matches_any(if_none_match, pet.version):
@@ -128,7 +128,7 @@ class PetsController(Controller):
     ) -> JSONResponse[Pet]:
         """Give a pet another name; with ``If-Match`` (RFC 9110, 13.1.1) only if it is still the one that was read."""
         versions = wanted_versions(if_match)
-        pet = await request.db.maybe(RENAME_PET, request.auth.session, pet_id, data.pet_name, versions)
+        pet = await request.db.maybe(RENAME_PET, *request.auth, pet_id, data.pet_name, versions)
         if pet is None or pet.version is None:
             raise refusal(pet, versions, NO_SUCH_PET)
         return pet_response(pet, pet.version)
@@ -137,7 +137,7 @@ class PetsController(Controller):
     async def delete_pet(self, request: ServiceRequest, pet_id: PetId, if_match: IfMatch = None) -> None:
         """Remove a pet; with ``If-Match`` only if it is still the one that was read."""
         versions = wanted_versions(if_match)
-        pet = await request.db.maybe(DELETE_PET, request.auth.session, pet_id, versions)
+        pet = await request.db.maybe(DELETE_PET, *request.auth, pet_id, versions)
         if pet is None or not pet.deleted:
             raise refusal(pet, versions, NO_SUCH_PET)
 

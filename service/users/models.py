@@ -19,15 +19,6 @@ class User:
     email: Annotated[str, msgspec.Meta(examples=["ada@example.com"], extra_json_schema=EMAIL)]
 
 
-@attrs.define(slots=False)
-class MyPassword:
-    """What the caller's current password is checked against, and the seconds until it may be."""
-
-    email: str
-    hashed_password: str
-    wait: int | None
-
-
 class Registration(msgspec.Struct, forbid_unknown_fields=True):
     """A new account."""
 

@@ -1,5 +1,6 @@
 -- auth.end_session: logs out: ends the session that a refresh token belongs to
--- $1 id uuid  the token's session
+-- $1 id      uuid  the token's session
+-- $2 user_id uuid  the token's user
 -- returns: count  (0: the session was over)
 update /* auth.end_session */ login_session set ended_at = now()
-where id = $1 and ended_at is null and expires_at > now();
+where user_id = $2 and id = $1 and ended_at is null and expires_at > now();

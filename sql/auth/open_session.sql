@@ -6,24 +6,22 @@
 -- $5 ip              inet?     where the log-in came from
 -- $6 network         cidr?     its network, whose wrong passwords are forgotten; null: none were counted
 -- returns: maybe Session  (none: the password was changed, the account is gone, or too many passwords were tried)
--- `for share` waits for a password reset that is under way, and lets no other one pass before the session is there.
+-- The row lock waits for a password reset that is under way, and holds the next one off until the session exists.
+-- Not `for share`: of two log-ins that share a lock on Citus's reference table, one fails in a deadlock.
 with /* auth.open_session */ account as materialized (
     select id, email, login_wait(email, $6) is not null as must_wait
     from user_model
     where id = $1 and hashed_password = $2
-    for share
+    for no key update
 ),
 
-forgotten as (
-    delete from login_throttle
-    using account
-    where
-        login_throttle.account = login_account(account.email) and login_throttle.network = $6
-        and not account.must_wait
+allowed as materialized (
+    select id, forget_login_failures(email, $6) as forgotten
+    from account
+    where not must_wait
 )
 
 insert into login_session (user_id, expires_at, user_agent, ip)
 select id, now() + $3, left($4, 255), $5
-from account
-where not must_wait
+from allowed
 returning id, user_id, generation, last_used_at, expires_at;

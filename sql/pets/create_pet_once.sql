@@ -1,48 +1,53 @@
 -- pets.create_pet_once: adds a pet to the caller's own, unless the same request with the same key has done so already
 -- $1 session  uuid  the caller's login session
--- $2 pet_name text  1 to 50 characters
--- $3 key      text  the Idempotency-Key, 1 to 255 visible ASCII characters
+-- $2 user     uuid  the caller
+-- $3 pet_name text  1 to 50 characters
+-- $4 key      text  the Idempotency-Key, 1 to 255 visible ASCII characters
 -- returns: maybe PetOnce  (none: the session has ended; a row of nulls: a request with this key is under way)
 -- not null: is_same_request (the hash of a text is none, and the column of the known one is not null)
--- The advisory lock ends with the statement's transaction, after its rows can be seen. Who gets it meets no
--- uncommitted row, and `on conflict do update` finds a committed one even if it is newer than this statement.
+-- The advisory lock ends with the statement's transaction, after its rows can be seen. The request that gets it meets
+-- no uncommitted row, and `on conflict do update` finds a committed one even if it is newer than this statement.
 with /* pets.create_pet_once */ request as (
     select
         user_id,
-        pg_try_advisory_xact_lock(hashtextextended(user_id || ' ' || $3, 0)) as is_alone,
-        sha256(convert_to('pets.create_pet_once ' || $2, 'UTF8')) as sha256,
+        pg_try_advisory_xact_lock(hashtextextended(user_id || ' ' || $4, 0)) as is_alone,
+        sha256(convert_to('pets.create_pet_once ' || $3, 'UTF8')) as sha256,
         nextval('pets_id_seq') as pet_id
-    from live_session($1)
+    from live_session
+    where session_id = $1 and user_id = $2
 ),
 
 known as (
     insert into idempotency_key as was (user_id, key, request_sha256, resource_id)
-    select user_id, $3, sha256, pet_id from request
+    select user_id, $4, sha256, pet_id from request
     where is_alone
     on conflict (user_id, key) do update
         set
             request_sha256 = case
-                when was.created_at > now() - interval '24 hours' then was.request_sha256 else excluded.request_sha256
+                when excluded.created_at - was.created_at < interval '24 hours' then was.request_sha256
+                else excluded.request_sha256
             end,
             resource_id = case
-                when was.created_at > now() - interval '24 hours' then was.resource_id else excluded.resource_id
+                when excluded.created_at - was.created_at < interval '24 hours' then was.resource_id
+                else excluded.resource_id
             end,
             created_at = case
-                when was.created_at > now() - interval '24 hours' then was.created_at else now()
+                when excluded.created_at - was.created_at < interval '24 hours' then was.created_at
+                else excluded.created_at
             end
     returning request_sha256, resource_id
 ),
 
 created as (
     insert into pets (user_id, id, pet_name) overriding system value
-    select request.user_id, request.pet_id, $2
+    select request.user_id, request.pet_id, $3
     from request
     inner join known on known.resource_id = request.pet_id
 )
 
 select
     known.resource_id as id,
-    $2 as pet_name,
+    $3 as pet_name,
     request.user_id,
     1 as version, -- the one that a pet begins with
     known.request_sha256 = request.sha256 as is_same_request

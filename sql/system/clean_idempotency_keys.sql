@@ -2,11 +2,10 @@
 -- $1 most bigint  how many at most: few enough not to hold up others
 -- returns: count  (fewer than $1: there are no more)
 delete /* system.clean_idempotency_keys */ from idempotency_key
-where ctid in (
-    select ctid
+where (user_id, key) in (
+    select user_id, key
     from idempotency_key
     where created_at <= now() - interval '24 hours'
     order by created_at
     limit $1
-    for update skip locked
 );

@@ -19,6 +19,15 @@ from tests.support.locks import blocked_statements
 
 LOCK = "select from user_model for update"
 NEW = "another password than before"
+# Holds back those who change a row, and not those who lock it.
+UPDATES_WAIT = """
+    create function wait() returns trigger language plpgsql as $$
+    begin
+        perform pg_advisory_xact_lock(1);
+        return new;
+    end $$;
+    create trigger wait before update on user_model for each row execute function wait();
+"""
 
 
 async def reset(client: httpx.AsyncClient, user: LoggedIn) -> httpx.Response:
@@ -99,8 +108,9 @@ async def test_failed_rehash_does_not_fail_log_in(own_database_url: str) -> None
     user = await Factory(app, connection).user()
     former = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     await connection.execute("update user_model set hashed_password = $1", former)
+    await connection.execute(UPDATES_WAIT)
     async with pool.open(), service_client(app) as client, connection.transaction():
-        await connection.execute("select from user_model for share")
+        await connection.execute("select pg_advisory_xact_lock(1)")
 
         answer = await log_in(client, user.email)
 

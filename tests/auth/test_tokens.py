@@ -1,7 +1,6 @@
 """Access tokens: only one that was signed here, for now, opens anything."""
 
 import time
-import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -78,8 +77,8 @@ def test_token_cache_is_bounded(database_url: str, monkeypatch: pytest.MonkeyPat
         for _ in range(2)
     )
 
-    caller = weakref.ref(tokens.authenticate(first.access_token))
-    assert caller() is tokens.authenticate(first.access_token)
+    caller = tokens.authenticate(first.access_token)
+    assert caller is tokens.authenticate(first.access_token)
     tokens.authenticate(second.access_token)
 
-    assert caller() is None
+    assert caller is not tokens.authenticate(first.access_token)

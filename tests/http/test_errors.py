@@ -164,8 +164,8 @@ async def test_more_rows_than_declared_are_500(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     await connection.execute(
-        "create or replace function live_session(session uuid) returns table (session_id uuid, user_id uuid)"
-        " language sql as $$select id, user_id from login_session cross join generate_series(1, 2)$$"
+        "create or replace view live_session as"
+        " select id as session_id, user_id from login_session cross join generate_series(1, 2)"
     )
 
     response = await client.get("/users/me", headers=user.bearer)

@@ -7,4 +7,4 @@ from tests.support.factories import Factory, LoggedIn
 
 async def make_pet(make: Factory, owner: LoggedIn, pet_name: str = "Tadeusz") -> VersionedPet:
     """Make a pet of `owner` where `make` makes users."""
-    return VersionedPet(*await make.connection.fetchrow(CREATE_PET.sql, owner.session, pet_name))
+    return VersionedPet(*await make.connection.fetchrow(CREATE_PET.sql, owner.session, owner.id, pet_name))

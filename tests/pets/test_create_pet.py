@@ -114,7 +114,7 @@ async def test_documented_psql_command_adds_a_pet(
 ) -> None:
     user = await committed.make.user()
     [line] = re.findall(r"^psql .*", (ROOT / "docs" / "sql.md").read_text(), re.MULTILINE)
-    line = re.sub(r"(?<=bind )\S+", str(user.session), line)
+    line = re.sub(r"(?<=bind )\S+ \S+", f"{user.session} {user.id}", line)
     environment = {"DATABASE_URL": own_database_url, "PATH": str(server.binaries), "PSQLRC": "/dev/null"}
 
     psql = await asyncio.create_subprocess_exec("/bin/bash", "-euc", line, cwd=ROOT, env=environment)

@@ -163,7 +163,7 @@ async def test_one_of_50_equal_requests_creates_a_pet(committed: Committed) -> N
 async def test_concurrent_repetition_is_409(committed: Committed) -> None:
     user = await committed.make.user()
     async with committed.connection.transaction():
-        await committed.connection.fetch(CREATE_PET_ONCE.sql, user.session, "Tadeusz", KEY)
+        await committed.connection.fetch(CREATE_PET_ONCE.sql, user.session, user.id, "Tadeusz", KEY)
         early = await create(committed.client, user)
     late = await create(committed.client, user)
 
@@ -176,7 +176,7 @@ async def test_concurrent_repetition_is_409(committed: Committed) -> None:
 async def test_other_keys_and_users_are_not_blocked(committed: Committed) -> None:
     user, stranger = await committed.make.user(), await committed.make.user()
     async with committed.connection.transaction():
-        await committed.connection.fetch(CREATE_PET_ONCE.sql, user.session, "Tadeusz", KEY)
+        await committed.connection.fetch(CREATE_PET_ONCE.sql, user.session, user.id, "Tadeusz", KEY)
 
         answers = [await create(committed.client, user, key="other"), await create(committed.client, stranger)]
 
@@ -187,7 +187,7 @@ async def test_failed_request_leaves_its_key_free(committed: Committed) -> None:
     user = await committed.make.user()
     transaction = committed.connection.transaction()
     await transaction.start()
-    await committed.connection.fetch(CREATE_PET_ONCE.sql, user.session, "Tadeusz", KEY)
+    await committed.connection.fetch(CREATE_PET_ONCE.sql, user.session, user.id, "Tadeusz", KEY)
     await transaction.rollback()
 
     response = await create(committed.client, user, "Ada")

@@ -104,7 +104,7 @@ async def test_count_returns_the_number_of_changed_rows(
 
 
 async def test_no_row_for_a_session_is_session_ended(db: Database, statement: Statements) -> None:
-    sql = "select user_id from live_session($1)"
+    sql = "select user_id from live_session where session_id = $1"
     of_nobody = "2f4f1a52-6a0c-4a63-8d6d-5a5b1f8e2a11"
     one: One[..., Kite] = One(statement("one Kite", sql, "session uuid"), Kite)
     maybe: Maybe[..., Kite] = Maybe(statement("maybe Kite", sql, "session uuid"), Kite)

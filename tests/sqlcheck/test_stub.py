@@ -53,7 +53,7 @@ def test_mypy_finds_wrong_calls(tmp_path: Path, with_kites: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "old", "new"),
     [
-        ("service/sql.pyi", "[[UUID, str], _R]", "[[UUID], _R]"),
+        ("service/sql.pyi", "[[UUID, UUID, str], _R]", "[[UUID], _R]"),
         ("sql/kites/delete_kite.sql", "integer[]?", "integer[] "),
     ],
 )

@@ -49,5 +49,5 @@ def render(template: str, resource: Resource, depends: str) -> str:
         a_thing=resource.a_thing,
         whose="the caller's" if resource.owned else "the",
         none_such=f"{'the caller has' if resource.owned else 'there is'} no such {resource.one.replace('_', ' ')}",
-        of_caller=f"{resource.table}.user_id = caller.user_id and " if resource.owned else "",
+        of_caller=f"{resource.table}.user_id = $2 and " if resource.owned else "",
     )

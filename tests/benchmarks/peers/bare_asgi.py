@@ -35,7 +35,7 @@ class PetCreate(msgspec.Struct, forbid_unknown_fields=True):
 encode = msgspec.json.Encoder().encode
 decode_pet = msgspec.json.Decoder(PetCreate).decode
 idle: asyncio.LifoQueue[dict[str, asyncpg.prepared_stmt.PreparedStatement]] = asyncio.LifoQueue()
-verified: dict[bytes, tuple[UUID, int]] = {}
+verified: dict[bytes, tuple[tuple[UUID, UUID], int]] = {}
 
 
 async def fetch(query: str, *arguments: object) -> list[asyncpg.Record]:
@@ -47,7 +47,7 @@ async def fetch(query: str, *arguments: object) -> list[asyncpg.Record]:
     return rows
 
 
-def session(scope: dict[str, Any]) -> UUID:
+def caller(scope: dict[str, Any]) -> tuple[UUID, UUID]:
     token = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     known = verified.get(token)
     if known is None:
@@ -55,7 +55,7 @@ def session(scope: dict[str, Any]) -> UUID:
             said = claims(token[7:].decode())
         except jwt.InvalidTokenError:
             raise PermissionError from None
-        known = verified[token] = UUID(said["sid"]), said["exp"]
+        known = verified[token] = (UUID(said["sid"]), UUID(said["sub"])), said["exp"]
     if time.time() > known[1]:
         raise PermissionError
     return known[0]
@@ -64,13 +64,13 @@ def session(scope: dict[str, Any]) -> UUID:
 async def answer(scope: dict[str, Any], receive: Any) -> tuple[int, bytes]:
     match scope["path"]:
         case "/pets/me":
-            rows = await fetch("pets.list_my_pets", session(scope), "", 0, 101)
+            rows = await fetch("pets.list_my_pets", *caller(scope), "", 0, 101)
             return 200, encode([Pet(*row) for row in rows if row[0] is not None])
         case "/users/me":
-            return 200, encode(User(*(await fetch("users.show_me", session(scope)))[0]))
+            return 200, encode(User(*(await fetch("users.show_me", *caller(scope)))[0]))
         case "/pets/create":
             data = decode_pet((await receive())["body"])
-            row = (await fetch("pets.create_pet", session(scope), data.pet_name))[0]
+            row = (await fetch("pets.create_pet", *caller(scope), data.pet_name))[0]
             return 201, encode(Pet(row[0], row[1], row[2]))
         case _:
             return 200, b""

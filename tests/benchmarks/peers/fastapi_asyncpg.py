@@ -40,14 +40,15 @@ class PetCreate(BaseModel):
     pet_name: str = Field(min_length=1, max_length=50)
 
 
-async def current_session(token: Annotated[str, Depends(bearer)]) -> UUID:
+async def current_caller(token: Annotated[str, Depends(bearer)]) -> tuple[UUID, UUID]:
     try:
-        return UUID(claims(token)["sid"])
+        verified = claims(token)
     except jwt.InvalidTokenError:
         raise HTTPException(401) from None
+    return UUID(verified["sid"]), UUID(verified["sub"])
 
 
-CurrentSession = Annotated[UUID, Depends(current_session)]
+Caller = Annotated[tuple[UUID, UUID], Depends(current_caller)]
 
 
 async def fetch(request: Request, query: str, *arguments: object) -> list[dict[str, Any]]:
@@ -63,15 +64,15 @@ async def live() -> None:
 
 
 @app.get("/users/me", response_model=UserResponse)
-async def show_me(request: Request, session: CurrentSession) -> dict[str, Any]:
-    return (await fetch(request, SHOW_ME, session))[0]
+async def show_me(request: Request, caller: Caller) -> dict[str, Any]:
+    return (await fetch(request, SHOW_ME, *caller))[0]
 
 
 @app.get("/pets/me", response_model=list[PetResponse])
-async def list_my_pets(request: Request, session: CurrentSession, limit: int = 100) -> list[dict[str, Any]]:
-    return await fetch(request, LIST_MY_PETS, session, "", 0, limit)
+async def list_my_pets(request: Request, caller: Caller, limit: int = 100) -> list[dict[str, Any]]:
+    return await fetch(request, LIST_MY_PETS, *caller, "", 0, limit)
 
 
 @app.post("/pets/create", response_model=PetResponse, status_code=201)
-async def create_pet(request: Request, data: PetCreate, session: CurrentSession) -> dict[str, Any]:
-    return (await fetch(request, CREATE_PET, session, data.pet_name))[0]
+async def create_pet(request: Request, data: PetCreate, caller: Caller) -> dict[str, Any]:
+    return (await fetch(request, CREATE_PET, *caller, data.pet_name))[0]

@@ -18,15 +18,13 @@ from tests.support.resources import Resource
 
 WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
 Template = tuple[Path, list[str]]
-# live_session() as the migration has it, and as long as a slow statement takes for whoever is in the table `slow`.
+# live_session as the migration has it, and as long as a slow statement takes for whoever is in the table `slow`.
 SLOW = """
     create table slow as select id as session_id from login_session order by created_at limit 16;
-    create or replace function live_session(session uuid) returns table (session_id uuid, user_id uuid)
-    language sql volatile as $$
-        select s.id, s.user_id from login_session as s
-        where s.id = session and s.ended_at is null and s.expires_at > now()
-        and (not exists (select from slow where slow.session_id = session) or pg_sleep(1.5) is not null)
-    $$
+    create or replace view live_session as
+        select s.id as session_id, s.user_id from login_session as s
+        where s.ended_at is null and s.expires_at > now()
+        and (not exists (select from slow where slow.session_id = s.id) or pg_sleep(1.5) is not null)
 """
 
 

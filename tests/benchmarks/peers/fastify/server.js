@@ -39,17 +39,17 @@ app.register(async (secured) => {
   secured.addHook("onRequest", (request) => request.jwtVerify());
 
   secured.get("/users/me", { schema: { response: { 200: user } } }, async (request, reply) => {
-    return (await fetch(reply, "users.show_me", [request.user.sid]))[0];
+    return (await fetch(reply, "users.show_me", [request.user.sid, request.user.sub]))[0];
   });
 
   secured.get("/pets/me", { schema: { response: { 200: { type: "array", items: pet } } } }, async (request, reply) => {
-    const rows = await fetch(reply, "pets.list_my_pets", [request.user.sid, "", 0, Number(request.query.limit ?? 100)]);
+    const rows = await fetch(reply, "pets.list_my_pets", [request.user.sid, request.user.sub, "", 0, Number(request.query.limit ?? 100)]);
     return rows[0].id === null ? [] : rows;
   });
 
   secured.post("/pets/create", { schema: { body, response: { 201: pet } } }, async (request, reply) => {
     reply.code(201);
-    return (await fetch(reply, "pets.create_pet", [request.user.sid, request.body.pet_name]))[0];
+    return (await fetch(reply, "pets.create_pet", [request.user.sid, request.user.sub, request.body.pet_name]))[0];
   });
 });
 
