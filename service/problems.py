@@ -237,6 +237,12 @@ class QueryFinding(Problem):
     status, type, title = 500, "/problems/query-finding", "A query does not pass its check"
 
 
+class NotImplementedHere(Problem):
+    """The request needs a part of HTTP that the service does not implement (RFC 9110, 15.6.2)."""
+
+    status, type, title = 501, "/problems/not-implemented", "Not implemented"
+
+
 class Unavailable(Problem):
     """The service cannot answer now, and could a moment later."""
 

@@ -39,6 +39,8 @@ class ClientTimeouts:
     linger: float = 2.0
     # For a request to end after its client has disconnected: most do, and keep their database connection.
     disconnect_grace: float = 0.3
+    # Between two looks at whether a client that closed its sending half is gone.
+    probe_interval: float = 0.05
     # The longest pause between two looks at these limits.
     check_interval: float = 5.0
 

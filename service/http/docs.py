@@ -1,10 +1,11 @@
 """The documentation page, and the files that it loads."""
 
+import mimetypes
+from functools import cache
 from pathlib import Path
 
 from litestar import MediaType, Response, get
 from litestar.params import FromPath
-from litestar.response import File
 
 from service.problems import NotFound
 
@@ -25,8 +26,14 @@ def docs_page() -> Response[str]:
 
 
 @get("/docs/{name:str}", include_in_schema=False, sync_to_thread=False, any_query=True)
-def docs_file(name: FromPath[str]) -> File:
+def docs_file(name: FromPath[str]) -> Response[bytes]:
     """Send one of the files that the documentation is made of."""
     if name not in SWAGGER_UI:
         raise NotFound
-    return File(SWAGGER_UI[name], filename=name, content_disposition_type="inline")
+    return Response(docs_content(name), media_type=mimetypes.guess_type(name)[0])
+
+
+@cache
+def docs_content(name: str) -> bytes:
+    """Read a file of the documentation, once for all clients: a slow one must not have a copy of its own."""
+    return SWAGGER_UI[name].read_bytes()

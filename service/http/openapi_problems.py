@@ -22,6 +22,7 @@ OF_BODIES: list[type[Problem]] = [
     problems.ContentTooLarge,
     problems.UnsupportedMediaType,
     problems.InvalidInput,
+    problems.NotImplementedHere,
 ]
 OF_CALLERS: list[type[Problem]] = [
     problems.NotAuthenticated,

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from service.app import Service
 from service.http.middleware import request_middleware
+from service.server.connection import TimedConnection
 from service.server.protocol import LimitedHttpProtocol
 from service.timeouts import ClientTimeouts
 from tests.support.raw_http import DOWNLOAD, GET, POST, UNWANTED, listening, statuses, talk
@@ -132,6 +133,71 @@ async def test_request_of_a_disconnected_client_is_cancelled() -> None:
             await asyncio.wait_for(ended.wait(), 1)
 
     assert [(entry["event"], entry["path"]) for entry in logs] == [("client gone", "/health/live")]
+
+
+@pytest.mark.parametrize("requests", [GET + b"\r\n", (GET + b"\r\n") * 3, GET + b"\r\nGET / HT"])
+async def test_half_closed_client_gets_its_responses(port: int, requests: bytes) -> None:
+    """Shut down for sending, as ``nc -N`` does, after the last whole request."""
+    answer = await half_closed(port, requests)
+
+    assert statuses(answer) == [200] * requests.count(b"\r\n\r\n")
+
+
+async def test_half_closed_client_gets_a_slow_response() -> None:
+    """Longer than the grace of one that is gone, from which it differs only by taking an interim response."""
+    released = asyncio.Event()
+
+    async def slow(_: Scope, __: Receive, send: Send) -> None:
+        await released.wait()
+        await send({"type": "http.response.start", "status": 204, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async with listening(slow, timeouts=ClientTimeouts(disconnect_grace=0.01, probe_interval=0.01)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET + b"\r\n")
+        writer.write_eof()
+        interim = await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.05)
+        released.set()
+        response = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+
+    assert interim == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert statuses(response) == [204]
+
+
+async def test_half_closed_client_with_half_a_request_is_closed(port: int) -> None:
+    assert await half_closed(port, POST + b"Content-Length: 10\r\n\r\n{") == b""
+
+
+async def test_slow_readers_share_a_bounded_buffer(app: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond it, the slowest one is disconnected."""
+    monkeypatch.setattr("service.server.connection.MAX_UNSENT", 300_000)
+    unsent = TimedConnection._unsent  # noqa: SLF001 - nothing else shows it
+    writers = []
+    async with listening(app) as port, asyncio.timeout(10):
+        for _ in range(12):
+            others = set(unsent)
+            _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+            writers.append(writer)
+            writer.write(DOWNLOAD * 4)
+            while unsent.keys() <= others:  # noqa: ASYNC110 - it is the server that waits
+                await asyncio.sleep(0.01)
+            assert sum(unsent.values()) <= 300_000
+        for writer in writers:
+            writer.transport.abort()
+
+    assert len(others) < 12
+
+
+async def half_closed(port: int, request: bytes) -> bytes:
+    """Send `request`, close the sending half, and return all that comes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    writer.write_eof()
+    response = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    return response
 
 
 async def test_response_head_does_not_wait_for_the_body(port: int) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from litestar.types import Receive, Scope, Send
+from structlog.testing import capture_logs
 
 from service.app import Service
 from tests.support.raw_http import CHUNKED, GET, NO_REQUESTS, POST, UNWANTED, listening, statuses, talk
@@ -134,11 +135,65 @@ async def test_pipeline_beyond_100_requests_is_closed(port: int) -> None:
     assert statuses(await talk(port, (GET + b"\r\n") * 1_000)) == [200] * 101
 
 
-async def test_data_after_an_upgrade_closes_the_connection(port: int) -> None:
-    """The parser does not read it: the next answer would be taken for its own."""
-    upgrade = GET + b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+UPGRADES = {
+    "h2c": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+    "TLS": b"Connection: upgrade\r\nUpgrade: TLS/1.2\r\n",
+    "websocket without a key": b"Connection: Upgrade\r\nUpgrade: websocket\r\n",
+}
+EXPECTS = {"nothing": b"", "something else": b"Expect: the-unexpected\r\n"}
 
-    assert statuses(await talk(port, upgrade + GET + b"\r\n", GET + b"\r\n")) == [200]
+
+@pytest.mark.parametrize("expect", EXPECTS.values(), ids=EXPECTS)
+@pytest.mark.parametrize("upgrade", UPGRADES.values(), ids=UPGRADES)
+async def test_offer_to_upgrade_is_ignored(port: int, upgrade: bytes, expect: bytes) -> None:
+    """Java's client and ``curl --http2`` make one with each request."""
+    head, chunked = POST + upgrade + expect, CHUNKED + b"2\r\n{}\r\n0\r\n\r\n"
+    parts = head + b"Content-Length: 2\r\n\r\n{}", head + chunked + GET + upgrade + b"\r\n"
+
+    with capture_logs() as logs:
+        answer = await talk(port, *parts, GET + b"Connection: close\r\n\r\n")
+
+    assert statuses(answer) == [422, 422, 200, 200]
+    assert not [entry for entry in logs if entry["log_level"] == "warning"]
+
+
+async def test_offer_to_upgrade_in_single_bytes_is_ignored(port: int) -> None:
+    request = POST + UPGRADES["h2c"] + b"Content-Length: 2\r\n\r\n{}" + GET + b"Connection: close\r\n\r\n"
+
+    assert statuses(await talk(port, *[bytes([byte]) for byte in request], pause=0)) == [422, 200]
+
+
+async def test_websocket_is_501(port: int) -> None:
+    fields = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+    answer = await talk(port, GET + fields)
+
+    assert statuses(answer) == [501]
+    assert b"WebSockets are not served here" in answer
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 501),
+        (POST + b"Transfer-Encoding: identity\r\n" + CHUNKED + b"2\r\n{}\r\n0\r\n\r\n", 501),
+        (POST.replace(b"1.1", b"1.0") + CHUNKED + b"2\r\n{}\r\n0\r\n\r\n", 400),
+        (GET.replace(b"HTTP/1.1", b"RTSP/1.0") + b"\r\n", 400),
+        (GET.replace(b"HTTP/1.1", b"RTSP/1.1") + b"\r\n", 400),
+        (b"SOURCE /pets/me ICE/1.0\r\nHost: localhost\r\n\r\n", 400),
+        (GET.replace(b"/live", b"/live#x") + b"\r\n", 400),
+        (GET.replace(b"/live", b"/live?x#y") + b"\r\n", 400),
+        (GET.replace(b"/health", b"http://evil.example/health") + b"\r\n", 400),
+        (GET.replace(b"/health", b"http://a:b@localhost/health") + b"\r\n", 400),
+        (GET.replace(b"/health", b"ftp://localhost/health") + b"\r\n", 400),
+        (b"GET * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
+        (GET.replace(b"/health", b"http://localhost/health") + b"Connection: close\r\n\r\n", 200),
+        (b"GET HTTP://LOCALHOST?x=/y HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 200),
+    ],
+)
+async def test_request_outside_the_standard_is_refused(port: int, request_: bytes, status: int) -> None:
+    """RFC 9112, 2.3, 3.2 and 6.1; RFC 9110, 4.2.4."""
+    assert statuses(await talk(port, request_)) == [status]
 
 
 async def test_early_response_leaves_the_connection_usable(port: int) -> None:

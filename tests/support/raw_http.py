@@ -8,7 +8,8 @@ from functools import partial
 import uvicorn
 from litestar.types import ASGIApp
 
-from service.server.protocol import DEFAULT_TIMEOUTS, LimitedHttpProtocol
+from service.server.connection import DEFAULT_TIMEOUTS
+from service.server.protocol import LimitedHttpProtocol
 from service.timeouts import ClientTimeouts
 
 GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
