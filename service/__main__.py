@@ -1,6 +1,12 @@
 """``python -m service``."""
 
+import os
+import signal
 import sys
+
+if os.getpid() == 1:
+    # The first process of a container: a signal that it does not handle is dropped (pid_namespaces(7)).
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 try:
     from service.cli import main

@@ -52,8 +52,21 @@ class ShutdownTimeouts:
     # For connections in the backlog of the listener to be accepted once new ones are refused.
     backlog: float = 1.0
     # For requests under way to end. Then all database connections are closed, the primary's and a replica's.
-    requests: int = 8
+    requests: int = 5
 
 
-# For a worker to answer its parent, and for a new one to be ready, in seconds.
-WORKER_HEALTHCHECK = 20
+@frozen
+class SupervisorTimeouts:
+    """How long the parent of several workers waits for them, in seconds."""
+
+    # For a sign of life from a worker's event loop, and for a new worker to be ready.
+    heartbeat: float = 15.0
+    start: float = 60.0
+    # Before another attempt to start a worker; each further pause is twice as long, up to the last one.
+    first_retry: float = 1.0
+    last_retry: float = 30.0
+    # After DRAIN_SECONDS: then workers that have not ended are killed.
+    end: float = 12.5
+    # Between two looks at the workers, and while they end.
+    tick: float = 0.5
+    ending_tick: float = 0.1

@@ -32,7 +32,7 @@ def create_app() -> Application:
     def connect(settings: Settings) -> Connections:
         return Checked(app.connection_pool(settings), settings.database_url)
 
-    return create_worker_app(lambda: app.from_environment(connect), drain_seconds=0)
+    return create_worker_app(lambda: app.from_environment(connect))
 
 
 class Checked:

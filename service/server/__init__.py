@@ -1,15 +1,16 @@
 """The server: HTTP/1.1 with limits on uvicorn's protocol, worker processes, and an orderly end.
 
-Read in this order: run (what runs), worker (one process), shutdown (how it ends), supervisor (several processes),
-protocol (one connection), listener (the socket).
+Read in this order: run (what runs), worker (one process, from start to end), supervisor (several processes), slots
+(what they know of each other), listener (the socket), acceptor (its connections), connection and protocol (one of
+them), head (what a request must look like), cycle (one request).
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from service.server.listener import bind
-    from service.server.run import OPTIONS, serve, serving_metrics
-    from service.server.worker import AppFactory, Application, create_worker_app
+    from service.server.run import serve, serving_metrics
+    from service.server.worker import OPTIONS, AppFactory, Application, create_worker_app
 
 __all__ = ["OPTIONS", "AppFactory", "Application", "bind", "create_worker_app", "serve", "serving_metrics"]
 
@@ -20,11 +21,11 @@ def __getattr__(name: str) -> object:
         from service.server import listener  # noqa: PLC0415 - as said
 
         return getattr(listener, name)
-    if name in {"OPTIONS", "serve", "serving_metrics"}:
+    if name in {"serve", "serving_metrics"}:
         from service.server import run  # noqa: PLC0415 - as said
 
         return getattr(run, name)
-    if name in {"AppFactory", "Application", "create_worker_app"}:
+    if name in {"OPTIONS", "AppFactory", "Application", "create_worker_app"}:
         from service.server import worker  # noqa: PLC0415 - as said
 
         return getattr(worker, name)

@@ -55,7 +55,7 @@ class TimedConnection(HttpToolsProtocol):
     def idle_since(self) -> float | None:
         """When the client began to have no request under way, by the event loop's clock."""
         idle = self._phase == "keep_alive" or (self._phase == "head" and not self._piece)
-        return self._since if idle else None
+        return self._since if idle and not self.transport.is_closing() else None
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it

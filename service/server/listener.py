@@ -1,8 +1,12 @@
 """The listening socket."""
 
+import ctypes
 import errno
 import socket
+import struct
+import sys
 import time
+from contextlib import suppress
 
 import click
 
@@ -33,3 +37,20 @@ def bind(host: str, port: int, advice: str = "HOST and PORT name another place")
             time.sleep(0.05)
         else:
             return listener
+
+
+def stop_accepting(listener: socket.socket) -> None:
+    """Stop accepting connections on `listener`, in every process that shares it; the backlog can still be accepted.
+
+    Closing it would reset the connections in the backlog, and one can always arrive after the last look. So Linux is
+    told to drop the segments that open a connection (RFC 9293, 3.1: SYN is bit 1 of byte 13); their senders try again
+    after a second, and are refused. Source: https://docs.kernel.org/networking/filter.html
+    """
+    if sys.platform != "linux":
+        return  # pragma: no cover - CI runs on Linux; elsewhere those in the queue are reset
+    load_byte, jump_if_set, end = 0x30, 0x45, 0x06
+    steps = [(load_byte, 0, 0, 13), (jump_if_set, 0, 1, 2), (end, 0, 0, 0), (end, 0, 0, 0xFFFF)]
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    attach_filter = 26  # SO_ATTACH_FILTER
+    with suppress(OSError):  # a sandbox may forbid it
+        listener.setsockopt(socket.SOL_SOCKET, attach_filter, struct.pack("HP", len(steps), ctypes.addressof(program)))

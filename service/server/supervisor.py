@@ -1,4 +1,4 @@
-"""Several workers behind one listening socket, and the parent that starts, replaces and ends them."""
+"""The parent of several workers behind one listener: starts, watches, replaces and ends them."""
 
 import gc
 import multiprocessing
@@ -7,111 +7,184 @@ import socket
 import sys
 import threading
 import time
-from contextlib import suppress
-from multiprocessing.connection import wait
-from typing import Any, ClassVar
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 
-import uvicorn
-from typing_extensions import override
-from uvicorn._subprocess import subprocess_started
-from uvicorn.supervisors import Multiprocess, multiprocess
+from service.server.listener import stop_accepting
+from service.server.slots import Slot
+from service.server.worker import SIGNALS
+from service.telemetry import log
+from service.timeouts import SupervisorTimeouts
 
-from service.server.shutdown import stop_accepting
-
-
-class WorkerProcess(multiprocess.Process):
-    """A worker, forked where its parent has imported all that it needs: there in 0.2 s, instead of a second of CPU."""
-
-    forks: ClassVar = False
-    # What the parent does at a signal is not for its workers: this is how it was before.
-    handlers: ClassVar[dict[int, Any]] = {}
-
-    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
-        super().__init__(config, sockets)
-        # Not beside another thread, such as that of METRICS_PORT: a lock that it holds would be copied, and stay so.
-        if self.forks and threading.active_count() == 1:
-            arguments = {"config": config, "target": self.target, "sockets": sockets, "stdin_fileno": None}
-            context = multiprocessing.get_context("fork")
-            self.process = context.Process(target=subprocess_started, kwargs=arguments)  # type: ignore[assignment]  # not spawned
-
-    @override
-    def start(self) -> None:
-        # What comes before the worker is ready for it, waits.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, multiprocess.SIGNALS)
-        super().start()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    @override
-    def target(self, sockets: list[socket.socket] | None = None) -> None:
-        for number, handler in self.handlers.items():
-            signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, multiprocess.SIGNALS)
-        super().target(sockets)
-
-    @override
-    def _healthcheck(self, timeout: float) -> bool | None:
-        # uvicorn would wait for the answer of a worker that dies meanwhile.
-        with suppress(OSError, EOFError):
-            self.parent_conn.send(b"ping")
-            if self.parent_conn in wait([self.parent_conn, self.process.sentinel], timeout):
-                return bool(self.parent_conn.recv())
-        return None
+DEFAULT_TIMEOUTS = SupervisorTimeouts()
 
 
-multiprocess.Process = WorkerProcess  # type: ignore[misc]  # uvicorn makes them in four places
+class WorkerProcess:
+    """A worker, as its parent sees it."""
+
+    def __init__(self, process: BaseProcess, slot: Slot, now: float) -> None:
+        self.process = process
+        self.slot = slot
+        # When it must have ended, if it was told to.
+        self.deadline: float | None = None
+        self._beats = 0
+        self._seen = now
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has begun to serve."""
+        return self.slot.beats > 0
+
+    def is_overdue(self, now: float, timeouts: SupervisorTimeouts, *, watched: bool) -> bool:
+        """Return whether it has to be killed. What it did not do while nobody `watched` does not count."""
+        if self.deadline is not None:
+            return now > self.deadline
+        if self.slot.beats != self._beats or not watched:
+            self._beats, self._seen = self.slot.beats, now
+        return now - self._seen > (timeouts.heartbeat if self.is_ready else timeouts.start)
+
+    def terminate(self, deadline: float) -> None:
+        """Tell it to end."""
+        self.deadline = deadline
+        self.process.terminate()
 
 
-class Exit(threading.Event):
-    """Whether to end; the death of a worker wakes who waits for that, too."""
+class Supervisor:
+    """Keeps workers running until SIGTERM or SIGINT. SIGHUP replaces them by turns, with new code and settings.
 
-    def __init__(self, workers: list[multiprocess.Process]) -> None:
-        super().__init__()
-        self._workers = workers
+    It has no event loop and handles no signals: it waits for them, so that each is seen, whenever it comes.
+    """
 
-    @override
-    def wait(self, timeout: float | None = None) -> bool:
-        # Else the listener would accept for half a second more, while workers that were told themselves go on to end.
-        if not self.is_set():
-            wait([worker.process.sentinel for worker in self._workers], timeout)
-        return self.is_set()
-
-
-class Supervisor(Multiprocess):
-    """The parent of several workers: starts them, replaces those that die, and all by turns at SIGHUP."""
-
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, drain_seconds: int) -> None:
-        WorkerProcess.forks = sys.platform == "linux"
-        WorkerProcess.handlers = {number: signal.getsignal(number) for number in multiprocess.SIGNALS}
-        super().__init__(config, [listener])
-        self.should_exit = Exit(self.processes)
+    def __init__(
+        self,
+        run: Callable[[Slot], None],
+        listener: socket.socket,
+        number: int,
+        drain_seconds: int,
+        timeouts: SupervisorTimeouts = DEFAULT_TIMEOUTS,
+    ) -> None:
+        """Have `number` processes call `run`, which serves on `listener`."""
+        self._run = run
+        self._listener = listener
+        self._number = number
         self._drain_seconds = drain_seconds
-        self._drains = False
-        # What is there now, is there for good; were it looked at for garbage, each worker would have its own copy.
+        self._timeouts = timeouts
+        # At a reload, each worker may have a successor while it drains.
+        slots = 3 * number
+        beats, connections = multiprocessing.RawArray("l", slots), multiprocessing.RawArray("l", slots)
+        self._free = [Slot(beats, connections, index) for index in range(slots)]
+        self._workers: list[WorkerProcess] = []
+        self._ending: list[WorkerProcess] = []
+        # Those of the workers that a reload has yet to replace.
+        self._outdated: list[WorkerProcess] = []
+        # Forked workers share the memory of what this process has imported; after a reload, that is old.
+        self._forks = self._forked = sys.platform == "linux"
+        self._failures = 0
+        self._retry_at = self._looked_at = time.monotonic()
+        self._stop_at: float | None = None
+        self._told = False
+
+    def run(self) -> None:
+        """Run the workers until the end."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+        signal.setitimer(signal.ITIMER_REAL, self._timeouts.tick, self._timeouts.tick)
+        # What is there now is there for good; if it were traversed for garbage, each worker would have its own copy.
         gc.collect()
         gc.freeze()
+        self._look()
+        while self._stop_at is None or self._ending:
+            received = signal.sigwait(SIGNALS)
+            if self._told or received in {signal.SIGTERM, signal.SIGINT}:
+                self._end()
+            elif received == signal.SIGHUP:
+                self._reload()
+            self._look()
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
-    @override
-    def keep_subprocess_alive(self) -> None:
-        # Those that have died first: the others are asked for a sign of life, and may be busy.
-        self.processes.sort(key=lambda worker: worker.process.is_alive())
-        super().keep_subprocess_alive()
+    def _note(self, *_: object) -> None:
+        """Note a signal that came just when multiprocessing had unblocked it, to spawn a process."""
+        self._told = True
 
-    @override
-    def handle_hup(self) -> None:
-        WorkerProcess.forks = False  # what this process has imported is old from now on
-        super().handle_hup()
+    def _look(self) -> None:
+        now = time.monotonic()
+        watched, self._looked_at = now - self._looked_at < self._timeouts.heartbeat / 2, now
+        for worker in [*self._workers, *self._ending]:
+            if not worker.process.is_alive():
+                self._bury(worker, now)
+            elif worker.is_overdue(now, self._timeouts, watched=watched):
+                log.error("worker does not respond", pid=worker.process.pid)
+                worker.process.kill()
+        if self._stop_at is None:
+            self._replace(now)
+        elif now >= self._stop_at and self._listener.fileno() >= 0:
+            # While the parent kept it open, clients would queue up with nobody to accept them.
+            stop_accepting(self._listener)
+            self._listener.close()
 
-    @override
-    def handle_term(self) -> None:
-        self._drains = self._drain_seconds > 0
-        super().handle_term()
+    def _replace(self, now: float) -> None:
+        """Start the workers that are missing; at a reload, one more, which then replaces an old one."""
+        ready = sum(worker.is_ready for worker in self._workers)
+        if ready >= self._number:
+            self._failures = 0
+        if self._outdated and ready > self._number:
+            old = self._outdated.pop(0)
+            self._workers.remove(old)
+            self._ending.append(old)
+            old.terminate(now + self._drain_seconds + self._timeouts.end)
+        while len(self._workers) < self._number + bool(self._outdated) and now >= self._retry_at:
+            if self._failures and ready < len(self._workers):
+                return  # one attempt at a time
+            self._start(now)
 
-    @override
-    def terminate_all(self) -> None:
-        super().terminate_all()
-        if self._drains:
-            time.sleep(self._drain_seconds)
-        # While the parent kept the socket open, clients would queue up there with nobody to let them in.
-        for listener in self.sockets:
-            stop_accepting(listener)
-            listener.close()
+    def _start(self, now: float) -> None:
+        # Not beside another thread, such as that of METRICS_PORT: a lock that it holds would be copied, and stay so.
+        forks = self._forks and threading.active_count() == 1
+        context = multiprocessing.get_context("fork") if forks else multiprocessing.get_context("spawn")
+        slot = self._free.pop()
+        process = context.Process(target=self._run, args=(slot,))
+        process.start()
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        self._workers.append(WorkerProcess(process, slot, now))
+
+    def _bury(self, worker: WorkerProcess, now: float) -> None:
+        """Note that a worker has ended, and when to start another one."""
+        was_ready, code = worker.is_ready, worker.process.exitcode or 0
+        worker.slot.clear()
+        self._free.append(worker.slot)
+        if worker in self._ending:
+            self._ending.remove(worker)
+            return
+        self._workers.remove(worker)
+        how = {"pid": worker.process.pid, "exit": signal.Signals(-code).name if code < 0 else code}
+        if worker in self._outdated:
+            self._outdated.remove(worker)
+        if was_ready:
+            log.error("worker died", **how)
+        elif self._outdated:
+            log.error("reload given up: the old workers serve on, because the new one cannot start", **how)
+            self._outdated.clear()
+            self._forks = self._forked
+        elif now >= self._retry_at:
+            pause = min(self._timeouts.first_retry * 2**self._failures, self._timeouts.last_retry)
+            self._failures += 1
+            self._retry_at = now + pause
+            log.error("worker cannot start: it is tried again", **how, seconds=pause)
+
+    def _reload(self) -> None:
+        if self._stop_at is None and not self._outdated:
+            log.info("reloading: workers are replaced by turns")
+            self._outdated = list(self._workers)
+            self._forked, self._forks = self._forks, False
+
+    def _end(self) -> None:
+        if self._stop_at is not None:  # a platform may send it twice
+            return
+        now = time.monotonic()
+        self._stop_at = now + self._drain_seconds
+        signal.setitimer(signal.ITIMER_REAL, self._timeouts.ending_tick, self._timeouts.ending_tick)
+        for worker in self._workers:
+            worker.terminate(self._stop_at + self._timeouts.end)
+        self._ending += self._workers
+        self._workers.clear()

@@ -174,7 +174,7 @@ async def test_slow_readers_share_a_bounded_buffer(app: Service, monkeypatch: py
     """Beyond it, the slowest one is disconnected."""
     monkeypatch.setattr("service.server.connection.MAX_UNSENT", 300_000)
     unsent = TimedConnection._unsent  # noqa: SLF001 - nothing else shows it
-    writers = []
+    writers, others = [], set[TimedConnection]()
     async with listening(app) as port, asyncio.timeout(10):
         for _ in range(12):
             others = set(unsent)

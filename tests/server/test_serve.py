@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from service import cli
 from service.embedded import EmbeddedPostgres
-from service.timeouts import ANSWER, WAIT, WORKER_HEALTHCHECK
+from service.timeouts import ANSWER, WAIT
 from tests.support.accounts import account
 from tests.support.processes import PATIENCE, SECRET_KEY, Running, Serve, Start, alive, run, serving, until
 
@@ -139,7 +139,7 @@ def test_dead_worker_is_replaced_with_the_same_code(own_database_url: str, check
 
     worker.kill()
 
-    until(lambda: served.stdout.count(STARTED) == 3, "another one serves", seconds=WORKER_HEALTHCHECK / 2)
+    until(lambda: served.stdout.count(STARTED) == 3, "another one serves", seconds=10)
     assert not alive(worker)
 
 

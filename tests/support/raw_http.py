@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 import uvicorn
 from litestar.types import ASGIApp
 
 from service.server.connection import DEFAULT_TIMEOUTS
-from service.server.protocol import LimitedHttpProtocol
+from service.server.listener import bind
+from service.server.worker import OPTIONS, Server
 from service.timeouts import ClientTimeouts
 
 GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
@@ -44,21 +44,13 @@ async def listening(
     app: ASGIApp, *, patience: int | None = None, timeouts: ClientTimeouts = DEFAULT_TIMEOUTS
 ) -> AsyncIterator[int]:
     """Serve `app` in this process, and return where it listens. At the end, requests have `patience` (s) to end."""
-    config = uvicorn.Config(
-        app,
-        http=partial(LimitedHttpProtocol, timeouts=timeouts),  # type: ignore[arg-type]  # it need only make a protocol
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        proxy_headers=False,
-        timeout_graceful_shutdown=patience,
-        port=0,
-    )
-    server = uvicorn.Server(config)
+    config = uvicorn.Config(app, **OPTIONS | {"lifespan": "off"}, timeout_graceful_shutdown=patience)
+    listener = bind("127.0.0.1", 0)
+    server = Server(config, listener, timeouts=timeouts)
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
+    yield listener.getsockname()[1]
     server.should_exit = True
     await serving
 
