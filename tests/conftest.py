@@ -26,7 +26,7 @@ pytest_plugins = [
 ]
 
 # The longest tests begin first, heaviest first: at the end, one core would wait for them.
-LONGEST = ("test_your_own.py", "test_image.py", "test_tutorial.py", "test_scaffold.py", "test_rename.py")
+SLOWEST = ("test_your_own.py", "test_image.py", "test_tutorial.py", "test_scaffold.py", "test_rename.py")
 
 
 def pytest_configure() -> None:
@@ -36,7 +36,7 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest first."""
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    items.sort(key=lambda item: SLOWEST.index(item.path.name) if item.path.name in SLOWEST else len(SLOWEST))
 
 
 @pytest.fixture(autouse=True)

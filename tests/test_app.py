@@ -86,12 +86,12 @@ async def test_allowed_origin_may_read_responses_and_headers(app_with_pages: Ser
 async def test_other_origin_may_not_call(app_with_pages: Service, origin: str) -> None:
     async with service_client(app_with_pages) as client:
         preflight = await client.options("/users/reset-password", headers=PREFLIGHT | {"Origin": origin})
-        answer = await client.get("/health/live", headers={"Origin": origin})
+        response = await client.get("/health/live", headers={"Origin": origin})
 
     assert preflight.status_code == 204
     assert preflight.headers["Allow"] == "OPTIONS, POST"
     assert not [name for name in preflight.headers if name.startswith("access-control")]
-    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert "Access-Control-Allow-Origin" not in response.headers
 
 
 async def test_no_origin_may_call_by_default(client: httpx.AsyncClient) -> None:

@@ -39,7 +39,7 @@ def test_url_and_key_are_enough() -> None:
 
 
 def test_longest_shutdown_fits_the_platforms_30_s() -> None:
-    """Platforms kill 30 s after SIGTERM; with a standby, there are two pools to be closed."""
+    """Platforms kill 30 s after SIGTERM; with a replica, there are two pools to be closed."""
     longest = Settings.read(NEEDED | {"DRAIN_SECONDS": "15"}).drain_seconds
     timeouts = ShutdownTimeouts()
 

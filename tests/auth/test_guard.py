@@ -25,17 +25,17 @@ def some_id(operation: Operation) -> object:
 
 async def test_guarded_routes_are_those_documented_as_such(client: httpx.AsyncClient) -> None:
     """Also before a body is read: what these requests say is nothing, or nonsense."""
-    answers = {
+    responses = {
         route: await client.request(*addressed(route, some_id(operation)), content=b"{")
         for route, operation in OPERATIONS.items()
     }
 
-    refused = {route for route, answer in answers.items() if answer.status_code == 401}
+    refused = {route for route, response in responses.items() if response.status_code == 401}
     assert refused == {route for route, operation in OPERATIONS.items() if operation.get("security")}
     assert refused == OPERATIONS.keys() - OPEN
     for route in refused:
-        assert answers[route].headers["WWW-Authenticate"] == "Bearer"
-        assert answers[route].headers["Content-Type"] == "application/problem+json"
+        assert responses[route].headers["WWW-Authenticate"] == "Bearer"
+        assert responses[route].headers["Content-Type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ async def test_token_of_ended_session_is_401_on_every_route(
     for route, operation in OPERATIONS.items():
         if operation.get("security"):
             url = addressed(route, some_id(operation))
-            answer = await client.request(*url, json=GUARDED[route], headers=user.bearer)
-            assert (route, answer.status_code) == (route, 401)
-            assert answer.json()["detail"] == "The session has ended"
-            assert answer.headers["WWW-Authenticate"] == (
+            response = await client.request(*url, json=GUARDED[route], headers=user.bearer)
+            assert (route, response.status_code) == (route, 401)
+            assert response.json()["detail"] == "The session has ended"
+            assert response.headers["WWW-Authenticate"] == (
                 'Bearer error="invalid_token", error_description="The session has ended"'
             )
 

@@ -44,11 +44,11 @@ async def test_log_in_behind_reset_fails_with_old_password(committed: Committed)
         logging_in = asyncio.create_task(log_in(committed.client, user.email))
         statements = await blocked_statements(committed.connection, 2)
 
-    answers = await asyncio.gather(resetting, logging_in)
+    responses = await asyncio.gather(resetting, logging_in)
 
     assert ["reset_password" in statement for statement in statements] == [True, False]
-    assert [answer.status_code for answer in answers] == [200, 400]
-    assert answers[1].json()["detail"] == "Incorrect email or password"
+    assert [response.status_code for response in responses] == [200, 400]
+    assert responses[1].json()["detail"] == "Incorrect email or password"
     assert await committed.connection.fetchval("select count(*) from login_session where ended_at is null") == 1
 
 
@@ -62,11 +62,11 @@ async def test_log_in_before_reset_is_ended_by_it(committed: Committed) -> None:
         resetting = asyncio.create_task(reset(committed.client, user))
         statements = await blocked_statements(committed.connection, 2)
 
-    answers = await asyncio.gather(logging_in, resetting)
+    responses = await asyncio.gather(logging_in, resetting)
 
     assert ["open_session" in statement for statement in statements] == [True, False]
-    assert [answer.status_code for answer in answers] == [200, 200]
-    pair = answers[0].json()
+    assert [response.status_code for response in responses] == [200, 200]
+    pair = responses[0].json()
     assert (await committed.client.get("/users/me", headers=bearer(pair["access_token"]))).status_code == 401
     refreshed = await committed.client.post("/auth/refresh-token", json={"refresh_token": pair["refresh_token"]})
     assert refreshed.status_code == 400
@@ -80,9 +80,9 @@ async def test_log_in_behind_deletion_is_refused(committed: Committed) -> None:
         logging_in = asyncio.create_task(log_in(committed.client, user.email))
         await blocked_statements(committed.connection, 1)
 
-    answer = await logging_in
+    response = await logging_in
 
-    assert (answer.status_code, answer.json()["detail"]) == (400, "Incorrect email or password")
+    assert (response.status_code, response.json()["detail"]) == (400, "Incorrect email or password")
 
 
 async def test_log_in_behind_rehash_uses_the_new_hash(committed: Committed) -> None:
@@ -93,10 +93,10 @@ async def test_log_in_behind_rehash_uses_the_new_hash(committed: Committed) -> N
         logging_in = asyncio.create_task(log_in(committed.client, user.email))
         [statement] = await blocked_statements(committed.connection, 1)
 
-    answer = await logging_in
+    response = await logging_in
 
     assert "open_session" in statement
-    assert answer.status_code == 200, answer.text
+    assert response.status_code == 200, response.text
     assert await committed.connection.fetchval("select count(*) from login_session") == 2
 
 
@@ -112,9 +112,9 @@ async def test_failed_rehash_does_not_fail_log_in(own_database_url: str) -> None
     async with pool.open(), service_client(app) as client, connection.transaction():
         await connection.execute("select pg_advisory_xact_lock(1)")
 
-        answer = await log_in(client, user.email)
+        response = await log_in(client, user.email)
 
-    assert answer.status_code == 200, answer.text
+    assert response.status_code == 200, response.text
     assert await connection.fetchval("select hashed_password from user_model") == former
     assert await connection.fetchval("select count(*) from login_session") == 2
     await connection.close()
@@ -123,9 +123,9 @@ async def test_failed_rehash_does_not_fail_log_in(own_database_url: str) -> None
 async def test_concurrent_log_ins_do_not_hinder_each_other(committed: Committed) -> None:
     user = await committed.make.user()
 
-    answers = await asyncio.gather(*(log_in(committed.client, user.email, PASSWORD) for _ in range(5)))
+    responses = await asyncio.gather(*(log_in(committed.client, user.email, PASSWORD) for _ in range(5)))
 
-    assert {answer.status_code for answer in answers} == {200}
+    assert {response.status_code for response in responses} == {200}
     assert await committed.connection.fetchval("select count(*) from login_session") == 6
 
 
@@ -140,8 +140,8 @@ async def test_no_connection_is_held_while_hashing(own_database_url: str) -> Non
         logging_in = asyncio.gather(*(log_in(client, user.email) for _ in range(5)))
         served = 0
         while not logging_in.done():
-            answer = await client.get("/users/me", headers=user.bearer)
-            served += answer.status_code == 200
+            response = await client.get("/users/me", headers=user.bearer)
+            served += response.status_code == 200
         await logging_in
 
     assert served > 5  # were it held, one would be served after each log-in

@@ -159,11 +159,11 @@ async def test_too_many_at_once_are_503_with_retry_after(passwords: Passwords, m
     """Rather than to wait longer than anyone does."""
     monkeypatch.setattr(module, "QUEUE", 2)
 
-    answers = await asyncio.gather(*(passwords.verify("wrong", None) for _ in range(3)), return_exceptions=True)
+    responses = await asyncio.gather(*(passwords.verify("wrong", None) for _ in range(3)), return_exceptions=True)
 
-    assert answers[:2] == [False, False]
-    assert isinstance(answers[2], Unavailable)
-    assert answers[2].headers == {"Retry-After": "1"}
+    assert responses[:2] == [False, False]
+    assert isinstance(responses[2], Unavailable)
+    assert responses[2].headers == {"Retry-After": "1"}
 
 
 async def test_finished_hash_frees_its_place(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,9 +61,9 @@ async def test_right_password_is_429_after_too_many_wrong(client: httpx.AsyncCli
 
 
 async def test_wrong_password_shows_remaining_attempts(client: httpx.AsyncClient, user: LoggedIn) -> None:
-    answers = [await guess(client, user.email) for _ in range(2)]
+    responses = [await guess(client, user.email) for _ in range(2)]
 
-    assert [answer.headers["RateLimit"].rpartition(";t=")[0] for answer in answers] == [
+    assert [response.headers["RateLimit"].rpartition(";t=")[0] for response in responses] == [
         '"failed-logins";r=1',
         '"failed-logins";r=0',
     ]
@@ -201,19 +201,19 @@ async def test_throttle_can_be_switched_off(
         "insert into login_throttle values (login_account($1), '127.0.0.1/32', 9, 5, 'infinity')", user.email
     )
 
-    answers = [await log_in(off, user.email, password) for password in ("wrong", PASSWORD)]
+    responses = [await log_in(off, user.email, password) for password in ("wrong", PASSWORD)]
 
-    assert [answer.status_code for answer in answers] == [400, 200]
-    assert "RateLimit" not in answers[0].headers
+    assert [response.status_code for response in responses] == [400, 200]
+    assert "RateLimit" not in responses[0].headers
     assert await connection.fetchval("select count(*) from login_throttle") == 1
 
 
 async def test_concurrent_guesses_do_not_exceed_the_limit(committed: Committed) -> None:
     user = await committed.make.user()
 
-    answers = await asyncio.gather(*(log_in(committed.client, user.email, f"wrong {n}") for n in range(20)))
+    responses = await asyncio.gather(*(log_in(committed.client, user.email, f"wrong {n}") for n in range(20)))
 
-    assert sorted(answer.status_code for answer in answers) == [400] * 5 + [429] * 15
+    assert sorted(response.status_code for response in responses) == [400] * 5 + [429] * 15
 
 
 @pytest.mark.slow
@@ -222,9 +222,9 @@ async def test_right_guess_over_the_limit_looks_wrong(committed: Committed) -> N
     user = await committed.make.user()
     passwords = [f"wrong {n}" for n in range(30)] + [PASSWORD]
 
-    answers = await asyncio.gather(*(log_in(committed.client, user.email, password) for password in passwords))
+    responses = await asyncio.gather(*(log_in(committed.client, user.email, password) for password in passwords))
 
-    assert answers[-1].status_code == 429
+    assert responses[-1].status_code == 429
     assert await committed.connection.fetchval("select count(*) from login_session") == 1
 
 

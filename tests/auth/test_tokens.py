@@ -31,11 +31,11 @@ async def whoami(client: httpx.AsyncClient, access_token: str) -> httpx.Response
 @pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
 async def test_forged_token_is_refused(client: httpx.AsyncClient, token: Token, forge: Callable[[Token], str]) -> None:
     """Nor the second time: only what was believed is remembered."""
-    answers = [await whoami(client, forge(token)) for _ in range(2)]
+    responses = [await whoami(client, forge(token)) for _ in range(2)]
 
-    for answer in answers:
-        assert answer.status_code == 401, answer.text
-        assert answer.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token", error_description="')
+    for response in responses:
+        assert response.status_code == 401, response.text
+        assert response.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token", error_description="')
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from service.embedded import EmbeddedPostgres
 from tests.support.processes import ROOT
 from tests.support.trees import Tree
 
-pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 # Longer, and elsewhere among the imports; and another one still where the package has been renamed.
 NEW = f"zoological_{PACKAGE}"

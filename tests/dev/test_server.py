@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.processes import Running, Start, alive, check_out, free_port, run, until
 
-pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 
 class Checkout:
@@ -135,9 +135,9 @@ def test_saved_file_is_checked_at_once(own: Checkout, dev: Running) -> None:
     (own.folder / path).write_text(text.replace("sha256", "sha257"))
 
     until(lambda: finding in dev.stderr.splitlines(), "the console tells the finding")
-    answer = dev.client.get("/health/ready")
-    assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json")
-    assert answer.json()["detail"] == finding
+    response = dev.client.get("/health/ready")
+    assert (response.status_code, response.headers["Content-Type"]) == (500, "application/problem+json")
+    assert response.json()["detail"] == finding
     assert dev.status("/health/live") == 200
     (own.folder / path).write_text(text)
     assert dev.status("/health/ready") == 200

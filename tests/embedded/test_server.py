@@ -20,7 +20,7 @@ import pytest
 from service.embedded import EmbeddedPostgresError, embedded_postgres
 from service.embedded import server as embedded
 
-pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 QUICK = {"fsync": "off"}
 ROOT = os.geteuid() == 0

@@ -14,7 +14,7 @@ import pytest
 
 from service.embedded import EmbeddedPostgresError, embedded_postgres
 
-pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 QUICK = {"fsync": "off"}
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1

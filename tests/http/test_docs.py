@@ -42,9 +42,9 @@ async def test_every_asset_of_the_page_is_served(client: httpx.AsyncClient) -> N
     page = (await client.get("/")).text
     paths = re.findall(r'(?:src|href)="([^"]+)"', page)
 
-    answers = {path: await client.get(path) for path in paths}
+    responses = {path: await client.get(path) for path in paths}
 
-    assert {path: (answer.status_code, answer.headers["Content-Type"]) for path, answer in answers.items()} == {
+    assert {path: (response.status_code, response.headers["Content-Type"]) for path, response in responses.items()} == {
         "/docs/favicon-32x32.png": (200, "image/png"),
         "/docs/swagger-ui.css": (200, "text/css; charset=utf-8"),
         "/docs/swagger-ui-bundle.js": (200, "text/javascript; charset=utf-8"),

@@ -35,9 +35,9 @@ async def test_every_response_has_a_request_id(client: httpx.AsyncClient, method
 async def test_request_ids_are_unique(client: httpx.AsyncClient) -> None:
     """One that the client sends is not believed: it could be anything, or somebody else's."""
     mine = "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
-    answers = [await client.get("/health/live", headers={"X-Request-ID": mine}) for _ in range(2)]
+    responses = [await client.get("/health/live", headers={"X-Request-ID": mine}) for _ in range(2)]
 
-    assert len({mine} | {answer.headers["X-Request-ID"] for answer in answers}) == 3
+    assert len({mine} | {response.headers["X-Request-ID"] for response in responses}) == 3
 
 
 def test_request_ids_of_workers_differ() -> None:

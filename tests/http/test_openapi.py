@@ -39,9 +39,10 @@ def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 async def test_every_refusal_is_a_problem(document: dict[str, Any]) -> None:
     for operation in operations(document):
-        refusals = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
+        refusals = {status: response for status, response in operation["responses"].items() if status >= "400"}
         assert {"421", "431", "500", "503"} <= refusals.keys()
-        assert all(answer["content"]["application/problem+json"]["schema"] == PROBLEM for answer in refusals.values())
+        schemas = [response["content"]["application/problem+json"]["schema"] for response in refusals.values()]
+        assert all(schema == PROBLEM for schema in schemas)
 
 
 @pytest.mark.parametrize(

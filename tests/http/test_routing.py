@@ -42,11 +42,11 @@ async def test_head_is_refused_like_get(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_options_lists_methods_without_a_token(kites: httpx.AsyncClient, path: str, allowed: str) -> None:
-    answers = [await kites.options(path) for _ in range(2)]
+    responses = [await kites.options(path) for _ in range(2)]
 
-    assert [answer.status_code for answer in answers] == [204, 204]
-    assert [answer.headers["Allow"] for answer in answers] == [allowed, allowed]
-    assert len(answers[1].headers.get_list("X-Request-ID")) == 1
+    assert [response.status_code for response in responses] == [204, 204]
+    assert [response.headers["Allow"] for response in responses] == [allowed, allowed]
+    assert len(responses[1].headers.get_list("X-Request-ID")) == 1
 
 
 @pytest.mark.parametrize(
@@ -98,6 +98,6 @@ def test_integer_has_one_spelling(alias: str) -> None:
 async def test_session_has_one_url(client: httpx.AsyncClient, user: LoggedIn) -> None:
     aliases = user.session.hex, f"{{{user.session}}}", user.session.urn
 
-    answers = [await client.delete(f"/auth/sessions/{alias}", headers=user.bearer) for alias in aliases]
+    responses = [await client.delete(f"/auth/sessions/{alias}", headers=user.bearer) for alias in aliases]
 
-    assert [answer.status_code for answer in answers] == [404, 404, 404]
+    assert [response.status_code for response in responses] == [404, 404, 404]

@@ -12,7 +12,7 @@ from service.migrate.backend import LOCK_KEY
 from service.migrate.runner import Limits, MigrationError, apply
 from tests.support.migration_folder import HASTY, RUNS, Folder, until, value
 
-pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 Start = Callable[[], subprocess.Popen[str]]
 

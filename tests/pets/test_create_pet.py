@@ -103,10 +103,10 @@ async def test_user_deleted_meanwhile_adds_no_pet(committed: Committed) -> None:
         creating = asyncio.create_task(create(committed.client, user, "Tadeusz"))
         await blocked_statements(committed.connection, 1)
 
-    answer = await creating
+    response = await creating
 
-    assert answer.status_code == 401
-    assert answer.json()["detail"] == "The session has ended"
+    assert response.status_code == 401
+    assert response.json()["detail"] == "The session has ended"
 
 
 async def test_documented_psql_command_adds_a_pet(

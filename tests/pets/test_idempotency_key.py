@@ -79,10 +79,10 @@ async def test_other_key_is_another_request(client: httpx.AsyncClient, user: Log
 async def test_other_users_keys_do_not_matter(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     stranger = await make.user()
 
-    answers = [await create(client, user), await create(client, stranger, "Ada")]
+    responses = [await create(client, user), await create(client, stranger, "Ada")]
 
-    assert [answer.status_code for answer in answers] == [201, 201]
-    assert [answer.json()["user_id"] for answer in answers] == [str(user.id), str(stranger.id)]
+    assert [response.status_code for response in responses] == [201, 201]
+    assert [response.json()["user_id"] for response in responses] == [str(user.id), str(stranger.id)]
 
 
 @pytest.mark.parametrize(("age", "number"), [(timedelta(hours=23, minutes=59), 1), (timedelta(hours=24), 2)])
@@ -152,11 +152,11 @@ async def test_one_of_50_equal_requests_creates_a_pet(committed: Committed) -> N
     """The others get its answer, or are told to wait for it."""
     user = await committed.make.user()
 
-    answers = await asyncio.gather(*(create(committed.client, user) for _ in range(50)))
+    responses = await asyncio.gather(*(create(committed.client, user) for _ in range(50)))
 
-    created = [answer for answer in answers if answer.status_code == 201]
-    assert {answer.status_code for answer in answers} <= {201, 409}
-    assert len({answer.content for answer in created}) == 1
+    created = [response for response in responses if response.status_code == 201]
+    assert {response.status_code for response in responses} <= {201, 409}
+    assert len({response.content for response in created}) == 1
     assert await pets(committed.connection) == 1
 
 
@@ -178,9 +178,9 @@ async def test_other_keys_and_users_are_not_blocked(committed: Committed) -> Non
     async with committed.connection.transaction():
         await committed.connection.fetch(CREATE_PET_ONCE.sql, user.session, user.id, "Tadeusz", KEY)
 
-        answers = [await create(committed.client, user, key="other"), await create(committed.client, stranger)]
+        responses = [await create(committed.client, user, key="other"), await create(committed.client, stranger)]
 
-    assert [answer.status_code for answer in answers] == [201, 201]
+    assert [response.status_code for response in responses] == [201, 201]
 
 
 async def test_failed_request_leaves_its_key_free(committed: Committed) -> None:
@@ -216,9 +216,9 @@ async def test_user_deleted_meanwhile_adds_no_pet(committed: Committed) -> None:
         creating = asyncio.create_task(create(committed.client, user))
         await blocked_statements(committed.connection, 1)
 
-    answer = await creating
+    response = await creating
 
-    assert (answer.status_code, answer.json()["detail"]) == (401, "The session has ended")
+    assert (response.status_code, response.json()["detail"]) == (401, "The session has ended")
 
 
 async def test_keys_are_deleted_with_their_user(

@@ -199,9 +199,9 @@ async def test_two_writers_without_precondition_both_succeed(committed: Committe
         late = asyncio.create_task(ask(client, user, "PATCH", pet.id))
         await blocked_statements(committed.connection, 1)
 
-    answer = await late
+    response = await late
 
-    assert (answer.status_code, answer.headers["ETag"]) == (200, '"3"')
+    assert (response.status_code, response.headers["ETag"]) == (200, '"3"')
 
 
 async def test_change_made_while_waiting_is_412(committed: Committed) -> None:

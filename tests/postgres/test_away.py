@@ -17,7 +17,7 @@ async def fails(db: Database, query: Backend) -> None:
 async def test_missing_database_is_unavailable_until_created(
     opening: Opening, backend: Backend, database_url: str, admin: asyncpg.Connection
 ) -> None:
-    """What PostgreSQL refuses at the door, a wrong name or password, is the operator's to mend: 503, not 500."""
+    """A wrong database name or password is for the operator to fix: 503, not 500."""
     name = "made_later"
     db = await opening(database_url.replace(str(await admin.fetchval("select current_database()")), name))
     with structlog.testing.capture_logs() as logged:

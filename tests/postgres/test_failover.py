@@ -85,7 +85,7 @@ async def test_host_that_falls_silent_is_tried_last(
 async def test_no_suitable_host_is_unavailable(
     opening: Opening, backend: Backend, database_url: str, server: EmbeddedPostgres
 ) -> None:
-    """The URL wants a standby, and there is none."""
+    """The URL wants a replica, and there is none."""
     url = beside(database_url, server, "127.0.0.1:1") + "?target_session_attrs=standby"
     db = await opening(url)
 

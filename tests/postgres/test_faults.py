@@ -119,7 +119,7 @@ async def test_outage_is_logged_once_and_its_end_once(
 
 
 async def test_server_of_the_wrong_kind_is_unavailable(opening: Opening, backend: Backend, database_url: str) -> None:
-    """So it is while a standby is being promoted."""
+    """So it is while a replica is being promoted."""
     db = await opening(f"{database_url}&target_session_attrs=standby")
 
     with pytest.raises(Unavailable) as refusal:
@@ -152,10 +152,10 @@ async def test_server_without_free_connections_is_unavailable(
     db = await opening(re.sub("//.*@", f"//{role}@", database_url), size=1)
 
     async with asyncio.timeout(5):  # of the 10 that they would wait for
-        answers = await asyncio.gather(*(db.value(backend) for _ in range(3)), return_exceptions=True)
+        responses = await asyncio.gather(*(db.value(backend) for _ in range(3)), return_exceptions=True)
 
     await admin.execute(f"drop role {role}")
-    refusals = [answer for answer in answers if isinstance(answer, Unavailable)]
+    refusals = [response for response in responses if isinstance(response, Unavailable)]
     assert [type(refusal.__cause__) for refusal in refusals] == [asyncpg.TooManyConnectionsError] * 3
 
 

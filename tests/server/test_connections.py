@@ -26,7 +26,7 @@ async def port(app: Service) -> AsyncIterator[int]:
 
 
 @pytest.mark.parametrize(
-    ("parts", "answers"),
+    ("parts", "expected"),
     [
         pytest.param([], [], id="nothing"),
         pytest.param([b"\r\n"], [408], id="an empty line"),
@@ -36,9 +36,9 @@ async def port(app: Service) -> AsyncIterator[int]:
         pytest.param([UNWANTED + b"Content-Length: 10\r\n\r\n", b"{"], [401], id="half a body that nobody wants"),
     ],
 )
-async def test_slow_client_is_408(app: Service, parts: list[bytes], answers: list[int]) -> None:
+async def test_slow_client_is_408(app: Service, parts: list[bytes], expected: list[int]) -> None:
     async with listening(app, timeouts=ClientTimeouts(head=0.3, body=0.3)) as port:
-        assert statuses(await talk(port, *parts)) == answers
+        assert statuses(await talk(port, *parts)) == expected
 
 
 @pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"], ids=["kept", "closing"])

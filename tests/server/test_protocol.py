@@ -20,9 +20,9 @@ async def port(app: Service) -> AsyncIterator[int]:
 
 @pytest.mark.parametrize("request_", NO_REQUESTS.values(), ids=NO_REQUESTS)
 async def test_malformed_request_is_refused_once(port: int, request_: bytes) -> None:
-    answer = await talk(port, request_)
+    response = await talk(port, request_)
 
-    head, _, body = answer.partition(b"\r\n\r\n")
+    head, _, body = response.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"content-type: application/problem+json" in head
     assert json.loads(body)["type"] == "/problems/malformed-request"
@@ -39,10 +39,10 @@ async def test_malformed_request_is_refused_once(port: int, request_: bytes) -> 
     ],
 )
 async def test_head_over_32_kib_is_refused_once(port: int, parts: list[bytes]) -> None:
-    answer = await talk(port, *parts)
+    response = await talk(port, *parts)
 
-    assert statuses(answer) == [431]
-    assert b'"/problems/head-too-large"' in answer
+    assert statuses(response) == [431]
+    assert b'"/problems/head-too-large"' in response
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ async def test_trailers_are_ignored() -> None:
 async def test_body_may_be_larger_than_the_head_limit(port: int) -> None:
     body = b'{"refresh_token": "' + b"x" * 50_000 + b'"}'
 
-    answer = await talk(port, POST + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    response = await talk(port, POST + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
-    assert statuses(answer) == [204]
+    assert statuses(response) == [204]
 
 
 async def test_garbage_after_a_request_closes_after_response(port: int) -> None:

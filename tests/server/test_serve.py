@@ -20,7 +20,7 @@ from service.timeouts import ANSWER, WAIT
 from tests.support.accounts import account
 from tests.support.processes import PATIENCE, SECRET_KEY, Running, Serve, Start, alive, run, serving, until
 
-pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 STARTED = "Application startup complete."
 
@@ -82,7 +82,7 @@ def test_sigterm_finishes_requests_in_flight(
     bearer = account(served.client).bearer
     with psycopg.connect(own_database_url) as rival, ThreadPoolExecutor() as threads:
         rival.execute("lock table login_session")
-        answer = threads.submit(served.client.get, "/users/me", headers=bearer)
+        response = threads.submit(served.client.get, "/users/me", headers=bearer)
         waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
         until(lambda: rival.execute(waiting).rowcount == 1, "the request waits for the table")
 
@@ -90,7 +90,7 @@ def test_sigterm_finishes_requests_in_flight(
         until(lambda: "Waiting for connections to close" in served.stdout, "the worker waits for the request")
         rival.rollback()
 
-        assert answer.result().status_code == 200
+        assert response.result().status_code == 200
     assert served.process.wait(PATIENCE) == status
     assert "Traceback" not in served.stdout + served.stderr
 
@@ -107,8 +107,8 @@ def test_sigterm_drains_first(own_database_url: str, serve: Serve, workers: str)
     until(lambda: served.status("/health/ready") == 503, "readiness says so")
     time.sleep(1)  # it goes on
     assert served.client.get("/health/ready").json()["detail"] == "draining: this process is about to end"
-    answer = served.client.get("/health/live")
-    assert (answer.status_code, answer.headers["Connection"]) == (200, "close")
+    response = served.client.get("/health/live")
+    assert (response.status_code, response.headers["Connection"]) == (200, "close")
     served.process.wait(PATIENCE)
     assert time.monotonic() - began > 5
     assert served.stdout.count('"event": "draining"') == int(workers)

@@ -7,7 +7,7 @@ from service.sqlcheck.findings import as_text
 from tests.support.checkouts import CREATE_KITES, Connection, Copy, line_of
 from tests.support.processes import ROOT
 
-pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 DELETE, FIND, CREATE = "sql/kites/delete_kite.sql", "sql/kites/find_kite.sql", "sql/kites/create_kite.sql"
 CHANGE, SESSIONS, OPEN = "sql/kites/change_kite.sql", "sql/auth/list_my_sessions.sql", "sql/auth/open_session.sql"
@@ -125,28 +125,28 @@ QUERIES = [
         "-- seqscan: ok there are few kites\nselect /*",
     ),
     Broken(
-        "a read of a standby that is neither maybe nor many",
+        "a read of a replica that is neither maybe nor many",
         f"{SHOW_ME}:4: 'replica: ok' is for maybe and many, and this returns one [replica]",
         SHOW_ME,
         "select /*",
         "-- replica: ok\nselect /*",
     ),
     Broken(
-        "a read of a standby that writes",
+        "a read of a replica that writes",
         f"{DELETE}:8: 'replica: ok' is for what only reads, and delete writes [replica]",
         DELETE,
         "with /*",
         "-- replica: ok\nwith /*",
     ),
     Broken(
-        "a read of a standby that locks rows",
+        "a read of a replica that locks rows",
         f"{SESSIONS}:5: 'replica: ok' is for what only reads, and a lock on rows is written down [replica]",
         SESSIONS,
         "login_session.id asc;",
         "login_session.id asc for share of login_session;",
     ),
     Broken(
-        "a read of a standby that calls what may write",
+        "a read of a replica that calls what may write",
         f"{SESSIONS}:15: 'replica: ok' is for what only reads, and still_live() is volatile [replica]",
         SESSIONS,
         "expires_at > now()",

@@ -13,7 +13,7 @@ from tests.support.checkouts import CREATE_KITES, Copy
 from tests.support.processes import PATIENCE, ROOT, command, environment, run
 from tests.support.sqlcheck import invoke
 
-pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 KITES = "service/kites/controllers.py"
 FIND_KITE = 20  # the line that names the query

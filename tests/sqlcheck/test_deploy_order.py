@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from service.cli import main
 from tests.support.checkouts import CREATE_KITES, Copy, line_of
 
-pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 OPEN = "sql/auth/open_session.sql"
 PLACE = "migrations/9999_change_sessions.sql"

@@ -9,7 +9,7 @@ from service.sqlcheck.locks import Lock, Migration, review_migrations
 from service.sqlcheck.scratch import connect
 from tests.support.checkouts import CREATE_KITES, Copy
 
-pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 PLACE = "migrations/9999_change_kites.sql"
 NOT_TRANSACTIONAL = "-- transactional: false\n"

@@ -10,7 +10,7 @@ from service.sqlcheck.scale import check_scale
 from service.sqlcheck.scratch import connect
 from tests.support.checkouts import Copy
 
-pytestmark = pytest.mark.slow  # processes, or whole schemas: seconds each
+pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 SEED = "sql/dev/scale.sql"
 SESSIONS = "sql/auth/list_my_sessions.sql"

@@ -49,9 +49,9 @@ class Account:
 
     def refreshed(self, client: httpx.Client) -> Self:
         """Return the account with the next token pair, which `client` asks for."""
-        answer = refresh(client, self.tokens["refresh_token"])
-        assert answer.status_code == 200, answer.text
-        return attrs.evolve(self, tokens=answer.json())
+        response = refresh(client, self.tokens["refresh_token"])
+        assert response.status_code == 200, response.text
+        return attrs.evolve(self, tokens=response.json())
 
 
 def register(client: httpx.Client) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from typing_extensions import override
 
 
-class Parsed(HTMLParser):
+class ParsedPage(HTMLParser):
     """A page: its links, the ids that they may lead to, its elements and its text."""
 
     def __init__(self, path: Path) -> None:
@@ -30,9 +30,9 @@ class Parsed(HTMLParser):
         self.text += data
 
 
-def parsed(folder: Path) -> dict[str, Parsed]:
+def parsed(folder: Path) -> dict[str, ParsedPage]:
     """Return the pages of a book."""
-    return {page.name: Parsed(page) for page in folder.glob("*.html")}
+    return {page.name: ParsedPage(page) for page in folder.glob("*.html")}
 
 
 def dead_links(folder: Path) -> list[str]:

@@ -46,14 +46,14 @@ class Page:
 
     def when(self, expression: str) -> Any:  # noqa: ANN401 - whatever it is
         """Return what a JavaScript expression is, as soon as that is something."""
-        answer = self.send(
+        response = self.send(
             "Runtime.evaluate",
             expression=WHEN.format(expression=expression),
             awaitPromise=True,
             returnByValue=True,
         )
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
+        assert "exceptionDetails" not in response, response
+        return response["result"].get("value")
 
     def click(self, selector: str) -> None:
         """Click on the first that `selector` finds, as soon as it is there."""
@@ -79,12 +79,12 @@ class Page:
         os.write(self._to, json.dumps(message).encode() + b"\0")
         deadline = time.monotonic() + PATIENCE
         while True:
-            answer = self._next(deadline, method)
-            if answer.get("id") == number:
-                assert "error" not in answer, answer
-                result: dict[str, Any] = answer["result"]
+            response = self._next(deadline, method)
+            if response.get("id") == number:
+                assert "error" not in response, response
+                result: dict[str, Any] = response["result"]
                 return result
-            self._note(answer)
+            self._note(response)
 
     def _next(self, deadline: float, hope: str) -> dict[str, Any]:
         while b"\0" not in self._read:
@@ -94,8 +94,8 @@ class Page:
             assert read, "the browser has ended"
             self._read += read
         message, _, self._read = self._read.partition(b"\0")
-        answer: dict[str, Any] = json.loads(message)
-        return answer
+        response: dict[str, Any] = json.loads(message)
+        return response
 
     def _note(self, event: dict[str, Any]) -> None:
         match event:

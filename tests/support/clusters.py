@@ -1,4 +1,4 @@
-"""Servers of PostgreSQL made from a template, and standbys that follow them."""
+"""Servers of PostgreSQL made from a template, and replicas that follow them."""
 
 import os
 import shutil
@@ -17,11 +17,11 @@ def servers(template: Path, folder: Path) -> Iterator[NewPostgres]:
     """Yield what makes servers that last as long as the context: the template's copy, or what follows another one."""
     with ExitStack() as stack:
 
-        def new_postgres(*, standby_of: Postgres | None = None, **settings: str) -> Postgres:
+        def new_postgres(*, replica_of: Postgres | None = None, **settings: str) -> Postgres:
             data = Path(tempfile.mkdtemp(dir=folder)) / "data"
             stack.callback(shutil.rmtree, data.parent, ignore_errors=True)
-            if standby_of:
-                postgres = standby_of.standby(data)
+            if replica_of:
+                postgres = replica_of.replica(data)
             else:
                 shutil.copytree(template, data, copy_function=_copy)
                 _own(data, template)
@@ -48,17 +48,17 @@ def _own(path: Path, like: Path) -> None:
 
 
 def follow(primary: Postgres, new_postgres: NewPostgres) -> Postgres:
-    """Make a standby of `primary`, whose commits wait for it from then on: then it has all that was promised."""
-    standby = new_postgres(standby_of=primary)
-    primary.wait_for_standby()
+    """Make a replica of `primary`, whose commits wait for it from then on: then it has all that was promised."""
+    replica = new_postgres(replica_of=primary)
+    primary.wait_for_replica()
     primary.ask("alter system set synchronous_standby_names = '*'")
     primary.ask("select pg_reload_conf()")
-    return standby
+    return replica
 
 
-def promote(standby: Postgres) -> float:
-    """Make `standby` the primary, which waits for nobody; return when, on the monotonic clock."""
-    promoted = standby.promote()
-    standby.ask("alter system reset synchronous_standby_names")
-    standby.ask("select pg_reload_conf()")
+def promote(replica: Postgres) -> float:
+    """Make `replica` the primary, which waits for nobody; return when, on the monotonic clock."""
+    promoted = replica.promote()
+    replica.ask("alter system reset synchronous_standby_names")
+    replica.ask("select pg_reload_conf()")
     return promoted

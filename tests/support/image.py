@@ -1,8 +1,8 @@
 """The container's image, built from the Dockerfile and run without a container engine: by buildah, unshare and chroot.
 
 FROM's image comes from a registry, and is not what is tried here: a Debian of the same release stands in for it,
-without what slim images lack, and with Debian's Python at the places of that image's. Debian's Python keeps its bytecode,
-so it is no smaller than a CPython compiled and stripped as for that image.
+without what slim images lack, and with Debian's Python at the places of that image's. Debian's Python keeps its
+bytecode, so it is no smaller than a CPython compiled and stripped as for that image.
 """
 
 import json

@@ -86,10 +86,10 @@ class Client:
         if body:
             head += f"Idempotency-Key: {key}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         began = time.monotonic()
-        retry_after, answer = "", b""
+        retry_after, response = "", b""
         try:
             async with asyncio.timeout(PATIENCE):
-                status, retry_after, answer = await self._exchange(f"{head}\r\n{body}".encode())
+                status, retry_after, response = await self._exchange(f"{head}\r\n{body}".encode())
         except ConnectionRefusedError:
             status = REFUSED
         except TimeoutError:
@@ -100,7 +100,7 @@ class Client:
             self._stream[1].close()
             self._stream = None
         self._seen.requests.append((kind, status, began, time.monotonic() - began, retry_after))
-        return status, answer
+        return status, response
 
     async def _exchange(self, request: bytes) -> tuple[int, str, bytes]:
         if self._stream and self._stream[0].at_eof():  # closed while it was idle

@@ -112,7 +112,7 @@ class Postgres:
             row = cursor.fetchone() if cursor.description else None
         return row[0] if row else None
 
-    def standby(self, data: Path) -> "Postgres":
+    def replica(self, data: Path) -> "Postgres":
         """Make another server, at another port, that follows this one."""
         programs = find_binaries()
         # The folder of the copy belongs to whom this server's belongs.
@@ -121,10 +121,10 @@ class Postgres:
         return Postgres(data, **{name: value for name, value in self._settings.items() if name not in SETTINGS})
 
     def promote(self) -> float:
-        """Make a standby the primary; return when it took writes (monotonic seconds)."""
+        """Make a replica the primary; return when it took writes (monotonic seconds)."""
         assert self.ask("select pg_promote(true, 30)")
         return time.monotonic()
 
-    def wait_for_standby(self) -> None:
-        """Wait until a standby follows, and commits are waited for where they are to be."""
+    def wait_for_replica(self) -> None:
+        """Wait until a replica follows, and commits are waited for where they are to be."""
         until(lambda: self.ask("select count(*) from pg_stat_replication where state = 'streaming'") == 1, "it follows")

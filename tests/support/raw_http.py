@@ -62,11 +62,11 @@ async def talk(port: int, *parts: bytes, pause: float = 0.05) -> bytes:
         writer.write(part)
         await writer.drain()
         await asyncio.sleep(pause)
-    answer = await asyncio.wait_for(reader.read(), 5)
+    response = await asyncio.wait_for(reader.read(), 5)
     writer.close()
-    return answer
+    return response
 
 
-def statuses(answer: bytes) -> list[int]:
+def statuses(response: bytes) -> list[int]:
     """Return the statuses of all answers in `answer`."""
-    return [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]]
+    return [int(part[:3]) for part in response.split(b"HTTP/1.1 ")[1:]]

@@ -33,7 +33,7 @@ class Relay:
     async def _pass(self, client: StreamReader, to_client: StreamWriter) -> None:
         socket = self.server.socket_directory / f".s.PGSQL.{self.server.port}"
         postgres, to_postgres = await asyncio.open_unix_connection(socket)
-        answers = asyncio.create_task(self._answers(postgres, to_client))
+        responses = asyncio.create_task(self._answers(postgres, to_client))
         kind = b""  # the first message has none
         while True:
             length = await client.readexactly(4)
@@ -42,7 +42,7 @@ class Relay:
             if not (kind := await client.read(1)):
                 break
         to_postgres.close()
-        await answers
+        await responses
 
     async def _answers(self, postgres: StreamReader, to_client: StreamWriter) -> None:
         while data := await postgres.read(65536):

@@ -20,14 +20,14 @@ ASKED = "system.find_position"
 
 
 @attrs.frozen
-class Answer:
-    """Whether a standby answered, and how many things it knows of."""
+class ReadResult:
+    """Whether a replica answered, and how many things it knows of."""
 
-    by_standby: bool
+    by_replica: bool
     things: int
 
 
-Read = Many[..., Answer]
+Read = Many[..., ReadResult]
 
 
 @attrs.frozen
@@ -35,7 +35,7 @@ class Pair:
     """A primary and what follows it."""
 
     primary: Postgres
-    standby: Postgres
+    replica: Postgres
 
 
 @attrs.frozen
@@ -48,15 +48,15 @@ class Reader:
     directory: Path
 
     async def used(self) -> None:
-        """Wait until the standby is used."""
+        """Wait until the replica is used."""
         await self.until(bool)
 
     async def looked(self) -> None:
-        """Wait until the standby has been looked at."""
+        """Wait until the replica has been looked at."""
         await self.until(lambda used: used is not None)
 
     async def until(self, condition: Callable[[bool | None], bool]) -> None:
-        """Wait until `condition` holds for whether the standby is used."""
+        """Wait until `condition` holds for whether the replica is used."""
         async with asyncio.timeout(10):
             while not condition(self.connections.used):  # noqa: ASYNC110 - a state, of which nobody is told
                 await asyncio.sleep(0.005)
@@ -77,10 +77,10 @@ Opening = Callable[..., Awaitable[Reader]]
 
 
 def marked(statement: Statements, sql: str) -> Read:
-    """Return a read that a standby may answer."""
-    return Many(statement("many Answer\n-- replica: ok", sql), Answer)
+    """Return a read that a replica may answer."""
+    return Many(statement("many ReadResult\n-- replica: ok", sql), ReadResult)
 
 
 def events(logged: list[Any]) -> list[tuple[str, str]]:
-    """Return what the log was told of the standby, without the numbers."""
+    """Return what the log was told of the replica, without the numbers."""
     return [(line["event"], re.sub(r"\d+", "N", line.get("reason", ""))) for line in logged]

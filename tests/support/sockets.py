@@ -20,6 +20,6 @@ def talk(port: int, *parts: bytes, patience: float = 10) -> bytes:
     return b"".join(received)
 
 
-def statuses(answer: bytes) -> list[int]:
+def statuses(response: bytes) -> list[int]:
     """Return the statuses of all answers in `answer`."""
-    return [int(status) for status in STATUS.findall(answer)]
+    return [int(status) for status in STATUS.findall(response)]

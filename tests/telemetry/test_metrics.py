@@ -24,7 +24,7 @@ from tests.support.statements import Statements
 
 
 @attrs.frozen
-class Measured:
+class ServiceWithMetrics:
     """The service with metrics, on a database of its own."""
 
     app: Service
@@ -45,16 +45,16 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.fixture
-async def measured(own_database_url: str, directory: Path) -> AsyncIterator[Measured]:
+async def measured(own_database_url: str, directory: Path) -> AsyncIterator[ServiceWithMetrics]:
     pool = Pool(own_database_url, size=2)
     app = create_app(make_settings(own_database_url, METRICS_TOKEN=TOKEN, LOGIN_THROTTLE="1,9,9,900"), pool, directory)
     connection = await asyncpg.connect(own_database_url)
     async with pool.open(), service_client(app) as client:
-        yield Measured(app, client, Factory(app, connection), pool, directory)
+        yield ServiceWithMetrics(app, client, Factory(app, connection), pool, directory)
     await connection.close()
 
 
-async def test_requests_are_counted_by_route_and_status(measured: Measured) -> None:
+async def test_requests_are_counted_by_route_and_status(measured: ServiceWithMetrics) -> None:
     user = await measured.make.user()
     one, other = [f"/auth/sessions/{uuid4()}" for _ in range(2)]
     for path in (one, other, "/nowhere", "/a%0a"):
@@ -70,7 +70,7 @@ async def test_requests_are_counted_by_route_and_status(measured: Measured) -> N
     assert 0 < measured["http_request_duration_seconds_sum method=DELETE route=/auth/sessions/{session_id}"] < 3
 
 
-def test_slower_request_is_in_a_later_bucket(measured: Measured) -> None:
+def test_slower_request_is_in_a_later_bucket(measured: ServiceWithMetrics) -> None:
     metrics = measured.app.metrics
     assert metrics is not None
     for seconds in (0.0004, 0.03, 0.05, 9):
@@ -85,7 +85,7 @@ def test_slower_request_is_in_a_later_bucket(measured: Measured) -> None:
         assert buckets == [1, 1, 3, 3, 4]
 
 
-async def test_queries_are_counted_by_file(measured: Measured) -> None:
+async def test_queries_are_counted_by_file(measured: ServiceWithMetrics) -> None:
     user = await measured.make.user()
     for _ in range(2):
         await measured.make.session(user.id, user.email)
@@ -100,7 +100,7 @@ async def test_queries_are_counted_by_file(measured: Measured) -> None:
     assert measured["sql_query_errors_total query=auth.list_my_sessions"] == 0
 
 
-async def test_count_query_counts_changed_rows(measured: Measured) -> None:
+async def test_count_query_counts_changed_rows(measured: ServiceWithMetrics) -> None:
     user = await measured.make.user()
 
     await measured.client.post("/auth/logout", json={"refresh_token": user.tokens.refresh_token})
@@ -108,7 +108,7 @@ async def test_count_query_counts_changed_rows(measured: Measured) -> None:
     assert measured["sql_query_rows_total query=auth.end_session"] == 1
 
 
-async def test_failed_query_is_an_error(measured: Measured) -> None:
+async def test_failed_query_is_an_error(measured: ServiceWithMetrics) -> None:
     account = {"email": "ada@example.com", "password": "a password for one test"}
     for _ in range(2):
         await measured.client.post("/users/register", json=account)
@@ -117,13 +117,13 @@ async def test_failed_query_is_an_error(measured: Measured) -> None:
     assert measured["sql_query_duration_seconds_count query=users.register_user"] == 2
 
 
-async def test_unnamed_query_is_not_counted(measured: Measured, statement: Statements) -> None:
+async def test_unnamed_query_is_not_counted(measured: ServiceWithMetrics, statement: Statements) -> None:
     query: Value[..., int] = Value(statement("value integer", "select 1"), int)
 
     assert await measured.app.db.value(query) == 1
 
 
-async def test_log_ins_are_counted_by_result(measured: Measured) -> None:
+async def test_log_ins_are_counted_by_result(measured: ServiceWithMetrics) -> None:
     user = await measured.make.user()
 
     await log_in(measured.client, user.email)
@@ -133,7 +133,7 @@ async def test_log_ins_are_counted_by_result(measured: Measured) -> None:
     assert [measured[f"logins_total outcome={how}"] for how in ("ok", "failed", "throttled")] == [1, 1, 1]
 
 
-async def test_reused_refresh_token_is_counted(measured: Measured) -> None:
+async def test_reused_refresh_token_is_counted(measured: ServiceWithMetrics) -> None:
     user = await measured.make.user()
     spent = {"refresh_token": user.tokens.refresh_token}
     second = (await measured.client.post("/auth/refresh-token", json=spent)).json()["refresh_token"]
@@ -144,7 +144,7 @@ async def test_reused_refresh_token_is_counted(measured: Measured) -> None:
     assert measured["refresh_token_reuse_total"] == 1
 
 
-async def test_pool_gauges_show_its_connections(measured: Measured) -> None:
+async def test_pool_gauges_show_its_connections(measured: ServiceWithMetrics) -> None:
     assert measured.app.metrics is not None
     await measured.client.get("/health/ready")
 
@@ -159,7 +159,7 @@ async def test_pool_gauges_show_its_connections(measured: Measured) -> None:
     assert measured["password_hashing_queue"] == 0
 
 
-async def test_pool_gauges_show_use_and_waiters(measured: Measured, statement: Statements) -> None:
+async def test_pool_gauges_show_use_and_waiters(measured: ServiceWithMetrics, statement: Statements) -> None:
     sleep: Value[..., str] = Value(statement("value text", "select pg_sleep($1)::text", "seconds float8"), str)
     await asyncio.gather(*(measured.app.db.value(sleep, 0.2) for _ in range(2)))
     asking = [asyncio.create_task(measured.app.db.value(sleep, 0.05)) for _ in range(3)]
@@ -174,7 +174,7 @@ async def test_pool_gauges_show_use_and_waiters(measured: Measured, statement: S
     assert measured["database_connections_waiting server=primary"] == 1
 
 
-async def test_password_hashing_gauges_show_running_and_waiting(measured: Measured) -> None:
+async def test_password_hashing_gauges_show_running_and_waiting(measured: ServiceWithMetrics) -> None:
     assert measured.app.metrics is not None
     passwords = Passwords()
     hashing = [asyncio.create_task(passwords.hash("a password for one test")) for _ in range(3)]
@@ -203,7 +203,7 @@ async def test_all_parts_are_measured_from_startup(own_database_url: str, direct
     assert 99 not in samples(text).values()
 
 
-async def test_schema_behind_the_code_is_shown(measured: Measured, own_database_url: str) -> None:
+async def test_schema_behind_the_code_is_shown(measured: ServiceWithMetrics, own_database_url: str) -> None:
     """Which is what the alert looks for."""
     connection = await asyncpg.connect(own_database_url)
     await connection.execute(
@@ -224,13 +224,13 @@ async def test_applied_migrations_are_0_without_a_database(directory: Path) -> N
     assert (found["migrations_applied"], found["migrations_needed"] > 4) == (0, True)
 
 
-async def test_migration_gauges_follow_readiness(measured: Measured) -> None:
+async def test_migration_gauges_follow_readiness(measured: ServiceWithMetrics) -> None:
     await measured.client.get("/health/ready")
 
     assert measured["migrations_applied"] == measured["migrations_needed"] > 4
 
 
-async def test_build_info_is_shown(measured: Measured) -> None:
+async def test_build_info_is_shown(measured: ServiceWithMetrics) -> None:
     [build] = [name for name in samples(as_text(measured.directory, "")[0].decode()) if "build" in name]
 
     assert build.endswith(f"version={__version__}")
@@ -243,7 +243,7 @@ def test_only_build_info_exists_before_workers(directory: Path) -> None:
     assert [name.partition(" ")[0] for name in samples(text.decode())] == ["service_build_info"]
 
 
-async def test_metrics_with_the_token_are_served(measured: Measured) -> None:
+async def test_metrics_with_the_token_are_served(measured: ServiceWithMetrics) -> None:
     response = await measured.client.get(
         "/metrics", headers={"Authorization": f"Bearer {TOKEN}", "Host": "10.1.2.3:8000"}
     )
@@ -254,7 +254,7 @@ async def test_metrics_with_the_token_are_served(measured: Measured) -> None:
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", f"Bearer {TOKEN}x", TOKEN, "Bearer ł"])
-async def test_metrics_without_the_token_are_404(measured: Measured, header: str) -> None:
+async def test_metrics_without_the_token_are_404(measured: ServiceWithMetrics, header: str) -> None:
     response = await measured.client.get("/metrics", headers=[(b"Authorization", header.encode())])
 
     assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
@@ -277,7 +277,7 @@ async def test_requests_are_counted_without_a_pool(
     assert samples(text)["http_requests_total method=GET route=/health/live status=200"] == 1
 
 
-def test_gauges_ignore_dead_processes(directory: Path, measured: Measured) -> None:
+def test_gauges_ignore_dead_processes(directory: Path, measured: ServiceWithMetrics) -> None:
     """A worker that was killed has left its counters, and its connections are gone."""
     layout = measured.app.metrics.layout if measured.app.metrics else None
     assert layout is not None

@@ -51,7 +51,7 @@ async def test_deletion_behind_reset_is_401(committed: Committed) -> None:
         deleting = asyncio.create_task(client.delete("/users/me", headers=thief.bearer))
         await blocked_statements(committed.connection, 2)
 
-    answers = await asyncio.gather(resetting, deleting)
+    responses = await asyncio.gather(resetting, deleting)
 
-    assert [answer.status_code for answer in answers] == [200, 401]
+    assert [response.status_code for response in responses] == [200, 401]
     assert (await client.get("/users/me", headers=owner.bearer)).status_code == 200

@@ -75,9 +75,9 @@ async def test_one_of_fifty_equal_registrations_succeeds(committed: Committed, m
     monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     spellings = ["ann@example.com", "Ann@Example.com"] * 25
 
-    answers = await asyncio.gather(*(register(committed.client, email) for email in spellings))
+    responses = await asyncio.gather(*(register(committed.client, email) for email in spellings))
 
-    statuses = [answer.status_code for answer in answers]
+    statuses = [response.status_code for response in responses]
     assert (statuses.count(201), statuses.count(409)) == (1, 49)
     assert await committed.connection.fetchval("select count(*) from user_model") == 1
 

@@ -119,9 +119,9 @@ async def test_required_current_password_is_accepted(strict: httpx.AsyncClient, 
 async def test_ended_session_cannot_test_the_current_password(client: httpx.AsyncClient, user: LoggedIn) -> None:
     await client.delete(f"/auth/sessions/{user.session}", headers=user.bearer)
 
-    answers = [await reset(client, user, current_password=password) for password in (PASSWORD, "wrong")]
+    responses = [await reset(client, user, current_password=password) for password in (PASSWORD, "wrong")]
 
-    assert [answer.status_code for answer in answers] == [401, 401]
+    assert [response.status_code for response in responses] == [401, 401]
 
 
 @pytest.mark.parametrize("body", [{}, {"current_password": PASSWORD}], ids=["without", "with the current one"])
@@ -136,9 +136,9 @@ async def test_first_of_two_resets_ends_the_others_session(committed: Committed,
         second = asyncio.create_task(reset(client, thief, password="the password of a thief", **body))
         await blocked_statements(committed.connection, 2)
 
-    answers = await asyncio.gather(first, second)
+    responses = await asyncio.gather(first, second)
 
-    assert [answer.status_code for answer in answers] == [200, 401]
+    assert [response.status_code for response in responses] == [200, 401]
     assert (await log_in(client, owner.email, NEW)).status_code == 200
     assert (await client.get("/users/me", headers=owner.bearer)).status_code == 200
 
@@ -151,7 +151,7 @@ async def test_current_password_is_checked_when_the_new_is_set(committed: Commit
         resetting = asyncio.create_task(reset(client, user, current_password=PASSWORD))
         await blocked_statements(committed.connection, 1)
 
-    answer = await resetting
+    response = await resetting
 
-    assert answer.status_code == 401
+    assert response.status_code == 401
     assert await committed.connection.fetchval("select hashed_password from user_model") == "another one"

@@ -30,10 +30,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Run what is marked `alone` while no other worker is at work here: its figures are times."""
     alone = item.get_closest_marker("alone") is not None
-    with (HERE / "conftest.py").open() as door, (HERE / "__init__.py").open() as room:
-        fcntl.flock(door, fcntl.LOCK_EX)  # nobody overtakes who waits for an empty room
+    with (HERE / "conftest.py").open() as turnstile, (HERE / "__init__.py").open() as room:
+        fcntl.flock(turnstile, fcntl.LOCK_EX)  # no worker overtakes one that waits for an empty room
         fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        fcntl.flock(door, fcntl.LOCK_UN)
+        fcntl.flock(turnstile, fcntl.LOCK_UN)
         return (yield)
 
 

@@ -33,15 +33,15 @@ def test_malformed_request_is_refused_once_and_closed(two_workers: Running, repo
     found: Counter[int] = Counter()
     slowest = 0.0
     expected = {name: (request + request, [400]) for name, request in NO_REQUESTS.items()} | TOO_LARGE
-    for name, (request, answers) in expected.items():
+    for name, (request, responses) in expected.items():
         began = time.monotonic()
-        answer = talk(two_workers.port, request, patience=31)
+        response = talk(two_workers.port, request, patience=31)
         slowest = max(slowest, time.monotonic() - began)
-        assert statuses(answer) == answers, (name, answer[:200])
-        head, _, body = answer.partition(b"\r\n\r\n")
+        assert statuses(response) == responses, (name, response[:200])
+        head, _, body = response.partition(b"\r\n\r\n")
         assert b"application/problem+json" in head, name
-        assert json.loads(body)["status"] == answers[0]
-        found.update(answers)
+        assert json.loads(body)["status"] == responses[0]
+        found.update(responses)
     others = two_workers.client.get("/health/live").status_code
 
     report(
@@ -72,13 +72,13 @@ def everything(client: httpx.Client, caller: Account, **headers: str) -> dict[st
     assert documented == BODIES.keys()
     more = ["get /", "get /openapi.json", "get /docs/start.js", "get /nowhere", "put /users/me", "head /", "options /"]
     ending = {"post /users/reset-password", "delete /auth/sessions", "delete /users/me"}  # what others here need
-    answers = {}
+    responses = {}
     for route in [*sorted(documented - ending), *more]:
         method, path = route.split()
         url = re.sub(r"\{\w+\}", "1", path.replace("{session_id}", caller.id))
-        answers[route] = client.request(method, url, json=BODIES.get(route), headers=caller.bearer | headers)
-        answers[f"{route}, by nobody"] = client.request(method, url, headers=headers)
-    return answers
+        responses[route] = client.request(method, url, json=BODIES.get(route), headers=caller.bearer | headers)
+        responses[f"{route}, by nobody"] = client.request(method, url, headers=headers)
+    return responses
 
 
 def test_every_response_has_the_security_headers(behind_tls: Running, caller: Account, report: Report) -> None:
@@ -87,13 +87,13 @@ def test_every_response_has_the_security_headers(behind_tls: Running, caller: Ac
     pair = behind_tls.client.post("/auth/refresh-token", json={"refresh_token": caller.tokens["refresh_token"]})
 
     report(f"{len(by_tls) + len(plain)} answers of {len(BODIES)} routes and more: nosniff, HSTS by TLS only")
-    for name, answer in (by_tls | {f"plain {name}": answer for name, answer in plain.items()}).items():
-        assert answer.headers["X-Content-Type-Options"] == "nosniff", name
-        assert "Server" not in answer.headers, name
-        assert ("Strict-Transport-Security" in answer.headers) is not name.startswith("plain"), name
-        origin = answer.headers.get("Access-Control-Allow-Origin")
+    for name, response in (by_tls | {f"plain {name}": response for name, response in plain.items()}).items():
+        assert response.headers["X-Content-Type-Options"] == "nosniff", name
+        assert "Server" not in response.headers, name
+        assert ("Strict-Transport-Security" in response.headers) is not name.startswith("plain"), name
+        origin = response.headers.get("Access-Control-Allow-Origin")
         assert origin == (None if name.startswith("plain") else PAGE), name
-        assert "Access-Control-Allow-Credentials" not in answer.headers, name
+        assert "Access-Control-Allow-Credentials" not in response.headers, name
     policy = by_tls["get /"].headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self';")
     assert "unsafe" not in policy
@@ -104,20 +104,20 @@ def test_every_response_has_the_security_headers(behind_tls: Running, caller: Ac
 def test_unknown_host_is_refused(two_workers: Running, host: str) -> None:
     request = f"GET /users/me HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
 
-    answer = talk(two_workers.port, request)
+    response = talk(two_workers.port, request)
 
-    assert statuses(answer) in ([421], [400])
-    assert b"evil" not in answer
+    assert statuses(response) in ([421], [400])
+    assert b"evil" not in response
 
 
 @pytest.mark.parametrize("method", [b"TRACE", b"TRACK", b"CONNECT", b"DEBUG"])
 def test_no_method_echoes_a_request(two_workers: Running, method: bytes) -> None:
     request = b" / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Secret: planted\r\n\r\n"
 
-    answer = talk(two_workers.port, method + request)
+    response = talk(two_workers.port, method + request)
 
-    assert statuses(answer) in ([405], [400])
-    assert b"planted" not in answer
+    assert statuses(response) in ([405], [400])
+    assert b"planted" not in response
 
 
 def test_head_and_options_follow_the_standard(two_workers: Running) -> None:

@@ -94,7 +94,7 @@ def test_planted_secrets_are_never_logged_or_returned(own_database_url: str, tmp
         settings |= {"SLOW_QUERY_MS": "1", "TRUSTED_PROXY_HOPS": "1", "METRICS_TOKEN": METRICS_TOKEN}
         with running(f"{own_database_url}&password=planted-database-9d2e", tmp_path, **settings) as served:
             wait_for_workers(served, 2)
-            client, answers = served.client, []
+            client, responses = served.client, []
             owner = account(client)
             secrets = [PLANTED, owner.tokens["access_token"], owner.tokens["refresh_token"], SECRET_KEY]
             refresh = owner.tokens["refresh_token"]
@@ -119,17 +119,17 @@ def test_planted_secrets_are_never_logged_or_returned(own_database_url: str, tmp
             for refusal in ("", "alter table user_model rename to gone", "alter table login_session rename to gone2"):
                 if refusal:
                     database.execute(refusal)
-                answers += [send() for send in sends]
-            names = [answer.headers["X-Request-ID"] for answer in answers if "X-Request-ID" in answer.headers]
+                responses += [send() for send in sends]
+            names = [response.headers["X-Request-ID"] for response in responses if "X-Request-ID" in response.headers]
             metrics = client.get("/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"})
             until(lambda: all(name in served.stdout for name in names), "each request is in the log")
             logs = served.stdout + served.stderr
 
-    statuses = sorted({answer.status_code for answer in answers})
-    everything = logs + "".join(f"{answer.headers} {answer.text}" for answer in [*answers, metrics])
+    statuses = sorted({response.status_code for response in responses})
+    everything = logs + "".join(f"{response.headers} {response.text}" for response in [*responses, metrics])
     own = f"{PLANTED!r}"
     lines = [json.loads(line) for line in logs.splitlines()]
-    report(f"{len(answers)} answers {statuses} and {len(lines)} lines of log: planted secrets found 0 times")
+    report(f"{len(responses)} responses {statuses} and {len(lines)} lines of log: planted secrets found 0 times")
     assert 500 in statuses
     assert "requests_total" in metrics.text
     for secret in [*secrets, "planted-database-9d2e", METRICS_TOKEN]:
@@ -138,6 +138,6 @@ def test_planted_secrets_are_never_logged_or_returned(own_database_url: str, tmp
     assert "DETAIL" not in everything
     assert {"request", "request failed", "slow query"} <= {line["event"] for line in lines}
     assert not [line for line in lines if "\n" in line["event"]]
-    for answer in answers:
-        assert "Traceback" not in answer.text
-        assert "select" not in answer.text.lower()
+    for response in responses:
+        assert "Traceback" not in response.text
+        assert "select" not in response.text.lower()

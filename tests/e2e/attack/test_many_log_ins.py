@@ -57,12 +57,12 @@ def persist(port: int, email: str, begin: threading.Barrier) -> list[int]:
     begin.wait()
     while not statuses or statuses[-1] != 200:
         connection.request("POST", "/auth/access-token", body, FORM)
-        answer = connection.getresponse()
-        answer.read()
-        statuses.append(answer.status)
-        assert answer.status in {200, 429, 503}
-        if answer.status != 200:
-            time.sleep(int(answer.headers["Retry-After"]))
+        response = connection.getresponse()
+        response.read()
+        statuses.append(response.status)
+        assert response.status in {200, 429, 503}
+        if response.status != 200:
+            time.sleep(int(response.headers["Retry-After"]))
     connection.close()
     return statuses
 

@@ -51,13 +51,13 @@ def test_one_of_50_equal_registrations_succeeds(
 
 def quickest(send: Callable[[], list[int]], tries: int = 5) -> tuple[list[int], float]:
     """Return the answer, which is the same each time, and the seconds that the quickest took: this machine is busy."""
-    seconds, answers = [], []
+    seconds, responses = [], []
     for _ in range(tries):
         began = time.perf_counter()
-        answers.append(send())
+        responses.append(send())
         seconds.append(time.perf_counter() - began)
-    assert all(answer == answers[0] for answer in answers)
-    return answers[0], min(seconds)
+    assert all(response == responses[0] for response in responses)
+    return responses[0], min(seconds)
 
 
 @pytest.mark.alone
@@ -76,8 +76,8 @@ def test_long_passwords_are_refused_before_hashing(two_hosts: list[Running], rep
     long = {"username": register(host.client)[1], "password": "x" * 60_000}
     found["60 KB, logging in"] = quickest(lambda: [host.client.post("/auth/access-token", data=long).status_code])
 
-    report("; ".join(f"{name}: {answer} in {seconds * 1000:.1f} ms" for name, (answer, seconds) in found.items()))
-    assert [answer for answer, _ in found.values()] == [[413], [413], [400]]
+    report("; ".join(f"{name}: {response} in {seconds * 1000:.1f} ms" for name, (response, seconds) in found.items()))
+    assert [response for response, _ in found.values()] == [[413], [413], [400]]
     assert max(seconds for _, seconds in found.values()) < 0.05
 
 
@@ -89,8 +89,8 @@ def test_form_not_in_utf_8_is_refused(two_hosts: list[Running]) -> None:
 
     for bad in (b"%ff%fe" * 4, b"\xff\xfe" * 4, b"%ed%a0%80" * 3):
         body = b"username=alias@example.com&password=" + bad
-        answer = client.post("/auth/access-token", content=body, headers=FORM)
-        assert (answer.status_code, answer.json()["type"]) == (400, "/problems/malformed-request")
+        response = client.post("/auth/access-token", content=body, headers=FORM)
+        assert (response.status_code, response.json()["type"]) == (400, "/problems/malformed-request")
     assert log_in(client, "alias@example.com", password).status_code == 200
 
 
@@ -109,7 +109,7 @@ def test_common_passwords_are_refused_in_any_case(two_hosts: list[Running], repo
     common = [*listed[:: len(listed) // 3000][:3000], "password", "12345678", "qwertyuiop", "iloveyou", "football"]
     began = time.perf_counter()
 
-    answers = Counter(
+    responses = Counter(
         two_hosts[number % 2]
         .client.post("/users/register", json={"email": f"common{number}@example.com", "password": spelt})
         .status_code
@@ -117,8 +117,8 @@ def test_common_passwords_are_refused_in_any_case(two_hosts: list[Running], repo
         for spelt in [password if number % 3 else password.upper()]
     )
 
-    report(f"{len(common)} common passwords: {dict(answers)} in {time.perf_counter() - began:.1f} s")
-    assert answers == {422: len(common)}
+    report(f"{len(common)} common passwords: {dict(responses)} in {time.perf_counter() - began:.1f} s")
+    assert responses == {422: len(common)}
 
 
 @pytest.mark.alone
@@ -138,7 +138,7 @@ def test_old_hash_is_renewed_and_absurd_one_not_run(
         former = PasswordHasher(time_cost=3, memory_cost=8 * 1024, parallelism=4).hash(PASSWORD)
         database.execute(STORE, [former, user])
         with ThreadPoolExecutor(8) as threads:
-            answers = list(
+            responses = list(
                 threads.map(lambda number: log_in(two_hosts[number % 2].client, email).status_code, range(8))
             )
         renewed = stored()
@@ -146,9 +146,9 @@ def test_old_hash_is_renewed_and_absurd_one_not_run(
         absurd = quickest(lambda: [log_in(client, email).status_code])
 
     report(
-        f"8 log-ins at once with a former hash: {answers}; a hash of 4 GiB and 100 passes: {absurd[1] * 1000:.1f} ms"
+        f"8 log-ins at once with a former hash: {responses}; a hash of 4 GiB and 100 passes: {absurd[1] * 1000:.1f} ms"
     )
-    assert answers == [200] * 8
+    assert responses == [200] * 8
     assert renewed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert absurd[0] == [400]
     assert absurd[1] < 0.05

@@ -35,10 +35,10 @@ def test_20_concurrent_refreshes_get_one_successor(
 
     with ThreadPoolExecutor(20) as threads:
         token = owner.tokens["refresh_token"]
-        answers = list(threads.map(lambda number: refresh(two_hosts[number % 2].client, token), range(20)))
+        responses = list(threads.map(lambda number: refresh(two_hosts[number % 2].client, token), range(20)))
 
-    statuses = Counter(answer.status_code for answer in answers)
-    successors = {answer.json()["refresh_token"] for answer in answers}
+    statuses = Counter(response.status_code for response in responses)
+    successors = {response.json()["refresh_token"] for response in responses}
     report(f"20 refreshes at once at 2 processes: {dict(statuses)}, {len(successors)} successor")
     assert statuses == {200: 20}
     assert len(successors) == 1
@@ -120,7 +120,7 @@ def test_tokens_are_invalid_on_the_next_request(
         method, path = re.sub(r"\{\w+\}", "1", route.replace("{session_id}", owner.id)).split()
         for host in two_hosts:
             assert host.client.request(method, path, json=body, headers=owner.bearer).status_code == 401, route
-    report(f"after {end.__name__} at one process: {len(GUARDED)} routes of both are shut, the refresh token is dead")
+    report(f"after {end.__name__} at one process: {len(GUARDED)} routes of both refuse it, the refresh token is dead")
 
 
 def test_session_expires_on_time_despite_refreshes(served_database_url: str, tmp_path: Path, report: Report) -> None:
@@ -128,8 +128,8 @@ def test_session_expires_on_time_despite_refreshes(served_database_url: str, tmp
         served.wait_until_ready()
         owner = account(served.client)
         began, refreshes, pair = time.monotonic(), 0, owner.tokens
-        while (answer := refresh(served.client, pair["refresh_token"])).status_code == 200:
-            pair, refreshes = answer.json(), refreshes + 1
+        while (response := refresh(served.client, pair["refresh_token"])).status_code == 200:
+            pair, refreshes = response.json(), refreshes + 1
             assert time.monotonic() - began < 10
         seconds = time.monotonic() - began
 

@@ -42,7 +42,7 @@ def test_900_slow_clients_are_cut_off_and_hinder_nobody(two_workers: Running, re
         slow = socket.create_connection(("127.0.0.1", two_workers.port))
         slow.sendall(begin)
         selector.register(slow, selectors.EVENT_READ, drip)
-    answers: Counter[bytes] = Counter()
+    responses: Counter[bytes] = Counter()
     waits: list[float] = []
     while selector.get_map() and time.monotonic() - began < 40:
         for _ in range(10):
@@ -52,7 +52,7 @@ def test_900_slow_clients_are_cut_off_and_hinder_nobody(two_workers: Running, re
         for key, _ in selector.select(timeout=1):
             client = key.fileobj
             assert isinstance(client, socket.socket)
-            answers[client.recv(65536)[:12]] += 1
+            responses[client.recv(65536)[:12]] += 1
             selector.unregister(client)
             client.close()
         for key in list(selector.get_map().values()):
@@ -62,10 +62,10 @@ def test_900_slow_clients_are_cut_off_and_hinder_nobody(two_workers: Running, re
     seconds = time.monotonic() - began
     p95 = statistics.quantiles(waits, n=20)[18] * 1000
 
-    report(f"{CLIENTS} slow clients: gone after {seconds:.0f} s, {dict(answers)}; others waited {p95:.1f} ms (p95)")
+    report(f"{CLIENTS} slow clients: gone after {seconds:.0f} s, {dict(responses)}; others waited {p95:.1f} ms (p95)")
     assert not selector.get_map()
     assert seconds < 30
-    assert answers[b"HTTP/1.1 408"] == CLIENTS
+    assert responses[b"HTTP/1.1 408"] == CLIENTS
     assert p95 < 250
 
 

@@ -30,8 +30,8 @@ def watch_readiness(served: Running, seen: list[str]) -> None:
     """
     with suppress(httpx.TransportError):
         while True:
-            answer = served.client.get("/health/ready")
-            state = "ready" if answer.status_code == 200 else answer.json()["detail"].partition(":")[0]
+            response = served.client.get("/health/ready")
+            state = "ready" if response.status_code == 200 else response.json()["detail"].partition(":")[0]
             if state in {"ready", "draining"} and state not in seen:
                 seen.append(state)
             time.sleep(0.05)

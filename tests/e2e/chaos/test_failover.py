@@ -13,13 +13,13 @@ def test_promoted_replica_among_several_hosts_is_found(
     new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
     primary = new_postgres()
-    standby = follow(primary, new_postgres)
-    served = serve(f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres")
-    with clients(served, standby) as load:
+    replica = follow(primary, new_postgres)
+    served = serve(f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{replica.port}/postgres")
+    with clients(served, replica) as load:
         time.sleep(1)
         primary.stop(signal.SIGKILL)
         time.sleep(0.5)
-        promoted = promote(standby)
+        promoted = promote(replica)
         time.sleep(2.3)
     outcome = load.outcome
 
@@ -34,12 +34,12 @@ def test_frozen_first_host_does_not_hide_the_second(
 ) -> None:
     """It accepts connections and says nothing, as a host does whose disk hangs: what was sent to it is waited for."""
     primary = new_postgres()
-    standby = follow(primary, new_postgres)
-    served = serve(f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres")
-    with clients(served, standby) as load:
+    replica = follow(primary, new_postgres)
+    served = serve(f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{replica.port}/postgres")
+    with clients(served, replica) as load:
         time.sleep(1)
         primary.freeze()
-        promoted = promote(standby)
+        promoted = promote(replica)
         time.sleep(4)
     primary.thaw()
     outcome = load.outcome

@@ -1,4 +1,4 @@
-"""Reads on a standby while it is behind, away, frozen and promoted: nobody reads what is older than what they wrote."""
+"""Reads on a replica while it is behind, away, frozen and promoted: nobody reads what is older than what they wrote."""
 
 import asyncio
 import re
@@ -119,14 +119,14 @@ def numbers(served: Running) -> dict[str, float]:
 async def test_clients_read_their_writes_despite_replica_faults(
     new_postgres: NewPostgres, serve: Serve, table: Table, resource: Resource
 ) -> None:
-    """Two processes; each client writes by one and reads by the other. The standby is asynchronous, as it comes."""
+    """Two processes; each client writes by one and reads by the other. The replica is asynchronous, as it comes."""
     primary = new_postgres()
-    standby = new_postgres(standby_of=primary)
+    replica = new_postgres(replica_of=primary)
     # As much patience as may be: what is well is not set aside where other work keeps it from the processors.
-    settings = {"DATABASE_REPLICA_URL": standby.url, "DATABASE_REPLICA_MAX_LAG": "500", "METRICS_TOKEN": TOKEN}
+    settings = {"DATABASE_REPLICA_URL": replica.url, "DATABASE_REPLICA_MAX_LAG": "500", "METRICS_TOKEN": TOKEN}
     one, other = serve(primary.url, **settings), serve(primary.url, **settings)
     for each in (one, other):
-        until(lambda each=each: USED in each.stdout, "the standby is used")  # type: ignore[misc]
+        until(lambda each=each: USED in each.stdout, "the replica is used")  # type: ignore[misc]
     began = time.monotonic()
     before = [numbers(each) for each in (one, other)]
     async with clients_of(one, other, primary, resource) as seen:
@@ -135,12 +135,12 @@ async def test_clients_read_their_writes_despite_replica_faults(
         was_well = [NOT_USED not in each.stdout for each in (one, other)]
         faults: list[tuple[Callable[[], object], Callable[[], object]]] = [
             (
-                partial(standby.ask, "select pg_wal_replay_pause()"),
-                partial(standby.ask, "select pg_wal_replay_resume()"),
+                partial(replica.ask, "select pg_wal_replay_pause()"),
+                partial(replica.ask, "select pg_wal_replay_resume()"),
             ),
-            (partial(standby.stop, signal.SIGKILL), standby.start),
-            (standby.freeze, standby.thaw),
-            (standby.stop, standby.start),
+            (partial(replica.stop, signal.SIGKILL), replica.start),
+            (replica.freeze, replica.thaw),
+            (replica.stop, replica.start),
         ]
         ready = []
         for befall, mend in faults:
@@ -150,21 +150,21 @@ async def test_clients_read_their_writes_despite_replica_faults(
             await asyncio.to_thread(mend)
             await asyncio.sleep(1.5)
     seconds = time.monotonic() - began
-    by_standby, by_primary, asked = (sum(each[name] for each in healthy) for name in ("replica", "primary", "asked"))
+    by_replica, by_primary, asked = (sum(each[name] for each in healthy) for name in ("replica", "primary", "asked"))
     used = [numbers(each)["replica"] - then["replica"] for each, then in zip((one, other), healthy, strict=True)]
     passed_over = [now["primary"] - then["primary"] for now, then in zip(healthy, before, strict=True)]
 
-    share = by_standby / (by_standby + by_primary)
-    figure = f"{share:.0%} by the standby while it is well, {by_standby / asked:.1f} a question"
-    answers = ", ".join(f"{number:,} of {status}" for status, number in sorted(seen.statuses.items()))
-    fault = f"standby read from, paused, killed, frozen, restarted: {len(seen.stale)} stale"
-    table.say(fault, answers, f"{figure}; slowest {seen.slowest:.1f} s")
+    share = by_replica / (by_replica + by_primary)
+    figure = f"{share:.0%} by the replica while it is well, {by_replica / asked:.1f} a question"
+    responses = ", ".join(f"{number:,} of {status}" for status, number in sorted(seen.statuses.items()))
+    fault = f"replica read from, paused, killed, frozen, restarted: {len(seen.stale)} stale"
+    table.say(fault, responses, f"{figure}; slowest {seen.slowest:.1f} s")
     assert seen.stale == []
     assert set(seen.statuses) == {200, 201, 204, 401, 404}
     assert seen.slowest < 3
     assert ready == [200] * len(faults)
     # While it is used, it answers all; replay may cancel a read, for which the primary answers then.
-    assert all(number < 0.05 * by_standby for number, well in zip(passed_over, was_well, strict=True) if well)
+    assert all(number < 0.05 * by_replica for number, well in zip(passed_over, was_well, strict=True) if well)
     assert min(used) > 0
     for each in (one, other):
         told = each.stdout.count(NOT_USED)
@@ -174,19 +174,19 @@ async def test_clients_read_their_writes_despite_replica_faults(
 def test_replica_takes_over_as_primary(new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table) -> None:
     """The one that DATABASE_REPLICA_URL names is promoted; it is found as the primary, and reads go on there."""
     primary = new_postgres()
-    standby = follow(primary, new_postgres)
-    hosts = f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres"
-    served = serve(hosts, DATABASE_REPLICA_URL=standby.url)
-    with clients(served, standby) as load:
+    replica = follow(primary, new_postgres)
+    hosts = f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{replica.port}/postgres"
+    served = serve(hosts, DATABASE_REPLICA_URL=replica.url)
+    with clients(served, replica) as load:
         time.sleep(1)
         primary.stop(signal.SIGKILL)
         time.sleep(0.5)
-        promoted = promote(standby)
+        promoted = promote(replica)
         time.sleep(2.3)
     outcome = load.outcome
 
     fails = outcome.failing_after(promoted)
-    table.note("failover to the standby that is read from", outcome, f"fails for {fails:.2f} s after promotion")
+    table.note("failover to the replica that is read from", outcome, f"fails for {fails:.2f} s after promotion")
     outcome.check()
     assert outcome.statuses[503] > 0
     assert fails < 2
@@ -196,10 +196,10 @@ def test_replica_takes_over_as_primary(new_postgres: NewPostgres, serve: Serve, 
 def test_frozen_primary_with_replica_is_503_within_3_s(
     new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
-    """Reads ask it how far it is, before they ask the standby."""
+    """Reads ask it how far it is, before they ask the replica."""
     primary = new_postgres()
-    standby = new_postgres(standby_of=primary)
-    served = serve(primary.url, DATABASE_REPLICA_URL=standby.url)
+    replica = new_postgres(replica_of=primary)
+    served = serve(primary.url, DATABASE_REPLICA_URL=replica.url)
     with clients(served, primary) as load:
         time.sleep(1)
         primary.freeze()
@@ -209,7 +209,7 @@ def test_frozen_primary_with_replica_is_503_within_3_s(
         time.sleep(2.3)
 
     fails = load.outcome.failing_after(thawed)
-    table.note("primary frozen for 6 s, a standby read from", load.outcome, f"fails for {fails:.2f} s after")
+    table.note("primary frozen for 6 s, a replica read from", load.outcome, f"fails for {fails:.2f} s after")
     load.outcome.check()
     assert {request.kind for request in load.outcome.failed} == {"read", "write"}
     assert fails < 2

@@ -75,15 +75,15 @@ def test_locked_table_is_503_and_commits_nothing_late(
 
     def write(number: int) -> tuple[int, float]:
         sent = time.monotonic()
-        answer = served.client.post(resource.create, json=resource.body(f"late{number}"), headers=bearer)
-        return answer.status_code, time.monotonic() - sent
+        response = served.client.post(resource.create, json=resource.body(f"late{number}"), headers=bearer)
+        return response.status_code, time.monotonic() - sent
 
     with psycopg.connect(postgres.url) as rival, clients(served, postgres, 16) as load:
         time.sleep(1)
         rival.execute(f"lock table {resource.table}".encode())
         locked = time.monotonic()
         with ThreadPoolExecutor(WRITES) as threads:
-            answers = list(threads.map(write, range(WRITES)))
+            responses = list(threads.map(write, range(WRITES)))
         time.sleep(max(0, locked + 6 - time.monotonic()))
         rival.rollback()
         free = time.monotonic()
@@ -94,8 +94,8 @@ def test_locked_table_is_503_and_commits_nothing_late(
     load.outcome.check()
     assert load.outcome.statuses[503] > 0
     assert load.outcome.failing_after(free) < 1
-    assert [status for status, _ in answers] == [503] * WRITES
-    assert min(took for _, took in answers) > 1.4  # until DATABASE_LOCK_TIMEOUT
+    assert [status for status, _ in responses] == [503] * WRITES
+    assert min(took for _, took in responses) > 1.4  # until DATABASE_LOCK_TIMEOUT
     assert (len(re.findall(REFUSED.format(resource.table), postgres.log)), late) == (WRITES, 0)
 
 
@@ -107,8 +107,8 @@ def test_log_in_with_slow_statements_is_503_within_3_s(postgres: Postgres, serve
 
     def log_in() -> tuple[int, str, float]:
         sent = time.monotonic()
-        answer = httpx.post(f"{served.url}/auth/access-token", data=form, trust_env=False, timeout=20)
-        return answer.status_code, answer.headers.get("retry-after", ""), time.monotonic() - sent
+        response = httpx.post(f"{served.url}/auth/access-token", data=form, trust_env=False, timeout=20)
+        return response.status_code, response.headers.get("retry-after", ""), time.monotonic() - sent
 
     with (
         psycopg.connect(postgres.url) as first,
@@ -117,13 +117,13 @@ def test_log_in_with_slow_statements_is_503_within_3_s(postgres: Postgres, serve
     ):
         first.execute("lock table login_throttle")
         second.execute("lock table login_session in share mode")  # the first statement reads it
-        answer = threads.submit(log_in)
+        response = threads.submit(log_in)
         until(lambda: postgres.ask(waiting, ["login_throttle"]) == 1, "the first statement waits")
         time.sleep(1.2)
         first.rollback()
         until(lambda: postgres.ask(waiting, ["login_session"]) == 1, "the second statement waits")
         postgres.freeze()
-        status, retry_after, took = answer.result()
+        status, retry_after, took = response.result()
         postgres.thaw()
 
     assert (status, retry_after) == (503, "1")

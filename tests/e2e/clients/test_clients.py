@@ -62,11 +62,11 @@ def follow(folder: Path, tools: str) -> None:
         run(folder, *shlex.split(command))
 
 
-def masked(answer: Any) -> Any:  # noqa: ANN401 - JSON
+def masked(response: Any) -> Any:  # noqa: ANN401 - JSON
     """Return an answer without what differs from run to run."""
-    if isinstance(answer, list):
-        return [masked(each) for each in answer]
-    return {name: "…" if name in VOLATILE else value for name, value in answer.items()}
+    if isinstance(response, list):
+        return [masked(each) for each in response]
+    return {name: "…" if name in VOLATILE else value for name, value in response.items()}
 
 
 def expected() -> list[Any]:

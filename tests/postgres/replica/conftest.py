@@ -1,4 +1,4 @@
-"""A primary and a standby, and what reads from them."""
+"""A primary and a replica, and what reads from them."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +14,11 @@ from service.telemetry.metrics import NO_ROUTE, Layout, Metrics
 from tests.support.postgres import Postgres, create_cluster
 from tests.support.replicas import ASKED, Opening, Pair, Read, Reader, marked
 from tests.support.statements import Statements
+
+
+@pytest.fixture(autouse=True)
+def _patient() -> None:
+    """Keep the service's own limits, which decide when a replica is given up: a test that can wait longer says so."""
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +38,20 @@ def pair(folder: Path) -> Iterator[Pair]:
     primary.ask("create table things as select 1 as thing; create unlogged table fast as select 1 as thing")
     primary.ask("create role stranger login; revoke execute on function pg_control_system() from public")
     primary.ask("grant select on things to stranger")
-    standby = primary.standby(folder / "standby")
-    standby.start()
-    yield Pair(primary, standby)
-    standby.stop()
+    replica = primary.replica(folder / "replica")
+    replica.start()
+    yield Pair(primary, replica)
+    replica.stop()
     primary.stop()
 
 
 @pytest.fixture
 async def opening(tmp_path: Path) -> AsyncIterator[Opening]:
-    """Return what reads from a primary and a standby, by their URLs."""
+    """Return what reads from a primary and a replica, by their URLs."""
     async with AsyncExitStack() as stack:
 
-        async def opening(primary: str, standby: str, *, max_lag: int = 500) -> Reader:
-            connections = Replicated(Pool(primary, size=4), Standby(standby, max_lag=max_lag, size=4))
+        async def opening(primary: str, replica: str, *, max_lag: int = 500) -> Reader:
+            connections = Replicated(Pool(primary, size=4), Standby(replica, max_lag=max_lag, size=4))
             metrics = Metrics(tmp_path, Layout((ASKED,), (NO_ROUTE,)))
             stack.callback(metrics.close)
             connections.metrics = metrics
@@ -58,8 +63,8 @@ async def opening(tmp_path: Path) -> AsyncIterator[Opening]:
 
 @pytest.fixture
 async def reader(opening: Opening, pair: Pair) -> Reader:
-    """Return what reads from the two servers, when it does so from the standby."""
-    reader = await opening(pair.primary.url, pair.standby.url)
+    """Return what reads from the two servers, when it does so from the replica."""
+    reader = await opening(pair.primary.url, pair.replica.url)
     await reader.used()
     return reader
 
@@ -67,9 +72,9 @@ async def reader(opening: Opening, pair: Pair) -> Reader:
 @pytest.fixture(scope="module")
 def failed_over(pair: Pair, folder: Path) -> Iterator[Pair]:
     """Return a third server, which followed as well and takes writes now, and a fourth that follows this one."""
-    promoted = pair.primary.standby(folder / "promoted")
+    promoted = pair.primary.replica(folder / "promoted")
     promoted.start()
-    follower = promoted.standby(folder / "follower")
+    follower = promoted.replica(folder / "follower")
     follower.start()
     promoted.promote()
     yield Pair(promoted, follower)

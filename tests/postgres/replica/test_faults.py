@@ -1,4 +1,4 @@
-"""A standby that is behind, away, or none."""
+"""A replica that is behind, away, or none."""
 
 import asyncio
 import signal
@@ -15,7 +15,7 @@ from service.postgres.queries import Count
 from service.problems import Unavailable
 from tests.support.postgres import Postgres
 from tests.support.processes import until
-from tests.support.replicas import Answer, Opening, Pair, Read, Reader, events, marked
+from tests.support.replicas import Opening, Pair, Read, Reader, ReadResult, events, marked
 from tests.support.statements import Statements
 
 slow = pytest.mark.slow  # a second server: seconds
@@ -23,7 +23,7 @@ slow = pytest.mark.slow  # a second server: seconds
 
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look at the standby often."""
+    """Look at the replica often."""
     monkeypatch.setattr(replica, "LOOK", 0.05)
 
 
@@ -33,15 +33,15 @@ async def test_lagging_replica_is_skipped(opening: Opening, pair: Pair, read: Re
     """Told once, and used again as soon as it has caught up."""
     add: Count[...] = Count(statement("count", "insert into things values (3)"), int)
     with structlog.testing.capture_logs() as logged:
-        reader = await opening(pair.primary.url, pair.standby.url, max_lag=20)
+        reader = await opening(pair.primary.url, pair.replica.url, max_lag=20)
         await reader.used()
-        pair.standby.ask("select pg_wal_replay_pause()")
+        pair.replica.ask("select pg_wal_replay_pause()")
         await reader.db.count(add)
-        behind = [(await reader.db.many(read))[0].by_standby for _ in range(3)]
+        behind = [(await reader.db.many(read))[0].by_replica for _ in range(3)]
         passed_over = reader.count('replica_reads_total{answered_by="primary"}')
         used = reader.count("replica_used")
         await asyncio.sleep(0.2)  # it is looked at meanwhile
-        pair.standby.ask("select pg_wal_replay_resume()")
+        pair.replica.ask("select pg_wal_replay_resume()")
         await reader.used()
 
     assert behind == [False] * 3
@@ -51,7 +51,7 @@ async def test_lagging_replica_is_skipped(opening: Opening, pair: Pair, read: Re
         ("replica is not used", "it is N bytes of log behind"),
         ("replica is used", ""),
     ]
-    assert (await reader.db.many(read))[0].by_standby
+    assert (await reader.db.many(read))[0].by_replica
 
 
 @slow
@@ -59,15 +59,15 @@ async def test_lagging_replica_is_skipped(opening: Opening, pair: Pair, read: Re
 async def test_killed_replica_causes_no_error(reader: Reader, pair: Pair, read: Read) -> None:
     """Nor is one that comes back missed for longer than a second or two."""
     with structlog.testing.capture_logs() as logged:
-        pair.standby.stop(signal.SIGKILL)
+        pair.replica.stop(signal.SIGKILL)
         for _ in range(3):
-            assert not (await reader.db.many(read))[0].by_standby
+            assert not (await reader.db.many(read))[0].by_replica
         await asyncio.sleep(0.2)
-        pair.standby.start()
+        pair.replica.start()
         await reader.used()
 
     assert [event for event, _ in events(logged)] == ["replica is not used", "replica is used"]
-    assert (await reader.db.many(read))[0].by_standby
+    assert (await reader.db.many(read))[0].by_replica
 
 
 @slow
@@ -78,33 +78,35 @@ async def test_frozen_replica_delays_reads_briefly(
     """Asked how far it is, it has less time than for a whole read."""
     add: Count[...] = Count(statement("count", "insert into things values (4)"), int)
     await reader.db.many(read)
-    pair.standby.freeze()
-    if writes:
-        await reader.db.count(add)
+    pair.replica.freeze()
+    try:
+        if writes:
+            await reader.db.count(add)
 
-    async with asyncio.timeout(1 if writes else 3):
-        [answer] = await reader.db.many(read)
+        async with asyncio.timeout(1 if writes else 3):
+            [response] = await reader.db.many(read)
+    finally:
+        pair.replica.thaw()
 
-    pair.standby.thaw()
-    assert not answer.by_standby
+    assert not response.by_replica
 
 
 @slow
 @pytest.mark.usefixtures("patient")
 async def test_read_cancelled_by_replay_goes_to_the_primary(reader: Reader, pair: Pair, statement: Statements) -> None:
-    """What it reads was removed (SQLSTATE 40001); the standby stays in use."""
-    pair.standby.ask("alter system set max_standby_streaming_delay = 0")
-    pair.standby.ask("select pg_reload_conf()")
+    """What it reads was removed (SQLSTATE 40001); the replica stays in use."""
+    pair.replica.ask("alter system set max_standby_streaming_delay = 0")
+    pair.replica.ask("select pg_reload_conf()")
     pair.primary.ask("create table removed as select generate_series(1, 1000)")
     sql = "select pg_is_in_recovery(), count(*)::integer from removed, pg_sleep(20 * pg_is_in_recovery()::integer)"
     reading = asyncio.create_task(reader.db.many(marked(statement, sql)))
     sleeping = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
-    await asyncio.to_thread(until, lambda: pair.standby.ask(sleeping) == 1, "the standby reads")
+    await asyncio.to_thread(until, lambda: pair.replica.ask(sleeping) == 1, "the replica reads")
     await asyncio.to_thread(pair.primary.ask, "delete from removed")
     await asyncio.to_thread(pair.primary.ask, "vacuum removed")
 
-    assert await reading == [Answer(by_standby=False, things=0)]
-    assert "conflict with recovery" in pair.standby.log
+    assert await reading == [ReadResult(by_replica=False, things=0)]
+    assert "conflict with recovery" in pair.replica.log
     assert reader.connections.used
 
 
@@ -113,7 +115,7 @@ async def test_error_on_the_replica_is_retried_on_the_primary(reader: Reader, st
     unlogged = marked(statement, "select pg_is_in_recovery(), count(*)::integer from fast")
     nowhere = marked(statement, "select pg_is_in_recovery(), count(*)::integer from nowhere")
 
-    assert await reader.db.many(unlogged) == [Answer(by_standby=False, things=1)]
+    assert await reader.db.many(unlogged) == [ReadResult(by_replica=False, things=1)]
     with pytest.raises(asyncpg.UndefinedTableError):
         await reader.db.many(nowhere)
 
@@ -121,7 +123,7 @@ async def test_error_on_the_replica_is_retried_on_the_primary(reader: Reader, st
 @slow
 @pytest.mark.usefixtures("patient")
 async def test_timed_out_read_is_not_retried(opening: Opening, pair: Pair, statement: Statements) -> None:
-    reader = await opening(pair.primary.url, f"{pair.standby.url}?statement_timeout=100")
+    reader = await opening(pair.primary.url, f"{pair.replica.url}?statement_timeout=100")
     await reader.used()
     endless = marked(statement, "select true, 0 from pg_sleep(5)")
 
@@ -137,7 +139,7 @@ async def test_replica_is_not_used_without_the_primary(
     opening: Opening, pair: Pair, read: Read, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody can know what others were told meanwhile."""
-    reader = await opening("postgresql://127.0.0.1:1/postgres", pair.standby.url)
+    reader = await opening("postgresql://127.0.0.1:1/postgres", pair.replica.url)
     reader.connections.used = True
 
     with pytest.raises(Unavailable):
@@ -165,7 +167,7 @@ def running(server: Postgres) -> Iterator[None]:
 @pytest.mark.usefixtures("often")
 async def test_promoted_replica_is_no_longer_used(opening: Opening, pair: Pair, folder: Path) -> None:
     """Whether or not it lacks what is written to the old primary from then on."""
-    follower = pair.primary.standby(folder / "promoted while used")
+    follower = pair.primary.replica(folder / "promoted while used")
     with running(follower), structlog.testing.capture_logs() as logged:
         reader = await opening(pair.primary.url, follower.url)
         await reader.used()
@@ -182,7 +184,7 @@ async def test_replica_promoted_while_lagging_is_not_a_replica(
 ) -> None:
     """What passes by itself is told once; what an operator has to mend is told once more."""
     add: Count[...] = Count(statement("count", "insert into things values (5)"), int)
-    follower = pair.primary.standby(folder / "promoted while behind")
+    follower = pair.primary.replica(folder / "promoted while behind")
     with running(follower), structlog.testing.capture_logs() as logged:
         reader = await opening(pair.primary.url, follower.url, max_lag=20)
         await reader.used()
@@ -203,46 +205,46 @@ async def test_replica_promoted_while_lagging_is_not_a_replica(
 
 @slow
 @pytest.mark.parametrize(
-    ("primary", "standby", "reason"),
+    ("primary", "replica", "reason"),
     [
         ("primary", "primary", "it is no standby"),
-        ("standby", "standby", "the database is no primary"),
+        ("replica", "replica", "the database is no primary"),
         # The first has been promoted: the other still follows the one before.
-        ("promoted", "standby", "its history is N/N/postgres, the primary's N/N/postgres"),
+        ("promoted", "replica", "its history is N/N/postgres, the primary's N/N/postgres"),
         ("primary", "promoted", "it is no standby"),
         ("primary", "elsewhere", "its history is N/N/templateN, the primary's N/N/postgres"),
         ("primary", "nowhere", "[Errno N] Connect call failed ('N.N.N.N', N)"),
         ("primary", "senseless", "`sslmode` parameter must be one of"),
-        ("stranger", "standby", "permission denied for function pg_control_system"),
+        ("stranger", "replica", "permission denied for function pg_control_system"),
     ],
 )
 async def test_server_that_does_not_follow_is_not_used(
-    opening: Opening, pair: Pair, failed_over: Pair, read: Read, primary: str, standby: str, reason: str
+    opening: Opening, pair: Pair, failed_over: Pair, read: Read, primary: str, replica: str, reason: str
 ) -> None:
-    urls = {name: server.url for name, server in (("primary", pair.primary), ("standby", pair.standby))}
-    urls |= {"promoted": failed_over.primary.url, "elsewhere": pair.standby.url.removesuffix("postgres") + "template1"}
+    urls = {name: server.url for name, server in (("primary", pair.primary), ("replica", pair.replica))}
+    urls |= {"promoted": failed_over.primary.url, "elsewhere": pair.replica.url.removesuffix("postgres") + "template1"}
     urls |= {
-        "senseless": f"{pair.standby.url}?sslmode=senseless",
+        "senseless": f"{pair.replica.url}?sslmode=senseless",
         "nowhere": "postgresql://127.0.0.1:1/postgres",
         "stranger": pair.primary.url.replace("//postgres", "//stranger"),
     }
     with structlog.testing.capture_logs() as logged:
-        reader = await opening(urls[primary], urls[standby])
+        reader = await opening(urls[primary], urls[replica])
         await reader.looked()
 
     [(event, told)] = events(logged)
     assert event == "replica is not used"
     assert told.startswith(reason)
-    assert (await reader.db.many(read))[0].by_standby is (primary == "standby")
+    assert (await reader.db.many(read))[0].by_replica is (primary == "replica")
 
 
 @slow
 async def test_replica_among_several_hosts_is_used(opening: Opening, pair: Pair, read: Read) -> None:
-    hosts = f"127.0.0.1:1,127.0.0.1:{pair.primary.port},127.0.0.1:{pair.standby.port}"
+    hosts = f"127.0.0.1:1,127.0.0.1:{pair.primary.port},127.0.0.1:{pair.replica.port}"
     reader = await opening(pair.primary.url, f"postgresql://postgres@{hosts}/postgres")
     await reader.used()
 
-    assert (await reader.db.many(read))[0].by_standby
+    assert (await reader.db.many(read))[0].by_replica
 
 
 @slow
@@ -251,7 +253,7 @@ async def test_replica_is_used_after_failover_once_restartpoint_is_made(
     opening: Opening, failed_over: Pair, read: Read
 ) -> None:
     """Only then does it say of itself which branch of the history it follows."""
-    promoted, follower = failed_over.primary, failed_over.standby
+    promoted, follower = failed_over.primary, failed_over.replica
     reader = await opening(promoted.url, follower.url)
     await reader.looked()
     before = await reader.db.many(read)
@@ -261,4 +263,4 @@ async def test_replica_is_used_after_failover_once_restartpoint_is_made(
     follower.ask("checkpoint")
     await reader.used()
 
-    assert [before[0].by_standby, (await reader.db.many(read))[0].by_standby] == [False, True]
+    assert [before[0].by_replica, (await reader.db.many(read))[0].by_replica] == [False, True]

@@ -1,4 +1,4 @@
-"""A read has one time for the primary's position, the standby and, where that fails, the primary."""
+"""A read has one time for the primary's position, the replica and, where that fails, the primary."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from service.postgres.queries import Maybe
 from service.postgres.replica import Position
 from service.problems import Unavailable
 from service.telemetry.context import RequestContext, current
-from tests.support.replicas import Answer, Pair, Read, Reader
+from tests.support.replicas import Pair, Read, Reader, ReadResult
 from tests.support.statements import Statements
 
 pytestmark = pytest.mark.slow  # a second server: seconds
@@ -40,17 +40,17 @@ async def test_slow_primary_is_waited_for_once(
 async def test_frozen_replica_leaves_time_for_the_primary(reader: Reader, pair: Pair, read: Read) -> None:
     """Also where the request has used some of its time before."""
     await reader.db.many(read)
-    pair.standby.freeze()
+    pair.replica.freeze()
 
-    async def late() -> list[Answer]:
+    async def late() -> list[ReadResult]:
         request = RequestContext("that has asked before")
         request.until = time.perf_counter() + 1.5
         current.set(request)
         return await reader.db.many(read)
 
     try:
-        [answer] = await asyncio.create_task(late())
+        [response] = await asyncio.create_task(late())
     finally:
-        pair.standby.thaw()
+        pair.replica.thaw()
 
-    assert not answer.by_standby
+    assert not response.by_replica

@@ -1,4 +1,4 @@
-"""Reads on a standby: current ones, of what is marked."""
+"""Reads on a replica: current ones, of what is marked."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ from service.postgres.replica import Replicated
 from service.telemetry.prometheus import as_text
 from tests.support.application import make_settings
 from tests.support.factories import Factory, service_client
-from tests.support.replicas import Answer, Opening, Pair, Read, Reader, marked
+from tests.support.replicas import Opening, Pair, Read, Reader, ReadResult, marked
 from tests.support.statements import Statements
 
 slow = pytest.mark.slow  # a second server: seconds
@@ -23,10 +23,10 @@ slow = pytest.mark.slow  # a second server: seconds
 
 @slow
 async def test_replica_answers_only_marked_reads(reader: Reader, read: Read, statement: Statements) -> None:
-    unmarked: Read = Many(statement("many Answer", "select pg_is_in_recovery(), 0"), Answer)
+    unmarked: Read = Many(statement("many ReadResult", "select pg_is_in_recovery(), 0"), ReadResult)
 
-    assert [each.by_standby for each in await reader.db.many(read)] == [True]
-    assert [each.by_standby for each in await reader.db.many(unmarked)] == [False]
+    assert [each.by_replica for each in await reader.db.many(read)] == [True]
+    assert [each.by_replica for each in await reader.db.many(unmarked)] == [False]
     assert reader.count('replica_reads_total{answered_by="replica"}') == 1
     assert reader.count("replica_used") == 1
 
@@ -49,30 +49,30 @@ async def test_connections_of_each_server_are_counted(reader: Reader, statement:
 
 @slow
 async def test_write_is_read_at_once(reader: Reader, read: Read, statement: Statements) -> None:
-    """By all who write and read at the same time; the standby is given the time to catch up."""
+    """By all who write and read at the same time; the replica is given the time to catch up."""
     add: Count[...] = Count(statement("count", "insert into things values (2)"), int)
-    answers: list[Answer] = []
+    responses: list[ReadResult] = []
 
     async def write_and_read() -> None:
         for _ in range(50):
             before = (await reader.db.many(read))[0].things
             await reader.db.count(add)
-            [answer] = await reader.db.many(read)
-            assert answer.things > before
-            answers.append(answer)
+            [response] = await reader.db.many(read)
+            assert response.things > before
+            responses.append(response)
 
     await asyncio.gather(*(write_and_read() for _ in range(4)))
 
-    assert sum(answer.by_standby for answer in answers) > 150
+    assert sum(response.by_replica for response in responses) > 150
 
 
 @slow
 async def test_write_with_asynchronous_commit_is_read_at_once(
     opening: Opening, pair: Pair, read: Read, statement: Statements
 ) -> None:
-    """With synchronous_commit = off, the log that a client was told of is not flushed, nor sent to a standby yet."""
+    """With synchronous_commit = off, the log that a client was told of is not flushed, nor sent to a replica yet."""
     add: Count[...] = Count(statement("count", "insert into things values (2)"), int)
-    reader = await opening(f"{pair.primary.url}?synchronous_commit=off", pair.standby.url)
+    reader = await opening(f"{pair.primary.url}?synchronous_commit=off", pair.replica.url)
     await reader.used()
 
     for _ in range(5):
@@ -108,11 +108,11 @@ async def test_cancelled_read_does_not_cancel_the_shared_query(reader: Reader, r
     await asyncio.sleep(0)
     gone.cancel()
 
-    assert (await there)[0].by_standby
+    assert (await there)[0].by_replica
 
 
 async def test_service_reads_from_the_configured_replica(own_database_url: str, tmp_path: Path) -> None:
-    """Here that is the primary itself, which is no standby: then it is as if there were none."""
+    """Here that is the primary itself, which is no replica: then it is as if there were none."""
     settings = make_settings(own_database_url, DATABASE_REPLICA_URL=own_database_url)
     connections = connection_pool(settings)
     assert isinstance(connections, Replicated)
@@ -121,13 +121,13 @@ async def test_service_reads_from_the_configured_replica(own_database_url: str, 
     user = await Factory(app, admin).user()
 
     async with app.lifespan(), service_client(app) as client:
-        answers = [await client.get(path, headers=user.bearer) for path in ("/auth/sessions", "/users/me")]
+        responses = [await client.get(path, headers=user.bearer) for path in ("/auth/sessions", "/users/me")]
         while connections.used is None:  # noqa: ASYNC110 - a state, of which nobody is told
             await asyncio.sleep(0.005)
         text = as_text(tmp_path, "text/plain")[0].decode()
     await admin.close()
 
-    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [response.status_code for response in responses] == [200, 200]
     assert re.findall(r"^replica_\w+(?:{.*})? .*", text, re.MULTILINE) == [
         "replica_used 0.0",
         'replica_reads_total{answered_by="replica"} 0.0',

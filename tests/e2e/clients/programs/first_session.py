@@ -13,10 +13,10 @@ from pets_client.models import Login, Pet, PetName, Problem, Registration, Token
 Success = TypeVar("Success")
 
 
-def expect(kind: type[Success], answer: object) -> Success:
+def expect(kind: type[Success], response: object) -> Success:
     """Return the answer, which must be of one kind."""
-    assert isinstance(answer, kind), answer
-    return answer
+    assert isinstance(response, kind), response
+    return response
 
 
 url, email, password = sys.argv[1:]
