@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from litestar import Litestar
@@ -36,7 +36,7 @@ from service.http import (
 )
 from service.migrate import MIGRATIONS, expected_checksums
 from service.pets.controllers import PetsController
-from service.postgres import Connections, Database, Pool, Replicated, Standby, query_names
+from service.postgres import Connections, Database, Pool, ReplicaPool, Replicated, query_names
 from service.problems import Unavailable
 from service.settings import Settings, wants_traces
 from service.telemetry import (
@@ -101,8 +101,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        sampled = [passwords, pool] if isinstance(pool, Pool | Replicated) else [passwords]
-        async with traces.sending() if traces else nullcontext(), pool.open(), sampling(app.metrics, *sampled):
+        async with traces.sending() if traces else nullcontext(), pool.open(), sampling(app.metrics, passwords, pool):
             if app.metrics:
                 with suppress(Unavailable, asyncpg.PostgresError):  # readiness will report it
                     await applied_migrations(app.db, schema, app.metrics)
@@ -141,8 +140,7 @@ def create_app(
         app.metrics = throttle.metrics = Metrics(metrics_directory, _layout(app))
         # Set even if the database is unreachable; then no migration is known to be applied.
         app.metrics.set(Gauge.MIGRATIONS_NEEDED, len(schema.checksums))
-        if isinstance(pool, Pool | Replicated):
-            pool.metrics = app.metrics
+        pool.measure(app.metrics)
     app.asgi_handler = _layers(app, settings, cors, traces)
     return app
 
@@ -164,7 +162,7 @@ def _layers(app: Service, settings: Settings, cors: CORSConfig | None, traces: "
 
 def connection_pool(settings: Settings) -> Pool | Replicated:
     """Return the pool that the settings describe, not yet open."""
-    options = {
+    options: dict[str, Any] = {
         "size": settings.database_pool_size,
         "statement_cache": settings.database_statement_cache,
         "statement_timeout": settings.database_statement_timeout,
@@ -175,7 +173,7 @@ def connection_pool(settings: Settings) -> Pool | Replicated:
     if settings.database_replica_url is None:
         return primary
     return Replicated(
-        primary, Standby(settings.database_replica_url, max_lag=settings.database_replica_max_lag, **options)
+        primary, ReplicaPool(settings.database_replica_url, max_lag=settings.database_replica_max_lag, **options)
     )
 
 

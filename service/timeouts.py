@@ -1,30 +1,50 @@
-"""Every deadline, in seconds, in one place: a request is answered long before a platform cuts it off at 30 s.
+"""Every time limit, in seconds, in one place: a request is answered long before a platform cuts it off at 30 s."""
 
-PostgreSQL keeps DATABASE_STATEMENT_TIMEOUT (2 s) and DATABASE_LOCK_TIMEOUT (1.5 s) itself, so that nothing is done
-after the client was told no. What stands here holds where PostgreSQL, or the way to it, is silent, and for a statement
-that comes late in its request: what such a one did, nobody knows.
-"""
-
-from attrs import frozen
-
-# For a connection to be free; for a statement to be answered. Together, less than 3: for all statements of a request,
-# from the first on, so that this is the longest wait for a 503. To hash a password takes its own time.
-WAIT, ANSWER = 0.6, 2.2
-# For a connection to be made, and for each of several hosts. It goes on when its request has given up.
-CONNECT, HOST = 2.0, 1.0
-# For a connection to be closed, for one that has been silent for too long already, and for all of them in the end.
-CLOSE, CLOSE_SILENT, CLOSE_ALL = 1.0, 0.3, 2.0
-# For a standby to say how far it is, and between two looks at it. A read ends there WAIT before its request has to, so
-# that the primary may still answer.
-STANDBY, LOOK = 0.6, 1.0
-# After which a connection is replaced, so that a new address of the server and new statistics reach all.
-OLD = 600.0
-# The longest first pause before a statement that lost to another runs again; each further one may be twice as long.
-# None begins that could not end within ANSWER.
-AGAIN = 0.02
+import attrs
 
 
-@frozen
+@attrs.frozen
+class DatabaseTimeouts:
+    """How long the service waits for PostgreSQL, in seconds.
+
+    PostgreSQL itself ends statements after DATABASE_STATEMENT_TIMEOUT (2 s) and DATABASE_LOCK_TIMEOUT (1.5 s), so that
+    nothing happens after the client has been refused. These limits apply when PostgreSQL or the network is silent.
+    """
+
+    acquire: float = 0.6
+    """To get a connection from the pool."""
+    query: float = 2.2
+    """To get the answer to a statement."""
+    connect: float = 2.0
+    """To open a connection, over all hosts. It goes on after its request has given up."""
+    connect_host: float = 1.0
+    """To open a connection to one of several hosts."""
+    max_age: float = 600.0
+    """A connection is replaced after this, so that a new address of the server and new statistics take effect."""
+    retry_backoff: float = 0.02
+    """Longest first pause before a statement that lost to another one runs again; each further one may be twice as
+    long."""
+    close: float = 1.0
+    """To close a connection."""
+    close_silent: float = 0.3
+    """To close a connection whose server has been silent for too long."""
+    close_all: float = 2.0
+    """To close all connections of a pool at the end."""
+    replica: float = 0.6
+    """For a replica to say how far it is, and to catch up."""
+    replica_check: float = 1.0
+    """Between two checks of a replica."""
+
+    @property
+    def request(self) -> float:
+        """The time that all statements of a request have together: the longest wait for a 503."""
+        return self.acquire + self.query
+
+
+DATABASE_TIMEOUTS = DatabaseTimeouts()
+
+
+@attrs.frozen
 class ClientTimeouts:
     """The limits of one client connection, in seconds."""
 
@@ -45,7 +65,7 @@ class ClientTimeouts:
     check_interval: float = 5.0
 
 
-@frozen
+@attrs.frozen
 class ShutdownTimeouts:
     """How long each stage after DRAIN_SECONDS lasts, in seconds: with 15 of those, less than 30 in all."""
 

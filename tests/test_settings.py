@@ -7,7 +7,7 @@ import pytest
 
 from service.env import LOGIN_LIMITS, LoginLimits
 from service.settings import Settings, SettingsError, database_url
-from service.timeouts import ANSWER, CLOSE_ALL, ShutdownTimeouts
+from service.timeouts import DATABASE_TIMEOUTS, ShutdownTimeouts
 
 PASSWORD = "sesame-open"
 URL = f"postgresql://kites:{PASSWORD}@db.example.com/kites"
@@ -44,13 +44,13 @@ def test_longest_shutdown_fits_the_platforms_30_s() -> None:
     timeouts = ShutdownTimeouts()
 
     assert refused(DRAIN_SECONDS="16")
-    assert longest + timeouts.backlog + timeouts.requests + 2 * CLOSE_ALL < 30
+    assert longest + timeouts.backlog + timeouts.requests + 2 * DATABASE_TIMEOUTS.close_all < 30
 
 
 @pytest.mark.parametrize("limit", ["DATABASE_STATEMENT_TIMEOUT", "DATABASE_LOCK_TIMEOUT"])
 def test_statement_timeout_precedes_the_services_own(limit: str) -> None:
     """Else each slow statement would look like a silent server, and close the connections of all."""
-    assert refused(**{limit: str(int(ANSWER * 1000))})
+    assert refused(**{limit: str(int(DATABASE_TIMEOUTS.query * 1000))})
 
 
 def test_every_variable_is_read() -> None:

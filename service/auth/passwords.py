@@ -5,7 +5,6 @@ import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from time import perf_counter
 from typing import Annotated, ParamSpec, TypeVar
 
 import msgspec
@@ -13,7 +12,7 @@ from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import VerificationError
 
 from service.problems import InvalidInput, Unavailable
-from service.telemetry import Gauge, Metrics, current, log
+from service.telemetry import Gauge, Metrics, log
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -81,14 +80,10 @@ class Passwords:
         if self._waiting >= QUEUE:
             raise Unavailable("Too many log-ins at once")
         self._waiting += 1
-        began = perf_counter()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
         finally:
             self._waiting -= 1
-            context = current.get()
-            if context and context.until:  # the database has as much time as before
-                context.until += perf_counter() - began
 
 
 def check_password(password: str) -> None:

@@ -15,10 +15,11 @@ import click
 import psycopg
 from watchfiles import awatch
 
-from service.postgres import SQL, Connections, Query, Rows, Statement, accept_broken_files
+from service.postgres import SQL, Connections, Executor, Query, Rows, Statement, accept_broken_files
 from service.problems import QueryFinding
 from service.server import Application, create_worker_app
 from service.settings import Settings
+from service.telemetry import Metrics
 
 if TYPE_CHECKING:
     from service.sqlcheck import Finding
@@ -33,6 +34,18 @@ def create_app() -> Application:
         return Checked(app.connection_pool(settings), settings.database_url)
 
     return create_worker_app(lambda: app.from_environment(connect))
+
+
+class CheckedExecutor:
+    """Runs the statements of a transaction, each as its file is now."""
+
+    def __init__(self, checked: "Checked", executor: Executor) -> None:
+        self._checked = checked
+        self._executor = executor
+
+    async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
+        """Run the query as its file is now. Raises QueryFinding."""
+        return await self._executor.fetch(await self._checked.checked(query), arguments)
 
 
 class Checked:
@@ -60,8 +73,26 @@ class Checked:
                 self._stop.set()
                 await watching
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Executor]:
+        """Run the statements of the context as one transaction."""
+        async with self._lent.transaction() as executor:
+            yield CheckedExecutor(self, executor)
+
+    def measure(self, metrics: Metrics) -> None:
+        """Count in `metrics` from now on."""
+        self._lent.measure(metrics)
+
+    def sample(self, metrics: Metrics) -> None:
+        """Set in `metrics` how many connections there are now."""
+        self._lent.sample(metrics)
+
     async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
         """Run the query as its file is now. Raises QueryFinding."""
+        return await self._lent.fetch(await self.checked(query), arguments)
+
+    async def checked(self, query: Query[..., Any]) -> Query[..., Any]:
+        """Return the query as its file is now. Raises QueryFinding."""
         if self._findings(query) or not self._fresh(query).sql:
             await self.check()  # it may be mended by what nobody watches: a migration
         if found := self._findings(query):
@@ -69,7 +100,7 @@ class Checked:
         fresh = self._fresh(query)
         if not fresh.sql:
             raise QueryFinding(fresh.statement.purpose)
-        return await self._lent.fetch(fresh, arguments)
+        return fresh
 
     async def check(self) -> None:
         """Read and check all files, and tell what has changed since."""

@@ -1,13 +1,13 @@
 """PostgreSQL: queries read from files, and connections that outlive failures.
 
-Read in this order: queries (the files), readers (how code names them), database (what rows become), pool (connections
-and deadlines), connection, wait_queue, errors (what a failure means), failover (several hosts), replica (reads on
-another server), slow_queries, libpq (the same URL for psycopg), roles, tracing.
+Read in this order: queries (the files), readers (how code names them), database (what rows become), pool (runs
+statements), transaction, connections (their life), connection, wait_queue, errors (what a failure means), failover
+(several hosts), replica (reads on another server), slow_queries, libpq (the same URL for psycopg), roles, tracing.
 """
 
 from typing import TYPE_CHECKING
 
-from service.postgres.database import Connections, Database, Rows
+from service.postgres.database import Connections, Database, Executor, Queries, Rows
 from service.postgres.pool import Pool
 from service.postgres.queries import (
     FOR_PSQL,
@@ -28,7 +28,7 @@ from service.postgres.queries import (
     read_query,
 )
 from service.postgres.readers import count, many, maybe, one, value
-from service.postgres.replica import Replicated, Standby
+from service.postgres.replica import ReplicaPool, Replicated
 
 if TYPE_CHECKING:
     from service.postgres.libpq import psycopg_url
@@ -41,17 +41,19 @@ __all__ = [
     "Connections",
     "Count",
     "Database",
+    "Executor",
     "Many",
     "Marker",
     "Maybe",
     "One",
     "Parameter",
     "Pool",
+    "Queries",
     "Query",
     "QueryError",
+    "ReplicaPool",
     "Replicated",
     "Rows",
-    "Standby",
     "Statement",
     "TracedConnections",
     "Value",

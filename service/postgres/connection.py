@@ -3,29 +3,21 @@
 from typing import Any
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 from asyncpg.prepared_stmt import PreparedStatement
 
-from service.postgres.failover import Place
+from service.postgres.failover import Address
 from service.postgres.queries import Query
 
 
-class Lease:
-    """A connection of asyncpg's pool, and what is prepared on it."""
+class PooledConnection:
+    """A connection to `address`, which is replaced at `expires_at` (monotonic seconds)."""
 
-    __slots__ = ("connection", "old_at", "place", "statements")
+    __slots__ = ("address", "connection", "expires_at", "schema", "statements")
 
-    def __init__(self, connection: PoolConnectionProxy, old_at: float, place: Place | None) -> None:
-        """Keep `connection`, which leads to `place`, until `old_at`, in seconds of the event loop's clock."""
+    def __init__(self, connection: asyncpg.Connection, expires_at: float, address: Address | None) -> None:
         self.connection = connection
-        self.old_at = old_at
-        self.place = place
+        self.expires_at = expires_at
+        self.address = address
+        self.schema = 0
+        """The pool's count of schema changes when `statements` were prepared."""
         self.statements: dict[Query[..., Any], PreparedStatement] = {}
-
-    @property
-    def closed(self) -> bool:
-        """Whether the connection ended while nobody used it."""
-        try:
-            return self.connection.is_closed()
-        except asyncpg.InterfaceError:  # asyncpg has cleared it away already
-            return True

@@ -1,4 +1,4 @@
-"""Several hosts in one DATABASE_URL: the primary is found among them, wherever it has moved."""
+"""Several hosts in one DATABASE_URL: finds the primary among them, wherever it has moved."""
 
 import asyncio
 import re
@@ -8,17 +8,17 @@ from urllib.parse import unquote
 
 import asyncpg
 
-from service.timeouts import HOST
+from service.timeouts import DatabaseTimeouts
 
 # The hosts of a URL, each with its port, if it has one (RFC 3986, 3.2).
 _SERVERS = re.compile(r"//(?:[^/?#@]*@)?(?P<servers>[^/?#@]*,[^/?#@]*)(?=[/?#]|$)")
 _SERVER = re.compile(r"(?P<host>[^\[\]:]*|\[[^\]]*\])(?::(?P<port>\d+))?")
-Place = tuple[str, int]
+Address = tuple[str, int]
 TARGET = "target_session_attrs"
 
 
-def several(url: str) -> list[Place]:
-    """Return the host and port of each server where `url` names several, else nothing."""
+def addresses(url: str) -> list[Address]:
+    """Return the host and port of each server if `url` names several, else nothing."""
     found = _SERVERS.search(url)
     matches = [_SERVER.fullmatch(server) for server in found["servers"].split(",")] if found else []
     return [(unquote(match["host"].strip("[]")), int(match["port"] or 5432)) for match in matches if match]
@@ -27,42 +27,46 @@ def several(url: str) -> list[Place]:
 _connect: Callable[..., Awaitable[asyncpg.Connection]] = asyncpg.connect
 
 
-class Hosts:
-    """Connects to the first host that will do; that one is asked first the next time, and one that kept silent last.
+class MultiHostConnector:
+    """Connects to the first host that will do. The next attempt begins with that one; a silent host comes last.
 
-    asyncpg itself has one time limit for all of them: a first host that keeps silent would take all of it.
+    asyncpg has one time limit for all hosts: a first host that is silent would use it up.
     """
 
-    def __init__(self, url: str) -> None:
-        self._places = several(url)
-        self.last: Place | None = None  # where the newest connection leads
-        # Unless the URL says which it wants, one that takes writes: any other is of no use.
+    def __init__(self, url: str, timeouts: DatabaseTimeouts) -> None:
+        self._url = url
+        self._timeouts = timeouts
+        self._addresses = addresses(url)
+        # Unless the URL says otherwise, one that takes writes.
         self._wanted = {} if TARGET in url else {TARGET: "primary"}
 
-    def doubt(self, place: Place | None) -> None:
-        """Ask a host that keeps silent after all others: there may be no time for more than one such."""
-        if place in self._places:
-            self._places.remove(place)
-            self._places.append(place)
+    def demote(self, address: Address | None) -> None:
+        """Try the silent host at `address` after all others."""
+        if address in self._addresses:
+            self._addresses.remove(address)
+            self._addresses.append(address)
 
-    async def connect(self, url: str, **options: Any) -> asyncpg.Connection:  # noqa: ANN401 - asyncpg's own
-        """Return a connection, as ``asyncpg.connect`` does; raises what the last host said."""
-        if not self._places:
-            return await _connect(url, **options)
-        refusal: Exception | None = None
-        for place in list(self._places):
-            host, port = place
-            try:
-                async with asyncio.timeout(HOST):
-                    connection = await _connect(url, host=host, port=port, **self._wanted, **options)
-            except (OSError, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
-                refusal = error
-                if isinstance(error, TimeoutError):
-                    self.doubt(place)
-            else:
-                self._places.remove(place)
-                self._places.insert(0, place)
-                self.last = place
-                return connection
-        assert refusal  # noqa: S101 - there are several
-        raise refusal
+    async def connect(self, **options: Any) -> tuple[asyncpg.Connection, Address | None]:  # noqa: ANN401 - asyncpg's own
+        """Return a connection made with asyncpg's `options`, and its address if there are several.
+
+        Raises the error of the last host, or TimeoutError.
+        """
+        async with asyncio.timeout(self._timeouts.connect):
+            if not self._addresses:
+                return await _connect(self._url, **options), None
+            refusal: Exception | None = None
+            for address in list(self._addresses):
+                host, port = address
+                try:
+                    async with asyncio.timeout(self._timeouts.connect_host):
+                        connection = await _connect(self._url, host=host, port=port, **self._wanted, **options)
+                except (OSError, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
+                    refusal = error
+                    if isinstance(error, TimeoutError):
+                        self.demote(address)
+                else:
+                    self._addresses.remove(address)
+                    self._addresses.insert(0, address)
+                    return connection, address
+            assert refusal  # noqa: S101 - there are several
+            raise refusal

@@ -1,180 +1,248 @@
-"""The connections: leased from asyncpg's pool, and kept by this process from request to request."""
+"""Runs statements, and repeats those that have not happened."""
 
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from math import inf
-from time import perf_counter
+from time import monotonic
 from typing import Any
 
 import asyncpg
+import attrs
+from typing_extensions import override
 
-from service.postgres.connection import Lease
-from service.postgres.database import Rows
-from service.postgres.errors import AWAY, FOR_NOW, STALE, UNDONE
-from service.postgres.failover import Hosts
+from service.postgres.connection import PooledConnection
+from service.postgres.connections import NO_ANSWER, TOO_MANY_CHANGES, ConnectionPool
+from service.postgres.database import Executor, Rows
+from service.postgres.errors import (
+    RETRYABLE,
+    UNAVAILABLE,
+    NotSentError,
+    is_stale,
+    keeps_connection,
+    may_have_happened,
+)
 from service.postgres.queries import Count, Query
 from service.postgres.slow_queries import SlowQueries, explain
-from service.postgres.wait_queue import Waiting
+from service.postgres.transaction import Transaction
 from service.problems import Unavailable
-from service.telemetry import Counter, Gauge, Metrics, RequestContext, current, log
-from service.timeouts import AGAIN, ANSWER, CLOSE, CLOSE_ALL, CLOSE_SILENT, CONNECT, OLD, WAIT
+from service.telemetry import RequestContext, current
+from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
 
 
-class Pool:
-    """Runs statements, each on a connection of its own meanwhile.
+@attrs.define
+class Failures:
+    """What has gone wrong with a statement so far."""
 
-    asyncpg's pool makes the connections, up to `size`. Asking it for one and giving it back for each request would
-    cost as much as the query: an object around the connection, a task to give it back in, a round trip to reset it.
-    So a connection stays here until it fails or is old. That is safe because no file in ``sql/`` changes the state of
-    its connection.
-    """
+    pause: float = 0.0
+    """Seconds of the last pause, after it lost to another statement."""
+    stale: bool = False
+    """Whether it had to be prepared anew."""
+    lost: BaseException | None = None
+    """The error after which nobody knows whether it has happened: it then runs once more in a read-only transaction,
+    in which PostgreSQL refuses every write."""
 
-    # Seconds of a request's time that a statement leaves to what comes after it.
-    _kept = 0.0
+
+class Pool(ConnectionPool):
+    """Runs statements on up to `size` connections, within the time that a request has for the database."""
 
     def __init__(  # noqa: PLR0913 - each is an operator's setting
         self,
         url: str,
         *,
         size: int = 1,
+        timeouts: DatabaseTimeouts = DATABASE_TIMEOUTS,
         statement_cache: int = 100,
         statement_timeout: int = 0,
         lock_timeout: int = 0,
         slow_query: int = 0,
     ) -> None:
-        """Lend up to `size` connections to `url`.
+        """Make up to `size` connections to `url`.
 
-        Timeouts are in milliseconds; 0 leaves them to the role. A query that takes longer than `slow_query`, in
-        milliseconds, is logged; 0: none is.
+        PostgreSQL's own timeouts are in milliseconds; 0 leaves them to the role. A query that takes longer than
+        `slow_query` milliseconds is logged; with 0, none is.
         """
-        self._hosts = Hosts(url)
-        timeouts = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
+        limits = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
         # Only those that are wanted: PgBouncer refuses them at the start of a connection.
-        settings = {name: str(milliseconds) for name, milliseconds in timeouts.items() if milliseconds}
+        settings = {name: str(milliseconds) for name, milliseconds in limits.items() if milliseconds}
         if settings:
-            # What was reviewed is what runs. By itself, PostgreSQL plans some statements anew each time: to list ten of
-            # 10,000 pets took 236 µs, not 128.
+            # The plan that was reviewed is the one that runs.
             settings["plan_cache_mode"] = "force_generic_plan"
-        self._options: dict[str, Any] = {
-            "min_size": 0,
-            "max_size": size,
-            "max_inactive_connection_lifetime": 0,
-            "statement_cache_size": statement_cache,
-            "server_settings": settings,
-            "timeout": CONNECT,
-            "connect": self._hosts.connect,
-        }
-        self._url = url
-        self._size = size
+        super().__init__(
+            url, size=size, timeouts=timeouts, statement_cache_size=statement_cache, server_settings=settings
+        )
+        # Seconds that all statements of a request have together.
+        self._budget = timeouts.request
         self._prepares = statement_cache > 0
-        self._leases = 0
-        # PgBouncer has one statement for all who prepare the same text: after a change of the schema, it must differ.
-        self._changes, self._remark = 0, ""
-        self._is_away = False
-        self.metrics: Metrics | None = None  # set where somebody asks for them
         self._slow = slow_query / 1000 or inf
         self._slow_queries = SlowQueries(self.plan)
-        self._idle: list[Lease] = []
-        self._waiting: Waiting[Lease] = Waiting(self._put)
-        self._making: set[asyncio.Task[None]] = set()
-        self._giving_back: set[asyncio.Task[None]] = set()
 
+    @override
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Be ready until the end of the context; then close all connections, in the end by force."""
-        self._loop = asyncio.get_running_loop()
-        self._pool = await asyncpg.create_pool(self._url, **self._options)
-        try:
-            yield
-        finally:
-            await self._slow_queries.close()
-            for making in self._making:
-                making.cancel()
-            self._forget()
-            with suppress(TimeoutError):  # asyncpg's pool ends by force then
-                await asyncio.wait_for(self._pool.close(), timeout=CLOSE_ALL)
+        """Be ready until the end of the context; then close all connections, by force if that takes too long."""
+        async with super().open():
+            try:
+                yield
+            finally:
+                await self._slow_queries.close()
 
     async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
         """Run `query` and return its rows; of a Count, one row: how many it changed.
 
-        Raises Unavailable where PostgreSQL does not answer in time, asyncpg.PostgresError where it refuses.
+        Raises Unavailable if PostgreSQL does not answer in time, asyncpg.PostgresError if it refuses.
         """
-        # Outside of a request, a statement has as much time as one.
-        context = current.get() or RequestContext("")
-        until = pause = 0.0
-        has_all = True
+        context = current.get() or RequestContext("")  # outside of a request, a statement has as much time as one
+        began = monotonic()
+        deadline = began + self._budget - context.database_used
+        failures: Failures | None = None
+        try:
+            while True:
+                connection = self._idle.pop() if self._idle else await self._wait(deadline, context)
+                now = monotonic()
+                if now >= connection.expires_at or connection.connection.is_closed():
+                    self._close_soon(connection)
+                    continue
+                if deadline <= now:
+                    self._release(connection)
+                    raise Unavailable(NO_ANSWER)
+                until = min(now + self.timeouts.query, deadline)
+                read_only = failures is not None and failures.lost is not None
+                try:
+                    rows = await self._run(connection, query, arguments, until, context, read_only=read_only)
+                except BaseException as error:  # noqa: BLE001 - _on_error() raises it
+                    failures = failures or Failures()
+                    # A late statement has less time than PostgreSQL has to end it: then silence means nothing.
+                    silent = isinstance(error, TimeoutError) and until < deadline
+                    if read_only:
+                        self._close_soon(connection)  # and with it the transaction
+                    else:
+                        self._release_or_close(connection, error, silent=silent)
+                    await self._on_error(error, failures, deadline)
+                else:
+                    self._release(connection)
+                    return rows
+        finally:
+            context.database_used += monotonic() - began
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Executor]:
+        """Run the statements of the context as one transaction: committed at its end, rolled back on any exception.
+
+        Raises Unavailable if PostgreSQL does not answer in time, if the transaction loses to another one, and if the
+        commit is not confirmed; nothing is repeated.
+        """
+        transaction = await self._begin(current.get() or RequestContext(""))
+        try:
+            yield transaction
+            await transaction.commit()
+        except Exception:
+            await self._roll_back(transaction)
+            raise
+        except BaseException:  # cancelled: PostgreSQL rolls back when the connection closes
+            self._close_soon(transaction.connection)
+            raise
+        self._release(transaction.connection)
+
+    async def _begin(self, context: RequestContext) -> Transaction:
+        """Begin a transaction, on another connection if the first one turns out to be lost."""
         while True:
-            lease = self._idle.pop() if self._idle else await self._take(context)
-            if not until:
-                until = perf_counter() + ANSWER
-                if not context.until:
-                    context.until = until + WAIT
-                elif until > (end := context.until - self._kept):
-                    if until > end + ANSWER:
-                        self._put(lease)
-                        raise Unavailable("The database does not answer")
-                    has_all, until = False, end
+            began = monotonic()
             try:
-                rows = await self._run(lease, query, arguments, until, context)
-            except BaseException as error:
-                self._part(lease, error, had_all=has_all and pause == 0)
-                if isinstance(error, UNDONE):
-                    pause = 2 * pause or AGAIN
-                    if perf_counter() + pause + WAIT > until:
-                        raise Unavailable("Too many others change the same") from error
-                    # At random, so that those who met do not meet again; nor at once, when who won has yet to go on.
-                    await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
+                connection = await self._acquire(began + self._budget - context.database_used, context)
+            finally:
+                context.database_used += monotonic() - began
+            transaction = Transaction(connection, context, self.timeouts, self._run)
+            try:
+                await transaction.begin()
+            except BaseException:
+                assert transaction.error  # noqa: S101 - what it failed with
+                self._release_or_close(connection, transaction.error, silent=transaction.silent)
+                if not may_have_happened(transaction.error):
+                    raise
             else:
-                self._put(lease)
-                return rows
+                return transaction
 
-    def _part(self, lease: Lease, error: BaseException, *, had_all: bool) -> None:
-        """Keep or close the connection on which `error` came; raise what it means, unless the query may run again."""
-        if isinstance(error, STALE):
-            lease.statements.clear()
-            self._changes += 1
-            self._remark = f"-- prepared after {self._changes} changes\n"
-            self._put(lease)
-        elif isinstance(error, UNDONE):
-            self._put(lease)
-        elif isinstance(error, AWAY):
-            self._let_go(lease, error, had_all=had_all)
-            raise Unavailable("The database does not answer") from error
-        elif isinstance(error, asyncpg.PostgresError):
-            self._put(lease)
-            raise error
+    async def _roll_back(self, transaction: Transaction) -> None:
+        """End a transaction that cannot be committed; its connection is kept if it is still good."""
+        connection, error = transaction.connection, transaction.error
+        if error and not keeps_connection(error):
+            self._release_or_close(connection, error, silent=transaction.silent)
+            return
+        try:
+            await connection.connection.execute("rollback", timeout=self.timeouts.close)
+        except BaseException as failure:
+            self._close_soon(connection)
+            if not isinstance(failure, (*UNAVAILABLE, asyncpg.PostgresError, asyncpg.InterfaceError)):
+                raise
         else:
-            self._give_back(lease)
-            # What was closed before has sent nothing; other errors of the client say that the query is called wrongly.
-            if not (isinstance(error, asyncpg.InterfaceError) and lease.closed):
-                raise error
+            self._note_stale(error)
+            self._release(connection)
 
-    async def _run(
-        self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...], until: float, context: RequestContext
+    async def _on_error(self, error: BaseException, failures: "Failures", deadline: float) -> None:
+        """Return if the statement is to run again, after a pause if need be; else raise what `error` means."""
+        if isinstance(error, RETRYABLE):
+            failures.pause = await self._back_off(failures.pause, deadline, error)
+        elif isinstance(error, NotSentError):
+            pass
+        elif is_stale(error) and not failures.stale:
+            failures.stale = True
+        elif may_have_happened(error) and not failures.lost:
+            failures.lost = error
+        elif isinstance(error, UNAVAILABLE):
+            is_write = failures.lost and isinstance(error, asyncpg.ReadOnlySQLTransactionError)
+            raise Unavailable(NO_ANSWER) from failures.lost if is_write else error
+        else:
+            raise error
+
+    async def _back_off(self, pause: float, deadline: float, error: BaseException) -> float:
+        """Wait before a statement that lost to another one runs again; return the length of the pause.
+
+        Raises Unavailable if it could not be answered in time.
+        """
+        pause = 2 * pause or self.timeouts.retry_backoff
+        if monotonic() + pause + self.timeouts.acquire > deadline:
+            raise Unavailable(TOO_MANY_CHANGES) from error
+        # At random, so that those who met do not meet again; not at once, because the winner has yet to go on.
+        await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
+        return pause
+
+    async def _run(  # noqa: PLR0913 - all that is known of the statement
+        self,
+        connection: PooledConnection,
+        query: Query[..., Any],
+        arguments: tuple[Any, ...],
+        until: float,
+        context: RequestContext,
+        *,
+        read_only: bool = False,
     ) -> Rows:
+        """Run `query` on `connection`, until `until` (monotonic seconds), and measure it."""
         rows: Rows | None = None
-        began = perf_counter()
+        began = monotonic()
         left = until - began
         try:
+            if read_only:
+                await connection.connection.execute("begin read only", timeout=left)
             if self._prepares:
-                statement = lease.statements.get(query)
+                statement = connection.statements.get(query) if connection.schema == self._schema else None
                 if statement is None:
-                    text = query.sql + self._remark
-                    statement = lease.statements[query] = await lease.connection.prepare(text, timeout=left)
-                    left = until - perf_counter()
+                    statement = await self._prepare(connection, query, left)
+                    left = until - monotonic()
                 rows = await statement.fetch(*arguments, timeout=left)
                 if isinstance(query, Count):
                     rows = changed(statement.get_statusmsg())
             # An old PgBouncer hands each transaction to another connection, which knows no prepared statement.
             elif isinstance(query, Count):
-                rows = changed(await lease.connection.execute(query.sql, *arguments, timeout=left))
+                rows = changed(await connection.connection.execute(query.sql, *arguments, timeout=left))
             else:
-                rows = await lease.connection.fetch(query.sql, *arguments, timeout=left)
+                rows = await connection.connection.fetch(query.sql, *arguments, timeout=left)
+            if read_only:
+                await connection.connection.execute("commit", timeout=until - monotonic())
             return rows
         finally:
-            seconds = perf_counter() - began
+            seconds = monotonic() - began
             if self.metrics:
                 number = None if rows is None else rows[0][0] if isinstance(query, Count) else len(rows)
                 self.metrics.query(query.name, seconds, number)
@@ -183,137 +251,35 @@ class Pool:
             if seconds > self._slow:
                 self._slow_queries.note(query, seconds)
 
-    def sample(self, metrics: Metrics) -> None:
-        """Say how many connections are in use now, and how many are waited for."""
-        metrics.set(Gauge.CONNECTIONS_USED, self._leases - len(self._idle))
-        metrics.set(Gauge.CONNECTIONS_IDLE, len(self._idle))
-        metrics.set(Gauge.CONNECTIONS_WAITING, len(self._waiting))
-        metrics.set(Gauge.CONNECTIONS_MOST, self._size)
+    async def _prepare(
+        self, connection: PooledConnection, query: Query[..., Any], seconds: float
+    ) -> asyncpg.prepared_stmt.PreparedStatement:
+        """Prepare `query` on `connection`, within so many seconds."""
+        if connection.schema != self._schema:
+            connection.statements.clear()
+            connection.schema = self._schema
+        try:
+            statement = await connection.connection.prepare(query.sql + self._remark, timeout=seconds)
+        except Exception as error:
+            if may_have_happened(error):
+                raise NotSentError from error
+            raise
+        connection.statements[query] = statement
+        return statement
 
     async def plan(self, query: Query[..., Any]) -> str | None:
-        """Return the plan that PostgreSQL makes of `query` for whatever arguments; None: nobody can be asked now."""
-        if not self._idle or self._waiting:
+        """Return the plan that PostgreSQL makes of `query` for any arguments; None if no connection is free for it."""
+        if not self._idle or self._waiters.waiters:
             return None
-        lease = self._idle.pop()
+        connection = self._idle.pop()
         try:
-            async with asyncio.timeout(ANSWER):
-                plan = await explain(lease.connection, query)
-        except (*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError):
-            self._give_back(lease)
+            async with asyncio.timeout(self.timeouts.query):
+                plan = await explain(connection.connection, query)
+        except (*UNAVAILABLE, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self._close_soon(connection)
             return None
-        self._put(lease)
+        self._release(connection)
         return plan
-
-    async def _take(self, context: RequestContext) -> Lease:
-        """Return the connection that becomes free, or is made, in time and in turn."""
-        began = self._loop.time()
-        # All wait equally long: who has less time left is not heard in time.
-        if left(context) < WAIT:
-            raise Unavailable("The database does not answer")
-        self._make_one_more()
-        try:
-            return await self._waiting.wait(began + WAIT)
-        except TimeoutError as error:
-            raise Unavailable("The database does not answer") from error
-        finally:
-            context.waited_seconds += self._loop.time() - began
-
-    def _make_one_more(self) -> None:
-        """Begin to make a connection, if there may be one more; it goes to who waits longest then."""
-        if self._leases < self._size:
-            self._leases += 1
-            making = self._loop.create_task(self._make())
-            self._making.add(making)
-            making.add_done_callback(self._making.discard)
-
-    async def _make(self) -> None:
-        try:
-            lease = await self._connect()
-        except BaseException as error:
-            self._leases -= 1
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            self._waiting.refuse(error)
-            if self._waiting:
-                self._make_one_more()
-        else:
-            self._put(lease)
-
-    async def _connect(self) -> Lease:
-        """Return a new connection. The log is told once when there is none to be had, and once when there is again."""
-        try:
-            connection = await self._pool.acquire(timeout=CONNECT)
-        except (*AWAY, asyncpg.PostgresError) as error:
-            if not self._is_away:
-                self._is_away = True
-                self._tell(error)
-            # A wrong password or a missing database too: it is the operator's to mend, and nothing was done.
-            raise Unavailable("The database does not answer") from error
-        if self.metrics:
-            self.metrics.count(Counter.CONNECTION_CREATED)
-        if self._is_away:
-            self._is_away = False
-            self._tell(None)
-        return Lease(connection, self._loop.time() + OLD, self._hosts.last)
-
-    def _tell(self, error: BaseException | None) -> None:
-        """Tell the log that there is no connection to be had, or that there is again."""
-        if error:
-            log.error("database is away", reason=str(error) or type(error).__name__)
-        else:
-            log.info("database is back")
-
-    def _put(self, lease: Lease) -> None:
-        """Give `lease` to who waits longest; if nobody does, keep it. Old, it is closed."""
-        if lease.old_at < self._loop.time():
-            self._give_back(lease)
-        elif not self._waiting.give(lease):
-            self._idle.append(lease)
-
-    def _forget(self, seconds: float = CLOSE) -> None:
-        """Close the connections that nobody uses."""
-        while self._idle:
-            self._give_back(self._idle.pop(), seconds)
-
-    def _let_go(self, lease: Lease, error: Exception, *, had_all: bool) -> None:
-        """Keep a connection that is as good as before `error`, and close any other."""
-        if isinstance(error, FOR_NOW):
-            self._put(lease)
-            return
-        # Where this connection led, to a silent server or one that is no primary any more, the others lead.
-        # A statement that is repeated, or comes late in its request, has less time than PostgreSQL has to end it: then
-        # its silence means nothing.
-        if isinstance(error, TimeoutError) and had_all:
-            self._give_back(lease, CLOSE_SILENT)
-            self._hosts.doubt(lease.place)
-            self._forget(CLOSE_SILENT)
-        else:
-            self._give_back(lease)
-            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-                self._forget()
-
-    def _give_back(self, lease: Lease, seconds: float = CLOSE) -> None:
-        """Close a connection, with what still runs on it; nobody waits for that."""
-        task = self._loop.create_task(self._close(lease, seconds))
-        self._giving_back.add(task)
-        task.add_done_callback(self._giving_back.discard)
-
-    async def _close(self, lease: Lease, seconds: float) -> None:
-        try:
-            # What does not close in time, asyncpg ends by force; it takes the connection back in any case.
-            with suppress(*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await lease.connection.close(timeout=seconds)
-        finally:
-            self._leases -= 1
-            if self._waiting:
-                self._make_one_more()
-
-
-def left(context: RequestContext) -> float:
-    """Return how many seconds a request has for the database, from its first statement on."""
-    now = perf_counter()
-    context.until = context.until or now + WAIT + ANSWER
-    return context.until - now
 
 
 def changed(status: str | None) -> list[tuple[int]]:

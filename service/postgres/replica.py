@@ -1,38 +1,39 @@
-"""Reads on a standby, where DATABASE_REPLICA_URL names one: of the queries that say ``replica: ok``, and of no others.
+"""Reads on a replica, if DATABASE_REPLICA_URL names one: of the queries marked ``replica: ok``, and of no others.
 
-Whoever reads finds all that anybody was told before, whichever process told it: a logout, a pet. For that, each such
-read asks the primary first up to where its log is now, and runs on a standby that has replayed so much ("ReadIndex":
-Ongaro, Consensus, 6.4, 2014). Reads that come at the same time share that question. What the standby lacks, it may
-catch up with for DATABASE_REPLICA_MAX_LAG; then, and whenever it fails, the primary answers, and the client sees no
+A read finds everything that any client was told before, by any process: a logout, a new pet. For that, it first asks
+the primary for the current position of its log, and runs on a replica that has replayed that much ("ReadIndex":
+Ongaro, Consensus, 6.4, 2014). Concurrent reads share the question. A replica that is behind has
+DATABASE_REPLICA_MAX_LAG to catch up; after that, and if it fails, the primary answers, and the client sees no
 difference.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from contextvars import Context, ContextVar
+from time import monotonic
 from typing import Any
 
 import asyncpg
 import attrs
-from asyncpg.pool import PoolConnectionProxy
 from typing_extensions import override
 
-from service.postgres.connection import Lease
-from service.postgres.database import Rows
-from service.postgres.errors import UNDONE
-from service.postgres.failover import TARGET, Place, several
-from service.postgres.pool import Pool, left
+from service.postgres.connection import PooledConnection
+from service.postgres.connections import NO_ANSWER
+from service.postgres.database import Executor, Rows
+from service.postgres.errors import RETRYABLE
+from service.postgres.failover import TARGET, Address, addresses
+from service.postgres.pool import Pool
 from service.postgres.queries import Query
 from service.postgres.readers import maybe
 from service.problems import Unavailable
 from service.telemetry import Counter, Gauge, Metrics, RequestContext, current, log
-from service.timeouts import LOOK, STANDBY, WAIT
+from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
 
 
 @attrs.frozen
 class Position:
-    """A place in a log. Those of another history, of another cluster or from before a failover, are no measure."""
+    """A position in the write-ahead log. Positions of different histories (clusters, timelines) do not compare."""
 
     history: str
     position: int
@@ -40,132 +41,140 @@ class Position:
 
 FIND_POSITION = maybe("system.find_position", Position)
 FIND_REPLAYED = maybe("system.find_replayed", Position)
-# What the standby has to have replayed before it answers the request at hand.
+# What the replica has to have replayed before it answers the current request.
 needed: ContextVar[Position] = ContextVar("needed")
-# Seconds until a standby that is behind is asked again, at first and at most.
-SOON, LATER = 0.0005, 0.008
+# Seconds until a replica that is behind is asked again, at first and at most.
+FIRST_PAUSE, LONGEST_PAUSE = 0.0005, 0.008
 
 
 class PassedOverError(asyncpg.PostgresError):
-    """The standby cannot answer this one; its connection is as good as before, as after any refusal of PostgreSQL."""
+    """The replica cannot answer this read; its connection is as good as before, as after any error of PostgreSQL."""
 
 
 class NotCurrentError(PassedOverError):
-    """The standby has not replayed what is needed, and cannot answer any other either."""
+    """The replica has not replayed what is needed, and cannot answer other reads either."""
 
 
-class NoStandbyError(NotCurrentError):
-    """The standby takes writes: it was promoted, and only other settings bring a standby back."""
+class NotAReplicaError(NotCurrentError):
+    """The server takes writes: it was promoted, or the URL names the wrong one."""
 
     def __init__(self) -> None:
-        super().__init__("it is no standby")
+        super().__init__("it is not a replica")
 
 
-class StandbyLease(Lease):
-    """A connection, and what the server at its other end had replayed when it was asked last."""
+class ReplicaConnection(PooledConnection):
+    """A connection, and what its server had replayed when it was last asked."""
 
     __slots__ = ("replayed",)
 
-    def __init__(self, connection: PoolConnectionProxy, old_at: float, place: Place | None) -> None:
-        super().__init__(connection, old_at, place)
+    def __init__(self, connection: asyncpg.Connection, expires_at: float, address: Address | None) -> None:
+        super().__init__(connection, expires_at, address)
         self.replayed = Position("", 0)
 
     def has(self, wanted: Position) -> bool:
-        """Whether `wanted` was replayed by then."""
+        """Whether `wanted` had been replayed by then."""
         return self.replayed.history == wanted.history and self.replayed.position >= wanted.position
 
 
-class Standby(Pool):
-    """Connections to standbys, none of which answers before it has replayed what is ``needed``."""
+class ReplicaPool(Pool):
+    """Connections to replicas, none of which answers before it has replayed what is ``needed``."""
 
-    _kept = WAIT  # for the primary's answer
-
-    def __init__(self, url: str, *, max_lag: int, **options: int) -> None:
-        """Lend connections to `url`, as a Pool with these `options` does; wait for `max_lag` milliseconds."""
-        if several(url) and TARGET not in url:
+    def __init__(
+        self, url: str, *, max_lag: int, timeouts: DatabaseTimeouts = DATABASE_TIMEOUTS, **options: int
+    ) -> None:
+        """Connect to `url` as a Pool with these `options`; wait `max_lag` milliseconds for a replica to catch up."""
+        if addresses(url) and TARGET not in url:
             url += f"{'&' if '?' in url else '?'}{TARGET}=standby"
-        super().__init__(url, **options)
+        super().__init__(url, timeouts=timeouts, **options)
         self._max_lag = max_lag / 1000
+        self._budget -= timeouts.acquire  # for the primary's answer
 
     @override
-    async def _connect(self) -> Lease:
-        lease = await super()._connect()
-        return StandbyLease(lease.connection, lease.old_at, lease.place)
+    async def _open_connection(self) -> PooledConnection:
+        opened = await super()._open_connection()
+        return ReplicaConnection(opened.connection, opened.expires_at, opened.address)
 
     @override
     def sample(self, metrics: Metrics) -> None:
-        metrics.set(Gauge.REPLICA_CONNECTIONS_USED, self._leases - len(self._idle))
+        metrics.set(Gauge.REPLICA_CONNECTIONS_USED, len(self._connections) - len(self._idle))
         metrics.set(Gauge.REPLICA_CONNECTIONS_IDLE, len(self._idle))
-        metrics.set(Gauge.REPLICA_CONNECTIONS_WAITING, len(self._waiting))
+        metrics.set(Gauge.REPLICA_CONNECTIONS_WAITING, len(self._waiters))
         metrics.set(Gauge.REPLICA_CONNECTIONS_MOST, self._size)
 
     @override
-    def _tell(self, error: BaseException | None) -> None:
+    def _log_outage(self, error: BaseException | None) -> None:
         """Leave it to Replicated, which knows more."""
 
     @override
     async def _run(
-        self, lease: Lease, query: Query[..., Any], arguments: tuple[Any, ...], until: float, context: RequestContext
+        self,
+        connection: PooledConnection,
+        query: Query[..., Any],
+        arguments: tuple[Any, ...],
+        until: float,
+        context: RequestContext,
+        *,
+        read_only: bool = False,
     ) -> Rows:
-        assert isinstance(lease, StandbyLease)  # noqa: S101 - as _connect() makes them
+        assert isinstance(connection, ReplicaConnection)  # noqa: S101 - as _open_connection() makes them
         wanted = needed.get()
         try:
-            if not lease.has(wanted):
-                async with asyncio.timeout(STANDBY):
-                    await self._catch_up(lease, wanted, until, context)
-            return await super()._run(lease, query, arguments, until, context)
-        except UNDONE as error:  # replay removed what this read needs; the primary never does
+            if not connection.has(wanted):
+                async with asyncio.timeout(self.timeouts.replica):
+                    await self._catch_up(connection, wanted, until, context)
+            return await super()._run(connection, query, arguments, until, context, read_only=read_only)
+        except RETRYABLE as error:  # replay removed what this read needs, which the primary still has
             raise PassedOverError(str(error)) from error
 
-    async def _catch_up(self, lease: StandbyLease, wanted: Position, until: float, context: RequestContext) -> None:
-        """Wait until the standby has replayed `wanted`. On each connection anew: it may lead to another server."""
-        pause, patience = SOON, self._loop.time() + self._max_lag
+    async def _catch_up(
+        self, connection: ReplicaConnection, wanted: Position, until: float, context: RequestContext
+    ) -> None:
+        """Wait until the replica has replayed `wanted`. Each connection is asked: it may lead to another server."""
+        pause, deadline = FIRST_PAUSE, monotonic() + self._max_lag
         while True:
-            rows = await super()._run(lease, FIND_REPLAYED, (), until, context)
+            rows = await super()._run(connection, FIND_REPLAYED, (), until, context)
             if not rows:
-                raise NoStandbyError
-            lease.replayed = Position(*rows[0])
-            if lease.has(wanted):
+                raise NotAReplicaError
+            connection.replayed = Position(*rows[0])
+            if connection.has(wanted):
                 return
-            if lease.replayed.history != wanted.history:
-                raise NotCurrentError(f"its history is {lease.replayed.history}, the primary's {wanted.history}")
-            if self._loop.time() >= patience:
-                raise NotCurrentError(f"it is {wanted.position - lease.replayed.position} bytes of log behind")
+            if connection.replayed.history != wanted.history:
+                raise NotCurrentError(f"its history is {connection.replayed.history}, the primary's {wanted.history}")
+            if monotonic() >= deadline:
+                raise NotCurrentError(f"it is {wanted.position - connection.replayed.position} bytes of log behind")
             await asyncio.sleep(pause)
-            pause = min(pause * 2, LATER)
+            pause = min(pause * 2, LONGEST_PAUSE)
 
 
 class Replicated:
-    """The primary's connections and a standby's."""
+    """The connections to the primary and to a replica."""
 
-    def __init__(self, primary: Pool, standby: Standby) -> None:
+    def __init__(self, primary: Pool, replica: ReplicaPool) -> None:
         self.primary = primary
-        self.standby = standby
+        self.replica = replica
         self.used: bool | None = None
-        """Whether the standby answers; None: nobody has looked yet."""
+        """Whether the replica answers; None before the first check."""
+        self._metrics: Metrics | None = None
         self._is_promoted = False
         self._asking: asyncio.Task[Position] | None = None
         self._next: asyncio.Task[Position] | None = None
 
-    @property
-    def metrics(self) -> Metrics | None:
-        """Where is counted; None: nowhere."""
-        return self.primary.metrics
-
-    @metrics.setter
-    def metrics(self, metrics: Metrics) -> None:
-        self.primary.metrics = self.standby.metrics = metrics
+    def measure(self, metrics: Metrics) -> None:
+        """Count in `metrics` from now on."""
+        self._metrics = metrics
+        self.primary.measure(metrics)
+        self.replica.measure(metrics)
 
     def sample(self, metrics: Metrics) -> None:
-        """Say how many connections to each there are, and whether the standby is used."""
+        """Set how many connections to each there are, and whether the replica is used."""
         self.primary.sample(metrics)
-        self.standby.sample(metrics)
+        self.replica.sample(metrics)
         metrics.set(Gauge.REPLICA_USED, bool(self.used))
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Be ready until the end of the context, and look after the standby meanwhile."""
-        async with self.primary.open(), self.standby.open():
+        """Be ready until the end of the context, and check the replica meanwhile."""
+        async with self.primary.open(), self.replica.open():
             watching = asyncio.create_task(self._watch())
             try:
                 yield
@@ -176,7 +185,7 @@ class Replicated:
                 await asyncio.wait(tasks)
 
     async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
-        """Run `query` and return its rows, as a Pool does; on the standby, where that may and can be."""
+        """Run `query` and return its rows, as a Pool does; on the replica if it may and can run there."""
         if not query.on_replica:
             return await self.primary.fetch(query, arguments)
         if self.used:
@@ -187,17 +196,21 @@ class Replicated:
         self._count(Counter.REPLICA_PASSED_OVER)
         return await self.primary.fetch(query, arguments)
 
-    async def _read(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
-        """Run `query` on the standby.
+    def transaction(self) -> AbstractAsyncContextManager[Executor]:
+        """Run the statements of the context as one transaction, on the primary."""
+        return self.primary.transaction()
 
-        Raises PassedOverError where the primary has to answer; Unavailable where that is away, or time is over.
+    async def _read(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
+        """Run `query` on the replica.
+
+        Raises PassedOverError if the primary has to answer; Unavailable if that is away, or time is over.
         """
         try:
             needed.set(await self._position())
         except asyncpg.PostgresError as error:
             raise self._set_aside(error) from error
         try:
-            return await self.standby.fetch(query, arguments)
+            return await self.replica.fetch(query, arguments)
         except (Unavailable, NotCurrentError) as error:
             if isinstance(error.__cause__, asyncpg.QueryCanceledError):
                 raise  # on the primary it would take as long again
@@ -206,16 +219,20 @@ class Replicated:
             raise PassedOverError(str(error)) from error
 
     async def _position(self) -> Position:
-        """Return up to where the primary's log is, asked after this call began: a question under way may be too old."""
+        """Return the position of the primary's log, asked after this call began: an earlier answer may be too old."""
         if self._next is None:
             # In no request's context: it is asked for several.
             self._next = asyncio.get_running_loop().create_task(self._ask(self._asking), context=Context())
-            self._next.add_done_callback(_noted)
+            self._next.add_done_callback(_retrieve)
         asked = self._next
-        # Not cancelled with who waits, for it is asked for others too; nor waited for until no time is left to read.
-        await asyncio.wait([asked], timeout=left(current.get() or RequestContext("")) - WAIT)
+        context = current.get() or RequestContext("")
+        timeouts = self.primary.timeouts
+        began = monotonic()
+        # Not cancelled with this request, because others wait for it, too. Some time must be left to read.
+        await asyncio.wait([asked], timeout=timeouts.request - context.database_used - timeouts.acquire)
+        context.database_used += monotonic() - began
         if not asked.done():
-            raise Unavailable("The database does not answer")
+            raise Unavailable(NO_ANSWER)
         return asked.result()
 
     async def _ask(self, before: asyncio.Task[Position] | None) -> Position:
@@ -224,28 +241,25 @@ class Replicated:
         self._asking, self._next = self._next, None
         rows = await self.primary.fetch(FIND_POSITION, ())
         if not rows:
-            raise NotCurrentError("the database is no primary")
+            raise NotCurrentError("the database is not a primary")
         return Position(*rows[0])
 
     async def _watch(self) -> None:
-        """Look at the standby, now and again: to use it, or not to."""
+        """Check the replica again and again, to use it or not."""
         while True:
-            try:
-                with suppress(PassedOverError, Unavailable):
-                    is_standby = await self._read(FIND_REPLAYED, ())
-                    self._turn(None if is_standby else NoStandbyError())
-            except (asyncpg.InterfaceError, ValueError) as error:  # a senseless URL
-                self._set_aside(error)
-            await asyncio.sleep(LOOK)
+            with suppress(PassedOverError, Unavailable):
+                is_replica = await self._read(FIND_REPLAYED, ())
+                self._set_used(None if is_replica else NotAReplicaError())
+            await asyncio.sleep(self.primary.timeouts.replica_check)
 
     def _set_aside(self, error: BaseException) -> PassedOverError:
-        """Use the standby no more until it has been looked at."""
-        self._turn(error)
+        """Do not use the replica until the next check."""
+        self._set_used(error)
         return PassedOverError(str(error))
 
-    def _turn(self, refusal: BaseException | None) -> None:
-        """Use the standby, or do not; the log is told of each change, and once of what will not pass by itself."""
-        used, is_promoted = refusal is None, isinstance(refusal, NoStandbyError)
+    def _set_used(self, refusal: BaseException | None) -> None:
+        """Use the replica, or do not; log each change, and once what will not pass by itself."""
+        used, is_promoted = refusal is None, isinstance(refusal, NotAReplicaError)
         is_news = used is not self.used or (is_promoted and not self._is_promoted)
         self.used, self._is_promoted = used, is_promoted
         if is_news and used:
@@ -254,10 +268,10 @@ class Replicated:
             log.warning("replica is not used", reason=str(refusal) or type(refusal).__name__)
 
     def _count(self, event: Counter) -> None:
-        if self.metrics:
-            self.metrics.count(event)
+        if self._metrics:
+            self._metrics.count(event)
 
 
-def _noted(asked: asyncio.Task[Position]) -> None:
-    """Have looked at what went wrong, which nobody does where all that asked are gone."""
+def _retrieve(asked: asyncio.Task[Position]) -> None:
+    """Retrieve the exception, which nobody does if all requests that asked are gone."""
     _ = asked.cancelled() or asked.exception()

@@ -6,7 +6,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-from asyncpg.pool import PoolConnectionProxy
+import asyncpg
 
 from service.postgres.queries import Query
 from service.telemetry import log
@@ -58,7 +58,7 @@ class SlowQueries:
         log.warning("slow query", query=query.name, file=file, ms=round(seconds * 1000, 1), times=times, plan=plan)
 
 
-async def explain(connection: PoolConnectionProxy, query: Query[..., Any]) -> str:
+async def explain(connection: asyncpg.Connection, query: Query[..., Any]) -> str:
     """Return the plan that PostgreSQL makes of `query` for whatever arguments; it is not executed.
 
     All is one transaction, because a pooler may give each to another connection. No value of a request is in it.

@@ -1,4 +1,4 @@
-"""Who waits for something that another gives back: first come, first served, each until its own time."""
+"""A queue for something that others give back: first come, first served, each until its deadline."""
 
 import asyncio
 from collections import deque
@@ -8,29 +8,30 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Waiting(Generic[T]):
-    """Those who wait. All wait equally long, so that one timer does for them: one each takes 6 µs a request."""
+class WaitQueue(Generic[T]):
+    """A FIFO queue. All waiters have the same timeout, so one timer serves them all."""
 
     def __init__(self, take_back: Callable[[T], None]) -> None:
-        """`take_back` gets what was given to one who had just gone."""
+        """`take_back` gets what was given to a waiter that was cancelled at that moment."""
         self._take_back = take_back
-        self._waiters: deque[tuple[asyncio.Future[T], float]] = deque()
+        self.waiters: deque[tuple[asyncio.Future[T], float]] = deque()
+        """Those who wait, and until when: of the event loop's time."""
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        """Return how many wait."""
-        return len(self._waiters)
+        """Return the number of waiters."""
+        return len(self.waiters)
 
-    async def wait(self, until: float) -> T:
-        """Return what is given; `until` is a time of the event loop's.
+    async def wait(self, deadline: float) -> T:
+        """Return what is given before `deadline`, a time of the event loop.
 
-        Raises TimeoutError, or what it is refused with.
+        Raises TimeoutError, or the error passed to fail_all().
         """
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[T] = loop.create_future()
-        self._waiters.append((waiter, until))
+        self.waiters.append((waiter, deadline))
         if self._timer is None:
-            self._timer = loop.call_at(until, self._look_at_clock)
+            self._timer = loop.call_at(deadline, self._on_timer)
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -39,28 +40,25 @@ class Waiting(Generic[T]):
             raise
 
     def give(self, thing: T) -> bool:
-        """Give `thing` to who waits longest; tell whether anybody does."""
-        if not self._waiters or not (waiter := self._next()):
-            return False
-        waiter.set_result(thing)
-        return True
-
-    def refuse(self, error: BaseException) -> None:
-        """Tell who waits longest that there is nothing."""
-        if waiter := self._next():
-            waiter.set_exception(error)
-
-    def _next(self) -> asyncio.Future[T] | None:
-        while self._waiters:
-            waiter, _ = self._waiters.popleft()
+        """Give `thing` to the first waiter; return False if there is none."""
+        while self.waiters:
+            waiter, _ = self.waiters.popleft()
             if not waiter.done():
-                return waiter
-        return None
+                waiter.set_result(thing)
+                return True
+        return False
 
-    def _look_at_clock(self) -> None:
+    def fail_all(self, error: Exception) -> None:
+        """Raise `error` in all waiters."""
+        while self.waiters:
+            waiter, _ = self.waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(error)
+
+    def _on_timer(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiters and self._waiters[0][1] <= loop.time():
-            waiter, _ = self._waiters.popleft()
+        while self.waiters and self.waiters[0][1] <= loop.time():
+            waiter, _ = self.waiters.popleft()
             if not waiter.done():
                 waiter.set_exception(TimeoutError())
-        self._timer = loop.call_at(self._waiters[0][1], self._look_at_clock) if self._waiters else None
+        self._timer = loop.call_at(self.waiters[0][1], self._on_timer) if self.waiters else None

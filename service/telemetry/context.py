@@ -8,12 +8,21 @@ class RequestContext:
     """What is known about a request while it is being served.
 
     `client` is the client's IP address, `user` the authenticated user, once known. `queries` counts the statements run
-    so far; they took `database_seconds` in PostgreSQL, after `waited_seconds` waiting for a connection. The first one
-    sets `until`, the time (perf_counter) by which all of them must have finished. `trace_id` is OpenTelemetry's, if
-    tracing is on.
+    so far; they took `database_seconds` in PostgreSQL, after `waited_seconds` waiting for a connection. `database_used`
+    is how much the request has used of its time for the database, in seconds, pauses between attempts included.
+    `trace_id` is OpenTelemetry's, if tracing is on.
     """
 
-    __slots__ = ("client", "database_seconds", "queries", "request_id", "trace_id", "until", "user", "waited_seconds")
+    __slots__ = (
+        "client",
+        "database_seconds",
+        "database_used",
+        "queries",
+        "request_id",
+        "trace_id",
+        "user",
+        "waited_seconds",
+    )
 
     def __init__(self, request_id: str, client: str | None = None) -> None:
         self.request_id = request_id
@@ -22,7 +31,7 @@ class RequestContext:
         self.queries = 0
         self.database_seconds = 0.0
         self.waited_seconds = 0.0
-        self.until = 0.0
+        self.database_used = 0.0
         self.trace_id: str | None = None
 
 

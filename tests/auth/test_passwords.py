@@ -14,7 +14,6 @@ from service.auth import passwords as module
 from service.auth.controllers import UPGRADE_PASSWORD_HASH
 from service.auth.passwords import COMMON_PASSWORDS, HASHER, Passwords
 from service.problems import Unavailable
-from service.telemetry.context import RequestContext, current
 from tests.support.accounts import PASSWORD
 from tests.support.factories import LoggedIn, hashed, log_in
 
@@ -216,18 +215,3 @@ async def test_too_expensive_stored_hash_is_not_run(
 
     assert response.status_code == 400
     assert "a stored password hash has absurd costs, and was not run" in [entry["event"] for entry in logs]
-
-
-@pytest.mark.parametrize("until", [100.0, 0.0], ids=["after a statement", "before the first"])
-async def test_hashing_does_not_use_up_the_database_timeout(passwords: Passwords, until: float) -> None:
-    """A log-in that waits for others to be checked still gets its session."""
-    request = RequestContext("that logs in")
-    request.until = until
-
-    async def check() -> None:
-        current.set(request)
-        await passwords.verify(PASSWORD, None)
-
-    await asyncio.create_task(check())
-
-    assert (request.until > until) is (until > 0)

@@ -8,8 +8,8 @@ import pytest
 
 from service.postgres.queries import Value
 from service.problems import Unavailable
-from tests.support.backends import in_use_at_once
-from tests.support.pools import Backend, Opening, limits
+from service.timeouts import DatabaseTimeouts
+from tests.support.pools import Backend, Opening
 from tests.support.statements import Statements
 
 LOSE = """
@@ -47,31 +47,14 @@ async def test_conflict_is_retried(opening: Opening, own_database_url: str, lose
 
 async def test_endless_conflict_is_unavailable(opening: Opening, own_database_url: str, lose: Backend) -> None:
     """The client hears of it when a statement that is slow would have been given up, too."""
-    db = await opening(own_database_url)
+    db = await opening(own_database_url, timeouts=DatabaseTimeouts(acquire=5, query=0.5))
     began = time.monotonic()
 
-    with limits(WAIT=5, ANSWER=5.5), pytest.raises(Unavailable, match=r"^Too many others change the same$"):
+    with pytest.raises(Unavailable, match=r"^Too many concurrent changes to the same rows$"):
         await db.value(lose, "40001", 1000)
 
     assert time.monotonic() - began < 5.5
     assert await db.value(lose, "40001", 0) > 2
-
-
-@pytest.mark.usefixtures("lose")
-async def test_retry_out_of_time_does_not_demote_the_host(
-    opening: Opening, own_database_url: str, backend: Backend, statement: Statements, own_admin: asyncpg.Connection
-) -> None:
-    """It was given less time than a statement may take: the other connections are as good as before."""
-    db = await opening(own_database_url, size=2)
-    both = await in_use_at_once(db, own_admin, statement, 2)
-    slow: Backend = Value(statement("value text", "select pg_sleep(5 * lose('40001', 1))::text"), int)
-
-    # A second try begins where WAIT is left of ANSWER.
-    with limits(WAIT=0, ANSWER=1), pytest.raises(Unavailable) as refusal:
-        await db.value(slow)
-
-    assert isinstance(refusal.value.__cause__, TimeoutError)
-    assert await db.value(backend) in both
 
 
 async def test_other_errors_are_not_retried(opening: Opening, own_database_url: str, lose: Backend) -> None:

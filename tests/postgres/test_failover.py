@@ -7,14 +7,14 @@ import asyncpg
 import pytest
 
 from service.embedded import EmbeddedPostgres
-from service.postgres import failover as hosts
-from service.postgres import pool as connections
+from service.postgres import failover
 from service.postgres.database import Database
 from service.postgres.pool import Pool
 from service.postgres.queries import Count, Value
 from service.problems import Unavailable
+from service.timeouts import DatabaseTimeouts
 from tests.support.backends import ended, frozen, gone, in_use_at_once
-from tests.support.pools import Backend, Opening, beside, limits
+from tests.support.pools import Backend, Opening, beside
 from tests.support.relay import Relay
 from tests.support.statements import Statements
 
@@ -29,7 +29,7 @@ from tests.support.statements import Statements
     ],
 )
 def test_hosts_of_a_url_are_parsed(url: str, expected: list[tuple[str, int]]) -> None:
-    assert hosts.several(url) == expected
+    assert failover.addresses(url) == expected
 
 
 async def test_missing_host_is_skipped(
@@ -70,10 +70,11 @@ async def test_host_that_falls_silent_is_tried_last(
     """It has not been promoted away from yet, or it has: the others can tell at once."""
     relay = Relay(server)
     async with relay.listen() as port:
-        db = await opening(beside(database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable", size=1)
+        url = beside(database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
+        db = await opening(url, size=1, timeouts=DatabaseTimeouts(acquire=10, query=1))
         pid = await db.value(backend)
         with frozen(pid):
-            with limits(ANSWER=0.1), pytest.raises(Unavailable):
+            with pytest.raises(Unavailable):
                 await db.value(backend)
             trips = relay.trips
 
@@ -126,11 +127,11 @@ async def test_connection_is_made_after_its_waiter_left(
     assert await db.value(number) == 1
 
 
-async def test_failed_connection_attempt_does_no_harm_later(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failed_connection_attempt_does_no_harm_later(backend: Backend) -> None:
     """Its request has given up; and what is still being made ends with the pool."""
-    monkeypatch.setattr(connections, "WAIT", 0.02)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        pool = Pool(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/kites", size=2)
+        url = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/kites"
+        pool = Pool(url, size=2, timeouts=DatabaseTimeouts(acquire=0.02))
         async with asyncio.timeout(1), pool.open():
             with pytest.raises(Unavailable):
                 await Database(pool).value(backend)
@@ -146,9 +147,10 @@ async def test_preparation_and_execution_share_a_timeout(
     second: Backend = Value(statement("value integer", "select 2"), int)
     relay = Relay(server)
     async with relay.listen() as port:
-        db = await opening(beside(database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable", size=1)
+        url = beside(database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
+        db = await opening(url, size=1, timeouts=DatabaseTimeouts(acquire=10, query=1))
         await db.value(first)
-        relay.delay = 0.3
+        relay.delay = 0.6
 
-        with limits(ANSWER=0.5), pytest.raises(Unavailable):
+        with pytest.raises(Unavailable):
             await db.value(second)

@@ -9,14 +9,13 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from service import timeouts as deadlines
-from service.postgres import pool as connections
 from service.postgres.database import Database
 from service.postgres.pool import Pool
 from service.postgres.queries import Value
 from service.problems import Unavailable
+from service.timeouts import DatabaseTimeouts
 from tests.support.backends import ended, frozen, gone, running
-from tests.support.pools import Backend, Opening, limits
+from tests.support.pools import Backend, Opening
 from tests.support.statements import Statements
 
 NEVER = 3600
@@ -46,13 +45,12 @@ async def test_held_lock_is_unavailable(opening: Opening, statement: Statements,
 async def test_exhausted_pool_is_unavailable(
     opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection
 ) -> None:
-    db = await opening(size=1)
-    with limits(WAIT=1):  # all wait equally long: the first one, too, while it connects
-        busy = asyncio.create_task(db.value(sleep, NEVER))
-        await running(admin)
+    db = await opening(size=1, timeouts=DatabaseTimeouts(acquire=1, query=30))
+    busy = asyncio.create_task(db.value(sleep, NEVER))
+    await running(admin)
 
-        with pytest.raises(Unavailable):
-            await db.value(backend)
+    with pytest.raises(Unavailable):
+        await db.value(backend)
 
     busy.cancel()
 
@@ -78,19 +76,20 @@ async def test_missing_database_is_unavailable(opening: Opening, backend: Backen
     assert isinstance(refusal.value.__cause__, asyncpg.InvalidCatalogNameError)
 
 
-async def test_invalid_url_is_an_internal_error(opening: Opening, backend: Backend, database_url: str) -> None:
+async def test_what_asyncpg_refuses_is_unavailable(opening: Opening, backend: Backend, database_url: str) -> None:
     """However often it is tried: no place for a connection is lost."""
     db = await opening(f"{database_url}&target_session_attrs=nonsense", size=1)
 
     for _ in range(2):
-        with pytest.raises(asyncpg.ClientConfigurationError):
+        with pytest.raises(Unavailable) as refusal:
             await db.value(backend)
+        assert isinstance(refusal.value.__cause__, asyncpg.ClientConfigurationError)
 
 
-async def test_silent_host_is_unavailable(opening: Opening, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "CONNECT", 0.05)
+async def test_silent_host_is_unavailable(opening: Opening, backend: Backend) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        db = await opening(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/kites")
+        url = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/kites"
+        db = await opening(url, timeouts=DatabaseTimeouts(acquire=10, connect=0.05))
 
         with pytest.raises(Unavailable) as refusal:
             await db.value(backend)
@@ -170,32 +169,31 @@ async def test_connection_lost_while_idle_is_replaced(
     assert await db.value(backend) != first
 
 
-async def test_connection_lost_during_a_statement_is_unavailable(
-    opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection
+async def test_write_whose_connection_is_lost_is_unavailable(
+    opening: Opening, backend: Backend, write_slowly: Backend, admin: asyncpg.Connection
 ) -> None:
-    """Whether the statement was carried out, nobody knows: only the client can ask again."""
+    """Nobody knows whether it has happened: only the client can ask again."""
     db = await opening()
-    statement = asyncio.create_task(db.value(sleep, NEVER))
+    asking = asyncio.create_task(db.value(write_slowly, NEVER))
     await ended(admin, await running(admin))
 
     with pytest.raises(Unavailable):
-        await statement
+        await asking
 
     assert await db.value(backend)
 
 
 async def test_frozen_server_is_unavailable(opening: Opening, backend: Backend, admin: asyncpg.Connection) -> None:
     """It is not waited for when the connection is closed either."""
-    db = await opening(size=1)
-    with limits(WAIT=0.9 * deadlines.CLOSE):  # for the next connection; to close one may take longer
-        pid = await db.value(backend)
-        with frozen(pid):
-            async with asyncio.timeout(5):
-                with limits(ANSWER=0.1, CLOSE_SILENT=0.1), pytest.raises(Unavailable) as refusal:
-                    await db.value(backend)
+    db = await opening(size=1, timeouts=DatabaseTimeouts(acquire=10, query=1, close=60, close_silent=0.1))
+    pid = await db.value(backend)
+    with frozen(pid):
+        async with asyncio.timeout(5):
+            with pytest.raises(Unavailable) as refusal:
+                await db.value(backend)
 
-            assert isinstance(refusal.value.__cause__, TimeoutError)
-            assert await db.value(backend) != pid
+        assert isinstance(refusal.value.__cause__, TimeoutError)
+        assert await db.value(backend) != pid
     await gone(admin, pid)
 
 
@@ -213,11 +211,10 @@ async def test_cancelled_request_cancels_its_statement(
 
 
 async def test_connection_that_does_not_close_is_terminated(
-    database_url: str, sleep: Backend, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    database_url: str, sleep: Backend, admin: asyncpg.Connection
 ) -> None:
-    monkeypatch.setattr(connections, "CLOSE_ALL", 0.05)
-    pool = Pool(database_url)
-    async with asyncio.timeout(deadlines.CLOSE_ALL + 1):
+    pool = Pool(database_url, timeouts=DatabaseTimeouts(acquire=10, query=30, close_all=0.05))
+    async with asyncio.timeout(10):
         async with pool.open():
             statement = asyncio.create_task(Database(pool).value(sleep, NEVER))
             pid = await running(admin)

@@ -6,14 +6,14 @@ from typing import Self
 import asyncpg
 import pytest
 
-from service import timeouts as deadlines
 from service.postgres.database import Database
 from service.postgres.pool import Pool
 from service.postgres.queries import Count, One, Value
 from service.problems import Unavailable
 from service.telemetry.context import RequestContext, current
+from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
 from tests.support.backends import ended, gone, in_use_at_once, running
-from tests.support.pools import Backend, Opening, limits
+from tests.support.pools import PATIENT, Backend, Opening
 from tests.support.statements import Statements
 
 
@@ -48,10 +48,10 @@ async def test_statement_waits_for_a_free_connection(opening: Opening, backend: 
 
 
 async def test_waiter_is_served_although_the_connection_is_lost(
-    opening: Opening, backend: Backend, sleep: Backend, admin: asyncpg.Connection
+    opening: Opening, backend: Backend, write_slowly: Backend, admin: asyncpg.Connection
 ) -> None:
     db = await opening(size=1)
-    under_way = asyncio.create_task(db.value(sleep, 60))
+    under_way = asyncio.create_task(db.value(write_slowly, 60))
     pid = await running(admin)
     served: list[int] = []
 
@@ -91,10 +91,9 @@ async def test_old_connection_is_replaced(
     opening: Opening, backend: Backend, statement: Statements, admin: asyncpg.Connection
 ) -> None:
     slow: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.1)"), int)
-    db = await opening(size=1)
+    db = await opening(size=1, timeouts=DatabaseTimeouts(acquire=10, query=30, max_age=0.1))
 
-    with limits(OLD=0.1):
-        first = await db.value(slow)  # it is old when it comes back
+    first = await db.value(slow)  # it is old when it comes back
 
     assert await db.value(backend) != first
     await gone(admin, first)
@@ -212,8 +211,8 @@ async def test_query_called_wrongly_is_an_internal_error(opening: Opening, backe
 async def test_all_connections_are_closed_at_the_end(
     database_url: str, backend: Backend, admin: asyncpg.Connection
 ) -> None:
-    pool = Pool(database_url, size=3)
-    async with asyncio.timeout(deadlines.CLOSE_ALL), pool.open():
+    pool = Pool(database_url, size=3, timeouts=PATIENT)
+    async with asyncio.timeout(DATABASE_TIMEOUTS.close_all), pool.open():
         pids = await asyncio.gather(*(Database(pool).value(backend) for _ in range(3)))
 
     for pid in pids:

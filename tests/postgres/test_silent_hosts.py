@@ -6,9 +6,8 @@ from contextlib import ExitStack
 import pytest
 
 from service.embedded import EmbeddedPostgres
-from service.postgres import failover as hosts
-from service.postgres import pool as connections
 from service.problems import Unavailable
+from service.timeouts import DatabaseTimeouts
 from tests.support.pools import Backend, Opening, beside
 
 
@@ -17,14 +16,13 @@ async def test_third_host_is_found_behind_two_silent_ones(
     backend: Backend,
     database_url: str,
     server: EmbeddedPostgres,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The first attempt has not the time to ask it: the next one asks the first host last."""
-    monkeypatch.setattr(hosts, "HOST", 0.25)
-    monkeypatch.setattr(connections, "CONNECT", 0.4)
+    timeouts = DatabaseTimeouts(acquire=10, query=30, connect=0.4, connect_host=0.25)
     with ExitStack() as stack:
         silent = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
-        db = await opening(beside(database_url, server, *(f"127.0.0.1:{each.getsockname()[1]}" for each in silent)))
+        others = [f"127.0.0.1:{each.getsockname()[1]}" for each in silent]
+        db = await opening(beside(database_url, server, *others), timeouts=timeouts)
         with pytest.raises(Unavailable):
             await db.value(backend)
 

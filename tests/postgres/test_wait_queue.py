@@ -1,11 +1,11 @@
-"""Who waits for a connection gets it in turn, or hears in time that there is none."""
+"""Waiters get a connection in turn, or an error in time."""
 
 import asyncio
 import time
 
 import pytest
 
-from service.postgres.wait_queue import Waiting
+from service.postgres.wait_queue import WaitQueue
 
 
 @pytest.fixture
@@ -15,18 +15,18 @@ def taken_back() -> list[str]:
 
 
 @pytest.fixture
-def waiting(taken_back: list[str]) -> Waiting[str]:
+def waiting(taken_back: list[str]) -> WaitQueue[str]:
     """Return a queue that nobody is in."""
-    return Waiting(taken_back.append)
+    return WaitQueue(taken_back.append)
 
 
-async def _wait(waiting: Waiting[str], seconds: float = 5.0) -> asyncio.Task[str]:
+async def _wait(waiting: WaitQueue[str], seconds: float = 5.0) -> asyncio.Task[str]:
     waits = asyncio.create_task(waiting.wait(asyncio.get_running_loop().time() + seconds))
     await asyncio.sleep(0)
     return waits
 
 
-async def test_first_waiter_is_served_first(waiting: Waiting[str]) -> None:
+async def test_first_waiter_is_served_first(waiting: WaitQueue[str]) -> None:
     first, second = await _wait(waiting), await _wait(waiting)
 
     given = [waiting.give(thing) for thing in ("one", "two")]
@@ -34,11 +34,11 @@ async def test_first_waiter_is_served_first(waiting: Waiting[str]) -> None:
     assert (given, await first, await second) == ([True, True], "one", "two")
 
 
-async def test_give_without_waiters_is_refused(waiting: Waiting[str]) -> None:
+async def test_give_without_waiters_is_refused(waiting: WaitQueue[str]) -> None:
     assert not waiting.give("one")
 
 
-async def test_each_waiter_has_its_own_deadline(waiting: Waiting[str]) -> None:
+async def test_each_waiter_has_its_own_deadline(waiting: WaitQueue[str]) -> None:
     """A busy machine may tell two in one turn, but nobody before."""
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -54,7 +54,7 @@ async def test_each_waiter_has_its_own_deadline(waiting: Waiting[str]) -> None:
     third.cancel()
 
 
-async def test_cancelled_waiter_is_skipped(waiting: Waiting[str]) -> None:
+async def test_cancelled_waiter_is_skipped(waiting: WaitQueue[str]) -> None:
     gone, patient = await _wait(waiting), await _wait(waiting)
     gone.cancel()
     await asyncio.sleep(0)
@@ -64,7 +64,7 @@ async def test_cancelled_waiter_is_skipped(waiting: Waiting[str]) -> None:
     assert await patient == "one"
 
 
-async def test_cancelled_waiter_does_not_time_out(waiting: Waiting[str]) -> None:
+async def test_cancelled_waiter_does_not_time_out(waiting: WaitQueue[str]) -> None:
     gone, patient = await _wait(waiting, 0.05), await _wait(waiting, 0.05)
     gone.cancel()
 
@@ -72,7 +72,7 @@ async def test_cancelled_waiter_does_not_time_out(waiting: Waiting[str]) -> None
         await patient
 
 
-async def test_cancelled_waiter_times_out_once(waiting: Waiting[str]) -> None:
+async def test_cancelled_waiter_times_out_once(waiting: WaitQueue[str]) -> None:
     loop = asyncio.get_running_loop()
     goes = await _wait(waiting, 0.01)
     loop.call_later(0.011, goes.cancel)
@@ -83,24 +83,19 @@ async def test_cancelled_waiter_times_out_once(waiting: Waiting[str]) -> None:
     assert goes.cancelled()
 
 
-async def test_one_failure_reaches_one_waiter(waiting: Waiting[str]) -> None:
-    first, second = await _wait(waiting), await _wait(waiting)
+async def test_failure_reaches_all_waiters(waiting: WaitQueue[str]) -> None:
+    waits = [await _wait(waiting) for _ in range(3)]
+    waits[1].cancel()
 
-    waiting.refuse(ValueError("none"))
-    waiting.give("one")
+    waiting.fail_all(ValueError("none"))
 
-    with pytest.raises(ValueError, match="none"):
-        await first
-    assert await second == "one"
-
-
-async def test_failure_without_waiters_is_dropped(waiting: Waiting[str]) -> None:
-    waiting.refuse(ValueError("none"))
-
+    for each in (waits[0], waits[2]):
+        with pytest.raises(ValueError, match="none"):
+            await each
     assert len(waiting) == 0
 
 
-async def test_connection_given_to_a_cancelled_waiter_returns(waiting: Waiting[str], taken_back: list[str]) -> None:
+async def test_connection_given_to_a_cancelled_waiter_returns(waiting: WaitQueue[str], taken_back: list[str]) -> None:
     goes = await _wait(waiting)
     waiting.give("one")
     goes.cancel()

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from service import cli
 from service.embedded import EmbeddedPostgres
-from service.timeouts import ANSWER, WAIT
+from service.timeouts import DATABASE_TIMEOUTS
 from tests.support.accounts import account
 from tests.support.processes import PATIENCE, SECRET_KEY, Running, Serve, Start, alive, run, serving, until
 
@@ -76,7 +76,7 @@ def test_sigterm_finishes_requests_in_flight(
     patient = {"DATABASE_LOCK_TIMEOUT": "0", "DATABASE_STATEMENT_TIMEOUT": "0"}
     deadlines = checkout / "service/timeouts.py"
     text = deadlines.read_text()
-    deadlines.write_text(text.replace(f"WAIT, ANSWER = {WAIT}, {ANSWER}", f"WAIT, ANSWER = {WAIT}, 25"))
+    deadlines.write_text(text.replace(f"query: float = {DATABASE_TIMEOUTS.query}", "query: float = 25"))
     assert deadlines.read_text() != text
     served = serve(own_database_url, WEB_CONCURRENCY=workers, **patient, cwd=checkout)
     bearer = account(served.client).bearer

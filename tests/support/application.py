@@ -9,13 +9,14 @@ import httpx
 import pytest
 
 from service.app import CONTROLLERS, Service, create_app
-from service.postgres import pool as connections
-from service.postgres.database import Database, Rows
+from service.postgres.database import Database, Executor, Rows
 from service.postgres.pool import Pool, changed
 from service.postgres.queries import Count, Query
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 from tests.support.factories import Committed, Factory, LoggedIn, service_client
 from tests.support.kites import KitesController
+from tests.support.pools import PATIENT
 
 
 class OneTransaction:
@@ -27,6 +28,18 @@ class OneTransaction:
     async def open(self) -> AsyncIterator[None]:
         """Have nothing to open: the test's fixture does."""
         yield
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Executor]:
+        """Run the statements of the context in a savepoint."""
+        async with self.connection.transaction():
+            yield self
+
+    def measure(self, metrics: Metrics) -> None:
+        """Count nothing."""
+
+    def sample(self, metrics: Metrics) -> None:
+        """Have nothing to sample."""
 
     async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
         """Run a statement; what a refused one did is undone, as if it had been committed alone."""
@@ -113,21 +126,12 @@ def committing_app(database_url: str) -> Service:
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let requests wait as long as a busy machine needs, where that is no part of what is tested."""
-    monkeypatch.setattr(connections, "WAIT", 10)
-    # Longer than WAIT, else nothing that lost to others would run again.
-    monkeypatch.setattr(connections, "ANSWER", 30)
-
-
-@pytest.fixture
 async def committed(
     committing_app: Service,
     own_database_url: str,
-    patient: None,  # noqa: ARG001 - for the pool
 ) -> AsyncIterator[Committed]:
     """Return the service on a database of this test's own, with a pool."""
-    pool = Pool(own_database_url, size=10)
+    pool = Pool(own_database_url, size=10, timeouts=PATIENT)
     committing_app.db = Database(pool)
     connection = await asyncpg.connect(own_database_url)
     async with pool.open(), service_client(committing_app) as client:

@@ -1,8 +1,8 @@
 """Pools on the worker's database, and queries that show which backend answers."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
@@ -11,28 +11,21 @@ import asyncpg
 import pytest
 
 from service.embedded import EmbeddedPostgres
-from service.postgres import pool as connections
 from service.postgres.database import Database
 from service.postgres.pool import Pool
 from service.postgres.queries import Value
+from service.timeouts import DatabaseTimeouts
 from tests.support.statements import Statements
 
 Backend = Value[..., int]
-
-
-@contextmanager
-def limits(**seconds: float) -> Iterator[None]:
-    """Have other deadlines until the end of the context; what is to succeed before or after it may take its time."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in seconds.items():
-            patch.setattr(connections, name, value)
-        yield
+# Longer than a busy machine needs: a test of a timeout sets it.
+PATIENT = DatabaseTimeouts(acquire=10, query=30)
 
 
 class Opening(Protocol):
     """Opens a pool until the end of the test."""
 
-    async def __call__(self, url: str = "", **options: int) -> Database:
+    async def __call__(self, url: str = "", *, timeouts: DatabaseTimeouts = PATIENT, **options: int) -> Database:
         """Return a database on it."""
 
 
@@ -41,8 +34,8 @@ async def opening(database_url: str) -> AsyncIterator[Opening]:
     """Return what opens a pool on the worker's database, or another."""
     async with AsyncExitStack() as stack:
 
-        async def opening(url: str = "", **options: int) -> Database:
-            pool = Pool(url or database_url, **options)
+        async def opening(url: str = "", *, timeouts: DatabaseTimeouts = PATIENT, **options: int) -> Database:
+            pool = Pool(url or database_url, timeouts=timeouts, **options)
             await stack.enter_async_context(pool.open())
             return Database(pool)
 
@@ -72,6 +65,13 @@ def backend(statement: Statements) -> Backend:
 def sleep(statement: Statements) -> Backend:
     """Return the query that takes so many seconds."""
     return Value(statement("value text", "select pg_sleep($1)::text", "seconds float8"), int)
+
+
+@pytest.fixture
+def write_slowly(statement: Statements) -> Backend:
+    """Return the query that takes so many seconds, and is no read: it is not repeated if its connection is lost."""
+    sql = "with gone as (delete from login_throttle where false) select pg_sleep($1)::text"
+    return Value(statement("value text", sql, "seconds float8"), int)
 
 
 def beside(database_url: str, server: EmbeddedPostgres, *others: str) -> str:

@@ -22,27 +22,65 @@ class Relay:
     trips: int = 0
     delay: float = 0.0
     """Seconds that each answer takes longer."""
+    cut_at: bytes | None = None
+    """Cut the connection, once, at the message that contains this."""
+    cut_late: bool = False
+    """Whether the server gets that message, and the client does not get the answer."""
+
+    _passing: set[asyncio.Task[None]] = attrs.field(factory=set)
 
     @asynccontextmanager
     async def listen(self) -> AsyncIterator[int]:
         """Listen on the loopback until the end of the context; give the port."""
-        listener = await asyncio.start_server(self._pass, "127.0.0.1", 0)
+        listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         async with listener:
             yield listener.sockets[0].getsockname()[1]
+            for passing in self._passing:
+                passing.cancel()
+            if self._passing:
+                await asyncio.wait(self._passing)
+
+    def _accept(self, client: StreamReader, to_client: StreamWriter) -> None:
+        passing = asyncio.create_task(self._pass(client, to_client))
+        self._passing.add(passing)
+        passing.add_done_callback(self._passing.discard)
 
     async def _pass(self, client: StreamReader, to_client: StreamWriter) -> None:
         socket = self.server.socket_directory / f".s.PGSQL.{self.server.port}"
         postgres, to_postgres = await asyncio.open_unix_connection(socket)
-        responses = asyncio.create_task(self._answers(postgres, to_client))
+        answers = asyncio.create_task(self._answers(postgres, to_client))
+        try:
+            await self._questions(client, to_postgres)
+            if self.cut_at:  # both ways at once, like a firewall that resets
+                self.cut_at = None
+                answers.cancel()
+                await asyncio.wait([answers])
+                if self.cut_late:
+                    await postgres.read(1)
+                to_client.transport.abort()
+            else:
+                to_postgres.close()
+                await answers
+        finally:
+            answers.cancel()
+            to_postgres.close()
+            to_client.close()
+
+    async def _questions(self, client: StreamReader, to_postgres: StreamWriter) -> None:
+        """Pass on what the client says, until it ends or is to be cut off."""
         kind = b""  # the first message has none
         while True:
             length = await client.readexactly(4)
-            to_postgres.write(kind + length + await client.readexactly(int.from_bytes(length) - 4))
+            message = kind + length + await client.readexactly(int.from_bytes(length) - 4)
             self.trips += kind in {b"S", b"Q", b"H", b"F"}
+            cut = self.cut_at is not None and self.cut_at in message
+            if not cut or self.cut_late:
+                to_postgres.write(message)
+            if cut:
+                return
             if not (kind := await client.read(1)):
-                break
-        to_postgres.close()
-        await responses
+                self.cut_at = None
+                return
 
     async def _answers(self, postgres: StreamReader, to_client: StreamWriter) -> None:
         while data := await postgres.read(65536):

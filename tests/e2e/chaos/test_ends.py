@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.timeouts import CLOSE_ALL, ShutdownTimeouts
+from service.timeouts import DATABASE_TIMEOUTS, ShutdownTimeouts
 from tests.support.figures import Clients, Outcome, Table
 from tests.support.load import DROPPED, HUNG, REFUSED
 from tests.support.postgres import Postgres
@@ -93,7 +93,7 @@ def test_slow_client_or_database_cannot_delay_shutdown(
         postgres.thaw()
 
     table.say("SIGTERM, nothing comes to its end", "given up after 1 s", f"ended after {ended:.1f} s")
-    assert 1 < ended < ShutdownTimeouts().backlog + 1 + CLOSE_ALL + 1  # a second for itself
+    assert 1 < ended < ShutdownTimeouts().backlog + 1 + DATABASE_TIMEOUTS.close_all + 1  # a second for itself
 
 
 def test_rolling_reload_loses_no_request(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:

@@ -14,7 +14,7 @@ import attrs
 import httpx
 
 from service.app import create_app
-from service.timeouts import LOOK
+from service.timeouts import DATABASE_TIMEOUTS
 from tests.support.accounts import bearer
 from tests.support.application import make_settings
 from tests.support.clusters import NewPostgres, follow, promote
@@ -168,7 +168,9 @@ async def test_clients_read_their_writes_despite_replica_faults(
     assert min(used) > 0
     for each in (one, other):
         told = each.stdout.count(NOT_USED)
-        assert 1 <= told <= seconds / LOOK + 1  # once for each look at it, however many clients meet it
+        assert (
+            1 <= told <= seconds / DATABASE_TIMEOUTS.replica_check + 1
+        )  # once for each look at it, however many clients meet it
 
 
 def test_replica_takes_over_as_primary(new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table) -> None:

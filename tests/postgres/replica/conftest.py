@@ -9,8 +9,9 @@ import pytest
 
 from service.postgres.database import Database
 from service.postgres.pool import Pool
-from service.postgres.replica import Replicated, Standby
+from service.postgres.replica import ReplicaPool, Replicated
 from service.telemetry.metrics import NO_ROUTE, Layout, Metrics
+from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
 from tests.support.postgres import Postgres, create_cluster
 from tests.support.replicas import ASKED, Opening, Pair, Read, Reader, marked
 from tests.support.statements import Statements
@@ -50,11 +51,16 @@ async def opening(tmp_path: Path) -> AsyncIterator[Opening]:
     """Return what reads from a primary and a replica, by their URLs."""
     async with AsyncExitStack() as stack:
 
-        async def opening(primary: str, replica: str, *, max_lag: int = 500) -> Reader:
-            connections = Replicated(Pool(primary, size=4), Standby(replica, max_lag=max_lag, size=4))
+        async def opening(
+            primary: str, replica: str, *, max_lag: int = 500, timeouts: DatabaseTimeouts = DATABASE_TIMEOUTS
+        ) -> Reader:
+            connections = Replicated(
+                Pool(primary, size=4, timeouts=timeouts),
+                ReplicaPool(replica, max_lag=max_lag, size=4, timeouts=timeouts),
+            )
             metrics = Metrics(tmp_path, Layout((ASKED,), (NO_ROUTE,)))
             stack.callback(metrics.close)
-            connections.metrics = metrics
+            connections.measure(metrics)
             await stack.enter_async_context(connections.open())
             return Reader(Database(connections), connections, metrics, tmp_path)
 

@@ -10,30 +10,25 @@ import asyncpg
 import pytest
 import structlog
 
-from service.postgres import replica
 from service.postgres.queries import Count
 from service.problems import Unavailable
+from service.timeouts import DatabaseTimeouts
+from tests.support.pools import PATIENT
 from tests.support.postgres import Postgres
 from tests.support.processes import until
 from tests.support.replicas import Opening, Pair, Read, Reader, ReadResult, events, marked
 from tests.support.statements import Statements
 
 slow = pytest.mark.slow  # a second server: seconds
-
-
-@pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look at the replica often."""
-    monkeypatch.setattr(replica, "LOOK", 0.05)
+OFTEN = DatabaseTimeouts(replica_check=0.05)
 
 
 @slow
-@pytest.mark.usefixtures("often")
 async def test_lagging_replica_is_skipped(opening: Opening, pair: Pair, read: Read, statement: Statements) -> None:
     """Told once, and used again as soon as it has caught up."""
     add: Count[...] = Count(statement("count", "insert into things values (3)"), int)
     with structlog.testing.capture_logs() as logged:
-        reader = await opening(pair.primary.url, pair.replica.url, max_lag=20)
+        reader = await opening(pair.primary.url, pair.replica.url, max_lag=20, timeouts=OFTEN)
         await reader.used()
         pair.replica.ask("select pg_wal_replay_pause()")
         await reader.db.count(add)
@@ -55,9 +50,10 @@ async def test_lagging_replica_is_skipped(opening: Opening, pair: Pair, read: Re
 
 
 @slow
-@pytest.mark.usefixtures("often")
-async def test_killed_replica_causes_no_error(reader: Reader, pair: Pair, read: Read) -> None:
+async def test_killed_replica_causes_no_error(opening: Opening, pair: Pair, read: Read) -> None:
     """Nor is one that comes back missed for longer than a second or two."""
+    reader = await opening(pair.primary.url, pair.replica.url, timeouts=OFTEN)
+    await reader.used()
     with structlog.testing.capture_logs() as logged:
         pair.replica.stop(signal.SIGKILL)
         for _ in range(3):
@@ -92,9 +88,12 @@ async def test_frozen_replica_delays_reads_briefly(
 
 
 @slow
-@pytest.mark.usefixtures("patient")
-async def test_read_cancelled_by_replay_goes_to_the_primary(reader: Reader, pair: Pair, statement: Statements) -> None:
+async def test_read_cancelled_by_replay_goes_to_the_primary(
+    opening: Opening, pair: Pair, statement: Statements
+) -> None:
     """What it reads was removed (SQLSTATE 40001); the replica stays in use."""
+    reader = await opening(pair.primary.url, pair.replica.url, timeouts=PATIENT)
+    await reader.used()
     pair.replica.ask("alter system set max_standby_streaming_delay = 0")
     pair.replica.ask("select pg_reload_conf()")
     pair.primary.ask("create table removed as select generate_series(1, 1000)")
@@ -121,9 +120,8 @@ async def test_error_on_the_replica_is_retried_on_the_primary(reader: Reader, st
 
 
 @slow
-@pytest.mark.usefixtures("patient")
 async def test_timed_out_read_is_not_retried(opening: Opening, pair: Pair, statement: Statements) -> None:
-    reader = await opening(pair.primary.url, f"{pair.replica.url}?statement_timeout=100")
+    reader = await opening(pair.primary.url, f"{pair.replica.url}?statement_timeout=100", timeouts=PATIENT)
     await reader.used()
     endless = marked(statement, "select true, 0 from pg_sleep(5)")
 
@@ -164,21 +162,19 @@ def running(server: Postgres) -> Iterator[None]:
 
 
 @slow
-@pytest.mark.usefixtures("often")
 async def test_promoted_replica_is_no_longer_used(opening: Opening, pair: Pair, folder: Path) -> None:
     """Whether or not it lacks what is written to the old primary from then on."""
     follower = pair.primary.replica(folder / "promoted while used")
     with running(follower), structlog.testing.capture_logs() as logged:
-        reader = await opening(pair.primary.url, follower.url)
+        reader = await opening(pair.primary.url, follower.url, timeouts=OFTEN)
         await reader.used()
         await asyncio.to_thread(follower.promote)
         await reader.until(lambda used: used is False)
 
-    assert events(logged) == [("replica is used", ""), ("replica is not used", "it is no standby")]
+    assert events(logged) == [("replica is used", ""), ("replica is not used", "it is not a replica")]
 
 
 @slow
-@pytest.mark.usefixtures("often")
 async def test_replica_promoted_while_lagging_is_not_a_replica(
     opening: Opening, pair: Pair, folder: Path, statement: Statements
 ) -> None:
@@ -186,20 +182,20 @@ async def test_replica_promoted_while_lagging_is_not_a_replica(
     add: Count[...] = Count(statement("count", "insert into things values (5)"), int)
     follower = pair.primary.replica(folder / "promoted while behind")
     with running(follower), structlog.testing.capture_logs() as logged:
-        reader = await opening(pair.primary.url, follower.url, max_lag=20)
+        reader = await opening(pair.primary.url, follower.url, max_lag=20, timeouts=OFTEN)
         await reader.used()
         follower.ask("select pg_wal_replay_pause()")
         await reader.db.count(add)
         await reader.until(lambda used: used is False)
         await asyncio.to_thread(follower.promote)
         async with asyncio.timeout(5):
-            while "it is no standby" not in str(logged):  # noqa: ASYNC110 - a log, of which nobody is told
+            while "it is not a replica" not in str(logged):  # noqa: ASYNC110 - a log, of which nobody is told
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.2)  # it is looked at meanwhile
 
     told = events(logged)
     assert told[:2] == [("replica is used", ""), ("replica is not used", "it is N bytes of log behind")]
-    assert [reason for _, reason in told].count("it is no standby") == 1
+    assert [reason for _, reason in told].count("it is not a replica") == 1
     assert not reader.connections.used
 
 
@@ -207,11 +203,11 @@ async def test_replica_promoted_while_lagging_is_not_a_replica(
 @pytest.mark.parametrize(
     ("primary", "replica", "reason"),
     [
-        ("primary", "primary", "it is no standby"),
-        ("replica", "replica", "the database is no primary"),
+        ("primary", "primary", "it is not a replica"),
+        ("replica", "replica", "the database is not a primary"),
         # The first has been promoted: the other still follows the one before.
         ("promoted", "replica", "its history is N/N/postgres, the primary's N/N/postgres"),
-        ("primary", "promoted", "it is no standby"),
+        ("primary", "promoted", "it is not a replica"),
         ("primary", "elsewhere", "its history is N/N/templateN, the primary's N/N/postgres"),
         ("primary", "nowhere", "[Errno N] Connect call failed ('N.N.N.N', N)"),
         ("primary", "senseless", "`sslmode` parameter must be one of"),
@@ -248,13 +244,12 @@ async def test_replica_among_several_hosts_is_used(opening: Opening, pair: Pair,
 
 
 @slow
-@pytest.mark.usefixtures("often")
 async def test_replica_is_used_after_failover_once_restartpoint_is_made(
     opening: Opening, failed_over: Pair, read: Read
 ) -> None:
     """Only then does it say of itself which branch of the history it follows."""
     promoted, follower = failed_over.primary, failed_over.replica
-    reader = await opening(promoted.url, follower.url)
+    reader = await opening(promoted.url, follower.url, timeouts=OFTEN)
     await reader.looked()
     before = await reader.db.many(read)
     promoted.ask("checkpoint")

@@ -5,27 +5,28 @@ import time
 
 import pytest
 
-from service.postgres import pool as connections
 from service.postgres import replica
 from service.postgres.queries import Maybe
 from service.postgres.replica import Position
 from service.problems import Unavailable
 from service.telemetry.context import RequestContext, current
-from tests.support.replicas import Pair, Read, Reader, ReadResult
+from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
+from tests.support.replicas import Opening, Pair, Read, Reader, ReadResult
 from tests.support.statements import Statements
 
 pytestmark = pytest.mark.slow  # a second server: seconds
 
 
 async def test_slow_primary_is_waited_for_once(
-    reader: Reader, read: Read, statement: Statements, monkeypatch: pytest.MonkeyPatch
+    opening: Opening, pair: Pair, read: Read, statement: Statements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The question that is under way was asked too early for it, and the next one comes after that."""
     slowly: Maybe[..., Position] = Maybe(
         statement("maybe Position", "select 'any', 1::bigint from pg_sleep(1)"), Position
     )
+    reader = await opening(pair.primary.url, pair.replica.url, timeouts=DatabaseTimeouts(query=1.2))
+    await reader.used()
     monkeypatch.setattr(replica, "FIND_POSITION", slowly)
-    monkeypatch.setattr(connections, "ANSWER", 1.2)
     first = asyncio.create_task(reader.db.many(read))
     await asyncio.sleep(0.3)
     began = time.monotonic()
@@ -44,7 +45,7 @@ async def test_frozen_replica_leaves_time_for_the_primary(reader: Reader, pair: 
 
     async def late() -> list[ReadResult]:
         request = RequestContext("that has asked before")
-        request.until = time.perf_counter() + 1.5
+        request.database_used = DATABASE_TIMEOUTS.request - 1.5
         current.set(request)
         return await reader.db.many(read)
 
