@@ -75,7 +75,7 @@ class ShutdownTimeouts:
     requests: int = 5
 
 
-@frozen
+@attrs.frozen
 class SupervisorTimeouts:
     """How long the parent of several workers waits for them, in seconds."""
 
