@@ -29,7 +29,7 @@ RETURNS = re.compile(
 )
 MARKER = re.compile(
     r"-- (not null: (?P<columns>\w+(, \w+)*)( +\(.*)?"
-    r"|(?P<check>seqscan|scale): ok \S.*"
+    r"|(?P<check>seqscan|scale|one-shard): ok \S.*"
     r"|(?P<replica>replica): ok( +\(.*)?)"
 )
 CONTINUED = re.compile(r"--  +\S.*")

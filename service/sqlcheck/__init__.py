@@ -7,6 +7,7 @@
 - `types`, `columns`: the types and names of parameters and columns
 - `nullability`: the columns that can be null
 - `plans`: scans that no index serves
+- `one_shard`: queries that would ask every shard of a distributed database
 - `usage`, `hygiene`, `replica`, `stub`: unused files, session state, read-only queries, the types that mypy reads
 - `deploy_order`: the previous release on the new schema
 - `scale`: what a query reads on a million rows

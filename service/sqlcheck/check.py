@@ -9,7 +9,7 @@ from pglast.parser import ParseError
 
 from service import migrate
 from service.postgres import QueryError, Statement, query_names, read_query
-from service.sqlcheck import columns, hygiene, nullability, plans, replica, stub, usage
+from service.sqlcheck import columns, hygiene, nullability, one_shard, plans, replica, stub, usage
 from service.sqlcheck.code import Code, QueryReference
 from service.sqlcheck.description import Describer, Description, RefusedError
 from service.sqlcheck.findings import Finding, finding_at, from_error
@@ -74,6 +74,8 @@ def check_tree(
     if ran is not None:
         found += usage.find_untested(tree.statements, ran)
     describer = Describer(connection)
+    column = one_shard.distribution(tree.root / "sql")
+    distributed = one_shard.distributed_tables(connection, column) if column else ()
     if not tree.broken:
         found += stub.check_stub(tree.root, tree.statements, describer.types)
     for statement in tree.statements.values():
@@ -85,6 +87,8 @@ def check_tree(
         found += hygiene.check_statement(description.parsed)
         found += replica.check_replica_marker(description.parsed, describer.volatile)
         found += check_schema(tree, describer, description)
+        if column:
+            found += one_shard.check_one_shard(description.parsed, column, distributed)
     return sorted(set(found))
 
 

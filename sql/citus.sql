@@ -1,0 +1,78 @@
+-- Distributes a migrated database over the nodes of a Citus cluster, by user. For a DBA, on the coordinator, as the owner
+-- of the tables or a superuser; again after a migration that adds a table; safe to run again at any time:
+--
+--     psql "$COORDINATOR_URL" -f sql/citus.sql
+--
+-- docs/scaling.md says when this is worth it, and which nodes it needs.
+
+begin;
+-- All tables at once: a foreign key between them allows no parallel work.
+set local citus.multi_shard_modify_mode = 'sequential';
+
+do $$
+declare
+    drop_key text;
+    drop_keys text[];
+    add_key text;
+    add_keys text[];
+    relation regclass;
+    -- What is distributed by user lies together: all rows of a user are on one node.
+    beside text := coalesce((select logicalrelid::text from pg_dist_partition where partmethod = 'h' limit 1), 'none');
+begin
+    -- A foreign key keeps its table from being distributed, so it comes back afterwards.
+    select
+        coalesce(array_agg(format('alter table %s drop constraint %I', conrelid::regclass, conname)), '{}'),
+        coalesce(array_agg(format(
+            'alter table %s add constraint %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)
+        )), '{}')
+    into drop_keys, add_keys
+    from pg_constraint
+    where
+        contype = 'f' and connamespace = 'public'::regnamespace
+        and not exists (select from pg_dist_partition where logicalrelid = conrelid and partmethod = 'h');
+    foreach drop_key in array drop_keys loop
+        execute drop_key;
+    end loop;
+
+    -- Accounts: a copy on each node, so that the address is unique, and that foreign keys and joins stay on the node.
+    if not exists (select from pg_dist_partition where logicalrelid = 'user_model'::regclass) then
+        perform create_reference_table('user_model');
+    end if;
+
+    -- Whatever has a primary key that begins with user_id.
+    for relation in
+        select indrelid::regclass
+        from pg_index
+        inner join pg_class on pg_class.oid = indrelid
+        inner join pg_attribute on attrelid = indrelid and attnum = indkey[0]
+        where
+            indisprimary and relnamespace = 'public'::regnamespace and attname = 'user_id'
+            and not exists (select from pg_dist_partition where logicalrelid = indrelid)
+        order by relname
+    loop
+        perform create_distributed_table(relation, 'user_id', colocate_with => beside);
+        beside := relation::text;
+    end loop;
+
+    -- All others stay on the coordinator, and the other nodes know.
+    for relation in
+        select oid::regclass
+        from pg_class
+        where
+            relnamespace = 'public'::regnamespace and relkind = 'r'
+            and not exists (select from pg_dist_partition where logicalrelid = oid)
+        order by relname
+    loop
+        perform citus_add_local_table_to_metadata(relation);
+    end loop;
+
+    foreach add_key in array add_keys loop
+        execute add_key;
+    end loop;
+
+    -- Citus knows the shard only when it knows the parameters: generic plans fail.
+    if to_regrole('service_app') is not null then
+        alter role service_app reset plan_cache_mode;
+    end if;
+end $$;
+commit;
