@@ -4,6 +4,7 @@ Each answer of 400 and above is an RFC 9457 problem. `docs/problems.md` lists th
 """
 
 import http.client
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar, TypedDict
 from uuid import UUID
@@ -265,15 +266,27 @@ class HTTPProblem(Problem):
 
 # A row of an account that went while its owner was at work: the session went with it.
 OF_USER = "_user_id_fkey"
+# Citus appends a shard's number to the names of its table and of its constraints.
+SHARD = re.compile(r"_\d{6,}$")
+# How Citus reports a worker that was lost during a transaction; the SQLSTATE is that of any internal error.
+WORKER_LOST = "failure on connection marked as essential"
+
+
+def without_shard(name: str | None) -> str:
+    """Return a table's or a constraint's name as the migration has it."""
+    return SHARD.sub("", name or "")
 
 
 def of_database(error: asyncpg.PostgresError) -> Problem:
     """Return what an error that PostgreSQL reports means to the client."""
+    constraint = without_shard(error.constraint_name)
     match error:
-        case asyncpg.IntegrityConstraintViolationError(constraint_name=str(name)) if name in BY_CONSTRAINT:
-            return BY_CONSTRAINT[name]()
-        case asyncpg.ForeignKeyViolationError(constraint_name=str(name)) if name.endswith(OF_USER):
+        case asyncpg.IntegrityConstraintViolationError() if constraint in BY_CONSTRAINT:
+            return BY_CONSTRAINT[constraint]()
+        case asyncpg.ForeignKeyViolationError() if constraint.endswith(OF_USER):
             return SessionEnded()
+        case asyncpg.InternalServerError() if WORKER_LOST in str(error):
+            return Unavailable()
         case asyncpg.CharacterNotInRepertoireError():
             return InvalidInput("A text holds a character that cannot be stored, such as NUL")
         # The second is asyncpg's own word: a time near the year 1 or 9999, in another zone.

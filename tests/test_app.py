@@ -32,16 +32,19 @@ async def test_connections_are_open_while_the_service_runs(own_database_url: str
     await admin.close()
 
 
-async def test_database_has_the_configured_timeouts(own_database_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("settings", "plans"), [("", "force_generic_plan"), ("&plan_cache_mode=auto", "auto")])
+async def test_database_has_the_configured_timeouts(
+    own_database_url: str, tmp_path: Path, settings: str, plans: str
+) -> None:
     limits = {"DATABASE_LOCK_TIMEOUT": "1234", "DATABASE_STATEMENT_TIMEOUT": "1765"}
-    app = create_app(make_settings(own_database_url, **limits))
+    app = create_app(make_settings(own_database_url + settings, **limits))
     text = "select concat_ws(' ', {})".format(
         ", ".join(f"current_setting('{name}')" for name in ("lock_timeout", "statement_timeout", "plan_cache_mode"))
     )
     query: Value[..., str] = Value(Statements(tmp_path)("value text", text), str)
 
     async with app.lifespan():
-        assert await app.db.value(query) == "1234ms 1765ms force_generic_plan"
+        assert await app.db.value(query) == f"1234ms 1765ms {plans}"
 
 
 @pytest.fixture(scope="module")

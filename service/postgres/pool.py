@@ -66,7 +66,7 @@ class Pool(ConnectionPool):
         limits = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
         # Only those that are wanted: PgBouncer refuses them at the start of a connection.
         settings = {name: str(milliseconds) for name, milliseconds in limits.items() if milliseconds}
-        if settings:
+        if settings and "plan_cache_mode=" not in url:
             # The plan that was reviewed is the one that runs.
             settings["plan_cache_mode"] = "force_generic_plan"
         super().__init__(

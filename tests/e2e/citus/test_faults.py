@@ -1,0 +1,48 @@
+"""Nodes restart and shards move under load: no acknowledged write is lost or there twice."""
+
+import time
+
+import pytest
+
+from tests.e2e.citus.conftest import Cluster
+from tests.support.figures import Load
+from tests.support.processes import Running, until
+from tests.support.resources import Resource
+
+SHARDS = """
+    select array_agg(shardid) from citus_shards
+    where table_name = 'login_session'::regclass and nodeport = %s
+"""
+MOVE = "select citus_move_shard_placement(%s, %s, %s, %s, %s, 'force_logical')"
+
+
+@pytest.mark.parametrize("node", ["worker", "coordinator"])
+def test_restarted_node_loses_no_write(
+    cluster: Cluster, served: Running, tokens: list[str], resource: Resource, node: str
+) -> None:
+    restarted = cluster.coordinator if node == "coordinator" else cluster.workers[0]
+
+    with Load(served, cluster.coordinator, resource, tokens, clients=8, reads=1, pause=0.01) as load:  # type: ignore[arg-type]  # it asks, too
+        time.sleep(2)
+        restarted.restart()
+        until(lambda: served.client.get("/health/ready").status_code == 200, "the service is ready")
+        time.sleep(4)
+
+    assert (load.outcome.lost, load.outcome.duplicates) == (0, 0)
+    assert set(load.outcome.statuses) <= {200, 201, 409, 503}
+    assert load.outcome.requests[-1].status in {200, 201}
+
+
+def test_moved_shards_lose_no_write(cluster: Cluster, served: Running, tokens: list[str], resource: Resource) -> None:
+    source, target = cluster.workers[:2]
+    shards = cluster.coordinator.ask(SHARDS, [source.port])
+
+    with Load(served, cluster.coordinator, resource, tokens, clients=8, reads=1, pause=0.01) as load:  # type: ignore[arg-type]  # it asks, too
+        time.sleep(1)
+        for shard in shards[:4]:
+            cluster.coordinator.ask(MOVE, [shard, source.host, source.port, target.host, target.port])
+        time.sleep(1)
+
+    assert (load.outcome.lost, load.outcome.duplicates) == (0, 0)
+    assert set(load.outcome.statuses) <= {200, 201, 409, 503}
+    assert len(cluster.coordinator.ask(SHARDS, [source.port])) == len(shards) - 4

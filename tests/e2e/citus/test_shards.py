@@ -1,0 +1,46 @@
+"""Each authenticated request asks one shard, as executed: Citus counts it."""
+
+import re
+from pathlib import Path
+
+import psycopg
+
+from tests.e2e.citus.conftest import Cluster
+from tests.support.accounts import account
+from tests.support.processes import running
+from tests.support.routes import GUARDED
+
+COUNTERS = """
+    select query_execution_single_shard, query_execution_multi_shard
+    from citus_stat_counters
+    where name = current_database()
+"""
+# PostgreSQL considers a generic plan from the sixth execution of a prepared statement on.
+EXECUTIONS = 7
+
+
+def test_authenticated_requests_ask_one_shard(cluster: Cluster, tmp_path: Path) -> None:
+    """One part of a query, too, where nothing is inserted: an insert from a select is executed in several steps."""
+    counted = f"{cluster.coordinator.service_url}&citus.enable_stat_counters=on"
+    several, steps = {}, {}
+    with (
+        running(counted, tmp_path, DATABASE_POOL_SIZE="1") as served,
+        psycopg.connect(cluster.coordinator.url, autocommit=True) as connection,
+    ):
+        served.wait_until_ready()
+        for route, body in GUARDED.items():
+            method, path = route.split()
+            before = after = (0, 0)
+            for _ in range(EXECUTIONS):
+                user = account(served.client)
+                path = re.sub(r"\{session_id\}", str(user.id), path)
+                [before] = connection.execute(COUNTERS).fetchall()
+                answer = user.ask(method, re.sub(r"\{\w+\}", "1", path), body)
+                [after] = connection.execute(COUNTERS).fetchall()
+                assert answer.status_code < 500, (route, answer.text)
+            several[route] = after[1] - before[1]
+            steps[route] = after[0] - before[0]
+
+    assert several == dict.fromkeys(GUARDED, 0)
+    single = {route for route in GUARDED if route.split()[0] in {"get", "patch"} or "{" in route}
+    assert {route: steps[route] for route in single} == dict.fromkeys(single, 1)
