@@ -47,8 +47,8 @@ class Queries:
     """Runs queries, each in one round trip.
 
     A query whose ``$1`` is the caller's ``session`` checks that session itself, and returns no row once it has
-    ended: each method then raises SessionEnded. A first column that is null means that the session is alive, but
-    there is nothing to show.
+    ended: each method then raises SessionEnded. In such a query, a first column that is null means that the session is
+    alive, but there is nothing to show.
 
     Each method raises Unavailable if PostgreSQL cannot be reached in time, and asyncpg.PostgresError if it refuses.
     """
@@ -71,14 +71,16 @@ class Queries:
             check_session(query, rows)
             if rows:
                 raise WrongCardinalityError(f"{query.name} returned {len(rows)} rows, not one at most")
-        return query.row(*rows[0]) if rows and rows[0][0] is not None else None
+        if not rows or (query.of_session and rows[0][0] is None):
+            return None
+        return query.row(*rows[0])
 
     async def many(self, query: Many[P, R], *arguments: P.args, **_: P.kwargs) -> list[R]:
         """Return the rows of `query`."""
         rows = await self._executor.fetch(query, arguments)
         if not rows:
             check_session(query, rows)
-        elif rows[0][0] is None:
+        elif query.of_session and rows[0][0] is None:
             return []
         row = query.row
         # By position, which is faster than by keyword: columns and fields are in the same order.

@@ -28,8 +28,8 @@ RETURNS = re.compile(
     r"-- returns: (?P<cardinality>one|maybe|many|value|count)( (?P<row>\w+(\[\])?)(?P<nullable>\?)?)?( +\(.*)?"
 )
 MARKER = re.compile(
-    r"-- (not null: (?P<columns>\w+(, \w+)*)( +\(.*)?"
-    r"|(?P<check>seqscan|scale|one-shard): ok \S.*"
+    r"-- (not null: (?P<columns>\w+(\[\])?(, \w+(\[\])?)*)( +\(.*)?"
+    r"|(?P<check>seqscan|scale|one-shard|cardinality): ok \S.*"
     r"|(?P<replica>replica): ok( +\(.*)?)"
 )
 CONTINUED = re.compile(r"--  +\S.*")

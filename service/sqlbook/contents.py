@@ -222,7 +222,7 @@ def _queries(tree: Tree, connection: Connection, progress: Progress) -> Iterator
             attrs.evolve(
                 query,
                 description=description,
-                results=_results(description, query.references, column_nullability(description, describer.not_null)),
+                results=_results(description, query.references, column_nullability(description)),
                 effects=effects(node, schema),
                 advisory=advisory_locks(node),
                 functions=functions(node, schema),

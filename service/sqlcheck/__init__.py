@@ -29,13 +29,15 @@ from service.sqlcheck.command_line import (
 
 if TYPE_CHECKING:
     from service.sqlcheck.check import Tree, apply_migrations, check_tree, describe
-    from service.sqlcheck.code import Code, Module, QueryReference, Row
+    from service.sqlcheck.code import Code, Module, QueryReference
     from service.sqlcheck.deploy_order import RevisionError, checkout
     from service.sqlcheck.description import Column, Describer, Description, Plan
     from service.sqlcheck.findings import Finding
     from service.sqlcheck.locks import Lock, review_migrations
-    from service.sqlcheck.nullability import Nullability, column_nullability
+    from service.sqlcheck.null_checks import column_nullability
+    from service.sqlcheck.nullability import Nullability
     from service.sqlcheck.parse_tree import Node, walk
+    from service.sqlcheck.row_classes import Row
     from service.sqlcheck.scale import measure, seed
     from service.sqlcheck.scratch import connect, scratch_database
     from service.sqlcheck.types import SHORT_TYPE_NAMES, Type, Types
@@ -90,6 +92,7 @@ def __getattr__(name: str) -> object:
         deploy_order,
         description,
         locks,
+        null_checks,
         nullability,
         parse_tree,
         scale,
@@ -97,5 +100,5 @@ def __getattr__(name: str) -> object:
         usage,
     )
 
-    modules = (check, code, deploy_order, description, locks, nullability, parse_tree, scale, types, usage)
+    modules = (check, code, deploy_order, description, locks, null_checks, nullability, parse_tree, scale, types, usage)
     return next(getattr(module, name) for module in modules if hasattr(module, name))

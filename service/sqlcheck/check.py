@@ -1,6 +1,8 @@
 """`sql check`: each check, on one tree and one migrated database."""
 
+import io
 from collections.abc import Callable, Collection, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import attrs
@@ -9,7 +11,7 @@ from pglast.parser import ParseError
 
 from service import migrate
 from service.postgres import QueryError, Statement, query_names, read_query
-from service.sqlcheck import columns, hygiene, nullability, one_shard, plans, replica, stub, usage
+from service.sqlcheck import columns, hygiene, null_checks, one_shard, plans, replica, rows, stub, usage, writes
 from service.sqlcheck.code import Code, QueryReference
 from service.sqlcheck.description import Describer, Description, RefusedError
 from service.sqlcheck.findings import Finding, finding_at, from_error
@@ -51,7 +53,8 @@ class Tree:
 def apply_migrations(tree: Tree, url: str) -> Finding | None:
     """Apply the tree's migrations; return what refuses them."""
     try:
-        migrate.apply(url, tree.migrations, report=lambda _: None)
+        with redirect_stdout(io.StringIO()):  # yoyo prints what a migration selects
+            migrate.apply(url, tree.migrations, report=lambda _: None)
     except migrate.MigrationError as error:
         return from_error("migration", error, tree.migrations)
     return None
@@ -86,7 +89,7 @@ def check_tree(
             continue
         found += hygiene.check_statement(description.parsed)
         found += replica.check_replica_marker(description.parsed, describer.volatile)
-        found += check_schema(tree, describer, description)
+        found += check_schema(describer, description, tree.references(statement.name))
         if column:
             found += one_shard.check_one_shard(description.parsed, column, distributed)
     return sorted(set(found))
@@ -102,11 +105,15 @@ def describe(describer: Describer, statement: Statement) -> Description | Findin
         return finding_at(statement, 1, f"pglast cannot parse it: {error.args[0]}", "refused")
 
 
-def check_schema(tree: Tree, describer: Describer, description: Description) -> Iterator[Finding]:
+def check_schema(
+    describer: Describer, description: Description, references: Collection[QueryReference]
+) -> Iterator[Finding]:
     """Check what a schema decides: types, nulls and plans."""
     yield from columns.check_parameters(description, describer.types)
-    references: list[QueryReference | None] = [*tree.references(description.statement.name)]
-    for reference in references or [None]:
+    readers: list[QueryReference | None] = [*references]
+    for reference in readers or [None]:
         yield from columns.check_columns(description, reference, describer.types)
-        yield from nullability.check_nullability(description, reference, describer.not_null)
+        yield from null_checks.check_nullability(description, reference)
+    yield from rows.check_rows(description)
+    yield from writes.check_writes(description)
     yield from plans.find_sequential_scans(description)

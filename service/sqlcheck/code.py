@@ -12,43 +12,12 @@ from functools import cache, cached_property
 from pathlib import Path
 
 import attrs
-from typing_extensions import override
+
+from service.sqlcheck.row_classes import Annotation, Row, row_class
 
 READERS = {"one", "maybe", "many", "value", "count"}
 # Where the readers are defined; the last is their place in older revisions.
 HOMES = {"service.sql", "service.postgres", "service.postgres.readers", "service.queries"}
-
-
-@attrs.frozen
-class Annotation:
-    """A Python type: its full name, whether None is allowed, and the values where it is an enum or a Literal."""
-
-    name: str
-    optional: bool = False
-    values: tuple[str, ...] | None = None
-
-    @override
-    def __str__(self) -> str:
-        """Name it as the code does."""
-        short = " | ".join(part.rpartition(".")[2] for part in self.name.split(" | "))
-        return f"{short} | None" if self.optional else short
-
-
-@attrs.frozen
-class Field:
-    """A field of a row's class; `converted` if attrs converts what PostgreSQL gives."""
-
-    name: str
-    annotation: Annotation
-    converted: bool
-
-
-@attrs.frozen
-class Row:
-    """The class of a query's rows."""
-
-    name: str
-    fields: tuple[Field, ...]
 
 
 @attrs.frozen
@@ -92,14 +61,22 @@ class Module:
         names: dict[str, ast.stmt | tuple[str, str]] = {}
         for node in self.source.body:
             if isinstance(node, ast.ImportFrom):
-                names |= {alias.asname or alias.name: (node.module or "", alias.name) for alias in node.names}
+                names |= {alias.asname or alias.name: (self._absolute(node), alias.name) for alias in node.names}
             elif isinstance(node, ast.Import):
-                names |= {alias.asname or alias.name: (alias.name, "") for alias in node.names}
+                # `import service.pets.models` gives the name `service`, which annotations are written with in full.
+                names |= {alias.asname or alias.name.partition(".")[0]: _imported(alias) for alias in node.names}
             elif isinstance(node, ast.ClassDef):
                 names[node.name] = node
             elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 names[node.targets[0].id] = node
         return names
+
+    def _absolute(self, node: ast.ImportFrom) -> str:
+        """Return the full name of the module that a statement imports from: ``from .models import Pet``, too."""
+        if not node.level:
+            return node.module or ""
+        package = self.name.split(".")[: None if self.path.name == "__init__.py" else -1]
+        return ".".join([*package[: len(package) - node.level + 1], *([node.module] if node.module else [])])
 
     def find(self, name: str) -> "tuple[Module, ast.stmt] | str":
         """Follow `name` to the statement that defines it in the service, or to its full name elsewhere."""
@@ -121,15 +98,13 @@ class Module:
                 return _union(self.annotation(node.left), self.annotation(node.right))
             case ast.Subscript():
                 return self._subscript(node)
-            case ast.Attribute():
-                return Annotation(f"{self.annotation(node.value).name}.{node.attr}")
-            case ast.Name():
-                return self._named(node.id)
+            case ast.Attribute() | ast.Name():
+                return self._named(node)
             case _:
                 return Annotation(ast.unparse(node))
 
-    def _named(self, name: str) -> Annotation:
-        found = self.find(name)
+    def _named(self, node: ast.Attribute | ast.Name) -> Annotation:
+        found = self.resolve(node)
         if isinstance(found, str):
             return Annotation(found)
         module, statement = found
@@ -137,7 +112,8 @@ class Module:
             return Annotation(statement.name, values=_values(module, statement))
         assert isinstance(statement, ast.Assign)  # noqa: S101 - names holds nothing else
         if isinstance(statement.value, ast.Call):  # NewType("PetId", int)
-            return module.annotation(statement.value.args[-1]) if statement.value.args else Annotation(name)
+            [*_, target] = statement.value.args or [statement.value.func]
+            return module.annotation(target)
         return module.annotation(statement.value)
 
     def _subscript(self, node: ast.Subscript) -> Annotation:
@@ -150,32 +126,35 @@ class Module:
             return first
         if outer == "Optional":
             return attrs.evolve(first, optional=True)
-        return Annotation(f"{outer}[{', '.join(self.annotation(each).name for each in inner)}]")
-
-    def fields(self, node: ast.ClassDef) -> dict[str, Field]:
-        """Return the fields of a class, those of its bases first, as attrs orders them."""
-        fields: dict[str, Field] = {}
-        for base in reversed(node.bases):
-            found = self.find(base.id) if isinstance(base, ast.Name) else ""
-            if not isinstance(found, str) and isinstance(found[1], ast.ClassDef):
-                fields |= found[0].fields(found[1])
-        for line in node.body:
-            if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
-                annotation = self.annotation(line.annotation)
-                if not annotation.name.startswith("ClassVar"):
-                    call = line.value if isinstance(line.value, ast.Call) else None
-                    converted = any(keyword.arg == "converter" for keyword in call.keywords) if call else False
-                    fields[line.target.id] = Field(line.target.id, annotation, converted)
-        return fields
+        names = ", ".join(self.annotation(each).name for each in inner)
+        return Annotation(f"{outer}[{names}]", optional_elements=first.optional)
 
     def row(self, node: ast.expr) -> Row | Annotation:
         """Return the class of rows that an expression names, or another type."""
-        found = self.find(node.id) if isinstance(node, ast.Name) else ""
+        found = self.resolve(node)
         if not isinstance(found, str):
             module, definition = found
-            if isinstance(definition, ast.ClassDef) and (fields := module.fields(definition)):
-                return Row(definition.name, tuple(fields.values()))
+            if isinstance(definition, ast.ClassDef) and (row := row_class(module, definition)):
+                return row
         return self.annotation(node)
+
+    def resolve(self, node: ast.expr) -> "tuple[Module, ast.stmt] | str":
+        """Follow `X`, or `models.X`, to the statement that defines it in the service, or to its full name elsewhere."""
+        if isinstance(node, ast.Name):
+            return self.find(node.id)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
+            there = self._module(node.value)
+            return there.find(node.attr) if there else f"{self.annotation(node.value).name}.{node.attr}"
+        return ""
+
+    def _module(self, node: ast.expr) -> "Module | None":
+        """Return the module of the service that `models`, or `service.pets.models`, is the name of."""
+        if isinstance(node, ast.Attribute):
+            return self.code.module(ast.unparse(node)) if ast.unparse(node).split(".")[0] in self.names else None
+        target = self.names.get(node.id) if isinstance(node, ast.Name) else None
+        if not isinstance(target, tuple):
+            return None
+        return self.code.module(".".join(part for part in target if part))
 
 
 class Code:
@@ -183,6 +162,7 @@ class Code:
 
     def __init__(self, root: Path) -> None:
         """Parse what stands below `root`/service. Raises SyntaxError."""
+        self.root = root
         self.modules: dict[str, Module] = {}
         for path in sorted((root / "service").rglob("*.py")):
             relative = path.relative_to(root)
@@ -234,6 +214,10 @@ def _references(module: Module) -> Iterator[QueryReference]:
                 row=module.row(node.args[1]) if len(node.args) > 1 else None,
                 constant=constants.get(id(node)),
             )
+
+
+def _imported(alias: ast.alias) -> tuple[str, str]:
+    return (alias.name if alias.asname else alias.name.partition(".")[0], "")
 
 
 def _union(left: Annotation, right: Annotation) -> Annotation:

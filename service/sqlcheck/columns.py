@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from service.postgres import Cardinality, Statement
-from service.sqlcheck.code import Annotation, QueryReference, Row
+from service.sqlcheck.code import QueryReference
 from service.sqlcheck.description import Column, Description
 from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.row_classes import Annotation, Row
 from service.sqlcheck.types import Type, Types
 
 
@@ -61,6 +62,9 @@ def _value(
 
 
 def _row(statement: Statement, found: tuple[Column, ...], row: Row) -> Iterator[Finding]:
+    if row.problem:
+        yield finding_at(statement, statement.returns_line, f"{row.name} {row.problem}", "column-count")
+        return
     if len(found) != len(row.fields):
         sentence = f"returns {_number(len(found))}, {row.name} has {len(row.fields)}: {_names(row)}"
         yield finding_at(statement, statement.returns_line, sentence, "column-count")

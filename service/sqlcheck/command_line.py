@@ -43,10 +43,12 @@ def output_format(function: F) -> F:
 
 def print_findings(findings: "Collection[Finding]", form: str, checked: str) -> None:
     """Print findings as `form` says and exit with 1; without any, print what was `checked`."""
-    from service.sqlcheck.findings import as_github, as_json, as_text
+    from service.sqlcheck.findings import as_github, as_json, as_text, counts
 
     if text := {"text": as_text, "json": as_json, "github": as_github}[form](findings):
         click.echo(text)
+    if findings and form == "text":
+        click.echo(counts(findings))
     if findings:
         raise SystemExit(1)
     if form != "json":

@@ -44,7 +44,10 @@ def _findings(tree: Tree, connection: psycopg.Connection[object]) -> set[Finding
     found: set[Finding] = set()
     for statement in tree.statements.values():
         description = describe(describer, statement)
-        found |= {description} if isinstance(description, Finding) else set(check_schema(tree, describer, description))
+        if isinstance(description, Finding):
+            found.add(description)
+        else:
+            found |= set(check_schema(describer, description, tree.references(statement.name)))
     return found
 
 

@@ -10,21 +10,15 @@ from psycopg.pq import DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGresult
 
 from service.postgres import Statement
-from service.sqlcheck.parse_tree import ParsedQuery
+from service.sqlcheck.catalogue import Catalogue
+from service.sqlcheck.nullability import Judge
+from service.sqlcheck.parse_tree import ParsedQuery, first_line
+from service.sqlcheck.scope import Scope
 from service.sqlcheck.types import Type, Types
 
 Plan = dict[str, Any]
 QUERIES = (ast.SelectStmt, ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)
 EXPLAIN = sql.SQL("explain (generic_plan, verbose, format {}) {}")
-# Of every column that is never null: what nullability rests on.
-NOT_NULL = """
-    select n.nspname::text, c.relname::text, a.attname::text
-    from pg_attribute as a
-    inner join pg_class as c on c.oid = a.attrelid
-    inner join pg_namespace as n on n.oid = c.relnamespace
-    inner join pg_type as t on t.oid = a.atttypid
-    where a.attnum > 0 and (a.attnotnull or t.typnotnull)
-"""
 # By name: of several functions with one name, one that is volatile is enough.
 VOLATILE = "select distinct proname::text from pg_proc where provolatile = 'v'"
 
@@ -56,6 +50,9 @@ class Description:
     parameters: tuple[Type, ...]
     columns: tuple[Column, ...]
     plan: Plan | None
+    # The query as PostgreSQL analyses it, None where it cannot.
+    scope: Scope | None
+    judge: Judge
 
 
 class Describer:
@@ -66,7 +63,7 @@ class Describer:
         self._connection = connection
         connection.execute("set enable_seqscan = off")
         self.types = Types(connection)
-        self.not_null = {(schema, table, column) for schema, table, column in connection.execute(NOT_NULL)}
+        self.catalogue = Catalogue(connection)
         self.volatile = {name for (name,) in connection.execute(VOLATILE)}
 
     def describe(self, statement: Statement) -> Description:
@@ -75,6 +72,8 @@ class Describer:
         _accepted(pgconn.prepare(b"", statement.sql.encode(), None), statement)
         result = pgconn.describe_prepared(b"")
         parsed = ParsedQuery.read(statement)
+        types = [self.types[result.param_type(index)] for index in range(result.nparams)]
+        query = self.catalogue.analyse(statement.sql, [each.name for each in types])
         targets = parsed.targets()
         # `*` stands for several columns: then each is on the statement's first line.
         lines = [parsed.line_of(target) for target in targets]
@@ -83,12 +82,14 @@ class Describer:
         return Description(
             statement,
             parsed,
-            tuple(self.types[result.param_type(index)] for index in range(result.nparams)),
+            tuple(types),
             tuple(
                 Column((result.fname(index) or b"").decode(), self.types[result.ftype(index)], line)
                 for index, line in enumerate(lines)
             ),
             self._plan(statement) if isinstance(parsed.tree, QUERIES) else None,
+            Scope(self.catalogue, query) if query else None,
+            Judge([parameter.nullable for parameter in statement.parameters]),
         )
 
     def explain(self, statement: Statement) -> str:
@@ -99,7 +100,11 @@ class Describer:
 
     def _plan(self, statement: Statement) -> Plan:
         # Without parameters psycopg uses the simple protocol, and only there do `$n` stay what they are.
-        row = self._connection.execute(EXPLAIN.format(sql.SQL("json"), sql.SQL(statement.sql))).fetchone()
+        command = EXPLAIN.format(sql.SQL("json"), sql.SQL(statement.sql))
+        try:
+            row = self._connection.execute(command).fetchone()
+        except psycopg.Error as error:  # what only the planner refuses
+            raise _refused(error.diag.message_primary, error.diag.statement_position, command.as_string()) from error
         plan: Plan = row[0][0]["Plan"] if row else {}
         return plan
 
@@ -107,6 +112,14 @@ class Describer:
 def _accepted(result: PGresult, statement: Statement) -> None:
     if result.status == ExecStatus.COMMAND_OK:
         return
-    message = (result.error_field(DiagnosticField.MESSAGE_PRIMARY) or b"").decode()
-    position = int(result.error_field(DiagnosticField.STATEMENT_POSITION) or 1) - 1
-    raise RefusedError(f"PostgreSQL says: {message}", statement.sql.count("\n", 0, position) + 1)
+    message, position = (
+        (result.error_field(field) or b"").decode()
+        for field in (DiagnosticField.MESSAGE_PRIMARY, DiagnosticField.STATEMENT_POSITION)
+    )
+    raise _refused(message, position, statement.sql)
+
+
+def _refused(message: str | None, position: str | None, text: str) -> RefusedError:
+    """Return PostgreSQL's message with its line; if it names no place, the first one of the statement."""
+    line = text.count("\n", 0, int(position) - 1) + 1 if position else first_line(text)
+    return RefusedError(f"PostgreSQL says: {message}", line)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from service.postgres import Statement
 
 # How QueryError and MigrationError begin: `sql/pets/find_pet.sql:3: …`, `migrations/0001_create_a.sql is missing: …`.
 PLACE = re.compile(r"(?P<path>\S+?\.sql)(:(?P<line>\d+))?:? (?P<sentence>.*)", re.DOTALL)
+
+# So many files with one and the same sentence have one reason: a dropped column that a function reads, say.
+MANY_FILES = 3
 
 
 @attrs.frozen(order=True)
@@ -43,8 +47,25 @@ def from_error(check: str, error: Exception, path: Path) -> Finding:
 
 
 def as_text(findings: Collection[Finding]) -> str:
-    """Return a line for each finding."""
-    return "\n".join(str(finding) for finding in findings)
+    """Return a line for each finding; the same sentence in several files is told once, with its files."""
+    grouped: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        grouped.setdefault((finding.check, finding.sentence), []).append(finding)
+    return "\n".join(line for same in grouped.values() for line in _lines(same))
+
+
+def _lines(same: list[Finding]) -> list[str]:
+    if len({finding.path for finding in same}) < MANY_FILES:
+        return [str(finding) for finding in same]
+    others = ", ".join(f"{finding.path}:{finding.line}" for finding in same[1:])
+    return [f"{same[0]}", f"  the same: {others}"]
+
+
+def counts(findings: Collection[Finding]) -> str:
+    """Return how many findings there are of each check: ``3 findings: 2 refused, 1 star``."""
+    number = Counter(finding.check for finding in findings)
+    of_each = ", ".join(f"{count} {check}" for check, count in number.most_common())
+    return f"{len(findings)} {'finding' if len(findings) == 1 else 'findings'}: {of_each}"
 
 
 def as_json(findings: Collection[Finding]) -> str:

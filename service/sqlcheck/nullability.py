@@ -1,45 +1,56 @@
-"""Nullability: which columns of a result may be null, by PostgreSQL's plan and parse tree.
+"""Nullability: which columns of a result can be null, by the query as PostgreSQL analyses it, and by its catalogue.
 
-A column is not null if its table says so and no outer join lies between the table and the result. Joins are read from
-the plan, not from the text: there views and functions are inlined, and an outer join that a condition turns into an
-inner one is one. Expressions are judged where that is certain (comparisons, `is null`, coalesce, count …).
-
-A result whose first column is null means "nothing" (docs/sql.md): Database.maybe and .many make no row of it. What is
-null only together with the first column is therefore never null in a row.
-
-Not seen through: union and the like, partitions, grouping sets, functions that are not inlined. There the header says
-`not null: column`, or the class allows None.
+A column is not null if its table says so and no outer join lies between the table and the result, or if a condition
+rules it out. Expressions are judged by the functions and operators that PostgreSQL has resolved them to, so an own
+function that has the name of one of PostgreSQL's is not taken for it. Views, CTEs, and functions in SQL are followed.
 """
 
-import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Sequence
+from itertools import product
 
 import attrs
-from pglast import ast
-from pglast.enums import A_Expr_Kind, SQLValueFunctionOp, SubLinkType
 
-from service.postgres import Cardinality
-from service.sqlcheck.code import QueryReference, Row
-from service.sqlcheck.description import Column, Description, Plan
-from service.sqlcheck.findings import Finding, finding_at
-from service.sqlcheck.parse_tree import Node, target_name, targets
-from service.sqlcheck.plans import nodes
+from service.sqlcheck.cardinality import at_least_one
+from service.sqlcheck.catalogue import FIRST_OWN_OID
+from service.sqlcheck.node_tree import Node
+from service.sqlcheck.scope import (
+    CASTS,
+    CTE,
+    DELETE,
+    FUNCTION,
+    GROUP,
+    INSERT,
+    JOIN,
+    MERGE,
+    TABLE,
+    UPDATE,
+    VALUES,
+    OuterJoin,
+    Scope,
+    Variable,
+)
+from service.sqlcheck.total_functions import AGGREGATES, MONOTONIC, OF_FRAME
 
-REFERENCE = re.compile(r'(?:"?(?P<alias>[^".]+)"?\.)?"?(?P<column>[^".()\' ]+)"?')
-# Operators and functions that return null only for null, on all of PostgreSQL's own types.
-STRICT = {"=", "<>", "!=", "<", ">", "<=", ">=", "+", "-", "*", "/", "%", "||"}
-NEVER_NULL = {"count", "now", "clock_timestamp", "gen_random_uuid", "uuidv7", "nextval", "row_number", "rank"}
-OPAQUE = {"Append", "Merge Append", "Recursive Union", "SetOp"}
-Joins = frozenset[int]
+EXISTS, ALL, ANY, EXPRESSION, ARRAY = 0, 1, 2, 4, 6  # SubLinkType
+UNION, INTERSECT, EXCEPT = 1, 2, 3  # SetOperation
+CURRENT_SCHEMA = 14  # SQLValueFunctionOp
+OLD, NEW = 1, 2  # VarReturningType
+NOT_MATCHED_BY_SOURCE = 1  # MergeMatchKind
+NO_NULLS = b"\0\0\0\0"  # an array's offset of its bitmap of nulls
 
 
 @attrs.frozen
 class Nullability:
-    """When a value is null: by which outer joins, by itself and why; or nobody knows."""
+    """When a value is null: by which outer joins together, by itself and why; or nobody knows.
 
-    joins: Joins = frozenset()
+    `given`: null because the caller, or a literal, may give one. `elements`: no element of the array is null.
+    """
+
+    joins: frozenset[frozenset[OuterJoin]] = frozenset()
     itself: str = ""
     known: bool = True
+    given: bool = False
+    elements: bool = False
 
     @property
     def never(self) -> bool:
@@ -50,208 +61,331 @@ class Nullability:
 NEVER, UNKNOWN = Nullability(), Nullability(known=False)
 
 
-def column_nullability(description: Description, not_null: Collection[tuple[str, str, str]]) -> list[Nullability]:
-    """Judge each column of the result."""
-    statement, expressions = description.statement, description.parsed.targets()
-    if description.plan is None or len(expressions) != len(description.columns):
-        return [UNKNOWN] * len(description.columns)
-    judge = _Judge(description, not_null)
-    found = judge.outputs(expressions, description.plan)
-    nothing = statement.cardinality == Cardinality.MAYBE or (
-        statement.cardinality == Cardinality.MANY and statement.of_session
+def any_of(found: Iterable[Nullability]) -> Nullability:
+    """Judge what is null if one of several is."""
+    found = list(found)
+    return Nullability(
+        joins=frozenset().union(*(each.joins for each in found)),
+        itself=next((each.itself for each in found if each.itself), ""),
+        known=all(each.known for each in found),
+        given=any(each.given for each in found),
+        elements=all(each.elements for each in found),
     )
-    if nothing and found and found[0].known and not found[0].itself:
-        found = [attrs.evolve(nulls, joins=nulls.joins - found[0].joins) for nulls in found]
-    return found
 
 
-def check_nullability(
-    description: Description, reference: QueryReference | None, not_null: Collection[tuple[str, str, str]]
-) -> Iterator[Finding]:
-    """Compare what may be null with what class and header say."""
-    statement = description.statement
-    names = {column.name for column in description.columns}
-    for marker in statement.not_null:
-        if marker.name not in names:
-            yield finding_at(statement, marker.line, f"'not null' names {marker.name}, which is no column", "marker")
-    owner, optional = _expected(description, reference)
-    if not optional or 0 < len(description.parsed.targets()) != len(names):  # `*` is a finding of its own
-        return
-    for number, (column, nulls) in enumerate(
-        zip(description.columns, column_nullability(description, not_null), strict=True)
-    ):
-        for marker in statement.not_null:
-            if marker.name == column.name and (wrong := _wrong(nulls, optional=optional[number])):
-                yield finding_at(statement, marker.line, f"'not null: {column.name}' {wrong}", "marker")
-        if any(marker.name == column.name for marker in statement.not_null) or optional[number] or nulls.never:
-            continue
-        yield _finding(description, column, nulls, f"column {number + 1}", owner)
+def none_of(found: Sequence[Nullability]) -> Nullability:
+    """Judge what is null only if each of several is."""
+    elements = all(each.elements for each in found)
+    if len(found) == 1 or any(each.never for each in found):
+        return attrs.evolve(found[0] if len(found) == 1 else NEVER, elements=elements)
+    by_joins = [each.joins for each in found if each.known and not each.itself]
+    if not by_joins:
+        return Nullability(known=False, elements=elements)
+    together = (frozenset().union(*joins) for joins in product(*by_joins))
+    return Nullability(frozenset(joins for joins in together if not _impossible(joins)), elements=elements)
 
 
-def _expected(description: Description, reference: QueryReference | None) -> tuple[str, list[bool]]:
-    """Return whose fields the columns become, and which of them may be None; none where nothing can be said."""
-    row = reference.row if reference else None
-    if isinstance(row, Row) and len(row.fields) == len(description.columns):
-        return f"{row.name}.", [field.annotation.optional for field in row.fields]
-    if description.statement.cardinality == Cardinality.VALUE and len(description.columns) == 1:
-        return "the header's ", [description.statement.row_nullable]
-    return "", []
+def _impossible(joins: frozenset[OuterJoin]) -> bool:
+    """Tell whether both sides of a full join would be missing."""
+    return len({join.node for join in joins}) < len(joins)
 
 
-def _wrong(nulls: Nullability, *, optional: bool) -> str:
-    if nulls.never:
-        return "says what PostgreSQL says anyway: remove it"
-    if nulls.known and nulls.joins:
-        return "is wrong: an outer join makes it null"
-    return "is needless: the class allows None" if optional else ""
+class Judge:
+    """Judges expressions of one statement; `parameters` says which of its parameters may be null."""
 
+    def __init__(self, parameters: Sequence[bool]) -> None:
+        self._parameters = parameters
+        self._columns: dict[int, list[Nullability]] = {}
+        # Of recursive queries that are being judged: what their columns are taken for.
+        self._assumed: dict[int, list[Nullability]] = {}
+        # Columns that the condition of a CASE or a FILTER rules null out of, with their scopes.
+        self._present: set[tuple[int, Variable]] = set()
 
-def _finding(description: Description, column: Column, nulls: Nullability, what: str, owner: str) -> Finding:
-    if not nulls.known:
-        sentence = f"{what} ({column.name}) may be null for all that PostgreSQL tells: allow None, or say "
-        return finding_at(description.statement, column.line, f"{sentence}'not null: {column.name}'", "null-unknown")
-    why = nulls.itself or "an outer join makes it so"
-    sentence = f"{what} may be null ({why}), {owner}{column.name} does not allow None"
-    return finding_at(description.statement, column.line, sentence, "nullability")
+    def columns(self, scope: Scope) -> list[Nullability]:
+        """Judge each column of a query's result."""
+        if id(scope) not in self._columns:
+            self._columns[id(scope)] = self._judge(scope)
+        return self._columns[id(scope)]
 
+    def _judge(self, scope: Scope) -> list[Nullability]:
+        query = scope.query
+        if query.setOperations:
+            return self._set_operation(scope, query.setOperations)
+        found = [self.expression(scope, target.expr) for target in scope.targets]
+        if query.groupingSets:
+            # Of a row that sums up others, each column that is not grouped by is null.
+            known = [target.expr.label in {"AGGREF", "GROUPINGFUNC"} for target in scope.targets]
+            return [each if each.never and sure else UNKNOWN for each, sure in zip(found, known, strict=True)]
+        return found
 
-class _Judge:
-    """Follows columns through a plan to their tables."""
+    def _set_operation(self, scope: Scope, node: Node) -> list[Nullability]:
+        if node.label == "RANGETBLREF":
+            return self.columns(scope.child(scope.relation(node.rtindex).subquery))
+        left, right = self._set_operation(scope, node.larg), self._set_operation(scope, node.rarg)
+        if node.op == EXCEPT:
+            return left
+        return [(none_of if node.op == INTERSECT else any_of)(pair) for pair in zip(left, right, strict=True)]
 
-    def __init__(self, description: Description, not_null: Collection[tuple[str, str, str]]) -> None:
-        self._described = description
-        self._not_null = not_null
-        self._inside = description.parsed.queries_inside()
-        self._tables = description.parsed.tables()
-        self._renamed = description.parsed.renamed()
+    def _recursive(self, scope: Scope) -> list[Nullability]:
+        """Judge a query that reads itself: suppose that it has no nulls, until no more are found."""
+        if id(scope) in self._assumed:
+            return self._assumed[id(scope)]
+        known = dict(self._columns)
+        assumed = [Nullability(elements=True)] * len(scope.targets)
+        while True:
+            self._assumed[id(scope)] = assumed
+            found = self.columns(scope)
+            self._columns = dict(known)
+            if found == assumed:
+                del self._assumed[id(scope)]
+                self._columns[id(scope)] = found
+                return found
+            assumed = [any_of(pair) for pair in zip(found, assumed, strict=True)]
 
-    def outputs(self, expressions: "Collection[Node]", plan: Plan) -> list[Nullability]:
-        """Judge what a plan puts out; its first outputs are the targets, in order."""
-        texts = plan.get("Output", [])
-        if len(texts) < len(expressions) or any("Grouping Sets" in node for node in nodes(plan)):
-            return [UNKNOWN] * len(expressions)
-        return [self._expression(each.val, plan, text) for each, text in zip(expressions, texts, strict=False)]
-
-    def _expression(self, node: Node, plan: Plan, text: str = "") -> Nullability:  # noqa: C901, PLR0911, PLR0912 - a table of cases
-        match type(node).__name__:
-            case "ColumnRef":
-                return self._reference(node, plan, text)
-            case "ParamRef":
-                parameter = self._described.statement.parameters[node.number - 1]
-                return Nullability(itself=f"${node.number} may be null") if parameter.nullable else NEVER
-            case "A_Const":
-                return Nullability(itself="null") if node.isnull else NEVER
-            case "NullTest" | "BooleanTest" | "A_ArrayExpr" | "RowExpr":
+    def expression(self, scope: Scope, node: Node) -> Nullability:  # noqa: C901, PLR0911, PLR0912 - a table of cases
+        """Judge an expression of a query."""
+        match node.label:
+            case "VAR":
+                return self._variable(scope.outer(node.varlevelsup), node)
+            case "PARAM":
+                return self._parameter(scope, node)
+            case "CONST":
+                return _constant(node)
+            case "ARRAYEXPR":
+                return Nullability(elements=all(self.expression(scope, each).never for each in node.elements or []))
+            case "NULLTEST" | "BOOLEANTEST" | "DISTINCTEXPR" | "ROWEXPR" | "GROUPINGFUNC" | "NEXTVALUEEXPR":
                 return NEVER
-            case "TypeCast":
-                return self._expression(node.arg, plan)
-            case "SQLValueFunction":
-                return UNKNOWN if node.op == SQLValueFunctionOp.SVFOP_CURRENT_SCHEMA else NEVER
-            case "SubLink":
-                return NEVER if node.subLinkType == SubLinkType.EXISTS_SUBLINK else UNKNOWN
-            case "FuncCall":
-                return NEVER if node.funcname[-1].sval in NEVER_NULL else UNKNOWN
-            case "CoalesceExpr" | "MinMaxExpr":
-                # Null only where each of them is: one that is well known says enough.
-                found = [self._expression(each, plan) for each in node.args]
-                known = [nulls for nulls in found if nulls.known and not nulls.itself]
-                return min(known, key=lambda nulls: len(nulls.joins), default=UNKNOWN)
-            case "BoolExpr":
-                return self._all(node.args, plan)
-            case "CaseExpr":
-                results = [*(when.result for when in node.args), *([node.defresult] if node.defresult else [])]
-                return self._all(results, plan) if node.defresult else UNKNOWN
-            case "A_Expr":
-                return self._operator(node, plan)
+            case "MERGESUPPORTFUNC":
+                return NEVER
+            case label if label in CASTS:
+                return self.expression(scope, node.arg)
+            case "SQLVALUEFUNCTION":
+                return UNKNOWN if node.op == CURRENT_SCHEMA else NEVER
+            case "JSONCONSTRUCTOREXPR":
+                return NEVER if node.type in {1, 2} else UNKNOWN  # json_object(), json_array()
+            case "COALESCEEXPR" | "MINMAXEXPR":
+                return none_of([self.expression(scope, each) for each in node.args])
+            case "BOOLEXPR":
+                return self._all(scope, node.args)
+            case "ROWCOMPAREEXPR":
+                return self._all(scope, [*node.largs, *node.rargs])
+            case "CASEEXPR":
+                return self._case(scope, node)
+            case "OPEXPR":
+                return self._call(scope, scope.catalogue.operators[node.opno], node)
+            case "FUNCEXPR":
+                return self._function(scope, node)
+            case "SCALARARRAYOPEXPR":
+                found = self._call(scope, scope.catalogue.operators[node.opno], node)
+                return found if self.expression(scope, node.args[1]).elements else UNKNOWN
+            case "AGGREF":
+                return self._aggregate(scope, node)
+            case "WINDOWFUNC":
+                return self._window(scope, node)
+            case "SUBLINK":
+                return self._subquery(scope, node)
             case _:
                 return UNKNOWN
 
-    def _operator(self, node: Node, plan: Plan) -> Nullability:
-        if node.kind in {A_Expr_Kind.AEXPR_DISTINCT, A_Expr_Kind.AEXPR_NOT_DISTINCT}:
+    def _all(self, scope: Scope, nodes: Iterable[Node]) -> Nullability:
+        return any_of([self.expression(scope, each) for each in nodes])
+
+    def _assuming(self, scope: Scope, present: Iterable[Variable], node: Node) -> Nullability:
+        """Judge an expression that is wanted only where some columns are not null."""
+        before = self._present
+        self._present = before | {(id(scope), variable) for variable in present}
+        try:
+            return self.expression(scope, node)
+        finally:
+            self._present = before
+
+    def _parameter(self, scope: Scope, node: Node) -> Nullability:
+        if node.paramkind:  # what a subquery is compared with, which is judged there
             return NEVER
-        if node.kind != A_Expr_Kind.AEXPR_OP or node.name[-1].sval not in STRICT:
-            return UNKNOWN
-        return self._all([side for side in (node.lexpr, node.rexpr) if side], plan)
+        around: Scope | None = scope
+        while around and not around.caller:
+            around = around.parent
+        if around and around.caller:
+            return self.expression(around.caller, around.arguments[node.paramid - 1])
+        if self._parameters[node.paramid - 1]:
+            return Nullability(itself=f"${node.paramid} may be null", given=True, elements=True)
+        return Nullability(elements=True)
 
-    def _all(self, expressions: Collection[Node], plan: Plan) -> Nullability:
-        """Judge what is null if one of several is."""
-        found = [self._expression(each, plan) for each in expressions]
-        return Nullability(
-            joins=frozenset().union(*(nulls.joins for nulls in found)),
-            itself=next((nulls.itself for nulls in found if nulls.itself), ""),
-            known=all(nulls.known for nulls in found),
-        )
+    def _variable(self, scope: Scope, node: Node) -> Nullability:
+        relation, variable = scope.relation(node.varno), (node.varno, node.varattno)
+        if relation.rtekind in {JOIN, GROUP}:
+            unclear = node.varattno <= 0 or scope.query.groupingSets
+            return UNKNOWN if unclear else self.expression(scope, scope.meant(node))
+        if (id(scope), variable) in self._present:
+            return NEVER
+        own = self._column(scope, relation, node)
+        changed = scope.query.commandType == UPDATE and node.varno == scope.query.resultRelation
+        if variable in scope.present and not (changed and node.varreturningtype != OLD):
+            own = Nullability(elements=own.elements)
+        return attrs.evolve(own, joins=own.joins | {frozenset({join}) for join in scope.joins(node.varno)})
 
-    def _reference(self, node: Node, plan: Plan, text: str) -> Nullability:
-        """Judge a column: by the plan's own word for it where there is one, else by the name in the statement."""
-        if text:
-            match = REFERENCE.fullmatch(text)
-            if match is None:
+    def _column(self, scope: Scope, relation: Node, node: Node) -> Nullability:  # noqa: PLR0911 - a table of cases
+        """Judge a column of a relation by itself."""
+        if row := _missing_row(scope.query, node):
+            return Nullability(itself=row)
+        if node.varattno <= 0:  # a column of the system, or the row as a whole
+            return NEVER
+        place = node.varattno - 1
+        if relation.rtekind == TABLE and relation.relkind != "v":
+            column = scope.catalogue.columns.get((relation.relid, node.varattno))
+            if column is None:
                 return UNKNOWN
-            if text.startswith("$"):
-                return self._expression(ast.ParamRef(number=int(text[1:])), plan)
-            alias, column, table = match["alias"], match["column"], None
-        else:
-            # Inside an expression there is the statement's name only: certain where it is that of one table.
-            *qualifier, column = [part.sval for part in node.fields]
-            names = qualifier[-1:] or [*self._tables, *self._described.parsed.other_sources()]
-            alias = names[0] if len(names) == 1 else ""
-            table = self._tables.get(alias, "")
-        candidates = [
-            (scan, joins)
-            for scan, joins in _scans(plan)
-            if alias in {None, scan["Alias"]} and table in {None, scan.get("Relation Name")}
-        ]
-        if not candidates or (alias is None and len({scan["Alias"] for scan, _ in candidates}) > 1):
+            return NEVER if column.checked else Nullability(itself=f"{column.table}.{column.name} allows it")
+        if relation.rtekind == TABLE and node.varno == scope.query.resultRelation:
+            return UNKNOWN  # a view's trigger returns what it likes
+        if relation.rtekind == VALUES:
+            return self._all(scope, (row[place] for row in relation.values_lists))
+        if relation.rtekind == FUNCTION:
+            return self._of_function(scope, relation, place)
+        source = scope.source(node.varno)
+        if source is None:
             return UNKNOWN
-        if candidates[0][0]["Alias"] in self._renamed:
+        recursive = relation.rtekind == CTE and scope.outer(relation.ctelevelsup).cte(relation.ctename).cterecursive
+        columns = self._recursive(source) if recursive else self.columns(source)
+        return columns[place] if place < len(columns) else UNKNOWN  # SEARCH and CYCLE add columns
+
+    def _of_function(self, scope: Scope, relation: Node, place: int) -> Nullability:  # noqa: PLR0911 - a table of cases
+        """Judge a column of a function in `from`."""
+        [function, *others] = relation.functions
+        call = function.funcexpr
+        if others:
             return UNKNOWN
-        scan, joins = candidates[0]
-        if table and any(re.fullmatch(rf"{re.escape(scan['Alias'])}_\d+", each["Alias"]) for each, _ in _scans(plan)):
-            return UNKNOWN  # the plan has numbered two of a name, and does not tell which is the statement's
-        inner = self._column(scan, column)
-        return attrs.evolve(inner, joins=inner.joins | joins)
-
-    def _column(self, scan: Plan, column: str) -> Nullability:
-        """Judge a column of what a node scans: a table, a common table expression, a subquery."""
-        if table := scan.get("Relation Name"):
-            known = (scan["Schema"], table, column) in self._not_null
-            return NEVER if known else Nullability(itself=f"{table}.{column} allows it")
-        name = scan.get("CTE Name") or scan["Alias"]
-        query, source = self._inside.get(name), self._source(scan)
-        if query is None or source is None or name in self._renamed:
+        if place >= function.funccolcount:
+            return NEVER  # WITH ORDINALITY
+        if call.label != "FUNCEXPR" or (not call.funcretset and function.funccolcount == 1):
+            return self.expression(scope, call)
+        if call.funcid in scope.catalogue.never_null_sets:
+            return NEVER
+        if _builtin(scope, call.funcid) == "unnest":
+            return NEVER if self.expression(scope, call.args[0]).elements else UNKNOWN
+        body = scope.called(call)
+        if body is None or not (call.funcretset or at_least_one(body, self)):
             return UNKNOWN
-        expressions = targets(query)
-        names = [target_name(target) for target in expressions]
-        return self.outputs(expressions, source)[names.index(column)] if names.count(column) == 1 else UNKNOWN
+        columns = self.columns(body)
+        return columns[place] if place < len(columns) else UNKNOWN
 
-    def _source(self, scan: Plan) -> Plan | None:
-        if scan["Node Type"] == "Subquery Scan":
-            source: Plan = scan["Plans"][0]
-            return source
-        wanted = f"CTE {scan.get('CTE Name')}"
-        plan = self._described.plan or {}
-        return next((node for node in nodes(plan) if node.get("Subplan Name") == wanted), None)
+    def _function(self, scope: Scope, node: Node) -> Nullability:  # noqa: PLR0911 - a table of cases
+        arguments = node.args or []
+        match _builtin(scope, node.funcid):
+            case _ if node.funcretset:
+                return UNKNOWN
+            case "extract" | "date_part" if _text(arguments[0]) in MONOTONIC:
+                return self._all(scope, arguments)
+            case "array_remove":
+                return attrs.evolve(self.expression(scope, arguments[0]), elements=_is_null(arguments[1]))
+            case "array_replace":
+                return self.expression(scope, arguments[0])
+            case "":
+                body = scope.called(node)
+                if body is None or not at_least_one(body, self):
+                    return UNKNOWN
+                strict = arguments if scope.catalogue.functions[node.funcid].is_strict else []
+                return any_of([*self.columns(body)[:1], self._all(scope, strict)])
+            case _:
+                return self._call(scope, node.funcid, node)
+
+    def _call(self, scope: Scope, function: int, node: Node) -> Nullability:
+        """Judge what a function of PostgreSQL's makes of its arguments, also behind an operator."""
+        arguments = [self.expression(scope, each) for each in node.args or []]
+        if _builtin(scope, function) == "array_cat":
+            return none_of(arguments)
+        if function in scope.catalogue.never_null:
+            return attrs.evolve(any_of(arguments), elements=False) if node.funcvariadic else NEVER
+        if function in scope.catalogue.total:
+            return attrs.evolve(any_of(arguments), elements=function in scope.catalogue.elements)
+        return Nullability(known=False, elements=function in scope.catalogue.elements)
+
+    def _case(self, scope: Scope, node: Node) -> Nullability:
+        found: list[Nullability] = []
+        passed: set[Variable] = set()
+        for when in node.args:
+            present = passed | (set() if node.arg else scope.strict(when.expr))
+            found.append(self._assuming(scope, present, when.result))
+            passed |= set() if node.arg else scope.strict_if_false(when.expr)
+        if node.defresult is None or _is_null(node.defresult):
+            return UNKNOWN
+        return any_of([*found, self._assuming(scope, passed, node.defresult)])
+
+    def _aggregate(self, scope: Scope, node: Node) -> Nullability:
+        name, query = _builtin(scope, node.aggfnoid), scope.query
+        if node.aggfnoid in scope.catalogue.never_null:
+            return NEVER
+        if name not in AGGREGATES or node.agglevelsup:
+            return UNKNOWN
+        present = scope.strict(node.aggfilter)
+        values = [self._assuming(scope, present, each.expr) for each in node.args or []]
+        elements = name == "array_agg" and values[0].never
+        if not query.groupClause or query.groupingSets or node.aggfilter:
+            return Nullability(known=False, elements=elements)  # of no rows
+        if name == "array_agg" or name.startswith("json"):
+            return Nullability(elements=elements)
+        return attrs.evolve(values[0], elements=False)
+
+    def _window(self, scope: Scope, node: Node) -> Nullability:
+        name, arguments = _builtin(scope, node.winfnoid), node.args or []
+        if node.winfnoid in scope.catalogue.never_null:
+            return NEVER
+        if name == "ntile" or (name in {"lag", "lead"} and len(arguments) == 3):  # noqa: PLR2004 - value, offset, default
+            return self._all(scope, arguments)
+        frame = next(each.frameOptions for each in scope.query.windowClause if each.winref == node.winref)
+        # Of the frame that goes without saying, the row itself is a part.
+        if name in AGGREGATES | OF_FRAME and not frame & 1 and not node.aggfilter:
+            return self._all(scope, arguments[:1])
+        return UNKNOWN
+
+    def _subquery(self, scope: Scope, node: Node) -> Nullability:
+        inner = scope.child(node.subselect)
+        match node.subLinkType:
+            case kind if kind == EXISTS:
+                return NEVER
+            case kind if kind == ARRAY:
+                return Nullability(elements=self.columns(inner)[0].never)
+            case kind if kind == EXPRESSION:
+                return self.columns(inner)[0] if at_least_one(inner, self) else UNKNOWN
+            case kind if kind in {ANY, ALL}:
+                return any_of([self.expression(scope, node.testexpr), *self.columns(inner)])
+            case _:
+                return UNKNOWN
 
 
-def _scans(node: Plan, joins: Joins = frozenset()) -> Iterator[tuple[Plan, Joins]]:
-    """Return what a plan reads, and the outer joins that may make it null."""
-    if node["Node Type"] in OPAQUE:
-        return
-    if "Alias" in node:
-        yield node, joins
-    if node["Node Type"] == "Subquery Scan":
-        return
-    for child in node.get("Plans", []):
-        side = child.get("Parent Relationship")
-        nulled = (node.get("Join Type"), side) in {
-            ("Left", "Inner"),
-            ("Right", "Outer"),
-            ("Full", "Inner"),
-            ("Full", "Outer"),
-            # A left join of which only the rows without a partner are wanted.
-            ("Anti", "Inner"),
-            ("Right Anti", "Outer"),
-        }
-        if side not in {"InitPlan", "SubPlan"}:
-            yield from _scans(child, joins | {id(node)} if nulled else joins)
+def _missing_row(query: Node, node: Node) -> str:
+    """Say why there may be no row that a column of a change stands for."""
+    if node.varno == query.resultRelation:
+        missing = {INSERT: {OLD}, DELETE: {NEW}, MERGE: {OLD, NEW}}.get(query.commandType, set())
+        which = "old" if node.varreturningtype == OLD else "new"
+        return f"there may be no {which} row" if node.varreturningtype in missing else ""
+    merged = query.commandType == MERGE and any(
+        action.matchKind == NOT_MATCHED_BY_SOURCE for action in query.mergeActionList
+    )
+    return "the source may have no row" if merged else ""
+
+
+def _builtin(scope: Scope, function: int) -> str:
+    """Return the name of a function of PostgreSQL's; of others, nothing."""
+    known = scope.catalogue.functions.get(function)
+    return known.name if known and function < FIRST_OWN_OID else ""
+
+
+def _constant(node: Node) -> Nullability:
+    if node.constisnull:
+        return Nullability(itself="null", given=True)
+    # Of an array: its length, its dimensions, and where the bitmap of its nulls is; 0: it has none.
+    return Nullability(elements=bytes(each % 256 for each in node.constvalue[8:12]) == NO_NULLS)
+
+
+def _is_null(node: Node) -> bool:
+    while node.label in CASTS:
+        node = node.arg
+    return node.label == "CONST" and bool(node.constisnull)
+
+
+def _text(node: Node) -> str:
+    """Return a text that is written in the query, or nothing."""
+    if node.label != "CONST" or node.constisnull:
+        return ""
+    return bytes(each % 256 for each in node.constvalue[4:]).decode("utf-8", "replace")

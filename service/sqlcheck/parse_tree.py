@@ -29,8 +29,7 @@ class ParsedQuery:
     @property
     def line(self) -> int:
         """The line on which the statement begins, behind its header."""
-        lines = self.statement.sql.split("\n")
-        return next((number for number, line in enumerate(lines, 1) if line and not line.startswith("--")), 1)
+        return first_line(self.statement.sql)
 
     def line_of(self, node: Node) -> int:
         """Return the line of a part; that of the statement, where the parser notes no place."""
@@ -75,6 +74,12 @@ class ParsedQuery:
         """Return the names of subqueries, of common table expressions, and of what functions in `from` return."""
         functions = [node for node in self.nodes if type(node).__name__ == "RangeFunction"]
         return [*self.queries_inside(), *(node.alias.aliasname if node.alias else "" for node in functions)]
+
+
+def first_line(text: str) -> int:
+    """Return the line on which a statement begins, behind its header; `explain …` may stand before that."""
+    lines = text.split("\n")
+    return next((number for number, line in enumerate(lines, 1) if line and "-- " not in line), 1)
 
 
 def walk(tree: Node) -> list[Node]:

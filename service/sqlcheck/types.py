@@ -10,7 +10,7 @@ import attrs
 import psycopg
 from typing_extensions import override
 
-from service.sqlcheck.code import Annotation
+from service.sqlcheck.row_classes import Annotation
 
 # asyncpg's codecs; json comes as text, because no codec of ours reads it.
 PYTHON = {

@@ -6,7 +6,6 @@
 -- $5 most_by_account  integer   … on one account, of all networks from which nobody has logged in to it before
 -- $6 period           interval  within this time
 -- returns: one LoginFailure
--- not null: remaining, wait (the first of the three counts always returns a row)
 -- What one count refuses does not reach the next: a single network cannot exhaust an account's own count.
 with /* auth.count_failed_login */ network as materialized (
     select remaining, ends_at from count_login_failure('\x', $2, $4, $6)

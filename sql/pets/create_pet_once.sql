@@ -4,7 +4,6 @@
 -- $3 pet_name text  1 to 50 characters
 -- $4 key      text  the Idempotency-Key, 1 to 255 visible ASCII characters
 -- returns: maybe PetOnce  (none: the session has ended; a row of nulls: a request with this key is under way)
--- not null: is_same_request (the hash of a text is none, and the column of the known one is not null)
 -- The advisory lock ends with the statement's transaction, after its rows can be seen. The request that gets it meets
 -- no uncommitted row, and `on conflict do update` finds a committed one even if it is newer than this statement.
 with /* pets.create_pet_once */ request as (

@@ -4,6 +4,7 @@
 -- $3 hashed_password text   argon2id
 -- $4 current_hash    text?  the hash that the current password was checked against; null: it was not asked for
 -- returns: one User  (none: the session has ended, or the password was changed meanwhile)
+-- cardinality: ok a password that was changed meanwhile ends the session's request with a 401, too
 with /* users.reset_password */ account as (
     update user_model set hashed_password = $3, updated_at = now()
     from live_session as caller

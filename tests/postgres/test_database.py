@@ -20,7 +20,7 @@ class Kite:
     """A row."""
 
     id: int
-    kite_name: str
+    kite_name: str | None
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ async def test_one_refuses_zero_or_two_rows(db: Database, statement: Statements,
 
 @pytest.mark.parametrize(
     ("sql", "kite"),
-    [(ROWS.format(1), Kite(1, "kite 1")), (ROWS.format(0), None), ("select null::bigint, null::text", None)],
+    [(ROWS.format(1), Kite(1, "kite 1")), (ROWS.format(0), None), ("select 1, null::text", Kite(1, None))],
 )
 async def test_maybe_returns_the_row_or_none(db: Database, statement: Statements, sql: str, kite: Kite | None) -> None:
     query: Maybe[..., Kite] = Maybe(statement("maybe Kite", sql), Kite)
@@ -69,7 +69,7 @@ async def test_maybe_refuses_two_rows(db: Database, statement: Statements) -> No
     [
         (ROWS.format(2), [Kite(1, "kite 1"), Kite(2, "kite 2")]),
         (ROWS.format(0), []),
-        ("select null::bigint, null::text", []),
+        ("values (7, null), (1, 'b')", [Kite(7, None), Kite(1, "b")]),
     ],
 )
 async def test_many_returns_all_rows(db: Database, statement: Statements, sql: str, kites: list[Kite]) -> None:
@@ -119,6 +119,14 @@ async def test_no_row_for_a_session_is_session_ended(db: Database, statement: St
     ):
         with pytest.raises(SessionEnded):
             await asking
+
+
+async def test_row_of_a_session_that_begins_with_null_is_none(db: Database, statement: Statements) -> None:
+    sql = "select null::bigint, $1::text"
+    maybe: Maybe[..., Kite] = Maybe(statement("maybe Kite", sql, "session text"), Kite)
+    many: Many[..., Kite] = Many(statement("many Kite", sql, "session text"), Kite)
+
+    assert (await db.maybe(maybe, "live"), await db.many(many, "live")) == (None, [])
 
 
 async def test_postgresql_error_is_raised_unchanged(db: Database, statement: Statements) -> None:

@@ -36,10 +36,10 @@ def found(tree: Copy, connection: Connection, returns: str, select: str, code: s
         ),
         ("value integer?", "null::integer as n", "int", ""),
         ("value text?", "set_config('a.b', 'c', true) as n", "str", ""),
-        ("value integer\n-- not null: n (there is one)", "length('a') as n", "int", ""),
+        ("value integer\n-- not null: n (there is one)", "array_length(array[1], 1) as n", "int", ""),
         (
             "value integer?\n-- not null: n (there is one)",
-            "length('a') as n",
+            "array_length(array[1], 1) as n",
             "int",
             ":3: 'not null: n' is needless: the class allows None [marker]",
         ),
@@ -62,7 +62,7 @@ def test_rows_need_a_class_with_fields(tree: Copy, checked: Connection, name: st
 
 
 def test_scan_behind_a_view_is_found_at_the_statement(tree: Copy, own_database_url: str) -> None:
-    code = 'class Place:\n    email: str\n\nLOOK_UP = many("users.look_up", Place)\n'
+    code = '@attrs.define\nclass Place:\n    email: str\n\nLOOK_UP = many("users.look_up", Place)\n'
     with connect(own_database_url) as connection:
         connection.execute("create view everyone as select email from user_model")
 
@@ -72,8 +72,10 @@ def test_scan_behind_a_view_is_found_at_the_statement(tree: Copy, own_database_u
 
 
 def test_unknown_nullability_is_found(tree: Copy, checked: Connection) -> None:
-    tree.write(PLACE, "-- users.look_up: lists\n-- returns: many Place\nvalues /* users.look_up */ (1), (null);\n")
-    tree.write(CODE, 'from service.sql import many\nclass Place:\n    column1: int\nP = many("users.look_up", Place)\n')
+    sql = "values /* users.look_up */ (1), (to_number('', '9')::integer);\n"
+    tree.write(PLACE, "-- users.look_up: lists\n-- returns: many Place\n" + sql)
+    code = "import attrs\nfrom service.sql import many\n@attrs.define\nclass Place:\n    column1: int\n"
+    tree.write(CODE, f'{code}P = many("users.look_up", Place)\n')
 
     found = [each for each in tree.check(checked) if each.path == PLACE]
 
@@ -90,7 +92,7 @@ def test_query_not_in_the_code_is_unused(tree: Copy, checked: Connection) -> Non
 
 
 def test_type_without_a_class_is_found(tree: Copy, checked: Connection) -> None:
-    code = 'class Place:\n    at: str\n\nLOOK_UP = one("users.look_up", Place)\n'
+    code = '@attrs.define\nclass Place:\n    at: str\n\nLOOK_UP = one("users.look_up", Place)\n'
 
     assert found(tree, checked, "one Place\n-- not null: at", "point(1, 2) as at", code).startswith(
         ":5: column 1 is point, Place.at says str; which Python type that becomes, nobody has said: cast it"
@@ -108,7 +110,7 @@ def test_type_without_a_class_is_found(tree: Copy, checked: Connection) -> None:
 def test_enum_converts_a_value(tree: Copy, own_database_url: str, field: str, finding: str) -> None:
     code = (
         "class Mood(StrEnum):\n    GOOD = 'good'\n    BAD = 'bad'\nclass Short(StrEnum):\n    GOOD = 'good'\n"
-        f"class Place:\n    {field}\n    def f(self): ...\nLOOK_UP = one('users.look_up', Place)\n"
+        f"@attrs.define\nclass Place:\n    {field}\n    def f(self): ...\nLOOK_UP = one('users.look_up', Place)\n"
     )
     with connect(own_database_url) as connection:
         connection.execute(sql.SQL("create type mood as enum ('good', 'bad')"))

@@ -6,7 +6,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from service.sqlcheck.code import Annotation, Code
+from service.sqlcheck.code import Code
+from service.sqlcheck.row_classes import Annotation
 from service.sqlcheck.types import Types
 
 MODELS = """

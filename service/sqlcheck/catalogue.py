@@ -1,0 +1,234 @@
+"""What PostgreSQL's catalogue knows of tables, functions and operators, by oid: own ones may share a name."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import attrs
+import psycopg
+from psycopg import sql
+
+from service.sqlcheck import node_tree
+from service.sqlcheck.node_tree import Node
+from service.sqlcheck.total_functions import ELEMENTS, NEVER_NULL, NEVER_NULL_SETS, OPERATORS, TOTAL
+
+Relation = int
+FIRST_OWN_OID = 16384  # FirstNormalObjectId: what PostgreSQL brings along has a smaller one
+# A column is not null if it was declared so and checked: in each child, too, which may have been without. Nobody checks
+# what a foreign table declares.
+COLUMNS = """
+    with recursive own as (
+        select
+            a.attrelid, a.attname, a.attnum, c.relname, t.typnotnull,
+            a.atthasdef or a.attidentity <> '' or t.typdefault is not null as filled,
+            a.attnotnull or t.typnotnull as required,
+            c.relkind in ('r', 'p') and (t.typnotnull or (a.attnotnull and not exists (
+                select from pg_constraint as k
+                where k.conrelid = c.oid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum]
+            ))) as checked
+        from pg_attribute as a
+        inner join pg_class as c on c.oid = a.attrelid
+        inner join pg_type as t on t.oid = a.atttypid
+        where a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'f')
+    ),
+    family (ancestor, relation) as (
+        select inhparent, inhrelid from pg_inherits
+        union
+        select family.ancestor, i.inhrelid from family inner join pg_inherits as i on i.inhparent = family.relation
+    )
+    select
+        own.attrelid, own.attnum, own.relname::text, own.attname::text, own.required, own.filled,
+        own.checked and not exists (
+            select from family
+            inner join own as child on child.attrelid = family.relation and child.attname = own.attname
+            where family.ancestor = own.attrelid and not child.checked
+        )
+    from own
+"""
+FUNCTIONS = """
+    select
+        p.oid, p.proname::text, p.oid::regprocedure::text, p.proisstrict, p.proretset, p.provolatile = 'v',
+        l.lanname = 'sql' and p.prokind = 'f', p.pronargs
+    from pg_proc as p inner join pg_language as l on l.oid = p.prolang
+"""
+# Comparisons that an index can serve, and what casts: their functions, none of which makes a null of a value, but for
+# casts of a JSON null, and of infinity to a time.
+COMPARISONS = """
+    select o.oprcode::oid from pg_amop as a inner join pg_operator as o on o.oid = a.amopopr
+    inner join pg_am as m on m.oid = a.amopmethod
+    where m.amname in ('btree', 'hash') and a.amoppurpose = 's' and o.oid < 16384
+    union select castfunc from pg_cast
+    where castfunc <> 0 and oid < 16384 and castsource <> 'jsonb'::regtype
+        and casttarget <> all ('{time,timetz}'::regtype[])
+"""
+# Geometry has operators that find no point.
+OPERATOR_FUNCTIONS = """
+    select o.oprcode::oid from pg_operator as o inner join pg_proc as p on p.oid = o.oprcode
+    where o.oid < 16384 and p.proisstrict and o.oprname = any (%s)
+        and not (o.oprname in ('+', '#') and o.oprleft = any ('{path,lseg,line,box}'::regtype[]))
+        and not (o.oprname = '@@' and o.oprleft = 'jsonb'::regtype)
+"""
+EQUALITIES = """
+    select a.amopopr from pg_amop as a inner join pg_am as m on m.oid = a.amopmethod
+    where m.amname = 'btree' and a.amopstrategy = 3
+"""
+KEYS = """
+    select indrelid, indkey::int2[], indexprs::text, indpred::text
+    from pg_index where indisunique and indisvalid and indimmediate and not exists (
+        select from pg_inherits inner join pg_class as c on c.oid = inhparent where c.oid = indrelid and c.relkind = 'r'
+    )
+"""
+FOREIGN_KEYS = """
+    select conrelid, conkey, confrelid, confkey from pg_constraint
+    where contype = 'f' and convalidated and not condeferrable
+"""
+# Triggers that may fill or refuse a row before it is written.
+TRIGGERS = "select distinct tgrelid from pg_trigger where not tgisinternal and (tgtype & 64 <> 0 or tgtype & 7 = 7)"
+BODY = """
+    select p.prosqlbody::text, p.prosrc, array(
+        select coalesce(quote_ident(nullif(p.proargnames[number], '')) || ' ', '') || format_type(each, null)
+        from unnest(p.proargtypes) with ordinality as argument (each, number)
+    )
+    from pg_proc as p where p.oid = %s
+"""
+ANALYSED = sql.SQL("create function pg_temp.analysed({}) returns void begin atomic\n{}\n; end")
+TEMPORARY = """
+    select prosqlbody::text from pg_proc where pronamespace = pg_my_temp_schema() and proname = 'analysed'
+"""
+VIEW = "select ev_action::text from pg_rewrite where ev_class = %s and rulename = '_RETURN'"
+
+
+@attrs.frozen
+class Column:
+    """A column of a table: `required` of each new row, `filled` by a default, `checked`: no row has a null there."""
+
+    table: str
+    name: str
+    required: bool
+    filled: bool
+    checked: bool
+
+
+@attrs.frozen
+class Function:
+    """A function: `is_sql` if its body can be analysed, too."""
+
+    name: str
+    signature: str
+    is_strict: bool
+    returns_set: bool
+    is_volatile: bool
+    is_sql: bool
+    arguments: int
+
+
+@attrs.frozen
+class Key:
+    """A unique index: its columns, 0 for each expression, the expressions, and the condition."""
+
+    columns: tuple[int, ...]
+    expressions: tuple[Node, ...]
+    condition: Node | None
+
+
+@attrs.frozen
+class ForeignKey:
+    """A validated foreign key: each row of `table` has its row of `target`."""
+
+    table: Relation
+    columns: tuple[int, ...]
+    target: Relation
+    target_columns: tuple[int, ...]
+
+
+class Catalogue:
+    """The catalogue of one database, read once."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        """Read what most queries need."""
+        self._connection = connection
+        self.columns = {
+            (relation, number): Column(*rest) for relation, number, *rest in connection.execute(COLUMNS).fetchall()
+        }
+        self.functions = {oid: Function(*rest) for oid, *rest in connection.execute(FUNCTIONS).fetchall()}
+        self.operators: dict[int, int] = dict(
+            connection.execute("select oid, oprcode::oid from pg_operator").fetchall()
+        )
+        self.equalities = self._oids(EQUALITIES)
+        self.total = self._oids(COMPARISONS) | self._oids(OPERATOR_FUNCTIONS, [sorted(OPERATORS)]) | self._own(TOTAL)
+        self.never_null = self._own(NEVER_NULL)
+        self.never_null_sets = self._own(NEVER_NULL_SETS)
+        self.elements = self._own(ELEMENTS)
+        self._bodies: dict[int, Node | None] = {}
+        self._views: dict[int, Node | None] = {}
+
+    def _oids(self, query: str, parameters: Sequence[Any] = ()) -> set[int]:
+        return {oid for (oid,) in self._connection.execute(query, parameters or None)}
+
+    def _own(self, names: frozenset[str]) -> set[int]:
+        """Return PostgreSQL's functions of these names, or of these signatures."""
+        return {
+            oid
+            for oid, function in self.functions.items()
+            if oid < FIRST_OWN_OID and (function.name in names or function.signature in names)
+        }
+
+    @cached_property
+    def keys(self) -> dict[Relation, list[Key]]:
+        """The unique indexes of each table."""
+        found: dict[Relation, list[Key]] = {}
+        for relation, columns, expressions, condition in self._connection.execute(KEYS).fetchall():
+            parsed = node_tree.parse(expressions) if expressions else []
+            limit = node_tree.parse(condition) if condition else None
+            found.setdefault(relation, []).append(Key(tuple(columns), tuple(parsed), limit))
+        return found
+
+    @cached_property
+    def foreign_keys(self) -> set[ForeignKey]:
+        """The foreign keys that hold at any time."""
+        return {
+            ForeignKey(table, tuple(columns), target, tuple(referred))
+            for table, columns, target, referred in self._connection.execute(FOREIGN_KEYS).fetchall()
+        }
+
+    @cached_property
+    def triggers(self) -> set[Relation]:
+        """Tables whose rows a trigger may change, or refuse, before they are written."""
+        return self._oids(TRIGGERS)
+
+    def analyse(self, statement: str, types: Sequence[str]) -> Node | None:
+        """Return the last query of a text as PostgreSQL analyses it, or None if it cannot be the body of a function.
+
+        It becomes the body of a temporary function, which is rolled back.
+        """
+        try:
+            with self._connection.transaction(force_rollback=True):
+                arguments = sql.SQL(", ").join(map(sql.SQL, types))
+                self._connection.execute(ANALYSED.format(arguments, sql.SQL(statement)))
+                row = self._connection.execute(TEMPORARY).fetchone()
+        except psycopg.Error:
+            return None
+        return _last(row[0]) if row else None
+
+    def body(self, function: int) -> Node | None:
+        """Return the last query of a function in SQL."""
+        if function not in self._bodies:
+            row = self._connection.execute(BODY, [function]).fetchone()
+            parsed, source, arguments = row or (None, "", [])
+            self._bodies[function] = _last(parsed) if parsed else self.analyse(source, arguments)
+        return self._bodies[function]
+
+    def view(self, relation: Relation) -> Node | None:
+        """Return the query of a view."""
+        if relation not in self._views:
+            row = self._connection.execute(VIEW, [relation]).fetchone()
+            self._views[relation] = _last(row[0]) if row else None
+        return self._views[relation]
+
+
+def _last(text: str) -> Node | None:
+    """Return the last query of a list, or of a list of lists."""
+    found = node_tree.parse(text)
+    while isinstance(found, list):
+        found = found[-1] if found else None
+    return found if isinstance(found, Node) and found.label == "QUERY" else None

@@ -1,0 +1,34 @@
+"""Rows: how many a query can return, against what its header says."""
+
+from collections.abc import Iterator
+
+from service.postgres import Cardinality
+from service.sqlcheck.cardinality import at_least_one, at_most_one
+from service.sqlcheck.description import Description
+from service.sqlcheck.findings import Finding, finding_at
+
+ONE_ROW = {Cardinality.ONE, Cardinality.VALUE}
+
+
+def check_rows(description: Description) -> Iterator[Finding]:
+    """Find a `one`, `maybe` or `value` that may return more rows, or none; the header accepts it with a reason."""
+    statement = description.statement
+    accepted = next((marker for marker in statement.accepted if marker.name == "cardinality"), None)
+    sentence = _complaint(description)
+    if accepted and not sentence:
+        yield finding_at(statement, accepted.line, "'cardinality: ok' accepts what is not there: remove it", "marker")
+    elif sentence and not accepted:
+        yield finding_at(statement, statement.returns_line, sentence, "cardinality")
+
+
+def _complaint(description: Description) -> str:
+    statement, scope = description.statement, description.scope
+    if statement.cardinality not in ONE_ROW | {Cardinality.MAYBE}:
+        return ""
+    says = f"returns {statement.cardinality}, and"
+    if scope is None or not at_most_one(scope):
+        return f"{says} several rows are possible: fix a unique key, write `limit 1`, or say 'cardinality: ok reason'"
+    certain = at_least_one(scope, description.judge, of_session=statement.of_session)
+    if statement.cardinality in ONE_ROW and not certain:
+        return f"{says} no row is possible: return maybe, or say 'cardinality: ok reason'"
+    return ""

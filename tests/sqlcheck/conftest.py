@@ -1,0 +1,57 @@
+"""Statements on a small schema of makers and toys."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+from service.postgres import read_query
+from service.sqlcheck.check import check_schema, describe
+from service.sqlcheck.description import Describer, Description
+from service.sqlcheck.findings import Finding, as_text
+from service.sqlcheck.scratch import connect
+
+FOLDER = Path(__file__).with_name("nullability")
+FILE = "sql/toys/list_toys.sql"
+
+
+@attrs.frozen
+class Toys:
+    """Writes a statement into a file, and asks PostgreSQL."""
+
+    describer: Describer
+    root: Path
+
+    def describe(self, statement: str, header: str) -> Description:
+        """Describe a statement, which PostgreSQL must accept."""
+        return self.describer.describe(read_query(self._write(statement, header), self.root / "sql"))
+
+    def check(self, statement: str, header: str, *checks: str) -> str:
+        """Return what these `checks` find in a statement that no code reads, without its path."""
+        description = describe(self.describer, read_query(self._write(statement, header), self.root / "sql"))
+        if isinstance(description, Finding):
+            return str(description).removeprefix(f"{FILE}:")
+        findings = [each for each in check_schema(self.describer, description, []) if each.check in checks]
+        return as_text(findings).replace(f"{FILE}:", "")
+
+    def _write(self, statement: str, header: str) -> str:
+        path = self.root / FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        word, _, rest = statement.partition(" ")
+        path.write_text(f"-- toys.list_toys: lists toys\n{header}{word} /* toys.list_toys */ {rest};\n")
+        return "toys.list_toys"
+
+
+@pytest.fixture(scope="module")
+def describer(module_database_url: str) -> Iterator[Describer]:
+    """Return what asks a PostgreSQL with makers and toys."""
+    with connect(module_database_url) as connection:
+        connection.execute((FOLDER / "schema.sql").read_bytes())
+        yield Describer(connection)
+
+
+@pytest.fixture
+def toys(describer: Describer, tmp_path: Path) -> Toys:
+    """Return what describes and checks statements."""
+    return Toys(describer, tmp_path)

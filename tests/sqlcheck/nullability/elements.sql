@@ -1,0 +1,7 @@
+-- Elements of arrays. Above each statement: when its columns elements are null.
+
+-- never, never, never, never, never
+select array_agg(id), array_agg(note) filter (where note is not null), array_remove(array_agg(note), null), coalesce(array_agg(name), '{}'), string_to_array('a,b', ',') from maker;
+
+-- who knows, who knows, who knows, who knows, never, who knows
+select tags, tags || array['a'], array_append(tags, 'a'), array_replace(tags, 'a', 'b'), array(select id from toy), array_cat(null, tags) from maker;

@@ -1,0 +1,67 @@
+-- Operators, functions and aggregates of PostgreSQL's. Above each statement: when its columns are null.
+
+-- never, who knows, itself
+select coalesce(note, name), coalesce(note, made::text), coalesce(note) from maker;
+
+-- never, itself, itself, never, never
+select name = 'a' and id > 1, note = 'a', name || note, note is distinct from name, -id from maker;
+
+-- never, who knows, never, never, never
+select id in (1, 2), id = any (array[1, null]), name like 'a%', id between 1 and 2, (id, name) < (1, 'a') from maker;
+
+-- never, who knows, who knows
+select id = any ('{1,2}'), id = any ('{1,null}'), name = any (tags) from maker;
+
+-- never, who knows
+select case when id > 1 then name else 'a' end, case when id > 1 then name end from maker;
+
+-- never, never
+select case when note is not null then note else 'a' end, case when note is null or made is null then 'a' else note end from maker;
+
+-- itself, itself
+select case note when 'a' then note else 'a' end, case when note = 'a' then 'b' else note end from maker;
+
+-- never, who knows, never
+select count(*), max(id), count(*) filter (where id > 1) from maker;
+
+-- never, never, itself, who knows, never, never
+select name, max(id), max(note), sum(id) filter (where id > 1), string_agg(name, ','), array_agg(note) from maker group by name;
+
+-- who knows, never, never
+select id, count(*), grouping(id) from maker group by grouping sets ((id), ());
+
+-- never, never, who knows, never, never
+select row_number() over (), rank() over (order by id), lag(id) over (), lag(id, 1, 0) over (), ntile(2) over () from maker;
+
+-- never, who knows, never
+select sum(id) over (order by id), sum(id) over (rows between 1 following and 2 following), first_value(name) over () from maker;
+
+-- never, itself, never, never, never, never, who knows, never
+select 1, null::text, 'a'::text, array[1], now(), current_date, current_schema, row(1, null);
+
+-- never, who knows, who knows
+select greatest(id, null), least(note, note), nullif(id, 1) from maker;
+
+-- never, never, never, never
+select name collate "C", name::varchar(3), id::text, id::bigint from maker;
+
+-- never, itself, who knows, who knows, who knows, never
+select lower(name), upper(note), substring(name from 1 for 2), substring(name from 'b+'), array_length(tags, 1), cardinality(tags) from maker;
+
+-- itself, never, who knows, never, who knows
+select extract(year from made), extract(epoch from now()), extract(day from now()), date_trunc('day', now()), to_char(now(), 'YYYY') from maker;
+
+-- never, never, never, never, never, never
+select concat(note, 'a'), concat(variadic tags), json_build_object('a', note), jsonb_build_array(note), to_jsonb(name), json_object('a': note) from maker;
+
+-- who knows, who knows, who knows, never, never, never
+select data -> 'a', data ->> 'a', (data -> 'a')::integer, jsonb_typeof(data), data || '{}', data ? 'a' from toy;
+
+-- never, join
+select m.id, m.name from made_toy as m;
+
+-- never, never
+select jsonb_agg(id), json_agg(note) from maker group by name;
+
+-- never, who knows
+select (maker).name, (maker.tags)[1] from maker;

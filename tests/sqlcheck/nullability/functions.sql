@@ -1,0 +1,28 @@
+-- Functions in from, and own ones, which may share a name with PostgreSQL's. Above each statement: when its columns are null.
+
+-- who knows, who knows, never, never, itself, who knows, who knows, who knows, who knows
+select rank(name), @#@ name, twice(id), strict_twice(id), strict_twice(length(note)), first_toy(), opaque(), again(1), some_default() from maker;
+
+-- never, never, itself
+select t.id, t.price, t.note from toys_of(1) as t;
+
+-- never, itself
+select p.a, p.b from pair() as p;
+
+-- never
+select t from twice(1) as t;
+
+-- never
+select number from generate_series(1, 2) as number;
+
+-- never, never
+select n.number, n.at from unnest(array[1, 2]) with ordinality as n (number, at);
+
+-- who knows, who knows
+select a, b from unnest(array[1], array[2, 3]) as t (a, b);
+
+-- who knows
+select generate_series(1, 2);
+
+-- never
+select current_date from current_date;

@@ -1,0 +1,73 @@
+-- Outer joins, and conditions that turn them into inner ones. Above each statement: when its columns are null.
+
+-- never, join
+select maker.id, toy.id from maker left join toy on toy.maker = maker.id;
+
+-- never, join
+select maker.id, toy.id from toy right join maker on toy.maker = maker.id;
+
+-- join, join, join
+select maker.id, toy.id, coalesce(toy.maker, maker.id) from maker full join toy on toy.maker = maker.id;
+
+-- never
+select id from maker full join toy using (id);
+
+-- join, never
+select maker.id, toy.id from maker full join toy on toy.maker = maker.id where toy.price > 1;
+
+-- never
+select toy.id from maker left join toy on toy.maker = maker.id where toy.price > 1;
+
+-- join
+select toy.id from maker left join toy on toy.maker = maker.id where toy.price > 1 or toy.id in (1, 2);
+
+-- join
+select toy.id from maker left join toy on toy.maker = maker.id where toy.price > 1 or maker.id = 1;
+
+-- never
+select toy.id from maker left join toy on toy.maker = maker.id where toy.id is not null;
+
+-- never
+select toy.id from maker left join toy on toy.maker = maker.id where not (toy.price > 1);
+
+-- never
+select toy.id from maker left join toy on toy.maker = maker.id where (toy.price > 1) is true;
+
+-- join
+select toy.id from maker left join toy on toy.maker = maker.id where (toy.price > 1) is not true;
+
+-- never
+select toy.id from maker left join toy on toy.maker = maker.id where abs(toy.price) = any (array[1, 2]);
+
+-- join
+select toy.id from maker left join toy on toy.maker = maker.id where rank(toy.price::text) = 'a';
+
+-- never
+select toy.id from maker left join toy on toy.maker = maker.id where strict_twice(toy.id) = 2;
+
+-- never, never
+select toy.id, box.id from maker left join toy on toy.maker = maker.id left join box on box.id = toy.id where box.size = 1;
+
+-- never, never
+select toy.id, box.id from maker left join toy on toy.maker = maker.id inner join box on box.id = toy.id;
+
+-- never, never
+select toy.id, m.note from toy inner join (maker as m left join box on box.id = m.id) on m.id = toy.maker where m.note <> '';
+
+-- never, never
+select toy.maker, toy.id from toy where maker is not null;
+
+-- never, join, never
+select toy.id is null, toy.price * 2, coalesce(toy.price, 0) from maker left join toy on toy.maker = maker.id;
+
+-- who knows
+select tag from maker cross join unnest(maker.tags) as tag;
+
+-- never
+select j.value from toy cross join jsonb_array_elements(toy.data) as j;
+
+-- join, join
+select toy.xmax = 0, toy from maker left join toy on toy.maker = maker.id;
+
+-- never, itself
+select j.id, j.note from (maker left join toy using (id)) as j;

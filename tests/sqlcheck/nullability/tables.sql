@@ -1,0 +1,25 @@
+-- What tables and views declare. Above each statement: when its columns are null.
+
+-- itself, never
+select m.name, m.id from maker as m (id, b, name);
+
+-- never, never, itself
+select id, size, label from box;
+
+-- itself, itself
+select p.id, p.code from parent as p;
+
+-- never
+select c.code from coded as c;
+
+-- itself
+select note from late;
+
+-- who knows
+select k.id from kept as k;
+
+-- never, never
+select p.id, p.price from priced as p;
+
+-- never, never, never, never
+select xmax = 0, tableoid::regclass, ctid, toy from toy;

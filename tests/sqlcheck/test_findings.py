@@ -1,0 +1,26 @@
+"""How findings are told."""
+
+from service.sqlcheck.findings import Finding, as_json, as_text, counts
+
+SAME = [Finding(f"sql/toys/{name}.sql", 4, "column s.ended_at does not exist", "refused") for name in "abc"]
+OTHER = Finding("sql/toys/d.sql", 1, "no code names this query", "unused")
+
+
+def test_same_sentence_of_many_files_is_told_once() -> None:
+    assert as_text([*SAME, OTHER]) == (
+        "sql/toys/a.sql:4: column s.ended_at does not exist [refused]\n"
+        "  the same: sql/toys/b.sql:4, sql/toys/c.sql:4\n"
+        "sql/toys/d.sql:1: no code names this query [unused]"
+    )
+
+
+def test_same_sentence_of_two_files_is_told_twice() -> None:
+    assert as_text(SAME[:2]).count("\n") == 1
+
+
+def test_json_has_an_object_for_each_place() -> None:
+    assert as_json(SAME).count('"path"') == 3
+
+
+def test_findings_are_counted_by_check() -> None:
+    assert (counts([*SAME, OTHER]), counts([OTHER])) == ("4 findings: 3 refused, 1 unused", "1 finding: 1 unused")

@@ -1,0 +1,91 @@
+"""The fields that attrs makes of a class."""
+
+from pathlib import Path
+
+import pytest
+
+from service.sqlcheck.code import Code
+from service.sqlcheck.row_classes import Row
+
+OTHER = "@attrs.define(slots=False)\nclass Other:\n    c: int\n"
+BASE = "@attrs.define(slots=False)\nclass Base:\n    a: int\n    b: str\n"
+
+
+def row(tmp_path: Path, source: str) -> Row:
+    """Return what is made of the class X."""
+    folder = tmp_path / "service" / "toys"
+    folder.mkdir(parents=True)
+    (folder / "models.py").write_text(f"import attrs\nimport typing\n{source}")
+    (folder / "controllers.py").write_text(
+        "from service.sql import one\nfrom service.toys.models import X\nQUERY = one('toys.find_toy', X)\n"
+    )
+    [reference] = Code(tmp_path).references
+    assert isinstance(reference.row, Row)
+    return reference.row
+
+
+@pytest.mark.parametrize(
+    ("source", "fields"),
+    [
+        (f"{BASE}@attrs.define\nclass X(Base):\n    c: int\n", "a b c"),
+        (f"{BASE}@attrs.frozen(slots=False)\nclass X(Base):\n    a: int\n    c: int\n", "b a c"),
+        (f"{BASE}@attrs.define\nclass X(Base):\n    b: str = attrs.field(init=False)\n    c: int\n", "a c"),
+        (f"{BASE}class Middle(Base):\n    x: int\n@attrs.define\nclass X(Middle):\n    c: int\n", "a b c"),
+        ("@attrs.define\nclass X(object):\n    n: typing.ClassVar[int] = 1\n    a: int\n", "a"),
+        # Where reading does not tell, attrs is asked.
+        (
+            f"{BASE}@attrs.define\nclass Other:\n    c: int\n@attrs.define(slots=False)\nclass X(Base, Other):\n    d: int\n",
+            "c a b d",
+        ),
+        ("@attrs.define(auto_attribs=False)\nclass X:\n    a: int\n    b: int = attrs.field()\n", "b"),
+        ("@attrs.define\nclass X:\n    a: int\n    b = attrs.field()\n    c: int = attrs.field()\n", "b c"),
+        ("YES = True\n@attrs.define\nclass X:\n    a: int = attrs.field(init=YES)\n    b: int\n", "a b"),
+        ("O = {'init': False}\n@attrs.define\nclass X:\n    a: int = attrs.field(**O)\n    b: int\n", "b"),
+        ("import abc\n@attrs.define\nclass X(abc.ABC, Exception):\n    a: int\n", "a"),
+    ],
+)
+def test_fields_are_those_of_attrs(tmp_path: Path, source: str, fields: str) -> None:
+    found = row(tmp_path, source)
+
+    assert (" ".join(field.name for field in found.fields), found.problem) == (fields, "")
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("@attrs.define(kw_only=True)\nclass X:\n    a: int\n", "takes a by its name alone"),
+        ("@attrs.define\nclass X:\n    a: int\n    b: int = attrs.field(kw_only=True)\n", "takes b by its name alone"),
+        ("class X(typing.TypedDict):\n    a: int\n", "is no attrs class: decorate it with attrs.define"),
+        ("class X:\n    a: int\n", "is no attrs class: decorate it with attrs.define"),
+        ("import gone\n@attrs.define(these={})\nclass X:\n    a: int\n", "No module named 'gone'"),
+    ],
+)
+def test_class_that_no_row_becomes_is_found(tmp_path: Path, source: str, problem: str) -> None:
+    assert problem in row(tmp_path, source).problem
+
+
+@pytest.mark.parametrize(
+    ("imported", "name"),
+    [
+        ("from .models import X", "X"),
+        ("from . import models", "models.X"),
+        ("from service.toys import models as m", "m.X"),
+        ("import service.toys.models", "service.toys.models.X"),
+        ("import service.toys.models as m", "m.X"),
+        ("from ..toys.models import X", "X"),
+    ],
+)
+def test_imports_are_followed(tmp_path: Path, imported: str, name: str) -> None:
+    source = "from . import kinds\n@attrs.define\nclass X:\n    a: int\n    b: kinds.Kind\n"
+    (tmp_path / "service" / "toys").mkdir(parents=True)
+    (tmp_path / "service" / "toys" / "kinds.py").write_text("import datetime\nKind = datetime.date\n")
+    (tmp_path / "service" / "toys" / "__init__.py").write_text("from .kinds import Kind\n")
+    (tmp_path / "service" / "toys" / "models.py").write_text(f"import attrs\n{source}")
+    (tmp_path / "service" / "toys" / "controllers.py").write_text(
+        f"from service.sql import one\n{imported}\nQUERY = one('toys.find_toy', {name})\n"
+    )
+
+    [reference] = Code(tmp_path).references
+
+    assert isinstance(reference.row, Row)
+    assert [str(field.annotation) for field in reference.row.fields] == ["int", "date"]

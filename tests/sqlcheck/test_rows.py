@@ -1,0 +1,180 @@
+"""How many rows a query can return."""
+
+import pytest
+
+from tests.sqlcheck.conftest import Toys
+
+SEVERAL = "several rows are possible: fix a unique key, write `limit 1`, or say 'cardinality: ok reason' [cardinality]"
+NONE = "no row is possible: return maybe, or say 'cardinality: ok reason' [cardinality]"
+
+
+WITH_MADE = "with made as (insert into owner (maker, id) values (1, 2) returning maker) "
+
+
+def _header(sql: str, cardinality: str) -> str:
+    return ("-- $1 id integer\n" if "$1" in sql else "") + f"-- returns: {cardinality} Toy\n"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select id from maker where id = $1",
+        "select id from maker where $1 = id and note is null",
+        "select name from maker where name = 'a' and id < $1",
+        "select name from maker where name = 'a'::varchar limit $1",
+        "select toy.id from toy where lower(data ->> 'name') = lower('A') and price > 0 and id <> $1",
+        "select left_id from pair where left_id = $1 and right_id = (select max(id) from maker)",
+        "select toy.id from maker inner join toy on toy.id = maker.id where maker.id = $1",
+        "select maker.id from toy left join maker on maker.id = toy.maker where toy.id = $1",
+        "select maker.id from toy right join maker on toy.id = maker.id where maker.id = $1",
+        "select id from maker order by made limit 1 offset $1",
+        "select count(*) from maker where id > $1",
+        "select name, count(*) from maker where name = 'a' and id > $1 group by name",
+        "select distinct id from maker where id = $1",
+        "select id from (select max(id) as id from toy) as newest where id > $1",
+        "select t.id from (select distinct maker as id from toy) as t where t.id = $1",
+        "select t.id from (select maker as id from toy union select id from maker) as t where t.id = $1",
+        "with one as (select id from maker where id = $1) select one.id from one",
+        "select v.n from (values ($1::integer)) as v (n) where v.n > 1",
+        "select id from maker where id = 1 and $1::integer > 2",
+        "select m.id from maker_of($1) as m",
+        "select t from twice($1) as t where t > 1",
+        "select p.id from priced as p where p.id = $1",
+        "select id from maker natural join (select 1 as id) as one where id = $1",
+        "insert into maker (id, name) values ($1, 'a') on conflict do nothing returning id",
+        "insert into maker (id, name) select 1, 'a' from toy where id = $1 returning id",
+        "update maker set note = 'a' from toy where maker.id = $1 and toy.maker = maker.id returning maker.id",
+        "delete from maker where id = $1 returning id",
+    ],
+)
+def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
+    assert toys.check(sql, _header(sql, "maybe"), "cardinality") == ""
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select id from maker where id > $1",
+        "select id from maker where id = $1 or id = 2",
+        "select id from maker where id + 0 = $1",
+        "select note from maker where note = 'a' and id > $1",
+        "select left_id from pair where left_id = $1",
+        "select toy.id from toy where lower(data ->> 'name') = 'a' and id > $1",
+        "select toy.id from maker inner join toy on toy.maker = maker.id where maker.id = $1",
+        "select toy.id from maker left join toy on toy.maker = maker.id where maker.id = $1",
+        "select toy.id from toy left join maker on toy.id = $1",
+        "select maker.id from maker full join toy on toy.id = maker.id where maker.id = $1 or toy.id = $1",
+        "select id from maker where id = $1 * (random() * 2)::integer",
+        "select id from maker order by id fetch first 1 row with ties offset $1",
+        "select generate_series(1, 2) from maker where id = $1",
+        "select unnest(array_agg(id)) from maker where id > $1",
+        "select id from maker where id = $1 union all select id from toy where id = $1",
+        "select name, count(*) from maker where id > $1 group by name",
+        "select id from maker where id = any (array[$1, 2])",
+        "select v.n from (values ($1::integer), (2)) as v (n)",
+        "select n from generate_series(1, $1) as n",
+        "select opaque() from maker where id = opaque() + $1",
+        "select p.id from parent as p where p.id = $1",
+        "with recursive up as (select $1::integer as id union select id + 1 from up where id < 9) select id from up",
+        "merge into maker using toy on toy.id = $1 when matched then delete returning maker.id",
+        "select max(id) over () from maker where id > $1",
+        "select t.id from toys_of($1) as t",
+    ],
+)
+def test_several_rows_are_no_maybe(toys: Toys, sql: str) -> None:
+    header = _header(sql, "maybe")
+
+    assert toys.check(sql, header, "cardinality").endswith(f": returns maybe, and {SEVERAL}")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select count(*) from maker",
+        "select 1",
+        "values (1)",
+        "select page.n from (select count(*) as n from maker) as page left join maker on maker.id = page.n",
+        "select 1 union all select id from maker where id = 1 limit 1",
+        "select m from twice(1) as m",
+        "insert into maker (id, name) values (1, 'a') returning id",
+        "insert into maker (id, name) values (1, 'a') on conflict (id) do update set name = 'a' returning id",
+        "with one as (insert into maker (id, name) values (1, 'a') returning id) select one.id from one",
+    ],
+)
+def test_a_row_for_sure_is_one(toys: Toys, sql: str) -> None:
+    assert toys.check(sql, "-- returns: one Toy\n", "cardinality") == ""
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select id from maker where id = 1",
+        "select 1 where now() > '2020-01-01'",
+        "select 1 offset 1",
+        WITH_MADE + "select m.id from made inner join maker as m on m.id = made.maker",
+        "select 1 limit 0",
+        "select count(*) from maker having count(*) > 1",
+        "select 1 from maker where false limit 1",
+        "select id from maker limit 1",
+        "select 1 except select id from maker limit 1",
+        "select maker.id from (select 1 as id) as one inner join maker on maker.id = one.id",
+        "select maker.id from (select 1 as id) as one inner join maker on maker.id > one.id and maker.name = 'a'",
+        "insert into maker (id, name) values (1, 'a') on conflict do nothing returning id",
+        "insert into box as b values (1, 2) on conflict (id, size) do update set label = '' where b.id > 1 returning 1",
+        "insert into filled (id) values (1) returning id",
+        "update maker set note = 'a' where id = 1 returning id",
+        "with recursive up as (select 1 as id union select id + 1 from up where id < 9) select id from up limit 1",
+    ],
+)
+def test_no_row_is_no_one(toys: Toys, sql: str) -> None:
+    assert toys.check(sql, "-- returns: one Toy\n", "cardinality") == f"2: returns one, and {NONE}"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select caller.id, toy.id from maker_of($1) as caller left join toy on toy.id = caller.id",
+        "select m.id from (select id from maker_of($1)) as c inner join maker as m on m.id = c.id and lives($1)",
+    ],
+)
+def test_session_that_is_alive_is_a_row(toys: Toys, sql: str) -> None:
+    assert toys.check(sql, "-- $1 session integer\n-- returns: one Toy\n", "cardinality") == ""
+
+
+def test_reason_is_accepted(toys: Toys) -> None:
+    header = "-- returns: maybe Toy\n-- cardinality: ok names are unique\n"
+
+    assert toys.check("select id from maker where note = 'a'", header, "cardinality", "marker") == ""
+
+
+def test_reason_for_nothing_is_removed(toys: Toys) -> None:
+    header = "-- returns: maybe Toy\n-- cardinality: ok there is one\n"
+
+    assert toys.check("select id from maker where id = 1", header, "marker") == (
+        "3: 'cardinality: ok' accepts what is not there: remove it [marker]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        ("maker.id, toy.id", ""),
+        ("maker.note, toy.id", "maker.note allows it"),
+        ("opaque() as note, toy.id", "nobody knows whether it is"),
+        ("toy.id, maker.id", "an outer join makes it so for some rows alone"),
+        ("caller.id, toy.id", ""),
+    ],
+)
+def test_row_that_begins_with_null_would_be_lost(toys: Toys, columns: str, why: str) -> None:
+    joins = "left join maker on maker.id > caller.id left join toy on toy.id = maker.id"
+    sql = " ".join(["select", columns, "from maker_of($1) as caller", joins])
+
+    found = toys.check(sql, "-- $1 session integer\n-- returns: many Toy\n", "lost-row")
+
+    assert (f" is null ({why}): begin with" in found) if why else not found
+
+
+def test_marker_says_that_no_row_is_lost(toys: Toys) -> None:
+    header = "-- $1 session integer\n-- returns: many Toy\n-- not null: note (each has one)\n"
+
+    assert toys.check("select note from maker where id = $1", header, "lost-row") == ""

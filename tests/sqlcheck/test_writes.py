@@ -1,0 +1,90 @@
+"""What a table refuses of an insert or an update."""
+
+import pytest
+
+from tests.sqlcheck.conftest import Toys
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("insert into maker (id) values (1)", "maker.name"),
+        ("insert into maker (name) select name from maker", "maker.id"),
+        ("with made as (insert into maker (id) values (1)) select 1", "maker.name"),
+        ("merge into maker using toy on toy.id = maker.id when not matched then insert (id) values (1)", "maker.name"),
+        ("insert into maker (id, name) values (1, 'a')", ""),
+        ("insert into filled (id) values (1)", ""),
+        ("insert into priced (id) values (1)", ""),
+        ("update maker set note = 'a' where id = 1", ""),
+    ],
+)
+def test_required_column_is_given(toys: Toys, sql: str, found: str) -> None:
+    said = toys.check(sql, "-- returns: count\n", "required-column")
+
+    assert said == (
+        f"3: the insert leaves out {found}, which is NOT NULL and has no default [required-column]" if found else ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("update maker set id = $1 where id = 1", "2: maker.id is NOT NULL, and gets null: $1 may be null"),
+        ("update maker set name = null where id = $1", "4: maker.name is NOT NULL, and gets null: null"),
+        ("insert into maker (id, name) values ($1, 'a')", "2: maker.id is NOT NULL, and gets null: $1 may be null"),
+        (
+            "insert into maker (id, name) select $1, name from maker",
+            "2: maker.id is NOT NULL, and gets null: $1 may be null",
+        ),
+        (
+            "insert into maker (id, name) values (1, 'a') on conflict (id) do update set id = $1",
+            "2: maker.id is NOT NULL, and gets null: $1 may be null",
+        ),
+        ("update maker set id = coalesce($1, id) where id = 1", ""),
+        ("update maker set note = $1::text where id = 1", ""),
+        ("insert into maker (id, name) select maker, 'a' from toy where id = $1", ""),
+    ],
+)
+def test_null_goes_into_no_required_column(toys: Toys, sql: str, found: str) -> None:
+    said = toys.check(sql, "-- $1 id integer?\n-- returns: count\n", "null-written")
+
+    assert said == (f"{found} [null-written]" if found else "")
+
+
+@pytest.mark.parametrize(
+    ("sql", "swapped"),
+    [
+        ("insert into pair (left_id, right_id) values ($2, $1)", True),
+        ("insert into pair (left_id, right_id) select $2, $1", True),
+        ("insert into pair (left_id, right_id) values ($2, $1), ($2, $1)", False),
+        ("insert into pair (left_id, right_id) select $2, id from maker where id = $1", False),
+        ("insert into pair (left_id, right_id) select $2, $1 union select 1, 2", False),
+        ("update pair set left_id = $2::smallint, right_id = $1", True),
+        ("insert into pair (left_id, right_id) values ($1, $2)", False),
+        ("update pair set left_id = $2 where right_id = $1", False),
+    ],
+)
+def test_parameters_named_as_the_other_column_are_swapped(toys: Toys, *, sql: str, swapped: bool) -> None:
+    said = toys.check(sql, "-- $1 left_id integer\n-- $2 right_id integer\n-- returns: count\n", "swapped")
+    sentence = "2: $1 left_id goes to the column right_id, and $2 right_id to left_id [swapped]"
+
+    assert said == (sentence if swapped else "")
+
+
+def test_parameters_of_two_types_are_not_swapped(toys: Toys) -> None:
+    header = "-- $1 left_id bigint\n-- $2 right_id integer\n-- returns: count\n"
+
+    assert toys.check("insert into pair (left_id, right_id) values ($2, $1::bigint)", header, "swapped") == ""
+
+
+@pytest.mark.parametrize(
+    ("sql", "line", "sentence"),
+    [
+        ("select maker.id from maker\nleft join toy on true for update", 3, "FOR UPDATE cannot be applied"),
+        ("insert into maker (id, name) values (1, 'a') on conflict (note) do nothing", 3, "there is no unique or"),
+        ("select 1 / 0", 3, "division by zero"),
+        ("select id,\nbroken(1, 2) from maker", 4, "function broken(integer, integer) does not exist"),
+    ],
+)
+def test_what_the_planner_refuses_has_its_line(toys: Toys, sql: str, line: int, sentence: str) -> None:
+    assert toys.check(sql, "-- returns: count\n").startswith(f"{line}: PostgreSQL says: {sentence}")
