@@ -356,19 +356,19 @@ def _is_of(key: ForeignKey, target: int, pairs: set[tuple[int, int, int]]) -> bo
     return key.target == target and wanted == pairs
 
 
-def origin(scope: Scope, variable: Node) -> tuple[int, int] | None:
-    """Return the table and the column that a variable shows."""
+def origin(scope: Scope, variable: Node, *, written: bool = False) -> tuple[int, int] | None:
+    """Return the table and the column that a variable shows; of rows that the statement itself has `written`, too."""
     scope = scope.outer(variable.varlevelsup)
     relation = scope.relation(variable.varno)
     if relation.rtekind == JOIN or relation.groupexprs:
         meant = bare(scope.meant(variable)) if variable.varattno > 0 else None
-        return origin(scope, meant) if meant and meant.label == "VAR" else None
+        return origin(scope, meant, written=written) if meant and meant.label == "VAR" else None
     if relation.rtekind == TABLE and relation.relkind != "v":
         return relation.relid, variable.varattno
     source = scope.source(variable.varno)
-    if source is None or source.query.commandType != SELECT:
+    if source is None or not (written or source.query.commandType == SELECT):
         return None  # what a change returns is not there yet for the rest of the statement
     if source.query.setOperations or not 0 < variable.varattno <= len(source.targets):
         return None
     expression = bare(source.targets[variable.varattno - 1].expr)
-    return origin(source, expression) if expression.label == "VAR" else None
+    return origin(source, expression, written=written) if expression.label == "VAR" else None

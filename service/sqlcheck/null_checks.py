@@ -62,7 +62,7 @@ def _shows_a_column(description: Description) -> bool:
     if description.scope is None or description.scope.query.setOperations:
         return False
     first = bare(description.scope.targets[0].expr)
-    return first.label == "VAR" and origin(description.scope, first) is not None
+    return first.label == "VAR" and origin(description.scope, first, written=True) is not None
 
 
 def _can_be_nothing(statement: Statement) -> bool:

@@ -89,6 +89,8 @@ def row_class(module: "Module", node: ast.ClassDef) -> Row | None:
     read = {field.name: field for field in _annotated(module, node)}
     if not read:
         return None
+    if [module.annotation(base).name for base in node.bases] == ["typing.NamedTuple"]:
+        return Row(node.name, tuple(read.values()))
     if _decorator(module, node) is None:
         return Row(node.name, tuple(read.values()), "is no attrs class: decorate it with attrs.define")
     try:

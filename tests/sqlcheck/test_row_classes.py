@@ -32,9 +32,10 @@ def row(tmp_path: Path, source: str) -> Row:
         (f"{BASE}@attrs.define\nclass X(Base):\n    b: str = attrs.field(init=False)\n    c: int\n", "a c"),
         (f"{BASE}class Middle(Base):\n    x: int\n@attrs.define\nclass X(Middle):\n    c: int\n", "a b c"),
         ("@attrs.define\nclass X(object):\n    n: typing.ClassVar[int] = 1\n    a: int\n", "a"),
+        ("class X(typing.NamedTuple):\n    a: int\n    b: str\n", "a b"),
         # Where reading does not tell, attrs is asked.
         (
-            f"{BASE}@attrs.define\nclass Other:\n    c: int\n@attrs.define(slots=False)\nclass X(Base, Other):\n    d: int\n",
+            f"{BASE}{OTHER}@attrs.define(slots=False)\nclass X(Base, Other):\n    d: int\n",
             "c a b d",
         ),
         ("@attrs.define(auto_attribs=False)\nclass X:\n    a: int\n    b: int = attrs.field()\n", "b"),

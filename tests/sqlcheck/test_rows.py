@@ -134,11 +134,21 @@ def test_no_row_is_no_one(toys: Toys, sql: str) -> None:
     "sql",
     [
         "select caller.id, toy.id from maker_of($1) as caller left join toy on toy.id = caller.id",
+        "select caller.maker from live as caller where caller.id = $1",
+        "select m.id from live as caller inner join maker as m on m.id = caller.maker where caller.id = $1",
+        "delete from maker using live as caller where caller.id = $1 and maker.id = caller.maker returning maker.id",
         "select m.id from (select id from maker_of($1)) as c inner join maker as m on m.id = c.id and lives($1)",
     ],
 )
 def test_session_that_is_alive_is_a_row(toys: Toys, sql: str) -> None:
     assert toys.check(sql, "-- $1 session integer\n-- returns: one Toy\n", "cardinality") == ""
+
+
+def test_user_of_a_session_is_known(toys: Toys) -> None:
+    sql = "delete from maker using live as c where c.id = $1 and c.maker = $2 and maker.id = $2 returning maker.id"
+    header = "-- $1 session integer\n-- $2 user integer\n-- returns: one Toy\n"
+
+    assert toys.check(sql, header, "cardinality") == ""
 
 
 def test_reason_is_accepted(toys: Toys) -> None:
@@ -167,7 +177,7 @@ def test_reason_for_nothing_is_removed(toys: Toys) -> None:
 )
 def test_row_that_begins_with_null_would_be_lost(toys: Toys, columns: str, why: str) -> None:
     joins = "left join maker on maker.id > caller.id left join toy on toy.id = maker.id"
-    sql = " ".join(["select", columns, "from maker_of($1) as caller", joins])
+    sql = f"select {columns} from maker_of($1) as caller {joins}"
 
     found = toys.check(sql, "-- $1 session integer\n-- returns: many Toy\n", "lost-row")
 

@@ -34,3 +34,4 @@ create trigger fill before insert on filled for each row execute function fill()
 create function maker_of(session integer) returns table (id integer, name text) language sql stable as $$ select id, name from maker where id = session $$;
 create table owner (maker integer not null references maker, id integer primary key);
 create function lives(session integer) returns boolean language sql stable as $$ select session > 0 $$;
+create view live as select owner.id, owner.maker from owner where owner.id > 0;
