@@ -2,10 +2,13 @@
 
 - `commands`, `command_line`: the commands, and the options and messages that they share
 - `check`: a checkout, and every check of its queries
-- `code`: the places in the Python code that name a query, read from its syntax tree
+- `code`, `row_classes`: the places in the Python code that name a query, and the classes they read
 - `parse_tree`, `description`: a query as PostgreSQL's parser, and as a server, sees it
 - `types`, `columns`: the types and names of parameters and columns
-- `nullability`: the columns that can be null
+- `node_tree`, `catalogue`, `scope`: the query as PostgreSQL analyses it, and the catalogue that its oids refer to
+- `nullability`, `judge`, `null_checks`, `total_functions`: the columns that can be null
+- `cardinality`, `guaranteed_rows`, `rows`: how many rows a query returns
+- `writes`: required columns, nulls and swapped parameters of inserts and updates
 - `plans`: scans that no index serves
 - `one_shard`: queries that would ask every shard of a distributed database
 - `usage`, `hygiene`, `replica`, `stub`: unused files, session state, read-only queries, the types that mypy reads

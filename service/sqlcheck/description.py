@@ -11,7 +11,7 @@ from psycopg.pq.abc import PGresult
 
 from service.postgres import Statement
 from service.sqlcheck.catalogue import Catalogue
-from service.sqlcheck.nullability import Judge
+from service.sqlcheck.judge import Judge
 from service.sqlcheck.parse_tree import ParsedQuery, first_line
 from service.sqlcheck.scope import Scope
 from service.sqlcheck.types import Type, Types

@@ -88,13 +88,16 @@ def walk(value: Any, level: int = 0) -> Iterator[tuple[Node, int]]:  # noqa: ANN
             yield from walk(each, level + (value.label == "QUERY"))
 
 
-def same(one: Any, other: Any, *, index: int) -> bool:  # noqa: ANN401 - nodes, lists, numbers or words
-    """Tell whether two expressions mean the same, if the columns of `one` are those of relation `index` of `other`."""
+def same(one: Any, other: Any, *, index: int = 0) -> bool:  # noqa: ANN401 - nodes, lists, numbers or words
+    """Tell whether two expressions mean the same, if the columns of `one` are those of relation `index` of `other`.
+
+    Without an index, they are of one query.
+    """
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(same(a, b, index=index) for a, b in zip(one, other, strict=True))
     if not (isinstance(one, Node) and isinstance(other, Node)):
         return bool(one == other)
-    if one.label == other.label == "VAR":
+    if index and one.label == other.label == "VAR":
         return bool(other.varno == index and other.varlevelsup == 0 and one.varattno == other.varattno)
     names = (one.fields.keys() | other.fields.keys()) - APPEARANCE - {"opfuncid"}
     return one.label == other.label and all(

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from service.postgres import Cardinality
-from service.sqlcheck.cardinality import at_least_one, at_most_one
+from service.sqlcheck.cardinality import at_most_one
 from service.sqlcheck.description import Description
 from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.guaranteed_rows import at_least_one
 
 ONE_ROW = {Cardinality.ONE, Cardinality.VALUE}
 

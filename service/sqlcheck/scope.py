@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from service.sqlcheck.catalogue import Catalogue
-from service.sqlcheck.node_tree import Node
+from service.sqlcheck.node_tree import Node, walk
 
 SELECT, UPDATE, INSERT, DELETE, MERGE = 1, 2, 3, 4, 5  # CmdType
 INNER, LEFT, FULL, RIGHT = 0, 1, 2, 3  # JoinType
@@ -19,6 +19,15 @@ TABLE, SUBQUERY, JOIN, FUNCTION, TABLE_FUNCTION, VALUES, CTE, TUPLES, RESULT, GR
 ANY = 2  # SubLinkType
 CASTS = {"RELABELTYPE", "COERCEVIAIO", "COLLATEEXPR", "COERCETODOMAIN", "ARRAYCOERCEEXPR", "NAMEDARGEXPR"}
 Variable = tuple[int, int]  # of a relation, by its number in the query, a column
+
+
+def conjuncts(condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
+    """Yield what must all be true."""
+    if condition is not None and condition.label == "BOOLEXPR" and condition.boolop == "and":
+        for each in condition.args:
+            yield from conjuncts(each)
+    elif condition is not None and not (condition.label == "CONST" and condition.constvalue[:1] == [1]):
+        yield condition
 
 
 @attrs.frozen(eq=False)
@@ -183,6 +192,17 @@ class Scope:
         """Yield each condition with the relations whose rows it limits."""
         for condition in self._joins[1]:
             yield condition.quals, condition.relations
+
+    @cached_property
+    def expressions(self) -> list[Node]:
+        """Expressions that `where … is not null` rules null out of; those that change from call to call are none."""
+        quals = self.query.jointree.quals if self.query.commandType == SELECT and self.query.jointree else None
+        tests = [each for each in conjuncts(quals) if each.label == "NULLTEST" and each.nulltesttype == 1]
+        return [test.arg for test in tests if not any(self._is_volatile(node) for node, _ in walk(test.arg))]
+
+    def _is_volatile(self, node: Node) -> bool:
+        function = self.catalogue.functions.get(node.funcid or self.catalogue.operators.get(node.opno or 0, 0))
+        return bool(function and function.is_volatile)
 
     def strict(self, condition: Any) -> set[Variable]:  # noqa: ANN401, PLR0911 - a node or None; a table of cases
         """Return the columns that cannot be null where a condition is true."""

@@ -26,3 +26,9 @@ select generate_series(1, 2);
 
 -- never
 select current_date from current_date;
+
+-- never, who knows
+select e.key, e.value from toy cross join jsonb_each_text(toy.data) as e (key, value);
+
+-- itself, itself, never, who knows
+select format(note, 1), string_to_array(note, ','), concat_ws(',', note), format(name, variadic tags) from maker;

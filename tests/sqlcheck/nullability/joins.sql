@@ -71,3 +71,33 @@ select toy.xmax = 0, toy from maker left join toy on toy.maker = maker.id;
 
 -- never, itself
 select j.id, j.note from (maker left join toy using (id)) as j;
+
+-- never, never
+select owner.id, maker.name from owner left join maker on maker.id = owner.maker;
+
+-- never
+select maker.name from toy left join maker on maker.id = toy.maker where toy.maker is not null;
+
+-- never
+select maker.name from maker right join owner on maker.id = owner.maker;
+
+-- join
+select maker.name from owner left join maker on maker.id = owner.maker and maker.id > 1;
+
+-- join
+select maker.name from owner left join maker on maker.id = owner.maker and owner.id > 1;
+
+-- join
+select maker.name from owner left join maker on maker.id = owner.id;
+
+-- join
+select maker.name from owner left join maker on true;
+
+-- join
+select page.id from owner left join (select id from maker) as page on page.id = owner.maker;
+
+-- never, who knows
+select data ->> 'a', data ->> 'b' from toy where data ->> 'a' is not null;
+
+-- who knows
+select opaque() from toy where opaque() is not null;

@@ -23,3 +23,24 @@ merge into maker using toy on toy.maker = maker.id when matched then delete retu
 
 -- who knows
 insert into priced (id, price) values (1, 2) returning id;
+
+-- never, itself
+insert into maker (id, name, note) values (1, 'a', 'b') returning note, made;
+
+-- itself
+insert into maker (id, name, note) values (1, 'a', null) returning note;
+
+-- never, itself
+insert into maker (id, name, note) values (1, 'a', 'b') on conflict (id) do update set note = excluded.note, made = excluded.made returning note, made;
+
+-- itself
+insert into maker (id, name, note) values (1, 'a', 'b') on conflict (id) do update set name = 'c' returning note;
+
+-- never, itself
+update maker set note = coalesce(note, 'a'), made = made + 1 returning note, made;
+
+-- never
+update maker set note = note || 'a' where note is not null returning note;
+
+-- itself
+insert into filled (id, note) values (1, 'a') returning note;

@@ -1,0 +1,389 @@
+"""Nullability: which columns of a result can be null, by the query as PostgreSQL analyses it, and by its catalogue.
+
+A column is not null if its table says so and no outer join lies between the table and the result, or if a condition
+rules it out. Expressions are judged by the functions and operators that PostgreSQL has resolved them to, so an own
+function that has the name of one of PostgreSQL's is not taken for it. Views, CTEs, and functions in SQL are followed.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+from service.sqlcheck.catalogue import FIRST_OWN_OID, Column
+from service.sqlcheck.guaranteed_rows import DO_UPDATE, at_least_one, has_partner
+from service.sqlcheck.node_tree import Node, same
+from service.sqlcheck.nullability import NEVER, UNKNOWN, Nullability, any_of, none_of
+from service.sqlcheck.scope import (
+    CASTS,
+    CTE,
+    DELETE,
+    FUNCTION,
+    GROUP,
+    INSERT,
+    JOIN,
+    MERGE,
+    TABLE,
+    UPDATE,
+    VALUES,
+    OuterJoin,
+    Scope,
+    Variable,
+)
+from service.sqlcheck.total_functions import AGGREGATES, MONOTONIC, OF_FRAME
+
+EXISTS, ALL, ANY, EXPRESSION, ARRAY = 0, 1, 2, 4, 6  # SubLinkType
+UNION, INTERSECT, EXCEPT = 1, 2, 3  # SetOperation
+CURRENT_SCHEMA = 14  # SQLValueFunctionOp
+OLD, NEW = 1, 2  # VarReturningType
+NOT_MATCHED_BY_SOURCE = 1  # MergeMatchKind
+NO_NULLS = b"\0\0\0\0"  # an array's offset of its bitmap of nulls
+
+
+class Judge:
+    """Judges expressions of one statement; `parameters` says which of its parameters may be null."""
+
+    def __init__(self, parameters: Sequence[bool]) -> None:
+        self._parameters = parameters
+        self._columns: dict[int, list[Nullability]] = {}
+        # Of recursive queries that are being judged: what their columns are taken for.
+        self._assumed: dict[int, list[Nullability]] = {}
+        # Columns that the condition of a CASE or a FILTER rules null out of, with their scopes.
+        self._present: set[tuple[int, Variable]] = set()
+        self._partners: dict[int, bool] = {}
+        # While what an update writes is judged: there its columns are those of the old row.
+        self._writing = False
+
+    def columns(self, scope: Scope) -> list[Nullability]:
+        """Judge each column of a query's result."""
+        if id(scope) not in self._columns:
+            self._columns[id(scope)] = self._judge(scope)
+        return self._columns[id(scope)]
+
+    def _judge(self, scope: Scope) -> list[Nullability]:
+        query = scope.query
+        if query.setOperations:
+            return self._set_operation(scope, query.setOperations)
+        found = [self.expression(scope, target.expr) for target in scope.targets]
+        if query.groupingSets:
+            # Of a row that sums up others, each column that is not grouped by is null.
+            known = [target.expr.label in {"AGGREF", "GROUPINGFUNC"} for target in scope.targets]
+            return [each if each.never and sure else UNKNOWN for each, sure in zip(found, known, strict=True)]
+        return found
+
+    def _set_operation(self, scope: Scope, node: Node) -> list[Nullability]:
+        if node.label == "RANGETBLREF":
+            return self.columns(scope.child(scope.relation(node.rtindex).subquery))
+        left, right = self._set_operation(scope, node.larg), self._set_operation(scope, node.rarg)
+        if node.op == EXCEPT:
+            return left
+        return [(none_of if node.op == INTERSECT else any_of)(pair) for pair in zip(left, right, strict=True)]
+
+    def _recursive(self, scope: Scope) -> list[Nullability]:
+        """Judge a query that reads itself: suppose that it has no nulls, until no more are found."""
+        if id(scope) in self._assumed:
+            return self._assumed[id(scope)]
+        known = dict(self._columns)
+        assumed = [Nullability(elements=True)] * len(scope.targets)
+        while True:
+            self._assumed[id(scope)] = assumed
+            found = self.columns(scope)
+            self._columns = dict(known)
+            if found == assumed:
+                del self._assumed[id(scope)]
+                self._columns[id(scope)] = found
+                return found
+            assumed = [any_of(pair) for pair in zip(found, assumed, strict=True)]
+
+    def expression(self, scope: Scope, node: Node) -> Nullability:  # noqa: C901, PLR0911, PLR0912 - a table of cases
+        """Judge an expression of a query."""
+        if node.label in {"OPEXPR", "FUNCEXPR"} and any(same(known, node) for known in scope.expressions):
+            return NEVER
+        match node.label:
+            case "VAR":
+                return self._variable(scope.outer(node.varlevelsup), node)
+            case "PARAM":
+                return self._parameter(scope, node)
+            case "CONST":
+                return _constant(node)
+            case "ARRAYEXPR":
+                return Nullability(elements=all(self.expression(scope, each).never for each in node.elements or []))
+            case "NULLTEST" | "BOOLEANTEST" | "DISTINCTEXPR" | "ROWEXPR" | "GROUPINGFUNC" | "NEXTVALUEEXPR":
+                return NEVER
+            case "MERGESUPPORTFUNC":
+                return NEVER
+            case label if label in CASTS:
+                return self.expression(scope, node.arg)
+            case "SQLVALUEFUNCTION":
+                return UNKNOWN if node.op == CURRENT_SCHEMA else NEVER
+            case "JSONCONSTRUCTOREXPR":
+                return NEVER if node.type in {1, 2} else UNKNOWN  # json_object(), json_array()
+            case "COALESCEEXPR" | "MINMAXEXPR":
+                return none_of([self.expression(scope, each) for each in node.args])
+            case "BOOLEXPR":
+                return self._all(scope, node.args)
+            case "ROWCOMPAREEXPR":
+                return self._all(scope, [*node.largs, *node.rargs])
+            case "CASEEXPR":
+                return self._case(scope, node)
+            case "OPEXPR":
+                return self._call(scope, scope.catalogue.operators[node.opno], node)
+            case "FUNCEXPR":
+                return self._function(scope, node)
+            case "SCALARARRAYOPEXPR":
+                found = self._call(scope, scope.catalogue.operators[node.opno], node)
+                return found if self.expression(scope, node.args[1]).elements else UNKNOWN
+            case "AGGREF":
+                return self._aggregate(scope, node)
+            case "WINDOWFUNC":
+                return self._window(scope, node)
+            case "SUBLINK":
+                return self._subquery(scope, node)
+            case _:
+                return UNKNOWN
+
+    def _all(self, scope: Scope, nodes: Iterable[Node]) -> Nullability:
+        return any_of([self.expression(scope, each) for each in nodes])
+
+    def _assuming(self, scope: Scope, present: Iterable[Variable], node: Node) -> Nullability:
+        """Judge an expression that is wanted only where some columns are not null."""
+        before = self._present
+        self._present = before | {(id(scope), variable) for variable in present}
+        try:
+            return self.expression(scope, node)
+        finally:
+            self._present = before
+
+    def _parameter(self, scope: Scope, node: Node) -> Nullability:
+        if node.paramkind:  # what a subquery is compared with, which is judged there
+            return NEVER
+        around: Scope | None = scope
+        while around and not around.caller:
+            around = around.parent
+        if around and around.caller:
+            return self.expression(around.caller, around.arguments[node.paramid - 1])
+        if self._parameters[node.paramid - 1]:
+            return Nullability(itself=f"${node.paramid} may be null", given=True, elements=True)
+        return Nullability(elements=True)
+
+    def _variable(self, scope: Scope, node: Node) -> Nullability:
+        relation, variable = scope.relation(node.varno), (node.varno, node.varattno)
+        if relation.rtekind in {JOIN, GROUP}:
+            unclear = node.varattno <= 0 or scope.query.groupingSets
+            return UNKNOWN if unclear else self.expression(scope, scope.meant(node))
+        if (id(scope), variable) in self._present:
+            return NEVER
+        own = self._column(scope, relation, node)
+        changed = scope.query.commandType == UPDATE and node.varno == scope.query.resultRelation
+        if variable in scope.present and (not changed or self._writing or node.varreturningtype == OLD):
+            own = Nullability(elements=own.elements)
+        joins = {frozenset({join}) for join in scope.joins(node.varno) if not self._has_partner(join)}
+        return attrs.evolve(own, joins=own.joins | joins)
+
+    def _has_partner(self, join: OuterJoin) -> bool:
+        """Tell whether a foreign key promises a partner to each row, so that the outer join is an inner one."""
+        if id(join) not in self._partners:
+            self._partners[id(join)] = False  # while it is being asked
+            self._partners[id(join)] = has_partner(join, self)
+        return self._partners[id(join)]
+
+    def _column(self, scope: Scope, relation: Node, node: Node) -> Nullability:  # noqa: C901, PLR0911 - a table of cases
+        """Judge a column of a relation by itself."""
+        if row := _missing_row(scope.query, node):
+            return Nullability(itself=row)
+        if node.varattno <= 0:  # a column of the system, or the row as a whole
+            return NEVER
+        place = node.varattno - 1
+        if relation.rtekind == TABLE and relation.relkind != "v":
+            column = scope.catalogue.columns.get((relation.relid, node.varattno))
+            if column is None:
+                return UNKNOWN
+            if column.checked:
+                return NEVER
+            conflict = scope.query.onConflict
+            if conflict and node.varno == conflict.exclRelIndex:
+                return self._given(scope, node, column)
+            written = self._written(scope, node) if node.varreturningtype != OLD else None
+            return written or Nullability(itself=f"{column.table}.{column.name} allows it")
+        if relation.rtekind == TABLE and node.varno == scope.query.resultRelation:
+            return UNKNOWN  # a view's trigger returns what it likes
+        if relation.rtekind == VALUES:
+            return self._all(scope, (row[place] for row in relation.values_lists))
+        if relation.rtekind == FUNCTION:
+            return self._of_function(scope, relation, place)
+        source = scope.source(node.varno)
+        if source is None:
+            return UNKNOWN
+        recursive = relation.rtekind == CTE and scope.outer(relation.ctelevelsup).cte(relation.ctename).cterecursive
+        columns = self._recursive(source) if recursive else self.columns(source)
+        return columns[place] if place < len(columns) else UNKNOWN  # SEARCH and CYCLE add columns
+
+    def _written(self, scope: Scope, node: Node) -> Nullability | None:
+        """Judge a column that an insert or an update returns by what it wrote; None if a trigger may change it."""
+        query = scope.query
+        table = scope.relation(node.varno)
+        if node.varno != query.resultRelation or table.relkind != "r" or table.relid in scope.catalogue.triggers:
+            return None
+        if query.commandType not in {INSERT, UPDATE}:
+            return None
+        values = [each.expr for each in query.targetList or [] if each.resno == node.varattno]
+        if query.onConflict and query.onConflict.action == DO_UPDATE:
+            again = [each.expr for each in query.onConflict.onConflictSet if each.resno == node.varattno]
+            values = [*values, *again] if values and again else []
+        if self._writing or not values:
+            return None
+        self._writing = True
+        try:
+            return self._all(scope, values)
+        finally:
+            self._writing = False
+
+    def _given(self, scope: Scope, node: Node, column: Column) -> Nullability:
+        """Judge a column of `excluded`: what the insert would have written."""
+        values = [each.expr for each in scope.query.targetList if each.resno == node.varattno]
+        return self._all(scope, values) if values else Nullability(itself=f"{column.table}.{column.name} allows it")
+
+    def _of_function(self, scope: Scope, relation: Node, place: int) -> Nullability:  # noqa: PLR0911 - a table of cases
+        """Judge a column of a function in `from`."""
+        [function, *others] = relation.functions
+        call = function.funcexpr
+        if others:
+            return UNKNOWN
+        if place >= function.funccolcount:
+            return NEVER  # WITH ORDINALITY
+        if call.label != "FUNCEXPR" or (not call.funcretset and function.funccolcount == 1):
+            return self.expression(scope, call)
+        if call.funcid in scope.catalogue.never_null_sets:
+            return NEVER
+        if _builtin(scope, call.funcid) in {"json_each_text", "jsonb_each_text"} and place == 0:
+            return NEVER  # the key
+        if _builtin(scope, call.funcid) == "unnest":
+            return NEVER if self.expression(scope, call.args[0]).elements else UNKNOWN
+        body = scope.called(call)
+        if body is None or not (call.funcretset or at_least_one(body, self)):
+            return UNKNOWN
+        columns = self.columns(body)
+        return columns[place] if place < len(columns) else UNKNOWN
+
+    def _function(self, scope: Scope, node: Node) -> Nullability:  # noqa: PLR0911 - a table of cases
+        arguments = node.args or []
+        match _builtin(scope, node.funcid):
+            case _ if node.funcretset:
+                return UNKNOWN
+            case "extract" | "date_part" if _text(arguments[0]) in MONOTONIC:
+                return self._all(scope, arguments)
+            case "array_remove":
+                return attrs.evolve(self.expression(scope, arguments[0]), elements=_is_null(arguments[1]))
+            case "array_replace":
+                return self.expression(scope, arguments[0])
+            case "string_to_array" | "format" | "concat_ws" if not node.funcvariadic:
+                elements = node.funcid in scope.catalogue.elements
+                return attrs.evolve(self.expression(scope, arguments[0]), elements=elements)
+            case "":
+                body = scope.called(node)
+                if body is None or not at_least_one(body, self):
+                    return UNKNOWN
+                strict = arguments if scope.catalogue.functions[node.funcid].is_strict else []
+                return any_of([*self.columns(body)[:1], self._all(scope, strict)])
+            case _:
+                return self._call(scope, node.funcid, node)
+
+    def _call(self, scope: Scope, function: int, node: Node) -> Nullability:
+        """Judge what a function of PostgreSQL's makes of its arguments, also behind an operator."""
+        arguments = [self.expression(scope, each) for each in node.args or []]
+        if _builtin(scope, function) == "array_cat":
+            return none_of(arguments)
+        if function in scope.catalogue.never_null:
+            return attrs.evolve(any_of(arguments), elements=False) if node.funcvariadic else NEVER
+        if function in scope.catalogue.total:
+            return attrs.evolve(any_of(arguments), elements=function in scope.catalogue.elements)
+        return Nullability(known=False, elements=function in scope.catalogue.elements)
+
+    def _case(self, scope: Scope, node: Node) -> Nullability:
+        found: list[Nullability] = []
+        passed: set[Variable] = set()
+        for when in node.args:
+            present = passed | (set() if node.arg else scope.strict(when.expr))
+            found.append(self._assuming(scope, present, when.result))
+            passed |= set() if node.arg else scope.strict_if_false(when.expr)
+        if node.defresult is None or _is_null(node.defresult):
+            return UNKNOWN
+        return any_of([*found, self._assuming(scope, passed, node.defresult)])
+
+    def _aggregate(self, scope: Scope, node: Node) -> Nullability:
+        name, query = _builtin(scope, node.aggfnoid), scope.query
+        if node.aggfnoid in scope.catalogue.never_null:
+            return NEVER
+        if name not in AGGREGATES or node.agglevelsup:
+            return UNKNOWN
+        present = scope.strict(node.aggfilter)
+        values = [self._assuming(scope, present, each.expr) for each in node.args or []]
+        elements = name == "array_agg" and values[0].never
+        if not query.groupClause or query.groupingSets or node.aggfilter:
+            return Nullability(known=False, elements=elements)  # of no rows
+        if name == "array_agg" or name.startswith("json"):
+            return Nullability(elements=elements)
+        return attrs.evolve(values[0], elements=False)
+
+    def _window(self, scope: Scope, node: Node) -> Nullability:
+        name, arguments = _builtin(scope, node.winfnoid), node.args or []
+        if node.winfnoid in scope.catalogue.never_null:
+            return NEVER
+        if name == "ntile" or (name in {"lag", "lead"} and len(arguments) == 3):  # noqa: PLR2004 - value, offset, default
+            return self._all(scope, arguments)
+        frame = next(each.frameOptions for each in scope.query.windowClause if each.winref == node.winref)
+        # Of the frame that goes without saying, the row itself is a part.
+        if name in AGGREGATES | OF_FRAME and not frame & 1 and not node.aggfilter:
+            return self._all(scope, arguments[:1])
+        return UNKNOWN
+
+    def _subquery(self, scope: Scope, node: Node) -> Nullability:
+        inner = scope.child(node.subselect)
+        match node.subLinkType:
+            case kind if kind == EXISTS:
+                return NEVER
+            case kind if kind == ARRAY:
+                return Nullability(elements=self.columns(inner)[0].never)
+            case kind if kind == EXPRESSION:
+                return self.columns(inner)[0] if at_least_one(inner, self) else UNKNOWN
+            case kind if kind in {ANY, ALL}:
+                return any_of([self.expression(scope, node.testexpr), *self.columns(inner)])
+            case _:
+                return UNKNOWN
+
+
+def _missing_row(query: Node, node: Node) -> str:
+    """Say why there may be no row that a column of a change stands for."""
+    if node.varno == query.resultRelation:
+        missing = {INSERT: {OLD}, DELETE: {NEW}, MERGE: {OLD, NEW}}.get(query.commandType, set())
+        which = "old" if node.varreturningtype == OLD else "new"
+        return f"there may be no {which} row" if node.varreturningtype in missing else ""
+    merged = query.commandType == MERGE and any(
+        action.matchKind == NOT_MATCHED_BY_SOURCE for action in query.mergeActionList
+    )
+    return "the source may have no row" if merged else ""
+
+
+def _builtin(scope: Scope, function: int) -> str:
+    """Return the name of a function of PostgreSQL's; of others, nothing."""
+    known = scope.catalogue.functions.get(function)
+    return known.name if known and function < FIRST_OWN_OID else ""
+
+
+def _constant(node: Node) -> Nullability:
+    if node.constisnull:
+        return Nullability(itself="null", given=True)
+    # Of an array: its length, its dimensions, and where the bitmap of its nulls is; 0: it has none.
+    return Nullability(elements=bytes(each % 256 for each in node.constvalue[8:12]) == NO_NULLS)
+
+
+def _is_null(node: Node) -> bool:
+    while node.label in CASTS:
+        node = node.arg
+    return node.label == "CONST" and bool(node.constisnull)
+
+
+def _text(node: Node) -> str:
+    """Return a text that is written in the query, or nothing."""
+    if node.label != "CONST" or node.constisnull:
+        return ""
+    return bytes(each % 256 for each in node.constvalue[4:]).decode("utf-8", "replace")
