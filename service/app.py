@@ -41,12 +41,9 @@ from service.problems import Unavailable
 from service.settings import Settings, wants_traces
 from service.telemetry import (
     METRICS_DIRECTORY_VARIABLE,
-    NO_ROUTE,
-    Gauge,
-    Layout,
-    Metrics,
+    close_log,
     configure_logging,
-    flush_logs,
+    recorder,
     sampling,
 )
 from service.users.controllers import UsersController
@@ -101,15 +98,14 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with traces.sending() if traces else nullcontext(), pool.open(), sampling(app.metrics, passwords, pool):
-            if app.metrics:
+        async with traces.sending() if traces else nullcontext(), pool.open(), sampling():
+            if recorder.is_on:
                 with suppress(Unavailable, asyncpg.PostgresError):  # readiness will report it
-                    await applied_migrations(app.db, schema, app.metrics)
+                    await applied_migrations(app.db, schema)
             yield
         passwords.close()
-        if app.metrics:
-            app.metrics.close()
-        flush_logs()
+        close_log()
+        recorder.stop()
 
     app = Service(
         route_handlers=[*CONTROLLERS, docs_page, docs_file],
@@ -137,10 +133,7 @@ def create_app(
             from service.http import metrics_route  # noqa: PLC0415 - prometheus-client is slow to import
 
             app.register(metrics_route(settings.metrics_token, metrics_directory))
-        app.metrics = throttle.metrics = Metrics(metrics_directory, _layout(app))
-        # Set even if the database is unreachable; then no migration is known to be applied.
-        app.metrics.set(Gauge.MIGRATIONS_NEEDED, len(schema.checksums))
-        pool.measure(app.metrics)
+        recorder.start(metrics_directory, query_names(), _routes(app))
     app.asgi_handler = _layers(app, settings, cors, traces)
     return app
 
@@ -157,7 +150,7 @@ def _layers(app: Service, settings: Settings, cors: CORSConfig | None, traces: "
     # The first layer gives the request its id, which spans and log lines carry. What Litestar itself adds, such as
     # CORS, is in its own handler.
     layers = traced(plainly_refused(with_fast_path(app, app.asgi_handler)))
-    return request_middleware(layers, settings.allowed_hosts, settings.trusted_proxy_hops, app.metrics)
+    return request_middleware(layers, settings.allowed_hosts, settings.trusted_proxy_hops)
 
 
 def connection_pool(settings: Settings) -> Pool | Replicated:
@@ -186,10 +179,9 @@ def _traced(pool: Connections, traces: "Traces | None") -> Connections:
     return TracedConnections(pool, traces.tracer)
 
 
-def _layout(app: Litestar) -> Layout:
-    """Return what there is to count: each query, and each method of each route."""
-    routes = {(method, route.path_format) for route in app.routes for method in getattr(route, "methods", ())}
-    return Layout(tuple(query_names()), (*sorted(routes), NO_ROUTE))
+def _routes(app: Litestar) -> list[tuple[str, str]]:
+    """Return each method of each route."""
+    return sorted({(method, route.path_format) for route in app.routes for method in getattr(route, "methods", ())})
 
 
 def from_environment(connect: Callable[[Settings], Connections] = connection_pool) -> Service:

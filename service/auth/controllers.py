@@ -25,14 +25,14 @@ from service.auth.models import (
     TokenPair,
 )
 from service.auth.passwords import Passwords, outdated
-from service.auth.throttle import LoginThrottle
+from service.auth.throttle import LOGINS, LoginThrottle
 from service.auth.tokens import SpentToken, Tokens
 from service.http import FORM, NO_STORE, Caller, JSONResponse, ServiceRequest, read_form
 from service.postgres import Database
 from service.problems import InvalidGrant, NotFound, TooManyLogins, Unavailable, UnsupportedGrantType
 from service.settings import Settings
 from service.sql import count, many, maybe, one
-from service.telemetry import Counter, log, set_user
+from service.telemetry import counter, log, set_user
 
 FIND_CREDENTIALS = one("auth.find_credentials", Credentials)
 OPEN_SESSION = maybe("auth.open_session", Session)
@@ -43,6 +43,8 @@ FIND_SESSION_OWNER = maybe("auth.find_session_owner", SessionOwner)
 LIST_MY_SESSIONS = many("auth.list_my_sessions", LoginSession)
 END_MY_SESSION = maybe("auth.end_my_session", EndedSession)
 END_MY_OTHER_SESSIONS = one("auth.end_my_other_sessions", Caller)
+
+REUSED = counter("refresh_token_reuse_total", "Refresh tokens used a second time: sessions revoked")
 
 SECRET = {"Cache-Control": "no-store"}
 SPENT = "The refresh token is spent, or its session has ended"
@@ -118,13 +120,13 @@ class AuthController(Controller):
             )
             if session is not None:
                 set_user(user_id)
-                request.count(Counter.LOGIN_OK)
+                LOGINS.inc(outcome="ok")
                 if outdated(hashed_password):
                     with suppress(Unavailable):  # the session is open, and the next log-in may renew the hash
                         upgraded = await passwords.hash(login.password)
                         await request.db.count(UPGRADE_PASSWORD_HASH, user_id, hashed_password, upgraded)
                 return JSONResponse(tokens.issue(session), headers=SECRET)
-        request.count(Counter.LOGIN_FAILED)
+        LOGINS.inc(outcome="failed")
         wrong = InvalidGrant("Incorrect email or password")
         raise await throttle.record_failure(request.db, login.username, client, wrong)
 
@@ -146,7 +148,7 @@ class AuthController(Controller):
             raise InvalidGrant(SPENT)
         set_user(session.user_id)
         if session.ended:
-            request.count(Counter.REFRESH_REUSED)
+            REUSED.inc()
             log.warning("a spent refresh token came back: its session is ended", session_id=str(session.id))
             raise InvalidGrant(SPENT)
         return JSONResponse(tokens.issue(session), headers=SECRET)

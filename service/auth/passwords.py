@@ -12,7 +12,7 @@ from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import VerificationError
 
 from service.problems import InvalidInput, Unavailable
-from service.telemetry import Gauge, Metrics, log
+from service.telemetry import gauge, log
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,6 +40,7 @@ MAX_COST = 256 * 1024, 16, 16
 # How many hashings run at once (argon2 releases the GIL), and how many may wait: about a second's worth.
 THREADS = 2
 QUEUE = 64
+HASHING = gauge("password_hashing_queue", "Passwords being hashed, or waiting for it")
 
 
 class Passwords:
@@ -48,12 +49,9 @@ class Passwords:
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2")
         self._waiting = 0
+        HASHING.set_function(lambda: self._waiting)
         # Unknown users are checked against this one, so that they take as long as known ones.
         self._nobody = HASHER.hash("nobody has this password")
-
-    def sample(self, metrics: Metrics) -> None:
-        """Say how many passwords are being hashed, or wait for it."""
-        metrics.set(Gauge.HASHING, self._waiting)
 
     def close(self) -> None:
         """End the threads; what is being hashed is finished first."""

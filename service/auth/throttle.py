@@ -11,9 +11,10 @@ from service.postgres import Database
 from service.problems import Problem, TooManyLogins
 from service.settings import Settings
 from service.sql import one
-from service.telemetry import Counter, Metrics, current
+from service.telemetry import counter, current
 
 COUNT_FAILED_LOGIN = one("auth.count_failed_login", LoginFailure)
+LOGINS = counter("logins_total", "Log-ins", outcome=("ok", "failed", "throttled"))
 
 
 @attrs.frozen
@@ -32,7 +33,6 @@ class LoginThrottle:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.metrics: Metrics | None = None  # set where somebody asks for them
         self._limits = settings.login_throttle
 
     def client(self) -> Client:
@@ -64,8 +64,7 @@ class LoginThrottle:
         return wrong
 
     def _refusal(self, limits: LoginLimits, wait: int) -> TooManyLogins:
-        if self.metrics:
-            self.metrics.count(Counter.LOGIN_THROTTLED)
+        LOGINS.inc(outcome="throttled")
         return TooManyLogins(retry_after=wait, headers=_rate_limit(limits, 0, wait))
 
 

@@ -19,7 +19,6 @@ from service.postgres import SQL, Connections, Executor, Query, Rows, Statement,
 from service.problems import QueryFinding
 from service.server import Application, create_worker_app
 from service.settings import Settings
-from service.telemetry import Metrics
 
 if TYPE_CHECKING:
     from service.sqlcheck import Finding
@@ -78,14 +77,6 @@ class Checked:
         """Run the statements of the context as one transaction."""
         async with self._lent.transaction() as executor:
             yield CheckedExecutor(self, executor)
-
-    def measure(self, metrics: Metrics) -> None:
-        """Count in `metrics` from now on."""
-        self._lent.measure(metrics)
-
-    def sample(self, metrics: Metrics) -> None:
-        """Set in `metrics` how many connections there are now."""
-        self._lent.sample(metrics)
 
     async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
         """Run the query as its file is now. Raises QueryFinding."""

@@ -8,7 +8,6 @@ from litestar import Litestar
 from typing_extensions import override
 
 from service.postgres import Database
-from service.telemetry import Metrics
 
 
 class Caller(NamedTuple):
@@ -30,7 +29,6 @@ class Application(Litestar):
 
     db: Database
     authenticate: Callable[[str], Caller]
-    metrics: Metrics | None = None
     draining = False
 
     @override

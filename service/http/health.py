@@ -1,6 +1,5 @@
 """Health: whether the process serves, and whether the service is ready."""
 
-import time
 from typing import Literal
 
 import asyncpg
@@ -12,7 +11,7 @@ from service.http.request import ServiceRequest
 from service.postgres import Database
 from service.problems import Unavailable
 from service.sql import many
-from service.telemetry import Gauge, Metrics
+from service.telemetry import gauge
 
 
 @attrs.define(slots=False)
@@ -38,18 +37,20 @@ class Health:
 
 
 LIST_APPLIED_MIGRATIONS = many("system.list_applied_migrations", AppliedMigration)
+# The latest value counts: another worker may have looked before a migration.
+NEEDED = gauge("migrations_needed", "Migrations that this code needs", is_latest=True)
+APPLIED = gauge("migrations_applied", "Those of them that the database has had", is_latest=True)
 
 
-async def applied_migrations(db: Database, schema: RequiredSchema, metrics: Metrics | None) -> dict[str, str]:
-    """Return the checksums of the applied migrations by their ids, and count them in `metrics`."""
+async def applied_migrations(db: Database, schema: RequiredSchema) -> dict[str, str]:
+    """Return the checksums of the applied migrations by their ids."""
+    NEEDED.set(len(schema.checksums))
     try:
         rows = await db.many(LIST_APPLIED_MIGRATIONS)
     except asyncpg.UndefinedTableError:
         rows = []
     applied = {row.migration_id: row.sha256 for row in rows}
-    if metrics:
-        metrics.set(Gauge.MIGRATIONS_APPLIED, len(applied.keys() & schema.checksums.keys()))
-        metrics.set(Gauge.MIGRATIONS_CHECKED_AT, time.time())
+    APPLIED.set(len(applied.keys() & schema.checksums.keys()))
     return applied
 
 
@@ -70,7 +71,7 @@ class HealthController(Controller):
         """Report whether the service is ready: database reachable, schema current, not shutting down."""
         if request.app.draining:
             raise Unavailable("draining: this process is about to end")
-        applied = await applied_migrations(request.db, schema, request.metrics)
+        applied = await applied_migrations(request.db, schema)
         # A database that is ahead is fine: new and old code live together while one replaces the other.
         if missing := [name for name in schema.checksums if name not in applied]:
             raise Unavailable(f"The schema is behind: {missing[0]} is not applied; run python -m service migrate")

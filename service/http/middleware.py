@@ -13,7 +13,7 @@ from service.http.client_address import client_address
 from service.http.errors import exception_handler
 from service.http.request import ServiceRequest
 from service.problems import Problem, Unavailable, UnknownHost
-from service.telemetry import Metrics, RequestContext, current, log, log_request
+from service.telemetry import RequestContext, current, log, log_request, recorder
 
 # Browsers take an answer for what it says it is.
 PLAIN = [(b"x-content-type-options", b"nosniff")]
@@ -32,13 +32,11 @@ HOST = re.compile(r"[a-z0-9!$&'()*+,;=._~%\[\]:-]*")
 REQUEST_ID = re.compile(rb"[\da-fA-F]{8}(-?)[\da-fA-F]{4}(\1[\da-fA-F]{4}){2}\1[\da-fA-F]{12}")
 
 
-def request_middleware(
-    app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int = 0, metrics: Metrics | None = None
-) -> ASGIApp:
+def request_middleware(app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int = 0) -> ASGIApp:
     """Wrap `app`: each request gets an id, ``scope["request_id"]``, which is sent back as ``X-Request-ID``.
 
     Behind trusted proxies, `trusted_hops` of them, the id is the one that they send, if it is a UUID. When the request
-    has been answered, the access log tells of it, and `metrics` count it. Answers by TLS say
+    has been answered, the access log tells of it, and metrics count it. Answers by TLS say
     Strict-Transport-Security, where a proxy ended it, too.
 
     A request for a host that is not one of `allowed_hosts` is refused: its answer could be kept by a cache for
@@ -54,7 +52,7 @@ def request_middleware(
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter()
         request_id = (_given_id(scope) if trusted_hops else None) or new_request_id()
-        context = RequestContext(request_id, client_address(scope, trusted_hops))
+        context = RequestContext(request_id, client_address(scope, trusted_hops), scope["path"])
         before = current.set(context)
         scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
         by_name = scope["header_map"] = dict(scope["headers"])  # type: ignore[typeddict-unknown-key]  # for ServiceRequest
@@ -83,8 +81,8 @@ def request_middleware(
             status = status or 500
             method, route, seconds = scope["method"], scope.get("path_template"), perf_counter() - began  # type: ignore[typeddict-item]
             log_request(context, method, route, status, seconds)
-            if metrics:
-                metrics.request(method, route, status, seconds)
+            if recorder.is_on:
+                recorder.request(method, route, status, seconds)
             current.reset(before)  # whoever calls without a task for each request goes on without this one's deadline
 
     return dispatch

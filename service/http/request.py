@@ -14,7 +14,6 @@ from service.http.application import Application, Caller
 from service.http.body import FORM, JSON, check_media_type, read_form_body, read_json
 from service.postgres import Database
 from service.problems import NO_BODY, ContentTooLarge, MalformedRequest
-from service.telemetry import Counter, Metrics
 
 T = TypeVar("T")
 
@@ -54,16 +53,6 @@ class ServiceRequest(Request[None, Caller, State]):
                 super().__init__(self.scope, self.receive, self.send)
                 self._body = body
             return self.__getattribute__(name)
-
-    @property
-    def metrics(self) -> Metrics | None:
-        """The metrics, if they are collected."""
-        return self.app.metrics
-
-    def count(self, event: Counter) -> None:
-        """Count `event`, if metrics are collected."""
-        if metrics := self.app.metrics:
-            metrics.count(event)
 
     @override
     async def body(self) -> bytes:

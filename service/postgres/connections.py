@@ -13,13 +13,19 @@ from service.postgres.errors import UNAVAILABLE, is_stale, keeps_connection, may
 from service.postgres.failover import MultiHostConnector
 from service.postgres.wait_queue import WaitQueue
 from service.problems import Unavailable
-from service.telemetry import Counter, Gauge, Metrics, RequestContext, log
+from service.telemetry import RequestContext, counter, gauge, log
 from service.timeouts import DatabaseTimeouts
 
 NO_ANSWER = "The database does not answer"
 TOO_MANY_CHANGES = "Too many concurrent changes to the same rows"
 # Seconds between two attempts to connect after one has failed, at first and at most.
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
+
+SERVERS = ("primary", "replica")
+CONNECTIONS = gauge("database_connections", "Connections to PostgreSQL", server=SERVERS, state=("used", "idle"))
+WAITING = gauge("database_connections_waiting", "Requests that wait for one", server=SERVERS)
+MAX = gauge("database_connections_max", "Connections that there may be", server=SERVERS)
+CREATED = counter("database_connections_created_total", "Connections made to PostgreSQL")
 
 
 class ConnectionPool:
@@ -29,10 +35,12 @@ class ConnectionPool:
     each statement: no file in ``sql/`` changes the state of its connection.
     """
 
+    # What the metrics call the server.
+    server = "primary"
+
     def __init__(self, url: str, *, size: int, timeouts: DatabaseTimeouts, **options: Any) -> None:  # noqa: ANN401 - asyncpg's own
         """Connect to `url` with asyncpg's `options`."""
         self.timeouts = timeouts
-        self.metrics: Metrics | None = None
         self._size = size
         self._options = options
         self._connector = MultiHostConnector(url, timeouts)
@@ -54,6 +62,10 @@ class ConnectionPool:
     async def open(self) -> AsyncIterator[None]:
         """Be ready until the end of the context; then close all connections, by force if that takes too long."""
         self._loop = asyncio.get_running_loop()
+        CONNECTIONS.set_function(lambda: len(self._connections) - len(self._idle), server=self.server, state="used")
+        CONNECTIONS.set_function(lambda: len(self._idle), server=self.server, state="idle")
+        WAITING.set_function(lambda: len(self._waiters), server=self.server)
+        MAX.set_function(lambda: self._size, server=self.server)
         try:
             yield
         finally:
@@ -69,17 +81,6 @@ class ConnectionPool:
                 await asyncio.wait_for(self._all_closed.wait(), self.timeouts.close_all)
             for connection in self._connections:
                 connection.connection.terminate()
-
-    def measure(self, metrics: Metrics) -> None:
-        """Count in `metrics` from now on."""
-        self.metrics = metrics
-
-    def sample(self, metrics: Metrics) -> None:
-        """Set how many connections are in use and idle, and how many statements wait for one."""
-        metrics.set(Gauge.CONNECTIONS_USED, len(self._connections) - len(self._idle))
-        metrics.set(Gauge.CONNECTIONS_IDLE, len(self._idle))
-        metrics.set(Gauge.CONNECTIONS_WAITING, len(self._waiters))
-        metrics.set(Gauge.CONNECTIONS_MOST, self._size)
 
     async def _acquire(self, deadline: float, context: RequestContext) -> PooledConnection:
         """Return the connection that was used last, or wait for one; close those that are lost or too old.
@@ -162,8 +163,7 @@ class ConnectionPool:
         if self._is_away:
             self._is_away = False
             self._log_outage(None)
-        if self.metrics:
-            self.metrics.count(Counter.CONNECTION_CREATED)
+        CREATED.inc()
         self._connections.add(connection)
         self._release(connection)
         self._connect_more(len(self._waiters))

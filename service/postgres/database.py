@@ -8,7 +8,6 @@ import asyncpg
 
 from service.postgres.queries import Count, Many, Maybe, One, Query, Value
 from service.problems import SessionEnded
-from service.telemetry import Metrics
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,12 +30,6 @@ class Connections(Executor, Protocol):
 
     def transaction(self) -> AbstractAsyncContextManager[Executor]:
         """Run the statements of the context as one transaction."""
-
-    def measure(self, metrics: Metrics) -> None:
-        """Count in `metrics` from now on."""
-
-    def sample(self, metrics: Metrics) -> None:
-        """Set in `metrics` how many connections there are now."""
 
 
 class WrongCardinalityError(Exception):

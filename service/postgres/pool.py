@@ -27,7 +27,7 @@ from service.postgres.queries import Count, Query
 from service.postgres.slow_queries import SlowQueries, explain
 from service.postgres.transaction import Transaction
 from service.problems import Unavailable
-from service.telemetry import RequestContext, current
+from service.telemetry import RequestContext, current, recorder
 from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
 
 
@@ -243,9 +243,9 @@ class Pool(ConnectionPool):
             return rows
         finally:
             seconds = monotonic() - began
-            if self.metrics:
+            if recorder.is_on:
                 number = None if rows is None else rows[0][0] if isinstance(query, Count) else len(rows)
-                self.metrics.query(query.name, seconds, number)
+                recorder.query(query.name, seconds, number)
             context.queries += 1
             context.database_seconds += seconds
             if seconds > self._slow:

@@ -27,7 +27,7 @@ from service.postgres.pool import Pool
 from service.postgres.queries import Query
 from service.postgres.readers import maybe
 from service.problems import Unavailable
-from service.telemetry import Counter, Gauge, Metrics, RequestContext, current, log
+from service.telemetry import RequestContext, counter, current, gauge, log
 from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
 
 
@@ -45,6 +45,8 @@ FIND_REPLAYED = maybe("system.find_replayed", Position)
 needed: ContextVar[Position] = ContextVar("needed")
 # Seconds until a replica that is behind is asked again, at first and at most.
 FIRST_PAUSE, LONGEST_PAUSE = 0.0005, 0.008
+USED = gauge("replica_used", "Workers that read from the replica now")
+READS = counter("replica_reads_total", "Queries that a replica may answer", answered_by=("replica", "primary"))
 
 
 class PassedOverError(asyncpg.PostgresError):
@@ -79,6 +81,8 @@ class ReplicaConnection(PooledConnection):
 class ReplicaPool(Pool):
     """Connections to replicas, none of which answers before it has replayed what is ``needed``."""
 
+    server = "replica"
+
     def __init__(
         self, url: str, *, max_lag: int, timeouts: DatabaseTimeouts = DATABASE_TIMEOUTS, **options: int
     ) -> None:
@@ -93,13 +97,6 @@ class ReplicaPool(Pool):
     async def _open_connection(self) -> PooledConnection:
         opened = await super()._open_connection()
         return ReplicaConnection(opened.connection, opened.expires_at, opened.address)
-
-    @override
-    def sample(self, metrics: Metrics) -> None:
-        metrics.set(Gauge.REPLICA_CONNECTIONS_USED, len(self._connections) - len(self._idle))
-        metrics.set(Gauge.REPLICA_CONNECTIONS_IDLE, len(self._idle))
-        metrics.set(Gauge.REPLICA_CONNECTIONS_WAITING, len(self._waiters))
-        metrics.set(Gauge.REPLICA_CONNECTIONS_MOST, self._size)
 
     @override
     def _log_outage(self, error: BaseException | None) -> None:
@@ -154,27 +151,15 @@ class Replicated:
         self.replica = replica
         self.used: bool | None = None
         """Whether the replica answers; None before the first check."""
-        self._metrics: Metrics | None = None
         self._is_promoted = False
         self._asking: asyncio.Task[Position] | None = None
         self._next: asyncio.Task[Position] | None = None
-
-    def measure(self, metrics: Metrics) -> None:
-        """Count in `metrics` from now on."""
-        self._metrics = metrics
-        self.primary.measure(metrics)
-        self.replica.measure(metrics)
-
-    def sample(self, metrics: Metrics) -> None:
-        """Set how many connections to each there are, and whether the replica is used."""
-        self.primary.sample(metrics)
-        self.replica.sample(metrics)
-        metrics.set(Gauge.REPLICA_USED, bool(self.used))
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Be ready until the end of the context, and check the replica meanwhile."""
         async with self.primary.open(), self.replica.open():
+            USED.set_function(lambda: bool(self.used))
             watching = asyncio.create_task(self._watch())
             try:
                 yield
@@ -191,9 +176,9 @@ class Replicated:
         if self.used:
             with suppress(PassedOverError):
                 rows = await self._read(query, arguments)
-                self._count(Counter.REPLICA_ANSWERED)
+                READS.inc(answered_by="replica")
                 return rows
-        self._count(Counter.REPLICA_PASSED_OVER)
+        READS.inc(answered_by="primary")
         return await self.primary.fetch(query, arguments)
 
     def transaction(self) -> AbstractAsyncContextManager[Executor]:
@@ -266,10 +251,6 @@ class Replicated:
             log.info("replica is used")
         elif is_news:
             log.warning("replica is not used", reason=str(refusal) or type(refusal).__name__)
-
-    def _count(self, event: Counter) -> None:
-        if self._metrics:
-            self._metrics.count(event)
 
 
 def _retrieve(asked: asyncio.Task[Position]) -> None:

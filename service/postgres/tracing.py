@@ -9,7 +9,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 
 from service.postgres.database import Connections, Executor, Rows
 from service.postgres.queries import Query
-from service.telemetry import QUIET, Metrics
+from service.telemetry import QUIET
 
 
 class TracedExecutor:
@@ -56,11 +56,3 @@ class TracedConnections(TracedExecutor):
         """Run the statements of the context as one transaction."""
         async with self._connections.transaction() as executor:
             yield TracedExecutor(executor, self._tracer)
-
-    def measure(self, metrics: Metrics) -> None:
-        """Count in `metrics` from now on."""
-        self._connections.measure(metrics)
-
-    def sample(self, metrics: Metrics) -> None:
-        """Set in `metrics` how many connections there are now."""
-        self._connections.sample(metrics)

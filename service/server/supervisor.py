@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from service.server.listener import stop_accepting
 from service.server.slots import Slot
 from service.server.worker import SIGNALS
-from service.telemetry import log
+from service.telemetry import is_log_thread, log
 from service.timeouts import SupervisorTimeouts
 
 DEFAULT_TIMEOUTS = SupervisorTimeouts()
@@ -140,7 +140,8 @@ class Supervisor:
 
     def _start(self, now: float) -> None:
         # Not beside another thread, such as that of METRICS_PORT: a lock that it holds would be copied, and stay so.
-        forks = self._forks and threading.active_count() == 1
+        others = [thread for thread in threading.enumerate()[1:] if not is_log_thread(thread)]
+        forks = self._forks and not others
         context = multiprocessing.get_context("fork") if forks else multiprocessing.get_context("spawn")
         slot = self._free.pop()
         process = context.Process(target=self._run, args=(slot,))

@@ -26,7 +26,7 @@ from service.server.connection import DEFAULT_TIMEOUTS
 from service.server.listener import stop_accepting
 from service.server.protocol import LimitedHttpProtocol
 from service.server.slots import Slot
-from service.telemetry import log
+from service.telemetry import close_log, log
 from service.timeouts import ClientTimeouts, ShutdownTimeouts
 
 # For `serve` and `dev` alike.
@@ -137,10 +137,12 @@ def run_worker(factory: AppFactory, listener: socket.socket, drain_seconds: int,
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for the parent
     try:
         app = create_worker_app(factory)
+        serve_alone(app, listener, drain_seconds, slot)
     except click.ClickException as error:
         log.error("worker cannot start", reason=error.message)
         sys.exit(1)
-    serve_alone(app, listener, drain_seconds, slot)
+    finally:
+        close_log()  # a forked process runs no exit handlers
 
 
 def create_worker_app(factory: AppFactory) -> Application:

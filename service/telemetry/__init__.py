@@ -1,23 +1,16 @@
 """What the service reports about itself: logs, metrics and traces.
 
-Read in this order: context (the current request), logging (format and output), metrics (counting in shared memory),
-prometheus (the exposition), tracing (OpenTelemetry).
+Read in this order: context (the current request), logging (format), access_log (one line a request), output (standard
+output, written by a thread), metrics (counting in shared memory), prometheus (the exposition), tracing (OpenTelemetry).
 """
 
 from typing import TYPE_CHECKING
 
+from service.telemetry.access_log import log_request
 from service.telemetry.context import RequestContext, current, set_user
-from service.telemetry.logging import configure_logging, flush_logs, log, log_request
-from service.telemetry.metrics import (
-    METRICS_DIRECTORY_VARIABLE,
-    NO_ROUTE,
-    Counter,
-    Gauge,
-    Layout,
-    Metrics,
-    Sampled,
-    sampling,
-)
+from service.telemetry.logging import configure_logging, log
+from service.telemetry.metrics import METRICS_DIRECTORY_VARIABLE, counter, gauge, recorder, sampling
+from service.telemetry.output import close_log, is_log_thread
 
 if TYPE_CHECKING:
     from service.telemetry.prometheus import as_text, serve_metrics
@@ -25,21 +18,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METRICS_DIRECTORY_VARIABLE",
-    "NO_ROUTE",
     "QUIET",
-    "Counter",
-    "Gauge",
-    "Layout",
-    "Metrics",
     "RequestContext",
-    "Sampled",
     "Traces",
     "as_text",
+    "close_log",
     "configure_logging",
+    "counter",
     "current",
-    "flush_logs",
+    "gauge",
+    "is_log_thread",
     "log",
     "log_request",
+    "recorder",
     "sampling",
     "serve_metrics",
     "set_user",

@@ -7,16 +7,17 @@ from uuid import UUID
 class RequestContext:
     """What is known about a request while it is being served.
 
-    `client` is the client's IP address, `user` the authenticated user, once known. `queries` counts the statements run
-    so far; they took `database_seconds` in PostgreSQL, after `waited_seconds` waiting for a connection. `database_used`
-    is how much the request has used of its time for the database, in seconds, pauses between attempts included.
-    `trace_id` is OpenTelemetry's, if tracing is on.
+    `client` is the client's IP address, `path` the request's path, `user` the authenticated user, once known.
+    `queries` counts the statements run so far; they took `database_seconds` in PostgreSQL, after `waited_seconds`
+    waiting for a connection. `database_used` is how much the request has used of its time for the database, in
+    seconds, pauses between attempts included. `trace_id` is OpenTelemetry's, if tracing is on.
     """
 
     __slots__ = (
         "client",
         "database_seconds",
         "database_used",
+        "path",
         "queries",
         "request_id",
         "trace_id",
@@ -24,9 +25,10 @@ class RequestContext:
         "waited_seconds",
     )
 
-    def __init__(self, request_id: str, client: str | None = None) -> None:
+    def __init__(self, request_id: str, client: str | None = None, path: str = "") -> None:
         self.request_id = request_id
         self.client = client
+        self.path = path
         self.user: UUID | None = None
         self.queries = 0
         self.database_seconds = 0.0

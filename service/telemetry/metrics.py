@@ -1,117 +1,190 @@
-"""What is counted while the service runs, where METRICS_PORT or METRICS_TOKEN asks for it.
+"""Counting while the service runs, if METRICS_PORT or METRICS_TOKEN is set.
 
-Each worker counts in memory that it shares with whoever is asked for the numbers: adding one there takes 0.1 µs, with
-no lock and no message. A worker that replaces another counts on where that one ended, even where it was killed, so that
-no counter ever falls. service/telemetry/prometheus.py reads what is written here.
+A counter or a gauge is declared where it is counted, and nowhere else::
+
+    LOGINS = counter("logins_total", "Log-ins", outcome=("ok", "failed"))
+    LOGINS.inc(outcome="ok")
+
+Each worker counts in memory that it shares with the process that serves the numbers: no lock, no message. A worker that
+replaces another, even one that was killed, goes on from its numbers, so no counter ever falls.
+`service/telemetry/prometheus.py` reads what is written here.
 """
 
 import asyncio
 import mmap
 import os
+import time
 from bisect import bisect_left
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
-from enum import IntEnum, auto
 from hashlib import sha256
-from itertools import accumulate, count
+from itertools import accumulate, count, product
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
 # Upper bounds of a histogram's buckets, in seconds; one more bucket holds what takes longer.
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-# The numbers of a query, and those of a route, begin with a histogram: its buckets and the sum of what was observed.
+# The numbers of a query and those of a route begin with a histogram: its buckets and the sum of what was observed.
 SUM = len(BOUNDS) + 1
-# Behind it, those of a query have its rows and errors; those of a route how many answers there were of each status from
-# 100 to 599, at STATUS + status.
+# A query's rows and errors follow. A route has one number for each status from 100 to 599, at STATUS + status.
 ROWS, ERRORS = SUM + 1, SUM + 2
 STATUS = SUM + 1 - 100
 OF_QUERY, OF_ROUTE = ERRORS + 1, STATUS + 600
 NO_ROUTE = ("", "(none)")
-# Where `serve` tells its workers to count; no setting.
+# How `serve` tells its workers to count; not a setting.
 METRICS_DIRECTORY_VARIABLE = "_METRICS_DIRECTORY"
-# What is counted: an event, a level, a query by its name, a route by its method and template.
-Name: TypeAlias = str | tuple[str, str]
+# A query's name, a route's method and template, or a metric's name and the values of its labels.
+Key: TypeAlias = str | tuple[str, ...]
+Numbers: TypeAlias = "memoryview[float]"
 
 
-class Counter(IntEnum):
-    """What happens."""
+class Family(msgspec.Struct, frozen=True):
+    """The declaration of a metric: its name, its description, and the values that each label can have."""
 
-    LOGIN_OK = 0
-    LOGIN_FAILED = auto()
-    LOGIN_THROTTLED = auto()
-    REFRESH_REUSED = auto()
-    CONNECTION_CREATED = auto()
-    REPLICA_ANSWERED = auto()
-    REPLICA_PASSED_OVER = auto()
+    kind: Literal["counter", "gauge"]
+    name: str
+    description: str
+    labels: dict[str, tuple[str, ...]]
+    is_latest: bool = False
+    """Whether the value that a worker set last counts, and not the sum of all workers' values."""
 
-
-class Gauge(IntEnum):
-    """What is now more, now less; 0 while a worker is not there."""
-
-    CONNECTIONS_USED = len(Counter)
-    CONNECTIONS_IDLE = auto()
-    CONNECTIONS_WAITING = auto()
-    CONNECTIONS_MOST = auto()
-    HASHING = auto()
-    MIGRATIONS_NEEDED = auto()
-    MIGRATIONS_APPLIED = auto()
-    MIGRATIONS_CHECKED_AT = auto()
-    REPLICA_USED = auto()
-    REPLICA_CONNECTIONS_USED = auto()
-    REPLICA_CONNECTIONS_IDLE = auto()
-    REPLICA_CONNECTIONS_WAITING = auto()
-    REPLICA_CONNECTIONS_MOST = auto()
+    def combinations(self) -> Iterator[tuple[str, ...]]:
+        """Return the key of each combination of labels."""
+        return product((self.name,), *self.labels.values())
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """What a worker counts, in the order of its numbers; another one's, of later code, may be another."""
+    """What a worker counts, in the order of its numbers. A worker that runs other code can have another layout."""
 
+    families: tuple[Family, ...]
     queries: tuple[str, ...]
     routes: tuple[tuple[str, str], ...]
     """Method and template of the path; the last is NO_ROUTE."""
-    single: tuple[str, ...] = tuple(each.name for each in (*Counter, *Gauge))
 
-    def places(self) -> dict[Name, slice]:
-        """Return where the numbers of each stand."""
-        sizes: dict[Name, int] = dict.fromkeys(self.single, 1)
+    def places(self) -> dict[Key, slice]:
+        """Return the place of each key's numbers."""
+        # That of a latest value has the time when it was set, too.
+        sizes: dict[Key, int] = {key: 1 + family.is_latest for family in self.families for key in family.combinations()}
         sizes |= dict.fromkeys(self.queries, OF_QUERY) | dict.fromkeys(self.routes, OF_ROUTE)
         ends = accumulate(sizes.values())
-        return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
-
-    @property
-    def size(self) -> int:
-        """How many numbers there are."""
-        return len(self.single) + OF_QUERY * len(self.queries) + OF_ROUTE * len(self.routes)
+        return {key: slice(end - size, end) for (key, size), end in zip(sizes.items(), ends, strict=True)}
 
 
-class Metrics:
-    """The numbers of this worker."""
+_declared: dict[str, "_Declared"] = {}
 
-    def __init__(self, directory: Path, layout: Layout) -> None:
-        """Count in a file of `directory` that no other process counts in, nor has with another layout."""
-        self.layout = layout
+
+class _Declared:
+    """A declared metric, and its numbers while this process counts."""
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+        self.numbers: dict[tuple[str, ...], Numbers] = {}
+        if family.name in _declared:
+            raise ValueError(f"The metric {family.name} is declared twice")
+        _declared[family.name] = self
+
+    def _of(self, labels: dict[str, str]) -> Numbers:
+        """Return the numbers of one combination of labels. Raises KeyError if it was not declared."""
+        return self.numbers[self.family.name, *map(labels.__getitem__, self.family.labels)]
+
+
+class Counter(_Declared):
+    """A number that only rises."""
+
+    def inc(self, by: int = 1, /, **labels: str) -> None:
+        """Add `by` to the number with these `labels`. Raises KeyError if they were not declared."""
+        if self.numbers:
+            self._of(labels)[0] += by
+
+
+class Gauge(_Declared):
+    """A number that rises and falls; that of a worker that has ended does not count."""
+
+    def __init__(self, family: Family) -> None:
+        super().__init__(family)
+        self._functions: dict[tuple[tuple[str, str], ...], Callable[[], float]] = {}
+
+    def set(self, value: float, **labels: str) -> None:
+        """Set the number with these `labels`. Raises KeyError if they were not declared."""
+        if self.numbers:
+            numbers = self._of(labels)
+            numbers[0] = value
+            if self.family.is_latest:
+                numbers[1] = time.time()
+
+    def set_function(self, function: Callable[[], float], **labels: str) -> None:
+        """Set the number with these `labels` to what `function` returns, once a second."""
+        self._functions[tuple(labels.items())] = function
+
+    def sample(self) -> None:
+        """Set the numbers that have a function."""
+        for labels, function in self._functions.items():
+            self.set(function(), **dict(labels))
+
+
+def counter(name: str, description: str, **labels: tuple[str, ...]) -> Counter:
+    """Declare the counter `name`, which ends in ``_total``; each label has one of the given values.
+
+    Raises ValueError if the name is taken.
+    """
+    return Counter(Family("counter", name, description, labels))
+
+
+def gauge(name: str, description: str, *, is_latest: bool = False, **labels: tuple[str, ...]) -> Gauge:
+    """Declare the gauge `name`; each label has one of the given values.
+
+    Its value is the sum of all workers' values, or with `is_latest` the one that was set last by any of them. Raises
+    ValueError if the name is taken.
+    """
+    return Gauge(Family("gauge", name, description, labels, is_latest))
+
+
+class Recorder:
+    """The numbers of this process."""
+
+    is_on = False
+
+    def start(self, directory: Path, queries: Iterable[str], routes: Iterable[tuple[str, str]]) -> None:
+        """Count from now on, in a file of `directory` that no other process counts in.
+
+        `queries` are names; `routes` are methods and templates of paths.
+        """
+        self.stop()
+        families = tuple(each.family for each in _declared.values())
+        layout = Layout(families, tuple(queries), (*routes, NO_ROUTE))
         encoded = msgspec.json.encode(layout)
         digest = sha256(encoded + repr(BOUNDS).encode()).hexdigest()
-        file = _free_slot(directory / f"worker.{digest}")
-        os.truncate(file, layout.size * 8)
-        self._memory = mmap.mmap(file, layout.size * 8)  # keeps the file, and the lock, by a descriptor of its own
-        os.close(file)
-        self._numbers = memoryview(self._memory).cast("d")
-        self._numbers[len(Counter) : len(layout.single)] = memoryview(bytes(8 * len(Gauge))).cast("d")
         places = layout.places()
-        self._queries = {name: self._numbers[places[name]] for name in layout.queries}
-        self._routes = {route: self._numbers[places[route]] for route in layout.routes}
+        size = places[NO_ROUTE].stop * 8
+        file = _free_slot(directory / f"worker.{digest}")
+        os.truncate(file, size)
+        self._memory = mmap.mmap(file, size)  # keeps the file, and the lock, by a descriptor of its own
+        os.close(file)
+        numbers: Numbers = memoryview(self._memory).cast("d")
+        for each in _declared.values():
+            each.numbers = {key: numbers[places[key]] for key in each.family.combinations()}
+            if isinstance(each, Gauge):
+                for place in each.numbers.values():
+                    place[:] = memoryview(bytes(place.nbytes)).cast("d")
+        self._queries = {name: numbers[places[name]] for name in layout.queries}
+        self._routes = {route: numbers[places[route]] for route in layout.routes}
         self._no_route = self._routes[NO_ROUTE]
-        # Whole, or not at all, for who reads it meanwhile.
+        self.is_on = True
+        # A reader finds the whole layout, or none.
         new = directory / f"new.{os.getpid()}"
         new.write_bytes(encoded)
         new.rename(directory / f"layout.{digest}")
 
-    def close(self) -> None:
-        """Count no more; what was counted stays where it is."""
-        del self._numbers, self._queries, self._routes, self._no_route
+    def stop(self) -> None:
+        """Stop counting; what was counted stays in the file."""
+        if not self.is_on:
+            return
+        self.is_on = False
+        for each in _declared.values():
+            each.numbers = {}
+        del self._queries, self._routes, self._no_route
         self._memory.close()
 
     def request(self, method: str, route: str | None, status: int, seconds: float) -> None:
@@ -122,7 +195,7 @@ class Metrics:
         numbers[STATUS + status] += 1
 
     def query(self, name: str, seconds: float, rows: int | None) -> None:
-        """Count a query that returned or changed so many `rows`; None: it failed."""
+        """Count a query that returned or changed this many `rows`; None: it failed."""
         numbers = self._queries.get(name)
         if numbers is None:
             return
@@ -133,17 +206,12 @@ class Metrics:
         else:
             numbers[ROWS] += rows
 
-    def count(self, event: Counter) -> None:
-        """Count `event`."""
-        self._numbers[event] += 1
 
-    def set(self, level: Gauge, value: float) -> None:
-        """Set `level`."""
-        self._numbers[level] = value
+recorder = Recorder()
 
 
 def _free_slot(path: Path) -> int:
-    """Return a file, `path` with a number, that nobody has locked, locked: it is free again when this process ends."""
+    """Return the first file, `path` with a number, that is not locked, and lock it until this process ends."""
     import fcntl  # noqa: PLC0415 - not on Windows
 
     numbers = count()
@@ -157,24 +225,23 @@ def _free_slot(path: Path) -> int:
             return file
 
 
-class Sampled(Protocol):
-    """What is now more, now less."""
-
-    def sample(self, metrics: Metrics) -> None:
-        """Say how much it is now."""
-
-
 @asynccontextmanager
-async def sampling(metrics: Metrics | None, *parts: Sampled) -> AsyncIterator[None]:
-    """Measure each of `parts` once a second, until the end of the context."""
-
-    async def sample(metrics: Metrics) -> None:
-        while True:
-            for part in parts:
-                part.sample(metrics)
-            await asyncio.sleep(1)
-
-    task = asyncio.create_task(sample(metrics)) if metrics else None
+async def sampling() -> AsyncIterator[None]:
+    """Sample the gauges that have a function once a second, until the end of the context."""
+    task = asyncio.create_task(_sample()) if recorder.is_on else None
     yield
     if task:
         task.cancel()
+
+
+async def _sample() -> None:
+    while True:
+        sample_gauges()
+        await asyncio.sleep(1)
+
+
+def sample_gauges() -> None:
+    """Set the gauges that have a function."""
+    for each in _declared.values():
+        if isinstance(each, Gauge):
+            each.sample()

@@ -6,14 +6,14 @@ import platform
 import shutil
 import tempfile
 from array import array
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import accumulate
-from operator import add
+from operator import add, itemgetter
 from pathlib import Path
 from typing import TypeAlias
 
+import attrs
 import msgspec
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -30,24 +30,14 @@ from service.telemetry.metrics import (
     ROWS,
     STATUS,
     SUM,
-    Counter,
-    Gauge,
+    Family,
+    Key,
     Layout,
-    Name,
 )
 
 Numbers: TypeAlias = "array[float]"  # at run time, only Python 3.12 knows it
 # Whether a worker is alive, which holds the lock on its file then, and its numbers.
 Slot: TypeAlias = tuple[bool, Numbers]
-Levels = defaultdict[str, float]
-# How many connections to each are used, idle, waited for, and may be there.
-SERVERS = {
-    "primary": (Gauge.CONNECTIONS_USED, Gauge.CONNECTIONS_IDLE, Gauge.CONNECTIONS_WAITING, Gauge.CONNECTIONS_MOST),
-    "replica": (
-        *(Gauge.REPLICA_CONNECTIONS_USED, Gauge.REPLICA_CONNECTIONS_IDLE),
-        *(Gauge.REPLICA_CONNECTIONS_WAITING, Gauge.REPLICA_CONNECTIONS_MOST),
-    ),
-}
 PREFIX = "metrics-"
 LIMITS = [str(bound) for bound in BOUNDS] + ["+Inf"]
 
@@ -111,12 +101,21 @@ def as_text(directory: Path, accept: str) -> tuple[bytes, str]:
 
 def _registry(directory: Path) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(Workers(directory))
+    registry.register(SharedMemoryCollector(directory))
     return registry
 
 
-class Workers(Collector):
-    """Adds up the numbers of all workers: counters of those that have ended, too."""
+@attrs.frozen
+class _Reading:
+    """What the workers of one layout have counted."""
+
+    layout: Layout
+    slots: list[Slot]
+    places: dict[Key, slice]
+
+
+class SharedMemoryCollector(Collector):
+    """Collects the numbers of all workers; counters include those of workers that have ended."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -126,28 +125,25 @@ class Workers(Collector):
         build = GaugeMetricFamily("service_build_info", "What runs", labels=["version", "python"])
         build.add_metric([__version__, platform.python_version()], 1)
         yield build
-        found = [(layout, slots) for layout, slots in map(_slots, self._directory.glob("layout.*")) if slots]
-        if not found:  # no worker has begun
+        readings = [reading for file in self._directory.glob("layout.*") if (reading := _read_slots(file)).slots]
+        if not readings:  # no worker has begun
             return
-        totals = _add_up(found)
-        alive = [
-            Levels(float, zip(layout.single, numbers, strict=False))
-            for layout, slots in found
-            for is_alive, numbers in slots
-            if is_alive
-        ]
-        yield GaugeMetricFamily("service_workers", "Worker processes that serve", len(alive))
-        yield from _requests({route: totals[route] for layout, _ in found for route in layout.routes})
-        yield from _queries({name: totals[name] for layout, _ in found for name in layout.queries})
-        yield from _levels(alive)
-        yield from _events(totals)
+        totals = _add_up(readings)
+        alive = sum(is_alive for reading in readings for is_alive, _ in reading.slots)
+        yield GaugeMetricFamily("service_workers", "Worker processes that serve", alive)
+        yield from _requests({route: totals[route] for reading in readings for route in reading.layout.routes})
+        yield from _queries({name: totals[name] for reading in readings for name in reading.layout.queries})
+        for family in _merge(family for reading in readings for family in reading.layout.families):
+            yield _counter(family, totals) if family.kind == "counter" else _gauge(family, readings)
 
 
-def _slots(file: Path) -> tuple[Layout, list[Slot]]:
+def _read_slots(file: Path) -> _Reading:
     """Return a layout, and what workers have counted by it."""
     layout = msgspec.json.decode(file.read_bytes(), type=Layout)
+    places = layout.places()
     slots = map(_read, file.parent.glob(f"worker{file.suffix}.*"))
-    return layout, [(is_alive, numbers) for is_alive, numbers in slots if len(numbers) == layout.size]
+    size = places[layout.routes[-1]].stop
+    return _Reading(layout, [(is_alive, numbers) for is_alive, numbers in slots if len(numbers) == size], places)
 
 
 def _read(path: Path) -> Slot:
@@ -160,13 +156,13 @@ def _read(path: Path) -> Slot:
     return False, numbers
 
 
-def _add_up(found: list[tuple[Layout, list[Slot]]]) -> dict[Name, Numbers]:
-    totals: dict[Name, Numbers] = {}
-    for layout, slots in found:
-        numbers = array("d", map(sum, zip(*(each for _, each in slots), strict=True)))
-        for name, place in layout.places().items():
+def _add_up(readings: list[_Reading]) -> dict[Key, Numbers]:
+    totals: dict[Key, Numbers] = {}
+    for reading in readings:
+        numbers = array("d", map(sum, zip(*(each for _, each in reading.slots), strict=True)))
+        for key, place in reading.places.items():
             more = numbers[place]
-            totals[name] = array("d", map(add, totals[name], more)) if name in totals else more
+            totals[key] = array("d", map(add, totals[key], more)) if key in totals else more
     return totals
 
 
@@ -203,43 +199,37 @@ def _observe(family: HistogramMetricFamily, labels: tuple[str, ...], numbers: Nu
     family.add_metric(list(labels), list(zip(LIMITS, cumulated, strict=True)), numbers[SUM])
 
 
-def _levels(alive: list[Levels]) -> Iterator[Metric]:
-    def total(level: Gauge) -> float:
-        return sum(levels[level.name] for levels in alive)
-
-    connections = GaugeMetricFamily("database_connections", "Connections to PostgreSQL", labels=["server", "state"])
-    waiting = GaugeMetricFamily("database_connections_waiting", "Requests that wait for one", labels=["server"])
-    most = GaugeMetricFamily("database_connections_max", "Connections that there may be", labels=["server"])
-    for server, levels in SERVERS.items():
-        of_used, of_idle, of_waiting, of_most = map(total, levels)
-        connections.add_metric([server, "used"], of_used)
-        connections.add_metric([server, "idle"], of_idle)
-        waiting.add_metric([server], of_waiting)
-        most.add_metric([server], of_most)
-    yield from (connections, waiting, most)
-    hashing = total(Gauge.HASHING)
-    yield GaugeMetricFamily("password_hashing_queue", "Passwords being hashed, or waiting for it", hashing)
-    yield GaugeMetricFamily("replica_used", "Workers that read from the replica now", total(Gauge.REPLICA_USED))
-    # What was seen last: another worker may have looked before a migration.
-    checked = max(alive, key=lambda levels: levels[Gauge.MIGRATIONS_CHECKED_AT.name], default=Levels(float))
-    needed, applied = (checked[level.name] for level in (Gauge.MIGRATIONS_NEEDED, Gauge.MIGRATIONS_APPLIED))
-    yield GaugeMetricFamily("migrations_needed", "Migrations that this code needs", needed)
-    yield GaugeMetricFamily("migrations_applied", "Those of them that the database has had", applied)
+def _merge(families: Iterable[Family]) -> Iterable[Family]:
+    """Return each family once, with all values that any code version declares for its labels."""
+    merged: dict[str, Family] = {}
+    for family in families:
+        labels = dict(family.labels)
+        if (other := merged.get(family.name)) and other.labels.keys() == labels.keys():
+            labels = {name: tuple(dict.fromkeys((*other.labels[name], *labels[name]))) for name in labels}
+        merged[family.name] = msgspec.structs.replace(family, labels=labels)
+    return merged.values()
 
 
-def _events(totals: dict[Name, Numbers]) -> Iterator[Metric]:
-    def total(event: Counter) -> float:
-        return totals[event.name][0]
+def _counter(family: Family, totals: dict[Key, Numbers]) -> Metric:
+    metric = CounterMetricFamily(family.name, family.description, labels=[*family.labels])
+    for key in family.combinations():
+        metric.add_metric(key[1:], totals[key][0] if key in totals else 0)
+    return metric
 
-    logins = CounterMetricFamily("logins", "Log-ins", labels=["outcome"])
-    logins.add_metric(["ok"], total(Counter.LOGIN_OK))
-    logins.add_metric(["failed"], total(Counter.LOGIN_FAILED))
-    logins.add_metric(["throttled"], total(Counter.LOGIN_THROTTLED))
-    yield logins
-    reads = CounterMetricFamily("replica_reads", "Queries that a replica may answer", labels=["answered_by"])
-    reads.add_metric(["replica"], total(Counter.REPLICA_ANSWERED))
-    reads.add_metric(["primary"], total(Counter.REPLICA_PASSED_OVER))
-    yield reads
-    reused, created = total(Counter.REFRESH_REUSED), total(Counter.CONNECTION_CREATED)
-    yield CounterMetricFamily("refresh_token_reuse", "Spent refresh tokens that came back: sessions ended", reused)
-    yield CounterMetricFamily("database_connections_created", "Connections made to PostgreSQL", created)
+
+def _gauge(family: Family, readings: list[_Reading]) -> Metric:
+    """Return a gauge of the workers that are alive: its sum, or the value that was set last."""
+    metric = GaugeMetricFamily(family.name, family.description, labels=[*family.labels])
+    for key in family.combinations():
+        values = [
+            numbers[reading.places[key]]
+            for reading in readings
+            if key in reading.places
+            for is_alive, numbers in reading.slots
+            if is_alive
+        ]
+        if family.is_latest:
+            metric.add_metric(key[1:], max(values, key=itemgetter(1), default=(0.0, 0.0))[0])
+        else:
+            metric.add_metric(key[1:], sum(value for (value,) in values))
+    return metric

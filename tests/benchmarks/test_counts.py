@@ -23,8 +23,8 @@ import structlog
 
 from service.app import Service, from_environment
 from service.postgres.pool import Pool
-from service.telemetry import configure_logging, flush_logs
-from service.telemetry.metrics import METRICS_DIRECTORY_VARIABLE
+from service.telemetry import METRICS_DIRECTORY_VARIABLE, configure_logging, recorder
+from service.telemetry.output import stdout
 from tests.support.factories import Factory
 from tests.support.processes import ROOT, environment, serving
 from tests.support.raw_http import listening
@@ -100,7 +100,7 @@ class Caller:
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Log as production does, until the end of the test."""
-    monkeypatch.setattr("service.telemetry.logging.DELAY", 3600)  # to write is no part of one request
+    monkeypatch.setattr("service.telemetry.output.DELAY", 3600)  # to write is no part of one request
     root = logging.getLogger()
     before = root.handlers, root.level
     configure_logging("INFO", "json")
@@ -111,7 +111,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def metrics() -> bool:
+def with_metrics() -> bool:
     """Whether metrics are on."""
     return True
 
@@ -123,14 +123,14 @@ async def caller(
     monkeypatch: pytest.MonkeyPatch,
     logged: None,  # noqa: ARG001 - what it turns on
     *,
-    metrics: bool,
+    with_metrics: bool,
 ) -> AsyncIterator[Caller]:
     """Return the caller of a service that has answered everything twice: statements and tokens are known.
 
     It is made as a worker makes it, where nothing asks for traces.
     """
     for name, value in serving(
-        own_database_url, **{METRICS_DIRECTORY_VARIABLE: str(tmp_path) if metrics else ""}
+        own_database_url, **{METRICS_DIRECTORY_VARIABLE: str(tmp_path) if with_metrics else ""}
     ).items():
         monkeypatch.setenv(name, value)
     pool = Pool(own_database_url)
@@ -143,6 +143,7 @@ async def caller(
             assert await caller.request(name) in {200, 201}
         yield caller
     await connection.close()
+    recorder.stop()
 
 
 @contextmanager
@@ -184,10 +185,10 @@ async def test_server_creates_one_task_per_request(caller: Caller) -> None:
     assert len(made) == 3
 
 
-@pytest.mark.parametrize("metrics", [True, False])
+@pytest.mark.parametrize("with_metrics", [True, False])
 @pytest.mark.parametrize("name", ROUTES)
-async def test_request_calls_no_more_functions_than_before(caller: Caller, name: str, *, metrics: bool) -> None:
-    most = CALLS[name] - (0 if metrics else OF_METRICS)
+async def test_request_calls_no_more_functions_than_before(caller: Caller, name: str, *, with_metrics: bool) -> None:
+    most = CALLS[name] - (0 if with_metrics else OF_METRICS)
 
     called = min([await _calls(caller, name) for _ in range(3)])  # now and then something else has its turn meanwhile
 
@@ -207,7 +208,7 @@ async def _calls(caller: Caller, name: str) -> int:
             and (not frame.f_code.co_filename.startswith(beside[0]))
         )
 
-    flush_logs()
+    stdout.flush()
     measured_by = sys.getprofile()
     sys.setprofile(count)
     try:

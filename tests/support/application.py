@@ -13,7 +13,6 @@ from service.postgres.database import Database, Executor, Rows
 from service.postgres.pool import Pool, changed
 from service.postgres.queries import Count, Query
 from service.settings import Settings
-from service.telemetry.metrics import Metrics
 from tests.support.factories import Committed, Factory, LoggedIn, service_client
 from tests.support.kites import KitesController
 from tests.support.pools import PATIENT
@@ -34,12 +33,6 @@ class OneTransaction:
         """Run the statements of the context in a savepoint."""
         async with self.connection.transaction():
             yield self
-
-    def measure(self, metrics: Metrics) -> None:
-        """Count nothing."""
-
-    def sample(self, metrics: Metrics) -> None:
-        """Have nothing to sample."""
 
     async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
         """Run a statement; what a refused one did is undone, as if it had been committed alone."""

@@ -1,17 +1,16 @@
 """What stands in the log, read from a real process."""
 
-import io
 import json
+import os
+import pty
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-from typing_extensions import override
 
-from service.telemetry.logging import PIECE, Lines
+from tests.support.processes import ROOT, environment
 
 PROGRAM = """
 import logging, sys
@@ -36,7 +35,7 @@ except ValueError as error:
 def output(level: str, form: str) -> str:
     """Return what the program writes to standard output; to standard error, nothing goes."""
     command = [sys.executable, "-c", PROGRAM, level, form]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, check=True, encoding="utf-8")
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, encoding="utf-8")
     assert run.stderr == ""
     return run.stdout
 
@@ -144,7 +143,7 @@ log.info("known")
 
 def test_events_of_a_request_carry_request_and_user() -> None:
     command = [sys.executable, "-c", IN_A_REQUEST]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, check=True, encoding="utf-8")
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, encoding="utf-8")
 
     before, begun, known = map(json.loads, run.stdout.splitlines())
 
@@ -185,7 +184,7 @@ asyncio.run(main(*sys.argv[1:]))
 def test_database_errors_are_logged_without_row_values(database_url: str, form: str) -> None:
     command = [sys.executable, "-c", ROWS, database_url, form]
 
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, check=True, encoding="utf-8")
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, encoding="utf-8")
 
     assert run.stdout.count("RuntimeError: it failed") == 3
     assert run.stdout.count("UniqueViolationError: duplicate key value violates unique constraint") == 1
@@ -193,33 +192,37 @@ def test_database_errors_are_logged_without_row_values(database_url: str, form: 
     assert "sesame-open" not in run.stdout.replace("await connection.fetch(sql", "")
 
 
-class Unwritable(io.BytesIO):
-    """A standard output that nobody reads any more."""
-
-    @override
-    def write(self, _: object) -> int:
-        raise BrokenPipeError
-
-
-async def test_unwritable_log_stops_nothing() -> None:
-    lines = Lines(Unwritable())
-
-    lines.add(b"one\n")
-    lines.flush()
+IN_COLOUR = """
+from service.telemetry import configure_logging, log
+configure_logging("INFO", "console")
+log.info("started")
+"""
 
 
-async def test_lines_are_written_in_pieces_of_pipe_buf() -> None:
-    written: list[bytes] = []
+@pytest.mark.parametrize(("settings", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True)])
+def test_console_log_on_a_terminal_heeds_no_color(settings: dict[str, str], *, coloured: bool) -> None:
+    """As https://no-color.org says: an empty value counts as none."""
+    ours, theirs = pty.openpty()
+    subprocess.run([sys.executable, "-c", IN_COLOUR], cwd=ROOT, env=environment(settings), stdout=theirs, check=True)
+    os.close(theirs)
 
-    class Output(io.BytesIO):
-        @override
-        def write(self, text: Any) -> int:
-            written.append(bytes(text))
-            return len(text)
+    line = os.read(ours, 1000)
+    os.close(ours)
 
-    lines = Lines(Output())
-    for _ in range(3):
-        lines.add(b"x" * (PIECE // 2 - 1) + b"\n")
-    lines.flush()
+    assert b"started" in line
+    assert (b"\x1b[" in line) is coloured
 
-    assert [piece.count(b"\n") for piece in written] == [2, 1]
+
+NOT_FOUND = """
+import sys
+from service.telemetry import RequestContext, configure_logging, log_request
+configure_logging("INFO", sys.argv[1])
+log_request(RequestContext("6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a", None, "/a\\nb"), "GET", None, 404, 0.001)
+"""
+
+
+def test_console_log_names_the_path_of_no_route() -> None:
+    run = subprocess.run([sys.executable, "-c", NOT_FOUND, "console"], cwd=ROOT, capture_output=True, check=True)
+
+    assert b"path=/a\\nb " in run.stdout.replace(b"'", b"")
+    assert b"status=404" in run.stdout

@@ -1,6 +1,8 @@
 """Metrics: what Prometheus finds, from one process and from several."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -12,15 +14,21 @@ import pytest
 
 from service import __version__
 from service.app import Service, create_app
-from service.auth.passwords import Passwords
+from service.auth.passwords import HASHING, Passwords
+from service.postgres.connections import CONNECTIONS, MAX, WAITING
 from service.postgres.pool import Pool
 from service.postgres.queries import Value
-from service.telemetry.metrics import Gauge, Metrics, sampling
+from service.telemetry.metrics import counter, gauge, recorder, sample_gauges, sampling
 from service.telemetry.prometheus import as_text, make_directory
 from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import Factory, log_in, service_client
 from tests.support.metrics import TOKEN, samples
+from tests.support.processes import ROOT
 from tests.support.statements import Statements
+
+KITES = counter("kites_total", "Kites", colour=("red", "blue"), size=("small", "large"))
+CRASHES = counter("kite_crashes_total", "Kites that fell")
+WIND = gauge("wind_speed", "The wind, as the last worker that looked has seen it", is_latest=True)
 
 
 @attrs.frozen
@@ -30,7 +38,6 @@ class ServiceWithMetrics:
     app: Service
     client: httpx.AsyncClient
     make: Factory
-    pool: Pool
     directory: Path
 
     def __getitem__(self, name: str) -> float:
@@ -50,7 +57,8 @@ async def measured(own_database_url: str, directory: Path) -> AsyncIterator[Serv
     app = create_app(make_settings(own_database_url, METRICS_TOKEN=TOKEN, LOGIN_THROTTLE="1,9,9,900"), pool, directory)
     connection = await asyncpg.connect(own_database_url)
     async with pool.open(), service_client(app) as client:
-        yield ServiceWithMetrics(app, client, Factory(app, connection), pool, directory)
+        yield ServiceWithMetrics(app, client, Factory(app, connection), directory)
+    recorder.stop()
     await connection.close()
 
 
@@ -71,11 +79,9 @@ async def test_requests_are_counted_by_route_and_status(measured: ServiceWithMet
 
 
 def test_slower_request_is_in_a_later_bucket(measured: ServiceWithMetrics) -> None:
-    metrics = measured.app.metrics
-    assert metrics is not None
     for seconds in (0.0004, 0.03, 0.05, 9):
-        metrics.request("GET", "/users/me", 200, seconds)
-        metrics.query("users.show_me", seconds, 0)
+        recorder.request("GET", "/users/me", 200, seconds)
+        recorder.query("users.show_me", seconds, 0)
 
     for histogram in (
         "http_request_duration_seconds_bucket le={} method=GET route=/users/me",
@@ -145,10 +151,9 @@ async def test_reused_refresh_token_is_counted(measured: ServiceWithMetrics) -> 
 
 
 async def test_pool_gauges_show_its_connections(measured: ServiceWithMetrics) -> None:
-    assert measured.app.metrics is not None
     await measured.client.get("/health/ready")
 
-    async with sampling(measured.app.metrics, measured.pool):
+    async with sampling():
         await asyncio.sleep(0)  # until it has begun
 
     assert measured["database_connections server=primary state=used"] == 0
@@ -165,8 +170,7 @@ async def test_pool_gauges_show_use_and_waiters(measured: ServiceWithMetrics, st
     asking = [asyncio.create_task(measured.app.db.value(sleep, 0.05)) for _ in range(3)]
     await asyncio.sleep(0)  # until each has asked
 
-    assert measured.app.metrics is not None
-    measured.pool.sample(measured.app.metrics)
+    sample_gauges()
     await asyncio.gather(*asking)  # before the samples are read: who waits does so for a second at most
 
     assert measured["database_connections server=primary state=used"] == 2
@@ -175,15 +179,14 @@ async def test_pool_gauges_show_use_and_waiters(measured: ServiceWithMetrics, st
 
 
 async def test_password_hashing_gauges_show_running_and_waiting(measured: ServiceWithMetrics) -> None:
-    assert measured.app.metrics is not None
     passwords = Passwords()
     hashing = [asyncio.create_task(passwords.hash("a password for one test")) for _ in range(3)]
     await asyncio.sleep(0)  # until each has asked
 
-    passwords.sample(measured.app.metrics)
+    sample_gauges()
     during = measured["password_hashing_queue"]
     await asyncio.gather(*hashing)
-    passwords.sample(measured.app.metrics)
+    sample_gauges()
 
     assert (during, measured["password_hashing_queue"]) == (3, 0)
     passwords.close()
@@ -191,16 +194,16 @@ async def test_password_hashing_gauges_show_running_and_waiting(measured: Servic
 
 async def test_all_parts_are_measured_from_startup(own_database_url: str, directory: Path) -> None:
     app = create_app(make_settings(own_database_url), metrics_directory=directory)
-    assert app.metrics is not None
-    not_measured = {level for level in Gauge if level.name.startswith(("REPLICA", "MIGRATIONS"))}
-    for level in {*Gauge} - not_measured:
-        app.metrics.set(level, 99)
+    HASHING.set(99)
+    for each in (CONNECTIONS, WAITING, MAX):
+        for _, *labels in each.numbers:
+            each.set(99, **dict(zip(each.family.labels, labels, strict=True)))
 
     async with app.lifespan():
         await asyncio.sleep(0)  # until it has begun
         text = as_text(directory, "text/plain")[0].decode()
 
-    assert 99 not in samples(text).values()
+    assert 99 not in [number for name, number in samples(text).items() if "server=replica" not in name]
 
 
 async def test_schema_behind_the_code_is_shown(measured: ServiceWithMetrics, own_database_url: str) -> None:
@@ -260,9 +263,9 @@ async def test_metrics_without_the_token_are_404(measured: ServiceWithMetrics, h
     assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
 
 
-async def test_metrics_are_off_by_default(client: httpx.AsyncClient, app: Service) -> None:
+async def test_metrics_are_off_by_default(client: httpx.AsyncClient) -> None:
     assert (await client.get("/metrics")).status_code == 404
-    assert app.metrics is None
+    assert not recorder.is_on
 
 
 async def test_requests_are_counted_without_a_pool(
@@ -274,19 +277,99 @@ async def test_requests_are_counted_without_a_pool(
         await client.get("/health/live")
 
     text = as_text(directory, "text/plain")[0].decode()
+    recorder.stop()
     assert samples(text)["http_requests_total method=GET route=/health/live status=200"] == 1
 
 
-def test_gauges_ignore_dead_processes(directory: Path, measured: ServiceWithMetrics) -> None:
-    """A worker that was killed has left its counters, and its connections are gone."""
-    layout = measured.app.metrics.layout if measured.app.metrics else None
-    assert layout is not None
-    other = Metrics(directory, layout)
-    other.set(Gauge.CONNECTIONS_IDLE, 5)
-    other.request("GET", "/users/me", 200, 0.01)
-    before = measured["database_connections server=primary state=idle"]
+OTHER_WORKER = """
+import sys
+from pathlib import Path
+from service.postgres.connections import CONNECTIONS
+from service.telemetry import recorder
 
-    other.close()
+recorder.start(Path(sys.argv[1]), [], [("GET", "/users/me")])
+CONNECTIONS.set(5, server="primary", state="idle")
+recorder.request("GET", "/users/me", 200, 0.01)
+print("counted", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_killed_worker_leaves_counters_but_no_gauges(measured: ServiceWithMetrics) -> None:
+    command = [sys.executable, "-c", OTHER_WORKER, str(measured.directory)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "counted\n"
+        before = measured["database_connections server=primary state=idle"]
+        other.kill()
 
     assert (before, measured["database_connections server=primary state=idle"]) == (5, 0)
     assert measured["http_requests_total method=GET route=/users/me status=200"] == 1
+
+
+def test_declared_counter_is_shown_by_its_labels(measured: ServiceWithMetrics) -> None:
+    for _ in range(2):
+        KITES.inc(size="small", colour="red")
+    CRASHES.inc()
+
+    assert [measured[f"kites_total colour={colour} size=small"] for colour in ("red", "blue")] == [2, 0]
+    assert measured["kite_crashes_total"] == 1
+
+
+def test_undeclared_label_is_refused(measured: ServiceWithMetrics) -> None:  # noqa: ARG001 - metrics are on
+    with pytest.raises(KeyError, match="green"):
+        KITES.inc(colour="green", size="small")
+
+
+def test_metric_declared_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="kites_total is declared twice"):
+        counter("kites_total", "Kites again")
+
+
+def test_nothing_is_counted_while_metrics_are_off(directory: Path) -> None:
+    CRASHES.inc()
+    WIND.set(5)
+    recorder.start(directory, [], [])
+
+    found = samples(as_text(directory, "text/plain")[0].decode())
+    recorder.stop()
+
+    assert (found["kite_crashes_total"], found["wind_speed"]) == (0, 0)
+
+
+def test_gauge_shows_the_latest_value_of_all_workers(measured: ServiceWithMetrics) -> None:
+    command = [sys.executable, "-c", LATER_WORKER, str(measured.directory)]
+    WIND.set(5)
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "counted\n"
+        during = measured["wind_speed"]
+        other.kill()
+
+    assert (during, measured["wind_speed"]) == (7, 5)
+
+
+def test_counters_of_two_code_versions_are_merged(measured: ServiceWithMetrics) -> None:
+    """The later one knows one size more."""
+    command = [sys.executable, "-c", LATER_WORKER, str(measured.directory)]
+    KITES.inc(colour="red", size="small")
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        other.communicate()
+
+    assert [measured[f"kites_total colour=red size={size}"] for size in ("small", "huge", "large")] == [2, 1, 0]
+
+
+LATER_WORKER = """
+import sys
+from pathlib import Path
+from service.telemetry import counter, gauge, recorder
+
+kites = counter("kites_total", "Kites", colour=("red", "blue"), size=("small", "huge"))
+wind = gauge("wind_speed", "The wind", is_latest=True)
+recorder.start(Path(sys.argv[1]), [], [])
+kites.inc(colour="red", size="small")
+kites.inc(colour="red", size="huge")
+wind.set(7)
+print("counted", flush=True)
+sys.stdin.read()
+"""

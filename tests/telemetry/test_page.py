@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.telemetry.logging import AccessLine
+from service.telemetry.access_log import AccessLine
 from tests.support.processes import ROOT, Serve, free_port
 
 PAGE = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")

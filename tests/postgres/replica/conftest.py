@@ -10,7 +10,7 @@ import pytest
 from service.postgres.database import Database
 from service.postgres.pool import Pool
 from service.postgres.replica import ReplicaPool, Replicated
-from service.telemetry.metrics import NO_ROUTE, Layout, Metrics
+from service.telemetry import recorder
 from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
 from tests.support.postgres import Postgres, create_cluster
 from tests.support.replicas import ASKED, Opening, Pair, Read, Reader, marked
@@ -58,11 +58,10 @@ async def opening(tmp_path: Path) -> AsyncIterator[Opening]:
                 Pool(primary, size=4, timeouts=timeouts),
                 ReplicaPool(replica, max_lag=max_lag, size=4, timeouts=timeouts),
             )
-            metrics = Metrics(tmp_path, Layout((ASKED,), (NO_ROUTE,)))
-            stack.callback(metrics.close)
-            connections.measure(metrics)
+            recorder.start(tmp_path, [ASKED], [])
+            stack.callback(recorder.stop)
             await stack.enter_async_context(connections.open())
-            return Reader(Database(connections), connections, metrics, tmp_path)
+            return Reader(Database(connections), connections, tmp_path)
 
         yield opening
 

@@ -1,0 +1,146 @@
+"""Standard output as a thread writes it: to readers that read, stop for a while, or are gone."""
+
+import os
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+import pytest
+
+from service.telemetry import recorder
+from service.telemetry.output import PIECE, Output
+from service.telemetry.prometheus import as_text
+from tests.support.metrics import samples
+
+LIMIT = 16 * 1024  # bytes, less than the pipe itself holds
+
+
+@attrs.frozen
+class Pipe:
+    """A pipe that an Output writes to."""
+
+    output: Output
+    read_end: int
+    write_end: int
+
+    def read_to_end(self) -> str:
+        """Write all that waits, and return all that was written."""
+        texts: list[bytes] = []
+
+        def read() -> None:
+            while text := os.read(self.read_end, 64 * 1024):
+                texts.append(text)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        self.output.close(20)
+        os.close(self.write_end)
+        reader.join()
+        return b"".join(texts).decode()
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    read_end, write_end = os.pipe()
+    output = Output(write_end, LIMIT)
+    output.report = "{} lines dropped\n".format
+    yield Pipe(output, read_end, write_end)
+    for end in (read_end, write_end):
+        with suppress(OSError):  # closed already
+            os.close(end)
+
+
+def write(output: Output, lines: int) -> None:
+    """Write numbered lines, as a logging handler does."""
+    for number in range(lines):
+        output.write(f"line {number}: {'x' * 90}\n")
+        output.flush()
+
+
+def test_stalled_reader_stops_no_writer_and_every_line_is_accounted_for(pipe: Pipe) -> None:
+    write(pipe.output, 2000)
+
+    text = pipe.read_to_end()
+
+    read = re.findall(r"^line (\d+)", text, re.MULTILINE)
+    dropped = sum(map(int, re.findall(r"^(\d+) lines dropped$", text, re.MULTILINE)))
+    assert (len(read) + dropped, dropped > 0) == (2000, True)
+    assert [int(number) for number in read] == sorted(map(int, read))
+
+
+def test_dropped_lines_are_counted_by_a_metric(pipe: Pipe, tmp_path: Path) -> None:
+    recorder.start(tmp_path, [], [])
+    write(pipe.output, 2000)
+
+    text = pipe.read_to_end()
+
+    counted = samples(as_text(tmp_path, "text/plain")[0].decode())["log_lines_dropped_total"]
+    recorder.stop()
+    assert counted == 2000 - len(re.findall(r"^line", text, re.MULTILINE)) > 0
+
+
+def test_close_gives_up_on_a_reader_that_does_not_read(pipe: Pipe) -> None:
+    write(pipe.output, 2000)
+
+    pipe.output.close(0.05)
+    write(pipe.output, 1)  # nor is this one waited for
+
+
+def test_line_after_close_is_written_at_once(pipe: Pipe) -> None:
+    os.set_blocking(pipe.read_end, False)
+    pipe.output.close(20)
+
+    pipe.output.write("later\n")
+    pipe.output.flush()
+
+    assert os.read(pipe.read_end, 100) == b"later\n"
+
+
+async def test_access_log_line_after_close_is_written_at_once(pipe: Pipe) -> None:
+    os.set_blocking(pipe.read_end, False)
+    pipe.output.close(20)
+
+    pipe.output.add(b"later\n", later=True)
+
+    assert os.read(pipe.read_end, 100) == b"later\n"
+
+
+def test_lines_nobody_reads_any_more_are_dropped(pipe: Pipe, tmp_path: Path) -> None:
+    recorder.start(tmp_path, [], [])
+    os.close(pipe.read_end)
+
+    write(pipe.output, 3)
+    pipe.output.close(20)
+
+    counted = samples(as_text(tmp_path, "text/plain")[0].decode())["log_lines_dropped_total"]
+    recorder.stop()
+    assert counted == 3
+
+
+async def test_lines_are_written_in_pieces_of_pipe_buf() -> None:
+    reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)  # keeps the bounds of each write
+    output = Output(writer.fileno())
+    for _ in range(3):
+        output.add(b"x" * (PIECE // 2 - 1) + b"\n", later=True)
+
+    output.close(20)
+
+    assert [reader.recv(2 * PIECE).count(b"\n") for _ in range(2)] == [2, 1]
+    reader.close()
+    writer.close()
+
+
+def test_forked_process_writes_its_own_lines_only(pipe: Pipe) -> None:
+    write(pipe.output, 3)
+    pipe.output.close(20)
+    pipe.output.write("the parent's\n")
+
+    pipe.output.reset()
+    pipe.output.write("the child's\n")
+    pipe.output.flush()
+
+    assert re.sub(r"(?m)^line.*\n", "", pipe.read_to_end()) == "the child's\n"
