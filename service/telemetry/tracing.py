@@ -1,13 +1,14 @@
-"""Traces, by OpenTelemetry: a span a request, and one a query, named by its file.
+"""Traces, by OpenTelemetry: one span for each request, and one for each query, named by its file.
 
-Its own variables, https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/, turn it on and set
-it; where they do not, none of this is imported. Spans leave by OTLP over HTTP, from a thread of their own.
+A thread sends them by OTLP over HTTP. OpenTelemetry's own variables turn this on and configure it; without them, this
+module is not imported. See https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/.
 """
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,9 +25,12 @@ from service import __version__
 from service.telemetry.context import current
 
 Headers = list[tuple[bytes, bytes]]
-# https://opentelemetry.io/docs/specs/semconv/http/http-spans/: another method is not told, for anybody may make one up.
+# Seconds at the end of the process for the spans that are left: a collector can be dead or silent.
+SEND_LAST = 2.0
+# Other methods become _OTHER, because clients can make up any number:
+# https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 METHODS = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
-# Exceptions may quote what was sent: a span tells only their type.
+# Exceptions can quote what was sent: a span has only their type.
 QUIET: Mapping[str, Any] = {"record_exception": False, "set_status_on_exception": False}
 
 
@@ -43,14 +47,24 @@ class Traces:
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
-        """Send what is left at the end of the context."""
+        """Send what is left at the end of the context, for up to SEND_LAST seconds."""
         yield
-        await asyncio.to_thread(self._provider.shutdown)
+        loop, is_sent = asyncio.get_running_loop(), asyncio.Event()
+
+        def send() -> None:
+            self._provider.shutdown()  # takes up to 30 s
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(is_sent.set)
+
+        # A thread of an executor would be waited for at the end of the process.
+        threading.Thread(target=send, name="last spans", daemon=True).start()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(is_sent.wait(), SEND_LAST)
 
     def requests(self, app: ASGIApp) -> ASGIApp:
-        """Wrap `app`: each request is a span, and part of the trace that ``traceparent`` names (W3C Trace Context).
+        """Wrap `app`: each request is a span of the trace that its ``traceparent`` names (W3C Trace Context).
 
-        The answer's ``traceparent`` names the span.
+        The response's ``traceparent`` names the span.
         """
 
         async def trace(scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,13 +93,13 @@ class Traces:
                     if route := scope.get("path_template"):
                         span.update_name(f"{name} {route}")
                         span.set_attribute("http.route", str(route))
-                    _tell_status(span, status)
+                    _set_status(span, status)
 
         return trace
 
 
 class _Headers(Getter[Headers]):
-    """How OpenTelemetry reads the headers of an ASGI scope."""
+    """Reads the headers of an ASGI scope for OpenTelemetry."""
 
     @override
     def get(self, carrier: Headers, key: str) -> list[str] | None:
@@ -99,8 +113,8 @@ class _Headers(Getter[Headers]):
 HEADERS = _Headers()
 
 
-def _tell_status(span: Span, status: int) -> None:
-    """Say how it was answered; what is the client's mistake is no error of the server's span."""
+def _set_status(span: Span, status: int) -> None:
+    """Set the response's status; a client's mistake is not an error of the server's span."""
     span.set_attribute("http.response.status_code", status)
     if status >= 500:  # noqa: PLR2004 - RFC 9110, 15.6
         span.set_attribute("error.type", str(status))
@@ -108,7 +122,7 @@ def _tell_status(span: Span, status: int) -> None:
 
 
 def _attributes(scope: Scope) -> dict[str, str]:
-    """Return what is known of a request before it is answered; not its query string, where secrets could be."""
+    """Return what is known about a request before its response; not its query string, which can hold secrets."""
     agent = HEADERS.get(scope["headers"], "user-agent")  # type: ignore[arg-type]  # a list, with uvicorn
     found = {
         "url.path": scope["path"],

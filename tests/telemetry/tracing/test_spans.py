@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -214,6 +215,16 @@ def test_environment_turns_traces_on(receiver: Receiver, monkeypatch: pytest.Mon
 
     assert traces is not None
     asyncio.run(send_all(traces))
+
+
+async def test_silent_collector_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.telemetry.tracing.SEND_LAST", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        traces = Traces()
+
+        async with asyncio.timeout(8), traces.sending():  # OpenTelemetry by itself waits for 10 s and longer
+            traces.tracer.start_span("the last").end()
 
 
 async def send_all(traces: Traces) -> None:
