@@ -14,7 +14,15 @@ import click
 
 from service.auth.models import Session
 from tests.benchmarks import growth, plot, report
-from tests.benchmarks.contestants import INSTALLED, SERVICE, Contestant, Server, contestants, running, seconds_to_import
+from tests.benchmarks.contestants import (
+    INSTALLED,
+    Contestant,
+    Server,
+    contestants,
+    earlier,
+    running,
+    seconds_to_import,
+)
 from tests.benchmarks.data import Database, fill, postgres
 from tests.benchmarks.measure import (
     CLIENTS,
@@ -34,6 +42,7 @@ USERS, PETS = 10_000, 10
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="How long a turn is.")
 @click.option("--quick", is_flag=True, help="2 rounds of half a second: under a minute.")
 @click.option("--only", multiple=True, metavar="WORD", help="Only peers with this word in their name; repeatable.")
+@click.option("--against", multiple=True, metavar="REV", help="Also an earlier revision of this project; repeatable.")
 @click.option("--python", default=sys.executable, help="The Python to measure with; default: the one of `make`.")
 @click.option("--plot", "plot_to", type=click.Path(path_type=Path), default=INSTALLED / "performance.svg")
 @click.option("--growth", "grow", is_flag=True, help="Instead: how the cost grows with users, page, and connections.")
@@ -44,6 +53,7 @@ def main(
     seconds: float,
     quick: bool,
     only: tuple[str, ...],
+    against: tuple[str, ...],
     python: str,
     plot_to: Path,
     grow: bool,
@@ -53,13 +63,14 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what was started is ended
     if quick:
         rounds, seconds = 2, 0.5
-    every = contestants(python)
-    with postgres() as server:
+    chosen = contestants(python, only)
+    with ExitStack() as stack:
+        server = stack.enter_context(postgres())
         if grow:
             click.echo(report.conditions(python, rounds, seconds, CLIENTS))
             growth.run(server, rounds=rounds, seconds=seconds, users=users, plot_to=plot_to)
             return
-        chosen = [each for each in every if each is SERVICE or not only or any(word in each.name for word in only)]
+        chosen[1:1] = [stack.enter_context(earlier(revision, python)) for revision in against]
         database = fill(server, users=USERS, pets=PETS)
         trips = checked(chosen, database)
         compare(chosen, database, trips, python=python, rounds=rounds, seconds=seconds, plot_to=plot_to)

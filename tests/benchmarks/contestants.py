@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,8 +24,6 @@ ROOT = HERE.parents[1]
 # The peers' packages; not in git.
 INSTALLED = ROOT / ".dev" / "benchmarks"
 PATIENCE = 20.0  # seconds
-# What the container image leaves out.
-NOT_IN_IMAGE = re.findall(r"uninstall --yes (.*?) \\", (ROOT / "Dockerfile").read_text())[0].split()
 
 
 @attrs.frozen
@@ -40,34 +39,79 @@ class Contestant:
 SERVICE = Contestant("the service", (str(INSTALLED / "service" / "bin" / "python"), "-m", "service", "serve"))
 
 
-def contestants(interpreter: str) -> list[Contestant]:
-    """Install what the service and its peers need, once, and return all that can run here; the service comes first.
+def contestants(interpreter: str, only: Sequence[str] = ()) -> list[Contestant]:
+    """Install, once, what the service and its peers need, and return all that can run here; the service comes first.
 
-    Python's are run by `interpreter`, a path or a name.
+    With `only`, no peers but those with one of these words in their names. Python's are run by `interpreter`, a path or
+    a name.
     """
-    _virtual_environment(ROOT / "requirements.txt", interpreter, INSTALLED / "service", without=NOT_IN_IMAGE)
-    _virtual_environment(HERE / "requirements.txt", interpreter, INSTALLED / "venv")
+    _image_environment(ROOT, interpreter)
     python = INSTALLED / "venv" / "bin" / "python"
-    found = [
-        SERVICE,
+    peers = [
         _asgi("FastAPI, SQLAlchemy", python, "fastapi_sqlalchemy"),
         _asgi("Litestar, advanced-alchemy", python, "litestar_alchemy"),
         _asgi("FastAPI, asyncpg", python, "fastapi_asyncpg"),
+        Contestant("Node: Fastify, pg", (shutil.which("node") or "", "server.js"), INSTALLED / "fastify"),
+        _asgi("bare ASGI, asyncpg", python, "bare_asgi"),
     ]
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if npm and node:
-        folder = INSTALLED / "fastify"
-        shutil.copytree(HERE / "peers" / "fastify", folder, dirs_exist_ok=True)
-        _once(folder / "package-lock.json", [npm, "ci", "--silent", "--no-audit", "--no-fund"])
-        found.append(Contestant("Node: Fastify, pg", (node, "server.js"), folder))
-    else:
-        click.echo("Without Fastify: there is no node and npm here.", err=True)
-    return [*found, _asgi("bare ASGI, asyncpg", python, "bare_asgi")]
+    chosen = [peer for peer in peers if not only or any(word in peer.name for word in only)]
+    if any(peer.command[0] == str(python) for peer in chosen):
+        _virtual_environment(HERE / "requirements.txt", interpreter, INSTALLED / "venv")
+    npm = shutil.which("npm")
+    for peer in [peer for peer in chosen if peer.cwd != ROOT]:
+        if npm and peer.command[0]:
+            shutil.copytree(HERE / "peers" / "fastify", peer.cwd, dirs_exist_ok=True)
+            _once(peer.cwd / "package-lock.json", [npm, "ci", "--silent", "--no-audit", "--no-fund"])
+        else:
+            click.echo("Without Fastify: there is no node and npm here.", err=True)
+            chosen.remove(peer)
+    return [SERVICE, *chosen]
 
 
 def _asgi(name: str, python: Path, module: str) -> Contestant:
     uvicorn = ("-m", "uvicorn", "--no-access-log", "--log-level", "warning", "--app-dir", str(HERE / "peers"))
     return Contestant(name, (str(python), *uvicorn, f"{module}:app"))
+
+
+@contextmanager
+def earlier(revision: str, interpreter: str) -> Iterator[Contestant]:
+    """Check out an earlier revision of the project in a temporary folder, with what its image has.
+
+    Raises click.ClickException if git does not know `revision`.
+    """
+    commit = _git("rev-parse", "--verify", "--quiet", "--short", "--end-of-options", f"{revision}^{{commit}}")
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
+        tree = Path(folder) / "tree"
+        _git("worktree", "add", "--quiet", "--detach", str(tree), commit)
+        try:
+            python = _image_environment(tree, interpreter)
+            yield Contestant(f"the service at {commit}", (str(python), "-m", "service", "serve"), tree)
+        finally:
+            _git("worktree", "remove", "--force", str(tree))
+
+
+def _git(*arguments: str) -> str:
+    """Run git in this repository, and return what it prints. Raises click.ClickException if it fails."""
+    done = subprocess.run(
+        ["git", *arguments],  # noqa: S607 - the developer's git
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sentence = done.stderr.strip() or "no such revision"
+        raise click.ClickException(f"git {' '.join(arguments)}: {sentence}")
+    return done.stdout.strip()
+
+
+def _image_environment(tree: Path, interpreter: str) -> Path:
+    """Install what the image of the project in `tree` has, and return the Python to run it with."""
+    lock = hashlib.sha256((tree / "requirements.txt").read_bytes()).hexdigest()[:16]
+    folder = INSTALLED / ("service" if tree == ROOT else f"service-{lock}")
+    left_out = re.findall(r"uninstall --yes (.*?) \\", (tree / "Dockerfile").read_text())[0].split()
+    _virtual_environment(tree / "requirements.txt", interpreter, folder, without=left_out)
+    return folder / "bin" / "python"
 
 
 def _virtual_environment(lock: Path, interpreter: str, folder: Path, without: Sequence[str] = ()) -> None:
