@@ -57,7 +57,8 @@ NOT_IN_PRODUCTION = {
     "prometheus_client",
     "psycopg",
     "pytest",
-    "service.dev",
+    "service.dev.server",
+    "service.embedded",
     "service.migrate.runner",
     "yoyo",
 }
@@ -259,7 +260,8 @@ def test_objects_from_startup_are_frozen_for_gc() -> None:
     script = """
 import asyncio, gc
 from service.app import from_environment
-app = from_environment()
+from service.server import create_worker_app
+app = create_worker_app(from_environment)
 asyncio.run(app.on_startup[-1]())
 print(gc.get_freeze_count(), len(gc.get_objects()))
 """
