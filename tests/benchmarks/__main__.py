@@ -141,7 +141,8 @@ QUERIES = {
 def arguments(name: str, database: Database) -> dict[str, str]:
     """Return what pgbench gives to the query of an operation."""
     session: Session = database.sessions[-1 if name.startswith("POST") else 0]
-    return {"session": str(session.id), "after_name": "", "after_id": "0", "size": "101", "pet_name": "Tadeusz"}
+    page = {"after_name": "", "after_id": "0", "size": "101"}
+    return {"session": str(session.id), "user": str(session.user_id), "pet_name": "Tadeusz", **page}
 
 
 Results = dict[str, dict[str, list[Measurement]]]
