@@ -53,29 +53,31 @@ class Output:
         self._thread: threading.Thread | None = None
         self._lines: list[bytes] = []
         self._pieces: list[Piece] = []
-        # Bytes in `lines`, and bytes not written yet.
+        # Bytes in `lines`, and bytes of pieces that are not written yet.
         self._size = self._waiting = 0
         self._dropped = 0
         self._reported_at = 0.0
-        self._scheduled_on: asyncio.AbstractEventLoop | None = None
+        self._is_scheduled = False
         self._closes_at: float | None = None
 
     def add(self, line: bytes, *, later: bool = False) -> None:
         """Keep `line` for the next flush(); if `later`, the running event loop calls that within DELAY seconds."""
         with self._lock:
-            if self._waiting + len(line) > self._limit:
+            if self._waiting > self._limit:
                 self._drop(1)
                 return
-            if self._size + len(line) > PIECE:
+            size = self._size + len(line)
+            if size > PIECE:
                 self._join()
+                size = len(line)
             self._lines.append(line)
-            self._size += len(line)
-            self._waiting += len(line)
-            if later and self._scheduled_on is not (loop := asyncio.get_running_loop()):
-                self._scheduled_on = loop
-                loop.call_later(DELAY, self.flush)
-        if later and self._closes_at:
-            self.flush()
+            self._size = size
+        if later and not self._is_scheduled:
+            if self._closes_at:
+                self.flush()
+            else:
+                self._is_scheduled = True
+                asyncio.get_running_loop().call_later(DELAY, self.flush)
 
     def write(self, text: str) -> None:
         """Take the text of a logging handler, which calls flush() next."""
@@ -84,7 +86,7 @@ class Output:
     def flush(self) -> None:
         """Let the thread write all lines; wait for it after close() only."""
         with self._lock:
-            self._scheduled_on = None
+            self._is_scheduled = False
             self._join()
             pieces, self._pieces = self._pieces, []
             if pieces:
@@ -107,6 +109,7 @@ class Output:
         """Make a piece of the lines."""
         if self._lines:
             self._pieces.append((b"".join(self._lines), len(self._lines)))
+            self._waiting += self._size
             self._lines, self._size = [], 0
 
     def _hand_over(self, work: list[Piece] | threading.Event) -> None:
