@@ -14,10 +14,11 @@ from service.telemetry import configure_logging, log
 
 def serve(settings: Settings, listener: socket.socket, factory: AppFactory) -> None:
     """Serve the application that `factory` makes on the bound socket `listener` until a signal ends it."""
-    configure_logging(settings.log_level, settings.log_format)
+    configure = partial(configure_logging, settings.log_level, settings.log_format)
+    configure()
     log.info("serving", host=settings.address[0], port=settings.address[1], workers=settings.web_concurrency)
     if settings.web_concurrency > 1:
-        run = partial(run_worker, factory, listener, settings.drain_seconds)
+        run = partial(run_worker, configure, factory, listener, settings.drain_seconds)
         Supervisor(run, listener, settings.web_concurrency, settings.drain_seconds).run()
     else:
         serve_alone(create_worker_app(factory), listener, settings.drain_seconds)
@@ -34,7 +35,8 @@ def serving_metrics(settings: Settings) -> Iterator[None]:
         return
     from service.telemetry import serve_metrics  # noqa: PLC0415 - prometheus-client is slow to import
 
+    listener = None
     if settings.metrics_port is not None:
-        bind(settings.address[0], settings.metrics_port, "METRICS_PORT names another one").close()
-    with serve_metrics(settings):
+        listener = bind(settings.address[0], settings.metrics_port, "METRICS_PORT names another one")
+    with serve_metrics(listener):
         yield

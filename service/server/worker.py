@@ -132,8 +132,14 @@ def serve_alone(app: Application, listener: socket.socket, drain_seconds: int, s
         Server(config, listener, slot, drain_seconds).run()
 
 
-def run_worker(factory: AppFactory, listener: socket.socket, drain_seconds: int, slot: Slot) -> None:
-    """Serve as one of several workers, in a process of its own; log one sentence if that is not possible."""
+def run_worker(
+    configure: Callable[[], None], factory: AppFactory, listener: socket.socket, drain_seconds: int, slot: Slot
+) -> None:
+    """Serve as one of several workers, in a process of its own; log one sentence if that is not possible.
+
+    `configure` sets up the log: the process does not inherit that unless it was forked.
+    """
+    configure()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for the parent
     try:
         app = create_worker_app(factory)

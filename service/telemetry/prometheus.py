@@ -4,6 +4,7 @@ import fcntl
 import os
 import platform
 import shutil
+import socket
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator
@@ -15,14 +16,13 @@ from typing import TypeAlias
 
 import attrs
 import msgspec
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from service import __version__
-from service.settings import Settings
 from service.telemetry.metrics import (
     BOUNDS,
     ERRORS,
@@ -34,6 +34,7 @@ from service.telemetry.metrics import (
     Key,
     Layout,
 )
+from service.telemetry.metrics_server import serving
 
 Numbers: TypeAlias = "array[float]"  # at run time, only Python 3.12 knows it
 # Whether a worker is alive, which holds the lock on its file then, and its numbers.
@@ -43,18 +44,12 @@ LIMITS = [str(bound) for bound in BOUNDS] + ["+Inf"]
 
 
 @contextmanager
-def serve_metrics(settings: Settings) -> Iterator[None]:
-    """Have the processes that are started within the context count, and serve their numbers on METRICS_PORT.
-
-    Raises OSError where that port is not to be had.
-    """
+def serve_metrics(listener: socket.socket | None) -> Iterator[None]:
+    """Have the processes that are started within the context count, and serve their numbers on `listener`, if any."""
     with make_directory() as directory, ExitStack() as stack:
         os.environ[METRICS_DIRECTORY_VARIABLE] = str(directory)
-        if settings.metrics_port is not None:
-            host, _ = settings.address
-            server, _ = start_http_server(settings.metrics_port, host, _registry(directory))
-            stack.callback(server.server_close)
-            stack.callback(server.shutdown)
+        if listener is not None:
+            stack.enter_context(serving(listener, lambda accept: as_text(directory, accept)))
         yield
 
 

@@ -1,0 +1,223 @@
+"""The parent of several workers, and what one worker does beside others: real processes with a small application."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Protocol
+
+import psutil  # type: ignore[import-untyped]  # it ships no types
+import pytest
+
+from tests.support.processes import ROOT, Running, alive, command, environment, free_port, serving, until
+from tests.support.supervised import TIMEOUTS
+
+pytestmark = pytest.mark.slow  # processes: seconds each
+STARTED = "Application startup complete."
+
+
+class Supervise(Protocol):
+    """Starts the small application."""
+
+    def __call__(self, workers: int, drain_seconds: int = 0) -> Running: ...
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """Name the file that keeps workers from starting while it is there."""
+    return tmp_path / "broken"
+
+
+@pytest.fixture
+def supervise(tmp_path: Path, broken: Path) -> Iterator[Supervise]:
+    """Start the small application, and end it after the test."""
+    with ExitStack() as stack:
+
+        def supervise(workers: int, drain_seconds: int = 0) -> Running:
+            settings = {"WORKERS": str(workers), "DRAIN_SECONDS": str(drain_seconds), "BROKEN": str(broken)}
+            program = [sys.executable, "-m", "tests.support.supervised"]
+            running = stack.enter_context(Running("supervised", tmp_path, settings, ROOT, program))
+            if not broken.exists():
+                until(lambda: running.stdout.count(STARTED) == workers, "all workers serve")
+            return running
+
+        yield supervise
+
+
+def events(running: Running, level: str = "error") -> list[str]:
+    """Return the events of a level that were logged."""
+    lines = [json.loads(line) for line in running.stdout.splitlines()]
+    return [line["event"] for line in lines if line["level"] == level]
+
+
+def pids(running: Running) -> set[int]:
+    """Return the workers' process ids."""
+    return {worker.pid for worker in running.workers()}
+
+
+def test_hung_event_loop_is_replaced(supervise: Supervise) -> None:
+    running = supervise(2)
+    before = pids(running)
+    with socket.create_connection(("127.0.0.1", running.port)) as client:
+        client.sendall(b"GET /block HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+        until(lambda: running.stdout.count(STARTED) == 3, "another worker serves")
+
+    assert events(running) == ["worker does not respond", "worker died"]
+    assert len(before & pids(running)) == 1
+
+
+def test_worker_that_cannot_start_is_retried_with_a_growing_pause(supervise: Supervise, broken: Path) -> None:
+    """All of them together are one attempt, and each attempt is two sentences at most."""
+    broken.touch()
+    running = supervise(2)
+    until(lambda: events(running).count("worker cannot start: it is tried again") == 3, "it is tried three times")
+
+    broken.unlink()
+
+    until(lambda: running.stdout.count(STARTED) == 2, "both workers serve")
+    lines = [json.loads(line) for line in running.stdout.splitlines()]
+    assert [line["seconds"] for line in lines if "seconds" in line] == [0.2, 0.4, 0.4]
+    assert {line.get("reason") for line in lines if line["event"] == "worker cannot start"} == {"this is broken"}
+    assert running.stderr == ""
+
+
+def test_reload_that_cannot_start_keeps_the_old_workers(supervise: Supervise, broken: Path) -> None:
+    running = supervise(2)
+    before = pids(running)
+    broken.touch()
+
+    running.process.send_signal(signal.SIGHUP)
+
+    until(lambda: any(event.startswith("reload given up") for event in events(running)), "the reload is given up")
+    assert pids(running) == before
+    broken.unlink()
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: not before & pids(running), "all are replaced")
+
+
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM], ids=["a reload", "another SIGTERM"])
+def test_sigterm_is_heard_at_any_moment(supervise: Supervise, first: signal.Signals) -> None:
+    running = supervise(4)
+    running.process.send_signal(first)
+
+    assert running.end() == 0
+
+    assert "Traceback" not in running.stdout + running.stderr
+
+
+def test_frozen_worker_does_not_delay_the_end(supervise: Supervise) -> None:
+    running = supervise(2, drain_seconds=1)
+    running.workers()[0].suspend()
+    began = time.monotonic()
+
+    assert running.end() == 0
+
+    assert 1 < time.monotonic() - began < 1 + TIMEOUTS.end + 3
+
+
+def test_frozen_service_goes_on(supervise: Supervise) -> None:
+    """As ``docker pause`` freezes it: what workers did not do meanwhile does not count."""
+    running = supervise(2)
+    family = running.family()
+    for process in family:
+        process.suspend()
+    time.sleep(TIMEOUTS.heartbeat + 1)
+
+    for process in family:
+        process.resume()
+
+    time.sleep(1)
+    assert running.family() == family
+    assert events(running) == []
+
+
+def test_connections_are_shared_evenly(supervise: Supervise) -> None:
+    running = supervise(4)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(closing(HTTPConnection("127.0.0.1", running.port))) for _ in range(64)]
+        for client in clients:
+            client.connect()
+        answered: Counter[bytes] = Counter()
+        for client in clients:
+            client.request("GET", "/")
+            answered[client.getresponse().read()] += 1
+
+    assert len(answered) == 4
+    assert min(answered.values()) >= 12
+
+
+def test_single_worker_ignores_sighup_with_a_sentence(supervise: Supervise) -> None:
+    running = supervise(1)
+
+    running.process.send_signal(signal.SIGHUP)
+
+    until(lambda: events(running, "warning") != [], "it says so")
+    assert events(running, "warning")[0].startswith("SIGHUP is ignored")
+    assert running.status("/") == 200
+
+
+def test_new_clients_are_served_when_descriptors_run_out(supervise: Supervise) -> None:
+    """The clients that have been idle longest give way; that is logged once."""
+    running = supervise(1)
+    files = psutil.Process(running.process.pid).num_fds()
+    resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (files + 40, files + 40))
+    with ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(socket.create_connection(("127.0.0.1", running.port)))
+
+        statuses = {running.status("/") for _ in range(5)}
+
+    assert statuses == {200}
+    assert events(running) == ["connections cannot be accepted"]
+
+
+def test_parent_ends_with_its_workers_when_all_are_told(supervise: Supervise) -> None:
+    running = supervise(2, drain_seconds=1)
+
+    os.killpg(running.process.pid, signal.SIGTERM)
+
+    until(lambda: running.status("/") == 503, "it drains")
+    assert running.process.wait(20) == 0
+    assert events(running) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="only root can make a PID namespace")
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("imported", ["_signal", "click", "uvicorn", "litestar"])
+def test_first_process_of_a_container_hears_sigterm_while_it_starts(
+    tmp_path: Path, workers: str, imported: str
+) -> None:
+    """The kernel drops a signal that such a process does not handle."""
+    settings = serving("postgresql:///none", WEB_CONCURRENCY=workers, PORT=str(free_port()))
+    hook = f"class Hook:\n def find_spec(self, name, *_):\n  if name == {imported!r}: print('now', flush=True)\n"
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\n{hook}sys.meta_path.insert(0, Hook())\n")
+    arguments = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *command("serve")]
+    with subprocess.Popen(
+        arguments,
+        cwd=ROOT,
+        env=environment({**settings, "PYTHONPATH": str(tmp_path)}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        [first] = psutil.Process(process.pid).children()
+
+        first.send_signal(signal.SIGTERM)
+
+        try:
+            process.wait(20)
+        finally:
+            process.kill()
+        assert not alive(first)

@@ -1,0 +1,66 @@
+"""A small application behind the real server, for tests of its processes: ``python -m tests.support.supervised``.
+
+The environment names PORT, WORKERS, DRAIN_SECONDS, and a file BROKEN: while it is there, no worker can start.
+"""
+
+import os
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from service.server.listener import bind
+from service.server.supervisor import Supervisor
+from service.server.worker import create_worker_app, run_worker, serve_alone
+from service.telemetry import configure_logging
+from service.timeouts import SupervisorTimeouts
+
+TIMEOUTS = SupervisorTimeouts(heartbeat=2, end=2, first_retry=0.2, last_retry=0.4, tick=0.1)
+
+
+class Application:
+    """Answers with the number of the process that does; ``/block`` blocks its event loop."""
+
+    draining = False
+
+    def __init__(self) -> None:
+        """Be refused while the file BROKEN is there."""
+        self.on_startup: list[Any] = []
+        if Path(os.environ["BROKEN"]).exists():
+            raise click.ClickException("this is broken")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own
+        """Answer a request, or run the lifespan (ASGI)."""
+        if scope["type"] == "lifespan":
+            await receive()
+            for start in self.on_startup:
+                await start()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        if scope["path"] == "/block":
+            time.sleep(60)  # noqa: ASYNC251 - it is what is wrong with it
+        body = str(os.getpid()).encode()
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 503 if self.draining else 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def main() -> None:
+    """Serve until a signal comes."""
+    configure = partial(configure_logging, "INFO", "json")
+    configure()
+    listener = bind("127.0.0.1", int(os.environ["PORT"]))
+    workers, drain_seconds = int(os.environ["WORKERS"]), int(os.environ["DRAIN_SECONDS"])
+    if workers > 1:
+        run = partial(run_worker, configure, Application, listener, drain_seconds)
+        Supervisor(run, listener, workers, drain_seconds, TIMEOUTS).run()
+    else:
+        serve_alone(create_worker_app(Application), listener, drain_seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""The metrics' own port: few clients at once, and none for long."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from service.telemetry.metrics_server import MAX_CLIENTS, serving
+
+SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\naccept: text/plain\r\n\r\n"
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Return where metrics that repeat the header Accept are served."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    with serving(listener, lambda accept: (b"accept " + accept.encode(), "text/x-test"), time_limit=0.5):
+        yield listener.getsockname()[1]
+
+
+async def scrape(port: int, request: bytes) -> bytes:
+    """Send `request`, and return all that comes until the connection is closed."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    try:
+        return await asyncio.wait_for(reader.read(), 10)
+    finally:
+        writer.transport.abort()
+
+
+async def test_metrics_are_served_in_the_preferred_format(port: int) -> None:
+    head, _, body = (await scrape(port, SCRAPE)).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: text/x-test\r\n")
+    assert body == b"accept text/plain"
+
+
+@pytest.mark.parametrize(
+    ("request_", "line", "ending"),
+    [
+        (SCRAPE.replace(b"GET", b"HEAD"), b"HTTP/1.1 200 OK", b"\r\n\r\n"),
+        (SCRAPE.replace(b"GET", b"POST"), b"HTTP/1.1 405 Method Not Allowed", b"\r\n\r\n"),
+        (b"GET /" + b"a" * 100_000, b"", b""),
+        (b"GET / HTTP/1.1\r\n", b"", b""),
+    ],
+    ids=["HEAD", "POST", "an endless head", "a silent client"],
+)
+async def test_other_requests_are_refused_or_closed(port: int, request_: bytes, line: bytes, ending: bytes) -> None:
+    try:
+        answer = await scrape(port, request_)
+    except ConnectionError:
+        answer = b""
+
+    assert answer.startswith(line)
+    assert answer.endswith(ending)
+
+
+async def test_silent_clients_do_not_shut_out_a_scrape() -> None:
+    """They share one thread and few descriptors: the oldest goes when another comes."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=MAX_CLIENTS)
+    port = listener.getsockname()[1]
+    with serving(listener, lambda _: (b"metrics", "text/plain"), time_limit=60):
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MAX_CLIENTS + 1)]
+        assert await asyncio.wait_for(silent[0][0].read(), 10) == b""
+
+        assert (await scrape(port, SCRAPE)).endswith(b"metrics")
+
+        for _, writer in silent:
+            writer.transport.abort()
