@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable, Collection
 
 from service.server.connection import TimedConnection
@@ -11,6 +12,8 @@ from service.telemetry import log
 BACKLOG = 2048
 # How long a process leaves a connection to another that has fewer, and how long it rests when it can accept none.
 YIELD, REST = 0.002, 0.5
+# Bytes that the kernel takes for a connection before it can send them.
+MAX_UNSENT_IN_KERNEL = 128 * 1024
 # File descriptors that clients leave for everything else, once they ran out.
 RESERVE = 32
 
@@ -39,6 +42,9 @@ class Acceptor:
         self._most: int | None = None
         self._timer: asyncio.TimerHandle | None = None
         listener.setblocking(False)  # noqa: FBT003 - socket's own
+        if sys.platform == "linux":  # pragma: no branch
+            # Else the kernel takes whole files for clients that do not read: up to 4 MB each (tcp(7), tcp_wmem).
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT_IN_KERNEL)
         listener.listen(BACKLOG)
         slot.count(0)
         self._loop.add_reader(listener, self._readable)
@@ -56,7 +62,7 @@ class Acceptor:
         self._slot.leave()
 
     def _readable(self) -> None:
-        if self.number > self._slot.fewest():
+        if self._slot.is_crowded(self.number):
             self._pause(YIELD)
         else:
             self._accept()

@@ -38,6 +38,7 @@ class Slot:
         """How often the event loop has been seen to run; 0 before the process is ready."""
         return self._beats[self._index]
 
-    def fewest(self) -> int:
-        """Return the number of connections of the process that has the fewest."""
-        return min(number for number in self._connections if number != ABSENT)
+    def is_crowded(self, connections: int) -> bool:
+        """Return whether another process has fewer connections."""
+        others = enumerate(self._connections)
+        return any(ABSENT < number < connections for index, number in others if index != self._index)

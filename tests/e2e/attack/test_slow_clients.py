@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.figures import Report
 from tests.support.processes import Running
+from tests.support.raw_http import DOWNLOAD
 
 HEAD = b"POST /auth/logout HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 # What each kind begins with, and what it adds every second.
@@ -82,3 +83,30 @@ def test_50_mb_of_headers_are_refused_at_once(two_workers: Running, report: Repo
     report(f"50 MB of headers: refused after {seconds * 1000:.0f} ms")
     assert seconds < 5
     assert status == 200
+
+
+def test_900_clients_that_do_not_read_cost_no_copies(two_workers: Running, report: Report) -> None:
+    """Each asks for a file of 1.7 MB."""
+    before = memory(two_workers)
+    clients = []
+    for _ in range(CLIENTS):
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", two_workers.port))
+        client.sendall(DOWNLOAD)
+        clients.append(client)
+    grown = 0.0
+    for _ in range(50):
+        time.sleep(0.1)
+        grown = max(grown, memory(two_workers) - before)
+        assert two_workers.client.get("/health/live").status_code == 200
+    for client in clients:
+        client.close()
+
+    report(f"{CLIENTS} clients that do not read a file of 1.7 MB: {grown:.0f} MB more memory of two workers")
+    assert grown < 64
+
+
+def memory(served: Running) -> float:
+    """Return what all processes of the service take together, in MB."""
+    return float(sum(process.memory_full_info().uss for process in served.family())) / 1e6
