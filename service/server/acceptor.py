@@ -14,6 +14,8 @@ BACKLOG = 2048
 YIELD, REST = 0.002, 0.5
 # Bytes that the kernel takes for a connection before it can send them.
 MAX_UNSENT_IN_KERNEL = 128 * 1024
+# Seconds after which a connection without a request is idle.
+MIN_IDLE = 1.0
 # File descriptors that clients leave for everything else, once they ran out.
 RESERVE = 32
 
@@ -102,7 +104,8 @@ class Acceptor:
 
     def _close_idle(self, number: int) -> int:
         """Close the connections that have been idle longest; return how many."""
-        idle = [(since, each) for each in self._connections if (since := each.idle_since) is not None]
+        before = self._loop.time() - MIN_IDLE  # the request of a later one may be on its way
+        idle = [(since, each) for each in self._connections if (since := each.idle_since) and since < before]
         idle.sort(key=lambda pair: pair[0])
         for _, connection in idle[:number]:
             connection.transport.close()

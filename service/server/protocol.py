@@ -54,7 +54,7 @@ class LimitedHttpProtocol(TimedConnection):
 
     def _feed(self, data: bytes) -> None:
         """Parse `data`. The parser stops at an offer to upgrade, which is ignored (RFC 9110, 7.8)."""
-        while data:
+        while True:
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as offer:

@@ -87,8 +87,6 @@ class Supervisor:
     def run(self) -> None:
         """Run the workers until the end."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._note)
         signal.setitimer(signal.ITIMER_REAL, self._timeouts.tick, self._timeouts.tick)
         # What is there now is there for good; if it were traversed for garbage, each worker would have its own copy.
         gc.collect()
@@ -104,7 +102,7 @@ class Supervisor:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _note(self, *_: object) -> None:
-        """Note a signal that came just when multiprocessing had unblocked it, to spawn a process."""
+        """Note a signal that came while it was not blocked."""
         self._told = True
 
     def _look(self) -> None:
@@ -143,6 +141,9 @@ class Supervisor:
         others = [thread for thread in threading.enumerate()[1:] if not is_log_thread(thread)]
         forks = self._forks and not others
         context = multiprocessing.get_context("fork") if forks else multiprocessing.get_context("spawn")
+        if not forks:  # multiprocessing then unblocks these for a moment
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._note)
         slot = self._free.pop()
         process = context.Process(target=self._run, args=(slot,))
         process.start()
@@ -159,8 +160,7 @@ class Supervisor:
             return
         self._workers.remove(worker)
         how = {"pid": worker.process.pid, "exit": signal.Signals(-code).name if code < 0 else code}
-        if worker in self._outdated:
-            self._outdated.remove(worker)
+        self._outdated = [each for each in self._outdated if each is not worker]
         if was_ready:
             log.error("worker died", **how)
         elif self._outdated:

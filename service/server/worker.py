@@ -78,7 +78,6 @@ class Server(uvicorn.Server):
         self._slot = slot or Slot([0], [0], 0)
         self._drain_seconds = drain_seconds
         self._timeouts = timeouts
-        self._acceptor: Acceptor | None = None
         self._drains = False
 
     @override
@@ -96,13 +95,15 @@ class Server(uvicorn.Server):
 
     @override
     async def on_tick(self, counter: int) -> bool:
-        if self._acceptor and counter % TICKS == 0:
+        if counter % TICKS == 0:
             self._slot.beat(self._acceptor.number)
         return await super().on_tick(counter)
 
     @override
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if sig != signal.SIGTERM or not self.started or not self._drain_seconds:
+        parent = multiprocessing.parent_process()
+        is_orphan = parent is not None and parent.pid != os.getppid()
+        if sig != signal.SIGTERM or not self.started or not self._drain_seconds or is_orphan:
             super().handle_exit(sig, frame)
         elif not self._drains:  # a platform may signal all processes, and the parent then its workers
             self._drains = True
@@ -118,8 +119,7 @@ class Server(uvicorn.Server):
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._acceptor:
-            self._acceptor.stop()
+        self._acceptor.stop()
         self._listener.close()
         await super().shutdown()
 
@@ -174,7 +174,7 @@ def end_with_parent() -> None:
 
     def end(sentinel: int) -> None:
         loop.remove_reader(sentinel)  # it stays readable
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
 
     try:
         sentinel = os.pidfd_open(parent.pid)  # type: ignore[arg-type]  # it has been started

@@ -14,6 +14,7 @@ from service.app import Service
 from service.http.middleware import request_middleware
 from service.server.connection import TimedConnection
 from service.server.protocol import LimitedHttpProtocol
+from service.server.slots import Slot
 from service.timeouts import ClientTimeouts
 from tests.support.raw_http import DOWNLOAD, GET, POST, UNWANTED, listening, statuses, talk
 
@@ -143,8 +144,9 @@ async def test_half_closed_client_gets_its_responses(port: int, requests: bytes)
     assert statuses(answer) == [200] * requests.count(b"\r\n\r\n")
 
 
-async def test_half_closed_client_gets_a_slow_response() -> None:
-    """Longer than the grace of one that is gone, from which it differs only by taking an interim response."""
+@pytest.mark.parametrize(("version", "interim"), [(b"1.1", b"HTTP/1.1 100 Continue\r\n\r\n"), (b"1.0", b"")])
+async def test_half_closed_client_gets_a_slow_response(version: bytes, interim: bytes) -> None:
+    """It differs from a client that is gone only by taking an interim response, which HTTP/1.0 has not."""
     released = asyncio.Event()
 
     async def slow(_: Scope, __: Receive, send: Send) -> None:
@@ -154,15 +156,15 @@ async def test_half_closed_client_gets_a_slow_response() -> None:
 
     async with listening(slow, timeouts=ClientTimeouts(disconnect_grace=0.01, probe_interval=0.01)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(GET + b"\r\n")
+        writer.write(GET.replace(b"1.1", version) + b"\r\n")
         writer.write_eof()
-        interim = await reader.readuntil(b"\r\n\r\n")
+        received = await reader.readexactly(len(interim))
         await asyncio.sleep(0.05)
         released.set()
         response = await asyncio.wait_for(reader.read(), 5)
         writer.close()
 
-    assert interim == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert received == interim
     assert statuses(response) == [204]
 
 
@@ -188,6 +190,34 @@ async def test_slow_readers_share_a_bounded_buffer(app: Service, monkeypatch: py
             writer.transport.abort()
 
     assert len(others) < 12
+
+
+async def test_client_is_served_when_the_process_with_fewest_connections_is_busy(app: Service) -> None:
+    async with listening(app, slot=Slot([0, 0], [0, 0], 0)) as port:
+        answers = await asyncio.gather(*[talk(port, GET + b"Connection: close\r\n\r\n") for _ in range(4)])
+
+    assert [statuses(answer) for answer in answers] == [[200]] * 4
+
+
+async def test_small_responses_wait_for_a_slow_reader() -> None:
+    """They are not buffered one behind another."""
+
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"60000")]})
+        await send({"type": "http.response.body", "body": b"x" * 60_000, "more_body": False})
+
+    async with listening(app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**16)
+        writer.write((GET + b"\r\n") * 99 + GET + b"Connection: close\r\n\r\n")
+        async with asyncio.timeout(10):
+            while not TimedConnection._unsent:  # noqa: ASYNC110, SLF001 - nothing else shows it
+                await asyncio.sleep(0.01)
+        assert sum(TimedConnection._unsent.values()) < 200_000  # noqa: SLF001 - the same
+
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+
+    assert statuses(answer) == [200] * 100
 
 
 async def half_closed(port: int, request: bytes) -> bytes:

@@ -16,6 +16,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Protocol
 
+import httpx
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
@@ -78,14 +79,14 @@ def test_hung_event_loop_is_replaced(supervise: Supervise) -> None:
 
 
 def test_worker_that_cannot_start_is_retried_with_a_growing_pause(supervise: Supervise, broken: Path) -> None:
-    """All of them together are one attempt, and each attempt is two sentences at most."""
+    """All of them together are one attempt."""
     broken.touch()
-    running = supervise(2)
+    running = supervise(4)
     until(lambda: events(running).count("worker cannot start: it is tried again") == 3, "it is tried three times")
 
     broken.unlink()
 
-    until(lambda: running.stdout.count(STARTED) == 2, "both workers serve")
+    until(lambda: running.stdout.count(STARTED) == 4, "all workers serve")
     lines = [json.loads(line) for line in running.stdout.splitlines()]
     assert [line["seconds"] for line in lines if "seconds" in line] == [0.2, 0.4, 0.4]
     assert {line.get("reason") for line in lines if line["event"] == "worker cannot start"} == {"this is broken"}
@@ -167,18 +168,43 @@ def test_single_worker_ignores_sighup_with_a_sentence(supervise: Supervise) -> N
     assert running.status("/") == 200
 
 
-def test_new_clients_are_served_when_descriptors_run_out(supervise: Supervise) -> None:
-    """The clients that have been idle longest give way; that is logged once."""
-    running = supervise(1)
+def limit_descriptors(running: Running, more: int) -> None:
+    """Leave a process that has no clients yet as many descriptors."""
     files = psutil.Process(running.process.pid).num_fds()
-    resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (files + 40, files + 40))
+    resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (files + more, files + more))
+
+
+def test_idle_clients_give_way_when_descriptors_run_out(supervise: Supervise) -> None:
+    """It is logged once, also if there are fewer descriptors later."""
+    running = supervise(1)
+    limit_descriptors(running, 40)
     with ExitStack() as stack:
         for _ in range(60):
             stack.enter_context(socket.create_connection(("127.0.0.1", running.port)))
-
         statuses = {running.status("/") for _ in range(5)}
+        limit_descriptors(running, -10)
+
+        statuses |= {httpx.get(running.url, trust_env=False).status_code for _ in range(20)}
 
     assert statuses == {200}
+    assert events(running) == ["connections cannot be accepted"]
+
+
+def test_busy_clients_are_served_when_descriptors_run_out(supervise: Supervise) -> None:
+    """They are never closed; accepting pauses."""
+    running = supervise(1)
+    limit_descriptors(running, 20)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", running.port))) for _ in range(40)]
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.1\r\nConnection: close\r\n")
+        until(lambda: events(running) != [], "descriptors run out")
+        time.sleep(1)  # it looks again
+
+        for client in clients:
+            client.sendall(b"Host: localhost\r\n\r\n")
+
+        assert {client.recv(12) for client in clients} == {b"HTTP/1.1 200"}
     assert events(running) == ["connections cannot be accepted"]
 
 

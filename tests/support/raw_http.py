@@ -9,6 +9,7 @@ from litestar.types import ASGIApp
 
 from service.server.connection import DEFAULT_TIMEOUTS
 from service.server.listener import bind
+from service.server.slots import Slot
 from service.server.worker import OPTIONS, Server
 from service.timeouts import ClientTimeouts
 
@@ -41,12 +42,16 @@ NO_REQUESTS = {
 
 @asynccontextmanager
 async def listening(
-    app: ASGIApp, *, patience: int | None = None, timeouts: ClientTimeouts = DEFAULT_TIMEOUTS
+    app: ASGIApp,
+    *,
+    patience: int | None = None,
+    timeouts: ClientTimeouts = DEFAULT_TIMEOUTS,
+    slot: Slot | None = None,
 ) -> AsyncIterator[int]:
     """Serve `app` in this process, and return where it listens. At the end, requests have `patience` (s) to end."""
     config = uvicorn.Config(app, **OPTIONS | {"lifespan": "off"}, timeout_graceful_shutdown=patience)
     listener = bind("127.0.0.1", 0)
-    server = Server(config, listener, timeouts=timeouts)
+    server = Server(config, listener, slot, timeouts=timeouts)
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
