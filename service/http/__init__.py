@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from service.http.application import Application, Caller
 from service.http.body import FORM, broken_rule
-from service.http.client_address import client_network
+from service.http.client_address import client_network, client_site
 from service.http.docs import docs_file, docs_page
 from service.http.errors import exception_handler, problem_response
 from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, not_modified, refusal, wanted_versions
@@ -57,6 +57,7 @@ __all__ = [
     "broken_rule",
     "check_query",
     "client_network",
+    "client_site",
     "docs_file",
     "docs_page",
     "etag",

@@ -1,6 +1,7 @@
-"""ETags of versioned rows, and what requests say of them (RFC 9110, 8.8.3 and 13.1)."""
+"""ETags of versioned rows, and the preconditions of requests (RFC 9110, 8.8.3 and 13.1)."""
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from litestar.params import HeaderParameter
@@ -21,6 +22,17 @@ TAG = re.compile(r'(?P<weak>W/)?"(?P<opaque>[^"]*)"')
 # A version as we write it, and PostgreSQL's integer: the largest.
 VERSION = re.compile(r"[1-9][0-9]{0,9}")
 LARGEST = 2**31 - 1
+# Headers that are lists, which a client may spread over several lines (RFC 9110, 5.3). Litestar takes the first line.
+LISTS = (b"if-match", b"if-none-match")
+
+
+def joined_lists(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes]]:
+    """Return `headers` with all lines of If-Match, and of If-None-Match, as one."""
+    lists = {name: b", ".join(value for each, value in headers if each == name) for name in LISTS}
+    if not any(lists.values()):
+        return headers
+    others = [(name, value) for name, value in headers if name not in lists]
+    return [*others, *((name, value) for name, value in lists.items() if value)]
 
 
 def etag(version: int) -> str:
@@ -29,19 +41,19 @@ def etag(version: int) -> str:
 
 
 def matches_any(if_none_match: str | None, version: int) -> bool:
-    """Tell whether ``If-None-Match`` names `version`; weak tags count too (13.1.2)."""
+    """Return whether ``If-None-Match`` names `version`; weak tags count too (13.1.2)."""
     if if_none_match is None:
         return False
     return if_none_match.strip() == "*" or str(version) in {tag["opaque"] for tag in TAG.finditer(if_none_match)}
 
 
 def not_modified(version: int) -> JSONResponse[Any]:
-    """Return the answer to who has `version` already: no body, the same ETag (RFC 9110, 15.4.5)."""
+    """Return the response for a client that has `version` already: no body, the same ETag (RFC 9110, 15.4.5)."""
     return JSONResponse(None, status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": etag(version)})
 
 
 def wanted_versions(if_match: str | None) -> list[int] | None:
-    """Return the versions that ``If-Match`` allows, or None where it allows any.
+    """Return the versions that ``If-Match`` allows, or None if it allows any.
 
     Weak tags, and tags that were never ours, match nothing (13.1.1).
     """

@@ -17,6 +17,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar.typing import FieldDefinition
 
 from service.http.errors import exception_handler
+from service.http.etags import joined_lists
 from service.http.request import ServiceRequest
 from service.http.response import JSONResponse
 from service.http.routing import is_json
@@ -62,6 +63,7 @@ def with_fast_path(app: Litestar, router: ASGIApp) -> ASGIApp:
             if aliased or "//" in path or (path.endswith("/") and path != "/"):
                 await exception_handler(ServiceRequest(scope), NotFound())(scope, receive, send)
             else:
+                scope["headers"] = joined_lists(scope["headers"])
                 await router(scope, receive, send)
             return
         scope["route_handler"] = route.handler

@@ -11,8 +11,11 @@ class MigrationError(Exception):
 
 
 def expected_checksums(directory: Path) -> dict[str, str]:
-    """Return the checksum of each migration by its id: the schema that this code needs. Asks no database."""
-    return {path.stem: checksum(path) for path in sorted(directory.glob("*.sql")) if not is_rollback(path)}
+    """Return the checksum of each migration by its id: the schema that this code needs. Asks no database.
+
+    Names that begin with a dot are not migrations: Emacs and macOS put such files beside those that are edited.
+    """
+    return {path.stem: checksum(path) for path in sorted(directory.glob("[!.]*.sql")) if not is_rollback(path)}
 
 
 def checksum(path: Path) -> str:
@@ -21,5 +24,5 @@ def checksum(path: Path) -> str:
 
 
 def is_rollback(path: Path) -> bool:
-    """Tell the files that undo from those that do."""
+    """Return whether the file undoes a migration."""
     return path.name.endswith(".rollback.sql")

@@ -38,7 +38,7 @@ def load_migrations(directory: Path) -> MigrationList:
     for name in ids:
         _check(directory / f"{name}.sql", ids)
         _check(directory / f"{name}.rollback.sql", ids)
-    migrations = read_migrations(glob.escape(str(directory)))
+    migrations = read_migrations(glob.escape(str(directory))).filter(lambda migration: migration.id in ids)
     try:
         return migrations.replace(topological_sort(migrations))
     except CycleError as error:

@@ -148,9 +148,11 @@ class Count(Query[P, int]):
 
 
 def query_names(directory: Path = SQL) -> list[str]:
-    """Return the name of every query below `directory`."""
+    """Return the name of every query below `directory`; names that begin with a dot are an editor's own files."""
     return sorted(
-        f"{path.parent.name}.{path.stem}" for path in directory.glob("*/*.sql") if path.parent.name not in NOT_QUERIES
+        f"{path.parent.name}.{path.stem}"
+        for path in directory.glob("[!.]*/[!.]*.sql")
+        if path.parent.name not in NOT_QUERIES
     )
 
 

@@ -66,7 +66,7 @@ def check(directory: Path, database_url: str | None, form: str, **options: Any) 
             else:
                 with connect(url) as connection:
                     found = list(_check(tree, connection, url, **options))
-    migrations = len([path for path in tree.migrations.glob("*.sql") if not path.name.endswith(".rollback.sql")])
+    migrations = len([path for path in tree.migrations.glob("[!.]*.sql") if not path.name.endswith(".rollback.sql")])
     print_findings(found, form, f"{len(tree.statements)} queries, {migrations} migrations")
 
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from service.http.client_address import client_address, client_network
+from service.http.client_address import _report_unreadable, client_address, client_network, client_site
 
 PEER = "10.0.0.1"
 
@@ -31,6 +32,11 @@ def test_forwarded_header_of_a_client_is_ignored() -> None:
         (["6.6.6.6,203.0.113.7 , 10.0.0.2"], 2, "203.0.113.7"),
         (["6.6.6.6", "203.0.113.7", "10.0.0.2"], 2, "203.0.113.7"),
         (["2001:DB8:0::7"], 1, "2001:db8::7"),
+        (["203.0.113.7:51234"], 1, "203.0.113.7"),
+        (["203.0.113.7:443, 10.0.0.2:80"], 2, "203.0.113.7"),
+        (["[2001:db8::7]:51234"], 1, "2001:db8::7"),
+        (["[2001:db8::7]"], 1, "2001:db8::7"),
+        (["[::ffff:203.0.113.7]:1"], 1, "203.0.113.7"),
     ],
 )
 def test_trusted_proxies_are_counted_from_the_right(forwarded_for: list[str], hops: int, address: str) -> None:
@@ -39,7 +45,17 @@ def test_trusted_proxies_are_counted_from_the_right(forwarded_for: list[str], ho
 
 @pytest.mark.parametrize(
     "forwarded_for",
-    [[], ["203.0.113.7"], ["unknown, 10.0.0.2"], [", 10.0.0.2"], ["203.0.113.7:443, 10.0.0.2"]],
+    [
+        [],
+        ["203.0.113.7"],
+        ["unknown, 10.0.0.2"],
+        [", 10.0.0.2"],
+        ["203.0.113.7:, 10.0.0.2"],
+        ["203.0.113.7:x, 10.0.0.2"],
+        ["[2001:db8::7, 10.0.0.2"],
+        ["[]:1, 10.0.0.2"],
+        ["for=203.0.113.7, 10.0.0.2"],
+    ],
 )
 def test_unusable_forwarded_entry_falls_back_to_peer(forwarded_for: list[str]) -> None:
     assert client_address(scope(*forwarded_for), 2) == PEER
@@ -67,3 +83,21 @@ def test_mapped_ipv4_address_and_zone_are_stripped(shown: str, address: str) -> 
 )
 def test_ipv6_client_is_its_64_bit_prefix(address: str | None, network: str) -> None:
     assert client_network(address) == network
+
+
+def test_unreadable_entry_is_logged_once() -> None:
+    _report_unreadable.cache_clear()
+
+    with capture_logs() as logs:
+        for entry in ("unknown", "for=203.0.113.7", "", "203.0.113.7"):
+            client_address(scope(entry), 1)
+
+    assert [(each["log_level"], "TRUSTED_PROXY_HOPS" in each["event"]) for each in logs] == [("warning", True)]
+
+
+@pytest.mark.parametrize(
+    ("address", "site"),
+    [("203.0.113.7", None), ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"), (None, None)],
+)
+def test_ipv6_client_has_a_wider_network(address: str | None, site: str | None) -> None:
+    assert client_site(address) == site

@@ -1,9 +1,16 @@
 """ETags, and what requests say of them (RFC 9110)."""
 
-import pytest
+from typing import Any
 
-from service.http.etags import etag, matches_any, refusal, wanted_versions
+import pytest
+from litestar import patch
+from litestar.params import FromPath
+
+from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, refusal, wanted_versions
+from service.http.response import JSONResponse
 from service.problems import NotFound, PreconditionFailed, Problem
+from tests.support.factories import service_client
+from tests.support.small_application import small_application
 
 
 def test_etag_is_strong() -> None:
@@ -56,6 +63,22 @@ def test_missing_or_star_if_match_accepts_any_version(if_match: str | None) -> N
 )
 def test_if_match_lists_the_accepted_versions(if_match: str, versions: list[int]) -> None:
     assert wanted_versions(if_match) == versions
+
+
+@patch("/versions/{number:int}")
+async def show_versions(
+    number: FromPath[int], if_match: IfMatch = None, if_none_match: IfNoneMatch = None
+) -> JSONResponse[Any]:
+    return JSONResponse([wanted_versions(if_match), matches_any(if_none_match, number)])
+
+
+async def test_several_lines_are_one_list() -> None:
+    lines = [("If-Match", '"1"'), ("If-None-Match", '"7"'), ("If-Match", '"2", "3"'), ("If-None-Match", '"8"')]
+
+    async with service_client(small_application([show_versions])) as client:
+        response = await client.patch("/versions/8", headers=lines)
+
+    assert response.json() == [[1, 2, 3], True]
 
 
 @pytest.mark.parametrize(

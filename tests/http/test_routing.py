@@ -101,3 +101,17 @@ async def test_session_has_one_url(client: httpx.AsyncClient, user: LoggedIn) ->
     responses = [await client.delete(f"/auth/sessions/{alias}", headers=user.bearer) for alias in aliases]
 
     assert [response.status_code for response in responses] == [404, 404, 404]
+
+
+@pytest.mark.parametrize(
+    "path", ["/kites/1/", "//kites/1", "/kites//1", "/kites%2F1", "/kites%2f1", "/kites/1%2F", "/kites/me/"]
+)
+async def test_path_has_one_spelling(kites: httpx.AsyncClient, user: LoggedIn, path: str) -> None:
+    response = await kites.get(f"http://localhost{path}", headers=user.bearer)
+
+    assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
+
+
+async def test_path_may_be_percent_encoded(kites: httpx.AsyncClient, user: LoggedIn) -> None:
+    """What needs no encoding means the same with it (RFC 3986, 6.2.2.2)."""
+    assert (await kites.get("/k%69tes/1", headers=user.bearer)).status_code == 200

@@ -30,6 +30,15 @@ def test_projects_migrations_are_valid() -> None:
     assert [migration.id for migration in load_migrations(MIGRATIONS)] == list(expected_checksums(MIGRATIONS))
 
 
+@pytest.mark.parametrize("name", [".#0001_create_a.sql", "._0001_create_a.sql"])
+def test_hidden_file_is_no_migration(directory: Path, name: str) -> None:
+    """Emacs links from such a name to nowhere while a file has unsaved changes."""
+    (directory / name).symlink_to("ada@host.1234:5678")
+
+    assert [migration.id for migration in load_migrations(directory)] == ["0001_create_a"]
+    assert [*expected_checksums(directory)] == ["0001_create_a"]
+
+
 def test_directives_in_first_comments_are_read(directory: Path) -> None:
     second(directory, "-- Why: because\n\n--transactional:false\n-- depends: 0001_create_a\ncreate table b ();")
 

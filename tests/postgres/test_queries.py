@@ -192,6 +192,16 @@ def test_code_and_file_must_declare_the_same_result(
         reader(*arguments)
 
 
+def test_hidden_file_is_no_query(tmp_path: Path) -> None:
+    """Emacs links from such a name to nowhere while a file has unsaved changes; macOS keeps metadata in one."""
+    for name in ("kites/find_kite.sql", "kites/.#find_kite.sql", "kites/._find_kite.sql", ".git/find_kite.sql"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+
+    assert queries.query_names(tmp_path) == ["kites.find_kite"]
+
+
 @pytest.mark.parametrize("name", queries.query_names())
 def test_every_file_of_the_service_is_well_formed(name: str) -> None:
     statement = queries.read_query(name)

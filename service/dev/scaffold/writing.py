@@ -61,7 +61,7 @@ def _is_too_wide(text: str) -> bool:
 
 def next_migration(root: Path) -> tuple[str, int]:
     """Return the id of the newest migration below `root`, and the number of the next one."""
-    newest = max(path.stem for path in (root / "migrations").glob("*.sql") if ".rollback" not in path.name)
+    newest = max(path.stem for path in (root / "migrations").glob("[!.]*.sql") if ".rollback" not in path.name)
     return newest, int(newest.partition("_")[0]) + 1
 
 
