@@ -23,6 +23,15 @@ def integer(least: int, most: int) -> Callable[[str], int]:
     return convert
 
 
+def own_port(text: str) -> int | None:
+    """Read a port; None for a URL such as tcp://10.0.0.1:9100.
+
+    Kubernetes sets such a ``NAME_PORT`` in each container for each Service (`enableServiceLinks`), so it is nobody's
+    wish: https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables.
+    """
+    return None if re.match(r"(tcp|udp|sctp)://", text) else integer(1, 65535)(text)
+
+
 def choice(*choices: str) -> Callable[[str], str]:
     """Return a reader of one of `choices`, in any case."""
 

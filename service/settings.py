@@ -161,7 +161,7 @@ class Settings:
         "REQUIRE_CURRENT_PASSWORD", env.boolean, default=False, help="a password reset needs the current one"
     )
     metrics_port: int | None = variable(
-        "METRICS_PORT", env.integer(1, 65535), default=None, help="the port that serves the metrics of all workers"
+        "METRICS_PORT", env.own_port, default=None, help="the port that serves the metrics of all workers"
     )
     metrics_token: bytes | None = variable(
         "METRICS_TOKEN", env.token, default=None, help="the bearer token for /metrics"
@@ -194,14 +194,19 @@ class Settings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Read `environment`, where an empty variable counts as none.
+        """Read `environment`; an empty variable counts as not set.
 
         Raises SettingsError, which names the variable.
         """
         try:
-            return environ.to_config(cls, read_environment(environment))
+            settings: Settings = environ.to_config(cls, read_environment(environment))
         except environ.MissingEnvValueError as error:
             raise SettingsError(f"{', '.join(sorted(error.args))} must be set; see README.md") from None
+        if settings.metrics_port == settings.address[1]:
+            raise SettingsError(
+                f"METRICS_PORT must not be PORT, {settings.metrics_port}: metrics need a port of their own"
+            )
+        return settings
 
 
 def database_url(environment: Mapping[str, str] = os.environ) -> str:

@@ -380,3 +380,15 @@ def test_metrics_are_off_without_port_or_token() -> None:
 
     assert (settings.metrics_port, settings.metrics_token) == (None, None)
     assert (asked.metrics_port, asked.metrics_token) == (9100, b"a-token-for-one-test")
+
+
+@pytest.mark.parametrize("port", [{"PORT": "9100", "METRICS_PORT": "9100"}, {"METRICS_PORT": "8000"}])
+def test_metrics_port_must_not_be_port(port: dict[str, str]) -> None:
+    number = port["METRICS_PORT"]
+
+    assert refused(**port) == f"METRICS_PORT must not be PORT, {number}: metrics need a port of their own"
+
+
+def test_service_link_of_kubernetes_is_no_metrics_port() -> None:
+    assert Settings.read(NEEDED | {"METRICS_PORT": "tcp://10.43.0.17:9100"}).metrics_port is None
+    assert refused(METRICS_PORT="http://10.43.0.17:9100").startswith("METRICS_PORT must be a whole number from 1")

@@ -91,6 +91,16 @@ def decoder(model: Any) -> Callable[[bytes], Any]:  # noqa: ANN401 - any type
     return decode_finite
 
 
+def is_infinite(value: date) -> bool:
+    """Return whether PostgreSQL would store `value`, a date or a time, as infinity."""
+    if isinstance(value, datetime) and value.tzinfo:
+        try:
+            value = value.astimezone(UTC).replace(tzinfo=None)
+        except OverflowError:  # near the year 1 or 9999, and beyond it in UTC
+            return True
+    return value in INFINITE
+
+
 def _infinite_dates(value: object, pointer: str = "") -> Iterator[FieldError]:
     match value:
         case dict():
@@ -99,9 +109,7 @@ def _infinite_dates(value: object, pointer: str = "") -> Iterator[FieldError]:
         case list():
             for number, each in enumerate(value):
                 yield from _infinite_dates(each, f"{pointer}/{number}")
-        case datetime(tzinfo=tzinfo) if tzinfo is not None:
-            yield from _infinite_dates(value.astimezone(UTC).replace(tzinfo=None), pointer)
-        case date() if value in INFINITE:
+        case date() if is_infinite(value):
             yield {"pointer": pointer, "detail": "is out of range"}
 
 

@@ -63,7 +63,8 @@ def with_fast_path(app: Litestar, router: ASGIApp) -> ASGIApp:
             if aliased or "//" in path or (path.endswith("/") and path != "/"):
                 await exception_handler(ServiceRequest(scope), NotFound())(scope, receive, send)
             else:
-                scope["headers"] = joined_lists(scope["headers"])
+                if len(scope["header_map"]) < len(scope["headers"]):  # type: ignore[typeddict-item, arg-type]  # a list
+                    scope["headers"] = joined_lists(scope["headers"])
                 await router(scope, receive, send)
             return
         scope["route_handler"] = route.handler

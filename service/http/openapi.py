@@ -65,7 +65,8 @@ def openapi_config(api: ApiDescription, controllers: Sequence[ControllerRouterHa
         description="The access token of a log-in",
         flows=OAuthFlows(password=OAuthFlow(token_url=api.log_in, scopes={})),
     )
-    tags = [(tag, each) for each in controllers for tag in getattr(each, "tags", None) or ()]
+    tagged = [(getattr(each, "tags", None), each) for each in controllers]
+    tags = [(tag, each) for tags, each in tagged if isinstance(tags, Sequence) for tag in tags]
     return OpenAPIConfig(
         title=api.title,
         version=__version__,

@@ -1,9 +1,11 @@
 """Parameters of the query and the header that a handler does not declare, or that a request lacks."""
 
+from datetime import date, datetime
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
 from litestar import Request
 from litestar.constants import RESERVED_KWARGS
 from litestar.enums import ParamType
@@ -11,6 +13,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import ParameterKwarg
 from litestar.typing import FieldDefinition
 
+from service.http.body import is_infinite
 from service.problems import FieldError, InvalidInput, pointer_step
 
 
@@ -22,11 +25,13 @@ def check_query(handler: BaseRouteHandler, query: bytes) -> None:
     known = _declared(handler, ParamType.QUERY)
     seen: set[str] = set()
     errors: list[FieldError] = []
-    for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         if name not in known:
             errors.append({"pointer": f"/{pointer_step(name)}", "detail": "is not a parameter here"})
         elif name in seen and not known[name].is_non_string_sequence:
             errors.append({"pointer": f"/{pointer_step(name)}", "detail": "comes twice"})
+        elif _is_infinite(value, known[name]):
+            errors.append({"pointer": f"/{pointer_step(name)}", "detail": "is out of range"})
         seen.add(name)
     if errors:
         raise InvalidInput(errors=errors)
@@ -43,6 +48,16 @@ def missing_parameters(handler: BaseRouteHandler, request: Request[Any, Any, Any
         if field.is_required and name not in names and name.lower() not in names
     ]
     return [{"pointer": f"/{pointer_step(name)}", "detail": "is missing"} for name in missing]
+
+
+def _is_infinite(text: str, field: FieldDefinition) -> bool:
+    """Return whether `text` is a date, of a parameter that is one, which PostgreSQL would take for infinity."""
+    if not any(issubclass(kind, date) for kind in (field.annotation, *field.args) if isinstance(kind, type)):
+        return False
+    try:
+        return is_infinite(msgspec.convert(text, datetime if len(text) > len("2026-01-31") else date))
+    except msgspec.ValidationError:
+        return False  # Litestar says what is wrong
 
 
 @cache

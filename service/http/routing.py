@@ -1,10 +1,12 @@
 """What Litestar's routes lack: HEAD, OPTIONS without a token, one spelling of each path."""
 
 from collections.abc import Callable
-from typing import Any
+from datetime import date, datetime
+from typing import Any, TypeVar
 from uuid import UUID
 
 import click
+import msgspec
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.enums import RequestEncodingType
@@ -15,7 +17,9 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar.typing import FieldDefinition
 from typing_extensions import override
 
-from service.http.body import decoder
+from service.http.body import decoder, is_infinite
+
+D = TypeVar("D", bound=date)
 
 
 def integer(text: str) -> int:
@@ -40,7 +44,19 @@ def uuid(text: str) -> UUID:
     return found
 
 
-STRICT: dict[Any, Callable[[str], Any]] = {int: integer, UUID: uuid}
+def finite(kind: type[D]) -> Callable[[str], D]:
+    """Return a reader of dates, or of times, that PostgreSQL does not take for infinity; it raises ValueError."""
+
+    def read(text: str) -> D:
+        value = msgspec.convert(text, kind)
+        if is_infinite(value):
+            raise ValueError(text)
+        return value
+
+    return read
+
+
+STRICT: dict[Any, Callable[[str], Any]] = {int: integer, UUID: uuid, date: finite(date), datetime: finite(datetime)}
 
 
 class ConfigurationError(click.ClickException):

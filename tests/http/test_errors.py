@@ -1,14 +1,18 @@
 """What all that goes wrong is answered with, and what is logged of it."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import httpx
 import pytest
+from litestar import get
+from litestar.exceptions import HTTPException, NotFoundException, PermissionDeniedException
+from litestar.params import FromPath
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from tests.support.factories import Factory, LoggedIn
+from tests.support.factories import Factory, LoggedIn, service_client
+from tests.support.small_application import small_application
 
 PROBLEM = "application/problem+json"
 Logs = list[EventDict]
@@ -209,3 +213,71 @@ async def test_empty_response_has_no_content_type(kites: httpx.AsyncClient, user
     assert (response.status_code, response.content) == (304, b"")
     assert "Content-Type" not in response.headers
     assert response.headers["ETag"] == '"1"'
+
+
+@get("/raises/{status:int}")
+async def raises(status: FromPath[int]) -> None:
+    raise HTTPException(status_code=status, detail="In these words", headers={"X-Mine": "yes"})
+
+
+@get("/forbids")
+async def forbids() -> None:
+    raise PermissionDeniedException
+
+
+@get("/unknown")
+async def unknown() -> None:
+    raise NotFoundException
+
+
+@pytest.fixture(scope="module")
+async def raising() -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client of handlers that raise exceptions of the framework's."""
+    async with service_client(small_application([raises, forbids, unknown])) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "title"),
+    [
+        (401, "/problems/not-authenticated", "Log in first"),
+        (402, "about:blank", "Payment Required"),
+        (403, "/problems/forbidden", "Not allowed"),
+        (404, "/problems/not-found", "Not found"),
+        (409, "about:blank", "Conflict"),
+        (410, "about:blank", "Gone"),
+        (418, "about:blank", "I'm a Teapot"),
+        (422, "/problems/invalid-input", "The input breaks a rule"),
+        (429, "about:blank", "Too Many Requests"),
+        (499, "about:blank", "Unknown status"),
+        (501, "about:blank", "Not Implemented"),
+        (503, "/problems/unavailable", "Not available at the moment"),
+    ],
+)
+async def test_exceptions_of_litestar_keep_status_and_detail(
+    raising: httpx.AsyncClient, status: int, kind: str, title: str
+) -> None:
+    response = await raising.get(f"/raises/{status}")
+
+    problem = response.json()
+    assert (response.status_code, response.headers["Content-Type"]) == (status, PROBLEM)
+    assert [problem[name] for name in ("status", "type", "title", "detail")] == [status, kind, title, "In these words"]
+    assert response.headers["X-Mine"] == "yes"
+
+
+async def test_500_of_litestar_reveals_nothing(raising: httpx.AsyncClient, logs: Logs) -> None:
+    response = await raising.get("/raises/500")
+
+    assert (response.status_code, response.json()["detail"]) == (500, "Something went wrong here")
+    assert [entry["event"] for entry in logs] == ["request failed", "request"]
+
+
+async def test_exception_without_words_has_those_of_its_type(raising: httpx.AsyncClient) -> None:
+    assert (await raising.get("/forbids")).json()["detail"] == "Not allowed"
+    assert (await raising.get("/unknown")).json()["detail"] == "Not found"
+
+
+async def test_429_and_503_of_litestar_have_retry_after(raising: httpx.AsyncClient) -> None:
+    answers = [await raising.get(f"/raises/{status}") for status in (429, 503)]
+
+    assert [answer.headers["Retry-After"] for answer in answers] == ["1", "1"]

@@ -1,0 +1,98 @@
+"""Handlers as a newcomer writes them: they work, or the start is refused with one sentence."""
+
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from litestar import Controller, get, post
+from litestar.params import JSONBody
+from litestar.types import ControllerRouterHandler
+
+from service.app import CONTROLLERS, create_app
+from service.auth.guard import BEARER
+from service.http import ConfigurationError, ServiceRequest, openapi_document
+from service.http.response import JSONResponse
+from tests.support.application import OneTransaction, make_settings
+from tests.support.factories import service_client
+
+
+class Untagged(Controller):
+    """A controller without tags."""
+
+    path = "/untagged"
+
+    @get()
+    async def show_untagged(self, request: ServiceRequest) -> JSONResponse[str]:
+        return JSONResponse(request.method)
+
+
+@get("/alone", tags=["alone"], sync_to_thread=False)
+def show_alone() -> dict[str, int]:
+    """Show a handler of its own."""
+    return {"alone": 1}
+
+
+def application(monkeypatch: pytest.MonkeyPatch, *handlers: ControllerRouterHandler) -> Any:  # noqa: ANN401 - a service
+    monkeypatch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, *handlers])
+    return create_app(make_settings("postgresql://localhost/unused"), OneTransaction())
+
+
+async def test_controller_without_tags_and_function_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = application(monkeypatch, Untagged, show_alone)
+
+    async with service_client(app) as client:
+        answers = [(await client.get(path)).json() for path in ("/untagged", "/alone", "/openapi.json")]
+
+    assert answers[:2] == ["GET", {"alone": 1}]
+    assert {"/untagged", "/alone"} <= answers[2]["paths"].keys()
+    assert answers[2] == openapi_document(app)
+    assert {"alone"} <= {tag["name"] for tag in answers[2]["tags"]}
+
+
+class Price(msgspec.Struct):
+    """A body that msgspec cannot read."""
+
+    amount: Annotated[Decimal, msgspec.Meta(gt=0)]
+
+
+@post("/prices")
+async def add_price(request: ServiceRequest, data: JSONBody[Price]) -> JSONResponse[str]:
+    return JSONResponse(request.method + str(data))
+
+
+async def let_all_in(_: object) -> None:
+    """Check nothing."""
+
+
+@get("/open", security=BEARER, before_request=let_all_in)
+async def show_open(request: ServiceRequest) -> JSONResponse[str]:
+    return JSONResponse(request.method)
+
+
+class Alone(Controller):
+    """A controller whose handler has the name of another."""
+
+    path = "/other"
+
+    @get()
+    async def show_alone(self, request: ServiceRequest) -> JSONResponse[str]:
+        return JSONResponse(request.method)
+
+
+@pytest.mark.parametrize(
+    ("handlers", "sentence"),
+    [
+        ([add_price], "add_price: its body cannot be read as JSON: Can only set `gt` on a numeric type"),
+        ([show_open], "show_open: its before_request replaces the one that checks the access token"),
+        ([show_alone, Alone], "show_alone are one operation in the OpenAPI document: rename one"),
+    ],
+)
+def test_handler_that_cannot_work_refuses_the_start(
+    monkeypatch: pytest.MonkeyPatch, handlers: list[ControllerRouterHandler], sentence: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        application(monkeypatch, *handlers)
+
+    assert sentence in refusal.value.message
+    assert "\n" not in refusal.value.message

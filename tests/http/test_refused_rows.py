@@ -1,0 +1,91 @@
+"""What PostgreSQL refuses of a request's own fields is the client's mistake, and names the field; the rest is ours."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import msgspec
+import pytest
+from litestar import post
+from litestar.params import JSONBody
+
+from service.http.request import ServiceRequest
+from service.http.response import JSONResponse
+from service.postgres import Database
+from service.postgres.queries import Count
+from tests.support.application import OneTransaction
+from tests.support.factories import service_client
+from tests.support.small_application import small_application
+from tests.support.statements import Statements
+
+
+class Toy(msgspec.Struct, forbid_unknown_fields=True):
+    """A body whose rules only the table knows."""
+
+    toy_name: str = "bear"
+    pieces: int | None = 1
+    mood: str = "toy"  # becomes the column `kind`
+    colour: str = msgspec.field(default="red", name="color")
+
+
+@pytest.fixture
+async def toys(
+    connection: asyncpg.Connection, one_transaction: OneTransaction, tmp_path: Path
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client that adds rows to a table with rules."""
+    await connection.execute(
+        "create temporary table toys (toy_name varchar(5), pieces integer, colour text, kind char(3) default 'toy',"
+        " constraint toys_pieces_check check (pieces > 0), constraint toys_colour_known check (colour <> 'pink'),"
+        " constraint enough check (pieces < 1000), constraint toys_kind_check check (kind <> 'no'))"
+    )
+    add: Count[...] = Count(
+        Statements(tmp_path)(
+            "count", "insert into toys values ($1, $2, $3, $4)", "a text", "b integer?", "c text", "d text"
+        ),
+        int,
+    )
+
+    @post("/toys")
+    async def add_toy(request: ServiceRequest, data: JSONBody[Toy]) -> JSONResponse[Any]:
+        return JSONResponse(await request.db.count(add, data.toy_name, data.pieces, data.colour, data.mood))
+
+    app = small_application([add_toy])
+    app.db = Database(one_transaction)
+    async with service_client(app) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("toy", "pointer", "detail"),
+    [
+        ({"pieces": 0}, "/pieces", "is not an allowed value"),
+        ({"color": "pink"}, "/color", "is not an allowed value"),
+        ({"toy_name": "teddy bear"}, "/toy_name", "has more than 5 characters"),
+    ],
+)
+async def test_refused_field_is_named_with_422(
+    toys: httpx.AsyncClient, toy: dict[str, object], pointer: str, detail: str
+) -> None:
+    response = await toys.post("/toys", json=toy)
+
+    assert (response.status_code, response.json()["type"]) == (422, "/problems/invalid-input")
+    assert response.json()["errors"] == [{"pointer": pointer, "detail": detail}]
+
+
+@pytest.mark.parametrize(
+    "toy",
+    [
+        {"pieces": 1000},  # a rule that names no column
+        {"mood": "no"},  # a rule of a column that is no field
+    ],
+)
+async def test_other_refusal_is_500(toys: httpx.AsyncClient, toy: dict[str, object]) -> None:
+    response = await toys.post("/toys", json=toy)
+
+    assert (response.status_code, response.json()["type"]) == (500, "/problems/internal-error")
+
+
+async def test_accepted_row_is_added(toys: httpx.AsyncClient) -> None:
+    assert (await toys.post("/toys", json={})).json() == 1
