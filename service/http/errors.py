@@ -24,6 +24,7 @@ from service.problems import (
     MethodNotAllowed,
     NotAuthenticated,
     NotFound,
+    NotImplementedHere,
     Problem,
     Unavailable,
     UnsupportedMediaType,
@@ -44,6 +45,7 @@ BY_STATUS: dict[int, type[Problem]] = {
     413: ContentTooLarge,
     415: UnsupportedMediaType,
     422: InvalidInput,
+    501: NotImplementedHere,
     503: Unavailable,
 }
 TOO_LONG = re.compile(r"value too long for type \w[\w ]*\((?P<most>\d+)\)")

@@ -250,7 +250,8 @@ async def raising() -> AsyncIterator[httpx.AsyncClient]:
         (422, "/problems/invalid-input", "The input breaks a rule"),
         (429, "about:blank", "Too Many Requests"),
         (499, "about:blank", "Unknown status"),
-        (501, "about:blank", "Not Implemented"),
+        (501, "/problems/not-implemented", "Not implemented"),
+        (502, "about:blank", "Bad Gateway"),
         (503, "/problems/unavailable", "Not available at the moment"),
     ],
 )
