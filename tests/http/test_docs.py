@@ -47,6 +47,7 @@ async def test_every_asset_of_the_page_is_served(client: httpx.AsyncClient) -> N
     assert {path: (response.status_code, response.headers["Content-Type"]) for path, response in responses.items()} == {
         "/docs/favicon-32x32.png": (200, "image/png"),
         "/docs/swagger-ui.css": (200, "text/css; charset=utf-8"),
+        "/docs/page.css": (200, "text/css; charset=utf-8"),
         "/docs/swagger-ui-bundle.js": (200, "text/javascript; charset=utf-8"),
         "/docs/start.js": (200, "text/javascript; charset=utf-8"),
     }

@@ -61,3 +61,19 @@ def test_page_logs_in_and_sends_requests(served: Running, tmp_path: Path) -> Non
     assert [url for url in page.requested if not url.startswith((f"{served.url}/", "data:"))] == []
     assert len(page.requested) > 5
     assert page.complaints == []
+
+
+def test_operation_fits_few_screens_and_refusals_open(served: Running, tmp_path: Path) -> None:
+    block = operation("post", "/users/register")
+    refusal = f"{block} .response[data-code='422']"
+    with chromium(tmp_path) as page:
+        page.open(served.url)
+        page.click(f"{block} .opblock-summary-control")
+        closed = page.when(f"document.querySelector(\"{refusal}\")?.offsetHeight")
+        whole = page.when(f"document.querySelector('{block}').offsetHeight")
+        page.click(f"{refusal} .tablinks")
+        shown = page.when(f"document.querySelector(\"{refusal} [role=tabpanel]\")?.innerText")
+
+    assert whole < 2000
+    assert closed < 100
+    assert '"status": 422' in shown

@@ -12,3 +12,6 @@ const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
 dark.addEventListener("change", follow);
 follow();
+
+// page.css hides the details of a refusal until then.
+document.addEventListener("click", (event) => event.target.closest("tr.response")?.classList.add("open"));
