@@ -69,10 +69,10 @@ def test_operation_fits_few_screens_and_refusals_open(served: Running, tmp_path:
     with chromium(tmp_path) as page:
         page.open(served.url)
         page.click(f"{block} .opblock-summary-control")
-        closed = page.when(f"document.querySelector(\"{refusal}\")?.offsetHeight")
+        closed = page.when(f"document.querySelector(`{refusal}`)?.offsetHeight")
         whole = page.when(f"document.querySelector('{block}').offsetHeight")
         page.click(f"{refusal} .tablinks")
-        shown = page.when(f"document.querySelector(\"{refusal} [role=tabpanel]\")?.innerText")
+        shown = page.when(f"document.querySelector(`{refusal} [role=tabpanel]`)?.innerText")
 
     assert whole < 2000
     assert closed < 100
