@@ -1,5 +1,6 @@
 """Parameters: what is missing, unknown, repeated or out of range is 422, and all of it is named."""
 
+import warnings
 from collections.abc import AsyncIterator
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 from litestar import Request, get, post
 from litestar.di import NamedDependency, Provide
+from litestar.exceptions.base_exceptions import LitestarDeprecationWarning
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
 from service.http.parameters import check_query
@@ -102,6 +104,20 @@ async def test_parameter_that_is_a_list_may_be_repeated(small: httpx.AsyncClient
 
 async def test_parameter_of_a_dependency_is_known(small: httpx.AsyncClient) -> None:
     assert (await small.get("/pages?size=3")).json() == 3
+
+
+async def test_undeclared_parameter_is_known(recwarn: pytest.WarningsRecorder) -> None:
+    """Litestar takes it from the query, and warns."""
+    warnings.simplefilter("always", LitestarDeprecationWarning)
+
+    @get("/bare", before_request=check)
+    async def bare(size: int = 1) -> JSONResponse[Any]:
+        return JSONResponse(size)
+
+    async with service_client(small_application([bare])) as client:
+        assert (await client.get("/bare?size=3")).json() == 3
+        assert (await client.get("/bare?request=3")).status_code == 422
+    assert recwarn.pop(LitestarDeprecationWarning).category is LitestarDeprecationWarning
 
 
 @pytest.mark.parametrize(

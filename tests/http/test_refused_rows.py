@@ -36,7 +36,7 @@ async def toys(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Return a client that adds rows to a table with rules."""
     await connection.execute(
-        "create temporary table toys (toy_name varchar(5), pieces integer, colour text, kind char(3) default 'toy',"
+        "create temporary table toys (toy_name varchar(5), pieces integer not null, colour text, kind char(3),"
         " constraint toys_pieces_check check (pieces > 0), constraint toys_colour_known check (colour <> 'pink'),"
         " constraint enough check (pieces < 1000), constraint toys_kind_check check (kind <> 'no'))"
     )
@@ -79,6 +79,7 @@ async def test_refused_field_is_named_with_422(
     [
         {"pieces": 1000},  # a rule that names no column
         {"mood": "no"},  # a rule of a column that is no field
+        {"pieces": None},  # what the handler should not have passed on
     ],
 )
 async def test_other_refusal_is_500(toys: httpx.AsyncClient, toy: dict[str, object]) -> None:

@@ -26,6 +26,14 @@ class Tree(msgspec.Struct, forbid_unknown_fields=True):
 
     branches: list["Tree"] = []
     height: int = 0
+    nest: "Nest | None" = None
+    nests: list["Nest"] = []
+
+
+class Nest(msgspec.Struct):
+    """A body that ignores unknown fields."""
+
+    eggs: int
 
 
 @post("/trees", sync_to_thread=False)
@@ -179,17 +187,33 @@ async def test_content_type_spelling_varies(forest: httpx.AsyncClient, headers: 
 
 
 async def test_body_becomes_the_handlers_type(forest: httpx.AsyncClient) -> None:
-    tree = {"branches": [{"branches": [], "height": 1}], "height": 2}
+    branch = {"branches": [], "height": 1, "nest": {"eggs": 3}, "nests": [{"eggs": 0}]}
 
-    response = await forest.post("/trees", json=tree)
+    response = await forest.post("/trees", json={"branches": [branch], "height": 2})
 
-    assert response.json() == tree
+    assert response.json() == {"branches": [branch], "height": 2, "nest": None, "nests": []}
 
 
 async def test_invalid_nested_field_is_pointed_at(forest: httpx.AsyncClient) -> None:
     response = await forest.post("/trees", json={"branches": [{"height": "tall"}]})
 
     assert response.json()["errors"] == [{"pointer": "/branches/0/height", "detail": "Expected int, got str"}]
+
+
+@pytest.mark.parametrize(
+    ("tree", "pointer", "detail"),
+    [
+        ({"nest": {}}, "/nest/eggs", "is missing"),
+        ({"nest": {"eggs": "two", "twigs": 1}}, "/nest/eggs", "Expected int, got str"),
+        ({"nests": [{"eggs": "two", "twigs": 1}]}, "/nests/0/eggs", "Expected int, got str"),
+    ],
+)
+async def test_other_nested_field_is_pointed_at(
+    forest: httpx.AsyncClient, tree: dict[str, object], pointer: str, detail: str
+) -> None:
+    response = await forest.post("/trees", json=tree)
+
+    assert response.json()["errors"] == [{"pointer": pointer, "detail": detail}]
 
 
 async def test_broken_rules_of_all_elements_are_named(forest: httpx.AsyncClient) -> None:

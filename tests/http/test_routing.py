@@ -5,10 +5,13 @@ from uuid import UUID
 
 import httpx
 import pytest
+from litestar import HttpMethod, Response, WebSocket, get, route, websocket
 
 from service.app import Service
+from service.http.response import JSONResponse
 from service.http.routing import integer, uuid
-from tests.support.factories import LoggedIn
+from tests.support.factories import LoggedIn, service_client
+from tests.support.small_application import small_application
 
 HOST = [(b"host", b"localhost")]
 ID = "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
@@ -115,3 +118,25 @@ async def test_path_has_one_spelling(kites: httpx.AsyncClient, user: LoggedIn, p
 async def test_path_may_be_percent_encoded(kites: httpx.AsyncClient, user: LoggedIn) -> None:
     """What needs no encoding means the same with it (RFC 3986, 6.2.2.2)."""
     assert (await kites.get("/k%69tes/1", headers=user.bearer)).status_code == 200
+
+
+@route("/own", http_method=[HttpMethod.OPTIONS, HttpMethod.HEAD], sync_to_thread=False)
+def own_methods() -> Response[None]:
+    return Response(None, headers={"X-Mine": "yes"})
+
+
+@get("/own")
+async def get_own() -> JSONResponse[str]:
+    return JSONResponse("got")
+
+
+@websocket("/socket")
+async def talk(socket: WebSocket[Any, Any, Any]) -> None:
+    """Say nothing."""
+
+
+async def test_own_handlers_of_head_and_options_are_kept() -> None:
+    async with service_client(small_application([own_methods, get_own, talk])) as client:
+        answers = [await client.request(method, "/own") for method in ("OPTIONS", "HEAD", "GET")]
+
+    assert [answer.headers.get("X-Mine") for answer in answers] == ["yes", "yes", None]
