@@ -1,29 +1,31 @@
-"""Removes what is over."""
+"""Removes expired rows; each table's owner declares its purge in one line: ``purge("login sessions", count(…))``."""
 
 from collections.abc import AsyncIterator
 
-from service.postgres import Database, Pool
-from service.sql import count
+from service.postgres import Count, Database, Pool
 
-CLEANED = {
-    "login sessions": count("system.clean_login_sessions"),
-    "counts of failed log-ins": count("system.clean_login_throttle"),
-    "Idempotency-Keys": count("system.clean_idempotency_keys"),
-}
-# Rows of one statement: some milliseconds of work.
+# By what their rows are called, in the order of declaration.
+PURGES: dict[str, Count[[int]]] = {}
+# Rows per statement: few enough not to hold up other transactions.
 BATCH = 1000
 
 
-async def clean(url: str, *, batch: int = BATCH) -> AsyncIterator[tuple[str, int, bool]]:
-    """Remove what is over, `batch` rows at a time; tell of each kind how many are removed so far, and whether all are.
+def purge(rows: str, query: Count[[int]]) -> None:
+    """Declare that `query` removes expired `rows`, at most as many as its parameter says."""
+    PURGES[rows] = query
 
-    Counts that a log-in holds are left for the next time. Raises Unavailable or asyncpg.PostgresError.
+
+async def clean(url: str, *, batch: int = BATCH) -> AsyncIterator[tuple[str, int, bool]]:
+    """Run all purges, `batch` rows at a time; after each batch, yield the rows' name, the total so far, and the end.
+
+    Counts that a log-in holds are left for the next run. Raises Unavailable or asyncpg.PostgresError.
     """
     pool = Pool(url)
     async with pool.open():
-        for kind, query in CLEANED.items():
+        # A module declares its purge after those of the modules it imports: this way, features come first.
+        for rows, query in reversed(PURGES.items()):
             removed = 0
             while (number := await Database(pool).count(query, batch)) == batch:
                 removed += number
-                yield kind, removed, False
-            yield kind, removed + number, True
+                yield rows, removed, False
+            yield rows, removed + number, True

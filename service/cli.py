@@ -60,10 +60,11 @@ def serve() -> None:
 
 @main.command()
 def clean() -> None:
-    """Remove what is over: sessions, failed log-ins, Idempotency-Keys.
+    """Remove expired rows, such as login sessions, in small batches.
 
-    Safe at any time and from many places at once; once a day is enough.
+    It is safe at any time, also several times at once. Once a day is enough.
     """
+    from service import app  # noqa: F401, PLC0415 - declares the purges
     from service.clean import clean as remove  # noqa: PLC0415 - reads SQL files, which may be what is broken
 
     async def report() -> None:

@@ -1,11 +1,12 @@
-"""`clean`: removes what is over, and nothing that is still asked for."""
+"""`clean`: removes expired rows, and none that is still needed."""
 
 import asyncio
 
 import asyncpg
 import pytest
 
-from service.clean import CLEANED, clean
+from service import app  # noqa: F401 - declares the purges
+from service.clean import PURGES, clean
 from tests.support.accounts import bearer
 from tests.support.factories import Committed, LoggedIn, log_in
 from tests.support.processes import run
@@ -46,7 +47,7 @@ async def cleaned(url: str, batch: int = 1000) -> list[tuple[str, int, bool]]:
     return [told async for told in clean(url, batch=batch)]
 
 
-@pytest.mark.parametrize("kind", CLEANED)
+@pytest.mark.parametrize("kind", PURGES)
 async def test_expired_rows_are_removed_in_batches(kind: str, committed: Committed, own_database_url: str) -> None:
     user = await committed.make.user()
     before = await rows(committed.connection, kind)
@@ -78,13 +79,13 @@ async def test_locked_counts_are_left_for_next_time(committed: Committed, own_da
 
 async def test_two_concurrent_runs_share_the_work(committed: Committed, own_database_url: str) -> None:
     user = await committed.make.user()
-    for kind in CLEANED:
+    for kind in PURGES:
         await fill(committed.connection, kind, user, 1, 200)
 
     both = await asyncio.gather(cleaned(own_database_url, batch=3), cleaned(own_database_url, batch=3))
 
-    removed = {kind: sum(each[1] for told in both for each in told if each[0] == kind and each[2]) for kind in CLEANED}
-    assert removed == dict.fromkeys(CLEANED, 200)
+    removed = {kind: sum(each[1] for told in both for each in told if each[0] == kind and each[2]) for kind in PURGES}
+    assert removed == dict.fromkeys(PURGES, 200)
 
 
 async def test_reused_token_is_still_recognised(committed: Committed, own_database_url: str) -> None:

@@ -27,6 +27,7 @@ from service.auth.models import (
 from service.auth.passwords import Passwords, outdated
 from service.auth.throttle import LOGINS, LoginThrottle
 from service.auth.tokens import SpentToken, Tokens
+from service.clean import purge
 from service.http import FORM, NO_STORE, Caller, JSONResponse, ServiceRequest, read_form
 from service.postgres import Database
 from service.problems import InvalidGrant, NotFound, TooManyLogins, Unavailable, UnsupportedGrantType
@@ -45,6 +46,7 @@ END_MY_SESSION = maybe("auth.end_my_session", EndedSession)
 END_MY_OTHER_SESSIONS = one("auth.end_my_other_sessions", Caller)
 
 REUSED = counter("refresh_token_reuse_total", "Refresh tokens used a second time: sessions revoked")
+purge("login sessions", count("system.clean_login_sessions"))
 
 SECRET = {"Cache-Control": "no-store"}
 SPENT = "The refresh token is spent, or its session has ended"

@@ -5,16 +5,19 @@ from datetime import timedelta
 import attrs
 
 from service.auth.models import LoginFailure
+from service.clean import purge
 from service.env import LoginLimits
 from service.http import client_network
 from service.postgres import Database
 from service.problems import Problem, TooManyLogins
 from service.settings import Settings
-from service.sql import one
+from service.sql import count, one
 from service.telemetry import counter, current
 
 COUNT_FAILED_LOGIN = one("auth.count_failed_login", LoginFailure)
 LOGINS = counter("logins_total", "Log-ins", outcome=("ok", "failed", "throttled"))
+
+purge("counts of failed log-ins", count("system.clean_login_throttle"))
 
 
 @attrs.frozen

@@ -2,7 +2,8 @@
 
 Read in this order: application (what requests find on it), middleware (what each request passes first), request (what
 handlers get), body and parameters (how both are read), response (what handlers return), errors (how exceptions become
-problem documents), fast_path, routing, etags, client_address, openapi and openapi_problems, health, docs, metrics.
+problem documents), fast_path, routing, etags, idempotency, client_address,
+openapi and openapi_problems, health, docs, metrics.
 """
 
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from service.http.errors import exception_handler, problem_response
 from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, not_modified, refusal, wanted_versions
 from service.http.fast_path import with_fast_path
 from service.http.health import HealthController, RequiredSchema, applied_migrations
+from service.http.idempotency import IdempotencyKey
 from service.http.middleware import CLIENT_GONE, request_middleware
 from service.http.openapi import (
     ETAG,
@@ -47,6 +49,7 @@ __all__ = [
     "CompleteRoutes",
     "ConfigurationError",
     "HealthController",
+    "IdempotencyKey",
     "IfMatch",
     "IfNoneMatch",
     "JSONResponse",

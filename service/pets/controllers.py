@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from litestar import Controller, delete, get, patch, post
-from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from service.auth.guard import BEARER
@@ -11,6 +11,7 @@ from service.http import (
     ETAG,
     LINK,
     LOCATION,
+    IdempotencyKey,
     IfMatch,
     IfNoneMatch,
     JSONResponse,
@@ -36,18 +37,6 @@ DELETE_PET = maybe("pets.delete_pet", DeletedPet)
 NO_SUCH_PET = "You have no such pet"
 # An id that cannot be one is that of no pet: 404.
 PetId = Annotated[int, PathParameter(description="the pet", ge=1, le=2**63 - 1)]
-IdempotencyKey = Annotated[
-    str | None,
-    HeaderParameter(
-        name="Idempotency-Key",
-        description="of the client's choice; for 24 hours, the same request with the same key gets the same answer",
-        min_length=1,
-        max_length=255,
-        pattern="^[!-~]+$",
-        schema_extra={"examples": ["8e03978e-40d5-43dd-bc93-6894a57f9324"]},
-    ),
-]
-
 Limit = Annotated[
     int,
     QueryParameter(ge=1, le=1000, description="at most so many pets on a page", schema_extra={"examples": [100]}),
