@@ -16,7 +16,7 @@ from service.postgres import QueryError
 from service.postgres.commands import roles
 from service.problems import Problem
 from service.settings import Settings, database_url, wants_traces
-from service.users.commands import create_user
+from service.users.commands import create_user, fill_email_keys
 
 
 class Commands(click.Group):
@@ -87,7 +87,7 @@ def openapi() -> None:
     click.echo(json.dumps(openapi_document(create_app(Settings.read(unused))), indent=2, ensure_ascii=False))
 
 
-for command in (create_user, migrate, roles):
+for command in (create_user, fill_email_keys, migrate, roles):
     main.add_command(command)
 if find_spec("service.dev"):  # the container image leaves the tools out
     from service.dev.commands import dev, new, remove, rename

@@ -108,7 +108,30 @@ class LoginLimits:
     seconds: int
 
 
+@attrs.frozen
+class RegistrationLimits:
+    """How many attempts to register can come from one network within `seconds`."""
+
+    network: int
+    seconds: int
+
+
 LOGIN_LIMITS = LoginLimits(both=5, network=100, account=50, seconds=900)
+
+
+REGISTRATION_LIMITS = RegistrationLimits(network=100, seconds=3600)
+
+
+def registration_limits(text: str) -> RegistrationLimits | None:
+    """Read ``on``, ``off``, or the two numbers of RegistrationLimits."""
+    if text.lower() in {"on", "off"}:
+        return REGISTRATION_LIMITS if text.lower() == "on" else None
+    try:
+        return RegistrationLimits(*(integer(1, 1_000_000)(part.strip()) for part in text.split(",")))
+    except (ValueError, TypeError):
+        raise ValueError(
+            f"must be on, off, or two whole numbers: registrations by one address, in how many seconds; not {text!r}"
+        ) from None
 
 
 def login_limits(text: str) -> LoginLimits | None:

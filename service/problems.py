@@ -220,6 +220,15 @@ class TooManyLogins(Problem):
         super().__init__(f"Try again in {retry_after} seconds", headers={"Retry-After": str(retry_after), **headers})
 
 
+class TooManyRegistrations(Problem):
+    """Too many attempts to register came from one network (RFC 6585, 4)."""
+
+    status, type, title = 429, "/problems/too-many-registrations", "Too many registrations"
+
+    def __init__(self, *, retry_after: int, headers: Mapping[str, str]) -> None:
+        super().__init__(f"Try again in {retry_after} seconds", headers={"Retry-After": str(retry_after), **headers})
+
+
 class IdempotencyKeyReused(Problem):
     """The ``Idempotency-Key`` stands for another request already."""
 

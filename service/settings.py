@@ -157,8 +157,20 @@ class Settings:
         default=env.LOGIN_LIMITS,
         help="failed log-ins by one address on one account, by one address, on one account, and in how many seconds",
     )
+    registration_throttle: env.RegistrationLimits | None = variable(
+        "REGISTRATION_THROTTLE",
+        env.registration_limits,
+        default=env.REGISTRATION_LIMITS,
+        help="attempts to register by one address, and in how many seconds; off with LOGIN_THROTTLE=off",
+    )
+    max_sessions: int = variable(
+        "MAX_SESSIONS", env.integer(1, 1000), default=100, help="log-in sessions per account; one more ends the oldest"
+    )
     require_current_password: bool = variable(
-        "REQUIRE_CURRENT_PASSWORD", env.boolean, default=False, help="a password reset needs the current one"
+        "REQUIRE_CURRENT_PASSWORD",
+        env.boolean,
+        default=False,
+        help="require the current password to reset the password or delete the account",
     )
     metrics_port: int | None = variable(
         "METRICS_PORT", env.own_port, default=None, help="the port that serves the metrics of all workers"

@@ -12,9 +12,9 @@ from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, Requ
 from litestar.params import JSONBody, PathParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
+from service.auth.emails import email_key
 from service.auth.guard import BEARER
 from service.auth.models import (
-    Credentials,
     EndedSession,
     Login,
     LoginSession,
@@ -24,7 +24,7 @@ from service.auth.models import (
     SessionOwner,
     TokenPair,
 )
-from service.auth.passwords import Passwords, outdated
+from service.auth.passwords import Passwords, needs_rehash
 from service.auth.throttle import LOGINS, LoginThrottle
 from service.auth.tokens import SpentToken, Tokens
 from service.clean import purge
@@ -35,8 +35,8 @@ from service.settings import Settings
 from service.sql import count, many, maybe, one
 from service.telemetry import counter, log, set_user
 
-FIND_CREDENTIALS = one("auth.find_credentials", Credentials)
 OPEN_SESSION = maybe("auth.open_session", Session)
+END_OLDEST_SESSIONS = count("auth.end_oldest_sessions")
 UPGRADE_PASSWORD_HASH = count("auth.upgrade_password_hash")
 ROTATE_SESSION = maybe("auth.rotate_session", RotatedSession)
 END_SESSION = count("auth.end_session")
@@ -102,11 +102,10 @@ class AuthController(Controller):
         login = await read_form(request, Login)
         if login.grant_type not in {"", "password"}:
             raise UnsupportedGrantType
-        client = throttle.client()
-        # Twice, where the hash was replaced between the two statements: by another log-in that renewed it, say.
+        client, key = throttle.client(), email_key(login.username)
+        # Once more if the hash was replaced between the two statements: another log-in may have renewed it.
         for _ in range(2):
-            account = await request.db.one(FIND_CREDENTIALS, login.username, client.network)
-            throttle.check(account.wait)
+            account = await throttle.find_credentials(request.db, key, client)
             # No connection is held meanwhile, and an unknown address takes as long as a known one.
             user_id, hashed_password = account.id, account.hashed_password
             if not (await passwords.verify(login.password, hashed_password) and user_id and hashed_password):
@@ -123,14 +122,15 @@ class AuthController(Controller):
             if session is not None:
                 set_user(user_id)
                 LOGINS.inc(outcome="ok")
-                if outdated(hashed_password):
-                    with suppress(Unavailable):  # the session is open, and the next log-in may renew the hash
+                with suppress(Unavailable):  # the session is open; the next log-in makes up for what is left undone
+                    await request.db.count(END_OLDEST_SESSIONS, user_id, settings.max_sessions)
+                    if needs_rehash(hashed_password):
                         upgraded = await passwords.hash(login.password)
                         await request.db.count(UPGRADE_PASSWORD_HASH, user_id, hashed_password, upgraded)
                 return JSONResponse(tokens.issue(session), headers=SECRET)
         LOGINS.inc(outcome="failed")
         wrong = InvalidGrant("Incorrect email or password")
-        raise await throttle.record_failure(request.db, login.username, client, wrong)
+        raise await throttle.record_failure(request.db, key, client, wrong)
 
     @post(
         "/refresh-token",
@@ -166,9 +166,11 @@ class AuthController(Controller):
         await request.db.count(END_SESSION, spent.session, user_id)
 
     @get("/sessions", security=BEARER)
-    async def list_sessions(self, request: ServiceRequest) -> JSONResponse[list[LoginSession]]:
-        """Show where the caller is logged in, the latest used first."""
-        return JSONResponse(await request.db.many(LIST_MY_SESSIONS, *request.auth))
+    async def list_sessions(
+        self, request: ServiceRequest, settings: Injected[Settings]
+    ) -> JSONResponse[list[LoginSession]]:
+        """List where the caller is logged in, last used first."""
+        return JSONResponse(await request.db.many(LIST_MY_SESSIONS, *request.auth, settings.max_sessions))
 
     @delete("/sessions/{session_id:uuid}", security=BEARER)
     async def end_session(

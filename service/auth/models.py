@@ -10,7 +10,7 @@ import msgspec
 
 @attrs.define(slots=False)
 class Credentials:
-    """What a password is checked against, and the seconds until it may be; an unknown address has no account."""
+    """What a password is checked against, and the seconds until it can be; all None for an unknown address."""
 
     id: UUID | None
     hashed_password: str | None
@@ -18,8 +18,8 @@ class Credentials:
 
 
 @attrs.define(slots=False)
-class LoginFailure:
-    """How many more log-ins may fail within `wait` seconds; less than 0: this was one too many."""
+class Allowance:
+    """How many more attempts are allowed within the next `wait` seconds; less than 0: this was one too many."""
 
     remaining: int
     wait: int

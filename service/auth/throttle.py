@@ -1,20 +1,22 @@
-"""How often a password may be guessed."""
+"""Limits on guessing passwords and on registering, counted in PostgreSQL: the same numbers for every process."""
 
 from datetime import timedelta
 
 import attrs
 
-from service.auth.models import LoginFailure
+from service.auth.models import Allowance, Credentials
 from service.clean import purge
 from service.env import LoginLimits
 from service.http import client_network
 from service.postgres import Database
-from service.problems import Problem, TooManyLogins
+from service.problems import Problem, TooManyLogins, TooManyRegistrations
 from service.settings import Settings
 from service.sql import count, one
 from service.telemetry import counter, current
 
-COUNT_FAILED_LOGIN = one("auth.count_failed_login", LoginFailure)
+FIND_CREDENTIALS = one("auth.find_credentials", Credentials)
+COUNT_FAILED_LOGIN = one("auth.count_failed_login", Allowance)
+COUNT_REGISTRATION = one("auth.count_registration", Allowance)
 LOGINS = counter("logins_total", "Log-ins", outcome=("ok", "failed", "throttled"))
 
 purge("counts of failed log-ins", count("system.clean_login_throttle"))
@@ -22,21 +24,22 @@ purge("counts of failed log-ins", count("system.clean_login_throttle"))
 
 @attrs.frozen
 class Client:
-    """Where a password comes from; without a network, its failures are not counted."""
+    """Where a request comes from; without a network, nothing is counted."""
 
     address: str | None
     network: str | None
 
 
 class LoginThrottle:
-    """Counts wrong passwords in PostgreSQL, where all processes of all hosts see the same numbers.
+    """Limits failed log-ins and registrations.
 
-    A password is checked first and counted afterwards, and what the count says goes before what the check said: of
-    many guesses at once, no more are answered than may fail one after the other. Right passwords count for nothing.
+    A password is checked first and counted afterwards, and the count decides what the client learns: of many guesses at
+    once, no more are answered than can fail one after the other. Right passwords are not counted.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._limits = settings.login_throttle
+        self._registrations = settings.registration_throttle if self._limits else None
 
     def client(self) -> Client:
         """Return the client of the current request."""
@@ -44,36 +47,53 @@ class LoginThrottle:
         address = context.client if context else None
         return Client(address, client_network(address) if self._limits else None)
 
-    def check(self, wait: int | None) -> None:
-        """Refuse before the password is looked at, where a statement has found that it must `wait`, in seconds.
+    async def find_credentials(self, db: Database, email_key: str, client: Client) -> Credentials:
+        """Return what a password for `email_key` is checked against.
 
-        Raises TooManyLogins.
+        Raises TooManyLogins if `client` has to wait before it can try one.
         """
-        if self._limits and wait is not None:
-            raise self._refusal(self._limits, wait)
+        credentials = await db.one(FIND_CREDENTIALS, email_key, client.network)
+        if self._limits and credentials.wait is not None:
+            raise self._refusal(self._limits, credentials.wait)
+        return credentials
 
-    async def record_failure(self, db: Database, email: str, client: Client, wrong: Problem) -> Problem:
-        """Count a wrong password for `email`, and return the refusal: `wrong`, or TooManyLogins."""
+    async def record_failure(self, db: Database, email_key: str, client: Client, wrong: Problem) -> Problem:
+        """Count a wrong password for `email_key`, and return the refusal: `wrong`, or TooManyLogins."""
         limits = self._limits
         if limits is None or client.network is None:
             return wrong
         period = timedelta(seconds=limits.seconds)
-        failure = await db.one(
-            COUNT_FAILED_LOGIN, email, client.network, limits.both, limits.network, limits.account, period
+        allowance = await db.one(
+            COUNT_FAILED_LOGIN, email_key, client.network, limits.both, limits.network, limits.account, period
         )
-        if failure.remaining < 0:
-            return self._refusal(limits, failure.wait)
-        wrong.headers |= _rate_limit(limits, failure.remaining, failure.wait)
+        if allowance.remaining < 0:
+            return self._refusal(limits, allowance.wait)
+        wrong.headers |= _rate_limit("failed-logins", limits.both, limits.seconds, allowance)
         return wrong
+
+    async def count_registration(self, db: Database, client: Client) -> None:
+        """Count an attempt to register.
+
+        Raises TooManyRegistrations.
+        """
+        limits = self._registrations
+        if limits is None or client.network is None:
+            return
+        period = timedelta(seconds=limits.seconds)
+        allowance = await db.one(COUNT_REGISTRATION, client.network, limits.network, period)
+        if allowance.remaining < 0:
+            headers = _rate_limit("registrations", limits.network, limits.seconds, Allowance(0, allowance.wait))
+            raise TooManyRegistrations(retry_after=allowance.wait, headers=headers)
 
     def _refusal(self, limits: LoginLimits, wait: int) -> TooManyLogins:
         LOGINS.inc(outcome="throttled")
-        return TooManyLogins(retry_after=wait, headers=_rate_limit(limits, 0, wait))
+        headers = _rate_limit("failed-logins", limits.both, limits.seconds, Allowance(0, wait))
+        return TooManyLogins(retry_after=wait, headers=headers)
 
 
-def _rate_limit(limits: LoginLimits, remaining: int, wait: int) -> dict[str, str]:
-    """Return the fields of draft-ietf-httpapi-ratelimit-headers: the rule, and where this client stands."""
+def _rate_limit(policy: str, quota: int, seconds: int, allowance: Allowance) -> dict[str, str]:
+    """Return the fields of draft-ietf-httpapi-ratelimit-headers: the policy, and what it leaves this client."""
     return {
-        "RateLimit-Policy": f'"failed-logins";q={limits.both};w={limits.seconds}',
-        "RateLimit": f'"failed-logins";r={remaining};t={wait}',
+        "RateLimit-Policy": f'"{policy}";q={quota};w={seconds}',
+        "RateLimit": f'"{policy}";r={allowance.remaining};t={allowance.wait}',
     }

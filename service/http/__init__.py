@@ -2,8 +2,8 @@
 
 Read in this order: application (what requests find on it), middleware (what each request passes first), request (what
 handlers get), body and parameters (how both are read), response (what handlers return), errors (how exceptions become
-problem documents), fast_path, routing, etags, idempotency, client_address,
-openapi and openapi_problems, health, docs, metrics.
+problem documents), fast_path, routing, etags, idempotency, client_address, openapi and openapi_problems, health, docs,
+metrics.
 """
 
 from typing import TYPE_CHECKING

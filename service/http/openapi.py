@@ -145,6 +145,9 @@ def complete(document: dict[str, Any], app: Litestar) -> None:
         for parameter in operation.get("parameters", []):
             _take_no_null(parameter["schema"])
         for content in operation.get("requestBody", {}).get("content", {}).values():
+            if "oneOf" in content["schema"]:  # a body that can be left out
+                _take_no_null(content["schema"])
+                operation["requestBody"]["required"] = False
             if "$ref" not in content["schema"]:  # a form; classes of clients are named after components
                 schemas[content["schema"]["title"]] = content["schema"]
                 content["schema"] = {"$ref": f"#/components/schemas/{content['schema']['title']}"}
@@ -185,7 +188,7 @@ def _add_responses(operation: dict[str, Any], refused: Mapping[str, dict[str, An
 
 
 def _take_no_null(schema: dict[str, Any]) -> None:
-    """Say that a parameter is text: one that is left out is None to its handler, but no client can send a null."""
+    """Remove null: a parameter or a body that is left out is None to its handler, but a client cannot send null."""
     for kind in schema.pop("oneOf", []):
         if kind != {"type": "null"}:
             schema |= kind

@@ -1,4 +1,4 @@
-"""The command ``create-user``."""
+"""The commands ``create-user`` and ``fill-email-keys``."""
 
 import asyncio
 import sys
@@ -27,3 +27,31 @@ def create_user(email: str, password: str | None) -> None:
     configure_logging("CRITICAL", "console")  # one sentence on stderr says what is wrong
     created = asyncio.run(ensure_user(database_url(), email, password))
     click.echo(f"{email}: created" if created else f"{email}: has an account already, left as it is")
+
+
+@click.command("fill-email-keys")
+def fill_email_keys() -> None:
+    """Fill user_model.email_key for accounts that have none, so that it can become unique.
+
+    Accounts whose mailbox has another account are reported, and left as they are; exit status 1 if there are any.
+    Safe to stop and to run again, also while the service runs.
+    """
+    from service.users.email_keys import fill_email_keys as fill  # noqa: PLC0415 - reads SQL files, see above
+
+    configure_logging("CRITICAL", "console")
+
+    async def report() -> tuple[int, int]:
+        filled = left = 0
+        async for number, collisions in fill(database_url()):
+            filled, left = filled + number, left + len(collisions)
+            for account, key in collisions:
+                click.echo(f"{account.email} ({account.id}) and another account are the mailbox {key}", err=True)
+            click.echo(f"{filled} filled so far", err=True)
+        return filled, left
+
+    filled, left = asyncio.run(report())
+    click.echo(f"{filled} filled")
+    if left:
+        raise click.ClickException(
+            f"{left} accounts are left as they are; delete one of each two, or change its address and run this again"
+        )

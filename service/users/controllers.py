@@ -1,27 +1,25 @@
-"""Accounts: made, shown, given another password, removed."""
+"""Accounts: registered, shown, given another password, deleted."""
 
 from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency as Injected
 from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
+from service.auth.emails import email_errors, email_key
 from service.auth.guard import BEARER
-from service.auth.models import Credentials
-from service.auth.passwords import Passwords, check_password
+from service.auth.passwords import Passwords, password_errors
 from service.auth.throttle import LoginThrottle
 from service.http import JSONResponse, ServiceRequest
-from service.problems import InvalidInput, TooManyLogins
+from service.problems import InvalidInput, SessionEnded, TooManyLogins, TooManyRegistrations
 from service.settings import Settings
-from service.sql import one
-from service.users.models import NewPassword, Registration, User
+from service.sql import maybe, one
+from service.users.models import CurrentPassword, NewPassword, Registration, User
 from service.users.problems import EmailTaken
-from service.users.registration import check_email
 
 REGISTER_USER = one("users.register_user", User)
-FIND_CREDENTIALS = one("auth.find_credentials", Credentials)
 SHOW_ME = one("users.show_me", User)
-DELETE_ME = one("users.delete_me", User)
-RESET_PASSWORD = one("users.reset_password", User)
+DELETE_ME = maybe("users.delete_me", User)
+RESET_PASSWORD = maybe("users.reset_password", User)
 
 
 class UsersController(Controller):
@@ -30,14 +28,20 @@ class UsersController(Controller):
     path = "/users"
     tags = ("users",)
 
-    @post("/register", problems=[EmailTaken])
+    @post("/register", problems=[EmailTaken, TooManyRegistrations])
     async def register(
-        self, request: ServiceRequest, data: JSONBody[Registration], passwords: Injected[Passwords]
+        self,
+        request: ServiceRequest,
+        data: JSONBody[Registration],
+        passwords: Injected[Passwords],
+        throttle: Injected[LoginThrottle],
     ) -> JSONResponse[User]:
-        """Make an account. The address keeps its spelling, and is one account in whatever case it comes."""
-        check_email(data.email)
-        check_password(data.password)
-        user = await request.db.one(REGISTER_USER, data.email, await passwords.hash(data.password))
+        """Register an account. The address keeps its spelling; all spellings of a mailbox are one account."""
+        if errors := [*email_errors(data.email), *password_errors(data.password)]:
+            raise InvalidInput(errors=errors)
+        await throttle.count_registration(request.db, throttle.client())
+        hashed = await passwords.hash_first(data.password)
+        user = await request.db.one(REGISTER_USER, data.email, email_key(data.email), hashed)
         return JSONResponse(user, status_code=HTTP_201_CREATED)
 
     @get("/me", security=BEARER)
@@ -45,10 +49,23 @@ class UsersController(Controller):
         """Show the caller's account."""
         return JSONResponse(await request.db.one(SHOW_ME, *request.auth))
 
-    @delete("/me", security=BEARER)
-    async def delete_me(self, request: ServiceRequest) -> None:
-        """Remove the caller's account, pets and sessions included."""
-        await request.db.one(DELETE_ME, *request.auth)
+    @delete("/me", security=BEARER, problems=[TooManyLogins])
+    async def delete_me(
+        self,
+        request: ServiceRequest,
+        passwords: Injected[Passwords],
+        throttle: Injected[LoginThrottle],
+        settings: Injected[Settings],
+        data: JSONBody[CurrentPassword | None] = None,
+    ) -> None:
+        """Delete the caller's account with its pets and sessions."""
+        current = data.current_password if data else None
+        check_current = CurrentPasswordCheck(request, passwords, throttle, required=settings.require_current_password)
+        for _ in range(ATTEMPTS):
+            current_hash = await check_current(current)
+            if await request.db.maybe(DELETE_ME, *request.auth, current_hash):
+                return
+        raise SessionEnded
 
     @post("/reset-password", status_code=HTTP_200_OK, security=BEARER, problems=[TooManyLogins])
     async def reset_password(
@@ -59,20 +76,46 @@ class UsersController(Controller):
         throttle: Injected[LoginThrottle],
         settings: Injected[Settings],
     ) -> JSONResponse[User]:
-        """Set the caller's password, and end every other session of theirs."""
-        check_password(data.password)
-        current_hash = None
-        if data.current_password is not None:
-            client = throttle.client()
-            me = await request.db.one(SHOW_ME, *request.auth)
-            credentials = await request.db.one(FIND_CREDENTIALS, me.email, client.network)
-            throttle.check(credentials.wait)
-            current_hash = credentials.hashed_password
-            if not await passwords.verify(data.current_password, current_hash):
-                # A stolen access token must not help to guess the password.
-                wrong = InvalidInput.at("/current_password", "is not the current password")
-                raise await throttle.record_failure(request.db, me.email, client, wrong)
-        elif settings.require_current_password:
-            raise InvalidInput.at("/current_password", "is missing")
-        user = await request.db.one(RESET_PASSWORD, *request.auth, await passwords.hash(data.password), current_hash)
-        return JSONResponse(user)
+        """Set the caller's password, and end all other sessions of the account."""
+        if errors := password_errors(data.password):
+            raise InvalidInput(errors=errors)
+        check_current = CurrentPasswordCheck(request, passwords, throttle, required=settings.require_current_password)
+        hashed = None
+        for _ in range(ATTEMPTS):
+            current_hash = await check_current(data.current_password)
+            hashed = hashed or await passwords.hash(data.password)
+            if user := await request.db.maybe(RESET_PASSWORD, *request.auth, hashed, current_hash):
+                return JSONResponse(user)
+        raise SessionEnded
+
+
+# Once more if the hash was replaced after the check: a log-in may have renewed it.
+ATTEMPTS = 2
+
+
+class CurrentPasswordCheck:
+    """Checks the current password, which a stolen access token does not tell; wrong ones count as failed log-ins."""
+
+    def __init__(
+        self, request: ServiceRequest, passwords: Passwords, throttle: LoginThrottle, *, required: bool
+    ) -> None:
+        self._request, self._passwords, self._throttle = request, passwords, throttle
+        self._required = required
+
+    async def __call__(self, password: str | None) -> str | None:
+        """Return the hash that `password` was checked against; None if there is no password and none is required.
+
+        Raises InvalidInput or TooManyLogins.
+        """
+        if password is None:
+            if self._required:
+                raise InvalidInput.at("/current_password", "is missing")
+            return None
+        db, client = self._request.db, self._throttle.client()
+        me = await db.one(SHOW_ME, *self._request.auth)
+        key = email_key(me.email)
+        credentials = await self._throttle.find_credentials(db, key, client)
+        if not await self._passwords.verify(password, credentials.hashed_password):
+            wrong = InvalidInput.at("/current_password", "is not the current password")
+            raise await self._throttle.record_failure(db, key, client, wrong)
+        return credentials.hashed_password

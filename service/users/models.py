@@ -6,9 +6,11 @@ from uuid import UUID
 import attrs
 import msgspec
 
+from service.auth.emails import MAX_LENGTH
 from service.auth.passwords import Password
 
 EMAIL = {"extra": {"format": "email"}}  # for the OpenAPI document
+ExistingPassword = Annotated[str, msgspec.Meta(examples=["some long password"])]
 
 
 @attrs.define(slots=False)
@@ -19,16 +21,29 @@ class User:
     email: Annotated[str, msgspec.Meta(examples=["ada@example.com"], extra_json_schema=EMAIL)]
 
 
+@attrs.define(slots=False)
+class Collision:
+    """An account that cannot have its key, because another account has it."""
+
+    id: UUID
+    email_key: str
+
+
 class Registration(msgspec.Struct, forbid_unknown_fields=True):
     """A new account."""
 
-    # 254: the longest address that SMTP carries (RFC 5321, erratum 1690).
-    email: Annotated[str, msgspec.Meta(max_length=254, examples=["ada@example.com"], extra_json_schema=EMAIL)]
+    email: Annotated[str, msgspec.Meta(max_length=MAX_LENGTH, examples=["ada@example.com"], extra_json_schema=EMAIL)]
     password: Password
 
 
 class NewPassword(msgspec.Struct, forbid_unknown_fields=True):
-    """A new password, and the current one where it is asked for."""
+    """A new password, and the current one if it is required."""
 
     password: Password
-    current_password: Annotated[str, msgspec.Meta(examples=["some long password"])] | None = None
+    current_password: ExistingPassword | None = None
+
+
+class CurrentPassword(msgspec.Struct, forbid_unknown_fields=True):
+    """The current password, if it is required."""
+
+    current_password: ExistingPassword | None = None

@@ -4,7 +4,7 @@ from service.problems import Problem
 
 
 class EmailTaken(Problem):
-    """The address has an account, in whatever case it was written."""
+    """The mailbox has an account, under this or another spelling of its address."""
 
     status, type, title = 409, "/problems/email-taken", "Cannot use this email address"
-    constraints = ("user_model_email_key",)
+    constraints = ("user_model_email_key_key", "user_model_email_key")

@@ -1,31 +1,58 @@
--- auth.count_failed_login: counts a wrong password, and decides whether its answer may still tell so
--- $1 email            text      as it was typed
+-- auth.count_failed_login: counts a wrong password, and decides whether the response may say so
+-- $1 email_key        text      the key of the address that was typed
 -- $2 network          cidr      where it came from
 -- $3 most_by_both     integer   how many may fail, of one network on one account
--- $4 most_by_network  integer   … of one network on all accounts
+-- $4 most_by_network  integer   … of one network on all accounts; ten times as many of 48 bits of IPv6
 -- $5 most_by_account  integer   … on one account, of all networks from which nobody has logged in to it before
 -- $6 period           interval  within this time
--- returns: one LoginFailure
--- What one count refuses does not reach the next: a single network cannot exhaust an account's own count.
+-- returns: one Allowance
+-- not null: remaining, wait (the first of the counts always returns a row)
+-- What one count refuses does not reach the next: a single network cannot exhaust an account's own count. Expired counts
+-- are removed last, when this statement waits for no more locks.
 with /* auth.count_failed_login */ network as materialized (
     select remaining, ends_at from count_login_failure('\x', $2, $4, $6)
 ),
 
+wider as materialized (
+    select counted.remaining, counted.ends_at
+    from network, count_login_failure('\x', wider_network($2), $4 * 10, $6) as counted
+    where network.remaining >= 0 and wider_network($2) is not null
+),
+
 both_of_them as materialized (
     select counted.remaining, counted.ends_at
-    from network, count_login_failure(login_account($1), $2, $3, $6) as counted
-    where network.remaining >= 0
+    from network
+    left join wider on true
+    cross join lateral count_login_failure(login_account($1), $2, $3, $6) as counted
+    where network.remaining >= 0 and coalesce(wider.remaining, 0) >= 0
 ),
 
 account as materialized (
     select counted.remaining, counted.ends_at
     from both_of_them, count_login_failure(login_account($1), '0.0.0.0/0', $5, $6) as counted
     where both_of_them.remaining >= 0 and not logged_in_before($1, $2)
+),
+
+counted as materialized (
+    select
+        least(network.remaining, wider.remaining, both_of_them.remaining, account.remaining) as remaining,
+        coalesce(account.ends_at, both_of_them.ends_at, wider.ends_at, network.ends_at) as ends_at
+    from network
+    left join wider on true
+    left join both_of_them on true
+    left join account on true
+),
+
+removed as (
+    delete from login_throttle
+    where ctid in (
+        select expired.ctid
+        from counted, login_throttle as expired
+        where expired.ends_at <= now()
+        limit 30
+        for update of expired skip locked
+    )
 )
 
-select
-    least(network.remaining, both_of_them.remaining, account.remaining) as remaining,
-    ceil(extract(epoch from coalesce(account.ends_at, both_of_them.ends_at, network.ends_at) - now()))::integer as wait
-from network
-left join both_of_them on true
-left join account on true;
+select remaining, ceil(extract(epoch from ends_at - now()))::integer as wait
+from counted;

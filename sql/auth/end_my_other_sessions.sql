@@ -2,18 +2,53 @@
 -- $1 session uuid  the caller's login session
 -- $2 user    uuid  the caller
 -- returns: one Caller  (none: the session has ended)
-with /* auth.end_my_other_sessions */ caller as (
-    select session_id, user_id from live_session
-    where session_id = $1 and user_id = $2
+-- Of two sessions that end each other at once, one waits for the lock on the account, then for that on its own row,
+-- and finds itself ended. The newest 1,000 are marked; a row of session_cutoff ends all older ones.
+with /* auth.end_my_other_sessions */ account as materialized (
+    select user_model.id
+    from live_session as caller
+    inner join user_model on user_model.id = caller.user_id
+    where caller.session_id = $1 and caller.user_id = $2
+    for no key update of user_model
+),
+
+newest as (
+    select id
+    from login_session
+    where user_id = $2 and ended_at is null and expires_at > now()
+    order by created_at desc, id
+    limit 1000
+),
+
+live as materialized (
+    select login_session.id
+    from account
+    cross join (select newest.id from newest union select $1) as wanted
+    inner join login_session on login_session.user_id = $2 and login_session.id = wanted.id
+    where login_session.ended_at is null and login_session.expires_at > now()
+    order by login_session.created_at desc, login_session.id
+    for no key update of login_session
+),
+
+caller as (
+    select id from live
+    where id = $1
 ),
 
 ended as (
     update login_session set ended_at = now()
+    from live, caller
+    where login_session.user_id = $2 and login_session.id = live.id and live.id <> caller.id
+),
+
+older as (
+    insert into session_cutoff (user_id, created_before, kept_session)
+    select $2, now(), caller.id
     from caller
-    where
-        login_session.user_id = $2 and login_session.id <> $1
-        and login_session.ended_at is null and login_session.expires_at > now()
+    where (select count(*) from newest) = 1000
+    on conflict (user_id) do update set
+        created_before = excluded.created_before, kept_session = excluded.kept_session
 )
 
-select session_id as session, user_id as user
+select caller.id as session, $2 as user
 from caller;

@@ -1,9 +1,18 @@
--- auth.list_my_sessions: where the caller is logged in, the latest used first
--- $1 session uuid  the caller's login session
--- $2 user    uuid  the caller
+-- auth.list_my_sessions: the caller's log-ins, last used first
+-- $1 session uuid    the caller's login session
+-- $2 user    uuid    the caller
+-- $3 most    bigint  how many of the newest to list, the current one apart
 -- returns: many LoginSession  (none: the session has ended)
 -- replica: ok
-select /* auth.list_my_sessions */
+with /* auth.list_my_sessions */ newest as (
+    select s.id
+    from login_session as s
+    where s.user_id = $2 and s.ended_at is null and s.expires_at > now()
+    order by s.created_at desc, s.id
+    limit $3
+)
+
+select
     login_session.id,
     login_session.created_at,
     login_session.last_used_at,
@@ -12,8 +21,9 @@ select /* auth.list_my_sessions */
     host(login_session.ip) as ip,
     login_session.id = $1 as current
 from live_session as caller
-inner join login_session on login_session.user_id = caller.user_id
+inner join live_session as live on live.user_id = caller.user_id
+inner join login_session on login_session.user_id = live.user_id and login_session.id = live.session_id
 where
     caller.session_id = $1 and caller.user_id = $2
-    and login_session.ended_at is null and login_session.expires_at > now()
+    and live.session_id in (select newest.id from newest union select $1)
 order by login_session.last_used_at desc, login_session.id asc;

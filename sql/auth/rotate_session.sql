@@ -20,5 +20,6 @@ set
         else clock.now
     end
 from clock
-where user_id = $2 and id = $1 and ended_at is null and expires_at > now()
-returning id, user_id, generation, last_used_at, expires_at, ended_at is not null as ended;
+inner join live_session as live on live.session_id = $1 and live.user_id = $2
+where login_session.user_id = $2 and id = $1 and ended_at is null and expires_at > now()
+returning id, login_session.user_id, generation, last_used_at, expires_at, ended_at is not null as ended;

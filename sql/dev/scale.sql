@@ -1,7 +1,7 @@
 -- What `sql check --scale` runs on: 100,000 users, each with a session. Each feature adds its own rows and arguments in
 -- sql/<feature>/dev/scale.sql.
-insert into user_model (email, hashed_password)
-select 'user' || n || '@example.com', '$argon2id$' || n
+insert into user_model (email, email_key, hashed_password)
+select 'user' || n || '@example.com', 'user' || n || '@example.com', '$argon2id$' || n
 from generate_series(1, 100000) as n;
 
 insert into login_session (user_id, expires_at, user_agent, ip)
@@ -29,6 +29,7 @@ from
         ('id', caller.session_id::text),
         ('user_id', caller.user_id::text),
         ('email', caller.email),
+        ('email_key', caller.email),
         ('hashed_password', caller.hashed_password),
         ('upgraded', 'x'),
         ('generation', '1'),
@@ -44,5 +45,10 @@ from
         ('most_by_account', '100'),
         ('period', '15 minutes'),
         ('users.register_user.email', 'new@example.com'),
-        ('users.ensure_user.email', 'new@example.com')
+        ('users.ensure_user.email', 'new@example.com'),
+        ('users.register_user.email_key', 'new@example.com'),
+        ('users.ensure_user.email_key', 'new@example.com'),
+        ('after', '00000000-0000-0000-0000-000000000000'),
+        ('ids', '{}'),
+        ('email_keys', '{}')
     ) as given (parameter, value);

@@ -12,6 +12,7 @@ import httpx
 
 from service.app import Service
 from service.auth.controllers import OPEN_SESSION
+from service.auth.emails import email_key
 from service.auth.models import Session, TokenPair
 from service.auth.passwords import HASHER
 from service.http import Application
@@ -51,7 +52,7 @@ class Factory:
     async def user(self, email: str = "", password: str = PASSWORD) -> LoggedIn:
         """Make a user who is logged in."""
         email = email or new_email()
-        row = await self.connection.fetchrow(REGISTER_USER.sql, email, hashed(password))
+        row = await self.connection.fetchrow(REGISTER_USER.sql, email, email_key(email), hashed(password))
         return await self.session(row["id"], email, password)
 
     async def session(

@@ -1,0 +1,1 @@
+drop index concurrently if exists login_session_user_id_created_at_idx;

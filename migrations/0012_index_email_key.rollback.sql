@@ -1,0 +1,1 @@
+drop index concurrently if exists user_model_email_key_key;

@@ -1,0 +1,33 @@
+"""Fills user_model.email_key for accounts of releases that had no such column."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from service.auth.emails import email_key
+from service.postgres import Database, Pool
+from service.sql import many
+from service.users.models import Collision, User
+
+LIST_EMAILS_WITHOUT_KEY = many("users.list_emails_without_key", User)
+FILL_EMAIL_KEYS = many("users.fill_email_keys", Collision)
+FIRST = UUID(int=0)
+# Accounts per statement.
+BATCH = 10_000
+
+
+async def fill_email_keys(url: str, *, batch: int = BATCH) -> AsyncIterator[tuple[int, list[tuple[User, str]]]]:
+    """Fill the keys that are missing, `batch` accounts at a time.
+
+    After each batch, yield how many were filled, and the accounts that were left as they are because another account
+    has their key. Safe to stop and to run again, also while the service runs.
+    Raises Unavailable or asyncpg.PostgresError.
+    """
+    pool, after = Pool(url), FIRST
+    async with pool.open():
+        db = Database(pool)
+        while accounts := await db.many(LIST_EMAILS_WITHOUT_KEY, after, batch):
+            keys = {account.id: email_key(account.email) for account in accounts}
+            left = {each.id: each.email_key for each in await db.many(FILL_EMAIL_KEYS, list(keys), list(keys.values()))}
+            collisions = [(account, left[account.id]) for account in accounts if account.id in left]
+            yield len(accounts) - len(collisions), collisions
+            after = accounts[-1].id

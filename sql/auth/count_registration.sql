@@ -1,0 +1,21 @@
+-- auth.count_registration: counts an attempt to register, and decides whether it may go on
+-- $1 network cidr      where it comes from
+-- $2 most    integer   how many may come from there, and ten times as many from its 48 bits of IPv6
+-- $3 period  interval  within this time
+-- returns: one Allowance
+-- not null: remaining, wait (the first count always returns a row)
+with /* auth.count_registration */ network as materialized (
+    select remaining, ends_at from count_login_failure('registration', $1, $2, $3)
+),
+
+wider as materialized (
+    select counted.remaining, counted.ends_at
+    from network, count_login_failure('registration', wider_network($1), $2 * 10, $3) as counted
+    where network.remaining >= 0 and wider_network($1) is not null
+)
+
+select
+    least(network.remaining, wider.remaining) as remaining,
+    ceil(extract(epoch from coalesce(wider.ends_at, network.ends_at) - now()))::integer as wait
+from network
+left join wider on true;

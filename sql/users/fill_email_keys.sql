@@ -1,0 +1,25 @@
+-- users.fill_email_keys: fills keys that no other account has, and reports those that one has
+-- $1 ids        uuid[]  accounts
+-- $2 email_keys text[]  their keys, in the same order
+-- returns: many Collision
+-- not null: id, email_key (no argument holds a null)
+with /* users.fill_email_keys */ wanted as (
+    select
+        wanted.id,
+        wanted.email_key,
+        row_number() over (partition by wanted.email_key order by wanted.id) as place
+    from unnest($1::uuid[], $2::text[]) as wanted (id, email_key)
+),
+
+filled as (
+    update user_model set email_key = wanted.email_key
+    from wanted
+    where
+        user_model.id = wanted.id and user_model.email_key is null and wanted.place = 1
+        and not exists (select from user_model as other where other.email_key = wanted.email_key)
+    returning user_model.id
+)
+
+select wanted.id, wanted.email_key
+from wanted
+where wanted.id not in (select id from filled);
