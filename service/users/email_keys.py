@@ -1,6 +1,6 @@
 """Fills user_model.email_key for accounts of releases that had no such column."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from uuid import UUID
 
 from service.auth.emails import email_key
@@ -15,7 +15,7 @@ FIRST = UUID(int=0)
 BATCH = 10_000
 
 
-async def fill_email_keys(url: str, *, batch: int = BATCH) -> AsyncIterator[tuple[int, list[tuple[User, str]]]]:
+async def fill_email_keys(url: str, *, batch: int = BATCH) -> AsyncGenerator[tuple[int, list[tuple[User, str]]], None]:
     """Fill the keys that are missing, `batch` accounts at a time.
 
     After each batch, yield how many were filled, and the accounts that were left as they are because another account

@@ -1,15 +1,15 @@
 -- auth.list_my_sessions: the caller's log-ins, last used first
--- $1 session uuid    the caller's login session
--- $2 user    uuid    the caller
--- $3 most    bigint  how many of the newest to list, the current one apart
+-- $1 session uuid     the caller's login session
+-- $2 user    uuid     the caller
+-- $3 most    integer  how many to list: the current one and the newest others
 -- returns: many LoginSession  (none: the session has ended)
 -- replica: ok
 with /* auth.list_my_sessions */ newest as (
     select s.id
     from login_session as s
-    where s.user_id = $2 and s.ended_at is null and s.expires_at > now()
+    where s.user_id = $2 and s.id <> $1 and s.ended_at is null and s.expires_at > now()
     order by s.created_at desc, s.id
-    limit $3
+    limit $3 - 1
 )
 
 select

@@ -7,7 +7,7 @@ with /* users.fill_email_keys */ wanted as (
     select
         wanted.id,
         wanted.email_key,
-        row_number() over (partition by wanted.email_key order by wanted.id) as place
+        count(*) over (partition by wanted.email_key) as accounts
     from unnest($1::uuid[], $2::text[]) as wanted (id, email_key)
 ),
 
@@ -15,7 +15,7 @@ filled as (
     update user_model set email_key = wanted.email_key
     from wanted
     where
-        user_model.id = wanted.id and user_model.email_key is null and wanted.place = 1
+        user_model.id = wanted.id and user_model.email_key is null and wanted.accounts = 1
         and not exists (select from user_model as other where other.email_key = wanted.email_key)
     returning user_model.id
 )

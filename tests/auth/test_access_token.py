@@ -202,11 +202,11 @@ async def test_log_in_as_json_is_415(client: httpx.AsyncClient, user: LoggedIn) 
 
 
 async def test_too_many_log_ins_are_503_with_retry_after(
-    client: httpx.AsyncClient, user: LoggedIn, monkeypatch: pytest.MonkeyPatch
+    database_url: str, one_transaction: OneTransaction, user: LoggedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passwords, "QUEUE", 0)
-
-    response = await log_in(client, user.email)
+    monkeypatch.setattr(passwords, "LOGINS", (1, 0))
+    async with service_client(create_app(make_settings(database_url), one_transaction)) as client:
+        response = await log_in(client, user.email)
 
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
     assert response.json() == {

@@ -114,6 +114,21 @@ async def test_ipv6_addresses_of_a_prefix_count_as_one(client: httpx.AsyncClient
     assert await guesses(client, user.email, 1, "2001:db8:0:1::") == [400]
 
 
+async def test_ipv6_networks_of_a_site_count_as_one_at_ten_times_the_limit(
+    client: httpx.AsyncClient, make: Factory, connection: asyncpg.Connection
+) -> None:
+    """Each 64 bits have four guesses, and the 48 bits around them forty."""
+    user = await make.user()
+    for number in range(10):
+        for name in "abcd":
+            await guesses(client, f"{name}{number}@example.com", 1, f"2001:db8:0:{number}::1")
+
+    assert await guesses(client, "e@example.com", 1, "2001:db8:0:10::1") == [429]
+    assert (await guess(client, user.email, PASSWORD, "2001:db8:0:10::1")).status_code == 429
+    assert await guesses(client, "e@example.com", 1, "2001:db8:1::1") == [400]
+    assert await connection.fetchval("select count(*) from login_throttle where masklen(network) = 48") == 2
+
+
 async def test_log_in_resets_the_count(client: httpx.AsyncClient, user: LoggedIn) -> None:
     await guesses(client, user.email, 1)
     await guess(client, user.email, PASSWORD)
@@ -237,3 +252,26 @@ async def test_statement_counts_exactly_under_concurrency(own_database_url: str)
 
     assert sorted(remaining, reverse=True)[:8] == [6, 5, 4, 3, 2, 1, 0, -1]
     assert remaining.count(-1) == 53
+
+
+def test_expired_counts_never_deadlock(own_database_url: str) -> None:
+    """Each statement removes the expired counts of others, which they are about to count on."""
+
+    async def wave(connections: list[asyncpg.Connection]) -> list[object]:
+        await connections[0].execute("update login_throttle set ends_at = now() - interval '1 second'")
+        return await asyncio.gather(
+            *(
+                each.fetch(COUNT_FAILED_LOGIN.sql, f"{n}@example.com", f"203.0.113.{n}/32", 5, 100, 50, timedelta(900))
+                for n, each in enumerate(connections)
+            ),
+            return_exceptions=True,
+        )
+
+    async def waves() -> list[object]:
+        connections = [await asyncpg.connect(own_database_url) for _ in range(12)]
+        found = [result for _ in range(15) for result in await wave(connections)]
+        for each in connections:
+            await each.close()
+        return found
+
+    assert [result for result in asyncio.run(waves()) if isinstance(result, Exception)] == []

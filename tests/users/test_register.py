@@ -1,6 +1,7 @@
 """POST /users/register."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from uuid import UUID
 
 import asyncpg
@@ -8,9 +9,11 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
+from service.app import create_app
 from service.auth import passwords
 from tests.support.accounts import PASSWORD, bearer
-from tests.support.factories import Committed, Factory, LoggedIn, log_in
+from tests.support.application import OneTransaction, make_settings
+from tests.support.factories import Committed, Factory, LoggedIn, log_in, service_client
 
 JSON = {"Content-Type": "application/json"}
 
@@ -42,15 +45,19 @@ async def test_email_keeps_its_spelling(client: httpx.AsyncClient) -> None:
         ("ann@example.com", "ANN@EXAMPLE.COM"),
         ("Ann@example.com", "ann@Example.com"),
         ("émile@example.com", "ÉMILE@example.com"),
+        ("e\u0301mile@example.com", "émile@example.com"),
+        ("ann@bücher.example.com", "ann@xn--bcher-kva.example.com"),
+        ("ann@\uff45xample.com", "ann@example.com"),
+        ("\uff21nn@example.com", "ann@example.com"),
+        ("I.ann@example.com", "i.ann@example.com"),
     ],
 )
-async def test_email_is_unique_case_insensitively(
-    client: httpx.AsyncClient, make: Factory, email: str, twin: str
-) -> None:
+async def test_every_spelling_is_one_account(client: httpx.AsyncClient, make: Factory, email: str, twin: str) -> None:
     await make.user(email)
 
     response = await register(client, twin)
 
+    assert (await log_in(client, twin)).status_code == 200
     assert response.status_code == 409, response.text
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.json() == {
@@ -184,3 +191,55 @@ async def test_no_refusal_repeats_the_password(client: httpx.AsyncClient, connec
 
     assert "secret" not in response.text
     assert await connection.fetchval("select count(*) from user_model where email = 'ann'") == 0
+
+
+@pytest.fixture
+async def limited(database_url: str, one_transaction: OneTransaction) -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client of a service that lets two register from an address."""
+    settings = make_settings(database_url, REGISTRATION_THROTTLE="2, 600", TRUSTED_PROXY_HOPS="1")
+    async with service_client(create_app(settings, one_transaction)) as client:
+        client.headers["X-Forwarded-For"] = "203.0.113.7"
+        yield client
+
+
+@pytest.mark.usefixtures("connection")
+async def test_too_many_registrations_of_an_address_are_429(limited: httpx.AsyncClient) -> None:
+    """Attempts count: a taken address costs a hash, too."""
+    emails = "ann@example.com", "ann@example.com", "ben@example.com"
+    answers = [await register(limited, email) for email in emails]
+    limited.headers["X-Forwarded-For"] = "198.51.100.1"
+    elsewhere = await register(limited, "ben@example.com")
+
+    assert [answer.status_code for answer in [*answers, elsewhere]] == [201, 409, 429, 201]
+    assert 0 < int(answers[2].headers["Retry-After"]) <= 600
+    assert answers[2].headers["RateLimit-Policy"] == '"registrations";q=2;w=600'
+    assert answers[2].json()["type"] == "/problems/too-many-registrations"
+
+
+async def test_registrations_do_not_count_against_log_ins(limited: httpx.AsyncClient, user: LoggedIn) -> None:
+    for number in range(3):
+        await register(limited, f"{number}@example.com")
+
+    assert (await log_in(limited, user.email)).status_code == 200
+
+
+@pytest.mark.usefixtures("connection")
+async def test_ipv6_networks_of_a_site_register_ten_times_as_often(limited: httpx.AsyncClient) -> None:
+    answers = []
+    for number in range(22):
+        limited.headers["X-Forwarded-For"] = f"2001:db8:0:{number // 2}::1"
+        answers.append((await register(limited, "ann@example.com")).status_code)
+
+    assert answers == [201] + [409] * 19 + [429] * 2
+
+
+@pytest.mark.usefixtures("connection")
+@pytest.mark.parametrize("variable", ["REGISTRATION_THROTTLE", "LOGIN_THROTTLE"])
+async def test_registrations_can_be_unlimited(
+    database_url: str, one_transaction: OneTransaction, variable: str
+) -> None:
+    settings = make_settings(database_url, **{"REGISTRATION_THROTTLE": "1, 600", variable: "off"})
+    async with service_client(create_app(settings, one_transaction)) as client:
+        answers = [(await register(client, "ann@example.com")).status_code for _ in range(2)]
+
+    assert answers == [201, 409]

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from service.app import Service, create_app
+from service.auth.passwords import HASHER
 from tests.support.accounts import PASSWORD
 from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import Committed, Factory, LoggedIn, log_in, service_client
@@ -153,5 +154,19 @@ async def test_current_password_is_checked_when_the_new_is_set(committed: Commit
 
     response = await resetting
 
-    assert response.status_code == 401
+    assert response.status_code == 422
     assert await committed.connection.fetchval("select hashed_password from user_model") == "another one"
+
+
+async def test_reset_is_repeated_when_a_log_in_rehashed(committed: Committed) -> None:
+    """The current password is the same, only its hash is another one."""
+    client, user = committed.client, await committed.make.user()
+    async with committed.connection.transaction():
+        await committed.connection.execute("update user_model set hashed_password = $1", HASHER.hash(PASSWORD))
+        resetting = asyncio.create_task(reset(client, user, current_password=PASSWORD))
+        await blocked_statements(committed.connection, 1)
+
+    response = await resetting
+
+    assert response.status_code == 200, response.text
+    assert (await log_in(client, user.email, NEW)).status_code == 200

@@ -1,0 +1,104 @@
+"""The column email_key, in steps that two releases can live with: added, filled by a command, made unique."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from service.auth.emails import email_key
+from service.users.email_keys import fill_email_keys
+from tests.support.accounts import PASSWORD
+from tests.support.factories import Committed, log_in
+from tests.support.processes import run
+
+OLD_INSERT = "insert into user_model (email, hashed_password) values (%s, 'x') returning id"
+KEYS = "select email, email_key from user_model order by email"
+
+
+@pytest.mark.parametrize(
+    ("email", "key"),
+    [
+        ("Ann.Lee+Kites@Example.COM", "ann.lee+kites@example.com"),
+        ("e\u0301mile@example.com", "émile@example.com"),
+        ("ann@XN--BCHER-KVA.example.com", "ann@bücher.example.com"),
+        ("\uff21nn@\uff45xample.com", "ann@example.com"),
+        ("stra\u00dfe@example.com", "stra\u00dfe@example.com"),
+        ("No Address", "no address"),
+        ("", ""),
+        ("@" * 60_000, "@" * 60_000),
+        ("Ann\0\ud800@example.com", "ann\0\ud800@example.com"),
+    ],
+    ids=lambda text: ascii(text)[:40],
+)
+def test_key_is_the_same_for_every_spelling(email: str, key: str) -> None:
+    assert email_key(email) == key
+    assert email_key(key) == key
+
+
+@pytest.fixture
+def before_the_index(own_database_url: str) -> Iterator[psycopg.Connection]:
+    """Return a connection to a database that has the column, and not the index yet."""
+    with psycopg.connect(own_database_url, autocommit=True) as connection:
+        while connection.execute("select to_regclass('user_model_email_key_key') is not null").fetchone() == (True,):
+            done = run("migrate", "rollback", settings={"DATABASE_URL": own_database_url})
+            assert done.returncode == 0, done.stderr
+        yield connection
+
+
+@pytest.mark.slow
+def test_index_waits_for_the_command(own_database_url: str, before_the_index: psycopg.Connection) -> None:
+    settings = {"DATABASE_URL": own_database_url}
+    before_the_index.execute(OLD_INSERT, ["Ann@Example.com"])
+
+    refused = run("migrate", settings=settings)
+    filled = run("fill-email-keys", settings=settings)
+    applied = run("migrate", settings=settings)
+
+    assert refused.returncode == 1
+    assert "1 accounts have no email_key: run python -m service fill-email-keys, then migrate again" in refused.stderr
+    assert (filled.returncode, filled.stdout) == (0, "1 filled\n")
+    assert applied.returncode == 0, applied.stderr
+    assert before_the_index.execute(KEYS).fetchall() == [("Ann@Example.com", "ann@example.com")]
+
+
+@pytest.mark.slow
+def test_command_reports_colliding_accounts(own_database_url: str, before_the_index: psycopg.Connection) -> None:
+    twins = "ann@bücher.example.com", "ann@xn--bcher-kva.example.com"
+    for email in (*twins, "ben@example.com"):
+        before_the_index.execute(OLD_INSERT, [email])
+
+    done = run("fill-email-keys", settings={"DATABASE_URL": own_database_url})
+
+    assert (done.returncode, done.stdout) == (1, "1 filled\n")
+    for email in twins:
+        assert email in done.stderr
+    assert before_the_index.execute(KEYS).fetchall() == [
+        *((email, None) for email in twins),
+        ("ben@example.com", "ben@example.com"),
+    ]
+
+
+async def test_filling_goes_on_where_it_was_stopped(committed: Committed, own_database_url: str) -> None:
+    await committed.connection.execute(
+        "insert into user_model (email, hashed_password) select 'User' || n || '@example.com', 'x'"
+        " from generate_series(1, 10) as n"
+    )
+    stopped = fill_email_keys(own_database_url, batch=3)
+    assert await anext(stopped) == (3, [])
+    await stopped.aclose()
+
+    assert [filled async for filled, _ in fill_email_keys(own_database_url, batch=3)] == [3, 3, 1]
+
+    assert await committed.connection.fetchval("select count(*) from user_model where email_key = lower(email)") == 10
+
+
+async def test_account_of_the_release_before_can_log_in(committed: Committed) -> None:
+    """It was registered while both releases served."""
+    user = await committed.make.user("Ann@example.com")
+    await committed.connection.execute("update user_model set email_key = null")
+
+    answers = [await log_in(committed.client, email) for email in ("ANN@example.com", user.email)]
+    taken = await committed.client.post("/users/register", json={"email": "ann@EXAMPLE.com", "password": PASSWORD})
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert taken.status_code == 409
