@@ -111,7 +111,7 @@ QUERIES = [
     ),
     Broken(
         "an index that a condition cannot use",
-        f"{CREDENTIALS}:{line_of(CREDENTIALS, 'user_model on')}: no index serves the seq scan of user_model: "
+        f"{CREDENTIALS}:{line_of(CREDENTIALS, 'left join user_model')}: no index serves the seq scan of user_model: "
         "(upper((user_model.email)::text) = upper($1)) [seqscan]",
         CREDENTIALS,
         "lower(user_model.email) = lower($1)",

@@ -36,9 +36,10 @@ def operations(document: Mapping[str, Any]) -> dict[str, Operation]:
 
 
 def body_of(operation: Operation) -> Body:
-    """Return the example of the JSON body of `operation`: its required fields, or all if none is required."""
-    content = operation.get("requestBody", {}).get("content", {}).get("application/json")
-    if content is None:
+    """Return the example of the JSON body that `operation` needs: its required fields, or all if none is required."""
+    body = operation.get("requestBody", {})
+    content = body.get("content", {}).get("application/json")
+    if content is None or not body["required"]:
         return None
     schema = DOCUMENT["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
     return {name: schema["properties"][name]["examples"][0] for name in schema.get("required") or schema["properties"]}

@@ -139,4 +139,4 @@ async def test_reads_without_metrics_work(database_url: str) -> None:
     connections = connection_pool(make_settings(database_url, DATABASE_REPLICA_URL=database_url))
 
     async with connections.open():
-        assert await connections.fetch(LIST_MY_SESSIONS, (uuid4(), uuid4())) == []
+        assert await connections.fetch(LIST_MY_SESSIONS, (uuid4(), uuid4(), 100)) == []
