@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from service.http import (
     Application,
     CompleteRoutes,
     HealthController,
+    Readiness,
     RequiredSchema,
     RowSchemas,
     ServiceRequest,
@@ -36,7 +37,7 @@ from service.http import (
 )
 from service.migrate import MIGRATIONS, expected_checksums
 from service.pets.controllers import PetsController
-from service.postgres import Connections, Database, Pool, ReplicaPool, Replicated, query_names
+from service.postgres import Connections, Database, OutageLog, Pool, ProbePool, ReplicaPool, Replicated, query_names
 from service.problems import Unavailable
 from service.settings import Settings, wants_traces
 from service.telemetry import (
@@ -46,6 +47,7 @@ from service.telemetry import (
     recorder,
     sampling,
 )
+from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
 from service.users.controllers import UsersController
 
 if TYPE_CHECKING:
@@ -85,20 +87,28 @@ def create_app(
 ) -> Service:
     """Put the service together; it runs its queries on `connections`, by default those that `settings` describe.
 
+    Given `connections` are also those of readiness, which then asks each time.
+
     Metrics are kept in files of `metrics_directory`, if there is one. `traces` records spans, if given.
     """
-    pool = connections or connection_pool(settings)
+    outages = OutageLog()
+    pool = connections or connection_pool(settings, outages)
+    # Readiness has a connection of its own: it answers although all others are in use.
+    probe = connections or ProbePool(settings.database_url, outages=outages, **_pool_options(settings) | {"size": 1})
     passwords = Passwords()
     tokens = Tokens(settings)
     throttle = LoginThrottle(settings)
     schema = RequiredSchema(expected_checksums(MIGRATIONS))
+    readiness = Readiness(Database(_traced(probe, traces)), schema, 0 if probe is pool else DATABASE_TIMEOUTS.readiness)
     cors = (
         CORSConfig(allow_origins=list(settings.cors_origins), expose_headers=EXPOSED) if settings.cors_origins else None
     )
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with traces.sending() if traces else nullcontext(), pool.open(), sampling():
+        sending = traces.sending() if traces else nullcontext()
+        probing: AbstractAsyncContextManager[None] = nullcontext() if probe is pool else probe.open()
+        async with sending, pool.open(), probing, sampling():
             if recorder.is_on:
                 with suppress(Unavailable, asyncpg.PostgresError):  # readiness will report it
                     await applied_migrations(app.db, schema)
@@ -111,7 +121,7 @@ def create_app(
         route_handlers=[*CONTROLLERS, HealthController, docs_page, docs_file],
         dependencies={
             "passwords": _always(passwords),
-            "schema": _always(schema),
+            "readiness": _always(readiness),
             "settings": _always(settings),
             "throttle": _always(throttle),
             "tokens": _always(tokens),
@@ -153,21 +163,26 @@ def _layers(app: Service, settings: Settings, cors: CORSConfig | None, traces: "
     return request_middleware(layers, settings.allowed_hosts, settings.trusted_proxy_hops)
 
 
-def connection_pool(settings: Settings) -> Pool | Replicated:
+def connection_pool(settings: Settings, outages: OutageLog | None = None) -> Pool | Replicated:
     """Return the pool that the settings describe, not yet open."""
-    options: dict[str, Any] = {
+    options = _pool_options(settings)
+    primary = Pool(settings.database_url, outages=outages, **options)
+    if settings.database_replica_url is None:
+        return primary
+    return Replicated(
+        primary, ReplicaPool(settings.database_replica_url, max_lag=settings.database_replica_max_lag, **options)
+    )
+
+
+def _pool_options(settings: Settings) -> dict[str, Any]:
+    return {
+        "timeouts": DatabaseTimeouts(max_idle=settings.database_max_idle_seconds),
         "size": settings.database_pool_size,
         "statement_cache": settings.database_statement_cache,
         "statement_timeout": settings.database_statement_timeout,
         "lock_timeout": settings.database_lock_timeout,
         "slow_query": settings.slow_query_ms,
     }
-    primary = Pool(settings.database_url, **options)
-    if settings.database_replica_url is None:
-        return primary
-    return Replicated(
-        primary, ReplicaPool(settings.database_replica_url, max_lag=settings.database_replica_max_lag, **options)
-    )
 
 
 def _traced(pool: Connections, traces: "Traces | None") -> Connections:
@@ -184,12 +199,17 @@ def _routes(app: Litestar) -> list[tuple[str, str]]:
     return sorted({(method, route.path_format) for route in app.routes for method in getattr(route, "methods", ())})
 
 
-def from_environment(connect: Callable[[Settings], Connections] = connection_pool) -> Service:
-    """Make the service that the environment describes; each worker process calls this. Raises SettingsError."""
+def from_environment(connect: Callable[[Settings], Connections] | None = None) -> Service:
+    """Make the service that the environment describes, on what `connect` returns if it is given.
+
+    Each worker process calls this. Raises SettingsError.
+    """
     settings = Settings.read()
     configure_logging(settings.log_level, settings.log_format)
     directory = os.environ.get(METRICS_DIRECTORY_VARIABLE)
-    return create_app(settings, connect(settings), Path(directory) if directory else None, _traces())
+    return create_app(
+        settings, connect(settings) if connect else None, Path(directory) if directory else None, _traces()
+    )
 
 
 def _traces() -> "Traces | None":

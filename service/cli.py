@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from importlib.util import find_spec
 from typing import Any
 
@@ -41,6 +42,9 @@ def main() -> None:
 
     Settings are environment variables; README.md lists them.
     """
+    # DATABASE_URL alone says where the database is: asyncpg and libpq would complete it from PGHOST, PGSSLMODE, ….
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
 
 
 @main.command()

@@ -7,9 +7,6 @@ import attrs
 
 HOST_NAME = r"\*|\.?[\w-]+(\.[\w-]+)*|\[[\da-f:.]+\]"
 ORIGIN = r"\*|[a-z][\w+.-]*://[^\s/]+"
-# RFC 3986, 3, with several hosts (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS).
-_SERVER = r"([^\s/?#@:,\[\]]*|\[[\da-fA-F:.]+\])(:\d+)?"
-POSTGRES_URL = re.compile(rf"postgres(ql)?://([^\s/?#@]*@)?{_SERVER}(,{_SERVER})*(/[^\s/?#@]*)?(\?[^\s#]*)?", re.ASCII)
 
 
 def integer(least: int, most: int) -> Callable[[str], int]:
@@ -62,15 +59,6 @@ def comma_separated(form: str, what: str) -> Callable[[str], tuple[str, ...]]:
         return parts
 
     return convert
-
-
-def postgres_url(text: str) -> str:
-    """Check that `text` is a PostgreSQL URL; never repeat it, for it holds a password."""
-    if not (text.isascii() and POSTGRES_URL.fullmatch(text)):
-        raise ValueError(
-            "must look like postgresql://user:password@host:5432/name, with special characters percent-encoded"
-        )
-    return text
 
 
 MAKE_A_KEY = "make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"

@@ -12,6 +12,7 @@ import environ
 from typing_extensions import override
 
 from service import env
+from service.database_url import primary_url, replica_url
 
 T = TypeVar("T")
 
@@ -76,7 +77,7 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, str]:
 class Settings:
     """All settings; README.md lists them for operators."""
 
-    database_url: str = variable("DATABASE_URL", env.postgres_url, help="postgresql://user:password@host:5432/name")
+    database_url: str = variable("DATABASE_URL", primary_url, help="postgresql://user:password@host:5432/name")
     secret_key: bytes = variable("SECRET_KEY", env.secret_key, help="signs the tokens; 32 bytes or more")
     secret_key_previous: bytes | None = variable(
         "SECRET_KEY_PREVIOUS",
@@ -104,7 +105,13 @@ class Settings:
         default=100,
         help="prepared statements kept; 0 for PgBouncer < 1.21",
     )
-    # Less than the service waits for an answer (deadlines.ANSWER): what takes longer would look like a silent server.
+    database_max_idle_seconds: int = variable(
+        "DATABASE_MAX_IDLE_SECONDS",
+        env.integer(1, 3600),
+        default=200,
+        help="seconds after which an unused connection is closed",
+    )
+    # Less than the service waits (DatabaseTimeouts.query): what takes longer would look like a silent server.
     database_statement_timeout: int = variable(
         "DATABASE_STATEMENT_TIMEOUT", env.integer(0, 2_000), default=2_000, help="milliseconds; 0 leaves it to the role"
     )
@@ -117,7 +124,7 @@ class Settings:
     )
     database_replica_url: str | None = variable(
         "DATABASE_REPLICA_URL",
-        env.postgres_url,
+        replica_url,
         default=None,
         help="a replica for queries marked replica: ok",
     )
@@ -224,10 +231,10 @@ class Settings:
 def database_url(environment: Mapping[str, str] = os.environ) -> str:
     """Read DATABASE_URL alone, for the commands that need no other setting.
 
-    Raises SettingsError where it is missing or not PostgreSQL's.
+    Raises SettingsError if it is missing or invalid.
     """
     try:
-        return env.postgres_url(read_environment(environment)["DATABASE_URL"])
+        return primary_url(read_environment(environment)["DATABASE_URL"])
     except KeyError:
         raise SettingsError("DATABASE_URL must be set; see README.md") from None
     except ValueError as error:

@@ -21,9 +21,14 @@ class DatabaseTimeouts:
     """To open a connection to one of several hosts."""
     max_age: float = 600.0
     """A connection is replaced after this, so that a new address of the server and new statistics take effect."""
+    max_idle: float = 200.0
+    """A connection that was idle for longer is closed (DATABASE_MAX_IDLE_SECONDS): firewalls forget it, Azure's after
+    240 s, AWS's network load balancer after 350."""
     retry_backoff: float = 0.02
     """Longest first pause before a statement that lost to another one runs again; each further one may be twice as
     long."""
+    readiness: float = 5.0
+    """A readiness check that succeeded counts for so long."""
     close: float = 1.0
     """To close a connection."""
     close_silent: float = 0.3

@@ -16,7 +16,7 @@ from service.cli import Commands, main
 from service.migrate.files import MigrationError
 from service.postgres.queries import QueryError
 from service.problems import Unavailable
-from tests.support.processes import PATIENCE, ROOT, Running, command, environment, run
+from tests.support.processes import PATIENCE, ROOT, SECRET_KEY, Running, command, environment, run
 
 NAMES = sorted(path.stem for path in (ROOT / "migrations").glob("*.sql") if not path.match("*.rollback.sql"))
 NEWEST = NAMES[-1]
@@ -167,6 +167,41 @@ def test_migrate_without_a_database_names_the_setting(action: str, url: str, sen
     result = invoke("migrate", action, DATABASE_URL=url)
 
     assert_refused(result, sentence)
+    assert "secret" not in result.stderr
+
+
+def test_variables_of_the_shell_do_not_change_the_database(empty_database_url: str) -> None:
+    """Those of libpq; asyncpg reads some of them, too."""
+    shell = {
+        "PGHOST": "nowhere",
+        "PGPORT": "1",
+        "PGUSER": "nobody",
+        "PGDATABASE": "nothing",
+        "PGPASSWORD": "secret",
+        "PGSSLMODE": "verify-full",
+        "PGSSLROOTCERT": "/nonexistent",
+        "PGTARGETSESSIONATTRS": "standby",
+        "PGCLIENTENCODING": "SQL_ASCII",
+        "PGOPTIONS": "-c default_transaction_read_only=on",
+        "PGSERVICE": "none",
+    }
+    settings = shell | {"DATABASE_URL": empty_database_url}
+
+    migrated = run("migrate", settings=settings)
+    cleaned = run("clean", settings=settings)
+
+    assert (migrated.returncode, migrated.stderr) == (0, "")
+    assert (cleaned.returncode, cleaned.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [["serve"], ["clean"], ["create-user", ADA], ["migrate"], ["roles", "--apply"]])
+@pytest.mark.parametrize("query", ["sslmode=no-verify", "sslmode=verify-full&sslrootcert=/nonexistent", "service=none"])
+def test_url_that_cannot_work_is_one_sentence(arguments: list[str], query: str) -> None:
+    variables = {"SECRET_KEY": SECRET_KEY, "FIRST_SUPERUSER_PASSWORD": PASSWORD}
+
+    result = invoke(*arguments, DATABASE_URL=f"postgresql://user:secret@127.0.0.1:1/none?{query}", **variables)
+
+    assert_refused(result, "Error: DATABASE_URL has ")
     assert "secret" not in result.stderr
 
 

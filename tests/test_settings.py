@@ -30,6 +30,7 @@ def test_url_and_key_are_enough() -> None:
     assert settings.address == ("127.0.0.1", 8000)
     assert settings.web_concurrency == 1
     assert (settings.database_pool_size, settings.database_statement_cache) == (10, 100)
+    assert settings.database_max_idle_seconds == 200
     assert (settings.database_statement_timeout, settings.database_lock_timeout) == (2000, 1500)
     assert (settings.access_token_expire_seconds, settings.refresh_token_expire_seconds) == (900, 28 * 24 * 3600)
     assert (settings.allowed_hosts, settings.cors_origins) == (("localhost", "127.0.0.1"), ())
@@ -61,6 +62,7 @@ def test_every_variable_is_read() -> None:
             "WEB_CONCURRENCY": "4",
             "DATABASE_POOL_SIZE": "5",
             "DATABASE_STATEMENT_CACHE": "0",
+            "DATABASE_MAX_IDLE_SECONDS": "60",
             "DATABASE_STATEMENT_TIMEOUT": "1800",
             "DATABASE_LOCK_TIMEOUT": "0",
             "ACCESS_TOKEN_EXPIRE_SECONDS": "60",
@@ -77,6 +79,7 @@ def test_every_variable_is_read() -> None:
     assert settings.secret_key_previous == KEY[::-1].encode()
     assert settings.web_concurrency == 4
     assert (settings.database_pool_size, settings.database_statement_cache) == (5, 0)
+    assert settings.database_max_idle_seconds == 60
     assert (settings.database_statement_timeout, settings.database_lock_timeout) == (1800, 0)
     assert (settings.access_token_expire_seconds, settings.refresh_token_expire_seconds) == (60, 3600)
     assert settings.allowed_hosts == ("kites.example.com", ".example.org", "[::1]")

@@ -17,7 +17,7 @@ from psycopg.errors import DuplicateDatabase
 
 from service import migrate
 from service.embedded import EmbeddedPostgresError, embedded_postgres
-from service.postgres import SQL, psycopg_url
+from service.postgres import SQL, psycopg_conninfo
 from service.settings import Settings
 from service.users.initial import ensure_user
 
@@ -87,6 +87,6 @@ def _kept_secret() -> str:
 async def _add_demo_data(url: str) -> None:
     """Add the demo user, and, if it is new, the rows of each ``sql/<feature>/dev/demo.sql``."""
     if await ensure_user(url, DEMO_EMAIL, DEMO_PASSWORD):
-        with psycopg.connect(psycopg_url(url)) as connection, psycopg.RawCursor(connection) as cursor:
+        with psycopg.connect(psycopg_conninfo(url)) as connection, psycopg.RawCursor(connection) as cursor:
             for path in sorted(SQL.glob("*/dev/demo.sql")):
                 cursor.execute(path.read_bytes(), [DEMO_EMAIL])

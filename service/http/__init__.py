@@ -15,7 +15,7 @@ from service.http.docs import docs_file, docs_page
 from service.http.errors import exception_handler, problem_response
 from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, not_modified, refusal, wanted_versions
 from service.http.fast_path import with_fast_path
-from service.http.health import HealthController, RequiredSchema, applied_migrations
+from service.http.health import HealthController, Readiness, RequiredSchema, applied_migrations
 from service.http.idempotency import IdempotencyKey
 from service.http.middleware import CLIENT_GONE, request_middleware
 from service.http.openapi import (
@@ -53,6 +53,7 @@ __all__ = [
     "IfMatch",
     "IfNoneMatch",
     "JSONResponse",
+    "Readiness",
     "RequiredSchema",
     "RowSchemas",
     "ServiceRequest",

@@ -29,6 +29,29 @@ class RequiredSchema:
     checksums: dict[str, str]
 
 
+@attrs.define
+class Readiness:
+    """Checks that the database of `db` answers, and that it has the `schema`."""
+
+    db: Database
+    schema: RequiredSchema
+    seconds: float
+    """How long a check that succeeded counts, so that an instance does not leave its balancer for a slow moment."""
+    _good_until: float = 0.0
+
+    async def check(self) -> None:
+        """Raise Unavailable if the service is not ready."""
+        if monotonic() < self._good_until:
+            return
+        applied = await applied_migrations(self.db, self.schema)
+        # A database that is ahead is fine: new and old code live together while one replaces the other.
+        if missing := [name for name in self.schema.checksums if name not in applied]:
+            raise Unavailable(f"The schema is behind: {missing[0]} is not applied; run python -m service migrate")
+        if edited := [name for name, checksum in self.schema.checksums.items() if applied[name] != checksum]:
+            raise Unavailable(f"The schema is another one: {edited[0]} was applied from another file")
+        self._good_until = monotonic() + self.seconds
+
+
 @attrs.frozen
 class Health:
     """The state of the service."""
@@ -67,14 +90,9 @@ class HealthController(Controller):
         return Health("live")
 
     @get("/ready")
-    async def ready(self, request: ServiceRequest, schema: Injected[RequiredSchema]) -> Health:
+    async def ready(self, request: ServiceRequest, readiness: Injected[Readiness]) -> Health:
         """Report whether the service is ready: database reachable, schema current, not shutting down."""
         if request.app.draining:
             raise Unavailable("draining: this process is about to end")
-        applied = await applied_migrations(request.db, schema)
-        # A database that is ahead is fine: new and old code live together while one replaces the other.
-        if missing := [name for name in schema.checksums if name not in applied]:
-            raise Unavailable(f"The schema is behind: {missing[0]} is not applied; run python -m service migrate")
-        if edited := [name for name, checksum in schema.checksums.items() if applied[name] != checksum]:
-            raise Unavailable(f"The schema is another one: {edited[0]} was applied from another file")
+        await readiness.check()
         return Health("ready")

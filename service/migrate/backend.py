@@ -1,5 +1,6 @@
 """yoyo on PostgreSQL: a migration, its mark and the checksum of its file become one transaction."""
 
+import asyncio
 import contextlib
 import re
 import socket
@@ -18,10 +19,12 @@ from yoyo.migrations import Migration  # type: ignore[import-untyped]  # the sam
 
 from service.migrate.files import MigrationError, checksum
 from service.migrate.lint import place
-from service.postgres import psycopg_url
+from service.postgres import psycopg_conninfo
 
 Direction = Literal["apply", "rollback"]
 
+# Seconds for a pooler to give another connection a server process.
+POOLER_TIMEOUT = 3.0
 LOCK_KEY = 0x6D696772  # "migr" in ASCII
 
 LIMITS = """
@@ -96,14 +99,50 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo ships no 
     """yoyo's tables and transactions on one connection, which also holds the lock of the run."""
 
     def __init__(self, url: str) -> None:
-        """Connect. Raises ValueError for a senseless URL, psycopg.Error for a server that cannot be written to."""
+        """Connect. Raises ValueError for an invalid URL, psycopg.Error for a server that cannot be written to."""
+        self._conninfo = psycopg_conninfo(url)
         keys = {
-            "conninfo": psycopg_url(url),
+            "conninfo": self._conninfo,
             "target_session_attrs": "read-write",
             "fallback_application_name": "service migrate",
             "cursor_factory": _Cursor,
         }
         super().__init__(DatabaseURI("postgresql+psycopg", None, None, None, None, None, keys), default_migration_table)
+
+    def refuse_other_encodings(self) -> None:
+        """Raise MigrationError unless the database can hold every text."""
+        encoding = self.connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise MigrationError(
+                f"the encoding of the database is {encoding}, and the service needs UTF8: "
+                "create the database with encoding 'UTF8' template template0"
+            )
+
+    def refuse_transaction_poolers(self) -> None:
+        """Raise MigrationError if another client can get the server process that holds the lock of this run."""
+        # Only a pooler tells its clients another process than the one that answers. In session mode, it does no harm.
+        if self._process() != self.connection.info.backend_pid and asyncio.run(self._shares_process()):
+            raise MigrationError(
+                "DATABASE_URL leads through a transaction pooler, which would give the lock of this run to other "
+                "clients: give migrate a URL that leads to PostgreSQL itself"
+            )
+
+    async def _shares_process(self) -> bool:
+        """Whether another connection gets this one's server process, or makes it get another one."""
+        with contextlib.suppress(TimeoutError):  # a pooler in session mode that has no other process to give
+            async with asyncio.timeout(POOLER_TIMEOUT):
+                for _ in range(3):  # others may use the pooler at the same time
+                    before = self._process()
+                    async with await psycopg.AsyncConnection.connect(self._conninfo) as other:
+                        row = await (await other.execute("select pg_backend_pid()")).fetchone()
+                        if row == (before,) or self._process() != before:
+                            return True
+        return False
+
+    def _process(self) -> int:
+        """Return the server process that answers now."""
+        pid: int = self.connection.execute("select pg_backend_pid()").fetchone()[0]
+        return pid
 
     def limit(self, lock_timeout: float, statement_timeout: float) -> None:
         """Put the timeouts (in seconds) in force, and undo what an earlier migration has SET."""

@@ -5,7 +5,7 @@
   lock, a row that a killed run leaves behind, is not used.
 - A migration, its mark and the checksum of its file are one transaction: there is no gap to be killed in.
 - Each runs under a lock timeout, and is tried again: a migration that waits for a lock stops all who come after it.
-- The connection must lead to PostgreSQL itself: a session-level lock does not survive transaction pooling.
+- The connection must not lead through a transaction pooler, where a session-level lock goes to another client.
 
 `-- transactional: false`, for CONCURRENTLY, cannot be one transaction. Such a file must stand being run again from its
 top: one change a file, dropped first, and a lock timeout of its own, because CONCURRENTLY waits for older
@@ -161,6 +161,7 @@ def _connected(url: str) -> Iterator[Backend]:
         ) from error
     with backend:
         try:
+            backend.refuse_other_encodings()
             yield backend
         except psycopg.Error as error:
             raise MigrationError(f"PostgreSQL says: {_message(error)}") from error
@@ -170,6 +171,7 @@ def _connected(url: str) -> Iterator[Backend]:
 def _only_run(url: str, limits: Limits, report: Report) -> Iterator[Backend]:
     """Hold the advisory lock. A left-over row in yoyo's own lock table means nothing then, and is ignored."""
     with _connected(url) as backend:
+        backend.refuse_transaction_poolers()
         backend.limit(limits.lock_timeout, limits.statement_timeout)
         deadline = time.monotonic() + limits.queue
         told = False

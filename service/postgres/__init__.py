@@ -7,8 +7,9 @@ statements), transaction, connections (their life), connection, wait_queue, erro
 
 from typing import TYPE_CHECKING
 
+from service.postgres.connections import OutageLog
 from service.postgres.database import Connections, Database, Executor, Queries, Rows
-from service.postgres.pool import Pool
+from service.postgres.pool import Pool, ProbePool
 from service.postgres.queries import (
     FOR_PSQL,
     SQL,
@@ -31,7 +32,7 @@ from service.postgres.readers import count, many, maybe, one, value
 from service.postgres.replica import ReplicaPool, Replicated
 
 if TYPE_CHECKING:
-    from service.postgres.libpq import psycopg_url
+    from service.postgres.libpq import psycopg_conninfo
     from service.postgres.tracing import TracedConnections
 
 __all__ = [
@@ -46,8 +47,10 @@ __all__ = [
     "Marker",
     "Maybe",
     "One",
+    "OutageLog",
     "Parameter",
     "Pool",
+    "ProbePool",
     "Queries",
     "Query",
     "QueryError",
@@ -62,7 +65,7 @@ __all__ = [
     "many",
     "maybe",
     "one",
-    "psycopg_url",
+    "psycopg_conninfo",
     "query_names",
     "read_query",
     "value",
@@ -71,7 +74,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import psycopg or OpenTelemetry only when it is used (PEP 562)."""
-    if name == "psycopg_url":
+    if name == "psycopg_conninfo":
         from service.postgres import libpq  # noqa: PLC0415 - as said
 
         return getattr(libpq, name)

@@ -5,19 +5,21 @@ from typing import Any
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
-from service.postgres.failover import Address
+from service.database_url import Address
 from service.postgres.queries import Query
 
 
 class PooledConnection:
     """A connection to `address`, which is replaced at `expires_at` (monotonic seconds)."""
 
-    __slots__ = ("address", "connection", "expires_at", "schema", "statements")
+    __slots__ = ("address", "connection", "expires_at", "schema", "statements", "usable_until")
 
-    def __init__(self, connection: asyncpg.Connection, expires_at: float, address: Address | None) -> None:
+    def __init__(self, connection: asyncpg.Connection, expires_at: float, address: Address) -> None:
         self.connection = connection
         self.expires_at = expires_at
         self.address = address
+        self.usable_until = expires_at
+        """When it is too old, or will have been idle for too long."""
         self.schema = 0
         """The pool's count of schema changes when `statements` were prepared."""
         self.statements: dict[Query[..., Any], PreparedStatement] = {}

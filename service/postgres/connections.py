@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from service.database_url import DatabaseUrl
 from service.postgres.connection import PooledConnection
 from service.postgres.errors import UNAVAILABLE, is_stale, keeps_connection, may_have_happened
 from service.postgres.failover import MultiHostConnector
@@ -18,6 +19,7 @@ from service.timeouts import DatabaseTimeouts
 
 NO_ANSWER = "The database does not answer"
 TOO_MANY_CHANGES = "Too many concurrent changes to the same rows"
+WRONG_ENCODING = "The encoding of the database is {}: the service needs UTF8"
 # Seconds between two attempts to connect after one has failed, at first and at most.
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
 
@@ -28,6 +30,25 @@ MAX = gauge("database_connections_max", "Connections that there may be", server=
 CREATED = counter("database_connections_created_total", "Connections made to PostgreSQL")
 
 
+class OutageLog:
+    """Logs that the database is away, and that it is back, once each."""
+
+    def __init__(self) -> None:
+        self._is_away = False
+
+    def begin(self, error: Exception) -> None:
+        """Note that no connection is left, and that none can be made."""
+        if not self._is_away:
+            log.error("database is away", reason=str(error) or type(error).__name__)
+        self._is_away = True
+
+    def end(self) -> None:
+        """Note that a connection was made."""
+        if self._is_away:
+            log.info("database is back")
+        self._is_away = False
+
+
 class ConnectionPool:
     """Up to `size` connections, each used by one statement or transaction at a time.
 
@@ -35,24 +56,31 @@ class ConnectionPool:
     each statement: no file in ``sql/`` changes the state of its connection.
     """
 
-    # What the metrics call the server.
-    server = "primary"
+    server: str | None = "primary"
+    """What the metrics call the server; None if these connections are not to be counted."""
 
-    def __init__(self, url: str, *, size: int, timeouts: DatabaseTimeouts, **options: Any) -> None:  # noqa: ANN401 - asyncpg's own
-        """Connect to `url` with asyncpg's `options`."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        size: int,
+        timeouts: DatabaseTimeouts,
+        outages: OutageLog | None,
+        **options: Any,  # noqa: ANN401 - asyncpg's own
+    ) -> None:
+        """Connect to `url` with asyncpg's `options`. Raises ValueError if they would not understand it."""
         self.timeouts = timeouts
         self._size = size
-        self._options = options
-        self._connector = MultiHostConnector(url, timeouts)
+        self._connector = MultiHostConnector(self._parse(url), timeouts, **options)
         self._connections: set[PooledConnection] = set()
         self._idle: list[PooledConnection] = []
         self._waiters: WaitQueue[PooledConnection] = WaitQueue(self._release)
         self._connecting: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
+        self._outages = outages
         self._failures = 0
         """Attempts to connect that have failed since the last one that succeeded."""
         self._retry: asyncio.TimerHandle | None = None
-        self._is_away = False
         # How often a statement turned out to be stale: those that were prepared before are prepared anew. PgBouncer
         # keeps one statement for all that prepare the same text, which therefore differs by a remark.
         self._schema, self._remark = 0, ""
@@ -62,14 +90,18 @@ class ConnectionPool:
     async def open(self) -> AsyncIterator[None]:
         """Be ready until the end of the context; then close all connections, by force if that takes too long."""
         self._loop = asyncio.get_running_loop()
-        CONNECTIONS.set_function(lambda: len(self._connections) - len(self._idle), server=self.server, state="used")
-        CONNECTIONS.set_function(lambda: len(self._idle), server=self.server, state="idle")
-        WAITING.set_function(lambda: len(self._waiters), server=self.server)
-        MAX.set_function(lambda: self._size, server=self.server)
+        if self.server:
+            used = {"server": self.server, "state": "used"}
+            CONNECTIONS.set_function(lambda: len(self._connections) - len(self._idle), **used)
+            CONNECTIONS.set_function(lambda: len(self._idle), server=self.server, state="idle")
+            WAITING.set_function(lambda: len(self._waiters), server=self.server)
+            MAX.set_function(lambda: self._size, server=self.server)
+        self._close_expired()
         try:
             yield
         finally:
             self._all_closed = asyncio.Event()
+            self._expiry.cancel()
             if self._retry:
                 self._retry.cancel()
             for connecting in self._connecting:
@@ -89,7 +121,7 @@ class ConnectionPool:
         """
         while True:
             connection = self._idle.pop() if self._idle else await self._wait(deadline, context)
-            if monotonic() < connection.expires_at and not connection.connection.is_closed():
+            if monotonic() < connection.usable_until and not connection.connection.is_closed():
                 return connection
             self._close_soon(connection)
 
@@ -103,13 +135,15 @@ class ConnectionPool:
         try:
             return await self._waiters.wait(self._loop.time() + self.timeouts.acquire)
         except Exception as error:
-            raise Unavailable(NO_ANSWER) from error
+            raise Unavailable(error.detail if isinstance(error, Unavailable) else NO_ANSWER) from error
         finally:
             context.waited_seconds += monotonic() - began
 
     def _release(self, connection: PooledConnection) -> None:
         """Give the connection to the first waiter, else keep it; close it if it is too old."""
-        if connection.expires_at <= monotonic() or self._all_closed:
+        now = monotonic()
+        connection.usable_until = min(connection.expires_at, now + self.timeouts.max_idle)
+        if connection.expires_at <= now or self._all_closed:
             self._close_soon(connection)
         elif not (self._waiters.waiters and self._waiters.give(connection)):
             self._idle.append(connection)
@@ -160,16 +194,22 @@ class ConnectionPool:
             self._on_connect_error(error)
             return
         self._failures = 0
-        if self._is_away:
-            self._is_away = False
-            self._log_outage(None)
+        if self._outages:
+            self._outages.end()
         CREATED.inc()
         self._connections.add(connection)
         self._release(connection)
         self._connect_more(len(self._waiters))
 
+    def _parse(self, url: str) -> DatabaseUrl:
+        return DatabaseUrl.parse(url)
+
     async def _open_connection(self) -> PooledConnection:
-        connection, address = await self._connector.connect(**self._options)
+        connection, address = await self._connector.connect()
+        encoding = connection.get_settings().server_encoding
+        if encoding != "UTF8":
+            connection.terminate()
+            raise Unavailable(WRONG_ENCODING.format(encoding))
         return PooledConnection(connection, monotonic() + self.timeouts.max_age, address)
 
     def _on_connect_error(self, error: Exception) -> None:
@@ -180,21 +220,21 @@ class ConnectionPool:
             self._retry = self._loop.call_later(pause, self._on_retry)
         if self._connections or self._connecting:
             return
-        if not self._is_away:
-            self._is_away = True
-            self._log_outage(error)
+        if self._outages:
+            self._outages.begin(error)
         self._waiters.fail_all(error)
 
     def _on_retry(self) -> None:
         self._retry = None
         self._connect_more(len(self._waiters))
 
-    def _log_outage(self, error: Exception | None) -> None:
-        """Log that nobody can be served, or, without an error, that this is over."""
-        if error:
-            log.error("database is away", reason=str(error) or type(error).__name__)
-        else:
-            log.info("database is back")
+    def _close_expired(self) -> None:
+        """Close the idle connections that are too old or were idle for too long, now and again and again."""
+        now = monotonic()
+        for connection in [each for each in self._idle if each.usable_until <= now]:
+            self._idle.remove(connection)
+            self._close_soon(connection)
+        self._expiry = self._loop.call_later(min(10, self.timeouts.max_idle / 4), self._close_expired)
 
     def _close_idle(self, seconds: float | None = None) -> None:
         while self._idle:

@@ -1,47 +1,37 @@
-"""The one DATABASE_URL, for libpq: psycopg reads it, and so does yoyo.
+"""DATABASE_URL for libpq: what psycopg connects with, and so yoyo."""
 
-asyncpg and libpq read the same URLs up to the question mark. Behind it, asyncpg takes every key that it does not
-know for a server setting (`statement_timeout=5000`) and spells the database `database` too; libpq refuses both.
-"""
+from psycopg.conninfo import make_conninfo
 
-from urllib.parse import parse_qsl, quote, urlencode
-
-from psycopg import ProgrammingError, pq
-from psycopg.conninfo import conninfo_to_dict
+from service.database_url import DatabaseUrl
 
 CONNECT_TIMEOUT = 5  # seconds for each host; psycopg's own default is 130
 
-_LIBPQ = frozenset(option.keyword.decode() for option in pq.Conninfo.get_defaults())
 
+def psycopg_conninfo(url: str) -> str:
+    """Return `url` as libpq's keywords, each that matters given: the environment decides nothing.
 
-def psycopg_url(url: str) -> str:
-    """Translate `url` for psycopg: server settings become libpq's `options`, and a connect timeout is always there.
-
-    Raises ValueError, which does not repeat the URL, for it holds a password.
-    Source: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
+    Raises ValueError, which does not repeat the password.
     """
-    address, _, query = url.partition("?")
-    keys = {"connect_timeout": str(CONNECT_TIMEOUT)}
-    if "," in address.rpartition("@")[2]:  # of several hosts, the one that takes writes
-        keys["target_session_attrs"] = "primary"
-    settings = []
-    for key, value in parse_qsl(query, keep_blank_values=True):
-        if key == "database":
-            keys["dbname"] = value
-        elif key in _LIBPQ:
-            keys[key] = value
-        else:
-            settings.append(f"-c {key}={_escaped(value)}")
-    if settings:
-        keys["options"] = " ".join([*([keys["options"]] if "options" in keys else []), *settings])
-    translated = f"{address}?{urlencode(keys, quote_via=quote)}"
-    try:
-        conninfo_to_dict(translated if address.startswith(("postgres://", "postgresql://")) else "?")
-    except ProgrammingError:
-        raise ValueError(
-            "must look like postgresql://user:password@host:5432/name, with special characters percent-encoded"
-        ) from None
-    return translated
+    parsed = DatabaseUrl.parse(url)
+    settings = dict(parsed.settings)
+    options = [settings.pop("options", ""), *(f"-c {name}={_escaped(value)}" for name, value in settings.items())]
+    target = parsed.target_session_attrs or ("primary" if len(parsed.addresses) > 1 else "any")
+    return make_conninfo(
+        "",
+        host=",".join(host for host, _ in parsed.addresses),
+        port=",".join(str(port) for _, port in parsed.addresses),
+        user=parsed.user,
+        password=parsed.password,
+        dbname=parsed.database,
+        options=" ".join(filter(None, options)),
+        connect_timeout=parsed.connect_timeout or CONNECT_TIMEOUT,
+        client_encoding="UTF8",
+        target_session_attrs=target,
+        load_balance_hosts="random" if parsed.load_balances else "disable",
+        gssencmode="disable",
+        **parsed.keepalive,
+        **parsed.tls,
+    )
 
 
 def _escaped(value: str) -> str:

@@ -13,7 +13,7 @@ import attrs
 from typing_extensions import override
 
 from service.postgres.connection import PooledConnection
-from service.postgres.connections import NO_ANSWER, TOO_MANY_CHANGES, ConnectionPool
+from service.postgres.connections import NO_ANSWER, TOO_MANY_CHANGES, ConnectionPool, OutageLog
 from service.postgres.database import Executor, Rows
 from service.postgres.errors import (
     RETRYABLE,
@@ -57,11 +57,12 @@ class Pool(ConnectionPool):
         statement_timeout: int = 0,
         lock_timeout: int = 0,
         slow_query: int = 0,
+        outages: OutageLog | None = None,
     ) -> None:
         """Make up to `size` connections to `url`.
 
         PostgreSQL's own timeouts are in milliseconds; 0 leaves them to the role. A query that takes longer than
-        `slow_query` milliseconds is logged; with 0, none is.
+        `slow_query` milliseconds is logged; with 0, none is. Pools of one database may share `outages`.
         """
         limits = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
         # Only those that are wanted: PgBouncer refuses them at the start of a connection.
@@ -70,7 +71,12 @@ class Pool(ConnectionPool):
             # The plan that was reviewed is the one that runs.
             settings["plan_cache_mode"] = "force_generic_plan"
         super().__init__(
-            url, size=size, timeouts=timeouts, statement_cache_size=statement_cache, server_settings=settings
+            url,
+            size=size,
+            timeouts=timeouts,
+            outages=outages or OutageLog(),
+            statement_cache_size=statement_cache,
+            server_settings=settings,
         )
         # Seconds that all statements of a request have together.
         self._budget = timeouts.request
@@ -101,7 +107,7 @@ class Pool(ConnectionPool):
             while True:
                 connection = self._idle.pop() if self._idle else await self._wait(deadline, context)
                 now = monotonic()
-                if now >= connection.expires_at or connection.connection.is_closed():
+                if now >= connection.usable_until or connection.connection.is_closed():
                     self._close_soon(connection)
                     continue
                 if deadline <= now:
@@ -280,6 +286,12 @@ class Pool(ConnectionPool):
             return None
         self._release(connection)
         return plan
+
+
+class ProbePool(Pool):
+    """A connection for readiness, which is not counted among those of requests."""
+
+    server = None
 
 
 def changed(status: str | None) -> list[tuple[int]]:

@@ -18,11 +18,11 @@ import asyncpg
 import attrs
 from typing_extensions import override
 
+from service.database_url import Address, DatabaseUrl
 from service.postgres.connection import PooledConnection
 from service.postgres.connections import NO_ANSWER
 from service.postgres.database import Executor, Rows
 from service.postgres.errors import RETRYABLE
-from service.postgres.failover import TARGET, Address, addresses
 from service.postgres.pool import Pool
 from service.postgres.queries import Query
 from service.postgres.readers import maybe
@@ -69,7 +69,7 @@ class ReplicaConnection(PooledConnection):
 
     __slots__ = ("replayed",)
 
-    def __init__(self, connection: asyncpg.Connection, expires_at: float, address: Address | None) -> None:
+    def __init__(self, connection: asyncpg.Connection, expires_at: float, address: Address) -> None:
         super().__init__(connection, expires_at, address)
         self.replayed = Position("", 0)
 
@@ -84,23 +84,30 @@ class ReplicaPool(Pool):
     server = "replica"
 
     def __init__(
-        self, url: str, *, max_lag: int, timeouts: DatabaseTimeouts = DATABASE_TIMEOUTS, **options: int
+        self,
+        url: str,
+        *,
+        max_lag: int,
+        timeouts: DatabaseTimeouts = DATABASE_TIMEOUTS,
+        **options: Any,  # noqa: ANN401 - a Pool's own
     ) -> None:
         """Connect to `url` as a Pool with these `options`; wait `max_lag` milliseconds for a replica to catch up."""
-        if addresses(url) and TARGET not in url:
-            url += f"{'&' if '?' in url else '?'}{TARGET}=standby"
         super().__init__(url, timeouts=timeouts, **options)
         self._max_lag = max_lag / 1000
+        self._outages = None  # Replicated logs more
         self._budget -= timeouts.acquire  # for the primary's answer
+
+    @override
+    def _parse(self, url: str) -> DatabaseUrl:
+        parsed = super()._parse(url)
+        if len(parsed.addresses) > 1 and not parsed.target_session_attrs:
+            return attrs.evolve(parsed, target_session_attrs="standby")
+        return parsed
 
     @override
     async def _open_connection(self) -> PooledConnection:
         opened = await super()._open_connection()
         return ReplicaConnection(opened.connection, opened.expires_at, opened.address)
-
-    @override
-    def _log_outage(self, error: BaseException | None) -> None:
-        """Leave it to Replicated, which knows more."""
 
     @override
     async def _run(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from service.postgres.libpq import psycopg_url
+from service.postgres.libpq import psycopg_conninfo
 from service.postgres.queries import SQL
 
 
@@ -20,7 +20,7 @@ def read() -> str:
 def apply(url: str, *, report: Callable[[str], None]) -> None:
     """Run the SQL in one transaction; `report` is told what PostgreSQL warns of. Raises RolesError."""
     try:
-        with psycopg.connect(psycopg_url(url), application_name="service roles") as connection:
+        with psycopg.connect(psycopg_conninfo(url), application_name="service roles") as connection:
             connection.add_notice_handler(lambda notice: _pass_on(notice, report))
             connection.execute(read())
     except psycopg.Error as error:

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from service.embedded import embedded_postgres
-from service.postgres import psycopg_url
+from service.postgres import psycopg_conninfo
 
 # Speed instead of durability, for a server that is thrown away.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -45,4 +45,4 @@ def scratch_database(url: str | None) -> Iterator[str]:
 def connect(url: str) -> "psycopg.Connection[tuple[object, ...]]":
     """Connect; each statement is a transaction of its own."""
     # psycopg would prepare what comes often; EXPLAIN (GENERIC_PLAN) with its `$1` must go as it is.
-    return psycopg.connect(psycopg_url(url), autocommit=True, prepare_threshold=None, application_name=APPLICATION)
+    return psycopg.connect(psycopg_conninfo(url), autocommit=True, prepare_threshold=None, application_name=APPLICATION)

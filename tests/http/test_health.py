@@ -1,13 +1,22 @@
 """GET /health/live and GET /health/ready."""
 
+import asyncio
+import re
+
 import asyncpg
 import httpx
 import pytest
 
 from service.app import Service, create_app
+from service.http.health import Readiness, RequiredSchema
 from service.migrate.files import MIGRATIONS, expected_checksums
+from service.postgres.database import Database
+from service.postgres.pool import Pool
+from service.problems import Unavailable
 from tests.support.application import make_settings
+from tests.support.backends import running
 from tests.support.factories import service_client
+from tests.support.pools import Backend
 
 FIRST, *_, LAST = expected_checksums(MIGRATIONS)
 
@@ -77,3 +86,54 @@ async def test_draining_process_is_not_ready(
     response = await client.get("/health/ready")
 
     assert_unavailable(response, "draining: this process is about to end")
+
+
+async def test_readiness_has_a_connection_of_its_own(own_database_url: str, sleep: Backend) -> None:
+    """A table that is locked under load takes all others."""
+    app = create_app(make_settings(own_database_url, DATABASE_POOL_SIZE="1", DATABASE_STATEMENT_TIMEOUT="0"))
+    admin = await asyncpg.connect(own_database_url)
+
+    async with app.lifespan(), service_client(app) as client:
+        sleeping = asyncio.create_task(app.db.value(sleep, 60))
+        await running(admin)
+
+        assert (await client.get("/health/ready")).status_code == 200
+
+        sleeping.cancel()
+    await admin.close()
+
+
+async def test_readiness_that_succeeded_counts_for_some_seconds(own_database_url: str) -> None:
+    app = create_app(make_settings(own_database_url))
+    admin = await asyncpg.connect(own_database_url)
+
+    async with app.lifespan(), service_client(app) as client:
+        before = await client.get("/health/ready")
+        await admin.execute("delete from migration_checksum")
+
+        assert [before.status_code, (await client.get("/health/ready")).status_code] == [200, 200]
+    await admin.close()
+
+
+async def test_check_that_failed_is_repeated(own_database_url: str) -> None:
+    pool = Pool(own_database_url)
+    readiness = Readiness(Database(pool), RequiredSchema({"0000_missing": ""}), seconds=60)
+
+    async with pool.open():
+        for _ in range(2):
+            with pytest.raises(Unavailable, match=r"^The schema is behind"):
+                await readiness.check()
+
+
+async def test_database_of_another_encoding_is_not_ready(own_database_url: str) -> None:
+    admin = await asyncpg.connect(own_database_url)
+    name = f"latin1_{await admin.fetchval('select current_database()')}"
+    await admin.execute(f"create database {name} encoding 'LATIN1' locale 'C' template template0")
+    app = create_app(make_settings(re.sub(r"/[^/?]*\?", f"/{name}?", own_database_url)))
+
+    async with app.lifespan(), service_client(app) as client:
+        response = await client.get("/health/ready")
+
+    await admin.execute(f"drop database {name} with (force)")
+    await admin.close()
+    assert_unavailable(response, "The encoding of the database is LATIN1: the service needs UTF8")

@@ -7,7 +7,6 @@ import asyncpg
 import pytest
 
 from service.embedded import EmbeddedPostgres
-from service.postgres import failover
 from service.postgres.database import Database
 from service.postgres.pool import Pool
 from service.postgres.queries import Count, Value
@@ -17,19 +16,6 @@ from tests.support.backends import ended, frozen, gone, in_use_at_once
 from tests.support.pools import Backend, Opening, beside
 from tests.support.relay import Relay
 from tests.support.statements import Statements
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("postgresql://u:p@a,b:6432/db", [("a", 5432), ("b", 6432)]),
-        ("postgres://[::1]:1,%2Frun%2Fpg/db?x=a,b", [("::1", 1), ("/run/pg", 5432)]),
-        ("postgresql://a/db?application_name=a,b", []),
-        ("postgresql://u:a,b@a/db", []),
-    ],
-)
-def test_hosts_of_a_url_are_parsed(url: str, expected: list[tuple[str, int]]) -> None:
-    assert failover.addresses(url) == expected
 
 
 async def test_missing_host_is_skipped(

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import socket
+import ssl
 from contextlib import suppress
 
 import asyncpg
@@ -78,12 +79,12 @@ async def test_missing_database_is_unavailable(opening: Opening, backend: Backen
 
 async def test_what_asyncpg_refuses_is_unavailable(opening: Opening, backend: Backend, database_url: str) -> None:
     """However often it is tried: no place for a connection is lost."""
-    db = await opening(f"{database_url}&target_session_attrs=nonsense", size=1)
+    db = await opening(f"{database_url}&sslmode=require&sslcert=/dev/null", size=1)
 
     for _ in range(2):
         with pytest.raises(Unavailable) as refusal:
             await db.value(backend)
-        assert isinstance(refusal.value.__cause__, asyncpg.ClientConfigurationError)
+        assert isinstance(refusal.value.__cause__, ssl.SSLError)
 
 
 async def test_silent_host_is_unavailable(opening: Opening, backend: Backend) -> None:

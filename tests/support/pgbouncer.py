@@ -1,4 +1,4 @@
-"""PgBouncer from Debian's packages, transaction pooling, in front of a PostgreSQL."""
+"""PgBouncer from Debian's packages in front of a PostgreSQL."""
 
 import re
 import shutil
@@ -23,7 +23,7 @@ listen_addr = {address}
 listen_port = {port}
 unix_socket_dir =
 auth_type = any
-pool_mode = transaction
+pool_mode = {mode}
 default_pool_size = 8
 max_client_conn = 200
 query_wait_timeout = 2
@@ -38,7 +38,9 @@ BEFORE_1_21 = {"DATABASE_STATEMENT_CACHE": "0"}
 class PgBouncer:
     """Runs while the context lasts."""
 
-    def __init__(self, program: str, postgres: Postgres, folder: Path, address: str = "127.0.0.1") -> None:
+    def __init__(
+        self, program: str, postgres: Postgres, folder: Path, address: str = "127.0.0.1", *, mode: str = "transaction"
+    ) -> None:
         folder.mkdir()
         said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
         major, minor = re.findall(r"\d+", said)[:2]
@@ -50,7 +52,7 @@ class PgBouncer:
         self._program = program
         self._owner = postgres.data
         self._file = folder / "pgbouncer.ini"
-        text = CONFIGURATION.format(target=postgres.port, address=address, port=self.port)
+        text = CONFIGURATION.format(target=postgres.port, address=address, port=self.port, mode=mode)
         text += PREPARES if self.prepares else ""
         # auth_type any: whoever comes is this user.
         self._file.write_text(text.replace("* =", "postgres = user=postgres", 1))

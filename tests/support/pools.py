@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import asyncpg
@@ -25,7 +25,7 @@ PATIENT = DatabaseTimeouts(acquire=10, query=30)
 class Opening(Protocol):
     """Opens a pool until the end of the test."""
 
-    async def __call__(self, url: str = "", *, timeouts: DatabaseTimeouts = PATIENT, **options: int) -> Database:
+    async def __call__(self, url: str = "", *, timeouts: DatabaseTimeouts = PATIENT, **options: Any) -> Database:  # noqa: ANN401 - of a Pool
         """Return a database on it."""
 
 
@@ -34,7 +34,7 @@ async def opening(database_url: str) -> AsyncIterator[Opening]:
     """Return what opens a pool on the worker's database, or another."""
     async with AsyncExitStack() as stack:
 
-        async def opening(url: str = "", *, timeouts: DatabaseTimeouts = PATIENT, **options: int) -> Database:
+        async def opening(url: str = "", *, timeouts: DatabaseTimeouts = PATIENT, **options: Any) -> Database:  # noqa: ANN401 - of a Pool
             pool = Pool(url or database_url, timeouts=timeouts, **options)
             await stack.enter_async_context(pool.open())
             return Database(pool)

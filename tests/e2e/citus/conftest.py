@@ -15,7 +15,7 @@ import attrs
 import psycopg
 import pytest
 
-from service.postgres.libpq import psycopg_url
+from service.postgres.libpq import psycopg_conninfo
 from tests.support.accounts import account
 from tests.support.processes import ROOT, Running, run, running
 
@@ -42,7 +42,7 @@ class Node:
 
     def ask(self, query: LiteralString, parameters: Any = ()) -> Any:  # noqa: ANN401 - whatever it is
         """Run a statement on a connection of its own and return the first value of its first row."""
-        with psycopg.connect(psycopg_url(self.url), autocommit=True) as connection:
+        with psycopg.connect(psycopg_conninfo(self.url), autocommit=True) as connection:
             cursor = connection.execute(query, parameters)
             row = cursor.fetchone() if cursor.description else None
         return row[0] if row else None

@@ -1,0 +1,259 @@
+"""DATABASE_URL: read here alone, so that asyncpg and libpq (psycopg, yoyo) get the same meaning.
+
+Sources: https://www.postgresql.org/docs/current/libpq-connect.html, 32.1.1.2 (URIs) and 32.1.2 (keywords).
+"""
+
+import getpass
+import os
+import re
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import parse_qsl, unquote
+
+import attrs
+
+Address: TypeAlias = tuple[str, int]
+"""A host, or the folder of a socket, and a port."""
+
+SHAPE = "must look like postgresql://user:password@host:5432/name, with special characters percent-encoded"
+_SERVER = r"(?:[^\s/?#@:,\[\]]*|\[[\da-fA-F:.]+\])(?::\d+)?"
+_URL = re.compile(
+    rf"postgres(?:ql)?://(?:(?P<user>[^\s/?#@:]*)(?::(?P<password>[^\s/?#@]*))?@)?(?P<servers>{_SERVER}(?:,{_SERVER})*)"
+    r"(?:/(?P<database>[^\s/?#@]*))?(?:\?(?P<query>[^\s#]*))?",
+    re.ASCII,
+)
+_NUMBER = r"\d{1,9}"
+_TLS = r"TLSv1(?:\.[123])?"
+# libpq's keywords, and what each may be so that both drivers do the same. Those that may be nothing are refused.
+KEYWORDS: Mapping[str, str] = {
+    **dict.fromkeys(("host", "port", "dbname", "user", "password", "passfile"), r".*"),
+    **dict.fromkeys(("options", "application_name", "fallback_application_name"), r".*"),
+    **dict.fromkeys(("sslrootcert", "sslcert", "sslkey", "sslcrl", "sslpassword"), r".*"),
+    "sslmode": "disable|allow|prefer|require|verify-ca|verify-full",
+    "sslnegotiation": "postgres|direct",
+    "ssl_min_protocol_version": _TLS,
+    "ssl_max_protocol_version": _TLS,
+    "target_session_attrs": "any|read-write|read-only|primary|standby|prefer-standby",
+    "load_balance_hosts": "disable|random",
+    "connect_timeout": _NUMBER,
+    "keepalives": "[01]",
+    **dict.fromkeys(("keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"), _NUMBER),
+    "client_encoding": "(?i:utf-?8|unicode)",  # it is UTF8 in any case
+    "channel_binding": "disable|prefer|require",
+    # asyncpg does without, which is what these ask for.
+    "gssencmode": "disable|prefer",
+    "sslcompression": "0",
+    "sslsni": "1",
+    "sslcertmode": "allow",
+    "gssdelegation": "0",
+    **dict.fromkeys(("service", "servicefile", "hostaddr", "replication", "requirepeer", "require_auth"), ""),
+    **dict.fromkeys(("min_protocol_version", "max_protocol_version", "krbsrvname", "gsslib"), ""),
+    **dict.fromkeys(("sslcrldir", "sslkeylogfile", "scram_client_key", "scram_server_key"), ""),
+    **dict.fromkeys(("oauth_issuer", "oauth_client_id", "oauth_client_secret", "oauth_scope"), ""),
+}
+# What other libraries write into the URL; PostgreSQL would take it for a setting of the server.
+_FOREIGN = {
+    "pgbouncer": "DATABASE_STATEMENT_CACHE=0 is for poolers that cannot prepare statements",
+    "schema": "search_path names the schema",
+    "currentschema": "search_path names the schema",
+    "ssl": "sslmode=require asks for TLS",
+    **dict.fromkeys(("connection_limit", "pool", "pool_size"), "DATABASE_POOL_SIZE limits the connections"),
+    **dict.fromkeys(
+        ("pool_timeout", "socket_timeout", "sslaccept", "sslidentity", "statement_cache_size", "charset", "encoding"),
+        "it belongs to another library",
+    ),
+}
+_SETTING = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
+# Where the system keeps the root certificates that it trusts.
+_ROOT_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+_SOCKETS = ("/run/postgresql", "/tmp")  # noqa: S108 - where PostgreSQL puts its socket, if nobody says otherwise
+# Seconds, but for tcp_user_timeout (milliseconds): a connection that a firewall has forgotten is found out.
+_KEEPALIVE = {
+    "keepalives": "1",
+    "keepalives_idle": "60",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+
+
+@attrs.frozen
+class DatabaseUrl:
+    """What a URL says, with the defaults that both drivers share."""
+
+    addresses: tuple[Address, ...]
+    user: str
+    password: str | None = attrs.field(repr=False)
+    database: str
+    tls: dict[str, str]
+    """libpq's keywords for TLS, and ``passfile``."""
+    settings: dict[str, str]
+    """Settings of the server for each session."""
+    keepalive: dict[str, str]
+    target_session_attrs: str | None
+    load_balances: bool
+    connect_timeout: int | None
+    """Seconds for each host."""
+
+    @classmethod
+    def parse(cls, text: str) -> "DatabaseUrl":
+        """Read a URL. Raises ValueError, which names the parameter that is wrong and repeats no password."""
+        match = _URL.fullmatch(text)
+        if not match or not text.isascii():
+            raise ValueError(SHAPE)
+        keywords, settings = _parameters(match["query"] or "")
+        servers = [
+            server.rpartition(":") if re.search(r":\d+$", server) else (server, "", "")
+            for server in match["servers"].split(",")
+        ]
+        hosts = keywords.pop("host", "") or ",".join(_decoded(host.strip("[]")) for host, _, _ in servers)
+        ports = keywords.pop("port", "") or ",".join(port for _, _, port in servers)
+        user = keywords.pop("user", "") or _decoded(match["user"] or "") or _own_name()
+        password = keywords.pop("password", "") or _decoded(match["password"] or "")
+        fallback = keywords.pop("fallback_application_name", "")
+        if name := keywords.pop("application_name", fallback):
+            settings["application_name"] = name
+        if options := keywords.pop("options", ""):
+            settings["options"] = options
+        keepalive = {key: keywords.pop(key, default) for key, default in _KEEPALIVE.items()}
+        addresses = _addresses(hosts.split(","), ports.split(","))
+        return cls(
+            addresses=addresses,
+            user=user,
+            password=password or None,
+            database=keywords.pop("dbname", "") or _decoded(match["database"] or "") or user,
+            settings=settings,
+            keepalive=keepalive,
+            target_session_attrs=keywords.get("target_session_attrs"),
+            load_balances=keywords.pop("load_balance_hosts", "") == "random",
+            connect_timeout=int(keywords.pop("connect_timeout", "0")) or None,
+            tls=_tls(keywords),
+        )
+
+
+def _decoded(text: str) -> str:
+    """Undo percent-encoding."""
+    if re.search(r"%(?![\da-fA-F]{2})|%00", text):
+        raise ValueError(SHAPE)
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError(SHAPE) from None
+
+
+def _parameters(query: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return libpq's keywords in the URL's query, and what is left: settings of the server."""
+    keywords, settings = {}, {}
+    _decoded(query)
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError:
+        raise ValueError("must have parameters of the form name=value, joined by &, after the question mark") from None
+    for key, value in pairs:
+        name = "dbname" if key == "database" else key
+        if name in KEYWORDS:
+            if value:
+                _check(name, value)
+                keywords[name] = value
+        elif hint := _FOREIGN.get(name.lower()):
+            raise ValueError(f"has the parameter {name}, which PostgreSQL does not know: {hint}")
+        elif not _SETTING.fullmatch(name):
+            raise ValueError(f"has the parameter {name!r}, which is not the name of a setting of PostgreSQL")
+        else:
+            settings[name] = value
+    return keywords, settings
+
+
+def _check(name: str, value: str) -> None:
+    """Refuse what the drivers would not understand alike."""
+    allowed = KEYWORDS[name]
+    if not allowed:
+        raise ValueError(f"has the parameter {name}, which is not supported")
+    if not re.fullmatch(allowed, value, re.ASCII | re.DOTALL):
+        choices = "a whole number" if allowed == _NUMBER else allowed.replace("|", ", ")
+        raise ValueError(f"has {name}={value}, which is not supported: {name} can be {choices}")
+
+
+def _addresses(hosts: list[str], ports: list[str]) -> tuple[Address, ...]:
+    """Pair hosts and ports, as libpq does: one port is for all."""
+    if len(ports) == 1:
+        ports *= len(hosts)
+    if len(ports) != len(hosts):
+        raise ValueError(f"names {len(hosts)} hosts and {len(ports)} ports: give one port, or one for each host")
+    numbers = []
+    for port in ports:
+        if port and not (port.isdecimal() and 1 <= int(port) < 1 << 16):
+            raise ValueError(f"has the port {port}: a port is a whole number from 1 to 65535")
+        numbers.append(int(port or 5432))
+    if len(hosts) > 1 and not all(hosts):
+        raise ValueError("names several hosts, of which one is empty")
+    return tuple((host or _local(port), port) for host, port in zip(hosts, numbers, strict=True))
+
+
+def _local(port: int) -> str:
+    """Return where PostgreSQL is on this machine, if the URL names no host."""
+    return next((folder for folder in _SOCKETS if Path(folder, f".s.PGSQL.{port}").exists()), "localhost")
+
+
+def _own_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise ValueError("names no user, and neither does the system: write postgresql://user@host/name") from None
+
+
+def _tls(keywords: dict[str, str]) -> dict[str, str]:
+    """Return what both drivers are to do about TLS."""
+    keywords = {name: value for name, value in keywords.items() if name.startswith("ssl") or name == "passfile"} | (
+        # asyncpg cannot bind SCRAM to the TLS channel. What that protects from, a server in the middle, is kept out by
+        # checking the certificate instead.
+        {"sslmode": "verify-full", "sslrootcert": keywords.get("sslrootcert", "system")}
+        if keywords.get("channel_binding") == "require"
+        else {}
+    )
+    for name in ("sslcompression", "sslsni", "sslcertmode"):
+        keywords.pop(name, None)
+    mode = keywords.get("sslmode", "prefer")
+    if keywords.get("sslrootcert") == "system":
+        keywords |= {"sslmode": "verify-full", "sslrootcert": _system_certificates()}
+    elif mode.startswith("verify") and "sslrootcert" not in keywords:
+        path = Path("~/.postgresql/root.crt").expanduser()
+        if not path.is_file():
+            raise ValueError(
+                f"has sslmode={mode} and no root certificate: sslrootcert names its file, or is system for those that "
+                "the system trusts"
+            )
+        keywords["sslrootcert"] = str(path)
+    if keywords.get("sslnegotiation") == "direct" and mode not in {"require", "verify-ca", "verify-full"}:
+        raise ValueError("has sslnegotiation=direct, which needs sslmode=require, verify-ca or verify-full")
+    for name in _FILES:
+        if name in keywords and not os.access(keywords[name], os.R_OK):
+            raise ValueError(f"has {name}={keywords[name]}, which is not a file that can be read")
+    return keywords
+
+
+def _system_certificates() -> str:
+    paths = (ssl.get_default_verify_paths().cafile, *_ROOT_CERTIFICATES)
+    found = next((path for path in paths if path and Path(path).is_file()), None)
+    if found is None:
+        raise ValueError(
+            "needs the root certificates that the system trusts, and there are none: install ca-certificates"
+        )
+    return found
+
+
+def primary_url(text: str) -> str:
+    """Check DATABASE_URL and return it. Raises ValueError."""
+    if (target := DatabaseUrl.parse(text).target_session_attrs) not in {None, "any", "read-write", "primary"}:
+        raise ValueError(f"has target_session_attrs={target}, and must lead to a server that takes writes")
+    return text
+
+
+def replica_url(text: str) -> str:
+    """Check DATABASE_REPLICA_URL and return it. Raises ValueError."""
+    if (target := DatabaseUrl.parse(text).target_session_attrs) in {"read-write", "primary"}:
+        raise ValueError(f"has target_session_attrs={target}, and must lead to a replica")
+    return text

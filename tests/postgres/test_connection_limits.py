@@ -1,0 +1,75 @@
+"""PostgreSQL gives fewer connections than the pool may have: who is served by others waits for them."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from structlog.testing import capture_logs
+
+from service.postgres.queries import Value
+from service.problems import Unavailable
+from service.timeouts import DatabaseTimeouts
+from tests.support.pools import Backend, Opening
+from tests.support.statements import Statements
+
+
+@pytest.fixture
+async def limited_url(database_url: str, admin: asyncpg.Connection) -> AsyncIterator[str]:
+    """Return a URL whose role has two connections at most."""
+    role = f"limited_{await admin.fetchval('select current_database()')}"
+    await admin.execute(f"create role {role} login connection limit 2")
+    yield re.sub("//.*@", f"//{role}@", database_url)
+    await admin.execute("select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = $1", role)
+    await admin.execute(f"drop role {role}")
+
+
+async def test_nobody_is_refused_while_a_connection_lives(
+    opening: Opening, limited_url: str, statement: Statements
+) -> None:
+    nap: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.02)"), int)
+    db = await opening(limited_url, size=10)
+
+    with capture_logs() as logs:
+        pids = await asyncio.gather(*(db.value(nap) for _ in range(60)))
+
+    assert 1 <= len(set(pids)) <= 2
+    assert logs == []
+
+
+async def test_all_are_served_when_the_limit_is_gone(
+    opening: Opening, limited_url: str, backend: Backend, admin: asyncpg.Connection
+) -> None:
+    """The first who come have nobody to wait for; those who come later wait for the next attempt."""
+    role = limited_url.split("//")[1].split("@", maxsplit=1)[0]
+    await admin.execute(f"alter role {role} connection limit 0")
+    db = await opening(limited_url, size=10)
+    with pytest.raises(Unavailable):
+        await db.value(backend)
+    asking = [asyncio.create_task(db.value(backend)) for _ in range(20)]
+
+    await admin.execute(f"alter role {role} connection limit 2")
+
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+    assert all(isinstance(answer, (int, Unavailable)) for answer in answers)
+    assert await db.value(backend)
+
+
+async def test_attempts_to_connect_are_spaced(opening: Opening, backend: Backend) -> None:
+    """However many ask."""
+    attempts = 0
+
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal attempts
+        attempts += 1
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as nothing:
+        url = f"postgresql://u@127.0.0.1:{nothing.sockets[0].getsockname()[1]}/d?sslmode=disable"
+        db = await opening(url, size=10, timeouts=DatabaseTimeouts(acquire=0.2))
+        end = asyncio.get_running_loop().time() + 1
+        while asyncio.get_running_loop().time() < end:
+            await asyncio.gather(*(db.value(backend) for _ in range(10)), return_exceptions=True)
+
+    assert 1 <= attempts < 20  # ten at once, then one after each pause

@@ -1,0 +1,235 @@
+"""Connections that something on the way has cut, forgotten or moved."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import attrs
+import pytest
+
+from service.embedded import EmbeddedPostgres
+from service.postgres.database import Database
+from service.postgres.pool import Pool
+from service.postgres.queries import Count, Value
+from service.problems import Unavailable
+from tests.support.backends import gone, in_use_at_once
+from tests.support.pools import PATIENT, Backend, Opening, beside
+from tests.support.relay import Relay
+from tests.support.statements import Statements
+
+SYNC = b"S\0\0\0\4"  # ends each statement (PostgreSQL's manual, 54.7)
+PREPARE = b"tests.query"  # its text, which is sent to prepare it
+
+
+@attrs.frozen
+class Relayed:
+    """A pool that reaches its database through a relay, and a connection beside it."""
+
+    db: Database
+    relay: Relay
+    admin: asyncpg.Connection
+
+    async def things(self) -> int:
+        """Return how many things there are."""
+        return int(await self.admin.fetchval("select count(*) from things"))
+
+
+@pytest.fixture
+async def relayed(opening: Opening, own_database_url: str, server: EmbeddedPostgres) -> AsyncIterator[Relayed]:
+    admin = await asyncpg.connect(own_database_url)
+    await admin.execute("create table things (thing integer)")
+    relay = Relay(server)
+    async with relay.listen() as port:
+        url = beside(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
+        yield Relayed(await opening(url, size=3), relay, admin)
+    await admin.close()
+
+
+@pytest.fixture
+def add(statement: Statements) -> Count[...]:
+    return Count(statement("count", "insert into things values (1)"), int)
+
+
+async def test_read_on_a_cut_connection_runs_once_more(relayed: Relayed, backend: Backend) -> None:
+    pid = await relayed.db.value(backend)
+    relayed.relay.cut_at = SYNC
+
+    assert await relayed.db.value(backend) != pid
+
+
+async def test_idle_connections_are_not_trusted_after_a_cut(
+    relayed: Relayed, backend: Backend, statement: Statements
+) -> None:
+    pids = await in_use_at_once(relayed.db, relayed.admin, statement, 3)
+    relayed.relay.cut_at = SYNC
+
+    await relayed.db.value(backend)
+
+    for pid in pids:
+        await gone(relayed.admin, pid)
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_write_on_a_cut_connection_is_not_repeated(relayed: Relayed, add: Count[...], *, late: bool) -> None:
+    """Whether or not it has happened: nobody knows."""
+    await relayed.db.count(add)
+    relayed.relay.cut_at, relayed.relay.cut_late = SYNC, late
+
+    with pytest.raises(Unavailable):
+        await relayed.db.count(add)
+
+    assert await relayed.things() == 1 + late
+
+
+async def test_function_that_writes_is_not_repeated(relayed: Relayed, statement: Statements) -> None:
+    """It looks like a read."""
+    await relayed.admin.execute(
+        "create function add() returns int begin atomic insert into things values (1); select 1; end"
+    )
+    hidden: Value[..., int] = Value(statement("value integer", "select add()"), int)
+    await relayed.db.value(hidden)
+    relayed.relay.cut_at, relayed.relay.cut_late = SYNC, True
+
+    with pytest.raises(Unavailable):
+        await relayed.db.value(hidden)
+
+    assert await relayed.things() == 2
+
+
+async def test_write_that_was_not_sent_runs_on_another_connection(relayed: Relayed, add: Count[...]) -> None:
+    """The connection was cut when the statement was prepared."""
+    relayed.relay.cut_at = PREPARE
+
+    assert await relayed.db.count(add) == 1
+
+    assert await relayed.things() == 1
+
+
+async def test_read_that_is_cut_twice_is_unavailable(
+    opening: Opening, statement: Statements, admin: asyncpg.Connection
+) -> None:
+    """It may be what crashes the server."""
+    text = "select 1 from (select pg_terminate_backend(pg_backend_pid()), pg_sleep(60)) as crash"
+    crash: Backend = Value(statement("value integer", text), int)
+    db = await opening()
+    before = await admin.fetchval("select sessions_killed from pg_stat_database where datname = current_database()")
+
+    with pytest.raises(Unavailable):
+        await db.value(crash)
+
+    killed = "select sessions_killed from pg_stat_database where datname = current_database()"
+    async with asyncio.timeout(5):
+        while await admin.fetchval(killed) < before + 2:
+            await admin.execute("select pg_stat_clear_snapshot()")
+    assert await admin.fetchval(killed) == before + 2
+
+
+async def test_replaced_enum_is_prepared_anew(opening: Opening, own_database_url: str, statement: Statements) -> None:
+    """On all connections: each has prepared it."""
+    admin = await asyncpg.connect(own_database_url)
+    await admin.execute("create type kind as enum ('tree'); create table plants (kind kind)")
+    plant: Count[...] = Count(statement("count", "insert into plants values ($1)", "kind text"), int)
+    db = await opening(own_database_url)
+    await db.count(plant, "tree")
+    await admin.execute(
+        "alter type kind rename to old_kind; create type kind as enum ('tree', 'herb');"
+        "alter table plants alter column kind type kind using kind::text::kind; drop type old_kind"
+    )
+
+    assert await db.count(plant, "herb") == 1
+
+    assert await admin.fetchval("select count(*) from plants") == 2
+    await admin.close()
+
+
+@pytest.mark.parametrize("writes", [True, False])
+async def test_result_that_cannot_be_decoded_has_happened(
+    opening: Opening, own_database_url: str, statement: Statements, *, writes: bool
+) -> None:
+    """A composite type has got another column since it was looked up."""
+    admin = await asyncpg.connect(own_database_url)
+    await admin.execute("create type pair as (one integer); create table pairs (pair pair)")
+    await admin.execute("insert into pairs values (row(1))")
+    text = (
+        "insert into pairs select pair from pairs limit 1 returning pair"
+        if writes
+        else "select pair from pairs limit 1"
+    )
+    query: Value[..., Any] = Value(statement("value pair", text), asyncpg.Record)
+    db = await opening(own_database_url)
+    await db.value(query)
+    await admin.execute("alter type pair add attribute two integer")
+    before = await admin.fetchval("select count(*) from pairs")
+
+    if writes:
+        with pytest.raises(Unavailable):
+            await db.value(query)
+    else:
+        assert list(await db.value(query)) == [1, None]
+
+    assert await admin.fetchval("select count(*) from pairs") == before + writes
+    await admin.close()
+
+
+async def test_connection_idle_for_too_long_is_not_used(opening: Opening, backend: Backend) -> None:
+    db = await opening(timeouts=attrs.evolve(PATIENT, max_idle=0.05))
+    pid = await db.value(backend)
+
+    await asyncio.sleep(0.1)
+
+    assert await db.value(backend) != pid
+
+
+async def test_connection_idle_for_too_long_is_closed(
+    opening: Opening, backend: Backend, admin: asyncpg.Connection
+) -> None:
+    db = await opening(timeouts=attrs.evolve(PATIENT, max_idle=0.05))
+
+    await gone(admin, await db.value(backend))
+
+
+async def test_connection_that_grew_old_while_idle_is_not_used(opening: Opening, backend: Backend) -> None:
+    """It may lead to a server that is no longer the primary."""
+    db = await opening(timeouts=attrs.evolve(PATIENT, max_age=0.05))
+    pid = await db.value(backend)
+
+    await asyncio.sleep(0.1)
+
+    assert await db.value(backend) != pid
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", (1, 60, 10, 3, 30_000)),
+        ("&keepalives_idle=5&tcp_user_timeout=7000", (1, 5, 10, 3, 7000)),
+        ("&keepalives=0", (0, 60, 10, 3, 30_000)),
+    ],
+)
+async def test_idle_connections_are_probed(
+    own_database_url: str, server: EmbeddedPostgres, query: str, expected: tuple[int, ...], backend: Backend
+) -> None:
+    relay = Relay(server)
+    async with relay.listen() as port:
+        pool = Pool(
+            beside(own_database_url, server, f"127.0.0.1:{port}") + f"?sslmode=disable{query}", timeouts=PATIENT
+        )
+        async with pool.open():
+            await pool.fetch(backend, ())
+            [connection] = pool._idle  # noqa: SLF001 - only the system knows
+            connected = connection.connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # noqa: SLF001 - the same
+
+            found = tuple(
+                connected.getsockopt(level, option)
+                for level, option in [
+                    (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+                    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
+                    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
+                    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+                ]
+            )
+
+    assert found == expected
