@@ -19,7 +19,7 @@ declare
     -- What is distributed by user lies together: all rows of a user are on one node.
     beside text := coalesce((select logicalrelid::text from pg_dist_partition where partmethod = 'h' limit 1), 'none');
 begin
-    -- A foreign key keeps its table from being distributed, so it comes back afterwards.
+    -- Foreign keys keep a table from being distributed, so they come back afterwards.
     select
         coalesce(array_agg(format('alter table %s drop constraint %I', conrelid::regclass, conname)), '{}'),
         coalesce(array_agg(format(
@@ -29,7 +29,7 @@ begin
     from pg_constraint
     where
         contype = 'f' and connamespace = 'public'::regnamespace
-        and not exists (select from pg_dist_partition where logicalrelid = conrelid and partmethod = 'h');
+        and not exists (select from pg_dist_partition where logicalrelid = conrelid);
     foreach drop_key in array drop_keys loop
         execute drop_key;
     end loop;
@@ -47,9 +47,13 @@ begin
         inner join pg_attribute on attrelid = indrelid and attnum = indkey[0]
         where
             indisprimary and relnamespace = 'public'::regnamespace and attname = 'user_id'
-            and not exists (select from pg_dist_partition where logicalrelid = indrelid)
+            and not exists (select from pg_dist_partition where logicalrelid = indrelid and partmethod = 'h')
         order by relname
     loop
+        if exists (select from pg_dist_partition where logicalrelid = relation) then
+            raise exception 'Citus has taken % for a local table, and cannot distribute it any more', relation
+            using hint = 'Roll its migration back, and apply it with ?citus.enable_ddl_propagation=off in DATABASE_URL.';
+        end if;
         perform create_distributed_table(relation, 'user_id', colocate_with => beside);
         beside := relation::text;
     end loop;

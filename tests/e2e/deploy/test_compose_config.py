@@ -20,6 +20,10 @@ PLUGIN = next(filter(shutil.which, PLACES), PLACES[0])
 pytestmark = [pytest.mark.slow, needs(PLUGIN)]
 
 
+NODES = ["coordinator", "worker-1", "worker-2"]
+CITUS = {*NODES, "add-workers", "migrate-citus", "distribute"}
+
+
 def config(*options: str, **variables: str) -> dict[str, Any]:
     """Return what Compose makes of the file, beside a `.env` with `variables`, or without one."""
     with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +50,9 @@ def test_profiles_add_services() -> None:
 
     assert config()["services"].keys() == always
     assert config("--profile=pgbouncer")["services"].keys() == always | {"pgbouncer"}
-    assert config("--profile=pgbouncer", "--profile=standby")["services"].keys() == SERVICES.keys()
+    assert config("--profile=pgbouncer", "--profile=standby")["services"].keys() == always | {"pgbouncer", "standby"}
+    assert config("--profile=citus")["services"].keys() == always | CITUS
+    assert config("--profile=*")["services"].keys() == SERVICES.keys()
 
 
 def test_each_port_is_on_loopback(services: dict[str, Any]) -> None:
@@ -55,6 +61,7 @@ def test_each_port_is_on_loopback(services: dict[str, Any]) -> None:
     }
 
     assert ports == {
+        **{name: [] for name in CITUS},
         "database": [("127.0.0.1", "5432")],
         "migrate": [],
         "web": [("127.0.0.1", "8000")],
@@ -87,10 +94,13 @@ def test_services_wait_for_their_dependencies(services: dict[str, Any]) -> None:
         "web": {**healthy, "migrate": "service_completed_successfully"},
         "pgbouncer": healthy,
         "standby": healthy,
+        **{name: {} for name in NODES},
+        "add-workers": dict.fromkeys(NODES, "service_healthy"),
+        "migrate-citus": {"add-workers": "service_completed_successfully"},
+        "distribute": {"migrate-citus": "service_completed_successfully"},
     }
     assert [name for name, service in services.items() if "test" in service.get("healthcheck", {})] == [
-        "database",
-        "standby",
+        *("coordinator", "database", "standby", "worker-1", "worker-2"),
     ]
 
 
@@ -110,6 +120,8 @@ def test_documented_variables_take_effect() -> None:
 
     assert for_the_service.items() < web["environment"].items()
     assert web["environment"]["DATABASE_URL"] == "postgresql://service_app@pgbouncer:6432/service"
+    on_citus = config(DATABASE_HOST="coordinator", DATABASE_OPTIONS="?plan_cache_mode=auto")["services"]["web"]
+    assert on_citus["environment"]["DATABASE_URL"].endswith("@coordinator/service?plan_cache_mode=auto")
     assert web["environment"]["PORT"] == "8000"
     assert [(port["published"], port["target"]) for port in web["ports"]] == [("9000", 8000)]
     assert web["build"]["args"] == {"EXTRAS": "traces"}
