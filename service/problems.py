@@ -275,20 +275,27 @@ class HTTPProblem(Problem):
 
 # A row of an account that went while its owner was at work: the session went with it.
 OF_USER = "_user_id_fkey"
-# Citus appends a shard's number to the names of its table and of its constraints.
+# Citus appends the number of a shard to the names of its table and of its constraints.
 SHARD = re.compile(r"_\d{6,}$")
+QUOTED = re.compile(r'"([^"]+)"')
 # How Citus reports a worker that was lost during a transaction; the SQLSTATE is that of any internal error.
 WORKER_LOST = "failure on connection marked as essential"
 
 
-def without_shard(name: str | None) -> str:
-    """Return a table's or a constraint's name as the migration has it."""
-    return SHARD.sub("", name or "")
+def violated(error: asyncpg.PostgresError) -> tuple[str, str]:
+    """Return the table and the constraint that `error` is about, as migrations name them.
+
+    Citus gives both in the message alone, and names those of a shard.
+    """
+    quoted = QUOTED.findall(str(error).partition("\n")[0]) or [""]
+    names = error.table_name or quoted[0], error.constraint_name or quoted[-1]
+    table, constraint = (SHARD.sub("", name) for name in names)
+    return table, constraint
 
 
 def of_database(error: asyncpg.PostgresError) -> Problem:
     """Return what an error that PostgreSQL reports means to the client."""
-    constraint = without_shard(error.constraint_name)
+    _, constraint = violated(error)
     match error:
         case asyncpg.IntegrityConstraintViolationError() if constraint in BY_CONSTRAINT:
             return BY_CONSTRAINT[constraint]()

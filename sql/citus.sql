@@ -74,9 +74,11 @@ begin
         execute add_key;
     end loop;
 
-    -- Citus knows the shard only when it knows the parameters: generic plans fail.
     if to_regrole('service_app') is not null then
+        -- Citus knows the shard only when it knows the parameters: generic plans fail.
         alter role service_app reset plan_cache_mode;
+        -- To hide shards in the catalogs makes asyncpg's look-up of an array type take a second on each connection.
+        alter role service_app set citus.override_table_visibility = off;
     end if;
 end $$;
 commit;

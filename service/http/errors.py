@@ -30,7 +30,7 @@ from service.problems import (
     UnsupportedMediaType,
     of_database,
     pointer_step,
-    without_shard,
+    violated,
 )
 from service.telemetry import log
 
@@ -130,7 +130,8 @@ def _refused_field(error: asyncpg.PostgresError, data: object) -> InvalidInput |
         return None
     values = [(field, getattr(data, field.name)) for field in msgspec.structs.fields(data)]
     if isinstance(error, asyncpg.CheckViolationError):
-        name = f"{without_shard(error.constraint_name)}_".removeprefix(f"{without_shard(error.table_name)}_")
+        table, constraint = violated(error)
+        name = f"{constraint}_".removeprefix(f"{table}_")
         refused = [field for field, value in values if value is not None and name.startswith(f"{field.name}_")]
         detail = "is not an allowed value"
     elif found := TOO_LONG.search(str(error)):

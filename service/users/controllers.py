@@ -9,17 +9,19 @@ from service.auth.emails import email_errors, email_key
 from service.auth.guard import BEARER
 from service.auth.passwords import Passwords, password_errors
 from service.auth.throttle import LoginThrottle
-from service.http import JSONResponse, ServiceRequest
+from service.http import Caller, JSONResponse, ServiceRequest
 from service.problems import InvalidInput, SessionEnded, TooManyLogins, TooManyRegistrations
 from service.settings import Settings
-from service.sql import maybe, one
+from service.sql import count, maybe, one
 from service.users.models import CurrentPassword, NewPassword, Registration, User
 from service.users.problems import EmailTaken
 
 REGISTER_USER = one("users.register_user", User)
 SHOW_ME = one("users.show_me", User)
-DELETE_ME = maybe("users.delete_me", User)
+LOCK_ACCOUNT = maybe("users.lock_account", User)
+DELETE_ME = count("users.delete_me")
 RESET_PASSWORD = maybe("users.reset_password", User)
+END_MY_OTHER_SESSIONS = one("auth.end_my_other_sessions", Caller)
 
 
 class UsersController(Controller):
@@ -63,8 +65,12 @@ class UsersController(Controller):
         check_current = CurrentPasswordCheck(request, passwords, throttle, required=settings.require_current_password)
         for _ in range(ATTEMPTS):
             current_hash = await check_current(current)
-            if await request.db.maybe(DELETE_ME, *request.auth, current_hash):
-                return
+            async with request.db.transaction() as tx:
+                await tx.maybe(LOCK_ACCOUNT, request.auth.user)
+                # A password reset that held the row can have ended this session meanwhile.
+                await tx.one(SHOW_ME, *request.auth)
+                if await tx.count(DELETE_ME, request.auth.user, current_hash):
+                    return
         raise SessionEnded
 
     @post("/reset-password", status_code=HTTP_200_OK, security=BEARER, problems=[TooManyLogins])
@@ -84,8 +90,11 @@ class UsersController(Controller):
         for _ in range(ATTEMPTS):
             current_hash = await check_current(data.current_password)
             hashed = hashed or await passwords.hash(data.password)
-            if user := await request.db.maybe(RESET_PASSWORD, *request.auth, hashed, current_hash):
-                return JSONResponse(user)
+            async with request.db.transaction() as tx:
+                if user := await tx.maybe(RESET_PASSWORD, request.auth.user, hashed, current_hash):
+                    # The row is locked now, so this sees each session that a log-in with the old password has opened.
+                    await tx.one(END_MY_OTHER_SESSIONS, *request.auth)
+                    return JSONResponse(user)
         raise SessionEnded
 
 

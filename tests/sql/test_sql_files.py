@@ -7,7 +7,7 @@ import pytest
 
 from service.embedded import EmbeddedPostgres
 from service.postgres.queries import query_names, read_query
-from service.users.controllers import DELETE_ME
+from service.users.controllers import LOCK_ACCOUNT
 from tests.support.factories import Committed
 from tests.support.locks import blocked_statements
 from tests.support.statements import DUMMIES
@@ -46,5 +46,5 @@ async def test_running_statement_shows_its_name(committed: Committed) -> None:
         [statement] = await blocked_statements(committed.connection, 1)
 
     assert (await waiting).status_code == 204
-    assert statement == DELETE_ME.sql[:1023]
-    assert "/* users.delete_me */" in statement
+    assert statement == LOCK_ACCOUNT.sql[:1023]
+    assert "/* users.lock_account */" in statement

@@ -54,8 +54,8 @@ class Node:
 
     @property
     def service_url(self) -> str:
-        """The URL for the service: Citus cannot run the generic plans that it otherwise asks for."""
-        return f"{self.url}?plan_cache_mode=auto"
+        """The URL for the service, with what docs/scaling.md says of the role and of the URL."""
+        return f"{self.url}?plan_cache_mode=auto&citus.override_table_visibility=off"
 
 
 @attrs.frozen

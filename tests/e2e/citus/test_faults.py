@@ -1,10 +1,17 @@
 """Nodes restart and shards move under load: no acknowledged write is lost or there twice."""
 
+import asyncio
 import time
+from uuid import UUID
 
 import pytest
 
+from service.postgres import Database
+from service.postgres.pool import Pool
+from service.problems import Unavailable
+from service.users.controllers import END_MY_OTHER_SESSIONS, RESET_PASSWORD
 from tests.e2e.citus.conftest import Cluster
+from tests.support.accounts import account
 from tests.support.figures import Load
 from tests.support.processes import Running, until
 from tests.support.resources import Resource
@@ -46,3 +53,23 @@ def test_moved_shards_lose_no_write(cluster: Cluster, served: Running, tokens: l
     assert (load.outcome.lost, load.outcome.duplicates) == (0, 0)
     assert set(load.outcome.statuses) <= {200, 201, 409, 503}
     assert len(cluster.coordinator.ask(SHARDS, [source.port])) == len(shards) - 4
+
+
+@pytest.mark.parametrize("at_the_commit", [False, True])
+async def test_coordinator_lost_within_a_transaction_rolls_it_back(
+    cluster: Cluster, served: Running, *, at_the_commit: bool
+) -> None:
+    owner = account(served.client)
+    [session] = owner.ask("GET", "/auth/sessions").json()
+    pool = Pool(cluster.coordinator.service_url)
+    async with pool.open():
+        with pytest.raises(Unavailable):
+            async with Database(pool).transaction() as tx:
+                assert await tx.maybe(RESET_PASSWORD, UUID(owner.id), "a hash that no password has", None)
+                if at_the_commit:
+                    await tx.one(END_MY_OTHER_SESSIONS, UUID(session["id"]), UUID(owner.id))
+                await asyncio.to_thread(cluster.coordinator.restart)
+                if not at_the_commit:
+                    await tx.one(END_MY_OTHER_SESSIONS, UUID(session["id"]), UUID(owner.id))
+
+    until(lambda: owner.log_in().status_code == 200, "the old password is good")

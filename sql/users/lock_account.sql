@@ -1,0 +1,7 @@
+-- users.lock_account: waits for whoever is changing the account, and holds off all others until the transaction ends
+-- $1 id uuid  the account
+-- returns: maybe User  (none: the account is gone)
+select /* users.lock_account */ id, email
+from user_model
+where id = $1
+for update;
