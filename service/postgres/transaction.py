@@ -57,6 +57,8 @@ class Transaction:
         began = monotonic()
         until = began + min(self._timeouts.query, self._timeouts.request - self._context.database_used)
         try:
+            if self.connection.connection.is_closed():  # since the step before; asyncpg has no class of its own for it
+                raise NotSentError  # noqa: TRY301 - it means what an error of the step means
             yield until
         except BaseException as error:
             if not self.error:

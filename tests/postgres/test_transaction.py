@@ -214,6 +214,23 @@ async def test_connection_lost_in_a_step_is_unavailable(db: Database, things: Th
     assert await things.added() == []
 
 
+@pytest.mark.parametrize("before_commit", [False, True])
+async def test_connection_lost_between_steps_is_unavailable(
+    db: Database, things: Things, backend: Backend, *, before_commit: bool
+) -> None:
+    with pytest.raises(Unavailable):
+        async with db.transaction() as tx:
+            await tx.count(things.add, 1)
+            await ended(things.admin, await tx.value(backend))
+            connection = tx._executor.connection.connection  # type: ignore[attr-defined]  # noqa: SLF001 - of a Transaction
+            while not connection.is_closed():  # noqa: ASYNC110 - asyncpg tells nobody
+                await asyncio.sleep(0)
+            if not before_commit:
+                await tx.count(things.add, 2)
+
+    assert await things.added() == []
+
+
 @pytest.mark.parametrize(("late", "committed"), [(False, []), (True, [1])])
 async def test_connection_lost_at_the_commit_is_unavailable(
     opening: Opening,
