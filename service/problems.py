@@ -278,8 +278,10 @@ OF_USER = "_user_id_fkey"
 # Citus appends the number of a shard to the names of its table and of its constraints.
 SHARD = re.compile(r"_\d{6,}$")
 QUOTED = re.compile(r'"([^"]+)"')
-# How Citus reports a worker that was lost during a transaction; the SQLSTATE is that of any internal error.
-WORKER_LOST = "failure on connection marked as essential"
+# How Citus reports a worker that was lost during a statement; the SQLSTATE is that of any internal error.
+WORKER_LOST = re.compile(
+    "failure on connection marked as essential|server closed the connection unexpectedly|terminating connection due to"
+)
 
 
 def violated(error: asyncpg.PostgresError) -> tuple[str, str]:
@@ -301,7 +303,7 @@ def of_database(error: asyncpg.PostgresError) -> Problem:
             return BY_CONSTRAINT[constraint]()
         case asyncpg.ForeignKeyViolationError() if constraint.endswith(OF_USER):
             return SessionEnded()
-        case asyncpg.InternalServerError() if WORKER_LOST in str(error):
+        case asyncpg.InternalServerError() if WORKER_LOST.match(str(error)):
             return Unavailable()
         case asyncpg.CharacterNotInRepertoireError():
             return InvalidInput("A text holds a character that cannot be stored, such as NUL")

@@ -121,6 +121,7 @@ async def test_every_mapped_constraint_is_in_the_schema(connection: asyncpg.Conn
         (RAISE.format("unique_violation", f"message = 'duplicate \"{EmailTaken.constraints[0]}_102008\"'"), EmailTaken),
         (RAISE.format("foreign_key_violation", 'message = \'on "a_102041" "a_user_id_fkey_102041"\''), SessionEnded),
         (RAISE.format("internal_error", "message = 'failure on connection marked as essential: a:1'"), Unavailable),
+        (RAISE.format("internal_error", "message = 'server closed the connection unexpectedly'"), Unavailable),
         (RAISE.format("internal_error", "message = 'cache lookup failed'"), InternalError),
     ],
 )
