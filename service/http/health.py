@@ -1,5 +1,6 @@
 """Health: whether the process serves, and whether the service is ready."""
 
+from time import monotonic
 from typing import Literal
 
 import asyncpg

@@ -6,7 +6,6 @@
 -- $5 most_by_account  integer   … on one account, of all networks from which nobody has logged in to it before
 -- $6 period           interval  within this time
 -- returns: one Allowance
--- not null: remaining, wait (the first of the counts always returns a row)
 -- What one count refuses does not reach the next: a single network cannot exhaust an account's own count. Expired counts
 -- are removed last, when this statement waits for no more locks.
 with /* auth.count_failed_login */ network as materialized (

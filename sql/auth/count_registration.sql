@@ -3,7 +3,6 @@
 -- $2 most    integer   how many may come from there, and ten times as many from its 48 bits of IPv6
 -- $3 period  interval  within this time
 -- returns: one Allowance
--- not null: remaining, wait (the first count always returns a row)
 with /* auth.count_registration */ network as materialized (
     select remaining, ends_at from count_login_failure('registration', $1, $2, $3)
 ),

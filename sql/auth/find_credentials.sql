@@ -9,4 +9,6 @@ select /* auth.find_credentials */
     throttle.wait
 from login_wait($1, $2) as throttle (wait)
 left join user_model
-    on user_model.email_key = $1 or (user_model.email_key is null and lower(user_model.email) = lower($1));
+    on user_model.email_key = $1 or (user_model.email_key is null and lower(user_model.email) = lower($1))
+order by user_model.email_key nulls last
+limit 1;
