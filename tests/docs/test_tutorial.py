@@ -1,5 +1,7 @@
 """docs/tutorial.md: what it shows is what works."""
 
+import re
+
 import pytest
 
 from tests.support.pages import PART, follow, section
@@ -7,7 +9,16 @@ from tests.support.processes import ROOT
 from tests.support.trees import Tree
 
 pytestmark = pytest.mark.skipif((ROOT / "sql" / "toys").exists(), reason="toys are there: the page has been followed")
-PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+NEWEST = max(path.stem for path in ROOT.glob("migrations/*.sql") if not path.match("*.rollback.sql"))
+
+
+def numbered(page: str) -> str:
+    """Return the page with the number that its migration has in this tree, after the newest one."""
+    page = re.sub(r"\d{4}_create_toys", f"{int(NEWEST[:4]) + 1:04}_create_toys", page)
+    return re.sub(r"^-- depends: \d{4}_\w+$", f"-- depends: {NEWEST}", page, flags=re.MULTILINE)
+
+
+PAGE = numbered((ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8"))
 SHORT_WAY = section(PAGE, "The short way")
 STEPS = PAGE.removesuffix(SHORT_WAY)
 SHOWN = {part["path"] for part in PART.finditer(STEPS) if part["path"]}
