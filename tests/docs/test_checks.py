@@ -41,4 +41,4 @@ def test_every_finding_is_explained() -> None:
 
 @pytest.mark.parametrize(("heading", "text"), list(zip(SECTIONS[1::2], SECTIONS[2::2], strict=True)))
 def test_every_explanation_says_how_to_fix_it(heading: str, text: str) -> None:
-    assert "*Mend:*" in text, heading
+    assert "*Fix:*" in text, heading
