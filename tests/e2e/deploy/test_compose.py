@@ -41,7 +41,9 @@ def test_optional_services_are_profiles() -> None:
     profiles = {name: service.get("profiles", []) for name, service in SERVICES.items()}
 
     assert {name for name, names in profiles.items() if not names} == {"database", "migrate", "web"}
-    assert all(names in ([], [name]) for name, names in profiles.items())
+    cluster = {"coordinator", "worker-1", "worker-2", "add-workers", "migrate-citus", "distribute"}
+    assert {name for name, names in profiles.items() if names == ["citus"]} == cluster
+    assert all(names in ([], [name]) for name, names in profiles.items() if name not in cluster)
 
 
 def test_every_port_is_on_loopback() -> None:
