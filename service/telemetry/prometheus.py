@@ -1,4 +1,4 @@
-"""Gives the numbers of all workers to Prometheus (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
+"""Serves the metrics of all workers to Prometheus (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
 
 import fcntl
 import os
@@ -37,7 +37,7 @@ from service.telemetry.metrics import (
 from service.telemetry.metrics_server import serving
 
 Numbers: TypeAlias = "array[float]"  # at run time, only Python 3.12 knows it
-# Whether a worker is alive, which holds the lock on its file then, and its numbers.
+# Whether a worker is alive, and so holds the lock on its file, and its numbers.
 Slot: TypeAlias = tuple[bool, Numbers]
 PREFIX = "metrics-"
 LIMITS = [str(bound) for bound in BOUNDS] + ["+Inf"]
@@ -45,7 +45,7 @@ LIMITS = [str(bound) for bound in BOUNDS] + ["+Inf"]
 
 @contextmanager
 def serve_metrics(listener: socket.socket | None) -> Iterator[None]:
-    """Have the processes that are started within the context count, and serve their numbers on `listener`, if any."""
+    """Collect the metrics of the processes that start within the context, and serve them on `listener`, if any."""
     with make_directory() as directory, ExitStack() as stack:
         os.environ[METRICS_DIRECTORY_VARIABLE] = str(directory)
         if listener is not None:
@@ -55,18 +55,18 @@ def serve_metrics(listener: socket.socket | None) -> Iterator[None]:
 
 @contextmanager
 def make_directory() -> Iterator[Path]:
-    """Make a folder for the numbers: in memory, where there is a file system for that (tmpfs(5)), or in TMPDIR.
+    """Make a folder for the numbers, in memory if there is a file system for that (tmpfs(5)), else in TMPDIR.
 
-    It is locked until the end of the context, or of this process. Those that nobody has locked are removed: a signal
-    may end a process before it comes to that itself.
+    It is locked until the end of the context, or of this process. Unlocked folders are removed: the process that made
+    one was killed before it could remove it.
     """
     memory = "/dev/shm"  # noqa: S108 - the folder in it is our own
     in_memory = os.access(memory, os.W_OK) and "TMPDIR" not in os.environ
     place = Path(memory if in_memory else tempfile.gettempdir())
     for left in place.glob(f"{PREFIX}*"):
-        with suppress(OSError), _locked(left):  # another user's, or somebody's who is alive
+        with suppress(OSError), _locked(left):  # another user's, or still in use
             shutil.rmtree(left)
-    # Nobody takes it for one that was left, for it has its name once it is locked.
+    # It is locked before it gets its name, so that no other process takes it for an abandoned one.
     new = Path(tempfile.mkdtemp(dir=place))
     directory = new.with_name(f"{PREFIX}{new.name}")
     with _locked(new):
@@ -79,7 +79,7 @@ def make_directory() -> Iterator[Path]:
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Hold the lock on a folder. Raises BlockingIOError where somebody else does."""
+    """Hold the lock on a folder. Raises BlockingIOError if another process does."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,7 +89,7 @@ def _locked(directory: Path) -> Iterator[None]:
 
 
 def as_text(directory: Path, accept: str) -> tuple[bytes, str]:
-    """Return the numbers in `directory` in the format that a header ``Accept`` prefers, and its media type."""
+    """Return the metrics in `directory`, in the format that an ``Accept`` header prefers, and its media type."""
     encoder, media_type = choose_encoder(accept)
     return encoder(_registry(directory)), media_type
 
