@@ -1,5 +1,7 @@
 """Limits on guessing passwords and on registering, counted in PostgreSQL: the same numbers for every process."""
 
+import time
+from collections.abc import Mapping
 from datetime import timedelta
 
 import attrs
@@ -19,6 +21,9 @@ COUNT_FAILED_LOGIN = one("auth.count_failed_login", Allowance)
 COUNT_REGISTRATION = one("auth.count_registration", Allowance)
 LOGINS = counter("logins_total", "Log-ins", outcome=("ok", "failed", "throttled"))
 
+# Refused networks, per process.
+REMEMBERED = 10_000
+
 purge("counts of failed log-ins", count("system.clean_login_throttle"))
 
 
@@ -30,6 +35,15 @@ class Client:
     network: str | None
 
 
+@attrs.frozen
+class _Refused:
+    """What a network was told, and until when it is told the same (of time.monotonic)."""
+
+    until: float
+    wait: int
+    headers: Mapping[str, str]
+
+
 class LoginThrottle:
     """Limits failed log-ins and registrations.
 
@@ -39,6 +53,7 @@ class LoginThrottle:
 
     def __init__(self, settings: Settings) -> None:
         self._limits = settings.login_throttle
+        self._refused: dict[str | None, _Refused] = {}
         self._registrations = settings.registration_throttle if self._limits else None
 
     def client(self) -> Client:
@@ -71,6 +86,15 @@ class LoginThrottle:
         wrong.headers |= _rate_limit("failed-logins", limits.both, limits.seconds, allowance)
         return wrong
 
+    def check_registration(self, client: Client) -> None:
+        """Refuse a network again that was refused less than a second ago, without a look at its count.
+
+        Raises TooManyRegistrations.
+        """
+        refused = self._refused.get(client.network)
+        if refused and time.monotonic() < refused.until:
+            raise TooManyRegistrations(retry_after=refused.wait, headers=refused.headers)
+
     async def count_registration(self, db: Database, client: Client) -> None:
         """Count an attempt to register.
 
@@ -83,6 +107,9 @@ class LoginThrottle:
         allowance = await db.one(COUNT_REGISTRATION, client.network, limits.network, period)
         if allowance.remaining < 0:
             headers = _rate_limit("registrations", limits.network, limits.seconds, Allowance(0, allowance.wait))
+            if len(self._refused) >= REMEMBERED:
+                self._refused.clear()
+            self._refused[client.network] = _Refused(time.monotonic() + 1, allowance.wait, headers)
             raise TooManyRegistrations(retry_after=allowance.wait, headers=headers)
 
     def _refusal(self, limits: LoginLimits, wait: int) -> TooManyLogins:

@@ -39,9 +39,11 @@ class UsersController(Controller):
         throttle: Injected[LoginThrottle],
     ) -> JSONResponse[User]:
         """Register an account. The address keeps its spelling; all spellings of a mailbox are one account."""
+        client = throttle.client()
+        throttle.check_registration(client)
         if errors := [*email_errors(data.email), *password_errors(data.password)]:
             raise InvalidInput(errors=errors)
-        await throttle.count_registration(request.db, throttle.client())
+        await throttle.count_registration(request.db, client)
         hashed = await passwords.hash_first(data.password)
         user = await request.db.one(REGISTER_USER, data.email, email_key(data.email), hashed)
         return JSONResponse(user, status_code=HTTP_201_CREATED)

@@ -243,3 +243,17 @@ async def test_registrations_can_be_unlimited(
         answers = [(await register(client, "ann@example.com")).status_code for _ in range(2)]
 
     assert answers == [201, 409]
+
+
+async def test_refused_address_is_refused_again_without_a_query(
+    limited: httpx.AsyncClient, connection: asyncpg.Connection
+) -> None:
+    for _ in range(3):
+        await register(limited, "ann@example.com")
+    counted = "select failures from login_throttle"
+    before = await connection.fetchval(counted)
+
+    response = await register(limited, "ann@example.com")
+
+    assert response.status_code == 429
+    assert await connection.fetchval(counted) == before == 3

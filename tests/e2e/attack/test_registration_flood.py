@@ -1,11 +1,11 @@
 """A flood of registrations: others log in as before."""
 
 import statistics
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.support.figures import Report
 from tests.support.processes import Running, running, wait_for_workers
 
 CONNECTIONS = 160
-LOG_INS = 60
+SECONDS = 10
 
 
 @pytest.fixture(scope="module", params=["100, 3600", "off"], ids=["limited", "unlimited"])
@@ -28,50 +28,55 @@ def served(
         yield served
 
 
-def log_ins(caller: Account) -> tuple[Counter[int], list[float]]:
-    """Log in again and again; return the statuses, and the seconds that each took."""
+def log_ins(caller: Account, wanted: Callable[[], bool]) -> tuple[Counter[int], list[float]]:
+    """Log in ten times a second while `wanted`; return the statuses, and the seconds that each log-in took."""
     statuses, seconds = Counter[int](), list[float]()
-    for _ in range(LOG_INS):
+    while wanted():
         began = time.perf_counter()
         statuses[caller.log_in().status_code] += 1
         seconds.append(time.perf_counter() - began)
-        time.sleep(0.05)
+        time.sleep(0.1)
     return statuses, seconds
 
 
-def flood(url: str, end: threading.Event) -> Counter[int]:
-    """Register on one connection until the `end`."""
-    statuses = Counter[int]()
-    with connect(url) as client:
-        client.headers["X-Forwarded-For"] = "198.51.100.66"
-        while not end.is_set():
-            body = {"email": new_email(), "password": PASSWORD}
-            statuses[client.post("/users/register", json=body).status_code] += 1
-    return statuses
+def flood(url: str) -> Counter[int]:
+    """Register on many connections; return the statuses."""
+    end = time.monotonic() + SECONDS
+
+    def one(_: int) -> Counter[int]:
+        statuses = Counter[int]()
+        with connect(url) as client:
+            client.headers["X-Forwarded-For"] = "198.51.100.66"
+            while time.monotonic() < end:
+                body = {"email": new_email(), "password": PASSWORD}
+                statuses[client.post("/users/register", json=body).status_code] += 1
+        return statuses
+
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        return sum(threads.map(one, range(CONNECTIONS)), Counter[int]())
 
 
-def p99(seconds: list[float]) -> float:
-    """Return the 99th percentile, in milliseconds."""
-    return statistics.quantiles(seconds, n=100, method="inclusive")[98] * 1000
+def percentiles(seconds: list[float]) -> str:
+    """Return the median and the 99th percentile."""
+    cuts = statistics.quantiles(seconds, n=100, method="inclusive")
+    return f"p50 {cuts[49] * 1000:.0f} ms, p99 {cuts[98] * 1000:.0f} ms"
 
 
 @pytest.mark.alone
 def test_flood_of_registrations_leaves_log_ins_as_before(served: Running, report: Report) -> None:
     caller = account(served.client)
-    quiet, before = log_ins(caller)
-    end = threading.Event()
-    with ThreadPoolExecutor(CONNECTIONS) as threads:
-        flooding = [threads.submit(flood, served.url, end) for _ in range(CONNECTIONS)]
-        time.sleep(1)
-        busy, meanwhile = log_ins(caller)
-        end.set()
-        registrations = sum((each.result() for each in flooding), Counter[int]())
+    until = time.monotonic() + SECONDS
+    quiet, before = log_ins(caller, lambda: time.monotonic() < until)
+    # Another process, so that the flood's clients do not hinder the one that is measured.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        flooding = process.submit(flood, served.url)
+        busy, meanwhile = log_ins(caller, lambda: not flooding.done())
+        registrations = flooding.result()
 
     report(
-        f"log-ins of another user: {dict(quiet)}, p50 {statistics.median(before) * 1000:.0f} ms, p99 {p99(before):.0f} "
-        f"ms; while {CONNECTIONS} connections register ({dict(registrations)}): {dict(busy)}, "
-        f"p50 {statistics.median(meanwhile) * 1000:.0f} ms, p99 {p99(meanwhile):.0f} ms"
+        f"log-ins of another user: {dict(quiet)}, {percentiles(before)}; while {CONNECTIONS} connections register "
+        f"({dict(registrations)}): {dict(busy)}, {percentiles(meanwhile)}"
     )
-    assert quiet == busy == {200: LOG_INS}
+    assert set(quiet) == set(busy) == {200}
     assert registrations[201] > 0
     assert set(registrations) <= {201, 429, 503}
