@@ -25,7 +25,7 @@ _URL = re.compile(
     re.ASCII,
 )
 _NUMBER = r"\d{1,9}"
-_TLS = r"TLSv1(?:\.[123])?"
+_TLS = "TLSv1|TLSv1.1|TLSv1.2|TLSv1.3"
 # libpq's keywords, and what each may be so that both drivers do the same. Those that may be nothing are refused.
 KEYWORDS: Mapping[str, str] = {
     **dict.fromkeys(("host", "port", "dbname", "user", "password", "passfile"), r".*"),
@@ -38,9 +38,9 @@ KEYWORDS: Mapping[str, str] = {
     "target_session_attrs": "any|read-write|read-only|primary|standby|prefer-standby",
     "load_balance_hosts": "disable|random",
     "connect_timeout": _NUMBER,
-    "keepalives": "[01]",
+    "keepalives": "0|1",
     **dict.fromkeys(("keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"), _NUMBER),
-    "client_encoding": "(?i:utf-?8|unicode)",  # it is UTF8 in any case
+    "client_encoding": "UTF8|utf8|UTF-8|utf-8|unicode",  # it is UTF8 in any case
     "channel_binding": "disable|prefer|require",
     # asyncpg does without, which is what these ask for.
     "gssencmode": "disable|prefer",
