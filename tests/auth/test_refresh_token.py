@@ -1,6 +1,9 @@
 """POST /auth/refresh-token."""
 
 import asyncio
+import base64
+import hmac
+import struct
 from collections.abc import Callable
 
 import asyncpg
@@ -11,6 +14,7 @@ from service.app import create_app
 from tests.support.accounts import bearer
 from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import Committed, Factory, LoggedIn
+from tests.support.processes import SECRET_KEY
 
 A_LATE_HOUR = "update login_session set last_used_at = last_used_at - interval '11 seconds' where id = $1"
 
@@ -26,8 +30,9 @@ FORGERIES: dict[str, Callable[[str], str]] = {
     "a line's end": lambda token: token + "\n",
     "a stray character": lambda token: token[:9] + "!" + token[9:],
     "of another session": lambda token: changed(token, 0),
-    "of another generation": lambda token: changed(token, 25),
-    "of another signature": lambda token: changed(token, 40),
+    "of another user": lambda token: changed(token, 30),
+    "of another generation": lambda token: changed(token, 45),
+    "of another signature": lambda token: changed(token, 60),
 }
 
 
@@ -185,3 +190,37 @@ async def test_malformed_body_is_invalid_request(
 
     assert (response.status_code, response.json()["error"]) == (status, "invalid_request")
     assert [error["pointer"] for error in response.json().get("errors", [])] == ([] if pointer is None else [pointer])
+
+
+async def test_token_that_names_no_user_is_refreshed_once(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    """Releases before this one issued such tokens; the next one names the user."""
+    pair = (await refresh(client, without_user(user))).json()
+
+    assert (await client.get("/users/me", headers=bearer(pair["access_token"]))).status_code == 200
+    assert len(pair["refresh_token"]) == len(user.tokens.refresh_token) > len(without_user(user))
+    assert (await refresh(client, pair["refresh_token"])).status_code == 200
+    assert (await refresh(client, without_user(user))).status_code == 400
+
+
+async def test_token_without_user_and_session_is_refused(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    await connection.execute("delete from login_session")
+
+    response = await refresh(client, without_user(user))
+
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_grant")
+
+
+async def test_token_that_names_no_user_logs_out(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    response = await client.post("/auth/logout", json={"refresh_token": without_user(user)})
+
+    assert response.status_code == 204
+    assert (await client.get("/users/me", headers=user.bearer)).status_code == 401
+
+
+def without_user(user: LoggedIn) -> str:
+    """Return a user's first refresh token as releases made it that named no user."""
+    signed = struct.pack(">16sI", user.session.bytes, 1)
+    key = hmac.digest(SECRET_KEY.encode(), b"refresh token", "sha256")
+    return base64.urlsafe_b64encode(signed + hmac.digest(key, signed, "sha256")).rstrip(b"=").decode()
