@@ -45,13 +45,29 @@ def check_one_shard(parsed: ParsedQuery, column: str, tables: Collection[str]) -
     statement = parsed.statement
     accepted = next((marker for marker in statement.accepted if marker.name == "one-shard"), None)
     unbound = list(Part(parsed.tree, column).unbound(tables))
-    if accepted and not unbound:
+    direct = [node for node in _insert_sources(parsed) if node.relname in tables]
+    if accepted and not unbound and not direct:
         yield finding_at(statement, accepted.line, "'one-shard: ok' accepts what is not there: remove it", "marker")
     if accepted:
         return
+    for node in direct:
+        sentence = f"the insert selects from {node.relname} itself, which can ask every shard: use a materialized CTE"
+        yield finding_at(statement, parsed.line_of(node), sentence, "one-shard")
     for node in unbound:
         sentence = f"{node.relname}.{column} equals no parameter in this part of the query: it asks every shard"
         yield finding_at(statement, parsed.line_of(node), sentence, "one-shard")
+
+
+def _insert_sources(parsed: ParsedQuery) -> Iterator[Node]:
+    """Yield the tables and views that an insert selects from.
+
+    Citus runs such a select in steps. It tries to send a CTE to one shard first, which it does not do with a view in
+    place of it that joins two tables.
+    """
+    for node in parsed.nodes:
+        if is_a(node, ast.InsertStmt):
+            inside = walk(getattr(node.selectStmt, "fromClause", None) or ())
+            yield from (each for each in inside if is_a(each, ast.RangeVar))
 
 
 class Part:

@@ -6,6 +6,7 @@
 -- $5 most_by_account  integer   … on one account, of all networks from which nobody has logged in to it before
 -- $6 period           interval  within this time
 -- returns: one Allowance
+-- cardinality: ok remove_expired_counts() is always true
 -- What one count refuses does not reach the next: a single network cannot exhaust an account's own count. Expired counts
 -- are removed last, when this statement waits for no more locks.
 with /* auth.count_failed_login */ network as materialized (
@@ -40,18 +41,8 @@ counted as materialized (
     left join wider on true
     left join both_of_them on true
     left join account on true
-),
-
-removed as (
-    delete from login_throttle
-    where ctid in (
-        select expired.ctid
-        from counted, login_throttle as expired
-        where expired.ends_at <= now()
-        limit 30
-        for update of expired skip locked
-    )
 )
 
 select remaining, ceil(extract(epoch from ends_at - now()))::integer as wait
-from counted;
+from counted
+where remove_expired_counts(30);

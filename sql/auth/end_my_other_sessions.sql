@@ -21,13 +21,14 @@ newest as (
 ),
 
 live as materialized (
-    select login_session.id
-    from account
-    cross join (select newest.id from newest union select $1) as wanted
-    inner join login_session on login_session.user_id = $2 and login_session.id = wanted.id
-    where login_session.ended_at is null and login_session.expires_at > now()
-    order by login_session.created_at desc, login_session.id
-    for no key update of login_session
+    select id
+    from login_session
+    where
+        user_id = $2 and id = any(array(select newest.id from newest) || $1)
+        and ended_at is null and expires_at > now()
+        and exists (select from account)
+    order by created_at desc, id
+    for no key update
 ),
 
 caller as (

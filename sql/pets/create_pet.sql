@@ -3,8 +3,11 @@
 -- $2 user     uuid  the caller
 -- $3 pet_name text  1 to 50 characters
 -- returns: one VersionedPet  (none: the session has ended)
-insert /* pets.create_pet */ into pets (user_id, pet_name)
-select caller.user_id, $3
-from live_session as caller
-where caller.session_id = $1 and caller.user_id = $2
+with /* pets.create_pet */ caller as materialized (
+    select user_id from live_session
+    where session_id = $1 and user_id = $2
+)
+
+insert into pets (user_id, pet_name)
+select user_id, $3 from caller
 returning id, pet_name, user_id, version;

@@ -6,14 +6,18 @@
 -- returns: maybe PetOnce  (none: the session has ended; a row of nulls: a request with this key is under way)
 -- The advisory lock ends with the statement's transaction, after its rows can be seen. The request that gets it meets
 -- no uncommitted row, and `on conflict do update` finds a committed one even if it is newer than this statement.
-with /* pets.create_pet_once */ request as (
+with /* pets.create_pet_once */ caller as materialized (
+    select user_id from live_session
+    where session_id = $1 and user_id = $2
+),
+
+request as (
     select
         user_id,
         pg_try_advisory_xact_lock(hashtextextended(user_id || ' ' || $4, 0)) as is_alone,
         sha256(convert_to('pets.create_pet_once ' || $3, 'UTF8')) as sha256,
         nextval('pets_id_seq') as pet_id
-    from live_session
-    where session_id = $1 and user_id = $2
+    from caller
 ),
 
 known as (

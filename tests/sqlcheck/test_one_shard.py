@@ -27,9 +27,7 @@ BOUND = [
     f"with caller as (select user_id from {CALLER}) update {KEYS} set key = $3 from caller where k.user_id = $2",
     f"with caller as (select user_id from {CALLER}) delete from {KEYS} using caller where k.user_id = $2",
     "insert into idempotency_key (key, user_id) values ($1, $2)",
-    f"insert into idempotency_key (user_id, key) select caller.user_id, $3 from {CALLER}",
     f"with c as (select user_id from {CALLER}) insert into idempotency_key (user_id, key) select c.user_id, $3 from c",
-    f"insert into idempotency_key (user_id, key) select c.user_id, $3 from (select user_id from {CALLER}) as c",
     "select id from user_model",
     f"select 1 union all select 2 from {KEYS} where user_id = $1",
     f"merge into {KEYS} using user_model as u on k.user_id = $1 and u.id = $1 when matched then delete",
@@ -46,6 +44,8 @@ UNBOUND = [
     f"with gone as (delete from {KEYS} where key = $1 returning key) select gone.key from gone",
     "insert into idempotency_key (user_id, key) select user_model.id, $1 from user_model",
     "insert into idempotency_key (user_id, key) values (gen_random_uuid(), $1)",
+    f"insert into idempotency_key (user_id, key) select caller.user_id, $3 from {CALLER}",
+    f"insert into idempotency_key (user_id, key) select c.user_id, $3 from (select user_id from {CALLER}) as c",
     f"select 1 union all select 2 from {KEYS}",
     f"merge into {KEYS} using user_model as u on k.user_id = u.id when matched then delete",
 ]

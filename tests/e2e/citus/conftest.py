@@ -108,7 +108,8 @@ def _maintain(node: Node, statement: str) -> None:
 @pytest.fixture(scope="session")
 def served(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Return the service on the coordinator."""
-    with running(cluster.coordinator.service_url, tmp_path_factory.mktemp("served"), DATABASE_POOL_SIZE="10") as served:
+    folder = tmp_path_factory.mktemp("served")
+    with running(cluster.coordinator.service_url, folder, DATABASE_POOL_SIZE="10", LOGIN_THROTTLE="off") as served:
         served.wait_until_ready()
         yield served
 

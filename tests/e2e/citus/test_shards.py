@@ -24,7 +24,7 @@ def test_authenticated_requests_ask_one_shard(cluster: Cluster, tmp_path: Path) 
     counted = f"{cluster.coordinator.service_url}&citus.enable_stat_counters=on"
     several, steps = {}, {}
     with (
-        running(counted, tmp_path, DATABASE_POOL_SIZE="1") as served,
+        running(counted, tmp_path, DATABASE_POOL_SIZE="1", LOGIN_THROTTLE="off") as served,
         psycopg.connect(cluster.coordinator.url, autocommit=True) as connection,
     ):
         served.wait_until_ready()

@@ -1,0 +1,1 @@
+drop function remove_expired_counts(bigint);
