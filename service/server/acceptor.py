@@ -56,12 +56,14 @@ class Acceptor:
         """How many connections this process has."""
         return len(self._connections) + len(self._connecting)
 
-    def stop(self) -> None:
-        """Accept no more connections."""
+    async def stop(self) -> None:
+        """Accept no more connections, and have a protocol for each that was."""
         if self._timer:
             self._timer.cancel()
         self._loop.remove_reader(self._listener)
         self._slot.leave()
+        if self._connecting:
+            await asyncio.wait(self._connecting)
 
     def _readable(self) -> None:
         if self._slot.is_crowded(self.number):

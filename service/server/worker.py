@@ -119,7 +119,7 @@ class Server(uvicorn.Server):
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._acceptor.stop()
+        await self._acceptor.stop()
         self._listener.close()
         await super().shutdown()
 

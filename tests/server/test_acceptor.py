@@ -1,0 +1,32 @@
+"""Accepting connections in turn; tests/server/test_supervisor.py has what takes several processes."""
+
+import asyncio
+import socket
+
+from typing_extensions import override
+
+from service.server.acceptor import Acceptor
+from service.server.listener import bind
+from service.server.slots import Slot
+
+
+async def test_stopping_waits_for_connections_being_made() -> None:
+    """Else nobody would tell them that the service ends."""
+    made: list[asyncio.BaseTransport] = []
+
+    class Noting(asyncio.Protocol):
+        @override
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            made.append(transport)
+
+    with bind("127.0.0.1", 0) as listener:
+        acceptor = Acceptor(listener, Noting, [], Slot([0], [0], 0))
+        with socket.create_connection(listener.getsockname()):
+            while not acceptor.number:  # noqa: ASYNC110 - it has no event for that
+                await asyncio.sleep(0)
+            assert not made
+
+            await acceptor.stop()
+
+    assert len(made) == 1
+    made[0].close()
