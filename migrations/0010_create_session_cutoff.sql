@@ -41,7 +41,7 @@ as $$
     where live.session_id = session
 $$;
 
--- The order by is the order of locks, the same for all who end several sessions.
+-- Rows are locked in the order of the index, the same for all who end several sessions.
 create or replace function end_other_sessions(of_user uuid, except_session uuid)
 returns void
 language sql volatile
@@ -50,7 +50,7 @@ as $$
         select s.id
         from login_session as s
         where s.user_id = of_user and s.id <> except_session and s.ended_at is null and s.expires_at > now()
-        order by s.created_at desc, s.id
+        order by s.created_at desc
         limit 1000
         for no key update
     ),

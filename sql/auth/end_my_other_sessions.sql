@@ -16,7 +16,7 @@ newest as (
     select id
     from login_session
     where user_id = $2 and ended_at is null and expires_at > now()
-    order by created_at desc, id
+    order by created_at desc
     limit 1000
 ),
 

@@ -12,10 +12,10 @@ where
             select s.id, s.created_at, s.expires_at
             from login_session as s
             where s.user_id = $1 and s.ended_at is null
-            order by s.created_at desc, s.id
+            order by s.created_at desc
             limit 2000
         ) as newest
         where newest.expires_at > now()
-        order by newest.created_at desc, newest.id
+        order by newest.created_at desc
         offset $2
     );

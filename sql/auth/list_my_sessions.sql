@@ -8,7 +8,7 @@ with /* auth.list_my_sessions */ newest as (
     select s.id
     from login_session as s
     where s.user_id = $2 and s.id <> $1 and s.ended_at is null and s.expires_at > now()
-    order by s.created_at desc, s.id
+    order by s.created_at desc
     limit $3 - 1
 )
 
