@@ -3,6 +3,7 @@
 -- transactional: false
 set lock_timeout = '10min';
 drop index concurrently if exists login_session_user_id_created_at_idx;
+-- squawk-ignore prefer-robust-stmts, ban-concurrent-index-creation-in-transaction
 create index concurrently login_session_user_id_created_at_idx
 on login_session (user_id, created_at desc) where ended_at is null;
 comment on index login_session_user_id_created_at_idx is 'A user''s sessions that were not ended, newest first.';

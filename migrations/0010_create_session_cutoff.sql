@@ -1,5 +1,5 @@
--- Ending an account's other sessions takes bounded time, however many there are: the newest 1,000 are marked one by one,
--- and all older ones by a single row of session_cutoff. Accounts that never had so many have no such row.
+-- Ending an account's other sessions takes bounded time, however many there are: the newest 1,000 are marked one by
+-- one, and all older ones by a single row of session_cutoff. Accounts that never had so many have no such row.
 -- depends: 0009_index_live_sessions
 create table session_cutoff (
     user_id        uuid        not null,

@@ -11,5 +11,6 @@ begin
 end
 $$;
 drop index concurrently if exists user_model_email_key_key;
+-- squawk-ignore prefer-robust-stmts, ban-concurrent-index-creation-in-transaction
 create unique index concurrently user_model_email_key_key on user_model (email_key);
 comment on index user_model_email_key_key is 'One account per mailbox.';

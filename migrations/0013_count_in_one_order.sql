@@ -1,6 +1,6 @@
--- Counts are locked in one order (network, wider network, network and account, account), and those that have expired are
--- removed when nothing more is to be locked: two log-ins that fail never wait for each other. And clients of IPv6, who
--- can have 65,536 networks of 64 bits, are counted by 48 bits as well, with ten times the limit.
+-- Counts are locked in one order (network, wider network, network and account, account), and expired ones are removed
+-- when no more locks are needed: two failed log-ins never wait for each other. Clients of IPv6, who can have 65,536
+-- networks of 64 bits, are counted by 48 bits as well, with ten times the limit.
 -- depends: 0012_index_email_key
 create or replace function count_login_failure(of_account bytea, of_network cidr, most integer, period interval)
 returns table (remaining integer, ends_at timestamptz)

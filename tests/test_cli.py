@@ -239,7 +239,7 @@ def test_first_user_is_created_once(served: Running, served_database_url: str) -
     second = create(served_database_url, email=ADA, password=PASSWORD)
 
     assert (first.returncode, first.stdout, first.stderr) == (0, f"{ADA}: created\n", "")
-    assert (second.exit_code, second.stdout) == (0, f"{ADA}: has an account already, left as it is\n")
+    assert (second.exit_code, second.stdout) == (0, f"{ADA}: has an account already; nothing was changed\n")
     assert log_in(served, ADA) == 200
 
 
@@ -248,7 +248,7 @@ def test_existing_user_keeps_email_and_password(served: Running, served_database
 
     again = create(served_database_url, email="CLEO@example.com", password="another password")
 
-    assert again.stdout == "CLEO@example.com: has an account already, left as it is\n"
+    assert again.stdout == "CLEO@example.com: has an account already; nothing was changed\n"
     assert log_in(served, "cleo@example.com") == 200
     assert log_in(served, "cleo@example.com", "another password") == 400
 

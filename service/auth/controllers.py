@@ -1,4 +1,4 @@
-"""Logging in, staying logged in, logging out."""
+"""Log-in, refresh and log-out, and the list of sessions."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -49,12 +49,12 @@ REUSED = counter("refresh_token_reuse_total", "Refresh tokens used a second time
 purge("login sessions", count("system.clean_login_sessions"))
 
 SECRET = {"Cache-Control": "no-store"}
-SPENT = "The refresh token is spent, or its session has ended"
+SPENT = "The refresh token was used before, or its session has ended"
 
 
 @dataclass
 class LoginOperation(Operation):
-    """The log-in's place in the OpenAPI document; Litestar cannot know the form, which the handler reads itself."""
+    """The log-in in the OpenAPI document; Litestar does not know its form, because the handler reads that itself."""
 
     def __post_init__(self) -> None:
         """Describe the form."""
@@ -77,7 +77,7 @@ class LoginOperation(Operation):
 
 
 class AuthController(Controller):
-    """Log-ins, and the sessions that they make."""
+    """Log-ins and their sessions."""
 
     path = "/auth"
     tags = ("auth",)
@@ -98,7 +98,7 @@ class AuthController(Controller):
         tokens: Injected[Tokens],
         settings: Injected[Settings],
     ) -> JSONResponse[TokenPair]:
-        """Trade an email address and a password for a token pair (OAuth 2's password grant, RFC 6749, 4.3)."""
+        """Exchange an email address and a password for a token pair (OAuth 2's password grant, RFC 6749, 4.3)."""
         login = await read_form(request, Login)
         if login.grant_type not in {"", "password"}:
             raise UnsupportedGrantType
@@ -106,7 +106,7 @@ class AuthController(Controller):
         # Once more if the hash was replaced between the two statements: another log-in may have renewed it.
         for _ in range(2):
             account = await throttle.find_credentials(request.db, key, client)
-            # No connection is held meanwhile, and an unknown address takes as long as a known one.
+            # No database connection is held meanwhile, and an unknown address takes as long as a known one.
             user_id, hashed_password = account.id, account.hashed_password
             if not (await passwords.verify(login.password, hashed_password) and user_id and hashed_password):
                 break
@@ -142,7 +142,7 @@ class AuthController(Controller):
     async def refresh(
         self, request: ServiceRequest, data: JSONBody[RefreshToken], tokens: Injected[Tokens]
     ) -> JSONResponse[TokenPair]:
-        """Trade a refresh token for the next pair; it is spent then, and ends the session if it comes again."""
+        """Exchange a refresh token for the next pair; a token that is used a second time ends its session."""
         spent = tokens.decode_refresh_token(data.refresh_token)
         user_id = await find_owner(request.db, spent)
         session = await request.db.maybe(ROTATE_SESSION, spent.session, user_id, spent.generation)
@@ -151,13 +151,13 @@ class AuthController(Controller):
         set_user(session.user_id)
         if session.ended:
             REUSED.inc()
-            log.warning("a spent refresh token came back: its session is ended", session_id=str(session.id))
+            log.warning("refresh token reused; session revoked", session_id=str(session.id))
             raise InvalidGrant(SPENT)
         return JSONResponse(tokens.issue(session), headers=SECRET)
 
     @post("/logout", status_code=HTTP_204_NO_CONTENT)
     async def log_out(self, request: ServiceRequest, data: JSONBody[RefreshToken], tokens: Injected[Tokens]) -> None:
-        """End the session of a refresh token; a token that opens nothing has none (RFC 7009, 2.2)."""
+        """End the session of a refresh token; an invalid token is no error (RFC 7009, 2.2)."""
         try:
             spent = tokens.decode_refresh_token(data.refresh_token)
             user_id = await find_owner(request.db, spent)
@@ -176,9 +176,9 @@ class AuthController(Controller):
     async def end_session(
         self,
         request: ServiceRequest,
-        session_id: Annotated[UUID, PathParameter(description="one of the list")],
+        session_id: Annotated[UUID, PathParameter(description="a session from the list")],
     ) -> None:
-        """End one of the caller's sessions; its tokens are dead from then on."""
+        """End one of the caller's sessions; its tokens stop working at once."""
         if await request.db.maybe(END_MY_SESSION, *request.auth, session_id) is None:
             raise NotFound("You have no such session")
 

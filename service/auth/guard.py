@@ -1,4 +1,4 @@
-"""Who is calling: the one thing of `auth` that other features use."""
+"""Authentication of requests by their access token."""
 
 from service.http import ServiceRequest, check_query
 from service.problems import NotAuthenticated

@@ -1,4 +1,4 @@
-"""The rows and the bodies of log-ins and their sessions."""
+"""Rows and bodies of log-ins and sessions."""
 
 from datetime import datetime
 from typing import Annotated
@@ -27,7 +27,7 @@ class Allowance:
 
 @attrs.define(slots=False)
 class Session:
-    """A login session, as its tokens need it."""
+    """A login session: what its tokens say."""
 
     id: UUID
     user_id: UUID
@@ -38,7 +38,7 @@ class Session:
 
 @attrs.define(slots=False)
 class RotatedSession(Session):
-    """A session after one of its refresh tokens was shown; `ended` if that token had been spent before."""
+    """A session after one of its refresh tokens was used; `ended` if that token had been used before."""
 
     ended: bool
 
@@ -85,16 +85,16 @@ class Login(msgspec.Struct, forbid_unknown_fields=True):
 
     username: Annotated[str, msgspec.Meta(description="The email address, in any case")]
     password: str
-    # Sent without a value, it counts as left out (RFC 6749, 3.2).
+    # A parameter without a value counts as omitted (RFC 6749, 3.2).
     grant_type: str = ""
-    # OAuth 2 clients send these; first-party log-ins need none of them.
+    # OAuth 2 clients send these; first-party log-ins do not need them.
     scope: str = ""
     client_id: str = ""
     client_secret: str = ""
 
 
 class RefreshToken(msgspec.Struct, forbid_unknown_fields=True):
-    """A refresh token, as it was given out."""
+    """A refresh token, as it was issued."""
 
     refresh_token: Token
 

@@ -1,4 +1,4 @@
-"""Access tokens and refresh tokens: what is signed, and what is believed."""
+"""Access tokens and refresh tokens: signed here, and verified here."""
 
 import base64
 import binascii
@@ -21,7 +21,7 @@ from service.settings import Settings
 
 ISSUER = "litestar-raw-sql"
 TYPE = "at+jwt"  # RFC 9068, 2.1
-# Two hosts' clocks may differ by so many seconds.
+# Seconds by which the clocks of two hosts can differ.
 LEEWAY = 60
 CLAIMS = jwt.JWTClaimsRegistry(
     leeway=LEEWAY,
@@ -30,8 +30,8 @@ CLAIMS = jwt.JWTClaimsRegistry(
     iat={"essential": True},
     exp={"essential": True},
 )
-# Verifying a token takes longer than all of our own code in a request; so many are known again by their whole text.
-# Their expiry is looked at each time, and the statement looks at the session.
+# How many verified tokens are remembered, because verifying takes longer than the rest of our code in a request. Their
+# expiry is still checked each time, and the statement checks the session.
 REMEMBERED = 10_000
 # What a refresh token says, before its MAC: the session, its user, the generation.
 REFRESH = struct.Struct(">16s16sI")
@@ -50,7 +50,7 @@ class SpentToken:
 
 
 class Tokens:
-    """Signs tokens with the current key, and believes those of the current and of the previous one."""
+    """Signs tokens with the current key, and accepts those of the current and the previous key."""
 
     def __init__(self, settings: Settings) -> None:
         secrets = [settings.secret_key]
@@ -60,13 +60,13 @@ class Tokens:
         self._key = keys[0]
         self._keys = KeySet(keys)
         self._header = {"alg": "HS256", "typ": TYPE, "kid": _kid(settings.secret_key)}
-        # Another key than the access tokens', so that neither kind can ever pass for the other.
+        # Derived keys, so that a refresh token can never pass for an access token, or the reverse.
         self._refresh_keys = [hmac.digest(secret, b"refresh token", "sha256") for secret in secrets]
         self._lifetime = settings.access_token_expire_seconds
         self._verified: dict[str, tuple[Caller, int]] = {}
 
     def issue(self, session: Session) -> TokenPair:
-        """Return the tokens of `session`: an access token from now on, and its current refresh token."""
+        """Return the tokens of `session`: a new access token and its current refresh token."""
         now = int(time.time())
         session_end = int(session.expires_at.timestamp())
         expires_at = min(now + self._lifetime, session_end)
@@ -88,9 +88,9 @@ class Tokens:
         )
 
     def authenticate(self, access_token: str) -> Caller:
-        """Return whose `access_token` it is. That the session is alive is for the statement to check.
+        """Return whose `access_token` it is; the statement checks that the session is live.
 
-        Raises InvalidToken unless it is a JWT (RFC 7519) of ours, unexpired within LEEWAY.
+        Raises InvalidToken unless it is a JWT (RFC 7519) signed here that has not expired, within LEEWAY.
         """
         caller, expires_at = self._verified.get(access_token) or self._verify(access_token)
         if time.time() > expires_at + LEEWAY:
@@ -139,14 +139,14 @@ class Tokens:
 
 
 def _unique(members: list[tuple[str, object]]) -> None:
-    """Refuse an object with a name that comes twice (RFC 7519, 4): which of the two counts is anybody's guess.
+    """Refuse an object with a duplicate name (RFC 7519, 4): parsers differ on which of them counts.
 
     Raises ValueError.
     """
     if len(dict(members)) < len(members):
-        raise ValueError("a name comes twice")
+        raise ValueError("duplicate name")
 
 
 def _kid(secret: bytes) -> str:
-    """Name a key without telling anything of it."""
+    """Return a name for a key that reveals nothing about it."""
     return hashlib.sha256(b"kid" + secret).hexdigest()[:8]

@@ -11,7 +11,7 @@ from service.telemetry import configure_logging
 
 @click.command("create-user")
 @click.argument("email", envvar="FIRST_SUPERUSER_EMAIL")
-@click.option("--password", envvar="FIRST_SUPERUSER_PASSWORD", help="Better in the environment, or typed when asked.")
+@click.option("--password", envvar="FIRST_SUPERUSER_PASSWORD", help="Prefer the environment variable or the prompt.")
 def create_user(email: str, password: str | None) -> None:
     """Add a user if EMAIL has no account yet.
 
@@ -22,11 +22,11 @@ def create_user(email: str, password: str | None) -> None:
 
     if password is None:
         if not sys.stdin.isatty():
-            raise click.ClickException("FIRST_SUPERUSER_PASSWORD must be set, where nobody can be asked")
+            raise click.ClickException("FIRST_SUPERUSER_PASSWORD must be set if there is no terminal")
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     configure_logging("CRITICAL", "console")  # one sentence on stderr says what is wrong
     created = asyncio.run(ensure_user(database_url(), email, password))
-    click.echo(f"{email}: created" if created else f"{email}: has an account already, left as it is")
+    click.echo(f"{email}: created" if created else f"{email}: has an account already; nothing was changed")
 
 
 @click.command("fill-email-keys")

@@ -1,4 +1,4 @@
-"""The first account of a new installation."""
+"""The first account of an installation."""
 
 import click
 import msgspec

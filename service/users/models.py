@@ -1,4 +1,4 @@
-"""The rows and the bodies of accounts."""
+"""Rows and bodies of accounts."""
 
 from typing import Annotated
 from uuid import UUID

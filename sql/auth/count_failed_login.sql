@@ -1,14 +1,14 @@
 -- auth.count_failed_login: counts a wrong password, and decides whether the response may say so
 -- $1 email_key        text      the key of the address that was typed
--- $2 network          cidr      where it came from
--- $3 most_by_both     integer   how many may fail, of one network on one account
--- $4 most_by_network  integer   … of one network on all accounts; ten times as many of 48 bits of IPv6
--- $5 most_by_account  integer   … on one account, of all networks from which nobody has logged in to it before
+-- $2 network          cidr      where it comes from
+-- $3 most_by_both     integer   failures allowed from one network on one account
+-- $4 most_by_network  integer   … from one network on all accounts; ten times as many from 48 bits of IPv6
+-- $5 most_by_account  integer   … on one account, from all networks from which nobody has logged in to it before
 -- $6 period           interval  within this time
 -- returns: one Allowance
 -- cardinality: ok remove_expired_counts() is always true
--- What one count refuses does not reach the next: a single network cannot exhaust an account's own count. Expired counts
--- are removed last, when this statement waits for no more locks.
+-- What one count refuses does not reach the next: a single network cannot exhaust an account's own count.
+-- Expired counts are removed last, when this statement waits for no more locks.
 with /* auth.count_failed_login */ network as materialized (
     select remaining, ends_at from count_login_failure('\x', $2, $4, $6)
 ),

@@ -27,7 +27,7 @@ live as materialized (
         user_id = $2 and id = any(array(select newest.id from newest) || $1)
         and ended_at is null and expires_at > now()
         and exists (select from account)
-    order by created_at desc, id
+    order by created_at desc, id asc
     for no key update
 ),
 

@@ -1,21 +1,24 @@
 -- auth.end_oldest_sessions: ends the oldest sessions of an account that has too many
--- $1 user_id uuid    whose
--- $2 most    bigint  how many sessions may go on
+-- $1 user_id uuid    the account
+-- $2 most    bigint  how many sessions stay
 -- returns: count
--- It looks at the newest 2,000, so that it takes bounded time whatever was there before.
-update /* auth.end_oldest_sessions */ login_session set ended_at = now()
-where
-    user_id = $1 and ended_at is null
-    and id in (
-        select newest.id
-        from (
-            select s.id, s.created_at, s.expires_at
-            from login_session as s
-            where s.user_id = $1 and s.ended_at is null
-            order by s.created_at desc
-            limit 2000
-        ) as newest
-        where newest.expires_at > now()
-        order by newest.created_at desc
-        offset $2
-    );
+-- It looks at the newest 2,000, so that it takes bounded time however many there are.
+with /* auth.end_oldest_sessions */ newest as (
+    select id, created_at, expires_at
+    from login_session
+    where user_id = $1 and ended_at is null
+    order by created_at desc
+    limit 2000
+),
+
+oldest as (
+    select id
+    from newest
+    where expires_at > now()
+    order by created_at desc
+    offset $2
+)
+
+update login_session set ended_at = now()
+from oldest
+where login_session.user_id = $1 and login_session.id = oldest.id and login_session.ended_at is null;

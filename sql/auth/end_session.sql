@@ -1,4 +1,4 @@
--- auth.end_session: logs out: ends the session that a refresh token belongs to
+-- auth.end_session: ends the session that a refresh token belongs to
 -- $1 id      uuid  the token's session
 -- $2 user_id uuid  the token's user
 -- returns: count  (0: the session was over)

@@ -1,6 +1,6 @@
--- auth.find_credentials: what a password is checked against, and how long that has to wait
+-- auth.find_credentials: the hash that a password is checked against, and the seconds until that is allowed
 -- $1 email_key text   the key of the address that was typed
--- $2 network   cidr?  where it comes from; null: nobody waits
+-- $2 network   cidr?  where it comes from; null: no limits
 -- returns: one Credentials  (nulls: no account has this address)
 -- An account without a key was added by the release before 0011, while both served.
 select /* auth.find_credentials */

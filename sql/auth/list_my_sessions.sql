@@ -10,6 +10,12 @@ with /* auth.list_my_sessions */ newest as (
     where s.user_id = $2 and s.id <> $1 and s.ended_at is null and s.expires_at > now()
     order by s.created_at desc
     limit $3 - 1
+),
+
+wanted as (
+    select id from newest
+    union
+    select $1
 )
 
 select
@@ -25,5 +31,5 @@ inner join live_session as live on live.user_id = caller.user_id
 inner join login_session on login_session.user_id = live.user_id and login_session.id = live.session_id
 where
     caller.session_id = $1 and caller.user_id = $2
-    and live.session_id in (select newest.id from newest union select $1)
+    and live.session_id in (select wanted.id from wanted)
 order by login_session.last_used_at desc, login_session.id asc;

@@ -1,5 +1,5 @@
 -- auth.upgrade_password_hash: replaces a hash by one of the same password with today's parameters
--- $1 user_id         uuid  whose password was right
+-- $1 user_id         uuid  the user whose password was right
 -- $2 hashed_password text  the hash that it was checked against
 -- $3 upgraded        text  argon2id
 -- returns: count

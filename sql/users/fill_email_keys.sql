@@ -11,15 +11,21 @@ with /* users.fill_email_keys */ wanted as (
     from unnest($1::uuid[], $2::text[]) as wanted (id, email_key)
 ),
 
+taken as (
+    select user_model.email_key
+    from user_model
+    inner join wanted on wanted.email_key = user_model.email_key
+),
+
 filled as (
     update user_model set email_key = wanted.email_key
     from wanted
     where
         user_model.id = wanted.id and user_model.email_key is null and wanted.accounts = 1
-        and not exists (select from user_model as other where other.email_key = wanted.email_key)
+        and wanted.email_key not in (select taken.email_key from taken)
     returning user_model.id
 )
 
 select wanted.id, wanted.email_key
 from wanted
-where wanted.id not in (select id from filled);
+where wanted.id not in (select filled.id from filled);

@@ -102,10 +102,10 @@ async def test_reused_token_revokes_the_session(committed: Committed) -> None:
         "type": "/problems/invalid-grant",
         "title": "The credentials are not valid",
         "status": 400,
-        "detail": "The refresh token is spent, or its session has ended",
+        "detail": "The refresh token was used before, or its session has ended",
         "instance": response.json()["instance"],
         "error": "invalid_grant",
-        "error_description": "The refresh token is spent, or its session has ended",
+        "error_description": "The refresh token was used before, or its session has ended",
     }
     assert await committed.connection.fetchval("select ended_at is not null from login_session")
     assert (await refresh(client, successor["refresh_token"])).status_code == 400

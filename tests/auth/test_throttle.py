@@ -136,6 +136,14 @@ async def test_log_in_resets_the_count(client: httpx.AsyncClient, user: LoggedIn
     assert await guesses(client, user.email, 3) == [400, 400, 429]
 
 
+async def test_log_in_resets_the_count_of_every_spelling(client: httpx.AsyncClient, make: Factory) -> None:
+    user = await make.user("ann@b\u00fccher.example.com")
+    await guesses(client, "ann@xn--bcher-kva.example.com", 1)
+    await guess(client, user.email, PASSWORD)
+
+    assert await guesses(client, "Ann@B\u00dcCHER.example.com", 3) == [400, 400, 429]
+
+
 async def test_log_in_leaves_other_accounts_counts(client: httpx.AsyncClient, make: Factory) -> None:
     """Else a guesser would log in to an account of their own in between."""
     own, other = await make.user(), await make.user()

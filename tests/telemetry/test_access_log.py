@@ -95,7 +95,7 @@ def test_reused_refresh_token_is_logged(served: Running) -> None:
     entries = entries_of(served, refresh(served.client, user.tokens["refresh_token"]))
 
     assert [(entry["level"], entry["event"]) for entry in entries] == [
-        ("warning", "a spent refresh token came back: its session is ended"),
+        ("warning", "refresh token reused; session revoked"),
         ("info", "request"),
     ]
     assert entries[0]["user_id"] == entries[1]["user_id"]
