@@ -11,11 +11,9 @@ import click
 from typing_extensions import override
 
 from service import __version__
-from service.migrate import MigrationError
 from service.migrate.commands import migrate
-from service.postgres import QueryError
 from service.postgres.commands import roles
-from service.problems import Problem
+from service.problems import OperatorError
 from service.settings import Settings, database_url, wants_traces
 from service.users.commands import create_user, fill_email_keys
 
@@ -27,11 +25,13 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (MigrationError, Problem, QueryError) as error:
+        except OperatorError as error:
             raise click.ClickException(str(error)) from error
         except asyncpg.PostgresError as error:
             # Its first line: the others may show a row.
-            sentence = f"PostgreSQL says: {error.args[0]}; does the schema fit? See python -m service migrate status"
+            sentence = (
+                f"PostgreSQL says: {error.args[0]}; the schema may be out of date: run python -m service migrate status"
+            )
             raise click.ClickException(sentence) from error
 
 
@@ -51,7 +51,7 @@ def main() -> None:
 def serve() -> None:
     """Serve on HOST and PORT with WEB_CONCURRENCY workers.
 
-    SIGTERM drains and ends, SIGHUP replaces the workers of several by turns.
+    SIGTERM drains, then stops. With several workers, SIGHUP replaces them one at a time.
     """
     from service import server  # noqa: PLC0415 - uvicorn and Litestar are slow to import
     from service.app import from_environment  # noqa: PLC0415 - the same
@@ -80,7 +80,7 @@ def clean() -> None:
 
 @main.command()
 def openapi() -> None:
-    """Print the OpenAPI document, from which clients are generated.
+    """Print the OpenAPI document, to generate clients from.
 
     Needs no settings and no database.
     """
@@ -94,10 +94,7 @@ def openapi() -> None:
 for command in (create_user, fill_email_keys, migrate, roles):
     main.add_command(command)
 if find_spec("service.dev"):  # the container image leaves the tools out
-    from service.dev.commands import dev, new, remove, rename
-    from service.sqlbook.commands import book
-    from service.sqlcheck.commands import sql
+    from service.dev.commands import TOOLS
 
-    sql.add_command(book)
-    for command in (dev, new, remove, rename, sql):
+    for command in TOOLS:
         main.add_command(command)

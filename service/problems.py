@@ -24,7 +24,11 @@ class FieldError(TypedDict):
 BY_CONSTRAINT: "dict[str, type[Problem]]" = {}
 
 
-class Problem(Exception):  # noqa: N818 - RFC 9457's word
+class OperatorError(Exception):
+    """An error whose text is one sentence for an operator: the command line shows it without a traceback."""
+
+
+class Problem(OperatorError):  # noqa: N818 - RFC 9457's word
     """A refusal. `detail` says what was wrong with this one request; `title` is the same for all of its type."""
 
     status: int
@@ -103,10 +107,12 @@ class UnsupportedGrantType(Problem):
 class NotAuthenticated(Problem):
     """No bearer token came with the request. RFC 6750, 3.1 wants no error code then."""
 
-    status, type, title = 401, "/problems/not-authenticated", "Log in first"
+    status, type, title = 401, "/problems/not-authenticated", "Authentication required"
 
     def __init__(self, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(detail or "A bearer token is needed here", headers=headers or {"WWW-Authenticate": "Bearer"})
+        super().__init__(
+            detail or "This request needs a bearer token", headers=headers or {"WWW-Authenticate": "Bearer"}
+        )
 
 
 class InvalidToken(Problem):
@@ -154,7 +160,7 @@ class RequestTimeout(Problem):
 class RequestInFlight(Problem):
     """Another request with the same ``Idempotency-Key`` is not answered yet."""
 
-    status, type, title = 409, "/problems/request-in-flight", "The same request is under way"
+    status, type, title = 409, "/problems/request-in-flight", "A request with this key is still in progress"
 
     def __init__(self) -> None:
         super().__init__(headers={"Retry-After": "1"})
@@ -163,7 +169,7 @@ class RequestInFlight(Problem):
 class PreconditionFailed(Problem):
     """``If-Match`` names a version that is no longer the current one (RFC 9110, 13.1.1)."""
 
-    status, type, title = 412, "/problems/precondition-failed", "It has changed since you read it"
+    status, type, title = 412, "/problems/precondition-failed", "The resource has changed since you read it"
 
 
 class ContentTooLarge(Problem):
@@ -181,13 +187,13 @@ class UnsupportedMediaType(Problem):
 class UnknownHost(Problem):
     """The ``Host`` is none of ours (RFC 9110, 15.5.20); ALLOWED_HOSTS lists ours."""
 
-    status, type, title = 421, "/problems/unknown-host", "This host is not served here"
+    status, type, title = 421, "/problems/unknown-host", "This service does not serve that host"
 
 
 class InvalidInput(Problem):
     """A well-formed request breaks a rule; ``errors`` says which, and where."""
 
-    status, type, title = 422, "/problems/invalid-input", "The input breaks a rule"
+    status, type, title = 422, "/problems/invalid-input", "The input is not valid"
 
     def __init__(
         self,
@@ -208,7 +214,7 @@ class InvalidInput(Problem):
 class HeadTooLarge(Problem):
     """The path and the header fields take more than 32 KiB (RFC 6585, 5)."""
 
-    status, type, title = 431, "/problems/head-too-large", "The header fields are too large"
+    status, type, title = 431, "/problems/head-too-large", "The request line and headers are too large"
 
 
 class TooManyLogins(Problem):
@@ -238,7 +244,7 @@ class IdempotencyKeyReused(Problem):
 class InternalError(Problem):
     """Our own mistake. What happened is in the log, under the request's id; nothing of it is told."""
 
-    status, type, title = 500, "/problems/internal-error", "Something went wrong here"
+    status, type, title = 500, "/problems/internal-error", "Internal server error"
 
 
 class QueryFinding(Problem):
@@ -256,7 +262,7 @@ class NotImplementedHere(Problem):
 class Unavailable(Problem):
     """The service cannot answer now, and could a moment later."""
 
-    status, type, title = 503, "/problems/unavailable", "Not available at the moment"
+    status, type, title = 503, "/problems/unavailable", "Service temporarily unavailable"
 
     def __init__(
         self, detail: str | None = None, *, retry_after: int = 1, headers: Mapping[str, str] | None = None
@@ -306,7 +312,7 @@ def of_database(error: asyncpg.PostgresError) -> Problem:
         case asyncpg.InternalServerError() if WORKER_LOST.match(str(error)):
             return Unavailable()
         case asyncpg.CharacterNotInRepertoireError():
-            return InvalidInput("A text holds a character that cannot be stored, such as NUL")
+            return InvalidInput("A string contains a character that cannot be stored, such as NUL")
         # The second is asyncpg's own word: a time near the year 1 or 9999, in another zone.
         case asyncpg.NumericValueOutOfRangeError() | asyncpg.DataError(__cause__=OverflowError()):
             return InvalidInput("A number or a time is out of range")

@@ -272,7 +272,7 @@ def test_no_user_is_created_without_a_database(empty_database_url: str) -> None:
     assert_refused(create(NOWHERE, ADA, password=PASSWORD), "Error: The database does not answer")
     assert_refused(
         create(empty_database_url, ADA, password=PASSWORD),
-        'Error: PostgreSQL says: relation "user_model" does not exist; does the schema fit? See python -m service',
+        'Error: PostgreSQL says: relation "user_model" does not exist; the schema may be out of date: run python',
     )
 
 

@@ -27,7 +27,6 @@ from service.auth.models import (
 from service.auth.passwords import Passwords, needs_rehash
 from service.auth.throttle import LOGINS, LoginThrottle
 from service.auth.tokens import SpentToken, Tokens
-from service.clean import purge
 from service.http import FORM, NO_STORE, Caller, JSONResponse, ServiceRequest, read_form
 from service.postgres import Database
 from service.problems import InvalidGrant, NotFound, TooManyLogins, Unavailable, UnsupportedGrantType
@@ -46,7 +45,6 @@ END_MY_SESSION = maybe("auth.end_my_session", EndedSession)
 END_MY_OTHER_SESSIONS = one("auth.end_my_other_sessions", Caller)
 
 REUSED = counter("refresh_token_reuse_total", "Refresh tokens used a second time: sessions revoked")
-purge("login sessions", count("system.clean_login_sessions"))
 
 SECRET = {"Cache-Control": "no-store"}
 SPENT = "The refresh token was used before, or its session has ended"
@@ -180,7 +178,7 @@ class AuthController(Controller):
     ) -> None:
         """End one of the caller's sessions; its tokens stop working at once."""
         if await request.db.maybe(END_MY_SESSION, *request.auth, session_id) is None:
-            raise NotFound("You have no such session")
+            raise NotFound("You have no session with this id")
 
     @delete("/sessions", security=BEARER)
     async def end_other_sessions(self, request: ServiceRequest) -> None:

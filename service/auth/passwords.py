@@ -122,7 +122,7 @@ def password_errors(password: str) -> list[FieldError]:
     elif len(password) > MAX_LENGTH:
         detail = f"Expected str of length <= {MAX_LENGTH}"
     elif password.lower() in COMMON_PASSWORDS:
-        detail = "is one of the commonest passwords; take another one"
+        detail = "is too common; choose another password"
     return [{"pointer": "/password", "detail": detail}] if detail else []
 
 
@@ -140,7 +140,7 @@ def _verify(password: str, hashed: str) -> bool:
         made = extract_parameters(hashed)
         costs = made.memory_cost, made.time_cost, made.parallelism
         if any(cost > most for cost, most in zip(costs, MAX_COST, strict=True)):
-            log.error("a stored password hash has absurd costs, and was not run", costs=costs)
+            log.error("stored password hash exceeds the cost limit; not verified", costs=costs)
             return False
         return HASHER.verify(hashed, password)
     except (VerificationError, ValueError):  # the second: what is stored is no hash

@@ -5,15 +5,16 @@ from pathlib import Path
 import click
 
 from service.settings import Settings
+from service.sqlbook.commands import book
 from service.sqlcheck import DATABASE
-from service.sqlcheck.commands import stub
+from service.sqlcheck.commands import sql, stub
 
 
 @click.command()
 def dev() -> None:
-    """Serve on an embedded PostgreSQL, reload edited files, and check edited queries.
+    """Serve on an embedded PostgreSQL; reload edited files and check edited queries.
 
-    Adds a demo user. Uses DATABASE_URL instead where it is set; reads .env.
+    Adds a demo user. If DATABASE_URL is set, that database is used instead. Reads .env.
     """
     import uvicorn  # noqa: PLC0415 - slow to import, and no other command wants a server
 
@@ -76,11 +77,15 @@ def remove(name: str, drop: bool, database_url: str | None) -> None:  # noqa: FB
 @click.command()
 @click.argument("name")
 def rename(name: str) -> None:
-    """Give this package another name, in every file that knows it.
+    """Rename this package in every file that refers to it.
 
-    Changes no migration, and no sentence. docs/your-own.md says what else makes the project yours.
+    Leaves migrations and prose unchanged. docs/your-own.md lists what to edit by hand.
     """
     from service.dev import rename as renaming  # noqa: PLC0415 - for whoever takes the project over, once
 
     changed = renaming.rename(name)
     click.echo(f"{len(changed)} files changed; the commands are python -m {name} now")
+
+
+sql.add_command(book)
+TOOLS = (dev, new, remove, rename, sql)

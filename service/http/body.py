@@ -53,7 +53,7 @@ def read_form_body(body: bytes, model: type[T]) -> T:
         raise MalformedRequest(f"The body is not a form: {error}") from None
     form = dict(fields)
     if len(form) < len(fields):
-        raise MalformedRequest("The body is not a form: a field comes twice")
+        raise MalformedRequest("The body is not a form: a field is given more than once")
     if errors := [*islice(broken_rules(form, model), MOST_ERRORS)]:
         raise InvalidInput(errors=errors)
     return msgspec.convert(form, model)
@@ -146,7 +146,7 @@ def _broken_parts(value: object, model: Any, pointer: str) -> Iterator[FieldErro
                 yield {"pointer": f"{pointer}/{pointer_step(name)}", "detail": "is missing"}
         if model.__struct_config__.forbid_unknown_fields:
             for name in [name for name in value if name not in fields]:
-                yield {"pointer": f"{pointer}/{pointer_step(name)}", "detail": "is not a field here"}
+                yield {"pointer": f"{pointer}/{pointer_step(name)}", "detail": "is not a known field"}
     elif isinstance(value, list) and get_origin(model) is list:
         for number, each in enumerate(value):
             yield from broken_rules(each, get_args(model)[0], f"{pointer}/{number}")
@@ -159,5 +159,5 @@ def finding(error: msgspec.ValidationError, pointer: str = "") -> FieldError:
         detail, pointer = found["detail"], pointer + STEP.sub(r"/\1", found["path"])
     if field := FIELD.fullmatch(detail):
         pointer += "/" + pointer_step(field["name"])
-        detail = "is missing" if field["what"] == "missing required" else "is not a field here"
+        detail = "is missing" if field["what"] == "missing required" else "is not a known field"
     return {"pointer": pointer, "detail": detail.replace("`", "")}

@@ -12,10 +12,11 @@ from service.problems import NotFound, PreconditionFailed, Problem
 
 EXAMPLE = {"examples": ['"1"']}
 IfMatch = Annotated[
-    str | None, HeaderParameter(name="If-Match", description="the ETag of what was read", schema_extra=EXAMPLE)
+    str | None, HeaderParameter(name="If-Match", description="ETag that the client last read", schema_extra=EXAMPLE)
 ]
 IfNoneMatch = Annotated[
-    str | None, HeaderParameter(name="If-None-Match", description="ETags that the client has", schema_extra=EXAMPLE)
+    str | None,
+    HeaderParameter(name="If-None-Match", description="ETags that the client has cached", schema_extra=EXAMPLE),
 ]
 
 TAG = re.compile(r'(?P<weak>W/)?"(?P<opaque>[^"]*)"')

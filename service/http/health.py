@@ -49,7 +49,7 @@ class Readiness:
         if missing := [name for name in self.schema.checksums if name not in applied]:
             raise Unavailable(f"The schema is behind: {missing[0]} is not applied; run python -m service migrate")
         if edited := [name for name, checksum in self.schema.checksums.items() if applied[name] != checksum]:
-            raise Unavailable(f"The schema is another one: {edited[0]} was applied from another file")
+            raise Unavailable(f"The schema does not match: {edited[0]} has changed since it was applied")
         self._good_until = monotonic() + self.seconds
 
 
@@ -94,6 +94,6 @@ class HealthController(Controller):
     async def ready(self, request: ServiceRequest, readiness: Injected[Readiness]) -> Health:
         """Report whether the service is ready: database reachable, schema current, not shutting down."""
         if request.app.draining:
-            raise Unavailable("draining: this process is about to end")
+            raise Unavailable("draining: this process is shutting down")
         await readiness.check()
         return Health("ready")

@@ -22,7 +22,7 @@ SECURE = [*PLAIN, (b"strict-transport-security", b"max-age=63072000")]
 
 
 # Why the server cancels the task of a request whose client has disconnected, and the status that nginx logs for it.
-CLIENT_GONE = "client gone"
+CLIENT_GONE = "client disconnected"
 GONE = 499
 ASKED_BY_ADDRESS = ("/health/", "/metrics")
 # What a host may be written with, an address of IPv6 included (RFC 3986, 3.2.2).
@@ -74,9 +74,9 @@ def request_middleware(app: ASGIApp, allowed_hosts: Collection[str], trusted_hop
         except asyncio.CancelledError as reason:
             if reason.args == (CLIENT_GONE,):  # there is nobody to tell, and nothing is wrong
                 status = GONE
-                log.info("client gone", request_id=request_id, path=scope["path"])
+                log.info("client disconnected", request_id=request_id, path=scope["path"])
             elif not status:
-                await _refuse(scope, receive, send_with_id, Unavailable("The service ends"))
+                await _refuse(scope, receive, send_with_id, Unavailable("The service is shutting down"))
         finally:
             status = status or 500
             method, route, seconds = scope["method"], scope.get("path_template"), perf_counter() - began  # type: ignore[typeddict-item]

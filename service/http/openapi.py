@@ -62,7 +62,7 @@ def openapi_config(api: ApiDescription, controllers: Sequence[ControllerRouterHa
     """Return what the document says about the whole service, and how it is served."""
     bearer = SecurityScheme(
         type="oauth2",
-        description="The access token of a log-in",
+        description="Access token returned by the log-in",
         flows=OAuthFlows(password=OAuthFlow(token_url=api.log_in, scopes={})),
     )
     tagged = [(getattr(each, "tags", None), each) for each in controllers]

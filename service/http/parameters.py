@@ -27,9 +27,9 @@ def check_query(handler: BaseRouteHandler, query: bytes) -> None:
     errors: list[FieldError] = []
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         if name not in known:
-            errors.append({"pointer": f"/{pointer_step(name)}", "detail": "is not a parameter here"})
+            errors.append({"pointer": f"/{pointer_step(name)}", "detail": "is not a known parameter"})
         elif name in seen and not known[name].is_non_string_sequence:
-            errors.append({"pointer": f"/{pointer_step(name)}", "detail": "comes twice"})
+            errors.append({"pointer": f"/{pointer_step(name)}", "detail": "is given more than once"})
         elif _is_infinite(value, known[name]):
             errors.append({"pointer": f"/{pointer_step(name)}", "detail": "is out of range"})
         seen.add(name)

@@ -68,7 +68,7 @@ class ServiceRequest(Request[None, Caller, State]):
         while True:
             event: Any = await self.receive()
             if event["type"] == "http.disconnect":
-                raise MalformedRequest("The body was cut off")
+                raise MalformedRequest("The request body is incomplete")
             body += event["body"]
             if len(body) > most:
                 raise ContentTooLarge

@@ -3,10 +3,12 @@
 import hashlib
 from pathlib import Path
 
+from service.problems import OperatorError
+
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 
-class MigrationError(Exception):
+class MigrationError(OperatorError):
     """The migration cannot go on; one sentence says what, where, and what to do."""
 
 

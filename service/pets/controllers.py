@@ -34,12 +34,12 @@ FIND_PET = maybe("pets.find_pet", VersionedPet)
 RENAME_PET = maybe("pets.rename_pet", RenamedPet)
 DELETE_PET = maybe("pets.delete_pet", DeletedPet)
 
-NO_SUCH_PET = "You have no such pet"
+NO_SUCH_PET = "You have no pet with this id"
 # An id that cannot be one is that of no pet: 404.
 PetId = Annotated[int, PathParameter(description="the pet", ge=1, le=2**63 - 1)]
 Limit = Annotated[
     int,
-    QueryParameter(ge=1, le=1000, description="at most so many pets on a page", schema_extra={"examples": [100]}),
+    QueryParameter(ge=1, le=1000, description="maximum number of pets on a page", schema_extra={"examples": [100]}),
 ]
 Cursor = Annotated[
     str,
@@ -50,7 +50,7 @@ Cursor = Annotated[
 
 
 class PetsController(Controller):
-    """The caller's pets; another user's are not found here."""
+    """The caller's pets; requests for other users' pets return 404."""
 
     path = "/pets"
     tags = ("pets",)
@@ -63,7 +63,7 @@ class PetsController(Controller):
         data: JSONBody[PetName],
         idempotency_key: IdempotencyKey = None,
     ) -> JSONResponse[Pet]:
-        """Add a pet to the caller's own; with ``Idempotency-Key`` only one, however often the request comes."""
+        """Create a pet. With ``Idempotency-Key``, retries create only one."""
         if idempotency_key is None:
             pet = await request.db.one(CREATE_PET, *request.auth, data.pet_name)
         else:

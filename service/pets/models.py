@@ -46,7 +46,7 @@ class DeletedPet:
 
 
 class PetName(msgspec.Struct, forbid_unknown_fields=True):
-    """What a pet is to be called."""
+    """The body that names a pet."""
 
     # PostgreSQL stores no NUL; the pattern tells clients so.
     pet_name: Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern="^[^\\u0000]*$", examples=["Tadeusz"])]

@@ -26,5 +26,5 @@ def decode_cursor(cursor: str) -> tuple[str, int]:
         if encode_cursor(pet_name, int(pet_id)) != cursor or not 0 < int(pet_id) < 2**63 or "\0" in pet_name:
             raise ValueError  # noqa: TRY301 - as wrong as what int() and decode() refuse
     except ValueError:
-        raise InvalidInput.at("/after", "is not a cursor from a Link of ours") from None
+        raise InvalidInput.at("/after", "is not a valid cursor") from None
     return pet_name, int(pet_id)

@@ -8,9 +8,9 @@ from service.settings import database_url
 @click.command()
 @click.option("--apply", is_flag=True, help="Run it on DATABASE_URL, as an administrator of the server.")
 def roles(*, apply: bool) -> None:
-    """Print the SQL of three roles: one migrates, one serves, one looks.
+    """Print the SQL of three roles: owner (migrations), service, and read-only reader.
 
-    Each has the least that it needs. It belongs in a database before the first migration, and may be run again.
+    Each has only the privileges it needs. Run it before the first migration; it can be run again at any time.
     """
     from service.postgres import roles as least_privilege  # noqa: PLC0415 - psycopg is slow to import
 

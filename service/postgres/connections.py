@@ -31,7 +31,7 @@ CREATED = counter("database_connections_created_total", "Connections made to Pos
 
 
 class OutageLog:
-    """Logs that the database is away, and that it is back, once each."""
+    """Logs that the database unavailable, and that it is back, once each."""
 
     def __init__(self) -> None:
         self._is_away = False
@@ -39,13 +39,13 @@ class OutageLog:
     def begin(self, error: Exception) -> None:
         """Note that no connection is left, and that none can be made."""
         if not self._is_away:
-            log.error("database is away", reason=str(error) or type(error).__name__)
+            log.error("database unavailable", reason=str(error) or type(error).__name__)
         self._is_away = True
 
     def end(self) -> None:
         """Note that a connection was made."""
         if self._is_away:
-            log.info("database is back")
+            log.info("database available again")
         self._is_away = False
 
 

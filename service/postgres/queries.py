@@ -11,6 +11,8 @@ from typing import Generic, NoReturn, ParamSpec, TypeVar
 
 import attrs
 
+from service.problems import OperatorError
+
 NEWLINE = "\n"
 SQL = Path(__file__).resolve().parents[2] / "sql"
 # Folders without queries of the service: what DBAs run in psql, and what development and the scale check load.
@@ -52,7 +54,7 @@ TOKEN = re.compile(
 )
 
 
-class QueryError(Exception):
+class QueryError(OperatorError):
     """A query file is missing or malformed, or is not what its reader declares; names the file and the line."""
 
 

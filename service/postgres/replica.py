@@ -255,9 +255,9 @@ class Replicated:
         is_news = used is not self.used or (is_promoted and not self._is_promoted)
         self.used, self._is_promoted = used, is_promoted
         if is_news and used:
-            log.info("replica is used")
+            log.info("replica in use")
         elif is_news:
-            log.warning("replica is not used", reason=str(refusal) or type(refusal).__name__)
+            log.warning("replica not used", reason=str(refusal) or type(refusal).__name__)
 
 
 def _retrieve(asked: asyncio.Task[Position]) -> None:

@@ -31,7 +31,7 @@ from service.sqlcheck.command_line import (
 )
 
 if TYPE_CHECKING:
-    from service.sqlcheck.check import Tree, apply_migrations, check_tree, describe
+    from service.sqlcheck.check import Tree, apply_migrations, check_tree
     from service.sqlcheck.code import Code, Module, QueryReference
     from service.sqlcheck.deploy_order import RevisionError, checkout
     from service.sqlcheck.description import Column, Describer, Description, Plan
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from service.sqlcheck.parse_tree import Node, walk
     from service.sqlcheck.row_classes import Row
     from service.sqlcheck.scale import measure, seed
+    from service.sqlcheck.schema_checks import describe
     from service.sqlcheck.scratch import connect, scratch_database
     from service.sqlcheck.types import SHORT_TYPE_NAMES, Type, Types
     from service.sqlcheck.usage import declared_result

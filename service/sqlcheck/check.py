@@ -1,20 +1,20 @@
 """`sql check`: each check, on one tree and one migrated database."""
 
 import io
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from contextlib import redirect_stdout
 from pathlib import Path
 
 import attrs
 import psycopg
-from pglast.parser import ParseError
 
 from service import migrate
 from service.postgres import QueryError, Statement, query_names, read_query
-from service.sqlcheck import columns, hygiene, null_checks, one_shard, plans, replica, rows, stub, usage, writes
+from service.sqlcheck import hygiene, one_shard, replica, stub, usage
 from service.sqlcheck.code import Code, QueryReference
-from service.sqlcheck.description import Describer, Description, RefusedError
-from service.sqlcheck.findings import Finding, finding_at, from_error
+from service.sqlcheck.description import Describer
+from service.sqlcheck.findings import Finding, from_error
+from service.sqlcheck.schema_checks import check_schema, describe
 
 Progress = Callable[[str], None]
 
@@ -93,27 +93,3 @@ def check_tree(
         if column:
             found += one_shard.check_one_shard(description.parsed, column, distributed)
     return sorted(set(found))
-
-
-def describe(describer: Describer, statement: Statement) -> Description | Finding:
-    """Return what PostgreSQL says of a statement, or how it refuses it."""
-    try:
-        return describer.describe(statement)
-    except RefusedError as error:
-        return finding_at(statement, error.line, str(error), "refused")
-    except ParseError as error:  # a word that this PostgreSQL knows, and the parser of another release does not
-        return finding_at(statement, 1, f"pglast cannot parse it: {error.args[0]}", "refused")
-
-
-def check_schema(
-    describer: Describer, description: Description, references: Collection[QueryReference]
-) -> Iterator[Finding]:
-    """Check what a schema decides: types, nulls and plans."""
-    yield from columns.check_parameters(description, describer.types)
-    readers: list[QueryReference | None] = [*references]
-    for reference in readers or [None]:
-        yield from columns.check_columns(description, reference, describer.types)
-        yield from null_checks.check_nullability(description, reference)
-    yield from rows.check_rows(description)
-    yield from writes.check_writes(description)
-    yield from plans.find_sequential_scans(description)

@@ -11,9 +11,10 @@ from pathlib import Path
 import attrs
 import psycopg
 
-from service.sqlcheck.check import Tree, apply_migrations, check_schema, describe
+from service.sqlcheck.check import Tree, apply_migrations
 from service.sqlcheck.description import Describer
 from service.sqlcheck.findings import Finding
+from service.sqlcheck.schema_checks import check_schema, describe
 from service.sqlcheck.scratch import connect, scratch_database
 
 

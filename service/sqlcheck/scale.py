@@ -13,10 +13,11 @@ import psycopg
 from psycopg import sql
 
 from service.postgres import Statement
-from service.sqlcheck.check import Tree, describe
+from service.sqlcheck.check import Tree
 from service.sqlcheck.description import Describer, Description, Plan
 from service.sqlcheck.findings import Finding, finding_at
 from service.sqlcheck.plans import nodes
+from service.sqlcheck.schema_checks import describe
 
 SEED = Path("sql/dev/scale.sql")
 # What each feature adds to it.

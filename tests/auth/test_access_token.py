@@ -211,7 +211,7 @@ async def test_too_many_log_ins_are_503_with_retry_after(
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
     assert response.json() == {
         "type": "/problems/unavailable",
-        "title": "Not available at the moment",
+        "title": "Service temporarily unavailable",
         "status": 503,
         "detail": "Too many log-ins at once",
         "instance": response.json()["instance"],

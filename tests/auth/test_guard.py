@@ -91,9 +91,9 @@ async def test_missing_token_is_401_without_error_code(client: httpx.AsyncClient
     assert response.headers["WWW-Authenticate"] == "Bearer"
     assert response.json() == {
         "type": "/problems/not-authenticated",
-        "title": "Log in first",
+        "title": "Authentication required",
         "status": 401,
-        "detail": "A bearer token is needed here",
+        "detail": "This request needs a bearer token",
         "instance": response.json()["instance"],
     }
 

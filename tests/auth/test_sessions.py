@@ -133,7 +133,7 @@ async def test_other_users_session_is_404(client: httpx.AsyncClient, user: Logge
     unknown = await client.delete(f"/auth/sessions/{uuid4()}", headers=user.bearer)
     assert (response.status_code, unknown.status_code) == (404, 404)
     assert response.json() | {"instance": ""} == unknown.json() | {"instance": ""}
-    assert response.json()["detail"] == "You have no such session"
+    assert response.json()["detail"] == "You have no session with this id"
     assert (await client.get("/users/me", headers=stranger.bearer)).status_code == 200
 
 

@@ -137,9 +137,9 @@ async def test_internal_error_reveals_nothing(
     assert (response.status_code, response.headers["Content-Type"]) == (500, PROBLEM)
     assert response.json() == {
         "type": "/problems/internal-error",
-        "title": "Something went wrong here",
+        "title": "Internal server error",
         "status": 500,
-        "detail": "Something went wrong here",
+        "detail": "Internal server error",
         "instance": f"urn:uuid:{response.headers['X-Request-ID']}",
     }
 
@@ -240,19 +240,19 @@ async def raising() -> AsyncIterator[httpx.AsyncClient]:
 @pytest.mark.parametrize(
     ("status", "kind", "title"),
     [
-        (401, "/problems/not-authenticated", "Log in first"),
+        (401, "/problems/not-authenticated", "Authentication required"),
         (402, "about:blank", "Payment Required"),
         (403, "/problems/forbidden", "Not allowed"),
         (404, "/problems/not-found", "Not found"),
         (409, "about:blank", "Conflict"),
         (410, "about:blank", "Gone"),
         (418, "about:blank", "I'm a Teapot"),
-        (422, "/problems/invalid-input", "The input breaks a rule"),
+        (422, "/problems/invalid-input", "The input is not valid"),
         (429, "about:blank", "Too Many Requests"),
         (499, "about:blank", "Unknown status"),
         (501, "/problems/not-implemented", "Not implemented"),
         (502, "about:blank", "Bad Gateway"),
-        (503, "/problems/unavailable", "Not available at the moment"),
+        (503, "/problems/unavailable", "Service temporarily unavailable"),
     ],
 )
 async def test_exceptions_of_litestar_keep_status_and_detail(
@@ -269,7 +269,7 @@ async def test_exceptions_of_litestar_keep_status_and_detail(
 async def test_500_of_litestar_reveals_nothing(raising: httpx.AsyncClient, logs: Logs) -> None:
     response = await raising.get("/raises/500")
 
-    assert (response.status_code, response.json()["detail"]) == (500, "Something went wrong here")
+    assert (response.status_code, response.json()["detail"]) == (500, "Internal server error")
     assert [entry["event"] for entry in logs] == ["request failed", "request"]
 
 

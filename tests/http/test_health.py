@@ -48,7 +48,7 @@ async def test_edited_migration_is_not_ready(client: httpx.AsyncClient, connecti
 
     response = await client.get("/health/ready")
 
-    assert_unavailable(response, f"The schema is another one: {LAST} was applied from another file")
+    assert_unavailable(response, f"The schema does not match: {LAST} has changed since it was applied")
 
 
 async def test_schema_ahead_of_the_code_is_ready(client: httpx.AsyncClient, connection: asyncpg.Connection) -> None:
@@ -85,7 +85,7 @@ async def test_draining_process_is_not_ready(
 
     response = await client.get("/health/ready")
 
-    assert_unavailable(response, "draining: this process is about to end")
+    assert_unavailable(response, "draining: this process is shutting down")
 
 
 async def test_readiness_has_a_connection_of_its_own(own_database_url: str, sleep: Backend) -> None:

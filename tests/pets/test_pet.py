@@ -60,7 +60,7 @@ async def test_other_users_pet_is_404(
     for headers in ({}, {"If_Match": '"1"'}, {"If_Match": "*"}, {"If_None_Match": "*"}):
         response = await ask(client, stranger, method, pet.id, **headers)
         nothing = await ask(client, stranger, method, 2**40, **headers)
-        assert (response.status_code, response.json()["detail"]) == (404, "You have no such pet")
+        assert (response.status_code, response.json()["detail"]) == (404, "You have no pet with this id")
         assert response.json() | {"instance": ""} == nothing.json() | {"instance": ""}
         assert set(response.headers) == set(nothing.headers)
         assert "ETag" not in response.headers
@@ -126,9 +126,9 @@ async def test_outdated_if_match_is_412(
     assert response.status_code == 412, response.text
     assert response.json() == {
         "type": "/problems/precondition-failed",
-        "title": "It has changed since you read it",
+        "title": "The resource has changed since you read it",
         "status": 412,
-        "detail": "It has changed since you read it",
+        "detail": "The resource has changed since you read it",
         "instance": response.json()["instance"],
     }
     assert (await ask(client, user, "GET", pet.id)).json()["pet_name"] == pet.pet_name

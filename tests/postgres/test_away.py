@@ -28,5 +28,5 @@ async def test_missing_database_is_unavailable_until_created(
         finally:
             await admin.execute(f"drop database {name} with (force)")
 
-    assert [entry["event"] for entry in logged] == ["database is away", "database is back"]
+    assert [entry["event"] for entry in logged] == ["database unavailable", "database available again"]
     assert name in logged[0]["reason"]

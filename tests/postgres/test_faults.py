@@ -113,8 +113,8 @@ async def test_outage_is_logged_once_and_its_end_once(
 
     await admin.execute(f"drop role {role}")
     assert logs == [
-        {"log_level": "error", "event": "database is away", "reason": f'too many connections for role "{role}"'},
-        {"log_level": "info", "event": "database is back"},
+        {"log_level": "error", "event": "database unavailable", "reason": f'too many connections for role "{role}"'},
+        {"log_level": "info", "event": "database available again"},
     ]
 
 

@@ -133,7 +133,7 @@ async def test_request_of_a_disconnected_client_is_cancelled() -> None:
 
             await asyncio.wait_for(ended.wait(), 1)
 
-    assert [(entry["event"], entry["path"]) for entry in logs] == [("client gone", "/health/live")]
+    assert [(entry["event"], entry["path"]) for entry in logs] == [("client disconnected", "/health/live")]
 
 
 @pytest.mark.parametrize("requests", [GET + b"\r\n", (GET + b"\r\n") * 3, GET + b"\r\nGET / HT"])

@@ -106,7 +106,7 @@ def test_sigterm_drains_first(own_database_url: str, serve: Serve, workers: str)
 
     until(lambda: served.status("/health/ready") == 503, "readiness says so")
     time.sleep(1)  # it goes on
-    assert served.client.get("/health/ready").json()["detail"] == "draining: this process is about to end"
+    assert served.client.get("/health/ready").json()["detail"] == "draining: this process is shutting down"
     response = served.client.get("/health/live")
     assert (response.status_code, response.headers["Connection"]) == (200, "close")
     served.process.wait(PATIENCE)

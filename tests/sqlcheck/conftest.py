@@ -7,9 +7,9 @@ import attrs
 import pytest
 
 from service.postgres import read_query
-from service.sqlcheck.check import check_schema, describe
 from service.sqlcheck.description import Describer, Description
 from service.sqlcheck.findings import Finding, as_text
+from service.sqlcheck.schema_checks import check_schema, describe
 from service.sqlcheck.scratch import connect
 
 FOLDER = Path(__file__).with_name("nullability")

@@ -47,7 +47,7 @@ class Reader:
     directory: Path
 
     async def used(self) -> None:
-        """Wait until the replica is used."""
+        """Wait until the replica in use."""
         await self.until(bool)
 
     async def looked(self) -> None:
@@ -55,7 +55,7 @@ class Reader:
         await self.until(lambda used: used is not None)
 
     async def until(self, condition: Callable[[bool | None], bool]) -> None:
-        """Wait until `condition` holds for whether the replica is used."""
+        """Wait until `condition` holds for whether the replica in use."""
         async with asyncio.timeout(10):
             while not condition(self.connections.used):  # noqa: ASYNC110 - a state, of which nobody is told
                 await asyncio.sleep(0.005)

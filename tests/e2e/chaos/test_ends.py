@@ -168,4 +168,7 @@ def test_service_starts_before_its_database(postgres: Postgres, table: Table, se
     events = [json.loads(line)["event"] for line in served.stdout.splitlines()]
     table.say("database down at start", "live 200, ready 503", f"ready {healed:.2f} s after it is up")
     assert healed < 1
-    assert [event for event in events if event.startswith("database")] == ["database is away", "database is back"]
+    assert [event for event in events if event.startswith("database")] == [
+        "database unavailable",
+        "database available again",
+    ]

@@ -93,7 +93,7 @@ def test_statement_is_cancelled_when_its_client_disconnects(
     table.say("5 clients go away", "statements cancelled", f"after {ended:.2f} s")
     assert served.status("/health/ready") == 200
     assert "Exception" not in served.stdout
-    assert '"event": "client gone"' in served.stdout
+    assert '"event": "client disconnected"' in served.stdout
 
 
 def hammer(served: Running, token: str, path: str, bodies: list[dict[str, object]]) -> Counter[int]:

@@ -26,7 +26,7 @@ from tests.support.resources import Resource
 
 TOKEN = "a-token-for-one-test"
 PAIRS, REVOKERS = 12, 4
-USED, NOT_USED = '"replica is used"', '"replica is not used"'
+USED, NOT_USED = '"replica in use"', '"replica not used"'
 
 
 @attrs.define
@@ -126,7 +126,7 @@ async def test_clients_read_their_writes_despite_replica_faults(
     settings = {"DATABASE_REPLICA_URL": replica.url, "DATABASE_REPLICA_MAX_LAG": "500", "METRICS_TOKEN": TOKEN}
     one, other = serve(primary.url, **settings), serve(primary.url, **settings)
     for each in (one, other):
-        until(lambda each=each: USED in each.stdout, "the replica is used")  # type: ignore[misc]
+        until(lambda each=each: USED in each.stdout, "the replica in use")  # type: ignore[misc]
     began = time.monotonic()
     before = [numbers(each) for each in (one, other)]
     async with clients_of(one, other, primary, resource) as seen:

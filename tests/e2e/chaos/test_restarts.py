@@ -45,10 +45,10 @@ def test_restart_is_503_until_the_server_is_back(
     assert outcome.statuses[503] > 0
     assert outcome.failing_after(back) < 1
     told = Counter(entry["event"] for entry in map(json.loads, served.stdout.splitlines()) if is_told_once(entry))
-    assert told.keys() == {"database is away", "database is back"}
+    assert told.keys() == {"database unavailable", "database available again"}
     # In turn; a restart that is met in its middle is told of once more, and its end when a connection is made.
-    assert 1 <= told["database is back"] <= told["database is away"] <= 3
-    assert told["database is away"] - told["database is back"] <= 1
+    assert 1 <= told["database available again"] <= told["database unavailable"] <= 3
+    assert told["database unavailable"] - told["database available again"] <= 1
 
 
 def is_told_once(entry: dict[str, object]) -> bool:

@@ -289,4 +289,4 @@ def test_replica_follows_and_is_read(topology: Topology, tmp_path: Path) -> None
                     standby.execute("delete from login_throttle")
             replica = f"postgresql://service_app@127.0.0.1:{port}/service"
             with topology.served(tmp_path, DATABASE_REPLICA_URL=replica) as served:
-                until(lambda: "replica is used" in served.stdout, "it reads from the standby")
+                until(lambda: "replica in use" in served.stdout, "it reads from the standby")

@@ -42,9 +42,9 @@ async def test_lagging_replica_is_skipped(opening: Opening, pair: Pair, read: Re
     assert behind == [False] * 3
     assert (passed_over, used) == (3, 0)
     assert events(logged) == [
-        ("replica is used", ""),
-        ("replica is not used", "it is N bytes of log behind"),
-        ("replica is used", ""),
+        ("replica in use", ""),
+        ("replica not used", "it is N bytes of log behind"),
+        ("replica in use", ""),
     ]
     assert (await reader.db.many(read))[0].by_replica
 
@@ -62,7 +62,7 @@ async def test_killed_replica_causes_no_error(opening: Opening, pair: Pair, read
         pair.replica.start()
         await reader.used()
 
-    assert [event for event, _ in events(logged)] == ["replica is not used", "replica is used"]
+    assert [event for event, _ in events(logged)] == ["replica not used", "replica in use"]
     assert (await reader.db.many(read))[0].by_replica
 
 
@@ -171,7 +171,7 @@ async def test_promoted_replica_is_no_longer_used(opening: Opening, pair: Pair, 
         await asyncio.to_thread(follower.promote)
         await reader.until(lambda used: used is False)
 
-    assert events(logged) == [("replica is used", ""), ("replica is not used", "it is not a replica")]
+    assert events(logged) == [("replica in use", ""), ("replica not used", "it is not a replica")]
 
 
 @slow
@@ -194,7 +194,7 @@ async def test_replica_promoted_while_lagging_is_not_a_replica(
         await asyncio.sleep(0.2)  # it is looked at meanwhile
 
     told = events(logged)
-    assert told[:2] == [("replica is used", ""), ("replica is not used", "it is N bytes of log behind")]
+    assert told[:2] == [("replica in use", ""), ("replica not used", "it is N bytes of log behind")]
     assert [reason for _, reason in told].count("it is not a replica") == 1
     assert not reader.connections.used
 
@@ -229,7 +229,7 @@ async def test_server_that_does_not_follow_is_not_used(
         await reader.looked()
 
     [(event, told)] = events(logged)
-    assert event == "replica is not used"
+    assert event == "replica not used"
     assert told.startswith(reason)
     assert (await reader.db.many(read))[0].by_replica is (primary == "replica")
 
