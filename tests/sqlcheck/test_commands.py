@@ -16,7 +16,7 @@ from tests.support.sqlcheck import invoke
 pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 KITES = "service/kites/controllers.py"
-FIND_KITE = 20  # the line that names the query
+FIND_KITE = 31  # the line that names the query
 DIFFERS = f"returns 'maybe VersionedKite', and {KITES}:{FIND_KITE} reads 'one VersionedKite'"
 QUERIES = len(queries.query_names())
 MIGRATIONS = len(list((ROOT / "migrations").glob("*.rollback.sql")))
@@ -38,6 +38,7 @@ def test_finding_is_a_line_and_exit_status_1(tree: Copy, database_url: str) -> N
     assert done.stdout == (
         f"{KITES}:{FIND_KITE}: sql/kites/find_cat.sql is not there [no-file]\n"
         "sql/kites/find_kite.sql:1: no code names this query: remove the file, or use it [unused]\n"
+        "2 findings: 1 no-file, 1 unused\n"
     )
 
 
@@ -47,7 +48,7 @@ def test_findings_are_printed_as_json(tree: Copy, database_url: str) -> None:
     done = invoke("check", "--json", "--directory", str(tree.root), "--database-url", database_url)
 
     assert json.loads(done.stdout) == [
-        {"path": "sql/kites/find_kite.sql", "line": 4, "sentence": DIFFERS, "check": "returns"}
+        {"path": "sql/kites/find_kite.sql", "line": 5, "sentence": DIFFERS, "check": "returns"}
     ]
 
 
@@ -56,7 +57,7 @@ def test_findings_are_printed_for_github(tree: Copy, database_url: str) -> None:
 
     done = invoke("check", "--github", "--directory", str(tree.root), "--database-url", database_url)
 
-    assert done.stdout == f"::error file=sql/kites/find_kite.sql,line=4,title=returns::{DIFFERS}\n"
+    assert done.stdout == f"::error file=sql/kites/find_kite.sql,line=5,title=returns::{DIFFERS}\n"
 
 
 def test_no_findings_are_an_empty_array(database_url: str) -> None:
@@ -69,7 +70,7 @@ def test_query_that_no_test_ran_is_found(tmp_path: Path, database_url: str) -> N
 
     done = invoke("check", "--ran", str(ran), "--database-url", database_url)
 
-    assert done.stdout == "sql/users/show_me.sql:1: no test runs this query [not-run]\n"
+    assert done.stdout == "sql/users/show_me.sql:1: no test runs this query [not-run]\n1 finding: 1 not-run\n"
 
 
 def test_failing_migration_is_a_finding(tree: Copy, database_url: str) -> None:
@@ -79,7 +80,7 @@ def test_failing_migration_is_a_finding(tree: Copy, database_url: str) -> None:
 
     assert done.exit_code == 1
     assert done.stdout.startswith(f"migrations/{CREATE_KITES}.sql:1: syntax error")
-    assert done.stdout.endswith("[migration]\n")
+    assert done.stdout.endswith("[migration]\n1 finding: 1 migration\n")
 
 
 def test_scratch_databases_are_dropped(database_url: str) -> None:
@@ -147,7 +148,7 @@ def test_explain_prints_the_plan_of_a_query(database_url: str) -> None:
 
     assert done.exit_code == 0
     assert done.stdout.startswith("users.show_me\nNested Loop")
-    assert "Index Cond: (s.id = $1)" in done.stdout
+    assert "Index Cond: (s.user_id = $2)" in done.stdout
 
 
 def test_explain_prints_all_plans(database_url: str) -> None:

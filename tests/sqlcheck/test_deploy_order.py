@@ -61,10 +61,11 @@ def test_renamed_column_breaks_the_previous_release(released: Copy, database_url
 
     assert done.exit_code == 1
     assert done.stdout == (
-        "sql/auth/list_my_sessions.sql:10: as of released, on the new schema: PostgreSQL says: "
+        "sql/auth/list_my_sessions.sql:20: as of released, on the new schema: PostgreSQL says: "
         "column login_session.user_agent does not exist [deploy-order]\n"
         f"{OPEN}:{line}: as of released, on the new schema: PostgreSQL says: "
         'column "user_agent" of relation "login_session" does not exist [deploy-order]\n'
+        "2 findings: 2 deploy-order\n"
     )
 
 
@@ -76,9 +77,9 @@ def test_expand_and_contract_passes(released: Copy, database_url: str) -> None:
 
 
 def test_earlier_finding_is_not_repeated(released: Copy, database_url: str) -> None:
-    released.edit("service/auth/models.py", "user_agent: str | None", "user_agent: str")
+    released.edit("service/auth/models.py", 'examples=["192.0.2.7"])] | None', 'examples=["192.0.2.7"])]')
     commit(released)
-    released.edit("service/auth/models.py", "user_agent: str", "user_agent: str | None")
+    released.edit("service/auth/models.py", 'examples=["192.0.2.7"])]', 'examples=["192.0.2.7"])] | None')
 
     assert check(released, database_url, "HEAD").exit_code == 0
 
