@@ -27,7 +27,9 @@ from
         values
         ('session', caller.session_id::text),
         ('id', caller.session_id::text),
+        ('user', caller.user_id::text),
         ('user_id', caller.user_id::text),
+        ('users.id', caller.user_id::text),
         ('email', caller.email),
         ('email_key', caller.email),
         ('hashed_password', caller.hashed_password),
