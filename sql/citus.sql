@@ -1,5 +1,5 @@
--- Distributes a migrated database over the nodes of a Citus cluster, by user. For a DBA, on the coordinator, as the owner
--- of the tables or a superuser; again after a migration that adds a table; safe to run again at any time:
+-- Distributes a migrated database over the nodes of a Citus cluster, by user. For a DBA, on the coordinator, as the
+-- owner of the tables or a superuser; again after a migration that adds a table; safe to run again at any time:
 --
 --     psql "$COORDINATOR_URL" -f sql/citus.sql
 --
@@ -7,7 +7,7 @@
 
 begin;
 -- All tables at once: a foreign key between them allows no parallel work.
-set local citus.multi_shard_modify_mode = 'sequential';
+select set_config('citus.multi_shard_modify_mode', 'sequential', true);
 
 do $$
 declare

@@ -50,7 +50,7 @@ from
         ('users.ensure_user.email', 'new@example.com'),
         ('users.register_user.email_key', 'new@example.com'),
         ('users.ensure_user.email_key', 'new@example.com'),
-        ('after', '00000000-0000-0000-0000-000000000000'),
+        ('users.after', '00000000-0000-0000-0000-000000000000'),
         ('ids', '{}'),
         ('email_keys', '{}')
     ) as given (parameter, value);

@@ -35,7 +35,7 @@ def test_new_resources_pass_checks_and_their_tests(whole_tree: Tree) -> None:
         *whole_tree.command("new", "shared_long_names", *EVERYTHING, "last_of_the_fields:text", "--no-owner")
     )
 
-    whole_tree.run(*whole_tree.command("new", "apples2", "r2d2:text"))
+    whole_tree.run(*whole_tree.command("new", "apples2", "r2d2:text", "--singular", "apple2"))
     whole_tree.run(*whole_tree.command("new", LONG, f"{LONG[:20]}:text"))
 
     whole_tree.check()

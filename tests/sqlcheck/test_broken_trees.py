@@ -373,7 +373,7 @@ QUERIES = [
     ),
     Broken(
         "a null from the table",
-        f"{SESSIONS}:20: column 5 may be null (login_session.user_agent allows it), "
+        f"{SESSIONS}:26: column 5 may be null (login_session.user_agent allows it), "
         "LoginSession.user_agent does not allow None [nullability]",
         "service/auth/models.py",
         "        ]\n        | None\n    )\n    ip",
@@ -381,7 +381,7 @@ QUERIES = [
     ),
     Broken(
         "a null from what a function is given",
-        f"{SESSIONS}:21: column 6 may be null (login_session.ip allows it), "
+        f"{SESSIONS}:27: column 6 may be null (login_session.ip allows it), "
         "LoginSession.ip does not allow None [nullability]",
         "service/auth/models.py",
         'examples=["192.0.2.7"])] | None',
@@ -421,9 +421,9 @@ MIGRATIONS = [
     ),
     Broken(
         "a renamed column",
-        f"{SESSIONS}:20: PostgreSQL says: column login_session.user_agent does not "
+        f"{SESSIONS}:26: PostgreSQL says: column login_session.user_agent does not "
         "exist [refused]\n"
-        f'{OPEN}:24: PostgreSQL says: column "user_agent" of relation "login_session" '
+        f'{OPEN}:27: PostgreSQL says: column "user_agent" of relation "login_session" '
         "does not exist [refused]",
         TABLE,
         LAST_COMMENT,

@@ -12,6 +12,7 @@ from tests.support.checkouts import CREATE_KITES, Copy, line_of
 pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 OPEN = "sql/auth/open_session.sql"
+SESSIONS = "sql/auth/list_my_sessions.sql"
 PLACE = "migrations/9999_change_sessions.sql"
 
 
@@ -55,13 +56,13 @@ def test_renamed_column_breaks_the_previous_release(released: Copy, database_url
         released.edit(path, "user_agent", "browser")
     released.edit("service/auth/models.py", "user_agent", "browser")
 
-    line = line_of(OPEN, "user_agent, ip")
+    line, listed = line_of(OPEN, "user_agent, ip"), line_of(SESSIONS, "login_session.user_agent")
 
     done = check(released, database_url)
 
     assert done.exit_code == 1
     assert done.stdout == (
-        "sql/auth/list_my_sessions.sql:20: as of released, on the new schema: PostgreSQL says: "
+        f"{SESSIONS}:{listed}: as of released, on the new schema: PostgreSQL says: "
         "column login_session.user_agent does not exist [deploy-order]\n"
         f"{OPEN}:{line}: as of released, on the new schema: PostgreSQL says: "
         'column "user_agent" of relation "login_session" does not exist [deploy-order]\n'

@@ -19,13 +19,13 @@ from service.sql import count, many, maybe, value
 FIND, LIST = maybe("kites.find_kite", VersionedKite), many("kites.list_kites", Kite)
 OF_NO_FILE = maybe("kites.cat", Kite)
 
-async def calls(db: Database, session: UUID) -> None:
-    good = await db.maybe(FIND, session, 1)
+async def calls(db: Database, session: UUID, user: UUID) -> None:
+    good = await db.maybe(FIND, session, user, 1)
     good.colour
-    await db.maybe(FIND, session)
-    await db.maybe(FIND, session, "1")
-    await db.many(LIST, session, 0, 10, 10)
-    await db.many(FIND, session, 1)
+    await db.maybe(FIND, session, user)
+    await db.maybe(FIND, session, user, "1")
+    await db.many(LIST, session, user, 0, 10, 10)
+    await db.many(FIND, session, user, 1)
 """
 
 
@@ -43,10 +43,10 @@ def test_mypy_finds_wrong_calls(tmp_path: Path, with_kites: Path) -> None:
         '8: error: No overload variant of "maybe" matches argument types "str", "type[Kite]"',
         '12: error: Item "VersionedKite" of "VersionedKite | None" has no attribute "colour"',
         '12: error: Item "None" of "VersionedKite | None" has no attribute "colour"',
-        '13: error: Too few arguments for "maybe" of "Database"',
-        '14: error: Argument 3 to "maybe" of "Database" has incompatible type "str"; expected "int"',
-        '15: error: Too many arguments for "many" of "Database"',
-        '16: error: Argument 1 to "many" of "Database" has incompatible type "Maybe[[UUID, int], VersionedKite]"',
+        '13: error: Too few arguments for "maybe" of "Queries"',
+        '14: error: Argument 4 to "maybe" of "Queries" has incompatible type "str"; expected "int"',
+        '15: error: Too many arguments for "many" of "Queries"',
+        '16: error: Argument 1 to "many" of "Queries" has incompatible type "Maybe[[UUID, UUID, int], VersionedKite]"',
     ]
 
 
