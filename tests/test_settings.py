@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.env import LOGIN_LIMITS, LoginLimits
+from service.env import LOGIN_LIMITS, REGISTRATION_LIMITS, LoginLimits, RegistrationLimits
 from service.settings import Settings, SettingsError, database_url
 from service.timeouts import DATABASE_TIMEOUTS, ShutdownTimeouts
 
@@ -262,6 +262,21 @@ def test_invalid_login_throttle_is_refused(text: str) -> None:
     sentence = refused(LOGIN_THROTTLE=text)
 
     assert sentence.startswith("LOGIN_THROTTLE must be on, off, or four whole numbers by commas")
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [("on", REGISTRATION_LIMITS), ("OFF", None), ("20, 60", RegistrationLimits(20, 60))],
+)
+def test_registration_throttle_is_off_or_two_numbers(text: str, limits: RegistrationLimits | None) -> None:
+    assert Settings.read(NEEDED | {"REGISTRATION_THROTTLE": text}).registration_throttle == limits
+
+
+@pytest.mark.parametrize("text", ["yes", "5", "1,2,3", "0,1", "a,b", "1,"])
+def test_invalid_registration_throttle_is_refused(text: str) -> None:
+    sentence = refused(REGISTRATION_THROTTLE=text)
+
+    assert sentence.startswith("REGISTRATION_THROTTLE must be on, off, or two whole numbers")
 
 
 @pytest.mark.parametrize(

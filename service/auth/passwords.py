@@ -37,9 +37,9 @@ COMMON_PASSWORDS = frozenset((Path(__file__).parent / "common_passwords.txt").re
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
 # A stored hash that costs more was not made here, and is not run: KiB of memory, passes, and lanes.
 MAX_COST = 256 * 1024, 16, 16
-# A queue's threads (argon2 releases the GIL), and how many passwords can be in it: about a second's worth.
+# A queue's threads (argon2 releases the GIL), and how many passwords can be in it: a second's worth or a little more.
 LOGINS = 2, 64
-REGISTRATIONS = 1, 32
+REGISTRATIONS = 1, 64
 HASHING = gauge("password_hashing_queue", "Passwords being hashed, or waiting for it")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from service.app import create_app
 from service.auth.passwords import HASHER
+from service.users import controllers
 from tests.support.accounts import PASSWORD
 from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import Committed, Factory, LoggedIn, log_in, service_client
@@ -111,3 +112,17 @@ async def test_deletion_is_repeated_when_a_log_in_rehashed(committed: Committed)
         await blocked_statements(committed.connection, 1)
 
     assert (await deleting).status_code == 204
+
+
+async def test_deletion_gives_up_if_the_hash_changes_each_time(
+    committed: Committed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controllers, "ATTEMPTS", 1)
+    client, user = committed.client, await committed.make.user()
+    async with committed.connection.transaction():
+        await committed.connection.execute("update user_model set hashed_password = $1", HASHER.hash(PASSWORD))
+        deleting = asyncio.create_task(delete_me(client, user, current_password=PASSWORD))
+        await blocked_statements(committed.connection, 1)
+
+    assert (await deleting).status_code == 401
+    assert (await log_in(client, user.email)).status_code == 200

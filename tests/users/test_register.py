@@ -10,7 +10,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from service.app import create_app
-from service.auth import passwords
+from service.auth import passwords, throttle
 from tests.support.accounts import PASSWORD, bearer
 from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import Committed, Factory, LoggedIn, log_in, service_client
@@ -257,3 +257,16 @@ async def test_refused_address_is_refused_again_without_a_query(
 
     assert response.status_code == 429
     assert await connection.fetchval(counted) == before == 3
+
+
+@pytest.mark.usefixtures("connection")
+async def test_refused_networks_take_bounded_memory(
+    limited: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttle, "REMEMBERED", 1)
+    responses = []
+    for network in ("203.0.113.7", "203.0.113.8", "203.0.113.7"):
+        limited.headers["X-Forwarded-For"] = network
+        responses = [(await register(limited, "ann@example.com")).status_code for _ in range(3)]
+
+    assert responses == [429, 429, 429]
