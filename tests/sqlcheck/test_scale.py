@@ -17,7 +17,7 @@ LIST = "sql/kites/list_kites.sql"
 
 
 # A condition that no index can serve.
-UNSELECTIVE = "kites.user_id = $2 and kites.id > $3", "kites.user_id::text = $2::text and kites.id + 0 > $3"
+UNSELECTIVE = "kites.user_id = $2 and kites.id > $3", "kites.user_id::text = caller.user_id::text and kites.id + 0 > $3"
 
 
 @pytest.fixture
@@ -89,4 +89,4 @@ def test_command_measures_on_demand(tree: Copy, database_url: str) -> None:
     done = CliRunner().invoke(main, ["sql", "check", *options], env={"SQL_RAN": None}, catch_exceptions=False)
 
     assert done.exit_code == 1
-    assert done.stdout.endswith("[scale]\n")
+    assert "[scale]\n" in done.stdout
