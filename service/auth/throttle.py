@@ -24,9 +24,9 @@ LOGINS = counter("logins_total", "Log-ins", outcome=("ok", "failed", "throttled"
 # Refused networks, per process.
 REMEMBERED = 10_000
 
+purge("counts of failed log-ins", count("system.clean_login_throttle"))
 # For 30 days after their end, sessions show the throttle from where an owner logs in.
 purge("login sessions", count("system.clean_login_sessions"))
-purge("counts of failed log-ins", count("system.clean_login_throttle"))
 
 
 @attrs.frozen

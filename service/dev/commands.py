@@ -18,6 +18,9 @@ def dev() -> None:
     """
     import uvicorn  # noqa: PLC0415 - slow to import, and no other command wants a server
 
+    from service.postgres import accept_broken_files  # noqa: PLC0415 - the same
+
+    accept_broken_files()  # before anything reads its queries: what is wrong with one is reported while it serves
     from service.dev.checked import create_app  # noqa: PLC0415 - production does not install what it needs
     from service.dev.server import prepared  # noqa: PLC0415 - the same
     from service.server import OPTIONS, bind, serving_metrics  # noqa: PLC0415 - the same

@@ -11,7 +11,7 @@ from service.dev.scaffold.writing import write
 from tests.support.trees import Tree
 
 FIELDS = ["gadget_name:text", "pieces:integer", "broken:boolean"]
-LONG = "things_with_a_very_long_name"
+LONG = "things_with_very_long_names"
 EVERYTHING = [f"a_{name}:{name}" for name in TYPES]
 
 

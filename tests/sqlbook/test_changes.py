@@ -32,11 +32,11 @@ def test_review_shows_only_changes(tmp_path: Path, with_kites: Path, own_databas
         f"-- Kites have a species.\n-- depends: {CREATE_KITES}\nalter table kites add column species text;\n",
     )
     tree.write(MIGRATION.replace(".sql", ".rollback.sql"), "alter table kites drop column species;\n")
-    tree.edit("sql/kites/list_kites.sql", "kites.id > $2", "kites.version > $2")
+    tree.edit("sql/kites/list_kites.sql", "kites.id > $3", "kites.version > $3")
     tree.delete("sql/auth/end_session.sql")
     tree.edit("sql/review/table_sizes.sql", "as total", "as whole")
     tree.delete("sql/review/lock_waits.sql")
-    tree.edit("service/kites/controllers.py", "@get(response_headers=[LINK])", '@get("/mine", response_headers=[LINK])')
+    tree.edit("service/kites/controllers.py", '@get("/me", response_headers=[LINK])', '@get("/mine", response_headers=[LINK])')
 
     text = since("HEAD", Tree.read(tree.root), own_database_url)
 

@@ -69,6 +69,8 @@ def test_counters_survive_a_reload_with_new_code(own_database_url: str, start: S
     assert found[f"{CALLS}=users.show_me"] == found["http_requests_total method=GET route=/users/me status=200"] == 5
     assert found[f"{CALLS}=auth.a_new_one"] == 0
     assert {name.removeprefix(f"{CALLS}=") for name in called} == {
+        "auth.count_registration",
+        "auth.end_oldest_sessions",
         "auth.find_credentials",
         "auth.open_session",
         "system.list_applied_migrations",
