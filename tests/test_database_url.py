@@ -184,7 +184,7 @@ def test_url_without_user_is_refused_if_the_system_has_none(monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("query", "settings"),
     [
-        ("statement_timeout=5000&jit=", {"statement_timeout": "5000", "jit": ""}),
+        ("sslmode=&statement_timeout=5000&jit=", {"statement_timeout": "5000", "jit": ""}),
         (
             "application_name=two+words&search_path=%22a%20b%22,%20public",
             {"application_name": "two words", "search_path": '"a b", public'},

@@ -164,7 +164,7 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo ships no 
         yield
 
     def create_tables(self) -> None:
-        """Create yoyo's tables and ours where they are missing, for their owner alone to write.
+        """Create yoyo's tables and ours if they are missing, writable by their owner alone.
 
         Provokes no errors to find out.
         """

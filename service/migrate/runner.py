@@ -4,7 +4,8 @@
   when PostgreSQL has finished with that run, however it ended. A killed run is noticed within a second. yoyo's own
   lock, a row that a killed run leaves behind, is not used.
 - A migration, its mark and the checksum of its file are one transaction: there is no gap to be killed in.
-- Each runs under a lock timeout, and is tried again: a migration that waits for a lock stops all who come after it.
+- Each runs under a lock timeout, and is tried again: while a migration waits for a lock, all later statements on the
+  table wait behind it.
 - The connection must not lead through a transaction pooler, where a session-level lock goes to another client.
 
 `-- transactional: false`, for CONCURRENTLY, cannot be one transaction. Such a file must stand being run again from its
@@ -110,7 +111,7 @@ def rollback(
 ) -> list[str]:
     """Undo the newest `count` migrations, edited ones too, and return their ids in the order in which they were undone.
 
-    Raises MigrationError, also where the database is ahead of the code: what is newest there cannot be undone here.
+    Raises MigrationError, also if the database is ahead of the code: its newest migrations cannot be undone here.
     """
     migrations = load_migrations(directory)
     with _only_run(url, limits, report) as backend:
@@ -195,7 +196,7 @@ def _only_run(url: str, limits: Limits, report: Report) -> Iterator[Backend]:
 
 
 def _carry_out(backend: Backend, migration: Migration, direction: Direction, limits: Limits, report: Report) -> None:
-    """Apply or roll back, in several attempts where others hold the locks."""
+    """Apply or roll back, in several attempts if others hold the locks."""
     attempt = 1
     while True:
         started = time.monotonic()

@@ -213,7 +213,7 @@ class ConnectionPool:
         return PooledConnection(connection, monotonic() + self.timeouts.max_age, address)
 
     def _on_connect_error(self, error: Exception) -> None:
-        """Try again after a pause; tell those who wait only if no other connection can serve them."""
+        """Try again after a pause. Waiters fail only if no other connection can serve them."""
         pause = min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE)
         self._failures += 1
         if not self._retry:

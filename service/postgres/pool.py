@@ -30,6 +30,9 @@ from service.problems import Unavailable
 from service.telemetry import RequestContext, current, recorder
 from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
 
+# PgBouncer may still have a statement of before another change, prepared for another process.
+MAX_PREPARED_ANEW = 10
+
 
 @attrs.define
 class Failures:
@@ -37,8 +40,8 @@ class Failures:
 
     pause: float = 0.0
     """Seconds of the last pause, after it lost to another statement."""
-    stale: bool = False
-    """Whether it had to be prepared anew."""
+    stale: int = 0
+    """How often it had to be prepared anew."""
     lost: BaseException | None = None
     """The error after which nobody knows whether it has happened: it then runs once more in a read-only transaction,
     in which PostgreSQL refuses every write."""
@@ -192,8 +195,8 @@ class Pool(ConnectionPool):
             failures.pause = await self._back_off(failures.pause, deadline, error)
         elif isinstance(error, NotSentError):
             pass
-        elif is_stale(error) and not failures.stale:
-            failures.stale = True
+        elif is_stale(error) and failures.stale < MAX_PREPARED_ANEW:
+            failures.stale += 1
         elif may_have_happened(error) and not failures.lost:
             failures.lost = error
         elif isinstance(error, UNAVAILABLE):
@@ -210,7 +213,7 @@ class Pool(ConnectionPool):
         pause = 2 * pause or self.timeouts.retry_backoff
         if monotonic() + pause + self.timeouts.acquire > deadline:
             raise Unavailable(TOO_MANY_CHANGES) from error
-        # At random, so that those who met do not meet again; not at once, because the winner has yet to go on.
+        # At random, so that the two do not collide again; not at once, because the winner still has to finish.
         await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
         return pause
 

@@ -80,7 +80,7 @@ class Parameter:
 
 @attrs.frozen
 class Marker:
-    """What the header alone knows: a column that is not null, a finding that is accepted, that a standby may answer."""
+    """What only the header can say: a column is not null, a finding is accepted, a replica may answer."""
 
     name: str
     line: int
@@ -159,10 +159,7 @@ def query_names(directory: Path = SQL) -> list[str]:
 
 
 def read_query(name: str, directory: Path = SQL) -> Statement:
-    """Read the file of the query `name` below `directory`.
-
-    Raises QueryError where there is no such file, or where it is malformed.
-    """
+    """Read the file of the query `name` below `directory`. Raises QueryError if it is missing or malformed."""
     path = directory / f"{name.replace('.', '/')}.sql"
     try:
         text = path.read_text(encoding="utf-8")
@@ -178,10 +175,7 @@ _broken_files_are_accepted = False
 
 
 def accept_broken_files() -> None:
-    """From now on, declared() returns an empty statement for a broken file, whose purpose says what is wrong.
-
-    `dev` serves on then, and reports it to the requests that need the query.
-    """
+    """Have declared() return an empty statement for a broken file, whose purpose says what is wrong, for `dev`."""
     global _broken_files_are_accepted  # noqa: PLW0603 - features read their files while they are imported
     _broken_files_are_accepted = True
 
@@ -225,9 +219,7 @@ def _parse(name: str, path: Path, text: str) -> Statement:
         if MARKER.fullmatch(line) or CONTINUED.fullmatch(line) or (returns and PROSE.fullmatch(line)):
             continue
         if line.startswith("-- $"):
-            found = _match(
-                PARAMETER, path, at, line, "a parameter is '-- $1 name type', with '?' where null is allowed"
-            )
+            found = _match(PARAMETER, path, at, line, "a parameter is '-- $1 name type', with '?' if null is allowed")
             if int(found["number"]) != len(parameters) + 1:
                 raise QueryError(
                     f"{place(path, at)}: ${found['number']} stands where ${len(parameters) + 1} is expected"

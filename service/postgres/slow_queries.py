@@ -1,4 +1,4 @@
-"""Tells of queries that take long, by the name of their file and with the plan that PostgreSQL has for them."""
+"""Logs queries that take long, by the name of their file and with PostgreSQL's plan for them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,12 +18,12 @@ PAUSE, PATIENCE = 60.0, 10
 class SlowQueries:
     """Logs each slow query, at most once a minute and with how often it was slow meanwhile.
 
-    The plan is asked for when the request has gone on, on a connection that nobody wants; where there is none within
-    ten seconds, or PostgreSQL is too busy to say, the line comes without a plan.
+    The plan is requested after the query has been answered, on a connection that is idle. If none is idle within ten
+    seconds, or PostgreSQL is too busy to explain, the line has no plan.
     """
 
     def __init__(self, ask_plan: Callable[[Query[..., Any]], Awaitable[str | None]]) -> None:
-        """Ask `ask_plan` for a query's plan; it returns None where it cannot have one now."""
+        """Get a query's plan from `ask_plan`, which returns None if it cannot get one now."""
         self._ask_plan = ask_plan
         self._times: dict[Query[..., Any], int] = {}
         self._again_at: dict[Query[..., Any], float] = {}
@@ -41,7 +41,7 @@ class SlowQueries:
             task.add_done_callback(self._telling.discard)
 
     async def close(self) -> None:
-        """Tell of the last ones now, with a plan or without."""
+        """Log the last ones now, with a plan or without."""
         self._closing.set()
         await asyncio.gather(*self._telling)
 

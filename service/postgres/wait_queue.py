@@ -15,7 +15,7 @@ class WaitQueue(Generic[T]):
         """`take_back` gets what was given to a waiter that was cancelled at that moment."""
         self._take_back = take_back
         self.waiters: deque[tuple[asyncio.Future[T], float]] = deque()
-        """Those who wait, and until when: of the event loop's time."""
+        """The waiters and their deadlines, in the event loop's time."""
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:

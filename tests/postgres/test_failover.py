@@ -6,8 +6,10 @@ import socket
 import asyncpg
 import pytest
 
+from service.database_url import DatabaseUrl
 from service.embedded import EmbeddedPostgres
 from service.postgres.database import Database
+from service.postgres.failover import MultiHostConnector
 from service.postgres.pool import Pool
 from service.postgres.queries import Count, Value
 from service.problems import Unavailable
@@ -24,6 +26,16 @@ async def test_missing_host_is_skipped(
     db = await opening(beside(database_url, server, "127.0.0.1:1", "127.0.0.1:2"))
 
     assert await db.value(backend)
+
+
+def test_hosts_are_tried_in_any_order_if_the_url_says_so() -> None:
+    hosts = ",".join(f"h{number}" for number in range(30))
+    url = DatabaseUrl.parse(f"postgresql://u@{hosts}/d?load_balance_hosts=random")
+
+    orders = [tuple(MultiHostConnector(url, DatabaseTimeouts())._addresses) for _ in range(5)]  # noqa: SLF001 - nothing else shows it
+
+    assert len(set(orders)) > 1
+    assert {frozenset(order) for order in orders} == {frozenset(url.addresses)}
 
 
 async def test_silent_host_is_tried_once(

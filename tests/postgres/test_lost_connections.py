@@ -200,6 +200,18 @@ async def test_connection_that_grew_old_while_idle_is_not_used(opening: Opening,
     assert await db.value(backend) != pid
 
 
+async def test_system_without_a_socket_option_does_without(
+    opening: Opening, own_database_url: str, server: EmbeddedPostgres, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MacOS has other names."""
+    monkeypatch.delattr(socket, "TCP_USER_TIMEOUT")
+    relay = Relay(server)
+    async with relay.listen() as port:
+        db = await opening(beside(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable")
+
+        assert await db.value(backend)
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [

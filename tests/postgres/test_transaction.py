@@ -15,7 +15,7 @@ from service.postgres.queries import Count, Value
 from service.problems import Unavailable
 from service.telemetry.context import RequestContext, current
 from service.timeouts import DatabaseTimeouts
-from tests.support.backends import ended, gone, running
+from tests.support.backends import ended, frozen, gone, running
 from tests.support.pools import PATIENT, Backend, Opening, beside
 from tests.support.relay import Relay
 from tests.support.statements import Statements
@@ -100,6 +100,8 @@ async def test_caught_error_is_raised_at_the_end(db: Database, things: Things) -
             await tx.count(things.add, 1)
             with pytest.raises(asyncpg.UniqueViolationError):
                 await tx.count(things.add, 1)
+            with pytest.raises(asyncpg.InFailedSQLTransactionError):
+                await tx.count(things.add, 2)
 
     assert await things.added() == []
 
@@ -114,6 +116,27 @@ async def test_refused_commit_is_raised(db: Database, things: Things, backend: B
 
     assert await things.added() == []
     assert await db.value(backend) == pid
+
+
+async def test_lost_idle_connection_is_not_used(db: Database, things: Things, backend: Backend) -> None:
+    pid = await db.value(backend)
+    await ended(things.admin, pid)
+
+    async with db.transaction() as tx:
+        assert await tx.value(backend) != pid
+
+
+async def test_silence_at_begin_is_unavailable(
+    opening: Opening, own_database_url: str, things: Things, backend: Backend
+) -> None:
+    db = await opening(own_database_url, timeouts=attrs.evolve(PATIENT, query=1, close_silent=0.1, close_all=0.1))
+    pid = await db.value(backend)
+
+    with frozen(pid), pytest.raises(Unavailable):
+        async with db.transaction() as tx:
+            await tx.count(things.add, 1)
+
+    assert await things.added() == []
 
 
 @pytest.mark.parametrize("in_statement", [True, False])

@@ -192,7 +192,7 @@ def test_replica_takes_over_as_primary(new_postgres: NewPostgres, serve: Serve, 
     outcome.check()
     assert outcome.statuses[503] > 0
     assert fails < 2
-    assert "it is no standby" in served.stdout
+    assert "it is not a replica" in served.stdout
 
 
 def test_frozen_primary_with_replica_is_503_within_3_s(

@@ -210,7 +210,7 @@ async def test_replica_promoted_while_lagging_is_not_a_replica(
         ("primary", "promoted", "it is not a replica"),
         ("primary", "elsewhere", "its history is N/N/templateN, the primary's N/N/postgres"),
         ("primary", "nowhere", "[Errno N] Connect call failed ('N.N.N.N', N)"),
-        ("primary", "senseless", "`sslmode` parameter must be one of"),
+        ("primary", "unreadable", "[SSL] PEM lib"),
         ("stranger", "replica", "permission denied for function pg_control_system"),
     ],
 )
@@ -220,7 +220,7 @@ async def test_server_that_does_not_follow_is_not_used(
     urls = {name: server.url for name, server in (("primary", pair.primary), ("replica", pair.replica))}
     urls |= {"promoted": failed_over.primary.url, "elsewhere": pair.replica.url.removesuffix("postgres") + "template1"}
     urls |= {
-        "senseless": f"{pair.replica.url}?sslmode=senseless",
+        "unreadable": f"{pair.replica.url}?sslmode=require&sslcert=/dev/null",
         "nowhere": "postgresql://127.0.0.1:1/postgres",
         "stranger": pair.primary.url.replace("//postgres", "//stranger"),
     }

@@ -32,15 +32,21 @@ async def test_replica_answers_only_marked_reads(reader: Reader, read: Read, sta
 
 
 @slow
+async def test_transaction_runs_on_the_primary(reader: Reader, read: Read) -> None:
+    async with reader.db.transaction() as tx:
+        assert [each.by_replica for each in await tx.many(read)] == [False]
+
+
+@slow
 async def test_connections_of_each_server_are_counted(reader: Reader, statement: Statements) -> None:
-    slowly = marked(statement, "select pg_is_in_recovery(), 0 from pg_sleep(0.2)")
+    slowly = marked(statement, "select pg_is_in_recovery(), 0 from pg_sleep(1)")
     reading = [asyncio.create_task(reader.db.many(slowly)) for _ in range(6)]
 
     async with asyncio.timeout(5):
-        while reader.count('database_connections_waiting{server="replica"}') < 2:  # noqa: ASYNC110 - a state, of which nobody is told
+        while reader.count('database_connections{server="replica",state="used"}') < 4:  # noqa: ASYNC110 - a state, of which nobody is told
             await asyncio.sleep(0.005)
 
-    assert reader.count('database_connections{server="replica",state="used"}') == 4
+    assert reader.count('database_connections_waiting{server="replica"}') == 2
     assert reader.count('database_connections_max{server="replica"}') == 4
     assert reader.count('database_connections_waiting{server="primary"}') == 0
     await asyncio.gather(*reading)

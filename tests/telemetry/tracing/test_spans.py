@@ -14,12 +14,15 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from service.app import _traces as traces_from_environment
 from service.app import create_app
+from service.postgres.database import Database
 from service.postgres.pool import Pool
+from service.postgres.tracing import TracedConnections
 from service.telemetry.context import current
 from service.telemetry.tracing import HEADERS, Traces
 from tests.support.application import make_settings
 from tests.support.factories import Factory, service_client
 from tests.support.otlp import PARENT, Receiver
+from tests.support.pools import Backend
 
 NOT_SAMPLED = PARENT.removesuffix("01") + "00"
 
@@ -215,6 +218,19 @@ def test_environment_turns_traces_on(receiver: Receiver, monkeypatch: pytest.Mon
 
     assert traces is not None
     asyncio.run(send_all(traces))
+
+
+async def test_statements_of_a_transaction_are_spans(
+    database_url: str, receiver: Receiver, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+    pool, traces = Pool(database_url), Traces()
+    db = Database(TracedConnections(pool, traces.tracer))
+
+    async with traces.sending(), pool.open(), db.transaction() as tx:
+        await tx.value(backend)
+
+    assert [span.name for span in receiver.spans] == ["tests.query"]
 
 
 async def test_silent_collector_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
