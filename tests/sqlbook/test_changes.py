@@ -36,7 +36,9 @@ def test_review_shows_only_changes(tmp_path: Path, with_kites: Path, own_databas
     tree.delete("sql/auth/end_session.sql")
     tree.edit("sql/review/table_sizes.sql", "as total", "as whole")
     tree.delete("sql/review/lock_waits.sql")
-    tree.edit("service/kites/controllers.py", '@get("/me", response_headers=[LINK])', '@get("/mine", response_headers=[LINK])')
+    tree.edit(
+        "service/kites/controllers.py", '@get("/me", response_headers=[LINK])', '@get("/mine", response_headers=[LINK])'
+    )
 
     text = since("HEAD", Tree.read(tree.root), own_database_url)
 
