@@ -17,17 +17,18 @@ from watchfiles import awatch
 
 from service.postgres import SQL, Connections, Executor, Query, Rows, Statement, accept_broken_files
 from service.problems import QueryFinding
-from service.server import Application, create_worker_app
 from service.settings import Settings
 
 if TYPE_CHECKING:
+    from service.server import Application
     from service.sqlcheck import Finding
 
 
-def create_app() -> Application:
+def create_app() -> "Application":
     """Make the service that the environment describes, with queries that are checked while it runs."""
     accept_broken_files()
     from service import app  # noqa: PLC0415 - its features read their queries when they are imported
+    from service.server import create_worker_app  # noqa: PLC0415 - so does the room http, which it imports
 
     def connect(settings: Settings) -> Connections:
         return Checked(app.connection_pool(settings), settings.database_url)

@@ -4,6 +4,7 @@ A query is a file, ``sql/<feature>/<verb_noun>.sql``, and is sent byte for byte.
 and this module the same thing: what the query does, what each ``$n`` is, and what comes back.
 """
 
+import os
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -171,13 +172,16 @@ def read_query(name: str, directory: Path = SQL) -> Statement:
     return _parse(name, path, text)
 
 
-_broken_files_are_accepted = False
+# Set in the environment, so that processes which `dev` starts know it before they import anything.
+ACCEPT_BROKEN_FILES_VARIABLE = "_ACCEPT_BROKEN_QUERY_FILES"
 
 
 def accept_broken_files() -> None:
-    """Have declared() return an empty statement for a broken file, whose purpose says what is wrong, for `dev`."""
-    global _broken_files_are_accepted  # noqa: PLW0603 - features read their files while they are imported
-    _broken_files_are_accepted = True
+    """From now on, in this process and its children, declared() returns an empty statement for a broken file.
+
+    Its purpose says what is wrong. `dev` serves on then, and reports it to the requests that need the query.
+    """
+    os.environ[ACCEPT_BROKEN_FILES_VARIABLE] = "yes"
 
 
 def declared(name: str, cardinality: Cardinality, row: type | None) -> Statement:
@@ -188,7 +192,7 @@ def declared(name: str, cardinality: Cardinality, row: type | None) -> Statement
     try:
         return _declared(name, cardinality, row)
     except QueryError as error:
-        if not _broken_files_are_accepted:
+        if ACCEPT_BROKEN_FILES_VARIABLE not in os.environ:
             raise
         path = SQL / f"{name.replace('.', '/')}.sql"
         return Statement(name, path, str(error), (), cardinality, row=None, row_nullable=False, returns_line=1, sql="")

@@ -210,8 +210,8 @@ def test_ci_lists_changes_since_a_revision(tmp_path: Path) -> None:
         return subprocess.run([*git, "rev-parse", name], capture_output=True, text=True, check=True).stdout.strip()
 
     alone = asked()
-    models = tree / "service" / "users" / "models.py"
-    models.write_text(models.read_text().replace("max_length=254", "max_length=200"))
+    models = tree / "service" / "auth" / "emails.py"
+    models.write_text(models.read_text().replace("MAX_LENGTH = 254", "MAX_LENGTH = 200"))
     subprocess.run([*git, "switch", "-qc", "next"], check=True)
     subprocess.run([*git, "commit", "-qam", "The next", "--no-gpg-sign"], check=True)
     before = loaded().last_release(tree)

@@ -93,7 +93,7 @@ async def test_file_broken_at_startup_is_read_again(checked: Checked) -> None:
 
 
 async def test_query_without_a_file_is_refused(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "_broken_files_are_accepted", False)  # and it is so again after this test
+    monkeypatch.setenv(queries.ACCEPT_BROKEN_FILES_VARIABLE, "")  # and it is unset again after this test
     queries.accept_broken_files()
     missing = queries.declared("kites.find_cat", Cardinality.MANY, AppliedMigration)
     query: Many[..., AppliedMigration] = Many(missing, AppliedMigration)

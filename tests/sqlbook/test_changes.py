@@ -54,9 +54,9 @@ def test_review_shows_only_changes(tmp_path: Path, with_kites: Path, own_databas
         "### `kites.list_kites`: changed",
     ]
     assert "-update /* auth.end_session */ login_session set ended_at = now()\n" in queries
-    assert "+    where kites.user_id = caller.user_id and kites.version > $2\n" in queries
+    assert "+    where kites.user_id = $2 and kites.version > $3\n" in queries
     assert "Plan:" in queries
-    assert "+              Filter: (kites.version > $2)\n" in queries
+    assert "+              Filter: (kites.version > $3)\n" in queries
     live = section(text, "## Files for the live database")
     assert [line for line in live.split("\n") if line.startswith("### ")] == [
         "### `review.lock_waits`: removed",
@@ -64,7 +64,7 @@ def test_review_shows_only_changes(tmp_path: Path, with_kites: Path, own_databas
     ]
     assert "+    pg_size_pretty(pg_total_relation_size(relid)) as whole,\n" in live
     assert "Columns:\n\n```diff\n name name\n-total text\n+whole text\n" in live
-    assert "-GET /kites -> kites.list_kites\n" in section(text, "## Endpoints")
+    assert "-GET /kites/me -> kites.list_kites\n" in section(text, "## Endpoints")
     assert "[no-file]`" in section(text, "## Findings")
 
 
