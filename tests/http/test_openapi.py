@@ -78,7 +78,12 @@ async def test_every_problem_type_has_an_example(client: httpx.AsyncClient) -> N
     shown = {example["type"] for operation in operations(document) for example in examples_of(operation)}
 
     # The first is what no operation answers, the second is the framework's, the third is for developers of the service.
-    assert {kind.type for kind in KINDS} - shown == {MethodNotAllowed.type, Forbidden.type, QueryFinding.type}
+    never = {MethodNotAllowed.type, Forbidden.type, QueryFinding.type}
+    # A service whose resources take no If-Match and no Idempotency-Key has no use for these.
+    of_resources = {
+        f"/problems/{name}" for name in ("precondition-failed", "request-in-flight", "idempotency-key-reused")
+    }
+    assert {kind.type for kind in KINDS} - shown - of_resources == never
 
 
 def examples_of(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
