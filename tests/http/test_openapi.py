@@ -80,9 +80,8 @@ async def test_every_problem_type_has_an_example(client: httpx.AsyncClient) -> N
     # The first is what no operation answers, the second is the framework's, the third is for developers of the service.
     never = {MethodNotAllowed.type, Forbidden.type, QueryFinding.type}
     # A service whose resources take no If-Match and no Idempotency-Key has no use for these.
-    of_resources = {
-        f"/problems/{name}" for name in ("precondition-failed", "request-in-flight", "idempotency-key-reused")
-    }
+    names = ("precondition-failed", "request-in-flight", "idempotency-key-reused")
+    of_resources = {f"/problems/{name}" for name in names}
     assert {kind.type for kind in KINDS} - shown - of_resources == never
 
 
