@@ -121,7 +121,7 @@ async def test_no_row_for_a_session_is_session_ended(db: Database, statement: St
             await asking
 
 
-async def test_row_of_a_session_that_begins_with_null_is_none(db: Database, statement: Statements) -> None:
+async def test_session_row_beginning_with_null_is_none(db: Database, statement: Statements) -> None:
     sql = "select null::bigint, $1::text"
     maybe: Maybe[..., Kite] = Maybe(statement("maybe Kite", sql, "session text"), Kite)
     many: Many[..., Kite] = Many(statement("many Kite", sql, "session text"), Kite)

@@ -192,7 +192,7 @@ async def test_slow_readers_share_a_bounded_buffer(app: Service, monkeypatch: py
     assert len(others) < 12
 
 
-async def test_client_is_served_when_the_process_with_fewest_connections_is_busy(app: Service) -> None:
+async def test_client_is_served_beside_a_busy_process(app: Service) -> None:
     async with listening(app, slot=Slot([0, 0], [0, 0], 0)) as port:
         answers = await asyncio.gather(*[talk(port, GET + b"Connection: close\r\n\r\n") for _ in range(4)])
 

@@ -63,7 +63,7 @@ def test_concurrent_log_ins_of_many_accounts_succeed(through: Running) -> None:
     assert statuses == [200] * 12
 
 
-def test_no_log_in_with_the_old_password_outlives_its_reset(through: Running) -> None:
+def test_log_in_with_old_password_ends_with_reset(through: Running) -> None:
     def race(_: int) -> bool:
         owner = account(through.client)
         with ThreadPoolExecutor(2) as threads:
