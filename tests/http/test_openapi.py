@@ -79,10 +79,15 @@ async def test_every_problem_type_has_an_example(client: httpx.AsyncClient) -> N
 
     # The first is what no operation answers, the second is the framework's, the third is for developers of the service.
     never = {MethodNotAllowed.type, Forbidden.type, QueryFinding.type}
-    # A service whose resources take no If-Match and no Idempotency-Key has no use for these.
-    names = ("precondition-failed", "request-in-flight", "idempotency-key-reused")
-    of_resources = {f"/problems/{name}" for name in names}
-    assert {kind.type for kind in KINDS} - shown - of_resources == never
+    # These are for operations that take the header.
+    of_headers = {
+        "If-Match": {"/problems/precondition-failed"},
+        "Idempotency-Key": {"/problems/request-in-flight", "/problems/idempotency-key-reused"},
+    }
+    taken = {each["name"] for operation in operations(document) for each in operation.get("parameters", [])}
+    for header in of_headers.keys() - taken:
+        never |= of_headers[header]
+    assert {kind.type for kind in KINDS} - shown == never
 
 
 def examples_of(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
