@@ -32,14 +32,14 @@ class PetOnce(VersionedPet):
 
 @attrs.define(slots=False)
 class RenamedPet(Pet):
-    """A pet that was to get another name; without a version, it was at another one than the caller knows."""
+    """A pet after a change of its name; its version is None if the caller expected another one."""
 
     version: int | None
 
 
 @attrs.define(slots=False)
 class DeletedPet:
-    """A pet that was to be removed; `deleted` unless it was at another version than the caller knows."""
+    """The result of a removal; `deleted` is false if the caller expected another version."""
 
     id: int
     deleted: bool

@@ -1,16 +1,22 @@
 """How a query is run, and what its answer becomes."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 import asyncpg
 
+from service.postgres.errors import RETRYABLE
 from service.postgres.queries import Count, Many, Maybe, One, Query, Value
-from service.problems import SessionEnded
+from service.problems import SessionEnded, Unavailable
+from service.timeouts import DATABASE_TIMEOUTS
 
 P = ParamSpec("P")
 R = TypeVar("R")
+# How often a transaction that lost to another one is begun again.
+MAX_RETRIES = 4
 # What a statement returns; of a Count, one row: how many it changed.
 Rows = list[asyncpg.Record] | list[tuple[int]]
 
@@ -105,10 +111,28 @@ class Database(Queries):
         """Run the queries of the context as one transaction: committed at its end, rolled back on any exception.
 
         It holds one connection meanwhile. It is never repeated: if it loses to another transaction, or the commit is
-        not confirmed, that is Unavailable, and the client decides.
+        not confirmed, it raises Unavailable.
         """
         async with self._connections.transaction() as executor:
             yield Queries(executor)
+
+    async def run_transaction(self, work: Callable[[Queries], Awaitable[R]]) -> R:
+        """Run `work` as one transaction, and again from its start if that loses to another one; return its result.
+
+        A deadlock and a serialization failure undo the transaction for certain. A commit that is not confirmed does
+        not: that raises Unavailable.
+        """
+        retries = 0
+        while True:
+            try:
+                async with self.transaction() as tx:
+                    return await work(tx)
+            except Unavailable as refused:
+                if retries == MAX_RETRIES or not isinstance(refused.__cause__, RETRYABLE):
+                    raise
+            pause = DATABASE_TIMEOUTS.retry_backoff * 2**retries
+            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
+            retries += 1
 
 
 def check_session(query: Query[..., Any], rows: Rows) -> None:

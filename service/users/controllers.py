@@ -1,5 +1,7 @@
 """Accounts: registered, shown, given another password, deleted."""
 
+from functools import partial
+
 from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency as Injected
 from litestar.params import JSONBody
@@ -10,6 +12,7 @@ from service.auth.guard import BEARER
 from service.auth.passwords import Passwords, password_errors
 from service.auth.throttle import LoginThrottle
 from service.http import Caller, JSONResponse, ServiceRequest
+from service.postgres import Queries
 from service.problems import InvalidInput, SessionEnded, TooManyLogins, TooManyRegistrations
 from service.settings import Settings
 from service.sql import count, maybe, one
@@ -66,13 +69,8 @@ class UsersController(Controller):
         current = data.current_password if data else None
         check_current = CurrentPasswordCheck(request, passwords, throttle, required=settings.require_current_password)
         for _ in range(ATTEMPTS):
-            current_hash = await check_current(current)
-            async with request.db.transaction() as tx:
-                await tx.maybe(LOCK_ACCOUNT, request.auth.user)
-                # A password reset that held the row can have ended this session meanwhile.
-                await tx.one(SHOW_ME, *request.auth)
-                if await tx.count(DELETE_ME, request.auth.user, current_hash):
-                    return
+            if await request.db.run_transaction(partial(_delete, request.auth, await check_current(current))):
+                return
         raise SessionEnded
 
     @post("/reset-password", status_code=HTTP_200_OK, security=BEARER, problems=[TooManyLogins])
@@ -92,12 +90,24 @@ class UsersController(Controller):
         for _ in range(ATTEMPTS):
             current_hash = await check_current(data.current_password)
             hashed = hashed or await passwords.hash(data.password)
-            async with request.db.transaction() as tx:
-                if user := await tx.maybe(RESET_PASSWORD, request.auth.user, hashed, current_hash):
-                    # The row is locked now, so this sees each session that a log-in with the old password has opened.
-                    await tx.one(END_MY_OTHER_SESSIONS, *request.auth)
-                    return JSONResponse(user)
+            if user := await request.db.run_transaction(partial(_reset, request.auth, hashed, current_hash)):
+                return JSONResponse(user)
         raise SessionEnded
+
+
+async def _delete(caller: Caller, current_hash: str | None, tx: Queries) -> int:
+    await tx.maybe(LOCK_ACCOUNT, caller.user)
+    # A password reset that held the row can have ended this session meanwhile.
+    await tx.one(SHOW_ME, *caller)
+    return await tx.count(DELETE_ME, caller.user, current_hash)
+
+
+async def _reset(caller: Caller, hashed: str, current_hash: str | None, tx: Queries) -> User | None:
+    user = await tx.maybe(RESET_PASSWORD, caller.user, hashed, current_hash)
+    if user:
+        # The row is locked now, so this sees each session that a log-in with the old password has opened.
+        await tx.one(END_MY_OTHER_SESSIONS, *caller)
+    return user
 
 
 # Once more if the hash was replaced after the check: a log-in may have renewed it.

@@ -80,7 +80,7 @@ async def test_last_page_has_no_next_link(
 async def pages_read(connection: asyncpg.Connection, user: LoggedIn, after: tuple[str, int]) -> int:
     """Return how many pages of PostgreSQL's, of 8 kB, are looked at for ten pets behind `after`."""
     explain = f"explain (analyze, buffers, format json) {LIST_MY_PETS.sql}"
-    [explained] = json.loads(await connection.fetchval(explain, user.session, *after, 11))
+    [explained] = json.loads(await connection.fetchval(explain, user.session, user.id, *after, 11))
     assert explained["Plan"]["Actual Rows"] == 11
     return int(explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"])
 

@@ -4,13 +4,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import asyncpg
 import attrs
 import pytest
 
 from service.embedded import EmbeddedPostgres
-from service.postgres.database import Database
+from service.postgres.database import Database, Queries
 from service.postgres.queries import Count, Value
 from service.problems import Unavailable
 from service.telemetry.context import RequestContext, current
@@ -293,6 +294,25 @@ async def test_deadlock_rolls_one_transaction_back(opening: Opening, own_databas
     assert [str(each) for each in refused] == ["Too many concurrent changes to the same rows"]
     assert isinstance(refused[0], Unavailable)
     assert await things.added() == [2 if outcomes[0] else 1]
+
+
+async def test_deadlocked_transaction_runs_again(opening: Opening, own_database_url: str, things: Things) -> None:
+    db = await opening(f"{own_database_url}&deadlock_timeout=50ms", size=2)
+    both_hold_one = asyncio.Barrier(2)
+    runs: list[int] = []
+
+    async def work(one: int, other: int, added: int, tx: Queries) -> None:
+        runs.append(added)
+        await tx.count(things.add, added)
+        await tx.count(things.change, one)
+        if len(runs) <= 2:
+            await both_hold_one.wait()
+        await tx.count(things.change, other)
+
+    await asyncio.gather(db.run_transaction(partial(work, 100, 200, 1)), db.run_transaction(partial(work, 200, 100, 2)))
+
+    assert await things.added() == [1, 2]
+    assert len(runs) == 3
 
 
 async def test_transaction_needs_a_free_connection(

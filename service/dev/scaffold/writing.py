@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 from service.dev.scaffold.registration import PLACES, Edit
@@ -46,12 +47,13 @@ def write(resource: Resource, root: Path = ROOT) -> list[Path]:
         if (root / path).exists():
             raise ScaffoldError(f"{path} is there already; nothing was written")
     texts = {path: render(template, resource, newest) if template else "" for path, template in new.items()}
+    texts = {path: _wrap_comments(text) if path.endswith(".sql") else text for path, text in texts.items()}
     texts |= {path: _registered(root, path, edit, resource) for path, edit in PLACES.items()}
     for path, text in texts.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
     _format([root / path for path in texts if path.endswith(".py")])
-    _wrap([root / path for path, text in texts.items() if path.endswith(".sql") and _is_too_wide(text)])
+    _wrap_statements([root / path for path, text in texts.items() if path.endswith(".sql") and _is_too_wide(text)])
     return [Path(path) for path in texts]
 
 
@@ -80,7 +82,17 @@ def _format(paths: list[Path]) -> None:
         subprocess.run(ruff, check=True)  # noqa: S603 - ours
 
 
-def _wrap(paths: list[Path]) -> None:
+def _wrap_comments(text: str) -> str:
+    """Break long comments, which long names make; sqlfluff does not."""
+    return "".join(
+        textwrap.fill(line, MAX_LINE, subsequent_indent="--    ", break_on_hyphens=False) + "\n"
+        if line.startswith("-- ") and _is_too_wide(line)
+        else line
+        for line in text.splitlines(keepends=True)
+    )
+
+
+def _wrap_statements(paths: list[Path]) -> None:
     """Break long lines of SQL, which long names make."""
     if paths:
         sqlfluff = [sys.executable, "-m", "sqlfluff", "fix", "--quiet", *map(str, paths)]

@@ -33,7 +33,8 @@ def document_of(served: Running, caller: Account, ids: dict[str, object]) -> dic
         "password": PASSWORD,
         "refresh_token": account(served.client).tokens["refresh_token"],
         "session_id": next(each["id"] for each in sessions if not each["current"]),
-        "username": caller.email,
+        # Each log-in opens a session, and ends the oldest of too many.
+        "username": account(served.client).email,
         **ids,
     }
     for operation in [each for methods in document["paths"].values() for each in methods.values()]:

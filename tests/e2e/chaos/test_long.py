@@ -94,7 +94,7 @@ def send_nonsense(port: int, resource: Resource, number: int) -> None:
 def test_memory_and_connections_stay_constant(
     postgres: Postgres, serve: Serve, clients: Clients, table: Table, resource: Resource
 ) -> None:
-    served = serve(postgres.url, DATABASE_POOL_SIZE="16")  # one for each client: nobody waits, nobody is refused
+    served = serve(postgres.url, DATABASE_POOL_SIZE="16")  # one for each client: no request waits
     process = psutil.Process(served.process.pid)
     number = 0
 
@@ -118,6 +118,6 @@ def test_memory_and_connections_stay_constant(
     figures = f"memory grew by {grown:.1f} MB from {before / 2**20:.0f}; {connections} connections"
     table.say(f"soak of {SOAK:.0f} s, good and bad input", f"{requests:,} requests", figures)
     assert grown < max(ARENA, 5 * requests / AN_HOURS)
-    assert connections <= 16
+    assert connections <= 16 + 1  # readiness has its own
     assert abs(process.num_fds() - files) < 20
     assert httpx.get(f"{served.url}/health/ready", trust_env=False).status_code == 200
