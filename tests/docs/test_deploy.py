@@ -59,7 +59,7 @@ def test_railway_migrates() -> None:
 
 
 def test_every_secret_file_setting_is_documented() -> None:
-    sentence = PAGE.partition("\n## Secrets\n")[2].partition(" may come in files")[0]
+    sentence = PAGE.partition("\n## Secrets\n")[2].partition("read from files")[0]
 
     assert set(re.findall(r"`([A-Z_]+)`", sentence)) == set(IN_FILES)
 
