@@ -1,4 +1,4 @@
-"""Run every linter and type check, but for those that are named: `make check`. Complaints are printed in full."""
+"""Run every linter and type check except those that are named: `make check`. Prints the output of those that fail."""
 
 import contextlib
 import os
@@ -79,6 +79,9 @@ def check(name: str) -> str:
 
 def main() -> int:
     """Run the checks, as many at once as there are cores; return the exit status."""
+    if {"-h", "--help"} & {*sys.argv[1:]}:
+        print(f"Usage: python .ci/check.py [CHECK]...\n\n{__doc__}\n\nChecks: {', '.join(CHECKS)}")
+        return 0
     began = time.monotonic()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         outcomes = list(pool.map(check, [name for name in CHECKS if name not in sys.argv[1:]]))

@@ -4,10 +4,10 @@ from service.http import ApiDescription
 
 API = ApiDescription(
     title="Pets",
-    contact="Whoever runs this service",
-    description="""Accounts, log-ins, and the pets of each account.
+    contact="The operator of this service",
+    description="""Accounts, log-ins and the pets of each account.
 
-Log in at `POST /auth/access-token`; the access token goes into `Authorization: Bearer …` and lives for minutes, the
-refresh token gets the next pair. Unknown fields are refused. Every refusal is a problem document (RFC 9457).""",
+Log in at `POST /auth/access-token`. Send the access token as `Authorization: Bearer …`; it is valid for minutes.
+Exchange the refresh token for the next pair. Unknown fields are rejected. Errors are problem documents (RFC 9457).""",
     log_in="/auth/access-token",
 )

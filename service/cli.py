@@ -51,7 +51,7 @@ def main() -> None:
 def serve() -> None:
     """Serve on HOST and PORT with WEB_CONCURRENCY workers.
 
-    SIGTERM drains, then stops. With several workers, SIGHUP replaces them one at a time.
+    SIGTERM drains connections, then stops. With several workers, SIGHUP replaces them one at a time.
     """
     from service import server  # noqa: PLC0415 - uvicorn and Litestar are slow to import
     from service.app import from_environment  # noqa: PLC0415 - the same
@@ -64,9 +64,9 @@ def serve() -> None:
 
 @main.command()
 def clean() -> None:
-    """Remove expired rows, such as login sessions, in small batches.
+    """Delete expired rows, such as login sessions.
 
-    It is safe at any time, also several times at once. Once a day is enough.
+    Works in small batches. Safe at any time, also concurrently. Run it once a day.
     """
     from service import app  # noqa: F401, PLC0415 - declares the purges
     from service.clean import clean as remove  # noqa: PLC0415 - reads SQL files, which may be what is broken
@@ -80,9 +80,9 @@ def clean() -> None:
 
 @main.command()
 def openapi() -> None:
-    """Print the OpenAPI document, to generate clients from.
+    """Print the OpenAPI document.
 
-    Needs no settings and no database.
+    Clients can be generated from it. Needs no settings and no database.
     """
     from service.app import create_app  # noqa: PLC0415 - reads SQL files, which may be what is broken
     from service.http import openapi_document  # noqa: PLC0415 - Litestar is slow to import

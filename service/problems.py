@@ -1,6 +1,6 @@
-"""Every refusal: its status, its stable type, and which of the database's constraints means which.
+"""Every error response: its status, its stable type, and the database constraints that cause it.
 
-Each answer of 400 and above is an RFC 9457 problem. `docs/problems.md` lists the types for clients.
+Each response of 400 and above is an RFC 9457 problem. `docs/problems.md` lists the types for clients.
 """
 
 import http.client
@@ -20,7 +20,7 @@ class FieldError(TypedDict):
     detail: str
 
 
-# What a constraint refuses is one known problem. A constraint that is not here means a mistake of ours: a 500.
+# The problem of each constraint. A violation of any other constraint is a bug in the service: 500.
 BY_CONSTRAINT: "dict[str, type[Problem]]" = {}
 
 
@@ -29,14 +29,14 @@ class OperatorError(Exception):
 
 
 class Problem(OperatorError):  # noqa: N818 - RFC 9457's word
-    """A refusal. `detail` says what was wrong with this one request; `title` is the same for all of its type."""
+    """An error response. `detail` describes this one request; `title` is the same for all of its type."""
 
     status: int
     type: str
     title: str
     # OAuth's code: RFC 6749, 5.2 at the token endpoints; RFC 6750, 3.1 for bearer tokens.
     error: ClassVar[str | None] = None
-    # The constraints of the schema that mean this problem if they refuse a row: a feature names them in its class.
+    # The constraints whose violation is this problem: a feature names them in its class.
     constraints: ClassVar[Collection[str]] = ()
 
     def __init__(
@@ -59,7 +59,7 @@ class Problem(OperatorError):  # noqa: N818 - RFC 9457's word
     def body(self, request_id: str, *, token_endpoint: bool = False) -> dict[str, object]:
         """Return the members of the problem's JSON object (RFC 9457, 3.1).
 
-        At a `token_endpoint`, what is wrong with a request is `invalid_request`, unless it has a name (RFC 6749, 5.2).
+        At a `token_endpoint`, an error without a code of its own is `invalid_request` (RFC 6749, 5.2).
         """
         body: dict[str, object] = {
             "type": self.type,
@@ -91,21 +91,21 @@ class MalformedRequest(Problem):
 
 
 class InvalidGrant(Problem):
-    """The password or the refresh token opens nothing (RFC 6749, 5.2)."""
+    """The password or the refresh token is wrong (RFC 6749, 5.2)."""
 
     status, type, title = 400, "/problems/invalid-grant", "The credentials are not valid"
     error = "invalid_grant"
 
 
 class UnsupportedGrantType(Problem):
-    """OAuth 2 knows other ways to a token; this endpoint has the password's alone (RFC 6749, 5.2)."""
+    """OAuth 2 has other grants; this endpoint accepts only the password grant (RFC 6749, 5.2)."""
 
     status, type, title = 400, "/problems/unsupported-grant-type", "The grant type is not supported"
     error = "unsupported_grant_type"
 
 
 class NotAuthenticated(Problem):
-    """No bearer token came with the request. RFC 6750, 3.1 wants no error code then."""
+    """The request has no bearer token. RFC 6750, 3.1 then requires no error code."""
 
     status, type, title = 401, "/problems/not-authenticated", "Authentication required"
 
@@ -127,38 +127,38 @@ class InvalidToken(Problem):
 
 
 class SessionEnded(InvalidToken):
-    """The token is genuine, but the session that it names is over, or its user is gone."""
+    """The token is genuine, but its session has ended or its user is deleted."""
 
     def __init__(self) -> None:
         super().__init__("The session has ended")
 
 
 class Forbidden(Problem):
-    """The caller is known, and not allowed to do this (RFC 9110, 15.5.4)."""
+    """The caller is known but not allowed to do this (RFC 9110, 15.5.4)."""
 
     status, type, title = 403, "/problems/forbidden", "Not allowed"
 
 
 class NotFound(Problem):
-    """There is no such thing, or it is somebody else's: the answer is the same."""
+    """The resource does not exist or belongs to another user: the response is the same."""
 
     status, type, title = 404, "/problems/not-found", "Not found"
 
 
 class MethodNotAllowed(Problem):
-    """The path exists, but not for this method; ``Allow`` says for which."""
+    """The path exists, but not for this method; ``Allow`` lists its methods."""
 
     status, type, title = 405, "/problems/method-not-allowed", "Method not allowed"
 
 
 class RequestTimeout(Problem):
-    """The request did not come to its end in time."""
+    """The request did not arrive in time."""
 
     status, type, title = 408, "/problems/request-timeout", "The request took too long to arrive"
 
 
 class RequestInFlight(Problem):
-    """Another request with the same ``Idempotency-Key`` is not answered yet."""
+    """Another request with the same ``Idempotency-Key`` is still in progress."""
 
     status, type, title = 409, "/problems/request-in-flight", "A request with this key is still in progress"
 
@@ -179,19 +179,19 @@ class ContentTooLarge(Problem):
 
 
 class UnsupportedMediaType(Problem):
-    """The body comes in a type or an encoding that is not read here."""
+    """The body has a type or an encoding that is not supported."""
 
     status, type, title = 415, "/problems/unsupported-media-type", "Unsupported media type"
 
 
 class UnknownHost(Problem):
-    """The ``Host`` is none of ours (RFC 9110, 15.5.20); ALLOWED_HOSTS lists ours."""
+    """The ``Host`` is not in ALLOWED_HOSTS (RFC 9110, 15.5.20)."""
 
     status, type, title = 421, "/problems/unknown-host", "This service does not serve that host"
 
 
 class InvalidInput(Problem):
-    """A well-formed request breaks a rule; ``errors`` says which, and where."""
+    """A well-formed request breaks rules; ``errors`` says which, and where."""
 
     status, type, title = 422, "/problems/invalid-input", "The input is not valid"
 
@@ -207,7 +207,7 @@ class InvalidInput(Problem):
 
     @classmethod
     def at(cls, pointer: str, detail: str) -> "InvalidInput":
-        """Return the refusal of the one value at `pointer` (RFC 6901)."""
+        """Return the problem for the value at `pointer` (RFC 6901)."""
         return cls(errors=[{"pointer": pointer, "detail": detail}])
 
 
@@ -218,7 +218,7 @@ class HeadTooLarge(Problem):
 
 
 class TooManyLogins(Problem):
-    """Too many passwords were wrong: here, or for this account (RFC 6585, 4). Even the right one has to wait."""
+    """Too many wrong passwords from this address or for this account (RFC 6585, 4); even the right one has to wait."""
 
     status, type, title = 429, "/problems/too-many-logins", "Too many failed log-ins"
 
@@ -227,7 +227,7 @@ class TooManyLogins(Problem):
 
 
 class TooManyRegistrations(Problem):
-    """Too many attempts to register came from one network (RFC 6585, 4)."""
+    """Too many registrations attempted from one network (RFC 6585, 4)."""
 
     status, type, title = 429, "/problems/too-many-registrations", "Too many registrations"
 
@@ -236,19 +236,19 @@ class TooManyRegistrations(Problem):
 
 
 class IdempotencyKeyReused(Problem):
-    """The ``Idempotency-Key`` stands for another request already."""
+    """The ``Idempotency-Key`` was used for another request."""
 
     status, type, title = 422, "/problems/idempotency-key-reused", "The key was used for another request"
 
 
 class InternalError(Problem):
-    """Our own mistake. What happened is in the log, under the request's id; nothing of it is told."""
+    """A bug in the service. The log has the details under the request's id; the response has none."""
 
     status, type, title = 500, "/problems/internal-error", "Internal server error"
 
 
 class QueryFinding(Problem):
-    """`sql check` has a finding at the query that the request needs. Only `dev` looks."""
+    """`sql check` has a finding in the query that the request needs. Only `dev` checks."""
 
     status, type, title = 500, "/problems/query-finding", "A query does not pass its check"
 
@@ -260,7 +260,7 @@ class NotImplementedHere(Problem):
 
 
 class Unavailable(Problem):
-    """The service cannot answer now, and could a moment later."""
+    """The service cannot answer now; a retry can succeed."""
 
     status, type, title = 503, "/problems/unavailable", "Service temporarily unavailable"
 
@@ -271,7 +271,7 @@ class Unavailable(Problem):
 
 
 class HTTPProblem(Problem):
-    """A status that has no type of its own here, as the framework or a handler raises it (RFC 9457, 4.2.1)."""
+    """A status without a type of its own, raised by the framework or a handler (RFC 9457, 4.2.1)."""
 
     def __init__(self, status: int, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
         self.status, self.type = status, "about:blank"
@@ -279,7 +279,7 @@ class HTTPProblem(Problem):
         super().__init__(detail, headers=headers)
 
 
-# A row of an account that went while its owner was at work: the session went with it.
+# The account was deleted during the request, and its session with it.
 OF_USER = "_user_id_fkey"
 # Citus appends the number of a shard to the names of its table and of its constraints.
 SHARD = re.compile(r"_\d{6,}$")
@@ -293,7 +293,7 @@ WORKER_LOST = re.compile(
 def violated(error: asyncpg.PostgresError) -> tuple[str, str]:
     """Return the table and the constraint that `error` is about, as migrations name them.
 
-    Citus gives both in the message alone, and names those of a shard.
+    Citus gives both only in the message, with the names of a shard.
     """
     quoted = QUOTED.findall(str(error).partition("\n")[0]) or [""]
     names = error.table_name or quoted[0], error.constraint_name or quoted[-1]
@@ -302,7 +302,7 @@ def violated(error: asyncpg.PostgresError) -> tuple[str, str]:
 
 
 def of_database(error: asyncpg.PostgresError) -> Problem:
-    """Return what an error that PostgreSQL reports means to the client."""
+    """Return the problem that an error from PostgreSQL means for the client."""
     _, constraint = violated(error)
     match error:
         case asyncpg.IntegrityConstraintViolationError() if constraint in BY_CONSTRAINT:
@@ -313,7 +313,7 @@ def of_database(error: asyncpg.PostgresError) -> Problem:
             return Unavailable()
         case asyncpg.CharacterNotInRepertoireError():
             return InvalidInput("A string contains a character that cannot be stored, such as NUL")
-        # The second is asyncpg's own word: a time near the year 1 or 9999, in another zone.
+        # The second is asyncpg's: a time near the year 1 or 9999, in another zone.
         case asyncpg.NumericValueOutOfRangeError() | asyncpg.DataError(__cause__=OverflowError()):
             return InvalidInput("A number or a time is out of range")
         case _:

@@ -38,7 +38,7 @@ def variable(name: str, convert: Callable[[str], T], *, help: str, **default: An
     return cast(T, environ.var(name=name, converter=read, help=help, **default))
 
 
-# What may come in a file, as container engines mount secrets: NAME_FILE then says which.
+# Secrets that can be read from the file in NAME_FILE, as container engines mount them.
 IN_FILES = (
     *("DATABASE_URL", "DATABASE_REPLICA_URL", "DATABASE_PASSWORD"),
     *("SECRET_KEY", "SECRET_KEY_PREVIOUS", "METRICS_TOKEN"),
@@ -46,7 +46,7 @@ IN_FILES = (
 
 
 def read_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that are set, as an empty one is not; secrets come from their files.
+    """Return the variables that are not empty, with secrets read from their files.
 
     DATABASE_PASSWORD is put into DATABASE_URL, and into a DATABASE_REPLICA_URL that has none. Raises SettingsError.
     """
@@ -78,12 +78,12 @@ class Settings:
     """All settings; README.md lists them for operators."""
 
     database_url: str = variable("DATABASE_URL", primary_url, help="postgresql://user:password@host:5432/name")
-    secret_key: bytes = variable("SECRET_KEY", env.secret_key, help="signs the tokens; 32 bytes or more")
+    secret_key: bytes = variable("SECRET_KEY", env.secret_key, help="signs the tokens; at least 32 bytes")
     secret_key_previous: bytes | None = variable(
         "SECRET_KEY_PREVIOUS",
         env.secret_key,
         default=None,
-        help="the key before; verifies tokens while keys rotate",
+        help="the previous key; verifies its tokens during a rotation",
     )
     port: int | None = variable("PORT", env.integer(1, 65535), default=None, help="the port to listen on (8000)")
     host: str | None = variable(
@@ -94,22 +94,25 @@ class Settings:
         "DRAIN_SECONDS",
         env.integer(0, 15),
         default=2,
-        help="seconds from SIGTERM to the last new connection; not ready meanwhile",
+        help="seconds after SIGTERM before new connections are refused; not ready meanwhile",
     )
     database_pool_size: int = variable(
-        "DATABASE_POOL_SIZE", env.integer(1, 1000), default=10, help="the most connections of each worker to PostgreSQL"
+        "DATABASE_POOL_SIZE",
+        env.integer(1, 1000),
+        default=10,
+        help="connections to PostgreSQL per worker, plus one for readiness",
     )
     database_statement_cache: int = variable(
         "DATABASE_STATEMENT_CACHE",
         env.integer(0, 10_000),
         default=100,
-        help="prepared statements kept; 0 for PgBouncer < 1.21",
+        help="prepared statements per connection; 0 behind PgBouncer before 1.21",
     )
     database_max_idle_seconds: int = variable(
         "DATABASE_MAX_IDLE_SECONDS",
         env.integer(1, 3600),
         default=200,
-        help="seconds after which an unused connection is closed",
+        help="seconds before an idle connection is closed",
     )
     # Less than the service waits (DatabaseTimeouts.query): what takes longer would look like a silent server.
     database_statement_timeout: int = variable(
@@ -132,31 +135,34 @@ class Settings:
         "DATABASE_REPLICA_MAX_LAG",
         env.integer(0, 500),
         default=50,
-        help="milliseconds that a read waits for the replica",
+        help="milliseconds that a read waits for the replica before it uses the primary",
     )
     access_token_expire_seconds: int = variable(
-        "ACCESS_TOKEN_EXPIRE_SECONDS", env.integer(1, 86_400), default=900, help="life of an access token"
+        "ACCESS_TOKEN_EXPIRE_SECONDS", env.integer(1, 86_400), default=900, help="lifetime of an access token"
     )
     refresh_token_expire_seconds: int = variable(
-        "REFRESH_TOKEN_EXPIRE_SECONDS", env.integer(1, 31_536_000), default=28 * 86_400, help="life of a login session"
+        "REFRESH_TOKEN_EXPIRE_SECONDS",
+        env.integer(1, 31_536_000),
+        default=28 * 86_400,
+        help="lifetime of a login session",
     )
     allowed_hosts: tuple[str, ...] = variable(
         "ALLOWED_HOSTS",
         env.comma_separated(env.HOST_NAME, "host names without scheme and port (.example.com: subdomains too; *: any)"),
         default=("localhost", "127.0.0.1"),
-        help="host names to serve, by commas",
+        help="accepted host names, separated by commas",
     )
     cors_origins: tuple[str, ...] = variable(
         "BACKEND_CORS_ORIGINS",
         env.comma_separated(env.ORIGIN, "origins such as https://app.example.com, with nothing after the port"),
         default=(),
-        help="origins whose pages may call, by commas",
+        help="origins whose pages can call the API, separated by commas",
     )
     trusted_proxy_hops: int = variable(
         "TRUSTED_PROXY_HOPS",
         env.integer(0, 10),
         default=0,
-        help="proxies in front that add to X-Forwarded-For",
+        help="trusted reverse proxies in front, which append to X-Forwarded-For",
     )
     login_throttle: env.LoginLimits | None = variable(
         "LOGIN_THROTTLE",
@@ -168,10 +174,10 @@ class Settings:
         "REGISTRATION_THROTTLE",
         env.registration_limits,
         default=env.REGISTRATION_LIMITS,
-        help="attempts to register by one address, and in how many seconds; off with LOGIN_THROTTLE=off",
+        help="registrations attempted by one address, and in how many seconds; off with LOGIN_THROTTLE=off",
     )
     max_sessions: int = variable(
-        "MAX_SESSIONS", env.integer(1, 1000), default=100, help="log-in sessions per account; one more ends the oldest"
+        "MAX_SESSIONS", env.integer(1, 1000), default=100, help="login sessions per account; one more ends the oldest"
     )
     require_current_password: bool = variable(
         "REQUIRE_CURRENT_PASSWORD",
@@ -189,13 +195,13 @@ class Settings:
         "SLOW_QUERY_MS",
         env.integer(0, 2_000),
         default=500,
-        help="milliseconds after which a query is logged; 0: never",
+        help="milliseconds after which a query is logged with its plan; 0: never",
     )
     log_level: str = variable(
         "LOG_LEVEL",
         env.choice("DEBUG", "INFO", "WARNING", "ERROR"),
         default="INFO",
-        help="the lowest level logged",
+        help="the lowest level that is logged",
     )
     log_format: str = variable(
         "LOG_FORMAT", env.choice("json", "logfmt", "console"), default="json", help="json, logfmt or console"
@@ -208,7 +214,7 @@ class Settings:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port to listen on. A platform that sets PORT wants to be reached from outside."""
+        """Host and port to listen on. A platform that sets PORT connects from outside."""
         return self.host or ("127.0.0.1" if self.port is None else "0.0.0.0"), self.port or 8000  # noqa: S104 - as said
 
     @classmethod
@@ -242,9 +248,9 @@ def database_url(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def wants_traces(environment: Mapping[str, str] = os.environ) -> bool:
-    """Tell whether the variables of OpenTelemetry name a receiver of traces.
+    """Return whether the OpenTelemetry variables name a receiver of traces.
 
-    Raises SettingsError where they ask for what is not there.
+    Raises SettingsError if they require something that is not available.
     """
     given = {name: text for name, text in environment.items() if name.startswith("OTEL_") and text}
     endpoints = given.keys() & {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}
@@ -253,7 +259,7 @@ def wants_traces(environment: Mapping[str, str] = os.environ) -> bool:
         return False
     for name in ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"):
         if given.get(name, "http/protobuf") != "http/protobuf":
-            raise SettingsError(f"{name} must be http/protobuf, not {given[name]!r}; its port is 4318 by custom")
+            raise SettingsError(f"{name} must be http/protobuf, not {given[name]!r}; its usual port is 4318")
     if find_spec("opentelemetry") is None:
         raise SettingsError(
             f"{min(endpoints)} needs OpenTelemetry: pip install -r requirements-traces.txt,"

@@ -66,8 +66,8 @@ class LoginOperation(Operation):
             required=["username", "password"],
             properties={
                 "grant_type": Schema(type=OpenAPIType.STRING, const="password"),
-                "username": text("The email address, in any case", "ada@example.com"),
-                "password": text("As at registration", "some long password"),
+                "username": text("The email address, in upper or lower case", "ada@example.com"),
+                "password": text("The password, as at registration", "some long password"),
                 **{name: text("Ignored", "any") for name in ("scope", "client_id", "client_secret")},
             },
         )
@@ -96,7 +96,7 @@ class AuthController(Controller):
         tokens: Injected[Tokens],
         settings: Injected[Settings],
     ) -> JSONResponse[TokenPair]:
-        """Exchange an email address and a password for a token pair (OAuth 2's password grant, RFC 6749, 4.3)."""
+        """Exchange an email address and a password for a token pair (OAuth 2 password grant, RFC 6749, 4.3)."""
         login = await read_form(request, Login)
         if login.grant_type not in {"", "password"}:
             raise UnsupportedGrantType
@@ -140,7 +140,7 @@ class AuthController(Controller):
     async def refresh(
         self, request: ServiceRequest, data: JSONBody[RefreshToken], tokens: Injected[Tokens]
     ) -> JSONResponse[TokenPair]:
-        """Exchange a refresh token for the next pair; a token that is used a second time ends its session."""
+        """Exchange a refresh token for the next pair; reusing a refresh token ends its session."""
         spent = tokens.decode_refresh_token(data.refresh_token)
         user_id = await find_owner(request.db, spent)
         session = await request.db.maybe(ROTATE_SESSION, spent.session, user_id, spent.generation)
@@ -155,7 +155,7 @@ class AuthController(Controller):
 
     @post("/logout", status_code=HTTP_204_NO_CONTENT)
     async def log_out(self, request: ServiceRequest, data: JSONBody[RefreshToken], tokens: Injected[Tokens]) -> None:
-        """End the session of a refresh token; an invalid token is no error (RFC 7009, 2.2)."""
+        """End the session of a refresh token; an invalid token is not an error (RFC 7009, 2.2)."""
         try:
             spent = tokens.decode_refresh_token(data.refresh_token)
             user_id = await find_owner(request.db, spent)
@@ -167,14 +167,14 @@ class AuthController(Controller):
     async def list_sessions(
         self, request: ServiceRequest, settings: Injected[Settings]
     ) -> JSONResponse[list[LoginSession]]:
-        """List where the caller is logged in, last used first."""
+        """List the caller's sessions, the most recently used first."""
         return JSONResponse(await request.db.many(LIST_MY_SESSIONS, *request.auth, settings.max_sessions))
 
     @delete("/sessions/{session_id:uuid}", security=BEARER)
     async def end_session(
         self,
         request: ServiceRequest,
-        session_id: Annotated[UUID, PathParameter(description="a session from the list")],
+        session_id: Annotated[UUID, PathParameter(description="the id of a session in the list")],
     ) -> None:
         """End one of the caller's sessions; its tokens stop working at once."""
         if await request.db.maybe(END_MY_SESSION, *request.auth, session_id) is None:
@@ -182,7 +182,7 @@ class AuthController(Controller):
 
     @delete("/sessions", security=BEARER)
     async def end_other_sessions(self, request: ServiceRequest) -> None:
-        """End every session of the caller but the current one."""
+        """End all sessions of the caller except the current one."""
         await request.db.one(END_MY_OTHER_SESSIONS, *request.auth)
 
 

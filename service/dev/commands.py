@@ -12,9 +12,10 @@ from service.sqlcheck.commands import sql, stub
 
 @click.command()
 def dev() -> None:
-    """Serve on an embedded PostgreSQL; reload edited files and check edited queries.
+    """Serve on an embedded PostgreSQL and reload.
 
-    Adds a demo user. If DATABASE_URL is set, that database is used instead. Reads .env.
+    Reloads edited files, checks edited queries and adds a demo user. Uses DATABASE_URL instead if it is set.
+    Reads .env.
     """
     import uvicorn  # noqa: PLC0415 - slow to import, and no other command wants a server
 
@@ -42,15 +43,15 @@ def dev() -> None:
 @click.command()
 @click.argument("name")
 @click.argument("fields", nargs=-1, required=True, metavar="FIELD:TYPE...")
-@click.option("--no-owner", is_flag=True, help="All users share the rows; by default, each row belongs to a user.")
+@click.option("--no-owner", is_flag=True, help="Let all users share the rows; by default, each row belongs to a user.")
 @click.option("--singular", help="The singular of NAME; by default NAME without its final 's'.")
 @DATABASE
 def new(name: str, fields: tuple[str, ...], no_owner: bool, singular: str | None, database_url: str | None) -> None:  # noqa: FBT001 - click's
-    """Write the files of a new resource, ready to be edited.
+    """Write the files of a new resource.
 
     NAME is a plural such as toys; the types are text, integer, bigint, numeric, boolean, date, timestamptz and uuid.
-    Writes a migration, five queries, models, a controller and tests, adds the controller to app.py and a line each to
-    README and changelog, and runs `sql stub`. Overwrites nothing.
+    Writes a migration, five queries, models, a controller and tests, adds the controller to app.py and lines to README
+    and changelog, and runs `sql stub`. Overwrites nothing.
     """
     from service.dev.scaffold.resource import read_resource  # noqa: PLC0415 - production has not what it needs
     from service.dev.scaffold.writing import write  # noqa: PLC0415 - the same
@@ -65,7 +66,9 @@ def new(name: str, fields: tuple[str, ...], no_owner: bool, singular: str | None
 @click.option("--drop", is_flag=True, help="Also write a migration that drops its tables.")
 @DATABASE
 def remove(name: str, drop: bool, database_url: str | None) -> None:  # noqa: FBT001 - click's
-    """Remove the feature NAME: its three folders, and its lines in app.py, README and changelog.
+    """Remove the feature NAME.
+
+    Removes its three folders, and its lines in app.py, README and changelog.
 
     The running release still uses the tables: deploy without the feature first, then run this again with --drop, and
     deploy the migration. If nothing is deployed yet, use --drop at once.
@@ -80,7 +83,7 @@ def remove(name: str, drop: bool, database_url: str | None) -> None:  # noqa: FB
 @click.command()
 @click.argument("name")
 def rename(name: str) -> None:
-    """Rename this package in every file that refers to it.
+    """Rename this package in all files.
 
     Leaves migrations and prose unchanged. docs/your-own.md lists what to edit by hand.
     """

@@ -7,11 +7,13 @@ from service.settings import database_url
 
 @click.command()
 @click.argument("action", type=click.Choice(["apply", "status", "rollback"]), default="apply")
-@click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="How many to roll back.")
+@click.option(
+    "--count", type=click.IntRange(min=1), default=1, show_default=True, help="Number of migrations to roll back."
+)
 def migrate(action: str, count: int) -> None:
-    """Apply the pending migrations, list all, or roll back.
+    """Apply, list or roll back migrations.
 
-    Safe to run from many places at once, and after a run that was killed.
+    Safe to run concurrently, and after a run that was killed.
     """
     from service.migrate import runner  # noqa: PLC0415 - yoyo is slow to import
 

@@ -35,8 +35,8 @@ RENAME_PET = maybe("pets.rename_pet", RenamedPet)
 DELETE_PET = maybe("pets.delete_pet", DeletedPet)
 
 NO_SUCH_PET = "You have no pet with this id"
-# An id that cannot be one is that of no pet: 404.
-PetId = Annotated[int, PathParameter(description="the pet", ge=1, le=2**63 - 1)]
+# An id out of this range belongs to no pet: 404.
+PetId = Annotated[int, PathParameter(description="the id of the pet", ge=1, le=2**63 - 1)]
 Limit = Annotated[
     int,
     QueryParameter(ge=1, le=1000, description="maximum number of pets on a page", schema_extra={"examples": [100]}),
@@ -85,7 +85,7 @@ class PetsController(Controller):
         limit: Limit = 100,
         after: Cursor = "",
     ) -> JSONResponse[list[Pet]]:
-        """List the caller's pets by name, a page at a time; ``Link: …; rel="next"`` (RFC 8288) leads to the next."""
+        """List the caller's pets by name, page by page; ``Link: …; rel="next"`` (RFC 8288) is the next page."""
         name, pet_id = decode_cursor(after)
         # One more than asked for tells whether there is a next page.
         pets = await request.db.many(LIST_MY_PETS, *request.auth, name, pet_id, limit + 1)
@@ -99,7 +99,7 @@ class PetsController(Controller):
     async def show_pet(
         self, request: ServiceRequest, pet_id: PetId, if_none_match: IfNoneMatch = None
     ) -> JSONResponse[Pet]:
-        """Show a pet; ``If-None-Match`` (RFC 9110, 13.1.2) spares the body where it has not changed."""
+        """Show a pet; 304 without a body if ``If-None-Match`` (RFC 9110, 13.1.2) names its ETag."""
         pet = await request.db.maybe(FIND_PET, *request.auth, pet_id)
         if pet is None:
             raise NotFound(NO_SUCH_PET)
@@ -115,7 +115,7 @@ class PetsController(Controller):
         data: JSONBody[PetName],
         if_match: IfMatch = None,
     ) -> JSONResponse[Pet]:
-        """Give a pet another name; with ``If-Match`` (RFC 9110, 13.1.1) only if it is still the one that was read."""
+        """Rename a pet; with ``If-Match`` (RFC 9110, 13.1.1) only if its ETag has not changed."""
         versions = wanted_versions(if_match)
         pet = await request.db.maybe(RENAME_PET, *request.auth, pet_id, data.pet_name, versions)
         if pet is None or pet.version is None:
@@ -124,7 +124,7 @@ class PetsController(Controller):
 
     @delete("/{pet_id:int}")
     async def delete_pet(self, request: ServiceRequest, pet_id: PetId, if_match: IfMatch = None) -> None:
-        """Remove a pet; with ``If-Match`` only if it is still the one that was read."""
+        """Delete a pet; with ``If-Match`` only if its ETag has not changed."""
         versions = wanted_versions(if_match)
         pet = await request.db.maybe(DELETE_PET, *request.auth, pet_id, versions)
         if pet is None or not pet.deleted:

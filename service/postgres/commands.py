@@ -6,11 +6,12 @@ from service.settings import database_url
 
 
 @click.command()
-@click.option("--apply", is_flag=True, help="Run it on DATABASE_URL, as an administrator of the server.")
+@click.option("--apply", is_flag=True, help="Run the SQL on DATABASE_URL, as an administrator of the server.")
 def roles(*, apply: bool) -> None:
-    """Print the SQL of three roles: owner (migrations), service, and read-only reader.
+    """Print or apply the SQL of three roles.
 
-    Each has only the privileges it needs. Run it before the first migration; it can be run again at any time.
+    The owner migrates, the service serves, the reader only reads; each has only the privileges it needs. Run it before
+    the first migration; it can be run again at any time.
     """
     from service.postgres import roles as least_privilege  # noqa: PLC0415 - psycopg is slow to import
 

@@ -18,14 +18,14 @@ from service.sqlcheck import DATABASE, DIRECTORY, progress_on_terminal, reported
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("book"),
     show_default=True,
-    help="The folder to write; replaces a book that is there.",
+    help="The folder to write to; an existing book is replaced.",
 )
 @click.option("--scale", is_flag=True, help="Also measure sizes and plans on a million rows.")
-@click.option("--since", metavar="REF", help="Print what has changed since this git revision, as Markdown, instead.")
+@click.option("--since", metavar="REF", help="Instead, print the changes since this git revision as Markdown.")
 def book(directory: Path, database_url: str | None, out: Path, scale: bool, since: str | None) -> None:  # noqa: FBT001 - click's
-    """Write a book of the schema, the queries, the migrations and the endpoints: HTML that opens from disk.
+    """Write the database as HTML pages.
 
-    docs/book.md shows it.
+    They show the schema, queries, migrations and endpoints, and open from disk; see docs/book.md.
     """
     with reported_errors():
         from service.sqlbook import changes, contents, pages

@@ -29,7 +29,7 @@ DIRECTORY = click.option(
 )
 DATABASE = click.option(
     "--database-url",
-    help="Use scratch databases on this server, whose role may create them.  [default: an embedded PostgreSQL]",
+    help="Create scratch databases on this server, as a role that may do so.  [default: an embedded PostgreSQL]",
 )
 
 
@@ -37,7 +37,9 @@ def output_format(function: F) -> F:
     """Add the options that choose the format of findings."""
     as_json = click.option("--json", "form", flag_value="json", help="Report findings as a JSON array.")
     as_github = click.option("--github", "form", flag_value="github", help="Report findings as GitHub annotations.")
-    as_text = click.option("--text", "form", flag_value="text", default="text", help="A line each.  [default]")
+    as_text = click.option(
+        "--text", "form", flag_value="text", default="text", help="Report findings as lines.  [default]"
+    )
     return as_text(as_json(as_github(function)))
 
 

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 @click.group()
 def sql() -> None:
-    """Check the SQL files and the migrations against a real PostgreSQL.
+    """Check SQL files and migrations.
 
-    Needs the dev requirements.
+    Uses a real PostgreSQL. Needs the dev requirements.
     """
 
 
@@ -44,16 +44,16 @@ def sql() -> None:
     "--ran",
     envvar="SQL_RAN",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file with the names of the queries that the tests ran, one per line.  [env: SQL_RAN]",
+    help="A file with the names of the queries that tests ran, one per line.  [env: SQL_RAN]",
 )
 @click.option(
     "--compatible-with", metavar="REF", help="Also check the SQL files of this git revision on the new schema."
 )
-@click.option("--scale", is_flag=True, help="Also run each query on a million rows, and count what it reads.")
+@click.option("--scale", is_flag=True, help="Also run each query on a million rows and count the rows it reads.")
 def check(directory: Path, database_url: str | None, form: str, **options: Any) -> None:  # noqa: ANN401 - click's
-    """Check every query, and the code that reads it, on a schema made from migrations/.
+    """Check every query against schema and code.
 
-    Exit status 1 if there are findings; docs/checks.md explains each.
+    The schema is built from migrations/. Exit status 1 if there are findings; docs/checks.md explains each.
     """
     with reported_errors():
         from service.sqlcheck.check import Tree, apply_migrations
@@ -101,9 +101,10 @@ def _check(  # noqa: PLR0913 - the command's options
 @DATABASE
 @output_format
 def locks(directory: Path, database_url: str | None, form: str) -> None:
-    """Apply each migration to a scratch database; report which tables it locks, and who waits.
+    """Report which tables each migration locks.
 
-    Exit status 1 if there are findings; docs/checks.md explains each.
+    Applies the migrations to a scratch database, and reports who waits for each lock. Exit status 1 if there are
+    findings; docs/checks.md explains each.
     """
     with reported_errors():
         from service.sqlcheck.locks import review_migrations
@@ -135,7 +136,10 @@ def _print_locks(migration: "Migration") -> None:
 @DATABASE
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -> None:
-    """Print the generic plan of the named queries, or of all; sequential scans only if no index serves."""
+    """Print the generic plans of queries.
+
+    Without NAME, of all queries. Sequential scans appear only if no index serves.
+    """
     with reported_errors():
         from service.sqlcheck.check import Tree
         from service.sqlcheck.description import Describer, RefusedError
@@ -157,7 +161,10 @@ def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -
 @DIRECTORY
 @DATABASE
 def stub(directory: Path, database_url: str | None) -> None:
-    """Write service/sql.pyi, from which mypy knows the parameters of each query."""
+    """Write service/sql.pyi for mypy.
+
+    It declares the parameters of each query.
+    """
     with reported_errors():
         from service.sqlcheck.check import Tree
         from service.sqlcheck.stub import write_stub

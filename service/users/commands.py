@@ -11,9 +11,13 @@ from service.telemetry import configure_logging
 
 @click.command("create-user")
 @click.argument("email", envvar="FIRST_SUPERUSER_EMAIL")
-@click.option("--password", envvar="FIRST_SUPERUSER_PASSWORD", help="Prefer the environment variable or the prompt.")
+@click.option(
+    "--password",
+    envvar="FIRST_SUPERUSER_PASSWORD",
+    help="Visible to other processes: prefer FIRST_SUPERUSER_PASSWORD or the prompt.",
+)
 def create_user(email: str, password: str | None) -> None:
-    """Add a user if EMAIL has no account yet.
+    """Create a user unless EMAIL has an account.
 
     Safe to run at every deploy. EMAIL and the password are also read from FIRST_SUPERUSER_EMAIL and
     FIRST_SUPERUSER_PASSWORD.
@@ -31,10 +35,10 @@ def create_user(email: str, password: str | None) -> None:
 
 @click.command("fill-email-keys")
 def fill_email_keys() -> None:
-    """Fill user_model.email_key for accounts that have none, so that it can become unique.
+    """Fill user_model.email_key where it is null.
 
-    Accounts whose mailbox has another account are reported, and left as they are; exit status 1 if there are any.
-    Safe to stop and to run again, also while the service runs.
+    Needed before the column becomes unique. Leaves accounts unchanged whose mailbox has another account, and
+    reports them; the exit status is then 1. Safe to stop and repeat, also while the service runs.
     """
     from service.users.email_keys import fill_email_keys as fill  # noqa: PLC0415 - reads SQL files, see above
 

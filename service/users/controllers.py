@@ -1,4 +1,4 @@
-"""Accounts: registered, shown, given another password, deleted."""
+"""Accounts: registration, display, password reset and deletion."""
 
 from functools import partial
 
@@ -41,7 +41,7 @@ class UsersController(Controller):
         passwords: Injected[Passwords],
         throttle: Injected[LoginThrottle],
     ) -> JSONResponse[User]:
-        """Register an account. The address keeps its spelling; all spellings of a mailbox are one account."""
+        """Register an account. The address is stored as spelled; all spellings of a mailbox are one account."""
         client = throttle.client()
         throttle.check_registration(client)
         if errors := [*email_errors(data.email), *password_errors(data.password)]:
@@ -82,7 +82,7 @@ class UsersController(Controller):
         throttle: Injected[LoginThrottle],
         settings: Injected[Settings],
     ) -> JSONResponse[User]:
-        """Set the caller's password, and end all other sessions of the account."""
+        """Set the caller's password and end all other sessions of the account."""
         if errors := password_errors(data.password):
             raise InvalidInput(errors=errors)
         check_current = CurrentPasswordCheck(request, passwords, throttle, required=settings.require_current_password)
@@ -115,7 +115,7 @@ ATTEMPTS = 2
 
 
 class CurrentPasswordCheck:
-    """Checks the current password, which a stolen access token does not tell; wrong ones count as failed log-ins."""
+    """Checks the current password, which a stolen access token does not reveal; wrong ones count as failed log-ins."""
 
     def __init__(
         self, request: ServiceRequest, passwords: Passwords, throttle: LoginThrottle, *, required: bool

@@ -38,15 +38,36 @@ USERS, PETS = 10_000, 10
 
 
 @click.command()
-@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="How often each has its turn.")
-@click.option("--seconds", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="How long a turn is.")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Rounds per stack.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds per stack and round."
+)
 @click.option("--quick", is_flag=True, help="2 rounds of half a second: under a minute.")
-@click.option("--only", multiple=True, metavar="WORD", help="Only peers with this word in their name; repeatable.")
-@click.option("--against", multiple=True, metavar="REV", help="Also an earlier revision of this project; repeatable.")
-@click.option("--python", default=sys.executable, help="The Python to measure with; default: the one of `make`.")
-@click.option("--plot", "plot_to", type=click.Path(path_type=Path), default=INSTALLED / "performance.svg")
-@click.option("--growth", "grow", is_flag=True, help="Instead: how the cost grows with users, page, and connections.")
-@click.option("--users", type=int, multiple=True, default=growth.USERS, show_default=True, help="For --growth.")
+@click.option(
+    "--only", multiple=True, metavar="WORD", help="Measure only stacks with this word in their names; repeatable."
+)
+@click.option(
+    "--against", multiple=True, metavar="REV", help="Also measure an earlier revision of this project; repeatable."
+)
+@click.option("--python", default=sys.executable, help="The Python to run the stacks with.  [default: this one]")
+@click.option(
+    "--plot",
+    "plot_to",
+    type=click.Path(path_type=Path),
+    default=INSTALLED / "performance.svg",
+    help="The file to draw the figures to.",
+)
+@click.option(
+    "--growth", "grow", is_flag=True, help="Instead, measure how the cost grows with users, page size and connections."
+)
+@click.option(
+    "--users",
+    type=int,
+    multiple=True,
+    default=growth.USERS,
+    show_default=True,
+    help="Numbers of users, for --growth; repeatable.",
+)
 def main(
     *,
     rounds: int,
