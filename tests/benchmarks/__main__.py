@@ -177,12 +177,12 @@ def take_turns(
     rounds: int,
     seconds: float,
 ) -> Results:
-    """Measure each operation of each server, A B C A B C …, so that what disturbs one disturbs all."""
+    """Measure each operation of each server, A B C, C B A, …, so that what disturbs one disturbs all."""
     results: Results = defaultdict(lambda: defaultdict(list))
     for turn in range(rounds):
         click.echo(f"Round {turn + 1} of {rounds} …", err=True)
         for name, requests in work.items():
-            for server in servers:
+            for server in servers if turn % 2 else servers[::-1]:
                 results[name][server.contestant.name].append(measure(server, requests, seconds))
         database.forget_created()
     return results
