@@ -57,7 +57,7 @@ def with_fast_path(app: Litestar, router: ASGIApp) -> ASGIApp:
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         path, raw_path = scope["path"], scope.get("raw_path", b"")
-        aliased = b"%2" in raw_path and b"%2f" in raw_path.lower()
+        aliased = len(raw_path) > len(path) and b"%2f" in raw_path.lower()
         route = None if aliased else routes.get((scope["method"], path))  # type: ignore[typeddict-item]  # only HTTP comes here
         if route is None or scope["query_string"] or not route.headers.isdisjoint(scope["header_map"]):  # type: ignore[typeddict-item]  # set by middleware.py
             if aliased or "//" in path or (path.endswith("/") and path != "/"):

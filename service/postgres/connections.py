@@ -121,7 +121,7 @@ class ConnectionPool:
         """
         while True:
             connection = self._idle.pop() if self._idle else await self._wait(deadline, context)
-            if monotonic() < connection.usable_until and not connection.connection.is_closed():
+            if not connection.is_expired() and not connection.connection.is_closed():
                 return connection
             self._close_soon(connection)
 
@@ -142,7 +142,7 @@ class ConnectionPool:
     def _release(self, connection: PooledConnection) -> None:
         """Give the connection to the first waiter, else keep it; close it if it is too old."""
         now = monotonic()
-        connection.usable_until = min(connection.expires_at, now + self.timeouts.max_idle)
+        connection.idle_until = now + self.timeouts.max_idle
         if connection.expires_at <= now or self._all_closed:
             self._close_soon(connection)
         elif not (self._waiters.waiters and self._waiters.give(connection)):
@@ -230,8 +230,7 @@ class ConnectionPool:
 
     def _close_expired(self) -> None:
         """Close the idle connections that are too old or were idle for too long, now and again and again."""
-        now = monotonic()
-        for connection in [each for each in self._idle if each.usable_until <= now]:
+        for connection in [each for each in self._idle if each.is_expired()]:
             self._idle.remove(connection)
             self._close_soon(connection)
         self._expiry = self._loop.call_later(min(10, self.timeouts.max_idle / 4), self._close_expired)

@@ -108,22 +108,24 @@ class Pool(ConnectionPool):
         failures: Failures | None = None
         try:
             while True:
+                # As _acquire() does it, without a coroutine for each statement.
                 connection = self._idle.pop() if self._idle else await self._wait(deadline, context)
                 now = monotonic()
-                if now >= connection.usable_until or connection.connection.is_closed():
+                if now >= connection.idle_until or now >= connection.expires_at or connection.connection.is_closed():
                     self._close_soon(connection)
                     continue
                 if deadline <= now:
                     self._release(connection)
                     raise Unavailable(NO_ANSWER)
-                until = min(now + self.timeouts.query, deadline)
+                is_late = deadline - now <= self.timeouts.query
+                until = deadline if is_late else now + self.timeouts.query
                 read_only = failures is not None and failures.lost is not None
                 try:
                     rows = await self._run(connection, query, arguments, until, context, read_only=read_only)
                 except BaseException as error:  # noqa: BLE001 - _on_error() raises it
                     failures = failures or Failures()
-                    # A late statement has less time than PostgreSQL has to end it: then silence means nothing.
-                    silent = isinstance(error, TimeoutError) and until < deadline
+                    # PostgreSQL ends a statement by itself, but not before a late one has run out of time.
+                    silent = isinstance(error, TimeoutError) and not is_late
                     if read_only:
                         self._close_soon(connection)  # and with it the transaction
                     else:

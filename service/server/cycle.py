@@ -41,37 +41,43 @@ class BufferedCycle(RequestResponseCycle):
         fields = [*self.default_headers, *start["headers"]]
         whole = (b"content-length", b"%d" % len(body)) in fields and not message.get("more_body")
         if whole and CLOSE not in fields and self.scope["method"] != "HEAD":
-            await self._send_whole(start["status"], fields, body)
+            if self.flow.write_paused:
+                await self.flow.drain()
+            if self.disconnected:
+                return
+            head = self._head(start["status"], fields)
+            if len(body) <= HIGH_WATER_LIMIT:
+                self.transport.write(head + body)
+            elif not await self._send_in_pieces(head, body):
+                return
+            self._complete()
             return
         self.response_started = False
         await super().send(start)  # type: ignore[arg-type]  # it was one of its messages
         await super().send(message)
 
-    async def _send_whole(self, status: int, fields: Fields, body: bytes) -> None:
-        """Send a response whose body is complete; a large body goes in pieces, which are not copied.
-
-        Raises ValueError if a field could end the head or begin another field.
-        """
-        if self.flow.write_paused:
-            await self.flow.drain()
-        if self.disconnected:
-            return
+    def _head(self, status: int, fields: Fields) -> bytes:
+        """Return the head of a response. Raises ValueError if a field could end the head or begin another field."""
         if not self.keep_alive:
             fields.append(CLOSE)
         lines = list(map(b": ".join, fields))
         text = b"".join(lines)
         if len(text.translate(None, CONTROLS)) != len(text):
             raise ValueError(f"A field of the response contains a control character: {fields}")
-        head = b"%b%b\r\n\r\n" % (STATUS_LINE[status], b"\r\n".join(lines))
-        if len(body) <= HIGH_WATER_LIMIT:
-            self.transport.write(head + body)
-        else:
-            self.transport.write(head)
-            for begin in range(0, len(body), HIGH_WATER_LIMIT):
-                await self.flow.drain()
-                if self.transport.is_closing():
-                    return
-                self.transport.write(memoryview(body)[begin : begin + HIGH_WATER_LIMIT])
+        return b"%b%b\r\n\r\n" % (STATUS_LINE[status], b"\r\n".join(lines))
+
+    async def _send_in_pieces(self, head: bytes, body: bytes) -> bool:
+        """Send a large body without a copy of it; return False if the client disconnects meanwhile."""
+        self.transport.write(head)
+        for begin in range(0, len(body), HIGH_WATER_LIMIT):
+            await self.flow.drain()
+            if self.transport.is_closing():
+                return False
+            self.transport.write(memoryview(body)[begin : begin + HIGH_WATER_LIMIT])
+        return True
+
+    def _complete(self) -> None:
+        """Note that the response was sent, as uvicorn does."""
         self.response_complete = True
         self.message_event.set()
         if not self.keep_alive and not self.more_body:

@@ -1,8 +1,7 @@
 """HTTP/1.1 as `serve` speaks it: uvicorn's protocol on httptools, which is strict, with the limits that it lacks."""
 
 import asyncio
-import re
-from typing import ClassVar
+from typing import Any, ClassVar, TypeAlias
 from urllib.parse import unquote
 
 import httptools
@@ -12,14 +11,14 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from service.problems import HeadTooLarge, MalformedRequest, NotImplementedHere, Problem
 from service.server.connection import TimedConnection
 from service.server.cycle import BufferedCycle
-from service.server.head import check_head
+from service.server.head import Headers, check_head
 
 # Request line and header fields, in bytes.
 MAX_HEAD = 32 * 1024
 # Requests of a connection that wait for the responses before theirs: each takes 2 KiB or more, and is 18 bytes to send.
 MAX_PIPELINE = 100
-# A request target that is a path, as nearly all are.
-PATH = re.compile(rb"/[^#]*\Z")
+SLASH, HASH = b"/#"
+Scope: TypeAlias = dict[str, Any]
 
 
 class LimitedHttpProtocol(TimedConnection):
@@ -81,7 +80,7 @@ class LimitedHttpProtocol(TimedConnection):
 
     @override
     def on_headers_complete(self) -> None:
-        """Start the request, or queue it behind others of its connection. Raises Problem."""
+        """Check the head, and begin the request. Raises Problem."""
         if len(self._pipelined) >= MAX_PIPELINE:
             raise MalformedRequest("Too many requests wait for their responses")
         headers, method, target = self.headers, self.parser.get_method(), self.url
@@ -91,26 +90,34 @@ class LimitedHttpProtocol(TimedConnection):
             if size > MAX_HEAD:
                 raise HeadTooLarge
         # The parser accepts CONNECT, and RTSP and ICE in place of HTTP.
-        if b"%b %b HTTP/" % (method, target) not in self._raw or method == b"CONNECT":
+        if method == b"CONNECT" or not self._is_http(method, target):
             raise MalformedRequest("This is not HTTP/1.1")
         version = self.parser.get_http_version()
         names = [name for name, _ in headers]
-        if version != "1.1" or names.count(b"host") != 1 or b"transfer-encoding" in names or not PATH.match(target):
+        is_usual = version == "1.1" and names.count(b"host") == 1 and b"transfer-encoding" not in names
+        if not is_usual or target[0] != SLASH or HASH in target:
             target = check_head(version, target, headers)
         if self.parser.should_upgrade():
             if b"sec-websocket-key" in names:
                 raise NotImplementedHere("WebSockets are not served here")
             return  # _feed() has the request parsed again
         self.headers = []  # a field behind the body must not count as one that a proxy has set (RFC 9110, 6.5.1)
+        self._begin(self._make_scope(version, method, target, headers), names)
+
+    def _is_http(self, method: bytes, target: bytes) -> bool:
+        end = len(method) + 1 + len(target)
+        return self._raw[end : end + 6] == b" HTTP/" or b"%b %b HTTP/" % (method, target) in self._raw
+
+    def _make_scope(self, version: str, method: bytes, target: bytes, headers: Headers) -> Scope:
         raw_path, _, query = target.partition(b"?")
         path = raw_path.decode("ascii")
-        self.scope = {
+        return {
             "type": "http",
             "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
             "http_version": version,
             "server": self.server,
             "client": self.client,
-            "scheme": self.scheme,  # type: ignore[typeddict-item]  # one of the two, as uvicorn has it
+            "scheme": self.scheme,
             "root_path": self.root_path,
             "headers": headers,
             "state": self.app_state.copy(),
@@ -119,11 +126,15 @@ class LimitedHttpProtocol(TimedConnection):
             "raw_path": raw_path,
             "query_string": query,
         }
+
+    def _begin(self, scope: Scope, names: list[bytes]) -> None:
+        """Start the request, or queue it behind others of its connection."""
+        version, headers = scope["http_version"], scope["headers"]
         expects = version == "1.1" and b"expect" in names and dict(headers)[b"expect"].lower() == b"100-continue"
         before, self.cycle = (
             self.cycle,
             BufferedCycle(
-                scope=self.scope,
+                scope=scope,  # type: ignore[arg-type]  # uvicorn's class for it is private
                 transport=self.transport,
                 flow=self.flow,
                 logger=self.logger,
