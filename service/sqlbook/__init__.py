@@ -2,7 +2,6 @@
 
 - `commands`: the command
 - `contents`: gathers everything the book shows, from the tree and from scratch databases
-- `catalogue`, `difference`: the schema, and what a migration changes in it
 - `effects`: the tables that a statement touches, and the locks it takes
 - `endpoints`: the endpoints, and the queries that each one runs
 - `live`, `psql`: the files for psql, and the command lines that run a query there

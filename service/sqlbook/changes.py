@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from service.sqlbook.contents import Contents, Migration, Progress, Query, RefusedError, gather
 from service.sqlbook.diagram import short
-from service.sqlbook.difference import Change, difference
 from service.sqlbook.live import LiveFile
 from service.sqlbook.plan_tree import Node
-from service.sqlcheck import RevisionError, Tree, checkout
+from service.sqlcheck import Change, RevisionError, Tree, checkout, difference
 
 Lines = Sequence[str]
 Facets = Mapping[str, Lines]

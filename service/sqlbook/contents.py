@@ -13,29 +13,32 @@ import psycopg
 
 from service.migrate import checksum, expected_checksums, load_migrations
 from service.postgres import Parameter, Statement
-from service.sqlbook.catalogue import Function, Schema, Table
-from service.sqlbook.catalogue import read as read_schema
-from service.sqlbook.difference import Change, difference
 from service.sqlbook.effects import Effect, advisory_locks, effects, functions
 from service.sqlbook.endpoints import Endpoint, endpoints
 from service.sqlbook.live import LiveFile, live_files
 from service.sqlbook.plan_tree import Node
 from service.sqlcheck import (
+    Change,
     Column,
     Describer,
     Description,
     Finding,
+    Function,
     Lock,
     Nullability,
     QueryReference,
     Row,
+    Schema,
+    Table,
     Tree,
     apply_migrations,
     check_tree,
     column_nullability,
     connect,
     describe,
+    difference,
     measure,
+    read_schema,
     review_migrations,
     scratch_database,
     seed,

@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterator
 
 import attrs
 
-from service.sqlbook.catalogue import Constraint, Schema, Table
-from service.sqlcheck import SHORT_TYPE_NAMES
+from service.sqlcheck import SHORT_TYPE_NAMES, Constraint, Schema, Table
 
 # Pixels. Letters are those of a monospaced font at 12 pixels.
 LETTER, ROW, HEAD, PADDING, GAP_X, GAP_Y = 7.3, 21, 34, 14, 96, 34

@@ -16,10 +16,9 @@ from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]  #
 from pygments.lexers.sql import PostgresLexer  # type: ignore[import-untyped]  # the same
 
 from service.sqlbook import diagram
-from service.sqlbook.catalogue import Table
 from service.sqlbook.contents import Contents, Query, note, readers
 from service.sqlbook.psql import psql
-from service.sqlcheck import declared_result
+from service.sqlcheck import Table, declared_result
 
 HERE = Path(__file__).parent / "templates"
 ASSETS = ("book.css", "book.js")

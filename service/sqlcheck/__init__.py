@@ -15,6 +15,8 @@
 - `deploy_order`: the previous release on the new schema
 - `scale`: what a query reads on a million rows
 - `locks`: the locks that each migration takes
+- `schema`, `schema_difference`: a schema as the catalogue tells it, and what differs between two
+- `live`: where an existing database differs from what the migrations make
 - `scratch`: the databases that all this runs on
 - `findings`: what a check reports
 """
@@ -42,7 +44,9 @@ if TYPE_CHECKING:
     from service.sqlcheck.parse_tree import Node, walk
     from service.sqlcheck.row_classes import Row
     from service.sqlcheck.scale import measure, seed
+    from service.sqlcheck.schema import Constraint, Function, Schema, Table, read_schema
     from service.sqlcheck.schema_checks import describe
+    from service.sqlcheck.schema_difference import Change, difference
     from service.sqlcheck.scratch import connect, scratch_database
     from service.sqlcheck.types import SHORT_TYPE_NAMES, Type, Types
     from service.sqlcheck.usage import declared_result
@@ -51,11 +55,14 @@ __all__ = [
     "DATABASE",
     "DIRECTORY",
     "SHORT_TYPE_NAMES",
+    "Change",
     "Code",
     "Column",
+    "Constraint",
     "Describer",
     "Description",
     "Finding",
+    "Function",
     "Lock",
     "Module",
     "Node",
@@ -64,6 +71,8 @@ __all__ = [
     "QueryReference",
     "RevisionError",
     "Row",
+    "Schema",
+    "Table",
     "Tree",
     "Type",
     "Types",
@@ -74,9 +83,11 @@ __all__ = [
     "connect",
     "declared_result",
     "describe",
+    "difference",
     "measure",
     "migrated_database",
     "progress_on_terminal",
+    "read_schema",
     "reported_errors",
     "review_migrations",
     "scratch_database",
@@ -100,9 +111,12 @@ def __getattr__(name: str) -> object:
         nullability,
         parse_tree,
         scale,
+        schema,
+        schema_difference,
         types,
         usage,
     )
 
-    modules = (check, code, deploy_order, description, locks, null_checks, nullability, parse_tree, scale, types, usage)
+    checks = (check, code, deploy_order, description, null_checks, nullability, parse_tree, scale, types, usage)
+    modules = (*checks, schema, schema_difference, locks)
     return next(getattr(module, name) for module in modules if hasattr(module, name))

@@ -7,10 +7,8 @@ import psycopg
 import pytest
 
 from service.embedded import EmbeddedPostgres
-from service.sqlbook.catalogue import Schema
-from service.sqlbook.catalogue import read as read_schema
 from service.sqlbook.contents import Contents, gather
-from service.sqlcheck import stub
+from service.sqlcheck import Schema, read_schema, stub
 from service.sqlcheck.check import Tree
 from service.sqlcheck.scratch import connect
 from service.sqlcheck.types import Types

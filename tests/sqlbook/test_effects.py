@@ -8,10 +8,9 @@ import pytest
 from pglast import parse_sql
 from psycopg import sql
 
-from service.sqlbook.catalogue import Schema, read
 from service.sqlbook.contents import Contents
 from service.sqlbook.effects import advisory_locks, effects
-from service.sqlcheck import scale
+from service.sqlcheck import Schema, read_schema, scale
 from service.sqlcheck.check import Tree, apply_migrations
 from service.sqlcheck.description import EXPLAIN
 from service.sqlcheck.locks import LOCKS
@@ -122,7 +121,7 @@ def test_other_foreign_key_actions_are_shown(transaction: Connection, action: Li
     create = f"create table toys (u uuid, kite bigint, {key})"
     transaction.execute(sql.SQL(create).format(sql.SQL(action)))
 
-    assert expected in told("delete from kites", read(transaction))
+    assert expected in told("delete from kites", read_schema(transaction))
 
 
 def test_views_and_functions_are_followed(small_book: Contents, transaction: Connection) -> None:
@@ -133,7 +132,7 @@ def test_views_and_functions_are_followed(small_book: Contents, transaction: Con
         "select wide_shelves, no rows, itself",
         "select shelves, no rows, wide_shelves",
     ]
-    assert told("select f()", read(transaction)) == []
+    assert told("select f()", read_schema(transaction)) == []
 
 
 def test_advisory_locks_are_shown() -> None:
@@ -186,7 +185,7 @@ def test_locks_taken_to_run_are_shown(tree: Copy, empty_database_url: str) -> No
     needless: list[str] = []
     with connect(empty_database_url) as connection:
         arguments = scale.seed(connection, tree.root)
-        schema = read(connection)
+        schema = read_schema(connection)
         for name, statement in read_tree.statements.items():
             keys = [scale.argument_of(statement, each.name, arguments) for each in statement.parameters]
             values = [arguments[key] if key else None for key in keys]

@@ -5,9 +5,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from service.sqlbook.catalogue import Schema, read
 from service.sqlbook.contents import Contents
-from service.sqlbook.difference import Change, difference
+from service.sqlcheck import Change, Schema, difference, read_schema
 
 Connection = psycopg.Connection[Any]
 
@@ -98,10 +97,10 @@ def test_table_of_another_schema_is_qualified(small_book: Contents) -> None:
     ],
 )
 def test_schema_changes_are_shown(transaction: Connection, ddl: str, changes: list[str] | None) -> None:
-    before = read(transaction)
+    before = read_schema(transaction)
 
     transaction.execute(ddl)
-    found = told(difference(before, read(transaction)))
+    found = told(difference(before, read_schema(transaction)))
 
     if changes is None:  # a whole table, with all its parts
         assert found[0].split(":")[0] in {"- table .idempotency_key", "+ view .names"}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from service.sqlbook.catalogue import Schema, Table
+from service.sqlcheck.schema import Schema, Table
 
 Key = tuple[str, str, str]
 

@@ -240,7 +240,7 @@ def qualified(schema: str, name: str) -> str:
     return name if schema == "public" else f"{schema}.{name}"
 
 
-def read(connection: psycopg.Connection[Any]) -> Schema:
+def read_schema(connection: psycopg.Connection[Any]) -> Schema:
     """Read the catalogue. Raises psycopg.Error."""
     tables = connection.execute(TABLES).fetchall()
     names = {oid: qualified(schema, relation) for oid, schema, relation, *_ in tables}
