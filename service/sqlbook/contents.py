@@ -48,7 +48,7 @@ Progress = Callable[[str], None]
 Connection = psycopg.Connection[Any]
 
 # A line of the comment that a migration begins with, up to its directives.
-SENTENCE = re.compile(r"-- (?!depends:|transactional:|locks:).*")
+SENTENCE = re.compile(r"-- (?!depends:|transactional:|locks:|drift:).*")
 SIZES = """
     select n.nspname::text, c.relname::text, c.reltuples::bigint, pg_relation_size(c.oid), pg_total_relation_size(c.oid)
     from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace

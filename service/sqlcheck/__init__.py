@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from service.sqlcheck.parse_tree import Node, walk
     from service.sqlcheck.row_classes import Row
     from service.sqlcheck.scale import measure, seed
-    from service.sqlcheck.schema import Constraint, Function, Schema, Table, read_schema
+    from service.sqlcheck.schema import Constraint, Function, Grant, Schema, Table, read_grants, read_schema
     from service.sqlcheck.schema_checks import describe
     from service.sqlcheck.schema_difference import Change, difference
     from service.sqlcheck.scratch import connect, scratch_database
@@ -63,6 +63,7 @@ __all__ = [
     "Description",
     "Finding",
     "Function",
+    "Grant",
     "Lock",
     "Module",
     "Node",
@@ -87,6 +88,7 @@ __all__ = [
     "measure",
     "migrated_database",
     "progress_on_terminal",
+    "read_grants",
     "read_schema",
     "reported_errors",
     "review_migrations",

@@ -222,7 +222,10 @@ class Catalogue:
         """Return the query of a view."""
         if relation not in self._views:
             row = self._connection.execute(VIEW, [relation]).fetchone()
-            self._views[relation] = _last(row[0]) if row else None
+            view = self._views[relation] = _last(row[0]) if row else None
+            for entry in view.rtable if view else []:
+                if entry.relid == relation:  # `old` and `new`, which PostgreSQL 15 puts before the view's own tables
+                    entry.fields["relkind"] = None
         return self._views[relation]
 
 

@@ -15,6 +15,7 @@ from service.sqlcheck.code import Code, QueryReference
 from service.sqlcheck.description import Describer
 from service.sqlcheck.findings import Finding, from_error
 from service.sqlcheck.schema_checks import check_schema, describe
+from service.sqlcheck.scratch import advised
 
 Progress = Callable[[str], None]
 
@@ -56,7 +57,8 @@ def apply_migrations(tree: Tree, url: str) -> Finding | None:
         with redirect_stdout(io.StringIO()):  # yoyo prints what a migration selects
             migrate.apply(url, tree.migrations, report=lambda _: None)
     except migrate.MigrationError as error:
-        return from_error("migration", error, tree.migrations)
+        refused = from_error("migration", error, tree.migrations)
+        return attrs.evolve(refused, sentence=advised(refused.sentence))
     return None
 
 

@@ -50,6 +50,9 @@ def sql() -> None:
     "--compatible-with", metavar="REF", help="Also check the SQL files of this git revision on the new schema."
 )
 @click.option("--scale", is_flag=True, help="Also run each query on a million rows and count the rows it reads.")
+@click.option(
+    "--live", metavar="URL", help="Also compare this database, which is only read, with what the migrations make."
+)
 def check(directory: Path, database_url: str | None, form: str, **options: Any) -> None:  # noqa: ANN401 - click's
     """Check every query against schema and code.
 
@@ -78,6 +81,7 @@ def _check(  # noqa: PLR0913 - the command's options
     ran: Path | None,
     compatible_with: str | None,
     scale: bool,
+    live: str | None,
 ) -> "Iterator[Finding]":
     from service.sqlcheck.check import check_tree
 
@@ -90,6 +94,10 @@ def _check(  # noqa: PLR0913 - the command's options
             yield from check_revision(tree.root, compatible_with, url, connection)
         except RevisionError as error:
             raise click.ClickException(str(error)) from error
+    if live:
+        from service.sqlcheck.live import check_live
+
+        yield from check_live(tree, live, connection)
     if scale:
         from service.sqlcheck.scale import check_scale
 

@@ -1,6 +1,6 @@
 """What PostgreSQL says of a statement: the types of its parameters and columns, and its generic plan."""
 
-from typing import Any
+from typing import Any, LiteralString
 
 import attrs
 import psycopg
@@ -19,6 +19,10 @@ from service.sqlcheck.types import Type, Types
 Plan = dict[str, Any]
 QUERIES = (ast.SelectStmt, ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)
 EXPLAIN = sql.SQL("explain (generic_plan, verbose, format {}) {}")
+# PostgreSQL 15 has no GENERIC_PLAN, but plans without their values what it has prepared.
+GENERIC_PLAN_SINCE, DISABLED_SINCE = 160000, 180000
+PREPARE = sql.SQL("prepare explained as {}")
+EXPLAIN_PREPARED = sql.SQL("explain (verbose, format {}) execute explained{}")
 # By name: of several functions with one name, one that is volatile is enough.
 VOLATILE = "select distinct proname::text from pg_proc where provolatile = 'v'"
 
@@ -61,7 +65,7 @@ class Describer:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         """Read the catalogue."""
         self._connection = connection
-        connection.execute("set enable_seqscan = off")
+        connection.execute("set enable_seqscan = off; set plan_cache_mode = force_generic_plan")
         self.types = Types(connection)
         self.catalogue = Catalogue(connection)
         self.volatile = {name for (name,) in connection.execute(VOLATILE)}
@@ -95,18 +99,35 @@ class Describer:
     def explain(self, statement: Statement) -> str:
         """Return the generic plan as psql would print it. Raises RefusedError."""
         _accepted(self._connection.pgconn.prepare(b"", statement.sql.encode(), None), statement)
-        rows = self._connection.execute(EXPLAIN.format(sql.SQL("text"), sql.SQL(statement.sql)))
-        return "\n".join(line for (line,) in rows)
+        return "\n".join(line for (line,) in self._explained(statement, "text"))
 
     def _plan(self, statement: Statement) -> Plan:
-        # Without parameters psycopg uses the simple protocol, and only there do `$n` stay what they are.
-        command = EXPLAIN.format(sql.SQL("json"), sql.SQL(statement.sql))
         try:
-            row = self._connection.execute(command).fetchone()
+            row = self._explained(statement, "json").fetchone()
         except psycopg.Error as error:  # what only the planner refuses
-            raise _refused(error.diag.message_primary, error.diag.statement_position, command.as_string()) from error
+            raise _refused(error.diag.message_primary, None, statement.sql) from error  # the planner names no place
         plan: Plan = row[0][0]["Plan"] if row else {}
+        if self._connection.info.server_version < DISABLED_SINCE:
+            _mark_disabled(plan)
         return plan
+
+    def _explained(self, statement: Statement, form: LiteralString) -> psycopg.Cursor[Any]:
+        # Without parameters psycopg uses the simple protocol, and only there do `$n` stay what they are.
+        execute, text = self._connection.execute, sql.SQL(statement.sql)
+        if self._connection.info.server_version >= GENERIC_PLAN_SINCE:
+            return execute(EXPLAIN.format(sql.SQL(form), text))
+        execute("deallocate all")
+        execute(PREPARE.format(text))
+        nulls = ", ".join(["null"] * len(statement.parameters))
+        return execute(EXPLAIN_PREPARED.format(sql.SQL(form), sql.SQL(f"({nulls})" if nulls else "")))
+
+
+def _mark_disabled(plan: Plan) -> None:
+    """Mark the sequential scans, all of which are disabled, as PostgreSQL 18 does by itself."""
+    if plan["Node Type"] == "Seq Scan":
+        plan["Disabled"] = True
+    for child in plan.get("Plans", []):
+        _mark_disabled(child)
 
 
 def _accepted(result: PGresult, statement: Statement) -> None:

@@ -15,6 +15,7 @@ from yoyo.migrations import read_sql_migration  # type: ignore[import-untyped]  
 
 from service.migrate import MigrationError, load_migrations
 from service.sqlcheck.findings import Finding
+from service.sqlcheck.scratch import advised
 
 # By strength, with what each makes wait (https://www.postgresql.org/docs/current/explicit-locking.html).
 WAITS = {
@@ -135,7 +136,8 @@ def review_migrations(connection: psycopg.Connection[Any], directory: Path) -> I
         try:
             yield _Review(connection, path).run(transactional=each.use_transactions)
         except psycopg.Error as error:
-            raise MigrationError(f"{directory.name}/{path.name}: {error.diag.message_primary}") from error
+            sentence = advised(error.diag.message_primary or str(error))
+            raise MigrationError(f"{directory.name}/{path.name}: {sentence}") from error
 
 
 class _Review:

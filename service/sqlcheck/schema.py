@@ -14,8 +14,8 @@ TABLES = """
     select
         c.oid, n.nspname::text, c.relname::text,
         case c.relkind
-            when 'r' then 'table' when 'p' then 'partitioned table' when 'v' then 'view'
-            when 'm' then 'materialized view' else 'foreign table'
+            when 'p' then 'partitioned table' when 'v' then 'view' when 'm' then 'materialized view'
+            when 'f' then 'foreign table' else case when c.relispartition then 'partition' else 'table' end
         end,
         coalesce(obj_description(c.oid, 'pg_class'), ''),
         case when c.relkind in ('v', 'm') then pg_get_viewdef(c.oid) else '' end
@@ -80,16 +80,25 @@ INDEXES = """
         i.indrelid, c.relname::text, pg_get_indexdef(c.oid), i.indisunique, i.indisvalid,
         i.indpred is null and i.indexprs is null,
         array(
-            select a.attname::text from pg_attribute as a
-            where a.attrelid = i.indrelid and a.attnum = any (i.indkey::int2[])
+            select a.attname::text
+            from unnest(i.indkey::int2[]) with ordinality as k (number, place)
+            inner join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.number
+            where k.place <= i.indnkeyatts
+            order by k.place
         ),
         coalesce(obj_description(c.oid, 'pg_class'), '')
     from pg_index as i inner join pg_class as c on c.oid = i.indexrelid
     order by i.indrelid, not i.indisprimary, c.relname
 """
 TRIGGERS = """
-    select t.tgrelid, t.tgname::text, pg_get_triggerdef(t.oid, true)
+    select
+        t.tgrelid, t.tgname::text,
+        pg_get_triggerdef(t.oid, true) || case t.tgenabled when 'D' then ' -- disabled' else '' end,
+        case when n.nspname = 'public' then '' else n.nspname || '.' end || p.proname
+            || '(' || pg_get_function_identity_arguments(p.oid) || ')'
     from pg_trigger as t
+    inner join pg_proc as p on p.oid = t.tgfoid
+    inner join pg_namespace as n on n.oid = p.pronamespace
     where not t.tgisinternal
     order by t.tgrelid, t.tgname
 """
@@ -106,6 +115,61 @@ FUNCTIONS = """
     where p.prokind in ('f', 'p') and n.nspname !~ '^(pg_|information_schema$)'
         and not exists (select from pg_depend as d where d.objid = p.oid and d.deptype = 'e')
     order by 1
+"""
+SEQUENCES = """
+    select
+        n.nspname::text, c.relname::text, coalesce(d.refobjid, 0), coalesce(a.attname::text, ''),
+        format_type(s.seqtypid, null), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle,
+        coalesce(obj_description(c.oid, 'pg_class'), '')
+    from pg_sequence as s
+    inner join pg_class as c on c.oid = s.seqrelid
+    inner join pg_namespace as n on n.oid = c.relnamespace
+    left join pg_depend as d
+        on d.classid = 'pg_class'::regclass and d.objid = c.oid and d.refclassid = d.classid and d.refobjsubid > 0
+    left join pg_attribute as a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+    where n.nspname !~ '^(pg_|information_schema$)' and not exists (
+        select from pg_depend as e where e.objid = c.oid and e.deptype = 'e'
+    )
+    order by n.nspname <> 'public', n.nspname, c.relname
+"""
+# What was granted, or taken from everybody: what an owner has of itself goes without saying.
+GRANTS = """
+    with granted (kind, schema, name, owner, acl) as (
+        select 'database', '', 'of the service', datdba, datacl from pg_database where datname = current_database()
+        union all
+        select 'schema', '', nspname, nspowner, nspacl from pg_namespace where nspname !~ '^(pg_|information_schema$)'
+        union all
+        select case relkind when 'S' then 'sequence' else 'table' end, n.nspname, relname, relowner, relacl
+        from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
+        where n.nspname !~ '^(pg_|information_schema$)'
+        union all
+        select
+            'column', n.nspname, c.relname || '.' || a.attname, c.relowner, a.attacl
+        from pg_attribute as a
+        inner join pg_class as c on c.oid = a.attrelid
+        inner join pg_namespace as n on n.oid = c.relnamespace
+        where n.nspname !~ '^(pg_|information_schema$)'
+        union all
+        select 'function', n.nspname, proname, proowner, proacl
+        from pg_proc as p inner join pg_namespace as n on n.oid = p.pronamespace
+        where n.nspname !~ '^(pg_|information_schema$)'
+        union all
+        select
+            'default', '',
+            case defaclobjtype
+                when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' when 'T' then 'types'
+                else 'schemas'
+            end || ' that ' || defaclrole::regrole || ' creates', defaclrole, defaclacl
+        from pg_default_acl
+    )
+    select
+        g.kind, g.schema::text, g.name::text,
+        case when a.grantee = 0 then 'everybody' else a.grantee::regrole::text end,
+        string_agg(lower(a.privilege_type), ', ' order by a.privilege_type)
+    from granted as g cross join lateral aclexplode(g.acl) as a
+    where a.grantee <> g.owner
+    group by 1, 2, 3, 4
+    order by min(strpos('database schema default', g.kind)) = 0, 1, 2, 3, 4
 """
 
 
@@ -144,7 +208,7 @@ class Constraint:
 
 @attrs.frozen
 class Index:
-    """An index; `plain` if it is on columns alone, and on all rows."""
+    """An index: `columns` in their order; `plain` if it is on columns alone, and on all rows."""
 
     name: str
     definition: str
@@ -162,10 +226,11 @@ class Index:
 
 @attrs.frozen
 class Trigger:
-    """A trigger that somebody made."""
+    """A trigger that somebody made, and the signature of its function."""
 
     name: str
     definition: str
+    function: str
 
 
 @attrs.frozen
@@ -212,11 +277,44 @@ class Function:
 
 
 @attrs.frozen
+class Sequence:
+    """A sequence, and the column that owns it, if one does."""
+
+    name: str
+    table: str
+    column: str
+    type: str
+    start: int
+    increment: int
+    minimum: int
+    maximum: int
+    cycles: bool
+    comment: str
+
+
+@attrs.frozen
+class Grant:
+    """What a role may do with what is not its own."""
+
+    kind: str
+    schema: str
+    object: str
+    role: str
+    privileges: str
+
+    @property
+    def name(self) -> str:
+        """The name of what it is for."""
+        return qualified(self.schema, self.object) if self.schema else self.object
+
+
+@attrs.frozen
 class Schema:
     """What the migrations have made, by name."""
 
     tables: Mapping[str, Table]
     functions: Mapping[str, Function]
+    sequences: Mapping[str, Sequence]
 
     def table(self, name: str, schema: str | None = None) -> Table | None:
         """Return the table that a statement means by `name`, with or without a schema."""
@@ -255,7 +353,20 @@ def read_schema(connection: psycopg.Connection[Any]) -> Schema:
             schema, relation, kind, comment, view, columns[oid], keys, indexes[oid], triggers[oid]
         )
     functions = [Function(*row) for row in connection.execute(FUNCTIONS).fetchall()]
-    return Schema(found, {function.signature: function for function in functions})
+    sequences = [
+        Sequence(qualified(schema, name), names.get(owner, ""), *rest)
+        for schema, name, owner, *rest in connection.execute(SEQUENCES).fetchall()
+    ]
+    return Schema(
+        found,
+        {function.signature: function for function in functions},
+        {sequence.name: sequence for sequence in sequences},
+    )
+
+
+def read_grants(connection: psycopg.Connection[Any]) -> list[Grant]:
+    """Read what roles were granted in a database. Raises psycopg.Error."""
+    return [Grant(*row) for row in connection.execute(GRANTS).fetchall()]
 
 
 def _by_table(

@@ -51,8 +51,15 @@ def _parts(schema: Schema) -> Iterator[tuple[Key, Part]]:
     for table in schema.tables.values():
         yield (table.kind, "", table.name), Part(table.view, table.comment)
         yield from _parts_of(table)
+        for column in table.columns:
+            if column.labels:
+                yield ("enum", "", column.type), Part(", ".join(column.labels), "")
     for function in schema.functions.values():
         yield ("function", "", function.signature), Part(function.definition, function.comment)
+    for each in schema.sequences.values():
+        if not each.table:  # one that a column owns goes with it
+            declared = f"{each.type} start {each.start} increment {each.increment}{' cycle' if each.cycles else ''}"
+            yield ("sequence", "", each.name), Part(declared, each.comment)
 
 
 def _parts_of(table: Table) -> Iterator[tuple[Key, Part]]:

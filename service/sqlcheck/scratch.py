@@ -1,6 +1,7 @@
 """Databases to try things in: on an embedded PostgreSQL, or beside the one that a URL names; dropped afterwards."""
 
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from service.postgres import psycopg_conninfo
 # Speed instead of durability, for a server that is thrown away.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 APPLICATION = "service sql"
+LEAST_VERSION = 150000
+# What PostgreSQL says of what is not installed beside it: the embedded one has no extension but plpgsql and vector.
+LACKING = re.compile(r'extension "[^"]+" is not available|ICU is not supported in this build')
 
 
 @contextmanager
@@ -43,6 +47,19 @@ def scratch_database(url: str | None) -> Iterator[str]:
 
 
 def connect(url: str) -> "psycopg.Connection[tuple[object, ...]]":
-    """Connect; each statement is a transaction of its own."""
+    """Connect; each statement is a transaction of its own. Raises ValueError if PostgreSQL is too old."""
     # psycopg would prepare what comes often; EXPLAIN (GENERIC_PLAN) with its `$1` must go as it is.
-    return psycopg.connect(psycopg_conninfo(url), autocommit=True, prepare_threshold=None, application_name=APPLICATION)
+    connection = psycopg.connect(
+        psycopg_conninfo(url), autocommit=True, prepare_threshold=None, application_name=APPLICATION
+    )
+    if connection.info.server_version < LEAST_VERSION:
+        version = connection.info.server_version // 10000
+        connection.close()
+        raise ValueError(f"leads to PostgreSQL {version}: the checks need {LEAST_VERSION // 10000} or later")
+    return connection
+
+
+def advised(sentence: str) -> str:
+    """Say of an extension that PostgreSQL lacks where the checks can have it; return any other sentence as it is."""
+    found = LACKING.search(sentence)
+    return f"{found[0]}: name a server that has it (--database-url)" if found else sentence

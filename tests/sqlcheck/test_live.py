@@ -1,0 +1,108 @@
+"""`sql check --live`: where a database differs from what the migrations make."""
+
+import psycopg
+import pytest
+from click.testing import Result
+
+from service.migrate import apply
+from service.sqlcheck.scratch import connect
+from tests.support.checkouts import CREATE_KITES, Copy
+from tests.support.sqlcheck import invoke
+
+pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
+
+KITES = f"migrations/{CREATE_KITES}.sql"
+
+
+def drift(tree: Copy, url: str, *statements: str) -> list[str]:
+    """Change a database by hand, and return what the check finds of it."""
+    with connect(url) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    return check(tree, url).stdout.splitlines()[:-1]
+
+
+def check(tree: Copy, url: str) -> Result:
+    """Run the check, which may use the same server."""
+    return invoke("check", "--directory", str(tree.root), "--database-url", url, "--live", url)
+
+
+@pytest.fixture
+def live(tree: Copy, own_database_url: str) -> str:
+    """Return the URL of a database that has the tree's migrations."""
+    apply(own_database_url, tree.root / "migrations", report=lambda _: None)
+    return own_database_url
+
+
+def test_same_schema_has_no_drift(tree: Copy, live: str) -> None:
+    assert check(tree, live).stdout.endswith("migrations: no findings\n")
+
+
+def test_changed_table_is_one_finding(tree: Copy, live: str) -> None:
+    before, _, _ = (tree.root / KITES).read_text().partition("create table kites")
+
+    [found] = drift(
+        tree,
+        live,
+        "alter table kites alter version type bigint, add extra text, drop constraint kites_kite_name_check",
+        "comment on table kites is 'x'",
+    )
+
+    assert found == (
+        f"{KITES}:{before.count(chr(10)) + 1}: in the database, kites is different: the table has another comment; "
+        "column version is 'bigint not null default 1', not 'integer not null default 1'; "
+        "column extra, which no migration makes; no constraint kites_kite_name_check [drift]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ddl", "finding"),
+    [
+        ("create table audit (id int)", f"{KITES}:1: no migration makes the table audit, which the database has"),
+        ("create sequence s", f"{KITES}:1: no migration makes the sequence s, which the database has"),
+        ("drop table kites", "the database lacks the table kites"),
+        (
+            "create function f(int) returns int language sql as 'select 1'",
+            f"{KITES}:1: no migration makes the function",
+        ),
+        ("delete from _yoyo_migration where migration_id like '0001%'", ".sql:1: is not applied to the database"),
+        (
+            "insert into _yoyo_migration (migration_id, migration_hash) values ('9_x', '')",
+            "migrations/9_x.sql:1: has no file, and is applied to the database",
+        ),
+    ],
+)
+def test_drift_is_found(tree: Copy, live: str, ddl: str, finding: str) -> None:
+    [found] = drift(tree, live, ddl)
+
+    assert finding in found
+    assert found.endswith(" [drift]")
+
+
+def test_accepted_tables_other_schemas_and_new_partitions_are_left_alone(tree: Copy, own_database_url: str) -> None:
+    create = "create table event (at date not null) partition by range (at);\n"
+    accepted = "-- drift: ok audit  of the BI team\n"
+    tree.write("migrations/9999_create_event.sql", f"-- depends: {CREATE_KITES}\n{accepted}{create}")
+    tree.write("migrations/9999_create_event.rollback.sql", "drop table event;\n")
+    apply(own_database_url, tree.root / "migrations", report=lambda _: None)
+
+    found = drift(
+        tree,
+        own_database_url,
+        "create table event_2026 partition of event default",
+        "create schema cron; create table cron.job (id int); create table audit (id int)",
+    )
+
+    assert found == []
+
+
+def test_role_that_may_only_read_is_enough(tree: Copy, live: str) -> None:
+    with psycopg.connect(live, autocommit=True) as connection:
+        connection.execute("create role looks login; alter role looks set default_transaction_read_only = on")
+        try:
+            reader = live.replace("postgres@", "looks@")
+            done = invoke("check", "--directory", str(tree.root), "--database-url", live, "--live", reader)
+        finally:
+            connection.execute("drop role looks")
+
+    assert done.stdout.splitlines()[-1].endswith("migrations: no findings")

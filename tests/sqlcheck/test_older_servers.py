@@ -1,0 +1,93 @@
+"""The checks on PostgreSQL 15 to 17, where one is installed, and the sentences about what a server lacks."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.sqlcheck import scratch
+from service.sqlcheck.description import Describer
+from service.sqlcheck.null_checks import column_nullability
+from service.sqlcheck.scratch import connect
+from tests.sqlcheck.corpus import FOLDER, cases, statement
+from tests.support import postgres
+from tests.support.checkouts import CREATE_KITES, Copy
+from tests.support.sqlcheck import invoke
+
+pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
+
+OLDER = [path for path in sorted(Path("/usr/lib/postgresql").glob("1[567]/bin")) if (path / "postgres").exists()]
+# What the corpus has of 17 and 18: merge … returning, returning old.x.
+NEWER = {"stock_reserve", "stock_count", "stock_merge"}
+
+
+@pytest.fixture(scope="module", params=OLDER, ids=lambda path: path.parent.name)
+def older(request: pytest.FixtureRequest, workshop: Path) -> Iterator[str]:
+    """Return the URL of a server of an older release."""
+    data = workshop / f"postgres-{request.param.parent.name}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postgres, "find_binaries", lambda: request.param)
+        postgres.create_cluster(data, "--no-sync")
+        server = postgres.Postgres(data, fsync="off")
+        server.start()
+        yield server.url
+        server.stop()
+
+
+def test_checkout_has_no_findings(older: str) -> None:
+    assert invoke("check", "--database-url", older).stdout.endswith("migrations: no findings\n")
+
+
+def test_scan_without_index_is_found(older: str, tree: Copy) -> None:
+    tree.edit(f"migrations/{CREATE_KITES}.sql", "create table", "drop index login_session_expires_at_idx; create table")
+
+    done = invoke("check", "--directory", str(tree.root), "--database-url", older)
+
+    assert "sql/system/clean_login_sessions.sql:7: no index serves the seq scan of login_session: " in done.stdout
+
+
+def test_plan_is_generic(older: str) -> None:
+    assert "Index Cond: (user_model.id = $2)" in invoke("explain", "users.show_me", "--database-url", older).stdout
+
+
+def test_nulls_are_judged_as_on_the_newest(older: str, module_database_url: str, tmp_path: Path) -> None:
+    judged = []
+    for url in (older, module_database_url):
+        with connect(url) as connection:
+            connection.execute((FOLDER / "schema.sql").read_bytes())
+            describer = Describer(connection)
+            judged.append(
+                [
+                    (case.name, nulls.never)
+                    for case in cases("working")
+                    if case.name not in NEWER
+                    for nulls in column_nullability(describer.describe(statement(case, describer, tmp_path)))
+                ]
+            )
+
+    assert judged[0] == judged[1]
+    assert len(judged[0]) > 600
+
+
+@pytest.mark.parametrize("command", ["check", "locks"])
+@pytest.mark.parametrize(
+    ("ddl", "lacking"),
+    [
+        ('create extension "uuid-ossp"', 'extension "uuid-ossp" is not available'),
+        ("create collation german (provider = icu, locale = 'de')", "ICU is not supported in this build"),
+    ],
+)
+def test_missing_extension_is_one_sentence(tree: Copy, command: str, ddl: str, lacking: str) -> None:
+    tree.write(f"migrations/{CREATE_KITES}.sql", f"{ddl};\n")
+
+    done = invoke(command, "--directory", str(tree.root))
+
+    assert f"{lacking}: name a server that has it (--database-url)" in done.output
+
+
+def test_too_old_server_is_one_sentence(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch, "LEAST_VERSION", 190000)
+
+    done = invoke("check", "--database-url", database_url)
+
+    assert done.stderr == "Error: The database's URL leads to PostgreSQL 18: the checks need 19 or later\n"
