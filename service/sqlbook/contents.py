@@ -12,7 +12,7 @@ import attrs
 import psycopg
 
 from service.migrate import checksum, expected_checksums, load_migrations
-from service.postgres import Parameter, Statement
+from service.postgres import Statement
 from service.sqlbook.effects import Effect, advisory_locks, effects, functions
 from service.sqlbook.endpoints import Endpoint, endpoints
 from service.sqlbook.live import LiveFile, live_files
@@ -265,11 +265,6 @@ def _measure(
         if measured.plan:
             queries[measured.name] = attrs.evolve(queries[measured.name], plan=Node.of(measured.plan))
     return sizes
-
-
-def note(statement: Statement, parameter: Parameter) -> str:
-    """Return what the header says of a parameter behind its type."""
-    return " ".join(statement.sql.split("\n")[parameter.line - 1].split()[4:])
 
 
 def readers(contents: Contents, table: Table) -> list[tuple[Query, list[Effect]]]:

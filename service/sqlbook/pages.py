@@ -16,7 +16,7 @@ from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]  #
 from pygments.lexers.sql import PostgresLexer  # type: ignore[import-untyped]  # the same
 
 from service.sqlbook import diagram
-from service.sqlbook.contents import Contents, Query, note, readers
+from service.sqlbook.contents import Contents, Query, readers
 from service.sqlbook.psql import psql
 from service.sqlcheck import Table, declared_result
 
@@ -128,7 +128,6 @@ def _environment(contents: Contents) -> jinja2.Environment:
         "features": _features(contents),
         "href": lambda kind, name: quote(file(kind, name)),
         "mark": Markup(MARK),  # noqa: S704 - ours
-        "note": note,
         "place": _placer(contents),
         "psql": psql,
         "returns": declared_result,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from service.postgres import Cardinality, Statement
 from service.sqlcheck.findings import Finding
-from service.sqlcheck.types import Type, Types
+from service.sqlcheck.types import COMPOSITE, Type, Types
 
 STUB = "service/sql.pyi"
 HEAD = "# Generated from sql/ by `python -m service sql stub`: edit the headers there."
@@ -23,6 +23,7 @@ TAKES = {
     "inet": "str | ipaddress.IPv4Address | ipaddress.IPv6Address",
     "cidr": "str | ipaddress.IPv4Network | ipaddress.IPv6Network",
 }
+RECORD = "tuple[object, ...]"
 CLASSES = {
     Cardinality.ONE: "One",
     Cardinality.MAYBE: "Maybe",
@@ -41,7 +42,7 @@ def generate(statements: Mapping[str, Statement], types: Types) -> str:
             cardinality, [each for each in statements.values() if each.cardinality == cardinality], types
         )
     )
-    names = set(re.findall(r"\b(datetime|decimal|ipaddress|uuid)\.(\w+)", functions))
+    names = set(re.findall(r"\b(asyncpg|datetime|decimal|ipaddress|uuid)\.(\w+)", functions))
     for module, name in names:
         functions = functions.replace(f"{module}.{name}", name)
     names |= {("typing", name) for name in ("Literal", "Never", "TypeVar", "overload") if name in functions + "TypeVar"}
@@ -110,4 +111,4 @@ def _argument(declared: Type) -> str | None:
     if bare.element:
         inner = _argument(bare.element)
         return f"list[{inner}] | tuple[{inner}, ...]" if inner else None
-    return TAKES.get(bare.internal) or bare.python()
+    return RECORD if bare.kind == COMPOSITE else TAKES.get(bare.internal) or bare.python()

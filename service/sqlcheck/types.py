@@ -40,7 +40,18 @@ PYTHON = {
     "interval": "datetime.timedelta",
     "inet": "ipaddress.IPv4Address | ipaddress.IPv4Interface | ipaddress.IPv6Address | ipaddress.IPv6Interface",
     "cidr": "ipaddress.IPv4Network | ipaddress.IPv6Network",
+    "bit": "asyncpg.BitString",
+    "varbit": "asyncpg.BitString",
+    "point": "asyncpg.Point",
+    "line": "asyncpg.Line",
+    "lseg": "asyncpg.LineSegment",
+    "box": "asyncpg.Box",
+    "path": "asyncpg.Path",
+    "polygon": "asyncpg.Polygon",
+    "circle": "asyncpg.Circle",
 }
+FIRST_OWN_OID = 16384  # what PostgreSQL brings along has a smaller one
+BASE, COMPOSITE, RANGE, MULTIRANGE = "b", "c", "r", "m"  # typtype
 # They differ in the length that a column allows, which no statement and no parameter knows of.
 TEXT = {"text", "varchar", "bpchar"}
 SHORT_TYPE_NAMES = {
@@ -55,14 +66,17 @@ TYPES = """
     select
         t.oid, format_type(t.oid, null), t.typname::text, t.typbasetype,
         case when t.typcategory = 'A' then t.typelem else 0 end,
-        (select array_agg(e.enumlabel::text order by e.enumsortorder) from pg_enum as e where e.enumtypid = t.oid)
+        (select array_agg(e.enumlabel::text order by e.enumsortorder) from pg_enum as e where e.enumtypid = t.oid),
+        t.typtype, coalesce(r.rngsubtype, m.rngtypid, 0)
     from pg_type as t
+    left join pg_range as r on r.rngtypid = t.oid
+    left join pg_range as m on m.rngmultitypid = t.oid
 """
 
 
 @attrs.frozen
 class Type:
-    """A type of PostgreSQL: `base` under a domain, `element` of an array, `labels` of an enum."""
+    """A type of PostgreSQL: `base` under a domain, `element` of an array, `labels` of an enum, `part` of a range."""
 
     oid: int
     name: str
@@ -70,6 +84,8 @@ class Type:
     element: "Type | None" = None
     labels: tuple[str, ...] | None = None
     internal: str = ""
+    kind: str = BASE
+    part: "Type | None" = None
 
     @override
     def __str__(self) -> str:
@@ -95,15 +111,23 @@ class Type:
         if bare.element:
             inner = bare.element.python()
             return f"list[{inner}]" if inner else None
-        return "str" if bare.labels else PYTHON.get(bare.internal)
+        if bare.kind == MULTIRANGE and bare.part:
+            return f"list[{bare.part.python()}]"
+        if bare.oid >= FIRST_OWN_OID and bare.kind == BASE:
+            return "str"  # of an extension: asyncpg has no codec, and takes the text
+        kinds = {RANGE: "asyncpg.Range", COMPOSITE: "asyncpg.Record"}
+        return "str" if bare.labels else kinds.get(bare.kind) or PYTHON.get(bare.internal)
 
     def matches(self, annotation: Annotation, *, converted: bool = False) -> bool:
-        """Tell whether a field that is annotated so may hold it; None is another question."""
+        """Tell whether a field that is annotated so may hold it; None is another question.
+
+        What a converter makes of it is for mypy to say, but for the labels of an enum.
+        """
         labels = self.bare.labels
         if labels and annotation.values is not None:
             # asyncpg gives str: a StrEnum becomes one only by attrs' converter, a Literal needs none.
             return set(labels) == set(annotation.values) and (converted or annotation.name == "Literal")
-        return annotation.name == self.python()
+        return converted or annotation.name.replace("asyncpg.types.", "asyncpg.") == self.python()
 
 
 class Types:
@@ -117,7 +141,7 @@ class Types:
 
     def __getitem__(self, oid: int) -> Type:
         """Return the type with this oid."""
-        _, name, internal, base, element, labels = self._rows[oid]
+        _, name, internal, base, element, labels, kind, part = self._rows[oid]
         return Type(
             oid,
             name,
@@ -125,6 +149,8 @@ class Types:
             self[element] if element else None,
             tuple(labels) if labels else None,
             internal,
+            kind,
+            self[part] if part else None,
         )
 
     def by_name(self, name: str) -> Type | None:

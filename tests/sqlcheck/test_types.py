@@ -11,8 +11,10 @@ from service.sqlcheck.row_classes import Annotation
 from service.sqlcheck.types import Types
 
 MODELS = """
+import asyncpg
 import datetime
 import uuid as ids
+from asyncpg import Range
 from datetime import datetime as moment
 from decimal import Decimal
 from enum import Enum, StrEnum
@@ -42,7 +44,11 @@ class Row:
 DOMAINS = """
     create type mood as enum ('good', 'bad');
     create domain positive as integer check (value > 0);
-    create domain very_positive as positive check (value > 9)
+    create domain very_positive as positive check (value > 9);
+    create schema app;
+    create type app.level as enum ('low', 'high');
+    create type app.pair as (one integer, two text);
+    create domain app.stay as daterange check (not isempty(value))
 """
 
 
@@ -90,6 +96,14 @@ def annotation(folder: Path, text: str) -> Annotation:
         ("mood", "str"),
         ("mood", "Literal['good', 'bad']"),
         ("very_positive", "int"),
+        ("int4range", "asyncpg.Range"),
+        ("int4multirange", "list[Range]"),
+        ("app.stay", "Range"),
+        ("bit varying", "asyncpg.types.BitString"),
+        ("point[]", "list[asyncpg.Point]"),
+        ("app.pair", "asyncpg.Record"),
+        ("app.level", "Literal['low', 'high']"),
+        ("timestamp with time zone", "moment"),
     ],
 )
 def test_matching_types_fit(types: Types, tmp_path: Path, name: str, text: str) -> None:
@@ -117,6 +131,9 @@ def test_matching_types_fit(types: Types, tmp_path: Path, name: str, text: str) 
         ("mood", "Literal['good']"),
         ("point", "str"),
         ("point[]", "list[str]"),
+        ("int4range", "tuple"),
+        ("app.pair", "tuple"),
+        ("tsvector", "str"),
     ],
 )
 def test_other_types_do_not_fit(types: Types, tmp_path: Path, name: str, text: str) -> None:
@@ -126,11 +143,17 @@ def test_other_types_do_not_fit(types: Types, tmp_path: Path, name: str, text: s
     assert not found.matches(annotation(tmp_path, text))
 
 
-def test_enum_fits_a_class_that_converts(types: Types, tmp_path: Path) -> None:
-    mood = types.by_name("mood")
+@pytest.mark.parametrize(
+    ("name", "text", "fits"),
+    [("mood", "Mood", True), ("mood", "Other", False), ("app.pair", "Row", True), ("jsonb", "list[Row]", True)],
+)
+def test_converter_makes_any_class_but_of_other_labels(
+    types: Types, tmp_path: Path, name: str, text: str, *, fits: bool
+) -> None:
+    found = types.by_name(name)
 
-    assert mood is not None
-    assert mood.matches(annotation(tmp_path, "Mood"), converted=True)
+    assert found is not None
+    assert found.matches(annotation(tmp_path, text), converted=True) is fits
 
 
 @pytest.mark.parametrize(
@@ -153,6 +176,6 @@ def test_types_with_one_wire_format_are_equal(types: Types, one: str, other: str
     assert first.equivalent(second) is same
 
 
-@pytest.mark.parametrize("name", ["timestamptz", "varchar[]", "integer", "mood"])
+@pytest.mark.parametrize("name", ["timestamptz", "varchar[]", "integer", "mood", "double precision", "app.level[]"])
 def test_types_are_named_as_in_sql(types: Types, name: str) -> None:
     assert str(types.by_name(name)) == name
