@@ -24,6 +24,7 @@ from service.sqlcheck import (
     Description,
     Finding,
     Function,
+    Grant,
     Lock,
     Nullability,
     QueryReference,
@@ -38,6 +39,7 @@ from service.sqlcheck import (
     describe,
     difference,
     measure,
+    read_grants,
     read_schema,
     review_migrations,
     scratch_database,
@@ -135,6 +137,7 @@ class Contents:
     schema: Schema
     queries: Mapping[str, Query]
     migrations: Mapping[str, Migration]
+    grants: list[Grant]
     endpoints: list[Endpoint]
     live: list[LiveFile]
     findings: list[Finding]
@@ -160,6 +163,7 @@ def gather(tree: Tree, server: str, *, seeded: bool = False, progress: Progress 
             migrations, schema = _migrations(tree, connection, found, progress)
         with connect(url) as connection:
             found += check_tree(tree, connection, progress=progress)
+            grants = _grants(tree, connection)
             version = connection.info.parameter_status("server_version") or ""
             queries = dict(_queries(tree, connection, progress))
             live = live_files(tree.root, connection)
@@ -171,6 +175,7 @@ def gather(tree: Tree, server: str, *, seeded: bool = False, progress: Progress 
         schema=schema,
         queries=queries,
         migrations=migrations,
+        grants=grants,
         endpoints=endpoints(tree.code),
         live=live,
         findings=sorted(set(found)),
@@ -206,6 +211,17 @@ def _migrations(
         )
         before = after
     return migrations, before
+
+
+def _grants(tree: Tree, connection: Connection) -> list[Grant]:
+    """Read what is granted, also by sql/roles.sql, which is undone, where PostgreSQL lets it make roles."""
+    roles = tree.root / "sql/roles.sql"
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(roles.read_bytes() if roles.exists() else b"")
+            return read_grants(connection)
+    except psycopg.errors.InsufficientPrivilege:
+        return read_grants(connection)
 
 
 def _queries(tree: Tree, connection: Connection, progress: Progress) -> Iterator[tuple[str, Query]]:

@@ -1,37 +1,36 @@
-"""The entity diagram: where boxes and lines go; templates/diagram.svg.jinja draws them.
+"""The entity diagram: boxes for tables, a frame for each schema, a line for each foreign key; layout.py places them."""
 
-Tables stand in columns: one that refers to others right of them, those that refer to the same beside each other.
-"""
-
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import attrs
 
+from service.sqlbook.layout import GAP_X, WIDTH, Block, Item, arrange, in_rows
 from service.sqlcheck import SHORT_TYPE_NAMES, Constraint, Schema, Table
 
-# Pixels. Letters are those of a monospaced font at 12 pixels.
-LETTER, ROW, HEAD, PADDING, GAP_X, GAP_Y = 7.3, 21, 34, 14, 96, 34
-MOST_ROWS = 14
+# Pixels. Letters are those of a monospaced font at 12 pixels, and at 9 pixels those of the marks.
+LETTER, MARK, ROW, HEAD, PADDING, FRAME = 7.3, 5.6, 21, 34, 12, 34
+# Columns that a box shows at most: of a few tables, and of many.
+FEW_TABLES, ROWS_OF_FEW, ROWS_OF_MANY = 16, 14, 8
 
 
 @attrs.frozen
 class Line:
-    """A column in a box; `key` says whether it is of the primary key, `foreign` whether it refers to another table."""
+    """A column in a box: `marks` are PK, FK and UK as it is part of a key, alone or with others."""
 
     name: str
     type: str
-    key: bool
-    foreign: bool
+    marks: str
     y: float
 
 
 @attrs.frozen
 class Box:
-    """A table; `more` columns are not shown."""
+    """A table; `more` columns are not shown, and names begin at `indent`."""
 
     table: Table
     lines: tuple[Line, ...]
     more: int
+    indent: float
     x: float
     y: float
     width: float
@@ -40,21 +39,44 @@ class Box:
 
 @attrs.frozen
 class Edge:
-    """A foreign key: from the column that refers to the one that it refers to, by way of `path`."""
+    """A foreign key, from its columns to those that it refers to; it leaves the box to the left (-1) or right (1).
+
+    `unique` if one row at most refers to another, `optional` if a row need not refer to one.
+    """
 
     key: Constraint
     path: str
     start: tuple[float, float]
     end: tuple[float, float]
     outward: int
+    inward: int
+    unique: bool
+    optional: bool
+
+    @property
+    def deletion(self) -> str:
+        """What a deletion over there does here, unless it is refused."""
+        return "" if self.key.on_delete == "no action" else self.key.on_delete
+
+
+@attrs.frozen
+class Frame:
+    """A schema, where there are several."""
+
+    name: str
+    x: float
+    y: float
+    width: float
+    height: float
 
 
 @attrs.frozen
 class Diagram:
-    """Boxes and edges, and how much room they take."""
+    """Boxes, lines and frames, and how much room they take."""
 
     boxes: tuple[Box, ...]
     edges: tuple[Edge, ...]
+    frames: tuple[Frame, ...]
     width: float
     height: float
 
@@ -67,100 +89,99 @@ def short(type_: str) -> str:
 
 
 def diagram(schema: Schema, names: Collection[str] | None = None) -> Diagram:
-    """Lay out the tables of a schema, or those `names` alone."""
-    tables = [table for table in schema.tables.values() if names is None or table.name in names]
-    shown = {table.name for table in tables}
-    columns = _columns(tables, shown)
-    heights = [sum(_height(table) + GAP_Y for table in column) - GAP_Y for column in columns]
-    tallest = max(heights, default=0)
+    """Lay out the tables of a schema but for partitions, which look like their table, or those `names` alone."""
+    tables = [
+        table
+        for table in schema.tables.values()
+        if (table.kind != "partition" if names is None else table.name in names)
+    ]
+    most = ROWS_OF_FEW if len(tables) <= FEW_TABLES else ROWS_OF_MANY
+    drawn = {table.name: _box(table, most) for table in tables}
+    schemas = list(dict.fromkeys(table.schema for table in tables))
+    blocks = [arrange([_item(drawn[table.name]) for table in tables if table.schema == name]) for name in schemas]
+    framed = FRAME if len(schemas) > 1 else 0
+    outer = [Block({}, block.width + framed, block.height + framed * 1.5) for block in blocks]
+    offsets, width, height = in_rows(outer, max([WIDTH, *(each.width for each in outer)]), GAP_X / 2)
     boxes: dict[str, Box] = {}
-    x = 1.0
-    for column, height in zip(columns, heights, strict=True):
-        width = max(_width(table) for table in column)
-        y = 1.0 + (tallest - height) / 2
-        for table in column:
-            boxes[table.name] = _box(table, x, y, width)
-            y += _height(table) + GAP_Y
-        x += width + GAP_X
-    edges = tuple(
+    for block, (left, top) in zip(blocks, offsets, strict=True):
+        for name, (x, y, wide) in block.moved(left + 1 + framed / 2, top + 1 + framed).items():
+            box = drawn[name]
+            lines = tuple(attrs.evolve(line, y=line.y + y) for line in box.lines)
+            boxes[name] = attrs.evolve(box, x=x, y=y, width=wide, lines=lines)
+    frames = [
+        Frame(name, x + 1, y + 1, each.width, each.height)
+        for name, each, (x, y) in zip(schemas, outer, offsets, strict=True)
+        if framed
+    ]
+    edges = [
         _edge(boxes[table.name], boxes[key.refers_to], key)
         for table in tables
         for key in table.foreign_keys
-        if key.refers_to in shown
-    )
-    loops = GAP_X if any(edge.outward > 0 for edge in edges) else 0
-    return Diagram(tuple(boxes.values()), edges, x - GAP_X + loops + 1, tallest + 2)
+        if key.refers_to in boxes
+    ]
+    right = max([width, *(x for edge in edges for x in (edge.start[0], edge.end[0])), 0])
+    return Diagram(tuple(boxes.values()), tuple(edges), tuple(frames), right + GAP_X / 2, height + 3)
 
 
-def _columns(tables: list[Table], shown: Collection[str]) -> list[list[Table]]:
-    """Put each table right of those that it refers to; circles end where they began."""
-    by_name = {table.name: table for table in tables}
-    ranks: dict[str, int] = {}
-
-    def rank(name: str, way: tuple[str, ...] = ()) -> int:
-        if name not in ranks:
-            others = [key.refers_to for key in by_name[name].foreign_keys if key.refers_to in shown]
-            ranks[name] = max((rank(each, (*way, name)) + 1 for each in others if each not in {*way, name}), default=0)
-        return ranks[name]
-
-    for table in tables:
-        rank(table.name)
-    columns: list[list[Table]] = [[] for _ in range(max(ranks.values(), default=-1) + 1)]
-    referred = {key.refers_to for table in tables for key in table.foreign_keys}
-    for table in sorted(tables, key=lambda table: (table.name not in referred, table.name)):
-        columns[ranks[table.name]].append(table)
-    return columns
+def marks(table: Table, column: str) -> list[str]:
+    """Return PK, FK and UK as a column is part of a primary or foreign key, or unique by itself."""
+    unique = any(index.unique and index.plain and index.columns == (column,) for index in table.indexes)
+    foreign = any(column in key.columns for key in table.foreign_keys)
+    primary = column in table.primary_key
+    found = {"PK": primary, "FK": foreign, "UK": unique and table.primary_key != (column,)}
+    return [mark for mark, there in found.items() if there]
 
 
-def _lines(table: Table) -> list[str]:
-    """Return the columns to show: all, or of many those that keys are made of, and then the first."""
-    names = [column.name for column in table.columns]
-    if len(names) <= MOST_ROWS:
-        return names
-    keys = {*table.primary_key, *(name for key in table.foreign_keys for name in key.columns)}
-    wanted = [*(name for name in names if name in keys), *(name for name in names if name not in keys)][:MOST_ROWS]
-    return [name for name in names if name in wanted]
+def is_unique(table: Table, columns: Sequence[str]) -> bool:
+    """Tell whether no two rows have the same in these columns."""
+    return any(index.unique and index.plain and {*index.columns} <= {*columns} for index in table.indexes)
 
 
-def _height(table: Table) -> float:
-    rows = len(_lines(table)) + (len(table.columns) > MOST_ROWS)
-    return HEAD + rows * ROW + 8
+def is_optional(table: Table, columns: Collection[str]) -> bool:
+    """Tell whether one of these columns may be null."""
+    return any(column.name in columns and not column.not_null for column in table.columns)
 
 
-def _width(table: Table) -> float:
-    shown = [column for column in table.columns if column.name in _lines(table)]
-    letters = [len(column.name) + len(short(column.type)) + 3 for column in shown]
-    return max([len(table.name) * 1.15, *letters]) * LETTER + PADDING * 2 + 14
-
-
-def _box(table: Table, x: float, y: float, width: float) -> Box:
-    names = _lines(table)
-    foreign = {name for key in table.foreign_keys for name in key.columns}
-    shown = [column for column in table.columns if column.name in names]
-    lines = tuple(
+def _box(table: Table, most: int) -> Box:
+    """Return a table's box at no place yet; of many columns those that keys are made of, and the first others."""
+    marked = {column.name: " ".join(marks(table, column.name)) for column in table.columns}
+    wanted = sorted(marked, key=lambda name: not marked[name])[: max(most, sum(map(bool, marked.values())))]
+    shown = [column for column in table.columns if column.name in wanted]
+    indent = PADDING + max((len(marked[column.name]) * MARK + 7 for column in shown if marked[column.name]), default=0)
+    lines = [
         Line(
             column.name,
-            short(column.type),
-            column.name in table.primary_key,
-            column.name in foreign,
-            y + HEAD + ROW * (number + 0.5) + 4,
+            short(column.type) + ("" if column.not_null or table.view else "?"),
+            marked[column.name],
+            HEAD + ROW * (number + 0.5) + 2,
         )
         for number, column in enumerate(shown)
-    )
-    return Box(table, lines, len(table.columns) - len(names), x, y, width, _height(table))
+    ]
+    more = len(table.columns) - len(shown)
+    letters = max((len(line.name) + len(line.type) + 2 for line in lines), default=0)
+    width = max(indent + letters * LETTER, len(table.name) * LETTER * 1.15 + PADDING) + PADDING
+    return Box(table, tuple(lines), more, indent, 0, 0, width, HEAD + (len(lines) + bool(more)) * ROW + 6)
+
+
+def _item(box: Box) -> Item:
+    return Item(box.table.name, box.width, box.height, frozenset(key.refers_to for key in box.table.foreign_keys))
 
 
 def _edge(child: Box, parent: Box, key: Constraint) -> Edge:
-    start_y, end_y = _y(child, key.columns), _y(parent, key.referred)
-    if parent.x < child.x:
-        start, end, outward = (child.x, start_y), (parent.x + parent.width, end_y), -1
-        bend = GAP_X / 2
-        path = f"M{start[0]},{start_y} C{start[0] - bend},{start_y} {end[0] + bend},{end_y} {end[0]},{end_y}"
-    else:  # itself, or a circle: by the right
-        start, end, outward = (child.x + child.width, start_y), (parent.x + parent.width, end_y), 1
+    """Draw a line to the side on which the other box stands; to the right if it is above, below or the same."""
+    outward = -1 if parent.x + parent.width <= child.x else 1
+    inward = -1 if outward == 1 and parent.x >= child.x + child.width else -outward if outward == -1 else 1
+    start = (child.x + (child.width if outward == 1 else 0), _y(child, key.columns))
+    end = (parent.x + (parent.width if inward == 1 else 0), _y(parent, key.referred))
+    bend = min(GAP_X / 2 + abs(end[0] - start[0]) / 8, GAP_X)
+    if outward == inward:
         out = max(start[0], end[0]) + GAP_X / 2
-        path = f"M{start[0]},{start_y} C{out},{start_y} {out},{end_y} {end[0]},{end_y}"
-    return Edge(key, path, start, end, outward)
+        path = f"M{start[0]},{start[1]} C{out},{start[1]} {out},{end[1]} {end[0]},{end[1]}"
+    else:
+        bends = (start[0] + bend * outward, start[1], end[0] + bend * inward, end[1])
+        path = f"M{start[0]},{start[1]} C{bends[0]},{bends[1]} {bends[2]},{bends[3]} {end[0]},{end[1]}"
+    unique, optional = is_unique(child.table, key.columns), is_optional(child.table, key.columns)
+    return Edge(key, path, start, end, outward, inward, unique, optional)
 
 
 def _y(box: Box, columns: Collection[str]) -> float:

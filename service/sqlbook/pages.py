@@ -3,9 +3,9 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import attrs
@@ -17,8 +17,12 @@ from pygments.lexers.sql import PostgresLexer  # type: ignore[import-untyped]  #
 
 from service.sqlbook import diagram
 from service.sqlbook.contents import Contents, Query, readers
+from service.sqlbook.mermaid import mermaid
+from service.sqlbook.plan_tree import Node, better_index
 from service.sqlbook.psql import psql
-from service.sqlcheck import Table, declared_result
+from service.sqlcheck import Index, Table, declared_result
+
+T = TypeVar("T")
 
 HERE = Path(__file__).parent / "templates"
 ASSETS = ("book.css", "book.js")
@@ -41,14 +45,15 @@ def write(contents: Contents, out: Path) -> int:
     try:
         _clear(out)
         for page in pages:
-            text = environment.get_template(f"{page.template}.html.jinja").render(page=page, **page.about)
+            text = environment.get_template(f"{page.template}.jinja").render(page=page, **page.about)
             (out / page.file).write_text(text, "utf-8")
+        (out / "schema.mmd").write_text(mermaid(contents.schema), "utf-8")
         for name in ASSETS:
             shutil.copyfile(HERE / name, out / name)
         (out / "search.js").write_text(f"const BOOK = {_script(list(_index(contents)))};\n", "utf-8")
     except OSError as error:
         raise FolderError(f"{error.filename or out}: {error.strerror}; name another folder (--out DIR)") from error
-    return len(pages)
+    return sum(page.file.endswith(".html") for page in pages)
 
 
 def _clear(out: Path) -> None:
@@ -78,7 +83,9 @@ def file(kind: str, name: str) -> str:
 
 
 def _pages(contents: Contents) -> Iterator[Page]:
-    yield Page("index.html", contents.project, "index", {"drawn": diagram.diagram(contents.schema)})
+    drawn = diagram.diagram(contents.schema)
+    yield Page("index.html", contents.project, "index.html", {"drawn": drawn})
+    yield Page("schema.svg", contents.project, "schema.svg", {"drawn": drawn, "style": _style()})
     for table in contents.schema.tables.values():
         around = diagram.neighbours(contents.schema, table)
         about = {
@@ -87,15 +94,22 @@ def _pages(contents: Contents) -> Iterator[Page]:
             "touching": readers(contents, table),
             "history": _history(contents, table.name),
         }
-        yield Page(file("table", table.name), table.name, "table", about)
+        yield Page(file("table", table.name), table.name, "table.html", about)
     for query in contents.queries.values():
-        yield Page(file("query", query.name), query.name, "query", {"query": query})
+        yield Page(file("query", query.name), query.name, "query.html", {"query": query})
     for migration in contents.migrations.values():
-        yield Page(file("migration", migration.name), migration.name, "migration", {"migration": migration})
-    yield Page("functions.html", "Functions", "functions")
-    yield Page("endpoints.html", "Endpoints", "endpoints")
-    yield Page("live-database.html", "Live database", "live-database")
-    yield Page("findings.html", "Findings", "findings")
+        yield Page(file("migration", migration.name), migration.name, "migration.html", {"migration": migration})
+    for title in ("Functions", "Triggers", "Sequences", "Grants", "Endpoints", "Live database", "Findings"):
+        name = f"{title.lower().replace(' ', '-')}.html"
+        yield Page(name, title, name)
+
+
+def _style() -> Markup:
+    """Return the rules that draw a diagram, with colours in place of their names, which not all programs know."""
+    css = (HERE / "book.css").read_text("utf-8")
+    colours = dict(re.findall(r"(--[\w-]+): ([^;]+);", css.partition("@media")[0]))
+    rules = "\n".join(line for line in css.split("\n") if line.startswith(".diagram"))
+    return Markup(re.sub(r"var\((--[\w-]+)\)", lambda found: colours[found[1]], rules))  # noqa: S704 - ours
 
 
 def _history(contents: Contents, table: str) -> list[str]:
@@ -124,15 +138,19 @@ def _environment(contents: Contents) -> jinja2.Environment:
     }
     environment.filters |= filters
     environment.globals |= {
+        "better": lambda node: _better(contents, node),
         "book": contents,
-        "features": _features(contents),
+        "features": _by(contents.queries.values(), lambda query: query.name.partition(".")[0]),
+        "schemas": _by(contents.schema.tables.values(), lambda table: table.schema),
         "href": lambda kind, name: quote(file(kind, name)),
         "mark": Markup(MARK),  # noqa: S704 - ours
+        "marks": diagram.marks,
         "place": _placer(contents),
         "psql": psql,
         "returns": declared_result,
-        "serving": lambda index: [query for query in contents.queries.values() if index in _indexes(query)],
+        "serving": lambda index: [query for query in contents.queries.values() if index in _indexes(contents, query)],
         "size_of": lambda schema, name: contents.sizes.get((schema, name)) if contents.sizes else None,
+        "triggers": [(table, each) for table in contents.schema.tables.values() for each in table.triggers],
         "used_in": lambda signature: [
             query for query in contents.queries.values() if signature in {each.signature for each in query.functions}
         ],
@@ -140,15 +158,22 @@ def _environment(contents: Contents) -> jinja2.Environment:
     return environment
 
 
-def _features(contents: Contents) -> dict[str, list[Query]]:
-    found: dict[str, list[Query]] = {}
-    for query in contents.queries.values():
-        found.setdefault(query.name.partition(".")[0], []).append(query)
+def _by(things: Iterable[T], group: Callable[[T], str]) -> dict[str, list[T]]:
+    found: dict[str, list[T]] = {}
+    for thing in things:
+        found.setdefault(group(thing), []).append(thing)
     return found
 
 
-def _indexes(query: Query) -> set[str]:
-    return {node.index for node in query.plan.nodes()} if query.plan else set()
+def _indexes(contents: Contents, query: Query) -> set[str]:
+    """Return the indexes that serve a query."""
+    nodes = query.plan.nodes() if query.plan else ()
+    return {better.name if (better := _better(contents, node)) else node.index for node in nodes}
+
+
+def _better(contents: Contents, node: Node) -> Index | None:
+    """Return the index that a plan on empty tables should rather have; what was measured was chosen with reason."""
+    return None if contents.sizes else better_index(node, contents.schema)
 
 
 def _placer(contents: Contents) -> Callable[[str, int], str]:
@@ -197,6 +222,8 @@ def _index(contents: Contents) -> Iterator[tuple[str, str, str, str]]:
     for function in contents.schema.functions.values():
         at = f"functions.html#{quote(function.signature)}"
         yield "function", function.signature, at, f"{function.comment} {function.body}"
+    for sequence in contents.schema.sequences.values():
+        yield "sequence", sequence.name, f"sequences.html#{quote(sequence.name)}", sequence.comment
     for query in contents.queries.values():
         yield "query", query.name, quote(file("query", query.name)), query.statement.sql
     for migration in contents.migrations.values():
@@ -220,6 +247,8 @@ def _index_of(table: Table) -> Iterator[tuple[str, str, str, str]]:
         yield "constraint", constraint.name, f"{at}#constraints", f"{constraint.definition} {constraint.comment}"
     for index in table.indexes:
         yield "index", index.name, f"{at}#indexes", f"{index.method} {index.comment}"
+    for trigger in table.triggers:
+        yield "trigger", trigger.name, f"triggers.html#{quote(f'{table.name}.{trigger.name}')}", trigger.definition
 
 
 def _script(value: object) -> str:

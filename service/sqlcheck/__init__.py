@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from service.sqlcheck.parse_tree import Node, walk
     from service.sqlcheck.row_classes import Row
     from service.sqlcheck.scale import measure, seed
-    from service.sqlcheck.schema import Constraint, Function, Grant, Schema, Table, read_grants, read_schema
+    from service.sqlcheck.schema import Constraint, Function, Grant, Index, Schema, Table, read_grants, read_schema
     from service.sqlcheck.schema_checks import describe
     from service.sqlcheck.schema_difference import Change, difference
     from service.sqlcheck.scratch import connect, scratch_database
@@ -64,6 +64,7 @@ __all__ = [
     "Finding",
     "Function",
     "Grant",
+    "Index",
     "Lock",
     "Module",
     "Node",

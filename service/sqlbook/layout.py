@@ -1,0 +1,163 @@
+"""Where the boxes of a diagram go: what is connected stands together, in as many columns as keep it compact."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+
+import attrs
+
+GAP_X, GAP_Y, GAP_ALONE = 100, 28, 26
+# What fits on a page of the book; a block of connected boxes may be wider.
+WIDTH = 1056
+SWEEPS = 6
+# How high a block may be, as a part of its width: pages scroll downwards.
+TALL = 1.1
+
+Point = tuple[float, float]
+Place = tuple[float, float, float]  # x, y and width
+
+
+@attrs.frozen
+class Item:
+    """A box to place, and the names of those that it refers to."""
+
+    name: str
+    width: float
+    height: float
+    targets: frozenset[str]
+
+
+@attrs.frozen
+class Block:
+    """Boxes that have their places."""
+
+    places: Mapping[str, Place]
+    width: float
+    height: float
+
+    def moved(self, x: float, y: float) -> Mapping[str, Place]:
+        """Return the places of a block that is put elsewhere."""
+        return {name: (left + x, top + y, width) for name, (left, top, width) in self.places.items()}
+
+
+def arrange(items: Sequence[Item]) -> Block:
+    """Place boxes: the largest connected part first, and those without connection side by side at the end."""
+    parts = sorted(_connected(items), key=lambda part: (-len(part), part[0].name))
+    blocks = [_layered(part) for part in parts if len(part) > 1]
+    alone = [part[0] for part in parts if len(part) == 1]
+    limit = max([WIDTH, *(block.width for block in blocks)])
+    if alone:
+        number = int((limit + GAP_ALONE) // (max(item.width for item in alone) + GAP_ALONE))
+        columns: list[list[Item]] = [[] for _ in range(max(1, min(number, len(alone))))]
+        for item in alone:
+            min(columns, key=lambda column: _height(column, GAP_ALONE)).append(item)
+        blocks.append(_beside(columns, GAP_ALONE, GAP_ALONE, middle=False))
+    places: dict[str, Place] = {}
+    offsets, width, height = in_rows(blocks, limit)
+    for block, offset in zip(blocks, offsets, strict=True):
+        places |= block.moved(*offset)
+    return Block(places, width, height)
+
+
+def in_rows(
+    blocks: Sequence[Block], limit: float, gap: float = GAP_Y
+) -> tuple[list[tuple[float, float]], float, float]:
+    """Return where blocks go that stand side by side as far as a width allows, and what they take together."""
+    offsets: list[Point] = []
+    x = y = width = row = 0.0
+    for block in blocks:
+        if x and x + block.width > limit:
+            x, y, row = 0.0, y + row + gap, 0.0
+        offsets.append((x, y))
+        width, row = max(width, x + block.width), max(row, block.height)
+        x += block.width + gap
+    return offsets, width, y + row
+
+
+def _connected(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """Return the parts that refer to each other, directly or through others."""
+    around: dict[str, set[str]] = {item.name: set() for item in items}
+    for item in items:
+        for target in item.targets & around.keys():
+            around[item.name].add(target)
+            around[target].add(item.name)
+    left = dict.fromkeys(around)
+    while left:
+        part, waiting = set(), [next(iter(left))]
+        while waiting:
+            if (name := waiting.pop()) not in part:
+                part.add(name)
+                waiting += around[name]
+        left = {name: None for name in left if name not in part}
+        yield [item for item in items if item.name in part]
+
+
+def _layered(part: Sequence[Item]) -> Block:
+    """Place what refers to others right of them; a layer that is too high becomes several columns."""
+    ranks = _ranks({item.name: item.targets for item in part})
+    layers: list[list[Item]] = [[] for _ in range(max(ranks.values()) + 1)]
+    for item in part:
+        layers[ranks[item.name]].append(item)
+    area = sum((item.width + GAP_X) * (item.height + GAP_Y) for item in part)
+    limit = max(math.sqrt(area * TALL), *(item.height for item in part))
+    for _ in range(SWEEPS):
+        _untangle(layers)
+    return _beside([column for layer in layers for column in _split(layer, limit)], GAP_X, GAP_Y, middle=True)
+
+
+def _ranks(targets: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    """Return for each name how many others stand left of it; in a circle, the first one met goes left."""
+    ranks: dict[str, int] = {}
+
+    def rank(name: str, way: tuple[str, ...] = ()) -> int:
+        if name not in ranks:
+            others = [each for each in targets[name] if each in targets and each not in {*way, name}]
+            ranks[name] = max((rank(each, (*way, name)) + 1 for each in others), default=0)
+        return ranks[name]
+
+    for name in targets:
+        rank(name)
+    return ranks
+
+
+def _untangle(layers: list[list[Item]]) -> None:
+    """Put each box near the middle of those that it is connected with, so that fewer lines cross."""
+    middles = {item.name: (place + 0.5) / len(layer) for layer in layers for place, item in enumerate(layer)}
+    around: dict[str, list[str]] = {name: [] for name in middles}
+    for item in (item for layer in layers for item in layer):
+        for target in item.targets & middles.keys() - {item.name}:
+            around[item.name].append(target)
+            around[target].append(item.name)
+    for layer in layers:
+        layer.sort(key=lambda item: _mean([middles[name] for name in around[item.name]], middles[item.name]))
+        middles |= {item.name: (place + 0.5) / len(layer) for place, item in enumerate(layer)}
+
+
+def _mean(numbers: Sequence[float], otherwise: float) -> float:
+    return sum(numbers) / len(numbers) if numbers else otherwise
+
+
+def _split(layer: list[Item], limit: float) -> Iterator[list[Item]]:
+    """Return columns of about equal height, none much higher than the limit."""
+    number = math.ceil(_height(layer, GAP_Y) / limit)
+    ends = [round(len(layer) * part / number) for part in range(number + 1)]
+    yield from (layer[start:end] for start, end in pairwise(ends) if start < end)
+
+
+def _height(column: Sequence[Item], gap: float) -> float:
+    return sum(item.height + gap for item in column) - gap
+
+
+def _beside(columns: Sequence[Sequence[Item]], gap_x: float, gap_y: float, *, middle: bool) -> Block:
+    """Place columns from left to right, each box as wide as its column."""
+    tallest = max(_height(column, gap_y) for column in columns)
+    places: dict[str, Place] = {}
+    x = 0.0
+    for column in columns:
+        width = max(item.width for item in column)
+        y = (tallest - _height(column, gap_y)) / 2 if middle else 0.0
+        for item in column:
+            places[item.name] = (x, y, width)
+            y += item.height + gap_y
+        x += width + gap_x
+    return Block(places, x - gap_x, tallest)
