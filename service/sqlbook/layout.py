@@ -8,10 +8,12 @@ import attrs
 
 GAP_X, GAP_Y, GAP_ALONE = 100, 28, 26
 # What fits on a page of the book; a block of connected boxes may be wider.
-WIDTH = 1056
+WIDTH = 880
 SWEEPS = 6
 # How high a block may be, as a part of its width: pages scroll downwards.
 TALL = 1.1
+# A layer that is not higher than this stays one column.
+LOW = 720
 
 Point = tuple[float, float]
 Place = tuple[float, float, float]  # x, y and width
@@ -99,7 +101,7 @@ def _layered(part: Sequence[Item]) -> Block:
     for item in part:
         layers[ranks[item.name]].append(item)
     area = sum((item.width + GAP_X) * (item.height + GAP_Y) for item in part)
-    limit = max(math.sqrt(area * TALL), *(item.height for item in part))
+    limit = max(LOW, math.sqrt(area * TALL), *(item.height for item in part))
     for _ in range(SWEEPS):
         _untangle(layers)
     return _beside([column for layer in layers for column in _split(layer, limit)], GAP_X, GAP_Y, middle=True)

@@ -23,8 +23,9 @@ CONDITIONS = (
     "Sort Key",
     "Group Key",
 )
-# `(s.user_id = $2)`, `((email)::text = $1)`: what a condition compares with one value, and the relation it is of.
-EQUALITY = re.compile(r"(?:(\w+)\.)?(\w+)\)?(?:::[\w ]+)? = ")
+# `(s.user_id = $2)`, `((s.email)::text = $1)`: what a condition compares with one value.
+COLUMN = r'\(*"?(\w+)"?\."?(\w+)"?\)?(?:::[\w ]+)?'
+EQUALITIES = (re.compile(f"{COLUMN} = "), re.compile(f" = {COLUMN}"))
 
 
 @attrs.frozen
@@ -77,14 +78,14 @@ class Node:
 
 
 def better_index(node: Node, schema: Schema) -> Index | None:
-    """Return the index that serves more of a node's conditions than the chosen one: on empty tables all cost the same."""
+    """Return the index that serves more of a node's conditions than the chosen one does, which an empty table hides."""
     table = schema.table(node.table) if node.index else None
     chosen = next((index for index in table.indexes if index.name == node.index), None) if table else None
-    if table is None or chosen is None or not chosen.plain:
-        return None
+    if table is None or chosen is None or chosen.method.partition(" WHERE ")[0].count("(") > 1:
+        return None  # an index on expressions, which its columns do not tell
     texts = [text for key, text in node.conditions if key in {"Index Cond", "Filter"} and " OR " not in text]
-    own = {None, "", node.alias or node.table}
-    given = {column for text in texts for relation, column in EQUALITY.findall(text) if relation in own}
+    compared = [found for text in texts for pattern in EQUALITIES for found in pattern.findall(text)]
+    given = {column for relation, column in compared if relation == (node.alias or node.table)}
 
     def served(index: Index) -> tuple[bool, int]:
         leading = list(takewhile(given.__contains__, index.columns))

@@ -135,7 +135,7 @@ SEQUENCES = """
 # What was granted, or taken from everybody: what an owner has of itself goes without saying.
 GRANTS = """
     with granted (kind, schema, name, owner, acl) as (
-        select 'database', '', 'of the service', datdba, datacl from pg_database where datname = current_database()
+        select 'database', '', 'this database', datdba, datacl from pg_database where datname = current_database()
         union all
         select 'schema', '', nspname, nspowner, nspacl from pg_namespace where nspname !~ '^(pg_|information_schema$)'
         union all
