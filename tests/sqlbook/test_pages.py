@@ -11,7 +11,6 @@ import pytest
 
 from service.embedded import EmbeddedPostgres
 from service.sqlbook.contents import Contents, Size
-from service.sqlbook.diagram import diagram
 from service.sqlbook.pages import FolderError, file, prose, size, write
 from service.sqlbook.plan_tree import Node
 from service.sqlbook.psql import psql
@@ -33,7 +32,7 @@ def folder(small_book: Contents, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def test_every_link_leads_into_the_folder(folder: Path) -> None:
-    assert len(parsed(folder)) == 13
+    assert len(parsed(folder)) == 16
     assert dead_links(folder) == []
 
 
@@ -180,34 +179,6 @@ def test_backticks_become_code() -> None:
     assert prose("a `b` and ``<c>``, <d>") == "a <code>b</code> and <code>&lt;c&gt;</code>, &lt;d&gt;"
 
 
-def test_diagram_places_tables_right_of_their_references(small_book: Contents) -> None:
-    drawn = diagram(small_book.schema)
-    x = {box.table.name: box.x for box in drawn.boxes}
-
-    assert x["Odd name/<i>"] > x["shelves"] == x["wide_shelves"]
-    assert {edge.key.name: edge.outward for edge in drawn.edges} == {
-        "Odd name_shelf_id_fkey": -1,
-        "shelves_inner_id_fkey": 1,
-    }
-    assert drawn.width > max(box.x + box.width for box in drawn.boxes)
-
-
-def test_wide_table_shows_keys_and_a_count(small_book: Contents) -> None:
-    shelves = small_book.schema.tables["shelves"]
-    column = shelves.columns[1]
-    many = tuple(attrs.evolve(column, name=f"c{number}") for number in range(20))
-    wide = attrs.evolve(shelves, columns=(*many, *shelves.columns))
-
-    [box] = diagram(attrs.evolve(small_book.schema, tables={"shelves": wide})).boxes
-
-    assert box.more == 10
-    assert {"id", "inner_id"} < {line.name for line in box.lines}
-
-
-def test_schema_without_tables_is_drawn_empty(small_book: Contents) -> None:
-    assert diagram(attrs.evolve(small_book.schema, tables={})).boxes == ()
-
-
 def test_analyzed_plan_shows_what_it_read() -> None:
     leaf = {
         "Node Type": "Index Scan",
@@ -261,3 +232,17 @@ def test_every_psql_line_runs(server: EmbeddedPostgres, own_database_url: str) -
         ]
         done = subprocess.run(undone, cwd=ROOT, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, ""), line
+
+
+@pytest.mark.parametrize(("sizes", "said"), [(None, True), ({("public", "shelves"): Size(1, 1, 1)}, False)])
+def test_plan_on_empty_tables_names_the_better_index(
+    small_book: Contents, tmp_path: Path, sizes: dict[tuple[str, str], Size] | None, *, said: bool
+) -> None:
+    query = small_book.queries["shelves.find_shelf"]
+    assert query.plan
+    [node] = [each for each in query.plan.nodes() if each.table == "shelves"]
+    chosen = attrs.evolve(query, plan=attrs.evolve(node, index="shelves_inner_id_idx"))
+
+    write(attrs.evolve(small_book, queries={query.name: chosen}, sizes=sizes), tmp_path)
+
+    assert ("shelves_pkey (id) serves more of this" in parsed(tmp_path)[file("query", query.name)].text) is said

@@ -117,6 +117,7 @@ def test_each_migration_shows_what_it_creates(small_book: Contents) -> None:
     assert [change.name for change in migration.changes if not change.table] == [
         "Odd name/<i>",
         "shelves",
+        "mood",
         "wide_shelves",
         "apart.notes",
         "shelf_of(shelf bigint)",

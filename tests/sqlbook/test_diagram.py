@@ -1,0 +1,203 @@
+"""The diagram of a large schema, and the pages of what belongs to no table."""
+
+import re
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import attrs
+import psycopg
+import pytest
+
+from service.embedded import EmbeddedPostgres
+from service.sqlbook.contents import Contents
+from service.sqlbook.diagram import Diagram, diagram
+from service.sqlbook.mermaid import mermaid
+from service.sqlbook.pages import file, write
+from service.sqlbook.plan_tree import Node, better_index
+from service.sqlcheck import Schema, read_grants, read_schema
+from service.sqlcheck.scratch import connect, scratch_database
+from tests.sqlcheck.corpus import FOLDER
+from tests.support.book import dead_links, parsed
+
+# Thirty tables, and what those have not: schemas, a shared key, triggers, sequences and grants.
+MORE = """
+    create schema billing;
+    create table billing.account (
+        customer_id bigint primary key references customer on delete cascade,
+        sale_id bigint unique references sale on delete set null
+    );
+    create table billing.entry (account_id bigint not null references billing.account on delete restrict, note text);
+    create sequence ticket_number as integer minvalue 10 maxvalue 99 cycle;
+    comment on sequence ticket_number is 'What customers see.';
+    create function touch() returns trigger language plpgsql as 'begin return new; end';
+    create trigger stock_touched before update on stock for each row execute function touch();
+    alter table stock disable trigger stock_touched;
+    create index sale_open on sale (customer_id) where status = 'open';
+    create index sale_of_customer on sale (customer_id, placed_at);
+    grant select on customer to pg_monitor;
+    grant select (email) on customer to pg_read_all_stats;
+    revoke all on function touch() from public;
+"""
+
+
+@pytest.fixture(scope="module")
+def connection(server: EmbeddedPostgres) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """Return a connection to a shop."""
+    with scratch_database(server.url("postgres")) as url, connect(url) as connection:
+        connection.execute((FOLDER / "schema.sql").read_bytes() + MORE.encode())
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def shop(connection: psycopg.Connection[object]) -> Schema:
+    """Return its schema."""
+    return read_schema(connection)
+
+
+@pytest.fixture(scope="module")
+def drawn(shop: Schema) -> Diagram:
+    """Return its diagram."""
+    return diagram(shop)
+
+
+@pytest.fixture(scope="module")
+def folder(
+    shop: Schema,
+    connection: psycopg.Connection[object],
+    small_book: Contents,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """Return a written book of it."""
+    out = tmp_path_factory.mktemp("shop") / "book"
+    write(attrs.evolve(small_book, schema=shop, grants=read_grants(connection), queries={}), out)
+    return out
+
+
+def test_large_schema_is_compact_and_no_box_covers_another(drawn: Diagram) -> None:
+    assert len(drawn.boxes) > 35
+    assert drawn.height < drawn.width < 2200
+    for one, other in combinations(drawn.boxes, 2):
+        beside = one.x + one.width <= other.x or other.x + other.width <= one.x
+        assert beside or one.y + one.height <= other.y or other.y + other.height <= one.y, (one.table, other.table)
+
+
+def test_each_schema_has_a_frame_around_its_tables(drawn: Diagram) -> None:
+    frames = {frame.name: frame for frame in drawn.frames}
+
+    assert list(frames) == ["public", "billing"]
+    for box in drawn.boxes:
+        frame = frames[box.table.schema]
+        assert frame.x < box.x < box.x + box.width < frame.x + frame.width
+        assert frame.y < box.y < box.y + box.height < frame.y + frame.height
+
+
+def test_tables_stand_right_of_what_they_refer_to(drawn: Diagram) -> None:
+    x = {box.table.name: box.x for box in drawn.boxes}
+
+    assert x["country"] < x["address"] < x["sale"] < x["sale_line"] < x["shipment_line"]
+    assert "event_new" not in x, "a partition looks like its table"
+
+
+def test_columns_show_keys_and_nullability(drawn: Diagram) -> None:
+    shown = {(box.table.name, line.name): (line.marks, line.type) for box in drawn.boxes for line in box.lines}
+
+    assert shown["stock", "product_id"] == ("PK FK", "bigint")
+    assert shown["billing.account", "sale_id"] == ("FK UK", "bigint?")
+    assert shown["product", "sku"] == ("UK", "text")
+    assert shown["customer", "full_name"] == ("", "text?")
+    assert shown["product_stock", "name"] == ("", "text"), "of a view nobody knows"
+
+
+def test_wide_table_shows_keys_and_a_count(drawn: Diagram) -> None:
+    [product] = [box for box in drawn.boxes if box.table.name == "product"]
+
+    assert (len(product.lines), product.more) == (8, 2)
+    assert {"id", "sku", "category_id"} < {line.name for line in product.lines}
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("account_customer_id_fkey", ("cascade", True, False)),
+        ("account_sale_id_fkey", ("set null", True, True)),
+        ("entry_account_id_fkey", ("restrict", False, False)),
+        ("employee_manager_id_fkey", ("", False, True)),
+    ],
+)
+def test_line_shows_deletion_and_numbers(drawn: Diagram, key: str, expected: tuple[str, bool, bool]) -> None:
+    [edge] = [edge for edge in drawn.edges if edge.key.name == key]
+
+    assert (edge.deletion, edge.unique, edge.optional) == expected
+
+
+def test_schema_without_tables_is_drawn_empty(shop: Schema) -> None:
+    assert diagram(attrs.evolve(shop, tables={})).boxes == ()
+
+
+def test_links_of_a_large_book_lead_into_it(folder: Path) -> None:
+    assert dead_links(folder) == []
+
+
+def test_svg_needs_nothing_beside_it(folder: Path) -> None:
+    text = (folder / "schema.svg").read_text()
+
+    texts = {each.text for each in ET.fromstring(text).iter("{http://www.w3.org/2000/svg}text")}  # noqa: S314 - ours
+    assert {"billing.account", "set null", "PK FK"} < texts
+    assert "var(" not in text
+    assert "color-mix(" not in text
+
+
+def test_mermaid_has_columns_and_lines(shop: Schema, folder: Path, small_book: Contents) -> None:
+    text = (folder / "schema.mmd").read_text()
+
+    assert text.startswith('erDiagram\n    "address" {\n        bigint id PK\n        bigint customer_id FK\n')
+    assert '        bigint sale_id FK, UK "null"\n' in text
+    assert '    "sale" |o--o| "billing.account" : "sale_id; on delete set null"\n' in text
+    assert '    "billing.account" ||--o{ "billing.entry" : "account_id; on delete restrict"\n' in text
+    assert mermaid(shop) == text
+    assert "integer Size_b_" in re.sub("_+", "_", mermaid(small_book.schema))
+
+
+def test_sequences_triggers_and_grants_have_pages(folder: Path) -> None:
+    pages = {name: " ".join(page.text.split()) for name, page in parsed(folder).items()}
+
+    assert "ticket_number no column integer 10 1 10 to 99, then from the beginning What customers" in (
+        pages["sequences.html"].replace("see.", "")
+    )
+    assert "sale_id_seq sale.id bigint 1 1 all from 1" in pages["sequences.html"]
+    assert "stock_touched Table stock Runs touch()" in pages["triggers.html"]
+    assert "EXECUTE FUNCTION touch() -- disabled" in pages["triggers.html"]
+    assert "Tables customer pg_monitor select" in pages["grants.html"]
+    assert "Columns customer.email pg_read_all_stats select" in pages["grants.html"]
+    assert '"triggers.html#stock.stock_touched"' in (folder / "search.js").read_text()
+    assert "id PK" in pages[file("table", "sale")]
+
+
+@pytest.mark.parametrize(
+    ("index", "conditions", "better"),
+    [
+        ("sale_open", "((sale.id = $1) AND (sale.status = 'open'::sale_status))", "sale_pkey"),
+        ("sale_open", "(sale.placed_at = $1)", "sale_of_customer"),
+        ("sale_open", "((sale.id = $1) OR (sale.id = $2))", None),
+        ("sale_open", "(customer.id = $1)", None),
+        ("sale_pkey", "(sale.id = $1)", None),
+        ("customer_email_key", "(sale.id = $1)", None),
+    ],
+)
+def test_plan_says_which_index_serves_more(shop: Schema, index: str, conditions: str, better: str | None) -> None:
+    plan = {
+        "Node Type": "Index Scan",
+        "Relation Name": "customer" if index == "customer_email_key" else "sale",
+        "Index Name": index,
+        "Index Cond": "(sale.customer_id = $3)" if index == "sale_open" else "(x = y)",
+        "Filter": conditions,
+        "Startup Cost": 0,
+        "Total Cost": 8,
+        "Plan Rows": 1,
+    }
+
+    found = better_index(Node.of(plan), shop)
+
+    assert (found and found.name) == better
