@@ -10,10 +10,11 @@ import psycopg
 
 from service import migrate
 from service.postgres import QueryError, Statement, query_names, read_query
-from service.sqlcheck import hygiene, one_shard, replica, stub, usage
+from service.sqlcheck import functions, hygiene, one_shard, replica, stub, usage
 from service.sqlcheck.code import Code, QueryReference
 from service.sqlcheck.description import Describer
 from service.sqlcheck.findings import Finding, from_error
+from service.sqlcheck.migration_files import MigrationFiles
 from service.sqlcheck.schema_checks import check_schema, describe
 
 Progress = Callable[[str], None]
@@ -77,6 +78,8 @@ def check_tree(
     if ran is not None:
         found += usage.find_untested(tree.statements, ran)
     describer = Describer(connection)
+    files = MigrationFiles(tree.migrations)
+    found += functions.check_functions(connection, describer.catalogue, files)
     column = one_shard.distribution(tree.root / "sql")
     distributed = one_shard.distributed_tables(connection, column) if column else ()
     if not tree.broken:
@@ -92,4 +95,5 @@ def check_tree(
         found += check_schema(describer, description, tree.references(statement.name))
         if column:
             found += one_shard.check_one_shard(description.parsed, column, distributed)
+    found += files.needless()
     return sorted(set(found))

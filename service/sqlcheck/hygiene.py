@@ -3,10 +3,12 @@
 import ast
 from collections.abc import Iterator
 
+from pglast import ast as ast_of_sql
+
 from service.sqlcheck.code import Code, Module
 from service.sqlcheck.description import QUERIES
 from service.sqlcheck.findings import Finding, finding_at
-from service.sqlcheck.parse_tree import Node, ParsedQuery
+from service.sqlcheck.parse_tree import Node, ParsedQuery, walk
 
 # What outlives its statement on a connection that is handed on without a reset.
 STATES = {
@@ -21,6 +23,7 @@ STATES = {
 }
 STATE_FUNCTIONS = {"set_config", "setseed", "currval", "lastval"}
 SESSION_LOCKS = ("pg_advisory_lock", "pg_advisory_unlock", "pg_try_advisory_lock")
+OUTLIVES = "outlives the statement on a connection that other requests use"
 # The methods of asyncpg's and psycopg's connections and cursors that take SQL as their first argument.
 RUNNERS = {
     "execute",
@@ -38,28 +41,32 @@ RUNNERS = {
 
 def check_statement(parsed: ParsedQuery) -> Iterator[Finding]:
     """Find what changes the state of a connection, what is no query, and `*`."""
-    kind = type(parsed.tree).__name__
-    if kind in STATES and not getattr(parsed.tree, "is_local", False):  # SET LOCAL alone does nothing at all
-        yield _state(parsed, parsed.line, STATES[kind])
-    elif not isinstance(parsed.tree, QUERIES) or getattr(parsed.tree, "intoClause", None):
+    states = list(connection_state(parsed.tree))
+    if not any(node is parsed.tree for node, _ in states) and (
+        not isinstance(parsed.tree, QUERIES) or getattr(parsed.tree, "intoClause", None)
+    ):
         sentence = "a query is a select, insert, update, delete or merge; schema changes are migrations"
         yield finding_at(parsed.statement, parsed.line, sentence, "not-a-query")
+    for node, what in states:
+        yield finding_at(parsed.statement, parsed.line_of(node), f"{what} {OUTLIVES}", "session-state")
     for node in parsed.nodes:
-        kind = type(node).__name__
-        if kind == "RangeVar" and node.relpersistence == "t":
-            yield _state(parsed, parsed.line_of(node), "a temporary table")
-        elif kind == "FuncCall":
-            name = node.funcname[-1].sval
-            if (name in STATE_FUNCTIONS or name.startswith(SESSION_LOCKS)) and not _is_local(node):
-                yield _state(parsed, parsed.line_of(node), f"{name}()")
-        elif kind == "ResTarget" and _is_star(node.val):
+        if isinstance(node, ast_of_sql.ResTarget) and _is_star(node.val):
             sentence = "name the columns: what `*` stands for changes with the table, under code that runs"
             yield finding_at(parsed.statement, parsed.line_of(node), sentence, "star")
 
 
-def _state(parsed: ParsedQuery, line: int, what: str) -> Finding:
-    sentence = f"{what} outlives the statement on a connection that other requests use"
-    return finding_at(parsed.statement, line, sentence, "session-state")
+def connection_state(tree: Node) -> Iterator[tuple[Node, str]]:
+    """Yield what a statement leaves behind on its connection, and what it is called."""
+    for node in walk(tree):
+        kind = type(node).__name__
+        if kind in STATES and not getattr(node, "is_local", False):  # SET LOCAL alone does nothing at all
+            yield node, STATES[kind]
+        elif kind == "RangeVar" and node.relpersistence == "t":
+            yield node, "a temporary table"
+        elif kind == "FuncCall":
+            name = node.funcname[-1].sval
+            if (name in STATE_FUNCTIONS or name.startswith(SESSION_LOCKS)) and not _is_local(node):
+                yield node, f"{name}()"
 
 
 def _is_local(call: Node) -> bool:
