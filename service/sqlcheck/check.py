@@ -15,6 +15,7 @@ from service.sqlcheck.code import Code, QueryReference
 from service.sqlcheck.description import Describer
 from service.sqlcheck.findings import Finding, from_error
 from service.sqlcheck.migration_files import MigrationFiles
+from service.sqlcheck.python_sql import find_sql
 from service.sqlcheck.schema_checks import check_schema, describe
 
 Progress = Callable[[str], None]
@@ -73,7 +74,7 @@ def check_tree(
     :param ran: the queries that the tests ran; None where nobody has looked
     :param progress: is told the name of each query when its turn comes
     """
-    found = [*tree.broken.values(), *hygiene.find_built_sql(tree.code)]
+    found = [*tree.broken.values(), *find_sql(tree.code)]
     found += usage.check_references(tree.statements, tree.broken, tree.code.references)
     if ran is not None:
         found += usage.find_untested(tree.statements, ran)
