@@ -34,7 +34,7 @@ RETURNS = re.compile(
 )
 MARKER = re.compile(
     r"-- (not null: (?P<columns>\w+(\[\])?(, \w+(\[\])?)*)( +\(.*)?"
-    r"|(?P<check>seqscan|scale|one-shard|cardinality): ok \S.*"
+    r"|(?P<check>seqscan|scale|one-shard|cardinality|unlimited|cross-join): ok \S.*"
     r"|(?P<replica>replica): ok( +\(.*)?)"
 )
 CONTINUED = re.compile(r"--  +\S.*")

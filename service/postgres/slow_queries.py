@@ -71,7 +71,7 @@ async def explain(connection: asyncpg.Connection, query: Query[..., Any]) -> str
     return "\n".join(line for (line,) in lines)
 
 
-# PREPARE and EXPLAIN take no parameters: these texts are made of the query's file alone.
+# built-sql: ok PREPARE and EXPLAIN take no parameters: these texts are made of the query's file alone.
 def _prepare(query: Query[..., Any]) -> str:
     once = "set local plan_cache_mode = force_generic_plan; set local lock_timeout = '100ms'; "
     return f"{once}prepare slow_query as {query.sql}"

@@ -21,6 +21,8 @@
 - `findings`: what a check reports
 """
 
+# inline-sql: ok the catalogue of a scratch database is read, not the service's
+
 from typing import TYPE_CHECKING
 
 from service.sqlcheck.command_line import (

@@ -1,4 +1,4 @@
-"""Whether a query returns at most one row.
+"""Whether a query returns at most one row, or few.
 
 Each relation has a unique key that the conditions fix, or has a single row itself; or `limit 1`, or an aggregate.
 """
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from service.sqlcheck.catalogue import Key
 from service.sqlcheck.node_tree import Node, same, walk
 from service.sqlcheck.scope import (
+    ANY,
     CTE,
     DELETE,
     FULL,
@@ -25,23 +26,28 @@ from service.sqlcheck.scope import (
 )
 
 DO_UPDATE = 2  # OnConflictAction
-UNION = 1  # SetOperation
+UNION, EXCEPT = 1, 3  # SetOperation
 Fixed = frozenset[int]
 
 
-def at_most_one(scope: Scope, fixed: Fixed = frozenset()) -> bool:  # noqa: PLR0911 - a table of cases
-    """Tell whether a query returns a row or none, for one value of each of its `fixed` columns (from 0)."""
+def at_most_one(scope: Scope, fixed: Fixed = frozenset(), *, few: bool = False) -> bool:  # noqa: PLR0911 - a table of cases
+    """Tell whether a query returns a row or none, for one value of each of its `fixed` columns (from 0).
+
+    :param few: whether a bounded number of rows will do: a limit, one row for each value of a parameter
+    """
     query = scope.query
-    if number_in(query.limitCount) in {0, 1} and not query.limitOption:
+    if (few and query.limitCount) or (number_in(query.limitCount) in {0, 1} and not query.limitOption):
         return True
-    if query.hasTargetSRFs or query.commandType == MERGE:
+    if (query.hasTargetSRFs and not few) or query.commandType == MERGE:
         return False
     if aggregates_all(query):
         return True
     if query.setOperations:
+        if few:
+            return all(at_most_one(arm, fixed, few=True) for arm in _arms(scope, query.setOperations))
         distinct = query.setOperations.op == UNION and not query.setOperations.all
         return distinct and len(fixed) == len(scope.targets)
-    determined = _Determined(scope, fixed)
+    determined = Determined(scope, fixed, few=few)
     if query.commandType in {UPDATE, DELETE}:
         return query.resultRelation in determined.single  # each row of it is changed, and returned, once
     keys = query.groupClause or query.distinctClause or []
@@ -52,9 +58,19 @@ def at_most_one(scope: Scope, fixed: Fixed = frozenset()) -> bool:  # noqa: PLR0
     return determined.all_single
 
 
+def _arms(scope: Scope, node: Node) -> Iterator[Scope]:
+    """Yield the queries that a set operation takes its rows from."""
+    if node.label == "RANGETBLREF":
+        yield scope.child(scope.relation(node.rtindex).subquery)
+        return
+    yield from _arms(scope, node.larg)
+    if node.op != EXCEPT:
+        yield from _arms(scope, node.rarg)
+
+
 def single_row(scope: Scope, part: Node) -> bool:
     """Tell whether a part of `from` has at most one row."""
-    determined = _Determined(scope, frozenset())
+    determined = Determined(scope, frozenset())
     return not any(node.jointype == FULL for node, _ in walk(part) if node.label == "JOINEXPR") and all(
         node.rtindex in determined.single for node, _ in walk(part) if node.label == "RANGETBLREF"
     )
@@ -81,11 +97,12 @@ def bare(node: Node) -> Node:
     return node
 
 
-class _Determined:
-    """The relations of a query that have a single row, and the columns with a single value."""
+class Determined:
+    """The relations of a query that have a single row, and the columns with a single value; or `few` of them."""
 
-    def __init__(self, scope: Scope, fixed: Fixed) -> None:
+    def __init__(self, scope: Scope, fixed: Fixed, *, few: bool = False) -> None:
         self._scope = scope
+        self._few = few
         self._columns: set[Variable] = set()
         self.single: set[int] = set()
         self._conditions = [
@@ -97,12 +114,21 @@ class _Determined:
         self._derive()
 
     @property
+    def relations(self) -> list[int]:
+        """The relations that rows are taken from."""
+        return [
+            node.rtindex
+            for node, level in walk(self._scope.query.jointree)
+            if node.label == "RANGETBLREF" and level == 0
+        ]
+
+    @property
     def all_single(self) -> bool:
         """Whether all relations have a single row, so that what they are joined to has."""
         parts = [node for node, level in walk(self._scope.query.jointree) if level == 0]
-        if any(node.label == "JOINEXPR" and node.jointype == FULL for node in parts):
+        if not self._few and any(node.label == "JOINEXPR" and node.jointype == FULL for node in parts):
             return False
-        return all(node.rtindex in self.single for node in parts if node.label == "RANGETBLREF")
+        return self.single.issuperset(self.relations)
 
     def fixes(self, node: Node) -> bool:
         """Tell whether an expression has a single value."""
@@ -142,14 +168,25 @@ class _Determined:
             one, other = condition.args
             yield bare(one), other
             yield bare(other), one
+        if self._few and (any_of := self._any(condition)) and any_of.opno in self._scope.catalogue.equalities:
+            yield bare(any_of.args[0]), any_of.args[1]
 
-    def _is_single(self, number: int) -> bool:
+    def _any(self, condition: Node) -> Node | None:
+        """Return the comparison of `= any (…)`, or of `in` of a query that returns few rows."""
+        if condition.label == "SCALARARRAYOPEXPR" and condition.useOr:
+            return condition
+        if condition.label != "SUBLINK" or condition.subLinkType != ANY or condition.testexpr.label != "OPEXPR":
+            return None
+        test: Node = condition.testexpr
+        return test if at_most_one(self._scope.child(condition.subselect), few=True) else None
+
+    def _is_single(self, number: int) -> bool:  # noqa: PLR0911 - a table of cases
         relation = self._scope.relation(number)
         fixed = frozenset(column - 1 for of, column in self._columns if of == number)
         if relation.rtekind == TABLE and relation.relkind != "v":
             return any(self._fixes_key(number, key) for key in self._scope.catalogue.keys.get(relation.relid, []))
         if relation.rtekind == VALUES:
-            return len(relation.values_lists) == 1
+            return self._few or len(relation.values_lists) == 1
         if relation.rtekind == RESULT:
             return True
         if relation.rtekind == FUNCTION and not any(each.funcexpr.funcretset for each in relation.functions):
@@ -157,7 +194,9 @@ class _Determined:
         if relation.rtekind == CTE and self._scope.outer(relation.ctelevelsup).cte(relation.ctename).cterecursive:
             return False
         source = self._scope.source(number)
-        return source is not None and at_most_one(source, fixed)
+        if source is None:
+            return self._few and relation.rtekind == FUNCTION  # such as unnest($1)
+        return at_most_one(source, fixed, few=self._few)
 
     def _fixes_key(self, number: int, key: Key) -> bool:
         limits = [condition for condition, relations in self._conditions if number in relations]

@@ -10,10 +10,12 @@ import psycopg
 
 from service import migrate
 from service.postgres import QueryError, Statement, query_names, read_query
-from service.sqlcheck import hygiene, one_shard, replica, stub, usage
+from service.sqlcheck import functions, hygiene, one_shard, replica, stub, usage
 from service.sqlcheck.code import Code, QueryReference
 from service.sqlcheck.description import Describer
 from service.sqlcheck.findings import Finding, from_error
+from service.sqlcheck.migration_files import MigrationFiles
+from service.sqlcheck.python_sql import find_sql
 from service.sqlcheck.schema_checks import check_schema, describe
 from service.sqlcheck.scratch import advised
 
@@ -74,11 +76,13 @@ def check_tree(
     :param ran: the queries that the tests ran; None where nobody has looked
     :param progress: is told the name of each query when its turn comes
     """
-    found = [*tree.broken.values(), *hygiene.find_built_sql(tree.code)]
+    found = [*tree.broken.values(), *find_sql(tree.code)]
     found += usage.check_references(tree.statements, tree.broken, tree.code.references)
     if ran is not None:
         found += usage.find_untested(tree.statements, ran)
     describer = Describer(connection)
+    files = MigrationFiles(tree.migrations)
+    found += functions.check_functions(connection, describer.catalogue, files)
     column = one_shard.distribution(tree.root / "sql")
     distributed = one_shard.distributed_tables(connection, column) if column else ()
     if not tree.broken:
@@ -94,4 +98,5 @@ def check_tree(
         found += check_schema(describer, description, tree.references(statement.name))
         if column:
             found += one_shard.check_one_shard(description.parsed, column, distributed)
+    found += files.needless()
     return sorted(set(found))

@@ -39,11 +39,13 @@ class QueryReference:
 
 @attrs.frozen
 class Source:
-    """A Python file, parsed; its calls and assignments, wherever they stand."""
+    """A Python file, parsed; its calls, assignments and functions, wherever they stand."""
 
+    text: str
     body: list[ast.stmt]
     calls: list[ast.Call]
     assignments: list[ast.Assign | ast.AnnAssign | ast.AugAssign | ast.NamedExpr]
+    functions: list[ast.FunctionDef | ast.AsyncFunctionDef]
 
 
 @attrs.define
@@ -183,12 +185,14 @@ class Code:
 def _parse(source: bytes, path: str) -> Source:
     """Parse; what has not changed since, not again."""
     tree = ast.parse(source, path)
-    found = Source(tree.body, [], [])
+    found = Source(source.decode("utf-8", "replace"), tree.body, [], [], [])
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             found.calls.append(node)
         elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.NamedExpr):
             found.assignments.append(node)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.functions.append(node)
     return found
 
 

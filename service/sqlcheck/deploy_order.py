@@ -14,6 +14,8 @@ import psycopg
 from service.sqlcheck.check import Tree, apply_migrations
 from service.sqlcheck.description import Describer
 from service.sqlcheck.findings import Finding
+from service.sqlcheck.functions import check_functions
+from service.sqlcheck.migration_files import MigrationFiles
 from service.sqlcheck.schema_checks import check_schema, describe
 from service.sqlcheck.scratch import connect, scratch_database
 
@@ -42,7 +44,7 @@ def check_revision(root: Path, revision: str, server: str, connection: psycopg.C
 
 def _findings(tree: Tree, connection: psycopg.Connection[object]) -> set[Finding]:
     describer = Describer(connection)
-    found: set[Finding] = set()
+    found = {*check_functions(connection, describer.catalogue, MigrationFiles(tree.migrations))}
     for statement in tree.statements.values():
         description = describe(describer, statement)
         if isinstance(description, Finding):

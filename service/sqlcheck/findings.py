@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import attrs
@@ -37,6 +37,16 @@ def finding_at(statement: Statement, line: int, sentence: str, check: str) -> Fi
     """Return a finding on a line of a query's file."""
     feature, _, name = statement.name.partition(".")
     return Finding(f"sql/{feature}/{name}.sql", line, sentence, check)
+
+
+def unless_accepted(statement: Statement, check: str, found: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield what a check has found, unless the header accepts it; and a header that accepts what is not there."""
+    findings = list(found)
+    accepted = next((marker for marker in statement.accepted if marker.name == check), None)
+    if accepted and not findings:
+        yield finding_at(statement, accepted.line, f"'{check}: ok' accepts what is not there: remove it", "marker")
+    elif not accepted:
+        yield from findings
 
 
 def from_error(check: str, error: Exception, path: Path) -> Finding:

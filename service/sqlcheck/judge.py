@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from service.sqlcheck.catalogue import FIRST_OWN_OID, Column
+from service.sqlcheck import calls
+from service.sqlcheck.catalogue import Column
 from service.sqlcheck.guaranteed_rows import DO_UPDATE, at_least_one, has_partner
 from service.sqlcheck.node_tree import Node, same
 from service.sqlcheck.nullability import NEVER, UNKNOWN, Nullability, any_of, none_of
@@ -29,7 +30,6 @@ from service.sqlcheck.scope import (
     Scope,
     Variable,
 )
-from service.sqlcheck.total_functions import AGGREGATES, MONOTONIC, OF_FRAME
 
 EXISTS, ALL, ANY, EXPRESSION, ARRAY = 0, 1, 2, 4, 6  # SubLinkType
 UNION, INTERSECT, EXCEPT = 1, 2, 3  # SetOperation
@@ -120,31 +120,31 @@ class Judge:
             case "COALESCEEXPR" | "MINMAXEXPR":
                 return none_of([self.expression(scope, each) for each in node.args])
             case "BOOLEXPR":
-                return self._all(scope, node.args)
+                return self.all_of(scope, node.args)
             case "ROWCOMPAREEXPR":
-                return self._all(scope, [*node.largs, *node.rargs])
+                return self.all_of(scope, [*node.largs, *node.rargs])
             case "CASEEXPR":
                 return self._case(scope, node)
             case "OPEXPR":
-                return self._call(scope, scope.catalogue.operators[node.opno], node)
+                return calls.call(self, scope, scope.catalogue.operators[node.opno], node)
             case "FUNCEXPR":
-                return self._function(scope, node)
+                return calls.function(self, scope, node)
             case "SCALARARRAYOPEXPR":
-                found = self._call(scope, scope.catalogue.operators[node.opno], node)
+                found = calls.call(self, scope, scope.catalogue.operators[node.opno], node)
                 return found if self.expression(scope, node.args[1]).elements else UNKNOWN
             case "AGGREF":
-                return self._aggregate(scope, node)
+                return calls.aggregate(self, scope, node)
             case "WINDOWFUNC":
-                return self._window(scope, node)
+                return calls.window(self, scope, node)
             case "SUBLINK":
                 return self._subquery(scope, node)
             case _:
                 return UNKNOWN
 
-    def _all(self, scope: Scope, nodes: Iterable[Node]) -> Nullability:
+    def all_of(self, scope: Scope, nodes: Iterable[Node]) -> Nullability:
         return any_of([self.expression(scope, each) for each in nodes])
 
-    def _assuming(self, scope: Scope, present: Iterable[Variable], node: Node) -> Nullability:
+    def assuming(self, scope: Scope, present: Iterable[Variable], node: Node) -> Nullability:
         """Judge an expression that is wanted only where some columns are not null."""
         before = self._present
         self._present = before | {(id(scope), variable) for variable in present}
@@ -207,9 +207,9 @@ class Judge:
         if relation.rtekind == TABLE and node.varno == scope.query.resultRelation:
             return UNKNOWN  # a view's trigger returns what it likes
         if relation.rtekind == VALUES:
-            return self._all(scope, (row[place] for row in relation.values_lists))
+            return self.all_of(scope, (row[place] for row in relation.values_lists))
         if relation.rtekind == FUNCTION:
-            return self._of_function(scope, relation, place)
+            return calls.from_function(self, scope, relation, place)
         source = scope.source(node.varno)
         if source is None:
             return UNKNOWN
@@ -233,108 +233,25 @@ class Judge:
             return None
         self._writing = True
         try:
-            return self._all(scope, values)
+            return self.all_of(scope, values)
         finally:
             self._writing = False
 
     def _given(self, scope: Scope, node: Node, column: Column) -> Nullability:
         """Judge a column of `excluded`: what the insert would have written."""
         values = [each.expr for each in scope.query.targetList if each.resno == node.varattno]
-        return self._all(scope, values) if values else Nullability(itself=f"{column.table}.{column.name} allows it")
-
-    def _of_function(self, scope: Scope, relation: Node, place: int) -> Nullability:  # noqa: PLR0911 - a table of cases
-        """Judge a column of a function in `from`."""
-        [function, *others] = relation.functions
-        call = function.funcexpr
-        if others:
-            return UNKNOWN
-        if place >= function.funccolcount:
-            return NEVER  # WITH ORDINALITY
-        if call.label != "FUNCEXPR" or (not call.funcretset and function.funccolcount == 1):
-            return self.expression(scope, call)
-        if call.funcid in scope.catalogue.never_null_sets:
-            return NEVER
-        if _builtin(scope, call.funcid) in {"json_each_text", "jsonb_each_text"} and place == 0:
-            return NEVER  # the key
-        if _builtin(scope, call.funcid) == "unnest":
-            return NEVER if self.expression(scope, call.args[0]).elements else UNKNOWN
-        body = scope.called(call)
-        if body is None or not (call.funcretset or at_least_one(body, self)):
-            return UNKNOWN
-        columns = self.columns(body)
-        return columns[place] if place < len(columns) else UNKNOWN
-
-    def _function(self, scope: Scope, node: Node) -> Nullability:  # noqa: PLR0911 - a table of cases
-        arguments = node.args or []
-        match _builtin(scope, node.funcid):
-            case _ if node.funcretset:
-                return UNKNOWN
-            case "extract" | "date_part" if _text(arguments[0]) in MONOTONIC:
-                return self._all(scope, arguments)
-            case "array_remove":
-                return attrs.evolve(self.expression(scope, arguments[0]), elements=_is_null(arguments[1]))
-            case "array_replace":
-                return self.expression(scope, arguments[0])
-            case "string_to_array" | "format" | "concat_ws" if not node.funcvariadic:
-                elements = node.funcid in scope.catalogue.elements
-                return attrs.evolve(self.expression(scope, arguments[0]), elements=elements)
-            case "":
-                body = scope.called(node)
-                if body is None or not at_least_one(body, self):
-                    return UNKNOWN
-                strict = arguments if scope.catalogue.functions[node.funcid].is_strict else []
-                return any_of([*self.columns(body)[:1], self._all(scope, strict)])
-            case _:
-                return self._call(scope, node.funcid, node)
-
-    def _call(self, scope: Scope, function: int, node: Node) -> Nullability:
-        """Judge what a function of PostgreSQL's makes of its arguments, also behind an operator."""
-        arguments = [self.expression(scope, each) for each in node.args or []]
-        if _builtin(scope, function) == "array_cat":
-            return none_of(arguments)
-        if function in scope.catalogue.never_null:
-            return attrs.evolve(any_of(arguments), elements=False) if node.funcvariadic else NEVER
-        if function in scope.catalogue.total:
-            return attrs.evolve(any_of(arguments), elements=function in scope.catalogue.elements)
-        return Nullability(known=False, elements=function in scope.catalogue.elements)
+        return self.all_of(scope, values) if values else Nullability(itself=f"{column.table}.{column.name} allows it")
 
     def _case(self, scope: Scope, node: Node) -> Nullability:
         found: list[Nullability] = []
         passed: set[Variable] = set()
         for when in node.args:
             present = passed | (set() if node.arg else scope.strict(when.expr))
-            found.append(self._assuming(scope, present, when.result))
+            found.append(self.assuming(scope, present, when.result))
             passed |= set() if node.arg else scope.strict_if_false(when.expr)
-        if node.defresult is None or _is_null(node.defresult):
+        if node.defresult is None or calls.is_null(node.defresult):
             return UNKNOWN
-        return any_of([*found, self._assuming(scope, passed, node.defresult)])
-
-    def _aggregate(self, scope: Scope, node: Node) -> Nullability:
-        name, query = _builtin(scope, node.aggfnoid), scope.query
-        if node.aggfnoid in scope.catalogue.never_null:
-            return NEVER
-        if name not in AGGREGATES or node.agglevelsup:
-            return UNKNOWN
-        present = scope.strict(node.aggfilter)
-        values = [self._assuming(scope, present, each.expr) for each in node.args or []]
-        elements = name == "array_agg" and values[0].never
-        if not query.groupClause or query.groupingSets or node.aggfilter:
-            return Nullability(known=False, elements=elements)  # of no rows
-        if name == "array_agg" or name.startswith("json"):
-            return Nullability(elements=elements)
-        return attrs.evolve(values[0], elements=False)
-
-    def _window(self, scope: Scope, node: Node) -> Nullability:
-        name, arguments = _builtin(scope, node.winfnoid), node.args or []
-        if node.winfnoid in scope.catalogue.never_null:
-            return NEVER
-        if name == "ntile" or (name in {"lag", "lead"} and len(arguments) == 3):  # noqa: PLR2004 - value, offset, default
-            return self._all(scope, arguments)
-        frame = next(each.frameOptions for each in scope.query.windowClause if each.winref == node.winref)
-        # Of the frame that goes without saying, the row itself is a part.
-        if name in AGGREGATES | OF_FRAME and not frame & 1 and not node.aggfilter:
-            return self._all(scope, arguments[:1])
-        return UNKNOWN
+        return any_of([*found, self.assuming(scope, passed, node.defresult)])
 
     def _subquery(self, scope: Scope, node: Node) -> Nullability:
         inner = scope.child(node.subselect)
@@ -363,27 +280,8 @@ def _missing_row(query: Node, node: Node) -> str:
     return "the source may have no row" if merged else ""
 
 
-def _builtin(scope: Scope, function: int) -> str:
-    """Return the name of a function of PostgreSQL's; of others, nothing."""
-    known = scope.catalogue.functions.get(function)
-    return known.name if known and function < FIRST_OWN_OID else ""
-
-
 def _constant(node: Node) -> Nullability:
     if node.constisnull:
         return Nullability(itself="null", given=True)
     # Of an array: its length, its dimensions, and where the bitmap of its nulls is; 0: it has none.
     return Nullability(elements=bytes(each % 256 for each in node.constvalue[8:12]) == NO_NULLS)
-
-
-def _is_null(node: Node) -> bool:
-    while node.label in CASTS:
-        node = node.arg
-    return node.label == "CONST" and bool(node.constisnull)
-
-
-def _text(node: Node) -> str:
-    """Return a text that is written in the query, or nothing."""
-    if node.label != "CONST" or node.constisnull:
-        return ""
-    return bytes(each % 256 for each in node.constvalue[4:]).decode("utf-8", "replace")

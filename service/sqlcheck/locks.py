@@ -15,6 +15,7 @@ from yoyo.migrations import read_sql_migration  # type: ignore[import-untyped]  
 
 from service.migrate import MigrationError, load_migrations
 from service.sqlcheck.findings import Finding
+from service.sqlcheck.migration_files import behind_comments
 from service.sqlcheck.scratch import advised
 
 # By strength, with what each makes wait (https://www.postgresql.org/docs/current/explicit-locking.html).
@@ -30,7 +31,6 @@ WAITS = {
 }
 ACCEPTED = re.compile(r"^-- locks: ok \S", re.MULTILINE)
 CONCURRENTLY = re.compile(r"\bconcurrently\b", re.IGNORECASE)
-LEADING = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
 
 # What a statement changes, of tables that nobody has locked yet: their files, indexes, foreign keys and columns.
 TABLES = """
@@ -204,8 +204,7 @@ class _Review:
         self._findings.append(Finding(f"{self._path.parent.name}/{self._path.name}", line, sentence, check))
 
     def _line(self, statement: str) -> int:
-        leading = LEADING.match(statement)
-        begin = self._text.index(statement) + (leading.end() if leading else 0)
+        begin = behind_comments(self._text, self._text.index(statement))
         return self._text.count("\n", 0, begin) + 1
 
     def _line_of(self, name: str) -> int:

@@ -8,7 +8,7 @@ import psycopg
 from pglast import ast
 from pglast.enums import SetOperation
 
-from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.findings import Finding, finding_at, unless_accepted
 from service.sqlcheck.parse_tree import Node, ParsedQuery, target_name, targets, walk
 
 # In sql/citus.sql: the column that it distributes by.
@@ -42,20 +42,19 @@ def check_one_shard(parsed: ParsedQuery, column: str, tables: Collection[str]) -
     Citus sends a query to one shard only if every part of it (each CTE and subquery) says which, by an equality with a
     parameter within that part.
     """
-    statement = parsed.statement
-    accepted = next((marker for marker in statement.accepted if marker.name == "one-shard"), None)
-    unbound = list(Part(parsed.tree, column).unbound(tables))
-    direct = [node for node in _insert_sources(parsed) if node.relname in tables]
-    if accepted and not unbound and not direct:
-        yield finding_at(statement, accepted.line, "'one-shard: ok' accepts what is not there: remove it", "marker")
-    if accepted:
-        return
-    for node in direct:
-        sentence = f"the insert selects from {node.relname} itself, which can ask every shard: use a materialized CTE"
-        yield finding_at(statement, parsed.line_of(node), sentence, "one-shard")
-    for node in unbound:
+    yield from unless_accepted(parsed.statement, "one-shard", _on_all_shards(parsed, column, tables))
+
+
+def _on_all_shards(parsed: ParsedQuery, column: str, tables: Collection[str]) -> Iterator[Finding]:
+    for node in _insert_sources(parsed):
+        if node.relname in tables:
+            sentence = (
+                f"the insert selects from {node.relname} itself, which can ask every shard: use a materialized CTE"
+            )
+            yield finding_at(parsed.statement, parsed.line_of(node), sentence, "one-shard")
+    for node in Part(parsed.tree, column).unbound(tables):
         sentence = f"{node.relname}.{column} equals no parameter in this part of the query: it asks every shard"
-        yield finding_at(statement, parsed.line_of(node), sentence, "one-shard")
+        yield finding_at(parsed.statement, parsed.line_of(node), sentence, "one-shard")
 
 
 def _insert_sources(parsed: ParsedQuery) -> Iterator[Node]:

@@ -5,21 +5,22 @@ from collections.abc import Iterator
 from service.postgres import Cardinality
 from service.sqlcheck.cardinality import at_most_one
 from service.sqlcheck.description import Description
-from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.findings import Finding, finding_at, unless_accepted
 from service.sqlcheck.guaranteed_rows import at_least_one
 
 ONE_ROW = {Cardinality.ONE, Cardinality.VALUE}
 
 
 def check_rows(description: Description) -> Iterator[Finding]:
-    """Find a `one`, `maybe` or `value` that may return more rows, or none; the header accepts it with a reason."""
-    statement = description.statement
-    accepted = next((marker for marker in statement.accepted if marker.name == "cardinality"), None)
-    sentence = _complaint(description)
-    if accepted and not sentence:
-        yield finding_at(statement, accepted.line, "'cardinality: ok' accepts what is not there: remove it", "marker")
-    elif sentence and not accepted:
-        yield finding_at(statement, statement.returns_line, sentence, "cardinality")
+    """Find a `one`, `maybe` or `value` that may return more rows, or none, and a `many` that nothing limits."""
+    statement, scope = description.statement, description.scope
+    complaint = _complaint(description)
+    number = [finding_at(statement, statement.returns_line, complaint, "cardinality")] if complaint else []
+    yield from unless_accepted(statement, "cardinality", number)
+    unlimited = statement.cardinality == Cardinality.MANY and scope and not at_most_one(scope, few=True)
+    sentence = "returns many, and nothing limits how many: write `limit $n`, or say 'unlimited: ok reason'"
+    limits = [finding_at(statement, statement.returns_line, sentence, "unlimited")] if unlimited else []
+    yield from unless_accepted(statement, "unlimited", limits)
 
 
 def _complaint(description: Description) -> str:

@@ -15,7 +15,7 @@ from psycopg import sql
 from service.postgres import Statement
 from service.sqlcheck.check import Tree
 from service.sqlcheck.description import Describer, Description, Plan
-from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.findings import Finding, finding_at, unless_accepted
 from service.sqlcheck.plans import nodes
 from service.sqlcheck.schema_checks import describe
 
@@ -81,7 +81,6 @@ def _measured(
     description: Description, connection: psycopg.Connection[Any], arguments: Mapping[str, str | None]
 ) -> Measurement:
     statement = description.statement
-    accepted = next((marker for marker in statement.accepted if marker.name == "scale"), None)
     names = [argument_of(statement, parameter.name, arguments) for parameter in statement.parameters]
     missing = [
         parameter
@@ -98,12 +97,9 @@ def _measured(
     except psycopg.Error as error:
         sentence = f"with the arguments of {seed_of(statement)}, PostgreSQL says: {error.diag.message_primary}"
         return Measurement(statement.name, None, [finding_at(statement, description.parsed.line, sentence, "scale")])
-    complaint, found = _complaint(plan), []
-    if accepted and not complaint:
-        found.append(finding_at(statement, accepted.line, "'scale: ok' accepts what is not there: remove it", "marker"))
-    if complaint and not accepted:
-        found.append(finding_at(statement, description.parsed.line, complaint, "scale"))
-    return Measurement(statement.name, plan, found)
+    complaint = _complaint(plan)
+    found = [finding_at(statement, description.parsed.line, complaint, "scale")] if complaint else []
+    return Measurement(statement.name, plan, list(unless_accepted(statement, "scale", found)))
 
 
 def seed_of(statement: Statement) -> str:

@@ -1,11 +1,11 @@
-"""What a schema decides about one query: types, nulls, rows, writes and plans."""
+"""What a schema decides about one query: types, nulls, rows, joins, writes and plans."""
 
 from collections.abc import Collection, Iterator
 
 from pglast.parser import ParseError
 
 from service.postgres import Statement
-from service.sqlcheck import columns, null_checks, plans, rows, writes
+from service.sqlcheck import columns, joins, null_checks, plans, rows, writes
 from service.sqlcheck.code import QueryReference
 from service.sqlcheck.description import Describer, Description, RefusedError
 from service.sqlcheck.findings import Finding, finding_at
@@ -24,7 +24,7 @@ def describe(describer: Describer, statement: Statement) -> Description | Findin
 def check_schema(
     describer: Describer, description: Description, references: Collection[QueryReference]
 ) -> Iterator[Finding]:
-    """Check what a schema decides: types, nulls and plans."""
+    """Check what a schema decides about a query."""
     yield from columns.check_parameters(description, describer.types)
     readers: list[QueryReference | None] = [*references]
     for reference in readers or [None]:
@@ -32,4 +32,5 @@ def check_schema(
         yield from null_checks.check_nullability(description, reference)
     yield from rows.check_rows(description)
     yield from writes.check_writes(description)
+    yield from joins.find_cross_joins(description)
     yield from plans.find_sequential_scans(description)

@@ -2,4 +2,5 @@
 -- returns: many AppliedMigration
 select /* system.list_applied_migrations */ migration_id, sha256
 from migration_checksum
-order by migration_id;
+order by migration_id
+limit 100000;

@@ -51,7 +51,7 @@ async def test_edited_file_runs_in_its_new_form(
     checked: Checked, tree: Copy, query: Many[..., AppliedMigration]
 ) -> None:
     assert len(await checked.fetch(query, ())) > 1
-    tree.edit(PATH, ";", " limit 1;")
+    tree.edit(PATH, "limit 100000", "limit 1")
 
     await checked.check()
 

@@ -109,7 +109,7 @@ def test_printed_psql_line_opens_the_database(dev: Running) -> None:
     ("file", "edit", "seen"),
     [
         ("service/http/health.py", ('@get("/live"', '@get("/alive"'), ("/health/live", 404)),
-        ("sql/system/list_applied_migrations.sql", (";", " limit 0;"), ("/health/ready", 503)),
+        ("sql/system/list_applied_migrations.sql", ("limit 100000", "limit 0"), ("/health/ready", 503)),
     ],
 )
 def test_edited_file_takes_effect_at_once(

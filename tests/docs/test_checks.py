@@ -11,7 +11,7 @@ from tests.support.processes import ROOT
 HEADING = re.compile(r"^### (.+)$", re.MULTILINE)
 SECTIONS = re.split(HEADING, (ROOT / "docs/checks.md").read_text("utf-8"))
 # What makes a finding, and where its check stands among the arguments.
-MAKERS = {"finding_at": -1, "Finding": -1, "_find": 0, "from_error": 0}
+MAKERS = {"finding_at": -1, "Finding": -1, "_find": 0, "find": 0, "from_error": 0}
 
 
 def checks() -> Iterator[str]:

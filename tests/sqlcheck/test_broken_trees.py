@@ -313,47 +313,6 @@ QUERIES = [
         LAST_LINE + "def f(db, x): return db.fetch(f'select {x}')\n",
     ),
     Broken(
-        "SQL built a line before",
-        f"{INITIAL}:{END_OF_INITIAL + 3}: SQL built from strings: put it into sql/ with a $n for what varies "
-        "[built-sql]",
-        INITIAL,
-        LAST_LINE,
-        LAST_LINE + "def f(db, x):\n    sql = 'select ' + x\n    return db.execute(sql)\n",
-    ),
-    Broken(
-        "SQL built bit by bit",
-        f"{INITIAL}:{END_OF_INITIAL + 4}: SQL built from strings: put it into sql/ with a $n for what varies "
-        "[built-sql]",
-        INITIAL,
-        LAST_LINE,
-        LAST_LINE + "def f(db, x):\n    sql = 'select 1'\n    sql += ' where ' + x\n    return db.execute(sql)\n",
-    ),
-    Broken(
-        "SQL built in an expression",
-        f"{INITIAL}:{END_OF_INITIAL + 2}: SQL built from strings: put it into sql/ with a $n for what varies "
-        "[built-sql]",
-        INITIAL,
-        LAST_LINE,
-        LAST_LINE + "def f(db, x):\n    return db.execute(sql := f'select {x}'.strip())\n",
-    ),
-    Broken(
-        "SQL built for psycopg",
-        f"{INITIAL}:{END_OF_INITIAL + 2}: SQL built from strings: put it into sql/ with a $n for what varies "
-        "[built-sql]",
-        INITIAL,
-        LAST_LINE,
-        LAST_LINE + "def f(db, x):\n    return db.execute(SQL(f'select {x}'))\n",
-    ),
-    Broken(
-        "SQL built and named",
-        f"{INITIAL}:{END_OF_INITIAL + 3}: SQL built from strings: put it into sql/ with a $n for what varies "
-        "[built-sql]",
-        INITIAL,
-        LAST_LINE,
-        LAST_LINE
-        + "def f(db, x):\n    sql: str = f'select {x}' if x else 'select 1'\n    return db.execute(query=sql)\n",
-    ),
-    Broken(
         "a null from an outer join",
         f"{SHOW_ME}:5: column 1 may be null (an outer join makes it so), User.id does not "
         "allow None [nullability]\n"

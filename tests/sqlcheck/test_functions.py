@@ -1,0 +1,152 @@
+"""What is found in the bodies of functions, in SQL and in plpgsql."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import psycopg
+import pytest
+
+from service.sqlcheck.catalogue import Catalogue
+from service.sqlcheck.findings import as_text
+from service.sqlcheck.functions import check_functions
+from service.sqlcheck.migration_files import MigrationFiles
+from service.sqlcheck.scratch import connect
+
+FILE = "migrations/0001_make_toys.sql"
+TOYS = "create table toys (id bigint primary key, name text not null, note text);\n"
+
+
+@attrs.frozen
+class Migrated:
+    """A database whose changes are rolled back, and the folder of its migration."""
+
+    connection: psycopg.Connection[tuple[object, ...]]
+    folder: Path
+
+    def check(self, *migrations: str) -> str:
+        """Apply migrations, and return what is found in their functions."""
+        for number, text in enumerate(migrations):
+            (self.folder / f"{number + 1:04}_make_toys.sql").write_text(text)
+            self.connection.execute(text.encode())
+        files = MigrationFiles(self.folder)
+        found = [*check_functions(self.connection, Catalogue(self.connection), files), *files.needless()]
+        return as_text(found).replace(f"{FILE}:", "")
+
+
+@pytest.fixture
+def migrated(module_database_url: str, tmp_path: Path) -> Iterator[Migrated]:
+    """Return an empty database."""
+    (tmp_path / "migrations").mkdir()
+    with connect(module_database_url) as connection, connection.transaction(force_rollback=True):
+        yield Migrated(connection, tmp_path / "migrations")
+
+
+def in_plpgsql(body: str, declared: str = "") -> str:
+    """Return a function with one line of a body, the fifth of the migration."""
+    begin = "create function f(condition text) returns void language plpgsql as $$"
+    return f"{TOYS}{begin}\ndeclare n bigint; {declared}\nbegin\n    {body}\nend $$;\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "finding"),
+    [
+        ("select id into n from dogs;", "names dogs, which does not exist [refused]"),
+        ("if exists (select from dogs) then return; end if;", "names dogs, which does not exist [refused]"),
+        ("n := (select max(id) from dogs);", "names dogs, which does not exist [refused]"),
+        ("insert into toys (id) values (1);", "leaves out toys.name, which is NOT NULL and has no default"),
+        ("execute 'select 1 from toys where ' || condition into n;", "runs SQL that is built from text"),
+        ("for n in execute format('select %s', condition) loop null; end loop;", "runs SQL that is built from text"),
+        ("execute concat('drop table ', condition);", "runs SQL that is built from text"),
+    ],
+)
+def test_fault_in_plpgsql_has_its_line(migrated: Migrated, body: str, finding: str) -> None:
+    assert migrated.check(in_plpgsql(body)).startswith(f"5: f() {finding}")
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        ("perform pg_advisory_lock(1);", "pg_advisory_lock()"),
+        ("perform set_config('work_mem', '1GB', false);", "set_config()"),
+        ("set work_mem = '1GB';", "SET"),
+        ("create temporary table kept (id bigint);", "a temporary table"),
+    ],
+)
+def test_session_state_in_a_function_is_found(migrated: Migrated, body: str, what: str) -> None:
+    sentence = f"f(): {what} outlives the statement on a connection that other requests use [session-state]"
+
+    assert migrated.check(in_plpgsql(body)) == f"5: {sentence}"
+
+
+@pytest.mark.parametrize("declared", ["q text := 'select ' || condition;", "q text;"])
+def test_text_built_into_a_variable_is_found(migrated: Migrated, declared: str) -> None:
+    body = "execute q;" if ":=" in declared else "q := 'select ' || condition; execute q;"
+
+    assert migrated.check(in_plpgsql(body, declared)).endswith("[built-sql]")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "insert into toys (id, name) values (1, 'a');",
+        "insert into toys values (1, 'a');",
+        "execute 'select 1 from toys where name = $1' into n using condition;",
+        "execute format('drop table %I', condition);",
+        "execute 'drop table ' || quote_ident(condition) || ' cascade';",
+        "execute 'analyze ' || 'toys'::regclass;",
+        "with dogs as (select 1) select count(*) into n from dogs;",
+        "create table dogs (id bigint); select count(*) into n from dogs;",
+        "set local work_mem = '1GB'; perform pg_advisory_xact_lock(1);",
+        "execute condition;",
+    ],
+)
+def test_harmless_plpgsql_has_no_finding(migrated: Migrated, body: str) -> None:
+    assert migrated.check(in_plpgsql(body)) == ""
+
+
+def test_function_in_sql_that_lost_its_table_is_found(migrated: Migrated) -> None:
+    function = "create function f() returns bigint language sql as $$\n    select max(id)\n    from toys\n$$;\n"
+
+    assert migrated.check(TOYS + function, "drop table toys;") == (
+        '4: f(): PostgreSQL says: relation "toys" does not exist [refused]'
+    )
+
+
+def test_insert_of_a_function_in_sql_is_looked_into(migrated: Migrated) -> None:
+    function = (
+        "create function f() returns void language sql as $$\n    select;\n    insert into toys (id) values (1);\n$$;"
+    )
+
+    assert "4: f() leaves out toys.name" in migrated.check(TOYS + function)
+
+
+def test_security_definer_needs_a_search_path(migrated: Migrated) -> None:
+    text = "create function {}() returns bigint language sql security definer {} as $$ select 1 $$;\n"
+
+    assert migrated.check(text.format("f", "") + text.format("g", "set search_path = public, pg_temp")) == (
+        "1: f() is SECURITY DEFINER without a search_path: its caller says what its names mean [search-path]"
+    )
+
+
+def test_transition_table_of_a_trigger_is_a_table(migrated: Migrated) -> None:
+    function = (
+        "create function f() returns trigger language plpgsql as $$ begin perform 1 from fresh; return null; end $$;"
+    )
+    trigger = (
+        "create trigger f after insert on toys referencing new table as fresh for each statement execute function f();"
+    )
+
+    assert migrated.check(TOYS + function + trigger) == ""
+
+
+def test_finding_is_accepted_in_any_migration(migrated: Migrated) -> None:
+    accepted = "-- session-state: ok f (only the nightly job calls it, on a connection of its own)\nselect 1;"
+
+    assert migrated.check(in_plpgsql("perform pg_advisory_lock(1);"), accepted) == ""
+
+
+def test_needless_acceptance_is_found(migrated: Migrated) -> None:
+    assert migrated.check("-- refused: ok f (later)\nselect 1;") == (
+        "1: 'refused: ok f' accepts what is not there [marker]"
+    )

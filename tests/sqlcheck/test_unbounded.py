@@ -1,0 +1,126 @@
+"""Queries whose work or result has no bound: whole indexes, cross joins, lists without a limit."""
+
+import pytest
+
+from tests.sqlcheck.conftest import Toys
+
+UNLIMITED = "returns many, and nothing limits how many: write `limit $n`, or say 'unlimited: ok reason' [unlimited]"
+
+
+def header(sql: str, accepted: str = "") -> str:
+    """Return the header of a list."""
+    kind = "integer[]" if "any" in sql or "unnest" in sql else "integer"
+    return (f"-- $1 n {kind}\n" if "$1" in sql else "") + f"-- returns: many Toy\n{accepted}"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select count(*) from toy",
+        "select distinct maker from owner order by maker",
+        "select id from toy order by id",
+        "select max(maker) from owner group by id",
+        "select id from (select id, row_number() over (order by id) from toy) as t limit 1",
+    ],
+)
+def test_whole_index_is_a_scan(toys: Toys, sql: str) -> None:
+    assert "no condition [seqscan]" in toys.check(sql, header(sql), "seqscan")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select id from toy order by id limit 10",
+        "select id from toy order by id, price limit 10",
+        "select max(id) from toy",
+        "select toy.id from toy inner join maker on maker.id = toy.id order by toy.id limit 10",
+        "select id from toy where id > $1 order by id",
+    ],
+)
+def test_end_of_an_index_is_no_scan(toys: Toys, sql: str) -> None:
+    assert toys.check(sql, header(sql), "seqscan") == ""
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select id from toy",
+        "select id from toy where maker = $1",
+        "select id from toy union all select 1",
+        "select toy.id from (select id from maker limit 3) as m inner join toy on toy.maker = m.id",
+        "select maker from toy where price > $1 group by maker",
+        "with recursive r (n) as (select 1 union all select n + 1 from r) select n from r",
+        "select t.id from toys_of($1) as t",
+        "select id from toy where id in (select maker from owner)",
+    ],
+)
+def test_list_without_a_limit_is_found(toys: Toys, sql: str) -> None:
+    assert toys.check(sql, header(sql), "unlimited").endswith(UNLIMITED)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select id from toy order by id limit 10",
+        "select id from toy order by id limit $1",
+        "select id from toy where id = any($1)",
+        "select id from toy where id in (select maker from owner limit 10)",
+        "select t.id from unnest($1::integer[]) as t (id) left join toy on toy.id = t.id",
+        "select id from (values (1), (2)) as v (id)",
+        "select m.id from (select id from maker limit 3) as m inner join toy on toy.id = m.id",
+        "select id from toy where id = 1 union all select 2",
+        "select id from maker except select id from toy where false limit 1",
+        "with page as (select id from toy limit 5) select id from page order by id",
+        "update toy set price = 1 where id = any($1) returning id",
+    ],
+)
+def test_bounded_list_has_no_finding(toys: Toys, sql: str) -> None:
+    assert toys.check(sql, header(sql), "unlimited") == ""
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select toy.id from toy, maker",
+        "select toy.id from toy cross join maker",
+        "select toy.id from toy inner join maker on maker.name = 'a' or toy.price > 1",
+        "select toy.id from toy inner join maker on toy.price > 1 where maker.made is null",
+        "select id from toy where id in (select owner.id from owner, maker)",
+    ],
+)
+def test_cross_join_is_found(toys: Toys, sql: str) -> None:
+    assert "each row of one meets each of the other [cross-join]" in toys.check(sql, header(sql), "cross-join")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select toy.id from toy natural join maker",
+        "select toy.id from toy, maker where toy.maker = maker.id",
+        "select toy.id from toy, maker where maker.id = $1",
+        "select t.id from maker cross join lateral toys_of(maker.id) as t",
+        "select t.id from maker left join lateral (select id from toy where toy.maker = maker.id) as t on true",
+        "select toy.id from toy cross join (values (1), (2)) as v (n)",
+        "select toy.id from toy, maker where exists (select from owner where id = toy.id and maker = maker.id)",
+        "select a.id from (toy natural join maker) as a inner join owner on owner.id = a.id",
+    ],
+)
+def test_connected_relations_are_no_cross_join(toys: Toys, sql: str) -> None:
+    assert toys.check(sql, header(sql), "cross-join") == ""
+
+
+def test_cross_join_has_the_line_of_its_second_relation(toys: Toys) -> None:
+    found = toys.check("select toy.id\nfrom toy\ncross join maker", header(""), "cross-join")
+
+    assert found.startswith("5: no condition connects maker with toy:")
+
+
+@pytest.mark.parametrize("check", ["unlimited", "cross-join", "seqscan"])
+def test_reason_in_the_header_accepts(toys: Toys, check: str) -> None:
+    accepted = f"-- {check}: ok there are few\n"
+
+    assert (
+        toys.check("select toy.id from toy cross join maker order by toy.price", header("", accepted), check, "marker")
+        == ""
+    )
+    assert "accepts what is not there" in toys.check("select 1", header("", accepted), check, "marker")
