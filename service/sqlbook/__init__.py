@@ -5,7 +5,8 @@
 - `effects`: the tables that a statement touches, and the locks it takes
 - `endpoints`: the endpoints, and the queries that each one runs
 - `live`, `psql`: the files for psql, and the command lines that run a query there
-- `plan_tree`, `diagram`: plans and the entity diagram, ready to draw
+- `plan_tree`: plans, ready to draw, and the index that would serve one better
+- `diagram`, `layout`, `mermaid`: the entity diagram, the places of its boxes, and the same for Mermaid
 - `pages`: writes the HTML
 - `changes`: writes what has changed since a revision, as Markdown
 

@@ -30,7 +30,6 @@ from service.sqlcheck import (
     QueryReference,
     Row,
     Schema,
-    Table,
     Tree,
     apply_migrations,
     check_tree,
@@ -281,14 +280,6 @@ def _measure(
         if measured.plan:
             queries[measured.name] = attrs.evolve(queries[measured.name], plan=Node.of(measured.plan))
     return sizes
-
-
-def readers(contents: Contents, table: Table) -> list[tuple[Query, list[Effect]]]:
-    """Return the queries that touch a table, and how."""
-    found = [
-        (query, [each for each in query.effects if each.table == table.name]) for query in contents.queries.values()
-    ]
-    return [(query, its) for query, its in found if its]
 
 
 def _project(root: Path) -> str:

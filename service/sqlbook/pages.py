@@ -16,7 +16,8 @@ from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]  #
 from pygments.lexers.sql import PostgresLexer  # type: ignore[import-untyped]  # the same
 
 from service.sqlbook import diagram
-from service.sqlbook.contents import Contents, Query, readers
+from service.sqlbook.contents import Contents, Query
+from service.sqlbook.effects import Effect
 from service.sqlbook.mermaid import mermaid
 from service.sqlbook.plan_tree import Node, better_index
 from service.sqlbook.psql import psql
@@ -91,7 +92,7 @@ def _pages(contents: Contents) -> Iterator[Page]:
         about = {
             "table": table,
             "drawn": diagram.diagram(contents.schema, around) if len(around) > 1 else None,
-            "touching": readers(contents, table),
+            "touching": _readers(contents, table),
             "history": _history(contents, table.name),
         }
         yield Page(file("table", table.name), table.name, "table.html", about)
@@ -110,6 +111,14 @@ def _style() -> Markup:
     colours = dict(re.findall(r"(--[\w-]+): ([^;]+);", css.partition("@media")[0]))
     rules = "\n".join(line for line in css.split("\n") if line.startswith(".diagram"))
     return Markup(re.sub(r"var\((--[\w-]+)\)", lambda found: colours[found[1]], rules))  # noqa: S704 - ours
+
+
+def _readers(contents: Contents, table: Table) -> list[tuple[Query, list[Effect]]]:
+    """Return the queries that touch a table, and how."""
+    found = [
+        (query, [each for each in query.effects if each.table == table.name]) for query in contents.queries.values()
+    ]
+    return [(query, its) for query, its in found if its]
 
 
 def _history(contents: Contents, table: str) -> list[str]:

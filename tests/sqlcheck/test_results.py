@@ -95,7 +95,7 @@ def test_type_without_a_class_is_found(tree: Copy, checked: Connection) -> None:
     code = '@attrs.define\nclass Place:\n    at: str\n\nLOOK_UP = one("users.look_up", Place)\n'
 
     assert found(tree, checked, "one Place", "to_tsvector($$a$$) as at", code).startswith(
-        ":5: column 1 is tsvector, Place.at says str; which Python type that becomes, nobody has said: cast it"
+        ":4: column 1 is tsvector, Place.at says str; which Python type that becomes, nobody has said: cast it"
     )
 
 
