@@ -1,4 +1,4 @@
-"""The application: what it is put together from."""
+"""Builds the application from the settings: controllers, lifespan, middleware."""
 
 import os
 from collections.abc import AsyncIterator, Callable

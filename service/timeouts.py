@@ -51,7 +51,7 @@ DATABASE_TIMEOUTS = DatabaseTimeouts()
 
 @attrs.frozen
 class ClientTimeouts:
-    """The limits of one client connection, in seconds."""
+    """The limits of one client connection, in seconds, which server/connection.py enforces."""
 
     # For the client to send the head, to send the body, to read the response, and to begin the next request on the
     # same connection. Each begins when the one before ends. Proxies keep an idle connection for 60 s (nginx, ALB): if

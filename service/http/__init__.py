@@ -1,9 +1,9 @@
 """HTTP: what stands between the server and the handlers of the features.
 
-Read in this order: application (what requests find on it), middleware (what each request passes first), request (what
-handlers get), body and parameters (how both are read), response (what handlers return), errors (how exceptions become
-problem documents), fast_path, routing, etags, idempotency, client_address, openapi and openapi_problems, health, docs,
-metrics.
+Read in this order: application (the Litestar subclass that holds the database), middleware (outermost: request id,
+host, access log), request (what handlers get), body and parameters (how both are read), response (what handlers
+return), errors (how exceptions become problem documents), fast_path, routing, etags, idempotency, client_address,
+openapi and openapi_problems, health, docs, metrics.
 """
 
 from typing import TYPE_CHECKING

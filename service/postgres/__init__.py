@@ -1,8 +1,9 @@
 """PostgreSQL: queries read from files, and connections that outlive failures.
 
-Read in this order: queries (the files), readers (how code names them), database (what rows become), pool (runs
-statements), transaction, connections (their life), connection, wait_queue, errors (what a failure means), failover
-(several hosts), replica (reads on another server), slow_queries, libpq (the same URL for psycopg), roles, tracing.
+Read in this order: queries (the files), readers (typed handles of files), database (rows become objects), pool (runs
+statements), transaction, connections (the pool's life cycle), connection, wait_queue, errors (what a failure means),
+failover (several hosts), replica (reads on another server), slow_queries, libpq (the same URL for psycopg), roles,
+tracing.
 """
 
 from typing import TYPE_CHECKING
@@ -73,7 +74,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import psycopg or OpenTelemetry only when it is used (PEP 562)."""
+    """Import psycopg or OpenTelemetry only when needed (PEP 562)."""
     if name == "psycopg_conninfo":
         from service.postgres import libpq  # noqa: PLC0415 - as said
 

@@ -25,13 +25,13 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
 
 SERVERS = ("primary", "replica")
 CONNECTIONS = gauge("database_connections", "Connections to PostgreSQL", server=SERVERS, state=("used", "idle"))
-WAITING = gauge("database_connections_waiting", "Requests that wait for one", server=SERVERS)
-MAX = gauge("database_connections_max", "Connections that there may be", server=SERVERS)
+WAITING = gauge("database_connections_waiting", "Requests waiting for a connection", server=SERVERS)
+MAX = gauge("database_connections_max", "Maximum number of connections", server=SERVERS)
 CREATED = counter("database_connections_created_total", "Connections made to PostgreSQL")
 
 
 class OutageLog:
-    """Logs that the database unavailable, and that it is back, once each."""
+    """Logs that the database is unavailable, and that it is available again, once each."""
 
     def __init__(self) -> None:
         self._is_away = False

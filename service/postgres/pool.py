@@ -1,4 +1,4 @@
-"""Runs statements, and repeats those that have not happened."""
+"""Runs statements, and retries those that had no effect."""
 
 import asyncio
 import random
@@ -30,7 +30,7 @@ from service.problems import Unavailable
 from service.telemetry import RequestContext, current, recorder
 from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
 
-# PgBouncer may still have a statement of before another change, prepared for another process.
+# After a change of the schema, PgBouncer can still hold statements that other processes prepared before it.
 MAX_PREPARED_ANEW = 10
 
 
@@ -39,7 +39,7 @@ class Failures:
     """What has gone wrong with a statement so far."""
 
     pause: float = 0.0
-    """Seconds of the last pause, after it lost to another statement."""
+    """The last pause in seconds, after a deadlock or a serialization failure."""
     stale: int = 0
     """How often it had to be prepared anew."""
     lost: BaseException | None = None
@@ -71,7 +71,7 @@ class Pool(ConnectionPool):
         # Only those that are wanted: PgBouncer refuses them at the start of a connection.
         settings = {name: str(milliseconds) for name, milliseconds in limits.items() if milliseconds}
         if settings and "plan_cache_mode=" not in url:
-            # The plan that was reviewed is the one that runs.
+            # The plan that `sql check` judges is the one that runs.
             settings["plan_cache_mode"] = "force_generic_plan"
         super().__init__(
             url,
@@ -244,7 +244,7 @@ class Pool(ConnectionPool):
                 rows = await statement.fetch(*arguments, timeout=left)
                 if isinstance(query, Count):
                     rows = changed(statement.get_statusmsg())
-            # An old PgBouncer hands each transaction to another connection, which knows no prepared statement.
+            # PgBouncer before 1.21 cannot use prepared statements in transaction mode.
             elif isinstance(query, Count):
                 rows = changed(await connection.connection.execute(query.sql, *arguments, timeout=left))
             else:

@@ -1,8 +1,8 @@
-"""The server: HTTP/1.1 with limits on uvicorn's protocol, worker processes, and an orderly end.
+"""The server: HTTP/1.1 with limits on uvicorn's protocol, worker processes, and a graceful shutdown.
 
-Read in this order: run (what runs), worker (one process, from start to end), supervisor (several processes), slots
-(what they know of each other), listener (the socket), acceptor (its connections), connection and protocol (one of
-them), head (what a request must look like), cycle (one request).
+Read in this order: run (one process, or several), worker (one process, from start to end), supervisor (several
+processes), slots (heartbeats and connection counts in shared memory), listener (the socket), acceptor (its
+connections), connection and protocol (one of them), head (what a request must look like), cycle (one request).
 """
 
 from typing import TYPE_CHECKING

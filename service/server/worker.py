@@ -1,4 +1,4 @@
-"""One process that serves, alone or beside others, from its start to its end.
+"""The life cycle of one process that serves, alone or beside others.
 
 After SIGTERM it *drains* for DRAIN_SECONDS: readiness returns 503, so that load balancers look elsewhere, while
 everything is served, each response with ``Connection: close``. Then new connections are refused, by the process itself
@@ -43,7 +43,7 @@ OPTIONS: dict[str, Any] = {
 # What the parent of several workers waits for; its workers start with these blocked, until they can handle them.
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM}
 REFUSED = "SIGHUP is ignored: with one worker, start another instance, and end this one"
-# Ticks of uvicorn's main loop, ten a second, between two signs of life.
+# Ticks of uvicorn's main loop, ten a second, between two heartbeats.
 TICKS = 5
 
 

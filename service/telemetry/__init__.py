@@ -1,6 +1,6 @@
 """What the service reports about itself: logs, metrics and traces.
 
-Read in this order: context (the current request), logging (format), access_log (one line a request), output (standard
+Read in this order: context (the current request), logging (format), access_log (one line per request), output (standard
 output, written by a thread), metrics (counting in shared memory), prometheus (the exposition), tracing (OpenTelemetry).
 """
 

@@ -1,4 +1,4 @@
-"""The access log: one line for each request."""
+"""The access log: one line for each request, from the middleware, or from the server if no application sees it."""
 
 import logging
 from datetime import UTC, datetime

@@ -110,7 +110,7 @@ async def _reset(caller: Caller, hashed: str, current_hash: str | None, tx: Quer
     return user
 
 
-# Once more if the hash was replaced after the check: a log-in may have renewed it.
+# A log-in can have renewed the hash after it was checked: then once more.
 ATTEMPTS = 2
 
 
