@@ -26,9 +26,7 @@ R = TypeVar("R")
 NAME = re.compile(r"-- (?P<name>[a-z_0-9]+\.[a-z_0-9]+): (?P<purpose>\S.*)")
 SPACED = r"double precision|(?:character|bit) varying|time(?:stamp)? with(?:out)? time zone"
 TYPE = rf"(?:{SPACED}|(?:\w+\.)?\w+)(?:\[\])?"
-PARAMETER = re.compile(
-    rf"-- \$(?P<number>\d+) +(?P<name>[a-z_0-9]+) +(?P<type>{TYPE})(?P<nullable>\?)?( +(?P<note>\S.*))?"
-)
+PARAMETER = re.compile(rf"-- \$(?P<number>\d+) +(?P<name>[a-z_0-9]+) +(?P<type>{TYPE})(?P<nullable>\?)?( +\S.*)?")
 RETURNS = re.compile(
     rf"-- returns: (?P<cardinality>one|maybe|many|value|count)( (?P<row>{TYPE})(?P<nullable>\?)?)?( +\(.*)?"
 )
@@ -73,13 +71,12 @@ class Cardinality(StrEnum):
 
 @attrs.frozen
 class Parameter:
-    """A ``$n`` of a query, as the header declares it; `note` is what it says behind the type."""
+    """A ``$n`` of a query, as the header declares it."""
 
     name: str
     type: str
     nullable: bool
     line: int
-    note: str
 
 
 @attrs.frozen
@@ -231,8 +228,7 @@ def _parse(name: str, path: Path, text: str) -> Statement:
                 raise QueryError(
                     f"{place(path, at)}: ${found['number']} stands where ${len(parameters) + 1} is expected"
                 )
-            name_and_type = found["name"], found["type"]
-            parameters.append(Parameter(*name_and_type, bool(found["nullable"]), at, found["note"] or ""))
+            parameters.append(Parameter(found["name"], found["type"], bool(found["nullable"]), at))
         elif returns and line.startswith("-- returns:"):
             raise QueryError(f"{place(path, at)}: a second 'returns'; a query returns one thing")
         else:

@@ -1,7 +1,8 @@
 """Drift: where an existing database differs from what the migrations make. The database is read, never written to."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -9,6 +10,7 @@ import psycopg
 
 from service.sqlcheck.check import Tree
 from service.sqlcheck.findings import Finding
+from service.sqlcheck.migration_files import MigrationFiles, Place
 from service.sqlcheck.schema import Schema, read_schema
 from service.sqlcheck.schema_difference import Change, difference
 from service.sqlcheck.scratch import connect
@@ -17,8 +19,8 @@ READ_ONLY = "set transaction isolation level repeatable read, read only; set loc
 # The books that yoyo and `migrate` keep are no part of the schema.
 BOOKS = re.compile(r"_?yoyo_\w+|migration_checksum")
 BOOK = "select has_table_privilege(to_regclass('_yoyo_migration'), 'select')"
+KINDS = {"function", "enum", "sequence"}
 APPLIED = "select migration_id from _yoyo_migration"
-ACCEPTED = re.compile(r"^-- drift: ok (\S+) +\S", re.MULTILINE)
 
 
 def check_live(tree: Tree, url: str, migrated: psycopg.Connection[Any]) -> Iterator[Finding]:
@@ -27,33 +29,30 @@ def check_live(tree: Tree, url: str, migrated: psycopg.Connection[Any]) -> Itera
     Schemas in which the migrations make nothing are left alone, and partitions that only the database has.
     Raises psycopg.Error and ValueError.
     """
-    texts = {
-        path.stem: path.read_text("utf-8")
-        for path in sorted(tree.migrations.glob("[!.]*.sql"))
-        if not path.name.endswith(".rollback.sql")
-    }
+    files = MigrationFiles(tree.migrations)
     with connect(url) as live, live.transaction():
         live.execute(READ_ONLY)
-        yield from _unapplied(live, texts)
+        yield from _unapplied(live, [Path(path).stem for path in files.texts])
         there = read_schema(live)
         with migrated.transaction():
             migrated.execute(READ_ONLY)
             made = read_schema(migrated)
         if live.info.server_version // 10000 != migrated.info.server_version // 10000:
             there, made = _without_views(there), _without_views(made)  # each release writes them in its own way
-    accepted = {name for text in texts.values() for name in ACCEPTED.findall(text)}
+    newest = Place(max(files.texts, default=""), 1)
     for name, changes in _by_object(made, there).items():
-        if name not in accepted:
-            made_by = next(_places(texts, name), (f"migrations/{max(texts, default='')}.sql", 1))
-            yield Finding(*made_by, _sentence(name, changes), "drift")
+        kind = next((change.kind for change in changes if change.kind in KINDS and not change.table), "table")
+        bare = name.partition("(")[0].rpartition(".")[2]
+        place = files.places.get((kind, bare), newest)
+        yield from files.find("drift", kind, bare, _sentence(name, changes), place)
 
 
-def _unapplied(live: psycopg.Connection[Any], texts: Mapping[str, str]) -> Iterator[Finding]:
+def _unapplied(live: psycopg.Connection[Any], names: Collection[str]) -> Iterator[Finding]:
     readable = live.execute(BOOK).fetchone()
     if not readable or not readable[0]:
         return
     applied = {name for (name,) in live.execute(APPLIED)}
-    for name in sorted(texts.keys() ^ applied):
+    for name in sorted({*names} ^ applied):
         sentence = (
             "has no file, and is applied to the database" if name in applied else "is not applied to the database"
         )
@@ -98,14 +97,3 @@ def _difference(change: Change) -> str:
     if "\n" in before.declared + after.declared:
         return f"the {what} has another definition"
     return f"{what} is {after.declared!r}, not {before.declared!r}"
-
-
-def _places(texts: Mapping[str, str], name: str) -> Iterator[tuple[str, int]]:
-    """Return the lines of migrations that create something."""
-    bare = re.escape(name.partition("(")[0].rpartition(".")[2])
-    kinds = "table|view|function|procedure|type|sequence"
-    creates = re.compile(rf"\s*create\b.*\b({kinds})\b.*\b{bare}\b", re.IGNORECASE)
-    for migration, text in texts.items():
-        for number, line in enumerate(text.split("\n"), 1):
-            if creates.match(line):
-                yield f"migrations/{migration}.sql", number

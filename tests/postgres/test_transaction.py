@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from service.embedded import EmbeddedPostgres
-from service.postgres.database import Database, Queries
+from service.postgres.database import MAX_RETRIES, Database, Queries
 from service.postgres.queries import Count, Value
 from service.problems import Unavailable
 from service.telemetry.context import RequestContext, current
@@ -313,6 +313,46 @@ async def test_deadlocked_transaction_runs_again(opening: Opening, own_database_
 
     assert await things.added() == [1, 2]
     assert len(runs) == 3
+
+
+async def test_transaction_that_always_loses_is_unavailable(
+    db: Database, things: Things, statement: Statements
+) -> None:
+    await things.admin.execute(
+        "create function lose() returns integer language plpgsql as $$ begin raise serialization_failure; end $$"
+    )
+    lose: Value[..., int] = Value(statement("value integer", "select lose()"), int)
+    runs = 0
+
+    async def work(tx: Queries) -> None:
+        nonlocal runs
+        runs += 1
+        await tx.value(lose)
+
+    with pytest.raises(Unavailable, match="Too many concurrent changes"):
+        await db.run_transaction(work)
+
+    assert runs == 1 + MAX_RETRIES
+
+
+async def test_unconfirmed_commit_is_not_run_again(
+    opening: Opening, own_database_url: str, server: EmbeddedPostgres, things: Things
+) -> None:
+    runs = 0
+
+    async def work(tx: Queries) -> None:
+        nonlocal runs
+        runs += 1
+        await tx.count(things.add, runs)
+
+    relay = Relay(server, cut_at=b"commit", cut_late=True)
+    async with relay.listen() as port:
+        db = await opening(beside(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable")
+
+        with pytest.raises(Unavailable):
+            await db.run_transaction(work)
+
+    assert await things.added() == [1]
 
 
 async def test_transaction_needs_a_free_connection(

@@ -36,6 +36,11 @@ class Broken:
     new: str
 
 
+LIST_MIGRATIONS = """-- unlimited: ok one row for each migration
+select /* system.list_applied_migrations */ migration_id, sha256
+from migration_checksum
+"""
+
 QUERIES = [
     Broken(
         "a parameter of another type",
@@ -208,7 +213,7 @@ QUERIES = [
     ),
     Broken(
         "a star",
-        "sql/system/list_applied_migrations.sql:3: name the columns: what `*` stands for changes with the table, "
+        "sql/system/list_applied_migrations.sql:5: name the columns: what `*` stands for changes with the table, "
         "under code that runs [star]",
         "sql/system/list_applied_migrations.sql",
         "migration_id, sha256\n",
@@ -298,11 +303,11 @@ QUERIES = [
     ),
     Broken(
         "an index that is read from one end to the other",
-        "sql/system/list_applied_migrations.sql:4: no index serves the index scan of migration_checksum: "
+        "sql/system/list_applied_migrations.sql:5: no index serves the index scan of migration_checksum: "
         "(migration_checksum.sha256 <> ''::text) [seqscan]",
         "sql/system/list_applied_migrations.sql",
-        "order by",
-        "where sha256 <> ''\norder by",
+        f"-- seqscan: ok the whole table is the answer\n{LIST_MIGRATIONS}order by",
+        f"{LIST_MIGRATIONS}where sha256 <> ''\norder by",
     ),
     Broken(
         "SQL built from strings",
