@@ -26,7 +26,9 @@ R = TypeVar("R")
 NAME = re.compile(r"-- (?P<name>[a-z_0-9]+\.[a-z_0-9]+): (?P<purpose>\S.*)")
 SPACED = r"double precision|(?:character|bit) varying|time(?:stamp)? with(?:out)? time zone"
 TYPE = rf"(?:{SPACED}|(?:\w+\.)?\w+)(?:\[\])?"
-PARAMETER = re.compile(rf"-- \$(?P<number>\d+) +(?P<name>[a-z_0-9]+) +(?P<type>{TYPE})(?P<nullable>\?)?( +\S.*)?")
+PARAMETER = re.compile(
+    rf"-- \$(?P<number>\d+) +(?P<name>[a-z_0-9]+) +(?P<type>{TYPE})(?P<nullable>\?)?( +(?P<note>\S.*))?"
+)
 RETURNS = re.compile(
     rf"-- returns: (?P<cardinality>one|maybe|many|value|count)( (?P<row>{TYPE})(?P<nullable>\?)?)?( +\(.*)?"
 )
@@ -71,12 +73,13 @@ class Cardinality(StrEnum):
 
 @attrs.frozen
 class Parameter:
-    """A ``$n`` of a query, as the header declares it."""
+    """A ``$n`` of a query, as the header declares it; `note` is what it says behind the type."""
 
     name: str
     type: str
     nullable: bool
     line: int
+    note: str
 
 
 @attrs.frozen
@@ -228,7 +231,8 @@ def _parse(name: str, path: Path, text: str) -> Statement:
                 raise QueryError(
                     f"{place(path, at)}: ${found['number']} stands where ${len(parameters) + 1} is expected"
                 )
-            parameters.append(Parameter(found["name"], found["type"], bool(found["nullable"]), at))
+            name_and_type = found["name"], found["type"]
+            parameters.append(Parameter(*name_and_type, bool(found["nullable"]), at, found["note"] or ""))
         elif returns and line.startswith("-- returns:"):
             raise QueryError(f"{place(path, at)}: a second 'returns'; a query returns one thing")
         else:

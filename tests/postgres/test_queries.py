@@ -56,8 +56,8 @@ def test_file_declares_parameters_and_result(read: Read, tmp_path: Path) -> None
         path=tmp_path / "sql" / "kites" / "find_kite.sql",
         purpose="finds one of the caller's kites",
         parameters=(
-            Parameter("session", "uuid", nullable=False, line=3),
-            Parameter("ids", "bigint[]", nullable=True, line=5),
+            Parameter("session", "uuid", nullable=False, line=3, note="the caller's login session"),
+            Parameter("ids", "bigint[]", nullable=True, line=5, note=""),
         ),
         cardinality=Cardinality.MAYBE,
         row="Kite",
@@ -78,20 +78,21 @@ def test_first_parameter_session_makes_it_session_bound(read: Read, parameter: s
 
 
 @pytest.mark.parametrize(
-    ("declared", "type_"),
+    ("declared", "type_", "note"),
     [
-        ("timestamp with time zone?  of the kite", "timestamp with time zone"),
-        ("double precision[]", "double precision[]"),
-        ("app.level precision", "app.level"),
-        ("text", "text"),
+        ("timestamp with time zone?  of the kite", "timestamp with time zone", "of the kite"),
+        ("double precision[]", "double precision[]", ""),
+        ("app.level precision", "app.level", "precision"),
+        ("text", "text", ""),
     ],
 )
-def test_types_may_be_of_several_words(read: Read, declared: str, type_: str) -> None:
+def test_types_may_be_of_several_words(read: Read, declared: str, type_: str, note: str) -> None:
     text = GOOD.replace("bigint[]?", declared).replace("returns: maybe Kite?", f"returns: value {type_}?")
 
     found = read(text)
 
-    assert (found.parameters[1].type, found.row) == (type_, type_)
+    assert (found.parameters[1].type, found.parameters[1].note) == (type_, note)
+    assert found.row == type_
 
 
 def test_query_precomputes_what_each_request_needs(read: Read) -> None:
