@@ -1,6 +1,11 @@
-"""Every error response: its status, its stable type, and the database constraints that cause it.
+"""Error responses: a class for each type, and the errors and violated constraints of PostgreSQL that cause one.
 
-Each response of 400 and above is an RFC 9457 problem. `docs/problems.md` lists the types for clients.
+Every response with status 400 or above is a problem document (RFC 9457). `docs/problems.md` lists the types for
+clients. Features define their own types, each in its `problems.py`.
+
+A violated constraint becomes an error response like this: a Problem lists the constraint's name in its `constraints`,
+and `problem_from_postgres` (at the end of this module) looks it up. `http/errors.py` calls that for each exception of
+asyncpg that reaches it.
 """
 
 import http.client
@@ -14,29 +19,29 @@ from typing_extensions import override
 
 
 class FieldError(TypedDict):
-    """One broken rule: where (a JSON pointer, RFC 6901), and which."""
+    """One invalid value: `pointer` locates it (JSON pointer, RFC 6901), `detail` describes the error."""
 
     pointer: str
     detail: str
 
 
-# The problem of each constraint. A violation of any other constraint is a bug in the service: 500.
-BY_CONSTRAINT: "dict[str, type[Problem]]" = {}
+# The problem that a violation of each constraint becomes. A violation of any other constraint is a bug: 500.
+PROBLEM_BY_CONSTRAINT: "dict[str, type[Problem]]" = {}
 
 
 class OperatorError(Exception):
-    """An error whose text is one sentence for an operator: the command line shows it without a traceback."""
+    """An error whose message is one sentence for an operator; the command line prints it without a traceback."""
 
 
-class Problem(OperatorError):  # noqa: N818 - RFC 9457's word
-    """An error response. `detail` describes this one request; `title` is the same for all of its type."""
+class Problem(OperatorError):  # noqa: N818 - RFC 9457 calls it a problem
+    """An error response, raised as an exception. `title` is fixed for its type; `detail` explains this occurrence."""
 
     status: int
     type: str
     title: str
-    # OAuth's code: RFC 6749, 5.2 at the token endpoints; RFC 6750, 3.1 for bearer tokens.
+    # OAuth 2 error code: RFC 6749, 5.2 at the token endpoints; RFC 6750, 3.1 for bearer tokens.
     error: ClassVar[str | None] = None
-    # The constraints whose violation is this problem: a feature names them in its class.
+    # Names of the constraints whose violation becomes this problem.
     constraints: ClassVar[Collection[str]] = ()
 
     def __init__(
@@ -53,13 +58,13 @@ class Problem(OperatorError):  # noqa: N818 - RFC 9457's word
 
     @override
     def __init_subclass__(cls) -> None:
-        """Register the constraints that mean this problem."""
-        BY_CONSTRAINT.update(dict.fromkeys(vars(cls).get("constraints", ()), cls))
+        """Register the `constraints` of the new class."""
+        PROBLEM_BY_CONSTRAINT.update(dict.fromkeys(vars(cls).get("constraints", ()), cls))
 
     def body(self, request_id: str, *, token_endpoint: bool = False) -> dict[str, object]:
-        """Return the members of the problem's JSON object (RFC 9457, 3.1).
+        """Return the members of the JSON object (RFC 9457, 3.1).
 
-        At a `token_endpoint`, an error without a code of its own is `invalid_request` (RFC 6749, 5.2).
+        At a `token_endpoint`, a client error without an OAuth code gets `invalid_request` (RFC 6749, 5.2).
         """
         body: dict[str, object] = {
             "type": self.type,
@@ -77,7 +82,7 @@ class Problem(OperatorError):  # noqa: N818 - RFC 9457's word
 
 
 def pointer_step(name: str) -> str:
-    """Return `name` as a step of a JSON pointer (RFC 6901, 3)."""
+    """Return `name` escaped as one reference token of a JSON pointer (RFC 6901, 3)."""
     return name.replace("~", "~0").replace("/", "~1")
 
 
@@ -90,22 +95,8 @@ class MalformedRequest(Problem):
     status, type, title = 400, "/problems/malformed-request", "The request cannot be read"
 
 
-class InvalidGrant(Problem):
-    """The password or the refresh token is wrong (RFC 6749, 5.2)."""
-
-    status, type, title = 400, "/problems/invalid-grant", "The credentials are not valid"
-    error = "invalid_grant"
-
-
-class UnsupportedGrantType(Problem):
-    """OAuth 2 has other grants; this endpoint accepts only the password grant (RFC 6749, 5.2)."""
-
-    status, type, title = 400, "/problems/unsupported-grant-type", "The grant type is not supported"
-    error = "unsupported_grant_type"
-
-
 class NotAuthenticated(Problem):
-    """The request has no bearer token. RFC 6750, 3.1 then requires no error code."""
+    """The request has no bearer token. RFC 6750, 3.1 asks for no error code in this case."""
 
     status, type, title = 401, "/problems/not-authenticated", "Authentication required"
 
@@ -127,32 +118,32 @@ class InvalidToken(Problem):
 
 
 class SessionEnded(InvalidToken):
-    """The token is genuine, but its session has ended or its user is deleted."""
+    """The token is valid, but its session has ended or its user was deleted."""
 
     def __init__(self) -> None:
         super().__init__("The session has ended")
 
 
 class Forbidden(Problem):
-    """The caller is known but not allowed to do this (RFC 9110, 15.5.4)."""
+    """The caller is authenticated but not allowed to do this (RFC 9110, 15.5.4)."""
 
     status, type, title = 403, "/problems/forbidden", "Not allowed"
 
 
 class NotFound(Problem):
-    """The resource does not exist or belongs to another user: the response is the same."""
+    """The resource does not exist, or belongs to another user; the response does not reveal which."""
 
     status, type, title = 404, "/problems/not-found", "Not found"
 
 
 class MethodNotAllowed(Problem):
-    """The path exists, but not for this method; ``Allow`` lists its methods."""
+    """The path does not support this method; ``Allow`` lists the methods that it supports."""
 
     status, type, title = 405, "/problems/method-not-allowed", "Method not allowed"
 
 
 class RequestTimeout(Problem):
-    """The request did not arrive in time."""
+    """The request did not arrive in time (RFC 9110, 15.5.9)."""
 
     status, type, title = 408, "/problems/request-timeout", "The request took too long to arrive"
 
@@ -167,7 +158,7 @@ class RequestInFlight(Problem):
 
 
 class PreconditionFailed(Problem):
-    """``If-Match`` names a version that is no longer the current one (RFC 9110, 13.1.1)."""
+    """``If-Match`` does not name the current version (RFC 9110, 13.1.1)."""
 
     status, type, title = 412, "/problems/precondition-failed", "The resource has changed since you read it"
 
@@ -179,7 +170,7 @@ class ContentTooLarge(Problem):
 
 
 class UnsupportedMediaType(Problem):
-    """The body has a type or an encoding that is not supported."""
+    """The media type or the encoding of the body is not supported."""
 
     status, type, title = 415, "/problems/unsupported-media-type", "Unsupported media type"
 
@@ -191,7 +182,7 @@ class UnknownHost(Problem):
 
 
 class InvalidInput(Problem):
-    """A well-formed request breaks rules; ``errors`` says which, and where."""
+    """The request is well-formed, but some values are not valid; ``errors`` lists them."""
 
     status, type, title = 422, "/problems/invalid-input", "The input is not valid"
 
@@ -202,65 +193,47 @@ class InvalidInput(Problem):
         headers: Mapping[str, str] | None = None,
         errors: Sequence[FieldError] = (),
     ) -> None:
-        found = "; ".join(f"{error['pointer'] or 'The body'}: {error['detail']}" for error in errors)
-        super().__init__(detail or found, headers=headers, errors=errors)
+        summary = "; ".join(f"{error['pointer'] or 'The body'}: {error['detail']}" for error in errors)
+        super().__init__(detail or summary, headers=headers, errors=errors)
 
     @classmethod
     def at(cls, pointer: str, detail: str) -> "InvalidInput":
-        """Return the problem for the value at `pointer` (RFC 6901)."""
+        """Return the problem for a single invalid value, located by `pointer` (RFC 6901)."""
         return cls(errors=[{"pointer": pointer, "detail": detail}])
 
 
 class HeadTooLarge(Problem):
-    """The path and the header fields take more than 32 KiB (RFC 6585, 5)."""
+    """The request line and the headers are larger than 32 KiB (RFC 6585, 5)."""
 
     status, type, title = 431, "/problems/head-too-large", "The request line and headers are too large"
 
 
-class TooManyLogins(Problem):
-    """Too many wrong passwords from this address or for this account (RFC 6585, 4); even the right one has to wait."""
-
-    status, type, title = 429, "/problems/too-many-logins", "Too many failed log-ins"
-
-    def __init__(self, *, retry_after: int, headers: Mapping[str, str]) -> None:
-        super().__init__(f"Try again in {retry_after} seconds", headers={"Retry-After": str(retry_after), **headers})
-
-
-class TooManyRegistrations(Problem):
-    """Too many registrations attempted from one network (RFC 6585, 4)."""
-
-    status, type, title = 429, "/problems/too-many-registrations", "Too many registrations"
-
-    def __init__(self, *, retry_after: int, headers: Mapping[str, str]) -> None:
-        super().__init__(f"Try again in {retry_after} seconds", headers={"Retry-After": str(retry_after), **headers})
-
-
 class IdempotencyKeyReused(Problem):
-    """The ``Idempotency-Key`` was used for another request."""
+    """The ``Idempotency-Key`` was used before, for a different request."""
 
     status, type, title = 422, "/problems/idempotency-key-reused", "The key was used for another request"
 
 
 class InternalError(Problem):
-    """A bug in the service. The log has the details under the request's id; the response has none."""
+    """A bug in the service. The details are only in the log, under the request's id."""
 
     status, type, title = 500, "/problems/internal-error", "Internal server error"
 
 
 class QueryFinding(Problem):
-    """`sql check` has a finding in the query that the request needs. Only `dev` checks."""
+    """`sql check` has a finding for a query that the request needs. Only `dev` responds with it."""
 
     status, type, title = 500, "/problems/query-finding", "A query does not pass its check"
 
 
 class NotImplementedHere(Problem):
-    """The request needs a part of HTTP that the service does not implement (RFC 9110, 15.6.2)."""
+    """The request uses a part of HTTP that the service does not implement (RFC 9110, 15.6.2)."""
 
     status, type, title = 501, "/problems/not-implemented", "Not implemented"
 
 
 class Unavailable(Problem):
-    """The service cannot answer now; a retry can succeed."""
+    """The service cannot handle the request now; a retry can succeed (RFC 9110, 15.6.4)."""
 
     status, type, title = 503, "/problems/unavailable", "Service temporarily unavailable"
 
@@ -271,7 +244,7 @@ class Unavailable(Problem):
 
 
 class HTTPProblem(Problem):
-    """A status without a type of its own, raised by the framework or a handler (RFC 9457, 4.2.1)."""
+    """A status that has no problem type, raised by the framework or a handler (RFC 9457, 4.2.1)."""
 
     def __init__(self, status: int, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
         self.status, self.type = status, "about:blank"
@@ -279,41 +252,41 @@ class HTTPProblem(Problem):
         super().__init__(detail, headers=headers)
 
 
-# The account was deleted during the request, and its session with it.
-OF_USER = "_user_id_fkey"
-# Citus appends the number of a shard to the names of its table and of its constraints.
-SHARD = re.compile(r"_\d{6,}$")
-QUOTED = re.compile(r'"([^"]+)"')
-# How Citus reports a worker that was lost during a statement; the SQLSTATE is that of any internal error.
-WORKER_LOST = re.compile(
+# Suffix of every foreign key to user_model. A violation means that the account was deleted during the request.
+USER_FOREIGN_KEY = "_user_id_fkey"
+# Citus appends the number of a shard to the names of tables and constraints.
+SHARD_SUFFIX = re.compile(r"_\d{6,}$")
+QUOTED_NAME = re.compile(r'"([^"]+)"')
+# Citus reports a worker that it lost during a statement with the SQLSTATE of any internal error.
+CITUS_WORKER_LOST = re.compile(
     "failure on connection marked as essential|server closed the connection unexpectedly|terminating connection due to"
 )
 
 
-def violated(error: asyncpg.PostgresError) -> tuple[str, str]:
-    """Return the table and the constraint that `error` is about, as migrations name them.
+def violated_constraint(error: asyncpg.PostgresError) -> tuple[str, str]:
+    """Return the table and the constraint that `error` names, as spelt in the migrations.
 
-    Citus gives both only in the message, with the names of a shard.
+    Citus names both only in the message, and as those of a shard.
     """
-    quoted = QUOTED.findall(str(error).partition("\n")[0]) or [""]
+    quoted = QUOTED_NAME.findall(str(error).partition("\n")[0]) or [""]
     names = error.table_name or quoted[0], error.constraint_name or quoted[-1]
-    table, constraint = (SHARD.sub("", name) for name in names)
+    table, constraint = (SHARD_SUFFIX.sub("", name) for name in names)
     return table, constraint
 
 
-def of_database(error: asyncpg.PostgresError) -> Problem:
-    """Return the problem that an error from PostgreSQL means for the client."""
-    _, constraint = violated(error)
+def problem_from_postgres(error: asyncpg.PostgresError) -> Problem:
+    """Return the problem that an error from PostgreSQL becomes; a violated constraint, that which lists its name."""
+    _, constraint = violated_constraint(error)
     match error:
-        case asyncpg.IntegrityConstraintViolationError() if constraint in BY_CONSTRAINT:
-            return BY_CONSTRAINT[constraint]()
-        case asyncpg.ForeignKeyViolationError() if constraint.endswith(OF_USER):
+        case asyncpg.IntegrityConstraintViolationError() if constraint in PROBLEM_BY_CONSTRAINT:
+            return PROBLEM_BY_CONSTRAINT[constraint]()
+        case asyncpg.ForeignKeyViolationError() if constraint.endswith(USER_FOREIGN_KEY):
             return SessionEnded()
-        case asyncpg.InternalServerError() if WORKER_LOST.match(str(error)):
+        case asyncpg.InternalServerError() if CITUS_WORKER_LOST.match(str(error)):
             return Unavailable()
         case asyncpg.CharacterNotInRepertoireError():
             return InvalidInput("A string contains a character that cannot be stored, such as NUL")
-        # The second is asyncpg's: a time near the year 1 or 9999, in another zone.
+        # asyncpg raises the DataError for a time near the year 1 or 9999 that overflows when converted to UTC.
         case asyncpg.NumericValueOutOfRangeError() | asyncpg.DataError(__cause__=OverflowError()):
             return InvalidInput("A number or a time is out of range")
         case _:

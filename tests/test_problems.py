@@ -8,10 +8,10 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from service.auth.problems import InvalidGrant
 from service.problems import (
-    BY_CONSTRAINT,
+    PROBLEM_BY_CONSTRAINT,
     InternalError,
-    InvalidGrant,
     InvalidInput,
     InvalidToken,
     NotAuthenticated,
@@ -20,7 +20,7 @@ from service.problems import (
     RequestInFlight,
     SessionEnded,
     Unavailable,
-    of_database,
+    problem_from_postgres,
 )
 from service.users.problems import EmailTaken
 from tests.support.problems import KINDS
@@ -103,7 +103,7 @@ async def test_every_mapped_constraint_is_in_the_schema(connection: asyncpg.Conn
         " union select indexrelid::regclass::text from pg_index where indisunique"
     )
 
-    assert BY_CONSTRAINT.keys() <= {row["name"] for row in rows}
+    assert PROBLEM_BY_CONSTRAINT.keys() <= {row["name"] for row in rows}
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ async def test_constraint_violation_becomes_its_problem(
     with pytest.raises(asyncpg.PostgresError) as error:
         await connection.execute(statement)
 
-    assert type(of_database(error.value)) is problem
+    assert type(problem_from_postgres(error.value)) is problem
 
 
 async def test_out_of_range_time_is_a_client_error(connection: asyncpg.Connection) -> None:
@@ -142,4 +142,4 @@ async def test_out_of_range_time_is_a_client_error(connection: asyncpg.Connectio
     with pytest.raises(asyncpg.DataError) as error:
         await connection.fetchval("select $1::timestamptz", datetime.max.replace(tzinfo=far_west))
 
-    assert type(of_database(error.value)) is InvalidInput
+    assert type(problem_from_postgres(error.value)) is InvalidInput

@@ -25,11 +25,12 @@ from service.auth.models import (
     TokenPair,
 )
 from service.auth.passwords import Passwords, needs_rehash
+from service.auth.problems import InvalidGrant, TooManyLogins, UnsupportedGrantType
 from service.auth.throttle import LOGINS, LoginThrottle
 from service.auth.tokens import SpentToken, Tokens
 from service.http import FORM, NO_STORE, Caller, JSONResponse, ServiceRequest, read_form
 from service.postgres import Database
-from service.problems import InvalidGrant, NotFound, TooManyLogins, Unavailable, UnsupportedGrantType
+from service.problems import NotFound, Unavailable
 from service.settings import Settings
 from service.sql import count, many, maybe, one
 from service.telemetry import counter, log, set_user

@@ -15,8 +15,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key, KeySet, OctKey
 
 from service.auth.models import Session, TokenPair
+from service.auth.problems import InvalidGrant
 from service.http import Caller
-from service.problems import InvalidGrant, InvalidToken
+from service.problems import InvalidToken
 from service.settings import Settings
 
 ISSUER = "litestar-raw-sql"

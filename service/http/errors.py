@@ -28,9 +28,9 @@ from service.problems import (
     Problem,
     Unavailable,
     UnsupportedMediaType,
-    of_database,
     pointer_step,
-    violated,
+    problem_from_postgres,
+    violated_constraint,
 )
 from service.telemetry import log
 
@@ -78,7 +78,7 @@ def as_problem(error: Exception, request: Request[Any, Any, Any], handler: BaseR
         case Problem():
             return error
         case asyncpg.PostgresError():
-            return _refused_field(error, request.scope.get("data")) or of_database(error)
+            return _refused_field(error, request.scope.get("data")) or problem_from_postgres(error)
         case ValidationException(extra=list(findings)):
             return _invalid(findings)
         case ValidationException() if handler and (errors := missing_parameters(handler, request)):
@@ -130,7 +130,7 @@ def _refused_field(error: asyncpg.PostgresError, data: object) -> InvalidInput |
         return None
     values = [(field, getattr(data, field.name)) for field in msgspec.structs.fields(data)]
     if isinstance(error, asyncpg.CheckViolationError):
-        table, constraint = violated(error)
+        table, constraint = violated_constraint(error)
         name = f"{constraint}_".removeprefix(f"{table}_")
         refused = [field for field, value in values if value is not None and name.startswith(f"{field.name}_")]
         detail = "is not an allowed value"

@@ -74,8 +74,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                 "type": "array",
                 "items": {"$ref": "#/components/schemas/FieldError"},
             },
-            "error": _property("OAuth 2's code (RFC 6749, 5.2; RFC 6750, 3.1)", problems.InvalidGrant.error),
-            "error_description": _property("`detail` again", problems.InvalidGrant.title),
+            "error": _property("OAuth 2's code (RFC 6749, 5.2; RFC 6750, 3.1)", "invalid_grant"),
+            "error_description": _property("`detail` again", "The credentials are not valid"),
         },
     },
 }

@@ -10,10 +10,11 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from service.auth.emails import email_errors, email_key
 from service.auth.guard import BEARER
 from service.auth.passwords import Passwords, password_errors
+from service.auth.problems import TooManyLogins, TooManyRegistrations
 from service.auth.throttle import LoginThrottle
 from service.http import Caller, JSONResponse, ServiceRequest
 from service.postgres import Queries
-from service.problems import InvalidInput, SessionEnded, TooManyLogins, TooManyRegistrations
+from service.problems import InvalidInput, SessionEnded
 from service.settings import Settings
 from service.sql import count, maybe, one
 from service.users.models import CurrentPassword, NewPassword, Registration, User

@@ -1,0 +1,38 @@
+"""The error responses of log-in, tokens and registration."""
+
+from collections.abc import Mapping
+
+from service.problems import Problem
+
+
+class InvalidGrant(Problem):
+    """The password or the refresh token is wrong (RFC 6749, 5.2)."""
+
+    status, type, title = 400, "/problems/invalid-grant", "The credentials are not valid"
+    error = "invalid_grant"
+
+
+class UnsupportedGrantType(Problem):
+    """The grant type is not ``password``, the only one that this endpoint supports (RFC 6749, 5.2)."""
+
+    status, type, title = 400, "/problems/unsupported-grant-type", "The grant type is not supported"
+    error = "unsupported_grant_type"
+
+
+class TooManyAttempts(Problem):
+    """Too many attempts within a period (RFC 6585, 4); `retry_after` is in seconds."""
+
+    def __init__(self, *, retry_after: int, headers: Mapping[str, str]) -> None:
+        super().__init__(f"Try again in {retry_after} seconds", headers={"Retry-After": str(retry_after), **headers})
+
+
+class TooManyLogins(TooManyAttempts):
+    """Too many wrong passwords from this address or for this account; the right one is not accepted either."""
+
+    status, type, title = 429, "/problems/too-many-logins", "Too many failed log-ins"
+
+
+class TooManyRegistrations(TooManyAttempts):
+    """Too many registrations attempted from one network."""
+
+    status, type, title = 429, "/problems/too-many-registrations", "Too many registrations"
