@@ -30,10 +30,10 @@ from service.http import (
     docs_file,
     docs_page,
     exception_handler,
+    fast_path_middleware,
     openapi_config,
-    plain_preflight_refusals,
+    preflight_middleware,
     request_middleware,
-    with_fast_path,
 )
 from service.migrate import MIGRATIONS, expected_checksums
 from service.pets.controllers import PetsController
@@ -53,15 +53,15 @@ from service.users.controllers import UsersController
 if TYPE_CHECKING:
     from service.telemetry import Traces
 
-# Your features; nothing else in the tree lists them.
+# Your features; no other file lists them.
 CONTROLLERS = [
     AuthController,
     UsersController,
     PetsController,
 ]
-LARGEST_BODY = 64 * 1024  # bytes
-# What a page of another origin may read of a response's headers.
-EXPOSED = [
+MAX_BODY_BYTES = 64 * 1024
+# Response headers that scripts of other origins can read (Access-Control-Expose-Headers).
+CORS_EXPOSED_HEADERS = [
     "ETag",
     "Link",
     "Location",
@@ -74,7 +74,7 @@ EXPOSED = [
 
 
 class Service(Application):
-    """The application, and what tests sign tokens with."""
+    """The application. Tests sign tokens with its `tokens`."""
 
     tokens: Tokens
 
@@ -85,32 +85,32 @@ def create_app(
     metrics_directory: Path | None = None,
     traces: "Traces | None" = None,
 ) -> Service:
-    """Put the service together; it runs its queries on `connections`, by default those that `settings` describe.
+    """Build the application from `settings`.
 
-    Given `connections` are also those of readiness, which then asks each time.
-
-    Metrics are kept in files of `metrics_directory`, if there is one. `traces` records spans, if given.
+    :param connections: run the queries on these, by default on the pool that `settings` describe; if given, readiness
+        uses them too, and checks the database at each request
+    :param metrics_directory: count metrics in files of this folder; by default, count nothing
+    :param traces: record spans with this; by default, record none
     """
     outages = OutageLog()
     pool = connections or connection_pool(settings, outages)
-    # Readiness has a connection of its own: it answers although all others are in use.
+    # Readiness has its own connection, so that it responds while all others are in use.
     probe = connections or ProbePool(settings.database_url, outages=outages, **_pool_options(settings) | {"size": 1})
     passwords = Passwords()
     tokens = Tokens(settings)
     throttle = LoginThrottle(settings)
     schema = RequiredSchema(expected_checksums(MIGRATIONS))
     readiness = Readiness(Database(_traced(probe, traces)), schema, 0 if probe is pool else DATABASE_TIMEOUTS.readiness)
-    cors = (
-        CORSConfig(allow_origins=list(settings.cors_origins), expose_headers=EXPOSED) if settings.cors_origins else None
-    )
+    origins = list(settings.cors_origins)
+    cors = CORSConfig(allow_origins=origins, expose_headers=CORS_EXPOSED_HEADERS) if origins else None
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        sending = traces.sending() if traces else nullcontext()
+        tracing = traces.flush_at_end() if traces else nullcontext()
         probing: AbstractAsyncContextManager[None] = nullcontext() if probe is pool else probe.open()
-        async with sending, pool.open(), probing, sampling():
+        async with tracing, pool.open(), probing, sampling():
             if recorder.is_on:
-                with suppress(Unavailable, asyncpg.PostgresError):  # readiness will report it
+                with suppress(Unavailable, asyncpg.PostgresError):  # readiness reports it
                     await applied_migrations(app.db, schema)
             yield
         passwords.close()
@@ -120,15 +120,15 @@ def create_app(
     app = Service(
         route_handlers=[*CONTROLLERS, HealthController, docs_page, docs_file],
         dependencies={
-            "passwords": _always(passwords),
-            "readiness": _always(readiness),
-            "settings": _always(settings),
-            "throttle": _always(throttle),
-            "tokens": _always(tokens),
+            "passwords": _provide(passwords),
+            "readiness": _provide(readiness),
+            "settings": _provide(settings),
+            "throttle": _provide(throttle),
+            "tokens": _provide(tokens),
         },
         lifespan=[lifespan],
         request_class=ServiceRequest,
-        request_max_body_size=LARGEST_BODY,
+        request_max_body_size=MAX_BODY_BYTES,
         before_request=admit,  # type: ignore[arg-type]  # each request is a ServiceRequest
         exception_handlers={Exception: exception_handler},
         cors_config=cors,
@@ -144,27 +144,24 @@ def create_app(
 
             app.register(metrics_route(settings.metrics_token, metrics_directory))
         recorder.start(metrics_directory, query_names(), _routes(app))
-    app.asgi_handler = _layers(app, settings, cors, traces)
+    app.asgi_handler = _middleware(app, settings, cors, traces)
     return app
 
 
-def _layers(app: Service, settings: Settings, cors: CORSConfig | None, traces: "Traces | None") -> ASGIApp:
-    """Return the ASGI layers that a request passes: each wraps the one within its parentheses."""
-
-    def traced(inner: ASGIApp) -> ASGIApp:
-        return traces.requests(inner) if traces else inner
-
-    def plainly_refused(inner: ASGIApp) -> ASGIApp:
-        return plain_preflight_refusals(inner, cors) if cors else inner
-
-    # The first layer gives the request its id, which spans and log lines carry. What Litestar itself adds, such as
-    # CORS, is in its own handler.
-    layers = traced(plainly_refused(with_fast_path(app, app.asgi_handler)))
-    return request_middleware(layers, settings.allowed_hosts, settings.trusted_proxy_hops)
+def _middleware(app: Service, settings: Settings, cors: CORSConfig | None, traces: "Traces | None") -> ASGIApp:
+    """Return the application's ASGI handler wrapped in its middleware, the innermost first."""
+    # CORS is part of Litestar's own handler.
+    handler = fast_path_middleware(app, app.asgi_handler)
+    if cors:
+        handler = preflight_middleware(handler, cors)
+    if traces:
+        handler = traces.middleware(handler)
+    # The outermost layer assigns the request id, which spans and log lines carry.
+    return request_middleware(handler, settings.allowed_hosts, settings.trusted_proxy_hops)
 
 
 def connection_pool(settings: Settings, outages: OutageLog | None = None) -> Pool | Replicated:
-    """Return the pool that the settings describe, not yet open."""
+    """Return the pool that the settings describe; it is not open yet."""
     options = _pool_options(settings)
     primary = Pool(settings.database_url, outages=outages, **options)
     if settings.database_replica_url is None:
@@ -186,7 +183,7 @@ def _pool_options(settings: Settings) -> dict[str, Any]:
 
 
 def _traced(pool: Connections, traces: "Traces | None") -> Connections:
-    """Return `pool`, with a span for each of its statements if there are `traces`."""
+    """Return `pool`, wrapped to record a span for each statement if there are `traces`."""
     if traces is None:
         return pool
     from service.postgres import TracedConnections  # noqa: PLC0415 - OpenTelemetry is an extra
@@ -195,14 +192,14 @@ def _traced(pool: Connections, traces: "Traces | None") -> Connections:
 
 
 def _routes(app: Litestar) -> list[tuple[str, str]]:
-    """Return each method of each route."""
+    """Return the method and the path template of each route."""
     return sorted({(method, route.path_format) for route in app.routes for method in getattr(route, "methods", ())})
 
 
 def from_environment(connect: Callable[[Settings], Connections] | None = None) -> Service:
-    """Make the service that the environment describes, on what `connect` returns if it is given.
+    """Build the application from environment variables; each worker process calls this.
 
-    Each worker process calls this. Raises SettingsError.
+    `connect`, if given, returns the connections to use. Raises SettingsError.
     """
     settings = Settings.read()
     configure_logging(settings.log_level, settings.log_format)
@@ -220,7 +217,7 @@ def _traces() -> "Traces | None":
     return Traces()
 
 
-def _always(instance: object) -> Provide:
-    """Give each handler that asks for it the same `instance`."""
+def _provide(instance: object) -> Provide:
+    """Return a dependency that injects the same `instance` everywhere."""
     provide: Callable[[], object] = lambda: instance  # noqa: E731 - a name for mypy
     return Provide(provide, sync_to_thread=False)

@@ -57,7 +57,7 @@ def serve() -> None:
     from service.app import from_environment  # noqa: PLC0415 - the same
 
     settings = Settings.read()
-    wants_traces()
+    wants_traces()  # reports an invalid OTEL_ variable here, before the workers start
     with server.serving_metrics(settings):
         server.serve(settings, server.bind(*settings.address), from_environment)
 

@@ -19,7 +19,7 @@ from service import migrate
 from service.embedded import EmbeddedPostgresError, embedded_postgres
 from service.postgres import SQL, psycopg_conninfo
 from service.settings import Settings
-from service.users.initial import ensure_user
+from service.users.ensure_user import ensure_user
 
 ROOT = Path(__file__).resolve().parents[2]
 # The database and the secret key of this checkout; not in git.

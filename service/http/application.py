@@ -1,4 +1,4 @@
-"""The application, and what each request finds on it."""
+"""The Litestar application of the service, and the authenticated caller of a request."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,9 +11,9 @@ from service.postgres import Database
 
 
 class Caller(NamedTuple):
-    """Who is calling: the login session that the access token names, and its user.
+    """The login session that the access token identifies, and its user.
 
-    They are the first two parameters of every authenticated query: ``db.one(SHOW_ME, *request.auth)``.
+    These are the first two parameters of every authenticated query: ``db.one(SHOW_ME, *request.auth)``.
     """
 
     session: UUID
@@ -21,10 +21,10 @@ class Caller(NamedTuple):
 
 
 class Application(Litestar):
-    """A Litestar application with a database. Set what has no default before the first request.
+    """A Litestar application with a database; set `db` and `authenticate` before the first request.
 
-    `authenticate` returns the caller that an access token names, or raises InvalidToken. `draining` is true once the
-    process is about to end.
+    `authenticate` returns the caller that an access token identifies, or raises InvalidToken. `draining` becomes true
+    when the process starts to shut down.
     """
 
     db: Database
@@ -33,7 +33,7 @@ class Application(Litestar):
 
     @override
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer a request, or run the lifespan (ASGI); Litestar would wrap `send`, even with no hook to call."""
+        """Handle a request or the lifespan (ASGI). Wraps `send`, unlike Litestar, only for `before_send` hooks."""
         if scope["type"] == "lifespan" or self.before_send:
             await super().__call__(scope, receive, send)
             return

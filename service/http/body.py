@@ -1,4 +1,4 @@
-"""Bodies, read strictly: JSON or a form becomes an instance of a declared class, or an error names the rule."""
+"""Reads request bodies strictly: JSON or a form becomes an instance of a class, or an error lists what is invalid."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -15,25 +15,25 @@ from service.problems import FieldError, InvalidInput, MalformedRequest, Unsuppo
 T = TypeVar("T")
 
 JSON, FORM = b"application/json", b"application/x-www-form-urlencoded"
-# How msgspec words its findings.
-AT = re.compile(r"(?P<detail>.*) - at `(key in )?\$(?P<path>.*)`", re.DOTALL)
-STEP = re.compile(r"\.|\[(.+?)\]")
-FIELD = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
-# How many broken rules of one body are named, and how deep they are looked for: a client chooses neither.
-MOST_ERRORS, DEEPEST = 20, 8
-# asyncpg sends these as PostgreSQL's infinity and -infinity, which no client can mean.
-INFINITE = {date.min, date.max, datetime.min, datetime.max}  # noqa: DTZ901 - as asyncpg compares them, in UTC
+# The wording of msgspec's errors.
+ERROR_WITH_PATH = re.compile(r"(?P<detail>.*) - at `(key in )?\$(?P<path>.*)`", re.DOTALL)
+PATH_STEP = re.compile(r"\.|\[(.+?)\]")
+FIELD_ERROR = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
+# Limits on the errors listed for one body, and on the depth searched for them, because clients choose the body.
+MAX_ERRORS, MAX_DEPTH = 20, 8
+# asyncpg sends these as PostgreSQL's infinity and -infinity, which no client intends.
+INFINITE_DATES = {date.min, date.max, datetime.min, datetime.max}  # noqa: DTZ901 - asyncpg compares naive UTC times
 
 
 def read_json(body: bytes, model: Any) -> Any:  # noqa: ANN401 - any type
-    """Return `body`, JSON, as a `model`.
+    """Decode the JSON `body` as an instance of `model`.
 
     Raises MalformedRequest or InvalidInput.
     """
     try:
         return decoder(model)(body)
     except msgspec.ValidationError as error:
-        raise InvalidInput(errors=_all_broken_rules(body, model) or [finding(error)]) from None
+        raise InvalidInput(errors=_all_field_errors(body, model) or [field_error(error)]) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedRequest(f"The body is not JSON: {error}") from None
     except RecursionError:
@@ -41,9 +41,9 @@ def read_json(body: bytes, model: Any) -> Any:  # noqa: ANN401 - any type
 
 
 def read_form_body(body: bytes, model: type[T]) -> T:
-    """Return `body`, an HTML form, as a `model`.
+    """Decode `body`, an HTML form, as an instance of `model`.
 
-    Raises MalformedRequest (also for a repeated field: RFC 6749, 3.2) or InvalidInput.
+    Raises InvalidInput, or MalformedRequest, also for a repeated field (RFC 6749, 3.2).
     """
     try:
         fields = parse_qsl(
@@ -54,16 +54,13 @@ def read_form_body(body: bytes, model: type[T]) -> T:
     form = dict(fields)
     if len(form) < len(fields):
         raise MalformedRequest("The body is not a form: a field is given more than once")
-    if errors := [*islice(broken_rules(form, model), MOST_ERRORS)]:
+    if errors := [*islice(field_errors(form, model), MAX_ERRORS)]:
         raise InvalidInput(errors=errors)
     return msgspec.convert(form, model)
 
 
 def check_media_type(media_type: bytes, headers: Mapping[bytes, bytes]) -> None:
-    """Check that the body is declared to be of `media_type`, uncompressed.
-
-    Raises UnsupportedMediaType.
-    """
+    """Raise UnsupportedMediaType unless the headers declare an uncompressed body of `media_type`."""
     declared = headers.get(b"content-type", b"")
     if declared != media_type and declared.partition(b";")[0].strip().lower() != media_type:
         name = media_type.decode()
@@ -74,9 +71,9 @@ def check_media_type(media_type: bytes, headers: Mapping[bytes, bytes]) -> None:
 
 @cache
 def decoder(model: Any) -> Callable[[bytes], Any]:  # noqa: ANN401 - any type
-    """Return the function that reads a `model` from JSON; to make it costs more than to use it.
+    """Return a function that decodes JSON as a `model`; cached, because creating one costs more than calling it.
 
-    Raises TypeError if msgspec cannot read such a class.
+    Raises TypeError if msgspec does not support the class.
     """
     decode = msgspec.json.Decoder(model).decode
     if b'"format":"date' not in msgspec.json.encode(msgspec.json.schema(model)):
@@ -92,72 +89,73 @@ def decoder(model: Any) -> Callable[[bytes], Any]:  # noqa: ANN401 - any type
 
 
 def is_infinite(value: date) -> bool:
-    """Return whether PostgreSQL would store `value`, a date or a time, as infinity."""
+    """Return whether PostgreSQL would store the date or time `value` as infinity."""
     if isinstance(value, datetime) and value.tzinfo:
         try:
             value = value.astimezone(UTC).replace(tzinfo=None)
-        except OverflowError:  # near the year 1 or 9999, and beyond it in UTC
+        except OverflowError:  # near the year 1 or 9999, and outside it in UTC
             return True
-    return value in INFINITE
+    return value in INFINITE_DATES
 
 
 def _infinite_dates(value: object, pointer: str = "") -> Iterator[FieldError]:
     match value:
         case dict():
-            for name, each in value.items():
-                yield from _infinite_dates(each, f"{pointer}/{pointer_step(str(name))}")
+            for name, item in value.items():
+                yield from _infinite_dates(item, f"{pointer}/{pointer_step(str(name))}")
         case list():
-            for number, each in enumerate(value):
-                yield from _infinite_dates(each, f"{pointer}/{number}")
+            for index, item in enumerate(value):
+                yield from _infinite_dates(item, f"{pointer}/{index}")
         case date() if is_infinite(value):
             yield {"pointer": pointer, "detail": "is out of range"}
 
 
-def broken_rule(error: msgspec.ValidationError) -> InvalidInput:
-    """Return msgspec's finding as a problem that points at the field (RFC 6901)."""
-    return InvalidInput(errors=[finding(error)])
+def problem_from_msgspec(error: msgspec.ValidationError) -> InvalidInput:
+    """Return the problem that a validation error of msgspec becomes."""
+    return InvalidInput(errors=[field_error(error)])
 
 
-def broken_rules(value: object, model: Any, pointer: str = "") -> Iterator[FieldError]:  # noqa: ANN401 - any type
-    """Yield what is wrong with `value`, decoded JSON at `pointer`, as a `model`: msgspec stops at the first."""
+def field_errors(value: object, model: Any, pointer: str = "") -> Iterator[FieldError]:  # noqa: ANN401 - any type
+    """Yield every error of `value`, decoded JSON at `pointer`, as a `model`; msgspec itself stops at the first."""
     try:
         msgspec.convert(value, model)
     except msgspec.ValidationError as error:
-        inner = islice(_broken_parts(value, model, pointer), MOST_ERRORS) if pointer.count("/") < DEEPEST else ()
-        yield from [*inner] or [finding(error, pointer)]
+        is_deep = pointer.count("/") >= MAX_DEPTH
+        nested = () if is_deep else islice(_nested_field_errors(value, model, pointer), MAX_ERRORS)
+        yield from [*nested] or [field_error(error, pointer)]
 
 
-def _all_broken_rules(body: bytes, model: object) -> list[FieldError]:
+def _all_field_errors(body: bytes, model: object) -> list[FieldError]:
     try:
-        return [*islice(broken_rules(msgspec.json.decode(body), model), MOST_ERRORS)]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # behind the first broken rule it is not JSON
+        return [*islice(field_errors(msgspec.json.decode(body), model), MAX_ERRORS)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the rest of the body is not JSON
         return []
 
 
-def _broken_parts(value: object, model: Any, pointer: str) -> Iterator[FieldError]:  # noqa: ANN401 - any type
+def _nested_field_errors(value: object, model: Any, pointer: str) -> Iterator[FieldError]:  # noqa: ANN401 - any type
     if get_origin(model) is Annotated:
         model = get_args(model)[0]
     if isinstance(value, dict) and isinstance(model, type) and issubclass(model, msgspec.Struct):
         fields = {field.encode_name: field for field in msgspec.structs.fields(model)}
         for name, field in fields.items():
             if name in value:
-                yield from broken_rules(value[name], field.type, f"{pointer}/{pointer_step(name)}")
+                yield from field_errors(value[name], field.type, f"{pointer}/{pointer_step(name)}")
             elif field.required:
                 yield {"pointer": f"{pointer}/{pointer_step(name)}", "detail": "is missing"}
         if model.__struct_config__.forbid_unknown_fields:
             for name in [name for name in value if name not in fields]:
                 yield {"pointer": f"{pointer}/{pointer_step(name)}", "detail": "is not a known field"}
     elif isinstance(value, list) and get_origin(model) is list:
-        for number, each in enumerate(value):
-            yield from broken_rules(each, get_args(model)[0], f"{pointer}/{number}")
+        for index, item in enumerate(value):
+            yield from field_errors(item, get_args(model)[0], f"{pointer}/{index}")
 
 
-def finding(error: msgspec.ValidationError, pointer: str = "") -> FieldError:
-    """Return what msgspec found wrong below `pointer`."""
+def field_error(error: msgspec.ValidationError, pointer: str = "") -> FieldError:
+    """Convert a validation error of msgspec, which it found in the value at `pointer`."""
     detail = str(error)
-    if found := AT.fullmatch(detail):
-        detail, pointer = found["detail"], pointer + STEP.sub(r"/\1", found["path"])
-    if field := FIELD.fullmatch(detail):
+    if located := ERROR_WITH_PATH.fullmatch(detail):
+        detail, pointer = located["detail"], pointer + PATH_STEP.sub(r"/\1", located["path"])
+    if field := FIELD_ERROR.fullmatch(detail):
         pointer += "/" + pointer_step(field["name"])
         detail = "is missing" if field["what"] == "missing required" else "is not a known field"
     return {"pointer": pointer, "detail": detail.replace("`", "")}

@@ -1,4 +1,4 @@
-"""The documentation page, and the files that it loads."""
+"""The interactive documentation: Swagger UI at ``/``, and the files that it loads."""
 
 import mimetypes
 from functools import cache
@@ -9,9 +9,9 @@ from litestar.params import FromPath
 
 from service.problems import NotFound
 
-# The page and what it loads, by name: nothing that a client writes becomes a path.
+# The files by name, so that no path is made from what a client sends.
 SWAGGER_UI = {path.name: path for path in (Path(__file__).parent / "swagger_ui").iterdir()}
-# The page loads its own script and style, calls its own service, and nothing else.
+# The page loads only its own scripts and styles, and calls only its own service.
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -27,7 +27,7 @@ def docs_page() -> Response[str]:
 
 @get("/docs/{name:str}", include_in_schema=False, sync_to_thread=False, any_query=True)
 def docs_file(name: FromPath[str]) -> Response[bytes]:
-    """Send one of the files that the documentation is made of."""
+    """Return a file of the documentation page."""
     if name not in SWAGGER_UI:
         raise NotFound
     return Response(docs_content(name), media_type=mimetypes.guess_type(name)[0])
@@ -35,5 +35,5 @@ def docs_file(name: FromPath[str]) -> Response[bytes]:
 
 @cache
 def docs_content(name: str) -> bytes:
-    """Read a file of the documentation, once for all clients: a slow one must not have a copy of its own."""
+    """Read a file of the documentation page; cached, so that slow clients share one copy in memory."""
     return SWAGGER_UI[name].read_bytes()

@@ -1,4 +1,8 @@
-"""Turns every error, ours and the framework's, into a problem document (RFC 9457)."""
+"""Turns every exception into a problem document (RFC 9457).
+
+The exceptions are Problems raised by handlers, errors of PostgreSQL (mapped in `service/problems.py`), and those of
+Litestar.
+"""
 
 import http.client
 import re
@@ -35,8 +39,8 @@ from service.problems import (
 from service.telemetry import log
 
 PROBLEM_TYPE = "application/problem+json"
-# The problems that a status of the framework's stands for; every other one keeps its status and detail as it is.
-BY_STATUS: dict[int, type[Problem]] = {
+# The problem for each status that Litestar raises; other statuses become an HTTPProblem.
+PROBLEM_BY_STATUS: dict[int, type[Problem]] = {
     400: MalformedRequest,
     401: NotAuthenticated,
     403: Forbidden,
@@ -48,7 +52,7 @@ BY_STATUS: dict[int, type[Problem]] = {
     501: NotImplementedHere,
     503: Unavailable,
 }
-TOO_LONG = re.compile(r"value too long for type \w[\w ]*\((?P<most>\d+)\)")
+TOO_LONG = re.compile(r"value too long for type \w[\w ]*\((?P<limit>\d+)\)")
 
 
 def problem_response(problem: Problem, request_id: str, *, token_endpoint: bool = False) -> JSONResponse[Any]:
@@ -58,13 +62,13 @@ def problem_response(problem: Problem, request_id: str, *, token_endpoint: bool 
 
 
 def exception_handler(request: Request[Any, Any, Any], error: Exception) -> JSONResponse[Any]:
-    """Return the response to `error`, and log it if it is our own mistake."""
-    # It asks about the server as a whole (RFC 9110, 9.3.7), which no route can stand for.
+    """Return the response for `error`; log errors that are bugs of the service."""
+    # "OPTIONS *" asks about the server as a whole (RFC 9110, 9.3.7); no route can match it.
     if request.scope["path"] == "*" and request.method == "OPTIONS":
         return JSONResponse(None, status_code=204)
     request_id: str = request.scope["request_id"]  # type: ignore[typeddict-item]  # set by middleware.py
-    handler: BaseRouteHandler | None = request.scope.get("route_handler")  # none if no route was found
-    problem = as_problem(error, request, handler)
+    handler: BaseRouteHandler | None = request.scope.get("route_handler")  # None if no route matched
+    problem = problem_from_exception(error, request, handler)
     if isinstance(problem, InternalError):
         log.error("request failed", request_id=request_id, method=request.method, path=request.url.path, exc_info=error)
     return problem_response(
@@ -72,28 +76,30 @@ def exception_handler(request: Request[Any, Any, Any], error: Exception) -> JSON
     )
 
 
-def as_problem(error: Exception, request: Request[Any, Any, Any], handler: BaseRouteHandler | None) -> Problem:
-    """Return what `error` means to the client."""
+def problem_from_exception(
+    error: Exception, request: Request[Any, Any, Any], handler: BaseRouteHandler | None
+) -> Problem:
+    """Return the problem that `error` becomes."""
     match error:
         case Problem():
             return error
         case asyncpg.PostgresError():
-            return _refused_field(error, request.scope.get("data")) or problem_from_postgres(error)
-        case ValidationException(extra=list(findings)):
-            return _invalid(findings)
+            return _problem_of_fields(error, request.scope.get("data")) or problem_from_postgres(error)
+        case ValidationException(extra=list(errors)):
+            return _problem_from_validation(errors)
         case ValidationException() if handler and (errors := missing_parameters(handler, request)):
             return InvalidInput(errors=errors)
-        case HTTPException(status_code=status) if status != 500:  # noqa: PLR2004 - nothing of our mistakes is told
-            return _of_status(error, status)
+        case HTTPException(status_code=status) if status != 500:  # noqa: PLR2004 - the details of a 500 are hidden
+            return _problem_from_litestar(error, status)
         case _:
             return InternalError()
 
 
-def _of_status(error: HTTPException, status: int) -> Problem:
-    """Return the problem of an exception of Litestar's; with 429, clients are told when to ask again (RFC 6585, 4)."""
-    same_for_all = {http.client.responses.get(status), getattr(type(error), "detail", None)}
-    detail = None if error.detail in same_for_all else error.detail
-    if kind := BY_STATUS.get(status):
+def _problem_from_litestar(error: HTTPException, status: int) -> Problem:
+    """Return the problem for an exception of Litestar; a 429 gets ``Retry-After`` (RFC 6585, 4)."""
+    generic_details = {http.client.responses.get(status), getattr(type(error), "detail", None)}
+    detail = None if error.detail in generic_details else error.detail
+    if kind := PROBLEM_BY_STATUS.get(status):
         return kind(detail, headers=error.headers)
     problem = HTTPProblem(status, detail, headers=error.headers)
     if status == http.client.TOO_MANY_REQUESTS:
@@ -101,30 +107,31 @@ def _of_status(error: HTTPException, status: int) -> Problem:
     return problem
 
 
-def _invalid(findings: list[dict[str, str]]) -> Problem:
-    """Return what Litestar found wrong; an impossible id in a path is that of nothing."""
-    if any(finding.get("key") == "data" for finding in findings):
+def _problem_from_validation(errors: list[dict[str, str]]) -> Problem:
+    """Return the problem for the validation errors of Litestar; an invalid id in a path is 404."""
+    if any(error.get("key") == "data" for error in errors):
         return MalformedRequest(NO_BODY)
-    if all(finding.get("source") == "path" for finding in findings):
+    if all(error.get("source") == "path" for error in errors):
         return NotFound()
     return InvalidInput(
         errors=[
-            {"pointer": f"/{pointer_step(_name(finding))}", "detail": finding["message"].replace("`", "")}
-            for finding in findings
+            {"pointer": f"/{pointer_step(_parameter_name(error))}", "detail": error["message"].replace("`", "")}
+            for error in errors
         ]
     )
 
 
-def _name(finding: dict[str, str]) -> str:
-    """Return the client's name of a parameter; Litestar reports the name of the handler's argument."""
-    key = finding.get("key", "")
-    return key.replace("_", "-").title() if finding.get("source") == "header" else key
+def _parameter_name(error: dict[str, str]) -> str:
+    """Return the name that clients use; Litestar reports the name of the handler's argument."""
+    key = error.get("key", "")
+    return key.replace("_", "-").title() if error.get("source") == "header" else key
 
 
-def _refused_field(error: asyncpg.PostgresError, data: object) -> InvalidInput | None:
-    """Return the refusal of the fields of `data`, the request's body, whose values `error` is about, if there are any.
+def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInput | None:
+    """Return the problem that lists the rejected fields of `data`, the request's body; None if it is about no field.
 
-    A CHECK is named ``<table>_<column>_…``, as PostgreSQL itself names one; of a length, the error gives the number.
+    A CHECK constraint names its column: ``<table>_<column>_…``, PostgreSQL's own convention. The error for a text that
+    is too long gives only the limit; every field that exceeds it is listed.
     """
     if not isinstance(data, msgspec.Struct):
         return None
@@ -132,15 +139,15 @@ def _refused_field(error: asyncpg.PostgresError, data: object) -> InvalidInput |
     if isinstance(error, asyncpg.CheckViolationError):
         table, constraint = violated_constraint(error)
         name = f"{constraint}_".removeprefix(f"{table}_")
-        refused = [field for field, value in values if value is not None and name.startswith(f"{field.name}_")]
+        rejected = [field for field, value in values if value is not None and name.startswith(f"{field.name}_")]
         detail = "is not an allowed value"
-    elif found := TOO_LONG.search(str(error)):
-        most = int(found["most"])
-        refused = [field for field, value in values if isinstance(value, str) and len(value) > most]
-        detail = f"has more than {most} characters"
+    elif too_long := TOO_LONG.search(str(error)):
+        limit = int(too_long["limit"])
+        rejected = [field for field, value in values if isinstance(value, str) and len(value) > limit]
+        detail = f"has more than {limit} characters"
     else:
         return None
     errors: list[FieldError] = [
-        {"pointer": f"/{pointer_step(field.encode_name)}", "detail": detail} for field in refused
+        {"pointer": f"/{pointer_step(field.encode_name)}", "detail": detail} for field in rejected
     ]
     return InvalidInput(errors=errors) if errors else None

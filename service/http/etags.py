@@ -20,16 +20,16 @@ IfNoneMatch = Annotated[
 ]
 
 TAG = re.compile(r'(?P<weak>W/)?"(?P<opaque>[^"]*)"')
-# A version as we write it, and PostgreSQL's integer: the largest.
+# The version in an ETag of this service; versions are of PostgreSQL's type integer.
 VERSION = re.compile(r"[1-9][0-9]{0,9}")
-LARGEST = 2**31 - 1
-# Headers that are lists, which a client may spread over several lines (RFC 9110, 5.3). Litestar takes the first line.
-LISTS = (b"if-match", b"if-none-match")
+MAX_VERSION = 2**31 - 1
+# List headers that a client can repeat (RFC 9110, 5.3); Litestar reads only the first.
+LIST_HEADERS = (b"if-match", b"if-none-match")
 
 
-def joined_lists(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes]]:
-    """Return `headers` with all lines of If-Match, and of If-None-Match, as one."""
-    lists = {name: b", ".join(value for each, value in headers if each == name) for name in LISTS}
+def join_list_headers(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes]]:
+    """Return `headers` with repeated If-Match headers joined into one, and If-None-Match likewise."""
+    lists = {name: b", ".join(value for other, value in headers if other == name) for name in LIST_HEADERS}
     if not any(lists.values()):
         return headers
     others = [(name, value) for name, value in headers if name not in lists]
@@ -37,34 +37,38 @@ def joined_lists(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes
 
 
 def etag(version: int) -> str:
-    """Return the strong entity tag of a row at `version`."""
+    """Return the strong ETag of a row with this `version`."""
     return f'"{version}"'
 
 
 def matches_any(if_none_match: str | None, version: int) -> bool:
-    """Return whether ``If-None-Match`` names `version`; weak tags count too (13.1.2)."""
+    """Return whether ``If-None-Match`` names `version`; weak tags match too (RFC 9110, 13.1.2)."""
     if if_none_match is None:
         return False
     return if_none_match.strip() == "*" or str(version) in {tag["opaque"] for tag in TAG.finditer(if_none_match)}
 
 
 def not_modified(version: int) -> JSONResponse[Any]:
-    """Return the response for a client that has `version` already: no body, the same ETag (RFC 9110, 15.4.5)."""
+    """Return 304 with the ETag of `version` and no body, for a client that has it cached (RFC 9110, 15.4.5)."""
     return JSONResponse(None, status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": etag(version)})
 
 
 def wanted_versions(if_match: str | None) -> list[int] | None:
     """Return the versions that ``If-Match`` allows, or None if it allows any.
 
-    Weak tags, and tags that were never ours, match nothing (13.1.1).
+    Weak tags, and tags that this service cannot have issued, match nothing (RFC 9110, 13.1.1).
     """
     if if_match is None or if_match.strip() == "*":
         return None
     tags = [tag["opaque"] for tag in TAG.finditer(if_match) if not tag["weak"]]
-    return [int(tag) for tag in tags if VERSION.fullmatch(tag) and int(tag) <= LARGEST]
+    return [int(tag) for tag in tags if VERSION.fullmatch(tag) and int(tag) <= MAX_VERSION]
 
 
-def refusal(found: object | None, versions: list[int] | None, missing: str) -> Problem:
-    """Return why nothing was changed: what was `found` is at none of the `versions`; or none is there (`missing`)."""
-    # Found, and yet not changed at any version: another request removed it, for which this one had to wait.
+def unchanged_problem(found: object | None, versions: list[int] | None, missing: str) -> Problem:
+    """Return the problem for a write that changed no row, given the row that was then `found`, or None.
+
+    It is PreconditionFailed if the row has none of the `versions`, and NotFound with the detail `missing` if there is
+    no row.
+    """
+    # Without `versions`, the row was deleted by a concurrent request after it was found.
     return NotFound(missing) if found is None or versions is None else PreconditionFailed()

@@ -1,9 +1,9 @@
-"""The fast path: a request that needs nothing of Litestar but its handler is passed to it directly.
+"""The fast path: calls the handler of a simple request directly, without Litestar's router.
 
-For each request, Litestar looks again for parameters, dependencies, middleware, hooks and exception handlers, and wraps
-what it calls for them. A handler whose path has no variables, that takes the request and its body alone, and whose
-other parameters the request does not send, is called at once instead, which saves a fifth of a whole request. Every
-other request takes Litestar's path, which gives the same response: `tests/http/test_fast_path.py` compares the two.
+For each request, Litestar resolves parameters, dependencies, middleware, hooks and exception handlers anew. The fast
+path skips this if the path of the handler has no variables, the handler takes only the request and its body, and the
+request sends none of the handler's optional parameters. All other requests go through Litestar, whose response is the
+same: `tests/http/test_fast_path.py` compares the two.
 """
 
 from collections.abc import Callable
@@ -17,75 +17,74 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar.typing import FieldDefinition
 
 from service.http.errors import exception_handler
-from service.http.etags import joined_lists
+from service.http.etags import join_list_headers
 from service.http.request import ServiceRequest
 from service.http.response import JSONResponse
 from service.http.routing import is_json
 from service.problems import NotFound
 
-# What a handler may ask for, and what it may leave to the request.
-GIVEN = {"request", "data"}
-LEFT = (HeaderParameter, QueryParameter)
+# Arguments that the fast path passes to a handler, and kinds of parameters that a request can omit.
+PASSED_ARGUMENTS = {"request", "data"}
+OMITTABLE_PARAMETERS = (HeaderParameter, QueryParameter)
 
 
 @attrs.frozen
 class FastRoute:
-    """What is known of a handler before a request arrives; `headers` are those that it asks for."""
+    """A handler on the fast path. A request with one of its `headers` (lower-case) goes through Litestar."""
 
     handler: HTTPRouteHandler
     call: Callable[..., Any]
-    before: Callable[..., Any] | None
+    before_request: Callable[..., Any] | None
     takes_data: bool
     headers: frozenset[bytes]
-    template: str
+    path_template: str
 
 
-def with_fast_path(app: Litestar, router: ASGIApp) -> ASGIApp:
-    """Wrap `router`, the ASGI handler of `app`: requests that need nothing of it go to their handlers directly.
+def fast_path_middleware(app: Litestar, router: ASGIApp) -> ASGIApp:
+    """Wrap `router`, the ASGI handler of `app`: simple requests go to their handlers directly.
 
-    A path that is another spelling of a resource's (``/pets/1/``, ``//pets/1``, ``/pets%2F1``) is 404; Litestar would
-    serve it.
+    A non-canonical path (``/pets/1/``, ``//pets/1``, ``/pets%2F1``) is 404; Litestar would serve it.
     """
-    # Litestar answers a page of another origin with fields that let it read the response.
-    always = {b"origin"} if app.cors_config else set()
+    # Litestar adds CORS headers to the response if the request has an Origin.
+    slow_headers = {b"origin"} if app.cors_config else set()
     routes = {
-        (method, each.path): _fast_route(handler, each.path_format, always)
-        for each in app.routes
-        for method, (handler, _) in getattr(each, "route_handler_map", {}).items()
-        if _is_plain(app, handler) and not each.path_parameters
+        (method, route.path): _fast_route(handler, route.path_format, slow_headers)
+        for route in app.routes
+        for method, (handler, _) in getattr(route, "route_handler_map", {}).items()
+        if _is_simple(app, handler) and not route.path_parameters
     }
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         path, raw_path = scope["path"], scope.get("raw_path", b"")
-        aliased = len(raw_path) > len(path) and b"%2f" in raw_path.lower()
-        route = None if aliased else routes.get((scope["method"], path))  # type: ignore[typeddict-item]  # only HTTP comes here
+        is_alias = len(raw_path) > len(path) and b"%2f" in raw_path.lower()
+        route = None if is_alias else routes.get((scope["method"], path))  # type: ignore[typeddict-item]  # only HTTP requests reach it
         if route is None or scope["query_string"] or not route.headers.isdisjoint(scope["header_map"]):  # type: ignore[typeddict-item]  # set by middleware.py
-            if aliased or "//" in path or (path.endswith("/") and path != "/"):
+            if is_alias or "//" in path or (path.endswith("/") and path != "/"):
                 await exception_handler(ServiceRequest(scope), NotFound())(scope, receive, send)
             else:
                 if len(scope["header_map"]) < len(scope["headers"]):  # type: ignore[typeddict-item, arg-type]  # a list
-                    scope["headers"] = joined_lists(scope["headers"])
+                    scope["headers"] = join_list_headers(scope["headers"])
                 await router(scope, receive, send)
             return
         scope["route_handler"] = route.handler
-        scope["path_template"] = route.template
+        scope["path_template"] = route.path_template
         scope["path_params"] = {}
         request = ServiceRequest(scope, receive, send)
         try:
-            if route.before and (instead := await route.before(request)):
-                response = await route.handler.to_response(app=app, data=instead, request=request)
+            if route.before_request and (early := await route.before_request(request)):
+                response = await route.handler.to_response(app=app, data=early, request=request)
             elif route.takes_data:
                 response = await route.call(request=request, data=await request.json())
             else:
                 response = await route.call(request=request)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it has a response
+        except Exception as error:  # noqa: BLE001 - every exception has a response
             response = exception_handler(request, error)
         await response(scope, receive, send)
 
     return dispatch
 
 
-def _fast_route(handler: HTTPRouteHandler, template: str, always: set[bytes]) -> FastRoute:
+def _fast_route(handler: HTTPRouteHandler, path_template: str, slow_headers: set[bytes]) -> FastRoute:
     parameters = handler.parsed_fn_signature.parameters
     headers = {
         (field.kwarg_definition.name or name).lower().encode()
@@ -97,34 +96,34 @@ def _fast_route(handler: HTTPRouteHandler, template: str, always: set[bytes]) ->
         handler.fn,
         handler.resolve_before_request(),
         "data" in parameters,
-        frozenset(headers | always),
-        template,
+        frozenset(headers | slow_headers),
+        path_template,
     )
 
 
-def _is_plain(app: Litestar, handler: HTTPRouteHandler) -> bool:
-    """Return whether Litestar would do nothing around the call of `handler` that is not done here, too."""
+def _is_simple(app: Litestar, handler: HTTPRouteHandler) -> bool:
+    """Return whether a call of `handler` by Litestar does nothing that the fast path omits."""
     signature = handler.parsed_fn_signature
     data = signature.parameters.get("data")
     return (
         "request" in signature.parameters
-        and all(name in GIVEN or _is_left(field) for name, field in signature.parameters.items())
+        and all(name in PASSED_ARGUMENTS or _can_be_omitted(field) for name, field in signature.parameters.items())
         and (data is None or is_json(data))
         and get_origin(signature.return_type.raw) is JSONResponse
         and handler.resolve_request_class() is ServiceRequest
         and handler.resolve_exception_handlers() == {Exception: exception_handler}
-        and not any(_settings_of_application(app))
-        and not any(_settings_of_handler(handler))
+        and not any(_application_hooks(app))
+        and not any(_handler_hooks(handler))
     )
 
 
-def _settings_of_application(app: Litestar) -> tuple[object, ...]:
-    """Return what Litestar does for every request of `app`."""
+def _application_hooks(app: Litestar) -> tuple[object, ...]:
+    """Return the settings that make Litestar do more for every request of `app`."""
     return app.after_exception, app.csrf_config, app.compression_config, app.allowed_hosts
 
 
-def _settings_of_handler(handler: HTTPRouteHandler) -> tuple[object, ...]:
-    """Return what Litestar does for each request of `handler`, as it or a layer above it says."""
+def _handler_hooks(handler: HTTPRouteHandler) -> tuple[object, ...]:
+    """Return the settings of `handler` and the layers above it that make Litestar do more for each request."""
     layers = handler.ownership_layers
     return (
         *(handler.resolve_guards(), handler.resolve_middleware(), handler.resolve_after_response()),
@@ -137,5 +136,5 @@ def _settings_of_handler(handler: HTTPRouteHandler) -> tuple[object, ...]:
     )
 
 
-def _is_left(field: FieldDefinition) -> bool:
-    return isinstance(field.kwarg_definition, LEFT) and field.has_default
+def _can_be_omitted(field: FieldDefinition) -> bool:
+    return isinstance(field.kwarg_definition, OMITTABLE_PARAMETERS) and field.has_default

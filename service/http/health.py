@@ -1,4 +1,4 @@
-"""Health: whether the process serves, and whether the service is ready."""
+"""Health checks: liveness (the process responds) and readiness (database reachable, schema current)."""
 
 from time import monotonic
 from typing import Literal
@@ -17,7 +17,7 @@ from service.telemetry import gauge
 
 @attrs.define(slots=False)
 class AppliedMigration:
-    """A migration that was applied to the database, and the checksum of its file."""
+    """A migration that is applied to the database, and the checksum of its file."""
 
     migration_id: str
     sha256: str
@@ -25,32 +25,32 @@ class AppliedMigration:
 
 @attrs.frozen
 class RequiredSchema:
-    """The schema that this code needs: the checksum of each migration, by its id."""
+    """The schema that this code needs: the checksum of each migration by its id."""
 
     checksums: dict[str, str]
 
 
 @attrs.define
 class Readiness:
-    """Checks that the database of `db` answers, and that it has the `schema`."""
+    """Checks that the database is reachable and has the `schema`."""
 
     db: Database
     schema: RequiredSchema
-    seconds: float
-    """How long a check that succeeded counts, so that an instance does not leave its balancer for a slow moment."""
-    _good_until: float = 0.0
+    cache_seconds: float
+    """How long a successful check is cached, so that the load balancer does not drop an instance for a slow moment."""
+    _ready_until: float = 0.0
 
     async def check(self) -> None:
         """Raise Unavailable if the service is not ready."""
-        if monotonic() < self._good_until:
+        if monotonic() < self._ready_until:
             return
         applied = await applied_migrations(self.db, self.schema)
-        # A database that is ahead is fine: new and old code live together while one replaces the other.
+        # The database can be ahead: during a deployment, old and new code run side by side.
         if missing := [name for name in self.schema.checksums if name not in applied]:
             raise Unavailable(f"The schema is behind: {missing[0]} is not applied; run python -m service migrate")
-        if edited := [name for name, checksum in self.schema.checksums.items() if applied[name] != checksum]:
+        if edited := [name for name, sha256 in self.schema.checksums.items() if applied[name] != sha256]:
             raise Unavailable(f"The schema does not match: {edited[0]} has changed since it was applied")
-        self._good_until = monotonic() + self.seconds
+        self._ready_until = monotonic() + self.cache_seconds
 
 
 @attrs.frozen
@@ -61,20 +61,20 @@ class Health:
 
 
 LIST_APPLIED_MIGRATIONS = many("system.list_applied_migrations", AppliedMigration)
-# The latest value counts: another worker may have looked before a migration.
-NEEDED = gauge("migrations_needed", "Migrations that this code needs", is_latest=True)
-APPLIED = gauge("migrations_applied", "Those of them that the database has had", is_latest=True)
+# The latest value counts, because another worker may have checked before a migration.
+MIGRATIONS_NEEDED = gauge("migrations_needed", "Migrations that this code needs", is_latest=True)
+MIGRATIONS_APPLIED = gauge("migrations_applied", "Those of them that are applied to the database", is_latest=True)
 
 
 async def applied_migrations(db: Database, schema: RequiredSchema) -> dict[str, str]:
-    """Return the checksums of the applied migrations by their ids."""
-    NEEDED.set(len(schema.checksums))
+    """Return the checksum of each applied migration by its id, and update the gauges."""
+    MIGRATIONS_NEEDED.set(len(schema.checksums))
     try:
         rows = await db.many(LIST_APPLIED_MIGRATIONS)
     except asyncpg.UndefinedTableError:
         rows = []
     applied = {row.migration_id: row.sha256 for row in rows}
-    APPLIED.set(len(applied.keys() & schema.checksums.keys()))
+    MIGRATIONS_APPLIED.set(len(applied.keys() & schema.checksums.keys()))
     return applied
 
 
@@ -83,7 +83,7 @@ class HealthController(Controller):
 
     path = "/health"
     tags = ("system",)
-    opt = {"any_query": True}  # noqa: RUF012 - Litestar's own; some platforms add a parameter against caches
+    opt = {"any_query": True}  # noqa: RUF012 - Litestar declares it; some platforms add a parameter to bypass caches
 
     @get("/live", sync_to_thread=False)
     def live(self) -> Health:

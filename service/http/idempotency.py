@@ -1,4 +1,4 @@
-"""Idempotency-Key: the header with which a client can repeat a request without repeating its effect."""
+"""The ``Idempotency-Key`` header: a client can repeat a request without repeating its effect."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What Prometheus asks, where METRICS_TOKEN lets it."""
+"""The route ``/metrics`` for Prometheus, if METRICS_TOKEN is set."""
 
 import hmac
 from pathlib import Path
@@ -12,7 +12,7 @@ from service.telemetry import as_text
 
 
 def metrics_route(token: bytes, directory: Path) -> HTTPRouteHandler:
-    """Return the route that gives the numbers in `directory` to whoever has `token`; for others it is not there."""
+    """Return a route that serves the metrics in `directory` to clients with the bearer `token`, and 404 to others."""
 
     @get("/metrics", include_in_schema=False, sync_to_thread=True, any_query=True)
     def metrics(request: ServiceRequest) -> Response[bytes]:

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says about refusals: which an operation can get, and an example of each."""
+"""The error responses in the OpenAPI document: the problems of each operation, with examples."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -8,15 +8,15 @@ from service import problems
 from service.problems import FieldError, Problem
 
 REQUEST_ID = "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
-INVALID: FieldError = {"pointer": "/name", "detail": "is missing"}
-# Rare, but possible everywhere.
-ALWAYS: list[type[Problem]] = [
+EXAMPLE_ERROR: FieldError = {"pointer": "/name", "detail": "is missing"}
+# Problems that every operation can have.
+OF_ALL_OPERATIONS: list[type[Problem]] = [
     problems.UnknownHost,
     problems.HeadTooLarge,
     problems.InternalError,
     problems.Unavailable,
 ]
-OF_BODIES: list[type[Problem]] = [
+OF_OPERATIONS_WITH_BODY: list[type[Problem]] = [
     problems.MalformedRequest,
     problems.RequestTimeout,
     problems.ContentTooLarge,
@@ -24,13 +24,13 @@ OF_BODIES: list[type[Problem]] = [
     problems.InvalidInput,
     problems.NotImplementedHere,
 ]
-OF_CALLERS: list[type[Problem]] = [
+OF_AUTHENTICATED_OPERATIONS: list[type[Problem]] = [
     problems.NotAuthenticated,
     problems.InvalidToken,
     problems.SessionEnded,
     problems.InvalidInput,
 ]
-# By the place of a parameter, or its name.
+# By the location of a parameter, or its name.
 OF_PARAMETERS: dict[str, list[type[Problem]]] = {
     "path": [problems.NotFound],
     "query": [problems.InvalidInput],
@@ -49,8 +49,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "type": "object",
         "required": ["pointer", "detail"],
         "properties": {
-            "pointer": _property("where (RFC 6901)", INVALID["pointer"]),
-            "detail": _property("which", INVALID["detail"]),
+            "pointer": _property("where (RFC 6901)", EXAMPLE_ERROR["pointer"]),
+            "detail": _property("which", EXAMPLE_ERROR["detail"]),
         },
     },
     "Problem": {
@@ -67,7 +67,9 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                 "maximum": 599,
                 "examples": [problems.InvalidInput.status],
             },
-            "detail": _property("what is wrong with this request", f"{INVALID['pointer']}: {INVALID['detail']}"),
+            "detail": _property(
+                "what is wrong with this request", f"{EXAMPLE_ERROR['pointer']}: {EXAMPLE_ERROR['detail']}"
+            ),
             "instance": _property("the request, by its X-Request-ID", f"urn:uuid:{REQUEST_ID}", format="uri"),
             "errors": {
                 "description": "the rules that the input breaks",
@@ -93,7 +95,7 @@ HEADERS: dict[str, dict[str, Any]] = {
         ("X-Request-ID", "identifies the request in the service's logs", REQUEST_ID),
     )
 }
-OF_STATUSES = {
+HEADERS_BY_STATUS = {
     401: ["WWW-Authenticate"],
     429: ["RateLimit", "RateLimit-Policy", "Retry-After"],
     503: ["Retry-After"],
@@ -101,47 +103,50 @@ OF_STATUSES = {
 
 
 def header_reference(name: str) -> dict[str, str]:
-    """Return the reference to a header of HEADERS."""
+    """Return a reference to a header in HEADERS."""
     return {"$ref": f"#/components/headers/{name}"}
 
 
-def problems_of(operation: Mapping[str, Any], opt: Mapping[str, Any]) -> list[type[Problem]]:
-    """Return the problems of an operation: its handler's own (``problems=[…]``), and those of what it takes."""
-    found = [*ALWAYS, *opt.get("problems", ())]
+def operation_problems(operation: Mapping[str, Any], opt: Mapping[str, Any]) -> list[type[Problem]]:
+    """Return the problems of an operation: those that its handler declares (``problems=[…]``), and the general ones."""
+    found = [*OF_ALL_OPERATIONS, *opt.get("problems", ())]
     if "requestBody" in operation:
-        found += OF_BODIES
+        found += OF_OPERATIONS_WITH_BODY
     if operation.get("security"):
-        found += OF_CALLERS
+        found += OF_AUTHENTICATED_OPERATIONS
     for parameter in operation.get("parameters", []):
         found += OF_PARAMETERS.get(parameter["in"], []) + OF_PARAMETERS.get(parameter["name"], [])
     return found
 
 
-def refusals(found: Iterable[type[Problem]], opt: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the responses of the problems in `found`, by status."""
+def problem_responses(kinds: Iterable[type[Problem]], opt: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the responses for the problems in `kinds`, by status."""
     by_status: defaultdict[int, dict[str, type[Problem]]] = defaultdict(dict)
-    for problem in found:
+    for problem in kinds:
         by_status[problem.status].setdefault(problem.type, problem)
     return {
         str(status): {
-            "description": ", or: ".join(problem.title for problem in kinds.values()),
-            "headers": {name: header_reference(name) for name in OF_STATUSES.get(status, ())},
+            "description": ", or: ".join(problem.title for problem in of_status.values()),
+            "headers": {name: header_reference(name) for name in HEADERS_BY_STATUS.get(status, ())},
             "content": {
                 "application/problem+json": {
                     "schema": {"$ref": "#/components/schemas/Problem"},
                     "examples": {
-                        name.rpartition("/")[2]: {"value": _example(problem, opt)} for name, problem in kinds.items()
+                        name.rpartition("/")[2]: {"value": _example(problem, opt)}
+                        for name, problem in of_status.items()
                     },
                 }
             },
         }
-        for status, kinds in sorted(by_status.items())
+        for status, of_status in sorted(by_status.items())
     }
 
 
 def _example(problem: type[Problem], opt: Mapping[str, Any]) -> dict[str, object]:
-    """Return the body of `problem` as a client sees it; at a token endpoint it has OAuth's members (RFC 6749, 5.2)."""
-    errors = [INVALID] if issubclass(problem, problems.InvalidInput) else []
+    """Return the body of `problem` as clients receive it; at a token endpoint, with OAuth's members (RFC 6749, 5.2)."""
+    errors = [EXAMPLE_ERROR] if issubclass(problem, problems.InvalidInput) else []
     sample = problem.__new__(problem)
-    Problem.__init__(sample, f"{INVALID['pointer']}: {INVALID['detail']}" if errors else None, errors=errors)
+    Problem.__init__(
+        sample, f"{EXAMPLE_ERROR['pointer']}: {EXAMPLE_ERROR['detail']}" if errors else None, errors=errors
+    )
     return sample.body(REQUEST_ID, token_endpoint=bool(opt.get("token_endpoint")))

@@ -1,4 +1,4 @@
-"""Parameters of the query and the header that a handler does not declare, or that a request lacks."""
+"""Query parameters and headers: rejects undeclared and repeated ones, and reports missing ones."""
 
 from datetime import date, datetime
 from functools import cache
@@ -18,19 +18,16 @@ from service.problems import FieldError, InvalidInput, pointer_step
 
 
 def check_query(handler: BaseRouteHandler, query: bytes) -> None:
-    """Refuse parameters of the `query` that the handler does not know, and a repeated one that is no list.
-
-    Raises InvalidInput.
-    """
-    known = _declared(handler, ParamType.QUERY)
+    """Raise InvalidInput for an undeclared parameter, a repeated one (unless it is a list), or an infinite date."""
+    declared = _declared(handler, ParamType.QUERY)
     seen: set[str] = set()
     errors: list[FieldError] = []
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        if name not in known:
+        if name not in declared:
             errors.append({"pointer": f"/{pointer_step(name)}", "detail": "is not a known parameter"})
-        elif name in seen and not known[name].is_non_string_sequence:
+        elif name in seen and not declared[name].is_non_string_sequence:
             errors.append({"pointer": f"/{pointer_step(name)}", "detail": "is given more than once"})
-        elif _is_infinite(value, known[name]):
+        elif _is_infinite(value, declared[name]):
             errors.append({"pointer": f"/{pointer_step(name)}", "detail": "is out of range"})
         seen.add(name)
     if errors:
@@ -38,40 +35,40 @@ def check_query(handler: BaseRouteHandler, query: bytes) -> None:
 
 
 def missing_parameters(handler: BaseRouteHandler, request: Request[Any, Any, Any]) -> list[FieldError]:
-    """Return an error for each required parameter of the query or the header that `request` lacks."""
+    """Return an error for each required query parameter or header that `request` lacks."""
     query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    sent = {name for name, _ in query}, {name for name, _ in request.headers.items()}
+    sent_names = {name for name, _ in query}, {name for name, _ in request.headers.items()}
     missing = [
         name
-        for names, place in zip(sent, (ParamType.QUERY, ParamType.HEADER), strict=True)
-        for name, field in _declared(handler, place).items()
+        for names, kind in zip(sent_names, (ParamType.QUERY, ParamType.HEADER), strict=True)
+        for name, field in _declared(handler, kind).items()
         if field.is_required and name not in names and name.lower() not in names
     ]
     return [{"pointer": f"/{pointer_step(name)}", "detail": "is missing"} for name in missing]
 
 
 def _is_infinite(text: str, field: FieldDefinition) -> bool:
-    """Return whether `text` is a date, of a parameter that is one, which PostgreSQL would take for infinity."""
+    """Return whether `field` is a date or time, and PostgreSQL would store `text` as infinity."""
     if not any(issubclass(kind, date) for kind in (field.annotation, *field.args) if isinstance(kind, type)):
         return False
     try:
         return is_infinite(msgspec.convert(text, datetime if len(text) > len("2026-01-31") else date))
     except msgspec.ValidationError:
-        return False  # Litestar says what is wrong
+        return False  # Litestar reports the error
 
 
 @cache
-def _declared(handler: BaseRouteHandler, place: ParamType) -> dict[str, FieldDefinition]:
-    """Return the parameters that the handler and its dependencies take from `place`, by the names that clients use."""
+def _declared(handler: BaseRouteHandler, kind: ParamType) -> dict[str, FieldDefinition]:
+    """Return the parameters of `kind` that the handler and its dependencies declare, by the names that clients use."""
     dependencies = handler.resolve_dependencies()
     signatures = [handler.parsed_fn_signature, *(each.parsed_fn_signature for each in dependencies.values())]
     fields = {name: field for signature in signatures for name, field in signature.parameters.items()}
     declared = {}
     for name, field in fields.items():
-        kind = field.kwarg_definition
-        if isinstance(kind, ParameterKwarg):
-            if kind.param_type is place:
-                declared[kind.name or name] = field
-        elif kind is None and place is ParamType.QUERY and name not in {*RESERVED_KWARGS, *dependencies}:
-            declared[name] = field  # as Litestar takes what has no declaration
+        definition = field.kwarg_definition
+        if isinstance(definition, ParameterKwarg):
+            if definition.param_type is kind:
+                declared[definition.name or name] = field
+        elif definition is None and kind is ParamType.QUERY and name not in {*RESERVED_KWARGS, *dependencies}:
+            declared[name] = field  # Litestar's rule for arguments without a declaration
     return declared

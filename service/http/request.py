@@ -1,4 +1,4 @@
-"""A request, as handlers see it: who calls, the database, and a body that is read strictly."""
+"""The request that handlers receive: its caller, the database, and a strictly read body."""
 
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,15 +19,15 @@ T = TypeVar("T")
 
 
 class ServiceRequest(Request[None, Caller, State]):
-    """A request. Its ``auth`` is the caller; its JSON becomes the handler's ``data``, unknown fields refused.
+    """A request. ``auth`` is the caller; the JSON body becomes the handler's ``data``, unknown fields are rejected.
 
-    What each handler needs hangs on the request, because Litestar resolves two dependencies in tasks of their own. What
-    Litestar prepares for each request (cookies, state, forms) few ask for: it is prepared when it is first used.
+    Handlers find the database on the request, because Litestar resolves two or more dependencies in separate tasks.
+    Attributes that few handlers use (cookies, state, forms) are initialised on first use.
     """
 
-    # The last five are properties of Litestar's, or of its types. `raw_headers` has the headers by lower-case names; of
-    # a header sent twice, the last.
-    __slots__ = ("_body", "_is_prepared", "app", "auth", "db", "raw_headers", "route_handler")
+    # `raw_headers` maps lower-case names to values; of a repeated header, it has the last. Litestar declares `app`,
+    # `auth` and `route_handler` as properties or with other types.
+    __slots__ = ("_body", "_is_initialised", "app", "auth", "db", "raw_headers", "route_handler")
 
     app: Application
     auth: Caller
@@ -36,20 +36,20 @@ class ServiceRequest(Request[None, Caller, State]):
     route_handler: HTTPRouteHandler
 
     def __init__(self, scope: Scope, receive: Receive = empty_receive, send: Send = empty_send) -> None:
-        self.scope, self.receive, self.send = scope, receive, send  # type: ignore[assignment]  # HTTP's alone come here
-        self.app = scope["litestar_app"]  # type: ignore[assignment]  # which other applications are not
+        self.scope, self.receive, self.send = scope, receive, send  # type: ignore[assignment]  # only HTTP connections reach this class
+        self.app = scope["litestar_app"]  # type: ignore[assignment]  # always an Application
         self.db = self.app.db
-        self.route_handler = scope.get("route_handler")  # type: ignore[assignment]  # none if no route was found
+        self.route_handler = scope.get("route_handler")  # type: ignore[assignment]  # None if no route matched
         self.raw_headers = scope["header_map"]  # type: ignore[typeddict-item]  # set by middleware.py
         self._body: bytes | EmptyType = Empty
-        self._is_prepared = False
+        self._is_initialised = False
 
-    if not TYPE_CHECKING:  # pragma: no branch - for mypy, which would take any name for one that is there
+    if not TYPE_CHECKING:  # pragma: no branch - with __getattr__, mypy would accept any attribute
 
         def __getattr__(self, name: str) -> object:
-            """Return what Litestar prepares; Python calls this for an attribute that is not there yet."""
-            if not self._is_prepared:
-                self._is_prepared, body = True, self._body
+            """Initialise Litestar's attributes; Python calls this for an attribute that is not set yet."""
+            if not self._is_initialised:
+                self._is_initialised, body = True, self._body
                 super().__init__(self.scope, self.receive, self.send)
                 self._body = body
             return self.__getattribute__(name)
@@ -62,15 +62,15 @@ class ServiceRequest(Request[None, Caller, State]):
         """
         if self._body is not Empty:
             return self._body
-        body, most = bytearray(), self.route_handler.resolve_request_max_body_size() or inf
-        if int(self.raw_headers.get(b"content-length", b"0")) > most:  # there is no need to wait for it
+        body, limit = bytearray(), self.route_handler.resolve_request_max_body_size() or inf
+        if int(self.raw_headers.get(b"content-length", b"0")) > limit:  # reject it before it arrives
             raise ContentTooLarge
         while True:
             event: Any = await self.receive()
             if event["type"] == "http.disconnect":
                 raise MalformedRequest("The request body is incomplete")
             body += event["body"]
-            if len(body) > most:
+            if len(body) > limit:
                 raise ContentTooLarge
             if not event.get("more_body"):
                 self._body = bytes(body)
@@ -78,7 +78,7 @@ class ServiceRequest(Request[None, Caller, State]):
 
     @override
     async def json(self) -> Any:
-        """Return the body as the class that the handler's ``data`` is annotated with.
+        """Return the body as an instance of the class that annotates the handler's ``data``.
 
         Raises UnsupportedMediaType, MalformedRequest or InvalidInput.
         """
@@ -86,15 +86,15 @@ class ServiceRequest(Request[None, Caller, State]):
         if not body:
             raise MalformedRequest(NO_BODY)
         check_media_type(JSON, self.raw_headers)
-        data = read_json(body, self.route_handler.parsed_data_field.annotation)  # type: ignore[union-attr]  # there is one
-        self.scope["data"] = data  # type: ignore[typeddict-unknown-key]  # for errors.py
+        data = read_json(body, self.route_handler.parsed_data_field.annotation)  # type: ignore[union-attr]  # only handlers with `data` call this
+        self.scope["data"] = data  # type: ignore[typeddict-unknown-key]  # errors.py reads it
         return data
 
 
 async def read_form(request: ServiceRequest, model: type[T]) -> T:
-    """Return the body, an HTML form, as a `model`.
+    """Return the body, an HTML form, as an instance of `model`.
 
-    Raises UnsupportedMediaType, MalformedRequest (also for a repeated field: RFC 6749, 3.2) or InvalidInput.
+    Raises UnsupportedMediaType, InvalidInput, or MalformedRequest, also for a repeated field (RFC 6749, 3.2).
     """
     check_media_type(FORM, request.raw_headers)
     return read_form_body(await request.body(), model)

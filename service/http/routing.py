@@ -1,4 +1,4 @@
-"""What Litestar's routes lack: HEAD, OPTIONS without a token, one spelling of each path."""
+"""Completes Litestar's routes: HEAD, OPTIONS without a token, strict path parameters, checks of the handlers."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -22,8 +22,8 @@ from service.http.body import decoder, is_infinite
 D = TypeVar("D", bound=date)
 
 
-def integer(text: str) -> int:
-    """Read an id as responses write it; int() also accepts 1_0, +10, blanks and the digits of other scripts.
+def parse_integer(text: str) -> int:
+    """Parse an integer in its canonical form; int() also accepts 1_0, +10, spaces and digits of other scripts.
 
     Raises ValueError.
     """
@@ -33,41 +33,46 @@ def integer(text: str) -> int:
     return number
 
 
-def uuid(text: str) -> UUID:
-    """Read a UUID with its hyphens (RFC 9562, 4); UUID() also accepts braces and a URN.
+def parse_uuid(text: str) -> UUID:
+    """Parse a UUID with hyphens (RFC 9562, 4); UUID() also accepts braces and URNs.
 
     Raises ValueError.
     """
-    found = UUID(text)
-    if str(found) != text.lower():
+    value = UUID(text)
+    if str(value) != text.lower():
         raise ValueError(text)
-    return found
+    return value
 
 
-def finite(kind: type[D]) -> Callable[[str], D]:
-    """Return a reader of dates, or of times, that PostgreSQL does not take for infinity; it raises ValueError."""
+def date_parser(kind: type[D]) -> Callable[[str], D]:
+    """Return a parser of dates or times; it raises ValueError for one that PostgreSQL would store as infinity."""
 
-    def read(text: str) -> D:
+    def parse(text: str) -> D:
         value = msgspec.convert(text, kind)
         if is_infinite(value):
             raise ValueError(text)
         return value
 
-    return read
+    return parse
 
 
-STRICT: dict[Any, Callable[[str], Any]] = {int: integer, UUID: uuid, date: finite(date), datetime: finite(datetime)}
+PATH_PARSERS: dict[Any, Callable[[str], Any]] = {
+    int: parse_integer,
+    UUID: parse_uuid,
+    date: date_parser(date),
+    datetime: date_parser(datetime),
+}
 
 
 class ConfigurationError(click.ClickException):
-    """A handler could not work as it is declared; one sentence says which and why."""
+    """The declaration of a handler is wrong; the message names the handler and the reason."""
 
 
 class CompleteRoutes(ReceiveRoutePlugin):
-    """Completes each route as Litestar registers it, so that a request pays nothing for it.
+    """Completes each route when Litestar registers it, at no cost per request.
 
-    HEAD is GET without the body (RFC 9110, 9.3.2), which the server leaves out. OPTIONS names all methods of a path
-    (9.3.7) and needs no token. An id in another spelling is 404.
+    HEAD runs the handler of GET (RFC 9110, 9.3.2); the server omits the body. OPTIONS lists the methods of a path
+    (9.3.7) and needs no token. A path parameter that is not in canonical form is 404.
     """
 
     def __init__(self) -> None:
@@ -77,10 +82,10 @@ class CompleteRoutes(ReceiveRoutePlugin):
     def receive_route(self, route: BaseRoute) -> None:
         """Complete `route`.
 
-        Raises ConfigurationError for a handler that could not work.
+        Raises ConfigurationError if a handler of it cannot work.
         """
         for name, parameter in route.path_parameters.items():
-            route.path_parameters[name] = parameter._replace(parser=STRICT.get(parameter.type, parameter.parser))
+            route.path_parameters[name] = parameter._replace(parser=PATH_PARSERS.get(parameter.type, parameter.parser))
         if not isinstance(route, HTTPRoute):
             return
         handlers = route.route_handler_map
@@ -90,7 +95,8 @@ class CompleteRoutes(ReceiveRoutePlugin):
         if "GET" in handlers and "HEAD" not in handlers:
             handlers["HEAD"] = handlers["GET"]
             route.methods.add("HEAD")
-        if handlers["OPTIONS"][0].fn.__module__ == HTTPRoute.__module__:  # Litestar's, which asks as its neighbours do
+        # Litestar's own handler would need a token, like the other methods of the path.
+        if handlers["OPTIONS"][0].fn.__module__ == HTTPRoute.__module__:
             options = route.create_options_handler(route.path)
             options.owner = app
             options.on_registration(app)
@@ -113,20 +119,20 @@ class CompleteRoutes(ReceiveRoutePlugin):
 
 
 def is_json(data: FieldDefinition) -> bool:
-    """Return whether the body must be there, and be JSON."""
+    """Return whether the body is required and must be JSON."""
     kind = getattr(data.kwarg_definition, "media_type", RequestEncodingType.JSON)
     return kind == RequestEncodingType.JSON and not (data.is_optional or data.has_default)
 
 
-def plain_preflight_refusals(app: ASGIApp, cors: CORSConfig) -> ASGIApp:
-    """Wrap `app`: the preflight of an origin that may not call is answered like any OPTIONS, without CORS fields.
+def preflight_middleware(app: ASGIApp, cors: CORSConfig) -> ASGIApp:
+    """Wrap `app`: a CORS preflight from a forbidden origin gets a normal OPTIONS response, without CORS headers.
 
-    The browser takes that for a refusal (https://fetch.spec.whatwg.org/#cors-preflight-fetch, 7). Litestar answers 400
-    in plain text.
+    Browsers treat that as a denial (https://fetch.spec.whatwg.org/#cors-preflight-fetch, step 7). Litestar would
+    respond with 400 in plain text, which is no problem document.
     """
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # a websocket has none, and there are none
+        if scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # there are no websockets
             origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
             if not all(map(cors.is_origin_allowed, origins)):
                 scope["headers"] = [field for field in scope["headers"] if field[0] != b"origin"]

@@ -19,7 +19,7 @@ from service.http import (
     etag,
     matches_any,
     not_modified,
-    refusal,
+    unchanged_problem,
     wanted_versions,
 )
 from service.pets.models import DeletedPet, Pet, PetName, PetOnce, RenamedPet, VersionedPet
@@ -119,7 +119,7 @@ class PetsController(Controller):
         versions = wanted_versions(if_match)
         pet = await request.db.maybe(RENAME_PET, *request.auth, pet_id, data.pet_name, versions)
         if pet is None or pet.version is None:
-            raise refusal(pet, versions, NO_SUCH_PET)
+            raise unchanged_problem(pet, versions, NO_SUCH_PET)
         return pet_response(pet, pet.version)
 
     @delete("/{pet_id:int}")
@@ -128,7 +128,7 @@ class PetsController(Controller):
         versions = wanted_versions(if_match)
         pet = await request.db.maybe(DELETE_PET, *request.auth, pet_id, versions)
         if pet is None or not pet.deleted:
-            raise refusal(pet, versions, NO_SUCH_PET)
+            raise unchanged_problem(pet, versions, NO_SUCH_PET)
 
 
 def pet_response(pet: Pet, version: int, status: int = HTTP_200_OK, location: str | None = None) -> JSONResponse[Pet]:

@@ -46,7 +46,7 @@ class Traces:
         self.tracer = self._provider.get_tracer("service", __version__)
 
     @asynccontextmanager
-    async def sending(self) -> AsyncIterator[None]:
+    async def flush_at_end(self) -> AsyncIterator[None]:
         """Send what is left at the end of the context, for up to SEND_LAST seconds."""
         yield
         loop, is_sent = asyncio.get_running_loop(), asyncio.Event()
@@ -61,7 +61,7 @@ class Traces:
         with suppress(TimeoutError):
             await asyncio.wait_for(is_sent.wait(), SEND_LAST)
 
-    def requests(self, app: ASGIApp) -> ASGIApp:
+    def middleware(self, app: ASGIApp) -> ASGIApp:
         """Wrap `app`: each request is a span of the trace that its ``traceparent`` names (W3C Trace Context).
 
         The response's ``traceparent`` names the span.

@@ -22,7 +22,7 @@ def create_user(email: str, password: str | None) -> None:
     Safe to run at every deploy. EMAIL and the password are also read from FIRST_SUPERUSER_EMAIL and
     FIRST_SUPERUSER_PASSWORD.
     """
-    from service.users.initial import ensure_user  # noqa: PLC0415 - reads SQL files, which may be what is broken
+    from service.users.ensure_user import ensure_user  # noqa: PLC0415 - reads SQL files, which may be what is broken
 
     if password is None:
         if not sys.stdin.isatty():

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.http.client_address import _report_unreadable, client_address, client_network, client_site
+from service.http.client_address import _warn_unreadable, client_address, client_network
 
 PEER = "10.0.0.1"
 
@@ -86,18 +86,10 @@ def test_ipv6_client_is_its_64_bit_prefix(address: str | None, network: str) -> 
 
 
 def test_unreadable_entry_is_logged_once() -> None:
-    _report_unreadable.cache_clear()
+    _warn_unreadable.cache_clear()
 
     with capture_logs() as logs:
         for entry in ("unknown", "for=203.0.113.7", "", "203.0.113.7"):
             client_address(scope(entry), 1)
 
     assert [(each["log_level"], "TRUSTED_PROXY_HOPS" in each["event"]) for each in logs] == [("warning", True)]
-
-
-@pytest.mark.parametrize(
-    ("address", "site"),
-    [("203.0.113.7", None), ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"), (None, None)],
-)
-def test_ipv6_client_has_a_wider_network(address: str | None, site: str | None) -> None:
-    assert client_site(address) == site

@@ -6,7 +6,7 @@ import pytest
 from litestar import patch
 from litestar.params import FromPath
 
-from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, refusal, wanted_versions
+from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, unchanged_problem, wanted_versions
 from service.http.response import JSONResponse
 from service.problems import NotFound, PreconditionFailed, Problem
 from tests.support.factories import service_client
@@ -92,4 +92,4 @@ async def test_several_lines_are_one_list() -> None:
     ],
 )
 def test_row_not_changed_is_412_or_404(found: str | None, versions: list[int] | None, expected: type[Problem]) -> None:
-    assert type(refusal(found, versions, "There is none")) is expected
+    assert type(unchanged_problem(found, versions, "There is none")) is expected

@@ -68,7 +68,7 @@ def slow_app(database_url: str, one_transaction: OneTransaction) -> Service:
     settings = make_settings(database_url, ALLOWED_HOSTS="*", BACKEND_CORS_ORIGINS="https://page.example.com")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, KitesController])
-        patch.setattr("service.app.with_fast_path", lambda _, router: router)
+        patch.setattr("service.app.fast_path_middleware", lambda _, router: router)
         return create_app(settings, one_transaction)
 
 

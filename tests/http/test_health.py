@@ -117,7 +117,7 @@ async def test_readiness_that_succeeded_counts_for_some_seconds(own_database_url
 
 async def test_check_that_failed_is_repeated(own_database_url: str) -> None:
     pool = Pool(own_database_url)
-    readiness = Readiness(Database(pool), RequiredSchema({"0000_missing": ""}), seconds=60)
+    readiness = Readiness(Database(pool), RequiredSchema({"0000_missing": ""}), cache_seconds=60)
 
     async with pool.open():
         for _ in range(2):

@@ -19,8 +19,8 @@ END_SESSION = (ROOT / END).read_text()
 # From its parameter on.
 WHOLE = END_SESSION[END_SESSION.index("-- $1") :]
 COUNT = "-- returns: count\n"
-INITIAL = "service/users/initial.py"
-END_OF_INITIAL = line_of(INITIAL, "passwords.close()")
+ENSURE_USER = "service/users/ensure_user.py"
+END_OF_ENSURE_USER = line_of(ENSURE_USER, "passwords.close()")
 LAST_COMMENT = "comment on column kites.version is 'Counts the changes; the ETag of the kite.';\n"
 LAST_LINE = "        passwords.close()\n"
 
@@ -311,9 +311,9 @@ QUERIES = [
     ),
     Broken(
         "SQL built from strings",
-        f"{INITIAL}:{END_OF_INITIAL + 1}: SQL built from strings: put it into sql/ with a $n for what varies "
+        f"{ENSURE_USER}:{END_OF_ENSURE_USER + 1}: SQL built from strings: put it into sql/ with a $n for what varies "
         "[built-sql]",
-        INITIAL,
+        ENSURE_USER,
         LAST_LINE,
         LAST_LINE + "def f(db, x): return db.fetch(f'select {x}')\n",
     ),

@@ -11,8 +11,8 @@ from service.http import (
     RowSchemas,
     ServiceRequest,
     exception_handler,
+    fast_path_middleware,
     request_middleware,
-    with_fast_path,
 )
 from service.postgres import Database
 from tests.support.application import OneTransaction
@@ -29,5 +29,5 @@ def small_application(
     given["exception_handlers"] = {Exception: exception_handler} | options.get("exception_handlers", {})
     app = Application(handlers, request_class=ServiceRequest, **given)
     app.db = Database(OneTransaction())
-    app.asgi_handler = request_middleware(with_fast_path(app, around(app.asgi_handler)), ["localhost"])
+    app.asgi_handler = request_middleware(fast_path_middleware(app, around(app.asgi_handler)), ["localhost"])
     return app

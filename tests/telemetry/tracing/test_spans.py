@@ -58,7 +58,7 @@ async def traced(
     pool, traces = Pool(own_database_url), Traces()
     app = create_app(make_settings(own_database_url), pool, traces=traces)
     connection = await asyncpg.connect(own_database_url)
-    async with traces.sending(), pool.open(), service_client(app) as client:
+    async with traces.flush_at_end(), pool.open(), service_client(app) as client:
         yield Traced(client, Factory(app, connection), receiver, traces)
     await connection.close()
 
@@ -198,7 +198,7 @@ async def test_request_without_id_is_traced(traced: Traced) -> None:
         await send({"type": "http.response.body", "body": b""})
 
     token = current.set(None)
-    transport = httpx.ASGITransport(traced.traces.requests(app))  # type: ignore[arg-type]  # Litestar's own types
+    transport = httpx.ASGITransport(traced.traces.middleware(app))  # type: ignore[arg-type]  # Litestar's own types
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         response = await client.get("/")
     current.reset(token)
@@ -227,7 +227,7 @@ async def test_statements_of_a_transaction_are_spans(
     pool, traces = Pool(database_url), Traces()
     db = Database(TracedConnections(pool, traces.tracer))
 
-    async with traces.sending(), pool.open(), db.transaction() as tx:
+    async with traces.flush_at_end(), pool.open(), db.transaction() as tx:
         await tx.value(backend)
 
     assert [span.name for span in receiver.spans] == ["tests.query"]
@@ -239,13 +239,13 @@ async def test_silent_collector_does_not_hold_up_the_end(monkeypatch: pytest.Mon
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         traces = Traces()
 
-        async with asyncio.timeout(8), traces.sending():  # OpenTelemetry by itself waits for 10 s and longer
+        async with asyncio.timeout(8), traces.flush_at_end():  # OpenTelemetry by itself waits for 10 s and longer
             traces.tracer.start_span("the last").end()
 
 
 async def send_all(traces: Traces) -> None:
     """Have `traces` end what it has begun."""
-    async with traces.sending():
+    async with traces.flush_at_end():
         pass
 
 

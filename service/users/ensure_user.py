@@ -1,11 +1,11 @@
-"""The first account of an installation."""
+"""Creates a user unless it exists: the command `create-user`, and the demo user of `make dev`."""
 
 import click
 import msgspec
 
 from service.auth.emails import email_errors, email_key
 from service.auth.passwords import Passwords, password_errors
-from service.http import broken_rule
+from service.http import problem_from_msgspec
 from service.postgres import Database, Pool
 from service.problems import InvalidInput, Problem
 from service.sql import count
@@ -15,9 +15,10 @@ ENSURE_USER = count("users.ensure_user")
 
 
 async def ensure_user(url: str, email: str, password: str) -> bool:
-    """Add an account for `email` unless it has one, by the rules of registration; return whether it was added.
+    """Create an account for `email` unless it has one; return whether it was created.
 
-    Raises click.ClickException if a rule is broken or the database cannot be reached.
+    Raises click.ClickException if registration would reject the address or the password, or if the database cannot be
+    reached.
     """
     pool, passwords = Pool(url), Passwords()
     try:
@@ -29,7 +30,7 @@ async def ensure_user(url: str, email: str, password: str) -> bool:
             key = email_key(registration.email)
             return await Database(pool).count(ENSURE_USER, registration.email, key, hashed) == 1
     except msgspec.ValidationError as error:
-        raise click.ClickException(broken_rule(error).detail) from None
+        raise click.ClickException(problem_from_msgspec(error).detail) from None
     except UnicodeEncodeError:
         raise click.ClickException("The password is not UTF-8") from None
     except Problem as problem:

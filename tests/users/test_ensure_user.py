@@ -1,11 +1,11 @@
-"""The first account of a new installation: what create-user does."""
+"""The account that create-user creates."""
 
 import os
 
 import click
 import pytest
 
-from service.users.initial import ensure_user
+from service.users.ensure_user import ensure_user
 from tests.support.accounts import PASSWORD
 from tests.support.factories import Committed, log_in
 
