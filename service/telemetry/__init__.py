@@ -1,7 +1,8 @@
 """What the service reports about itself: logs, metrics and traces.
 
-Read in this order: context (the current request), logging (format), access_log (one line per request), output (standard
-output, written by a thread), metrics (counting in shared memory), prometheus (the exposition), tracing (OpenTelemetry).
+Read in this order: context (the current request), logging (format of log lines), access_log (one line per request),
+output (a thread writes to standard output), metrics (counting in shared memory), prometheus (renders the metrics),
+metrics_server (serves them on METRICS_PORT), tracing (OpenTelemetry).
 """
 
 from typing import TYPE_CHECKING
@@ -38,13 +39,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import prometheus-client or OpenTelemetry only when it is used (PEP 562)."""
+    """Import prometheus-client or OpenTelemetry on first use (PEP 562)."""
     if name in {"as_text", "serve_metrics"}:
-        from service.telemetry import prometheus  # noqa: PLC0415 - as said
+        from service.telemetry import prometheus  # noqa: PLC0415 - see the docstring
 
         return getattr(prometheus, name)
     if name in {"QUIET", "Traces"}:
-        from service.telemetry import tracing  # noqa: PLC0415 - as said
+        from service.telemetry import tracing  # noqa: PLC0415 - see the docstring
 
         return getattr(tracing, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The access log: one line for each request, from the middleware, or from the server if no application sees it."""
+"""The access log: one line per request, logged by the middleware, or by the server if it rejects the request itself."""
 
 import logging
 from datetime import UTC, datetime
@@ -14,10 +14,9 @@ from service.telemetry.output import stdout
 access_log: structlog.stdlib.BoundLogger = structlog.get_logger("service.access")
 _logger = logging.getLogger("service.access")
 _encode = msgspec.json.Encoder().encode
-# The levels of a line, as logging and structlog call them.
+# Levels by the number of logging and the name of structlog.
 INFO, WARNING, ERROR = (logging.INFO, "info"), (logging.WARNING, "warning"), (logging.ERROR, "error")
-# How the log looks: LOG_FORMAT.
-_form = "console"
+_format = "console"  # LOG_FORMAT
 
 
 class AccessLine(msgspec.Struct, omit_defaults=True, gc=False):
@@ -40,17 +39,17 @@ class AccessLine(msgspec.Struct, omit_defaults=True, gc=False):
     trace_id: str | None = None
 
 
-def configure_access_log(form: str) -> None:
-    """Write lines as ``json``, or as the handlers of logging do."""
-    global _form  # noqa: PLW0603 - a process has one standard output
-    _form = form
+def configure_access_log(log_format: str) -> None:
+    """Set the format, as in LOG_FORMAT."""
+    global _format  # noqa: PLW0603 - a process has one standard output
+    _format = log_format
 
 
 def log_request(context: RequestContext, method: str, route: str | None, status: int, seconds: float) -> None:
-    """Log a request to `route`, the template of its path, that has been answered with `status` after `seconds`.
+    """Log a request to `route`, a path template, that got the response `status` after `seconds`.
 
-    The level is error for a fault of the service (500 and above), and warning for 503: its cause is logged once by the
-    code that detects it, and not for each request.
+    The level is error for status 500 and above, except 503, which is a warning: the code that detects the outage logs
+    its cause once.
     """
     level = INFO if status < 500 else WARNING if status == 503 else ERROR  # noqa: PLR2004 - RFC 9110, 15.6
     if not _logger.isEnabledFor(level[0]):
@@ -72,12 +71,12 @@ def log_request(context: RequestContext, method: str, route: str | None, status:
         context.client,
         context.trace_id,
     )
-    if _form == "json":  # past structlog, which takes far longer
+    if _format == "json":  # bypasses structlog, which is much slower
         stdout.add(_encode(line) + b"\n", later=True)
         return
     fields: dict[str, Any] = msgspec.to_builtins(line)
     for name in ("timestamp", "level", "logger"):
         fields.pop(name)
-    if route is None and _form == "console":
+    if route is None and _format == "console":
         fields["path"] = context.path
     access_log.log(level[0], fields.pop("event"), **fields)

@@ -1,16 +1,16 @@
-"""The context of the current request: what log lines, metrics and spans say about it."""
+"""The context of the current request, for log lines, metrics and spans."""
 
 from contextvars import ContextVar
 from uuid import UUID
 
 
 class RequestContext:
-    """What is known about a request while it is being served.
+    """The state of a request in progress.
 
-    `client` is the client's IP address, `path` the request's path, `user` the authenticated user, once known.
-    `queries` counts the statements run so far; they took `database_seconds` in PostgreSQL, after `waited_seconds`
-    waiting for a connection. `database_used` is how much the request has used of its time for the database, in
-    seconds, pauses between attempts included. `trace_id` is OpenTelemetry's, if tracing is on.
+    `client` is the client's IP address; `user` is the authenticated user, once known. `queries` counts the statements
+    so far; they took `database_seconds`, and waited `waited_seconds` for a connection. `database_used` is the part of
+    the request's time budget for the database that is used up, in seconds, including pauses between attempts.
+    `trace_id` is OpenTelemetry's, if tracing is on.
     """
 
     __slots__ = (
@@ -37,11 +37,11 @@ class RequestContext:
         self.trace_id: str | None = None
 
 
-# Of this task and the tasks it starts; None outside of a request.
+# Inherited by the tasks that a request starts; None outside a request.
 current: ContextVar[RequestContext | None] = ContextVar("request_context", default=None)
 
 
 def set_user(user: UUID) -> None:
-    """Record the authenticated user, for the log."""
+    """Record the authenticated user of the current request, for the log."""
     if context := current.get():
         context.user = user

@@ -1,6 +1,6 @@
-"""Logs: one line for each event, on standard output.
+"""Logs: one line per event, on standard output.
 
-No input can end a line or begin another. Errors of PostgreSQL are logged without the values of rows.
+No input can start a new line. Errors from PostgreSQL are logged without the values of rows.
 """
 
 import logging
@@ -21,24 +21,24 @@ from service.telemetry.output import stdout
 log: structlog.stdlib.BoundLogger = structlog.get_logger("service")
 TIMESTAMP = structlog.processors.TimeStamper(fmt="iso")
 
-# What could end a line, or speak to a terminal: the controls of ASCII and Latin-1, and Unicode's separators of lines.
-CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
+# Characters that end a line or control a terminal: control characters of ASCII and Latin-1, Unicode line separators.
+CONTROL_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
     0x0A: "\\n",
     0x0D: "\\r",
     0x2028: "\\u2028",
     0x2029: "\\u2029",
 }
 
-ARGUMENT = re.compile(r"invalid input for query argument \$\d+")
+ARGUMENT_ERROR = re.compile(r"invalid input for query argument \$\d+")
 
 
-def configure_logging(level: str, form: str) -> None:
-    """Send every log, the libraries' too, to standard output at `level`, as ``json``, ``logfmt`` or ``console``."""
-    configure_access_log(form)
+def configure_logging(level: str, log_format: str) -> None:
+    """Write all logs, including those of libraries, to standard output, as LOG_LEVEL and LOG_FORMAT specify."""
+    configure_access_log(log_format)
     stdout.open()
-    stdout.report = lambda lines: _report_dropped(lines, form)
+    stdout.report = lambda lines: _report_dropped(lines, log_format)
     shared: list[Processor] = [
-        _of_request,
+        _add_request,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         TIMESTAMP,
@@ -53,7 +53,7 @@ def configure_logging(level: str, form: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(form)],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(log_format)],
         )
     )
     root = logging.getLogger()
@@ -61,31 +61,31 @@ def configure_logging(level: str, form: str) -> None:
     root.setLevel(level)
 
 
-def _report_dropped(lines: int, form: str) -> str:
-    """Return the line that reports dropped lines. It does not pass a handler, whose lock a waiting thread can hold."""
+def _report_dropped(lines: int, log_format: str) -> str:
+    """Return the line that reports dropped lines. Bypasses the handler, whose lock a waiting thread can hold."""
     if not log.isEnabledFor(logging.WARNING):
         return ""
     event: Any = {"event": "log lines dropped", "lines": lines, "level": "warning", "logger": "service"}
-    processors: list[Processor] = [TIMESTAMP, *_renderers(form)]
+    processors: list[Processor] = [TIMESTAMP, *_renderers(log_format)]
     for processor in processors:
         event = processor(log, "warning", event)
     return f"{event}\n"
 
 
-def _renderers(form: str) -> list[Processor]:
-    match form:
-        case "json":  # escapes all that is not printable ASCII
+def _renderers(log_format: str) -> list[Processor]:
+    match log_format:
+        case "json":  # escapes everything but printable ASCII
             return [structlog.processors.JSONRenderer()]
         case "logfmt":
             order = ["timestamp", "level", "logger", "event"]
-            return [_escape, structlog.processors.LogfmtRenderer(key_order=order, bool_as_flag=False)]
+            return [_escape_controls, structlog.processors.LogfmtRenderer(key_order=order, bool_as_flag=False)]
         case _:
             colors = sys.stdout.isatty() and not os.environ.get("NO_COLOR")  # https://no-color.org
-            return [_escape, structlog.dev.ConsoleRenderer(colors=colors)]
+            return [_escape_controls, structlog.dev.ConsoleRenderer(colors=colors)]
 
 
-def _of_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Say in which request it happened, and whose that is."""
+def _add_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Add the ids of the current request, its user and its trace."""
     if context := current.get():
         event.setdefault("request_id", context.request_id)
         if context.user:
@@ -95,26 +95,26 @@ def _of_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def _escape(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Show controls as what they are; a traceback and a plan keep their lines."""
+def _escape_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Escape control characters; tracebacks and plans keep their line breaks."""
     for name, value in event.items():
         if isinstance(value, str) and name not in {"exception", "plan"}:
-            event[name] = value.translate(CONTROLS)
+            event[name] = value.translate(CONTROL_ESCAPES)
     return event
 
 
 def _format_exception(exc_info: ExcInfo) -> str:
-    """Return the traceback, without local variables and without what PostgreSQL and asyncpg quote of rows."""
+    """Return the traceback, without the values of rows that PostgreSQL and asyncpg quote."""
     _hide_values(exc_info[1])
     return "".join(traceback.format_exception(*exc_info)).removesuffix("\n")
 
 
 def _hide_values(error: BaseException | None) -> None:
-    """Take the values out of `error` and of what led to it; nobody reads them after the log."""
+    """Remove the values of rows from `error` and its causes, in place: the log is their last use."""
     while error is not None:
         if isinstance(error, asyncpg.PostgresError):
             error.detail = None
-            sentence = str(error.args[0])
-            if argument := ARGUMENT.match(sentence):  # asyncpg's own; its cause says the value once more
+            message = str(error.args[0])
+            if argument := ARGUMENT_ERROR.match(message):  # from asyncpg; its cause quotes the value too
                 error.args, error.__cause__, error.__suppress_context__ = (argument[0],), None, True
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -1,6 +1,6 @@
-"""Serves the metrics on a port of their own, from one thread, to few clients at once.
+"""Serves the metrics on METRICS_PORT, in one thread and to a limited number of clients.
 
-A thread for each client, as prometheus-client has it, would let silent ones take the file descriptors of the service.
+prometheus-client starts a thread per client, so silent clients could exhaust the file descriptors of the service.
 """
 
 import asyncio
@@ -10,27 +10,27 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# Clients that are served at once: one more, and the oldest is disconnected.
+# Concurrent clients; one more disconnects the oldest.
 MAX_CLIENTS = 16
-# Seconds for a client to send its request and read the response.
-TIME_LIMIT = 5.0
-# Returns the metrics, and their media type, in the format that a header Accept prefers.
+# Seconds for a client to send its request and to read the response.
+CLIENT_TIMEOUT = 5.0
+# Takes an Accept header; returns the metrics in the preferred format, and their media type.
 Render = Callable[[str], tuple[bytes, str]]
 
 
 @contextmanager
-def serving(listener: socket.socket, render: Render, time_limit: float = TIME_LIMIT) -> Iterator[None]:
-    """Serve what `render` returns on the bound socket `listener`, whatever the path, within the context."""
+def serve_in_thread(listener: socket.socket, render: Render, timeout: float = CLIENT_TIMEOUT) -> Iterator[None]:
+    """Serve the result of `render` at every path, on the bound socket `listener`, within the context."""
     runner = asyncio.Runner()
     loop, end = runner.get_loop(), asyncio.Event()
     clients: dict[asyncio.StreamWriter, None] = {}
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         clients[writer] = None
         if len(clients) > MAX_CLIENTS:
             next(iter(clients)).transport.abort()
         try:
-            async with asyncio.timeout(time_limit):
+            async with asyncio.timeout(timeout):
                 writer.write(_response(await reader.readuntil(b"\r\n\r\n"), render))
                 writer.close()
                 await writer.wait_closed()
@@ -41,7 +41,7 @@ def serving(listener: socket.socket, render: Render, time_limit: float = TIME_LI
             del clients[writer]
 
     async def serve() -> None:
-        async with await asyncio.start_server(answer, sock=listener, backlog=MAX_CLIENTS):
+        async with await asyncio.start_server(handle_client, sock=listener, backlog=MAX_CLIENTS):
             await end.wait()
 
     def run() -> None:
@@ -49,11 +49,11 @@ def serving(listener: socket.socket, render: Render, time_limit: float = TIME_LI
             runner.run(serve())
 
     listener.listen(MAX_CLIENTS)
-    # Signals are for the main thread, which may wait for them.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    # The main thread handles signals.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     thread = threading.Thread(target=run, name="metrics", daemon=True)
     thread.start()
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
-"""Standard output, written by a thread of its own: a reader that stops reading holds up no request.
+"""Standard output, written by a separate thread, so that a reader that stops reading does not block requests.
 
-Standard output stays blocking, because other processes can share it. Lines wait in a buffer of bounded size; those that
+Standard output stays in blocking mode, because other processes can share it. Lines wait in a bounded buffer; lines that
 do not fit are dropped and counted.
 """
 
@@ -17,58 +17,58 @@ from typing import TypeAlias
 
 from service.telemetry.metrics import counter
 
-# Seconds that a line of the access log can wait for others, to be written with them.
-DELAY = 0.05
-# A pipe takes this many bytes in one piece (pipe(7)): lines of several workers do not mix.
-PIECE = getattr(select, "PIPE_BUF", 512)
-# The most that waits to be written, in bytes: about 3,000 lines of the access log.
-LIMIT = 1024 * 1024
-# Seconds that a process waits at its end for what is not written yet.
-CLOSE = 1.0
-# Seconds between two reports of dropped lines, unless all others are written.
-REPORT = 1.0
-THREAD = "log output"
+# Longest delay of an access log line, in seconds, so that several lines are written at once.
+FLUSH_DELAY = 0.05
+# A pipe writes this many bytes atomically (pipe(7)), so that lines of different workers do not mix.
+MAX_CHUNK_BYTES = getattr(select, "PIPE_BUF", 512)
+# Size of the buffer: about 3,000 lines of the access log.
+MAX_BUFFER_BYTES = 1024 * 1024
+# Seconds that an ending process waits for its last lines to be written.
+CLOSE_TIMEOUT = 1.0
+# Seconds between two reports of dropped lines while other lines wait.
+REPORT_INTERVAL = 1.0
+THREAD_NAME = "log output"
 
 DROPPED = counter("log_lines_dropped_total", "Lines of the log that standard output did not take")
 
-# Lines that are written in one piece, and their number.
-Piece: TypeAlias = tuple[bytes, int]
+# Lines that are written at once, and their number.
+Chunk: TypeAlias = tuple[bytes, int]
 
 
 class Output:
-    """Writes lines to a file descriptor, in the order in which they come."""
+    """Writes lines to a file descriptor in the order in which they are added."""
 
-    def __init__(self, descriptor: int, limit: int = LIMIT) -> None:
-        """Write to `descriptor`; `limit` is the size of the buffer in bytes."""
+    def __init__(self, descriptor: int, max_buffer: int = MAX_BUFFER_BYTES) -> None:
+        """Write to `descriptor`, with a buffer of `max_buffer` bytes."""
         self._descriptor = descriptor
-        self._limit = limit
+        self._max_buffer = max_buffer
         self.report: Callable[[int], str] = lambda _: ""
-        """Returns the line that reports a number of dropped lines."""
+        """Return the line that reports this number of dropped lines."""
         self.reset()
 
     def reset(self) -> None:
-        """Begin with nothing to write and no thread: in a forked process, both are the parent's."""
-        self._lock = threading.RLock()  # a signal handler can log, too
-        self._work: SimpleQueue[list[Piece] | threading.Event] = SimpleQueue()
+        """Start with an empty buffer and no thread; a forked process must not use those of its parent."""
+        self._lock = threading.RLock()  # reentrant, because a signal handler can log
+        self._work: SimpleQueue[list[Chunk] | threading.Event] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lines: list[bytes] = []
-        self._pieces: list[Piece] = []
-        # Bytes in `lines`, and bytes of pieces that are not written yet.
-        self._size = self._waiting = 0
+        self._chunks: list[Chunk] = []
+        # Bytes in `_lines`, and bytes in chunks that are not written yet.
+        self._size = self._pending = 0
         self._dropped = 0
         self._reported_at = 0.0
         self._is_scheduled = False
         self._closes_at: float | None = None
 
     def add(self, line: bytes, *, later: bool = False) -> None:
-        """Keep `line` for the next flush(); if `later`, the running event loop calls that within DELAY seconds."""
+        """Buffer `line` until flush(), which the running event loop calls within FLUSH_DELAY if `later`."""
         with self._lock:
-            if self._waiting > self._limit:
+            if self._pending > self._max_buffer:
                 self._drop(1)
                 return
             size = self._size + len(line)
-            if size > PIECE:
-                self._join()
+            if size > MAX_CHUNK_BYTES:
+                self._seal_chunk()
                 size = len(line)
             self._lines.append(line)
             self._size = size
@@ -77,45 +77,46 @@ class Output:
                 self.flush()
             else:
                 self._is_scheduled = True
-                asyncio.get_running_loop().call_later(DELAY, self.flush)
+                asyncio.get_running_loop().call_later(FLUSH_DELAY, self.flush)
 
     def write(self, text: str) -> None:
-        """Take the text of a logging handler, which calls flush() next."""
+        """Buffer the text of a logging handler, which then calls flush()."""
         self.add(text.encode(errors="backslashreplace"))
 
     def flush(self) -> None:
-        """Let the thread write all lines; wait for it after close() only."""
+        """Let the thread write all lines. Wait for it only after close()."""
         with self._lock:
             self._is_scheduled = False
-            self._join()
-            pieces, self._pieces = self._pieces, []
-            if pieces:
-                self._hand_over(pieces)
+            self._seal_chunk()
+            chunks, self._chunks = self._chunks, []
+            if chunks:
+                self._enqueue(chunks)
         if self._closes_at and self._thread:
             written = threading.Event()
-            self._hand_over(written)
+            self._enqueue(written)
             written.wait(max(0.0, self._closes_at - time.monotonic()))
 
-    def close(self, seconds: float = CLOSE) -> None:
-        """Write all lines, and wait for that. So are lines that come later: for `seconds` in all."""
+    def close(self, seconds: float = CLOSE_TIMEOUT) -> None:
+        """Write all lines and wait for that, as for every later line, for `seconds` in total."""
         self._closes_at = self._closes_at or time.monotonic() + seconds
         self.flush()
 
     def open(self) -> None:
-        """Write without waiting again, after close()."""
+        """Stop waiting for lines to be written, after close()."""
         self._closes_at = None
 
-    def _join(self) -> None:
-        """Make a piece of the lines."""
+    def _seal_chunk(self) -> None:
+        """Turn the buffered lines into a chunk."""
         if self._lines:
-            self._pieces.append((b"".join(self._lines), len(self._lines)))
-            self._waiting += self._size
+            self._chunks.append((b"".join(self._lines), len(self._lines)))
+            self._pending += self._size
             self._lines, self._size = [], 0
 
-    def _hand_over(self, work: list[Piece] | threading.Event) -> None:
+    def _enqueue(self, work: list[Chunk] | threading.Event) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
-            signals = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are the main thread's
+            self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
+            # The main thread handles signals.
+            signals = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             self._thread.start()
             signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         self._work.put(work)
@@ -125,7 +126,7 @@ class Output:
         DROPPED.inc(lines)
 
     def _run(self) -> None:
-        """Write what is handed over, until the end of the process."""
+        """Write the chunks of the queue until the process ends."""
         while True:
             work = self._work.get()
             if isinstance(work, threading.Event):
@@ -134,17 +135,17 @@ class Output:
             for text, lines in work:
                 is_written = self._write(text)
                 with self._lock:
-                    self._waiting -= len(text)
+                    self._pending -= len(text)
                     if not is_written:
                         self._drop(lines)
                 if is_written and self._dropped:
                     self._report()
 
     def _report(self) -> None:
-        """Report dropped lines, at most once in REPORT seconds while others wait."""
+        """Report dropped lines, at most once per REPORT_INTERVAL while other lines wait."""
         now = time.monotonic()
         with self._lock:
-            if self._waiting and now < self._reported_at + REPORT:
+            if self._pending and now < self._reported_at + REPORT_INTERVAL:
                 return
             lines, self._dropped, self._reported_at = self._dropped, 0, now
         if not self._write(self.report(lines).encode()):
@@ -152,11 +153,11 @@ class Output:
                 self._dropped += lines
 
     def _write(self, text: bytes) -> bool:
-        """Write `text`; return whether it was written. It is not if nobody reads any more, or the disk is full."""
-        left = memoryview(text)
+        """Write `text`; return False if that fails, because the reader is gone or the disk is full."""
+        unwritten = memoryview(text)
         try:
-            while left:
-                left = left[os.write(self._descriptor, left) :]
+            while unwritten:
+                unwritten = unwritten[os.write(self._descriptor, unwritten) :]
         except OSError:
             return False
         return True
@@ -168,10 +169,10 @@ atexit.register(stdout.close)
 
 
 def close_log() -> None:
-    """Write the log at the end of a process that does not end by itself: it is killed, or a fork."""
+    """Write the rest of the log, in a process that does not run atexit handlers: a fork, or one that is killed next."""
     stdout.close()
 
 
 def is_log_thread(thread: threading.Thread) -> bool:
-    """Tell whether `thread` writes the log: a process can fork beside that one, which holds no lock."""
-    return thread.name == THREAD
+    """Return whether `thread` writes the log; a process can fork while it runs, because it holds no lock."""
+    return thread.name == THREAD_NAME

@@ -1,4 +1,4 @@
-"""Serves the metrics of all workers to Prometheus (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
+"""Renders the metrics of all workers for Prometheus (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
 
 import fcntl
 import os
@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from service import __version__
 from service.telemetry.metrics import (
-    BOUNDS,
+    BUCKET_BOUNDS,
     ERRORS,
     METRICS_DIRECTORY_VARIABLE,
     ROWS,
@@ -34,40 +34,40 @@ from service.telemetry.metrics import (
     Key,
     Layout,
 )
-from service.telemetry.metrics_server import serving
+from service.telemetry.metrics_server import serve_in_thread
 
-Numbers: TypeAlias = "array[float]"  # at run time, only Python 3.12 knows it
-# Whether a worker is alive, and so holds the lock on its file, and its numbers.
+Numbers: TypeAlias = "array[float]"  # a string, because array is not generic before Python 3.12
+# Whether a worker is alive (it holds the lock on its file), and its numbers.
 Slot: TypeAlias = tuple[bool, Numbers]
 PREFIX = "metrics-"
-LIMITS = [str(bound) for bound in BOUNDS] + ["+Inf"]
+BUCKET_LABELS = [str(bound) for bound in BUCKET_BOUNDS] + ["+Inf"]
 
 
 @contextmanager
 def serve_metrics(listener: socket.socket | None) -> Iterator[None]:
-    """Collect the metrics of the processes that start within the context, and serve them on `listener`, if any."""
+    """Collect the metrics of processes started within the context, and serve them on `listener`, if given."""
     with make_directory() as directory, ExitStack() as stack:
         os.environ[METRICS_DIRECTORY_VARIABLE] = str(directory)
         if listener is not None:
-            stack.enter_context(serving(listener, lambda accept: as_text(directory, accept)))
+            stack.enter_context(serve_in_thread(listener, lambda accept: as_text(directory, accept)))
         yield
 
 
 @contextmanager
 def make_directory() -> Iterator[Path]:
-    """Make a folder for the numbers, in memory if there is a file system for that (tmpfs(5)), else in TMPDIR.
+    """Create a folder for the workers' files, in memory (tmpfs(5)) if possible, else in the temporary directory.
 
-    It is locked until the end of the context, or of this process. Unlocked folders are removed: the process that made
-    one was killed before it could remove it.
+    It stays locked until the context or this process ends. Unlocked folders are leftovers of killed processes, and are
+    removed.
     """
-    memory = "/dev/shm"  # noqa: S108 - the folder in it is our own
+    memory = "/dev/shm"  # noqa: S108 - mkdtemp creates a private folder in it
     in_memory = os.access(memory, os.W_OK) and "TMPDIR" not in os.environ
-    place = Path(memory if in_memory else tempfile.gettempdir())
-    for left in place.glob(f"{PREFIX}*"):
-        with suppress(OSError), _locked(left):  # another user's, or still in use
-            shutil.rmtree(left)
-    # It is locked before it gets its name, so that no other process takes it for an abandoned one.
-    new = Path(tempfile.mkdtemp(dir=place))
+    parent = Path(memory if in_memory else tempfile.gettempdir())
+    for leftover in parent.glob(f"{PREFIX}*"):
+        with suppress(OSError), _locked(leftover):  # fails for folders of other users, and for those in use
+            shutil.rmtree(leftover)
+    # Locked before it gets its name, so that other processes do not remove it.
+    new = Path(tempfile.mkdtemp(dir=parent))
     directory = new.with_name(f"{PREFIX}{new.name}")
     with _locked(new):
         new.rename(directory)
@@ -79,7 +79,7 @@ def make_directory() -> Iterator[Path]:
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Hold the lock on a folder. Raises BlockingIOError if another process does."""
+    """Hold the lock on `directory`. Raises BlockingIOError if another process holds it."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,7 +89,7 @@ def _locked(directory: Path) -> Iterator[None]:
 
 
 def as_text(directory: Path, accept: str) -> tuple[bytes, str]:
-    """Return the metrics in `directory`, in the format that an ``Accept`` header prefers, and its media type."""
+    """Return the metrics in `directory` in the format that the ``Accept`` header prefers, and its media type."""
     encoder, media_type = choose_encoder(accept)
     return encoder(_registry(directory)), media_type
 
@@ -101,44 +101,46 @@ def _registry(directory: Path) -> CollectorRegistry:
 
 
 @attrs.frozen
-class _Reading:
-    """What the workers of one layout have counted."""
+class _LayoutNumbers:
+    """The numbers of all workers that share a layout."""
 
     layout: Layout
     slots: list[Slot]
-    places: dict[Key, slice]
+    slices: dict[Key, slice]
 
 
 class SharedMemoryCollector(Collector):
-    """Collects the numbers of all workers; counters include those of workers that have ended."""
+    """Collects the numbers of all workers; counters include workers that have ended."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     @override
     def collect(self) -> Iterator[Metric]:
-        build = GaugeMetricFamily("service_build_info", "What runs", labels=["version", "python"])
+        build = GaugeMetricFamily(
+            "service_build_info", "Version of the service and of Python", labels=["version", "python"]
+        )
         build.add_metric([__version__, platform.python_version()], 1)
         yield build
-        readings = [reading for file in self._directory.glob("layout.*") if (reading := _read_slots(file)).slots]
-        if not readings:  # no worker has begun
+        groups = [group for file in self._directory.glob("layout.*") if (group := _read_slots(file)).slots]
+        if not groups:  # no worker has started
             return
-        totals = _add_up(readings)
-        alive = sum(is_alive for reading in readings for is_alive, _ in reading.slots)
-        yield GaugeMetricFamily("service_workers", "Worker processes that serve", alive)
-        yield from _requests({route: totals[route] for reading in readings for route in reading.layout.routes})
-        yield from _queries({name: totals[name] for reading in readings for name in reading.layout.queries})
-        for family in _merge(family for reading in readings for family in reading.layout.families):
-            yield _counter(family, totals) if family.kind == "counter" else _gauge(family, readings)
+        totals = _add_up(groups)
+        alive = sum(is_alive for group in groups for is_alive, _ in group.slots)
+        yield GaugeMetricFamily("service_workers", "Running worker processes", alive)
+        yield from _requests({route: totals[route] for group in groups for route in group.layout.routes})
+        yield from _queries({name: totals[name] for group in groups for name in group.layout.queries})
+        for family in _merge(family for group in groups for family in group.layout.families):
+            yield _counter(family, totals) if family.kind == "counter" else _gauge(family, groups)
 
 
-def _read_slots(file: Path) -> _Reading:
-    """Return a layout, and what workers have counted by it."""
+def _read_slots(file: Path) -> _LayoutNumbers:
+    """Read a layout, and the numbers of the workers that use it."""
     layout = msgspec.json.decode(file.read_bytes(), type=Layout)
-    places = layout.places()
+    slices = layout.slices()
     slots = map(_read, file.parent.glob(f"worker{file.suffix}.*"))
-    size = places[layout.routes[-1]].stop
-    return _Reading(layout, [(is_alive, numbers) for is_alive, numbers in slots if len(numbers) == size], places)
+    size = slices[layout.routes[-1]].stop
+    return _LayoutNumbers(layout, [(is_alive, numbers) for is_alive, numbers in slots if len(numbers) == size], slices)
 
 
 def _read(path: Path) -> Slot:
@@ -151,35 +153,37 @@ def _read(path: Path) -> Slot:
     return False, numbers
 
 
-def _add_up(readings: list[_Reading]) -> dict[Key, Numbers]:
+def _add_up(groups: list[_LayoutNumbers]) -> dict[Key, Numbers]:
     totals: dict[Key, Numbers] = {}
-    for reading in readings:
-        numbers = array("d", map(sum, zip(*(each for _, each in reading.slots), strict=True)))
-        for key, place in reading.places.items():
-            more = numbers[place]
+    for group in groups:
+        numbers = array("d", map(sum, zip(*(each for _, each in group.slots), strict=True)))
+        for key, position in group.slices.items():
+            more = numbers[position]
             totals[key] = array("d", map(add, totals[key], more)) if key in totals else more
     return totals
 
 
 def _requests(routes: dict[tuple[str, str], Numbers]) -> Iterator[Metric]:
     labels = ["method", "route"]
-    answers = CounterMetricFamily("http_requests", "Requests, by what they were answered", labels=[*labels, "status"])
-    seconds = HistogramMetricFamily("http_request_duration_seconds", "From the head to the answer", labels=labels)
+    requests = CounterMetricFamily("http_requests", "Requests, by response status", labels=[*labels, "status"])
+    seconds = HistogramMetricFamily(
+        "http_request_duration_seconds", "Seconds from the request head to the response", labels=labels
+    )
     for route, numbers in routes.items():
-        if not any(numbers[:SUM]):  # most routes know OPTIONS, which few ask for
+        if not any(numbers[:SUM]):  # omits routes that were never requested, such as most OPTIONS
             continue
         _observe(seconds, route, numbers)
         for status, number in enumerate(numbers[STATUS + 100 :], start=100):
             if number:
-                answers.add_metric([*route, str(status)], number)
-    yield answers
+                requests.add_metric([*route, str(status)], number)
+    yield requests
     yield seconds
 
 
 def _queries(queries: dict[str, Numbers]) -> Iterator[Metric]:
-    seconds = HistogramMetricFamily("sql_query_duration_seconds", "In PostgreSQL, by file", labels=["query"])
-    rows = CounterMetricFamily("sql_query_rows", "Rows returned or changed, by file", labels=["query"])
-    errors = CounterMetricFamily("sql_query_errors", "Refused, or not answered in time, by file", labels=["query"])
+    seconds = HistogramMetricFamily("sql_query_duration_seconds", "Seconds in PostgreSQL, by query", labels=["query"])
+    rows = CounterMetricFamily("sql_query_rows", "Rows returned or changed, by query", labels=["query"])
+    errors = CounterMetricFamily("sql_query_errors", "Failed or timed-out queries", labels=["query"])
     for name, numbers in queries.items():
         _observe(seconds, (name,), numbers)
         rows.add_metric([name], numbers[ROWS])
@@ -191,11 +195,11 @@ def _queries(queries: dict[str, Numbers]) -> Iterator[Metric]:
 
 def _observe(family: HistogramMetricFamily, labels: tuple[str, ...], numbers: Numbers) -> None:
     cumulated = accumulate(numbers[:SUM])
-    family.add_metric(list(labels), list(zip(LIMITS, cumulated, strict=True)), numbers[SUM])
+    family.add_metric(list(labels), list(zip(BUCKET_LABELS, cumulated, strict=True)), numbers[SUM])
 
 
 def _merge(families: Iterable[Family]) -> Iterable[Family]:
-    """Return each family once, with all values that any code version declares for its labels."""
+    """Return each family once, with all label values that any running release declares."""
     merged: dict[str, Family] = {}
     for family in families:
         labels = dict(family.labels)
@@ -212,15 +216,15 @@ def _counter(family: Family, totals: dict[Key, Numbers]) -> Metric:
     return metric
 
 
-def _gauge(family: Family, readings: list[_Reading]) -> Metric:
-    """Return a gauge of the workers that are alive: its sum, or the value that was set last."""
+def _gauge(family: Family, groups: list[_LayoutNumbers]) -> Metric:
+    """Return a gauge over the running workers: the sum, or the value set last."""
     metric = GaugeMetricFamily(family.name, family.description, labels=[*family.labels])
     for key in family.combinations():
         values = [
-            numbers[reading.places[key]]
-            for reading in readings
-            if key in reading.places
-            for is_alive, numbers in reading.slots
+            numbers[group.slices[key]]
+            for group in groups
+            if key in group.slices
+            for is_alive, numbers in group.slots
             if is_alive
         ]
         if family.is_latest:

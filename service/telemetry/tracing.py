@@ -1,7 +1,7 @@
-"""Traces, by OpenTelemetry: one span for each request, and one for each query, named by its file.
+"""OpenTelemetry traces: one span per request and one per query, named after its file.
 
-A thread sends them by OTLP over HTTP. OpenTelemetry's own variables turn this on and configure it; without them, this
-module is not imported. See https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/.
+A thread exports them by OTLP over HTTP. The standard OTEL_ variables enable and configure it; without them, this module
+is not imported. See https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/.
 """
 
 import asyncio
@@ -25,21 +25,23 @@ from service import __version__
 from service.telemetry.context import current
 
 Headers = list[tuple[bytes, bytes]]
-# Seconds at the end of the process for the spans that are left: a collector can be dead or silent.
-SEND_LAST = 2.0
-# Other methods become _OTHER, because clients can make up any number:
+# Seconds to export the last spans at the end of the process; the collector can be unreachable.
+FLUSH_TIMEOUT = 2.0
+# Other methods become _OTHER, because clients can invent any number of them:
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/
-METHODS = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
-# Exceptions can quote what was sent: a span has only their type.
+KNOWN_METHODS = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
+# Spans have no exception messages, because these can quote what clients sent.
 QUIET: Mapping[str, Any] = {"record_exception": False, "set_status_on_exception": False}
 
 
 class Traces:
-    """Makes spans of requests and queries, and sends them where the environment says."""
+    """Records spans of requests, and exports them as the environment configures."""
 
     def __init__(self) -> None:
-        given = os.environ.get("OTEL_SERVICE_NAME") or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
-        name = {} if given else {SERVICE_NAME: "service"}
+        is_named = os.environ.get("OTEL_SERVICE_NAME") or "service.name=" in os.environ.get(
+            "OTEL_RESOURCE_ATTRIBUTES", ""
+        )
+        name = {} if is_named else {SERVICE_NAME: "service"}
         resource = Resource.create({SERVICE_VERSION: __version__, **name})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -47,33 +49,33 @@ class Traces:
 
     @asynccontextmanager
     async def flush_at_end(self) -> AsyncIterator[None]:
-        """Send what is left at the end of the context, for up to SEND_LAST seconds."""
+        """Export the remaining spans at the end of the context, for up to FLUSH_TIMEOUT seconds."""
         yield
-        loop, is_sent = asyncio.get_running_loop(), asyncio.Event()
+        loop, flushed = asyncio.get_running_loop(), asyncio.Event()
 
-        def send() -> None:
-            self._provider.shutdown()  # takes up to 30 s
-            with suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(is_sent.set)
+        def shut_down() -> None:
+            self._provider.shutdown()  # can take 30 s
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(flushed.set)
 
-        # A thread of an executor would be waited for at the end of the process.
-        threading.Thread(target=send, name="last spans", daemon=True).start()
+        # Python waits for the threads of executors at exit, but not for this one.
+        threading.Thread(target=shut_down, name="last spans", daemon=True).start()
         with suppress(TimeoutError):
-            await asyncio.wait_for(is_sent.wait(), SEND_LAST)
+            await asyncio.wait_for(flushed.wait(), FLUSH_TIMEOUT)
 
     def middleware(self, app: ASGIApp) -> ASGIApp:
-        """Wrap `app`: each request is a span of the trace that its ``traceparent`` names (W3C Trace Context).
+        """Wrap `app`: record a span for each request, in the trace of its ``traceparent`` (W3C Trace Context).
 
-        The response's ``traceparent`` names the span.
+        The response's ``traceparent`` identifies the span.
         """
 
         async def trace(scope: Scope, receive: Receive, send: Send) -> None:
-            method = scope["method"] if scope["method"] in METHODS else "_OTHER"  # type: ignore[typeddict-item]  # HTTP's scope
+            method = scope["method"] if scope["method"] in KNOWN_METHODS else "_OTHER"  # type: ignore[typeddict-item]  # only HTTP requests reach it
             status = 500
-            given = propagate.extract(list(scope["headers"]), getter=HEADERS)
+            parent = propagate.extract(list(scope["headers"]), getter=HEADERS)
             attributes = {"http.request.method": method, **_attributes(scope)}
             name = "HTTP" if method == "_OTHER" else method
-            with self.tracer.start_as_current_span(name, given, SpanKind.SERVER, attributes, **QUIET) as span:
+            with self.tracer.start_as_current_span(name, parent, SpanKind.SERVER, attributes, **QUIET) as span:
                 carrier: dict[str, str] = {}
                 propagate.inject(carrier)
                 if context := current.get():
@@ -83,8 +85,8 @@ class Traces:
                     nonlocal status
                     if message["type"] == "http.response.start":
                         status = message["status"]
-                        named = [(key.encode(), value.encode()) for key, value in carrier.items()]
-                        message["headers"] = [*message["headers"], *named]
+                        trace_headers = [(key.encode(), value.encode()) for key, value in carrier.items()]
+                        message["headers"] = [*message["headers"], *trace_headers]
                     await send(message)
 
                 try:
@@ -114,7 +116,7 @@ HEADERS = _Headers()
 
 
 def _set_status(span: Span, status: int) -> None:
-    """Set the response's status; a client's mistake is not an error of the server's span."""
+    """Set the status of a server span; client errors (4xx) are not errors of the server."""
     span.set_attribute("http.response.status_code", status)
     if status >= 500:  # noqa: PLR2004 - RFC 9110, 15.6
         span.set_attribute("error.type", str(status))
@@ -122,7 +124,7 @@ def _set_status(span: Span, status: int) -> None:
 
 
 def _attributes(scope: Scope) -> dict[str, str]:
-    """Return what is known about a request before its response; not its query string, which can hold secrets."""
+    """Return the attributes of a request, without its query string, which can contain secrets."""
     agent = HEADERS.get(scope["headers"], "user-agent")  # type: ignore[arg-type]  # a list, with uvicorn
     found = {
         "url.path": scope["path"],

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.telemetry.metrics_server import MAX_CLIENTS, serving
+from service.telemetry.metrics_server import MAX_CLIENTS, serve_in_thread
 
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\naccept: text/plain\r\n\r\n"
 
@@ -15,7 +15,7 @@ SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\naccept: text/plain\r\n\r\
 def port() -> Iterator[int]:
     """Return where metrics that repeat the header Accept are served."""
     listener = socket.create_server(("127.0.0.1", 0))
-    with serving(listener, lambda accept: (b"accept " + accept.encode(), "text/x-test"), time_limit=0.5):
+    with serve_in_thread(listener, lambda accept: (b"accept " + accept.encode(), "text/x-test"), timeout=0.5):
         yield listener.getsockname()[1]
 
 
@@ -60,7 +60,7 @@ async def test_silent_clients_do_not_shut_out_a_scrape() -> None:
     """They share one thread and few descriptors: the oldest goes when another comes."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=MAX_CLIENTS)
     port = listener.getsockname()[1]
-    with serving(listener, lambda _: (b"metrics", "text/plain"), time_limit=60):
+    with serve_in_thread(listener, lambda _: (b"metrics", "text/plain"), timeout=60):
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MAX_CLIENTS + 1)]
         assert await asyncio.wait_for(silent[0][0].read(), 10) == b""
 

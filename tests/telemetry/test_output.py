@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 from service.telemetry import recorder
-from service.telemetry.output import PIECE, Output
+from service.telemetry.output import MAX_CHUNK_BYTES, Output
 from service.telemetry.prometheus import as_text
 from tests.support.metrics import samples
 
@@ -125,11 +125,11 @@ async def test_lines_are_written_in_pieces_of_pipe_buf() -> None:
     reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)  # keeps the bounds of each write
     output = Output(writer.fileno())
     for _ in range(3):
-        output.add(b"x" * (PIECE // 2 - 1) + b"\n", later=True)
+        output.add(b"x" * (MAX_CHUNK_BYTES // 2 - 1) + b"\n", later=True)
 
     output.close(20)
 
-    assert [reader.recv(2 * PIECE).count(b"\n") for _ in range(2)] == [2, 1]
+    assert [reader.recv(2 * MAX_CHUNK_BYTES).count(b"\n") for _ in range(2)] == [2, 1]
     reader.close()
     writer.close()
 

@@ -93,7 +93,7 @@ def ask_both(served: Running, folder: Path) -> int:
 def counted(folder: Path) -> list[bytes]:
     """Return what each worker has counted of requests for liveness."""
     [file] = folder.glob("layout.*")
-    place = msgspec.json.decode(file.read_bytes(), type=Layout).places()["GET", "/health/live"]
+    place = msgspec.json.decode(file.read_bytes(), type=Layout).slices()["GET", "/health/live"]
     return [path.read_bytes()[place.start * 8 : place.stop * 8] for path in sorted(folder.glob("worker.*"))]
 
 

@@ -234,7 +234,7 @@ async def test_statements_of_a_transaction_are_spans(
 
 
 async def test_silent_collector_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.telemetry.tracing.SEND_LAST", 0.05)
+    monkeypatch.setattr("service.telemetry.tracing.FLUSH_TIMEOUT", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         traces = Traces()
