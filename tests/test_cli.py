@@ -160,7 +160,7 @@ def test_status_fails_only_for_an_edited_migration(
     [
         ("", "Error: DATABASE_URL "),
         ("mysql://user:secret@localhost/kites", "Error: DATABASE_URL must look like "),
-        (NOWHERE, "Error: DATABASE_URL leads to no PostgreSQL that can be written to: "),
+        (NOWHERE, "Error: DATABASE_URL leads to no writable PostgreSQL: "),
     ],
 )
 def test_migrate_without_a_database_names_the_setting(action: str, url: str, sentence: str) -> None:

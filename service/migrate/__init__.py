@@ -1,10 +1,10 @@
-"""yoyo's migrations, made safe: one run at a time, checksums, no half-applied step goes unnoticed.
+"""Migrations with yoyo, made safe: one run at a time, checksums, and no half-applied migration goes unnoticed.
 
-Read in this order: files (what is there), runner (apply, status, rollback), backend (yoyo's connection), lint (mistakes
-that yoyo would not report).
+Read in this order: files (the migration files and their checksums), runner (apply, status, rollback), backend (yoyo's
+tables, and the lock of a run), lint (rejects mistakes that yoyo ignores), commands (the command line).
 """
 
-# inline-sql: ok the books of migrations are older than any file of sql/
+# inline-sql: ok it manages the tables of yoyo, which exist before any query of sql/ can run
 
 from typing import TYPE_CHECKING
 
@@ -27,13 +27,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import yoyo and psycopg only when it is used (PEP 562)."""
+    """Import yoyo and psycopg on first use (PEP 562)."""
     if name in {"apply", "rollback", "status"}:
-        from service.migrate import runner  # noqa: PLC0415 - as said
+        from service.migrate import runner  # noqa: PLC0415 - see the docstring
 
         return getattr(runner, name)
     if name == "load_migrations":
-        from service.migrate import lint  # noqa: PLC0415 - as said
+        from service.migrate import lint  # noqa: PLC0415 - see the docstring
 
         return getattr(lint, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The migration files and their checksums: what readiness needs, without loading yoyo and psycopg for it."""
+"""The migration files and their checksums; readiness needs them without importing yoyo and psycopg."""
 
 import hashlib
 from pathlib import Path
@@ -9,22 +9,22 @@ MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 
 class MigrationError(OperatorError):
-    """The migration cannot go on; one sentence says what, where, and what to do."""
+    """A migration cannot proceed; the message names the problem, its location and the remedy."""
 
 
 def expected_checksums(directory: Path) -> dict[str, str]:
-    """Return the checksum of each migration by its id: the schema that this code needs. Asks no database.
+    """Return the checksum of each migration in `directory` by its id: the schema that this code needs.
 
-    Names that begin with a dot are not migrations: Emacs and macOS put such files beside those that are edited.
+    Files whose names start with a dot are ignored: Emacs and macOS create such files next to edited ones.
     """
     return {path.stem: checksum(path) for path in sorted(directory.glob("[!.]*.sql")) if not is_rollback(path)}
 
 
 def checksum(path: Path) -> str:
-    """Return the sha256 of a file, with LF for line ends, so that a checkout on Windows has that of one elsewhere."""
+    """Return the SHA-256 of a file with LF line endings, so that checkouts on Windows have the same checksums."""
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
 def is_rollback(path: Path) -> bool:
-    """Return whether the file undoes a migration."""
+    """Return whether `path` is the rollback file of a migration."""
     return path.name.endswith(".rollback.sql")

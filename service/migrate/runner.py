@@ -1,23 +1,23 @@
-"""Migrations: yoyo reads, orders, applies and marks them; this makes it safe.
+"""Applies and rolls back migrations. yoyo reads, sorts, runs and records them; this module makes that safe.
 
-- One run at a time, by a session-level advisory lock on the very connection that migrates: the lock is free exactly
-  when PostgreSQL has finished with that run, however it ended. A killed run is noticed within a second. yoyo's own
-  lock, a row that a killed run leaves behind, is not used.
-- A migration, its mark and the checksum of its file are one transaction: there is no gap to be killed in.
-- Each runs under a lock timeout, and is tried again: while a migration waits for a lock, all later statements on the
-  table wait behind it.
-- The connection must not lead through a transaction pooler, where a session-level lock goes to another client.
+- Only one run at a time. The connection that migrates holds a session-level advisory lock, which PostgreSQL releases
+  when the run ends in any way; within a second if it is killed. yoyo's own lock, a row that a killed run leaves behind,
+  is not used.
+- A migration, its record and the checksum of its file are one transaction, so a kill cannot separate them.
+- Each migration runs with a lock timeout and is retried, because all later statements on a table wait behind a
+  migration that waits for its lock.
+- Transaction poolers are rejected, because they would give the session-level lock to another client.
 
-`-- transactional: false`, for CONCURRENTLY, cannot be one transaction. Such a file must stand being run again from its
-top: one change a file, dropped first, and a lock timeout of its own, because CONCURRENTLY waits for older
-transactions (and blocks nobody meanwhile):
+A migration with `-- transactional: false`, needed for CONCURRENTLY, is not one transaction. It must be safe to repeat
+from its first statement: make one change per file, drop the index first, and set a longer lock timeout, because
+CONCURRENTLY waits for older transactions (without blocking others):
 
     -- transactional: false
     set lock_timeout = '10min';
     drop index concurrently if exists pets_pet_name_idx;
     create index concurrently pets_pet_name_idx on pets (pet_name);
 
-When a statement of it fails, yoyo undoes those before it by those of the rollback file, the last by the first.
+If a statement of it fails, yoyo undoes the previous ones with the statements of the rollback file, in reverse order.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ from yoyo.migrations import Migration  # type: ignore[import-untyped]  # yoyo sh
 
 from service.migrate.backend import Applied, Backend, Direction
 from service.migrate.files import MIGRATIONS, MigrationError, checksum, expected_checksums
-from service.migrate.lint import load_migrations, place
+from service.migrate.lint import load_migrations, locate
 
 __all__ = [
     "MIGRATIONS",
@@ -52,15 +52,15 @@ Report = Callable[[str], None]
 
 @attrs.frozen
 class Limits:
-    """How long a run may wait and work, in seconds."""
+    """Time limits of a run, in seconds, and its number of attempts."""
 
     lock_timeout: float = 3.0
-    """For each lock; as long is the pause before the next attempt, in which the traffic flows."""
+    """For each lock, and for the pause before the next attempt, in which waiting requests proceed."""
     attempts: int = 5
     statement_timeout: float = 900.0
-    """For each statement. Platforms give a release about an hour; a runaway should end before, and with a message."""
-    queue: float = 1800.0
-    """For another run to end."""
+    """For each statement: it fails with a message before a platform stops the release, often after an hour."""
+    other_run: float = 1800.0
+    """For another run to finish."""
 
 
 LIMITS = Limits()
@@ -68,9 +68,9 @@ LIMITS = Limits()
 
 @attrs.frozen
 class MigrationState:
-    """Where the database stands with one migration.
+    """The state of a migration in the database.
 
-    'edited': its file has changed since it was applied. 'unknown': it is applied, but not in this code.
+    'edited' means that its file has changed since it was applied; 'unknown', that it is applied but not in this code.
     """
 
     id: str
@@ -79,54 +79,56 @@ class MigrationState:
 
 
 def apply(url: str, directory: Path = MIGRATIONS, *, report: Report, limits: Limits = LIMITS) -> list[str]:
-    """Apply what is pending, and return the ids in the order in which they were applied.
+    """Apply all pending migrations, and return their ids in order.
 
-    A database that is ahead of the code is left alone: a release phase also runs when code is rolled back.
+    A database that is ahead of the code is left unchanged, because platforms also migrate when they roll back code.
     Raises MigrationError.
     """
     migrations = load_migrations(directory)
-    with _only_run(url, limits, report) as backend:
+    with _exclusive_run(url, limits, report) as backend:
         applied = backend.applied()
         states = _states(applied, directory)
-        if edited := _those(states, "edited"):
+        if edited := _ids(states, "edited"):
             raise MigrationError(
-                f"{directory.name}/{edited[0]}.sql was edited after it was applied: put the file back and the change "
+                f"{directory.name}/{edited[0]}.sql was edited after it was applied: restore it, and put the change "
                 "into a new migration (or, on your own machine, roll back and apply again)"
             )
-        if unknown := _those(states, "unknown"):
+        if unknown := _ids(states, "unknown"):
             report(f"the database is ahead of this code by {', '.join(unknown)}; left as it is")
-        for name in _those(states, "applied"):
+        for name in _ids(states, "applied"):
             if applied[name].checksum is None:
-                backend.keep_checksum(name, checksum(directory / f"{name}.sql"))
-                report(f"{name} was applied before checksums were kept; took that of its file")
+                backend.record_checksum(name, checksum(directory / f"{name}.sql"))
+                report(f"{name} was applied before checksums were kept; recorded that of its file")
         pending = backend.to_apply(migrations)
         report(f"to apply: {', '.join(each.id for each in pending) or 'nothing'}")
         for migration in pending:
-            _carry_out(backend, migration, "apply", limits, report)
+            _run_with_retries(backend, migration, "apply", limits, report)
     return [migration.id for migration in pending]
 
 
 def rollback(
     url: str, directory: Path = MIGRATIONS, *, count: int = 1, report: Report, limits: Limits = LIMITS
 ) -> list[str]:
-    """Undo the newest `count` migrations, edited ones too, and return their ids in the order in which they were undone.
+    """Roll back the newest `count` migrations, including edited ones, and return their ids in that order.
 
-    Raises MigrationError, also if the database is ahead of the code: its newest migrations cannot be undone here.
+    Raises MigrationError, also if the database is ahead of the code, which then lacks the newest rollback files.
     """
     migrations = load_migrations(directory)
-    with _only_run(url, limits, report) as backend:
-        if unknown := _those(_states(backend.applied(), directory), "unknown"):
-            raise MigrationError(f"{unknown[-1]} is applied, but not in this code: roll back with the code that has it")
+    with _exclusive_run(url, limits, report) as backend:
+        if unknown := _ids(_states(backend.applied(), directory), "unknown"):
+            raise MigrationError(
+                f"{unknown[-1]} is applied, but not in this code: roll back with a release that contains it"
+            )
         undone = backend.to_rollback(migrations)[:count]
         report(f"to roll back: {', '.join(each.id for each in undone) or 'nothing'}")
         for migration in undone:
-            _carry_out(backend, migration, "rollback", limits, report)
+            _run_with_retries(backend, migration, "rollback", limits, report)
     return [migration.id for migration in undone]
 
 
 def status(url: str, directory: Path = MIGRATIONS) -> list[MigrationState]:
-    """Return how the database stands with each migration; changes nothing. Raises MigrationError."""
-    with _connected(url) as backend:
+    """Return the state of each migration; changes nothing. Raises MigrationError."""
+    with _connect(url) as backend:
         return _states(backend.applied(), directory)
 
 
@@ -145,71 +147,71 @@ def _states(applied: Mapping[str, Applied], directory: Path) -> list[MigrationSt
     return states
 
 
-def _those(states: list[MigrationState], state: str) -> list[str]:
+def _ids(states: list[MigrationState], state: str) -> list[str]:
     return [each.id for each in states if each.state == state]
 
 
 @contextlib.contextmanager
-def _connected(url: str) -> Iterator[Backend]:
-    """Connect, and turn what PostgreSQL refuses into one sentence."""
+def _connect(url: str) -> Iterator[Backend]:
+    """Connect, and convert errors of PostgreSQL to MigrationError."""
     try:
         backend = Backend(url)
     except ValueError as error:
         raise MigrationError(f"DATABASE_URL {error}") from None
     except psycopg.Error as error:
-        raise MigrationError(
-            f"DATABASE_URL leads to no PostgreSQL that can be written to: {_message(error)}"
-        ) from error
+        raise MigrationError(f"DATABASE_URL leads to no writable PostgreSQL: {_postgres_message(error)}") from error
     with backend:
         try:
-            backend.refuse_other_encodings()
+            backend.require_utf8()
             yield backend
         except psycopg.Error as error:
-            raise MigrationError(f"PostgreSQL says: {_message(error)}") from error
+            raise MigrationError(f"PostgreSQL says: {_postgres_message(error)}") from error
 
 
 @contextlib.contextmanager
-def _only_run(url: str, limits: Limits, report: Report) -> Iterator[Backend]:
-    """Hold the advisory lock. A left-over row in yoyo's own lock table means nothing then, and is ignored."""
-    with _connected(url) as backend:
-        backend.refuse_transaction_poolers()
-        backend.limit(limits.lock_timeout, limits.statement_timeout)
-        deadline = time.monotonic() + limits.queue
-        told = False
-        # Polling, because CREATE INDEX CONCURRENTLY waits for every statement under way, a waiting one too.
+def _exclusive_run(url: str, limits: Limits, report: Report) -> Iterator[Backend]:
+    """Connect and hold the advisory lock, so that this is the only run."""
+    with _connect(url) as backend:
+        backend.reject_transaction_pooler()
+        backend.set_timeouts(limits.lock_timeout, limits.statement_timeout)
+        deadline = time.monotonic() + limits.other_run
+        reported = False
+        # A waiting statement would block CREATE INDEX CONCURRENTLY in the other run, so poll instead.
         while (holder := backend.try_lock()) is not None:
             if time.monotonic() > deadline:
                 raise MigrationError(
-                    f"another migration did not end within {limits.queue:g} s: see what PostgreSQL process {holder} "
-                    f"does in pg_stat_activity; select pg_terminate_backend({holder}) would end it"
+                    f"another migration did not end within {limits.other_run:g} s: look at PostgreSQL process {holder} "
+                    f"in pg_stat_activity; select pg_terminate_backend({holder}) ends it"
                 )
-            if not told:
+            if not reported:
                 report(f"another migration is running (PostgreSQL process {holder}); waiting")
-            told = True
+            reported = True
             time.sleep(0.2)
         try:
             backend.create_tables()
             yield backend
         finally:
-            with contextlib.suppress(psycopg.Error):  # a lost connection has lost the lock as well
+            with contextlib.suppress(psycopg.Error):  # a lost connection has already released the lock
                 backend.unlock()
 
 
-def _carry_out(backend: Backend, migration: Migration, direction: Direction, limits: Limits, report: Report) -> None:
-    """Apply or roll back, in several attempts if others hold the locks."""
+def _run_with_retries(
+    backend: Backend, migration: Migration, direction: Direction, limits: Limits, report: Report
+) -> None:
+    """Apply or roll back `migration`; retry if it cannot get a lock."""
     attempt = 1
     while True:
         started = time.monotonic()
         try:
-            backend.limit(limits.lock_timeout, limits.statement_timeout)
-            backend.carry_out(migration, direction)
+            backend.set_timeouts(limits.lock_timeout, limits.statement_timeout)
+            backend.run(migration, direction)
             break
         except psycopg.Error as error:
             busy = isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected)
             if not busy or attempt == limits.attempts:
-                raise MigrationError(_sentence(error, migration, direction, busy=busy)) from error
+                raise MigrationError(_error_message(error, migration, direction, busy=busy)) from error
             report(
-                f"{migration.id}: {_message(error)}; "
+                f"{migration.id}: {_postgres_message(error)}; "
                 f"attempt {attempt} of {limits.attempts}, the next in {limits.lock_timeout:g} s"
             )
         attempt += 1
@@ -218,21 +220,21 @@ def _carry_out(backend: Backend, migration: Migration, direction: Direction, lim
     report(f"{done} {migration.id} ({time.monotonic() - started:.2f} s)")
 
 
-def _sentence(error: psycopg.Error, migration: Migration, direction: Direction, *, busy: bool) -> str:
-    """Say what PostgreSQL says, where in the file, and what has become of it.
+def _error_message(error: psycopg.Error, migration: Migration, direction: Direction, *, busy: bool) -> str:
+    """Return PostgreSQL's message, its location in the file, and whether the file has taken effect.
 
-    Without PostgreSQL's DETAIL, which may show a row, and so passwords' hashes.
+    Omits DETAIL, which can contain a row, and so password hashes.
     """
-    while isinstance(error.__context__, psycopg.Error):  # what lost the connection stands behind the failed ROLLBACK
+    while isinstance(error.__context__, psycopg.Error):  # the cause of a failed ROLLBACK
         error = error.__context__
     path = Path(migration.path).with_suffix(".sql" if direction == "apply" else ".rollback.sql")
     statement = getattr(error, "__notes__", [""])[0]
-    where = place(path, statement, int(error.diag.statement_position or 1) - 1)
+    where = locate(path, statement, int(error.diag.statement_position or 1) - 1)
     effect = "nothing of this file" if migration.use_transactions else "not all of this file"
-    advice = "; see in pg_stat_activity who holds the lock, and run this again" if busy else ""
-    return f"{where}: {_message(error)}; {effect} has taken effect{advice}"
+    advice = "; look in pg_stat_activity for the session that holds the lock, then run this again" if busy else ""
+    return f"{where}: {_postgres_message(error)}; {effect} has taken effect{advice}"
 
 
-def _message(error: psycopg.Error) -> str:
+def _postgres_message(error: psycopg.Error) -> str:
     primary = " ".join((error.diag.message_primary or str(error)).split())
     return f"{primary} ({error.diag.message_hint})" if error.diag.message_hint else primary

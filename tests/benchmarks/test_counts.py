@@ -101,7 +101,7 @@ class Caller:
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Log as production does, until the end of the test."""
-    monkeypatch.setattr("service.telemetry.output.DELAY", 3600)  # to write is no part of one request
+    monkeypatch.setattr("service.telemetry.output.FLUSH_DELAY", 3600)  # to write is no part of one request
     root = logging.getLogger()
     before = root.handlers, root.level
     configure_logging("INFO", "json")

@@ -108,7 +108,7 @@ def test_edited_migration_stops_the_run(folder: Folder, url: str) -> None:
     folder.write("0002_create_b", "create table b ();")
 
     with pytest.raises(
-        MigrationError, match=r"^migrations/0001_create_a\.sql was edited after it was applied: put the"
+        MigrationError, match=r"^migrations/0001_create_a\.sql was edited after it was applied: restore it, "
     ):
         folder.apply(url)
 
@@ -134,7 +134,7 @@ def test_database_ahead_of_the_code_is_left_alone(folder: Folder, url: str) -> N
     assert folder.apply(url) == []
     assert "the database is ahead of this code by 0002_create_b; left as it is" in folder.reports
     with pytest.raises(
-        MigrationError, match=r"^0002_create_b is applied, but not in this code: roll back with the code"
+        MigrationError, match=r"^0002_create_b is applied, but not in this code: roll back with a release"
     ):
         folder.rollback(url)
 
@@ -147,7 +147,7 @@ def test_database_migrated_by_plain_yoyo_is_adopted(folder: Folder, url: str) ->
 
     folder.apply(url)
 
-    assert "0001_create_a was applied before checksums were kept; took that of its file" in folder.reports
+    assert "0001_create_a was applied before checksums were kept; recorded that of its file" in folder.reports
     folder.write("0001_create_a", "create table a (id bigint);")
     assert folder.states(url) == {"0001_create_a": "edited"}
 

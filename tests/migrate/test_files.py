@@ -132,7 +132,7 @@ def test_file_in_another_encoding_is_refused(directory: Path, content: bytes, wh
 def test_transaction_inside_a_migration_is_refused(directory: Path, word: str) -> None:
     second(directory, f"create table b ();\n-- so there\n/* and\nmore */ {word};\n")
 
-    with pytest.raises(MigrationError, match=rf"^migrations/0002_create_b\.sql:4 says '{word}': take it out"):
+    with pytest.raises(MigrationError, match=rf"^migrations/0002_create_b\.sql:4 contains '{word}': remove it"):
         load_migrations(directory)
 
 
@@ -146,7 +146,7 @@ def test_transactions_in_procedures_are_allowed(directory: Path) -> None:
 def test_non_sql_migration_is_refused(directory: Path, name: str) -> None:
     (directory / name).touch()
 
-    with pytest.raises(MigrationError, match=rf"^migrations/{name} is not plain SQL that is applied once"):
+    with pytest.raises(MigrationError, match=rf"^migrations/{name} is not a plain SQL file that is applied once"):
         load_migrations(directory)
 
 

@@ -47,7 +47,8 @@ def test_table_that_stays_busy_ends_with_advice(folder: Folder, url: str) -> Non
 
     assert str(refusal.value) == (
         "migrations/0002_alter_a.sql:2: canceling statement due to lock timeout; "
-        "nothing of this file has taken effect; see in pg_stat_activity who holds the lock, and run this again"
+        "nothing of this file has taken effect; "
+        "look in pg_stat_activity for the session that holds the lock, then run this again"
     )
     assert value(url, "select to_regclass('b')") is None
 
@@ -88,7 +89,7 @@ def test_run_that_waits_too_long_names_the_blocker(folder: Folder, url: str) -> 
         pid = other.info.backend_pid
 
         with pytest.raises(MigrationError, match=rf"^another migration did not end within 0\.3 s: .* process {pid} "):
-            folder.apply(url, Limits(queue=0.3))
+            folder.apply(url, Limits(other_run=0.3))
 
     assert folder.reports == [f"another migration is running (PostgreSQL process {pid}); waiting"]
 
