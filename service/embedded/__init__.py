@@ -1,6 +1,6 @@
 """The embedded PostgreSQL of `make dev`, the tests and the SQL checks: no installation, no TCP port.
 
-- `server`: starts the server, and stops it when the process that started it exits, even if it is killed
+Its only module, server, starts PostgreSQL, and stops it when the process that started it ends, even if it is killed.
 """
 
 from service.embedded.server import (

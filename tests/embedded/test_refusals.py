@@ -19,12 +19,12 @@ def assert_refused(directory: Path, sentence: str) -> None:
         pass
 
 
-def test_former_server_that_never_ends_is_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leftover_server_that_never_ends_is_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "STOP_SECONDS", 0.02)
     with (directory / "server.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
 
-        assert_refused(directory, "does not end: kill")
+        assert_refused(directory, "does not stop: kill")
 
 
 def test_failed_initdb_shows_its_output(workshop: Path) -> None:
@@ -40,7 +40,7 @@ def test_user_without_a_name_is_told_what_to_do(workshop: Path, monkeypatch: pyt
     nameless = max(user.pw_uid for user in pwd.getpwall() if user.pw_uid < 2**31) + 1
     monkeypatch.setattr(os, "geteuid", lambda: nameless)
 
-    sentence = f"^PostgreSQL wants a user with a name, and user {nameless} has none in /etc/passwd: start as one"
+    sentence = f"^PostgreSQL needs a user with a name, and user {nameless} has none in /etc/passwd: start as a user"
     assert_refused(workshop / "new", sentence)
 
 
@@ -72,6 +72,6 @@ def test_socket_folder_of_another_user_is_refused(directory: Path) -> None:
     place.symlink_to(directory)
 
     try:
-        assert_refused(directory, f"{place} is in the way")
+        assert_refused(directory, f"{place} exists and cannot be replaced")
     finally:
         place.unlink()
