@@ -1,8 +1,7 @@
-"""SQL files that are edited while ``dev`` serves: each is read again and checked as it is saved, without a restart.
+"""Checks and reloads SQL files when they are saved while ``dev`` serves, without a restart.
 
-A finding of ``sql check`` appears in the console, and is what a request gets that needs the query. The check is made on
-the database of ``dev`` itself, which it does not change. ``serve`` knows nothing of all this: there, what is wrong with
-a file stops the start, and nothing is read again.
+A finding of ``sql check`` appears in the console, and in the response to a request that needs the query. The check uses
+the database of ``dev``, without changing it. ``serve`` never reloads files, and does not start if one is invalid.
 """
 
 import asyncio
@@ -25,47 +24,47 @@ if TYPE_CHECKING:
 
 
 def create_app() -> "Application":
-    """Make the service that the environment describes, with queries that are checked while it runs."""
+    """Build the application from the environment, with queries that are checked while it runs."""
     accept_broken_files()
-    from service import app  # noqa: PLC0415 - its features read their queries when they are imported
-    from service.server import create_worker_app  # noqa: PLC0415 - so does the room http, which it imports
+    from service import app  # noqa: PLC0415 - its features read their queries on import
+    from service.server import create_worker_app  # noqa: PLC0415 - it imports service.http, which reads queries too
 
     def connect(settings: Settings) -> Connections:
-        return Checked(app.connection_pool(settings), settings.database_url)
+        return CheckedConnections(app.connection_pool(settings), settings.database_url)
 
     return create_worker_app(lambda: app.from_environment(connect))
 
 
 class CheckedExecutor:
-    """Runs the statements of a transaction, each as its file is now."""
+    """Runs the statements of a transaction in their current versions."""
 
-    def __init__(self, checked: "Checked", executor: Executor) -> None:
-        self._checked = checked
+    def __init__(self, connections: "CheckedConnections", executor: Executor) -> None:
+        self._connections = connections
         self._executor = executor
 
     async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
-        """Run the query as its file is now. Raises QueryFinding."""
-        return await self._executor.fetch(await self._checked.checked(query), arguments)
+        """Run the current version of `query`. Raises QueryFinding."""
+        return await self._executor.fetch(await self._connections.current(query), arguments)
 
 
-class Checked:
-    """Lends the connections of another to queries that have no findings, and runs their files as they are now."""
+class CheckedConnections:
+    """Wraps connections: runs each query in its current version, and only if it has no findings."""
 
-    def __init__(self, lent: Connections, url: str, root: Path = SQL.parent) -> None:
-        """Check the checkout at `root` on the database at `url`."""
-        self._lent = lent
+    def __init__(self, connections: Connections, url: str, root: Path = SQL.parent) -> None:
+        """Check the files below `root` against the database at `url`."""
+        self._inner = connections
         self._url = url
         self._root = root
-        self._found: list[Finding] = []
+        self._findings: list[Finding] = []
         self._statements: dict[str, Statement] = {}
         self._queries: dict[str, Query[..., Any]] = {}
-        self._one_check = asyncio.Lock()
+        self._check_lock = asyncio.Lock()
         self._stop = asyncio.Event()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Check once, and whenever a file is saved, until the end of the context."""
-        async with self._lent.open():
+        """Check now and whenever a file is saved, within the context."""
+        async with self._inner.open():
             watching = asyncio.gather(self._watch(), self.check())
             try:
                 yield
@@ -76,54 +75,54 @@ class Checked:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Executor]:
         """Run the statements of the context as one transaction."""
-        async with self._lent.transaction() as executor:
+        async with self._inner.transaction() as executor:
             yield CheckedExecutor(self, executor)
 
     async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
-        """Run the query as its file is now. Raises QueryFinding."""
-        return await self._lent.fetch(await self.checked(query), arguments)
+        """Run the current version of `query`. Raises QueryFinding."""
+        return await self._inner.fetch(await self.current(query), arguments)
 
-    async def checked(self, query: Query[..., Any]) -> Query[..., Any]:
-        """Return the query as its file is now. Raises QueryFinding."""
-        if self._findings(query) or not self._fresh(query).sql:
-            await self.check()  # it may be mended by what nobody watches: a migration
-        if found := self._findings(query):
-            raise QueryFinding("; ".join(map(str, found)))
-        fresh = self._fresh(query)
-        if not fresh.sql:
-            raise QueryFinding(fresh.statement.purpose)
-        return fresh
+    async def current(self, query: Query[..., Any]) -> Query[..., Any]:
+        """Return `query` with the current content of its file. Raises QueryFinding."""
+        if self._findings_of(query) or not self._latest(query).sql:
+            await self.check()  # a migration may have fixed it, and only SQL files are watched
+        if findings := self._findings_of(query):
+            raise QueryFinding("; ".join(map(str, findings)))
+        latest = self._latest(query)
+        if not latest.sql:
+            raise QueryFinding(latest.statement.purpose)
+        return latest
 
     async def check(self) -> None:
-        """Read and check all files, and tell what has changed since."""
-        async with self._one_check:
+        """Read and check all files; print the findings if they have changed."""
+        async with self._check_lock:
             try:
-                self._statements, found = await asyncio.to_thread(self._look)
+                self._statements, findings = await asyncio.to_thread(self._run_check)
             except (psycopg.Error, SyntaxError) as error:
                 click.echo(f"The queries cannot be checked now: {str(error).splitlines()[0]}", err=True)
                 return
-            if found != self._found:
-                lines = [click.style(str(finding), fg="red") for finding in found]
+            if findings != self._findings:
+                lines = [click.style(str(finding), fg="red") for finding in findings]
                 click.echo("\n".join(lines) or f"{len(self._statements)} queries: no findings", err=True)
-            self._found = found
+            self._findings = findings
 
     async def _watch(self) -> None:
         async for _ in awatch(self._root / "sql", stop_event=self._stop):
             await self.check()
 
-    def _look(self) -> "tuple[dict[str, Statement], list[Finding]]":
-        from service.sqlcheck import Tree, check_tree, connect  # noqa: PLC0415 - takes 0.2 s, for which nobody waits in this thread
+    def _run_check(self) -> "tuple[dict[str, Statement], list[Finding]]":
+        from service.sqlcheck import Tree, check_tree, connect  # noqa: PLC0415 - slow to import, but this runs in a thread
 
         tree = Tree.read(self._root)
         with connect(self._url) as connection:
             return tree.statements, check_tree(tree, connection)
 
-    def _findings(self, query: Query[..., Any]) -> "list[Finding]":
+    def _findings_of(self, query: Query[..., Any]) -> "list[Finding]":
         path = f"sql/{query.name.replace('.', '/')}.sql"
-        return [finding for finding in self._found if finding.path == path]
+        return [finding for finding in self._findings if finding.path == path]
 
-    def _fresh(self, query: Query[..., Any]) -> Query[..., Any]:
-        """Return the query with its statement as it is now: another object, for a connection prepares each once."""
+    def _latest(self, query: Query[..., Any]) -> Query[..., Any]:
+        """Return `query` with its current statement, as a new object if that changed: connections prepare each once."""
         statement = self._statements.get(query.name, query.statement)
         if statement == query.statement:
             return query

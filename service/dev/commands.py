@@ -1,4 +1,4 @@
-"""The commands for development: ``dev``, ``new``, ``remove``, ``rename``."""
+"""The development commands: ``dev``, ``new``, ``remove`` and ``rename``."""
 
 from pathlib import Path
 
@@ -17,19 +17,19 @@ def dev() -> None:
     Reloads edited files, checks edited queries and adds a demo user. Uses DATABASE_URL instead if it is set.
     Reads .env.
     """
-    import uvicorn  # noqa: PLC0415 - slow to import, and no other command wants a server
+    import uvicorn  # noqa: PLC0415 - slow to import, and only this command needs a server
 
     from service.postgres import accept_broken_files  # noqa: PLC0415 - the same
 
-    accept_broken_files()  # before anything reads its queries: what is wrong with one is reported while it serves
-    from service.dev.checked import create_app  # noqa: PLC0415 - production does not install what it needs
-    from service.dev.server import prepared  # noqa: PLC0415 - the same
+    accept_broken_files()  # first, because modules read their queries on import; dev reports errors while it serves
+    from service.dev.checked import create_app  # noqa: PLC0415 - needs development dependencies
+    from service.dev.server import prepare  # noqa: PLC0415 - the same
     from service.server import OPTIONS, bind, serving_metrics  # noqa: PLC0415 - the same
 
-    with prepared() as (host, port), serving_metrics(Settings.read()):
+    with prepare() as (host, port), serving_metrics(Settings.read()):
         bind(host, port).close()
         uvicorn.run(
-            f"{create_app.__module__}:{create_app.__name__}",  # uvicorn reloads only what it imports by name
+            f"{create_app.__module__}:{create_app.__name__}",  # to reload, uvicorn must import it by name
             factory=True,
             host=host,
             port=port,
@@ -46,14 +46,14 @@ def dev() -> None:
 @click.option("--no-owner", is_flag=True, help="Let all users share the rows; by default, each row belongs to a user.")
 @click.option("--singular", help="The singular of NAME; by default NAME without its final 's'.")
 @DATABASE
-def new(name: str, fields: tuple[str, ...], no_owner: bool, singular: str | None, database_url: str | None) -> None:  # noqa: FBT001 - click's
+def new(name: str, fields: tuple[str, ...], no_owner: bool, singular: str | None, database_url: str | None) -> None:  # noqa: FBT001 - click passes arguments by name
     """Write the files of a new resource.
 
     NAME is a plural such as toys; the types are text, integer, bigint, numeric, boolean, date, timestamptz and uuid.
     Writes a migration, five queries, models, a controller and tests, adds the controller to app.py and lines to README
     and changelog, and runs `sql stub`. Overwrites nothing.
     """
-    from service.dev.scaffold.resource import read_resource  # noqa: PLC0415 - production has not what it needs
+    from service.dev.scaffold.resource import read_resource  # noqa: PLC0415 - needs development dependencies
     from service.dev.scaffold.writing import write  # noqa: PLC0415 - the same
 
     for path in write(read_resource(name, fields, singular=singular, owned=not no_owner)):
@@ -65,7 +65,7 @@ def new(name: str, fields: tuple[str, ...], no_owner: bool, singular: str | None
 @click.argument("name")
 @click.option("--drop", is_flag=True, help="Also write a migration that drops its tables.")
 @DATABASE
-def remove(name: str, drop: bool, database_url: str | None) -> None:  # noqa: FBT001 - click's
+def remove(name: str, drop: bool, database_url: str | None) -> None:  # noqa: FBT001 - click passes arguments by name
     """Remove the feature NAME.
 
     Removes its three folders, and its lines in app.py, README and changelog.
@@ -87,7 +87,7 @@ def rename(name: str) -> None:
 
     Leaves migrations and prose unchanged. docs/your-own.md lists what to edit by hand.
     """
-    from service.dev import rename as renaming  # noqa: PLC0415 - for whoever takes the project over, once
+    from service.dev import rename as renaming  # noqa: PLC0415 - rarely used
 
     changed = renaming.rename(name)
     click.echo(f"{len(changed)} files changed; the commands are python -m {name} now")

@@ -1,4 +1,4 @@
-"""``rename``: gives the package another name, in every file of the project that knows it."""
+"""``rename``: renames the package in all files of the project."""
 
 import importlib.util
 import io
@@ -15,67 +15,67 @@ import click
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = __name__.partition(".")[0]
-# Where it is named. Migrations stay, because databases remember their checksums; what else lies there is private.
-PLACES = (
+# Paths that mention the package. Migrations do not change, because databases store their checksums.
+PATHS = (
     *(".ci", ".dockerignore", ".github", ".pre-commit-config.yaml", ".squawk.toml", "Dockerfile", "Makefile"),
     *("Procfile", "README.md", "compose.yaml", "docs", "pyproject.toml", PACKAGE, "sql", "tests"),
 )
-OF_OTHERS = {"__pycache__", "node_modules", "swagger_ui"}
-# Where the word means the package: in imports, paths and commands, before a module of it, as the whole of a string, as
-# the name of a logger. Prose is left as it is, and so is what others call so: OpenTelemetry knows a "service.name".
-MEANT = r"""
+THIRD_PARTY = {"__pycache__", "node_modules", "swagger_ui"}
+# Matches the name only if it means the package: in imports, paths and commands, before a module name, as an entire
+# string, as the name of a logger. Prose is unchanged, as are other uses such as OpenTelemetry's "service.name".
+PACKAGE_REFERENCE = r"""
     (?<=\bfrom\ )NAME(?=\ import\b|\.\w) | (?<=^import\ )NAME\b
     | (?<![\w.-])NAME(?=/) | (?<![\w.-])NAME(?=\\?\.(?:(?:MODULES)\b|\*))
     | (?<=-m\ )NAME\b | (?<=-m,\ )NAME\b | (?<=\.venv\ )NAME\b | (?<=^COPY\ )NAME\ NAME$ | (?<=^!)NAME$
     | (?<=")NAME(?=") | (?<="\*/)NAME(?=") | (?<=`)NAME(?=`)
     | (?<=\[)NAME(?=]) | (?<=\blogger=)NAME\b
 """
-LOGGERS = {"access"}  # beside those that are called like a module
+LOGGERS = {"access"}  # those not named after a module
 
 
 def rename(new: str, root: Path = ROOT) -> list[Path]:
-    """Rename the package below `root`, and return the files that were changed. Raises click.ClickException."""
+    """Rename the package below `root`, and return the changed files. Raises click.ClickException."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", new) or keyword.iskeyword(new):
-        raise click.ClickException(f"{new!r} is no name for a package: small letters, digits and '_'")
+        raise click.ClickException(f"{new!r} is not a valid package name: use lower-case letters, digits and '_'")
     if (root / new).exists() or importlib.util.find_spec(new) is not None:
-        raise click.ClickException(f"{new!r} is the name of something else already")
-    meant = _meant(root)
+        raise click.ClickException(f"{new!r} already exists, as a package or a file")
+    reference = _package_reference(root)
     changed = []
     for path in _files(root):
         try:
             text = path.read_bytes().decode()
-        except UnicodeDecodeError:  # a picture
+        except UnicodeDecodeError:  # a binary file
             continue
         variables = set(_variables(text)) if path.suffix in {".py", ".pyi"} else set()
-        found = [each for each in meant.finditer(text) if each.start() not in variables]
+        found = [each for each in reference.finditer(text) if each.start() not in variables]
         for each in reversed(found):
             text = text[: each.start()] + each[0].replace(PACKAGE, new) + text[each.end() :]
         if found:
             path.write_bytes(text.encode())
             changed.append(path.relative_to(root))
     (root / PACKAGE).rename(root / new)
-    # Imports are sorted by name, and lines have grown or shrunk: what cannot be broken stays longer.
+    # Sort imports again, and reformat; lines that cannot be broken get a noqa.
     too_long = ["check", "--select=E501", "--add-noqa=the name is longer"]
     for arguments in (["check", "--select=I", "--fix"], ["format"], too_long):
         ruff = [sys.executable, "-m", "ruff", *arguments, "--quiet", "--no-cache", new, "tests", ".ci"]
-        subprocess.run(ruff, cwd=root, check=True)  # noqa: S603 - ours
+        subprocess.run(ruff, cwd=root, check=True)  # noqa: S603 - the command is fixed
     return changed
 
 
-def _meant(root: Path) -> re.Pattern[str]:
+def _package_reference(root: Path) -> re.Pattern[str]:
     modules = "|".join({path.stem for path in (root / PACKAGE).iterdir()} | LOGGERS)
-    return re.compile(MEANT.replace("NAME", PACKAGE).replace("MODULES", modules), re.VERBOSE | re.MULTILINE)
+    return re.compile(PACKAGE_REFERENCE.replace("NAME", PACKAGE).replace("MODULES", modules), re.VERBOSE | re.MULTILINE)
 
 
 def _files(root: Path) -> Iterator[Path]:
-    for place in PLACES:
-        for path in [root / place, *sorted((root / place).rglob("*"))]:
-            if path.is_file() and OF_OTHERS.isdisjoint(path.relative_to(root).parts):
+    for name in PATHS:
+        for path in [root / name, *sorted((root / name).rglob("*"))]:
+            if path.is_file() and THIRD_PARTY.isdisjoint(path.relative_to(root).parts):
                 yield path
 
 
 def _variables(text: str) -> Iterator[int]:
-    """Yield where in Python's `text` the word is the name of something else: no import has made it the package's."""
+    """Yield the offsets in Python source `text` where the name is a variable, because the package is not imported."""
     if re.search(rf"^import {PACKAGE}\b(?!.* as )", text, re.MULTILINE):
         return
     starts = list(itertools.accumulate(map(len, io.StringIO(text)), initial=0))

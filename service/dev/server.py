@@ -1,4 +1,4 @@
-"""``make dev``: the service on a machine that has nothing but Python."""
+"""Prepares ``make dev``: database, settings and demo data, on a machine with only Python."""
 
 import asyncio
 import os
@@ -22,29 +22,29 @@ from service.settings import Settings
 from service.users.ensure_user import ensure_user
 
 ROOT = Path(__file__).resolve().parents[2]
-# The database and the secret key of this checkout; not in git.
-KEPT = ROOT / ".dev"
+# Contains the database and the secret key of this checkout; ignored by git.
+DEV_DIRECTORY = ROOT / ".dev"
 DATABASE = "service"
 DEMO_EMAIL, DEMO_PASSWORD = "demo@example.com", "only for this demo"
 
 
 @contextmanager
-def prepared() -> Iterator[tuple[str, int]]:
-    """Have a migrated database with demo data, and tell how to use it; give host and port to serve on.
+def prepare() -> Iterator[tuple[str, int]]:
+    """Prepare a migrated database with demo data, and print how to use it; yield host and port to serve on.
 
-    What the processes that serve need to know stands in the environment. The embedded server stops with the context.
-    Raises click.ClickException or MigrationError.
+    Sets environment variables for the serving processes. The embedded server stops at the end of the context. Raises
+    click.ClickException or MigrationError.
     """
-    # Until uvicorn listens to it, SIGTERM must unwind what was begun.
+    # Until uvicorn handles SIGTERM, it must exit through the context managers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     load_dotenv(ROOT / ".env")
     with ExitStack() as stack:
         psql = _database(stack)
         url = os.environ["DATABASE_URL"]
-        os.environ["SECRET_KEY"] = os.environ.get("SECRET_KEY") or _kept_secret()
+        os.environ["SECRET_KEY"] = os.environ.get("SECRET_KEY") or _secret_key()
         os.environ["LOG_FORMAT"] = os.environ.get("LOG_FORMAT") or "console"
-        os.environ["DRAIN_SECONDS"] = "0"  # nobody is to be told of a reload
-        # Also where PORT is set: everyone knows the demo user's password.
+        os.environ["DRAIN_SECONDS"] = "0"  # no load balancer has to notice a reload
+        # Even if PORT is set, because the password of the demo user is public.
         os.environ["HOST"] = os.environ.get("HOST") or "127.0.0.1"
         host, port = Settings.read().address
         migrate.apply(url, report=click.echo)
@@ -60,12 +60,12 @@ def prepared() -> Iterator[tuple[str, int]]:
 
 
 def _database(stack: ExitStack) -> str:
-    """Start the embedded server unless DATABASE_URL names one; return the line that opens psql."""
+    """Start the embedded server unless DATABASE_URL is set; return the command that opens psql."""
     if os.environ.get("DATABASE_URL"):
         return 'psql "$DATABASE_URL"'
     click.echo("Starting PostgreSQL 18 …")
     try:
-        server = stack.enter_context(embedded_postgres(KEPT / "postgres"))
+        server = stack.enter_context(embedded_postgres(DEV_DIRECTORY / "postgres"))
     except EmbeddedPostgresError as error:
         raise click.ClickException(str(error)) from error
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection, suppress(DuplicateDatabase):
@@ -74,10 +74,10 @@ def _database(stack: ExitStack) -> str:
     return server.psql(DATABASE)
 
 
-def _kept_secret() -> str:
-    """Return this checkout's secret key, made at the first start, so that a restart logs nobody out."""
-    path = KEPT / "secret_key"
-    KEPT.mkdir(exist_ok=True)
+def _secret_key() -> str:
+    """Return the secret key of this checkout, created at the first start, so that sessions survive a restart."""
+    path = DEV_DIRECTORY / "secret_key"
+    DEV_DIRECTORY.mkdir(exist_ok=True)
     path.touch(mode=0o600)
     if not path.read_text():
         path.write_text(secrets.token_urlsafe(48))
@@ -85,7 +85,7 @@ def _kept_secret() -> str:
 
 
 async def _add_demo_data(url: str) -> None:
-    """Add the demo user, and, if it is new, the rows of each ``sql/<feature>/dev/demo.sql``."""
+    """Add the demo user and, if it is new, the rows of each ``sql/<feature>/dev/demo.sql``."""
     if await ensure_user(url, DEMO_EMAIL, DEMO_PASSWORD):
         with psycopg.connect(psycopg_conninfo(url)) as connection, psycopg.RawCursor(connection) as cursor:
             for path in sorted(SQL.glob("*/dev/demo.sql")):

@@ -102,10 +102,10 @@ def test_new_name_must_be_importable(name: str) -> None:
     result = CliRunner().invoke(main, ["rename", name], prog_name=f"python -m {PACKAGE}")
 
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"Error: {name!r} is no name for a package: small letters, digits and '_'\n"
+    assert result.stderr == f"Error: {name!r} is not a valid package name: use lower-case letters, digits and '_'\n"
 
 
 @pytest.mark.parametrize("name", ["sql", "docs", "tests", "asyncpg", "json", PACKAGE])
 def test_name_of_an_existing_package_is_refused(whole_tree: Tree, name: str) -> None:
-    with pytest.raises(ClickException, match="is the name of something else already"):
+    with pytest.raises(ClickException, match="already exists, as a package or a file"):
         rename(name, whole_tree.path)

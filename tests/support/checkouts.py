@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from service.dev.scaffold.registration import PLACES
+from service.dev.scaffold.registration import EDITS
 from service.dev.scaffold.resource import read_resource
 from service.dev.scaffold.writing import write
 from service.embedded import EmbeddedPostgres
@@ -89,7 +89,7 @@ def with_kites(tmp_path_factory: pytest.TempPathFactory, server: EmbeddedPostgre
     """Return the root of a copy of the checkout with a resource as `new` writes it, the example of these tests."""
     root = tmp_path_factory.mktemp("with_kites")
     copy_tree(ROOT, root)
-    for path in PLACES:
+    for path in EDITS:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, root / path)
     write(read_resource("kites", ["kite_name:text"], singular=None, owned=True), root)

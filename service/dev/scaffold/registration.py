@@ -1,4 +1,4 @@
-"""The places outside a feature's own folders that name it: app.py, and a line for people in README and changelog."""
+"""Registers a resource outside its own folders: in app.py, README and changelog."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -19,11 +19,11 @@ def _app(text: str, resource: Resource) -> str:
 
 
 def _readme(text: str, resource: Resource) -> str:
-    path, thing = resource.path, resource.one.replace("_", " ")
+    path, singular = resource.path, resource.one.replace("_", " ")
     listed, whose = (f"/{path}/me", "yours") if resource.owned else (f"/{path}", "all")
     rows = (
         f"| `POST /{path}/create`, `GET {listed}` | add {resource.a_thing}; list {whose}, page by page |\n"
-        f"| `GET`, `PATCH`, `DELETE /{path}/{{id}}` | one {thing}, with `ETag`, `If-None-Match` and `If-Match` |\n"
+        f"| `GET`, `PATCH`, `DELETE /{path}/{{id}}` | one {singular}, with `ETag`, `If-None-Match` and `If-Match` |\n"
     )
     return text.replace("| `GET /health/live`", f"{rows}| `GET /health/live`", 1)
 
@@ -33,4 +33,4 @@ def _changelog(text: str, resource: Resource) -> str:
     return re.sub(r"^## Unreleased\n\n", rf"\g<0>{line}", text, count=1, flags=re.MULTILINE)
 
 
-PLACES: Mapping[str, Edit] = {APP: _app, README: _readme, CHANGELOG: _changelog}
+EDITS: Mapping[str, Edit] = {APP: _app, README: _readme, CHANGELOG: _changelog}

@@ -1,4 +1,4 @@
-"""``remove``: takes a feature out, and later its tables, which the running release still uses."""
+"""``remove``: removes a feature, and later its tables, which the running release still uses."""
 
 import re
 import shutil
@@ -13,10 +13,12 @@ TABLE = re.compile(r"^create table (?:if not exists )?(\w+)", re.MULTILINE | re.
 
 
 def remove(name: str, root: Path = ROOT, *, drop: bool = False) -> list[Path]:
-    """Take the feature `name` out of the tree at `root`, and return the paths that were removed, changed or written.
+    """Remove the feature `name` below `root`, and return the paths that were removed, changed or written.
 
-    With `drop`, a migration drops its tables; the feature itself may be gone by then. Raises ScaffoldError, before
-    anything is changed, if other code imports the feature, or if there is nothing to remove.
+    With `drop`, write a migration that drops its tables; the feature itself can already be removed.
+
+    Raises ScaffoldError, before anything is changed, if other code imports the feature, or if there is nothing to
+    remove.
     """
     code = root / PACKAGE / name
     if not code.is_dir() and not drop:
@@ -33,7 +35,7 @@ def remove(name: str, root: Path = ROOT, *, drop: bool = False) -> list[Path]:
 
 
 def _unregistered(name: str, root: Path) -> dict[str, str]:
-    """Return the files that name the feature, without it."""
+    """Return the new contents of the files that register the feature."""
     importing = re.compile(rf"^\s*(from|import) {PACKAGE}\.{name}\b", re.MULTILINE)
     for path in sorted((root / PACKAGE).rglob("*.py")):
         relative = path.relative_to(root)
@@ -47,27 +49,27 @@ def _unregistered(name: str, root: Path) -> dict[str, str]:
     app = re.sub(rf"^    ({'|'.join(controllers)}),\n", "", app, flags=re.MULTILINE)
     source = (root / PACKAGE / name / "controllers.py").read_text("utf-8")
     paths = re.findall(r'^    path = "(/[^"]+)"$', source, re.MULTILINE)
-    named = re.compile("|".join(rf"{re.escape(path)}\b" for path in paths) or r"(?!)")
+    own_path = re.compile("|".join(rf"{re.escape(path)}\b" for path in paths) or r"(?!)")
     readme, changelog = ((root / path).read_text("utf-8") for path in (README, CHANGELOG))
     readme = "".join(
-        line for line in readme.splitlines(keepends=True) if not (line.startswith("|") and named.search(line))
+        line for line in readme.splitlines(keepends=True) if not (line.startswith("|") and own_path.search(line))
     )
     readme = re.sub(
-        r"(?<=```console\n).*?(?=```)", lambda found: _session_without(named, found[0]), readme, flags=re.DOTALL
+        r"(?<=```console\n).*?(?=```)", lambda found: _session_without(own_path, found[0]), readme, flags=re.DOTALL
     )
     line = re.compile(rf"^- .*: `({'|'.join(map(re.escape, paths))})`\.$")
     changelog = "".join(each for each in changelog.splitlines(keepends=True) if not line.match(each.rstrip()))
     return {APP: app, README: readme, CHANGELOG: changelog}
 
 
-def _session_without(named: re.Pattern[str], session: str) -> str:
-    """Return a console session without the commands that call the feature, and without what they print."""
+def _session_without(path: re.Pattern[str], session: str) -> str:
+    """Return a console session without the commands that match `path`, and their output."""
     steps = re.split(r"^(?=\$ )", session, flags=re.MULTILINE)
-    return "".join(step for step in steps if not named.search(step))
+    return "".join(step for step in steps if not path.search(step))
 
 
 def _drop_tables(name: str, root: Path) -> dict[str, str]:
-    """Return a migration that drops the tables which the feature's first migration created, and the way back."""
+    """Return a migration, with its rollback, that drops the tables of the feature's first migration."""
     created = sorted(path for path in (root / "migrations").glob(f"*_create_{name}.sql"))
     if not created:
         raise ScaffoldError(f"migrations/ has no *_create_{name}.sql; nothing was removed")

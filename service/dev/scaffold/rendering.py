@@ -1,4 +1,4 @@
-"""What the templates ask for, of one resource."""
+"""Fills in the templates for a resource."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ PACKAGE = __name__.partition(".")[0]
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     undefined=StrictUndefined,
-    autoescape=False,  # noqa: S701 - SQL and Python, of names that have been looked at
-    # Python has its own use for braces.
+    autoescape=False,  # noqa: S701 - SQL and Python, from validated names
+    # Braces mean something else in Python.
     variable_start_string="<<",
     variable_end_string=">>",
     trim_blocks=True,
@@ -22,7 +22,7 @@ TEMPLATES.filters["class"] = class_name
 
 
 def render(template: str, resource: Resource, depends: str) -> str:
-    """Return a template, filled in for `resource`, whose migration comes after the one that is called `depends`."""
+    """Return `template` filled in for `resource`, whose migration depends on the migration `depends`."""
     fields, rules = resource.fields, {field.of.body: field.of.rule for field in resource.fields if field.of.rule}
     imports = {line for field in fields for line in field.of.imports}
     if rules:
@@ -42,7 +42,7 @@ def render(template: str, resource: Resource, depends: str) -> str:
         rules=rules,
         imports=sorted(imports),
         listed=listed,
-        # The longest name of a column or a parameter, so that they stand in line.
+        # The longest name of a column or parameter, for alignment.
         width=max(len(name) for name in ("versions", *(field.name for field in fields))),
         thing=resource.one.replace("_", " "),
         things=resource.table.replace("_", " "),

@@ -1,4 +1,4 @@
-"""What ``new`` is asked for: a resource, its fields and their types."""
+"""Parses the arguments of ``new``: a resource, its fields and their types."""
 
 import builtins
 import keyword
@@ -10,25 +10,25 @@ import click
 from sqlfluff.dialects.dialect_postgres_keywords import get_keywords, postgres_keywords
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-MAX_NAME = 63  # bytes; PostgreSQL cuts off what is longer
-# What every resource has, what yoyo stumbles over, and what PostgreSQL and Python keep for themselves.
+MAX_NAME = 63  # bytes; PostgreSQL truncates longer names
+# Columns that every resource has, a word that yoyo misreads, and reserved words of PostgreSQL and Python.
 TAKEN = {"id", "user_id", "version", "declare", *keyword.kwlist}
-TAKEN |= {"collation", "current_user", "system_user", "table", "user"}  # for sqlfluff they are not reserved
+TAKEN |= {"collation", "current_user", "system_user", "table", "user"}  # sqlfluff does not list them as reserved
 for kind in ("reserved", "reserved-(can-be-function-or-type)"):
     TAKEN |= {word.lower() for word in get_keywords(postgres_keywords, kind)}
-TAKEN |= {"bool", "date", "datetime", "int", "str"}  # a field of that name would hide the type of the next one
-TAKEN |= {"after", "session", "size", "versions"}  # what queries take beside the fields
-# What a resource of that name would hide in a controller, a query or a test, and the paths of the service itself.
+TAKEN |= {"bool", "date", "datetime", "int", "str"}  # a field of that name would shadow the type of the next one
+TAKEN |= {"after", "session", "size", "versions"}  # other parameters of the queries
+# Names that a resource would shadow in a controller, a query or a test, and paths of the service itself.
 HIDDEN = {*dir(builtins), "data", "docs", "etag", "health", "limit", "many", "maybe", "one", "page", "request", "shown"}
-HIDDEN |= {"caller", "changed", "deleted", "other", "refusal", "self"}
-# What a class of that name would hide, beside the types of bodies.
+HIDDEN |= {"caller", "changed", "deleted", "other", "self", "unchanged_problem"}
+# Classes that the class of a resource would shadow, besides the types of bodies.
 CLASSES = {"Annotated", "Controller", "JSONResponse", "Decimal", "IfMatch", "IfNoneMatch", "NotFound", "PathParameter"}
 CLASSES |= {"QueryParameter", "ServiceRequest"}
 
 
 @attrs.frozen
 class Type:
-    """A type that a field may have: in SQL, in rows, in bodies, and by way of example."""
+    """A type of a field: its column in SQL, its types in rows and bodies, imports, and valid and invalid examples."""
 
     column: str
     row: str
@@ -36,7 +36,7 @@ class Type:
     imports: tuple[str, ...]
     examples: tuple[str, str]
     bad: str
-    # What bodies say beyond the Python type, under a name of its own.
+    # The constrained type that the name in `body` stands for, and its description.
     rule: str = ""
     note: str = ""
 
@@ -57,7 +57,7 @@ TYPES = {
     "numeric": Type(
         "numeric(12, 2)", "Decimal", "Amount", ("from decimal import Decimal",), ('"12.50"', '"-0.05"'), '"1e3"',
         'Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{1,10}(\\.[0-9]{1,2})?$", examples=["12.50"])]',
-        "10 digits and 2 behind the point",
+        "10 digits and 2 decimal places",
     ),
     "boolean": Type("boolean", "bool", "bool", (), ("True", "False"), '"yes"'),
     "date": Type(
@@ -76,19 +76,19 @@ TYPES = {
 
 
 class ScaffoldError(click.ClickException):
-    """The files cannot be written; nothing has been."""
+    """The files cannot be written or removed; nothing was changed."""
 
 
 @attrs.frozen
 class Field:
-    """A field, as it was asked for."""
+    """A field of a resource."""
 
     name: str
     type: str
 
     @property
     def of(self) -> Type:
-        """What its type is, everywhere."""
+        """Its type."""
         return TYPES[self.type]
 
     @property
@@ -99,7 +99,7 @@ class Field:
 
 @attrs.frozen
 class Resource:
-    """What is to be made: many of them, one of them, their fields, and whether each belongs to a user."""
+    """A resource: its plural and singular names, its fields, and whether each row belongs to a user."""
 
     table: str
     one: str
@@ -108,22 +108,22 @@ class Resource:
 
     @property
     def path(self) -> str:
-        """Where it is served; in addresses, words are parted by hyphens."""
+        """Its URL path, with hyphens between words."""
         return self.table.replace("_", "-")
 
     @property
     def a_thing(self) -> str:
-        """One of them, as people call it."""
+        """Its singular with an article, for prose."""
         return f"{'an' if self.one[0] in 'aeiou' else 'a'} {self.one.replace('_', ' ')}"
 
 
 def class_name(name: str) -> str:
-    """Return a name as classes are written."""
+    """Return `name` in CamelCase."""
     return name.title().replace("_", "")
 
 
 def read_resource(name: str, fields: Iterable[str], *, singular: str | None, owned: bool) -> Resource:
-    """Read what was asked for: ``toys toy_name:text pieces:integer``. Raises ScaffoldError."""
+    """Parse arguments such as ``toys toy_name:text pieces:integer``. Raises ScaffoldError."""
     one = singular or name.removesuffix("s")
     read = []
     for word in fields:
@@ -133,13 +133,15 @@ def read_resource(name: str, fields: Iterable[str], *, singular: str | None, own
         read.append(Field(field, kind))
     for word in (name, one, *(field.name for field in read)):
         if not NAME.fullmatch(word):
-            raise ScaffoldError(f"{word!r} is not a valid name: use small letters, digits and single '_'")
+            raise ScaffoldError(f"{word!r} is not a valid name: use lower-case letters, digits and single '_'")
         if word in TAKEN or (word in HIDDEN and word in {name, one}):
             raise ScaffoldError(f"{word!r} is taken by this project, by PostgreSQL or by Python")
     if class_name(one) in CLASSES | {of.body for of in TYPES.values()}:
-        raise ScaffoldError(f"{class_name(one)!r} is the name of another class; name one of them with --singular")
+        raise ScaffoldError(
+            f"{class_name(one)!r} is the name of another class; choose another singular with --singular"
+        )
     if one == name:
-        raise ScaffoldError(f"{name!r} must be a plural; otherwise name one of them with --singular")
+        raise ScaffoldError(f"{name!r} must be a plural; otherwise give its singular with --singular")
     names = [field.name for field in read]
     if twice := [each for each in names if names.count(each) > 1]:
         raise ScaffoldError(f"{twice[0]!r} is given twice")

@@ -1,11 +1,11 @@
-"""Writes the files of a resource, and registers it where resources are listed."""
+"""Writes the files of a resource, and registers it."""
 
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
-from service.dev.scaffold.registration import PLACES, Edit
+from service.dev.scaffold.registration import EDITS, Edit
 from service.dev.scaffold.rendering import PACKAGE, render
 from service.dev.scaffold.resource import Resource, ScaffoldError
 
@@ -14,9 +14,9 @@ MAX_LINE = 120
 
 
 def write(resource: Resource, root: Path = ROOT) -> list[Path]:
-    """Write the files of `resource` below `root`, register it, and return what was written or changed, in that order.
+    """Write the files of `resource` below `root`, register it, and return the written and changed paths.
 
-    Raises ScaffoldError, before anything is written, where that would overwrite, or where a place to register is gone.
+    Raises ScaffoldError, before anything is written, if a file exists, or if a file to edit has changed too much.
     """
     table, one = resource.table, resource.one
     newest, number = next_migration(root)
@@ -27,7 +27,7 @@ def write(resource: Resource, root: Path = ROOT) -> list[Path]:
         f"tests/{table}",
     )
     if (root / PACKAGE / f"{table}.py").exists() or (root / code).exists():
-        raise ScaffoldError(f"{code} is there already; nothing was written")
+        raise ScaffoldError(f"{code} already exists; nothing was written")
     new = {
         f"{migration}.sql": "migration.sql",
         f"{migration}.rollback.sql": "rollback.sql",
@@ -45,10 +45,10 @@ def write(resource: Resource, root: Path = ROOT) -> list[Path]:
     }
     for path in new:
         if (root / path).exists():
-            raise ScaffoldError(f"{path} is there already; nothing was written")
+            raise ScaffoldError(f"{path} already exists; nothing was written")
     texts = {path: render(template, resource, newest) if template else "" for path, template in new.items()}
     texts = {path: _wrap_comments(text) if path.endswith(".sql") else text for path, text in texts.items()}
-    texts |= {path: _registered(root, path, edit, resource) for path, edit in PLACES.items()}
+    texts |= {path: _registered(root, path, edit, resource) for path, edit in EDITS.items()}
     for path, text in texts.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
@@ -71,19 +71,19 @@ def _registered(root: Path, path: str, edit: Edit, resource: Resource) -> str:
     text = (root / path).read_text(encoding="utf-8")
     edited = edit(text, resource)
     if edited == text:
-        raise ScaffoldError(f"{path} has changed so much that this command finds no place in it; nothing was written")
+        raise ScaffoldError(f"{path} has changed too much for this command to edit it; nothing was written")
     return edited
 
 
 def _format(paths: list[Path]) -> None:
-    """Lay the Python files out as `make check` wants them, whatever the length of their names."""
+    """Format Python files as `make check` requires, because the layout depends on the length of names."""
     for arguments in (["check", "--quiet", "--select=I", "--fix"], ["format", "--quiet"]):
         ruff = [sys.executable, "-m", "ruff", *arguments, "--no-cache", *map(str, paths)]
-        subprocess.run(ruff, check=True)  # noqa: S603 - ours
+        subprocess.run(ruff, check=True)  # noqa: S603 - the command is fixed
 
 
 def _wrap_comments(text: str) -> str:
-    """Break long comments, which long names make; sqlfluff does not."""
+    """Wrap comments that long names have made too long; sqlfluff does not."""
     return "".join(
         textwrap.fill(line, MAX_LINE, subsequent_indent="--    ", break_on_hyphens=False) + "\n"
         if line.startswith("-- ") and _is_too_wide(line)
@@ -93,7 +93,7 @@ def _wrap_comments(text: str) -> str:
 
 
 def _wrap_statements(paths: list[Path]) -> None:
-    """Break long lines of SQL, which long names make."""
+    """Wrap lines of SQL that long names have made too long."""
     if paths:
         sqlfluff = [sys.executable, "-m", "sqlfluff", "fix", "--quiet", *map(str, paths)]
-        subprocess.run(sqlfluff, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - ours
+        subprocess.run(sqlfluff, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - the command is fixed
