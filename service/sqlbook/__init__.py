@@ -1,18 +1,14 @@
-"""`sql book`: the schema, the queries, the migrations and the endpoints as pages that a DBA reviews.
+"""`sql book`: the schema, queries, migrations and endpoints as HTML pages for review by a DBA.
 
-- `commands`: the command
-- `contents`: gathers everything the book shows, from the tree and from scratch databases
-- `effects`: the tables that a statement touches, and the locks it takes
-- `endpoints`: the endpoints, and the queries that each one runs
-- `live`, `psql`: the files for psql, and the command lines that run a query there
-- `plan_tree`: plans, ready to draw, and the index that would serve one better
-- `diagram`, `layout`, `mermaid`: the entity diagram, the places of its boxes, and the same for Mermaid
-- `pages`: writes the HTML
-- `changes`: writes what has changed since a revision, as Markdown
+Read in this order: commands (the command line), contents (collects everything that the book shows), effects (the tables
+that a statement touches, and its locks), endpoints (the endpoints and the queries that each runs), live and psql (the
+files for psql, and the commands that run them), plan_tree (plans, and the index that would serve a query better),
+diagram, layout and mermaid (the entity diagram, the positions of its boxes, and the diagram as Mermaid text), pages
+(writes the HTML), changes (the changes since a revision, as Markdown).
 
-Only the command uses the book, so the door exports nothing.
+The package exports nothing, because only its command is used.
 """
 
-# inline-sql: ok the catalogue of a scratch database is read, not the service's
+# inline-sql: ok it reads the catalogue of a scratch database, not the service's tables
 
 __all__: list[str] = []

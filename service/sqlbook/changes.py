@@ -1,10 +1,10 @@
-"""The book of what has changed since a revision, as Markdown: to paste into a review."""
+"""The changes since a revision, as Markdown for a code review."""
 
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from service.sqlbook.contents import Contents, Migration, Progress, Query, RefusedError, gather
+from service.sqlbook.contents import Contents, Migration, MigrationFailedError, Progress, Query, gather
 from service.sqlbook.diagram import short
 from service.sqlbook.live import LiveFile
 from service.sqlbook.plan_tree import Node
@@ -12,25 +12,25 @@ from service.sqlcheck import Change, RevisionError, Tree, checkout, difference
 
 Lines = Sequence[str]
 Facets = Mapping[str, Lines]
-SHORT = 40  # lines of a text and of another, whose difference needs no places
+MAX_LINES_WITHOUT_HUNKS = 40  # a diff of fewer lines shows no line numbers
 
 
 def since(revision: str, tree: Tree, server: str, *, progress: Progress = lambda _: None) -> str:
-    """Return what has changed since a git revision.
+    """Return the changes since a git revision, as Markdown.
 
-    Raises RevisionError where it cannot be read or applied, and what `gather` raises.
+    Raises RevisionError if the revision cannot be read or its migrations fail, and whatever `gather` raises.
     """
     now = gather(tree, server, progress=progress)
     with checkout(tree.root, revision) as earlier:
         try:
             before = gather(Tree.read(earlier), server, progress=progress)
-        except RefusedError as error:
+        except MigrationFailedError as error:
             raise RevisionError(f"the migrations of {revision} cannot be applied: {error}") from error
         return markdown(before, now, revision)
 
 
 def markdown(before: Contents, now: Contents, revision: str) -> str:
-    """Return what differs between two states, a section for each kind of thing that does."""
+    """Return the differences between two states, one section per kind."""
     sections = {
         "Migrations": list(_migrations(before.migrations, now.migrations)),
         "Schema": list(_schema(difference(before.schema, now.schema))),
@@ -99,7 +99,7 @@ def _files(before: Mapping[str, Facets], now: Mapping[str, Facets]) -> Iterator[
         if parts:
             word = "changed" if old and new else "added" if new else "removed"
             yield f"### {_code(name)}: {word}"
-            # Of one that is gone, its file says enough.
+            # For a removed one, its file is enough.
             yield from parts if new else parts[1:2]
 
 
@@ -118,7 +118,7 @@ def _by_name(queries: Mapping[str, Query]) -> dict[str, Facets]:
 
 
 def _facets(query: Query) -> Facets:
-    """Return what a review looks at, each as lines that can be compared."""
+    """Return the aspects of a query that a review compares, as lines of text."""
     refused = [str(query.refused)] if query.refused else []
     return {
         "The file": query.statement.sql.rstrip("\n").split("\n"),
@@ -156,9 +156,9 @@ def _endpoints(contents: Contents) -> Lines:
 
 
 def _diff(before: Lines, now: Lines) -> list[str]:
-    """Return a fenced diff, or nothing where there is none."""
+    """Return a fenced diff, or nothing if there is no difference."""
     lines = list(difflib.unified_diff(list(before), list(now), lineterm=""))[2:]
-    if len(before) + len(now) < SHORT:
+    if len(before) + len(now) < MAX_LINES_WITHOUT_HUNKS:
         lines = [line for line in lines if not line.startswith("@@")]
     return [_fenced("\n".join(lines))] if lines else []
 

@@ -6,7 +6,7 @@ import click
 
 from service.sqlcheck import DATABASE, DIRECTORY, progress_on_terminal, reported_errors, scratch_server
 
-# Production imports this module, and has none of the dev packages: the function imports what it needs.
+# The command line imports this module without the development dependencies, so the function imports them.
 # ruff: noqa: PLC0415
 
 
@@ -22,7 +22,7 @@ from service.sqlcheck import DATABASE, DIRECTORY, progress_on_terminal, reported
 )
 @click.option("--scale", is_flag=True, help="Also measure sizes and plans on a million rows.")
 @click.option("--since", metavar="REF", help="Instead, print the changes since this git revision as Markdown.")
-def book(directory: Path, database_url: str | None, out: Path, scale: bool, since: str | None) -> None:  # noqa: FBT001 - click's
+def book(directory: Path, database_url: str | None, out: Path, scale: bool, since: str | None) -> None:  # noqa: FBT001 - click passes arguments by name
     """Write the database as HTML pages.
 
     They show the schema, queries, migrations and endpoints, and open from disk; see docs/book.md.
@@ -40,7 +40,7 @@ def book(directory: Path, database_url: str | None, out: Path, scale: bool, sinc
                     return
                 written = contents.gather(tree, server, seeded=scale, progress=progress)
             number = pages.write(written, out)
-        except (RevisionError, contents.RefusedError, pages.FolderError) as error:
+        except (RevisionError, contents.MigrationFailedError, pages.FolderError) as error:
             raise click.ClickException(str(error)) from error
     findings = f"{len(written.findings)} findings" if written.findings else "no findings"
     click.echo(f"{number} pages, {findings}: open {out / 'index.html'}")

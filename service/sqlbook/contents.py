@@ -1,4 +1,4 @@
-"""What the book says, gathered from the tree and from two scratch databases; how it looks is another question."""
+"""Collects the contents of the book from the source tree and from two scratch databases."""
 
 import re
 import subprocess
@@ -48,8 +48,8 @@ from service.sqlcheck import (
 Progress = Callable[[str], None]
 Connection = psycopg.Connection[Any]
 
-# A line of the comment that a migration begins with, up to its directives.
-SENTENCE = re.compile(r"-- (?!depends:|transactional:|locks:|drift:).*")
+# A line of the comment at the start of a migration, before its directives.
+COMMENT_LINE = re.compile(r"-- (?!depends:|transactional:|locks:|drift:).*")
 SIZES = """
     select n.nspname::text, c.relname::text, c.reltuples::bigint, pg_relation_size(c.oid), pg_total_relation_size(c.oid)
     from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
@@ -59,7 +59,7 @@ SIZES = """
 
 @attrs.frozen
 class Size:
-    """How big a table or an index is, in rows and bytes; `total` with its indexes and what is stored out of line."""
+    """The size of a table or an index; `total`, in bytes, includes its indexes and TOAST data."""
 
     rows: int
     bytes: int
@@ -68,7 +68,7 @@ class Size:
 
 @attrs.frozen
 class Result:
-    """A column of a result: whether it may be null and why, and the field that it becomes."""
+    """A column of a result: whether it can be null and why, and the field that it becomes."""
 
     column: Column
     optional: bool
@@ -78,7 +78,7 @@ class Result:
 
 @attrs.frozen
 class Query:
-    """A query, and all that is known of it; where PostgreSQL refuses it, `refused` says why, and the rest is empty."""
+    """A query and its analysis. If PostgreSQL rejects it, `refused` is the reason, and the analysis is empty."""
 
     statement: Statement
     references: list[QueryReference]
@@ -93,13 +93,13 @@ class Query:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name of the query."""
         return self.statement.name
 
 
 @attrs.frozen
 class Migration:
-    """A migration: its file and the one that undoes it, what it locks, and what it makes of the schema."""
+    """A migration: its file and rollback file, its locks, and its changes of the schema."""
 
     name: str
     path: Path
@@ -111,24 +111,24 @@ class Migration:
 
     @property
     def text(self) -> str:
-        """What is applied."""
+        """The content of its file."""
         return self.path.read_text("utf-8")
 
     @property
     def rollback(self) -> str:
-        """What undoes it."""
+        """The content of its rollback file."""
         return self.path.with_suffix(".rollback.sql").read_text("utf-8")
 
     @property
     def purpose(self) -> str:
-        """What its first lines of comment say."""
-        lines = takewhile(SENTENCE.fullmatch, self.text.split("\n"))
+        """The comment at the start of its file."""
+        lines = takewhile(COMMENT_LINE.fullmatch, self.text.split("\n"))
         return " ".join(line.removeprefix("-- ").strip() for line in lines)
 
 
 @attrs.frozen
 class Contents:
-    """The whole book."""
+    """Everything that the book shows."""
 
     project: str
     revision: str
@@ -143,21 +143,21 @@ class Contents:
     sizes: Mapping[tuple[str, str], Size] | None
 
 
-class RefusedError(Exception):
-    """A migration is refused, so that there is no schema to write of."""
+class MigrationFailedError(Exception):
+    """A migration fails, so there is no schema to show."""
 
 
 def gather(tree: Tree, server: str, *, seeded: bool = False, progress: Progress = lambda _: None) -> Contents:
-    """Read all that there is to say of a tree, on scratch databases of a server.
+    """Collect the contents of the book from `tree`, using scratch databases on `server`.
 
-    :param seeded: whether sizes and plans are measured on a million rows
-    :param progress: is told the name of each step when its turn comes: `steps` says how many there will be
-    Raises RefusedError and psycopg.Error.
+    :param seeded: whether to measure sizes and plans on a million rows
+    :param progress: called with the name of each step; `steps` returns their number
+    Raises MigrationFailedError and psycopg.Error.
     """
     found: list[Finding] = []
     with scratch_database(server) as url:
-        if refused := apply_migrations(tree, url):
-            raise RefusedError(str(refused))
+        if failed := apply_migrations(tree, url):
+            raise MigrationFailedError(str(failed))
         with scratch_database(server) as empty, connect(empty) as connection:
             migrations, schema = _migrations(tree, connection, found, progress)
         with connect(url) as connection:
@@ -183,7 +183,7 @@ def gather(tree: Tree, server: str, *, seeded: bool = False, progress: Progress 
 
 
 def steps(tree: Tree, *, seeded: bool) -> int:
-    """Return how often `gather` tells of its progress."""
+    """Return how often `gather` reports its progress."""
     queries = len(tree.statements)
     return len(expected_checksums(tree.migrations)) + queries * 2 + (1 if seeded else 0)
 
@@ -191,7 +191,7 @@ def steps(tree: Tree, *, seeded: bool) -> int:
 def _migrations(
     tree: Tree, connection: Connection, found: list[Finding], progress: Progress
 ) -> tuple[dict[str, Migration], Schema]:
-    """Apply one after the other to an empty database, and compare the schema before and after each."""
+    """Apply the migrations one by one to an empty database, and compare the schema before and after each."""
     files = {each.id: each for each in load_migrations(tree.migrations)}
     migrations: dict[str, Migration] = {}
     before = read_schema(connection)
@@ -213,7 +213,7 @@ def _migrations(
 
 
 def _grants(tree: Tree, connection: Connection) -> list[Grant]:
-    """Read what is granted, also by sql/roles.sql, which is undone, where PostgreSQL lets it make roles."""
+    """Read the grants, including those of sql/roles.sql (rolled back), if PostgreSQL allows it to create roles."""
     roles = tree.root / "sql/roles.sql"
     try:
         with connection.transaction(force_rollback=True):
@@ -225,7 +225,7 @@ def _grants(tree: Tree, connection: Connection) -> list[Grant]:
 
 def _queries(tree: Tree, connection: Connection, progress: Progress) -> Iterator[tuple[str, Query]]:
     describer = Describer(connection)
-    schema = read_schema(connection)  # with the tables that the migrations' bookkeeping makes: some queries read them
+    schema = read_schema(connection)  # includes the tables of yoyo, which some queries read
     every = endpoints(tree.code)
     for name, statement in tree.statements.items():
         progress(name)
@@ -271,7 +271,7 @@ def _null(nulls: Nullability, *, said: bool) -> tuple[bool, str]:
 def _measure(
     tree: Tree, connection: Connection, queries: dict[str, Query], found: list[Finding], progress: Progress
 ) -> dict[tuple[str, str], Size]:
-    """Fill the tables, measure them, and run each query; its plan takes the place of the one on empty tables."""
+    """Fill the tables, measure them, and run each query; its measured plan replaces the one on empty tables."""
     progress("filling the tables")
     arguments = seed(connection, tree.root)
     sizes = {(schema, name): Size(*size) for schema, name, *size in connection.execute(SIZES).fetchall()}
@@ -289,10 +289,10 @@ def _project(root: Path) -> str:
 
 
 def _revision(root: Path) -> str:
-    """Return git's name for what is checked out; nothing where there is no git to ask."""
+    """Return git's name of the checked-out commit, or an empty string without git."""
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--tags"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - the command is fixed
     except FileNotFoundError:
         return ""
     return done.stdout.strip()

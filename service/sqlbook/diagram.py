@@ -1,4 +1,4 @@
-"""The entity diagram: boxes for tables, a frame for each schema, a line for each foreign key; layout.py places them."""
+"""The entity diagram: a box per table, a frame per schema, a line per foreign key. layout.py positions the boxes."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -7,15 +7,15 @@ import attrs
 from service.sqlbook.layout import GAP_X, WIDTH, Block, Item, arrange, in_rows
 from service.sqlcheck import SHORT_TYPE_NAMES, Constraint, Schema, Table
 
-# Pixels. Letters are those of a monospaced font at 12 pixels, and at 9 pixels those of the marks.
+# Sizes in pixels; the widths of a letter in a monospaced font of 12 pixels, and of 9 pixels for the marks.
 LETTER, MARK, ROW, HEAD, PADDING, FRAME = 7.3, 5.6, 21, 34, 12, 34
-# Columns that a box shows at most: of a few tables, and of many.
+# The largest number of columns in a box, if there are up to FEW_TABLES tables, and if there are more.
 FEW_TABLES, ROWS_OF_FEW, ROWS_OF_MANY = 16, 14, 8
 
 
 @attrs.frozen
 class Line:
-    """A column in a box: `marks` are PK, FK and UK as it is part of a key, alone or with others."""
+    """A column in a box; `marks` are PK, FK and UK if it is part of a primary, foreign or unique key."""
 
     name: str
     type: str
@@ -39,9 +39,9 @@ class Box:
 
 @attrs.frozen
 class Edge:
-    """A foreign key, from its columns to those that it refers to; it leaves the box to the left (-1) or right (1).
+    """A foreign key, drawn as a line to the referenced columns; it leaves the box to the left (-1) or right (1).
 
-    `unique` if one row at most refers to another, `optional` if a row need not refer to one.
+    It is `unique` if at most one row can refer to a given row, and `optional` if its columns can be null.
     """
 
     key: Constraint
@@ -55,13 +55,13 @@ class Edge:
 
     @property
     def deletion(self) -> str:
-        """What a deletion over there does here, unless it is refused."""
+        """The action if the referenced row is deleted, or an empty string for `no action`."""
         return "" if self.key.on_delete == "no action" else self.key.on_delete
 
 
 @attrs.frozen
 class Frame:
-    """A schema, where there are several."""
+    """A frame around the tables of a schema, if there are several schemas."""
 
     name: str
     x: float
@@ -72,7 +72,7 @@ class Frame:
 
 @attrs.frozen
 class Diagram:
-    """Boxes, lines and frames, and how much room they take."""
+    """Boxes, lines and frames, and their total size."""
 
     boxes: tuple[Box, ...]
     edges: tuple[Edge, ...]
@@ -82,14 +82,14 @@ class Diagram:
 
 
 def short(type_: str) -> str:
-    """Return a type in its short form: varchar(50), timestamptz."""
+    """Return the short form of a type, such as varchar(50) or timestamptz."""
     for long, name in SHORT_TYPE_NAMES.items():
         type_ = type_.replace(long, name)
     return type_
 
 
 def diagram(schema: Schema, names: Collection[str] | None = None) -> Diagram:
-    """Lay out the tables of a schema but for partitions, which look like their table, or those `names` alone."""
+    """Lay out the tables of a schema, or only `names`; without partitions, which look like their table."""
     tables = [
         table
         for table in schema.tables.values()
@@ -124,7 +124,7 @@ def diagram(schema: Schema, names: Collection[str] | None = None) -> Diagram:
 
 
 def marks(table: Table, column: str) -> list[str]:
-    """Return PK, FK and UK as a column is part of a primary or foreign key, or unique by itself."""
+    """Return PK and FK if `column` is part of a primary or foreign key, and UK if it is unique by itself."""
     unique = any(index.unique and index.plain and index.columns == (column,) for index in table.indexes)
     foreign = any(column in key.columns for key in table.foreign_keys)
     primary = column in table.primary_key
@@ -133,17 +133,17 @@ def marks(table: Table, column: str) -> list[str]:
 
 
 def is_unique(table: Table, columns: Sequence[str]) -> bool:
-    """Tell whether no two rows have the same in these columns."""
+    """Return whether a key makes these columns unique."""
     return any(index.unique and index.plain and {*index.columns} <= {*columns} for index in table.indexes)
 
 
 def is_optional(table: Table, columns: Collection[str]) -> bool:
-    """Tell whether one of these columns may be null."""
+    """Return whether one of these columns can be null."""
     return any(column.name in columns and not column.not_null for column in table.columns)
 
 
 def _box(table: Table, most: int) -> Box:
-    """Return a table's box at no place yet; of many columns those that keys are made of, and the first others."""
+    """Return the box of `table`, not positioned; if it has too many columns, those in keys and the first others."""
     marked = {column.name: " ".join(marks(table, column.name)) for column in table.columns}
     wanted = sorted(marked, key=lambda name: not marked[name])[: max(most, sum(map(bool, marked.values())))]
     shown = [column for column in table.columns if column.name in wanted]
@@ -168,7 +168,7 @@ def _item(box: Box) -> Item:
 
 
 def _edge(child: Box, parent: Box, key: Constraint) -> Edge:
-    """Draw a line to the side on which the other box stands; to the right if it is above, below or the same."""
+    """Return the line of a foreign key, on the side of the other box, or on the right if neither side is closer."""
     outward = -1 if parent.x + parent.width <= child.x else 1
     inward = -1 if outward == 1 and parent.x >= child.x + child.width else -outward if outward == -1 else 1
     start = (child.x + (child.width if outward == 1 else 0), _y(child, key.columns))
@@ -189,6 +189,6 @@ def _y(box: Box, columns: Collection[str]) -> float:
 
 
 def neighbours(schema: Schema, table: Table) -> set[str]:
-    """Return a table, what it refers to, and what refers to it."""
+    """Return `table`, the tables that it references, and those that reference it."""
     referring: Iterator[str] = (other.name for other, _ in schema.referring(table))
     return {table.name, *(key.refers_to for key in table.foreign_keys), *referring}

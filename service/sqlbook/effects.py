@@ -1,8 +1,7 @@
-"""What a statement does to which tables, and which locks that takes.
+"""The effects of a statement: the tables that it reads or changes, and the locks that it takes.
 
-By itself, by the functions that it calls, and by the foreign keys that PostgreSQL keeps. It is read from the parse
-tree, so it tells what may happen, whatever the rows. Not seen: triggers, the partitions of a table, functions in other
-languages than SQL.
+They include the effects of the functions that it calls and of foreign keys. They come from the parse tree, so they are
+what can happen, independent of the rows. Not included: triggers, partitions, and functions in languages other than SQL.
 
 Source: https://www.postgresql.org/docs/current/explicit-locking.html
 """
@@ -34,7 +33,7 @@ MERGED = {CmdType.CMD_INSERT: "insert", CmdType.CMD_UPDATE: "update", CmdType.CM
 
 @attrs.frozen
 class Effect:
-    """What happens to a table: the verb, the rows' lock, and through what, if not the statement itself."""
+    """An effect on a table; `rows` is the lock on its rows, `through` the function, view or key that causes it."""
 
     table: str
     verb: str
@@ -48,12 +47,12 @@ class Effect:
 
     @property
     def writes(self) -> bool:
-        """Whether rows are changed."""
+        """Whether it changes rows."""
         return self.verb in {"insert", "update", "delete"}
 
 
 def effects(tree: Node, schema: Schema) -> list[Effect]:
-    """Return what a statement does, first by itself, then through others."""
+    """Return the effects of a statement: its own first, then the indirect ones."""
     found: dict[tuple[str, str, str], Effect] = {}
     for effect in _Effects(schema).of(tree):
         found.setdefault((effect.table, effect.verb, effect.rows), effect)
@@ -62,14 +61,14 @@ def effects(tree: Node, schema: Schema) -> list[Effect]:
 
 
 def functions(tree: Node, schema: Schema) -> list[Function]:
-    """Return the schema's functions that a statement calls, and those that these call."""
+    """Return the functions of the schema that a statement calls, directly or indirectly."""
     seen: dict[str, Function] = {}
     _follow(tree, schema, seen)
     return [seen[name] for name in sorted(seen)]
 
 
 def advisory_locks(tree: Node) -> list[str]:
-    """Return the functions by which a statement takes an advisory lock."""
+    """Return the functions with which a statement takes advisory locks."""
     names = {node.funcname[-1].sval for node in walk(tree) if type(node).__name__ == "FuncCall"}
     return sorted(name for name in names if name.startswith(("pg_advisory_", "pg_try_advisory_")))
 
@@ -85,7 +84,7 @@ def _follow(tree: Node, schema: Schema, seen: dict[str, Function]) -> None:
 
 
 def _parsed(text: str) -> list[Node]:
-    """Parse SQL; another language is none that can be followed."""
+    """Parse SQL; return nothing for other languages."""
     try:
         return [raw.stmt for raw in parse_sql(text)]
     except ParseError:
@@ -151,10 +150,10 @@ class _Effects:
                 yield Effect(constraint.refers_to, "lock", "FOR KEY SHARE", constraint.name)
         for other, constraint in self._schema.referring(table):
             if verb == "delete" or (verb == "update" and columns & {*constraint.referred}):
-                yield from self._kept(other, constraint, verb)
+                yield from self._referring(other, constraint, verb)
 
-    def _kept(self, other: Table, constraint: Constraint, verb: str) -> Iterator[Effect]:
-        """Tell what PostgreSQL does to rows that refer to one that goes, or whose key changes."""
+    def _referring(self, other: Table, constraint: Constraint, verb: str) -> Iterator[Effect]:
+        """Yield the effects on rows that reference a deleted row, or one whose key changes."""
         if verb == "update" or constraint.on_delete in {"no action", "restrict"}:
             yield Effect(other.name, "lock", "FOR KEY SHARE", constraint.name)
         elif constraint.on_delete != "cascade":
@@ -165,7 +164,7 @@ class _Effects:
 
 
 def _verbs(node: Node) -> list[tuple[str, set[str]]]:
-    """Return what a statement changes in its table, and which columns an update sets."""
+    """Return the verbs of a statement, each with the columns that an update sets."""
     match type(node).__name__:
         case "InsertStmt":
             conflict = node.onConflictClause

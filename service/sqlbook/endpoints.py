@@ -1,7 +1,7 @@
-"""The endpoints, and which queries each of them names; read from the syntax tree, so that nothing has to run.
+"""The endpoints and the queries that each can run, read from the syntax tree without running the code.
 
-A handler is a function that one of Litestar's decorators stands on, in a Controller or alone. From it the calls are
-followed that can be seen: of functions, of its own methods, of methods of its parameters (``throttle: LoginThrottle``).
+A handler is a function with one of Litestar's decorators, in a Controller or by itself. From there, these calls are
+followed: functions, methods of the same class, and methods of parameters (``throttle: LoginThrottle``).
 """
 
 import ast
@@ -14,13 +14,13 @@ from service.sqlcheck import Code, Module
 
 METHODS = {f"litestar.{name}": name.upper() for name in ("get", "post", "put", "patch", "delete", "head")}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-# A function, the class that it is a method of, and where they stand.
-Place = tuple[Module, ast.ClassDef | None, Function]
+# A function, with its module, and its class if it is a method.
+Definition = tuple[Module, ast.ClassDef | None, Function]
 
 
 @attrs.frozen(order=True)
 class Endpoint:
-    """A method and a path, the handler, and the queries in the order in which they are met."""
+    """A method and a path, their handler, and the queries in the order in which they are found."""
 
     path: str
     method: str
@@ -33,7 +33,7 @@ class Endpoint:
 
 
 def endpoints(code: Code) -> list[Endpoint]:
-    """Return every endpoint, by path."""
+    """Return all endpoints, sorted by path."""
     return sorted(endpoint for module in code.modules.values() for endpoint in _of_module(_Calls(code), module))
 
 
@@ -66,7 +66,7 @@ def _of_function(calls: "_Calls", module: Module, owner: ast.ClassDef | None, fu
 
 
 def _assigned(owner: ast.ClassDef | None, name: str) -> ast.expr | None:
-    """Return what a class gives to a name."""
+    """Return the value that a class assigns to `name`, or None."""
     for node in owner.body if owner else []:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == name:
             return node.value
@@ -78,46 +78,48 @@ def _constant(node: ast.expr | None) -> str:
 
 
 def _joined(*parts: str) -> str:
-    """Join parts of a path; what a parameter is converted to is none of the client's business."""
+    """Join the parts of a path, without the types of its parameters, which clients do not see."""
     path = "/".join(part.strip("/") for part in parts if part.strip("/"))
     return "/" + re.sub(r"\{(\w+):\w+\}", r"{\1}", path)
 
 
 class _Calls:
-    """Follows calls, each function once."""
+    """Follows calls, visiting each function once."""
 
     def __init__(self, code: Code) -> None:
         self._code = code
-        self._named = {(reference.path, reference.constant): reference.query for reference in code.references}
-        self._placed = {(reference.path, reference.line): reference.query for reference in code.references}
+        self._by_constant = {(reference.path, reference.constant): reference.query for reference in code.references}
+        self._by_line = {(reference.path, reference.line): reference.query for reference in code.references}
 
     def queries(self, module: Module, owner: ast.ClassDef | None, function: Function) -> Iterator[str]:
-        """Return the queries that a function names, or those that it calls."""
+        """Yield the queries that a function, or a function that it calls, refers to."""
         seen: set[ast.AST] = {function}
-        waiting: list[Place] = [(module, owner, function)]
-        while waiting:
-            place = waiting.pop(0)
-            for node in ast.walk(place[2]):
-                if query := self._query(place[0], node):
+        queue: list[Definition] = [(module, owner, function)]
+        while queue:
+            definition = queue.pop(0)
+            for node in ast.walk(definition[2]):
+                if query := self._query(definition[0], node):
                     yield query
-                called = self._called(place, node)
+                called = self._called(definition, node)
                 if called and called[2] not in seen:
                     seen.add(called[2])
-                    waiting.append(called)
+                    queue.append(called)
 
     def _query(self, module: Module, node: ast.AST) -> str | None:
-        """Return the query that a name stands for, or that a call reads in place."""
+        """Return the query that a name stands for, or that a call reads directly."""
         if isinstance(node, ast.Call):
-            return self._placed.get((module.path.as_posix(), node.lineno))
+            return self._by_line.get((module.path.as_posix(), node.lineno))
         found = module.find(node.id) if isinstance(node, ast.Name) else ""
         if not isinstance(found, str) and isinstance(found[1], ast.Assign):
             target = found[1].targets[0]
-            return self._named.get((found[0].path.as_posix(), target.id if isinstance(target, ast.Name) else None))
+            return self._by_constant.get(
+                (found[0].path.as_posix(), target.id if isinstance(target, ast.Name) else None)
+            )
         return None
 
-    def _called(self, place: Place, node: ast.AST) -> Place | None:
-        """Return the function of the service that a name or an attribute leads to."""
-        module, owner, function = place
+    def _called(self, definition: Definition, node: ast.AST) -> Definition | None:
+        """Return the function of the service that a name or an attribute refers to."""
+        module, owner, function = definition
         if isinstance(node, ast.Name):
             return self._function(module, node.id)
         if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
@@ -132,8 +134,8 @@ class _Calls:
                 return _method(found[0], found[1], node.attr)
         return None
 
-    def _function(self, module: Module, name: str) -> Place | None:
-        """Return a function that stands in the module, or that is imported into it from another of the service."""
+    def _function(self, module: Module, name: str) -> Definition | None:
+        """Return the function that `name` refers to in `module`, defined there or imported from the service."""
         target = module.names.get(name)
         there = self._code.module(target[0]) if isinstance(target, tuple) else module
         wanted = target[1] if isinstance(target, tuple) else name
@@ -147,6 +149,6 @@ class _Calls:
         )
 
 
-def _method(module: Module, owner: ast.ClassDef, name: str) -> Place | None:
+def _method(module: Module, owner: ast.ClassDef, name: str) -> Definition | None:
     found = [node for node in owner.body if isinstance(node, Function) and node.name == name]
     return (module, owner, found[0]) if found else None

@@ -1,4 +1,4 @@
-"""Where the boxes of a diagram go: what is connected stands together, in as many columns as keep it compact."""
+"""Positions the boxes of a diagram: connected boxes stay together, in as many columns as keep the diagram compact."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,13 +7,13 @@ from itertools import pairwise
 import attrs
 
 GAP_X, GAP_Y, GAP_ALONE = 100, 28, 26
-# What fits on a page of the book; a block of connected boxes may be wider.
+# The width of a page, in pixels; a block of connected boxes can be wider.
 WIDTH = 880
 SWEEPS = 6
-# How high a block may be, as a part of its width: pages scroll downwards.
-TALL = 1.1
-# A layer that is not higher than this stays one column.
-LOW = 720
+# The largest ratio of height to width of a block.
+MAX_ASPECT_RATIO = 1.1
+# A layer up to this height is not split into columns.
+MIN_SPLIT_HEIGHT = 720
 
 Point = tuple[float, float]
 Place = tuple[float, float, float]  # x, y and width
@@ -21,7 +21,7 @@ Place = tuple[float, float, float]  # x, y and width
 
 @attrs.frozen
 class Item:
-    """A box to place, and the names of those that it refers to."""
+    """A box to position, and the names of the boxes that it refers to."""
 
     name: str
     width: float
@@ -31,19 +31,19 @@ class Item:
 
 @attrs.frozen
 class Block:
-    """Boxes that have their places."""
+    """A group of boxes with their positions."""
 
     places: Mapping[str, Place]
     width: float
     height: float
 
     def moved(self, x: float, y: float) -> Mapping[str, Place]:
-        """Return the places of a block that is put elsewhere."""
+        """Return the positions of the boxes, shifted by `x` and `y`."""
         return {name: (left + x, top + y, width) for name, (left, top, width) in self.places.items()}
 
 
 def arrange(items: Sequence[Item]) -> Block:
-    """Place boxes: the largest connected part first, and those without connection side by side at the end."""
+    """Position the boxes: the largest connected group first, unconnected boxes side by side at the end."""
     parts = sorted(_connected(items), key=lambda part: (-len(part), part[0].name))
     blocks = [_layered(part) for part in parts if len(part) > 1]
     alone = [part[0] for part in parts if len(part) == 1]
@@ -64,7 +64,7 @@ def arrange(items: Sequence[Item]) -> Block:
 def in_rows(
     blocks: Sequence[Block], limit: float, gap: float = GAP_Y
 ) -> tuple[list[tuple[float, float]], float, float]:
-    """Return where blocks go that stand side by side as far as a width allows, and what they take together."""
+    """Return the offsets of blocks placed in rows up to a width of `limit`, and their total width and height."""
     offsets: list[Point] = []
     x = y = width = row = 0.0
     for block in blocks:
@@ -77,7 +77,7 @@ def in_rows(
 
 
 def _connected(items: Sequence[Item]) -> Iterator[list[Item]]:
-    """Return the parts that refer to each other, directly or through others."""
+    """Yield the groups of boxes that are connected, directly or indirectly."""
     around: dict[str, set[str]] = {item.name: set() for item in items}
     for item in items:
         for target in item.targets & around.keys():
@@ -95,20 +95,20 @@ def _connected(items: Sequence[Item]) -> Iterator[list[Item]]:
 
 
 def _layered(part: Sequence[Item]) -> Block:
-    """Place what refers to others right of them; a layer that is too high becomes several columns."""
+    """Position each box to the right of those that it refers to; a layer that is too high becomes several columns."""
     ranks = _ranks({item.name: item.targets for item in part})
     layers: list[list[Item]] = [[] for _ in range(max(ranks.values()) + 1)]
     for item in part:
         layers[ranks[item.name]].append(item)
     area = sum((item.width + GAP_X) * (item.height + GAP_Y) for item in part)
-    limit = max(LOW, math.sqrt(area * TALL), *(item.height for item in part))
+    limit = max(MIN_SPLIT_HEIGHT, math.sqrt(area * MAX_ASPECT_RATIO), *(item.height for item in part))
     for _ in range(SWEEPS):
         _untangle(layers)
     return _beside([column for layer in layers for column in _split(layer, limit)], GAP_X, GAP_Y, middle=True)
 
 
 def _ranks(targets: Mapping[str, Iterable[str]]) -> dict[str, int]:
-    """Return for each name how many others stand left of it; in a circle, the first one met goes left."""
+    """Return the layer of each name, from the left; in a cycle, the first one found is leftmost."""
     ranks: dict[str, int] = {}
 
     def rank(name: str, way: tuple[str, ...] = ()) -> int:
@@ -123,7 +123,7 @@ def _ranks(targets: Mapping[str, Iterable[str]]) -> dict[str, int]:
 
 
 def _untangle(layers: list[list[Item]]) -> None:
-    """Put each box near the middle of those that it is connected with, so that fewer lines cross."""
+    """Move each box towards the boxes that it is connected with, so that fewer lines cross."""
     middles = {item.name: (place + 0.5) / len(layer) for layer in layers for place, item in enumerate(layer)}
     around: dict[str, list[str]] = {name: [] for name in middles}
     for item in (item for layer in layers for item in layer):
@@ -140,7 +140,7 @@ def _mean(numbers: Sequence[float], otherwise: float) -> float:
 
 
 def _split(layer: list[Item], limit: float) -> Iterator[list[Item]]:
-    """Return columns of about equal height, none much higher than the limit."""
+    """Yield columns of similar height, none much higher than `limit`."""
     number = math.ceil(_height(layer, GAP_Y) / limit)
     ends = [round(len(layer) * part / number) for part in range(number + 1)]
     yield from (layer[start:end] for start, end in pairwise(ends) if start < end)
@@ -151,7 +151,7 @@ def _height(column: Sequence[Item], gap: float) -> float:
 
 
 def _beside(columns: Sequence[Sequence[Item]], gap_x: float, gap_y: float, *, middle: bool) -> Block:
-    """Place columns from left to right, each box as wide as its column."""
+    """Position columns from left to right, each box as wide as its column."""
     tallest = max(_height(column, gap_y) for column in columns)
     places: dict[str, Place] = {}
     x = 0.0

@@ -1,4 +1,4 @@
-"""The files that psql runs on the live database: what each says of itself, and which columns it shows."""
+"""The files of ``sql/review/``, which psql runs on the live database: their purposes and their columns."""
 
 import shlex
 from itertools import takewhile
@@ -15,7 +15,7 @@ from service.sqlcheck import Type, Types
 
 @attrs.frozen
 class LiveFile:
-    """A file of ``sql/review/``; where the scratch database cannot tell its columns, `refused` says why."""
+    """A file of ``sql/review/``; if the scratch database cannot describe its columns, `refused` is the reason."""
 
     name: str
     text: str
@@ -24,19 +24,19 @@ class LiveFile:
 
     @property
     def purpose(self) -> str:
-        """What its first lines of comment say."""
+        """The comment at the start of the file."""
         lines = takewhile(lambda line: line.startswith("-- "), self.text.split("\n"))
         return " ".join(line.removeprefix("-- ").strip() for line in lines)
 
     @property
     def command(self) -> str:
-        """What runs it, in a shell in the checkout."""
+        """The shell command that runs it, in the checkout."""
         path = f"sql/{self.name.replace('.', '/', 1)}.sql"
         return f'psql "$DATABASE_URL" -f {shlex.quote(path)}'
 
 
 def live_files(root: Path, connection: psycopg.Connection[Any]) -> list[LiveFile]:
-    """Read the files of a checkout, and ask a migrated database for their columns; nothing runs."""
+    """Read the files of a checkout; a migrated database describes their columns without running them."""
     types = Types(connection)
     return [
         _described(f"{FOR_PSQL}.{path.stem}", path.read_text("utf-8", "replace"), connection, types)

@@ -1,4 +1,4 @@
-"""The tables as a diagram for Mermaid, which GitHub and others draw.
+"""The entity diagram as Mermaid text, which GitHub and other tools draw.
 
 Source: https://mermaid.js.org/syntax/entityRelationshipDiagram.html
 """
@@ -11,7 +11,7 @@ from service.sqlcheck import Schema, Table
 
 
 def mermaid(schema: Schema) -> str:
-    """Return the text of schema.mmd: tables with their columns, and a line for each foreign key."""
+    """Return the content of schema.mmd: the tables with their columns, and the foreign keys."""
     lines = ["erDiagram"]
     for table in schema.tables.values():
         lines += [f"    {_quoted(table.name)} {{", *_columns(table), "    }"]
@@ -35,7 +35,7 @@ def _columns(table: Table) -> Iterator[str]:
 
 
 def _word(text: str) -> str:
-    """Return what Mermaid takes for a type or a column: letters, digits and a few signs."""
+    """Replace the characters that Mermaid does not accept in types and column names."""
     word = re.sub(r"[^\w()\[\]-]+", "_", text, flags=re.ASCII)
     return word if word[:1].isalpha() else f"_{word.lstrip('_')}"
 

@@ -1,4 +1,4 @@
-"""The book as pages: one folder of HTML that opens from disk, with its style and its search beside it."""
+"""Writes the book: a folder of HTML pages that open from disk, with their stylesheet and search."""
 
 import json
 import re
@@ -25,19 +25,19 @@ from service.sqlcheck import Index, Table, declared_result
 
 T = TypeVar("T")
 
-HERE = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 ASSETS = ("book.css", "book.js")
-MARK = '<meta name="generator" content="python -m service sql book">'
+BOOK_MARKER = '<meta name="generator" content="python -m service sql book">'
 CODE = re.compile(r"``(.+?)``|`(.+?)`")
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 class FolderError(Exception):
-    """The folder cannot be written, or holds an index.html that is no book."""
+    """The folder cannot be written, or contains an index.html that is not part of a book."""
 
 
 def write(contents: Contents, out: Path) -> int:
-    """Write the book into a folder, in the place of one that is there, and return the number of pages.
+    """Write the book into the folder `out`, replacing an existing book; return the number of pages.
 
     Raises FolderError.
     """
@@ -46,40 +46,40 @@ def write(contents: Contents, out: Path) -> int:
     try:
         _clear(out)
         for page in pages:
-            text = environment.get_template(f"{page.template}.jinja").render(page=page, **page.about)
+            text = environment.get_template(f"{page.template}.jinja").render(page=page, **page.variables)
             (out / page.file).write_text(text, "utf-8")
         (out / "schema.mmd").write_text(mermaid(contents.schema), "utf-8")
         for name in ASSETS:
-            shutil.copyfile(HERE / name, out / name)
+            shutil.copyfile(TEMPLATES / name, out / name)
         (out / "search.js").write_text(f"const BOOK = {_script(list(_index(contents)))};\n", "utf-8")
     except OSError as error:
-        raise FolderError(f"{error.filename or out}: {error.strerror}; name another folder (--out DIR)") from error
+        raise FolderError(f"{error.filename or out}: {error.strerror}; choose another folder (--out DIR)") from error
     return sum(page.file.endswith(".html") for page in pages)
 
 
 def _clear(out: Path) -> None:
-    """Make the folder, and remove the pages of an earlier book: a table may be gone."""
+    """Create the folder, and remove the pages of an earlier book, which can have pages of removed tables."""
     out.mkdir(parents=True, exist_ok=True)
-    found = {page: MARK in page.read_text("utf-8", "replace") for page in out.glob("*.html")}
+    found = {page: BOOK_MARKER in page.read_text("utf-8", "replace") for page in out.glob("*.html")}
     if not found.get(out / "index.html", True):
-        raise FolderError(f"{out / 'index.html'} is no page of a book: name another folder (--out DIR)")
-    for page, ours in found.items():
-        if ours:
+        raise FolderError(f"{out / 'index.html'} is not part of a book: choose another folder (--out DIR)")
+    for page, is_book in found.items():
+        if is_book:
             page.unlink()
 
 
 @attrs.frozen
 class Page:
-    """A page: its file, its title, the template that makes it, and what that is told."""
+    """A page: its file, its title, its template, and the variables of the template."""
 
     file: str
     title: str
     template: str
-    about: dict[str, Any] = attrs.field(factory=dict)
+    variables: dict[str, Any] = attrs.field(factory=dict)
 
 
 def file(kind: str, name: str) -> str:
-    """Return the file of a page; letters of another case would be the same on some disks."""
+    """Return the file name of a page, unique also on case-insensitive file systems."""
     return f"{kind}-{re.sub(r'[^a-z0-9_.-]', lambda found: f'~{ord(found[0]):x}', name)}.html"
 
 
@@ -106,15 +106,15 @@ def _pages(contents: Contents) -> Iterator[Page]:
 
 
 def _style() -> Markup:
-    """Return the rules that draw a diagram, with colours in place of their names, which not all programs know."""
-    css = (HERE / "book.css").read_text("utf-8")
+    """Return the CSS of the diagram without custom properties, which not all programs support."""
+    css = (TEMPLATES / "book.css").read_text("utf-8")
     colours = dict(re.findall(r"(--[\w-]+): ([^;]+);", css.partition("@media")[0]))
     rules = "\n".join(line for line in css.split("\n") if line.startswith(".diagram"))
-    return Markup(re.sub(r"var\((--[\w-]+)\)", lambda found: colours[found[1]], rules))  # noqa: S704 - ours
+    return Markup(re.sub(r"var\((--[\w-]+)\)", lambda found: colours[found[1]], rules))  # noqa: S704 - a constant or a file of this package
 
 
 def _readers(contents: Contents, table: Table) -> list[tuple[Query, list[Effect]]]:
-    """Return the queries that touch a table, and how."""
+    """Return the queries that touch a table, with their effects on it."""
     found = [
         (query, [each for each in query.effects if each.table == table.name]) for query in contents.queries.values()
     ]
@@ -122,7 +122,7 @@ def _readers(contents: Contents, table: Table) -> list[tuple[Query, list[Effect]
 
 
 def _history(contents: Contents, table: str) -> list[str]:
-    """Return the migrations that have made or changed a table."""
+    """Return the migrations that created or changed a table."""
     return [
         migration.name
         for migration in contents.migrations.values()
@@ -132,7 +132,7 @@ def _history(contents: Contents, table: str) -> list[str]:
 
 def _environment(contents: Contents) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -152,7 +152,7 @@ def _environment(contents: Contents) -> jinja2.Environment:
         "features": _by(contents.queries.values(), lambda query: query.name.partition(".")[0]),
         "schemas": _by(contents.schema.tables.values(), lambda table: table.schema),
         "href": lambda kind, name: quote(file(kind, name)),
-        "mark": Markup(MARK),  # noqa: S704 - ours
+        "mark": Markup(BOOK_MARKER),  # noqa: S704 - a constant or a file of this package
         "marks": diagram.marks,
         "place": _placer(contents),
         "psql": psql,
@@ -175,18 +175,18 @@ def _by(things: Iterable[T], group: Callable[[T], str]) -> dict[str, list[T]]:
 
 
 def _indexes(contents: Contents, query: Query) -> set[str]:
-    """Return the indexes that serve a query."""
+    """Return the indexes that a query uses."""
     nodes = query.plan.nodes() if query.plan else ()
     return {better.name if (better := _better(contents, node)) else node.index for node in nodes}
 
 
 def _better(contents: Contents, node: Node) -> Index | None:
-    """Return the index that a plan on empty tables should rather have; what was measured was chosen with reason."""
+    """Return an index that suits a node better, for plans on empty tables only: measured plans use the best index."""
     return None if contents.sizes else better_index(node, contents.schema)
 
 
 def _placer(contents: Contents) -> Callable[[str, int], str]:
-    """Return what finds the page on which a line of a file is shown; none: the empty string."""
+    """Return a function that finds the page that shows a line of a file, or an empty string."""
 
     def place(path: str, line: int) -> str:
         folder, _, name = path.removesuffix(".sql").partition("/")
@@ -200,7 +200,7 @@ def _placer(contents: Contents) -> Callable[[str, int], str]:
 
 
 def highlighted(text: str, anchor: str = "") -> Markup:
-    """Return SQL as lines of HTML; with an `anchor` they can be linked to: ``#L3``."""
+    """Return SQL as highlighted lines of HTML; with an `anchor`, links such as ``#L3`` lead to them."""
     html = pygments.highlight(text, PostgresLexer(), HtmlFormatter(nowrap=True)).rstrip("\n")
     lines = [
         f'<span class="line"{(f" id={anchor}{number}") if anchor else ""}>{line}\n</span>'
@@ -210,12 +210,12 @@ def highlighted(text: str, anchor: str = "") -> Markup:
 
 
 def prose(text: str) -> Markup:
-    """Return a sentence of a comment or a docstring, with what it puts between backticks as code."""
+    """Return a text of a comment or a docstring as HTML, with backticks as code."""
     return Markup(CODE.sub(lambda found: f"<code>{found[1] or found[2]}</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
 def size(bytes_: float) -> str:
-    """Return a size as people say it: 120 MB."""
+    """Return a size for people, such as 120 MB."""
     for unit in UNITS[:-1]:
         if bytes_ < 1000:  # noqa: PLR2004 - SI
             digits = 0 if unit == "bytes" or bytes_ >= 10 else 1  # noqa: PLR2004 - two digits are enough
@@ -225,7 +225,7 @@ def size(bytes_: float) -> str:
 
 
 def _index(contents: Contents) -> Iterator[tuple[str, str, str, str]]:
-    """Return what the search knows: a kind, a title, a place and a text for each."""
+    """Yield the entries of the search index: kind, title, link and text."""
     for table in contents.schema.tables.values():
         yield from _index_of(table)
     for function in contents.schema.functions.values():

@@ -1,4 +1,4 @@
-"""A plan of PostgreSQL's, as the page of a query shows it."""
+"""A query plan, prepared for the page of the query."""
 
 import re
 from collections.abc import Iterator
@@ -23,14 +23,14 @@ CONDITIONS = (
     "Sort Key",
     "Group Key",
 )
-# `(s.user_id = $2)`, `((s.email)::text = $1)`: what a condition compares with one value.
+# Matches the column of an equality condition, such as `(s.user_id = $2)` or `((s.email)::text = $1)`.
 COLUMN = r'\(*"?(\w+)"?\."?(\w+)"?\)?(?:::[\w ]+)?'
 EQUALITIES = (re.compile(f"{COLUMN} = "), re.compile(f" = {COLUMN}"))
 
 
 @attrs.frozen
 class Node:
-    """A node of a plan; `share` is its own part of the whole cost, and `measured` what was read, if it was run."""
+    """A node of a plan; `share` is its own part of the total cost, `measured` the result of its execution, if any."""
 
     title: str
     table: str
@@ -48,7 +48,7 @@ class Node:
 
     @classmethod
     def of(cls, plan: Plan, whole: float | None = None) -> "Node":
-        """Read EXPLAIN's JSON."""
+        """Convert a node of the JSON output of EXPLAIN."""
         whole = whole or plan["Total Cost"] or 1.0
         children = plan.get("Plans", [])
         own = max(0.0, plan["Total Cost"] - sum(child["Total Cost"] for child in children))
@@ -71,18 +71,18 @@ class Node:
         )
 
     def nodes(self) -> Iterator["Node"]:
-        """Return this node and those below."""
+        """Yield this node and its descendants."""
         yield self
         for child in self.children:
             yield from child.nodes()
 
 
 def better_index(node: Node, schema: Schema) -> Index | None:
-    """Return the index that serves more of a node's conditions than the chosen one does, which an empty table hides."""
+    """Return an index that matches more conditions of the node than the chosen one, a difference that empty tables hide."""
     table = schema.table(node.table) if node.index else None
     chosen = next((index for index in table.indexes if index.name == node.index), None) if table else None
     if table is None or chosen is None or chosen.method.partition(" WHERE ")[0].count("(") > 1:
-        return None  # an index on expressions, which its columns do not tell
+        return None  # the columns of an index on expressions are unknown
     texts = [text for key, text in node.conditions if key in {"Index Cond", "Filter"} and " OR " not in text]
     compared = [found for text in texts for pattern in EQUALITIES for found in pattern.findall(text)]
     given = {column for relation, column in compared if relation == (node.alias or node.table)}

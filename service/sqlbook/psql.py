@@ -1,11 +1,11 @@
-"""The line that runs a query file in psql, with a value of the right type for each parameter."""
+"""The command that runs a query file in psql, with an example value for each parameter."""
 
 import shlex
 
 from service.postgres import Statement
 from service.sqlcheck import Description, Type
 
-# What no shell and no psql has to be told twice; of text, the parameter's name is the example.
+# Example values by type, which need no quoting in a shell or in psql. For text, the parameter name is the example.
 EXAMPLES = {
     "bool": "true",
     "uuid": "00000000-0000-0000-0000-000000000000",
@@ -21,11 +21,11 @@ EXAMPLES = {
     "json": "{}",
     "jsonb": "{}",
 }
-NAMED = {"text", "varchar", "bpchar", "name", "bytea"}
+TEXT_TYPES = {"text", "varchar", "bpchar", "name", "bytea"}
 
 
 def psql(statement: Statement, description: Description) -> str:
-    r"""Return a command for a shell in the checkout; `\bind` needs psql 16 or later."""
+    r"""Return a shell command to run in the checkout; `\bind` needs psql 16 or later."""
     path = shlex.quote("/".join(statement.path.parts[-3:]))
     values = [
         _example(parameter.name, inferred)
@@ -41,4 +41,4 @@ def _example(name: str, inferred: Type) -> str:
         return "{}"
     if bare.labels:
         return "'{}'".format(bare.labels[0].replace("'", "''"))
-    return name if bare.internal in NAMED else EXAMPLES.get(bare.internal, "1")
+    return name if bare.internal in TEXT_TYPES else EXAMPLES.get(bare.internal, "1")

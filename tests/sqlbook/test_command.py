@@ -77,7 +77,7 @@ def test_foreign_folder_is_refused_in_one_sentence(small_tree: Path, tmp_path: P
     done = invoke("book", *arguments)
 
     assert done.exit_code == 1
-    assert done.stderr == (f"Error: {tmp_path}/index.html is no page of a book: name another folder (--out DIR)\n")
+    assert done.stderr == (f"Error: {tmp_path}/index.html is not part of a book: choose another folder (--out DIR)\n")
 
 
 def test_refused_migration_is_one_sentence(small_tree: Path, tmp_path: Path, own_database_url: str) -> None:

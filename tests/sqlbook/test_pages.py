@@ -155,7 +155,7 @@ def test_old_pages_are_removed_and_other_files_kept(small_book: Contents, tmp_pa
 def test_another_site_is_not_overwritten(small_book: Contents, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<h1>Home</h1>")
 
-    with pytest.raises(FolderError, match=r"index.html is no page of a book: name another folder \(--out DIR\)"):
+    with pytest.raises(FolderError, match=r"index.html is not part of a book: choose another folder \(--out DIR\)"):
         write(small_book, tmp_path)
     assert (tmp_path / "index.html").read_text() == "<h1>Home</h1>"
 
@@ -163,7 +163,7 @@ def test_another_site_is_not_overwritten(small_book: Contents, tmp_path: Path) -
 def test_folder_that_cannot_be_created_is_one_sentence(small_book: Contents, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(FolderError, match=r"file: File exists; name another folder|Not a directory; name another"):
+    with pytest.raises(FolderError, match=r"file: File exists; choose another folder|Not a directory; choose another"):
         write(small_book, tmp_path / "file")
 
 
