@@ -78,7 +78,7 @@ class Node:
 
 
 def better_index(node: Node, schema: Schema) -> Index | None:
-    """Return an index that matches more conditions of the node than the chosen one, a difference that empty tables hide."""
+    """Return an index that matches more conditions of the node than the chosen one, which empty tables hide."""
     table = schema.table(node.table) if node.index else None
     chosen = next((index for index in table.indexes if index.name == node.index), None) if table else None
     if table is None or chosen is None or chosen.method.partition(" WHERE ")[0].count("(") > 1:
