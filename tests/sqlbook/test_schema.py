@@ -24,7 +24,7 @@ def test_every_table_of_the_checkout_has_comments(schema: Schema) -> None:
     kites = schema.tables["kites"]
 
     assert kites.comment == "Kites of a user."
-    assert kites.columns[0].comment == "Whose kite it is."
+    assert kites.columns[0].comment == "Owner of the kite."
     assert schema.functions["live_session(session uuid)"].comment.startswith("The session and its user")
 
 

@@ -21,7 +21,7 @@ WHOLE = END_SESSION[END_SESSION.index("-- $1") :]
 COUNT = "-- returns: count\n"
 ENSURE_USER = "service/users/ensure_user.py"
 END_OF_ENSURE_USER = line_of(ENSURE_USER, "passwords.close()")
-LAST_COMMENT = "comment on column kites.version is 'Counts the changes; the ETag of the kite.';\n"
+LAST_COMMENT = "comment on column kites.version is 'Number of changes, from 1; the ETag of the kite.';\n"
 LAST_LINE = "        passwords.close()\n"
 
 
