@@ -1,4 +1,4 @@
-"""The refusals: what each is called, what its answer says, and what the database's errors mean."""
+"""Problem types, their JSON, and the problems that errors of the database become."""
 
 import re
 from datetime import datetime, timedelta, timezone

@@ -1,4 +1,4 @@
-"""SQL files that are edited while they are served: what `dev` runs, and what it refuses."""
+"""SQL files edited while `dev` serves: the new version runs, or its finding is the response."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

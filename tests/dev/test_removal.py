@@ -1,4 +1,4 @@
-"""`remove`: a feature leaves the tree, and its tables follow."""
+"""`remove`: removes a feature, and later its tables."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`rename`: the package gets another name."""
+"""`rename`: renames the package."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""`new`: the files of another resource."""
+"""`new`: writes the files of a resource."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`dev` in a fresh checkout: from nothing to a service that answers, and back to nothing."""
+"""`dev` in a fresh checkout: from nothing to a running service, and back."""
 
 import os
 import re

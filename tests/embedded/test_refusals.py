@@ -1,4 +1,4 @@
-"""What the embedded PostgreSQL says when it cannot run."""
+"""The messages of the embedded PostgreSQL if it cannot run."""
 
 import fcntl
 import os

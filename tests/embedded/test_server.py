@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: real servers, and real holders that end in every way a process can end."""
+"""The embedded PostgreSQL with real processes, whose holders end in every possible way."""
 
 import asyncio
 import fcntl

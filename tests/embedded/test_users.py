@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL as root and as an ordinary user: the suite runs as either."""
+"""The embedded PostgreSQL as root and as an ordinary user; the suite runs as either."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""The client's address: what proxies say, counted from the right."""
+"""The client's address behind trusted proxies."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Handlers as a newcomer writes them: they work, or the start is refused with one sentence."""
+"""Handlers as a newcomer writes them: they work, or the service does not start and says why."""
 
 from decimal import Decimal
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""GET / and what it loads: documentation that works without the internet."""
+"""The documentation page works without internet access."""
 
 import re
 from hashlib import sha256

@@ -1,4 +1,4 @@
-"""The page at /, as people use it: in Chromium, without the internet."""
+"""The documentation page in Chromium, without internet access."""
 
 import os
 from pathlib import Path

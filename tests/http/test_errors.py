@@ -1,4 +1,4 @@
-"""What all that goes wrong is answered with, and what is logged of it."""
+"""The response and the log entry for each kind of exception."""
 
 from collections.abc import AsyncIterator, Iterator
 

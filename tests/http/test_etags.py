@@ -1,4 +1,4 @@
-"""ETags, and what requests say of them (RFC 9110)."""
+"""ETags and conditional requests (RFC 9110, 13.1)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The fast path gives the responses of Litestar's path, which an application without it always takes."""
+"""The fast path gives the same responses as Litestar's router."""
 
 import re
 from collections.abc import Mapping

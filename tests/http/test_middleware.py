@@ -1,4 +1,4 @@
-"""What each request passes first."""
+"""The outermost middleware: request id, host check, security headers."""
 
 import re
 import subprocess

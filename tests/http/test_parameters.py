@@ -1,4 +1,4 @@
-"""Parameters: what is missing, unknown, repeated or out of range is 422, and all of it is named."""
+"""Missing, unknown, repeated and out-of-range parameters are 422, and all are listed."""
 
 import warnings
 from collections.abc import AsyncIterator

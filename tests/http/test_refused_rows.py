@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses of a request's own fields is the client's mistake, and names the field; the rest is ours."""
+"""Values of request fields that PostgreSQL rejects are 422 with the field; other rejections are 500."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Bodies, read strictly: what is wrong with one is told, and is never our mistake."""
+"""Strict reading of request bodies: invalid ones are client errors that name the cause."""
 
 from collections.abc import AsyncIterator
 from typing import Any

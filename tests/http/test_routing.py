@@ -1,4 +1,4 @@
-"""Methods and ids that Litestar's routes do not know of."""
+"""HEAD, OPTIONS and strict path parameters, which Litestar's routes lack."""
 
 from typing import Any
 from uuid import UUID

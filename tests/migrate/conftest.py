@@ -1,4 +1,4 @@
-"""Fixtures of the tests of migrations: a folder, an empty database, processes."""
+"""Fixtures for migrations: a folder, an empty database, processes."""
 
 import subprocess
 import sys

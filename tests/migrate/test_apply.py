@@ -1,4 +1,4 @@
-"""Up, down, up again; and how the database stands with the files."""
+"""Applying, rolling back and applying again; the state of each migration."""
 
 import re
 import socket

@@ -1,4 +1,4 @@
-"""Databases and poolers that migrations cannot work with are refused before anything is changed."""
+"""Unsuitable databases and poolers are rejected before anything is changed."""
 
 import re
 import tempfile

@@ -1,4 +1,4 @@
-"""What an operator reads when a migration fails, and what then stands in the database."""
+"""The message for a failed migration, and the state of the database after it."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""What yoyo would pass over without a word is refused by file and line, before anything is applied."""
+"""Mistakes that yoyo ignores are rejected with file and line, before anything is applied."""
 
 from pathlib import Path
 

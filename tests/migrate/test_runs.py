@@ -1,4 +1,4 @@
-"""Runs that meet traffic, meet each other, or are killed: by real processes."""
+"""Concurrent, blocked and killed runs, with real processes."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""The access log, read from the process that production runs."""
+"""The access log of a production process."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What stands in the log, read from a real process."""
+"""The log of a real process."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Metrics: what Prometheus finds, from one process and from several."""
+"""Metrics recorded by one process and by several."""
 
 import asyncio
 import subprocess

@@ -1,4 +1,4 @@
-"""The metrics' own port: few clients at once, and none for long."""
+"""The metrics port limits the number of its clients and their time."""
 
 import asyncio
 import socket

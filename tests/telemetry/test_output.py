@@ -1,4 +1,4 @@
-"""Standard output as a thread writes it: to readers that read, stop for a while, or are gone."""
+"""The thread that writes standard output, with readers that are slow, stop or disappear."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""docs/observability.md tells what is there, and all of it."""
+"""docs/observability.md lists every metric and log field, and no others."""
 
 import re
 import shutil

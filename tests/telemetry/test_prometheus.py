@@ -1,4 +1,4 @@
-"""Metrics as they are served: by one process or several, of which some are killed."""
+"""Metrics served for several processes, some of which are killed."""
 
 import signal
 from collections.abc import Callable

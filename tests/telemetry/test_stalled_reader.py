@@ -1,4 +1,4 @@
-"""The service while nobody reads its standard output, as when a log collector hangs."""
+"""The service keeps responding if the reader of its standard output hangs."""
 
 import json
 import os
