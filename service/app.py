@@ -37,7 +37,7 @@ from service.http import (
 )
 from service.migrate import MIGRATIONS, expected_checksums
 from service.pets.controllers import PetsController
-from service.postgres import Connections, Database, OutageLog, Pool, ProbePool, ReplicaPool, Replicated, query_names
+from service.postgres import Database, OutageLog, Pool, PoolLike, ProbePool, ReplicaPool, ReplicaRouter, query_names
 from service.problems import Unavailable
 from service.settings import Settings, wants_traces
 from service.telemetry import (
@@ -81,7 +81,7 @@ class Service(Application):
 
 def create_app(
     settings: Settings,
-    connections: Connections | None = None,
+    connections: PoolLike | None = None,
     metrics_directory: Path | None = None,
     traces: "Traces | None" = None,
 ) -> Service:
@@ -160,13 +160,13 @@ def _middleware(app: Service, settings: Settings, cors: CORSConfig | None, trace
     return request_middleware(handler, settings.allowed_hosts, settings.trusted_proxy_hops)
 
 
-def connection_pool(settings: Settings, outages: OutageLog | None = None) -> Pool | Replicated:
+def connection_pool(settings: Settings, outages: OutageLog | None = None) -> Pool | ReplicaRouter:
     """Return the pool that the settings describe; it is not open yet."""
     options = _pool_options(settings)
     primary = Pool(settings.database_url, outages=outages, **options)
     if settings.database_replica_url is None:
         return primary
-    return Replicated(
+    return ReplicaRouter(
         primary, ReplicaPool(settings.database_replica_url, max_lag=settings.database_replica_max_lag, **options)
     )
 
@@ -182,13 +182,13 @@ def _pool_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _traced(pool: Connections, traces: "Traces | None") -> Connections:
+def _traced(pool: PoolLike, traces: "Traces | None") -> PoolLike:
     """Return `pool`, wrapped to record a span for each statement if there are `traces`."""
     if traces is None:
         return pool
-    from service.postgres import TracedConnections  # noqa: PLC0415 - OpenTelemetry is an extra
+    from service.postgres import TracedPool  # noqa: PLC0415 - OpenTelemetry is an extra
 
-    return TracedConnections(pool, traces.tracer)
+    return TracedPool(pool, traces.tracer)
 
 
 def _routes(app: Litestar) -> list[tuple[str, str]]:
@@ -196,7 +196,7 @@ def _routes(app: Litestar) -> list[tuple[str, str]]:
     return sorted({(method, route.path_format) for route in app.routes for method in getattr(route, "methods", ())})
 
 
-def from_environment(connect: Callable[[Settings], Connections] | None = None) -> Service:
+def from_environment(connect: Callable[[Settings], PoolLike] | None = None) -> Service:
     """Build the application from environment variables; each worker process calls this.
 
     `connect`, if given, returns the connections to use. Raises SettingsError.

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from service.cli import Commands, main
 from service.migrate.files import MigrationError
-from service.postgres.queries import QueryError
+from service.postgres.query_file import QueryError
 from service.problems import Unavailable
 from tests.support.processes import PATIENCE, ROOT, SECRET_KEY, Running, command, environment, run
 

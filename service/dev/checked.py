@@ -14,9 +14,10 @@ import click
 import psycopg
 from watchfiles import awatch
 
-from service.postgres import SQL, Connections, Executor, Query, Rows, Statement, accept_broken_files
+from service.postgres import SQL, Executor, PoolLike, Query, Rows, Statement, accept_broken_files
 from service.problems import QueryFinding
 from service.settings import Settings
+from service.timeouts import DatabaseTimeouts
 
 if TYPE_CHECKING:
     from service.server import Application
@@ -29,7 +30,7 @@ def create_app() -> "Application":
     from service import app  # noqa: PLC0415 - its features read their queries on import
     from service.server import create_worker_app  # noqa: PLC0415 - it imports service.http, which reads queries too
 
-    def connect(settings: Settings) -> Connections:
+    def connect(settings: Settings) -> PoolLike:
         return CheckedConnections(app.connection_pool(settings), settings.database_url)
 
     return create_worker_app(lambda: app.from_environment(connect))
@@ -50,7 +51,7 @@ class CheckedExecutor:
 class CheckedConnections:
     """Wraps connections: runs each query in its current version, and only if it has no findings."""
 
-    def __init__(self, connections: Connections, url: str, root: Path = SQL.parent) -> None:
+    def __init__(self, connections: PoolLike, url: str, root: Path = SQL.parent) -> None:
         """Check the files below `root` against the database at `url`."""
         self._inner = connections
         self._url = url
@@ -60,6 +61,11 @@ class CheckedConnections:
         self._queries: dict[str, Query[..., Any]] = {}
         self._check_lock = asyncio.Lock()
         self._stop = asyncio.Event()
+
+    @property
+    def timeouts(self) -> DatabaseTimeouts:
+        """The time limits of the other pool."""
+        return self._inner.timeouts
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:

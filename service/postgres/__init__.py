@@ -1,46 +1,51 @@
-"""PostgreSQL: queries read from files, and connections that outlive failures.
+"""PostgreSQL: query files, typed queries, and a connection pool that survives failures.
 
-Read in this order: queries (the files), readers (typed handles of files), database (rows become objects), pool (runs
-statements), transaction, connections (the pool's life cycle), connection, wait_queue, errors (what a failure means),
-failover (several hosts), replica (reads on another server), slow_queries, libpq (the same URL for psycopg), roles,
-tracing.
+Read in this order: query_file (parses a file), queries (typed handles), database (runs them; rows become objects),
+pool (runs statements, with retries), backoff, transaction, connection_pool (opens and closes connections), wait_queue,
+error_classification, failover (several hosts), replica (reads on another server), slow_queries, tracing (spans), libpq
+(the same URL for psycopg), roles and commands (`roles`).
 """
 
 from typing import TYPE_CHECKING
 
-from service.postgres.connections import OutageLog
-from service.postgres.database import Connections, Database, Executor, Queries, Rows
+from service.postgres.connection_pool import OutageLog
+from service.postgres.database import Database, Executor, PoolLike, Queries, Rows
 from service.postgres.pool import Pool, ProbePool
 from service.postgres.queries import (
+    Count,
+    Many,
+    Maybe,
+    One,
+    Query,
+    Value,
+    accept_broken_files,
+    count,
+    many,
+    maybe,
+    one,
+    value,
+)
+from service.postgres.query_file import (
     FOR_PSQL,
     SQL,
     Cardinality,
-    Count,
-    Many,
     Marker,
-    Maybe,
-    One,
     Parameter,
-    Query,
     QueryError,
     Statement,
-    Value,
-    accept_broken_files,
     query_names,
     read_query,
 )
-from service.postgres.readers import count, many, maybe, one, value
-from service.postgres.replica import ReplicaPool, Replicated
+from service.postgres.replica import ReplicaPool, ReplicaRouter
 
 if TYPE_CHECKING:
     from service.postgres.libpq import psycopg_conninfo
-    from service.postgres.tracing import TracedConnections
+    from service.postgres.tracing import TracedPool
 
 __all__ = [
     "FOR_PSQL",
     "SQL",
     "Cardinality",
-    "Connections",
     "Count",
     "Database",
     "Executor",
@@ -51,15 +56,16 @@ __all__ = [
     "OutageLog",
     "Parameter",
     "Pool",
+    "PoolLike",
     "ProbePool",
     "Queries",
     "Query",
     "QueryError",
     "ReplicaPool",
-    "Replicated",
+    "ReplicaRouter",
     "Rows",
     "Statement",
-    "TracedConnections",
+    "TracedPool",
     "Value",
     "accept_broken_files",
     "count",
@@ -76,11 +82,11 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """Import psycopg or OpenTelemetry only when needed (PEP 562)."""
     if name == "psycopg_conninfo":
-        from service.postgres import libpq  # noqa: PLC0415 - as said
+        from service.postgres import libpq  # noqa: PLC0415 - imported only when needed
 
         return getattr(libpq, name)
-    if name == "TracedConnections":
-        from service.postgres import tracing  # noqa: PLC0415 - as said
+    if name == "TracedPool":
+        from service.postgres import tracing  # noqa: PLC0415 - imported only when needed
 
         return getattr(tracing, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

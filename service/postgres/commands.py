@@ -13,13 +13,13 @@ def roles(*, apply: bool) -> None:
     The owner migrates, the service serves, the reader only reads; each has only the privileges it needs. Run it before
     the first migration; it can be run again at any time.
     """
-    from service.postgres import roles as least_privilege  # noqa: PLC0415 - psycopg is slow to import
+    from service.postgres import roles as role_sql  # noqa: PLC0415 - psycopg is slow to import
 
     if apply:
         try:
-            least_privilege.apply(database_url(), report=lambda line: click.echo(line, err=True))
-        except least_privilege.RolesError as error:
+            role_sql.apply(database_url(), report=lambda warning: click.echo(warning, err=True))
+        except role_sql.RolesError as error:
             raise click.ClickException(str(error)) from error
-        click.echo("service_owner, service_app and service_reader are there; psql's \\password sets their passwords")
+        click.echo("service_owner, service_app and service_reader exist; set their passwords with psql's \\password")
     else:
-        click.echo(least_privilege.read(), nl=False)
+        click.echo(role_sql.read_sql(), nl=False)

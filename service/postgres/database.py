@@ -1,55 +1,58 @@
-"""How a query is run, and what its answer becomes."""
+"""Runs typed queries, and turns rows into objects."""
 
-import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 import asyncpg
 
-from service.postgres.errors import RETRYABLE
+from service.postgres.backoff import Backoff
+from service.postgres.error_classification import RETRYABLE
 from service.postgres.queries import Count, Many, Maybe, One, Query, Value
 from service.problems import SessionEnded, Unavailable
-from service.timeouts import DATABASE_TIMEOUTS
+from service.timeouts import DatabaseTimeouts
 
 P = ParamSpec("P")
 R = TypeVar("R")
-# How often a transaction that lost to another one is begun again.
+# How often a transaction that lost to a concurrent one is run again.
 MAX_RETRIES = 4
-# What a statement returns; of a Count, one row: how many it changed.
+# The result of a statement; for a Count, one row with the number of affected rows.
 Rows = list[asyncpg.Record] | list[tuple[int]]
 
 
 class Executor(Protocol):
-    """What runs a statement."""
+    """Runs statements."""
 
     async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
-        """Run `query` and return its rows; of a Count, one row: how many it changed."""
+        """Run `query` and return its rows; for a Count, one row with the number of affected rows."""
 
 
-class Connections(Executor, Protocol):
-    """What lends connections: a pool, or a test's transaction that is rolled back."""
+class PoolLike(Executor, Protocol):
+    """A Pool, or anything that runs statements and transactions as a Pool does."""
+
+    @property
+    def timeouts(self) -> DatabaseTimeouts:
+        """The time limits of statements and transactions."""
 
     def open(self) -> AbstractAsyncContextManager[None]:
-        """Be ready until the end of the context."""
+        """Provide connections until the end of the context."""
 
     def transaction(self) -> AbstractAsyncContextManager[Executor]:
         """Run the statements of the context as one transaction."""
 
 
 class WrongCardinalityError(Exception):
-    """A query returned another number of rows than its header declares: a mistake in the SQL file."""
+    """A query returned another number of rows than its header declares: the SQL file is wrong."""
 
 
 class Queries:
     """Runs queries, each in one round trip.
 
-    A query whose ``$1`` is the caller's ``session`` checks that session itself, and returns no row once it has
-    ended: each method then raises SessionEnded. In such a query, a first column that is null means that the session is
-    alive, but there is nothing to show.
+    A query whose ``$1`` is the caller's ``session`` checks that session itself, and returns no row if it has ended:
+    each method then raises SessionEnded. If the session is alive but there is nothing to return, the first column of
+    its row is null.
 
-    Each method raises Unavailable if PostgreSQL cannot be reached in time, and asyncpg.PostgresError if it refuses.
+    Each method raises Unavailable if PostgreSQL does not answer in time, asyncpg.PostgresError if it refuses the query.
     """
 
     def __init__(self, executor: Executor) -> None:
@@ -60,7 +63,7 @@ class Queries:
         rows = await self._executor.fetch(query, arguments)
         if len(rows) != 1:
             check_session(query, rows)
-            raise WrongCardinalityError(f"{query.name} returned {len(rows)} rows, not one")
+            raise WrongCardinalityError(f"{query.name} returned {len(rows)} rows instead of one")
         return query.row(*rows[0])
 
     async def maybe(self, query: Maybe[P, R], *arguments: P.args, **_: P.kwargs) -> R | None:
@@ -69,8 +72,8 @@ class Queries:
         if len(rows) != 1:
             check_session(query, rows)
             if rows:
-                raise WrongCardinalityError(f"{query.name} returned {len(rows)} rows, not one at most")
-        if not rows or (query.of_session and rows[0][0] is None):
+                raise WrongCardinalityError(f"{query.name} returned {len(rows)} rows instead of one or none")
+        if not rows or (query.checks_session and rows[0][0] is None):
             return None
         return query.row(*rows[0])
 
@@ -79,7 +82,7 @@ class Queries:
         rows = await self._executor.fetch(query, arguments)
         if not rows:
             check_session(query, rows)
-        elif query.of_session and rows[0][0] is None:
+        elif query.checks_session and rows[0][0] is None:
             return []
         row = query.row
         # By position, which is faster than by keyword: columns and fields are in the same order.
@@ -94,48 +97,48 @@ class Queries:
         return cast(R, rows[0][0])
 
     async def count(self, query: Count[P], *arguments: P.args, **_: P.kwargs) -> int:
-        """Return how many rows `query` changed."""
+        """Return the number of rows that `query` affected."""
         number: int = (await self._executor.fetch(query, arguments))[0][0]
         return number
 
 
 class Database(Queries):
-    """Runs queries on connections, alone or several as one transaction."""
+    """Runs queries on a pool, singly or several as one transaction."""
 
-    def __init__(self, connections: Connections) -> None:
-        super().__init__(connections)
-        self._connections = connections
+    def __init__(self, pool: PoolLike) -> None:
+        super().__init__(pool)
+        self._pool = pool
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Queries]:
         """Run the queries of the context as one transaction: committed at its end, rolled back on any exception.
 
-        It holds one connection meanwhile. It is never repeated: if it loses to another transaction, or the commit is
-        not confirmed, it raises Unavailable.
+        It holds one connection, and is not retried: if it loses to a concurrent transaction, or the commit is not
+        confirmed, it raises Unavailable.
         """
-        async with self._connections.transaction() as executor:
+        async with self._pool.transaction() as executor:
             yield Queries(executor)
 
     async def run_transaction(self, work: Callable[[Queries], Awaitable[R]]) -> R:
-        """Run `work` as one transaction, and again from its start if that loses to another one; return its result.
+        """Run `work` as one transaction and return its result; run it again if it loses to a concurrent transaction.
 
-        A deadlock and a serialization failure undo the transaction for certain. A commit that is not confirmed does
-        not: that raises Unavailable.
+        Only a transaction that was certainly rolled back is retried, after a deadlock or a serialization failure. A
+        commit that is not confirmed raises Unavailable.
         """
+        backoff = Backoff(self._pool.timeouts.retry_backoff)
         retries = 0
         while True:
             try:
                 async with self.transaction() as tx:
                     return await work(tx)
-            except Unavailable as refused:
-                if retries == MAX_RETRIES or not isinstance(refused.__cause__, RETRYABLE):
+            except Unavailable as error:
+                if retries == MAX_RETRIES or not isinstance(error.__cause__, RETRYABLE):
                     raise
-            pause = DATABASE_TIMEOUTS.retry_backoff * 2**retries
-            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
+            await backoff.pause()
             retries += 1
 
 
 def check_session(query: Query[..., Any], rows: Rows) -> None:
-    """Raise SessionEnded if that is what no row means."""
-    if not rows and query.of_session:
+    """Raise SessionEnded if `query` checks the session and returned no row."""
+    if not rows and query.checks_session:
         raise SessionEnded

@@ -1,4 +1,4 @@
-"""Several hosts in one DATABASE_URL: finds the primary among them, wherever it has moved."""
+"""Connects to the right one of several hosts in DATABASE_URL: the primary, unless the URL asks for another server."""
 
 import asyncio
 import random
@@ -13,7 +13,7 @@ from service.database_url import Address, DatabaseUrl
 from service.timeouts import DatabaseTimeouts
 
 _connect: Callable[..., Awaitable[asyncpg.Connection]] = asyncpg.connect
-# libpq's keyword, and the socket option that it sets: not all systems have each.
+# libpq's keywords, and the socket options that they set. No system has all of them.
 _SOCKET_OPTIONS = {
     "keepalives_idle": "TCP_KEEPIDLE",
     "keepalives_interval": "TCP_KEEPINTVL",
@@ -23,12 +23,12 @@ _SOCKET_OPTIONS = {
 
 
 class MultiHostConnector:
-    """Connects to the first host that will do. The next attempt begins with that one; a silent host comes last.
+    """Connects to the first suitable host, and begins with that one the next time. Silent hosts are tried last.
 
-    asyncpg has one time limit for all hosts: a first host that is silent would use it up.
+    asyncpg has one timeout for all hosts together, which a silent first host would use up.
     """
 
-    def __init__(self, url: DatabaseUrl, timeouts: DatabaseTimeouts, **options: Any) -> None:  # noqa: ANN401 - asyncpg's own
+    def __init__(self, url: DatabaseUrl, timeouts: DatabaseTimeouts, **options: Any) -> None:  # noqa: ANN401 - asyncpg declares their types
         """Connect to `url` with asyncpg's `options`; of several hosts to a primary, unless `url` says otherwise."""
         self._addresses = list(url.addresses)
         if url.load_balances:
@@ -36,10 +36,10 @@ class MultiHostConnector:
         self._keepalive = url.keepalive
         hosts = len(self._addresses)
         several = hosts > 1
-        self._seconds = max(timeouts.connect, hosts * (url.connect_timeout or 0))
-        self._seconds_for_host = url.connect_timeout or (timeouts.connect_host if several else timeouts.connect)
+        self._timeout = max(timeouts.connect, hosts * (url.connect_timeout or 0))
+        self._host_timeout = url.connect_timeout or (timeouts.connect_host if several else timeouts.connect)
         self._options = options | {
-            # asyncpg reads the keywords for TLS from a URL alone.
+            # asyncpg accepts some of libpq's TLS keywords in a URL only.
             "dsn": f"postgresql://?{urlencode(url.tls, quote_via=quote)}",
             "user": url.user,
             "password": url.password,
@@ -49,35 +49,35 @@ class MultiHostConnector:
         }
 
     def demote(self, address: Address) -> None:
-        """Try the silent host at `address` after all others."""
+        """Try the silent host at `address` last from now on."""
         self._addresses.remove(address)
         self._addresses.append(address)
 
     async def connect(self) -> tuple[asyncpg.Connection, Address]:
         """Return a connection and its address. Raises the error of the last host, or TimeoutError."""
-        refusal: Exception | None = None
-        async with asyncio.timeout(self._seconds):
+        last_error: Exception | None = None
+        async with asyncio.timeout(self._timeout):
             for address in list(self._addresses):
                 host, port = address
                 try:
-                    async with asyncio.timeout(self._seconds_for_host):
+                    async with asyncio.timeout(self._host_timeout):
                         connection = await _connect(host=host, port=port, **self._options)
                 except (OSError, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
-                    refusal = error
+                    last_error = error
                     if isinstance(error, TimeoutError):
                         self.demote(address)
                 else:
                     self._addresses.remove(address)
                     self._addresses.insert(0, address)
-                    keep_alive(connection, self._keepalive)
+                    enable_keepalive(connection, self._keepalive)
                     return connection, address
-        assert refusal  # noqa: S101 - there is a host
-        raise refusal
+        assert last_error  # noqa: S101 - there is at least one host
+        raise last_error
 
 
-def keep_alive(connection: asyncpg.Connection, keepalive: dict[str, str]) -> None:
-    """Have the system probe an idle connection, as libpq does: a firewall may have forgotten it."""
-    connected: socket.socket = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
+def enable_keepalive(connection: asyncpg.Connection, keepalive: dict[str, str]) -> None:
+    """Have the operating system probe an idle connection, as libpq does, in case a firewall has dropped it."""
+    connected: socket.socket = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # noqa: SLF001 - asyncpg has no public access to it
     if connected.family == socket.AF_UNIX:
         return
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(keepalive["keepalives"]))

@@ -1,16 +1,16 @@
-"""DATABASE_URL for libpq: what psycopg connects with, and so yoyo."""
+"""DATABASE_URL for libpq, with which psycopg, and therefore yoyo, connects."""
 
 from psycopg.conninfo import make_conninfo
 
 from service.database_url import DatabaseUrl
 
-CONNECT_TIMEOUT = 5  # seconds for each host; psycopg's own default is 130
+CONNECT_TIMEOUT = 5  # seconds for each host; psycopg's default is 130
 
 
 def psycopg_conninfo(url: str) -> str:
-    """Return `url` as libpq's keywords, each that matters given: the environment decides nothing.
+    """Return `url` as libpq's keywords, with every keyword set that the environment could set otherwise.
 
-    Raises ValueError, which does not repeat the password.
+    Raises ValueError if `url` is invalid; the message contains no password.
     """
     parsed = DatabaseUrl.parse(url)
     settings = dict(parsed.settings)
@@ -35,5 +35,5 @@ def psycopg_conninfo(url: str) -> str:
 
 
 def _escaped(value: str) -> str:
-    """Keep `value` one word of libpq's `options`."""
+    """Escape `value` for libpq's `options`, which are separated by spaces."""
     return value.replace("\\", "\\\\").replace(" ", "\\ ")

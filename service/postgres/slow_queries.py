@@ -1,4 +1,4 @@
-"""Logs queries that take long, by the name of their file and with PostgreSQL's plan for them."""
+"""Logs slow queries with their file and PostgreSQL's plan."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,44 +11,46 @@ import asyncpg
 from service.postgres.queries import Query
 from service.telemetry import log
 
-# Seconds: between two lines on one query, and for a connection to be idle that can be asked for the plan.
-PAUSE, PATIENCE = 60.0, 10
+# Seconds between two log lines about the same query.
+INTERVAL = 60.0
+# Attempts to get the plan, one a second.
+PLAN_ATTEMPTS = 10
 
 
-class SlowQueries:
-    """Logs each slow query, at most once a minute and with how often it was slow meanwhile.
+class SlowQueryLog:
+    """Logs each slow query at most once a minute, with the number of times it was slow since the last line.
 
-    The plan is requested after the query has been answered, on a connection that is idle. If none is idle within ten
-    seconds, or PostgreSQL is too busy to explain, the line has no plan.
+    The plan is requested on an idle connection after the query has been answered. If no connection becomes idle within
+    ten seconds, or PostgreSQL is too busy to explain the query, the line has no plan.
     """
 
-    def __init__(self, ask_plan: Callable[[Query[..., Any]], Awaitable[str | None]]) -> None:
-        """Get a query's plan from `ask_plan`, which returns None if it cannot get one now."""
-        self._ask_plan = ask_plan
+    def __init__(self, explain: Callable[[Query[..., Any]], Awaitable[str | None]]) -> None:
+        """Get plans from `explain`, which returns None if it has no plan at the moment."""
+        self._explain = explain
         self._times: dict[Query[..., Any], int] = {}
-        self._again_at: dict[Query[..., Any], float] = {}
+        self._next_line: dict[Query[..., Any], float] = {}
         self._closing = asyncio.Event()
-        self._telling: set[asyncio.Task[None]] = set()
+        self._logging: set[asyncio.Task[None]] = set()
 
-    def note(self, query: Query[..., Any], seconds: float) -> None:
-        """Note that `query` took so many seconds."""
+    def add(self, query: Query[..., Any], seconds: float) -> None:
+        """Record that `query` took `seconds`."""
         self._times[query] = self._times.get(query, 0) + 1
         now = monotonic()
-        if now >= self._again_at.get(query, 0):
-            self._again_at[query] = now + PAUSE
-            task = asyncio.create_task(self._tell(query, seconds, self._times.pop(query)))
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
+        if now >= self._next_line.get(query, 0):
+            self._next_line[query] = now + INTERVAL
+            task = asyncio.create_task(self._log(query, seconds, self._times.pop(query)))
+            self._logging.add(task)
+            task.add_done_callback(self._logging.discard)
 
     async def close(self) -> None:
-        """Log the last ones now, with a plan or without."""
+        """Log what is pending, without waiting for plans any longer."""
         self._closing.set()
-        await asyncio.gather(*self._telling)
+        await asyncio.gather(*self._logging)
 
-    async def _tell(self, query: Query[..., Any], seconds: float, times: int) -> None:
+    async def _log(self, query: Query[..., Any], seconds: float, times: int) -> None:
         plan = None
-        for _ in range(PATIENCE):
-            plan = await self._ask_plan(query)
+        for _ in range(PLAN_ATTEMPTS):
+            plan = await self._explain(query)
             if plan or self._closing.is_set():
                 break
             with suppress(TimeoutError):
@@ -59,24 +61,24 @@ class SlowQueries:
 
 
 async def explain(connection: asyncpg.Connection, query: Query[..., Any]) -> str:
-    """Return the plan that PostgreSQL makes of `query` for whatever arguments; it is not executed.
+    """Return PostgreSQL's generic plan of `query`, without executing it; the plan contains no argument of a request.
 
-    All is one transaction, because a pooler may give each to another connection. No value of a request is in it.
-    Raises asyncpg.PostgresError, when a lock is not to be had at once, say.
+    Raises asyncpg.PostgresError, for example if a table is locked.
     """
+    # One transaction, because a pooler could send each statement to another connection.
     async with connection.transaction():
-        await connection.execute(_prepare(query))
-        lines = await connection.fetch(_explain(query))
+        await connection.execute(_prepare_command(query))
+        lines = await connection.fetch(_explain_command(query))
         await connection.execute("deallocate slow_query")
     return "\n".join(line for (line,) in lines)
 
 
 # built-sql: ok PREPARE and EXPLAIN take no parameters: these texts are made of the query's file alone.
-def _prepare(query: Query[..., Any]) -> str:
-    once = "set local plan_cache_mode = force_generic_plan; set local lock_timeout = '100ms'; "
-    return f"{once}prepare slow_query as {query.sql}"
+def _prepare_command(query: Query[..., Any]) -> str:
+    settings = "set local plan_cache_mode = force_generic_plan; set local lock_timeout = '100ms'; "
+    return f"{settings}prepare slow_query as {query.sql}"
 
 
-def _explain(query: Query[..., Any]) -> str:
+def _explain_command(query: Query[..., Any]) -> str:
     nulls = ", ".join(["null"] * len(query.statement.parameters))
     return f"explain execute slow_query({nulls})" if nulls else "explain execute slow_query"

@@ -1,4 +1,4 @@
-"""A span for each statement, if tracing is on; imported only then, because it needs OpenTelemetry."""
+"""Makes a span of each statement. Imported only if tracing is on, because it needs OpenTelemetry."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -7,20 +7,21 @@ from typing import Any
 import asyncpg
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 
-from service.postgres.database import Connections, Executor, Rows
+from service.postgres.database import Executor, PoolLike, Rows
 from service.postgres.queries import Query
 from service.telemetry import QUIET
+from service.timeouts import DatabaseTimeouts
 
 
 class TracedExecutor:
-    """Makes a span of each statement (https://opentelemetry.io/docs/specs/semconv/database/postgresql/)."""
+    """Runs statements, each in a span (https://opentelemetry.io/docs/specs/semconv/database/postgresql/)."""
 
     def __init__(self, executor: Executor, tracer: Tracer) -> None:
         self._executor = executor
         self._tracer = tracer
 
     async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
-        """Run `query` within a span that has its name and its text, and none of `arguments`."""
+        """Run `query` in a span with its name and text, but without `arguments`."""
         attributes = {
             "db.system.name": "postgresql",
             "db.query.summary": query.name,
@@ -40,19 +41,24 @@ class TracedExecutor:
             return rows
 
 
-class TracedConnections(TracedExecutor):
-    """Connections whose statements are spans."""
+class TracedPool(TracedExecutor):
+    """A pool whose statements each run in a span."""
 
-    def __init__(self, connections: Connections, tracer: Tracer) -> None:
-        super().__init__(connections, tracer)
-        self._connections = connections
+    def __init__(self, pool: PoolLike, tracer: Tracer) -> None:
+        super().__init__(pool, tracer)
+        self._pool = pool
+
+    @property
+    def timeouts(self) -> DatabaseTimeouts:
+        """The time limits of the pool."""
+        return self._pool.timeouts
 
     def open(self) -> AbstractAsyncContextManager[None]:
-        """Be ready until the end of the context."""
-        return self._connections.open()
+        """Provide connections until the end of the context."""
+        return self._pool.open()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Executor]:
         """Run the statements of the context as one transaction."""
-        async with self._connections.transaction() as executor:
+        async with self._pool.transaction() as executor:
             yield TracedExecutor(executor, self._tracer)

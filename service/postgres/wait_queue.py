@@ -1,4 +1,4 @@
-"""A queue for something that others give back: first come, first served, each until its deadline."""
+"""A FIFO queue of waiters, each of which is handed an item that another caller has released."""
 
 import asyncio
 from collections import deque
@@ -12,7 +12,7 @@ class WaitQueue(Generic[T]):
     """A FIFO queue. All waiters have the same timeout, so one timer serves them all."""
 
     def __init__(self, take_back: Callable[[T], None]) -> None:
-        """`take_back` gets what was given to a waiter that was cancelled at that moment."""
+        """Return an item through `take_back` if its waiter was cancelled just as it was handed over."""
         self._take_back = take_back
         self.waiters: deque[tuple[asyncio.Future[T], float]] = deque()
         """The waiters and their deadlines, in the event loop's time."""
@@ -23,7 +23,7 @@ class WaitQueue(Generic[T]):
         return len(self.waiters)
 
     async def wait(self, deadline: float) -> T:
-        """Return what is given before `deadline`, a time of the event loop.
+        """Return the next item, if it comes before `deadline` (the event loop's time).
 
         Raises TimeoutError, or the error passed to fail_all().
         """
@@ -39,26 +39,27 @@ class WaitQueue(Generic[T]):
                 self._take_back(waiter.result())
             raise
 
-    def give(self, thing: T) -> bool:
-        """Give `thing` to the first waiter; return False if there is none."""
+    def give(self, item: T) -> bool:
+        """Hand `item` to the first waiter; return False if there is none."""
         while self.waiters:
             waiter, _ = self.waiters.popleft()
             if not waiter.done():
-                waiter.set_result(thing)
+                waiter.set_result(item)
                 return True
         return False
 
     def fail_all(self, error: Exception) -> None:
         """Raise `error` in all waiters."""
         while self.waiters:
-            waiter, _ = self.waiters.popleft()
-            if not waiter.done():
-                waiter.set_exception(error)
+            self._fail_first(error)
+
+    def _fail_first(self, error: Exception) -> None:
+        waiter, _ = self.waiters.popleft()
+        if not waiter.done():
+            waiter.set_exception(error)
 
     def _on_timer(self) -> None:
         loop = asyncio.get_running_loop()
         while self.waiters and self.waiters[0][1] <= loop.time():
-            waiter, _ = self.waiters.popleft()
-            if not waiter.done():
-                waiter.set_exception(TimeoutError())
+            self._fail_first(TimeoutError())
         self._timer = loop.call_at(self.waiters[0][1], self._on_timer) if self.waiters else None

@@ -16,8 +16,8 @@ import attrs
 from service.sqlcheck.row_classes import Annotation, Row, row_class
 
 READERS = {"one", "maybe", "many", "value", "count"}
-# Where the readers are defined; the last is their place in older revisions.
-HOMES = {"service.sql", "service.postgres", "service.postgres.readers", "service.queries"}
+# Where the readers are defined; the last two are their places in older revisions.
+HOMES = {"service.sql", "service.postgres", "service.postgres.queries", "service.postgres.readers", "service.queries"}
 
 
 @attrs.frozen

@@ -67,7 +67,7 @@ def _shows_a_column(description: Description) -> bool:
 
 def _can_be_nothing(statement: Statement) -> bool:
     """Tell whether a row whose first column is null means that there is nothing."""
-    return statement.of_session and statement.cardinality in {Cardinality.MAYBE, Cardinality.MANY}
+    return statement.checks_session and statement.cardinality in {Cardinality.MAYBE, Cardinality.MANY}
 
 
 def _check_first_column(description: Description) -> Iterator[Finding]:

@@ -30,7 +30,7 @@ def _complaint(description: Description) -> str:
     says = f"returns {statement.cardinality}, and"
     if scope is None or not at_most_one(scope):
         return f"{says} several rows are possible: fix a unique key, write `limit 1`, or say 'cardinality: ok reason'"
-    certain = at_least_one(scope, description.judge, of_session=statement.of_session)
+    certain = at_least_one(scope, description.judge, of_session=statement.checks_session)
     if statement.cardinality in ONE_ROW and not certain:
         return f"{says} no row is possible: return maybe, or say 'cardinality: ok reason'"
     return ""

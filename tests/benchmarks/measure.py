@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 import click
 
-from service.postgres.queries import read_query
+from service.postgres.query_file import read_query
 from tests.benchmarks.contestants import PATIENCE, Contestant, Server, pinned, running
 from tests.benchmarks.data import Database
 from tests.support.relay import Relay

@@ -11,7 +11,8 @@ from service.dev.checked import CheckedConnections
 from service.http.health import AppliedMigration
 from service.postgres import queries
 from service.postgres.pool import Pool
-from service.postgres.queries import Cardinality, Many
+from service.postgres.queries import Many
+from service.postgres.query_file import read_query
 from service.problems import QueryFinding
 from tests.support.checkouts import Copy
 from tests.support.processes import PATIENCE, ROOT
@@ -44,7 +45,7 @@ async def checked(tree: Copy, own_database_url: str) -> AsyncIterator[CheckedCon
 @pytest.fixture
 def query() -> Many[..., AppliedMigration]:
     """Return a query as it was when the service started."""
-    return Many(queries.read_query(NAME), AppliedMigration)
+    return Many(read_query(NAME), AppliedMigration)
 
 
 async def test_edited_file_runs_in_its_new_form(
@@ -87,7 +88,7 @@ async def test_fixed_file_runs_before_the_watcher_sees_it(
 
 
 async def test_file_broken_at_startup_is_read_again(checked: CheckedConnections) -> None:
-    broken = attrs.evolve(queries.read_query(NAME), sql="", purpose=f"{PATH}:1: malformed header")
+    broken = attrs.evolve(read_query(NAME), sql="", purpose=f"{PATH}:1: malformed header")
 
     assert len(await checked.fetch(Many(broken, AppliedMigration), ())) > 1
 
@@ -95,7 +96,7 @@ async def test_file_broken_at_startup_is_read_again(checked: CheckedConnections)
 async def test_query_without_a_file_is_refused(checked: CheckedConnections, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(queries.ACCEPT_BROKEN_FILES_VARIABLE, "")  # and it is unset again after this test
     queries.accept_broken_files()
-    missing = queries.declared("kites.find_cat", Cardinality.MANY, AppliedMigration)
+    missing = queries.many("kites.find_cat", AppliedMigration).statement
     query: Many[..., AppliedMigration] = Many(missing, AppliedMigration)
 
     with pytest.raises(QueryFinding, match=r"^sql/kites/find_cat.sql:1: no such file; the code names"):

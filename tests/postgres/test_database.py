@@ -43,7 +43,7 @@ async def test_one_returns_the_row(db: Database, statement: Statements) -> None:
 async def test_one_refuses_zero_or_two_rows(db: Database, statement: Statements, rows: int) -> None:
     query: One[..., Kite] = One(statement("one Kite", ROWS.format(rows)), Kite)
 
-    with pytest.raises(WrongCardinalityError, match=rf"^tests\.query returned {rows} rows, not one$"):
+    with pytest.raises(WrongCardinalityError, match=rf"^tests\.query returned {rows} rows instead of one$"):
         await db.one(query)
 
 
@@ -60,7 +60,7 @@ async def test_maybe_returns_the_row_or_none(db: Database, statement: Statements
 async def test_maybe_refuses_two_rows(db: Database, statement: Statements) -> None:
     query: Maybe[..., Kite] = Maybe(statement("maybe Kite", ROWS.format(2)), Kite)
 
-    with pytest.raises(WrongCardinalityError, match=r"^tests\.query returned 2 rows, not one at most$"):
+    with pytest.raises(WrongCardinalityError, match=r"^tests\.query returned 2 rows instead of one or none$"):
         await db.maybe(query)
 
 

@@ -230,8 +230,8 @@ async def test_idle_connections_are_probed(
         )
         async with pool.open():
             await pool.fetch(backend, ())
-            [connection] = pool._idle  # noqa: SLF001 - only the system knows
-            connected = connection.connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # noqa: SLF001 - the same
+            [pooled] = pool._idle  # noqa: SLF001 - only the system knows
+            connected = pooled.connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # noqa: SLF001 - the same
 
             found = tuple(
                 connected.getsockopt(level, option)

@@ -204,7 +204,7 @@ def test_administrator_without_superuser_is_told_the_rest(cluster: EmbeddedPostg
 
     assert result.exit_code == 0
     assert "let a superuser grant pg_monitor to service_reader" in result.stderr
-    assert result.stdout.startswith("service_owner, service_app and service_reader are there")
+    assert result.stdout.startswith("service_owner, service_app and service_reader exist")
 
 
 def test_missing_createrole_is_one_sentence(url: str) -> None:
@@ -212,7 +212,7 @@ def test_missing_createrole_is_one_sentence(url: str) -> None:
 
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: PostgreSQL says: ")
-    assert result.stderr.endswith("; DATABASE_URL must be an administrator's here\n")
+    assert result.stderr.endswith("; this command needs an administrator's DATABASE_URL\n")
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -253,4 +253,4 @@ def test_database_migrated_by_another_role_is_handed_over(cluster: EmbeddedPostg
 
 
 def test_roles_have_no_password_by_default() -> None:
-    assert "password '" not in roles.read().lower()
+    assert "password '" not in roles.read_sql().lower()

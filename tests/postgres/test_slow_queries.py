@@ -122,7 +122,7 @@ async def test_plan_waits_for_an_idle_connection(opening: Opening, sleep: Backen
 async def test_no_idle_connection_means_no_plan(
     opening: Opening, sleep: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slow_queries, "PATIENCE", 1)
+    monkeypatch.setattr(slow_queries, "PLAN_ATTEMPTS", 1)
     db = await opening(size=1, slow_query=MILLISECOND)
 
     with capture_logs() as entries:
@@ -142,7 +142,7 @@ async def test_plan_waits_for_no_lock(
         await admin.execute("lock table user_model")
 
         async with asyncio.timeout(5):
-            assert await pool.plan(query) is None
+            assert await pool.explain(query) is None
 
 
 async def test_pending_slow_queries_are_logged_on_close(database_url: str, sleep: Backend) -> None:

@@ -246,7 +246,7 @@ async def test_connection_lost_between_steps_is_unavailable(
         async with db.transaction() as tx:
             await tx.count(things.add, 1)
             await ended(things.admin, await tx.value(backend))
-            connection = tx._executor.connection.connection  # type: ignore[attr-defined]  # noqa: SLF001 - of a Transaction
+            connection = tx._executor.pooled.connection  # type: ignore[attr-defined]  # noqa: SLF001 - of a Transaction
             while not connection.is_closed():  # noqa: ASYNC110 - asyncpg tells nobody
                 await asyncio.sleep(0)
             if not before_commit:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from service.embedded import EmbeddedPostgres
-from service.postgres.queries import FOR_PSQL, SQL
+from service.postgres.query_file import FOR_PSQL, SQL
 from tests.support.locks import blocked_statements
 from tests.support.review_files import FILES, NEEDS_EXTENSION, review
 

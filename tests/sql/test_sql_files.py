@@ -6,7 +6,7 @@ from subprocess import run
 import pytest
 
 from service.embedded import EmbeddedPostgres
-from service.postgres.queries import query_names, read_query
+from service.postgres.query_file import query_names, read_query
 from service.users.controllers import LOCK_ACCOUNT
 from tests.support.factories import Committed
 from tests.support.locks import blocked_statements

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.postgres import queries
+from service.postgres import query_names
 from service.sqlcheck.scratch import connect
 from tests.support.checkouts import CREATE_KITES, Copy
 from tests.support.processes import PATIENCE, ROOT, command, environment, run
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 KITES = "service/kites/controllers.py"
 FIND_KITE = 31  # the line that names the query
 DIFFERS = f"returns 'maybe VersionedKite', and {KITES}:{FIND_KITE} reads 'one VersionedKite'"
-QUERIES = len(queries.query_names())
+QUERIES = len(query_names())
 MIGRATIONS = len(list((ROOT / "migrations").glob("*.rollback.sql")))
 
 
@@ -66,7 +66,7 @@ def test_no_findings_are_an_empty_array(database_url: str) -> None:
 
 def test_query_that_no_test_ran_is_found(tmp_path: Path, database_url: str) -> None:
     ran = tmp_path / "ran"
-    ran.write_text("\n".join(name for name in queries.query_names() if name != "users.show_me"))
+    ran.write_text("\n".join(name for name in query_names() if name != "users.show_me"))
 
     done = invoke("check", "--ran", str(ran), "--database-url", database_url)
 

@@ -10,9 +10,10 @@ import pytest
 
 from service.app import CONTROLLERS, Service, create_app
 from service.postgres.database import Database, Executor, Rows
-from service.postgres.pool import Pool, changed
+from service.postgres.pool import Pool, affected_rows
 from service.postgres.queries import Count, Query
 from service.settings import Settings
+from service.timeouts import DATABASE_TIMEOUTS
 from tests.support.factories import Committed, Factory, LoggedIn, service_client
 from tests.support.kites import KitesController
 from tests.support.pools import PATIENT
@@ -22,6 +23,7 @@ class OneTransaction:
     """Lends a single connection, in a transaction that is rolled back after the test; each loan is a savepoint."""
 
     connection: asyncpg.Connection
+    timeouts = DATABASE_TIMEOUTS
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -38,7 +40,7 @@ class OneTransaction:
         """Run a statement; what a refused one did is undone, as if it had been committed alone."""
         async with self.connection.transaction():
             if isinstance(query, Count):
-                return changed(await self.connection.execute(query.sql, *arguments))
+                return affected_rows(await self.connection.execute(query.sql, *arguments))
             return await self.connection.fetch(query.sql, *arguments)
 
 

@@ -10,7 +10,7 @@ import attrs
 
 from service.postgres.database import Database
 from service.postgres.queries import Many
-from service.postgres.replica import Replicated
+from service.postgres.replica import ReplicaRouter
 from service.telemetry.metrics import sample_gauges
 from service.telemetry.prometheus import as_text
 from tests.support.postgres import Postgres
@@ -43,7 +43,7 @@ class Reader:
     """Reads, and what is known of that."""
 
     db: Database
-    connections: Replicated
+    router: ReplicaRouter
     directory: Path
 
     async def used(self) -> None:
@@ -57,7 +57,7 @@ class Reader:
     async def until(self, condition: Callable[[bool | None], bool]) -> None:
         """Wait until `condition` holds for whether the replica in use."""
         async with asyncio.timeout(10):
-            while not condition(self.connections.used):  # noqa: ASYNC110 - a state, of which nobody is told
+            while not condition(self.router.uses_replica):  # noqa: ASYNC110 - a state, of which nobody is told
                 await asyncio.sleep(0.005)
 
     def count(self, sample: str) -> float:

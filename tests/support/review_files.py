@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 from subprocess import run
 
-from service.postgres.queries import FOR_PSQL, SQL
+from service.postgres.query_file import FOR_PSQL, SQL
 
 FILES = sorted(path.stem for path in (SQL / FOR_PSQL).glob("*.sql"))
 # Its view is there where the extension is, which the embedded PostgreSQL lacks.

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from service.postgres import queries
-from service.postgres.queries import Statement
+from service.postgres.query_file import Statement, read_query
 
 # A value of each type that a parameter has.
 DUMMIES = {
@@ -48,4 +47,4 @@ class Statements:
                 ]
             )
         )
-        return queries.read_query(name, self._folder)
+        return read_query(name, self._folder)

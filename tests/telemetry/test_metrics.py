@@ -15,7 +15,7 @@ import pytest
 from service import __version__
 from service.app import Service, create_app
 from service.auth.passwords import HASHING, Passwords
-from service.postgres.connections import CONNECTIONS, MAX, WAITING
+from service.postgres.connection_pool import CONNECTIONS, MAX, WAITING
 from service.postgres.pool import Pool
 from service.postgres.queries import Value
 from service.telemetry.metrics import counter, gauge, recorder, sample_gauges, sampling
@@ -284,7 +284,7 @@ async def test_requests_are_counted_without_a_pool(
 OTHER_WORKER = """
 import sys
 from pathlib import Path
-from service.postgres.connections import CONNECTIONS
+from service.postgres.connection_pool import CONNECTIONS
 from service.telemetry import recorder
 
 recorder.start(Path(sys.argv[1]), [], [("GET", "/users/me")])

@@ -8,7 +8,7 @@ from subprocess import run as run_program
 import psycopg
 import pytest
 
-from service.postgres.queries import query_names, read_query
+from service.postgres.query_file import query_names, read_query
 from tests.support.debian import BINARIES, POSTGRES, debian_postgres
 from tests.support.first_session import run_black_box
 from tests.support.processes import Running, run, serving

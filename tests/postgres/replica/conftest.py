@@ -9,7 +9,7 @@ import pytest
 
 from service.postgres.database import Database
 from service.postgres.pool import Pool
-from service.postgres.replica import ReplicaPool, Replicated
+from service.postgres.replica import ReplicaPool, ReplicaRouter
 from service.telemetry import recorder
 from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
 from tests.support.postgres import Postgres, create_cluster
@@ -54,14 +54,14 @@ async def opening(tmp_path: Path) -> AsyncIterator[Opening]:
         async def opening(
             primary: str, replica: str, *, max_lag: int = 500, timeouts: DatabaseTimeouts = DATABASE_TIMEOUTS
         ) -> Reader:
-            connections = Replicated(
+            router = ReplicaRouter(
                 Pool(primary, size=4, timeouts=timeouts),
                 ReplicaPool(replica, max_lag=max_lag, size=4, timeouts=timeouts),
             )
             recorder.start(tmp_path, [ASKED], [])
             stack.callback(recorder.stop)
-            await stack.enter_async_context(connections.open())
-            return Reader(Database(connections), connections, tmp_path)
+            await stack.enter_async_context(router.open())
+            return Reader(Database(router), router, tmp_path)
 
         yield opening
 

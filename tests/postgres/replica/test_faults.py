@@ -106,7 +106,7 @@ async def test_read_cancelled_by_replay_goes_to_the_primary(
 
     assert await reading == [ReadResult(by_replica=False, things=0)]
     assert "conflict with recovery" in pair.replica.log
-    assert reader.connections.used
+    assert reader.router.uses_replica
 
 
 @slow
@@ -129,7 +129,7 @@ async def test_timed_out_read_is_not_retried(opening: Opening, pair: Pair, state
         with pytest.raises(Unavailable):
             await reader.db.many(endless)
 
-    assert reader.connections.used
+    assert reader.router.uses_replica
 
 
 @slow
@@ -138,7 +138,7 @@ async def test_replica_is_not_used_without_the_primary(
 ) -> None:
     """Nobody can know what others were told meanwhile."""
     reader = await opening("postgresql://127.0.0.1:1/postgres", pair.replica.url)
-    reader.connections.used = True
+    reader.router.uses_replica = True
 
     with pytest.raises(Unavailable):
         await reader.db.many(read)
@@ -196,7 +196,7 @@ async def test_replica_promoted_while_lagging_is_not_a_replica(
     told = events(logged)
     assert told[:2] == [("replica in use", ""), ("replica not used", "it is N bytes of log behind")]
     assert [reason for _, reason in told].count("it is not a replica") == 1
-    assert not reader.connections.used
+    assert not reader.router.uses_replica
 
 
 @slow

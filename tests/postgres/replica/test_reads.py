@@ -11,7 +11,7 @@ import pytest
 from service.app import connection_pool, create_app
 from service.auth.controllers import LIST_MY_SESSIONS
 from service.postgres.queries import Count, Many
-from service.postgres.replica import Replicated
+from service.postgres.replica import ReplicaRouter
 from service.telemetry.prometheus import as_text
 from tests.support.application import make_settings
 from tests.support.factories import Factory, service_client
@@ -120,15 +120,15 @@ async def test_cancelled_read_does_not_cancel_the_shared_query(reader: Reader, r
 async def test_service_reads_from_the_configured_replica(own_database_url: str, tmp_path: Path) -> None:
     """Here that is the primary itself, which is no replica: then it is as if there were none."""
     settings = make_settings(own_database_url, DATABASE_REPLICA_URL=own_database_url)
-    connections = connection_pool(settings)
-    assert isinstance(connections, Replicated)
-    app = create_app(settings, connections, tmp_path)
+    router = connection_pool(settings)
+    assert isinstance(router, ReplicaRouter)
+    app = create_app(settings, router, tmp_path)
     admin = await asyncpg.connect(own_database_url)
     user = await Factory(app, admin).user()
 
     async with app.lifespan(), service_client(app) as client:
         responses = [await client.get(path, headers=user.bearer) for path in ("/auth/sessions", "/users/me")]
-        while connections.used is None:  # noqa: ASYNC110 - a state, of which nobody is told
+        while router.uses_replica is None:  # noqa: ASYNC110 - a state, of which nobody is told
             await asyncio.sleep(0.005)
         text = as_text(tmp_path, "text/plain")[0].decode()
     await admin.close()
@@ -142,7 +142,7 @@ async def test_service_reads_from_the_configured_replica(own_database_url: str, 
 
 
 async def test_reads_without_metrics_work(database_url: str) -> None:
-    connections = connection_pool(make_settings(database_url, DATABASE_REPLICA_URL=database_url))
+    router = connection_pool(make_settings(database_url, DATABASE_REPLICA_URL=database_url))
 
-    async with connections.open():
-        assert await connections.fetch(LIST_MY_SESSIONS, (uuid4(), uuid4(), 100)) == []
+    async with router.open():
+        assert await router.fetch(LIST_MY_SESSIONS, (uuid4(), uuid4(), 100)) == []

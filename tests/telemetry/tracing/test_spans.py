@@ -16,7 +16,7 @@ from service.app import _traces as traces_from_environment
 from service.app import create_app
 from service.postgres.database import Database
 from service.postgres.pool import Pool
-from service.postgres.tracing import TracedConnections
+from service.postgres.tracing import TracedPool
 from service.telemetry.context import current
 from service.telemetry.tracing import HEADERS, Traces
 from tests.support.application import make_settings
@@ -177,7 +177,7 @@ async def test_internal_errors_are_errors_without_details(traced: Traced) -> Non
 
 async def test_missing_database_is_an_error(traced: Traced) -> None:
     app = create_app(make_settings("postgresql://127.0.0.1:1/none"), traces=traced.traces)
-    async with app.db._connections.open(), service_client(app) as client:  # noqa: SLF001 - its lifespan would end the traces
+    async with app.db._pool.open(), service_client(app) as client:  # noqa: SLF001 - its lifespan would end the traces
         await client.get("/health/ready")
 
     _, query = traced.spans()
@@ -225,7 +225,7 @@ async def test_statements_of_a_transaction_are_spans(
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
     pool, traces = Pool(database_url), Traces()
-    db = Database(TracedConnections(pool, traces.tracer))
+    db = Database(TracedPool(pool, traces.tracer))
 
     async with traces.flush_at_end(), pool.open(), db.transaction() as tx:
         await tx.value(backend)
@@ -255,4 +255,4 @@ def test_without_traces_queries_are_not_wrapped(database_url: str) -> None:
 
     app = create_app(make_settings(database_url), pool)
 
-    assert app.db._connections is pool  # noqa: SLF001 - what it is about
+    assert app.db._pool is pool  # noqa: SLF001 - what it is about

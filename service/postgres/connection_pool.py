@@ -1,4 +1,4 @@
-"""The life of the connections: made when they are needed, kept while they are good, replaced when they are not."""
+"""The life cycle of pooled connections: opened on demand, kept while they are usable, replaced when they are not."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,11 +7,12 @@ from time import monotonic
 from typing import Any
 
 import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
 
-from service.database_url import DatabaseUrl
-from service.postgres.connection import PooledConnection
-from service.postgres.errors import UNAVAILABLE, is_stale, keeps_connection, may_have_happened
+from service.database_url import Address, DatabaseUrl
+from service.postgres.error_classification import UNAVAILABLE, has_unknown_outcome, is_stale, leaves_connection_usable
 from service.postgres.failover import MultiHostConnector
+from service.postgres.queries import Query
 from service.postgres.wait_queue import WaitQueue
 from service.problems import Unavailable
 from service.telemetry import RequestContext, counter, gauge, log
@@ -20,8 +21,8 @@ from service.timeouts import DatabaseTimeouts
 NO_ANSWER = "The database does not answer"
 TOO_MANY_CHANGES = "Too many concurrent changes to the same rows"
 WRONG_ENCODING = "The encoding of the database is {}: the service needs UTF8"
-# Seconds between two attempts to connect after one has failed, at first and at most.
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
+# Seconds before the next attempt to connect after the first failure, and the longest pause after several.
+FIRST_PAUSE, MAX_PAUSE = 0.05, 0.5
 
 SERVERS = ("primary", "replica")
 CONNECTIONS = gauge("database_connections", "Connections to PostgreSQL", server=SERVERS, state=("used", "idle"))
@@ -30,20 +31,41 @@ MAX = gauge("database_connections_max", "Maximum number of connections", server=
 CREATED = counter("database_connections_created_total", "Connections made to PostgreSQL")
 
 
+class PooledConnection:
+    """A connection and the statements prepared on it."""
+
+    __slots__ = ("address", "connection", "expires_at", "idle_until", "schema_version", "statements")
+
+    def __init__(self, connection: asyncpg.Connection, expires_at: float, address: Address) -> None:
+        """Wrap a connection to `address`, to be replaced at `expires_at` (monotonic seconds)."""
+        self.connection = connection
+        self.expires_at = expires_at
+        self.address = address
+        self.idle_until = expires_at
+        """When it has been idle for too long (monotonic seconds)."""
+        self.schema_version = 0
+        """The pool's schema version when `statements` were prepared."""
+        self.statements: dict[Query[..., Any], PreparedStatement] = {}
+
+    def is_expired(self) -> bool:
+        """Whether it is too old, or has been idle for too long."""
+        return monotonic() >= min(self.idle_until, self.expires_at)
+
+
 class OutageLog:
-    """Logs that the database is unavailable, and that it is available again, once each."""
+    """Logs the beginning and the end of each outage once. Pools of the same database can share one."""
 
     def __init__(self) -> None:
         self._is_away = False
 
     def begin(self, error: Exception) -> None:
-        """Note that no connection is left, and that none can be made."""
+        """Report that no connection is left, and that none can be opened."""
         if not self._is_away:
             log.error("database unavailable", reason=str(error) or type(error).__name__)
         self._is_away = True
 
     def end(self) -> None:
-        """Note that a connection was made."""
+        """Report that a connection was opened."""
         if self._is_away:
             log.info("database available again")
         self._is_away = False
@@ -52,12 +74,12 @@ class OutageLog:
 class ConnectionPool:
     """Up to `size` connections, each used by one statement or transaction at a time.
 
-    A connection stays here until it fails or is too old. It is not reset in between, which would be a round trip for
-    each statement: no file in ``sql/`` changes the state of its connection.
+    A connection is not reset between uses, which would cost each statement a round trip: no file in ``sql/`` changes
+    the state of its connection.
     """
 
     server: str | None = "primary"
-    """What the metrics call the server; None if these connections are not to be counted."""
+    """The metrics' label of these connections; None if the metrics do not count them."""
 
     def __init__(
         self,
@@ -66,12 +88,12 @@ class ConnectionPool:
         size: int,
         timeouts: DatabaseTimeouts,
         outages: OutageLog | None,
-        **options: Any,  # noqa: ANN401 - asyncpg's own
+        **options: Any,  # noqa: ANN401 - asyncpg declares their types
     ) -> None:
-        """Connect to `url` with asyncpg's `options`. Raises ValueError if they would not understand it."""
+        """Prepare connections to `url` with asyncpg's `options`. Raises ValueError if `url` is invalid."""
         self.timeouts = timeouts
         self._size = size
-        self._connector = MultiHostConnector(self._parse(url), timeouts, **options)
+        self._connector = MultiHostConnector(self._parse_url(url), timeouts, **options)
         self._connections: set[PooledConnection] = set()
         self._idle: list[PooledConnection] = []
         self._waiters: WaitQueue[PooledConnection] = WaitQueue(self._release)
@@ -79,16 +101,17 @@ class ConnectionPool:
         self._closing: set[asyncio.Task[None]] = set()
         self._outages = outages
         self._failures = 0
-        """Attempts to connect that have failed since the last one that succeeded."""
+        """Attempts to connect that failed since the last success."""
         self._retry: asyncio.TimerHandle | None = None
-        # How often a statement turned out to be stale: those that were prepared before are prepared anew. PgBouncer
-        # keeps one statement for all that prepare the same text, which therefore differs by a remark.
-        self._schema, self._remark = 0, ""
+        # Grows with each stale statement, so that all are prepared again. PgBouncer shares one statement among all
+        # clients that prepare the same text: the version is therefore part of the text.
+        self._schema_version, self._version_comment = 0, ""
         self._all_closed: asyncio.Event | None = None
+        """None until the pool begins to close."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Be ready until the end of the context; then close all connections, by force if that takes too long."""
+        """Provide connections until the end of the context, then close them all, abruptly if that takes too long."""
         self._loop = asyncio.get_running_loop()
         if self.server:
             used = {"server": self.server, "state": "used"}
@@ -108,27 +131,24 @@ class ConnectionPool:
                 connecting.cancel()
             self._waiters.fail_all(TimeoutError())
             self._close_idle()
-            self._note_closed()
+            self._check_all_closed()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._all_closed.wait(), self.timeouts.close_all)
-            for connection in self._connections:
-                connection.connection.terminate()
+            for pooled in self._connections:
+                pooled.connection.terminate()
 
     async def _acquire(self, deadline: float, context: RequestContext) -> PooledConnection:
-        """Return the connection that was used last, or wait for one; close those that are lost or too old.
-
-        Raises Unavailable.
-        """
+        """Return the most recently used idle connection, or wait for one. Raises Unavailable."""
         while True:
-            connection = self._idle.pop() if self._idle else await self._wait(deadline, context)
-            if not connection.is_expired() and not connection.connection.is_closed():
-                return connection
-            self._close_soon(connection)
+            pooled = self._idle.pop() if self._idle else await self._wait(deadline, context)
+            if not pooled.is_expired() and not pooled.connection.is_closed():
+                return pooled
+            self._close_soon(pooled)
 
     async def _wait(self, deadline: float, context: RequestContext) -> PooledConnection:
-        """Return the connection that is released or made next. Raises Unavailable."""
+        """Wait for a connection to be released or opened, and return it. Raises Unavailable."""
         began = monotonic()
-        # All waiters have the same timeout; one with less time left would hear of it too late.
+        # All waiters have the same timeout: with less time left, the deadline would pass unnoticed.
         if self._all_closed or deadline - began < self.timeouts.acquire:
             raise Unavailable(NO_ANSWER)
         self._connect_more(len(self._waiters) + 1)
@@ -139,41 +159,41 @@ class ConnectionPool:
         finally:
             context.waited_seconds += monotonic() - began
 
-    def _release(self, connection: PooledConnection) -> None:
-        """Give the connection to the first waiter, else keep it; close it if it is too old."""
+    def _release(self, pooled: PooledConnection) -> None:
+        """Hand the connection to the first waiter, or keep it; close it if it is too old."""
         now = monotonic()
-        connection.idle_until = now + self.timeouts.max_idle
-        if connection.expires_at <= now or self._all_closed:
-            self._close_soon(connection)
-        elif not (self._waiters.waiters and self._waiters.give(connection)):
-            self._idle.append(connection)
+        pooled.idle_until = now + self.timeouts.max_idle
+        if pooled.expires_at <= now or self._all_closed:
+            self._close_soon(pooled)
+        elif not (self._waiters.waiters and self._waiters.give(pooled)):
+            self._idle.append(pooled)
 
-    def _release_or_close(self, connection: PooledConnection, error: BaseException, *, silent: bool = False) -> None:
-        """Release the connection on which `error` came if it is still good, else close it.
+    def _release_or_close(self, pooled: PooledConnection, error: BaseException, *, silent: bool = False) -> None:
+        """Release the connection if it is still usable after `error`, otherwise close it.
 
-        The idle ones lead to the same server: they are closed too if it is `silent` or read-only, or if the
-        connection was cut off.
+        The idle connections lead to the same server. They are closed, too, if it was `silent`, has become read-only or
+        dropped the connection.
         """
-        self._note_stale(error)
-        if keeps_connection(error):
-            self._release(connection)
+        self._invalidate_if_stale(error)
+        if leaves_connection_usable(error):
+            self._release(pooled)
         elif silent:
-            self._close_soon(connection, self.timeouts.close_silent)
-            self._connector.demote(connection.address)
+            self._close_soon(pooled, self.timeouts.close_silent)
+            self._connector.demote(pooled.address)
             self._close_idle(self.timeouts.close_silent)
         else:
-            self._close_soon(connection)
-            if isinstance(error, asyncpg.ReadOnlySQLTransactionError) or may_have_happened(error):
+            self._close_soon(pooled)
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError) or has_unknown_outcome(error):
                 self._close_idle()
 
-    def _note_stale(self, error: BaseException | None) -> None:
-        """Have all statements prepared anew if `error` says that the schema has changed."""
+    def _invalidate_if_stale(self, error: BaseException | None) -> None:
+        """If `error` shows that the schema has changed, have all statements prepared again."""
         if error and (is_stale(error) or isinstance(error, asyncpg.OutdatedSchemaCacheError)):
-            self._schema += 1
-            self._remark = f"-- prepared after {self._schema} changes\n"
+            self._schema_version += 1
+            self._version_comment = f"-- prepared after {self._schema_version} changes\n"
 
     def _connect_more(self, waiting: int) -> None:
-        """Make connections for so many waiters; after a failure one at a time, with a pause before each."""
+        """Open connections for `waiting` waiters; after a failure one at a time, with a pause before each attempt."""
         if self._retry or self._all_closed:
             return
         room = self._size - len(self._connections) - len(self._connecting) - len(self._closing)
@@ -184,24 +204,24 @@ class ConnectionPool:
             connecting.add_done_callback(self._connecting.discard)
 
     async def _connect(self) -> None:
-        """Make a connection for the first waiter. It is kept even if the waiter has given up meanwhile."""
+        """Open a connection for the first waiter. It is kept even if the waiter has given up meanwhile."""
         try:
             try:
-                connection = await self._open_connection()
+                pooled = await self._open_connection()
             finally:
                 self._connecting.discard(asyncio.current_task())
-        except Exception as error:  # noqa: BLE001 - also what asyncpg refuses in the URL: nobody can be served
+        except Exception as error:  # noqa: BLE001 - includes what asyncpg raises for a URL: no connection can be opened
             self._on_connect_error(error)
             return
         self._failures = 0
         if self._outages:
             self._outages.end()
         CREATED.inc()
-        self._connections.add(connection)
-        self._release(connection)
+        self._connections.add(pooled)
+        self._release(pooled)
         self._connect_more(len(self._waiters))
 
-    def _parse(self, url: str) -> DatabaseUrl:
+    def _parse_url(self, url: str) -> DatabaseUrl:
         return DatabaseUrl.parse(url)
 
     async def _open_connection(self) -> PooledConnection:
@@ -213,8 +233,8 @@ class ConnectionPool:
         return PooledConnection(connection, monotonic() + self.timeouts.max_age, address)
 
     def _on_connect_error(self, error: Exception) -> None:
-        """Try again after a pause. Waiters fail only if no other connection can serve them."""
-        pause = min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE)
+        """Schedule another attempt. Waiters fail only if no other connection can serve them."""
+        pause = min(FIRST_PAUSE * 2**self._failures, MAX_PAUSE)
         self._failures += 1
         if not self._retry:
             self._retry = self._loop.call_later(pause, self._on_retry)
@@ -229,32 +249,32 @@ class ConnectionPool:
         self._connect_more(len(self._waiters))
 
     def _close_expired(self) -> None:
-        """Close the idle connections that are too old or were idle for too long, now and again and again."""
-        for connection in [each for each in self._idle if each.is_expired()]:
-            self._idle.remove(connection)
-            self._close_soon(connection)
+        """Close idle connections that have expired, now and periodically."""
+        for pooled in [each for each in self._idle if each.is_expired()]:
+            self._idle.remove(pooled)
+            self._close_soon(pooled)
         self._expiry = self._loop.call_later(min(10, self.timeouts.max_idle / 4), self._close_expired)
 
-    def _close_idle(self, seconds: float | None = None) -> None:
+    def _close_idle(self, timeout: float | None = None) -> None:
         while self._idle:
-            self._close_soon(self._idle.pop(), seconds)
+            self._close_soon(self._idle.pop(), timeout)
 
-    def _close_soon(self, connection: PooledConnection, seconds: float | None = None) -> None:
-        """Close a connection in a task, with what still runs on it, within `seconds`."""
-        self._connections.discard(connection)
-        closing = self._loop.create_task(self._close(connection, self.timeouts.close if seconds is None else seconds))
+    def _close_soon(self, pooled: PooledConnection, timeout: float | None = None) -> None:
+        """Close the connection in a task, cancelling what still runs on it; abruptly after `timeout` seconds."""
+        self._connections.discard(pooled)
+        closing = self._loop.create_task(self._close(pooled, self.timeouts.close if timeout is None else timeout))
         self._closing.add(closing)
         closing.add_done_callback(self._on_closed)
 
-    async def _close(self, connection: PooledConnection, seconds: float) -> None:
-        with suppress(*UNAVAILABLE, asyncpg.PostgresError, asyncpg.InterfaceError):  # asyncpg has closed it by force
-            await connection.connection.close(timeout=seconds)
+    async def _close(self, pooled: PooledConnection, timeout: float) -> None:  # noqa: ASYNC109 - asyncpg's own timeout
+        with suppress(*UNAVAILABLE, asyncpg.PostgresError, asyncpg.InterfaceError):  # asyncpg has then terminated it
+            await pooled.connection.close(timeout=timeout)
 
     def _on_closed(self, closing: asyncio.Task[None]) -> None:
         self._closing.discard(closing)
         self._connect_more(len(self._waiters))
-        self._note_closed()
+        self._check_all_closed()
 
-    def _note_closed(self) -> None:
+    def _check_all_closed(self) -> None:
         if self._all_closed and not self._connections and not self._closing:
             self._all_closed.set()

@@ -8,8 +8,8 @@ import attrs
 import pytest
 
 from service import sql
-from service.postgres import queries
-from service.postgres.queries import Cardinality, Maybe, Parameter, QueryError, Statement
+from service.postgres.queries import Maybe
+from service.postgres.query_file import Cardinality, Parameter, QueryError, Statement, query_names, read_query
 
 GOOD = """\
 -- kites.find_kite: finds one of the caller's kites
@@ -45,7 +45,7 @@ def read(tmp_path: Path) -> Read:
 
     def read(text: str, encoding: str = "utf-8") -> Statement:
         path.write_bytes(text.encode(encoding))
-        return queries.read_query("kites.find_kite", tmp_path / "sql")
+        return read_query("kites.find_kite", tmp_path / "sql")
 
     return read
 
@@ -68,13 +68,13 @@ def test_file_declares_parameters_and_result(read: Read, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("parameter", "of_session"), [("-- $1 session uuid\n", True), ("-- $1 user_id uuid\n", False), ("", False)]
+    ("parameter", "checks_session"), [("-- $1 session uuid\n", True), ("-- $1 user_id uuid\n", False), ("", False)]
 )
-def test_first_parameter_session_makes_it_session_bound(read: Read, parameter: str, *, of_session: bool) -> None:
+def test_first_parameter_session_makes_it_session_bound(read: Read, parameter: str, *, checks_session: bool) -> None:
     header = f"-- kites.find_kite: x\n{parameter}-- returns: count\n"
     text = f"{header}select /* kites.find_kite */ {'$1' if parameter else 1};"
 
-    assert read(text).of_session is of_session
+    assert read(text).checks_session is checks_session
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_types_may_be_of_several_words(read: Read, declared: str, type_: str, no
 def test_query_precomputes_what_each_request_needs(read: Read) -> None:
     query: Maybe[..., Kite] = Maybe(read(GOOD), Kite)
 
-    assert (query.name, query.sql, query.of_session) == ("kites.find_kite", GOOD, True)
+    assert (query.name, query.sql, query.checks_session) == ("kites.find_kite", GOOD, True)
 
 
 @pytest.mark.parametrize(
@@ -155,12 +155,17 @@ def test_comment_may_follow_the_statement(read: Read, end: str) -> None:
             "/* kites.find_kite */ ",
             "",
             10,
-            "the statement does not carry its name: write '/* kites.find_kite */'",
+            "the statement does not contain its name: write '/* kites.find_kite */'",
         ),
-        ("/* kites.find_kite */", "/* kites.find_cat */", 10, "the statement does not carry its name"),
-        ("/* kites.find_kite */", "'/* kites.find_kite */',", 10, "the statement does not carry its name"),
-        ("select /* kites.find_kite */", "/* kites.find_kite */\nselect", 11, "the statement does not carry its name"),
-        (STATEMENT, ";", 10, "the statement does not carry its name"),
+        ("/* kites.find_kite */", "/* kites.find_cat */", 10, "the statement does not contain its name"),
+        ("/* kites.find_kite */", "'/* kites.find_kite */',", 10, "the statement does not contain its name"),
+        (
+            "select /* kites.find_kite */",
+            "/* kites.find_kite */\nselect",
+            11,
+            "the statement does not contain its name",
+        ),
+        (STATEMENT, ";", 10, "the statement does not contain its name"),
     ],
 )
 def test_malformed_file_is_refused_with_its_line(read: Read, old: str, new: str, line: int, complaint: str) -> None:
@@ -177,7 +182,7 @@ def test_malformed_file_is_refused_with_its_line(read: Read, old: str, new: str,
     [("-- kites.find_kite: x\n", 2), ("-- kites.find_kite: x\n-- $1 session uuid\n", 3), ("-- kites.find_kite: x", 1)],
 )
 def test_header_must_declare_the_result(read: Read, header: str, line: int) -> None:
-    with pytest.raises(QueryError, match=rf"^sql/kites/find_kite\.sql:{line}: the header says nothing of what"):
+    with pytest.raises(QueryError, match=rf"^sql/kites/find_kite\.sql:{line}: the header does not declare what"):
         read(header)
 
 
@@ -188,7 +193,7 @@ def test_file_not_in_utf8_is_refused(read: Read) -> None:
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(QueryError, match=r"^sql/kites/find_cat\.sql:1: no such file; the code names the query"):
-        queries.read_query("kites.find_cat", tmp_path / "sql")
+        read_query("kites.find_cat", tmp_path / "sql")
 
 
 @pytest.mark.parametrize(
@@ -217,11 +222,11 @@ def test_hidden_file_is_no_query(tmp_path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.touch()
 
-    assert queries.query_names(tmp_path) == ["kites.find_kite"]
+    assert query_names(tmp_path) == ["kites.find_kite"]
 
 
-@pytest.mark.parametrize("name", queries.query_names())
+@pytest.mark.parametrize("name", query_names())
 def test_every_file_of_the_service_is_well_formed(name: str) -> None:
-    statement = queries.read_query(name)
+    statement = read_query(name)
 
     assert statement.sql.encode() == statement.path.read_bytes()

@@ -1,0 +1,52 @@
+"""Classifies errors of asyncpg and PostgreSQL: whether the statement can run again, and the connection is usable."""
+
+import asyncpg
+
+# PostgreSQL refuses the statement for now, and the connection stays usable: a timeout, a lock, disk or memory full.
+TRANSIENT = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, asyncpg.InsufficientResourcesError)
+# PostgreSQL cannot be used: it is unreachable, starting, stopping, out of connections or no longer the primary. asyncpg
+# raises InternalClientError if the server's last message arrived just before the query.
+UNAVAILABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.ReadOnlySQLTransactionError,
+    *TRANSIENT,
+)
+# The statement lost to a concurrent transaction and was rolled back: even a write can run again.
+RETRYABLE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+# The connection ended while the statement was under way.
+_LOST = (
+    OSError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.IdleSessionTimeoutError,
+)
+
+
+class NotSentError(Exception):
+    """The connection was lost before the statement was sent."""
+
+
+def is_stale(error: BaseException) -> bool:
+    """Whether the schema has changed under a prepared statement: prepared again, the statement can run."""
+    # A type was dropped and created again, as enums are. PostgreSQL raises this with elog(): it has no SQLSTATE of its
+    # own, and its text is never translated.
+    dropped_type = isinstance(error, asyncpg.InternalServerError) and "cache lookup failed for type" in str(error)
+    return dropped_type or isinstance(error, asyncpg.InvalidCachedStatementError)
+
+
+def has_unknown_outcome(error: BaseException) -> bool:
+    """Whether the statement can have taken effect: the connection was lost, or its result could not be decoded."""
+    return isinstance(error, _LOST) and not isinstance(error, TimeoutError)
+
+
+def leaves_connection_usable(error: BaseException) -> bool:
+    """Whether the connection can be used again after `error`."""
+    if isinstance(error, (*TRANSIENT, asyncpg.OutdatedSchemaCacheError)):
+        return True
+    return isinstance(error, asyncpg.PostgresError) and not isinstance(error, UNAVAILABLE)
