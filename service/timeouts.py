@@ -1,4 +1,7 @@
-"""Every time limit, in seconds, in one place: a request is answered long before a platform cuts it off at 30 s."""
+"""The time limits of serving, in seconds: towards PostgreSQL, clients and workers.
+
+Every request is answered well before the 30 s after which platforms cut it off.
+"""
 
 import attrs
 
@@ -7,42 +10,43 @@ import attrs
 class DatabaseTimeouts:
     """How long the service waits for PostgreSQL, in seconds.
 
-    PostgreSQL itself ends statements after DATABASE_STATEMENT_TIMEOUT (2 s) and DATABASE_LOCK_TIMEOUT (1.5 s), so that
-    nothing happens after the client has been refused. These limits apply when PostgreSQL or the network is silent.
+    PostgreSQL itself cancels statements sooner, after DATABASE_STATEMENT_TIMEOUT (2 s) and DATABASE_LOCK_TIMEOUT
+    (1.5 s), so that no statement takes effect after its client has received an error. These limits apply if PostgreSQL
+    or the network does not respond.
     """
 
     acquire: float = 0.6
     """To get a connection from the pool."""
     query: float = 2.2
-    """To get the answer to a statement."""
+    """To get the result of a statement."""
     connect: float = 2.0
-    """To open a connection, over all hosts. It goes on after its request has given up."""
+    """To open a connection, over all hosts. The attempt continues after its request has given up."""
     connect_host: float = 1.0
     """To open a connection to one of several hosts."""
     max_age: float = 600.0
-    """A connection is replaced after this, so that a new address of the server and new statistics take effect."""
+    """The age at which a connection is replaced, to use the server's current address and current statistics."""
     max_idle: float = 200.0
-    """A connection that was idle for longer is closed (DATABASE_MAX_IDLE_SECONDS): firewalls forget it, Azure's after
-    240 s, AWS's network load balancer after 350."""
+    """How long a connection can be idle before it is closed (DATABASE_MAX_IDLE_SECONDS): firewalls drop idle
+    connections, Azure's after 240 s, AWS's network load balancer after 350."""
     retry_backoff: float = 0.02
-    """Longest first pause before a statement that lost to another one runs again; each further one may be twice as
-    long."""
+    """The longest first pause before a statement or transaction that lost to a concurrent one runs again. Each further
+    pause can be twice as long."""
     readiness: float = 5.0
-    """A readiness check that succeeded counts for so long."""
+    """How long a successful readiness check remains valid."""
     close: float = 1.0
     """To close a connection."""
     close_silent: float = 0.3
-    """To close a connection whose server has been silent for too long."""
+    """To close a connection whose server did not respond."""
     close_all: float = 2.0
     """To close all connections of a pool at the end."""
     replica: float = 0.6
-    """For a replica to say how far it is, and to catch up."""
+    """For a replica to report its position and to catch up."""
     replica_check: float = 1.0
     """Between two checks of a replica."""
 
     @property
     def request(self) -> float:
-        """The time that all statements of a request have together: the longest wait for a 503."""
+        """The time for all statements of a request together, and so the longest wait for a 503."""
         return self.acquire + self.query
 
 
@@ -51,32 +55,32 @@ DATABASE_TIMEOUTS = DatabaseTimeouts()
 
 @attrs.frozen
 class ClientTimeouts:
-    """The limits of one client connection, in seconds, which server/connection.py enforces."""
+    """The limits of a client connection, in seconds. server/connection.py enforces them."""
 
-    # For the client to send the head, to send the body, to read the response, and to begin the next request on the
-    # same connection. Each begins when the one before ends. Proxies keep an idle connection for 60 s (nginx, ALB): if
-    # the service closed it earlier, the next request could be on its way already, and would be lost.
+    # For the client to send the head, to send the body, to read the response, and to begin its next request. Each
+    # begins when the one before ends. Proxies keep idle connections for 60 s (nginx, ALB): if the service closed one
+    # sooner, a request that is already on its way would be lost.
     head: float = 10.0
     body: float = 15.0
     response: float = 60.0
     keep_alive: float = 75.0
-    # For the client to close the connection after a response that was its last.
+    # For the client to close the connection after its last response.
     linger: float = 2.0
-    # For a request to end after its client has disconnected: most do, and keep their database connection.
+    # For a request to finish after its client has disconnected: most do, and keep their database connection.
     disconnect_grace: float = 0.3
-    # Between two looks at whether a client that closed its sending half is gone.
+    # Between two checks whether a half-closed client has disconnected.
     probe_interval: float = 0.05
-    # The longest pause between two looks at these limits.
+    # The longest interval between two checks of these limits.
     check_interval: float = 5.0
 
 
 @attrs.frozen
 class ShutdownTimeouts:
-    """How long each stage after DRAIN_SECONDS lasts, in seconds: with 15 of those, less than 30 in all."""
+    """The stages of a shutdown after DRAIN_SECONDS (up to 15), in seconds: less than 30 in total."""
 
-    # For connections in the backlog of the listener to be accepted once new ones are refused.
+    # For connections in the listener's backlog to be accepted once new ones are refused.
     backlog: float = 1.0
-    # For requests under way to end. Then all database connections are closed, the primary's and a replica's.
+    # For requests in progress to finish. Then all database connections are closed, the primary's and a replica's.
     requests: int = 5
 
 
@@ -84,14 +88,14 @@ class ShutdownTimeouts:
 class SupervisorTimeouts:
     """How long the parent of several workers waits for them, in seconds."""
 
-    # For a sign of life from a worker's event loop, and for a new worker to be ready.
+    # For the next heartbeat of a worker, and for the first one of a new worker.
     heartbeat: float = 15.0
     start: float = 60.0
-    # Before another attempt to start a worker; each further pause is twice as long, up to the last one.
+    # Before the next attempt to start a worker: the first pause, and the longest. Each is twice the one before.
     first_retry: float = 1.0
     last_retry: float = 30.0
-    # After DRAIN_SECONDS: then workers that have not ended are killed.
+    # For workers to end after DRAIN_SECONDS, before they are killed.
     end: float = 12.5
-    # Between two looks at the workers, and while they end.
+    # Between two checks of the workers: while they serve, and while they end.
     tick: float = 0.5
     ending_tick: float = 0.1

@@ -137,14 +137,6 @@ class ConnectionPool:
             for pooled in self._connections:
                 pooled.connection.terminate()
 
-    async def _acquire(self, deadline: float, context: RequestContext) -> PooledConnection:
-        """Return the most recently used idle connection, or wait for one. Raises Unavailable."""
-        while True:
-            pooled = self._idle.pop() if self._idle else await self._wait(deadline, context)
-            if not pooled.is_expired() and not pooled.connection.is_closed():
-                return pooled
-            self._close_soon(pooled)
-
     async def _wait(self, deadline: float, context: RequestContext) -> PooledConnection:
         """Wait for a connection to be released or opened, and return it. Raises Unavailable."""
         began = monotonic()

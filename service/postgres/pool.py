@@ -105,7 +105,6 @@ class Pool(ConnectionPool):
         retries: RetryState | None = None
         try:
             while True:
-                # _acquire(), inlined to save a coroutine.
                 pooled = self._idle.pop() if self._idle else await self._wait(request_deadline, context)
                 now = monotonic()
                 if now >= pooled.idle_until or now >= pooled.expires_at or pooled.connection.is_closed():
@@ -158,9 +157,13 @@ class Pool(ConnectionPool):
         while True:
             began = monotonic()
             try:
-                pooled = await self._acquire(began + self._budget - context.database_used, context)
+                deadline = began + self._budget - context.database_used
+                pooled = self._idle.pop() if self._idle else await self._wait(deadline, context)
             finally:
                 context.database_used += monotonic() - began
+            if pooled.is_expired() or pooled.connection.is_closed():
+                self._close_soon(pooled)
+                continue
             transaction = Transaction(pooled, context, self.timeouts, self._run)
             try:
                 await transaction.begin()

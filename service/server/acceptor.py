@@ -1,4 +1,4 @@
-"""Accepts connections from a listener that several processes may share."""
+"""Accepts connections from a listener that several processes can share."""
 
 import asyncio
 import socket
@@ -10,21 +10,22 @@ from service.server.slots import Slot
 from service.telemetry import log
 
 BACKLOG = 2048
-# How long a process leaves a connection to another that has fewer, and how long it rests when it can accept none.
-YIELD, REST = 0.002, 0.5
-# Bytes that the kernel takes for a connection before it can send them.
+# Seconds in which a process leaves new connections to others that have fewer, and in which it pauses if it cannot
+# accept any.
+YIELD_PAUSE, FAILURE_PAUSE = 0.002, 0.5
+# Bytes of a connection that the kernel buffers before it can send them.
 MAX_UNSENT_IN_KERNEL = 128 * 1024
-# Seconds after which a connection without a request is idle.
+# Seconds without a request before a connection can be closed to make room.
 MIN_IDLE = 1.0
-# File descriptors that clients leave for everything else, once they ran out.
-RESERVE = 32
+# File descriptors that connections leave free once accepting has failed.
+RESERVED_DESCRIPTORS = 32
 
 
 class Acceptor:
-    """Takes connections in turn with the other processes, so that each has about as many.
+    """Accepts connections in turn with other processes, so that each has about as many.
 
-    asyncio's servers accept all that wait, so that one process gets most; uvloop's stop forever, without a word, when
-    file descriptors run out. Here, accepting pauses then, and idle connections are closed to make room for new ones.
+    asyncio's servers accept the whole backlog at once, so one process gets most connections; uvloop's silently stop
+    for good when file descriptors run out. This one then pauses, and closes idle connections to make room.
     """
 
     def __init__(
@@ -34,30 +35,30 @@ class Acceptor:
         connections: Collection[TimedConnection],
         slot: Slot,
     ) -> None:
-        """Accept from now on, in the running event loop; `connections` are those that the protocols have made."""
+        """Start accepting in the running event loop; `connections` is the set that uvicorn keeps up to date."""
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._make_protocol = make_protocol
         self._connections = connections
         self._slot = slot
         self._connecting: set[asyncio.Task[object]] = set()
-        self._most: int | None = None
+        self._limit: int | None = None
         self._timer: asyncio.TimerHandle | None = None
-        listener.setblocking(False)  # noqa: FBT003 - socket's own
+        listener.setblocking(False)  # noqa: FBT003 - the standard library's signature
         if sys.platform == "linux":  # pragma: no branch
-            # Else the kernel takes whole files for clients that do not read: up to 4 MB each (tcp(7), tcp_wmem).
+            # Otherwise the kernel buffers up to 4 MB for each client that does not read (tcp(7), tcp_wmem).
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT_IN_KERNEL)
         listener.listen(BACKLOG)
-        slot.count(0)
-        self._loop.add_reader(listener, self._readable)
+        slot.set_connections(0)
+        self._loop.add_reader(listener, self._on_readable)
 
     @property
-    def number(self) -> int:
-        """How many connections this process has."""
+    def connection_count(self) -> int:
+        """The number of this process's connections."""
         return len(self._connections) + len(self._connecting)
 
     async def stop(self) -> None:
-        """Accept no more connections, and have a protocol for each that was."""
+        """Stop accepting, and wait until each accepted connection has its protocol."""
         if self._timer:
             self._timer.cancel()
         self._loop.remove_reader(self._listener)
@@ -65,9 +66,9 @@ class Acceptor:
         if self._connecting:
             await asyncio.wait(self._connecting)
 
-    def _readable(self) -> None:
-        if self._slot.is_crowded(self.number):
-            self._pause(YIELD)
+    def _on_readable(self) -> None:
+        if self._slot.another_has_fewer(self.connection_count):
+            self._pause(YIELD_PAUSE)
         else:
             self._accept()
 
@@ -77,37 +78,38 @@ class Acceptor:
 
     def _resume(self) -> None:
         self._timer = None
-        self._loop.add_reader(self._listener, self._readable)
+        self._loop.add_reader(self._listener, self._on_readable)
         self._accept()
 
     def _accept(self) -> None:
-        if self._most is not None and self.number >= self._most and not self._close_idle(1):
-            self._pause(REST)
+        if self._limit is not None and self.connection_count >= self._limit and not self._close_idle(1):
+            self._pause(FAILURE_PAUSE)
             return
         try:
             connection, _ = self._listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):  # another process took it, or its client is gone
+        except (BlockingIOError, ConnectionAbortedError):  # another process accepted it, or its client is gone
             return
         except OSError as error:
-            self._run_out(error)
+            self._on_accept_error(error)
             return
         task = self._loop.create_task(self._loop.connect_accepted_socket(self._make_protocol, connection))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
-        self._slot.count(self.number)
+        self._slot.set_connections(self.connection_count)
 
-    def _run_out(self, error: OSError) -> None:
-        """Log once that no connection can be accepted, and from now on keep fewer than now."""
-        if self._most is None:
-            log.error("connections cannot be accepted", reason=error.strerror, connections=self.number)
-        self._most = max(self.number - RESERVE, self.number // 2, 1)
-        self._close_idle(self.number - self._most)
-        self._pause(REST)
+    def _on_accept_error(self, error: OSError) -> None:
+        """Limit the number of connections to fewer than now, and log it the first time."""
+        count = self.connection_count
+        if self._limit is None:
+            log.error("connections cannot be accepted", reason=error.strerror, connections=count)
+        self._limit = max(count - RESERVED_DESCRIPTORS, count // 2, 1)
+        self._close_idle(count - self._limit)
+        self._pause(FAILURE_PAUSE)
 
     def _close_idle(self, number: int) -> int:
-        """Close the connections that have been idle longest; return how many."""
-        before = self._loop.time() - MIN_IDLE  # the request of a later one may be on its way
-        idle = [(since, each) for each in self._connections if (since := each.idle_since) and since < before]
+        """Close up to `number` connections, the longest idle first; return how many."""
+        latest = self._loop.time() - MIN_IDLE  # a client that was idle for less can have sent a request already
+        idle = [(since, each) for each in self._connections if (since := each.idle_since) and since < latest]
         idle.sort(key=lambda pair: pair[0])
         for _, connection in idle[:number]:
             connection.transport.close()

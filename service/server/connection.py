@@ -1,4 +1,4 @@
-"""The client's side of a connection: how long each phase may last, how it is refused, and how it ends."""
+"""A client connection: the timeout of each phase, rejection, and closing."""
 
 import asyncio
 import socket
@@ -12,28 +12,28 @@ from uvicorn.server import ServerState
 
 from service.http import CLIENT_GONE
 from service.problems import Problem, RequestTimeout
-from service.server.cycle import BufferedCycle, rejection
+from service.server.cycle import BufferedCycle, rejection_response
 from service.timeouts import ClientTimeouts
 
-# Bytes of responses that clients have yet to read, of all connections of the process together.
+# Bytes of responses, over all connections of the process, that clients have yet to read.
 MAX_UNSENT = 32 * 1024 * 1024
 DEFAULT_TIMEOUTS = ClientTimeouts()
 
 
 class TimedConnection(HttpToolsProtocol):
-    """A connection whose phases have deadlines: uvicorn waits forever for heads, bodies and slow readers."""
+    """A connection whose phases have timeouts: uvicorn waits forever for heads, bodies and slow readers."""
 
     # The newest request, None before the first one.
     cycle: Any
     # The request that is being answered, and its task.
-    _running: BufferedCycle | None = None
+    _active: BufferedCycle | None = None
     _task: asyncio.Task[None] | None = None
-    # The field of ClientTimeouts that is in force, and since when, by the event loop's clock.
+    # The field of ClientTimeouts that applies, and since when, in the event loop's time.
     _phase = "head"
-    _since = 0.0
+    _phase_began = 0.0
     _timer: asyncio.TimerHandle
-    # The size of what came last.
-    _piece = 0
+    # The number of bytes that arrived last.
+    _last_size = 0
     _half_closed = False
     # The connections whose clients do not read, the slowest first, and the bytes that each has yet to read.
     _unsent: ClassVar[dict["TimedConnection", int]] = {}
@@ -48,17 +48,17 @@ class TimedConnection(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._timeouts = timeouts
-        # Requests that arrived whole behind the one that is being answered (RFC 9112, 9.3.2).
+        # Requests received while another is being answered, the newest first (RFC 9112, 9.3.2).
         self._pipelined: deque[BufferedCycle] = deque()
 
     @property
     def idle_since(self) -> float | None:
-        """When the client began to have no request under way, by the event loop's clock."""
-        idle = self._phase == "keep_alive" or (self._phase == "head" and not self._piece)
-        return self._since if idle and not self.transport.is_closing() else None
+        """Since when there is no request in progress, in the event loop's time; None if there is one."""
+        idle = self._phase == "keep_alive" or (self._phase == "head" and not self._last_size)
+        return self._phase_began if idle and not self.transport.is_closing() else None
 
     @override
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows the type, too
         super().connection_made(transport)
         self._enter("head")
         self._check_deadline()
@@ -68,17 +68,17 @@ class TimedConnection(HttpToolsProtocol):
         self._timer.cancel()
         self._unsent.pop(self, None)
         super().connection_lost(exc)
-        if self._task and self._running and not self._task.done():
-            self._running.disconnected = True
-            # A request that still runs after the grace is cancelled, and its statement with it.
+        if self._task and self._active and not self._task.done():
+            self._active.disconnected = True
+            # A request that is not done by then is cancelled together with its SQL statement.
             grace = 0.0 if self._half_closed else self._timeouts.disconnect_grace
             self.loop.call_later(grace, self._task.cancel, CLIENT_GONE)
 
     @override
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio lets it return True to keep the connection
-        """Answer a client that closed its sending half after a whole request (RFC 9112, 9.6).
+        """Keep serving a client that closed its sending half after a complete request (RFC 9112, 9.6).
 
-        It looks like one that is gone, until something is sent to it.
+        A client that has disconnected looks the same until something is sent to it.
         """
         is_waiting = self._close_after_responses()
         if is_waiting and not self._half_closed:
@@ -87,20 +87,20 @@ class TimedConnection(HttpToolsProtocol):
         return is_waiting
 
     def _probe(self, interim_response: bytes) -> None:
-        """Find out whether a client that sends no more still listens, by an interim response (RFC 9110, 15.2)."""
-        running = self._running
-        if self.transport.is_closing() or running is None or running.response_started or running.response_complete:
+        """Detect by an interim response whether a half-closed client has disconnected (RFC 9110, 15.2)."""
+        active = self._active
+        if self.transport.is_closing() or active is None or active.response_started or active.response_complete:
             return
         if self.transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self.transport.abort()
             return
-        if running.scope["http_version"] == "1.1":
+        if active.scope["http_version"] == "1.1":
             self.transport.write(interim_response)
         self.loop.call_later(self._timeouts.probe_interval, self._probe, b"")
 
     @override
     def pause_writing(self) -> None:
-        """Wait for a client that does not read; disconnect the slowest ones if they take too much memory together."""
+        """Wait for a client that does not read; disconnect the slowest ones if they take too much memory in total."""
         super().pause_writing()
         self._unsent[self] = self.transport.get_write_buffer_size()
         while sum(self._unsent.values()) > MAX_UNSENT:
@@ -114,28 +114,28 @@ class TimedConnection(HttpToolsProtocol):
         super().resume_writing()
 
     def _enter(self, phase: str) -> None:
-        """Start the time of a phase, a field of ClientTimeouts."""
-        self._phase, self._since = phase, self.loop.time()
+        """Begin a phase, named after its field of ClientTimeouts."""
+        self._phase, self._phase_began = phase, self.loop.time()
 
     def _check_deadline(self) -> None:
-        """Close the connection if its client has taken too long; one timer serves all requests of a connection."""
-        now, deadline = self.loop.time(), self._since + getattr(self._timeouts, self._phase)
+        """Close the connection if its client has taken too long. One timer serves all phases and requests."""
+        now, deadline = self.loop.time(), self._phase_began + getattr(self._timeouts, self._phase)
         if now >= deadline:
             if self._phase in {"response", "linger"} or self.transport.is_closing():
-                self.transport.abort()  # the client does not read what it was sent
+                self.transport.abort()  # the client does not read its response
                 return
             self._reject(RequestTimeout())  # between two requests this only closes
-            deadline = self._since + getattr(self._timeouts, self._phase)
-        # Deadlines that come after a later one are seen in time, too.
+            deadline = self._phase_began + getattr(self._timeouts, self._phase)
+        # Checked at intervals, because a later phase can have an earlier deadline.
         self._timer = self.loop.call_at(min(deadline, now + self._timeouts.check_interval), self._check_deadline)
 
     def _close_after_responses(self) -> bool:
-        """Close after the last response to a request that arrived whole. Return whether there is one to wait for."""
+        """Close after the response to the last complete request. Return False if no response is due."""
         cycle = self.cycle
         if self._pipelined and cycle.more_body:
-            # The newest request is incomplete, and waits behind others.
+            # The newest request is incomplete, and others precede it.
             self._pipelined.popleft()
-            cycle = self._pipelined[0] if self._pipelined else self._running
+            cycle = self._pipelined[0] if self._pipelined else self._active
         if cycle is None or cycle.response_complete or cycle.more_body:
             return False
         self.cycle = cycle
@@ -144,24 +144,24 @@ class TimedConnection(HttpToolsProtocol):
         return True
 
     def _reject(self, problem: Problem) -> None:
-        """Answer `problem`, unless the request has a response already, and close."""
+        """Respond with `problem`, unless the response has begun, and close."""
         if self._close_after_responses():
             self.flow.pause_reading()
             return
         in_body = self._phase == "body" and self.cycle and not self.cycle.response_complete
         if in_body:
-            # The application learns that the client is gone, and sends nothing more.
+            # For the application, the client has disconnected: it sends nothing more.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        if (in_body and not self.cycle.response_started) or (self._phase == "head" and self._piece):
+        if (in_body and not self.cycle.response_started) or (self._phase == "head" and self._last_size):
             client = self.client[0] if self.client else None
-            self.transport.write(rejection(problem, self.server_state.default_headers, client))
+            self.transport.write(rejection_response(problem, self.server_state.default_headers, client))
         self._linger()
 
     def _linger(self) -> None:
-        """Close the sending half, and discard what the client still sends until it closes or its time is over.
+        """Close the sending half, then discard input until the client closes or the ``linger`` timeout expires.
 
-        If the connection were closed at once, it would be reset, and the response lost (RFC 9112, 9.6).
+        Closing at once would reset the connection, and the response could be lost (RFC 9112, 9.6).
         """
         self._enter("linger")
         self.flow.resume_reading()

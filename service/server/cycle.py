@@ -9,26 +9,26 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from service.http import problem_response
 from service.problems import Problem
+from service.server.head import Headers
 from service.telemetry import RequestContext, log_request
 
-Fields = list[tuple[bytes, bytes]]
 CLOSE = (b"connection", b"close")
-# Bytes that would end a field of a response, and could begin another (RFC 9110, 5.5).
-CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
+# Bytes that could end a header and begin another one (RFC 9110, 5.5).
+CONTROL_CHARACTERS = bytes({*range(0x20), 0x7F} - {0x09})
 
 
 class BufferedCycle(RequestResponseCycle):
-    """A request and its response, whose head is held back until the body is there, so that both leave together.
+    """A request and its response, whose head is held back and sent together with the body.
 
-    uvicorn writes head and body separately, and uvloop sends each at once: a system call and a packet more for each
-    response. It also checks each field of a response on its own; here one check covers all.
+    uvicorn writes head and body separately, and uvloop sends each at once, which costs a system call and a packet more
+    per response. uvicorn also checks each header separately; here, one check covers them all.
     """
 
     _start: dict[str, Any] | None = None
 
     @override
     async def send(self, message: Any) -> None:
-        """Hold back the head; send it with the first piece of the body."""
+        """Hold back the head, and send it with the first part of the body."""
         start = self._start
         if start is None:
             if message["type"] == "http.response.start" and not self.response_started:
@@ -38,36 +38,36 @@ class BufferedCycle(RequestResponseCycle):
             return
         self._start = None
         body = message.get("body", b"")
-        fields = [*self.default_headers, *start["headers"]]
-        whole = (b"content-length", b"%d" % len(body)) in fields and not message.get("more_body")
-        if whole and CLOSE not in fields and self.scope["method"] != "HEAD":
+        headers = [*self.default_headers, *start["headers"]]
+        is_whole = (b"content-length", b"%d" % len(body)) in headers and not message.get("more_body")
+        if is_whole and CLOSE not in headers and self.scope["method"] != "HEAD":
             if self.flow.write_paused:
                 await self.flow.drain()
             if self.disconnected:
                 return
-            head = self._head(start["status"], fields)
+            head = self._head(start["status"], headers)
             if len(body) <= HIGH_WATER_LIMIT:
                 self.transport.write(head + body)
-            elif not await self._send_in_pieces(head, body):
+            elif not await self._send_in_parts(head, body):
                 return
             self._complete()
             return
         self.response_started = False
-        await super().send(start)  # type: ignore[arg-type]  # it was one of its messages
+        await super().send(start)  # type: ignore[arg-type]  # one of uvicorn's messages
         await super().send(message)
 
-    def _head(self, status: int, fields: Fields) -> bytes:
-        """Return the head of a response. Raises ValueError if a field could end the head or begin another field."""
+    def _head(self, status: int, headers: Headers) -> bytes:
+        """Return the head of a response. Raises ValueError if a header contains a control character."""
         if not self.keep_alive:
-            fields.append(CLOSE)
-        lines = list(map(b": ".join, fields))
+            headers.append(CLOSE)
+        lines = list(map(b": ".join, headers))
         text = b"".join(lines)
-        if len(text.translate(None, CONTROLS)) != len(text):
-            raise ValueError(f"A field of the response contains a control character: {fields}")
+        if len(text.translate(None, CONTROL_CHARACTERS)) != len(text):
+            raise ValueError(f"A header of the response contains a control character: {headers}")
         return b"%b%b\r\n\r\n" % (STATUS_LINE[status], b"\r\n".join(lines))
 
-    async def _send_in_pieces(self, head: bytes, body: bytes) -> bool:
-        """Send a large body without a copy of it; return False if the client disconnects meanwhile."""
+    async def _send_in_parts(self, head: bytes, body: bytes) -> bool:
+        """Send a large body without copying it; return False if the client disconnects meanwhile."""
         self.transport.write(head)
         for begin in range(0, len(body), HIGH_WATER_LIMIT):
             await self.flow.drain()
@@ -77,7 +77,7 @@ class BufferedCycle(RequestResponseCycle):
         return True
 
     def _complete(self) -> None:
-        """Note that the response was sent, as uvicorn does."""
+        """Finish the response as uvicorn does."""
         self.response_complete = True
         self.message_event.set()
         if not self.keep_alive and not self.more_body:
@@ -85,11 +85,11 @@ class BufferedCycle(RequestResponseCycle):
         self.on_response()
 
 
-def rejection(problem: Problem, default_headers: Fields, client: str | None) -> bytes:
-    """Return the response to a request that no application sees, and log it."""
+def rejection_response(problem: Problem, default_headers: Headers, client: str | None) -> bytes:
+    """Return the response to a request that does not reach the application, and write its line of the access log."""
     request_id = str(uuid4())
     response = problem_response(problem, request_id)
     log_request(RequestContext(request_id, client), "", None, problem.status, 0.0)
-    fields = [*default_headers, *response.start["headers"], CLOSE]
-    head = b"".join(b"%b: %b\r\n" % field for field in fields)
+    headers = [*default_headers, *response.start["headers"], CLOSE]
+    head = b"".join(b"%b: %b\r\n" % header for header in headers)
     return STATUS_LINE[problem.status] + head + b"\r\n" + response.body

@@ -1,4 +1,4 @@
-"""What RFC 9112 demands of a request's head beyond what the parser checks."""
+"""Checks of a request's head that RFC 9112 requires and httptools does not make."""
 
 from service.problems import MalformedRequest, NotImplementedHere
 
@@ -6,7 +6,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def check_head(version: str, target: bytes, headers: Headers) -> bytes:
-    """Return path and query of the request target.
+    """Check the head, and return path and query of the request target.
 
     Raises MalformedRequest or NotImplementedHere. Source: RFC 9112, 2.3, 3.2 and 6.1.
     """
@@ -22,7 +22,7 @@ def check_head(version: str, target: bytes, headers: Headers) -> bytes:
         raise MalformedRequest("The request target contains a fragment")
     if target.startswith(b"/") or target == b"*":
         return target
-    # The absolute form, which clients send to proxies (3.2.2).
+    # The absolute form, which clients of proxies send (3.2.2).
     scheme, _, rest = target.partition(b"://")
     before_query, question, query = rest.partition(b"?")
     authority, _, path = before_query.partition(b"/")

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as `serve` speaks it: uvicorn's protocol on httptools, which is strict, with the limits that it lacks."""
+"""HTTP/1.1: uvicorn's protocol on httptools, whose parser is strict, extended by limits and missing checks."""
 
 import asyncio
 from typing import Any, ClassVar, TypeAlias
@@ -13,55 +13,56 @@ from service.server.connection import TimedConnection
 from service.server.cycle import BufferedCycle
 from service.server.head import Headers, check_head
 
-# Request line and header fields, in bytes.
+# Bytes of request line and headers.
 MAX_HEAD = 32 * 1024
-# Requests of a connection that wait for the responses before theirs: each takes 2 KiB or more, and is 18 bytes to send.
+# Pipelined requests of one connection: each takes at least 2 KiB of memory, but only 18 bytes to send.
 MAX_PIPELINE = 100
 SLASH, HASH = b"/#"
 Scope: TypeAlias = dict[str, Any]
 
 
 class LimitedHttpProtocol(TimedConnection):
-    """An HTTP/1.1 connection with limits: a client that breaks one gets one error response, then the connection closes.
+    """An HTTP/1.1 connection with limits. A client that breaks one gets one error response, then the connection closes.
 
-    uvicorn reads heads of any size, and accepts HTTP/0.9 and any number of Hosts.
+    uvicorn reads heads of any size, and accepts HTTP/0.9 and any number of Host headers.
     """
 
-    # When bytes came last; what came last, behind what came before it of the same head; their size since a head or a
-    # piece of a body was complete.
-    _now = 0.0
-    _raw = b""
-    _size = 0
-    # Whether this process is about to end: then each response is the last one of its connection.
+    # When data arrived last, in the event loop's time.
+    _received_at = 0.0
+    # The data that arrived last, preceded by the rest of the same head.
+    _buffer = b""
+    # Bytes received since the last complete head or part of a body.
+    _incomplete_size = 0
+    # Whether the process is draining: each response is then the last one of its connection.
     draining: ClassVar = False
 
     @override
     def data_received(self, data: bytes) -> None:
         if self._phase == "linger":
             return
-        self._now = self.loop.time()
-        self._raw = self._raw + data if self._phase == "head" else data
+        self._received_at = self.loop.time()
+        self._buffer = self._buffer + data if self._phase == "head" else data
         if self._phase == "keep_alive":
-            self._phase, self._since = "head", self._now
-        self._piece = len(data)
-        self._size += self._piece
+            self._phase, self._phase_began = "head", self._received_at
+        self._last_size = len(data)
+        self._incomplete_size += self._last_size
         self._feed(data)
         if self._phase != "head":
-            self._raw = b""  # an idle connection keeps nothing
-        if self._size > MAX_HEAD and self._phase in {"head", "body"} and not self.transport.is_closing():
+            self._buffer = b""  # idle connections use no memory for it
+        if self._incomplete_size > MAX_HEAD and self._phase in {"head", "body"} and not self.transport.is_closing():
             self._reject(HeadTooLarge())
 
     def _feed(self, data: bytes) -> None:
-        """Parse `data`. The parser stops at an offer to upgrade, which is ignored (RFC 9110, 7.8)."""
+        """Parse `data`. The parser stops at an offer to upgrade, which this server ignores (RFC 9110, 7.8)."""
         while True:
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as offer:
-                # Its body would be lost: the request is parsed again without the offer.
+                # The parser would skip the body, so the request is parsed again without the offer.
                 version = self.parser.get_http_version().encode()
                 lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
-                lines += [b"%b: %b" % field for field in self.headers if field[0] != b"upgrade"]
-                self._raw = data = b"\r\n".join([*lines, b"", data[offer.args[0] :]])
+                lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+                self._buffer = data = b"\r\n".join([*lines, b"", data[offer.args[0] :]])
             except httptools.HttpParserError as error:
                 problem = error.__context__  # what a callback of the parser raised
                 self._reject(problem if isinstance(problem, Problem) else MalformedRequest("This is not HTTP/1.1"))
@@ -72,7 +73,7 @@ class LimitedHttpProtocol(TimedConnection):
     @override
     def on_message_begin(self) -> None:
         self.url, self.headers = b"", []
-        self._phase, self._since = "head", self._now
+        self._phase, self._phase_began = "head", self._received_at
 
     @override
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -80,16 +81,16 @@ class LimitedHttpProtocol(TimedConnection):
 
     @override
     def on_headers_complete(self) -> None:
-        """Check the head, and begin the request. Raises Problem."""
+        """Check the head, and start the request. Raises Problem."""
         if len(self._pipelined) >= MAX_PIPELINE:
-            raise MalformedRequest("Too many requests wait for their responses")
+            raise MalformedRequest("Too many pipelined requests")
         headers, method, target = self.headers, self.parser.get_method(), self.url
-        # A piece of more than a head may contain a body or another request: only then is the head worth adding up.
-        if self._size > MAX_HEAD or self._piece > MAX_HEAD:
+        # Add up the head only if it can be too large: most of the data can be a body or other requests.
+        if self._incomplete_size > MAX_HEAD or self._last_size > MAX_HEAD:
             size = len(target) + sum(len(name) + len(value) + 4 for name, value in headers)
             if size > MAX_HEAD:
                 raise HeadTooLarge
-        # The parser accepts CONNECT, and RTSP and ICE in place of HTTP.
+        # The parser accepts CONNECT, RTSP and ICE.
         if method == b"CONNECT" or not self._is_http(method, target):
             raise MalformedRequest("This is not HTTP/1.1")
         version = self.parser.get_http_version()
@@ -100,13 +101,13 @@ class LimitedHttpProtocol(TimedConnection):
         if self.parser.should_upgrade():
             if b"sec-websocket-key" in names:
                 raise NotImplementedHere("WebSockets are not served here")
-            return  # _feed() has the request parsed again
-        self.headers = []  # a field behind the body must not count as one that a proxy has set (RFC 9110, 6.5.1)
+            return  # _feed() parses the request again
+        self.headers = []  # trailers must not be taken for headers that a proxy has set (RFC 9110, 6.5.1)
         self._begin(self._make_scope(version, method, target, headers), names)
 
     def _is_http(self, method: bytes, target: bytes) -> bool:
         end = len(method) + 1 + len(target)
-        return self._raw[end : end + 6] == b" HTTP/" or b"%b %b HTTP/" % (method, target) in self._raw
+        return self._buffer[end : end + 6] == b" HTTP/" or b"%b %b HTTP/" % (method, target) in self._buffer
 
     def _make_scope(self, version: str, method: bytes, target: bytes, headers: Headers) -> Scope:
         raw_path, _, query = target.partition(b"?")
@@ -128,13 +129,13 @@ class LimitedHttpProtocol(TimedConnection):
         }
 
     def _begin(self, scope: Scope, names: list[bytes]) -> None:
-        """Start the request, or queue it behind others of its connection."""
+        """Start the request, or queue it behind earlier ones of its connection."""
         version, headers = scope["http_version"], scope["headers"]
         expects = version == "1.1" and b"expect" in names and dict(headers)[b"expect"].lower() == b"100-continue"
         before, self.cycle = (
             self.cycle,
             BufferedCycle(
-                scope=scope,  # type: ignore[arg-type]  # uvicorn's class for it is private
+                scope=scope,  # type: ignore[arg-type]  # uvicorn's type for it is private
                 transport=self.transport,
                 flow=self.flow,
                 logger=self.logger,
@@ -152,18 +153,18 @@ class LimitedHttpProtocol(TimedConnection):
         else:
             self.flow.pause_reading()
             self._pipelined.appendleft(self.cycle)
-        self._size = 0
-        self._phase, self._since = "body", self._now
+        self._incomplete_size = 0
+        self._phase, self._phase_began = "body", self._received_at
 
     def _run(self, cycle: BufferedCycle) -> None:
-        self._running = cycle
+        self._active = cycle
         self._task = task = self.loop.create_task(cycle.run_asgi(self.app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
     @override
     def on_body(self, body: bytes) -> None:
-        self._size = 0
+        self._incomplete_size = 0
         cycle = self.cycle
         if not cycle.response_complete:
             cycle.body += body
@@ -173,12 +174,12 @@ class LimitedHttpProtocol(TimedConnection):
 
     @override
     def on_message_complete(self) -> None:
-        if self.parser.should_upgrade():  # this request is parsed again
+        if self.parser.should_upgrade():  # _feed() parses the request again
             return
-        self._size = 0
-        self._phase, self._since = "response", self._now
+        self._incomplete_size = 0
+        self._phase, self._phase_began = "response", self._received_at
         cycle = self.cycle
-        if cycle.response_complete:  # before the end of its body
+        if cycle.response_complete:  # the response ended before the body of the request
             self._phase = "keep_alive"
         else:
             cycle.more_body = False

@@ -1,4 +1,4 @@
-"""What `serve` runs: one process, or several behind one listener."""
+"""Serves the application: in this process, or in several workers behind one listener."""
 
 import socket
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from functools import partial
 
 from service.server.listener import bind
 from service.server.supervisor import Supervisor
-from service.server.worker import AppFactory, create_worker_app, run_worker, serve_alone
+from service.server.worker import AppFactory, create_worker_app, run_server, run_worker
 from service.settings import Settings
 from service.telemetry import configure_logging, log
 
 
 def serve(settings: Settings, listener: socket.socket, factory: AppFactory) -> None:
-    """Serve the application that `factory` makes on the bound socket `listener` until a signal ends it."""
+    """Serve the application that `factory` creates on the bound socket `listener` until a signal ends it."""
     configure = partial(configure_logging, settings.log_level, settings.log_format)
     configure()
     log.info("serving", host=settings.address[0], port=settings.address[1], workers=settings.web_concurrency)
@@ -21,12 +21,12 @@ def serve(settings: Settings, listener: socket.socket, factory: AppFactory) -> N
         run = partial(run_worker, configure, factory, listener, settings.drain_seconds)
         Supervisor(run, listener, settings.web_concurrency, settings.drain_seconds).run()
     else:
-        serve_alone(create_worker_app(factory), listener, settings.drain_seconds)
+        run_server(create_worker_app(factory), listener, settings.drain_seconds)
 
 
 @contextmanager
 def serving_metrics(settings: Settings) -> Iterator[None]:
-    """Collect metrics within the context, and serve them on METRICS_PORT, if METRICS_PORT or METRICS_TOKEN is set.
+    """Collect metrics within the context if METRICS_PORT or METRICS_TOKEN is set; serve them on METRICS_PORT if set.
 
     Raises click.ClickException if METRICS_PORT cannot be bound.
     """
@@ -37,6 +37,6 @@ def serving_metrics(settings: Settings) -> Iterator[None]:
 
     listener = None
     if settings.metrics_port is not None:
-        listener = bind(settings.address[0], settings.metrics_port, "METRICS_PORT names another one")
+        listener = bind(settings.address[0], settings.metrics_port, "choose another METRICS_PORT")
     with serve_metrics(listener):
         yield

@@ -1,4 +1,4 @@
-"""What the processes that share a listener know of each other: a slot each, in memory that they share."""
+"""Numbers that the processes behind one listener share: a slot of shared memory for each."""
 
 from collections.abc import MutableSequence
 
@@ -6,39 +6,39 @@ ABSENT = -1
 
 
 class Slot:
-    """One process's numbers; only that process writes them, and its parent once it has ended."""
+    """The numbers of one process. Only that process writes them, and its parent after it has ended."""
 
-    def __init__(self, beats: MutableSequence[int], connections: MutableSequence[int], index: int) -> None:
-        """Take the numbers at `index` of what all processes share."""
-        self._beats = beats
+    def __init__(self, heartbeats: MutableSequence[int], connections: MutableSequence[int], index: int) -> None:
+        """Use the numbers at `index` of the two shared arrays."""
+        self._heartbeats = heartbeats
         self._connections = connections
         self._index = index
         self.clear()
 
     def clear(self) -> None:
-        """Note that there is no process."""
-        self._beats[self._index] = 0
+        """Mark the slot as unused."""
+        self._heartbeats[self._index] = 0
         self.leave()
 
     def leave(self) -> None:
-        """Note that the process accepts no more connections."""
+        """Record that the process no longer accepts connections."""
         self._connections[self._index] = ABSENT
 
     def beat(self, connections: int) -> None:
-        """Note that the event loop runs, and how many connections it has."""
-        self._beats[self._index] += 1
-        self.count(connections)
+        """Record that the event loop is running, and how many connections the process has."""
+        self._heartbeats[self._index] += 1
+        self.set_connections(connections)
 
-    def count(self, connections: int) -> None:
-        """Note how many connections the process has."""
-        self._connections[self._index] = connections
+    def set_connections(self, number: int) -> None:
+        """Record how many connections the process has."""
+        self._connections[self._index] = number
 
     @property
-    def beats(self) -> int:
-        """How often the event loop has been seen to run; 0 before the process is ready."""
-        return self._beats[self._index]
+    def heartbeats(self) -> int:
+        """The number of heartbeats so far; 0 until the process is ready."""
+        return self._heartbeats[self._index]
 
-    def is_crowded(self, connections: int) -> bool:
-        """Return whether another process has fewer connections."""
+    def another_has_fewer(self, connections: int) -> bool:
+        """Whether another process has fewer than `connections`."""
         others = enumerate(self._connections)
         return any(ABSENT < number < connections for index, number in others if index != self._index)

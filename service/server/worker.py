@@ -1,8 +1,8 @@
-"""The life cycle of one process that serves, alone or beside others.
+"""The life cycle of one serving process, either the only one or one of several workers.
 
-After SIGTERM it *drains* for DRAIN_SECONDS: readiness returns 503, so that load balancers look elsewhere, while
-everything is served, each response with ``Connection: close``. Then new connections are refused, by the process itself
-or by the parent of several, and the backlog is served. Then the listener is closed, and requests under way end.
+After SIGTERM it *drains* for DRAIN_SECONDS: readiness returns 503, so that load balancers send no more requests, but
+all requests are served, with ``Connection: close``. Then the process, or the parent of several workers, refuses new
+connections, and the backlog is served. Finally the listener is closed, and requests in progress finish.
 """
 
 import asyncio
@@ -29,31 +29,32 @@ from service.server.slots import Slot
 from service.telemetry import close_log, log
 from service.timeouts import ClientTimeouts, ShutdownTimeouts
 
-# For `serve` and `dev` alike.
+# uvicorn's options, for `serve` and `dev`.
 OPTIONS: dict[str, Any] = {
     "http": LimitedHttpProtocol,
     "ws": "none",
     "lifespan": "on",
     "log_config": None,
-    # TRUSTED_PROXY_HOPS decides which proxies to believe; uvicorn would take the entry that the client made.
+    # TRUSTED_PROXY_HOPS decides which proxies to trust; uvicorn would trust an address that the client sent.
     "proxy_headers": False,
     "server_header": False,
-    "access_log": False,  # http/middleware.py writes it
+    "access_log": False,  # http/middleware.py writes the access log
 }
-# What the parent of several workers waits for; its workers start with these blocked, until they can handle them.
+# The signals that the parent of several workers waits for. Workers start with these blocked, and unblock them as soon
+# as they can handle them.
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM}
-REFUSED = "SIGHUP is ignored: with one worker, start another instance, and end this one"
-# Ticks of uvicorn's main loop, ten a second, between two heartbeats.
-TICKS = 5
+SIGHUP_IGNORED = "SIGHUP is ignored: with one worker, start another instance, and end this one"
+# uvicorn's main loop ticks ten times a second.
+TICKS_PER_HEARTBEAT = 5
 
 
 class Application(Protocol):
-    """An ASGI application that can drain, such as a subclass of Litestar."""
+    """An ASGI application, such as a Litestar, that knows whether its process is draining."""
 
     draining: bool
     on_startup: list[Any]
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's types
         """Answer a request, or run the lifespan (ASGI)."""
 
 
@@ -61,7 +62,7 @@ AppFactory: TypeAlias = Callable[[], Application]
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which drains, accepts connections in turn with others, and shows that its event loop runs."""
+    """uvicorn's server, extended: it drains, shares connections with other processes, and sends heartbeats."""
 
     def __init__(
         self,
@@ -71,32 +72,32 @@ class Server(uvicorn.Server):
         drain_seconds: int = 0,
         timeouts: ClientTimeouts = DEFAULT_TIMEOUTS,
     ) -> None:
-        """Serve on the bound socket `listener`: alone, or beside the processes that have the other slots."""
+        """Serve on the bound socket `listener`; without a `slot`, as the only process."""
         super().__init__(config)
         self._listener = listener
-        self._alone = slot is None
+        self._is_only_process = slot is None
         self._slot = slot or Slot([0], [0], 0)
         self._drain_seconds = drain_seconds
         self._timeouts = timeouts
-        self._drains = False
+        self._is_draining = False
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         self._loop = asyncio.get_running_loop()
         await super().startup([])
-        if self._alone:
-            self._loop.add_signal_handler(signal.SIGHUP, log.warning, REFUSED)
+        if self._is_only_process:
+            self._loop.add_signal_handler(signal.SIGHUP, log.warning, SIGHUP_IGNORED)
         connections = self.server_state.connections
-        self._acceptor = Acceptor(self._listener, self._make_protocol, connections, self._slot)  # type: ignore[arg-type]  # all are made here
+        self._acceptor = Acceptor(self._listener, self._make_protocol, connections, self._slot)  # type: ignore[arg-type]  # _make_protocol() makes them all
 
     def _make_protocol(self) -> LimitedHttpProtocol:
         return LimitedHttpProtocol(self.config, self.server_state, self.lifespan.state, timeouts=self._timeouts)
 
     @override
     async def on_tick(self, counter: int) -> bool:
-        if counter % TICKS == 0:
-            self._slot.beat(self._acceptor.number)
+        if counter % TICKS_PER_HEARTBEAT == 0:
+            self._slot.beat(self._acceptor.connection_count)
         return await super().on_tick(counter)
 
     @override
@@ -105,15 +106,15 @@ class Server(uvicorn.Server):
         is_orphan = parent is not None and parent.pid != os.getppid()
         if sig != signal.SIGTERM or not self.started or not self._drain_seconds or is_orphan:
             super().handle_exit(sig, frame)
-        elif not self._drains:  # a platform may signal all processes, and the parent then its workers
-            self._drains = True
+        elif not self._is_draining:  # some platforms signal all processes, and the parent then signals its workers
+            self._is_draining = True
             self._loop.call_soon_threadsafe(self._drain)
 
     def _drain(self) -> None:
         seconds = self._drain_seconds
         log.info("draining", seconds=seconds)
-        self.config.app.draining = LimitedHttpProtocol.draining = True  # type: ignore[union-attr]  # an Application
-        if self._alone:
+        self.config.app.draining = LimitedHttpProtocol.draining = True  # type: ignore[union-attr]  # it is an Application
+        if self._is_only_process:
             self._loop.call_later(seconds, stop_accepting, self._listener)
         self._loop.call_later(seconds + ShutdownTimeouts().backlog, super().handle_exit, signal.SIGTERM, None)
 
@@ -124,9 +125,9 @@ class Server(uvicorn.Server):
         await super().shutdown()
 
 
-def serve_alone(app: Application, listener: socket.socket, drain_seconds: int, slot: Slot | None = None) -> None:
-    """Serve `app` in this process until a signal ends it."""
-    # workers=1: otherwise uvicorn would read WEB_CONCURRENCY itself, and fail on an empty one.
+def run_server(app: Application, listener: socket.socket, drain_seconds: int, slot: Slot | None = None) -> None:
+    """Serve `app` in this process until a signal ends it; without a `slot`, as the only process."""
+    # Without workers=1, uvicorn would read WEB_CONCURRENCY itself, and fail if it is empty.
     config = uvicorn.Config(app, workers=1, timeout_graceful_shutdown=ShutdownTimeouts().requests, **OPTIONS)
     with suppress(KeyboardInterrupt):
         Server(config, listener, slot, drain_seconds).run()
@@ -135,15 +136,15 @@ def serve_alone(app: Application, listener: socket.socket, drain_seconds: int, s
 def run_worker(
     configure: Callable[[], None], factory: AppFactory, listener: socket.socket, drain_seconds: int, slot: Slot
 ) -> None:
-    """Serve as one of several workers, in a process of its own; log one sentence if that is not possible.
+    """Run a worker: its process calls this. If the application cannot be created, log why, and exit with status 1.
 
-    `configure` sets up the log: the process does not inherit that unless it was forked.
+    `configure` sets up logging, which a spawned process does not inherit.
     """
     configure()
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for the parent
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # only the parent reloads
     try:
         app = create_worker_app(factory)
-        serve_alone(app, listener, drain_seconds, slot)
+        run_server(app, listener, drain_seconds, slot)
     except click.ClickException as error:
         log.error("worker cannot start", reason=error.message)
         sys.exit(1)
@@ -152,32 +153,32 @@ def run_worker(
 
 
 def create_worker_app(factory: AppFactory) -> Application:
-    """Make the application, and prepare its process for serving when it starts."""
+    """Create the application, and have it prepare its process when it starts."""
     app = factory()
 
     async def start() -> None:
-        # Without this, each garbage collection that a large page causes would traverse all modules again.
+        # Otherwise each garbage collection, such as after a large page, would traverse all modules again.
         gc.collect()
         gc.freeze()
-        end_with_parent()
+        exit_with_parent()
 
     app.on_startup.append(start)
     return app
 
 
-def end_with_parent() -> None:
-    """End this worker, without draining, when its parent is gone, even killed; else it would hold the port."""
+def exit_with_parent() -> None:
+    """Stop this worker without draining when its parent ends, even if killed: it would keep the port in use."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
     loop = asyncio.get_running_loop()
 
-    def end(sentinel: int) -> None:
+    def on_parent_end(sentinel: int) -> None:
         loop.remove_reader(sentinel)  # it stays readable
         signal.raise_signal(signal.SIGTERM)
 
     try:
-        sentinel = os.pidfd_open(parent.pid)  # type: ignore[arg-type]  # it has been started
+        sentinel = os.pidfd_open(parent.pid)  # type: ignore[arg-type]  # a started process has a pid
     except (AttributeError, OSError):  # pragma: no cover - not Linux, or a sandbox forbids it
-        sentinel = parent.sentinel  # a pipe, whose other end forked workers have, too
-    loop.add_reader(sentinel, end, sentinel)
+        sentinel = parent.sentinel  # a pipe; workers forked later can keep it open
+    loop.add_reader(sentinel, on_parent_end, sentinel)

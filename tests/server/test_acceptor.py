@@ -22,7 +22,7 @@ async def test_stopping_waits_for_connections_being_made() -> None:
     with bind("127.0.0.1", 0) as listener:
         acceptor = Acceptor(listener, Noting, [], Slot([0], [0], 0))
         with socket.create_connection(listener.getsockname()):
-            while not acceptor.number:  # noqa: ASYNC110 - it has no event for that
+            while not acceptor.connection_count:  # noqa: ASYNC110 - it has no event for that
                 await asyncio.sleep(0)
             assert not made
 

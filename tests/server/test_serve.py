@@ -242,7 +242,7 @@ def test_port_that_stays_in_use_is_named(monkeypatch: pytest.MonkeyPatch, host: 
 
         result = serve_in_vain(HOST=host, PORT=str(port))
 
-    assert f"Error: Cannot listen on {host}, port {port}: Address already in use; HOST and PORT name" in result.stderr
+    assert f"Error: Cannot listen on {host}, port {port}: Address already in use; choose another HOST" in result.stderr
 
 
 def test_foreign_address_is_named() -> None:

@@ -13,7 +13,7 @@ import click
 
 from service.server.listener import bind
 from service.server.supervisor import Supervisor
-from service.server.worker import create_worker_app, run_worker, serve_alone
+from service.server.worker import create_worker_app, run_server, run_worker
 from service.telemetry import configure_logging
 from service.timeouts import SupervisorTimeouts
 
@@ -59,7 +59,7 @@ def main() -> None:
         run = partial(run_worker, configure, Application, listener, drain_seconds)
         Supervisor(run, listener, workers, drain_seconds, TIMEOUTS).run()
     else:
-        serve_alone(create_worker_app(Application), listener, drain_seconds)
+        run_server(create_worker_app(Application), listener, drain_seconds)
 
 
 if __name__ == "__main__":
