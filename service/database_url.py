@@ -1,4 +1,4 @@
-"""DATABASE_URL: read here alone, so that asyncpg and libpq (psycopg, yoyo) get the same meaning.
+"""Parses DATABASE_URL, for asyncpg and for libpq (psycopg, yoyo), so that both understand it alike.
 
 Sources: https://www.postgresql.org/docs/current/libpq-connect.html, 32.1.1.2 (URIs) and 32.1.2 (keywords).
 """
@@ -15,9 +15,9 @@ from urllib.parse import parse_qsl, unquote
 import attrs
 
 Address: TypeAlias = tuple[str, int]
-"""A host, or the folder of a socket, and a port."""
+"""A host name or a Unix socket's folder, and a port."""
 
-SHAPE = "must look like postgresql://user:password@host:5432/name, with special characters percent-encoded"
+URL_FORMAT = "must look like postgresql://user:password@host:5432/name, with special characters percent-encoded"
 _SERVER = r"(?:[^\s/?#@:,\[\]]*|\[[\da-fA-F:.]+\])(?::\d+)?"
 _URL = re.compile(
     rf"postgres(?:ql)?://(?:(?P<user>[^\s/?#@:]*)(?::(?P<password>[^\s/?#@]*))?@)?(?P<servers>{_SERVER}(?:,{_SERVER})*)"
@@ -26,7 +26,7 @@ _URL = re.compile(
 )
 _NUMBER = r"\d{1,9}"
 _TLS = "TLSv1|TLSv1.1|TLSv1.2|TLSv1.3"
-# libpq's keywords, and what each may be so that both drivers do the same. Those that may be nothing are refused.
+# libpq's keywords, each with a pattern of the values that both drivers treat alike. An empty pattern refuses it.
 KEYWORDS: Mapping[str, str] = {
     **dict.fromkeys(("host", "port", "dbname", "user", "password", "passfile"), r".*"),
     **dict.fromkeys(("options", "application_name", "fallback_application_name"), r".*"),
@@ -40,20 +40,20 @@ KEYWORDS: Mapping[str, str] = {
     "connect_timeout": _NUMBER,
     "keepalives": "0|1",
     **dict.fromkeys(("keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"), _NUMBER),
-    "client_encoding": "UTF8|utf8|UTF-8|utf-8|unicode",  # it is UTF8 in any case
+    "client_encoding": "UTF8|utf8|UTF-8|utf-8|unicode",  # the service always uses UTF8
     "channel_binding": "disable|prefer|require",
-    # asyncpg does without, which is what these ask for.
+    # These values turn off features that asyncpg lacks.
     "gssencmode": "disable|prefer",
     "sslcompression": "0",
     "sslsni": "1",
     "sslcertmode": "allow",
     "gssdelegation": "0",
-    **dict.fromkeys("service servicefile hostaddr replication requirepeer require_auth".split(), ""),  # noqa: SIM905 - `rename` would take a lone word for the package
+    **dict.fromkeys("service servicefile hostaddr replication requirepeer require_auth".split(), ""),  # noqa: SIM905 - `rename` would change a quoted "service"
     **dict.fromkeys(("min_protocol_version", "max_protocol_version", "krbsrvname", "gsslib"), ""),
     **dict.fromkeys(("sslcrldir", "sslkeylogfile", "scram_client_key", "scram_server_key"), ""),
     **dict.fromkeys(("oauth_issuer", "oauth_client_id", "oauth_client_secret", "oauth_scope"), ""),
 }
-# What other libraries write into the URL; PostgreSQL would take it for a setting of the server.
+# Parameters of other libraries, each with a hint; PostgreSQL would take them for server settings.
 _FOREIGN = {
     "pgbouncer": "DATABASE_STATEMENT_CACHE=0 is for poolers that cannot prepare statements",
     "schema": "search_path names the schema",
@@ -67,10 +67,10 @@ _FOREIGN = {
 }
 _SETTING = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
-# Where the system keeps the root certificates that it trusts.
+# The files in which systems keep their trusted root certificates.
 _ROOT_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
-_SOCKETS = ("/run/postgresql", "/tmp")  # noqa: S108 - where PostgreSQL puts its socket, if nobody says otherwise
-# Seconds, but for tcp_user_timeout (milliseconds): a connection that a firewall has forgotten is found out.
+_SOCKETS = ("/run/postgresql", "/tmp")  # noqa: S108 - PostgreSQL's default folders for its socket
+# In seconds, tcp_user_timeout in milliseconds. They detect a connection that a firewall has dropped.
 _KEEPALIVE = {
     "keepalives": "1",
     "keepalives_idle": "60",
@@ -82,16 +82,16 @@ _KEEPALIVE = {
 
 @attrs.frozen
 class DatabaseUrl:
-    """What a URL says, with the defaults that both drivers share."""
+    """A parsed URL, with the defaults that both drivers share."""
 
     addresses: tuple[Address, ...]
     user: str
     password: str | None = attrs.field(repr=False)
     database: str
     tls: dict[str, str]
-    """libpq's keywords for TLS, and ``passfile``."""
+    """libpq's TLS keywords, and ``passfile``."""
     settings: dict[str, str]
-    """Settings of the server for each session."""
+    """Server settings of each session."""
     keepalive: dict[str, str]
     target_session_attrs: str | None
     load_balances: bool
@@ -100,10 +100,10 @@ class DatabaseUrl:
 
     @classmethod
     def parse(cls, text: str) -> "DatabaseUrl":
-        """Read a URL. Raises ValueError, which names the parameter that is wrong and repeats no password."""
+        """Parse a URL. Raises ValueError with a message that names the wrong parameter and contains no password."""
         match = _URL.fullmatch(text)
         if not match or not text.isascii():
-            raise ValueError(SHAPE)
+            raise ValueError(URL_FORMAT)
         keywords, settings = _parameters(match["query"] or "")
         servers = [
             server.rpartition(":") if re.search(r":\d+$", server) else (server, "", "")
@@ -111,7 +111,7 @@ class DatabaseUrl:
         ]
         hosts = keywords.pop("host", "") or ",".join(_decoded(host.strip("[]")) for host, _, _ in servers)
         ports = keywords.pop("port", "") or ",".join(port for _, _, port in servers)
-        user = keywords.pop("user", "") or _decoded(match["user"] or "") or _own_name()
+        user = keywords.pop("user", "") or _decoded(match["user"] or "") or _system_user()
         password = keywords.pop("password", "") or _decoded(match["password"] or "")
         fallback = keywords.pop("fallback_application_name", "")
         if name := keywords.pop("application_name", fallback):
@@ -137,15 +137,15 @@ class DatabaseUrl:
 def _decoded(text: str) -> str:
     """Undo percent-encoding."""
     if re.search(r"%(?![\da-fA-F]{2})|%00", text):
-        raise ValueError(SHAPE)
+        raise ValueError(URL_FORMAT)
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise ValueError(SHAPE) from None
+        raise ValueError(URL_FORMAT) from None
 
 
 def _parameters(query: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Return libpq's keywords in the URL's query, and what is left: settings of the server."""
+    """Return the libpq keywords of the URL's query, and the remaining parameters, which are server settings."""
     keywords, settings = {}, {}
     _decoded(query)
     try:
@@ -161,14 +161,14 @@ def _parameters(query: str) -> tuple[dict[str, str], dict[str, str]]:
         elif hint := _FOREIGN.get(name.lower()):
             raise ValueError(f"has the parameter {name}, which PostgreSQL does not know: {hint}")
         elif not _SETTING.fullmatch(name):
-            raise ValueError(f"has the parameter {name!r}, which is not the name of a setting of PostgreSQL")
+            raise ValueError(f"has the parameter {name!r}, which is not the name of a PostgreSQL setting")
         else:
             settings[name] = value
     return keywords, settings
 
 
 def _check(name: str, value: str) -> None:
-    """Refuse what the drivers would not understand alike."""
+    """Raise ValueError if the drivers would not treat the value alike."""
     allowed = KEYWORDS[name]
     if not allowed:
         raise ValueError(f"has the parameter {name}, which is not supported")
@@ -178,7 +178,7 @@ def _check(name: str, value: str) -> None:
 
 
 def _addresses(hosts: list[str], ports: list[str]) -> tuple[Address, ...]:
-    """Pair hosts and ports, as libpq does: one port is for all."""
+    """Pair hosts and ports as libpq does: a single port applies to all hosts."""
     if len(ports) == 1:
         ports *= len(hosts)
     if len(ports) != len(hosts):
@@ -189,27 +189,29 @@ def _addresses(hosts: list[str], ports: list[str]) -> tuple[Address, ...]:
             raise ValueError(f"has the port {port}: a port is a whole number from 1 to 65535")
         numbers.append(int(port or 5432))
     if len(hosts) > 1 and not all(hosts):
-        raise ValueError("names several hosts, of which one is empty")
-    return tuple((host or _local(port), port) for host, port in zip(hosts, numbers, strict=True))
+        raise ValueError("names several hosts, and one of them is empty")
+    return tuple((host or _default_host(port), port) for host, port in zip(hosts, numbers, strict=True))
 
 
-def _local(port: int) -> str:
-    """Return where PostgreSQL is on this machine, if the URL names no host."""
+def _default_host(port: int) -> str:
+    """Return the host if the URL names none: the folder of PostgreSQL's socket, or localhost."""
     return next((folder for folder in _SOCKETS if Path(folder, f".s.PGSQL.{port}").exists()), "localhost")
 
 
-def _own_name() -> str:
+def _system_user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        raise ValueError("names no user, and neither does the system: write postgresql://user@host/name") from None
+        raise ValueError(
+            "names no user, and the system has no name for this one: write postgresql://user@host/name"
+        ) from None
 
 
 def _tls(keywords: dict[str, str]) -> dict[str, str]:
-    """Return what both drivers are to do about TLS."""
+    """Return the TLS keywords for both drivers. Raises ValueError."""
     keywords = {name: value for name, value in keywords.items() if name.startswith("ssl") or name == "passfile"} | (
-        # asyncpg cannot bind SCRAM to the TLS channel. What that protects from, a server in the middle, is kept out by
-        # checking the certificate instead.
+        # asyncpg does not support channel binding, which protects from a man in the middle. Verifying the certificate
+        # does so, too.
         {"sslmode": "verify-full", "sslrootcert": keywords.get("sslrootcert", "system")}
         if keywords.get("channel_binding") == "require"
         else {}
@@ -223,7 +225,7 @@ def _tls(keywords: dict[str, str]) -> dict[str, str]:
         path = Path("~/.postgresql/root.crt").expanduser()
         if not path.is_file():
             raise ValueError(
-                f"has sslmode={mode} and no root certificate: sslrootcert names its file, or is system for those that "
+                f"has sslmode={mode} and no root certificate: set sslrootcert to its file, or to system for those that "
                 "the system trusts"
             )
         keywords["sslrootcert"] = str(path)
@@ -231,7 +233,7 @@ def _tls(keywords: dict[str, str]) -> dict[str, str]:
         raise ValueError("has sslnegotiation=direct, which needs sslmode=require, verify-ca or verify-full")
     for name in _FILES:
         if name in keywords and not os.access(keywords[name], os.R_OK):
-            raise ValueError(f"has {name}={keywords[name]}, which is not a file that can be read")
+            raise ValueError(f"has {name}={keywords[name]}, which is not a readable file")
     return keywords
 
 
@@ -239,16 +241,14 @@ def _system_certificates() -> str:
     paths = (ssl.get_default_verify_paths().cafile, *_ROOT_CERTIFICATES)
     found = next((path for path in paths if path and Path(path).is_file()), None)
     if found is None:
-        raise ValueError(
-            "needs the root certificates that the system trusts, and there are none: install ca-certificates"
-        )
+        raise ValueError("needs the system's trusted root certificates, and there are none: install ca-certificates")
     return found
 
 
 def primary_url(text: str) -> str:
     """Check DATABASE_URL and return it. Raises ValueError."""
     if (target := DatabaseUrl.parse(text).target_session_attrs) not in {None, "any", "read-write", "primary"}:
-        raise ValueError(f"has target_session_attrs={target}, and must lead to a server that takes writes")
+        raise ValueError(f"has target_session_attrs={target}, and must lead to a server that accepts writes")
     return text
 
 

@@ -1,4 +1,4 @@
-"""How the texts of environment variables are read; each reader raises ValueError, which says what the text must be."""
+"""Parsers of environment variables. Each raises ValueError with a message that says what the text must be."""
 
 import re
 from collections.abc import Callable
@@ -10,85 +10,85 @@ ORIGIN = r"\*|[a-z][\w+.-]*://[^\s/]+"
 
 
 def integer(least: int, most: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers from `least` to `most`."""
+    """Return a parser of whole numbers from `least` to `most`."""
 
-    def convert(text: str) -> int:
+    def parse(text: str) -> int:
         if not text.isdecimal() or not least <= int(text) <= most:
             raise ValueError(f"must be a whole number from {least} to {most}, not {text!r}")
         return int(text)
 
-    return convert
+    return parse
 
 
-def own_port(text: str) -> int | None:
-    """Read a port; None for a URL such as tcp://10.0.0.1:9100.
+def port_or_service_link(text: str) -> int | None:
+    """Parse a port; return None for a URL such as tcp://10.0.0.1:9100.
 
-    Kubernetes sets such a ``NAME_PORT`` in each container for each Service (`enableServiceLinks`), so it is nobody's
-    wish: https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables.
+    Kubernetes sets a variable ``NAME_PORT`` to such a URL for each Service, so the operator did not mean this setting:
+    https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables.
     """
     return None if re.match(r"(tcp|udp|sctp)://", text) else integer(1, 65535)(text)
 
 
 def choice(*choices: str) -> Callable[[str], str]:
-    """Return a reader of one of `choices`, in any case."""
+    """Return a parser of one of `choices`; case does not matter."""
 
-    def convert(text: str) -> str:
-        for one in choices:
-            if one.lower() == text.lower():
-                return one
+    def parse(text: str) -> str:
+        for each in choices:
+            if each.lower() == text.lower():
+                return each
         raise ValueError(f"must be one of {', '.join(choices)}, not {text!r}")
 
-    return convert
+    return parse
 
 
 def boolean(text: str) -> bool:
-    """Read true or false."""
+    """Parse true or false."""
     if text.lower() not in {"true", "false"}:
         raise ValueError(f"must be true or false, not {text!r}")
     return text.lower() == "true"
 
 
-def comma_separated(form: str, what: str) -> Callable[[str], tuple[str, ...]]:
-    """Return a reader of lists, parted by commas, whose parts have the `form` that `what` puts into words."""
+def comma_separated(pattern: str, description: str) -> Callable[[str], tuple[str, ...]]:
+    """Return a parser of comma-separated lists whose parts match `pattern`, which `description` puts into words."""
 
-    def convert(text: str) -> tuple[str, ...]:
+    def parse(text: str) -> tuple[str, ...]:
         parts = tuple(part.strip() for part in text.split(",") if part.strip()) or (text,)
         for part in parts:
-            if not re.fullmatch(form, part, re.ASCII | re.IGNORECASE):
-                raise ValueError(f"must be {what}, by commas, not {part!r}")
+            if not re.fullmatch(pattern, part, re.ASCII | re.IGNORECASE):
+                raise ValueError(f"must be {description}, separated by commas, not {part!r}")
         return parts
 
-    return convert
+    return parse
 
 
 MAKE_A_KEY = "make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
-# What keys in examples say of themselves.
+# Texts that examples use as keys.
 SAMPLE_KEY = re.compile(
     r"change_?(me|this|it)|your_?(256_?bit_?)?secret|(super|not_?so|my)_?secret|insecure|replace_?me"
 )
 
 
 def secret_key(text: str) -> bytes:
-    """Read a key of 32 bytes or more (RFC 7518, 3.2: HS256 takes no shorter one) that nobody can guess."""
+    """Parse a key of at least 32 bytes, as HS256 requires (RFC 7518, 3.2). Refuse keys that are easy to guess."""
     encoded = text.encode()
-    if len(encoded) < 32:  # noqa: PLR2004 - the figure stands in the sentence
-        raise ValueError(f"has {len(encoded)} bytes and needs 32 or more; {MAKE_A_KEY}")
-    # 32 random characters, even hexadecimal ones, have 8 different ones, but for one key in twenty million.
-    if len(set(text)) < 8 or SAMPLE_KEY.search(re.sub(r"\W", "_", text.lower())):  # noqa: PLR2004 - as said
-        raise ValueError(f"can be guessed; {MAKE_A_KEY}")
+    if len(encoded) < 32:  # noqa: PLR2004 - the message explains the number
+        raise ValueError(f"has {len(encoded)} bytes and needs at least 32; {MAKE_A_KEY}")
+    # Of 32 random hexadecimal digits, fewer than 8 are different in only one of twenty million keys.
+    if len(set(text)) < 8 or SAMPLE_KEY.search(re.sub(r"\W", "_", text.lower())):  # noqa: PLR2004 - the comment explains the number
+        raise ValueError(f"is easy to guess; {MAKE_A_KEY}")
     return encoded
 
 
 def token(text: str) -> bytes:
-    """Read a token that nobody can guess, fit for a header."""
+    """Parse a token for an HTTP header. Refuse short ones, which are easy to guess."""
     if not re.fullmatch(r"[\w.~+/=-]{16,}", text, re.ASCII):
-        raise ValueError(f"must have 16 characters or more, of A to Z, a to z, 0 to 9 and _.~+/=-; {MAKE_A_KEY}")
+        raise ValueError(f"must have at least 16 characters: letters, digits and _.~+/=-; {MAKE_A_KEY}")
     return text.encode()
 
 
 @attrs.frozen
 class LoginLimits:
-    """How many log-ins may fail within `seconds`: of one network on one account, of one network, on one account."""
+    """How many log-ins can fail within `seconds`: from one network on one account, from one network, on one account."""
 
     both: int
     network: int
@@ -98,32 +98,31 @@ class LoginLimits:
 
 @attrs.frozen
 class RegistrationLimits:
-    """How many attempts to register can come from one network within `seconds`."""
+    """How often one network can attempt to register within `seconds`."""
 
     network: int
     seconds: int
 
 
 LOGIN_LIMITS = LoginLimits(both=5, network=100, account=50, seconds=900)
-
-
 REGISTRATION_LIMITS = RegistrationLimits(network=100, seconds=3600)
 
 
 def registration_limits(text: str) -> RegistrationLimits | None:
-    """Read ``on``, ``off``, or the two numbers of RegistrationLimits."""
+    """Parse ``on``, ``off``, or the two numbers of RegistrationLimits."""
     if text.lower() in {"on", "off"}:
         return REGISTRATION_LIMITS if text.lower() == "on" else None
     try:
         return RegistrationLimits(*(integer(1, 1_000_000)(part.strip()) for part in text.split(",")))
     except (ValueError, TypeError):
         raise ValueError(
-            f"must be on, off, or two whole numbers: registrations by one address, in how many seconds; not {text!r}"
+            "must be on, off, or two whole numbers separated by a comma: registrations by one address, and the period "
+            f"in seconds; not {text!r}"
         ) from None
 
 
 def login_limits(text: str) -> LoginLimits | None:
-    """Read ``on``, ``off``, or the four numbers of LoginLimits."""
+    """Parse ``on``, ``off``, or the four numbers of LoginLimits."""
     if text.lower() in {"on", "off"}:
         return LOGIN_LIMITS if text.lower() == "on" else None
     try:
@@ -131,6 +130,6 @@ def login_limits(text: str) -> LoginLimits | None:
         return LoginLimits(*numbers)
     except (ValueError, TypeError):
         raise ValueError(
-            "must be on, off, or four whole numbers by commas: failed log-ins by one address on one account, "
-            f"by one address, on one account, and in how many seconds; not {text!r}"
+            "must be on, off, or four whole numbers separated by commas: failed log-ins by one address on one account, "
+            f"by one address, on one account, and the period in seconds; not {text!r}"
         ) from None

@@ -186,7 +186,7 @@ class Settings:
         help="require the current password to reset the password or delete the account",
     )
     metrics_port: int | None = variable(
-        "METRICS_PORT", env.own_port, default=None, help="the port that serves the metrics of all workers"
+        "METRICS_PORT", env.port_or_service_link, default=None, help="the port that serves the metrics of all workers"
     )
     metrics_token: bytes | None = variable(
         "METRICS_TOKEN", env.token, default=None, help="the bearer token for /metrics"

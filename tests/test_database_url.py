@@ -213,7 +213,7 @@ def test_other_parameters_are_settings_of_the_server(query: str, settings: dict[
         ("postgresql://u:secret@h:99999/db", "has the port 99999"),
         ("postgresql://u:secret@h/db?port=abc", "has the port abc"),
         ("postgresql://u:secret@/db?host=a,b&port=1,2,3", "names 2 hosts and 3 ports"),
-        ("postgresql://u:secret@,/db", "names several hosts, of which one is empty"),
+        ("postgresql://u:secret@,/db", "names several hosts, and one of them is empty"),
         (
             "postgresql://u:secret@h/db?sslmode=no-verify",
             "has sslmode=no-verify, which is not supported: sslmode can be",
@@ -226,11 +226,14 @@ def test_other_parameters_are_settings_of_the_server(query: str, settings: dict[
         ("postgresql://u:secret@h/db?ssl_min_protocol_version=TLSv9", "has ssl_min_protocol_version=TLSv9"),
         ("postgresql://u:secret@h/db?sslnegotiation=direct", "has sslnegotiation=direct, which needs sslmode"),
         ("postgresql://u:secret@h/db?sslmode=verify-full", "has sslmode=verify-full and no root certificate"),
-        ("postgresql://u:secret@h/db?sslrootcert=/nonexistent", "has sslrootcert=/nonexistent, which is not a file"),
-        ("postgresql://u:secret@h/db?sslcert=/nonexistent", "has sslcert=/nonexistent, which is not a file"),
+        (
+            "postgresql://u:secret@h/db?sslrootcert=/nonexistent",
+            "has sslrootcert=/nonexistent, which is not a readable file",
+        ),
+        ("postgresql://u:secret@h/db?sslcert=/nonexistent", "has sslcert=/nonexistent, which is not a readable file"),
         ("postgresql://u:secret@h/db?pgbouncer=true", "has the parameter pgbouncer, which PostgreSQL does not know"),
         ("postgresql://u:secret@h/db?schema=public", "has the parameter schema, which PostgreSQL does not know"),
-        ("postgresql://u:secret@h/db?a-b=c", "has the parameter 'a-b', which is not the name of a setting"),
+        ("postgresql://u:secret@h/db?a-b=c", "has the parameter 'a-b', which is not the name of a PostgreSQL"),
     ],
 )
 def test_invalid_url_is_refused_without_its_password(
@@ -264,7 +267,7 @@ def test_system_without_root_certificates_is_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: none)
     monkeypatch.setattr("service.database_url._ROOT_CERTIFICATES", (str(tmp_path / "none"),))
 
-    with pytest.raises(ValueError, match=r"^needs the root certificates that the system trusts"):
+    with pytest.raises(ValueError, match=r"^needs the system's trusted root certificates"):
         DatabaseUrl.parse("postgresql://u@h/d?sslrootcert=system")
 
 

@@ -153,7 +153,7 @@ def test_unknown_choice_is_refused(name: str, wrong: str, sentence: str) -> None
 def test_impossible_host_is_refused(wrong: str) -> None:
     assert refused(ALLOWED_HOSTS=f"localhost,{wrong}" if wrong != "," else wrong) == (
         "ALLOWED_HOSTS must be host names without scheme and port (.example.com: subdomains too; *: any), "
-        f"by commas, not {wrong!r}"
+        f"separated by commas, not {wrong!r}"
     )
 
 
@@ -161,7 +161,7 @@ def test_impossible_host_is_refused(wrong: str) -> None:
 def test_impossible_origin_is_refused(wrong: str) -> None:
     assert refused(BACKEND_CORS_ORIGINS=wrong) == (
         "BACKEND_CORS_ORIGINS must be origins such as https://app.example.com, with nothing after the port, "
-        f"by commas, not {wrong!r}"
+        f"separated by commas, not {wrong!r}"
     )
 
 
@@ -200,7 +200,7 @@ def test_invalid_url_is_refused_without_its_password(url: str) -> None:
 @pytest.mark.parametrize("name", ["SECRET_KEY", "SECRET_KEY_PREVIOUS"])
 def test_short_key_is_refused_with_advice(name: str) -> None:
     assert refused(**{name: KEY[1:]}) == (
-        f"{name} has 31 bytes and needs 32 or more; make one with: "
+        f"{name} has 31 bytes and needs at least 32; make one with: "
         "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
     )
 
@@ -261,7 +261,7 @@ def test_login_throttle_is_off_or_four_numbers(text: str, limits: LoginLimits | 
 def test_invalid_login_throttle_is_refused(text: str) -> None:
     sentence = refused(LOGIN_THROTTLE=text)
 
-    assert sentence.startswith("LOGIN_THROTTLE must be on, off, or four whole numbers by commas")
+    assert sentence.startswith("LOGIN_THROTTLE must be on, off, or four whole numbers separated by commas")
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_invalid_registration_throttle_is_refused(text: str) -> None:
 def test_guessable_key_is_refused_without_showing_it(name: str, key: str) -> None:
     sentence = refused(**{name: key})
 
-    assert sentence.startswith(f"{name} can be guessed")
+    assert sentence.startswith(f"{name} is easy to guess")
     assert key not in sentence
     assert "secrets.token_urlsafe" in sentence
 
@@ -389,7 +389,7 @@ def test_secret_file_must_be_text(secret: Callable[[bytes], str]) -> None:
 
 @pytest.mark.parametrize("text", ["short", "sixteen letters!", "a token with blanks in it"])
 def test_metrics_token_must_be_long_and_header_safe(text: str) -> None:
-    assert refused(METRICS_TOKEN=text).startswith("METRICS_TOKEN must have 16 characters or more, of A to Z")
+    assert refused(METRICS_TOKEN=text).startswith("METRICS_TOKEN must have at least 16 characters")
 
 
 def test_metrics_are_off_without_port_or_token() -> None:
