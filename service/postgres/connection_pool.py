@@ -80,6 +80,9 @@ class ConnectionPool:
 
     server: str | None = "primary"
     """The metrics' label of these connections; None if the metrics do not count them."""
+    default_target = "primary"
+    """The kind of server to find among several hosts, unless the URL has target_session_attrs."""
+    connection_class = PooledConnection
 
     def __init__(
         self,
@@ -93,7 +96,7 @@ class ConnectionPool:
         """Prepare connections to `url` with asyncpg's `options`. Raises ValueError if `url` is invalid."""
         self.timeouts = timeouts
         self._size = size
-        self._connector = MultiHostConnector(self._parse_url(url), timeouts, **options)
+        self._connector = MultiHostConnector(DatabaseUrl.parse(url), timeouts, self.default_target, **options)
         self._connections: set[PooledConnection] = set()
         self._idle: list[PooledConnection] = []
         self._waiters: WaitQueue[PooledConnection] = WaitQueue(self._release)
@@ -213,16 +216,13 @@ class ConnectionPool:
         self._release(pooled)
         self._connect_more(len(self._waiters))
 
-    def _parse_url(self, url: str) -> DatabaseUrl:
-        return DatabaseUrl.parse(url)
-
     async def _open_connection(self) -> PooledConnection:
         connection, address = await self._connector.connect()
         encoding = connection.get_settings().server_encoding
         if encoding != "UTF8":
             connection.terminate()
             raise Unavailable(WRONG_ENCODING.format(encoding))
-        return PooledConnection(connection, monotonic() + self.timeouts.max_age, address)
+        return self.connection_class(connection, monotonic() + self.timeouts.max_age, address)
 
     def _on_connect_error(self, error: Exception) -> None:
         """Schedule another attempt. Waiters fail only if no other connection can serve them."""

@@ -28,8 +28,17 @@ class MultiHostConnector:
     asyncpg has one timeout for all hosts together, which a silent first host would use up.
     """
 
-    def __init__(self, url: DatabaseUrl, timeouts: DatabaseTimeouts, **options: Any) -> None:  # noqa: ANN401 - asyncpg declares their types
-        """Connect to `url` with asyncpg's `options`; of several hosts to a primary, unless `url` says otherwise."""
+    def __init__(
+        self,
+        url: DatabaseUrl,
+        timeouts: DatabaseTimeouts,
+        default_target: str = "primary",
+        **options: Any,  # noqa: ANN401 - asyncpg declares their types
+    ) -> None:
+        """Connect to `url` with asyncpg's `options`.
+
+        If `url` names several hosts and no target_session_attrs, connect to a `default_target`.
+        """
         self._addresses = list(url.addresses)
         if url.load_balances:
             random.shuffle(self._addresses)
@@ -45,7 +54,7 @@ class MultiHostConnector:
             "password": url.password,
             "database": url.database,
             "server_settings": url.settings | options.get("server_settings", {}),
-            "target_session_attrs": url.target_session_attrs or ("primary" if several else "any"),
+            "target_session_attrs": url.target_session_attrs or (default_target if several else "any"),
         }
 
     def demote(self, address: Address) -> None:

@@ -17,7 +17,7 @@ import asyncpg
 import attrs
 from typing_extensions import override
 
-from service.database_url import Address, DatabaseUrl
+from service.database_url import Address
 from service.postgres.connection_pool import NO_ANSWER, PooledConnection
 from service.postgres.database import Executor, Rows
 from service.postgres.error_classification import RETRYABLE
@@ -79,6 +79,8 @@ class ReplicaPool(Pool):
     """Connections to replicas; each statement waits until its replica has replayed ``required_position``."""
 
     server = "replica"
+    default_target = "standby"
+    connection_class = ReplicaConnection
 
     def __init__(
         self,
@@ -95,18 +97,6 @@ class ReplicaPool(Pool):
         self._budget -= timeouts.acquire  # reserved for the primary, if the replica does not answer
 
     @override
-    def _parse_url(self, url: str) -> DatabaseUrl:
-        parsed = super()._parse_url(url)
-        if len(parsed.addresses) > 1 and not parsed.target_session_attrs:
-            return attrs.evolve(parsed, target_session_attrs="standby")
-        return parsed
-
-    @override
-    async def _open_connection(self) -> PooledConnection:
-        opened = await super()._open_connection()
-        return ReplicaConnection(opened.connection, opened.expires_at, opened.address)
-
-    @override
     async def _run(
         self,
         pooled: PooledConnection,
@@ -117,7 +107,7 @@ class ReplicaPool(Pool):
         *,
         read_only: bool = False,
     ) -> Rows:
-        assert isinstance(pooled, ReplicaConnection)  # noqa: S101 - _open_connection() makes no others
+        assert isinstance(pooled, ReplicaConnection)  # noqa: S101 - connection_class
         wanted = required_position.get()
         try:
             if not pooled.has_replayed(wanted):
