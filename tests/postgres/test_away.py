@@ -1,4 +1,4 @@
-"""A database that is away: what the log tells the operator."""
+"""An unavailable database: what the log reports."""
 
 import asyncpg
 import pytest

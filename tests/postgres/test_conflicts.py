@@ -1,4 +1,4 @@
-"""Statements that lost to others run again, where PostgreSQL says that they have not happened."""
+"""Statements that lost to a concurrent transaction, and so were rolled back, are retried."""
 
 import time
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ LOSE = """
 
 @pytest.fixture
 async def own_admin(own_database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Return a connection beside those of the pool."""
+    """Return a connection outside the pool."""
     connection = await asyncpg.connect(own_database_url)
     yield connection
     await connection.close()
@@ -33,7 +33,7 @@ async def own_admin(own_database_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.fixture
 async def lose(own_admin: asyncpg.Connection, statement: Statements) -> Backend:
-    """Return the query that fails with a SQLSTATE so many times, and then tells which try it was."""
+    """Return a query that fails with a SQLSTATE several times, and then returns the number of the attempt."""
     await own_admin.execute(LOSE)
     return Value(statement("value integer", "select lose($1, $2)", "state text", "times integer"), int)
 
@@ -46,7 +46,7 @@ async def test_conflict_is_retried(opening: Opening, own_database_url: str, lose
 
 
 async def test_endless_conflict_is_unavailable(opening: Opening, own_database_url: str, lose: Backend) -> None:
-    """The client hears of it when a statement that is slow would have been given up, too."""
+    """The error comes no later than that of a slow statement."""
     db = await opening(own_database_url, timeouts=DatabaseTimeouts(acquire=5, query=0.5))
     began = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""PostgreSQL gives fewer connections than the pool may have: who is served by others waits for them."""
+"""PostgreSQL allows fewer connections than the pool's size: requests wait for those that there are."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ from tests.support.statements import Statements
 
 @pytest.fixture
 async def limited_url(database_url: str, admin: asyncpg.Connection) -> AsyncIterator[str]:
-    """Return a URL whose role has two connections at most."""
+    """Return a URL whose role is limited to two connections."""
     role = f"limited_{await admin.fetchval('select current_database()')}"
     await admin.execute(f"create role {role} login connection limit 2")
     yield re.sub("//.*@", f"//{role}@", database_url)
@@ -41,7 +41,7 @@ async def test_nobody_is_refused_while_a_connection_lives(
 async def test_all_are_served_when_the_limit_is_gone(
     opening: Opening, limited_url: str, backend: Backend, admin: asyncpg.Connection
 ) -> None:
-    """The first who come have nobody to wait for; those who come later wait for the next attempt."""
+    """The first requests fail, because there is no connection to wait for; later ones wait for the next attempt."""
     role = limited_url.split("//")[1].split("@", maxsplit=1)[0]
     await admin.execute(f"alter role {role} connection limit 0")
     db = await opening(limited_url, size=10)
@@ -57,7 +57,7 @@ async def test_all_are_served_when_the_limit_is_gone(
 
 
 async def test_attempts_to_connect_are_spaced(opening: Opening, backend: Backend) -> None:
-    """However many ask."""
+    """However many requests wait."""
     attempts = 0
 
     async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""What a query's rows become, and that there are as many of them as its file declares."""
+"""Rows become objects; their number must be the one that the query's file declares."""
 
 from pathlib import Path
 

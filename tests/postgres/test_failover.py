@@ -1,4 +1,4 @@
-"""Several hosts in one URL, and a primary that is none any more."""
+"""Several hosts in one URL, and a primary that is no longer one."""
 
 import asyncio
 import socket
@@ -46,7 +46,7 @@ async def test_silent_host_is_tried_once(
     server: EmbeddedPostgres,
     admin: asyncpg.Connection,
 ) -> None:
-    """By each of the connections that are made first; the next is made where the last one was."""
+    """Each of the first connections tries it; later ones go to the host that answered."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         db = await opening(beside(database_url, server, f"127.0.0.1:{silent.getsockname()[1]}"), size=2)
 
@@ -65,7 +65,7 @@ async def test_silent_host_is_tried_once(
 async def test_host_that_falls_silent_is_tried_last(
     opening: Opening, backend: Backend, database_url: str, server: EmbeddedPostgres
 ) -> None:
-    """It has not been promoted away from yet, or it has: the others can tell at once."""
+    """Another host can be the primary by now."""
     relay = Relay(server)
     async with relay.listen() as port:
         url = beside(database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
@@ -84,7 +84,7 @@ async def test_host_that_falls_silent_is_tried_last(
 async def test_no_suitable_host_is_unavailable(
     opening: Opening, backend: Backend, database_url: str, server: EmbeddedPostgres
 ) -> None:
-    """The URL wants a replica, and there is none."""
+    """The URL asks for a replica, and there is none."""
     url = beside(database_url, server, "127.0.0.1:1") + "?target_session_attrs=standby"
     db = await opening(url)
 
@@ -97,7 +97,7 @@ async def test_no_suitable_host_is_unavailable(
 async def test_connections_to_a_read_only_server_are_discarded(
     opening: Opening, backend: Backend, statement: Statements, database_url: str, admin: asyncpg.Connection
 ) -> None:
-    """All that are idle lead to the same server."""
+    """All idle connections lead to the same server."""
     remove: Count[...] = Count(statement("count", "delete from idempotency_key"), int)
     db = await opening(f"{database_url}&default_transaction_read_only=on", size=2)
     pids = await asyncio.gather(db.value(backend), db.value(backend))
@@ -126,7 +126,7 @@ async def test_connection_is_made_after_its_waiter_left(
 
 
 async def test_failed_connection_attempt_does_no_harm_later(backend: Backend) -> None:
-    """Its request has given up; and what is still being made ends with the pool."""
+    """Its request has given up; closing the pool cancels the attempt."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/kites"
         pool = Pool(url, size=2, timeouts=DatabaseTimeouts(acquire=0.02))

@@ -1,4 +1,4 @@
-"""What goes wrong between us and PostgreSQL: unseen where that is safe, 503 where it is not."""
+"""Faults between the service and PostgreSQL: retried if that is safe, otherwise 503."""
 
 import asyncio
 import re
@@ -58,7 +58,7 @@ async def test_exhausted_pool_is_unavailable(
 
 @pytest.mark.parametrize("url", ["postgresql://127.0.0.1:1/kites", "postgresql:///kites?host=/nowhere"])
 async def test_missing_server_is_unavailable(opening: Opening, backend: Backend, url: str) -> None:
-    """The pool opens without one: the service starts before its database."""
+    """The pool opens without a server: the service can start before its database."""
     db = await opening(url)
 
     with pytest.raises(Unavailable) as refusal:
@@ -68,7 +68,7 @@ async def test_missing_server_is_unavailable(opening: Opening, backend: Backend,
 
 
 async def test_missing_database_is_unavailable(opening: Opening, backend: Backend, database_url: str) -> None:
-    """It is the operator's to mend, and may be there a moment later."""
+    """The operator has to create it, and can do so at any moment."""
     db = await opening(re.sub("/[^/]*[?]", "/nothing?", database_url))
 
     with pytest.raises(Unavailable) as refusal:
@@ -78,7 +78,7 @@ async def test_missing_database_is_unavailable(opening: Opening, backend: Backen
 
 
 async def test_what_asyncpg_refuses_is_unavailable(opening: Opening, backend: Backend, database_url: str) -> None:
-    """However often it is tried: no place for a connection is lost."""
+    """Repeated attempts use up no connection."""
     db = await opening(f"{database_url}&sslmode=require&sslcert=/dev/null", size=1)
 
     for _ in range(2):
@@ -101,7 +101,7 @@ async def test_silent_host_is_unavailable(opening: Opening, backend: Backend) ->
 async def test_outage_is_logged_once_and_its_end_once(
     opening: Opening, backend: Backend, admin: asyncpg.Connection, database_url: str
 ) -> None:
-    """Not for each request that meets it."""
+    """It is not logged for each request."""
     role = f"away_from_{await admin.fetchval('select current_database()')}"
     await admin.execute(f"create role {role} login connection limit 0")
     db = await opening(re.sub("//.*@", f"//{role}@", database_url), size=2)
@@ -119,7 +119,7 @@ async def test_outage_is_logged_once_and_its_end_once(
 
 
 async def test_server_of_the_wrong_kind_is_unavailable(opening: Opening, backend: Backend, database_url: str) -> None:
-    """So it is while a replica is being promoted."""
+    """A replica that is being promoted is such a server for a moment."""
     db = await opening(f"{database_url}&target_session_attrs=standby")
 
     with pytest.raises(Unavailable) as refusal:
@@ -132,7 +132,7 @@ async def test_server_of_the_wrong_kind_is_unavailable(opening: Opening, backend
 async def test_ending_connection_is_replaced_or_unavailable(
     opening: Opening, backend: Backend, admin: asyncpg.Connection, ticks: int
 ) -> None:
-    """It depends on how much of the end has been heard of; a mistake of ours it never is."""
+    """The outcome depends on how much of the end has arrived; it is never an internal error."""
     db = await opening(size=1)
     first = await db.value(backend)
     assert await admin.fetchval("select pg_terminate_backend($1, 5000)", first)
@@ -146,12 +146,12 @@ async def test_ending_connection_is_replaced_or_unavailable(
 async def test_server_without_free_connections_is_unavailable(
     opening: Opening, backend: Backend, admin: asyncpg.Connection, database_url: str
 ) -> None:
-    """Whoever waited for a connection is told at once too, not when their time is over."""
+    """Requests that wait for a connection fail at once, too, not at their deadline."""
     role = f"no_room_for_{await admin.fetchval('select current_database()')}"
     await admin.execute(f"create role {role} login connection limit 0")
     db = await opening(re.sub("//.*@", f"//{role}@", database_url), size=1)
 
-    async with asyncio.timeout(5):  # of the 10 that they would wait for
+    async with asyncio.timeout(5):  # their timeout is 10
         responses = await asyncio.gather(*(db.value(backend) for _ in range(3)), return_exceptions=True)
 
     await admin.execute(f"drop role {role}")
@@ -173,7 +173,7 @@ async def test_connection_lost_while_idle_is_replaced(
 async def test_write_whose_connection_is_lost_is_unavailable(
     opening: Opening, backend: Backend, write_slowly: Backend, admin: asyncpg.Connection
 ) -> None:
-    """Nobody knows whether it has happened: only the client can ask again."""
+    """The outcome is unknown, so only the client can retry."""
     db = await opening()
     asking = asyncio.create_task(db.value(write_slowly, NEVER))
     await ended(admin, await running(admin))
@@ -185,7 +185,7 @@ async def test_write_whose_connection_is_lost_is_unavailable(
 
 
 async def test_frozen_server_is_unavailable(opening: Opening, backend: Backend, admin: asyncpg.Connection) -> None:
-    """It is not waited for when the connection is closed either."""
+    """Closing the connection does not wait for it either."""
     db = await opening(size=1, timeouts=DatabaseTimeouts(acquire=10, query=1, close=60, close_silent=0.1))
     pid = await db.value(backend)
     with frozen(pid):
@@ -222,4 +222,4 @@ async def test_connection_that_does_not_close_is_terminated(
 
         with pytest.raises(Unavailable):
             await statement
-    await ended(admin, pid)  # it has not noticed, and would sleep on among those of the next tests
+    await ended(admin, pid)  # the backend has not noticed, and would sleep on during the next tests

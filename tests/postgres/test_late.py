@@ -1,4 +1,4 @@
-"""All statements of a request have one time together: whoever asks is told within it."""
+"""All statements of a request share one time limit."""
 
 import asyncio
 import time
@@ -14,11 +14,11 @@ from tests.support.pools import PATIENT, Backend, Opening
 from tests.support.statements import Statements
 
 
-async def ask(db: Database, query: Backend, *arguments: float, exchange: RequestContext) -> int:
-    """Run `query` as the request does that `exchange` stands for."""
+async def ask(db: Database, query: Backend, *arguments: float, request: RequestContext) -> int:
+    """Run `query` as part of `request`."""
 
     async def answer() -> int:
-        current.set(exchange)
+        current.set(request)
         return await db.value(query, *arguments)
 
     return await asyncio.create_task(answer())
@@ -28,35 +28,35 @@ async def test_statements_of_a_request_share_a_deadline(opening: Opening, sleep:
     db = await opening(timeouts=DatabaseTimeouts(acquire=0.5, query=1.0))
     request = RequestContext("of two statements")
     began = time.monotonic()
-    await ask(db, sleep, 0.8, exchange=request)
+    await ask(db, sleep, 0.8, request=request)
 
     with pytest.raises(Unavailable) as refusal:
-        await ask(db, sleep, 60, exchange=request)
+        await ask(db, sleep, 60, request=request)
 
     assert isinstance(refusal.value.__cause__, TimeoutError)
-    assert time.monotonic() - began < 1.75  # of its own, the second would have had until 1.8
+    assert time.monotonic() - began < 1.75  # with a limit of its own, the second statement would have run until 1.8
 
 
 async def test_time_between_statements_does_not_count(opening: Opening, backend: Backend) -> None:
-    """A log-in hashes a password there, and may wait for others to be hashed."""
+    """Between its statements, a log-in hashes a password, and can wait for other hashes."""
     timeouts = DatabaseTimeouts(acquire=0.5, query=0.5)
     db, request = await opening(timeouts=timeouts), RequestContext("of two statements")
-    first = await ask(db, backend, exchange=request)
+    first = await ask(db, backend, request=request)
 
     await asyncio.sleep(timeouts.request + 0.1)
 
-    assert await ask(db, backend, exchange=request) == first
+    assert await ask(db, backend, request=request) == first
 
 
 async def test_late_statement_does_not_demote_the_host(opening: Opening, statement: Statements, sleep: Backend) -> None:
-    """It has less time than a statement may take: the other connections are as good as before."""
+    """The statement had less time than usual, so the timeout says nothing about the server."""
     db, request = await opening(size=2), RequestContext("that is late")
     backend: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.1)"), int)
     both = set(await asyncio.gather(db.value(backend), db.value(backend)))
     request.database_used = PATIENT.request - 0.1
 
     with pytest.raises(Unavailable):
-        await ask(db, sleep, 60, exchange=request)
+        await ask(db, sleep, 60, request=request)
 
     assert await db.value(backend) in both
 
@@ -67,7 +67,7 @@ async def test_statement_past_the_deadline_takes_no_connection(opening: Opening,
     request.database_used = PATIENT.request + 1
 
     with pytest.raises(Unavailable):
-        await ask(db, backend, exchange=request)
+        await ask(db, backend, request=request)
 
     assert (await db.value(backend), request.queries) == (before, 0)
 
@@ -77,6 +77,6 @@ async def test_late_statement_does_not_wait_for_a_connection(opening: Opening, b
     request.database_used = PATIENT.request - PATIENT.acquire / 2
 
     with pytest.raises(Unavailable):
-        await ask(db, backend, exchange=request)
+        await ask(db, backend, request=request)
 
     assert request.waited_seconds == 0

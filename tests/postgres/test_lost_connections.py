@@ -1,4 +1,4 @@
-"""Connections that something on the way has cut, forgotten or moved."""
+"""Connections that the network has cut or dropped."""
 
 import asyncio
 import socket
@@ -25,14 +25,14 @@ PREPARE = b"tests.query"  # its text, which is sent to prepare it
 
 @attrs.frozen
 class Relayed:
-    """A pool that reaches its database through a relay, and a connection beside it."""
+    """A pool that connects through a relay, and a connection outside the pool."""
 
     db: Database
     relay: Relay
     admin: asyncpg.Connection
 
     async def things(self) -> int:
-        """Return how many things there are."""
+        """Return the number of things."""
         return int(await self.admin.fetchval("select count(*) from things"))
 
 
@@ -73,7 +73,7 @@ async def test_idle_connections_are_not_trusted_after_a_cut(
 
 @pytest.mark.parametrize("late", [False, True])
 async def test_write_on_a_cut_connection_is_not_repeated(relayed: Relayed, add: Count[...], *, late: bool) -> None:
-    """Whether or not it has happened: nobody knows."""
+    """The outcome is unknown."""
     await relayed.db.count(add)
     relayed.relay.cut_at, relayed.relay.cut_late = SYNC, late
 
@@ -84,7 +84,7 @@ async def test_write_on_a_cut_connection_is_not_repeated(relayed: Relayed, add: 
 
 
 async def test_function_that_writes_is_not_repeated(relayed: Relayed, statement: Statements) -> None:
-    """It looks like a read."""
+    """The statement looks like a read."""
     await relayed.admin.execute(
         "create function add() returns int begin atomic insert into things values (1); select 1; end"
     )
@@ -99,7 +99,7 @@ async def test_function_that_writes_is_not_repeated(relayed: Relayed, statement:
 
 
 async def test_write_that_was_not_sent_runs_on_another_connection(relayed: Relayed, add: Count[...]) -> None:
-    """The connection was cut when the statement was prepared."""
+    """The connection is cut while the statement is prepared."""
     relayed.relay.cut_at = PREPARE
 
     assert await relayed.db.count(add) == 1
@@ -110,7 +110,7 @@ async def test_write_that_was_not_sent_runs_on_another_connection(relayed: Relay
 async def test_read_that_is_cut_twice_is_unavailable(
     opening: Opening, statement: Statements, admin: asyncpg.Connection
 ) -> None:
-    """It may be what crashes the server."""
+    """It could be the statement that crashes the server."""
     text = "select 1 from (select pg_terminate_backend(pg_backend_pid()), pg_sleep(60)) as crash"
     crash: Backend = Value(statement("value integer", text), int)
     db = await opening()
@@ -127,7 +127,7 @@ async def test_read_that_is_cut_twice_is_unavailable(
 
 
 async def test_replaced_enum_is_prepared_anew(opening: Opening, own_database_url: str, statement: Statements) -> None:
-    """On all connections: each has prepared it."""
+    """Each connection prepares it anew."""
     admin = await asyncpg.connect(own_database_url)
     await admin.execute("create type kind as enum ('tree'); create table plants (kind kind)")
     plant: Count[...] = Count(statement("count", "insert into plants values ($1)", "kind text"), int)
@@ -148,7 +148,7 @@ async def test_replaced_enum_is_prepared_anew(opening: Opening, own_database_url
 async def test_result_that_cannot_be_decoded_has_happened(
     opening: Opening, own_database_url: str, statement: Statements, *, writes: bool
 ) -> None:
-    """A composite type has got another column since it was looked up."""
+    """A composite type has gained a column since asyncpg looked it up."""
     admin = await asyncpg.connect(own_database_url)
     await admin.execute("create type pair as (one integer); create table pairs (pair pair)")
     await admin.execute("insert into pairs values (row(1))")
@@ -191,7 +191,7 @@ async def test_connection_idle_for_too_long_is_closed(
 
 
 async def test_connection_that_grew_old_while_idle_is_not_used(opening: Opening, backend: Backend) -> None:
-    """It may lead to a server that is no longer the primary."""
+    """Its server can be the primary no longer."""
     db = await opening(timeouts=attrs.evolve(PATIENT, max_age=0.05))
     pid = await db.value(backend)
 
@@ -203,7 +203,7 @@ async def test_connection_that_grew_old_while_idle_is_not_used(opening: Opening,
 async def test_system_without_a_socket_option_does_without(
     opening: Opening, own_database_url: str, server: EmbeddedPostgres, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """MacOS has other names."""
+    """MacOS has different options."""
     monkeypatch.delattr(socket, "TCP_USER_TIMEOUT")
     relay = Relay(server)
     async with relay.listen() as port:
@@ -230,8 +230,8 @@ async def test_idle_connections_are_probed(
         )
         async with pool.open():
             await pool.fetch(backend, ())
-            [pooled] = pool._idle  # noqa: SLF001 - only the system knows
-            connected = pooled.connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # noqa: SLF001 - the same
+            [pooled] = pool._idle  # noqa: SLF001 - the socket is private
+            connected = pooled.connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # noqa: SLF001 - the socket is private
 
             found = tuple(
                 connected.getsockopt(level, option)

@@ -1,4 +1,4 @@
-"""Connections are made once, kept while they are good, and shared."""
+"""Connections are opened once, kept while they are usable, and shared."""
 
 import asyncio
 from typing import Self
@@ -23,7 +23,7 @@ class Row(tuple[object, ...]):
     __slots__ = ()
 
     def __new__(cls, *columns: object) -> Self:
-        """Take the columns as asyncpg gives them."""
+        """Take the columns as positional arguments."""
         return super().__new__(cls, columns)
 
 
@@ -62,7 +62,7 @@ async def test_waiter_is_served_although_the_connection_is_lost(
     waiters = [asyncio.create_task(serve(number)) for number in range(3)]
     await asyncio.sleep(0)
     await ended(admin, pid)
-    # Those who come while the next connection is made come last.
+    # Requests that come while the next connection is opened are served last.
     waiters += [asyncio.create_task(serve(number)) for number in range(3, 6)]
     with pytest.raises(Unavailable):
         await under_way
@@ -76,15 +76,15 @@ async def test_wait_for_a_connection_is_recorded(opening: Opening, sleep: Backen
     await db.value(sleep, 0.0)
 
     async def request() -> RequestContext:
-        exchange = RequestContext("of this task")
-        current.set(exchange)
+        context = RequestContext("of this task")
+        current.set(context)
         await db.value(sleep, 0.2)
-        return exchange
+        return context
 
     first, second = await asyncio.gather(request(), request())
 
     assert first.waited_seconds == 0
-    assert second.waited_seconds > 0.1  # it may have come later
+    assert second.waited_seconds > 0.1  # it can have started later
 
 
 async def test_old_connection_is_replaced(
@@ -93,7 +93,7 @@ async def test_old_connection_is_replaced(
     slow: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.1)"), int)
     db = await opening(size=1, timeouts=DatabaseTimeouts(acquire=10, query=30, max_age=0.1))
 
-    first = await db.value(slow)  # it is old when it comes back
+    first = await db.value(slow)  # the connection has expired when it is released
 
     assert await db.value(backend) != first
     await gone(admin, first)
@@ -103,7 +103,7 @@ async def test_old_connection_is_replaced(
 async def test_rows_are_returned_and_changes_counted(
     opening: Opening, statement: Statements, statement_cache: int
 ) -> None:
-    """With prepared statements, and without, for an old PgBouncer."""
+    """With prepared statements, and without them, as old PgBouncers require."""
     db = await opening(statement_cache=statement_cache)
     pair: One[..., Row] = One(statement("one Row", "select $1, upper($1)", "word text"), Row)
     nothing: Count[...] = Count(statement("count", "delete from user_model where email = $1", "email text"), int)
@@ -142,7 +142,7 @@ async def test_timeouts_are_set_on_the_server(opening: Opening, statement: State
 
 
 async def test_cancelled_waiter_takes_no_connection(opening: Opening, backend: Backend) -> None:
-    """Not even at the moment when the connection is handed over."""
+    """Not even if it is cancelled just as the connection is handed over."""
     db = await opening(size=1)
     first = await db.value(backend)
 
@@ -198,7 +198,7 @@ async def test_error_leaves_the_connection_usable(opening: Opening, backend: Bac
 
 
 async def test_query_called_wrongly_is_an_internal_error(opening: Opening, backend: Backend) -> None:
-    """Nor does it use up the connections."""
+    """It uses up no connection."""
     db = await opening(size=1)
 
     for _ in range(2):

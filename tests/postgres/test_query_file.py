@@ -1,4 +1,4 @@
-"""Query files: what a good one says, and what is said of a bad one."""
+"""Query files: valid ones are parsed, invalid ones get an error with file and line."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +39,7 @@ class Kite:
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    """Return what reads a text as the file of kites.find_kite."""
+    """Return a function that parses a text as the file of kites.find_kite."""
     path = tmp_path / "sql" / "kites" / "find_kite.sql"
     path.parent.mkdir(parents=True)
 
@@ -216,7 +216,7 @@ def test_code_and_file_must_declare_the_same_result(
 
 
 def test_hidden_file_is_no_query(tmp_path: Path) -> None:
-    """Emacs links from such a name to nowhere while a file has unsaved changes; macOS keeps metadata in one."""
+    """Emacs creates a dangling link with such a name for unsaved changes, macOS a file of metadata."""
     for name in ("kites/find_kite.sql", "kites/.#find_kite.sql", "kites/._find_kite.sql", ".git/find_kite.sql"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""sql/roles.sql: what each role may do, and what PostgreSQL refuses it."""
+"""sql/roles.sql: the privileges that each role has, and those that it lacks."""
 
 import re
 import sys
@@ -34,7 +34,7 @@ def as_role(url: str, role: str) -> str:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[EmbeddedPostgres]:
-    """Return a PostgreSQL of its own: roles belong to all databases of a server."""
+    """Return a separate server, because roles belong to all databases of a server."""
     with (
         tempfile.TemporaryDirectory() as folder,
         embedded_postgres(Path(folder) / "postgres", SERVER_SETTINGS) as cluster,
@@ -66,7 +66,7 @@ def url(cluster: EmbeddedPostgres) -> str:
 
 
 def refused(url: str, role: str, statement: str) -> bool:
-    """Tell whether PostgreSQL refuses a statement to a role for want of a privilege."""
+    """Return whether a role lacks the privilege to run a statement."""
     with psycopg.connect(as_role(url, role)) as connection:
         try:
             connection.execute(statement.encode())
@@ -194,7 +194,7 @@ def test_printed_sql_runs_in_psql_repeatedly(url: str, cluster: EmbeddedPostgres
 
 
 def test_administrator_without_superuser_is_told_the_rest(cluster: EmbeddedPostgres, url: str) -> None:
-    """As managed PostgreSQL has it: who may create roles, and owns the database."""
+    """An administrator as on managed PostgreSQL: no superuser, but can create roles and owns the database."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("create role administrator login createrole createdb")
         for role in (APP, OWNER, READER):
@@ -232,7 +232,7 @@ def test_documented_commands_work(cluster: EmbeddedPostgres, tmp_path: Path) -> 
 
 
 def test_database_migrated_by_another_role_is_handed_over(cluster: EmbeddedPostgres, serve: Serve) -> None:
-    """By the statements of docs/deploy.md."""
+    """With the statements of docs/deploy.md."""
     with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
         connection.execute("create role old_owner login")
     url = as_role(create_database(cluster, "handed over", "old_owner"), "postgres")

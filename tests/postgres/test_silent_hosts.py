@@ -1,4 +1,4 @@
-"""Hosts that accept connections and say nothing, before one that serves."""
+"""Hosts that accept connections and do not answer, before one that does."""
 
 import socket
 from contextlib import ExitStack
@@ -17,7 +17,7 @@ async def test_third_host_is_found_behind_two_silent_ones(
     database_url: str,
     server: EmbeddedPostgres,
 ) -> None:
-    """The first attempt has not the time to ask it: the next one asks the first host last."""
+    """The first attempt times out before the third host; the next one tries the silent hosts last."""
     timeouts = DatabaseTimeouts(acquire=10, query=30, connect=0.4, connect_host=0.25)
     with ExitStack() as stack:
         silent = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""Slow queries are told by their file, with the plan."""
+"""Slow queries are logged with file and plan."""
 
 import asyncio
 from pathlib import Path
@@ -21,9 +21,9 @@ Entry = dict[str, Any]
 
 
 async def told(entries: list[Any], number: int = 1) -> list[Entry]:
-    """Wait until so many entries are there."""
+    """Wait for `number` log entries."""
     async with asyncio.timeout(5):
-        while len(entries) < number:  # noqa: ASYNC110 - nothing but the log tells of it
+        while len(entries) < number:  # noqa: ASYNC110 - a log has no event to wait for
             await asyncio.sleep(0.01)
     return entries
 

@@ -1,6 +1,6 @@
-"""Several statements as one transaction: all of it, or nothing."""
+"""Several statements as one transaction: committed together, or not at all."""
 
-# ruff: noqa: PT012 - a transaction that is refused is a block
+# ruff: noqa: PT012 - a transaction that fails is a block of several statements
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ SCHEMA = """
 
 @attrs.frozen
 class Things:
-    """What is in the database, and how it is changed."""
+    """A table of things, and the queries that change it."""
 
     admin: asyncpg.Connection
     add: Count[...]
@@ -38,7 +38,7 @@ class Things:
     orphan: Count[...]
 
     async def added(self) -> list[int]:
-        """Return the things that are committed, but for those of the start."""
+        """Return the committed things, without the initial ones."""
         return [thing for (thing,) in await self.admin.fetch("select thing from things where thing < 100 order by 1")]
 
 
@@ -95,7 +95,7 @@ async def test_refused_statement_rolls_back(db: Database, things: Things, backen
 
 
 async def test_caught_error_is_raised_at_the_end(db: Database, things: Things) -> None:
-    """PostgreSQL would roll back and say so in the tag of COMMIT alone."""
+    """PostgreSQL would roll back, and only the command tag of COMMIT would say so."""
     with pytest.raises(asyncpg.UniqueViolationError):
         async with db.transaction() as tx:
             await tx.count(things.add, 1)
@@ -153,7 +153,7 @@ async def test_cancellation_rolls_back(
     pids: list[int] = []
     working = asyncio.create_task(work())
     ready = "select true from pg_stat_activity where pid = $1 and (wait_event = 'PgSleep' or state ~ 'in transaction')"
-    while not pids or not await things.admin.fetchval(ready, pids[0]):  # noqa: ASYNC110 - a state, of which nobody is told
+    while not pids or not await things.admin.fetchval(ready, pids[0]):  # noqa: ASYNC110 - a state without an event
         await asyncio.sleep(0)
 
     working.cancel()
@@ -205,7 +205,7 @@ async def test_cancelled_rollback_closes_the_connection(
 async def test_connection_lost_while_idle_is_replaced_at_begin(
     opening: Opening, own_database_url: str, server: EmbeddedPostgres, things: Things
 ) -> None:
-    """Nothing has happened yet."""
+    """Nothing was sent before."""
     relay = Relay(server)
     async with relay.listen() as port:
         url = beside(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
@@ -220,7 +220,7 @@ async def test_connection_lost_while_idle_is_replaced_at_begin(
 
 
 async def test_connection_lost_in_a_step_is_unavailable(db: Database, things: Things, sleep: Backend) -> None:
-    """Nor does anything go on by itself if somebody catches that."""
+    """Nothing is committed, even if the caller catches the error."""
 
     async def work() -> None:
         async with db.transaction() as tx:
@@ -246,8 +246,8 @@ async def test_connection_lost_between_steps_is_unavailable(
         async with db.transaction() as tx:
             await tx.count(things.add, 1)
             await ended(things.admin, await tx.value(backend))
-            connection = tx._executor.pooled.connection  # type: ignore[attr-defined]  # noqa: SLF001 - of a Transaction
-            while not connection.is_closed():  # noqa: ASYNC110 - asyncpg tells nobody
+            connection = tx._executor.pooled.connection  # type: ignore[attr-defined]  # noqa: SLF001 - a Transaction's own
+            while not connection.is_closed():  # noqa: ASYNC110 - asyncpg has no event for it
                 await asyncio.sleep(0)
             if not before_commit:
                 await tx.count(things.add, 2)
@@ -265,7 +265,7 @@ async def test_connection_lost_at_the_commit_is_unavailable(
     late: bool,
     committed: list[int],
 ) -> None:
-    """Nobody knows whether it is committed, and it is not repeated."""
+    """It is unknown whether it is committed, so it is not retried."""
     relay = Relay(server, cut_at=b"commit", cut_late=late)
     async with relay.listen() as port:
         db = await opening(beside(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable")

@@ -10,13 +10,13 @@ from service.postgres.wait_queue import WaitQueue
 
 @pytest.fixture
 def taken_back() -> list[str]:
-    """Return what came back."""
+    """Return the list of items that the queue returned."""
     return []
 
 
 @pytest.fixture
 def waiting(taken_back: list[str]) -> WaitQueue[str]:
-    """Return a queue that nobody is in."""
+    """Return an empty queue."""
     return WaitQueue(taken_back.append)
 
 
@@ -39,7 +39,7 @@ async def test_give_without_waiters_is_refused(waiting: WaitQueue[str]) -> None:
 
 
 async def test_each_waiter_has_its_own_deadline(waiting: WaitQueue[str]) -> None:
-    """A busy machine may tell two in one turn, but nobody before."""
+    """A busy machine can fail two at once, but none too early."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     first, second, third = [await _wait(waiting, seconds) for seconds in (0.05, 0.1, 60)]
@@ -76,7 +76,7 @@ async def test_cancelled_waiter_times_out_once(waiting: WaitQueue[str]) -> None:
     loop = asyncio.get_running_loop()
     goes = await _wait(waiting, 0.01)
     loop.call_later(0.011, goes.cancel)
-    time.sleep(0.02)  # noqa: ASYNC251 - so that both happen in one turn of the loop
+    time.sleep(0.02)  # noqa: ASYNC251 - both must happen in one iteration of the event loop
 
     await asyncio.wait([goes])
 

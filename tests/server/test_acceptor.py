@@ -1,4 +1,4 @@
-"""Accepting connections in turn; tests/server/test_supervisor.py has what takes several processes."""
+"""Accepting connections; tests/server/test_supervisor.py tests several processes."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ from service.server.slots import Slot
 
 
 async def test_stopping_waits_for_connections_being_made() -> None:
-    """Else nobody would tell them that the service ends."""
+    """Otherwise the shutdown would not reach them."""
     made: list[asyncio.BaseTransport] = []
 
     class Noting(asyncio.Protocol):
@@ -22,7 +22,7 @@ async def test_stopping_waits_for_connections_being_made() -> None:
     with bind("127.0.0.1", 0) as listener:
         acceptor = Acceptor(listener, Noting, [], Slot([0], [0], 0))
         with socket.create_connection(listener.getsockname()):
-            while not acceptor.connection_count:  # noqa: ASYNC110 - it has no event for that
+            while not acceptor.connection_count:  # noqa: ASYNC110 - it has no event for it
                 await asyncio.sleep(0)
             assert not made
 

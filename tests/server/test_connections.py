@@ -1,4 +1,4 @@
-"""A connection: who is slow is not waited for, and how it ends."""
+"""A connection: slow clients time out, and how it closes."""
 
 import asyncio
 import socket
@@ -21,7 +21,7 @@ from tests.support.raw_http import DOWNLOAD, GET, POST, UNWANTED, listening, sta
 
 @pytest.fixture(scope="module")
 async def port(app: Service) -> AsyncIterator[int]:
-    """Return where the service listens, in this process."""
+    """Return the port of the service, which runs in this process."""
     async with listening(app) as port:
         yield port
 
@@ -44,7 +44,7 @@ async def test_slow_client_is_408(app: Service, parts: list[bytes], expected: li
 
 @pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"], ids=["kept", "closing"])
 async def test_client_that_does_not_read_is_dropped(app: Service, more: bytes) -> None:
-    """Eight responses of 1.5 MB each are more than the system buffers."""
+    """The kernel buffers less than eight responses of 1.5 MB."""
     async with listening(app, timeouts=ClientTimeouts(response=0.8, check_interval=0.1)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=60_000)
         writer.write(DOWNLOAD * 7 + DOWNLOAD[:-2] + more + b"\r\n")
@@ -111,7 +111,7 @@ async def test_draining_process_closes_after_each_response(port: int, monkeypatc
 
 
 async def test_request_of_a_disconnected_client_is_cancelled() -> None:
-    """Without a word of error, and not at once: most requests are as good as done."""
+    """No error is logged, and the request has a moment to finish, as most do."""
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def endless(_: Scope, __: Receive, ___: Send) -> None:
@@ -138,7 +138,7 @@ async def test_request_of_a_disconnected_client_is_cancelled() -> None:
 
 @pytest.mark.parametrize("requests", [GET + b"\r\n", (GET + b"\r\n") * 3, GET + b"\r\nGET / HT"])
 async def test_half_closed_client_gets_its_responses(port: int, requests: bytes) -> None:
-    """Shut down for sending, as ``nc -N`` does, after the last whole request."""
+    """It closes its sending half after the last complete request, as ``nc -N`` does."""
     answer = await half_closed(port, requests)
 
     assert statuses(answer) == [200] * requests.count(b"\r\n\r\n")
@@ -146,7 +146,7 @@ async def test_half_closed_client_gets_its_responses(port: int, requests: bytes)
 
 @pytest.mark.parametrize(("version", "interim"), [(b"1.1", b"HTTP/1.1 100 Continue\r\n\r\n"), (b"1.0", b"")])
 async def test_half_closed_client_gets_a_slow_response(version: bytes, interim: bytes) -> None:
-    """It differs from a client that is gone only by taking an interim response, which HTTP/1.0 has not."""
+    """Only an interim response distinguishes it from a disconnected client; HTTP/1.0 has none."""
     released = asyncio.Event()
 
     async def slow(_: Scope, __: Receive, send: Send) -> None:
@@ -173,7 +173,7 @@ async def test_half_closed_client_with_half_a_request_is_closed(port: int) -> No
 
 
 async def test_slow_readers_share_a_bounded_buffer(app: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond it, the slowest one is disconnected."""
+    """If it is full, the slowest client is disconnected."""
     monkeypatch.setattr("service.server.connection.MAX_UNSENT", 300_000)
     unsent = TimedConnection._unsent  # noqa: SLF001 - nothing else shows it
     writers, others = [], set[TimedConnection]()
@@ -183,7 +183,7 @@ async def test_slow_readers_share_a_bounded_buffer(app: Service, monkeypatch: py
             _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
             writers.append(writer)
             writer.write(DOWNLOAD * 4)
-            while unsent.keys() <= others:  # noqa: ASYNC110 - it is the server that waits
+            while unsent.keys() <= others:  # noqa: ASYNC110 - the server has no event for it
                 await asyncio.sleep(0.01)
             assert sum(unsent.values()) <= 300_000
         for writer in writers:
@@ -200,7 +200,7 @@ async def test_client_is_served_beside_a_busy_process(app: Service) -> None:
 
 
 async def test_small_responses_wait_for_a_slow_reader() -> None:
-    """They are not buffered one behind another."""
+    """The server does not buffer them all."""
 
     async def app(_: Scope, __: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"60000")]})
@@ -212,7 +212,7 @@ async def test_small_responses_wait_for_a_slow_reader() -> None:
         async with asyncio.timeout(10):
             while not TimedConnection._unsent:  # noqa: ASYNC110, SLF001 - nothing else shows it
                 await asyncio.sleep(0.01)
-        assert sum(TimedConnection._unsent.values()) < 200_000  # noqa: SLF001 - the same
+        assert sum(TimedConnection._unsent.values()) < 200_000  # noqa: SLF001 - nothing else shows it
 
         answer = await asyncio.wait_for(reader.read(), 10)
         writer.close()
@@ -221,7 +221,7 @@ async def test_small_responses_wait_for_a_slow_reader() -> None:
 
 
 async def half_closed(port: int, request: bytes) -> bytes:
-    """Send `request`, close the sending half, and return all that comes."""
+    """Send `request`, close the sending half, and return the response."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     writer.write_eof()

@@ -1,4 +1,4 @@
-"""HTTP as bytes: what is no HTTP/1.1 is refused once, and what comes around a request does not change its answer."""
+"""HTTP as bytes: invalid HTTP/1.1 is rejected once, and neighbouring requests do not change a response."""
 
 import json
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from tests.support.raw_http import CHUNKED, GET, NO_REQUESTS, POST, UNWANTED, li
 
 @pytest.fixture(scope="module")
 async def port(app: Service) -> AsyncIterator[int]:
-    """Return where the service listens, in this process."""
+    """Return the port of the service, which runs in this process."""
     async with listening(app) as port:
         yield port
 
@@ -67,13 +67,13 @@ async def test_head_limit_applies_to_second_request(port: int) -> None:
 
 @pytest.mark.parametrize("more", [b"0\r\n" + b"X-A: b\r\n" * 5_000, b"1;" + b"a" * 40_000], ids=["trailers", "a chunk"])
 async def test_trailers_over_the_limit_are_431(port: int, more: bytes) -> None:
-    head = POST.replace(b"logout", b"refresh-token")  # it waits for the end of the body
+    head = POST.replace(b"logout", b"refresh-token")  # this handler reads the whole body
 
     assert statuses(await talk(port, head + CHUNKED + b"2\r\n{}\r\n", more)) == [431]
 
 
 async def test_trailers_are_ignored() -> None:
-    """A proxy that checks the fields of the head may hand the others on."""
+    """A proxy that checks headers can still forward trailers."""
     fields: list[tuple[bytes, bytes]] = []
     trailers = b"0\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
 
@@ -103,7 +103,7 @@ async def test_garbage_after_a_request_closes_after_response(port: int) -> None:
 
 @pytest.mark.parametrize("before", [1, 2, 3])
 async def test_garbage_behind_requests_does_not_replace_their_responses(port: int, before: int) -> None:
-    """A valid request must not get the 400 that is due to what follows it."""
+    """A valid request must not get the 400 of the one that follows it."""
     bad = POST + CHUNKED + b"no chunk\r\n"
 
     assert statuses(await talk(port, (GET + b"\r\n") * before + bad)) == [200] * before
@@ -131,7 +131,7 @@ async def test_two_pipelined_requests_get_two_responses(port: int) -> None:
 
 
 async def test_pipeline_beyond_100_requests_is_closed(port: int) -> None:
-    """One connection must not fill the memory."""
+    """One connection must not use up the memory."""
     assert statuses(await talk(port, (GET + b"\r\n") * 1_000)) == [200] * 101
 
 
@@ -146,7 +146,7 @@ EXPECTS = {"nothing": b"", "something else": b"Expect: the-unexpected\r\n"}
 @pytest.mark.parametrize("expect", EXPECTS.values(), ids=EXPECTS)
 @pytest.mark.parametrize("upgrade", UPGRADES.values(), ids=UPGRADES)
 async def test_offer_to_upgrade_is_ignored(port: int, upgrade: bytes, expect: bytes) -> None:
-    """Java's client and ``curl --http2`` make one with each request."""
+    """Java's client and ``curl --http2`` offer one with each request."""
     head, chunked = POST + upgrade + expect, CHUNKED + b"2\r\n{}\r\n0\r\n\r\n"
     parts = head + b"Content-Length: 2\r\n\r\n{}", head + chunked + GET + upgrade + b"\r\n"
 

@@ -20,13 +20,13 @@ from service.timeouts import DATABASE_TIMEOUTS
 from tests.support.accounts import account
 from tests.support.processes import PATIENCE, SECRET_KEY, Running, Serve, Start, alive, run, serving, until
 
-pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
+pytestmark = pytest.mark.slow  # starts processes
 
 STARTED = "Application startup complete."
 
 
 def listens(port: int) -> bool:
-    """Tell whether anybody accepts connections."""
+    """Return whether the port accepts connections."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -45,7 +45,7 @@ def test_edited_files_are_not_read_while_serving(own_database_url: str, checkout
     for path in ("sql/system/list_applied_migrations.sql", "service/http/health.py"):
         (checkout / path).write_text("broken")
 
-    # `dev` answers otherwise within a second.
+    # `dev` would notice within a second.
     for _ in range(15):
         assert served.status("/health/ready") == 200
         time.sleep(0.1)
@@ -67,12 +67,12 @@ def test_each_line_of_output_is_json(served: Running) -> None:
     assert served.stderr == ""
 
 
-# A single process dies of the signal, as its manager expects; the parent of several ends by itself.
+# A single process dies of the signal, as process managers expect; the parent of several exits normally.
 @pytest.mark.parametrize(("workers", "status"), [("1", -signal.SIGTERM), ("2", 0)])
 def test_sigterm_finishes_requests_in_flight(
     own_database_url: str, checkout: Path, serve: Serve, workers: str, status: int
 ) -> None:
-    # Patience: the request waits for the table from before the signal until the server waits for the request.
+    # Without PostgreSQL's timeouts, because the request waits for the table until the server waits for the request.
     patient = {"DATABASE_LOCK_TIMEOUT": "0", "DATABASE_STATEMENT_TIMEOUT": "0"}
     deadlines = checkout / "service/timeouts.py"
     text = deadlines.read_text()
@@ -86,7 +86,7 @@ def test_sigterm_finishes_requests_in_flight(
         waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
         until(lambda: rival.execute(waiting).rowcount == 1, "the request waits for the table")
 
-        os.killpg(served.process.pid, signal.SIGTERM)  # to all at once, as Heroku does
+        os.killpg(served.process.pid, signal.SIGTERM)  # Heroku signals all processes
         until(lambda: "Waiting for connections to close" in served.stdout, "the worker waits for the request")
         rival.rollback()
 
@@ -97,7 +97,7 @@ def test_sigterm_finishes_requests_in_flight(
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sigterm_drains_first(own_database_url: str, serve: Serve, workers: str) -> None:
-    """Everything is served meanwhile, and the last answer of a connection says so."""
+    """All requests are served meanwhile, with ``Connection: close``."""
     served = serve(own_database_url, WEB_CONCURRENCY=workers, DRAIN_SECONDS="5")
     until(lambda: served.stdout.count(STARTED) == int(workers), "all serve")
     began = time.monotonic()
@@ -105,7 +105,7 @@ def test_sigterm_drains_first(own_database_url: str, serve: Serve, workers: str)
     os.killpg(served.process.pid, signal.SIGTERM)
 
     until(lambda: served.status("/health/ready") == 503, "readiness says so")
-    time.sleep(1)  # it goes on
+    time.sleep(1)  # it keeps draining
     assert served.client.get("/health/ready").json()["detail"] == "draining: this process is shutting down"
     response = served.client.get("/health/live")
     assert (response.status_code, response.headers["Connection"]) == (200, "close")
@@ -129,13 +129,13 @@ def test_workers_end_when_their_parent_is_killed(own_database_url: str, serve: S
 
 
 def test_dead_worker_is_replaced_with_the_same_code(own_database_url: str, checkout: Path, start: Start) -> None:
-    """At once, though its parent was just then waiting for its sign of life, and a deploy is under way."""
+    """At once, even while its parent waits for a heartbeat, and during a deploy."""
     served = start("serve", serving(own_database_url, WEB_CONCURRENCY="2"), checkout)
     until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
     (checkout / "service/http/health.py").write_text("broken")
     worker = served.workers()[0]
     worker.suspend()
-    time.sleep(0.6)  # its parent looks every half second
+    time.sleep(0.6)  # its parent checks every half second
 
     worker.kill()
 
@@ -160,7 +160,7 @@ def test_sighup_replaces_workers_with_new_code(own_database_url: str, checkout: 
 
 @pytest.fixture
 def socket_directory() -> Iterator[Path]:
-    """Make a folder whose path is short enough for a socket in it."""
+    """Return a folder whose path is short enough for a Unix socket."""
     with tempfile.TemporaryDirectory() as directory:
         yield Path(directory)
 
@@ -206,7 +206,7 @@ def test_missing_settings_prevent_startup_in_one_line() -> None:
 
 
 def test_broken_query_file_prevents_startup_in_one_line(checkout: Path) -> None:
-    """Workers would die of it again and again."""
+    """Otherwise each worker would die of it."""
     (checkout / "sql/users/show_me.sql").write_text("select 1;\n")
 
     ended = run("serve", settings=serving("postgresql:///none", WEB_CONCURRENCY="2"), cwd=checkout)
@@ -252,7 +252,7 @@ def test_foreign_address_is_named() -> None:
 
 
 def serve_in_vain(**settings: str) -> Result:
-    """Call `serve` with settings that keep it from serving."""
+    """Run `serve` with settings with which it cannot start."""
     environment = {"DATABASE_URL": "postgresql:///none", "SECRET_KEY": SECRET_KEY, "HOST": None, "PORT": None}
     result = CliRunner().invoke(cli.main, ["serve"], env=environment | settings, catch_exceptions=False)
     assert result.exit_code == 1

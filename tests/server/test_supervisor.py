@@ -1,4 +1,4 @@
-"""The parent of several workers, and what one worker does beside others: real processes with a small application."""
+"""The parent of several workers, as real processes with a small application."""
 
 import json
 import os
@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Protocol
 
 import httpx
-import psutil  # type: ignore[import-untyped]  # it ships no types
+import psutil  # type: ignore[import-untyped]  # psutil has no type hints
 import pytest
 
 from tests.support.processes import ROOT, Running, alive, command, environment, free_port, serving, until
 from tests.support.supervised import TIMEOUTS
 
-pytestmark = pytest.mark.slow  # processes: seconds each
+pytestmark = pytest.mark.slow  # starts processes
 STARTED = "Application startup complete."
 
 
@@ -35,13 +35,13 @@ class Supervise(Protocol):
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
-    """Name the file that keeps workers from starting while it is there."""
+    """Return the path of a file whose presence keeps workers from starting."""
     return tmp_path / "broken"
 
 
 @pytest.fixture
 def supervise(tmp_path: Path, broken: Path) -> Iterator[Supervise]:
-    """Start the small application, and end it after the test."""
+    """Return a function that starts the small application; stop it after the test."""
     with ExitStack() as stack:
 
         def supervise(workers: int, drain_seconds: int = 0) -> Running:
@@ -56,7 +56,7 @@ def supervise(tmp_path: Path, broken: Path) -> Iterator[Supervise]:
 
 
 def events(running: Running, level: str = "error") -> list[str]:
-    """Return the events of a level that were logged."""
+    """Return the logged events of a level."""
     lines = [json.loads(line) for line in running.stdout.splitlines()]
     return [line["event"] for line in lines if line["level"] == level]
 
@@ -79,7 +79,7 @@ def test_hung_event_loop_is_replaced(supervise: Supervise) -> None:
 
 
 def test_worker_that_cannot_start_is_retried_with_a_growing_pause(supervise: Supervise, broken: Path) -> None:
-    """All of them together are one attempt."""
+    """The failures of all workers count as one attempt."""
     broken.touch()
     running = supervise(4)
     until(lambda: events(running).count("worker cannot start: it is tried again") == 3, "it is tried three times")
@@ -128,7 +128,7 @@ def test_frozen_worker_does_not_delay_the_end(supervise: Supervise) -> None:
 
 
 def test_frozen_service_goes_on(supervise: Supervise) -> None:
-    """As ``docker pause`` freezes it: what workers did not do meanwhile does not count."""
+    """``docker pause`` freezes all processes: the missing heartbeats must not count."""
     running = supervise(2)
     family = running.family()
     for process in family:
@@ -169,13 +169,13 @@ def test_single_worker_ignores_sighup_with_a_sentence(supervise: Supervise) -> N
 
 
 def limit_descriptors(running: Running, more: int) -> None:
-    """Leave a process that has no clients yet as many descriptors."""
+    """Leave a process without clients `more` file descriptors."""
     files = psutil.Process(running.process.pid).num_fds()
     resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (files + more, files + more))
 
 
 def test_idle_clients_give_way_when_descriptors_run_out(supervise: Supervise) -> None:
-    """It is logged once, also if there are fewer descriptors later."""
+    """It is logged once, even if the limit is lowered later."""
     running = supervise(1)
     limit_descriptors(running, 40)
     with ExitStack() as stack:
@@ -191,7 +191,7 @@ def test_idle_clients_give_way_when_descriptors_run_out(supervise: Supervise) ->
 
 
 def test_busy_clients_are_served_when_descriptors_run_out(supervise: Supervise) -> None:
-    """They are never closed; accepting pauses."""
+    """They are not closed; accepting pauses."""
     running = supervise(1)
     limit_descriptors(running, 20)
     with ExitStack() as stack:
@@ -199,7 +199,7 @@ def test_busy_clients_are_served_when_descriptors_run_out(supervise: Supervise) 
         for client in clients:
             client.sendall(b"GET / HTTP/1.1\r\nConnection: close\r\n")
         until(lambda: events(running) != [], "descriptors run out")
-        time.sleep(1)  # it looks again
+        time.sleep(1)  # it tries again
 
         for client in clients:
             client.sendall(b"Host: localhost\r\n\r\n")
@@ -224,7 +224,7 @@ def test_parent_ends_with_its_workers_when_all_are_told(supervise: Supervise) ->
 def test_first_process_of_a_container_hears_sigterm_while_it_starts(
     tmp_path: Path, workers: str, imported: str
 ) -> None:
-    """The kernel drops a signal that such a process does not handle."""
+    """The kernel ignores a signal for which the first process of a container has no handler."""
     settings = serving("postgresql:///none", WEB_CONCURRENCY=workers, PORT=str(free_port()))
     hook = f"class Hook:\n def find_spec(self, name, *_):\n  if name == {imported!r}: print('now', flush=True)\n"
     (tmp_path / "sitecustomize.py").write_text(f"import sys\n{hook}sys.meta_path.insert(0, Hook())\n")

@@ -1,4 +1,4 @@
-"""A primary and a replica, and what reads from them."""
+"""A primary and a replica, and readers of both."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -19,12 +19,12 @@ from tests.support.statements import Statements
 
 @pytest.fixture(autouse=True)
 def _patient() -> None:
-    """Keep the service's own limits, which decide when a replica is given up: a test that can wait longer says so."""
+    """Keep the service's own timeouts, which decide when a replica is given up."""
 
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """Return a folder for clusters, whose owner may pass."""
+    """Return a folder for clusters, which PostgreSQL's user can enter."""
     with tempfile.TemporaryDirectory(prefix="replica-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -32,7 +32,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def pair(folder: Path) -> Iterator[Pair]:
-    """Return two servers, with a table to write to."""
+    """Return two servers with a table."""
     primary = Postgres(folder / "primary", fsync="off")
     create_cluster(primary.data)
     primary.start()
@@ -48,7 +48,7 @@ def pair(folder: Path) -> Iterator[Pair]:
 
 @pytest.fixture
 async def opening(tmp_path: Path) -> AsyncIterator[Opening]:
-    """Return what reads from a primary and a replica, by their URLs."""
+    """Return a function that opens a reader of a primary and a replica, given their URLs."""
     async with AsyncExitStack() as stack:
 
         async def opening(
@@ -68,7 +68,7 @@ async def opening(tmp_path: Path) -> AsyncIterator[Opening]:
 
 @pytest.fixture
 async def reader(opening: Opening, pair: Pair) -> Reader:
-    """Return what reads from the two servers, when it does so from the replica."""
+    """Return a reader of both servers that uses the replica."""
     reader = await opening(pair.primary.url, pair.replica.url)
     await reader.used()
     return reader
@@ -76,7 +76,7 @@ async def reader(opening: Opening, pair: Pair) -> Reader:
 
 @pytest.fixture(scope="module")
 def failed_over(pair: Pair, folder: Path) -> Iterator[Pair]:
-    """Return a third server, which followed as well and takes writes now, and a fourth that follows this one."""
+    """Return a third server, a promoted replica, and a fourth that follows it."""
     promoted = pair.primary.replica(folder / "promoted")
     promoted.start()
     follower = promoted.replica(folder / "follower")
@@ -89,5 +89,5 @@ def failed_over(pair: Pair, folder: Path) -> Iterator[Pair]:
 
 @pytest.fixture
 def read(statement: Statements) -> Read:
-    """Return the read that tells who answered."""
+    """Return a read whose result shows which server answered."""
     return marked(statement, "select pg_is_in_recovery(), count(*)::integer from things")

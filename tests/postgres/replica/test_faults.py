@@ -1,4 +1,4 @@
-"""A replica that is behind, away, or none."""
+"""A replica that lags, is unavailable, or is no replica."""
 
 import asyncio
 import signal
@@ -19,13 +19,13 @@ from tests.support.processes import until
 from tests.support.replicas import Opening, Pair, Read, Reader, ReadResult, events, marked
 from tests.support.statements import Statements
 
-slow = pytest.mark.slow  # a second server: seconds
+slow = pytest.mark.slow  # starts a second server
 OFTEN = DatabaseTimeouts(replica_check=0.05)
 
 
 @slow
 async def test_lagging_replica_is_skipped(opening: Opening, pair: Pair, read: Read, statement: Statements) -> None:
-    """Told once, and used again as soon as it has caught up."""
+    """The lag is logged once, and the replica is used again when it has caught up."""
     add: Count[...] = Count(statement("count", "insert into things values (3)"), int)
     with structlog.testing.capture_logs() as logged:
         reader = await opening(pair.primary.url, pair.replica.url, max_lag=20, timeouts=OFTEN)
@@ -35,7 +35,7 @@ async def test_lagging_replica_is_skipped(opening: Opening, pair: Pair, read: Re
         behind = [(await reader.db.many(read))[0].by_replica for _ in range(3)]
         passed_over = reader.count('replica_reads_total{answered_by="primary"}')
         used = reader.count("replica_used")
-        await asyncio.sleep(0.2)  # it is looked at meanwhile
+        await asyncio.sleep(0.2)  # it is checked meanwhile
         pair.replica.ask("select pg_wal_replay_resume()")
         await reader.used()
 
@@ -51,7 +51,7 @@ async def test_lagging_replica_is_skipped(opening: Opening, pair: Pair, read: Re
 
 @slow
 async def test_killed_replica_causes_no_error(opening: Opening, pair: Pair, read: Read) -> None:
-    """Nor is one that comes back missed for longer than a second or two."""
+    """It is used again a second or two after it is back."""
     reader = await opening(pair.primary.url, pair.replica.url, timeouts=OFTEN)
     await reader.used()
     with structlog.testing.capture_logs() as logged:
@@ -71,7 +71,7 @@ async def test_killed_replica_causes_no_error(opening: Opening, pair: Pair, read
 async def test_frozen_replica_delays_reads_briefly(
     reader: Reader, pair: Pair, read: Read, statement: Statements, *, writes: bool
 ) -> None:
-    """Asked how far it is, it has less time than for a whole read."""
+    """The question for its position has a shorter timeout than a read."""
     add: Count[...] = Count(statement("count", "insert into things values (4)"), int)
     await reader.db.many(read)
     pair.replica.freeze()
@@ -91,7 +91,7 @@ async def test_frozen_replica_delays_reads_briefly(
 async def test_read_cancelled_by_replay_goes_to_the_primary(
     opening: Opening, pair: Pair, statement: Statements
 ) -> None:
-    """What it reads was removed (SQLSTATE 40001); the replica stays in use."""
+    """Replay removed the rows that it reads (SQLSTATE 40001); the replica remains in use."""
     reader = await opening(pair.primary.url, pair.replica.url, timeouts=PATIENT)
     await reader.used()
     pair.replica.ask("alter system set max_standby_streaming_delay = 0")
@@ -136,7 +136,7 @@ async def test_timed_out_read_is_not_retried(opening: Opening, pair: Pair, state
 async def test_replica_is_not_used_without_the_primary(
     opening: Opening, pair: Pair, read: Read, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody can know what others were told meanwhile."""
+    """Without the primary, the position that other clients have seen is unknown."""
     reader = await opening("postgresql://127.0.0.1:1/postgres", pair.replica.url)
     reader.router.uses_replica = True
 
@@ -153,7 +153,7 @@ async def test_replica_is_not_used_without_the_primary(
 
 @contextmanager
 def running(server: Postgres) -> Iterator[None]:
-    """Have `server` run until the end of the context."""
+    """Run `server` until the end of the context."""
     server.start()
     try:
         yield
@@ -163,7 +163,7 @@ def running(server: Postgres) -> Iterator[None]:
 
 @slow
 async def test_promoted_replica_is_no_longer_used(opening: Opening, pair: Pair, folder: Path) -> None:
-    """Whether or not it lacks what is written to the old primary from then on."""
+    """Whether or not it lacks later writes to the old primary."""
     follower = pair.primary.replica(folder / "promoted while used")
     with running(follower), structlog.testing.capture_logs() as logged:
         reader = await opening(pair.primary.url, follower.url, timeouts=OFTEN)
@@ -178,7 +178,7 @@ async def test_promoted_replica_is_no_longer_used(opening: Opening, pair: Pair, 
 async def test_replica_promoted_while_lagging_is_not_a_replica(
     opening: Opening, pair: Pair, folder: Path, statement: Statements
 ) -> None:
-    """What passes by itself is told once; what an operator has to mend is told once more."""
+    """A lag is logged once; a promotion, which needs an operator, is logged as well."""
     add: Count[...] = Count(statement("count", "insert into things values (5)"), int)
     follower = pair.primary.replica(folder / "promoted while behind")
     with running(follower), structlog.testing.capture_logs() as logged:
@@ -189,9 +189,9 @@ async def test_replica_promoted_while_lagging_is_not_a_replica(
         await reader.until(lambda used: used is False)
         await asyncio.to_thread(follower.promote)
         async with asyncio.timeout(5):
-            while "it is not a replica" not in str(logged):  # noqa: ASYNC110 - a log, of which nobody is told
+            while "it is not a replica" not in str(logged):  # noqa: ASYNC110 - a log has no event to wait for
                 await asyncio.sleep(0.01)
-        await asyncio.sleep(0.2)  # it is looked at meanwhile
+        await asyncio.sleep(0.2)  # it is checked meanwhile
 
     told = events(logged)
     assert told[:2] == [("replica in use", ""), ("replica not used", "it is N bytes of log behind")]
@@ -205,7 +205,7 @@ async def test_replica_promoted_while_lagging_is_not_a_replica(
     [
         ("primary", "primary", "it is not a replica"),
         ("replica", "replica", "the database is not a primary"),
-        # The first has been promoted: the other still follows the one before.
+        # The first was promoted; the other still follows the old primary.
         ("promoted", "replica", "its history is N/N/postgres, the primary's N/N/postgres"),
         ("primary", "promoted", "it is not a replica"),
         ("primary", "elsewhere", "its history is N/N/templateN, the primary's N/N/postgres"),
@@ -247,7 +247,7 @@ async def test_replica_among_several_hosts_is_used(opening: Opening, pair: Pair,
 async def test_replica_is_used_after_failover_once_restartpoint_is_made(
     opening: Opening, failed_over: Pair, read: Read
 ) -> None:
-    """Only then does it say of itself which branch of the history it follows."""
+    """Only then does it report the timeline that it follows."""
     promoted, follower = failed_over.primary, failed_over.replica
     reader = await opening(promoted.url, follower.url, timeouts=OFTEN)
     await reader.looked()

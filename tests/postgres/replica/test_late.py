@@ -1,4 +1,4 @@
-"""A read has one time for the primary's position, the replica and, where that fails, the primary."""
+"""One time limit covers the primary's position, the replica and, if that fails, the primary."""
 
 import asyncio
 import time
@@ -14,13 +14,13 @@ from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
 from tests.support.replicas import Opening, Pair, Read, Reader, ReadResult
 from tests.support.statements import Statements
 
-pytestmark = pytest.mark.slow  # a second server: seconds
+pytestmark = pytest.mark.slow  # starts a second server
 
 
 async def test_slow_primary_is_waited_for_once(
     opening: Opening, pair: Pair, read: Read, statement: Statements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The question that is under way was asked too early for it, and the next one comes after that."""
+    """The question under way was asked too early for the second read, and the next one follows it."""
     slowly: Maybe[..., Position] = Maybe(
         statement("maybe Position", "select 'any', 1::bigint from pg_sleep(1)"), Position
     )
@@ -34,12 +34,12 @@ async def test_slow_primary_is_waited_for_once(
     with pytest.raises(Unavailable):
         await reader.db.many(read)
 
-    assert time.monotonic() - began < 1.6  # the second answer would come after 1.7
+    assert time.monotonic() - began < 1.6  # the second position would arrive after 1.7
     await first
 
 
 async def test_frozen_replica_leaves_time_for_the_primary(reader: Reader, pair: Pair, read: Read) -> None:
-    """Also where the request has used some of its time before."""
+    """Even if the request has used some of its time before."""
     await reader.db.many(read)
     pair.replica.freeze()
 

@@ -1,4 +1,4 @@
-"""Reads on a replica: current ones, of what is marked."""
+"""Marked reads run on the replica, and are current."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from tests.support.factories import Factory, service_client
 from tests.support.replicas import Opening, Pair, Read, Reader, ReadResult, marked
 from tests.support.statements import Statements
 
-slow = pytest.mark.slow  # a second server: seconds
+slow = pytest.mark.slow  # starts a second server
 
 
 @slow
@@ -43,7 +43,7 @@ async def test_connections_of_each_server_are_counted(reader: Reader, statement:
     reading = [asyncio.create_task(reader.db.many(slowly)) for _ in range(6)]
 
     async with asyncio.timeout(5):
-        while reader.count('database_connections{server="replica",state="used"}') < 4:  # noqa: ASYNC110 - a state, of which nobody is told
+        while reader.count('database_connections{server="replica",state="used"}') < 4:  # noqa: ASYNC110 - a state without an event
             await asyncio.sleep(0.005)
 
     assert reader.count('database_connections_waiting{server="replica"}') == 2
@@ -55,7 +55,7 @@ async def test_connections_of_each_server_are_counted(reader: Reader, statement:
 
 @slow
 async def test_write_is_read_at_once(reader: Reader, read: Read, statement: Statements) -> None:
-    """By all who write and read at the same time; the replica is given the time to catch up."""
+    """Several clients write and read concurrently, and the replica has time to catch up."""
     add: Count[...] = Count(statement("count", "insert into things values (2)"), int)
     responses: list[ReadResult] = []
 
@@ -76,7 +76,7 @@ async def test_write_is_read_at_once(reader: Reader, read: Read, statement: Stat
 async def test_write_with_asynchronous_commit_is_read_at_once(
     opening: Opening, pair: Pair, read: Read, statement: Statements
 ) -> None:
-    """With synchronous_commit = off, the log that a client was told of is not flushed, nor sent to a replica yet."""
+    """With synchronous_commit = off, a confirmed write is neither flushed nor sent to a replica yet."""
     add: Count[...] = Count(statement("count", "insert into things values (2)"), int)
     reader = await opening(f"{pair.primary.url}?synchronous_commit=off", pair.replica.url)
     await reader.used()
@@ -93,15 +93,15 @@ async def test_concurrent_reads_share_one_position_query(reader: Reader, read: R
 
     await asyncio.gather(*(reader.db.many(read) for _ in range(50)))
 
-    assert reader.asked - before <= 2  # or it was looked at meanwhile
+    assert reader.asked - before <= 2  # the periodic check can add one
 
 
 @slow
 async def test_later_read_asks_for_a_new_position(reader: Reader, read: Read) -> None:
-    """What it asks for may be older than what the later one has written."""
+    """The position of an earlier question can precede the later reader's own write."""
     before = reader.asked
     first = asyncio.create_task(reader.db.many(read))
-    for _ in range(3):  # until the question is on its way
+    for _ in range(3):  # until the question is sent
         await asyncio.sleep(0)
     await asyncio.gather(first, reader.db.many(read), reader.db.many(read))
 
@@ -118,7 +118,7 @@ async def test_cancelled_read_does_not_cancel_the_shared_query(reader: Reader, r
 
 
 async def test_service_reads_from_the_configured_replica(own_database_url: str, tmp_path: Path) -> None:
-    """Here that is the primary itself, which is no replica: then it is as if there were none."""
+    """The URL names the primary itself, so there is no usable replica."""
     settings = make_settings(own_database_url, DATABASE_REPLICA_URL=own_database_url)
     router = connection_pool(settings)
     assert isinstance(router, ReplicaRouter)
@@ -128,7 +128,7 @@ async def test_service_reads_from_the_configured_replica(own_database_url: str, 
 
     async with app.lifespan(), service_client(app) as client:
         responses = [await client.get(path, headers=user.bearer) for path in ("/auth/sessions", "/users/me")]
-        while router.uses_replica is None:  # noqa: ASYNC110 - a state, of which nobody is told
+        while router.uses_replica is None:  # noqa: ASYNC110 - a state without an event
             await asyncio.sleep(0.005)
         text = as_text(tmp_path, "text/plain")[0].decode()
     await admin.close()
