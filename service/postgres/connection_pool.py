@@ -191,9 +191,9 @@ class ConnectionPool:
         """Open connections for `waiting` waiters; after a failure one at a time, with a pause before each attempt."""
         if self._retry or self._all_closed:
             return
-        room = self._size - len(self._connections) - len(self._connecting) - len(self._closing)
+        free = self._size - len(self._connections) - len(self._connecting) - len(self._closing)
         wanted = min(1, waiting) if self._failures else waiting
-        for _ in range(min(room, wanted - len(self._connecting))):
+        for _ in range(min(free, wanted - len(self._connecting))):
             connecting = self._loop.create_task(self._connect())
             self._connecting.add(connecting)
             connecting.add_done_callback(self._connecting.discard)

@@ -107,7 +107,7 @@ class ReplicaPool(Pool):
         *,
         read_only: bool = False,
     ) -> Rows:
-        assert isinstance(pooled, ReplicaConnection)  # noqa: S101 - connection_class
+        assert isinstance(pooled, ReplicaConnection)  # noqa: S101 - as connection_class makes them
         wanted = required_position.get()
         try:
             if not pooled.has_replayed(wanted):
