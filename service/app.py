@@ -14,7 +14,7 @@ from litestar.types import ASGIApp
 
 from service.api import API
 from service.auth.controllers import AuthController
-from service.auth.guard import admit
+from service.auth.guard import check_request
 from service.auth.passwords import Passwords
 from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
@@ -129,7 +129,7 @@ def create_app(
         lifespan=[lifespan],
         request_class=ServiceRequest,
         request_max_body_size=MAX_BODY_BYTES,
-        before_request=admit,  # type: ignore[arg-type]  # each request is a ServiceRequest
+        before_request=check_request,  # type: ignore[arg-type]  # each request is a ServiceRequest
         exception_handlers={Exception: exception_handler},
         cors_config=cors,
         openapi_config=openapi_config(API, [*CONTROLLERS, HealthController]),

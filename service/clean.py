@@ -1,28 +1,29 @@
-"""Removes expired rows; each table's owner declares its purge in one line: ``purge("login sessions", count(…))``."""
+"""Deletes expired rows. A feature declares its purge in one line: ``purge("login sessions", count("…"))``."""
 
 from collections.abc import AsyncIterator
 
 from service.postgres import Count, Database, Pool
 
-# By what their rows are called, in the order of declaration.
+# By the name of their rows, in the order of declaration.
 PURGES: dict[str, Count[[int]]] = {}
-# Rows per statement: few enough not to hold up other transactions.
+# Rows per statement: few enough not to block other transactions for long.
 BATCH = 1000
 
 
 def purge(rows: str, query: Count[[int]]) -> None:
-    """Declare that `query` removes expired `rows`, at most as many as its parameter says."""
+    """Declare that `query` deletes expired `rows`; its parameter is the maximum number to delete."""
     PURGES[rows] = query
 
 
 async def clean(url: str, *, batch: int = BATCH) -> AsyncIterator[tuple[str, int, bool]]:
-    """Run all purges, `batch` rows at a time; after each batch, yield the rows' name, the total so far, and the end.
+    """Run all purges, `batch` rows at a time.
 
-    Counts that a log-in holds are left for the next run. Raises Unavailable or asyncpg.PostgresError.
+    After each batch, yield the name of the rows, the number deleted so far, and whether the purge is complete. Locked
+    rows are left for the next run. Raises Unavailable or asyncpg.PostgresError.
     """
     pool = Pool(url)
     async with pool.open():
-        # A module declares its purge after those of the modules it imports: this way, features come first.
+        # Reversed: modules import what they depend on first, so the purges of features are the last declared.
         for rows, query in reversed(PURGES.items()):
             removed = 0
             while (number := await Database(pool).count(query, batch)) == batch:

@@ -22,12 +22,12 @@ class SettingsError(click.ClickException):
 
 
 def variable(name: str, convert: Callable[[str], T], *, help: str, **default: Any) -> T:  # noqa: A002, ANN401 - environ-config's own
-    """Declare the variable `name`, read by `convert`, which raises ValueError to say what it must be.
+    """Declare the variable `name`. `convert` parses its text, and raises ValueError if that is not valid.
 
-    Without ``default=`` it is required. A default is taken as it is.
+    Without ``default=`` the variable is required. A default is not converted.
     """
 
-    def read(text: Any) -> Any:  # noqa: ANN401 - a variable's text, or whatever its default is
+    def read(text: Any) -> Any:  # noqa: ANN401 - a variable's text, or its default
         if default and text is default["default"]:
             return text
         try:
@@ -114,14 +114,14 @@ class Settings:
         default=200,
         help="seconds before an idle connection is closed",
     )
-    # Less than the service waits (DatabaseTimeouts.query): what takes longer would look like a silent server.
+    # Less than DatabaseTimeouts.query: a server that takes longer than that counts as unreachable.
     database_statement_timeout: int = variable(
         "DATABASE_STATEMENT_TIMEOUT", env.integer(0, 2_000), default=2_000, help="milliseconds; 0 leaves it to the role"
     )
     database_lock_timeout: int = variable(
         "DATABASE_LOCK_TIMEOUT",
         env.integer(0, 2_000),
-        # Longer than deadlock_timeout of PostgreSQL (1 s): what is found to be in a deadlock is tried again.
+        # Longer than PostgreSQL's deadlock_timeout (1 s), because statements are retried after a deadlock.
         default=1_500,
         help="milliseconds; 0 leaves it to the role",
     )
@@ -209,13 +209,13 @@ class Settings:
 
     @override
     def __repr__(self) -> str:
-        """Hide the secrets from logs and tracebacks."""
+        """Keep the secrets out of logs and tracebacks."""
         return "Settings(…)"
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port to listen on. A platform that sets PORT connects from outside."""
-        return self.host or ("127.0.0.1" if self.port is None else "0.0.0.0"), self.port or 8000  # noqa: S104 - as said
+        return self.host or ("127.0.0.1" if self.port is None else "0.0.0.0"), self.port or 8000  # noqa: S104 - see above
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

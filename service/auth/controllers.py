@@ -1,4 +1,4 @@
-"""Log-in, refresh and log-out, and the list of sessions."""
+"""Log-in, refresh, log-out, and the caller's sessions."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,10 +53,10 @@ SPENT = "The refresh token was used before, or its session has ended"
 
 @dataclass
 class LoginOperation(Operation):
-    """The log-in in the OpenAPI document; Litestar does not know its form, because the handler reads that itself."""
+    """Describes the log-in form in the OpenAPI document, because the handler reads the form itself."""
 
     def __post_init__(self) -> None:
-        """Describe the form."""
+        """Add the form as the request body."""
 
         def text(description: str, example: str) -> Schema:
             return Schema(type=OpenAPIType.STRING, description=description, examples=[example])
@@ -102,10 +102,10 @@ class AuthController(Controller):
         if login.grant_type not in {"", "password"}:
             raise UnsupportedGrantType
         client, key = throttle.client(), email_key(login.username)
-        # Once more if the hash was replaced between the two statements: another log-in may have renewed it.
+        # A second attempt, in case another log-in has rehashed the password between the two statements.
         for _ in range(2):
             account = await throttle.find_credentials(request.db, key, client)
-            # No database connection is held meanwhile, and an unknown address takes as long as a known one.
+            # No database connection is held during verification. Unknown addresses take as long as known ones.
             user_id, hashed_password = account.id, account.hashed_password
             if not (await passwords.verify(login.password, hashed_password) and user_id and hashed_password):
                 break
@@ -121,15 +121,15 @@ class AuthController(Controller):
             if session is not None:
                 set_user(user_id)
                 LOGINS.inc(outcome="ok")
-                with suppress(Unavailable):  # the session is open; the next log-in makes up for what is left undone
+                with suppress(Unavailable):  # the session is open; the next log-in does what remains
                     await request.db.count(END_OLDEST_SESSIONS, user_id, settings.max_sessions)
                     if needs_rehash(hashed_password):
                         upgraded = await passwords.hash(login.password)
                         await request.db.count(UPGRADE_PASSWORD_HASH, user_id, hashed_password, upgraded)
                 return JSONResponse(tokens.issue(session), headers=SECRET)
         LOGINS.inc(outcome="failed")
-        wrong = InvalidGrant("Incorrect email or password")
-        raise await throttle.record_failure(request.db, key, client, wrong)
+        invalid = InvalidGrant("Incorrect email or password")
+        raise await throttle.record_failure(request.db, key, client, invalid)
 
     @post(
         "/refresh-token",
@@ -188,9 +188,9 @@ class AuthController(Controller):
 
 
 async def find_owner(db: Database, token: SpentToken) -> UUID:
-    """Return the user of a refresh token; a token of an earlier release names none and takes a query.
+    """Return the user of a refresh token; tokens of releases before 2026-12 require a query.
 
-    Raises InvalidGrant if the session is gone.
+    Raises InvalidGrant if the session does not exist.
     """
     if token.user is not None:
         return token.user

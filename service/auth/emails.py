@@ -1,4 +1,4 @@
-"""Email addresses: which are accepted, and when two of them are one mailbox."""
+"""Email addresses: validation, and the key that all spellings of a mailbox share."""
 
 import unicodedata
 from contextlib import suppress
@@ -10,8 +10,8 @@ MAX_LENGTH = 254
 
 
 def email_errors(email: str) -> list[FieldError]:
-    """Return why `email` is no address (RFC 5321, 5322 and 6531); the DNS is not asked."""
-    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - 5 % of each start
+    """Return the errors of `email` as an address (RFC 5321, 5322 and 6531), without asking the DNS."""
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - 5 % of the start
 
     try:
         validate_email(email, check_deliverability=False)
@@ -21,12 +21,12 @@ def email_errors(email: str) -> list[FieldError]:
 
 
 def email_key(email: str) -> str:
-    """Return the form in which mailboxes are compared: one key for every spelling of an address.
+    """Return the key of a mailbox: equal for all spellings of its address.
 
-    Case, full-width letters and Unicode form do not count, as in RFC 8265, 3.3; nor does it matter whether a domain is
-    written in Unicode or in punycode (RFC 5891). What is no address has a key, too: people type anything at a log-in.
+    Ignores case, full-width letters and Unicode form (RFC 8265, 3.3), and whether the domain is in Unicode or Punycode
+    (RFC 5891). Text that is not an address also has a key, because log-ins accept any text.
     """
-    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - 5 % of each start
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - 5 % of the start
 
     if len(email) <= MAX_LENGTH:
         with suppress(EmailNotValidError):

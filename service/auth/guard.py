@@ -4,15 +4,15 @@ from service.http import ServiceRequest, check_query
 from service.problems import NotAuthenticated
 from service.telemetry import set_user
 
-# The security scheme of the OpenAPI document. A controller or handler that states ``security = BEARER`` admits only
-# requests with a genuine access token.
+# The security scheme of the OpenAPI document. A controller or handler with ``security = BEARER`` requires an access
+# token.
 BEARER = [{"bearer": list[str]()}]
 
 
-async def admit(request: ServiceRequest) -> None:
-    """Check the access token, if the handler asks for one, then the query; the application's ``before_request`` hook.
+async def check_request(request: ServiceRequest) -> None:
+    """Check the access token, if the handler requires one, and the query string; the ``before_request`` hook.
 
-    Raises NotAuthenticated or InvalidToken; InvalidInput for a query parameter that the handler does not have.
+    Raises NotAuthenticated or InvalidToken; InvalidInput for an unknown query parameter.
     """
     handler = request.route_handler
     if handler.resolve_security():
@@ -23,10 +23,13 @@ async def admit(request: ServiceRequest) -> None:
 
 
 def _bearer_token(request: ServiceRequest) -> str:
-    """Return the token of the one ``Authorization: Bearer`` header (RFC 6750, 2.1)."""
+    """Return the token of the ``Authorization: Bearer`` header (RFC 6750, 2.1).
+
+    Raises NotAuthenticated unless there is exactly one such header.
+    """
     by_name, sent = request.raw_headers, request.scope["headers"]
     given = by_name.get(b"authorization", b"")
-    # Only if some header is repeated is it worth looking whether it is this one.
+    # The dictionary is shorter than the list only if a header is repeated.
     if len(by_name) < len(sent) and sum(name == b"authorization" for name, _ in sent) > 1:  # type: ignore[arg-type]  # a list
         raise NotAuthenticated
     scheme, _, token = given.decode("latin-1").partition(" ")

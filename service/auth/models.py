@@ -1,4 +1,4 @@
-"""Rows and bodies of log-ins and sessions."""
+"""The rows and the request and response bodies of log-ins and sessions."""
 
 from datetime import datetime
 from typing import Annotated
@@ -10,7 +10,10 @@ import msgspec
 
 @attrs.define(slots=False)
 class Credentials:
-    """What a password is checked against, and the seconds until it can be; all None for an unknown address."""
+    """The account that a password is checked for, and `wait`, the seconds until the next attempt is allowed.
+
+    `id` and `hashed_password` are None for an unknown address, `wait` if an attempt is allowed now.
+    """
 
     id: UUID | None
     hashed_password: str | None
@@ -19,7 +22,7 @@ class Credentials:
 
 @attrs.define(slots=False)
 class Allowance:
-    """How many more attempts are allowed within the next `wait` seconds; less than 0: this was one too many."""
+    """How many attempts remain in the next `wait` seconds; negative if this one exceeded the limit."""
 
     remaining: int
     wait: int
@@ -27,7 +30,7 @@ class Allowance:
 
 @attrs.define(slots=False)
 class Session:
-    """A login session: what its tokens say."""
+    """A login session, as its tokens describe it."""
 
     id: UUID
     user_id: UUID
@@ -38,21 +41,21 @@ class Session:
 
 @attrs.define(slots=False)
 class RotatedSession(Session):
-    """A session after one of its refresh tokens was used; `ended` if that token had been used before."""
+    """A session after a refresh; `ended` is true if the refresh token had been used before."""
 
     ended: bool
 
 
 @attrs.define(slots=False)
 class SessionOwner:
-    """Whose session it is."""
+    """The owner of a session."""
 
     user_id: UUID
 
 
 @attrs.define(slots=False)
 class LoginSession:
-    """A place where the caller is logged in."""
+    """A session of the caller, as the list of sessions shows it."""
 
     id: UUID
     created_at: datetime
@@ -71,7 +74,7 @@ class LoginSession:
 
 @attrs.define(slots=False)
 class EndedSession:
-    """A session that has just been ended."""
+    """A session that was ended by this request."""
 
     id: UUID
 
@@ -87,20 +90,20 @@ class Login(msgspec.Struct, forbid_unknown_fields=True):
     password: str
     # A parameter without a value counts as omitted (RFC 6749, 3.2).
     grant_type: str = ""
-    # OAuth 2 clients send these; first-party log-ins do not need them.
+    # OAuth 2 clients send these; they are ignored.
     scope: str = ""
     client_id: str = ""
     client_secret: str = ""
 
 
 class RefreshToken(msgspec.Struct, forbid_unknown_fields=True):
-    """A refresh token, as it was issued."""
+    """A refresh token that the service issued."""
 
     refresh_token: Token
 
 
 class TokenPair(msgspec.Struct):
-    """An access token for the next minutes, and a refresh token for the next pair. Times are Unix seconds."""
+    """An access token, and the refresh token that is exchanged for the next pair. Times are Unix seconds."""
 
     token_type: Annotated[str, msgspec.Meta(examples=["Bearer"])]
     access_token: Annotated[str, msgspec.Meta(examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl"])]

@@ -1,4 +1,4 @@
-"""Passwords: hashed and checked with argon2id, outside of the event loop."""
+"""Passwords: rules for new ones, and argon2id hashing in threads."""
 
 import asyncio
 import unicodedata
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 # Characters after NFC. NIST SP 800-63B, 5.1.1.2: at least 8, no composition rules; the maximum bounds the hashing time.
 MIN_LENGTH, MAX_LENGTH = 8, 128
-# password_errors counts them, because a letter can be one or several code points before NFC.
+# Litestar does not check these limits: before NFC, a letter can be several code points. password_errors() does.
 Password = Annotated[
     str,
     msgspec.Meta(
@@ -29,25 +29,25 @@ Password = Annotated[
     ),
 ]
 
-# The commonest of leaked passwords (16,290, 1.5 MB of memory): NIST SP 800-63B, 5.1.1.2, wants them refused.
+# The 16,290 most common leaked passwords, which NIST SP 800-63B, 5.1.1.2, says to reject; 1.5 MB of memory.
 COMMON_PASSWORDS = frozenset((Path(__file__).parent / "common_passwords.txt").read_text(encoding="utf-8").splitlines())
 
 # OWASP's second recommendation: 19 MiB, 2 passes, 1 lane; about 20 ms. RFC 9106's 64 MiB profile takes 180 ms,
 # and 1 GB of memory for 16 log-ins at once.
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
-# A stored hash that costs more was not made here, and is not run: KiB of memory, passes, and lanes.
+# Hashes that cost more than this were not made here and are not verified: KiB of memory, passes, lanes.
 MAX_COST = 256 * 1024, 16, 16
-# A queue's threads (argon2 releases the GIL), and how many passwords can be in it: a second's worth or a little more.
-LOGINS = 2, 64
-REGISTRATIONS = 1, 64
+# Threads (argon2 releases the GIL), and the limit on passwords being hashed or waiting: about a second of work.
+LOGIN_QUEUE = 2, 64
+REGISTRATION_QUEUE = 1, 64
 HASHING = gauge("password_hashing_queue", "Passwords being hashed, or waiting for it")
 
 
 class HashingQueue:
-    """A few threads for argon2, and a limit on those who wait for them."""
+    """Threads for argon2, with a limit on the passwords that wait for one."""
 
-    def __init__(self, name: str, threads: int, most: int) -> None:
-        self.name, self.most = name, most
+    def __init__(self, name: str, threads: int, limit: int) -> None:
+        self.name, self.limit = name, limit
         self.waiting = 0
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
 
@@ -56,7 +56,7 @@ class HashingQueue:
 
         Raises Unavailable if the queue is full.
         """
-        if self.waiting >= self.most:
+        if self.waiting >= self.limit:
             raise Unavailable(f"Too many {self.name} at once")
         self.waiting += 1
         try:
@@ -65,56 +65,56 @@ class HashingQueue:
             self.waiting -= 1
 
     def close(self) -> None:
-        """End the threads, after those who wait."""
+        """Stop the threads once the waiting passwords are hashed."""
         self._executor.shutdown()
 
 
 class Passwords:
-    """Hashes and checks passwords in threads, so that the event loop goes on.
+    """Hashes and verifies passwords without blocking the event loop.
 
-    Registrations have a queue of their own: however many come, log-ins do not wait for them.
+    Registrations have their own queue, so that a flood of them does not delay log-ins.
     """
 
     def __init__(self) -> None:
-        self._logins = HashingQueue("log-ins", *LOGINS)
-        self._registrations = HashingQueue("registrations", *REGISTRATIONS)
+        self._logins = HashingQueue("log-ins", *LOGIN_QUEUE)
+        self._registrations = HashingQueue("registrations", *REGISTRATION_QUEUE)
         HASHING.set_function(lambda: self._logins.waiting + self._registrations.waiting)
-        # Unknown users are checked against this hash, so that they take as long as known ones.
-        self._nobody = HASHER.hash("nobody has this password")
+        # Passwords for unknown addresses are verified against this, so that they take as long as those for known ones.
+        self._decoy = HASHER.hash("nobody has this password")
 
     def close(self) -> None:
-        """End the threads, after those who wait."""
+        """Stop the threads once the waiting passwords are hashed."""
         self._logins.close()
         self._registrations.close()
 
     async def hash(self, password: str) -> str:
         """Return the argon2id hash of a user's new `password` in PHC format.
 
-        Raises Unavailable if too many are waiting.
+        Raises Unavailable if the queue is full.
         """
         return await self._logins.run(_hash, password)
 
-    async def hash_first(self, password: str) -> str:
-        """Return the argon2id hash of the `password` of an account to be, in PHC format.
+    async def hash_for_registration(self, password: str) -> str:
+        """Return the argon2id hash of a new account's `password` in PHC format.
 
-        Raises Unavailable if too many registrations are waiting.
+        Raises Unavailable if the queue of registrations is full.
         """
         return await self._registrations.run(_hash, password)
 
     async def verify(self, password: str, hashed: str | None) -> bool:
-        """Return whether `hashed` is a hash of `password`; for None, return False after as long a time.
+        """Return whether `hashed` is a hash of `password`; if it is None, return False after the same time.
 
-        Raises Unavailable if too many are waiting.
+        Raises Unavailable if the queue is full.
         """
         password = _normalised(password)
         if len(password) > MAX_LENGTH:
             return False
-        verified = await self._logins.run(_verify, password, self._nobody if hashed is None else hashed)
+        verified = await self._logins.run(_verify, password, self._decoy if hashed is None else hashed)
         return verified and hashed is not None
 
 
 def password_errors(password: str) -> list[FieldError]:
-    """Return what is wrong with a new `password`: its length, or that attackers try it first, in any case."""
+    """Return the errors of a new `password`: a wrong length, or a common password in any case."""
     password = _normalised(password)
     detail = None
     if len(password) < MIN_LENGTH:
@@ -127,7 +127,7 @@ def password_errors(password: str) -> list[FieldError]:
 
 
 def needs_rehash(hashed: str | None) -> bool:
-    """Return whether `hashed` was made with other parameters than today's."""
+    """Return whether `hashed` was made with parameters other than the current ones."""
     return hashed is not None and HASHER.check_needs_rehash(hashed)
 
 
@@ -137,13 +137,13 @@ def _hash(password: str) -> str:
 
 def _verify(password: str, hashed: str) -> bool:
     try:
-        made = extract_parameters(hashed)
-        costs = made.memory_cost, made.time_cost, made.parallelism
-        if any(cost > most for cost, most in zip(costs, MAX_COST, strict=True)):
+        parameters = extract_parameters(hashed)
+        costs = parameters.memory_cost, parameters.time_cost, parameters.parallelism
+        if any(cost > limit for cost, limit in zip(costs, MAX_COST, strict=True)):
             log.error("stored password hash exceeds the cost limit; not verified", costs=costs)
             return False
         return HASHER.verify(hashed, password)
-    except (VerificationError, ValueError):  # the second: what is stored is no hash
+    except (VerificationError, ValueError):  # ValueError: the stored text is not a hash
         return False
 
 

@@ -1,4 +1,4 @@
-"""Limits on guessing passwords and on registering, counted in PostgreSQL: the same numbers for every process."""
+"""Limits on failed log-ins and on registrations, counted in PostgreSQL and so shared by all processes."""
 
 import time
 from collections.abc import Mapping
@@ -22,25 +22,25 @@ COUNT_FAILED_LOGIN = one("auth.count_failed_login", Allowance)
 COUNT_REGISTRATION = one("auth.count_registration", Allowance)
 LOGINS = counter("logins_total", "Log-ins", outcome=("ok", "failed", "throttled"))
 
-# Refused networks, per process.
-REMEMBERED = 10_000
+# Refused networks that a process remembers.
+MAX_REFUSALS = 10_000
 
 purge("counts of failed log-ins", count("system.clean_login_throttle"))
-# For 30 days after their end, sessions show the throttle from where an owner logs in.
+# Sessions are kept for 30 days after their end: the throttle recognizes the networks that an owner logs in from.
 purge("login sessions", count("system.clean_login_sessions"))
 
 
 @attrs.frozen
 class Client:
-    """Where a request comes from; without a network, nothing is counted."""
+    """The client of a request; if it has no network, its attempts are not counted."""
 
     address: str | None
     network: str | None
 
 
 @attrs.frozen
-class _Refused:
-    """What a network was told, and until when it is told the same (of time.monotonic)."""
+class _Refusal:
+    """The refusal of a network, repeated until the time `until` (of time.monotonic)."""
 
     until: float
     wait: int
@@ -50,13 +50,13 @@ class _Refused:
 class LoginThrottle:
     """Limits failed log-ins and registrations.
 
-    A password is checked first and counted afterwards, and the count decides what the client learns: of many guesses at
-    once, no more are answered than can fail one after the other. Right passwords are not counted.
+    A password is verified first and counted afterwards, and the count decides what the client learns. Concurrent
+    guesses therefore reveal no more than consecutive ones. Correct passwords are not counted.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._limits = settings.login_throttle
-        self._refused: dict[str | None, _Refused] = {}
+        self._refused: dict[str | None, _Refusal] = {}
         self._registrations = settings.registration_throttle if self._limits else None
 
     def client(self) -> Client:
@@ -66,9 +66,9 @@ class LoginThrottle:
         return Client(address, client_network(address) if self._limits else None)
 
     async def find_credentials(self, db: Database, email_key: str, client: Client) -> Credentials:
-        """Return what a password for `email_key` is checked against.
+        """Return the credentials of the account with `email_key`.
 
-        Raises TooManyLogins if `client` has to wait before it can try one.
+        Raises TooManyLogins if `client` has to wait before its next attempt.
         """
         credentials = await db.one(FIND_CREDENTIALS, email_key, client.network)
         if self._limits and credentials.wait is not None:
@@ -76,7 +76,7 @@ class LoginThrottle:
         return credentials
 
     async def record_failure(self, db: Database, email_key: str, client: Client, wrong: Problem) -> Problem:
-        """Count a wrong password for `email_key`, and return the refusal: `wrong`, or TooManyLogins."""
+        """Count a wrong password for `email_key`, and return the problem to raise: `wrong`, or TooManyLogins."""
         limits = self._limits
         if limits is None or client.network is None:
             return wrong
@@ -90,7 +90,7 @@ class LoginThrottle:
         return wrong
 
     def check_registration(self, client: Client) -> None:
-        """Refuse a network again that was refused less than a second ago, without a look at its count.
+        """Repeat a refusal for a second without a query, so that a flood does not reach the database.
 
         Raises TooManyRegistrations.
         """
@@ -99,7 +99,7 @@ class LoginThrottle:
             raise TooManyRegistrations(retry_after=refused.wait, headers=refused.headers)
 
     async def count_registration(self, db: Database, client: Client) -> None:
-        """Count an attempt to register.
+        """Count an attempt to register from the network of `client`.
 
         Raises TooManyRegistrations.
         """
@@ -110,9 +110,9 @@ class LoginThrottle:
         allowance = await db.one(COUNT_REGISTRATION, client.network, limits.network, period)
         if allowance.remaining < 0:
             headers = _rate_limit("registrations", limits.network, limits.seconds, Allowance(0, allowance.wait))
-            if len(self._refused) >= REMEMBERED:
+            if len(self._refused) >= MAX_REFUSALS:
                 self._refused.clear()
-            self._refused[client.network] = _Refused(time.monotonic() + 1, allowance.wait, headers)
+            self._refused[client.network] = _Refusal(time.monotonic() + 1, allowance.wait, headers)
             raise TooManyRegistrations(retry_after=allowance.wait, headers=headers)
 
     def _refusal(self, limits: LoginLimits, wait: int) -> TooManyLogins:
@@ -122,7 +122,7 @@ class LoginThrottle:
 
 
 def _rate_limit(policy: str, quota: int, seconds: int, allowance: Allowance) -> dict[str, str]:
-    """Return the fields of draft-ietf-httpapi-ratelimit-headers: the policy, and what it leaves this client."""
+    """Return the headers of draft-ietf-httpapi-ratelimit-headers: the policy, and how much of it remains."""
     return {
         "RateLimit-Policy": f'"{policy}";q={quota};w={seconds}',
         "RateLimit": f'"{policy}";r={allowance.remaining};t={allowance.wait}',

@@ -1,4 +1,4 @@
-"""Access tokens and refresh tokens: signed here, and verified here."""
+"""Access tokens and refresh tokens: signed and verified."""
 
 import base64
 import binascii
@@ -22,7 +22,7 @@ from service.settings import Settings
 
 ISSUER = "litestar-raw-sql"
 TYPE = "at+jwt"  # RFC 9068, 2.1
-# Seconds by which the clocks of two hosts can differ.
+# Allowed difference between the clocks of two hosts, in seconds.
 LEEWAY = 60
 CLAIMS = jwt.JWTClaimsRegistry(
     leeway=LEEWAY,
@@ -31,19 +31,19 @@ CLAIMS = jwt.JWTClaimsRegistry(
     iat={"essential": True},
     exp={"essential": True},
 )
-# How many verified tokens are remembered, because verifying takes longer than the rest of our code in a request. Their
-# expiry is still checked each time, and the statement checks the session.
-REMEMBERED = 10_000
-# What a refresh token says, before its MAC: the session, its user, the generation.
+# Verified access tokens to cache, because verification takes longer than the rest of a request's Python code. Each
+# request still checks the expiry, and its statement checks the session.
+MAX_CACHED_TOKENS = 10_000
+# The payload of a refresh token, before its MAC: session, user, generation.
 REFRESH = struct.Struct(">16s16sI")
-# Releases before 2026-12 named no user. Their last tokens expire with their sessions.
+# Tokens of releases before 2026-12 do not name the user. The last of them expire with their sessions.
 REFRESH_WITHOUT_USER = struct.Struct(">16sI")
 MAC_LENGTH = 32  # bytes, of HMAC-SHA-256
 
 
 @attrs.frozen
 class SpentToken:
-    """What a genuine refresh token says: its session, the user if it names one, and its generation in the session."""
+    """The payload of a valid refresh token; `user` is None in tokens of releases before 2026-12."""
 
     session: UUID
     user: UUID | None
@@ -51,7 +51,7 @@ class SpentToken:
 
 
 class Tokens:
-    """Signs tokens with the current key, and accepts those of the current and the previous key."""
+    """Signs tokens with the current key, and verifies them with the current and the previous key."""
 
     def __init__(self, settings: Settings) -> None:
         secrets = [settings.secret_key]
@@ -61,13 +61,13 @@ class Tokens:
         self._key = keys[0]
         self._keys = KeySet(keys)
         self._header = {"alg": "HS256", "typ": TYPE, "kid": _kid(settings.secret_key)}
-        # Derived keys, so that a refresh token can never pass for an access token, or the reverse.
+        # Refresh tokens have derived keys, so that neither kind of token can pass for the other.
         self._refresh_keys = [hmac.digest(secret, b"refresh token", "sha256") for secret in secrets]
         self._lifetime = settings.access_token_expire_seconds
         self._verified: dict[str, tuple[Caller, int]] = {}
 
     def issue(self, session: Session) -> TokenPair:
-        """Return the tokens of `session`: a new access token and its current refresh token."""
+        """Return a new access token for `session`, and the refresh token of its current generation."""
         now = int(time.time())
         session_end = int(session.expires_at.timestamp())
         expires_at = min(now + self._lifetime, session_end)
@@ -89,9 +89,9 @@ class Tokens:
         )
 
     def authenticate(self, access_token: str) -> Caller:
-        """Return whose `access_token` it is; the statement checks that the session is live.
+        """Return the caller that `access_token` names. The statement, not this, checks that the session is live.
 
-        Raises InvalidToken unless it is a JWT (RFC 7519) signed here that has not expired, within LEEWAY.
+        Raises InvalidToken unless it is a JWT (RFC 7519) signed with a known key, and not expired (within LEEWAY).
         """
         caller, expires_at = self._verified.get(access_token) or self._verify(access_token)
         if time.time() > expires_at + LEEWAY:
@@ -109,15 +109,15 @@ class Tokens:
             caller = Caller(session=UUID(token.claims["sid"]), user=UUID(token.claims["sub"]))
         except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InvalidToken from error
-        if len(self._verified) >= REMEMBERED:
+        if len(self._verified) >= MAX_CACHED_TOKENS:
             self._verified.clear()
         verified = self._verified[access_token] = caller, token.claims["exp"]
         return verified
 
     def decode_refresh_token(self, refresh_token: str) -> SpentToken:
-        """Return what `refresh_token` says.
+        """Return the payload of `refresh_token`.
 
-        Raises InvalidGrant unless it was signed here.
+        Raises InvalidGrant unless it was signed with a known key.
         """
         try:
             padding = "=" * (-len(refresh_token) % 4)
@@ -140,7 +140,7 @@ class Tokens:
 
 
 def _unique(members: list[tuple[str, object]]) -> None:
-    """Refuse an object with a duplicate name (RFC 7519, 4): parsers differ on which of them counts.
+    """Check that an object has no duplicate names (RFC 7519, 4), because parsers differ on which one counts.
 
     Raises ValueError.
     """
@@ -149,5 +149,5 @@ def _unique(members: list[tuple[str, object]]) -> None:
 
 
 def _kid(secret: bytes) -> str:
-    """Return a name for a key that reveals nothing about it."""
+    """Return an id of a key that does not reveal the key."""
     return hashlib.sha256(b"kid" + secret).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""A user's pets."""
+"""The caller's pets."""
 
 from typing import Annotated
 
@@ -35,7 +35,7 @@ RENAME_PET = maybe("pets.rename_pet", RenamedPet)
 DELETE_PET = maybe("pets.delete_pet", DeletedPet)
 
 NO_SUCH_PET = "You have no pet with this id"
-# An id out of this range belongs to no pet: 404.
+# An id out of this range is 404: no pet has it.
 PetId = Annotated[int, PathParameter(description="the id of the pet", ge=1, le=2**63 - 1)]
 Limit = Annotated[
     int,
@@ -87,7 +87,7 @@ class PetsController(Controller):
     ) -> JSONResponse[list[Pet]]:
         """List the caller's pets by name, page by page; ``Link: …; rel="next"`` (RFC 8288) is the next page."""
         name, pet_id = decode_cursor(after)
-        # One more than asked for tells whether there is a next page.
+        # One row more than the limit shows whether there is a next page.
         pets = await request.db.many(LIST_MY_PETS, *request.auth, name, pet_id, limit + 1)
         if len(pets) <= limit:
             return JSONResponse(pets)
@@ -132,7 +132,7 @@ class PetsController(Controller):
 
 
 def pet_response(pet: Pet, version: int, status: int = HTTP_200_OK, location: str | None = None) -> JSONResponse[Pet]:
-    """Return a pet as clients see it, its version as the ETag."""
+    """Return the response that represents a pet, with its version as the ETag."""
     headers = {"ETag": etag(version)}
     if location:
         headers["Location"] = location

@@ -1,4 +1,4 @@
-"""The rows and the bodies of pets."""
+"""The rows and the request bodies of pets."""
 
 from typing import Annotated
 from uuid import UUID
@@ -18,35 +18,35 @@ class Pet:
 
 @attrs.define(slots=False)
 class VersionedPet(Pet):
-    """A pet, and how often it has been changed."""
+    """A pet and its version, which each change increments."""
 
     version: int
 
 
 @attrs.define(slots=False)
 class PetOnce(VersionedPet):
-    """A pet as it was created under an Idempotency-Key, now or by the same request before."""
+    """A pet created under an Idempotency-Key, by this request or an earlier one; `is_same_request`: by the same one."""
 
     is_same_request: bool
 
 
 @attrs.define(slots=False)
 class RenamedPet(Pet):
-    """A pet after a change of its name; its version is None if the caller expected another one."""
+    """A pet after a rename; `version` is None if the caller expected another version, and nothing was changed."""
 
     version: int | None
 
 
 @attrs.define(slots=False)
 class DeletedPet:
-    """The result of a removal; `deleted` is false if the caller expected another version."""
+    """The result of a deletion; `deleted` is false if the caller expected another version."""
 
     id: int
     deleted: bool
 
 
 class PetName(msgspec.Struct, forbid_unknown_fields=True):
-    """The body that names a pet."""
+    """The body of a creation or a rename."""
 
-    # PostgreSQL stores no NUL; the pattern tells clients so.
+    # PostgreSQL cannot store NUL; the pattern documents that for clients.
     pet_name: Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern="^[^\\u0000]*$", examples=["Tadeusz"])]

@@ -1,4 +1,4 @@
-"""Accounts: registration, display, password reset and deletion."""
+"""Accounts: registration, the caller's account, password reset and deletion."""
 
 from functools import partial
 
@@ -48,7 +48,7 @@ class UsersController(Controller):
         if errors := [*email_errors(data.email), *password_errors(data.password)]:
             raise InvalidInput(errors=errors)
         await throttle.count_registration(request.db, client)
-        hashed = await passwords.hash_first(data.password)
+        hashed = await passwords.hash_for_registration(data.password)
         user = await request.db.one(REGISTER_USER, data.email, email_key(data.email), hashed)
         return JSONResponse(user, status_code=HTTP_201_CREATED)
 
@@ -98,7 +98,7 @@ class UsersController(Controller):
 
 async def _delete(caller: Caller, current_hash: str | None, tx: Queries) -> int:
     await tx.maybe(LOCK_ACCOUNT, caller.user)
-    # A password reset that held the row can have ended this session meanwhile.
+    # A concurrent password reset, which held the row, can have ended this session.
     await tx.one(SHOW_ME, *caller)
     return await tx.count(DELETE_ME, caller.user, current_hash)
 
@@ -106,17 +106,20 @@ async def _delete(caller: Caller, current_hash: str | None, tx: Queries) -> int:
 async def _reset(caller: Caller, hashed: str, current_hash: str | None, tx: Queries) -> User | None:
     user = await tx.maybe(RESET_PASSWORD, caller.user, hashed, current_hash)
     if user:
-        # The row is locked now, so this sees each session that a log-in with the old password has opened.
+        # The row is now locked, so this statement sees every session that the old password has opened.
         await tx.one(END_MY_OTHER_SESSIONS, *caller)
     return user
 
 
-# A log-in can have renewed the hash after it was checked: then once more.
+# A second attempt, in case a log-in has rehashed the password after it was verified.
 ATTEMPTS = 2
 
 
 class CurrentPasswordCheck:
-    """Checks the current password, which a stolen access token does not reveal; wrong ones count as failed log-ins."""
+    """Verifies the current password, which the thief of an access token does not know.
+
+    Wrong passwords count as failed log-ins.
+    """
 
     def __init__(
         self, request: ServiceRequest, passwords: Passwords, throttle: LoginThrottle, *, required: bool
@@ -125,7 +128,7 @@ class CurrentPasswordCheck:
         self._required = required
 
     async def __call__(self, password: str | None) -> str | None:
-        """Return the hash that `password` was checked against; None if there is no password and none is required.
+        """Return the hash that `password` matches, or None if no password is given and none is required.
 
         Raises InvalidInput or TooManyLogins.
         """

@@ -1,4 +1,4 @@
-"""Fills user_model.email_key for accounts of releases that had no such column."""
+"""Fills user_model.email_key for accounts that were created before the column existed."""
 
 from collections.abc import AsyncGenerator
 from uuid import UUID
@@ -18,8 +18,8 @@ BATCH = 10_000
 async def fill_email_keys(url: str, *, batch: int = BATCH) -> AsyncGenerator[tuple[int, list[tuple[User, str]]], None]:
     """Fill the keys that are missing, `batch` accounts at a time.
 
-    After each batch, yield how many were filled, and the accounts that were left as they are because another account
-    has their key. Safe to stop and to run again, also while the service runs.
+    After each batch, yield how many keys were filled, and the accounts that were not changed because another account
+    has the same key. Safe to stop and repeat, also while the service runs.
     Raises Unavailable or asyncpg.PostgresError.
     """
     pool, after = Pool(url), FIRST

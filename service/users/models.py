@@ -1,4 +1,4 @@
-"""Rows and bodies of accounts."""
+"""The rows and the request bodies of accounts."""
 
 from typing import Annotated
 from uuid import UUID
@@ -23,14 +23,14 @@ class User:
 
 @attrs.define(slots=False)
 class Collision:
-    """An account that cannot have its key, because another account has it."""
+    """An account whose key another account already has."""
 
     id: UUID
     email_key: str
 
 
 class Registration(msgspec.Struct, forbid_unknown_fields=True):
-    """A new account."""
+    """The body of a registration."""
 
     email: Annotated[str, msgspec.Meta(max_length=MAX_LENGTH, examples=["ada@example.com"], extra_json_schema=EMAIL)]
     password: Password

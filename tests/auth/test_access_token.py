@@ -204,7 +204,7 @@ async def test_log_in_as_json_is_415(client: httpx.AsyncClient, user: LoggedIn) 
 async def test_too_many_log_ins_are_503_with_retry_after(
     database_url: str, one_transaction: OneTransaction, user: LoggedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passwords, "LOGINS", (1, 0))
+    monkeypatch.setattr(passwords, "LOGIN_QUEUE", (1, 0))
     async with service_client(create_app(make_settings(database_url), one_transaction)) as client:
         response = await log_in(client, user.email)
 

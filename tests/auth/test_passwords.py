@@ -24,8 +24,8 @@ STORE = "update user_model set hashed_password = $2 where id = $1"
 @pytest.fixture
 async def passwords(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Passwords]:
     """Return passwords whose queues hold one log-in and one registration."""
-    monkeypatch.setattr(module, "LOGINS", (1, 1))
-    monkeypatch.setattr(module, "REGISTRATIONS", (1, 1))
+    monkeypatch.setattr(module, "LOGIN_QUEUE", (1, 1))
+    monkeypatch.setattr(module, "REGISTRATION_QUEUE", (1, 1))
     passwords = Passwords()
     yield passwords
     passwords.close()
@@ -179,7 +179,7 @@ async def test_full_queue_is_503_with_retry_after(passwords: Passwords) -> None:
 
 async def test_full_queue_of_registrations_does_not_refuse_log_ins(passwords: Passwords) -> None:
     responses = await asyncio.gather(
-        *(passwords.hash_first(PASSWORD) for _ in range(2)),
+        *(passwords.hash_for_registration(PASSWORD) for _ in range(2)),
         passwords.verify(PASSWORD, hashed(PASSWORD)),
         return_exceptions=True,
     )

@@ -69,7 +69,7 @@ async def test_cached_token_still_expires(
 
 
 def test_token_cache_is_bounded(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "REMEMBERED", 1)
+    monkeypatch.setattr(module, "MAX_CACHED_TOKENS", 1)
     tokens = Tokens(make_settings(database_url))
     now = datetime.now(UTC)
     first, second = (

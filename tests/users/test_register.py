@@ -263,7 +263,7 @@ async def test_refused_address_is_refused_again_without_a_query(
 async def test_refused_networks_take_bounded_memory(
     limited: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(throttle, "REMEMBERED", 1)
+    monkeypatch.setattr(throttle, "MAX_REFUSALS", 1)
     responses = []
     for network in ("203.0.113.7", "203.0.113.8", "203.0.113.7"):
         limited.headers["X-Forwarded-For"] = network
