@@ -4,13 +4,12 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
-from litestar.types import ASGIApp
 
 from service.api import API
 from service.auth.controllers import AuthController
@@ -18,6 +17,7 @@ from service.auth.guard import check_request
 from service.auth.passwords import Passwords
 from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
+from service.fast_path import fast_path_middleware
 from service.http import (
     Application,
     CompleteRoutes,
@@ -30,16 +30,16 @@ from service.http import (
     docs_file,
     docs_page,
     exception_handler,
-    fast_path_middleware,
     openapi_config,
     preflight_middleware,
     request_middleware,
+    strict_paths_middleware,
 )
 from service.migrate import MIGRATIONS, expected_checksums
 from service.pets.controllers import PetsController
 from service.postgres import Database, OutageLog, Pool, PoolLike, ProbePool, ReplicaPool, ReplicaRouter, query_names
 from service.problems import Unavailable
-from service.settings import Settings, wants_traces
+from service.settings import Settings
 from service.telemetry import (
     METRICS_DIRECTORY_VARIABLE,
     close_log,
@@ -48,10 +48,8 @@ from service.telemetry import (
     sampling,
 )
 from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
+from service.traces import NO_TRACES, Traces, traces_from_environment
 from service.users.controllers import UsersController
-
-if TYPE_CHECKING:
-    from service.telemetry import Traces
 
 # Your features; no other file lists them.
 CONTROLLERS = [
@@ -83,7 +81,7 @@ def create_app(
     settings: Settings,
     connections: PoolLike | None = None,
     metrics_directory: Path | None = None,
-    traces: "Traces | None" = None,
+    traces: Traces = NO_TRACES,
 ) -> Service:
     """Build the application from `settings`.
 
@@ -93,26 +91,29 @@ def create_app(
     :param traces: record spans with this; by default, record none
     """
     outages = OutageLog()
-    pool = connections or connection_pool(settings, outages)
+    pool: PoolLike = connections or connection_pool(settings, outages)
     # Readiness has its own connection, so that it responds while all others are in use.
-    probe = connections or ProbePool(settings.database_url, outages=outages, **_pool_options(settings) | {"size": 1})
+    probe: PoolLike = connections or probe_pool(settings, outages)
+    has_probe = probe is not pool
+    pool = traces.pool(pool)
+    probe = traces.pool(probe)
     passwords = Passwords()
     tokens = Tokens(settings)
     throttle = LoginThrottle(settings)
     schema = RequiredSchema(expected_checksums(MIGRATIONS))
-    readiness = Readiness(Database(_traced(probe, traces)), schema, 0 if probe is pool else DATABASE_TIMEOUTS.readiness)
+    readiness = Readiness(Database(probe), schema, DATABASE_TIMEOUTS.readiness if has_probe else 0)
     origins = list(settings.cors_origins)
     cors = CORSConfig(allow_origins=origins, expose_headers=CORS_EXPOSED_HEADERS) if origins else None
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        tracing = traces.flush_at_end() if traces else nullcontext()
-        probing: AbstractAsyncContextManager[None] = nullcontext() if probe is pool else probe.open()
-        async with tracing, pool.open(), probing, sampling():
+        probing: AbstractAsyncContextManager[None] = probe.open() if has_probe else nullcontext()
+        async with pool.open(), probing, sampling():
             if recorder.is_on:
                 with suppress(Unavailable, asyncpg.PostgresError):  # readiness reports it
                     await applied_migrations(app.db, schema)
             yield
+        await traces.flush()
         passwords.close()
         close_log()
         recorder.stop()
@@ -136,7 +137,7 @@ def create_app(
         plugins=[CompleteRoutes(), RowSchemas()],
         logging_config=None,
     )
-    app.db = Database(_traced(pool, traces))
+    app.db = Database(pool)
     app.tokens, app.authenticate = tokens, tokens.authenticate
     if metrics_directory:
         if settings.metrics_token:
@@ -144,20 +145,15 @@ def create_app(
 
             app.register(metrics_route(settings.metrics_token, metrics_directory))
         recorder.start(metrics_directory, query_names(), _routes(app))
-    app.asgi_handler = _middleware(app, settings, cors, traces)
-    return app
-
-
-def _middleware(app: Service, settings: Settings, cors: CORSConfig | None, traces: "Traces | None") -> ASGIApp:
-    """Return the application's ASGI handler wrapped in its middleware, the innermost first."""
-    # CORS is part of Litestar's own handler.
-    handler = fast_path_middleware(app, app.asgi_handler)
+    # The innermost layer first; CORS is part of Litestar's own handler.
+    handler = strict_paths_middleware(app.asgi_handler)
+    handler = fast_path_middleware(app, handler)
     if cors:
         handler = preflight_middleware(handler, cors)
-    if traces:
-        handler = traces.middleware(handler)
+    handler = traces.middleware(handler)
     # The outermost layer assigns the request id, which spans and log lines carry.
-    return request_middleware(handler, settings.allowed_hosts, settings.trusted_proxy_hops)
+    app.asgi_handler = request_middleware(handler, settings.allowed_hosts, settings.trusted_proxy_hops)
+    return app
 
 
 def connection_pool(settings: Settings, outages: OutageLog | None = None) -> Pool | ReplicaRouter:
@@ -171,6 +167,11 @@ def connection_pool(settings: Settings, outages: OutageLog | None = None) -> Poo
     )
 
 
+def probe_pool(settings: Settings, outages: OutageLog) -> PoolLike:
+    """Return the pool of readiness, which has one connection; it is not open yet."""
+    return ProbePool(settings.database_url, outages=outages, **_pool_options(settings) | {"size": 1})
+
+
 def _pool_options(settings: Settings) -> dict[str, Any]:
     return {
         "timeouts": DatabaseTimeouts(max_idle=settings.database_max_idle_seconds),
@@ -180,15 +181,6 @@ def _pool_options(settings: Settings) -> dict[str, Any]:
         "lock_timeout": settings.database_lock_timeout,
         "slow_query": settings.slow_query_ms,
     }
-
-
-def _traced(pool: PoolLike, traces: "Traces | None") -> PoolLike:
-    """Return `pool`, wrapped to record a span for each statement if there are `traces`."""
-    if traces is None:
-        return pool
-    from service.postgres import TracedPool  # noqa: PLC0415 - OpenTelemetry is an extra
-
-    return TracedPool(pool, traces.tracer)
 
 
 def _routes(app: Litestar) -> list[tuple[str, str]]:
@@ -205,16 +197,11 @@ def from_environment(connect: Callable[[Settings], PoolLike] | None = None) -> S
     configure_logging(settings.log_level, settings.log_format)
     directory = os.environ.get(METRICS_DIRECTORY_VARIABLE)
     return create_app(
-        settings, connect(settings) if connect else None, Path(directory) if directory else None, _traces()
+        settings,
+        connect(settings) if connect else None,
+        Path(directory) if directory else None,
+        traces=traces_from_environment(),
     )
-
-
-def _traces() -> "Traces | None":
-    if not wants_traces():
-        return None
-    from service.telemetry import Traces  # noqa: PLC0415 - OpenTelemetry is an extra
-
-    return Traces()
 
 
 def _provide(instance: object) -> Provide:

@@ -14,7 +14,8 @@ from service import __version__
 from service.migrate.commands import migrate
 from service.postgres.commands import roles
 from service.problems import OperatorError
-from service.settings import Settings, database_url, wants_traces
+from service.settings import Settings, database_url
+from service.traces import check_trace_variables
 from service.users.commands import create_user, fill_email_keys
 
 
@@ -57,7 +58,7 @@ def serve() -> None:
     from service.app import from_environment  # noqa: PLC0415 - the same
 
     settings = Settings.read()
-    wants_traces()  # reports an invalid OTEL_ variable here, before the workers start
+    check_trace_variables()  # reports an invalid OTEL_ variable here, before the workers start
     with server.serving_metrics(settings):
         server.serve(settings, server.bind(*settings.address), from_environment)
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
@@ -245,24 +244,3 @@ def database_url(environment: Mapping[str, str] = os.environ) -> str:
         raise SettingsError("DATABASE_URL must be set; see README.md") from None
     except ValueError as error:
         raise SettingsError(f"DATABASE_URL {error}") from None
-
-
-def wants_traces(environment: Mapping[str, str] = os.environ) -> bool:
-    """Return whether the OpenTelemetry variables name a receiver of traces.
-
-    Raises SettingsError if they require something that is not available.
-    """
-    given = {name: text for name, text in environment.items() if name.startswith("OTEL_") and text}
-    endpoints = given.keys() & {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}
-    disabled = given.get("OTEL_SDK_DISABLED", "").lower() == "true" or given.get("OTEL_TRACES_EXPORTER") == "none"
-    if not endpoints or disabled:
-        return False
-    for name in ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"):
-        if given.get(name, "http/protobuf") != "http/protobuf":
-            raise SettingsError(f"{name} must be http/protobuf, not {given[name]!r}; its usual port is 4318")
-    if find_spec("opentelemetry") is None:
-        raise SettingsError(
-            f"{min(endpoints)} needs OpenTelemetry: pip install -r requirements-traces.txt,"
-            " or docker build --build-arg EXTRAS=traces"
-        )
-    return True

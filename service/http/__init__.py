@@ -3,8 +3,8 @@
 Read in this order: application (the Litestar subclass that holds the database), middleware (request id, host check,
 access log), request (the argument of every handler), body and parameters (strict reading of both), response (what
 handlers return), errors (exceptions and violated constraints become problem documents, by the rules of
-`service/problems.py`), routing (HEAD, OPTIONS, strict ids), fast_path (bypasses Litestar's router), etags and
-idempotency (conditional and repeated requests), client_address, openapi and openapi_problems, health, docs, metrics.
+`service/problems.py`), routing (HEAD, OPTIONS, strict paths and ids), etags and idempotency
+ (conditional and repeated requests), client_address, openapi and openapi_problems, health, docs, metrics.
 """
 
 from typing import TYPE_CHECKING
@@ -15,7 +15,6 @@ from service.http.client_address import client_network
 from service.http.docs import docs_file, docs_page
 from service.http.errors import exception_handler, problem_response
 from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, not_modified, unchanged_problem, wanted_versions
-from service.http.fast_path import fast_path_middleware
 from service.http.health import HealthController, Readiness, RequiredSchema, applied_migrations
 from service.http.idempotency import IdempotencyKey
 from service.http.middleware import CLIENT_GONE, request_middleware
@@ -32,7 +31,13 @@ from service.http.openapi import (
 from service.http.parameters import check_query
 from service.http.request import ServiceRequest, read_form
 from service.http.response import JSONResponse
-from service.http.routing import CompleteRoutes, ConfigurationError, preflight_middleware
+from service.http.routing import (
+    CompleteRoutes,
+    ConfigurationError,
+    is_json,
+    preflight_middleware,
+    strict_paths_middleware,
+)
 
 if TYPE_CHECKING:
     from service.http.metrics import metrics_route
@@ -65,7 +70,7 @@ __all__ = [
     "docs_page",
     "etag",
     "exception_handler",
-    "fast_path_middleware",
+    "is_json",
     "matches_any",
     "metrics_route",
     "not_modified",
@@ -76,6 +81,7 @@ __all__ = [
     "problem_response",
     "read_form",
     "request_middleware",
+    "strict_paths_middleware",
     "unchanged_problem",
     "wanted_versions",
 ]

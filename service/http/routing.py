@@ -18,6 +18,10 @@ from litestar.typing import FieldDefinition
 from typing_extensions import override
 
 from service.http.body import decoder, is_infinite
+from service.http.errors import exception_handler
+from service.http.etags import join_list_headers
+from service.http.request import ServiceRequest
+from service.problems import NotFound
 
 D = TypeVar("D", bound=date)
 
@@ -137,5 +141,24 @@ def preflight_middleware(app: ASGIApp, cors: CORSConfig) -> ASGIApp:
             if not all(map(cors.is_origin_allowed, origins)):
                 scope["headers"] = [field for field in scope["headers"] if field[0] != b"origin"]
         await app(scope, receive, send)
+
+    return dispatch
+
+
+def strict_paths_middleware(router: ASGIApp) -> ASGIApp:
+    """Wrap `router`, Litestar's ASGI handler: a non-canonical path (``/pets/1/``, ``//pets/1``, ``/pets%2F1``) is 404.
+
+    Litestar would serve it. Also joins the lines of repeated list headers, of which Litestar reads only the first.
+    """
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        path, raw_path = scope["path"], scope.get("raw_path", b"")
+        is_encoded = len(raw_path) > len(path) and b"%2f" in raw_path.lower()
+        if is_encoded or "//" in path or (path.endswith("/") and path != "/"):
+            await exception_handler(ServiceRequest(scope), NotFound())(scope, receive, send)
+            return
+        if len(scope["header_map"]) < len(scope["headers"]):  # type: ignore[typeddict-item, arg-type]  # a list
+            scope["headers"] = join_list_headers(scope["headers"])
+        await router(scope, receive, send)
 
     return dispatch

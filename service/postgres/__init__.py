@@ -2,8 +2,8 @@
 
 Read in this order: query_file (parses a file), queries (typed handles), database (runs them; rows become objects),
 pool (runs statements, with retries), backoff, transaction, connection_pool (opens and closes connections), wait_queue,
-error_classification, failover (several hosts), replica (reads on another server), slow_queries, tracing (spans), libpq
-(the same URL for psycopg), roles and commands (`roles`).
+error_classification, failover (several hosts), replica (reads on another server), slow_queries, libpq (the same URL
+for psycopg), roles and commands (`roles`).
 """
 
 from typing import TYPE_CHECKING
@@ -40,7 +40,6 @@ from service.postgres.replica import ReplicaPool, ReplicaRouter
 
 if TYPE_CHECKING:
     from service.postgres.libpq import psycopg_conninfo
-    from service.postgres.tracing import TracedPool
 
 __all__ = [
     "FOR_PSQL",
@@ -65,7 +64,6 @@ __all__ = [
     "ReplicaRouter",
     "Rows",
     "Statement",
-    "TracedPool",
     "Value",
     "accept_broken_files",
     "count",
@@ -80,13 +78,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import psycopg or OpenTelemetry only when needed (PEP 562)."""
+    """Import psycopg only when needed (PEP 562)."""
     if name == "psycopg_conninfo":
         from service.postgres import libpq  # noqa: PLC0415 - imported only when needed
 
         return getattr(libpq, name)
-    if name == "TracedPool":
-        from service.postgres import tracing  # noqa: PLC0415 - imported only when needed
-
-        return getattr(tracing, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

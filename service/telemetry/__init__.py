@@ -1,8 +1,8 @@
-"""What the service reports about itself: logs, metrics and traces.
+"""What the service reports about itself: logs and metrics.
 
 Read in this order: context (the current request), logging (format of log lines), access_log (one line per request),
 output (a thread writes to standard output), metrics (counting in shared memory), prometheus (renders the metrics),
-metrics_server (serves them on METRICS_PORT), tracing (OpenTelemetry).
+metrics_server (serves them on METRICS_PORT).
 """
 
 from typing import TYPE_CHECKING
@@ -15,13 +15,10 @@ from service.telemetry.output import close_log, is_log_thread
 
 if TYPE_CHECKING:
     from service.telemetry.prometheus import as_text, serve_metrics
-    from service.telemetry.tracing import QUIET, Traces
 
 __all__ = [
     "METRICS_DIRECTORY_VARIABLE",
-    "QUIET",
     "RequestContext",
-    "Traces",
     "as_text",
     "close_log",
     "configure_logging",
@@ -39,13 +36,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import prometheus-client or OpenTelemetry on first use (PEP 562)."""
+    """Import prometheus-client on first use (PEP 562)."""
     if name in {"as_text", "serve_metrics"}:
         from service.telemetry import prometheus  # noqa: PLC0415 - see the docstring
 
         return getattr(prometheus, name)
-    if name in {"QUIET", "Traces"}:
-        from service.telemetry import tracing  # noqa: PLC0415 - see the docstring
-
-        return getattr(tracing, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

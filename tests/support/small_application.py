@@ -5,14 +5,15 @@ from typing import Any
 
 from litestar.types import ASGIApp, ControllerRouterHandler
 
+from service.fast_path import fast_path_middleware
 from service.http import (
     Application,
     CompleteRoutes,
     RowSchemas,
     ServiceRequest,
     exception_handler,
-    fast_path_middleware,
     request_middleware,
+    strict_paths_middleware,
 )
 from service.postgres import Database
 from tests.support.application import OneTransaction
@@ -29,5 +30,7 @@ def small_application(
     given["exception_handlers"] = {Exception: exception_handler} | options.get("exception_handlers", {})
     app = Application(handlers, request_class=ServiceRequest, **given)
     app.db = Database(OneTransaction())
-    app.asgi_handler = request_middleware(fast_path_middleware(app, around(app.asgi_handler)), ["localhost"])
+    handler = strict_paths_middleware(around(app.asgi_handler))
+    handler = fast_path_middleware(app, handler)
+    app.asgi_handler = request_middleware(handler, ["localhost"])
     return app

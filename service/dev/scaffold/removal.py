@@ -1,7 +1,9 @@
 """``remove``: removes a feature, and later its tables, which the running release still uses."""
 
+import ast
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from service.dev.scaffold.registration import APP, CHANGELOG, README
@@ -9,16 +11,18 @@ from service.dev.scaffold.rendering import PACKAGE
 from service.dev.scaffold.resource import ScaffoldError
 from service.dev.scaffold.writing import ROOT, next_migration
 
+# The only modules that can import a feature or an optional part.
+ASSEMBLY = {APP, f"{PACKAGE}/cli.py", f"{PACKAGE}/dev/commands.py"}
+QUERY_NAME = re.compile(r'"(\w+\.\w+)"')
 TABLE = re.compile(r"^create table (?:if not exists )?(\w+)", re.MULTILINE | re.IGNORECASE)
 
 
 def remove(name: str, root: Path = ROOT, *, drop: bool = False) -> list[Path]:
-    """Remove the feature `name` below `root`, and return the paths that were removed, changed or written.
+    """Remove the feature or the optional part `name` from the tree at `root`.
 
-    With `drop`, write a migration that drops its tables; the feature itself can already be removed.
-
-    Raises ScaffoldError, before anything is changed, if other code imports the feature, or if there is nothing to
-    remove.
+    Returns the paths that were removed, changed or written. With `drop`, a migration drops its tables; the feature
+    itself can have been removed before. Raises ScaffoldError, before anything is changed, if other code needs the
+    package, or if there is nothing to remove.
     """
     code = root / PACKAGE / name
     if not code.is_dir() and not drop:
@@ -26,40 +30,88 @@ def remove(name: str, root: Path = ROOT, *, drop: bool = False) -> list[Path]:
     texts = _unregistered(name, root) if code.is_dir() else {}
     if drop:
         texts |= _drop_tables(name, root)
-    folders = [Path(folder) / name for folder in (PACKAGE, "sql", "tests") if (root / folder / name).is_dir()]
-    for folder in folders:
-        shutil.rmtree(root / folder)
-    for path, text in texts.items():
-        (root / path).write_text(text, encoding="utf-8")
-    return [*folders, *map(Path, texts)]
+    paths = [path for folder in (PACKAGE, "sql", "tests") if (path := root / folder / name).is_dir()]
+    paths += [path for path in (root / "tests").rglob(f"test_{name}.py") if path.parent.name != name]
+    paths += _queries_of(name, root)
+    for removed in paths:
+        shutil.rmtree(removed) if removed.is_dir() else removed.unlink()
+    for changed, text in texts.items():
+        (root / changed).write_text(text, encoding="utf-8")
+    return [*(path.relative_to(root) for path in paths), *map(Path, texts)]
 
 
 def _unregistered(name: str, root: Path) -> dict[str, str]:
-    """Return the new contents of the files that register the feature."""
-    importing = re.compile(rf"^\s*(from|import) {PACKAGE}\.{name}\b", re.MULTILINE)
-    for path in sorted((root / PACKAGE).rglob("*.py")):
-        relative = path.relative_to(root)
-        if relative.as_posix() != APP and relative.parts[1] != name and importing.search(path.read_text("utf-8")):
-            raise ScaffoldError(f"{relative} imports {PACKAGE}.{name}: change that first; nothing was removed")
-    app = (root / APP).read_text("utf-8")
-    controllers = re.findall(rf"^from {PACKAGE}\.{name}\.controllers import (\w+)$", app, re.MULTILINE)
-    if not controllers:
-        raise ScaffoldError(f"{APP} imports no controller of {PACKAGE}.{name}; nothing was removed")
-    app = re.sub(rf"^from {PACKAGE}\.{name}\..*\n", "", app, flags=re.MULTILINE)
-    app = re.sub(rf"^    ({'|'.join(controllers)}),\n", "", app, flags=re.MULTILINE)
-    source = (root / PACKAGE / name / "controllers.py").read_text("utf-8")
-    paths = re.findall(r'^    path = "(/[^"]+)"$', source, re.MULTILINE)
-    own_path = re.compile("|".join(rf"{re.escape(path)}\b" for path in paths) or r"(?!)")
+    """Return the files that name the package, each without the lines that do."""
+    texts = {}
+    for folder in (PACKAGE, "tests"):
+        for path in sorted((root / folder).rglob("*.py")):
+            relative = path.relative_to(root)
+            if name in {*relative.parts[1:-1], relative.stem.removeprefix("test_")}:
+                continue
+            text = path.read_text("utf-8")
+            if imported := _imported(name, text):
+                if folder == PACKAGE and relative.as_posix() not in ASSEMBLY:
+                    raise ScaffoldError(f"{relative} imports {PACKAGE}.{name}: change that first; nothing was removed")
+                texts[relative.as_posix()] = _without(name, imported, text, relative)
+    controllers = root / PACKAGE / name / "controllers.py"
+    return texts | (_unlisted(controllers.read_text("utf-8"), root) if controllers.is_file() else {})
+
+
+def _imported(name: str, text: str) -> dict[str, range]:
+    """Return the names that `text` imports from the package, and the lines of each import."""
+    found = {}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            of_package = node.module == f"{PACKAGE}.{name}" or node.module.startswith(f"{PACKAGE}.{name}.")
+            for alias in node.names:
+                if of_package or (node.module == PACKAGE and alias.name == name):
+                    found[alias.asname or alias.name] = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    return found
+
+
+def _without(name: str, imported: dict[str, range], text: str, path: Path) -> str:
+    """Return `text` without the imports and without the lines that use them, or that name the package.
+
+    Raises ScaffoldError if what is left is not Python: then a line does more than add the package.
+    """
+    words = re.compile(rf"\b({'|'.join(map(re.escape, [name, *imported]))})\b")
+    imports = {number for numbers in imported.values() for number in numbers}
+    lines = enumerate(text.splitlines(keepends=True), 1)
+    kept = "".join(line for number, line in lines if number not in imports and not words.search(line))
+    try:
+        ast.parse(kept)
+    except SyntaxError:
+        raise ScaffoldError(f"{path} needs {PACKAGE}.{name}: change that first; nothing was removed") from None
+    return kept
+
+
+def _unlisted(controllers: str, root: Path) -> dict[str, str]:
+    """Return README and the changelog without the lines about the paths of `controllers`."""
+    paths = re.findall(r'^    path = "(/[^"]+)"$', controllers, re.MULTILINE)
+    named = re.compile("|".join(rf"{re.escape(path)}\b" for path in paths) or r"(?!)")
     readme, changelog = ((root / path).read_text("utf-8") for path in (README, CHANGELOG))
     readme = "".join(
-        line for line in readme.splitlines(keepends=True) if not (line.startswith("|") and own_path.search(line))
+        line for line in readme.splitlines(keepends=True) if not (line.startswith("|") and named.search(line))
     )
     readme = re.sub(
-        r"(?<=```console\n).*?(?=```)", lambda found: _session_without(own_path, found[0]), readme, flags=re.DOTALL
+        r"(?<=```console\n).*?(?=```)", lambda found: _session_without(named, found[0]), readme, flags=re.DOTALL
     )
     line = re.compile(rf"^- .*: `({'|'.join(map(re.escape, paths))})`\.$")
     changelog = "".join(each for each in changelog.splitlines(keepends=True) if not line.match(each.rstrip()))
-    return {APP: app, README: readme, CHANGELOG: changelog}
+    return {README: readme, CHANGELOG: changelog}
+
+
+def _queries_of(name: str, root: Path) -> list[Path]:
+    """Return the SQL files of other folders that only the package reads."""
+
+    def read_by(paths: Iterable[Path]) -> set[str]:
+        return {query for path in paths for query in QUERY_NAME.findall(path.read_text("utf-8"))}
+
+    all_code = set((root / PACKAGE).rglob("*.py"))
+    own_code = set((root / PACKAGE / name).rglob("*.py"))
+    only_here = read_by(own_code) - read_by(all_code - own_code)
+    files = [root / "sql" / f"{query.replace('.', '/')}.sql" for query in sorted(only_here)]
+    return [path for path in files if path.is_file() and path.parent.name != name]
 
 
 def _session_without(path: re.Pattern[str], session: str) -> str:

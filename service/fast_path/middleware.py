@@ -3,7 +3,7 @@
 For each request, Litestar resolves parameters, dependencies, middleware, hooks and exception handlers anew. The fast
 path skips this if the path of the handler has no variables, the handler takes only the request and its body, and the
 request sends none of the handler's optional parameters. All other requests go through Litestar, whose response is the
-same: `tests/http/test_fast_path.py` compares the two.
+same: `tests/fast_path` compares the two.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,7 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar.typing import FieldDefinition
 
-from service.http.errors import exception_handler
-from service.http.etags import join_list_headers
-from service.http.request import ServiceRequest
-from service.http.response import JSONResponse
-from service.http.routing import is_json
-from service.problems import NotFound
+from service.http import JSONResponse, ServiceRequest, exception_handler, is_json
 
 # Arguments that the fast path passes to a handler, and kinds of parameters that a request can omit.
 PASSED_ARGUMENTS = {"request", "data"}
@@ -41,10 +36,7 @@ class FastRoute:
 
 
 def fast_path_middleware(app: Litestar, router: ASGIApp) -> ASGIApp:
-    """Wrap `router`, the ASGI handler of `app`: simple requests go to their handlers directly.
-
-    A non-canonical path (``/pets/1/``, ``//pets/1``, ``/pets%2F1``) is 404; Litestar would serve it.
-    """
+    """Wrap `router`, the ASGI handler of `app`: simple requests go to their handlers directly."""
     # Litestar adds CORS headers to the response if the request has an Origin.
     slow_headers = {b"origin"} if app.cors_config else set()
     routes = {
@@ -55,16 +47,15 @@ def fast_path_middleware(app: Litestar, router: ASGIApp) -> ASGIApp:
     }
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
-        path, raw_path = scope["path"], scope.get("raw_path", b"")
-        is_alias = len(raw_path) > len(path) and b"%2f" in raw_path.lower()
-        route = None if is_alias else routes.get((scope["method"], path))  # type: ignore[typeddict-item]  # only HTTP requests reach it
-        if route is None or scope["query_string"] or not route.headers.isdisjoint(scope["header_map"]):  # type: ignore[typeddict-item]  # set by middleware.py
-            if is_alias or "//" in path or (path.endswith("/") and path != "/"):
-                await exception_handler(ServiceRequest(scope), NotFound())(scope, receive, send)
-            else:
-                if len(scope["header_map"]) < len(scope["headers"]):  # type: ignore[typeddict-item, arg-type]  # a list
-                    scope["headers"] = join_list_headers(scope["headers"])
-                await router(scope, receive, send)
+        path = scope["path"]
+        route = routes.get((scope["method"], path))  # type: ignore[typeddict-item]  # only HTTP requests reach it
+        if (
+            route is None
+            or scope["query_string"]
+            or not route.headers.isdisjoint(scope["header_map"])  # type: ignore[typeddict-item]  # set by http's middleware
+            or len(scope.get("raw_path", b"")) > len(path)  # percent-encoded
+        ):
+            await router(scope, receive, send)
             return
         scope["route_handler"] = route.handler
         scope["path_template"] = route.path_template

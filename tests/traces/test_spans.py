@@ -12,13 +12,12 @@ import httpx
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from service.app import _traces as traces_from_environment
 from service.app import create_app
 from service.postgres.database import Database
 from service.postgres.pool import Pool
-from service.postgres.tracing import TracedPool
 from service.telemetry.context import current
-from service.telemetry.tracing import HEADERS, Traces
+from service.traces import traces_from_environment
+from service.traces.opentelemetry import HEADERS, OpenTelemetryTraces
 from tests.support.application import make_settings
 from tests.support.factories import Factory, service_client
 from tests.support.otlp import PARENT, Receiver
@@ -34,7 +33,7 @@ class Traced:
     client: httpx.AsyncClient
     make: Factory
     receiver: Receiver
-    traces: Traces
+    traces: OpenTelemetryTraces
 
     def spans(self) -> list[Span]:
         """Return all spans that were made."""
@@ -55,11 +54,12 @@ async def traced(
     told = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "50", **variables}
     for name, value in told.items():
         monkeypatch.setenv(name, value)
-    pool, traces = Pool(own_database_url), Traces()
+    pool, traces = Pool(own_database_url), OpenTelemetryTraces()
     app = create_app(make_settings(own_database_url), pool, traces=traces)
     connection = await asyncpg.connect(own_database_url)
-    async with traces.flush_at_end(), pool.open(), service_client(app) as client:
+    async with pool.open(), service_client(app) as client:
         yield Traced(client, Factory(app, connection), receiver, traces)
+    await traces.flush()
     await connection.close()
 
 
@@ -178,7 +178,7 @@ async def test_internal_errors_are_errors_without_details(traced: Traced) -> Non
 async def test_missing_database_is_an_error(traced: Traced) -> None:
     app = create_app(make_settings("postgresql://127.0.0.1:1/none"), traces=traced.traces)
     async with app.db._pool.open(), service_client(app) as client:  # noqa: SLF001 - its lifespan would end the traces
-        await client.get("/health/ready")
+        await client.post("/auth/access-token", data={"username": "ada@example.com", "password": "some long password"})
 
     _, query = traced.spans()
     told = attributes(query)
@@ -216,37 +216,34 @@ def test_environment_turns_traces_on(receiver: Receiver, monkeypatch: pytest.Mon
 
     traces = traces_from_environment()
 
-    assert traces is not None
-    asyncio.run(send_all(traces))
+    assert isinstance(traces, OpenTelemetryTraces)
+    asyncio.run(traces.flush())
 
 
 async def test_statements_of_a_transaction_are_spans(
     database_url: str, receiver: Receiver, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
-    pool, traces = Pool(database_url), Traces()
-    db = Database(TracedPool(pool, traces.tracer))
+    pool, traces = Pool(database_url), OpenTelemetryTraces()
+    db = Database(traces.pool(pool))
 
-    async with traces.flush_at_end(), pool.open(), db.transaction() as tx:
+    async with pool.open(), db.transaction() as tx:
         await tx.value(backend)
+    await traces.flush()
 
     assert [span.name for span in receiver.spans] == ["tests.query"]
 
 
 async def test_silent_collector_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.telemetry.tracing.FLUSH_TIMEOUT", 0.05)
+    monkeypatch.setattr("service.traces.opentelemetry.FLUSH_TIMEOUT", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        traces = Traces()
+        traces = OpenTelemetryTraces()
 
-        async with asyncio.timeout(8), traces.flush_at_end():  # OpenTelemetry by itself waits for 10 s and longer
-            traces.tracer.start_span("the last").end()
+        traces._tracer.start_span("the last").end()  # noqa: SLF001 - the least that makes a span
 
-
-async def send_all(traces: Traces) -> None:
-    """Have `traces` end what it has begun."""
-    async with traces.flush_at_end():
-        pass
+        async with asyncio.timeout(8):  # OpenTelemetry itself waits for 10 s or longer
+            await traces.flush()
 
 
 def test_without_traces_queries_are_not_wrapped(database_url: str) -> None:

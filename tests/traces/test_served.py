@@ -5,7 +5,8 @@ import re
 import httpx
 import pytest
 
-from service.settings import SettingsError, wants_traces
+from service.settings import SettingsError
+from service.traces import check_trace_variables
 from tests.support.accounts import account
 from tests.support.otlp import PARENT, Receiver
 from tests.support.processes import Serve, until
@@ -61,21 +62,21 @@ def test_every_worker_traces_with_all_propagators(own_database_url: str, serve: 
     ],
 )
 def test_traces_are_on_if_a_receiver_is_named(environment: dict[str, str], *, wanted: bool) -> None:
-    assert wants_traces(environment) is wanted
+    assert check_trace_variables(environment) is wanted
 
 
 def test_other_protocol_is_refused_by_name() -> None:
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
 
     with pytest.raises(SettingsError, match=r"^OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf, not 'grpc'"):
-        wants_traces(environment)
+        check_trace_variables(environment)
 
 
 def test_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.settings.find_spec", lambda _: None)
+    monkeypatch.setattr("service.traces.environment.find_spec", lambda _: None)
 
     with pytest.raises(SettingsError, match=re.escape("pip install -r requirements-traces.txt")):
-        wants_traces({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"})
+        check_trace_variables({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"})
 
 
 def resources(receiver: Receiver, key: str) -> set[str]:

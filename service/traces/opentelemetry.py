@@ -7,9 +7,7 @@ is not imported. See https://opentelemetry.io/docs/specs/otel/configuration/sdk-
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from contextlib import suppress
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from opentelemetry import propagate
@@ -22,7 +20,10 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, format_trace
 from typing_extensions import override
 
 from service import __version__
-from service.telemetry.context import current
+from service.postgres import PoolLike
+from service.telemetry import current
+from service.traces.queries import QUIET, TracedPool
+from service.traces.traces import Traces
 
 Headers = list[tuple[bytes, bytes]]
 # Seconds to export the last spans at the end of the process; the collector can be unreachable.
@@ -30,12 +31,10 @@ FLUSH_TIMEOUT = 2.0
 # Other methods become _OTHER, because clients can invent any number of them:
 # https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 KNOWN_METHODS = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
-# Spans have no exception messages, because these can quote what clients sent.
-QUIET: Mapping[str, Any] = {"record_exception": False, "set_status_on_exception": False}
 
 
-class Traces:
-    """Records spans of requests, and exports them as the environment configures."""
+class OpenTelemetryTraces(Traces):
+    """Records spans, and exports them as the environment configures."""
 
     def __init__(self) -> None:
         is_named = os.environ.get("OTEL_SERVICE_NAME") or "service.name=" in os.environ.get(
@@ -45,12 +44,15 @@ class Traces:
         resource = Resource.create({SERVICE_VERSION: __version__, **name})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        self.tracer = self._provider.get_tracer("service", __version__)
+        self._tracer = self._provider.get_tracer("service", __version__)
 
-    @asynccontextmanager
-    async def flush_at_end(self) -> AsyncIterator[None]:
-        """Export the remaining spans at the end of the context, for up to FLUSH_TIMEOUT seconds."""
-        yield
+    @override
+    def pool(self, pool: PoolLike) -> PoolLike:
+        return TracedPool(pool, self._tracer)
+
+    @override
+    async def flush(self) -> None:
+        """Export the remaining spans, for up to FLUSH_TIMEOUT seconds."""
         loop, flushed = asyncio.get_running_loop(), asyncio.Event()
 
         def shut_down() -> None:
@@ -63,6 +65,7 @@ class Traces:
         with suppress(TimeoutError):
             await asyncio.wait_for(flushed.wait(), FLUSH_TIMEOUT)
 
+    @override
     def middleware(self, app: ASGIApp) -> ASGIApp:
         """Wrap `app`: record a span for each request, in the trace of its ``traceparent`` (W3C Trace Context).
 
@@ -75,7 +78,7 @@ class Traces:
             parent = propagate.extract(list(scope["headers"]), getter=HEADERS)
             attributes = {"http.request.method": method, **_attributes(scope)}
             name = "HTTP" if method == "_OTHER" else method
-            with self.tracer.start_as_current_span(name, parent, SpanKind.SERVER, attributes, **QUIET) as span:
+            with self._tracer.start_as_current_span(name, parent, SpanKind.SERVER, attributes, **QUIET) as span:
                 carrier: dict[str, str] = {}
                 propagate.inject(carrier)
                 if context := current.get():

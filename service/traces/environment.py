@@ -1,0 +1,45 @@
+"""The OTEL_ variables that enable traces.
+
+OpenTelemetry itself reads all others:
+https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/.
+"""
+
+import os
+from collections.abc import Mapping
+from importlib.util import find_spec
+
+from service.settings import SettingsError
+from service.traces.traces import NO_TRACES, Traces
+
+
+def traces_from_environment() -> Traces:
+    """Return what records the traces that the environment asks for.
+
+    Raises SettingsError.
+    """
+    if not check_trace_variables():
+        return NO_TRACES
+    from service.traces.opentelemetry import OpenTelemetryTraces  # noqa: PLC0415 - OpenTelemetry is an extra
+
+    return OpenTelemetryTraces()
+
+
+def check_trace_variables(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether the OpenTelemetry variables name a receiver of traces.
+
+    Raises SettingsError if they require something that is not available.
+    """
+    given = {name: text for name, text in environment.items() if name.startswith("OTEL_") and text}
+    endpoints = given.keys() & {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}
+    disabled = given.get("OTEL_SDK_DISABLED", "").lower() == "true" or given.get("OTEL_TRACES_EXPORTER") == "none"
+    if not endpoints or disabled:
+        return False
+    for name in ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"):
+        if given.get(name, "http/protobuf") != "http/protobuf":
+            raise SettingsError(f"{name} must be http/protobuf, not {given[name]!r}; its usual port is 4318")
+    if find_spec("opentelemetry") is None:
+        raise SettingsError(
+            f"{min(endpoints)} needs OpenTelemetry: pip install -r requirements-traces.txt,"
+            " or docker build --build-arg EXTRAS=traces"
+        )
+    return True
