@@ -37,8 +37,9 @@ from service.http import (
 )
 from service.migrate import MIGRATIONS, expected_checksums
 from service.pets.controllers import PetsController
-from service.postgres import Database, OutageLog, Pool, PoolLike, ProbePool, ReplicaPool, ReplicaRouter, query_names
+from service.postgres import Database, OutageLog, Pool, PoolLike, ProbePool, query_names
 from service.problems import Unavailable
+from service.replica import with_replica
 from service.settings import Settings
 from service.telemetry import (
     METRICS_DIRECTORY_VARIABLE,
@@ -156,15 +157,12 @@ def create_app(
     return app
 
 
-def connection_pool(settings: Settings, outages: OutageLog | None = None) -> Pool | ReplicaRouter:
+def connection_pool(settings: Settings, outages: OutageLog | None = None) -> PoolLike:
     """Return the pool that the settings describe; it is not open yet."""
     options = _pool_options(settings)
-    primary = Pool(settings.database_url, outages=outages, **options)
-    if settings.database_replica_url is None:
-        return primary
-    return ReplicaRouter(
-        primary, ReplicaPool(settings.database_replica_url, max_lag=settings.database_replica_max_lag, **options)
-    )
+    pool: PoolLike = Pool(settings.database_url, outages=outages, **options)
+    pool = with_replica(pool, settings, options)
+    return pool  # noqa: RET504 - the line above can be removed
 
 
 def probe_pool(settings: Settings, outages: OutageLog) -> PoolLike:

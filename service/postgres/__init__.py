@@ -2,14 +2,15 @@
 
 Read in this order: query_file (parses a file), queries (typed handles), database (runs them; rows become objects),
 pool (runs statements, with retries), backoff, transaction, connection_pool (opens and closes connections), wait_queue,
-error_classification, failover (several hosts), replica (reads on another server), slow_queries, libpq (the same URL
-for psycopg), roles and commands (`roles`).
+error_classification, failover (several hosts), slow_queries, libpq (the same URL for psycopg), roles and commands
+(`roles`).
 """
 
 from typing import TYPE_CHECKING
 
-from service.postgres.connection_pool import OutageLog
+from service.postgres.connection_pool import NO_ANSWER, OutageLog, PooledConnection
 from service.postgres.database import Database, Executor, PoolLike, Queries, Rows
+from service.postgres.error_classification import RETRYABLE
 from service.postgres.pool import Pool, ProbePool
 from service.postgres.queries import (
     Count,
@@ -36,13 +37,14 @@ from service.postgres.query_file import (
     query_names,
     read_query,
 )
-from service.postgres.replica import ReplicaPool, ReplicaRouter
 
 if TYPE_CHECKING:
     from service.postgres.libpq import psycopg_conninfo
 
 __all__ = [
     "FOR_PSQL",
+    "NO_ANSWER",
+    "RETRYABLE",
     "SQL",
     "Cardinality",
     "Count",
@@ -56,12 +58,11 @@ __all__ = [
     "Parameter",
     "Pool",
     "PoolLike",
+    "PooledConnection",
     "ProbePool",
     "Queries",
     "Query",
     "QueryError",
-    "ReplicaPool",
-    "ReplicaRouter",
     "Rows",
     "Statement",
     "Value",

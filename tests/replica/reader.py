@@ -10,7 +10,7 @@ import attrs
 
 from service.postgres.database import Database
 from service.postgres.queries import Many
-from service.postgres.replica import ReplicaRouter
+from service.replica import ReplicaRouter
 from service.telemetry.metrics import sample_gauges
 from service.telemetry.prometheus import as_text
 from tests.support.postgres import Postgres

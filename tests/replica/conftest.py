@@ -9,11 +9,11 @@ import pytest
 
 from service.postgres.database import Database
 from service.postgres.pool import Pool
-from service.postgres.replica import ReplicaPool, ReplicaRouter
+from service.replica import ReplicaPool, ReplicaRouter
 from service.telemetry import recorder
 from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
+from tests.replica.reader import ASKED, Opening, Pair, Read, Reader, marked
 from tests.support.postgres import Postgres, create_cluster
-from tests.support.replicas import ASKED, Opening, Pair, Read, Reader, marked
 from tests.support.statements import Statements
 
 

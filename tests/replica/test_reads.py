@@ -11,11 +11,11 @@ import pytest
 from service.app import connection_pool, create_app
 from service.auth.controllers import LIST_MY_SESSIONS
 from service.postgres.queries import Count, Many
-from service.postgres.replica import ReplicaRouter
+from service.replica import ReplicaRouter
 from service.telemetry.prometheus import as_text
+from tests.replica.reader import Opening, Pair, Read, Reader, ReadResult, marked
 from tests.support.application import make_settings
 from tests.support.factories import Factory, service_client
-from tests.support.replicas import Opening, Pair, Read, Reader, ReadResult, marked
 from tests.support.statements import Statements
 
 slow = pytest.mark.slow  # starts a second server

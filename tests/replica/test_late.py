@@ -7,11 +7,11 @@ import pytest
 
 from service.postgres import replica
 from service.postgres.queries import Maybe
-from service.postgres.replica import Position
 from service.problems import Unavailable
+from service.replica.pool import Position
 from service.telemetry.context import RequestContext, current
 from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
-from tests.support.replicas import Opening, Pair, Read, Reader, ReadResult
+from tests.replica.reader import Opening, Pair, Read, Reader, ReadResult
 from tests.support.statements import Statements
 
 pytestmark = pytest.mark.slow  # starts a second server

@@ -13,10 +13,10 @@ import structlog
 from service.postgres.queries import Count
 from service.problems import Unavailable
 from service.timeouts import DatabaseTimeouts
+from tests.replica.reader import Opening, Pair, Read, Reader, ReadResult, events, marked
 from tests.support.pools import PATIENT
 from tests.support.postgres import Postgres
 from tests.support.processes import until
-from tests.support.replicas import Opening, Pair, Read, Reader, ReadResult, events, marked
 from tests.support.statements import Statements
 
 slow = pytest.mark.slow  # starts a second server
