@@ -162,7 +162,7 @@ def connection_pool(settings: Settings, outages: OutageLog | None = None) -> Poo
     options = _pool_options(settings)
     pool: PoolLike = Pool(settings.database_url, outages=outages, **options)
     pool = with_replica(pool, settings, options)
-    return pool  # noqa: RET504 - the line above can be removed
+    return pool
 
 
 def probe_pool(settings: Settings, outages: OutageLog) -> PoolLike:

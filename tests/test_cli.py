@@ -80,7 +80,7 @@ def test_python_without_the_packages_says_what_to_run() -> None:
 def test_commands_work_without_the_tools(checkout: Path) -> None:
     """The container image has none of these folders."""
     for tool in ("dev", "embedded", "sqlbook", "sqlcheck"):
-        shutil.rmtree(checkout / "service" / tool)
+        shutil.rmtree(checkout / "service" / tool, ignore_errors=True)  # an optional part can be gone
 
     done = run("--help", cwd=checkout)
 

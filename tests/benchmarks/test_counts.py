@@ -30,6 +30,8 @@ from tests.support.processes import ROOT, environment, serving
 from tests.support.raw_http import listening
 from tests.support.routes import BODIES
 
+pytestmark = pytest.mark.skipif(not (ROOT / "service/fast_path").exists(), reason="counted with the fast path")
+
 # Calls of Python functions for one request, those of asyncio and of the test left out. A change that lowers one: write
 # the new figure here. A change that raises one makes every request dearer: see docs/performance.md for what it costs,
 # and write the new figure only if it is worth that. Another version of Litestar or asyncpg may move them as well.

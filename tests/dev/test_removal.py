@@ -11,6 +11,8 @@ from service.dev.scaffold.writing import write
 from tests.support.processes import ROOT
 from tests.support.trees import Tree
 
+# Those in the table of docs/your-own.md that this tree still has.
+PARTS = [part for part in ("fast_path", "replica", "sqlbook", "traces") if (ROOT / "service" / part).exists()]
 needs_pets = pytest.mark.skipif(not (ROOT / "sql" / "pets").exists(), reason="this tree has no pets any more")
 
 
@@ -86,6 +88,22 @@ def test_tree_without_pets_passes_checks_tests_and_coverage(whole_tree: Tree) ->
 
     whole_tree.check()
     whole_tree.test("-n", "logical", "--cov", "--cov-fail-under=0", "--cov-report=")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", PARTS)
+def test_tree_without_an_optional_part_passes_checks(whole_tree: Tree, part: str) -> None:
+    whole_tree.run(*whole_tree.command("remove", part))
+
+    whole_tree.check()
+
+
+@pytest.mark.slow
+def test_tree_without_all_optional_parts_passes_tests(whole_tree: Tree) -> None:
+    for part in PARTS:
+        whole_tree.run(*whole_tree.command("remove", part))
+
+    whole_tree.test("-n", "logical")
 
 
 @pytest.mark.slow

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from service.postgres import replica
 from service.postgres.queries import Maybe
 from service.problems import Unavailable
+from service.replica import router as replica
 from service.replica.pool import Position
 from service.telemetry.context import RequestContext, current
 from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
