@@ -1,10 +1,12 @@
 """Typed queries: ``one("pets.create_pet", VersionedPet)`` reads the query's file and returns a handle to run it by."""
 
 import os
+from collections.abc import Callable
 from typing import Generic, ParamSpec, TypeVar
 
 import attrs
 
+from service.postgres.json_columns import row_factory
 from service.postgres.query_file import SQL, Cardinality, QueryError, Statement, error_at, read_query
 
 P = ParamSpec("P")
@@ -15,10 +17,10 @@ ACCEPT_BROKEN_FILES_VARIABLE = "_ACCEPT_BROKEN_QUERY_FILES"
 
 @attrs.frozen(eq=False)
 class Query(Generic[P, R]):
-    """A statement and the class of its rows; each subclass stands for one cardinality."""
+    """A statement and what makes an object of a row; each subclass stands for one cardinality."""
 
     statement: Statement
-    row: type[R]
+    row: Callable[..., R]
     # Copied from the statement, because each request reads them.
     name: str = attrs.field(init=False)
     sql: str = attrs.field(init=False)
@@ -55,17 +57,17 @@ class Count(Query[P, int]):
 
 def one(name: str, row: type[R]) -> One[..., R]:
     """Read the query `name` (``"pets.create_pet"``), whose file must declare ``returns: one`` of `row`."""
-    return One(_load(name, Cardinality.ONE, row), row)
+    return One(_load(name, Cardinality.ONE, row), row_factory(name, row))
 
 
 def maybe(name: str, row: type[R]) -> Maybe[..., R]:
     """Read the query `name`, whose file must declare ``returns: maybe`` of `row`."""
-    return Maybe(_load(name, Cardinality.MAYBE, row), row)
+    return Maybe(_load(name, Cardinality.MAYBE, row), row_factory(name, row))
 
 
 def many(name: str, row: type[R]) -> Many[..., R]:
     """Read the query `name`, whose file must declare ``returns: many`` of `row`."""
-    return Many(_load(name, Cardinality.MANY, row), row)
+    return Many(_load(name, Cardinality.MANY, row), row_factory(name, row))
 
 
 def value(name: str, python_type: type[R]) -> Value[..., R]:

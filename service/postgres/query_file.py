@@ -29,7 +29,7 @@ RETURNS = re.compile(
     rf"-- returns: (?P<cardinality>one|maybe|many|value|count)( (?P<row>{TYPE})(?P<nullable>\?)?)?( +\(.*)?"
 )
 MARKER = re.compile(
-    r"-- (not null: (?P<columns>\w+(\[\])?(, \w+(\[\])?)*)( +\(.*)?"
+    r"-- (not null: (?P<columns>[\w.\[\]]+(, [\w.\[\]]+)*)( +\(.*)?"
     r"|(?P<check>seqscan|scale|one-shard|cardinality|unlimited|cross-join): ok \S.*"
     r"|(?P<replica>replica): ok( +\(.*)?)"
 )

@@ -44,7 +44,7 @@ def function(judge: "Judge", scope: Scope, node: Node) -> Nullability:  # noqa: 
     match builtin(scope, node.funcid):
         case _ if node.funcretset:
             return UNKNOWN
-        case "extract" | "date_part" if _text(arguments[0]) in MONOTONIC:
+        case "extract" | "date_part" if text(arguments[0]) in MONOTONIC:
             return judge.all_of(scope, arguments)
         case "array_remove":
             return attrs.evolve(judge.expression(scope, arguments[0]), elements=is_null(arguments[1]))
@@ -119,8 +119,10 @@ def is_null(node: Node) -> bool:
     return node.label == "CONST" and bool(node.constisnull)
 
 
-def _text(node: Node) -> str:
+def text(node: Node) -> str:
     """Return a text that is written in the query, or nothing."""
-    if node.label != "CONST" or node.constisnull:
+    if node.label != "CONST" or node.constisnull or node.constlen >= 0:
         return ""
-    return bytes(each % 256 for each in node.constvalue[4:]).decode("utf-8", "replace")
+    written = bytes(each % 256 for each in node.constvalue)
+    # Of a length (-1), or up to a zero (-2, a literal whose type nobody asks for).
+    return (written[4:] if node.constlen == -1 else written[:-1]).decode("utf-8", "replace")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import attrs
 
-from service.sqlcheck.row_classes import Annotation, Row, row_class
+from service.sqlcheck.row_classes import Annotation, Row, is_json_class, row_class
 
 READERS = {"one", "maybe", "many", "value", "count"}
 # Where the readers are defined; the last two are their places in older revisions.
@@ -111,7 +111,9 @@ class Module:
             return Annotation(found)
         module, statement = found
         if isinstance(statement, ast.ClassDef):
-            return Annotation(statement.name, values=_values(module, statement))
+            of_json = is_json_class(module, statement)
+            definition = (module, statement) if of_json else None
+            return Annotation(statement.name, values=_values(module, statement), of_json=of_json, definition=definition)
         assert isinstance(statement, ast.Assign)  # noqa: S101 - names holds nothing else
         if isinstance(statement.value, ast.Call):  # NewType("PetId", int)
             [*_, target] = statement.value.args or [statement.value.func]
@@ -128,8 +130,10 @@ class Module:
             return first
         if outer == "Optional":
             return attrs.evolve(first, optional=True)
-        names = ", ".join(self.annotation(each).name for each in inner)
-        return Annotation(f"{outer}[{names}]", optional_elements=first.optional)
+        each = [first, *map(self.annotation, inner[1:])]
+        name = f"{outer}[{', '.join(part.name for part in each)}]"
+        of_json = any(part.of_json for part in each)
+        return Annotation(name, element=first if outer == "list" else None, of_json=of_json)
 
     def row(self, node: ast.expr) -> Row | Annotation:
         """Return the class of rows that an expression names, or another type."""
@@ -230,7 +234,7 @@ def _union(left: Annotation, right: Annotation) -> Annotation:
     if len(parts) == 1:
         return attrs.evolve(parts[0], optional=optional)
     names = sorted({name for part in parts for name in part.name.split(" | ")})
-    return Annotation(" | ".join(names), optional)
+    return Annotation(" | ".join(names), optional, of_json=any(part.of_json for part in parts))
 
 
 def _values(module: Module, node: ast.ClassDef) -> tuple[str, ...] | None:

@@ -6,6 +6,7 @@ from service.postgres import Cardinality, Statement
 from service.sqlcheck.code import QueryReference
 from service.sqlcheck.description import Column, Description
 from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.json_fields import mismatches
 from service.sqlcheck.row_classes import Annotation, Row
 from service.sqlcheck.types import Type, Types
 
@@ -35,7 +36,7 @@ def check_columns(description: Description, reference: QueryReference | None, ty
         case Cardinality.VALUE, row:
             yield from _value(statement, found, row if isinstance(row, Annotation) else None, types)
         case _, Row() as row:
-            yield from _row(statement, found, row)
+            yield from _row(description, found, row)
         case _, Annotation() as other:
             sentence = f"{other} is no attrs class of the service: nobody can tell its fields"
             yield finding_at(statement, statement.returns_line, sentence, "column-count")
@@ -61,7 +62,8 @@ def _value(
         )
 
 
-def _row(statement: Statement, found: tuple[Column, ...], row: Row) -> Iterator[Finding]:
+def _row(description: Description, found: tuple[Column, ...], row: Row) -> Iterator[Finding]:
+    statement = description.statement
     if row.problem:
         yield finding_at(statement, statement.returns_line, f"{row.name} {row.problem}", "column-count")
         return
@@ -76,10 +78,15 @@ def _row(statement: Statement, found: tuple[Column, ...], row: Row) -> Iterator[
         elif not column.type.matches(field.annotation, converted=field.converted):
             sentence = f"column {number} is {column.type}, {row.name}.{field.name} says {field.annotation}"
             yield finding_at(statement, column.line, sentence + _advice(column.type, field.annotation), "column-type")
+        elif field.annotation.of_json and not field.converted and (shape := description.shape(number)):
+            for wrong in mismatches(shape, field.annotation, column.name):
+                yield finding_at(statement, column.line, f"column {number}: {wrong}", "column-type")
 
 
 def _advice(found: Type, annotation: Annotation) -> str:
     """Say what would fit, where that is not plain."""
+    if annotation.of_json:
+        return "; a class is read from json or jsonb"
     labels = found.bare.labels
     if labels and annotation.values is not None:
         if set(labels) != set(annotation.values):

@@ -11,6 +11,7 @@ from psycopg.pq.abc import PGresult
 
 from service.postgres import Statement
 from service.sqlcheck.catalogue import Catalogue
+from service.sqlcheck.json_shape import Shape, Shapes
 from service.sqlcheck.judge import Judge
 from service.sqlcheck.parse_tree import ParsedQuery, first_line
 from service.sqlcheck.scope import Scope
@@ -57,6 +58,13 @@ class Description:
     # The query as PostgreSQL analyses it, None where it cannot.
     scope: Scope | None
     judge: Judge
+    types: Types
+
+    def shape(self, number: int) -> Shape | None:
+        """Return what is known of a column (from 1) that is JSON."""
+        if self.scope is None or self.scope.query.setOperations or len(self.scope.targets) != len(self.columns):
+            return None
+        return Shapes(self.judge, self.types).of(self.scope, self.scope.targets[number - 1].expr)
 
 
 class Describer:
@@ -94,6 +102,7 @@ class Describer:
             self._plan(statement) if isinstance(parsed.tree, QUERIES) else None,
             Scope(self.catalogue, query) if query else None,
             Judge([parameter.nullable for parameter in statement.parameters]),
+            self.types,
         )
 
     def explain(self, statement: Statement) -> str:

@@ -5,7 +5,8 @@ rules it out. Expressions are judged by the functions and operators that Postgre
 function that has the name of one of PostgreSQL's is not taken for it. Views, CTEs, and functions in SQL are followed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import attrs
 
@@ -144,14 +145,20 @@ class Judge:
     def all_of(self, scope: Scope, nodes: Iterable[Node]) -> Nullability:
         return any_of([self.expression(scope, each) for each in nodes])
 
-    def assuming(self, scope: Scope, present: Iterable[Variable], node: Node) -> Nullability:
-        """Judge an expression that is wanted only where some columns are not null."""
+    @contextmanager
+    def given(self, scope: Scope, present: Iterable[Variable]) -> Iterator[None]:
+        """Judge in the context what is wanted only where some columns are not null."""
         before = self._present
         self._present = before | {(id(scope), variable) for variable in present}
         try:
-            return self.expression(scope, node)
+            yield
         finally:
             self._present = before
+
+    def assuming(self, scope: Scope, present: Iterable[Variable], node: Node) -> Nullability:
+        """Judge an expression that is wanted only where some columns are not null."""
+        with self.given(scope, present):
+            return self.expression(scope, node)
 
     def _parameter(self, scope: Scope, node: Node) -> Nullability:
         if node.paramkind:  # what a subquery is compared with, which is judged there
@@ -176,6 +183,8 @@ class Judge:
         changed = scope.query.commandType == UPDATE and node.varno == scope.query.resultRelation
         if variable in scope.present and (not changed or self._writing or node.varreturningtype == OLD):
             own = Nullability(elements=own.elements)
+        if any(known == id(scope) and there == node.varno for known, (there, _) in self._present):
+            return own  # of the same row, another column is there
         joins = {frozenset({join}) for join in scope.joins(node.varno) if not self._has_partner(join)}
         return attrs.evolve(own, joins=own.joins | joins)
 

@@ -9,6 +9,7 @@ from service.sqlcheck.cardinality import bare, origin, single_row
 from service.sqlcheck.code import QueryReference
 from service.sqlcheck.description import Column, Description
 from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.json_fields import parts
 from service.sqlcheck.nullability import UNKNOWN, Nullability
 from service.sqlcheck.row_classes import Annotation, Row
 
@@ -25,13 +26,17 @@ class _Expected:
 def column_nullability(description: Description) -> list[Nullability]:
     """Judge each column of the result, as it is in a row: of nothing, no row is made."""
     found = _of_query(description)
-    if not (found and _can_be_nothing(description.statement) and _shows_a_column(description)):
-        return found
-    nothing = found[0].joins
-    return [
-        attrs.evolve(each, joins=frozenset(joins for joins in each.joins if not any(none <= joins for none in nothing)))
-        for each in found
-    ]
+    return [_in_a_row(description, each) for each in found]
+
+
+def _in_a_row(description: Description, nulls: Nullability) -> Nullability:
+    """Leave out of a column, or of a part of it, what makes the first column null, for then no row is made."""
+    if not (_can_be_nothing(description.statement) and _shows_a_column(description)):
+        return nulls
+    nothing = _of_query(description)[0].joins
+    return attrs.evolve(
+        nulls, joins=frozenset(joins for joins in nulls.joins if not any(none <= joins for none in nothing))
+    )
 
 
 def check_nullability(description: Description, reference: QueryReference | None) -> Iterator[Finding]:
@@ -39,9 +44,10 @@ def check_nullability(description: Description, reference: QueryReference | None
     statement = description.statement
     if _can_be_nothing(statement):
         yield from _check_first_column(description)
-    names = {column.name for column in description.columns}
+    nested = list(_nested(description, reference))
+    names = {column.name for column in description.columns} | {column.name for _, column, _, _ in nested}
     for marker in statement.not_null:
-        if marker.name.removesuffix("[]") not in names:
+        if not {marker.name, marker.name.removesuffix("[]")} & names:
             yield finding_at(statement, marker.line, f"'not null' names {marker.name}, which is no column", "marker")
     expected = _expected(description, reference)
     if not expected or 0 < len(description.parsed.targets()) != len(description.columns):  # `*`: a finding of its own
@@ -49,6 +55,24 @@ def check_nullability(description: Description, reference: QueryReference | None
     judged = column_nullability(description)
     for number, (column, nulls, wanted) in enumerate(zip(description.columns, judged, expected, strict=True), 1):
         yield from _check_column(description, f"column {number}", column, nulls, wanted)
+    for number, column, nulls, wanted in nested:
+        yield from _check_column(description, f"column {number}", column, nulls, wanted)
+
+
+def _nested(
+    description: Description, reference: QueryReference | None
+) -> Iterator[tuple[int, Column, Nullability, _Expected]]:
+    """Yield what stands in JSON whose shape is known as if it were a column: ``owner.id``, ``pets[].id``."""
+    row = reference.row if reference else None
+    if not isinstance(row, Row) or len(row.fields) != len(description.columns):
+        return
+    for number, (column, field) in enumerate(zip(description.columns, row.fields, strict=True), 1):
+        if not field.annotation.of_json or field.converted or not (shape := description.shape(number)):
+            continue
+        for path, inside, annotation in parts(shape, field.annotation, column.name):
+            nulls = _in_a_row(description, inside.nulls)
+            nested = Column(path, inside.type or column.type, column.line)
+            yield number, nested, nulls, _of_annotation(f"{row.name}.", annotation)
 
 
 def _of_query(description: Description) -> list[Nullability]:

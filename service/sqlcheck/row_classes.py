@@ -22,6 +22,9 @@ Options = dict[str, ast.expr]
 DECORATORS = {
     f"{package}.{name}" for package in ("attr", "attrs") for name in ("define", "frozen", "mutable", "s", "attrs")
 }
+STRUCT = "msgspec.Struct"
+# Options of a Struct that do not change which keys of JSON become its fields.
+PLAIN_STRUCT = {"cache_hash", "dict", "eq", "forbid_unknown_fields", "frozen", "gc", "kw_only", "order", "weakref"}
 # Bases that bring no fields.
 BARE_BASES = {"object", "typing.Generic", "typing.Protocol", "abc.ABC"}
 # Options of the decorator that change no order; with others, attrs is asked.
@@ -46,12 +49,22 @@ print(json.dumps([[field.name, field.init, bool(field.kw_only), field.converter 
 
 @attrs.frozen
 class Annotation:
-    """A Python type: its full name, whether None is allowed, and the values where it is an enum or a Literal."""
+    """A Python type: its full name, whether None is allowed, and the values where it is an enum or a Literal.
+
+    `element` is what a list has; `definition` the class that JSON becomes, and `of_json` whether it is one or has one.
+    """
 
     name: str
     optional: bool = False
     values: tuple[str, ...] | None = None
-    optional_elements: bool = False
+    element: "Annotation | None" = None
+    of_json: bool = False
+    definition: "tuple[Module, ast.ClassDef] | None" = attrs.field(default=None, eq=False, repr=False)
+
+    @property
+    def optional_elements(self) -> bool:
+        """Whether an element of the list may be None."""
+        return self.element is not None and self.element.optional
 
     @override
     def __str__(self) -> str:
@@ -69,6 +82,7 @@ class Field:
     converted: bool = False
     in_init: bool = True
     keyword_only: bool = False
+    has_default: bool = False
 
 
 @attrs.frozen
@@ -107,6 +121,35 @@ def row_class(module: "Module", node: ast.ClassDef) -> Row | None:
     return Row(node.name, tuple(field for field in fields if field.in_init))
 
 
+def is_json_class(module: "Module", node: ast.ClassDef) -> bool:
+    """Tell whether queries build a class from JSON: an attrs class or a Struct."""
+    bases = [module.resolve(base) for base in node.bases]
+    return _decorator(module, node) is not None or any(
+        base == STRUCT
+        if isinstance(base, str)
+        else isinstance(base[1], ast.ClassDef) and is_json_class(base[0], base[1])
+        for base in bases
+    )
+
+
+def json_fields(module: "Module", node: ast.ClassDef) -> dict[str, Field] | None:
+    """Return by their keys the fields that msgspec fills from JSON; None if reading the class cannot tell."""
+    fields: dict[str, Field] = {}
+    for base in map(module.resolve, node.bases):
+        if not isinstance(base, str) and isinstance(base[1], ast.ClassDef) and is_json_class(base[0], base[1]):
+            inherited = json_fields(base[0], base[1])
+            if inherited is None:
+                return None
+            fields |= inherited
+        elif base not in BARE_BASES | {STRUCT}:
+            return None
+    options = {word.arg for word in node.keywords} | _options(_decorator(module, node)).keys()
+    own = list(_own(module, node))
+    if not options <= PLAIN_STRUCT | PLAIN_OPTIONS or any({"name", "init", "**"} & its.keys() for _, its in own):
+        return None
+    return fields | {field.name: field for field, _ in own}
+
+
 def _decorator(module: "Module", node: ast.ClassDef) -> ast.expr | None:
     for decorator in node.decorator_list:
         called = decorator.func if isinstance(decorator, ast.Call) else decorator
@@ -141,7 +184,8 @@ def _own(module: "Module", node: ast.ClassDef) -> Iterator[tuple[Field, Options]
         annotation = module.annotation(line.annotation)
         if not annotation.name.rpartition(".")[2].startswith("ClassVar"):
             options = _options(line.value)
-            yield Field(line.target.id, annotation, converted="converter" in options), options
+            name, converted = line.target.id, "converter" in options
+            yield Field(name, annotation, converted, has_default=_has_default(line.value, options)), options
 
 
 def _fields(module: "Module", node: ast.ClassDef) -> list[Field]:
@@ -169,10 +213,19 @@ def _fields(module: "Module", node: ast.ClassDef) -> list[Field]:
     return [*(field for field in inherited if field.name not in names), *own]
 
 
+def _has_default(value: ast.expr | None, options: Options) -> bool:
+    return value is not None and (
+        not _makes_field(value) or bool({"default", "factory", "default_factory"} & options.keys())
+    )
+
+
 def _is_field(line: ast.stmt) -> bool:
     """Tell whether a line makes a field without an annotation, by which attrs then goes."""
-    call = line.value if isinstance(line, ast.Assign) else None
-    name = ast.unparse(call.func) if isinstance(call, ast.Call) else ""
+    return isinstance(line, ast.Assign) and _makes_field(line.value)
+
+
+def _makes_field(value: ast.expr) -> bool:
+    name = ast.unparse(value.func) if isinstance(value, ast.Call) else ""
     return name.rpartition(".")[2] in {"field", "ib", "attrib"}
 
 

@@ -50,6 +50,14 @@ PYTHON = {
     "polygon": "asyncpg.Polygon",
     "circle": "asyncpg.Circle",
 }
+JSON = {"json", "jsonb"}
+# What msgspec makes of the numbers and the texts that PostgreSQL writes into JSON.
+NUMBERS = {
+    "int": {"int", "float", "decimal.Decimal"},
+    "float": {"float", "decimal.Decimal"},
+    "decimal.Decimal": {"float", "decimal.Decimal"},
+}
+AS_TEXT = {"str", "uuid.UUID", "datetime.date", "datetime.datetime", "datetime.time"}
 FIRST_OWN_OID = 16384  # what PostgreSQL brings along has a smaller one
 BASE, COMPOSITE, RANGE, MULTIRANGE = "b", "c", "r", "m"  # typtype
 # They differ in the length that a column allows, which no statement and no parameter knows of.
@@ -123,11 +131,29 @@ class Type:
 
         What a converter makes of it is for mypy to say, but for the labels of an enum.
         """
-        labels = self.bare.labels
-        if labels and annotation.values is not None:
+        bare = self.bare
+        if bare.labels and annotation.values is not None:
             # asyncpg gives str: a StrEnum becomes one only by attrs' converter, a Literal needs none.
-            return set(labels) == set(annotation.values) and (converted or annotation.name == "Literal")
-        return converted or annotation.name.replace("asyncpg.types.", "asyncpg.") == self.python()
+            return set(bare.labels) == set(annotation.values) and (converted or annotation.name == "Literal")
+        if converted or annotation.name.replace("asyncpg.types.", "asyncpg.") == self.python():
+            return True
+        if annotation.of_json:
+            return bare.internal in JSON
+        return bool(bare.element and annotation.element and bare.element.matches(annotation.element))
+
+    def in_json(self, annotation: Annotation) -> bool:
+        """Tell whether msgspec reads a value of this type, once it stands in JSON, as what is annotated so."""
+        bare, python = self.bare, self.python()
+        if bare.labels and annotation.values is not None:
+            return set(bare.labels) == set(annotation.values)
+        names = set(annotation.name.split(" | "))
+        if python is None or names & {"typing.Any", "object"} or bare.internal in JSON or bare.kind == COMPOSITE:
+            return True
+        if python in NUMBERS:
+            return bool(names & NUMBERS[python])
+        if python == "str" and annotation.values is not None:
+            return True  # msgspec compares
+        return bool(names & ({python} if python == "bool" else {"str", python} & AS_TEXT))
 
 
 class Types:

@@ -157,7 +157,9 @@ def reference(description: Description) -> QueryReference:
     fields = tuple(
         Field(
             column.name,
-            Annotation(column.type.python() or str(column.type), not nulls.never, optional_elements=not nulls.elements),
+            Annotation(
+                column.type.python() or str(column.type), not nulls.never, element=Annotation("", not nulls.elements)
+            ),
         )
         for column, nulls in zip(description.columns, judged, strict=True)
     )

@@ -1,0 +1,196 @@
+"""Classes that are read from JSON, against what the query builds."""
+
+from pathlib import Path
+
+import pytest
+
+from service.sqlcheck.code import Code
+from service.sqlcheck.findings import Finding, as_text
+from service.sqlcheck.schema_checks import check_schema
+from tests.sqlcheck.conftest import FILE, Toys
+
+MODELS = """
+import datetime
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
+import attrs
+import msgspec
+
+@attrs.define
+class Maker:
+    id: int
+    name: str
+
+@attrs.define
+class Noted(Maker):
+    note: str | None
+
+class Toy(msgspec.Struct, frozen=True):
+    id: int
+    price: Decimal
+
+class Shelf(msgspec.Struct):
+    maker: Maker
+    toys: list[Toy]
+    size: int = 0
+
+class Renamed(msgspec.Struct, rename="camel"):
+    toy_id: int
+
+@attrs.define
+class Tree:
+    id: int
+    inside: "list[Tree]" = attrs.field(factory=list)
+
+@attrs.define
+class Kinds:
+    made: datetime.date | None
+    tags: list[str]
+    kind: Literal["a", "b"]
+    data: dict[str, Any]
+
+@attrs.define
+class Row:
+    id: int
+    x: {annotation}
+"""
+MAKER = "jsonb_build_object('id', maker.id, 'name', maker.name)"
+TOY = "jsonb_build_object('id', toy.id, 'price', toy.price)"
+LEFT = "from toy left join maker on maker.id = toy.maker"
+OF_MAKER = "from maker left join toy on toy.maker = maker.id group by maker.id"
+
+
+def said(toys: Toys, annotation: str, select: str, header: str = "") -> str:
+    """Return what is said of a query that begins with an id, and whose second column is read as `annotation`."""
+    description = toys.describe(select, f"-- returns: many Row\n{header}")
+    folder = toys.root / "service"
+    folder.mkdir()
+    (folder / "models.py").write_text(MODELS.replace("{annotation}", annotation))
+    (folder / "controllers.py").write_text(
+        "from service.models import Row\nfrom service.sql import many\nmany('toys.list_toys', Row)\n"
+    )
+    found: list[Finding] = list(check_schema(toys.describer, description, Code(toys.root).references))
+    checks = {"column-type", "nullability", "null-unknown", "marker"}
+    return as_text([each for each in found if each.check in checks]).replace(f"{FILE}:", "")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "select"),
+    [
+        ("Maker", f"select id, {MAKER} as x from maker"),
+        ("Maker", f"select id, {MAKER}::json as x from maker"),
+        ("Maker", "select id, json_build_object('name', name, 'id', id) as x from maker"),
+        ("Maker", "select id, (select to_jsonb(m) from (select 1 as id, 'a' as name) as m) as x from maker"),
+        ("Noted", "select id, jsonb_build_object('id', id, 'name', name, 'note', note) as x from maker"),
+        ("Maker | None", f"select toy.id, case when maker.id is not null then {MAKER} end as x {LEFT}"),
+        (
+            "list[Toy]",
+            f"select maker.id, coalesce(jsonb_agg({TOY}) filter (where toy.id is not null), '[]') as x {OF_MAKER}",
+        ),
+        ("list[Toy]", f"select maker.id, coalesce((select jsonb_agg({TOY}) from toy), '[]') as x from maker"),
+        ("list[Toy] | None", f"select maker.id, (select jsonb_agg({TOY}) from toy) as x from maker"),
+        ("list[Toy]", f"with t as (select jsonb_agg({TOY}) as x from toy group by toy.maker) select 1 as id, x from t"),
+        (
+            "Shelf",
+            f"select maker.id, jsonb_build_object('maker', {MAKER}, 'toys', jsonb_agg({TOY})) as x"
+            " from maker inner join toy on toy.maker = maker.id group by maker.id",
+        ),
+        ("Shelf", "select id, data as x from toy"),
+        ("Renamed", f"select id, {TOY} as x from toy"),
+        ("Tree", "select id, jsonb_build_object('id', id, 'inside', '[]'::jsonb) as x from toy"),
+        (
+            "Kinds",
+            "select id, jsonb_build_object('made', made, 'tags', array['a'], 'kind', name, 'data', '{}'::jsonb) as x"
+            " from maker",
+        ),
+        ("dict[str, Maker]", "select id, data as x from toy"),
+    ],
+)
+def test_class_that_fits_is_accepted(toys: Toys, annotation: str, select: str) -> None:
+    assert said(toys, annotation, select) == ""
+
+
+@pytest.mark.parametrize(
+    ("annotation", "select", "finding"),
+    [
+        ("Maker", "select id, name as x from maker", "column 2 is text, Row.x says Maker; a class is read from json"),
+        (
+            "list[Maker]",
+            "select id, array[name] as x from maker",
+            "column 2 is text[], Row.x says list[Maker]; a class",
+        ),
+        ("Maker", "select id, jsonb_build_object('id', id) as x from maker", "column 2: x lacks name of Maker"),
+        (
+            "Maker",
+            "select id, jsonb_build_object('id', id, 'name', name, 'nane', 1) as x from maker",
+            "column 2: x has nane, of which Maker has no field",
+        ),
+        ("Maker", f"select id, {TOY} as x from toy", "column 2: x lacks name of Maker"),
+        (
+            "Maker",
+            "select id, jsonb_build_object('id', name, 'name', name) as x from maker",
+            "column 2: x.id is text in JSON, the class says int",
+        ),
+        (
+            "Kinds",
+            "select id, jsonb_build_object('made', id, 'tags', array[1], 'kind', 'a', 'data', 1) as x from maker",
+            "column 2: x.made is integer in JSON, the class says date | None [column-type]\n"
+            "3: column 2: x.tags is integer[] in JSON, the class says list[str] [column-type]\n"
+            "3: column 2: x.data is integer in JSON, the class says dict[str, Any] [column-type]",
+        ),
+        ("list[Maker]", f"select id, {MAKER} as x from maker", "column 2: x is an object in JSON, the class says"),
+        (
+            "Maker",
+            f"select 1 as id, jsonb_agg({MAKER}) as x from maker group by name",
+            "column 2: x is an array in JSON",
+        ),
+        (
+            "list[Toy]",
+            "select 1 as id, jsonb_agg(jsonb_build_object('id', id, 'price', 'a'::text)) as x from toy group by maker",
+            "column 2: x[].price is text in JSON, the class says Decimal",
+        ),
+        (
+            "Maker",
+            f"select toy.id, {MAKER} as x {LEFT}",
+            "column 2 may be null (an outer join makes it so), Row.x.id does",
+        ),
+        (
+            "Maker",
+            "select id, jsonb_build_object('id', id, 'name', note) as x from maker",
+            "column 2 may be null (maker.note allows it), Row.x.name does not allow None [nullability]",
+        ),
+        (
+            "list[Toy]",
+            f"select maker.id, jsonb_agg({TOY}) as x {OF_MAKER}",
+            "column 2 may be null (an outer join makes it so), Row.x[].id does not allow None [nullability]",
+        ),
+        (
+            "Maker",
+            "select id, jsonb_build_object('id', id, 'name', to_number(name, '9')::text) as x from maker",
+            "column 2 (x.name) may be null for all that PostgreSQL tells: allow None, or say 'not null: x.name' [null-",
+        ),
+        (
+            "Kinds",
+            "select id, jsonb_build_object('made', made, 'tags', array[note], 'kind', 'a', 'data', data) as x"
+            " from maker cross join (select data from toy) as t",
+            "elements of column 2 (x.tags) can be null: write list[… | None], or say 'not null: x.tags[]' [null-unknown]",
+        ),
+    ],
+)
+def test_class_that_does_not_fit_is_found(toys: Toys, annotation: str, select: str, finding: str) -> None:
+    assert said(toys, annotation, select).partition(": ")[2].startswith(finding)
+
+
+def test_null_inside_is_accepted_with_a_reason(toys: Toys) -> None:
+    select = "select id, jsonb_build_object('id', id, 'name', note) as x from maker"
+
+    assert said(toys, "Maker", select, "-- not null: x.name (each maker has a note since 2020)\n") == ""
+
+
+def test_reason_for_a_key_that_is_not_there_is_found(toys: Toys) -> None:
+    select = f"select id, {MAKER} as x from maker"
+
+    assert said(toys, "Maker", select, "-- not null: x.note (there is one)\n") == (
+        "3: 'not null' names x.note, which is no column [marker]"
+    )
