@@ -6,6 +6,7 @@ reading the class cannot tell, attrs itself is asked, in a process of its own.
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -69,7 +70,7 @@ class Annotation:
     @override
     def __str__(self) -> str:
         """Name it as the code does."""
-        short = " | ".join(part.rpartition(".")[2] for part in self.name.split(" | "))
+        short = re.sub(r"(\w+\.)+", "", self.name)
         return f"{short} | None" if self.optional else short
 
 

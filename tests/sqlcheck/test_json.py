@@ -1,7 +1,5 @@
 """Classes that are read from JSON, against what the query builds."""
 
-from pathlib import Path
-
 import pytest
 
 from service.sqlcheck.code import Code
@@ -90,19 +88,23 @@ def said(toys: Toys, annotation: str, select: str, header: str = "") -> str:
         ),
         ("list[Toy]", f"select maker.id, coalesce((select jsonb_agg({TOY}) from toy), '[]') as x from maker"),
         ("list[Toy] | None", f"select maker.id, (select jsonb_agg({TOY}) from toy) as x from maker"),
-        ("list[Toy]", f"with t as (select jsonb_agg({TOY}) as x from toy group by toy.maker) select 1 as id, x from t"),
+        ("list[Toy]", f"with t as (select jsonb_agg({TOY}) as x from toy group by maker) select 1 as id, x from t"),
         (
             "Shelf",
-            f"select maker.id, jsonb_build_object('maker', {MAKER}, 'toys', jsonb_agg({TOY})) as x"
-            " from maker inner join toy on toy.maker = maker.id group by maker.id",
+            (
+                f"select maker.id, jsonb_build_object('maker', {MAKER}, 'toys', jsonb_agg({TOY})) as x"
+                " from maker inner join toy on toy.maker = maker.id group by maker.id"
+            ),
         ),
         ("Shelf", "select id, data as x from toy"),
         ("Renamed", f"select id, {TOY} as x from toy"),
         ("Tree", "select id, jsonb_build_object('id', id, 'inside', '[]'::jsonb) as x from toy"),
         (
             "Kinds",
-            "select id, jsonb_build_object('made', made, 'tags', array['a'], 'kind', name, 'data', '{}'::jsonb) as x"
-            " from maker",
+            (
+                "select id, jsonb_build_object('made', made, 'tags', array['a'], 'kind', name, 'data', '{}'::json) as x"
+                " from maker"
+            ),
         ),
         ("dict[str, Maker]", "select id, data as x from toy"),
     ],
@@ -135,9 +137,11 @@ def test_class_that_fits_is_accepted(toys: Toys, annotation: str, select: str) -
         (
             "Kinds",
             "select id, jsonb_build_object('made', id, 'tags', array[1], 'kind', 'a', 'data', 1) as x from maker",
-            "column 2: x.made is integer in JSON, the class says date | None [column-type]\n"
-            "3: column 2: x.tags is integer[] in JSON, the class says list[str] [column-type]\n"
-            "3: column 2: x.data is integer in JSON, the class says dict[str, Any] [column-type]",
+            (
+                "column 2: x.made is integer in JSON, the class says date | None [column-type]\n"
+                "3: column 2: x.tags is integer[] in JSON, the class says list[str] [column-type]\n"
+                "3: column 2: x.data is integer in JSON, the class says dict[str, Any] [column-type]"
+            ),
         ),
         ("list[Maker]", f"select id, {MAKER} as x from maker", "column 2: x is an object in JSON, the class says"),
         (
@@ -172,9 +176,11 @@ def test_class_that_fits_is_accepted(toys: Toys, annotation: str, select: str) -
         ),
         (
             "Kinds",
-            "select id, jsonb_build_object('made', made, 'tags', array[note], 'kind', 'a', 'data', data) as x"
-            " from maker cross join (select data from toy) as t",
-            "elements of column 2 (x.tags) can be null: write list[… | None], or say 'not null: x.tags[]' [null-unknown]",
+            (
+                "select id, jsonb_build_object('made', made, 'tags', array[note], 'kind', 'a', 'data', data) as x"
+                " from maker cross join (select data from toy) as t"
+            ),
+            "elements of column 2 (x.tags) can be null: write list[… | None], or say 'not null: x.tags[]'",
         ),
     ],
 )
