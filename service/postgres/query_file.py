@@ -30,7 +30,7 @@ RETURNS = re.compile(
 )
 MARKER = re.compile(
     r"-- (not null: (?P<columns>[\w.\[\]]+(, [\w.\[\]]+)*)( +\(.*)?"
-    r"|(?P<check>seqscan|scale|one-shard|cardinality|unlimited|cross-join): ok \S.*"
+    r"|(?P<check>seqscan|scale|one-shard|cardinality|unlimited|cross-join|naive-timestamp): ok \S.*"
     r"|(?P<replica>replica): ok( +\(.*)?)"
 )
 CONTINUATION = re.compile(r"--  +\S.*")

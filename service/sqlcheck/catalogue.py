@@ -82,6 +82,13 @@ FOREIGN_KEYS = """
     select conrelid, conkey, confrelid, confkey from pg_constraint
     where contype = 'f' and convalidated and not condeferrable
 """
+# Conditions of one column, or of a domain, that hold for each row.
+CHECKS = """
+    select case when contypid <> 0 then contypid else conrelid end, coalesce(conkey[1], 0), conbin::text
+    from pg_constraint
+    where contype = 'c' and convalidated and not connoinherit and coalesce(cardinality(conkey), 1) = 1
+        and conrelid not in (select oid from pg_class where relkind = 'f')
+"""
 # Triggers that may fill or refuse a row before it is written.
 TRIGGERS = "select distinct tgrelid from pg_trigger where not tgisinternal and (tgtype & 64 <> 0 or tgtype & 7 = 7)"
 BODY = """
@@ -190,6 +197,14 @@ class Catalogue:
             ForeignKey(table, tuple(columns), target, tuple(referred))
             for table, columns, target, referred in self._connection.execute(FOREIGN_KEYS).fetchall()
         }
+
+    @cached_property
+    def checks(self) -> dict[tuple[int, int], list[Node]]:
+        """The checks of each column, by table and number, or of each domain, by type and 0."""
+        found: dict[tuple[int, int], list[Node]] = {}
+        for owner, column, condition in self._connection.execute(CHECKS).fetchall():
+            found.setdefault((owner, column), []).append(node_tree.parse(condition))
+        return found
 
     @cached_property
     def triggers(self) -> set[Relation]:

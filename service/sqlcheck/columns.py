@@ -1,14 +1,15 @@
 """Types: what the header declares and the class says, against what PostgreSQL takes and returns."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from service.postgres import Cardinality, Statement
+from service.sqlcheck.allowed_values import allowed_values
 from service.sqlcheck.code import QueryReference
 from service.sqlcheck.description import Column, Description
-from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.findings import Finding, finding_at, unless_accepted
 from service.sqlcheck.json_fields import mismatches
 from service.sqlcheck.row_classes import Annotation, Row
-from service.sqlcheck.types import Type, Types
+from service.sqlcheck.types import TEXT, Type, Types
 
 
 def check_parameters(description: Description, types: Types) -> Iterator[Finding]:
@@ -44,6 +45,25 @@ def check_columns(description: Description, reference: QueryReference | None, ty
             pass  # nobody reads it: a finding of its own
 
 
+def find_naive_timestamps(description: Description, references: Collection[QueryReference]) -> Iterator[Finding]:
+    """Find moments without a time zone, unless each class that reads a column converts it."""
+    statement = description.statement
+    said = "is timestamp without time zone, and nobody knows whose time it is: use timestamptz"
+    found = [
+        finding_at(statement, parameter.line, f"${number} {said}", "naive-timestamp")
+        for number, (parameter, inferred) in enumerate(
+            zip(statement.parameters, description.parameters, strict=True), 1
+        )
+        if inferred.is_naive
+    ]
+    rows = [reference.row for reference in references if isinstance(reference.row, Row)]
+    for number, column in enumerate(description.columns):
+        converted = rows and all(number < len(row.fields) and row.fields[number].converted for row in rows)
+        if column.type.is_naive and not converted:
+            found.append(finding_at(statement, column.line, f"column {number + 1} {said}", "naive-timestamp"))
+    yield from unless_accepted(statement, "naive-timestamp", found)
+
+
 def _value(
     statement: Statement, found: tuple[Column, ...], annotation: Annotation | None, types: Types
 ) -> Iterator[Finding]:
@@ -75,6 +95,15 @@ def _row(description: Description, found: tuple[Column, ...], row: Row) -> Itera
         if column.name != field.name:
             sentence = f"column {number} is named {column.name}, and field {number} of {row.name} {field.name}"
             yield finding_at(statement, column.line, sentence, "column-name")
+        elif field.annotation.name == "Literal" and column.type.bare.internal in TEXT and not field.converted:
+            if not (allowed := allowed_values(description, number)) or not allowed <= {
+                *(field.annotation.values or ())
+            }:
+                has = (
+                    f"its CHECK allows {', '.join(sorted(allowed))}" if allowed else "it has no CHECK of single values"
+                )
+                sentence = f"column {number} is {column.type}, {row.name}.{field.name} says Literal; {has}"
+                yield finding_at(statement, column.line, sentence, "column-type")
         elif not column.type.matches(field.annotation, converted=field.converted):
             sentence = f"column {number} is {column.type}, {row.name}.{field.name} says {field.annotation}"
             yield finding_at(statement, column.line, sentence + _advice(column.type, field.annotation), "column-type")

@@ -14,8 +14,10 @@ from service.postgres import Statement
 # How QueryError and MigrationError begin: `sql/pets/find_pet.sql:3: …`, `migrations/0001_create_a.sql is missing: …`.
 PLACE = re.compile(r"(?P<path>\S+?\.sql)(:(?P<line>\d+))?:? (?P<sentence>.*)", re.DOTALL)
 
-# So many files with one and the same sentence have one reason: a dropped column that a function reads, say.
+# So many files with one and the same sentence, or that lack one and the same column, have one reason.
 MANY_FILES = 3
+# How PostgreSQL calls what is gone, by any name of its table: `column s.ended_at`, `column "ended_at" of relation "s"`.
+MISSING = re.compile(r'\b(column|relation|function|type) "?(?:\w+\.)*(\w+).* does not exist')
 
 
 @attrs.frozen(order=True)
@@ -57,10 +59,12 @@ def from_error(check: str, error: Exception, path: Path) -> Finding:
 
 
 def as_text(findings: Collection[Finding]) -> str:
-    """Return a line for each finding; the same sentence in several files is told once, with its files."""
-    grouped: dict[tuple[str, str], list[Finding]] = {}
+    """Return a line for each finding; what has one reason in several files is told once, with its files."""
+    grouped: dict[tuple[str, ...], list[Finding]] = {}
     for finding in findings:
-        grouped.setdefault((finding.check, finding.sentence), []).append(finding)
+        missing = MISSING.search(finding.sentence)
+        reason = missing.groups() if missing else (finding.sentence,)
+        grouped.setdefault((finding.check, *reason), []).append(finding)
     return "\n".join(line for same in grouped.values() for line in _lines(same))
 
 

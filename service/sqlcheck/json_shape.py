@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from service.sqlcheck import calls
-from service.sqlcheck.node_tree import Node
+from service.sqlcheck.node_tree import Node, type_of
 from service.sqlcheck.nullability import NEVER, Nullability
 from service.sqlcheck.scope import CASTS, CTE, GROUP, JOIN, SUBQUERY, Scope
 from service.sqlcheck.types import JSON, Type, Types
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 
 EXPRESSION = 4  # SubLinkType
 OBJECT = 1  # JsonConstructorType
-# The fields of expressions that hold the oid of their type.
-TYPE_FIELDS = (
-    *("vartype", "consttype", "paramtype", "funcresulttype", "opresulttype", "aggtype", "wintype", "resulttype"),
-    *("coalescetype", "casetype", "minmaxtype", "array_typeid", "refrestype"),
-)
 BOOLEAN = {"BOOLEXPR", "NULLTEST", "BOOLEANTEST", "SCALARARRAYOPEXPR", "ROWCOMPAREEXPR"}
 
 
@@ -60,7 +55,7 @@ class Shapes:
     def _type(self, node: Node) -> Type | None:
         if node.label in BOOLEAN:
             return self.types.by_name("boolean")
-        oid = next((node.fields[name] for name in TYPE_FIELDS if name in node.fields), 0)
+        oid = type_of(node)
         return self.types[oid] if oid else None
 
     def _inside(self, scope: Scope, node: Node) -> Shape | None:  # noqa: PLR0911 - a table of cases

@@ -26,6 +26,11 @@ OLD_LABELS = {
     "RTE": "RANGETBLENTRY",
     "WHEN": "CASEWHEN",
 }
+# The fields of expressions that hold the oid of their type.
+TYPE_FIELDS = (
+    *("vartype", "consttype", "paramtype", "funcresulttype", "opresulttype", "aggtype", "wintype", "resulttype"),
+    *("coalescetype", "casetype", "minmaxtype", "array_typeid", "refrestype"),
+)
 # What says where a node was written, or how, but not what it means.
 APPEARANCE = {"location", "varnosyn", "varattnosyn", "varnullingrels", "funcformat", "relabelformat", "coerceformat"}
 
@@ -86,6 +91,11 @@ def walk(value: Any, level: int = 0) -> Iterator[tuple[Node, int]]:  # noqa: ANN
         yield value, level
         for each in value.fields.values():
             yield from walk(each, level + (value.label == "QUERY"))
+
+
+def type_of(expression: Node) -> int:
+    """Return the oid of an expression's type; 0 where its node does not hold one."""
+    return next((expression.fields[name] for name in TYPE_FIELDS if name in expression.fields), 0)
 
 
 def same(one: Any, other: Any, *, index: int = 0) -> bool:  # noqa: ANN401 - nodes, lists, numbers or words

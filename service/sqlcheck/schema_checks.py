@@ -30,6 +30,7 @@ def check_schema(
     for reference in readers or [None]:
         yield from columns.check_columns(description, reference, describer.types)
         yield from null_checks.check_nullability(description, reference)
+    yield from columns.find_naive_timestamps(description, references)
     yield from rows.check_rows(description)
     yield from writes.check_writes(description)
     yield from joins.find_cross_joins(description)

@@ -106,6 +106,11 @@ class Type:
         """The type below all domains."""
         return self.base.bare if self.base else self
 
+    @property
+    def is_naive(self) -> bool:
+        """Whether it is a moment without a time zone, or an array of these."""
+        return (self.bare.element or self).bare.internal == "timestamp"
+
     def equivalent(self, other: "Type") -> bool:
         """Tell whether values of both travel alike: domains count as what they are made of, text as varchar."""
         one, two = self.bare, other.bare

@@ -7,6 +7,7 @@ import attrs
 import pytest
 
 from service.postgres import read_query
+from service.sqlcheck.code import Code, QueryReference
 from service.sqlcheck.description import Describer, Description
 from service.sqlcheck.findings import Finding, as_text
 from service.sqlcheck.schema_checks import check_schema, describe
@@ -27,13 +28,23 @@ class Toys:
         """Describe a statement, which PostgreSQL must accept."""
         return self.describer.describe(read_query(self._write(statement, header), self.root / "sql"))
 
-    def check(self, statement: str, header: str, *checks: str) -> str:
-        """Return what these `checks` find in a statement that no code reads, without its path."""
+    def check(self, statement: str, header: str, *checks: str, models: str = "") -> str:
+        """Return what these `checks` find in a statement, without its path; code reads it as the Row of `models`."""
         description = describe(self.describer, read_query(self._write(statement, header), self.root / "sql"))
         if isinstance(description, Finding):
             return str(description).removeprefix(f"{FILE}:")
-        findings = [each for each in check_schema(self.describer, description, []) if each.check in checks]
+        references = self._references(models) if models else []
+        findings = [each for each in check_schema(self.describer, description, references) if each.check in checks]
         return as_text(findings).replace(f"{FILE}:", "")
+
+    def _references(self, models: str) -> list[QueryReference]:
+        folder = self.root / "service"
+        folder.mkdir()
+        (folder / "models.py").write_text(models)
+        (folder / "queries.py").write_text(
+            "from service.models import Row\nfrom service.sql import many\nmany('toys.list_toys', Row)\n"
+        )
+        return Code(self.root).references
 
     def _write(self, statement: str, header: str) -> str:
         path = self.root / FILE

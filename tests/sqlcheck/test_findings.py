@@ -14,6 +14,20 @@ def test_same_sentence_of_many_files_is_told_once() -> None:
     )
 
 
+def test_same_missing_column_is_told_once_by_whatever_name() -> None:
+    sentences = (
+        "PostgreSQL says: column s.ended_at does not exist",
+        'end_session(): PostgreSQL says: column "ended_at" does not exist',
+        'PostgreSQL says: column "ended_at" of relation "login_session" does not exist',
+    )
+    found = [Finding(f"sql/toys/{name}.sql", 4, each, "refused") for name, each in zip("abc", sentences, strict=True)]
+
+    assert as_text(found) == (
+        "sql/toys/a.sql:4: PostgreSQL says: column s.ended_at does not exist [refused]\n"
+        "  the same: sql/toys/b.sql:4, sql/toys/c.sql:4"
+    )
+
+
 def test_same_sentence_of_two_files_is_told_twice() -> None:
     assert as_text(SAME[:2]).count("\n") == 1
 

@@ -2,10 +2,7 @@
 
 import pytest
 
-from service.sqlcheck.code import Code
-from service.sqlcheck.findings import Finding, as_text
-from service.sqlcheck.schema_checks import check_schema
-from tests.sqlcheck.conftest import FILE, Toys
+from tests.sqlcheck.conftest import Toys
 
 MODELS = """
 import datetime
@@ -61,16 +58,9 @@ OF_MAKER = "from maker left join toy on toy.maker = maker.id group by maker.id"
 
 def said(toys: Toys, annotation: str, select: str, header: str = "") -> str:
     """Return what is said of a query that begins with an id, and whose second column is read as `annotation`."""
-    description = toys.describe(select, f"-- returns: many Row\n{header}")
-    folder = toys.root / "service"
-    folder.mkdir()
-    (folder / "models.py").write_text(MODELS.replace("{annotation}", annotation))
-    (folder / "controllers.py").write_text(
-        "from service.models import Row\nfrom service.sql import many\nmany('toys.list_toys', Row)\n"
-    )
-    found: list[Finding] = list(check_schema(toys.describer, description, Code(toys.root).references))
-    checks = {"column-type", "nullability", "null-unknown", "marker"}
-    return as_text([each for each in found if each.check in checks]).replace(f"{FILE}:", "")
+    checks = ("column-type", "nullability", "null-unknown", "marker")
+    models = MODELS.replace("{annotation}", annotation)
+    return toys.check(select, f"-- returns: many Row\n{header}", *checks, models=models)
 
 
 @pytest.mark.parametrize(

@@ -35,3 +35,11 @@ create function maker_of(session integer) returns table (id integer, name text) 
 create table owner (maker integer not null references maker, id integer primary key);
 create function lives(session integer) returns boolean language sql stable as $$ select session > 0 $$;
 create view live as select owner.id, owner.maker from owner where owner.id > 0;
+create domain size as text check (value in ('small', 'large'));
+create table pet (
+    id integer primary key, size size not null, at timestamp not null, name text not null check (name <> ''),
+    kind text not null check (kind in ('cat', 'dog')),
+    code varchar(3) not null check (length(code) > 0 and (code in ('a', 'b') or code = 'c')),
+    either text not null check (either = 'a' or length(either) > 3)
+);
+create view a_pet as select id, kind from pet;

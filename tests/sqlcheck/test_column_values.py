@@ -1,0 +1,97 @@
+"""Literals over texts that a CHECK limits, and moments without a time zone."""
+
+import pytest
+
+from tests.sqlcheck.conftest import Toys
+
+MODELS = """
+import datetime
+from typing import Literal
+import attrs
+
+def utc(moment):
+    return moment
+
+@attrs.define
+class Row:
+    id: int
+    {field}
+"""
+HEADER = "-- returns: many Row\n"
+KIND = "kind: Literal['cat', 'dog']"
+
+
+def said(toys: Toys, field: str, select: str, header: str = HEADER) -> str:
+    """Return what is said of a query whose second column is read as `field`."""
+    models = MODELS.replace("{field}", field)
+    return toys.check(select, header, "column-type", "naive-timestamp", "marker", "parameter-type", models=models)
+
+
+@pytest.mark.parametrize(
+    ("field", "select"),
+    [
+        (KIND, "select id, kind from pet"),
+        ("kind: Literal['cat', 'cow', 'dog'] | None", "select pet.id, kind from toy left join pet on pet.id = toy.id"),
+        (KIND, "select id, kind from a_pet"),
+        (KIND, "with p as (update pet set kind = 'cat' returning id, kind) select id, kind from p"),
+        ("code: Literal['a', 'b', 'c']", "select id, code from pet"),
+        ("size: Literal['small', 'large']", "select id, size from pet"),
+        ("size: Literal['small', 'large']", "select id, coalesce(size, 'small'::size) as size from pet"),
+    ],
+)
+def test_literal_fits_a_text_that_a_check_limits(toys: Toys, field: str, select: str) -> None:
+    assert said(toys, field, select) == ""
+
+
+@pytest.mark.parametrize(
+    ("field", "select", "has"),
+    [
+        ("kind: Literal['cat']", "select id, kind from pet", "its CHECK allows cat, dog"),
+        (KIND, "select id, lower(kind) as kind from pet", "it has no CHECK of single values"),
+        ("name: Literal['a']", "select id, name from pet", "it has no CHECK of single values"),
+        ("either: Literal['a']", "select id, either from pet", "it has no CHECK of single values"),
+        (KIND, "select id, kind from pet union all select 1, 'cow'", "it has no CHECK of single values"),
+    ],
+)
+def test_literal_over_any_other_text_is_found(toys: Toys, field: str, select: str, has: str) -> None:
+    name = field.partition(":")[0]
+
+    assert said(toys, field, select) == f"3: column 2 is text, Row.{name} says Literal; {has} [column-type]"
+
+
+@pytest.mark.parametrize(
+    ("field", "select"),
+    [
+        ("at: datetime.datetime", "select id, at from pet"),
+        ("at: list[datetime.datetime]", "select 1 as id, array_agg(at) as at from pet"),
+    ],
+)
+def test_moment_without_time_zone_is_found(toys: Toys, field: str, select: str) -> None:
+    assert said(toys, field, select) == (
+        "3: column 2 is timestamp without time zone, and nobody knows whose time it is: use timestamptz "
+        "[naive-timestamp]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "select"),
+    [
+        ("at: datetime.datetime = attrs.field(converter=utc)", "select id, at from pet"),
+        ("at: datetime.datetime", "select id, at at time zone 'UTC' as at from pet"),
+    ],
+)
+def test_moment_that_gets_a_time_zone_is_accepted(toys: Toys, field: str, select: str) -> None:
+    assert said(toys, field, select) == ""
+
+
+def test_parameter_without_time_zone_is_found(toys: Toys) -> None:
+    header = f"-- $1 since timestamp\n{HEADER}"
+
+    assert said(toys, KIND, "select id, kind from pet where at > $1", header).startswith("2: $1 is timestamp without")
+
+
+def test_moment_without_time_zone_is_accepted_with_a_reason(toys: Toys) -> None:
+    header = f"{HEADER}-- naive-timestamp: ok on the wall clock of the shop\n"
+
+    assert said(toys, "at: datetime.datetime", "select id, at from pet", header) == ""
+    assert "accepts what is not there" in toys.check("select id from pet", header, "marker")
