@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import attrs
 
+from service.postgres.header_mistakes import mistake
 from service.problems import OperatorError
 
 SQL = Path(__file__).resolve().parents[2] / "sql"
@@ -219,7 +220,7 @@ def _check_body(name: str, path: Path, text: str, parameters: int) -> None:
 def _match(pattern: re.Pattern[str], path: Path, line: int, text: str, expected: str) -> re.Match[str]:
     found = pattern.fullmatch(text)
     if found is None:
-        raise error_at(path, line, f"malformed header: {expected}")
+        raise error_at(path, line, f"malformed header: {expected}{mistake(text)}")
     return found
 
 

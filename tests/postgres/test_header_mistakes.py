@@ -1,0 +1,38 @@
+"""A header that cannot be read is told by what is wrong in it."""
+
+import pytest
+
+from service.postgres.header_mistakes import mistake
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("\ufeff-- kites.find: x", "the file begins with a byte order mark: save it without"),
+        ("finds", "the line does not begin with '--'"),
+        ("--kites.find_kite: x", "a space must follow '--'"),
+        ("-- kites.find_kite:", "nothing follows 'kites.find_kite:'"),
+        ("-- kites.find-kite: x", "'kites.find-kite' is no name: lower-case letters, digits and _"),
+        ("-- $1", "the parameter has no name and no type"),
+        ("-- $1: id", "a space must follow the number"),
+        ("-- $1 id", "'id' has no type"),
+        ("-- $1 Id text", "'Id' is no name: lower-case letters, digits and _"),
+        ("-- $1 id varchar(50)", "'varchar(50)' has a length: write the type alone"),
+        ("-- $1 id bigint?[]", "'?' follows the type without a space, and an array's []"),
+        ("-- $1 id bigint ?", "'?' follows the type without a space, and an array's []"),
+        ("-- returns one Kite", "a ':' must follow 'returns'"),
+        ("-- returns: some Kite", "'some' is not one, maybe, many, value or count"),
+        ("-- returns: one list[Kite]", "'list[Kite]' is no name of a class or a type"),
+        ("-- not null: a b", "'a b' is no list of columns, with a reason in brackets"),
+        ("-- seqscan: ok", "a reason must follow 'ok'"),
+        ("-- seqscn: ok few", "no check that a header can accept is called 'seqscn'"),
+        ("-- replica: yes", "'replica:' takes no more than 'ok'"),
+        ("-- answers: maybe Kite", "a header has no 'answers:'"),
+    ],
+)
+def test_mistake_is_named(line: str, wrong: str) -> None:
+    assert mistake(line) == f": {wrong}"
+
+
+def test_line_that_nobody_can_judge_has_no_mistake() -> None:
+    assert mistake("-- hello") == ""
