@@ -1,5 +1,6 @@
 """What the commands share: their options, their scratch databases, and how they report findings and errors."""
 
+import gc
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -73,6 +74,16 @@ def reported_errors() -> Iterator[None]:
         raise click.ClickException(f"PostgreSQL says: {str(error).splitlines()[0]}") from error
     except ValueError as error:
         raise click.ClickException(f"The database's URL {error}") from error
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Look for no garbage: among the syntax trees of all modules, that takes a fifth of the check's own time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @contextmanager

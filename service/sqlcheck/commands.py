@@ -1,6 +1,7 @@
 """The commands ``python -m service sql …``: check, locks, explain, stub. The room `sqlbook` has the fifth, book."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from service.sqlcheck.command_line import (
     progress_on_terminal,
     reported_errors,
     scratch_server,
+    without_garbage_collection,
 )
 
 if TYPE_CHECKING:
@@ -58,12 +60,13 @@ def check(directory: Path, database_url: str | None, form: str, **options: Any) 
 
     The schema is built from migrations/. Exit status 1 if there are findings; docs/checks.md explains each.
     """
-    with reported_errors():
-        from service.sqlcheck.check import Tree, apply_migrations
-        from service.sqlcheck.scratch import connect
-
-        tree = Tree.read(directory)
+    with reported_errors(), without_garbage_collection(), ThreadPoolExecutor(1) as thread:
+        reading = thread.submit(_read, directory)  # while PostgreSQL starts
         with scratch_server(database_url) as url:
+            tree = reading.result()
+            from service.sqlcheck.check import apply_migrations
+            from service.sqlcheck.scratch import connect
+
             if refused := apply_migrations(tree, url):
                 found = [refused]
             else:
@@ -71,6 +74,12 @@ def check(directory: Path, database_url: str | None, form: str, **options: Any) 
                     found = list(_check(tree, connection, url, **options))
     migrations = len([path for path in tree.migrations.glob("[!.]*.sql") if not path.name.endswith(".rollback.sql")])
     print_findings(found, form, f"{len(tree.statements)} queries, {migrations} migrations")
+
+
+def _read(directory: Path) -> "Tree":
+    from service.sqlcheck.check import Tree
+
+    return Tree.read(directory)
 
 
 def _check(  # noqa: PLR0913 - the command's options

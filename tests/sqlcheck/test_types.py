@@ -20,6 +20,7 @@ from decimal import Decimal
 from enum import Enum, StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Annotated, ClassVar, Literal, NewType, Optional
+from msgspec import Struct
 from elsewhere import *
 
 class Mood(StrEnum):
@@ -36,6 +37,9 @@ KiteId = NewType("KiteId", int)
 Kites = list[int]
 Address = IPv4Address | IPv4Interface | IPv6Address | IPv6Interface
 Made = made()
+
+class Thing(Struct):
+    size: int
 
 class Row:
     kept: ClassVar[int] = 1
@@ -95,6 +99,9 @@ def annotation(folder: Path, text: str) -> Annotation:
         ("timestamptz[]", "list[moment]"),
         ("mood", "str"),
         ("mood", "Literal['good', 'bad']"),
+        ("mood[]", "list[Literal['good', 'bad']]"),
+        ("jsonb", "Thing"),
+        ("json", "list[Thing] | None"),
         ("very_positive", "int"),
         ("int4range", "asyncpg.Range"),
         ("int4multirange", "list[Range]"),
@@ -129,6 +136,10 @@ def test_matching_types_fit(types: Types, tmp_path: Path, name: str, text: str) 
         ("mood", "Other"),
         ("mood", "Mood"),
         ("mood", "Literal['good']"),
+        ("mood[]", "list[Literal['good']]"),
+        ("mood[]", "list[Mood]"),
+        ("text", "Thing"),
+        ("jsonb", "list[str]"),
         ("point", "str"),
         ("point[]", "list[str]"),
         ("int4range", "tuple"),
@@ -174,6 +185,14 @@ def test_types_with_one_wire_format_are_equal(types: Types, one: str, other: str
     assert first is not None
     assert second is not None
     assert first.equivalent(second) is same
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("moment | None", "datetime | None"), ("list[ids.UUID]", "list[UUID]"), ("dict[str, Thing]", "dict[str, Thing]")],
+)
+def test_annotations_are_named_as_in_python(tmp_path: Path, text: str, name: str) -> None:
+    assert str(annotation(tmp_path, text)) == name
 
 
 @pytest.mark.parametrize("name", ["timestamptz", "varchar[]", "integer", "mood", "double precision", "app.level[]"])
