@@ -4,7 +4,8 @@
 - `check`: a checkout, and every check of its queries
 - `code`, `row_classes`: the places in the Python code that name a query, and the classes they read
 - `parse_tree`, `description`: a query as PostgreSQL's parser, and as a server, sees it
-- `types`, `columns`: the types and names of parameters and columns
+- `types`, `columns`, `allowed_values`: the types and names of parameters and columns, and the texts a CHECK allows
+- `json_shape`, `json_fields`: the JSON that a query builds, and the classes that are read from it
 - `node_tree`, `catalogue`, `scope`: the query as PostgreSQL analyses it, and the catalogue that its oids refer to
 - `nullability`, `judge`, `null_checks`, `total_functions`: the columns that can be null
 - `cardinality`, `guaranteed_rows`, `rows`: how many rows a query returns
