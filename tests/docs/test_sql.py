@@ -8,7 +8,7 @@ import pytest
 
 from service.app import CONTROLLERS, Service, create_app
 from service.http.openapi import openapi_document
-from service.postgres import queries
+from service.postgres import queries, read_query
 from tests.support.application import OneTransaction, make_settings
 from tests.support.checkouts import Connection, Copy
 from tests.support.factories import LoggedIn, service_client
@@ -36,7 +36,7 @@ def app(
 ) -> Service:
     """Return the service with the controller of the page."""
     module = ModuleType("accounts")
-    monkeypatch.setattr(queries, "read_query", partial(queries.read_query, directory=tree.root / "sql"))
+    monkeypatch.setattr(queries, "read_query", partial(read_query, directory=tree.root / "sql"))
     monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(page, vars(module))  # noqa: S102 - our own page
     monkeypatch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, module.AccountController])

@@ -7,7 +7,7 @@ import attrs
 import msgspec
 import pytest
 
-from service.postgres.json_columns import WrongJSONError, row_maker
+from service.postgres.json_columns import WrongJSONError, row_factory
 
 
 @attrs.define(slots=False)
@@ -41,7 +41,7 @@ OWNER, TOYS = '{"id": 1, "name": null}', '[{"price": 1}, {"price": 2.5}]'
 
 @pytest.fixture
 def make() -> Callable[..., Any]:
-    return row_maker("kites.find_kite", Kite)
+    return row_factory("kites.find_kite", Kite)
 
 
 def test_objects_are_decoded_and_other_text_is_kept(make: Callable[..., Any]) -> None:
@@ -68,4 +68,4 @@ def test_json_of_another_shape_names_query_field_and_path(make: Callable[..., An
 
 
 def test_class_without_objects_is_used_as_it_is() -> None:
-    assert row_maker("kites.find_owner", Owner) is Owner
+    assert row_factory("kites.find_owner", Owner) is Owner
