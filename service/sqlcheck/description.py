@@ -1,10 +1,11 @@
 """What PostgreSQL says of a statement: the types of its parameters and columns, and its generic plan."""
 
+import re
 from typing import Any, LiteralString
 
 import attrs
 import psycopg
-from pglast import ast
+from pglast import ast, parse_sql
 from psycopg import sql
 from psycopg.pq import DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGresult
@@ -13,7 +14,7 @@ from service.postgres import Statement
 from service.sqlcheck.catalogue import Catalogue
 from service.sqlcheck.json_shape import Shape, Shapes
 from service.sqlcheck.judge import Judge
-from service.sqlcheck.parse_tree import ParsedQuery, first_line
+from service.sqlcheck.parse_tree import ParsedQuery, first_line, walk
 from service.sqlcheck.scope import Scope
 from service.sqlcheck.types import Type, Types
 
@@ -26,6 +27,8 @@ PREPARE = sql.SQL("prepare explained as {}")
 EXPLAIN_PREPARED = sql.SQL("explain (verbose, format {}) execute explained{}")
 # By name: of several functions with one name, one that is volatile is enough.
 VOLATILE = "select distinct proname::text from pg_proc where provolatile = 'v'"
+# PostgreSQL names no place where a statement writes a generated column, or one of a view.
+WRITTEN = re.compile(r'column "(.+?)"')
 
 
 class RefusedError(Exception):
@@ -150,6 +153,15 @@ def _accepted(result: PGresult, statement: Statement) -> None:
 
 
 def _refused(message: str | None, position: str | None, text: str) -> RefusedError:
-    """Return PostgreSQL's message with its line; if it names no place, the first one of the statement."""
-    line = text.count("\n", 0, int(position) - 1) + 1 if position else first_line(text)
+    """Return PostgreSQL's message with its line; if it names no place, that of its column, or the statement's first."""
+    line = text.count("\n", 0, int(position) - 1) + 1 if position else _line_of_target(message or "", text)
     return RefusedError(f"PostgreSQL says: {message}", line)
+
+
+def _line_of_target(message: str, text: str) -> int:
+    """Return the line on which a statement writes the column that a message names; its first if there is none."""
+    if named := WRITTEN.search(message):
+        for node in walk(parse_sql(text)[0].stmt):
+            if isinstance(node, ast.ResTarget) and node.name == named[1]:
+                return text.count("\n", 0, node.location) + 1
+    return first_line(text)

@@ -125,6 +125,13 @@ QUERIES = [
         "left join dogs as kites on",
     ),
     Broken(
+        "a column that only PostgreSQL may fill",
+        f'{CREATE}:14: PostgreSQL says: cannot insert a non-DEFAULT value into column "id" [refused]',
+        CREATE,
+        "    kite_name\n)\nselect\n    user_id,\n    $3\n",
+        "    kite_name,\n    id\n)\nselect\n    user_id,\n    $3,\n    1\n",
+    ),
+    Broken(
         "a column that there is not",
         f"{FIND}:10: PostgreSQL says: column kites.colour does not exist [refused]",
         FIND,
