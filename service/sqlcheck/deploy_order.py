@@ -4,13 +4,14 @@ import io
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
 import psycopg
 
+from service.migrate import expected_checksums
 from service.sqlcheck.check import Tree, apply_migrations
 from service.sqlcheck.description import Describer
 from service.sqlcheck.findings import Finding
@@ -36,10 +37,23 @@ def check_revision(root: Path, revision: str, server: str, connection: psycopg.C
         with connect(url) as own:
             before = _findings(tree, own)
         new = _findings(tree, connection) - before
-    return sorted(
+        applied = expected_checksums(tree.migrations)
+    told = [
         attrs.evolve(finding, sentence=f"as of {revision}, on the new schema: {finding.sentence}", check="deploy-order")
         for finding in new
-    )
+    ]
+    return sorted([*told, *_changed(applied, expected_checksums(root / "migrations"), revision)])
+
+
+def _changed(applied: Mapping[str, str], now: Mapping[str, str], revision: str) -> Iterator[Finding]:
+    """Find migrations of the revision that are no longer what they were: `migrate` refuses a database that has them."""
+    for name, checksum in applied.items():
+        if now.get(name) == checksum:
+            continue
+        renamed = next((new for new, its in now.items() if its == checksum and new not in applied), None)
+        what = "edited" if name in now else f"renamed to {renamed}" if renamed else "removed"
+        sentence = f"is {what} since {revision}: put it back, and write another migration"
+        yield Finding(f"migrations/{name}.sql", 1, sentence, "deploy-order")
 
 
 def _findings(tree: Tree, connection: psycopg.Connection[object]) -> set[Finding]:

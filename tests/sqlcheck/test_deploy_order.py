@@ -51,7 +51,9 @@ def migrate(tree: Copy, sql: str) -> None:
 
 
 def test_renamed_column_breaks_the_previous_release(released: Copy, database_url: str) -> None:
-    migrate(released, "alter table login_session rename column user_agent to browser;")
+    migrate(
+        released, "-- squawk-ignore renaming-column\nalter table login_session rename column user_agent to browser;"
+    )
     for path in ("sql/auth/list_my_sessions.sql", OPEN):
         released.edit(path, "user_agent", "browser")
     released.edit("service/auth/models.py", "user_agent", "browser")
@@ -70,8 +72,44 @@ def test_renamed_column_breaks_the_previous_release(released: Copy, database_url
     )
 
 
+def test_required_column_that_earlier_inserts_lack_is_found(released: Copy, database_url: str) -> None:
+    migrate(
+        released, "-- squawk-ignore adding-required-field\nalter table login_session add column browser text not null;"
+    )
+    released.edit(OPEN, "user_agent, ip", "user_agent, browser, ip")
+
+    done = check(released, database_url)
+
+    assert (
+        f"{OPEN}:{line_of(OPEN, '/* auth.open_session */')}: as of released, on the new schema: "
+        "the insert leaves out login_session.browser, which is NOT NULL and has no default [deploy-order]\n"
+    ) in done.stdout
+
+
+def test_edited_migration_is_found(released: Copy, database_url: str) -> None:
+    released.edit("migrations/0002_create_login_session.sql", "varchar(255)", "varchar(300)")
+
+    assert check(released, database_url).stdout == (
+        "migrations/0002_create_login_session.sql:1: is edited since released: put it back, and write another "
+        "migration [deploy-order]\n1 finding: 1 deploy-order\n"
+    )
+
+
+@pytest.mark.parametrize(("new", "what"), [("9999_kites", "renamed to 9999_kites"), (None, "removed")])
+def test_migration_that_is_gone_is_found(released: Copy, database_url: str, new: str | None, what: str) -> None:
+    for suffix in (".sql", ".rollback.sql"):
+        path = released.root / f"migrations/{CREATE_KITES}{suffix}"
+        path.rename(path.with_name(f"{new}{suffix}")) if new else path.unlink()
+
+    assert f"migrations/{CREATE_KITES}.sql:1: is {what} since released" in check(released, database_url).stdout
+
+
 def test_expand_and_contract_passes(released: Copy, database_url: str) -> None:
-    migrate(released, "alter table login_session add column browser text;")
+    migrate(
+        released,
+        "-- unread: ok login_session.user_agent (the release before reads it)\n"
+        "alter table login_session add column browser text;",
+    )
     released.edit("sql/auth/list_my_sessions.sql", "login_session.user_agent", "login_session.browser as user_agent")
 
     assert check(released, database_url).exit_code == 0
