@@ -10,7 +10,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
-MIGRATIONS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("migrations/*.sql"))
 WORKFLOWS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(".github/workflows/*.yml"))
 
 
@@ -35,12 +34,10 @@ def git(*arguments: str) -> str:
 CHECKS = {
     "mypy": ["python", "-m", "mypy"],
     "sql check": ["python", "-m", "service", "sql", "check", *release_before()],
-    "sql locks": ["python", "-m", "service", "sql", "locks"],
     "sqlfluff": ["python", "-m", "sqlfluff", "lint", "--nocolor", "sql", "migrations"],
     "lint-imports": ["python", f"{BIN}/lint-imports", "--no-logo"],
     "ruff check": ["ruff", "check"],
     "ruff format": ["ruff", "format", "--diff"],
-    "squawk": ["squawk", "--reporter=gcc", *MIGRATIONS],
     "hadolint": ["hadolint", "--no-color", "Dockerfile"],
     "actionlint": ["actionlint", *WORKFLOWS],
     "zizmor": ["zizmor", "--offline", "--quiet", "--pedantic", "--strict-collection", *WORKFLOWS],

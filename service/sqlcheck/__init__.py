@@ -15,7 +15,7 @@
 - `usage`, `hygiene`, `replica`, `stub`: unused files, session state, read-only queries, the types that mypy reads
 - `deploy_order`: the previous release on the new schema
 - `scale`: what a query reads on a million rows
-- `locks`: the locks that each migration takes
+- `locks`, `lock_rules`, `squawk`: what each migration locks and breaks
 - `schema`, `schema_queries`, `schema_difference`: a schema as the catalogue tells it, and what differs between two
 - `live`: where an existing database differs from what the migrations make
 - `scratch`: the databases that all this runs on

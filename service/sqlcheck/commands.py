@@ -1,7 +1,7 @@
 """The commands ``python -m service sql …``: check, locks, explain, stub. The room `sqlbook` has the fifth, book."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,18 +60,12 @@ def check(directory: Path, database_url: str | None, form: str, **options: Any) 
 
     The schema is built from migrations/. Exit status 1 if there are findings; docs/checks.md explains each.
     """
-    with reported_errors(), without_garbage_collection(), ThreadPoolExecutor(1) as thread:
-        reading = thread.submit(_read, directory)  # while PostgreSQL starts
+    # The tree is read while PostgreSQL starts, and the migrations are reviewed during the checks.
+    with reported_errors(), without_garbage_collection(), ThreadPoolExecutor() as pool:
+        reading = pool.submit(_read, directory)
         with scratch_server(database_url) as url:
             tree = reading.result()
-            from service.sqlcheck.check import apply_migrations
-            from service.sqlcheck.scratch import connect
-
-            if refused := apply_migrations(tree, url):
-                found = [refused]
-            else:
-                with connect(url) as connection:
-                    found = list(_check(tree, connection, url, **options))
+            found = _found(tree, url, pool, **options)
     migrations = len([path for path in tree.migrations.glob("[!.]*.sql") if not path.name.endswith(".rollback.sql")])
     print_findings(found, form, f"{len(tree.statements)} queries, {migrations} migrations")
 
@@ -80,6 +74,21 @@ def _read(directory: Path) -> "Tree":
     from service.sqlcheck.check import Tree
 
     return Tree.read(directory)
+
+
+def _found(tree: "Tree", url: str, pool: ThreadPoolExecutor, **options: Any) -> "list[Finding]":  # noqa: ANN401 - click's
+    from service.sqlcheck.check import apply_migrations
+    from service.sqlcheck.locks import check_migrations
+    from service.sqlcheck.scratch import connect
+
+    reviewed = pool.submit(check_migrations, tree.migrations, url)
+    try:
+        if refused := apply_migrations(tree, url):
+            return [refused]
+        with connect(url) as connection:
+            return sorted({*_check(tree, connection, url, **options), *reviewed.result()})
+    finally:
+        wait([reviewed])  # before its server goes
 
 
 def _check(  # noqa: PLR0913 - the command's options

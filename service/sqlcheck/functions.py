@@ -66,7 +66,7 @@ class Function:
     def statements(self) -> list[Statement]:
         """Return what it runs. Raises ParseError."""
         if self.is_plpgsql:
-            return list(_of_plpgsql(parse_plpgsql(self.definition)))
+            return list(of_plpgsql(parse_plpgsql(self.definition)))
         found = parse_sql(self.source)
         return [Statement(self.source.count("\n", 0, each.stmt_location) + 1, each.stmt) for each in found]
 
@@ -157,11 +157,11 @@ def _made_inside(statements: list[Statement]) -> set[str]:
     return found
 
 
-def _of_plpgsql(part: Any, line: int = 1, owner: str = "") -> Iterator[Statement]:  # noqa: ANN401 - parsed JSON
+def of_plpgsql(part: Any, line: int = 1, owner: str = "") -> Iterator[Statement]:  # noqa: ANN401 - parsed JSON
     """Yield the statements and expressions of a body, which pglast returns as JSON."""
     if isinstance(part, list):
         for each in part:
-            yield from _of_plpgsql(each, line, owner)
+            yield from of_plpgsql(each, line, owner)
     elif isinstance(part, dict):
         line = part.get("lineno", line)
         for name, value in part.items():
@@ -169,9 +169,9 @@ def _of_plpgsql(part: Any, line: int = 1, owner: str = "") -> Iterator[Statement
                 variable = part.get("refname", "") if name == "default_val" else ""
                 yield _expression(expression, line, variable, is_dynamic=(owner, name) in DYNAMIC)
             elif name.startswith("PLpgSQL_"):
-                yield from _of_plpgsql(value, line, name)
+                yield from of_plpgsql(value, line, name)
             else:
-                yield from _of_plpgsql(value, line, owner)
+                yield from of_plpgsql(value, line, owner)
 
 
 def _expression(expression: dict[str, Any], line: int, variable: str, *, is_dynamic: bool) -> Statement:

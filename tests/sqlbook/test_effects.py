@@ -13,7 +13,7 @@ from service.sqlbook.effects import advisory_locks, effects
 from service.sqlcheck import Schema, read_schema, scale
 from service.sqlcheck.check import Tree, apply_migrations
 from service.sqlcheck.description import EXPLAIN
-from service.sqlcheck.locks import LOCKS
+from service.sqlcheck.lock_rules import LOCKS
 from service.sqlcheck.parse_tree import ParsedQuery
 from service.sqlcheck.scratch import connect
 from tests.support.checkouts import Copy

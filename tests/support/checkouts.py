@@ -82,6 +82,7 @@ def copy_tree(original: Path, root: Path) -> None:
     for name in ("sql", "migrations", "service"):
         ignored = shutil.ignore_patterns("__pycache__", "swagger_ui")
         shutil.copytree(original / name, root / name, ignore=ignored)
+    shutil.copyfile(original / ".squawk.toml", root / ".squawk.toml")
 
 
 @pytest.fixture(scope="session")

@@ -82,10 +82,9 @@ class Tree:
         """
         if CACHE.exists():  # then mypy reads anew what is not as it was
             shutil.copytree(CACHE, self.path / CACHE.name)
-        self.run("python", ".ci/check.py", "sql check", "sql locks", "sqlfluff")
+        self.run("python", ".ci/check.py", "sql check", "sqlfluff")
         if different := [*self._different("sql"), *self._different("migrations")]:
             self.run("python", "-m", "sqlfluff", "lint", "--nocolor", *different)
-        self.run(*self.command("sql", "locks", package=package))
         seed = self.path / "sql" / "dev" / "scale.sql"
         seed.write_text(seed.read_text().replace("100000", "1000").replace("user50000@", "user500@"))
         self.run(*self.command("sql", "check", "--scale", package=package))

@@ -1,0 +1,61 @@
+"""squawk, a linter of migrations, which knows what the previous release and full tables do not survive."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from service.migrate import MigrationError
+from service.sqlcheck.findings import Finding
+
+# What `lock_rules` judges by the schema, which knows more: whether a table exists, what a DO block does.
+JUDGED = {
+    "adding-field-with-default",
+    "adding-foreign-key-constraint",
+    "adding-not-nullable-field",
+    "adding-serial-primary-key-field",
+    "ban-alter-domain-with-add-constraint",
+    "ban-disable-trigger",
+    "changing-column-type",
+    "constraint-missing-not-valid",
+    "disallowed-unique-constraint",
+    "require-concurrent-index-creation",
+    "syntax-error",  # PostgreSQL has accepted it
+}
+
+
+def squawk(directory: Path, migrations: Mapping[Path, bool]) -> dict[str, list[Finding]]:
+    """Return what squawk finds, by file name; whether each migration is a transaction, the caller says.
+
+    `-- squawk-ignore rule` accepts a finding, `.squawk.toml` beside the folder excludes rules. Raises MigrationError.
+    """
+    found: dict[str, list[Finding]] = {}
+    for transactional in set(migrations.values()):
+        paths = [path for path, is_transaction in migrations.items() if is_transaction == transactional]
+        for each in _run(directory.parent, paths, transactional=transactional):
+            path, rule = Path(each["file"]), each["rule_name"]
+            if rule not in JUDGED:
+                sentence = f"{each['message'].replace('`', '').rstrip('.')} ({rule})"
+                # squawk counts lines from 0.
+                finding = Finding(f"{directory.name}/{path.name}", each["line"] + 1, sentence, "squawk")
+                found.setdefault(path.name, []).append(finding)
+    return found
+
+
+def _run(root: Path, paths: list[Path], *, transactional: bool) -> list[dict[str, Any]]:
+    program = shutil.which("squawk", path=str(Path(sys.executable).parent)) or shutil.which("squawk")
+    if not program:
+        raise ModuleNotFoundError(name="squawk")
+    settings = root / ".squawk.toml"
+    config = ["--config", str(settings)] if settings.exists() else []
+    transaction = "--assume-in-transaction" if transactional else "--no-assume-in-transaction"
+    command = [program, "--reporter=json", *config, transaction, *map(str, paths)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - ours
+    try:
+        told: list[dict[str, Any]] = json.loads(done.stdout or b"[]")
+    except ValueError:
+        raise MigrationError(f"squawk fails: {done.stderr.decode(errors='replace').strip()}") from None
+    return told
