@@ -33,7 +33,7 @@ def git(*arguments: str) -> str:
 
 CHECKS = {
     "mypy": ["python", "-m", "mypy"],
-    "sql check": ["python", "-m", "service", "sql", "check", *release_before()],
+    "sql check": ["python", "-m", "service", "sql", "check", "--rollbacks", *release_before()],
     "sqlfluff": ["python", "-m", "sqlfluff", "lint", "--nocolor", "sql", "migrations"],
     "lint-imports": ["python", f"{BIN}/lint-imports", "--no-logo"],
     "ruff check": ["ruff", "check"],

@@ -52,6 +52,7 @@ def sql() -> None:
     "--compatible-with", metavar="REF", help="Also check the SQL files of this git revision on the new schema."
 )
 @click.option("--scale", is_flag=True, help="Also run each query on a million rows and count the rows it reads.")
+@click.option("--rollbacks", is_flag=True, help="Also try each rollback: it must restore the schema before.")
 @click.option(
     "--live", metavar="URL", help="Also compare this database, which is only read, with what the migrations make."
 )
@@ -99,6 +100,7 @@ def _check(  # noqa: PLR0913 - the command's options
     ran: Path | None,
     compatible_with: str | None,
     scale: bool,
+    rollbacks: bool,
     live: str | None,
 ) -> "Iterator[Finding]":
     from service.sqlcheck.check import check_tree
@@ -112,6 +114,10 @@ def _check(  # noqa: PLR0913 - the command's options
             yield from check_revision(tree.root, compatible_with, url, connection)
         except RevisionError as error:
             raise click.ClickException(str(error)) from error
+    if rollbacks:
+        from service.sqlcheck.rollbacks import check_rollbacks
+
+        yield from check_rollbacks(tree.migrations, url)
     if live:
         from service.sqlcheck.live import check_live
 

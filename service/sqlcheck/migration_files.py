@@ -15,6 +15,8 @@ from service.sqlcheck.parse_tree import Node, walk
 # `-- unread: ok user_model.created_at, pets.note (support reads them)`, in any migration.
 ACCEPTED = re.compile(r"^-- (?P<check>[a-z-]+): ok (?P<names>[\w.]+(?:, [\w.]+)*) \(\S.*", re.MULTILINE)
 LEADING = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
+# What is found by these depends on more than the migrations: a database, an option, or queries.
+DEPENDENT = {"drift", "rollback", "unread"}
 Part = tuple[str, str]  # its kind, and its name; that of a column is table.column
 
 
@@ -60,9 +62,10 @@ class MigrationFiles:
             yield Finding(where.path, where.line, sentence, check)
 
     def needless(self) -> Iterator[Finding]:
-        """Yield what is accepted and was not found; drift is another in each database."""
+        """Yield what the newest migration accepts and was not found: an applied one cannot be edited."""
+        newest = max(self.texts, default="")
         for (check, name), place in self._accepted.items():
-            if (check, name) not in self._found and check != "drift":
+            if place.path == newest and (check, name) not in self._found and check not in DEPENDENT:
                 yield Finding(place.path, place.line, f"'{check}: ok {name}' accepts what is not there", "marker")
 
     def _place_of(self, kind: str, name: str) -> Place:
@@ -120,5 +123,6 @@ def _columns(table: str, elements: Node) -> Iterator[tuple[Part, int]]:
         kind = type(node).__name__
         if kind == "ColumnDef":
             yield ("column", f"{table}.{node.colname}"), node.location
-        elif kind == "Constraint" and node.conname:  # which may be an index
-            yield ("index", node.conname), node.location
+        elif kind == "Constraint" and (node.conname or node.fk_attrs):  # which may be an index
+            name = node.conname or "_".join([table, *(each.sval for each in node.fk_attrs), "fkey"])
+            yield ("index", name), node.location

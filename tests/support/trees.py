@@ -87,7 +87,7 @@ class Tree:
             self.run("python", "-m", "sqlfluff", "lint", "--nocolor", *different)
         seed = self.path / "sql" / "dev" / "scale.sql"
         seed.write_text(seed.read_text().replace("100000", "1000").replace("user50000@", "user500@"))
-        self.run(*self.command("sql", "check", "--scale", package=package))
+        self.run(*self.command("sql", "check", "--scale", "--rollbacks", package=package))
 
     def _different(self, folder: str) -> list[str]:
         """Return the SQL files of a folder that the checkout has not, or not as they are here."""
