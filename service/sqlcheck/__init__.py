@@ -15,7 +15,8 @@
 - `usage`, `hygiene`, `replica`, `stub`: unused files, session state, read-only queries, the types that mypy reads
 - `deploy_order`: the previous release on the new schema
 - `scale`: what a query reads on a million rows
-- `locks`, `lock_rules`, `squawk`: what each migration locks and breaks
+- `locks`, `lock_rules`, `squawk`, `rollbacks`: what each migration locks and breaks, and whether it can be undone
+- `schema_lint`: keys, indexes and comments that the schema lacks or has twice, and what nothing reads
 - `schema`, `schema_queries`, `schema_difference`: a schema as the catalogue tells it, and what differs between two
 - `live`: where an existing database differs from what the migrations make
 - `scratch`: the databases that all this runs on

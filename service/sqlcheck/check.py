@@ -10,7 +10,7 @@ import psycopg
 
 from service import migrate
 from service.postgres import QueryError, Statement, query_names, read_query
-from service.sqlcheck import functions, hygiene, one_shard, replica, stub, usage
+from service.sqlcheck import functions, hygiene, one_shard, replica, schema_lint, stub, usage
 from service.sqlcheck.code import Code, QueryReference
 from service.sqlcheck.description import Describer
 from service.sqlcheck.findings import Finding, from_error
@@ -83,6 +83,7 @@ def check_tree(
     describer = Describer(connection)
     files = MigrationFiles(tree.migrations)
     found += functions.check_functions(connection, describer.catalogue, files)
+    readers = schema_lint.Readers(complete=not tree.broken)
     column = one_shard.distribution(tree.root / "sql")
     distributed = one_shard.distributed_tables(connection, column) if column else ()
     if not tree.broken:
@@ -92,11 +93,14 @@ def check_tree(
         description = describe(describer, statement)
         if isinstance(description, Finding):
             found.append(description)
+            readers.complete = False
             continue
+        readers.add(description)
         found += hygiene.check_statement(description.parsed)
         found += replica.check_replica_marker(description.parsed, describer.volatile)
         found += check_schema(describer, description, tree.references(statement.name))
         if column:
             found += one_shard.check_one_shard(description.parsed, column, distributed)
+    found += schema_lint.check_design(connection, files, readers)
     found += files.needless()
     return sorted(set(found))

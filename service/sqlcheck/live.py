@@ -1,6 +1,5 @@
 """Drift: where an existing database differs from what the migrations make. The database is read, never written to."""
 
-import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,11 @@ import psycopg
 from service.sqlcheck.check import Tree
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.migration_files import MigrationFiles, Place
-from service.sqlcheck.schema import Schema, read_schema
+from service.sqlcheck.schema import BOOKS, Schema, read_schema
 from service.sqlcheck.schema_difference import Change, difference
 from service.sqlcheck.scratch import connect
 
 READ_ONLY = "set transaction isolation level repeatable read, read only; set local search_path = public"
-# The books that yoyo and `migrate` keep are no part of the schema.
-BOOKS = re.compile(r"_?yoyo_\w+|migration_checksum")
 BOOK = "select has_table_privilege(to_regclass('_yoyo_migration'), 'select')"
 KINDS = {"function", "enum", "sequence"}
 APPLIED = "select migration_id from _yoyo_migration"

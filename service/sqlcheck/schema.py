@@ -1,5 +1,6 @@
 """The schema as PostgreSQL's catalogue tells it, comments included; what an extension made is left out."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, LiteralString, TypeVar
@@ -19,6 +20,8 @@ from service.sqlcheck.schema_queries import (
 )
 
 P = TypeVar("P")
+# The tables that yoyo and `migrate` keep are no part of the schema.
+BOOKS = re.compile(r"_?yoyo_\w+|migration_checksum")
 
 
 @attrs.frozen

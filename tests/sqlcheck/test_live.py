@@ -80,8 +80,8 @@ def test_drift_is_found(tree: Copy, live: str, ddl: str, finding: str) -> None:
 
 
 def test_accepted_and_foreign_tables_have_no_drift(tree: Copy, own_database_url: str) -> None:
-    create = "create table event (at date not null) partition by range (at);\n"
-    accepted = "-- drift: ok audit (the BI team's)\n"
+    create = "create table event (at date primary key) partition by range (at);\ncomment on table event is 'Events.';\n"
+    accepted = "-- drift: ok audit (the BI team's)\n-- unread: ok event (so do they)\n"
     tree.write("migrations/9999_create_event.sql", f"-- depends: {CREATE_KITES}\n{accepted}{create}")
     tree.write("migrations/9999_create_event.rollback.sql", "drop table event;\n")
     apply(own_database_url, tree.root / "migrations", report=lambda _: None)

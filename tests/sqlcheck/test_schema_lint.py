@@ -1,0 +1,150 @@
+"""What is found in the schema itself, and where."""
+
+from pathlib import Path
+
+import pytest
+
+from service.postgres import read_query
+from service.sqlcheck.description import Describer
+from service.sqlcheck.findings import as_text
+from service.sqlcheck.migration_files import MigrationFiles
+from service.sqlcheck.schema_lint import Readers, check_design
+from service.sqlcheck.scratch import connect
+
+FILE = "migrations/0001_make_toys.sql"
+MAKERS = """create table makers (
+    id bigint primary key,
+    name text
+);
+comment on table makers is 'Makers.';
+"""
+FOREIGN_KEY = "begins with the columns of toys_maker_fkey: each delete over there reads all of it [foreign-key-index]"
+
+
+def check(url: str, folder: Path, migration: str, *queries: str) -> str:
+    """Apply a migration to an empty database, and return what is found in the schema."""
+    (folder / "migrations").mkdir()
+    (folder / FILE).write_text(migration)
+    (folder / "sql/toys").mkdir(parents=True)
+    with connect(url) as connection:
+        connection.execute(migration.encode())
+        describer, files, readers = Describer(connection), MigrationFiles(folder / "migrations"), Readers()
+        for query in queries:
+            verb, _, rest = query.partition(" ")
+            (folder / "sql/toys/query.sql").write_text(
+                f"-- toys.query: q\n-- returns: many Toy\n{verb} /* toys.query */ {rest};\n"
+            )
+            readers.add(describer.describe(read_query("toys.query", folder / "sql")))
+        found = [*check_design(connection, files, readers), *files.needless()]
+    return as_text(found).replace(f"{FILE}:", "")
+
+
+@pytest.mark.parametrize(
+    ("made", "finding"),
+    [
+        ("create table toys (\n    maker bigint references makers\n);", f"7: no index of toys {FOREIGN_KEY}"),
+        (
+            "create table toys (\n    maker bigint,\n    foreign key (maker) references makers\n);",
+            f"8: no index of toys {FOREIGN_KEY}",
+        ),
+        (
+            "create table toys (maker bigint);\n\nalter table toys add foreign key (maker) references makers;",
+            f"8: no index of toys {FOREIGN_KEY}",
+        ),
+        (
+            (
+                "create table toys (\n    m bigint, constraint toys_maker_fkey foreign key (m) references makers\n);\n"
+                "create index toys_m on toys (m) where m > 1;"
+            ),
+            f"7: no index of toys {FOREIGN_KEY}",
+        ),
+        (
+            "create table toys (maker bigint references makers);\ncreate index toys_m on toys (lower('a'), maker);",
+            f"6: no index of toys {FOREIGN_KEY}",
+        ),
+        (
+            "create index one on makers (name);\ncreate index two on makers (name);",
+            "7: index two is the same as one, which serves its queries: it only costs writes [duplicate-index]",
+        ),
+        (
+            "create index makers_name on makers (name);\ncreate index makers_both on makers (name, id);",
+            "6: index makers_name begins makers_both, which serves its queries: it only costs writes [duplicate-index]",
+        ),
+        (
+            "create index makers_id on makers (id);",
+            (
+                "6: index makers_id is the same as makers_pkey, which serves its queries: it only costs writes "
+                "[duplicate-index]"
+            ),
+        ),
+        (
+            "alter table makers\n    add column list_price double precision;",
+            (
+                "7: makers.list_price is double precision, which rounds money: use numeric, or integers of cents "
+                "[float-money]"
+            ),
+        ),
+        ("create table toys (id bigint primary key);", "6: toys has no comment: say what a row is [no-comment]"),
+        (
+            "create table toys ();\ncomment on table toys is 'Toys.';",
+            "6: toys has no primary key: rows cannot be told apart, or replicated logically [no-primary-key]",
+        ),
+    ],
+)
+def test_each_fault_of_the_schema_is_found_at_its_line(
+    empty_database_url: str, tmp_path: Path, made: str, finding: str
+) -> None:
+    found = check(empty_database_url, tmp_path, MAKERS + made)
+
+    lines = [line for line in found.splitlines() if "[unread]" not in line]
+    assert finding in lines
+    assert finding.endswith(("[no-comment]", "[no-primary-key]", "[foreign-key-index]")) or lines == [finding]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "alter table makers add up bigint references makers;\ncreate index i on makers (up) where up is not null;",
+        "alter table makers add other bigint references makers;\ncreate index i on makers (other, lower(name));",
+        (
+            "create index i on makers (name);\ncreate unique index j on makers (name, id);\n"
+            "-- duplicate-index: ok i (the other one is dropped when this one is there everywhere)"
+        ),
+        "create unique index i on makers (name);\ncreate index j on makers (name, id);",
+        "create index i on makers (name) where id > 1;\ncreate index j on makers (name);",
+        "create index i on makers (name desc);\ncreate index j on makers (name, id);",
+        "alter table makers add price double precision;\n-- float-money: ok makers.price (only estimates)",
+        "alter table makers add accost double precision;",
+    ],
+)
+def test_sound_schema_has_no_finding(empty_database_url: str, tmp_path: Path, made: str) -> None:
+    """A key that an index serves, indexes that only look alike, and what a migration accepts."""
+    query = "select id, (makers).* from makers"
+
+    assert check(empty_database_url, tmp_path, MAKERS + made + "\n", query) == ""
+
+
+def test_what_nothing_reads_is_found(empty_database_url: str, tmp_path: Path) -> None:
+    migration = (
+        "create table toys (\n    id bigint primary key,\n    name text,\n    note text,\n    old text,\n"
+        "    colour text\n);\ncomment on table toys is 'Toys.';\n"
+        "create table dolls (id bigint primary key, note text);\ncomment on table dolls is 'Dolls.';\n"
+        "create view names as select name from toys;\n-- unread: ok names (the BI team reads it)\n"
+        "create function colour() returns text language sql as 'select max(colour) from toys';\n"
+    )
+    writes = "insert into toys (id, note) select 1, '' from toys where old = 'a' returning id"
+
+    assert check(empty_database_url, tmp_path, migration, writes, "insert into dolls (id, note) values (1, '')") == (
+        "9: no query, view or function reads dolls [unread]\n4: no query, view or function reads toys.note [unread]"
+    )
+
+
+def test_unread_is_silent_while_a_query_is_refused(empty_database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / FILE).write_text(MAKERS)
+
+    with connect(empty_database_url) as connection:
+        connection.execute(MAKERS.encode())
+        files = MigrationFiles(tmp_path / "migrations")
+
+        assert list(check_design(connection, files, Readers(complete=False))) == []
