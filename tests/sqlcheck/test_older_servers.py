@@ -43,7 +43,7 @@ def older(request: pytest.FixtureRequest, workshop: Path) -> Iterator[str]:
 
 
 def test_checkout_has_no_findings(older: str) -> None:
-    assert invoke("check", "--database-url", older).stdout.endswith("migrations: no findings\n")
+    assert invoke("check", "--rollbacks", "--database-url", older).stdout.endswith("migrations: no findings\n")
 
 
 def test_scan_without_index_is_found(older: str, tree: Copy) -> None:
