@@ -1,4 +1,7 @@
 -- Rewords the descriptions of tables, columns, indexes and functions in plain English; nothing else changes.
+-- unread: ok user_model.updated_at (operators use it to see who has set a password since an incident)
+-- unread: ok idempotency_key.request_sha256, idempotency_key.resource_id (resources that accept an Idempotency-Key)
+-- rollback: ok 0013_count_in_one_order (three comments stay as they are)
 -- depends: 0014_remove_expired_counts
 comment on table user_model is 'Accounts. Owners delete their own; sessions and pets are deleted with them.';
 comment on column user_model.id is 'Opaque to clients; the sub claim of access tokens.';
@@ -6,7 +9,7 @@ comment on column user_model.email is 'The address as typed at registration; uni
 comment on column user_model.email_key is 'The address with case, width and Unicode form normalized: one key per mailbox. Null: not filled yet.';
 comment on column user_model.hashed_password is 'argon2id hash in PHC string format, never the password.';
 comment on column user_model.created_at is 'Time of registration.';
-comment on column user_model.updated_at is 'Time when the password was last set or rehashed.';
+comment on column user_model.updated_at is 'Time when the password was last set or rehashed; for operators, the service does not read it.';
 comment on index user_model_email_key is 'One account per address, regardless of case.';
 comment on table login_session is 'Log-in sessions. A token is valid only while its session is live: see live_session.';
 comment on column login_session.id is 'The sid claim of access tokens.';

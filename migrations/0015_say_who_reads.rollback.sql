@@ -1,1 +1,0 @@
-comment on column user_model.updated_at is 'When the password was last set or rehashed.';
