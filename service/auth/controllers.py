@@ -29,7 +29,6 @@ from service.auth.problems import InvalidGrant, TooManyLogins, UnsupportedGrantT
 from service.auth.throttle import LOGINS, LoginThrottle
 from service.auth.tokens import SpentToken, Tokens
 from service.http import FORM, NO_STORE, Caller, JSONResponse, ServiceRequest, read_form
-from service.postgres import Database
 from service.problems import NotFound, Unavailable
 from service.settings import Settings
 from service.sql import count, many, maybe, one
@@ -143,7 +142,7 @@ class AuthController(Controller):
     ) -> JSONResponse[TokenPair]:
         """Exchange a refresh token for the next pair; reusing a refresh token ends its session."""
         spent = tokens.decode_refresh_token(data.refresh_token)
-        user_id = await find_owner(request.db, spent)
+        user_id = await find_owner(request, spent)
         session = await request.db.maybe(ROTATE_SESSION, spent.session, user_id, spent.generation)
         if session is None:
             raise InvalidGrant(SPENT)
@@ -159,7 +158,7 @@ class AuthController(Controller):
         """End the session of a refresh token; an invalid token is not an error (RFC 7009, 2.2)."""
         try:
             spent = tokens.decode_refresh_token(data.refresh_token)
-            user_id = await find_owner(request.db, spent)
+            user_id = await find_owner(request, spent)
         except InvalidGrant:
             return
         await request.db.count(END_SESSION, spent.session, user_id)
@@ -187,14 +186,14 @@ class AuthController(Controller):
         await request.db.one(END_MY_OTHER_SESSIONS, *request.auth)
 
 
-async def find_owner(db: Database, token: SpentToken) -> UUID:
+async def find_owner(request: ServiceRequest, token: SpentToken) -> UUID:
     """Return the user of a refresh token; tokens of releases before 2026-12 require a query.
 
     Raises InvalidGrant if the session does not exist.
     """
     if token.user is not None:
         return token.user
-    owner = await db.maybe(FIND_SESSION_OWNER, token.session)
+    owner = await request.db.maybe(FIND_SESSION_OWNER, token.session)
     if owner is None:
         raise InvalidGrant(SPENT)
     return owner.user_id

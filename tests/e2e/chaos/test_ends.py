@@ -97,7 +97,7 @@ def test_slow_client_or_database_cannot_delay_shutdown(
 
 
 def test_rolling_reload_loses_no_request(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
-    served = serve(postgres.url, WEB_CONCURRENCY="2", DRAIN_SECONDS="1")
+    served = serve(postgres.url, WEB_CONCURRENCY="2", DRAIN_SECONDS="2")
     until(lambda: served.stdout.count(STARTED) == 2, "all serve")
     before = {process.pid for process in served.family()}
     with clients(served, postgres, 64, pause=0.2) as load:
