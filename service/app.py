@@ -80,22 +80,22 @@ class Service(Application):
 
 def create_app(
     settings: Settings,
-    connections: PoolLike | None = None,
+    pool: PoolLike | None = None,
     metrics_directory: Path | None = None,
     traces: Traces = NO_TRACES,
 ) -> Service:
     """Build the application from `settings`.
 
-    :param connections: run the queries on these, by default on the pool that `settings` describe; if given, readiness
-        uses them too, and checks the database at each request
-    :param metrics_directory: count metrics in files of this folder; by default, count nothing
-    :param traces: record spans with this; by default, record none
+    :param pool: runs the queries; by default, a new one, made from the settings. If given, readiness uses it too, and
+        checks the database at each request
+    :param metrics_directory: folder of the metrics; by default, none are recorded
+    :param traces: records spans; by default, none are recorded
     """
     outages = OutageLog()
-    pool: PoolLike = connections or connection_pool(settings, outages)
+    has_probe = pool is None
     # Readiness has its own connection, so that it responds while all others are in use.
-    probe: PoolLike = connections or probe_pool(settings, outages)
-    has_probe = probe is not pool
+    probe = pool or probe_pool(settings, outages)
+    pool = pool or connection_pool(settings, outages)
     pool = traces.pool(pool)
     probe = traces.pool(probe)
     passwords = Passwords()
@@ -110,7 +110,7 @@ def create_app(
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         probing: AbstractAsyncContextManager[None] = probe.open() if has_probe else nullcontext()
         async with pool.open(), probing, sampling():
-            if recorder.is_on:
+            if recorder.is_on:  # for the metric that reports whether the schema is current
                 with suppress(Unavailable, asyncpg.PostgresError):  # readiness reports it
                     await applied_migrations(app.db, schema)
             yield
@@ -146,7 +146,8 @@ def create_app(
 
             app.register(metrics_route(settings.metrics_token, metrics_directory))
         recorder.start(metrics_directory, query_names(), _routes(app))
-    # The innermost layer first; CORS is part of Litestar's own handler.
+    # The innermost layer first. CORS is part of Litestar's own handler; preflight_middleware only replaces the response
+    # to a forbidden preflight.
     handler = strict_paths_middleware(app.asgi_handler)
     handler = fast_path_middleware(app, handler)
     if cors:
@@ -166,7 +167,7 @@ def connection_pool(settings: Settings, outages: OutageLog | None = None) -> Poo
 
 
 def probe_pool(settings: Settings, outages: OutageLog) -> PoolLike:
-    """Return the pool of readiness, which has one connection; it is not open yet."""
+    """Return the pool for readiness checks, with one connection; it is not open yet."""
     return ProbePool(settings.database_url, outages=outages, **_pool_options(settings) | {"size": 1})
 
 

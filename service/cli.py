@@ -70,7 +70,7 @@ def clean() -> None:
     Works in small batches. Safe at any time, also concurrently. Run it once a day.
     """
     from service import app  # noqa: F401, PLC0415 - declares the purges
-    from service.clean import clean as remove  # noqa: PLC0415 - reads SQL files, which may be what is broken
+    from service.clean import clean as remove  # noqa: PLC0415 - reads SQL files: the other commands must work if one is broken
 
     async def report() -> None:
         async for kind, removed, all_of_them in remove(database_url()):
@@ -85,7 +85,7 @@ def openapi() -> None:
 
     Clients can be generated from it. Needs no settings and no database.
     """
-    from service.app import create_app  # noqa: PLC0415 - reads SQL files, which may be what is broken
+    from service.app import create_app  # noqa: PLC0415 - reads SQL files: the other commands must work if one is broken
     from service.http import openapi_document  # noqa: PLC0415 - Litestar is slow to import
 
     unused = {"DATABASE_URL": "postgresql://localhost/unused", "SECRET_KEY": "signs nothing: no token is made here"}

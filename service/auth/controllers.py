@@ -27,7 +27,7 @@ from service.auth.models import (
 from service.auth.passwords import Passwords, needs_rehash
 from service.auth.problems import InvalidGrant, TooManyLogins, UnsupportedGrantType
 from service.auth.throttle import LOGINS, LoginThrottle
-from service.auth.tokens import SpentToken, Tokens
+from service.auth.tokens import RefreshClaims, Tokens
 from service.http import FORM, NO_STORE, Caller, JSONResponse, ServiceRequest, read_form
 from service.problems import NotFound, Unavailable
 from service.settings import Settings
@@ -46,7 +46,7 @@ END_MY_OTHER_SESSIONS = one("auth.end_my_other_sessions", Caller)
 
 REUSED = counter("refresh_token_reuse_total", "Refresh tokens used a second time: sessions revoked")
 
-SECRET = {"Cache-Control": "no-store"}
+NO_STORE_HEADERS = {"Cache-Control": "no-store"}
 SPENT = "The refresh token was used before, or its session has ended"
 
 
@@ -125,7 +125,7 @@ class AuthController(Controller):
                     if needs_rehash(hashed_password):
                         upgraded = await passwords.hash(login.password)
                         await request.db.count(UPGRADE_PASSWORD_HASH, user_id, hashed_password, upgraded)
-                return JSONResponse(tokens.issue(session), headers=SECRET)
+                return JSONResponse(tokens.issue(session), headers=NO_STORE_HEADERS)
         LOGINS.inc(outcome="failed")
         invalid = InvalidGrant("Incorrect email or password")
         raise await throttle.record_failure(request.db, key, client, invalid)
@@ -151,7 +151,7 @@ class AuthController(Controller):
             REUSED.inc()
             log.warning("refresh token reused; session revoked", session_id=str(session.id))
             raise InvalidGrant(SPENT)
-        return JSONResponse(tokens.issue(session), headers=SECRET)
+        return JSONResponse(tokens.issue(session), headers=NO_STORE_HEADERS)
 
     @post("/logout", status_code=HTTP_204_NO_CONTENT)
     async def log_out(self, request: ServiceRequest, data: JSONBody[RefreshToken], tokens: Injected[Tokens]) -> None:
@@ -186,7 +186,7 @@ class AuthController(Controller):
         await request.db.one(END_MY_OTHER_SESSIONS, *request.auth)
 
 
-async def find_owner(request: ServiceRequest, token: SpentToken) -> UUID:
+async def find_owner(request: ServiceRequest, token: RefreshClaims) -> UUID:
     """Return the user of a refresh token; tokens of releases before 2026-12 require a query.
 
     Raises InvalidGrant if the session does not exist.

@@ -10,7 +10,7 @@ import msgspec
 
 @attrs.define(slots=False)
 class Credentials:
-    """The account that a password is checked for, and `wait`, the seconds until the next attempt is allowed.
+    """The account against which a password is checked, and `wait`, the seconds until the next attempt is allowed.
 
     `id` and `hashed_password` are None for an unknown address, `wait` if an attempt is allowed now.
     """
@@ -30,7 +30,7 @@ class Allowance:
 
 @attrs.define(slots=False)
 class Session:
-    """A login session, as its tokens describe it."""
+    """A login session: what its tokens are made from."""
 
     id: UUID
     user_id: UUID
@@ -79,14 +79,14 @@ class EndedSession:
     id: UUID
 
 
-Token = Annotated[str, msgspec.Meta(examples=["D25uPnhGQZ2-tTVx0kMGyQ.1.c2lnbmF0dXJl"])]
+Token = Annotated[str, msgspec.Meta(examples=["D25uPnhGQZ2-tTVx0kMGyQAAAAAAAAAAAAAAAAAAAAAAAAAB"])]
 UnixTime = Annotated[int, msgspec.Meta(examples=[1769860800])]
 
 
 class Login(msgspec.Struct, forbid_unknown_fields=True):
     """The form of OAuth 2's password grant (RFC 6749, 4.3.2)."""
 
-    username: Annotated[str, msgspec.Meta(description="The email address, in any case")]
+    username: Annotated[str, msgspec.Meta(description="The email address, in upper or lower case")]
     password: str
     # A parameter without a value counts as omitted (RFC 6749, 3.2).
     grant_type: str = ""

@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 # Characters after NFC. NIST SP 800-63B, 5.1.1.2: at least 8, no composition rules; the maximum bounds the hashing time.
 MIN_LENGTH, MAX_LENGTH = 8, 128
-# Litestar does not check these limits: before NFC, a letter can be several code points. password_errors() does.
+# password_errors() checks these limits, because Litestar would count code points before NFC.
 Password = Annotated[
     str,
     msgspec.Meta(
@@ -114,7 +114,7 @@ class Passwords:
 
 
 def password_errors(password: str) -> list[FieldError]:
-    """Return the errors of a new `password`: a wrong length, or a common password in any case."""
+    """Return the errors of a new `password`: a wrong length, or a common password, in upper or lower case."""
     password = _normalised(password)
     detail = None
     if len(password) < MIN_LENGTH:

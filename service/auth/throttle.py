@@ -40,7 +40,7 @@ class Client:
 
 @attrs.frozen
 class _Refusal:
-    """The refusal of a network, repeated until the time `until` (of time.monotonic)."""
+    """The refusal to repeat to a network until `until` (of time.monotonic)."""
 
     until: float
     wait: int
@@ -50,8 +50,8 @@ class _Refusal:
 class LoginThrottle:
     """Limits failed log-ins and registrations.
 
-    A password is verified first and counted afterwards, and the count decides what the client learns. Concurrent
-    guesses therefore reveal no more than consecutive ones. Correct passwords are not counted.
+    Each password is verified first, then counted if it is wrong, and the count decides what the client learns.
+    Concurrent guesses therefore reveal no more than consecutive ones.
     """
 
     def __init__(self, settings: Settings) -> None:

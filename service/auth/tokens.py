@@ -42,7 +42,7 @@ MAC_LENGTH = 32  # bytes, of HMAC-SHA-256
 
 
 @attrs.frozen
-class SpentToken:
+class RefreshClaims:
     """The payload of a valid refresh token; `user` is None in tokens of releases before 2026-12."""
 
     session: UUID
@@ -89,7 +89,7 @@ class Tokens:
         )
 
     def authenticate(self, access_token: str) -> Caller:
-        """Return the caller that `access_token` names. The statement, not this, checks that the session is live.
+        """Return the caller that `access_token` names, without checking that the session is live; the query does that.
 
         Raises InvalidToken unless it is a JWT (RFC 7519) signed with a known key, and not expired (within LEEWAY).
         """
@@ -114,7 +114,7 @@ class Tokens:
         verified = self._verified[access_token] = caller, token.claims["exp"]
         return verified
 
-    def decode_refresh_token(self, refresh_token: str) -> SpentToken:
+    def decode_refresh_token(self, refresh_token: str) -> RefreshClaims:
         """Return the payload of `refresh_token`.
 
         Raises InvalidGrant unless it was signed with a known key.
@@ -129,9 +129,9 @@ class Tokens:
             raise InvalidGrant
         if len(signed) == REFRESH_WITHOUT_USER.size:
             session, generation = REFRESH_WITHOUT_USER.unpack(signed)
-            return SpentToken(UUID(bytes=session), None, generation)
+            return RefreshClaims(UUID(bytes=session), None, generation)
         session, user, generation = REFRESH.unpack(signed)
-        return SpentToken(UUID(bytes=session), UUID(bytes=user), generation)
+        return RefreshClaims(UUID(bytes=session), UUID(bytes=user), generation)
 
     def _refresh_token(self, session: Session) -> str:
         signed = REFRESH.pack(session.id.bytes, session.user_id.bytes, session.generation)

@@ -1,10 +1,11 @@
 """HTTP: everything between the server and the handlers of the features.
 
 Read in this order: application (the Litestar subclass that holds the database), middleware (request id, host check,
-access log), request (the argument of every handler), body and parameters (strict reading of both), response (what
+access log), request (the argument of every handler), body and parameters (strict parsing), response (what
 handlers return), errors (exceptions and violated constraints become problem documents, by the rules of
 `service/problems.py`), routing (HEAD, OPTIONS, strict paths and ids), etags and idempotency
- (conditional and repeated requests), client_address, openapi and openapi_problems, health, docs, metrics.
+(conditional and repeated requests), client_address (behind proxies), openapi and openapi_problems (the document),
+health, docs (its page), metrics (/metrics).
 """
 
 from typing import TYPE_CHECKING
@@ -14,7 +15,15 @@ from service.http.body import FORM, problem_from_msgspec
 from service.http.client_address import client_network
 from service.http.docs import docs_file, docs_page
 from service.http.errors import exception_handler, problem_response
-from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, not_modified, unchanged_problem, wanted_versions
+from service.http.etags import (
+    IfMatch,
+    IfNoneMatch,
+    etag,
+    expected_versions,
+    matches_any,
+    not_modified,
+    unchanged_problem,
+)
 from service.http.health import HealthController, Readiness, RequiredSchema, applied_migrations
 from service.http.idempotency import IdempotencyKey
 from service.http.middleware import CLIENT_GONE, request_middleware
@@ -70,6 +79,7 @@ __all__ = [
     "docs_page",
     "etag",
     "exception_handler",
+    "expected_versions",
     "is_json",
     "matches_any",
     "metrics_route",
@@ -83,7 +93,6 @@ __all__ = [
     "request_middleware",
     "strict_paths_middleware",
     "unchanged_problem",
-    "wanted_versions",
 ]
 
 

@@ -53,7 +53,7 @@ def not_modified(version: int) -> JSONResponse[Any]:
     return JSONResponse(None, status_code=HTTP_304_NOT_MODIFIED, headers={"ETag": etag(version)})
 
 
-def wanted_versions(if_match: str | None) -> list[int] | None:
+def expected_versions(if_match: str | None) -> list[int] | None:
     """Return the versions that ``If-Match`` allows, or None if it allows any.
 
     Weak tags, and tags that this service cannot have issued, match nothing (RFC 9110, 13.1.1).

@@ -17,10 +17,10 @@ from service.http import (
     JSONResponse,
     ServiceRequest,
     etag,
+    expected_versions,
     matches_any,
     not_modified,
     unchanged_problem,
-    wanted_versions,
 )
 from service.pets.models import DeletedPet, Pet, PetName, PetOnce, RenamedPet, VersionedPet
 from service.pets.paging import decode_cursor, encode_cursor
@@ -116,7 +116,7 @@ class PetsController(Controller):
         if_match: IfMatch = None,
     ) -> JSONResponse[Pet]:
         """Rename a pet; with ``If-Match`` (RFC 9110, 13.1.1) only if its ETag has not changed."""
-        versions = wanted_versions(if_match)
+        versions = expected_versions(if_match)
         pet = await request.db.maybe(RENAME_PET, *request.auth, pet_id, data.pet_name, versions)
         if pet is None or pet.version is None:
             raise unchanged_problem(pet, versions, NO_SUCH_PET)
@@ -125,7 +125,7 @@ class PetsController(Controller):
     @delete("/{pet_id:int}")
     async def delete_pet(self, request: ServiceRequest, pet_id: PetId, if_match: IfMatch = None) -> None:
         """Delete a pet; with ``If-Match`` only if its ETag has not changed."""
-        versions = wanted_versions(if_match)
+        versions = expected_versions(if_match)
         pet = await request.db.maybe(DELETE_PET, *request.auth, pet_id, versions)
         if pet is None or not pet.deleted:
             raise unchanged_problem(pet, versions, NO_SUCH_PET)

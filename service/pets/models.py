@@ -25,7 +25,7 @@ class VersionedPet(Pet):
 
 @attrs.define(slots=False)
 class PetOnce(VersionedPet):
-    """A pet created under an Idempotency-Key, by this request or an earlier one; `is_same_request`: by the same one."""
+    """A pet created under an Idempotency-Key; `is_same_request` is false if the key was used differently."""
 
     is_same_request: bool
 

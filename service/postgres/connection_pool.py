@@ -79,7 +79,7 @@ class ConnectionPool:
     """
 
     server: str | None = "primary"
-    """The metrics' label of these connections; None if the metrics do not count them."""
+    """The label `server` of these connections in the metrics; None if they are not counted."""
     default_target = "primary"
     """The kind of server to find among several hosts, unless the URL has target_session_attrs."""
     connection_class = PooledConnection
@@ -93,7 +93,10 @@ class ConnectionPool:
         outages: OutageLog | None,
         **options: Any,  # noqa: ANN401 - asyncpg declares their types
     ) -> None:
-        """Prepare connections to `url` with asyncpg's `options`. Raises ValueError if `url` is invalid."""
+        """Create a pool for `url` with asyncpg's `options`; no connection is opened yet.
+
+        Raises ValueError if `url` is invalid.
+        """
         self.timeouts = timeouts
         self._size = size
         self._connector = MultiHostConnector(DatabaseUrl.parse(url), timeouts, self.default_target, **options)
@@ -143,7 +146,7 @@ class ConnectionPool:
     async def _wait(self, deadline: float, context: RequestContext) -> PooledConnection:
         """Wait for a connection to be released or opened, and return it. Raises Unavailable."""
         began = monotonic()
-        # All waiters have the same timeout: with less time left, the deadline would pass unnoticed.
+        # All waiters have the same timeout. A request with less time would wait past its deadline, so it fails now.
         if self._all_closed or deadline - began < self.timeouts.acquire:
             raise Unavailable(NO_ANSWER)
         self._connect_more(len(self._waiters) + 1)
@@ -166,8 +169,8 @@ class ConnectionPool:
     def _release_or_close(self, pooled: PooledConnection, error: BaseException, *, silent: bool = False) -> None:
         """Release the connection if it is still usable after `error`, otherwise close it.
 
-        The idle connections lead to the same server. They are closed, too, if it was `silent`, has become read-only or
-        dropped the connection.
+        The idle connections go to the same server, so they are closed too if it did not respond (`silent`), became
+        read-only or dropped the connection.
         """
         self._invalidate_if_stale(error)
         if leaves_connection_usable(error):
@@ -205,7 +208,7 @@ class ConnectionPool:
                 pooled = await self._open_connection()
             finally:
                 self._connecting.discard(asyncio.current_task())
-        except Exception as error:  # noqa: BLE001 - includes what asyncpg raises for a URL: no connection can be opened
+        except Exception as error:  # noqa: BLE001 - asyncpg raises other types for a bad URL; all mean: no connection
             self._on_connect_error(error)
             return
         self._failures = 0

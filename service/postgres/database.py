@@ -42,7 +42,7 @@ class PoolLike(Executor, Protocol):
 
 
 class WrongCardinalityError(Exception):
-    """A query returned another number of rows than its header declares: the SQL file is wrong."""
+    """A query returned a different number of rows from what its header declares: the SQL file is wrong."""
 
 
 class Queries:
@@ -103,7 +103,7 @@ class Queries:
 
 
 class Database(Queries):
-    """Runs queries on a pool, singly or several as one transaction."""
+    """Runs queries on a pool, individually or in a transaction."""
 
     def __init__(self, pool: PoolLike) -> None:
         super().__init__(pool)

@@ -39,14 +39,14 @@ class RetryState:
 
     backoff: Backoff
     stale: int = 0
-    """How often the statement was stale."""
+    """How many times PostgreSQL rejected the prepared statement as stale."""
     unknown: BaseException | None = None
     """The error that left the outcome unknown. The statement then runs once more, in a read-only transaction, in which
     PostgreSQL refuses every write."""
 
 
 class Pool(ConnectionPool):
-    """Runs statements on up to `size` connections, within the request's time for the database."""
+    """Runs statements on up to `size` connections, within the request's time budget."""
 
     def __init__(  # noqa: PLR0913 - one parameter per setting
         self,
@@ -60,16 +60,16 @@ class Pool(ConnectionPool):
         slow_query: int = 0,
         outages: OutageLog | None = None,
     ) -> None:
-        """Prepare connections to `url`. Raises ValueError if `url` is invalid.
+        """Create a pool for `url`; no connection is opened yet. Raises ValueError if `url` is invalid.
 
         `statement_timeout` and `lock_timeout` are PostgreSQL's, in milliseconds; 0 leaves them to the role. Queries
         that take longer than `slow_query` milliseconds are logged; 0 logs none.
         """
         limits = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
-        # Without those that are 0: PgBouncer refuses a connection that sets them.
+        # Omit those that are 0: PgBouncer refuses a connection that sets them.
         settings = {name: str(milliseconds) for name, milliseconds in limits.items() if milliseconds}
         if settings and "plan_cache_mode=" not in url:
-            # So that the plan that `sql check` examines is the one that runs.
+            # Then the plan that `sql check` examines is the one that runs. Left to the role if the timeouts are.
             settings["plan_cache_mode"] = "force_generic_plan"
         super().__init__(
             url,
@@ -192,7 +192,7 @@ class Pool(ConnectionPool):
             self._release(pooled)
 
     async def _retry_or_raise(self, error: BaseException, retries: RetryState, deadline: float) -> None:
-        """Return, after a pause if needed, if the statement can run again; otherwise raise the fitting exception."""
+        """If the statement can run again, pause if necessary and return; otherwise raise the appropriate exception."""
         if isinstance(error, RETRYABLE):
             if monotonic() + retries.backoff.seconds + self.timeouts.acquire > deadline:
                 raise Unavailable(TOO_MANY_CHANGES) from error
@@ -272,7 +272,7 @@ class Pool(ConnectionPool):
         return statement
 
     async def explain(self, query: Query[..., Any]) -> str | None:
-        """Return PostgreSQL's generic plan of `query`, or None if no connection is idle or PostgreSQL is busy."""
+        """Return PostgreSQL's generic plan of `query`, or None if that fails or requests need the connections."""
         if not self._idle or self._waiters.waiters:
             return None
         pooled = self._idle.pop()

@@ -1,5 +1,7 @@
 """Reads on a replica, an optional part: queries marked ``replica: ok`` run on the server of DATABASE_REPLICA_URL.
 
+`python -m service remove replica` removes it; see docs/your-own.md.
+
 Read in this order: router (decides which server answers), pool (connections to replicas).
 """
 
@@ -14,7 +16,7 @@ __all__ = ["ReplicaPool", "ReplicaRouter", "with_replica"]
 
 
 def with_replica(primary: PoolLike, settings: Settings, options: dict[str, Any]) -> PoolLike:
-    """Return `primary`, joined by a pool of connections to the replica if the settings name one.
+    """Return a router between `primary` and a replica, or `primary` if DATABASE_REPLICA_URL is not set.
 
     `options` are those of a Pool.
     """

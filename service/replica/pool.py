@@ -74,7 +74,7 @@ class ReplicaPool(Pool):
         timeouts: DatabaseTimeouts = DATABASE_TIMEOUTS,
         **options: Any,  # noqa: ANN401 - Pool declares their types
     ) -> None:
-        """Prepare connections to `url` with a Pool's `options`; a replica has `max_lag` milliseconds to catch up."""
+        """Create a pool for `url` with a Pool's `options`; a replica has `max_lag` milliseconds to catch up."""
         super().__init__(url, timeouts=timeouts, **options)
         self._max_lag = max_lag / 1000
         self._outages = None  # ReplicaRouter logs whether the replica is used

@@ -1,4 +1,4 @@
-"""The server: HTTP/1.1 with limits on uvicorn's protocol, worker processes, and a graceful shutdown.
+"""The server: uvicorn's HTTP/1.1 protocol with limits added, worker processes, and a graceful shutdown.
 
 Read in this order: run (the entry point), worker (one process from start to end), supervisor (the parent of several),
 slots (heartbeats and connection counts in shared memory), listener (the socket), acceptor (accepts connections),

@@ -43,13 +43,13 @@ OPTIONS: dict[str, Any] = {
 # The signals that the parent of several workers waits for. Workers start with these blocked, and unblock them as soon
 # as they can handle them.
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM}
-SIGHUP_IGNORED = "SIGHUP is ignored: with one worker, start another instance, and end this one"
-# uvicorn's main loop ticks ten times a second.
+SIGHUP_IGNORED = "SIGHUP is ignored with one worker: to reload, start a second instance and stop this one"
+# uvicorn's main loop ticks ten times a second: a heartbeat every half second.
 TICKS_PER_HEARTBEAT = 5
 
 
 class Application(Protocol):
-    """An ASGI application, such as a Litestar, that knows whether its process is draining."""
+    """An ASGI application, such as a Litestar application, that knows whether its process is draining."""
 
     draining: bool
     on_startup: list[Any]
@@ -72,11 +72,11 @@ class Server(uvicorn.Server):
         drain_seconds: int = 0,
         timeouts: ClientTimeouts = DEFAULT_TIMEOUTS,
     ) -> None:
-        """Serve on the bound socket `listener`; without a `slot`, as the only process."""
+        """Create a server for the bound socket `listener`; without a `slot`, it is the only process."""
         super().__init__(config)
         self._listener = listener
         self._is_only_process = slot is None
-        self._slot = slot or Slot([0], [0], 0)
+        self._slot = slot or Slot([0], [0], 0)  # private: nothing reads it
         self._drain_seconds = drain_seconds
         self._timeouts = timeouts
         self._is_draining = False
@@ -106,7 +106,7 @@ class Server(uvicorn.Server):
         is_orphan = parent is not None and parent.pid != os.getppid()
         if sig != signal.SIGTERM or not self.started or not self._drain_seconds or is_orphan:
             super().handle_exit(sig, frame)
-        elif not self._is_draining:  # some platforms signal all processes, and the parent then signals its workers
+        elif not self._is_draining:  # some platforms signal all processes, the parent its workers again
             self._is_draining = True
             self._loop.call_soon_threadsafe(self._drain)
 
@@ -136,9 +136,10 @@ def run_server(app: Application, listener: socket.socket, drain_seconds: int, sl
 def run_worker(
     configure: Callable[[], None], factory: AppFactory, listener: socket.socket, drain_seconds: int, slot: Slot
 ) -> None:
-    """Run a worker: its process calls this. If the application cannot be created, log why, and exit with status 1.
+    """Run a worker; the entry point of its process.
 
-    `configure` sets up logging, which a spawned process does not inherit.
+    If the application cannot be created, log why, and exit with status 1. `configure` sets up
+    logging, which a spawned process does not inherit.
     """
     configure()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # only the parent reloads
@@ -153,11 +154,11 @@ def run_worker(
 
 
 def create_worker_app(factory: AppFactory) -> Application:
-    """Create the application, and have it prepare its process when it starts."""
+    """Create the application. At startup, it freezes the garbage collector, and watches the parent process."""
     app = factory()
 
     async def start() -> None:
-        # Otherwise each garbage collection, such as after a large page, would traverse all modules again.
+        # Otherwise each garbage collection, such as after a large response, would traverse all modules again.
         gc.collect()
         gc.freeze()
         exit_with_parent()
@@ -167,7 +168,7 @@ def create_worker_app(factory: AppFactory) -> Application:
 
 
 def exit_with_parent() -> None:
-    """Stop this worker without draining when its parent ends, even if killed: it would keep the port in use."""
+    """Stop this worker without draining when its parent ends, even by SIGKILL: otherwise it keeps the port in use."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -1,4 +1,4 @@
-"""Counters, gauges and histograms, recorded if METRICS_PORT or METRICS_TOKEN is set.
+"""Counters, gauges, and histograms of routes and queries, recorded if METRICS_PORT or METRICS_TOKEN is set.
 
 Declare a counter or a gauge in the module that updates it::
 

@@ -1,6 +1,8 @@
 """Traces, an optional part: a span for each request and each query, exported by OpenTelemetry.
 
-Read in this order: traces (what the application calls; records nothing), environment (the OTEL_ variables),
+`python -m service remove traces` removes it; see docs/your-own.md.
+
+Read in this order: traces (the interface; its base class records nothing), environment (the OTEL_ variables),
 opentelemetry (records requests), queries (records queries). The last two are imported only if traces are enabled.
 """
 

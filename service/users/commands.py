@@ -22,7 +22,7 @@ def create_user(email: str, password: str | None) -> None:
     Safe to run at every deploy. EMAIL and the password are also read from FIRST_SUPERUSER_EMAIL and
     FIRST_SUPERUSER_PASSWORD.
     """
-    from service.users.ensure_user import ensure_user  # noqa: PLC0415 - reads SQL files, which may be what is broken
+    from service.users.ensure_user import ensure_user  # noqa: PLC0415 - reads SQL files: the other commands must work if one is broken
 
     if password is None:
         if not sys.stdin.isatty():
@@ -37,25 +37,25 @@ def create_user(email: str, password: str | None) -> None:
 def fill_email_keys() -> None:
     """Fill user_model.email_key where it is null.
 
-    Needed before the column becomes unique. Leaves accounts unchanged whose mailbox has another account, and
-    reports them; the exit status is then 1. Safe to stop and repeat, also while the service runs.
+    Needed before the column becomes unique. Skips and reports each account whose mailbox has another
+    account; the exit status is then 1. Safe to interrupt and run again, also while the service runs.
     """
-    from service.users.email_keys import fill_email_keys as fill  # noqa: PLC0415 - reads SQL files, see above
+    from service.users.email_keys import fill_email_keys as fill  # noqa: PLC0415 - reads SQL files, too
 
     configure_logging("CRITICAL", "console")
 
     async def report() -> tuple[int, int]:
-        filled = left = 0
+        filled = skipped = 0
         async for number, collisions in fill(database_url()):
-            filled, left = filled + number, left + len(collisions)
+            filled, skipped = filled + number, skipped + len(collisions)
             for account, key in collisions:
-                click.echo(f"{account.email} ({account.id}) and another account are the mailbox {key}", err=True)
+                click.echo(f"{account.email} ({account.id}) and another account share the mailbox {key}", err=True)
             click.echo(f"{filled} filled so far", err=True)
-        return filled, left
+        return filled, skipped
 
-    filled, left = asyncio.run(report())
+    filled, skipped = asyncio.run(report())
     click.echo(f"{filled} filled")
-    if left:
+    if skipped:
         raise click.ClickException(
-            f"{left} accounts are left as they are; delete one of each two, or change its address and run this again"
+            f"{skipped} accounts were skipped: of each pair, delete one or change its address, then run this again"
         )

@@ -98,7 +98,7 @@ class UsersController(Controller):
 
 async def _delete(caller: Caller, current_hash: str | None, tx: Queries) -> int:
     await tx.maybe(LOCK_ACCOUNT, caller.user)
-    # A concurrent password reset, which held the row, can have ended this session.
+    # A password reset that held the row lock can have ended this session meanwhile.
     await tx.one(SHOW_ME, *caller)
     return await tx.count(DELETE_ME, caller.user, current_hash)
 
@@ -106,7 +106,7 @@ async def _delete(caller: Caller, current_hash: str | None, tx: Queries) -> int:
 async def _reset(caller: Caller, hashed: str, current_hash: str | None, tx: Queries) -> User | None:
     user = await tx.maybe(RESET_PASSWORD, caller.user, hashed, current_hash)
     if user:
-        # The row is now locked, so this statement sees every session that the old password has opened.
+        # The row is now locked, so this statement sees every session opened with the old password.
         await tx.one(END_MY_OTHER_SESSIONS, *caller)
     return user
 

@@ -10,7 +10,7 @@ from service.users.models import Collision, User
 
 LIST_EMAILS_WITHOUT_KEY = many("users.list_emails_without_key", User)
 FILL_EMAIL_KEYS = many("users.fill_email_keys", Collision)
-FIRST = UUID(int=0)
+LOWEST_ID = UUID(int=0)
 # Accounts per statement.
 BATCH = 10_000
 
@@ -19,15 +19,17 @@ async def fill_email_keys(url: str, *, batch: int = BATCH) -> AsyncGenerator[tup
     """Fill the keys that are missing, `batch` accounts at a time.
 
     After each batch, yield how many keys were filled, and the accounts that were not changed because another account
-    has the same key. Safe to stop and repeat, also while the service runs.
+    has the same key. Safe to interrupt and run again, also while the service runs.
     Raises Unavailable or asyncpg.PostgresError.
     """
-    pool, after = Pool(url), FIRST
+    pool, after = Pool(url), LOWEST_ID
     async with pool.open():
         db = Database(pool)
         while accounts := await db.many(LIST_EMAILS_WITHOUT_KEY, after, batch):
             keys = {account.id: email_key(account.email) for account in accounts}
-            left = {each.id: each.email_key for each in await db.many(FILL_EMAIL_KEYS, list(keys), list(keys.values()))}
-            collisions = [(account, left[account.id]) for account in accounts if account.id in left]
+            taken = {
+                each.id: each.email_key for each in await db.many(FILL_EMAIL_KEYS, list(keys), list(keys.values()))
+            }
+            collisions = [(account, taken[account.id]) for account in accounts if account.id in taken]
             yield len(accounts) - len(collisions), collisions
             after = accounts[-1].id

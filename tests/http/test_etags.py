@@ -6,7 +6,7 @@ import pytest
 from litestar import patch
 from litestar.params import FromPath
 
-from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, unchanged_problem, wanted_versions
+from service.http.etags import IfMatch, IfNoneMatch, etag, expected_versions, matches_any, unchanged_problem
 from service.http.response import JSONResponse
 from service.problems import NotFound, PreconditionFailed, Problem
 from tests.support.factories import service_client
@@ -32,7 +32,7 @@ def test_other_if_none_match_is_200(if_none_match: str | None) -> None:
 
 @pytest.mark.parametrize("if_match", [None, "*", " * "])
 def test_missing_or_star_if_match_accepts_any_version(if_match: str | None) -> None:
-    assert wanted_versions(if_match) is None
+    assert expected_versions(if_match) is None
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def test_missing_or_star_if_match_accepts_any_version(if_match: str | None) -> N
     ],
 )
 def test_if_match_lists_the_accepted_versions(if_match: str, versions: list[int]) -> None:
-    assert wanted_versions(if_match) == versions
+    assert expected_versions(if_match) == versions
 
 
 @patch("/versions/{number:int}")
 async def show_versions(
     number: FromPath[int], if_match: IfMatch = None, if_none_match: IfNoneMatch = None
 ) -> JSONResponse[Any]:
-    return JSONResponse([wanted_versions(if_match), matches_any(if_none_match, number)])
+    return JSONResponse([expected_versions(if_match), matches_any(if_none_match, number)])
 
 
 async def test_several_lines_are_one_list() -> None:
