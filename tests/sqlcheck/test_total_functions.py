@@ -9,6 +9,8 @@ from service.sqlcheck.catalogue import Catalogue
 from service.sqlcheck.scratch import connect
 from tests.support.checkouts import Connection
 
+pytestmark = pytest.mark.slow  # calls each of them with all combinations
+
 EDGES = {
     "boolean": ["true", "false"],
     "smallint": ["0", "-1", "32767"],
