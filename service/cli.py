@@ -3,11 +3,13 @@
 import asyncio
 import json
 import os
+import re
 from importlib.util import find_spec
 from typing import Any
 
 import asyncpg
 import click
+import environ
 from typing_extensions import override
 
 from service import __version__
@@ -17,6 +19,9 @@ from service.problems import OperatorError
 from service.settings import Settings, database_url
 from service.traces import check_trace_variables
 from service.users.commands import create_user, fill_email_keys
+
+# A line of environ.generate_help().
+VARIABLE = re.compile(r"(?P<name>\w+) \((Required|Optional)\): (?P<help>.+)")
 
 
 class Commands(click.Group):
@@ -41,14 +46,24 @@ class Commands(click.Group):
 def main() -> None:
     """Run a web service on PostgreSQL in plain SQL.
 
-    Settings are environment variables; README.md lists them.
+    Settings are environment variables; serve --help lists them.
     """
     # DATABASE_URL alone says where the database is: asyncpg and libpq would complete it from PGHOST, PGSSLMODE, ….
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
 
 
-@main.command()
+class SettingsCommand(click.Command):
+    """A command whose help lists the settings."""
+
+    @override
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        described = (VARIABLE.fullmatch(line) for line in environ.generate_help(Settings).splitlines())
+        with formatter.section("Environment variables"):
+            formatter.write_dl([(found["name"], found["help"]) for found in described if found])
+
+
+@main.command(cls=SettingsCommand)
 def serve() -> None:
     """Serve on HOST and PORT with WEB_CONCURRENCY workers.
 

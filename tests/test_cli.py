@@ -1,12 +1,14 @@
 """The commands that end by themselves: what they do, what they say, and with which exit status."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import attrs
 import click
 import psycopg
 import pytest
@@ -16,6 +18,7 @@ from service.cli import Commands, main
 from service.migrate.files import MigrationError
 from service.postgres.query_file import QueryError
 from service.problems import Unavailable
+from service.settings import Settings
 from tests.support.processes import PATIENCE, ROOT, SECRET_KEY, Running, command, environment, run
 
 NAMES = sorted(path.stem for path in (ROOT / "migrations").glob("*.sql") if not path.match("*.rollback.sql"))
@@ -56,6 +59,14 @@ def test_every_command_documents_itself_and_its_options(name: str) -> None:
         assert f"{option.opts[0]} " in text
         assert option.help
         assert " ".join(option.help.split()) in text
+
+
+def test_help_of_serve_lists_every_setting() -> None:
+    _, listed = invoke("serve", "--help").stdout.split("Environment variables:\n")
+
+    names = [field.name.upper() for field in attrs.fields(Settings)]
+    renamed = {"CORS_ORIGINS": "BACKEND_CORS_ORIGINS"}
+    assert re.findall(r"^  ([A-Z_]+) ", listed, re.MULTILINE) == [renamed.get(name, name) for name in names]
 
 
 @pytest.mark.slow
