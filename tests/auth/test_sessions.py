@@ -212,6 +212,7 @@ async def test_list_shows_the_newest_sessions_and_the_current(
     assert user.session in sessions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("age", ["1 minute", "1 day"], ids=["among the newest", "among the oldest"])
 @pytest.mark.parametrize("request_", [("DELETE", "/auth/sessions", None), RESET], ids=["end others", "reset"])
 async def test_thousands_of_other_sessions_end_at_once(

@@ -18,6 +18,8 @@ from tests.support.checkouts import Copy
 from tests.support.processes import PATIENCE, ROOT
 
 NAME = "system.list_applied_migrations"
+pytestmark = pytest.mark.slow  # each checks all queries
+
 PATH = "sql/system/list_applied_migrations.sql"
 NO_COLUMN = f'{PATH}:5: PostgreSQL says: column "colour" does not exist [refused]'
 

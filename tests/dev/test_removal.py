@@ -13,6 +13,7 @@ from tests.support.trees import Tree
 
 # Those in the table of docs/your-own.md that this tree still has.
 PARTS = [part for part in ("fast_path", "replica", "sqlbook", "traces") if (ROOT / "service" / part).exists()]
+pytestmark = pytest.mark.slow  # each copies the whole tree
 needs_pets = pytest.mark.skipif(not (ROOT / "sql" / "pets").exists(), reason="this tree has no pets any more")
 
 
@@ -81,7 +82,6 @@ def test_refused_removal_changes_nothing(whole_tree: Tree, name: str, *, drop: b
     assert files(whole_tree.path) == before
 
 
-@pytest.mark.slow
 @needs_pets
 def test_tree_without_pets_passes_checks_tests_and_coverage(whole_tree: Tree) -> None:
     whole_tree.run(*whole_tree.command("remove", "pets", "--drop"))
@@ -90,7 +90,6 @@ def test_tree_without_pets_passes_checks_tests_and_coverage(whole_tree: Tree) ->
     whole_tree.test("-n", "logical", "--cov", "--cov-fail-under=0", "--cov-report=")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 def test_tree_without_an_optional_part_still_works(whole_tree: Tree, part: str) -> None:
     whole_tree.run(*whole_tree.command("remove", part))
@@ -99,7 +98,6 @@ def test_tree_without_an_optional_part_still_works(whole_tree: Tree, part: str) 
     whole_tree.run("python", "-m", "service", "openapi")
 
 
-@pytest.mark.slow
 def test_tree_without_all_optional_parts_passes_checks_and_tests(whole_tree: Tree) -> None:
     for part in PARTS:
         whole_tree.run(*whole_tree.command("remove", part))
@@ -108,7 +106,6 @@ def test_tree_without_all_optional_parts_passes_checks_and_tests(whole_tree: Tre
     whole_tree.test("-n", "logical")
 
 
-@pytest.mark.slow
 def test_removed_resource_leaves_no_difference_to_git(whole_tree: Tree) -> None:
     """What a person sees who tries `new` and `remove` in a checkout."""
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]

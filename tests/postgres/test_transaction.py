@@ -355,6 +355,7 @@ async def test_unconfirmed_commit_is_not_run_again(
     assert await things.added() == [1]
 
 
+@pytest.mark.slow
 async def test_transaction_needs_a_free_connection(
     opening: Opening, own_database_url: str, things: Things, backend: Backend
 ) -> None:
@@ -369,6 +370,7 @@ async def test_transaction_needs_a_free_connection(
     assert await things.added() == [1]
 
 
+@pytest.mark.slow
 async def test_transaction_ends_within_the_time_of_its_request(
     opening: Opening, own_database_url: str, things: Things, sleep: Backend
 ) -> None:
