@@ -1,12 +1,12 @@
--- Distributes a migrated database over the nodes of a Citus cluster, by user. For a DBA, on the coordinator, as the
--- owner of the tables or a superuser; again after a migration that adds a table; safe to run again at any time:
+-- Distributes a migrated database by user over the nodes of a Citus cluster. Run it on the coordinator, as superuser or
+-- owner of the tables, and again after each migration that adds a table; it is safe to repeat:
 --
 --     psql "$COORDINATOR_URL" -f sql/citus.sql
 --
--- docs/scaling.md says when this is worth it, and which nodes it needs.
+-- docs/scaling.md says when this is worthwhile, and which nodes it needs.
 
 begin;
--- All tables at once: a foreign key between them allows no parallel work.
+-- Sequential, because foreign keys between the tables rule out parallel work.
 select set_config('citus.multi_shard_modify_mode', 'sequential', true);
 
 do $$
@@ -16,10 +16,10 @@ declare
     add_key text;
     add_keys text[];
     relation regclass;
-    -- What is distributed by user lies together: all rows of a user are on one node.
+    -- Distributed tables are colocated: all rows of a user are on one node.
     beside text := coalesce((select logicalrelid::text from pg_dist_partition where partmethod = 'h' limit 1), 'none');
 begin
-    -- Foreign keys keep a table from being distributed, so they come back afterwards.
+    -- A table with foreign keys cannot be distributed: drop them here, and add them again at the end.
     select
         coalesce(array_agg(format('alter table %s drop constraint %I', conrelid::regclass, conname)), '{}'),
         coalesce(array_agg(format(
@@ -34,12 +34,12 @@ begin
         execute drop_key;
     end loop;
 
-    -- Accounts: a copy on each node, so that the address is unique, and that foreign keys and joins stay on the node.
+    -- Accounts: a copy on each node, so that addresses stay unique, and foreign keys and joins stay on the node.
     if not exists (select from pg_dist_partition where logicalrelid = 'user_model'::regclass) then
         perform create_reference_table('user_model');
     end if;
 
-    -- Whatever has a primary key that begins with user_id.
+    -- Distribute each table whose primary key begins with user_id.
     for relation in
         select indrelid::regclass
         from pg_index
@@ -51,14 +51,14 @@ begin
         order by relname
     loop
         if exists (select from pg_dist_partition where logicalrelid = relation) then
-            raise exception 'Citus has taken % for a local table, and cannot distribute it any more', relation
-            using hint = 'Roll its migration back, and apply it with ?citus.enable_ddl_propagation=off in DATABASE_URL.';
+            raise exception 'Citus registered % as a local table and can no longer distribute it', relation
+            using hint = 'Roll back its migration and apply it with ?citus.enable_ddl_propagation=off in DATABASE_URL.';
         end if;
         perform create_distributed_table(relation, 'user_id', colocate_with => beside);
         beside := relation::text;
     end loop;
 
-    -- All others stay on the coordinator, and the other nodes know.
+    -- All other tables stay on the coordinator; register them with the other nodes.
     for relation in
         select oid::regclass
         from pg_class
@@ -75,9 +75,9 @@ begin
     end loop;
 
     if to_regrole('service_app') is not null then
-        -- Citus knows the shard only when it knows the parameters: generic plans fail.
+        -- Citus derives the shard from the parameters, so generic plans fail.
         alter role service_app reset plan_cache_mode;
-        -- To hide shards in the catalogs makes asyncpg's look-up of an array type take a second on each connection.
+        -- With shards hidden from the catalogs, asyncpg's look-up of an array type takes a second on each connection.
         alter role service_app set citus.override_table_visibility = off;
     end if;
 end $$;

@@ -1,14 +1,14 @@
--- Three roles for one database, each with the least that it needs. For an administrator of the server (a superuser, or
--- who owns the database and may create roles), before the first migration; safe to run again:
+-- Creates three roles for one database, each with the least privileges it needs. Run it as superuser, or as a role that
+-- owns the database and can create roles, before the first migration; it is safe to repeat:
 --
 --     psql "$ADMIN_URL" -f sql/roles.sql
 -- or: DATABASE_URL=$ADMIN_URL python -m service roles --apply
 --
--- None has a password yet: set them with psql's \password, which sends no password in the clear.
+-- The roles have no password yet: set them with psql's \password, which does not send them in clear text.
 
--- service_owner  migrates: owns the database and all that is in it
--- service_app    serves: reads and writes rows, changes no schema, and not the books of the migrations
--- service_reader looks, for DBAs: reads everything, writes nothing, sees what others run
+-- service_owner  runs migrations: owns the database and everything in it
+-- service_app    serves requests: reads and writes rows; cannot change the schema or the records of migrations
+-- service_reader is for DBAs: reads everything, writes nothing, sees the statements of all roles
 do $$
 declare
     missing text;
@@ -20,10 +20,10 @@ begin
     end loop;
 end $$;
 
--- Whoever runs this acts for the owner below.
+-- The current user acts for the owner below.
 grant service_owner to current_user;
 
--- The database, whatever its name is. Nobody else may connect, or make temporary tables.
+-- The database, by its current name. Other roles cannot connect or create temporary tables.
 do $$
 begin
     execute format('alter database %I owner to service_owner', current_database());
@@ -31,19 +31,19 @@ begin
     execute format('grant connect on database %I to service_app, service_reader', current_database());
 end $$;
 
--- Before PostgreSQL 15, everybody could make tables in public.
+-- Before PostgreSQL 15, every role could create tables in public.
 grant usage on schema public to service_app, service_reader;
 grant create, usage on schema public to service_owner;
 revoke create on schema public from public;
 
--- What the owner's migrations will make. Functions may be called by everybody, and run as who calls them; identity
--- columns need no privilege on their sequences.
+-- Tables of later migrations. Every role can call their functions, which run with the caller's privileges;
+-- identity columns need no privilege on their sequences.
 alter default privileges for role service_owner in schema public
 grant select, insert, update, delete on tables to service_app;
 alter default privileges for role service_owner in schema public
 grant select on tables to service_reader;
 
--- Timeouts, and the plans that were reviewed: for connections that bring no settings (those through PgBouncer cannot).
+-- Timeouts and generic plans, for connections without settings of their own, such as those through PgBouncer.
 alter role service_app set plan_cache_mode = 'force_generic_plan';
 alter role service_app set statement_timeout = '2s';
 alter role service_app set lock_timeout = '1500ms'; -- more than deadlock_timeout
@@ -52,14 +52,14 @@ alter role service_reader set default_transaction_read_only = on;
 alter role service_reader set statement_timeout = '1min';
 alter role service_reader set lock_timeout = '1s';
 alter role service_reader set idle_in_transaction_session_timeout = '1min';
--- A table waits for its lock no longer, and all others behind it; `migrate` has limits of its own.
+-- Other statements on a table queue behind a migration that waits for its lock; `migrate` has its own limits.
 alter role service_owner set lock_timeout = '3s';
 alter role service_owner set idle_in_transaction_session_timeout = '5min';
 
--- Statistics and statements of all roles: pg_stat_activity, pg_stat_statements.
+-- pg_monitor shows statistics and statements of all roles: pg_stat_activity, pg_stat_statements.
 do $$
 begin
     grant pg_monitor to service_reader;
 exception when insufficient_privilege then
-    raise warning 'service_reader sees statements of its own only: let a superuser grant pg_monitor to service_reader';
+    raise warning 'service_reader sees only its own statements: let a superuser grant pg_monitor to service_reader';
 end $$;

@@ -1,14 +1,14 @@
--- auth.count_failed_login: counts a wrong password, and decides whether the response may say so
--- $1 email_key        text      the key of the address that was typed
--- $2 network          cidr      where it comes from
+-- auth.count_failed_login: counts a failed log-in and returns how many more are allowed
+-- $1 email_key        text      the email address entered, normalized
+-- $2 network          cidr      the client's network
 -- $3 most_by_both     integer   failures allowed from one network on one account
--- $4 most_by_network  integer   … from one network on all accounts; ten times as many from 48 bits of IPv6
--- $5 most_by_account  integer   … on one account, from all networks from which nobody has logged in to it before
--- $6 period           interval  within this time
+-- $4 most_by_network  integer   failures allowed from one network on all accounts; ten times as many from an IPv6 /48
+-- $5 most_by_account  integer   failures allowed on one account from all networks that have never logged in to it
+-- $6 period           interval  period of all these limits
 -- returns: one Allowance
--- cardinality: ok remove_expired_counts() is always true
--- What one count refuses does not reach the next: a single network cannot exhaust an account's own count.
--- Expired counts are removed last, when this statement waits for no more locks.
+-- cardinality: ok remove_expired_counts() always returns true
+-- A failure that exceeds one limit is not counted toward the next: one network cannot exhaust an account's own limit.
+-- Expired counts are removed last, when this statement no longer waits for locks.
 with /* auth.count_failed_login */ network as materialized (
     select remaining, ends_at from count_login_failure('\x', $2, $4, $6)
 ),

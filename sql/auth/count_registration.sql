@@ -1,7 +1,7 @@
--- auth.count_registration: counts an attempt to register, and decides whether it may go on
--- $1 network cidr      where it comes from
--- $2 most    integer   how many may come from there, and ten times as many from its 48 bits of IPv6
--- $3 period  interval  within this time
+-- auth.count_registration: counts an attempt to register and returns how many more are allowed
+-- $1 network cidr      the client's network
+-- $2 most    integer   attempts allowed from one network; ten times as many from an IPv6 /48
+-- $3 period  interval  period of this limit
 -- returns: one Allowance
 with /* auth.count_registration */ network as materialized (
     select remaining, ends_at from count_login_failure('registration', $1, $2, $3)

@@ -1,9 +1,9 @@
--- auth.end_my_other_sessions: ends every session of the caller but the current one
+-- auth.end_my_other_sessions: ends all of the caller's sessions except the current one
 -- $1 session uuid  the caller's login session
 -- $2 user    uuid  the caller
 -- returns: one Caller  (none: the session has ended)
--- Of two sessions that end each other at once, one waits for the lock on the account, then for that on its own row,
--- and finds itself ended. The newest 1,000 are marked; a row of session_cutoff ends all older ones.
+-- If two sessions end each other at once, the second waits for the lock on the account, then finds its own row ended.
+-- The 1,000 newest sessions are marked as ended; a row in session_cutoff ends all older ones.
 with /* auth.end_my_other_sessions */ account as materialized (
     select user_model.id
     from live_session as caller

@@ -1,7 +1,7 @@
 -- auth.end_my_session: ends one of the caller's sessions
 -- $1 session uuid  the caller's login session
 -- $2 user    uuid  the caller
--- $3 id      uuid  the session to end; it may be the caller's own
+-- $3 id      uuid  the session to end; can be the caller's current one
 -- returns: maybe EndedSession  (none: the caller's session has ended; a row of nulls: the caller has no such session)
 with /* auth.end_my_session */ caller as (
     select user_id from live_session

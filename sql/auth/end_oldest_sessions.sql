@@ -1,8 +1,8 @@
 -- auth.end_oldest_sessions: ends the oldest sessions of an account that has too many
 -- $1 user_id uuid    the account
--- $2 most    bigint  how many sessions stay
+-- $2 most    bigint  number of sessions to keep
 -- returns: count
--- It looks at the newest 2,000, so that it takes bounded time however many there are.
+-- It reads only the 2,000 newest sessions, so its run time is bounded.
 with /* auth.end_oldest_sessions */ newest as (
     select id, created_at, expires_at
     from login_session

@@ -1,8 +1,8 @@
--- auth.find_credentials: the hash that a password is checked against, and the seconds until that is allowed
--- $1 email_key text   the key of the address that was typed
--- $2 network   cidr?  where it comes from; null: no limits
+-- auth.find_credentials: finds an account's password hash, and the seconds until its next log-in attempt is allowed
+-- $1 email_key text   the email address entered, normalized
+-- $2 network   cidr?  the client's network; null: no limits
 -- returns: one Credentials  (nulls: no account has this address)
--- An account without a key was added by the release before 0011, while both served.
+-- While the release before migration 0011 also runs, it can add accounts without a key.
 select /* auth.find_credentials */
     user_model.id,
     user_model.hashed_password,

@@ -1,7 +1,7 @@
--- auth.list_my_sessions: the caller's log-ins, last used first
+-- auth.list_my_sessions: lists the caller's sessions, most recently used first
 -- $1 session uuid     the caller's login session
 -- $2 user    uuid     the caller
--- $3 most    integer  how many to list: the current one and the newest others
+-- $3 most    integer  number of sessions: the current one and the newest others
 -- returns: many LoginSession  (none: the session has ended)
 -- replica: ok
 with /* auth.list_my_sessions */ newest as (

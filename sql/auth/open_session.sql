@@ -1,13 +1,13 @@
--- auth.open_session: opens a login session, unless the password was changed since it was checked
--- $1 user_id         uuid      the user whose password was right
--- $2 hashed_password text      the hash that it was checked against
+-- auth.open_session: opens a login session, unless the password has changed since it was checked
+-- $1 user_id         uuid      the user logging in
+-- $2 hashed_password text      the hash that the password was checked against
 -- $3 lifetime        interval  lifetime of the session
--- $4 user_agent      text?     cut to 255 characters
--- $5 ip              inet?     where the log-in came from
--- $6 network         cidr?     its network, whose wrong passwords are forgotten; null: none were counted
--- returns: maybe Session  (none: the password was changed, the account is gone, or too many passwords were tried)
--- The row lock waits for a password reset that is under way, and holds the next one off until the session exists.
--- Not `for share`: of two log-ins that share a lock on Citus's reference table, one fails in a deadlock.
+-- $4 user_agent      text?     the client's User-Agent, cut to 255 characters
+-- $5 ip              inet?     the client's address
+-- $6 network         cidr?     the client's network, whose failed log-ins are cleared; null: they are not counted
+-- returns: maybe Session  (none: the password has changed, the account is gone, or further attempts must wait)
+-- The row lock waits for a concurrent password reset, and makes the next one wait until the session exists.
+-- Not `for share`: on a Citus reference table, one of two concurrent log-ins would fail with a deadlock.
 with /* auth.open_session */ account as materialized (
     select
         id,

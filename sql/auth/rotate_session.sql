@@ -1,11 +1,11 @@
--- auth.rotate_session: spends a refresh token, or ends its session if the token had been spent before
+-- auth.rotate_session: rotates a refresh token, or ends its session if the token is reused
 -- $1 id         uuid     the token's session
 -- $2 user_id    uuid     the token's user
 -- $3 generation integer  the token's generation
--- returns: maybe RotatedSession  (none: the session is over)
--- A token is good while its generation is the session's. The previous one gets the same successor for 10 seconds,
--- because a response can be lost on the way. Any older one was stolen, either from the client or from here:
--- the session ends, and `ended` says so.
+-- returns: maybe RotatedSession  (none: the session has ended)
+-- A token is valid while its generation is the session's. The previous one gets the same successor for 10 seconds,
+-- because a response can be lost in transit. Any other reuse means that a token was stolen: the session
+-- ends, and `ended` is true.
 with /* auth.rotate_session */ clock as materialized (
     select now() as now
 )

@@ -1,4 +1,4 @@
--- What `sql check --scale` runs on: 100,000 users, each with a session. Each feature adds its own rows and arguments in
+-- Data for `sql check --scale`: 100,000 users, each with a session. Each feature adds its own rows and arguments in
 -- sql/<feature>/dev/scale.sql.
 insert into user_model (email, email_key, hashed_password)
 select 'user' || n || '@example.com', 'user' || n || '@example.com', '$argon2id$' || n
@@ -15,8 +15,8 @@ from user_model
 inner join login_session on login_session.user_id = user_model.id
 where user_model.email = 'user50000@example.com';
 
--- The arguments of the queries, by the parameter's name; for one feature or query alone, by `feature.name` or
--- `feature.query.name`.
+-- The arguments of the queries, by parameter name; `feature.name` and `feature.query.name` apply to one feature or
+-- one query only.
 create table argument (parameter text primary key, value text);
 
 insert into argument

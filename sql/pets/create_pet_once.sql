@@ -1,11 +1,11 @@
--- pets.create_pet_once: adds a pet to the caller's own, unless the same request with the same key has done so already
+-- pets.create_pet_once: adds a pet to the caller's own, once per Idempotency-Key
 -- $1 session  uuid  the caller's login session
 -- $2 user     uuid  the caller
 -- $3 pet_name text  1 to 50 characters
 -- $4 key      text  the Idempotency-Key, 1 to 255 visible ASCII characters
--- returns: maybe PetOnce  (none: the session has ended; a row of nulls: a request with this key is under way)
--- The advisory lock ends with the statement's transaction, after its rows can be seen. The request that gets it meets
--- no uncommitted row, and `on conflict do update` finds a committed one even if it is newer than this statement.
+-- returns: maybe PetOnce  (none: the session has ended; a row of nulls: a request with this key is in progress)
+-- The advisory lock is released after the transaction's rows are visible. So the request that acquires it never meets
+-- an uncommitted row, and `on conflict do update` finds a committed one even if it is newer than this statement.
 with /* pets.create_pet_once */ caller as materialized (
     select user_id from live_session
     where session_id = $1 and user_id = $2
@@ -52,7 +52,7 @@ select
     known.resource_id as id,
     $3 as pet_name,
     request.user_id,
-    1 as version, -- the one that a pet begins with
+    1 as version, -- of a new pet
     known.request_sha256 = request.sha256 as is_same_request
 from request
 left join known on true;

@@ -1,4 +1,4 @@
--- pets.find_pet: one of the caller's pets
+-- pets.find_pet: finds one of the caller's pets
 -- $1 session uuid    the caller's login session
 -- $2 user    uuid    the caller
 -- $3 id      bigint  the pet

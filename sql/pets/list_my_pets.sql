@@ -1,9 +1,9 @@
--- pets.list_my_pets: a page of the caller's pets, by name
+-- pets.list_my_pets: lists a page of the caller's pets, by name
 -- $1 session    uuid    the caller's login session
 -- $2 user       uuid    the caller
--- $3 after_name text    name of the last pet on the page before; '' for the first page
+-- $3 after_name text    name of the last pet on the previous page; '' for the first page
 -- $4 after_id   bigint  its id; 0 for the first page
--- $5 size       bigint  how many pets at most
+-- $5 size       bigint  maximum number of pets
 -- returns: many Pet  (none: the session has ended; one row of nulls: no pets)
 -- replica: ok
 select /* pets.list_my_pets */ page.id, page.pet_name, page.user_id

@@ -1,11 +1,11 @@
--- pets.rename_pet: gives one of the caller's pets another name
+-- pets.rename_pet: renames one of the caller's pets
 -- $1 session  uuid        the caller's login session
 -- $2 user     uuid        the caller
 -- $3 id       bigint      the pet
 -- $4 pet_name text        1 to 50 characters
--- $5 versions integer[]?  the versions that may be changed; null: any
+-- $5 versions integer[]?  the versions that can be changed; null: any
 -- returns: maybe RenamedPet  (none: the session has ended; a row of nulls: the caller has no such pet;
---    a null version: the pet has another one than those)
+--    a null version: the pet has another version)
 with /* pets.rename_pet */ caller as (
     select user_id from live_session
     where session_id = $1 and user_id = $2

@@ -1,4 +1,4 @@
--- The transactions under way, the oldest first. An old one keeps its locks, and vacuum from removing what died since.
+-- Open transactions, oldest first. An old one holds its locks, and keeps vacuum from removing rows deleted since.
 -- To end one: select pg_terminate_backend(pid);
 select /* review.longest_transactions */
     pid,

@@ -1,6 +1,6 @@
--- What each SQL file costs, the dearest first: `name` is the file, review.statements for sql/review/statements.sql.
+-- Cost of each SQL file, most expensive first: `name` is the file, review.statements for sql/review/statements.sql.
 -- Statements without a name come from elsewhere. Times are in milliseconds, since pg_stat_statements_reset().
--- Needs shared_preload_libraries = 'pg_stat_statements', and once in this database: create extension pg_stat_statements
+-- Requires shared_preload_libraries = 'pg_stat_statements' and, once per database: create extension pg_stat_statements
 select /* review.statements */
     substring(query from '/\* ([a-z_]+\.[a-z_]+) \*/') as name,
     sum(calls) as calls,

@@ -1,4 +1,4 @@
--- The tables, the largest first: how much is rows, indexes, long values; how many rows are dead; when vacuum came by.
+-- Tables, largest first: size of rows, indexes and long values; number of dead rows; last vacuum and analyze.
 select /* review.table_sizes */
     relname as name,
     pg_size_pretty(pg_total_relation_size(relid)) as total,

@@ -1,5 +1,5 @@
--- Indexes that no statement has used since `counted_since`, the largest first: each costs every write.
--- Not those of constraints, which are there to refuse. Look on the standbys too: they count for themselves.
+-- Indexes that no statement has used since `counted_since`, largest first. Each slows down every write.
+-- Unique indexes are left out, because they enforce constraints. Check the replicas too: each keeps its own counts.
 select /* review.unused_indexes */
     usage.relname as on_table,
     usage.indexrelname as index,

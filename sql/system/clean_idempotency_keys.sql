@@ -1,7 +1,7 @@
--- system.clean_idempotency_keys: removes Idempotency-Keys that are over, some at a time
--- $1 most bigint  how many at most: few enough not to hold up others
--- returns: count  (fewer than $1: there are no more)
--- one-shard: ok once a day
+-- system.clean_idempotency_keys: deletes a batch of expired Idempotency-Keys
+-- $1 most bigint  batch size, small enough not to delay other statements
+-- returns: count  (fewer than $1: no more are left)
+-- one-shard: ok runs once a day
 delete /* system.clean_idempotency_keys */ from idempotency_key
 where (user_id, key) in (
     select user_id, key

@@ -1,9 +1,9 @@
--- system.clean_login_sessions: removes sessions that ended long ago, some at a time
--- $1 most bigint  how many at most: few enough not to hold up others
--- returns: count  (fewer than $1: there are no more)
--- one-shard: ok once a day
--- Only by expires_at, even if the session was ended earlier: until then its tokens are good or recognised as stolen.
--- And 30 days later, because logged_in_before() knows by these rows where an owner is at home.
+-- system.clean_login_sessions: deletes a batch of sessions that expired more than 30 days ago
+-- $1 most bigint  batch size, small enough not to delay other statements
+-- returns: count  (fewer than $1: no more are left)
+-- one-shard: ok runs once a day
+-- By expires_at even if the session ended earlier: until then, a stolen token of it is recognized by this row.
+-- 30 days later, because logged_in_before() recognizes the networks of an account's owner by these rows.
 delete /* system.clean_login_sessions */ from login_session
 where (user_id, id) in (
     select user_id, id

@@ -1,6 +1,6 @@
--- system.clean_login_throttle: removes counts of failed log-ins that are over, some at a time
--- $1 most bigint  how many at most: few enough not to hold up others
--- returns: count  (fewer than $1: there are no more)
+-- system.clean_login_throttle: deletes a batch of expired counts of failed log-ins
+-- $1 most bigint  batch size, small enough not to delay other statements
+-- returns: count  (fewer than $1: no more are left)
 delete /* system.clean_login_throttle */ from login_throttle
 where ctid in (
     select ctid

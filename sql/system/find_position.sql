@@ -1,7 +1,7 @@
--- system.find_position: up to where the primary's log holds what somebody was told, and the history that this is of
--- returns: maybe Position  (none: this server is no primary)
--- not null: history, position (a server that takes writes has both)
--- With synchronous_commit = off, somebody was told before it was flushed.
+-- system.find_position: finds the WAL position by which every confirmed commit is written, and its history
+-- returns: maybe Position  (none: this server is not a primary)
+-- not null: history, position (a primary has both)
+-- With synchronous_commit = off, commits are confirmed before they are flushed.
 select /* system.find_position */
     system_identifier || '/' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8) || '/' || current_database()
         as history,

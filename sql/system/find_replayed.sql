@@ -1,7 +1,7 @@
--- system.find_replayed: up to where a standby has replayed its primary's log, and the history that this is of
--- returns: maybe Position  (none: this server is no standby)
--- not null: history, position (a standby that answers has replayed something)
--- The timeline is that of the last restartpoint, or of the pages written since: it may be told late, never early.
+-- system.find_replayed: finds the WAL position up to which a replica has replayed, and its history
+-- returns: maybe Position  (none: this server is not a replica)
+-- not null: history, position (a replica that accepts connections has replayed something)
+-- The timeline is that of the last restartpoint or of the pages written since: it can lag, but is never ahead.
 select /* system.find_replayed */
     control.system_identifier || '/'
     || upper(lpad(to_hex(greatest(restartpoint.timeline_id, recovery.min_recovery_end_timeline)), 8, '0'))

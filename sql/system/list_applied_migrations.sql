@@ -1,7 +1,7 @@
--- system.list_applied_migrations: what the schema is made of
+-- system.list_applied_migrations: lists the applied migrations
 -- returns: many AppliedMigration
--- seqscan: ok the whole table is the answer
--- unlimited: ok one row for each migration
+-- seqscan: ok returns the whole table
+-- unlimited: ok one row per migration
 select /* system.list_applied_migrations */ migration_id, sha256
 from migration_checksum
 order by migration_id;

@@ -1,8 +1,8 @@
--- users.fill_email_keys: fills keys that no other account has, and reports those that one has
--- $1 ids        uuid[]  accounts
+-- users.fill_email_keys: fills unique email keys, and returns the accounts whose key is not unique
+-- $1 ids        uuid[]  the accounts
 -- $2 email_keys text[]  their keys, in the same order
 -- returns: many Collision
--- not null: id, email_key (no argument holds a null)
+-- not null: id, email_key (the arguments contain no nulls)
 with /* users.fill_email_keys */ wanted as (
     select
         wanted.id,

@@ -1,6 +1,6 @@
--- users.list_emails_without_key: accounts whose email_key is not filled, some at a time
--- $1 after uuid    the last id of the batch before
--- $2 most  bigint  how many
+-- users.list_emails_without_key: lists a batch of accounts without an email_key
+-- $1 after uuid    last id of the previous batch
+-- $2 most  bigint  batch size
 -- returns: many User
 select /* users.list_emails_without_key */ id, email
 from user_model

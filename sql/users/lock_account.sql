@@ -1,4 +1,4 @@
--- users.lock_account: waits for whoever is changing the account, and holds off all others until the transaction ends
+-- users.lock_account: waits for concurrent changes to an account, and blocks others until the transaction ends
 -- $1 id uuid  the account
 -- returns: maybe User  (none: the account is gone)
 select /* users.lock_account */ id, email

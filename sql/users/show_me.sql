@@ -1,4 +1,4 @@
--- users.show_me: the caller's own account
+-- users.show_me: shows the caller's account
 -- $1 session uuid  the caller's login session
 -- $2 user    uuid  the caller
 -- returns: one User  (none: the session has ended)

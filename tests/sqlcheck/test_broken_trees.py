@@ -36,7 +36,7 @@ class Broken:
     new: str
 
 
-LIST_MIGRATIONS = """-- unlimited: ok one row for each migration
+LIST_MIGRATIONS = """-- unlimited: ok one row per migration
 select /* system.list_applied_migrations */ migration_id, sha256
 from migration_checksum
 """
@@ -329,7 +329,7 @@ QUERIES = [
         "sql/system/list_applied_migrations.sql:5: no index serves the index scan of migration_checksum: "
         "(migration_checksum.sha256 <> ''::text) [seqscan]",
         "sql/system/list_applied_migrations.sql",
-        f"-- seqscan: ok the whole table is the answer\n{LIST_MIGRATIONS}order by",
+        f"-- seqscan: ok returns the whole table\n{LIST_MIGRATIONS}order by",
         f"{LIST_MIGRATIONS}where sha256 <> ''\norder by",
     ),
     Broken(

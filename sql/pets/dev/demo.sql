@@ -1,4 +1,4 @@
--- The pets of the demo user, whom `make dev` has just added.
+-- Pets of the demo user, which `make dev` has just added.
 -- $1 email text
 insert into pets (user_id, pet_name)
 select user_model.id, demo.pet_name
