@@ -1,4 +1,4 @@
-"""The application as it is put together."""
+"""The assembled application."""
 
 import asyncio
 from pathlib import Path
@@ -49,7 +49,7 @@ async def test_database_has_the_configured_timeouts(
 
 @pytest.fixture(scope="module")
 def app_with_pages(database_url: str, one_transaction: OneTransaction) -> Service:
-    """Return a service that pages of two origins may call."""
+    """Return a service that accepts calls from pages of two origins."""
     origins = "https://app.example.com,http://localhost:3000"
     return create_app(make_settings(database_url, BACKEND_CORS_ORIGINS=origins), one_transaction)
 

@@ -1,4 +1,4 @@
-"""`clean`: removes expired rows, and none that is still needed."""
+"""`clean` removes expired rows and keeps those still needed."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from tests.support.accounts import bearer
 from tests.support.factories import Committed, LoggedIn, log_in
 from tests.support.processes import run
 
-# Of each kind: its table, and rows that have been over for so many seconds; those of less than none are not.
+# For each kind: its table, and rows that expired so many seconds ago; a negative number is in the future.
 FILL = {
     "login sessions": (
         "login_session",
@@ -32,7 +32,7 @@ AGES = "with ages as (select n * interval '1 second' as over from generate_serie
 
 
 async def fill(connection: asyncpg.Connection, kind: str, user: LoggedIn, first: int, last: int) -> None:
-    """Add rows of a kind that are over since `first` to `last` seconds."""
+    """Add rows of a kind that expired `first` to `last` seconds ago."""
     await connection.execute(AGES + FILL[kind][1], user.id, first, last)
 
 
@@ -43,7 +43,7 @@ async def rows(connection: asyncpg.Connection, kind: str) -> int:
 
 
 async def cleaned(url: str, batch: int = 1000) -> list[tuple[str, int, bool]]:
-    """Clean, and return what was told."""
+    """Clean, and return the reported counts."""
     return [told async for told in clean(url, batch=batch)]
 
 
@@ -64,7 +64,7 @@ async def test_expired_rows_are_removed_in_batches(kind: str, committed: Committ
 
 
 async def test_locked_counts_are_left_for_next_time(committed: Committed, own_database_url: str) -> None:
-    """A log-in under way can hold them; sessions and keys that are over are nobody's."""
+    """A concurrent log-in can hold counts; no statement holds expired sessions and keys."""
     kind = "counts of failed log-ins"
     user = await committed.make.user()
     await fill(committed.connection, kind, user, 1, 1)
@@ -89,7 +89,7 @@ async def test_two_concurrent_runs_share_the_work(committed: Committed, own_data
 
 
 async def test_reused_token_is_still_recognised(committed: Committed, own_database_url: str) -> None:
-    """However old it is: its session stands as long as it may last, and is ended when the token comes back."""
+    """However old the token, its session is kept until it expires, and reuse ends it."""
     user = await committed.make.user()
     spent = pair = {"refresh_token": user.tokens.refresh_token}
     for _ in range(2):
@@ -115,7 +115,7 @@ async def test_ended_session_stays_until_its_expiry(committed: Committed, own_da
 
 
 async def test_known_address_is_still_recognised(committed: Committed, own_database_url: str) -> None:
-    """Others have guessed the account's count away; its owner logs in where the last session was a month ago."""
+    """The account is locked by guesses; its owner logs in from the network of a month-old session."""
     user = await committed.make.user()
     await committed.connection.execute("update login_session set expires_at = now() - interval '29 days'")
     await committed.connection.execute(

@@ -1,4 +1,4 @@
-"""The commands that end by themselves: what they do, what they say, and with which exit status."""
+"""Commands that end by themselves: effect, output and exit status."""
 
 import os
 import re
@@ -35,7 +35,7 @@ def invoke(*arguments: str, **variables: str) -> Result:
 
 
 def assert_refused(result: Result, sentence: str) -> None:
-    """Check that the operator reads one line that begins so, and that the status says that something is wrong."""
+    """Check that the command fails with one line that begins with `sentence`."""
     assert result.stderr.startswith(sentence)
     assert len(result.stderr.splitlines()) == 1
     assert result.exit_code == 1
@@ -90,7 +90,7 @@ def test_python_without_the_packages_says_what_to_run() -> None:
 def test_commands_work_without_the_tools(checkout: Path) -> None:
     """The container image has none of these folders."""
     for tool in ("dev", "embedded", "sqlbook", "sqlcheck"):
-        shutil.rmtree(checkout / "service" / tool, ignore_errors=True)  # an optional part can be gone
+        shutil.rmtree(checkout / "service" / tool, ignore_errors=True)  # an optional part can be missing
 
     done = run("--help", cwd=checkout)
 
@@ -154,7 +154,7 @@ GO_AHEAD = "insert into _yoyo_migration (migration_hash, migration_id, applied_a
 def test_status_fails_only_for_an_edited_migration(
     own_database_url: str, change: str, line: str, exit_code: int
 ) -> None:
-    """A database that is ahead is none of its business."""
+    """A database that is ahead of the code is accepted."""
     with psycopg.connect(own_database_url) as connection:
         connection.execute(change.encode())
 
@@ -181,7 +181,7 @@ def test_migrate_without_a_database_names_the_setting(action: str, url: str, sen
 
 
 def test_variables_of_the_shell_do_not_change_the_database(empty_database_url: str) -> None:
-    """Those of libpq; asyncpg reads some of them, too."""
+    """Both libpq and asyncpg read some of them."""
     shell = {
         "PGHOST": "nowhere",
         "PGPORT": "1",
@@ -229,7 +229,7 @@ def create(url: str, *arguments: str, email: str = "", password: str = "") -> Re
 
 
 def log_in(served: Running, email: str, password: str = PASSWORD) -> int:
-    """Return the status of a log-in."""
+    """Log in and return the status."""
     return served.client.post("/auth/access-token", data={"username": email, "password": password}).status_code
 
 
@@ -296,7 +296,7 @@ def test_password_prompt_hides_its_input(own_database_url: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # away from the terminal of whoever runs the tests
+        start_new_session=True,  # detached from the terminal of the test run
     ) as process:
         for prompt in ("Password: ", "Repeat for confirmation: "):
             assert read_to(prompt, process)
@@ -311,7 +311,7 @@ def test_password_prompt_hides_its_input(own_database_url: str) -> None:
 
 
 def read_to(prompt: str, process: "subprocess.Popen[str]") -> bool:
-    """Read standard error until the prompt comes; tell whether it does."""
+    """Read standard error until the prompt appears; return whether it does."""
     assert process.stderr is not None
     text = ""
     while not text.endswith(prompt) and (character := process.stderr.read(1)):

@@ -1,4 +1,4 @@
-"""DATABASE_URL: one meaning for asyncpg and libpq, or one sentence that refuses it."""
+"""DATABASE_URL means the same to asyncpg and libpq, or is refused with one sentence."""
 
 import getpass
 import ssl
@@ -19,7 +19,7 @@ REFUSED = [
     *("min_protocol_version", "max_protocol_version", "sslcrldir", "sslkeylogfile"),
     *("scram_client_key", "scram_server_key", "oauth_issuer", "oauth_client_id", "oauth_client_secret", "oauth_scope"),
 ]
-# A value of each other keyword, and what libpq gets for it.
+# A value of each other keyword, and the value that libpq receives.
 HONOURED = {
     "host": ("a,b", {"host": "a,b", "port": "6,6", "target_session_attrs": "primary"}),
     "port": ("7", {"port": "7"}),
@@ -55,7 +55,7 @@ HONOURED = {
     "sslcertmode": ("allow", {}),
     "gssdelegation": ("0", {}),
 }
-# What a URL that says nothing more means to libpq.
+# libpq's defaults for a minimal URL.
 PLAIN = {
     "host": "h",
     "port": "6",
@@ -115,7 +115,7 @@ PROVIDERS = {
 
 @pytest.mark.parametrize("keyword", KEYWORDS_OF_LIBPQ)
 def test_every_keyword_of_libpq_is_honoured_or_refused(keyword: str) -> None:
-    """A new version of libpq brings new ones: each is to be decided on."""
+    """A new version of libpq can add keywords, and each needs a decision."""
     assert keyword in KEYWORDS
     assert (keyword in HONOURED) is not (keyword in REFUSED)
 

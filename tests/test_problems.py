@@ -1,4 +1,4 @@
-"""Problem types, their JSON, and the problems that errors of the database become."""
+"""Problem types, their JSON, and the problems that database errors map to."""
 
 import re
 from datetime import datetime, timedelta, timezone
@@ -117,7 +117,7 @@ async def test_every_mapped_constraint_is_in_the_schema(connection: asyncpg.Conn
         ("insert into idempotency_key select id, 'two words', '', 1 from user_model", InternalError),
         ("insert into login_session (user_id) select id from user_model", InternalError),
         ("select 1 / 0", InternalError),
-        # What Citus reports: names of shards, in the message alone.
+        # Citus reports the names of shards, and only in the message.
         (RAISE.format("unique_violation", f"message = 'duplicate \"{EmailTaken.constraints[0]}_102008\"'"), EmailTaken),
         (RAISE.format("foreign_key_violation", 'message = \'on "a_102041" "a_user_id_fkey_102041"\''), SessionEnded),
         (RAISE.format("internal_error", "message = 'failure on connection marked as essential: a:1'"), Unavailable),

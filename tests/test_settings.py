@@ -1,4 +1,4 @@
-"""The environment: what is read from it, and the one line that stops a start."""
+"""Settings from the environment, and the one-line error for invalid ones."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ LIKE = "must look like postgresql://user:password@host:5432/name, with special c
 
 
 def refused(**environment: str) -> str:
-    """Return the sentence that stops a start with `environment`."""
+    """Return the error that `environment` causes at startup."""
     with pytest.raises(SettingsError) as refusal:
         Settings.read(NEEDED | environment)
     return refusal.value.message
@@ -40,7 +40,7 @@ def test_url_and_key_are_enough() -> None:
 
 
 def test_longest_shutdown_fits_the_platforms_30_s() -> None:
-    """Platforms kill 30 s after SIGTERM; with a replica, there are two pools to be closed."""
+    """Platforms kill 30 s after SIGTERM; with a replica, two pools must be closed."""
     longest = Settings.read(NEEDED | {"DRAIN_SECONDS": "15"}).drain_seconds
     timeouts = ShutdownTimeouts()
 
@@ -50,7 +50,7 @@ def test_longest_shutdown_fits_the_platforms_30_s() -> None:
 
 @pytest.mark.parametrize("limit", ["DATABASE_STATEMENT_TIMEOUT", "DATABASE_LOCK_TIMEOUT"])
 def test_statement_timeout_precedes_the_services_own(limit: str) -> None:
-    """Else each slow statement would look like a silent server, and close the connections of all."""
+    """Otherwise a slow statement would look like a silent server, and close every connection."""
     assert refused(**{limit: str(int(DATABASE_TIMEOUTS.query * 1000))})
 
 
@@ -305,7 +305,7 @@ WITHOUT_PASSWORD = "postgresql://kites@db.example.com/kites"
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Callable[[bytes], str]:
-    """Return what writes a secret into a file, and gives its path."""
+    """Return a function that writes a secret into a file and returns its path."""
 
     def secret(content: bytes) -> str:
         path = tmp_path / "secret"
@@ -331,7 +331,7 @@ def test_metrics_token_may_come_from_a_file(secret: Callable[[bytes], str]) -> N
 
 
 def test_password_becomes_part_of_the_url(secret: Callable[[bytes], str]) -> None:
-    """Whatever characters it has."""
+    """The password can contain any characters."""
     given = {"DATABASE_URL": WITHOUT_PASSWORD, "DATABASE_PASSWORD_FILE": secret(b"p@ss/w:rd?#%\n")}
 
     assert database_url(given) == "postgresql://kites:p%40ss%2Fw%3Ard%3F%23%25@db.example.com/kites"

@@ -94,7 +94,7 @@ async def test_unknown_user_and_wrong_password_look_alike(client: httpx.AsyncCli
 
 
 async def test_unknown_user_takes_as_long_as_wrong_password(client: httpx.AsyncClient, user: LoggedIn) -> None:
-    """Roughly: without hashing it would be a twentieth."""
+    """Roughly: without hashing, it would take a twentieth of the time."""
     seconds: dict[str, list[float]] = {user.email: [], "nobody@example.com": []}
     for email in [*seconds] * 5:
         began = time.perf_counter()
@@ -116,8 +116,8 @@ async def test_any_other_password_is_refused(client: httpx.AsyncClient, user: Lo
 
 
 async def test_other_oauth_2_fields_are_allowed(client: httpx.AsyncClient, user: LoggedIn) -> None:
-    """The docs page sends them, too."""
-    for grant_type in ("password", ""):  # without a value, it counts as left out: RFC 6749, 3.2
+    """The documentation page sends them."""
+    for grant_type in ("password", ""):  # a field without a value counts as missing: RFC 6749, 3.2
         more = {"grant_type": grant_type, "scope": "", "client_id": "", "client_secret": ""}
 
         response = await client.post("/auth/access-token", data={"username": user.email, "password": PASSWORD} | more)
@@ -127,7 +127,7 @@ async def test_other_oauth_2_fields_are_allowed(client: httpx.AsyncClient, user:
 
 @pytest.mark.parametrize("grant_type", ["refresh_token", "client_credentials", "Password", "password "])
 async def test_other_grant_type_is_unsupported(client: httpx.AsyncClient, user: LoggedIn, grant_type: str) -> None:
-    """RFC 6749, 5.2: 400, and a name for it."""
+    """RFC 6749, 5.2: status 400 with its own error code."""
     form = {"username": user.email, "password": PASSWORD, "grant_type": grant_type}
 
     response = await client.post("/auth/access-token", data=form)
@@ -176,7 +176,7 @@ async def test_malformed_form_is_400(client: httpx.AsyncClient, form: bytes) -> 
 async def test_log_in_without_session_twice_is_400(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
-    """As if the password had been changed each time that it was checked."""
+    """The same result as if the password had changed after each check."""
     await connection.execute("create function nothing() returns trigger language plpgsql as 'begin return null; end'")
     await connection.execute(
         "create trigger nothing before insert on login_session for each row execute function nothing()"

@@ -1,4 +1,4 @@
-"""Who may come in: the rules of bearer tokens that all routes share."""
+"""Bearer tokens: the rules shared by all guarded routes."""
 
 import re
 from uuid import uuid4
@@ -18,13 +18,13 @@ def addressed(route: str, thing: object) -> tuple[str, str]:
 
 
 def some_id(operation: Operation) -> object:
-    """Return an id as `operation` has it in its path, but of nothing."""
+    """Return an id for the path of `operation` that no object has."""
     in_path = [parameter["schema"] for parameter in operation.get("parameters", ()) if parameter["in"] == "path"]
     return uuid4() if any(schema.get("format") == "uuid" for schema in in_path) else 2**40
 
 
 async def test_guarded_routes_are_those_documented_as_such(client: httpx.AsyncClient) -> None:
-    """Also before a body is read: what these requests say is nothing, or nonsense."""
+    """The check precedes the body: these requests have none, or an invalid one."""
     responses = {
         route: await client.request(*addressed(route, some_id(operation)), content=b"{")
         for route, operation in OPERATIONS.items()
@@ -52,7 +52,7 @@ async def test_token_of_ended_session_is_401_on_every_route(
     connection: asyncpg.Connection,
     ending: str,
 ) -> None:
-    """On the very next request, though the token itself is genuine and fresh."""
+    """On the next request, although the token itself is genuine and fresh."""
     assert (await client.get("/users/me", headers=user.bearer)).status_code == 200
     await connection.execute(ending, user.session)
 
@@ -68,7 +68,7 @@ async def test_token_of_ended_session_is_401_on_every_route(
 
 
 async def test_other_users_session_looks_nonexistent(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
-    """For a session; and nothing happens to it."""
+    """The session is also left unchanged."""
     owner = await make.user()
 
     for route, operation in OPERATIONS.items():
@@ -84,7 +84,7 @@ async def test_other_users_session_looks_nonexistent(client: httpx.AsyncClient, 
 
 
 async def test_missing_token_is_401_without_error_code(client: httpx.AsyncClient) -> None:
-    """And names no error: RFC 6750, 3.1."""
+    """RFC 6750, 3.1."""
     response = await client.get("/users/me")
 
     assert response.status_code == 401
@@ -118,7 +118,7 @@ async def test_invalid_token_is_401_invalid_token(client: httpx.AsyncClient) -> 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
 async def test_bearer_scheme_is_case_insensitive(client: httpx.AsyncClient, user: LoggedIn, scheme: str) -> None:
-    """RFC 9110, 11.1: one blank or several part it from the token."""
+    """RFC 9110, 11.1: one or more spaces separate it from the token."""
     response = await client.get("/users/me", headers={"Authorization": f"{scheme} {user.tokens.access_token}"})
 
     assert response.status_code == 200
@@ -132,7 +132,7 @@ async def test_other_scheme_is_401(client: httpx.AsyncClient, user: LoggedIn, sc
 
 
 async def test_two_authorization_headers_are_401(client: httpx.AsyncClient, user: LoggedIn) -> None:
-    """A proxy may have believed the other one."""
+    """A proxy could have used the other one."""
     header = ("Authorization", f"Bearer {user.tokens.access_token}")
 
     response = await client.get("/users/me", headers=[header, header])
@@ -141,7 +141,7 @@ async def test_two_authorization_headers_are_401(client: httpx.AsyncClient, user
 
 
 async def test_token_outside_the_header_is_ignored(client: httpx.AsyncClient, user: LoggedIn) -> None:
-    """RFC 6750 allows bodies and URLs, too; logs keep URLs."""
+    """RFC 6750 allows tokens in bodies and URLs too, but URLs are logged."""
     token = {"access_token": user.tokens.access_token}
     client.cookies.update(token)
 

@@ -1,4 +1,4 @@
-"""SECRET_KEY_PREVIOUS: a new key logs nobody out."""
+"""SECRET_KEY_PREVIOUS: a new key logs no user out."""
 
 from collections.abc import AsyncIterator
 
@@ -17,7 +17,7 @@ OLD, NEW = "the key that signed tokens so far", "the key that signs tokens from 
 
 @pytest.fixture(scope="module")
 def apps(database_url: str, one_transaction: OneTransaction) -> dict[str, Service]:
-    """Return the service as it is before, while, and after the keys are rotated."""
+    """Return the service before, during and after a key rotation."""
     keys = {
         "old": {"SECRET_KEY": OLD},
         "rotating": {"SECRET_KEY": NEW, "SECRET_KEY_PREVIOUS": OLD},
@@ -28,20 +28,20 @@ def apps(database_url: str, one_transaction: OneTransaction) -> dict[str, Servic
 
 @pytest.fixture
 def old(apps: dict[str, Service], connection: asyncpg.Connection) -> Factory:
-    """Return what makes users of the service as it was before the rotation."""
+    """Return a factory of users of the service before the rotation."""
     return Factory(apps["old"], connection)
 
 
 @pytest.fixture
 async def rotating(apps: dict[str, Service]) -> AsyncIterator[httpx.AsyncClient]:
-    """Return a client of the service while keys are rotated."""
+    """Return a client of the service during the rotation."""
     async with service_client(apps["rotating"]) as client:
         yield client
 
 
 @pytest.fixture
 async def rotated(apps: dict[str, Service]) -> AsyncIterator[httpx.AsyncClient]:
-    """Return a client of the service when the old key is gone."""
+    """Return a client of the service without the old key."""
     async with service_client(apps["rotated"]) as client:
         yield client
 
@@ -62,7 +62,7 @@ async def test_tokens_of_previous_key_are_valid(rotating: httpx.AsyncClient, old
 async def test_refresh_signs_with_current_key(
     rotating: httpx.AsyncClient, rotated: httpx.AsyncClient, old: Factory
 ) -> None:
-    """So that after one life of a refresh token the previous key can go."""
+    """So the previous key can be removed after one lifetime of a refresh token."""
     user = await old.user()
 
     pair = (await refresh(rotating, user.tokens.refresh_token)).json()
@@ -91,7 +91,7 @@ async def test_tokens_of_removed_key_are_invalid(rotated: httpx.AsyncClient, old
 
 
 async def test_kid_of_one_key_rejects_other_keys_signature(rotating: httpx.AsyncClient, old: Factory) -> None:
-    """The kid chooses the key; it does not choose whether the signature counts."""
+    """The kid selects the key; it does not replace the signature check."""
     user = await old.user()
     token = Token(user.tokens.access_token, OLD.encode())
 

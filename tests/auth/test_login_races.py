@@ -1,4 +1,4 @@
-"""A log-in against whatever else happens to the account meanwhile.
+"""Log-ins that race with other changes to the account.
 
 Each race is driven: a lock on the account's row holds the statements back, in the order in which they came.
 """
@@ -19,7 +19,7 @@ from tests.support.locks import blocked_statements
 
 LOCK = "select from user_model for update"
 NEW = "another password than before"
-# Holds back those who change a row, and not those who lock it.
+# Blocks statements that change a row, but not those that lock it.
 UPDATES_WAIT = """
     create function wait() returns trigger language plpgsql as $$
     begin
@@ -35,7 +35,7 @@ async def reset(client: httpx.AsyncClient, user: LoggedIn) -> httpx.Response:
 
 
 async def test_log_in_behind_reset_fails_with_old_password(committed: Committed) -> None:
-    """The old password was right when it was checked, but no longer when the session was to be opened."""
+    """The password was right when it was checked, but not when the session was to be opened."""
     user = await committed.make.user()
     async with committed.connection.transaction():
         await committed.connection.execute(LOCK)
@@ -53,7 +53,7 @@ async def test_log_in_behind_reset_fails_with_old_password(committed: Committed)
 
 
 async def test_log_in_before_reset_is_ended_by_it(committed: Committed) -> None:
-    """The reset began before the new session was committed, and sees it nonetheless."""
+    """The reset sees the new session although it began before that was committed."""
     user = await committed.make.user()
     async with committed.connection.transaction():
         await committed.connection.execute(LOCK)
@@ -86,7 +86,7 @@ async def test_log_in_behind_deletion_is_refused(committed: Committed) -> None:
 
 
 async def test_log_in_behind_rehash_uses_the_new_hash(committed: Committed) -> None:
-    """The password is the same, and so it is right."""
+    """The password is unchanged, so the log-in succeeds."""
     user = await committed.make.user()
     async with committed.connection.transaction():
         await committed.connection.execute("update user_model set hashed_password = $1", HASHER.hash(PASSWORD))
@@ -101,7 +101,7 @@ async def test_log_in_behind_rehash_uses_the_new_hash(committed: Committed) -> N
 
 
 async def test_failed_rehash_does_not_fail_log_in(own_database_url: str) -> None:
-    """The session is open already; the next log-in may renew the hash."""
+    """The session is already open; the next log-in can renew the hash."""
     pool = Pool(own_database_url, lock_timeout=20)
     app = create_app(make_settings(own_database_url), pool)
     connection = await asyncpg.connect(own_database_url)
@@ -130,7 +130,7 @@ async def test_concurrent_log_ins_do_not_hinder_each_other(committed: Committed)
 
 
 async def test_no_connection_is_held_while_hashing(own_database_url: str) -> None:
-    """A single connection serves many others meanwhile."""
+    """A single connection serves many other requests meanwhile."""
     pool = Pool(own_database_url, size=1)
     app = create_app(make_settings(own_database_url), pool)
     connection = await asyncpg.connect(own_database_url)
@@ -144,4 +144,4 @@ async def test_no_connection_is_held_while_hashing(own_database_url: str) -> Non
             served += response.status_code == 200
         await logging_in
 
-    assert served > 5  # were it held, one would be served after each log-in
+    assert served > 5  # with a held connection, each log-in would let one of them through

@@ -29,7 +29,7 @@ async def test_logout_leaves_other_sessions(client: httpx.AsyncClient, user: Log
 
 
 async def test_used_refresh_token_logs_out_too(client: httpx.AsyncClient, user: LoggedIn) -> None:
-    """Whoever holds it once held the session."""
+    """Its holder once held the session."""
     await client.post("/auth/refresh-token", json={"refresh_token": user.tokens.refresh_token})
 
     assert (await log_out(client, user.tokens.refresh_token)).status_code == 204

@@ -1,4 +1,4 @@
-"""Passwords: which are taken, what is kept of them, and what opens the account again."""
+"""Passwords: rules, storage and log-in."""
 
 import asyncio
 import unicodedata
@@ -23,7 +23,7 @@ STORE = "update user_model set hashed_password = $2 where id = $1"
 
 @pytest.fixture
 async def passwords(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Passwords]:
-    """Return passwords whose queues hold one log-in and one registration."""
+    """Return a Passwords whose queues hold one log-in and one registration."""
     monkeypatch.setattr(module, "LOGIN_QUEUE", (1, 1))
     monkeypatch.setattr(module, "REGISTRATION_QUEUE", (1, 1))
     passwords = Passwords()
@@ -50,7 +50,7 @@ async def register(client: httpx.AsyncClient, password: str) -> httpx.Response:
     ],
 )
 async def test_every_character_counts(client: httpx.AsyncClient, password: str, cut: str) -> None:
-    """Nothing is cut, trimmed or forbidden: NIST SP 800-63B, 5.1.1.2."""
+    """No character is cut, trimmed or forbidden: NIST SP 800-63B, 5.1.1.2."""
     registered = await register(client, password)
 
     assert registered.status_code == 201, registered.text
@@ -80,7 +80,7 @@ async def test_length_is_counted_after_normalisation(client: httpx.AsyncClient) 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 async def test_composed_and_decomposed_letters_are_equal(client: httpx.AsyncClient, form: str) -> None:
-    """Which of them a keyboard sends is nobody's choice."""
+    """Keyboards differ in the form that they send."""
     forms = {name: unicodedata.normalize(name, "Crème brûlée, señor") for name in ("NFC", "NFD")}
     await register(client, forms.pop(form))
 
@@ -140,7 +140,7 @@ async def test_wrong_password_does_not_rehash(
 
 
 async def test_rehash_does_not_overwrite_a_changed_password(user: LoggedIn, connection: asyncpg.Connection) -> None:
-    """Else a log-in with the old password could bring it back."""
+    """Otherwise a log-in with the old password could restore it."""
     renewed = await connection.execute(UPGRADE_PASSWORD_HASH.sql, user.id, "the hash of before", hashed("old"))
 
     assert renewed == "UPDATE 0"
@@ -226,7 +226,7 @@ def test_common_passwords_are_valid_passwords() -> None:
 async def test_too_expensive_stored_hash_is_not_run(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, costs: str
 ) -> None:
-    """Whoever can write one hash must not stop the service with it: this one would take 4 GiB, or minutes."""
+    """One such hash in the table would take 4 GiB or minutes, and stop the service."""
     stored = hashed(PASSWORD).replace("m=19456,t=2,p=1", costs)
     await connection.execute(STORE, user.id, stored)
 

@@ -37,7 +37,7 @@ FORGERIES: dict[str, Callable[[str], str]] = {
 
 
 def changed(token: str, at: int) -> str:
-    """Put another character of base64 at a place."""
+    """Replace the base64 character at a position."""
     return token[:at] + ("B" if token[at] == "A" else "A") + token[at + 1 :]
 
 
@@ -90,7 +90,7 @@ async def test_lost_reply_is_repeated(client: httpx.AsyncClient, user: LoggedIn)
 
 
 async def test_reused_token_revokes_the_session(committed: Committed) -> None:
-    """The answer is an error, and yet what it did is committed, for everyone to see."""
+    """The response is an error, but the revocation is committed."""
     client, user = committed.client, await committed.make.user()
     successor = (await refresh(client, user.tokens.refresh_token)).json()
     await committed.connection.execute(A_LATE_HOUR, user.session)
@@ -163,7 +163,7 @@ async def test_access_token_is_not_a_refresh_token(client: httpx.AsyncClient, us
 async def test_token_of_another_issuer_is_refused(
     client: httpx.AsyncClient, database_url: str, connection: asyncpg.Connection, one_transaction: OneTransaction
 ) -> None:
-    """Its session exists even, but it was signed with another key."""
+    """Its session exists, but it was signed with another key."""
     settings = make_settings(database_url, SECRET_KEY="the key of a service that is not this one")
     foreigner = await Factory(create_app(settings, one_transaction), connection).user()
 
@@ -193,7 +193,7 @@ async def test_malformed_body_is_invalid_request(
 
 
 async def test_token_that_names_no_user_is_refreshed_once(client: httpx.AsyncClient, user: LoggedIn) -> None:
-    """Releases before this one issued such tokens; the next one names the user."""
+    """Earlier releases issued such tokens; the successor names the user."""
     pair = (await refresh(client, without_user(user))).json()
 
     assert (await client.get("/users/me", headers=bearer(pair["access_token"]))).status_code == 200
@@ -220,7 +220,7 @@ async def test_token_that_names_no_user_logs_out(client: httpx.AsyncClient, user
 
 
 def without_user(user: LoggedIn) -> str:
-    """Return a user's first refresh token as releases made it that named no user."""
+    """Return a user's first refresh token as issued by earlier releases, without the user."""
     signed = struct.pack(">16sI", user.session.bytes, 1)
     key = hmac.digest(SECRET_KEY.encode(), b"refresh token", "sha256")
     return base64.urlsafe_b64encode(signed + hmac.digest(key, signed, "sha256")).rstrip(b"=").decode()

@@ -1,4 +1,4 @@
-"""How often a password may be guessed: counted by PostgreSQL, the same for every process."""
+"""Limits on password guesses, counted in PostgreSQL and shared by all processes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,15 +14,15 @@ from tests.support.accounts import PASSWORD
 from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import Committed, Factory, LoggedIn, log_in, service_client
 
-HOME, ELSEWHERE = "127.0.0.1", "203.0.113.7"  # the factory logs users in from the first
-# Two failures of one address on one account, four of one address, six on one account.
+HOME, ELSEWHERE = "127.0.0.1", "203.0.113.7"  # the factory's users have logged in from the first
+# Two failures from one address on one account, four from one address, six on one account.
 LIMITS = "2, 4, 6, 900"
 WRONG = "a wrong password"
 
 
 @pytest.fixture(scope="module")
 def app(database_url: str, one_transaction: OneTransaction) -> Service:
-    """Return the service behind one proxy, with small numbers."""
+    """Return the service behind one proxy, with low limits."""
     settings = make_settings(database_url, LOGIN_THROTTLE=LIMITS, TRUSTED_PROXY_HOPS="1")
     return create_app(settings, one_transaction)
 
@@ -101,7 +101,7 @@ async def test_address_is_throttled_on_all_accounts(client: httpx.AsyncClient, m
 
 
 async def test_single_address_cannot_exhaust_an_account(client: httpx.AsyncClient, user: LoggedIn) -> None:
-    """What is refused to it is not counted against the account."""
+    """Refused guesses do not count against the account."""
     await guesses(client, user.email, 20)
 
     assert (await guess(client, user.email, PASSWORD, "198.51.100.1")).status_code == 200
@@ -117,7 +117,7 @@ async def test_ipv6_addresses_of_a_prefix_count_as_one(client: httpx.AsyncClient
 async def test_ipv6_site_counts_at_ten_times_the_limit(
     client: httpx.AsyncClient, make: Factory, connection: asyncpg.Connection
 ) -> None:
-    """Each 64 bits have four guesses, and the 48 bits around them forty."""
+    """Each /64 is allowed four guesses, and the /48 around them forty."""
     user = await make.user()
     for number in range(10):
         for name in "abcd":
@@ -145,7 +145,7 @@ async def test_log_in_resets_the_count_of_every_spelling(client: httpx.AsyncClie
 
 
 async def test_log_in_leaves_other_accounts_counts(client: httpx.AsyncClient, make: Factory) -> None:
-    """Else a guesser would log in to an account of their own in between."""
+    """Otherwise a guesser could reset the count by logging in to their own account."""
     own, other = await make.user(), await make.user()
     await guesses(client, other.email, 2)
 
@@ -188,7 +188,7 @@ async def test_typed_email_is_not_stored(client: httpx.AsyncClient, connection: 
 
 
 async def test_guessing_current_password_is_throttled(client: httpx.AsyncClient, user: LoggedIn) -> None:
-    """Whoever has stolen an access token has not got the password."""
+    """A stolen access token does not include the password."""
 
     async def reset(current: str) -> int:
         body = {"password": "a password of a thief", "current_password": current}
@@ -241,7 +241,7 @@ async def test_concurrent_guesses_do_not_exceed_the_limit(committed: Committed) 
 
 @pytest.mark.slow
 async def test_right_guess_over_the_limit_looks_wrong(committed: Committed) -> None:
-    """All are let in together; when its turn comes to open a session, the others have been counted."""
+    """All pass the first check together; when this one opens its session, the others are counted."""
     user = await committed.make.user()
     passwords = [f"wrong {n}" for n in range(30)] + [PASSWORD]
 
@@ -263,7 +263,7 @@ async def test_statement_counts_exactly_under_concurrency(own_database_url: str)
 
 
 def test_expired_counts_never_deadlock(own_database_url: str) -> None:
-    """Each statement removes the expired counts of others, which they are about to count on."""
+    """Each statement removes expired counts that others are about to update."""
 
     async def wave(connections: list[asyncpg.Connection]) -> list[object]:
         await connections[0].execute("update login_throttle set ends_at = now() - interval '1 second'")

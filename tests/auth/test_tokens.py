@@ -1,4 +1,4 @@
-"""Access tokens: only one that was signed here, for now, opens anything."""
+"""Only unexpired access tokens signed by this service are accepted."""
 
 import time
 from collections.abc import Callable
@@ -30,7 +30,7 @@ async def whoami(client: httpx.AsyncClient, access_token: str) -> httpx.Response
 
 @pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
 async def test_forged_token_is_refused(client: httpx.AsyncClient, token: Token, forge: Callable[[Token], str]) -> None:
-    """Nor the second time: only what was believed is remembered."""
+    """The second time too: only verified tokens are cached."""
     responses = [await whoami(client, forge(token)) for _ in range(2)]
 
     for response in responses:
@@ -47,7 +47,7 @@ async def test_forged_token_is_refused(client: httpx.AsyncClient, token: Token, 
     ],
 )
 async def test_clocks_may_differ_by_a_minute(client: httpx.AsyncClient, token: Token, seconds: dict[str, Any]) -> None:
-    """It shows, too, that the forgeries above fail for what is wrong with them, not for how they are made."""
+    """It also shows that the forgeries above fail because of their content, not because of how they are made."""
     response = await whoami(client, token.but(**{name: time.time() + later for name, later in seconds.items()}))
 
     assert response.status_code == 200, response.text

@@ -1,4 +1,4 @@
-"""The contract, found out over a socket from a service that runs.
+"""The API contract, tested over a socket against a running service.
 
 BLACK_BOX_URL names another one, in a container for example. As nothing of the service is imported, neither its code
 nor a PostgreSQL is needed then:
@@ -24,7 +24,7 @@ from tests.support.black_box import (
 
 
 def test_account_lives_from_registration_to_deletion(base_url: str) -> None:
-    """Registers, logs in, refreshes, resets the password, deletes itself."""
+    """It registers, logs in, refreshes, resets the password and deletes itself."""
     with connect(base_url) as http:
         email = new_email()
 

@@ -10,8 +10,8 @@ from service.http.client_address import _warn_unreadable, client_address, client
 PEER = "10.0.0.1"
 
 
-def scope(*forwarded_for: str, client: tuple[str, int] | None = (PEER, 1234)) -> Any:  # noqa: ANN401 - a scope has more
-    """Return as much of an ASGI scope as tells an address."""
+def scope(*forwarded_for: str, client: tuple[str, int] | None = (PEER, 1234)) -> Any:  # noqa: ANN401 - a scope has more keys
+    """Return the parts of an ASGI scope that determine the address."""
     headers = [(b"host", b"localhost")] + [(b"x-forwarded-for", value.encode()) for value in forwarded_for]
     return {"client": client, "headers": headers}
 

@@ -1,4 +1,4 @@
-"""Handlers as a newcomer writes them: they work, or the service does not start and says why."""
+"""Handlers written by newcomers work, or the service refuses to start and says why."""
 
 from decimal import Decimal
 from typing import Annotated, Any
@@ -29,7 +29,7 @@ class Untagged(Controller):
 
 @get("/alone", tags=["alone"], sync_to_thread=False)
 def show_alone() -> dict[str, int]:
-    """Show a handler of its own."""
+    """Show a function handler."""
     return {"alone": 1}
 
 
@@ -62,7 +62,7 @@ async def add_price(request: ServiceRequest, data: JSONBody[Price]) -> JSONRespo
 
 
 async def let_all_in(_: object) -> None:
-    """Check nothing."""
+    """Allow every request."""
 
 
 @get("/open", security=BEARER, before_request=let_all_in)
@@ -71,7 +71,7 @@ async def show_open(request: ServiceRequest) -> JSONResponse[str]:
 
 
 class Alone(Controller):
-    """A controller whose handler has the name of another."""
+    """A controller whose handler has the same name as another."""
 
     path = "/other"
 

@@ -11,7 +11,7 @@ from tests.support.processes import ROOT
 from tests.support.routes import operations
 
 FOLDER = ROOT / "service" / "http" / "swagger_ui"
-# The SHA-256 of each file of swagger-ui-dist that is in the tree, as npm has it.
+# The SHA-256 of each file of swagger-ui-dist in the tree, as published on npm.
 OF_OTHERS = {
     "LICENSE": "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30",
     "NOTICE": "0d20d1adef18aee3f40dd258172155521ce702ac445cb5f7b7d60ed32dad2fb2",

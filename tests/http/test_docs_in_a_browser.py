@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, needs(CHROMIUM)]
 
 PASSWORD = "some long password"
 BACKGROUND = "getComputedStyle(document.documentElement).backgroundColor"
-# Where README.md's picture of the page is to be written, if at all.
+# The file for README.md's picture of the page, if it is to be written.
 SCREENSHOT = os.environ.get("SCREENSHOT")
 
 
@@ -23,7 +23,7 @@ def operation(method: str, path: str) -> str:
 
 
 def answered(block: str) -> str:
-    """Return JavaScript for the text of the live answer below an operation."""
+    """Return JavaScript for the text of the live response below an operation."""
     return f"document.querySelector('{block} .live-responses-table')?.innerText"
 
 

@@ -20,7 +20,7 @@ Logs = list[EventDict]
 
 @pytest.fixture
 def logs() -> Iterator[Logs]:
-    """Return what is logged."""
+    """Return the captured log entries."""
     with capture_logs() as entries:
         yield entries
 
@@ -232,7 +232,7 @@ async def unknown() -> None:
 
 @pytest.fixture(scope="module")
 async def raising() -> AsyncIterator[httpx.AsyncClient]:
-    """Return a client of handlers that raise exceptions of the framework's."""
+    """Return a client of handlers that raise Litestar's exceptions."""
     async with service_client(small_application([raises, forbids, unknown])) as client:
         yield client
 

@@ -45,7 +45,7 @@ def test_missing_or_star_if_match_accepts_any_version(if_match: str | None) -> N
         # Strong comparison (13.1.1): a weak tag matches nothing.
         ('W/"7"', []),
         ('W/"7", "8"', [8]),
-        # Nor does a tag that was never ours.
+        # Nor does a foreign tag.
         ('"abc"', []),
         ('""', []),
         ('"07"', []),
@@ -56,7 +56,7 @@ def test_missing_or_star_if_match_accepts_any_version(if_match: str | None) -> N
         ('"\N{ARABIC-INDIC DIGIT SEVEN}"', []),
         ('"2147483648"', []),
         (f'"{"9" * 5000}"', []),
-        # Nor what is no tag.
+        # Nor does a malformed tag.
         ("7", []),
         ("", []),
     ],

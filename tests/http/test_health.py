@@ -22,7 +22,7 @@ FIRST, *_, LAST = expected_checksums(MIGRATIONS)
 
 
 def assert_unavailable(response: httpx.Response, detail: str) -> None:
-    """Check that the service says why it is not ready, and when to ask again."""
+    """Check that the response is a 503 with the reason and Retry-After."""
     assert (response.status_code, response.headers["Content-Type"]) == (503, "application/problem+json")
     assert response.json()["type"] == "/problems/unavailable"
     assert response.json()["detail"] == detail
@@ -52,7 +52,7 @@ async def test_edited_migration_is_not_ready(client: httpx.AsyncClient, connecti
 
 
 async def test_schema_ahead_of_the_code_is_ready(client: httpx.AsyncClient, connection: asyncpg.Connection) -> None:
-    """New and old code live together while one replaces the other."""
+    """Old and new code both run during a deployment."""
     await connection.execute("insert into migration_checksum select 'later', sha256 from migration_checksum limit 1")
 
     assert (await client.get("/health/ready")).status_code == 200
@@ -89,7 +89,7 @@ async def test_draining_process_is_not_ready(
 
 
 async def test_readiness_has_a_connection_of_its_own(own_database_url: str, sleep: Backend) -> None:
-    """A table that is locked under load takes all others."""
+    """Under load, a locked table can occupy all others."""
     app = create_app(make_settings(own_database_url, DATABASE_POOL_SIZE="1", DATABASE_STATEMENT_TIMEOUT="0"))
     admin = await asyncpg.connect(own_database_url)
 

@@ -33,7 +33,7 @@ async def test_every_response_has_a_request_id(client: httpx.AsyncClient, method
 
 
 async def test_request_ids_are_unique(client: httpx.AsyncClient) -> None:
-    """One that the client sends is not believed: it could be anything, or somebody else's."""
+    """An id sent by the client is not trusted."""
     mine = "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
     responses = [await client.get("/health/live", headers={"X-Request-ID": mine}) for _ in range(2)]
 
@@ -41,7 +41,7 @@ async def test_request_ids_are_unique(client: httpx.AsyncClient) -> None:
 
 
 def test_request_ids_of_workers_differ() -> None:
-    """Workers are forked from a process that has made names already."""
+    """Workers are forked from a process that has already generated ids."""
     program = (
         "import os; from service.http.middleware import new_request_id as new; "
         "os.fork(); os.write(1, f'{new()} '.encode())"
@@ -92,7 +92,7 @@ async def test_health_is_served_under_any_host(client: httpx.AsyncClient, path: 
 
 @pytest.fixture(scope="module")
 def app_of_many_hosts(database_url: str, one_transaction: OneTransaction) -> Service:
-    """Return a service with hosts of each form that there is."""
+    """Return a service with every form of allowed host."""
     settings = make_settings(database_url, ALLOWED_HOSTS=".Example.com,api.example.org,[::1]")
     return create_app(settings, one_transaction)
 
@@ -153,7 +153,7 @@ async def test_every_response_has_nosniff(client: httpx.AsyncClient, path: str) 
 
 
 async def test_trace_is_405(client: httpx.AsyncClient) -> None:
-    """It would show a page of another origin what it sent: cookies, say."""
+    """It could show a page of another origin the headers it sent, such as cookies."""
     assert (await client.request("TRACE", "/")).status_code == 405
 
 

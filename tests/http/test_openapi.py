@@ -1,4 +1,4 @@
-"""The OpenAPI document, from which clients are generated."""
+"""The OpenAPI document that clients are generated from."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
 @pytest.fixture
 async def document(kites: httpx.AsyncClient) -> dict[str, Any]:
-    """Return the document as a client gets it, who asks for the second time; of the service with a controller more."""
+    """Return the document from a second request, of the service with one more controller."""
     first = (await kites.get("/openapi.json")).json()
     second: dict[str, Any] = (await kites.get("/openapi.json")).json()
     assert first == second
@@ -73,13 +73,12 @@ async def test_operation_lists_all_its_statuses(
 
 
 async def test_every_problem_type_has_an_example(client: httpx.AsyncClient) -> None:
-    """A constraint that refuses has its problem; this one asks where clients read of it."""
     document = (await client.get("/openapi.json")).json()
     shown = {example["type"] for operation in operations(document) for example in examples_of(operation)}
 
-    # The first is what no operation answers, the second is the framework's, the third is for developers of the service.
+    # No operation returns the first, Litestar generates the second, and the third is for developers of the service.
     never = {MethodNotAllowed.type, Forbidden.type, QueryFinding.type}
-    # These are for operations that take the header.
+    # For operations that take the header.
     of_headers = {
         "If-Match": {"/problems/precondition-failed"},
         "Idempotency-Key": {"/problems/request-in-flight", "/problems/idempotency-key-reused"},
@@ -91,7 +90,7 @@ async def test_every_problem_type_has_an_example(client: httpx.AsyncClient) -> N
 
 
 def examples_of(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the problem of each example, and check that its status is the one where it stands."""
+    """Yield the problem of each example, and check that its status matches its response."""
     for status, response in operation["responses"].items():
         for each in response.get("content", {}).get("application/problem+json", {}).get("examples", {}).values():
             assert str(each["value"]["status"]) == status
@@ -135,7 +134,7 @@ async def test_every_operation_has_id_and_summary(document: dict[str, Any]) -> N
 
 
 def described(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Return each field, parameter and header, with where it stands."""
+    """Yield each field, parameter and header with its place."""
     for schema in document["components"]["schemas"].values():
         for name, field in schema.get("properties", {}).items():
             yield f"{schema['title']}.{name}", field
@@ -153,7 +152,7 @@ def described(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 async def test_every_schema_has_a_valid_example(document: dict[str, Any]) -> None:
     for place, schema in described(document):
         if schema.get("type") == "array":
-            continue  # of things that have theirs
+            continue  # the fields of objects with examples of their own
         assert schema["examples"], place
         assert all(jsonschema_rs.is_valid(schema, example) for example in schema["examples"]), (place, schema)
 
@@ -164,7 +163,7 @@ async def test_parameter_is_never_null(document: dict[str, Any]) -> None:
 
 
 async def test_documented_limits_are_exact(document: dict[str, Any]) -> None:
-    """Litestar's are floats, of which 2**63 - 1 is none."""
+    """Litestar's limits are floats, which cannot represent 2**63 - 1."""
     [kite_id] = document["paths"]["/kites/{kite_id}"]["delete"]["parameters"][:1]
 
     assert (kite_id["schema"]["minimum"], kite_id["schema"]["maximum"]) == (1, 2**63 - 1)

@@ -29,12 +29,12 @@ class Event(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def check(request: Request[Any, Any, Any]) -> None:
-    """Check the query, as the application does."""
+    """Check the query, like the application."""
     check_query(request.route_handler, request.scope["query_string"])
 
 
 async def page(size: FromQuery[int] = 10) -> int:
-    """Return a parameter that a dependency takes."""
+    """Return the parameter of a dependency."""
     return size
 
 
@@ -107,7 +107,7 @@ async def test_parameter_of_a_dependency_is_known(small: httpx.AsyncClient) -> N
 
 
 async def test_undeclared_parameter_is_known(recwarn: pytest.WarningsRecorder) -> None:
-    """Litestar takes it from the query, and warns."""
+    """Litestar takes it from the query and logs a warning."""
     warnings.simplefilter("always", LitestarDeprecationWarning)
 
     @get("/bare", before_request=check)

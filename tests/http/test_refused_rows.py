@@ -22,7 +22,7 @@ from tests.support.statements import Statements
 
 
 class Toy(msgspec.Struct, forbid_unknown_fields=True):
-    """A body whose rules only the table knows."""
+    """A body whose rules are those of the table."""
 
     toy_name: str = "bear"
     pieces: int | None = 1
@@ -78,8 +78,8 @@ async def test_refused_field_is_named_with_422(
     "toy",
     [
         {"pieces": 1000},  # a rule that names no column
-        {"mood": "no"},  # a rule of a column that is no field
-        {"pieces": None},  # what the handler should not have passed on
+        {"mood": "no"},  # a rule of a column that is not a field
+        {"pieces": None},  # a value that the handler should have rejected
     ],
 )
 async def test_other_refusal_is_500(toys: httpx.AsyncClient, toy: dict[str, object]) -> None:

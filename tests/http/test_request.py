@@ -22,7 +22,7 @@ MALFORMED, INVALID = "/problems/malformed-request", "/problems/invalid-input"
 
 
 class Tree(msgspec.Struct, forbid_unknown_fields=True):
-    """A body that may nest without end; none of the service's own may."""
+    """A body of unlimited depth; the service's own have none."""
 
     branches: list["Tree"] = []
     height: int = 0
@@ -315,7 +315,7 @@ async def test_parameters_are_checked_after_the_token(client: httpx.AsyncClient)
 
 @pytest.mark.parametrize("path", [REGISTER, LOG_IN, "/auth/logout"])
 async def test_body_fields_in_the_query_are_refused(client: httpx.AsyncClient, path: str) -> None:
-    """Addresses end in logs and histories; RFC 6749, 2.3.1 forbids it for credentials."""
+    """URLs are logged; RFC 6749, 2.3.1 forbids credentials in them."""
     response = await client.post(f"{path}?password=secret", content=b"{}", headers=JSON)
 
     assert response.status_code == 422
@@ -368,4 +368,4 @@ def test_litestars_lazy_attributes_are_available(app: Service) -> None:
 
     assert request.cookies == {"taste": "sweet"}
     with pytest.raises(AttributeError, match="crumbs"):
-        request.crumbs  # type: ignore[attr-defined]  # noqa: B018 - so says mypy; the look is the act
+        request.crumbs  # type: ignore[attr-defined]  # noqa: B018 - mypy reports it too; reading the attribute is the test

@@ -21,7 +21,7 @@ ID = "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
     "path", ["/users/me", "/auth/sessions", "/health/live", "/", "/openapi.json", "/docs/start.js"]
 )
 async def test_head_is_get_without_the_body(client: httpx.AsyncClient, user: LoggedIn, path: str) -> None:
-    """The body is left out by the server, which this client is not."""
+    """The server omits the body; this client is not one."""
     head, get = [await client.request(method, path, headers=user.bearer) for method in ("HEAD", "GET")]
 
     assert head.status_code == get.status_code == 200
@@ -87,14 +87,14 @@ async def test_number_has_one_spelling(kites: httpx.AsyncClient, user: LoggedIn,
 @pytest.mark.parametrize("alias", ["{" + ID + "}", f"urn:uuid:{ID}", ID.replace("-", ""), ID + " ", "", "1" * 5000])
 def test_uuid_has_one_spelling(alias: str) -> None:
     assert parse_uuid(ID) == parse_uuid(ID.upper()) == UUID(ID)
-    with pytest.raises(ValueError):  # noqa: PT011 - in whatever words
+    with pytest.raises(ValueError):  # noqa: PT011 - any message
         parse_uuid(alias)
 
 
 @pytest.mark.parametrize("alias", ["1_0", "01", "+1", " 1", "1 ", "-0", "٣", "\uff11", "9" * 5000, ""])
 def test_integer_has_one_spelling(alias: str) -> None:
     assert parse_integer("10") == 10
-    with pytest.raises(ValueError):  # noqa: PT011 - in whatever words
+    with pytest.raises(ValueError):  # noqa: PT011 - any message
         parse_integer(alias)
 
 
@@ -116,7 +116,7 @@ async def test_path_has_one_spelling(kites: httpx.AsyncClient, user: LoggedIn, p
 
 
 async def test_path_may_be_percent_encoded(kites: httpx.AsyncClient, user: LoggedIn) -> None:
-    """What needs no encoding means the same with it (RFC 3986, 6.2.2.2)."""
+    """Encoding a character that needs none does not change the path (RFC 3986, 6.2.2.2)."""
     assert (await kites.get("/k%69tes/1", headers=user.bearer)).status_code == 200
 
 
@@ -132,7 +132,7 @@ async def get_own() -> JSONResponse[str]:
 
 @websocket("/socket")
 async def talk(socket: WebSocket[Any, Any, Any]) -> None:
-    """Say nothing."""
+    """Return nothing."""
 
 
 async def test_own_handlers_of_head_and_options_are_kept() -> None:

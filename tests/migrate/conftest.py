@@ -34,7 +34,7 @@ def url(empty_database_url: str) -> str:
 
 @pytest.fixture
 def start(folder: Folder, url: str) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Start `apply` in a process of its own; what still runs at the end is killed."""
+    """Start `apply` in a separate process, which is killed at the end if it still runs."""
     processes = []
 
     def start() -> subprocess.Popen[str]:

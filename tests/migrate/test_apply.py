@@ -14,7 +14,7 @@ from tests.support.migration_folder import Folder, until, value
 
 
 def schema(server: EmbeddedPostgres, url: str) -> str:
-    """Return what pg_dump says, but for its random key."""
+    """Return pg_dump's output without its random key."""
     dump = subprocess.run(
         [server.binaries / "pg_dump", "--schema-only", url], capture_output=True, text=True, check=True
     )

@@ -49,7 +49,7 @@ def postgres() -> Iterator[Postgres]:
 @pytest.mark.slow
 @needs(PGBOUNCER)
 def test_transaction_pooler_is_refused(folder: Folder, postgres: Postgres, tmp_path: Path) -> None:
-    """However many run at once; none leaves a lock behind."""
+    """Concurrent runs are refused as well; none leaves a lock behind."""
     with PgBouncer(PGBOUNCER, postgres, tmp_path / "pgbouncer") as pgbouncer:
         with ThreadPoolExecutor(4) as threads:
             runs = [threads.submit(folder.apply, pgbouncer.url) for _ in range(8)]

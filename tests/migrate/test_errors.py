@@ -136,7 +136,7 @@ def test_read_only_server_is_refused(folder: Folder, url: str) -> None:
 
 @pytest.mark.slow
 def test_silent_host_times_out_on_connect(folder: Folder) -> None:
-    """The URL's, which is shorter than what it would be without."""
+    """The timeout is the URL's, which is shorter than the default."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begun = time.monotonic()
 

@@ -32,7 +32,7 @@ def test_projects_migrations_are_valid() -> None:
 
 @pytest.mark.parametrize("name", [".#0001_create_a.sql", "._0001_create_a.sql"])
 def test_hidden_file_is_no_migration(directory: Path, name: str) -> None:
-    """Emacs links from such a name to nowhere while a file has unsaved changes."""
+    """Emacs creates a dangling link with such a name for unsaved changes."""
     (directory / name).symlink_to("ada@host.1234:5678")
 
     assert [migration.id for migration in load_migrations(directory)] == ["0001_create_a"]

@@ -105,7 +105,7 @@ def test_run_killed_mid_statement_does_not_block_the_next(
         until(url, f"exists ({RUNS} and wait_event_type = 'Lock')")
         process.send_signal(blow)
         process.wait()
-        # Though its statement could wait for ever, PostgreSQL ends it.
+        # Its statement could wait forever, but PostgreSQL ends it.
         until(url, f"not exists ({RUNS})")
 
     assert folder.apply(url) == ["0001_create_a"]

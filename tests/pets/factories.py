@@ -1,4 +1,4 @@
-"""Pets, made by the service's own statement."""
+"""Pets, created by the service's own statement."""
 
 from service.pets.controllers import CREATE_PET
 from service.pets.models import VersionedPet
@@ -6,5 +6,5 @@ from tests.support.factories import Factory, LoggedIn
 
 
 async def make_pet(make: Factory, owner: LoggedIn, pet_name: str = "Tadeusz") -> VersionedPet:
-    """Make a pet of `owner` where `make` makes users."""
+    """Create a pet of `owner` on the connection of `make`."""
     return VersionedPet(*await make.connection.fetchrow(CREATE_PET.sql, owner.session, owner.id, pet_name))

@@ -1,4 +1,4 @@
-"""The contract of the pets, found out over a socket, as tests/e2e/test_black_box.py finds out the rest."""
+"""The pets' API contract, tested over a socket like the rest in tests/e2e/test_black_box.py."""
 
 from typing import Any
 

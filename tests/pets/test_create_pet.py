@@ -18,7 +18,7 @@ async def create(client: httpx.AsyncClient, user: LoggedIn, pet_name: object) ->
 
 
 async def test_created_pet_belongs_to_the_caller(client: httpx.AsyncClient, user: LoggedIn) -> None:
-    """The answer is the pet, where it is, and its version."""
+    """The response is the pet, with its location and version."""
     response = await create(client, user, "Tadeusz")
 
     assert response.status_code == 201, response.text
@@ -87,7 +87,7 @@ async def test_lone_surrogate_is_400(client: httpx.AsyncClient, user: LoggedIn) 
 
 
 async def test_deleted_user_cannot_add_pets(client: httpx.AsyncClient, user: LoggedIn) -> None:
-    """The token outlives the account, but opens nothing."""
+    """The token outlives the account but is refused."""
     await client.delete("/users/me", headers=user.bearer)
 
     response = await create(client, user, "Tadeusz")
@@ -96,7 +96,7 @@ async def test_deleted_user_cannot_add_pets(client: httpx.AsyncClient, user: Log
 
 
 async def test_user_deleted_meanwhile_adds_no_pet(committed: Committed) -> None:
-    """The session was alive when the statement began; the foreign key knows better."""
+    """The session was valid when the statement began; the foreign key prevents the insert."""
     user = await committed.make.user()
     async with committed.connection.transaction():
         await committed.connection.execute("delete from user_model")

@@ -89,7 +89,7 @@ async def test_other_users_keys_do_not_matter(client: httpx.AsyncClient, user: L
 async def test_key_is_kept_for_24_hours(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, age: timedelta, number: int
 ) -> None:
-    """Then it is a new one, cleaned up or not, and for another request too."""
+    """After that the key can be used again, also for another request, even if it was not cleaned up."""
     first = await create(client, user)
     await connection.execute("update idempotency_key set created_at = now() - $1::interval", age)
 
@@ -149,7 +149,7 @@ async def test_ended_session_uses_no_key(client: httpx.AsyncClient, user: Logged
 
 
 async def test_one_of_50_equal_requests_creates_a_pet(committed: Committed) -> None:
-    """The others get its answer, or are told to wait for it."""
+    """The others get the same response, or a 409 until it is ready."""
     user = await committed.make.user()
 
     responses = await asyncio.gather(*(create(committed.client, user) for _ in range(50)))
@@ -196,7 +196,7 @@ async def test_failed_request_leaves_its_key_free(committed: Committed) -> None:
 
 
 async def test_response_committed_during_the_statement_is_found(committed: Committed) -> None:
-    """The statement began before it was committed, and so cannot see it; the conflict leads to it."""
+    """The statement's snapshot is older than the commit; the conflict finds the row."""
     user = await committed.make.user()
     first = await create(committed.client, user)
     async with committed.connection.transaction():

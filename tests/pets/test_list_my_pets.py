@@ -25,7 +25,7 @@ async def test_listed_pet_equals_the_shown_one(client: httpx.AsyncClient, user: 
 async def test_pets_are_ordered_by_bytes_of_name_then_id(
     client: httpx.AsyncClient, user: LoggedIn, make: Factory
 ) -> None:
-    """The same order on every host, whatever its locale."""
+    """The order is the same on every host, regardless of its locale."""
     names = ["zebra", "Zoe", "apple", "Äpfel", "a", "ab", "a b", "Zoe", "é", "😀", "10", "9", "_", "ﬁ", "a"]
     made = [await make_pet(make, user, name) for name in names]
 

@@ -1,4 +1,4 @@
-"""Page after page of GET /pets/me, by the cursor in ``Link`` (RFC 8288)."""
+"""Paging of GET /pets/me with the cursor in ``Link`` (RFC 8288)."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ async def page(client: httpx.AsyncClient, user: LoggedIn, url: str) -> tuple[lis
 
 
 async def pages(client: httpx.AsyncClient, user: LoggedIn, url: str | None) -> list[list[int]]:
-    """Return the ids on a page and on each that follows."""
+    """Return the ids on a page and on each following page."""
     found = []
     while url:
         ids, url = await page(client, user, url)
@@ -37,7 +37,7 @@ async def pages(client: httpx.AsyncClient, user: LoggedIn, url: str | None) -> l
 
 
 async def test_links_lead_to_each_pet_exactly_once(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
-    """Across names that are equal, that begin alike, and that a URL would have to escape."""
+    """Names include equal ones, common prefixes and characters that a URL must escape."""
     names = ["Max"] * 5 + [
         "Max:",
         "max",
@@ -78,7 +78,7 @@ async def test_last_page_has_no_next_link(
 
 
 async def pages_read(connection: asyncpg.Connection, user: LoggedIn, after: tuple[str, int]) -> int:
-    """Return how many pages of PostgreSQL's, of 8 kB, are looked at for ten pets behind `after`."""
+    """Return how many 8 kB pages PostgreSQL reads for ten pets after `after`."""
     explain = f"explain (analyze, buffers, format json) {LIST_MY_PETS.sql}"
     [explained] = json.loads(await connection.fetchval(explain, user.session, user.id, *after, 11))
     assert explained["Plan"]["Actual Rows"] == 11
@@ -87,20 +87,20 @@ async def pages_read(connection: asyncpg.Connection, user: LoggedIn, after: tupl
 
 @pytest.mark.slow
 async def test_page_10000_costs_as_much_as_page_1(connection: asyncpg.Connection, user: LoggedIn) -> None:
-    """Counted, not timed: a page begins with one descent of the index, wherever it is."""
+    """Counted, not timed: every page takes one descent of the index."""
     await connection.execute(MANY, user.id, 100_010)
     await connection.execute("analyze pets")
     [behind] = await connection.fetch("select pet_name, id from pets order by pet_name, id offset 99989 limit 1")
 
     first, last = await pages_read(connection, user, FIRST_PAGE), await pages_read(connection, user, tuple(behind))
 
-    assert last <= first + 2  # the ten may lie on one page of the index more, and on one of the table
+    assert last <= first + 2  # the ten can spread over one more page of the index and of the table
 
 
 async def test_unchanged_pets_appear_once_despite_other_changes(
     client: httpx.AsyncClient, user: LoggedIn, make: Factory
 ) -> None:
-    """Before each page two pets are added in front and one behind; one that was seen goes, and one that was not."""
+    """Between pages, pets are added before and after the cursor, and seen and unseen ones are deleted."""
     stay = {(await make_pet(make, user, f"{letter} stays")).id for letter in "bdfhjlnprtvx"}
     go = [(await make_pet(make, user, f"{letter} goes")).id for letter in "bcdefg"]
     go_unseen = [(await make_pet(make, user, f"{letter} goes")).id for letter in "wusq"]

@@ -54,7 +54,7 @@ async def test_deleted_pet_is_404(client: httpx.AsyncClient, user: LoggedIn, pet
 async def test_other_users_pet_is_404(
     client: httpx.AsyncClient, user: LoggedIn, make: Factory, pet: VersionedPet, method: str
 ) -> None:
-    """Not even with the right version."""
+    """Even with the right version."""
     stranger = await make.user()
 
     for headers in ({}, {"If_Match": '"1"'}, {"If_Match": "*"}, {"If_None_Match": "*"}):
@@ -120,7 +120,7 @@ async def test_current_if_match_allows_the_change(
 async def test_outdated_if_match_is_412(
     client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet, method: str, read: str
 ) -> None:
-    """Weak tags, and those that were never ours, match nothing: RFC 9110, 13.1.1."""
+    """Weak tags and foreign ones match nothing: RFC 9110, 13.1.1."""
     response = await ask(client, user, method, pet.id, If_Match=read)
 
     assert response.status_code == 412, response.text
@@ -135,19 +135,19 @@ async def test_outdated_if_match_is_412(
 
 
 async def count_one_up(client: httpx.AsyncClient, user: LoggedIn, pet: VersionedPet) -> bool:
-    """Read, and write only what is still as it was read; tell whether it was."""
+    """Read and write with If-Match; return whether the version still matched."""
     read = await client.get(f"/pets/{pet.id}", headers=user.bearer)
     written = await client.patch(
         f"/pets/{pet.id}",
         json={"pet_name": str(int(read.json()["pet_name"]) + 1)},
         headers=user.bearer | {"If-Match": read.headers["ETag"]},
     )
-    assert written.status_code in {200, 412}  # 503 would leave it open whether it was
+    assert written.status_code in {200, 412}  # 503 would leave the outcome open
     return written.status_code == 200
 
 
 async def test_racing_writers_lose_no_update(committed: Committed) -> None:
-    """Who came too late reads again, and all come to an end."""
+    """A writer that loses reads again, and all succeed in the end."""
     client, user = committed.client, await committed.make.user()
     pet = await make_pet(committed.make, user, "0")
 
@@ -162,7 +162,7 @@ async def test_racing_writers_lose_no_update(committed: Committed) -> None:
 
 @pytest.mark.slow
 async def test_hundred_writers_lose_no_success(committed: Committed) -> None:
-    """For ten successes: the hundredth of all these would take a hundred times as long."""
+    """Ten successes are enough: the hundredth would take a hundred times as long."""
     client, user = committed.client, await committed.make.user()
     pet = await make_pet(committed.make, user, "0")
     successes = 0

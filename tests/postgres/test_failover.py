@@ -1,4 +1,4 @@
-"""Several hosts in one URL, and a primary that is no longer one."""
+"""Several hosts in one URL, and a primary that has become a replica."""
 
 import asyncio
 import socket
@@ -32,7 +32,7 @@ def test_random_host_order_is_honoured() -> None:
     hosts = ",".join(f"h{number}" for number in range(30))
     url = DatabaseUrl.parse(f"postgresql://u@{hosts}/d?load_balance_hosts=random")
 
-    orders = [tuple(MultiHostConnector(url, DatabaseTimeouts())._addresses) for _ in range(5)]  # noqa: SLF001 - nothing else shows it
+    orders = [tuple(MultiHostConnector(url, DatabaseTimeouts())._addresses) for _ in range(5)]  # noqa: SLF001 - the order is visible nowhere else
 
     assert len(set(orders)) > 1
     assert {frozenset(order) for order in orders} == {frozenset(url.addresses)}
@@ -65,7 +65,7 @@ async def test_silent_host_is_tried_once(
 async def test_host_that_falls_silent_is_tried_last(
     opening: Opening, backend: Backend, database_url: str, server: EmbeddedPostgres
 ) -> None:
-    """Another host can be the primary by now."""
+    """Another host can be the primary by then."""
     relay = Relay(server)
     async with relay.listen() as port:
         url = beside(database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"

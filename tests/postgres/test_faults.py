@@ -222,4 +222,4 @@ async def test_connection_that_does_not_close_is_terminated(
 
         with pytest.raises(Unavailable):
             await statement
-    await ended(admin, pid)  # the backend has not noticed, and would sleep on during the next tests
+    await ended(admin, pid)  # the backend has not noticed, and would sleep during the next tests

@@ -1,4 +1,4 @@
-"""A header that cannot be read is told by what is wrong in it."""
+"""Errors in a header name the mistake."""
 
 import pytest
 

@@ -15,7 +15,7 @@ from tests.support.statements import Statements
 
 
 async def ask(db: Database, query: Backend, *arguments: float, request: RequestContext) -> int:
-    """Run `query` as part of `request`."""
+    """Run `query` within the time limit of `request`."""
 
     async def answer() -> int:
         current.set(request)
@@ -34,7 +34,7 @@ async def test_statements_of_a_request_share_a_deadline(opening: Opening, sleep:
         await ask(db, sleep, 60, request=request)
 
     assert isinstance(refusal.value.__cause__, TimeoutError)
-    assert time.monotonic() - began < 1.75  # with a limit of its own, the second statement would have run until 1.8
+    assert time.monotonic() - began < 1.75  # with its own limit, the second statement would have run until 1.8
 
 
 async def test_time_between_statements_does_not_count(opening: Opening, backend: Backend) -> None:

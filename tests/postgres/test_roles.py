@@ -1,4 +1,4 @@
-"""sql/roles.sql: the privileges that each role has, and those that it lacks."""
+"""sql/roles.sql: the privileges that each role has, and those that it must not have."""
 
 import re
 import sys
@@ -194,7 +194,7 @@ def test_printed_sql_runs_in_psql_repeatedly(url: str, cluster: EmbeddedPostgres
 
 
 def test_administrator_without_superuser_is_told_the_rest(cluster: EmbeddedPostgres, url: str) -> None:
-    """An administrator as on managed PostgreSQL: no superuser, but can create roles and owns the database."""
+    """As on managed PostgreSQL, the administrator can create roles and owns the database."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("create role administrator login createrole createdb")
         for role in (APP, OWNER, READER):

@@ -19,12 +19,12 @@ from tests.support.statements import Statements
 
 @pytest.fixture(autouse=True)
 def _patient() -> None:
-    """Keep the service's own timeouts, which decide when a replica is given up."""
+    """Keep the service's own timeouts, which determine when a replica is no longer used."""
 
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """Return a folder for clusters, which PostgreSQL's user can enter."""
+    """Return a folder for clusters that PostgreSQL's user can enter."""
     with tempfile.TemporaryDirectory(prefix="replica-") as name:
         Path(name).chmod(0o755)
         yield Path(name)

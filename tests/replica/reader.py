@@ -1,4 +1,4 @@
-"""A primary and a replica, and what reads from them."""
+"""A primary, a replica, and a reader of both."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ ASKED = "system.find_position"
 
 @attrs.frozen
 class ReadResult:
-    """Whether a replica answered, and how many things it knows of."""
+    """Whether a replica answered, and the number of rows it counted."""
 
     by_replica: bool
     things: int
@@ -32,7 +32,7 @@ Read = Many[..., ReadResult]
 
 @attrs.frozen
 class Pair:
-    """A primary and what follows it."""
+    """A primary and its replica."""
 
     primary: Postgres
     replica: Postgres
@@ -40,35 +40,35 @@ class Pair:
 
 @attrs.frozen
 class Reader:
-    """Reads, and what is known of that."""
+    """Runs reads, and shows how they were answered."""
 
     db: Database
     router: ReplicaRouter
     directory: Path
 
     async def used(self) -> None:
-        """Wait until the replica in use."""
+        """Wait until the replica is in use."""
         await self.until(bool)
 
     async def looked(self) -> None:
-        """Wait until the replica has been looked at."""
+        """Wait until the replica has been checked."""
         await self.until(lambda used: used is not None)
 
     async def until(self, condition: Callable[[bool | None], bool]) -> None:
-        """Wait until `condition` holds for whether the replica in use."""
+        """Wait until `condition` is true of `router.uses_replica`."""
         async with asyncio.timeout(10):
-            while not condition(self.router.uses_replica):  # noqa: ASYNC110 - a state, of which nobody is told
+            while not condition(self.router.uses_replica):  # noqa: ASYNC110 - the state has no event
                 await asyncio.sleep(0.005)
 
     def count(self, sample: str) -> float:
-        """Return a number of the metrics."""
+        """Return the value of a counter."""
         sample_gauges()
         text = as_text(self.directory, "text/plain")[0].decode()
         return float(re.findall(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)[0])
 
     @property
     def asked(self) -> float:
-        """How often the primary was asked how far it is."""
+        """The number of queries for the primary's position."""
         return self.count(f'sql_query_duration_seconds_count{{query="{ASKED}"}}')
 
 
@@ -76,10 +76,10 @@ Opening = Callable[..., Awaitable[Reader]]
 
 
 def marked(statement: Statements, sql: str) -> Read:
-    """Return a read that a replica may answer."""
+    """Return a read that a replica can answer."""
     return Many(statement("many ReadResult\n-- replica: ok", sql), ReadResult)
 
 
 def events(logged: list[Any]) -> list[tuple[str, str]]:
-    """Return what the log was told of the replica, without the numbers."""
+    """Return the log events about the replica, without the numbers."""
     return [(line["event"], re.sub(r"\d+", "N", line.get("reason", ""))) for line in logged]

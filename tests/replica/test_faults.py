@@ -35,7 +35,7 @@ async def test_lagging_replica_is_skipped(opening: Opening, pair: Pair, read: Re
         behind = [(await reader.db.many(read))[0].by_replica for _ in range(3)]
         passed_over = reader.count('replica_reads_total{answered_by="primary"}')
         used = reader.count("replica_used")
-        await asyncio.sleep(0.2)  # it is checked meanwhile
+        await asyncio.sleep(0.2)  # the replica is checked meanwhile
         pair.replica.ask("select pg_wal_replay_resume()")
         await reader.used()
 
@@ -191,7 +191,7 @@ async def test_replica_promoted_while_lagging_is_not_a_replica(
         async with asyncio.timeout(5):
             while "it is not a replica" not in str(logged):  # noqa: ASYNC110 - a log has no event to wait for
                 await asyncio.sleep(0.01)
-        await asyncio.sleep(0.2)  # it is checked meanwhile
+        await asyncio.sleep(0.2)  # the replica is checked meanwhile
 
     told = events(logged)
     assert told[:2] == [("replica in use", ""), ("replica not used", "it is N bytes of log behind")]

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow  # starts a second server
 async def test_slow_primary_is_waited_for_once(
     opening: Opening, pair: Pair, read: Read, statement: Statements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The question under way was asked too early for the second read, and the next one follows it."""
+    """The pending query is too old for the second read, which needs the one after it."""
     slowly: Maybe[..., Position] = Maybe(
         statement("maybe Position", "select 'any', 1::bigint from pg_sleep(1)"), Position
     )

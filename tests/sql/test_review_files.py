@@ -1,4 +1,4 @@
-"""What DBAs see at the live database by the files of sql/review/."""
+"""What DBAs see of the live database with the files of sql/review/."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ Review = Callable[[str], list[dict[str, str]]]
 
 @pytest.fixture
 def look(server: EmbeddedPostgres, own_database_url: str) -> Review:
-    """Return what runs a file on a database of this test's own."""
+    """Return a function that runs a file on this test's own database."""
     return lambda name: review(server.binaries / "psql", own_database_url, name)
 
 
@@ -43,7 +43,7 @@ def test_every_table_is_shown_with_its_size(look: Review) -> None:
 
 
 def test_largest_table_and_index_come_first(look: Review, own_database_url: str) -> None:
-    """By their bytes, and not by how these are written: 104 kB are more than 16 kB."""
+    """Ordered by bytes, not by the formatted size: 104 kB is more than 16 kB."""
     with psycopg.connect(own_database_url, autocommit=True) as connection:
         for name, rows in (("a_small_one", 1), ("b_large_one", 5000), ("c_middling_one", 1000)):
             connection.execute(f"create table {name} as select generate_series(1, {rows}) as n".encode())
@@ -65,7 +65,7 @@ def test_index_is_unused_until_a_statement_uses_it(look: Review, own_database_ur
     after = [row["index"] for row in look("unused_indexes")]
 
     assert set(before) - set(after) == {"login_session_expires_at_idx"}
-    assert "user_model_pkey" not in before  # it is there to refuse
+    assert "user_model_pkey" not in before  # it enforces a constraint
 
 
 def test_oldest_transaction_comes_first_with_its_statement(look: Review, own_database_url: str) -> None:

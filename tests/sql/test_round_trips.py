@@ -27,13 +27,13 @@ class Counted:
     relay: Relay
 
     async def trips(self, route: str, body: Body, **headers: str) -> int:
-        """Ask twice, each time for a new user, and count the second time: at first statements are prepared."""
+        """Send the request as two new users, and count for the second: the first request prepares the statements."""
         before = 0
         for _ in range(2):
             user = await self.make.user()
             method, path = route.split()
             url = path.replace("{session_id}", str(user.session))
-            # Any other id is one of nothing, which takes as many round trips.
+            # Any other id belongs to no object, which takes as many round trips.
             missing = "{" in url
             before = self.relay.trips
             response = await self.client.request(

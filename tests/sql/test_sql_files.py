@@ -1,4 +1,4 @@
-"""Each file of sql/, as DBAs meet it: in psql, in pg_stat_activity, and in the code that loads it."""
+"""Each file of sql/ as DBAs see it: in psql, in pg_stat_activity, and in the code that loads it."""
 
 import asyncio
 from subprocess import run
@@ -38,7 +38,7 @@ def test_file_is_sent_byte_for_byte(name: str) -> None:
 
 
 async def test_running_statement_shows_its_name(committed: Committed) -> None:
-    """To whoever looks at pg_stat_activity, while it waits for a lock, say."""
+    """In pg_stat_activity, for example while it waits for a lock."""
     user = await committed.make.user()
     async with committed.connection.transaction():
         await committed.connection.execute("select from user_model for update")

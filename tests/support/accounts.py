@@ -1,4 +1,4 @@
-"""Accounts of a running service, made and used over HTTP as a stranger would: nothing of the service is imported."""
+"""Accounts of a running service, used over HTTP only: this module imports nothing of the service."""
 
 from typing import Any, Self
 from uuid import uuid4
@@ -10,7 +10,7 @@ PASSWORD = "a password for one test"
 
 
 def connect(url: str, *, timeout: float = 20) -> httpx.Client:
-    """Return a client of the service at `url`, with a timeout in seconds, which ignores proxies of the environment."""
+    """Return a client of the service at `url`, with a timeout in seconds; it ignores proxies of the environment."""
     return httpx.Client(base_url=url, trust_env=False, timeout=timeout)
 
 
@@ -20,7 +20,7 @@ def bearer(access_token: str) -> dict[str, str]:
 
 
 def new_email() -> str:
-    """Return an address that no account has."""
+    """Return an unused address."""
     return f"{uuid4()}@example.com"
 
 
@@ -39,23 +39,23 @@ class Account:
         return bearer(self.tokens["access_token"])
 
     def log_in(self, password: str = PASSWORD) -> httpx.Response:
-        """Log in once more; the tokens here stay."""
+        """Log in once more, without changing the tokens here."""
         return log_in(self.client, self.email, password)
 
     def ask(self, method: str, path: str, json: object = None, *, token: str = "", **headers: str) -> httpx.Response:
-        """Send a request with this access token, or with another one."""
+        """Send a request with this account's access token, or another one."""
         authorization = bearer(token or self.tokens["access_token"])
         return self.client.request(method, path, json=json, headers=authorization | headers)
 
     def refreshed(self, client: httpx.Client) -> Self:
-        """Return the account with the next token pair, which `client` asks for."""
+        """Return the account with the next token pair, which `client` requests."""
         response = refresh(client, self.tokens["refresh_token"])
         assert response.status_code == 200, response.text
         return attrs.evolve(self, tokens=response.json())
 
 
 def register(client: httpx.Client) -> tuple[str, str]:
-    """Make an account and return its id and its address."""
+    """Create an account; return its id and address."""
     email = new_email()
     registered = client.post("/users/register", json={"email": email, "password": PASSWORD})
     assert registered.status_code == 201, registered.text
@@ -68,11 +68,11 @@ def log_in(client: httpx.Client, email: str, password: str = PASSWORD, **headers
 
 
 def account(client: httpx.Client, **headers: str) -> Account:
-    """Make an account, and log in with `headers`."""
+    """Create an account, and log in with `headers`."""
     user, email = register(client)
     return Account(client, user, email, log_in(client, email, **headers).json())
 
 
 def refresh(client: httpx.Client, refresh_token: str) -> httpx.Response:
-    """Trade a refresh token for the next pair."""
+    """Exchange a refresh token for the next pair."""
     return client.post("/auth/refresh-token", json={"refresh_token": refresh_token})

@@ -1,4 +1,4 @@
-"""The service in this process: on one connection whose transaction is rolled back, or on a database of its own."""
+"""The service in this process: on one connection whose transaction is rolled back, or on its own database."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,14 +20,14 @@ from tests.support.pools import PATIENT
 
 
 class OneTransaction:
-    """Lends a single connection, in a transaction that is rolled back after the test; each loan is a savepoint."""
+    """A pool of one connection, in a transaction that is rolled back after the test; each use is a savepoint."""
 
     connection: asyncpg.Connection
     timeouts = DATABASE_TIMEOUTS
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Have nothing to open: the test's fixture does."""
+        """Do nothing: the test's fixture opens the connection."""
         yield
 
     @asynccontextmanager
@@ -37,7 +37,7 @@ class OneTransaction:
             yield self
 
     async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
-        """Run a statement; what a refused one did is undone, as if it had been committed alone."""
+        """Run a statement; an error undoes only that statement, as if it had its own transaction."""
         async with self.connection.transaction():
             if isinstance(query, Count):
                 return affected_rows(await self.connection.execute(query.sql, *arguments))
@@ -45,19 +45,19 @@ class OneTransaction:
 
 
 def make_settings(url: str, **environment: str) -> Settings:
-    """Return settings for the database at `url`, and otherwise the defaults or those of `environment`."""
+    """Return settings for the database at `url`, with defaults or the values in `environment`."""
     return Settings.read({"DATABASE_URL": url, "SECRET_KEY": "a key that is used by nothing but tests"} | environment)
 
 
 @pytest.fixture(scope="session")
 def one_transaction() -> OneTransaction:
-    """Return what lends this worker's connection."""
+    """Return a pool of this worker's connection."""
     return OneTransaction()
 
 
 @pytest.fixture(scope="session")
 def app(database_url: str, one_transaction: OneTransaction) -> Service:
-    """Return the service on the worker's database. Its start and end are for the tests of real processes."""
+    """Return the service on the worker's database. Tests of real processes cover startup and shutdown."""
     return create_app(make_settings(database_url), one_transaction)
 
 
@@ -72,7 +72,7 @@ async def _connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 async def connection(
     _connection: asyncpg.Connection, one_transaction: OneTransaction
 ) -> AsyncIterator[asyncpg.Connection]:
-    """Return the connection that this test's requests use, in a transaction that is rolled back."""
+    """Return the connection of this test's requests, in a transaction that is rolled back."""
     transaction = _connection.transaction()
     await transaction.start()
     one_transaction.connection = _connection
@@ -81,42 +81,42 @@ async def connection(
 
 
 @pytest.fixture
-async def client(app: Service, connection: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - its transaction
-    """Return a client of the service; what it does is rolled back after the test."""
+async def client(app: Service, connection: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - begins the transaction
+    """Return a client of the service; its changes are rolled back after the test."""
     async with service_client(app) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def app_with_kites(database_url: str, one_transaction: OneTransaction) -> Service:
-    """Return the service with a controller more."""
+    """Return the service with one more controller."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, KitesController])
         return create_app(make_settings(database_url), one_transaction)
 
 
 @pytest.fixture
-async def kites(app_with_kites: Service, connection: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - its transaction
-    """Return a client of the service with a controller more; what it does is rolled back after the test."""
+async def kites(app_with_kites: Service, connection: asyncpg.Connection) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ARG001 - begins the transaction
+    """Return a client of the service with one more controller; its changes are rolled back after the test."""
     async with service_client(app_with_kites) as client:
         yield client
 
 
 @pytest.fixture
 def make(app: Service, connection: asyncpg.Connection) -> Factory:
-    """Return what makes users in this test's transaction."""
+    """Return a factory of users in this test's transaction."""
     return Factory(app, connection)
 
 
 @pytest.fixture
 async def user(make: Factory) -> LoggedIn:
-    """Return a user who is logged in."""
+    """Return a logged-in user."""
     return await make.user()
 
 
 @pytest.fixture(scope="session")
 def committing_app(database_url: str) -> Service:
-    """Return the service that ``committed`` gives to each test with another database: to make one takes 60 ms."""
+    """Return the service shared by all uses of ``committed``, which give it a database each: creating it is slow."""
     return create_app(make_settings(database_url))
 
 
@@ -125,7 +125,7 @@ async def committed(
     committing_app: Service,
     own_database_url: str,
 ) -> AsyncIterator[Committed]:
-    """Return the service on a database of this test's own, with a pool."""
+    """Return the service on this test's own database, with a pool."""
     pool = Pool(own_database_url, size=10, timeouts=PATIENT)
     committing_app.db = Database(pool)
     connection = await asyncpg.connect(own_database_url)

@@ -1,4 +1,4 @@
-"""The server's processes, watched and ended from beside."""
+"""PostgreSQL's backend processes, observed and ended from outside."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from tests.support.statements import Statements
 
 
 async def in_use_at_once(db: Database, admin: asyncpg.Connection, statement: Statements, number: int) -> list[int]:
-    """Have `number` statements run at the same time; return which process of the server ran each."""
+    """Run `number` statements concurrently; return the pid of the backend that ran each."""
     lock: Value[..., int] = Value(
         statement("value integer", "select pg_backend_pid() from pg_advisory_xact_lock_shared(1)"), int
     )
@@ -27,7 +27,7 @@ async def in_use_at_once(db: Database, admin: asyncpg.Connection, statement: Sta
 
 
 async def running(admin: asyncpg.Connection) -> int:
-    """Wait until a process of the server sleeps in a statement; return which it is."""
+    """Wait until a backend sleeps in a statement; return its pid."""
     sleeping = "select pid from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'"
     async with asyncio.timeout(5):
         while (pid := await admin.fetchval(sleeping)) is None:
@@ -36,14 +36,14 @@ async def running(admin: asyncpg.Connection) -> int:
 
 
 async def gone(admin: asyncpg.Connection, pid: int) -> None:
-    """Wait until the process `pid` of the server has ended."""
+    """Wait until the backend `pid` has ended."""
     async with asyncio.timeout(5):
         while await admin.fetchval("select true from pg_stat_activity where pid = $1", pid):
             pass
 
 
 async def ended(admin: asyncpg.Connection, pid: int) -> None:
-    """End the process `pid` of the server, and let this process hear of it."""
+    """End the backend `pid`, and let this process receive the notice."""
     assert await admin.fetchval("select pg_terminate_backend($1, 5000)", pid)
     for _ in range(20):
         await asyncio.sleep(0)
@@ -51,7 +51,7 @@ async def ended(admin: asyncpg.Connection, pid: int) -> None:
 
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
-    """Stop the process `pid` of the server in its tracks until the end of the context."""
+    """Freeze the backend `pid` until the end of the context."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield

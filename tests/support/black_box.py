@@ -1,4 +1,4 @@
-"""A client of the service that knows the contract and nothing else: it imports nothing of ours."""
+"""A client of the service that knows only its API contract: it imports nothing of the service."""
 
 import os
 from collections.abc import Iterator
@@ -22,20 +22,20 @@ OPEN = {
 
 @pytest.fixture(scope="module")
 def base_url(request: pytest.FixtureRequest) -> str:
-    """Return where the service is."""
+    """Return the URL of the service."""
     return os.environ.get("BLACK_BOX_URL") or str(request.getfixturevalue("served").url)
 
 
 @pytest.fixture(scope="module")
 def http(base_url: str) -> Iterator[httpx.Client]:
-    """Return a client that nobody is logged in with."""
+    """Return a client without a log-in."""
     with connect(base_url) as client:
         yield client
 
 
 @pytest.fixture
 def ada(http: httpx.Client) -> Account:
-    """Return an account that is logged in."""
+    """Return a logged-in account."""
     return account(http)
 
 
@@ -55,7 +55,7 @@ def parameters(operation: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def assert_problem(response: httpx.Response, status: int, detail: str = "") -> dict[str, Any]:
-    """Check that the answer is a refusal of RFC 9457, and return it."""
+    """Check that the response is an RFC 9457 problem, and return it."""
     assert response.status_code == status, response.text
     assert response.headers["Content-Type"] == "application/problem+json"
     problem: dict[str, Any] = response.json()
@@ -68,5 +68,5 @@ def assert_problem(response: httpx.Response, status: int, detail: str = "") -> d
 
 
 def pointers(problem: dict[str, Any]) -> list[str]:
-    """Return where rules were broken."""
+    """Return the pointers of the broken rules."""
     return [error["pointer"] for error in problem["errors"]]

@@ -1,4 +1,4 @@
-"""The pages of a written book, parsed."""
+"""The pages of a generated book, parsed."""
 
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing_extensions import override
 
 
 class ParsedPage(HTMLParser):
-    """A page: its links, the ids that they may lead to, its elements and its text."""
+    """A page: its links, its ids (possible link targets), its elements and its text."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ def parsed(folder: Path) -> dict[str, ParsedPage]:
 
 
 def dead_links(folder: Path) -> list[str]:
-    """Return the links that lead nowhere."""
+    """Return the links without a target."""
     pages = parsed(folder)
     dead = []
     for name, page in pages.items():

@@ -1,4 +1,4 @@
-"""Chromium, driven by its own protocol over a pipe: no package is needed for it.
+"""Chromium, driven over a pipe by the DevTools protocol, without further packages.
 
 https://chromedevtools.github.io/devtools-protocol; messages are JSON and end with a NUL.
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 CHROMIUM = "google-chrome" if shutil.which("google-chrome") else "chromium"
 PATIENCE = 20  # seconds
-# Resolves as soon as an expression is true of the page.
+# Resolves as soon as an expression is true in the page.
 WHEN = """new Promise(done => {{
     const look = () => {{ const found = {expression}; found ? done(found) : setTimeout(look, 20) }};
     look();
@@ -26,7 +26,7 @@ WHEN = """new Promise(done => {{
 
 
 class Page:
-    """A page in a browser of its own, and what it has asked for and complained of."""
+    """A page in its own browser, with its requests and errors."""
 
     def __init__(self, to_browser: int, from_browser: int) -> None:
         self._to, self._from = to_browser, from_browser
@@ -37,15 +37,15 @@ class Page:
         self.complaints: list[str] = []
 
     def open(self, url: str) -> None:
-        """Show `url`."""
+        """Load `url`."""
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
         self.send("Page.navigate", url=url)
 
-    def when(self, expression: str) -> Any:  # noqa: ANN401 - whatever it is
-        """Return what a JavaScript expression is, as soon as that is something."""
+    def when(self, expression: str) -> Any:  # noqa: ANN401 - any JSON value
+        """Return the value of a JavaScript expression as soon as it is truthy."""
         response = self.send(
             "Runtime.evaluate",
             expression=WHEN.format(expression=expression),
@@ -56,18 +56,18 @@ class Page:
         return response["result"].get("value")
 
     def click(self, selector: str) -> None:
-        """Click on the first that `selector` finds, as soon as it is there."""
+        """Click the first element that `selector` matches, as soon as it exists."""
         self.when(f"(found => found && (found.click(), true))(document.querySelector({json.dumps(selector)}))")
 
     def type(self, selector: str, text: str) -> None:
-        """Put `text` into an input, in the place of what is in it."""
+        """Replace the text of an input with `text`."""
         self.when(
             f"(found => found && (found.focus(), found.select(), true))(document.querySelector({json.dumps(selector)}))"
         )
         self.send("Input.insertText", text=text)
 
     def screenshot(self, path: Path) -> None:
-        """Write a picture of what is seen."""
+        """Write a picture of the visible page."""
         path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot")["data"]))
 
     def send(self, method: str, **parameters: object) -> dict[str, Any]:
@@ -108,15 +108,15 @@ class Page:
             case {"method": "Runtime.consoleAPICalled", "params": {"type": "error" | "warning"} as params}:
                 self.complaints.append(str(params))
             case _:
-                pass  # progress of which nobody asks
+                pass  # progress events that no test needs
 
 
 @contextlib.contextmanager
 def chromium(profile: Path, width: int = 1100, height: int = 900) -> Iterator[Page]:
-    """Lend a page of a Chromium that starts with an empty `profile`, and ends with the context."""
+    """Yield a page of a Chromium that starts with an empty `profile` and ends with the context."""
     to_browser, from_browser = os.pipe(), os.pipe()
     options = ["--headless=new", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu"]
-    # Nothing that a browser does beside showing pages: it would look for updates, and wait where there is no network.
+    # No background work, such as looking for updates, which would wait without a network.
     options += [
         "--disable-background-networking",
         "--disable-component-update",
@@ -125,7 +125,7 @@ def chromium(profile: Path, width: int = 1100, height: int = 900) -> Iterator[Pa
     ]
     options += [f"--user-data-dir={profile}", f"--window-size={width},{height}", "--hide-scrollbars"]
     if os.geteuid() == 0:
-        options.append("--no-sandbox")  # which does not work for root; the page is our own
+        options.append("--no-sandbox")  # does not work for root; the page is our own
     # Chromium reads from 3 and writes to 4.
     script = f'exec "$0" "$@" 3<&{to_browser[0]} 4>&{from_browser[1]}'
     process = subprocess.Popen(
@@ -141,7 +141,7 @@ def chromium(profile: Path, width: int = 1100, height: int = 900) -> Iterator[Pa
     try:
         yield page
     finally:
-        os.close(to_browser[1])  # Chromium ends when nobody can command it any more
+        os.close(to_browser[1])  # Chromium ends when this pipe is closed
         os.close(from_browser[0])
         try:
             process.wait(PATIENCE)

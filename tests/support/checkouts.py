@@ -1,4 +1,4 @@
-"""Copies of the checkout, to be broken in one place each."""
+"""Copies of the checkout for tests that break them in one place."""
 
 import shutil
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ CREATE_KITES = f"{int(NEWEST.partition('_')[0]) + 1:04}_create_kites"
 
 
 def line_of(path: str, text: str) -> int:
-    """Return the line of a file of the checkout on which `text` stands."""
+    """Return the number of the first line with `text` in a file of the checkout."""
     content = (ROOT / path).read_text()
     return content.count("\n", 0, content.index(text)) + 1
 
 
 class Copy:
-    """A copy of a tree, which can be put back to what it was."""
+    """A copy of a tree that can be restored."""
 
     def __init__(self, root: Path, original: Path) -> None:
         self.root = root
@@ -40,7 +40,7 @@ class Copy:
         copy_tree(original, root)
 
     def edit(self, path: str, old: str, new: str) -> None:
-        """Replace `old`, which must be there."""
+        """Replace `old`, which must be present."""
         text = (self.root / path).read_text()
         assert old in text, f"{path} has no {old!r}"
         self.write(path, text.replace(old, new))
@@ -56,7 +56,7 @@ class Copy:
         (self.root / path).unlink()
 
     def restore(self) -> None:
-        """Undo all that."""
+        """Undo all changes."""
         for path in self._changed:
             if (self._original / path).exists():
                 shutil.copyfile(self._original / path, self.root / path)
@@ -65,7 +65,7 @@ class Copy:
         self._changed.clear()
 
     def check(self, connection: Connection, **options: Any) -> list[Finding]:  # noqa: ANN401 - passed on
-        """Check the queries and the code on the schema that is there."""
+        """Check queries and code against the existing schema."""
         return check_tree(Tree.read(self.root), connection, **options)
 
     def check_all(self, url: str) -> list[Finding]:
@@ -78,7 +78,7 @@ class Copy:
 
 
 def copy_tree(original: Path, root: Path) -> None:
-    """Copy what the commands read."""
+    """Copy the files that the commands read."""
     for name in ("sql", "migrations", "service"):
         ignored = shutil.ignore_patterns("__pycache__", "swagger_ui")
         shutil.copytree(original / name, root / name, ignore=ignored)
@@ -87,7 +87,7 @@ def copy_tree(original: Path, root: Path) -> None:
 
 @pytest.fixture(scope="session")
 def with_kites(tmp_path_factory: pytest.TempPathFactory, server: EmbeddedPostgres) -> Path:
-    """Return the root of a copy of the checkout with a resource as `new` writes it, the example of these tests."""
+    """Return the root of a copy of the checkout with the resource `kites` as `new` generates it."""
     root = tmp_path_factory.mktemp("with_kites")
     copy_tree(ROOT, root)
     for path in EDITS:
@@ -106,20 +106,20 @@ def _copy(tmp_path_factory: pytest.TempPathFactory, with_kites: Path) -> Copy:
 
 @pytest.fixture
 def tree(_copy: Copy) -> Iterator[Copy]:
-    """Return a copy of the checkout, with kites, which all tests share: what this one writes is undone after it."""
+    """Return a shared copy of the checkout with kites; the test's changes are undone after it."""
     yield _copy
     _copy.restore()
 
 
 @pytest.fixture(scope="module")
 def kites_database_url(module_database_url: str, _copy: Copy) -> str:
-    """Return the URL of a migrated database, with kites, that the tests of one module share."""
+    """Return the URL of a migrated database with kites, shared by the tests of a module."""
     assert apply_migrations(Tree.read(_copy.root), module_database_url) is None
     return module_database_url
 
 
 @pytest.fixture(scope="module")
 def checked(kites_database_url: str) -> Iterator[Connection]:
-    """Return a connection to a migrated database, for trees whose migrations are as they were."""
+    """Return a connection to a migrated database, for trees with unchanged migrations."""
     with connect(kites_database_url) as connection:
         yield connection

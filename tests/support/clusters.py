@@ -1,4 +1,4 @@
-"""Servers of PostgreSQL made from a template, and replicas that follow them."""
+"""PostgreSQL servers made from a template, and replicas that follow them."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ NewPostgres = Callable[..., Postgres]
 
 @contextmanager
 def servers(template: Path, folder: Path) -> Iterator[NewPostgres]:
-    """Yield what makes servers that last as long as the context: the template's copy, or what follows another one."""
+    """Yield a function that makes servers, as copies of the template or as replicas; they end with the context."""
     with ExitStack() as stack:
 
         def new_postgres(*, replica_of: Postgres | None = None, **settings: str) -> Postgres:
@@ -48,7 +48,7 @@ def _own(path: Path, like: Path) -> None:
 
 
 def follow(primary: Postgres, new_postgres: NewPostgres) -> Postgres:
-    """Make a replica of `primary`, whose commits wait for it from then on: then it has all that was promised."""
+    """Make a replica of `primary`, whose commits wait for it from then on, so that no confirmed commit can be lost."""
     replica = new_postgres(replica_of=primary)
     primary.wait_for_replica()
     primary.ask("alter system set synchronous_standby_names = '*'")
@@ -57,7 +57,7 @@ def follow(primary: Postgres, new_postgres: NewPostgres) -> Postgres:
 
 
 def promote(replica: Postgres) -> float:
-    """Make `replica` the primary, which waits for nobody; return when, on the monotonic clock."""
+    """Make `replica` the primary, without synchronous replicas; return the time on the monotonic clock."""
     promoted = replica.promote()
     replica.ask("alter system reset synchronous_standby_names")
     replica.ask("select pg_reload_conf()")

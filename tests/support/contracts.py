@@ -1,4 +1,4 @@
-"""A contract of import-linter: which modules may import a feature. It names no feature, so a new one needs no line."""
+"""An import-linter contract: which modules can import a feature. It names no feature, so new ones need no change."""
 
 from typing import Any, ClassVar
 
@@ -22,7 +22,7 @@ class FeaturesContract(Contract):
 
     @override
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
-        """Look for imports that this contract does not allow."""
+        """Find imports that this contract does not allow."""
         (root,) = self.session_options["root_packages"]
         rooms, assembly, shared = set(self.rooms), set(self.assembly), set(self.shared)
         packages = {module for module in graph.find_children(root) if graph.find_children(module)}

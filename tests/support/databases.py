@@ -1,4 +1,4 @@
-"""The PostgreSQL of a test run, and databases on it: each a clone of a migrated template."""
+"""The PostgreSQL of a test run, and its databases, each a clone of a migrated template."""
 
 import os
 import re
@@ -16,9 +16,9 @@ from service.embedded import EmbeddedPostgres, EmbeddedPostgresError, embedded_p
 from service.migrate import runner as migrate
 from tests.support.folders import temporary_folder
 
-# Speed instead of durability, for a server that is thrown away.
+# Speed instead of durability, because the server is temporary.
 SERVER_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "300"}
-# With SQL_RAN, PostgreSQL notes what runs: each query's text begins with its name. What psql runs, no code has run.
+# With SQL_RAN, PostgreSQL logs statements; their texts begin with the query's name. Those of psql do not count.
 NOTING = {
     "log_statement": "all",
     "log_line_prefix": "%a|",
@@ -31,10 +31,10 @@ NUMBERS = count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start PostgreSQL in the first process of the run; xdist's workers find it through the environment."""
+    """Start PostgreSQL in the first process of the run; xdist workers find it through the environment."""
     if not hasattr(config, "workerinput"):
         stack = config.stash[SERVER] = ExitStack()
-        # A worker's databases take more than the 64 MB that a container may have there.
+        # The databases of the workers need more than the 64 MB that a container can have there.
         folder = stack.enter_context(temporary_folder("tests-", room=2**30))
         ran = os.environ.get("SQL_RAN")
         settings = SERVER_SETTINGS | (NOTING if ran else {})
@@ -55,7 +55,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _note_queries(log: Path, ran: Path) -> None:
-    """Add the names of the queries that ran to those of earlier runs, one a line, for `sql check --ran`."""
+    """Append the names of the queries that ran, one per line, to those of earlier runs, for `sql check --ran`."""
     earlier = ran.read_text(encoding="utf-8").split() if ran.exists() else []
     names = {*earlier, *RAN.findall(log.read_text(encoding="utf-8", errors="replace"))}
     ran.write_text("".join(f"{name}\n" for name in sorted(names)), encoding="utf-8")
@@ -77,13 +77,13 @@ def migrated(*, host: str, port: int, user: str, dbname: str, **_: object) -> No
     migrate.apply(f"postgresql://{user}@/{dbname}?host={host}&port={port}", report=lambda _: None)
 
 
-# pytest-postgresql's: a migrated template for each worker.
+# pytest-postgresql keeps one migrated template per worker.
 template = factories.postgresql_noproc(load=[migrated])
 
 
 @contextmanager
 def cloned(template: NoopExecutor, server: EmbeddedPostgres, *, migrated: bool = True) -> Iterator[str]:
-    """Lend the URL of a new database, a clone of the template or an empty one."""
+    """Yield the URL of a new database, a clone of the template or an empty one."""
     name = f"{template.dbname}_{next(NUMBERS)}"
     janitor = DatabaseJanitor(
         user=template.user,
@@ -98,34 +98,34 @@ def cloned(template: NoopExecutor, server: EmbeddedPostgres, *, migrated: bool =
 
 @pytest.fixture(scope="session")
 def database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[str]:
-    """Return the URL of the database that this worker's tests share, each in a transaction of its own."""
+    """Return the URL of the database shared by this worker's tests, each in its own transaction."""
     with cloned(template, server) as url:
         yield url
 
 
 @pytest.fixture
 def own_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[str]:
-    """Return the URL of a migrated database that no other test sees."""
+    """Return the URL of a migrated database used by this test only."""
     with cloned(template, server) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def served_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[str]:
-    """Return the URL of the database of the `served` process, where this worker's tests leave what they commit."""
+    """Return the URL of the database of the `served` process, where this worker's tests leave committed rows."""
     with cloned(template, server) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def module_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[str]:
-    """Return the URL of a migrated database that the tests of one module share."""
+    """Return the URL of a migrated database shared by the tests of one module."""
     with cloned(template, server) as url:
         yield url
 
 
 @pytest.fixture
 def empty_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[str]:
-    """Return the URL of a database with nothing in it."""
+    """Return the URL of an empty database."""
     with cloned(template, server, migrated=False) as url:
         yield url

@@ -1,4 +1,4 @@
-"""Debian's PostgreSQL, for what the embedded one lacks: extensions, and passwords over TCP."""
+"""Debian's PostgreSQL, for features that the embedded one lacks: extensions, and passwords over TCP."""
 
 import os
 import pwd
@@ -14,17 +14,17 @@ import psycopg
 
 from tests.support.processes import PATIENCE, free_port
 
-# The newest that is installed; a name that is not there where none is.
+# The newest one installed; without any, a path that does not exist.
 BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/lib/postgresql/bin"))
 POSTGRES = str(BINARIES / "postgres")
 PASSWORD = "the password of the superuser"
-# Made by itself, as Heroku's are.
+# Self-signed, as on Heroku.
 CERTIFICATE = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=db"]
 CERTIFICATE += ["-keyout", "key", "-out", "crt"]
 
 
 def unprivileged() -> list[str]:
-    """Return what a command begins with that ends with this process, however that ends, and that root must not run."""
+    """Return the prefix of a command that must not run as root and ends with this process in any case."""
     command = ["setpriv", "--pdeathsig=QUIT"]
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
@@ -34,7 +34,7 @@ def unprivileged() -> list[str]:
 
 @contextmanager
 def unprivileged_folder() -> Iterator[Path]:
-    """Lend a folder in which such a command may write."""
+    """Yield a folder that such a command can write to."""
     with tempfile.TemporaryDirectory(prefix="debian-") as name:
         if os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")
@@ -44,7 +44,7 @@ def unprivileged_folder() -> Iterator[Path]:
 
 @contextmanager
 def debian_postgres(settings: Mapping[str, str]) -> Iterator[str]:
-    """Run a server on the loopback interface, with passwords and TLS; give the URL of its superuser."""
+    """Run a server on the loopback interface with passwords and TLS; yield the URL of its superuser."""
     command, port = unprivileged(), free_port()
     options = {"listen_addresses": "127.0.0.1", "port": str(port), "fsync": "off"}
     options |= {"ssl": "on", "ssl_cert_file": "../crt", "ssl_key_file": "../key", **settings}
@@ -69,7 +69,7 @@ def debian_postgres(settings: Mapping[str, str]) -> Iterator[str]:
 
 
 def wait_until_it_answers(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Wait until a server, of PostgreSQL's protocol, lets us in."""
+    """Wait until a server with PostgreSQL's protocol accepts a log-in."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The files that deploy the service: compose.yaml as Compose reads it, and the Procfile."""
+"""The deployment files: compose.yaml as Compose reads it, and the Procfile."""
 
 import re
 from typing import Any
@@ -13,13 +13,13 @@ SERVICES = COMPOSE["services"]
 
 
 def interpolated(text: str, **variables: str) -> str:
-    """Put in variables as Compose does: ${NAME:-default}, and $$ for a $."""
+    """Substitute variables as Compose does: ${NAME:-default}, and $$ for a $."""
     text = re.sub(r"\$\{(\w+):-(.*?)\}", lambda found: variables.get(found[1]) or found[2], text)
     return text.replace("$$", "$")
 
 
 def environment_of(service: str, **variables: str) -> dict[str, str]:
-    """Return the environment that Compose gives a service, where `.env` holds `variables`."""
+    """Return the environment that Compose gives a service if `.env` contains `variables`."""
     own = SERVICES[service].get("environment", {})
     from_file = variables if "env_file" in SERVICES[service] else {}
     return {**from_file, **{name: interpolated(text, **variables) for name, text in own.items()}}

@@ -1,4 +1,4 @@
-"""Users who are logged in, made by the service's own statements."""
+"""Logged-in users, created by the service's own statements."""
 
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
@@ -22,13 +22,13 @@ from tests.support.accounts import PASSWORD, bearer, new_email
 
 @cache
 def hashed(password: str) -> str:
-    """Hash `password` once a run: it takes 20 ms."""
+    """Hash `password`, once per run: it takes 20 ms."""
     return HASHER.hash(password)
 
 
 @attrs.frozen
 class LoggedIn:
-    """A user, and the session that they are logged in with."""
+    """A user and the session of their log-in."""
 
     id: UUID
     email: str
@@ -43,14 +43,14 @@ class LoggedIn:
 
 
 class Factory:
-    """Makes rows by the service's own statements, on the connection of a test."""
+    """Creates rows with the service's own statements, on the connection of a test."""
 
-    def __init__(self, app: Service, connection: Any) -> None:  # noqa: ANN401 - asyncpg's stubs doubt each row
+    def __init__(self, app: Service, connection: Any) -> None:  # noqa: ANN401 - asyncpg's stubs allow None for each row
         self._tokens = app.tokens
         self.connection = connection
 
     async def user(self, email: str = "", password: str = PASSWORD) -> LoggedIn:
-        """Make a user who is logged in."""
+        """Create a logged-in user."""
         email = email or new_email()
         row = await self.connection.fetchrow(REGISTER_USER.sql, email, email_key(email), hashed(password))
         return await self.session(row["id"], email, password)
@@ -67,16 +67,16 @@ class Factory:
 
 @attrs.frozen
 class Committed:
-    """The service on a database of its own, where every request commits, on a connection of its own."""
+    """The service on its own database, where each request commits, on its own connection."""
 
     client: httpx.AsyncClient
     make: Factory
-    # Beside those of the service: to look on, and to hold locks.
+    # Separate from the service's connections, to observe and to hold locks.
     connection: asyncpg.Connection
 
 
 async def log_in(client: httpx.AsyncClient, email: str, password: str = PASSWORD) -> httpx.Response:
-    """Log in with a form, as every OAuth 2 client does."""
+    """Log in with a form, like every OAuth 2 client."""
     return await client.post("/auth/access-token", data={"username": email, "password": password})
 
 

@@ -1,4 +1,4 @@
-"""What the clients saw, compared with what the database holds; a line of the table for each fault."""
+"""Compares what clients saw with what the database holds, and prints a table with a line for each fault."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ NAMES = {REFUSED: "refused", DROPPED: "dropped", HUNG: "hung"}
 
 @attrs.frozen
 class Request:
-    """A request as its client saw it; times are monotonic seconds."""
+    """A request as seen by its client; times are monotonic seconds."""
 
     kind: str
     status: int
@@ -36,7 +36,7 @@ class Request:
 
 @attrs.define
 class Outcome:
-    """What all clients of one load saw."""
+    """Everything that the clients of a load saw."""
 
     requests: list[Request]
     acknowledged: dict[str, int]
@@ -46,26 +46,23 @@ class Outcome:
 
     @property
     def statuses(self) -> Counter[int]:
-        """How often each status was seen, those of tests.support.load included."""
+        """The count of each status, including those of tests.support.load."""
         return Counter(request.status for request in self.requests)
 
     @property
     def failed(self) -> list[Request]:
-        """What was not done, or at least not said to be."""
+        """The requests that did not succeed."""
         return [request for request in self.requests if request.status not in DONE]
 
     def failing_after(self, moment: float) -> float:
-        """Return for how many seconds after `moment` clients were told of failures, or of nothing at all."""
+        """Return for how many seconds after `moment` clients got errors or no response."""
         answered = [request.sent + request.took for request in self.requests if request.status in DONE]
         first = min((at for at in answered if at > moment), default=inf)
         last = max((request.sent + request.took for request in self.failed), default=moment)
         return max(0.0, last - moment, first - moment)
 
     def check(self) -> None:
-        """Check that every client was told within 3 s, by an answer, when to ask again, and that it was the truth.
-
-        Who lost a connection asks again with the same key; 409 says that the first attempt is not over yet.
-        """
+        """Check that each request was answered within 3 s, failures with Retry-After; no write is lost or doubled."""
         assert set(self.statuses) <= {200, 201, 409, 503}
         assert self.statuses.keys() >= DONE
         assert all(request.retry_after for request in self.failed)
@@ -73,7 +70,7 @@ class Outcome:
         assert (self.lost, self.duplicates) == (0, 0)
 
     def add(self, other: "Outcome") -> None:
-        """Take what the clients of another load saw for what these saw."""
+        """Add what the clients of another load saw."""
         self.requests += other.requests
         self.acknowledged |= other.acknowledged
         self.unclear += other.unclear
@@ -81,7 +78,7 @@ class Outcome:
         self.duplicates += other.duplicates
 
     def compare(self, postgres: Postgres, resource: Resource, name: str) -> Self:
-        """Look for each acknowledged write in the database, and for those that are there twice."""
+        """Look for acknowledged writes that the database lacks, and for duplicates."""
         field, table = resource.field, resource.table
         pairs = f"coalesce(json_agg(json_build_array({field}, id)), '[]')"
         query = f"select {pairs} from {table} where starts_with({field}, %s)"
@@ -93,14 +90,14 @@ class Outcome:
 
 
 class Front(Protocol):
-    """Where clients ask, on loopback; and a folder for what they saw."""
+    """The base URL on loopback for clients, and a folder for what they saw."""
 
     port: int
     output: Path
 
 
 class Load:
-    """Clients that ask from the beginning to the end of the context; then ``outcome`` says what they saw."""
+    """Clients that send requests until the end of the context; ``outcome`` then contains what they saw."""
 
     outcome: Outcome
 
@@ -148,7 +145,7 @@ Report = Callable[[str], None]
 
 @attrs.define
 class Table:
-    """The lines for the end of the run."""
+    """The table printed at the end of the run."""
 
     lines: list[tuple[str, str, str]] = attrs.Factory(list)
     acknowledged: int = 0
@@ -156,7 +153,7 @@ class Table:
     duplicates: int = 0
 
     def note(self, fault: str, outcome: Outcome, figure: str = "") -> None:
-        """Add what a fault did to the clients."""
+        """Add the effect of a fault on the clients."""
         self.acknowledged += len(outcome.acknowledged)
         self.lost += outcome.lost
         self.duplicates += outcome.duplicates
@@ -168,12 +165,12 @@ class Table:
         self.lines.append((fault, statuses, "; ".join(part for part in parts if part)))
 
     def say(self, fault: str, result: str, figure: str = "") -> None:
-        """Add a line that no load has seen."""
+        """Add a line without a load."""
         self.lines.append((fault, result, figure))
 
     @override
     def __str__(self) -> str:
-        """Lay it out for a terminal."""
+        """Format it for a terminal."""
         if not self.lines:
             return ""
         first, second = (max(len(line[part]) for line in self.lines) for part in (0, 1))

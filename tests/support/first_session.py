@@ -1,4 +1,4 @@
-"""The black-box session, against a service that runs anywhere."""
+"""The black-box session, run against any running service."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from tests.support.processes import ROOT
 
 
 def run_black_box(url: str) -> str:
-    """Run each test_black_box.py, as the first lines of the first say, which must pass; return the closing line."""
+    """Run each test_black_box.py with the command in the first one's docstring; return pytest's last line."""
     files = sorted(ROOT.glob("tests/**/test_black_box.py"))
     done = subprocess.run(
         [

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-MEMORY = "/dev/shm"  # noqa: S108 - each folder in it has a name that nobody can guess
+MEMORY = "/dev/shm"  # noqa: S108 - the names of the folders in it cannot be guessed
 
 
 @contextmanager
 def temporary_folder(prefix: str, *, room: int) -> Iterator[Path]:
-    """Make a folder, in memory if `room` bytes are free there, and remove it after the context."""
+    """Create a folder, in memory if `room` bytes are free there, and remove it after the context."""
     roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > room
     with tempfile.TemporaryDirectory(prefix=prefix, dir=MEMORY if roomy else None) as name:
         yield Path(name)

@@ -1,4 +1,4 @@
-"""Access tokens that look right at some point, and are not."""
+"""Access tokens that look valid in some respect but are not."""
 
 import hmac
 import json
@@ -13,18 +13,18 @@ UNSIGNED = ["none", "None", "NONE", "nOnE", "none ", ""]
 
 
 def unsigned(alg: str) -> Callable[[Token], str]:
-    """Return what makes a token that claims to need no signature, and has none."""
+    """Return a function that makes an unsigned token, which declares that it needs no signature."""
     return lambda token: token.but({"alg": alg}).rpartition(".")[0] + "."
 
 
 def twice(token: Token, name: bytes, before: bytes) -> str:
-    """Return the token signed anew, with `before` at the begin of the part that holds `name`."""
+    """Return the token signed again, with `before` inserted at the beginning of the part that contains `name`."""
     header, claims = (json.dumps(part).encode() for part in (token.header, token.claims))
     header, claims = (before + part[1:] if name in part else part for part in (header, claims))
     return signed(header, claims, token.key)
 
 
-# What each is called, and what makes it of a genuine one.
+# The name of each forgery, and the function that makes it from a genuine token.
 FORGERIES: dict[str, Callable[[Token], str]] = {
     **{f"alg {alg!r}": unsigned(alg) for alg in UNSIGNED},
     "alg none, signed": lambda token: token.but({"alg": "none"}),

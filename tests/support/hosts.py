@@ -1,4 +1,4 @@
-"""Hosts in network namespaces, each with a service, and HAProxy in front: what a network with real hosts does."""
+"""Hosts in network namespaces, each with a service, behind HAProxy: a network of real hosts."""
 
 import os
 import subprocess
@@ -13,11 +13,11 @@ from tests.support.processes import PATIENCE, Running, Settings, free_port, serv
 from tests.support.processes import command as service
 
 HAPROXY = "/usr/sbin/haproxy"
-# For benchmarks of networks (RFC 2544); nobody routes it.
+# Reserved for benchmarks (RFC 2544), and not routed.
 NETWORK = "198.18.7"
 HUB = f"{NETWORK}.1"
 CGROUPS = Path("/sys/fs/cgroup/cpu")
-# A host that does not answer for 0.4 s gets no more requests, and those on their way to it are given up.
+# A host that does not answer for 0.4 s gets no more requests, and its pending ones fail.
 CONFIGURATION = """\
 global
     maxconn 500
@@ -42,13 +42,13 @@ CHECKS = """\
 
 
 def ip(*words: str) -> None:
-    """Run iproute2's program."""
-    subprocess.run(["ip", *words], check=True)  # noqa: S607 - root's own
+    """Run iproute2's `ip`."""
+    subprocess.run(["ip", *words], check=True)  # noqa: S607 - root's PATH
 
 
 @attrs.define
 class Network:
-    """A bridge in this namespace, to which hosts are connected."""
+    """A bridge in this namespace that hosts are connected to."""
 
     name: str = attrs.Factory(lambda: f"chaos{os.getpid()}")
     hosts: list["Host"] = attrs.Factory(list)
@@ -75,7 +75,7 @@ class Network:
 
 @attrs.define
 class Host:
-    """A namespace with an address of its own, and the service in it."""
+    """A network namespace with its own address and the service in it."""
 
     name: str
     bridge: str
@@ -85,7 +85,7 @@ class Host:
     client: httpx.Client = attrs.field(init=False)
 
     def start(self, settings: Settings) -> None:
-        """Connect it, and start the service."""
+        """Connect the host and start its service."""
         ip("netns", "add", self.name)
         ip("link", "add", self.name, "type", "veth", "peer", "name", "eth0", "netns", self.name)
         ip("link", "set", self.name, "master", self.bridge, "up")
@@ -98,7 +98,7 @@ class Host:
         self.client = httpx.Client(base_url=place, headers={"Host": "localhost"}, trust_env=False, timeout=PATIENCE)
 
     def wait_until_ready(self) -> None:
-        """Wait until it serves."""
+        """Wait until it is ready."""
         until(self._is_ready, f"{self.name} is ready: {self.served.stderr}")
 
     def _is_ready(self) -> bool:
@@ -108,7 +108,7 @@ class Host:
             return False
 
     def limit(self, share: float) -> None:
-        """Let it have this share of one processor from now on, by a control group."""
+        """Limit it to this share of one processor from now on, by a control group."""
         group = CGROUPS / self.name
         group.mkdir()
         (group / "cpu.cfs_period_us").write_text("20000")
@@ -117,29 +117,29 @@ class Host:
             (group / "cgroup.procs").write_text(str(process.pid))
 
     def seconds_of_cpu(self) -> float:
-        """Return what the service has computed until now."""
+        """Return the CPU seconds used by the service so far."""
         times = [process.cpu_times() for process in self.served.family()]
         return float(sum(time.user + time.system for time in times))
 
     def cut_off(self) -> None:
-        """Pull the plug of the network."""
+        """Disconnect the host from the network."""
         ip("link", "set", self.name, "down")
 
     def connect(self) -> None:
-        """Put it back."""
+        """Reconnect the host."""
         ip("link", "set", self.name, "up")
 
     def end(self) -> None:
         """End the service, and remove the host."""
         with self.served:
             self.client.close()
-        ip("netns", "delete", self.name)  # its end of the cable goes with it, and so does the other
+        ip("netns", "delete", self.name)  # its end of the cable is removed with it, and so is the other
         if (CGROUPS / self.name).is_dir():
             (CGROUPS / self.name).rmdir()
 
 
 class Balancer:
-    """HAProxy in front of `hosts`, while the context lasts; it asks each whether it is ready, unless told not to."""
+    """HAProxy in front of `hosts`; it checks their readiness, unless `checks` is false."""
 
     def __init__(self, hosts: Sequence[Host], folder: Path, *, checks: bool) -> None:
         folder.mkdir()

@@ -1,8 +1,8 @@
-"""The container's image, built from the Dockerfile and run without a container engine: by buildah, unshare and chroot.
+"""The container image, built from the Dockerfile and run without a container engine: by buildah, unshare and chroot.
 
-FROM's image comes from a registry, and is not what is tried here: a Debian of the same release stands in for it,
-without what slim images lack, and with Debian's Python at the places of that image's. Debian's Python keeps its
-bytecode, so it is no smaller than a CPython compiled and stripped as for that image.
+The base image in FROM comes from a registry and is not tested here. A Debian of the same release replaces it, without
+the files that slim images lack, and with Debian's Python at the same paths. Debian's Python keeps its bytecode, so the
+stand-in is no smaller than the real base image.
 """
 
 import json
@@ -23,12 +23,12 @@ FROM = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILIN
 PYTHON = (ROOT / ".python-version").read_text().strip()
 RELEASE = FROM[0].rpartition("-")[2]
 AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
-# Kept from run to run: it takes a minute.
+# Kept between runs: it takes a minute to make.
 BASE = Path(tempfile.gettempdir()) / f"debian-{RELEASE}-slim-python{PYTHON}.tar"
-# https://github.com/debuerreotype/debuerreotype, scripts/.slimify-excludes; the lists of packages go as well.
+# https://github.com/debuerreotype/debuerreotype, scripts/.slimify-excludes; the package lists are removed as well.
 NOT_IN_SLIM = [f"usr/share/{name}" for name in ("doc", "info", "linda", "lintian", "locale", "man")]
 NOT_IN_SLIM += ["var/lib/apt/lists", "var/cache/apt", "var/log"]
-# As engines do it with --read-only: nothing can be written to; /proc and /dev are there.
+# Like an engine's --read-only: nothing is writable; /proc and /dev exist.
 READ_ONLY = """
 set -e
 mount --bind "$1" "$1"
@@ -37,7 +37,7 @@ mount -t proc proc "$1/proc"
 mount --rbind /dev "$1/dev"
 exec chroot --userspec="$2" --groups= "$1" "${@:3}"
 """
-# An ordinary user may not send signals to what runs by sudo.
+# An ordinary user cannot send signals to processes started by sudo.
 RELAY = """
 "$@" &
 child=$!
@@ -60,13 +60,13 @@ def _run(*command: str | Path) -> str:
 
 @attrs.frozen
 class Image:
-    """An image: where its files are, and its configuration."""
+    """An image: the path of its files, and its configuration."""
 
     root: Path
     config: Mapping[str, Any]
 
     def command(self, arguments: list[str], settings: Mapping[str, str]) -> list[str]:
-        """Return the command line that runs `arguments` in the image, as its user, with nothing that can be written."""
+        """Return the command line that runs `arguments` in the image as its user, with nothing writable."""
         variables = {**dict(each.split("=", 1) for each in self.config["Env"]), **settings}
         user = f"{self.config['User']}:{self.config['User']}"
         environment = ["env", "-i", f"--chdir={self.config['WorkingDir']}"]
@@ -76,14 +76,14 @@ class Image:
         return [*relay, *shell, *environment, *arguments]
 
     def run(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-        """Run `arguments` in the image to their end."""
+        """Run `arguments` in the image to completion."""
         command = self.command([*arguments], settings)
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
 
 @contextmanager
 def built(*options: str) -> Iterator[Image]:
-    """Build the image, with options of `buildah bud`; it is gone after the context."""
+    """Build the image with options of `buildah bud`; it is removed after the context."""
     _make_base()
     folder = Path(tempfile.mkdtemp(prefix="image-"))
     storage = ("--root", folder / "storage", "--runroot", folder / "run", "--storage-driver", "vfs")
@@ -122,7 +122,7 @@ def _make_base() -> None:
 
 
 def _pip_configuration() -> list[str]:
-    """Return the options that lend the build what pip is told on this machine: its index, and files that it names."""
+    """Return options that give the build this machine's pip settings: its index, and files that they name."""
     options = []
     # https://pip.pypa.io/en/stable/topics/configuration/#location
     for path, inside in {

@@ -1,4 +1,4 @@
-"""JSON Web Tokens, taken apart and put together by hand, as an attacker does."""
+"""JSON Web Tokens, taken apart and put together by hand, like an attacker."""
 
 import base64
 import hmac
@@ -9,31 +9,31 @@ import attrs
 
 
 def encoded(part: bytes) -> bytes:
-    """Encode a part as JWTs have it (RFC 7515, 2)."""
+    """Encode a part of a JWT (RFC 7515, 2)."""
     return base64.urlsafe_b64encode(part).rstrip(b"=")
 
 
 def signed(header: bytes, claims: bytes, key: bytes, digest: str = "sha256") -> str:
-    """Sign any two texts as if they were header and claims."""
+    """Sign any two texts as header and claims."""
     message = encoded(header) + b"." + encoded(claims)
     return (message + b"." + encoded(hmac.digest(key, message, digest))).decode()
 
 
 @attrs.frozen
 class Token:
-    """A genuine token, unchecked, and the key that it was signed with."""
+    """A genuine token, not verified, and the key that it was signed with."""
 
     text: str
     key: bytes
 
     @property
     def header(self) -> dict[str, Any]:
-        """Return what it says of itself."""
+        """Return its header."""
         return self._part(0)
 
     @property
     def claims(self) -> dict[str, Any]:
-        """Return what it says of its bearer."""
+        """Return its claims."""
         return self._part(1)
 
     def but(
@@ -44,7 +44,7 @@ class Token:
         digest: str = "sha256",
         **claims: object,
     ) -> str:
-        """Return it signed anew, by `key` if it is given, with other members; ``...`` leaves one out."""
+        """Return it signed again, with `key` if given, and with other members; ``...`` removes one."""
         members = _members(self.header | (header or {})), _members(self.claims | claims)
         return signed(*members, self.key if key is None else key, digest)
 

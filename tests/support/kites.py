@@ -1,4 +1,4 @@
-"""A controller that tests add to the service, with what accounts have no use for: parameters, numbers as ids, ETags."""
+"""A controller that tests add to the service, for features that accounts do not use: parameters, integer ids, ETags."""
 
 from typing import Annotated
 
@@ -27,13 +27,13 @@ class Kite:
 
 
 class KiteName(msgspec.Struct, forbid_unknown_fields=True):
-    """What a kite is to be called."""
+    """The name of a new kite."""
 
     kite_name: Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
 
 
 class KitesController(Controller):
-    """One kite, which nothing changes."""
+    """A single constant kite."""
 
     path = "/kites"
     tags = ("kites",)

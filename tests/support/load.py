@@ -1,9 +1,9 @@
-"""The load: a process of its own whose clients note every answer.
+"""A process that generates load, and whose clients record every response.
 
-Reads what to do from the first line of standard input, says when it begins, runs until standard input is closed, and
-writes what it saw to the file that it was told, all JSON. A client creates things, each with a text and
-an Idempotency-Key of its own, and repeats the request with the same key until the response is 201: that is what it can
-rely on. Between two writes it reads.
+It reads its task from the first line of standard input, reports when it begins, runs until standard input is closed,
+and writes what the clients saw to the given file, all as JSON. A client creates objects, each with its own text and
+Idempotency-Key, and repeats the request with the same key until the response is 201, which is the contract. Between
+two writes it reads.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ from pathlib import Path
 import attrs
 import uvloop
 
-# What stands for a status where there was none: nobody listened; the connection ended before the answer; no answer.
+# Pseudo-statuses: connection refused, connection lost before the response, no response.
 REFUSED, DROPPED, HUNG = 0, -1, -2
 PATIENCE = 12.0  # seconds
-PAUSE = 0.02  # seconds before the same is asked again
+PAUSE = 0.02  # seconds before a request is repeated
 
 
 @attrs.frozen
 class Target:
-    """What is asked for: the paths that create and list, and the field of the text."""
+    """The requests: the paths that create and list, and the name of the text field."""
 
     create: str
     list: str
@@ -33,16 +33,16 @@ class Target:
 
 @attrs.define
 class Seen:
-    """What the clients saw: each request (kind, status, when it was sent, seconds, Retry-After), and each promise."""
+    """What the clients saw: each request (kind, status, time, seconds, Retry-After), and each acknowledged write."""
 
     requests: list[tuple[str, int, float, float, str]] = attrs.Factory(list)
-    # The id in the 201 by the text that was sent; and the texts without a 201.
+    # The id in each 201 by the text sent, and the texts without a 201.
     acknowledged: dict[str, int] = attrs.Factory(dict)
     unclear: list[str] = attrs.Factory(list)
 
 
 class Client:
-    """One connection at a time, one request at a time."""
+    """One connection, one request at a time."""
 
     def __init__(self, name: str, port: int, target: Target, token: str, seen: Seen) -> None:
         self._name = name
@@ -53,7 +53,7 @@ class Client:
         self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def run(self, reads: int, pause: float, over: asyncio.Event) -> None:
-        """Write, read `reads` times and rest for `pause` seconds, again and again until it is over."""
+        """Repeat until the end: write, read `reads` times, pause for `pause` seconds."""
         number = 0
         while not over.is_set():
             number += 1
@@ -103,7 +103,7 @@ class Client:
         return status, response
 
     async def _exchange(self, request: bytes) -> tuple[int, str, bytes]:
-        if self._stream and self._stream[0].at_eof():  # closed while it was idle
+        if self._stream and self._stream[0].at_eof():  # closed while idle
             self._stream[1].close()
             self._stream = None
         if self._stream is None:
@@ -122,7 +122,7 @@ class Client:
 async def load(
     name: str, port: int, target: dict[str, str], tokens: list[str], clients: int, reads: int, pause: float, output: str
 ) -> None:
-    """Keep `clients` busy, who share the accounts of `tokens`, until standard input is closed."""
+    """Keep `clients` busy, sharing the accounts of `tokens`, until standard input is closed."""
     seen, over = Seen(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.run_in_executor(None, sys.stdin.readline).add_done_callback(lambda _: over.set())
@@ -133,7 +133,7 @@ async def load(
     sys.stdout.write("begins\n")
     sys.stdout.flush()
     await asyncio.gather(*(client.run(reads, pause, over) for client in each))
-    Path(output).write_text(json.dumps(attrs.asdict(seen)))  # noqa: ASYNC240 - it is over
+    Path(output).write_text(json.dumps(attrs.asdict(seen)))  # noqa: ASYNC240 - the load has ended
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Races, driven: a test holds a lock until the statements that it wants to meet there all wait for it."""
+"""Deterministic races: a test holds a lock until all the statements involved wait for it."""
 
 import asyncio
 
@@ -6,10 +6,10 @@ import asyncpg
 
 
 async def blocked_statements(connection: asyncpg.Connection, number: int) -> list[str]:
-    """Wait until `number` statements of this database wait for a lock, and return them, the first come first."""
+    """Wait until `number` statements of this database wait for a lock; return them in the order of their arrival."""
     async with asyncio.timeout(5):
         while True:
-            # Within a transaction the view would stay as it was first seen.
+            # Within a transaction, the view would keep its first contents.
             await connection.execute("select pg_stat_clear_snapshot()")
             rows = await connection.fetch(
                 "select query from pg_stat_activity"
@@ -17,4 +17,4 @@ async def blocked_statements(connection: asyncpg.Connection, number: int) -> lis
             )
             if len(rows) >= number:
                 return [row["query"] for row in rows]
-            await asyncio.sleep(0.005)  # not to keep from its work whom we wait for
+            await asyncio.sleep(0.005)  # give the others time to work

@@ -1,4 +1,4 @@
-"""Metrics as Prometheus reads them."""
+"""Parses metrics as Prometheus does."""
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -6,7 +6,7 @@ TOKEN = "a-token-for-one-test"
 
 
 def samples(text: str) -> dict[str, float]:
-    """Return each sample of an exposition by its name and labels, as Prometheus reads them."""
+    """Return each sample of an exposition by name and labels."""
     found = {}
     for family in text_string_to_metric_families(text):
         for name, labels, value, *_ in family.samples:

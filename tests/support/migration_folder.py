@@ -1,4 +1,4 @@
-"""A folder of migrations to try things with, and questions to its database."""
+"""A folder of migrations for tests, and queries on its database."""
 
 import time
 from pathlib import Path
@@ -9,12 +9,12 @@ import psycopg
 from service.migrate.runner import Limits, apply, rollback, status
 
 HASTY = Limits(lock_timeout=0.1, attempts=3)
-# The connections of migrations to this database.
+# Connections of migrations to this database.
 RUNS = "select from pg_stat_activity where datname = current_database() and application_name = 'service migrate'"
 
 
 class Folder:
-    """A folder of migrations, and what has been reported about it."""
+    """A folder of migrations, and the reports about it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -32,20 +32,20 @@ class Folder:
         (self.path / f"{name}.rollback.sql").unlink()
 
     def apply(self, url: str, limits: Limits = HASTY) -> list[str]:
-        """Apply what is pending."""
+        """Apply pending migrations."""
         return apply(url, self.path, report=self.reports.append, limits=limits)
 
     def rollback(self, url: str) -> list[str]:
-        """Undo the newest migration."""
+        """Roll back the newest migration."""
         return rollback(url, self.path, report=self.reports.append, limits=HASTY)
 
     def states(self, url: str) -> dict[str, str]:
-        """Return how the database stands with each migration."""
+        """Return the state of each migration."""
         return {each.id: each.state for each in status(url, self.path)}
 
 
-def value(url: str, sql: str) -> Any:  # noqa: ANN401 - whatever PostgreSQL returns
-    """Return the one value of a query."""
+def value(url: str, sql: str) -> Any:  # noqa: ANN401 - any value
+    """Return the single value of a query."""
     with psycopg.connect(url, autocommit=True) as connection:
         row = connection.execute(sql).fetchone()
         assert row is not None
@@ -53,7 +53,7 @@ def value(url: str, sql: str) -> Any:  # noqa: ANN401 - whatever PostgreSQL retu
 
 
 def until(url: str, condition: str) -> None:
-    """Wait until PostgreSQL says that `condition` is so."""
+    """Wait until `condition` is true in PostgreSQL."""
     deadline = time.monotonic() + 10
     while not value(url, f"select {condition}"):
         assert time.monotonic() < deadline, f"never came true: {condition}"

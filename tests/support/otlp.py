@@ -1,4 +1,4 @@
-"""A receiver of OTLP, the protocol of OpenTelemetry, to which the service sends its traces."""
+"""A receiver of OTLP, the OpenTelemetry protocol, for the service's traces."""
 
 import threading
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 class Receiver:
-    """A receiver of OTLP by HTTP, on a port of its own (https://opentelemetry.io/docs/specs/otlp/#otlphttp)."""
+    """A receiver of OTLP over HTTP, on its own port (https://opentelemetry.io/docs/specs/otlp/#otlphttp)."""
 
     def __init__(self) -> None:
         self.requests: list[ExportTraceServiceRequest] = []
@@ -33,14 +33,14 @@ class Receiver:
 
             @override
             def log_message(self, *_: object) -> None:
-                """Be quiet."""
+                """Log nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
 
     @property
     def spans(self) -> list[Span]:
-        """What was received, the earliest first."""
+        """The received spans, earliest first."""
         scopes = [scope for each in self.requests for one in each.resource_spans for scope in one.scope_spans]
         return sorted((span for scope in scopes for span in scope.spans), key=lambda span: span.start_time_unix_nano)
 

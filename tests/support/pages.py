@@ -1,4 +1,4 @@
-"""What documentation says to do: the pages of docs/ in a copy of the tree, and the session of README.md."""
+"""Follows the instructions of documentation: the pages of docs/ in a copy of the tree, and the session in README.md."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ PART = re.compile(
 
 
 def change(path: Path, diff: str) -> None:
-    """Change the one place of a file that a diff shows."""
+    """Apply a diff that changes one place of a file."""
     lines = diff.splitlines(keepends=True)
     old, new = ("".join(line[1:] for line in lines if line[0] in signs) for signs in (" -", " +"))
     assert path.read_text().count(old) == 1, f"{path.name} has no such place:\n{old}"
@@ -26,9 +26,9 @@ def change(path: Path, diff: str) -> None:
 
 
 def follow(tree: Tree, page: str, *, run: bool = True) -> None:
-    """Do what a page says, in its order; a slip is undone when `sql check` has said what is shown.
+    """Follow a page in its order, and undo each deliberate mistake once `sql check` has reported it as shown.
 
-    Where it is not to `run` anything, files are made and changed all the same.
+    Without `run`, files are created and changed, but no command runs.
     """
     path = tree.path
     for part in PART.finditer(page):
@@ -53,17 +53,17 @@ def follow(tree: Tree, page: str, *, run: bool = True) -> None:
 
 
 def commands(page: Path) -> list[str]:
-    """Return the commands that a page shows, block by block."""
+    """Return the shell commands of a page, one block each."""
     return [part["commands"] for part in PART.finditer(page.read_text(encoding="utf-8")) if part["commands"]]
 
 
 def section(page: str, heading: str) -> str:
-    """Return what stands below a heading of a page."""
+    """Return the text below a heading of a page."""
     return page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
 def session() -> list[tuple[str, str]]:
-    """Return the commands of the first session, each with what it prints."""
+    """Return the commands of the first session, each with its output."""
     [block] = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     steps = [step.partition("\n") for step in block.split("$ ")[1:]]
     return [(command, output.strip()) for command, _, output in steps]

@@ -1,4 +1,4 @@
-"""PgBouncer from Debian's packages in front of a PostgreSQL."""
+"""PgBouncer from Debian's packages in front of PostgreSQL."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from tests.support.postgres import Postgres, as_owner
 from tests.support.processes import free_port, until
 
-# As docs/scaling.md has it.
+# As in docs/scaling.md.
 CONFIGURATION = """\
 [databases]
 * = host=127.0.0.1 port={target}
@@ -30,13 +30,13 @@ query_wait_timeout = 2
 server_login_retry = 1
 """
 PREPARES = "max_prepared_statements = 200\n"
-# What the service is told, by docs/scaling.md too.
+# The service's settings, also from docs/scaling.md.
 SETTINGS = {"DATABASE_STATEMENT_TIMEOUT": "0", "DATABASE_LOCK_TIMEOUT": "0"}
 BEFORE_1_21 = {"DATABASE_STATEMENT_CACHE": "0"}
 
 
 class PgBouncer:
-    """Runs while the context lasts."""
+    """A PgBouncer that runs until the end of the context."""
 
     def __init__(
         self, program: str, postgres: Postgres, folder: Path, address: str = "127.0.0.1", *, mode: str = "transaction"
@@ -54,7 +54,7 @@ class PgBouncer:
         self._file = folder / "pgbouncer.ini"
         text = CONFIGURATION.format(target=postgres.port, address=address, port=self.port, mode=mode)
         text += PREPARES if self.prepares else ""
-        # auth_type any: whoever comes is this user.
+        # auth_type any: every client is this user.
         self._file.write_text(text.replace("* =", "postgres = user=postgres", 1))
         for path in (folder, self._file):
             shutil.chown(path, postgres.data.stat().st_uid, postgres.data.stat().st_gid)
@@ -67,12 +67,12 @@ class PgBouncer:
         self.kill()
 
     def start(self) -> None:
-        """Start it, and wait until it serves."""
+        """Start it, and wait until it accepts connections."""
         self._process = subprocess.Popen(as_owner(self._owner, self._program, "-q", self._file))
         until(self._serves, "PgBouncer serves")
 
     def kill(self) -> None:
-        """End it as it stands."""
+        """Kill it at once."""
         self._process.kill()
         self._process.wait()
 
@@ -84,7 +84,7 @@ class PgBouncer:
         return True
 
     def prepared_statements(self) -> int:
-        """Return how many statements are prepared on its connections to PostgreSQL."""
+        """Return the number of prepared statements on its connections to PostgreSQL."""
         with psycopg.connect(self.url.replace("/postgres", "/pgbouncer"), autocommit=True) as console:
             rows = console.cursor(row_factory=dict_row).execute("show servers").fetchall()
         return sum(row.get("prepared_statements", 0) for row in rows)  # 1.18 has no such column

@@ -1,4 +1,4 @@
-"""Pools on the worker's database, and queries that show which backend answers."""
+"""Pools on the worker's database, and queries that show which backend ran them."""
 
 import re
 from collections.abc import AsyncIterator
@@ -18,23 +18,23 @@ from service.timeouts import DatabaseTimeouts
 from tests.support.statements import Statements
 
 Backend = Value[..., int]
-# Longer than a busy machine needs: a test of a timeout sets it.
+# Longer than a busy machine needs; tests of a timeout set their own.
 PATIENT = DatabaseTimeouts(acquire=10, query=30)
 
 
 class Opening(Protocol):
     """Opens a pool until the end of the test."""
 
-    async def __call__(self, url: str = "", *, timeouts: DatabaseTimeouts = PATIENT, **options: Any) -> Database:  # noqa: ANN401 - of a Pool
-        """Return a database on it."""
+    async def __call__(self, url: str = "", *, timeouts: DatabaseTimeouts = PATIENT, **options: Any) -> Database:  # noqa: ANN401 - parameters of Pool
+        """Return a database that uses the pool."""
 
 
 @pytest.fixture
 async def opening(database_url: str) -> AsyncIterator[Opening]:
-    """Return what opens a pool on the worker's database, or another."""
+    """Return a function that opens a pool on the worker's database or another one."""
     async with AsyncExitStack() as stack:
 
-        async def opening(url: str = "", *, timeouts: DatabaseTimeouts = PATIENT, **options: Any) -> Database:  # noqa: ANN401 - of a Pool
+        async def opening(url: str = "", *, timeouts: DatabaseTimeouts = PATIENT, **options: Any) -> Database:  # noqa: ANN401 - parameters of Pool
             pool = Pool(url or database_url, timeouts=timeouts, **options)
             await stack.enter_async_context(pool.open())
             return Database(pool)
@@ -44,7 +44,7 @@ async def opening(database_url: str) -> AsyncIterator[Opening]:
 
 @pytest.fixture
 async def admin(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """Return a connection beside those of the pool."""
+    """Return a connection outside the pool."""
     connection = await asyncpg.connect(database_url)
     yield connection
     await connection.close()
@@ -57,19 +57,19 @@ def statement(tmp_path: Path) -> Statements:
 
 @pytest.fixture
 def backend(statement: Statements) -> Backend:
-    """Return the query that tells which process of the server answers."""
+    """Return a query whose result is the pid of its backend."""
     return Value(statement("value integer", "select pg_backend_pid()"), int)
 
 
 @pytest.fixture
 def sleep(statement: Statements) -> Backend:
-    """Return the query that takes so many seconds."""
+    """Return a query that takes the given number of seconds."""
     return Value(statement("value text", "select pg_sleep($1)::text", "seconds float8"), int)
 
 
 @pytest.fixture
 def write_slowly(statement: Statements) -> Backend:
-    """Return the query that takes so many seconds, and is no read: it is not repeated if its connection is lost."""
+    """Return a query that takes the given number of seconds and writes: it is not repeated after a lost connection."""
     sql = "with gone as (delete from login_throttle where false) select pg_sleep($1)::text"
     return Value(statement("value text", sql, "seconds float8"), int)
 

@@ -1,4 +1,4 @@
-"""PostgreSQL 18 servers that are killed, frozen, promoted and filled up: real ones, on loopback."""
+"""Real PostgreSQL servers on loopback that tests kill, freeze, promote and fill up."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ import psycopg
 from service.embedded import as_ordinary_user, find_binaries
 from tests.support.processes import free_port, until
 
-# As PostgreSQL comes, durability included.
+# PostgreSQL's defaults, durability included.
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -26,20 +26,20 @@ SETTINGS = {
 
 
 def as_owner(folder: Path, *command: str | Path) -> list[str]:
-    """Return the command line that runs `command` as the owner of `folder`; it ends with this process."""
+    """Return a command line that runs `command` as the owner of `folder` and ends with this process."""
     prefix = as_ordinary_user(folder) if os.geteuid() == 0 else ["setpriv"]
     return [*prefix, "--pdeathsig=KILL", *map(str, command)]
 
 
 def create_cluster(data: Path, *options: str) -> None:
-    """Make a cluster in the folder `data`."""
+    """Create a cluster in the folder `data`."""
     initdb = find_binaries() / "initdb"
     arguments = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", *options, "-D", str(data)]
     subprocess.run(as_owner(data, initdb, *arguments), check=True, stdout=subprocess.DEVNULL)
 
 
 class Postgres:
-    """A server on the cluster `data`, at a port that stays its own."""
+    """A server on the cluster `data`, with a fixed port."""
 
     def __init__(self, data: Path, **settings: str) -> None:
         self.data = data
@@ -49,9 +49,9 @@ class Postgres:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> float:
-        """Start the server; return when it took connections (monotonic seconds)."""
+        """Start the server; return when it accepted connections (monotonic seconds)."""
         deadline = time.monotonic() + 30
-        while not self._started():  # processes of a server that was killed hold its memory for a moment
+        while not self._started():  # a killed server's processes keep its memory for a moment
             assert time.monotonic() < deadline, self.log[-2000:]
             time.sleep(0.05)
         return time.monotonic()
@@ -70,27 +70,27 @@ class Postgres:
 
     @property
     def log_file(self) -> Path:
-        """Where the server writes what it has to say."""
+        """The server's log file."""
         return self.data.with_suffix(".log")
 
     @property
     def log(self) -> str:
-        """What it has said."""
+        """The server's log so far."""
         return self.log_file.read_text(errors="replace")
 
     def stop(self, by: signal.Signals = signal.SIGINT) -> None:
-        """End the server: in good order (SIGINT), without (SIGQUIT), or by killing its first process (SIGKILL)."""
+        """End the server: orderly (SIGINT), at once (SIGQUIT), or by killing its main process (SIGKILL)."""
         if self._process and self._process.poll() is None:
             self._process.send_signal(signal.SIGCONT)
             self._process.send_signal(by)
             self._process.wait(30)
 
     def freeze(self) -> None:
-        """Stop every process of the server in its tracks."""
+        """Stop (SIGSTOP) every process of the server."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let them go on."""
+        """Continue them."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
@@ -101,30 +101,30 @@ class Postgres:
                 process.send_signal(number)
 
     def kill_one_backend(self) -> None:
-        """Kill -9 the process behind one of the service's connections."""
+        """Kill -9 the backend of one of the service's connections."""
         query = "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
         os.kill(self.ask(query), signal.SIGKILL)
 
-    def ask(self, query: str, parameters: Sequence[Any] = ()) -> Any:  # noqa: ANN401 - whatever it is
-        """Run a statement on a connection of its own, and return the first value of its first row, if it has one."""
+    def ask(self, query: str, parameters: Sequence[Any] = ()) -> Any:  # noqa: ANN401 - any value
+        """Run a statement on its own connection; return the first value of the first row, if there is one."""
         with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
             cursor = connection.execute(query, parameters)
             row = cursor.fetchone() if cursor.description else None
         return row[0] if row else None
 
     def replica(self, data: Path) -> "Postgres":
-        """Make another server, at another port, that follows this one."""
+        """Start a replica of this server, at another port."""
         programs = find_binaries()
-        # The folder of the copy belongs to whom this server's belongs.
+        # The copy's folder gets the owner of this server's folder.
         command = as_owner(self.data, programs / "pg_basebackup", "-d", self.url, "-D", data, "-R", "-X", "stream")
         subprocess.run([*command, "--checkpoint=fast"], check=True, stdout=subprocess.DEVNULL)
         return Postgres(data, **{name: value for name, value in self._settings.items() if name not in SETTINGS})
 
     def promote(self) -> float:
-        """Make a replica the primary; return when it took writes (monotonic seconds)."""
+        """Promote a replica; return when it accepted writes (monotonic seconds)."""
         assert self.ask("select pg_promote(true, 30)")
         return time.monotonic()
 
     def wait_for_replica(self) -> None:
-        """Wait until a replica follows, and commits are waited for where they are to be."""
+        """Wait until a replica follows, and commits wait for it if they are synchronous."""
         until(lambda: self.ask("select count(*) from pg_stat_replication where state = 'streaming'") == 1, "it follows")

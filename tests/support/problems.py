@@ -1,4 +1,4 @@
-"""Every kind of refusal that the service knows."""
+"""All problem types of the service."""
 
 from collections.abc import Iterator
 
@@ -6,11 +6,11 @@ from service.problems import Problem
 
 
 def all_problems(of: type[Problem] = Problem) -> Iterator[type[Problem]]:
-    """Yield every kind of refusal that the service knows."""
+    """Yield every problem class."""
     for problem in of.__subclasses__():
         yield problem
         yield from all_problems(problem)
 
 
-# Those that say something else than the one that they are a kind of.
+# Those that differ from their base class.
 KINDS = [problem for problem in all_problems() if "type" in vars(problem)]

@@ -1,4 +1,4 @@
-"""The commands as operators run them: real processes, asked over sockets, ended by signals."""
+"""The commands as real processes, used over sockets and ended by signals."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ import pytest
 from tests.support.accounts import connect
 
 ROOT = Path(__file__).resolve().parents[2]
-# What a process takes from the environment of the tests: how things are found, and how coverage is measured.
+# Variables that processes inherit from the test run: search paths, and settings of coverage.
 INHERITED = ("HOME", "PATH", "TMPDIR", "COVERAGE_PROCESS_CONFIG")
 SECRET_KEY = "a key that is used by nothing but tests"
 PATIENCE = 20  # seconds
@@ -30,7 +30,7 @@ NONE: Settings = MappingProxyType({})
 
 
 def until(condition: Callable[[], bool], hope: str, seconds: float = PATIENCE) -> None:
-    """Wait until `condition` holds, which `hope` words for whoever reads that it never did."""
+    """Wait until `condition` is true; `hope` describes it in the failure message."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {hope}"
@@ -38,31 +38,31 @@ def until(condition: Callable[[], bool], hope: str, seconds: float = PATIENCE) -
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
+    """Return an unused port of 127.0.0.1."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port
 
 
 def command(*arguments: str) -> list[str]:
-    """Return the command line of one of the service's commands."""
+    """Return the command line of a command of the service."""
     return [sys.executable, "-m", "service", *arguments]
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return an environment with `settings`, and none of those that the tests were started with."""
+    """Return an environment with `settings`, without the settings of the test run."""
     return {name: os.environ[name] for name in INHERITED if name in os.environ} | dict(settings)
 
 
 def serving(database_url: str, **settings: str) -> Settings:
-    """Return the settings of `serve` on the loopback interface."""
-    # A test does not wait for the end of a server, unless it is about that.
+    """Return settings for `serve` on the loopback interface."""
+    # Tests do not wait for a server to drain, unless they are about that.
     fixed = {"DATABASE_URL": database_url, "SECRET_KEY": SECRET_KEY, "HOST": "127.0.0.1", "DRAIN_SECONDS": "0"}
     return fixed | settings
 
 
 def run(*arguments: str, settings: Settings = NONE, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run a command to completion."""
     return subprocess.run(
         command(*arguments),
         cwd=cwd,
@@ -76,14 +76,14 @@ def run(*arguments: str, settings: Settings = NONE, cwd: Path = ROOT) -> subproc
 
 
 def check_out(folder: Path) -> Path:
-    """Make a copy of what the commands need, to be edited."""
+    """Copy the files that the commands need, so that a test can edit them."""
     for part in ("service", "sql", "migrations"):
         shutil.copytree(ROOT / part, folder / part)
     return folder
 
 
 def alive(process: psutil.Process) -> bool:
-    """Tell whether a process, any process, still runs."""
+    """Return whether any of the processes still runs."""
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -91,12 +91,12 @@ def alive(process: psutil.Process) -> bool:
 
 
 class Running:
-    """`serve` or `dev`, running on a port of its own until the end of the context at the latest."""
+    """`serve` or `dev`, running on its own port until the end of the context at the latest."""
 
     def __init__(
         self, name: str, output: Path, settings: Settings, cwd: Path = ROOT, program: Sequence[str] = ()
     ) -> None:
-        """Start the command `name`, or a `program` that starts it; output goes to files in the folder `output`."""
+        """Start the command `name`, or a `program` that starts it; its output goes to files in the folder `output`."""
         settings = {"PORT": str(free_port()), **settings}
         self.port = int(settings["PORT"])
         self.url = f"http://127.0.0.1:{self.port}"
@@ -110,28 +110,28 @@ class Running:
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
-                start_new_session=True,  # a process group of its own, like a job of a terminal
+                start_new_session=True,  # its own process group, like a job of a terminal
             )
 
     @property
     def stdout(self) -> str:
-        """What it has written to standard output."""
+        """Its standard output so far."""
         return (self.output / "stdout").read_text()
 
     @property
     def stderr(self) -> str:
-        """What it has written to standard error."""
+        """Its standard error so far."""
         return (self.output / "stderr").read_text()
 
     def status(self, path: str) -> int:
-        """Return the status that it answers with, 0 where it does not answer."""
+        """Return the status of its response, or 0 if there is none."""
         try:
             return self.client.get(path).status_code
         except httpx.TransportError:
             return 0
 
     def wait_until_ready(self, status: int = 200) -> None:
-        """Wait until readiness is answered with `status`."""
+        """Wait until readiness returns `status`."""
 
         def answered() -> bool:
             assert self.process.poll() is None, f"it ended:\n{self.stdout}{self.stderr}"
@@ -140,17 +140,17 @@ class Running:
         until(answered, f"GET /health/ready answers {status}")
 
     def family(self) -> list[psutil.Process]:
-        """Return the process with all that it has started, directly or not."""
+        """Return the process and all its descendants."""
         process = psutil.Process(self.process.pid)
         return [process, *process.children(recursive=True)]
 
     def workers(self) -> list[psutil.Process]:
-        """Return what it has started and still runs, but for the process with which Python looks after spawned ones."""
+        """Return its running children, except Python's resource tracker."""
         started = filter(alive, self.family()[1:])
         return [process for process in started if "resource_tracker" not in " ".join(process.cmdline())]
 
     def end(self, by: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal, wait for the end and return the exit status. Ctrl-C reaches the whole process group."""
+        """Send a signal, wait for the end and return the exit status. SIGINT goes to the process group, like Ctrl-C."""
         if by == signal.SIGINT:
             os.killpg(self.process.pid, by)
         else:
@@ -177,9 +177,9 @@ def running(database_url: str, folder: Path, **settings: str) -> Running:
 
 
 def wait_for_workers(served: Running, workers: int) -> None:
-    """Wait until each of `workers` serves."""
+    """Wait until each of `workers` has answered."""
     started = "Application startup complete."
-    until(lambda: served.stdout.count(started) == workers, "every worker serves", seconds=60)  # others are at work here
+    until(lambda: served.stdout.count(started) == workers, "every worker serves", seconds=60)  # others use the CPUs too
     served.wait_until_ready()
 
 
@@ -188,7 +188,7 @@ Serve = Callable[..., Running]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Return a copy of what the commands need, to be edited."""
+    """Return a copy of the files that the commands need, which the test can edit."""
     return check_out(tmp_path / "checkout")
 
 
@@ -200,7 +200,7 @@ class Start(Protocol):
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start commands that serve; those that still run are ended after the test."""
+    """Yield a function that starts serving commands; those still running are ended after the test."""
     with ExitStack() as stack:
 
         def start(name: str, settings: Settings = NONE, cwd: Path = ROOT) -> Running:
@@ -212,7 +212,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def serve(start: Start) -> Serve:
-    """Return what starts the service on a database."""
+    """Return a function that starts the service on a database."""
 
     def serve(url: str, *, ready: int = 200, cwd: Path = ROOT, **settings: str) -> Running:
         served = start("serve", serving(url, **settings), cwd)
@@ -224,7 +224,7 @@ def serve(start: Start) -> Serve:
 
 @pytest.fixture(scope="session")
 def served(served_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Return the service as production runs it, shared by this worker's tests; each makes accounts of its own."""
+    """Return the service as in production, shared by this worker's tests; each test creates its own accounts."""
     # Heroku's Python buildpack sets FORWARDED_ALLOW_IPS, which uvicorn would obey.
     with running(served_database_url, tmp_path_factory.mktemp("served"), FORWARDED_ALLOW_IPS="*") as served:
         served.wait_until_ready()

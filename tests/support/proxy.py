@@ -1,4 +1,4 @@
-"""A TCP relay on loopback that loses the network, moves to another server, or drops its connections."""
+"""A TCP proxy on loopback that swallows traffic, switches its target, or drops connections."""
 
 import asyncio
 import threading
@@ -9,7 +9,7 @@ from tests.support.processes import free_port
 
 
 class Proxy:
-    """Relays connections to the port `target`; each fault is a call."""
+    """Relays connections to the port `target`; each fault is a method."""
 
     def __init__(self, target: int) -> None:
         self.port = free_port()
@@ -41,15 +41,15 @@ class Proxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def swallow(self) -> None:
-        """Lose every byte's way: connections stay open, new ones are accepted, and nothing comes through."""
+        """Swallow all bytes: connections stay open, and new ones are accepted."""
         self._loop.call_soon_threadsafe(self._passes.clear)
 
     def heal(self) -> None:
-        """Let through what waits, and what comes."""
+        """Forward the swallowed bytes and all later ones."""
         self._loop.call_soon_threadsafe(self._passes.set)
 
     def move(self, target: int) -> None:
-        """Lead new connections to another port; those that are open stay where they lead."""
+        """Send new connections to another port; open ones keep their target."""
         self._loop.call_soon_threadsafe(setattr, self, "_target", target)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

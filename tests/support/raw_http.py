@@ -1,4 +1,4 @@
-"""HTTP as bytes, to and from a server in this process."""
+"""HTTP as raw bytes, to and from a server in this process."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,11 +15,11 @@ from service.timeouts import ClientTimeouts
 
 GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /auth/logout HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-# Its token is missing, so that it is answered before its body is read.
+# It lacks a token, so the response comes before the body is read.
 UNWANTED = b"POST /users/reset-password HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 DOWNLOAD = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
-# What RFC 9112 forbids, or is no HTTP/1.1 at all.
+# Forbidden by RFC 9112, or not HTTP/1.1 at all.
 NO_REQUESTS = {
     "no Host": b"GET /health/live HTTP/1.1\r\n\r\n",
     "two Hosts": GET + b"Host: evil.example\r\n\r\n",
@@ -48,7 +48,7 @@ async def listening(
     timeouts: ClientTimeouts = DEFAULT_TIMEOUTS,
     slot: Slot | None = None,
 ) -> AsyncIterator[int]:
-    """Serve `app` in this process, and return where it listens. At the end, requests have `patience` (s) to end."""
+    """Serve `app` in this process and yield its address. At the end, requests get `patience` seconds to finish."""
     config = uvicorn.Config(app, **OPTIONS | {"lifespan": "off"}, timeout_graceful_shutdown=patience)
     listener = bind("127.0.0.1", 0)
     server = Server(config, listener, slot, timeouts=timeouts)
@@ -61,7 +61,7 @@ async def listening(
 
 
 async def talk(port: int, *parts: bytes, pause: float = 0.05) -> bytes:
-    """Send `parts`, each for itself, and return all that comes until the service closes the connection."""
+    """Send `parts` separately; return all bytes received until the service closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for part in parts:
         writer.write(part)
@@ -73,5 +73,5 @@ async def talk(port: int, *parts: bytes, pause: float = 0.05) -> bytes:
 
 
 def statuses(response: bytes) -> list[int]:
-    """Return the statuses of all answers in `answer`."""
+    """Return the statuses of all responses in `answer`."""
     return [int(part[:3]) for part in response.split(b"HTTP/1.1 ")[1:]]

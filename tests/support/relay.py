@@ -1,6 +1,6 @@
-"""A relay in front of PostgreSQL, which counts round trips.
+"""A relay in front of PostgreSQL that counts round trips.
 
-It counts the messages after which the client waits for an answer (PostgreSQL's manual, 54.7, Message Formats): Sync,
+It counts the messages that make the client wait for a response (PostgreSQL's manual, 54.7, Message Formats): Sync,
 Query, Flush and FunctionCall.
 """
 
@@ -16,7 +16,7 @@ from service.embedded import EmbeddedPostgres
 
 @attrs.define
 class Relay:
-    """Passes on what PostgreSQL and its one client say, and counts the round trips."""
+    """Forwards the traffic between PostgreSQL and its only client, and counts the round trips."""
 
     server: EmbeddedPostgres
     trips: int = 0
@@ -31,7 +31,7 @@ class Relay:
 
     @asynccontextmanager
     async def listen(self) -> AsyncIterator[int]:
-        """Listen on the loopback until the end of the context; give the port."""
+        """Listen on loopback until the end of the context; yield the port."""
         listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         async with listener:
             yield listener.sockets[0].getsockname()[1]
@@ -51,7 +51,7 @@ class Relay:
         answers = asyncio.create_task(self._answers(postgres, to_client))
         try:
             await self._questions(client, to_postgres)
-            if self.cut_at:  # both ways at once, like a firewall that resets
+            if self.cut_at:  # both directions at once, like a firewall that resets
                 self.cut_at = None
                 answers.cancel()
                 await asyncio.wait([answers])
@@ -67,8 +67,8 @@ class Relay:
             to_client.close()
 
     async def _questions(self, client: StreamReader, to_postgres: StreamWriter) -> None:
-        """Pass on what the client says, until it ends or is to be cut off."""
-        kind = b""  # the first message has none
+        """Forward the client's messages until it ends or the connection is to be cut."""
+        kind = b""  # the first message has no type
         while True:
             length = await client.readexactly(4)
             message = kind + length + await client.readexactly(int.from_bytes(length) - 4)

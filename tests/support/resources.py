@@ -1,4 +1,4 @@
-"""The resources that users create in the service, found in its OpenAPI document."""
+"""The resources that users create, found in the OpenAPI document."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.routes import BODIES, DOCUMENT, OPERATIONS, taking
 
 @attrs.frozen
 class Resource:
-    """A resource: where it is created, listed and found, and the text that a user stores in it."""
+    """A resource: the paths that create, list and find it, and the text field that users set."""
 
     path: str
     create: str
@@ -23,20 +23,20 @@ class Resource:
 
     @property
     def table(self) -> str:
-        """The table that it is stored in."""
+        """The name of its table."""
         return self.path.strip("/").replace("-", "_")
 
     def one(self, id_: object) -> str:
-        """Return the path of one of them."""
+        """Return the path of one object."""
         return f"{self.path}/{id_}"
 
     def body(self, text: str) -> dict[str, object]:
-        """Return the body that creates one with `text`."""
+        """Return the body that creates an object with `text`."""
         return {**(BODIES[f"post {self.create}"] or {}), self.field: text}
 
 
 def _texts(operation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schemas of the required texts in the body of `operation`."""
+    """Return the schemas of the required strings in the body of `operation`."""
     name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
     schema = DOCUMENT["components"]["schemas"][name]
     properties = {field: schema["properties"][field] for field in schema.get("required", ())}

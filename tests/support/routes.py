@@ -11,7 +11,7 @@ Body = dict[str, object] | None
 Operation = Mapping[str, Any]
 
 METHODS = ("get", "post", "put", "patch", "delete")
-# Every other route needs an access token. The list is written by hand, so that no route is open by mistake.
+# Every other route needs an access token. The list is written by hand, so that no route becomes public by mistake.
 OPEN = frozenset(
     {
         "post /auth/access-token",
@@ -26,7 +26,7 @@ DOCUMENT: Mapping[str, Any] = openapi_document(create_app(make_settings("postgre
 
 
 def operations(document: Mapping[str, Any]) -> dict[str, Operation]:
-    """Return what an OpenAPI document says of each "method /path"."""
+    """Return the OpenAPI description of each "method /path"."""
     return {
         f"{method} {path}": operation
         for path, item in document["paths"].items()

@@ -1,4 +1,4 @@
-"""A small application on the service's own machinery, for handlers that only tests need."""
+"""A small application on the service's infrastructure, for handlers that only tests need."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ def small_application(
     around: Callable[[ASGIApp], ASGIApp] = lambda router: router,
     **options: Any,  # noqa: ANN401 - Litestar's
 ) -> Application:
-    """Return an application of `handlers`; `around` wraps Litestar's path, which the fast path is an alternative to."""
+    """Return an application of `handlers`; `around` wraps Litestar's path, as opposed to the fast path."""
     given: dict[str, Any] = {"plugins": [CompleteRoutes(), RowSchemas()], "logging_config": None, **options}
     given["exception_handlers"] = {Exception: exception_handler} | options.get("exception_handlers", {})
     app = Application(handlers, request_class=ServiceRequest, **given)

@@ -1,4 +1,4 @@
-"""A small tree for the book: what is rare in a schema, and text that tries to be HTML."""
+"""A small tree for the book, with rare schema features and text that tries to be HTML."""
 
 HOSTILE = "<script>alert('it & that')</script>"
 FILES = {

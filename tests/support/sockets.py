@@ -1,4 +1,4 @@
-"""HTTP as bytes over sockets, for what no HTTP library would send."""
+"""HTTP as raw bytes over sockets, for requests that no HTTP library would send."""
 
 import re
 import socket
@@ -8,7 +8,7 @@ STATUS = re.compile(rb"^HTTP/1\.1 (\d{3}) ", re.MULTILINE)
 
 
 def talk(port: int, *parts: bytes, patience: float = 10) -> bytes:
-    """Send `parts`, and return all that comes until the service closes the connection, or `patience` (s) is over."""
+    """Send `parts`; return all bytes received until the service closes the connection, or for `patience` seconds."""
     with socket.create_connection(("127.0.0.1", port), timeout=patience) as connection:
         received = []
         with suppress(ConnectionError):  # answered and closed before its end
@@ -21,5 +21,5 @@ def talk(port: int, *parts: bytes, patience: float = 10) -> bytes:
 
 
 def statuses(response: bytes) -> list[int]:
-    """Return the statuses of all answers in `answer`."""
+    """Return the statuses of all responses in `answer`."""
     return [int(status) for status in STATUS.findall(response)]

@@ -1,4 +1,4 @@
-"""What tests of the commands run: the commands themselves, and git."""
+"""Runs the commands in this process, and git."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ def invoke(*arguments: str) -> Result:
 
 
 def commit(root: Path) -> None:
-    """Make a git repository of a folder, with all that is in it."""
+    """Create a git repository from a folder and all its files."""
     nobody = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     author = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
     for command in (

@@ -1,10 +1,10 @@
-"""SQL files for one test, read as the service reads its own."""
+"""SQL files for one test, read like the service's own."""
 
 from pathlib import Path
 
 from service.postgres.query_file import Statement, read_query
 
-# A value of each type that a parameter has.
+# A value of each parameter type.
 DUMMIES = {
     "bigint": "1",
     "boolean": "true",
@@ -24,14 +24,14 @@ DUMMIES = {
 
 
 class Statements:
-    """Writes SQL files into a folder, and reads them."""
+    """Writes SQL files into a folder and reads them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._count = 0
 
     def __call__(self, returns: str, sql: str, *parameters: str) -> Statement:
-        """Return `sql`, which lacks its name and its end, as a file that declares `returns` and `parameters`."""
+        """Return `sql`, completed with name and semicolon, as a file that declares `returns` and `parameters`."""
         self._count += 1
         name = "tests.query" + "_again" * (self._count - 1)
         first_word, _, rest = sql.partition(" ")

@@ -1,6 +1,6 @@
 """A small application behind the real server, for tests of its processes: ``python -m tests.support.supervised``.
 
-The environment names PORT, WORKERS, DRAIN_SECONDS, and a file BROKEN: while it is there, no worker can start.
+The environment sets PORT, WORKERS, DRAIN_SECONDS and a file BROKEN: while that exists, workers fail to start.
 """
 
 import os
@@ -21,12 +21,12 @@ TIMEOUTS = SupervisorTimeouts(heartbeat=2, end=2, first_retry=0.2, last_retry=0.
 
 
 class Application:
-    """Answers with the number of the process that does; ``/block`` blocks its event loop."""
+    """Responds with the pid of its process; ``/block`` blocks its event loop."""
 
     draining = False
 
     def __init__(self) -> None:
-        """Be refused while the file BROKEN is there."""
+        """Raise an exception while the file BROKEN exists."""
         self.on_startup: list[Any] = []
         if Path(os.environ["BROKEN"]).exists():
             raise click.ClickException("this is broken")
@@ -42,7 +42,7 @@ class Application:
             await send({"type": "lifespan.shutdown.complete"})
             return
         if scope["path"] == "/block":
-            time.sleep(60)  # noqa: ASYNC251 - it is what is wrong with it
+            time.sleep(60)  # noqa: ASYNC251 - the fault to be tested
         body = str(os.getpid()).encode()
         headers = [(b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 503 if self.draining else 200, "headers": headers})
@@ -50,7 +50,7 @@ class Application:
 
 
 def main() -> None:
-    """Serve until a signal comes."""
+    """Serve until a signal arrives."""
     configure = partial(configure_logging, "INFO", "json")
     configure()
     listener = bind("127.0.0.1", int(os.environ["PORT"]))

@@ -1,4 +1,4 @@
-"""Copies of the whole tree, to be changed, and the checks that must pass there all the same."""
+"""Copies of the whole tree that tests change, and the checks that must still pass."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ MADE = ("__pycache__", "*.egg-info", ".*_cache", ".coverage*", ".dev", ".git", "
 
 
 def same(path: Path, other: Path) -> bool:
-    """Tell whether there is another file like this one."""
+    """Return whether `other` is an identical file."""
     return other.exists() and cmp(path, other, shallow=False)
 
 
@@ -26,25 +26,25 @@ class Tree:
     """A copy of the tree."""
 
     def __init__(self, path: Path, database_url: str) -> None:
-        """Copy what is not made by tools; `database_url` is where checks of SQL make their scratch databases."""
+        """Copy all files that no tool generates; `database_url` is for the scratch databases of SQL checks."""
         self.path = path
         self._database_url = database_url
         shutil.copytree(ROOT, path, ignore=shutil.ignore_patterns(*MADE))
 
     def run(self, *command: str) -> str:
-        """Run a tool, which must end well; return what it printed."""
+        """Run a tool that must succeed; return its output."""
         done = self._run(command)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
         return done.stdout
 
     def fail(self, *command: str) -> str:
-        """Run a tool, which must find something; return what it printed."""
+        """Run a tool that must report something; return its output."""
         done = self._run(command)
         assert done.returncode == 1, f"{' '.join(command)}\n{done.stdout}"
         return done.stdout
 
     def shell(self, commands: str) -> None:
-        """Run the commands of a page, each of which must end well."""
+        """Run the commands of a page, each of which must succeed."""
         path = f"{BIN}:{os.environ['PATH']}"
         done = subprocess.run(
             ["/bin/bash", "-euc", commands],
@@ -57,11 +57,11 @@ class Tree:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def command(self, *words: str, package: str = "service") -> tuple[str, ...]:
-        """Return a command of the service that starts no server of its own."""
+        """Return a command of the service that uses the tests' server."""
         return "python", "-m", package, *words, "--database-url", self._database_url
 
     def _run(self, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-        # None of the settings of these tests, and coverage only of what changes the tree: the rest has tests elsewhere.
+        # Without the settings of the test run; coverage only of code that changes the tree: other tests cover the rest.
         ours = ("COVERAGE_PROCESS_CONFIG",) if {"new", "remove", "rename"} & {*command} else ()
         inherited = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR", *ours) if name in os.environ}
         return subprocess.run(
@@ -76,11 +76,11 @@ class Tree:
         )
 
     def check(self, package: str = "service") -> None:
-        """Run `make check` on the tree as it is, but sqlfluff only on what differs, and `sql` on the tests' server.
+        """Run `make check` on the tree, but sqlfluff only on changed files, and `sql` on the tests' server.
 
-        What queries read is measured on 1,000 users.
+        Buffers are measured with 1,000 users.
         """
-        if CACHE.exists():  # then mypy reads anew what is not as it was
+        if CACHE.exists():  # mypy then rereads only changed files
             shutil.copytree(CACHE, self.path / CACHE.name)
         self.run("python", ".ci/check.py", "sql check", "sqlfluff")
         if different := [*self._different("sql"), *self._different("migrations")]:
@@ -90,12 +90,12 @@ class Tree:
         self.run(*self.command("sql", "check", "--scale", "--rollbacks", package=package))
 
     def _different(self, folder: str) -> list[str]:
-        """Return the SQL files of a folder that the checkout has not, or not as they are here."""
+        """Return the SQL files of a folder that are new or changed."""
         paths = [path.relative_to(self.path) for path in (self.path / folder).rglob("*.sql")]
         return [str(path) for path in paths if not same(self.path / path, ROOT / path)]
 
     def test(self, *paths: str) -> None:
-        """Run tests of the copy, against a PostgreSQL of their own."""
+        """Run tests of the copy, with their own PostgreSQL."""
         self.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths)
 
 

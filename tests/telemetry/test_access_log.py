@@ -25,7 +25,7 @@ LOGFMT = (
 
 
 def entries_of(served: Running, response: httpx.Response) -> list[dict[str, Any]]:
-    """Return what is logged of the request that `response` answers, once the access log has told of it."""
+    """Wait for the access log's entry of the request answered by `response`; return all its entries."""
     name = response.headers["X-Request-ID"]
 
     def entries() -> list[dict[str, Any]]:
@@ -111,7 +111,7 @@ def test_malformed_request_is_logged(served: Running) -> None:
 
 @pytest.mark.slow
 def test_wait_for_a_connection_is_logged(own_database_url: str, start: Start) -> None:
-    """The first request does, until one is made."""
+    """The first request waits until a connection is opened."""
     served = start("serve", serving(own_database_url))
     until(lambda: served.status("/health/live") == 200, "it serves")
 

@@ -33,7 +33,7 @@ except ValueError as error:
 
 
 def output(level: str, form: str) -> str:
-    """Return what the program writes to standard output; to standard error, nothing goes."""
+    """Return the program's standard output; its standard error must be empty."""
     command = [sys.executable, "-c", PROGRAM, level, form]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, encoding="utf-8")
     assert run.stderr == ""
@@ -42,19 +42,19 @@ def output(level: str, form: str) -> str:
 
 @pytest.fixture(scope="module")
 def lines() -> list[str]:
-    """Return what one run writes for programs."""
+    """Return the lines that a run writes for programs."""
     return output("DEBUG", "json").splitlines()
 
 
 @pytest.fixture(scope="module")
 def entries(lines: list[str]) -> list[dict[str, Any]]:
-    """Return what these lines say."""
+    """Return the parsed lines."""
     return [json.loads(line) for line in lines]
 
 
 @pytest.fixture(scope="module")
 def console() -> str:
-    """Return what one run writes for people."""
+    """Return the output of a run for a terminal."""
     return output("DEBUG", "console")
 
 
@@ -201,7 +201,7 @@ log.info("started")
 
 @pytest.mark.parametrize(("settings", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True)])
 def test_console_log_on_a_terminal_heeds_no_color(settings: dict[str, str], *, coloured: bool) -> None:
-    """As https://no-color.org says: an empty value counts as none."""
+    """According to https://no-color.org, an empty value counts as none."""
     ours, theirs = pty.openpty()
     subprocess.run([sys.executable, "-c", IN_COLOUR], cwd=ROOT, env=environment(settings), stdout=theirs, check=True)
     os.close(theirs)

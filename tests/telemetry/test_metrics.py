@@ -33,7 +33,7 @@ WIND = gauge("wind_speed", "The wind, as the last worker that looked has seen it
 
 @attrs.frozen
 class ServiceWithMetrics:
-    """The service with metrics, on a database of its own."""
+    """The service with metrics, on its own database."""
 
     app: Service
     client: httpx.AsyncClient
@@ -41,7 +41,7 @@ class ServiceWithMetrics:
     directory: Path
 
     def __getitem__(self, name: str) -> float:
-        """Return a sample."""
+        """Return the value of a sample."""
         return samples(as_text(self.directory, "text/plain")[0].decode())[name]
 
 
@@ -171,7 +171,7 @@ async def test_pool_gauges_show_use_and_waiters(measured: ServiceWithMetrics, st
     await asyncio.sleep(0)  # until each has asked
 
     sample_gauges()
-    await asyncio.gather(*asking)  # before the samples are read: who waits does so for a second at most
+    await asyncio.gather(*asking)  # before the samples are read: a request waits for a second at most
 
     assert measured["database_connections server=primary state=used"] == 2
     assert measured["database_connections server=primary state=idle"] == 0
@@ -207,7 +207,7 @@ async def test_all_parts_are_measured_from_startup(own_database_url: str, direct
 
 
 async def test_schema_behind_the_code_is_shown(measured: ServiceWithMetrics, own_database_url: str) -> None:
-    """Which is what the alert looks for."""
+    """An alert uses this metric."""
     connection = await asyncpg.connect(own_database_url)
     await connection.execute(
         "delete from migration_checksum where migration_id = (select max(migration_id) from migration_checksum)"
@@ -350,7 +350,7 @@ def test_gauge_shows_the_latest_value_of_all_workers(measured: ServiceWithMetric
 
 
 def test_counters_of_two_code_versions_are_merged(measured: ServiceWithMetrics) -> None:
-    """The later one knows one size more."""
+    """The later version has one more bucket."""
     command = [sys.executable, "-c", LATER_WORKER, str(measured.directory)]
     KITES.inc(colour="red", size="small")
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:

@@ -1,4 +1,4 @@
-"""The metrics port limits the number of its clients and their time."""
+"""The metrics port limits the number of clients and their time."""
 
 import asyncio
 import socket
@@ -13,14 +13,14 @@ SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\naccept: text/plain\r\n\r\
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """Return where metrics that repeat the header Accept are served."""
+    """Yield the port of a metrics server whose content repeats the header Accept."""
     listener = socket.create_server(("127.0.0.1", 0))
     with serve_in_thread(listener, lambda accept: (b"accept " + accept.encode(), "text/x-test"), timeout=0.5):
         yield listener.getsockname()[1]
 
 
 async def scrape(port: int, request: bytes) -> bytes:
-    """Send `request`, and return all that comes until the connection is closed."""
+    """Send `request`, and return all bytes until the connection is closed."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     try:
@@ -57,7 +57,7 @@ async def test_other_requests_are_refused_or_closed(port: int, request_: bytes, 
 
 
 async def test_silent_clients_do_not_shut_out_a_scrape() -> None:
-    """They share one thread and few descriptors: the oldest goes when another comes."""
+    """One thread and few descriptors serve them: a new client displaces the oldest."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=MAX_CLIENTS)
     port = listener.getsockname()[1]
     with serve_in_thread(listener, lambda _: (b"metrics", "text/plain"), timeout=60):

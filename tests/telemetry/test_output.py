@@ -28,7 +28,7 @@ class Pipe:
     write_end: int
 
     def read_to_end(self) -> str:
-        """Write all that waits, and return all that was written."""
+        """Write everything queued, and return all that was written."""
         texts: list[bytes] = []
 
         def read() -> None:
@@ -87,7 +87,7 @@ def test_close_gives_up_on_a_reader_that_does_not_read(pipe: Pipe) -> None:
     write(pipe.output, 2000)
 
     pipe.output.close(0.05)
-    write(pipe.output, 1)  # nor is this one waited for
+    write(pipe.output, 1)  # this one is not waited for either
 
 
 def test_line_after_close_is_written_at_once(pipe: Pipe) -> None:
@@ -122,7 +122,7 @@ def test_lines_nobody_reads_any_more_are_dropped(pipe: Pipe, tmp_path: Path) -> 
 
 
 async def test_lines_are_written_in_pieces_of_pipe_buf() -> None:
-    reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)  # keeps the bounds of each write
+    reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)  # preserves the bounds of each write
     output = Output(writer.fileno())
     for _ in range(3):
         output.add(b"x" * (MAX_CHUNK_BYTES // 2 - 1) + b"\n", later=True)

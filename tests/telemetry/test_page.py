@@ -13,12 +13,12 @@ from tests.support.processes import ROOT, Serve, free_port
 
 PAGE = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
 TOKEN = "a-token-for-one-test"
-# Of PromQL: https://prometheus.io/docs/prometheus/latest/querying/functions/
+# PromQL functions: https://prometheus.io/docs/prometheus/latest/querying/functions/
 FUNCTIONS = {"histogram_quantile", "max_over_time"}
 
 
 def named_in(heading: str) -> set[str]:
-    """Return what the first columns of the tables below a heading name."""
+    """Return the names in the first columns of the tables below a heading."""
     section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     cells = re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)
     return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}

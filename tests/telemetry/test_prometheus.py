@@ -19,7 +19,7 @@ CALLS = "sql_query_duration_seconds_count query"
 
 
 def scraping(port: int) -> Scrape:
-    """Return what reads the metrics at a port."""
+    """Return a function that reads the metrics at a port."""
     return lambda: samples(httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text)
 
 
@@ -47,7 +47,7 @@ def test_workers_are_summed_although_one_is_killed(own_database_url: str, start:
 
 @pytest.mark.slow
 def test_counters_survive_a_reload_with_new_code(own_database_url: str, start: Start, checkout: Path) -> None:
-    """It counts more; its workers add what they have in common with those before."""
+    """The new code has one more query; its workers continue the counts of the others."""
     port = free_port()
     settings = serving(own_database_url, WEB_CONCURRENCY="2", METRICS_PORT=str(port))
     served, scrape = start("serve", settings, checkout), scraping(port)
@@ -80,10 +80,10 @@ def test_counters_survive_a_reload_with_new_code(own_database_url: str, start: S
 
 
 def ask_both(served: Running, folder: Path) -> int:
-    """Ask for liveness until both workers have counted it; return how often that was."""
+    """Request liveness until both workers have counted it; return the number of requests."""
     before = counted(folder)
     for asked in range(1, 1000):
-        with connect(served.url) as client:  # each on a connection of its own
+        with connect(served.url) as client:  # each on its own connection
             assert client.get("/health/live").status_code == 200
         if len(before) == 2 and not {*before} & {*counted(folder)}:
             return asked
@@ -91,7 +91,7 @@ def ask_both(served: Running, folder: Path) -> int:
 
 
 def counted(folder: Path) -> list[bytes]:
-    """Return what each worker has counted of requests for liveness."""
+    """Return the number of liveness requests that each worker has counted."""
     [file] = folder.glob("layout.*")
     place = msgspec.json.decode(file.read_bytes(), type=Layout).slices()["GET", "/health/live"]
     return [path.read_bytes()[place.start * 8 : place.stop * 8] for path in sorted(folder.glob("worker.*"))]
@@ -139,5 +139,5 @@ def test_metrics_folder_of_a_living_process_stays(tmp_path: Path, monkeypatch: p
 
 
 def folders(temporary: Path) -> set[Path]:
-    """Return the folders that metrics are kept in."""
+    """Return the folders of metrics files."""
     return set(temporary.glob("metrics-*"))

@@ -21,10 +21,10 @@ AT_ONCE = 50  # requests on one connection
 
 @contextmanager
 def stalled(database_url: str, folder: Path, workers: int) -> Iterator[tuple[Running, TextIO]]:
-    """Start `serve` with a pipe as standard output, and return the pipe's other end, which nobody reads yet."""
+    """Start `serve` with a pipe as standard output; return the pipe's other end, still unread."""
     pipe = folder / "stdout"
     os.mkfifo(pipe)
-    read_end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # waits for no writer
+    read_end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # the read does not block
     os.set_blocking(read_end, True)
     with os.fdopen(read_end) as output, running(database_url, folder, WEB_CONCURRENCY=str(workers)) as served:
         until(lambda: served.status("/health/ready") == 200, "it is ready")
@@ -32,7 +32,7 @@ def stalled(database_url: str, folder: Path, workers: int) -> Iterator[tuple[Run
 
 
 def ask(served: Running, times: int) -> int:
-    """Ask for liveness, and return how often the answer was 200."""
+    """Request liveness; return the number of 200 responses."""
     answered = 0
     for _ in range(times // AT_ONCE):
         with socket.create_connection(("127.0.0.1", served.port), timeout=20) as client:
@@ -47,7 +47,7 @@ def ask(served: Running, times: int) -> int:
 
 
 def logged_or_dropped(lines: list[str]) -> int:
-    """Return how many requests for liveness were logged, and how many lines were reported as dropped."""
+    """Return the number of logged liveness requests, and of lines reported as dropped."""
     entries = [json.loads(line) for line in [*lines]]
     logged = [entry for entry in entries if entry.get("route") == "/health/live"]
     return len(logged) + sum(int(entry["lines"]) for entry in entries if entry["event"] == "log lines dropped")

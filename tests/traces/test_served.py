@@ -1,4 +1,4 @@
-"""Traces as the environment turns them on, in the processes that production runs."""
+"""Traces enabled by the environment, in processes as in production."""
 
 import re
 
@@ -28,7 +28,7 @@ def test_serve_traces_to_the_configured_receiver(own_database_url: str, serve: S
 
 @pytest.mark.slow
 def test_every_worker_traces_with_all_propagators(own_database_url: str, serve: Serve, receiver: Receiver) -> None:
-    """They are forked, and nothing that sends is there before."""
+    """Workers are forked, and the exporters start only after the fork."""
     told = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_PROPAGATORS": "baggage"}
     schedule = {"OTEL_BSP_SCHEDULE_DELAY": "50"}
     served = serve(own_database_url, WEB_CONCURRENCY="2", **told, **schedule)
@@ -80,6 +80,6 @@ def test_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def resources(receiver: Receiver, key: str) -> set[str]:
-    """Return what those who sent say of themselves."""
+    """Return the resource attributes of the processes that sent spans."""
     senders = [sent.resource for request in receiver.requests for sent in request.resource_spans]
     return {each.value.string_value for sender in senders for each in sender.attributes if each.key == key}

@@ -1,4 +1,4 @@
-"""Traces, as a receiver of OTLP gets them from the service."""
+"""Traces of the service as a receiver of OTLP gets them."""
 
 import asyncio
 import re
@@ -36,14 +36,14 @@ class Traced:
     traces: OpenTelemetryTraces
 
     def spans(self) -> list[Span]:
-        """Return all spans that were made."""
-        self.traces._provider.force_flush()  # noqa: SLF001 - instead of waiting for seconds
+        """Return all spans so far."""
+        self.traces._provider.force_flush()  # noqa: SLF001 - instead of waiting for the export
         return self.receiver.spans
 
 
 @pytest.fixture
 def variables() -> dict[str, str]:
-    """Return what OpenTelemetry is told beside its receiver."""
+    """Return OpenTelemetry's variables besides the receiver's URL."""
     return {}
 
 
@@ -127,7 +127,7 @@ async def test_unsampled_caller_is_respected(traced: Traced) -> None:
     ],
 )
 async def test_sampled_caller_is_respected_by_parent_sampler(traced: Traced, *, believed: bool) -> None:
-    """All others are counted out by the sampler, here."""
+    """The sampler excludes all other requests here."""
     await traced.client.get("/health/live")
     assert traced.spans() == []
 
@@ -177,7 +177,7 @@ async def test_internal_errors_are_errors_without_details(traced: Traced) -> Non
 
 async def test_missing_database_is_an_error(traced: Traced) -> None:
     app = create_app(make_settings("postgresql://127.0.0.1:1/none"), traces=traced.traces)
-    async with app.db._pool.open(), service_client(app) as client:  # noqa: SLF001 - its lifespan would end the traces
+    async with app.db._pool.open(), service_client(app) as client:  # noqa: SLF001 - its lifespan would end tracing
         await client.post("/auth/access-token", data={"username": "ada@example.com", "password": "some long password"})
 
     _, query = traced.spans()
@@ -240,16 +240,16 @@ async def test_silent_collector_does_not_hold_up_the_end(monkeypatch: pytest.Mon
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         traces = OpenTelemetryTraces()
 
-        traces._tracer.start_span("the last").end()  # noqa: SLF001 - the least that makes a span
+        traces._tracer.start_span("the last").end()  # noqa: SLF001 - the smallest way to make a span
 
-        async with asyncio.timeout(8):  # OpenTelemetry itself waits for 10 s or longer
+        async with asyncio.timeout(8):  # OpenTelemetry itself waits 10 s or longer
             await traces.flush()
 
 
 def test_without_traces_queries_are_not_wrapped(database_url: str) -> None:
-    """What a request costs then, tests/benchmarks/test_counts.py counts."""
+    """tests/benchmarks/test_counts.py counts what a request costs then."""
     pool = Pool(database_url)
 
     app = create_app(make_settings(database_url), pool)
 
-    assert app.db._pool is pool  # noqa: SLF001 - what it is about
+    assert app.db._pool is pool  # noqa: SLF001 - the wrapper is the subject

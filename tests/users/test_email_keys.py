@@ -1,4 +1,4 @@
-"""The column email_key, in steps that two releases can live with: added, filled by a command, made unique."""
+"""The column email_key in steps compatible with two releases: added, filled by a command, made unique."""
 
 from collections.abc import Iterator
 
@@ -37,7 +37,7 @@ def test_key_is_the_same_for_every_spelling(email: str, key: str) -> None:
 
 @pytest.fixture
 def before_the_index(own_database_url: str) -> Iterator[psycopg.Connection]:
-    """Return a connection to a database that has the column, and not the index yet."""
+    """Return a connection to a database with the column but not yet its index."""
     with psycopg.connect(own_database_url, autocommit=True) as connection:
         while connection.execute("select to_regclass('user_model_email_key_key') is not null").fetchone() == (True,):
             done = run("migrate", "rollback", settings={"DATABASE_URL": own_database_url})
@@ -93,7 +93,7 @@ async def test_filling_goes_on_where_it_was_stopped(committed: Committed, own_da
 
 
 async def test_account_of_the_release_before_can_log_in(committed: Committed) -> None:
-    """It was registered while both releases served."""
+    """It was registered while both releases served requests."""
     user = await committed.make.user("Ann@example.com")
     await committed.connection.execute("update user_model set email_key = null")
 

@@ -1,4 +1,4 @@
-"""The account that create-user creates."""
+"""Accounts created by `create-user`."""
 
 import os
 
@@ -20,7 +20,7 @@ async def test_first_user_can_log_in(committed: Committed, own_database_url: str
 async def test_next_deploy_leaves_the_account_unchanged(
     committed: Committed, own_database_url: str, email: str
 ) -> None:
-    """Even though its password was changed meanwhile."""
+    """Even if its password was changed meanwhile."""
     await committed.make.user("admin@example.com", "what the admin chose")
 
     assert not await ensure_user(own_database_url, email, PASSWORD)
@@ -54,7 +54,7 @@ async def test_missing_database_is_one_sentence() -> None:
 
 
 async def test_password_that_is_not_text_is_refused(database_url: str) -> None:
-    """The environment may hold any bytes; Python gives those that are no UTF-8 as lone surrogates."""
+    """Environment variables can hold any bytes; Python decodes invalid UTF-8 to lone surrogates."""
     with pytest.raises(click.ClickException) as refusal:
         await ensure_user(database_url, "admin@example.com", os.fsdecode(b"\xff" * 8))
 

@@ -45,7 +45,7 @@ async def test_deleted_user_cannot_log_in(client: httpx.AsyncClient, user: Logge
 
 
 async def test_deletion_behind_reset_is_401(committed: Committed) -> None:
-    """A thief who is being thrown out must not take the account along."""
+    """A thief whose session the reset ends cannot delete the account."""
     client, owner = committed.client, await committed.make.user()
     thief = await committed.make.session(owner.id, owner.email)
     async with committed.connection.transaction():

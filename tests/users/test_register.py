@@ -77,8 +77,8 @@ async def test_duplicate_registration_changes_nothing(client: httpx.AsyncClient,
 
 
 async def test_one_of_fifty_equal_registrations_succeeds(committed: Committed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks first whether the address is free: the constraint decides."""
-    # Cheap hashes, so that the statements come as close together as can be.
+    """The constraint decides, without a query beforehand."""
+    # Cheap hashes, so that the statements run almost at once.
     monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     spellings = ["ann@example.com", "Ann@Example.com"] * 25
 
@@ -195,7 +195,7 @@ async def test_no_refusal_repeats_the_password(client: httpx.AsyncClient, connec
 
 @pytest.fixture
 async def limited(database_url: str, one_transaction: OneTransaction) -> AsyncIterator[httpx.AsyncClient]:
-    """Return a client of a service that lets two register from an address."""
+    """Return a client of a service that allows two registrations per address."""
     settings = make_settings(database_url, REGISTRATION_THROTTLE="2, 600", TRUSTED_PROXY_HOPS="1")
     async with service_client(create_app(settings, one_transaction)) as client:
         client.headers["X-Forwarded-For"] = "203.0.113.7"
@@ -204,7 +204,7 @@ async def limited(database_url: str, one_transaction: OneTransaction) -> AsyncIt
 
 @pytest.mark.usefixtures("connection")
 async def test_too_many_registrations_of_an_address_are_429(limited: httpx.AsyncClient) -> None:
-    """Attempts count: a taken address costs a hash, too."""
+    """Attempts count, because a taken address costs a hash too."""
     emails = "ann@example.com", "ann@example.com", "ben@example.com"
     answers = [await register(limited, email) for email in emails]
     limited.headers["X-Forwarded-For"] = "198.51.100.1"

@@ -29,7 +29,7 @@ def strict_app(database_url: str, one_transaction: OneTransaction) -> Service:
 
 @pytest.fixture
 async def strict(strict_app: Service) -> AsyncIterator[httpx.AsyncClient]:
-    """Return its client."""
+    """Return a client of that service."""
     async with service_client(strict_app) as client:
         yield client
 
@@ -127,7 +127,7 @@ async def test_ended_session_cannot_test_the_current_password(client: httpx.Asyn
 
 @pytest.mark.parametrize("body", [{}, {"current_password": PASSWORD}], ids=["without", "with the current one"])
 async def test_first_of_two_resets_ends_the_others_session(committed: Committed, body: dict[str, object]) -> None:
-    """A thief who is being thrown out must not lock the owner out."""
+    """A thief whose session the owner ends cannot lock the owner out."""
     client, owner = committed.client, await committed.make.user()
     thief = await committed.make.session(owner.id, owner.email)
     async with committed.connection.transaction():
@@ -145,7 +145,7 @@ async def test_first_of_two_resets_ends_the_others_session(committed: Committed,
 
 
 async def test_current_password_is_checked_when_the_new_is_set(committed: Committed) -> None:
-    """It was right when it was checked, and another session of the same user has changed it since."""
+    """Another session of the user changed the password after the check."""
     client, user = committed.client, await committed.make.user()
     async with committed.connection.transaction():
         await committed.connection.execute("update user_model set hashed_password = 'another one'")
@@ -159,7 +159,7 @@ async def test_current_password_is_checked_when_the_new_is_set(committed: Commit
 
 
 async def test_reset_is_repeated_when_a_log_in_rehashed(committed: Committed) -> None:
-    """The current password is the same, only its hash is another one."""
+    """The current password is unchanged; only its hash differs."""
     client, user = committed.client, await committed.make.user()
     async with committed.connection.transaction():
         await committed.connection.execute("update user_model set hashed_password = $1", HASHER.hash(PASSWORD))

@@ -1,4 +1,4 @@
-"""Passwords cannot be guessed: not fast, not from many addresses, not by the time that an answer takes."""
+"""Passwords cannot be guessed quickly, from many addresses, or by response times."""
 
 import statistics
 import time
@@ -19,7 +19,7 @@ ELSEWHERE = "127.0.0.2"  # all of 127.0.0.0/8 is this machine
 
 @pytest.fixture
 def guesser(two_workers: Running) -> Iterator[httpx.Client]:
-    """Return a client at another address than the owners of accounts."""
+    """Return a client with another address than the owners of accounts."""
     transport = httpx.HTTPTransport(local_address=ELSEWHERE)
     with httpx.Client(base_url=two_workers.url, transport=transport, timeout=30) as client:
         yield client
@@ -45,7 +45,7 @@ def test_200_guesses_from_40_forged_addresses_count_as_five(
 
 
 def test_limit_counts_the_address_the_proxy_saw(own_database_url: str, tmp_path: Path, report: Report) -> None:
-    """A client may write what it likes into X-Forwarded-For; the proxy adds the truth at the end."""
+    """Clients can send any X-Forwarded-For; the proxy appends the real address."""
     with running(own_database_url, tmp_path, WEB_CONCURRENCY="2", TRUSTED_PROXY_HOPS="1") as served:
         wait_for_workers(served, 2)
         _, email = register(served.client)
@@ -63,13 +63,13 @@ def test_limit_counts_the_address_the_proxy_saw(own_database_url: str, tmp_path:
 
 @pytest.mark.alone
 def test_unknown_account_is_not_revealed_by_time(unthrottled: Running, report: Report) -> None:
-    """Up to three rounds: a difference of ours would be there in each, one of this machine's is not."""
+    """Up to three rounds: a real difference would show in each, noise would not."""
     _, email = register(unthrottled.client)
     medians = [0.0, 0.0]
     for _ in range(3):
         seconds: dict[str, list[float]] = {email: [], "nobody@example.com": []}
         for _ in range(60):
-            for each, times in seconds.items():  # in turns, so that what else this machine does hits both
+            for each, times in seconds.items():  # in turn, so that other work on this machine affects both
                 began = time.perf_counter()
                 assert log_in(unthrottled.client, each, "wrong").status_code == 400
                 times.append(time.perf_counter() - began)

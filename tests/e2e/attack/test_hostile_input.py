@@ -1,6 +1,6 @@
-"""Bad input is the client's mistake: never a 5xx, and what is taken comes back as it was sent."""
+"""Bad input is a client error, never a 5xx, and accepted text is returned unchanged."""
 
-# ruff: noqa: RUF001 - these texts are to be ambiguous
+# ruff: noqa: RUF001 - these texts are meant to be ambiguous
 import json
 import random
 import re
@@ -20,7 +20,7 @@ from tests.support.routes import BODIES
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
-# Bodies that no endpoint may choke on; TEXT stands for the field of a resource.
+# Bodies that could break an endpoint; TEXT stands for the field of a resource.
 MALFORMED = {
     "nothing": b"",
     "a blank": b" ",
@@ -92,19 +92,19 @@ HEADERS = {
     "odd Range": {"Range": "bytes=-1-", "Content-Type": "application/json"},
     "odd length of a list": {"Accept-Language": "," * 4000, "Content-Type": "application/json"},
 }
-# Each that reads a JSON body; what has an id need not exist.
+# Each route that reads a JSON body; an object with the id need not exist.
 ENDPOINTS = [re.sub(r"\{\w+\}", "1", route).split() for route, body in BODIES.items() if body]
 
 
 @pytest.fixture(scope="module")
 def caller(unthrottled: Running) -> Account:
-    """Return who sends all this, logged in."""
+    """Return the logged-in account that sends the requests."""
     return account(unthrottled.client)
 
 
 @pytest.fixture(scope="module")
 def documented(unthrottled: Running) -> dict[tuple[str, str], set[int]]:
-    """Return what each operation may answer, by method and path, as the OpenAPI document says."""
+    """Return the documented statuses of each operation, by method and path."""
     paths = unthrottled.client.get("/openapi.json").json()["paths"]
     return {
         (method.upper(), path.partition("{")[0]): {int(status) for status in operation["responses"]}
@@ -116,11 +116,11 @@ def documented(unthrottled: Running) -> dict[tuple[str, str], set[int]]:
 def check(
     response: httpx.Response, statuses: Counter[int], documented: dict[tuple[str, str], set[int]] | None = None
 ) -> None:
-    """Count the answer, which must be a refusal that is documented, or a success."""
+    """Count the response, which must be a documented refusal or a success."""
     statuses[response.status_code] += 1
     method, path = response.request.method, response.request.url.path
     known = (documented or {}).get((method, path)) or (documented or {}).get((method, path.rpartition("/")[0] + "/"))
-    # 405: "me" as an id is another path.
+    # 405: "me" as an id is another path
     assert known is None or response.status_code in {405, *known}, f"{method} {path}: {response.text}"
     assert response.status_code < 500, f"{response.request.method} {response.request.url}: {response.text}"
     if response.status_code >= 400:
@@ -174,7 +174,7 @@ def test_malformed_bodies_ids_and_headers_are_4xx(
 
 
 def hostile_strings(number: int = 500) -> list[str]:
-    """Return texts that software chokes on: known ones, and as many more put together from odd characters."""
+    """Return strings known to break software, and as many composed of unusual characters."""
     known = [
         *(
             "",

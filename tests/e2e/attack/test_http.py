@@ -1,4 +1,4 @@
-"""HTTP from outside: what is no request is refused once, and every answer carries the headers that it should."""
+"""HTTP from outside: a malformed request is refused once, and every response has its security headers."""
 
 import json
 import re
@@ -29,7 +29,7 @@ TOO_LARGE = {
 
 
 def test_malformed_request_is_refused_once_and_closed(two_workers: Running, report: Report) -> None:
-    """Each is sent twice in one piece: what follows a request that cannot be read is not read either."""
+    """Each is sent twice in one piece: nothing after an unreadable request is read."""
     found: Counter[int] = Counter()
     slowest = 0.0
     expected = {name: (request + request, [400]) for name, request in NO_REQUESTS.items()} | TOO_LARGE
@@ -53,7 +53,7 @@ def test_malformed_request_is_refused_once_and_closed(two_workers: Running, repo
 
 @pytest.fixture(scope="module")
 def behind_tls(served_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Return the service behind a proxy that ends TLS, with a page of another origin that may call."""
+    """Return the service behind a proxy that ends TLS, with an allowed origin."""
     settings = {"TRUSTED_PROXY_HOPS": "1", "BACKEND_CORS_ORIGINS": PAGE, "WEB_CONCURRENCY": "2"}
     with running(served_database_url, tmp_path_factory.mktemp("tls"), **settings) as served:
         wait_for_workers(served, 2)
@@ -62,16 +62,16 @@ def behind_tls(served_database_url: str, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def caller(behind_tls: Running) -> Account:
-    """Return somebody who is logged in."""
+    """Return a logged-in account."""
     return account(behind_tls.client)
 
 
 def everything(client: httpx.Client, caller: Account, **headers: str) -> dict[str, httpx.Response]:
-    """Ask for each route of the OpenAPI document and what else there is, right and wrong, and return the answers."""
+    """Send valid and invalid requests to each route of the OpenAPI document and to others; return the responses."""
     documented = operations(client.get("/openapi.json").json()).keys()
     assert documented == BODIES.keys()
     more = ["get /", "get /openapi.json", "get /docs/start.js", "get /nowhere", "put /users/me", "head /", "options /"]
-    ending = {"post /users/reset-password", "delete /auth/sessions", "delete /users/me"}  # what others here need
+    ending = {"post /users/reset-password", "delete /auth/sessions", "delete /users/me"}  # other requests here need it
     responses = {}
     for route in [*sorted(documented - ending), *more]:
         method, path = route.split()

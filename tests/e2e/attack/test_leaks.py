@@ -1,4 +1,4 @@
-"""Nothing of anybody else's is told, and no secret: by answers, by logs, by the time that an answer takes."""
+"""Responses, logs and response times reveal no secret and nothing of other users."""
 
 import json
 import statistics
@@ -21,12 +21,12 @@ PLANTED = "planted-password-7c1f"
 METRICS_TOKEN = "planted-token-of-metrics-51d0"
 
 
-# Every route of the OpenAPI document that has an id.
+# Every route of the OpenAPI document with an id.
 ROUTES_WITH_IDS = [(method.upper(), path) for method, path in map(str.split, BODIES) if "{" in path]
 
 
 def things_of(client: httpx.Client, owner: Account) -> dict[str, object]:
-    """Return an id of `owner`'s for each name of an id in a path."""
+    """Return an id of an object of `owner` for each name of an id in a path."""
     created = {
         each.id: client.post(each.create, json=each.body("Secret"), headers=owner.bearer).json()["id"]
         for each in RESOURCES
@@ -64,7 +64,7 @@ def test_other_users_objects_look_nonexistent(two_workers: Running, report: Repo
 
 @pytest.mark.alone
 def test_other_users_objects_take_as_long_as_none(two_workers: Running, report: Report) -> None:
-    """On every route with an id. Up to three rounds: a difference of ours would be there in each."""
+    """On every route with an id. Up to three rounds: a real difference would show in each."""
     client = two_workers.client
     owner, stranger = account(client), account(client)
     theirs = things_of(client, owner)
@@ -74,7 +74,7 @@ def test_other_users_objects_take_as_long_as_none(two_workers: Running, report: 
         medians = [0.0, 0.0]
         for _ in range(3):
             seconds: dict[str, list[float]] = {url: [] for url in urls}
-            for url in urls * 150:  # in turns, so that what else this machine does hits both
+            for url in urls * 150:  # in turn, so that other work on this machine affects both
                 began = time.perf_counter()
                 assert client.request(method, url, json=body, headers=stranger.bearer).status_code == 404
                 seconds[url].append(time.perf_counter() - began)
@@ -88,7 +88,7 @@ def test_other_users_objects_take_as_long_as_none(two_workers: Running, report: 
 
 
 def test_planted_secrets_are_never_logged_or_returned(own_database_url: str, tmp_path: Path, report: Report) -> None:
-    """Each is sent to where it belongs and to where it does not, and everything is made to fail."""
+    """Each is sent to where it belongs and elsewhere, and every operation is made to fail."""
     with psycopg.connect(own_database_url, autocommit=True) as database:
         settings = {"WEB_CONCURRENCY": "2", "LOG_LEVEL": "DEBUG", "DATABASE_LOCK_TIMEOUT": "100"}
         settings |= {"SLOW_QUERY_MS": "1", "TRUSTED_PROXY_HOPS": "1", "METRICS_TOKEN": METRICS_TOKEN}

@@ -1,4 +1,4 @@
-"""Many log in at once: all get in, soon, and nobody else notices."""
+"""Many concurrent log-ins all succeed soon, without delaying other requests."""
 
 import http.client
 import statistics
@@ -22,7 +22,7 @@ from tests.support.processes import Running, running
 
 CROWD = 200
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-# What the service's connections do; nobody else has any to this database.
+# The state of the service's connections, the only ones to this database.
 STATES = """
     select count(*), count(*) filter (where state <> 'idle')
     from pg_stat_activity
@@ -31,13 +31,13 @@ STATES = """
 
 
 def cpu(process: psutil.Process) -> float:
-    """Return the seconds of CPU that `process` has used."""
+    """Return the CPU seconds used by `process`."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
 def cost_of_a_hash() -> tuple[float, float]:
-    """Return the seconds of CPU that one takes here and now, two at a time as the service does it, and of waiting."""
+    """Return the CPU seconds and the wait of a hash on this machine, two at a time as in the service."""
     hashed = HASHER.hash(PASSWORD)
 
     def verify(_: int) -> tuple[float, float]:
@@ -51,7 +51,7 @@ def cost_of_a_hash() -> tuple[float, float]:
 
 
 def persist(port: int, email: str, begin: threading.Barrier) -> list[int]:
-    """Log in as a patient client does: come again when it is told to, and return all statuses."""
+    """Log in like a patient client, which retries after Retry-After; return all statuses."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     body, statuses = urlencode({"username": email, "password": PASSWORD}), list[int]()
     begin.wait()
@@ -68,7 +68,7 @@ def persist(port: int, email: str, begin: threading.Barrier) -> list[int]:
 
 
 def crowd(port: int, email: str, size: int) -> tuple[list[list[int]], float, float]:
-    """Let `size` clients log in at once; return all their statuses, and when it began and ended."""
+    """Let `size` clients log in at once; return all statuses, and the times of begin and end."""
     begin = threading.Barrier(size + 1)
     with ThreadPoolExecutor(size) as threads:
         clients = [threads.submit(persist, port, email, begin) for _ in range(size)]
@@ -80,7 +80,7 @@ def crowd(port: int, email: str, size: int) -> tuple[list[list[int]], float, flo
 
 @pytest.fixture(scope="module")
 def elsewhere() -> Iterator[ProcessPoolExecutor]:
-    """Return another process for the crowd, so that it does not hinder those who measure."""
+    """Return a separate process for the crowd, so that it does not slow the measuring one."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         process.submit(int).result()
         yield process
@@ -90,7 +90,7 @@ def elsewhere() -> Iterator[ProcessPoolExecutor]:
 def test_200_concurrent_log_ins_succeed_without_delaying_others(
     unthrottled: Running, elsewhere: ProcessPoolExecutor, report: Report
 ) -> None:
-    """What it costs is told in CPU, and how long others wait beside what this machine gives us of its time."""
+    """Costs are compared in CPU time, and waits with what this machine allows."""
     caller, other = account(unthrottled.client), account(unthrottled.client)
     process = psutil.Process(unthrottled.process.pid)
     hashing, waiting = cost_of_a_hash()
@@ -102,7 +102,7 @@ def test_200_concurrent_log_ins_succeed_without_delaying_others(
         assert unthrottled.client.get("/users/me", headers=other.bearer).status_code == 200
         waits.append(time.time() - asked)
         most = max(most, process.memory_info().rss / 2**20)
-        time.sleep(0.02)  # 50 a second are others enough, and leave the cores to the crowd
+        time.sleep(0.02)  # 50 requests a second are enough load, and leave the cores to the crowd
     each = (cpu(process) - used) / CROWD
     tries, began, ended = logging_in.result()
     statuses = Counter(status for each in tries for status in each)
@@ -117,7 +117,7 @@ def test_200_concurrent_log_ins_succeed_without_delaying_others(
     )
     assert statuses[200] == CROWD
     assert sum(each[0] == 200 for each in tries) >= 64
-    # Where argon2 takes 20 ms, as on a quiet machine, this is 45 ms of CPU: 44 a second on two cores.
+    # If argon2 takes 20 ms, as on an idle machine, this is 45 ms of CPU: 44 log-ins a second on two cores.
     assert each < hashing * 1.5 + 0.015
     assert most < 200
     assert p99 < 0.25 * busy
@@ -128,7 +128,7 @@ def test_200_concurrent_log_ins_succeed_without_delaying_others(
 def test_no_connection_is_held_while_hashing(
     own_database_url: str, tmp_path: Path, elsewhere: ProcessPoolExecutor, report: Report
 ) -> None:
-    """The pool has a single one here: were it held, all others would wait for each hash. Readiness has another."""
+    """The pool has a single connection: a held one would block all others. Readiness has its own."""
     with (
         psycopg.connect(own_database_url, autocommit=True) as database,
         running(own_database_url, tmp_path, LOGIN_THROTTLE="off", DATABASE_POOL_SIZE="1") as served,

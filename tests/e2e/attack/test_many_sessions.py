@@ -1,4 +1,4 @@
-"""An account with more sessions than any log-in leaves: its owner can still end them."""
+"""The owner of an account with more sessions than log-ins can create can still end them."""
 
 import time
 

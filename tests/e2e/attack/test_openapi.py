@@ -1,4 +1,4 @@
-"""schemathesis reads our OpenAPI document, and finds nothing that it does not say."""
+"""schemathesis reads the OpenAPI document, and finds no response that contradicts it."""
 
 import os
 import re
@@ -18,9 +18,9 @@ from tests.support.resources import RESOURCES
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 HERE = Path(__file__).parent
 CASES = 1000
-# More are for a quiet evening: SCHEMATHESIS_EXAMPLES=2000 are some 20,000 cases.
+# For more, SCHEMATHESIS_EXAMPLES=2000 runs some 20,000 cases.
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "90")
-EXCLUDED = "delete_me"  # the caller would be gone
+EXCLUDED = "delete_me"  # it would delete the caller
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def patient(served_database_url: str, tmp_path: Path) -> Iterator[Running]:
         yield served
 
 
-# What may be refused of each resource.
+# Statuses that each resource can refuse with.
 OF_A_RESOURCE = """
 [[operations]]
 include-name = "GET {list}" # a cursor from nowhere

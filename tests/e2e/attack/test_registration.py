@@ -1,4 +1,4 @@
-"""Accounts and passwords: of twins there is one, and no password costs more than it may."""
+"""One account per mailbox, and no password costs more than the limit."""
 
 import time
 import unicodedata
@@ -26,7 +26,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 def test_one_of_50_equal_registrations_succeeds(
     two_hosts: list[Running], served_database_url: str, report: Report
 ) -> None:
-    """In every spelling by case, at two processes."""
+    """In spellings that differ by case, at two processes."""
     spellings = [
         "twin@example.com",
         "Twin@Example.com",
@@ -50,7 +50,7 @@ def test_one_of_50_equal_registrations_succeeds(
 
 
 def quickest(send: Callable[[], list[int]], tries: int = 5) -> tuple[list[int], float]:
-    """Return the answer, which is the same each time, and the seconds that the quickest took: this machine is busy."""
+    """Return the response, which is always the same, and the seconds of the fastest attempt: the machine is busy."""
     seconds, responses = [], []
     for _ in range(tries):
         began = time.perf_counter()
@@ -82,7 +82,7 @@ def test_long_passwords_are_refused_before_hashing(two_hosts: list[Running], rep
 
 
 def test_form_not_in_utf_8_is_refused(two_hosts: list[Running]) -> None:
-    """The bytes that cannot be read are not replaced by others, which would alias passwords."""
+    """Unreadable bytes are not replaced, which would make different passwords equal."""
     client = two_hosts[0].client
     password = "\ufffd\ufffd" * 4
     client.post("/users/register", json={"email": "alias@example.com", "password": password})

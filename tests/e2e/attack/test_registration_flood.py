@@ -1,4 +1,4 @@
-"""A flood of registrations: others log in as before."""
+"""A flood of registrations does not disturb log-ins."""
 
 import statistics
 import time
@@ -21,7 +21,7 @@ SECONDS = 10
 def served(
     served_database_url: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Running]:
-    """Return the service with two workers; without a limit, as if the flood came from thousands of networks."""
+    """Return the service with two workers, without a limit, as if the flood came from thousands of networks."""
     settings = {"WEB_CONCURRENCY": "2", "TRUSTED_PROXY_HOPS": "1", "REGISTRATION_THROTTLE": request.param}
     with running(served_database_url, tmp_path_factory.mktemp("served"), **settings) as served:
         wait_for_workers(served, 2)
@@ -29,7 +29,7 @@ def served(
 
 
 def log_ins(caller: Account, wanted: Callable[[], bool]) -> tuple[Counter[int], list[float]]:
-    """Log in ten times a second while `wanted`; return the statuses, and the seconds that each log-in took."""
+    """Log in ten times a second while `wanted`; return the statuses and the seconds of each log-in."""
     statuses, seconds = Counter[int](), list[float]()
     while wanted():
         began = time.perf_counter()
@@ -67,7 +67,7 @@ def test_flood_of_registrations_leaves_log_ins_as_before(served: Running, report
     caller = account(served.client)
     until = time.monotonic() + SECONDS
     quiet, before = log_ins(caller, lambda: time.monotonic() < until)
-    # Another process, so that the flood's clients do not hinder the one that is measured.
+    # A separate process, so that the flood's clients do not slow the measured one.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         flooding = process.submit(flood, served.url)
         busy, meanwhile = log_ins(caller, lambda: not flooding.done())

@@ -1,4 +1,4 @@
-"""What has ended stays ended, at every process: sessions, and all tokens that name them."""
+"""An ended session stays ended at every process, with all its tokens."""
 
 import re
 import time
@@ -22,7 +22,7 @@ NEW = "another password than before"
 
 
 def is_dead(host: Running, pair: dict[str, str]) -> bool:
-    """Tell whether neither token opens anything; each request is the first since the end."""
+    """Return whether both tokens are refused; each request is the first since the end."""
     me = host.client.get("/users/me", headers={"Authorization": f"Bearer {pair['access_token']}"})
     refused = refresh(host.client, pair["refresh_token"])
     return (me.status_code, refused.status_code, refused.json().get("error")) == (401, 400, "invalid_grant")
@@ -59,7 +59,7 @@ def test_lost_reply_is_repeated_by_another_process(two_hosts: list[Running], rep
 def test_reused_token_revokes_the_session(
     two_hosts: list[Running], served_database_url: str, report: Report, refreshes: int
 ) -> None:
-    """The answer is an error, and yet the end is committed: whoever stole it is out, and stays out."""
+    """The response is an error, but the revocation is committed: the thief stays logged out."""
     owner = account(two_hosts[0].client)
     pairs = [owner.tokens]
     for number in range(refreshes):
@@ -85,7 +85,7 @@ def delete(client: httpx.Client, owner: Account) -> httpx.Response:
 
 
 def another_session(client: httpx.Client, owner: Account) -> dict[str, str]:
-    """Log the owner in once more, and return who may call then."""
+    """Log the owner in once more, and return that session's caller."""
     return {"Authorization": f"Bearer {log_in(client, owner.email).json()['access_token']}"}
 
 
@@ -107,7 +107,7 @@ def end_it(client: httpx.Client, owner: Account) -> httpx.Response:
 def test_tokens_are_invalid_on_the_next_request(
     two_hosts: list[Running], report: Report, end: Callable[[httpx.Client, Account], httpx.Response]
 ) -> None:
-    """Also at a process that has seen the access token, and remembers that it is genuine: at every route."""
+    """On every route, also at a process that has cached the access token as genuine."""
     here, there = two_hosts
     owner = account(here.client)
     for host in two_hosts * 2:

@@ -1,4 +1,4 @@
-"""Hundreds of clients that never come to the point: each is let go within 30 s, and nobody else notices."""
+"""Hundreds of clients that never finish a request are each disconnected within 30 s, without delaying others."""
 
 import resource
 import selectors
@@ -16,7 +16,7 @@ from tests.support.processes import Running
 from tests.support.raw_http import DOWNLOAD
 
 HEAD = b"POST /auth/logout HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-# What each kind begins with, and what it adds every second.
+# How each kind begins, and what it adds every second.
 KINDS = {
     "a header": (b"GET / HTTP/1.1\r\n", b"X-A: b\r\n"),
     "a byte of body": (HEAD + b"Content-Length: 60000\r\n\r\n", b"x"),
@@ -28,7 +28,7 @@ CLIENTS = OF_EACH * len(KINDS)
 
 @pytest.fixture(autouse=True)
 def many_files() -> Iterator[None]:
-    """Allow this process as many connections as it needs."""
+    """Allow this process enough connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
     yield
@@ -36,7 +36,7 @@ def many_files() -> Iterator[None]:
 
 
 def test_900_slow_clients_are_cut_off_and_hinder_nobody(two_workers: Running, report: Report) -> None:
-    """Of three kinds, all at once."""
+    """Three kinds at once."""
     began = time.monotonic()
     selector = selectors.DefaultSelector()
     for begin, drip in [*KINDS.values()] * OF_EACH:
@@ -58,7 +58,7 @@ def test_900_slow_clients_are_cut_off_and_hinder_nobody(two_workers: Running, re
             client.close()
         for key in list(selector.get_map().values()):
             assert isinstance(key.fileobj, socket.socket)
-            with suppress(OSError):  # closed meanwhile, and seen in the next round
+            with suppress(OSError):  # closed meanwhile, which the next round notices
                 key.fileobj.send(key.data)
     seconds = time.monotonic() - began
     p95 = statistics.quantiles(waits, n=20)[18] * 1000
@@ -86,7 +86,7 @@ def test_50_mb_of_headers_are_refused_at_once(two_workers: Running, report: Repo
 
 
 def test_900_clients_that_do_not_read_cost_no_copies(two_workers: Running, report: Report) -> None:
-    """Each asks for a file of 1.7 MB."""
+    """Each requests a file of 1.7 MB."""
     before = memory(two_workers)
     clients = []
     for _ in range(CLIENTS):
@@ -108,5 +108,5 @@ def test_900_clients_that_do_not_read_cost_no_copies(two_workers: Running, repor
 
 
 def memory(served: Running) -> float:
-    """Return what all processes of the service take together, in MB."""
+    """Return the memory of all processes of the service, in MB."""
     return float(sum(process.memory_full_info().uss for process in served.family())) / 1e6

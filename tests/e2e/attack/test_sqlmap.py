@@ -1,4 +1,4 @@
-"""sqlmap tries to inject SQL into every field of our OpenAPI document, and finds nothing."""
+"""sqlmap tries to inject SQL into every field of the OpenAPI document, and finds nothing."""
 
 import json
 import os
@@ -17,15 +17,15 @@ from tests.support.processes import Running
 from tests.support.resources import RESOURCES
 
 UV = Path(sys.executable).with_name("uv")
-# It stays out of our own environment: only this test wants it.
+# Not in the project's environment, because only this test needs it.
 SQLMAP = [str(UV), "tool", "run", "--from", "sqlmap==1.10.10", "sqlmap"]
 MINUTES = 5
 
 
 def document_of(served: Running, caller: Account, ids: dict[str, object]) -> dict[str, Any]:
-    """Return the document with examples that are good, so that what is injected gets as far as it can."""
+    """Return the document with valid examples, so that injected text gets as far as possible."""
     document: dict[str, Any] = served.client.get("/openapi.json").json()
-    del document["paths"]["/users/me"]["delete"]  # the caller would be gone
+    del document["paths"]["/users/me"]["delete"]  # it would delete the caller
     sessions = served.client.get("/auth/sessions", headers=caller.bearer).json()
     examples: dict[str, object] = {
         "email": "somebody.new@example.com",
@@ -33,7 +33,7 @@ def document_of(served: Running, caller: Account, ids: dict[str, object]) -> dic
         "password": PASSWORD,
         "refresh_token": account(served.client).tokens["refresh_token"],
         "session_id": next(each["id"] for each in sessions if not each["current"]),
-        # Each log-in opens a session, and ends the oldest of too many.
+        # Each log-in opens a session, and ends the oldest if there are too many.
         "username": account(served.client).email,
         **ids,
     }
@@ -49,14 +49,14 @@ def document_of(served: Running, caller: Account, ids: dict[str, object]) -> dic
 
 @pytest.fixture(scope="module", autouse=True)
 def _sqlmap() -> None:
-    """Skip where no package index answers; with CI=true, the tests fail then."""
+    """Skip if no package index responds; with CI=true, fail instead."""
     known = subprocess.run([*SQLMAP, "--version"], capture_output=True, timeout=120, check=False)
     if known.returncode != 0 and os.environ.get("CI") != "true":
         pytest.skip("sqlmap cannot be had: no package index answers")
 
 
 def sqlmap(folder: Path, *what: str) -> tuple[list[str], list[str]]:
-    """Let sqlmap try all its ways into `what`; return the fields that it tried, and those that let it in."""
+    """Run all of sqlmap's techniques against `what`; return the fields tested, and the injectable ones."""
     done = subprocess.run(
         [
             *(*SQLMAP, *what, "--batch", "--disable-coloring", "--dbms=postgresql", "--time-sec=2", "--ignore-code=*"),
@@ -76,7 +76,7 @@ def sqlmap(folder: Path, *what: str) -> tuple[list[str], list[str]]:
 
 def test_sqlmap_finds_no_injection(unthrottled: Running, tmp_path: Path, report: Report) -> None:
     first = account(unthrottled.client)
-    # With a second session, so that there is another one to end.
+    # With a second session to end.
     caller = attrs.evolve(first, tokens=first.log_in().json())
     ids = {
         each.id: unthrottled.client.post(each.create, json=each.body("Ada"), headers=caller.bearer).json()["id"]
@@ -97,7 +97,7 @@ def test_sqlmap_finds_no_injection(unthrottled: Running, tmp_path: Path, report:
 
 
 def test_sqlmap_finds_no_injection_by_refresh_token(unthrottled: Running, tmp_path: Path, report: Report) -> None:
-    """Left to itself, sqlmap takes what is called a token for a protection of forms, and leaves it alone."""
+    """By default, sqlmap takes a field with this name for an anti-CSRF token and skips it."""
     requests: list[Path] = []
     for path in ("/auth/refresh-token", "/auth/logout"):
         body = json.dumps({"refresh_token": account(unthrottled.client).tokens["refresh_token"] + "*"})

@@ -1,4 +1,4 @@
-"""Only tokens that were given out here, for now, open anything: at any process, whatever its clock and its keys say."""
+"""Only unexpired tokens issued by this service are accepted, at any process, despite clock skew and key rotation."""
 
 import subprocess
 import time
@@ -19,7 +19,7 @@ from tests.support.processes import NONE, SECRET_KEY, Running, run, running, ser
 from tests.support.sockets import statuses, talk
 
 TRIES = 6
-# Replaces the clock of a process before it begins.
+# Replaces the clock of a process before it starts.
 SHIFTED = "import time\nclock = time.time\ntime.time = lambda: clock() + ({seconds})\n"
 OLD, NEW = "the key that signed tokens so far, of a test", "the key that signs tokens from now, of a test"
 WEAK = {
@@ -36,14 +36,14 @@ WEAK = {
 
 
 def whoami(served: Running, token: str) -> bytes:
-    """Ask for the caller's account with a token of any characters, and return the whole answer."""
+    """Request the caller's account with a token of any characters, and return the whole response."""
     head = b"GET /users/me HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer "
     return talk(served.port, head + token.encode() + b"\r\n\r\n")
 
 
 @pytest.mark.alone
 def test_only_genuine_token_of_100_is_accepted(two_hosts: list[Running], report: Report) -> None:
-    """At two processes in turns, each token several times: what a process remembers of one helps no other."""
+    """At two processes in turn, each token several times: a cached token does not help another one."""
     genuine = Token(account(two_hosts[0].client).tokens["access_token"], SECRET_KEY.encode())
     answered: Counter[int] = Counter()
     slowest = 0.0
@@ -55,7 +55,7 @@ def test_only_genuine_token_of_100_is_accepted(two_hosts: list[Running], report:
             seconds.append(time.perf_counter() - began)
             assert found in ([401], [400], [431]), name
             answered.update(found)
-        slowest = max(slowest, min(seconds))  # the quickest try: the others tell how busy this machine is
+        slowest = max(slowest, min(seconds))  # the fastest attempt: the others show how busy this machine is
     opened = [statuses(whoami(host, genuine.text)) for host in two_hosts]
 
     report(f"{len(FORGERIES)} forged tokens at 2 processes: {dict(answered)}, the slowest in {slowest * 1000:.1f} ms")
@@ -66,7 +66,7 @@ def test_only_genuine_token_of_100_is_accepted(two_hosts: list[Running], report:
 
 @pytest.fixture
 def hosts_of_other_times(served_database_url: str, tmp_path: Path) -> Iterator[list[Running]]:
-    """Return three services on one database, whose clocks are right, a minute ahead, and a minute behind."""
+    """Return three services on one database, whose clocks are right, a minute fast and a minute slow."""
     with ExitStack() as stack:
         hosts = []
         for seconds in (0, 60, -60):
@@ -81,7 +81,7 @@ def hosts_of_other_times(served_database_url: str, tmp_path: Path) -> Iterator[l
 
 
 def test_clocks_of_hosts_may_differ_by_a_minute(hosts_of_other_times: list[Running], report: Report) -> None:
-    """The clock that is behind gives out tokens that are expired by the right one, and the one ahead is early."""
+    """Tokens from the slow clock are expired by the right one; those from the fast clock are early."""
     right, ahead, behind = hosts_of_other_times
     skews = []
     for issuer, reader in ((right, ahead), (right, behind), (ahead, right), (behind, right)):
@@ -98,7 +98,7 @@ def test_clocks_of_hosts_may_differ_by_a_minute(hosts_of_other_times: list[Runni
 
 
 def test_key_rotation_logs_nobody_out(served_database_url: str, tmp_path: Path, report: Report) -> None:
-    """One setting at a time; old and new processes serve side by side meanwhile, as in every deploy."""
+    """One setting at a time, with old and new processes side by side, as in every deployment."""
     steps = [
         {"SECRET_KEY": OLD},
         {"SECRET_KEY": OLD, "SECRET_KEY_PREVIOUS": NEW},
@@ -114,13 +114,13 @@ def test_key_rotation_logs_nobody_out(served_database_url: str, tmp_path: Path, 
             host.wait_until_ready()
         person = account(hosts[0].client)
         for before, after in pairwise(hosts):
-            # What either gives out, both take.
+            # Both accept the tokens that either issues.
             for issuer in (before, after, before, after):
                 person = person.refreshed(issuer.client)
                 for reader in (before, after):
                     assert reader.client.get("/users/me", headers=person.bearer).status_code == 200
         stranger = account(hosts[0].client)
-        # The old key is gone, and what it signed opens nothing.
+        # The old key is removed, and its tokens are refused.
         assert hosts[3].client.get("/users/me", headers=stranger.bearer).status_code == 401
         assert refresh(hosts[3].client, stranger.tokens["refresh_token"]).status_code == 400
 

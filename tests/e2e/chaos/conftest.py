@@ -1,4 +1,4 @@
-"""A PostgreSQL of its own for each test, the service on it, and clients that note every answer."""
+"""A separate PostgreSQL for each test, the service on it, and clients that record every response."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,19 +22,19 @@ ACCOUNTS = 32
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all of this folder: `make chaos` selects it, `make test` does not."""
+    """Mark all tests of this folder: `make chaos` selects them, `make test` does not."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.chaos)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin the table."""
+    """Create the table."""
     config.stash[TABLE] = Table()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show the table."""
+    """Print the table."""
     if table := str(terminalreporter.config.stash.get(TABLE, "")):
         terminalreporter.section("what the clients saw")
         terminalreporter.write_line(table)
@@ -44,20 +44,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def table(pytestconfig: pytest.Config) -> Table:
-    """Return what is printed in the end."""
+    """Return the table printed at the end."""
     return pytestconfig.stash[TABLE]
 
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    """Make a folder for clusters, in memory where there is room."""
+    """Create a folder for clusters, in memory if there is room."""
     with temporary_folder("chaos-", room=2**31) as name:
         yield name
 
 
 @pytest.fixture(scope="session")
 async def template(folder: Path) -> tuple[Path, list[str]]:
-    """Make a migrated cluster with accounts, to be copied; return its folder, and an access token of each account."""
+    """Create a migrated cluster with accounts, to be copied; return its folder, and an access token of each account."""
     postgres = Postgres(folder / "template")
     create_cluster(postgres.data)
     postgres.start()
@@ -72,20 +72,20 @@ async def template(folder: Path) -> tuple[Path, list[str]]:
 
 @pytest.fixture
 def new_postgres(template: tuple[Path, list[str]], folder: Path) -> Iterator[NewPostgres]:
-    """Return what makes a server of the test's own."""
+    """Return a function that makes servers for one test."""
     with servers(template[0], folder) as new_postgres:
         yield new_postgres
 
 
 @pytest.fixture
 def postgres(new_postgres: NewPostgres) -> Postgres:
-    """Return a server of the test's own."""
+    """Return a server for one test."""
     return new_postgres()
 
 
 @pytest.fixture
 def clients(template: tuple[Path, list[str]], resource: Resource) -> Clients:
-    """Return what makes a load of 32 clients (or as many as it is told) on a service and the database behind it."""
+    """Return a function that loads a service and its database with 32 clients or another number."""
 
     def clients(served: Front, postgres: Postgres, number: int = 32, reads: int = 1, pause: float = 0) -> Load:
         return Load(served, postgres, resource, template[1], number, reads, pause)

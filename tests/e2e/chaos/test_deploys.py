@@ -1,4 +1,4 @@
-"""A new schema and new code come while the old code serves."""
+"""A new schema and new code are deployed while the old code serves."""
 
 import re
 import signal
@@ -21,20 +21,20 @@ AFTER = f"-- Of this test.\n-- depends: {NEWEST}\n"
 SLEEPS = AFTER + "do $$ begin perform pg_sleep({}); end $$;\n"
 EXPAND = AFTER + "alter table {} add column colour text;\n"
 CONTRACT = f"-- No code uses it any more.\n-- depends: {FIRST}_expand\nalter table {{}} drop column colour;\n"
-# The insert of a query, which takes its rows from a select.
+# The insert of a query that takes its rows from a select.
 INSERT = r"(insert into {} \([^)]*)(\)[^\n]*\n\s+select [^\n]*)"
 SLEEPING = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
 
 
 def start_migrating(postgres: Postgres, cwd: Path) -> subprocess.Popen[str]:
-    """Start `migrate`, as a release does."""
+    """Start `migrate`, like a release."""
     settings = environment({"DATABASE_URL": postgres.url})
     pipe = subprocess.PIPE
     return subprocess.Popen(command("migrate"), cwd=cwd, env=settings, stdout=pipe, stderr=pipe, text=True)
 
 
 def release(postgres: Postgres, cwd: Path) -> None:
-    """Migrate, and succeed."""
+    """Migrate, and expect success."""
     process = start_migrating(postgres, cwd)
     output = process.communicate(timeout=60)
     assert process.returncode == 0, output
@@ -50,7 +50,7 @@ def write(checkout: Path, name: str, sql: str) -> None:
 def releases(
     template: tuple[Path, list[str]], folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[subprocess.Popen[str]]]:
-    """Start five releases of a long migration; the tests of this file that come first pass the time meanwhile."""
+    """Start five releases of a long migration; the earlier tests of this file run meanwhile."""
     checkout = check_out(tmp_path_factory.mktemp("releases") / "checkout")
     write(checkout, f"{FIRST}_sleep", SLEEPS.format(14))
     with servers(template[0], folder) as new_postgres:
@@ -77,7 +77,7 @@ def test_release_after_a_killed_one_succeeds(postgres: Postgres, checkout: Path,
 def test_old_and_new_code_serve_during_expand_and_contract(
     postgres: Postgres, serve: Serve, clients: Clients, checkout: Path, table: Table, resource: Resource
 ) -> None:
-    """Expand; both codes; then contract, while the code serves that does not use the column."""
+    """Expand, run both codes, then contract while only code without the column serves."""
     [query] = checkout.glob(f"sql/{resource.table}/create_*_once.sql")
     text, inserts = re.subn(INSERT.format(resource.table), r"\1, colour\2, 'brown'", query.read_text())
     query.write_text(text)

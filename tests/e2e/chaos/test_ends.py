@@ -1,4 +1,4 @@
-"""Processes of the service end: because they are told to, or killed. Who got in is answered."""
+"""Processes of the service end by signal or crash, and accepted requests are answered."""
 
 import json
 import os
@@ -24,9 +24,9 @@ STARTED = "Application startup complete."
 
 
 def watch_readiness(served: Running, seen: list[str]) -> None:
-    """Ask for readiness until nobody answers; note that it is ready, and that it drains, in the order of their coming.
+    """Request readiness until the service is gone; record the states ready and draining, in their order.
 
-    It is neither while 64 clients leave no connection for the question.
+    Neither is recorded while 64 clients leave no connection for the request.
     """
     with suppress(httpx.TransportError):
         while True:
@@ -39,7 +39,7 @@ def watch_readiness(served: Running, seen: list[str]) -> None:
 
 @pytest.mark.parametrize("how", ["1 worker", "2 workers", "2 workers, all told"])
 def test_sigterm_drops_no_request(postgres: Postgres, serve: Serve, clients: Clients, table: Table, how: str) -> None:
-    """By 64 clients who come back at once on new connections, as no load balancer would have them."""
+    """64 clients reconnect at once, which no load balancer would let them do."""
     ends: list[float] = []
     seen = Outcome([], {}, [])
     workers = how[0]
@@ -73,7 +73,7 @@ def test_sigterm_drops_no_request(postgres: Postgres, serve: Serve, clients: Cli
 def test_slow_client_or_database_cannot_delay_shutdown(
     postgres: Postgres, serve: Serve, template: tuple[Path, list[str]], checkout: Path, table: Table, resource: Resource
 ) -> None:
-    """A body that never ends, and a statement that is not answered. tests/test_settings.py adds up the real limits."""
+    """An endless body and an unanswered statement. tests/test_settings.py adds up the real limits."""
     deadlines = checkout / "service/timeouts.py"
     text = deadlines.read_text()
     deadlines.write_text(text.replace(f"requests: int = {ShutdownTimeouts().requests}", "requests: int = 1"))
@@ -85,7 +85,7 @@ def test_slow_client_or_database_cannot_delay_shutdown(
         sends.sendall(f"POST {resource.create} {head}Content-Length: 9\r\n\r\n{{".encode())
         postgres.freeze()
         waits.sendall(f"GET {resource.list} {head}\r\n".encode())
-        assert served.status("/health/live") == 200  # what came before is under way
+        assert served.status("/health/live") == 200  # the earlier requests are in progress
         began = time.monotonic()
         served.process.send_signal(signal.SIGTERM)
         served.process.wait(30)
@@ -93,7 +93,7 @@ def test_slow_client_or_database_cannot_delay_shutdown(
         postgres.thaw()
 
     table.say("SIGTERM, nothing comes to its end", "given up after 1 s", f"ended after {ended:.1f} s")
-    assert 1 < ended < ShutdownTimeouts().backlog + 1 + DATABASE_TIMEOUTS.close_all + 1  # a second for itself
+    assert 1 < ended < ShutdownTimeouts().backlog + 1 + DATABASE_TIMEOUTS.close_all + 1  # one second of its own
 
 
 def test_rolling_reload_loses_no_request(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
@@ -116,7 +116,7 @@ def test_rolling_reload_loses_no_request(postgres: Postgres, serve: Serve, clien
 
 
 def test_dead_worker_is_replaced(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
-    # The worker that is left has a connection for nearly each client: nobody waits for one in vain.
+    # The remaining worker has a connection for nearly every client, so none waits in vain.
     served = serve(postgres.url, WEB_CONCURRENCY="2", DATABASE_POOL_SIZE="25")
     until(lambda: served.stdout.count(STARTED) == 2, "both serve")
     with clients(served, postgres) as load:
@@ -130,7 +130,7 @@ def test_dead_worker_is_replaced(postgres: Postgres, serve: Serve, clients: Clie
 
     table.note("kill -9 of a worker of two", outcome, f"replaced after {replaced:.1f} s")
     assert replaced < 2
-    # Its own connections went with it; a statement that it had sent may not be over when the same is asked again (409).
+    # Its connections are lost with it; a statement that it had sent can still run when the request is repeated (409).
     assert set(outcome.statuses) <= {200, 201, 409, DROPPED}
     assert outcome.statuses[DROPPED] <= 32
     assert (outcome.lost, outcome.duplicates) == (0, 0)

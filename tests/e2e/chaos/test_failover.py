@@ -1,4 +1,4 @@
-"""The primary is another server now."""
+"""Another server becomes the primary."""
 
 import signal
 import time
@@ -32,7 +32,7 @@ def test_promoted_replica_among_several_hosts_is_found(
 def test_frozen_first_host_does_not_hide_the_second(
     new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
-    """It accepts connections and says nothing, as a host does whose disk hangs: what was sent to it is waited for."""
+    """It accepts connections and does not answer, like a host whose disk hangs."""
     primary = new_postgres()
     replica = follow(primary, new_postgres)
     served = serve(f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{replica.port}/postgres")
@@ -55,14 +55,14 @@ def test_frozen_first_host_does_not_hide_the_second(
 def test_connections_to_a_demoted_primary_are_discarded(
     new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
-    """The address moves to the new primary; open connections still lead to the old one, which only reads (25006)."""
+    """The address moves to the new primary; open connections still lead to the old one, which is read-only (25006)."""
     old = new_postgres()
     new = follow(old, new_postgres)
     with Proxy(old.port) as address:
         served = serve(old.url.replace(str(old.port), str(address.port)))
         with clients(served, new) as load:
             time.sleep(1)
-            # Nothing more is written to the old one; it lives on for reads, as a demoted primary does.
+            # No more writes to the old one; it keeps serving reads, like a demoted primary.
             old.ask("alter system set default_transaction_read_only = on")
             old.ask("select pg_reload_conf()")
             time.sleep(0.3)

@@ -1,4 +1,4 @@
-"""Many requests: nothing is lost in a hundred thousand writes, and nothing piles up."""
+"""Many requests: no write of a hundred thousand is lost, and nothing accumulates."""
 
 import os
 import random
@@ -17,11 +17,11 @@ from tests.support.processes import Serve
 from tests.support.resources import Resource
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "200"))
-# A slow machine takes longer for so many, up to four times the seconds.
+# A slow machine takes longer for as many, up to four times the seconds.
 WRITES = int(os.environ.get("CHAOS_WRITES", SECONDS * 500))
 SOAK = float(os.environ.get("CHAOS_SOAK", "20"))
-# So many requests may make the memory grow by 5 MB; fewer by less, but for a megabyte: Python's allocator asks for
-# that much at once (an arena), whenever one more object than ever before is alive.
+# So many requests can grow the memory by 5 MB. Fewer requests allow less, but at least a megabyte: Python's allocator
+# requests that much at once (an arena) whenever more objects than ever before are alive.
 AN_HOURS = 236_000
 ARENA = 1.0
 END_ALL = (
@@ -39,7 +39,7 @@ BAD = [
 def test_no_acknowledged_write_is_lost(
     postgres: Postgres, serve: Serve, clients: Clients, table: Table, resource: Resource
 ) -> None:
-    """A fault every three seconds, until the seconds are over and the writes are done; then they are compared."""
+    """A fault every three seconds until the time is over; then clients and database are compared."""
     served = serve(postgres.url, WEB_CONCURRENCY="2")
     chance = random.Random(7)  # noqa: S311 - the same faults each time
     faults: list[Callable[[], object]] = [
@@ -75,7 +75,7 @@ def restart(postgres: Postgres, by: signal.Signals) -> None:
 
 
 def written(postgres: Postgres, resource: Resource) -> int:
-    """Return how many things were created; 0 while PostgreSQL does not answer."""
+    """Return the number of objects created, or 0 while PostgreSQL is down."""
     try:
         return int(postgres.ask(f"select count(*) from {resource.table}"))
     except psycopg.OperationalError:
@@ -83,7 +83,7 @@ def written(postgres: Postgres, resource: Resource) -> int:
 
 
 def send_nonsense(port: int, resource: Resource, number: int) -> None:
-    """Send a request of each bad kind, every one a little different."""
+    """Send a request of each invalid kind, with variations."""
     for bad in BAD:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
             sent = bad.replace(b"/LIST", resource.list.encode()).replace(b"/CREATE", resource.create.encode())
@@ -94,7 +94,7 @@ def send_nonsense(port: int, resource: Resource, number: int) -> None:
 def test_memory_and_connections_stay_constant(
     postgres: Postgres, serve: Serve, clients: Clients, table: Table, resource: Resource
 ) -> None:
-    served = serve(postgres.url, DATABASE_POOL_SIZE="16")  # one for each client: no request waits
+    served = serve(postgres.url, DATABASE_POOL_SIZE="16")  # one per client, so that no request waits
     process = psutil.Process(served.process.pid)
     number = 0
 

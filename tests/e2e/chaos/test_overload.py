@@ -1,4 +1,4 @@
-"""More is asked for than PostgreSQL can do; clients who want the same; clients who do not wait."""
+"""More load than PostgreSQL can take, competing writers, and clients that disconnect."""
 
 import socket
 import time
@@ -18,7 +18,7 @@ from tests.support.resources import Resource
 
 WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
 Template = tuple[Path, list[str]]
-# live_session as the migration has it, and as long as a slow statement takes for whoever is in the table `slow`.
+# live_session as in the migration, and as slow as a slow statement for users in the table `slow`.
 SLOW = """
     create table slow as select id as session_id from login_session order by created_at limit 16;
     create or replace view live_session as
@@ -29,7 +29,7 @@ SLOW = """
 
 
 def bearer(token: str) -> dict[str, str]:
-    """Return the header that says who calls."""
+    """Return the header that authenticates a caller."""
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -61,13 +61,13 @@ def test_exhausted_pool_refuses_within_a_second(
     assert set(statuses) == {200, 401, 404}
     assert (
         max(others.values()) < DATABASE_TIMEOUTS.acquire * 1000 / 2
-    )  # on the slowest machine, nothing like the wait for a connection
+    )  # on the slowest machine, far below the timeout of a connection
 
 
 def test_statement_is_cancelled_when_its_client_disconnects(
     postgres: Postgres, serve: Serve, template: Template, table: Table, resource: Resource
 ) -> None:
-    # Neither of the two would let it end so soon.
+    # Either timeout would end it only later.
     served = serve(postgres.url, DATABASE_LOCK_TIMEOUT="0", DATABASE_STATEMENT_TIMEOUT="0")
     head = f"GET {resource.list} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {template[1][0]}\r\n\r\n"
     with psycopg.connect(postgres.url) as rival, psycopg.connect(postgres.url, autocommit=True) as admin:
@@ -97,7 +97,7 @@ def test_statement_is_cancelled_when_its_client_disconnects(
 
 
 def hammer(served: Running, token: str, path: str, bodies: list[dict[str, object]]) -> Counter[int]:
-    """Change the same thing with each of `bodies`, and count the statuses."""
+    """Change the same object with each of `bodies`, and count the statuses."""
     with httpx.Client(base_url=served.url, headers=bearer(token), trust_env=False, timeout=20) as client:
         return Counter(client.patch(path, json=body).status_code for body in bodies)
 
@@ -105,7 +105,7 @@ def hammer(served: Running, token: str, path: str, bodies: list[dict[str, object
 def test_serialization_failures_are_retried(
     postgres: Postgres, serve: Serve, template: Template, table: Table, resource: Resource
 ) -> None:
-    """16 clients change the same row under an isolation level in which all but one of them must fail."""
+    """16 clients change the same row, under an isolation level in which only one can succeed at a time."""
     postgres.ask("alter database postgres set default_transaction_isolation = 'serializable'")
     served = serve(postgres.url)
     token = template[1][0]
@@ -160,7 +160,7 @@ def test_deadlocks_are_retried(postgres: Postgres, serve: Serve, template: Templ
             rival.commit()
             return status.result()
 
-    with ThreadPoolExecutor(5) as threads:  # more would keep each other from going on in time
+    with ThreadPoolExecutor(5) as threads:  # more would block each other for too long
         statuses = Counter(threads.map(meet, range(DEADLOCKS)))
     deadlocks = postgres.log.count("deadlock detected")
 

@@ -1,4 +1,4 @@
-"""PgBouncer hands each transaction to another connection: nothing may hang on one of them."""
+"""PgBouncer gives each transaction another connection, so nothing may depend on one of them."""
 
 import time
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ def test_killed_backend_behind_pgbouncer_is_503(
     table.note(f"kill -9 of a backend behind {pgbouncer.name}", load.outcome, f"fails for {failing:.2f} s")
     load.outcome.check()
     assert load.outcome.statuses[503] > 0
-    assert failing < 3  # PgBouncer tries each second (server_login_retry), and the first time may be too early
+    assert failing < 3  # PgBouncer retries each second (server_login_retry), and its first attempt can be too early
 
 
 @pytest.mark.parametrize("pgbouncer", EACH[1:], indirect=True)
@@ -83,7 +83,7 @@ def test_restarting_pgbouncer_is_503_until_it_is_back(
 def test_changed_column_type_causes_no_error(
     pgbouncer: PgBouncer, postgres: Postgres, serve: Serve, clients: Clients, table: Table, resource: Resource
 ) -> None:
-    """PgBouncer keeps what was prepared before, for all its clients, and would answer with it for ever."""
+    """PgBouncer keeps statements prepared before the change, for all its clients."""
     served = serve(pgbouncer.url, WEB_CONCURRENCY="2", **pgbouncer.settings)
     with clients(served, postgres, 16) as load:
         for type_ in ("text", "varchar(50)"):

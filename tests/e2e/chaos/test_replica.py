@@ -1,4 +1,4 @@
-"""Reads on a replica while it is behind, away, frozen and promoted: nobody reads what is older than what they wrote."""
+"""Reads from a replica that lags, is down, frozen or promoted: no client reads data older than its own writes."""
 
 import asyncio
 import re
@@ -31,7 +31,7 @@ USED, NOT_USED = '"replica in use"', '"replica not used"'
 
 @attrs.define
 class Seen:
-    """What clients saw of two processes: each is written to by one and asked by the other."""
+    """What clients saw of two processes; each client writes to one and reads from the other."""
 
     hosts: list[httpx.AsyncClient]
     statuses: Counter[int] = attrs.Factory(Counter)
@@ -39,7 +39,7 @@ class Seen:
     slowest: float = 0.0
 
     async def ask(self, host: int, method: str, path: str, token: str, body: object = None) -> httpx.Response:
-        """Ask one of the two processes."""
+        """Send a request to one of the two processes."""
         began = time.monotonic()
         response = await self.hosts[host % 2].request(method, path, headers=bearer(token), json=body)
         self.statuses[response.status_code] += 1
@@ -47,13 +47,13 @@ class Seen:
         return response
 
     def expect(self, what: str, *, found: bool) -> None:
-        """Note that a client read what is older than what was told before."""
+        """Record a stale read."""
         if not found:
             self.stale.append(what)
 
 
 async def write_and_read(seen: Seen, resource: Resource, token: str) -> None:
-    """Create a thing, change it, delete it, and read it each time, at once and from the other process."""
+    """Create an object, change it and delete it; read it each time, at once and from the other process."""
     made = (await seen.ask(0, "POST", resource.create, token, resource.body("one"))).json()
     path = resource.one(made["id"])
     seen.expect("a thing that was made", found=(await seen.ask(1, "GET", path, token)).status_code == 200)
@@ -66,7 +66,7 @@ async def write_and_read(seen: Seen, resource: Resource, token: str) -> None:
 
 
 async def log_in_and_out(seen: Seen, resource: Resource, make: Factory) -> None:
-    """Begin a session, use it, end it, and try it again, elsewhere."""
+    """Open a session, use it, end it, and try it again, on alternating processes."""
     user = await make.user()
     token = user.tokens.access_token
     seen.expect("a session that began", found=(await seen.ask(1, "GET", resource.list, token)).status_code == 200)
@@ -76,9 +76,9 @@ async def log_in_and_out(seen: Seen, resource: Resource, make: Factory) -> None:
 
 @asynccontextmanager
 async def clients_of(one: Running, other: Running, primary: Postgres, resource: Resource) -> AsyncIterator[Seen]:
-    """Have clients write and read until the end of the context."""
+    """Run clients that write and read until the end of the context."""
     async with AsyncExitStack() as stack:
-        # Sooner than the server ends a connection that is idle: both at once would look like a lost answer.
+        # Earlier than the server closes an idle connection: both at once would look like a lost response.
         limits = httpx.Limits(max_connections=None, keepalive_expiry=1)
         clients = [
             httpx.AsyncClient(base_url=at.url, trust_env=False, timeout=20, limits=limits) for at in (one, other)
@@ -106,7 +106,7 @@ async def clients_of(one: Running, other: Running, primary: Postgres, resource: 
 
 
 def numbers(served: Running) -> dict[str, float]:
-    """Return what a process has counted of its reads."""
+    """Return the counters of a process's reads."""
     text = served.client.get("/metrics", headers=bearer(TOKEN)).text
     patterns = {
         "replica": r'replica_reads_total\{answered_by="replica"\}',
@@ -119,10 +119,10 @@ def numbers(served: Running) -> dict[str, float]:
 async def test_clients_read_their_writes_despite_replica_faults(
     new_postgres: NewPostgres, serve: Serve, table: Table, resource: Resource
 ) -> None:
-    """Two processes; each client writes by one and reads by the other. The replica is asynchronous, as it comes."""
+    """Two processes; each client writes to one and reads from the other. The replica is asynchronous, the default."""
     primary = new_postgres()
     replica = new_postgres(replica_of=primary)
-    # As much patience as may be: what is well is not set aside where other work keeps it from the processors.
+    # Long timeouts, so that a healthy replica is not skipped because other work keeps the processors busy.
     settings = {"DATABASE_REPLICA_URL": replica.url, "DATABASE_REPLICA_MAX_LAG": "500", "METRICS_TOKEN": TOKEN}
     one, other = serve(primary.url, **settings), serve(primary.url, **settings)
     for each in (one, other):
@@ -163,18 +163,18 @@ async def test_clients_read_their_writes_despite_replica_faults(
     assert set(seen.statuses) == {200, 201, 204, 401, 404}
     assert seen.slowest < 3
     assert ready == [200] * len(faults)
-    # While it is used, it answers all; replay may cancel a read, for which the primary answers then.
+    # In use, it answers every read; replay can cancel one, which the primary then answers.
     assert all(number < 0.05 * by_replica for number, well in zip(passed_over, was_well, strict=True) if well)
     assert min(used) > 0
     for each in (one, other):
         told = each.stdout.count(NOT_USED)
         assert (
             1 <= told <= seconds / DATABASE_TIMEOUTS.replica_check + 1
-        )  # once for each look at it, however many clients meet it
+        )  # once for each check of it, however many clients notice
 
 
 def test_replica_takes_over_as_primary(new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table) -> None:
-    """The one that DATABASE_REPLICA_URL names is promoted; it is found as the primary, and reads go on there."""
+    """The server in DATABASE_REPLICA_URL is promoted, found as the primary, and answers the reads."""
     primary = new_postgres()
     replica = follow(primary, new_postgres)
     hosts = f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{replica.port}/postgres"
@@ -198,7 +198,7 @@ def test_replica_takes_over_as_primary(new_postgres: NewPostgres, serve: Serve, 
 def test_frozen_primary_with_replica_is_503_within_3_s(
     new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
-    """Reads ask it how far it is, before they ask the replica."""
+    """Reads ask the primary for its position before they ask the replica."""
     primary = new_postgres()
     replica = new_postgres(replica_of=primary)
     served = serve(primary.url, DATABASE_REPLICA_URL=replica.url)

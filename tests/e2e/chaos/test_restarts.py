@@ -1,4 +1,4 @@
-"""PostgreSQL ends, and comes back."""
+"""PostgreSQL ends and comes back."""
 
 import json
 import signal
@@ -12,12 +12,12 @@ from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
 from tests.support.processes import Serve
 
-WARM = 1.2  # seconds of work before a fault, and after it
+WARM = 1.2  # seconds of work before and after a fault
 
 
 @attrs.frozen
 class Restart:
-    """How PostgreSQL ends, and for how many seconds."""
+    """How PostgreSQL ends, and for how many seconds it is down."""
 
     name: str
     by: signal.Signals
@@ -46,18 +46,18 @@ def test_restart_is_503_until_the_server_is_back(
     assert outcome.failing_after(back) < 1
     told = Counter(entry["event"] for entry in map(json.loads, served.stdout.splitlines()) if is_told_once(entry))
     assert told.keys() == {"database unavailable", "database available again"}
-    # In turn; a restart that is met in its middle is told of once more, and its end when a connection is made.
+    # In order; an outage met in the middle of a restart is logged again, and its end when a connection succeeds.
     assert 1 <= told["database available again"] <= told["database unavailable"] <= 3
     assert told["database unavailable"] - told["database available again"] <= 1
 
 
 def is_told_once(entry: dict[str, object]) -> bool:
-    """Tell whether a line of the log is about the database, or is left by LOG_LEVEL=ERROR."""
+    """Return whether a log line is about the database, or at a level that LOG_LEVEL=ERROR keeps."""
     return str(entry["event"]).startswith("database") or entry["level"] in {"error", "critical"}
 
 
 def test_killed_backend_is_503_for_a_moment(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
-    """PostgreSQL restarts all of its processes then: what one of them left in shared memory cannot be trusted."""
+    """PostgreSQL then restarts all of its processes, because shared memory cannot be trusted."""
     served = serve(postgres.url)
     with clients(served, postgres) as load:
         time.sleep(WARM)

@@ -1,4 +1,4 @@
-"""Several hosts behind a load balancer, through one PgBouncer: more hosts serve more, and any of them may go."""
+"""Several hosts behind a load balancer share a PgBouncer: throughput grows with hosts, and any host can fail."""
 
 import os
 import statistics
@@ -29,18 +29,18 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may make network namespaces"),
 ]
 HOSTS = 3
-# Of one processor: little, so that clients, HAProxy and PostgreSQL have enough beside three hosts.
+# Share of one processor: small, so that clients, HAProxy and PostgreSQL have enough beside three hosts.
 SHARE = 0.1
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "2"))
 ACCOUNT = {"email": "dora@example.com", "password": "a password for one test"}
-# In the log of a host: a request that is no check of HAProxy's.
+# In the log of a host: a request other than a check by HAProxy.
 OF_CLIENTS = '"route":"{}'
 LOGIN = {"username": ACCOUNT["email"], "password": ACCOUNT["password"]}
 
 
 @attrs.frozen
 class Site:
-    """Hosts, what is behind them, and who makes a load balancer in front of so many of them."""
+    """Hosts, their servers, and a function that puts a load balancer in front of some hosts."""
 
     hosts: list[Host]
     postgres: Postgres
@@ -67,7 +67,7 @@ def site(template: tuple[Path, list[str]], folder: Path, tmp_path_factory: pytes
 
 
 def test_lost_host_loses_no_request(site: Site, clients: Clients, table: Table, resource: Resource) -> None:
-    """Its cable is pulled under load, and put back."""
+    """Its cable is pulled under load and plugged in again."""
     balancer = site.balance(HOSTS)
     gone = site.hosts[-1]
     with clients(balancer, site.postgres, 32) as load:
@@ -88,7 +88,7 @@ def test_lost_host_loses_no_request(site: Site, clients: Clients, table: Table, 
 
 
 def test_sessions_and_throttles_are_shared_by_hosts(site: Site, table: Table) -> None:
-    """What one host has seen, all know: a log-in, its end, and wrong passwords, however many come at once."""
+    """All hosts know of a log-in, its end and wrong passwords, however many come at once."""
     first, *others = (host.client for host in site.hosts)
     first.post("/users/register", json=ACCOUNT).raise_for_status()
     token = first.post("/auth/access-token", data=LOGIN).json()["access_token"]
@@ -108,17 +108,17 @@ def test_sessions_and_throttles_are_shared_by_hosts(site: Site, table: Table) ->
 
 
 def guess(port: int) -> int:
-    """Log in with a wrong password, and return what that is answered with."""
+    """Log in with a wrong password, and return the status."""
     form = LOGIN | {"password": "a wrong password"}
     url = f"http://127.0.0.1:{port}/auth/access-token"
     return httpx.post(url, data=form, headers={"Host": "localhost"}, trust_env=False, timeout=20).status_code
 
 
 def test_more_hosts_serve_more_requests(site: Site, clients: Clients, table: Table) -> None:
-    """Each may compute as little as a tenth of a processor from now on; numbers of hosts are measured by turns."""
+    """Each host is limited to a tenth of a processor; numbers of hosts are measured in turn."""
     if not (CGROUPS / "cpu.cfs_quota_us").exists():
         pytest.skip("needs control groups of version 1")
-    # Without checks: what is so slow answers them late.
+    # Without health checks: slow hosts would answer them late.
     balancers = {number: site.balance(number, checks=False) for number in range(1, HOSTS + 1)}
     for host in site.hosts:
         host.limit(SHARE)
@@ -140,7 +140,7 @@ def test_more_hosts_serve_more_requests(site: Site, clients: Clients, table: Tab
             costs[number].append((sum(host.seconds_of_cpu() for host in site.hosts) - began) / requests * 1e6)
 
         rate = {number: statistics.median(each) for number, each in rates.items()}
-        # More rounds where others had the processors meanwhile: that makes all slower, and the more hosts the more.
+        # More rounds if other work used the processors meanwhile: that slows all, and more hosts the most.
         if each_round + 1 >= ROUNDS and more(rate):
             break
 
@@ -154,11 +154,11 @@ def test_more_hosts_serve_more_requests(site: Site, clients: Clients, table: Tab
 
 
 def more(rate: dict[int, float]) -> bool:
-    """Tell whether more hosts serve more."""
+    """Return whether more hosts serve more requests."""
     return rate[2] > 1.4 * rate[1] and rate[3] > 1.6 * rate[1]
 
 
 def connections(postgres: Postgres) -> int:
-    """Return how many connections PgBouncer has to PostgreSQL."""
+    """Return the number of PgBouncer's connections to PostgreSQL."""
     query = "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
     return int(postgres.ask(query))

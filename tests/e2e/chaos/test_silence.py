@@ -1,4 +1,4 @@
-"""PostgreSQL, or the way to it, does not answer; or answers that it cannot."""
+"""PostgreSQL or the network does not respond, or PostgreSQL responds with an error."""
 
 import os
 import re
@@ -57,7 +57,7 @@ def test_network_black_hole_is_503_within_3_s(postgres: Postgres, serve: Serve, 
 
 
 WRITES = 12
-# What PostgreSQL logs of each such write.
+# PostgreSQL's log entry for each such write.
 REFUSED = r"canceling statement due to lock timeout.*\n(?:.*\n)??.* STATEMENT:  -- {}\.create_(?!\w+_once)\w+: "
 
 
@@ -69,7 +69,7 @@ def test_locked_table_is_503_and_commits_nothing_late(
     table: Table,
     resource: Resource,
 ) -> None:
-    """Writes without a key, so that nobody asks again, all of which PostgreSQL has when they are refused."""
+    """Writes without a key, which clients do not repeat; all have reached PostgreSQL when they are refused."""
     served = serve(postgres.url, DATABASE_POOL_SIZE="40")
     bearer = {"Authorization": f"Bearer {template[1][0]}"}
 
@@ -100,13 +100,13 @@ def test_locked_table_is_503_and_commits_nothing_late(
 
 
 def test_log_in_with_slow_statements_is_503(postgres: Postgres, serve: Serve) -> None:
-    """The first by a lock, the second by a server that freezes under it."""
+    """The first statement waits for a lock, the second for a server that freezes."""
     served = serve(postgres.url)
     waiting = "select count(*) from pg_locks where not granted and relation = %s::regclass"
     form = {"username": "user1@example.com", "password": PASSWORD}
 
     def log_in() -> tuple[int, str, float]:
-        with httpx.Client(base_url=served.url, trust_env=False, timeout=20) as client:  # which takes its time to make
+        with httpx.Client(base_url=served.url, trust_env=False, timeout=20) as client:  # creating it takes time
             sent = time.monotonic()
             response = client.post("/auth/access-token", data=form)
             took = time.monotonic() - sent
@@ -151,13 +151,13 @@ def small_disk(tmp_path: Path, template: tuple[Path, list[str]]) -> Iterator[Pat
     try:
         yield disk
     finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)  # noqa: S607 - root's own
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)  # noqa: S607 - root's PATH
 
 
 def test_full_disk_is_503_for_writes_only(
     small_disk: Path, new_postgres: NewPostgres, serve: Serve, clients: Clients, table: Table, resource: Resource
 ) -> None:
-    """The disk of the tables, that is: one that has no room for the write-ahead log ends PostgreSQL itself."""
+    """The disk of the tables; without room for the write-ahead log, PostgreSQL itself ends."""
     postgres = new_postgres()
     postgres.ask("select 1")
     with psycopg.connect(postgres.url, autocommit=True) as admin:

@@ -1,4 +1,4 @@
-"""The service on a Citus cluster: a database of the run's own on each node, migrated, and distributed by sql/citus.sql.
+"""The service on a Citus cluster: a separate database per run on each node, migrated and distributed by sql/citus.sql.
 
 ``CITUS_URL`` is a superuser's URL of the coordinator, which knows its workers; without it, these tests are skipped.
 ``CITUS_RESTART`` is a command that restarts a node, given its port; without it, the tests that restart nodes are.
@@ -26,7 +26,7 @@ ACCOUNTS = 16
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all of this folder."""
+    """Mark all tests of this folder."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.citus)
@@ -34,14 +34,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @attrs.frozen
 class Node:
-    """A node of the cluster, and its URL in the database of this run."""
+    """A node of the cluster, and its URL of this run's database."""
 
     host: str
     port: int
     url: str
 
-    def ask(self, query: LiteralString, parameters: Any = ()) -> Any:  # noqa: ANN401 - whatever it is
-        """Run a statement on a connection of its own and return the first value of its first row."""
+    def ask(self, query: LiteralString, parameters: Any = ()) -> Any:  # noqa: ANN401 - any value
+        """Run a statement on its own connection and return the first value of the first row."""
         with psycopg.connect(psycopg_conninfo(self.url), autocommit=True) as connection:
             cursor = connection.execute(query, parameters)
             row = cursor.fetchone() if cursor.description else None
@@ -54,7 +54,7 @@ class Node:
 
     @property
     def service_url(self) -> str:
-        """The URL for the service, with what docs/scaling.md says of the role and of the URL."""
+        """The URL for the service, with the role and parameters of docs/scaling.md."""
         return f"{self.url}?plan_cache_mode=auto&citus.override_table_visibility=off"
 
 
@@ -98,7 +98,7 @@ def _create_database(node: Node) -> None:
 
 
 def _maintain(node: Node, statement: str) -> None:
-    """Run a statement outside of the run's database."""
+    """Run a statement outside this run's database."""
     url = node.url.removesuffix(DATABASE) + "postgres"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("set citus.enable_create_database_propagation = off")

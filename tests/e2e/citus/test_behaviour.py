@@ -1,4 +1,4 @@
-"""What clients rely on holds on a cluster: the black-box session, races, idempotency, paging; by way of each node."""
+"""The API contract holds on a Citus cluster, at each node: the black-box session, races, idempotency, paging."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ NEW = "another password than before"
 def through(
     request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
-    """Return the service on a node; a worker knows where each shard is, too."""
+    """Return the service on a node; workers also know where each shard is."""
     node = cluster.coordinator if request.param == "coordinator" else cluster.workers[0]
     folder = tmp_path_factory.mktemp(request.param)
     with running(node.service_url, folder, DATABASE_POOL_SIZE="10", LOGIN_THROTTLE="off") as served:
@@ -122,5 +122,5 @@ def test_deleted_account_leaves_nothing(through: Running, cluster: Cluster, reso
 
 
 def alive(client: httpx.Client, access_token: str) -> bool:
-    """Return whether a token opens something."""
+    """Return whether a token is accepted."""
     return client.get("/users/me", headers=bearer(access_token)).status_code == 200

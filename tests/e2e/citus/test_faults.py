@@ -1,6 +1,6 @@
-"""Nodes restart and shards move under load: no acknowledged write is lost or there twice."""
+"""Nodes restart and shards move under load: no acknowledged write is lost or duplicated."""
 
-# ruff: noqa: PT012 - a transaction that is refused is a block
+# ruff: noqa: PT012 - a failing transaction is a block
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Each authenticated request asks one shard, as executed: Citus counts it."""
+"""Each authenticated request uses one shard, as counted by Citus at execution."""
 
 import re
 from pathlib import Path
@@ -15,12 +15,12 @@ COUNTERS = """
     from citus_stat_counters
     where name = current_database()
 """
-# PostgreSQL considers a generic plan from the sixth execution of a prepared statement on.
+# PostgreSQL considers a generic plan from the sixth execution of a prepared statement.
 EXECUTIONS = 7
 
 
 def test_authenticated_requests_ask_one_shard(cluster: Cluster, tmp_path: Path) -> None:
-    """One part of a query, too, where nothing is inserted: an insert from a select is executed in several steps."""
+    """Without an insert, it is also one part of a query; an insert from a select takes several steps."""
     counted = f"{cluster.coordinator.service_url}&citus.enable_stat_counters=on"
     several, steps = {}, {}
     with (

@@ -1,4 +1,4 @@
-"""docs/clients.md: typed clients that others' tools make, checked, and README's first session with each."""
+"""docs/clients.md: typed clients from third-party generators, type-checked and run through README's first session."""
 
 import json
 import os
@@ -22,22 +22,22 @@ BIN = Path(sys.executable).parent
 PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
 PROGRAMS = ROOT / "tests" / "e2e" / "clients" / "programs"
 SPECTRAL = "@stoplight/spectral-cli@6.16.3"
-QUIET_NPM = {"npm_config_audit": "false", "npm_config_fund": "false"}  # it asks nobody about what it has installed
-# What differs from run to run and from client to client.
+QUIET_NPM = {"npm_config_audit": "false", "npm_config_fund": "false"}  # no requests about packages
+# Values that differ between runs and clients.
 VOLATILE = {"id", "user_id", "email", "instance"}
 
 
 @pytest.fixture
 def folder(tmp_path: Path, served: Running) -> Path:
-    """Return a folder with the OpenAPI document that the service sends, and the programs."""
+    """Return a folder with the served OpenAPI document and the programs."""
     shutil.copytree(PROGRAMS, tmp_path, dirs_exist_ok=True)
     (tmp_path / "openapi.json").write_text(served.client.get("/openapi.json").text)
     return tmp_path
 
 
 def run(folder: Path, *command: str) -> str:
-    """Run a tool in `folder`, which must end well; return what it printed."""
-    # Packages come as the machine's settings say.
+    """Run a tool in `folder` that must succeed; return its output."""
+    # Packages come from the machine's configured registries.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     done = subprocess.run(
         command,
@@ -63,19 +63,19 @@ def follow(folder: Path, tools: str) -> None:
 
 
 def masked(response: Any) -> Any:  # noqa: ANN401 - JSON
-    """Return an answer without what differs from run to run."""
+    """Return a response without the values that differ between runs."""
     if isinstance(response, list):
         return [masked(each) for each in response]
     return {name: "…" if name in VOLATILE else value for name, value in response.items()}
 
 
 def expected() -> list[Any]:
-    """Return the answers of README's first session."""
+    """Return the responses of README's first session."""
     return [masked(json.loads(output)) for _, output in session() if output]
 
 
 def answers(printed: str) -> list[Any]:
-    """Return the answers that a program has printed."""
+    """Return the responses that a program has printed."""
     return [masked(json.loads(line)) for line in printed.splitlines()]
 
 
@@ -88,7 +88,7 @@ def test_openapi_python_client_runs_the_first_session(folder: Path, served: Runn
     *session, refusal = expected()
     *had, refused = answers(printed)
     assert had == session
-    # This client cannot leave out the token.
+    # This client cannot omit the token.
     assert (refused["status"], refused["type"]) == (refusal["status"], "/problems/invalid-token")
 
 
@@ -104,7 +104,7 @@ def test_openapi_typescript_client_runs_the_first_session(folder: Path, served: 
 
 @needs("npx")
 def test_spectral_finds_nothing(folder: Path) -> None:
-    """Neither errors nor warnings nor hints: of its rules for OpenAPI, its schema of OpenAPI 3.1 among them."""
+    """No errors, warnings or hints from its OpenAPI rules, which include the schema of OpenAPI 3.1."""
     (folder / ".spectral.yaml").write_text("extends: spectral:oas\n")
 
     printed = run(folder, "npx", "--yes", SPECTRAL, "lint", "--fail-severity=hint", "openapi.json")

@@ -1,4 +1,4 @@
-"""compose.yaml: what it promises, and the same topology as plain processes on Debian's PostgreSQL and PgBouncer."""
+"""compose.yaml, and the same topology as plain processes on Debian's PostgreSQL and PgBouncer."""
 
 import os
 import re
@@ -61,7 +61,7 @@ def test_no_secret_is_in_the_environment() -> None:
 
 
 def test_dot_env_reaches_only_the_web_service() -> None:
-    """And no other: nobody else needs it."""
+    """No other service needs it."""
     assert [name for name, service in SERVICES.items() if "env_file" in service] == ["web"]
     assert SERVICES["web"]["env_file"] == [{"path": ".env", "required": False}]
     assert SERVICES["web"]["environment"].keys() == {
@@ -97,7 +97,7 @@ def test_read_only_container_writes_to_memory() -> None:
 
 
 def test_database_gets_roles_then_passwords() -> None:
-    """The image runs what is in that folder, by name."""
+    """The image runs the files of that folder by name."""
     folder = "/docker-entrypoint-initdb.d/"
     [roles] = [volume for volume in SERVICES["database"]["volumes"] if folder in volume]
     [passwords] = SERVICES["database"]["configs"]
@@ -112,7 +112,7 @@ def test_service_restarts_and_has_time_to_drain() -> None:
 
 
 def test_nothing_is_copied_into_a_read_only_root() -> None:
-    """As configs that stand in compose.yaml are; the engine refuses: https://github.com/docker/compose/issues/12031."""
+    """Inline configs would be, and the engine refuses: https://github.com/docker/compose/issues/12031."""
     assert [name for name, service in SERVICES.items() if service.get("read_only") and service.get("configs")] == []
 
 
@@ -121,13 +121,13 @@ slow = pytest.mark.slow
 
 @attrs.frozen
 class Topology:
-    """The database of compose.yaml with its secrets; what the other services say of it is translated."""
+    """The database of compose.yaml with its secrets; the settings of the other services are translated."""
 
     url: str
     secrets: Path
 
     def here(self, text: str, **variables: str) -> str:
-        """Return what stands in compose.yaml with our places: hosts, ports and secrets."""
+        """Return text of compose.yaml with this test's hosts, ports and secrets."""
         hosts = {"@database/": f"@127.0.0.1:{urlsplit(self.url).port}/", "/run/secrets": str(self.secrets)}
         text = interpolated(text, **variables)
         for theirs, ours in hosts.items():
@@ -135,25 +135,25 @@ class Topology:
         return text
 
     def environment(self, service: str, **variables: str) -> dict[str, str]:
-        """Return the environment of a service, where `.env` holds `variables`."""
+        """Return the environment of a service if `.env` contains `variables`."""
         return {name: self.here(text) for name, text in environment_of(service, **variables).items()}
 
     def served(self, folder: Path, inside: Mapping[str, str] = NONE, **variables: str) -> Running:
-        """Return the service, started; `.env` holds `variables`, and what differs in a container is set `inside`."""
+        """Return the started service; `.env` contains `variables`, and `inside` sets what differs in a container."""
         inside = {"HOST": "127.0.0.1", "PORT": str(free_port()), "LOGIN_THROTTLE": "off", **inside}
         return Running("serve", folder, self.environment("web", **variables) | inside)
 
 
 @pytest.fixture(scope="module")
 def topology() -> Iterator[Topology]:
-    """Return the database as its image sets it up, migrated."""
+    """Return the migrated database, set up like its image does."""
     with debian_postgres({"wal_keep_size": "64MB"}) as admin, unprivileged_folder() as folder:
         subprocess.run(["/bin/sh", "-euc", MAKE_SECRETS], cwd=folder, check=True)
-        (folder / "secrets").chmod(0o755)  # a container engine passes by
+        (folder / "secrets").chmod(0o755)  # passed by a container engine
         with psycopg.connect(admin, autocommit=True) as connection:
             connection.execute("create database service")
             [(data,)] = connection.execute("show data_directory").fetchall()
-        (Path(data) / "pg_hba.conf").write_text("host all all all scram-sha-256\n")  # what another container meets
+        (Path(data) / "pg_hba.conf").write_text("host all all all scram-sha-256\n")  # as seen by another container
         url = urlunsplit(urlsplit(admin)._replace(path="/service"))
         topology = Topology(url, folder / "secrets")
         passwords = folder / "passwords.sql"
@@ -275,7 +275,7 @@ def test_replica_follows_and_is_read(topology: Topology, tmp_path: Path) -> None
         script = topology.here(SERVICES["standby"]["command"][-1]).replace(
             "@database ", f"@127.0.0.1:{urlsplit(topology.url).port} "
         )
-        # Its certificate lies beside the data of the first, and its socket where the image has it.
+        # Its certificate is in the first server's data folder, its socket where the image has it.
         script = script.replace("exec postgres", f"exec postgres -k {folder}")
         with shell("standby", script, folder, PGDATA=str(folder / "data"), PGPORT=port) as process:
             url = topology.url.replace(f":{urlsplit(topology.url).port}/", f":{port}/")
@@ -289,6 +289,6 @@ def test_replica_follows_and_is_read(topology: Topology, tmp_path: Path) -> None
                 with pytest.raises(ReadOnlySqlTransaction):
                     standby.execute("delete from login_throttle")
             replica = f"postgresql://service_app@127.0.0.1:{port}/service"
-            if find_spec("service.replica"):  # `remove replica` takes it out
+            if find_spec("service.replica"):  # `remove replica` removes it
                 with topology.served(tmp_path, DATABASE_REPLICA_URL=replica) as served:
                     until(lambda: "replica in use" in served.stdout, "it reads from the standby")

@@ -1,4 +1,4 @@
-"""compose.yaml as Docker Compose itself reads it, for which it needs no engine."""
+"""compose.yaml as Docker Compose itself reads it, without an engine."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from tests.support.deployment import COMPOSE, SERVICES, environment_of, interpol
 from tests.support.processes import NONE, ROOT, environment
 from tests.support.programs import needs
 
-# Where docker(1) looks for its plugins; they run without it.
+# docker(1)'s plugin folders; the plugins also run without it.
 PLACES = [f"/usr/{folder}/docker/cli-plugins/docker-compose" for folder in ("local/lib", "libexec", "lib")]
 PLUGIN = next(filter(shutil.which, PLACES), PLACES[0])
 
@@ -25,7 +25,7 @@ CITUS = {*NODES, "add-workers", "migrate-citus", "distribute"}
 
 
 def config(*options: str, **variables: str) -> dict[str, Any]:
-    """Return what Compose makes of the file, beside a `.env` with `variables`, or without one."""
+    """Return Compose's view of the file, beside a `.env` with `variables` or without one."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(ROOT / "compose.yaml", folder)
         if variables:
@@ -40,7 +40,7 @@ def config(*options: str, **variables: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
-    """Return the services, with those of all profiles."""
+    """Return the services of all profiles."""
     resolved: dict[str, Any] = config("--profile=*")["services"]
     return resolved
 
@@ -106,10 +106,10 @@ def test_services_wait_for_their_dependencies(services: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("given", [{}, {"DATABASE_HOST": "pgbouncer:6432", "PORT": "9000", "LOG_FORMAT": "logfmt"}])
 def test_tests_start_processes_as_containers_are_started(given: dict[str, str]) -> None:
-    """They read the file themselves."""
+    """The other tests read the file themselves."""
     for name, service in config("--profile=*", **given)["services"].items():
         assert service.get("environment", {}) == environment_of(name, **given)
-        command = [word.replace("$$", "$") for word in service["command"] or []]  # written so that it can be read again
+        command = [word.replace("$$", "$") for word in service["command"] or []]  # escaped, to be read again
         assert command == [interpolated(word) for word in SERVICES[name].get("command", [])]
 
 

@@ -1,4 +1,4 @@
-"""The container's image, built, and run as its user with nothing that can be written, against a real PostgreSQL."""
+"""The container image, built, and run as its user with nothing writable, against a real PostgreSQL."""
 
 import re
 import signal
@@ -17,8 +17,8 @@ from tests.support.programs import needs
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 MEGABYTE = 10**6
 
-# Each package that is installed, with its version.
-# Each source file whose bytecode is missing, or would be compared with its source.
+# Each installed package with its version.
+# Each source file whose bytecode is missing or would be compared with its source.
 LIST_PACKAGES = "import importlib.metadata as m; print(*(f'{d.name.lower()}=={d.version}' for d in m.distributions()))"
 LIST_UNCOMPILED = """
 import importlib.util, pathlib
@@ -34,13 +34,13 @@ def test_both_stages_use_the_projects_python() -> None:
 
 
 def test_dependencies_come_before_code() -> None:
-    """Their layer changes with the lock only."""
+    """So their layer changes only with the lock file."""
     assert DOCKERFILE.index("COPY requirements.txt") < DOCKERFILE.index("RUN pip") < DOCKERFILE.index("COPY sql")
 
 
 @pytest.mark.parametrize(("extras", "lock"), [("", "requirements.txt"), ("traces", "requirements-traces.txt")])
 def test_build_argument_selects_the_lock_file(extras: str, lock: str) -> None:
-    """The build itself takes a minute, and is tried with the first one."""
+    """The build takes a minute, and is tested with the default."""
     [words] = re.findall(r"^    --requirement (.*)$", DOCKERFILE, re.MULTILINE)
     shell = ["/bin/sh", "-c", f"echo {words}"]
     chosen = subprocess.run(shell, env={"EXTRAS": extras}, capture_output=True, text=True, check=True).stdout.strip()
@@ -49,7 +49,7 @@ def test_build_argument_selects_the_lock_file(extras: str, lock: str) -> None:
     assert re.search(rf"^COPY .*\b{lock}", DOCKERFILE, re.MULTILINE)
     assert f"!{lock}\n" in (ROOT / ".dockerignore").read_text()
     assert DOCKERFILE.index("ARG EXTRAS") < DOCKERFILE.index("--requirement ")
-    # docs/observability.md: who deploys where only requirements.txt is installed, makes it the one with traces.
+    # docs/observability.md: without the build argument, requirements.txt is replaced by the file with traces.
     for_all = (ROOT / "requirements.txt").read_text() == (ROOT / "requirements-traces.txt").read_text()
     assert ("opentelemetry-sdk==" in (ROOT / lock).read_text()) is (for_all or extras == "traces")
 
@@ -101,7 +101,7 @@ def test_image_runs_in_exec_form_without_privileges(image: Image) -> None:
 
 @slow
 @with_buildah
-@pytest.mark.parametrize("path", ["/app/file", "/app/service/file", "/tmp/file", "/file"])  # noqa: S108 - of the image
+@pytest.mark.parametrize("path", ["/app/file", "/app/service/file", "/tmp/file", "/file"])  # noqa: S108 - the image's own
 def test_nothing_can_be_written(image: Image, path: str) -> None:
     assert "Read-only file system" in image.run("touch", path).stderr
 
@@ -109,7 +109,7 @@ def test_nothing_can_be_written(image: Image, path: str) -> None:
 @slow
 @with_buildah
 def test_code_is_not_owned_by_the_user(image: Image) -> None:
-    """Also where an engine lets it write."""
+    """Even if the engine allows writes."""
     assert image.run("find", "/app", "(", "-user", "10001", "-o", "-perm", "/022", ")", "!", "-type", "l").stdout == ""
 
 
@@ -180,7 +180,7 @@ def test_image_is_under_200_mb_with_its_base(image: Image) -> None:
 
 @slow
 @with_buildah
-@pytest.mark.usefixtures("served")  # which has migrated
+@pytest.mark.usefixtures("served")  # the container that migrated
 def test_sigterm_ends_the_container(image: Image, url: str, tmp_path: Path) -> None:
     settings = serving(url, PORT=str(free_port()))
     with Running("serve", tmp_path, settings, program=image.command(image.config["Cmd"], settings)) as running:

@@ -1,4 +1,4 @@
-"""Procfile, requirements.txt, .python-version and app.json, held to the rules of Heroku's Python buildpack.
+"""Procfile, requirements.txt, .python-version and app.json follow the rules of Heroku's Python buildpack.
 
 Sources: https://devcenter.heroku.com/articles/python-support, …/procfile, …/release-phase, …/dynos#shutdown,
 …/app-json-schema
@@ -33,7 +33,7 @@ def test_procfile_has_release_and_web() -> None:
 
 
 def test_there_is_one_lock_file() -> None:
-    """With two, the build would fail for not knowing which."""
+    """With two, the build fails because the choice is ambiguous."""
     assert {path.name for path in ROOT.iterdir()} & LOCKS == {"requirements.txt"}
 
 
@@ -54,14 +54,14 @@ def test_lock_has_no_tools() -> None:
 
 
 def test_python_version_has_no_patch_release() -> None:
-    """The platform then applies security updates by itself."""
+    """So the platform applies security updates itself."""
     version = (ROOT / ".python-version").read_text().strip()
 
     assert re.fullmatch(r"3\.1[1-4]", version)
 
 
 def test_review_app_has_all_required_settings() -> None:
-    """The generator makes 64 hexadecimal digits; the add-on brings DATABASE_URL, the platform PORT."""
+    """The generator makes 64 hexadecimal digits; the add-on sets DATABASE_URL, the platform PORT."""
     generated = {"SECRET_KEY": "0123456789abcdef" * 4}
     made = {name: generated[name] if "generator" in each else each["value"] for name, each in APP["env"].items()}
 
@@ -69,11 +69,11 @@ def test_review_app_has_all_required_settings() -> None:
 
     assert settings.allowed_hosts == (".herokuapp.com",)
     assert settings.trusted_proxy_hops == 1
-    assert settings.address == ("0.0.0.0", 5000)  # noqa: S104 - where the platform looks for the service
+    assert settings.address == ("0.0.0.0", 5000)  # noqa: S104 - where the platform connects to the service
 
 
 def test_review_app_fits_its_databases_connections() -> None:
-    """20 of them, for two workers, one more pair while the next release starts, and a migration."""
+    """20 connections: two workers, as many while the next release starts, and a migration."""
     assert APP["addons"] == ["heroku-postgresql:essential-0"]
     assert 2 * int(APP["env"]["DATABASE_POOL_SIZE"]["value"]) <= 10
 
@@ -84,14 +84,14 @@ def test_app_json_has_no_secret() -> None:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """Return the URL of a PostgreSQL with TLS and a certificate that it made itself, in Heroku's spelling."""
+    """Return the URL of a PostgreSQL with TLS and a self-signed certificate, in Heroku's spelling."""
     with debian_postgres({}) as url:
         yield url.replace("postgresql://", "postgres://")
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    """Return a PATH as a dyno has it: with `python`, and without what only development has."""
+    """Return a PATH as on a dyno: with `python`, and without development tools."""
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
@@ -110,13 +110,13 @@ def release(url: str, path: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture
 def sslmode() -> str:
-    """Return what the URL says of TLS; that of the platform says nothing."""
+    """Return the URL's sslmode; the platform's URL has none."""
     return ""
 
 
 @pytest.fixture
 def web(url: str, sslmode: str, path: str, tmp_path: Path) -> Iterator[Running]:
-    """Return the web process, released and started by honcho with two workers."""
+    """Yield the web process, released and started by honcho with two workers."""
     assert release(url, path).returncode == 0
     port = str(free_port())
     honcho = [str(Path(sys.executable).parent / "honcho"), "--env", "/dev/null", "start", "--port", port, "web"]
@@ -160,7 +160,7 @@ def test_release_phase_accepts_a_newer_database(url: str, path: str) -> None:
 def test_web_process_serves_on_the_platforms_port(web: Running, url: str) -> None:
     assert " passed" in run_black_box(web.url)
 
-    # honcho starts a shell, that the parent, and that the workers.
+    # honcho starts a shell, that the parent, and that the workers
     workers = [process for process in web.workers() if not process.children()]
     assert len(workers) == 2
     with psycopg.connect(url) as connection:

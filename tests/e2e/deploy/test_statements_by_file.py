@@ -1,4 +1,4 @@
-"""pg_stat_statements, by SQL file: on Debian's PostgreSQL, which has the extension, with the service on it."""
+"""pg_stat_statements by SQL file: on Debian's PostgreSQL, which has the extension, with the service."""
 
 import re
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ from tests.support.statements import DUMMIES
 
 pytestmark = [pytest.mark.slow, needs(POSTGRES)]
 PRELOAD = {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track_utility": "off"}
-# What asyncpg itself asks, once a connection: about types that it does not know, without JIT.
+# asyncpg's own queries on a new connection, about unknown types, without JIT.
 DRIVER = re.compile(r"current_setting\(\$1\) AS cur|set_config\(|typeinfo_tree")
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the URL of a database that has had the black-box session."""
+    """Return the URL of a database after the black-box session."""
     with debian_postgres(PRELOAD) as url:
         with psycopg.connect(url) as connection:
             connection.execute("create extension pg_stat_statements")
@@ -38,7 +38,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_every_statement_carries_its_files_name(url: str) -> None:
-    """All that ran, but what the driver asks of itself."""
+    """Every statement except the driver's own."""
     with psycopg.connect(url) as connection:
         seen = connection.execute("select query from pg_stat_statements where query not like '%pg_stat_statements%'")
         texts = [text for (text,) in seen if not DRIVER.search(text)]
