@@ -77,7 +77,7 @@ def test_help_lists_every_command() -> None:
 
 
 @pytest.mark.slow
-def test_python_without_the_packages_says_what_to_run() -> None:
+def test_missing_packages_error_names_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-S", "-m", "service", "--help"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -180,7 +180,7 @@ def test_migrate_without_a_database_names_the_setting(action: str, url: str, sen
     assert "secret" not in result.stderr
 
 
-def test_variables_of_the_shell_do_not_change_the_database(empty_database_url: str) -> None:
+def test_shell_variables_do_not_change_the_database(empty_database_url: str) -> None:
     """Both libpq and asyncpg read some of them."""
     shell = {
         "PGHOST": "nowhere",

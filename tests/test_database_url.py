@@ -171,7 +171,7 @@ def test_missing_parts_are_those_of_libpq(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert (here.user, here.database, here.password) == (getpass.getuser(), getpass.getuser(), None)
 
 
-def test_url_without_user_is_refused_if_the_system_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_url_without_user_is_refused_without_system_user(monkeypatch: pytest.MonkeyPatch) -> None:
     def getuser() -> str:
         raise KeyError("getpwuid(): uid not found: 1234")
 
@@ -247,7 +247,7 @@ def test_invalid_url_is_refused_without_its_password(
     assert "secret" not in str(refusal.value)
 
 
-def test_replica_may_be_no_primary() -> None:
+def test_replica_url_must_not_require_a_primary() -> None:
     assert replica_url("postgresql://u@h/db?target_session_attrs=standby")
     with pytest.raises(ValueError, match=r"^has target_session_attrs=primary, and must lead to a replica$"):
         replica_url("postgresql://u@h/db?target_session_attrs=primary")

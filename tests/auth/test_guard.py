@@ -23,7 +23,7 @@ def some_id(operation: Operation) -> object:
     return uuid4() if any(schema.get("format") == "uuid" for schema in in_path) else 2**40
 
 
-async def test_guarded_routes_are_those_documented_as_such(client: httpx.AsyncClient) -> None:
+async def test_guarded_routes_match_the_document(client: httpx.AsyncClient) -> None:
     """The check precedes the body: these requests have none, or an invalid one."""
     responses = {
         route: await client.request(*addressed(route, some_id(operation)), content=b"{")

@@ -15,7 +15,7 @@ from service.auth.controllers import UPGRADE_PASSWORD_HASH
 from service.auth.passwords import COMMON_PASSWORDS, HASHER, Passwords
 from service.problems import Unavailable
 from tests.support.accounts import PASSWORD
-from tests.support.factories import LoggedIn, hashed, log_in
+from tests.support.factories import LoggedIn, hash_once, log_in
 
 STORED = "select hashed_password from user_model where id = $1"
 STORE = "update user_model set hashed_password = $2 where id = $1"
@@ -141,7 +141,7 @@ async def test_wrong_password_does_not_rehash(
 
 async def test_rehash_does_not_overwrite_a_changed_password(user: LoggedIn, connection: asyncpg.Connection) -> None:
     """Otherwise a log-in with the old password could restore it."""
-    renewed = await connection.execute(UPGRADE_PASSWORD_HASH.sql, user.id, "the hash of before", hashed("old"))
+    renewed = await connection.execute(UPGRADE_PASSWORD_HASH.sql, user.id, "the hash of before", hash_once("old"))
 
     assert renewed == "UPDATE 0"
 
@@ -180,7 +180,7 @@ async def test_full_queue_is_503_with_retry_after(passwords: Passwords) -> None:
 async def test_full_queue_of_registrations_does_not_refuse_log_ins(passwords: Passwords) -> None:
     responses = await asyncio.gather(
         *(passwords.hash_for_registration(PASSWORD) for _ in range(2)),
-        passwords.verify(PASSWORD, hashed(PASSWORD)),
+        passwords.verify(PASSWORD, hash_once(PASSWORD)),
         return_exceptions=True,
     )
 
@@ -190,7 +190,7 @@ async def test_full_queue_of_registrations_does_not_refuse_log_ins(passwords: Pa
 
 async def test_finished_hash_frees_its_place(passwords: Passwords) -> None:
     for _ in range(2):
-        assert await passwords.verify(PASSWORD, hashed(PASSWORD))
+        assert await passwords.verify(PASSWORD, hash_once(PASSWORD))
 
 
 async def test_hashing_does_not_block_the_event_loop(passwords: Passwords) -> None:
@@ -227,7 +227,7 @@ async def test_too_expensive_stored_hash_is_not_run(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, costs: str
 ) -> None:
     """One such hash in the table would take 4 GiB or minutes, and stop the service."""
-    stored = hashed(PASSWORD).replace("m=19456,t=2,p=1", costs)
+    stored = hash_once(PASSWORD).replace("m=19456,t=2,p=1", costs)
     await connection.execute(STORE, user.id, stored)
 
     async with asyncio.timeout(5):

@@ -48,7 +48,7 @@ async def test_forged_token_is_refused(client: httpx.AsyncClient, token: Token, 
 )
 async def test_clocks_may_differ_by_a_minute(client: httpx.AsyncClient, token: Token, seconds: dict[str, Any]) -> None:
     """It also shows that the forgeries above fail because of their content, not because of how they are made."""
-    response = await whoami(client, token.but(**{name: time.time() + later for name, later in seconds.items()}))
+    response = await whoami(client, token.replace(**{name: time.time() + later for name, later in seconds.items()}))
 
     assert response.status_code == 200, response.text
 

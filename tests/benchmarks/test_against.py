@@ -7,7 +7,7 @@ import click
 import pytest
 
 from tests.benchmarks.contestants import earlier, running
-from tests.support.processes import ROOT, serving
+from tests.support.processes import ROOT, serve_settings
 
 
 def worktrees() -> int:
@@ -26,7 +26,10 @@ def test_unknown_revision_is_refused() -> None:
 def test_earlier_revision_serves_from_its_own_tree(own_database_url: str) -> None:
     before = worktrees()
     with earlier("HEAD", sys.executable) as contestant:
-        with running(contestant, serving(own_database_url, PGHOST="", PGPORT="")) as server, server.client() as client:
+        with (
+            running(contestant, serve_settings(own_database_url, PGHOST="", PGPORT="")) as server,
+            server.client() as client,
+        ):
             status = client.get("/health/ready").status_code
             at = server.process.cwd()
         during = worktrees()

@@ -26,7 +26,7 @@ from service.postgres.pool import Pool
 from service.telemetry import METRICS_DIRECTORY_VARIABLE, configure_logging, recorder
 from service.telemetry.output import stdout
 from tests.support.factories import Factory
-from tests.support.processes import ROOT, environment, serving
+from tests.support.processes import ROOT, environment, serve_settings
 from tests.support.raw_http import listening
 from tests.support.routes import BODIES
 
@@ -132,7 +132,7 @@ async def caller(
 
     It is made as a worker makes it, where nothing asks for traces.
     """
-    for name, value in serving(
+    for name, value in serve_settings(
         own_database_url, **{METRICS_DIRECTORY_VARIABLE: str(tmp_path) if with_metrics else ""}
     ).items():
         monkeypatch.setenv(name, value)

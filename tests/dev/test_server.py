@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from tests.support.processes import Running, Start, alive, check_out, free_port, run, until
+from tests.support.processes import Running, Start, any_alive, check_out, free_port, run, wait_until
 
 pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
@@ -91,7 +91,7 @@ def test_output_shows_the_url_and_login(dev: Running) -> None:
 
 
 def test_log_is_human_readable(dev: Running) -> None:
-    until(lambda: "status=200" in dev.stdout, "a request is told")
+    wait_until(lambda: "status=200" in dev.stdout, "a request is told")
 
     [line, *_] = [line for line in dev.stdout.splitlines() if "status=200" in line]
     assert re.match(r"\d{4}-\d\d-\d\d\S+ \[info +\] request +\[service\.access\] ", line)
@@ -125,9 +125,9 @@ def test_edited_file_takes_effect_at_once(
 
     (own.folder / file).write_text(text.replace(*edit))
 
-    until(lambda: dev.status(path) == status, f"{file} is read again")
+    wait_until(lambda: dev.status(path) == status, f"{file} is read again")
     (own.folder / file).write_text(text)
-    until(lambda: dev.status(path) == 200, f"{file} is read again")
+    wait_until(lambda: dev.status(path) == 200, f"{file} is read again")
 
 
 def test_saved_file_is_checked_at_once(own: Checkout, dev: Running) -> None:
@@ -138,14 +138,14 @@ def test_saved_file_is_checked_at_once(own: Checkout, dev: Running) -> None:
 
     (own.folder / path).write_text(text.replace("sha256", "sha257"))
 
-    until(lambda: finding in dev.stderr.splitlines(), "the console tells the finding")
+    wait_until(lambda: finding in dev.stderr.splitlines(), "the console tells the finding")
     response = dev.client.get("/health/ready")
     assert (response.status_code, response.headers["Content-Type"]) == (500, "application/problem+json")
     assert response.json()["detail"] == finding
     assert dev.status("/health/live") == 200
     (own.folder / path).write_text(text)
     assert dev.status("/health/ready") == 200
-    until(lambda: dev.stderr.endswith("queries: no findings\n"), "the console tells that it is mended")
+    wait_until(lambda: dev.stderr.endswith("queries: no findings\n"), "the console tells that it is mended")
 
 
 def test_broken_files_at_startup_are_reported(checkout: Path, start: Start) -> None:
@@ -173,24 +173,24 @@ def test_second_server_in_a_checkout_is_refused(own: Checkout, dev: Running) -> 
 
 
 def test_restart_after_kill_keeps_port_and_sessions(own: Checkout, dev: Running) -> None:
-    family, bearer = dev.family(), log_in(dev)
+    family, bearer = dev.process_tree(), log_in(dev)
 
     dev.end(signal.SIGKILL)
     again = own.dev()
 
     assert again.url == dev.url
     assert again.client.get("/users/me", headers=bearer).status_code == 200
-    assert not any(map(alive, family))
+    assert not any(map(any_alive, family))
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_dev_leaves_no_process_behind(own: Checkout, dev: Running, stop: signal.Signals) -> None:
-    family = dev.family()
+    family = dev.process_tree()
     assert own.postmaster() in family
 
     assert dev.end(stop) == 0
 
-    until(lambda: not any(map(alive, family)), "all its processes end")
+    wait_until(lambda: not any(map(any_alive, family)), "all its processes end")
     assert "Traceback" not in dev.stderr
     assert "database system is shut down" in (own.folder / ".dev/postgres/log").read_text()
 
@@ -203,15 +203,15 @@ def test_sigterm_stops_dev_during_startup(own: Checkout, start: Start) -> None:
     secret_key.unlink()
     os.mkfifo(secret_key)
     starting = start("dev", cwd=own.folder)
-    until((own.folder / ".dev/postgres/data/postmaster.pid").exists, "PostgreSQL starts")
-    family = starting.family()
+    wait_until((own.folder / ".dev/postgres/data/postmaster.pid").exists, "PostgreSQL starts")
+    family = starting.process_tree()
 
     status = starting.end()
 
     secret_key.unlink()
     assert status == 128 + signal.SIGTERM
     assert len(family) > 1
-    until(lambda: not any(map(alive, family)), "all its processes end")
+    wait_until(lambda: not any(map(any_alive, family)), "all its processes end")
     assert starting.stderr == ""
 
 

@@ -88,7 +88,7 @@ class Alone(Controller):
         ([show_alone, Alone], "show_alone are one operation in the OpenAPI document: rename one"),
     ],
 )
-def test_handler_that_cannot_work_refuses_the_start(
+def test_broken_handler_prevents_startup(
     monkeypatch: pytest.MonkeyPatch, handlers: list[ControllerRouterHandler], sentence: str
 ) -> None:
     with pytest.raises(ConfigurationError) as refusal:

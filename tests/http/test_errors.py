@@ -273,7 +273,7 @@ async def test_500_of_litestar_reveals_nothing(raising: httpx.AsyncClient, logs:
     assert [entry["event"] for entry in logs] == ["request failed", "request"]
 
 
-async def test_exception_without_words_has_those_of_its_type(raising: httpx.AsyncClient) -> None:
+async def test_exception_without_detail_has_its_title(raising: httpx.AsyncClient) -> None:
     assert (await raising.get("/forbids")).json()["detail"] == "Not allowed"
     assert (await raising.get("/unknown")).json()["detail"] == "Not found"
 

@@ -14,7 +14,7 @@ from service.postgres.database import Database
 from service.postgres.pool import Pool
 from service.problems import Unavailable
 from tests.support.application import make_settings
-from tests.support.backends import running
+from tests.support.backends import wait_until_running
 from tests.support.factories import service_client
 from tests.support.pools import Backend
 
@@ -95,7 +95,7 @@ async def test_readiness_has_a_connection_of_its_own(own_database_url: str, slee
 
     async with app.lifespan(), service_client(app) as client:
         sleeping = asyncio.create_task(app.db.value(sleep, 60))
-        await running(admin)
+        await wait_until_running(admin)
 
         assert (await client.get("/health/ready")).status_code == 200
 
@@ -103,7 +103,7 @@ async def test_readiness_has_a_connection_of_its_own(own_database_url: str, slee
     await admin.close()
 
 
-async def test_readiness_that_succeeded_counts_for_some_seconds(own_database_url: str) -> None:
+async def test_successful_readiness_is_cached(own_database_url: str) -> None:
     app = create_app(make_settings(own_database_url))
     admin = await asyncpg.connect(own_database_url)
 
@@ -115,7 +115,7 @@ async def test_readiness_that_succeeded_counts_for_some_seconds(own_database_url
     await admin.close()
 
 
-async def test_check_that_failed_is_repeated(own_database_url: str) -> None:
+async def test_failed_readiness_is_not_cached(own_database_url: str) -> None:
     pool = Pool(own_database_url)
     readiness = Readiness(Database(pool), RequiredSchema({"0000_missing": ""}), cache_seconds=60)
 

@@ -98,7 +98,7 @@ async def test_all_unknown_parameters_are_named(small: httpx.AsyncClient) -> Non
     assert [each["pointer"] for each in response.json()["errors"]] == ["/size", "/name"]
 
 
-async def test_parameter_that_is_a_list_may_be_repeated(small: httpx.AsyncClient) -> None:
+async def test_list_parameter_can_be_repeated(small: httpx.AsyncClient) -> None:
     assert (await small.get("/lists?tag=a&tag=b")).json() == ["a", "b"]
 
 
@@ -138,7 +138,7 @@ async def test_infinite_date_in_the_query_is_422(small: httpx.AsyncClient, query
 
 
 @pytest.mark.parametrize(("query", "status"), [("day=9999-12-30&at=9999-12-31T23:59:59Z", 200), ("day=soon", 422)])
-async def test_other_dates_are_as_they_were(small: httpx.AsyncClient, query: str, status: int) -> None:
+async def test_other_dates_are_unchanged(small: httpx.AsyncClient, query: str, status: int) -> None:
     assert (await small.get(f"/days?{query}")).status_code == status
 
 

@@ -247,7 +247,7 @@ async def test_deep_nesting_is_never_500(forest: httpx.AsyncClient, body: str) -
     assert response.status_code in {400, 422}
 
 
-async def test_too_deep_body_is_named_so(forest: httpx.AsyncClient) -> None:
+async def test_too_deep_body_is_reported(forest: httpx.AsyncClient) -> None:
     response = await forest.post("/trees", content='{"branches":[' * 100_000, headers=JSON)
 
     assert response.json()["detail"] == "The body is not JSON: it is nested too deeply"

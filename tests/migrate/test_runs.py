@@ -36,7 +36,7 @@ def test_busy_table_is_retried_until_free(folder: Folder, url: str) -> None:
     ]
 
 
-def test_table_that_stays_busy_ends_with_advice(folder: Folder, url: str) -> None:
+def test_busy_table_error_has_advice(folder: Folder, url: str) -> None:
     folder.apply(url)
     folder.write("0002_alter_a", "create table b ();\nalter table a add x integer;")
     with psycopg.connect(url) as other:
@@ -83,7 +83,7 @@ def test_five_concurrent_runs_apply_once(folder: Folder, start: Start) -> None:
     assert "another migration is running (PostgreSQL process " in "".join(outputs)
 
 
-def test_run_that_waits_too_long_names_the_blocker(folder: Folder, url: str) -> None:
+def test_long_wait_names_the_blocking_process(folder: Folder, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as other:
         other.execute("select pg_advisory_lock(%s)", [LOCK_KEY])
         pid = other.info.backend_pid

@@ -76,7 +76,7 @@ async def test_other_key_is_another_request(client: httpx.AsyncClient, user: Log
     assert first.json()["id"] != second.json()["id"]
 
 
-async def test_other_users_keys_do_not_matter(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
+async def test_other_users_can_use_the_same_key(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     stranger = await make.user()
 
     responses = [await create(client, user), await create(client, stranger, "Ada")]

@@ -161,7 +161,7 @@ async def test_racing_writers_lose_no_update(committed: Committed) -> None:
 
 
 @pytest.mark.slow
-async def test_hundred_writers_lose_no_success(committed: Committed) -> None:
+async def test_hundred_writers_lose_no_update(committed: Committed) -> None:
     """Ten successes are enough: the hundredth would take a hundred times as long."""
     client, user = committed.client, await committed.make.user()
     pet = await make_pet(committed.make, user, "0")

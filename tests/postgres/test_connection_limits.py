@@ -25,7 +25,7 @@ async def limited_url(database_url: str, admin: asyncpg.Connection) -> AsyncIter
     await admin.execute(f"drop role {role}")
 
 
-async def test_nobody_is_refused_while_a_connection_lives(
+async def test_no_request_is_refused_while_a_connection_lives(
     opening: Opening, limited_url: str, statement: Statements
 ) -> None:
     nap: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.02)"), int)

@@ -14,8 +14,8 @@ from service.postgres.pool import Pool
 from service.postgres.queries import Count, Value
 from service.problems import Unavailable
 from service.timeouts import DatabaseTimeouts
-from tests.support.backends import ended, frozen, gone, in_use_at_once
-from tests.support.pools import Backend, Opening, beside
+from tests.support.backends import backends_in_use, frozen, terminate, wait_until_gone
+from tests.support.pools import Backend, Opening, url_with_hosts
 from tests.support.relay import Relay
 from tests.support.statements import Statements
 
@@ -23,7 +23,7 @@ from tests.support.statements import Statements
 async def test_missing_host_is_skipped(
     opening: Opening, backend: Backend, database_url: str, server: EmbeddedPostgres
 ) -> None:
-    db = await opening(beside(database_url, server, "127.0.0.1:1", "127.0.0.1:2"))
+    db = await opening(url_with_hosts(database_url, server, "127.0.0.1:1", "127.0.0.1:2"))
 
     assert await db.value(backend)
 
@@ -48,11 +48,11 @@ async def test_silent_host_is_tried_once(
 ) -> None:
     """Each of the first connections tries it; later ones go to the host that answered."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        db = await opening(beside(database_url, server, f"127.0.0.1:{silent.getsockname()[1]}"), size=2)
+        db = await opening(url_with_hosts(database_url, server, f"127.0.0.1:{silent.getsockname()[1]}"), size=2)
 
-        first = await in_use_at_once(db, admin, statement, 2)
+        first = await backends_in_use(db, admin, statement, 2)
         for pid in first:
-            await ended(admin, pid)
+            await terminate(admin, pid)
         assert await db.value(backend) not in first
         silent.settimeout(0)
         asked = [silent.accept()[0] for _ in range(2)]
@@ -68,7 +68,7 @@ async def test_host_that_falls_silent_is_tried_last(
     """Another host can be the primary by then."""
     relay = Relay(server)
     async with relay.listen() as port:
-        url = beside(database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
+        url = url_with_hosts(database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
         db = await opening(url, size=1, timeouts=DatabaseTimeouts(acquire=10, query=1))
         pid = await db.value(backend)
         with frozen(pid):
@@ -85,7 +85,7 @@ async def test_no_suitable_host_is_unavailable(
     opening: Opening, backend: Backend, database_url: str, server: EmbeddedPostgres
 ) -> None:
     """The URL asks for a replica, and there is none."""
-    url = beside(database_url, server, "127.0.0.1:1") + "?target_session_attrs=standby"
+    url = url_with_hosts(database_url, server, "127.0.0.1:1") + "?target_session_attrs=standby"
     db = await opening(url)
 
     with pytest.raises(Unavailable) as refusal:
@@ -106,7 +106,7 @@ async def test_connections_to_a_read_only_server_are_discarded(
         await db.count(remove)
 
     for pid in pids:
-        await gone(admin, pid)
+        await wait_until_gone(admin, pid)
     assert await db.value(backend) not in pids
 
 
@@ -145,7 +145,7 @@ async def test_preparation_and_execution_share_a_timeout(
     second: Backend = Value(statement("value integer", "select 2"), int)
     relay = Relay(server)
     async with relay.listen() as port:
-        url = beside(database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
+        url = url_with_hosts(database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
         db = await opening(url, size=1, timeouts=DatabaseTimeouts(acquire=10, query=1))
         await db.value(first)
         relay.delay = 0.6

@@ -15,7 +15,7 @@ from service.postgres.pool import Pool
 from service.postgres.queries import Value
 from service.problems import Unavailable
 from service.timeouts import DatabaseTimeouts
-from tests.support.backends import ended, frozen, gone, running
+from tests.support.backends import frozen, terminate, wait_until_gone, wait_until_running
 from tests.support.pools import Backend, Opening
 from tests.support.statements import Statements
 
@@ -48,7 +48,7 @@ async def test_exhausted_pool_is_unavailable(
 ) -> None:
     db = await opening(size=1, timeouts=DatabaseTimeouts(acquire=1, query=30))
     busy = asyncio.create_task(db.value(sleep, NEVER))
-    await running(admin)
+    await wait_until_running(admin)
 
     with pytest.raises(Unavailable):
         await db.value(backend)
@@ -77,7 +77,7 @@ async def test_missing_database_is_unavailable(opening: Opening, backend: Backen
     assert isinstance(refusal.value.__cause__, asyncpg.InvalidCatalogNameError)
 
 
-async def test_what_asyncpg_refuses_is_unavailable(opening: Opening, backend: Backend, database_url: str) -> None:
+async def test_tls_error_is_unavailable(opening: Opening, backend: Backend, database_url: str) -> None:
     """Repeated attempts use up no connection."""
     db = await opening(f"{database_url}&sslmode=require&sslcert=/dev/null", size=1)
 
@@ -165,7 +165,7 @@ async def test_connection_lost_while_idle_is_replaced(
 ) -> None:
     db = await opening(statement_cache=statement_cache)
     first = await db.value(backend)
-    await ended(admin, first)
+    await terminate(admin, first)
 
     assert await db.value(backend) != first
 
@@ -176,7 +176,7 @@ async def test_write_whose_connection_is_lost_is_unavailable(
     """The outcome is unknown, so only the client can retry."""
     db = await opening()
     asking = asyncio.create_task(db.value(write_slowly, NEVER))
-    await ended(admin, await running(admin))
+    await terminate(admin, await wait_until_running(admin))
 
     with pytest.raises(Unavailable):
         await asking
@@ -195,7 +195,7 @@ async def test_frozen_server_is_unavailable(opening: Opening, backend: Backend, 
 
         assert isinstance(refusal.value.__cause__, TimeoutError)
         assert await db.value(backend) != pid
-    await gone(admin, pid)
+    await wait_until_gone(admin, pid)
 
 
 async def test_cancelled_request_cancels_its_statement(
@@ -203,11 +203,11 @@ async def test_cancelled_request_cancels_its_statement(
 ) -> None:
     db = await opening(size=1)
     statement = asyncio.create_task(db.value(sleep, NEVER))
-    pid = await running(admin)
+    pid = await wait_until_running(admin)
 
     statement.cancel()
 
-    await gone(admin, pid)
+    await wait_until_gone(admin, pid)
     assert await db.value(backend) != pid
 
 
@@ -218,8 +218,8 @@ async def test_connection_that_does_not_close_is_terminated(
     async with asyncio.timeout(10):
         async with pool.open():
             statement = asyncio.create_task(Database(pool).value(sleep, NEVER))
-            pid = await running(admin)
+            pid = await wait_until_running(admin)
 
         with pytest.raises(Unavailable):
             await statement
-    await ended(admin, pid)  # the backend has not noticed, and would sleep during the next tests
+    await terminate(admin, pid)  # the backend has not noticed, and would sleep during the next tests

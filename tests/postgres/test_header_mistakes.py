@@ -34,5 +34,5 @@ def test_mistake_is_named(line: str, wrong: str) -> None:
     assert mistake(line) == f": {wrong}"
 
 
-def test_line_that_nobody_can_judge_has_no_mistake() -> None:
+def test_unclear_line_has_no_mistake() -> None:
     assert mistake("-- hello") == ""

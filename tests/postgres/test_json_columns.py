@@ -67,5 +67,5 @@ def test_json_of_another_shape_names_query_field_and_path(make: Callable[..., An
     assert str(wrong.value) == f"kites.find_kite: Kite.owner: {complaint}"
 
 
-def test_class_without_objects_is_used_as_it_is() -> None:
+def test_class_without_objects_is_unchanged() -> None:
     assert row_factory("kites.find_owner", Owner) is Owner

@@ -14,8 +14,8 @@ from service.postgres.database import Database
 from service.postgres.pool import Pool
 from service.postgres.queries import Count, Value
 from service.problems import Unavailable
-from tests.support.backends import gone, in_use_at_once
-from tests.support.pools import PATIENT, Backend, Opening, beside
+from tests.support.backends import backends_in_use, wait_until_gone
+from tests.support.pools import PATIENT, Backend, Opening, url_with_hosts
 from tests.support.relay import Relay
 from tests.support.statements import Statements
 
@@ -42,7 +42,7 @@ async def relayed(opening: Opening, own_database_url: str, server: EmbeddedPostg
     await admin.execute("create table things (thing integer)")
     relay = Relay(server)
     async with relay.listen() as port:
-        url = beside(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
+        url = url_with_hosts(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
         yield Relayed(await opening(url, size=3), relay, admin)
     await admin.close()
 
@@ -62,13 +62,13 @@ async def test_read_on_a_cut_connection_runs_once_more(relayed: Relayed, backend
 async def test_idle_connections_are_not_trusted_after_a_cut(
     relayed: Relayed, backend: Backend, statement: Statements
 ) -> None:
-    pids = await in_use_at_once(relayed.db, relayed.admin, statement, 3)
+    pids = await backends_in_use(relayed.db, relayed.admin, statement, 3)
     relayed.relay.cut_at = SYNC
 
     await relayed.db.value(backend)
 
     for pid in pids:
-        await gone(relayed.admin, pid)
+        await wait_until_gone(relayed.admin, pid)
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -98,7 +98,7 @@ async def test_function_that_writes_is_not_repeated(relayed: Relayed, statement:
     assert await relayed.things() == 2
 
 
-async def test_write_that_was_not_sent_runs_on_another_connection(relayed: Relayed, add: Count[...]) -> None:
+async def test_unsent_write_runs_on_another_connection(relayed: Relayed, add: Count[...]) -> None:
     """The connection is cut while the statement is prepared."""
     relayed.relay.cut_at = PREPARE
 
@@ -107,7 +107,7 @@ async def test_write_that_was_not_sent_runs_on_another_connection(relayed: Relay
     assert await relayed.things() == 1
 
 
-async def test_read_that_is_cut_twice_is_unavailable(
+async def test_read_cut_twice_is_unavailable(
     opening: Opening, statement: Statements, admin: asyncpg.Connection
 ) -> None:
     """It could be the statement that crashes the server."""
@@ -145,7 +145,7 @@ async def test_replaced_enum_is_prepared_anew(opening: Opening, own_database_url
 
 
 @pytest.mark.parametrize("writes", [True, False])
-async def test_result_that_cannot_be_decoded_has_happened(
+async def test_write_with_undecodable_result_is_not_repeated(
     opening: Opening, own_database_url: str, statement: Statements, *, writes: bool
 ) -> None:
     """A composite type has gained a column since asyncpg looked it up."""
@@ -173,7 +173,7 @@ async def test_result_that_cannot_be_decoded_has_happened(
     await admin.close()
 
 
-async def test_connection_idle_for_too_long_is_not_used(opening: Opening, backend: Backend) -> None:
+async def test_overdue_idle_connection_is_not_used(opening: Opening, backend: Backend) -> None:
     db = await opening(timeouts=attrs.evolve(PATIENT, max_idle=0.05))
     pid = await db.value(backend)
 
@@ -182,15 +182,13 @@ async def test_connection_idle_for_too_long_is_not_used(opening: Opening, backen
     assert await db.value(backend) != pid
 
 
-async def test_connection_idle_for_too_long_is_closed(
-    opening: Opening, backend: Backend, admin: asyncpg.Connection
-) -> None:
+async def test_overdue_idle_connection_is_closed(opening: Opening, backend: Backend, admin: asyncpg.Connection) -> None:
     db = await opening(timeouts=attrs.evolve(PATIENT, max_idle=0.05))
 
-    await gone(admin, await db.value(backend))
+    await wait_until_gone(admin, await db.value(backend))
 
 
-async def test_connection_that_grew_old_while_idle_is_not_used(opening: Opening, backend: Backend) -> None:
+async def test_expired_idle_connection_is_not_used(opening: Opening, backend: Backend) -> None:
     """Its server can be the primary no longer."""
     db = await opening(timeouts=attrs.evolve(PATIENT, max_age=0.05))
     pid = await db.value(backend)
@@ -200,14 +198,14 @@ async def test_connection_that_grew_old_while_idle_is_not_used(opening: Opening,
     assert await db.value(backend) != pid
 
 
-async def test_system_without_a_socket_option_does_without(
+async def test_missing_socket_option_is_skipped(
     opening: Opening, own_database_url: str, server: EmbeddedPostgres, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MacOS has different options."""
     monkeypatch.delattr(socket, "TCP_USER_TIMEOUT")
     relay = Relay(server)
     async with relay.listen() as port:
-        db = await opening(beside(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable")
+        db = await opening(url_with_hosts(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable")
 
         assert await db.value(backend)
 
@@ -226,7 +224,7 @@ async def test_idle_connections_are_probed(
     relay = Relay(server)
     async with relay.listen() as port:
         pool = Pool(
-            beside(own_database_url, server, f"127.0.0.1:{port}") + f"?sslmode=disable{query}", timeouts=PATIENT
+            url_with_hosts(own_database_url, server, f"127.0.0.1:{port}") + f"?sslmode=disable{query}", timeouts=PATIENT
         )
         async with pool.open():
             await pool.fetch(backend, ())

@@ -12,7 +12,7 @@ from service.postgres.queries import Count, One, Value
 from service.problems import Unavailable
 from service.telemetry.context import RequestContext, current
 from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
-from tests.support.backends import ended, gone, in_use_at_once, running
+from tests.support.backends import backends_in_use, terminate, wait_until_gone, wait_until_running
 from tests.support.pools import PATIENT, Backend, Opening
 from tests.support.statements import Statements
 
@@ -38,7 +38,7 @@ async def test_concurrent_statements_get_their_own_connections(
 ) -> None:
     db = await opening(size=3)
 
-    assert len(set(await in_use_at_once(db, admin, statement, 3))) == 3
+    assert len(set(await backends_in_use(db, admin, statement, 3))) == 3
 
 
 async def test_statement_waits_for_a_free_connection(opening: Opening, backend: Backend) -> None:
@@ -52,7 +52,7 @@ async def test_waiter_is_served_although_the_connection_is_lost(
 ) -> None:
     db = await opening(size=1)
     under_way = asyncio.create_task(db.value(write_slowly, 60))
-    pid = await running(admin)
+    pid = await wait_until_running(admin)
     served: list[int] = []
 
     async def serve(number: int) -> None:
@@ -61,7 +61,7 @@ async def test_waiter_is_served_although_the_connection_is_lost(
 
     waiters = [asyncio.create_task(serve(number)) for number in range(3)]
     await asyncio.sleep(0)
-    await ended(admin, pid)
+    await terminate(admin, pid)
     # Requests that come while the next connection is opened are served last.
     waiters += [asyncio.create_task(serve(number)) for number in range(3, 6)]
     with pytest.raises(Unavailable):
@@ -96,7 +96,7 @@ async def test_old_connection_is_replaced(
     first = await db.value(slow)  # the connection has expired when it is released
 
     assert await db.value(backend) != first
-    await gone(admin, first)
+    await wait_until_gone(admin, first)
 
 
 @pytest.mark.parametrize("statement_cache", [100, 0])
@@ -216,4 +216,4 @@ async def test_all_connections_are_closed_at_the_end(
         pids = await asyncio.gather(*(Database(pool).value(backend) for _ in range(3)))
 
     for pid in pids:
-        await gone(admin, pid)
+        await wait_until_gone(admin, pid)

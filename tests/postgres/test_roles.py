@@ -193,7 +193,7 @@ def test_printed_sql_runs_in_psql_repeatedly(url: str, cluster: EmbeddedPostgres
     assert "ERROR" not in done.stderr
 
 
-def test_administrator_without_superuser_is_told_the_rest(cluster: EmbeddedPostgres, url: str) -> None:
+def test_administrator_without_superuser_gets_a_warning(cluster: EmbeddedPostgres, url: str) -> None:
     """As on managed PostgreSQL, the administrator can create roles and owns the database."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("create role administrator login createrole createdb")

@@ -8,7 +8,7 @@ import pytest
 from service.embedded import EmbeddedPostgres
 from service.problems import Unavailable
 from service.timeouts import DatabaseTimeouts
-from tests.support.pools import Backend, Opening, beside
+from tests.support.pools import Backend, Opening, url_with_hosts
 
 
 async def test_third_host_is_found_behind_two_silent_ones(
@@ -22,7 +22,7 @@ async def test_third_host_is_found_behind_two_silent_ones(
     with ExitStack() as stack:
         silent = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
         others = [f"127.0.0.1:{each.getsockname()[1]}" for each in silent]
-        db = await opening(beside(database_url, server, *others), timeouts=timeouts)
+        db = await opening(url_with_hosts(database_url, server, *others), timeouts=timeouts)
         with pytest.raises(Unavailable):
             await db.value(backend)
 

@@ -16,8 +16,8 @@ from service.postgres.queries import Count, Value
 from service.problems import Unavailable
 from service.telemetry.context import RequestContext, current
 from service.timeouts import DatabaseTimeouts
-from tests.support.backends import ended, frozen, gone, running
-from tests.support.pools import PATIENT, Backend, Opening, beside
+from tests.support.backends import frozen, terminate, wait_until_gone, wait_until_running
+from tests.support.pools import PATIENT, Backend, Opening, url_with_hosts
 from tests.support.relay import Relay
 from tests.support.statements import Statements
 
@@ -121,7 +121,7 @@ async def test_refused_commit_is_raised(db: Database, things: Things, backend: B
 
 async def test_lost_idle_connection_is_not_used(db: Database, things: Things, backend: Backend) -> None:
     pid = await db.value(backend)
-    await ended(things.admin, pid)
+    await terminate(things.admin, pid)
 
     async with db.transaction() as tx:
         assert await tx.value(backend) != pid
@@ -160,7 +160,7 @@ async def test_cancellation_rolls_back(
     await asyncio.wait([working])
 
     assert working.cancelled()
-    await gone(things.admin, pids[0])
+    await wait_until_gone(things.admin, pids[0])
     assert await things.added() == []
     async with db.transaction() as tx:
         await tx.count(things.add, 1)
@@ -170,7 +170,7 @@ async def test_rollback_that_fails_closes_the_connection(db: Database, things: T
     with pytest.raises(ZeroDivisionError):
         async with db.transaction() as tx:
             pid = await tx.value(backend)
-            await ended(things.admin, pid)
+            await terminate(things.admin, pid)
             raise ZeroDivisionError
 
     assert await db.value(backend) != pid
@@ -190,7 +190,7 @@ async def test_cancelled_rollback_closes_the_connection(
 
     failing = asyncio.Event()
     async with relay.listen() as port:
-        url = beside(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
+        url = url_with_hosts(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
         db = await opening(url, timeouts=attrs.evolve(PATIENT, close=0.1, close_all=0.1))
         work = asyncio.create_task(fail())
         await failing.wait()
@@ -208,7 +208,7 @@ async def test_connection_lost_while_idle_is_replaced_at_begin(
     """Nothing was sent before."""
     relay = Relay(server)
     async with relay.listen() as port:
-        url = beside(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
+        url = url_with_hosts(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
         db = await opening(url)
         await db.count(things.add, 1)
         relay.cut_at = b"begin"
@@ -229,7 +229,7 @@ async def test_connection_lost_in_a_step_is_unavailable(db: Database, things: Th
                 await tx.value(sleep, 60)
 
     working = asyncio.create_task(work())
-    await ended(things.admin, await running(things.admin))
+    await terminate(things.admin, await wait_until_running(things.admin))
 
     with pytest.raises(Unavailable) as refusal:
         await working
@@ -245,7 +245,7 @@ async def test_connection_lost_between_steps_is_unavailable(
     with pytest.raises(Unavailable):
         async with db.transaction() as tx:
             await tx.count(things.add, 1)
-            await ended(things.admin, await tx.value(backend))
+            await terminate(things.admin, await tx.value(backend))
             connection = tx._executor.pooled.connection  # type: ignore[attr-defined]  # noqa: SLF001 - a Transaction's own
             while not connection.is_closed():  # noqa: ASYNC110 - asyncpg has no event for it
                 await asyncio.sleep(0)
@@ -268,7 +268,7 @@ async def test_connection_lost_at_the_commit_is_unavailable(
     """It is unknown whether it is committed, so it is not retried."""
     relay = Relay(server, cut_at=b"commit", cut_late=late)
     async with relay.listen() as port:
-        db = await opening(beside(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable")
+        db = await opening(url_with_hosts(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable")
 
         with pytest.raises(Unavailable):
             async with db.transaction() as tx:
@@ -315,7 +315,7 @@ async def test_deadlocked_transaction_runs_again(opening: Opening, own_database_
     assert len(runs) == 3
 
 
-async def test_transaction_that_always_loses_is_unavailable(
+async def test_endlessly_conflicting_transaction_is_unavailable(
     db: Database, things: Things, statement: Statements
 ) -> None:
     await things.admin.execute(
@@ -347,7 +347,7 @@ async def test_unconfirmed_commit_is_not_run_again(
 
     relay = Relay(server, cut_at=b"commit", cut_late=True)
     async with relay.listen() as port:
-        db = await opening(beside(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable")
+        db = await opening(url_with_hosts(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable")
 
         with pytest.raises(Unavailable):
             await db.run_transaction(work)

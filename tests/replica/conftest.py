@@ -70,7 +70,7 @@ async def opening(tmp_path: Path) -> AsyncIterator[Opening]:
 async def reader(opening: Opening, pair: Pair) -> Reader:
     """Return a reader of both servers that uses the replica."""
     reader = await opening(pair.primary.url, pair.replica.url)
-    await reader.used()
+    await reader.wait_until_used()
     return reader
 
 

@@ -46,11 +46,11 @@ class Reader:
     router: ReplicaRouter
     directory: Path
 
-    async def used(self) -> None:
+    async def wait_until_used(self) -> None:
         """Wait until the replica is in use."""
         await self.until(bool)
 
-    async def looked(self) -> None:
+    async def wait_until_checked(self) -> None:
         """Wait until the replica has been checked."""
         await self.until(lambda used: used is not None)
 

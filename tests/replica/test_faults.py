@@ -16,7 +16,7 @@ from service.timeouts import DatabaseTimeouts
 from tests.replica.reader import Opening, Pair, Read, Reader, ReadResult, events, marked
 from tests.support.pools import PATIENT
 from tests.support.postgres import Postgres
-from tests.support.processes import until
+from tests.support.processes import wait_until
 from tests.support.statements import Statements
 
 slow = pytest.mark.slow  # starts a second server
@@ -29,7 +29,7 @@ async def test_lagging_replica_is_skipped(opening: Opening, pair: Pair, read: Re
     add: Count[...] = Count(statement("count", "insert into things values (3)"), int)
     with structlog.testing.capture_logs() as logged:
         reader = await opening(pair.primary.url, pair.replica.url, max_lag=20, timeouts=OFTEN)
-        await reader.used()
+        await reader.wait_until_used()
         pair.replica.ask("select pg_wal_replay_pause()")
         await reader.db.count(add)
         behind = [(await reader.db.many(read))[0].by_replica for _ in range(3)]
@@ -37,7 +37,7 @@ async def test_lagging_replica_is_skipped(opening: Opening, pair: Pair, read: Re
         used = reader.count("replica_used")
         await asyncio.sleep(0.2)  # the replica is checked meanwhile
         pair.replica.ask("select pg_wal_replay_resume()")
-        await reader.used()
+        await reader.wait_until_used()
 
     assert behind == [False] * 3
     assert (passed_over, used) == (3, 0)
@@ -53,14 +53,14 @@ async def test_lagging_replica_is_skipped(opening: Opening, pair: Pair, read: Re
 async def test_killed_replica_causes_no_error(opening: Opening, pair: Pair, read: Read) -> None:
     """It is used again a second or two after it is back."""
     reader = await opening(pair.primary.url, pair.replica.url, timeouts=OFTEN)
-    await reader.used()
+    await reader.wait_until_used()
     with structlog.testing.capture_logs() as logged:
         pair.replica.stop(signal.SIGKILL)
         for _ in range(3):
             assert not (await reader.db.many(read))[0].by_replica
         await asyncio.sleep(0.2)
         pair.replica.start()
-        await reader.used()
+        await reader.wait_until_used()
 
     assert [event for event, _ in events(logged)] == ["replica not used", "replica in use"]
     assert (await reader.db.many(read))[0].by_replica
@@ -93,14 +93,14 @@ async def test_read_cancelled_by_replay_goes_to_the_primary(
 ) -> None:
     """Replay removed the rows that it reads (SQLSTATE 40001); the replica remains in use."""
     reader = await opening(pair.primary.url, pair.replica.url, timeouts=PATIENT)
-    await reader.used()
+    await reader.wait_until_used()
     pair.replica.ask("alter system set max_standby_streaming_delay = 0")
     pair.replica.ask("select pg_reload_conf()")
     pair.primary.ask("create table removed as select generate_series(1, 1000)")
     sql = "select pg_is_in_recovery(), count(*)::integer from removed, pg_sleep(20 * pg_is_in_recovery()::integer)"
     reading = asyncio.create_task(reader.db.many(marked(statement, sql)))
     sleeping = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
-    await asyncio.to_thread(until, lambda: pair.replica.ask(sleeping) == 1, "the replica reads")
+    await asyncio.to_thread(wait_until, lambda: pair.replica.ask(sleeping) == 1, "the replica reads")
     await asyncio.to_thread(pair.primary.ask, "delete from removed")
     await asyncio.to_thread(pair.primary.ask, "vacuum removed")
 
@@ -122,7 +122,7 @@ async def test_error_on_the_replica_is_retried_on_the_primary(reader: Reader, st
 @slow
 async def test_timed_out_read_is_not_retried(opening: Opening, pair: Pair, statement: Statements) -> None:
     reader = await opening(pair.primary.url, f"{pair.replica.url}?statement_timeout=100", timeouts=PATIENT)
-    await reader.used()
+    await reader.wait_until_used()
     endless = marked(statement, "select true, 0 from pg_sleep(5)")
 
     async with asyncio.timeout(4):
@@ -167,7 +167,7 @@ async def test_promoted_replica_is_no_longer_used(opening: Opening, pair: Pair, 
     follower = pair.primary.replica(folder / "promoted while used")
     with running(follower), structlog.testing.capture_logs() as logged:
         reader = await opening(pair.primary.url, follower.url, timeouts=OFTEN)
-        await reader.used()
+        await reader.wait_until_used()
         await asyncio.to_thread(follower.promote)
         await reader.until(lambda used: used is False)
 
@@ -183,7 +183,7 @@ async def test_replica_promoted_while_lagging_is_not_a_replica(
     follower = pair.primary.replica(folder / "promoted while behind")
     with running(follower), structlog.testing.capture_logs() as logged:
         reader = await opening(pair.primary.url, follower.url, max_lag=20, timeouts=OFTEN)
-        await reader.used()
+        await reader.wait_until_used()
         follower.ask("select pg_wal_replay_pause()")
         await reader.db.count(add)
         await reader.until(lambda used: used is False)
@@ -226,7 +226,7 @@ async def test_server_that_does_not_follow_is_not_used(
     }
     with structlog.testing.capture_logs() as logged:
         reader = await opening(urls[primary], urls[replica])
-        await reader.looked()
+        await reader.wait_until_checked()
 
     [(event, told)] = events(logged)
     assert event == "replica not used"
@@ -238,24 +238,22 @@ async def test_server_that_does_not_follow_is_not_used(
 async def test_replica_among_several_hosts_is_used(opening: Opening, pair: Pair, read: Read) -> None:
     hosts = f"127.0.0.1:1,127.0.0.1:{pair.primary.port},127.0.0.1:{pair.replica.port}"
     reader = await opening(pair.primary.url, f"postgresql://postgres@{hosts}/postgres")
-    await reader.used()
+    await reader.wait_until_used()
 
     assert (await reader.db.many(read))[0].by_replica
 
 
 @slow
-async def test_replica_is_used_after_failover_once_restartpoint_is_made(
-    opening: Opening, failed_over: Pair, read: Read
-) -> None:
+async def test_replica_is_used_after_failover_and_restartpoint(opening: Opening, failed_over: Pair, read: Read) -> None:
     """Only then does it report the timeline that it follows."""
     promoted, follower = failed_over.primary, failed_over.replica
     reader = await opening(promoted.url, follower.url, timeouts=OFTEN)
-    await reader.looked()
+    await reader.wait_until_checked()
     before = await reader.db.many(read)
     promoted.ask("checkpoint")
     end = promoted.ask("select pg_current_wal_lsn()")
-    until(lambda: follower.ask("select pg_last_wal_replay_lsn() >= %s", [end]), "it has replayed the checkpoint")
+    wait_until(lambda: follower.ask("select pg_last_wal_replay_lsn() >= %s", [end]), "it has replayed the checkpoint")
     follower.ask("checkpoint")
-    await reader.used()
+    await reader.wait_until_used()
 
     assert [before[0].by_replica, (await reader.db.many(read))[0].by_replica] == [False, True]

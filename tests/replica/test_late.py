@@ -25,7 +25,7 @@ async def test_slow_primary_is_waited_for_once(
         statement("maybe Position", "select 'any', 1::bigint from pg_sleep(1)"), Position
     )
     reader = await opening(pair.primary.url, pair.replica.url, timeouts=DatabaseTimeouts(query=1.2))
-    await reader.used()
+    await reader.wait_until_used()
     monkeypatch.setattr(replica, "FIND_POSITION", slowly)
     first = asyncio.create_task(reader.db.many(read))
     await asyncio.sleep(0.3)

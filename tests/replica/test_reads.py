@@ -79,7 +79,7 @@ async def test_write_with_asynchronous_commit_is_read_at_once(
     """With synchronous_commit = off, a confirmed write is neither flushed nor sent to a replica yet."""
     add: Count[...] = Count(statement("count", "insert into things values (2)"), int)
     reader = await opening(f"{pair.primary.url}?synchronous_commit=off", pair.replica.url)
-    await reader.used()
+    await reader.wait_until_used()
 
     for _ in range(5):
         before = (await reader.db.many(read))[0].things

@@ -18,7 +18,17 @@ from service import cli
 from service.embedded import EmbeddedPostgres
 from service.timeouts import DATABASE_TIMEOUTS
 from tests.support.accounts import account
-from tests.support.processes import PATIENCE, SECRET_KEY, Running, Serve, Start, alive, run, serving, until
+from tests.support.processes import (
+    PATIENCE,
+    SECRET_KEY,
+    Running,
+    Serve,
+    Start,
+    any_alive,
+    run,
+    serve_settings,
+    wait_until,
+)
 
 pytestmark = pytest.mark.slow  # starts processes
 
@@ -40,7 +50,7 @@ def test_server_is_ready_and_hides_its_software(served: Running) -> None:
 
 def test_edited_files_are_not_read_while_serving(own_database_url: str, checkout: Path, serve: Serve) -> None:
     served = serve(own_database_url, cwd=checkout)
-    family = served.family()
+    family = served.process_tree()
 
     for path in ("sql/system/list_applied_migrations.sql", "service/http/health.py"):
         (checkout / path).write_text("broken")
@@ -49,7 +59,7 @@ def test_edited_files_are_not_read_while_serving(own_database_url: str, checkout
     for _ in range(15):
         assert served.status("/health/ready") == 200
         time.sleep(0.1)
-    assert served.family() == family
+    assert served.process_tree() == family
 
 
 def test_forwarded_header_of_a_client_is_ignored(served: Running) -> None:
@@ -84,10 +94,10 @@ def test_sigterm_finishes_requests_in_flight(
         rival.execute("lock table login_session")
         response = threads.submit(served.client.get, "/users/me", headers=bearer)
         waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-        until(lambda: rival.execute(waiting).rowcount == 1, "the request waits for the table")
+        wait_until(lambda: rival.execute(waiting).rowcount == 1, "the request waits for the table")
 
         os.killpg(served.process.pid, signal.SIGTERM)  # Heroku signals all processes
-        until(lambda: "Waiting for connections to close" in served.stdout, "the worker waits for the request")
+        wait_until(lambda: "Waiting for connections to close" in served.stdout, "the worker waits for the request")
         rival.rollback()
 
         assert response.result().status_code == 200
@@ -99,12 +109,12 @@ def test_sigterm_finishes_requests_in_flight(
 def test_sigterm_drains_first(own_database_url: str, serve: Serve, workers: str) -> None:
     """All requests are served meanwhile, with ``Connection: close``."""
     served = serve(own_database_url, WEB_CONCURRENCY=workers, DRAIN_SECONDS="5")
-    until(lambda: served.stdout.count(STARTED) == int(workers), "all serve")
+    wait_until(lambda: served.stdout.count(STARTED) == int(workers), "all serve")
     began = time.monotonic()
 
     os.killpg(served.process.pid, signal.SIGTERM)
 
-    until(lambda: served.status("/health/ready") == 503, "readiness says so")
+    wait_until(lambda: served.status("/health/ready") == 503, "readiness says so")
     time.sleep(1)  # it keeps draining
     assert served.client.get("/health/ready").json()["detail"] == "draining: this process is shutting down"
     response = served.client.get("/health/live")
@@ -117,21 +127,21 @@ def test_sigterm_drains_first(own_database_url: str, serve: Serve, workers: str)
 
 def test_workers_end_when_their_parent_is_killed(own_database_url: str, serve: Serve) -> None:
     served = serve(own_database_url, WEB_CONCURRENCY="2")
-    until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
-    family = served.family()
+    wait_until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
+    family = served.process_tree()
     assert len(family) >= 3
 
     served.end(signal.SIGKILL)
 
-    until(lambda: not any(map(alive, family)), "the workers have ended")
+    wait_until(lambda: not any(map(any_alive, family)), "the workers have ended")
     assert not listens(served.port)
     assert "Traceback" not in served.stdout + served.stderr
 
 
 def test_dead_worker_is_replaced_with_the_same_code(own_database_url: str, checkout: Path, start: Start) -> None:
     """At once, even while its parent waits for a heartbeat, and during a deploy."""
-    served = start("serve", serving(own_database_url, WEB_CONCURRENCY="2"), checkout)
-    until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
+    served = start("serve", serve_settings(own_database_url, WEB_CONCURRENCY="2"), checkout)
+    wait_until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
     (checkout / "service/http/health.py").write_text("broken")
     worker = served.workers()[0]
     worker.suspend()
@@ -139,22 +149,22 @@ def test_dead_worker_is_replaced_with_the_same_code(own_database_url: str, check
 
     worker.kill()
 
-    until(lambda: served.stdout.count(STARTED) == 3, "another one serves", seconds=10)
-    assert not alive(worker)
+    wait_until(lambda: served.stdout.count(STARTED) == 3, "another one serves", seconds=10)
+    assert not any_alive(worker)
 
 
 def test_sighup_replaces_workers_with_new_code(own_database_url: str, checkout: Path, start: Start) -> None:
-    served = start("serve", serving(own_database_url, WEB_CONCURRENCY="2"), checkout)
-    until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
+    served = start("serve", serve_settings(own_database_url, WEB_CONCURRENCY="2"), checkout)
+    wait_until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
     old = served.workers()
     code = checkout / "service/http/health.py"
     code.write_text(code.read_text().replace('"ready"', '"new"'))
 
     served.process.send_signal(signal.SIGHUP)
-    until(lambda: not any(map(alive, old)), "both have ended")
+    wait_until(lambda: not any(map(any_alive, old)), "both have ended")
     served.workers()[0].kill()
 
-    until(lambda: served.stdout.count(STARTED) == 5, "all are replaced, and one once more")
+    wait_until(lambda: served.stdout.count(STARTED) == 5, "all are replaced, and one once more")
     assert {served.client.get("/health/ready").json()["status"] for _ in range(8)} == {"new"}
 
 
@@ -189,8 +199,8 @@ def test_ctrl_c_ends_without_output_on_stderr(own_database_url: str, serve: Serv
 def test_start_waits_for_a_port_in_use(own_database_url: str, start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as ending:
         port = ending.getsockname()[1]
-        served = start("serve", serving(own_database_url, PORT=str(port)))
-        until(lambda: served.stderr != "", "it tells what it waits for")
+        served = start("serve", serve_settings(own_database_url, PORT=str(port)))
+        wait_until(lambda: served.stderr != "", "it tells what it waits for")
 
     served.wait_until_ready()
 
@@ -209,7 +219,7 @@ def test_broken_query_file_prevents_startup_in_one_line(checkout: Path) -> None:
     """Otherwise each worker would die of it."""
     (checkout / "sql/users/show_me.sql").write_text("select 1;\n")
 
-    ended = run("serve", settings=serving("postgresql:///none", WEB_CONCURRENCY="2"), cwd=checkout)
+    ended = run("serve", settings=serve_settings("postgresql:///none", WEB_CONCURRENCY="2"), cwd=checkout)
 
     assert ended.returncode == 1
     assert ended.stderr.startswith("Error: sql/users/show_me.sql:1: ")

@@ -20,7 +20,16 @@ import httpx
 import psutil  # type: ignore[import-untyped]  # psutil has no type hints
 import pytest
 
-from tests.support.processes import ROOT, Running, alive, command, environment, free_port, serving, until
+from tests.support.processes import (
+    ROOT,
+    Running,
+    any_alive,
+    command,
+    environment,
+    free_port,
+    serve_settings,
+    wait_until,
+)
 from tests.support.supervised import TIMEOUTS
 
 pytestmark = pytest.mark.slow  # starts processes
@@ -49,7 +58,7 @@ def supervise(tmp_path: Path, broken: Path) -> Iterator[Supervise]:
             program = [sys.executable, "-m", "tests.support.supervised"]
             running = stack.enter_context(Running("supervised", tmp_path, settings, ROOT, program))
             if not broken.exists():
-                until(lambda: running.stdout.count(STARTED) == workers, "all workers serve")
+                wait_until(lambda: running.stdout.count(STARTED) == workers, "all workers serve")
             return running
 
         yield supervise
@@ -72,21 +81,21 @@ def test_hung_event_loop_is_replaced(supervise: Supervise) -> None:
     with socket.create_connection(("127.0.0.1", running.port)) as client:
         client.sendall(b"GET /block HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
-        until(lambda: running.stdout.count(STARTED) == 3, "another worker serves")
+        wait_until(lambda: running.stdout.count(STARTED) == 3, "another worker serves")
 
     assert events(running) == ["worker does not respond", "worker died"]
     assert len(before & pids(running)) == 1
 
 
-def test_worker_that_cannot_start_is_retried_with_a_growing_pause(supervise: Supervise, broken: Path) -> None:
+def test_failed_worker_start_is_retried_with_backoff(supervise: Supervise, broken: Path) -> None:
     """The failures of all workers count as one attempt."""
     broken.touch()
     running = supervise(4)
-    until(lambda: events(running).count("worker cannot start: it is tried again") == 3, "it is tried three times")
+    wait_until(lambda: events(running).count("worker cannot start: it is tried again") == 3, "it is tried three times")
 
     broken.unlink()
 
-    until(lambda: running.stdout.count(STARTED) == 4, "all workers serve")
+    wait_until(lambda: running.stdout.count(STARTED) == 4, "all workers serve")
     lines = [json.loads(line) for line in running.stdout.splitlines()]
     assert [line["seconds"] for line in lines if "seconds" in line] == [0.2, 0.4, 0.4]
     assert {line.get("reason") for line in lines if line["event"] == "worker cannot start"} == {"this is broken"}
@@ -100,11 +109,11 @@ def test_reload_that_cannot_start_keeps_the_old_workers(supervise: Supervise, br
 
     running.process.send_signal(signal.SIGHUP)
 
-    until(lambda: any(event.startswith("reload given up") for event in events(running)), "the reload is given up")
+    wait_until(lambda: any(event.startswith("reload given up") for event in events(running)), "the reload is given up")
     assert pids(running) == before
     broken.unlink()
     running.process.send_signal(signal.SIGHUP)
-    until(lambda: not before & pids(running), "all are replaced")
+    wait_until(lambda: not before & pids(running), "all are replaced")
 
 
 @pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM], ids=["a reload", "another SIGTERM"])
@@ -130,7 +139,7 @@ def test_frozen_worker_does_not_delay_the_end(supervise: Supervise) -> None:
 def test_frozen_service_goes_on(supervise: Supervise) -> None:
     """``docker pause`` freezes all processes: the missing heartbeats must not count."""
     running = supervise(2)
-    family = running.family()
+    family = running.process_tree()
     for process in family:
         process.suspend()
     time.sleep(TIMEOUTS.heartbeat + 1)
@@ -139,7 +148,7 @@ def test_frozen_service_goes_on(supervise: Supervise) -> None:
         process.resume()
 
     time.sleep(1)
-    assert running.family() == family
+    assert running.process_tree() == family
     assert events(running) == []
 
 
@@ -163,7 +172,7 @@ def test_single_worker_ignores_sighup_with_a_sentence(supervise: Supervise) -> N
 
     running.process.send_signal(signal.SIGHUP)
 
-    until(lambda: events(running, "warning") != [], "it says so")
+    wait_until(lambda: events(running, "warning") != [], "it says so")
     assert events(running, "warning")[0].startswith("SIGHUP is ignored")
     assert running.status("/") == 200
 
@@ -198,7 +207,7 @@ def test_busy_clients_are_served_when_descriptors_run_out(supervise: Supervise) 
         clients = [stack.enter_context(socket.create_connection(("127.0.0.1", running.port))) for _ in range(40)]
         for client in clients:
             client.sendall(b"GET / HTTP/1.1\r\nConnection: close\r\n")
-        until(lambda: events(running) != [], "descriptors run out")
+        wait_until(lambda: events(running) != [], "descriptors run out")
         time.sleep(1)  # it tries again
 
         for client in clients:
@@ -208,12 +217,12 @@ def test_busy_clients_are_served_when_descriptors_run_out(supervise: Supervise) 
     assert events(running) == ["connections cannot be accepted"]
 
 
-def test_parent_ends_with_its_workers_when_all_are_told(supervise: Supervise) -> None:
+def test_sigterm_to_the_group_ends_parent_and_workers(supervise: Supervise) -> None:
     running = supervise(2, drain_seconds=1)
 
     os.killpg(running.process.pid, signal.SIGTERM)
 
-    until(lambda: running.status("/") == 503, "it drains")
+    wait_until(lambda: running.status("/") == 503, "it drains")
     assert running.process.wait(20) == 0
     assert events(running) == []
 
@@ -221,11 +230,9 @@ def test_parent_ends_with_its_workers_when_all_are_told(supervise: Supervise) ->
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="only root can make a PID namespace")
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("imported", ["_signal", "click", "uvicorn", "litestar"])
-def test_first_process_of_a_container_hears_sigterm_while_it_starts(
-    tmp_path: Path, workers: str, imported: str
-) -> None:
+def test_starting_container_process_ends_on_sigterm(tmp_path: Path, workers: str, imported: str) -> None:
     """The kernel ignores a signal for which the first process of a container has no handler."""
-    settings = serving("postgresql:///none", WEB_CONCURRENCY=workers, PORT=str(free_port()))
+    settings = serve_settings("postgresql:///none", WEB_CONCURRENCY=workers, PORT=str(free_port()))
     hook = f"class Hook:\n def find_spec(self, name, *_):\n  if name == {imported!r}: print('now', flush=True)\n"
     (tmp_path / "sitecustomize.py").write_text(f"import sys\n{hook}sys.meta_path.insert(0, Hook())\n")
     arguments = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *command("serve")]
@@ -246,4 +253,4 @@ def test_first_process_of_a_container_hears_sigterm_while_it_starts(
             process.wait(20)
         finally:
             process.kill()
-        assert not alive(first)
+        assert not any_alive(first)

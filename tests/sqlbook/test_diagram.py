@@ -19,7 +19,7 @@ from service.sqlbook.plan_tree import Node, better_index
 from service.sqlcheck import Schema, read_grants, read_schema
 from service.sqlcheck.scratch import connect, scratch_database
 from tests.sqlcheck.corpus import FOLDER
-from tests.support.book import dead_links, parsed
+from tests.support.book import dead_links, parse_pages
 
 # Thirty tables, and what those have not: schemas, a shared key, triggers, sequences and grants.
 MORE = """
@@ -161,7 +161,7 @@ def test_mermaid_has_columns_and_lines(shop: Schema, folder: Path, small_book: C
 
 
 def test_sequences_triggers_and_grants_have_pages(folder: Path) -> None:
-    pages = {name: " ".join(page.text.split()) for name, page in parsed(folder).items()}
+    pages = {name: " ".join(page.text.split()) for name, page in parse_pages(folder).items()}
 
     assert "ticket_number no column integer 10 1 10 to 99, then from the beginning What customers" in (
         pages["sequences.html"].replace("see.", "")

@@ -12,7 +12,7 @@ from pytest_postgresql.executors import NoopExecutor
 from service.embedded import EmbeddedPostgres
 from tests.support.browser import CHROMIUM, Page, chromium
 from tests.support.databases import cloned
-from tests.support.processes import until
+from tests.support.processes import wait_until
 from tests.support.programs import needs
 from tests.support.sqlcheck import invoke
 
@@ -86,7 +86,9 @@ def until_shown(page: Page, name: str, anchor: str = "") -> None:
     """Wait until a page is there; a promise, as ``when`` makes one, would be lost with the page before."""
     there = f"location.pathname.endsWith('/{name}') && decodeURI(location.hash) == '{anchor}'"
     expression = f"document.readyState == 'complete' && {there}"
-    until(lambda: bool(page.send("Runtime.evaluate", expression=expression)["result"]["value"]), f"{name} is shown")
+    wait_until(
+        lambda: bool(page.send("Runtime.evaluate", expression=expression)["result"]["value"]), f"{name} is shown"
+    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

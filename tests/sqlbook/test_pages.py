@@ -18,7 +18,7 @@ from service.sqlcheck.check import Tree
 from service.sqlcheck.description import Describer
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.scratch import connect
-from tests.support.book import dead_links, parsed
+from tests.support.book import dead_links, parse_pages
 from tests.support.processes import ROOT
 from tests.support.small_tree import HOSTILE
 
@@ -32,12 +32,12 @@ def folder(small_book: Contents, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def test_every_link_leads_into_the_folder(folder: Path) -> None:
-    assert len(parsed(folder)) == 16
+    assert len(parse_pages(folder)) == 16
     assert dead_links(folder) == []
 
 
 def test_every_search_entry_leads_somewhere(folder: Path) -> None:
-    pages = parsed(folder)
+    pages = parse_pages(folder)
     places = re.findall(r'"([^"]+?\.html)(?:#([^"]+))?","', (folder / "search.js").read_text())
 
     assert len(places) > 20
@@ -46,12 +46,12 @@ def test_every_search_entry_leads_somewhere(folder: Path) -> None:
 
 
 def test_id_appears_once_on_a_page(folder: Path) -> None:
-    for name, page in parsed(folder).items():
+    for name, page in parse_pages(folder).items():
         assert len(page.ids) == len(set(page.ids)), name
 
 
 def test_hostile_text_is_escaped(folder: Path) -> None:
-    pages = parsed(folder)
+    pages = parse_pages(folder)
 
     assert {page.elements.count("script") for page in pages.values()} == {2}
     assert HOSTILE in pages[file("table", "shelves")].text
@@ -67,7 +67,7 @@ def test_names_become_valid_file_names() -> None:
 
 
 def test_query_shows_parameters_and_columns(folder: Path) -> None:
-    text = " ".join(parsed(folder)[file("query", "shelves.find_shelf")].text.split())
+    text = " ".join(parse_pages(folder)[file("query", "shelves.find_shelf")].text.split())
 
     assert "maybe Shelf" in text
     assert "GET /shelves/{shelf_id}" in text
@@ -80,14 +80,14 @@ def test_query_shows_parameters_and_columns(folder: Path) -> None:
 
 
 def test_refused_query_shows_the_reason(folder: Path) -> None:
-    text = parsed(folder)[file("query", "shelves.lose_shelf")].text
+    text = parse_pages(folder)[file("query", "shelves.lose_shelf")].text
 
     assert 'relation "lost" does not exist' in text
     assert "no endpoint" in text
 
 
 def test_review_file_shows_its_command_and_columns(folder: Path) -> None:
-    text = " ".join(parsed(folder)["live-database.html"].text.split())
+    text = " ".join(parse_pages(folder)["live-database.html"].text.split())
 
     assert f"How large each shelf is, {HOSTILE}. The largest first." in text
     assert 'psql "$DATABASE_URL" -f sql/review/shelf_sizes.sql' in text
@@ -96,19 +96,19 @@ def test_review_file_shows_its_command_and_columns(folder: Path) -> None:
 
 
 def test_review_file_needing_an_extension_has_no_columns(folder: Path) -> None:
-    text = parsed(folder)["live-database.html"].text
+    text = parse_pages(folder)["live-database.html"].text
 
     assert 'cannot tell its columns: relation "pg_stat_statements" does not exist' in text
     assert "select /* review.statements */ calls from pg_stat_statements;" in text
 
 
 def test_contents_and_search_lead_to_review_files(folder: Path) -> None:
-    assert "live-database.html" in parsed(folder)["index.html"].links
+    assert "live-database.html" in parse_pages(folder)["index.html"].links
     assert '"live-database.html#review.shelf_sizes"' in (folder / "search.js").read_text()
 
 
 def test_finding_links_to_its_line(folder: Path) -> None:
-    page = parsed(folder)["findings.html"]
+    page = parse_pages(folder)["findings.html"]
 
     assert "query-shelves.lose_shelf.html#L3" in page.links
     assert "service/sql.pyi:1" in page.text
@@ -119,13 +119,13 @@ def test_finding_of_a_migration_links_to_its_page(small_book: Contents, tmp_path
 
     write(attrs.evolve(small_book, findings=found), tmp_path)
 
-    assert "migration-0001_create_shelves.html#L5" in parsed(tmp_path)["findings.html"].links
+    assert "migration-0001_create_shelves.html#L5" in parse_pages(tmp_path)["findings.html"].links
 
 
 def test_page_says_that_there_are_no_findings(small_book: Contents, tmp_path: Path) -> None:
     write(attrs.evolve(small_book, findings=[]), tmp_path)
 
-    assert "None." in parsed(tmp_path)["findings.html"].text
+    assert "None." in parse_pages(tmp_path)["findings.html"].text
 
 
 def test_measured_sizes_are_shown(small_book: Contents, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_measured_sizes_are_shown(small_book: Contents, tmp_path: Path) -> None:
     }
 
     write(attrs.evolve(small_book, sizes=sizes), tmp_path)
-    text = parsed(tmp_path)[file("table", "shelves")].text
+    text = parse_pages(tmp_path)[file("table", "shelves")].text
 
     assert "1,000,000 rows, 68 MB; with indexes 184 MB" in text
     assert "999 bytes" in text
@@ -245,4 +245,4 @@ def test_plan_on_empty_tables_names_the_better_index(
 
     write(attrs.evolve(small_book, queries={query.name: chosen}, sizes=sizes), tmp_path)
 
-    assert ("shelves_pkey (id) serves more of this" in parsed(tmp_path)[file("query", query.name)].text) is said
+    assert ("shelves_pkey (id) serves more of this" in parse_pages(tmp_path)[file("query", query.name)].text) is said

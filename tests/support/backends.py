@@ -14,7 +14,7 @@ from tests.support.locks import blocked_statements
 from tests.support.statements import Statements
 
 
-async def in_use_at_once(db: Database, admin: asyncpg.Connection, statement: Statements, number: int) -> list[int]:
+async def backends_in_use(db: Database, admin: asyncpg.Connection, statement: Statements, number: int) -> list[int]:
     """Run `number` statements concurrently; return the pid of the backend that ran each."""
     lock: Value[..., int] = Value(
         statement("value integer", "select pg_backend_pid() from pg_advisory_xact_lock_shared(1)"), int
@@ -26,7 +26,7 @@ async def in_use_at_once(db: Database, admin: asyncpg.Connection, statement: Sta
     return await asyncio.gather(*asking)
 
 
-async def running(admin: asyncpg.Connection) -> int:
+async def wait_until_running(admin: asyncpg.Connection) -> int:
     """Wait until a backend sleeps in a statement; return its pid."""
     sleeping = "select pid from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'"
     async with asyncio.timeout(5):
@@ -35,14 +35,14 @@ async def running(admin: asyncpg.Connection) -> int:
     return int(pid)
 
 
-async def gone(admin: asyncpg.Connection, pid: int) -> None:
+async def wait_until_gone(admin: asyncpg.Connection, pid: int) -> None:
     """Wait until the backend `pid` has ended."""
     async with asyncio.timeout(5):
         while await admin.fetchval("select true from pg_stat_activity where pid = $1", pid):
             pass
 
 
-async def ended(admin: asyncpg.Connection, pid: int) -> None:
+async def terminate(admin: asyncpg.Connection, pid: int) -> None:
     """End the backend `pid`, and let this process receive the notice."""
     assert await admin.fetchval("select pg_terminate_backend($1, 5000)", pid)
     for _ in range(20):

@@ -30,14 +30,14 @@ class ParsedPage(HTMLParser):
         self.text += data
 
 
-def parsed(folder: Path) -> dict[str, ParsedPage]:
+def parse_pages(folder: Path) -> dict[str, ParsedPage]:
     """Return the pages of a book."""
     return {page.name: ParsedPage(page) for page in folder.glob("*.html")}
 
 
 def dead_links(folder: Path) -> list[str]:
     """Return the links without a target."""
-    pages = parsed(folder)
+    pages = parse_pages(folder)
     dead = []
     for name, page in pages.items():
         for link in page.links:

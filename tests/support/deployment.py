@@ -12,7 +12,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 
 
-def interpolated(text: str, **variables: str) -> str:
+def interpolate(text: str, **variables: str) -> str:
     """Substitute variables as Compose does: ${NAME:-default}, and $$ for a $."""
     text = re.sub(r"\$\{(\w+):-(.*?)\}", lambda found: variables.get(found[1]) or found[2], text)
     return text.replace("$$", "$")
@@ -22,4 +22,4 @@ def environment_of(service: str, **variables: str) -> dict[str, str]:
     """Return the environment that Compose gives a service if `.env` contains `variables`."""
     own = SERVICES[service].get("environment", {})
     from_file = variables if "env_file" in SERVICES[service] else {}
-    return {**from_file, **{name: interpolated(text, **variables) for name, text in own.items()}}
+    return {**from_file, **{name: interpolate(text, **variables) for name, text in own.items()}}

@@ -164,7 +164,7 @@ class Table:
         parts = [figure, f"slowest refusal {slow:.1f} s" if outcome.failed else ""]
         self.lines.append((fault, statuses, "; ".join(part for part in parts if part)))
 
-    def say(self, fault: str, result: str, figure: str = "") -> None:
+    def add_line(self, fault: str, result: str, figure: str = "") -> None:
         """Add a line without a load."""
         self.lines.append((fault, result, figure))
 

@@ -9,7 +9,7 @@ from typing import Self
 import attrs
 import httpx
 
-from tests.support.processes import PATIENCE, Running, Settings, free_port, serving, until
+from tests.support.processes import PATIENCE, Running, Settings, free_port, serve_settings, wait_until
 from tests.support.processes import command as service
 
 HAPROXY = "/usr/sbin/haproxy"
@@ -69,7 +69,7 @@ class Network:
         number = len(self.hosts) + 1
         host = Host(f"{self.name}n{number}", self.name, f"{NETWORK}.{10 + number}", output)
         self.hosts.append(host)
-        host.start(serving(url, HOST=host.address, TRUSTED_PROXY_HOPS="1", **settings))
+        host.start(serve_settings(url, HOST=host.address, TRUSTED_PROXY_HOPS="1", **settings))
         return host
 
 
@@ -99,7 +99,7 @@ class Host:
 
     def wait_until_ready(self) -> None:
         """Wait until it is ready."""
-        until(self._is_ready, f"{self.name} is ready: {self.served.stderr}")
+        wait_until(self._is_ready, f"{self.name} is ready: {self.served.stderr}")
 
     def _is_ready(self) -> bool:
         try:
@@ -113,12 +113,12 @@ class Host:
         group.mkdir()
         (group / "cpu.cfs_period_us").write_text("20000")
         (group / "cpu.cfs_quota_us").write_text(str(int(share * 20_000)))
-        for process in self.served.family():
+        for process in self.served.process_tree():
             (group / "cgroup.procs").write_text(str(process.pid))
 
     def seconds_of_cpu(self) -> float:
         """Return the CPU seconds used by the service so far."""
-        times = [process.cpu_times() for process in self.served.family()]
+        times = [process.cpu_times() for process in self.served.process_tree()]
         return float(sum(time.user + time.system for time in times))
 
     def cut_off(self) -> None:
@@ -160,7 +160,7 @@ class Balancer:
             except httpx.TransportError:
                 return False
 
-        until(answers, "HAProxy finds a host")
+        wait_until(answers, "HAProxy finds a host")
         return self
 
     def __exit__(self, *_: object) -> None:

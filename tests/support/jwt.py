@@ -36,7 +36,7 @@ class Token:
         """Return its claims."""
         return self._part(1)
 
-    def but(
+    def replace(
         self,
         header: dict[str, Any] | None = None,
         *,

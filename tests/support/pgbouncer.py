@@ -11,7 +11,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from tests.support.postgres import Postgres, as_owner
-from tests.support.processes import free_port, until
+from tests.support.processes import free_port, wait_until
 
 # As in docs/scaling.md.
 CONFIGURATION = """\
@@ -69,7 +69,7 @@ class PgBouncer:
     def start(self) -> None:
         """Start it, and wait until it accepts connections."""
         self._process = subprocess.Popen(as_owner(self._owner, self._program, "-q", self._file))
-        until(self._serves, "PgBouncer serves")
+        wait_until(self._serves, "PgBouncer serves")
 
     def kill(self) -> None:
         """Kill it at once."""

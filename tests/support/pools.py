@@ -74,7 +74,7 @@ def write_slowly(statement: Statements) -> Backend:
     return Value(statement("value text", sql, "seconds float8"), int)
 
 
-def beside(database_url: str, server: EmbeddedPostgres, *others: str) -> str:
+def url_with_hosts(database_url: str, server: EmbeddedPostgres, *others: str) -> str:
     """Return the URL of the worker's database, with `others` before its host."""
     places = [*others, quote(str(server.socket_directory), safe="")]
     return re.sub("//(.*@)/([^?]*).*", rf"//\g<1>{','.join(places)}/\g<2>", database_url)

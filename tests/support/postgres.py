@@ -13,7 +13,7 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 import psycopg
 
 from service.embedded import as_ordinary_user, find_binaries
-from tests.support.processes import free_port, until
+from tests.support.processes import free_port, wait_until
 
 # PostgreSQL's defaults, durability included.
 SETTINGS = {
@@ -127,4 +127,6 @@ class Postgres:
 
     def wait_for_replica(self) -> None:
         """Wait until a replica follows, and commits wait for it if they are synchronous."""
-        until(lambda: self.ask("select count(*) from pg_stat_replication where state = 'streaming'") == 1, "it follows")
+        wait_until(
+            lambda: self.ask("select count(*) from pg_stat_replication where state = 'streaming'") == 1, "it follows"
+        )

@@ -29,7 +29,7 @@ Settings = Mapping[str, str]
 NONE: Settings = MappingProxyType({})
 
 
-def until(condition: Callable[[], bool], hope: str, seconds: float = PATIENCE) -> None:
+def wait_until(condition: Callable[[], bool], hope: str, seconds: float = PATIENCE) -> None:
     """Wait until `condition` is true; `hope` describes it in the failure message."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -54,7 +54,7 @@ def environment(settings: Settings) -> dict[str, str]:
     return {name: os.environ[name] for name in INHERITED if name in os.environ} | dict(settings)
 
 
-def serving(database_url: str, **settings: str) -> Settings:
+def serve_settings(database_url: str, **settings: str) -> Settings:
     """Return settings for `serve` on the loopback interface."""
     # Tests do not wait for a server to drain, unless they are about that.
     fixed = {"DATABASE_URL": database_url, "SECRET_KEY": SECRET_KEY, "HOST": "127.0.0.1", "DRAIN_SECONDS": "0"}
@@ -82,7 +82,7 @@ def check_out(folder: Path) -> Path:
     return folder
 
 
-def alive(process: psutil.Process) -> bool:
+def any_alive(process: psutil.Process) -> bool:
     """Return whether any of the processes still runs."""
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
@@ -137,16 +137,16 @@ class Running:
             assert self.process.poll() is None, f"it ended:\n{self.stdout}{self.stderr}"
             return self.status("/health/ready") == status
 
-        until(answered, f"GET /health/ready answers {status}")
+        wait_until(answered, f"GET /health/ready answers {status}")
 
-    def family(self) -> list[psutil.Process]:
+    def process_tree(self) -> list[psutil.Process]:
         """Return the process and all its descendants."""
         process = psutil.Process(self.process.pid)
         return [process, *process.children(recursive=True)]
 
     def workers(self) -> list[psutil.Process]:
         """Return its running children, except Python's resource tracker."""
-        started = filter(alive, self.family()[1:])
+        started = filter(any_alive, self.process_tree()[1:])
         return [process for process in started if "resource_tracker" not in " ".join(process.cmdline())]
 
     def end(self, by: signal.Signals = signal.SIGTERM) -> int:
@@ -173,13 +173,14 @@ class Running:
 
 def running(database_url: str, folder: Path, **settings: str) -> Running:
     """Start `serve` with `settings`."""
-    return Running("serve", folder, serving(database_url, **settings), ROOT)
+    return Running("serve", folder, serve_settings(database_url, **settings), ROOT)
 
 
 def wait_for_workers(served: Running, workers: int) -> None:
     """Wait until each of `workers` has answered."""
     started = "Application startup complete."
-    until(lambda: served.stdout.count(started) == workers, "every worker serves", seconds=60)  # others use the CPUs too
+    # Other tests use the processors too.
+    wait_until(lambda: served.stdout.count(started) == workers, "every worker serves", seconds=60)
     served.wait_until_ready()
 
 
@@ -215,7 +216,7 @@ def serve(start: Start) -> Serve:
     """Return a function that starts the service on a database."""
 
     def serve(url: str, *, ready: int = 200, cwd: Path = ROOT, **settings: str) -> Running:
-        served = start("serve", serving(url, **settings), cwd)
+        served = start("serve", serve_settings(url, **settings), cwd)
         served.wait_until_ready(ready)
         return served
 

@@ -17,7 +17,7 @@ CACHE = ROOT / ".mypy_cache"
 MADE = ("__pycache__", "*.egg-info", ".*_cache", ".coverage*", ".dev", ".git", ".venv", "htmlcov")
 
 
-def same(path: Path, other: Path) -> bool:
+def is_identical(path: Path, other: Path) -> bool:
     """Return whether `other` is an identical file."""
     return other.exists() and cmp(path, other, shallow=False)
 
@@ -92,7 +92,7 @@ class Tree:
     def _different(self, folder: str) -> list[str]:
         """Return the SQL files of a folder that are new or changed."""
         paths = [path.relative_to(self.path) for path in (self.path / folder).rglob("*.sql")]
-        return [str(path) for path in paths if not same(self.path / path, ROOT / path)]
+        return [str(path) for path in paths if not is_identical(self.path / path, ROOT / path)]
 
     def test(self, *paths: str) -> None:
         """Run tests of the copy, with their own PostgreSQL."""

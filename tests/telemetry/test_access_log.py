@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.support.accounts import account, connect, refresh
-from tests.support.processes import Running, Serve, Start, serving, until
+from tests.support.processes import Running, Serve, Start, serve_settings, wait_until
 
 SESSIONS = "/auth/sessions"
 WAITING = "select from pg_locks join pg_database on oid = database where not granted and datname = current_database()"
@@ -31,7 +31,7 @@ def entries_of(served: Running, response: httpx.Response) -> list[dict[str, Any]
     def entries() -> list[dict[str, Any]]:
         return [json.loads(line) for line in served.stdout.splitlines() if name in line]
 
-    until(lambda: any(entry["event"] == "request" for entry in entries()), f"{name} is in the access log")
+    wait_until(lambda: any(entry["event"] == "request" for entry in entries()), f"{name} is in the access log")
     return entries()
 
 
@@ -112,8 +112,8 @@ def test_malformed_request_is_logged(served: Running) -> None:
 @pytest.mark.slow
 def test_wait_for_a_connection_is_logged(own_database_url: str, start: Start) -> None:
     """The first request waits until a connection is opened."""
-    served = start("serve", serving(own_database_url))
-    until(lambda: served.status("/health/live") == 200, "it serves")
+    served = start("serve", serve_settings(own_database_url))
+    wait_until(lambda: served.status("/health/live") == 200, "it serves")
 
     first, second = (entry_of(served, served.client.get("/health/ready")) for _ in range(2))
 
@@ -128,7 +128,7 @@ def test_slow_query_is_logged_with_its_request(own_database_url: str, serve: Ser
     with psycopg.connect(own_database_url, autocommit=True) as connection, ThreadPoolExecutor() as pool:
         connection.execute("begin; lock table user_model")
         asking = pool.submit(served.client.get, "/users/me", headers=bearer)
-        until(lambda: connection.execute(WAITING).rowcount == 1, "the query waits")
+        wait_until(lambda: connection.execute(WAITING).rowcount == 1, "the query waits")
         time.sleep(0.03)  # 20 ms are slow
         connection.execute("rollback")
         name = asking.result().headers["X-Request-ID"]
@@ -137,7 +137,7 @@ def test_slow_query_is_logged_with_its_request(own_database_url: str, serve: Ser
         entries = [json.loads(line) for line in served.stdout.splitlines() if "slow query" in line]
         return [entry for entry in entries if entry["query"] == "users.show_me"]
 
-    until(lambda: len(told()) == 1, "the slow query is told")
+    wait_until(lambda: len(told()) == 1, "the slow query is told")
     assert told()[0]["request_id"] == name
 
 
@@ -150,7 +150,7 @@ def test_log_format_can_be_chosen(own_database_url: str, serve: Serve, form: str
 
     served.client.get("/health/live")
 
-    until(lambda: re.search(f"^{line}$", served.stdout, re.MULTILINE) is not None, "the line is written")
+    wait_until(lambda: re.search(f"^{line}$", served.stdout, re.MULTILINE) is not None, "the line is written")
 
 
 @pytest.mark.slow

@@ -61,7 +61,7 @@ def write(output: Output, lines: int) -> None:
         output.flush()
 
 
-def test_stalled_reader_stops_no_writer_and_every_line_is_accounted_for(pipe: Pipe) -> None:
+def test_stalled_reader_blocks_no_writer_and_drops_are_counted(pipe: Pipe) -> None:
     write(pipe.output, 2000)
 
     text = pipe.read_to_end()
@@ -83,7 +83,7 @@ def test_dropped_lines_are_counted_by_a_metric(pipe: Pipe, tmp_path: Path) -> No
     assert counted == 2000 - len(re.findall(r"^line", text, re.MULTILINE)) > 0
 
 
-def test_close_gives_up_on_a_reader_that_does_not_read(pipe: Pipe) -> None:
+def test_close_gives_up_on_stalled_reader(pipe: Pipe) -> None:
     write(pipe.output, 2000)
 
     pipe.output.close(0.05)
@@ -109,7 +109,7 @@ async def test_access_log_line_after_close_is_written_at_once(pipe: Pipe) -> Non
     assert os.read(pipe.read_end, 100) == b"later\n"
 
 
-def test_lines_nobody_reads_any_more_are_dropped(pipe: Pipe, tmp_path: Path) -> None:
+def test_lines_without_reader_are_dropped(pipe: Pipe, tmp_path: Path) -> None:
     recorder.start(tmp_path, [], [])
     os.close(pipe.read_end)
 

@@ -12,7 +12,7 @@ from service.telemetry.metrics import Layout
 from service.telemetry.prometheus import make_directory
 from tests.support.accounts import account, connect
 from tests.support.metrics import TOKEN, samples
-from tests.support.processes import Running, Start, free_port, serving, until
+from tests.support.processes import Running, Start, free_port, serve_settings, wait_until
 
 Scrape = Callable[[], dict[str, float]]
 CALLS = "sql_query_duration_seconds_count query"
@@ -27,16 +27,16 @@ def scraping(port: int) -> Scrape:
 def test_workers_are_summed_although_one_is_killed(own_database_url: str, start: Start, tmp_path: Path) -> None:
     port = free_port()
     settings = {"WEB_CONCURRENCY": "2", "METRICS_PORT": str(port), "TMPDIR": str(tmp_path)}
-    served = start("serve", serving(own_database_url, **settings))
-    until(lambda: served.stdout.count("Application startup complete.") == 2, "both workers serve")
+    served = start("serve", serve_settings(own_database_url, **settings))
+    wait_until(lambda: served.stdout.count("Application startup complete.") == 2, "both workers serve")
     [folder] = folders(tmp_path)
     live, scrape = "http_requests_total method=GET route=/health/live status=200", scraping(port)
     asked = ask_both(served, folder)
     assert scrape()[live] == asked
 
-    worker = next(child for child in served.family() if "spawn_main" in " ".join(child.cmdline()))
+    worker = next(child for child in served.process_tree() if "spawn_main" in " ".join(child.cmdline()))
     worker.kill()
-    until(lambda: served.stdout.count("Application startup complete.") == 3, "another worker serves")
+    wait_until(lambda: served.stdout.count("Application startup complete.") == 3, "another worker serves")
 
     asked += ask_both(served, folder)
     assert scrape()[live] == asked
@@ -49,9 +49,9 @@ def test_workers_are_summed_although_one_is_killed(own_database_url: str, start:
 def test_counters_survive_a_reload_with_new_code(own_database_url: str, start: Start, checkout: Path) -> None:
     """The new code has one more query; its workers continue the counts of the others."""
     port = free_port()
-    settings = serving(own_database_url, WEB_CONCURRENCY="2", METRICS_PORT=str(port))
+    settings = serve_settings(own_database_url, WEB_CONCURRENCY="2", METRICS_PORT=str(port))
     served, scrape = start("serve", settings, checkout), scraping(port)
-    until(lambda: served.stdout.count("Application startup complete.") == 2, "both workers serve")
+    wait_until(lambda: served.stdout.count("Application startup complete.") == 2, "both workers serve")
     bearer = account(served.client).bearer
     for _ in range(3):
         served.client.get("/users/me", headers=bearer)
@@ -60,7 +60,7 @@ def test_counters_survive_a_reload_with_new_code(own_database_url: str, start: S
     )
 
     served.process.send_signal(signal.SIGHUP)
-    until(lambda: served.stdout.count("Application startup complete.") == 4, "all are replaced")
+    wait_until(lambda: served.stdout.count("Application startup complete.") == 4, "all are replaced")
     for _ in range(2):
         served.client.get("/users/me", headers=bearer)
 
@@ -99,7 +99,7 @@ def counted(folder: Path) -> list[bytes]:
 
 @pytest.mark.slow
 def test_workers_leave_no_metrics_files(own_database_url: str, start: Start, tmp_path: Path) -> None:
-    settings = serving(own_database_url, WEB_CONCURRENCY="2", METRICS_TOKEN=TOKEN, TMPDIR=str(tmp_path))
+    settings = serve_settings(own_database_url, WEB_CONCURRENCY="2", METRICS_TOKEN=TOKEN, TMPDIR=str(tmp_path))
     served = start("serve", settings)
     served.wait_until_ready()
     assert len(folders(tmp_path)) == 1
@@ -114,7 +114,7 @@ def test_workers_leave_no_metrics_files(own_database_url: str, start: Start, tmp
 def test_leftover_metrics_files_are_removed_at_startup(
     own_database_url: str, start: Start, tmp_path: Path, by: signal.Signals
 ) -> None:
-    settings = serving(own_database_url, METRICS_TOKEN=TOKEN, TMPDIR=str(tmp_path))
+    settings = serve_settings(own_database_url, METRICS_TOKEN=TOKEN, TMPDIR=str(tmp_path))
     ended = start("serve", settings)
     ended.wait_until_ready()
     ended.end(by)

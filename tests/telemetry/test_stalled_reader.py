@@ -12,7 +12,7 @@ from typing import TextIO
 
 import pytest
 
-from tests.support.processes import Running, running, until
+from tests.support.processes import Running, running, wait_until
 
 pytestmark = pytest.mark.slow
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -27,7 +27,7 @@ def stalled(database_url: str, folder: Path, workers: int) -> Iterator[tuple[Run
     read_end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # the read does not block
     os.set_blocking(read_end, True)
     with os.fdopen(read_end) as output, running(database_url, folder, WEB_CONCURRENCY=str(workers)) as served:
-        until(lambda: served.status("/health/ready") == 200, "it is ready")
+        wait_until(lambda: served.status("/health/ready") == 200, "it is ready")
         yield served, output
 
 
@@ -54,9 +54,7 @@ def logged_or_dropped(lines: list[str]) -> int:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_every_request_is_answered_and_its_line_read_or_counted(
-    own_database_url: str, tmp_path: Path, workers: int
-) -> None:
+def test_every_log_line_is_read_or_counted(own_database_url: str, tmp_path: Path, workers: int) -> None:
     times = 6000 * workers  # the pipe and the buffers hold about half of their lines
     lines: list[str] = []
     with stalled(own_database_url, tmp_path, workers) as (served, output):
@@ -65,14 +63,14 @@ def test_every_request_is_answered_and_its_line_read_or_counted(
         reader = threading.Thread(target=lambda: lines.extend(output))
         reader.start()
 
-        until(lambda: logged_or_dropped(lines) == times, "each line is read or counted")
+        wait_until(lambda: logged_or_dropped(lines) == times, "each line is read or counted")
         served.end()
         reader.join()
     assert "log lines dropped" in "".join(lines)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_sigterm_ends_the_service_although_nobody_reads(own_database_url: str, tmp_path: Path, workers: int) -> None:
+def test_sigterm_ends_the_service_despite_stalled_reader(own_database_url: str, tmp_path: Path, workers: int) -> None:
     with stalled(own_database_url, tmp_path, workers) as (served, _):
         assert ask(served, 1000) == 1000
 

@@ -9,7 +9,7 @@ from service.settings import SettingsError
 from service.traces import check_trace_variables
 from tests.support.accounts import account
 from tests.support.otlp import PARENT, Receiver
-from tests.support.processes import Serve, until
+from tests.support.processes import Serve, wait_until
 
 
 @pytest.mark.slow
@@ -18,7 +18,7 @@ def test_serve_traces_to_the_configured_receiver(own_database_url: str, serve: S
     served = serve(own_database_url, **variables)
     response = served.client.get("/users/me", headers=account(served.client).bearer)
     trace = response.headers["traceparent"].split("-")[1]
-    until(lambda: f'"trace_id":"{trace}"' in served.stdout, "the access log names the trace")
+    wait_until(lambda: f'"trace_id":"{trace}"' in served.stdout, "the access log names the trace")
 
     served.end()
 
@@ -41,7 +41,7 @@ def test_every_worker_traces_with_all_propagators(own_database_url: str, serve: 
         asked += 1
         return len(resources(receiver, "service.instance.id")) == 2
 
-    until(both_have_sent, "both have sent spans")
+    wait_until(both_have_sent, "both have sent spans")
     served.end()
 
     lives = [span for span in receiver.spans if span.name == "GET /health/live"]

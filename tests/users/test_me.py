@@ -114,7 +114,7 @@ async def test_deletion_is_repeated_when_a_log_in_rehashed(committed: Committed)
     assert (await deleting).status_code == 204
 
 
-async def test_deletion_gives_up_if_the_hash_changes_each_time(
+async def test_deletion_gives_up_if_the_hash_keeps_changing(
     committed: Committed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(controllers, "ATTEMPTS", 1)

@@ -224,7 +224,7 @@ async def test_registrations_do_not_count_against_log_ins(limited: httpx.AsyncCl
 
 
 @pytest.mark.usefixtures("connection")
-async def test_ipv6_networks_of_a_site_register_ten_times_as_often(limited: httpx.AsyncClient) -> None:
+async def test_ipv6_site_registers_at_ten_times_the_limit(limited: httpx.AsyncClient) -> None:
     answers = []
     for number in range(22):
         limited.headers["X-Forwarded-For"] = f"2001:db8:0:{number // 2}::1"

@@ -144,7 +144,7 @@ async def test_first_of_two_resets_ends_the_others_session(committed: Committed,
     assert (await client.get("/users/me", headers=owner.bearer)).status_code == 200
 
 
-async def test_current_password_is_checked_when_the_new_is_set(committed: Committed) -> None:
+async def test_current_password_is_checked_again_at_the_update(committed: Committed) -> None:
     """Another session of the user changed the password after the check."""
     client, user = committed.client, await committed.make.user()
     async with committed.connection.transaction():

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.accounts import Account, account, log_in
 from tests.support.figures import Report
-from tests.support.processes import SECRET_KEY, Running, running, until, wait_for_workers
+from tests.support.processes import SECRET_KEY, Running, running, wait_for_workers, wait_until
 from tests.support.resources import RESOURCES
 from tests.support.routes import BODIES
 
@@ -122,7 +122,7 @@ def test_planted_secrets_are_never_logged_or_returned(own_database_url: str, tmp
                 responses += [send() for send in sends]
             names = [response.headers["X-Request-ID"] for response in responses if "X-Request-ID" in response.headers]
             metrics = client.get("/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"})
-            until(lambda: all(name in served.stdout for name in names), "each request is in the log")
+            wait_until(lambda: all(name in served.stdout for name in names), "each request is in the log")
             logs = served.stdout + served.stderr
 
     statuses = sorted({response.status_code for response in responses})

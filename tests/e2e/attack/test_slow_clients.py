@@ -35,7 +35,7 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_900_slow_clients_are_cut_off_and_hinder_nobody(two_workers: Running, report: Report) -> None:
+def test_900_slow_clients_are_cut_off_without_delaying_others(two_workers: Running, report: Report) -> None:
     """Three kinds at once."""
     began = time.monotonic()
     selector = selectors.DefaultSelector()
@@ -85,7 +85,7 @@ def test_50_mb_of_headers_are_refused_at_once(two_workers: Running, report: Repo
     assert status == 200
 
 
-def test_900_clients_that_do_not_read_cost_no_copies(two_workers: Running, report: Report) -> None:
+def test_900_unread_responses_cost_no_copies(two_workers: Running, report: Report) -> None:
     """Each requests a file of 1.7 MB."""
     before = memory(two_workers)
     clients = []
@@ -109,4 +109,4 @@ def test_900_clients_that_do_not_read_cost_no_copies(two_workers: Running, repor
 
 def memory(served: Running) -> float:
     """Return the memory of all processes of the service, in MB."""
-    return float(sum(process.memory_full_info().uss for process in served.family())) / 1e6
+    return float(sum(process.memory_full_info().uss for process in served.process_tree())) / 1e6

@@ -15,7 +15,7 @@ from tests.support.accounts import account, refresh
 from tests.support.figures import Report
 from tests.support.forgeries import FORGERIES
 from tests.support.jwt import Token
-from tests.support.processes import NONE, SECRET_KEY, Running, run, running, serving
+from tests.support.processes import NONE, SECRET_KEY, Running, run, running, serve_settings
 from tests.support.sockets import statuses, talk
 
 TRIES = 6
@@ -97,7 +97,7 @@ def test_clocks_of_hosts_may_differ_by_a_minute(hosts_of_other_times: list[Runni
     assert [round(skew / 10) * 10 for skew in skews] == [0, 0, 60, -60]
 
 
-def test_key_rotation_logs_nobody_out(served_database_url: str, tmp_path: Path, report: Report) -> None:
+def test_key_rotation_keeps_users_logged_in(served_database_url: str, tmp_path: Path, report: Report) -> None:
     """One setting at a time, with old and new processes side by side, as in every deployment."""
     steps = [
         {"SECRET_KEY": OLD},
@@ -129,7 +129,7 @@ def test_key_rotation_logs_nobody_out(served_database_url: str, tmp_path: Path, 
 
 def test_guessable_keys_prevent_startup(report: Report) -> None:
     def start(key: str) -> subprocess.CompletedProcess[str]:
-        return run("serve", settings=serving("postgresql:///none", SECRET_KEY=key))
+        return run("serve", settings=serve_settings("postgresql:///none", SECRET_KEY=key))
 
     with ThreadPoolExecutor(2) as threads:
         ended = dict(zip(WEAK, threads.map(start, WEAK.values()), strict=True))

@@ -12,7 +12,7 @@ import pytest
 from tests.support.clusters import servers
 from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
-from tests.support.processes import ROOT, Serve, check_out, command, environment, until
+from tests.support.processes import ROOT, Serve, check_out, command, environment, wait_until
 from tests.support.resources import Resource
 
 NEWEST = max(path.name for path in ROOT.glob("migrations/*.rollback.sql")).removesuffix(".rollback.sql")
@@ -64,14 +64,14 @@ def releases(
 def test_release_after_a_killed_one_succeeds(postgres: Postgres, checkout: Path, table: Table) -> None:
     write(checkout, f"{FIRST}_sleep", SLEEPS.format("case when to_regclass('go') is null then 600 else 0 end"))
     killed = start_migrating(postgres, checkout)
-    until(lambda: postgres.ask(SLEEPING) == 1, "it is half-way")
+    wait_until(lambda: postgres.ask(SLEEPING) == 1, "it is half-way")
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     postgres.ask("create table go ()")
 
     release(postgres, checkout)
 
-    table.say("a migration killed half-way", "the next release succeeds")
+    table.add_line("a migration killed half-way", "the next release succeeds")
 
 
 def test_old_and_new_code_serve_during_expand_and_contract(
@@ -108,6 +108,6 @@ def test_five_concurrent_releases_migrate_once(releases: list[subprocess.Popen[s
 
     applied = sum(f"applied {FIRST}_sleep" in out for out, _ in outputs)
     statuses = [release.returncode for release in releases]
-    table.say("5 releases at once, 14 s of migration", f"{statuses}", f"applied {applied} time")
+    table.add_line("5 releases at once, 14 s of migration", f"{statuses}", f"applied {applied} time")
     assert statuses == [0] * 5, outputs
     assert applied == 1

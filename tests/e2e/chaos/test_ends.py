@@ -16,7 +16,7 @@ from service.timeouts import DATABASE_TIMEOUTS, ShutdownTimeouts
 from tests.support.figures import Clients, Outcome, Table
 from tests.support.load import DROPPED, HUNG, REFUSED
 from tests.support.postgres import Postgres
-from tests.support.processes import Running, Serve, alive, until
+from tests.support.processes import Running, Serve, any_alive, wait_until
 from tests.support.resources import Resource
 
 RUNS = int(os.environ.get("CHAOS_RUNS", "20"))
@@ -45,13 +45,13 @@ def test_sigterm_drops_no_request(postgres: Postgres, serve: Serve, clients: Cli
     workers = how[0]
     for _ in range(RUNS):
         served = serve(postgres.url, WEB_CONCURRENCY=workers, DRAIN_SECONDS="1")
-        until(lambda served=served: served.stdout.count(STARTED) == int(workers), "all serve")  # type: ignore[misc]
+        wait_until(lambda served=served: served.stdout.count(STARTED) == int(workers), "all serve")  # type: ignore[misc]
         with clients(served, postgres, 64) as load:
             time.sleep(1)
             told: list[str] = []
             asking = threading.Thread(target=watch_readiness, args=(served, told))
             asking.start()
-            until(lambda told=told: told == ["ready"], "it was ready")  # type: ignore[misc]
+            wait_until(lambda told=told: told == ["ready"], "it was ready")  # type: ignore[misc]
             began = time.monotonic()
             if "all told" in how:
                 os.killpg(served.process.pid, signal.SIGTERM)
@@ -92,22 +92,22 @@ def test_slow_client_or_database_cannot_delay_shutdown(
         ended = time.monotonic() - began
         postgres.thaw()
 
-    table.say("SIGTERM, nothing comes to its end", "given up after 1 s", f"ended after {ended:.1f} s")
+    table.add_line("SIGTERM, nothing comes to its end", "given up after 1 s", f"ended after {ended:.1f} s")
     assert 1 < ended < ShutdownTimeouts().backlog + 1 + DATABASE_TIMEOUTS.close_all + 1  # one second of its own
 
 
 def test_rolling_reload_loses_no_request(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
     served = serve(postgres.url, WEB_CONCURRENCY="2", DRAIN_SECONDS="2")
-    until(lambda: served.stdout.count(STARTED) == 2, "all serve")
-    before = {process.pid for process in served.family()}
+    wait_until(lambda: served.stdout.count(STARTED) == 2, "all serve")
+    before = {process.pid for process in served.process_tree()}
     with clients(served, postgres, 64, pause=0.2) as load:
         time.sleep(1)
         served.process.send_signal(signal.SIGHUP)
-        until(lambda: served.stdout.count(STARTED) == 4, "both are replaced", seconds=60)
-        until(lambda: served.stdout.count("Finished server process") == 2, "both have ended")
+        wait_until(lambda: served.stdout.count(STARTED) == 4, "both are replaced", seconds=60)
+        wait_until(lambda: served.stdout.count("Finished server process") == 2, "both have ended")
         time.sleep(1)
     outcome = load.outcome
-    after = {process.pid for process in served.family()}
+    after = {process.pid for process in served.process_tree()}
 
     table.note("rolling reload (SIGHUP), 64 connections", outcome)
     assert set(outcome.statuses) == {200, 201}
@@ -118,12 +118,12 @@ def test_rolling_reload_loses_no_request(postgres: Postgres, serve: Serve, clien
 def test_dead_worker_is_replaced(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:
     # The remaining worker has a connection for nearly every client, so none waits in vain.
     served = serve(postgres.url, WEB_CONCURRENCY="2", DATABASE_POOL_SIZE="25")
-    until(lambda: served.stdout.count(STARTED) == 2, "both serve")
+    wait_until(lambda: served.stdout.count(STARTED) == 2, "both serve")
     with clients(served, postgres) as load:
         time.sleep(1)
         served.workers()[0].kill()
         killed = time.monotonic()
-        until(lambda: served.stdout.count(STARTED) == 3, "another one serves", seconds=60)
+        wait_until(lambda: served.stdout.count(STARTED) == 3, "another one serves", seconds=60)
         replaced = time.monotonic() - killed
         time.sleep(1)
     outcome = load.outcome
@@ -140,13 +140,13 @@ def test_workers_end_when_their_parent_is_killed(
     postgres: Postgres, serve: Serve, clients: Clients, table: Table
 ) -> None:
     served = serve(postgres.url, WEB_CONCURRENCY="2", DRAIN_SECONDS="15")
-    until(lambda: served.stdout.count(STARTED) == 2, "both serve")
-    family = served.family()
+    wait_until(lambda: served.stdout.count(STARTED) == 2, "both serve")
+    family = served.process_tree()
     with clients(served, postgres) as load:
         time.sleep(1)
         served.process.kill()
         killed = time.monotonic()
-        until(lambda: not any(map(alive, family[1:])), "the workers have ended")
+        wait_until(lambda: not any(map(any_alive, family[1:])), "the workers have ended")
         ended = time.monotonic() - killed
         served.process.wait()
 
@@ -166,7 +166,7 @@ def test_service_starts_before_its_database(postgres: Postgres, table: Table, se
     served.wait_until_ready()
     healed = time.monotonic() - back
     events = [json.loads(line)["event"] for line in served.stdout.splitlines()]
-    table.say("database down at start", "live 200, ready 503", f"ready {healed:.2f} s after it is up")
+    table.add_line("database down at start", "live 200, ready 503", f"ready {healed:.2f} s after it is up")
     assert healed < 1
     assert [event for event in events if event.startswith("database")] == [
         "database unavailable",

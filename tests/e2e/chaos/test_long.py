@@ -116,7 +116,7 @@ def test_memory_and_connections_stay_constant(
     connections = postgres.ask("select count(*) from pg_stat_activity where backend_type = 'client backend'") - 1
 
     figures = f"memory grew by {grown:.1f} MB from {before / 2**20:.0f}; {connections} connections"
-    table.say(f"soak of {SOAK:.0f} s, good and bad input", f"{requests:,} requests", figures)
+    table.add_line(f"soak of {SOAK:.0f} s, good and bad input", f"{requests:,} requests", figures)
     assert grown < max(ARENA, 5 * requests / AN_HOURS)
     assert connections <= 16 + 1  # readiness has its own
     assert abs(process.num_fds() - files) < 20

@@ -13,7 +13,7 @@ import psycopg
 from service.timeouts import DATABASE_TIMEOUTS
 from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
-from tests.support.processes import Running, Serve, until
+from tests.support.processes import Running, Serve, wait_until
 from tests.support.resources import Resource
 
 WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
@@ -81,16 +81,16 @@ def test_statement_is_cancelled_when_its_client_disconnects(
         patient = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(5)]
         for client in patient:
             client.sendall(head.encode())
-        until(lambda: number() == 5, "all wait")
+        wait_until(lambda: number() == 5, "all wait")
 
         gone = time.monotonic()
         for client in patient:
             client.close()
-        until(lambda: number() == 0, "nobody waits any more", seconds=1)
+        wait_until(lambda: number() == 0, "nobody waits any more", seconds=1)
         ended = time.monotonic() - gone
         rival.rollback()
 
-    table.say("5 clients go away", "statements cancelled", f"after {ended:.2f} s")
+    table.add_line("5 clients go away", "statements cancelled", f"after {ended:.2f} s")
     assert served.status("/health/ready") == 200
     assert "Exception" not in served.stdout
     assert '"event": "client disconnected"' in served.stdout
@@ -117,7 +117,7 @@ def test_serialization_failures_are_retried(
     failures = postgres.log.count("could not serialize access")
     version = postgres.ask(f"select version from {resource.table} where id = %s", [thing])
 
-    table.say("serialization failures", str(dict(statuses)), f"{failures:,} retried unseen")
+    table.add_line("serialization failures", str(dict(statuses)), f"{failures:,} retried unseen")
     assert statuses == {200: 1008}
     assert version == 1 + 1008  # each exactly once
     assert failures > 10
@@ -164,7 +164,7 @@ def test_deadlocks_are_retried(postgres: Postgres, serve: Serve, template: Templ
         statuses = Counter(threads.map(meet, range(DEADLOCKS)))
     deadlocks = postgres.log.count("deadlock detected")
 
-    table.say("deadlocks", str(dict(statuses)), f"{deadlocks} retried unseen")
+    table.add_line("deadlocks", str(dict(statuses)), f"{deadlocks} retried unseen")
     assert statuses == {200: DEADLOCKS}
     assert deadlocks == DEADLOCKS
 

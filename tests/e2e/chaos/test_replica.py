@@ -21,7 +21,7 @@ from tests.support.clusters import NewPostgres, follow, promote
 from tests.support.factories import Factory
 from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
-from tests.support.processes import Running, Serve, until
+from tests.support.processes import Running, Serve, wait_until
 from tests.support.resources import Resource
 
 TOKEN = "a-token-for-one-test"
@@ -126,7 +126,7 @@ async def test_clients_read_their_writes_despite_replica_faults(
     settings = {"DATABASE_REPLICA_URL": replica.url, "DATABASE_REPLICA_MAX_LAG": "500", "METRICS_TOKEN": TOKEN}
     one, other = serve(primary.url, **settings), serve(primary.url, **settings)
     for each in (one, other):
-        until(lambda each=each: USED in each.stdout, "the replica in use")  # type: ignore[misc]
+        wait_until(lambda each=each: USED in each.stdout, "the replica in use")  # type: ignore[misc]
     began = time.monotonic()
     before = [numbers(each) for each in (one, other)]
     async with clients_of(one, other, primary, resource) as seen:
@@ -158,7 +158,7 @@ async def test_clients_read_their_writes_despite_replica_faults(
     figure = f"{share:.0%} by the replica while it is well, {by_replica / asked:.1f} a question"
     responses = ", ".join(f"{number:,} of {status}" for status, number in sorted(seen.statuses.items()))
     fault = f"replica read from, paused, killed, frozen, restarted: {len(seen.stale)} stale"
-    table.say(fault, responses, f"{figure}; slowest {seen.slowest:.1f} s")
+    table.add_line(fault, responses, f"{figure}; slowest {seen.slowest:.1f} s")
     assert seen.stale == []
     assert set(seen.statuses) == {200, 201, 204, 401, 404}
     assert seen.slowest < 3

@@ -20,7 +20,7 @@ from tests.support.hosts import CGROUPS, HAPROXY, HUB, Balancer, Host, Network
 from tests.support.load import DROPPED
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Postgres
-from tests.support.processes import until
+from tests.support.processes import wait_until
 from tests.support.programs import PGBOUNCER_OF_DEBIAN_13, needs
 from tests.support.resources import Resource
 
@@ -77,7 +77,7 @@ def test_lost_host_loses_no_request(site: Site, clients: Clients, table: Table, 
         time.sleep(2)
         before = gone.served.stdout.count(OF_CLIENTS.format(resource.path))
         gone.connect()
-        until(lambda: gone.served.stdout.count(OF_CLIENTS.format(resource.path)) > before + 100, "it serves again")
+        wait_until(lambda: gone.served.stdout.count(OF_CLIENTS.format(resource.path)) > before + 100, "it serves again")
     outcome = load.outcome
 
     failing = outcome.failing_after(cut)
@@ -102,7 +102,7 @@ def test_sessions_and_throttles_are_shared_by_hosts(site: Site, table: Table) ->
     balancer = site.balance(HOSTS)
     with ThreadPoolExecutor(12) as threads:
         statuses = Counter(threads.map(guess, [balancer.port] * 24))
-    table.say("24 wrong passwords at once, over 3 hosts", str(dict(statuses)))
+    table.add_line("24 wrong passwords at once, over 3 hosts", str(dict(statuses)))
     assert (known, ended, after) == ([200, 200], 204, [401] * HOSTS)
     assert statuses == {400: 5, 429: 19}
 
@@ -147,8 +147,8 @@ def test_more_hosts_serve_more_requests(site: Site, clients: Clients, table: Tab
     for number in balancers:
         cost = statistics.median(costs[number])
         ratio = f"{rate[number] / rate[1]:.2f} times those of one"
-        table.say(f"{number} of 3 hosts", f"{rate[number]:.0f} requests/s, {ratio}", f"{cost:.0f} µs of CPU each")
-    table.say("connections of PostgreSQL, 3 hosts through PgBouncer", f"{most} at most")
+        table.add_line(f"{number} of 3 hosts", f"{rate[number]:.0f} requests/s, {ratio}", f"{cost:.0f} µs of CPU each")
+    table.add_line("connections of PostgreSQL, 3 hosts through PgBouncer", f"{most} at most")
     assert more(rate)
     assert most <= 8  # PgBouncer's default_pool_size
 

@@ -16,7 +16,7 @@ from tests.support.accounts import PASSWORD
 from tests.support.clusters import NewPostgres
 from tests.support.figures import Clients, Table
 from tests.support.postgres import Postgres
-from tests.support.processes import Serve, until
+from tests.support.processes import Serve, wait_until
 from tests.support.proxy import Proxy
 from tests.support.resources import Resource
 
@@ -120,10 +120,10 @@ def test_log_in_with_slow_statements_is_503(postgres: Postgres, serve: Serve) ->
         first.execute("lock table login_throttle")
         second.execute("lock table login_session in share mode")  # the first statement reads it
         response = threads.submit(log_in)
-        until(lambda: postgres.ask(waiting, ["login_throttle"]) == 1, "the first statement waits")
+        wait_until(lambda: postgres.ask(waiting, ["login_throttle"]) == 1, "the first statement waits")
         time.sleep(1.2)
         first.rollback()
-        until(lambda: postgres.ask(waiting, ["login_session"]) == 1, "the second statement waits")
+        wait_until(lambda: postgres.ask(waiting, ["login_session"]) == 1, "the second statement waits")
         postgres.freeze()
         status, retry_after, took = response.result()
         postgres.thaw()

@@ -15,7 +15,7 @@ from service.users.controllers import END_MY_OTHER_SESSIONS, RESET_PASSWORD
 from tests.e2e.citus.conftest import Cluster
 from tests.support.accounts import account
 from tests.support.figures import Load
-from tests.support.processes import Running, until
+from tests.support.processes import Running, wait_until
 from tests.support.resources import Resource
 
 SHARDS = """
@@ -34,7 +34,7 @@ def test_restarted_node_loses_no_write(
     with Load(served, cluster.coordinator, resource, tokens, clients=8, reads=1, pause=0.01) as load:  # type: ignore[arg-type]  # it asks, too
         time.sleep(2)
         restarted.restart()
-        until(lambda: served.client.get("/health/ready").status_code == 200, "the service is ready")
+        wait_until(lambda: served.client.get("/health/ready").status_code == 200, "the service is ready")
         time.sleep(4)
 
     assert (load.outcome.lost, load.outcome.duplicates) == (0, 0)
@@ -74,4 +74,4 @@ async def test_coordinator_lost_within_a_transaction_rolls_it_back(
                 if not at_the_commit:
                     await tx.one(END_MY_OTHER_SESSIONS, UUID(session["id"]), UUID(owner.id))
 
-    until(lambda: owner.log_in().status_code == 200, "the old password is good")
+    wait_until(lambda: owner.log_in().status_code == 200, "the old password is good")

@@ -22,9 +22,9 @@ from tests.support.debian import (
     unprivileged_folder,
     wait_until_it_answers,
 )
-from tests.support.deployment import COMPOSE, SERVICES, environment_of, interpolated
+from tests.support.deployment import COMPOSE, SERVICES, environment_of, interpolate
 from tests.support.first_session import run_black_box
-from tests.support.processes import NONE, PATIENCE, ROOT, Running, environment, free_port, run, until
+from tests.support.processes import NONE, PATIENCE, ROOT, Running, environment, free_port, run, wait_until
 from tests.support.programs import PGBOUNCER_OF_DEBIAN_13, needs
 
 SECRETS = [path.removeprefix("./secrets/") for path in (each["file"] for each in COMPOSE["secrets"].values())]
@@ -129,7 +129,7 @@ class Topology:
     def here(self, text: str, **variables: str) -> str:
         """Return text of compose.yaml with this test's hosts, ports and secrets."""
         hosts = {"@database/": f"@127.0.0.1:{urlsplit(self.url).port}/", "/run/secrets": str(self.secrets)}
-        text = interpolated(text, **variables)
+        text = interpolate(text, **variables)
         for theirs, ours in hosts.items():
             text = text.replace(theirs, ours)
         return text
@@ -285,10 +285,10 @@ def test_replica_follows_and_is_read(topology: Topology, tmp_path: Path) -> None
                 first.commit()
 
                 follows = "select from login_throttle where account = 'followed'"
-                until(lambda: standby.execute(follows).rowcount == 1, "the row arrives")
+                wait_until(lambda: standby.execute(follows).rowcount == 1, "the row arrives")
                 with pytest.raises(ReadOnlySqlTransaction):
                     standby.execute("delete from login_throttle")
             replica = f"postgresql://service_app@127.0.0.1:{port}/service"
             if find_spec("service.replica"):  # `remove replica` removes it
                 with topology.served(tmp_path, DATABASE_REPLICA_URL=replica) as served:
-                    until(lambda: "replica in use" in served.stdout, "it reads from the standby")
+                    wait_until(lambda: "replica in use" in served.stdout, "it reads from the standby")

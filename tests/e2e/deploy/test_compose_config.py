@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.deployment import COMPOSE, SERVICES, environment_of, interpolated
+from tests.support.deployment import COMPOSE, SERVICES, environment_of, interpolate
 from tests.support.processes import NONE, ROOT, environment
 from tests.support.programs import needs
 
@@ -110,7 +110,7 @@ def test_tests_start_processes_as_containers_are_started(given: dict[str, str]) 
     for name, service in config("--profile=*", **given)["services"].items():
         assert service.get("environment", {}) == environment_of(name, **given)
         command = [word.replace("$$", "$") for word in service["command"] or []]  # escaped, to be read again
-        assert command == [interpolated(word) for word in SERVICES[name].get("command", [])]
+        assert command == [interpolate(word) for word in SERVICES[name].get("command", [])]
 
 
 def test_documented_variables_take_effect() -> None:

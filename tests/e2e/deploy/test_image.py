@@ -11,7 +11,7 @@ import pytest
 from tests.support.debian import POSTGRES, debian_postgres
 from tests.support.first_session import run_black_box
 from tests.support.image import FROM, PYTHON, Image, built
-from tests.support.processes import ROOT, Running, free_port, serving
+from tests.support.processes import ROOT, Running, free_port, serve_settings
 from tests.support.programs import needs
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -77,7 +77,7 @@ def served(image: Image, url: str, tmp_path_factory: pytest.TempPathFactory) -> 
     """Return the service in the container, migrated by the container."""
     migrated = image.run("python", "-m", "service", "migrate", DATABASE_URL=url)
     assert (migrated.returncode, migrated.stderr) == (0, "")
-    settings = serving(url, PORT=str(free_port()), LOGIN_THROTTLE="off")
+    settings = serve_settings(url, PORT=str(free_port()), LOGIN_THROTTLE="off")
     program = image.command(image.config["Cmd"], settings)
     with Running("serve", tmp_path_factory.mktemp("image"), settings, program=program) as running:
         running.wait_until_ready()
@@ -182,7 +182,7 @@ def test_image_is_under_200_mb_with_its_base(image: Image) -> None:
 @with_buildah
 @pytest.mark.usefixtures("served")  # the container that migrated
 def test_sigterm_ends_the_container(image: Image, url: str, tmp_path: Path) -> None:
-    settings = serving(url, PORT=str(free_port()))
+    settings = serve_settings(url, PORT=str(free_port()))
     with Running("serve", tmp_path, settings, program=image.command(image.config["Cmd"], settings)) as running:
         running.wait_until_ready()
 

@@ -20,7 +20,16 @@ from service.settings import Settings
 from tests.support.debian import POSTGRES, debian_postgres
 from tests.support.deployment import PROCFILE
 from tests.support.first_session import run_black_box
-from tests.support.processes import PATIENCE, ROOT, Running, alive, environment, free_port, serving, until
+from tests.support.processes import (
+    PATIENCE,
+    ROOT,
+    Running,
+    any_alive,
+    environment,
+    free_port,
+    serve_settings,
+    wait_until,
+)
 from tests.support.programs import needs
 
 APP = json.loads((ROOT / "app.json").read_text())
@@ -120,7 +129,7 @@ def web(url: str, sslmode: str, path: str, tmp_path: Path) -> Iterator[Running]:
     assert release(url, path).returncode == 0
     port = str(free_port())
     honcho = [str(Path(sys.executable).parent / "honcho"), "--env", "/dev/null", "start", "--port", port, "web"]
-    settings = serving(url + sslmode, PATH=path, PORT=port, WEB_CONCURRENCY="2", LOGIN_THROTTLE="off")
+    settings = serve_settings(url + sslmode, PATH=path, PORT=port, WEB_CONCURRENCY="2", LOGIN_THROTTLE="off")
     with Running("web", tmp_path, settings, program=honcho) as running:
         running.wait_until_ready()
         yield running
@@ -175,10 +184,10 @@ def test_web_process_serves_on_the_platforms_port(web: Running, url: str) -> Non
 @pytest.mark.parametrize("sslmode", ["?sslmode=require"])
 @pytest.mark.usefixtures("sslmode")
 def test_sigterm_to_all_processes_ends_them_in_time(web: Running) -> None:
-    family = web.family()
+    family = web.process_tree()
 
     for process in family:
         process.send_signal(signal.SIGTERM)
 
-    until(lambda: not any(alive(process) for process in family), "all have ended", seconds=30)
+    wait_until(lambda: not any(any_alive(process) for process in family), "all have ended", seconds=30)
     assert "Traceback" not in web.stdout + web.stderr

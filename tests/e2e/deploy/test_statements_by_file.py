@@ -11,7 +11,7 @@ import pytest
 from service.postgres.query_file import query_names, read_query
 from tests.support.debian import BINARIES, POSTGRES, debian_postgres
 from tests.support.first_session import run_black_box
-from tests.support.processes import Running, run, serving
+from tests.support.processes import Running, run, serve_settings
 from tests.support.programs import needs
 from tests.support.review_files import FILES, review
 from tests.support.statements import DUMMIES
@@ -29,7 +29,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with psycopg.connect(url) as connection:
             connection.execute("create extension pg_stat_statements")
         assert run("migrate", settings={"DATABASE_URL": url}).returncode == 0
-        with Running("serve", tmp_path_factory.mktemp("served"), serving(url), Path.cwd()) as served:
+        with Running("serve", tmp_path_factory.mktemp("served"), serve_settings(url), Path.cwd()) as served:
             served.wait_until_ready()
             with psycopg.connect(url) as connection:
                 connection.execute("select pg_stat_statements_reset()")
