@@ -1,7 +1,7 @@
 # The same Python as .python-version, on Debian 13.
 FROM python:3.13-slim-trixie AS build
 
-# Only strip is taken from binutils, and nothing of it reaches the last stage: its version does not matter.
+# binutils is needed only for strip, and not in the last stage, so its version does not matter.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends binutils
@@ -9,23 +9,23 @@ RUN apt-get update \
 WORKDIR /app
 RUN python -m venv --without-pip .venv
 
-# --build-arg EXTRAS=traces: with OpenTelemetry.
+# --build-arg EXTRAS=traces installs OpenTelemetry.
 ARG EXTRAS=
-# Dependencies before code: this layer changes with the lock only. --no-deps: the lock names them all.
+# Dependencies before code, so that this layer changes only with the lock file. --no-deps: the lock file is complete.
 COPY requirements.txt requirements-traces.txt ./
 RUN pip --python .venv install --require-hashes --no-deps --only-binary :all: --no-cache-dir --no-compile \
     --requirement "requirements${EXTRAS:+-$EXTRAS}.txt"
 
-# What serving never imports goes: Litestar's command line (rich) and its inventor of examples (faker), and symbols for
-# debuggers. 125 MB become 59.
+# Remove packages that serving never imports, for Litestar's command line (rich) and generated examples (faker), and
+# debugging symbols: 59 MB instead of 125.
 RUN pip --python .venv uninstall --yes faker markdown-it-py mdurl polyfactory pygments rich rich-click \
     && find .venv -name '*.cpython-*.so' -exec strip --strip-debug {} +
 
 COPY service service
 COPY sql sql
 COPY migrations migrations
-# Bytecode that is never compared with its source: the root may be read-only, and times of files do not matter. By force,
-# because pip has run some modules and left bytecode of another kind.
+# Bytecode that is never compared with its source, because the root can be read-only and file times are irrelevant.
+# -f replaces the bytecode that pip left for modules it ran.
 RUN python -m compileall -qf --invalidation-mode unchecked-hash .venv service \
     && .venv/bin/python -m service --help
 

@@ -1,12 +1,12 @@
-"""List what changed in the OpenAPI document since a git revision, each change as breaking or not, for callers.
+"""List the changes of the OpenAPI document since a git revision, each as breaking or harmless for callers.
 
     python .ci/api_changes.py [REVISION [--github]]
 
-Without a revision: since the last release, which is the newest tag, or where there is none since the commit before.
-Breaking is what a client made from the older document may stumble over: it sends what is refused now, or misses what
-it was promised. Words, examples and the order of things do not count. The exit status is 0 whatever has changed: a
-breaking change may be meant, but nobody should make one unseen. It is 1 where the changes cannot be told. Of tools for
-this, those that know OpenAPI 3.1 come as binaries from elsewhere than PyPI and npm.
+The default revision is the last release: the newest tag or, without one, the previous commit. A change is breaking if
+a client generated from the older document can fail: the service refuses what it sends, or omits what it expects.
+Descriptions, examples and order do not count. The exit status is 0 for any change, because a breaking one can be
+intended, but must not go unnoticed; it is 1 if the documents cannot be compared. Other tools for OpenAPI 3.1 are not on
+PyPI or npm.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from typing_extensions import override
 ROOT = Path(__file__).parent.parent
 Json = Mapping[str, Any]
 NOTHING: Json = {}
-# What a limit allows: the keyword, and the sign by which a larger value allows more.
+# Keywords of limits: 1 if a larger value allows more, -1 if it allows less.
 LIMITS = {
     **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), 1),
     **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "uniqueItems"), -1),
@@ -36,7 +36,7 @@ LIMITS = {
 
 @dataclass(frozen=True)
 class Change:
-    """A difference, and whether callers may stumble over it."""
+    """A difference, and whether it breaks callers."""
 
     place: str
     sentence: str
@@ -49,7 +49,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Schemas:
-    """A schema before and after, and who must understand it: the service what is sent, the client what it gets."""
+    """A schema before and after: of a request (`sent`) or of a response."""
 
     documents: tuple[Json, Json]
     place: str
@@ -57,11 +57,11 @@ class Schemas:
     seen: frozenset[tuple[str, str]] = frozenset()
 
     def change(self, sentence: str, *, narrower: bool) -> Change:
-        """Return a change: what is sent breaks where less is accepted, an answer where it may be more."""
+        """Return a change. A narrower request schema is breaking, and so is a wider response schema."""
         return Change(self.place, sentence, breaking=narrower == self.sent)
 
     def compare(self, old: Json, new: Json) -> Iterator[Change]:
-        """Compare two schemas, and all that is in them."""
+        """Compare two schemas, including nested ones."""
         if "$ref" in old or "$ref" in new:
             names = str(old.get("$ref")), str(new.get("$ref"))
             if names in self.seen:
@@ -94,7 +94,7 @@ class Schemas:
             if before == after:
                 continue
             narrower = before is None or (after is not None and sign * after < sign * before)
-            # No client refuses an answer because it is longer than it was.
+            # Clients do not refuse a response that exceeds an earlier limit.
             yield Change(self.place, f"{limit} is {after}, was {before}", breaking=narrower and self.sent)
         for rule in ("format", "pattern", "multipleOf"):
             if old.get(rule) != new.get(rule):
@@ -126,7 +126,7 @@ class Schemas:
 
 
 def compare(old: Json, new: Json) -> list[Change]:
-    """Return the changes from one document to another, the breaking ones first."""
+    """Return the changes from one document to another, breaking ones first."""
     before, after = _operations(old), _operations(new)
     changes = [Change(name, "is gone", breaking=True) for name in before.keys() - after.keys()]
     changes += [Change(name, "is new", breaking=False) for name in after.keys() - before.keys()]
@@ -150,7 +150,7 @@ def _compare_operations(name: str, documents: tuple[Json, Json], old: Json, new:
     if bool(old.get("security")) != bool(new.get("security")):
         needed = bool(new.get("security"))
         yield Change(name, "needs a token now" if needed else "needs no token any more", breaking=needed)
-    # Parameters are the fields of what is sent, and headers those of what is answered.
+    # Parameters count as fields of the request, headers as fields of the response.
     sent = Schemas(documents, f"{name}, parameters", sent=True)
     yield from sent.compare(_as_object(old.get("parameters", ())), _as_object(new.get("parameters", ())))
     yield from _contents(replace(sent, place=f"{name}, body"), old.get("requestBody"), new.get("requestBody"))
@@ -158,7 +158,7 @@ def _compare_operations(name: str, documents: tuple[Json, Json], old: Json, new:
         got = Schemas(documents, f"{name}, {status}", sent=False)
         before, after = old["responses"].get(status), new["responses"].get(status)
         if before is None or after is None:
-            # Refusals come and go; a client knows all of 400 and above alike.
+            # Errors can change: clients treat all statuses from 400 on alike.
             gone = "is no longer answered" if after is None else "is a new answer"
             yield Change(got.place, gone, breaking=status < "400")
             continue
@@ -205,7 +205,7 @@ def _listed(values: set[str] | None) -> str:
 
 
 def document_of(root: Path) -> Json:
-    """Return the OpenAPI document of a tree. Raises SystemExit where it cannot tell."""
+    """Return the OpenAPI document of a tree. Raises SystemExit if the command fails."""
     package = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]["root_package"]
     command = [sys.executable, "-m", package, "openapi"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
@@ -223,12 +223,12 @@ def document_at(revision: str, root: Path = ROOT) -> Json:
     with tempfile.TemporaryDirectory(prefix="api-changes-") as folder:
         with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
             archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Debian 12's Python, 3.11.2, has none
-            archive.extractall(folder)  # noqa: S202 - an archive of our own
+            archive.extractall(folder)  # noqa: S202 - an archive of this repository
         return document_of(Path(folder))
 
 
 def last_release(root: Path = ROOT) -> str:
-    """Return the newest tag before this commit, or else the commit before; without one, or without git, nothing."""
+    """Return the newest tag before this commit, else the previous commit, else an empty string."""
     with contextlib.suppress(FileNotFoundError):
         for command in (["describe", "--tags", "--abbrev=0", "HEAD^"], ["rev-parse", "--verify", "--quiet", "HEAD^"]):
             done = subprocess.run(["git", "-C", root, *command], capture_output=True, text=True, check=False)
@@ -238,7 +238,7 @@ def last_release(root: Path = ROOT) -> str:
 
 
 def main(revision: str = "", github: Literal["--github", ""] = "") -> None:
-    """Print the changes since a revision; with --github the breaking ones as annotations, too."""
+    """Print the changes since a revision; with --github, also print breaking ones as annotations."""
     revision = revision or last_release()
     if not revision:
         print("There is no earlier revision to compare the API with.")
@@ -253,4 +253,4 @@ def main(revision: str = "", github: Literal["--github", ""] = "") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])  # type: ignore[arg-type]  # a wrong word is told by the traceback
+    main(*sys.argv[1:])  # type: ignore[arg-type]  # the traceback shows a wrong argument

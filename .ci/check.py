@@ -1,4 +1,4 @@
-"""Run every linter and type check except those that are named: `make check`. Prints the output of those that fail."""
+"""Run every linter and type check except the named ones (`make check`), and print the output of those that fail."""
 
 import contextlib
 import os
@@ -14,9 +14,9 @@ WORKFLOWS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(".github/wo
 
 
 def release_before() -> list[str]:
-    """Return the option that checks the commit at which this branch left main.
+    """Return the option that checks compatibility with the commit at which this branch left main.
 
-    None on main, without git, and where the package had another name there.
+    It is empty on main, without git, and if the package had another name there.
     """
     head = git("rev-parse", "HEAD")
     bases = [git("merge-base", main, "HEAD") for main in ("origin/main", "main")]
@@ -25,7 +25,7 @@ def release_before() -> list[str]:
 
 
 def git(*arguments: str) -> str:
-    """Return what git says, or nothing."""
+    """Return git's output, or an empty string if it fails."""
     with contextlib.suppress(OSError):
         return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
     return ""
@@ -41,18 +41,18 @@ CHECKS = {
     "hadolint": ["hadolint", "--no-color", "Dockerfile"],
     "actionlint": ["actionlint", *WORKFLOWS],
     "zizmor": ["zizmor", "--offline", "--quiet", "--pedantic", "--strict-collection", *WORKFLOWS],
-    # The installed lock is what pyproject.toml asks for: nothing would have to change.
+    # The installed packages satisfy pyproject.toml: nothing would have to change.
     "lock": [
         *("uv", "pip", "install", "--offline", "--dry-run", "--python", f"{BIN}/python"),
         *("--requirement", "pyproject.toml", "--group", "dev"),
     ],
 }
-# These have no wheel on some platforms; see pyproject.toml.
+# They have no wheels for some platforms; see pyproject.toml.
 OPTIONAL = {"actionlint", "hadolint"}
 
 
 def check(name: str) -> str:
-    """Run one check, print how it went, and return passed, failed or skipped."""
+    """Run one check, print its result, and return passed, failed or skipped."""
     tool, *arguments = CHECKS[name]
     if tool in OPTIONAL and not (BIN / tool).exists():
         outcome = "failed" if os.environ.get("CI") == "true" else "skipped"  # CI's platform has all wheels
@@ -75,7 +75,7 @@ def check(name: str) -> str:
 
 
 def main() -> int:
-    """Run the checks, as many at once as there are cores; return the exit status."""
+    """Run the checks, one per core at a time; return the exit status."""
     if {"-h", "--help"} & {*sys.argv[1:]}:
         print(f"Usage: python .ci/check.py [CHECK]...\n\n{__doc__}\n\nChecks: {', '.join(CHECKS)}")
         return 0

@@ -1,6 +1,6 @@
-"""Make .venv from requirements-dev.txt with nothing but Python and pip: started by the Makefile.
+"""Create .venv from requirements-dev.txt with only Python and pip; the Makefile runs this.
 
-uv, which stands in the lock itself, installs the rest in a few seconds; where it cannot, pip does it in under a minute.
+uv, which the lock file pins, installs the packages in a few seconds; if it cannot, pip does so in under a minute.
 """
 
 import fcntl
@@ -20,26 +20,26 @@ VENV = Path(".venv")
 PYTHON = VENV / "bin/python"
 READY = VENV / "ready"  # written last: a .venv without it is incomplete
 
-# The lock names every package, so there is nothing to resolve, and nothing to build. Bytecode comes with first use.
+# The lock file names every package, so there is nothing to resolve or build. First use compiles the bytecode.
 AS_LOCKED = ("--require-hashes", "--no-deps")
 WHEELS_ONLY = ("--only-binary", ":all:", "--no-compile")
 
 
 def main() -> None:
-    """Make .venv, or wait for another process that is making it."""
+    """Create .venv, or wait for another process that is creating it."""
     signal.signal(signal.SIGTERM, _end)
     with LOCK.open() as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say("Waiting for another make, which is installing into .venv ...")
+            _say("Waiting for another make that is installing into .venv ...")
             fcntl.flock(lock, fcntl.LOCK_EX)
         if not _is_ready():
             _make()
 
 
 def _is_ready() -> bool:
-    """Tell whether .venv is complete, no older than the lock, and its Python still there."""
+    """Return whether .venv is complete and no older than the lock file, and its Python still works."""
     if not READY.exists() or READY.stat().st_mtime < LOCK.stat().st_mtime or not os.access(PYTHON, os.X_OK):
         return False
     return subprocess.run([PYTHON, "-c", "import _pytest"], stderr=subprocess.DEVNULL, check=False).returncode == 0
@@ -48,12 +48,12 @@ def _is_ready() -> bool:
 def _make() -> None:
     began = time.monotonic()
     version = ".".join(map(str, sys.version_info[:3]))
-    _say(f"Making .venv with Python {version} ({sys.executable}) ...")
+    _say(f"Creating .venv with Python {version} ({sys.executable}) ...")
     READY.unlink(missing_ok=True)
-    _must("make .venv", sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV))
+    _must("create .venv", sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV))
     pip = _find_pip()
 
-    _say(f"Installing what {LOCK} names (once: 10 s to a minute, by your line) ...")
+    _say(f"Installing the packages in {LOCK} (once; 10 s to a minute) ...")
     if _chose_an_index(pip) or not _install_by_uv(pip):
         _must("install", *pip, "install", "--quiet", *AS_LOCKED, *WHEELS_ONLY, "--requirement", str(LOCK))
     READY.touch()
@@ -61,9 +61,9 @@ def _make() -> None:
 
 
 def _find_pip() -> tuple[str, ...]:
-    """Return a pip that installs into .venv: that of this Python, or else one of .venv's own.
+    """Return a pip that installs into .venv: that of this Python, or else one installed in .venv.
 
-    The first saves a few seconds, and is the only one where a distribution has put ensurepip into a package apart.
+    The first saves a few seconds, and is the only one if the distribution packages ensurepip separately.
     """
     ours = (sys.executable, "-m", "pip", "--python", str(PYTHON))  # --python: pip 22.3 or later
     if _run(*ours, "--version") is None:
@@ -77,7 +77,7 @@ def _find_pip() -> tuple[str, ...]:
 
 
 def _chose_an_index(pip: tuple[str, ...]) -> bool:
-    """Tell whether pip has been sent to an index other than PyPI, of which uv knows nothing."""
+    """Return whether pip is configured with an index other than PyPI, which uv does not know."""
     config = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=False).stdout
     return re.search(r"\.(index-url|no-index)=", config) is not None
 
@@ -89,25 +89,25 @@ def _install_by_uv(pip: tuple[str, ...]) -> bool:
     only_uv = VENV / "uv.txt"
     only_uv.write_text(pinned[0])
     _must("install uv", *pip, "install", "--quiet", *AS_LOCKED, *WHEELS_ONLY, "--requirement", str(only_uv))
-    home = os.path.expanduser("~")  # noqa: PTH111 - Path's namesake raises where a user has no home
+    home = os.path.expanduser("~")  # noqa: PTH111 - Path.expanduser raises if a user has no home
     cache = () if os.access(home, os.W_OK) else ("--no-cache",)
     refused = _run(
         *(str(VENV / "bin/uv"), "pip", "install", "--quiet", "--system-certs", "--python", str(PYTHON), *cache),
         *(*AS_LOCKED, "--no-build", "--requirement", str(LOCK)),
     )
     if refused is not None:
-        _say(f"uv could not install; pip goes on, which takes longer. What uv said:\n{refused}")
+        _say(f"uv could not install the packages; pip continues, which takes longer. uv's output:\n{refused}")
     return refused is None
 
 
 def _must(what: str, *command: str) -> None:
     output = _run(*command)
     if output is not None:
-        sys.exit(f"{output}\nCould not {what}: see above. The next `make` starts anew.")
+        sys.exit(f"{output}\nCould not {what}: see above. The next `make` starts over.")
 
 
 def _run(*command: str) -> str | None:
-    """Return None if the command ended well, and what it printed if not. Count the seconds on a terminal."""
+    """Run a command, and count the seconds on a terminal. Return None if it succeeded, else its output."""
     began = time.monotonic()
     with (
         tempfile.TemporaryFile("w+") as output,
@@ -140,4 +140,4 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit("Interrupted: .venv is incomplete, and the next `make` starts anew.")
+        sys.exit("Interrupted: .venv is incomplete; the next `make` starts over.")
