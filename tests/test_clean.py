@@ -44,7 +44,7 @@ async def rows(connection: asyncpg.Connection, kind: str) -> int:
 
 async def cleaned(url: str, batch: int = 1000) -> list[tuple[str, int, bool]]:
     """Clean, and return the reported counts."""
-    return [told async for told in clean(url, batch=batch)]
+    return [reported async for reported in clean(url, batch=batch)]
 
 
 @pytest.mark.parametrize("kind", PURGES)
@@ -54,9 +54,9 @@ async def test_expired_rows_are_removed_in_batches(kind: str, committed: Committ
     await fill(committed.connection, kind, user, -60, -60)
     await fill(committed.connection, kind, user, 1, 6)
 
-    told = await cleaned(own_database_url, batch=2)
+    reported = await cleaned(own_database_url, batch=2)
 
-    assert [each for each in told if each[0] == kind] == [
+    assert [each for each in reported if each[0] == kind] == [
         *((kind, 2, False), (kind, 4, False), (kind, 6, False)),
         (kind, 6, True),
     ]
@@ -84,7 +84,9 @@ async def test_two_concurrent_runs_share_the_work(committed: Committed, own_data
 
     both = await asyncio.gather(cleaned(own_database_url, batch=3), cleaned(own_database_url, batch=3))
 
-    removed = {kind: sum(each[1] for told in both for each in told if each[0] == kind and each[2]) for kind in PURGES}
+    removed = {
+        kind: sum(each[1] for reported in both for each in reported if each[0] == kind and each[2]) for kind in PURGES
+    }
     assert removed == dict.fromkeys(PURGES, 200)
 
 

@@ -263,7 +263,7 @@ def test_root_certificate_of_the_home_folder_is_named(monkeypatch: pytest.Monkey
 
 
 def test_system_without_root_certificates_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    none = ssl.get_default_verify_paths()._replace(cafile=None)  # type: ignore[arg-type]  # as where there is none
+    none = ssl.get_default_verify_paths()._replace(cafile=None)  # type: ignore[arg-type]  # as on systems without one
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: none)
     monkeypatch.setattr("service.database_url._ROOT_CERTIFICATES", (str(tmp_path / "none"),))
 

@@ -81,7 +81,7 @@ def main(
     users: tuple[int, ...],
 ) -> None:
     """Compare the service with other stacks on one PostgreSQL, and print tables."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what was started is ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # end all started processes
     if quick:
         rounds, seconds = 2, 0.5
     chosen = contestants(python, only)
@@ -98,9 +98,9 @@ def main(
 
 
 def checked(chosen: list[Contestant], database: Database) -> dict[str, dict[str, int]]:
-    """Check that all give the same answers as the service; return the round trips that each took.
+    """Check that all contestants return the service's responses; return the round trips of each.
 
-    Raises click.ClickException where one does not.
+    Raises click.ClickException if one does not.
     """
     trips, expected = {}, None
     for contestant in chosen:
@@ -126,7 +126,7 @@ def compare(
     seconds: float,
     plot_to: Path,
 ) -> None:
-    """Measure all in turns, and print and plot what was found."""
+    """Measure all contestants in turn, and print and plot the results."""
     click.echo("Running pgbench …", err=True)
     floor = {
         name: [pgbench(database, query, arguments(name, database)) for _ in range(3)] for name, query in QUERIES.items()
@@ -160,7 +160,7 @@ QUERIES = {
 
 
 def arguments(name: str, database: Database) -> dict[str, str]:
-    """Return what pgbench gives to the query of an operation."""
+    """Return pgbench's arguments for the query of an operation."""
     session: Session = database.sessions[-1 if name.startswith("POST") else 0]
     page = {"after_name": "", "after_id": "0", "size": "101"}
     return {"session": str(session.id), "user": str(session.user_id), "pet_name": "Tadeusz", **page}
@@ -177,7 +177,7 @@ def take_turns(
     rounds: int,
     seconds: float,
 ) -> Results:
-    """Measure each operation of each server, A B C, C B A, …, so that what disturbs one disturbs all."""
+    """Measure each operation of each server in the order A B C, C B A, …, so that disturbances affect all."""
     results: Results = defaultdict(lambda: defaultdict(list))
     for turn in range(rounds):
         click.echo(f"Round {turn + 1} of {rounds} …", err=True)

@@ -1,4 +1,4 @@
-"""What is compared: the service as production runs it, its peers, and the floor below them."""
+"""The contestants: the service as in production, its peers, and bare ASGI as the lower bound."""
 
 import hashlib
 import os
@@ -28,14 +28,14 @@ PATIENCE = 20.0  # seconds
 
 @attrs.frozen
 class Contestant:
-    """A server: what tables call it, and how it is started."""
+    """A server: its name in tables, and how to start it."""
 
     name: str
     command: tuple[str, ...]
     cwd: Path = ROOT
 
 
-# With what the image has, and no more.
+# With only the packages of the image.
 SERVICE = Contestant("the service", (str(INSTALLED / "service" / "bin" / "python"), "-m", "service", "serve"))
 
 
@@ -91,7 +91,7 @@ def earlier(revision: str, interpreter: str) -> Iterator[Contestant]:
 
 
 def _git(*arguments: str) -> str:
-    """Run git in this repository, and return what it prints. Raises click.ClickException if it fails."""
+    """Run git in this repository and return its output. Raises click.ClickException if it fails."""
     done = subprocess.run(
         ["git", *arguments],  # noqa: S607 - the developer's git
         cwd=ROOT,
@@ -106,7 +106,7 @@ def _git(*arguments: str) -> str:
 
 
 def _image_environment(tree: Path, interpreter: str) -> Path:
-    """Install what the image of the project in `tree` has, and return the Python to run it with."""
+    """Install the packages of the image of the project in `tree`, and return the Python to run it with."""
     lock = hashlib.sha256((tree / "requirements.txt").read_bytes()).hexdigest()[:16]
     folder = INSTALLED / ("service" if tree == ROOT else f"service-{lock}")
     left_out = re.findall(r"uninstall --yes (.*?) \\", (tree / "Dockerfile").read_text())[0].split()
@@ -115,7 +115,7 @@ def _image_environment(tree: Path, interpreter: str) -> Path:
 
 
 def _virtual_environment(lock: Path, interpreter: str, folder: Path, without: Sequence[str] = ()) -> None:
-    """Make a virtual environment of `interpreter` in `folder`, with what `lock` names, `without` these."""
+    """Create a virtual environment of `interpreter` in `folder` from `lock`, `without` some packages."""
     uv = str(Path(sys.executable).with_name("uv"))
     remove = [[uv, "pip", "uninstall", "--quiet", "--python", str(folder), *without]] if without else []
     _once(
@@ -127,7 +127,7 @@ def _virtual_environment(lock: Path, interpreter: str, folder: Path, without: Se
 
 
 def _once(lock: Path, *commands: list[str]) -> None:
-    """Run the commands in the folder of `lock`, unless they have been run for what it says now."""
+    """Run the commands in the folder of `lock`, unless they have run for its present contents."""
     what = lock.read_bytes() + repr(commands).encode()
     done = INSTALLED / f"{lock.name}.{hashlib.sha256(what).hexdigest()[:16]}"
     if done.exists():
@@ -143,7 +143,7 @@ def _once(lock: Path, *commands: list[str]) -> None:
 
 
 def seconds_to_import() -> float:
-    """Return the processor time that importing the service takes, the least of nine times."""
+    """Return the CPU time of importing the service, the minimum of nine runs."""
     times = []
     for _ in range(9):
         before = os.times()
@@ -158,7 +158,7 @@ def _family(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _cpu(process: psutil.Process) -> float:
-    """Return the seconds of `process`, its children that live, and those that have ended."""
+    """Return the CPU seconds of `process` and all its children, ended ones included."""
     ended = process.cpu_times()
     seconds = ended.children_user + ended.children_system
     for each in _family(process):
@@ -169,14 +169,14 @@ def _cpu(process: psutil.Process) -> float:
 
 
 def _postgres(settings: Mapping[str, str]) -> psutil.Process | None:
-    """Return PostgreSQL, which leaves its process id beside its socket."""
+    """Return PostgreSQL's process, by the pid file next to its socket."""
     lock = Path(settings["PGHOST"], f".s.PGSQL.{settings['PGPORT']}.lock")
     return psutil.Process(int(lock.read_text().split()[0])) if lock.exists() else None
 
 
 @attrs.frozen
 class Server:
-    """A contestant that runs."""
+    """A running contestant."""
 
     contestant: Contestant
     process: psutil.Popen
@@ -185,7 +185,7 @@ class Server:
     postgres: psutil.Process | None
 
     def cpu(self) -> tuple[float, float]:
-        """Return the seconds of processor time that it has used, and that PostgreSQL has: 0 where that is not known."""
+        """Return the CPU seconds used by the server and by PostgreSQL, or 0 if unknown."""
         return _cpu(self.process), _cpu(self.postgres) if self.postgres else 0.0
 
     def memory(self) -> float:
@@ -193,7 +193,7 @@ class Server:
         return float(sum(process.memory_info().rss for process in _family(self.process))) / 1e6
 
     def client(self) -> httpx.Client:
-        """Return a client of it."""
+        """Return a client of the server."""
         return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=PATIENCE)
 
 
@@ -208,7 +208,7 @@ def running(contestant: Contestant, settings: Mapping[str, str], core: int | Non
     log = INSTALLED / f"{contestant.name}.log"
     began = time.monotonic()
     with log.open("w") as output, pinned(core):
-        process = psutil.Popen(  # ours
+        process = psutil.Popen(  # the service's
             contestant.command,
             cwd=contestant.cwd,
             env=environment({**settings, "PORT": str(port), "UVICORN_PORT": str(port)}),
@@ -240,7 +240,7 @@ def _lives(client: httpx.Client, port: int) -> bool:
 
 @contextmanager
 def pinned(core: int | None) -> Iterator[None]:
-    """Start processes on one core meanwhile; None, or another system than Linux, leaves them where they are."""
+    """Start processes on one core within the context; without effect for None, or if the system is not Linux."""
     if core is None or sys.platform != "linux":
         yield
         return

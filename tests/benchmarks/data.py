@@ -1,4 +1,4 @@
-"""The data that everything is measured on: accounts with sessions and pets, and tokens for some of them."""
+"""The data of all measurements: accounts with sessions and pets, and tokens of some of them."""
 
 import asyncio
 import os
@@ -22,18 +22,18 @@ from service.settings import Settings
 
 SECRET_KEY = "a key that is used by nothing but benchmarks"
 PASSWORD = "a password of benchmarks"
-# A commit that waits for the disk would measure the disk.
+# Otherwise commits would measure the disk.
 SERVER_SETTINGS = {
     "synchronous_commit": "off",
     "shared_buffers": "1GB",
     "max_connections": "200",
     "max_wal_size": "8GB",
 }
-# Those who list have exactly the pets that they were given; those who create are others.
+# Listing users keep exactly their initial pets; other users create pets.
 LISTERS, CREATORS = 32, 32
 NUMBERS = count(1)
 
-# In the order of the primary keys, and with the other indexes made at the end: half of the time.
+# Inserted in primary key order, with other indexes created at the end: half of the time.
 ADD_USERS = """
     insert into user_model (id, email, hashed_password)
     select id, 'user' || row_number() over (order by id) || '@example.com', %(hash)s
@@ -57,7 +57,7 @@ SESSIONS = """
 
 @attrs.frozen
 class Database:
-    """A database with data in it, and the access tokens of some of its users."""
+    """A filled database, and the access tokens of some users."""
 
     server: EmbeddedPostgres
     name: str
@@ -67,11 +67,11 @@ class Database:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The database's URL."""
         return self.server.url(self.name)
 
     def settings(self, host: str | None = None, port: int | None = None) -> dict[str, str]:
-        """Return what a contestant must know, in each one's form; by `host` and `port`, or the socket."""
+        """Return the settings that contestants need, in each one's form; by `host` and `port`, or the socket."""
         url = f"postgresql://{self.server.user}@{host}:{port}/{self.name}?sslmode=disable" if host else self.url
         return {
             "DATABASE_URL": url,
@@ -91,10 +91,10 @@ class Database:
     def execute(self, statement: str, parameters: object = None) -> None:
         """Run a statement and commit it."""
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(statement, parameters)  # type: ignore[call-overload]  # one that was written here
+            connection.execute(statement, parameters)  # type: ignore[call-overload]  # a literal statement
 
     def forget_created(self) -> None:
-        """Remove what the creators have created."""
+        """Delete the pets that were created."""
         users = [str(session.user_id) for session in self.sessions[-CREATORS:]]
         self.execute("delete from pets where user_id = any(%s::uuid[])", [users])
         self.execute("vacuum pets")
@@ -102,8 +102,8 @@ class Database:
 
 @contextmanager
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """Run a PostgreSQL for benchmarks alone, in memory where there is enough of it."""
-    memory = "/dev/shm"  # noqa: S108 - the folder in it is our own
+    """Run a PostgreSQL only for benchmarks, in memory if there is enough."""
+    memory = "/dev/shm"  # noqa: S108 - a private folder
     roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 * 2**30
     with (
         tempfile.TemporaryDirectory(prefix="benchmarks-", dir=memory if roomy else None) as folder,
@@ -113,7 +113,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 
 def fill(server: EmbeddedPostgres, *, users: int, pets: int, listers: int = LISTERS) -> Database:
-    """Make a database of so many `users` with a session and so many `pets` each, `listers` of whom are given."""
+    """Create a database of `users` with a session and `pets` each; return the tokens of `listers` of them."""
     name = f"benchmark_{next(NUMBERS)}"
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute(f"create database {name}")
@@ -121,7 +121,7 @@ def fill(server: EmbeddedPostgres, *, users: int, pets: int, listers: int = LIST
     migrate.apply(url, report=lambda _: None)
     passwords = Passwords()
     with psycopg.connect(url, autocommit=True, row_factory=class_row(Session)) as connection:
-        connection.execute("set session_replication_role = replica")  # what is made here needs no foreign key looked up
+        connection.execute("set session_replication_role = replica")  # generated rows need no foreign key checks
         connection.execute("set work_mem = '512MB'; set maintenance_work_mem = '1GB'")
         with connection.cursor(row_factory=tuple_row) as cursor:
             indexes = cursor.execute(INDEXES).fetchall()

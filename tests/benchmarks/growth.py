@@ -1,4 +1,4 @@
-"""How the service's cost grows: with the rows in the tables, the length of a page, connections, and log-ins between."""
+"""How the service's cost grows with rows, page length, connections and the share of log-ins."""
 
 import random
 from collections import defaultdict
@@ -36,7 +36,7 @@ Cases = dict[str, tuple[Server, list[list[Request]]]]
 
 
 def run(server: EmbeddedPostgres, *, rounds: int, seconds: float, users: tuple[int, ...], plot_to: Path) -> None:
-    """Measure each kind of growth, print a table of each, and draw those that are curves."""
+    """Measure each kind of growth, print its table, and plot those that are curves."""
     curves = {
         "users in the database": _by_users(server, users, rounds, seconds),
         "pets that the user has, 10 on the page": _by_owned(server, rounds, seconds),
@@ -68,15 +68,15 @@ def run(server: EmbeddedPostgres, *, rounds: int, seconds: float, users: tuple[i
 
 
 def _by_users(server: EmbeddedPostgres, users: tuple[int, ...], rounds: int, seconds: float) -> Found:
-    """Measure the same requests in databases of so many users: the cost should not depend on all the others.
+    """Measure the same requests in databases of different sizes: the cost should not depend on other users.
 
-    Each client asks for EACH users in turn, from all over the tables.
+    Each client makes requests for EACH users in turn, from all over the tables.
     """
     with ExitStack() as stack:
         cases: Cases = {}
         for number in users:
             click.echo(f"Adding {number:,} users …", err=True)
-            # One pet each, so that each answer is of the same size.
+            # One pet each, so that all responses have the same size.
             database = fill(server, users=number, pets=1, listers=CLIENTS * EACH)
             service = stack.enter_context(running(SERVICE, database.settings(), SERVER_CORE))
             requests = [list_pets(token, 1) for token in database.listers]
@@ -85,7 +85,7 @@ def _by_users(server: EmbeddedPostgres, users: tuple[int, ...], rounds: int, sec
 
 
 def _by_owned(server: EmbeddedPostgres, rounds: int, seconds: float) -> Found:
-    """Measure a page of ten, for users of whom each has so many."""
+    """Measure a page of ten, for users with different numbers of pets."""
     with ExitStack() as stack:
         cases: Cases = {}
         for number in OWNED:
@@ -96,7 +96,7 @@ def _by_owned(server: EmbeddedPostgres, rounds: int, seconds: float) -> Found:
 
 
 def turns(cases: Cases, rounds: int, seconds: float) -> Found:
-    """Measure all, one after the other, and again, so that what disturbs one disturbs all."""
+    """Measure all in turn, repeatedly, so that disturbances affect all."""
     for server, work in cases.values():
         measure(server, work, seconds / 2)
     found: Found = defaultdict(list)
@@ -108,7 +108,7 @@ def turns(cases: Cases, rounds: int, seconds: float) -> Found:
 
 
 def mix(database: Database, logins: int) -> list[list[Request]]:
-    """Return a hundred requests of all kinds for each client, in an order of its own that is always the same."""
+    """Return a hundred requests of all kinds for each client, in a fixed order per client."""
     clients = []
     for number in range(CLIENTS):
         lister, creator = database.listers[number], database.creators[number]
@@ -120,13 +120,13 @@ def mix(database: Database, logins: int) -> list[list[Request]]:
             *[show_me(lister)] * (10 - logins),
             *[("POST /auth/access-token", login)] * logins,
         ]
-        random.Random(number).shuffle(requests)  # noqa: S311 - an order
+        random.Random(number).shuffle(requests)  # noqa: S311 - only an order
         clients.append(requests)
     return clients
 
 
 def growth_table(what: str, found: Found) -> str:
-    """Lay out one kind of growth: the cost of each beside that of the first, in the same round."""
+    """Format one kind of growth: each cost relative to the first, in the same round."""
     first = next(iter(found.values()))
     lines = []
     for name, measured in found.items():

@@ -1,7 +1,7 @@
-"""The load: a process of its own that keeps connections open, each with one request under way at a time.
+"""A process that generates load: it keeps connections open, each with one request at a time.
 
-Reads what to do from standard input and writes what it saw to standard output, both JSON. The connections take their
-requests in turn from a list each, and a request is the bytes to send under the name of what it measures.
+It reads its task from standard input and writes the results to standard output, both as JSON. Each connection cycles
+through its own list of requests; a request is the bytes to send, and the name of its operation.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class Connection(asyncio.Protocol):
-    """Sends a request, waits for the whole answer, notes how long it took, and sends the next."""
+    """Sends a request, waits for the whole response, records the time it took, and sends the next."""
 
     def __init__(self, requests: list[tuple[str, str]], seconds: dict[str, list[float]]) -> None:
         self._requests = cycle([(name, text.encode()) for name, text in requests])
@@ -31,7 +31,7 @@ class Connection(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transport is no subclass
         self.finished = asyncio.get_running_loop().create_future()
 
     def send(self) -> None:
@@ -67,7 +67,7 @@ class Connection(asyncio.Protocol):
 
 
 async def load(port: int, seconds: float, requests: list[list[tuple[str, str]]]) -> dict[str, object]:
-    """Keep a connection to `port` busy with each list of `requests`; return what was measured."""
+    """Keep a connection to `port` busy with each list of `requests`; return the measurements."""
     loop = asyncio.get_running_loop()
     took: dict[str, list[float]] = defaultdict(list)
     connections = []
@@ -87,7 +87,7 @@ async def load(port: int, seconds: float, requests: list[list[tuple[str, str]]])
 
 
 def quantile(ordered: list[float], q: float) -> float:
-    """Return the least of `ordered` that is not exceeded by the share `q` of them."""
+    """Return the smallest element of `ordered` that at least the share `q` of them does not exceed."""
     return ordered[math.ceil(q * len(ordered)) - 1]
 
 

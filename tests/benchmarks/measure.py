@@ -1,4 +1,4 @@
-"""How it is measured: requests to one server for a while, its processor time before and after."""
+"""Measures a server: requests for a while, and its CPU time before and after."""
 
 import asyncio
 import json
@@ -19,12 +19,12 @@ from tests.support.relay import Relay
 
 CORES = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else [0]
 SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
-CLIENTS = 16  # connections with one request under way each
+CLIENTS = 16  # connections, with one request at a time each
 Request = tuple[str, str]
 
 
 def text(request: str, token: str | None, body: str = "", kind: str = "application/json") -> str:
-    """Return an HTTP/1.1 request as it goes over the wire."""
+    """Return an HTTP/1.1 request as bytes."""
     headers = ["Host: 127.0.0.1", "Accept: application/json"]
     if token:
         headers.append(f"Authorization: Bearer {token}")
@@ -49,7 +49,7 @@ def create_pet(token: str) -> Request:
 
 
 def operations(database: Database, clients: int = CLIENTS) -> dict[str, list[list[Request]]]:
-    """Return what is measured: each operation, as the requests of each client, who is a user of their own."""
+    """Return the measured operations, each as a list of requests per client; every client is another user."""
     listers = list(islice(cycle(database.listers), clients))
     creators = list(islice(cycle(database.creators), clients))
     return {
@@ -61,9 +61,9 @@ def operations(database: Database, clients: int = CLIENTS) -> dict[str, list[lis
 
 @attrs.frozen
 class Measurement:
-    """What one server did under load for a while. Times are in seconds, latencies p50, p99 and p99.9."""
+    """The results of one server under load. Times are in seconds, latencies are p50, p99 and p99.9."""
 
-    cpu: float  # of the server, for one request
+    cpu: float  # of the server, per request
     postgres_cpu: float
     per_second: float
     latency: dict[str, list[float]]
@@ -76,7 +76,7 @@ class Measurement:
 def measure(server: Server, requests: Sequence[Sequence[Request]], seconds: float) -> Measurement:
     """Load `server` with a connection for each list of `requests`.
 
-    Raises click.ClickException where an answer is no success.
+    Raises click.ClickException if a response is not a success.
     """
     cpu, postgres_cpu = server.cpu()
     with pinned(LOAD_CORE):
@@ -101,7 +101,7 @@ def measure(server: Server, requests: Sequence[Sequence[Request]], seconds: floa
 
 
 def answers(server: Server, database: Database) -> dict[str, object]:
-    """Return what a server answers to each operation; of a new pet, without its id."""
+    """Return a server's response to each operation; that of a new pet without its id."""
     listing = {"Authorization": f"Bearer {database.listers[0]}"}
     creating = {"Authorization": f"Bearer {database.creators[0]}"}
     with server.client() as client:
@@ -118,10 +118,10 @@ def answers(server: Server, database: Database) -> dict[str, object]:
 
 
 async def check_and_count(contestant: Contestant, database: Database) -> tuple[dict[str, object], dict[str, int]]:
-    """Return a contestant's answers, and the round trips to PostgreSQL of each operation once it is warm."""
+    """Return a contestant's responses, and the round trips of each operation after warming up."""
     relay = Relay(database.server)
     async with relay.listen() as port:
-        # One connection: whatever is prepared at first is prepared by the first requests.
+        # One connection, so that the first requests prepare every statement.
         settings = database.settings("127.0.0.1", port) | {"DATABASE_POOL_SIZE": "1"}
         return await asyncio.to_thread(_check_and_count, contestant, database, settings, relay)
 
@@ -138,21 +138,21 @@ def _check_and_count(
             body = {"pet_name": "Tadeusz"} if method == "POST" else None
             before = 0
             for turn in range(20):
-                if turn == 10:  # by then all is prepared
+                if turn == 10:  # by then, all statements are prepared
                     before = relay.trips
                 client.request(method, path, json=body, headers={"Authorization": f"Bearer {token}"})
-            # Some give their connection back after the answer: the count of one request alone would vary.
+            # Some release their connection after the response, so the count of a single request would vary.
             trips[name] = round((relay.trips - before) / 10)
         return given, trips
 
 
 def pgbench(database: Database, query: str, arguments: dict[str, str]) -> float:
-    """Return how often PostgreSQL alone runs the file of `query` in a second, prepared, for as many clients."""
+    """Return how often per second PostgreSQL alone runs the file of `query`, prepared, for as many clients."""
     statement = read_query(query)
     script = "\n".join(line for line in statement.sql.splitlines() if not line.startswith("--"))
     for number in range(len(statement.parameters), 0, -1):
         parameter = statement.parameters[number - 1].name
-        # pgbench has no variables that are empty.
+        # pgbench has no empty variables.
         script = script.replace(f"${number}", f":{parameter}" if arguments[parameter] else "''")
     command = [
         *(str(database.server.binaries / "pgbench"), "--no-vacuum", "--protocol=prepared", "--file=-"),

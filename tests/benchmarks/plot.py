@@ -1,4 +1,4 @@
-"""The plots: bars and curves, in SVG that suits light pages and dark ones."""
+"""Plots bars and curves as SVG for light and dark pages."""
 
 from html import escape
 from statistics import median
@@ -16,7 +16,7 @@ STYLE = """
 
 
 def bars(results: dict[str, dict[str, list[Measurement]]]) -> str:
-    """Draw the processor time of a request, a group for each operation; the thin line is the spread of the rounds."""
+    """Draw the CPU time of a request, grouped by operation; the thin line is the spread of the rounds."""
     longest = max(each.cpu for servers in results.values() for found in servers.values() for each in found)
     scale = (WIDTH - NAMES - 70) / longest
     drawn, y = [], 10
@@ -43,7 +43,7 @@ PANEL, PLOT = 170, 110  # heights
 
 
 def curves(found: dict[str, dict[str, list[Measurement]]]) -> str:
-    """Draw how the processor time of a request grows, a panel for each kind; the bars are the spread of the rounds."""
+    """Draw how the CPU time of a request grows, a panel for each kind; the bars are the spread of the rounds."""
     drawn = []
     for number, (what, measured) in enumerate(found.items()):
         left, bottom = 60 + number % 2 * WIDTH / 2, 36 + number // 2 * PANEL + PLOT

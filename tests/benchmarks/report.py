@@ -1,4 +1,4 @@
-"""The tables, in Markdown."""
+"""The tables as Markdown."""
 
 import os
 import platform
@@ -11,13 +11,13 @@ from tests.benchmarks.measure import Measurement
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out a table."""
+    """Format a table."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def conditions(interpreter: str, rounds: int, seconds: float, clients: int) -> str:
-    """Say under which conditions was measured."""
+    """Describe the conditions of the measurement."""
     load = os.getloadavg()[1]
     python = subprocess.run(
         [interpreter, "-c", "import platform; print(platform.python_version())"],
@@ -32,7 +32,7 @@ def conditions(interpreter: str, rounds: int, seconds: float, clients: int) -> s
 
 
 def operation(name: str, results: dict[str, list[Measurement]], floor: Sequence[float]) -> str:
-    """Tell the cost of one operation for each server: medians, and the ratio to the service's in the same round."""
+    """Format the cost of one operation for each server: medians, and the ratio to the service's in the same round."""
     ours = results[SERVICE.name]
     rows = []
     for who, theirs in results.items():
@@ -67,11 +67,11 @@ def microseconds(seconds: Iterable[float]) -> str:
 
 
 def ratio(ratios: list[float]) -> str:
-    """Return median and spread."""
+    """Format median and spread."""
     return f"**{median(ratios):.2f}** ({min(ratios):.2f}–{max(ratios):.2f})"
 
 
 def servers(trips: dict[str, dict[str, int]], starts: dict[str, float], memory: dict[str, float]) -> str:
-    """Tell what else there is to say of each server."""
+    """Format the other figures of each server."""
     rows = [[who, *map(str, trips[who].values()), f"{starts[who]:.2f}", f"{memory[who]:.0f}"] for who in trips]
     return table(["round trips to PostgreSQL", *next(iter(trips.values())), "start, s", "memory, MB"], rows)

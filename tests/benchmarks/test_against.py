@@ -11,7 +11,7 @@ from tests.support.processes import ROOT, serve_settings
 
 
 def worktrees() -> int:
-    """Return how many worktrees git knows."""
+    """Return the number of git's worktrees."""
     command = ("git", "worktree", "list")
     listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return len(listing.stdout.splitlines())

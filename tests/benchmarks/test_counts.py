@@ -1,4 +1,4 @@
-"""What a request costs, counted instead of timed, so that it shows on any machine at once when it grows.
+"""Counts, instead of times, what a request costs, so that an increase shows on any machine.
 
 Round trips to PostgreSQL are counted in `tests/sql/test_round_trips.py`.
 """
@@ -32,25 +32,25 @@ from tests.support.routes import BODIES
 
 pytestmark = pytest.mark.skipif(not (ROOT / "service/fast_path").exists(), reason="counted with the fast path")
 
-# Calls of Python functions for one request, those of asyncio and of the test left out. A change that lowers one: write
-# the new figure here. A change that raises one makes every request dearer: see docs/performance.md for what it costs,
-# and write the new figure only if it is worth that. Another version of Litestar or asyncpg may move them as well.
+# Calls of Python functions per request, without those of asyncio and of the test. If a change lowers one, write the new
+# figure here. If a change raises one, every request costs more: see docs/performance.md for how much, and write the new
+# figure only if it is worth that. Another version of Litestar or asyncpg can change them as well.
 CALLS = {"GET /pets/me": 52, "GET /users/me": 49, "POST /pets/create": 59}
-# Those of them that the service has.
+# Those that the service has.
 ROUTES = [name for name in CALLS if name.lower() in BODIES]
-# Encoded here, because calls for it would count.
+# Encoded here, because calls to encode it would count.
 SENT = {name: json.dumps(body).encode() if (body := BODIES[name.lower()]) else b"" for name in ROUTES}
-# Later ones call no function for a comprehension.
+# Later versions call no function for a comprehension.
 COUNTED_BY = (3, 11)
 PYTHON = sys.version_info[:2]
-# Of these, where they are on: one for the request, and one for its query.
+# Of these, if metrics and tracing are on: one for the request, and one for its query.
 OF_METRICS = 2
-# Bytes that a request holds at most at once, its answer and its line of the log included. Python counts no allocations,
-# and what PostgreSQL sends comes in one piece or in several: from one run to the next these vary from 8,100 to 9,300.
+# Peak memory of a request in bytes, including its response and log line. Python does not count allocations, and
+# PostgreSQL's data arrive in one piece or several, so these vary between runs, from 8,100 to 9,300.
 PEAK = {"GET /pets/me": 10_000, "GET /users/me": 10_000, "POST /pets/create": 10_000}
-# What asyncio asks for each time that it reads from a socket; uvloop, in production, does not.
+# asyncio's buffer for each read from a socket; uvloop, in production, has none.
 TO_READ = 256 * 1024
-# Imported by no worker of the server: they cost memory and time at each start.
+# Modules that workers must not import, because they cost memory and time at startup.
 NOT_IN_PRODUCTION = {
     "dotenv",
     "faker",
@@ -68,13 +68,13 @@ NOT_IN_PRODUCTION = {
 
 @attrs.define
 class Caller:
-    """Sends requests straight to the application, as the server does, without a client's own calls and tasks."""
+    """Sends requests directly to the application, like the server, without a client's own calls and tasks."""
 
     app: Service
     token: str
 
     async def request(self, name: str) -> int:
-        """Send the request, and return the status of the answer."""
+        """Send the request, and return the status of the response."""
         method, path = name.split()
         body = SENT[name]
         headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {self.token}".encode())]
@@ -102,8 +102,8 @@ class Caller:
 
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Log as production does, until the end of the test."""
-    monkeypatch.setattr("service.telemetry.output.FLUSH_DELAY", 3600)  # to write is no part of one request
+    """Log as in production until the end of the test."""
+    monkeypatch.setattr("service.telemetry.output.FLUSH_DELAY", 3600)  # writing is not part of a request
     root = logging.getLogger()
     before = root.handlers, root.level
     configure_logging("INFO", "json")
@@ -124,13 +124,13 @@ async def caller(
     own_database_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    logged: None,  # noqa: ARG001 - what it turns on
+    logged: None,  # noqa: ARG001 - turns on metrics
     *,
     with_metrics: bool,
 ) -> AsyncIterator[Caller]:
-    """Return the caller of a service that has answered everything twice: statements and tokens are known.
+    """Return a caller of a service that has answered every request twice: statements are prepared, tokens cached.
 
-    It is made as a worker makes it, where nothing asks for traces.
+    The service is created as in a worker without tracing.
     """
     for name, value in serve_settings(
         own_database_url, **{METRICS_DIRECTORY_VARIABLE: str(tmp_path) if with_metrics else ""}
@@ -151,16 +151,16 @@ async def caller(
 
 @contextmanager
 def counting_tasks() -> Iterator[list[Coroutine[Any, Any, Any]]]:
-    """Collect what tasks are made for, until the end of the context."""
+    """Collect the tasks created until the end of the context."""
     made = []
     loop = asyncio.get_running_loop()
 
-    def make(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:  # noqa: ANN401 - asyncio's
+    def make(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:  # noqa: ANN401 - asyncio's arguments
         made.append(work)
         return asyncio.Task(work, loop=loop, **options)
 
     before = loop.get_task_factory()
-    loop.set_task_factory(make)  # type: ignore[arg-type]  # its type differs between versions of Python
+    loop.set_task_factory(make)  # type: ignore[arg-type]  # the type differs between Python versions
     try:
         yield made
     finally:
@@ -193,7 +193,7 @@ async def test_server_creates_one_task_per_request(caller: Caller) -> None:
 async def test_request_calls_no_more_functions_than_before(caller: Caller, name: str, *, with_metrics: bool) -> None:
     most = CALLS[name] - (0 if with_metrics else OF_METRICS)
 
-    called = min([await _calls(caller, name) for _ in range(3)])  # now and then something else has its turn meanwhile
+    called = min([await _calls(caller, name) for _ in range(3)])  # occasionally other code runs meanwhile
 
     as_before = called == most if PYTHON == COUNTED_BY else called <= most
     assert as_before, f"{name} took {called} calls of Python functions, and took {most} before"
@@ -224,10 +224,10 @@ async def _calls(caller: Caller, name: str) -> int:
 @pytest.mark.parametrize("name", ROUTES)
 async def test_request_needs_no_more_memory_than_before(caller: Caller, name: str) -> None:
     traced_by = sys.gettrace()
-    sys.settrace(None)  # what measures coverage needs memory, too
+    sys.settrace(None)  # coverage needs memory, too
     tracemalloc.start()
     try:
-        needed = min([await _memory(caller, name) for _ in range(3)])  # now and then something grows for all requests
+        needed = min([await _memory(caller, name) for _ in range(3)])  # occasionally a cache of all requests grows
     finally:
         tracemalloc.stop()
         sys.settrace(traced_by)

@@ -1,4 +1,4 @@
-"""What CI says of a changed API: which changes break callers."""
+"""The changes of the API that CI reports as breaking or harmless."""
 
 import copy
 import importlib.util
@@ -34,7 +34,7 @@ def loaded() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def document(app_with_kites: Service) -> dict[str, Any]:
-    """Return the document of the service with a controller more."""
+    """Return the document of the service with one more controller."""
     return openapi_document(app_with_kites)
 
 
@@ -45,7 +45,7 @@ def changes(document: dict[str, Any], edit: Edit) -> list[str]:
 
 
 def field(schema: str, name: str, **rules: object) -> Edit:
-    """Return what adds a field to a schema, or changes its rules."""
+    """Return a function that adds a field to a schema, or changes its rules."""
     return lambda document: (
         document["components"]["schemas"][schema]["properties"].setdefault(name, {"type": "string"}).update(rules)
     )
@@ -171,7 +171,7 @@ def test_change_that_callers_can_ignore_is_harmless(document: dict[str, Any], ed
 
 
 def test_bound_made_exclusive_is_breaking(document: dict[str, Any]) -> None:
-    """The lower bound was 1 inclusive: 1 is refused now."""
+    """The lower bound was 1, inclusive: 1 is refused now."""
 
     def exclude_it(document: dict[str, Any]) -> None:
         [limit] = [each for each in document["paths"]["/kites/me"]["get"]["parameters"] if each["name"] == "limit"]
@@ -203,7 +203,7 @@ def test_ci_lists_changes_since_a_revision(tmp_path: Path) -> None:
 
     def asked(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, ".ci/api_changes.py", *arguments]
-        nothing = {"PATH": os.environ["PATH"]}  # no coverage: each of these makes two documents
+        nothing = {"PATH": os.environ["PATH"]}  # no coverage: each of these generates two documents
         return subprocess.run(command, cwd=tree, env=nothing, capture_output=True, text=True, check=False)
 
     def revision(name: str) -> str:

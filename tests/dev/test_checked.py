@@ -31,14 +31,14 @@ def _copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
 
 @pytest.fixture
 def tree(_copy: Copy) -> Iterator[Copy]:
-    """Return a copy of the checkout; what a test writes is undone after it."""
+    """Return a copy of the checkout; the test's changes are undone after it."""
     yield _copy
     _copy.restore()
 
 
 @pytest.fixture
 async def checked(tree: Copy, own_database_url: str) -> AsyncIterator[CheckedConnections]:
-    """Return connections that are lent to queries without findings, before their first check."""
+    """Return connections that run only queries without findings, before their first check."""
     pool = Pool(own_database_url)
     async with pool.open():
         yield CheckedConnections(pool, own_database_url, tree.root)
@@ -46,7 +46,7 @@ async def checked(tree: Copy, own_database_url: str) -> AsyncIterator[CheckedCon
 
 @pytest.fixture
 def query() -> Many[..., AppliedMigration]:
-    """Return a query as it was when the service started."""
+    """Return a query as it was at startup."""
     return Many(read_query(NAME), AppliedMigration)
 
 

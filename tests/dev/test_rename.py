@@ -16,15 +16,15 @@ from tests.support.trees import Tree
 
 pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
-# Longer, and elsewhere among the imports; and another one still where the package has been renamed.
+# A longer name that sorts differently among the imports, and another one if this package has been renamed.
 NEW = f"zoological_{PACKAGE}"
-# How code, tools and people at a shell name the package; compose.yaml's service and the prose are something else.
+# How code, tools and commands name the package; compose.yaml's service and prose mean something else.
 NAMED = re.compile(
     rf"""^(from|import)[ ]{PACKAGE}\b | -m,?[ ]{PACKAGE}\b | (?<![\w-]){PACKAGE}/ | "(\*/)?{PACKAGE}" | ^!{PACKAGE}\b
     | COPY[ ]{PACKAGE} | \b{PACKAGE}\\?\.(access|app|dev|sqlcheck|settings|sql)\b | logger={PACKAGE}\b""",
     re.MULTILINE | re.VERBOSE,
 )
-# Something else of that name, with attributes that are called as modules of the package are; and the package.
+# Other uses of the name, with attributes called like modules of the package; and the package.
 VARIABLE = """from tests.support.processes import command as {0}
 
 print({0}.settings, {0}.app, {0}.get("server"), {0}("app"))
@@ -33,7 +33,7 @@ IMPORTED = """import {0}.settings
 
 print({0}.settings.Settings)
 """
-# Tests that fail where a text, not an import, calls the package as before, or something else by its new name.
+# Tests that fail if a string, not an import, keeps the old name, or renames something else.
 TOLD = [
     *("tests/dev/test_scaffold.py", "tests/sqlcheck/test_stub.py", "tests/sql", "tests/telemetry/test_access_log.py"),
     *("tests/test_app.py", "tests/test_cli.py", "tests/telemetry/test_logging.py", "tests/docs/test_readme.py"),
@@ -42,7 +42,7 @@ TOLD = [
 
 @pytest.fixture(scope="module")
 def renamed(tmp_path_factory: pytest.TempPathFactory, server: EmbeddedPostgres) -> tuple[Tree, str]:
-    """Return a copy whose package was renamed, and what the command said."""
+    """Return a copy whose package was renamed, and the command's output."""
     copy = Tree(tmp_path_factory.mktemp("renamed") / "tree", server.url("postgres"))
     return copy, copy.run("python", "-m", PACKAGE, "rename", NEW)
 
@@ -73,7 +73,7 @@ def test_renamed_tree_passes_checks_and_tests(renamed: tuple[Tree, str]) -> None
 
 
 def texts(root: Path) -> Iterator[tuple[str, str]]:
-    """Yield the files that are ours and no pictures, by their paths."""
+    """Yield the project's text files by their paths."""
     for path in root.rglob("*"):
         if (
             path.is_file()
@@ -84,7 +84,7 @@ def texts(root: Path) -> Iterator[tuple[str, str]]:
 
 
 def test_unrelated_uses_of_the_name_stay(whole_tree: Tree) -> None:
-    """Variables, OpenTelemetry's attribute, and whatever lies beside the project."""
+    """Variables, OpenTelemetry's attribute, and files next to the project."""
     (whole_tree.path / "tests" / "variable.py").write_text(VARIABLE.format(PACKAGE))
     (whole_tree.path / "tests" / "imported.py").write_text(IMPORTED.format(PACKAGE))
     (whole_tree.path / ".env").write_text(f"FILES=/srv/{PACKAGE}/files\n")

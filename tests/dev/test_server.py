@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 
 class Checkout:
-    """A checkout, and its `dev` on a port of its own."""
+    """A checkout and its `dev`, on its own port."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = check_out(folder / "checkout")
@@ -28,7 +28,7 @@ class Checkout:
         self._dev: Running | None = None
 
     def dev(self) -> Running:
-        """Return `dev`, running and ready; it is started where it is not."""
+        """Return `dev`, running and ready; start it if necessary."""
         if self._dev is None or self._dev.process.poll() is not None:
             self._dev = Running("dev", self._output, {"PORT": self._port}, self.folder)
             self._stack.enter_context(self._dev)
@@ -36,7 +36,7 @@ class Checkout:
         return self._dev
 
     def stop(self) -> None:
-        """Stop `dev` where it runs."""
+        """Stop `dev` if it runs."""
         if self._dev is not None and self._dev.process.poll() is None:
             self._dev.end()
 
@@ -47,7 +47,7 @@ class Checkout:
 
 @pytest.fixture(scope="module")
 def own(workshop: Path) -> Iterator[Checkout]:
-    """Return a checkout of this module's own."""
+    """Return a checkout for this module only."""
     folder = workshop / "own"
     folder.mkdir()
     with ExitStack() as stack:
@@ -56,19 +56,19 @@ def own(workshop: Path) -> Iterator[Checkout]:
 
 @pytest.fixture
 def dev(own: Checkout) -> Running:
-    """Return `dev`, running."""
+    """Return the running `dev`."""
     return own.dev()
 
 
-def told(dev: Running, label: str) -> str:
-    """Return what `dev` has printed behind a label."""
+def printed_after(dev: Running, label: str) -> str:
+    """Return what `dev` has printed after a label."""
     [line] = [line for line in dev.stdout.splitlines() if line.startswith(label)]
     return line.removeprefix(label).strip()
 
 
 def log_in(dev: Running) -> dict[str, str]:
-    """Log in as the demo user, and return the header that says who calls."""
-    username, password = told(dev, "Demo login").split(" / ")
+    """Log in as the demo user, and return the header that authenticates it."""
+    username, password = printed_after(dev, "Demo login").split(" / ")
     response = dev.client.post("/auth/access-token", data={"username": username, "password": password})
     return {"Authorization": f"Bearer {response.json()['access_token']}"}
 
@@ -79,30 +79,30 @@ def test_fresh_checkout_starts_beside_another(dev: Running, checkout: Path, star
     fresh = start("dev", cwd=checkout)
     fresh.wait_until_ready()
 
-    # 2 s on a quiet machine; 5 are promised, and noisy ones forgiven.
+    # 2 s on an idle machine; 5 are promised, with an allowance for busy ones.
     assert time.monotonic() - began < 15
     assert dev.status("/health/ready") == 200
 
 
 def test_output_shows_the_url_and_login(dev: Running) -> None:
-    assert told(dev, "API docs") == dev.url
-    assert told(dev, "Stop") == "Ctrl-C"
+    assert printed_after(dev, "API docs") == dev.url
+    assert printed_after(dev, "Stop") == "Ctrl-C"
     assert dev.client.get("/").headers["Content-Type"].startswith("text/html")
 
 
 def test_log_is_human_readable(dev: Running) -> None:
-    wait_until(lambda: "status=200" in dev.stdout, "a request is told")
+    wait_until(lambda: "status=200" in dev.stdout, "a request is logged")
 
     [line, *_] = [line for line in dev.stdout.splitlines() if "status=200" in line]
     assert re.match(r"\d{4}-\d\d-\d\d\S+ \[info +\] request +\[service\.access\] ", line)
 
 
 def test_printed_psql_line_opens_the_database(dev: Running) -> None:
-    line = told(dev, "Database") + " --csv --tuples-only"
+    line = printed_after(dev, "Database") + " --csv --tuples-only"
 
     emails = subprocess.check_output(["/bin/sh", "-c", line], input="select email from user_model", text=True)
 
-    assert emails == told(dev, "Demo login").split(" / ")[0] + "\n"
+    assert emails == printed_after(dev, "Demo login").split(" / ")[0] + "\n"
 
 
 @pytest.mark.parametrize(
@@ -131,21 +131,21 @@ def test_edited_file_takes_effect_at_once(
 
 
 def test_saved_file_is_checked_at_once(own: Checkout, dev: Running) -> None:
-    """The console says what is wrong, and so does the answer to who needs the query; nobody else notices."""
+    """The console reports the finding, and so do responses that need the query; other requests succeed."""
     path = "sql/system/list_applied_migrations.sql"
     text = (own.folder / path).read_text()
     finding = f'{path}:5: PostgreSQL says: column "sha257" does not exist [refused]'
 
     (own.folder / path).write_text(text.replace("sha256", "sha257"))
 
-    wait_until(lambda: finding in dev.stderr.splitlines(), "the console tells the finding")
+    wait_until(lambda: finding in dev.stderr.splitlines(), "the console shows the finding")
     response = dev.client.get("/health/ready")
     assert (response.status_code, response.headers["Content-Type"]) == (500, "application/problem+json")
     assert response.json()["detail"] == finding
     assert dev.status("/health/live") == 200
     (own.folder / path).write_text(text)
     assert dev.status("/health/ready") == 200
-    wait_until(lambda: dev.stderr.endswith("queries: no findings\n"), "the console tells that it is mended")
+    wait_until(lambda: dev.stderr.endswith("queries: no findings\n"), "the console reports the fix")
 
 
 def test_broken_files_at_startup_are_reported(checkout: Path, start: Start) -> None:
@@ -198,7 +198,7 @@ def test_dev_leaves_no_process_behind(own: Checkout, dev: Running, stop: signal.
 def test_sigterm_stops_dev_during_startup(own: Checkout, start: Start) -> None:
     own.dev()
     own.stop()
-    # It will not get any further than to this pipe, which nobody writes to.
+    # It gets no further than this pipe, which is never written to.
     secret_key = own.folder / ".dev/secret_key"
     secret_key.unlink()
     os.mkfifo(secret_key)
@@ -232,7 +232,7 @@ def test_dev_uses_database_from_dot_env(checkout: Path, own_database_url: str, s
     dev = start("dev", settings={"PORT": str(port)}, cwd=checkout)
     dev.wait_until_ready()
 
-    assert told(dev, "Database") == 'psql "$DATABASE_URL"'
+    assert printed_after(dev, "Database") == 'psql "$DATABASE_URL"'
     assert not (checkout / ".dev/postgres").exists()
     assert dev.client.get("/users/me", headers=log_in(dev)).json()["email"] == "demo@example.com"
 

@@ -1,4 +1,4 @@
-"""Each finding that there is has its section in docs/checks.md, and each section its finding."""
+"""Every finding has its section in docs/checks.md, and every section its finding."""
 
 import ast
 import re
@@ -10,12 +10,12 @@ from tests.support.processes import ROOT
 
 HEADING = re.compile(r"^### (.+)$", re.MULTILINE)
 SECTIONS = re.split(HEADING, (ROOT / "docs/checks.md").read_text("utf-8"))
-# What makes a finding, and where its check stands among the arguments.
+# Functions that create findings, and the position of the check's name in their arguments.
 MAKERS = {"finding_at": -1, "Finding": -1, "_find": 0, "find": 0, "from_error": 0}
 
 
 def checks() -> Iterator[str]:
-    """Yield the names of the checks, as the code of the review writes them."""
+    """Yield the names of the checks in the code of `sql check`."""
     for path in (ROOT / "service/sqlcheck").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             values = (each.value for each in _given(node) if isinstance(each, ast.Constant))
@@ -23,8 +23,8 @@ def checks() -> Iterator[str]:
 
 
 def _given(node: ast.AST) -> list[ast.expr]:
-    """Return where a check's name may stand."""
-    if isinstance(node, ast.Yield) and isinstance(node.value, ast.Tuple):  # in locks.py, before its sentence
+    """Return the argument that can be a check's name."""
+    if isinstance(node, ast.Yield) and isinstance(node.value, ast.Tuple):  # in locks.py, before its message
         return node.value.elts[:1]
     if not isinstance(node, ast.Call):
         return []

@@ -1,4 +1,4 @@
-"""docs/deploy.md and docs/live-database.md: what they show is what works."""
+"""The examples of docs/deploy.md and docs/live-database.md work."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def test_fly_migrates_and_checks_the_right_port() -> None:
     assert settings.address == ("0.0.0.0", fly["http_service"]["internal_port"])  # noqa: S104 - the platform's network
     assert (settings.allowed_hosts, settings.trusted_proxy_hops) == (("your-app.fly.dev",), 2)
     assert [check["path"] for check in fly["http_service"]["checks"]] == ["/health/ready"]
-    assert fly["kill_timeout"] > 20  # what `serve` may take
+    assert fly["kill_timeout"] > 20  # the longest shutdown of `serve`
 
 
 def test_render_migrates_and_sets_what_the_service_needs() -> None:
@@ -68,7 +68,7 @@ def test_every_review_file_is_documented() -> None:
     assert sorted(re.findall(r"\| `sql/review/(\w+)\.sql` \|", LIVE)) == FILES
 
 
-# What pg_cron's function of this name takes; it keeps the statements, which are run by hand.
+# Arguments of pg_cron's function; it stores the statements, which the test runs itself.
 CRON = """
 create schema cron;
 create table cron.job (name text, schedule text, command text);
@@ -81,7 +81,7 @@ LEFT = "select convert_from(account, 'UTF8') from login_throttle"
 
 
 def test_pg_cron_jobs_remove_expired_rows(server: EmbeddedPostgres, own_database_url: str) -> None:
-    """Without pg_cron, whose part is to run it every day."""
+    """Without pg_cron, which would run them every day."""
     with psycopg.connect(own_database_url, autocommit=True) as connection:
         connection.execute(CRON)
         connection.execute(
@@ -106,7 +106,7 @@ def test_pg_cron_jobs_remove_expired_rows(server: EmbeddedPostgres, own_database
 
 
 def test_cron_line_removes_expired_rows(own_database_url: str) -> None:
-    """Cron brings nothing but a bare PATH, and runs a line by sh."""
+    """Cron provides only a bare PATH, and runs the line with sh."""
     variable, line = block("", "Cleaning").splitlines()
     *when, command = line.split(maxsplit=5)
     name, url = variable.split("=", 1)

@@ -1,4 +1,4 @@
-"""What README.md shows is what happens."""
+"""README.md shows what really happens."""
 
 import re
 import shutil
@@ -11,7 +11,7 @@ from tests.support.pages import session
 from tests.support.processes import ROOT, Serve
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-# What differs from run to run: UUIDs, and numbers of rows.
+# Values that differ between runs: UUIDs and ids.
 VOLATILE = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<="id":)\d+')
 
 

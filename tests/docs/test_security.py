@@ -1,4 +1,4 @@
-"""docs/security.md promises nothing without a test, and names no test that is not there."""
+"""Every promise in docs/security.md has a test, and every test it names exists."""
 
 import re
 
@@ -31,7 +31,7 @@ def test_every_named_test_exists(shown_by: str) -> None:
 
 
 def test_every_attack_is_listed() -> None:
-    """Whoever adds one, says what it shows."""
+    """The page says what each attack shows."""
     files = {f"tests/e2e/attack/{path.name}" for path in (ROOT / "tests/e2e/attack").glob("test_*.py")}
 
     assert files <= set(re.findall(r"`(tests/.*?)`", PAGE))

@@ -1,4 +1,4 @@
-"""docs/sql.md: its nested answer passes the checks, and is what a client gets."""
+"""The nested answer in docs/sql.md passes the checks and is what a client gets."""
 
 import sys
 from functools import partial
@@ -34,18 +34,18 @@ def page(tree: Copy) -> str:
 def app(
     page: str, tree: Copy, database_url: str, one_transaction: OneTransaction, monkeypatch: pytest.MonkeyPatch
 ) -> Service:
-    """Return the service with the controller of the page."""
+    """Return the service with the page's controller."""
     module = ModuleType("accounts")
     monkeypatch.setattr(queries, "read_query", partial(read_query, directory=tree.root / "sql"))
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    exec(page, vars(module))  # noqa: S102 - our own page
+    exec(page, vars(module))  # noqa: S102 - the page is the project's own
     monkeypatch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, module.AccountController])
     return create_app(make_settings(database_url), one_transaction)
 
 
 @pytest.mark.usefixtures("page")
 def test_nested_answer_passes_the_checks(tree: Copy, checked: Connection) -> None:
-    assert {finding.check for finding in tree.check(checked)} == {"stub"}  # nobody has written the stub anew
+    assert {finding.check for finding in tree.check(checked)} == {"stub"}  # the stub was not regenerated
 
 
 async def test_nested_answer_is_sent(app: Service, user: LoggedIn) -> None:

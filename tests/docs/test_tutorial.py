@@ -1,4 +1,4 @@
-"""docs/tutorial.md: what it shows is what works."""
+"""The examples of docs/tutorial.md work."""
 
 import re
 
@@ -13,7 +13,7 @@ NEWEST = max(path.stem for path in ROOT.glob("migrations/*.sql") if not path.mat
 
 
 def numbered(page: str) -> str:
-    """Return the page with the number that its migration has in this tree, after the newest one."""
+    """Return the page with its migration numbered after the newest one of this tree."""
     page = re.sub(r"\d{4}_create_toys", f"{int(NEWEST[:4]) + 1:04}_create_toys", page)
     return re.sub(r"^-- depends: \d{4}_\w+$", f"-- depends: {NEWEST}", page, flags=re.MULTILINE)
 
@@ -26,7 +26,7 @@ SHOWN = {part["path"] for part in PART.finditer(STEPS) if part["path"]}
 
 @pytest.mark.slow
 def test_tutorial_resource_passes_every_check(whole_tree: Tree) -> None:
-    """Each slip of it is told in the words of the page."""
+    """Each deliberate mistake is reported in the words of the page."""
     follow(whole_tree, STEPS)
 
     whole_tree.check()
@@ -44,7 +44,7 @@ def test_new_writes_the_files_of_the_tutorial(whole_tree: Tree) -> None:
 
 
 def test_tutorial_fits_the_tree(whole_tree: Tree) -> None:
-    """What is to be added finds its place, no file of the page is there already, and each slip can be made."""
+    """Diffs apply, new files do not exist yet, and each mistake can be made."""
     follow(whole_tree, STEPS, run=False)
 
     assert {path.partition("/")[0] for path in SHOWN} == {"migrations", "sql", "service", "tests"}

@@ -1,4 +1,4 @@
-"""docs/your-own.md: its commands in a row leave a tree whose tests and checks pass, and that can take later fixes."""
+"""The commands of docs/your-own.md, run in order, leave a tree that passes its checks and can take later fixes."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ GIT = {"GIT_CONFIG_GLOBAL": os.devnull} | {
     for who in ("AUTHOR", "COMMITTER")
     for what, value in {"NAME": "test", "EMAIL": "test@example.com"}.items()
 }
-# What the original changes after it was copied: machinery, a query, a page.
+# Later changes of the original: infrastructure, a query, a page.
 LATER = {
     "service/http/etags.py": ("\nimport re\n", "\n# A later fix.\nimport re\n"),
     "sql/users/show_me.sql": ("-- users.show_me: ", "-- users.show_me: later, "),

@@ -12,14 +12,14 @@ from service.embedded import embedded_postgres
 
 @pytest.fixture(scope="session")
 def model(workshop: Path) -> Path:
-    """Make a cluster to be copied, because initdb is what takes longest."""
+    """Create a cluster to be copied, because initdb is the slowest step."""
     with embedded_postgres(workshop / "model", {"fsync": "off"}):
         return workshop / "model"
 
 
 @pytest.fixture
 def directory(model: Path) -> Iterator[Path]:
-    """Give a test a folder with a cluster of its own."""
+    """Return a folder with a separate cluster."""
     copy = model.with_name("copy")
     subprocess.run(["/bin/cp", "-a", model, copy], check=True)
     yield copy

@@ -35,7 +35,7 @@ def test_failed_initdb_shows_its_output(workshop: Path) -> None:
     assert_refused(directory, r"(?s)^initdb failed. The end of .*/log:.*initdb: error")
 
 
-def test_user_without_a_name_is_told_what_to_do(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_without_name_gets_advice(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in `docker run --user 4321`; initdb would refuse."""
     nameless = max(user.pw_uid for user in pwd.getpwall() if user.pw_uid < 2**31) + 1
     monkeypatch.setattr(os, "geteuid", lambda: nameless)

@@ -236,7 +236,7 @@ def test_server_that_does_not_stop_is_killed(directory: Path, monkeypatch: pytes
 
 
 def test_reused_pid_in_stale_file_is_ignored(directory: Path) -> None:
-    server_user = "nobody" if ROOT else None  # PostgreSQL minds its own user's processes only
+    server_user = "nobody" if ROOT else None  # PostgreSQL considers only processes of its own user
     with subprocess.Popen(["/bin/sleep", "60"], user=server_user) as stranger:
         (directory / "data/postmaster.pid").write_text(f"{stranger.pid}\n{directory}/data\n")
 
@@ -293,4 +293,4 @@ def test_ctrl_c_during_initdb_leaves_no_process(workshop: Path, hold: Hold) -> N
 
     assert holder.wait(10) == -signal.SIGINT
     with (directory / "server.lock").open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while any process of PostgreSQL has it
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while any PostgreSQL process uses it

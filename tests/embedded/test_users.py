@@ -55,7 +55,7 @@ def test_root_runs_the_server_as_the_datas_owner(directory: Path) -> None:
         assert Path(f"/proc/{pid}").stat().st_uid == 4321
 
 
-def test_root_without_setpriv_is_told_what_to_install(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_without_setpriv_gets_advice(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setenv("PATH", "")
 
@@ -66,7 +66,7 @@ def test_root_without_setpriv_is_told_what_to_install(directory: Path, monkeypat
 @pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")
 def test_root_without_the_capability_is_refused(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def start_without_the_capability() -> None:
-        # Of this thread alone, and of what it starts. An ordinary user has none to drop.
+        # Affects this thread and its children. An ordinary user has no capability to drop.
         ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
         with embedded_postgres(directory):
             pass

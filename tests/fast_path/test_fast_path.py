@@ -48,14 +48,14 @@ REQUESTS: Mapping[str, dict[str, Any]] = {
     "for a host that cannot be one": {"headers": {"Host": "<here>"}},
     "from a page of another origin": {"headers": {"Origin": "https://page.example.com"}},
 }
-# What each answer has for itself.
+# Headers that differ between responses.
 OWN_FIELDS = {"x-request-id", "location", "etag", "content-length"}
 OWN = re.compile(rb'"(instance|request_id|id)":("[^"]*"|\d+)')
 
 
 @pytest.fixture(scope="module")
 def open_app(database_url: str, one_transaction: OneTransaction) -> Service:
-    """Return the service for any host, with answers that the pages of one other origin may read."""
+    """Return the service for any host, with one other allowed origin."""
     settings = make_settings(database_url, ALLOWED_HOSTS="*", BACKEND_CORS_ORIGINS="https://page.example.com")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, KitesController])
@@ -93,12 +93,12 @@ def _same(response: httpx.Response) -> tuple[int, dict[str, str], bytes]:
 
 @get("/plain")
 async def plain(request: ServiceRequest) -> JSONResponse[str]:
-    """Ask for nothing but the request."""
+    """Take only the request."""
     return JSONResponse(request.method)
 
 
 def refuse(_: ASGIConnection[Any, Any, Any, Any], __: BaseRouteHandler) -> None:
-    """Guard nothing."""
+    """Refuse nothing."""
 
 
 async def after(response: Any) -> Any:  # noqa: ANN401 - as Litestar has it
@@ -108,13 +108,13 @@ async def after(response: Any) -> Any:  # noqa: ANN401 - as Litestar has it
 
 @get("/guarded", guards=[refuse])
 async def guarded(request: ServiceRequest) -> JSONResponse[str]:
-    """Ask for a guard."""
+    """Have a guard."""
     return JSONResponse(request.method)
 
 
 @get("/followed", after_request=after)
 async def followed(request: ServiceRequest) -> JSONResponse[str]:
-    """Ask for what follows."""
+    """Have a hook after the response."""
     return JSONResponse(request.method)
 
 
@@ -125,63 +125,63 @@ async def close(_: Request[Any, Any, Any]) -> JSONResponse[str]:
 
 @get("/closed", before_request=close)
 async def closed(request: ServiceRequest) -> JSONResponse[str]:
-    """Answer if the hook lets it."""
+    """Answer unless the hook does."""
     return JSONResponse(request.method)
 
 
 @get("/own-errors", exception_handlers={ValueError: exception_handler})
 async def own_errors(request: ServiceRequest) -> JSONResponse[str]:
-    """Ask for another answer to an exception."""
+    """Have an exception handler."""
     return JSONResponse(request.method)
 
 
 @get("/injected", dependencies={"word": Provide(lambda: "word", sync_to_thread=False)})
 async def injected(request: ServiceRequest, word: NamedDependency[str]) -> JSONResponse[str]:
-    """Ask for a dependency."""
+    """Have a dependency."""
     return JSONResponse(request.method + word)
 
 
 @get("/items/{item:int}")
 async def item(request: ServiceRequest, item: FromPath[int]) -> JSONResponse[int]:
-    """Ask for a part of the path."""
+    """Take a path parameter."""
     return JSONResponse(item + len(request.method))
 
 
 @get("/any/{item:int}")
 async def anything(request: ServiceRequest) -> JSONResponse[str]:
-    """Leave a part of the path alone."""
+    """Ignore a path parameter."""
     return JSONResponse(request.method)
 
 
 @get("/text")
 async def text(request: ServiceRequest) -> str:
-    """Answer by Litestar's own means."""
+    """Return a response of Litestar's own."""
     return request.method
 
 
 @get("/sync", sync_to_thread=False)
 def sync(request: ServiceRequest) -> JSONResponse[str]:
-    """Answer without waiting for anything."""
+    """Be a synchronous handler."""
     return JSONResponse(request.method)
 
 
 @post("/form")
 async def form(request: ServiceRequest, data: URLEncodedBody[dict[str, str]]) -> JSONResponse[str]:
-    """Ask for a form."""
+    """Take a form."""
     return JSONResponse(request.method + str(data))
 
 
 @post("/optional")
 async def optional(request: ServiceRequest, data: JSONBody[dict[str, str] | None] = None) -> JSONResponse[str]:
-    """Ask for a body that may be missing."""
+    """Take an optional body."""
     return JSONResponse(request.method + str(data))
 
 
 HANDLERS = [plain, guarded, followed, own_errors, injected, closed, item, anything, text, sync, form, optional]
 
 
-async def _path_of(path: str, method: str = "GET", **options: Any) -> str:  # noqa: ANN401 - Litestar's
-    """Return which path a request for `path` takes, in an application with these options."""
+async def _path_of(path: str, method: str = "GET", **options: Any) -> str:  # noqa: ANN401 - Litestar's options
+    """Return the path that a request for `path` takes in an application with these options."""
     taken = "the fast path"
 
     def around(router: ASGIApp) -> ASGIApp:
@@ -226,21 +226,21 @@ async def test_optional_or_non_json_body_takes_litestars_path(path: str) -> None
 
 
 class OwnHandlers(InitPlugin):
-    """A plugin that changes how exceptions are answered, as instrumentations do."""
+    """A plugin that adds an exception handler, as instrumentations do."""
 
     @override
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """Add a handler of exceptions."""
+        """Add an exception handler."""
         app_config.exception_handlers[KeyError] = exception_handler
         return app_config
 
 
 async def note(_: Exception, __: Scope) -> None:
-    """Note nothing."""
+    """Do nothing."""
 
 
 def passing(app: ASGIApp) -> ASGIApp:
-    """Pass all on."""
+    """Pass everything on."""
     return app
 
 

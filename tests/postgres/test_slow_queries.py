@@ -20,7 +20,7 @@ MILLISECOND = 1
 Entry = dict[str, Any]
 
 
-async def told(entries: list[Any], number: int = 1) -> list[Entry]:
+async def wait_for_entries(entries: list[Any], number: int = 1) -> list[Entry]:
     """Wait for `number` log entries."""
     async with asyncio.timeout(5):
         while len(entries) < number:  # noqa: ASYNC110 - a log has no event to wait for
@@ -41,7 +41,7 @@ async def test_slow_query_is_logged_with_file_and_plan(opening: Opening, stateme
 
     with capture_logs() as entries:
         await db.value(query, "planted-argument")
-        [entry] = await told(entries)
+        [entry] = await wait_for_entries(entries)
 
     assert (entry["event"], entry["query"], entry["file"]) == ("slow query", "tests.query", file_of(query))
     assert (entry["log_level"], entry["times"]) == ("warning", 1)
@@ -61,7 +61,7 @@ async def test_query_without_parameters_has_a_plan(opening: Opening, statement: 
 
     with capture_logs() as entries:
         await db.value(query)
-        [entry] = await told(entries)
+        [entry] = await wait_for_entries(entries)
 
     assert "Result" in entry["plan"]
 
@@ -73,12 +73,12 @@ async def test_repeatedly_slow_query_is_logged_once_a_minute(
 
     with capture_logs() as entries:
         await db.value(sleep, 0.01)
-        await told(entries)
+        await wait_for_entries(entries)
         for _ in range(2):
             await db.value(sleep, 0.01)
         monkeypatch.setattr(slow_queries, "monotonic", lambda: monotonic() + 60)
         await db.value(sleep, 0.01)
-        await told(entries, 2)
+        await wait_for_entries(entries, 2)
 
     assert [entry["times"] for entry in entries] == [1, 3]
 
@@ -104,7 +104,7 @@ async def test_explain_leaves_the_connection_unchanged(opening: Opening, sleep: 
     db = await opening(size=1, slow_query=MILLISECOND)
     with capture_logs() as entries:
         await db.value(sleep, 0.01)
-        await told(entries)
+        await wait_for_entries(entries)
 
     assert await db.value(settings) == "auto0"
 
@@ -114,7 +114,7 @@ async def test_plan_waits_for_an_idle_connection(opening: Opening, sleep: Backen
 
     with capture_logs() as entries:
         await asyncio.gather(db.value(sleep, 0.01), db.value(sleep, 0.3))
-        [entry] = await told(entries)
+        [entry] = await wait_for_entries(entries)
 
     assert entry["plan"]
 
@@ -127,7 +127,7 @@ async def test_no_idle_connection_means_no_plan(
 
     with capture_logs() as entries:
         await asyncio.gather(db.value(sleep, 0.01), db.value(sleep, 0.1))
-        [entry] = await told(entries)
+        [entry] = await wait_for_entries(entries)
 
     assert entry["plan"] is None
 

@@ -193,9 +193,9 @@ async def test_replica_promoted_while_lagging_is_not_a_replica(
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.2)  # the replica is checked meanwhile
 
-    told = events(logged)
-    assert told[:2] == [("replica in use", ""), ("replica not used", "it is N bytes of log behind")]
-    assert [reason for _, reason in told].count("it is not a replica") == 1
+    seen = events(logged)
+    assert seen[:2] == [("replica in use", ""), ("replica not used", "it is N bytes of log behind")]
+    assert [reason for _, reason in seen].count("it is not a replica") == 1
     assert not reader.router.uses_replica
 
 
@@ -228,9 +228,9 @@ async def test_server_that_does_not_follow_is_not_used(
         reader = await opening(urls[primary], urls[replica])
         await reader.wait_until_checked()
 
-    [(event, told)] = events(logged)
+    [(event, logged_reason)] = events(logged)
     assert event == "replica not used"
-    assert told.startswith(reason)
+    assert logged_reason.startswith(reason)
     assert (await reader.db.many(read))[0].by_replica is (primary == "replica")
 
 

@@ -34,7 +34,7 @@ async def port(app: Service) -> AsyncIterator[int]:
         pytest.param([b"GET / HT"], [408], id="half a head"),
         pytest.param([GET + b"\r\n", b"GE"], [200, 408], id="half a second head"),
         pytest.param([POST + b"Content-Length: 10\r\n\r\n", b"{"], [408], id="half a body"),
-        pytest.param([UNWANTED + b"Content-Length: 10\r\n\r\n", b"{"], [401], id="half a body that nobody wants"),
+        pytest.param([UNWANTED + b"Content-Length: 10\r\n\r\n", b"{"], [401], id="half an unread body"),
     ],
 )
 async def test_slow_client_is_408(app: Service, parts: list[bytes], expected: list[int]) -> None:
@@ -72,7 +72,7 @@ async def test_header_with_line_break_is_not_sent(field: tuple[bytes, bytes]) ->
         assert await talk(port, GET + b"\r\n") == b""
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how many segments came")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts received segments")
 async def test_application_may_close_the_connection() -> None:
     async def app(_: Scope, __: Receive, send: Send) -> None:
         await send(

@@ -200,7 +200,7 @@ def test_start_waits_for_a_port_in_use(own_database_url: str, start: Start) -> N
     with socket.create_server(("127.0.0.1", 0)) as ending:
         port = ending.getsockname()[1]
         served = start("serve", serve_settings(own_database_url, PORT=str(port)))
-        wait_until(lambda: served.stderr != "", "it tells what it waits for")
+        wait_until(lambda: served.stderr != "", "it reports what it waits for")
 
     served.wait_until_ready()
 

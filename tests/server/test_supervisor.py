@@ -136,7 +136,7 @@ def test_frozen_worker_does_not_delay_the_end(supervise: Supervise) -> None:
     assert 1 < time.monotonic() - began < 1 + TIMEOUTS.end + 3
 
 
-def test_frozen_service_goes_on(supervise: Supervise) -> None:
+def test_frozen_service_continues(supervise: Supervise) -> None:
     """``docker pause`` freezes all processes: the missing heartbeats must not count."""
     running = supervise(2)
     family = running.process_tree()

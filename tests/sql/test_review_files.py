@@ -17,7 +17,7 @@ Review = Callable[[str], list[dict[str, str]]]
 
 
 @pytest.fixture
-def look(server: EmbeddedPostgres, own_database_url: str) -> Review:
+def run_file(server: EmbeddedPostgres, own_database_url: str) -> Review:
     """Return a function that runs a file on this test's own database."""
     return lambda name: review(server.binaries / "psql", own_database_url, name)
 
@@ -31,55 +31,55 @@ def test_each_file_has_a_purpose_and_its_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != NEEDS_EXTENSION])
-def test_psql_runs_each_file(name: str, look: Review) -> None:
-    look(name)
+def test_psql_runs_each_file(name: str, run_file: Review) -> None:
+    run_file(name)
 
 
-def test_every_table_is_shown_with_its_size(look: Review) -> None:
-    shown = {row["name"]: row["total"] for row in look("table_sizes")}
+def test_every_table_is_shown_with_its_size(run_file: Review) -> None:
+    shown = {row["name"]: row["total"] for row in run_file("table_sizes")}
 
     assert {"user_model", "login_session", "login_throttle", "idempotency_key"} < shown.keys()
     assert re.fullmatch(r"\d+ kB", shown["user_model"])
 
 
-def test_largest_table_and_index_come_first(look: Review, own_database_url: str) -> None:
+def test_largest_table_and_index_come_first(run_file: Review, own_database_url: str) -> None:
     """Ordered by bytes, not by the formatted size: 104 kB is more than 16 kB."""
     with psycopg.connect(own_database_url, autocommit=True) as connection:
         for name, rows in (("a_small_one", 1), ("b_large_one", 5000), ("c_middling_one", 1000)):
             connection.execute(f"create table {name} as select generate_series(1, {rows}) as n".encode())
             connection.execute(f"create index {name}_idx on {name} (n)".encode())
 
-    tables = [row["name"] for row in look("table_sizes") if row["name"].endswith("_one")]
-    indexes = [row["index"] for row in look("unused_indexes") if row["on_table"].endswith("_one")]
+    tables = [row["name"] for row in run_file("table_sizes") if row["name"].endswith("_one")]
+    indexes = [row["index"] for row in run_file("unused_indexes") if row["on_table"].endswith("_one")]
 
     assert tables == ["b_large_one", "c_middling_one", "a_small_one"]
     assert indexes == ["b_large_one_idx", "c_middling_one_idx", "a_small_one_idx"]
 
 
-def test_index_is_unused_until_a_statement_uses_it(look: Review, own_database_url: str) -> None:
-    before = [row["index"] for row in look("unused_indexes")]
+def test_index_is_unused_until_a_statement_uses_it(run_file: Review, own_database_url: str) -> None:
+    before = [row["index"] for row in run_file("unused_indexes")]
     with psycopg.connect(own_database_url) as connection:
         connection.execute("set enable_seqscan = off")
         connection.execute("select from login_session where expires_at < now()")
 
-    after = [row["index"] for row in look("unused_indexes")]
+    after = [row["index"] for row in run_file("unused_indexes")]
 
     assert set(before) - set(after) == {"login_session_expires_at_idx"}
     assert "user_model_pkey" not in before  # it enforces a constraint
 
 
-def test_oldest_transaction_comes_first_with_its_statement(look: Review, own_database_url: str) -> None:
+def test_oldest_transaction_comes_first_with_its_statement(run_file: Review, own_database_url: str) -> None:
     with psycopg.connect(own_database_url, application_name="old") as old, psycopg.connect(own_database_url) as young:
         old.execute("select /* users.show_me */ 1")
         young.execute("select 2")
 
-        first, second = look("longest_transactions")
+        first, second = run_file("longest_transactions")
 
     assert (first["application"], first["state"], first["name"]) == ("old", "idle in transaction", "users.show_me")
     assert second["statement"] == "select 2"
 
 
-async def test_waiting_session_is_shown_with_its_blocker(look: Review, own_database_url: str) -> None:
+async def test_waiting_session_is_shown_with_its_blocker(run_file: Review, own_database_url: str) -> None:
     holder, waiter = [await asyncpg.connect(own_database_url) for _ in range(2)]
     transaction = holder.transaction()
     await transaction.start()
@@ -87,7 +87,7 @@ async def test_waiting_session_is_shown_with_its_blocker(look: Review, own_datab
     waiting = asyncio.ensure_future(waiter.execute("select /* users.show_me */ from user_model"))
     await blocked_statements(holder, 1)
 
-    [row] = look("lock_waits")
+    [row] = run_file("lock_waits")
 
     assert (row["pid"], row["blocked_by"]) == (str(waiter.get_server_pid()), str(holder.get_server_pid()))
     assert (row["on_table"], row["wants"], row["name"]) == ("user_model", "AccessShareLock", "users.show_me")

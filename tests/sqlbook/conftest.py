@@ -25,14 +25,14 @@ def small_tree(tmp_path_factory: pytest.TempPathFactory, server: EmbeddedPostgre
         (root / name).write_text(text.replace("HOSTILE_QUOTED", quoted).replace("HOSTILE", HOSTILE))
     tree = Tree.read(root)
     with connect(server.url("postgres")) as connection:
-        # The stub knows no type of a schema that is not there yet; `sql check` will say so.
+        # The stub lacks types of a schema that does not exist yet; `sql check` will report that.
         stub.write_stub(root, {"shelves.find_shelf": tree.statements["shelves.find_shelf"]}, Types(connection))
     return root
 
 
 @pytest.fixture(scope="session")
 def small_book(small_tree: Path, server: EmbeddedPostgres) -> Contents:
-    """Return what is to be said of it."""
+    """Return the contents of its book."""
     return gather(Tree.read(small_tree), server.url("postgres"))
 
 

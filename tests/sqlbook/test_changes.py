@@ -1,4 +1,4 @@
-"""What has changed since a revision, as Markdown."""
+"""The changes since a revision, as Markdown."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ MIGRATION = "migrations/9999_add_species.sql"
 
 
 def section(text: str, title: str) -> str:
-    """Return what stands below a heading, up to the next of its kind."""
+    """Return the text below a heading, up to the next of the same level."""
     level = title.partition(" ")[0]
     return text.partition(f"\n{title}\n")[2].partition(f"\n{level} ")[0].strip()
 

@@ -1,4 +1,4 @@
-"""`sql book`, as it is run."""
+"""The command `sql book`."""
 
 import os
 import re
@@ -82,7 +82,7 @@ def test_foreign_folder_is_refused_in_one_sentence(small_tree: Path, tmp_path: P
 
 def test_refused_migration_is_one_sentence(small_tree: Path, tmp_path: Path, own_database_url: str) -> None:
     shutil.copytree(small_tree, tmp_path, dirs_exist_ok=True)
-    # yoyo's own table: an empty database takes it, one that keeps books of its migrations does not.
+    # yoyo's own table: an empty database accepts it, one with records of migrations does not.
     (tmp_path / "migrations/0001_create_shelves.sql").write_text("create table _yoyo_log (id int);")
 
     done = invoke("book", "--directory", str(tmp_path), "--database-url", own_database_url)
@@ -113,6 +113,6 @@ def test_progress_is_shown_on_a_terminal(small_tree: Path, tmp_path: Path, own_d
 
 
 def test_revision_without_git_is_empty(small_tree: Path, tree: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert contents._revision(tree.root) == ""  # noqa: SLF001 - the book of a folder without git takes seconds
+    assert contents._revision(tree.root) == ""  # noqa: SLF001 - a book of a folder without git takes seconds
     monkeypatch.setenv("PATH", "/nonexistent")
     assert contents._revision(small_tree) == ""  # noqa: SLF001 - the same

@@ -1,4 +1,4 @@
-"""The diagram of a large schema, and the pages of what belongs to no table."""
+"""The diagram of a large schema, and the pages of objects that belong to no table."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from service.sqlcheck.scratch import connect, scratch_database
 from tests.sqlcheck.corpus import FOLDER
 from tests.support.book import dead_links, parse_pages
 
-# Thirty tables, and what those have not: schemas, a shared key, triggers, sequences and grants.
+# Thirty tables, and features that other test schemas lack: schemas, a shared key, triggers, sequences and grants.
 MORE = """
     create schema billing;
     create table billing.account (
@@ -143,7 +143,7 @@ def test_links_of_a_large_book_lead_into_it(folder: Path) -> None:
 def test_svg_needs_nothing_beside_it(folder: Path) -> None:
     text = (folder / "schema.svg").read_text()
 
-    texts = {each.text for each in ET.fromstring(text).iter("{http://www.w3.org/2000/svg}text")}  # noqa: S314 - ours
+    texts = {each.text for each in ET.fromstring(text).iter("{http://www.w3.org/2000/svg}text")}  # noqa: S314 - the project's own SVG
     assert {"billing.account", "set null", "PK FK"} < texts
     assert "var(" not in text
     assert "color-mix(" not in text

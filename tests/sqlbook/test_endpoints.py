@@ -1,4 +1,4 @@
-"""The endpoint map, against what the service itself says, and of code that is written otherwise."""
+"""The endpoint map compared with the service itself, and with unusual code."""
 
 from pathlib import Path
 

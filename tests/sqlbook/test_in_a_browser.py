@@ -1,4 +1,4 @@
-"""The book in Chromium, opened from disk: what it asks for, how its search works, and what axe says of each page."""
+"""The book in Chromium, opened from disk: its requests, its search, and axe's report on each page."""
 
 import os
 import subprocess
@@ -34,13 +34,13 @@ PAGES = [
     "live-database.html",
     "findings.html",
 ]
-# Without `preload`, by which axe would itself ask for the style sheet.
+# Without `preload`, with which axe would request the style sheet itself.
 VIOLATIONS = """
     axe.run({preload: false})
         .then(found => found.violations.map(each => each.id + ': ' + each.nodes[0].html).join('\\n') || 'none')
 """
 DESKTOP, PHONE = 1280, 400
-# Where docs/book.md's picture of the book is to be written, if at all.
+# The file for docs/book.md's picture of the book, if it is to be written.
 SCREENSHOT = os.environ.get("SCREENSHOT")
 
 
@@ -67,14 +67,14 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def page(book: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """Return a page that shows the book's first one."""
+    """Return a browser page that shows the book's first page."""
     with chromium(tmp_path_factory.mktemp("profile")) as page:
         page.open((book / "index.html").as_uri())
         yield page
 
 
 def show(page: Page, path: Path, width: int = DESKTOP, scheme: str = "light", media: str = "screen") -> None:
-    """Show a page of the book on a screen of a width, in pixels."""
+    """Show a page of the book on a screen of the given width in pixels."""
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     page.send("Emulation.setEmulatedMedia", media=media, features=features)
     page.send("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width == PHONE)
@@ -83,7 +83,7 @@ def show(page: Page, path: Path, width: int = DESKTOP, scheme: str = "light", me
 
 
 def until_shown(page: Page, name: str, anchor: str = "") -> None:
-    """Wait until a page is there; a promise, as ``when`` makes one, would be lost with the page before."""
+    """Wait until a page is loaded; a promise, as from ``when``, would be lost with the previous page."""
     there = f"location.pathname.endsWith('/{name}') && decodeURI(location.hash) == '{anchor}'"
     expression = f"document.readyState == 'complete' && {there}"
     wait_until(

@@ -1,4 +1,4 @@
-"""The pages: what is on them, where their links lead, and what is left of an earlier book."""
+"""The pages: contents, links, and the replacement of an earlier book."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""What the book tells of a schema, and of the difference between two."""
+"""The book's description of a schema, and of the difference between two."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ Connection = psycopg.Connection[Any]
 
 
 def told(changes: list[Change]) -> list[str]:
-    """Return a line for each change, as it would be declared."""
+    """Return a line for each change, as in its declaration."""
     return [
         f"{change.sign} {change.kind} {change.table}.{change.name}: "
         + " => ".join(part.declared for part in (change.before, change.after) if part)
@@ -102,7 +102,7 @@ def test_schema_changes_are_shown(transaction: Connection, ddl: str, changes: li
     transaction.execute(ddl)
     found = told(difference(before, read_schema(transaction)))
 
-    if changes is None:  # a whole table, with all its parts
+    if changes is None:  # a whole table with all its parts
         assert found[0].split(":")[0] in {"- table .idempotency_key", "+ view .names"}
         assert all(line.split(".")[0].endswith((" idempotency_key", " names")) for line in found[1:])
     else:

@@ -6,8 +6,8 @@ from pathlib import Path
 from tests.support.processes import ROOT
 from tests.support.trees import Tree
 
-# A file's name on a line of its own, or its empty file announced; commands; and what belongs to the file named last: a
-# slip with what `sql check` says of it, or a part of the file.
+# A file name on its own line, or the announcement of an empty file; commands; and blocks that belong to the last file:
+# a deliberate mistake with `sql check`'s report of it, or a part of the file.
 PART = re.compile(
     r"^`(?P<path>[^\s`]+)`( is empty[^\n]*)?$"
     r"|^```sh\n(?P<commands>.*?)^```$"

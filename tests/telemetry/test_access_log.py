@@ -133,12 +133,12 @@ def test_slow_query_is_logged_with_its_request(own_database_url: str, serve: Ser
         connection.execute("rollback")
         name = asking.result().headers["X-Request-ID"]
 
-    def told() -> list[dict[str, Any]]:
+    def slow_queries() -> list[dict[str, Any]]:
         entries = [json.loads(line) for line in served.stdout.splitlines() if "slow query" in line]
         return [entry for entry in entries if entry["query"] == "users.show_me"]
 
-    wait_until(lambda: len(told()) == 1, "the slow query is told")
-    assert told()[0]["request_id"] == name
+    wait_until(lambda: len(slow_queries()) == 1, "the slow query is logged")
+    assert slow_queries()[0]["request_id"] == name
 
 
 @pytest.mark.slow

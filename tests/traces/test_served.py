@@ -29,9 +29,9 @@ def test_serve_traces_to_the_configured_receiver(own_database_url: str, serve: S
 @pytest.mark.slow
 def test_every_worker_traces_with_all_propagators(own_database_url: str, serve: Serve, receiver: Receiver) -> None:
     """Workers are forked, and the exporters start only after the fork."""
-    told = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_PROPAGATORS": "baggage"}
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_PROPAGATORS": "baggage"}
     schedule = {"OTEL_BSP_SCHEDULE_DELAY": "50"}
-    served = serve(own_database_url, WEB_CONCURRENCY="2", **told, **schedule)
+    served = serve(own_database_url, WEB_CONCURRENCY="2", **endpoint, **schedule)
     asked = 0
 
     def both_have_sent() -> bool:

@@ -51,8 +51,8 @@ def variables() -> dict[str, str]:
 async def traced(
     own_database_url: str, receiver: Receiver, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Traced]:
-    told = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "50", **variables}
-    for name, value in told.items():
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "50", **variables}
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
     pool, traces = Pool(own_database_url), OpenTelemetryTraces()
     app = create_app(make_settings(own_database_url), pool, traces=traces)
@@ -86,9 +86,9 @@ async def test_request_span_contains_its_query_span(traced: Traced) -> None:
     }
     assert (query.name, query.kind) == ("auth.end_my_session", Span.SPAN_KIND_CLIENT)
     assert (query.trace_id, query.parent_span_id) == (request.trace_id, request.span_id)
-    told = attributes(query)
-    assert "/* auth.end_my_session */" in told.pop("db.query.text")
-    assert told == {
+    recorded = attributes(query)
+    assert "/* auth.end_my_session */" in recorded.pop("db.query.text")
+    assert recorded == {
         "db.system.name": "postgresql",
         "db.query.summary": "auth.end_my_session",
         "db.response.returned_rows": 1,
@@ -157,9 +157,9 @@ async def test_unknown_path_has_no_route(traced: Traced) -> None:
 
     [span] = traced.spans()
     assert (span.name, span.status.code) == ("HTTP", 0)
-    told = attributes(span)
-    assert (told["http.request.method"], told["http.response.status_code"]) == ("_OTHER", 404)
-    assert "http.route" not in told
+    recorded = attributes(span)
+    assert (recorded["http.request.method"], recorded["http.response.status_code"]) == ("_OTHER", 404)
+    assert "http.route" not in recorded
 
 
 async def test_internal_errors_are_errors_without_details(traced: Traced) -> None:
@@ -169,9 +169,9 @@ async def test_internal_errors_are_errors_without_details(traced: Traced) -> Non
 
     request, *_, query = traced.spans()
     assert (request.status.code, attributes(request)["error.type"]) == (2, "500")
-    told = attributes(query)
-    assert (query.status.code, told["db.response.status_code"]) == (2, "42P01")
-    assert told["error.type"] == "UndefinedTableError"
+    recorded = attributes(query)
+    assert (query.status.code, recorded["db.response.status_code"]) == (2, "42P01")
+    assert recorded["error.type"] == "UndefinedTableError"
     assert "planted" not in str(traced.receiver.requests)
 
 
@@ -181,9 +181,9 @@ async def test_missing_database_is_an_error(traced: Traced) -> None:
         await client.post("/auth/access-token", data={"username": "ada@example.com", "password": "some long password"})
 
     _, query = traced.spans()
-    told = attributes(query)
-    assert told["error.type"].endswith("Error")
-    assert "db.response.status_code" not in told
+    recorded = attributes(query)
+    assert recorded["error.type"].endswith("Error")
+    assert "db.response.status_code" not in recorded
 
 
 async def test_query_string_is_not_recorded(traced: Traced) -> None:

@@ -37,7 +37,7 @@ def watch_readiness(served: Running, seen: list[str]) -> None:
             time.sleep(0.05)
 
 
-@pytest.mark.parametrize("how", ["1 worker", "2 workers", "2 workers, all told"])
+@pytest.mark.parametrize("how", ["1 worker", "2 workers", "2 workers, SIGTERM to all"])
 def test_sigterm_drops_no_request(postgres: Postgres, serve: Serve, clients: Clients, table: Table, how: str) -> None:
     """64 clients reconnect at once, which no load balancer would let them do."""
     ends: list[float] = []
@@ -48,19 +48,19 @@ def test_sigterm_drops_no_request(postgres: Postgres, serve: Serve, clients: Cli
         wait_until(lambda served=served: served.stdout.count(STARTED) == int(workers), "all serve")  # type: ignore[misc]
         with clients(served, postgres, 64) as load:
             time.sleep(1)
-            told: list[str] = []
-            asking = threading.Thread(target=watch_readiness, args=(served, told))
+            states: list[str] = []
+            asking = threading.Thread(target=watch_readiness, args=(served, states))
             asking.start()
-            wait_until(lambda told=told: told == ["ready"], "it was ready")  # type: ignore[misc]
+            wait_until(lambda states=states: states == ["ready"], "it was ready")  # type: ignore[misc]
             began = time.monotonic()
-            if "all told" in how:
+            if "SIGTERM to all" in how:
                 os.killpg(served.process.pid, signal.SIGTERM)
             else:
                 served.process.send_signal(signal.SIGTERM)
             served.process.wait(30)
             ends.append(time.monotonic() - began)
         asking.join()
-        assert told == ["ready", "draining"]
+        assert states == ["ready", "draining"]
         seen.add(load.outcome)
 
     figure = f"ended after {min(ends):.1f} to {max(ends):.1f} s"

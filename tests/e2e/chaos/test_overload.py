@@ -86,7 +86,7 @@ def test_statement_is_cancelled_when_its_client_disconnects(
         gone = time.monotonic()
         for client in patient:
             client.close()
-        wait_until(lambda: number() == 0, "nobody waits any more", seconds=1)
+        wait_until(lambda: number() == 0, "no request waits", seconds=1)
         ended = time.monotonic() - gone
         rival.rollback()
 
@@ -126,8 +126,8 @@ def test_serialization_failures_are_retried(
 DEADLOCKS = 20
 OWNER = "select id from user_model where email = %s"
 OPEN_SESSION = "insert into login_session (id, user_id, expires_at) values (%s, %s, now() + '1 day')"
-# Whoever is first waited for by the other waits for it, too: looked for by the server, because a test that is slow to
-# see it would come after the only look (below).
+# Waits until the other transaction waits for it, then waits for that one too. The server itself checks, because a slow
+# test would see it only after the single deadlock check (below).
 CROSS = """
     do $$ begin
         while not exists (select from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid))) loop
@@ -139,9 +139,9 @@ CROSS = """
 
 
 def test_deadlocks_are_retried(postgres: Postgres, serve: Serve, template: Template, table: Table) -> None:
-    """Rivals lock two rows that a statement needs, in the other order; the statement is the one that is ended.
+    """Rivals lock two rows that a statement needs, in the other order; PostgreSQL cancels the statement.
 
-    Who waits looks for a cycle once, after deadlock_timeout: DATABASE_LOCK_TIMEOUT must leave it the time.
+    A waiting process checks for a cycle once, after deadlock_timeout, which DATABASE_LOCK_TIMEOUT must exceed.
     """
     assert postgres.ask("show deadlock_timeout") == "1s"  # PostgreSQL's default
     served = serve(postgres.url, DATABASE_POOL_SIZE=str(DEADLOCKS))

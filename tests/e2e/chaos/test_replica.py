@@ -167,9 +167,9 @@ async def test_clients_read_their_writes_despite_replica_faults(
     assert all(number < 0.05 * by_replica for number, well in zip(passed_over, was_well, strict=True) if well)
     assert min(used) > 0
     for each in (one, other):
-        told = each.stdout.count(NOT_USED)
+        logged = each.stdout.count(NOT_USED)
         assert (
-            1 <= told <= seconds / DATABASE_TIMEOUTS.replica_check + 1
+            1 <= logged <= seconds / DATABASE_TIMEOUTS.replica_check + 1
         )  # once for each check of it, however many clients notice
 
 

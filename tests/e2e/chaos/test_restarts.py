@@ -44,14 +44,14 @@ def test_restart_is_503_until_the_server_is_back(
     outcome.check()
     assert outcome.statuses[503] > 0
     assert outcome.failing_after(back) < 1
-    told = Counter(entry["event"] for entry in map(json.loads, served.stdout.splitlines()) if is_told_once(entry))
-    assert told.keys() == {"database unavailable", "database available again"}
+    logged = Counter(entry["event"] for entry in map(json.loads, served.stdout.splitlines()) if is_outage_entry(entry))
+    assert logged.keys() == {"database unavailable", "database available again"}
     # In order; an outage met in the middle of a restart is logged again, and its end when a connection succeeds.
-    assert 1 <= told["database available again"] <= told["database unavailable"] <= 3
-    assert told["database unavailable"] - told["database available again"] <= 1
+    assert 1 <= logged["database available again"] <= logged["database unavailable"] <= 3
+    assert logged["database unavailable"] - logged["database available again"] <= 1
 
 
-def is_told_once(entry: dict[str, object]) -> bool:
+def is_outage_entry(entry: dict[str, object]) -> bool:
     """Return whether a log line is about the database, or at a level that LOG_LEVEL=ERROR keeps."""
     return str(entry["event"]).startswith("database") or entry["level"] in {"error", "critical"}
 
