@@ -55,6 +55,16 @@ def test_drop_writes_migration_and_way_back(whole_tree: Tree) -> None:
     assert "create table gadgets (" in (whole_tree.path / rollback).read_text()
 
 
+def test_rollback_of_drop_repeats_later_changes_of_the_table(whole_tree: Tree) -> None:
+    write(read_resource("gadgets", ["label:text"], singular=None, owned=True), whole_tree.path)
+    later = whole_tree.path / "migrations/9000_reword.sql"
+    later.write_text("comment on column gadgets.id is 'New';\ncomment on table user_model is 'Owners of gadgets';\n")
+
+    *_, rollback = remove("gadgets", whole_tree.path, drop=True)
+
+    assert (whole_tree.path / rollback).read_text().endswith("\n\ncomment on column gadgets.id is 'New';\n")
+
+
 def test_drop_follows_an_earlier_removal(whole_tree: Tree) -> None:
     write(read_resource("gadgets", ["label:text"], singular=None, owned=True), whole_tree.path)
     remove("gadgets", whole_tree.path)

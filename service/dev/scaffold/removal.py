@@ -3,8 +3,10 @@
 import ast
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+import pglast
 
 from service.dev.scaffold.registration import APP, CHANGELOG, README
 from service.dev.scaffold.rendering import PACKAGE
@@ -14,6 +16,7 @@ from service.dev.scaffold.writing import ROOT, next_migration
 # The only modules that can import a feature or an optional part.
 ASSEMBLY = {APP, f"{PACKAGE}/cli.py", f"{PACKAGE}/dev/commands.py"}
 QUERY_NAME = re.compile(r'"(\w+\.\w+)"')
+LITERAL = re.compile(r"'(?:[^']|'')*'")
 TABLE = re.compile(r"^create table (?:if not exists )?(\w+)", re.MULTILINE | re.IGNORECASE)
 
 
@@ -121,8 +124,8 @@ def _session_without(path: re.Pattern[str], session: str) -> str:
 
 
 def _drop_tables(name: str, root: Path) -> dict[str, str]:
-    """Return a migration, with its rollback, that drops the tables of the feature's first migration."""
-    created = sorted(path for path in (root / "migrations").glob(f"*_create_{name}.sql"))
+    """Return a migration that drops the tables which the feature's first migration created, and its rollback."""
+    created = sorted((root / "migrations").glob(f"*_create_{name}.sql"))
     if not created:
         raise ScaffoldError(f"migrations/ has no *_create_{name}.sql; nothing was removed")
     text = created[-1].read_text("utf-8")
@@ -130,7 +133,20 @@ def _drop_tables(name: str, root: Path) -> dict[str, str]:
     newest, number = next_migration(root)
     migration = f"migrations/{number:04}_drop_{name}"
     drops = "".join(f"-- squawk-ignore ban-drop-table\ndrop table {table};\n" for table in reversed(tables))
+    rollback = re.sub(r"^-- depends:.*\n", "", text, flags=re.MULTILINE)
+    changes = "".join(f"{statement};\n" for statement in _later_statements(created[-1], tables))
     return {
         f"{migration}.sql": f"-- No release that still runs uses {name}.\n-- depends: {newest}\n{drops}",
-        f"{migration}.rollback.sql": re.sub(r"^-- depends:.*\n", "", text, flags=re.MULTILINE),
+        f"{migration}.rollback.sql": f"{rollback}{changes and chr(10)}{changes}",
     }
+
+
+def _later_statements(created: Path, tables: list[str]) -> Iterator[str]:
+    """Yield the statements of later migrations about `tables`, or about their indexes and constraints."""
+    names = re.findall(rf"\b(?:{'|'.join(tables)})(?:_\w+)?\b", created.read_text("utf-8"))
+    named = re.compile(rf"\b(?:{'|'.join(sorted(set(names)))})\b")
+    for path in sorted(created.parent.glob("[!.]*.sql")):
+        if path.name > created.name and not path.name.endswith(".rollback.sql"):
+            for statement in pglast.split(path.read_text("utf-8")):
+                if named.search(LITERAL.sub("", statement)):
+                    yield statement
