@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from service.sqlcheck import DATABASE, DIRECTORY, progress_on_terminal, reported_errors, scratch_server
+from service.sqlcheck import DATABASE, DIRECTORY, progress_on_terminal, reported_errors
 
 # The command line imports this module without the development dependencies, so the function imports them.
 # ruff: noqa: PLC0415
@@ -29,12 +29,12 @@ def book(directory: Path, database_url: str | None, out: Path, scale: bool, sinc
     """
     with reported_errors():
         from service.sqlbook import changes, contents, pages
-        from service.sqlcheck import RevisionError, Tree
+        from service.sqlcheck import RevisionError, Tree, scratch_database
 
         tree = Tree.read(directory)
         progress = progress_on_terminal(contents.steps(tree, seeded=scale) * (2 if since else 1))
         try:
-            with scratch_server(database_url) as server:
+            with scratch_database(database_url) as server:
                 if since:
                     click.echo(changes.since(since, tree, server, progress=progress), nl=False)
                     return

@@ -265,7 +265,7 @@ def _null(nulls: Nullability, *, said: bool) -> tuple[bool, str]:
         return False, "the header says so"
     if not nulls.known:
         return True, "PostgreSQL cannot tell"
-    return not nulls.never, nulls.itself or ("an outer join makes it so" if nulls.joins else "")
+    return not nulls.never_null, nulls.reason or ("an outer join makes it so" if nulls.outer_joins else "")
 
 
 def _measure(

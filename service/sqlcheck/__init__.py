@@ -1,40 +1,34 @@
-"""`sql check` and its sisters: every SQL file and every migration, checked against a real PostgreSQL before deployment.
+"""`sql check` and related commands: they check every query and migration against a real PostgreSQL.
 
-- `commands`, `command_line`: the commands, and the options and messages that they share
-- `check`: a checkout, and every check of its queries
-- `code`, `row_classes`: the places in the Python code that name a query, and the classes they read
-- `parse_tree`, `description`: a query as PostgreSQL's parser, and as a server, sees it
-- `types`, `columns`, `allowed_values`: the types and names of parameters and columns, and the texts a CHECK allows
-- `json_shape`, `json_fields`: the JSON that a query builds, and the classes that are read from it
-- `node_tree`, `catalogue`, `scope`: the query as PostgreSQL analyses it, and the catalogue that its oids refer to
-- `nullability`, `judge`, `null_checks`, `total_functions`: the columns that can be null
-- `cardinality`, `guaranteed_rows`, `rows`: how many rows a query returns
-- `writes`: required columns, nulls and swapped parameters of inserts and updates
-- `plans`: scans that no index serves
-- `one_shard`: queries that would ask every shard of a distributed database
-- `usage`, `hygiene`, `replica`, `stub`: unused files, session state, read-only queries, the types that mypy reads
+Read the modules in this order:
+
+- `commands`, `command_line`: the commands, and their options and output
+- `check`, `schema_checks`, `findings`: all checks of a checkout, those of one query, and their results
+- `code`, `row_classes`: references to queries in the Python code, and the classes of their rows
+- `parse_tree`, `description`: a query as PostgreSQL's parser and a server describe it
+- `types`, `columns`, `allowed_values`: the types and names of parameters and columns, and the texts that a CHECK allows
+- `node_tree`, `node_enums`, `catalogue`, `scope`, `not_null`: the analysed query, and the catalogue to which it refers
+- `null_checks`, `nullability`, `nullability_inference`, `call_nullability`, `total_functions`: columns that can be null
+- `json_shape`, `json_fields`: JSON that a query builds, and the classes that are built from it
+- `cardinality`, `max_rows`, `min_rows`, `cross_joins`: how many rows a query returns
+- `writes`: omitted columns, nulls and swapped parameters in inserts and updates
+- `plans`, `scale`: scans without an index, and the rows that a query reads on large tables
+- `one_shard`: queries that would run on every shard of a distributed database
+- `usage`, `hygiene`, `python_sql`, `replica`, `stub`: unused files, session state, SQL in Python, replicas, mypy stubs
+- `functions`: the functions that the migrations create
 - `deploy_order`: the previous release on the new schema
-- `scale`: what a query reads on a million rows
-- `locks`, `lock_rules`, `squawk`, `rollbacks`: what each migration locks and breaks, and whether it can be undone
-- `schema_lint`: keys, indexes and comments that the schema lacks or has twice, and what nothing reads
-- `schema`, `schema_queries`, `schema_difference`: a schema as the catalogue tells it, and what differs between two
-- `live`: where an existing database differs from what the migrations make
-- `scratch`: the databases that all this runs on
-- `findings`: what a check reports
+- `migration_files`, `locks`, `lock_rules`, `squawk`, `rollbacks`: locks of migrations, and their rollbacks
+- `schema_lint`: missing and duplicate keys, indexes and comments, and unread tables and columns
+- `schema`, `schema_queries`, `schema_difference`, `drift`: a schema, and its differences from another
+- `scratch`: scratch databases
 """
 
-# inline-sql: ok the catalogue of a scratch database is read, not the service's
+# inline-sql: ok these queries read the catalogue of scratch databases, not data of the service
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from service.sqlcheck.command_line import (
-    DATABASE,
-    DIRECTORY,
-    migrated_database,
-    progress_on_terminal,
-    reported_errors,
-    scratch_server,
-)
+from service.sqlcheck.command_line import DATABASE, DIRECTORY, progress_on_terminal, reported_errors
 
 if TYPE_CHECKING:
     from service.sqlcheck.check import Tree, apply_migrations, check_tree
@@ -54,6 +48,27 @@ if TYPE_CHECKING:
     from service.sqlcheck.scratch import connect, scratch_database
     from service.sqlcheck.types import SHORT_TYPE_NAMES, Type, Types
     from service.sqlcheck.usage import declared_result
+
+# The modules of the names that are imported on first use.
+_MODULES = {
+    "check": ("Tree", "apply_migrations", "check_tree"),
+    "code": ("Code", "Module", "QueryReference"),
+    "deploy_order": ("RevisionError", "checkout"),
+    "description": ("Column", "Describer", "Description", "Plan"),
+    "findings": ("Finding",),
+    "locks": ("Lock", "review_migrations"),
+    "null_checks": ("column_nullability",),
+    "nullability": ("Nullability",),
+    "parse_tree": ("Node", "walk"),
+    "row_classes": ("Row",),
+    "scale": ("measure", "seed"),
+    "schema": ("Constraint", "Function", "Grant", "Index", "Schema", "Table", "read_grants", "read_schema"),
+    "schema_checks": ("describe",),
+    "schema_difference": ("Change", "difference"),
+    "scratch": ("connect", "scratch_database"),
+    "types": ("SHORT_TYPE_NAMES", "Type", "Types"),
+    "usage": ("declared_result",),
+}
 
 __all__ = [
     "DATABASE",
@@ -91,39 +106,20 @@ __all__ = [
     "describe",
     "difference",
     "measure",
-    "migrated_database",
     "progress_on_terminal",
     "read_grants",
     "read_schema",
     "reported_errors",
     "review_migrations",
     "scratch_database",
-    "scratch_server",
     "seed",
     "walk",
 ]
 
 
 def __getattr__(name: str) -> object:
-    """Import the checks at their first use (PEP 562): production imports this package without the dev packages."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from service.sqlcheck import (  # noqa: PLC0415 - the reason above
-        check,
-        code,
-        deploy_order,
-        description,
-        locks,
-        null_checks,
-        nullability,
-        parse_tree,
-        scale,
-        schema,
-        schema_difference,
-        types,
-        usage,
-    )
-
-    checks = (check, code, deploy_order, description, null_checks, nullability, parse_tree, scale, types, usage)
-    modules = (*checks, schema, schema_difference, locks)
-    return next(getattr(module, name) for module in modules if hasattr(module, name))
+    """Import a name on first use (PEP 562): production imports this package without the development dependencies."""
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What PostgreSQL's catalogue knows of tables, functions and operators, by oid: own ones may share a name."""
+"""Tables, functions and operators in PostgreSQL's catalogue, by oid, because several can have the same name."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -10,12 +10,12 @@ from psycopg import sql
 
 from service.sqlcheck import node_tree
 from service.sqlcheck.node_tree import Node
-from service.sqlcheck.total_functions import ELEMENTS, NEVER_NULL, NEVER_NULL_SETS, OPERATORS, TOTAL
+from service.sqlcheck.total_functions import ELEMENTS_NOT_NULL, NEVER_NULL, NEVER_NULL_SETS, OPERATORS, TOTAL
 
 Relation = int
-FIRST_OWN_OID = 16384  # FirstNormalObjectId: what PostgreSQL brings along has a smaller one
-# A column is not null if it was declared so and checked: in each child, too, which may have been without. Nobody checks
-# what a foreign table declares.
+FIRST_USER_OID = 16384  # FirstNormalObjectId: built-in objects have smaller oids
+# A column is not null if it is declared so and existing rows were checked, in each child table, too. The declaration of
+# a foreign table is not checked.
 COLUMNS = """
     with recursive own as (
         select
@@ -47,12 +47,12 @@ COLUMNS = """
 """
 FUNCTIONS = """
     select
-        p.oid, p.proname::text, p.oid::regprocedure::text, p.proisstrict, p.proretset, p.provolatile = 'v',
+        p.oid, p.proname::text, p.oid::regprocedure::text, p.proisstrict, p.provolatile = 'v',
         l.lanname = 'sql' and p.prokind = 'f', p.pronargs
     from pg_proc as p inner join pg_language as l on l.oid = p.prolang
 """
-# Comparisons that an index can serve, and what casts: their functions, none of which makes a null of a value, but for
-# casts of a JSON null, and of infinity to a time.
+# The functions of indexable comparisons and of casts, which return null for null arguments only, except casts of a JSON
+# null and of infinity to a time.
 COMPARISONS = """
     select o.oprcode::oid from pg_amop as a inner join pg_operator as o on o.oid = a.amopopr
     inner join pg_am as m on m.oid = a.amopmethod
@@ -61,7 +61,7 @@ COMPARISONS = """
     where castfunc <> 0 and oid < 16384 and castsource <> 'jsonb'::regtype
         and casttarget <> all ('{time,timetz}'::regtype[])
 """
-# Geometry has operators that find no point.
+# Some geometric operators return null if there is no point.
 OPERATOR_FUNCTIONS = """
     select o.oprcode::oid from pg_operator as o inner join pg_proc as p on p.oid = o.oprcode
     where o.oid < 16384 and p.proisstrict and o.oprname = any (%s)
@@ -82,14 +82,14 @@ FOREIGN_KEYS = """
     select conrelid, conkey, confrelid, confkey from pg_constraint
     where contype = 'f' and convalidated and not condeferrable
 """
-# Conditions of one column, or of a domain, that hold for each row.
+# Validated CHECK constraints on one column, or of a domain.
 CHECKS = """
     select case when contypid <> 0 then contypid else conrelid end, coalesce(conkey[1], 0), conbin::text
     from pg_constraint
     where contype = 'c' and convalidated and not connoinherit and coalesce(cardinality(conkey), 1) = 1
         and conrelid not in (select oid from pg_class where relkind = 'f')
 """
-# Triggers that may fill or refuse a row before it is written.
+# Triggers that can change or skip a row before it is written: BEFORE and INSTEAD OF, FOR EACH ROW.
 TRIGGERS = "select distinct tgrelid from pg_trigger where not tgisinternal and (tgtype & 64 <> 0 or tgtype & 7 = 7)"
 BODY = """
     select p.prosqlbody::text, p.prosrc, array(
@@ -107,7 +107,10 @@ VIEW = "select ev_action::text from pg_rewrite where ev_class = %s and rulename 
 
 @attrs.frozen
 class Column:
-    """A column of a table: `required` of each new row, `filled` by a default, `checked`: no row has a null there."""
+    """A column of a table.
+
+    `required`: NOT NULL. `filled`: by a default if an insert omits it. `checked`: no existing row is null.
+    """
 
     table: str
     name: str
@@ -118,12 +121,11 @@ class Column:
 
 @attrs.frozen
 class Function:
-    """A function: `is_sql` if its body can be analysed, too."""
+    """A function; if it `is_sql`, its body can be analysed, too."""
 
     name: str
     signature: str
     is_strict: bool
-    returns_set: bool
     is_volatile: bool
     is_sql: bool
     arguments: int
@@ -131,7 +133,7 @@ class Function:
 
 @attrs.frozen
 class Key:
-    """A unique index: its columns, 0 for each expression, the expressions, and the condition."""
+    """A unique index: its columns (0 for each expression), its expressions, and its condition."""
 
     columns: tuple[int, ...]
     expressions: tuple[Node, ...]
@@ -140,7 +142,7 @@ class Key:
 
 @attrs.frozen
 class ForeignKey:
-    """A validated foreign key: each row of `table` has its row of `target`."""
+    """A validated foreign key: each row of `table` references a row of `target`."""
 
     table: Relation
     columns: tuple[int, ...]
@@ -149,10 +151,10 @@ class ForeignKey:
 
 
 class Catalogue:
-    """The catalogue of one database, read once."""
+    """The catalogue of one database; each part is read once."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        """Read what most queries need."""
+        """Read what most queries need; the rest is read on first use."""
         self._connection = connection
         self.columns = {
             (relation, number): Column(*rest) for relation, number, *rest in connection.execute(COLUMNS).fetchall()
@@ -162,23 +164,30 @@ class Catalogue:
             connection.execute("select oid, oprcode::oid from pg_operator").fetchall()
         )
         self.equalities = self._oids(EQUALITIES)
-        self.total = self._oids(COMPARISONS) | self._oids(OPERATOR_FUNCTIONS, [sorted(OPERATORS)]) | self._own(TOTAL)
-        self.never_null = self._own(NEVER_NULL)
-        self.never_null_sets = self._own(NEVER_NULL_SETS)
-        self.elements = self._own(ELEMENTS)
+        self.total = (
+            self._oids(COMPARISONS) | self._oids(OPERATOR_FUNCTIONS, [sorted(OPERATORS)]) | self._builtin(TOTAL)
+        )
+        self.never_null = self._builtin(NEVER_NULL)
+        self.never_null_sets = self._builtin(NEVER_NULL_SETS)
+        self.elements_not_null = self._builtin(ELEMENTS_NOT_NULL)
         self._bodies: dict[int, Node | None] = {}
         self._views: dict[int, Node | None] = {}
 
     def _oids(self, query: str, parameters: Sequence[Any] = ()) -> set[int]:
         return {oid for (oid,) in self._connection.execute(query, parameters or None)}
 
-    def _own(self, names: frozenset[str]) -> set[int]:
-        """Return PostgreSQL's functions of these names, or of these signatures."""
+    def _builtin(self, names: frozenset[str]) -> set[int]:
+        """Return the built-in functions with these names or signatures."""
         return {
             oid
             for oid, function in self.functions.items()
-            if oid < FIRST_OWN_OID and (function.name in names or function.signature in names)
+            if oid < FIRST_USER_OID and (function.name in names or function.signature in names)
         }
+
+    def builtin_name(self, function: int) -> str:
+        """Return the name of a built-in function; an empty string for any other function."""
+        known = self.functions.get(function)
+        return known.name if known and function < FIRST_USER_OID else ""
 
     @cached_property
     def keys(self) -> dict[Relation, list[Key]]:
@@ -192,15 +201,15 @@ class Catalogue:
 
     @cached_property
     def foreign_keys(self) -> set[ForeignKey]:
-        """The foreign keys that hold at any time."""
+        """The validated foreign keys that are not deferrable."""
         return {
-            ForeignKey(table, tuple(columns), target, tuple(referred))
-            for table, columns, target, referred in self._connection.execute(FOREIGN_KEYS).fetchall()
+            ForeignKey(table, tuple(columns), target, tuple(target_columns))
+            for table, columns, target, target_columns in self._connection.execute(FOREIGN_KEYS).fetchall()
         }
 
     @cached_property
     def checks(self) -> dict[tuple[int, int], list[Node]]:
-        """The checks of each column, by table and number, or of each domain, by type and 0."""
+        """The CHECK constraints of each column, by table and number, and of each domain, by type and 0."""
         found: dict[tuple[int, int], list[Node]] = {}
         for owner, column, condition in self._connection.execute(CHECKS).fetchall():
             found.setdefault((owner, column), []).append(node_tree.parse(condition))
@@ -208,13 +217,15 @@ class Catalogue:
 
     @cached_property
     def triggers(self) -> set[Relation]:
-        """Tables whose rows a trigger may change, or refuse, before they are written."""
+        """The tables whose rows a trigger can change or skip before they are written."""
         return self._oids(TRIGGERS)
 
     def analyse(self, statement: str, types: Sequence[str]) -> Node | None:
-        """Return the last query of a text as PostgreSQL analyses it, or None if it cannot be the body of a function.
+        """Return the last query of `statement` as PostgreSQL analyses it; None if it cannot be the body of a function.
 
         It becomes the body of a temporary function, which is rolled back.
+
+        :param types: the types of the parameters
         """
         try:
             with self._connection.transaction(force_rollback=True):
@@ -223,29 +234,29 @@ class Catalogue:
                 row = self._connection.execute(TEMPORARY).fetchone()
         except psycopg.Error:
             return None
-        return _last(row[0]) if row else None
+        return _last_query(row[0]) if row else None
 
     def body(self, function: int) -> Node | None:
-        """Return the last query of a function in SQL."""
+        """Return the last query of an SQL function; None if it cannot be analysed."""
         if function not in self._bodies:
             row = self._connection.execute(BODY, [function]).fetchone()
             parsed, source, arguments = row or (None, "", [])
-            self._bodies[function] = _last(parsed) if parsed else self.analyse(source, arguments)
+            self._bodies[function] = _last_query(parsed) if parsed else self.analyse(source, arguments)
         return self._bodies[function]
 
     def view(self, relation: Relation) -> Node | None:
-        """Return the query of a view."""
+        """Return the query of a view; None if it has none."""
         if relation not in self._views:
             row = self._connection.execute(VIEW, [relation]).fetchone()
-            view = self._views[relation] = _last(row[0]) if row else None
+            view = self._views[relation] = _last_query(row[0]) if row else None
             for entry in view.rtable if view else []:
-                if entry.relid == relation:  # `old` and `new`, which PostgreSQL 15 puts before the view's own tables
+                if entry.relid == relation:  # PostgreSQL 15 lists the view as `old` and `new`, too
                     entry.fields["relkind"] = None
         return self._views[relation]
 
 
-def _last(text: str) -> Node | None:
-    """Return the last query of a list, or of a list of lists."""
+def _last_query(text: str) -> Node | None:
+    """Return the last query of a list, or of a list of lists; None if there is none."""
     found = node_tree.parse(text)
     while isinstance(found, list):
         found = found[-1] if found else None

@@ -1,4 +1,4 @@
-"""`sql check`: each check, on one tree and one migrated database."""
+"""`sql check`: all checks of a checkout's queries and schema, on a migrated database."""
 
 import io
 from collections.abc import Callable, Collection
@@ -17,14 +17,14 @@ from service.sqlcheck.findings import Finding, from_error
 from service.sqlcheck.migration_files import MigrationFiles
 from service.sqlcheck.python_sql import find_sql
 from service.sqlcheck.schema_checks import check_schema, describe
-from service.sqlcheck.scratch import advised
+from service.sqlcheck.scratch import with_extension_advice
 
 Progress = Callable[[str], None]
 
 
 @attrs.frozen
 class Tree:
-    """A checkout: its query files, and what its code says of them."""
+    """A checkout: its query files, those that are `broken`, and the references in its code."""
 
     root: Path
     statements: dict[str, Statement]
@@ -45,22 +45,22 @@ class Tree:
 
     @property
     def migrations(self) -> Path:
-        """Where its migrations are."""
+        """The folder of its migrations."""
         return self.root / "migrations"
 
     def references(self, name: str) -> list[QueryReference]:
-        """Return the places that name a query."""
+        """Return the places in the code that name a query."""
         return [reference for reference in self.code.references if reference.query == name]
 
 
 def apply_migrations(tree: Tree, url: str) -> Finding | None:
-    """Apply the tree's migrations; return what refuses them."""
+    """Apply the migrations of a checkout; if one fails, return that as a finding."""
     try:
-        with redirect_stdout(io.StringIO()):  # yoyo prints what a migration selects
+        with redirect_stdout(io.StringIO()):  # yoyo prints the rows that a migration selects
             migrate.apply(url, tree.migrations, report=lambda _: None)
     except migrate.MigrationError as error:
         refused = from_error("migration", error, tree.migrations)
-        return attrs.evolve(refused, sentence=advised(refused.sentence))
+        return attrs.evolve(refused, sentence=with_extension_advice(refused.sentence))
     return None
 
 
@@ -71,10 +71,10 @@ def check_tree(
     ran: Collection[str] | None = None,
     progress: Progress = lambda _: None,
 ) -> list[Finding]:
-    """Run every check on a migrated database, where nothing is changed.
+    """Run all checks on a migrated database, which is not changed.
 
-    :param ran: the queries that the tests ran; None where nobody has looked
-    :param progress: is told the name of each query when its turn comes
+    :param ran: the names of the queries that the tests ran; None if unknown
+    :param progress: called with the name of each query before its checks
     """
     found = [*tree.broken.values(), *find_sql(tree.code)]
     found += usage.check_references(tree.statements, tree.broken, tree.code.references)
@@ -83,8 +83,8 @@ def check_tree(
     describer = Describer(connection)
     files = MigrationFiles(tree.migrations)
     found += functions.check_functions(connection, describer.catalogue, files)
-    readers = schema_lint.Readers(complete=not tree.broken)
-    column = one_shard.distribution(tree.root / "sql")
+    reads = schema_lint.QueryReads(complete=not tree.broken)
+    column = one_shard.distribution_column(tree.root / "sql")
     distributed = one_shard.distributed_tables(connection, column) if column else ()
     if not tree.broken:
         found += stub.check_stub(tree.root, tree.statements, describer.types)
@@ -93,14 +93,14 @@ def check_tree(
         description = describe(describer, statement)
         if isinstance(description, Finding):
             found.append(description)
-            readers.complete = False
+            reads.complete = False
             continue
-        readers.add(description)
+        reads.add(description)
         found += hygiene.check_statement(description.parsed)
         found += replica.check_replica_marker(description.parsed, describer.volatile)
         found += check_schema(describer, description, tree.references(statement.name))
         if column:
             found += one_shard.check_one_shard(description.parsed, column, distributed)
-    found += schema_lint.check_design(connection, files, readers)
-    found += files.needless()
+    found += schema_lint.check_design(connection, files, reads)
+    found += files.unneeded_acceptances()
     return sorted(set(found))

@@ -1,8 +1,8 @@
-"""What the Python code says of its queries, read from its syntax tree: nothing is imported, so nothing has to run.
+"""References to queries in the Python code, which is parsed, not imported.
 
-A query is named by a call, ``one("pets.create_pet", VersionedPet)``, of a function that is imported from
-``service.sql``. The class is followed through imports and base classes to its fields; what comes from
-outside the service keeps its full name (``datetime.datetime``).
+A query is named by a call of a function that is imported from ``service.sql``: ``one("pets.create_pet",
+VersionedPet)``. The class is followed through imports and base classes to its fields; a name from outside the service
+becomes its full name (``datetime.datetime``).
 """
 
 import ast
@@ -15,14 +15,20 @@ import attrs
 
 from service.sqlcheck.row_classes import Annotation, Row, is_json_class, row_class
 
-READERS = {"one", "maybe", "many", "value", "count"}
-# Where the readers are defined; the last two are their places in older revisions.
-HOMES = {"service.sql", "service.postgres", "service.postgres.queries", "service.postgres.readers", "service.queries"}
+QUERY_FUNCTIONS = {"one", "maybe", "many", "value", "count"}
+# The modules that export these functions; the last three did in older revisions.
+QUERY_MODULES = {
+    "service.sql",
+    "service.postgres",
+    "service.postgres.queries",
+    "service.postgres.readers",
+    "service.queries",
+}
 
 
 @attrs.frozen
 class QueryReference:
-    """A place in the code that names a query; `row` is a class of rows, a type (of a value), or None (of a count)."""
+    """A place in the code that names a query; `row` is a row class, the type of a value, or None for a count."""
 
     path: str
     line: int
@@ -33,13 +39,13 @@ class QueryReference:
 
     @property
     def returns(self) -> str:
-        """What the code expects, in the words of the header."""
+        """The result that the code expects, as the header would declare it."""
         return f"{self.cardinality} {self.row.name}" if isinstance(self.row, Row) else self.cardinality
 
 
 @attrs.frozen
 class Source:
-    """A Python file, parsed; its calls, assignments and functions, wherever they stand."""
+    """A parsed Python file, with all its calls, assignments and functions at any depth."""
 
     text: str
     body: list[ast.stmt]
@@ -50,7 +56,7 @@ class Source:
 
 @attrs.define
 class Module:
-    """A module of the service, parsed."""
+    """A parsed module of the service."""
 
     code: "Code"
     name: str
@@ -59,13 +65,13 @@ class Module:
 
     @cached_property
     def names(self) -> dict[str, ast.stmt | tuple[str, str]]:
-        """What the names of the module are: statements here, or (module, name) elsewhere."""
+        """The top-level names: statements of this module, or (module, name) if imported."""
         names: dict[str, ast.stmt | tuple[str, str]] = {}
         for node in self.source.body:
             if isinstance(node, ast.ImportFrom):
                 names |= {alias.asname or alias.name: (self._absolute(node), alias.name) for alias in node.names}
             elif isinstance(node, ast.Import):
-                # `import service.pets.models` gives the name `service`, which annotations are written with in full.
+                # `import service.pets.models` binds the name `service`.
                 names |= {alias.asname or alias.name.partition(".")[0]: _imported(alias) for alias in node.names}
             elif isinstance(node, ast.ClassDef):
                 names[node.name] = node
@@ -74,14 +80,14 @@ class Module:
         return names
 
     def _absolute(self, node: ast.ImportFrom) -> str:
-        """Return the full name of the module that a statement imports from: ``from .models import Pet``, too."""
+        """Return the full name of the module from which a statement imports, if relative, too."""
         if not node.level:
             return node.module or ""
         package = self.name.split(".")[: None if self.path.name == "__init__.py" else -1]
         return ".".join([*package[: len(package) - node.level + 1], *([node.module] if node.module else [])])
 
     def find(self, name: str) -> "tuple[Module, ast.stmt] | str":
-        """Follow `name` to the statement that defines it in the service, or to its full name elsewhere."""
+        """Return the module and statement of the service that define `name`, or its full name if it is from outside."""
         target = self.names.get(name)
         if target is None:
             return name if hasattr(builtins, name) else f"{self.name}.{name}"
@@ -92,7 +98,7 @@ class Module:
         return there.find(attribute) if there else f"{module}.{attribute}".strip(".")
 
     def annotation(self, node: ast.expr) -> Annotation:
-        """Return the type that an expression stands for."""
+        """Return the type that an annotation denotes."""
         match node:
             case ast.Constant(value=str(text)):
                 return self.annotation(ast.parse(text, mode="eval").body)
@@ -111,10 +117,10 @@ class Module:
             return Annotation(found)
         module, statement = found
         if isinstance(statement, ast.ClassDef):
-            of_json = is_json_class(module, statement)
-            definition = (module, statement) if of_json else None
-            return Annotation(statement.name, values=_values(module, statement), of_json=of_json, definition=definition)
-        assert isinstance(statement, ast.Assign)  # noqa: S101 - names holds nothing else
+            definition = (module, statement) if is_json_class(module, statement) else None
+            values = _enum_values(module, statement)
+            return Annotation(statement.name, values=values, has_json_class=bool(definition), definition=definition)
+        assert isinstance(statement, ast.Assign)  # noqa: S101 - `names` contains no other statements
         if isinstance(statement.value, ast.Call):  # NewType("PetId", int)
             [*_, target] = statement.value.args or [statement.value.func]
             return module.annotation(target)
@@ -132,11 +138,11 @@ class Module:
             return attrs.evolve(first, optional=True)
         each = [first, *map(self.annotation, inner[1:])]
         name = f"{outer}[{', '.join(part.name for part in each)}]"
-        of_json = any(part.of_json for part in each)
-        return Annotation(name, element=first if outer == "list" else None, of_json=of_json)
+        has_json_class = any(part.has_json_class for part in each)
+        return Annotation(name, element=first if outer == "list" else None, has_json_class=has_json_class)
 
     def row(self, node: ast.expr) -> Row | Annotation:
-        """Return the class of rows that an expression names, or another type."""
+        """Return the row class that an expression names, or another type."""
         found = self.resolve(node)
         if not isinstance(found, str):
             module, definition = found
@@ -145,7 +151,7 @@ class Module:
         return self.annotation(node)
 
     def resolve(self, node: ast.expr) -> "tuple[Module, ast.stmt] | str":
-        """Follow `X`, or `models.X`, to the statement that defines it in the service, or to its full name elsewhere."""
+        """Return, for `X` or `models.X`, the module and statement that define it, or its full name, as `find` does."""
         if isinstance(node, ast.Name):
             return self.find(node.id)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
@@ -154,7 +160,7 @@ class Module:
         return ""
 
     def _module(self, node: ast.expr) -> "Module | None":
-        """Return the module of the service that `models`, or `service.pets.models`, is the name of."""
+        """Return the module of the service that `models` or `service.pets.models` names."""
         if isinstance(node, ast.Attribute):
             return self.code.module(ast.unparse(node)) if ast.unparse(node).split(".")[0] in self.names else None
         target = self.names.get(node.id) if isinstance(node, ast.Name) else None
@@ -164,10 +170,10 @@ class Module:
 
 
 class Code:
-    """The service's Python, parsed."""
+    """The parsed Python code of the service."""
 
     def __init__(self, root: Path) -> None:
-        """Parse what stands below `root`/service. Raises SyntaxError."""
+        """Parse all modules below `root`/service. Raises SyntaxError."""
         self.root = root
         self.modules: dict[str, Module] = {}
         for path in sorted((root / "service").rglob("*.py")):
@@ -181,13 +187,13 @@ class Code:
 
     @cached_property
     def references(self) -> list[QueryReference]:
-        """Every place that names a query."""
+        """All places that name a query."""
         return [reference for module in self.modules.values() for reference in _references(module)]
 
 
 @cache
 def _parse(source: bytes, path: str) -> Source:
-    """Parse; what has not changed since, not again."""
+    """Parse a file, once for the same content."""
     tree = ast.parse(source, path)
     found = Source(source.decode("utf-8", "replace"), tree.body, [], [], [])
     for node in ast.walk(tree):
@@ -201,10 +207,10 @@ def _parse(source: bytes, path: str) -> Source:
 
 
 def _references(module: Module) -> Iterator[QueryReference]:
-    readers = {
+    functions = {
         name: target[1]
         for name, target in module.names.items()
-        if isinstance(target, tuple) and target[0] in HOMES and target[1] in READERS
+        if isinstance(target, tuple) and target[0] in QUERY_MODULES and target[1] in QUERY_FUNCTIONS
     }
     constants = {
         id(node.value): node.targets[0].id
@@ -212,13 +218,13 @@ def _references(module: Module) -> Iterator[QueryReference]:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
     for node in module.source.calls:
-        if isinstance(node.func, ast.Name) and node.func.id in readers and node.args:
+        if isinstance(node.func, ast.Name) and node.func.id in functions and node.args:
             name = node.args[0]
             yield QueryReference(
                 path=module.path.as_posix(),
                 line=node.lineno,
                 query=name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else "",
-                cardinality=readers[node.func.id],
+                cardinality=functions[node.func.id],
                 row=module.row(node.args[1]) if len(node.args) > 1 else None,
                 constant=constants.get(id(node)),
             )
@@ -234,11 +240,11 @@ def _union(left: Annotation, right: Annotation) -> Annotation:
     if len(parts) == 1:
         return attrs.evolve(parts[0], optional=optional)
     names = sorted({name for part in parts for name in part.name.split(" | ")})
-    return Annotation(" | ".join(names), optional, of_json=any(part.of_json for part in parts))
+    return Annotation(" | ".join(names), optional, has_json_class=any(part.has_json_class for part in parts))
 
 
-def _values(module: Module, node: ast.ClassDef) -> tuple[str, ...] | None:
-    """Return the values of a class that is a StrEnum."""
+def _enum_values(module: Module, node: ast.ClassDef) -> tuple[str, ...] | None:
+    """Return the values of a StrEnum; None for another class."""
     if "StrEnum" not in {module.annotation(base).name.rpartition(".")[2] for base in node.bases}:
         return None
     return tuple(

@@ -1,4 +1,4 @@
-"""Types: what the header declares and the class says, against what PostgreSQL takes and returns."""
+"""The types that the header and the class declare, compared with those that PostgreSQL takes and returns."""
 
 from collections.abc import Collection, Iterator
 
@@ -13,7 +13,7 @@ from service.sqlcheck.types import TEXT, Type, Types
 
 
 def check_parameters(description: Description, types: Types) -> Iterator[Finding]:
-    """Compare each `$n` of the header with what PostgreSQL inferred for it."""
+    """Compare each `$n` of the header with the type that PostgreSQL infers."""
     statement = description.statement
     for number, (parameter, inferred) in enumerate(zip(statement.parameters, description.parameters, strict=True), 1):
         declared = types.by_name(parameter.type)
@@ -27,30 +27,30 @@ def check_parameters(description: Description, types: Types) -> Iterator[Finding
 
 
 def check_columns(description: Description, reference: QueryReference | None, types: Types) -> Iterator[Finding]:
-    """Compare the result with the class that `reading` makes of it; without one, with the header alone."""
+    """Compare the result with the class or type of `reference`; without a reference, with the header alone."""
     statement, found = description.statement, description.columns
     match statement.cardinality, reference.row if reference else None:
         case Cardinality.COUNT, _:
             if found:
-                sentence = f"returns {_number(len(found))}, and the header says that they are counted, not read"
+                sentence = f"returns {_number(len(found))}, but the header says count, which reads none"
                 yield finding_at(statement, found[0].line, sentence, "column-count")
         case Cardinality.VALUE, row:
             yield from _value(statement, found, row if isinstance(row, Annotation) else None, types)
         case _, Row() as row:
             yield from _row(description, found, row)
         case _, Annotation() as other:
-            sentence = f"{other} is no attrs class of the service: nobody can tell its fields"
+            sentence = f"{other} is not an attrs class of the service, so its fields are unknown"
             yield finding_at(statement, statement.returns_line, sentence, "column-count")
         case _:
-            pass  # nobody reads it: a finding of its own
+            pass  # no code reads it, which is a finding of its own
 
 
 def find_naive_timestamps(description: Description, references: Collection[QueryReference]) -> Iterator[Finding]:
-    """Find moments without a time zone, unless each class that reads a column converts it."""
+    """Find timestamps without a time zone, unless each class that reads the column converts it."""
     statement = description.statement
-    said = "is timestamp without time zone, and nobody knows whose time it is: use timestamptz"
+    sentence = "is timestamp without time zone, which leaves the zone unknown: use timestamptz"
     found = [
-        finding_at(statement, parameter.line, f"${number} {said}", "naive-timestamp")
+        finding_at(statement, parameter.line, f"${number} {sentence}", "naive-timestamp")
         for number, (parameter, inferred) in enumerate(
             zip(statement.parameters, description.parameters, strict=True), 1
         )
@@ -60,7 +60,7 @@ def find_naive_timestamps(description: Description, references: Collection[Query
     for number, column in enumerate(description.columns):
         converted = rows and all(number < len(row.fields) and row.fields[number].converted for row in rows)
         if column.type.is_naive and not converted:
-            found.append(finding_at(statement, column.line, f"column {number + 1} {said}", "naive-timestamp"))
+            found.append(finding_at(statement, column.line, f"column {number + 1} {sentence}", "naive-timestamp"))
     yield from unless_accepted(statement, "naive-timestamp", found)
 
 
@@ -69,7 +69,7 @@ def _value(
 ) -> Iterator[Finding]:
     if len(found) != 1:
         yield finding_at(
-            statement, statement.returns_line, f"returns {_number(len(found))}, a value is one", "column-count"
+            statement, statement.returns_line, f"returns {_number(len(found))}, but a value is one", "column-count"
         )
         return
     column, declared = found[0], types.by_name(statement.row) if statement.row else None
@@ -99,30 +99,28 @@ def _row(description: Description, found: tuple[Column, ...], row: Row) -> Itera
             if not (allowed := allowed_values(description, number)) or not allowed <= {
                 *(field.annotation.values or ())
             }:
-                has = (
-                    f"its CHECK allows {', '.join(sorted(allowed))}" if allowed else "it has no CHECK of single values"
-                )
+                has = f"its CHECK allows {', '.join(sorted(allowed))}" if allowed else "no CHECK lists its values"
                 sentence = f"column {number} is {column.type}, {row.name}.{field.name} says Literal; {has}"
                 yield finding_at(statement, column.line, sentence, "column-type")
         elif not column.type.matches(field.annotation, converted=field.converted):
             sentence = f"column {number} is {column.type}, {row.name}.{field.name} says {field.annotation}"
             yield finding_at(statement, column.line, sentence + _advice(column.type, field.annotation), "column-type")
-        elif field.annotation.of_json and not field.converted and (shape := description.shape(number)):
-            for wrong in mismatches(shape, field.annotation, column.name):
-                yield finding_at(statement, column.line, f"column {number}: {wrong}", "column-type")
+        elif field.annotation.has_json_class and not field.converted and (shape := description.json_shape(number)):
+            for mismatch in mismatches(shape, field.annotation, column.name):
+                yield finding_at(statement, column.line, f"column {number}: {mismatch}", "column-type")
 
 
 def _advice(found: Type, annotation: Annotation) -> str:
-    """Say what would fit, where that is not plain."""
-    if annotation.of_json:
+    """Return what would fit, as the end of a sentence, if that is not obvious."""
+    if annotation.has_json_class:
         return "; a class is read from json or jsonb"
     labels = found.bare.labels
     if labels and annotation.values is not None:
         if set(labels) != set(annotation.values):
             return f"; its labels are {', '.join(labels)}"
-        return "; asyncpg gives str: write attrs.field(converter=…)"
+        return "; asyncpg returns str: write attrs.field(converter=…)"
     if found.python() is None:
-        return "; which Python type that becomes, nobody has said: cast it in the statement"
+        return "; its Python type is unknown: cast it in the statement"
     return ""
 
 

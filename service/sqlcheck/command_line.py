@@ -1,4 +1,4 @@
-"""What the commands share: their options, their scratch databases, and how they report findings and errors."""
+"""The options of the commands, their scratch databases, and the output of findings and errors."""
 
 import gc
 import sys
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from service.sqlcheck.check import Tree
     from service.sqlcheck.findings import Finding
 
-# Production imports this module, and has none of the dev packages: the functions import what they need.
+# Production imports this module without the development dependencies, so the functions import them.
 # ruff: noqa: PLC0415
 
 F = TypeVar("F", bound=Callable[..., None])
@@ -30,12 +30,12 @@ DIRECTORY = click.option(
 )
 DATABASE = click.option(
     "--database-url",
-    help="Create scratch databases on this server, as a role that may do so.  [default: an embedded PostgreSQL]",
+    help="Create scratch databases on this server, with a role that can do so.  [default: an embedded PostgreSQL]",
 )
 
 
 def output_format(function: F) -> F:
-    """Add the options that choose the format of findings."""
+    """Add the options for the output format of findings."""
     as_json = click.option("--json", "form", flag_value="json", help="Report findings as a JSON array.")
     as_github = click.option("--github", "form", flag_value="github", help="Report findings as GitHub annotations.")
     as_text = click.option(
@@ -45,13 +45,13 @@ def output_format(function: F) -> F:
 
 
 def print_findings(findings: "Collection[Finding]", form: str, checked: str) -> None:
-    """Print findings as `form` says and exit with 1; without any, print what was `checked`."""
-    from service.sqlcheck.findings import as_github, as_json, as_text, counts
+    """Print findings in the format `form` and exit with status 1; if there are none, print what was `checked`."""
+    from service.sqlcheck.findings import as_github, as_json, as_text, summary
 
     if text := {"text": as_text, "json": as_json, "github": as_github}[form](findings):
         click.echo(text)
     if findings and form == "text":
-        click.echo(counts(findings))
+        click.echo(summary(findings))
     if findings:
         raise SystemExit(1)
     if form != "json":
@@ -60,11 +60,15 @@ def print_findings(findings: "Collection[Finding]", form: str, checked: str) -> 
 
 @contextmanager
 def reported_errors() -> Iterator[None]:
-    """Turn what stops a command into one sentence: a missing package, unreadable code, a refusal by PostgreSQL."""
+    """Report an error as one sentence: a missing package, invalid Python, or an error of PostgreSQL."""
     import psycopg
+
+    from service.embedded import EmbeddedPostgresError
 
     try:
         yield
+    except EmbeddedPostgresError as error:
+        raise click.ClickException(str(error)) from error
     except ModuleNotFoundError as error:
         sentence = f"This needs {error.name}: install the dev requirements (pip install -r requirements-dev.txt)"
         raise click.ClickException(sentence) from error
@@ -78,7 +82,7 @@ def reported_errors() -> Iterator[None]:
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Look for no garbage: among the syntax trees of all modules, that takes a fifth of the check's own time."""
+    """Disable the garbage collector, whose runs through all syntax trees take a fifth of the time of the checks."""
     gc.disable()
     try:
         yield
@@ -87,25 +91,12 @@ def without_garbage_collection() -> Iterator[None]:
 
 
 @contextmanager
-def scratch_server(url: str | None) -> Iterator[str]:
-    """Yield the URL of an empty database: on the server of `url`, or on an embedded one."""
-    from service.embedded import EmbeddedPostgresError
-    from service.sqlcheck.scratch import scratch_database
-
-    try:
-        with scratch_database(url) as database:
-            yield database
-    except EmbeddedPostgresError as error:
-        raise click.ClickException(str(error)) from error
-
-
-@contextmanager
 def migrated_database(tree: "Tree", url: str | None) -> "Iterator[psycopg.Connection[Any]]":
-    """Connect to a scratch database with the schema of a checkout."""
+    """Yield a connection to a scratch database with the schema of a checkout."""
     from service.sqlcheck.check import apply_migrations
-    from service.sqlcheck.scratch import connect
+    from service.sqlcheck.scratch import connect, scratch_database
 
-    with scratch_server(url) as database:
+    with scratch_database(url) as database:
         if refused := apply_migrations(tree, database):
             raise click.ClickException(str(refused))
         with connect(database) as connection:
@@ -113,7 +104,7 @@ def migrated_database(tree: "Tree", url: str | None) -> "Iterator[psycopg.Connec
 
 
 def progress_on_terminal(total: int) -> Callable[[str], None]:
-    """Return a function that counts its calls on a terminal, and prints nothing elsewhere."""
+    """Return a function that shows the progress on a terminal; elsewhere, it does nothing."""
     if not sys.stderr.isatty():
         return lambda _: None
     done = 0

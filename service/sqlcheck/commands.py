@@ -1,4 +1,4 @@
-"""The commands ``python -m service sql …``: check, locks, explain, stub. The room `sqlbook` has the fifth, book."""
+"""The commands ``python -m service sql …``: check, locks, explain and stub; the package `sqlbook` adds book."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -15,7 +15,6 @@ from service.sqlcheck.command_line import (
     print_findings,
     progress_on_terminal,
     reported_errors,
-    scratch_server,
     without_garbage_collection,
 )
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from service.sqlcheck.findings import Finding
     from service.sqlcheck.locks import Migration
 
-# Production imports this module, and has none of the dev packages: the functions import what they need.
+# Production imports this module without the development dependencies, so the functions import them.
 # ruff: noqa: PLC0415
 
 
@@ -52,32 +51,34 @@ def sql() -> None:
     "--compatible-with", metavar="REF", help="Also check the SQL files of this git revision on the new schema."
 )
 @click.option("--scale", is_flag=True, help="Also run each query on a million rows and count the rows it reads.")
-@click.option("--rollbacks", is_flag=True, help="Also try each rollback: it must restore the schema before.")
+@click.option("--rollbacks", is_flag=True, help="Also try each rollback: it must restore the previous schema.")
 @click.option(
-    "--live", metavar="URL", help="Also compare this database, which is only read, with what the migrations make."
+    "--live", metavar="URL", help="Also compare this database, which is only read, with the schema of the migrations."
 )
-def check(directory: Path, database_url: str | None, form: str, **options: Any) -> None:  # noqa: ANN401 - click's
+def check(directory: Path, database_url: str | None, form: str, **options: Any) -> None:  # noqa: ANN401 - the options of the command
     """Check every query against schema and code.
 
     The schema is built from migrations/. Exit status 1 if there are findings; docs/checks.md explains each.
     """
     # The tree is read while PostgreSQL starts, and the migrations are reviewed during the checks.
     with reported_errors(), without_garbage_collection(), ThreadPoolExecutor() as pool:
-        reading = pool.submit(_read, directory)
-        with scratch_server(database_url) as url:
+        from service.sqlcheck.scratch import scratch_database
+
+        reading = pool.submit(_read_tree, directory)
+        with scratch_database(database_url) as url:
             tree = reading.result()
-            found = _found(tree, url, pool, **options)
+            found = _check_all(tree, url, pool, **options)
     migrations = len([path for path in tree.migrations.glob("[!.]*.sql") if not path.name.endswith(".rollback.sql")])
     print_findings(found, form, f"{len(tree.statements)} queries, {migrations} migrations")
 
 
-def _read(directory: Path) -> "Tree":
+def _read_tree(directory: Path) -> "Tree":
     from service.sqlcheck.check import Tree
 
     return Tree.read(directory)
 
 
-def _found(tree: "Tree", url: str, pool: ThreadPoolExecutor, **options: Any) -> "list[Finding]":  # noqa: ANN401 - click's
+def _check_all(tree: "Tree", url: str, pool: ThreadPoolExecutor, **options: Any) -> "list[Finding]":  # noqa: ANN401 - the options of the command
     from service.sqlcheck.check import apply_migrations
     from service.sqlcheck.locks import check_migrations
     from service.sqlcheck.scratch import connect
@@ -87,12 +88,12 @@ def _found(tree: "Tree", url: str, pool: ThreadPoolExecutor, **options: Any) -> 
         if refused := apply_migrations(tree, url):
             return [refused]
         with connect(url) as connection:
-            return sorted({*_check(tree, connection, url, **options), *reviewed.result()})
+            return sorted({*_check_tree(tree, connection, url, **options), *reviewed.result()})
     finally:
-        wait([reviewed])  # before its server goes
+        wait([reviewed])  # before its server is stopped
 
 
-def _check(  # noqa: PLR0913 - the command's options
+def _check_tree(  # noqa: PLR0913 - the command's options
     tree: "Tree",
     connection: "psycopg.Connection[Any]",
     url: str,
@@ -119,9 +120,9 @@ def _check(  # noqa: PLR0913 - the command's options
 
         yield from check_rollbacks(tree.migrations, url)
     if live:
-        from service.sqlcheck.live import check_live
+        from service.sqlcheck.drift import check_drift
 
-        yield from check_live(tree, live, connection)
+        yield from check_drift(tree, live, connection)
     if scale:
         from service.sqlcheck.scale import check_scale
 
@@ -135,16 +136,16 @@ def _check(  # noqa: PLR0913 - the command's options
 def locks(directory: Path, database_url: str | None, form: str) -> None:
     """Report which tables each migration locks.
 
-    Applies the migrations to a scratch database, and reports who waits for each lock. Exit status 1 if there are
-    findings; docs/checks.md explains each.
+    Applies the migrations to a scratch database, and reports which sessions each lock blocks. Exit status 1 if there
+    are findings; docs/checks.md explains each.
     """
     with reported_errors():
         from service.sqlcheck.locks import review_migrations
-        from service.sqlcheck.scratch import connect
+        from service.sqlcheck.scratch import connect, scratch_database
 
         found: list[Finding] = []
         done = 0
-        with scratch_server(database_url) as url, connect(url) as connection:
+        with scratch_database(database_url) as url, connect(url) as connection:
             for migration in review_migrations(connection, directory / "migrations"):
                 done += 1
                 found += migration.findings
@@ -156,7 +157,7 @@ def locks(directory: Path, database_url: str | None, form: str) -> None:
 def _print_locks(migration: "Migration") -> None:
     click.secho(migration.name, bold=True)
     if migration.locks is None:
-        click.echo("  not one transaction: its locks cannot be read")
+        click.echo("  not a single transaction: its locks cannot be read")
     for lock in migration.locks or []:
         click.echo(f"  {lock.table}: {lock.sql_mode}, {lock.waits}{', rewritten' if lock.rewritten else ''}")
     if migration.locks == []:
@@ -170,7 +171,7 @@ def _print_locks(migration: "Migration") -> None:
 def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -> None:
     """Print the generic plans of queries.
 
-    Without NAME, of all queries. Sequential scans appear only if no index serves.
+    Without NAME, of all queries. A sequential scan appears only if no index serves the query.
     """
     with reported_errors():
         from service.sqlcheck.check import Tree

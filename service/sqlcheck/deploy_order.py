@@ -1,4 +1,4 @@
-"""Deploy order: while a release starts, the one before goes on working, on the new schema."""
+"""Deploy order: during a deployment, the previous release works on the new schema."""
 
 import io
 import subprocess
@@ -22,13 +22,13 @@ from service.sqlcheck.scratch import connect, scratch_database
 
 
 class RevisionError(Exception):
-    """A git revision cannot be read; the sentence says what git says."""
+    """A git revision cannot be read or migrated."""
 
 
 def check_revision(root: Path, revision: str, server: str, connection: psycopg.Connection[object]) -> list[Finding]:
-    """Check the SQL files and the classes of an earlier `revision` on the schema of `connection`.
+    """Check the queries and classes of an earlier git revision on the schema of `connection`.
 
-    What was wrong on that revision's own schema already is not told again. Raises RevisionError.
+    Findings on the revision's own schema, in a scratch database on `server`, are left out. Raises RevisionError.
     """
     with checkout(root, revision) as earlier, scratch_database(server) as url:
         tree = Tree.read(earlier)
@@ -38,21 +38,21 @@ def check_revision(root: Path, revision: str, server: str, connection: psycopg.C
             before = _findings(tree, own)
         new = _findings(tree, connection) - before
         applied = expected_checksums(tree.migrations)
-    told = [
+    found = [
         attrs.evolve(finding, sentence=f"as of {revision}, on the new schema: {finding.sentence}", check="deploy-order")
         for finding in new
     ]
-    return sorted([*told, *_changed(applied, expected_checksums(root / "migrations"), revision)])
+    return sorted([*found, *_edited_migrations(applied, expected_checksums(root / "migrations"), revision)])
 
 
-def _changed(applied: Mapping[str, str], now: Mapping[str, str], revision: str) -> Iterator[Finding]:
-    """Find migrations of the revision that are no longer what they were: `migrate` refuses a database that has them."""
+def _edited_migrations(applied: Mapping[str, str], now: Mapping[str, str], revision: str) -> Iterator[Finding]:
+    """Find edited, renamed and removed migrations of the revision, which `migrate` refuses to apply."""
     for name, checksum in applied.items():
         if now.get(name) == checksum:
             continue
         renamed = next((new for new, its in now.items() if its == checksum and new not in applied), None)
         what = "edited" if name in now else f"renamed to {renamed}" if renamed else "removed"
-        sentence = f"is {what} since {revision}: put it back, and write another migration"
+        sentence = f"was {what} since {revision}: restore it, and write another migration"
         yield Finding(f"migrations/{name}.sql", 1, sentence, "deploy-order")
 
 
@@ -70,16 +70,18 @@ def _findings(tree: Tree, connection: psycopg.Connection[object]) -> set[Finding
 
 @contextmanager
 def checkout(root: Path, revision: str) -> Iterator[Path]:
-    """Lend a folder with what a revision needs here. Raises RevisionError."""
+    """Yield a folder with the SQL, code and migrations of a git revision. Raises RevisionError."""
     command = ["git", "-C", str(root), "archive", "--format=tar", revision, "--", "sql", "service", "migrations"]
     try:
-        done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - ours; the revision is one word
+        done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - a fixed command; the revision is a single argument
     except FileNotFoundError:
-        raise RevisionError("git is not installed, and an earlier revision needs it") from None
+        raise RevisionError("git is not installed, but is needed to read an earlier revision") from None
     if done.returncode:
         raise RevisionError(f"git cannot read {revision!r}: {done.stderr.decode(errors='replace').strip()}")
     with tempfile.TemporaryDirectory(prefix="sql-check-") as folder:
         with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-            archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Debian 12's Python, 3.11.2, has none
-            archive.extractall(folder)  # noqa: S202 - an archive of our own
+            archive.extraction_filter = getattr(
+                tarfile, "data_filter", None
+            )  # Python 3.11.2, as in Debian 12, has none
+            archive.extractall(folder)  # noqa: S202 - git has just written the archive
         yield Path(folder)

@@ -1,4 +1,4 @@
-"""What a check found, and how it is told to people, programs and GitHub."""
+"""Findings of the checks, and their output as text, JSON and GitHub annotations."""
 
 import json
 import re
@@ -11,18 +11,18 @@ from typing_extensions import override
 
 from service.postgres import Statement
 
-# How QueryError and MigrationError begin: `sql/pets/find_pet.sql:3: …`, `migrations/0001_create_a.sql is missing: …`.
+# A QueryError or MigrationError: `sql/pets/find_pet.sql:3: …`, `migrations/0001_create_a.sql is missing: …`.
 PLACE = re.compile(r"(?P<path>\S+?\.sql)(:(?P<line>\d+))?:? (?P<sentence>.*)", re.DOTALL)
 
-# So many files with one and the same sentence, or that lack one and the same column, have one reason.
+# If as many files have the same message, or lack the same column, they are grouped.
 MANY_FILES = 3
-# How PostgreSQL calls what is gone, by any name of its table: `column s.ended_at`, `column "ended_at" of relation "s"`.
+# PostgreSQL names a missing object in several ways: `column s.ended_at`, `column "ended_at" of relation "s"`.
 MISSING = re.compile(r'\b(column|relation|function|type) "?(?:\w+\.)*(\w+).* does not exist')
 
 
 @attrs.frozen(order=True)
 class Finding:
-    """Something to mend: where, what, and the check that docs/checks.md explains."""
+    """A problem: its place, a sentence, and the name of the check, which docs/checks.md explains."""
 
     path: str
     line: int
@@ -31,40 +31,40 @@ class Finding:
 
     @override
     def __str__(self) -> str:
-        """Say it in one line, the place first, as compilers do."""
+        """Return it as one line in the format of compilers."""
         return f"{self.path}:{self.line}: {self.sentence} [{self.check}]"
 
 
 def finding_at(statement: Statement, line: int, sentence: str, check: str) -> Finding:
-    """Return a finding on a line of a query's file."""
+    """Return a finding about a line of a query's file."""
     feature, _, name = statement.name.partition(".")
     return Finding(f"sql/{feature}/{name}.sql", line, sentence, check)
 
 
 def unless_accepted(statement: Statement, check: str, found: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield what a check has found, unless the header accepts it; and a header that accepts what is not there."""
+    """Yield the findings of a check, unless the header accepts them; report a header that accepts none."""
     findings = list(found)
     accepted = next((marker for marker in statement.accepted if marker.name == check), None)
     if accepted and not findings:
-        yield finding_at(statement, accepted.line, f"'{check}: ok' accepts what is not there: remove it", "marker")
+        yield finding_at(statement, accepted.line, f"'{check}: ok' accepts no finding: remove it", "marker")
     elif not accepted:
         yield from findings
 
 
 def from_error(check: str, error: Exception, path: Path) -> Finding:
-    """Return what a QueryError or MigrationError says as a finding; `path` is where, if it does not say so."""
+    """Return a QueryError or MigrationError as a finding; `path` is its place if the message names none."""
     if found := PLACE.fullmatch(str(error)):
         return Finding(found["path"], int(found["line"] or 1), found["sentence"], check)
     return Finding(path.name, 1, str(error), check)
 
 
 def as_text(findings: Collection[Finding]) -> str:
-    """Return a line for each finding; what has one reason in several files is told once, with its files."""
+    """Return a line for each finding; the same finding in several files is printed once, with their names."""
     grouped: dict[tuple[str, ...], list[Finding]] = {}
     for finding in findings:
         missing = MISSING.search(finding.sentence)
-        reason = missing.groups() if missing else (finding.sentence,)
-        grouped.setdefault((finding.check, *reason), []).append(finding)
+        cause = missing.groups() if missing else (finding.sentence,)
+        grouped.setdefault((finding.check, *cause), []).append(finding)
     return "\n".join(line for same in grouped.values() for line in _lines(same))
 
 
@@ -75,8 +75,8 @@ def _lines(same: list[Finding]) -> list[str]:
     return [f"{same[0]}", f"  the same: {others}"]
 
 
-def counts(findings: Collection[Finding]) -> str:
-    """Return how many findings there are of each check: ``3 findings: 2 refused, 1 star``."""
+def summary(findings: Collection[Finding]) -> str:
+    """Return the number of findings by check: ``3 findings: 2 refused, 1 star``."""
     number = Counter(finding.check for finding in findings)
     of_each = ", ".join(f"{count} {check}" for check, count in number.most_common())
     return f"{len(findings)} {'finding' if len(findings) == 1 else 'findings'}: {of_each}"
@@ -88,7 +88,7 @@ def as_json(findings: Collection[Finding]) -> str:
 
 
 def as_github(findings: Collection[Finding]) -> str:
-    """Return workflow commands, which GitHub shows beside the lines of a pull request.
+    """Return workflow commands, which GitHub shows next to the lines of a pull request.
 
     Source: https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions
     """

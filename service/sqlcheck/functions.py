@@ -1,4 +1,4 @@
-"""Functions in SQL and plpgsql: what PostgreSQL looks at only when a line of theirs is run."""
+"""Functions in SQL and PL/pgSQL: mistakes that PostgreSQL reports only when it runs the line."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from pglast.parser import ParseError
 
 from service.sqlcheck.catalogue import Catalogue
 from service.sqlcheck.findings import Finding
-from service.sqlcheck.hygiene import OUTLIVES, connection_state
+from service.sqlcheck.hygiene import OUTLIVES_STATEMENT, connection_state
 from service.sqlcheck.migration_files import MigrationFiles, Place
 from service.sqlcheck.parse_tree import Node, walk
 
@@ -28,8 +28,8 @@ FUNCTIONS = """
     )
 """
 RELATIONS = "select relname::text from pg_class"
-# The statements of plpgsql that run a text, and the field that is it.
-DYNAMIC = {
+# The PL/pgSQL statements that run a text as SQL, and the field with the text.
+DYNAMIC_SQL = {
     ("PLpgSQL_stmt_dynexecute", "query"),
     ("PLpgSQL_stmt_dynfors", "query"),
     ("PLpgSQL_stmt_return_query", "dynquery"),
@@ -37,14 +37,14 @@ DYNAMIC = {
 }
 ASSIGNED = re.compile(r'\s*(?P<variable>"?\w+"?)[^=:]*:?=')
 PLACEHOLDER = re.compile(r"%(\d+\$)?-?\d*s")
-# Types whose texts are names that exist, quoted where they must be.
-OF_CATALOGUE = {"regclass", "regproc", "regprocedure", "regrole", "regtype", "regnamespace"}
-QUOTES = {"quote_ident", "quote_literal", "quote_nullable"}
+# Types whose text form is the quoted name of an existing object.
+OBJECT_NAME_TYPES = {"regclass", "regproc", "regprocedure", "regrole", "regtype", "regnamespace"}
+QUOTING_FUNCTIONS = {"quote_ident", "quote_literal", "quote_nullable"}
 
 
 @attrs.frozen
 class Statement:
-    """A statement or an expression of a body, parsed: its line there, and whether its value is run as SQL."""
+    """A parsed statement or expression of a function: its line in the body, and whether its value is run as SQL."""
 
     line: int
     tree: Node
@@ -54,7 +54,7 @@ class Statement:
 
 @attrs.frozen
 class Function:
-    """A function of the schema, and where its body begins."""
+    """A user-defined function."""
 
     name: str
     is_plpgsql: bool
@@ -64,9 +64,9 @@ class Function:
     transition_tables: list[str]
 
     def statements(self) -> list[Statement]:
-        """Return what it runs. Raises ParseError."""
+        """Parse the body. Raises ParseError."""
         if self.is_plpgsql:
-            return list(of_plpgsql(parse_plpgsql(self.definition)))
+            return list(plpgsql_statements(parse_plpgsql(self.definition)))
         found = parse_sql(self.source)
         return [Statement(self.source.count("\n", 0, each.stmt_location) + 1, each.stmt) for each in found]
 
@@ -74,54 +74,54 @@ class Function:
 def check_functions(
     connection: psycopg.Connection[Any], catalogue: Catalogue, files: MigrationFiles
 ) -> Iterator[Finding]:
-    """Find what fails, or is unsafe, in the bodies of the functions that the migrations have made."""
+    """Find statements that fail, or are unsafe, in the functions that the migrations create."""
     relations = {name for (name,) in connection.execute(RELATIONS)}
     required = _required(catalogue)
     for row in connection.execute(FUNCTIONS).fetchall():
         function = Function(*row)
         start = files.body(function.name, function.source)
-        for check, line, sentence in _faults(connection, function, relations, required):
+        for check, line, sentence in _problems(connection, function, relations, required):
             place = Place(start.path, start.line + line - 1) if line else None
             yield from files.find(check, "function", function.name, f"{function.name}(){sentence}", place)
 
 
-def _faults(
+def _problems(
     connection: psycopg.Connection[Any], function: Function, relations: set[str], required: Mapping[str, set[str]]
 ) -> Iterator[tuple[str, int, str]]:
     if function.lacks_search_path:
-        yield "search-path", 0, " is SECURITY DEFINER without a search_path: its caller says what its names mean"
+        yield "search-path", 0, " is SECURITY DEFINER without a search_path: its caller decides what its names mean"
     if refused := _refused(connection, function):
         yield refused
         return
     try:
         statements = function.statements()
-    except ParseError:  # of another release than PostgreSQL, which has accepted it
+    except ParseError:  # the parser is of another release than the server, which has accepted the function
         return
     built = {each.variable for each in statements if each.variable and not _is_safe(each.tree, set())}
-    known = relations | {*function.transition_tables} | _made_inside(statements)
+    known = relations | {*function.transition_tables} | _created_tables(statements)
     for statement in statements:
         if statement.is_dynamic and not _is_safe(statement.tree, built):
-            sentence = " runs SQL that is built from text: pass values by `using`, and names by format('%I')"
+            sentence = " runs SQL built from text: pass values with `using`, and names with format('%I')"
             yield "built-sql", statement.line, sentence
         for _, what in connection_state(statement.tree):
-            yield "session-state", statement.line, f": {what} {OUTLIVES}"
-        for check, sentence in _of_tables(statement.tree, known, required):
+            yield "session-state", statement.line, f": {what} {OUTLIVES_STATEMENT}"
+        for check, sentence in _check_tables(statement.tree, known, required):
             yield check, statement.line, sentence
 
 
-def _of_tables(tree: Node, known: set[str], required: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
+def _check_tables(tree: Node, known: set[str], required: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
     for node in walk(tree):
         kind = type(node).__name__
         if kind == "RangeVar" and node.relname not in known:
             yield "refused", f" names {node.relname}, which does not exist"
         elif kind == "InsertStmt" and node.cols:
             for column in sorted(required.get(node.relation.relname, set()) - {each.name for each in node.cols}):
-                sentence = f" leaves out {node.relation.relname}.{column}, which is NOT NULL and has no default"
+                sentence = f" omits {node.relation.relname}.{column}, which is NOT NULL and has no default"
                 yield "required-column", sentence
 
 
 def _refused(connection: psycopg.Connection[Any], function: Function) -> tuple[str, int, str] | None:
-    """Return how PostgreSQL refuses the body, if it does: of SQL it looks up every name, of plpgsql none."""
+    """Return PostgreSQL's error if it rejects the function; it looks up names in SQL, but not in PL/pgSQL."""
     try:
         with connection.transaction(force_rollback=True):
             connection.execute(function.definition.encode())
@@ -133,7 +133,7 @@ def _refused(connection: psycopg.Connection[Any], function: Function) -> tuple[s
 
 
 def _required(catalogue: Catalogue) -> dict[str, set[str]]:
-    """Return the columns that each insert has to give; a trigger may fill those of its table."""
+    """Return the columns that an insert must give, by table; tables with a trigger that can fill them are left out."""
     found: dict[str, set[str]] = {}
     for (relation, _), column in catalogue.columns.items():
         if column.required and not column.filled and relation not in catalogue.triggers:
@@ -141,8 +141,8 @@ def _required(catalogue: Catalogue) -> dict[str, set[str]]:
     return found
 
 
-def _made_inside(statements: list[Statement]) -> set[str]:
-    """Return the tables that a function itself makes, and its common table expressions."""
+def _created_tables(statements: list[Statement]) -> set[str]:
+    """Return the tables that a function creates, and its common table expressions."""
     found: set[str] = set()
     for node in (node for statement in statements for node in walk(statement.tree)):
         match type(node).__name__:
@@ -157,21 +157,21 @@ def _made_inside(statements: list[Statement]) -> set[str]:
     return found
 
 
-def of_plpgsql(part: Any, line: int = 1, owner: str = "") -> Iterator[Statement]:  # noqa: ANN401 - parsed JSON
-    """Yield the statements and expressions of a body, which pglast returns as JSON."""
+def plpgsql_statements(part: Any, line: int = 1, owner: str = "") -> Iterator[Statement]:  # noqa: ANN401 - parsed JSON
+    """Yield the statements and expressions of a PL/pgSQL body, which pglast parses to JSON."""
     if isinstance(part, list):
         for each in part:
-            yield from of_plpgsql(each, line, owner)
+            yield from plpgsql_statements(each, line, owner)
     elif isinstance(part, dict):
         line = part.get("lineno", line)
         for name, value in part.items():
             if isinstance(value, dict) and (expression := value.get("PLpgSQL_expr")):
                 variable = part.get("refname", "") if name == "default_val" else ""
-                yield _expression(expression, line, variable, is_dynamic=(owner, name) in DYNAMIC)
+                yield _expression(expression, line, variable, is_dynamic=(owner, name) in DYNAMIC_SQL)
             elif name.startswith("PLpgSQL_"):
-                yield from of_plpgsql(value, line, name)
+                yield from plpgsql_statements(value, line, name)
             else:
-                yield from of_plpgsql(value, line, owner)
+                yield from plpgsql_statements(value, line, owner)
 
 
 def _expression(expression: dict[str, Any], line: int, variable: str, *, is_dynamic: bool) -> Statement:
@@ -182,7 +182,7 @@ def _expression(expression: dict[str, Any], line: int, variable: str, *, is_dyna
 
 
 def _is_safe(tree: Node, built: set[str]) -> bool:
-    """Tell whether no text of unknown content goes into a text of SQL; `built` are variables that hold such."""
+    """Return whether SQL contains no unquoted values; `built` are the variables with unsafe SQL."""
     value = tree.targetList[0].val if getattr(tree, "targetList", None) else tree
     if type(value).__name__ == "ColumnRef":
         return getattr(value.fields[-1], "sval", "") not in built
@@ -194,7 +194,7 @@ def _is_quoted(node: Node) -> bool:
         case "A_Const":
             return True
         case "TypeCast":
-            return node.typeName.names[-1].sval in OF_CATALOGUE or _is_quoted(node.arg)
+            return node.typeName.names[-1].sval in OBJECT_NAME_TYPES or _is_quoted(node.arg)
         case "A_Expr":
             return _is_quoted(node.lexpr) and _is_quoted(node.rexpr)
         case "FuncCall" if node.funcname[-1].sval == "format":
@@ -202,6 +202,6 @@ def _is_quoted(node: Node) -> bool:
             return text is not None and not PLACEHOLDER.search(text)
         case "FuncCall":
             name = node.funcname[-1].sval
-            return name in QUOTES or (name == "concat" and all(map(_is_quoted, node.args)))
+            return name in QUOTING_FUNCTIONS or (name == "concat" and all(map(_is_quoted, node.args)))
         case _:
             return False

@@ -1,4 +1,4 @@
-"""Hygiene: what PostgreSQL would run, and this service must not."""
+"""Statements that PostgreSQL accepts but the service must not run: session state, utility statements, `*`."""
 
 from collections.abc import Iterator
 
@@ -8,8 +8,8 @@ from service.sqlcheck.description import QUERIES
 from service.sqlcheck.findings import Finding, finding_at
 from service.sqlcheck.parse_tree import Node, ParsedQuery, walk
 
-# What outlives its statement on a connection that is handed on without a reset.
-STATES = {
+# Statements that change the state of the session; pooled connections are reused without a reset.
+STATE_STATEMENTS = {
     "VariableSetStmt": "SET",
     "ListenStmt": "LISTEN",
     "UnlistenStmt": "UNLISTEN",
@@ -21,11 +21,11 @@ STATES = {
 }
 STATE_FUNCTIONS = {"set_config", "setseed", "currval", "lastval"}
 SESSION_LOCKS = ("pg_advisory_lock", "pg_advisory_unlock", "pg_try_advisory_lock")
-OUTLIVES = "outlives the statement on a connection that other requests use"
+OUTLIVES_STATEMENT = "outlives the statement on a connection that other requests use"
 
 
 def check_statement(parsed: ParsedQuery) -> Iterator[Finding]:
-    """Find what changes the state of a connection, what is no query, and `*`."""
+    """Find changes of session state, statements that are not queries, and `*`."""
     states = list(connection_state(parsed.tree))
     if not any(node is parsed.tree for node, _ in states) and (
         not isinstance(parsed.tree, QUERIES) or getattr(parsed.tree, "intoClause", None)
@@ -33,19 +33,21 @@ def check_statement(parsed: ParsedQuery) -> Iterator[Finding]:
         sentence = "a query is a select, insert, update, delete or merge; schema changes are migrations"
         yield finding_at(parsed.statement, parsed.line, sentence, "not-a-query")
     for node, what in states:
-        yield finding_at(parsed.statement, parsed.line_of(node), f"{what} {OUTLIVES}", "session-state")
+        yield finding_at(parsed.statement, parsed.line_of(node), f"{what} {OUTLIVES_STATEMENT}", "session-state")
     for node in parsed.nodes:
         if isinstance(node, ast.ResTarget) and _is_star(node.val):
-            sentence = "name the columns: what `*` stands for changes with the table, under code that runs"
+            sentence = "name the columns: `*` changes with the table, under running code"
             yield finding_at(parsed.statement, parsed.line_of(node), sentence, "star")
 
 
 def connection_state(tree: Node) -> Iterator[tuple[Node, str]]:
-    """Yield what a statement leaves behind on its connection, and what it is called."""
+    """Yield the nodes of a statement that change the state of the session, and their names."""
     for node in walk(tree):
         kind = type(node).__name__
-        if kind in STATES and not getattr(node, "is_local", False):  # SET LOCAL alone does nothing at all
-            yield node, STATES[kind]
+        if kind in STATE_STATEMENTS and not getattr(
+            node, "is_local", False
+        ):  # SET LOCAL has no effect outside a transaction
+            yield node, STATE_STATEMENTS[kind]
         elif kind == "RangeVar" and node.relpersistence == "t":
             yield node, "a temporary table"
         elif kind == "FuncCall":
@@ -55,12 +57,12 @@ def connection_state(tree: Node) -> Iterator[tuple[Node, str]]:
 
 
 def _is_local(call: Node) -> bool:
-    """Tell whether it is ``set_config(…, …, true)``, which ends with the statement."""
+    """Return whether a call is ``set_config(…, …, true)``, whose effect ends with the statement."""
     last = call.args[-1] if call.args else None
     return call.funcname[-1].sval == "set_config" and bool(getattr(getattr(last, "val", None), "boolval", False))
 
 
 def _is_star(node: Node) -> bool:
-    """Tell whether it is ``*``, ``pets.*`` or ``(f()).*``."""
+    """Return whether a node is ``*``, ``pets.*`` or ``(f()).*``."""
     parts = getattr(node, "fields", None) or getattr(node, "indirection", None) or ()
     return any(type(part).__name__ == "A_Star" for part in parts)

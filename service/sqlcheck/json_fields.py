@@ -1,50 +1,53 @@
-"""JSON against the class that msgspec makes of it, as far as the query shows its shape."""
+"""JSON of known shape, compared with the class that msgspec builds from it."""
 
 from collections.abc import Iterator
 
-from service.sqlcheck.json_shape import Shape
+from service.sqlcheck.json_shape import JsonShape
 from service.sqlcheck.nullability import NEVER
 from service.sqlcheck.row_classes import Annotation, Field, json_fields
 
-ANYTHING = {"typing.Any", "object"}
+ANY_TYPE = {"typing.Any", "object"}
 
 
-def mismatches(shape: Shape, annotation: Annotation, path: str) -> Iterator[str]:
-    """Yield what differs in keys and types."""
+def mismatches(shape: JsonShape, annotation: Annotation, path: str) -> Iterator[str]:
+    """Yield the differences in keys and types, each as a sentence.
+
+    :param path: the name of the value: ``owner``, ``pets[]``
+    """
     fields = _fields(annotation)
     if shape.keys is not None and fields is not None:
         if lacking := [name for name, field in fields.items() if not field.has_default and name not in shape.keys]:
             yield f"{path} lacks {', '.join(lacking)} of {annotation}"
         if unknown := [name for name in shape.keys if name not in fields]:
-            yield f"{path} has {', '.join(unknown)}, of which {annotation} has no field"
+            yield f"{path} has {', '.join(unknown)}, which {annotation} lacks"
     elif not _fits(shape, annotation):
-        yield f"{path} is {_called(shape)} in JSON, the class says {annotation}"
-    for name, inside, part in _inside(shape, annotation, path):
+        yield f"{path} is {_kind(shape)} in JSON, the class says {annotation}"
+    for name, inside, part in _children(shape, annotation, path):
         yield from mismatches(inside, part, name)
 
 
-def parts(shape: Shape, annotation: Annotation, path: str) -> Iterator[tuple[str, Shape, Annotation]]:
-    """Yield all that is inside, by its path, with what the class makes of it."""
-    for name, inside, part in _inside(shape, annotation, path):
+def nested_values(shape: JsonShape, annotation: Annotation, path: str) -> Iterator[tuple[str, JsonShape, Annotation]]:
+    """Yield all nested values: path, shape, and the type of the field."""
+    for name, inside, part in _children(shape, annotation, path):
         yield name, inside, part
-        yield from parts(inside, part, name)
+        yield from nested_values(inside, part, name)
 
 
 def _fields(annotation: Annotation) -> dict[str, Field] | None:
     return json_fields(*annotation.definition) if annotation.definition else None
 
 
-def _inside(shape: Shape, annotation: Annotation, path: str) -> Iterator[tuple[str, Shape, Annotation]]:
+def _children(shape: JsonShape, annotation: Annotation, path: str) -> Iterator[tuple[str, JsonShape, Annotation]]:
     fields = _fields(annotation) or {}
     for name, inside in (shape.keys or {}).items():
-        if name in fields and not fields[name].converted and fields[name].annotation.name not in ANYTHING:
+        if name in fields and not fields[name].converted and fields[name].annotation.name not in ANY_TYPE:
             yield f"{path}.{name}", inside, fields[name].annotation
     if shape.element and annotation.element:
         yield f"{path}[]", shape.element, annotation.element
 
 
-def _fits(shape: Shape, annotation: Annotation) -> bool:
-    """Tell whether the kind of a value fits, whatever is inside."""
+def _fits(shape: JsonShape, annotation: Annotation) -> bool:
+    """Return whether a value has the right kind, regardless of nested values."""
     if " | " in annotation.name:
         return True
     if shape.keys is not None:
@@ -55,10 +58,10 @@ def _fits(shape: Shape, annotation: Annotation) -> bool:
         return True
     element = shape.type.bare.element
     if element and annotation.element:
-        return _fits(Shape(element, NEVER), annotation.element)
-    return shape.type.in_json(annotation)
+        return _fits(JsonShape(element, NEVER), annotation.element)
+    return shape.type.matches_in_json(annotation)
 
 
-def _called(shape: Shape) -> str:
+def _kind(shape: JsonShape) -> str:
     kinds = {"an object": shape.keys is not None, "an array": shape.element is not None}
     return next((kind for kind, true in kinds.items() if true), str(shape.type))

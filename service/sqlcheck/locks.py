@@ -1,7 +1,7 @@
-"""`sql locks`: each migration is applied to a scratch database, and PostgreSQL tells which locks it then holds.
+"""`sql locks`: apply each migration to a scratch database, and read the locks that it holds at its end.
 
-A lock counts on a table that was there before: nobody waits for a table that the same migration makes. What a statement
-does to such tables, `lock_rules` judges by the schema before and after it; `squawk` reads the files.
+Only locks on tables that existed before the migration count. `lock_rules` checks each statement by the catalogue before
+and after it; `squawk` reads the files.
 """
 
 import re
@@ -17,12 +17,12 @@ from yoyo.migrations import read_sql_migration  # type: ignore[import-untyped]  
 
 from service.migrate import MigrationError, load_migrations
 from service.sqlcheck.findings import Finding
-from service.sqlcheck.lock_rules import State, Step, judge
-from service.sqlcheck.migration_files import behind_comments
-from service.sqlcheck.scratch import advised, connect, scratch_database
+from service.sqlcheck.lock_rules import State, Step, check_step
+from service.sqlcheck.migration_files import after_comments
+from service.sqlcheck.scratch import connect, scratch_database, with_extension_advice
 from service.sqlcheck.squawk import squawk
 
-# By strength, with what each makes wait (https://www.postgresql.org/docs/current/explicit-locking.html).
+# By strength, with the sessions that each blocks (https://www.postgresql.org/docs/current/explicit-locking.html).
 WAITS = {
     "AccessShareLock": "",
     "RowShareLock": "",
@@ -34,9 +34,9 @@ WAITS = {
     "AccessExclusiveLock": "readers and writers wait",
 }
 ACCEPTED = re.compile(r"^-- locks: ok \S", re.MULTILINE)
-# What touches no rows: most statements, and each look at the catalogue takes some milliseconds.
-QUIET = re.compile(r"(comment\s+on|create\s+(or\s+replace\s+)?function)\b", re.IGNORECASE)
-LOCK_TIMEOUT = "set lock_timeout = '3s'"  # as `migrate` sets it before each
+# Most statements: they lock no table, so reading the catalogue, which takes milliseconds, is skipped.
+LOCK_FREE = re.compile(r"(comment\s+on|create\s+(or\s+replace\s+)?function)\b", re.IGNORECASE)
+LOCK_TIMEOUT = "set lock_timeout = '3s'"  # as `migrate` sets it before each migration
 INVALID_INDEXES = "select indexrelid::regclass::text from pg_index where not indisvalid"
 
 
@@ -50,18 +50,18 @@ class Lock:
 
     @property
     def waits(self) -> str:
-        """Who waits meanwhile."""
+        """The sessions that the lock blocks."""
         return WAITS[self.mode]
 
     @property
     def sql_mode(self) -> str:
-        """Its name in SQL and in the manual: ACCESS EXCLUSIVE."""
+        """The name of the mode in SQL: ACCESS EXCLUSIVE."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.mode.removesuffix("Lock")).upper()
 
 
 @attrs.define
 class Migration:
-    """A migration, and what it locks; `locks` is None where it is not one transaction, and none can be read."""
+    """A migration, its locks and its findings; `locks` is None if it is not a single transaction."""
 
     name: str
     locks: list[Lock] | None
@@ -69,34 +69,31 @@ class Migration:
 
 
 def review_migrations(connection: psycopg.Connection[Any], directory: Path) -> Iterator[Migration]:
-    """Apply the migrations one after the other to an empty database, and report on each as it is done.
-
-    Raises MigrationError.
-    """
+    """Apply the migrations in order to an empty database, and yield each after it. Raises MigrationError."""
     migrations = load_migrations(directory)
     linted = squawk(directory, {Path(each.path): each.use_transactions for each in migrations})
     notices: list[str] = []
     connection.add_notice_handler(lambda diagnostic: notices.append(diagnostic.message_primary or ""))
-    connection.execute("set client_min_messages = debug1")  # at which PostgreSQL reports what it scans
+    connection.execute("set client_min_messages = debug1")  # the level at which PostgreSQL reports scans
     for each in migrations:
         path = Path(each.path)
         try:
             reviewed = _Review(connection, path, notices, transactional=each.use_transactions).run()
         except psycopg.Error as error:
-            sentence = advised(error.diag.message_primary or str(error))
+            sentence = with_extension_advice(error.diag.message_primary or str(error))
             raise MigrationError(f"{directory.name}/{path.name}: {sentence}") from error
         reviewed.findings += linted.get(path.name, [])
         yield reviewed
 
 
 def check_migrations(directory: Path, server: str) -> list[Finding]:
-    """Return what is found in the migrations, on a scratch database of a server. Raises MigrationError."""
+    """Return the findings about the migrations, using a scratch database on `server`. Raises MigrationError."""
     with scratch_database(server) as url, connect(url) as connection:
         return [finding for each in review_migrations(connection, directory) for finding in each.findings]
 
 
 class _Review:
-    """One migration under review."""
+    """The review of one migration."""
 
     def __init__(
         self, connection: psycopg.Connection[Any], path: Path, notices: list[str], *, transactional: bool
@@ -106,7 +103,7 @@ class _Review:
         self._notices = notices
         self._transactional = transactional
         self._text = path.read_text("utf-8")
-        self._end = 0  # of the statement before
+        self._end = 0  # of the previous statement
         self._accepted = bool(ACCEPTED.search(self._text))
         self._before = State.read(connection)
         self._findings: list[Finding] = []
@@ -127,18 +124,18 @@ class _Review:
         self._notices.clear()
         after, line = self._execute(statement, before), self._line(statement)
         if after is not before and self._before.tables and not self._accepted:
-            for check, sentence in judge(Step(statement, before, after, self._before, self._notices)):
+            for check, sentence in check_step(Step(statement, before, after, self._before, self._notices)):
                 self._find(check, line, sentence)
         return after
 
     def _execute(self, statement: str, before: State) -> State:
-        """Run a statement of a file of migrations/, as it is, and return what is there then."""
-        quiet = QUIET.match(statement, behind_comments(statement, 0))
+        """Run a statement, and return the state after it."""
+        lock_free = LOCK_FREE.match(statement, after_comments(statement, 0))
         try:
             with nullcontext() if self._transactional else self._connection.transaction():
                 self._connection.execute(statement)
-                return before if quiet else State.read(self._connection)
-        except ActiveSqlTransaction:  # CONCURRENTLY, say, of a migration that is no transaction
+                return before if lock_free else State.read(self._connection)
+        except ActiveSqlTransaction:  # such as CONCURRENTLY, in a migration that is not a transaction
             if self._transactional:
                 raise
             self._connection.execute(statement)
@@ -150,12 +147,12 @@ class _Review:
     def _line(self, statement: str) -> int:
         start = self._text.index(statement, self._end)
         self._end = start + len(statement)
-        return self._text.count("\n", 0, behind_comments(self._text, start)) + 1
+        return self._text.count("\n", 0, after_comments(self._text, start)) + 1
 
     def _locks(self, after: State) -> list[Lock]:
-        there = self._before.tables
+        existing = self._before.tables
         return sorted(
-            Lock(table, mode, table in after.tables and after.tables[table] != there[table])
+            Lock(table, mode, table in after.tables and after.tables[table] != existing[table])
             for table, mode in after.locks.items()
-            if table in there and WAITS[mode]
+            if table in existing and WAITS[mode]
         )

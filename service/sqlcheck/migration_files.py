@@ -1,4 +1,4 @@
-"""The migrations as text: where each part of the schema is made, and which findings about it they accept."""
+"""The text of the migrations: where each part of the schema is created, and which findings they accept."""
 
 import re
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ from service.sqlcheck.parse_tree import Node, walk
 # `-- unread: ok user_model.created_at, pets.note (support reads them)`, in any migration.
 ACCEPTED = re.compile(r"^-- (?P<check>[a-z-]+): ok (?P<names>[\w.]+(?:, [\w.]+)*) \(\S.*", re.MULTILINE)
 LEADING = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
-# What is found by these depends on more than the migrations: a database, an option, or queries.
-DEPENDENT = {"drift", "rollback", "unread"}
-Part = tuple[str, str]  # its kind, and its name; that of a column is table.column
+# Checks that depend on more than the migrations: a database, an option, or queries.
+DEPENDENT_CHECKS = {"drift", "rollback", "unread"}
+Part = tuple[str, str]  # the kind and the name of a part of the schema; a column is named table.column
 
 
 @attrs.frozen
@@ -32,10 +32,10 @@ class MigrationFiles:
     """The migrations of a folder, in the order of their names."""
 
     def __init__(self, directory: Path) -> None:
-        """Read and parse them."""
+        """Read and parse the migrations."""
         self.texts: dict[str, str] = {}
         self.places: dict[Part, Place] = {}
-        # What is accepted, by check and name, and what of it was found.
+        # By check and name: the accepted findings, and those that were made.
         self._accepted: dict[Part, Place] = {}
         self._found: set[Part] = set()
         for name in expected_checksums(directory):
@@ -48,33 +48,36 @@ class MigrationFiles:
                 self._accepted |= {(match["check"], each): place for each in match["names"].split(", ")}
 
     def body(self, function: str, source: str) -> Place:
-        """Return where the body of a function begins, in the newest migration that has it."""
+        """Return the place of a function's body, in the newest migration that contains it."""
         for path, text in reversed(self.texts.items()):
             if source and source in text:
                 return _place(path, text, text.rindex(source))
         return self._place_of("function", function)
 
     def find(self, check: str, kind: str, name: str, sentence: str, place: Place | None = None) -> Iterator[Finding]:
-        """Yield a finding about a part of the schema, unless it is accepted; by default where the part is made."""
+        """Yield a finding about a part of the schema, unless it is accepted.
+
+        :param place: the place of the finding; by default, that where the part is created
+        """
         self._found.add((check, name))
         if (check, name) not in self._accepted:
             where = place or self._place_of(kind, name)
             yield Finding(where.path, where.line, sentence, check)
 
-    def needless(self) -> Iterator[Finding]:
-        """Yield what the newest migration accepts and was not found: an applied one cannot be edited."""
+    def unneeded_acceptances(self) -> Iterator[Finding]:
+        """Report what the newest migration accepts without need; applied migrations cannot be edited."""
         newest = max(self.texts, default="")
         for (check, name), place in self._accepted.items():
-            if place.path == newest and (check, name) not in self._found and check not in DEPENDENT:
-                yield Finding(place.path, place.line, f"'{check}: ok {name}' accepts what is not there", "marker")
+            if place.path == newest and (check, name) not in self._found and check not in DEPENDENT_CHECKS:
+                yield Finding(place.path, place.line, f"'{check}: ok {name}' accepts no finding", "marker")
 
     def _place_of(self, kind: str, name: str) -> Place:
         table = ("table", name.partition(".")[0])
         return self.places.get((kind, name)) or self.places.get(table) or Place(next(iter(self.texts), "migrations"), 1)
 
 
-def behind_comments(text: str, offset: int) -> int:
-    """Return where a statement begins; what the parsers take for its beginning is the comment before it."""
+def after_comments(text: str, offset: int) -> int:
+    """Return the offset of a statement after its leading comments, which the parsers include."""
     leading = LEADING.match(text, offset)
     return leading.end() if leading else offset
 
@@ -84,18 +87,18 @@ def _place(path: str, text: str, offset: int) -> Place:
 
 
 def _parts(text: str) -> Iterator[tuple[Part, int]]:
-    """Yield what the statements of a migration make or rename, and where."""
+    """Yield the parts that a migration creates or renames, with their offsets."""
     try:
         statements = parse_sql(text)
-    except ParseError:  # PostgreSQL decides what it accepts; this parser may be of another release
+    except ParseError:  # PostgreSQL decides what is valid; this parser may be of another release
         return
     for statement in statements:
-        start = behind_comments(text, statement.stmt_location or 0)
+        start = after_comments(text, statement.stmt_location or 0)
         for node in walk(statement.stmt):
-            yield from _made_by(node, start)
+            yield from _created_by(node, start)
 
 
-def _made_by(node: Node, start: int) -> Iterator[tuple[Part, int]]:
+def _created_by(node: Node, start: int) -> Iterator[tuple[Part, int]]:
     match type(node).__name__:
         case "CreateStmt":
             yield ("table", node.relation.relname), node.relation.location
@@ -123,6 +126,6 @@ def _columns(table: str, elements: Node) -> Iterator[tuple[Part, int]]:
         kind = type(node).__name__
         if kind == "ColumnDef":
             yield ("column", f"{table}.{node.colname}"), node.location
-        elif kind == "Constraint" and (node.conname or node.fk_attrs):  # which may be an index
+        elif kind == "Constraint" and (node.conname or node.fk_attrs):  # a constraint can have an index
             name = node.conname or "_".join([table, *(each.sval for each in node.fk_attrs), "fkey"])
             yield ("index", name), node.location

@@ -1,7 +1,7 @@
-"""PostgreSQL's analysed queries, as its catalogue stores them: every name resolved to an oid, every type inferred.
+"""Analysed queries as PostgreSQL's catalogue stores them: each name is resolved to an oid, each type is inferred.
 
-The text is what nodeToString() writes: ``{VAR :varno 1 :varattno 2 …}``. Fields differ between releases, so they are
-read by name, and one that a release lacks is None.
+nodeToString() writes them as text: ``{VAR :varno 1 :varattno 2 …}``. Fields differ between releases, so they are read
+by name, and a field that a release lacks is None.
 
 Source: https://github.com/postgres/postgres/blob/REL_18_STABLE/src/backend/nodes/outfuncs.c
 """
@@ -15,7 +15,7 @@ import attrs
 TOKEN = re.compile(r"[(){}]|(?:\\.|[^\s(){}\\])+", re.DOTALL)
 INTEGER = re.compile(r"-?\d+")
 WORDS = {"<>": None, "true": True, "false": False}
-# What PostgreSQL 15 calls nodes that later releases name after their C types.
+# Labels in PostgreSQL 15; later releases use the names of the C types.
 OLD_LABELS = {
     "ARRAY": "ARRAYEXPR",
     "CASE": "CASEEXPR",
@@ -26,13 +26,17 @@ OLD_LABELS = {
     "RTE": "RANGETBLENTRY",
     "WHEN": "CASEWHEN",
 }
-# The fields of expressions that hold the oid of their type.
+# The fields of expressions that contain the oid of their type.
 TYPE_FIELDS = (
     *("vartype", "consttype", "paramtype", "funcresulttype", "opresulttype", "aggtype", "wintype", "resulttype"),
     *("coalescetype", "casetype", "minmaxtype", "array_typeid", "refrestype"),
 )
-# What says where a node was written, or how, but not what it means.
-APPEARANCE = {"location", "varnosyn", "varattnosyn", "varnullingrels", "funcformat", "relabelformat", "coerceformat"}
+# Fields that do not affect what an expression means.
+IGNORED_FIELDS = {
+    *("location", "varnosyn", "varattnosyn", "varnullingrels"),
+    *("funcformat", "relabelformat", "coerceformat", "opfuncid"),
+}
+CASTS = {"RELABELTYPE", "COERCEVIAIO", "COLLATEEXPR", "COERCETODOMAIN", "ARRAYCOERCEEXPR", "NAMEDARGEXPR"}
 
 
 @attrs.frozen(eq=False)
@@ -43,7 +47,7 @@ class Node:
     fields: dict[str, Any]
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a node, a list, a number or a word
-        """Return a field, or None."""
+        """Return a field, or None if the node lacks it."""
         return self.fields.get(name)
 
 
@@ -56,14 +60,14 @@ def parse(text: str) -> Any:  # noqa: ANN401 - a node, or a list of them
 
 def _value(tokens: list[str]) -> Any:  # noqa: ANN401 - as above
     token = tokens.pop()
-    if token == "{":  # noqa: S105 - a brace
+    if token == "{":  # noqa: S105 - not a password
         return _node(tokens)
-    if token == "(":  # noqa: S105 - the same
+    if token == "(":  # noqa: S105 - not a password
         values = []
         while tokens[-1] != ")":
             values.append(_value(tokens))
         tokens.pop()
-        # A list of integers, of oids, and a set of bits begin with a letter; strings are quoted.
+        # Lists of integers or oids and sets of bits begin with a letter; strings are quoted.
         return values[1:] if values and isinstance(values[0], str) and values[0] in "iobx" else values
     if token in WORDS:
         return WORDS[token]
@@ -77,13 +81,13 @@ def _node(tokens: list[str]) -> Node:
         values = []
         while tokens[-1] != "}" and not tokens[-1].startswith(":"):
             values.append(_value(tokens))
-        # A constant is its length and its bytes: `4 [ 1 0 0 0 ]`.
+        # A constant is written as its length and its bytes: `4 [ 1 0 0 0 ]`.
         fields[name[1:]] = values[0] if len(values) == 1 else [each for each in values[1:] if isinstance(each, int)]
     return Node(OLD_LABELS.get(label, label), fields)
 
 
 def walk(value: Any, level: int = 0) -> Iterator[tuple[Node, int]]:  # noqa: ANN401 - a node, or a list of them
-    """Return every node below and including `value`, and how many queries deeper it stands."""
+    """Yield `value` and every node below it, each with the number of queries between `value` and the node."""
     if isinstance(value, list):
         for each in value:
             yield from walk(each, level)
@@ -94,14 +98,15 @@ def walk(value: Any, level: int = 0) -> Iterator[tuple[Node, int]]:  # noqa: ANN
 
 
 def type_of(expression: Node) -> int:
-    """Return the oid of an expression's type; 0 where its node does not hold one."""
+    """Return the oid of an expression's type; 0 if its node does not contain one."""
     return next((expression.fields[name] for name in TYPE_FIELDS if name in expression.fields), 0)
 
 
 def same(one: Any, other: Any, *, index: int = 0) -> bool:  # noqa: ANN401 - nodes, lists, numbers or words
-    """Tell whether two expressions mean the same, if the columns of `one` are those of relation `index` of `other`.
+    """Return whether two expressions mean the same.
 
-    Without an index, they are of one query.
+    :param index: the number of the relation in the query of `other` to which the columns of `one` belong; 0 if both
+        expressions are in the same query
     """
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(same(a, b, index=index) for a, b in zip(one, other, strict=True))
@@ -109,7 +114,44 @@ def same(one: Any, other: Any, *, index: int = 0) -> bool:  # noqa: ANN401 - nod
         return bool(one == other)
     if index and one.label == other.label == "VAR":
         return bool(other.varno == index and other.varlevelsup == 0 and one.varattno == other.varattno)
-    names = (one.fields.keys() | other.fields.keys()) - APPEARANCE - {"opfuncid"}
+    names = (one.fields.keys() | other.fields.keys()) - IGNORED_FIELDS
     return one.label == other.label and all(
         same(one.fields.get(name), other.fields.get(name), index=index) for name in names
     )
+
+
+def strip_relabels(node: Node) -> Node:
+    """Return the expression below casts that do not change the value, such as varchar to text."""
+    while node.label == "RELABELTYPE":
+        node = node.arg
+    return node
+
+
+def constant_bytes(node: Node) -> bytes:
+    """Return the bytes of a constant; node trees print them as signed numbers."""
+    return bytes(each % 256 for each in node.constvalue)
+
+
+def constant_integer(node: Node | None) -> int | None:
+    """Return the value of an integer constant below casts; None for any other expression."""
+    while node is not None and node.label in {"FUNCEXPR", "RELABELTYPE"}:
+        node = node.args[0] if node.label == "FUNCEXPR" else node.arg
+    if node is None or node.label != "CONST" or node.constisnull:
+        return None
+    return int.from_bytes(constant_bytes(node), "little", signed=True)
+
+
+def constant_text(node: Node) -> str:
+    """Return the value of a text constant; an empty string for any other expression."""
+    if node.label != "CONST" or node.constisnull or node.constlen >= 0:
+        return ""
+    # A varlena begins with a length of four bytes (constlen is -1); a literal of unknown type ends with a zero (-2).
+    written = constant_bytes(node)
+    return (written[4:] if node.constlen == -1 else written[:-1]).decode("utf-8", "replace")
+
+
+def is_null_constant(node: Node) -> bool:
+    """Return whether an expression is the constant NULL."""
+    while node.label in CASTS:
+        node = node.arg
+    return node.label == "CONST" and bool(node.constisnull)

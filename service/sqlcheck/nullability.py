@@ -1,4 +1,4 @@
-"""When a value is null, and what that means for what is made of several values."""
+"""When a value can be null, and what follows for expressions of several values."""
 
 from collections.abc import Iterable, Sequence
 from itertools import product
@@ -10,50 +10,52 @@ from service.sqlcheck.scope import OuterJoin
 
 @attrs.frozen
 class Nullability:
-    """When a value is null: by which outer joins together, by itself and why; or nobody knows.
+    """When a value can be null.
 
-    `given`: null because the caller, or a literal, may give one. `elements`: no element of the array is null.
+    `outer_joins`: the sets of outer joins that together make it null. `reason`: why it can be null without an outer
+    join. `known`: false if PostgreSQL does not tell. `from_input`: a nullable parameter or a literal can make it null.
+    `elements_not_null`: no element of the array is null.
     """
 
-    joins: frozenset[frozenset[OuterJoin]] = frozenset()
-    itself: str = ""
+    outer_joins: frozenset[frozenset[OuterJoin]] = frozenset()
+    reason: str = ""
     known: bool = True
-    given: bool = False
-    elements: bool = False
+    from_input: bool = False
+    elements_not_null: bool = False
 
     @property
-    def never(self) -> bool:
-        """Whether it is certain that there is no null."""
-        return self.known and not self.joins and not self.itself
+    def never_null(self) -> bool:
+        """Whether the value is certainly not null."""
+        return self.known and not self.outer_joins and not self.reason
 
 
 NEVER, UNKNOWN = Nullability(), Nullability(known=False)
 
 
-def any_of(found: Iterable[Nullability]) -> Nullability:
-    """Judge what is null if one of several is."""
-    found = list(found)
+def null_if_any(values: Iterable[Nullability]) -> Nullability:
+    """Return the nullability of an expression that is null if any of its values is."""
+    values = list(values)
     return Nullability(
-        joins=frozenset().union(*(each.joins for each in found)),
-        itself=next((each.itself for each in found if each.itself), ""),
-        known=all(each.known for each in found),
-        given=any(each.given for each in found),
-        elements=all(each.elements for each in found),
+        outer_joins=frozenset().union(*(each.outer_joins for each in values)),
+        reason=next((each.reason for each in values if each.reason), ""),
+        known=all(each.known for each in values),
+        from_input=any(each.from_input for each in values),
+        elements_not_null=all(each.elements_not_null for each in values),
     )
 
 
-def none_of(found: Sequence[Nullability]) -> Nullability:
-    """Judge what is null only if each of several is."""
-    elements = all(each.elements for each in found)
-    if len(found) == 1 or any(each.never for each in found):
-        return attrs.evolve(found[0] if len(found) == 1 else NEVER, elements=elements)
-    by_joins = [each.joins for each in found if each.known and not each.itself]
+def null_if_all(values: Sequence[Nullability]) -> Nullability:
+    """Return the nullability of an expression that is null only if all its values are."""
+    elements = all(each.elements_not_null for each in values)
+    if len(values) == 1 or any(each.never_null for each in values):
+        return attrs.evolve(values[0] if len(values) == 1 else NEVER, elements_not_null=elements)
+    by_joins = [each.outer_joins for each in values if each.known and not each.reason]
     if not by_joins:
-        return Nullability(known=False, elements=elements)
+        return Nullability(known=False, elements_not_null=elements)
     together = (frozenset().union(*joins) for joins in product(*by_joins))
-    return Nullability(frozenset(joins for joins in together if not _impossible(joins)), elements=elements)
+    return Nullability(frozenset(joins for joins in together if not _impossible(joins)), elements_not_null=elements)
 
 
 def _impossible(joins: frozenset[OuterJoin]) -> bool:
-    """Tell whether both sides of a full join would be missing."""
+    """Return whether both sides of a full join would be missing."""
     return len({join.node for join in joins}) < len(joins)

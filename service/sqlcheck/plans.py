@@ -1,55 +1,45 @@
-"""Plans: with sequential scans disabled, a node that PostgreSQL cannot do without is a finding."""
+"""Scans that no index serves: with sequential scans disabled, PostgreSQL still plans them."""
 
 from collections.abc import Iterator
-
-from pglast import ast
 
 from service.sqlcheck.description import Description, Plan
 from service.sqlcheck.findings import Finding, finding_at, unless_accepted
 
-WALKS = {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
-# What takes all rows before it gives the first.
-WHOLE = {"Sort", "Aggregate", "Hash", "SetOp", "WindowAgg", "ModifyTable"}
+INDEX_SCANS = {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
+# Nodes that read all their input before they return the first row.
+BLOCKING_NODES = {"Sort", "Aggregate", "Hash", "SetOp", "WindowAgg", "ModifyTable"}
 
 
 def find_sequential_scans(description: Description) -> Iterator[Finding]:
-    """Find the scans that no index serves, unless the header accepts them with a reason."""
+    """Find the scans that no index serves, unless the header accepts them."""
     yield from unless_accepted(description.statement, "seqscan", _scans(description))
 
 
 def _scans(description: Description) -> Iterator[Finding]:
-    for node in _reading_all(description.plan) if description.plan else ():
+    for node in _full_scans(description.plan) if description.plan else ():
         table = node.get("Relation Name", "")
         condition = node.get("Filter") or node.get("Join Filter") or "no condition"
         sentence = f"no index serves the {node['Node Type'].lower()} of {table or 'a subquery'}: {condition}"
-        yield finding_at(description.statement, _line(description, table), sentence, "seqscan")
+        yield finding_at(description.statement, description.parsed.line_of_table(table), sentence, "seqscan")
 
 
-def _reading_all(plan: Plan, *, ends: bool = False) -> Iterator[Plan]:
-    """Yield the scans that no index shortens, also those that go through a whole index, in its order.
+def _full_scans(plan: Plan, *, limited: bool = False) -> Iterator[Plan]:
+    """Yield the scans of a whole table or of a whole index.
 
-    :param ends: whether a limit above ends such a walk; not if it is sorted, counted or hashed first
+    :param limited: whether a LIMIT above stops the scan early; not if the rows are sorted, counted or hashed first
     """
     kind = plan["Node Type"]
-    walks = kind in WALKS and not {"Index Cond", "Order By", "Recheck Cond"} & plan.keys()
-    if plan.get("Disabled") or (walks and ("Filter" in plan or not ends)):
+    whole_index = kind in INDEX_SCANS and not {"Index Cond", "Order By", "Recheck Cond"} & plan.keys()
+    if plan.get("Disabled") or (whole_index and ("Filter" in plan or not limited)):
         yield plan
     for child in plan.get("Plans", []):
-        above = child.get("Parent Relationship")
-        stays = above in {"Outer", "Inner", "Member"} and kind not in WHOLE
-        yield from _reading_all(child, ends=kind == "Limit" or (ends and stays))
+        is_input = child.get("Parent Relationship") in {"Outer", "Inner", "Member"}
+        passes_limit = limited and is_input and kind not in BLOCKING_NODES
+        yield from _full_scans(child, limited=kind == "Limit" or passes_limit)
 
 
 def nodes(plan: Plan) -> Iterator[Plan]:
-    """Return each node of a plan, from the top down."""
+    """Yield the nodes of a plan, in preorder."""
     yield plan
     for child in plan.get("Plans", []):
         yield from nodes(child)
-
-
-def _line(description: Description, table: str) -> int:
-    """Return the line that names the table, or the statement's first where a function or a view does."""
-    for node in description.parsed.nodes:
-        if isinstance(node, ast.RangeVar) and node.relname == table:
-            return description.parsed.line_of(node)
-    return description.parsed.line

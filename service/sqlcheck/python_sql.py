@@ -1,4 +1,4 @@
-"""SQL in Python: built from strings, or written there, where no check of the SQL files sees it."""
+"""SQL in Python code, built from strings or written as a literal, which the checks of the SQL files do not cover."""
 
 import ast
 import re
@@ -10,8 +10,8 @@ import attrs
 from service.sqlcheck.code import Code, Module
 from service.sqlcheck.findings import Finding
 
-# The methods of asyncpg's and psycopg's connections and cursors that take SQL as their first argument.
-RUNNERS = {
+# The methods of connections and cursors in asyncpg and psycopg whose first argument is SQL.
+EXECUTE_METHODS = {
     "execute",
     "executemany",
     "fetch",
@@ -23,39 +23,39 @@ RUNNERS = {
     "copy",
     "stream",
 }
-# What begins and ends transactions is no query.
+# Statements that begin or end transactions are not queries.
 QUERY = re.compile(
     r"\s*(select|with|insert|update|delete|merge|create|alter|drop|truncate|call|do|lock|copy)\b", re.IGNORECASE
 )
-# In a module, or in a package for all that is below it: `# inline-sql: ok reason`.
+# In a module, or in a package for all its modules: `# inline-sql: ok reason`.
 ACCEPTED = re.compile(r"^# (?P<check>inline-sql|built-sql): ok \S", re.MULTILINE)
-QUOTED = {"Identifier", "Literal"}  # of psycopg.sql
-KEEPS = {"strip", "lstrip", "rstrip", "lower", "upper", "removeprefix", "removesuffix"}
-INSERTS = {"format", "join", "replace", "substitute", "safe_substitute"}
+QUOTING_CLASSES = {"Identifier", "Literal"}  # of psycopg.sql
+STRING_METHODS = {"strip", "lstrip", "rstrip", "lower", "upper", "removeprefix", "removesuffix"}
+FORMATTING_METHODS = {"format", "join", "replace", "substitute", "safe_substitute"}
 
 
 @attrs.frozen
-class Text:
-    """What is known of a string: whether it is put together at run time, and whether a part of it is a query."""
+class StringInfo:
+    """Whether a string is built at run time, and whether a part of it is a query."""
 
     is_built: bool = False
     is_query: bool = False
 
 
 def find_sql(code: Code) -> Iterator[Finding]:
-    """Find SQL that Python puts together from strings, and SQL that stands in Python; psycopg.sql composes safely."""
-    texts = {name: _Texts(module) for name, module in code.modules.items()}
+    """Find SQL that Python builds from strings, and SQL in string literals; psycopg.sql is safe."""
+    strings = {name: _ModuleStrings(module) for name, module in code.modules.items()}
     for name, module in code.modules.items():
         for node in module.source.calls:
             given = [*node.args[:1], *(each.value for each in node.keywords if each.arg in {"query", "sql", "command"})]
-            if not (isinstance(node.func, ast.Attribute) and node.func.attr in RUNNERS and given):
+            if not (isinstance(node.func, ast.Attribute) and node.func.attr in EXECUTE_METHODS and given):
                 continue
-            text = _Reader(texts).read(name, given[0])
+            text = _Tracer(strings).trace(name, given[0])
             if text and text.is_built and not _is_accepted(code, name, "built-sql"):
-                sentence = "SQL built from strings: put it into sql/ with a $n for what varies"
+                sentence = "SQL is built from strings: move it to a file in sql/ with $n for each value"
                 yield Finding(module.path.as_posix(), node.lineno, sentence, "built-sql")
             elif text and text.is_query and not text.is_built and not _is_accepted(code, name, "inline-sql"):
-                sentence = "SQL in Python, which is not checked: put it into sql/"
+                sentence = "SQL in Python is not checked: move it to a file in sql/"
                 yield Finding(module.path.as_posix(), node.lineno, sentence, "inline-sql")
 
 
@@ -66,8 +66,8 @@ def _is_accepted(code: Code, name: str, check: str) -> bool:
 
 
 @attrs.define
-class _Texts:
-    """What the names and attributes of a module are given, anywhere in it, and what its functions return."""
+class _ModuleStrings:
+    """The expressions that a module assigns to names and attributes, and those that its functions return."""
 
     module: Module
 
@@ -94,31 +94,31 @@ class _Texts:
 
 
 @attrs.define
-class _Reader:
-    """Follows an expression to the strings that it is made of, through names, attributes and functions."""
+class _Tracer:
+    """Traces an expression to the strings of which it consists, through names, attributes and functions."""
 
-    _texts: dict[str, _Texts]
+    _strings: dict[str, _ModuleStrings]
     _seen: set[int] = attrs.field(factory=set)
 
-    def read(self, module: str, node: ast.expr) -> Text | None:  # noqa: PLR0911 - a table of cases
-        """Return what is known of a string; None of what is none, as far as can be seen."""
+    def trace(self, module: str, node: ast.expr) -> StringInfo | None:  # noqa: PLR0911 - one return per case
+        """Return what is known of a string; None if the expression is not known to be one."""
         if id(node) in self._seen:
             return None
         self._seen.add(id(node))
         match node:
             case ast.Constant(value=str(text)):
-                return Text(is_query=bool(QUERY.match(text)))
+                return StringInfo(is_query=bool(QUERY.match(text)))
             case ast.JoinedStr():
                 parts = self._either(module, node.values)
                 built = any(isinstance(part, ast.FormattedValue) for part in node.values)
-                return Text(is_built=built, is_query=bool(parts and parts.is_query))
+                return StringInfo(is_built=built, is_query=bool(parts and parts.is_query))
             case ast.BinOp(op=ast.Add() | ast.Mod()):
-                left, right = self.read(module, node.left), self.read(module, node.right)
+                left, right = self.trace(module, node.left), self.trace(module, node.right)
                 known = [each for each in (left, right) if each]
                 built = len(known) == 1 or any(each.is_built for each in known) or isinstance(node.op, ast.Mod)
-                return Text(is_built=built, is_query=known[0].is_query) if known else None
+                return StringInfo(is_built=built, is_query=known[0].is_query) if known else None
             case ast.NamedExpr(value=value) | ast.Await(value=value):
-                return self.read(module, value)
+                return self.trace(module, value)
             case ast.IfExp():
                 return self._either(module, [node.body, node.orelse])
             case ast.Call():
@@ -126,48 +126,48 @@ class _Reader:
             case ast.Name(id=name):
                 return self._named(module, name)
             case ast.Attribute(attr=name):
-                there = self._texts[module].module.resolve(node)
+                there = self._strings[module].module.resolve(node)
                 return self._named(there[0].name, name) if isinstance(there, tuple) else self._local(module, name)
             case _:
                 return None
 
-    def _either(self, module: str, nodes: Iterable[ast.expr]) -> Text | None:
-        known = [text for node in nodes if (text := self.read(module, node))]
+    def _either(self, module: str, nodes: Iterable[ast.expr]) -> StringInfo | None:
+        known = [text for node in nodes if (text := self.trace(module, node))]
         if not known:
             return None
-        return Text(any(text.is_built for text in known), any(text.is_query for text in known))
+        return StringInfo(any(text.is_built for text in known), any(text.is_query for text in known))
 
-    def _call(self, module: str, node: ast.Call) -> Text | None:
-        """Read "…".format(x), f"…".strip(), dedent(f"…"), sql.SQL(f"…"), Template("…").substitute(x), where(x)."""
+    def _call(self, module: str, node: ast.Call) -> StringInfo | None:
+        """Trace "…".format(x), f"…".strip(), dedent(f"…"), sql.SQL(f"…"), Template("…").substitute(x), where(x)."""
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if name in QUOTED:
+        if name in QUOTING_CLASSES:
             return None
         receiver = node.func.value if isinstance(node.func, ast.Attribute) else None
-        around = self.read(module, receiver) if receiver else None
-        if name in INSERTS and (around or "substitute" in name):
-            return Text(is_built=True)
+        around = self.trace(module, receiver) if receiver else None
+        if name in FORMATTING_METHODS and (around or "substitute" in name):
+            return StringInfo(is_built=True)
         returned = self._returned(module, node.func) if name != "SQL" else None
         inside = self._either(module, node.args)
         if any(text and text.is_built for text in (around, returned, inside)):
-            return Text(is_built=True)
-        return returned or (around if name in KEEPS else None)  # sql.SQL("…").format(…) is none
+            return StringInfo(is_built=True)
+        return returned or (around if name in STRING_METHODS else None)  # sql.SQL("…").format(…) is not a string
 
-    def _returned(self, module: str, function: ast.expr) -> Text | None:
-        there = self._texts[module]
+    def _returned(self, module: str, function: ast.expr) -> StringInfo | None:
+        there = self._strings[module]
         if isinstance(function, ast.Attribute):
             return self._either(module, there.returned.get(function.attr, []))
         if not isinstance(function, ast.Name):
             return None
         target = there.module.names.get(function.id)
-        if isinstance(target, tuple) and target[0] in self._texts:
-            return self._either(target[0], self._texts[target[0]].returned.get(target[1], []))
+        if isinstance(target, tuple) and target[0] in self._strings:
+            return self._either(target[0], self._strings[target[0]].returned.get(target[1], []))
         return self._either(module, there.returned.get(function.id, []))
 
-    def _named(self, module: str, name: str) -> Text | None:
-        target = self._texts[module].module.names.get(name)
+    def _named(self, module: str, name: str) -> StringInfo | None:
+        target = self._strings[module].module.names.get(name)
         if isinstance(target, tuple):
-            return self._local(*target) if target[0] in self._texts else None
+            return self._local(*target) if target[0] in self._strings else None
         return self._local(module, name)
 
-    def _local(self, module: str, name: str) -> Text | None:
-        return self._either(module, self._texts[module].values.get(name, []))
+    def _local(self, module: str, name: str) -> StringInfo | None:
+        return self._either(module, self._strings[module].values.get(name, []))

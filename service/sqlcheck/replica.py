@@ -1,4 +1,4 @@
-"""What a header marks `replica: ok` only reads: a standby may answer it."""
+"""Queries marked `replica: ok`: they must only read, because a replica can run them."""
 
 from collections.abc import Collection, Iterator
 
@@ -6,30 +6,30 @@ from service.postgres import Cardinality
 from service.sqlcheck.findings import Finding, finding_at
 from service.sqlcheck.parse_tree import Node, ParsedQuery
 
-READ_THERE = {Cardinality.MAYBE, Cardinality.MANY}
-CHANGES = {"InsertStmt": "insert", "UpdateStmt": "update", "DeleteStmt": "delete", "MergeStmt": "merge"}
+REPLICA_CARDINALITIES = {Cardinality.MAYBE, Cardinality.MANY}
+WRITES = {"InsertStmt": "insert", "UpdateStmt": "update", "DeleteStmt": "delete", "MergeStmt": "merge"}
 
 
 def check_replica_marker(parsed: ParsedQuery, volatile: Collection[str]) -> Iterator[Finding]:
-    """Find what a standby cannot do; `volatile` are the names of the functions that PostgreSQL calls so."""
+    """Find marked queries that a replica cannot run; `volatile` are the names of volatile functions."""
     statement = parsed.statement
     for marker in statement.replica:
-        if statement.cardinality not in READ_THERE:
-            sentence = f"'replica: ok' is for maybe and many, and this returns {statement.cardinality}"
+        if statement.cardinality not in REPLICA_CARDINALITIES:
+            sentence = f"'replica: ok' is for maybe and many, but this returns {statement.cardinality}"
             yield finding_at(statement, marker.line, sentence, "replica")
         for node in parsed.nodes:
-            if what := _writes(node, volatile):
-                sentence = f"'replica: ok' is for what only reads, and {what}"
+            if what := _write(node, volatile):
+                sentence = f"'replica: ok' is for queries that only read, but {what}"
                 yield finding_at(statement, parsed.line_of(node), sentence, "replica")
 
 
-def _writes(node: Node, volatile: Collection[str]) -> str:
-    """Say what a part does that no standby can, or that a read may not; nothing, where it reads."""
+def _write(node: Node, volatile: Collection[str]) -> str:
+    """Return why a node is not read-only, as a clause; an empty string if it is."""
     kind = type(node).__name__
-    if kind in CHANGES:
-        return f"{CHANGES[kind]} writes"
+    if kind in WRITES:
+        return f"{WRITES[kind]} writes"
     if kind == "LockingClause":
-        return "a lock on rows is written down"
+        return "a row lock is a write"
     if kind == "FuncCall" and node.funcname[-1].sval in volatile:
         return f"{node.funcname[-1].sval}() is volatile"
     return ""

@@ -1,4 +1,4 @@
-"""Rollbacks: each is run behind its migration, and must leave the catalogue as it was before."""
+"""Rollbacks: each is run after its migration, and must restore the catalogue."""
 
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -15,9 +15,9 @@ from service.sqlcheck.migration_files import MigrationFiles, Place
 from service.sqlcheck.scratch import connect, scratch_database
 
 Snapshot = dict[tuple[str, str], tuple[Any, ...]]
-SHOWN = 3  # objects of one rollback
+MAX_SHOWN = 3  # objects in the finding about one rollback
 
-# What each object of a catalogue is, beyond its own row.
+# The definition of an object, in addition to its row, by catalogue.
 CATALOGUES: dict[str, LiteralString] = {
     "pg_attrdef": "pg_get_expr(x.adbin, x.adrelid)",
     "pg_class": """
@@ -49,8 +49,8 @@ CATALOGUES: dict[str, LiteralString] = {
         "''",
     ),
 }
-# Numbers of objects and columns, statistics, and what is only set back by VACUUM, are no part of a schema. Internal
-# tables and triggers have numbers in their names.
+# Oids, column numbers, statistics, and flags that only VACUUM resets are not part of a schema. The names of internal
+# tables and triggers contain oids.
 OBJECTS = sql.SQL("""
     select i.type, i.identity, (
         to_jsonb(x) - array(
@@ -78,9 +78,9 @@ COLUMNS = """
 
 
 def check_rollbacks(directory: Path, server: str) -> Iterator[Finding]:
-    """Apply each migration, which must be possible, and try its rollback, on a scratch database of a server.
+    """Apply each migration and try its rollback, on a scratch database on `server`.
 
-    Raises psycopg.Error.
+    Raises psycopg.Error if a migration fails.
     """
     files = MigrationFiles(directory)
     with scratch_database(server) as url, connect(url) as connection:
@@ -99,11 +99,11 @@ def check_rollbacks(directory: Path, server: str) -> Iterator[Finding]:
             if sentence:
                 yield from files.find("rollback", "migration", name, sentence, place)
                 if not migration.use_transactions:
-                    return  # the later ones begin with a schema that is unknown
+                    return  # the schema is unknown for the later ones
 
 
 def _rolled_back(connection: psycopg.Connection[Any], migration: Migration) -> Snapshot:
-    """Return what is there after the rollback; if that is a transaction, the migration stays applied."""
+    """Return the catalogue after the rollback; if that is a transaction, the migration remains applied."""
     with connection.transaction(force_rollback=True) if migration.use_transactions else nullcontext():
         _run(connection, Path(migration.path).with_suffix(".rollback.sql"))
         return _snapshot(connection)
@@ -111,7 +111,7 @@ def _rolled_back(connection: psycopg.Connection[Any], migration: Migration) -> S
 
 def _run(connection: psycopg.Connection[Any], path: Path) -> None:
     for statement in read_sql_migration(str(path))[2]:
-        connection.execute(statement)  # a file of migrations/, as it is
+        connection.execute(statement)  # the text of a file
 
 
 def _snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
@@ -123,12 +123,12 @@ def _snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
 
 
 def _differences(before: Snapshot, after: Snapshot) -> str:
-    """Return what differs, as a sentence; nothing if nothing does."""
+    """Return the differences as a sentence; an empty string if there are none."""
     changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
-    words = [f"{' '.join(key)} {_word(before.get(key), after.get(key))}" for key in changed[:SHOWN]]
-    more = [f"and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else []
+    words = [f"{' '.join(key)} {_change(before.get(key), after.get(key))}" for key in changed[:MAX_SHOWN]]
+    more = [f"and {len(changed) - MAX_SHOWN} more"] if len(changed) > MAX_SHOWN else []
     return f"the schema is not what it was before the migration: {', '.join(words + more)}" if changed else ""
 
 
-def _word(before: object, after: object) -> str:
+def _change(before: object, after: object) -> str:
     return "is changed" if before and after else "stays" if after else "is missing"

@@ -1,7 +1,7 @@
-"""The classes of rows: which fields attrs makes of them, in which order.
+"""Row classes: their fields, in the order of attrs.
 
-Rows are built by position, so the order of attrs counts: a field that a subclass defines again moves to the end. Where
-reading the class cannot tell, attrs itself is asked, in a process of its own.
+Rows are built by position, so the order matters: a field that a subclass redefines moves to the end. If the source does
+not show the order, a separate process imports the class and asks attrs.
 """
 
 import ast
@@ -24,12 +24,22 @@ DECORATORS = {
     f"{package}.{name}" for package in ("attr", "attrs") for name in ("define", "frozen", "mutable", "s", "attrs")
 }
 STRUCT = "msgspec.Struct"
-# Options of a Struct that do not change which keys of JSON become its fields.
-PLAIN_STRUCT = {"cache_hash", "dict", "eq", "forbid_unknown_fields", "frozen", "gc", "kw_only", "order", "weakref"}
-# Bases that bring no fields.
-BARE_BASES = {"object", "typing.Generic", "typing.Protocol", "abc.ABC"}
-# Options of the decorator that change no order; with others, attrs is asked.
-PLAIN_OPTIONS = {
+# Options of a Struct that do not affect which JSON keys its fields have.
+NEUTRAL_STRUCT_OPTIONS = {
+    "cache_hash",
+    "dict",
+    "eq",
+    "forbid_unknown_fields",
+    "frozen",
+    "gc",
+    "kw_only",
+    "order",
+    "weakref",
+}
+# Bases without fields.
+FIELDLESS_BASES = {"object", "typing.Generic", "typing.Protocol", "abc.ABC"}
+# Options of the decorator that do not affect the fields and their order.
+NEUTRAL_OPTIONS = {
     "cache_hash",
     "eq",
     "frozen",
@@ -41,7 +51,7 @@ PLAIN_OPTIONS = {
     "unsafe_hash",
     "weakref_slot",
 }
-ASK = """
+FIELDS_SCRIPT = """
 import attrs, importlib, json, sys
 fields = attrs.fields(getattr(importlib.import_module(sys.argv[1]), sys.argv[2]))
 print(json.dumps([[field.name, field.init, bool(field.kw_only), field.converter is not None] for field in fields]))
@@ -50,33 +60,34 @@ print(json.dumps([[field.name, field.init, bool(field.kw_only), field.converter 
 
 @attrs.frozen
 class Annotation:
-    """A Python type: its full name, whether None is allowed, and the values where it is an enum or a Literal.
+    """A Python type: its full name, whether None is allowed, and the values of an enum or a Literal.
 
-    `element` is what a list has; `definition` the class that JSON becomes, and `of_json` whether it is one or has one.
+    `element`: the type of a list's elements. `definition`: the class, if it is built from JSON.
+    `has_json_class`: whether the type is, or contains, a class that is built from JSON.
     """
 
     name: str
     optional: bool = False
     values: tuple[str, ...] | None = None
     element: "Annotation | None" = None
-    of_json: bool = False
+    has_json_class: bool = False
     definition: "tuple[Module, ast.ClassDef] | None" = attrs.field(default=None, eq=False, repr=False)
 
     @property
     def optional_elements(self) -> bool:
-        """Whether an element of the list may be None."""
+        """Whether an element of the list can be None."""
         return self.element is not None and self.element.optional
 
     @override
     def __str__(self) -> str:
-        """Name it as the code does."""
+        """Return its short name, as in the code."""
         short = re.sub(r"(\w+\.)+", "", self.name)
         return f"{short} | None" if self.optional else short
 
 
 @attrs.frozen
 class Field:
-    """A field of a row's class; `converted` if attrs converts what PostgreSQL gives."""
+    """A field of a row class; `converted` if it has a converter."""
 
     name: str
     annotation: Annotation
@@ -88,7 +99,7 @@ class Field:
 
 @attrs.frozen
 class Row:
-    """The class of a query's rows: its fields by position, or why no row can become one."""
+    """A row class: its fields by position, or the `problem` that prevents building one from a row."""
 
     name: str
     fields: tuple[Field, ...]
@@ -96,57 +107,56 @@ class Row:
 
 
 class _UnclearError(Exception):
-    """Reading the class does not tell what attrs makes of it."""
+    """The source of a class does not show its fields."""
 
 
 def row_class(module: "Module", node: ast.ClassDef) -> Row | None:
-    """Return what attrs makes of a class; None if it has no fields."""
-    read = {field.name: field for field in _annotated(module, node)}
+    """Return a class as attrs builds it; None if it has no fields."""
+    read = {field.name: field for field in _declared_fields(module, node)}
     if not read:
         return None
     if [module.annotation(base).name for base in node.bases] == ["typing.NamedTuple"]:
         return Row(node.name, tuple(read.values()))
     if _decorator(module, node) is None:
-        return Row(node.name, tuple(read.values()), "is no attrs class: decorate it with attrs.define")
+        return Row(node.name, tuple(read.values()), "is not an attrs class: decorate it with attrs.define")
     try:
-        fields = _fields(module, node)
+        fields = _ordered_fields(module, node)
     except _UnclearError:
         try:
-            fields = _asked(module, node, read)
+            fields = _fields_by_import(module, node, read)
         except subprocess.CalledProcessError as error:
             problem = error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             return Row(node.name, tuple(read.values()), f"cannot be imported to ask attrs for its fields: {problem}")
     if keyword := next((field.name for field in fields if field.in_init and field.keyword_only), ""):
-        problem = f"takes {keyword} by its name alone, and rows are built by position"
+        problem = f"takes {keyword} by keyword only, but rows are built by position"
         return Row(node.name, tuple(fields), problem)
     return Row(node.name, tuple(field for field in fields if field.in_init))
 
 
 def is_json_class(module: "Module", node: ast.ClassDef) -> bool:
-    """Tell whether queries build a class from JSON: an attrs class or a Struct."""
-    bases = [module.resolve(base) for base in node.bases]
+    """Return whether msgspec builds a class from JSON: an attrs class or a Struct."""
     return _decorator(module, node) is not None or any(
-        base == STRUCT
-        if isinstance(base, str)
-        else isinstance(base[1], ast.ClassDef) and is_json_class(base[0], base[1])
-        for base in bases
+        base == STRUCT if isinstance(base, str) else is_json_class(*base) for base in _bases(module, node)
     )
 
 
 def json_fields(module: "Module", node: ast.ClassDef) -> dict[str, Field] | None:
-    """Return by their keys the fields that msgspec fills from JSON; None if reading the class cannot tell."""
+    """Return the fields that msgspec fills from JSON, by key; None if the source does not show them."""
     fields: dict[str, Field] = {}
-    for base in map(module.resolve, node.bases):
-        if not isinstance(base, str) and isinstance(base[1], ast.ClassDef) and is_json_class(base[0], base[1]):
-            inherited = json_fields(base[0], base[1])
-            if inherited is None:
-                return None
-            fields |= inherited
-        elif base not in BARE_BASES | {STRUCT}:
+    for base in _bases(module, node):
+        inherited: dict[str, Field] | None = None
+        if isinstance(base, str):
+            inherited = {} if base in FIELDLESS_BASES | {STRUCT} else None
+        elif is_json_class(*base):
+            inherited = json_fields(*base)
+        if inherited is None:
             return None
+        fields |= inherited
     options = {word.arg for word in node.keywords} | _options(_decorator(module, node)).keys()
-    own = list(_own(module, node))
-    if not options <= PLAIN_STRUCT | PLAIN_OPTIONS or any({"name", "init", "**"} & its.keys() for _, its in own):
+    own = list(_own_fields(module, node))
+    if not options <= NEUTRAL_STRUCT_OPTIONS | NEUTRAL_OPTIONS or any(
+        {"name", "init", "**"} & its.keys() for _, its in own
+    ):
         return None
     return fields | {field.name: field for field, _ in own}
 
@@ -159,26 +169,25 @@ def _decorator(module: "Module", node: ast.ClassDef) -> ast.expr | None:
     return None
 
 
-def _bases(module: "Module", node: ast.ClassDef) -> "Iterator[tuple[Module, ast.ClassDef]]":
+def _bases(module: "Module", node: ast.ClassDef) -> "Iterator[tuple[Module, ast.ClassDef] | str]":
+    """Yield the bases of a class: those in the service as classes, others by their full names."""
     for base in node.bases:
         found = module.resolve(base.value if isinstance(base, ast.Subscript) else base)
-        if not isinstance(found, str) and isinstance(found[1], ast.ClassDef):
-            yield found[0], found[1]
-        elif found not in BARE_BASES:
-            raise _UnclearError
+        if isinstance(found, str):
+            yield found
+        else:
+            yield (found[0], found[1]) if isinstance(found[1], ast.ClassDef) else ast.unparse(base)
 
 
-def _annotated(module: "Module", node: ast.ClassDef) -> Iterator[Field]:
-    """Yield the fields that stand in a class or its bases, whatever their order."""
-    for base in node.bases:
-        found = module.resolve(base)
-        if not isinstance(found, str) and isinstance(found[1], ast.ClassDef):
-            yield from _annotated(found[0], found[1])
-    yield from (field for field, _ in _own(module, node))
+def _declared_fields(module: "Module", node: ast.ClassDef) -> Iterator[Field]:
+    """Yield the fields that a class and its bases declare, in any order."""
+    for base in _bases(module, node):
+        yield from _declared_fields(*base) if not isinstance(base, str) else ()
+    yield from (field for field, _ in _own_fields(module, node))
 
 
-def _own(module: "Module", node: ast.ClassDef) -> Iterator[tuple[Field, Options]]:
-    """Yield the fields that stand in a class, each with the options of its attrs.field()."""
+def _own_fields(module: "Module", node: ast.ClassDef) -> Iterator[tuple[Field, Options]]:
+    """Yield the fields that a class declares itself, with the options of their attrs.field()."""
     for line in node.body:
         if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)):
             continue
@@ -189,26 +198,27 @@ def _own(module: "Module", node: ast.ClassDef) -> Iterator[tuple[Field, Options]
             yield Field(name, annotation, converted, has_default=_has_default(line.value, options)), options
 
 
-def _fields(module: "Module", node: ast.ClassDef) -> list[Field]:
-    """Return the fields as attrs orders them. Raises _UnclearError."""
-    bases = list(_bases(module, node))
-    if len(bases) > 1 or len(node.decorator_list) > 1:
+def _ordered_fields(module: "Module", node: ast.ClassDef) -> list[Field]:
+    """Return the fields in the order of attrs. Raises _UnclearError."""
+    bases = [base for base in _bases(module, node) if not isinstance(base, str)]
+    unknown = {base for base in _bases(module, node) if isinstance(base, str)} - FIELDLESS_BASES
+    if unknown or len(bases) > 1 or len(node.decorator_list) > 1:
         raise _UnclearError
-    inherited = [field for base in bases for field in _fields(*base)]
+    inherited = [field for base in bases for field in _ordered_fields(*base)]
     decorator = _decorator(module, node)
     if decorator is None:
         return inherited
     options = _options(decorator)
-    if not options.keys() <= PLAIN_OPTIONS or any(_is_field(line) for line in node.body):
+    if not options.keys() <= NEUTRAL_OPTIONS or any(_is_field(line) for line in node.body):
         raise _UnclearError
-    keyword_only = _flag(options, "kw_only", default=False)
+    keyword_only = _boolean_option(options, "kw_only", default=False)
     own = [
         attrs.evolve(
             field,
-            in_init=_flag(its, "init", default=True),
-            keyword_only=_flag(its, "kw_only", default=keyword_only),
+            in_init=_boolean_option(its, "init", default=True),
+            keyword_only=_boolean_option(its, "kw_only", default=keyword_only),
         )
-        for field, its in _own(module, node)
+        for field, its in _own_fields(module, node)
     ]
     names = {field.name for field in own}
     return [*(field for field in inherited if field.name not in names), *own]
@@ -221,7 +231,7 @@ def _has_default(value: ast.expr | None, options: Options) -> bool:
 
 
 def _is_field(line: ast.stmt) -> bool:
-    """Tell whether a line makes a field without an annotation, by which attrs then goes."""
+    """Return whether a line defines a field without an annotation."""
     return isinstance(line, ast.Assign) and _makes_field(line.value)
 
 
@@ -234,8 +244,8 @@ def _options(call: ast.expr | None) -> Options:
     return {word.arg or "**": word.value for word in call.keywords} if isinstance(call, ast.Call) else {}
 
 
-def _flag(options: Options, name: str, *, default: bool) -> bool:
-    """Return an option that is written in place. Raises _UnclearError."""
+def _boolean_option(options: Options, name: str, *, default: bool) -> bool:
+    """Return an option that is written as a literal. Raises _UnclearError."""
     value = options.get(name)
     if value is None and "**" not in options:
         return default
@@ -244,10 +254,10 @@ def _flag(options: Options, name: str, *, default: bool) -> bool:
     return value.value
 
 
-def _asked(module: "Module", node: ast.ClassDef, read: dict[str, Field]) -> list[Field]:
-    """Ask attrs for the fields of a class. Raises CalledProcessError."""
-    command = [sys.executable, "-c", ASK, module.name, node.name]
-    done = subprocess.run(command, cwd=module.code.root, capture_output=True, check=True)  # noqa: S603 - ours
+def _fields_by_import(module: "Module", node: ast.ClassDef, read: dict[str, Field]) -> list[Field]:
+    """Import a class in a separate process, and return its fields by attrs. Raises CalledProcessError."""
+    command = [sys.executable, "-c", FIELDS_SCRIPT, module.name, node.name]
+    done = subprocess.run(command, cwd=module.code.root, capture_output=True, check=True)  # noqa: S603 - a fixed command, and names from the source
     return [
         Field(name, read[name].annotation if name in read else Annotation("object"), converted, in_init, keyword_only)
         for name, in_init, keyword_only, converted in json.loads(done.stdout)

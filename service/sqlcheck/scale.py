@@ -1,7 +1,7 @@
-"""The scale gate: on many rows, a query may read a few times as many as it returns or changes, and no more.
+"""`sql check --scale`: the rows and blocks that each query reads on large tables, per row returned or changed.
 
-That an index was used says little: PostgreSQL 18 skips through one whose first column the query does not know, and a
-condition that no index serves hides behind another that one does. What was read, tells.
+That a plan uses an index proves little: PostgreSQL 18 can skip-scan an index without its first column, and an indexed
+condition can hide one that no index serves.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,12 +20,12 @@ from service.sqlcheck.plans import nodes
 from service.sqlcheck.schema_checks import describe
 
 SEED = Path("sql/dev/scale.sql")
-# What each feature adds to it.
+# The additions of each feature.
 SEEDS = "sql/*/dev/scale.sql"
-# Rows read for each that is returned or changed; a page of 8 kB may hold only one of them, under an index of 4 levels.
+# Limits per row returned or changed; each row can be on a page of its own, below an index of four levels.
 ROWS_EACH = 10
 BLOCKS_EACH = 20
-# What a statement reads besides: its checks, its triggers, the index pages that an insert passes.
+# Blocks that a statement reads in addition: for constraints, triggers and the insertion into indexes.
 BLOCKS_ONCE = 60
 
 FOREIGN_KEYS = """
@@ -37,7 +37,7 @@ PREPARE, RUN = sql.SQL("prepare measured {} as {}"), sql.SQL("explain (analyze, 
 
 @attrs.frozen
 class Measurement:
-    """A query that was run: its plan with what was read, None where it could not be run, and the findings."""
+    """A query, its plan as executed (None if it could not be run), and its findings."""
 
     name: str
     plan: Plan | None
@@ -45,8 +45,8 @@ class Measurement:
 
 
 def seed(connection: psycopg.Connection[Any], root: Path) -> dict[str, str | None]:
-    """Fill the tables, and return the arguments to run queries with."""
-    # Checked row by row, foreign keys would take most of the time; all at once, a second.
+    """Fill the tables, and return the arguments for the queries, by key."""
+    # Foreign keys are dropped meanwhile: checking them for each row would take most of the time.
     keys = connection.execute(FOREIGN_KEYS).fetchall()
     for table, name, _ in keys:
         connection.execute(DROP.format(sql.SQL(table), sql.Identifier(name)))
@@ -59,7 +59,7 @@ def seed(connection: psycopg.Connection[Any], root: Path) -> dict[str, str | Non
 
 
 def check_scale(tree: Tree, connection: psycopg.Connection[Any]) -> list[Finding]:
-    """Run each query on a database that is filled here, roll back, and compare what it read with what it gave."""
+    """Fill a database, run each query on it, roll back, and find those that read too much."""
     arguments = seed(connection, tree.root)
     return sorted(finding for measured in measure(tree, connection, arguments) for finding in measured.findings)
 
@@ -67,61 +67,59 @@ def check_scale(tree: Tree, connection: psycopg.Connection[Any]) -> list[Finding
 def measure(
     tree: Tree, connection: psycopg.Connection[Any], arguments: Mapping[str, str | None]
 ) -> Iterator[Measurement]:
-    """Run each query by its generic plan on a database that is filled, and roll back."""
+    """Run each query with its generic plan on a filled database, and roll back."""
     describer = Describer(connection)
     connection.execute("reset enable_seqscan")
     connection.execute("set plan_cache_mode = force_generic_plan")
     for statement in tree.statements.values():
         description = describe(describer, statement)
         if not isinstance(description, Finding) and description.plan is not None:
-            yield _measured(description, connection, arguments)
+            yield _measure_query(description, connection, arguments)
 
 
-def _measured(
+def _measure_query(
     description: Description, connection: psycopg.Connection[Any], arguments: Mapping[str, str | None]
 ) -> Measurement:
     statement = description.statement
-    names = [argument_of(statement, parameter.name, arguments) for parameter in statement.parameters]
+    names = [argument_key(statement, parameter.name, arguments) for parameter in statement.parameters]
     missing = [
         parameter
         for parameter, name in zip(statement.parameters, names, strict=True)
         if name is None and not parameter.nullable
     ]
     if missing:
-        sentences = [
-            (each.line, f"{seed_of(statement)} has no argument {each.name!r} to run it with") for each in missing
-        ]
+        sentences = [(each.line, f"{seed_path(statement)} has no argument {each.name!r} to run it") for each in missing]
         return Measurement(statement.name, None, [finding_at(statement, *sentence, "scale") for sentence in sentences])
     try:
         plan = _run(description, connection, [arguments[name] if name else None for name in names])
     except psycopg.Error as error:
-        sentence = f"with the arguments of {seed_of(statement)}, PostgreSQL says: {error.diag.message_primary}"
+        sentence = f"with the arguments of {seed_path(statement)}, PostgreSQL says: {error.diag.message_primary}"
         return Measurement(statement.name, None, [finding_at(statement, description.parsed.line, sentence, "scale")])
-    complaint = _complaint(plan)
-    found = [finding_at(statement, description.parsed.line, complaint, "scale")] if complaint else []
+    problem = _problem(plan)
+    found = [finding_at(statement, description.parsed.line, problem, "scale")] if problem else []
     return Measurement(statement.name, plan, list(unless_accepted(statement, "scale", found)))
 
 
-def seed_of(statement: Statement) -> str:
-    """Return the path of the file whose rows and arguments a query is measured with."""
+def seed_path(statement: Statement) -> str:
+    """Return the path of the file with the rows and arguments for a query."""
     return f"sql/{statement.name.partition('.')[0]}/dev/scale.sql"
 
 
-def argument_of(statement: Statement, parameter: str, arguments: Mapping[str, str | None]) -> str | None:
-    """Return the key of the argument for a parameter: that of the query, of the feature, or of the name alone."""
+def argument_key(statement: Statement, parameter: str, arguments: Mapping[str, str | None]) -> str | None:
+    """Return the key of a parameter's argument, the most specific first; None if there is no argument."""
     feature, _, _ = statement.name.partition(".")
     keys = (f"{statement.name}.{parameter}", f"{feature}.{parameter}", parameter)
     return next((key for key in keys if key in arguments), None)
 
 
 def _run(description: Description, connection: psycopg.Connection[Any], values: list[str | None]) -> Plan:
-    """Run a query by its generic plan, and undo what it did."""
+    """Run a query with its generic plan, and roll back."""
     text = description.statement.sql[: description.statement.sql.rindex(";")]
     types, literals = [sql.SQL(each.name) for each in description.parameters], [sql.Literal(each) for each in values]
     row = None
-    connection.execute("deallocate all")  # the last one, which no rollback undoes
+    connection.execute("deallocate all")  # a rollback does not deallocate the previous one
     connection.execute(PREPARE.format(_list(types), sql.SQL(text)))
-    for _ in range(2):  # the first time, functions are planned, and the catalogue is read for that
+    for _ in range(2):  # the first run also plans functions and reads the catalogue
         with connection.transaction(force_rollback=True):
             row = connection.execute(RUN.format(_list(literals))).fetchone()
     plan: Plan = row[0][0]["Plan"] if row else {}
@@ -132,7 +130,7 @@ def _list(items: "list[sql.SQL] | list[sql.Literal]") -> sql.Composable:
     return sql.SQL("({})").format(sql.SQL(", ").join(items)) if items else sql.SQL("")
 
 
-def _complaint(plan: Plan) -> str:
+def _problem(plan: Plan) -> str:
     scans = [node for node in nodes(plan) if "Relation Name" in node and "Scan" in node["Node Type"]]
     read = sum(_rows(node, "Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck") for node in scans)
     changed = sum(_rows(node, "Actual Rows") for node in nodes(plan) if node["Node Type"] == "ModifyTable")

@@ -1,4 +1,4 @@
-"""The schema as PostgreSQL's catalogue tells it, comments included; what an extension made is left out."""
+"""A schema as read from PostgreSQL's catalogue, with comments; objects of extensions are left out."""
 
 import re
 from collections import defaultdict
@@ -20,13 +20,13 @@ from service.sqlcheck.schema_queries import (
 )
 
 P = TypeVar("P")
-# The tables that yoyo and `migrate` keep are no part of the schema.
-BOOKS = re.compile(r"_?yoyo_\w+|migration_checksum")
+# The tables of yoyo and `migrate` are not part of the schema.
+BOOKKEEPING_TABLES = re.compile(r"_?yoyo_\w+|migration_checksum")
 
 
 @attrs.frozen
 class Column:
-    """A column of a table, as it would be declared."""
+    """A column of a table, as it is declared."""
 
     name: str
     type: str
@@ -37,14 +37,14 @@ class Column:
 
     @property
     def declared(self) -> str:
-        """Its declaration, without its name."""
+        """The declaration without the name."""
         words = [self.type, "not null" if self.not_null else "", self.default]
         return " ".join(word for word in words if word)
 
 
 @attrs.frozen
 class Constraint:
-    """A constraint; of a foreign key also what it refers to, and what a deletion over there does."""
+    """A constraint; a foreign key also has the referenced table and columns, and the ON DELETE action."""
 
     name: str
     kind: str
@@ -59,7 +59,7 @@ class Constraint:
 
 @attrs.frozen
 class Index:
-    """An index: `columns` in their order; `plain` if it is on columns alone, and on all rows."""
+    """An index with its key columns in order; `plain` without expressions and condition."""
 
     name: str
     definition: str
@@ -71,13 +71,13 @@ class Index:
 
     @property
     def method(self) -> str:
-        """What stands behind ``using``: the method, what is indexed, and the condition."""
+        """The definition after ``using``: the method, the columns and the condition."""
         return self.definition.partition(" USING ")[2]
 
 
 @attrs.frozen
 class Trigger:
-    """A trigger that somebody made, and the signature of its function."""
+    """A user-defined trigger, and the signature of its function."""
 
     name: str
     definition: str
@@ -86,7 +86,7 @@ class Trigger:
 
 @attrs.frozen
 class Table:
-    """A table or a view; `view` is what the latter is defined as."""
+    """A table, or a view with its definition in `view`."""
 
     schema: str
     relation: str
@@ -100,23 +100,23 @@ class Table:
 
     @property
     def name(self) -> str:
-        """Its name as a statement would write it."""
+        """The name as in a statement."""
         return qualified(self.schema, self.relation)
 
     @property
     def foreign_keys(self) -> list[Constraint]:
-        """What it refers to."""
+        """The foreign keys of the table."""
         return [each for each in self.constraints if each.kind == "foreign key"]
 
     @property
     def primary_key(self) -> tuple[str, ...]:
-        """The columns of its primary key."""
+        """The columns of the primary key."""
         return next((each.columns for each in self.constraints if each.kind == "primary key"), ())
 
 
 @attrs.frozen
 class Function:
-    """A function: its signature, and what `create or replace` would be told."""
+    """A function: its signature, and its definition as `create or replace` takes it."""
 
     signature: str
     name: str
@@ -129,7 +129,7 @@ class Function:
 
 @attrs.frozen
 class Sequence:
-    """A sequence, and the column that owns it, if one does."""
+    """A sequence, and the column that owns it, if any."""
 
     name: str
     table: str
@@ -145,7 +145,7 @@ class Sequence:
 
 @attrs.frozen
 class Grant:
-    """What a role may do with what is not its own."""
+    """The privileges of a role on an object that it does not own."""
 
     kind: str
     schema: str
@@ -155,37 +155,37 @@ class Grant:
 
     @property
     def name(self) -> str:
-        """The name of what it is for."""
+        """The name of the object."""
         return qualified(self.schema, self.object) if self.schema else self.object
 
 
 @attrs.frozen
 class Schema:
-    """What the migrations have made, by name."""
+    """Tables, functions and sequences by name."""
 
     tables: Mapping[str, Table]
     functions: Mapping[str, Function]
     sequences: Mapping[str, Sequence]
 
     def table(self, name: str, schema: str | None = None) -> Table | None:
-        """Return the table that a statement means by `name`, with or without a schema."""
+        """Return the table to which a name in a statement refers, with or without a schema."""
         if schema:
             return self.tables.get(qualified(schema, name))
         return next((table for table in self.tables.values() if table.relation == name), None)
 
     def named(self, name: str) -> list[Function]:
-        """Return the functions of this name, whatever their arguments."""
+        """Return the functions with this name, with any arguments."""
         return [function for function in self.functions.values() if function.name == name]
 
     def referring(self, table: Table) -> list[tuple[Table, Constraint]]:
-        """Return the foreign keys that lead to a table, with the tables that have them."""
+        """Return the foreign keys that reference a table, with their tables."""
         return [
             (other, key) for other in self.tables.values() for key in other.foreign_keys if key.refers_to == table.name
         ]
 
 
 def qualified(schema: str, name: str) -> str:
-    """Return a name as a statement would write it: ``public`` goes without saying."""
+    """Return a name as in a statement; ``public`` is omitted."""
     return name if schema == "public" else f"{schema}.{name}"
 
 
@@ -216,14 +216,14 @@ def read_schema(connection: psycopg.Connection[Any]) -> Schema:
 
 
 def read_grants(connection: psycopg.Connection[Any]) -> list[Grant]:
-    """Read what roles were granted in a database. Raises psycopg.Error."""
+    """Read the privileges granted in a database. Raises psycopg.Error."""
     return [Grant(*row) for row in connection.execute(GRANTS).fetchall()]
 
 
 def _by_table(
     connection: psycopg.Connection[Any], query: LiteralString, part: Callable[..., P]
 ) -> defaultdict[int, tuple[P, ...]]:
-    """Return the parts of tables, by the table's oid."""
+    """Return the rows of a query as parts of tables, by the table's oid."""
     found: defaultdict[int, tuple[P, ...]] = defaultdict(tuple)
     for oid, *row in connection.execute(query).fetchall():
         found[oid] += (part(*row),)

@@ -1,4 +1,4 @@
-"""What has become another between two states of a schema."""
+"""The differences between two schemas."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ Key = tuple[str, str, str]
 
 @attrs.frozen
 class Part:
-    """A part of a schema, as it would be declared, and its comment."""
+    """The declaration of a part of a schema, and its comment."""
 
     declared: str
     comment: str
@@ -19,7 +19,7 @@ class Part:
 
 @attrs.frozen
 class Change:
-    """A part that is new, gone or another: its kind, its table if it is of one, and what it was and is, if anything."""
+    """A part that was added, removed or changed: its kind, its table if it has one, and its two states."""
 
     kind: str
     table: str
@@ -29,19 +29,19 @@ class Change:
 
     @property
     def sign(self) -> str:
-        """How a diff marks it."""
+        """Its sign in a diff."""
         if self.before and self.after:
             return "~"
         return "+" if self.after else "-"
 
     @property
     def word(self) -> str:
-        """The sign, for people."""
+        """The sign as a word."""
         return {"+": "added", "-": "removed", "~": "changed"}[self.sign]
 
 
 def difference(before: Schema, after: Schema) -> list[Change]:
-    """Return what differs: what is new or another in the order of the schema, then what is gone."""
+    """Return the differences: added and changed parts in the order of the schema, then removed parts."""
     old, new = dict(_parts(before)), dict(_parts(after))
     keys = [*new, *(key for key in old if key not in new)]
     return [Change(*key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
@@ -57,7 +57,7 @@ def _parts(schema: Schema) -> Iterator[tuple[Key, Part]]:
     for function in schema.functions.values():
         yield ("function", "", function.signature), Part(function.definition, function.comment)
     for each in schema.sequences.values():
-        if not each.table:  # one that a column owns goes with it
+        if not each.table:  # a sequence that a column owns is part of it
             declared = f"{each.type} start {each.start} increment {each.increment}{' cycle' if each.cycles else ''}"
             yield ("sequence", "", each.name), Part(declared, each.comment)
 
@@ -69,7 +69,7 @@ def _parts_of(table: Table) -> Iterator[tuple[Key, Part]]:
         yield ("constraint", table.name, constraint.name), Part(constraint.definition, constraint.comment)
     keys = {constraint.name for constraint in table.constraints}
     for index in table.indexes:
-        if index.name not in keys:  # the index of a key goes without saying
+        if index.name not in keys:  # the index of a constraint is part of it
             yield ("index", table.name, index.name), Part(index.method, index.comment)
     for trigger in table.triggers:
         yield ("trigger", table.name, trigger.name), Part(trigger.definition, "")

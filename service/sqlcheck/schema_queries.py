@@ -1,6 +1,6 @@
-"""The queries by which schema.py reads the catalogue; what an extension made is left out."""
+"""The queries with which schema.py reads the catalogue; objects of extensions are left out."""
 
-# Each row is a table's oid, and then the fields of a class below, in their order.
+# Each row is the oid of a table, followed by the fields of a class in schema.py.
 TABLES = """
     select
         c.oid, n.nspname::text, c.relname::text,
@@ -35,7 +35,7 @@ COLUMNS = """
     where a.attnum > 0 and not a.attisdropped
     order by a.attrelid, a.attnum
 """
-# NOT NULL, a constraint since PostgreSQL 18, stands with its column.
+# NOT NULL, a constraint since PostgreSQL 18, is part of the column.
 CONSTRAINTS = """
     select
         o.conrelid, o.conname::text,
@@ -123,7 +123,7 @@ SEQUENCES = """
     )
     order by n.nspname <> 'public', n.nspname, c.relname
 """
-# What was granted, or taken from everybody: what an owner has of itself goes without saying.
+# Privileges of owners are left out.
 GRANTS = """
     with granted (kind, schema, name, owner, acl) as (
         select 'database', '', 'this database', datdba, datacl from pg_database where datname = current_database()

@@ -1,28 +1,34 @@
-"""One level of an analysed query: its relations, the outer joins above each, and what its conditions rule out.
+"""One level of an analysed query: its relations, the outer joins above each, and the columns that cannot be null."""
 
-A condition that is true rules out null: after `where toy.price > 1` neither toy.price is null, nor did the outer join
-that toy belongs to leave it without a partner.
-"""
-
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 import attrs
 
 from service.sqlcheck.catalogue import Catalogue
-from service.sqlcheck.node_tree import Node, walk
+from service.sqlcheck.node_enums import (
+    CTE,
+    FULL,
+    FUNCTION,
+    GROUP,
+    INNER,
+    IS_NOT_NULL,
+    JOIN,
+    LEFT,
+    RIGHT,
+    SELECT,
+    SUBQUERY,
+    TABLE,
+)
+from service.sqlcheck.node_tree import Node, strip_relabels, walk
+from service.sqlcheck.not_null import Variable, not_null_if_true
 
-SELECT, UPDATE, INSERT, DELETE, MERGE = 1, 2, 3, 4, 5  # CmdType
-INNER, LEFT, FULL, RIGHT = 0, 1, 2, 3  # JoinType
-TABLE, SUBQUERY, JOIN, FUNCTION, TABLE_FUNCTION, VALUES, CTE, TUPLES, RESULT, GROUP = range(10)  # RTEKind
-ANY = 2  # SubLinkType
-CASTS = {"RELABELTYPE", "COERCEVIAIO", "COLLATEEXPR", "COERCETODOMAIN", "ARRAYCOERCEEXPR", "NAMEDARGEXPR"}
-Variable = tuple[int, int]  # of a relation, by its number in the query, a column
+MAX_DEPTH = 20  # of nested calls: a function can call itself
 
 
 def conjuncts(condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
-    """Yield what must all be true."""
+    """Yield the operands of a conjunction, except `true`."""
     if condition is not None and condition.label == "BOOLEXPR" and condition.boolop == "and":
         for each in condition.args:
             yield from conjuncts(each)
@@ -30,9 +36,24 @@ def conjuncts(condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or No
         yield condition
 
 
+def is_table(relation: Node) -> bool:
+    """Return whether an entry of the range table is a table, not a view."""
+    return bool(relation.rtekind == TABLE and relation.relkind != "v")
+
+
+def is_alias(relation: Node) -> bool:
+    """Return whether an entry of the range table only names columns of others: a join, or GROUP BY."""
+    return relation.rtekind in {JOIN, GROUP}
+
+
+def aggregates_all(query: Node) -> bool:
+    """Return whether a query aggregates all rows into one."""
+    return bool(query.hasAggs and not query.groupClause and not query.groupingSets)
+
+
 @attrs.frozen(eq=False)
 class OuterJoin:
-    """A side of an outer join that is null for rows of the `preserved` side that have no partner."""
+    """The side of an outer join that is null for rows of the `preserved` side without a match."""
 
     scope: "Scope"
     node: Node
@@ -41,7 +62,7 @@ class OuterJoin:
 
 @attrs.frozen
 class _Condition:
-    """The condition of a join: where it holds, `relations` are not null by the joins `below`."""
+    """The condition of a join: if it is true, the joins `below` have not made `relations` null."""
 
     quals: Any
     relations: frozenset[int]
@@ -50,19 +71,21 @@ class _Condition:
 
 @attrs.define(eq=False)
 class Scope:
-    """A query, the one around it, and what its parameters are given."""
+    """A query, the query around it, and the arguments of its parameters if it is the body of a function."""
 
     catalogue: Catalogue
     query: Node
     parent: "Scope | None" = None
-    # Of the function whose body this is, in the caller's scope.
+    # The arguments, as expressions of the caller's scope.
     arguments: Sequence[Node] = ()
     caller: "Scope | None" = None
     children: dict[int, "Scope"] = attrs.field(factory=dict)
+    # Outer joins that other conditions can turn into inner joins, with their own conditions.
+    _if_inner: list[tuple[OuterJoin, _Condition]] = attrs.field(factory=list, init=False)
 
     @property
     def targets(self) -> list[Node]:
-        """What the result's columns are."""
+        """The target entries of the result's columns."""
         found = self.query.targetList if self.query.commandType == SELECT else self.query.returningList
         return [target for target in found or [] if not target.resjunk]
 
@@ -71,24 +94,26 @@ class Scope:
         found: Node = self.query.rtable[number - 1]
         return found
 
-    def outer(self, levels: int) -> "Scope":
-        """Return the query that stands so many levels further out."""
+    def ancestor(self, levels: int) -> "Scope":
+        """Return the query that is `levels` further out."""
         scope = self
         for _ in range(levels):
-            assert scope.parent  # noqa: S101 - PostgreSQL has resolved it
+            assert scope.parent  # noqa: S101 - PostgreSQL has resolved the level
             scope = scope.parent
         return scope
 
     def child(self, query: Node) -> "Scope":
-        """Return the scope of a query inside this one."""
+        """Return the scope of a query in this one."""
         if id(query) not in self.children:
             self.children[id(query)] = Scope(self.catalogue, query, self)
         return self.children[id(query)]
 
-    def called(self, call: Node) -> "Scope | None":
-        """Return the scope of the body of a function in SQL, or None."""
+    def function_body(self, call: Node) -> "Scope | None":
+        """Return the scope of the body of an SQL function; None for other functions."""
         function = self.catalogue.functions.get(call.funcid)
-        if function is None or not function.is_sql or function.arguments != len(call.args or []) or self.depth > 20:  # noqa: PLR2004 - a function may call itself
+        if function is None or not function.is_sql or function.arguments != len(call.args or []):
+            return None
+        if self.depth > MAX_DEPTH:
             return None
         if id(call) not in self.children:
             body = self.catalogue.body(call.funcid)
@@ -98,31 +123,65 @@ class Scope:
         return self.children[id(call)]
 
     def source(self, number: int) -> "Scope | None":
-        """Return the scope of the query that a relation stands for: a subquery, a CTE, a view, a function in SQL."""
+        """Return the scope of the query behind a relation: a subquery, a CTE, a view or an SQL function."""
         relation = self.relation(number)
         if relation.rtekind == SUBQUERY:
             return self.child(relation.subquery)
         if relation.rtekind == CTE:
-            scope = self.outer(relation.ctelevelsup)
-            return scope.child(scope.cte(relation.ctename).ctequery)
+            return self.ancestor(relation.ctelevelsup).child(self._cte(relation).ctequery)
         if relation.rtekind == TABLE and relation.relkind == "v":
             view = self.catalogue.view(relation.relid)
             return self.child(view) if view else None
         if relation.rtekind == FUNCTION and len(relation.functions) == 1:
             call = relation.functions[0].funcexpr
-            return self.called(call) if call.label == "FUNCEXPR" else None
+            return self.function_body(call) if call.label == "FUNCEXPR" else None
         return None
 
-    def cte(self, name: str) -> Node:
-        """Return a common table expression of this query."""
-        found: Node = next(cte for cte in self.query.cteList if cte.ctename == name)
+    def is_recursive(self, number: int) -> bool:
+        """Return whether a relation is a recursive CTE."""
+        relation = self.relation(number)
+        return bool(relation.rtekind == CTE and self._cte(relation).cterecursive)
+
+    def _cte(self, relation: Node) -> Node:
+        ctes = self.ancestor(relation.ctelevelsup).query.cteList
+        found: Node = next(cte for cte in ctes if cte.ctename == relation.ctename)
         return found
 
     @property
     def depth(self) -> int:
-        """How many calls this is inside of."""
+        """The number of function calls around this query."""
         around = self.caller or self.parent
         return around.depth + bool(self.caller) if around else 0
+
+    def equation(self, condition: Node) -> list[Node]:
+        """Return the two sides of an equality that a B-tree index supports; nothing for any other condition."""
+        is_equation = condition.label == "OPEXPR" and condition.opno in self.catalogue.equalities
+        return list(condition.args) if is_equation else []
+
+    def aliased_expression(self, variable: Node) -> Node:
+        """Return the expression that a variable of a join or of GROUP BY stands for."""
+        relation = self.relation(variable.varno)
+        found: Node = (relation.joinaliasvars or relation.groupexprs)[variable.varattno - 1]
+        return found
+
+    def column_origin(self, variable: Node, *, written: bool = False) -> tuple[int, int] | None:
+        """Return the table and the column that a variable shows, through joins, subqueries, CTEs and views.
+
+        :param written: include columns that a CTE returns from rows it writes, which the table does not show yet
+        """
+        scope = self.ancestor(variable.varlevelsup)
+        relation = scope.relation(variable.varno)
+        if is_table(relation):
+            return relation.relid, variable.varattno
+        shown = None
+        if is_alias(relation):
+            shown = scope.aliased_expression(variable) if variable.varattno > 0 else None
+        elif (source := scope.source(variable.varno)) and (written or source.query.commandType == SELECT):
+            scope = source
+            if not scope.query.setOperations and 0 < variable.varattno <= len(scope.targets):
+                shown = scope.targets[variable.varattno - 1].expr
+        shown = strip_relabels(shown) if shown else None
+        return scope.column_origin(shown, written=written) if shown and shown.label == "VAR" else None
 
     @cached_property
     def _joins(self) -> tuple[dict[int, frozenset[OuterJoin]], list[_Condition]]:
@@ -135,7 +194,7 @@ class Scope:
     def _visit(
         self, node: Node, above: dict[int, frozenset[OuterJoin]], conditions: list[_Condition]
     ) -> tuple[frozenset[int], frozenset[OuterJoin]]:
-        """Return the relations of a part of `from`, and its outer joins."""
+        """Return the relations of a part of the FROM clause, and its outer joins."""
         if node.label == "RANGETBLREF":
             above[node.rtindex] = frozenset()
             return frozenset({node.rtindex}), frozenset()
@@ -157,121 +216,47 @@ class Scope:
                 below |= {join}
                 for number in side:
                     above[number] |= {join}
-                if node.jointype != FULL:  # what turns it into an inner join makes its condition hold for all rows
-                    self._turned.append((join, _Condition(node.quals, left | right, left_joins | right_joins)))
+                if node.jointype != FULL:  # once it is an inner join, its condition is true for all rows
+                    self._if_inner.append((join, _Condition(node.quals, left | right, left_joins | right_joins)))
         return left | right, below
 
-    _turned: list[tuple[OuterJoin, _Condition]] = attrs.field(factory=list, init=False)
-
     @cached_property
-    def _ruled_out(self) -> tuple[frozenset[Variable], frozenset[OuterJoin]]:
+    def _excluded(self) -> tuple[frozenset[Variable], frozenset[OuterJoin]]:
         above, conditions = self._joins
-        present: set[Variable] = set()
+        not_null: set[Variable] = set()
         cancelled: set[OuterJoin] = set()
-        waiting, turned = list(conditions), list(self._turned)
+        waiting, if_inner = list(conditions), list(self._if_inner)
         while waiting:
             condition = waiting.pop()
-            for variable in self.strict(condition.quals):
+            for variable in not_null_if_true(self, condition.quals):
                 if variable[0] in condition.relations:
-                    present.add(variable)
+                    not_null.add(variable)
                     cancelled |= above[variable[0]] & condition.below
-            waiting += [held for join, held in turned if join in cancelled]
-            turned = [each for each in turned if each[0] not in cancelled]
-        return frozenset(present), frozenset(cancelled)
+            waiting += [own for join, own in if_inner if join in cancelled]
+            if_inner = [each for each in if_inner if each[0] not in cancelled]
+        return frozenset(not_null), frozenset(cancelled)
 
     @property
-    def present(self) -> frozenset[Variable]:
-        """Columns that are not null, unless an outer join makes them so."""
-        return self._ruled_out[0]
+    def not_null_columns(self) -> frozenset[Variable]:
+        """The columns in which conditions exclude nulls, unless an outer join makes them null."""
+        return self._excluded[0]
 
-    def joins(self, number: int) -> frozenset[OuterJoin]:
+    def outer_joins(self, number: int) -> frozenset[OuterJoin]:
         """Return the outer joins that can make a relation null."""
-        return self._joins[0].get(number, frozenset()) - self._ruled_out[1]
+        return self._joins[0].get(number, frozenset()) - self._excluded[1]
 
     def conditions(self) -> Iterator[tuple[Any, frozenset[int]]]:
-        """Yield each condition with the relations whose rows it limits."""
+        """Yield each condition with the relations that it filters."""
         for condition in self._joins[1]:
             yield condition.quals, condition.relations
 
     @cached_property
-    def expressions(self) -> list[Node]:
-        """Expressions that `where … is not null` rules null out of; those that change from call to call are none."""
+    def not_null_expressions(self) -> list[Node]:
+        """The expressions without volatile functions for which the query says `where … is not null`."""
         quals = self.query.jointree.quals if self.query.commandType == SELECT and self.query.jointree else None
-        tests = [each for each in conjuncts(quals) if each.label == "NULLTEST" and each.nulltesttype == 1]
+        tests = [each for each in conjuncts(quals) if each.label == "NULLTEST" and each.nulltesttype == IS_NOT_NULL]
         return [test.arg for test in tests if not any(self._is_volatile(node) for node, _ in walk(test.arg))]
 
     def _is_volatile(self, node: Node) -> bool:
         function = self.catalogue.functions.get(node.funcid or self.catalogue.operators.get(node.opno or 0, 0))
         return bool(function and function.is_volatile)
-
-    def strict(self, condition: Any) -> set[Variable]:  # noqa: ANN401, PLR0911 - a node or None; a table of cases
-        """Return the columns that cannot be null where a condition is true."""
-        if condition is None:
-            return set()
-        match condition.label:
-            case "BOOLEXPR" if condition.boolop == "and":
-                return set().union(*(self.strict(each) for each in condition.args))
-            case "BOOLEXPR" if condition.boolop == "or":
-                return set.intersection(*(self.strict(each) for each in condition.args))
-            case "NULLTEST":
-                return self._present_in(condition.arg) if condition.nulltesttype == 1 else set()
-            case "BOOLEANTEST":  # is true, is false, is not unknown
-                return self._present_in(condition.arg) if condition.booltesttype in {0, 2, 5} else set()
-            case "SCALARARRAYOPEXPR":
-                known = condition.useOr and self._is_strict(condition.opno)
-                return self._present_in(condition.args[0]) if known else set()
-            case "SUBLINK":
-                return self._present_in(condition.testexpr) if condition.subLinkType == ANY else set()
-            case _:
-                return self._present_in(condition)
-
-    def strict_if_false(self, condition: Node) -> set[Variable]:
-        """Return the columns that cannot be null where a condition is not true: after `when x is null`, x."""
-        match condition.label:
-            case "NULLTEST":
-                return self._present_in(condition.arg) if condition.nulltesttype == 0 else set()
-            case "BOOLEXPR" if condition.boolop == "or":
-                return set().union(*(self.strict_if_false(each) for each in condition.args))
-            case _:
-                return set()
-
-    def _present_in(self, node: Any) -> set[Variable]:  # noqa: ANN401, PLR0911 - a node or None; a table of cases
-        """Return the columns that cannot be null where an expression is not null."""
-        if node is None:
-            return set()
-        match node.label:
-            case "VAR":
-                return self._base(node)
-            case "OPEXPR":
-                return self._present_in_all(node.args) if self._is_strict(node.opno) else set()
-            case "FUNCEXPR":
-                function = self.catalogue.functions.get(node.funcid)
-                return self._present_in_all(node.args) if function and function.is_strict else set()
-            case "BOOLEXPR":
-                return self._present_in_all(node.args) if node.boolop == "not" else set()
-            case label if label in CASTS:
-                return self._present_in(node.arg)
-            case _:
-                return set()
-
-    def _present_in_all(self, nodes: Iterable[Node] | None) -> set[Variable]:
-        return set().union(*(self._present_in(each) for each in nodes or []))
-
-    def _base(self, variable: Node) -> set[Variable]:
-        """Return the column that a variable of this query means, through the names that joins and groups give it."""
-        if variable.varlevelsup:
-            return set()
-        relation = self.relation(variable.varno)
-        if relation.rtekind in {JOIN, GROUP} and variable.varattno > 0:
-            return self._present_in(self.meant(variable))
-        return {(variable.varno, variable.varattno)}
-
-    def meant(self, variable: Node) -> Node:
-        """Return the expression that a variable of a join, or of a group, stands for."""
-        relation = self.relation(variable.varno)
-        found: Node = (relation.joinaliasvars or relation.groupexprs)[variable.varattno - 1]
-        return found
-
-    def _is_strict(self, operator: int) -> bool:
-        function = self.catalogue.functions.get(self.catalogue.operators.get(operator, 0))
-        return bool(function and function.is_strict)

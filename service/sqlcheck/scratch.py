@@ -1,4 +1,4 @@
-"""Databases to try things in: on an embedded PostgreSQL, or beside the one that a URL names; dropped afterwards."""
+"""Scratch databases, on an embedded PostgreSQL or on the server of a URL; they are dropped afterwards."""
 
 import os
 import re
@@ -15,19 +15,18 @@ from psycopg import sql
 from service.embedded import embedded_postgres
 from service.postgres import psycopg_conninfo
 
-# Speed instead of durability, for a server that is thrown away.
+# Speed instead of durability: the server is deleted afterwards.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 APPLICATION = "service sql"
-LEAST_VERSION = 150000
-# What PostgreSQL says of what is not installed beside it: the embedded one has no extension but plpgsql and vector.
-LACKING = re.compile(r'extension "[^"]+" is not available|ICU is not supported in this build')
+MINIMUM_VERSION = 150000
+# PostgreSQL's messages about missing extensions: the embedded server has only plpgsql and vector.
+MISSING_EXTENSION = re.compile(r'extension "[^"]+" is not available|ICU is not supported in this build')
 
 
 @contextmanager
 def scratch_database(url: str | None) -> Iterator[str]:
-    """Lend the URL of an empty database.
+    """Yield the URL of an empty database: a new one on the server of `url`, or that of a new embedded server.
 
-    It is a new one on the server of `url`, whose role may create one, or that of an embedded server of its own.
     Raises psycopg.Error or EmbeddedPostgresError.
     """
     if url is None:
@@ -37,7 +36,7 @@ def scratch_database(url: str | None) -> Iterator[str]:
         ):
             yield started.url("postgres")
         return
-    name = f"service_check_{os.getpid()}_{secrets.token_hex(6)}"  # whose it is, should it ever stay
+    name = f"service_check_{os.getpid()}_{secrets.token_hex(6)}"  # shows who created it, if it is not dropped
     with connect(url) as connection:
         connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
         try:
@@ -47,19 +46,19 @@ def scratch_database(url: str | None) -> Iterator[str]:
 
 
 def connect(url: str) -> "psycopg.Connection[tuple[object, ...]]":
-    """Connect; each statement is a transaction of its own. Raises ValueError if PostgreSQL is too old."""
-    # psycopg would prepare what comes often; EXPLAIN (GENERIC_PLAN) with its `$1` must go as it is.
+    """Connect in autocommit mode. Raises ValueError if PostgreSQL is too old."""
+    # Without psycopg's own prepared statements, EXPLAIN (GENERIC_PLAN) is sent with its `$1` unchanged.
     connection = psycopg.connect(
         psycopg_conninfo(url), autocommit=True, prepare_threshold=None, application_name=APPLICATION
     )
-    if connection.info.server_version < LEAST_VERSION:
+    if connection.info.server_version < MINIMUM_VERSION:
         version = connection.info.server_version // 10000
         connection.close()
-        raise ValueError(f"leads to PostgreSQL {version}: the checks need {LEAST_VERSION // 10000} or later")
+        raise ValueError(f"leads to PostgreSQL {version}: the checks need {MINIMUM_VERSION // 10000} or later")
     return connection
 
 
-def advised(sentence: str) -> str:
-    """Say of an extension that PostgreSQL lacks where the checks can have it; return any other sentence as it is."""
-    found = LACKING.search(sentence)
+def with_extension_advice(sentence: str) -> str:
+    """Return PostgreSQL's message, with advice if it is about a missing extension."""
+    found = MISSING_EXTENSION.search(sentence)
     return f"{found[0]}: name a server that has it (--database-url)" if found else sentence

@@ -1,4 +1,4 @@
-"""squawk, a linter of migrations, which knows what the previous release and full tables do not survive."""
+"""squawk, a linter for migrations."""
 
 import json
 import shutil
@@ -11,8 +11,8 @@ from typing import Any
 from service.migrate import MigrationError
 from service.sqlcheck.findings import Finding
 
-# What `lock_rules` judges by the schema, which knows more: whether a table exists, what a DO block does.
-JUDGED = {
+# Rules that `lock_rules` covers better by the catalogue: whether a table exists, what a DO block does.
+COVERED_RULES = {
     "adding-field-with-default",
     "adding-foreign-key-constraint",
     "adding-not-nullable-field",
@@ -23,21 +23,23 @@ JUDGED = {
     "constraint-missing-not-valid",
     "disallowed-unique-constraint",
     "require-concurrent-index-creation",
-    "syntax-error",  # PostgreSQL has accepted it
+    "syntax-error",  # PostgreSQL has accepted the statement
 }
 
 
 def squawk(directory: Path, migrations: Mapping[Path, bool]) -> dict[str, list[Finding]]:
-    """Return what squawk finds, by file name; whether each migration is a transaction, the caller says.
+    """Return the findings of squawk, by file name.
 
-    `-- squawk-ignore rule` accepts a finding, `.squawk.toml` beside the folder excludes rules. Raises MigrationError.
+    `-- squawk-ignore rule` accepts a finding; `.squawk.toml` next to the folder excludes rules. Raises MigrationError.
+
+    :param migrations: the path of each migration, and whether it is a transaction
     """
     found: dict[str, list[Finding]] = {}
     for transactional in set(migrations.values()):
         paths = [path for path, is_transaction in migrations.items() if is_transaction == transactional]
         for each in _run(directory.parent, paths, transactional=transactional):
             path, rule = Path(each["file"]), each["rule_name"]
-            if rule not in JUDGED:
+            if rule not in COVERED_RULES:
                 sentence = f"{each['message'].replace('`', '').rstrip('.')} ({rule})"
                 # squawk counts lines from 0.
                 finding = Finding(f"{directory.name}/{path.name}", each["line"] + 1, sentence, "squawk")
@@ -53,9 +55,9 @@ def _run(root: Path, paths: list[Path], *, transactional: bool) -> list[dict[str
     config = ["--config", str(settings)] if settings.exists() else []
     transaction = "--assume-in-transaction" if transactional else "--no-assume-in-transaction"
     command = [program, "--reporter=json", *config, transaction, *map(str, paths)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - ours
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - a fixed command, and paths of migrations
     try:
-        told: list[dict[str, Any]] = json.loads(done.stdout or b"[]")
+        reported: list[dict[str, Any]] = json.loads(done.stdout or b"[]")
     except ValueError:
-        raise MigrationError(f"squawk fails: {done.stderr.decode(errors='replace').strip()}") from None
-    return told
+        raise MigrationError(f"squawk failed: {done.stderr.decode(errors='replace').strip()}") from None
+    return reported

@@ -1,7 +1,7 @@
-"""service/sql.pyi: what mypy knows of each query by its name, generated from the headers.
+"""service/sql.pyi: the type of each query by its name, generated from the headers, for mypy.
 
-``one("pets.create_pet", VersionedPet)`` is then a ``One[[UUID, str], VersionedPet]``, and a call with other arguments
-is a mistake that mypy finds.
+``one("pets.create_pet", VersionedPet)`` is then a ``One[[UUID, str], VersionedPet]``, and mypy rejects calls with other
+arguments.
 """
 
 import ast
@@ -17,8 +17,8 @@ from service.sqlcheck.types import COMPOSITE, Type, Types
 
 STUB = "service/sql.pyi"
 HEAD = "# Generated from sql/ by `python -m service sql stub`: edit the headers there."
-# What asyncpg takes beside what it returns.
-TAKES = {
+# Parameter types that asyncpg accepts in addition to the type that it returns.
+ACCEPTED_TYPES = {
     "numeric": "decimal.Decimal | int | str",
     "inet": "str | ipaddress.IPv4Address | ipaddress.IPv6Address",
     "cidr": "str | ipaddress.IPv4Network | ipaddress.IPv6Network",
@@ -34,7 +34,7 @@ CLASSES = {
 
 
 def generate(statements: Mapping[str, Statement], types: Types) -> str:
-    """Return the stub for these statements."""
+    """Return the text of the stub."""
     functions = "\n".join(
         line
         for cardinality in Cardinality
@@ -63,23 +63,23 @@ _R = TypeVar("_R")
 
 
 def check_stub(root: Path, statements: Mapping[str, Statement], types: Types) -> Iterator[Finding]:
-    """Find a stub that is not what the headers say; its layout does not count."""
+    """Find a stub that differs from the headers, apart from its formatting."""
     path = root / STUB
-    there = ast.dump(ast.parse(path.read_text(encoding="utf-8"))) if path.exists() else ""
-    if there != ast.dump(ast.parse(generate(statements, types))):
-        yield Finding(STUB, 1, "is not what the headers in sql/ say: run python -m service sql stub", "stub")
+    current = ast.dump(ast.parse(path.read_text(encoding="utf-8"))) if path.exists() else ""
+    if current != ast.dump(ast.parse(generate(statements, types))):
+        yield Finding(STUB, 1, "does not match the headers in sql/: run python -m service sql stub", "stub")
 
 
 def write_stub(root: Path, statements: Mapping[str, Statement], types: Types) -> Path:
-    """Write the stub, laid out by ruff, and return where it is."""
+    """Write the stub, formatted by ruff, and return its path."""
     path = root / STUB
     path.write_text(generate(statements, types), encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", path], check=True)  # noqa: S603 - ours
+    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", path], check=True)  # noqa: S603 - a fixed command
     return path
 
 
 def _function(cardinality: Cardinality, statements: Iterable[Statement], types: Types) -> list[str]:
-    """Return an overload for each query; one alone is none, and where there is no query nothing can be called."""
+    """Return an overload for each query; a single query needs no overload, and without one, the name is Never."""
     lines = [
         _signature(cardinality, f'Literal["{each.name}"]', "[" + ", ".join(_arguments(each, types)) + "]")
         for each in statements
@@ -106,9 +106,9 @@ def _arguments(statement: Statement, types: Types) -> Iterator[str]:
 
 
 def _argument(declared: Type) -> str | None:
-    """Return what asyncpg takes for a type of PostgreSQL."""
+    """Return the Python types that asyncpg accepts for a PostgreSQL type; None if they are unknown."""
     bare = declared.bare
     if bare.element:
         inner = _argument(bare.element)
         return f"list[{inner}] | tuple[{inner}, ...]" if inner else None
-    return RECORD if bare.kind == COMPOSITE else TAKES.get(bare.internal) or bare.python()
+    return RECORD if bare.kind == COMPOSITE else ACCEPTED_TYPES.get(bare.internal) or bare.python()

@@ -1,8 +1,8 @@
-"""PostgreSQL's functions that make no null of values: its catalogue knows what they do with nulls, but not this.
+"""PostgreSQL's built-in functions that return null for null arguments only; the catalogue does not record this.
 
-A test calls each with values at the edges of its types. Left out on purpose: what returns null for some values, such as
-to_char(timestamp, ''), extract() of infinity, substring() by a pattern, lower() of a range, array_length() of none.
-A name stands for all functions that have it, a signature for one.
+A test calls each with edge values of its types. Functions that return null for other values, too, are left out:
+to_char(timestamp, ''), extract() of infinity, substring() by a pattern, lower() of a range, array_length() of an empty
+array. A name stands for all functions with that name, a signature for one.
 """
 
 
@@ -14,7 +14,7 @@ OPERATORS = _words("""
     + - * / % ^ || & | # ~ << >> @ |/ ||/ ~~ !~~ ~~* !~~* ~* !~ !~* ^@ @> <@ && -|- &< &> ? ?| ?& #- @@ <-> = <> < >
     <= >= <<= >>= !! ~=
 """)
-# Strict ones: null for a null argument alone.
+# Strict functions: they return null for a null argument, and never otherwise.
 TOTAL = _words("""
     lower(text) upper(text) initcap length char_length character_length octet_length bit_length btrim ltrim rtrim
     lpad rpad left right repeat replace translate reverse substr overlay position strpos starts_with split_part
@@ -32,7 +32,7 @@ TOTAL = _words("""
     substring(bytea,integer,integer) to_char(numeric,text) to_char(integer,text) to_char(bigint,text)
     array_to_string(anyarray,text) current_setting(text)
 """)
-# Never null, whatever their arguments; of an array in the place of VARIADIC arguments, one that is none of these.
+# Never null for any arguments, unless an array is passed as VARIADIC.
 NEVER_NULL = _words("""
     now clock_timestamp statement_timestamp transaction_timestamp timeofday random pi gen_random_uuid uuidv4 uuidv7
     version current_database pg_backend_pid pg_current_xact_id txid_current pg_typeof json_build_array
@@ -40,25 +40,25 @@ NEVER_NULL = _words("""
     int4range int8range numrange daterange tsrange tstzrange row_number rank dense_rank percent_rank cume_dist count
     regr_count
 """)
-# Sets whose columns are never null.
+# Set-returning functions whose columns are never null.
 NEVER_NULL_SETS = _words("""
     generate_series generate_subscripts json_array_elements jsonb_array_elements json_object_keys jsonb_object_keys
     json_each jsonb_each string_to_table(text,text) regexp_split_to_table
 """)
-# Arrays without null elements.
-ELEMENTS = _words("""
+# Functions that return arrays without null elements.
+ELEMENTS_NOT_NULL = _words("""
     string_to_array(text,text) regexp_split_to_array array_positions
 """)
-# Aggregates that are null only if there is nothing, or nothing but nulls, to aggregate.
+# Aggregates that are null only if there are no rows, or only nulls, to aggregate.
 AGGREGATES = _words("""
     sum min max avg array_agg string_agg bool_and bool_or every bit_and bit_or bit_xor any_value json_agg jsonb_agg
     json_object_agg jsonb_object_agg stddev_pop var_pop range_agg
 """)
-# Window functions that give a value of some row of the frame, which the current one is in.
-OF_FRAME = _words("""
+# Window functions that return a value of some row of the frame, which contains the current row.
+FRAME_VALUES = _words("""
     first_value last_value
 """)
-# Fields of infinity that extract() knows.
-MONOTONIC = _words("""
+# Fields that extract() returns for infinity, too.
+INFINITE_FIELDS = _words("""
     epoch year decade century millennium julian isoyear
 """)

@@ -1,4 +1,4 @@
-"""PostgreSQL's types, and the Python types that asyncpg makes of them.
+"""PostgreSQL's types, and the Python types to which asyncpg converts them.
 
 Source: https://magicstack.github.io/asyncpg/current/usage.html#type-conversion
 """
@@ -10,9 +10,10 @@ import attrs
 import psycopg
 from typing_extensions import override
 
+from service.sqlcheck.catalogue import FIRST_USER_OID
 from service.sqlcheck.row_classes import Annotation
 
-# asyncpg's codecs; json comes as text, because no codec of ours reads it.
+# asyncpg's codecs; json is text, because the service registers no codec for it.
 PYTHON = {
     "bool": "bool",
     "int2": "int",
@@ -51,16 +52,15 @@ PYTHON = {
     "circle": "asyncpg.Circle",
 }
 JSON = {"json", "jsonb"}
-# What msgspec makes of the numbers and the texts that PostgreSQL writes into JSON.
+# The types to which msgspec converts the numbers and texts that PostgreSQL writes into JSON.
 NUMBERS = {
     "int": {"int", "float", "decimal.Decimal"},
     "float": {"float", "decimal.Decimal"},
     "decimal.Decimal": {"float", "decimal.Decimal"},
 }
 AS_TEXT = {"str", "uuid.UUID", "datetime.date", "datetime.datetime", "datetime.time"}
-FIRST_OWN_OID = 16384  # what PostgreSQL brings along has a smaller one
 BASE, COMPOSITE, RANGE, MULTIRANGE = "b", "c", "r", "m"  # typtype
-# They differ in the length that a column allows, which no statement and no parameter knows of.
+# They differ only in the maximum length, which is a property of a column, not of a value.
 TEXT = {"text", "varchar", "bpchar"}
 SHORT_TYPE_NAMES = {
     "character varying": "varchar",
@@ -84,7 +84,7 @@ TYPES = """
 
 @attrs.frozen
 class Type:
-    """A type of PostgreSQL: `base` under a domain, `element` of an array, `labels` of an enum, `part` of a range."""
+    """A PostgreSQL type: the `base` of a domain, `element` of an array, `labels` of an enum, `subtype` of a range."""
 
     oid: int
     name: str
@@ -93,61 +93,61 @@ class Type:
     labels: tuple[str, ...] | None = None
     internal: str = ""
     kind: str = BASE
-    part: "Type | None" = None
+    subtype: "Type | None" = None
 
     @override
     def __str__(self) -> str:
-        """Name it as SQL does, in its short form."""
+        """Return its short name in SQL."""
         name = self.name.removesuffix("[]")
         return SHORT_TYPE_NAMES.get(name, name) + ("[]" if self.element else "")
 
     @property
     def bare(self) -> "Type":
-        """The type below all domains."""
+        """The type without domains."""
         return self.base.bare if self.base else self
 
     @property
     def is_naive(self) -> bool:
-        """Whether it is a moment without a time zone, or an array of these."""
+        """Whether it is a timestamp without a time zone, or an array of these."""
         return (self.bare.element or self).bare.internal == "timestamp"
 
     def equivalent(self, other: "Type") -> bool:
-        """Tell whether values of both travel alike: domains count as what they are made of, text as varchar."""
+        """Return whether values of both have the same wire format: a domain that of its base, text that of varchar."""
         one, two = self.bare, other.bare
         if one.element and two.element:
             return one.element.equivalent(two.element)
         return one.oid == two.oid or {one.internal, two.internal} <= TEXT
 
     def python(self) -> str | None:
-        """Return the full name of what asyncpg makes of it, or None where this module does not know."""
+        """Return the full name of the Python type to which asyncpg converts it; None if it is unknown."""
         bare = self.bare
         if bare.element:
             inner = bare.element.python()
             return f"list[{inner}]" if inner else None
-        if bare.kind == MULTIRANGE and bare.part:
-            return f"list[{bare.part.python()}]"
-        if bare.oid >= FIRST_OWN_OID and bare.kind == BASE:
-            return "str"  # of an extension: asyncpg has no codec, and takes the text
+        if bare.kind == MULTIRANGE and bare.subtype:
+            return f"list[{bare.subtype.python()}]"
+        if bare.oid >= FIRST_USER_OID and bare.kind == BASE:
+            return "str"  # of an extension: asyncpg has no codec for it, and uses the text
         kinds = {RANGE: "asyncpg.Range", COMPOSITE: "asyncpg.Record"}
         return "str" if bare.labels else kinds.get(bare.kind) or PYTHON.get(bare.internal)
 
     def matches(self, annotation: Annotation, *, converted: bool = False) -> bool:
-        """Tell whether a field that is annotated so may hold it; None is another question.
+        """Return whether a field with this annotation can hold a value of the type; null is checked elsewhere.
 
-        What a converter makes of it is for mypy to say, but for the labels of an enum.
+        mypy checks the result of a converter, except the labels of an enum.
         """
         bare = self.bare
         if bare.labels and annotation.values is not None:
-            # asyncpg gives str: a StrEnum becomes one only by attrs' converter, a Literal needs none.
+            # asyncpg returns str: attrs converts it to a StrEnum only by a converter, which a Literal does not need.
             return set(bare.labels) == set(annotation.values) and (converted or annotation.name == "Literal")
         if converted or annotation.name.replace("asyncpg.types.", "asyncpg.") == self.python():
             return True
-        if annotation.of_json:
+        if annotation.has_json_class:
             return bare.internal in JSON
         return bool(bare.element and annotation.element and bare.element.matches(annotation.element))
 
-    def in_json(self, annotation: Annotation) -> bool:
-        """Tell whether msgspec reads a value of this type, once it stands in JSON, as what is annotated so."""
+    def matches_in_json(self, annotation: Annotation) -> bool:
+        """Return whether msgspec converts a value of this type in JSON to the annotated type."""
         bare, python = self.bare, self.python()
         if bare.labels and annotation.values is not None:
             return set(bare.labels) == set(annotation.values)
@@ -157,7 +157,7 @@ class Type:
         if python in NUMBERS:
             return bool(names & NUMBERS[python])
         if python == "str" and annotation.values is not None:
-            return True  # msgspec compares
+            return True  # msgspec checks the value
         return bool(names & ({python} if python == "bool" else {"str", python} & AS_TEXT))
 
 
@@ -165,14 +165,14 @@ class Types:
     """All types of a database, by oid and by name."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        """Read pg_type."""
+        """Read all types."""
         self._connection = connection
         self._rows: Mapping[int, tuple[Any, ...]] = {row[0]: row for row in connection.execute(TYPES)}
         self._named: dict[str, Type | None] = {}
 
     def __getitem__(self, oid: int) -> Type:
         """Return the type with this oid."""
-        _, name, internal, base, element, labels, kind, part = self._rows[oid]
+        _, name, internal, base, element, labels, kind, subtype = self._rows[oid]
         return Type(
             oid,
             name,
@@ -181,11 +181,11 @@ class Types:
             tuple(labels) if labels else None,
             internal,
             kind,
-            self[part] if part else None,
+            self[subtype] if subtype else None,
         )
 
     def by_name(self, name: str) -> Type | None:
-        """Return the type that SQL knows by this name, or None."""
+        """Return the type with this name in SQL; None if there is none."""
         if name not in self._named:
             row = self._connection.execute("select to_regtype(%s)::oid", [name]).fetchone()
             self._named[name] = self[row[0]] if row and row[0] else None

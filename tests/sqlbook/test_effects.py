@@ -187,7 +187,7 @@ def test_locks_taken_to_run_are_shown(tree: Copy, empty_database_url: str) -> No
         arguments = scale.seed(connection, tree.root)
         schema = read_schema(connection)
         for name, statement in read_tree.statements.items():
-            keys = [scale.argument_of(statement, each.name, arguments) for each in statement.parameters]
+            keys = [scale.argument_key(statement, each.name, arguments) for each in statement.parameters]
             values = [arguments[key] if key else None for key in keys]
             with connection.transaction(force_rollback=True):
                 psycopg.RawCursor(connection).execute(statement.sql, values)

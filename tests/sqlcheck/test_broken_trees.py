@@ -82,7 +82,7 @@ QUERIES = [
     ),
     Broken(
         "a moment without a time zone",
-        f"{SESSIONS}:23: column 2 is timestamp without time zone, and nobody knows whose time it is: use timestamptz "
+        f"{SESSIONS}:23: column 2 is timestamp without time zone, which leaves the zone unknown: use timestamptz "
         "[naive-timestamp]",
         SESSIONS,
         "login_session.created_at,\n",
@@ -140,35 +140,35 @@ QUERIES = [
     ),
     Broken(
         "an accepted scan that is none",
-        f"{FIND}:7: 'seqscan: ok' accepts what is not there: remove it [marker]",
+        f"{FIND}:7: 'seqscan: ok' accepts no finding: remove it [marker]",
         FIND,
         "select /*",
         "-- seqscan: ok there are few kites\nselect /*",
     ),
     Broken(
         "a read of a replica that is neither maybe nor many",
-        f"{SHOW_ME}:5: 'replica: ok' is for maybe and many, and this returns one [replica]",
+        f"{SHOW_ME}:5: 'replica: ok' is for maybe and many, but this returns one [replica]",
         SHOW_ME,
         "select /*",
         "-- replica: ok\nselect /*",
     ),
     Broken(
         "a read of a replica that writes",
-        f"{DELETE}:9: 'replica: ok' is for what only reads, and delete writes [replica]",
+        f"{DELETE}:9: 'replica: ok' is for queries that only read, but delete writes [replica]",
         DELETE,
         "with /*",
         "-- replica: ok\nwith /*",
     ),
     Broken(
         "a read of a replica that locks rows",
-        f"{SESSIONS}:7: 'replica: ok' is for what only reads, and a lock on rows is written down [replica]",
+        f"{SESSIONS}:7: 'replica: ok' is for queries that only read, but a row lock is a write [replica]",
         SESSIONS,
         "login_session.id asc;",
         "login_session.id asc for share of login_session;",
     ),
     Broken(
         "a read of a replica that calls what may write",
-        f"{SESSIONS}:10: 'replica: ok' is for what only reads, and still_live() is volatile [replica]",
+        f"{SESSIONS}:10: 'replica: ok' is for queries that only read, but still_live() is volatile [replica]",
         SESSIONS,
         "expires_at > now()",
         "expires_at > now() and still_live($1)",
@@ -196,7 +196,7 @@ QUERIES = [
     ),
     Broken(
         "a query by another class",
-        f"{FIND}:5: returns 'maybe VersionedKite', and {KITES}:31 "
+        f"{FIND}:5: returns 'maybe VersionedKite', but {KITES}:31 "
         "reads 'maybe Kite' [returns]\n"
         f"{FIND}:5: returns 3 columns, Kite has 2: id, kite_name [column-count]",
         KITES,
@@ -205,15 +205,15 @@ QUERIES = [
     ),
     Broken(
         "a query in another number",
-        f"{FIND}:5: returns 'maybe VersionedKite', and {KITES}:31 reads 'one VersionedKite' [returns]",
+        f"{FIND}:5: returns 'maybe VersionedKite', but {KITES}:31 reads 'one VersionedKite' [returns]",
         KITES,
         'maybe("kites.find_kite", VersionedKite)',
         'one("kites.find_kite", VersionedKite)',
     ),
     Broken(
         "a name without a file",
-        f"{KITES}:31: sql/kites/find_cat.sql is not there [no-file]\n"
-        f"{FIND}:1: no code names this query: remove the file, or use it [unused]",
+        f"{KITES}:31: sql/kites/find_cat.sql does not exist [no-file]\n"
+        f"{FIND}:1: no code uses this query: remove the file, or use it [unused]",
         KITES,
         "kites.find_kite",
         "kites.find_cat",
@@ -222,14 +222,14 @@ QUERIES = [
         "a name that is put together",
         f"{KITES}:31: name the query in place, as a plain string: what is named "
         "elsewhere cannot be checked [no-file]\n"
-        f"{FIND}:1: no code names this query: remove the file, or use it [unused]",
+        f"{FIND}:1: no code uses this query: remove the file, or use it [unused]",
         KITES,
         'maybe("kites.find_kite"',
         'maybe("kites." + "find_kite"',
     ),
     Broken(
         "a column that is counted, not read",
-        f"{END}:7: returns 1 column, and the header says that they are counted, not read [column-count]",
+        f"{END}:7: returns 1 column, but the header says count, which reads none [column-count]",
         END,
         "expires_at > now();",
         "expires_at > now()\nreturning id;",
@@ -334,17 +334,17 @@ QUERIES = [
     ),
     Broken(
         "SQL built from strings",
-        f"{ENSURE_USER}:{END_OF_ENSURE_USER + 1}: SQL built from strings: put it into sql/ with a $n for what varies "
-        "[built-sql]",
+        f"{ENSURE_USER}:{END_OF_ENSURE_USER + 1}: SQL is built from strings: move it to a file in sql/ with $n for each "
+        "value [built-sql]",
         ENSURE_USER,
         LAST_LINE,
         LAST_LINE + "def f(db, x): return db.fetch(f'select {x}')\n",
     ),
     Broken(
         "a null from an outer join",
-        f"{SHOW_ME}:5: column 1 may be null (an outer join makes it so), User.id does not "
+        f"{SHOW_ME}:5: column 1 can be null (an outer join makes it so), but User.id does not "
         "allow None [nullability]\n"
-        f"{SHOW_ME}:5: column 2 may be null (an outer join makes it so), User.email does not "
+        f"{SHOW_ME}:5: column 2 can be null (an outer join makes it so), but User.email does not "
         "allow None [nullability]",
         SHOW_ME,
         "inner join user_model on",
@@ -352,7 +352,7 @@ QUERIES = [
     ),
     Broken(
         "a null beside a row",
-        f"{CHANGE}:33: column 3 may be null (an outer join makes it so), "
+        f"{CHANGE}:33: column 3 can be null (an outer join makes it so), "
         "ChangedKite.version does not allow None [nullability]",
         MODELS,
         "version: int | None",
@@ -360,7 +360,7 @@ QUERIES = [
     ),
     Broken(
         "a null from the table",
-        f"{SESSIONS}:26: column 5 may be null (login_session.user_agent allows it), "
+        f"{SESSIONS}:26: column 5 can be null (login_session.user_agent allows it), "
         "LoginSession.user_agent does not allow None [nullability]",
         "service/auth/models.py",
         "        ]\n        | None\n    )\n    ip",
@@ -368,7 +368,7 @@ QUERIES = [
     ),
     Broken(
         "a null from what a function is given",
-        f"{SESSIONS}:27: column 6 may be null (login_session.ip allows it), "
+        f"{SESSIONS}:27: column 6 can be null (login_session.ip allows it), "
         "LoginSession.ip does not allow None [nullability]",
         "service/auth/models.py",
         'examples=["192.0.2.7"])] | None',
@@ -376,7 +376,7 @@ QUERIES = [
     ),
     Broken(
         "a marker that is needless",
-        f"{SESSIONS}:7: 'not null: current' says what PostgreSQL says anyway: remove it [marker]",
+        f"{SESSIONS}:7: 'not null: current' is unnecessary: PostgreSQL guarantees it [marker]",
         SESSIONS,
         "with /*",
         "-- not null: current\nwith /*",
@@ -425,9 +425,9 @@ MIGRATIONS = [
     ),
     Broken(
         "a column that may be null",
-        f"{CREATE}:22: column 3 may be null (kites.version allows it), "
+        f"{CREATE}:22: column 3 can be null (kites.version allows it), "
         "VersionedKite.version does not allow None [nullability]\n"
-        f"{FIND}:10: column 3 may be null (kites.version allows it), "
+        f"{FIND}:10: column 3 can be null (kites.version allows it), "
         "VersionedKite.version does not allow None [nullability]",
         TABLE,
         "version   integer        not null default 1",

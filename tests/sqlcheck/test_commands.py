@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 KITES = "service/kites/controllers.py"
 FIND_KITE = 31  # the line that names the query
-DIFFERS = f"returns 'maybe VersionedKite', and {KITES}:{FIND_KITE} reads 'one VersionedKite'"
+DIFFERS = f"returns 'maybe VersionedKite', but {KITES}:{FIND_KITE} reads 'one VersionedKite'"
 QUERIES = len(query_names())
 MIGRATIONS = len(list((ROOT / "migrations").glob("*.rollback.sql")))
 
@@ -36,8 +36,8 @@ def test_finding_is_a_line_and_exit_status_1(tree: Copy, database_url: str) -> N
 
     assert done.exit_code == 1
     assert done.stdout == (
-        f"{KITES}:{FIND_KITE}: sql/kites/find_cat.sql is not there [no-file]\n"
-        "sql/kites/find_kite.sql:1: no code names this query: remove the file, or use it [unused]\n"
+        f"{KITES}:{FIND_KITE}: sql/kites/find_cat.sql does not exist [no-file]\n"
+        "sql/kites/find_kite.sql:1: no code uses this query: remove the file, or use it [unused]\n"
         "2 findings: 1 no-file, 1 unused\n"
     )
 

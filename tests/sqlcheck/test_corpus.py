@@ -63,7 +63,7 @@ def outcomes(describer: Describer, descriptions: Descriptions) -> dict[str, list
     connection = describer._connection  # noqa: SLF001 - the one that has the tables
     found = {
         half: [
-            Outcome(case, [nulls.never for nulls in column_nullability(each)], [False] * len(each.columns))
+            Outcome(case, [nulls.never_null for nulls in column_nullability(each)], [False] * len(each.columns))
             for case, each in zip(cases(half), its, strict=True)
         ]
         for half, its in descriptions.items()

@@ -82,7 +82,7 @@ def test_required_column_that_earlier_inserts_lack_is_found(released: Copy, data
 
     assert (
         f"{OPEN}:{line_of(OPEN, '/* auth.open_session */')}: as of released, on the new schema: "
-        "the insert leaves out login_session.browser, which is NOT NULL and has no default [deploy-order]\n"
+        "the insert omits login_session.browser, which is NOT NULL and has no default [deploy-order]\n"
     ) in done.stdout
 
 
@@ -90,7 +90,7 @@ def test_edited_migration_is_found(released: Copy, database_url: str) -> None:
     released.edit("migrations/0002_create_login_session.sql", "varchar(255)", "varchar(300)")
 
     assert check(released, database_url).stdout == (
-        "migrations/0002_create_login_session.sql:1: is edited since released: put it back, and write another "
+        "migrations/0002_create_login_session.sql:1: was edited since released: restore it, and write another "
         "migration [deploy-order]\n1 finding: 1 deploy-order\n"
     )
 

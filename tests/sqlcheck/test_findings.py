@@ -1,6 +1,6 @@
 """How findings are told."""
 
-from service.sqlcheck.findings import Finding, as_json, as_text, counts
+from service.sqlcheck.findings import Finding, as_json, as_text, summary
 
 SAME = [Finding(f"sql/toys/{name}.sql", 4, "column s.ended_at does not exist", "refused") for name in "abc"]
 OTHER = Finding("sql/toys/d.sql", 1, "no code names this query", "unused")
@@ -37,4 +37,4 @@ def test_json_has_an_object_for_each_place() -> None:
 
 
 def test_findings_are_counted_by_check() -> None:
-    assert (counts([*SAME, OTHER]), counts([OTHER])) == ("4 findings: 3 refused, 1 unused", "1 finding: 1 unused")
+    assert (summary([*SAME, OTHER]), summary([OTHER])) == ("4 findings: 3 refused, 1 unused", "1 finding: 1 unused")

@@ -30,7 +30,7 @@ class Migrated:
             (self.folder / f"{number + 1:04}_make_toys.sql").write_text(text)
             self.connection.execute(text.encode())
         files = MigrationFiles(self.folder)
-        found = [*check_functions(self.connection, Catalogue(self.connection), files), *files.needless()]
+        found = [*check_functions(self.connection, Catalogue(self.connection), files), *files.unneeded_acceptances()]
         return as_text(found).replace(f"{FILE}:", "")
 
 
@@ -54,10 +54,10 @@ def in_plpgsql(body: str, declared: str = "") -> str:
         ("select id into n from dogs;", "names dogs, which does not exist [refused]"),
         ("if exists (select from dogs) then return; end if;", "names dogs, which does not exist [refused]"),
         ("n := (select max(id) from dogs);", "names dogs, which does not exist [refused]"),
-        ("insert into toys (id) values (1);", "leaves out toys.name, which is NOT NULL and has no default"),
-        ("execute 'select 1 from toys where ' || condition into n;", "runs SQL that is built from text"),
-        ("for n in execute format('select %s', condition) loop null; end loop;", "runs SQL that is built from text"),
-        ("execute concat('drop table ', condition);", "runs SQL that is built from text"),
+        ("insert into toys (id) values (1);", "omits toys.name, which is NOT NULL and has no default"),
+        ("execute 'select 1 from toys where ' || condition into n;", "runs SQL built from text"),
+        ("for n in execute format('select %s', condition) loop null; end loop;", "runs SQL built from text"),
+        ("execute concat('drop table ', condition);", "runs SQL built from text"),
     ],
 )
 def test_fault_in_plpgsql_has_its_line(migrated: Migrated, body: str, finding: str) -> None:
@@ -118,14 +118,14 @@ def test_insert_of_a_function_in_sql_is_looked_into(migrated: Migrated) -> None:
         "create function f() returns void language sql as $$\n    select;\n    insert into toys (id) values (1);\n$$;"
     )
 
-    assert "4: f() leaves out toys.name" in migrated.check(TOYS + function)
+    assert "4: f() omits toys.name" in migrated.check(TOYS + function)
 
 
 def test_security_definer_needs_a_search_path(migrated: Migrated) -> None:
     text = "create function {}() returns bigint language sql security definer {} as $$ select 1 $$;\n"
 
     assert migrated.check(text.format("f", "") + text.format("g", "set search_path = public, pg_temp")) == (
-        "1: f() is SECURITY DEFINER without a search_path: its caller says what its names mean [search-path]"
+        "1: f() is SECURITY DEFINER without a search_path: its caller decides what its names mean [search-path]"
     )
 
 
@@ -147,6 +147,4 @@ def test_finding_is_accepted_in_any_migration(migrated: Migrated) -> None:
 
 
 def test_needless_acceptance_is_found(migrated: Migrated) -> None:
-    assert migrated.check("-- refused: ok f (later)\nselect 1;") == (
-        "1: 'refused: ok f' accepts what is not there [marker]"
-    )
+    assert migrated.check("-- refused: ok f (later)\nselect 1;") == ("1: 'refused: ok f' accepts no finding [marker]")

@@ -30,11 +30,11 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
     [
         (
             "alter table kites alter column version type bigint;",
-            ":3: kites is rewritten, and nobody can read it meanwhile: expand, fill, contract instead [rewrite]",
+            ":3: kites is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
         ),
         (
             "select 1;\n-- Why.\ncreate index kites_version_idx on kites (version);",
-            ":5: the index of kites, which exists, is made without CONCURRENTLY: writers wait [index-not-concurrent]",
+            ":5: an index of kites, which exists, is created without CONCURRENTLY: writers wait [index-not-concurrent]",
         ),
         (
             "alter table login_session alter column user_agent set not null;",
@@ -46,29 +46,30 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
                 "create index on kites (session_id);"
             ),
             (
-                ":3: the foreign key of kites, which exists, is made without NOT VALID: writers of both wait "
-                f"[foreign-key]\n{PLACE}:5: the index of kites, which exists, is made without CONCURRENTLY: writers "
+                ":3: a foreign key of kites, which exists, is created without NOT VALID: writers of both tables wait "
+                f"[foreign-key]\n{PLACE}:5: an index of kites, which exists, is created without CONCURRENTLY: writers "
                 "wait [index-not-concurrent]"
             ),
         ),
         (
             "alter table kites add constraint kites_again_fkey foreign key (user_id) references user_model (id);",
-            ":3: the foreign key of kites, which exists, is made without NOT VALID: writers of both wait [foreign-key]",
+            ":3: a foreign key of kites, which exists, is created without NOT VALID: writers of both tables wait "
+            "[foreign-key]",
         ),
         (
             "alter table kites add constraint kites_name_key unique (user_id, kite_name);",
-            ":3: the index of kites, which exists, is made without CONCURRENTLY: writers wait [index-not-concurrent]",
+            ":3: an index of kites, which exists, is created without CONCURRENTLY: writers wait [index-not-concurrent]",
         ),
         (
             'alter table user_model alter column email type varchar collate "C";',
             (
-                ":3: the index of user_model, which exists, is made without CONCURRENTLY: writers wait "
+                ":3: an index of user_model, which exists, is created without CONCURRENTLY: writers wait "
                 "[index-not-concurrent]"
             ),
         ),
         (
             "do $$ begin execute 'create index on kites (version)'; end $$;",
-            ":3: the index of kites, which exists, is made without CONCURRENTLY: writers wait [index-not-concurrent]",
+            ":3: an index of kites, which exists, is created without CONCURRENTLY: writers wait [index-not-concurrent]",
         ),
         (
             "do $$ begin alter table login_session alter user_agent set not null; end $$;",
@@ -80,15 +81,15 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
         ),
         (
             "alter table kites add column token uuid not null default gen_random_uuid();",
-            ":3: kites is rewritten, and nobody can read it meanwhile: expand, fill, contract instead [rewrite]",
+            ":3: kites is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
         ),
         (
             "alter table kites add column twice integer generated always as (version * 2) stored;",
-            ":3: kites is rewritten, and nobody can read it meanwhile: expand, fill, contract instead [rewrite]",
+            ":3: kites is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
         ),
         (
             "alter table kites alter column kite_name type varchar(20);",
-            ":3: kites is rewritten, and nobody can read it meanwhile: expand, fill, contract instead [rewrite]",
+            ":3: kites is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
         ),
         (
             "alter table kites add constraint kites_short check (length(kite_name) < 40);",
@@ -111,7 +112,8 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
                 "    foreign key (user_id) references user_model (id) not valid;\n"
                 "alter table kites validate constraint kites_again_fkey;"
             ),
-            ":5: the foreign key of kites, which exists, is made without NOT VALID: writers of both wait [foreign-key]",
+            ":5: a foreign key of kites, which exists, is created without NOT VALID: writers of both tables wait "
+            "[foreign-key]",
         ),
         (
             (
@@ -141,7 +143,7 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
         ),
         (
             f"{FUNCTION}create trigger t before insert on kites for each row execute function t();",
-            ":4: trigger t of kites is created: writers wait, and it concerns the previous release [trigger]",
+            ":4: trigger t of kites is created: writers wait, and the previous release is affected [trigger]",
         ),
         (
             "set lock_timeout = 0;",
@@ -149,7 +151,7 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
         ),
         (
             "select set_config('search_path', '', false);\nalter table public.kites alter column version type bigint;",
-            ":4: kites is rewritten, and nobody can read it meanwhile: expand, fill, contract instead [rewrite]",
+            ":4: kites is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
         ),
         (
             "-- Why.\n\nalter table kites\n    add column colour text not null;",
@@ -232,8 +234,8 @@ def test_what_earlier_migrations_made_is_judged(tree: Copy, empty_database_url: 
         f"{PLACE}:{line}"
         for line in (
             "2: all rows of other.toys are read while it is locked, for the domain: NOT VALID, then VALIDATE [scan]",
-            "3: trigger t of kites is disabled: writers wait, and it concerns the previous release [trigger]",
-            "4: trigger t of kites is dropped: writers wait, and it concerns the previous release [trigger]",
+            "3: trigger t of kites is disabled: writers wait, and the previous release is affected [trigger]",
+            "4: trigger t of kites is dropped: writers wait, and the previous release is affected [trigger]",
             "5: all rows of toys are read while it is locked: NOT VALID first, VALIDATE in another migration [scan]",
             f"6: {SCAN} [scan]",
         )

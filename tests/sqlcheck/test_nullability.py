@@ -32,9 +32,9 @@ def judge(toys: Toys) -> Judge:
 
 def called(nulls: Nullability) -> str:
     """Say when a column is null: never, by an outer join, by itself, or nobody knows."""
-    if nulls.never:
+    if nulls.never_null:
         return "never"
-    return "who knows" if not nulls.known else "join" if nulls.joins else "itself"
+    return "who knows" if not nulls.known else "join" if nulls.outer_joins else "itself"
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_column_is_null_as_said(judge: Judge, statement: str, said: str) -> None
 
 @pytest.mark.parametrize(("statement", "said"), cases("elements"))
 def test_element_is_null_as_said(judge: Judge, statement: str, said: str) -> None:
-    assert ", ".join("never" if nulls.elements else "who knows" for nulls in judge(statement)) == said
+    assert ", ".join("never" if nulls.elements_not_null else "who knows" for nulls in judge(statement)) == said
 
 
 @pytest.mark.parametrize(("mark", "column"), [("", "never"), ("?", "itself")])
@@ -68,7 +68,7 @@ def test_null_beside_the_first_column_is_none_in_a_row(judge: Judge) -> None:
     "first", ["coalesce(toy.id, maker.id)", "(select toy.id)", "toy.id + 1"], ids=["coalesce", "subquery", "expression"]
 )
 def test_first_column_that_is_no_tables_proves_nothing(judge: Judge, first: str) -> None:
-    assert not judge(f"select {first}, toy.price {WITH_CALLER}", OF_SESSION)[1].never
+    assert not judge(f"select {first}, toy.price {WITH_CALLER}", OF_SESSION)[1].never_null
 
 
 def test_union_begins_with_no_tables_column(judge: Judge) -> None:

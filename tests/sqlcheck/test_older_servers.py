@@ -66,7 +66,7 @@ def test_nulls_are_judged_as_on_the_newest(older: str, module_database_url: str,
             describer = Describer(connection)
             judged.append(
                 [
-                    (case.name, nulls.never)
+                    (case.name, nulls.never_null)
                     for case in cases("working")
                     if case.name not in NEWER
                     for nulls in column_nullability(describer.describe(statement(case, describer, tmp_path)))

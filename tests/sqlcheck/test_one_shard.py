@@ -9,7 +9,7 @@ import pytest
 from pglast import parse_sql
 
 from service.postgres import read_query
-from service.sqlcheck.one_shard import check_one_shard, distributed_tables, distribution
+from service.sqlcheck.one_shard import check_one_shard, distributed_tables, distribution_column
 from service.sqlcheck.parse_tree import ParsedQuery
 from tests.support.processes import ROOT
 
@@ -78,8 +78,8 @@ def test_finding_says_table_and_line() -> None:
     [found] = check_one_shard(parsed("select key\nfrom idempotency_key;"), "user_id", TABLES)
 
     assert str(found) == (
-        "sql/users/show_me.sql:2: idempotency_key.user_id equals no parameter in this part of the query:"
-        " it asks every shard [one-shard]"
+        "sql/users/show_me.sql:2: idempotency_key.user_id equals no parameter in this part of the query,"
+        " which queries every shard [one-shard]"
     )
 
 
@@ -92,11 +92,11 @@ def test_reason_in_the_header_accepts_every_shard() -> None:
 def test_needless_reason_is_a_finding() -> None:
     [found] = check_one_shard(parsed(BOUND[0], "system.clean_idempotency_keys"), "user_id", TABLES)
 
-    assert (found.check, found.sentence) == ("marker", "'one-shard: ok' accepts what is not there: remove it")
+    assert (found.check, found.sentence) == ("marker", "'one-shard: ok' accepts no finding: remove it")
 
 
 def test_tables_are_those_of_the_citus_file(connection: psycopg.Connection[object]) -> None:
-    column = distribution(ROOT / "sql")
+    column = distribution_column(ROOT / "sql")
 
     assert column == "user_id"
     tables = set(distributed_tables(connection, column))
@@ -105,4 +105,4 @@ def test_tables_are_those_of_the_citus_file(connection: psycopg.Connection[objec
 
 
 def test_tree_without_citus_file_is_not_distributed(tmp_path: Path) -> None:
-    assert distribution(tmp_path) is None
+    assert distribution_column(tmp_path) is None

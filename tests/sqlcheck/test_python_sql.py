@@ -8,8 +8,8 @@ from service.sqlcheck.code import Code
 from service.sqlcheck.findings import as_text
 from service.sqlcheck.python_sql import find_sql
 
-BUILT = "SQL built from strings: put it into sql/ with a $n for what varies [built-sql]"
-INLINE = "SQL in Python, which is not checked: put it into sql/ [inline-sql]"
+BUILT = "SQL is built from strings: move it to a file in sql/ with $n for each value [built-sql]"
+INLINE = "SQL in Python is not checked: move it to a file in sql/ [inline-sql]"
 OTHER = """
 PREFIX = "select 1 from "
 

@@ -24,7 +24,7 @@ def found(tree: Copy, connection: Connection, returns: str, select: str, code: s
     ("returns", "select", "python", "finding"),
     [
         ("value bigint", "count(*)", "int", ""),
-        ("value bigint", "count(*), 1", "int", ":2: returns 2 columns, a value is one [column-count]"),
+        ("value bigint", "count(*), 1", "int", ":2: returns 2 columns, but a value is one [column-count]"),
         ("value text", "count(*)", "int", ":2: the value is bigint, the header says text [column-type]"),
         ("value", "count(*)", "int", ":2: the value is bigint, the header says no type [column-type]"),
         ("value bigint", "count(*)", "str", ":4: the value is bigint, the code says str [column-type]"),
@@ -32,7 +32,7 @@ def found(tree: Copy, connection: Connection, returns: str, select: str, code: s
             "value integer",
             "null::integer as n",
             "int",
-            ":4: column 1 may be null (null), the header's n does not allow None [nullability]",
+            ":4: column 1 can be null (null), but the header's n does not allow None [nullability]",
         ),
         ("value integer?", "null::integer as n", "int", ""),
         ("value text?", "set_config('a.b', 'c', true) as n", "str", ""),
@@ -41,7 +41,7 @@ def found(tree: Copy, connection: Connection, returns: str, select: str, code: s
             "value integer?\n-- not null: n (there is one)",
             "array_length(array[1], 1) as n",
             "int",
-            ":3: 'not null: n' is needless: the class allows None [marker]",
+            ":3: 'not null: n' is unnecessary: the class allows None [marker]",
         ),
     ],
 )
@@ -56,8 +56,8 @@ def test_rows_need_a_class_with_fields(tree: Copy, checked: Connection, name: st
     code = "class Empty(attrs.Attribute):\n    pass\n" if name == "Empty" else ""
 
     assert found(tree, checked, f"one {name}", "1 as a", f"{code}LOOK_UP = one('users.look_up', {name})\n") == (
-        f":2: {name} is no attrs class of the service: nobody can tell its fields [column-count]\n"
-        f":2: returns 'one {name}', and service/users/look_up.py:{line} reads 'one' [returns]"
+        f":2: {name} is not an attrs class of the service, so its fields are unknown [column-count]\n"
+        f":2: returns 'one {name}', but service/users/look_up.py:{line} reads 'one' [returns]"
     )
 
 
@@ -80,14 +80,14 @@ def test_unknown_nullability_is_found(tree: Copy, checked: Connection) -> None:
     found = [each for each in tree.check(checked) if each.path == PLACE]
 
     assert as_text(found) == (
-        f"{PLACE}:3: column 1 (column1) may be null for all that PostgreSQL tells: allow None, "
+        f"{PLACE}:3: PostgreSQL does not tell whether column 1 (column1) can be null: allow None, "
         "or say 'not null: column1' [null-unknown]"
     )
 
 
 def test_query_not_in_the_code_is_unused(tree: Copy, checked: Connection) -> None:
     assert found(tree, checked, "one Place", "1 as a", "") == (
-        ":1: no code names this query: remove the file, or use it [unused]"
+        ":1: no code uses this query: remove the file, or use it [unused]"
     )
 
 
@@ -95,7 +95,7 @@ def test_type_without_a_class_is_found(tree: Copy, checked: Connection) -> None:
     code = '@attrs.define\nclass Place:\n    at: str\n\nLOOK_UP = one("users.look_up", Place)\n'
 
     assert found(tree, checked, "one Place", "to_tsvector($$a$$) as at", code).startswith(
-        ":4: column 1 is tsvector, Place.at says str; which Python type that becomes, nobody has said: cast it"
+        ":4: column 1 is tsvector, Place.at says str; its Python type is unknown: cast it"
     )
 
 
@@ -103,7 +103,7 @@ def test_type_without_a_class_is_found(tree: Copy, checked: Connection) -> None:
     ("field", "finding"),
     [
         ("mood: Mood = attrs.field(converter=Mood)", ""),
-        ("mood: Mood", "; asyncpg gives str: write attrs.field(converter=…) [column-type]"),
+        ("mood: Mood", "; asyncpg returns str: write attrs.field(converter=…) [column-type]"),
         ("mood: Short = attrs.field(converter=Short)", "; its labels are good, bad [column-type]"),
     ],
 )
@@ -130,7 +130,7 @@ def test_unknown_keyword_is_one_sentence(tree: Copy, checked: Connection, monkey
     monkeypatch.setattr("service.sqlcheck.parse_tree.parse_sql", refuse)
 
     assert found(tree, checked, "one Place", "1 as a", "").endswith(
-        ":1: pglast cannot parse it: syntax error [refused]"
+        ":1: pglast cannot parse the statement: syntax error [refused]"
     )
 
 

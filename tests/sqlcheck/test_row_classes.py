@@ -54,10 +54,10 @@ def test_fields_are_those_of_attrs(tmp_path: Path, source: str, fields: str) -> 
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        ("@attrs.define(kw_only=True)\nclass X:\n    a: int\n", "takes a by its name alone"),
-        ("@attrs.define\nclass X:\n    a: int\n    b: int = attrs.field(kw_only=True)\n", "takes b by its name alone"),
-        ("class X(typing.TypedDict):\n    a: int\n", "is no attrs class: decorate it with attrs.define"),
-        ("class X:\n    a: int\n", "is no attrs class: decorate it with attrs.define"),
+        ("@attrs.define(kw_only=True)\nclass X:\n    a: int\n", "takes a by keyword only"),
+        ("@attrs.define\nclass X:\n    a: int\n    b: int = attrs.field(kw_only=True)\n", "takes b by keyword only"),
+        ("class X(typing.TypedDict):\n    a: int\n", "is not an attrs class: decorate it with attrs.define"),
+        ("class X:\n    a: int\n", "is not an attrs class: decorate it with attrs.define"),
         ("import gone\n@attrs.define(these={})\nclass X:\n    a: int\n", "No module named 'gone'"),
     ],
 )

@@ -161,7 +161,7 @@ def test_reason_for_nothing_is_removed(toys: Toys) -> None:
     header = "-- returns: maybe Toy\n-- cardinality: ok there is one\n"
 
     assert toys.check("select id from maker where id = 1", header, "marker") == (
-        "3: 'cardinality: ok' accepts what is not there: remove it [marker]"
+        "3: 'cardinality: ok' accepts no finding: remove it [marker]"
     )
 
 
@@ -170,8 +170,8 @@ def test_reason_for_nothing_is_removed(toys: Toys) -> None:
     [
         ("maker.id, toy.id", ""),
         ("maker.note, toy.id", "maker.note allows it"),
-        ("opaque() as note, toy.id", "nobody knows whether it is"),
-        ("toy.id, maker.id", "an outer join makes it so for some rows alone"),
+        ("opaque() as note, toy.id", "PostgreSQL does not tell"),
+        ("toy.id, maker.id", "an outer join leaves only some rows unmatched"),
         ("caller.id, toy.id", ""),
     ],
 )

@@ -57,7 +57,7 @@ def test_scan_with_a_reason_is_accepted(tree: Copy, empty_database_url: str) -> 
 def test_unneeded_reason_is_found(tree: Copy, empty_database_url: str) -> None:
     tree.edit(LIST, "select /*", "-- scale: ok for the test\nselect /*")
 
-    assert found(tree, empty_database_url) == (f"{LIST}:7: 'scale: ok' accepts what is not there: remove it [marker]")
+    assert found(tree, empty_database_url) == (f"{LIST}:7: 'scale: ok' accepts no finding: remove it [marker]")
 
 
 def test_parameter_without_argument_is_found(tree: Copy, empty_database_url: str) -> None:

@@ -8,7 +8,7 @@ from service.postgres import read_query
 from service.sqlcheck.description import Describer
 from service.sqlcheck.findings import as_text
 from service.sqlcheck.migration_files import MigrationFiles
-from service.sqlcheck.schema_lint import Readers, check_design
+from service.sqlcheck.schema_lint import QueryReads, check_design
 from service.sqlcheck.scratch import connect
 
 FILE = "migrations/0001_make_toys.sql"
@@ -18,7 +18,9 @@ MAKERS = """create table makers (
 );
 comment on table makers is 'Makers.';
 """
-FOREIGN_KEY = "begins with the columns of toys_maker_fkey: each delete over there reads all of it [foreign-key-index]"
+FOREIGN_KEY = (
+    "begins with the columns of toys_maker_fkey: deleting a referenced row reads all of it [foreign-key-index]"
+)
 
 
 def check(url: str, folder: Path, migration: str, *queries: str) -> str:
@@ -28,14 +30,14 @@ def check(url: str, folder: Path, migration: str, *queries: str) -> str:
     (folder / "sql/toys").mkdir(parents=True)
     with connect(url) as connection:
         connection.execute(migration.encode())
-        describer, files, readers = Describer(connection), MigrationFiles(folder / "migrations"), Readers()
+        describer, files, reads = Describer(connection), MigrationFiles(folder / "migrations"), QueryReads()
         for query in queries:
             verb, _, rest = query.partition(" ")
             (folder / "sql/toys/query.sql").write_text(
                 f"-- toys.query: q\n-- returns: many Toy\n{verb} /* toys.query */ {rest};\n"
             )
-            readers.add(describer.describe(read_query("toys.query", folder / "sql")))
-        found = [*check_design(connection, files, readers), *files.needless()]
+            reads.add(describer.describe(read_query("toys.query", folder / "sql")))
+        found = [*check_design(connection, files, reads), *files.unneeded_acceptances()]
     return as_text(found).replace(f"{FILE}:", "")
 
 
@@ -84,10 +86,10 @@ def check(url: str, folder: Path, migration: str, *queries: str) -> str:
                 "[float-money]"
             ),
         ),
-        ("create table toys (id bigint primary key);", "6: toys has no comment: say what a row is [no-comment]"),
+        ("create table toys (id bigint primary key);", "6: toys has no comment: describe a row [no-comment]"),
         (
             "create table toys ();\ncomment on table toys is 'Toys.';",
-            "6: toys has no primary key: rows cannot be told apart, or replicated logically [no-primary-key]",
+            "6: toys has no primary key: rows cannot be identified, nor replicated logically [no-primary-key]",
         ),
     ],
 )
@@ -147,4 +149,4 @@ def test_unread_is_silent_while_a_query_is_refused(empty_database_url: str, tmp_
         connection.execute(MAKERS.encode())
         files = MigrationFiles(tmp_path / "migrations")
 
-        assert list(check_design(connection, files, Readers(complete=False))) == []
+        assert list(check_design(connection, files, QueryReads(complete=False))) == []

@@ -39,7 +39,7 @@ def test_hundred_queries_are_checked_within_ten_seconds(tree: Copy) -> None:
 
     # Their types are all that is wrong with the new ones: nobody has written the stub anew.
     assert done.stdout.splitlines() == [
-        "service/sql.pyi:1: is not what the headers in sql/ say: run python -m service sql stub [stub]",
+        "service/sql.pyi:1: does not match the headers in sql/: run python -m service sql stub [stub]",
         "1 finding: 1 stub",
     ]
     assert used() - before < SECONDS

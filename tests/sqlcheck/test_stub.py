@@ -61,7 +61,7 @@ def test_stale_stub_is_found(tree: Copy, checked: Connection, path: str, old: st
     tree.edit(path, old, new)
 
     assert as_text(tree.check(checked)) == (
-        "service/sql.pyi:1: is not what the headers in sql/ say: run python -m service sql stub [stub]"
+        "service/sql.pyi:1: does not match the headers in sql/: run python -m service sql stub [stub]"
     )
 
 

@@ -22,23 +22,23 @@ def test_required_column_is_given(toys: Toys, sql: str, found: str) -> None:
     said = toys.check(sql, "-- returns: count\n", "required-column")
 
     assert said == (
-        f"3: the insert leaves out {found}, which is NOT NULL and has no default [required-column]" if found else ""
+        f"3: the insert omits {found}, which is NOT NULL and has no default [required-column]" if found else ""
     )
 
 
 @pytest.mark.parametrize(
     ("sql", "found"),
     [
-        ("update maker set id = $1 where id = 1", "2: maker.id is NOT NULL, and gets null: $1 may be null"),
-        ("update maker set name = null where id = $1", "4: maker.name is NOT NULL, and gets null: null"),
-        ("insert into maker (id, name) values ($1, 'a')", "2: maker.id is NOT NULL, and gets null: $1 may be null"),
+        ("update maker set id = $1 where id = 1", "2: maker.id is NOT NULL, but receives null: $1 may be null"),
+        ("update maker set name = null where id = $1", "4: maker.name is NOT NULL, but receives null: null"),
+        ("insert into maker (id, name) values ($1, 'a')", "2: maker.id is NOT NULL, but receives null: $1 may be null"),
         (
             "insert into maker (id, name) select $1, name from maker",
-            "2: maker.id is NOT NULL, and gets null: $1 may be null",
+            "2: maker.id is NOT NULL, but receives null: $1 may be null",
         ),
         (
             "insert into maker (id, name) values (1, 'a') on conflict (id) do update set id = $1",
-            "2: maker.id is NOT NULL, and gets null: $1 may be null",
+            "2: maker.id is NOT NULL, but receives null: $1 may be null",
         ),
         ("update maker set id = coalesce($1, id) where id = 1", ""),
         ("update maker set note = $1::text where id = 1", ""),

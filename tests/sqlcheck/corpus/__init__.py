@@ -158,7 +158,9 @@ def reference(description: Description) -> QueryReference:
         Field(
             column.name,
             Annotation(
-                column.type.python() or str(column.type), not nulls.never, element=Annotation("", not nulls.elements)
+                column.type.python() or str(column.type),
+                not nulls.never_null,
+                element=Annotation("", not nulls.elements_not_null),
             ),
         )
         for column, nulls in zip(description.columns, judged, strict=True)

@@ -1,4 +1,4 @@
-"""Drift: where an existing database differs from what the migrations make. The database is read, never written to."""
+"""Drift: differences between an existing database, which is only read, and the schema of the migrations."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -10,34 +10,37 @@ import psycopg
 from service.sqlcheck.check import Tree
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.migration_files import MigrationFiles, Place
-from service.sqlcheck.schema import BOOKS, Schema, read_schema
+from service.sqlcheck.schema import BOOKKEEPING_TABLES, Schema, read_schema
 from service.sqlcheck.schema_difference import Change, difference
 from service.sqlcheck.scratch import connect
 
 READ_ONLY = "set transaction isolation level repeatable read, read only; set local search_path = public"
-BOOK = "select has_table_privilege(to_regclass('_yoyo_migration'), 'select')"
+CAN_READ_MIGRATIONS = "select has_table_privilege(to_regclass('_yoyo_migration'), 'select')"
 KINDS = {"function", "enum", "sequence"}
 APPLIED = "select migration_id from _yoyo_migration"
 
 
-def check_live(tree: Tree, url: str, migrated: psycopg.Connection[Any]) -> Iterator[Finding]:
-    """Compare the database of `url` with a migrated one, a finding for each table, function, enum and sequence.
+def check_drift(tree: Tree, url: str, migrated: psycopg.Connection[Any]) -> Iterator[Finding]:
+    """Find the tables, functions, enums and sequences that differ between a database and a migrated one.
 
-    Schemas in which the migrations make nothing are left alone, and partitions that only the database has.
+    Schemas that the migrations do not use are ignored, and partitions that only the database has.
     Raises psycopg.Error and ValueError.
+
+    :param url: the database to check
+    :param migrated: a connection to a database with all migrations
     """
     files = MigrationFiles(tree.migrations)
     with connect(url) as live, live.transaction():
         live.execute(READ_ONLY)
         yield from _unapplied(live, [Path(path).stem for path in files.texts])
-        there = read_schema(live)
+        found = read_schema(live)
         with migrated.transaction():
             migrated.execute(READ_ONLY)
-            made = read_schema(migrated)
+            expected = read_schema(migrated)
         if live.info.server_version // 10000 != migrated.info.server_version // 10000:
-            there, made = _without_views(there), _without_views(made)  # each release writes them in its own way
+            found, expected = _without_views(found), _without_views(expected)  # each release formats them differently
     newest = Place(max(files.texts, default=""), 1)
-    for name, changes in _by_object(made, there).items():
+    for name, changes in _by_object(expected, found).items():
         kind = next((change.kind for change in changes if change.kind in KINDS and not change.table), "table")
         bare = name.partition("(")[0].rpartition(".")[2]
         place = files.places.get((kind, bare), newest)
@@ -45,28 +48,28 @@ def check_live(tree: Tree, url: str, migrated: psycopg.Connection[Any]) -> Itera
 
 
 def _unapplied(live: psycopg.Connection[Any], names: Collection[str]) -> Iterator[Finding]:
-    readable = live.execute(BOOK).fetchone()
+    readable = live.execute(CAN_READ_MIGRATIONS).fetchone()
     if not readable or not readable[0]:
         return
     applied = {name for (name,) in live.execute(APPLIED)}
     for name in sorted({*names} ^ applied):
         sentence = (
-            "has no file, and is applied to the database" if name in applied else "is not applied to the database"
+            "is applied to the database, but has no file" if name in applied else "is not applied to the database"
         )
         yield Finding(f"migrations/{name}.sql", 1, sentence, "drift")
 
 
-def _by_object(made: Schema, there: Schema) -> dict[str, list[Change]]:
-    schemas = {table.schema for table in made.tables.values()} | {"public"}
+def _by_object(expected: Schema, actual: Schema) -> dict[str, list[Change]]:
+    schemas = {table.schema for table in expected.tables.values()} | {"public"}
     tables = {
         name: table
-        for name, table in there.tables.items()
-        if table.schema in schemas and (name in made.tables or table.kind != "partition")
+        for name, table in actual.tables.items()
+        if table.schema in schemas and (name in expected.tables or table.kind != "partition")
     }
     found: dict[str, list[Change]] = {}
-    for change in difference(made, attrs.evolve(there, tables=tables)):
+    for change in difference(expected, attrs.evolve(actual, tables=tables)):
         name = change.table or change.name
-        if not BOOKS.fullmatch(name) and name.partition(".")[0] in schemas | {name}:
+        if not BOOKKEEPING_TABLES.fullmatch(name) and name.partition(".")[0] in schemas | {name}:
             found.setdefault(name, []).append(change)
     return found
 
@@ -80,7 +83,7 @@ def _sentence(name: str, changes: list[Change]) -> str:
     if whole and whole.after is None:
         return f"the database lacks the {whole.kind} {name}"
     if whole and whole.before is None:
-        return f"no migration makes the {whole.kind} {name}, which the database has"
+        return f"the database has the {whole.kind} {name}, which no migration creates"
     return f"in the database, {name} is different: {'; '.join(map(_difference, changes))}"
 
 
@@ -88,7 +91,7 @@ def _difference(change: Change) -> str:
     what = f"{change.kind} {change.name}" if change.table else change.kind
     before, after = change.before, change.after
     if before is None or after is None:
-        return f"no {what}" if after is None else f"{what}, which no migration makes"
+        return f"no {what}" if after is None else f"{what}, which no migration creates"
     if before.declared == after.declared:
         return f"the {what} has another comment"
     if "\n" in before.declared + after.declared:

@@ -51,24 +51,24 @@ def test_changed_table_is_one_finding(tree: Copy, live: str) -> None:
     assert found == (
         f"{KITES}:{before.count(chr(10)) + 1}: in the database, kites is different: the table has another comment; "
         "column version is 'bigint not null default 1', not 'integer not null default 1'; "
-        "column extra, which no migration makes; no constraint kites_kite_name_check [drift]"
+        "column extra, which no migration creates; no constraint kites_kite_name_check [drift]"
     )
 
 
 @pytest.mark.parametrize(
     ("ddl", "finding"),
     [
-        ("create table audit (id int)", f"{KITES}:1: no migration makes the table audit, which the database has"),
-        ("create sequence s", f"{KITES}:1: no migration makes the sequence s, which the database has"),
+        ("create table audit (id int)", f"{KITES}:1: the database has the table audit, which no migration creates"),
+        ("create sequence s", f"{KITES}:1: the database has the sequence s, which no migration creates"),
         ("drop table kites", "the database lacks the table kites"),
         (
             "create function f(int) returns int language sql as 'select 1'",
-            f"{KITES}:1: no migration makes the function",
+            f"{KITES}:1: the database has the function",
         ),
         ("delete from _yoyo_migration where migration_id like '0001%'", ".sql:1: is not applied to the database"),
         (
             "insert into _yoyo_migration (migration_id, migration_hash) values ('9_x', '')",
-            "migrations/9_x.sql:1: has no file, and is applied to the database",
+            "migrations/9_x.sql:1: is applied to the database, but has no file",
         ),
     ],
 )

@@ -1,0 +1,20 @@
+"""Values of PostgreSQL's C enums, as numbers in node trees; they are the same in PostgreSQL 15 to 18.
+
+Source: https://github.com/postgres/postgres/tree/REL_18_STABLE/src/include/nodes
+"""
+
+SELECT, UPDATE, INSERT, DELETE, MERGE = 1, 2, 3, 4, 5  # CmdType
+INNER, LEFT, FULL, RIGHT = 0, 1, 2, 3  # JoinType
+TABLE, SUBQUERY, JOIN, FUNCTION, VALUES, CTE, RESULT, GROUP = 0, 1, 2, 3, 5, 6, 8, 9  # RTEKind
+UNION, INTERSECT, EXCEPT = 1, 2, 3  # SetOperation
+EXISTS, ALL, ANY, EXPRESSION, ARRAY = 0, 1, 2, 4, 6  # SubLinkType
+IS_NULL, IS_NOT_NULL = 0, 1  # NullTestType
+IS_TRUE, IS_FALSE, IS_NOT_UNKNOWN = 0, 2, 5  # BoolTestType
+DO_UPDATE = 2  # OnConflictAction
+OLD, NEW = 1, 2  # VarReturningType
+NOT_MATCHED_BY_SOURCE = 1  # MergeMatchKind
+EXTERNAL = 0  # ParamKind: a parameter of the statement or function
+EXPLICIT_CAST, IMPLICIT_CAST = 1, 2  # CoercionForm
+JSON_OBJECT, JSON_ARRAY = 1, 2  # JsonConstructorType
+CURRENT_SCHEMA = 14  # SQLValueFunctionOp
+NONDEFAULT_FRAME = 1  # FRAMEOPTION_NONDEFAULT
