@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from service.sqlcheck import node_enums as pg
 from service.sqlcheck.min_rows import returns_at_least_one
-from service.sqlcheck.node_enums import NONDEFAULT_FRAME
 from service.sqlcheck.node_tree import Node, constant_text, is_null_constant
 from service.sqlcheck.not_null import not_null_if_true
 from service.sqlcheck.nullability import NEVER, UNKNOWN, Nullability, null_if_all, null_if_any
@@ -105,6 +105,6 @@ def infer_window_function(inference: "Inference", scope: Scope, node: Node) -> N
         return inference.null_if_any(scope, arguments)
     frame = next(each.frameOptions for each in scope.query.windowClause if each.winref == node.winref)
     # The default frame contains the current row.
-    if name in AGGREGATES | FRAME_VALUES and not frame & NONDEFAULT_FRAME and not node.aggfilter:
+    if name in AGGREGATES | FRAME_VALUES and not frame & pg.NONDEFAULT_FRAME and not node.aggfilter:
         return inference.null_if_any(scope, arguments[:1])
     return UNKNOWN

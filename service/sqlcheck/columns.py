@@ -18,9 +18,9 @@ def check_parameters(description: Description, types: Types) -> Iterator[Finding
     for number, (parameter, inferred) in enumerate(zip(statement.parameters, description.parameters, strict=True), 1):
         declared = types.by_name(parameter.type)
         if declared is None:
-            sentence = f"${number}: PostgreSQL knows no type {parameter.type!r}"
+            sentence = f"${number}: PostgreSQL has no type {parameter.type!r}"
         elif not declared.equivalent(inferred):
-            sentence = f"${number} is {inferred} in the statement, the header says {parameter.type}"
+            sentence = f"${number} is {inferred} in the statement, but the header says {parameter.type}"
         else:
             continue
         yield finding_at(statement, parameter.line, sentence, "parameter-type")
@@ -74,11 +74,11 @@ def _value(
         return
     column, declared = found[0], types.by_name(statement.row) if statement.row else None
     if declared is None or not declared.equivalent(column.type):
-        sentence = f"the value is {column.type}, the header says {statement.row or 'no type'}"
+        sentence = f"the value is {column.type}, but the header says {statement.row or 'no type'}"
         yield finding_at(statement, statement.returns_line, sentence, "column-type")
     if annotation and not column.type.matches(annotation):
         yield finding_at(
-            statement, column.line, f"the value is {column.type}, the code says {annotation}", "column-type"
+            statement, column.line, f"the value is {column.type}, but the code says {annotation}", "column-type"
         )
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from service.sqlcheck import node_enums as pg
 from service.sqlcheck.description import Description
 from service.sqlcheck.findings import Finding, finding_at, unless_accepted
 from service.sqlcheck.max_rows import FunctionalDependencies
-from service.sqlcheck.node_enums import MERGE
 from service.sqlcheck.node_tree import Node, walk
 from service.sqlcheck.scope import Scope, is_alias
 
@@ -27,7 +27,7 @@ def _pairs(scope: Scope) -> Iterator[tuple[str, str]]:
     for node, level in walk([*scope.query.fields.values()]):
         if node.label == "QUERY" and level == 0:
             yield from _pairs(scope.child(node))
-    if scope.query.commandType == MERGE or not scope.query.jointree:
+    if scope.query.commandType == pg.MERGE or not scope.query.jointree:
         return
     dependencies = FunctionalDependencies(scope, bounded=True)
     groups = [{number} for number in dependencies.relations]

@@ -21,7 +21,7 @@ def mismatches(shape: JsonShape, annotation: Annotation, path: str) -> Iterator[
         if unknown := [name for name in shape.keys if name not in fields]:
             yield f"{path} has {', '.join(unknown)}, which {annotation} lacks"
     elif not _fits(shape, annotation):
-        yield f"{path} is {_kind(shape)} in JSON, the class says {annotation}"
+        yield f"{path} is {_kind(shape)} in JSON, but the class says {annotation}"
     for name, inside, part in _children(shape, annotation, path):
         yield from mismatches(inside, part, name)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from service.sqlcheck.node_enums import CTE, EXPRESSION, JSON_OBJECT, SUBQUERY
+from service.sqlcheck import node_enums as pg
 from service.sqlcheck.node_tree import CASTS, Node, constant_text, is_null_constant, type_of
 from service.sqlcheck.not_null import not_null_if_true
 from service.sqlcheck.nullability import NEVER, Nullability
@@ -62,11 +62,11 @@ class JsonShapes:
                 return self._aggregate(scope, node)
             case "JSONCONSTRUCTOREXPR" if node.func:
                 return self.shape_of(scope, node.func)
-            case "JSONCONSTRUCTOREXPR" if node.type == JSON_OBJECT and not node.absent_on_null:
+            case "JSONCONSTRUCTOREXPR" if node.type == pg.JSON_OBJECT and not node.absent_on_null:
                 return self._object(scope, node.args or [])
             case "COALESCEEXPR" if all(each.label == "CONST" for each in node.args[1:]):  # the default for no rows
                 return self.shape_of(scope, node.args[0])
-            case "SUBLINK" if node.subLinkType == EXPRESSION:
+            case "SUBLINK" if node.subLinkType == pg.EXPRESSION:
                 inner = scope.child(node.subselect)
                 return None if inner.query.setOperations else self.shape_of(inner, inner.targets[0].expr)
             case "CASEEXPR" if len(node.args) == 1 and (not node.defresult or is_null_constant(node.defresult)):
@@ -88,7 +88,7 @@ class JsonShapes:
             return None
         if node.varattno > 0:
             return self.shape_of(source, source.targets[node.varattno - 1].expr)
-        if node.varattno < 0 or relation.rtekind not in {SUBQUERY, CTE}:
+        if node.varattno < 0 or relation.rtekind not in {pg.SUBQUERY, pg.CTE}:
             return None
         # The whole row: its columns are the keys.
         names = [str(name).strip('"') for name in relation.eref.colnames]

@@ -6,19 +6,8 @@ aggregate.
 
 from collections.abc import Iterator
 
+from service.sqlcheck import node_enums as pg
 from service.sqlcheck.catalogue import Key
-from service.sqlcheck.node_enums import (
-    ANY,
-    DELETE,
-    EXCEPT,
-    FULL,
-    FUNCTION,
-    MERGE,
-    RESULT,
-    UNION,
-    UPDATE,
-    VALUES,
-)
 from service.sqlcheck.node_tree import Node, constant_integer, same, strip_relabels, walk
 from service.sqlcheck.not_null import Variable, not_null_if_true
 from service.sqlcheck.scope import Scope, aggregates_all, conjuncts, is_alias, is_table
@@ -39,7 +28,7 @@ def is_bounded(scope: Scope) -> bool:
 def has_single_row(scope: Scope, part: Node) -> bool:
     """Return whether a part of the FROM clause has at most one row."""
     single = FunctionalDependencies(scope).single_row
-    return not any(node.jointype == FULL for node, _ in walk(part) if node.label == "JOINEXPR") and all(
+    return not any(node.jointype == pg.FULL for node, _ in walk(part) if node.label == "JOINEXPR") and all(
         node.rtindex in single for node, _ in walk(part) if node.label == "RANGETBLREF"
     )
 
@@ -52,17 +41,17 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     query = scope.query
     if (bounded and query.limitCount) or (constant_integer(query.limitCount) in {0, 1} and not query.limitOption):
         return True
-    if (query.hasTargetSRFs and not bounded) or query.commandType == MERGE:
+    if (query.hasTargetSRFs and not bounded) or query.commandType == pg.MERGE:
         return False
     if aggregates_all(query):
         return True
     if query.setOperations:
         if bounded:
             return all(_is_limited(arm, fixed, bounded=True) for arm in _arms(scope, query.setOperations))
-        distinct = query.setOperations.op == UNION and not query.setOperations.all
+        distinct = query.setOperations.op == pg.UNION and not query.setOperations.all
         return distinct and len(fixed) == len(scope.targets)
     dependencies = FunctionalDependencies(scope, fixed, bounded=bounded)
-    if query.commandType in {UPDATE, DELETE}:
+    if query.commandType in {pg.UPDATE, pg.DELETE}:
         return query.resultRelation in dependencies.single_row  # each row is changed, and returned, once
     keys = query.groupClause or query.distinctClause or []
     if keys and not query.groupingSets:
@@ -78,7 +67,7 @@ def _arms(scope: Scope, node: Node) -> Iterator[Scope]:
         yield scope.child(scope.relation(node.rtindex).subquery)
         return
     yield from _arms(scope, node.larg)
-    if node.op != EXCEPT:
+    if node.op != pg.EXCEPT:
         yield from _arms(scope, node.rarg)
 
 
@@ -115,7 +104,7 @@ class FunctionalDependencies:
     def all_single_row(self) -> bool:
         """Whether all relations have a single row, and so has their join."""
         parts = [node for node, level in walk(self._scope.query.jointree) if level == 0]
-        if not self._bounded and any(node.label == "JOINEXPR" and node.jointype == FULL for node in parts):
+        if not self._bounded and any(node.label == "JOINEXPR" and node.jointype == pg.FULL for node in parts):
             return False
         return self.single_row.issuperset(self.relations)
 
@@ -168,7 +157,7 @@ class FunctionalDependencies:
         """Return the comparison of `= any (…)`, or of `in` with a query that returns a bounded number of rows."""
         if condition.label == "SCALARARRAYOPEXPR" and condition.useOr:
             return condition
-        if condition.label != "SUBLINK" or condition.subLinkType != ANY or condition.testexpr.label != "OPEXPR":
+        if condition.label != "SUBLINK" or condition.subLinkType != pg.ANY or condition.testexpr.label != "OPEXPR":
             return None
         test: Node = condition.testexpr
         return test if is_bounded(self._scope.child(condition.subselect)) else None
@@ -177,17 +166,17 @@ class FunctionalDependencies:
         relation = self._scope.relation(number)
         if is_table(relation):
             return any(self._fixes_key(number, key) for key in self._scope.catalogue.keys.get(relation.relid, []))
-        if relation.rtekind == VALUES:
+        if relation.rtekind == pg.VALUES:
             return self._bounded or len(relation.values_lists) == 1
-        if relation.rtekind == RESULT or (
-            relation.rtekind == FUNCTION and not any(each.funcexpr.funcretset for each in relation.functions)
+        if relation.rtekind == pg.RESULT or (
+            relation.rtekind == pg.FUNCTION and not any(each.funcexpr.funcretset for each in relation.functions)
         ):
             return True
         if self._scope.is_recursive(number):
             return False
         source = self._scope.source(number)
         if source is None:
-            return self._bounded and relation.rtekind == FUNCTION  # such as unnest($1)
+            return self._bounded and relation.rtekind == pg.FUNCTION  # such as unnest($1)
         fixed = frozenset(column - 1 for of, column in self._columns if of == number)
         return _is_limited(source, fixed, bounded=self._bounded)
 

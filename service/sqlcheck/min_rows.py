@@ -3,21 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from service.sqlcheck import node_enums as pg
 from service.sqlcheck.catalogue import ForeignKey
-from service.sqlcheck.node_enums import (
-    DO_UPDATE,
-    EXTERNAL,
-    FULL,
-    FUNCTION,
-    INNER,
-    INSERT,
-    MERGE,
-    RESULT,
-    RIGHT,
-    TABLE,
-    UNION,
-    VALUES,
-)
 from service.sqlcheck.node_tree import Node, constant_integer, strip_relabels, walk
 from service.sqlcheck.scope import OuterJoin, Scope, aggregates_all, conjuncts
 
@@ -41,11 +28,11 @@ def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session:
         return not query.hasTargetSRFs
     if query.setOperations:
         return _some_arm(scope, query.setOperations, inference, valid_session=valid_session)
-    if query.hasTargetSRFs or query.commandType == MERGE:
+    if query.hasTargetSRFs or query.commandType == pg.MERGE:
         return False
-    if query.commandType == INSERT:
+    if query.commandType == pg.INSERT:
         conflict = query.onConflict
-        certain = conflict is None or (conflict.action == DO_UPDATE and conflict.onConflictWhere is None)
+        certain = conflict is None or (conflict.action == pg.DO_UPDATE and conflict.onConflictWhere is None)
         if not certain or scope.relation(query.resultRelation).relid in scope.catalogue.triggers:
             return False
     return _GuaranteedRows(scope, inference, valid_session=valid_session).has_row(query.jointree)
@@ -54,7 +41,7 @@ def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session:
 def always_matches(join: OuterJoin, inference: "Inference") -> bool:
     """Return whether the condition of an outer join is a foreign key that every preserved row has."""
     missing = join.node.rarg if join.preserved is join.node.larg else join.node.larg
-    if join.node.jointype == FULL or missing.label != "RANGETBLREF":
+    if join.node.jointype == pg.FULL or missing.label != "RANGETBLREF":
         return False
     conditions = list(conjuncts(join.node.quals))
     rows = _GuaranteedRows(join.scope, inference, valid_session=False)
@@ -65,7 +52,7 @@ def _some_arm(scope: Scope, node: Node, inference: "Inference", *, valid_session
     if node.label == "RANGETBLREF":
         arm = scope.child(scope.relation(node.rtindex).subquery)
         return returns_at_least_one(arm, inference, valid_session=valid_session)
-    return node.op == UNION and any(
+    return node.op == pg.UNION and any(
         _some_arm(scope, arm, inference, valid_session=valid_session) for arm in (node.larg, node.rarg)
     )
 
@@ -85,15 +72,15 @@ class _GuaranteedRows:
         """Return whether a part of the FROM clause always has a row."""
         if part.label == "RANGETBLREF":
             return self._relation_has_row(part.rtindex)
-        if part.label == "JOINEXPR" and part.jointype != INNER:
-            preserved = [part.rarg] if part.jointype == RIGHT else [part.larg]
-            return any(self.has_row(side) for side in preserved + ([part.rarg] if part.jointype == FULL else []))
+        if part.label == "JOINEXPR" and part.jointype != pg.INNER:
+            preserved = [part.rarg] if part.jointype == pg.RIGHT else [part.larg]
+            return any(self.has_row(side) for side in preserved + ([part.rarg] if part.jointype == pg.FULL else []))
         sides = [part.larg, part.rarg] if part.label == "JOINEXPR" else part.fromlist or []
         return self._join_has_row(sides, list(self._filters(part.quals)))
 
     def is_guaranteed(self, side: Node, conditions: list[Node]) -> bool:
         """Return whether the conditions on a table are a foreign key that references it, or find the same row again."""
-        if side.label != "RANGETBLREF" or self._scope.relation(side.rtindex).rtekind != TABLE:
+        if side.label != "RANGETBLREF" or self._scope.relation(side.rtindex).rtekind != pg.TABLE:
             return False
         pairs: set[tuple[int, int, int]] = set()
         for each in conditions:
@@ -161,9 +148,9 @@ class _GuaranteedRows:
 
     def _relation_has_row(self, number: int) -> bool:
         relation = self._scope.relation(number)
-        if number in self._session_relations or relation.rtekind in {VALUES, RESULT}:
+        if number in self._session_relations or relation.rtekind in {pg.VALUES, pg.RESULT}:
             return True
-        if relation.rtekind == FUNCTION:
+        if relation.rtekind == pg.FUNCTION:
             calls = [each.funcexpr for each in relation.functions]
             if not any(each.funcretset for each in calls) or (self._valid_session and _looks_up_session(calls)):
                 return True
@@ -176,7 +163,7 @@ class _GuaranteedRows:
 def _looks_up_session(calls: Iterable[Node]) -> bool:
     """Return whether a function is passed `$1`, the session."""
     arguments = [argument for call in calls if call.label == "FUNCEXPR" for argument in call.args or []]
-    return any(each.label == "PARAM" and each.paramkind == EXTERNAL and each.paramid == 1 for each in arguments)
+    return any(each.label == "PARAM" and each.paramkind == pg.EXTERNAL and each.paramid == 1 for each in arguments)
 
 
 def _relations(condition: Node) -> set[int]:

@@ -6,7 +6,7 @@ After `where toy.price > 1`, toy.price is not null, and no outer join has left t
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from service.sqlcheck.node_enums import ANY, GROUP, IS_FALSE, IS_NOT_NULL, IS_NOT_UNKNOWN, IS_NULL, IS_TRUE, JOIN
+from service.sqlcheck import node_enums as pg
 from service.sqlcheck.node_tree import CASTS, Node
 
 if TYPE_CHECKING:
@@ -23,15 +23,15 @@ def not_null_if_true(scope: "Scope", condition: Any) -> set[Variable]:  # noqa: 
         case "BOOLEXPR" if condition.boolop == "or":
             return set.intersection(*(not_null_if_true(scope, each) for each in condition.args))
         case "NULLTEST":
-            return _not_null_in(scope, condition.arg) if condition.nulltesttype == IS_NOT_NULL else set()
+            return _not_null_in(scope, condition.arg) if condition.nulltesttype == pg.IS_NOT_NULL else set()
         case "BOOLEANTEST":
-            excludes_null = condition.booltesttype in {IS_TRUE, IS_FALSE, IS_NOT_UNKNOWN}
+            excludes_null = condition.booltesttype in {pg.IS_TRUE, pg.IS_FALSE, pg.IS_NOT_UNKNOWN}
             return _not_null_in(scope, condition.arg) if excludes_null else set()
         case "SCALARARRAYOPEXPR":
             is_strict = condition.useOr and _is_strict(scope, condition.opno)
             return _not_null_in(scope, condition.args[0]) if is_strict else set()
         case "SUBLINK":
-            return _not_null_in(scope, condition.testexpr) if condition.subLinkType == ANY else set()
+            return _not_null_in(scope, condition.testexpr) if condition.subLinkType == pg.ANY else set()
         case _:
             return _not_null_in(scope, condition)
 
@@ -40,7 +40,7 @@ def not_null_if_false(scope: "Scope", condition: Node) -> set[Variable]:
     """Return the columns that cannot be null if a condition is not true: after `when x is null`, x."""
     match condition.label:
         case "NULLTEST":
-            return _not_null_in(scope, condition.arg) if condition.nulltesttype == IS_NULL else set()
+            return _not_null_in(scope, condition.arg) if condition.nulltesttype == pg.IS_NULL else set()
         case "BOOLEXPR" if condition.boolop == "or":
             return set().union(*(not_null_if_false(scope, each) for each in condition.args))
         case _:
@@ -72,7 +72,7 @@ def _column(scope: "Scope", variable: Node) -> set[Variable]:
     """Return the column of this query that a variable stands for."""
     if variable.varlevelsup:
         return set()
-    if scope.relation(variable.varno).rtekind in {JOIN, GROUP} and variable.varattno > 0:
+    if scope.relation(variable.varno).rtekind in {pg.JOIN, pg.GROUP} and variable.varattno > 0:
         return _not_null_in(scope, scope.aliased_expression(variable))
     return {(variable.varno, variable.varattno)}
 

@@ -108,7 +108,7 @@ def _check_first_column(description: Description) -> Iterator[Finding]:
         return
     if first.never_null:
         return
-    name, why = description.columns[0].name, first.reason or "PostgreSQL does not tell"
+    name, why = description.columns[0].name, first.reason or "PostgreSQL cannot tell"
     if first.known and not first.reason:
         many = statement.cardinality == Cardinality.MANY
         joins = frozenset().union(*first.outer_joins)
@@ -154,7 +154,7 @@ def _marker_mistake(nulls: Nullability, *, optional: bool) -> str:
 def _null_finding(statement: Statement, value: _Value) -> Finding:
     name = value.column.name
     if not value.nulls.known:
-        sentence = f"PostgreSQL does not tell whether column {value.number} ({name}) can be null: allow None, or say "
+        sentence = f"PostgreSQL cannot tell whether column {value.number} ({name}) can be null: allow None, or say "
         return finding_at(statement, value.column.line, f"{sentence}'not null: {name}'", "null-unknown")
     why = value.nulls.reason or "an outer join makes it so"
     sentence = f"column {value.number} can be null ({why}), but {value.owner}{name} does not allow None"

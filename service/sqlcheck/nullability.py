@@ -13,7 +13,7 @@ class Nullability:
     """When a value can be null.
 
     `outer_joins`: the sets of outer joins that together make it null. `reason`: why it can be null without an outer
-    join. `known`: false if PostgreSQL does not tell. `from_input`: a nullable parameter or a literal can make it null.
+    join. `known`: false if PostgreSQL cannot tell. `from_input`: a nullable parameter or a literal can make it null.
     `elements_not_null`: no element of the array is null.
     """
 

@@ -11,30 +11,8 @@ from contextlib import contextmanager
 import attrs
 
 from service.sqlcheck import call_nullability as calls
+from service.sqlcheck import node_enums as pg
 from service.sqlcheck.min_rows import always_matches, returns_at_least_one
-from service.sqlcheck.node_enums import (
-    ALL,
-    ANY,
-    ARRAY,
-    CURRENT_SCHEMA,
-    DELETE,
-    DO_UPDATE,
-    EXCEPT,
-    EXISTS,
-    EXPRESSION,
-    FUNCTION,
-    INSERT,
-    INTERSECT,
-    JSON_ARRAY,
-    JSON_OBJECT,
-    MERGE,
-    NEW,
-    NOT_MATCHED_BY_SOURCE,
-    OLD,
-    TABLE,
-    UPDATE,
-    VALUES,
-)
 from service.sqlcheck.node_tree import CASTS, Node, constant_bytes, is_null_constant, same
 from service.sqlcheck.not_null import Variable, not_null_if_false, not_null_if_true
 from service.sqlcheck.nullability import NEVER, UNKNOWN, Nullability, null_if_all, null_if_any
@@ -82,9 +60,9 @@ class NullabilityInference:
         if node.label == "RANGETBLREF":
             return self.columns(scope.child(scope.relation(node.rtindex).subquery))
         left, right = self._set_operation(scope, node.larg), self._set_operation(scope, node.rarg)
-        if node.op == EXCEPT:
+        if node.op == pg.EXCEPT:
             return left
-        combine = null_if_all if node.op == INTERSECT else null_if_any
+        combine = null_if_all if node.op == pg.INTERSECT else null_if_any
         return [combine(pair) for pair in zip(left, right, strict=True)]
 
     def _recursive_columns(self, scope: Scope) -> list[Nullability]:
@@ -124,9 +102,9 @@ class NullabilityInference:
             case label if label in CASTS:
                 return self.expression(scope, node.arg)
             case "SQLVALUEFUNCTION":
-                return UNKNOWN if node.op == CURRENT_SCHEMA else NEVER
+                return UNKNOWN if node.op == pg.CURRENT_SCHEMA else NEVER
             case "JSONCONSTRUCTOREXPR":
-                return NEVER if node.type in {JSON_OBJECT, JSON_ARRAY} else UNKNOWN
+                return NEVER if node.type in {pg.JSON_OBJECT, pg.JSON_ARRAY} else UNKNOWN
             case "COALESCEEXPR" | "MINMAXEXPR":
                 return null_if_all([self.expression(scope, each) for each in node.args])
             case "BOOLEXPR":
@@ -190,8 +168,8 @@ class NullabilityInference:
         if (id(scope), variable) in self._not_null:
             return NEVER
         own = self._column(scope, relation, node)
-        updated = scope.query.commandType == UPDATE and node.varno == scope.query.resultRelation
-        if variable in scope.not_null_columns and (not updated or self._writing or node.varreturningtype == OLD):
+        updated = scope.query.commandType == pg.UPDATE and node.varno == scope.query.resultRelation
+        if variable in scope.not_null_columns and (not updated or self._writing or node.varreturningtype == pg.OLD):
             own = Nullability(elements_not_null=own.elements_not_null)
         if any(known == id(scope) and there == node.varno for known, (there, _) in self._not_null):
             return own  # another column of the same row is not null, so the row exists
@@ -214,11 +192,11 @@ class NullabilityInference:
         place = node.varattno - 1
         if is_table(relation):
             return self._table_column(scope, relation, node)
-        if relation.rtekind == TABLE and node.varno == scope.query.resultRelation:
+        if relation.rtekind == pg.TABLE and node.varno == scope.query.resultRelation:
             return UNKNOWN  # a view's INSTEAD OF trigger can return anything
-        if relation.rtekind == VALUES:
+        if relation.rtekind == pg.VALUES:
             return self.null_if_any(scope, (row[place] for row in relation.values_lists))
-        if relation.rtekind == FUNCTION:
+        if relation.rtekind == pg.FUNCTION:
             return calls.infer_function_column(self, scope, relation, place)
         source = scope.source(node.varno)
         if source is None:
@@ -237,7 +215,7 @@ class NullabilityInference:
         if conflict and node.varno == conflict.exclRelIndex:
             values = [each.expr for each in scope.query.targetList if each.resno == node.varattno]
             written = self.null_if_any(scope, values) if values else None
-        elif node.varreturningtype != OLD:
+        elif node.varreturningtype != pg.OLD:
             written = self._written_value(scope, node)
         return written or Nullability(reason=f"{column.table}.{column.name} allows it")
 
@@ -247,10 +225,10 @@ class NullabilityInference:
         table = scope.relation(node.varno)
         if node.varno != query.resultRelation or table.relkind != "r" or table.relid in scope.catalogue.triggers:
             return None
-        if query.commandType not in {INSERT, UPDATE}:
+        if query.commandType not in {pg.INSERT, pg.UPDATE}:
             return None
         values = [each.expr for each in query.targetList or [] if each.resno == node.varattno]
-        if query.onConflict and query.onConflict.action == DO_UPDATE:
+        if query.onConflict and query.onConflict.action == pg.DO_UPDATE:
             updated = [each.expr for each in query.onConflict.onConflictSet if each.resno == node.varattno]
             values = [*values, *updated] if values and updated else []
         if self._writing or not values:
@@ -275,13 +253,13 @@ class NullabilityInference:
     def _subquery(self, scope: Scope, node: Node) -> Nullability:
         inner = scope.child(node.subselect)
         match node.subLinkType:
-            case kind if kind == EXISTS:
+            case pg.EXISTS:
                 return NEVER
-            case kind if kind == ARRAY:
+            case pg.ARRAY:
                 return Nullability(elements_not_null=self.columns(inner)[0].never_null)
-            case kind if kind == EXPRESSION:
+            case pg.EXPRESSION:
                 return self.columns(inner)[0] if returns_at_least_one(inner, self) else UNKNOWN
-            case kind if kind in {ANY, ALL}:
+            case pg.ANY | pg.ALL:
                 return null_if_any([self.expression(scope, node.testexpr), *self.columns(inner)])
             case _:
                 return UNKNOWN
@@ -290,10 +268,10 @@ class NullabilityInference:
 def _missing_row(query: Node, node: Node) -> str:
     """Return why the row of a column that an INSERT, UPDATE, DELETE or MERGE returns may not exist, if so."""
     if node.varno == query.resultRelation:
-        missing = {INSERT: {OLD}, DELETE: {NEW}, MERGE: {OLD, NEW}}.get(query.commandType, set())
-        which = "old" if node.varreturningtype == OLD else "new"
+        missing = {pg.INSERT: {pg.OLD}, pg.DELETE: {pg.NEW}, pg.MERGE: {pg.OLD, pg.NEW}}.get(query.commandType, set())
+        which = "old" if node.varreturningtype == pg.OLD else "new"
         return f"there may be no {which} row" if node.varreturningtype in missing else ""
-    merged = query.commandType == MERGE and any(
-        action.matchKind == NOT_MATCHED_BY_SOURCE for action in query.mergeActionList
+    merged = query.commandType == pg.MERGE and any(
+        action.matchKind == pg.NOT_MATCHED_BY_SOURCE for action in query.mergeActionList
     )
     return "the source may have no row" if merged else ""

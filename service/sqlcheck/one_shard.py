@@ -48,11 +48,11 @@ def _on_all_shards(parsed: ParsedQuery, column: str, tables: Collection[str]) ->
     for node in _insert_sources(parsed):
         if node.relname in tables:
             sentence = (
-                f"the insert selects directly from {node.relname}, which can query every shard: use a materialized CTE"
+                f"the insert selects directly from {node.relname}, which can run on every shard: use a materialized CTE"
             )
             yield finding_at(parsed.statement, parsed.line_of(node), sentence, "one-shard")
     for node in QueryPart(parsed.tree, column).unbound(tables):
-        sentence = f"{node.relname}.{column} equals no parameter in this part of the query, which queries every shard"
+        sentence = f"{node.relname}.{column} equals no parameter in this part of the query, so it runs on every shard"
         yield finding_at(parsed.statement, parsed.line_of(node), sentence, "one-shard")
 
 

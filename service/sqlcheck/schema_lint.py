@@ -114,7 +114,7 @@ def _check_indexes(indexes: Collection[Index], files: MigrationFiles) -> Iterato
         prefix = f"{index.method.removesuffix(')')}, "
         longer = next((each for each in ranked if each.method.startswith(prefix)), None)
         if equal or (longer and index.plain and not index.unique):
-            what = f"is the same as {equal.name}" if equal else f"begins {longer.name}" if longer else ""
+            what = f"is the same as {equal.name}" if equal else f"is a prefix of {longer.name}" if longer else ""
             sentence = f"index {index.name} {what}, which serves its queries: it only costs writes"
             yield from files.find("duplicate-index", "index", index.name, sentence)
 

@@ -6,21 +6,8 @@ from typing import Any
 
 import attrs
 
+from service.sqlcheck import node_enums as pg
 from service.sqlcheck.catalogue import Catalogue
-from service.sqlcheck.node_enums import (
-    CTE,
-    FULL,
-    FUNCTION,
-    GROUP,
-    INNER,
-    IS_NOT_NULL,
-    JOIN,
-    LEFT,
-    RIGHT,
-    SELECT,
-    SUBQUERY,
-    TABLE,
-)
 from service.sqlcheck.node_tree import Node, strip_relabels, walk
 from service.sqlcheck.not_null import Variable, not_null_if_true
 
@@ -38,12 +25,12 @@ def conjuncts(condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or No
 
 def is_table(relation: Node) -> bool:
     """Return whether an entry of the range table is a table, not a view."""
-    return bool(relation.rtekind == TABLE and relation.relkind != "v")
+    return bool(relation.rtekind == pg.TABLE and relation.relkind != "v")
 
 
 def is_alias(relation: Node) -> bool:
     """Return whether an entry of the range table only names columns of others: a join, or GROUP BY."""
-    return relation.rtekind in {JOIN, GROUP}
+    return relation.rtekind in {pg.JOIN, pg.GROUP}
 
 
 def aggregates_all(query: Node) -> bool:
@@ -86,7 +73,7 @@ class Scope:
     @property
     def targets(self) -> list[Node]:
         """The target entries of the result's columns."""
-        found = self.query.targetList if self.query.commandType == SELECT else self.query.returningList
+        found = self.query.targetList if self.query.commandType == pg.SELECT else self.query.returningList
         return [target for target in found or [] if not target.resjunk]
 
     def relation(self, number: int) -> Node:
@@ -125,14 +112,14 @@ class Scope:
     def source(self, number: int) -> "Scope | None":
         """Return the scope of the query behind a relation: a subquery, a CTE, a view or an SQL function."""
         relation = self.relation(number)
-        if relation.rtekind == SUBQUERY:
+        if relation.rtekind == pg.SUBQUERY:
             return self.child(relation.subquery)
-        if relation.rtekind == CTE:
+        if relation.rtekind == pg.CTE:
             return self.ancestor(relation.ctelevelsup).child(self._cte(relation).ctequery)
-        if relation.rtekind == TABLE and relation.relkind == "v":
+        if relation.rtekind == pg.TABLE and relation.relkind == "v":
             view = self.catalogue.view(relation.relid)
             return self.child(view) if view else None
-        if relation.rtekind == FUNCTION and len(relation.functions) == 1:
+        if relation.rtekind == pg.FUNCTION and len(relation.functions) == 1:
             call = relation.functions[0].funcexpr
             return self.function_body(call) if call.label == "FUNCEXPR" else None
         return None
@@ -140,7 +127,7 @@ class Scope:
     def is_recursive(self, number: int) -> bool:
         """Return whether a relation is a recursive CTE."""
         relation = self.relation(number)
-        return bool(relation.rtekind == CTE and self._cte(relation).cterecursive)
+        return bool(relation.rtekind == pg.CTE and self._cte(relation).cterecursive)
 
     def _cte(self, relation: Node) -> Node:
         ctes = self.ancestor(relation.ctelevelsup).query.cteList
@@ -176,7 +163,7 @@ class Scope:
         shown = None
         if is_alias(relation):
             shown = scope.aliased_expression(variable) if variable.varattno > 0 else None
-        elif (source := scope.source(variable.varno)) and (written or source.query.commandType == SELECT):
+        elif (source := scope.source(variable.varno)) and (written or source.query.commandType == pg.SELECT):
             scope = source
             if not scope.query.setOperations and 0 < variable.varattno <= len(scope.targets):
                 shown = scope.targets[variable.varattno - 1].expr
@@ -208,15 +195,15 @@ class Scope:
             self._visit(side, above, conditions) for side in (node.larg, node.rarg)
         )
         below = left_joins | right_joins
-        inside = {INNER: left | right, LEFT: right, RIGHT: left, FULL: frozenset[int]()}[node.jointype]
+        inside = {pg.INNER: left | right, pg.LEFT: right, pg.RIGHT: left, pg.FULL: frozenset[int]()}[node.jointype]
         conditions.append(_Condition(node.quals, inside, below))
-        for side, other, types in ((right, node.larg, {LEFT, FULL}), (left, node.rarg, {RIGHT, FULL})):
+        for side, other, types in ((right, node.larg, {pg.LEFT, pg.FULL}), (left, node.rarg, {pg.RIGHT, pg.FULL})):
             if node.jointype in types:
                 join = OuterJoin(self, node, other)
                 below |= {join}
                 for number in side:
                     above[number] |= {join}
-                if node.jointype != FULL:  # once it is an inner join, its condition is true for all rows
+                if node.jointype != pg.FULL:  # once it is an inner join, its condition is true for all rows
                     self._if_inner.append((join, _Condition(node.quals, left | right, left_joins | right_joins)))
         return left | right, below
 
@@ -253,8 +240,8 @@ class Scope:
     @cached_property
     def not_null_expressions(self) -> list[Node]:
         """The expressions without volatile functions for which the query says `where … is not null`."""
-        quals = self.query.jointree.quals if self.query.commandType == SELECT and self.query.jointree else None
-        tests = [each for each in conjuncts(quals) if each.label == "NULLTEST" and each.nulltesttype == IS_NOT_NULL]
+        quals = self.query.jointree.quals if self.query.commandType == pg.SELECT and self.query.jointree else None
+        tests = [each for each in conjuncts(quals) if each.label == "NULLTEST" and each.nulltesttype == pg.IS_NOT_NULL]
         return [test.arg for test in tests if not any(self._is_volatile(node) for node, _ in walk(test.arg))]
 
     def _is_volatile(self, node: Node) -> bool:

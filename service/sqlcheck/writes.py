@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from service.sqlcheck import node_enums as pg
 from service.sqlcheck.description import Description
 from service.sqlcheck.findings import Finding, finding_at
-from service.sqlcheck.node_enums import EXPLICIT_CAST, IMPLICIT_CAST, INSERT, MERGE, SUBQUERY, UPDATE, VALUES
 from service.sqlcheck.node_tree import CASTS, Node, strip_relabels
 from service.sqlcheck.scope import Scope
 
@@ -24,19 +24,19 @@ def _writing_queries(scope: Scope) -> Iterator[Scope]:
     """Yield the statement and its common table expressions, if they write."""
     for cte in scope.query.cteList or []:
         yield from _writing_queries(scope.child(cte.ctequery))
-    if scope.query.commandType in {INSERT, UPDATE, MERGE}:
+    if scope.query.commandType in {pg.INSERT, pg.UPDATE, pg.MERGE}:
         yield scope
 
 
 def _target_lists(query: Node) -> Iterator[tuple[list[Node], bool]]:
     """Yield the targets of each write, and whether it inserts a row."""
-    if query.commandType in {INSERT, UPDATE}:
-        yield [each for each in query.targetList or [] if not each.resjunk], query.commandType == INSERT
+    if query.commandType in {pg.INSERT, pg.UPDATE}:
+        yield [each for each in query.targetList or [] if not each.resjunk], query.commandType == pg.INSERT
     if query.onConflict and query.onConflict.onConflictSet:
         yield query.onConflict.onConflictSet, False
     for action in query.mergeActionList or []:
-        if action.commandType in {INSERT, UPDATE}:
-            yield action.targetList or [], action.commandType == INSERT
+        if action.commandType in {pg.INSERT, pg.UPDATE}:
+            yield action.targetList or [], action.commandType == pg.INSERT
 
 
 def _table(scope: Scope) -> int:
@@ -88,16 +88,16 @@ def _swapped_parameters(description: Description, scope: Scope, targets: list[No
 def _parameter(scope: Scope, node: Node) -> int:
     """Return the number of the parameter whose value an expression is, or 0."""
     node = strip_relabels(node)
-    while node.label in CASTS or (node.label == "FUNCEXPR" and node.funcformat in {EXPLICIT_CAST, IMPLICIT_CAST}):
+    while node.label in CASTS or (node.label == "FUNCEXPR" and node.funcformat in {pg.EXPLICIT_CAST, pg.IMPLICIT_CAST}):
         node = strip_relabels(node.arg or node.args[0])
     if node.label == "PARAM":
         return int(node.paramid)
     if node.label != "VAR" or node.varlevelsup:
         return 0
     relation = scope.relation(node.varno)
-    if relation.rtekind == SUBQUERY and not relation.subquery.setOperations:
+    if relation.rtekind == pg.SUBQUERY and not relation.subquery.setOperations:
         inner = scope.child(relation.subquery)
         return _parameter(inner, inner.targets[node.varattno - 1].expr)
-    if relation.rtekind == VALUES and len(relation.values_lists) == 1:
+    if relation.rtekind == pg.VALUES and len(relation.values_lists) == 1:
         return _parameter(scope, relation.values_lists[0][node.varattno - 1])
     return 0

@@ -44,21 +44,21 @@ from migration_checksum
 QUERIES = [
     Broken(
         "a parameter of another type",
-        f"{FIND}:4: $3 is bigint in the statement, the header says integer [parameter-type]",
+        f"{FIND}:4: $3 is bigint in the statement, but the header says integer [parameter-type]",
         FIND,
         "id      bigint",
         "id      integer",
     ),
     Broken(
         "a parameter of a type that there is not",
-        f"{FIND}:4: $3: PostgreSQL knows no type 'bigserial' [parameter-type]",
+        f"{FIND}:4: $3: PostgreSQL has no type 'bigserial' [parameter-type]",
         FIND,
         "id      bigint",
         "id      bigserial",
     ),
     Broken(
         "an array for a single value",
-        f"{CHANGE}:6: $5 is integer[] in the statement, the header says integer [parameter-type]",
+        f"{CHANGE}:6: $5 is integer[] in the statement, but the header says integer [parameter-type]",
         CHANGE,
         "integer[]?",
         "integer?",
@@ -220,8 +220,8 @@ QUERIES = [
     ),
     Broken(
         "a name that is put together",
-        f"{KITES}:31: name the query in place, as a plain string: what is named "
-        "elsewhere cannot be checked [no-file]\n"
+        f"{KITES}:31: write the name of the query here, as a string literal: other "
+        "names cannot be checked [no-file]\n"
         f"{FIND}:1: no code uses this query: remove the file, or use it [unused]",
         KITES,
         'maybe("kites.find_kite"',
@@ -236,8 +236,8 @@ QUERIES = [
     ),
     Broken(
         "a star",
-        "sql/system/list_applied_migrations.sql:5: name the columns: what `*` stands for changes with the table, "
-        "under code that runs [star]",
+        "sql/system/list_applied_migrations.sql:5: name the columns: `*` changes with the table, "
+        "under running code [star]",
         "sql/system/list_applied_migrations.sql",
         "migration_id, sha256\n",
         "*\n",
@@ -318,8 +318,8 @@ QUERIES = [
     Broken(
         "a star of what a function returns",
         f"{SHOW_ME}:4: returns 6 columns, User has 2: id, email [column-count]\n"
-        f"{SHOW_ME}:5: name the columns: what `*` stands for changes with the table, under "
-        "code that runs [star]",
+        f"{SHOW_ME}:5: name the columns: `*` changes with the table, under "
+        "running code [star]",
         SHOW_ME,
         "user_model.id, user_model.email",
         "(user_model).*",
@@ -334,8 +334,8 @@ QUERIES = [
     ),
     Broken(
         "SQL built from strings",
-        f"{ENSURE_USER}:{END_OF_ENSURE_USER + 1}: SQL is built from strings: move it to a file in sql/ with $n for each "
-        "value [built-sql]",
+        f"{ENSURE_USER}:{END_OF_ENSURE_USER + 1}: SQL is built from strings: move it to a file in sql/ with $n "
+        "for each value [built-sql]",
         ENSURE_USER,
         LAST_LINE,
         LAST_LINE + "def f(db, x): return db.fetch(f'select {x}')\n",
@@ -353,7 +353,7 @@ QUERIES = [
     Broken(
         "a null beside a row",
         f"{CHANGE}:33: column 3 can be null (an outer join makes it so), "
-        "ChangedKite.version does not allow None [nullability]",
+        "but ChangedKite.version does not allow None [nullability]",
         MODELS,
         "version: int | None",
         "version: int",
@@ -361,7 +361,7 @@ QUERIES = [
     Broken(
         "a null from the table",
         f"{SESSIONS}:26: column 5 can be null (login_session.user_agent allows it), "
-        "LoginSession.user_agent does not allow None [nullability]",
+        "but LoginSession.user_agent does not allow None [nullability]",
         "service/auth/models.py",
         "        ]\n        | None\n    )\n    ip",
         "        ]\n    )\n    ip",
@@ -369,7 +369,7 @@ QUERIES = [
     Broken(
         "a null from what a function is given",
         f"{SESSIONS}:27: column 6 can be null (login_session.ip allows it), "
-        "LoginSession.ip does not allow None [nullability]",
+        "but LoginSession.ip does not allow None [nullability]",
         "service/auth/models.py",
         'examples=["192.0.2.7"])] | None',
         'examples=["192.0.2.7"])]',
@@ -426,16 +426,16 @@ MIGRATIONS = [
     Broken(
         "a column that may be null",
         f"{CREATE}:22: column 3 can be null (kites.version allows it), "
-        "VersionedKite.version does not allow None [nullability]\n"
+        "but VersionedKite.version does not allow None [nullability]\n"
         f"{FIND}:10: column 3 can be null (kites.version allows it), "
-        "VersionedKite.version does not allow None [nullability]",
+        "but VersionedKite.version does not allow None [nullability]",
         TABLE,
         "version   integer        not null default 1",
         "version   integer        default 1",
     ),
     Broken(
         "a column of another type",
-        "sql/auth/rotate_session.sql:4: $3 is bigint in the statement, the header says integer [parameter-type]",
+        "sql/auth/rotate_session.sql:4: $3 is bigint in the statement, but the header says integer [parameter-type]",
         TABLE,
         LAST_COMMENT,
         LAST_COMMENT + "alter table login_session alter column generation type bigint;\n",

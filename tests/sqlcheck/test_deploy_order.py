@@ -101,7 +101,7 @@ def test_migration_that_is_gone_is_found(released: Copy, database_url: str, new:
         path = released.root / f"migrations/{CREATE_KITES}{suffix}"
         path.rename(path.with_name(f"{new}{suffix}")) if new else path.unlink()
 
-    assert f"migrations/{CREATE_KITES}.sql:1: is {what} since released" in check(released, database_url).stdout
+    assert f"migrations/{CREATE_KITES}.sql:1: was {what} since released" in check(released, database_url).stdout
 
 
 def test_expand_and_contract_passes(released: Copy, database_url: str) -> None:
@@ -143,4 +143,7 @@ def test_revision_with_failing_migrations_is_one_sentence(released: Copy, databa
 def test_missing_git_is_one_sentence(released: Copy, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
 
-    assert check(released, database_url).stderr == "Error: git is not installed, and an earlier revision needs it\n"
+    assert (
+        check(released, database_url).stderr
+        == "Error: git is not installed, but is needed to read an earlier revision\n"
+    )

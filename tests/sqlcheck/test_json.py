@@ -122,18 +122,18 @@ def test_class_that_fits_is_accepted(toys: Toys, annotation: str, select: str) -
         (
             "Maker",
             "select id, jsonb_build_object('id', name, 'name', name) as x from maker",
-            "column 2: x.id is text in JSON, the class says int",
+            "column 2: x.id is text in JSON, but the class says int",
         ),
         (
             "Kinds",
             "select id, jsonb_build_object('made', id, 'tags', array[1], 'kind', 'a', 'data', 1) as x from maker",
             (
-                "column 2: x.made is integer in JSON, the class says date | None [column-type]\n"
-                "3: column 2: x.tags is integer[] in JSON, the class says list[str] [column-type]\n"
-                "3: column 2: x.data is integer in JSON, the class says dict[str, Any] [column-type]"
+                "column 2: x.made is integer in JSON, but the class says date | None [column-type]\n"
+                "3: column 2: x.tags is integer[] in JSON, but the class says list[str] [column-type]\n"
+                "3: column 2: x.data is integer in JSON, but the class says dict[str, Any] [column-type]"
             ),
         ),
-        ("list[Maker]", f"select id, {MAKER} as x from maker", "column 2: x is an object in JSON, the class says"),
+        ("list[Maker]", f"select id, {MAKER} as x from maker", "column 2: x is an object in JSON, but the class says"),
         (
             "Maker",
             f"select 1 as id, jsonb_agg({MAKER}) as x from maker group by name",
@@ -142,7 +142,7 @@ def test_class_that_fits_is_accepted(toys: Toys, annotation: str, select: str) -
         (
             "list[Toy]",
             "select 1 as id, jsonb_agg(jsonb_build_object('id', id, 'price', 'a'::text)) as x from toy group by maker",
-            "column 2: x[].price is text in JSON, the class says Decimal",
+            "column 2: x[].price is text in JSON, but the class says Decimal",
         ),
         (
             "Maker",
@@ -162,7 +162,7 @@ def test_class_that_fits_is_accepted(toys: Toys, annotation: str, select: str) -
         (
             "Maker",
             "select id, jsonb_build_object('id', id, 'name', to_number(name, '9')::text) as x from maker",
-            "PostgreSQL does not tell whether column 2 (x.name) can be null: allow None, or say 'not null: x.name'",
+            "PostgreSQL cannot tell whether column 2 (x.name) can be null: allow None, or say 'not null: x.name'",
         ),
         (
             "Kinds",

@@ -53,8 +53,10 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
         ),
         (
             "alter table kites add constraint kites_again_fkey foreign key (user_id) references user_model (id);",
-            ":3: a foreign key of kites, which exists, is created without NOT VALID: writers of both tables wait "
-            "[foreign-key]",
+            (
+                ":3: a foreign key of kites, which exists, is created without NOT VALID: writers of both tables wait "
+                "[foreign-key]"
+            ),
         ),
         (
             "alter table kites add constraint kites_name_key unique (user_id, kite_name);",
@@ -112,8 +114,10 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
                 "    foreign key (user_id) references user_model (id) not valid;\n"
                 "alter table kites validate constraint kites_again_fkey;"
             ),
-            ":5: a foreign key of kites, which exists, is created without NOT VALID: writers of both tables wait "
-            "[foreign-key]",
+            (
+                ":5: a foreign key of kites, which exists, is created without NOT VALID: writers of both tables wait "
+                "[foreign-key]"
+            ),
         ),
         (
             (
@@ -301,7 +305,7 @@ def test_command_marks_nontransactional_migrations(tree: Copy, database_url: str
     tree.write(PLACE, NOT_TRANSACTIONAL + "create index concurrently kites_version_idx on kites (version);\n")
     tree.write(PLACE.replace(".sql", ".rollback.sql"), "drop index kites_version_idx;\n")
 
-    assert "not one transaction: its locks cannot be read\n" in locks(tree, database_url).stdout
+    assert "not a single transaction: its locks cannot be read\n" in locks(tree, database_url).stdout
 
 
 @pytest.mark.parametrize(

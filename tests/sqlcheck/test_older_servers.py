@@ -94,7 +94,7 @@ def test_missing_extension_is_one_sentence(tree: Copy, command: str, ddl: str, l
 
 
 def test_too_old_server_is_one_sentence(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scratch, "LEAST_VERSION", 190000)
+    monkeypatch.setattr(scratch, "MINIMUM_VERSION", 190000)
 
     done = invoke("check", "--database-url", database_url)
 

@@ -79,7 +79,7 @@ def test_finding_says_table_and_line() -> None:
 
     assert str(found) == (
         "sql/users/show_me.sql:2: idempotency_key.user_id equals no parameter in this part of the query,"
-        " which queries every shard [one-shard]"
+        " so it runs on every shard [one-shard]"
     )
 
 

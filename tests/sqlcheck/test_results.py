@@ -25,9 +25,9 @@ def found(tree: Copy, connection: Connection, returns: str, select: str, code: s
     [
         ("value bigint", "count(*)", "int", ""),
         ("value bigint", "count(*), 1", "int", ":2: returns 2 columns, but a value is one [column-count]"),
-        ("value text", "count(*)", "int", ":2: the value is bigint, the header says text [column-type]"),
-        ("value", "count(*)", "int", ":2: the value is bigint, the header says no type [column-type]"),
-        ("value bigint", "count(*)", "str", ":4: the value is bigint, the code says str [column-type]"),
+        ("value text", "count(*)", "int", ":2: the value is bigint, but the header says text [column-type]"),
+        ("value", "count(*)", "int", ":2: the value is bigint, but the header says no type [column-type]"),
+        ("value bigint", "count(*)", "str", ":4: the value is bigint, but the code says str [column-type]"),
         (
             "value integer",
             "null::integer as n",
@@ -80,7 +80,7 @@ def test_unknown_nullability_is_found(tree: Copy, checked: Connection) -> None:
     found = [each for each in tree.check(checked) if each.path == PLACE]
 
     assert as_text(found) == (
-        f"{PLACE}:3: PostgreSQL does not tell whether column 1 (column1) can be null: allow None, "
+        f"{PLACE}:3: PostgreSQL cannot tell whether column 1 (column1) can be null: allow None, "
         "or say 'not null: column1' [null-unknown]"
     )
 

@@ -170,7 +170,7 @@ def test_reason_for_nothing_is_removed(toys: Toys) -> None:
     [
         ("maker.id, toy.id", ""),
         ("maker.note, toy.id", "maker.note allows it"),
-        ("opaque() as note, toy.id", "PostgreSQL does not tell"),
+        ("opaque() as note, toy.id", "PostgreSQL cannot tell"),
         ("toy.id, maker.id", "an outer join leaves only some rows unmatched"),
         ("caller.id, toy.id", ""),
     ],

@@ -64,7 +64,7 @@ def test_parameter_without_argument_is_found(tree: Copy, empty_database_url: str
     tree.edit(KITES, "('kites.after', '0'),\n", "")
 
     assert found(tree, empty_database_url) == (
-        f"sql/kites/list_kites.sql:4: {KITES} has no argument 'after' to run it with [scale]"
+        f"sql/kites/list_kites.sql:4: {KITES} has no argument 'after' to run it [scale]"
     )
 
 

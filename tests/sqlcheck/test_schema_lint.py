@@ -70,7 +70,10 @@ def check(url: str, folder: Path, migration: str, *queries: str) -> str:
         ),
         (
             "create index makers_name on makers (name);\ncreate index makers_both on makers (name, id);",
-            "6: index makers_name begins makers_both, which serves its queries: it only costs writes [duplicate-index]",
+            (
+                "6: index makers_name is a prefix of makers_both, which serves its queries: it only costs writes "
+                "[duplicate-index]"
+            ),
         ),
         (
             "create index makers_id on makers (id);",
