@@ -190,6 +190,20 @@ class Catalogue:
         return known.name if known and function < FIRST_USER_OID else ""
 
     @cached_property
+    def volatile_names(self) -> set[str]:
+        """The names of volatile functions; with several of one name, one that is volatile is enough."""
+        return {function.name for function in self.functions.values() if function.is_volatile}
+
+    @cached_property
+    def required_columns(self) -> dict[Relation, dict[int, Column]]:
+        """The columns that an insert must give, by table and number; without tables that a trigger can fill."""
+        found: dict[Relation, dict[int, Column]] = {}
+        for (relation, number), column in sorted(self.columns.items()):
+            if column.required and not column.filled and relation not in self.triggers:
+                found.setdefault(relation, {})[number] = column
+        return found
+
+    @cached_property
     def keys(self) -> dict[Relation, list[Key]]:
         """The unique indexes of each table."""
         found: dict[Relation, list[Key]] = {}

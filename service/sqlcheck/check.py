@@ -97,8 +97,8 @@ def check_tree(
             continue
         reads.add(description)
         found += hygiene.check_statement(description.parsed)
-        found += replica.check_replica_marker(description.parsed, describer.volatile)
-        found += check_schema(describer, description, tree.references(statement.name))
+        found += replica.check_replica_marker(description.parsed, describer.catalogue.volatile_names)
+        found += check_schema(description, tree.references(statement.name))
         if column:
             found += one_shard.check_one_shard(description.parsed, column, distributed)
     found += schema_lint.check_design(connection, files, reads)

@@ -2,21 +2,21 @@
 
 from collections.abc import Collection, Iterator
 
-from service.postgres import Cardinality, Statement
+from service.postgres import Cardinality
 from service.sqlcheck.allowed_values import allowed_values
 from service.sqlcheck.code import QueryReference
-from service.sqlcheck.description import Column, Description
+from service.sqlcheck.description import Description
 from service.sqlcheck.findings import Finding, finding_at, unless_accepted
 from service.sqlcheck.json_fields import mismatches
 from service.sqlcheck.row_classes import Annotation, Row
-from service.sqlcheck.types import TEXT, Type, Types
+from service.sqlcheck.types import TEXT, Type
 
 
-def check_parameters(description: Description, types: Types) -> Iterator[Finding]:
+def check_parameters(description: Description) -> Iterator[Finding]:
     """Compare each `$n` of the header with the type that PostgreSQL infers."""
     statement = description.statement
     for number, (parameter, inferred) in enumerate(zip(statement.parameters, description.parameters, strict=True), 1):
-        declared = types.by_name(parameter.type)
+        declared = description.types.by_name(parameter.type)
         if declared is None:
             sentence = f"${number}: PostgreSQL has no type {parameter.type!r}"
         elif not declared.equivalent(inferred):
@@ -26,7 +26,7 @@ def check_parameters(description: Description, types: Types) -> Iterator[Finding
         yield finding_at(statement, parameter.line, sentence, "parameter-type")
 
 
-def check_columns(description: Description, reference: QueryReference | None, types: Types) -> Iterator[Finding]:
+def check_columns(description: Description, reference: QueryReference | None) -> Iterator[Finding]:
     """Compare the result with the class or type of `reference`; without a reference, with the header alone."""
     statement, found = description.statement, description.columns
     match statement.cardinality, reference.row if reference else None:
@@ -35,9 +35,9 @@ def check_columns(description: Description, reference: QueryReference | None, ty
                 sentence = f"returns {_number(len(found))}, but the header says count, which reads none"
                 yield finding_at(statement, found[0].line, sentence, "column-count")
         case Cardinality.VALUE, row:
-            yield from _value(statement, found, row if isinstance(row, Annotation) else None, types)
+            yield from _value(description, row if isinstance(row, Annotation) else None)
         case _, Row() as row:
-            yield from _row(description, found, row)
+            yield from _row(description, row)
         case _, Annotation() as other:
             sentence = f"{other} is not an attrs class of the service, so its fields are unknown"
             yield finding_at(statement, statement.returns_line, sentence, "column-count")
@@ -64,26 +64,23 @@ def find_naive_timestamps(description: Description, references: Collection[Query
     yield from unless_accepted(statement, "naive-timestamp", found)
 
 
-def _value(
-    statement: Statement, found: tuple[Column, ...], annotation: Annotation | None, types: Types
-) -> Iterator[Finding]:
-    if len(found) != 1:
-        yield finding_at(
-            statement, statement.returns_line, f"returns {_number(len(found))}, but a value is one", "column-count"
-        )
+def _value(description: Description, annotation: Annotation | None) -> Iterator[Finding]:
+    statement = description.statement
+    if len(description.columns) != 1:
+        sentence = f"returns {_number(len(description.columns))}, but a value is one"
+        yield finding_at(statement, statement.returns_line, sentence, "column-count")
         return
-    column, declared = found[0], types.by_name(statement.row) if statement.row else None
+    [column], declared = description.columns, description.types.by_name(statement.row) if statement.row else None
     if declared is None or not declared.equivalent(column.type):
         sentence = f"the value is {column.type}, but the header says {statement.row or 'no type'}"
         yield finding_at(statement, statement.returns_line, sentence, "column-type")
     if annotation and not column.type.matches(annotation):
-        yield finding_at(
-            statement, column.line, f"the value is {column.type}, but the code says {annotation}", "column-type"
-        )
+        sentence = f"the value is {column.type}, but the code says {annotation}"
+        yield finding_at(statement, column.line, sentence, "column-type")
 
 
-def _row(description: Description, found: tuple[Column, ...], row: Row) -> Iterator[Finding]:
-    statement = description.statement
+def _row(description: Description, row: Row) -> Iterator[Finding]:
+    statement, found = description.statement, description.columns
     if row.problem:
         yield finding_at(statement, statement.returns_line, f"{row.name} {row.problem}", "column-count")
         return

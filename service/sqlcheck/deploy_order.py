@@ -64,7 +64,7 @@ def _findings(tree: Tree, connection: psycopg.Connection[object]) -> set[Finding
         if isinstance(description, Finding):
             found.add(description)
         else:
-            found |= set(check_schema(describer, description, tree.references(statement.name)))
+            found |= set(check_schema(description, tree.references(statement.name)))
     return found
 
 

@@ -1,6 +1,7 @@
 """A statement as PostgreSQL describes it: the types of its parameters and columns, and its generic plan."""
 
 import re
+from collections.abc import Iterator
 from typing import Any, LiteralString
 
 import attrs
@@ -26,8 +27,6 @@ EXPLAIN = sql.SQL("explain (generic_plan, verbose, format {}) {}")
 GENERIC_PLAN_SINCE, DISABLED_SINCE = 160000, 180000
 PREPARE = sql.SQL("prepare explained as {}")
 EXPLAIN_PREPARED = sql.SQL("explain (verbose, format {}) execute explained{}")
-# By name: if one of several functions with a name is volatile, the name counts as volatile.
-VOLATILE = "select distinct proname::text from pg_proc where provolatile = 'v'"
 # In messages without a position, about writes to generated columns and to views.
 QUOTED_COLUMN = re.compile(r'column "(.+?)"')
 
@@ -88,7 +87,6 @@ class Describer:
         connection.execute("set enable_seqscan = off; set plan_cache_mode = force_generic_plan")
         self.types = Types(connection)
         self.catalogue = Catalogue(connection)
-        self.volatile = {name for (name,) in connection.execute(VOLATILE)}
 
     def describe(self, statement: Statement) -> Description:
         """Prepare and plan a statement without running it. Raises RefusedError."""
@@ -129,7 +127,9 @@ class Describer:
             raise _refused(error.diag.message_primary, None, statement.sql) from error
         plan: Plan = row[0][0]["Plan"] if row else {}
         if self._connection.info.server_version < DISABLED_SINCE:
-            _mark_disabled(plan)
+            for node in plan_nodes(plan):  # as PostgreSQL 18 marks them itself
+                if node["Node Type"] == "Seq Scan":
+                    node["Disabled"] = True
         return plan
 
     def _explained(self, statement: Statement, form: LiteralString) -> psycopg.Cursor[Any]:
@@ -143,12 +143,11 @@ class Describer:
         return execute(EXPLAIN_PREPARED.format(sql.SQL(form), sql.SQL(f"({nulls})" if nulls else "")))
 
 
-def _mark_disabled(plan: Plan) -> None:
-    """Mark sequential scans as disabled, as PostgreSQL 18 does itself."""
-    if plan["Node Type"] == "Seq Scan":
-        plan["Disabled"] = True
+def plan_nodes(plan: Plan) -> Iterator[Plan]:
+    """Yield the nodes of a plan, in preorder."""
+    yield plan
     for child in plan.get("Plans", []):
-        _mark_disabled(child)
+        yield from plan_nodes(child)
 
 
 def _raise_if_refused(result: PGresult, statement: Statement) -> None:

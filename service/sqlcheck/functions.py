@@ -76,7 +76,9 @@ def check_functions(
 ) -> Iterator[Finding]:
     """Find statements that fail, or are unsafe, in the functions that the migrations create."""
     relations = {name for (name,) in connection.execute(RELATIONS)}
-    required = _required(catalogue)
+    required: dict[str, set[str]] = {}
+    for column in (each for columns in catalogue.required_columns.values() for each in columns.values()):
+        required.setdefault(column.table, set()).add(column.name)
     for row in connection.execute(FUNCTIONS).fetchall():
         function = Function(*row)
         start = files.body(function.name, function.source)
@@ -130,15 +132,6 @@ def _refused(connection: psycopg.Connection[Any], function: Function) -> tuple[s
         line = function.source.count("\n", 0, max(inside, 0)) + 1
         return "refused", line, f": PostgreSQL says: {error.diag.message_primary}"
     return None
-
-
-def _required(catalogue: Catalogue) -> dict[str, set[str]]:
-    """Return the columns that an insert must give, by table; tables with a trigger that can fill them are left out."""
-    found: dict[str, set[str]] = {}
-    for (relation, _), column in catalogue.columns.items():
-        if column.required and not column.filled and relation not in catalogue.triggers:
-            found.setdefault(column.table, set()).add(column.name)
-    return found
 
 
 def _created_tables(statements: list[Statement]) -> set[str]:

@@ -12,7 +12,7 @@ from service.sqlcheck import node_enums as pg
 from service.sqlcheck.node_tree import CASTS, Node, constant_text, is_null_constant, type_of
 from service.sqlcheck.not_null import not_null_if_true
 from service.sqlcheck.nullability import NEVER, Nullability
-from service.sqlcheck.scope import Scope, is_alias
+from service.sqlcheck.scope import Scope
 from service.sqlcheck.types import JSON, Type, Types
 
 if TYPE_CHECKING:
@@ -78,17 +78,13 @@ class JsonShapes:
                 return None
 
     def _variable(self, scope: Scope, node: Node) -> JsonShape | None:
-        relation = scope.relation(node.varno)
-        if is_alias(relation):
-            return self.shape_of(scope, scope.aliased_expression(node)) if node.varattno > 0 else None
         if scope.is_recursive(node.varno):
             return None
-        source = scope.source(node.varno)
-        if source is None or source.query.setOperations or node.varattno > len(source.targets):
-            return None
-        if node.varattno > 0:
-            return self.shape_of(source, source.targets[node.varattno - 1].expr)
-        if node.varattno < 0 or relation.rtekind not in {pg.SUBQUERY, pg.CTE}:
+        source, shown = scope.shown_expression(node)
+        if shown is not None:
+            return self.shape_of(source, shown)
+        relation = scope.relation(node.varno)
+        if node.varattno or relation.rtekind not in {pg.SUBQUERY, pg.CTE} or source.query.setOperations:
             return None
         # The whole row: its columns are the keys.
         names = [str(name).strip('"') for name in relation.eref.colnames]

@@ -15,6 +15,7 @@ from pglast.parser import ParseError
 
 from service.sqlcheck.functions import plpgsql_statements
 from service.sqlcheck.parse_tree import Node, walk
+from service.sqlcheck.schema import qualified
 
 CONCURRENTLY = re.compile(r"\bconcurrently\b", re.IGNORECASE)
 SCANNED = re.compile(r'verifying table "(.*)"')
@@ -220,4 +221,4 @@ def _nodes(statement: str) -> list[Node]:
 
 
 def _name(table: Node) -> str:
-    return table.relname if table.schemaname in {None, "public"} else f"{table.schemaname}.{table.relname}"
+    return qualified(table.schemaname or "public", table.relname)

@@ -25,14 +25,6 @@ def is_bounded(scope: Scope) -> bool:
     return _is_limited(scope, frozenset(), bounded=True)
 
 
-def has_single_row(scope: Scope, part: Node) -> bool:
-    """Return whether a part of the FROM clause has at most one row."""
-    single = FunctionalDependencies(scope).single_row
-    return not any(node.jointype == pg.FULL for node, _ in walk(part) if node.label == "JOINEXPR") and all(
-        node.rtindex in single for node, _ in walk(part) if node.label == "RANGETBLREF"
-    )
-
-
 def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa: PLR0911 - one return per case
     """Return whether a query returns at most one row for each value of its `fixed` columns (from 0).
 
@@ -58,7 +50,7 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
         marks = {key.tleSortGroupRef for key in keys}
         if all(dependencies.is_constant(each.expr) for each in query.targetList if each.ressortgroupref in marks):
             return True
-    return dependencies.all_single_row
+    return dependencies.has_single_row(query.jointree)
 
 
 def _arms(scope: Scope, node: Node) -> Iterator[Scope]:
@@ -69,6 +61,10 @@ def _arms(scope: Scope, node: Node) -> Iterator[Scope]:
     yield from _arms(scope, node.larg)
     if node.op != pg.EXCEPT:
         yield from _arms(scope, node.rarg)
+
+
+def _relations(part: Node) -> list[int]:
+    return [node.rtindex for node, level in walk(part) if node.label == "RANGETBLREF" and level == 0]
 
 
 class FunctionalDependencies:
@@ -94,19 +90,14 @@ class FunctionalDependencies:
     @property
     def relations(self) -> list[int]:
         """The relations of the FROM clause."""
-        return [
-            node.rtindex
-            for node, level in walk(self._scope.query.jointree)
-            if node.label == "RANGETBLREF" and level == 0
-        ]
+        return _relations(self._scope.query.jointree)
 
-    @property
-    def all_single_row(self) -> bool:
-        """Whether all relations have a single row, and so has their join."""
-        parts = [node for node, level in walk(self._scope.query.jointree) if level == 0]
-        if not self._bounded and any(node.label == "JOINEXPR" and node.jointype == pg.FULL for node in parts):
+    def has_single_row(self, part: Node) -> bool:
+        """Return whether a part of the FROM clause has a single row: all its relations do."""
+        joins = (node for node, level in walk(part) if node.label == "JOINEXPR" and level == 0)
+        if not self._bounded and any(join.jointype == pg.FULL for join in joins):
             return False
-        return self.single_row.issuperset(self.relations)
+        return self.single_row.issuperset(_relations(part))
 
     def is_constant(self, node: Node) -> bool:
         """Return whether an expression has a single value."""

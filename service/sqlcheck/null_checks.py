@@ -9,7 +9,7 @@ from service.sqlcheck.code import QueryReference
 from service.sqlcheck.description import Column, Description
 from service.sqlcheck.findings import Finding, finding_at
 from service.sqlcheck.json_fields import nested_values
-from service.sqlcheck.max_rows import has_single_row
+from service.sqlcheck.max_rows import FunctionalDependencies
 from service.sqlcheck.node_tree import strip_relabels
 from service.sqlcheck.nullability import UNKNOWN, Nullability
 from service.sqlcheck.row_classes import Annotation, Row
@@ -112,7 +112,7 @@ def _check_first_column(description: Description) -> Iterator[Finding]:
     if first.known and not first.reason:
         many = statement.cardinality == Cardinality.MANY
         joins = frozenset().union(*first.outer_joins)
-        if not many or all(has_single_row(join.scope, join.preserved) for join in joins):
+        if not many or all(FunctionalDependencies(join.scope).has_single_row(join.preserved) for join in joins):
             return
         why = "an outer join leaves only some rows unmatched"
     sentence = (

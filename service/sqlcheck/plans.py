@@ -36,10 +36,3 @@ def _full_scans(plan: Plan, *, limited: bool = False) -> Iterator[Plan]:
         is_input = child.get("Parent Relationship") in {"Outer", "Inner", "Member"}
         passes_limit = limited and is_input and kind not in BLOCKING_NODES
         yield from _full_scans(child, limited=kind == "Limit" or passes_limit)
-
-
-def nodes(plan: Plan) -> Iterator[Plan]:
-    """Yield the nodes of a plan, in preorder."""
-    yield plan
-    for child in plan.get("Plans", []):
-        yield from nodes(child)

@@ -14,9 +14,8 @@ from psycopg import sql
 
 from service.postgres import Statement
 from service.sqlcheck.check import Tree
-from service.sqlcheck.description import Describer, Description, Plan
+from service.sqlcheck.description import Describer, Description, Plan, plan_nodes
 from service.sqlcheck.findings import Finding, finding_at, unless_accepted
-from service.sqlcheck.plans import nodes
 from service.sqlcheck.schema_checks import describe
 
 SEED = Path("sql/dev/scale.sql")
@@ -131,9 +130,9 @@ def _list(items: "list[sql.SQL] | list[sql.Literal]") -> sql.Composable:
 
 
 def _problem(plan: Plan) -> str:
-    scans = [node for node in nodes(plan) if "Relation Name" in node and "Scan" in node["Node Type"]]
+    scans = [node for node in plan_nodes(plan) if "Relation Name" in node and "Scan" in node["Node Type"]]
     read = sum(_rows(node, "Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck") for node in scans)
-    changed = sum(_rows(node, "Actual Rows") for node in nodes(plan) if node["Node Type"] == "ModifyTable")
+    changed = sum(_rows(node, "Actual Rows") for node in plan_nodes(plan) if node["Node Type"] == "ModifyTable")
     given = max(plan["Actual Rows"], changed, 1)
     blocks = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
     if read <= ROWS_EACH * given and blocks <= BLOCKS_ONCE + BLOCKS_EACH * given:

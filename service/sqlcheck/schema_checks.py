@@ -21,17 +21,15 @@ def describe(describer: Describer, statement: Statement) -> Description | Findin
         return finding_at(statement, 1, f"pglast cannot parse the statement: {error.args[0]}", "refused")
 
 
-def check_schema(
-    describer: Describer, description: Description, references: Collection[QueryReference]
-) -> Iterator[Finding]:
+def check_schema(description: Description, references: Collection[QueryReference]) -> Iterator[Finding]:
     """Run the checks of a query that depend on the schema.
 
     :param references: the places in the code that use the query
     """
-    yield from columns.check_parameters(description, describer.types)
+    yield from columns.check_parameters(description)
     readers: list[QueryReference | None] = [*references]
     for reference in readers or [None]:
-        yield from columns.check_columns(description, reference, describer.types)
+        yield from columns.check_columns(description, reference)
         yield from null_checks.check_nullability(description, reference)
     yield from columns.find_naive_timestamps(description, references)
     yield from cardinality.check_cardinality(description)

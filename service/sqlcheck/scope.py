@@ -160,15 +160,24 @@ class Scope:
         relation = scope.relation(variable.varno)
         if is_table(relation):
             return relation.relid, variable.varattno
-        shown = None
-        if is_alias(relation):
-            shown = scope.aliased_expression(variable) if variable.varattno > 0 else None
-        elif (source := scope.source(variable.varno)) and (written or source.query.commandType == pg.SELECT):
-            scope = source
-            if not scope.query.setOperations and 0 < variable.varattno <= len(scope.targets):
-                shown = scope.targets[variable.varattno - 1].expr
-        shown = strip_relabels(shown) if shown else None
-        return scope.column_origin(shown, written=written) if shown and shown.label == "VAR" else None
+        inner, shown = scope.shown_expression(variable)
+        if shown is None or not (written or inner is scope or inner.query.commandType == pg.SELECT):
+            return None
+        shown = strip_relabels(shown)
+        return inner.column_origin(shown, written=written) if shown.label == "VAR" else None
+
+    def shown_expression(self, variable: Node) -> "tuple[Scope, Node | None]":
+        """Return the expression that a variable of this query shows, and its scope.
+
+        It belongs to this query if the variable is of a join or of GROUP BY, and otherwise to the source of the
+        relation. It is None for a table, for a set operation, and for a whole row.
+        """
+        if is_alias(self.relation(variable.varno)):
+            return self, self.aliased_expression(variable) if variable.varattno > 0 else None
+        source = self.source(variable.varno)
+        if source is None or source.query.setOperations or not 0 < variable.varattno <= len(source.targets):
+            return source or self, None
+        return source, source.targets[variable.varattno - 1].expr
 
     @cached_property
     def _joins(self) -> tuple[dict[int, frozenset[OuterJoin]], list[_Condition]]:

@@ -48,9 +48,8 @@ def _table(scope: Scope) -> int:
 
 def _missing_columns(description: Description, scope: Scope, targets: list[Node]) -> Iterator[Finding]:
     given = {target.resno for target in targets}
-    table = _table(scope)
-    for (relation, number), column in sorted(scope.catalogue.columns.items()):
-        if relation == table and column.required and not column.filled and number not in given:
+    for number, column in scope.catalogue.required_columns.get(_table(scope), {}).items():
+        if number not in given:
             sentence = f"the insert omits {column.table}.{column.name}, which is NOT NULL and has no default"
             yield finding_at(description.statement, description.parsed.line, sentence, "required-column")
 

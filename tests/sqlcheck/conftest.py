@@ -19,22 +19,22 @@ FILE = "sql/toys/list_toys.sql"
 
 @attrs.frozen
 class Toys:
-    """Writes a statement into a file, and asks PostgreSQL."""
+    """Writes statements to a file, and describes and checks them."""
 
     describer: Describer
     root: Path
 
     def describe(self, statement: str, header: str) -> Description:
-        """Describe a statement, which PostgreSQL must accept."""
+        """Describe a valid statement."""
         return self.describer.describe(read_query(self._write(statement, header), self.root / "sql"))
 
     def check(self, statement: str, header: str, *checks: str, models: str = "") -> str:
-        """Return what these `checks` find in a statement, without its path; code reads it as the Row of `models`."""
+        """Return the findings of `checks` about a statement, without its path; the code reads the Row of `models`."""
         description = describe(self.describer, read_query(self._write(statement, header), self.root / "sql"))
         if isinstance(description, Finding):
             return str(description).removeprefix(f"{FILE}:")
         references = self._references(models) if models else []
-        findings = [each for each in check_schema(self.describer, description, references) if each.check in checks]
+        findings = [each for each in check_schema(description, references) if each.check in checks]
         return as_text(findings).replace(f"{FILE}:", "")
 
     def _references(self, models: str) -> list[QueryReference]:
@@ -56,7 +56,7 @@ class Toys:
 
 @pytest.fixture(scope="module")
 def describer(module_database_url: str) -> Iterator[Describer]:
-    """Return what asks a PostgreSQL with makers and toys."""
+    """Return a describer on a database with makers and toys."""
     with connect(module_database_url) as connection:
         connection.execute((FOLDER / "schema.sql").read_bytes())
         yield Describer(connection)
@@ -64,5 +64,5 @@ def describer(module_database_url: str) -> Iterator[Describer]:
 
 @pytest.fixture
 def toys(describer: Describer, tmp_path: Path) -> Toys:
-    """Return what describes and checks statements."""
+    """Return a helper that describes and checks statements."""
     return Toys(describer, tmp_path)

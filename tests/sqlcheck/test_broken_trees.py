@@ -1,4 +1,4 @@
-"""Trees that are broken in one place: each is caught by the check that is meant for it, at its file and line."""
+"""Trees with one mistake: each is found by its check, with the right file and line."""
 
 import attrs
 import pytest
@@ -27,7 +27,7 @@ LAST_LINE = "        passwords.close()\n"
 
 @attrs.frozen
 class Broken:
-    """An edit, and what is said of it."""
+    """An edit, and the findings about it."""
 
     name: str
     finding: str
@@ -462,7 +462,7 @@ MIGRATIONS = [
 def test_each_broken_tree_is_caught(tree: Copy, checked: Connection, broken: Broken) -> None:
     tree.edit(broken.path, broken.old, broken.new)
 
-    # A header that is wrong makes the stub stale as well; its own test looks at that.
+    # A wrong header also makes the stub stale, which has its own test.
     found = [finding for finding in tree.check(checked) if finding.check != "stub"]
     assert as_text(found) == broken.finding
 

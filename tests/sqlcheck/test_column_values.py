@@ -1,4 +1,4 @@
-"""Literals over texts that a CHECK limits, and moments without a time zone."""
+"""Literals for texts that a CHECK limits, and timestamps without a time zone."""
 
 import pytest
 
@@ -22,7 +22,7 @@ KIND = "kind: Literal['cat', 'dog']"
 
 
 def said(toys: Toys, field: str, select: str, header: str = HEADER) -> str:
-    """Return what is said of a query whose second column is read as `field`."""
+    """Return the findings about a query whose second column is read as `field`."""
     models = MODELS.replace("{field}", field)
     return toys.check(select, header, "column-type", "naive-timestamp", "marker", "parameter-type", models=models)
 
@@ -39,7 +39,7 @@ def said(toys: Toys, field: str, select: str, header: str = HEADER) -> str:
         ("size: Literal['small', 'large']", "select id, coalesce(size, 'small'::size) as size from pet"),
     ],
 )
-def test_literal_fits_a_text_that_a_check_limits(toys: Toys, field: str, select: str) -> None:
+def test_literal_matches_a_checked_text(toys: Toys, field: str, select: str) -> None:
     assert said(toys, field, select) == ""
 
 
@@ -53,7 +53,7 @@ def test_literal_fits_a_text_that_a_check_limits(toys: Toys, field: str, select:
         (KIND, "select id, kind from pet union all select 1, 'cow'", "no CHECK lists its values"),
     ],
 )
-def test_literal_over_any_other_text_is_found(toys: Toys, field: str, select: str, has: str) -> None:
+def test_literal_for_other_text_is_found(toys: Toys, field: str, select: str, has: str) -> None:
     name = field.partition(":")[0]
 
     assert said(toys, field, select) == f"3: column 2 is text, Row.{name} says Literal; {has} [column-type]"
@@ -66,7 +66,7 @@ def test_literal_over_any_other_text_is_found(toys: Toys, field: str, select: st
         ("at: list[datetime.datetime]", "select 1 as id, array_agg(at) as at from pet"),
     ],
 )
-def test_moment_without_time_zone_is_found(toys: Toys, field: str, select: str) -> None:
+def test_timestamp_without_time_zone_is_found(toys: Toys, field: str, select: str) -> None:
     assert said(toys, field, select) == (
         "3: column 2 is timestamp without time zone, which leaves the zone unknown: use timestamptz [naive-timestamp]"
     )
@@ -79,7 +79,7 @@ def test_moment_without_time_zone_is_found(toys: Toys, field: str, select: str) 
         ("at: datetime.datetime", "select id, at at time zone 'UTC' as at from pet"),
     ],
 )
-def test_moment_that_gets_a_time_zone_is_accepted(toys: Toys, field: str, select: str) -> None:
+def test_converted_timestamp_is_accepted(toys: Toys, field: str, select: str) -> None:
     assert said(toys, field, select) == ""
 
 
@@ -89,7 +89,7 @@ def test_parameter_without_time_zone_is_found(toys: Toys) -> None:
     assert said(toys, KIND, "select id, kind from pet where at > $1", header).startswith("2: $1 is timestamp without")
 
 
-def test_moment_without_time_zone_is_accepted_with_a_reason(toys: Toys) -> None:
+def test_timestamp_without_time_zone_is_accepted_with_a_reason(toys: Toys) -> None:
     header = f"{HEADER}-- naive-timestamp: ok on the wall clock of the shop\n"
 
     assert said(toys, "at: datetime.datetime", "select id, at from pet", header) == ""

@@ -1,4 +1,4 @@
-"""The checks on a corpus of their own: what is judged never null is never null, and few queries are told in vain.
+"""The checks on a corpus: a column inferred never null is never null, and few findings are false alarms.
 
 Each query of corpus/ runs on a shop that is empty, full of nulls, or without partners for its joins, with arguments
 that hit and miss. With `-s`, the figures of docs/checks.md are printed.
@@ -21,7 +21,7 @@ Descriptions = dict[str, list[Description]]
 
 @attrs.define
 class Outcome:
-    """A query: which columns were judged never null, and which were null in a run."""
+    """A query: the columns inferred never null, and those that were null in a run."""
 
     case: Case
     never: list[bool]
@@ -30,18 +30,18 @@ class Outcome:
 
     @property
     def unsound(self) -> bool:
-        """Whether a column was null that was judged never null."""
+        """Whether a column was null, but inferred never null."""
         return any(never and seen for never, seen in zip(self.never, self.seen, strict=True))
 
     @property
     def in_vain(self) -> bool:
-        """Whether a column may be null in the judgement alone."""
+        """Whether a column is inferred nullable, but was never null."""
         return not all(never or seen for never, seen in zip(self.never, self.seen, strict=True))
 
 
 @pytest.fixture(scope="module")
 def describer(module_database_url: str) -> Iterator[Describer]:
-    """Return what asks a PostgreSQL with a shop."""
+    """Return a describer on a database with a shop."""
     with connect(module_database_url) as connection:
         connection.execute((FOLDER / "schema.sql").read_bytes())
         yield Describer(connection)
@@ -49,7 +49,7 @@ def describer(module_database_url: str) -> Iterator[Describer]:
 
 @pytest.fixture(scope="module")
 def descriptions(describer: Describer, tmp_path_factory: pytest.TempPathFactory) -> Descriptions:
-    """Return both halves, described."""
+    """Return the descriptions of both halves."""
     folder = tmp_path_factory.mktemp("corpus")
     return {
         half: [describer.describe(statement(case, describer, folder)) for case in cases(half)]
@@ -59,7 +59,7 @@ def descriptions(describer: Describer, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="module")
 def outcomes(describer: Describer, descriptions: Descriptions) -> dict[str, list[Outcome]]:
-    """Return what each query was judged to return, and what it has returned."""
+    """Return the inferred and the observed nulls of each query."""
     connection = describer._connection  # noqa: SLF001 - the one that has the tables
     found = {
         half: [
@@ -84,12 +84,12 @@ def outcomes(describer: Describer, descriptions: Descriptions) -> dict[str, list
 
 
 @pytest.mark.parametrize("half", ["working", "held_out"])
-def test_column_judged_never_null_is_never_null(outcomes: dict[str, list[Outcome]], half: str) -> None:
+def test_column_inferred_never_null_is_never_null(outcomes: dict[str, list[Outcome]], half: str) -> None:
     assert [outcome.case.name for outcome in outcomes[half] if outcome.unsound] == []
 
 
 @pytest.mark.parametrize("half", ["working", "held_out"])
-def test_few_queries_are_told_in_vain(outcomes: dict[str, list[Outcome]], half: str) -> None:
+def test_few_findings_are_false_alarms(outcomes: dict[str, list[Outcome]], half: str) -> None:
     ran = [outcome for outcome in outcomes[half] if outcome.rows]
     in_vain = [outcome.case.name for outcome in ran if outcome.in_vain]
     columns = [never for outcome in ran for never in outcome.never]
@@ -100,11 +100,11 @@ def test_few_queries_are_told_in_vain(outcomes: dict[str, list[Outcome]], half: 
 
 
 @pytest.mark.parametrize("half", ["working", "held_out"])
-def test_cardinality_is_proven(describer: Describer, descriptions: Descriptions, half: str) -> None:
+def test_cardinality_is_proven(descriptions: Descriptions, half: str) -> None:
     unproven = [
         description.statement.name
         for description in descriptions[half]
-        if any(found.check == "cardinality" for found in check_schema(describer, description, [reference(description)]))
+        if any(found.check == "cardinality" for found in check_schema(description, [reference(description)]))
     ]
 
     assert len(unproven) <= len(descriptions[half]) * 0.01

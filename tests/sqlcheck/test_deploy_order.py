@@ -1,4 +1,4 @@
-"""The release before, on the schema of the next one."""
+"""The previous release on the schema of the next one."""
 
 import subprocess
 from pathlib import Path
@@ -19,7 +19,7 @@ PLACE = "migrations/9999_change_sessions.sql"
 def git(tree: Copy, *arguments: str) -> None:
     """Run git in a tree."""
     identity = ("-c", "user.name=tests", "-c", "user.email=tests@example.com")
-    subprocess.run(["git", *identity, *arguments], cwd=tree.root, check=True)  # noqa: S607 - whichever git there is
+    subprocess.run(["git", *identity, *arguments], cwd=tree.root, check=True)  # noqa: S607 - git from the PATH
 
 
 def commit(tree: Copy) -> None:
@@ -30,7 +30,7 @@ def commit(tree: Copy) -> None:
 
 @pytest.fixture
 def released(tmp_path: Path, with_kites: Path) -> Copy:
-    """Return a tree whose state so far is the git tag `released`."""
+    """Return a tree whose current state has the git tag `released`."""
     tree = Copy(tmp_path, with_kites)
     git(tree, "init", "--quiet")
     commit(tree)
@@ -72,7 +72,7 @@ def test_renamed_column_breaks_the_previous_release(released: Copy, database_url
     )
 
 
-def test_required_column_that_earlier_inserts_lack_is_found(released: Copy, database_url: str) -> None:
+def test_new_required_column_is_found(released: Copy, database_url: str) -> None:
     migrate(
         released, "-- squawk-ignore adding-required-field\nalter table login_session add column browser text not null;"
     )
@@ -96,7 +96,7 @@ def test_edited_migration_is_found(released: Copy, database_url: str) -> None:
 
 
 @pytest.mark.parametrize(("new", "what"), [("9999_kites", "renamed to 9999_kites"), (None, "removed")])
-def test_migration_that_is_gone_is_found(released: Copy, database_url: str, new: str | None, what: str) -> None:
+def test_missing_migration_is_found(released: Copy, database_url: str, new: str | None, what: str) -> None:
     for suffix in (".sql", ".rollback.sql"):
         path = released.root / f"migrations/{CREATE_KITES}{suffix}"
         path.rename(path.with_name(f"{new}{suffix}")) if new else path.unlink()

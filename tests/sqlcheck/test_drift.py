@@ -1,4 +1,4 @@
-"""`sql check --live`: where a database differs from what the migrations make."""
+"""`sql check --live`: differences between a database and the migrations."""
 
 import psycopg
 import pytest
@@ -15,7 +15,7 @@ KITES = f"migrations/{CREATE_KITES}.sql"
 
 
 def drift(tree: Copy, url: str, *statements: str) -> list[str]:
-    """Change a database by hand, and return what the check finds of it."""
+    """Change a database by hand, and return the findings."""
     with connect(url) as connection:
         for statement in statements:
             connection.execute(statement)
@@ -23,13 +23,13 @@ def drift(tree: Copy, url: str, *statements: str) -> list[str]:
 
 
 def check(tree: Copy, url: str) -> Result:
-    """Run the check, which may use the same server."""
+    """Run the check, with the same server for its scratch databases."""
     return invoke("check", "--directory", str(tree.root), "--database-url", url, "--live", url)
 
 
 @pytest.fixture
 def live(tree: Copy, own_database_url: str) -> str:
-    """Return the URL of a database that has the tree's migrations."""
+    """Return the URL of a database with the migrations of the tree."""
     apply(own_database_url, tree.root / "migrations", report=lambda _: None)
     return own_database_url
 
@@ -96,7 +96,7 @@ def test_accepted_and_foreign_tables_have_no_drift(tree: Copy, own_database_url:
     assert found == []
 
 
-def test_role_that_may_only_read_is_enough(tree: Copy, live: str) -> None:
+def test_read_only_role_is_enough(tree: Copy, live: str) -> None:
     with psycopg.connect(live, autocommit=True) as connection:
         connection.execute("create role looks login; alter role looks set default_transaction_read_only = on")
         try:

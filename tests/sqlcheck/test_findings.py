@@ -1,4 +1,4 @@
-"""How findings are told."""
+"""The output of findings."""
 
 from service.sqlcheck.findings import Finding, as_json, as_text, summary
 
@@ -6,7 +6,7 @@ SAME = [Finding(f"sql/toys/{name}.sql", 4, "column s.ended_at does not exist", "
 OTHER = Finding("sql/toys/d.sql", 1, "no code names this query", "unused")
 
 
-def test_same_sentence_of_many_files_is_told_once() -> None:
+def test_same_sentence_of_many_files_is_printed_once() -> None:
     assert as_text([*SAME, OTHER]) == (
         "sql/toys/a.sql:4: column s.ended_at does not exist [refused]\n"
         "  the same: sql/toys/b.sql:4, sql/toys/c.sql:4\n"
@@ -14,7 +14,7 @@ def test_same_sentence_of_many_files_is_told_once() -> None:
     )
 
 
-def test_same_missing_column_is_told_once_by_whatever_name() -> None:
+def test_same_missing_column_is_printed_once() -> None:
     sentences = (
         "PostgreSQL says: column s.ended_at does not exist",
         'end_session(): PostgreSQL says: column "ended_at" does not exist',
@@ -28,7 +28,7 @@ def test_same_missing_column_is_told_once_by_whatever_name() -> None:
     )
 
 
-def test_same_sentence_of_two_files_is_told_twice() -> None:
+def test_same_sentence_of_two_files_is_printed_twice() -> None:
     assert as_text(SAME[:2]).count("\n") == 1
 
 

@@ -1,4 +1,4 @@
-"""What is found in the bodies of functions, in SQL and in plpgsql."""
+"""Findings about functions in SQL and PL/pgSQL."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ class Migrated:
     folder: Path
 
     def check(self, *migrations: str) -> str:
-        """Apply migrations, and return what is found in their functions."""
+        """Apply migrations, and return the findings about their functions."""
         for number, text in enumerate(migrations):
             (self.folder / f"{number + 1:04}_make_toys.sql").write_text(text)
             self.connection.execute(text.encode())
@@ -43,7 +43,7 @@ def migrated(module_database_url: str, tmp_path: Path) -> Iterator[Migrated]:
 
 
 def in_plpgsql(body: str, declared: str = "") -> str:
-    """Return a function with one line of a body, the fifth of the migration."""
+    """Return a PL/pgSQL function whose body is on the fifth line of the migration."""
     begin = "create function f(condition text) returns void language plpgsql as $$"
     return f"{TOYS}{begin}\ndeclare n bigint; {declared}\nbegin\n    {body}\nend $$;\n"
 
@@ -105,7 +105,7 @@ def test_harmless_plpgsql_has_no_finding(migrated: Migrated, body: str) -> None:
     assert migrated.check(in_plpgsql(body)) == ""
 
 
-def test_function_in_sql_that_lost_its_table_is_found(migrated: Migrated) -> None:
+def test_sql_function_without_its_table_is_found(migrated: Migrated) -> None:
     function = "create function f() returns bigint language sql as $$\n    select max(id)\n    from toys\n$$;\n"
 
     assert migrated.check(TOYS + function, "drop table toys;") == (
@@ -113,7 +113,7 @@ def test_function_in_sql_that_lost_its_table_is_found(migrated: Migrated) -> Non
     )
 
 
-def test_insert_of_a_function_in_sql_is_looked_into(migrated: Migrated) -> None:
+def test_insert_in_sql_function_is_checked(migrated: Migrated) -> None:
     function = (
         "create function f() returns void language sql as $$\n    select;\n    insert into toys (id) values (1);\n$$;"
     )
@@ -146,5 +146,5 @@ def test_finding_is_accepted_in_any_migration(migrated: Migrated) -> None:
     assert migrated.check(in_plpgsql("perform pg_advisory_lock(1);"), accepted) == ""
 
 
-def test_needless_acceptance_is_found(migrated: Migrated) -> None:
+def test_unneeded_acceptance_is_found(migrated: Migrated) -> None:
     assert migrated.check("-- refused: ok f (later)\nselect 1;") == ("1: 'refused: ok f' accepts no finding [marker]")

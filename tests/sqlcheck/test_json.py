@@ -1,4 +1,4 @@
-"""Classes that are read from JSON, against what the query builds."""
+"""Classes that are built from JSON, compared with the JSON of the query."""
 
 import pytest
 
@@ -57,7 +57,7 @@ OF_MAKER = "from maker left join toy on toy.maker = maker.id group by maker.id"
 
 
 def said(toys: Toys, annotation: str, select: str, header: str = "") -> str:
-    """Return what is said of a query that begins with an id, and whose second column is read as `annotation`."""
+    """Return the findings about a query with an id and a second column that is read as `annotation`."""
     checks = ("column-type", "nullability", "null-unknown", "marker")
     models = MODELS.replace("{annotation}", annotation)
     return toys.check(select, f"-- returns: many Row\n{header}", *checks, models=models)
@@ -99,7 +99,7 @@ def said(toys: Toys, annotation: str, select: str, header: str = "") -> str:
         ("dict[str, Maker]", "select id, data as x from toy"),
     ],
 )
-def test_class_that_fits_is_accepted(toys: Toys, annotation: str, select: str) -> None:
+def test_matching_class_is_accepted(toys: Toys, annotation: str, select: str) -> None:
     assert said(toys, annotation, select) == ""
 
 
@@ -174,17 +174,17 @@ def test_class_that_fits_is_accepted(toys: Toys, annotation: str, select: str) -
         ),
     ],
 )
-def test_class_that_does_not_fit_is_found(toys: Toys, annotation: str, select: str, finding: str) -> None:
+def test_mismatching_class_is_found(toys: Toys, annotation: str, select: str, finding: str) -> None:
     assert said(toys, annotation, select).partition(": ")[2].startswith(finding)
 
 
-def test_null_inside_is_accepted_with_a_reason(toys: Toys) -> None:
+def test_nested_null_is_accepted_with_a_reason(toys: Toys) -> None:
     select = "select id, jsonb_build_object('id', id, 'name', note) as x from maker"
 
     assert said(toys, "Maker", select, "-- not null: x.name (each maker has a note since 2020)\n") == ""
 
 
-def test_reason_for_a_key_that_is_not_there_is_found(toys: Toys) -> None:
+def test_reason_for_a_missing_key_is_found(toys: Toys) -> None:
     select = f"select id, {MAKER} as x from maker"
 
     assert said(toys, "Maker", select, "-- not null: x.note (there is one)\n") == (

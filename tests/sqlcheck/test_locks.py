@@ -1,4 +1,4 @@
-"""What migrations lock, and which are caught."""
+"""The locks of migrations, and the findings about them."""
 
 import pytest
 from click.testing import CliRunner, Result
@@ -18,7 +18,7 @@ FUNCTION = "create function t() returns trigger language plpgsql as $$ begin ret
 
 
 def reviewed(tree: Copy, url: str, sql: str) -> Migration:
-    """Add a migration to the tree, and return what is said of it."""
+    """Add a migration to the tree, and return the findings about it."""
     tree.write(PLACE, f"-- Changes kites.\n-- depends: {CREATE_KITES}\n{sql}\n")
     tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
     with connect(url) as connection:
@@ -104,7 +104,7 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
             ),
             f":4: {SCAN} [scan]",
         ),
-        (  # whose CHECK is made anew
+        (  # its CHECK is created again
             "alter table kites alter column kite_name type varchar(300);",
             f":3: {SCAN} [scan]",
         ),
@@ -181,7 +181,7 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
         ),
     ],
 )
-def test_migration_that_locks_too_much_is_found(tree: Copy, empty_database_url: str, sql: str, finding: str) -> None:
+def test_blocking_migration_is_found(tree: Copy, empty_database_url: str, sql: str, finding: str) -> None:
     assert as_text(sorted(reviewed(tree, empty_database_url, sql).findings)) == PLACE + finding
 
 
@@ -211,7 +211,7 @@ def test_harmless_migration_has_no_finding(tree: Copy, empty_database_url: str, 
     assert reviewed(tree, empty_database_url, sql).findings == []
 
 
-def test_what_earlier_migrations_made_is_judged(tree: Copy, empty_database_url: str) -> None:
+def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_url: str) -> None:
     """Triggers, domains, other schemas, and constraints that are validated in another migration."""
     tree.write(
         PLACE.replace("9999", "9998").replace("change", "prepare"),

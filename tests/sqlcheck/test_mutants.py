@@ -1,4 +1,4 @@
-"""Mutants of the corpus: queries, headers and classes with one mistake each, which the checks must catch."""
+"""Mutants of the corpus: queries, headers and classes with one mistake each, which the checks must find."""
 
 import re
 from collections import Counter
@@ -20,7 +20,7 @@ from tests.sqlcheck.corpus import FOLDER, Case, cases, fill, nulls_of, reference
 
 pytestmark = pytest.mark.slow  # a thousand queries
 
-# The checks of each rule: a mutant that these alone catch gets through if the rule is switched off.
+# The checks of each rule: without the rule, a mutant that only these checks find would survive.
 RULES = {
     "parameters": {"parameter-type"},
     "columns": {"column-count", "column-name", "column-type"},
@@ -34,7 +34,7 @@ OTHER_TYPES = {"bigint": "integer", "text": "uuid", "date": "text", "numeric": "
 
 @attrs.frozen
 class Mutant:
-    """A query with one mistake, the kind of it, and what the checks find."""
+    """A query with one mistake, the kind of the mistake, and the checks that find it."""
 
     kind: str
     name: str
@@ -47,7 +47,7 @@ def check(describer: Describer, case: Case, folder: Path, read: QueryReference, 
         description = describer.describe(statement(case, describer, folder, header))
     except RefusedError:
         return frozenset({"refused"})
-    found: list[Finding] = list(check_schema(describer, description, [read]))
+    found: list[Finding] = list(check_schema(description, [read]))
     return frozenset(finding.check for finding in found) - {"seqscan", "star", "unlimited", "cross-join"}
 
 
@@ -98,7 +98,7 @@ def header(types: list[str]) -> str:
 
 @pytest.fixture(scope="module")
 def describer(module_database_url: str) -> Iterator[Describer]:
-    """Return what asks a PostgreSQL with a shop that has some rows."""
+    """Return a describer on a database with a shop that has some rows."""
     with connect(module_database_url) as connection:
         connection.execute((FOLDER / "schema.sql").read_bytes())
         fill(connection, share=0.3, seed=1)
@@ -107,7 +107,7 @@ def describer(module_database_url: str) -> Iterator[Describer]:
 
 @pytest.fixture(scope="module")
 def mutants(describer: Describer, tmp_path_factory: pytest.TempPathFactory) -> list[Mutant]:
-    """Return the mutants, checked."""
+    """Return the checked mutants."""
     folder = tmp_path_factory.mktemp("mutants")
     found = []
     for case in cases("working"):
@@ -123,7 +123,7 @@ def mutants(describer: Describer, tmp_path_factory: pytest.TempPathFactory) -> l
 
 
 def of_runs(describer: Describer, case: Case, description: Description, folder: Path) -> Iterator[Mutant]:
-    """Yield mistakes that are some if a run says so: nulls, several rows, refused nulls."""
+    """Yield mistakes that only a run can confirm: nulls, several rows, rejected nulls."""
     read = reference(description)
     if "inner join" in case.sql and "recursive" not in case.sql:
         outer = attrs.evolve(case, sql=case.sql.replace("inner join", "left join"))
@@ -142,7 +142,7 @@ def of_runs(describer: Describer, case: Case, description: Description, folder: 
 
 
 def refuses_null(describer: Describer, text: str, types: list[str], place: int) -> bool:
-    """Tell whether the query cannot be run with null for a parameter."""
+    """Return whether the query fails with null for a parameter."""
     connection = describer._connection  # noqa: SLF001 - the one that has the tables
     given = [sql.SQL("null" if number == place else "'1'") for number in range(len(types))]
     try:

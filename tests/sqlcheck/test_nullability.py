@@ -1,4 +1,4 @@
-"""Which columns of a result can be null: the statements stand in nullability/*.sql, each below what is right."""
+"""Columns that can be null; in nullability/*.sql, the expected result is above each statement."""
 
 from collections.abc import Callable
 
@@ -12,11 +12,11 @@ OF_SESSION = "-- $1 session integer\n-- returns: maybe Toy\n"
 WITH_CALLER = (
     "from twice($1) as caller (id) left join toy on toy.id = caller.id left join maker on maker.id = toy.maker"
 )
-Judge = Callable[..., list[Nullability]]
+Infer = Callable[..., list[Nullability]]
 
 
 def cases(name: str) -> list[tuple[str, str]]:
-    """Return the statements of a file, and what stands above each."""
+    """Return the statements of a file, each with the expected result."""
     paragraphs = (FOLDER / f"{name}.sql").read_text().strip().split("\n\n")[1:]
     return [
         (statement.rstrip(";"), said.removeprefix("-- "))
@@ -25,13 +25,13 @@ def cases(name: str) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def judge(toys: Toys) -> Judge:
-    """Return what judges each column of a statement."""
+def infer(toys: Toys) -> Infer:
+    """Return a function that infers the nullability of each column of a statement."""
     return lambda statement, header="-- returns: many Toy\n": column_nullability(toys.describe(statement, header))
 
 
 def called(nulls: Nullability) -> str:
-    """Say when a column is null: never, by an outer join, by itself, or nobody knows."""
+    """Return when a column is null, in the words of the files."""
     if nulls.never_null:
         return "never"
     return "who knows" if not nulls.known else "join" if nulls.outer_joins else "itself"
@@ -41,37 +41,37 @@ def called(nulls: Nullability) -> str:
     ("statement", "said"),
     [case for name in ("joins", "expressions", "functions", "tables", "queries", "writes") for case in cases(name)],
 )
-def test_column_is_null_as_said(judge: Judge, statement: str, said: str) -> None:
-    assert ", ".join(called(nulls) for nulls in judge(statement)) == said
+def test_column_nullability(infer: Infer, statement: str, said: str) -> None:
+    assert ", ".join(called(nulls) for nulls in infer(statement)) == said
 
 
 @pytest.mark.parametrize(("statement", "said"), cases("elements"))
-def test_element_is_null_as_said(judge: Judge, statement: str, said: str) -> None:
-    assert ", ".join("never" if nulls.elements_not_null else "who knows" for nulls in judge(statement)) == said
+def test_element_nullability(infer: Infer, statement: str, said: str) -> None:
+    assert ", ".join("never" if nulls.elements_not_null else "who knows" for nulls in infer(statement)) == said
 
 
 @pytest.mark.parametrize(("mark", "column"), [("", "never"), ("?", "itself")])
-def test_parameter_is_null_if_the_header_allows_it(judge: Judge, mark: str, column: str) -> None:
+def test_parameter_is_null_if_the_header_allows_it(infer: Infer, mark: str, column: str) -> None:
     header = f"-- $1 note text{mark}\n-- returns: many Toy\n"
     statement = "select $1::text, page.note from (select $1::text as note) as page"
 
-    assert [called(nulls) for nulls in judge(statement, header)] == [column, column]
+    assert [called(nulls) for nulls in infer(statement, header)] == [column, column]
 
 
-def test_null_beside_the_first_column_is_none_in_a_row(judge: Judge) -> None:
+def test_null_with_a_null_first_column_is_ignored(infer: Infer) -> None:
     statement = f"select toy.id, toy.price, coalesce(maker.id, toy.id), maker.id, toy.maker {WITH_CALLER}"
 
-    assert [called(nulls) for nulls in judge(statement, OF_SESSION)] == ["never", "never", "never", "join", "itself"]
+    assert [called(nulls) for nulls in infer(statement, OF_SESSION)] == ["never", "never", "never", "join", "itself"]
 
 
 @pytest.mark.parametrize(
     "first", ["coalesce(toy.id, maker.id)", "(select toy.id)", "toy.id + 1"], ids=["coalesce", "subquery", "expression"]
 )
-def test_first_column_that_is_no_tables_proves_nothing(judge: Judge, first: str) -> None:
-    assert not judge(f"select {first}, toy.price {WITH_CALLER}", OF_SESSION)[1].never_null
+def test_computed_first_column_proves_nothing(infer: Infer, first: str) -> None:
+    assert not infer(f"select {first}, toy.price {WITH_CALLER}", OF_SESSION)[1].never_null
 
 
-def test_union_begins_with_no_tables_column(judge: Judge) -> None:
+def test_first_column_of_a_union_proves_nothing(infer: Infer) -> None:
     arm = f"select toy.id, toy.price {WITH_CALLER}"
 
-    assert called(judge(f"{arm} union {arm}", OF_SESSION)[1]) == "join"
+    assert called(infer(f"{arm} union {arm}", OF_SESSION)[1]) == "join"

@@ -1,4 +1,4 @@
-"""The checks on PostgreSQL 15 to 17, where one is installed, and the sentences about what a server lacks.
+"""The checks on PostgreSQL 15 to 17, if one is installed, and messages about missing features of a server.
 
 OLDER_POSTGRES can name the URL of one more, as the workflow does.
 """
@@ -58,13 +58,13 @@ def test_plan_is_generic(older: str) -> None:
     assert "Index Cond: (user_model.id = $2)" in invoke("explain", "users.show_me", "--database-url", older).stdout
 
 
-def test_nulls_are_judged_as_on_the_newest(older: str, module_database_url: str, tmp_path: Path) -> None:
-    judged = []
+def test_nullability_is_the_same_as_on_the_newest(older: str, module_database_url: str, tmp_path: Path) -> None:
+    inferred = []
     for url in (older, module_database_url):
         with scratch.scratch_database(url) as empty, connect(empty) as connection:
             connection.execute((FOLDER / "schema.sql").read_bytes())
             describer = Describer(connection)
-            judged.append(
+            inferred.append(
                 [
                     (case.name, nulls.never_null)
                     for case in cases("working")
@@ -73,8 +73,8 @@ def test_nulls_are_judged_as_on_the_newest(older: str, module_database_url: str,
                 ]
             )
 
-    assert judged[0] == judged[1]
-    assert len(judged[0]) > 600
+    assert inferred[0] == inferred[1]
+    assert len(inferred[0]) > 600
 
 
 @pytest.mark.parametrize("command", ["check", "locks"])

@@ -1,4 +1,4 @@
-"""A query on distributed tables names its user by a parameter in each of its parts, or is a finding."""
+"""A query on distributed tables must bind the user to a parameter in each of its parts."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +52,7 @@ UNBOUND = [
 
 
 def parsed(sql: str, header: str = "users.show_me") -> ParsedQuery:
-    """Parse `sql`, as if it stood behind the header of another query."""
+    """Parse `sql` with the header of another query."""
     return ParsedQuery(attrs.evolve(read_query(header), sql=sql), parse_sql(sql)[0].stmt)
 
 
@@ -74,7 +74,7 @@ def test_query_on_every_shard_is_a_finding(sql: str) -> None:
     assert {finding.check for finding in found} == {"one-shard"}
 
 
-def test_finding_says_table_and_line() -> None:
+def test_finding_names_table_and_line() -> None:
     [found] = check_one_shard(parsed("select key\nfrom idempotency_key;"), "user_id", TABLES)
 
     assert str(found) == (
@@ -89,7 +89,7 @@ def test_reason_in_the_header_accepts_every_shard() -> None:
     assert list(check_one_shard(parsed(sql, "system.clean_idempotency_keys"), "user_id", TABLES)) == []
 
 
-def test_needless_reason_is_a_finding() -> None:
+def test_unneeded_reason_is_a_finding() -> None:
     [found] = check_one_shard(parsed(BOUND[0], "system.clean_idempotency_keys"), "user_id", TABLES)
 
     assert (found.check, found.sentence) == ("marker", "'one-shard: ok' accepts no finding: remove it")

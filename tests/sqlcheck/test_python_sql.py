@@ -1,4 +1,4 @@
-"""SQL in Python: what is found, and what is none."""
+"""SQL in Python: findings, and code without any."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def where(column):
 
 
 def found(root: Path, text: str, package: str = "") -> str:
-    """Return what is found in a module, by lines."""
+    """Return the findings about a module, by lines."""
     folder = root / "service/pets"
     folder.mkdir(parents=True)
     (root / "service/__init__.py").write_text("")
@@ -51,7 +51,7 @@ def found(root: Path, text: str, package: str = "") -> str:
         "class F:\n    def find(self, db): db.fetch(self.text())\n    def text(self): return 'select ' + self.x",
     ],
 )
-def test_sql_that_is_built_is_found(tmp_path: Path, text: str) -> None:
+def test_built_sql_is_found(tmp_path: Path, text: str) -> None:
     assert found(tmp_path, text) == f"2: {BUILT}"
 
 
@@ -64,7 +64,7 @@ def test_sql_that_is_built_is_found(tmp_path: Path, text: str) -> None:
         "def sql(): return 'delete from pets'\ndb.execute(sql())",
     ],
 )
-def test_sql_that_stands_in_python_is_found(tmp_path: Path, text: str) -> None:
+def test_inline_sql_is_found(tmp_path: Path, text: str) -> None:
     assert found(tmp_path, text) == f"2: {INLINE}"
 
 
@@ -79,7 +79,7 @@ def test_sql_that_stands_in_python_is_found(tmp_path: Path, text: str) -> None:
         "def f(): return f()\ndb.fetch(f())",
     ],
 )
-def test_other_texts_are_none(tmp_path: Path, text: str) -> None:
+def test_other_texts_have_no_finding(tmp_path: Path, text: str) -> None:
     assert found(tmp_path, text) == ""
 
 

@@ -1,4 +1,4 @@
-"""Results that the service has none of: values, enums, types without a class."""
+"""Results that the service does not use itself: values, enums, types without a class."""
 
 import pytest
 from pglast.parser import ParseError
@@ -13,7 +13,7 @@ PLACE, CODE = "sql/users/look_up.sql", "service/users/look_up.py"
 
 
 def found(tree: Copy, connection: Connection, returns: str, select: str, code: str) -> str:
-    """Add a query, and the code that reads it; return what is said of the query."""
+    """Add a query and the code that reads it, and return the findings about the query."""
     tree.write(PLACE, f"-- users.look_up: looks up\n-- returns: {returns}\nselect /* users.look_up */\n{select};\n")
     tree.write(CODE, "from enum import StrEnum\nimport attrs\nfrom service.sql import *\n" + code)
     tree.edit(CODE, "import *", "import count, many, maybe, one, value")
@@ -122,7 +122,7 @@ def test_enum_converts_a_value(tree: Copy, own_database_url: str, field: str, fi
 
 
 def test_unknown_keyword_is_one_sentence(tree: Copy, checked: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As when the server is newer than pglast."""
+    """Fail as if the server were newer than pglast."""
 
     def refuse(_: str) -> None:
         raise ParseError("syntax error", 7)

@@ -1,4 +1,4 @@
-"""Which rollbacks leave another schema than there was before their migration."""
+"""Rollbacks that do not restore the schema before their migration."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ DIFFERENT = PLACE + "the schema is not what it was before the migration: "
 
 
 def check(url: str, folder: Path, migration: str, rollback: str) -> str:
-    """Return what is said of the second of two migrations."""
+    """Return the findings about the second of two migrations."""
     texts = {
         "0001_make_toys": FIRST,
         "0001_make_toys.rollback": "drop table toys cascade; drop function twice(integer); drop type shade;",

@@ -1,4 +1,4 @@
-"""The fields that attrs makes of a class."""
+"""The fields of row classes."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ BASE = "@attrs.define(slots=False)\nclass Base:\n    a: int\n    b: str\n"
 
 
 def row(tmp_path: Path, source: str) -> Row:
-    """Return what is made of the class X."""
+    """Return the row class X."""
     folder = tmp_path / "service" / "toys"
     folder.mkdir(parents=True)
     (folder / "models.py").write_text(f"import attrs\nimport typing\n{source}")
@@ -33,7 +33,7 @@ def row(tmp_path: Path, source: str) -> Row:
         (f"{BASE}class Middle(Base):\n    x: int\n@attrs.define\nclass X(Middle):\n    c: int\n", "a b c"),
         ("@attrs.define\nclass X(object):\n    n: typing.ClassVar[int] = 1\n    a: int\n", "a"),
         ("class X(typing.NamedTuple):\n    a: int\n    b: str\n", "a b"),
-        # Where reading does not tell, attrs is asked.
+        # The source does not show the fields, so attrs is asked.
         (
             f"{BASE}{OTHER}@attrs.define(slots=False)\nclass X(Base, Other):\n    d: int\n",
             "c a b d",
@@ -61,7 +61,7 @@ def test_fields_are_those_of_attrs(tmp_path: Path, source: str, fields: str) -> 
         ("import gone\n@attrs.define(these={})\nclass X:\n    a: int\n", "No module named 'gone'"),
     ],
 )
-def test_class_that_no_row_becomes_is_found(tmp_path: Path, source: str, problem: str) -> None:
+def test_unusable_class_is_found(tmp_path: Path, source: str, problem: str) -> None:
     assert problem in row(tmp_path, source).problem
 
 

@@ -1,4 +1,4 @@
-"""What queries read where there are many rows; here fewer than in CI, and still too many to read all."""
+"""Rows that queries read on large tables; fewer than in CI, but too many to read all."""
 
 import pytest
 from click.testing import CliRunner
@@ -22,7 +22,7 @@ UNSELECTIVE = "kites.user_id = $2 and kites.id > $3", "kites.user_id::text = cal
 
 @pytest.fixture
 def tree(tree: Copy) -> Copy:
-    """Return a tree whose seed makes 1,000 users."""
+    """Return a tree whose seed creates 1,000 users."""
     tree.edit(SEED, "generate_series(1, 100000)", "generate_series(1, 1000)")
     tree.edit(SEED, "user50000@", "user500@")
     return tree
@@ -41,7 +41,7 @@ def test_unbroken_tree_reads_only_what_it_needs(tree: Copy, empty_database_url: 
 
 
 def test_unselective_index_is_found(tree: Copy, empty_database_url: str) -> None:
-    """The primary key serves the order, so that no plan is without an index."""
+    """The primary key serves the order, so every plan uses an index."""
     tree.edit(LIST, UNSELECTIVE[0], UNSELECTIVE[1])
 
     assert found(tree, empty_database_url).startswith(f"{LIST}:7: reads ")

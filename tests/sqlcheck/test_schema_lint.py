@@ -1,4 +1,4 @@
-"""What is found in the schema itself, and where."""
+"""Findings about the schema, and their places."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ FOREIGN_KEY = (
 
 
 def check(url: str, folder: Path, migration: str, *queries: str) -> str:
-    """Apply a migration to an empty database, and return what is found in the schema."""
+    """Apply a migration to an empty database, and return the findings about the schema."""
     (folder / "migrations").mkdir()
     (folder / FILE).write_text(migration)
     (folder / "sql/toys").mkdir(parents=True)
@@ -123,13 +123,13 @@ def test_each_fault_of_the_schema_is_found_at_its_line(
     ],
 )
 def test_sound_schema_has_no_finding(empty_database_url: str, tmp_path: Path, made: str) -> None:
-    """A key that an index serves, indexes that only look alike, and what a migration accepts."""
+    """A foreign key with an index, indexes that are only similar, and findings that a migration accepts."""
     query = "select id, (makers).* from makers"
 
     assert check(empty_database_url, tmp_path, MAKERS + made + "\n", query) == ""
 
 
-def test_what_nothing_reads_is_found(empty_database_url: str, tmp_path: Path) -> None:
+def test_unread_table_and_column_are_found(empty_database_url: str, tmp_path: Path) -> None:
     migration = (
         "create table toys (\n    id bigint primary key,\n    name text,\n    note text,\n    old text,\n"
         "    colour text\n);\ncomment on table toys is 'Toys.';\n"

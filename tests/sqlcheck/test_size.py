@@ -1,4 +1,4 @@
-"""How long `sql check` takes when there are many queries."""
+"""The time that `sql check` takes with many queries."""
 
 import resource
 import string
@@ -9,18 +9,18 @@ from tests.support.checkouts import Copy
 from tests.support.processes import run
 
 QUERIES = 100
-SECONDS = 10.0  # of a processor, PostgreSQL's too: those on the wall are fewer where nothing else runs
+SECONDS = 10.0  # of CPU time, including PostgreSQL's
 
 
 def used() -> float:
-    """Return the seconds of a processor that ended processes of ours have used."""
+    """Return the CPU seconds of ended child processes."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
 @pytest.mark.slow
 def test_hundred_queries_are_checked_within_ten_seconds(tree: Copy) -> None:
-    """From nothing: PostgreSQL, the schema, and every check. It takes two to three, as 24 queries do."""
+    """Include the start of PostgreSQL and the migrations."""
     text = (tree.root / "sql/kites/find_kite.sql").read_text()
     letters = [first + second for first in string.ascii_lowercase for second in string.ascii_lowercase]
     there = len(list(tree.root.glob("sql/*/*.sql")))
@@ -37,7 +37,7 @@ def test_hundred_queries_are_checked_within_ten_seconds(tree: Copy) -> None:
     before = used()
     done = run("sql", "check", "--directory", str(tree.root))
 
-    # Their types are all that is wrong with the new ones: nobody has written the stub anew.
+    # The new queries have only one finding: the stub lacks them.
     assert done.stdout.splitlines() == [
         "service/sql.pyi:1: does not match the headers in sql/: run python -m service sql stub [stub]",
         "1 finding: 1 stub",

@@ -1,4 +1,4 @@
-"""The stub by which mypy checks calls of queries."""
+"""The stub with which mypy checks calls of queries."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The functions that are said to make no null of values, called with values at the edges of their types."""
+"""The functions listed as null for null arguments only, called with edge values of their types."""
 
 from collections.abc import Iterator
 from itertools import islice, product
@@ -62,8 +62,8 @@ AS = {
     "anymultirange": "int4multirange",
     "bit": "bit(1)",
 }
-CALLS = 20  # of each function at most
-# Errors are no nulls.
+CALLS = 20  # maximum for each function
+# An error is not a null.
 IS_NULL = """
     create function pg_temp.is_null(call text) returns boolean language plpgsql as $$
     declare found boolean;
@@ -87,13 +87,13 @@ def edges(kind: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def connection(module_database_url: str) -> Iterator[Connection]:
-    """Return a connection that calls."""
+    """Return a connection for the calls."""
     with connect(module_database_url) as connection:
         connection.execute(IS_NULL)
         yield connection
 
 
-def test_listed_functions_make_no_null_of_values(connection: Connection) -> None:
+def test_listed_functions_return_no_null_for_values(connection: Connection) -> None:
     catalogue = Catalogue(connection)
     listed = sorted(catalogue.total | {oid for oid in catalogue.never_null if catalogue.functions[oid].arguments})
     calls = [

@@ -1,4 +1,4 @@
-"""Which Python types may hold which of PostgreSQL's."""
+"""The Python types that can hold each PostgreSQL type."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,7 +113,7 @@ def annotation(folder: Path, text: str) -> Annotation:
         ("timestamp with time zone", "moment"),
     ],
 )
-def test_matching_types_fit(types: Types, tmp_path: Path, name: str, text: str) -> None:
+def test_matching_types_are_accepted(types: Types, tmp_path: Path, name: str, text: str) -> None:
     found = types.by_name(name)
 
     assert found is not None
@@ -147,7 +147,7 @@ def test_matching_types_fit(types: Types, tmp_path: Path, name: str, text: str) 
         ("tsvector", "str"),
     ],
 )
-def test_other_types_do_not_fit(types: Types, tmp_path: Path, name: str, text: str) -> None:
+def test_other_types_are_rejected(types: Types, tmp_path: Path, name: str, text: str) -> None:
     found = types.by_name(name)
 
     assert found is not None
@@ -158,7 +158,7 @@ def test_other_types_do_not_fit(types: Types, tmp_path: Path, name: str, text: s
     ("name", "text", "fits"),
     [("mood", "Mood", True), ("mood", "Other", False), ("app.pair", "Row", True), ("jsonb", "list[Row]", True)],
 )
-def test_converter_makes_any_class_but_of_other_labels(
+def test_converter_allows_any_class_but_an_enum_with_other_labels(
     types: Types, tmp_path: Path, name: str, text: str, *, fits: bool
 ) -> None:
     found = types.by_name(name)

@@ -1,4 +1,4 @@
-"""What a table refuses of an insert or an update."""
+"""Inserts and updates that a table rejects."""
 
 import pytest
 
@@ -45,7 +45,7 @@ def test_required_column_is_given(toys: Toys, sql: str, found: str) -> None:
         ("insert into maker (id, name) select maker, 'a' from toy where id = $1", ""),
     ],
 )
-def test_null_goes_into_no_required_column(toys: Toys, sql: str, found: str) -> None:
+def test_null_for_a_required_column_is_found(toys: Toys, sql: str, found: str) -> None:
     said = toys.check(sql, "-- $1 id integer?\n-- returns: count\n", "null-written")
 
     assert said == (f"{found} [null-written]" if found else "")
@@ -64,7 +64,7 @@ def test_null_goes_into_no_required_column(toys: Toys, sql: str, found: str) -> 
         ("update pair set left_id = $2 where right_id = $1", False),
     ],
 )
-def test_parameters_named_as_the_other_column_are_swapped(toys: Toys, *, sql: str, swapped: bool) -> None:
+def test_swapped_parameters_are_found(toys: Toys, *, sql: str, swapped: bool) -> None:
     said = toys.check(sql, "-- $1 left_id integer\n-- $2 right_id integer\n-- returns: count\n", "swapped")
     sentence = "2: $1 left_id goes to the column right_id, and $2 right_id to left_id [swapped]"
 
@@ -86,5 +86,5 @@ def test_parameters_of_two_types_are_not_swapped(toys: Toys) -> None:
         ("select id,\nbroken(1, 2) from maker", 4, "function broken(integer, integer) does not exist"),
     ],
 )
-def test_what_the_planner_refuses_has_its_line(toys: Toys, sql: str, line: int, sentence: str) -> None:
+def test_planner_error_has_its_line(toys: Toys, sql: str, line: int, sentence: str) -> None:
     assert toys.check(sql, "-- returns: count\n").startswith(f"{line}: PostgreSQL says: {sentence}")

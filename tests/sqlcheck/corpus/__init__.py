@@ -1,4 +1,4 @@
-"""The corpus: 400 queries on 30 tables of a shop, what they run on, and the class that fits each."""
+"""The corpus: 400 queries on 30 tables of a shop, its data, and a matching class for each query."""
 
 import random
 import re
@@ -19,7 +19,7 @@ from tests.support.checkouts import Connection
 
 FOLDER = Path(__file__).parent
 QUERY = re.compile(r"^-- (\w+): (\w+)\n(.*?;)\n", re.MULTILINE | re.DOTALL)
-# What arguments and rows are made of, by type; {n} is a row's number, so that some hit.
+# Values for arguments and rows, by type; {n} is the number of the row, so that some rows match.
 VALUES = {
     "bigint": ["1", "2", "99"],
     "integer": ["1", "2", "0"],
@@ -58,7 +58,7 @@ COLUMNS = """
         )
     from pg_attribute as a where a.attrelid = %s::regclass and a.attnum > 0
 """
-# A JSON null is a text, as it is to asyncpg; of infinity psycopg makes nothing.
+# As text: a JSON null is not a null, and psycopg cannot convert infinity.
 AS_TEXT = ("json", "jsonb", "date", "timestamp", "timestamptz", "interval", "daterange", "tstzrange")
 ROWS, RUNS = 20, 12
 
@@ -73,19 +73,19 @@ class Case:
 
 
 def cases(half: str) -> list[Case]:
-    """Return the queries of a half."""
+    """Return the queries of one half."""
     return [Case(*found) for found in QUERY.findall((FOLDER / f"{half}.sql").read_text())]
 
 
 def tables() -> list[str]:
-    """Return the tables, those that others refer to first."""
+    """Return the tables, referenced tables first."""
     names: list[str] = re.findall(r"^create table (\w+)", (FOLDER / "schema.sql").read_text(), re.MULTILINE)
     return [name for name in names if not name.startswith("event_")]
 
 
 def fill(connection: Connection, *, share: float, seed: int) -> None:
-    """Fill the tables; a `share` of what may be null is."""
-    chance = random.Random(seed)  # noqa: S311 - nothing secret
+    """Fill the tables; a `share` of the nullable values is null."""
+    chance = random.Random(seed)  # noqa: S311 - not for secrets
     connection.execute("select setseed(0.5)")
     for table in tables():
         columns = connection.execute(COLUMNS, [table]).fetchall()
@@ -105,7 +105,7 @@ def fill(connection: Connection, *, share: float, seed: int) -> None:
                 with connection.transaction():
                     connection.execute(command)
             except psycopg.Error:
-                continue  # a parent is missing, or a check refuses
+                continue  # a parent is missing, or a CHECK fails
 
 
 def statement(case: Case, describer: Describer, folder: Path, header: str = "") -> Statement:
@@ -114,7 +114,7 @@ def statement(case: Case, describer: Describer, folder: Path, header: str = "") 
     text = f"{word} /* corpus.{case.name} */ {rest}"
     parameters = header
     if not header and "$" in case.sql:
-        connection = describer._connection  # noqa: SLF001 - as Describer asks, before there is a header
+        connection = describer._connection  # noqa: SLF001 - the types are needed before there is a header
         connection.pgconn.prepare(b"", case.sql.encode(), None)
         described = connection.pgconn.describe_prepared(b"")
         types = [describer.types[described.param_type(index)] for index in range(described.nparams)]
@@ -126,7 +126,7 @@ def statement(case: Case, describer: Describer, folder: Path, header: str = "") 
 
 
 def nulls_of(describer: Describer, text: str, description: Description) -> tuple[list[bool], int]:
-    """Run a query with several arguments; return which columns were null, and the most rows of a run."""
+    """Run a query with several arguments; return which columns were null, and the maximum number of rows."""
     connection = describer._connection  # noqa: SLF001 - the one that has the tables
     cursor = connection.cursor()
     for name in AS_TEXT:
@@ -136,14 +136,14 @@ def nulls_of(describer: Describer, text: str, description: Description) -> tuple
     signature = sql.SQL("({})").format(sql.SQL(", ").join(types)) if types else sql.SQL("")
     connection.execute(sql.SQL("prepare run {} as {}").format(signature, sql.SQL(text)))
     choices = list(product(*(VALUES.get(str(each), ["1"]) for each in description.parameters)))
-    for arguments in random.Random(0).sample(choices, min(RUNS, len(choices))):  # noqa: S311 - nothing secret
+    for arguments in random.Random(0).sample(choices, min(RUNS, len(choices))):  # noqa: S311 - not for secrets
         given = sql.SQL(", ").join(sql.Literal(each.replace("{n}", "1")) for each in arguments)
         command = sql.SQL("execute run ({})").format(given) if arguments else sql.SQL("execute run")
         try:
             with connection.transaction(force_rollback=True):
                 rows = cursor.execute(command).fetchall()
         except psycopg.Error:
-            continue  # a division by zero, a key that is there already
+            continue  # such as a division by zero, or a duplicate key
         most = max(most, len(rows))
         for row in rows:
             seen = [before or value is None for before, value in zip(seen, row, strict=True)]
@@ -152,7 +152,7 @@ def nulls_of(describer: Describer, text: str, description: Description) -> tuple
 
 
 def reference(description: Description) -> QueryReference:
-    """Return the code that reads a query with a class that fits."""
+    """Return a reference to a query with a matching class."""
     judged = column_nullability(description)
     fields = tuple(
         Field(

@@ -1,4 +1,4 @@
-"""How many rows a query can return."""
+"""The number of rows that a query can return."""
 
 import pytest
 
@@ -81,7 +81,7 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "select t.id from toys_of($1) as t",
     ],
 )
-def test_several_rows_are_no_maybe(toys: Toys, sql: str) -> None:
+def test_several_rows_are_not_maybe(toys: Toys, sql: str) -> None:
     header = _header(sql, "maybe")
 
     assert toys.check(sql, header, "cardinality").endswith(f": returns maybe, and {SEVERAL}")
@@ -101,7 +101,7 @@ def test_several_rows_are_no_maybe(toys: Toys, sql: str) -> None:
         "with one as (insert into maker (id, name) values (1, 'a') returning id) select one.id from one",
     ],
 )
-def test_a_row_for_sure_is_one(toys: Toys, sql: str) -> None:
+def test_guaranteed_row_is_one(toys: Toys, sql: str) -> None:
     assert toys.check(sql, "-- returns: one Toy\n", "cardinality") == ""
 
 
@@ -126,7 +126,7 @@ def test_a_row_for_sure_is_one(toys: Toys, sql: str) -> None:
         "with recursive up as (select 1 as id union select id + 1 from up where id < 9) select id from up limit 1",
     ],
 )
-def test_no_row_is_no_one(toys: Toys, sql: str) -> None:
+def test_possible_absence_is_not_one(toys: Toys, sql: str) -> None:
     assert toys.check(sql, "-- returns: one Toy\n", "cardinality") == f"2: returns one, and {NONE}"
 
 
@@ -140,7 +140,7 @@ def test_no_row_is_no_one(toys: Toys, sql: str) -> None:
         "select m.id from (select id from maker_of($1)) as c inner join maker as m on m.id = c.id and lives($1)",
     ],
 )
-def test_session_that_is_alive_is_a_row(toys: Toys, sql: str) -> None:
+def test_session_is_assumed_valid(toys: Toys, sql: str) -> None:
     assert toys.check(sql, "-- $1 session integer\n-- returns: one Toy\n", "cardinality") == ""
 
 
@@ -157,7 +157,7 @@ def test_reason_is_accepted(toys: Toys) -> None:
     assert toys.check("select id from maker where note = 'a'", header, "cardinality", "marker") == ""
 
 
-def test_reason_for_nothing_is_removed(toys: Toys) -> None:
+def test_unneeded_reason_is_found(toys: Toys) -> None:
     header = "-- returns: maybe Toy\n-- cardinality: ok there is one\n"
 
     assert toys.check("select id from maker where id = 1", header, "marker") == (
@@ -184,7 +184,7 @@ def test_row_that_begins_with_null_would_be_lost(toys: Toys, columns: str, why: 
     assert (f" is null ({why}): begin with" in found) if why else not found
 
 
-def test_marker_says_that_no_row_is_lost(toys: Toys) -> None:
+def test_marker_accepts_a_null_first_column(toys: Toys) -> None:
     header = "-- $1 session integer\n-- returns: many Toy\n-- not null: note (each has one)\n"
 
     assert toys.check("select note from maker where id = $1", header, "lost-row") == ""
