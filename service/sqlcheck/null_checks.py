@@ -66,14 +66,14 @@ def check_nullability(description: Description, reference: QueryReference | None
 
 def _values(description: Description, row: Row | Annotation | None) -> Iterator[_Value]:
     """Yield the columns with what the class or the header allows; nothing if no class fits them."""
-    judged = enumerate(zip(description.columns, column_nullability(description), strict=True), 1)
+    numbered = enumerate(zip(description.columns, column_nullability(description), strict=True), 1)
     if isinstance(row, Row) and len(row.fields) == len(description.columns):
-        for (number, (column, nulls)), field in zip(judged, row.fields, strict=True):
+        for (number, (column, nulls)), field in zip(numbered, row.fields, strict=True):
             allowed = field.annotation
             yield _Value(number, column, nulls, f"{row.name}.", allowed.optional, allowed.optional_elements)
     elif description.statement.cardinality == Cardinality.VALUE and len(description.columns) == 1:
         elements = not isinstance(row, Annotation) or row.optional_elements
-        for number, (column, nulls) in judged:
+        for number, (column, nulls) in numbered:
             yield _Value(number, column, nulls, "the header's ", description.statement.row_nullable, elements)
 
 
