@@ -141,7 +141,7 @@ def test_silent_host_times_out_on_connect(folder: Folder) -> None:
         begun = time.monotonic()
 
         with pytest.raises(
-            MigrationError, match=r"^DATABASE_URL leads to no writable PostgreSQL: .*: connection timeout expired$"
+            MigrationError, match=r"^DATABASE_URL leads to no writable PostgreSQL: connection timeout expired$"
         ):
             folder.apply(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/db?connect_timeout=2")
 
