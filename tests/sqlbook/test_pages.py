@@ -22,6 +22,8 @@ from tests.support.book import dead_links, parse_pages
 from tests.support.processes import ROOT
 from tests.support.small_tree import HOSTILE
 
+pytestmark = pytest.mark.slow  # writes whole books
+
 
 @pytest.fixture(scope="module")
 def folder(small_book: Contents, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -16,6 +16,8 @@ from service.sqlcheck.schema_checks import check_schema
 from service.sqlcheck.scratch import connect
 from tests.sqlcheck.corpus import FOLDER, Case, cases, fill, nulls_of, reference, statement, tables
 
+pytestmark = pytest.mark.slow  # runs 403 queries, six times each
+
 Descriptions = dict[str, list[Description]]
 
 

@@ -11,6 +11,8 @@ from tests.support.sqlcheck import invoke
 
 PLACE, CODE = "sql/users/look_up.sql", "service/users/look_up.py"
 
+pytestmark = pytest.mark.slow  # each checks a whole tree
+
 
 def found(tree: Copy, connection: Connection, returns: str, select: str, code: str) -> str:
     """Add a query and the code that reads it, and return the findings about the query."""

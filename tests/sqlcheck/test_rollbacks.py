@@ -13,6 +13,8 @@ PARTS = """create index toys_name on toys (name);
 comment on column toys.name is 'Its name.';
 create view names as select name from toys;
 """
+pytestmark = pytest.mark.slow  # each migrates a database of its own
+
 TRIGGER = "create trigger t before update on toys for each row execute function suppress_redundant_updates_trigger();\n"
 FIRST = f"""create type shade as enum ('red', 'blue');
 {TABLE}{PARTS}{TRIGGER}
