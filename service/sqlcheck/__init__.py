@@ -3,7 +3,7 @@
 Read the modules in this order:
 
 - `commands`, `command_line`: the commands, and their options and output
-- `check`, `schema_checks`, `findings`: all checks of a checkout, those of one query, and their results
+- `tree`, `check`, `schema_checks`, `findings`: a checkout, all its checks, those of one query, and their results
 - `code`, `row_classes`: references to queries in the Python code, and the classes of their rows
 - `parse_tree`, `description`: a query as PostgreSQL's parser and a server describe it
 - `types`, `columns`, `allowed_values`: the types and names of parameters and columns, and the texts that a CHECK allows
@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 from service.sqlcheck.command_line import DATABASE, DIRECTORY, progress_on_terminal, reported_errors
 
 if TYPE_CHECKING:
-    from service.sqlcheck.check import Tree, apply_migrations, check_tree
+    from service.sqlcheck.check import check_tree
     from service.sqlcheck.code import Code, Module, QueryReference
     from service.sqlcheck.deploy_order import RevisionError, checkout
     from service.sqlcheck.description import Column, Describer, Description, Plan
@@ -46,12 +46,13 @@ if TYPE_CHECKING:
     from service.sqlcheck.schema_checks import describe
     from service.sqlcheck.schema_difference import Change, difference
     from service.sqlcheck.scratch import connect, scratch_database
+    from service.sqlcheck.tree import Tree, apply_migrations
     from service.sqlcheck.types import SHORT_TYPE_NAMES, Type, Types
     from service.sqlcheck.usage import declared_result
 
 # The modules of the names that are imported on first use.
 _MODULES = {
-    "check": ("Tree", "apply_migrations", "check_tree"),
+    "check": ("check_tree",),
     "code": ("Code", "Module", "QueryReference"),
     "deploy_order": ("RevisionError", "checkout"),
     "description": ("Column", "Describer", "Description", "Plan"),
@@ -66,6 +67,7 @@ _MODULES = {
     "schema_checks": ("describe",),
     "schema_difference": ("Change", "difference"),
     "scratch": ("connect", "scratch_database"),
+    "tree": ("Tree", "apply_migrations"),
     "types": ("SHORT_TYPE_NAMES", "Type", "Types"),
     "usage": ("declared_result",),
 }

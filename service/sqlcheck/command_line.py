@@ -13,8 +13,8 @@ import click
 if TYPE_CHECKING:
     import psycopg
 
-    from service.sqlcheck.check import Tree
     from service.sqlcheck.findings import Finding
+    from service.sqlcheck.tree import Tree
 
 # Production imports this module without the development dependencies, so the functions import them.
 # ruff: noqa: PLC0415
@@ -95,8 +95,8 @@ def without_garbage_collection() -> Iterator[None]:
 @contextmanager
 def migrated_database(tree: "Tree", url: str | None) -> "Iterator[psycopg.Connection[Any]]":
     """Yield a connection to a scratch database with the schema of a checkout."""
-    from service.sqlcheck.check import apply_migrations
     from service.sqlcheck.scratch import connect, scratch_database
+    from service.sqlcheck.tree import apply_migrations
 
     with scratch_database(url) as database:
         if refused := apply_migrations(tree, database):

@@ -21,9 +21,9 @@ from service.sqlcheck.command_line import (
 if TYPE_CHECKING:
     import psycopg
 
-    from service.sqlcheck.check import Tree
     from service.sqlcheck.findings import Finding
     from service.sqlcheck.locks import Migration
+    from service.sqlcheck.tree import Tree
 
 # Production imports this module without the development dependencies, so the functions import them.
 # ruff: noqa: PLC0415
@@ -73,15 +73,15 @@ def check(directory: Path, database_url: str | None, form: str, **options: Any) 
 
 
 def _read_tree(directory: Path) -> "Tree":
-    from service.sqlcheck.check import Tree
+    from service.sqlcheck.tree import Tree
 
     return Tree.read(directory)
 
 
 def _check_all(tree: "Tree", url: str, pool: ThreadPoolExecutor, **options: Any) -> "list[Finding]":  # noqa: ANN401 - the options of the command
-    from service.sqlcheck.check import apply_migrations
     from service.sqlcheck.locks import check_migrations
     from service.sqlcheck.scratch import connect
+    from service.sqlcheck.tree import apply_migrations
 
     reviewed = pool.submit(check_migrations, tree.migrations, url)
     try:
@@ -174,8 +174,8 @@ def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -
     Without NAME, of all queries. A sequential scan appears only if no index serves the query.
     """
     with reported_errors():
-        from service.sqlcheck.check import Tree
         from service.sqlcheck.description import Describer, RefusedError
+        from service.sqlcheck.tree import Tree
 
         tree = Tree.read(directory)
         if unknown := [name for name in names if name not in tree.statements]:
@@ -199,13 +199,13 @@ def stub(directory: Path, database_url: str | None) -> None:
     It declares the parameters of each query.
     """
     with reported_errors():
-        from service.sqlcheck.check import Tree
+        from service.sqlcheck.description import Describer
         from service.sqlcheck.stub import write_stub
-        from service.sqlcheck.types import Types
+        from service.sqlcheck.tree import Tree
 
         tree = Tree.read(directory)
         if tree.broken:
             raise click.ClickException(str(next(iter(tree.broken.values()))))
         with migrated_database(tree, database_url) as connection:
-            path = write_stub(tree.root, tree.statements, Types(connection))
+            path = write_stub(tree.root, tree.statements, Describer(connection).types)
     click.echo(f"{path.relative_to(tree.root)}: {len(tree.statements)} queries")

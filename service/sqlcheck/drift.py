@@ -7,12 +7,12 @@ from typing import Any
 import attrs
 import psycopg
 
-from service.sqlcheck.check import Tree
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.migration_files import MigrationFiles, Place
 from service.sqlcheck.schema import BOOKKEEPING_TABLES, Schema, read_schema
 from service.sqlcheck.schema_difference import Change, difference
 from service.sqlcheck.scratch import connect
+from service.sqlcheck.tree import Tree
 
 READ_ONLY = "set transaction isolation level repeatable read, read only; set local search_path = public"
 CAN_READ_MIGRATIONS = "select has_table_privilege(to_regclass('_yoyo_migration'), 'select')"

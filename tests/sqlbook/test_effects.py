@@ -11,11 +11,11 @@ from psycopg import sql
 from service.sqlbook.contents import Contents
 from service.sqlbook.effects import advisory_locks, effects
 from service.sqlcheck import Schema, read_schema, scale
-from service.sqlcheck.check import Tree, apply_migrations
 from service.sqlcheck.description import EXPLAIN
 from service.sqlcheck.lock_rules import LOCKS
 from service.sqlcheck.parse_tree import ParsedQuery
 from service.sqlcheck.scratch import connect
+from service.sqlcheck.tree import Tree, apply_migrations
 from tests.support.checkouts import Copy
 from tests.support.processes import ROOT
 

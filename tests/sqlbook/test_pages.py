@@ -14,10 +14,10 @@ from service.sqlbook.contents import Contents, Size
 from service.sqlbook.pages import FolderError, file, prose, size, write
 from service.sqlbook.plan_tree import Node
 from service.sqlbook.psql import psql
-from service.sqlcheck.check import Tree
 from service.sqlcheck.description import Describer
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.scratch import connect
+from service.sqlcheck.tree import Tree
 from tests.support.book import dead_links, parse_pages
 from tests.support.processes import ROOT
 from tests.support.small_tree import HOSTILE

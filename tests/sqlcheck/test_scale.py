@@ -4,10 +4,10 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import main
-from service.sqlcheck.check import Tree, apply_migrations
 from service.sqlcheck.findings import as_text
 from service.sqlcheck.scale import check_scale
 from service.sqlcheck.scratch import connect
+from service.sqlcheck.tree import Tree, apply_migrations
 from tests.support.checkouts import Copy
 
 pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
