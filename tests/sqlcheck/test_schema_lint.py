@@ -96,7 +96,7 @@ def check(url: str, folder: Path, migration: str, *queries: str) -> str:
         ),
     ],
 )
-def test_each_fault_of_the_schema_is_found_at_its_line(
+def test_schema_fault_is_found_at_its_line(
     empty_database_url: str, tmp_path: Path, made: str, finding: str
 ) -> None:
     found = check(empty_database_url, tmp_path, MAKERS + made)
