@@ -96,9 +96,7 @@ def check(url: str, folder: Path, migration: str, *queries: str) -> str:
         ),
     ],
 )
-def test_schema_fault_is_found_at_its_line(
-    empty_database_url: str, tmp_path: Path, made: str, finding: str
-) -> None:
+def test_schema_fault_is_found_at_its_line(empty_database_url: str, tmp_path: Path, made: str, finding: str) -> None:
     found = check(empty_database_url, tmp_path, MAKERS + made)
 
     lines = [line for line in found.splitlines() if "[unread]" not in line]

@@ -158,9 +158,7 @@ def test_other_types_are_rejected(types: Types, tmp_path: Path, name: str, text:
     ("name", "text", "fits"),
     [("mood", "Mood", True), ("mood", "Other", False), ("app.pair", "Row", True), ("jsonb", "list[Row]", True)],
 )
-def test_converter_to_enum_needs_its_labels(
-    types: Types, tmp_path: Path, name: str, text: str, *, fits: bool
-) -> None:
+def test_converter_to_enum_needs_its_labels(types: Types, tmp_path: Path, name: str, text: str, *, fits: bool) -> None:
     found = types.by_name(name)
 
     assert found is not None
