@@ -25,6 +25,8 @@ Direction = Literal["apply", "rollback"]
 
 # Seconds for a pooler to assign a server process to another connection.
 POOLER_TIMEOUT = 3.0
+# How often the processes of two connections are compared: one comparison misses a pooler that other clients use.
+POOLER_COMPARISONS = 30
 LOCK_KEY = 0x6D696772  # "migr" in ASCII
 
 SET_TIMEOUTS = """
@@ -106,6 +108,8 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo ships no 
             "target_session_attrs": "read-write",
             "fallback_application_name": "service migrate",
             "cursor_factory": _Cursor,
+            # psycopg prepares a repeated statement, and a transaction pooler would run it on another server process.
+            "prepare_threshold": None,
         }
         super().__init__(DatabaseURI("postgresql+psycopg", None, None, None, None, None, keys), default_migration_table)
 
@@ -131,9 +135,11 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo ships no 
         """Return whether another connection gets the server process of this one, or makes this one change its own."""
         with contextlib.suppress(TimeoutError):  # a pooler in session mode has no free process
             async with asyncio.timeout(POOLER_TIMEOUT):
-                for _ in range(3):  # other clients can use the pooler meanwhile
-                    before = self._backend_pid()
-                    async with await psycopg.AsyncConnection.connect(self._conninfo) as other:
+                async with await psycopg.AsyncConnection.connect(
+                    self._conninfo, autocommit=True, prepare_threshold=None
+                ) as other:
+                    for _ in range(POOLER_COMPARISONS):
+                        before = self._backend_pid()
                         row = await (await other.execute("select pg_backend_pid()")).fetchone()
                         if row == (before,) or self._backend_pid() != before:
                             return True
