@@ -1,19 +1,16 @@
 """HTTP: everything between the server and the handlers of the features.
 
-Read in this order: application (the Litestar subclass that holds the database), middleware (request id, host check,
-access log), request (the argument of every handler), body and parameters (strict parsing), response (what
-handlers return), errors (exceptions and violated constraints become problem documents, by the rules of
-`service/problems.py`), routing (HEAD, OPTIONS, strict paths and ids), etags and idempotency
-(conditional and repeated requests), client_address (behind proxies), openapi and openapi_problems (the document),
-health, docs (its page), metrics (/metrics).
+Read in this order: middleware (request id, host check, access log), request (the Litestar subclass that holds the
+database, and the argument of every handler), body and parameters (strict parsing), response (what handlers return),
+errors (exceptions and violated constraints become problem documents, by the rules of `service/problems.py`), routing
+(HEAD, OPTIONS, strict paths and ids), etags and idempotency (conditional and repeated requests), client_address (behind
+proxies), openapi and openapi_problems (the document), system (health checks, the documentation page, /metrics).
 """
 
 from typing import TYPE_CHECKING
 
-from service.http.application import Application, Caller
 from service.http.body import FORM, problem_from_msgspec
 from service.http.client_address import client_network
-from service.http.docs import docs_file, docs_page
 from service.http.errors import exception_handler, problem_response
 from service.http.etags import (
     IfMatch,
@@ -24,7 +21,6 @@ from service.http.etags import (
     not_modified,
     unchanged_problem,
 )
-from service.http.health import HealthController, Readiness, RequiredSchema, applied_migrations
 from service.http.idempotency import IdempotencyKey
 from service.http.middleware import CLIENT_GONE, request_middleware
 from service.http.openapi import (
@@ -38,7 +34,7 @@ from service.http.openapi import (
     openapi_document,
 )
 from service.http.parameters import check_query
-from service.http.request import ServiceRequest, read_form
+from service.http.request import Application, Caller, ServiceRequest, read_form
 from service.http.response import JSONResponse
 from service.http.routing import (
     CompleteRoutes,
@@ -47,9 +43,10 @@ from service.http.routing import (
     preflight_middleware,
     strict_paths_middleware,
 )
+from service.http.system import HealthController, Readiness, RequiredSchema, applied_migrations, docs_file, docs_page
 
 if TYPE_CHECKING:
-    from service.http.metrics import metrics_route
+    from service.http.system import metrics_route
 
 __all__ = [
     "CLIENT_GONE",
@@ -99,7 +96,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """Import prometheus-client on first use (PEP 562)."""
     if name == "metrics_route":
-        from service.http import metrics  # noqa: PLC0415 - see the docstring
+        from service.http.system import metrics_route  # noqa: PLC0415 - see the docstring
 
-        return getattr(metrics, name)
+        return metrics_route
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

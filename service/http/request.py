@@ -1,21 +1,53 @@
-"""The request that handlers receive: its caller, the database, and a strictly read body."""
+"""The application, and the request that handlers receive: its caller, the database, and a strictly read body."""
 
+from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from uuid import UUID
 
-from litestar import Request
+from litestar import Litestar, Request
 from litestar.connection.base import empty_receive, empty_send
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Empty, EmptyType, Receive, Scope, Send
 from typing_extensions import override
 
-from service.http.application import Application, Caller
 from service.http.body import FORM, JSON, check_media_type, read_form_body, read_json
 from service.postgres import Database
 from service.problems import NO_BODY, ContentTooLarge, MalformedRequest
 
 T = TypeVar("T")
+
+
+class Caller(NamedTuple):
+    """The login session that the access token identifies, and its user.
+
+    These are the first two parameters of every authenticated query: ``db.one(SHOW_ME, *request.auth)``.
+    """
+
+    session: UUID
+    user: UUID
+
+
+class Application(Litestar):
+    """A Litestar application with a database; set `db` and `authenticate` before the first request.
+
+    `authenticate` returns the caller that an access token identifies, or raises InvalidToken. `draining` becomes true
+    when the process starts to shut down.
+    """
+
+    db: Database
+    authenticate: Callable[[str], Caller]
+    draining = False
+
+    @override
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Handle a request or the lifespan (ASGI). Wraps `send`, unlike Litestar, only for `before_send` hooks."""
+        if scope["type"] == "lifespan" or self.before_send:
+            await super().__call__(scope, receive, send)
+            return
+        scope["litestar_app"] = scope["app"] = self
+        await self.asgi_handler(scope, receive, send)
 
 
 class ServiceRequest(Request[None, Caller, State]):

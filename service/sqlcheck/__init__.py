@@ -1,26 +1,15 @@
 """`sql check` and related commands: they check every query and migration against a real PostgreSQL.
 
-Read the modules in this order:
+Read in this order:
 
 - `commands`, `command_line`: the commands, and their options and output
-- `tree`, `check`, `schema_checks`, `findings`: a checkout, all its checks, those of one query, and their results
-- `code`, `row_classes`: references to queries in the Python code, and the classes of their rows
-- `parse_tree`, `description`: a query as PostgreSQL's parser and a server describe it
-- `types`, `columns`, `allowed_values`: the types and names of parameters and columns, and the texts that a CHECK allows
-- `node_tree`, `node_enums`, `catalogue`, `scope`, `not_null`: the analysed query, and the catalogue to which it refers
-- `null_checks`, `nullability`, `nullability_inference`, `call_nullability`, `total_functions`: columns that can be null
-- `json_shape`, `json_fields`: JSON that a query builds, and the classes that are built from it
-- `cardinality`, `max_rows`, `min_rows`, `cross_joins`: how many rows a query returns
-- `writes`: omitted columns, nulls and swapped parameters in inserts and updates
-- `plans`, `scale`: scans without an index, and the rows that a query reads on large tables
-- `one_shard`: queries that would run on every shard of a distributed database
-- `usage`, `hygiene`, `python_sql`, `replica`, `stub`: unused files, session state, SQL in Python, replicas, mypy stubs
-- `functions`: the functions that the migrations create
-- `deploy_order`: the previous release on the new schema
-- `migration_files`, `locks`, `lock_rules`, `squawk`, `rollbacks`: locks of migrations, and their rollbacks
-- `schema_lint`: missing and duplicate keys, indexes and comments, and unread tables and columns
-- `schema`, `schema_queries`, `schema_difference`, `drift`: a schema, and its differences from another
-- `scratch`: scratch databases
+- `tree`, `code`, `row_classes`: a checkout, the references to queries in its Python code, and the classes of their rows
+- `check`, `findings`, `scratch`: all checks of a checkout, their results, and scratch databases
+- `analysis/`: what PostgreSQL makes of a query
+- `rules/`: the checks of one query
+- `migrations/`: the checks of migrations, and of the schema that they make
+- `scale`: the rows that a query reads on large tables
+- `deploy_order`, `drift`: the previous release on the new schema, and a live database beside the migrations
 """
 
 # inline-sql: ok these queries read the catalogue of scratch databases, not data of the service
@@ -31,45 +20,79 @@ from typing import TYPE_CHECKING
 from service.sqlcheck.command_line import DATABASE, DIRECTORY, progress_on_terminal, reported_errors
 
 if TYPE_CHECKING:
+    from service.sqlcheck.analysis import (
+        SHORT_TYPE_NAMES,
+        Column,
+        Describer,
+        Description,
+        Node,
+        Nullability,
+        Plan,
+        Type,
+        Types,
+        walk,
+    )
     from service.sqlcheck.check import check_tree
     from service.sqlcheck.code import Code, Module, QueryReference
     from service.sqlcheck.deploy_order import RevisionError, checkout
-    from service.sqlcheck.description import Column, Describer, Description, Plan
     from service.sqlcheck.findings import Finding
-    from service.sqlcheck.locks import Lock, review_migrations
-    from service.sqlcheck.null_checks import column_nullability
-    from service.sqlcheck.nullability import Nullability
-    from service.sqlcheck.parse_tree import Node, walk
+    from service.sqlcheck.migrations import (
+        Change,
+        Constraint,
+        Function,
+        Grant,
+        Index,
+        Lock,
+        Schema,
+        Table,
+        difference,
+        read_grants,
+        read_schema,
+        review_migrations,
+    )
     from service.sqlcheck.row_classes import Row
+    from service.sqlcheck.rules import column_nullability, declared_result, describe
     from service.sqlcheck.scale import measure, seed
-    from service.sqlcheck.schema import Constraint, Function, Grant, Index, Schema, Table, read_grants, read_schema
-    from service.sqlcheck.schema_checks import describe
-    from service.sqlcheck.schema_difference import Change, difference
     from service.sqlcheck.scratch import connect, scratch_database
     from service.sqlcheck.tree import Tree, apply_migrations
-    from service.sqlcheck.types import SHORT_TYPE_NAMES, Type, Types
-    from service.sqlcheck.usage import declared_result
 
 # The modules of the names that are imported on first use.
 _MODULES = {
+    "analysis": (
+        "Column",
+        "Describer",
+        "Description",
+        "Node",
+        "Nullability",
+        "Plan",
+        "SHORT_TYPE_NAMES",
+        "Type",
+        "Types",
+        "walk",
+    ),
     "check": ("check_tree",),
     "code": ("Code", "Module", "QueryReference"),
     "deploy_order": ("RevisionError", "checkout"),
-    "description": ("Column", "Describer", "Description", "Plan"),
     "findings": ("Finding",),
-    "locks": ("Lock", "review_migrations"),
-    "null_checks": ("column_nullability",),
-    "nullability": ("Nullability",),
-    "parse_tree": ("Node", "walk"),
+    "migrations": (
+        "Change",
+        "Constraint",
+        "Function",
+        "Grant",
+        "Index",
+        "Lock",
+        "Schema",
+        "Table",
+        "difference",
+        "read_grants",
+        "read_schema",
+        "review_migrations",
+    ),
     "row_classes": ("Row",),
+    "rules": ("column_nullability", "declared_result", "describe"),
     "scale": ("measure", "seed"),
-    "schema": ("Constraint", "Function", "Grant", "Index", "Schema", "Table", "read_grants", "read_schema"),
-    "schema_checks": ("describe",),
-    "schema_difference": ("Change", "difference"),
     "scratch": ("connect", "scratch_database"),
     "tree": ("Tree", "apply_migrations"),
-    "types": ("SHORT_TYPE_NAMES", "Type", "Types"),
-    "usage": ("declared_result",),
 }
 
 __all__ = [

@@ -4,11 +4,12 @@ from collections.abc import Callable, Collection
 
 import psycopg
 
-from service.sqlcheck import functions, hygiene, one_shard, replica, schema_lint, stub, usage
-from service.sqlcheck.description import Describer
+from service.sqlcheck.analysis.description import Describer
 from service.sqlcheck.findings import Finding
-from service.sqlcheck.python_sql import find_sql
-from service.sqlcheck.schema_checks import check_schema, describe
+from service.sqlcheck.migrations import functions, schema_lint
+from service.sqlcheck.rules import hygiene, one_shard, replica, stub, usage
+from service.sqlcheck.rules.python_sql import find_sql
+from service.sqlcheck.rules.schema_checks import check_schema, describe
 from service.sqlcheck.tree import Tree
 
 Progress = Callable[[str], None]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from service.sqlcheck.findings import Finding
-    from service.sqlcheck.locks import Migration
+    from service.sqlcheck.migrations.locks import Migration
     from service.sqlcheck.tree import Tree
 
 # Production imports this module without the development dependencies, so the functions import them.
@@ -79,7 +79,7 @@ def _read_tree(directory: Path) -> "Tree":
 
 
 def _check_all(tree: "Tree", url: str, pool: ThreadPoolExecutor, **options: Any) -> "list[Finding]":  # noqa: ANN401 - the options of the command
-    from service.sqlcheck.locks import check_migrations
+    from service.sqlcheck.migrations.locks import check_migrations
     from service.sqlcheck.scratch import connect
     from service.sqlcheck.tree import apply_migrations
 
@@ -116,7 +116,7 @@ def _check_tree(  # noqa: PLR0913 - the command's options
         except RevisionError as error:
             raise click.ClickException(str(error)) from error
     if rollbacks:
-        from service.sqlcheck.rollbacks import check_rollbacks
+        from service.sqlcheck.migrations.rollbacks import check_rollbacks
 
         yield from check_rollbacks(tree.migrations, url)
     if live:
@@ -140,7 +140,7 @@ def locks(directory: Path, database_url: str | None, form: str) -> None:
     are findings; docs/checks.md explains each.
     """
     with reported_errors():
-        from service.sqlcheck.locks import review_migrations
+        from service.sqlcheck.migrations.locks import review_migrations
         from service.sqlcheck.scratch import connect, scratch_database
 
         found: list[Finding] = []
@@ -174,7 +174,7 @@ def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -
     Without NAME, of all queries. A sequential scan appears only if no index serves the query.
     """
     with reported_errors():
-        from service.sqlcheck.description import Describer, RefusedError
+        from service.sqlcheck.analysis.description import Describer, RefusedError
         from service.sqlcheck.tree import Tree
 
         tree = Tree.read(directory)
@@ -199,8 +199,8 @@ def stub(directory: Path, database_url: str | None) -> None:
     It declares the parameters of each query.
     """
     with reported_errors():
-        from service.sqlcheck.description import Describer
-        from service.sqlcheck.stub import write_stub
+        from service.sqlcheck.analysis.description import Describer
+        from service.sqlcheck.rules.stub import write_stub
         from service.sqlcheck.tree import Tree
 
         tree = Tree.read(directory)

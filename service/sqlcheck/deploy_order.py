@@ -12,11 +12,11 @@ import attrs
 import psycopg
 
 from service.migrate import expected_checksums
-from service.sqlcheck.description import Describer
+from service.sqlcheck.analysis.description import Describer
 from service.sqlcheck.findings import Finding
-from service.sqlcheck.functions import check_functions
-from service.sqlcheck.migration_files import MigrationFiles
-from service.sqlcheck.schema_checks import check_schema, describe
+from service.sqlcheck.migrations.functions import check_functions
+from service.sqlcheck.migrations.migration_files import MigrationFiles
+from service.sqlcheck.rules.schema_checks import check_schema, describe
 from service.sqlcheck.scratch import connect, scratch_database
 from service.sqlcheck.tree import Tree, apply_migrations
 

@@ -8,9 +8,9 @@ import attrs
 import psycopg
 
 from service.sqlcheck.findings import Finding
-from service.sqlcheck.migration_files import MigrationFiles, Place
-from service.sqlcheck.schema import BOOKKEEPING_TABLES, Schema, read_schema
-from service.sqlcheck.schema_difference import Change, difference
+from service.sqlcheck.migrations.migration_files import MigrationFiles, Place
+from service.sqlcheck.migrations.schema import BOOKKEEPING_TABLES, Schema, read_schema
+from service.sqlcheck.migrations.schema_difference import Change, difference
 from service.sqlcheck.scratch import connect
 from service.sqlcheck.tree import Tree
 

@@ -13,9 +13,9 @@ import psycopg
 from psycopg import sql
 
 from service.postgres import Statement
-from service.sqlcheck.description import Describer, Description, Plan, plan_nodes
+from service.sqlcheck.analysis.description import Describer, Description, Plan, plan_nodes
 from service.sqlcheck.findings import Finding, finding_at, unless_accepted
-from service.sqlcheck.schema_checks import describe
+from service.sqlcheck.rules.schema_checks import describe
 from service.sqlcheck.tree import Tree
 
 SEED = Path("sql/dev/scale.sql")

@@ -10,7 +10,7 @@ from service import migrate
 from service.postgres import QueryError, Statement, query_names, read_query
 from service.sqlcheck.code import Code, QueryReference
 from service.sqlcheck.findings import Finding, from_error
-from service.sqlcheck.migration_files import MigrationFiles
+from service.sqlcheck.migrations.migration_files import MigrationFiles
 from service.sqlcheck.scratch import with_extension_advice
 
 

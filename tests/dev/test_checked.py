@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from service.dev.checked import CheckedConnections
-from service.http.health import AppliedMigration
+from service.http.system.health import AppliedMigration
 from service.postgres import queries
 from service.postgres.pool import Pool
 from service.postgres.queries import Many

@@ -108,7 +108,7 @@ def test_printed_psql_line_opens_the_database(dev: Running) -> None:
 @pytest.mark.parametrize(
     ("file", "edit", "seen"),
     [
-        ("service/http/health.py", ('@get("/live"', '@get("/alive"'), ("/health/live", 404)),
+        ("service/http/system/health.py", ('@get("/live"', '@get("/alive"'), ("/health/live", 404)),
         (
             "sql/system/list_applied_migrations.sql",
             ("order by", "where migration_id like '%none%' order by"),

@@ -16,7 +16,7 @@ MAKERS = {"finding_at": -1, "Finding": -1, "_find": 0, "find": 0, "from_error": 
 
 def checks() -> Iterator[str]:
     """Yield the names of the checks in the code of `sql check`."""
-    for path in (ROOT / "service/sqlcheck").glob("*.py"):
+    for path in (ROOT / "service/sqlcheck").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             values = (each.value for each in _given(node) if isinstance(each, ast.Constant))
             yield from (value for value in values if isinstance(value, str))

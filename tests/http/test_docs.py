@@ -10,7 +10,7 @@ from service.app import Service
 from tests.support.processes import ROOT
 from tests.support.routes import operations
 
-FOLDER = ROOT / "service" / "http" / "swagger_ui"
+FOLDER = ROOT / "service" / "http" / "system" / "swagger_ui"
 # The SHA-256 of each file of swagger-ui-dist in the tree, as published on npm.
 OF_OTHERS = {
     "LICENSE": "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30",

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from service.app import Service, create_app
-from service.http.health import Readiness, RequiredSchema
+from service.http.system.health import Readiness, RequiredSchema
 from service.migrate.files import MIGRATIONS, expected_checksums
 from service.postgres.database import Database
 from service.postgres.pool import Pool

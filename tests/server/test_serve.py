@@ -52,7 +52,7 @@ def test_edited_files_are_not_read_while_serving(own_database_url: str, checkout
     served = serve(own_database_url, cwd=checkout)
     family = served.process_tree()
 
-    for path in ("sql/system/list_applied_migrations.sql", "service/http/health.py"):
+    for path in ("sql/system/list_applied_migrations.sql", "service/http/system/health.py"):
         (checkout / path).write_text("broken")
 
     # `dev` would notice within a second.
@@ -142,7 +142,7 @@ def test_dead_worker_is_replaced_with_the_same_code(own_database_url: str, check
     """At once, even while its parent waits for a heartbeat, and during a deploy."""
     served = start("serve", serve_settings(own_database_url, WEB_CONCURRENCY="2"), checkout)
     wait_until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
-    (checkout / "service/http/health.py").write_text("broken")
+    (checkout / "service/http/system/health.py").write_text("broken")
     worker = served.workers()[0]
     worker.suspend()
     time.sleep(0.6)  # its parent checks every half second
@@ -157,7 +157,7 @@ def test_sighup_replaces_workers_with_new_code(own_database_url: str, checkout: 
     served = start("serve", serve_settings(own_database_url, WEB_CONCURRENCY="2"), checkout)
     wait_until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
     old = served.workers()
-    code = checkout / "service/http/health.py"
+    code = checkout / "service/http/system/health.py"
     code.write_text(code.read_text().replace('"ready"', '"new"'))
 
     served.process.send_signal(signal.SIGHUP)

@@ -9,7 +9,7 @@ from service.sqlbook.changes import markdown, since
 from service.sqlbook.contents import Contents
 from service.sqlcheck.deploy_order import RevisionError
 from service.sqlcheck.findings import Finding
-from service.sqlcheck.locks import Lock
+from service.sqlcheck.migrations.locks import Lock
 from service.sqlcheck.tree import Tree
 from tests.support.checkouts import CREATE_KITES, Copy
 from tests.support.sqlcheck import commit

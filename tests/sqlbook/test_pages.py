@@ -14,7 +14,7 @@ from service.sqlbook.contents import Contents, Size
 from service.sqlbook.pages import FolderError, file, prose, size, write
 from service.sqlbook.plan_tree import Node
 from service.sqlbook.psql import psql
-from service.sqlcheck.description import Describer
+from service.sqlcheck.analysis.description import Describer
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.scratch import connect
 from service.sqlcheck.tree import Tree

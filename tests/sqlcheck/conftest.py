@@ -7,10 +7,10 @@ import attrs
 import pytest
 
 from service.postgres import read_query
+from service.sqlcheck.analysis.description import Describer, Description
 from service.sqlcheck.code import Code, QueryReference
-from service.sqlcheck.description import Describer, Description
 from service.sqlcheck.findings import Finding, as_text
-from service.sqlcheck.schema_checks import check_schema, describe
+from service.sqlcheck.rules.schema_checks import check_schema, describe
 from service.sqlcheck.scratch import connect
 
 FOLDER = Path(__file__).with_name("nullability")

@@ -10,9 +10,9 @@ import attrs
 import pytest
 from psycopg import sql
 
-from service.sqlcheck.description import Describer, Description
-from service.sqlcheck.null_checks import column_nullability
-from service.sqlcheck.schema_checks import check_schema
+from service.sqlcheck.analysis.description import Describer, Description
+from service.sqlcheck.rules.null_checks import column_nullability
+from service.sqlcheck.rules.schema_checks import check_schema
 from service.sqlcheck.scratch import connect
 from tests.sqlcheck.corpus import FOLDER, Case, cases, fill, nulls_of, reference, statement, tables
 

@@ -7,10 +7,10 @@ import attrs
 import psycopg
 import pytest
 
-from service.sqlcheck.catalogue import Catalogue
+from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.findings import as_text
-from service.sqlcheck.functions import check_functions
-from service.sqlcheck.migration_files import MigrationFiles
+from service.sqlcheck.migrations.functions import check_functions
+from service.sqlcheck.migrations.migration_files import MigrationFiles
 from service.sqlcheck.scratch import connect
 
 FILE = "migrations/0001_make_toys.sql"

@@ -5,7 +5,7 @@ from click.testing import CliRunner, Result
 
 from service.cli import main
 from service.sqlcheck.findings import as_text
-from service.sqlcheck.locks import Lock, Migration, review_migrations
+from service.sqlcheck.migrations.locks import Lock, Migration, review_migrations
 from service.sqlcheck.scratch import connect
 from tests.support.checkouts import CREATE_KITES, Copy
 

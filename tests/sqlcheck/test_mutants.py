@@ -10,11 +10,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from service.sqlcheck.analysis.description import Describer, Description, RefusedError
 from service.sqlcheck.code import QueryReference
-from service.sqlcheck.description import Describer, Description, RefusedError
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.row_classes import Row
-from service.sqlcheck.schema_checks import check_schema
+from service.sqlcheck.rules.schema_checks import check_schema
 from service.sqlcheck.scratch import connect
 from tests.sqlcheck.corpus import FOLDER, Case, cases, fill, nulls_of, reference, statement
 

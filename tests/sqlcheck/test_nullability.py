@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from service.sqlcheck.null_checks import column_nullability
-from service.sqlcheck.nullability import Nullability
+from service.sqlcheck.analysis.nullability import Nullability
+from service.sqlcheck.rules.null_checks import column_nullability
 from tests.sqlcheck.conftest import FOLDER, Toys
 
 OF_SESSION = "-- $1 session integer\n-- returns: maybe Toy\n"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from service.sqlcheck import scratch
-from service.sqlcheck.description import Describer
-from service.sqlcheck.null_checks import column_nullability
+from service.sqlcheck.analysis.description import Describer
+from service.sqlcheck.rules.null_checks import column_nullability
 from service.sqlcheck.scratch import connect
 from tests.sqlcheck.corpus import FOLDER, cases, statement
 from tests.support import postgres

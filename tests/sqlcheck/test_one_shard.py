@@ -9,8 +9,8 @@ import pytest
 from pglast import parse_sql
 
 from service.postgres import read_query
-from service.sqlcheck.one_shard import check_one_shard, distributed_tables, distribution_column
-from service.sqlcheck.parse_tree import ParsedQuery
+from service.sqlcheck.analysis.parse_tree import ParsedQuery
+from service.sqlcheck.rules.one_shard import check_one_shard, distributed_tables, distribution_column
 from tests.support.processes import ROOT
 
 TABLES = {"login_session", "live_session", "idempotency_key"}

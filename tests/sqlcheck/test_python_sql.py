@@ -6,7 +6,7 @@ import pytest
 
 from service.sqlcheck.code import Code
 from service.sqlcheck.findings import as_text
-from service.sqlcheck.python_sql import find_sql
+from service.sqlcheck.rules.python_sql import find_sql
 
 BUILT = "SQL is built from strings: move it to a file in sql/ with $n for each value [built-sql]"
 INLINE = "SQL in Python is not checked: move it to a file in sql/ [inline-sql]"

@@ -129,7 +129,7 @@ def test_unknown_keyword_is_one_sentence(tree: Copy, checked: Connection, monkey
     def refuse(_: str) -> None:
         raise ParseError("syntax error", 7)
 
-    monkeypatch.setattr("service.sqlcheck.parse_tree.parse_sql", refuse)
+    monkeypatch.setattr("service.sqlcheck.analysis.parse_tree.parse_sql", refuse)
 
     assert found(tree, checked, "one Place", "1 as a", "").endswith(
         ":1: pglast cannot parse the statement: syntax error [refused]"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.sqlcheck.findings import as_text
-from service.sqlcheck.rollbacks import check_rollbacks
+from service.sqlcheck.migrations.rollbacks import check_rollbacks
 from tests.support.processes import run
 
 TABLE = "create table toys (id bigint generated always as identity primary key, name text, size shade);\n"

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from service.postgres import read_query
-from service.sqlcheck.description import Describer
+from service.sqlcheck.analysis.description import Describer
 from service.sqlcheck.findings import as_text
-from service.sqlcheck.migration_files import MigrationFiles
-from service.sqlcheck.schema_lint import QueryReads, check_design
+from service.sqlcheck.migrations.migration_files import MigrationFiles
+from service.sqlcheck.migrations.schema_lint import QueryReads, check_design
 from service.sqlcheck.scratch import connect
 
 FILE = "migrations/0001_make_toys.sql"

@@ -5,7 +5,7 @@ from itertools import islice, product
 
 import pytest
 
-from service.sqlcheck.catalogue import Catalogue
+from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.scratch import connect
 from tests.support.checkouts import Connection
 

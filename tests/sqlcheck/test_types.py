@@ -6,9 +6,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from service.sqlcheck.analysis.types import Types
 from service.sqlcheck.code import Code
 from service.sqlcheck.row_classes import Annotation
-from service.sqlcheck.types import Types
 
 MODELS = """
 import asyncpg

@@ -12,12 +12,12 @@ from service.dev.scaffold.registration import EDITS
 from service.dev.scaffold.resource import read_resource
 from service.dev.scaffold.writing import write
 from service.embedded import EmbeddedPostgres
-from service.sqlcheck import stub
+from service.sqlcheck.analysis.types import Types
 from service.sqlcheck.check import check_tree
 from service.sqlcheck.findings import Finding
+from service.sqlcheck.rules import stub
 from service.sqlcheck.scratch import connect
 from service.sqlcheck.tree import Tree, apply_migrations
-from service.sqlcheck.types import Types
 from tests.support.processes import ROOT
 
 Connection = psycopg.Connection[Any]

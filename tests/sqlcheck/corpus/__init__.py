@@ -11,10 +11,10 @@ from psycopg import sql
 from psycopg.types.string import TextLoader
 
 from service.postgres import Statement, read_query
+from service.sqlcheck.analysis.description import Describer, Description
 from service.sqlcheck.code import QueryReference
-from service.sqlcheck.description import Describer, Description
-from service.sqlcheck.null_checks import column_nullability
 from service.sqlcheck.row_classes import Annotation, Field, Row
+from service.sqlcheck.rules.null_checks import column_nullability
 from tests.support.checkouts import Connection
 
 FOLDER = Path(__file__).parent

@@ -1,0 +1,110 @@
+"""Nullability of calls: functions, operators, aggregates and window functions."""
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from service.sqlcheck.analysis import node_enums as pg
+from service.sqlcheck.analysis.min_rows import returns_at_least_one
+from service.sqlcheck.analysis.node_tree import Node, constant_text, is_null_constant
+from service.sqlcheck.analysis.not_null import not_null_if_true
+from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, null_if_all, null_if_any
+from service.sqlcheck.analysis.scope import Scope
+from service.sqlcheck.analysis.total_functions import AGGREGATES, FRAME_VALUES, INFINITE_FIELDS
+
+if TYPE_CHECKING:
+    from service.sqlcheck.analysis.nullability_inference import NullabilityInference as Inference
+
+
+def infer_function_column(inference: "Inference", scope: Scope, relation: Node, place: int) -> Nullability:  # noqa: PLR0911 - one return per case
+    """Infer the nullability of a column of a function in the FROM clause."""
+    [function, *others] = relation.functions
+    call = function.funcexpr
+    if others:
+        return UNKNOWN
+    if place >= function.funccolcount:
+        return NEVER  # WITH ORDINALITY
+    if call.label != "FUNCEXPR" or (not call.funcretset and function.funccolcount == 1):
+        return inference.expression(scope, call)
+    name = scope.catalogue.builtin_name(call.funcid)
+    is_key = name in {"json_each_text", "jsonb_each_text"} and place == 0
+    if is_key or call.funcid in scope.catalogue.never_null_sets:
+        return NEVER
+    if name == "unnest":
+        return NEVER if inference.expression(scope, call.args[0]).elements_not_null else UNKNOWN
+    body = scope.function_body(call)
+    if body is None or not (call.funcretset or returns_at_least_one(body, inference)):
+        return UNKNOWN
+    columns = inference.columns(body)
+    return columns[place] if place < len(columns) else UNKNOWN
+
+
+def infer_function(inference: "Inference", scope: Scope, node: Node) -> Nullability:  # noqa: PLR0911 - one return per case
+    """Infer the nullability of a function call."""
+    arguments = node.args or []
+    match scope.catalogue.builtin_name(node.funcid):
+        case _ if node.funcretset:
+            return UNKNOWN
+        case "extract" | "date_part" if constant_text(arguments[0]) in INFINITE_FIELDS:
+            return inference.null_if_any(scope, arguments)
+        case "array_remove":
+            array = inference.expression(scope, arguments[0])
+            return attrs.evolve(array, elements_not_null=is_null_constant(arguments[1]))
+        case "array_replace":
+            return inference.expression(scope, arguments[0])
+        case "string_to_array" | "format" | "concat_ws" if not node.funcvariadic:
+            elements = node.funcid in scope.catalogue.elements_not_null
+            return attrs.evolve(inference.expression(scope, arguments[0]), elements_not_null=elements)
+        case "":
+            body = scope.function_body(node)
+            if body is None or not returns_at_least_one(body, inference):
+                return UNKNOWN
+            strict = arguments if scope.catalogue.functions[node.funcid].is_strict else []
+            return null_if_any([*inference.columns(body)[:1], inference.null_if_any(scope, strict)])
+        case _:
+            return infer_builtin(inference, scope, node.funcid, node)
+
+
+def infer_builtin(inference: "Inference", scope: Scope, function: int, node: Node) -> Nullability:
+    """Infer the nullability of a call of one of PostgreSQL's own functions, directly or by an operator."""
+    arguments = [inference.expression(scope, each) for each in node.args or []]
+    catalogue = scope.catalogue
+    if catalogue.builtin_name(function) == "array_cat":
+        return null_if_all(arguments)
+    if function in catalogue.never_null:
+        return attrs.evolve(null_if_any(arguments), elements_not_null=False) if node.funcvariadic else NEVER
+    elements = function in catalogue.elements_not_null
+    if function in catalogue.total:
+        return attrs.evolve(null_if_any(arguments), elements_not_null=elements)
+    return Nullability(known=False, elements_not_null=elements)
+
+
+def infer_aggregate(inference: "Inference", scope: Scope, node: Node) -> Nullability:
+    """Infer the nullability of an aggregate."""
+    name, query = scope.catalogue.builtin_name(node.aggfnoid), scope.query
+    if node.aggfnoid in scope.catalogue.never_null:
+        return NEVER
+    if name not in AGGREGATES or node.agglevelsup:
+        return UNKNOWN
+    not_null = not_null_if_true(scope, node.aggfilter)
+    values = [inference.expression_assuming(scope, not_null, each.expr) for each in node.args or []]
+    elements = name == "array_agg" and values[0].never_null
+    if not query.groupClause or query.groupingSets or node.aggfilter:  # there may be no rows to aggregate
+        return Nullability(known=False, elements_not_null=elements)
+    if name == "array_agg" or name.startswith("json"):
+        return Nullability(elements_not_null=elements)
+    return attrs.evolve(values[0], elements_not_null=False)
+
+
+def infer_window_function(inference: "Inference", scope: Scope, node: Node) -> Nullability:
+    """Infer the nullability of a window function."""
+    name, arguments = scope.catalogue.builtin_name(node.winfnoid), node.args or []
+    if node.winfnoid in scope.catalogue.never_null:
+        return NEVER
+    if name == "ntile" or (name in {"lag", "lead"} and len(arguments) == 3):  # noqa: PLR2004 - value, offset, default
+        return inference.null_if_any(scope, arguments)
+    frame = next(each.frameOptions for each in scope.query.windowClause if each.winref == node.winref)
+    # The default frame contains the current row.
+    if name in AGGREGATES | FRAME_VALUES and not frame & pg.NONDEFAULT_FRAME and not node.aggfilter:
+        return inference.null_if_any(scope, arguments[:1])
+    return UNKNOWN

@@ -1,0 +1,277 @@
+"""Tables, functions and operators in PostgreSQL's catalogue, by oid, because several can have the same name."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import attrs
+import psycopg
+from psycopg import sql
+
+from service.sqlcheck.analysis import node_tree
+from service.sqlcheck.analysis.node_tree import Node
+from service.sqlcheck.analysis.total_functions import ELEMENTS_NOT_NULL, NEVER_NULL, NEVER_NULL_SETS, OPERATORS, TOTAL
+
+Relation = int
+FIRST_USER_OID = 16384  # FirstNormalObjectId: built-in objects have smaller oids
+# A column is not null if it is declared so and existing rows were checked, in each child table, too. The declaration of
+# a foreign table is not checked.
+COLUMNS = """
+    with recursive own as (
+        select
+            a.attrelid, a.attname, a.attnum, c.relname, t.typnotnull,
+            a.atthasdef or a.attidentity <> '' or t.typdefault is not null as filled,
+            a.attnotnull or t.typnotnull as required,
+            c.relkind in ('r', 'p') and (t.typnotnull or (a.attnotnull and not exists (
+                select from pg_constraint as k
+                where k.conrelid = c.oid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum]
+            ))) as checked
+        from pg_attribute as a
+        inner join pg_class as c on c.oid = a.attrelid
+        inner join pg_type as t on t.oid = a.atttypid
+        where a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'f')
+    ),
+    family (ancestor, relation) as (
+        select inhparent, inhrelid from pg_inherits
+        union
+        select family.ancestor, i.inhrelid from family inner join pg_inherits as i on i.inhparent = family.relation
+    )
+    select
+        own.attrelid, own.attnum, own.relname::text, own.attname::text, own.required, own.filled,
+        own.checked and not exists (
+            select from family
+            inner join own as child on child.attrelid = family.relation and child.attname = own.attname
+            where family.ancestor = own.attrelid and not child.checked
+        )
+    from own
+"""
+FUNCTIONS = """
+    select
+        p.oid, p.proname::text, p.oid::regprocedure::text, p.proisstrict, p.provolatile = 'v',
+        l.lanname = 'sql' and p.prokind = 'f', p.pronargs
+    from pg_proc as p inner join pg_language as l on l.oid = p.prolang
+"""
+# The functions of indexable comparisons and of casts, which return null for null arguments only, except casts of a JSON
+# null and of infinity to a time.
+COMPARISONS = """
+    select o.oprcode::oid from pg_amop as a inner join pg_operator as o on o.oid = a.amopopr
+    inner join pg_am as m on m.oid = a.amopmethod
+    where m.amname in ('btree', 'hash') and a.amoppurpose = 's' and o.oid < 16384
+    union select castfunc from pg_cast
+    where castfunc <> 0 and oid < 16384 and castsource <> 'jsonb'::regtype
+        and casttarget <> all ('{time,timetz}'::regtype[])
+"""
+# Some geometric operators return null if there is no point.
+OPERATOR_FUNCTIONS = """
+    select o.oprcode::oid from pg_operator as o inner join pg_proc as p on p.oid = o.oprcode
+    where o.oid < 16384 and p.proisstrict and o.oprname = any (%s)
+        and not (o.oprname in ('+', '#') and o.oprleft = any ('{path,lseg,line,box}'::regtype[]))
+        and not (o.oprname = '@@' and o.oprleft = 'jsonb'::regtype)
+"""
+EQUALITIES = """
+    select a.amopopr from pg_amop as a inner join pg_am as m on m.oid = a.amopmethod
+    where m.amname = 'btree' and a.amopstrategy = 3
+"""
+KEYS = """
+    select indrelid, indkey::int2[], indexprs::text, indpred::text
+    from pg_index where indisunique and indisvalid and indimmediate and not exists (
+        select from pg_inherits inner join pg_class as c on c.oid = inhparent where c.oid = indrelid and c.relkind = 'r'
+    )
+"""
+FOREIGN_KEYS = """
+    select conrelid, conkey, confrelid, confkey from pg_constraint
+    where contype = 'f' and convalidated and not condeferrable
+"""
+# Validated CHECK constraints on one column, or of a domain.
+CHECKS = """
+    select case when contypid <> 0 then contypid else conrelid end, coalesce(conkey[1], 0), conbin::text
+    from pg_constraint
+    where contype = 'c' and convalidated and not connoinherit and coalesce(cardinality(conkey), 1) = 1
+        and conrelid not in (select oid from pg_class where relkind = 'f')
+"""
+# Triggers that can change or skip a row before it is written: BEFORE and INSTEAD OF, FOR EACH ROW.
+TRIGGERS = "select distinct tgrelid from pg_trigger where not tgisinternal and (tgtype & 64 <> 0 or tgtype & 7 = 7)"
+BODY = """
+    select p.prosqlbody::text, p.prosrc, array(
+        select coalesce(quote_ident(nullif(p.proargnames[number], '')) || ' ', '') || format_type(each, null)
+        from unnest(p.proargtypes) with ordinality as argument (each, number)
+    )
+    from pg_proc as p where p.oid = %s
+"""
+ANALYSED = sql.SQL("create function pg_temp.analysed({}) returns void begin atomic\n{}\n; end")
+TEMPORARY = """
+    select prosqlbody::text from pg_proc where pronamespace = pg_my_temp_schema() and proname = 'analysed'
+"""
+VIEW = "select ev_action::text from pg_rewrite where ev_class = %s and rulename = '_RETURN'"
+
+
+@attrs.frozen
+class Column:
+    """A column of a table.
+
+    `required`: NOT NULL. `filled`: by a default if an insert omits it. `checked`: no existing row is null.
+    """
+
+    table: str
+    name: str
+    required: bool
+    filled: bool
+    checked: bool
+
+
+@attrs.frozen
+class Function:
+    """A function; if it `is_sql`, its body can be analysed, too."""
+
+    name: str
+    signature: str
+    is_strict: bool
+    is_volatile: bool
+    is_sql: bool
+    arguments: int
+
+
+@attrs.frozen
+class Key:
+    """A unique index: its columns (0 for each expression), its expressions, and its condition."""
+
+    columns: tuple[int, ...]
+    expressions: tuple[Node, ...]
+    condition: Node | None
+
+
+@attrs.frozen
+class ForeignKey:
+    """A validated foreign key: each row of `table` references a row of `target`."""
+
+    table: Relation
+    columns: tuple[int, ...]
+    target: Relation
+    target_columns: tuple[int, ...]
+
+
+class Catalogue:
+    """The catalogue of one database; each part is read once."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        """Read what most queries need; the rest is read on first use."""
+        self._connection = connection
+        self.columns = {
+            (relation, number): Column(*rest) for relation, number, *rest in connection.execute(COLUMNS).fetchall()
+        }
+        self.functions = {oid: Function(*rest) for oid, *rest in connection.execute(FUNCTIONS).fetchall()}
+        self.operators: dict[int, int] = dict(
+            connection.execute("select oid, oprcode::oid from pg_operator").fetchall()
+        )
+        self.equalities = self._oids(EQUALITIES)
+        self.total = (
+            self._oids(COMPARISONS) | self._oids(OPERATOR_FUNCTIONS, [sorted(OPERATORS)]) | self._builtin(TOTAL)
+        )
+        self.never_null = self._builtin(NEVER_NULL)
+        self.never_null_sets = self._builtin(NEVER_NULL_SETS)
+        self.elements_not_null = self._builtin(ELEMENTS_NOT_NULL)
+        self._bodies: dict[int, Node | None] = {}
+        self._views: dict[int, Node | None] = {}
+
+    def _oids(self, query: str, parameters: Sequence[Any] = ()) -> set[int]:
+        return {oid for (oid,) in self._connection.execute(query, parameters or None)}
+
+    def _builtin(self, names: frozenset[str]) -> set[int]:
+        """Return the built-in functions with these names or signatures."""
+        return {
+            oid
+            for oid, function in self.functions.items()
+            if oid < FIRST_USER_OID and (function.name in names or function.signature in names)
+        }
+
+    def builtin_name(self, function: int) -> str:
+        """Return the name of a built-in function; an empty string for any other function."""
+        known = self.functions.get(function)
+        return known.name if known and function < FIRST_USER_OID else ""
+
+    @cached_property
+    def volatile_names(self) -> set[str]:
+        """The names of volatile functions; with several of one name, one that is volatile is enough."""
+        return {function.name for function in self.functions.values() if function.is_volatile}
+
+    @cached_property
+    def required_columns(self) -> dict[Relation, dict[int, Column]]:
+        """The columns that an insert must give, by table and number; without tables that a trigger can fill."""
+        found: dict[Relation, dict[int, Column]] = {}
+        for (relation, number), column in sorted(self.columns.items()):
+            if column.required and not column.filled and relation not in self.triggers:
+                found.setdefault(relation, {})[number] = column
+        return found
+
+    @cached_property
+    def keys(self) -> dict[Relation, list[Key]]:
+        """The unique indexes of each table."""
+        found: dict[Relation, list[Key]] = {}
+        for relation, columns, expressions, condition in self._connection.execute(KEYS).fetchall():
+            parsed = node_tree.parse(expressions) if expressions else []
+            limit = node_tree.parse(condition) if condition else None
+            found.setdefault(relation, []).append(Key(tuple(columns), tuple(parsed), limit))
+        return found
+
+    @cached_property
+    def foreign_keys(self) -> set[ForeignKey]:
+        """The validated foreign keys that are not deferrable."""
+        return {
+            ForeignKey(table, tuple(columns), target, tuple(target_columns))
+            for table, columns, target, target_columns in self._connection.execute(FOREIGN_KEYS).fetchall()
+        }
+
+    @cached_property
+    def checks(self) -> dict[tuple[int, int], list[Node]]:
+        """The CHECK constraints of each column, by table and number, and of each domain, by type and 0."""
+        found: dict[tuple[int, int], list[Node]] = {}
+        for owner, column, condition in self._connection.execute(CHECKS).fetchall():
+            found.setdefault((owner, column), []).append(node_tree.parse(condition))
+        return found
+
+    @cached_property
+    def triggers(self) -> set[Relation]:
+        """The tables whose rows a trigger can change or skip before they are written."""
+        return self._oids(TRIGGERS)
+
+    def analyse(self, statement: str, types: Sequence[str]) -> Node | None:
+        """Return the last query of `statement` as PostgreSQL analyses it; None if it cannot be the body of a function.
+
+        It becomes the body of a temporary function, which is rolled back.
+
+        :param types: the types of the parameters
+        """
+        try:
+            with self._connection.transaction(force_rollback=True):
+                arguments = sql.SQL(", ").join(map(sql.SQL, types))
+                self._connection.execute(ANALYSED.format(arguments, sql.SQL(statement)))
+                row = self._connection.execute(TEMPORARY).fetchone()
+        except psycopg.Error:
+            return None
+        return _last_query(row[0]) if row else None
+
+    def body(self, function: int) -> Node | None:
+        """Return the last query of an SQL function; None if it cannot be analysed."""
+        if function not in self._bodies:
+            row = self._connection.execute(BODY, [function]).fetchone()
+            parsed, source, arguments = row or (None, "", [])
+            self._bodies[function] = _last_query(parsed) if parsed else self.analyse(source, arguments)
+        return self._bodies[function]
+
+    def view(self, relation: Relation) -> Node | None:
+        """Return the query of a view; None if it has none."""
+        if relation not in self._views:
+            row = self._connection.execute(VIEW, [relation]).fetchone()
+            view = self._views[relation] = _last_query(row[0]) if row else None
+            for entry in view.rtable if view else []:
+                if entry.relid == relation:  # PostgreSQL 15 lists the view as `old` and `new`, too
+                    entry.fields["relkind"] = None
+        return self._views[relation]
+
+
+def _last_query(text: str) -> Node | None:
+    """Return the last query of a list, or of a list of lists; None if there is none."""
+    found = node_tree.parse(text)
+    while isinstance(found, list):
+        found = found[-1] if found else None
+    return found if isinstance(found, Node) and found.label == "QUERY" else None

@@ -1,0 +1,175 @@
+"""A statement as PostgreSQL describes it: the types of its parameters and columns, and its generic plan."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, LiteralString
+
+import attrs
+import psycopg
+from pglast import ast, parse_sql
+from psycopg import sql
+from psycopg.pq import DiagnosticField, ExecStatus
+from psycopg.pq.abc import PGresult
+
+from service.postgres import Statement
+from service.sqlcheck.analysis.catalogue import Catalogue
+from service.sqlcheck.analysis.json_shape import JsonShape, JsonShapes
+from service.sqlcheck.analysis.node_tree import Node
+from service.sqlcheck.analysis.nullability_inference import NullabilityInference
+from service.sqlcheck.analysis.parse_tree import ParsedQuery, first_line, walk
+from service.sqlcheck.analysis.scope import Scope
+from service.sqlcheck.analysis.types import Type, Types
+
+Plan = dict[str, Any]
+QUERIES = (ast.SelectStmt, ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)
+EXPLAIN = sql.SQL("explain (generic_plan, verbose, format {}) {}")
+# PostgreSQL 15 has no GENERIC_PLAN; there, a prepared statement has a generic plan.
+GENERIC_PLAN_SINCE, DISABLED_SINCE = 160000, 180000
+PREPARE = sql.SQL("prepare explained as {}")
+EXPLAIN_PREPARED = sql.SQL("explain (verbose, format {}) execute explained{}")
+# In messages without a position, about writes to generated columns and to views.
+QUOTED_COLUMN = re.compile(r'column "(.+?)"')
+
+
+class RefusedError(Exception):
+    """PostgreSQL rejects a statement, because of the given line of its file."""
+
+    def __init__(self, sentence: str, line: int) -> None:
+        """Store the message and the line."""
+        super().__init__(sentence)
+        self.line = line
+
+
+@attrs.frozen
+class Column:
+    """A column of a result, and the line of its expression."""
+
+    name: str
+    type: Type
+    line: int
+
+
+@attrs.frozen
+class Description:
+    """A statement as PostgreSQL describes it; `plan` is None if it is not a query."""
+
+    statement: Statement
+    parsed: ParsedQuery
+    parameters: tuple[Type, ...]
+    columns: tuple[Column, ...]
+    plan: Plan | None
+    # The analysed query; None if it cannot be the body of a function, in which PostgreSQL analyses it.
+    scope: Scope | None
+    nullability: NullabilityInference
+    types: Types
+
+    def expression(self, number: int) -> Node | None:
+        """Return the analysed expression of a result column (from 1); None if it is unknown, or a set operation."""
+        if self.scope is None or self.scope.query.setOperations or len(self.scope.targets) != len(self.columns):
+            return None
+        found: Node = self.scope.targets[number - 1].expr
+        return found
+
+    def json_shape(self, number: int) -> JsonShape | None:
+        """Return the shape of the JSON in a result column (from 1); None if the column's expression is unknown."""
+        expression = self.expression(number)
+        if self.scope is None or expression is None:
+            return None
+        return JsonShapes(self.nullability, self.types).shape_of(self.scope, expression)
+
+
+class Describer:
+    """Describes statements on one connection, on which a sequential scan is planned only if no index serves."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        """Configure the planner, and read the types and the catalogue."""
+        self._connection = connection
+        connection.execute("set enable_seqscan = off; set plan_cache_mode = force_generic_plan")
+        self.types = Types(connection)
+        self.catalogue = Catalogue(connection)
+
+    def describe(self, statement: Statement) -> Description:
+        """Prepare and plan a statement without running it. Raises RefusedError."""
+        pgconn = self._connection.pgconn
+        _raise_if_refused(pgconn.prepare(b"", statement.sql.encode(), None), statement)
+        result = pgconn.describe_prepared(b"")
+        parsed = ParsedQuery.read(statement)
+        types = [self.types[result.param_type(index)] for index in range(result.nparams)]
+        query = self.catalogue.analyse(statement.sql, [each.name for each in types])
+        targets = parsed.targets()
+        # With `*`, there are fewer targets than columns: each column is on the first line.
+        lines = [parsed.line_of(target) for target in targets]
+        if len(lines) != result.nfields:
+            lines = [parsed.line] * result.nfields
+        return Description(
+            statement,
+            parsed,
+            tuple(types),
+            tuple(
+                Column((result.fname(index) or b"").decode(), self.types[result.ftype(index)], line)
+                for index, line in enumerate(lines)
+            ),
+            self._plan(statement) if isinstance(parsed.tree, QUERIES) else None,
+            Scope(self.catalogue, query) if query else None,
+            NullabilityInference([parameter.nullable for parameter in statement.parameters]),
+            self.types,
+        )
+
+    def explain(self, statement: Statement) -> str:
+        """Return the generic plan as psql would print it. Raises RefusedError."""
+        _raise_if_refused(self._connection.pgconn.prepare(b"", statement.sql.encode(), None), statement)
+        return "\n".join(line for (line,) in self._explained(statement, "text"))
+
+    def _plan(self, statement: Statement) -> Plan:
+        try:
+            row = self._explained(statement, "json").fetchone()
+        except psycopg.Error as error:  # raised by the planner, which reports no position
+            raise _refused(error.diag.message_primary, None, statement.sql) from error
+        plan: Plan = row[0][0]["Plan"] if row else {}
+        if self._connection.info.server_version < DISABLED_SINCE:
+            for node in plan_nodes(plan):  # as PostgreSQL 18 marks them itself
+                if node["Node Type"] == "Seq Scan":
+                    node["Disabled"] = True
+        return plan
+
+    def _explained(self, statement: Statement, form: LiteralString) -> psycopg.Cursor[Any]:
+        # Without parameters, psycopg uses the simple protocol, which leaves `$n` unchanged.
+        execute, text = self._connection.execute, sql.SQL(statement.sql)
+        if self._connection.info.server_version >= GENERIC_PLAN_SINCE:
+            return execute(EXPLAIN.format(sql.SQL(form), text))
+        execute("deallocate all")
+        execute(PREPARE.format(text))
+        nulls = ", ".join(["null"] * len(statement.parameters))
+        return execute(EXPLAIN_PREPARED.format(sql.SQL(form), sql.SQL(f"({nulls})" if nulls else "")))
+
+
+def plan_nodes(plan: Plan) -> Iterator[Plan]:
+    """Yield the nodes of a plan, in preorder."""
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from plan_nodes(child)
+
+
+def _raise_if_refused(result: PGresult, statement: Statement) -> None:
+    if result.status == ExecStatus.COMMAND_OK:
+        return
+    message, position = (
+        (result.error_field(field) or b"").decode()
+        for field in (DiagnosticField.MESSAGE_PRIMARY, DiagnosticField.STATEMENT_POSITION)
+    )
+    raise _refused(message, position, statement.sql)
+
+
+def _refused(message: str | None, position: str | None, text: str) -> RefusedError:
+    """Return PostgreSQL's message with its line; without a position, the line of the column that it names."""
+    line = text.count("\n", 0, int(position) - 1) + 1 if position else _line_of_target(message or "", text)
+    return RefusedError(f"PostgreSQL says: {message}", line)
+
+
+def _line_of_target(message: str, text: str) -> int:
+    """Return the line on which a statement writes the column that a message names; otherwise its first line."""
+    if named := QUOTED_COLUMN.search(message):
+        for node in walk(parse_sql(text)[0].stmt):
+            if isinstance(node, ast.ResTarget) and node.name == named[1]:
+                return text.count("\n", 0, node.location) + 1
+    return first_line(text)

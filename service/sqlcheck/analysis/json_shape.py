@@ -1,0 +1,116 @@
+"""The shape of JSON that a query builds: keys and elements, their types and their nullability.
+
+`jsonb_build_object`, `jsonb_agg`, their variants, and the SQL/JSON constructors are followed through subqueries. Other
+JSON has no known shape; msgspec validates it when the row is read.
+"""
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from service.sqlcheck.analysis import node_enums as pg
+from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_text, is_null_constant, type_of
+from service.sqlcheck.analysis.not_null import not_null_if_true
+from service.sqlcheck.analysis.nullability import NEVER, Nullability
+from service.sqlcheck.analysis.scope import Scope
+from service.sqlcheck.analysis.types import JSON, Type, Types
+
+if TYPE_CHECKING:
+    from service.sqlcheck.analysis.nullability_inference import NullabilityInference
+
+BOOLEAN_LABELS = {"BOOLEXPR", "NULLTEST", "BOOLEANTEST", "SCALARARRAYOPEXPR", "ROWCOMPAREEXPR"}
+
+
+@attrs.frozen
+class JsonShape:
+    """A value in JSON: its type, its nullability, and its keys or its element if the query shows them."""
+
+    type: Type | None
+    nulls: Nullability
+    keys: dict[str, "JsonShape"] | None = None
+    element: "JsonShape | None" = None
+
+
+@attrs.frozen
+class JsonShapes:
+    """The JSON shapes of one statement's expressions."""
+
+    nullability: "NullabilityInference"
+    types: Types
+
+    def shape_of(self, scope: Scope, node: Node) -> JsonShape:
+        """Return the shape of an expression."""
+        found = JsonShape(self._type(node), self.nullability.expression(scope, node))
+        inside = self._inside(scope, node)
+        if inside is None or (found.type and found.type.bare.internal not in JSON | {"record"}):
+            return found
+        return attrs.evolve(found, keys=inside.keys, element=inside.element)
+
+    def _type(self, node: Node) -> Type | None:
+        if node.label in BOOLEAN_LABELS:
+            return self.types.by_name("boolean")
+        oid = type_of(node)
+        return self.types[oid] if oid else None
+
+    def _inside(self, scope: Scope, node: Node) -> JsonShape | None:  # noqa: PLR0911 - one return per case
+        match node.label:
+            case "VAR":
+                return self._variable(scope.ancestor(node.varlevelsup), node)
+            case "FUNCEXPR":
+                return self._function(scope, node)
+            case "AGGREF":
+                return self._aggregate(scope, node)
+            case "JSONCONSTRUCTOREXPR" if node.func:
+                return self.shape_of(scope, node.func)
+            case "JSONCONSTRUCTOREXPR" if node.type == pg.JSON_OBJECT and not node.absent_on_null:
+                return self._object(scope, node.args or [])
+            case "COALESCEEXPR" if all(each.label == "CONST" for each in node.args[1:]):  # the default for no rows
+                return self.shape_of(scope, node.args[0])
+            case "SUBLINK" if node.subLinkType == pg.EXPRESSION:
+                inner = scope.child(node.subselect)
+                return None if inner.query.setOperations else self.shape_of(inner, inner.targets[0].expr)
+            case "CASEEXPR" if len(node.args) == 1 and (not node.defresult or is_null_constant(node.defresult)):
+                with self.nullability.assume_not_null(scope, not_null_if_true(scope, node.args[0].expr)):
+                    return self.shape_of(scope, node.args[0].result)
+            case label if label in CASTS:
+                return self.shape_of(scope, node.arg)
+            case _:
+                return None
+
+    def _variable(self, scope: Scope, node: Node) -> JsonShape | None:
+        if scope.is_recursive(node.varno):
+            return None
+        source, shown = scope.shown_expression(node)
+        if shown is not None:
+            return self.shape_of(source, shown)
+        relation = scope.relation(node.varno)
+        if node.varattno or relation.rtekind not in {pg.SUBQUERY, pg.CTE} or source.query.setOperations:
+            return None
+        # The whole row: its columns are the keys.
+        names = [str(name).strip('"') for name in relation.eref.colnames]
+        keys = {name: self.shape_of(source, target.expr) for name, target in zip(names, source.targets, strict=False)}
+        return JsonShape(None, NEVER, keys)
+
+    def _function(self, scope: Scope, node: Node) -> JsonShape | None:
+        match scope.catalogue.builtin_name(node.funcid):
+            case "json_build_object" | "jsonb_build_object" if not node.funcvariadic:
+                return self._object(scope, node.args or [])
+            case "to_json" | "to_jsonb" | "row_to_json":
+                return self.shape_of(scope, node.args[0])
+            case _:
+                return None
+
+    def _object(self, scope: Scope, arguments: list[Node]) -> JsonShape | None:
+        names = [constant_text(each) for each in arguments[::2]]
+        values = [self.shape_of(scope, each) for each in arguments[1::2]]
+        return JsonShape(None, NEVER, dict(zip(names, values, strict=True))) if all(names) else None
+
+    def _aggregate(self, scope: Scope, node: Node) -> JsonShape | None:
+        name = scope.catalogue.builtin_name(node.aggfnoid)
+        if name.removesuffix("_strict") not in {"json_agg", "jsonb_agg"} or node.agglevelsup:
+            return None
+        with self.nullability.assume_not_null(scope, not_null_if_true(scope, node.aggfilter)):
+            element = self.shape_of(scope, node.args[0].expr)
+        return JsonShape(
+            None, NEVER, element=attrs.evolve(element, nulls=NEVER) if name.endswith("_strict") else element
+        )

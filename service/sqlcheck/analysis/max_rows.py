@@ -1,0 +1,188 @@
+"""The maximum number of rows of a query: one, or at least a bounded number.
+
+A query returns at most one row if its conditions fix a unique key of each relation, or because of `limit 1` or an
+aggregate.
+"""
+
+from collections.abc import Iterator
+
+from service.sqlcheck.analysis import node_enums as pg
+from service.sqlcheck.analysis.catalogue import Key
+from service.sqlcheck.analysis.node_tree import Node, constant_integer, same, strip_relabels, walk
+from service.sqlcheck.analysis.not_null import Variable, not_null_if_true
+from service.sqlcheck.analysis.scope import Scope, aggregates_all, conjuncts, is_alias, is_table
+
+Columns = frozenset[int]
+
+
+def returns_at_most_one(scope: Scope) -> bool:
+    """Return whether a query returns at most one row."""
+    return _is_limited(scope, frozenset(), bounded=False)
+
+
+def is_bounded(scope: Scope) -> bool:
+    """Return whether a query returns a bounded number of rows: a limit, or one row for each value of a parameter."""
+    return _is_limited(scope, frozenset(), bounded=True)
+
+
+def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa: PLR0911 - one return per case
+    """Return whether a query returns at most one row for each value of its `fixed` columns (from 0).
+
+    :param bounded: accept any bounded number of rows
+    """
+    query = scope.query
+    if (bounded and query.limitCount) or (constant_integer(query.limitCount) in {0, 1} and not query.limitOption):
+        return True
+    if (query.hasTargetSRFs and not bounded) or query.commandType == pg.MERGE:
+        return False
+    if aggregates_all(query):
+        return True
+    if query.setOperations:
+        if bounded:
+            return all(_is_limited(arm, fixed, bounded=True) for arm in _arms(scope, query.setOperations))
+        distinct = query.setOperations.op == pg.UNION and not query.setOperations.all
+        return distinct and len(fixed) == len(scope.targets)
+    dependencies = FunctionalDependencies(scope, fixed, bounded=bounded)
+    if query.commandType in {pg.UPDATE, pg.DELETE}:
+        return query.resultRelation in dependencies.single_row  # each row is changed, and returned, once
+    keys = query.groupClause or query.distinctClause or []
+    if keys and not query.groupingSets:
+        marks = {key.tleSortGroupRef for key in keys}
+        if all(dependencies.is_constant(each.expr) for each in query.targetList if each.ressortgroupref in marks):
+            return True
+    return dependencies.has_single_row(query.jointree)
+
+
+def _arms(scope: Scope, node: Node) -> Iterator[Scope]:
+    """Yield the queries from which a set operation takes its rows."""
+    if node.label == "RANGETBLREF":
+        yield scope.child(scope.relation(node.rtindex).subquery)
+        return
+    yield from _arms(scope, node.larg)
+    if node.op != pg.EXCEPT:
+        yield from _arms(scope, node.rarg)
+
+
+def _relations(part: Node) -> list[int]:
+    return [node.rtindex for node, level in walk(part) if node.label == "RANGETBLREF" and level == 0]
+
+
+class FunctionalDependencies:
+    """The relations of a query with a single row, and the columns with a single value, as its conditions imply.
+
+    :param fixed: result columns (from 0) with a single value
+    :param bounded: treat any bounded number of rows or values as a single one
+    """
+
+    def __init__(self, scope: Scope, fixed: Columns = frozenset(), *, bounded: bool = False) -> None:
+        self._scope = scope
+        self._bounded = bounded
+        self._columns: set[Variable] = set()
+        self.single_row: set[int] = set()
+        self._conditions = [
+            (each, relations) for condition, relations in scope.conditions() for each in conjuncts(condition)
+        ]
+        for place in fixed:
+            expression = strip_relabels(scope.targets[place].expr)
+            self._columns |= not_null_if_true(scope, expression) if expression.label == "VAR" else set()
+        self._derive()
+
+    @property
+    def relations(self) -> list[int]:
+        """The relations of the FROM clause."""
+        return _relations(self._scope.query.jointree)
+
+    def has_single_row(self, part: Node) -> bool:
+        """Return whether a part of the FROM clause has a single row: all its relations do."""
+        joins = (node for node, level in walk(part) if node.label == "JOINEXPR" and level == 0)
+        if not self._bounded and any(join.jointype == pg.FULL for join in joins):
+            return False
+        return self.single_row.issuperset(_relations(part))
+
+    def is_constant(self, node: Node) -> bool:
+        """Return whether an expression has a single value."""
+        for each, level in walk(node):
+            if each.label == "FUNCEXPR":
+                function = self._scope.catalogue.functions.get(each.funcid)
+                if function is None or function.is_volatile or each.funcretset:
+                    return False
+            # A variable of a nested query counts that query's levels, too.
+            if each.label in {"AGGREF", "WINDOWFUNC"} and level == 0:
+                return False
+            if each.label == "VAR" and each.varlevelsup == level and not self._has_single_value(each):
+                return False
+        return True
+
+    def _has_single_value(self, variable: Node) -> bool:
+        if is_alias(self._scope.relation(variable.varno)):
+            return variable.varattno > 0 and self.is_constant(self._scope.aliased_expression(variable))
+        return variable.varno in self.single_row or (variable.varno, variable.varattno) in self._columns
+
+    def _derive(self) -> None:
+        before = (-1, -1)
+        while before != (len(self.single_row), len(self._columns)):
+            before = (len(self.single_row), len(self._columns))
+            for condition, relations in self._conditions:
+                for one, other in self._equated(condition):
+                    if (
+                        one.label == "VAR"
+                        and not one.varlevelsup
+                        and one.varno in relations
+                        and self.is_constant(other)
+                    ):
+                        self._columns.add((one.varno, one.varattno))
+            for number in range(1, len(self._scope.query.rtable or []) + 1):
+                if number not in self.single_row and self._is_single_row(number):
+                    self.single_row.add(number)
+
+    def _equated(self, condition: Node) -> Iterator[tuple[Node, Node]]:
+        """Yield each side of an equation with the other side."""
+        if sides := self._scope.equation(condition):
+            one, other = sides
+            yield strip_relabels(one), other
+            yield strip_relabels(other), one
+        if self._bounded and (any_of := self._any(condition)) and any_of.opno in self._scope.catalogue.equalities:
+            yield strip_relabels(any_of.args[0]), any_of.args[1]
+
+    def _any(self, condition: Node) -> Node | None:
+        """Return the comparison of `= any (…)`, or of `in` with a query that returns a bounded number of rows."""
+        if condition.label == "SCALARARRAYOPEXPR" and condition.useOr:
+            return condition
+        if condition.label != "SUBLINK" or condition.subLinkType != pg.ANY or condition.testexpr.label != "OPEXPR":
+            return None
+        test: Node = condition.testexpr
+        return test if is_bounded(self._scope.child(condition.subselect)) else None
+
+    def _is_single_row(self, number: int) -> bool:
+        relation = self._scope.relation(number)
+        if is_table(relation):
+            return any(self._fixes_key(number, key) for key in self._scope.catalogue.keys.get(relation.relid, []))
+        if relation.rtekind == pg.VALUES:
+            return self._bounded or len(relation.values_lists) == 1
+        if relation.rtekind == pg.RESULT or (
+            relation.rtekind == pg.FUNCTION and not any(each.funcexpr.funcretset for each in relation.functions)
+        ):
+            return True
+        if self._scope.is_recursive(number):
+            return False
+        source = self._scope.source(number)
+        if source is None:
+            return self._bounded and relation.rtekind == pg.FUNCTION  # such as unnest($1)
+        fixed = frozenset(column - 1 for of, column in self._columns if of == number)
+        return _is_limited(source, fixed, bounded=self._bounded)
+
+    def _fixes_key(self, number: int, key: Key) -> bool:
+        limits = [condition for condition, relations in self._conditions if number in relations]
+        expressions = iter(key.expressions)
+        return all(any(same(part, each, index=number) for each in limits) for part in conjuncts(key.condition)) and all(
+            (number, column) in self._columns if column else self._fixes_expression(number, next(expressions))
+            for column in key.columns
+        )
+
+    def _fixes_expression(self, number: int, expression: Node) -> bool:
+        return any(
+            same(strip_relabels(expression), one, index=number) and self.is_constant(other)
+            for condition, relations in self._conditions
+            if number in relations
+            for one, other in self._equated(condition)
+        )

@@ -1,0 +1,176 @@
+"""Whether a query always returns a row: nothing filters its rows, or a foreign key guarantees the match of a join."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from service.sqlcheck.analysis import node_enums as pg
+from service.sqlcheck.analysis.catalogue import ForeignKey
+from service.sqlcheck.analysis.node_tree import Node, constant_integer, strip_relabels, walk
+from service.sqlcheck.analysis.scope import OuterJoin, Scope, aggregates_all, conjuncts
+
+if TYPE_CHECKING:
+    from service.sqlcheck.analysis.nullability_inference import NullabilityInference as Inference
+
+
+def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session: bool = False) -> bool:
+    """Return whether a query always returns a row.
+
+    :param valid_session: assume that the session is valid, so the function that is passed `$1` returns a row
+    """
+    query = scope.query
+    if (
+        query.limitOffset
+        or (query.limitCount and not (constant_integer(query.limitCount) or 0) > 0)
+        or query.havingQual
+    ):
+        return False
+    if aggregates_all(query):
+        return not query.hasTargetSRFs
+    if query.setOperations:
+        return _some_arm(scope, query.setOperations, inference, valid_session=valid_session)
+    if query.hasTargetSRFs or query.commandType == pg.MERGE:
+        return False
+    if query.commandType == pg.INSERT:
+        conflict = query.onConflict
+        certain = conflict is None or (conflict.action == pg.DO_UPDATE and conflict.onConflictWhere is None)
+        if not certain or scope.relation(query.resultRelation).relid in scope.catalogue.triggers:
+            return False
+    return _GuaranteedRows(scope, inference, valid_session=valid_session).has_row(query.jointree)
+
+
+def always_matches(join: OuterJoin, inference: "Inference") -> bool:
+    """Return whether the condition of an outer join is a foreign key that every preserved row has."""
+    missing = join.node.rarg if join.preserved is join.node.larg else join.node.larg
+    if join.node.jointype == pg.FULL or missing.label != "RANGETBLREF":
+        return False
+    conditions = list(conjuncts(join.node.quals))
+    rows = _GuaranteedRows(join.scope, inference, valid_session=False)
+    return all(missing.rtindex in _relations(each) for each in conditions) and rows.is_guaranteed(missing, conditions)
+
+
+def _some_arm(scope: Scope, node: Node, inference: "Inference", *, valid_session: bool) -> bool:
+    if node.label == "RANGETBLREF":
+        arm = scope.child(scope.relation(node.rtindex).subquery)
+        return returns_at_least_one(arm, inference, valid_session=valid_session)
+    return node.op == pg.UNION and any(
+        _some_arm(scope, arm, inference, valid_session=valid_session) for arm in (node.larg, node.rarg)
+    )
+
+
+class _GuaranteedRows:
+    """The parts of a FROM clause that always have a row."""
+
+    def __init__(self, scope: Scope, inference: "Inference", *, valid_session: bool) -> None:
+        self._scope = scope
+        self._inference = inference
+        self._valid_session = valid_session
+        self._session_relations = {
+            column.varno for condition, _ in scope.conditions() for column in self._session_columns(condition).values()
+        }
+
+    def has_row(self, part: Node) -> bool:
+        """Return whether a part of the FROM clause always has a row."""
+        if part.label == "RANGETBLREF":
+            return self._relation_has_row(part.rtindex)
+        if part.label == "JOINEXPR" and part.jointype != pg.INNER:
+            preserved = [part.rarg] if part.jointype == pg.RIGHT else [part.larg]
+            return any(self.has_row(side) for side in preserved + ([part.rarg] if part.jointype == pg.FULL else []))
+        sides = [part.larg, part.rarg] if part.label == "JOINEXPR" else part.fromlist or []
+        return self._join_has_row(sides, list(self._filters(part.quals)))
+
+    def is_guaranteed(self, side: Node, conditions: list[Node]) -> bool:
+        """Return whether the conditions on a table are a foreign key that references it, or find the same row again."""
+        if side.label != "RANGETBLREF" or self._scope.relation(side.rtindex).rtekind != pg.TABLE:
+            return False
+        pairs: set[tuple[int, int, int]] = set()
+        for each in conditions:
+            if side.rtindex in _relations(each):
+                reference = self._reference(each, side.rtindex)
+                if reference is None:
+                    return False
+                pairs.add(reference)
+        target = self._scope.relation(side.rtindex).relid
+        itself = bool(pairs) and all(table == target and column == other for table, column, other in pairs)
+        return itself or any(_consists_of(key, target, pairs) for key in self._scope.catalogue.foreign_keys)
+
+    def _filters(self, condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
+        """Yield the conditions that can filter out rows, except those that find the session."""
+        session_columns = self._session_columns(condition)
+        for each in conjuncts(condition):
+            if self._valid_session and _looks_up_session([each]):
+                continue
+            variable, parameter = self._parameter_equation(each)
+            if parameter not in session_columns:
+                yield each
+            elif variable.varno != session_columns[parameter].varno:
+                # `user_model.id = $2` means the same as `user_model.id = caller.user_id`, if that is $2, too.
+                yield Node(each.label, {**each.fields, "args": [variable, session_columns[parameter]]})
+
+    def _session_columns(self, condition: Any) -> dict[int, Node]:  # noqa: ANN401 - a node, or None
+        """Return, by parameter, the columns that parameters fix in the relation in which `$1` finds the session."""
+        if not self._valid_session:
+            return {}
+        pairs = [self._parameter_equation(each) for each in conjuncts(condition)]
+        sessions = {variable.varno for variable, parameter in pairs if parameter == 1}
+        return {parameter: variable for variable, parameter in pairs if parameter and variable.varno in sessions}
+
+    def _parameter_equation(self, condition: Node) -> tuple[Node, int]:
+        """Return the column and the parameter that a condition equates; 0 for any other condition."""
+        sides = [strip_relabels(each) for each in self._scope.equation(condition)]
+        for one, other in (sides, sides[::-1]) if sides else ():
+            if one.label == "VAR" and other.label == "PARAM":
+                return one, other.paramid
+        return condition, 0
+
+    def _join_has_row(self, sides: list[Node], conditions: list[Node]) -> bool:
+        """Return whether the join of `sides` always has a row: for each condition, a foreign key guarantees one."""
+        certain = [side for side in sides if self.has_row(side)]
+        others = [side for side in sides if side not in certain]
+        while others:
+            side = next((side for side in others if self.is_guaranteed(side, conditions)), None)
+            if side is None:
+                return False
+            others.remove(side)
+            conditions = [each for each in conditions if side.rtindex not in _relations(each)]
+        return bool(certain or not sides) and not conditions
+
+    def _reference(self, condition: Node, number: int) -> tuple[int, int, int] | None:
+        """Return the table and column that equal a column of relation `number`, and that column."""
+        sides = [strip_relabels(each) for each in self._scope.equation(condition)]
+        if not sides or any(side.label != "VAR" for side in sides):
+            return None
+        one, other = sides
+        here, there = (one, other) if one.varno == number and not one.varlevelsup else (other, one)
+        if there.varno == number or not self._inference.expression(self._scope, there).never_null:
+            return None
+        origin = self._scope.column_origin(there)
+        return (*origin, here.varattno) if origin else None
+
+    def _relation_has_row(self, number: int) -> bool:
+        relation = self._scope.relation(number)
+        if number in self._session_relations or relation.rtekind in {pg.VALUES, pg.RESULT}:
+            return True
+        if relation.rtekind == pg.FUNCTION:
+            calls = [each.funcexpr for each in relation.functions]
+            if not any(each.funcretset for each in calls) or (self._valid_session and _looks_up_session(calls)):
+                return True
+        if self._scope.is_recursive(number):
+            return False
+        source = self._scope.source(number)
+        return source is not None and returns_at_least_one(source, self._inference, valid_session=self._valid_session)
+
+
+def _looks_up_session(calls: Iterable[Node]) -> bool:
+    """Return whether a function is passed `$1`, the session."""
+    arguments = [argument for call in calls if call.label == "FUNCEXPR" for argument in call.args or []]
+    return any(each.label == "PARAM" and each.paramkind == pg.EXTERNAL and each.paramid == 1 for each in arguments)
+
+
+def _relations(condition: Node) -> set[int]:
+    return {node.varno for node, level in walk(condition) if node.label == "VAR" and node.varlevelsup == level}
+
+
+def _consists_of(key: ForeignKey, target: int, pairs: set[tuple[int, int, int]]) -> bool:
+    """Return whether the columns of a foreign key to `target` are exactly `pairs`."""
+    wanted = {(key.table, column, other) for column, other in zip(key.columns, key.target_columns, strict=True)}
+    return key.target == target and wanted == pairs

@@ -1,0 +1,277 @@
+"""Nullability inference: the columns of a result that can be null, by the analysed query and the catalogue.
+
+A column is not null if its table declares it so and no outer join lies between the table and the result, or if a
+condition excludes nulls. Functions and operators are identified by oid, so a user-defined function with the name of a
+built-in one is not mistaken for it. Views, CTEs and SQL functions are followed.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import attrs
+
+from service.sqlcheck.analysis import call_nullability as calls
+from service.sqlcheck.analysis import node_enums as pg
+from service.sqlcheck.analysis.min_rows import always_matches, returns_at_least_one
+from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, is_null_constant, same
+from service.sqlcheck.analysis.not_null import Variable, not_null_if_false, not_null_if_true
+from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, null_if_all, null_if_any
+from service.sqlcheck.analysis.scope import OuterJoin, Scope, is_alias, is_table
+
+NEVER_NULL = {"BOOLEANTEST", "DISTINCTEXPR", "GROUPINGFUNC", "MERGESUPPORTFUNC", "NEXTVALUEEXPR", "NULLTEST", "ROWEXPR"}
+NO_NULLS = b"\0\0\0\0"  # an array's offset of its null bitmap
+
+
+class NullabilityInference:
+    """The nullability of the expressions of one statement.
+
+    :param parameters: whether each parameter of the statement can be null
+    """
+
+    def __init__(self, parameters: Sequence[bool]) -> None:
+        self._parameters = parameters
+        self._columns: dict[int, list[Nullability]] = {}
+        # What is assumed about the columns of recursive queries while they are examined.
+        self._assumed: dict[int, list[Nullability]] = {}
+        # The columns in which the condition of a CASE or a FILTER excludes nulls, with their scopes.
+        self._not_null: set[tuple[int, Variable]] = set()
+        self._matches: dict[int, bool] = {}
+        # Whether an expression that an update writes is examined: in it, columns are those of the old row.
+        self._writing = False
+
+    def columns(self, scope: Scope) -> list[Nullability]:
+        """Return the nullability of each column of a query's result."""
+        if id(scope) not in self._columns:
+            self._columns[id(scope)] = self._infer_columns(scope)
+        return self._columns[id(scope)]
+
+    def _infer_columns(self, scope: Scope) -> list[Nullability]:
+        query = scope.query
+        if query.setOperations:
+            return self._set_operation(scope, query.setOperations)
+        found = [self.expression(scope, target.expr) for target in scope.targets]
+        if query.groupingSets:
+            # In the row of a grouping set, the columns of the other sets are null.
+            known = [target.expr.label in {"AGGREF", "GROUPINGFUNC"} for target in scope.targets]
+            return [each if each.never_null and sure else UNKNOWN for each, sure in zip(found, known, strict=True)]
+        return found
+
+    def _set_operation(self, scope: Scope, node: Node) -> list[Nullability]:
+        if node.label == "RANGETBLREF":
+            return self.columns(scope.child(scope.relation(node.rtindex).subquery))
+        left, right = self._set_operation(scope, node.larg), self._set_operation(scope, node.rarg)
+        if node.op == pg.EXCEPT:
+            return left
+        combine = null_if_all if node.op == pg.INTERSECT else null_if_any
+        return [combine(pair) for pair in zip(left, right, strict=True)]
+
+    def _recursive_columns(self, scope: Scope) -> list[Nullability]:
+        """Return the nullability of a recursive query: assume no nulls, and repeat until nothing changes."""
+        if id(scope) in self._assumed:
+            return self._assumed[id(scope)]
+        known = dict(self._columns)
+        assumed = [Nullability(elements_not_null=True)] * len(scope.targets)
+        while True:
+            self._assumed[id(scope)] = assumed
+            found = self.columns(scope)
+            self._columns = dict(known)
+            if found == assumed:
+                del self._assumed[id(scope)]
+                self._columns[id(scope)] = found
+                return found
+            assumed = [null_if_any(pair) for pair in zip(found, assumed, strict=True)]
+
+    def expression(self, scope: Scope, node: Node) -> Nullability:  # noqa: C901, PLR0911, PLR0912 - one return per case
+        """Return the nullability of an expression of a query."""
+        if node.label in {"OPEXPR", "FUNCEXPR"} and any(same(known, node) for known in scope.not_null_expressions):
+            return NEVER
+        match node.label:
+            case "VAR":
+                return self._variable(scope.ancestor(node.varlevelsup), node)
+            case "PARAM":
+                return self._parameter(scope, node)
+            case "CONST" if node.constisnull:
+                return Nullability(reason="null", from_input=True)
+            case "CONST":  # an array begins with its length, its number of dimensions and the offset of its null bitmap
+                return Nullability(elements_not_null=constant_bytes(node)[8:12] == NO_NULLS)
+            case "ARRAYEXPR":
+                elements = all(self.expression(scope, each).never_null for each in node.elements or [])
+                return Nullability(elements_not_null=elements)
+            case label if label in NEVER_NULL:
+                return NEVER
+            case label if label in CASTS:
+                return self.expression(scope, node.arg)
+            case "SQLVALUEFUNCTION":
+                return UNKNOWN if node.op == pg.CURRENT_SCHEMA else NEVER
+            case "JSONCONSTRUCTOREXPR":
+                return NEVER if node.type in {pg.JSON_OBJECT, pg.JSON_ARRAY} else UNKNOWN
+            case "COALESCEEXPR" | "MINMAXEXPR":
+                return null_if_all([self.expression(scope, each) for each in node.args])
+            case "BOOLEXPR":
+                return self.null_if_any(scope, node.args)
+            case "ROWCOMPAREEXPR":
+                return self.null_if_any(scope, [*node.largs, *node.rargs])
+            case "CASEEXPR":
+                return self._case(scope, node)
+            case "OPEXPR":
+                return calls.infer_builtin(self, scope, scope.catalogue.operators[node.opno], node)
+            case "FUNCEXPR":
+                return calls.infer_function(self, scope, node)
+            case "SCALARARRAYOPEXPR":
+                found = calls.infer_builtin(self, scope, scope.catalogue.operators[node.opno], node)
+                return found if self.expression(scope, node.args[1]).elements_not_null else UNKNOWN
+            case "AGGREF":
+                return calls.infer_aggregate(self, scope, node)
+            case "WINDOWFUNC":
+                return calls.infer_window_function(self, scope, node)
+            case "SUBLINK":
+                return self._subquery(scope, node)
+            case _:
+                return UNKNOWN
+
+    def null_if_any(self, scope: Scope, nodes: Iterable[Node]) -> Nullability:
+        """Return the nullability of an expression that is null if any of `nodes` is."""
+        return null_if_any([self.expression(scope, each) for each in nodes])
+
+    @contextmanager
+    def assume_not_null(self, scope: Scope, columns: Iterable[Variable]) -> Iterator[None]:
+        """Assume within the context that some columns are not null."""
+        before = self._not_null
+        self._not_null = before | {(id(scope), variable) for variable in columns}
+        try:
+            yield
+        finally:
+            self._not_null = before
+
+    def expression_assuming(self, scope: Scope, not_null: Iterable[Variable], node: Node) -> Nullability:
+        """Return the nullability of an expression that is evaluated only if some columns are not null."""
+        with self.assume_not_null(scope, not_null):
+            return self.expression(scope, node)
+
+    def _parameter(self, scope: Scope, node: Node) -> Nullability:
+        if node.paramkind:  # the left side of a comparison with a subquery, which is examined there
+            return NEVER
+        around: Scope | None = scope
+        while around and not around.caller:
+            around = around.parent
+        if around and around.caller:
+            return self.expression(around.caller, around.arguments[node.paramid - 1])
+        if self._parameters[node.paramid - 1]:
+            return Nullability(reason=f"${node.paramid} may be null", from_input=True, elements_not_null=True)
+        return Nullability(elements_not_null=True)
+
+    def _variable(self, scope: Scope, node: Node) -> Nullability:
+        relation, variable = scope.relation(node.varno), (node.varno, node.varattno)
+        if is_alias(relation):
+            unclear = node.varattno <= 0 or scope.query.groupingSets
+            return UNKNOWN if unclear else self.expression(scope, scope.aliased_expression(node))
+        if (id(scope), variable) in self._not_null:
+            return NEVER
+        own = self._column(scope, relation, node)
+        updated = scope.query.commandType == pg.UPDATE and node.varno == scope.query.resultRelation
+        if variable in scope.not_null_columns and (not updated or self._writing or node.varreturningtype == pg.OLD):
+            own = Nullability(elements_not_null=own.elements_not_null)
+        if any(known == id(scope) and there == node.varno for known, (there, _) in self._not_null):
+            return own  # another column of the same row is not null, so the row exists
+        joins = {frozenset({join}) for join in scope.outer_joins(node.varno) if not self._always_matches(join)}
+        return attrs.evolve(own, outer_joins=own.outer_joins | joins)
+
+    def _always_matches(self, join: OuterJoin) -> bool:
+        """Return whether a foreign key guarantees a match for each row, so that the outer join is an inner one."""
+        if id(join) not in self._matches:
+            self._matches[id(join)] = False  # ends the recursion
+            self._matches[id(join)] = always_matches(join, self)
+        return self._matches[id(join)]
+
+    def _column(self, scope: Scope, relation: Node, node: Node) -> Nullability:  # noqa: PLR0911 - one return per case
+        """Return the nullability of a column of a relation, regardless of outer joins."""
+        if reason := _missing_row(scope.query, node):
+            return Nullability(reason=reason)
+        if node.varattno <= 0:  # a system column, or the whole row
+            return NEVER
+        place = node.varattno - 1
+        if is_table(relation):
+            return self._table_column(scope, relation, node)
+        if relation.rtekind == pg.TABLE and node.varno == scope.query.resultRelation:
+            return UNKNOWN  # a view's INSTEAD OF trigger can return anything
+        if relation.rtekind == pg.VALUES:
+            return self.null_if_any(scope, (row[place] for row in relation.values_lists))
+        if relation.rtekind == pg.FUNCTION:
+            return calls.infer_function_column(self, scope, relation, place)
+        source = scope.source(node.varno)
+        if source is None:
+            return UNKNOWN
+        columns = self._recursive_columns(source) if scope.is_recursive(node.varno) else self.columns(source)
+        return columns[place] if place < len(columns) else UNKNOWN  # SEARCH and CYCLE add columns
+
+    def _table_column(self, scope: Scope, relation: Node, node: Node) -> Nullability:
+        column = scope.catalogue.columns.get((relation.relid, node.varattno))
+        if column is None:
+            return UNKNOWN
+        if column.checked:
+            return NEVER
+        written = None
+        conflict = scope.query.onConflict
+        if conflict and node.varno == conflict.exclRelIndex:
+            values = [each.expr for each in scope.query.targetList if each.resno == node.varattno]
+            written = self.null_if_any(scope, values) if values else None
+        elif node.varreturningtype != pg.OLD:
+            written = self._written_value(scope, node)
+        return written or Nullability(reason=f"{column.table}.{column.name} allows it")
+
+    def _written_value(self, scope: Scope, node: Node) -> Nullability | None:
+        """Return the nullability of a written value; None if nothing was written, or a trigger can change it."""
+        query = scope.query
+        table = scope.relation(node.varno)
+        if node.varno != query.resultRelation or table.relkind != "r" or table.relid in scope.catalogue.triggers:
+            return None
+        if query.commandType not in {pg.INSERT, pg.UPDATE}:
+            return None
+        values = [each.expr for each in query.targetList or [] if each.resno == node.varattno]
+        if query.onConflict and query.onConflict.action == pg.DO_UPDATE:
+            updated = [each.expr for each in query.onConflict.onConflictSet if each.resno == node.varattno]
+            values = [*values, *updated] if values and updated else []
+        if self._writing or not values:
+            return None
+        self._writing = True
+        try:
+            return self.null_if_any(scope, values)
+        finally:
+            self._writing = False
+
+    def _case(self, scope: Scope, node: Node) -> Nullability:
+        found: list[Nullability] = []
+        passed: set[Variable] = set()
+        for when in node.args:
+            not_null = passed | (set() if node.arg else not_null_if_true(scope, when.expr))
+            found.append(self.expression_assuming(scope, not_null, when.result))
+            passed |= set() if node.arg else not_null_if_false(scope, when.expr)
+        if node.defresult is None or is_null_constant(node.defresult):
+            return UNKNOWN
+        return null_if_any([*found, self.expression_assuming(scope, passed, node.defresult)])
+
+    def _subquery(self, scope: Scope, node: Node) -> Nullability:
+        inner = scope.child(node.subselect)
+        match node.subLinkType:
+            case pg.EXISTS:
+                return NEVER
+            case pg.ARRAY:
+                return Nullability(elements_not_null=self.columns(inner)[0].never_null)
+            case pg.EXPRESSION:
+                return self.columns(inner)[0] if returns_at_least_one(inner, self) else UNKNOWN
+            case pg.ANY | pg.ALL:
+                return null_if_any([self.expression(scope, node.testexpr), *self.columns(inner)])
+            case _:
+                return UNKNOWN
+
+
+def _missing_row(query: Node, node: Node) -> str:
+    """Return why the row of a column that an INSERT, UPDATE, DELETE or MERGE returns may not exist, if so."""
+    if node.varno == query.resultRelation:
+        missing = {pg.INSERT: {pg.OLD}, pg.DELETE: {pg.NEW}, pg.MERGE: {pg.OLD, pg.NEW}}.get(query.commandType, set())
+        which = "old" if node.varreturningtype == pg.OLD else "new"
+        return f"there may be no {which} row" if node.varreturningtype in missing else ""
+    merged = query.commandType == pg.MERGE and any(
+        action.matchKind == pg.NOT_MATCHED_BY_SOURCE for action in query.mergeActionList
+    )
+    return "the source may have no row" if merged else ""

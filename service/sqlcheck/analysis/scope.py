@@ -1,0 +1,258 @@
+"""One level of an analysed query: its relations, the outer joins above each, and the columns that cannot be null."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import attrs
+
+from service.sqlcheck.analysis import node_enums as pg
+from service.sqlcheck.analysis.catalogue import Catalogue
+from service.sqlcheck.analysis.node_tree import Node, strip_relabels, walk
+from service.sqlcheck.analysis.not_null import Variable, not_null_if_true
+
+MAX_DEPTH = 20  # of nested calls: a function can call itself
+
+
+def conjuncts(condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
+    """Yield the operands of a conjunction, except `true`."""
+    if condition is not None and condition.label == "BOOLEXPR" and condition.boolop == "and":
+        for each in condition.args:
+            yield from conjuncts(each)
+    elif condition is not None and not (condition.label == "CONST" and condition.constvalue[:1] == [1]):
+        yield condition
+
+
+def is_table(relation: Node) -> bool:
+    """Return whether an entry of the range table is a table, not a view."""
+    return bool(relation.rtekind == pg.TABLE and relation.relkind != "v")
+
+
+def is_alias(relation: Node) -> bool:
+    """Return whether an entry of the range table only names columns of others: a join, or GROUP BY."""
+    return relation.rtekind in {pg.JOIN, pg.GROUP}
+
+
+def aggregates_all(query: Node) -> bool:
+    """Return whether a query aggregates all rows into one."""
+    return bool(query.hasAggs and not query.groupClause and not query.groupingSets)
+
+
+@attrs.frozen(eq=False)
+class OuterJoin:
+    """The side of an outer join that is null for rows of the `preserved` side without a match."""
+
+    scope: "Scope"
+    node: Node
+    preserved: Node
+
+
+@attrs.frozen
+class _Condition:
+    """The condition of a join: if it is true, the joins `below` have not made `relations` null."""
+
+    quals: Any
+    relations: frozenset[int]
+    below: frozenset[OuterJoin]
+
+
+@attrs.define(eq=False)
+class Scope:
+    """A query, the query around it, and the arguments of its parameters if it is the body of a function."""
+
+    catalogue: Catalogue
+    query: Node
+    parent: "Scope | None" = None
+    # The arguments, as expressions of the caller's scope.
+    arguments: Sequence[Node] = ()
+    caller: "Scope | None" = None
+    children: dict[int, "Scope"] = attrs.field(factory=dict)
+    # Outer joins that other conditions can turn into inner joins, with their own conditions.
+    _if_inner: list[tuple[OuterJoin, _Condition]] = attrs.field(factory=list, init=False)
+
+    @property
+    def targets(self) -> list[Node]:
+        """The target entries of the result's columns."""
+        found = self.query.targetList if self.query.commandType == pg.SELECT else self.query.returningList
+        return [target for target in found or [] if not target.resjunk]
+
+    def relation(self, number: int) -> Node:
+        """Return an entry of the range table."""
+        found: Node = self.query.rtable[number - 1]
+        return found
+
+    def ancestor(self, levels: int) -> "Scope":
+        """Return the query that is `levels` further out."""
+        scope = self
+        for _ in range(levels):
+            assert scope.parent  # noqa: S101 - PostgreSQL has resolved the level
+            scope = scope.parent
+        return scope
+
+    def child(self, query: Node) -> "Scope":
+        """Return the scope of a query in this one."""
+        if id(query) not in self.children:
+            self.children[id(query)] = Scope(self.catalogue, query, self)
+        return self.children[id(query)]
+
+    def function_body(self, call: Node) -> "Scope | None":
+        """Return the scope of the body of an SQL function; None for other functions."""
+        function = self.catalogue.functions.get(call.funcid)
+        if function is None or not function.is_sql or function.arguments != len(call.args or []):
+            return None
+        if self.depth > MAX_DEPTH:
+            return None
+        if id(call) not in self.children:
+            body = self.catalogue.body(call.funcid)
+            if body is None:
+                return None
+            self.children[id(call)] = Scope(self.catalogue, body, arguments=call.args or [], caller=self)
+        return self.children[id(call)]
+
+    def source(self, number: int) -> "Scope | None":
+        """Return the scope of the query behind a relation: a subquery, a CTE, a view or an SQL function."""
+        relation = self.relation(number)
+        if relation.rtekind == pg.SUBQUERY:
+            return self.child(relation.subquery)
+        if relation.rtekind == pg.CTE:
+            return self.ancestor(relation.ctelevelsup).child(self._cte(relation).ctequery)
+        if relation.rtekind == pg.TABLE and relation.relkind == "v":
+            view = self.catalogue.view(relation.relid)
+            return self.child(view) if view else None
+        if relation.rtekind == pg.FUNCTION and len(relation.functions) == 1:
+            call = relation.functions[0].funcexpr
+            return self.function_body(call) if call.label == "FUNCEXPR" else None
+        return None
+
+    def is_recursive(self, number: int) -> bool:
+        """Return whether a relation is a recursive CTE."""
+        relation = self.relation(number)
+        return bool(relation.rtekind == pg.CTE and self._cte(relation).cterecursive)
+
+    def _cte(self, relation: Node) -> Node:
+        ctes = self.ancestor(relation.ctelevelsup).query.cteList
+        found: Node = next(cte for cte in ctes if cte.ctename == relation.ctename)
+        return found
+
+    @property
+    def depth(self) -> int:
+        """The number of function calls around this query."""
+        around = self.caller or self.parent
+        return around.depth + bool(self.caller) if around else 0
+
+    def equation(self, condition: Node) -> list[Node]:
+        """Return the two sides of an equality that a B-tree index supports; nothing for any other condition."""
+        is_equation = condition.label == "OPEXPR" and condition.opno in self.catalogue.equalities
+        return list(condition.args) if is_equation else []
+
+    def aliased_expression(self, variable: Node) -> Node:
+        """Return the expression that a variable of a join or of GROUP BY stands for."""
+        relation = self.relation(variable.varno)
+        found: Node = (relation.joinaliasvars or relation.groupexprs)[variable.varattno - 1]
+        return found
+
+    def column_origin(self, variable: Node, *, written: bool = False) -> tuple[int, int] | None:
+        """Return the table and the column that a variable shows, through joins, subqueries, CTEs and views.
+
+        :param written: include columns that a CTE returns from rows it writes, which the table does not show yet
+        """
+        scope = self.ancestor(variable.varlevelsup)
+        relation = scope.relation(variable.varno)
+        if is_table(relation):
+            return relation.relid, variable.varattno
+        inner, shown = scope.shown_expression(variable)
+        if shown is None or not (written or inner is scope or inner.query.commandType == pg.SELECT):
+            return None
+        shown = strip_relabels(shown)
+        return inner.column_origin(shown, written=written) if shown.label == "VAR" else None
+
+    def shown_expression(self, variable: Node) -> "tuple[Scope, Node | None]":
+        """Return the expression that a variable of this query shows, and its scope.
+
+        It belongs to this query if the variable is of a join or of GROUP BY, and otherwise to the source of the
+        relation. It is None for a table, for a set operation, and for a whole row.
+        """
+        if is_alias(self.relation(variable.varno)):
+            return self, self.aliased_expression(variable) if variable.varattno > 0 else None
+        source = self.source(variable.varno)
+        if source is None or source.query.setOperations or not 0 < variable.varattno <= len(source.targets):
+            return source or self, None
+        return source, source.targets[variable.varattno - 1].expr
+
+    @cached_property
+    def _joins(self) -> tuple[dict[int, frozenset[OuterJoin]], list[_Condition]]:
+        above: dict[int, frozenset[OuterJoin]] = {}
+        conditions: list[_Condition] = []
+        if self.query.jointree:
+            self._visit(self.query.jointree, above, conditions)
+        return above, conditions
+
+    def _visit(
+        self, node: Node, above: dict[int, frozenset[OuterJoin]], conditions: list[_Condition]
+    ) -> tuple[frozenset[int], frozenset[OuterJoin]]:
+        """Return the relations of a part of the FROM clause, and its outer joins."""
+        if node.label == "RANGETBLREF":
+            above[node.rtindex] = frozenset()
+            return frozenset({node.rtindex}), frozenset()
+        if node.label == "FROMEXPR":
+            parts = [self._visit(each, above, conditions) for each in node.fromlist or []]
+            relations = frozenset().union(*(part[0] for part in parts))
+            below = frozenset().union(*(part[1] for part in parts))
+            conditions.append(_Condition(node.quals, relations, below))
+            return relations, below
+        (left, left_joins), (right, right_joins) = (
+            self._visit(side, above, conditions) for side in (node.larg, node.rarg)
+        )
+        below = left_joins | right_joins
+        inside = {pg.INNER: left | right, pg.LEFT: right, pg.RIGHT: left, pg.FULL: frozenset[int]()}[node.jointype]
+        conditions.append(_Condition(node.quals, inside, below))
+        for side, other, types in ((right, node.larg, {pg.LEFT, pg.FULL}), (left, node.rarg, {pg.RIGHT, pg.FULL})):
+            if node.jointype in types:
+                join = OuterJoin(self, node, other)
+                below |= {join}
+                for number in side:
+                    above[number] |= {join}
+                if node.jointype != pg.FULL:  # once it is an inner join, its condition is true for all rows
+                    self._if_inner.append((join, _Condition(node.quals, left | right, left_joins | right_joins)))
+        return left | right, below
+
+    @cached_property
+    def _excluded(self) -> tuple[frozenset[Variable], frozenset[OuterJoin]]:
+        above, conditions = self._joins
+        not_null: set[Variable] = set()
+        cancelled: set[OuterJoin] = set()
+        waiting, if_inner = list(conditions), list(self._if_inner)
+        while waiting:
+            condition = waiting.pop()
+            for variable in not_null_if_true(self, condition.quals):
+                if variable[0] in condition.relations:
+                    not_null.add(variable)
+                    cancelled |= above[variable[0]] & condition.below
+            waiting += [own for join, own in if_inner if join in cancelled]
+            if_inner = [each for each in if_inner if each[0] not in cancelled]
+        return frozenset(not_null), frozenset(cancelled)
+
+    @property
+    def not_null_columns(self) -> frozenset[Variable]:
+        """The columns in which conditions exclude nulls, unless an outer join makes them null."""
+        return self._excluded[0]
+
+    def outer_joins(self, number: int) -> frozenset[OuterJoin]:
+        """Return the outer joins that can make a relation null."""
+        return self._joins[0].get(number, frozenset()) - self._excluded[1]
+
+    def conditions(self) -> Iterator[tuple[Any, frozenset[int]]]:
+        """Yield each condition with the relations that it filters."""
+        for condition in self._joins[1]:
+            yield condition.quals, condition.relations
+
+    @cached_property
+    def not_null_expressions(self) -> list[Node]:
+        """The expressions without volatile functions for which the query says `where … is not null`."""
+        quals = self.query.jointree.quals if self.query.commandType == pg.SELECT and self.query.jointree else None
+        tests = [each for each in conjuncts(quals) if each.label == "NULLTEST" and each.nulltesttype == pg.IS_NOT_NULL]
+        return [test.arg for test in tests if not any(self._is_volatile(node) for node, _ in walk(test.arg))]
+
+    def _is_volatile(self, node: Node) -> bool:
+        function = self.catalogue.functions.get(node.funcid or self.catalogue.operators.get(node.opno or 0, 0))
+        return bool(function and function.is_volatile)

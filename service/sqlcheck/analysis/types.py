@@ -1,0 +1,192 @@
+"""PostgreSQL's types, and the Python types to which asyncpg converts them.
+
+Source: https://magicstack.github.io/asyncpg/current/usage.html#type-conversion
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import psycopg
+from typing_extensions import override
+
+from service.sqlcheck.analysis.catalogue import FIRST_USER_OID
+from service.sqlcheck.row_classes import Annotation
+
+# asyncpg's codecs; json is text, because the service registers no codec for it.
+PYTHON = {
+    "bool": "bool",
+    "int2": "int",
+    "int4": "int",
+    "int8": "int",
+    "oid": "int",
+    "float4": "float",
+    "float8": "float",
+    "numeric": "decimal.Decimal",
+    "text": "str",
+    "varchar": "str",
+    "bpchar": "str",
+    "name": "str",
+    "json": "str",
+    "jsonb": "str",
+    "xml": "str",
+    "macaddr": "str",
+    "bytea": "bytes",
+    "uuid": "uuid.UUID",
+    "date": "datetime.date",
+    "time": "datetime.time",
+    "timetz": "datetime.time",
+    "timestamp": "datetime.datetime",
+    "timestamptz": "datetime.datetime",
+    "interval": "datetime.timedelta",
+    "inet": "ipaddress.IPv4Address | ipaddress.IPv4Interface | ipaddress.IPv6Address | ipaddress.IPv6Interface",
+    "cidr": "ipaddress.IPv4Network | ipaddress.IPv6Network",
+    "bit": "asyncpg.BitString",
+    "varbit": "asyncpg.BitString",
+    "point": "asyncpg.Point",
+    "line": "asyncpg.Line",
+    "lseg": "asyncpg.LineSegment",
+    "box": "asyncpg.Box",
+    "path": "asyncpg.Path",
+    "polygon": "asyncpg.Polygon",
+    "circle": "asyncpg.Circle",
+}
+JSON = {"json", "jsonb"}
+# The types to which msgspec converts the numbers and texts that PostgreSQL writes into JSON.
+NUMBERS = {
+    "int": {"int", "float", "decimal.Decimal"},
+    "float": {"float", "decimal.Decimal"},
+    "decimal.Decimal": {"float", "decimal.Decimal"},
+}
+AS_TEXT = {"str", "uuid.UUID", "datetime.date", "datetime.datetime", "datetime.time"}
+BASE, COMPOSITE, RANGE, MULTIRANGE = "b", "c", "r", "m"  # typtype
+# They differ only in the maximum length, which is a property of a column, not of a value.
+TEXT = {"text", "varchar", "bpchar"}
+SHORT_TYPE_NAMES = {
+    "character varying": "varchar",
+    "timestamp with time zone": "timestamptz",
+    "timestamp without time zone": "timestamp",
+    "time with time zone": "timetz",
+    "time without time zone": "time",
+}
+
+TYPES = """
+    select
+        t.oid, format_type(t.oid, null), t.typname::text, t.typbasetype,
+        case when t.typcategory = 'A' then t.typelem else 0 end,
+        (select array_agg(e.enumlabel::text order by e.enumsortorder) from pg_enum as e where e.enumtypid = t.oid),
+        t.typtype, coalesce(r.rngsubtype, m.rngtypid, 0)
+    from pg_type as t
+    left join pg_range as r on r.rngtypid = t.oid
+    left join pg_range as m on m.rngmultitypid = t.oid
+"""
+
+
+@attrs.frozen
+class Type:
+    """A PostgreSQL type: the `base` of a domain, `element` of an array, `labels` of an enum, `subtype` of a range."""
+
+    oid: int
+    name: str
+    base: "Type | None" = None
+    element: "Type | None" = None
+    labels: tuple[str, ...] | None = None
+    internal: str = ""
+    kind: str = BASE
+    subtype: "Type | None" = None
+
+    @override
+    def __str__(self) -> str:
+        """Return its short name in SQL."""
+        name = self.name.removesuffix("[]")
+        return SHORT_TYPE_NAMES.get(name, name) + ("[]" if self.element else "")
+
+    @property
+    def bare(self) -> "Type":
+        """The type without domains."""
+        return self.base.bare if self.base else self
+
+    @property
+    def is_naive(self) -> bool:
+        """Whether it is a timestamp without a time zone, or an array of these."""
+        return (self.bare.element or self).bare.internal == "timestamp"
+
+    def equivalent(self, other: "Type") -> bool:
+        """Return whether values of both have the same wire format: a domain that of its base, text that of varchar."""
+        one, two = self.bare, other.bare
+        if one.element and two.element:
+            return one.element.equivalent(two.element)
+        return one.oid == two.oid or {one.internal, two.internal} <= TEXT
+
+    def python(self) -> str | None:
+        """Return the full name of the Python type to which asyncpg converts it; None if it is unknown."""
+        bare = self.bare
+        if bare.element:
+            inner = bare.element.python()
+            return f"list[{inner}]" if inner else None
+        if bare.kind == MULTIRANGE and bare.subtype:
+            return f"list[{bare.subtype.python()}]"
+        if bare.oid >= FIRST_USER_OID and bare.kind == BASE:
+            return "str"  # of an extension: asyncpg has no codec for it, and uses the text
+        kinds = {RANGE: "asyncpg.Range", COMPOSITE: "asyncpg.Record"}
+        return "str" if bare.labels else kinds.get(bare.kind) or PYTHON.get(bare.internal)
+
+    def matches(self, annotation: Annotation, *, converted: bool = False) -> bool:
+        """Return whether a field with this annotation can hold a value of the type; null is checked elsewhere.
+
+        mypy checks the result of a converter, except the labels of an enum.
+        """
+        bare = self.bare
+        if bare.labels and annotation.values is not None:
+            # asyncpg returns str: attrs converts it to a StrEnum only by a converter, which a Literal does not need.
+            return set(bare.labels) == set(annotation.values) and (converted or annotation.name == "Literal")
+        if converted or annotation.name.replace("asyncpg.types.", "asyncpg.") == self.python():
+            return True
+        if annotation.has_json_class:
+            return bare.internal in JSON
+        return bool(bare.element and annotation.element and bare.element.matches(annotation.element))
+
+    def matches_in_json(self, annotation: Annotation) -> bool:
+        """Return whether msgspec converts a value of this type in JSON to the annotated type."""
+        bare, python = self.bare, self.python()
+        if bare.labels and annotation.values is not None:
+            return set(bare.labels) == set(annotation.values)
+        names = set(annotation.name.split(" | "))
+        if python is None or names & {"typing.Any", "object"} or bare.internal in JSON or bare.kind == COMPOSITE:
+            return True
+        if python in NUMBERS:
+            return bool(names & NUMBERS[python])
+        if python == "str" and annotation.values is not None:
+            return True  # msgspec checks the value
+        return bool(names & ({python} if python == "bool" else {"str", python} & AS_TEXT))
+
+
+class Types:
+    """All types of a database, by oid and by name."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        """Read all types."""
+        self._connection = connection
+        self._rows: Mapping[int, tuple[Any, ...]] = {row[0]: row for row in connection.execute(TYPES)}
+        self._named: dict[str, Type | None] = {}
+
+    def __getitem__(self, oid: int) -> Type:
+        """Return the type with this oid."""
+        _, name, internal, base, element, labels, kind, subtype = self._rows[oid]
+        return Type(
+            oid,
+            name,
+            self[base] if base else None,
+            self[element] if element else None,
+            tuple(labels) if labels else None,
+            internal,
+            kind,
+            self[subtype] if subtype else None,
+        )
+
+    def by_name(self, name: str) -> Type | None:
+        """Return the type with this name in SQL; None if there is none."""
+        if name not in self._named:
+            row = self._connection.execute("select to_regtype(%s)::oid", [name]).fetchone()
+            self._named[name] = self[row[0]] if row and row[0] else None
+        return self._named[name]

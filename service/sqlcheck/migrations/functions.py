@@ -1,0 +1,200 @@
+"""Functions in SQL and PL/pgSQL: mistakes that PostgreSQL reports only when it runs the line."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+import psycopg
+from pglast import parse_plpgsql, parse_sql
+from pglast.parser import ParseError
+
+from service.sqlcheck.analysis.catalogue import Catalogue
+from service.sqlcheck.analysis.parse_tree import Node, walk
+from service.sqlcheck.findings import Finding
+from service.sqlcheck.migrations.migration_files import MigrationFiles, Place
+from service.sqlcheck.rules.hygiene import OUTLIVES_STATEMENT, connection_state
+
+FUNCTIONS = """
+    select
+        p.proname::text, l.lanname = 'plpgsql', p.prosrc, pg_get_functiondef(p.oid),
+        p.prosecdef and not coalesce(p.proconfig::text, '') ~ '[{,"]search_path=',
+        array(
+            select unnest(array[t.tgoldtable, t.tgnewtable])::text from pg_trigger as t where t.tgfoid = p.oid
+        )
+    from pg_proc as p inner join pg_language as l on l.oid = p.prolang
+    where p.oid >= 16384 and p.prokind in ('f', 'p') and l.lanname in ('sql', 'plpgsql') and not exists (
+        select from pg_depend as d where d.objid = p.oid and d.classid = 'pg_proc'::regclass and d.deptype = 'e'
+    )
+"""
+RELATIONS = "select relname::text from pg_class"
+# The PL/pgSQL statements that run a text as SQL, and the field with the text.
+DYNAMIC_SQL = {
+    ("PLpgSQL_stmt_dynexecute", "query"),
+    ("PLpgSQL_stmt_dynfors", "query"),
+    ("PLpgSQL_stmt_return_query", "dynquery"),
+    ("PLpgSQL_stmt_open", "dynquery"),
+}
+ASSIGNED = re.compile(r'\s*(?P<variable>"?\w+"?)[^=:]*:?=')
+PLACEHOLDER = re.compile(r"%(\d+\$)?-?\d*s")
+# Types whose text form is the quoted name of an existing object.
+OBJECT_NAME_TYPES = {"regclass", "regproc", "regprocedure", "regrole", "regtype", "regnamespace"}
+QUOTING_FUNCTIONS = {"quote_ident", "quote_literal", "quote_nullable"}
+
+
+@attrs.frozen
+class Statement:
+    """A parsed statement or expression of a function: its line in the body, and whether its value is run as SQL."""
+
+    line: int
+    tree: Node
+    variable: str = ""
+    is_dynamic: bool = False
+
+
+@attrs.frozen
+class Function:
+    """A user-defined function."""
+
+    name: str
+    is_plpgsql: bool
+    source: str
+    definition: str
+    lacks_search_path: bool
+    transition_tables: list[str]
+
+    def statements(self) -> list[Statement]:
+        """Parse the body. Raises ParseError."""
+        if self.is_plpgsql:
+            return list(plpgsql_statements(parse_plpgsql(self.definition)))
+        found = parse_sql(self.source)
+        return [Statement(self.source.count("\n", 0, each.stmt_location) + 1, each.stmt) for each in found]
+
+
+def check_functions(
+    connection: psycopg.Connection[Any], catalogue: Catalogue, files: MigrationFiles
+) -> Iterator[Finding]:
+    """Find statements that fail, or are unsafe, in the functions that the migrations create."""
+    relations = {name for (name,) in connection.execute(RELATIONS)}
+    required: dict[str, set[str]] = {}
+    for column in (each for columns in catalogue.required_columns.values() for each in columns.values()):
+        required.setdefault(column.table, set()).add(column.name)
+    for row in connection.execute(FUNCTIONS).fetchall():
+        function = Function(*row)
+        start = files.body(function.name, function.source)
+        for check, line, sentence in _problems(connection, function, relations, required):
+            place = Place(start.path, start.line + line - 1) if line else None
+            yield from files.find(check, "function", function.name, f"{function.name}(){sentence}", place)
+
+
+def _problems(
+    connection: psycopg.Connection[Any], function: Function, relations: set[str], required: Mapping[str, set[str]]
+) -> Iterator[tuple[str, int, str]]:
+    if function.lacks_search_path:
+        yield "search-path", 0, " is SECURITY DEFINER without a search_path: its caller decides what its names mean"
+    if refused := _refused(connection, function):
+        yield refused
+        return
+    try:
+        statements = function.statements()
+    except ParseError:  # the parser is of another release than the server, which has accepted the function
+        return
+    built = {each.variable for each in statements if each.variable and not _is_safe(each.tree, set())}
+    known = relations | {*function.transition_tables} | _created_tables(statements)
+    for statement in statements:
+        if statement.is_dynamic and not _is_safe(statement.tree, built):
+            sentence = " runs SQL built from text: pass values with `using`, and names with format('%I')"
+            yield "built-sql", statement.line, sentence
+        for _, what in connection_state(statement.tree):
+            yield "session-state", statement.line, f": {what} {OUTLIVES_STATEMENT}"
+        for check, sentence in _check_tables(statement.tree, known, required):
+            yield check, statement.line, sentence
+
+
+def _check_tables(tree: Node, known: set[str], required: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
+    for node in walk(tree):
+        kind = type(node).__name__
+        if kind == "RangeVar" and node.relname not in known:
+            yield "refused", f" names {node.relname}, which does not exist"
+        elif kind == "InsertStmt" and node.cols:
+            for column in sorted(required.get(node.relation.relname, set()) - {each.name for each in node.cols}):
+                sentence = f" omits {node.relation.relname}.{column}, which is NOT NULL and has no default"
+                yield "required-column", sentence
+
+
+def _refused(connection: psycopg.Connection[Any], function: Function) -> tuple[str, int, str] | None:
+    """Return PostgreSQL's error if it rejects the function; it looks up names in SQL, but not in PL/pgSQL."""
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(function.definition.encode())
+    except psycopg.Error as error:
+        inside = int(error.diag.statement_position or 1) - 1 - function.definition.find(function.source)
+        line = function.source.count("\n", 0, max(inside, 0)) + 1
+        return "refused", line, f": PostgreSQL says: {error.diag.message_primary}"
+    return None
+
+
+def _created_tables(statements: list[Statement]) -> set[str]:
+    """Return the tables that a function creates, and its common table expressions."""
+    found: set[str] = set()
+    for node in (node for statement in statements for node in walk(statement.tree)):
+        match type(node).__name__:
+            case "CreateStmt":
+                found.add(node.relation.relname)
+            case "IntoClause":
+                found.add(node.rel.relname)
+            case "CommonTableExpr":
+                found.add(node.ctename)
+            case _:
+                pass
+    return found
+
+
+def plpgsql_statements(part: Any, line: int = 1, owner: str = "") -> Iterator[Statement]:  # noqa: ANN401 - parsed JSON
+    """Yield the statements and expressions of a PL/pgSQL body, which pglast parses to JSON."""
+    if isinstance(part, list):
+        for each in part:
+            yield from plpgsql_statements(each, line, owner)
+    elif isinstance(part, dict):
+        line = part.get("lineno", line)
+        for name, value in part.items():
+            if isinstance(value, dict) and (expression := value.get("PLpgSQL_expr")):
+                variable = part.get("refname", "") if name == "default_val" else ""
+                yield _expression(expression, line, variable, is_dynamic=(owner, name) in DYNAMIC_SQL)
+            elif name.startswith("PLpgSQL_"):
+                yield from plpgsql_statements(value, line, name)
+            else:
+                yield from plpgsql_statements(value, line, owner)
+
+
+def _expression(expression: dict[str, Any], line: int, variable: str, *, is_dynamic: bool) -> Statement:
+    text, mode = expression["query"], expression["parseMode"]
+    if mode > 2 and (assigned := ASSIGNED.match(text)):  # noqa: PLR2004 - 0: a statement, 2: an expression
+        variable, text = assigned["variable"], text[assigned.end() :]
+    return Statement(line, parse_sql(text if mode == 0 else f"select {text}")[0].stmt, variable, is_dynamic)
+
+
+def _is_safe(tree: Node, built: set[str]) -> bool:
+    """Return whether SQL contains no unquoted values; `built` are the variables with unsafe SQL."""
+    value = tree.targetList[0].val if getattr(tree, "targetList", None) else tree
+    if type(value).__name__ == "ColumnRef":
+        return getattr(value.fields[-1], "sval", "") not in built
+    return type(value).__name__ not in {"A_Expr", "FuncCall"} or _is_quoted(value)
+
+
+def _is_quoted(node: Node) -> bool:
+    match type(node).__name__:
+        case "A_Const":
+            return True
+        case "TypeCast":
+            return node.typeName.names[-1].sval in OBJECT_NAME_TYPES or _is_quoted(node.arg)
+        case "A_Expr":
+            return _is_quoted(node.lexpr) and _is_quoted(node.rexpr)
+        case "FuncCall" if node.funcname[-1].sval == "format":
+            text = getattr(getattr(node.args[0], "val", None), "sval", None)
+            return text is not None and not PLACEHOLDER.search(text)
+        case "FuncCall":
+            name = node.funcname[-1].sval
+            return name in QUOTING_FUNCTIONS or (name == "concat" and all(map(_is_quoted, node.args)))
+        case _:
+            return False

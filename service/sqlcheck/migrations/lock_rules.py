@@ -1,0 +1,224 @@
+"""Rules about statements of migrations that block access to tables in use, by the schema before and after them.
+
+This covers DO blocks and constraints, too, and works on empty tables: a rewritten table has another file, and
+PostgreSQL reports at level DEBUG1 which tables it scans.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import psycopg
+from pglast import parse_plpgsql, parse_sql
+from pglast.parser import ParseError
+
+from service.sqlcheck.analysis.parse_tree import Node, walk
+from service.sqlcheck.migrations.functions import plpgsql_statements
+from service.sqlcheck.migrations.schema import qualified
+
+CONCURRENTLY = re.compile(r"\bconcurrently\b", re.IGNORECASE)
+SCANNED = re.compile(r'verifying table "(.*)"')
+
+# A migration can change it, and it affects the printed names of tables.
+SEARCH_PATH = "set local search_path = public"
+# Partitioned tables have no file.
+TABLES = """
+    select c.oid::regclass::text, coalesce(pg_relation_filenode(c.oid), 0)
+    from pg_class as c
+    where c.relkind in ('r', 'm', 'p') and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
+"""
+# By file: a new file means that the index is built.
+INDEXES = """
+    select coalesce(pg_relation_filenode(indexrelid), indexrelid)::bigint, indrelid::regclass::text
+    from pg_index where indexrelid >= 16384
+"""
+FOREIGN_KEYS = "select oid::bigint, conrelid::regclass::text from pg_constraint where contype = 'f' and convalidated"
+# Whether a column has a validated NOT NULL, and whether SET NOT NULL would skip the scan because of that or of a CHECK.
+NOT_NULL = """
+    select
+        c.oid::regclass || '.' || a.attname,
+        a.attnotnull and n.oid is null,
+        (a.attnotnull and n.oid is null) or exists (
+            select from pg_constraint as k
+            where k.conrelid = c.oid and k.contype = 'c' and k.convalidated
+                and pg_get_constraintdef(k.oid) = format('CHECK ((%I IS NOT NULL))', a.attname)
+        )
+    from pg_class as c
+    inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    left join pg_constraint as n
+        on n.conrelid = c.oid and n.contype = 'n' and n.conkey = array[a.attnum] and not n.convalidated
+    where c.relkind in ('r', 'p') and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
+"""
+TRIGGERS = """
+    select oid::bigint, array[tgrelid::regclass::text, tgname::text, tgenabled::text]
+    from pg_trigger where not tgisinternal or tgenabled <> 'O'
+"""
+# Domains of columns.
+DOMAINS = """
+    select t.typname::text, a.attrelid::regclass::text
+    from pg_type as t inner join pg_attribute as a on a.atttypid = t.oid
+    inner join pg_class as c on c.oid = a.attrelid
+    where t.typtype = 'd' and t.oid >= 16384 and c.relkind in ('r', 'm', 'p')
+"""
+# The strongest lock of a table comes last.
+LOCKS = """
+    select l.relation::regclass::text, l.mode
+    from pg_locks as l inner join pg_class as c on c.oid = l.relation
+    where l.pid = pg_backend_pid() and l.locktype = 'relation' and c.relkind in ('r', 'p', 'm')
+        and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
+    order by array_position(array[
+        'AccessShareLock', 'RowShareLock', 'RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock',
+        'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'
+    ], l.mode)
+"""
+BLOCKS_WRITERS = {"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"}
+SET_CHECK, SET_NOT_NULL = "C", "O"  # AlterDomainStmt.subtype
+
+
+@attrs.frozen
+class State:
+    """The parts of the catalogue that the rules compare, and the locks held."""
+
+    tables: dict[str, int]
+    indexes: dict[int, str]
+    foreign_keys: dict[int, str]
+    not_null: dict[str, list[bool]]
+    triggers: dict[int, list[str]]
+    domains: dict[str, str]
+    locks: dict[str, str]
+    lock_timeout: str
+
+    @classmethod
+    def read(cls, connection: psycopg.Connection[Any]) -> "State":
+        """Read the catalogue."""
+        with connection.transaction(force_rollback=True):
+            connection.execute(SEARCH_PATH)
+            tables, indexes, foreign_keys, triggers, domains, locks = (
+                dict(connection.execute(query).fetchall())
+                for query in (TABLES, INDEXES, FOREIGN_KEYS, TRIGGERS, DOMAINS, LOCKS)
+            )
+            not_null = {name: flags for name, *flags in connection.execute(NOT_NULL)}
+            [(timeout,)] = connection.execute("show lock_timeout").fetchall()
+        return cls(tables, indexes, foreign_keys, not_null, triggers, domains, locks, timeout)
+
+
+@attrs.frozen
+class Step:
+    """A statement, the state before and after it and at the start of its migration, and PostgreSQL's messages."""
+
+    statement: str
+    before: State
+    after: State
+    start: State
+    notices: list[str]
+
+    def in_use(self, table: str) -> bool:
+        """Return whether a table existed before the migration, and still does."""
+        return table in self.start.tables and table in self.before.tables and table in self.after.tables
+
+    def blocks_writers(self, table: str) -> bool:
+        """Return whether the transaction holds a lock that blocks writers of a table."""
+        return self.after.locks.get(table) in BLOCKS_WRITERS
+
+
+def check_step(step: Step) -> Iterator[tuple[str, str]]:
+    """Yield the findings: the name of the check, and a sentence."""
+    found = [*_rewrites(step), *_foreign_keys(step), *_not_null(step)]
+    yield from found
+    yield from _scans(step) if not found else ()
+    yield from _triggers(step)
+    yield from _check_text(step)
+    if step.after.lock_timeout == "0" != step.before.lock_timeout:
+        yield "lock-timeout", "without a lock_timeout, all later statements on a table wait behind this migration"
+
+
+def _rewrites(step: Step) -> Iterator[tuple[str, str]]:
+    in_use = {table for table in step.after.tables if step.in_use(table)}
+    rewritten = {table for table in in_use if step.before.tables[table] != step.after.tables[table]}
+    for table in sorted(rewritten):
+        yield "rewrite", f"{table} is rewritten, which blocks readers: expand, fill, contract instead"
+    for index in sorted(step.after.indexes.keys() - step.before.indexes.keys()):
+        if (table := step.after.indexes[index]) in in_use - rewritten and not CONCURRENTLY.search(step.statement):
+            sentence = f"an index of {table}, which exists, is created without CONCURRENTLY: writers wait"
+            yield "index-not-concurrent", sentence
+
+
+def _foreign_keys(step: Step) -> Iterator[tuple[str, str]]:
+    for key in sorted(step.after.foreign_keys.keys() - step.before.foreign_keys.keys()):
+        if step.in_use(owner := step.after.foreign_keys[key]) and step.blocks_writers(owner):
+            sentence = (
+                f"a foreign key of {owner}, which exists, is created without NOT VALID: writers of both tables wait"
+            )
+            yield "foreign-key", sentence
+
+
+def _not_null(step: Step) -> Iterator[tuple[str, str]]:
+    for column in sorted(step.before.not_null.keys() & step.after.not_null.keys()):
+        table = column.rpartition(".")[0]
+        becomes = step.after.not_null[column][0] and not step.before.not_null[column][1]
+        if becomes and step.in_use(table) and step.blocks_writers(table):
+            yield "not-null", f"{column} becomes NOT NULL without a validated check: all rows are read"
+
+
+def _scans(step: Step) -> Iterator[tuple[str, str]]:
+    new = {name for name, (valid, _) in step.after.not_null.items() if valid} - step.before.not_null.keys()
+    required = {column.rpartition(".")[0] for column in new}  # fails if there is a row, which squawk reports
+    for name in SCANNED.findall("\n".join(step.notices)):
+        tables = {table for table in step.after.tables if table.rpartition(".")[2] == name}
+        if any(step.in_use(table) and step.blocks_writers(table) for table in tables - required):
+            sentence = f"all rows of {name} are read while it is locked: NOT VALID first, VALIDATE in another migration"
+            yield "scan", sentence
+
+
+def _triggers(step: Step) -> Iterator[tuple[str, str]]:
+    for oid in sorted(step.after.triggers.keys() | step.before.triggers.keys()):
+        before, after = step.before.triggers.get(oid), step.after.triggers.get(oid)
+        table, name, state = after or before or ["", "", ""]
+        if before != after and step.in_use(table):
+            what = "dropped" if not after else "disabled" if state == "D" else "enabled" if before else "created"
+            yield "trigger", f"trigger {name} of {table} is {what}: writers wait, and the previous release is affected"
+
+
+def _check_text(step: Step) -> Iterator[tuple[str, str]]:
+    """Find statements that leave no trace in the catalogue."""
+    unreadable = [
+        name for name, mode in step.before.locks.items() if mode == "AccessExclusiveLock" and step.in_use(name)
+    ]
+    for node in _nodes(step.statement):
+        kind = type(node).__name__
+        if kind == "LockStmt":
+            for table in filter(step.in_use, map(_name, node.relations)):
+                yield "lock-table", f"{table} is locked until the migration ends"
+        elif kind in {"UpdateStmt", "DeleteStmt"} and step.in_use(table := _name(node.relation)):
+            verb = kind.removesuffix("Stmt").lower()
+            if unreadable:
+                sentence = f"{verb} of {table} while {unreadable[0]} is locked, for readers too: use another migration"
+                yield "whole-table", sentence
+            elif not node.whereClause:
+                yield "whole-table", f"{verb} of all rows of {table}, which stay locked: do it in batches"
+        elif kind == "AlterDomainStmt" and _is_checked(node):
+            table = step.start.domains.get(node.typeName[-1].sval, "")
+            if step.in_use(table):
+                sentence = f"all rows of {table} are read while it is locked, for the domain: NOT VALID, then VALIDATE"
+                yield "scan", sentence
+
+
+def _is_checked(node: Node) -> bool:
+    """Return whether ALTER DOMAIN validates existing rows."""
+    return bool(node.subtype == SET_NOT_NULL or (node.subtype == SET_CHECK and not node.def_.skip_validation))
+
+
+def _nodes(statement: str) -> list[Node]:
+    """Return the nodes of a statement, or of those in a DO block; nothing if the parser rejects it."""
+    try:
+        trees = [each.stmt for each in parse_sql(statement)]
+        if any(type(tree).__name__ == "DoStmt" for tree in trees):
+            trees = [each.tree for each in plpgsql_statements(parse_plpgsql(statement))]
+    except ParseError:
+        return []
+    return walk(tuple(trees))
+
+
+def _name(table: Node) -> str:
+    return qualified(table.schemaname or "public", table.relname)

@@ -1,0 +1,158 @@
+"""`sql locks`: apply each migration to a scratch database, and read the locks that it holds at its end.
+
+Only locks on tables that existed before the migration count. `lock_rules` checks each statement by the catalogue before
+and after it; `squawk` reads the files.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import attrs
+import psycopg
+from psycopg.errors import ActiveSqlTransaction
+from yoyo.migrations import read_sql_migration  # type: ignore[import-untyped]  # yoyo ships no types
+
+from service.migrate import MigrationError, load_migrations
+from service.sqlcheck.findings import Finding
+from service.sqlcheck.migrations.lock_rules import State, Step, check_step
+from service.sqlcheck.migrations.migration_files import after_comments
+from service.sqlcheck.migrations.squawk import squawk
+from service.sqlcheck.scratch import connect, scratch_database, with_extension_advice
+
+# By strength, with the sessions that each blocks (https://www.postgresql.org/docs/current/explicit-locking.html).
+WAITS = {
+    "AccessShareLock": "",
+    "RowShareLock": "",
+    "RowExclusiveLock": "",
+    "ShareUpdateExclusiveLock": "other migrations wait",
+    "ShareLock": "writers wait",
+    "ShareRowExclusiveLock": "writers wait",
+    "ExclusiveLock": "writers wait",
+    "AccessExclusiveLock": "readers and writers wait",
+}
+ACCEPTED = re.compile(r"^-- locks: ok \S", re.MULTILINE)
+# Most statements: they lock no table, so reading the catalogue, which takes milliseconds, is skipped.
+LOCK_FREE = re.compile(r"(comment\s+on|create\s+(or\s+replace\s+)?function)\b", re.IGNORECASE)
+LOCK_TIMEOUT = "set lock_timeout = '3s'"  # as `migrate` sets it before each migration
+INVALID_INDEXES = "select indexrelid::regclass::text from pg_index where not indisvalid"
+
+
+@attrs.frozen(order=True)
+class Lock:
+    """The strongest lock that a migration holds on a table."""
+
+    table: str
+    mode: str
+    rewritten: bool
+
+    @property
+    def waits(self) -> str:
+        """The sessions that the lock blocks."""
+        return WAITS[self.mode]
+
+    @property
+    def sql_mode(self) -> str:
+        """The name of the mode in SQL: ACCESS EXCLUSIVE."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.mode.removesuffix("Lock")).upper()
+
+
+@attrs.define
+class Migration:
+    """A migration, its locks and its findings; `locks` is None if it is not a single transaction."""
+
+    name: str
+    locks: list[Lock] | None
+    findings: list[Finding]
+
+
+def review_migrations(connection: psycopg.Connection[Any], directory: Path) -> Iterator[Migration]:
+    """Apply the migrations in order to an empty database, and yield each after it. Raises MigrationError."""
+    migrations = load_migrations(directory)
+    linted = squawk(directory, {Path(each.path): each.use_transactions for each in migrations})
+    notices: list[str] = []
+    connection.add_notice_handler(lambda diagnostic: notices.append(diagnostic.message_primary or ""))
+    connection.execute("set client_min_messages = debug1")  # the level at which PostgreSQL reports scans
+    for each in migrations:
+        path = Path(each.path)
+        try:
+            reviewed = _Review(connection, path, notices, transactional=each.use_transactions).run()
+        except psycopg.Error as error:
+            sentence = with_extension_advice(error.diag.message_primary or str(error))
+            raise MigrationError(f"{directory.name}/{path.name}: {sentence}") from error
+        reviewed.findings += linted.get(path.name, [])
+        yield reviewed
+
+
+def check_migrations(directory: Path, server: str) -> list[Finding]:
+    """Return the findings about the migrations, using a scratch database on `server`. Raises MigrationError."""
+    with scratch_database(server) as url, connect(url) as connection:
+        return [finding for each in review_migrations(connection, directory) for finding in each.findings]
+
+
+class _Review:
+    """The review of one migration."""
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], path: Path, notices: list[str], *, transactional: bool
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._notices = notices
+        self._transactional = transactional
+        self._text = path.read_text("utf-8")
+        self._end = 0  # of the previous statement
+        self._accepted = bool(ACCEPTED.search(self._text))
+        self._before = State.read(connection)
+        self._findings: list[Finding] = []
+
+    def run(self) -> Migration:
+        self._connection.execute(LOCK_TIMEOUT)
+        after = self._before
+        with self._connection.transaction() if self._transactional else nullcontext():
+            for statement in read_sql_migration(str(self._path))[2]:
+                after = self._step(statement, after)
+        for (name,) in self._connection.execute(INVALID_INDEXES).fetchall():
+            before, found, _ = self._text.partition(name.rpartition(".")[2])
+            sentence = f"{name} is invalid: drop it (concurrently), and create it again"
+            self._find("invalid-index", before.count("\n") + 1 if found else 1, sentence)
+        return Migration(self._path.stem, self._locks(after) if self._transactional else None, self._findings)
+
+    def _step(self, statement: str, before: State) -> State:
+        self._notices.clear()
+        after, line = self._execute(statement, before), self._line(statement)
+        if after is not before and self._before.tables and not self._accepted:
+            for check, sentence in check_step(Step(statement, before, after, self._before, self._notices)):
+                self._find(check, line, sentence)
+        return after
+
+    def _execute(self, statement: str, before: State) -> State:
+        """Run a statement, and return the state after it."""
+        lock_free = LOCK_FREE.match(statement, after_comments(statement, 0))
+        try:
+            with nullcontext() if self._transactional else self._connection.transaction():
+                self._connection.execute(statement)
+                return before if lock_free else State.read(self._connection)
+        except ActiveSqlTransaction:  # such as CONCURRENTLY, in a migration that is not a transaction
+            if self._transactional:
+                raise
+            self._connection.execute(statement)
+            return State.read(self._connection)
+
+    def _find(self, check: str, line: int, sentence: str) -> None:
+        self._findings.append(Finding(f"{self._path.parent.name}/{self._path.name}", line, sentence, check))
+
+    def _line(self, statement: str) -> int:
+        start = self._text.index(statement, self._end)
+        self._end = start + len(statement)
+        return self._text.count("\n", 0, after_comments(self._text, start)) + 1
+
+    def _locks(self, after: State) -> list[Lock]:
+        existing = self._before.tables
+        return sorted(
+            Lock(table, mode, table in after.tables and after.tables[table] != existing[table])
+            for table, mode in after.locks.items()
+            if table in existing and WAITS[mode]
+        )

@@ -1,0 +1,230 @@
+"""A schema as read from PostgreSQL's catalogue, with comments; objects of extensions are left out."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any, LiteralString, TypeVar
+
+import attrs
+import psycopg
+
+from service.sqlcheck.migrations.schema_queries import (
+    COLUMNS,
+    CONSTRAINTS,
+    FUNCTIONS,
+    GRANTS,
+    INDEXES,
+    SEQUENCES,
+    TABLES,
+    TRIGGERS,
+)
+
+P = TypeVar("P")
+# The tables of yoyo and `migrate` are not part of the schema.
+BOOKKEEPING_TABLES = re.compile(r"_?yoyo_\w+|migration_checksum")
+
+
+@attrs.frozen
+class Column:
+    """A column of a table, as it is declared."""
+
+    name: str
+    type: str
+    not_null: bool
+    default: str
+    labels: tuple[str, ...] = attrs.field(converter=tuple)
+    comment: str
+
+    @property
+    def declared(self) -> str:
+        """The declaration without the name."""
+        words = [self.type, "not null" if self.not_null else "", self.default]
+        return " ".join(word for word in words if word)
+
+
+@attrs.frozen
+class Constraint:
+    """A constraint; a foreign key also has the referenced table and columns, and the ON DELETE action."""
+
+    name: str
+    kind: str
+    definition: str
+    valid: bool
+    columns: tuple[str, ...] = attrs.field(converter=tuple)
+    comment: str
+    refers_to: str
+    referred: tuple[str, ...] = attrs.field(converter=tuple)
+    on_delete: str
+
+
+@attrs.frozen
+class Index:
+    """An index with its key columns in order; `plain` without expressions and condition."""
+
+    name: str
+    definition: str
+    unique: bool
+    valid: bool
+    plain: bool
+    columns: tuple[str, ...] = attrs.field(converter=tuple)
+    comment: str
+
+    @property
+    def method(self) -> str:
+        """The definition after ``using``: the method, the columns and the condition."""
+        return self.definition.partition(" USING ")[2]
+
+
+@attrs.frozen
+class Trigger:
+    """A user-defined trigger, and the signature of its function."""
+
+    name: str
+    definition: str
+    function: str
+
+
+@attrs.frozen
+class Table:
+    """A table, or a view with its definition in `view`."""
+
+    schema: str
+    relation: str
+    kind: str
+    comment: str
+    view: str
+    columns: tuple[Column, ...]
+    constraints: tuple[Constraint, ...]
+    indexes: tuple[Index, ...]
+    triggers: tuple[Trigger, ...]
+
+    @property
+    def name(self) -> str:
+        """The name as in a statement."""
+        return qualified(self.schema, self.relation)
+
+    @property
+    def foreign_keys(self) -> list[Constraint]:
+        """The foreign keys of the table."""
+        return [each for each in self.constraints if each.kind == "foreign key"]
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """The columns of the primary key."""
+        return next((each.columns for each in self.constraints if each.kind == "primary key"), ())
+
+
+@attrs.frozen
+class Function:
+    """A function: its signature, and its definition as `create or replace` takes it."""
+
+    signature: str
+    name: str
+    language: str
+    volatility: str
+    definition: str
+    body: str
+    comment: str
+
+
+@attrs.frozen
+class Sequence:
+    """A sequence, and the column that owns it, if any."""
+
+    name: str
+    table: str
+    column: str
+    type: str
+    start: int
+    increment: int
+    minimum: int
+    maximum: int
+    cycles: bool
+    comment: str
+
+
+@attrs.frozen
+class Grant:
+    """The privileges of a role on an object that it does not own."""
+
+    kind: str
+    schema: str
+    object: str
+    role: str
+    privileges: str
+
+    @property
+    def name(self) -> str:
+        """The name of the object."""
+        return qualified(self.schema, self.object) if self.schema else self.object
+
+
+@attrs.frozen
+class Schema:
+    """Tables, functions and sequences by name."""
+
+    tables: Mapping[str, Table]
+    functions: Mapping[str, Function]
+    sequences: Mapping[str, Sequence]
+
+    def table(self, name: str, schema: str | None = None) -> Table | None:
+        """Return the table to which a name in a statement refers, with or without a schema."""
+        if schema:
+            return self.tables.get(qualified(schema, name))
+        return next((table for table in self.tables.values() if table.relation == name), None)
+
+    def named(self, name: str) -> list[Function]:
+        """Return the functions with this name, with any arguments."""
+        return [function for function in self.functions.values() if function.name == name]
+
+    def referring(self, table: Table) -> list[tuple[Table, Constraint]]:
+        """Return the foreign keys that reference a table, with their tables."""
+        return [
+            (other, key) for other in self.tables.values() for key in other.foreign_keys if key.refers_to == table.name
+        ]
+
+
+def qualified(schema: str, name: str) -> str:
+    """Return a name as in a statement; ``public`` is omitted."""
+    return name if schema == "public" else f"{schema}.{name}"
+
+
+def read_schema(connection: psycopg.Connection[Any]) -> Schema:
+    """Read the catalogue. Raises psycopg.Error."""
+    tables = connection.execute(TABLES).fetchall()
+    names = {oid: qualified(schema, relation) for oid, schema, relation, *_ in tables}
+    columns = _by_table(connection, COLUMNS, Column)
+    constraints = _by_table(connection, CONSTRAINTS, Constraint)
+    indexes = _by_table(connection, INDEXES, Index)
+    triggers = _by_table(connection, TRIGGERS, Trigger)
+    found: dict[str, Table] = {}
+    for oid, schema, relation, kind, comment, view in tables:
+        keys = tuple(attrs.evolve(each, refers_to=names.get(each.refers_to, "")) for each in constraints[oid])
+        found[names[oid]] = Table(
+            schema, relation, kind, comment, view, columns[oid], keys, indexes[oid], triggers[oid]
+        )
+    functions = [Function(*row) for row in connection.execute(FUNCTIONS).fetchall()]
+    sequences = [
+        Sequence(qualified(schema, name), names.get(owner, ""), *rest)
+        for schema, name, owner, *rest in connection.execute(SEQUENCES).fetchall()
+    ]
+    return Schema(
+        found,
+        {function.signature: function for function in functions},
+        {sequence.name: sequence for sequence in sequences},
+    )
+
+
+def read_grants(connection: psycopg.Connection[Any]) -> list[Grant]:
+    """Read the privileges granted in a database. Raises psycopg.Error."""
+    return [Grant(*row) for row in connection.execute(GRANTS).fetchall()]
+
+
+def _by_table(
+    connection: psycopg.Connection[Any], query: LiteralString, part: Callable[..., P]
+) -> defaultdict[int, tuple[P, ...]]:
+    """Return the rows of a query as parts of tables, by the table's oid."""
+    found: defaultdict[int, tuple[P, ...]] = defaultdict(tuple)
+    for oid, *row in connection.execute(query).fetchall():
+        found[oid] += (part(*row),)
+    return found

@@ -1,0 +1,75 @@
+"""The differences between two schemas."""
+
+from collections.abc import Iterator
+
+import attrs
+
+from service.sqlcheck.migrations.schema import Schema, Table
+
+Key = tuple[str, str, str]
+
+
+@attrs.frozen
+class Part:
+    """The declaration of a part of a schema, and its comment."""
+
+    declared: str
+    comment: str
+
+
+@attrs.frozen
+class Change:
+    """A part that was added, removed or changed: its kind, its table if it has one, and its two states."""
+
+    kind: str
+    table: str
+    name: str
+    before: Part | None
+    after: Part | None
+
+    @property
+    def sign(self) -> str:
+        """Its sign in a diff."""
+        if self.before and self.after:
+            return "~"
+        return "+" if self.after else "-"
+
+    @property
+    def word(self) -> str:
+        """The sign as a word."""
+        return {"+": "added", "-": "removed", "~": "changed"}[self.sign]
+
+
+def difference(before: Schema, after: Schema) -> list[Change]:
+    """Return the differences: added and changed parts in the order of the schema, then removed parts."""
+    old, new = dict(_parts(before)), dict(_parts(after))
+    keys = [*new, *(key for key in old if key not in new)]
+    return [Change(*key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
+
+
+def _parts(schema: Schema) -> Iterator[tuple[Key, Part]]:
+    for table in schema.tables.values():
+        yield (table.kind, "", table.name), Part(table.view, table.comment)
+        yield from _parts_of(table)
+        for column in table.columns:
+            if column.labels:
+                yield ("enum", "", column.type), Part(", ".join(column.labels), "")
+    for function in schema.functions.values():
+        yield ("function", "", function.signature), Part(function.definition, function.comment)
+    for each in schema.sequences.values():
+        if not each.table:  # a sequence that a column owns is part of it
+            declared = f"{each.type} start {each.start} increment {each.increment}{' cycle' if each.cycles else ''}"
+            yield ("sequence", "", each.name), Part(declared, each.comment)
+
+
+def _parts_of(table: Table) -> Iterator[tuple[Key, Part]]:
+    for column in table.columns:
+        yield ("column", table.name, column.name), Part(column.declared, column.comment)
+    for constraint in table.constraints:
+        yield ("constraint", table.name, constraint.name), Part(constraint.definition, constraint.comment)
+    keys = {constraint.name for constraint in table.constraints}
+    for index in table.indexes:
+        if index.name not in keys:  # the index of a constraint is part of it
+            yield ("index", table.name, index.name), Part(index.method, index.comment)
+    for trigger in table.triggers:
+        yield ("trigger", table.name, trigger.name), Part(trigger.definition, "")

@@ -1,0 +1,42 @@
+"""The texts that a CHECK constraint allows in a column: ``check (kind in ('cat', 'dog'))``."""
+
+from typing import TYPE_CHECKING
+
+from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_text, strip_relabels, type_of, walk
+from service.sqlcheck.analysis.scope import conjuncts
+
+if TYPE_CHECKING:
+    from service.sqlcheck.analysis.description import Description
+
+COLUMN_LABELS = {"VAR", "COERCETODOMAINVALUE"}
+VALUE_LABELS = {"CONST", "ARRAYEXPR", "CASETESTEXPR"}
+
+
+def allowed_values(description: "Description", number: int) -> set[str]:
+    """Return the texts that the CHECKs of a result column (from 1), or of its domain, allow; nothing for any text."""
+    scope, expression = description.scope, description.expression(number)
+    if scope is None or expression is None:
+        return set()
+    expression = strip_relabels(expression)
+    owners = [(type_of(expression), 0)]
+    if expression.label == "VAR" and (column := scope.column_origin(expression, written=True)):
+        owners.append(column)
+    checks = [check for owner in owners for check in scope.catalogue.checks.get(owner, [])]
+    found = [_values(each, scope.catalogue.equalities) for check in checks for each in conjuncts(check)]
+    return next((values for values in found if values), set())
+
+
+def _values(condition: Node, equalities: set[int]) -> set[str]:
+    """Return the texts for which a condition on a column is true; nothing if it is true for others."""
+    if condition.label == "BOOLEXPR" and condition.boolop == "or":
+        arms = [_values(each, equalities) for each in condition.args]
+        return set().union(*arms) if all(arms) else set()
+    equal = condition.label == "OPEXPR" or (condition.label == "SCALARARRAYOPEXPR" and condition.useOr)
+    if not equal or condition.opno not in equalities:
+        return set()
+    column, values = ([node for node, _ in walk(side)] for side in condition.args)
+    if {node.label for node in column} <= COLUMN_LABELS | CASTS and {
+        node.label for node in values
+    } <= VALUE_LABELS | CASTS:
+        return {constant_text(node) for node in values if node.label == "CONST"}
+    return set()

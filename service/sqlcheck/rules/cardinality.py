@@ -1,0 +1,36 @@
+"""The number of rows that a query can return, compared with its header."""
+
+from collections.abc import Iterator
+
+from service.postgres import Cardinality
+from service.sqlcheck.analysis.description import Description
+from service.sqlcheck.analysis.max_rows import is_bounded, returns_at_most_one
+from service.sqlcheck.analysis.min_rows import returns_at_least_one
+from service.sqlcheck.findings import Finding, finding_at, unless_accepted
+
+ONE_ROW = {Cardinality.ONE, Cardinality.VALUE}
+
+
+def check_cardinality(description: Description) -> Iterator[Finding]:
+    """Find a `one`, `maybe` or `value` that can return several rows, or none, and a `many` that nothing limits."""
+    statement, scope = description.statement, description.scope
+    problem = _problem(description)
+    found = [finding_at(statement, statement.returns_line, problem, "cardinality")] if problem else []
+    yield from unless_accepted(statement, "cardinality", found)
+    unlimited = statement.cardinality == Cardinality.MANY and scope and not is_bounded(scope)
+    sentence = "returns many, and nothing limits how many: write `limit $n`, or say 'unlimited: ok reason'"
+    found = [finding_at(statement, statement.returns_line, sentence, "unlimited")] if unlimited else []
+    yield from unless_accepted(statement, "unlimited", found)
+
+
+def _problem(description: Description) -> str:
+    statement, scope = description.statement, description.scope
+    if statement.cardinality not in ONE_ROW | {Cardinality.MAYBE}:
+        return ""
+    says = f"returns {statement.cardinality}, and"
+    if scope is None or not returns_at_most_one(scope):
+        return f"{says} several rows are possible: fix a unique key, write `limit 1`, or say 'cardinality: ok reason'"
+    certain = returns_at_least_one(scope, description.nullability, valid_session=statement.checks_session)
+    if statement.cardinality in ONE_ROW and not certain:
+        return f"{says} no row is possible: return maybe, or say 'cardinality: ok reason'"
+    return ""

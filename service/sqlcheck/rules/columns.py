@@ -1,0 +1,129 @@
+"""The types that the header and the class declare, compared with those that PostgreSQL takes and returns."""
+
+from collections.abc import Collection, Iterator
+
+from service.postgres import Cardinality
+from service.sqlcheck.analysis.description import Description
+from service.sqlcheck.analysis.types import TEXT, Type
+from service.sqlcheck.code import QueryReference
+from service.sqlcheck.findings import Finding, finding_at, unless_accepted
+from service.sqlcheck.row_classes import Annotation, Row
+from service.sqlcheck.rules.allowed_values import allowed_values
+from service.sqlcheck.rules.json_fields import mismatches
+
+
+def check_parameters(description: Description) -> Iterator[Finding]:
+    """Compare each `$n` of the header with the type that PostgreSQL infers."""
+    statement = description.statement
+    for number, (parameter, inferred) in enumerate(zip(statement.parameters, description.parameters, strict=True), 1):
+        declared = description.types.by_name(parameter.type)
+        if declared is None:
+            sentence = f"${number}: PostgreSQL has no type {parameter.type!r}"
+        elif not declared.equivalent(inferred):
+            sentence = f"${number} is {inferred} in the statement, but the header says {parameter.type}"
+        else:
+            continue
+        yield finding_at(statement, parameter.line, sentence, "parameter-type")
+
+
+def check_columns(description: Description, reference: QueryReference | None) -> Iterator[Finding]:
+    """Compare the result with the class or type of `reference`; without a reference, with the header alone."""
+    statement, found = description.statement, description.columns
+    match statement.cardinality, reference.row if reference else None:
+        case Cardinality.COUNT, _:
+            if found:
+                sentence = f"returns {_number(len(found))}, but the header says count, which reads none"
+                yield finding_at(statement, found[0].line, sentence, "column-count")
+        case Cardinality.VALUE, row:
+            yield from _value(description, row if isinstance(row, Annotation) else None)
+        case _, Row() as row:
+            yield from _row(description, row)
+        case _, Annotation() as other:
+            sentence = f"{other} is not an attrs class of the service, so its fields are unknown"
+            yield finding_at(statement, statement.returns_line, sentence, "column-count")
+        case _:
+            pass  # no code reads it, which is a finding of its own
+
+
+def find_naive_timestamps(description: Description, references: Collection[QueryReference]) -> Iterator[Finding]:
+    """Find timestamps without a time zone, unless each class that reads the column converts it."""
+    statement = description.statement
+    sentence = "is timestamp without time zone, which leaves the zone unknown: use timestamptz"
+    found = [
+        finding_at(statement, parameter.line, f"${number} {sentence}", "naive-timestamp")
+        for number, (parameter, inferred) in enumerate(
+            zip(statement.parameters, description.parameters, strict=True), 1
+        )
+        if inferred.is_naive
+    ]
+    rows = [reference.row for reference in references if isinstance(reference.row, Row)]
+    for number, column in enumerate(description.columns):
+        converted = rows and all(number < len(row.fields) and row.fields[number].converted for row in rows)
+        if column.type.is_naive and not converted:
+            found.append(finding_at(statement, column.line, f"column {number + 1} {sentence}", "naive-timestamp"))
+    yield from unless_accepted(statement, "naive-timestamp", found)
+
+
+def _value(description: Description, annotation: Annotation | None) -> Iterator[Finding]:
+    statement = description.statement
+    if len(description.columns) != 1:
+        sentence = f"returns {_number(len(description.columns))}, but a value is one"
+        yield finding_at(statement, statement.returns_line, sentence, "column-count")
+        return
+    [column], declared = description.columns, description.types.by_name(statement.row) if statement.row else None
+    if declared is None or not declared.equivalent(column.type):
+        sentence = f"the value is {column.type}, but the header says {statement.row or 'no type'}"
+        yield finding_at(statement, statement.returns_line, sentence, "column-type")
+    if annotation and not column.type.matches(annotation):
+        sentence = f"the value is {column.type}, but the code says {annotation}"
+        yield finding_at(statement, column.line, sentence, "column-type")
+
+
+def _row(description: Description, row: Row) -> Iterator[Finding]:
+    statement, found = description.statement, description.columns
+    if row.problem:
+        yield finding_at(statement, statement.returns_line, f"{row.name} {row.problem}", "column-count")
+        return
+    if len(found) != len(row.fields):
+        sentence = f"returns {_number(len(found))}, {row.name} has {len(row.fields)}: {_names(row)}"
+        yield finding_at(statement, statement.returns_line, sentence, "column-count")
+        return
+    for number, (column, field) in enumerate(zip(found, row.fields, strict=True), 1):
+        if column.name != field.name:
+            sentence = f"column {number} is named {column.name}, and field {number} of {row.name} {field.name}"
+            yield finding_at(statement, column.line, sentence, "column-name")
+        elif field.annotation.name == "Literal" and column.type.bare.internal in TEXT and not field.converted:
+            if not (allowed := allowed_values(description, number)) or not allowed <= {
+                *(field.annotation.values or ())
+            }:
+                has = f"its CHECK allows {', '.join(sorted(allowed))}" if allowed else "no CHECK lists its values"
+                sentence = f"column {number} is {column.type}, {row.name}.{field.name} says Literal; {has}"
+                yield finding_at(statement, column.line, sentence, "column-type")
+        elif not column.type.matches(field.annotation, converted=field.converted):
+            sentence = f"column {number} is {column.type}, {row.name}.{field.name} says {field.annotation}"
+            yield finding_at(statement, column.line, sentence + _advice(column.type, field.annotation), "column-type")
+        elif field.annotation.has_json_class and not field.converted and (shape := description.json_shape(number)):
+            for mismatch in mismatches(shape, field.annotation, column.name):
+                yield finding_at(statement, column.line, f"column {number}: {mismatch}", "column-type")
+
+
+def _advice(found: Type, annotation: Annotation) -> str:
+    """Return what would fit, as the end of a sentence, if that is not obvious."""
+    if annotation.has_json_class:
+        return "; a class is read from json or jsonb"
+    labels = found.bare.labels
+    if labels and annotation.values is not None:
+        if set(labels) != set(annotation.values):
+            return f"; its labels are {', '.join(labels)}"
+        return "; asyncpg returns str: write attrs.field(converter=…)"
+    if found.python() is None:
+        return "; its Python type is unknown: cast it in the statement"
+    return ""
+
+
+def _number(count: int) -> str:
+    return f"{count} column" if count == 1 else f"{count} columns"
+
+
+def _names(row: Row) -> str:
+    return ", ".join(field.name for field in row.fields)

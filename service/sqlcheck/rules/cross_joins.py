@@ -1,0 +1,65 @@
+"""Cross joins: relations of a query that no condition connects."""
+
+from collections.abc import Iterator
+
+from service.sqlcheck.analysis import node_enums as pg
+from service.sqlcheck.analysis.description import Description
+from service.sqlcheck.analysis.max_rows import FunctionalDependencies
+from service.sqlcheck.analysis.node_tree import Node, walk
+from service.sqlcheck.analysis.scope import Scope, is_alias
+from service.sqlcheck.findings import Finding, finding_at, unless_accepted
+
+
+def find_cross_joins(description: Description) -> Iterator[Finding]:
+    """Find pairs of relations that are joined without a condition, unless the header accepts them."""
+    yield from unless_accepted(description.statement, "cross-join", _cross_joins(description))
+
+
+def _cross_joins(description: Description) -> Iterator[Finding]:
+    for one, other in _pairs(description.scope) if description.scope else ():
+        sentence = f"no condition connects {other} with {one}: each row of one is joined to each row of the other"
+        line = description.parsed.line_of_table(other, by_alias=True)
+        yield finding_at(description.statement, line, sentence, "cross-join")
+
+
+def _pairs(scope: Scope) -> Iterator[tuple[str, str]]:
+    """Yield the names of unconnected relations of a query and of the queries in it."""
+    for node, level in walk([*scope.query.fields.values()]):
+        if node.label == "QUERY" and level == 0:
+            yield from _pairs(scope.child(node))
+    if scope.query.commandType == pg.MERGE or not scope.query.jointree:
+        return
+    dependencies = FunctionalDependencies(scope, bounded=True)
+    groups = [{number} for number in dependencies.relations]
+    for links in _links(scope, dependencies.relations):
+        joined = [group for group in groups if group & links]
+        if joined:
+            groups = [*(group for group in groups if not group & links), set().union(*joined)]
+    apart = [min(group) for group in groups if not group & dependencies.single_row]
+    for other in sorted(apart)[1:]:
+        yield _name(scope, min(apart)), _name(scope, other)
+
+
+def _links(scope: Scope, relations: list[int]) -> Iterator[set[int]]:
+    """Yield the sets of relations that a condition or a lateral reference connects."""
+    for condition, _ in scope.conditions():
+        parts = condition.args if condition is not None and condition.label == "BOOLEXPR" else [condition]
+        for part in parts:
+            yield _relations(scope, part)
+    for number in relations:
+        relation = scope.relation(number)
+        yield {number} | _relations(scope, relation.functions) | _relations(scope, relation.subquery)
+
+
+def _relations(scope: Scope, part: Node | None) -> set[int]:
+    """Return the relations of this query to which an expression, or a query in it, refers."""
+    found: set[int] = set()
+    for node, level in walk(part):
+        if node.label == "VAR" and node.varlevelsup == level:
+            is_join_column = is_alias(scope.relation(node.varno)) and node.varattno > 0
+            found |= _relations(scope, scope.aliased_expression(node)) if is_join_column else {node.varno}
+    return found
+
+
+def _name(scope: Scope, number: int) -> str:
+    return str(scope.relation(number).eref.aliasname)

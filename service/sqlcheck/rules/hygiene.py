@@ -1,0 +1,68 @@
+"""Statements that PostgreSQL accepts but the service must not run: session state, utility statements, `*`."""
+
+from collections.abc import Iterator
+
+from pglast import ast
+
+from service.sqlcheck.analysis.description import QUERIES
+from service.sqlcheck.analysis.parse_tree import Node, ParsedQuery, walk
+from service.sqlcheck.findings import Finding, finding_at
+
+# Statements that change the state of the session; pooled connections are reused without a reset.
+STATE_STATEMENTS = {
+    "VariableSetStmt": "SET",
+    "ListenStmt": "LISTEN",
+    "UnlistenStmt": "UNLISTEN",
+    "DeclareCursorStmt": "DECLARE CURSOR",
+    "PrepareStmt": "PREPARE",
+    "DeallocateStmt": "DEALLOCATE",
+    "DiscardStmt": "DISCARD",
+    "LoadStmt": "LOAD",
+}
+STATE_FUNCTIONS = {"set_config", "setseed", "currval", "lastval"}
+SESSION_LOCKS = ("pg_advisory_lock", "pg_advisory_unlock", "pg_try_advisory_lock")
+OUTLIVES_STATEMENT = "outlives the statement on a connection that other requests use"
+
+
+def check_statement(parsed: ParsedQuery) -> Iterator[Finding]:
+    """Find changes of session state, statements that are not queries, and `*`."""
+    states = list(connection_state(parsed.tree))
+    if not any(node is parsed.tree for node, _ in states) and (
+        not isinstance(parsed.tree, QUERIES) or getattr(parsed.tree, "intoClause", None)
+    ):
+        sentence = "a query is a select, insert, update, delete or merge; schema changes are migrations"
+        yield finding_at(parsed.statement, parsed.line, sentence, "not-a-query")
+    for node, what in states:
+        yield finding_at(parsed.statement, parsed.line_of(node), f"{what} {OUTLIVES_STATEMENT}", "session-state")
+    for node in parsed.nodes:
+        if isinstance(node, ast.ResTarget) and _is_star(node.val):
+            sentence = "name the columns: `*` changes with the table, under running code"
+            yield finding_at(parsed.statement, parsed.line_of(node), sentence, "star")
+
+
+def connection_state(tree: Node) -> Iterator[tuple[Node, str]]:
+    """Yield the nodes of a statement that change the state of the session, and their names."""
+    for node in walk(tree):
+        kind = type(node).__name__
+        if kind in STATE_STATEMENTS and not getattr(
+            node, "is_local", False
+        ):  # SET LOCAL has no effect outside a transaction
+            yield node, STATE_STATEMENTS[kind]
+        elif kind == "RangeVar" and node.relpersistence == "t":
+            yield node, "a temporary table"
+        elif kind == "FuncCall":
+            name = node.funcname[-1].sval
+            if (name in STATE_FUNCTIONS or name.startswith(SESSION_LOCKS)) and not _is_local(node):
+                yield node, f"{name}()"
+
+
+def _is_local(call: Node) -> bool:
+    """Return whether a call is ``set_config(…, …, true)``, whose effect ends with the statement."""
+    last = call.args[-1] if call.args else None
+    return call.funcname[-1].sval == "set_config" and bool(getattr(getattr(last, "val", None), "boolval", False))
+
+
+def _is_star(node: Node) -> bool:
+    """Return whether a node is ``*``, ``pets.*`` or ``(f()).*``."""
+    parts = getattr(node, "fields", None) or getattr(node, "indirection", None) or ()
+    return any(type(part).__name__ == "A_Star" for part in parts)

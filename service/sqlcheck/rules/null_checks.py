@@ -1,0 +1,161 @@
+"""Nulls that a query can return, compared with what the class and the header allow."""
+
+from collections.abc import Iterator
+
+import attrs
+
+from service.postgres import Cardinality, Marker, Statement
+from service.sqlcheck.analysis.description import Column, Description
+from service.sqlcheck.analysis.max_rows import FunctionalDependencies
+from service.sqlcheck.analysis.node_tree import strip_relabels
+from service.sqlcheck.analysis.nullability import UNKNOWN, Nullability
+from service.sqlcheck.code import QueryReference
+from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.row_classes import Annotation, Row
+from service.sqlcheck.rules.json_fields import nested_values
+
+
+@attrs.frozen
+class _Value:
+    """A column (from 1), or a value in its JSON: its nullability, and what its declaration by `owner` allows."""
+
+    number: int
+    column: Column
+    nulls: Nullability
+    owner: str
+    optional: bool
+    optional_elements: bool
+
+
+def column_nullability(description: Description) -> list[Nullability]:
+    """Return the nullability of each result column in the rows that the code receives."""
+    return [_in_a_row(description, each) for each in _query_nullability(description)]
+
+
+def _in_a_row(description: Description, nulls: Nullability) -> Nullability:
+    """Remove the outer joins that make the first column null, too: the code receives no such row."""
+    first = description.expression(1) if _null_means_nothing(description.statement) and description.columns else None
+    if description.scope is None or first is None:
+        return nulls
+    first = strip_relabels(first)
+    # A column of a table is null for sure if an outer join makes it so.
+    if first.label != "VAR" or description.scope.column_origin(first, written=True) is None:
+        return nulls
+    dropped = _query_nullability(description)[0].outer_joins
+    kept = frozenset(joins for joins in nulls.outer_joins if not any(each <= joins for each in dropped))
+    return attrs.evolve(nulls, outer_joins=kept)
+
+
+def check_nullability(description: Description, reference: QueryReference | None) -> Iterator[Finding]:
+    """Find nulls that the class or the header does not allow, and wrong or unneeded `not null` markers."""
+    statement = description.statement
+    row = reference.row if reference else None
+    if _null_means_nothing(statement):
+        yield from _check_first_column(description)
+    nested = list(_nested(description, row))
+    names = {each.name for each in description.columns} | {each.column.name for each in nested}
+    for marker in statement.not_null:
+        if not {marker.name, marker.name.removesuffix("[]")} & names:
+            yield finding_at(statement, marker.line, f"'not null' names {marker.name}, which is no column", "marker")
+    if 0 < len(description.parsed.targets()) != len(description.columns):  # `*`, which has a finding of its own
+        return
+    values = list(_values(description, row))
+    for value in [*values, *nested] if values else []:
+        yield from _check_value(statement, value)
+
+
+def _values(description: Description, row: Row | Annotation | None) -> Iterator[_Value]:
+    """Yield the columns with what the class or the header allows; nothing if no class fits them."""
+    numbered = enumerate(zip(description.columns, column_nullability(description), strict=True), 1)
+    if isinstance(row, Row) and len(row.fields) == len(description.columns):
+        for (number, (column, nulls)), field in zip(numbered, row.fields, strict=True):
+            allowed = field.annotation
+            yield _Value(number, column, nulls, f"{row.name}.", allowed.optional, allowed.optional_elements)
+    elif description.statement.cardinality == Cardinality.VALUE and len(description.columns) == 1:
+        elements = not isinstance(row, Annotation) or row.optional_elements
+        for number, (column, nulls) in numbered:
+            yield _Value(number, column, nulls, "the header's ", description.statement.row_nullable, elements)
+
+
+def _nested(description: Description, row: Row | Annotation | None) -> Iterator[_Value]:
+    """Yield the values in JSON of known shape as if they were columns: ``owner.id``, ``pets[].id``."""
+    if not isinstance(row, Row) or len(row.fields) != len(description.columns):
+        return
+    for number, (column, field) in enumerate(zip(description.columns, row.fields, strict=True), 1):
+        if not field.annotation.has_json_class or field.converted or not (shape := description.json_shape(number)):
+            continue
+        for path, inside, allowed in nested_values(shape, field.annotation, column.name):
+            value = Column(path, inside.type or column.type, column.line)
+            nulls = _in_a_row(description, inside.nulls)
+            yield _Value(number, value, nulls, f"{row.name}.", allowed.optional, allowed.optional_elements)
+
+
+def _query_nullability(description: Description) -> list[Nullability]:
+    if description.scope is None:
+        return [UNKNOWN] * len(description.columns)
+    return description.nullability.columns(description.scope)
+
+
+def _null_means_nothing(statement: Statement) -> bool:
+    """Return whether a row with null in its first column means that there is no row besides the session."""
+    return statement.checks_session and statement.cardinality in {Cardinality.MAYBE, Cardinality.MANY}
+
+
+def _check_first_column(description: Description) -> Iterator[Finding]:
+    """Find a session query that can lose a row with data, because its first column is null."""
+    statement, [first, *_] = description.statement, [*_query_nullability(description), UNKNOWN]
+    if not description.columns or any(marker.name == description.columns[0].name for marker in statement.not_null):
+        return
+    if first.never_null:
+        return
+    name, why = description.columns[0].name, first.reason or "PostgreSQL cannot tell"
+    if first.known and not first.reason:
+        many = statement.cardinality == Cardinality.MANY
+        joins = frozenset().union(*first.outer_joins)
+        if not many or all(FunctionalDependencies(join.scope).has_single_row(join.preserved) for join in joins):
+            return
+        why = "an outer join leaves only some rows unmatched"
+    sentence = (
+        f"the row would be lost if {name} is null ({why}): begin with a column that is null only if there is no row"
+    )
+    yield finding_at(statement, description.columns[0].line, sentence, "lost-row")
+
+
+def _check_value(statement: Statement, value: _Value) -> Iterator[Finding]:
+    nulls, name = value.nulls, value.column.name
+    marker = _marker(statement, name)
+    if marker and (mistake := _marker_mistake(nulls, optional=value.optional)):
+        yield finding_at(statement, marker.line, f"'not null: {name}' {mistake}", "marker")
+    if not (marker or value.optional or nulls.never_null):
+        yield _null_finding(statement, value)
+    if value.column.type.bare.element is None:
+        return
+    marker = _marker(statement, f"{name}[]")
+    if marker and (nulls.elements_not_null or value.optional_elements):
+        why = "no element is null" if nulls.elements_not_null else "the class allows None elements"
+        yield finding_at(statement, marker.line, f"'not null: {name}[]' is unnecessary: {why}", "marker")
+    if not (marker or value.optional_elements or nulls.elements_not_null):
+        sentence = f"elements of column {value.number} ({name}) can be null: write list[… | None], or say "
+        yield finding_at(statement, value.column.line, f"{sentence}'not null: {name}[]'", "null-unknown")
+
+
+def _marker(statement: Statement, name: str) -> Marker | None:
+    return next((marker for marker in statement.not_null if marker.name == name), None)
+
+
+def _marker_mistake(nulls: Nullability, *, optional: bool) -> str:
+    if nulls.never_null:
+        return "is unnecessary: PostgreSQL guarantees it"
+    if nulls.known and nulls.outer_joins:
+        return "is wrong: an outer join makes it null"
+    return "is unnecessary: the class allows None" if optional else ""
+
+
+def _null_finding(statement: Statement, value: _Value) -> Finding:
+    name = value.column.name
+    if not value.nulls.known:
+        sentence = f"PostgreSQL cannot tell whether column {value.number} ({name}) can be null: allow None, or say "
+        return finding_at(statement, value.column.line, f"{sentence}'not null: {name}'", "null-unknown")
+    why = value.nulls.reason or "an outer join makes it so"
+    sentence = f"column {value.number} can be null ({why}), but {value.owner}{name} does not allow None"
+    return finding_at(statement, value.column.line, sentence, "nullability")

@@ -1,0 +1,38 @@
+"""Scans that no index serves: with sequential scans disabled, PostgreSQL still plans them."""
+
+from collections.abc import Iterator
+
+from service.sqlcheck.analysis.description import Description, Plan
+from service.sqlcheck.findings import Finding, finding_at, unless_accepted
+
+INDEX_SCANS = {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
+# Nodes that read all their input before they return the first row.
+BLOCKING_NODES = {"Sort", "Aggregate", "Hash", "SetOp", "WindowAgg", "ModifyTable"}
+
+
+def find_sequential_scans(description: Description) -> Iterator[Finding]:
+    """Find the scans that no index serves, unless the header accepts them."""
+    yield from unless_accepted(description.statement, "seqscan", _scans(description))
+
+
+def _scans(description: Description) -> Iterator[Finding]:
+    for node in _full_scans(description.plan) if description.plan else ():
+        table = node.get("Relation Name", "")
+        condition = node.get("Filter") or node.get("Join Filter") or "no condition"
+        sentence = f"no index serves the {node['Node Type'].lower()} of {table or 'a subquery'}: {condition}"
+        yield finding_at(description.statement, description.parsed.line_of_table(table), sentence, "seqscan")
+
+
+def _full_scans(plan: Plan, *, limited: bool = False) -> Iterator[Plan]:
+    """Yield the scans of a whole table or of a whole index.
+
+    :param limited: whether a LIMIT above stops the scan early; not if the rows are sorted, counted or hashed first
+    """
+    kind = plan["Node Type"]
+    whole_index = kind in INDEX_SCANS and not {"Index Cond", "Order By", "Recheck Cond"} & plan.keys()
+    if plan.get("Disabled") or (whole_index and ("Filter" in plan or not limited)):
+        yield plan
+    for child in plan.get("Plans", []):
+        is_input = child.get("Parent Relationship") in {"Outer", "Inner", "Member"}
+        passes_limit = limited and is_input and kind not in BLOCKING_NODES
+        yield from _full_scans(child, limited=kind == "Limit" or passes_limit)

@@ -1,0 +1,38 @@
+"""The checks of one query that depend on the schema: types, nulls, rows, joins, writes and plans."""
+
+from collections.abc import Collection, Iterator
+
+from pglast.parser import ParseError
+
+from service.postgres import Statement
+from service.sqlcheck.analysis.description import Describer, Description, RefusedError
+from service.sqlcheck.code import QueryReference
+from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.rules import cardinality, columns, cross_joins, null_checks, plans, writes
+
+
+def describe(describer: Describer, statement: Statement) -> Description | Finding:
+    """Return PostgreSQL's description of a statement, or a finding if it rejects the statement."""
+    try:
+        return describer.describe(statement)
+    except RefusedError as error:
+        return finding_at(statement, error.line, str(error), "refused")
+    except ParseError as error:  # the server and the parser are of different releases
+        return finding_at(statement, 1, f"pglast cannot parse the statement: {error.args[0]}", "refused")
+
+
+def check_schema(description: Description, references: Collection[QueryReference]) -> Iterator[Finding]:
+    """Run the checks of a query that depend on the schema.
+
+    :param references: the places in the code that use the query
+    """
+    yield from columns.check_parameters(description)
+    readers: list[QueryReference | None] = [*references]
+    for reference in readers or [None]:
+        yield from columns.check_columns(description, reference)
+        yield from null_checks.check_nullability(description, reference)
+    yield from columns.find_naive_timestamps(description, references)
+    yield from cardinality.check_cardinality(description)
+    yield from writes.check_writes(description)
+    yield from cross_joins.find_cross_joins(description)
+    yield from plans.find_sequential_scans(description)

@@ -1,0 +1,102 @@
+"""Inserts and updates: values that a table rejects, and swapped parameters."""
+
+from collections.abc import Iterator
+
+from service.sqlcheck.analysis import node_enums as pg
+from service.sqlcheck.analysis.description import Description
+from service.sqlcheck.analysis.node_tree import CASTS, Node, strip_relabels
+from service.sqlcheck.analysis.scope import Scope
+from service.sqlcheck.findings import Finding, finding_at
+
+
+def check_writes(description: Description) -> Iterator[Finding]:
+    """Find required columns that an insert omits, nulls for NOT NULL columns, and swapped parameters."""
+    if description.scope is None:
+        return
+    for scope in _writing_queries(description.scope):
+        for targets, inserts in _target_lists(scope.query):
+            yield from _missing_columns(description, scope, targets) if inserts else ()
+            yield from _written_nulls(description, scope, targets)
+            yield from _swapped_parameters(description, scope, targets)
+
+
+def _writing_queries(scope: Scope) -> Iterator[Scope]:
+    """Yield the statement and its common table expressions, if they write."""
+    for cte in scope.query.cteList or []:
+        yield from _writing_queries(scope.child(cte.ctequery))
+    if scope.query.commandType in {pg.INSERT, pg.UPDATE, pg.MERGE}:
+        yield scope
+
+
+def _target_lists(query: Node) -> Iterator[tuple[list[Node], bool]]:
+    """Yield the targets of each write, and whether it inserts a row."""
+    if query.commandType in {pg.INSERT, pg.UPDATE}:
+        yield [each for each in query.targetList or [] if not each.resjunk], query.commandType == pg.INSERT
+    if query.onConflict and query.onConflict.onConflictSet:
+        yield query.onConflict.onConflictSet, False
+    for action in query.mergeActionList or []:
+        if action.commandType in {pg.INSERT, pg.UPDATE}:
+            yield action.targetList or [], action.commandType == pg.INSERT
+
+
+def _table(scope: Scope) -> int:
+    """Return the oid of the table that is written; 0 for a view, or if a trigger can fill the row."""
+    relation = scope.relation(scope.query.resultRelation)
+    fills = relation.relkind not in {"r", "p"} or relation.relid in scope.catalogue.triggers
+    return 0 if fills else int(relation.relid)
+
+
+def _missing_columns(description: Description, scope: Scope, targets: list[Node]) -> Iterator[Finding]:
+    given = {target.resno for target in targets}
+    for number, column in scope.catalogue.required_columns.get(_table(scope), {}).items():
+        if number not in given:
+            sentence = f"the insert omits {column.table}.{column.name}, which is NOT NULL and has no default"
+            yield finding_at(description.statement, description.parsed.line, sentence, "required-column")
+
+
+def _written_nulls(description: Description, scope: Scope, targets: list[Node]) -> Iterator[Finding]:
+    table = _table(scope)
+    for target in targets:
+        column = scope.catalogue.columns.get((table, target.resno))
+        nulls = description.nullability.expression(scope, target.expr)
+        if column and column.required and nulls.from_input and nulls.reason:
+            parameter = int(nulls.reason[1:].split()[0]) if nulls.reason.startswith("$") else 0
+            line = description.statement.parameters[parameter - 1].line if parameter else description.parsed.line
+            sentence = f"{column.table}.{column.name} is NOT NULL, but receives null: {nulls.reason}"
+            yield finding_at(description.statement, line, sentence, "null-written")
+
+
+def _swapped_parameters(description: Description, scope: Scope, targets: list[Node]) -> Iterator[Finding]:
+    """Find two parameters of the same type, each named like the column to which the other goes."""
+    table, parameters = _table(scope), description.statement.parameters
+    columns = scope.catalogue.columns
+    names = {number: column.name for (relation, number), column in columns.items() if relation == table}
+    goes_to: dict[str, tuple[str, int]] = {}
+    for target in targets:
+        number = _parameter(scope, target.expr)
+        if number and target.resno in names:
+            goes_to[parameters[number - 1].name] = (names[target.resno], number)
+    for name, (column, number) in goes_to.items():
+        other, its_number = goes_to.get(column, ("", 0))
+        same_type = its_number and parameters[number - 1].type == parameters[its_number - 1].type
+        if name < column and other == name and same_type:
+            sentence = f"${number} {name} goes to the column {column}, and ${its_number} {column} to {name}"
+            yield finding_at(description.statement, parameters[number - 1].line, sentence, "swapped")
+
+
+def _parameter(scope: Scope, node: Node) -> int:
+    """Return the number of the parameter whose value an expression is, or 0."""
+    node = strip_relabels(node)
+    while node.label in CASTS or (node.label == "FUNCEXPR" and node.funcformat in {pg.EXPLICIT_CAST, pg.IMPLICIT_CAST}):
+        node = strip_relabels(node.arg or node.args[0])
+    if node.label == "PARAM":
+        return int(node.paramid)
+    if node.label != "VAR" or node.varlevelsup:
+        return 0
+    relation = scope.relation(node.varno)
+    if relation.rtekind == pg.SUBQUERY and not relation.subquery.setOperations:
+        inner = scope.child(relation.subquery)
+        return _parameter(inner, inner.targets[node.varattno - 1].expr)
+    if relation.rtekind == pg.VALUES and len(relation.values_lists) == 1:
+        return _parameter(scope, relation.values_lists[0][node.varattno - 1])
+    return 0
