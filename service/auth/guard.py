@@ -28,11 +28,11 @@ def _bearer_token(request: ServiceRequest) -> str:
     Raises NotAuthenticated unless there is exactly one such header.
     """
     by_name, sent = request.raw_headers, request.scope["headers"]
-    given = by_name.get(b"authorization", b"")
+    authorization = by_name.get(b"authorization", b"")
     # The dictionary is shorter than the list only if a header is repeated.
     if len(by_name) < len(sent) and sum(name == b"authorization" for name, _ in sent) > 1:  # type: ignore[arg-type]  # a list
         raise NotAuthenticated
-    scheme, _, token = given.decode("latin-1").partition(" ")
+    scheme, _, token = authorization.decode("latin-1").partition(" ")
     if scheme.lower() != "bearer":
         raise NotAuthenticated
     return token.strip()
