@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Collection
 from functools import lru_cache
 from time import perf_counter
+from typing import Any
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -54,7 +55,9 @@ def request_middleware(app: ASGIApp, allowed_hosts: Collection[str], trusted_hop
         context = RequestContext(request_id, client_address(scope, trusted_hops), scope["path"])
         token = current.set(context)
         scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
-        header_map = scope["header_map"] = dict(scope["headers"])  # type: ignore[typeddict-unknown-key]  # for ServiceRequest
+        # For ServiceRequest. Servers other than this project's do not set it.
+        header_map: Any = scope.get("header_map") or dict(scope["headers"])
+        scope["header_map"] = header_map  # type: ignore[typeddict-unknown-key]
         security_headers = (
             TLS_SECURITY_HEADERS
             if scope.get("scheme") == "https" or (trusted_hops and _is_tls_at_proxy(scope))

@@ -31,9 +31,11 @@ class JSONResponse(Response[T]):
         media_type: str = "application/json",
     ) -> None:
         """Encode `content`; None means an empty body."""
-        self.body = b"" if content is None else encode(content)
-        raw: list[tuple[bytes, bytes]] = []
-        if content is not None:
+        raw: list[tuple[bytes, bytes]]
+        if content is None:
+            self.body, raw = b"", []
+        else:
+            self.body = encode(content)
             raw = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(self.body))]
         if headers:
             raw += [(name.lower().encode(), value.encode()) for name, value in headers.items()]

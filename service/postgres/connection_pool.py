@@ -34,22 +34,20 @@ CREATED = counter("database_connections_created_total", "Connections made to Pos
 class PooledConnection:
     """A connection and the statements prepared on it."""
 
-    __slots__ = ("address", "connection", "expires_at", "idle_until", "schema_version", "statements")
+    __slots__ = ("address", "connection", "expires_at", "statements", "usable_until")
 
     def __init__(self, connection: asyncpg.Connection, expires_at: float, address: Address) -> None:
         """Wrap a connection to `address`, to be replaced at `expires_at` (monotonic seconds)."""
         self.connection = connection
         self.expires_at = expires_at
         self.address = address
-        self.idle_until = expires_at
-        """When it has been idle for too long (monotonic seconds)."""
-        self.schema_version = 0
-        """The pool's schema version when `statements` were prepared."""
+        self.usable_until = expires_at
+        """When it is too old, or has been idle for too long (monotonic seconds)."""
         self.statements: dict[Query[..., Any], PreparedStatement] = {}
 
     def is_expired(self) -> bool:
         """Whether it is too old, or has been idle for too long."""
-        return monotonic() >= min(self.idle_until, self.expires_at)
+        return monotonic() >= self.usable_until
 
 
 class OutageLog:
@@ -160,7 +158,8 @@ class ConnectionPool:
     def _release(self, pooled: PooledConnection) -> None:
         """Hand the connection to the first waiter, or keep it; close it if it is too old."""
         now = monotonic()
-        pooled.idle_until = now + self.timeouts.max_idle
+        idle_until = now + self.timeouts.max_idle
+        pooled.usable_until = idle_until if idle_until < pooled.expires_at else pooled.expires_at  # noqa: FURB136 - faster
         if pooled.expires_at <= now or self._all_closed:
             self._close_soon(pooled)
         elif not (self._waiters.waiters and self._waiters.give(pooled)):
@@ -189,6 +188,8 @@ class ConnectionPool:
         if error and (is_stale(error) or isinstance(error, asyncpg.OutdatedSchemaCacheError)):
             self._schema_version += 1
             self._version_comment = f"-- prepared after {self._schema_version} changes\n"
+            for pooled in self._connections:
+                pooled.statements.clear()
 
     def _connect_more(self, waiting: int) -> None:
         """Open connections for `waiting` waiters; after a failure one at a time, with a pause before each attempt."""

@@ -100,22 +100,26 @@ class Pool(ConnectionPool):
         Raises Unavailable if PostgreSQL does not answer in time, asyncpg.PostgresError if it refuses the statement.
         """
         context = current.get() or RequestContext("")  # outside a request, each statement has the whole budget
-        began = monotonic()
+        began = now = monotonic()
         request_deadline = began + self._budget - context.database_used
         retries: RetryState | None = None
+        read_only = False
         try:
             while True:
-                pooled = self._idle.pop() if self._idle else await self._wait(request_deadline, context)
-                now = monotonic()
-                if now >= pooled.idle_until or now >= pooled.expires_at or pooled.connection.is_closed():
+                if self._idle:
+                    pooled = self._idle.pop()
+                else:
+                    pooled = await self._wait(request_deadline, context)
+                    now = monotonic()
+                if now >= pooled.usable_until or pooled.connection.is_closed():
                     self._close_soon(pooled)
                     continue
-                if request_deadline <= now:
-                    self._release(pooled)
-                    raise Unavailable(NO_ANSWER)
-                cut_short = request_deadline - now <= self.timeouts.query
-                deadline = request_deadline if cut_short else now + self.timeouts.query
-                read_only = retries is not None and retries.unknown is not None
+                deadline = now + self.timeouts.query
+                if cut_short := request_deadline <= deadline:
+                    deadline = request_deadline
+                    if deadline <= now:
+                        self._release(pooled)
+                        raise Unavailable(NO_ANSWER)
                 try:
                     rows = await self._run(pooled, query, arguments, deadline, context, read_only=read_only)
                 except BaseException as error:  # noqa: BLE001 - _retry_or_raise() raises it
@@ -127,6 +131,8 @@ class Pool(ConnectionPool):
                     else:
                         self._release_or_close(pooled, error, silent=silent)
                     await self._retry_or_raise(error, retries, request_deadline)
+                    read_only = retries.unknown is not None
+                    now = monotonic()
                 else:
                     self._release(pooled)
                     return rows
@@ -227,7 +233,7 @@ class Pool(ConnectionPool):
             if read_only:
                 await pooled.connection.execute("begin read only", timeout=timeout)
             if self._prepares:
-                statement = pooled.statements.get(query) if pooled.schema_version == self._schema_version else None
+                statement = pooled.statements.get(query)
                 if statement is None:
                     statement = await self._prepare(pooled, query, timeout)
                     timeout = deadline - monotonic()
@@ -259,9 +265,6 @@ class Pool(ConnectionPool):
         timeout: float,  # noqa: ASYNC109 - asyncpg's own timeout
     ) -> asyncpg.prepared_stmt.PreparedStatement:
         """Prepare `query`. Raises NotSentError if the connection is lost: the statement itself was not sent yet."""
-        if pooled.schema_version != self._schema_version:
-            pooled.statements.clear()
-            pooled.schema_version = self._schema_version
         try:
             statement = await pooled.connection.prepare(query.sql + self._version_comment, timeout=timeout)
         except Exception as error:

@@ -50,7 +50,11 @@ class BufferedCycle(RequestResponseCycle):
                 self.transport.write(head + body)
             elif not await self._send_in_parts(head, body):
                 return
-            self._complete()
+            self.response_complete = True
+            self.message_event.set()
+            if not self.keep_alive and not self.more_body:
+                self.transport.close()
+            self.on_response()
             return
         self.response_started = False
         await super().send(start)  # type: ignore[arg-type]  # one of uvicorn's messages
@@ -75,14 +79,6 @@ class BufferedCycle(RequestResponseCycle):
                 return False
             self.transport.write(memoryview(body)[begin : begin + HIGH_WATER_LIMIT])
         return True
-
-    def _complete(self) -> None:
-        """Finish the response as uvicorn does."""
-        self.response_complete = True
-        self.message_event.set()
-        if not self.keep_alive and not self.more_body:
-            self.transport.close()
-        self.on_response()
 
 
 def rejection_response(problem: Problem, default_headers: Headers, client: str | None) -> bytes:

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from service.problems import HeadTooLarge, MalformedRequest, NotImplementedHere, Problem
 from service.server.connection import TimedConnection
 from service.server.cycle import BufferedCycle
-from service.server.head import Headers, check_head
+from service.server.head import check_head
 
 # Bytes of request line and headers.
 MAX_HEAD = 32 * 1024
@@ -38,14 +38,15 @@ class LimitedHttpProtocol(TimedConnection):
 
     @override
     def data_received(self, data: bytes) -> None:
-        if self._phase == "linger":
+        phase = self._phase
+        if phase == "linger":
             return
-        self._received_at = self.loop.time()
-        self._buffer = self._buffer + data if self._phase == "head" else data
-        if self._phase == "keep_alive":
-            self._phase, self._phase_began = "head", self._received_at
-        self._last_size = len(data)
-        self._incomplete_size += self._last_size
+        self._received_at = now = self.loop.time()
+        self._buffer = self._buffer + data if phase == "head" else data
+        if phase == "keep_alive":
+            self._phase, self._phase_began = "head", now
+        self._last_size = size = len(data)
+        self._incomplete_size += size
         self._feed(data)
         if self._phase != "head":
             self._buffer = b""  # idle connections use no memory for it
@@ -90,29 +91,30 @@ class LimitedHttpProtocol(TimedConnection):
             size = len(target) + sum(len(name) + len(value) + 4 for name, value in headers)
             if size > MAX_HEAD:
                 raise HeadTooLarge
-        # The parser accepts CONNECT, RTSP and ICE.
-        if method == b"CONNECT" or not self._is_http(method, target):
+        # The parser accepts CONNECT, RTSP and ICE. The request line is rarely preceded by other data.
+        end = len(method) + 1 + len(target)
+        is_http = self._buffer[end : end + 6] == b" HTTP/" or b"%b %b HTTP/" % (method, target) in self._buffer
+        if method == b"CONNECT" or not is_http:
             raise MalformedRequest("This is not HTTP/1.1")
         version = self.parser.get_http_version()
-        names = [name for name, _ in headers]
-        is_usual = version == "1.1" and names.count(b"host") == 1 and b"transfer-encoding" not in names
+        by_name = dict(headers)
+        is_usual = (
+            version == "1.1"
+            and b"host" in by_name
+            and b"transfer-encoding" not in by_name
+            and len(by_name) == len(headers)  # none is repeated
+        )
         if not is_usual or target[0] != SLASH or HASH in target:
             target = check_head(version, target, headers)
         if self.parser.should_upgrade():
-            if b"sec-websocket-key" in names:
+            if b"sec-websocket-key" in by_name:
                 raise NotImplementedHere("WebSockets are not served here")
             return  # _feed() parses the request again
         self.headers = []  # trailers must not be taken for headers that a proxy has set (RFC 9110, 6.5.1)
-        self._begin(self._make_scope(version, method, target, headers), names)
-
-    def _is_http(self, method: bytes, target: bytes) -> bool:
-        end = len(method) + 1 + len(target)
-        return self._buffer[end : end + 6] == b" HTTP/" or b"%b %b HTTP/" % (method, target) in self._buffer
-
-    def _make_scope(self, version: str, method: bytes, target: bytes, headers: Headers) -> Scope:
+        expects = b"expect" in by_name and version == "1.1" and by_name[b"expect"].lower() == b"100-continue"
         raw_path, _, query = target.partition(b"?")
         path = raw_path.decode("ascii")
-        return {
+        scope: Scope = {
             "type": "http",
             "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
             "http_version": version,
@@ -121,17 +123,17 @@ class LimitedHttpProtocol(TimedConnection):
             "scheme": self.scheme,
             "root_path": self.root_path,
             "headers": headers,
+            "header_map": by_name,  # for http/middleware.py
             "state": self.app_state.copy(),
             "method": method.decode("ascii"),
             "path": unquote(path) if "%" in path else path,
             "raw_path": raw_path,
             "query_string": query,
         }
+        self._begin(scope, expects_continue=expects)
 
-    def _begin(self, scope: Scope, names: list[bytes]) -> None:
+    def _begin(self, scope: Scope, *, expects_continue: bool) -> None:
         """Start the request, or queue it behind earlier ones of its connection."""
-        version, headers = scope["http_version"], scope["headers"]
-        expects = version == "1.1" and b"expect" in names and dict(headers)[b"expect"].lower() == b"100-continue"
         before, self.cycle = (
             self.cycle,
             BufferedCycle(
@@ -143,8 +145,8 @@ class LimitedHttpProtocol(TimedConnection):
                 access_log=False,
                 default_headers=self.server_state.default_headers,
                 message_event=asyncio.Event(),
-                expect_100_continue=expects,
-                keep_alive=not self.draining and version == "1.1" and self.parser.should_keep_alive(),
+                expect_100_continue=expects_continue,
+                keep_alive=not self.draining and scope["http_version"] == "1.1" and self.parser.should_keep_alive(),
                 on_response=self.on_response_complete,
             ),
         )
@@ -194,6 +196,6 @@ class LimitedHttpProtocol(TimedConnection):
         if self._pipelined:
             self._run(self._pipelined.pop())
         if self._phase == "response" and self.cycle.response_complete:
-            self._enter("keep_alive")
+            self._phase, self._phase_began = "keep_alive", self.loop.time()
         elif self._phase == "body" and self.cycle.response_complete and not self.cycle.keep_alive:
             self._linger()
