@@ -1,7 +1,7 @@
 """HTTP/1.1: uvicorn's protocol on httptools, whose parser is strict, extended by limits and missing checks."""
 
 import asyncio
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 import httptools
@@ -34,7 +34,7 @@ class LimitedHttpProtocol(TimedConnection):
     # Bytes received since the last complete head or part of a body.
     _incomplete_size = 0
     # Whether the process is draining: each response is then the last one of its connection.
-    draining: ClassVar = False
+    is_draining = False
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -146,7 +146,7 @@ class LimitedHttpProtocol(TimedConnection):
                 default_headers=self.server_state.default_headers,
                 message_event=asyncio.Event(),
                 expect_100_continue=expects_continue,
-                keep_alive=not self.draining and scope["http_version"] == "1.1" and self.parser.should_keep_alive(),
+                keep_alive=not self.is_draining and scope["http_version"] == "1.1" and self.parser.should_keep_alive(),
                 on_response=self.on_response_complete,
             ),
         )

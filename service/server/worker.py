@@ -79,7 +79,7 @@ class Server(uvicorn.Server):
         self._slot = slot or Slot([0], [0], 0)  # private: nothing reads it
         self._drain_seconds = drain_seconds
         self._timeouts = timeouts
-        self._is_draining = False
+        self.is_draining = False
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -92,7 +92,9 @@ class Server(uvicorn.Server):
         self._acceptor = Acceptor(self._listener, self._make_protocol, connections, self._slot)  # type: ignore[arg-type]  # _make_protocol() makes them all
 
     def _make_protocol(self) -> LimitedHttpProtocol:
-        return LimitedHttpProtocol(self.config, self.server_state, self.lifespan.state, timeouts=self._timeouts)
+        protocol = LimitedHttpProtocol(self.config, self.server_state, self.lifespan.state, timeouts=self._timeouts)
+        protocol.is_draining = self.is_draining
+        return protocol
 
     @override
     async def on_tick(self, counter: int) -> bool:
@@ -106,14 +108,16 @@ class Server(uvicorn.Server):
         is_orphan = parent is not None and parent.pid != os.getppid()
         if sig != signal.SIGTERM or not self.started or not self._drain_seconds or is_orphan:
             super().handle_exit(sig, frame)
-        elif not self._is_draining:  # some platforms signal all processes, the parent its workers again
-            self._is_draining = True
+        elif not self.is_draining:  # some platforms signal all processes, the parent its workers again
+            self.is_draining = True
             self._loop.call_soon_threadsafe(self._drain)
 
     def _drain(self) -> None:
         seconds = self._drain_seconds
         log.info("draining", seconds=seconds)
-        self.config.app.draining = LimitedHttpProtocol.draining = True  # type: ignore[union-attr]  # it is an Application
+        self.config.app.draining = True  # type: ignore[union-attr]  # it is an Application
+        for connection in self.server_state.connections:
+            connection.is_draining = True  # type: ignore[union-attr]  # _make_protocol() makes them all
         if self._is_only_process:
             self._loop.call_later(seconds, stop_accepting, self._listener)
         self._loop.call_later(seconds + ShutdownTimeouts().backlog, super().handle_exit, signal.SIGTERM, None)

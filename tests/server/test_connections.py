@@ -13,7 +13,6 @@ from structlog.testing import capture_logs
 from service.app import Service
 from service.http.middleware import request_middleware
 from service.server.connection import TimedConnection
-from service.server.protocol import LimitedHttpProtocol
 from service.server.slots import Slot
 from service.timeouts import ClientTimeouts
 from tests.support.raw_http import DOWNLOAD, GET, POST, UNWANTED, listening, statuses, talk
@@ -101,10 +100,9 @@ async def test_response_is_one_segment(port: int) -> None:
     writer.close()
 
 
-async def test_draining_process_closes_after_each_response(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LimitedHttpProtocol, "draining", True)
-
-    response = await talk(port, GET + b"\r\n")
+async def test_draining_process_closes_after_each_response(app: Service) -> None:
+    async with listening(app, is_draining=True) as port:
+        response = await talk(port, GET + b"\r\n")
 
     assert response.startswith(b"HTTP/1.1 200 ")
     assert b"\r\nconnection: close\r\n" in response

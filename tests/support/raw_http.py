@@ -47,11 +47,13 @@ async def listening(
     patience: int | None = None,
     timeouts: ClientTimeouts = DEFAULT_TIMEOUTS,
     slot: Slot | None = None,
+    is_draining: bool = False,
 ) -> AsyncIterator[int]:
     """Serve `app` in this process and yield its address. At the end, requests get `patience` seconds to finish."""
     config = uvicorn.Config(app, **OPTIONS | {"lifespan": "off"}, timeout_graceful_shutdown=patience)
     listener = bind("127.0.0.1", 0)
     server = Server(config, listener, slot, timeouts=timeouts)
+    server.is_draining = is_draining
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
