@@ -119,6 +119,7 @@ def test_sigterm_drains_first(own_database_url: str, serve: Serve, workers: str)
 
     wait_until(lambda: served.status("/health/ready") == 503, "readiness says so")
     assert open_connection.get("/health/live").headers["Connection"] == "close"
+    open_connection.close()
     time.sleep(1)  # it keeps draining
     assert served.client.get("/health/ready").json()["detail"] == "draining: this process is shutting down"
     response = served.client.get("/health/live")
