@@ -10,6 +10,7 @@ import pytest
 from service.dev.checked import CheckedConnections
 from service.http.system.health import AppliedMigration
 from service.postgres import queries
+from service.postgres.database import Database
 from service.postgres.pool import Pool
 from service.postgres.queries import Many
 from service.postgres.query_file import read_query
@@ -59,6 +60,17 @@ async def test_edited_file_runs_in_its_new_form(
     await checked.check()
 
     assert [len(await checked.fetch(query, ())) for _ in range(2)] == [1, 1]
+
+
+async def test_transaction_runs_the_edited_file(
+    checked: CheckedConnections, tree: Copy, query: Many[..., AppliedMigration]
+) -> None:
+    tree.edit(PATH, "order by", "where migration_id like '%0001%' order by")
+    await checked.check()
+
+    rows = await Database(checked).run_transaction(lambda tx: tx.many(query))
+
+    assert len(rows) == 1
 
 
 async def test_query_with_a_finding_is_refused(

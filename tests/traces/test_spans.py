@@ -227,8 +227,8 @@ async def test_statements_of_a_transaction_are_spans(
     pool, traces = Pool(database_url), OpenTelemetryTraces()
     db = Database(traces.pool(pool))
 
-    async with pool.open(), db.transaction() as tx:
-        await tx.value(backend)
+    async with pool.open():
+        await db.run_transaction(lambda tx: tx.value(backend))
     await traces.flush()
 
     assert [span.name for span in receiver.spans] == ["tests.query"]
