@@ -111,22 +111,20 @@ def test_sigterm_drains_first(own_database_url: str, serve: Serve, workers: str)
     """All requests are served meanwhile, with ``Connection: close``."""
     served = serve(own_database_url, WEB_CONCURRENCY=workers, DRAIN_SECONDS="5")
     wait_until(lambda: served.stdout.count(STARTED) == int(workers), "all serve")
-    open_connection = httpx.Client(base_url=served.client.base_url, trust_env=False)
-    assert "Connection" not in open_connection.get("/health/live").headers
-    began = time.monotonic()
+    with httpx.Client(base_url=served.client.base_url, trust_env=False) as open_connection:
+        assert "Connection" not in open_connection.get("/health/live").headers
+        began = time.monotonic()
 
-    os.killpg(served.process.pid, signal.SIGTERM)
+        os.killpg(served.process.pid, signal.SIGTERM)
 
-    wait_until(lambda: served.status("/health/ready") == 503, "readiness says so")
-    assert open_connection.get("/health/live").headers["Connection"] == "close"
-    open_connection.close()
+        wait_until(lambda: served.stdout.count('"event": "draining"') == int(workers), "all drain")
+        assert open_connection.get("/health/live").headers["Connection"] == "close"
     time.sleep(1)  # it keeps draining
     assert served.client.get("/health/ready").json()["detail"] == "draining: this process is shutting down"
     response = served.client.get("/health/live")
     assert (response.status_code, response.headers["Connection"]) == (200, "close")
     served.process.wait(PATIENCE)
     assert time.monotonic() - began > 5
-    assert served.stdout.count('"event": "draining"') == int(workers)
     assert "Traceback" not in served.stdout + served.stderr
 
 
