@@ -147,10 +147,10 @@ class Output:
         with self._lock:
             if self._pending and now < self._reported_at + REPORT_INTERVAL:
                 return
-            lines, self._dropped, self._reported_at = self._dropped, 0, now
-        if not self._write(self.report(lines).encode()):
+            lines, self._reported_at = self._dropped, now
+        if self._write(self.report(lines).encode()):
             with self._lock:
-                self._dropped += lines
+                self._dropped -= lines
 
     def _write(self, text: bytes) -> bool:
         """Write `text`; return False if that fails, because the reader is gone or the disk is full."""

@@ -92,6 +92,14 @@ def test_refused_removal_changes_nothing(whole_tree: Tree, name: str, *, drop: b
     assert files(whole_tree.path) == before
 
 
+def test_part_that_other_code_needs_is_not_removed(whole_tree: Tree) -> None:
+    app = whole_tree.path / "service/app.py"
+    app.write_text(app.read_text() + "\n\nif True:\n    fast_path_middleware\n")
+
+    with pytest.raises(ScaffoldError, match=r"^service/app\.py needs service\.fast_path: change that first"):
+        remove("fast_path", whole_tree.path)
+
+
 @needs_pets
 def test_tree_without_pets_passes_checks_tests_and_coverage(whole_tree: Tree) -> None:
     whole_tree.run(*whole_tree.command("remove", "pets", "--drop"))

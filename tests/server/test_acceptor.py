@@ -5,7 +5,7 @@ import socket
 
 from typing_extensions import override
 
-from service.server.acceptor import Acceptor
+from service.server.acceptor import YIELD_PAUSE, Acceptor
 from service.server.listener import bind
 from service.server.slots import Slot
 
@@ -30,3 +30,15 @@ async def test_stopping_waits_for_connections_being_made() -> None:
 
     assert len(made) == 1
     made[0].close()
+
+
+async def test_stopping_ends_the_pause_for_other_processes() -> None:
+    """Otherwise it would accept connections again."""
+    with bind("127.0.0.1", 0) as listener:
+        acceptor = Acceptor(listener, asyncio.Protocol, [object()], Slot([0, 0], [0, 0], 0))  # type: ignore[list-item]  # only their number counts
+        acceptor._on_readable()  # noqa: SLF001 - the other process has no connection, so this one pauses
+
+        await acceptor.stop()
+        await asyncio.sleep(YIELD_PAUSE * 2)
+
+        assert not asyncio.get_running_loop().remove_reader(listener)

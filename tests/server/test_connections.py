@@ -71,7 +71,6 @@ async def test_header_with_line_break_is_not_sent(field: tuple[bytes, bytes]) ->
         assert await talk(port, GET + b"\r\n") == b""
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts received segments")
 async def test_application_may_close_the_connection() -> None:
     async def app(_: Scope, __: Receive, send: Send) -> None:
         await send(
@@ -87,6 +86,19 @@ async def test_application_may_close_the_connection() -> None:
         assert statuses(await talk(port, GET + b"\r\n")) == [204]
 
 
+async def test_response_of_unknown_length_is_chunked() -> None:
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        await send({"type": "http.response.body", "body": b"b", "more_body": False})
+
+    async with listening(app) as port:
+        response = await talk(port, GET + b"Connection: close\r\n\r\n")
+
+    assert response.endswith(b"\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts received segments")
 async def test_response_is_one_segment(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for _ in range(3):
