@@ -16,18 +16,18 @@ help:
 	awk -F ':.*## ' -v bold="$$bold" -v plain="$$plain" \
 		'/^[a-z]+:.*## / { printf "make %s%-7s%s %s\n", bold, $$1, plain, $$2 }' Makefile
 
-dev: .venv/ready ## run the service with its own PostgreSQL, a demo user, and reload
+dev: .venv/ready ## run the service with its own PostgreSQL, a demo user and automatic reload
 	@exec .venv/bin/python -m service dev $(ARGS)
 
 # One worker more than cores, because some tests wait.
 test: .venv/ready ## run the tests, against their own PostgreSQL
 	@exec .venv/bin/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist worksteal $(ARGS)
 
-attack: .venv/ready ## attack real processes for some minutes, and print figures
+attack: .venv/ready ## attack real processes for a few minutes and print measurements
 	@exec .venv/bin/python -m pytest -m attack -rA --capture=fd -n logical --dist loadfile --no-loadscope-reorder \
 		$(ARGS) tests/e2e/attack
 
-chaos: .venv/ready ## break PostgreSQL, the network and processes under load, and print figures
+chaos: .venv/ready ## break PostgreSQL, the network and processes under load and print measurements
 	@exec .venv/bin/python -m pytest -m chaos -rA --capture=fd $(ARGS) tests/e2e/chaos
 
 check: .venv/ready ## run every linter and type check

@@ -7,7 +7,10 @@ API = ApiDescription(
     contact="The operator of this service",
     description="""Accounts, log-ins and the pets of each account.
 
-Log in at `POST /auth/access-token`. Send the access token as `Authorization: Bearer …`; it is valid for minutes.
-Exchange the refresh token for the next pair. Unknown fields are rejected. Errors are problem documents (RFC 9457).""",
+Log in at `POST /auth/access-token`. Send the access token as `Authorization: Bearer …`; it is valid for 15 minutes
+by default. Before it expires, exchange the refresh token at `POST /auth/refresh-token` for a new access and refresh
+token. Unknown fields are rejected. Errors are problem documents (RFC 9457).""",
+    license_name="MIT",
+    license_url="https://opensource.org/license/mit",
     log_in="/auth/access-token",
 )

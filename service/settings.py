@@ -93,7 +93,7 @@ class Settings:
         "DRAIN_SECONDS",
         env.integer(0, 15),
         default=2,
-        help="seconds after SIGTERM before new connections are refused; not ready meanwhile",
+        help="seconds after SIGTERM before new connections are refused; readiness returns 503 meanwhile",
     )
     database_pool_size: int = variable(
         "DATABASE_POOL_SIZE",
@@ -115,20 +115,23 @@ class Settings:
     )
     # Less than DatabaseTimeouts.query: a server that takes longer than that counts as unreachable.
     database_statement_timeout: int = variable(
-        "DATABASE_STATEMENT_TIMEOUT", env.integer(0, 2_000), default=2_000, help="milliseconds; 0 leaves it to the role"
+        "DATABASE_STATEMENT_TIMEOUT",
+        env.integer(0, 2_000),
+        default=2_000,
+        help="milliseconds before a statement is cancelled; 0: the setting of the database role applies",
     )
     database_lock_timeout: int = variable(
         "DATABASE_LOCK_TIMEOUT",
         env.integer(0, 2_000),
         # Longer than PostgreSQL's deadlock_timeout (1 s), because statements are retried after a deadlock.
         default=1_500,
-        help="milliseconds; 0 leaves it to the role",
+        help="milliseconds that a statement waits for a lock; 0: the setting of the database role applies",
     )
     database_replica_url: str | None = variable(
         "DATABASE_REPLICA_URL",
         replica_url,
         default=None,
-        help="a replica for queries marked replica: ok",
+        help="a replica, for the queries whose header says replica: ok",
     )
     database_replica_max_lag: int = variable(
         "DATABASE_REPLICA_MAX_LAG",
@@ -167,13 +170,14 @@ class Settings:
         "LOGIN_THROTTLE",
         env.login_limits,
         default=env.LOGIN_LIMITS,
-        help="failed log-ins by one address on one account, by one address, on one account, and in how many seconds",
+        help="failed log-ins allowed: from one network to one account, from one network, to one account; "
+        "then the period in seconds",
     )
     registration_throttle: env.RegistrationLimits | None = variable(
         "REGISTRATION_THROTTLE",
         env.registration_limits,
         default=env.REGISTRATION_LIMITS,
-        help="registrations attempted by one address, and in how many seconds; off with LOGIN_THROTTLE=off",
+        help="registration attempts allowed from one network, and the period in seconds; off with LOGIN_THROTTLE=off",
     )
     max_sessions: int = variable(
         "MAX_SESSIONS", env.integer(1, 1000), default=100, help="login sessions per account; one more ends the oldest"

@@ -66,8 +66,8 @@ class LoginOperation(Operation):
             required=["username", "password"],
             properties={
                 "grant_type": Schema(type=OpenAPIType.STRING, const="password"),
-                "username": text("The email address, in upper or lower case", "ada@example.com"),
-                "password": text("The password, as at registration", "some long password"),
+                "username": text("The email address; case does not matter", "ada@example.com"),
+                "password": text("The password", "some long password"),
                 **{name: text("Ignored", "any") for name in ("scope", "client_id", "client_secret")},
             },
         )

@@ -86,7 +86,7 @@ UnixTime = Annotated[int, msgspec.Meta(examples=[1769860800])]
 class Login(msgspec.Struct, forbid_unknown_fields=True):
     """The form of OAuth 2's password grant (RFC 6749, 4.3.2)."""
 
-    username: Annotated[str, msgspec.Meta(description="The email address, in upper or lower case")]
+    username: Annotated[str, msgspec.Meta(description="The email address; case does not matter")]
     password: str
     # A parameter without a value counts as omitted (RFC 6749, 3.2).
     grant_type: str = ""

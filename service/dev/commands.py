@@ -66,9 +66,9 @@ def new(name: str, fields: tuple[str, ...], no_owner: bool, singular: str | None
 @click.option("--drop", is_flag=True, help="Also write a migration that drops its tables.")
 @DATABASE
 def remove(name: str, drop: bool, database_url: str | None) -> None:  # noqa: FBT001 - click passes arguments by name
-    """Remove the feature NAME.
+    """Remove the feature or optional part NAME.
 
-    Removes its three folders, and its lines in app.py, README and changelog.
+    Removes its code, queries and tests, and its lines in app.py, README and changelog.
 
     The running release still uses the tables: deploy without the feature first, then run this again with --drop, and
     deploy the migration. If nothing is deployed yet, use --drop at once.
@@ -83,14 +83,14 @@ def remove(name: str, drop: bool, database_url: str | None) -> None:  # noqa: FB
 @click.command()
 @click.argument("name")
 def rename(name: str) -> None:
-    """Rename this package in all files.
+    """Rename this package in code, commands and documentation.
 
-    Leaves migrations and prose unchanged. docs/your-own.md lists what to edit by hand.
+    Migrations do not change. docs/your-own.md lists what to edit by hand.
     """
     from service.dev import rename as renaming  # noqa: PLC0415 - rarely used
 
     changed = renaming.rename(name)
-    click.echo(f"{len(changed)} files changed; the commands are python -m {name} now")
+    click.echo(f"Changed {len(changed)} files. Run commands with: python -m {name}")
 
 
 sql.add_command(book)

@@ -43,7 +43,7 @@ def read_json(body: bytes, model: Any) -> Any:  # noqa: ANN401 - any type
 def read_form_body(body: bytes, model: type[T]) -> T:
     """Decode `body`, an HTML form, as an instance of `model`.
 
-    Raises InvalidInput, or MalformedRequest, also for a repeated field (RFC 6749, 3.2).
+    Raises InvalidInput; MalformedRequest if it is not a form or repeats a field (RFC 6749, 3.2).
     """
     try:
         fields = parse_qsl(
@@ -116,7 +116,7 @@ def problem_from_msgspec(error: msgspec.ValidationError) -> InvalidInput:
 
 
 def field_errors(value: object, model: Any, pointer: str = "") -> Iterator[FieldError]:  # noqa: ANN401 - any type
-    """Yield every error of `value`, decoded JSON at `pointer`, as a `model`; msgspec itself stops at the first."""
+    """Yield every error of `value`, the decoded JSON at `pointer`, against `model`; msgspec stops at the first."""
     try:
         msgspec.convert(value, model)
     except msgspec.ValidationError as error:
@@ -128,7 +128,7 @@ def field_errors(value: object, model: Any, pointer: str = "") -> Iterator[Field
 def _all_field_errors(body: bytes, model: object) -> list[FieldError]:
     try:
         return [*islice(field_errors(msgspec.json.decode(body), model), MAX_ERRORS)]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the rest of the body is not JSON
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # invalid JSON behind the first invalid field
         return []
 
 

@@ -39,6 +39,8 @@ class ApiDescription:
     title: str
     contact: str
     description: str
+    license_name: str
+    license_url: str
     log_in: str
 
 
@@ -47,12 +49,12 @@ def _header(name: str, description: str, example: str, *, required: bool = True)
 
 
 # Response headers that handlers declare.
-ETAG = _header("ETag", "its version, for `If-Match` and `If-None-Match` (RFC 9110, 8.8.3)", '"1"')
-LOCATION = _header("Location", "where it is found", "/things/5")
+ETAG = _header("ETag", "version of the resource, for `If-Match` and `If-None-Match` (RFC 9110, 8.8.3)", '"1"')
+LOCATION = _header("Location", "path of the new resource", "/things/5")
 NO_STORE = _header("Cache-Control", "`no-store`: the response is a secret", "no-store")
 LINK = _header(
     "Link",
-    '`<…>; rel="next"` (RFC 8288): the next page, while there is one',
+    '`<…>; rel="next"` (RFC 8288): the next page; absent on the last page',
     '</things?limit=100&after=NTpUYWRldXN6>; rel="next"',
     required=False,
 )
@@ -72,7 +74,7 @@ def openapi_config(api: ApiDescription, controllers: Sequence[ControllerRouterHa
         version=__version__,
         description=api.description,
         contact=Contact(name=api.contact),
-        license=License(name="MIT", url="https://opensource.org/license/mit"),
+        license=License(name=api.license_name, url=api.license_url),
         tags=[Tag(tag, description=each.__doc__ if isinstance(each, type) else None) for tag, each in tags],
         use_handler_docstrings=True,
         operation_id_creator=_operation_id,
@@ -90,7 +92,7 @@ def _operation_id(handler: HTTPRouteHandler, method: Method, _: object) -> str:
 
 
 async def _reject_other_paths(request: Request[Any, Any, Any]) -> None:
-    """Respond with 404 to the paths that Litestar adds below DOCUMENT_PATH; its own errors are no problem documents."""
+    """Respond with 404 to the paths that Litestar adds below DOCUMENT_PATH: its errors are not problem documents."""
     if request.url.path != DOCUMENT_PATH:
         raise NotFound
 
@@ -173,11 +175,18 @@ def _add_summary(operation: dict[str, Any]) -> None:
         operation["summary"] = re.split(r"[;.(]", description, maxsplit=1)[0].strip()
 
 
+# Litestar's own descriptions are HTTP's phrases, such as "Document created, URL follows".
+SUCCESSES = {"200": "Success", "201": "Created", "204": "Success; no body"}
+
+
 def _add_responses(operation: dict[str, Any], problems: Mapping[str, dict[str, Any]]) -> None:
     responses = operation["responses"]
     if any(parameter["name"] == "If-None-Match" for parameter in operation.get("parameters", [])):
         headers = {"ETag": dict(responses["200"]["headers"]["ETag"])}
-        responses["304"] = {"description": "It is still what the client has", "headers": headers}
+        responses["304"] = {"description": "Not modified: the client's copy is current", "headers": headers}
+    for status, description in SUCCESSES.items():
+        if status in responses:
+            responses[status]["description"] = description
     responses.pop("400", None)  # Litestar's own, which this service never sends
     responses |= problems
     for response in responses.values():

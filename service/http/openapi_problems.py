@@ -45,22 +45,22 @@ def _property(description: str, example: object, **schema: object) -> dict[str, 
 SCHEMAS: dict[str, dict[str, Any]] = {
     "FieldError": {
         "title": "FieldError",
-        "description": "A rule that the input breaks.",
+        "description": "An invalid field.",
         "type": "object",
         "required": ["pointer", "detail"],
         "properties": {
-            "pointer": _property("where (RFC 6901)", EXAMPLE_ERROR["pointer"]),
-            "detail": _property("which", EXAMPLE_ERROR["detail"]),
+            "pointer": _property("JSON Pointer to the field (RFC 6901)", EXAMPLE_ERROR["pointer"]),
+            "detail": _property("what is wrong with it", EXAMPLE_ERROR["detail"]),
         },
     },
     "Problem": {
         "title": "Problem",
-        "description": "A refusal (RFC 9457); `type` identifies its kind. See docs/problems.md.",
+        "description": "Problem details (RFC 9457); `type` identifies the kind of problem.",
         "type": "object",
         "required": ["type", "title", "status", "detail", "instance"],
         "properties": {
-            "type": _property("the kind of refusal", problems.InvalidInput.type, format="uri-reference"),
-            "title": _property("the same for all of a type", problems.InvalidInput.title),
+            "type": _property("problem type", problems.InvalidInput.type, format="uri-reference"),
+            "title": _property("title of the problem type", problems.InvalidInput.title),
             "status": {
                 "type": "integer",
                 "minimum": 400,
@@ -72,7 +72,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
             ),
             "instance": _property("the request, by its X-Request-ID", f"urn:uuid:{REQUEST_ID}", format="uri"),
             "errors": {
-                "description": "the rules that the input breaks",
+                "description": "the invalid fields",
                 "type": "array",
                 "items": {"$ref": "#/components/schemas/FieldError"},
             },
@@ -84,8 +84,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 HEADERS: dict[str, dict[str, Any]] = {
     name: {"description": description, "schema": {"type": "string", "examples": [example]}}
     for name, description, example in (
-        ("RateLimit", "how many more may be refused, and the seconds until all may again", '"failed-logins";r=4;t=900'),
-        ("RateLimit-Policy", "how many may be refused, and in how many seconds", '"failed-logins";q=5;w=900'),
+        ("RateLimit", "attempts left, and seconds until all are available again", '"failed-logins";r=4;t=900'),
+        ("RateLimit-Policy", "allowed attempts, and the period in seconds", '"failed-logins";q=5;w=900'),
         ("Retry-After", "seconds to wait before the next attempt", "1"),
         (
             "WWW-Authenticate",

@@ -42,7 +42,7 @@ class Application(Litestar):
 
     @override
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Handle a request or the lifespan (ASGI). Wraps `send`, unlike Litestar, only for `before_send` hooks."""
+        """Handle a request or the lifespan (ASGI). Litestar always wraps `send`; this, only for `before_send` hooks."""
         if scope["type"] == "lifespan" or self.before_send:
             await super().__call__(scope, receive, send)
             return
@@ -53,7 +53,7 @@ class Application(Litestar):
 class ServiceRequest(Request[None, Caller, State]):
     """A request. ``auth`` is the caller; the JSON body becomes the handler's ``data``, unknown fields are rejected.
 
-    Handlers find the database on the request, because Litestar resolves two or more dependencies in separate tasks.
+    Handlers find the database on the request, not as a dependency: Litestar runs a task for each of two or more.
     Attributes that few handlers use (cookies, state, forms) are initialised on first use.
     """
 
@@ -90,7 +90,7 @@ class ServiceRequest(Request[None, Caller, State]):
     async def body(self) -> bytes:
         """Return the body.
 
-        Raises ContentTooLarge, or MalformedRequest if the client disconnects before its end.
+        Raises ContentTooLarge, or MalformedRequest if the client disconnects before the end of the body.
         """
         if self._body is not Empty:
             return self._body
@@ -126,7 +126,7 @@ class ServiceRequest(Request[None, Caller, State]):
 async def read_form(request: ServiceRequest, model: type[T]) -> T:
     """Return the body, an HTML form, as an instance of `model`.
 
-    Raises UnsupportedMediaType, InvalidInput, or MalformedRequest, also for a repeated field (RFC 6749, 3.2).
+    Raises UnsupportedMediaType, InvalidInput; MalformedRequest if it is not a form or repeats a field (RFC 6749, 3.2).
     """
     check_media_type(FORM, request.raw_headers)
     return read_form_body(await request.body(), model)

@@ -132,7 +132,7 @@ def preflight_middleware(app: ASGIApp, cors: CORSConfig) -> ASGIApp:
     """Wrap `app`: a CORS preflight from a forbidden origin gets a normal OPTIONS response, without CORS headers.
 
     Browsers treat that as a denial (https://fetch.spec.whatwg.org/#cors-preflight-fetch, step 7). Litestar would
-    respond with 400 in plain text, which is no problem document.
+    respond with 400 in plain text, which is not a problem document.
     """
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:

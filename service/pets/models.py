@@ -25,7 +25,7 @@ class VersionedPet(Pet):
 
 @attrs.define(slots=False)
 class PetOnce(VersionedPet):
-    """A pet created under an Idempotency-Key; `is_same_request` is false if the key was used differently."""
+    """A pet created with an Idempotency-Key; `is_same_request` is false if another request used the key first."""
 
     is_same_request: bool
 

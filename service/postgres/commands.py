@@ -8,10 +8,10 @@ from service.settings import database_url
 @click.command()
 @click.option("--apply", is_flag=True, help="Run the SQL on DATABASE_URL, as an administrator of the server.")
 def roles(*, apply: bool) -> None:
-    """Print or apply the SQL of three roles.
+    """Print or apply the SQL that creates three database roles.
 
-    The owner migrates, the service serves, the reader only reads; each has only the privileges it needs. Run it before
-    the first migration; it can be run again at any time.
+    The owner migrates, the service reads and writes rows, the reader only reads; each has only the privileges it
+    needs. Run it before the first migration; it can be run again at any time.
     """
     from service.postgres import roles as role_sql  # noqa: PLC0415 - psycopg is slow to import
 

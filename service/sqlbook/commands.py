@@ -23,7 +23,7 @@ from service.sqlcheck import DATABASE, DIRECTORY, progress_on_terminal, reported
 @click.option("--scale", is_flag=True, help="Also measure sizes and plans on a million rows.")
 @click.option("--since", metavar="REF", help="Instead, print the changes since this git revision as Markdown.")
 def book(directory: Path, database_url: str | None, out: Path, scale: bool, since: str | None) -> None:  # noqa: FBT001 - click passes arguments by name
-    """Write the database as HTML pages.
+    """Document the database as HTML pages.
 
     They show the schema, queries, migrations and endpoints, and open from disk; see docs/book.md.
     """

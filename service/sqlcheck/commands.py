@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def sql() -> None:
-    """Check SQL files and migrations.
+    """Check, explain and document SQL files and migrations.
 
     Uses a real PostgreSQL. Needs the dev requirements.
     """
@@ -45,7 +45,7 @@ def sql() -> None:
     "--ran",
     envvar="SQL_RAN",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file with the names of the queries that tests ran, one per line.  [env: SQL_RAN]",
+    help="Also report queries that this file does not list: those that tests ran, one per line.  [env: SQL_RAN]",
 )
 @click.option(
     "--compatible-with", metavar="REF", help="Also check the SQL files of this git revision on the new schema."

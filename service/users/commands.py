@@ -17,7 +17,7 @@ from service.telemetry import configure_logging
     help="Visible to other processes: prefer FIRST_SUPERUSER_PASSWORD or the prompt.",
 )
 def create_user(email: str, password: str | None) -> None:
-    """Create a user unless EMAIL has an account.
+    """Create an ordinary user unless EMAIL has an account.
 
     Safe to run at every deploy. EMAIL and the password are also read from FIRST_SUPERUSER_EMAIL and
     FIRST_SUPERUSER_PASSWORD.

@@ -42,7 +42,7 @@ class UsersController(Controller):
         passwords: Injected[Passwords],
         throttle: Injected[LoginThrottle],
     ) -> JSONResponse[User]:
-        """Register an account. The address is stored as spelled; all spellings of a mailbox are one account."""
+        """Register an account. The address is stored as entered, but its case, width and Unicode form do not matter."""
         client = throttle.client()
         throttle.check_registration(client)
         if errors := [*email_errors(data.email), *password_errors(data.password)]:
@@ -66,7 +66,7 @@ class UsersController(Controller):
         settings: Injected[Settings],
         data: JSONBody[CurrentPassword | None] = None,
     ) -> None:
-        """Delete the caller's account with its pets and sessions."""
+        """Delete the caller's account with all its data."""
         current = data.current_password if data else None
         check_current = CurrentPasswordCheck(request, passwords, throttle, required=settings.require_current_password)
         for _ in range(ATTEMPTS):

@@ -1,4 +1,4 @@
--- pets.create_pet: adds a pet to the caller's own
+-- pets.create_pet: creates a pet for the caller
 -- $1 session  uuid  the caller's login session
 -- $2 user     uuid  the caller
 -- $3 pet_name text  1 to 50 characters

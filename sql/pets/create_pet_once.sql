@@ -1,11 +1,11 @@
--- pets.create_pet_once: adds a pet to the caller's own, once per Idempotency-Key
+-- pets.create_pet_once: creates a pet for the caller, once per Idempotency-Key
 -- $1 session  uuid  the caller's login session
 -- $2 user     uuid  the caller
 -- $3 pet_name text  1 to 50 characters
 -- $4 key      text  the Idempotency-Key, 1 to 255 visible ASCII characters
--- returns: maybe PetOnce  (none: the session has ended; a row of nulls: a request with this key is in progress)
--- The advisory lock is released after the transaction's rows are visible. So the request that acquires it never meets
--- an uncommitted row, and `on conflict do update` finds a committed one even if it is newer than this statement.
+-- returns: maybe PetOnce  (none: the session has ended; a null id: a request with this key is in progress)
+-- The lock is held until the first request has committed. So the next holder finds its row of idempotency_key
+-- committed, and `on conflict do update` sees it even if it is newer than this statement's snapshot.
 with /* pets.create_pet_once */ caller as materialized (
     select user_id from live_session
     where session_id = $1 and user_id = $2

@@ -37,6 +37,9 @@ def test_new_resources_pass_checks_and_their_tests(whole_tree: Tree) -> None:
 
     whole_tree.run(*whole_tree.command("new", "apples2", "r2d2:text", "--singular", "apple2"))
     whole_tree.run(*whole_tree.command("new", LONG, f"{LONG[:20]}:text"))
+    # Tests of the checker create tables with these names.
+    whole_tree.run(*whole_tree.command("new", "toys", "toy_name:text"))
+    whole_tree.run(*whole_tree.command("new", "dogs", "dog_name:text"))
 
     whole_tree.check()
     whole_tree.test(
@@ -45,7 +48,11 @@ def test_new_resources_pass_checks_and_their_tests(whole_tree: Tree) -> None:
         "tests/apples2",
         f"tests/{LONG}",
         "tests/shared_long_names",
+        "tests/toys",
+        "tests/dogs",
         "tests/sql",
+        "tests/sqlbook",
+        "tests/sqlcheck",
         "tests/auth/test_guard.py",
         "tests/http/test_docs.py",
     )

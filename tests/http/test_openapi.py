@@ -127,7 +127,7 @@ async def test_every_operation_has_id_and_summary(document: dict[str, Any]) -> N
 
     assert len(ids) == len(set(ids))
     assert {"log_in", "create_kite", "list_my_kites"} <= set(ids)
-    assert document["paths"]["/kites/create"]["post"]["summary"] == "Add a kite to the caller's own"
+    assert document["paths"]["/kites/create"]["post"]["summary"] == "Create a kite for the caller"
     for operation in operations(document):
         assert operation["description"].startswith(operation["summary"])
         assert set(operation["tags"]) <= {tag["name"] for tag in document["tags"] if tag["description"]}

@@ -112,13 +112,13 @@ def test_cascaded_deletes_are_shown(small_book: Contents) -> None:
 @pytest.mark.parametrize(
     ("action", "expected"),
     [
-        ("restrict", "lock toys, FOR KEY SHARE rows, toys_kite_fkey"),
-        ("set null", "update toys, FOR NO KEY UPDATE rows, toys_kite_fkey"),
+        ("restrict", "lock kite_lines, FOR KEY SHARE rows, kite_lines_kite_fkey"),
+        ("set null", "update kite_lines, FOR NO KEY UPDATE rows, kite_lines_kite_fkey"),
     ],
 )
 def test_other_foreign_key_actions_are_shown(transaction: Connection, action: LiteralString, expected: str) -> None:
-    key = "constraint toys_kite_fkey foreign key (u, kite) references kites on delete {}"
-    create = f"create table toys (u uuid, kite bigint, {key})"
+    key = "constraint kite_lines_kite_fkey foreign key (u, kite) references kites on delete {}"
+    create = f"create table kite_lines (u uuid, kite bigint, {key})"
     transaction.execute(sql.SQL(create).format(sql.SQL(action)))
 
     assert expected in told("delete from kites", read_schema(transaction))

@@ -65,9 +65,9 @@ QUERIES = [
     ),
     Broken(
         "swapped columns",
-        f"{FIND}:8: column 1 is named kite_name, and field 1 of VersionedKite id "
+        f"{FIND}:8: column 1 is kite_name, but field 1 of VersionedKite is id "
         "[column-name]\n"
-        f"{FIND}:9: column 2 is named id, and field 2 of VersionedKite kite_name "
+        f"{FIND}:9: column 2 is id, but field 2 of VersionedKite is kite_name "
         "[column-name]",
         FIND,
         "kites.id,\n    kites.kite_name",
@@ -326,7 +326,7 @@ QUERIES = [
     ),
     Broken(
         "an index that is read from one end to the other",
-        "sql/system/list_applied_migrations.sql:5: no index serves the index scan of migration_checksum: "
+        "sql/system/list_applied_migrations.sql:5: index scan of migration_checksum: no index for "
         "(migration_checksum.sha256 <> ''::text) [seqscan]",
         "sql/system/list_applied_migrations.sql",
         f"-- seqscan: ok returns the whole table\n{LIST_MIGRATIONS}order by",
@@ -417,7 +417,7 @@ MIGRATIONS = [
     ),
     Broken(
         "a missing index",
-        "sql/system/clean_login_sessions.sql:7: no index serves the seq scan of login_session: "
+        "sql/system/clean_login_sessions.sql:7: seq scan of login_session: no index for "
         "(login_session_1.expires_at <= (now() - '30 days'::interval)) [seqscan]",
         TABLE,
         LAST_COMMENT,

@@ -35,10 +35,10 @@ class Migrated:
 
 
 @pytest.fixture
-def migrated(module_database_url: str, tmp_path: Path) -> Iterator[Migrated]:
+def migrated(empty_database_url: str, tmp_path: Path) -> Iterator[Migrated]:
     """Return an empty database."""
     (tmp_path / "migrations").mkdir()
-    with connect(module_database_url) as connection, connection.transaction(force_rollback=True):
+    with connect(empty_database_url) as connection, connection.transaction(force_rollback=True):
         yield Migrated(connection, tmp_path / "migrations")
 
 

@@ -70,7 +70,7 @@ def test_scan_behind_a_view_is_found_at_the_statement(tree: Copy, own_database_u
 
         said = found(tree, connection, "many Place", "email\nfrom everyone\nwhere upper(email) = 'A' limit 10", code)
 
-    assert said.startswith(":3: no index serves the seq scan of user_model: ")
+    assert said.startswith(":3: seq scan of user_model: no index for ")
 
 
 def test_unknown_nullability_is_found(tree: Copy, checked: Connection) -> None:

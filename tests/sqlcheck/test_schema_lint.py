@@ -19,7 +19,8 @@ MAKERS = """create table makers (
 comment on table makers is 'Makers.';
 """
 FOREIGN_KEY = (
-    "begins with the columns of toys_maker_fkey: deleting a referenced row reads all of it [foreign-key-index]"
+    "begins with the columns of toys_maker_fkey: deleting a row that it references scans the whole table "
+    "[foreign-key-index]"
 )
 
 

@@ -43,7 +43,7 @@ class KitesController(Controller):
     async def create_kite(
         self, request: ServiceRequest, data: JSONBody[KiteName], idempotency_key: Key = None
     ) -> JSONResponse[Kite]:
-        """Add a kite to the caller's own; with a key only one."""
+        """Create a kite for the caller; with a key only one."""
         return JSONResponse(Kite(1, data.kite_name), status_code=201, headers={"ETag": etag(1), "Location": "/kites/1"})
 
     @get("/me", response_headers=[LINK])

@@ -38,9 +38,14 @@ def remove(name: str, root: Path = ROOT, *, drop: bool = False) -> list[Path]:
     paths += _queries_of(name, root)
     for removed in paths:
         shutil.rmtree(removed) if removed.is_dir() else removed.unlink()
-    for changed, text in texts.items():
-        (root / changed).write_text(text, encoding="utf-8")
-    return [*(path.relative_to(root) for path in paths), *map(Path, texts)]
+    changed = {relative: text for relative, text in texts.items() if not _has_text(root / relative, text)}
+    for relative, text in changed.items():
+        (root / relative).write_text(text, encoding="utf-8")
+    return [*(path.relative_to(root) for path in paths), *map(Path, changed)]
+
+
+def _has_text(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text("utf-8") == text
 
 
 def _unregistered(name: str, root: Path) -> dict[str, str]:

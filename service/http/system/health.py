@@ -63,7 +63,9 @@ class Health:
 LIST_APPLIED_MIGRATIONS = many("system.list_applied_migrations", AppliedMigration)
 # The latest value counts, because another worker may have checked before a migration.
 MIGRATIONS_NEEDED = gauge("migrations_needed", "Migrations that this code needs", is_latest=True)
-MIGRATIONS_APPLIED = gauge("migrations_applied", "Those of them that are applied to the database", is_latest=True)
+MIGRATIONS_APPLIED = gauge(
+    "migrations_applied", "Migrations needed by this code that are applied to the database", is_latest=True
+)
 
 
 async def applied_migrations(db: Database, schema: RequiredSchema) -> dict[str, str]:
@@ -87,7 +89,7 @@ class HealthController(Controller):
 
     @get("/live", sync_to_thread=False)
     def live(self) -> Health:
-        """Report that the process serves; asks nothing else."""
+        """Report that the process is running; does not check the database."""
         return Health("live")
 
     @get("/ready")

@@ -124,7 +124,7 @@ def _check_foreign_keys(table: Table, files: MigrationFiles) -> Iterator[Finding
         if not any(index.valid and _serves(index, key) for index in table.indexes):
             name, first = table.relation, f"{table.relation}.{key.columns[0]}"
             place = files.places.get(("index", key.name)) or files.places.get(("column", first))
-            why = "deleting a referenced row reads all of it"
+            why = "deleting a row that it references scans the whole table"
             sentence = f"no index of {name} begins with the columns of {key.name}: {why}"
             yield from files.find("foreign-key-index", "table", key.name, sentence, place)
 

@@ -90,7 +90,7 @@ def _row(description: Description, row: Row) -> Iterator[Finding]:
         return
     for number, (column, field) in enumerate(zip(found, row.fields, strict=True), 1):
         if column.name != field.name:
-            sentence = f"column {number} is named {column.name}, and field {number} of {row.name} {field.name}"
+            sentence = f"column {number} is {column.name}, but field {number} of {row.name} is {field.name}"
             yield finding_at(statement, column.line, sentence, "column-name")
         elif field.annotation.name == "Literal" and column.type.bare.internal in TEXT and not field.converted:
             if not (allowed := allowed_values(description, number)) or not allowed <= {

@@ -19,7 +19,7 @@ def _scans(description: Description) -> Iterator[Finding]:
     for node in _full_scans(description.plan) if description.plan else ():
         table = node.get("Relation Name", "")
         condition = node.get("Filter") or node.get("Join Filter") or "no condition"
-        sentence = f"no index serves the {node['Node Type'].lower()} of {table or 'a subquery'}: {condition}"
+        sentence = f"{node['Node Type'].lower()} of {table or 'a subquery'}: no index for {condition}"
         yield finding_at(description.statement, description.parsed.line_of_table(table), sentence, "seqscan")
 
 

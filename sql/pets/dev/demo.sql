@@ -1,4 +1,4 @@
--- Pets of the demo user, which `make dev` has just added.
+-- Adds pets to the demo user that `make dev` has just created.
 -- $1 email text
 insert into pets (user_id, pet_name)
 select user_model.id, demo.pet_name

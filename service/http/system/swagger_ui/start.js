@@ -13,5 +13,5 @@ const follow = () => document.documentElement.classList.toggle("dark-mode", dark
 dark.addEventListener("change", follow);
 follow();
 
-// page.css hides the details of a refusal until then.
+// page.css hides the details of an error response until it is clicked.
 document.addEventListener("click", (event) => event.target.closest("tr.response")?.classList.add("open"));
