@@ -103,7 +103,7 @@ class RefreshToken(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class TokenPair(msgspec.Struct):
-    """An access token, and the refresh token that is exchanged for the next pair. Times are Unix seconds."""
+    """An access token, and the refresh token that is exchanged for the next such pair. Times are Unix seconds."""
 
     token_type: Annotated[str, msgspec.Meta(examples=["Bearer"])]
     access_token: Annotated[str, msgspec.Meta(examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl"])]

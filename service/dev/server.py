@@ -51,7 +51,7 @@ def prepare() -> Iterator[tuple[str, int]]:
         asyncio.run(_add_demo_data(url))
         for label, value in [
             ("API docs", f"http://{host}:{port}"),
-            ("Demo user", f"{DEMO_EMAIL}, password: {DEMO_PASSWORD}"),
+            ("Demo user", f'{DEMO_EMAIL}, password "{DEMO_PASSWORD}"'),
             ("Database", psql),
             ("Stop", "Ctrl-C"),
         ]:

@@ -68,7 +68,7 @@ def printed_after(dev: Running, label: str) -> str:
 
 def log_in(dev: Running) -> dict[str, str]:
     """Log in as the demo user, and return the header that authenticates it."""
-    username, password = printed_after(dev, "Demo user").split(", password: ")
+    username, password = printed_after(dev, "Demo user").rstrip('"').split(', password "')
     response = dev.client.post("/auth/access-token", data={"username": username, "password": password})
     return {"Authorization": f"Bearer {response.json()['access_token']}"}
 
@@ -102,7 +102,7 @@ def test_printed_psql_line_opens_the_database(dev: Running) -> None:
 
     emails = subprocess.check_output(["/bin/sh", "-c", line], input="select email from user_model", text=True)
 
-    assert emails == printed_after(dev, "Demo user").split(", password: ")[0] + "\n"
+    assert emails == printed_after(dev, "Demo user").split(",")[0] + "\n"
 
 
 @pytest.mark.parametrize(
