@@ -1,7 +1,7 @@
 """Fields that are objects: an attrs class or a msgspec Struct, alone or in a list, is decoded from json or jsonb."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, ForwardRef, NewType, TypeVar, get_args, get_type_hints
 
 import attrs
 import msgspec
@@ -15,12 +15,12 @@ class WrongJSONError(Exception):
 
 def row_factory(query: str, row: type[R]) -> Callable[..., R]:
     """Return what makes an object of a row's columns: the class itself, if none of its fields is read from JSON."""
-    fields = [field for field in attrs.fields(row) if field.init] if attrs.has(row) else []
-    hints = get_type_hints(row) if any(isinstance(field.type, str) for field in fields) else {}
+    fields = _fields(row)
+    hints = get_type_hints(row) if any(_is_quoted(kind) for _, kind in fields) else {}
     decoders = [
-        (place, field.name, msgspec.json.Decoder(kind))
-        for place, field in enumerate(fields)
-        if field.converter is None and _has_object(kind := hints.get(field.name, field.type))
+        (place, name, msgspec.json.Decoder(kind))
+        for place, (name, annotation) in enumerate(fields)
+        if annotation is not None and _has_object(kind := hints.get(name, annotation))
     ]
     if not decoders:
         return row
@@ -38,8 +38,22 @@ def row_factory(query: str, row: type[R]) -> Callable[..., R]:
     return make
 
 
+def _fields(row: type) -> list[tuple[str, Any]]:
+    """Return the names and annotations of the fields of an attrs class or a NamedTuple; None for a converted field."""
+    if attrs.has(row):
+        return [(each.name, None if each.converter else each.type) for each in attrs.fields(row) if each.init]
+    return [(name, row.__annotations__[name]) for name in getattr(row, "_fields", ())]
+
+
+def _is_quoted(kind: Any) -> bool:  # noqa: ANN401 - an annotation
+    """Tell whether an annotation is text, or contains one: ``list["Pet"]``."""
+    return isinstance(kind, str | ForwardRef) or any(_is_quoted(part) for part in get_args(kind))
+
+
 def _has_object(kind: Any) -> bool:  # noqa: ANN401 - an annotation
     """Tell whether a type is a class that JSON becomes, or contains one: ``list[Pet]``, ``Pet | None``."""
+    if isinstance(kind, NewType):
+        return _has_object(kind.__supertype__)
     if isinstance(kind, type) and (attrs.has(kind) or issubclass(kind, msgspec.Struct)):
         return True
     return any(_has_object(part) for part in get_args(kind))

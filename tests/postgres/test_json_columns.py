@@ -1,7 +1,7 @@
 """Fields that are objects, decoded from JSON."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, NewType, Optional
 
 import attrs
 import msgspec
@@ -36,6 +36,25 @@ class Kite:
     count: int = attrs.field(init=False, default=0)
 
 
+Keeper = NewType("Keeper", Owner)
+
+
+@attrs.define(slots=False)
+class Kept:
+    """A row whose objects are named by a type of their own, and as text inside of a type."""
+
+    keeper: Keeper
+    owner: Optional["Owner"]
+    toys: list["Toy"]
+
+
+class Pair(NamedTuple):
+    """A row that is no attrs class."""
+
+    id: int
+    toys: list[Toy]
+
+
 OWNER, TOYS = '{"id": 1, "name": null}', '[{"price": 1}, {"price": 2.5}]'
 
 
@@ -46,6 +65,16 @@ def make() -> Callable[..., Any]:
 
 def test_objects_are_decoded_and_other_text_is_kept(make: Callable[..., Any]) -> None:
     assert make(1, OWNER, OWNER, TOYS, OWNER) == Kite(1, OWNER, Owner(1, None), [Toy(1), Toy(2.5)], OWNER)
+
+
+def test_objects_are_found_however_their_type_is_written() -> None:
+    kept = Kept(Keeper(Owner(1, None)), Owner(1, None), [Toy(1), Toy(2.5)])
+
+    assert row_factory("kites.find_kept", Kept)(OWNER, OWNER, TOYS) == kept
+
+
+def test_objects_of_a_named_tuple_are_decoded() -> None:
+    assert row_factory("kites.find_pair", Pair)(1, TOYS) == Pair(1, [Toy(1), Toy(2.5)])
 
 
 def test_null_is_none(make: Callable[..., Any]) -> None:

@@ -45,6 +45,8 @@ def _header(sql: str, cardinality: str) -> str:
         "insert into maker (id, name) select 1, 'a' from toy where id = $1 returning id",
         "update maker set note = 'a' from toy where maker.id = $1 and toy.maker = maker.id returning maker.id",
         "delete from maker where id = $1 returning id",
+        "with u as (update pair set note = '' where left_id = $1 returning *) select 1 from u where right_id = 2",
+        "with d as (delete from pair where left_id = $1 returning right_id) select 1 from d where right_id = 2",
     ],
 )
 def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
@@ -79,6 +81,14 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "merge into maker using toy on toy.id = $1 when matched then delete returning maker.id",
         "select max(id) over () from maker where id > $1",
         "select t.id from toys_of($1) as t",
+        (
+            "with u as (update pair set left_id = right_id, right_id = 2 where left_id = $1 returning right_id)"
+            " select 1 from u where right_id = 2"
+        ),
+        (
+            "with u as (update pair set left_id = right_id, right_id = 2 returning old.left_id, new.right_id)"
+            " select 1 from u where left_id = $1 and right_id = 2"
+        ),
     ],
 )
 def test_several_rows_are_not_maybe(toys: Toys, sql: str) -> None:

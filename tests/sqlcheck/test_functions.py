@@ -65,6 +65,23 @@ def test_fault_in_plpgsql_has_its_line(migrated: Migrated, body: str, finding: s
 
 
 @pytest.mark.parametrize(
+    ("line", "column", "body"),
+    [
+        (6, "t.size", "select id\n    into n from toys as t where t.size = n;"),
+        (5, '"size"', "if exists (select from toys where size = condition) then return; end if;"),
+        (5, '"size" of relation "toys"', "update toys set size = n;"),
+        (5, '"size" of relation "toys"', "insert into toys (id, name, size) values (1, 'a', 2);"),
+        (5, '"size"', "for n in select size from toys loop null; end loop;"),
+        (5, '"size"', "n := (select max(id) from toys where f.condition = size);"),
+    ],
+)
+def test_missing_column_in_plpgsql_is_found(migrated: Migrated, line: int, column: str, body: str) -> None:
+    assert migrated.check(in_plpgsql(body)) == (
+        f"{line}: f(): PostgreSQL says: column {column} does not exist [refused]"
+    )
+
+
+@pytest.mark.parametrize(
     ("body", "what"),
     [
         ("perform pg_advisory_lock(1);", "pg_advisory_lock()"),
@@ -99,10 +116,28 @@ def test_text_built_into_a_variable_is_found(migrated: Migrated, declared: str) 
         "create table dogs (id bigint); select count(*) into n from dogs;",
         "set local work_mem = '1GB'; perform pg_advisory_xact_lock(1);",
         "execute condition;",
+        "select id into n from toys as t where t.name = f.condition and f.condition = condition and id > n;",
+        "select toys.* into toy from toys; insert into toys select toy.*; perform 1 from toys where id = toy.id;",
+        "select name into kept from toys; perform to_json(kept), kept; perform 1 from toys where id = kept.id;",
+        "if found then raise notice '%', n; end if;",
+        "alter table toys add size integer; update toys set size = 1;",
     ],
 )
 def test_harmless_plpgsql_has_no_finding(migrated: Migrated, body: str) -> None:
-    assert migrated.check(in_plpgsql(body)) == ""
+    assert migrated.check(in_plpgsql(body, "toy toys%rowtype; kept record;")) == ""
+
+
+def test_alias_of_a_variable_is_no_column(migrated: Migrated) -> None:
+    assert migrated.check(in_plpgsql("raise notice '%', other;", "other alias for condition;")) == ""
+
+
+def test_columns_of_a_trigger_are_not_judged(migrated: Migrated) -> None:
+    function = (
+        "create function f() returns trigger language plpgsql as $$"
+        " begin new.size := tg_op; perform to_json(old), new.size from toys; return new; end $$;"
+    )
+
+    assert migrated.check(TOYS + function) == ""
 
 
 def test_sql_function_without_its_table_is_found(migrated: Migrated) -> None:

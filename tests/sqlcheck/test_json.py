@@ -21,9 +21,19 @@ class Maker:
 class Noted(Maker):
     note: str | None
 
+@attrs.define
+class Stored(Noted):
+    made: datetime.date | None
+    tags: list[str | None]
+
 class Toy(msgspec.Struct, frozen=True):
     id: int
     price: Decimal
+
+@attrs.define
+class Priced:
+    id: int
+    price: Decimal | None
 
 class Shelf(msgspec.Struct):
     maker: Maker
@@ -97,6 +107,21 @@ def said(toys: Toys, annotation: str, select: str, header: str = "") -> str:
             ),
         ),
         ("dict[str, Maker]", "select id, data as x from toy"),
+        ("Stored", "select a as id, to_jsonb(m) as x from maker as m (a, b)"),
+        ("Stored", "select id, row_to_json(m.*) as x from (select maker.* from maker) as m"),
+        ("Stored | None", "select toy.id, to_jsonb(m) as x from toy left join maker as m on m.id = toy.maker"),
+        ("list[Stored]", "select 1 as id, json_agg(maker) as x from maker group by name"),
+        ("Stored", "update maker set name = 'a' returning id, to_jsonb(new) as x"),
+        ("Stored | None", "insert into maker (id, name) values (1, 'a') returning id, to_jsonb(old) as x"),
+        (
+            "Maker",
+            "with recursive m as (select 1 as id, 'a' as name union table m) select id, to_jsonb(m) as x from m",
+        ),
+        ("Maker", "select id, to_jsonb(m) as x from (select id, name from maker union select id, '' from toy) as m"),
+        (
+            "Maker",
+            "select id, to_jsonb(m) as x from (select id, note as name from maker) as m where m.name is not null",
+        ),
     ],
 )
 def test_matching_class_is_accepted(toys: Toys, annotation: str, select: str) -> None:
@@ -171,6 +196,34 @@ def test_matching_class_is_accepted(toys: Toys, annotation: str, select: str) ->
                 " from maker cross join (select data from toy) as t"
             ),
             "elements of column 2 (x.tags) can be null: write list[… | None], or say 'not null: x.tags[]'",
+        ),
+        ("Maker", "select id, to_jsonb(maker) as x from maker", "column 2: x has note, made, tags, which Maker lacks"),
+        ("Maker", "select id, to_jsonb(toy) as x from toy", "column 2: x lacks name of Maker"),
+        (
+            "Toy",
+            "select id, jsonb_build_object('id', 1, 'price', t) as x from priced as t",
+            "column 2: x.price is an object",
+        ),
+        (
+            "Maker",
+            "select id, to_jsonb(made_toy) as x from made_toy",
+            "column 2 can be null (an outer join makes it so), but Row.x.name does not allow None [nullability]",
+        ),
+        (
+            "Noted",
+            "select id, to_jsonb(t) as x from toys_of(1) as t (id, name, note)",
+            "column 2: x.name is numeric in JSON, but the class says str",
+        ),
+        ("Maker", "select id, to_jsonb(row(id, name)) as x from maker", "column 2: x lacks id, name of Maker"),
+        (
+            "Maker",
+            "select 1 as id, to_jsonb(m) as x from maker cross join lateral (values (1, note)) as m (id, name)",
+            "column 2 can be null (maker.note allows it), but Row.x.name does not allow None [nullability]",
+        ),
+        (
+            "Priced",
+            "select 1 as id, to_jsonb(p) as x from jsonb_populate_recordset(null::priced, '[]') as p",
+            "PostgreSQL cannot tell whether column 2 (x.id) can be null",
         ),
     ],
 )

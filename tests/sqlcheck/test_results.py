@@ -53,6 +53,21 @@ def test_value_has_one_type(
     assert found(tree, checked, returns, select, f'LOOK_UP = value("users.look_up", {python})\n') == finding
 
 
+@pytest.mark.parametrize(
+    ("python", "name"),
+    [("Toy", "Toy"), ("list[Toy]", "list[Toy]"), ("Toys", "list[Toy]"), ("Named", "Toy"), ("dict[str, Toy]",) * 2],
+)
+def test_value_is_not_decoded(tree: Copy, checked: Connection, python: str, name: str) -> None:
+    code = (
+        "from typing import NewType\n@attrs.define\nclass Toy:\n    id: int\n"
+        f"Toys = list[Toy]\nNamed = NewType('Named', Toy)\nLOOK_UP = value('users.look_up', {python})\n"
+    )
+
+    assert (
+        f":4: the value is jsonb, and only fields are decoded: return a row with a field for {name} [column-type]"
+    ) in found(tree, checked, "value jsonb", "'{}'::jsonb", code)
+
+
 @pytest.mark.parametrize(("name", "line"), [("dict", 4), ("Empty", 6)])
 def test_rows_need_a_class_with_fields(tree: Copy, checked: Connection, name: str, line: int) -> None:
     code = "class Empty(attrs.Attribute):\n    pass\n" if name == "Empty" else ""

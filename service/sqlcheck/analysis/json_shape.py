@@ -1,23 +1,26 @@
 """The shape of JSON that a query builds: keys and elements, their types and their nullability.
 
-`jsonb_build_object`, `jsonb_agg`, their variants, and the SQL/JSON constructors are followed through subqueries. Other
-JSON has no known shape; msgspec validates it when the row is read.
+`jsonb_build_object`, `jsonb_agg`, their variants, the SQL/JSON constructors, and rows of tables, subqueries and
+functions are followed through subqueries. Other JSON has no known shape; msgspec validates it when the row is read.
 """
 
+from collections.abc import Iterable, Iterator
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 import attrs
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_text, is_null_constant, type_of
-from service.sqlcheck.analysis.not_null import not_null_if_true
-from service.sqlcheck.analysis.nullability import NEVER, Nullability
-from service.sqlcheck.analysis.scope import Scope
-from service.sqlcheck.analysis.types import JSON, Type, Types
+from service.sqlcheck.analysis.not_null import as_variable, not_null_if_true
+from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability
+from service.sqlcheck.analysis.scope import Scope, is_alias
+from service.sqlcheck.analysis.types import COMPOSITE, JSON, Type, Types
 
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.nullability_inference import NullabilityInference
 
+RECORD = 2249  # the oid of the type of a row without a named type
 BOOLEAN_LABELS = {"BOOLEXPR", "NULLTEST", "BOOLEANTEST", "SCALARARRAYOPEXPR", "ROWCOMPAREEXPR"}
 
 
@@ -40,11 +43,18 @@ class JsonShapes:
 
     def shape_of(self, scope: Scope, node: Node) -> JsonShape:
         """Return the shape of an expression."""
-        found = JsonShape(self._type(node), self.nullability.expression(scope, node))
+        found = self._of_type(self._type(node), self.nullability.expression(scope, node))
         inside = self._inside(scope, node)
-        if inside is None or (found.type and found.type.bare.internal not in JSON | {"record"}):
+        if inside is None or (found.type and not found.keys and found.type.bare.internal not in JSON | {"record"}):
             return found
-        return attrs.evolve(found, keys=inside.keys, element=inside.element)
+        return attrs.evolve(found, keys=inside.keys or found.keys, element=inside.element)
+
+    def _of_type(self, of: Type | None, nulls: Nullability) -> JsonShape:
+        """Return the shape of any value of a type: each column of a composite type can be null."""
+        if of is None or of.bare.kind != COMPOSITE:
+            return JsonShape(of, nulls)
+        attributes = self.types.attributes(of.bare)
+        return JsonShape(of, nulls, {name: self._of_type(its, UNKNOWN) for name, _, its in attributes})
 
     def _type(self, node: Node) -> Type | None:
         if node.label in BOOLEAN_LABELS:
@@ -52,7 +62,7 @@ class JsonShapes:
         oid = type_of(node)
         return self.types[oid] if oid else None
 
-    def _inside(self, scope: Scope, node: Node) -> JsonShape | None:  # noqa: PLR0911 - one return per case
+    def _inside(self, scope: Scope, node: Node) -> JsonShape | None:  # noqa: C901, PLR0911 - one return per case
         match node.label:
             case "VAR":
                 return self._variable(scope.ancestor(node.varlevelsup), node)
@@ -64,6 +74,8 @@ class JsonShapes:
                 return self.shape_of(scope, node.func)
             case "JSONCONSTRUCTOREXPR" if node.type == pg.JSON_OBJECT and not node.absent_on_null:
                 return self._object(scope, node.args or [])
+            case "ROWEXPR" if node.row_typeid == RECORD:
+                return self._row(scope, zip(node.colnames, node.args, strict=True))
             case "COALESCEEXPR" if all(each.label == "CONST" for each in node.args[1:]):  # the default for no rows
                 return self.shape_of(scope, node.args[0])
             case "SUBLINK" if node.subLinkType == pg.EXPRESSION:
@@ -78,18 +90,32 @@ class JsonShapes:
                 return None
 
     def _variable(self, scope: Scope, node: Node) -> JsonShape | None:
+        if node.varattno == 0:
+            with self.nullability.assume_not_null(scope, {as_variable(node)}):
+                return None if is_alias(scope.relation(node.varno)) else self._row(scope, self._columns(scope, node))
         if scope.is_recursive(node.varno):
             return None
         source, shown = scope.shown_expression(node)
-        if shown is not None:
-            return self.shape_of(source, shown)
-        relation = scope.relation(node.varno)
-        if node.varattno or relation.rtekind not in {pg.SUBQUERY, pg.CTE} or source.query.setOperations:
-            return None
-        # The whole row: its columns are the keys.
-        names = [str(name).strip('"') for name in relation.eref.colnames]
-        keys = {name: self.shape_of(source, target.expr) for name, target in zip(names, source.targets, strict=False)}
-        return JsonShape(None, NEVER, keys)
+        return None if shown is None else self.shape_of(source, shown)
+
+    def _row(self, scope: Scope, columns: Iterable[tuple[str, Node]]) -> JsonShape:
+        return JsonShape(None, NEVER, {name.strip('"'): self.shape_of(scope, column) for name, column in columns})
+
+    def _columns(self, scope: Scope, row: Node) -> Iterator[tuple[str, Node]]:
+        """Yield the columns of a variable that stands for a whole row: their names, and variables for them.
+
+        The type of a row of a table has the names of its columns; other rows have those that the query gives them.
+        """
+        relation, source = scope.relation(row.varno), scope.source(row.varno)
+        if row.vartype == RECORD:
+            types = [type_of(target.expr) for target in source.targets] if source else []
+            named = zip(relation.eref.colnames, chain(types, repeat(0)), strict=False)
+            columns = [(name, number, oid) for number, (name, oid) in enumerate(named, 1)]
+        else:
+            attributes = self.types.attributes(self.types[row.vartype].bare)
+            columns = [(name, number, its.oid) for name, number, its in attributes]
+        for name, number, oid in columns:
+            yield name, Node("VAR", {**row.fields, "varattno": number, "varlevelsup": 0, "vartype": oid})
 
     def _function(self, scope: Scope, node: Node) -> JsonShape | None:
         match scope.catalogue.builtin_name(node.funcid):

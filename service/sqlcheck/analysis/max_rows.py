@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Key
 from service.sqlcheck.analysis.node_tree import Node, constant_integer, same, strip_relabels, walk
-from service.sqlcheck.analysis.not_null import Variable, not_null_if_true
+from service.sqlcheck.analysis.not_null import not_null_if_true
 from service.sqlcheck.analysis.scope import Scope, aggregates_all, conjuncts, is_alias, is_table
 
 Columns = frozenset[int]
@@ -77,14 +77,15 @@ class FunctionalDependencies:
     def __init__(self, scope: Scope, fixed: Columns = frozenset(), *, bounded: bool = False) -> None:
         self._scope = scope
         self._bounded = bounded
-        self._columns: set[Variable] = set()
+        self._columns: set[tuple[int, int]] = set()  # relation and column
         self.single_row: set[int] = set()
         self._conditions = [
             (each, relations) for condition, relations in scope.conditions() for each in conjuncts(condition)
         ]
         for place in fixed:
             expression = strip_relabels(scope.targets[place].expr)
-            self._columns |= not_null_if_true(scope, expression) if expression.label == "VAR" else set()
+            shown = not_null_if_true(scope, expression) if expression.label == "VAR" else set()
+            self._columns |= {variable[:2] for variable in shown if self._is_read(*variable)}
         self._derive()
 
     @property
@@ -117,6 +118,15 @@ class FunctionalDependencies:
         if is_alias(self._scope.relation(variable.varno)):
             return variable.varattno > 0 and self.is_constant(self._scope.aliased_expression(variable))
         return variable.varno in self.single_row or (variable.varno, variable.varattno) in self._columns
+
+    def _is_read(self, relation: int, column: int, row: int) -> bool:
+        """Return whether a returned column is of the row that the conditions are about, or has the same value."""
+        query = self._scope.query
+        if relation != query.resultRelation:
+            return True
+        if query.commandType == pg.UPDATE:
+            return row == pg.OLD or all(each.resno != column for each in query.targetList)
+        return row != {pg.INSERT: pg.OLD, pg.DELETE: pg.NEW}.get(query.commandType, row)
 
     def _derive(self) -> None:
         before = (-1, -1)

@@ -12,7 +12,13 @@ from service.sqlcheck.analysis.node_tree import CASTS, Node
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.scope import Scope
 
-Variable = tuple[int, int]  # the number of a relation in the query, and the number of its column
+# The number of a relation in the query, the number of its column, and which row is meant: DEFAULT, OLD or NEW.
+Variable = tuple[int, int, int]
+
+
+def as_variable(node: Node) -> Variable:
+    """Return what a VAR stands for: `old.x` and `new.x` differ."""
+    return node.varno, node.varattno, node.varreturningtype or pg.DEFAULT
 
 
 def not_null_if_true(scope: "Scope", condition: Any) -> set[Variable]:  # noqa: ANN401, PLR0911 - a node, or None; one return per case
@@ -74,7 +80,7 @@ def _column(scope: "Scope", variable: Node) -> set[Variable]:
         return set()
     if scope.relation(variable.varno).rtekind in {pg.JOIN, pg.GROUP} and variable.varattno > 0:
         return _not_null_in(scope, scope.aliased_expression(variable))
-    return {(variable.varno, variable.varattno)}
+    return {as_variable(variable)}
 
 
 def _is_strict(scope: "Scope", operator: int) -> bool:

@@ -14,12 +14,13 @@ from service.sqlcheck.analysis import call_nullability as calls
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.min_rows import always_matches, returns_at_least_one
 from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, is_null_constant, same
-from service.sqlcheck.analysis.not_null import Variable, not_null_if_false, not_null_if_true
+from service.sqlcheck.analysis.not_null import Variable, as_variable, not_null_if_false, not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, null_if_all, null_if_any
 from service.sqlcheck.analysis.scope import OuterJoin, Scope, is_alias, is_table
 
 NEVER_NULL = {"BOOLEANTEST", "DISTINCTEXPR", "GROUPINGFUNC", "MERGESUPPORTFUNC", "NEXTVALUEEXPR", "NULLTEST", "ROWEXPR"}
 NO_NULLS = b"\0\0\0\0"  # an array's offset of its null bitmap
+_Assumptions = tuple[int, frozenset[tuple[int, Variable]], frozenset[int]]
 
 
 class NullabilityInference:
@@ -30,20 +31,25 @@ class NullabilityInference:
 
     def __init__(self, parameters: Sequence[bool]) -> None:
         self._parameters = parameters
-        self._columns: dict[int, list[Nullability]] = {}
+        self._columns: dict[_Assumptions, list[Nullability]] = {}
         # What is assumed about the columns of recursive queries while they are examined.
         self._assumed: dict[int, list[Nullability]] = {}
         # The columns in which the condition of a CASE or a FILTER excludes nulls, with their scopes.
-        self._not_null: set[tuple[int, Variable]] = set()
-        self._matches: dict[int, bool] = {}
-        # Whether an expression that an update writes is examined: in it, columns are those of the old row.
-        self._writing = False
+        self._not_null: frozenset[tuple[int, Variable]] = frozenset()
+        self._matches: dict[_Assumptions, bool] = {}
+        # The scopes of which an expression that is written is examined: in it, columns are those of the old row.
+        self._writing: frozenset[int] = frozenset()
 
     def columns(self, scope: Scope) -> list[Nullability]:
         """Return the nullability of each column of a query's result."""
-        if id(scope) not in self._columns:
-            self._columns[id(scope)] = self._infer_columns(scope)
-        return self._columns[id(scope)]
+        key = self._assumptions(scope)
+        if key not in self._columns:
+            self._columns[key] = self._infer_columns(scope)
+        return self._columns[key]
+
+    def _assumptions(self, subject: object) -> "_Assumptions":
+        """Return the key of what is inferred about `subject`: it holds only for what is assumed meanwhile."""
+        return id(subject), self._not_null, self._writing
 
     def _infer_columns(self, scope: Scope) -> list[Nullability]:
         query = scope.query
@@ -77,7 +83,7 @@ class NullabilityInference:
             self._columns = dict(known)
             if found == assumed:
                 del self._assumed[id(scope)]
-                self._columns[id(scope)] = found
+                self._columns[self._assumptions(scope)] = found
                 return found
             assumed = [null_if_any(pair) for pair in zip(found, assumed, strict=True)]
 
@@ -161,32 +167,40 @@ class NullabilityInference:
         return Nullability(elements_not_null=True)
 
     def _variable(self, scope: Scope, node: Node) -> Nullability:
-        relation, variable = scope.relation(node.varno), (node.varno, node.varattno)
+        relation, variable = scope.relation(node.varno), as_variable(node)
         if is_alias(relation):
             unclear = node.varattno <= 0 or scope.query.groupingSets
             return UNKNOWN if unclear else self.expression(scope, scope.aliased_expression(node))
         if (id(scope), variable) in self._not_null:
             return NEVER
+        # If another column of the same row is not null, the row exists.
+        exists = any((id(scope), variable[::2]) == (known, other[::2]) for known, other in self._not_null)
+        if not exists and (reason := _missing_row(scope.query, node)):
+            return Nullability(reason=reason)
         own = self._column(scope, relation, node)
-        updated = scope.query.commandType == pg.UPDATE and node.varno == scope.query.resultRelation
-        if variable in scope.not_null_columns and (not updated or self._writing or node.varreturningtype == pg.OLD):
+        if self._is_filtered(scope, node):
             own = Nullability(elements_not_null=own.elements_not_null)
-        if any(known == id(scope) and there == node.varno for known, (there, _) in self._not_null):
-            return own  # another column of the same row is not null, so the row exists
+        if exists:
+            return own
         joins = {frozenset({join}) for join in scope.outer_joins(node.varno) if not self._always_matches(join)}
         return attrs.evolve(own, outer_joins=own.outer_joins | joins)
 
+    def _is_filtered(self, scope: Scope, node: Node) -> bool:
+        """Return whether a condition excludes nulls from a column; an update filters its old rows, not its new ones."""
+        updated = scope.query.commandType == pg.UPDATE and node.varno == scope.query.resultRelation
+        is_old = node.varreturningtype == pg.OLD or id(scope) in self._writing
+        return (node.varno, node.varattno, pg.DEFAULT) in scope.not_null_columns and (is_old or not updated)
+
     def _always_matches(self, join: OuterJoin) -> bool:
         """Return whether a foreign key guarantees a match for each row, so that the outer join is an inner one."""
-        if id(join) not in self._matches:
-            self._matches[id(join)] = False  # ends the recursion
-            self._matches[id(join)] = always_matches(join, self)
-        return self._matches[id(join)]
+        key = self._assumptions(join)
+        if key not in self._matches:
+            self._matches[key] = False  # ends the recursion
+            self._matches[key] = always_matches(join, self)
+        return self._matches[key]
 
     def _column(self, scope: Scope, relation: Node, node: Node) -> Nullability:  # noqa: PLR0911 - one return per case
-        """Return the nullability of a column of a relation, regardless of outer joins."""
-        if reason := _missing_row(scope.query, node):
-            return Nullability(reason=reason)
+        """Return the nullability of a column of a row that exists, regardless of outer joins."""
         if node.varattno <= 0:  # a system column, or the whole row
             return NEVER
         place = node.varattno - 1
@@ -231,13 +245,23 @@ class NullabilityInference:
         if query.onConflict and query.onConflict.action == pg.DO_UPDATE:
             updated = [each.expr for each in query.onConflict.onConflictSet if each.resno == node.varattno]
             values = [*values, *updated] if values and updated else []
-        if self._writing or not values:
+        if id(scope) in self._writing or not values:
             return None
-        self._writing = True
+        before = self._not_null, self._writing
+        self._not_null = frozenset(self._assumed_of_old_rows(scope))
+        self._writing |= {id(scope)}
         try:
             return self.null_if_any(scope, values)
         finally:
-            self._writing = False
+            self._not_null, self._writing = before
+
+    def _assumed_of_old_rows(self, scope: Scope) -> Iterator[tuple[int, Variable]]:
+        """Yield what is assumed in terms of a written expression, in which a column is that of the old row."""
+        for known, (relation, column, row) in self._not_null:
+            if (known, relation) != (id(scope), scope.query.resultRelation):
+                yield known, (relation, column, row)
+            elif row == pg.OLD:
+                yield known, (relation, column, pg.DEFAULT)
 
     def _case(self, scope: Scope, node: Node) -> Nullability:
         found: list[Nullability] = []

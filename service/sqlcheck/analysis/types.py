@@ -80,6 +80,12 @@ TYPES = """
     left join pg_range as r on r.rngtypid = t.oid
     left join pg_range as m on m.rngmultitypid = t.oid
 """
+ATTRIBUTES = """
+    select a.attname::text, a.attnum, a.atttypid
+    from pg_attribute as a inner join pg_type as t on t.typrelid = a.attrelid
+    where t.oid = %s and a.attnum > 0 and not a.attisdropped
+    order by a.attnum
+"""
 
 
 @attrs.frozen
@@ -169,6 +175,7 @@ class Types:
         self._connection = connection
         self._rows: Mapping[int, tuple[Any, ...]] = {row[0]: row for row in connection.execute(TYPES)}
         self._named: dict[str, Type | None] = {}
+        self._attributes: dict[int, list[tuple[str, int, Type]]] = {}
 
     def __getitem__(self, oid: int) -> Type:
         """Return the type with this oid."""
@@ -183,6 +190,13 @@ class Types:
             kind,
             self[subtype] if subtype else None,
         )
+
+    def attributes(self, composite: Type) -> list[tuple[str, int, Type]]:
+        """Return the columns of a composite type, which each table has: name, number and type."""
+        if composite.oid not in self._attributes:
+            found = self._connection.execute(ATTRIBUTES, [composite.oid])
+            self._attributes[composite.oid] = [(name, number, self[oid]) for name, number, oid in found]
+        return self._attributes[composite.oid]
 
     def by_name(self, name: str) -> Type | None:
         """Return the type with this name in SQL; None if there is none."""

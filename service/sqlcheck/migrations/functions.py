@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, LiteralString
 
 import attrs
 import psycopg
 from pglast import parse_plpgsql, parse_sql
 from pglast.parser import ParseError
+from psycopg import sql
 
 from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.analysis.parse_tree import Node, walk
@@ -28,6 +29,7 @@ FUNCTIONS = """
     )
 """
 RELATIONS = "select relname::text from pg_class"
+AS_FUNCTION = sql.SQL("create function pg_temp.{}({}) returns void language sql as {}")
 # The PL/pgSQL statements that run a text as SQL, and the field with the text.
 DYNAMIC_SQL = {
     ("PLpgSQL_stmt_dynexecute", "query"),
@@ -36,6 +38,7 @@ DYNAMIC_SQL = {
     ("PLpgSQL_stmt_open", "dynquery"),
 }
 ASSIGNED = re.compile(r'\s*(?P<variable>"?\w+"?)[^=:]*:?=')
+ALIAS = re.compile(r"\balias\s+for\b", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"%(\d+\$)?-?\d*s")
 # Types whose text form is the quoted name of an existing object.
 OBJECT_NAME_TYPES = {"regclass", "regproc", "regprocedure", "regrole", "regtype", "regnamespace"}
@@ -47,6 +50,7 @@ class Statement:
     """A parsed statement or expression of a function: its line in the body, and whether its value is run as SQL."""
 
     line: int
+    text: str
     tree: Node
     variable: str = ""
     is_dynamic: bool = False
@@ -68,7 +72,16 @@ class Function:
         if self.is_plpgsql:
             return list(plpgsql_statements(parse_plpgsql(self.definition)))
         found = parse_sql(self.source)
-        return [Statement(self.source.count("\n", 0, each.stmt_location) + 1, each.stmt) for each in found]
+        return [Statement(self.source.count("\n", 0, each.stmt_location) + 1, "", each.stmt) for each in found]
+
+    def variables(self) -> dict[str, LiteralString]:
+        """Return the types of the variables and parameters of a PL/pgSQL function; none for records."""
+        [parsed] = parse_plpgsql(self.definition)
+        found = {}
+        for variable in (each for datum in parsed["PLpgSQL_function"]["datums"] for each in datum.values()):
+            kind = variable.get("datatype", {}).get("PLpgSQL_type", {}).get("typname", "")
+            found[variable.get("refname", "")] = kind.removesuffix("%rowtype")
+        return found
 
 
 def check_functions(
@@ -101,6 +114,9 @@ def _problems(
         return
     built = {each.variable for each in statements if each.variable and not _is_safe(each.tree, set())}
     known = relations | {*function.transition_tables} | _created_tables(statements)
+    changed = any(type(node).__name__ == "AlterTableStmt" for each in statements for node in walk(each.tree))
+    is_known = function.is_plpgsql and not changed and not ALIAS.search(function.source)
+    variables = function.variables() if is_known else None
     for statement in statements:
         if statement.is_dynamic and not _is_safe(statement.tree, built):
             sentence = " runs SQL built from text: pass values with `using`, and names with format('%I')"
@@ -109,6 +125,8 @@ def _problems(
             yield "session-state", statement.line, f": {what} {OUTLIVES_STATEMENT}"
         for check, sentence in _check_tables(statement.tree, known, required):
             yield check, statement.line, sentence
+        if variables is not None:
+            yield from _missing_columns(connection, function.name, statement, variables)
 
 
 def _check_tables(tree: Node, known: set[str], required: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
@@ -132,6 +150,31 @@ def _refused(connection: psycopg.Connection[Any], function: Function) -> tuple[s
         line = function.source.count("\n", 0, max(inside, 0)) + 1
         return "refused", line, f": PostgreSQL says: {error.diag.message_primary}"
     return None
+
+
+def _missing_columns(
+    connection: psycopg.Connection[Any], name: str, statement: Statement, variables: Mapping[str, LiteralString]
+) -> Iterator[tuple[str, int, str]]:
+    """Find columns that do not exist: PostgreSQL analyses the statement as a function in SQL with the same variables.
+
+    Statements with records are left out, because only an assignment tells their columns. Other errors prove nothing.
+    """
+    parts = [part for node in walk(statement.tree) if type(node).__name__ == "ColumnRef" for part in node.fields]
+    names = {part.sval for part in parts if type(part).__name__ == "String"}
+    used = sorted(names & variables.keys())
+    if not all(variables[each] for each in used):
+        return
+    parameters = sql.SQL(", ").join(sql.Identifier(each) + sql.SQL(" ") + sql.SQL(variables[each]) for each in used)
+    function = AS_FUNCTION.format(sql.Identifier(name), parameters, sql.Literal(statement.text))
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(function)
+    except psycopg.errors.UndefinedColumn as error:
+        before = int(error.diag.statement_position or 1) - 1
+        line = statement.line + function.as_string(connection).count("\n", 0, before)
+        yield "refused", line, f": PostgreSQL says: {error.diag.message_primary}"
+    except psycopg.Error:
+        pass
 
 
 def _created_tables(statements: list[Statement]) -> set[str]:
@@ -171,7 +214,8 @@ def _expression(expression: dict[str, Any], line: int, variable: str, *, is_dyna
     text, mode = expression["query"], expression["parseMode"]
     if mode > 2 and (assigned := ASSIGNED.match(text)):  # noqa: PLR2004 - 0: a statement, 2: an expression
         variable, text = assigned["variable"], text[assigned.end() :]
-    return Statement(line, parse_sql(text if mode == 0 else f"select {text}")[0].stmt, variable, is_dynamic)
+    text = text if mode == 0 else f"select {text}"
+    return Statement(line, text, parse_sql(text)[0].stmt, variable, is_dynamic)
 
 
 def _is_safe(tree: Node, built: set[str]) -> bool:

@@ -195,7 +195,7 @@ def _check_text(step: Step) -> Iterator[tuple[str, str]]:
             if unreadable:
                 sentence = f"{verb} of {table} while {unreadable[0]} is locked, for readers too: use another migration"
                 yield "whole-table", sentence
-            elif not node.whereClause:
+            elif not any(type(each).__name__ == "ColumnRef" for each in walk(node.whereClause)):
                 yield "whole-table", f"{verb} of all rows of {table}, which stay locked: do it in batches"
         elif kind == "AlterDomainStmt" and _is_checked(node):
             table = step.start.domains.get(node.typeName[-1].sval, "")

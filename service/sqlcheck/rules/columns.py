@@ -35,7 +35,7 @@ def check_columns(description: Description, reference: QueryReference | None) ->
                 sentence = f"returns {_number(len(found))}, but the header says count, which reads none"
                 yield finding_at(statement, found[0].line, sentence, "column-count")
         case Cardinality.VALUE, row:
-            yield from _value(description, row if isinstance(row, Annotation) else None)
+            yield from _value(description, row)
         case _, Row() as row:
             yield from _row(description, row)
         case _, Annotation() as other:
@@ -64,7 +64,7 @@ def find_naive_timestamps(description: Description, references: Collection[Query
     yield from unless_accepted(statement, "naive-timestamp", found)
 
 
-def _value(description: Description, annotation: Annotation | None) -> Iterator[Finding]:
+def _value(description: Description, row: Row | Annotation | None) -> Iterator[Finding]:
     statement = description.statement
     if len(description.columns) != 1:
         sentence = f"returns {_number(len(description.columns))}, but a value is one"
@@ -74,8 +74,13 @@ def _value(description: Description, annotation: Annotation | None) -> Iterator[
     if declared is None or not declared.equivalent(column.type):
         sentence = f"the value is {column.type}, but the header says {statement.row or 'no type'}"
         yield finding_at(statement, statement.returns_line, sentence, "column-type")
-    if annotation and not column.type.matches(annotation):
-        sentence = f"the value is {column.type}, but the code says {annotation}"
+    if isinstance(row, Row) or (row and row.has_json_class):
+        sentence = (
+            f"the value is {column.type}, and only fields are decoded: return a row with a field for {_name(row)}"
+        )
+        yield finding_at(statement, column.line, sentence, "column-type")
+    elif row and not column.type.matches(row):
+        sentence = f"the value is {column.type}, but the code says {row}"
         yield finding_at(statement, column.line, sentence, "column-type")
 
 
@@ -119,6 +124,10 @@ def _advice(found: Type, annotation: Annotation) -> str:
     if found.python() is None:
         return "; its Python type is unknown: cast it in the statement"
     return ""
+
+
+def _name(row: Row | Annotation) -> str:
+    return row.name if isinstance(row, Row) else str(row)
 
 
 def _number(count: int) -> str:

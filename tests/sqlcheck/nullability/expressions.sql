@@ -65,3 +65,12 @@ select jsonb_agg(id), json_agg(note) from maker group by name;
 
 -- never, who knows
 select (maker).name, (maker.tags)[1] from maker;
+
+-- never, itself
+select case when maker.note is not null then shown.note else 'a' end, shown.note from maker cross join lateral (select maker.note) as shown (note);
+
+-- never, itself
+select case when toy.maker is not null then doubled.id else 1 end, doubled.id from toy cross join lateral (select twice(toy.maker)) as doubled (id);
+
+-- never, join
+select case when toy.maker is not null then maker.name else 'a' end, maker.name from toy left join maker on maker.id = toy.maker;

@@ -44,3 +44,33 @@ update maker set note = note || 'a' where note is not null returning note;
 
 -- itself
 insert into filled (id, note) values (1, 'a') returning note;
+
+-- itself, itself
+update maker set note = null returning case when old.note is not null then new.note else 'a' end, case when new.note is not null then old.note else 'a' end;
+
+-- itself
+update maker set note = null returning case when old.note is null or old.made is null then 'a' else new.note end;
+
+-- itself, never
+delete from maker returning case when old.name is not null then new.name else 'a' end, case when old.note is not null then old.note else 'a' end;
+
+-- itself
+delete from maker where note is not null returning new.note;
+
+-- itself, never
+merge into maker using toy on toy.maker = maker.id when matched then delete when not matched then insert (id, name) values (toy.id, 'a') returning case when old.name is not null then new.name else 'a' end, case when new.id is not null then new.name else 'a' end;
+
+-- itself
+merge into maker using (toy inner join owner on owner.maker = toy.maker) on owner.id = maker.id when matched then delete when not matched by source then delete returning toy.maker;
+
+-- itself, never
+insert into maker (id, name) values (1, 'a') on conflict (id) do update set note = 'b' returning case when new.name is not null then old.name else 'a' end, case when old.id is not null then old.name else 'a' end;
+
+-- itself, never
+update maker set name = 'a', note = note || 'a' returning case when note is not null then note else made::text end, case when old.note is not null then note else 'a' end;
+
+-- itself
+update maker set note = 'a', made = note::date returning case when note is not null then made else current_date end;
+
+-- itself
+with changed as (update maker set note = null where note is not null returning note) update maker as other set note = changed.note from changed returning other.note;
