@@ -46,12 +46,12 @@ def _fields(row: type) -> list[tuple[str, Any]]:
 
 
 def _is_quoted(kind: Any) -> bool:  # noqa: ANN401 - an annotation
-    """Tell whether an annotation is text, or contains one: ``list["Pet"]``."""
+    """Return whether an annotation is text, or contains one: ``list["Pet"]``."""
     return isinstance(kind, str | ForwardRef) or any(_is_quoted(part) for part in get_args(kind))
 
 
 def _has_object(kind: Any) -> bool:  # noqa: ANN401 - an annotation
-    """Tell whether a type is a class that JSON becomes, or contains one: ``list[Pet]``, ``Pet | None``."""
+    """Return whether a type is a class that JSON becomes, or contains one: ``list[Pet]``, ``Pet | None``."""
     if isinstance(kind, NewType):
         return _has_object(kind.__supertype__)
     if isinstance(kind, type) and (attrs.has(kind) or issubclass(kind, msgspec.Struct)):
