@@ -53,9 +53,11 @@ def new(name: str, fields: tuple[str, ...], no_owner: bool, singular: str | None
     Writes a migration, five queries, models, a controller and tests, adds the controller to app.py and lines to README
     and changelog, and runs `sql stub`. Overwrites nothing.
     """
-    from service.dev.scaffold.resource import read_resource  # noqa: PLC0415 - needs development dependencies
-    from service.dev.scaffold.writing import write  # noqa: PLC0415 - the same
+    from service.dev.scaffold.resource import ScaffoldError, read_resource  # noqa: PLC0415 - needs development dependencies
+    from service.dev.scaffold.writing import ROOT, write  # noqa: PLC0415 - the same
 
+    if (ROOT / "tests" / "support" / f"{name}.py").exists():
+        raise ScaffoldError(f"tests/support/{name}.py uses the name {name!r}: choose another one")
     for path in write(read_resource(name, fields, singular=singular, owned=not no_owner)):
         click.echo(path)
     click.get_current_context().invoke(stub, database_url=database_url)

@@ -59,6 +59,13 @@ def test_new_resources_pass_checks_and_their_tests(whole_tree: Tree) -> None:
 
 
 @pytest.mark.slow
+def test_name_that_tests_use_is_refused(whole_tree: Tree) -> None:
+    said = whole_tree.fail(*whole_tree.command("new", "kites", "kite_name:text"))
+
+    assert said == "Error: tests/support/kites.py uses the name 'kites': choose another one\n"
+
+
+@pytest.mark.slow
 def test_command_lists_what_it_wrote(whole_tree: Tree) -> None:
     said = whole_tree.run(*whole_tree.command("new", "shared_things", *EVERYTHING, "age:integer", "--no-owner"))
 
