@@ -164,7 +164,7 @@ class Settings:
         "TRUSTED_PROXY_HOPS",
         env.integer(0, 10),
         default=0,
-        help="trusted reverse proxies in front, which append to X-Forwarded-For",
+        help="X-Forwarded-For entries that your own proxies add, usually one each",
     )
     login_throttle: env.LoginLimits | None = variable(
         "LOGIN_THROTTLE",
@@ -186,7 +186,7 @@ class Settings:
         "REQUIRE_CURRENT_PASSWORD",
         env.boolean,
         default=False,
-        help="require the current password to reset the password or delete the account",
+        help="whether changing the password or deleting the account requires the current password",
     )
     metrics_port: int | None = variable(
         "METRICS_PORT", env.port_or_service_link, default=None, help="the port that serves the metrics of all workers"

@@ -65,7 +65,7 @@ def expected_versions(if_match: str | None) -> list[int] | None:
 
 
 def unchanged_problem(found: object | None, versions: list[int] | None, missing: str) -> Problem:
-    """Return the problem for a write that changed no row, given the row as it was `found` afterwards, or None.
+    """Return the problem for a write that changed no row, given the row `found` by the same statement.
 
     It is PreconditionFailed if the row has none of the `versions`, and NotFound with the detail `missing` if there is
     no row.

@@ -155,9 +155,17 @@ def complete_document(document: dict[str, Any], app: Litestar) -> None:
             if "$ref" not in content["schema"]:  # a form; client generators name classes after components
                 schemas[content["schema"]["title"]] = content["schema"]
                 content["schema"] = {"$ref": f"#/components/schemas/{content['schema']['title']}"}
-            schemas[content["schema"]["$ref"].rpartition("/")[2]]["additionalProperties"] = False
+            if _rejects_unknown_fields(handler):
+                schemas[content["schema"]["$ref"].rpartition("/")[2]]["additionalProperties"] = False
     for name, schema in _named_schemas(document):
         _complete_schema(name, schema)
+
+
+def _rejects_unknown_fields(handler: HTTPRouteHandler) -> bool:
+    """Return whether the class of the body rejects unknown fields, as forms do."""
+    field = handler.parsed_data_field
+    kinds = (field.annotation, *field.args) if field else ()
+    return all(kind.__struct_config__.forbid_unknown_fields for kind in kinds if hasattr(kind, "__struct_config__"))
 
 
 def _operations(document: dict[str, Any], app: Litestar) -> Iterator[tuple[HTTPRouteHandler, dict[str, Any]]]:

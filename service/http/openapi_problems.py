@@ -9,7 +9,7 @@ from service.problems import FieldError, Problem
 
 REQUEST_ID = "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
 EXAMPLE_ERROR: FieldError = {"pointer": "/name", "detail": "is missing"}
-# Problems that every operation can have.
+# Problems that every operation can have; those for any host, without the first.
 OF_ALL_OPERATIONS: list[type[Problem]] = [
     problems.UnknownHost,
     problems.HeadTooLarge,
@@ -109,7 +109,7 @@ def header_reference(name: str) -> dict[str, str]:
 
 def operation_problems(operation: Mapping[str, Any], opt: Mapping[str, Any]) -> list[type[Problem]]:
     """Return the problems of an operation: those that its handler declares (``problems=[…]``), and the general ones."""
-    found = [*OF_ALL_OPERATIONS, *opt.get("problems", ())]
+    found = [*OF_ALL_OPERATIONS[bool(opt.get("any_host")) :], *opt.get("problems", ())]
     if "requestBody" in operation:
         found += OF_OPERATIONS_WITH_BODY
     if operation.get("security"):

@@ -1,4 +1,4 @@
-"""Query parameters and headers: rejects undeclared and repeated ones, and reports missing ones."""
+"""Rejects undeclared and repeated query parameters; reports missing query parameters and headers."""
 
 from datetime import date, datetime
 from functools import cache

@@ -42,7 +42,7 @@ class Application(Litestar):
 
     @override
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Handle a request or the lifespan (ASGI). Litestar always wraps `send`; this, only for `before_send` hooks."""
+        """Handle a request or the lifespan (ASGI). Litestar always wraps `send`, this only if there are hooks."""
         if scope["type"] == "lifespan" or self.before_send:
             await super().__call__(scope, receive, send)
             return
@@ -51,9 +51,9 @@ class Application(Litestar):
 
 
 class ServiceRequest(Request[None, Caller, State]):
-    """A request. ``auth`` is the caller; the JSON body becomes the handler's ``data``, unknown fields are rejected.
+    """A request. ``auth`` is the caller; the JSON body becomes the handler's ``data``.
 
-    Handlers find the database on the request, not as a dependency: Litestar runs a task for each of two or more.
+    Handlers find the database on the request, because Litestar runs a task for each of two or more dependencies.
     Attributes that few handlers use (cookies, state, forms) are initialised on first use.
     """
 

@@ -45,7 +45,7 @@ def sql() -> None:
     "--ran",
     envvar="SQL_RAN",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Also report queries that this file does not list: those that tests ran, one per line.  [env: SQL_RAN]",
+    help="Also report queries that no test ran; the file lists those that did run, one per line.  [env: SQL_RAN]",
 )
 @click.option(
     "--compatible-with", metavar="REF", help="Also check the SQL files of this git revision on the new schema."

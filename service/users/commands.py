@@ -17,10 +17,10 @@ from service.telemetry import configure_logging
     help="Visible to other processes: prefer FIRST_SUPERUSER_PASSWORD or the prompt.",
 )
 def create_user(email: str, password: str | None) -> None:
-    """Create an ordinary user unless EMAIL has an account.
+    """Create a user unless EMAIL has an account.
 
     Safe to run at every deploy. EMAIL and the password are also read from FIRST_SUPERUSER_EMAIL and
-    FIRST_SUPERUSER_PASSWORD.
+    FIRST_SUPERUSER_PASSWORD; despite these names, the user has no special rights.
     """
     from service.users.ensure_user import ensure_user  # noqa: PLC0415 - reads SQL files: the other commands must work if one is broken
 
@@ -37,8 +37,8 @@ def create_user(email: str, password: str | None) -> None:
 def fill_email_keys() -> None:
     """Fill user_model.email_key where it is null.
 
-    Needed before the column becomes unique. Skips and reports each account whose mailbox has another
-    account; the exit status is then 1. Safe to interrupt and run again, also while the service runs.
+    Needed before the column becomes unique. Skips and reports each account whose address is another spelling of
+    another account's; the exit status is then 1. Safe to interrupt and run again, also while the service runs.
     """
     from service.users.email_keys import fill_email_keys as fill  # noqa: PLC0415 - reads SQL files, too
 

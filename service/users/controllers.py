@@ -42,7 +42,7 @@ class UsersController(Controller):
         passwords: Injected[Passwords],
         throttle: Injected[LoginThrottle],
     ) -> JSONResponse[User]:
-        """Register an account. The address is stored as entered, but its case, width and Unicode form do not matter."""
+        """Register an account. Addresses that differ only in case, full-width letters or Unicode form are the same."""
         client = throttle.client()
         throttle.check_registration(client)
         if errors := [*email_errors(data.email), *password_errors(data.password)]:

@@ -50,6 +50,23 @@ async def test_controller_without_tags_and_function_work(monkeypatch: pytest.Mon
     assert {"alone"} <= {tag["name"] for tag in answers[2]["tags"]}
 
 
+class Tolerant(msgspec.Struct):
+    """A body that ignores unknown fields."""
+
+    name: str
+
+
+@post("/tolerant")
+async def add_tolerantly(request: ServiceRequest, data: JSONBody[Tolerant]) -> JSONResponse[str]:
+    return JSONResponse(request.method + data.name)
+
+
+def test_body_that_ignores_unknown_fields_is_documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = openapi_document(application(monkeypatch, add_tolerantly))
+
+    assert "additionalProperties" not in document["components"]["schemas"]["Tolerant"]
+
+
 class Price(msgspec.Struct):
     """A body that msgspec cannot read."""
 

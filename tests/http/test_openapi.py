@@ -40,9 +40,20 @@ def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
 async def test_every_refusal_is_a_problem(document: dict[str, Any]) -> None:
     for operation in operations(document):
         refusals = {status: response for status, response in operation["responses"].items() if status >= "400"}
-        assert {"421", "431", "500", "503"} <= refusals.keys()
+        assert {"431", "500", "503"} <= refusals.keys()
         schemas = [response["content"]["application/problem+json"]["schema"] for response in refusals.values()]
         assert all(schema == PROBLEM for schema in schemas)
+
+
+async def test_only_health_checks_accept_any_host(document: dict[str, Any]) -> None:
+    without = {
+        path
+        for path, methods in document["paths"].items()
+        for each in methods.values()
+        if "421" not in each["responses"]
+    }
+
+    assert without == {"/health/live", "/health/ready"}
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,8 @@ class HealthController(Controller):
 
     path = "/health"
     tags = ("system",)
-    opt = {"any_query": True}  # noqa: RUF012 - Litestar declares it; some platforms add a parameter to bypass caches
+    # Some platforms add a parameter to bypass caches; http/middleware.py accepts any host for these paths.
+    opt = {"any_query": True, "any_host": True}  # noqa: RUF012 - Litestar declares it
 
     @get("/live", sync_to_thread=False)
     def live(self) -> Health:
