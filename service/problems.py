@@ -61,6 +61,11 @@ class Problem(OperatorError):  # noqa: N818 - RFC 9457 calls it a problem
         """Register the `constraints` of the new class."""
         PROBLEM_BY_CONSTRAINT.update(dict.fromkeys(vars(cls).get("constraints", ()), cls))
 
+    @classmethod
+    def example(cls) -> "Problem":
+        """Return an occurrence, for the OpenAPI document."""
+        return cls()
+
     def body(self, request_id: str, *, token_endpoint: bool = False) -> dict[str, object]:
         """Return the members of the JSON object (RFC 9457, 3.1).
 
@@ -195,6 +200,11 @@ class InvalidInput(Problem):
     ) -> None:
         summary = "; ".join(f"{error['pointer'] or 'The body'}: {error['detail']}" for error in errors)
         super().__init__(detail or summary, headers=headers, errors=errors)
+
+    @override
+    @classmethod
+    def example(cls) -> "Problem":
+        return cls.at("/name", "is missing")
 
     @classmethod
     def at(cls, pointer: str, detail: str) -> "InvalidInput":

@@ -170,8 +170,8 @@ class Settings:
         "LOGIN_THROTTLE",
         env.login_limits,
         default=env.LOGIN_LIMITS,
-        help="failed log-ins allowed: from one network to one account, from one network, to one account; "
-        "then the period in seconds",
+        help="four numbers: failed log-ins allowed from one network to one account; from one network; to one account, "
+        "from networks that have not logged in to it before; and the period in seconds",
     )
     registration_throttle: env.RegistrationLimits | None = variable(
         "REGISTRATION_THROTTLE",

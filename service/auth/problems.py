@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from typing_extensions import override
+
 from service.problems import Problem
 
 
@@ -10,6 +12,11 @@ class InvalidGrant(Problem):
 
     status, type, title = 400, "/problems/invalid-grant", "The credentials are not valid"
     error = "invalid_grant"
+
+    @override
+    @classmethod
+    def example(cls) -> Problem:
+        return cls("Incorrect email or password")
 
 
 class UnsupportedGrantType(Problem):
@@ -24,6 +31,11 @@ class TooManyAttempts(Problem):
 
     def __init__(self, *, retry_after: int, headers: Mapping[str, str]) -> None:
         super().__init__(f"Try again in {retry_after} seconds", headers={"Retry-After": str(retry_after), **headers})
+
+    @override
+    @classmethod
+    def example(cls) -> Problem:
+        return cls(retry_after=900, headers={})
 
 
 class TooManyLogins(TooManyAttempts):

@@ -89,11 +89,11 @@ def decoder(model: Any) -> Callable[[bytes], Any]:  # noqa: ANN401 - any type
 
 
 def is_infinite(value: date) -> bool:
-    """Return whether PostgreSQL would store the date or time `value` as infinity."""
+    """Return whether PostgreSQL would store the date or time `value` as infinity, or could not convert it to UTC."""
     if isinstance(value, datetime) and value.tzinfo:
         try:
             value = value.astimezone(UTC).replace(tzinfo=None)
-        except OverflowError:  # near the year 1 or 9999, and outside it in UTC
+        except OverflowError:  # its time in UTC is before the year 1 or after 9999
             return True
     return value in INFINITE_DATES
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from service import problems
-from service.problems import FieldError, Problem
+from service.problems import Problem
 
 REQUEST_ID = "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
-EXAMPLE_ERROR: FieldError = {"pointer": "/name", "detail": "is missing"}
-# Problems that every operation can have; those for any host, without the first.
+EXAMPLE = problems.InvalidInput.example()
+# Problems of every operation; one that accepts any host lacks the first.
 OF_ALL_OPERATIONS: list[type[Problem]] = [
     problems.UnknownHost,
     problems.HeadTooLarge,
@@ -49,8 +49,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "type": "object",
         "required": ["pointer", "detail"],
         "properties": {
-            "pointer": _property("JSON Pointer to the field (RFC 6901)", EXAMPLE_ERROR["pointer"]),
-            "detail": _property("what is wrong with it", EXAMPLE_ERROR["detail"]),
+            "pointer": _property("JSON Pointer to the field (RFC 6901)", EXAMPLE.errors[0]["pointer"]),
+            "detail": _property("what is wrong with it", EXAMPLE.errors[0]["detail"]),
         },
     },
     "Problem": {
@@ -67,9 +67,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                 "maximum": 599,
                 "examples": [problems.InvalidInput.status],
             },
-            "detail": _property(
-                "what is wrong with this request", f"{EXAMPLE_ERROR['pointer']}: {EXAMPLE_ERROR['detail']}"
-            ),
+            "detail": _property("what is wrong with this request", EXAMPLE.detail),
             "instance": _property("the request, by its X-Request-ID", f"urn:uuid:{REQUEST_ID}", format="uri"),
             "errors": {
                 "description": "the invalid fields",
@@ -84,7 +82,11 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 HEADERS: dict[str, dict[str, Any]] = {
     name: {"description": description, "schema": {"type": "string", "examples": [example]}}
     for name, description, example in (
-        ("RateLimit", "attempts left, and seconds until all are available again", '"failed-logins";r=4;t=900'),
+        (
+            "RateLimit",
+            "attempts left, and seconds until all are available again; also sent with wrong passwords",
+            '"failed-logins";r=0;t=900',
+        ),
         ("RateLimit-Policy", "allowed attempts, and the period in seconds", '"failed-logins";q=5;w=900'),
         ("Retry-After", "seconds to wait before the next attempt", "1"),
         (
@@ -144,9 +146,4 @@ def problem_responses(kinds: Iterable[type[Problem]], opt: Mapping[str, Any]) ->
 
 def _example(problem: type[Problem], opt: Mapping[str, Any]) -> dict[str, object]:
     """Return the body of `problem` as clients receive it; at a token endpoint, with OAuth's members (RFC 6749, 5.2)."""
-    errors = [EXAMPLE_ERROR] if issubclass(problem, problems.InvalidInput) else []
-    sample = problem.__new__(problem)
-    Problem.__init__(
-        sample, f"{EXAMPLE_ERROR['pointer']}: {EXAMPLE_ERROR['detail']}" if errors else None, errors=errors
-    )
-    return sample.body(REQUEST_ID, token_endpoint=bool(opt.get("token_endpoint")))
+    return problem.example().body(REQUEST_ID, token_endpoint=bool(opt.get("token_endpoint")))

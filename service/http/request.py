@@ -53,7 +53,7 @@ class Application(Litestar):
 class ServiceRequest(Request[None, Caller, State]):
     """A request. ``auth`` is the caller; the JSON body becomes the handler's ``data``.
 
-    Handlers find the database on the request, because Litestar runs a task for each of two or more dependencies.
+    The database is an attribute, not a dependency, because two or more dependencies cost a task each.
     Attributes that few handlers use (cookies, state, forms) are initialised on first use.
     """
 

@@ -25,7 +25,7 @@ class VersionedPet(Pet):
 
 @attrs.define(slots=False)
 class PetOnce(VersionedPet):
-    """A pet created with an Idempotency-Key; `is_same_request` is false if another request used the key first."""
+    """A pet created with an Idempotency-Key; `is_same_request` is false if the key was used for another pet name."""
 
     is_same_request: bool
 

@@ -45,6 +45,15 @@ async def test_every_refusal_is_a_problem(document: dict[str, Any]) -> None:
         assert all(schema == PROBLEM for schema in schemas)
 
 
+async def test_example_of_a_problem_is_what_clients_receive(document: dict[str, Any], kites: httpx.AsyncClient) -> None:
+    response = document["paths"]["/users/me"]["get"]["responses"]["401"]
+    example = response["content"]["application/problem+json"]["examples"]["not-authenticated"]["value"]
+
+    received = (await kites.get("/users/me")).json()
+
+    assert received == example | {"instance": received["instance"]}
+
+
 async def test_only_health_checks_accept_any_host(document: dict[str, Any]) -> None:
     without = {
         path
