@@ -44,3 +44,6 @@ update maker set note = note || 'a' where note is not null returning note;
 
 -- itself
 insert into filled (id, note) values (1, 'a') returning note;
+
+-- never, who knows
+update maker set (name, note) = (select 'a', null) where id = 1 returning name, note;
