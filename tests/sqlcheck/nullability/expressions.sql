@@ -65,3 +65,12 @@ select jsonb_agg(id), json_agg(note) from maker group by name;
 
 -- never, who knows
 select (maker).name, (maker.tags)[1] from maker;
+
+-- who knows
+select case when id > 1 then 'a' else null::varchar::text end from maker;
+
+-- never
+select case when note is not null then note else 'a' end from maker group by note;
+
+-- who knows
+select (id, 2) < (select 1, null::integer) from maker;
