@@ -50,6 +50,9 @@ def test_literal_matches_a_checked_text(toys: Toys, field: str, select: str) -> 
         (KIND, "select id, lower(kind) as kind from pet", "no CHECK lists its values"),
         ("name: Literal['a']", "select id, name from pet", "no CHECK lists its values"),
         ("either: Literal['a']", "select id, either from pet", "no CHECK lists its values"),
+        ("small: Literal['a']", "select id, small from pet", "no CHECK lists its values"),
+        ("gap: Literal['a', '']", "select id, gap from pet", "no CHECK lists its values"),
+        ("written: Literal['a', 'b']", "select id, written from pet", "no CHECK lists its values"),
         (KIND, "select id, kind from pet union all select 1, 'cow'", "no CHECK lists its values"),
     ],
 )

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from service.sqlcheck.analysis.description import Description
 
 COLUMN_LABELS = {"VAR", "COERCETODOMAINVALUE"}
+TEXT_TYPES = {25, 1042, 1043}  # text, char and varchar, by oid
 VALUE_LABELS = {"CONST", "ARRAYEXPR", "CASETESTEXPR"}
 
 
@@ -35,8 +36,10 @@ def _values(condition: Node, equalities: set[int]) -> set[str]:
     if not equal or condition.opno not in equalities:
         return set()
     column, values = ([node for node, _ in walk(side)] for side in condition.args)
-    if {node.label for node in column} <= COLUMN_LABELS | CASTS and {
+    constants = [node for node in values if node.label == "CONST"]
+    is_list = {node.label for node in column} <= COLUMN_LABELS | CASTS and {
         node.label for node in values
-    } <= VALUE_LABELS | CASTS:
-        return {constant_text(node) for node in values if node.label == "CONST"}
-    return set()
+    } <= VALUE_LABELS | CASTS
+    # A CHECK accepts null, which the comparison with a null among the values returns for any other text.
+    are_texts = all(each.consttype in TEXT_TYPES and not each.constisnull for each in constants)
+    return {constant_text(each) for each in constants} if is_list and are_texts else set()

@@ -41,7 +41,10 @@ create table pet (
     id integer primary key, size size not null, at timestamp not null, name text not null check (name <> ''),
     kind text not null check (kind in ('cat', 'dog')),
     code varchar(3) not null check (length(code) > 0 and (code in ('a', 'b') or code = 'c')),
-    either text not null check (either = 'a' or length(either) > 3)
+    either text not null check (either = 'a' or length(either) > 3),
+    small text not null check (lower(small) = 'a'),
+    gap text not null check (gap in ('a', null)),
+    written text not null check (written = any ('{a,b}'::text[]))
 );
 create table doubled (id integer primary key, twice integer generated always as (id * 2) stored);
 create view a_pet as select id, kind from pet;
