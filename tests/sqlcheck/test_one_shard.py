@@ -29,6 +29,7 @@ BOUND = [
     "insert into idempotency_key (key, user_id) values ($1, $2)",
     f"with c as (select user_id from {CALLER}) insert into idempotency_key (user_id, key) select c.user_id, $3 from c",
     "select id from user_model",
+    f"with c as (select * from {CALLER}) select c.user_id from c",
     f"select 1 union all select 2 from {KEYS} where user_id = $1",
     f"merge into {KEYS} using user_model as u on k.user_id = $1 and u.id = $1 when matched then delete",
 ]

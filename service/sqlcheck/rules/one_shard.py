@@ -157,7 +157,7 @@ class QueryPart:
 
     def _name(self, column: Node) -> Column:
         names = [field.sval for field in column.fields if is_a(field, ast.String)]
-        return (names[-2] if len(names) > 1 else next(iter(self._tables), ""), names[-1])
+        return (names[-2] if len(names) > 1 else next(iter(self._tables), ""), names[-1] if names else "*")
 
     def _is_bound(self, value: Node) -> bool:
         return is_a(value, ast.ParamRef) or (is_a(value, ast.ColumnRef) and self._name(value) in self._bound)
