@@ -63,6 +63,7 @@ def test_null_for_a_required_column_is_found(toys: Toys, sql: str, found: str) -
         ("update pair set left_id = $2::smallint, right_id = $1", True),
         ("insert into pair (left_id, right_id) values ($1, $2)", False),
         ("update pair set left_id = $2 where right_id = $1", False),
+        ("update pair set (left_id, right_id) = (select $2::integer, $1::integer)", False),
     ],
 )
 def test_swapped_parameters_are_found(toys: Toys, *, sql: str, swapped: bool) -> None:
