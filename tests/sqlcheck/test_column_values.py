@@ -35,6 +35,7 @@ def said(toys: Toys, field: str, select: str, header: str = HEADER) -> str:
         (KIND, "select id, kind from a_pet"),
         (KIND, "with p as (update pet set kind = 'cat' returning id, kind) select id, kind from p"),
         ("code: Literal['a', 'b', 'c']", "select id, code from pet"),
+        ("padded: Literal['a  ', 'b  ']", "select id, padded from pet"),
         ("size: Literal['small', 'large']", "select id, size from pet"),
         ("size: Literal['small', 'large']", "select id, coalesce(size, 'small'::size) as size from pet"),
     ],

@@ -42,6 +42,7 @@ create table pet (
     kind text not null check (kind in ('cat', 'dog')),
     code varchar(3) not null check (length(code) > 0 and (code in ('a', 'b') or code = 'c')),
     either text not null check (either = 'a' or length(either) > 3),
+    padded char(3) not null check (padded in ('a', 'b')),
     small text not null check (lower(small) = 'a'),
     gap text not null check (gap in ('a', null)),
     written text not null check (written = any ('{a,b}'::text[]))
