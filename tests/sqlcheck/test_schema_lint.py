@@ -91,6 +91,7 @@ def check(url: str, folder: Path, migration: str, *queries: str) -> str:
             ),
         ),
         ("create table toys (id bigint primary key);", "6: toys has no comment: describe a row [no-comment]"),
+        ("create table toys as select 1 as id;", "6: toys has no comment: describe a row [no-comment]"),
         (
             "create table toys ();\ncomment on table toys is 'Toys.';",
             "6: toys has no primary key: rows cannot be identified, nor replicated logically [no-primary-key]",
