@@ -68,6 +68,23 @@ def test_help_of_serve_lists_every_setting() -> None:
     assert re.findall(r"^  ([A-Z_]+) ", listed, re.MULTILINE) == [renamed.get(name, name) for name in names]
 
 
+def test_missing_package_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise ModuleNotFoundError(name='click')")
+
+    done = run("--help", settings={"PYTHONPATH": str(tmp_path)})
+
+    assert done.stderr.endswith(" lacks the package click; in a checkout, run make dev and use .venv/bin/python\n")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+
+
+def test_missing_module_of_the_service_has_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import service.gone")
+
+    done = run("--help", settings={"PYTHONPATH": str(tmp_path)})
+
+    assert done.stderr.endswith("\nModuleNotFoundError: No module named 'service.gone'\n")
+
+
 @pytest.mark.slow
 def test_help_lists_every_command() -> None:
     shown = run("--help")

@@ -69,7 +69,8 @@ def _by_object(expected: Schema, actual: Schema) -> dict[str, list[Change]]:
     found: dict[str, list[Change]] = {}
     for change in difference(expected, attrs.evolve(actual, tables=tables)):
         name = change.table or change.name
-        if not BOOKKEEPING_TABLES.fullmatch(name) and name.partition(".")[0] in schemas | {name}:
+        bare = name.partition("(")[0]  # without arguments, whose types can have another schema
+        if not BOOKKEEPING_TABLES.fullmatch(name) and bare.partition(".")[0] in schemas | {bare}:
             found.setdefault(name, []).append(change)
     return found
 

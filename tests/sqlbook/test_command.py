@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.sqlbook import contents
+from service.sqlcheck.scratch import connect
 from tests.support.book import dead_links
 from tests.support.checkouts import Copy
 from tests.support.processes import PATIENCE, ROOT, command, environment
@@ -36,6 +37,20 @@ def test_book_counts_its_findings(small_tree: Path, tmp_path: Path, own_database
     assert done.stdout.startswith("16 pages, ")
     assert "findings: open" in done.stdout
     assert "no findings" not in done.stdout
+
+
+def test_role_that_cannot_create_roles_suffices(small_tree: Path, tmp_path: Path, own_database_url: str) -> None:
+    shutil.copytree(small_tree, tmp_path / "tree")
+    (tmp_path / "tree/sql/roles.sql").write_text("grant select on shelves to pg_monitor; create role keeper;")
+    arguments = ("--directory", str(tmp_path / "tree"), "--out", str(tmp_path / "book"), "--database-url")
+    with connect(own_database_url) as connection:
+        connection.execute("create role builder login createdb")
+        try:
+            invoke("book", *arguments, own_database_url.replace("postgres@", "builder@"))
+        finally:
+            connection.execute("drop role builder")
+
+    assert "pg_monitor" not in (tmp_path / "book/grants.html").read_text()
 
 
 @pytest.mark.slow

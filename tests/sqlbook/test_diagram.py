@@ -160,6 +160,17 @@ def test_mermaid_has_columns_and_lines(shop: Schema, folder: Path, small_book: C
     assert "integer Size_b_" in re.sub("_+", "_", mermaid(small_book.schema))
 
 
+def test_table_of_an_extension_is_not_drawn(connection: psycopg.Connection[object]) -> None:
+    with connection.transaction(force_rollback=True):
+        connection.execute("create table zone (id integer primary key); alter extension plpgsql add table zone")
+        connection.execute("create table place (zone_id integer references zone)")
+        schema = read_schema(connection)
+
+    assert '    "place" {\n        integer zone_id FK "null"\n' in mermaid(schema)
+    assert '"zone' not in mermaid(schema)
+    assert '"place" :' not in mermaid(schema)
+
+
 def test_sequences_triggers_and_grants_have_pages(folder: Path) -> None:
     pages = {name: " ".join(page.text.split()) for name, page in parse_pages(folder).items()}
 

@@ -126,6 +126,7 @@ def test_guaranteed_row_is_one(toys: Toys, sql: str) -> None:
         "select count(*) from maker having count(*) > 1",
         "select 1 from maker where false limit 1",
         "select id from maker limit 1",
+        "select unnest('{1}'::integer[]) limit 1",
         "select 1 except select id from maker limit 1",
         "select maker.id from (select 1 as id) as one inner join maker on maker.id = one.id",
         "select maker.id from (select 1 as id) as one inner join maker on maker.id > one.id and maker.name = 'a'",

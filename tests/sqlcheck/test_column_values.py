@@ -35,6 +35,7 @@ def said(toys: Toys, field: str, select: str, header: str = HEADER) -> str:
         (KIND, "select id, kind from a_pet"),
         (KIND, "with p as (update pet set kind = 'cat' returning id, kind) select id, kind from p"),
         ("code: Literal['a', 'b', 'c']", "select id, code from pet"),
+        ("padded: Literal['a  ', 'b  ']", "select id, padded from pet"),
         ("size: Literal['small', 'large']", "select id, size from pet"),
         ("size: Literal['small', 'large']", "select id, coalesce(size, 'small'::size) as size from pet"),
     ],
@@ -50,6 +51,9 @@ def test_literal_matches_a_checked_text(toys: Toys, field: str, select: str) -> 
         (KIND, "select id, lower(kind) as kind from pet", "no CHECK lists its values"),
         ("name: Literal['a']", "select id, name from pet", "no CHECK lists its values"),
         ("either: Literal['a']", "select id, either from pet", "no CHECK lists its values"),
+        ("small: Literal['a']", "select id, small from pet", "no CHECK lists its values"),
+        ("gap: Literal['a', '']", "select id, gap from pet", "no CHECK lists its values"),
+        ("written: Literal['a', 'b']", "select id, written from pet", "no CHECK lists its values"),
         (KIND, "select id, kind from pet union all select 1, 'cow'", "no CHECK lists its values"),
     ],
 )

@@ -65,6 +65,14 @@ def test_changed_table_is_one_finding(tree: Copy, live: str) -> None:
             "create function f(int) returns int language sql as 'select 1'",
             f"{KITES}:1: the database has the function",
         ),
+        (
+            "create schema s; create type s.mood as enum (); create function f(s.mood) returns int return 1",
+            f"{KITES}:1: the database has the function",
+        ),
+        (
+            "alter function live_session(uuid) cost 7",
+            "the function has another definition",
+        ),
         ("delete from _yoyo_migration where migration_id like '0001%'", ".sql:1: is not applied to the database"),
         (
             "insert into _yoyo_migration (migration_id, migration_hash) values ('9_x', '')",
@@ -90,7 +98,8 @@ def test_accepted_and_foreign_tables_have_no_drift(tree: Copy, own_database_url:
         tree,
         own_database_url,
         "create table event_2026 partition of event default",
-        "create schema cron; create table cron.job (id int); create table audit (id int)",
+        "create schema cron; create table cron.job (id int); create function cron.f() returns int return 1",
+        "create table audit (id int)",
     )
 
     assert found == []
@@ -106,3 +115,14 @@ def test_read_only_role_is_enough(tree: Copy, live: str) -> None:
             connection.execute("drop role looks")
 
     assert done.stdout.splitlines()[-1].endswith("migrations: no findings")
+
+
+def test_changed_sequence_is_found_where_it_is_created(tree: Copy, own_database_url: str) -> None:
+    place = "migrations/9999_create_ticket.sql"
+    tree.write(place, f"-- depends: {CREATE_KITES}\n\ncreate sequence ticket;\n")
+    tree.write(place.replace(".sql", ".rollback.sql"), "drop sequence ticket;\n")
+    apply(own_database_url, tree.root / "migrations", report=lambda _: None)
+
+    [found] = drift(tree, own_database_url, "alter sequence ticket increment 2")
+
+    assert found.startswith(f"{place}:3: in the database, ticket is different: sequence ")

@@ -142,7 +142,7 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
             ":3: delete of all rows of kites, which stay locked: do it in batches [whole-table]",
         ),
         (
-            "do $$ begin delete from kites; end $$;",
+            "do $$ declare kite kites%rowtype; begin kite.version := 1; delete from kites; end $$;",
             ":3: delete of all rows of kites, which stay locked: do it in batches [whole-table]",
         ),
         (
@@ -208,6 +208,9 @@ def test_blocking_migration_is_found(tree: Copy, empty_database_url: str, sql: s
         "create type mood as enum ('good');\nalter table kites add column mood mood;",
         "create table toys as select kite_name from kites;\nalter table toys add primary key (kite_name);",
         "-- squawk-ignore ban-drop-column\nalter table kites drop column version;",
+        "update kites set version = 1 where version = 2;",
+        "create domain shade as text;\nalter domain shade set not null;",
+        "do $$ declare many kites[]; begin many[1].version := 1; delete from kites; end $$;",  # pglast cannot parse it
         f"create table toys (id bigint primary key);\nupdate toys set id = 1;\nlock table toys;\n{FUNCTION}",
     ],
 )
@@ -317,6 +320,7 @@ def test_command_marks_nontransactional_migrations(tree: Copy, database_url: str
     [
         (f"-- Depends: {CREATE_KITES}\nselect 1;", f"Error: {PLACE}:1 is a directive that yoyo ignores"),
         ("select from dogs;", f'Error: {PLACE}: relation "dogs" does not exist'),
+        ("vacuum kites;", f"Error: {PLACE}: VACUUM cannot run inside a transaction block"),
     ],
 )
 def test_failing_migration_is_one_sentence(tree: Copy, database_url: str, sql: str, sentence: str) -> None:
@@ -327,3 +331,26 @@ def test_failing_migration_is_one_sentence(tree: Copy, database_url: str, sql: s
 
     assert done.exit_code == 1
     assert done.stderr.startswith(sentence)
+
+
+def test_missing_squawk_is_one_sentence(tree: Copy, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.sqlcheck.migrations.squawk.shutil.which", lambda *_, **__: None)
+
+    done = locks(tree, database_url)
+
+    assert done.stderr.startswith("Error: This needs squawk: install the dev requirements")
+
+
+def test_invalid_settings_of_squawk_are_one_sentence(tree: Copy, database_url: str) -> None:
+    tree.write(".squawk.toml", "excluded_rules = [")
+
+    done = locks(tree, database_url)
+
+    assert done.stderr.startswith("Error: squawk failed: Configuration error: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_squawk_can_exclude_every_migration(tree: Copy, database_url: str) -> None:
+    tree.write(".squawk.toml", 'excluded_paths = ["*.sql"]')
+
+    assert locks(tree, database_url).stdout.endswith("migrations: no findings\n")

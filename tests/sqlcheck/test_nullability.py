@@ -75,3 +75,19 @@ def test_first_column_of_a_union_proves_nothing(infer: Infer) -> None:
     arm = f"select toy.id, toy.price {WITH_CALLER}"
 
     assert called(infer(f"{arm} union {arm}", OF_SESSION)[1]) == "join"
+
+
+@pytest.mark.parametrize(
+    ("element", "select", "why"),
+    [
+        ("int", "select array[id] as ids from toy", "no element is null"),
+        ("int | None", "select array[maker] as ids from toy", "the class allows None elements"),
+    ],
+)
+def test_unnecessary_marker_of_elements_is_found(toys: Toys, element: str, select: str, why: str) -> None:
+    models = f"import attrs\n@attrs.define\nclass Row:\n    ids: list[{element}]\n"
+    header = "-- returns: many Row\n-- not null: ids[] (all have one)\n"
+
+    assert toys.check(select, header, "marker", models=models) == (
+        f"3: 'not null: ids[]' is unnecessary: {why} [marker]"
+    )

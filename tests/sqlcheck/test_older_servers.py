@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from service.migrate import apply
 from service.sqlcheck import scratch
 from service.sqlcheck.analysis.description import Describer
 from service.sqlcheck.rules.null_checks import column_nullability
@@ -52,6 +53,15 @@ def test_scan_without_index_is_found(older: str, tree: Copy) -> None:
     done = invoke("check", "--directory", str(tree.root), "--database-url", older)
 
     assert "sql/system/clean_login_sessions.sql:7: seq scan of login_session: no index for " in done.stdout
+
+
+def test_migrated_database_has_no_drift(older: str, tree: Copy, database_url: str) -> None:
+    with scratch.scratch_database(older) as live:
+        apply(live, tree.root / "migrations", report=lambda _: None)
+
+        done = invoke("check", "--directory", str(tree.root), "--database-url", database_url, "--live", live)
+
+    assert done.stdout.endswith("migrations: no findings\n")
 
 
 def test_plan_is_generic(older: str) -> None:

@@ -29,6 +29,8 @@ BOUND = [
     "insert into idempotency_key (key, user_id) values ($1, $2)",
     f"with c as (select user_id from {CALLER}) insert into idempotency_key (user_id, key) select c.user_id, $3 from c",
     "select id from user_model",
+    f"with c as (select * from {CALLER}) select c.user_id from c",
+    f"select k.key from {KEYS} tablesample system (1) where k.user_id = $1",
     f"select 1 union all select 2 from {KEYS} where user_id = $1",
     f"merge into {KEYS} using user_model as u on k.user_id = $1 and u.id = $1 when matched then delete",
 ]
@@ -46,6 +48,9 @@ UNBOUND = [
     "insert into idempotency_key (user_id, key) values (gen_random_uuid(), $1)",
     f"insert into idempotency_key (user_id, key) select caller.user_id, $3 from {CALLER}",
     f"insert into idempotency_key (user_id, key) select c.user_id, $3 from (select user_id from {CALLER}) as c",
+    "insert into idempotency_key values ($1, $2)",
+    "insert into idempotency_key default values",
+    f"select k.key from {KEYS} tablesample system (1)",
     f"select 1 union all select 2 from {KEYS}",
     f"merge into {KEYS} using user_model as u on k.user_id = u.id when matched then delete",
 ]

@@ -6,6 +6,7 @@ import pytest
 
 from service.sqlcheck.code import Code
 from service.sqlcheck.row_classes import Row
+from tests.sqlcheck.conftest import Toys
 
 OTHER = "@attrs.define(slots=False)\nclass Other:\n    c: int\n"
 BASE = "@attrs.define(slots=False)\nclass Base:\n    a: int\n    b: str\n"
@@ -42,6 +43,7 @@ def row(tmp_path: Path, source: str) -> Row:
         ("@attrs.define\nclass X:\n    a: int\n    b = attrs.field()\n    c: int = attrs.field()\n", "b c"),
         ("YES = True\n@attrs.define\nclass X:\n    a: int = attrs.field(init=YES)\n    b: int\n", "a b"),
         ("O = {'init': False}\n@attrs.define\nclass X:\n    a: int = attrs.field(**O)\n    b: int\n", "b"),
+        ("@typing.final\n@attrs.define\nclass X:\n    a: int\n", "a"),
         ("import abc\n@attrs.define\nclass X(abc.ABC, Exception):\n    a: int\n", "a"),
     ],
 )
@@ -90,3 +92,38 @@ def test_imports_are_followed(tmp_path: Path, imported: str, name: str) -> None:
 
     assert isinstance(reference.row, Row)
     assert [str(field.annotation) for field in reference.row.fields] == ["int", "date"]
+
+
+def test_type_is_read_as_written(tmp_path: Path) -> None:
+    (tmp_path / "service").mkdir()
+    (tmp_path / "service" / "queries.py").write_text("from service.sql import value\nvalue('toys.n', int | None)\n")
+
+    [reference] = Code(tmp_path).references
+
+    assert str(reference.row) == "int | None"
+
+
+def test_class_without_attrs_is_a_finding(toys: Toys) -> None:
+    models = "class Row:\n    id: int\n"
+
+    assert toys.check("select id from toy", "-- returns: many Row\n", "column-count", models=models) == (
+        "2: Row is not an attrs class: decorate it with attrs.define [column-count]"
+    )
+
+
+@pytest.mark.parametrize("base", ["Plain", "collections.UserString"])
+def test_json_class_with_unknown_fields_is_accepted(toys: Toys, base: str) -> None:
+    models = (
+        "import collections\nimport attrs\nclass Plain:\n    a: int\n"
+        f"@attrs.define\nclass Inside({base}):\n    b: int\n@attrs.define\nclass Row:\n    x: Inside\n"
+    )
+    select = "select jsonb_build_object('a', 1) as x"
+
+    assert toys.check(select, "-- returns: many Row\n", "column-type", models=models) == ""
+
+
+def test_json_of_unknown_shape_is_accepted(toys: Toys) -> None:
+    models = "import attrs\n@attrs.define\nclass Inside:\n    a: int\n@attrs.define\nclass Row:\n    x: Inside\n"
+    select = "select jsonb_build_object('b', 1) as x union all select data from toy"
+
+    assert toys.check(select, "-- returns: many Row\n", "column-type", models=models) == ""

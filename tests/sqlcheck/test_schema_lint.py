@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pglast.parser import ParseError
 
 from service.postgres import read_query
 from service.sqlcheck.analysis.description import Describer
@@ -91,6 +92,7 @@ def check(url: str, folder: Path, migration: str, *queries: str) -> str:
             ),
         ),
         ("create table toys (id bigint primary key);", "6: toys has no comment: describe a row [no-comment]"),
+        ("create table toys as select 1 as id;", "6: toys has no comment: describe a row [no-comment]"),
         (
             "create table toys ();\ncomment on table toys is 'Toys.';",
             "6: toys has no primary key: rows cannot be identified, nor replicated logically [no-primary-key]",
@@ -152,3 +154,18 @@ def test_unread_is_silent_while_a_query_is_refused(empty_database_url: str, tmp_
         files = MigrationFiles(tmp_path / "migrations")
 
         assert list(check_design(connection, files, QueryReads(complete=False))) == []
+
+
+def test_finding_in_an_unparsed_migration_has_line_1(
+    empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fail as if the server were newer than pglast."""
+
+    def refuse(_: str) -> None:
+        raise ParseError("syntax error", 7)
+
+    monkeypatch.setattr("service.sqlcheck.migrations.migration_files.parse_sql", refuse)
+
+    found = check(empty_database_url, tmp_path, "\n\ncreate table toys (id bigint primary key);", "select id from toys")
+
+    assert found == "1: toys has no comment: describe a row [no-comment]"

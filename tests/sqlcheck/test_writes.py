@@ -56,12 +56,14 @@ def test_null_for_a_required_column_is_found(toys: Toys, sql: str, found: str) -
     [
         ("insert into pair (left_id, right_id) values ($2, $1)", True),
         ("insert into pair (left_id, right_id) select $2, $1", True),
+        ("insert into pair (left_id, right_id) select a, b from (values ($2::integer, $1::integer)) as v (a, b)", True),
         ("insert into pair (left_id, right_id) values ($2, $1), ($2, $1)", False),
         ("insert into pair (left_id, right_id) select $2, id from maker where id = $1", False),
         ("insert into pair (left_id, right_id) select $2, $1 union select 1, 2", False),
         ("update pair set left_id = $2::smallint, right_id = $1", True),
         ("insert into pair (left_id, right_id) values ($1, $2)", False),
         ("update pair set left_id = $2 where right_id = $1", False),
+        ("update pair set (left_id, right_id) = (select $2::integer, $1::integer)", False),
     ],
 )
 def test_swapped_parameters_are_found(toys: Toys, *, sql: str, swapped: bool) -> None:
@@ -84,6 +86,7 @@ def test_parameters_of_two_types_are_not_swapped(toys: Toys) -> None:
         ("insert into maker (id, name) values (1, 'a') on conflict (note) do nothing", 3, "there is no unique or"),
         ("select 1 / 0", 3, "division by zero"),
         ("select id,\nbroken(1, 2) from maker", 4, "function broken(integer, integer) does not exist"),
+        ("insert into doubled\nvalues (1, 2)", 3, 'cannot insert a non-DEFAULT value into column "twice"'),
     ],
 )
 def test_planner_error_has_its_line(toys: Toys, sql: str, line: int, sentence: str) -> None:

@@ -31,10 +31,19 @@ except ValueError as error:
     logging.getLogger("asyncio").exception("failed in a library")
 """
 
+DROPPED = """
+import sys
+from service.telemetry import configure_logging
+from service.telemetry.output import stdout
 
-def output(level: str, form: str) -> str:
+configure_logging(*sys.argv[1:])
+stdout.write(stdout.report(3))
+"""
+
+
+def output(level: str, form: str, program: str = PROGRAM) -> str:
     """Return the program's standard output; its standard error must be empty."""
-    command = [sys.executable, "-c", PROGRAM, level, form]
+    command = [sys.executable, "-c", program, level, form]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, encoding="utf-8")
     assert run.stderr == ""
     return run.stdout
@@ -226,3 +235,8 @@ def test_console_log_names_the_path_of_no_route() -> None:
 
     assert b"path=/a\\nb " in run.stdout.replace(b"'", b"")
     assert b"status=404" in run.stdout
+
+
+@pytest.mark.parametrize(("level", "lines"), [("WARNING", 1), ("ERROR", 0)])
+def test_report_of_dropped_lines_is_a_warning(level: str, lines: int) -> None:
+    assert output(level, "logfmt", DROPPED).count('event="log lines dropped" lines=3\n') == lines

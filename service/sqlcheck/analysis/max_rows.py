@@ -107,9 +107,9 @@ class FunctionalDependencies:
                 function = self._scope.catalogue.functions.get(each.funcid)
                 if function is None or function.is_volatile or each.funcretset:
                     return False
-            # A variable of a nested query counts that query's levels, too.
-            if each.label in {"AGGREF", "WINDOWFUNC"} and level == 0:
+            if each.label == "WINDOWFUNC" and level == 0:
                 return False
+            # A variable of a nested query counts that query's levels, too.
             if each.label == "VAR" and each.varlevelsup == level and not self._has_single_value(each):
                 return False
         return True

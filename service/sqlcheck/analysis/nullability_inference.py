@@ -155,6 +155,8 @@ class NullabilityInference:
             return self.expression(scope, node)
 
     def _parameter(self, scope: Scope, node: Node) -> Nullability:
+        if node.paramkind == pg.OF_SUBQUERY:  # `set (a, b) = (select …)`, which may have no row
+            return UNKNOWN
         if node.paramkind:  # the left side of a comparison with a subquery, which is examined there
             return NEVER
         around: Scope | None = scope

@@ -93,7 +93,5 @@ def target_name(target: Node) -> str:
     if target.name:
         return str(target.name)
     value = target.val
-    while type(value).__name__ == "TypeCast":
-        value = value.arg
     named = type(value).__name__ == "ColumnRef" and type(value.fields[-1]).__name__ == "String"
     return str(value.fields[-1].sval) if named else ""

@@ -183,8 +183,7 @@ class Scope:
     def _joins(self) -> tuple[dict[int, frozenset[OuterJoin]], list[_Condition]]:
         above: dict[int, frozenset[OuterJoin]] = {}
         conditions: list[_Condition] = []
-        if self.query.jointree:
-            self._visit(self.query.jointree, above, conditions)
+        self._visit(self.query.jointree, above, conditions)
         return above, conditions
 
     def _visit(
@@ -249,7 +248,7 @@ class Scope:
     @cached_property
     def not_null_expressions(self) -> list[Node]:
         """The expressions without volatile functions for which the query says `where … is not null`."""
-        quals = self.query.jointree.quals if self.query.commandType == pg.SELECT and self.query.jointree else None
+        quals = self.query.jointree.quals if self.query.commandType == pg.SELECT else None
         tests = [each for each in conjuncts(quals) if each.label == "NULLTEST" and each.nulltesttype == pg.IS_NOT_NULL]
         return [test.arg for test in tests if not any(self._is_volatile(node) for node, _ in walk(test.arg))]
 

@@ -37,8 +37,10 @@ DYNAMIC_SQL = {
     ("PLpgSQL_stmt_return_query", "dynquery"),
     ("PLpgSQL_stmt_open", "dynquery"),
 }
-ASSIGNED = re.compile(r'\s*(?P<variable>"?\w+"?)[^=:]*:?=')
 ALIAS = re.compile(r"\balias\s+for\b", re.IGNORECASE)
+ASSIGNED = re.compile(r'\s*(?P<variable>"?\w+"?)(\[[^\]]*\]|[^=:\[])*:?=')
+# It only says what the name of a table means anyway, but pglast takes such a variable for a scalar.
+ROW_TYPE = re.compile(r"%rowtype\b", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"%(\d+\$)?-?\d*s")
 # Types whose text form is the quoted name of an existing object.
 OBJECT_NAME_TYPES = {"regclass", "regproc", "regprocedure", "regrole", "regtype", "regnamespace"}
@@ -70,17 +72,17 @@ class Function:
     def statements(self) -> list[Statement]:
         """Parse the body. Raises ParseError."""
         if self.is_plpgsql:
-            return list(plpgsql_statements(parse_plpgsql(self.definition)))
+            return plpgsql_statements(self.definition)
         found = parse_sql(self.source)
         return [Statement(self.source.count("\n", 0, each.stmt_location) + 1, "", each.stmt) for each in found]
 
     def variables(self) -> dict[str, LiteralString]:
         """Return the types of the variables and parameters of a PL/pgSQL function; none for records."""
-        [parsed] = parse_plpgsql(self.definition)
+        [parsed] = _parse_plpgsql(self.definition)
         found = {}
         for variable in (each for datum in parsed["PLpgSQL_function"]["datums"] for each in datum.values()):
             kind = variable.get("datatype", {}).get("PLpgSQL_type", {}).get("typname", "")
-            found[variable.get("refname", "")] = kind.removesuffix("%rowtype")
+            found[variable.get("refname", "")] = kind
         return found
 
 
@@ -110,7 +112,7 @@ def _problems(
         return
     try:
         statements = function.statements()
-    except ParseError:  # the parser is of another release than the server, which has accepted the function
+    except ParseError:  # PostgreSQL has accepted the function, but the parser knows less, or is of another release
         return
     built = {each.variable for each in statements if each.variable and not _is_safe(each.tree, set())}
     known = relations | {*function.transition_tables} | _created_tables(statements)
@@ -193,11 +195,20 @@ def _created_tables(statements: list[Statement]) -> set[str]:
     return found
 
 
-def plpgsql_statements(part: Any, line: int = 1, owner: str = "") -> Iterator[Statement]:  # noqa: ANN401 - parsed JSON
+def plpgsql_statements(text: str) -> list[Statement]:
+    """Parse CREATE FUNCTION or DO, and return the statements and expressions of its body. Raises ParseError."""
+    return list(_statements(_parse_plpgsql(text)))
+
+
+def _parse_plpgsql(text: str) -> Any:  # noqa: ANN401 - JSON
+    return parse_plpgsql(ROW_TYPE.sub("", text))
+
+
+def _statements(part: Any, line: int = 1, owner: str = "") -> Iterator[Statement]:  # noqa: ANN401 - parsed JSON
     """Yield the statements and expressions of a PL/pgSQL body, which pglast parses to JSON."""
     if isinstance(part, list):
         for each in part:
-            yield from plpgsql_statements(each, line, owner)
+            yield from _statements(each, line, owner)
     elif isinstance(part, dict):
         line = part.get("lineno", line)
         for name, value in part.items():
@@ -205,9 +216,9 @@ def plpgsql_statements(part: Any, line: int = 1, owner: str = "") -> Iterator[St
                 variable = part.get("refname", "") if name == "default_val" else ""
                 yield _expression(expression, line, variable, is_dynamic=(owner, name) in DYNAMIC_SQL)
             elif name.startswith("PLpgSQL_"):
-                yield from plpgsql_statements(value, line, name)
+                yield from _statements(value, line, name)
             else:
-                yield from plpgsql_statements(value, line, owner)
+                yield from _statements(value, line, owner)
 
 
 def _expression(expression: dict[str, Any], line: int, variable: str, *, is_dynamic: bool) -> Statement:

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 import psycopg
-from pglast import parse_plpgsql, parse_sql
+from pglast import parse_sql
 from pglast.parser import ParseError
 
 from service.sqlcheck.analysis.parse_tree import Node, walk
@@ -214,7 +214,7 @@ def _nodes(statement: str) -> list[Node]:
     try:
         trees = [each.stmt for each in parse_sql(statement)]
         if any(type(tree).__name__ == "DoStmt" for tree in trees):
-            trees = [each.tree for each in plpgsql_statements(parse_plpgsql(statement))]
+            trees = [each.tree for each in plpgsql_statements(statement)]
     except ParseError:
         return []
     return walk(tuple(trees))

@@ -105,6 +105,8 @@ def _created_by(node: Node, start: int) -> Iterator[tuple[Part, int]]:
             yield from _columns(node.relation.relname, node.tableElts)
         case "AlterTableStmt":
             yield from _columns(node.relation.relname, [each.def_ for each in node.cmds])
+        case "CreateTableAsStmt":  # a materialized view, too
+            yield ("table", node.into.rel.relname), node.into.rel.location
         case "ViewStmt":
             yield ("table", node.view.relname), node.view.location
         case "CreateEnumStmt":

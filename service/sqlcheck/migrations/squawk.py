@@ -25,6 +25,7 @@ COVERED_RULES = {
     "require-concurrent-index-creation",
     "syntax-error",  # PostgreSQL has accepted the statement
 }
+NO_FILES = "Failed to find files"  # .squawk.toml excludes all of them
 
 
 def squawk(directory: Path, migrations: Mapping[Path, bool]) -> dict[str, list[Finding]]:
@@ -56,8 +57,11 @@ def _run(root: Path, paths: list[Path], *, transactional: bool) -> list[dict[str
     transaction = "--assume-in-transaction" if transactional else "--no-assume-in-transaction"
     command = [program, "--reporter=json", *config, transaction, *map(str, paths)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - a fixed command, and paths of migrations
+    message = done.stderr.decode(errors="replace").strip()
+    if message.startswith(NO_FILES):
+        return []
     try:
-        reported: list[dict[str, Any]] = json.loads(done.stdout or b"[]")
+        reported: list[dict[str, Any]] = json.loads(done.stdout)
     except ValueError:
-        raise MigrationError(f"squawk failed: {done.stderr.decode(errors='replace').strip()}") from None
+        raise MigrationError(f"squawk failed: {message.partition(chr(10))[0]}") from None
     return reported

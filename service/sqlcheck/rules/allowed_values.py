@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from service.sqlcheck.analysis.description import Description
 
 COLUMN_LABELS = {"VAR", "COERCETODOMAINVALUE"}
+CHAR = 1042
+TEXT_TYPES = {25, CHAR, 1043}  # text, char and varchar, by oid
+VARHDRSZ = 4  # in the modifier of a type, the maximum length includes it
 VALUE_LABELS = {"CONST", "ARRAYEXPR", "CASETESTEXPR"}
 
 
@@ -35,8 +38,12 @@ def _values(condition: Node, equalities: set[int]) -> set[str]:
     if not equal or condition.opno not in equalities:
         return set()
     column, values = ([node for node, _ in walk(side)] for side in condition.args)
-    if {node.label for node in column} <= COLUMN_LABELS | CASTS and {
+    constants = [node for node in values if node.label == "CONST"]
+    is_list = {node.label for node in column} <= COLUMN_LABELS | CASTS and {
         node.label for node in values
-    } <= VALUE_LABELS | CASTS:
-        return {constant_text(node) for node in values if node.label == "CONST"}
-    return set()
+    } <= VALUE_LABELS | CASTS
+    # A CHECK accepts null, which the comparison with a null among the values returns for any other text.
+    are_texts = all(each.consttype in TEXT_TYPES and not each.constisnull for each in constants)
+    # PostgreSQL returns the values of char(n) with n characters.
+    width = max((each.vartypmod - VARHDRSZ for each in column if each.vartype == CHAR), default=0)
+    return {constant_text(each).ljust(width) for each in constants} if is_list and are_texts else set()

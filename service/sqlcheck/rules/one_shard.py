@@ -114,8 +114,10 @@ class QueryPart:
         for part in self._parts:
             yield from part.unbound(tables)
 
-    def fixes_shard(self, columns: Collection[Node]) -> bool:
+    def fixes_shard(self, columns: Collection[Node] | None) -> bool:
         """Return whether all rows have the same distribution value if they are inserted into `columns`."""
+        if not columns:
+            return False
         if getattr(self._query, "valuesLists", None):
             pairs = zip(columns, self._query.valuesLists[0], strict=False)
             return any(each.name == self._column and is_a(value, ast.ParamRef) for each, value in pairs)
@@ -138,6 +140,8 @@ class QueryPart:
             sides = {"JOIN_INNER": left | right, "JOIN_LEFT": right, "JOIN_RIGHT": left}
             self._add_equalities(item.quals, sides.get(item.jointype.name, set()))
             return
+        if is_a(item, ast.RangeTableSample):
+            item = item.relation
         name = item.alias.aliasname if item.alias else getattr(item, "relname", "")
         self._tables[name] = item
         if is_a(item, ast.RangeSubselect):
@@ -157,7 +161,7 @@ class QueryPart:
 
     def _name(self, column: Node) -> Column:
         names = [field.sval for field in column.fields if is_a(field, ast.String)]
-        return (names[-2] if len(names) > 1 else next(iter(self._tables), ""), names[-1])
+        return (names[-2] if len(names) > 1 else next(iter(self._tables), ""), names[-1] if names else "*")
 
     def _is_bound(self, value: Node) -> bool:
         return is_a(value, ast.ParamRef) or (is_a(value, ast.ColumnRef) and self._name(value) in self._bound)

@@ -89,7 +89,7 @@ def _parameter(scope: Scope, node: Node) -> int:
     node = strip_relabels(node)
     while node.label in CASTS or (node.label == "FUNCEXPR" and node.funcformat in {pg.EXPLICIT_CAST, pg.IMPLICIT_CAST}):
         node = strip_relabels(node.arg or node.args[0])
-    if node.label == "PARAM":
+    if node.label == "PARAM" and node.paramkind == pg.EXTERNAL:
         return int(node.paramid)
     if node.label != "VAR" or node.varlevelsup:
         return 0

@@ -74,3 +74,12 @@ select case when toy.maker is not null then doubled.id else 1 end, doubled.id fr
 
 -- never, join
 select case when toy.maker is not null then maker.name else 'a' end, maker.name from toy left join maker on maker.id = toy.maker;
+
+-- who knows
+select case when id > 1 then 'a' else null::varchar::text end from maker;
+
+-- never
+select case when note is not null then note else 'a' end from maker group by note;
+
+-- who knows
+select (id, 2) < (select 1, null::integer) from maker;

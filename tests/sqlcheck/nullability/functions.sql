@@ -32,3 +32,9 @@ select e.key, e.value from toy cross join jsonb_each_text(toy.data) as e (key, v
 
 -- itself, itself, never, who knows
 select format(note, 1), string_to_array(note, ','), concat_ws(',', note), format(name, variadic tags) from maker;
+
+-- who knows
+select date_part(note, made) from maker;
+
+-- who knows
+select truncated();

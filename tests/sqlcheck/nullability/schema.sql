@@ -1,5 +1,6 @@
 -- What the statements beside this file read.
 create table maker (id integer primary key, name text not null, note text, made date, tags text[] not null default '{}');
+create table late (note text);
 create table toy (id integer primary key, maker integer references maker, price numeric not null, data jsonb not null default '{}');
 create table box (id integer not null, size integer not null, label text, primary key (id, size)) partition by list (size);
 create table box_small partition of box for values in (1);
@@ -17,13 +18,13 @@ create function strict_twice(n integer) returns integer language sql immutable s
 create function first_toy() returns integer language sql stable as $$ select id from toy limit 1 $$;
 create function toys_of(of integer) returns table (id integer, price numeric, note text) language sql stable as $$ select toy.id, toy.price, maker.note from toy inner join maker on maker.id = toy.maker where maker.id = of $$;
 create function pair(out a integer, out b text) language sql as $$ select 1, null::text $$;
+create function truncated() returns void language sql as $$ truncate late $$;
 create function opaque() returns integer language plpgsql as $$ begin return null; end $$;
 create function again(n integer) returns integer language plpgsql as $$ begin return n; end $$;
 create or replace function again(n integer) returns integer language sql as $$ select again(n) $$;
 create function broken(n integer) returns integer language sql as $$ select 1 $$;
 create function some_default(n integer default null) returns integer language sql as $$ select 1 $$;
 create operator @#@ (function = rank, rightarg = text);
-create table late (note text);
 alter table late add constraint late_note not null note not valid;
 create unique index toy_data_key on toy (lower(data ->> 'name')) where price > 0;
 create unique index maker_name_key on maker (name);
@@ -40,6 +41,11 @@ create table pet (
     id integer primary key, size size not null, at timestamp not null, name text not null check (name <> ''),
     kind text not null check (kind in ('cat', 'dog')),
     code varchar(3) not null check (length(code) > 0 and (code in ('a', 'b') or code = 'c')),
-    either text not null check (either = 'a' or length(either) > 3)
+    either text not null check (either = 'a' or length(either) > 3),
+    padded char(3) not null check (padded in ('a', 'b')),
+    small text not null check (lower(small) = 'a'),
+    gap text not null check (gap in ('a', null)),
+    written text not null check (written = any ('{a,b}'::text[]))
 );
+create table doubled (id integer primary key, twice integer generated always as (id * 2) stored);
 create view a_pet as select id, kind from pet;

@@ -23,3 +23,6 @@ select p.id, p.price from priced as p;
 
 -- never, never, never, never
 select xmax = 0, tableoid::regclass, ctid, toy from toy;
+
+-- who knows
+select t.n from json_table('[1]', '$[*]' columns (n integer path '$')) as t;

@@ -74,3 +74,6 @@ update maker set note = 'a', made = note::date returning case when note is not n
 
 -- itself
 with changed as (update maker set note = null where note is not null returning note) update maker as other set note = changed.note from changed returning other.note;
+
+-- never, who knows
+update maker set (name, note) = (select 'a', null) where id = 1 returning name, note;
