@@ -78,11 +78,12 @@ def test_missing_package_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_missing_module_of_the_service_has_a_traceback(tmp_path: Path) -> None:
-    (tmp_path / "click.py").write_text("import service.gone")
+    package = Settings.__module__.partition(".")[0]
+    (tmp_path / "click.py").write_text(f"import {package}.gone")
 
     done = run("--help", settings={"PYTHONPATH": str(tmp_path)})
 
-    assert done.stderr.endswith("\nModuleNotFoundError: No module named 'service.gone'\n")
+    assert done.stderr.endswith(f"\nModuleNotFoundError: No module named '{package}.gone'\n")
 
 
 @pytest.mark.slow
