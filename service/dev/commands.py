@@ -14,8 +14,8 @@ from service.sqlcheck.commands import sql, stub
 def dev() -> None:
     """Serve on an embedded PostgreSQL and reload.
 
-    Reloads edited files, checks edited queries and adds a demo user. Uses DATABASE_URL instead if it is set.
-    Reads .env.
+    Reloads edited files, checks edited queries and adds a demo user. Reads .env. If DATABASE_URL is set, uses that
+    database instead of the embedded one.
     """
     import uvicorn  # noqa: PLC0415 - slow to import, and only this command needs a server
 

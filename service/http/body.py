@@ -89,7 +89,7 @@ def decoder(model: Any) -> Callable[[bytes], Any]:  # noqa: ANN401 - any type
 
 
 def is_infinite(value: date) -> bool:
-    """Return whether PostgreSQL would store the date or time `value` as infinity, or could not convert it to UTC."""
+    """Return whether PostgreSQL would store `value` as infinity, or Python cannot convert it to UTC."""
     if isinstance(value, datetime) and value.tzinfo:
         try:
             value = value.astimezone(UTC).replace(tzinfo=None)

@@ -15,9 +15,8 @@ ADDRESS_WITH_PORT = re.compile(r"\[(?P<ipv6>[^\]]*)\](:\d+)?|(?P<ipv4>[\d.]+):\d
 def client_address(scope: Scope, trusted_hops: int) -> str | None:
     """Return the client's IP address, or None if it is unknown (a unix socket).
 
-    Each trusted proxy appends the address of its peer to ``X-Forwarded-For``, `trusted_hops` entries in total. So the
-    entry number `trusted_hops` from the right is the client; entries further left come from the client, which can forge
-    them.
+    Trusted proxies append `trusted_hops` entries to ``X-Forwarded-For``, of which the first is the client's address;
+    entries further left come from the client, which can forge them.
     """
     if trusted_hops:
         values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]

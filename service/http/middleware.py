@@ -36,7 +36,7 @@ REQUEST_ID = re.compile(rb"[\da-fA-F]{8}(-?)[\da-fA-F]{4}(\1[\da-fA-F]{4}){2}\1[
 def request_middleware(app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int = 0) -> ASGIApp:
     """Wrap `app`: each request gets an id, ``scope["request_id"]``, returned in the header ``X-Request-ID``.
 
-    Behind proxies (`trusted_hops` of them), the id is the proxy's ``X-Request-ID`` if it is a UUID. After each
+    Behind proxies (`trusted_hops` is not 0), the id is the proxy's ``X-Request-ID`` if it is a UUID. After each
     request, log it in the access log and count it in the metrics. Responses over TLS, also if a proxy terminates it,
     have ``Strict-Transport-Security``.
 

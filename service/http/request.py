@@ -42,7 +42,7 @@ class Application(Litestar):
 
     @override
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Handle a request or the lifespan (ASGI). Litestar always wraps `send`, this only if there are hooks."""
+        """Handle a request or the lifespan (ASGI). Litestar wraps `send` for each request; here, only for hooks."""
         if scope["type"] == "lifespan" or self.before_send:
             await super().__call__(scope, receive, send)
             return

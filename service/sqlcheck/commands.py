@@ -136,8 +136,8 @@ def _check_tree(  # noqa: PLR0913 - the command's options
 def locks(directory: Path, database_url: str | None, form: str) -> None:
     """Report which tables each migration locks.
 
-    Applies the migrations to a scratch database, and reports which sessions each lock blocks. Exit status 1 if there
-    are findings; docs/checks.md explains each.
+    Applies the migrations to a scratch database, and reports whom each lock would block: readers, writers or
+    other migrations. Exit status 1 if there are findings; docs/checks.md explains each.
     """
     with reported_errors():
         from service.sqlcheck.migrations.locks import review_migrations
