@@ -75,7 +75,7 @@ class JsonShapes:
             case "JSONCONSTRUCTOREXPR" if node.type == pg.JSON_OBJECT and not node.absent_on_null:
                 return self._object(scope, node.args or [])
             case "ROWEXPR" if node.row_typeid == RECORD:
-                return self._row(scope, zip(node.colnames, node.args, strict=True))
+                return self._row(scope, zip(node.colnames or [], node.args or [], strict=True))
             case "COALESCEEXPR" if all(each.label == "CONST" for each in node.args[1:]):  # the default for no rows
                 return self.shape_of(scope, node.args[0])
             case "SUBLINK" if node.subLinkType == pg.EXPRESSION:
@@ -129,7 +129,10 @@ class JsonShapes:
     def _object(self, scope: Scope, arguments: list[Node]) -> JsonShape | None:
         names = [constant_text(each) for each in arguments[::2]]
         values = [self.shape_of(scope, each) for each in arguments[1::2]]
-        return JsonShape(None, NEVER, dict(zip(names, values, strict=True))) if all(names) else None
+        # PostgreSQL accepts an odd number of arguments until it runs the function.
+        if not all(names) or len(names) != len(values):
+            return None
+        return JsonShape(None, NEVER, dict(zip(names, values, strict=True)))
 
     def _aggregate(self, scope: Scope, node: Node) -> JsonShape | None:
         name = scope.catalogue.builtin_name(node.aggfnoid)
