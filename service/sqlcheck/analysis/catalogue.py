@@ -263,7 +263,7 @@ class Catalogue:
         if relation not in self._views:
             row = self._connection.execute(VIEW, [relation]).fetchone()
             view = self._views[relation] = _last_query(row[0]) if row else None
-            for entry in view.rtable if view else []:
+            for entry in (view and view.rtable) or []:
                 if entry.relid == relation:  # PostgreSQL 15 lists the view as `old` and `new`, too
                     entry.fields["relkind"] = None
         return self._views[relation]

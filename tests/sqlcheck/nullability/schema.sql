@@ -49,3 +49,5 @@ create table pet (
 );
 create table doubled (id integer primary key, twice integer generated always as (id * 2) stored);
 create view a_pet as select id, kind from pet;
+
+create view constant as select 42 as number;

@@ -26,3 +26,6 @@ select xmax = 0, tableoid::regclass, ctid, toy from toy;
 
 -- who knows
 select t.n from json_table('[1]', '$[*]' columns (n integer path '$')) as t;
+
+-- never
+select number from constant;
