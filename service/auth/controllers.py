@@ -140,7 +140,11 @@ class AuthController(Controller):
     async def refresh(
         self, request: ServiceRequest, data: JSONBody[RefreshToken], tokens: Injected[Tokens]
     ) -> JSONResponse[TokenPair]:
-        """Exchange a refresh token for a new token pair; reusing a refresh token after 10 seconds ends its session."""
+        """Exchange a refresh token for a new token pair.
+
+        For 10 seconds, the exchange can be repeated, because the response may have been lost. Any other reuse of a
+        refresh token ends its session.
+        """
         spent = tokens.decode_refresh_token(data.refresh_token)
         user_id = await find_owner(request, spent)
         session = await request.db.maybe(ROTATE_SESSION, spent.session, user_id, spent.generation)

@@ -35,7 +35,7 @@ class TooManyAttempts(Problem):
     @override
     @classmethod
     def example(cls) -> Problem:
-        return cls(retry_after=900, headers={})
+        return cls(retry_after=900, headers={"RateLimit": "", "RateLimit-Policy": ""})
 
 
 class TooManyLogins(TooManyAttempts):

@@ -97,11 +97,6 @@ HEADERS: dict[str, dict[str, Any]] = {
         ("X-Request-ID", "identifies the request in the service's logs", REQUEST_ID),
     )
 }
-HEADERS_BY_STATUS = {
-    401: ["WWW-Authenticate"],
-    429: ["RateLimit", "RateLimit-Policy", "Retry-After"],
-    503: ["Retry-After"],
-}
 
 
 def header_reference(name: str) -> dict[str, str]:
@@ -129,7 +124,7 @@ def problem_responses(kinds: Iterable[type[Problem]], opt: Mapping[str, Any]) ->
     return {
         str(status): {
             "description": ", or: ".join(problem.title for problem in of_status.values()),
-            "headers": {name: header_reference(name) for name in HEADERS_BY_STATUS.get(status, ())},
+            "headers": {name: header_reference(name) for name in _header_names(of_status.values())},
             "content": {
                 "application/problem+json": {
                     "schema": {"$ref": "#/components/schemas/Problem"},
@@ -142,6 +137,11 @@ def problem_responses(kinds: Iterable[type[Problem]], opt: Mapping[str, Any]) ->
         }
         for status, of_status in sorted(by_status.items())
     }
+
+
+def _header_names(kinds: Iterable[type[Problem]]) -> list[str]:
+    """Return the names of the headers that problems add to their responses."""
+    return sorted({name for problem in kinds for name in problem.example().headers})
 
 
 def _example(problem: type[Problem], opt: Mapping[str, Any]) -> dict[str, object]:

@@ -200,6 +200,7 @@ async def test_documented_limits_are_exact(document: dict[str, Any]) -> None:
         ("get", "/kites/{kite_id}", "304", {"ETag"}),
         ("patch", "/kites/{kite_id}", "200", {"ETag"}),
         ("delete", "/kites/{kite_id}", "204", set()),
+        ("post", "/kites/create", "409", {"Retry-After"}),
         ("get", "/health/ready", "503", {"Retry-After"}),
     ],
 )
