@@ -16,6 +16,7 @@ from service.http.response import JSONResponse
 KiteId = Annotated[int, PathParameter(description="the kite", ge=1, le=2**63 - 1)]
 Limit = Annotated[int, QueryParameter(description="kites on a page at most", ge=1, le=1000)]
 Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key", description="of the client's choice", min_length=1)]
+from service.problems import RequestInFlight
 
 
 @attrs.frozen
@@ -39,7 +40,7 @@ class KitesController(Controller):
     tags = ("kites",)
     security = BEARER
 
-    @post("/create", response_headers=[ETAG, LOCATION])
+    @post("/create", problems=[RequestInFlight], response_headers=[ETAG, LOCATION])
     async def create_kite(
         self, request: ServiceRequest, data: JSONBody[KiteName], idempotency_key: Key = None
     ) -> JSONResponse[Kite]:
