@@ -12,11 +12,11 @@ from service.http.etags import IfMatch, IfNoneMatch, etag, matches_any, not_modi
 from service.http.openapi import ETAG, LINK, LOCATION
 from service.http.request import ServiceRequest
 from service.http.response import JSONResponse
+from service.problems import RequestInFlight
 
 KiteId = Annotated[int, PathParameter(description="the kite", ge=1, le=2**63 - 1)]
 Limit = Annotated[int, QueryParameter(description="kites on a page at most", ge=1, le=1000)]
 Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key", description="of the client's choice", min_length=1)]
-from service.problems import RequestInFlight
 
 
 @attrs.frozen
