@@ -44,7 +44,8 @@ Limit = Annotated[
 Cursor = Annotated[
     str,
     QueryParameter(
-        description="cursor of the previous page, from its `Link` header", schema_extra={"examples": ["NTpUYWRldXN6"]}
+        description="where the page begins: the value of `after` in the previous page's `Link` header",
+        schema_extra={"examples": ["NTpUYWRldXN6"]},
     ),
 ]
 

@@ -1,7 +1,7 @@
 -- auth.end_my_other_sessions: ends all of the caller's sessions except the current one
 -- $1 session uuid  the caller's login session
 -- $2 user    uuid  the caller
--- returns: one Caller  (none: the session has ended)
+-- returns: one Caller  (no row: the session has ended)
 -- If two sessions end each other at once, the second waits for the lock on the account, then finds its own row ended.
 -- The 1,000 newest sessions are marked as ended; a row in session_cutoff ends all older ones.
 with /* auth.end_my_other_sessions */ account as materialized (

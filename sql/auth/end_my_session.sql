@@ -2,7 +2,7 @@
 -- $1 session uuid  the caller's login session
 -- $2 user    uuid  the caller
 -- $3 id      uuid  the session to end; can be the caller's current one
--- returns: maybe EndedSession  (none: the caller's session has ended; a null id: the caller has no such session)
+-- returns: maybe EndedSession  (no row: the caller's session has ended; a null id: the caller has no such session)
 with /* auth.end_my_session */ caller as (
     select user_id from live_session
     where session_id = $1 and user_id = $2

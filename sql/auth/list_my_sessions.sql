@@ -2,7 +2,7 @@
 -- $1 session uuid     the caller's login session
 -- $2 user    uuid     the caller
 -- $3 most    integer  number of sessions: the current one and the newest others
--- returns: many LoginSession  (none: the session has ended)
+-- returns: many LoginSession  (no row: the session has ended)
 -- replica: ok
 with /* auth.list_my_sessions */ newest as (
     select s.id

@@ -5,7 +5,7 @@
 -- $4 user_agent      text?     the client's User-Agent, cut to 255 characters
 -- $5 ip              inet?     the client's address
 -- $6 network         cidr?     the client's network, whose failed log-ins are cleared; null: they are not counted
--- returns: maybe Session  (none: the password has changed, the account is gone, or further attempts must wait)
+-- returns: maybe Session  (no row: the password has changed, the account is gone, or further attempts must wait)
 -- The row lock waits for a concurrent password reset, and makes the next one wait until the session exists.
 -- Not `for share`: on a Citus reference table, one of two concurrent log-ins would fail with a deadlock.
 with /* auth.open_session */ account as materialized (

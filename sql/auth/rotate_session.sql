@@ -2,7 +2,7 @@
 -- $1 id         uuid     the token's session
 -- $2 user_id    uuid     the token's user
 -- $3 generation integer  the token's generation
--- returns: maybe RotatedSession  (none: the session has ended)
+-- returns: maybe RotatedSession  (no row: the session has ended)
 -- A token is valid while its generation is the session's. The previous one gets the same successor for 10 seconds,
 -- because a response can be lost in transit. Any other reuse means that a token was stolen: the session
 -- ends, and `ended` is true.

@@ -3,7 +3,7 @@
 -- $2 user     uuid  the caller
 -- $3 pet_name text  1 to 50 characters
 -- $4 key      text  the Idempotency-Key, 1 to 255 visible ASCII characters
--- returns: maybe PetOnce  (none: the session has ended; a null id: a request with this key is in progress)
+-- returns: maybe PetOnce  (no row: the session has ended; a null id: a request with this key is in progress)
 -- The lock is held until the first request has committed. So the next holder finds that request's row
 -- committed, and `on conflict do update` sees it even if it is newer than this statement's snapshot.
 with /* pets.create_pet_once */ caller as materialized (

@@ -3,7 +3,7 @@
 -- $2 user     uuid        the caller
 -- $3 id       bigint      the pet
 -- $4 versions integer[]?  the pet's version must be one of these; null: any
--- returns: maybe DeletedPet  (none: the session has ended; a null id: the caller has no such pet)
+-- returns: maybe DeletedPet  (no row: the session has ended; a null id: the caller has no such pet)
 with /* pets.delete_pet */ caller as (
     select user_id from live_session
     where session_id = $1 and user_id = $2

@@ -2,7 +2,7 @@
 -- $1 session uuid    the caller's login session
 -- $2 user    uuid    the caller
 -- $3 id      bigint  the pet
--- returns: maybe VersionedPet  (none: the session has ended; a null id: the caller has no such pet)
+-- returns: maybe VersionedPet  (no row: the session has ended; a null id: the caller has no such pet)
 -- replica: ok
 select /* pets.find_pet */ pets.id, pets.pet_name, pets.user_id, pets.version
 from live_session as caller

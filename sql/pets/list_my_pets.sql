@@ -4,7 +4,7 @@
 -- $3 after_name text    name of the last pet on the previous page; '' for the first page
 -- $4 after_id   bigint  its id; 0 for the first page
 -- $5 size       bigint  maximum number of pets
--- returns: many Pet  (none: the session has ended; one row of nulls: no pets)
+-- returns: many Pet  (no row: the session has ended; one row of nulls: no pets)
 -- replica: ok
 select /* pets.list_my_pets */ page.id, page.pet_name, page.user_id
 from live_session as caller

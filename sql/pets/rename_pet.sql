@@ -4,7 +4,7 @@
 -- $3 id       bigint      the pet
 -- $4 pet_name text        1 to 50 characters
 -- $5 versions integer[]?  the pet's version must be one of these; null: any
--- returns: maybe RenamedPet  (none: the session has ended; a null id: the caller has no such pet;
+-- returns: maybe RenamedPet  (no row: the session has ended; a null id: the caller has no such pet;
 --    a null version: the pet has another version)
 with /* pets.rename_pet */ caller as (
     select user_id from live_session

@@ -1,5 +1,5 @@
 -- system.find_position: finds the WAL position by which every confirmed commit is written, and its history
--- returns: maybe Position  (none: this server is not a primary)
+-- returns: maybe Position  (no row: this server is not a primary)
 -- not null: history, position (a primary has both)
 -- With synchronous_commit = off, commits are confirmed before they are flushed.
 select /* system.find_position */

@@ -1,5 +1,5 @@
 -- system.find_replayed: finds the WAL position up to which a replica has replayed, and its history
--- returns: maybe Position  (none: this server is not a replica)
+-- returns: maybe Position  (no row: this server is not a replica)
 -- not null: history, position (a replica that accepts connections has replayed something)
 -- The timeline is that of the last restartpoint or of the pages written since: it can lag, but is never ahead.
 select /* system.find_replayed */

@@ -1,6 +1,6 @@
 -- users.lock_account: waits for concurrent changes to an account, and blocks others until the transaction ends
 -- $1 id uuid  the account
--- returns: maybe User  (none: the account is gone)
+-- returns: maybe User  (no row: the account is gone)
 select /* users.lock_account */ id, email
 from user_model
 where id = $1

@@ -1,7 +1,7 @@
 -- users.show_me: shows the caller's account
 -- $1 session uuid  the caller's login session
 -- $2 user    uuid  the caller
--- returns: one User  (none: the session has ended)
+-- returns: one User  (no row: the session has ended)
 select /* users.show_me */ user_model.id, user_model.email
 from live_session as caller
 inner join user_model on user_model.id = caller.user_id

@@ -17,7 +17,7 @@ GOOD = """\
 -- $1 session uuid      the caller's login session
 --    as the access token names it
 -- $2 ids     bigint[]?
--- returns: maybe Kite?  (none: the session has ended)
+-- returns: maybe Kite?  (no row: the session has ended)
 --    and so on
 -- Free text may follow: it explains the statement.
 --
