@@ -1,6 +1,7 @@
 """The assembled application."""
 
 import asyncio
+from importlib import import_module
 from pathlib import Path
 
 import asyncpg
@@ -101,3 +102,11 @@ async def test_no_origin_may_call_by_default(client: httpx.AsyncClient) -> None:
     response = await client.get("/health/live", headers=PAGE)
 
     assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize("name", ["service.http", "service.sqlcheck", "service.telemetry"])
+def test_unknown_name_of_a_package_is_an_attribute_error(name: str) -> None:
+    package = import_module(name)
+
+    with pytest.raises(AttributeError, match=rf"^module '{name}' has no attribute 'unknown'$"):
+        _ = package.unknown

@@ -56,6 +56,11 @@ class Kinds:
     data: dict[str, Any]
 
 @attrs.define
+class Either:
+    id: int
+    name: str | int
+
+@attrs.define
 class Row:
     id: int
     x: {annotation}
@@ -79,6 +84,10 @@ def said(toys: Toys, annotation: str, select: str, header: str = "") -> str:
         ("Maker", f"select id, {MAKER} as x from maker"),
         ("Maker", f"select id, {MAKER}::json as x from maker"),
         ("Maker", "select id, json_build_object('name', name, 'id', id) as x from maker"),
+        ("Maker", "select id, json_object('id': id, 'name': name) as x from maker"),
+        ("Either", f"select id, {MAKER} as x from maker"),
+        ("list[Toy] | None", f"select 1 as id, json_arrayagg({TOY} returning jsonb) as x from toy group by maker"),
+        ("dict[str, Maker]", f"select 1 as id, jsonb_object_agg(name, {MAKER}) as x from maker group by id"),
         ("Maker", "select id, (select to_jsonb(m) from (select 1 as id, 'a' as name) as m) as x from maker"),
         ("Noted", "select id, jsonb_build_object('id', id, 'name', name, 'note', note) as x from maker"),
         ("Maker | None", f"select toy.id, case when maker.id is not null then {MAKER} end as x {LEFT}"),

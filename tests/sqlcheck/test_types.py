@@ -52,7 +52,12 @@ DOMAINS = """
     create schema app;
     create type app.level as enum ('low', 'high');
     create type app.pair as (one integer, two text);
-    create domain app.stay as daterange check (not isempty(value))
+    create domain app.stay as daterange check (not isempty(value));
+    -- A base type, as of an extension.
+    create type odd;
+    create function odd_in(cstring) returns odd language internal immutable strict as 'textin';
+    create function odd_out(odd) returns cstring language internal immutable strict as 'textout';
+    create type odd (input = odd_in, output = odd_out)
 """
 
 
@@ -109,6 +114,7 @@ def annotation(folder: Path, text: str) -> Annotation:
         ("bit varying", "asyncpg.types.BitString"),
         ("point[]", "list[asyncpg.Point]"),
         ("app.pair", "asyncpg.Record"),
+        ("odd", "str"),
         ("app.level", "Literal['low', 'high']"),
         ("timestamp with time zone", "moment"),
     ],
