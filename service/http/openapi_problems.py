@@ -84,7 +84,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     for name, description, example in (
         (
             "RateLimit",
-            "attempts left, and seconds until all are available again; after a wrong password, also without a 429",
+            "attempts left, and seconds until all are available again",
             '"failed-logins";r=0;t=900',
         ),
         ("RateLimit-Policy", "allowed attempts, and the period in seconds", '"failed-logins";q=5;w=900'),
