@@ -4,8 +4,8 @@ Every response with status 400 or above is a problem document (RFC 9457). `docs/
 clients. Features define their own types, each in its `problems.py`.
 
 A violated constraint becomes an error response like this: a Problem lists the constraint's name in its `constraints`,
-and `problem_from_postgres` (at the end of this module) looks it up. `http/errors.py` calls that for each exception of
-asyncpg that reaches it.
+and `problem_from_postgres` (at the end of this module) looks it up. `http/errors.py` calls that for the exceptions of
+asyncpg that reach it, unless a CHECK or a length refuses a field of the request: that is a 422 which names the field.
 """
 
 import http.client
@@ -25,7 +25,8 @@ class FieldError(TypedDict):
     detail: str
 
 
-# The problem that a violation of each constraint becomes. A violation of any other constraint is a bug: 500.
+# The problem that a violation of each constraint becomes, besides those that `problem_from_postgres` knows. A violation
+# of any other constraint is a bug: 500.
 PROBLEM_BY_CONSTRAINT: "dict[str, type[Problem]]" = {}
 
 

@@ -1,4 +1,4 @@
-"""A client connection: the timeout of each phase, rejection, and closing."""
+"""A client connection: the timeout of each phase, the memory for slow readers, rejection, and closing."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""The access log: one line per request, by `http/middleware.py`, or by `server/cycle.py` for rejected ones."""
+"""The access log: one line per request, written by `http/middleware.py`, or by `server/cycle.py` for rejected ones."""
 
 import logging
 from datetime import UTC, datetime

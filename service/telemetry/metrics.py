@@ -2,6 +2,8 @@
 
 Declare a counter or a gauge in the module that updates it::
 
+    from service.telemetry import counter
+
     LOGINS = counter("logins_total", "Log-ins", outcome=("ok", "failed"))
     LOGINS.inc(outcome="ok")
 
