@@ -25,8 +25,7 @@ class FieldError(TypedDict):
     detail: str
 
 
-# The problem that a violation of each constraint becomes, besides those that `problem_from_postgres` knows. A violation
-# of any other constraint is a bug: 500.
+# The problem of each constraint, besides those that `problem_from_postgres` knows; any other violation is a bug: 500.
 PROBLEM_BY_CONSTRAINT: "dict[str, type[Problem]]" = {}
 
 

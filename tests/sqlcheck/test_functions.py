@@ -175,7 +175,7 @@ def test_security_definer_needs_a_search_path(migrated: Migrated) -> None:
     )
 
 
-def test_function_with_parsed_body_has_the_line_of_its_creation(migrated: Migrated) -> None:
+def test_parsed_body_is_reported_at_its_creation(migrated: Migrated) -> None:
     text = "\ncreate function f() returns bigint language sql security definer begin atomic select 1::bigint; end;\n"
 
     assert migrated.check(text).startswith("2: f() is SECURITY DEFINER")

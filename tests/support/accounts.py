@@ -74,5 +74,5 @@ def account(client: httpx.Client, **headers: str) -> Account:
 
 
 def refresh(client: httpx.Client, refresh_token: str) -> httpx.Response:
-    """Exchange a refresh token for the next pair."""
+    """Exchange a refresh token for a new token pair."""
     return client.post("/auth/refresh-token", json={"refresh_token": refresh_token})
