@@ -8,41 +8,24 @@ from time import monotonic
 from typing import Any
 
 import asyncpg
-import attrs
 from typing_extensions import override
 
-from service.postgres.backoff import Backoff
-from service.postgres.connection_pool import NO_ANSWER, TOO_MANY_CHANGES, ConnectionPool, OutageLog, PooledConnection
+from service.postgres.connection_pool import NO_ANSWER, ConnectionPool, OutageLog, PooledConnection
 from service.postgres.database import Executor, Rows
+from service.postgres.deadlines import Deadlines
 from service.postgres.error_classification import (
-    RETRYABLE,
     UNAVAILABLE,
     NotSentError,
     has_unknown_outcome,
-    is_stale,
     leaves_connection_usable,
 )
 from service.postgres.queries import Count, Query
+from service.postgres.retries import Retries
 from service.postgres.slow_queries import SlowQueryLog, explain
 from service.postgres.transaction import Transaction
 from service.problems import Unavailable
 from service.telemetry import RequestContext, current, recorder
 from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
-
-# After a schema change, PgBouncer can still hold stale statements that other processes prepared.
-MAX_STALE_RETRIES = 10
-
-
-@attrs.define
-class RetryState:
-    """The failed attempts of one statement."""
-
-    backoff: Backoff
-    stale: int = 0
-    """How many times PostgreSQL rejected the prepared statement as stale."""
-    unknown: BaseException | None = None
-    """The error that left the outcome unknown. The statement then runs once more, in a read-only transaction, in which
-    PostgreSQL refuses every write."""
 
 
 class Pool(ConnectionPool):
@@ -83,6 +66,7 @@ class Pool(ConnectionPool):
         self._prepares = statement_cache > 0
         self._slow_seconds = slow_query / 1000 or inf
         self._slow_queries = SlowQueryLog(self.explain)
+        self._deadlines = Deadlines()
 
     @override
     @asynccontextmanager
@@ -93,6 +77,7 @@ class Pool(ConnectionPool):
                 yield
             finally:
                 await self._slow_queries.close()
+                self._deadlines.stop()
 
     async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
         """Run `query` and return its rows; for a Count, one row with the number of affected rows.
@@ -102,8 +87,8 @@ class Pool(ConnectionPool):
         context = current.get() or RequestContext("")  # outside a request, each statement has the whole budget
         began = now = monotonic()
         request_deadline = began + self._budget - context.database_used
-        retries: RetryState | None = None
-        read_only = False
+        retries: Retries | None = None
+        run = self._run
         try:
             while True:
                 if self._idle:
@@ -121,17 +106,17 @@ class Pool(ConnectionPool):
                         self._release(pooled)
                         raise Unavailable(NO_ANSWER)
                 try:
-                    rows = await self._run(pooled, query, arguments, deadline, context, read_only=read_only)
-                except BaseException as error:  # noqa: BLE001 - _retry_or_raise() raises it
-                    retries = retries or RetryState(Backoff(self.timeouts.retry_backoff))
+                    rows = await run(pooled, query, arguments, deadline, context)
+                except BaseException as error:  # noqa: BLE001 - pause_or_raise() raises it
+                    retries = retries or Retries(self.timeouts, request_deadline)
                     # PostgreSQL's own statement timeout is shorter, unless the request's deadline cut the time short.
                     silent = isinstance(error, TimeoutError) and not cut_short
-                    if read_only:
-                        self._close_soon(pooled)  # and with it the transaction
+                    if retries.unknown:
+                        self._close_soon(pooled)  # and with it the read-only transaction
                     else:
                         self._release_or_close(pooled, error, silent=silent)
-                    await self._retry_or_raise(error, retries, request_deadline)
-                    read_only = retries.unknown is not None
+                    await retries.pause_or_raise(error)
+                    run = self._run_read_only if retries.unknown else self._run
                     now = monotonic()
                 else:
                     self._release(pooled)
@@ -197,47 +182,26 @@ class Pool(ConnectionPool):
             self._invalidate_if_stale(error)
             self._release(pooled)
 
-    async def _retry_or_raise(self, error: BaseException, retries: RetryState, deadline: float) -> None:
-        """If the statement can run again, pause if necessary and return; otherwise raise the appropriate exception."""
-        if isinstance(error, RETRYABLE):
-            if monotonic() + retries.backoff.seconds + self.timeouts.acquire > deadline:
-                raise Unavailable(TOO_MANY_CHANGES) from error
-            await retries.backoff.pause()
-        elif isinstance(error, NotSentError):
-            pass
-        elif is_stale(error) and retries.stale < MAX_STALE_RETRIES:
-            retries.stale += 1
-        elif has_unknown_outcome(error) and not retries.unknown:
-            retries.unknown = error
-        elif isinstance(error, UNAVAILABLE):
-            is_write = retries.unknown and isinstance(error, asyncpg.ReadOnlySQLTransactionError)
-            raise Unavailable(NO_ANSWER) from retries.unknown if is_write else error
-        else:
-            raise error
-
-    async def _run(  # noqa: PLR0913 - it avoids an object per statement
+    async def _run(
         self,
         pooled: PooledConnection,
         query: Query[..., Any],
         arguments: tuple[Any, ...],
         deadline: float,
         context: RequestContext,
-        *,
-        read_only: bool = False,
     ) -> Rows:
         """Run `query` before `deadline` (monotonic seconds), and measure it."""
         rows: Rows | None = None
+        task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]  # a coroutine runs in a task
         began = monotonic()
         timeout = deadline - began
         try:
-            if read_only:
-                await pooled.connection.execute("begin read only", timeout=timeout)
             if self._prepares:
-                statement = pooled.statements.get(query)
-                if statement is None:
-                    statement = await self._prepare(pooled, query, timeout)
-                    timeout = deadline - monotonic()
-                rows = await statement.fetch(*arguments, timeout=timeout)
+                statement = pooled.statements.get(query) or await self._prepare(pooled, query, timeout)
+                self._deadlines.running[task] = deadline
+                if deadline < self._deadlines.next_check:
+                    self._deadlines.check_at(deadline)
+                rows = await statement.fetch(*arguments)
                 if isinstance(query, Count):
                     rows = affected_rows(statement.get_statusmsg())
             # PgBouncer before 1.21 does not support prepared statements in transaction mode.
@@ -245,10 +209,14 @@ class Pool(ConnectionPool):
                 rows = affected_rows(await pooled.connection.execute(query.sql, *arguments, timeout=timeout))
             else:
                 rows = await pooled.connection.fetch(query.sql, *arguments, timeout=timeout)
-            if read_only:
-                await pooled.connection.execute("commit", timeout=deadline - monotonic())
+        except asyncio.CancelledError:
+            if self._deadlines.has_cancelled(task):
+                raise TimeoutError from None
+            raise
+        else:
             return rows
         finally:
+            self._deadlines.running.pop(task, None)
             seconds = monotonic() - began
             if recorder.is_on:
                 number = None if rows is None else rows[0][0] if isinstance(query, Count) else len(rows)
@@ -257,6 +225,20 @@ class Pool(ConnectionPool):
             context.database_seconds += seconds
             if seconds > self._slow_seconds:
                 self._slow_queries.add(query, seconds)
+
+    async def _run_read_only(
+        self,
+        pooled: PooledConnection,
+        query: Query[..., Any],
+        arguments: tuple[Any, ...],
+        deadline: float,
+        context: RequestContext,
+    ) -> Rows:
+        """Run `query` in a transaction in which PostgreSQL refuses every write."""
+        await pooled.connection.execute("begin read only", timeout=deadline - monotonic())
+        rows = await self._run(pooled, query, arguments, deadline, context)
+        await pooled.connection.execute("commit", timeout=deadline - monotonic())
+        return rows
 
     async def _prepare(
         self,

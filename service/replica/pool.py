@@ -88,8 +88,6 @@ class ReplicaPool(Pool):
         arguments: tuple[Any, ...],
         deadline: float,
         context: RequestContext,
-        *,
-        read_only: bool = False,
     ) -> Rows:
         assert isinstance(pooled, ReplicaConnection)  # noqa: S101 - as connection_class makes them
         wanted = required_position.get()
@@ -97,7 +95,7 @@ class ReplicaPool(Pool):
             if not pooled.has_replayed(wanted):
                 async with asyncio.timeout(self.timeouts.replica):
                     await self._catch_up(pooled, wanted, deadline, context)
-            return await super()._run(pooled, query, arguments, deadline, context, read_only=read_only)
+            return await super()._run(pooled, query, arguments, deadline, context)
         except RETRYABLE as error:  # replay removed rows that this read needs; the primary still has them
             raise UsePrimaryError(str(error)) from error
 

@@ -18,6 +18,7 @@ MAX_HEAD = 32 * 1024
 # Pipelined requests of one connection: each takes at least 2 KiB of memory, but only 18 bytes to send.
 MAX_PIPELINE = 100
 SLASH, HASH = b"/#"
+ASGI = {"version": "3.0", "spec_version": "2.3"}
 Scope: TypeAlias = dict[str, Any]
 
 
@@ -116,7 +117,7 @@ class LimitedHttpProtocol(TimedConnection):
         path = raw_path.decode("ascii")
         scope: Scope = {
             "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "asgi": ASGI,
             "http_version": version,
             "server": self.server,
             "client": self.client,
@@ -134,21 +135,21 @@ class LimitedHttpProtocol(TimedConnection):
 
     def _begin(self, scope: Scope, *, expects_continue: bool) -> None:
         """Start the request, or queue it behind earlier ones of its connection."""
-        before, self.cycle = (
-            self.cycle,
-            BufferedCycle(
-                scope=scope,  # type: ignore[arg-type]  # uvicorn's type for it is private
-                transport=self.transport,
-                flow=self.flow,
-                logger=self.logger,
-                access_logger=self.access_logger,
-                access_log=False,
-                default_headers=self.server_state.default_headers,
-                message_event=asyncio.Event(),
-                expect_100_continue=expects_continue,
-                keep_alive=not self.is_draining and scope["http_version"] == "1.1" and self.parser.should_keep_alive(),
-                on_response=self.on_response_complete,
-            ),
+        before = self.cycle
+        keep_alive = not self.is_draining and scope["http_version"] == "1.1" and self.parser.should_keep_alive()
+        # By position: Python makes a dictionary of keywords for each object.
+        self.cycle = BufferedCycle(
+            scope,  # type: ignore[arg-type]  # uvicorn's type for it is private
+            self.transport,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            False,  # noqa: FBT003 - whether uvicorn writes its access log
+            self.server_state.default_headers,
+            asyncio.Event(),
+            expects_continue,
+            keep_alive,
+            self.on_response_complete,
         )
         if before is None or before.response_complete:
             self._run(self.cycle)

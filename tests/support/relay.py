@@ -35,6 +35,9 @@ class Relay:
         listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         async with listener:
             yield listener.sockets[0].getsockname()[1]
+            listener.close()
+            for _ in range(10):  # turns of the event loop, until connections that were just accepted reach _accept()
+                await asyncio.sleep(0)
             for passing in self._passing:
                 passing.cancel()
             if self._passing:
@@ -44,6 +47,7 @@ class Relay:
         passing = asyncio.create_task(self._pass(client, to_client))
         self._passing.add(passing)
         passing.add_done_callback(self._passing.discard)
+        passing.add_done_callback(lambda _: to_client.close())  # also if it was cancelled before its first step
 
     async def _pass(self, client: StreamReader, to_client: StreamWriter) -> None:
         socket = self.server.socket_directory / f".s.PGSQL.{self.server.port}"
@@ -64,7 +68,6 @@ class Relay:
         finally:
             answers.cancel()
             to_postgres.close()
-            to_client.close()
 
     async def _questions(self, client: StreamReader, to_postgres: StreamWriter) -> None:
         """Forward the client's messages until it ends or the connection is to be cut."""

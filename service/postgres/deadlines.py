@@ -1,0 +1,48 @@
+"""The deadlines of running statements, with one timer for them all."""
+
+import asyncio
+from math import inf
+from time import monotonic
+from typing import Any
+
+
+class Deadlines:
+    """Cancels each task whose statement is still running at its deadline.
+
+    asyncpg's `timeout` sets a timer for each statement, which takes 3 % of a request's CPU time.
+    """
+
+    def __init__(self) -> None:
+        self.running: dict[asyncio.Task[Any], float] = {}
+        """The tasks that wait for a statement, and their deadlines (monotonic seconds)."""
+        self.next_check = inf
+        """When the timer runs (monotonic seconds): not after the earliest deadline."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._cancelled: dict[asyncio.Task[Any], int] = {}
+        """The cancelled tasks, and how many other cancellations of each were pending."""
+
+    def check_at(self, deadline: float) -> None:
+        """Run the timer at `deadline`, which is earlier than `next_check`."""
+        self.stop()
+        self.next_check = deadline
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, deadline - monotonic()), self._check)
+
+    def stop(self) -> None:
+        """Stop the timer; the next deadline starts it again."""
+        if self._timer:
+            self._timer.cancel()
+        self._timer, self.next_check = None, inf
+
+    def has_cancelled(self, task: asyncio.Task[Any]) -> bool:
+        """Return whether only its deadline has cancelled `task`, which then can go on (as in `asyncio.timeout`)."""
+        return task in self._cancelled and task.uncancel() <= self._cancelled.pop(task)
+
+    def _check(self) -> None:
+        self.stop()
+        now = monotonic()
+        for task in [task for task, deadline in self.running.items() if deadline <= now]:
+            del self.running[task]
+            self._cancelled[task] = task.cancelling()
+            task.cancel()
+        if self.running:
+            self.check_at(min(self.running.values()))

@@ -1,0 +1,48 @@
+"""Whether a failed statement can run again."""
+
+from time import monotonic
+
+import asyncpg
+
+from service.postgres.backoff import Backoff
+from service.postgres.connection_pool import NO_ANSWER, TOO_MANY_CHANGES
+from service.postgres.error_classification import RETRYABLE, UNAVAILABLE, NotSentError, has_unknown_outcome, is_stale
+from service.problems import Unavailable
+from service.timeouts import DatabaseTimeouts
+
+# After a schema change, PgBouncer can still hold stale statements that other processes prepared.
+MAX_STALE = 10
+
+
+class Retries:
+    """The failed attempts of one statement."""
+
+    def __init__(self, timeouts: DatabaseTimeouts, deadline: float) -> None:
+        """Begin without attempts; none starts after `deadline` (monotonic seconds)."""
+        self.unknown: BaseException | None = None
+        """The error that left the outcome unknown. The statement then runs once more, in a read-only transaction."""
+        self._stale = 0
+        """How many times PostgreSQL rejected the prepared statement as stale."""
+        self._backoff = Backoff(timeouts.retry_backoff)
+        self._last_start = deadline - timeouts.acquire
+
+    async def pause_or_raise(self, error: BaseException) -> None:
+        """If the statement can run again after `error`, pause if necessary and return; otherwise raise the exception.
+
+        Raises Unavailable, or `error` if the statement itself is wrong.
+        """
+        if isinstance(error, RETRYABLE):
+            if monotonic() + self._backoff.seconds > self._last_start:
+                raise Unavailable(TOO_MANY_CHANGES) from error
+            await self._backoff.pause()
+        elif isinstance(error, NotSentError):
+            pass
+        elif is_stale(error) and self._stale < MAX_STALE:
+            self._stale += 1
+        elif has_unknown_outcome(error) and not self.unknown:
+            self.unknown = error
+        elif isinstance(error, UNAVAILABLE):
+            is_write = self.unknown and isinstance(error, asyncpg.ReadOnlySQLTransactionError)
+            raise Unavailable(NO_ANSWER) from self.unknown if is_write else error
+        else:
+            raise error
