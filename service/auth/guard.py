@@ -16,23 +16,17 @@ async def check_request(request: ServiceRequest) -> None:
     """
     handler = request.route_handler
     if handler.resolve_security():
-        request.auth = request.app.authenticate(_bearer_token(request))
+        request.auth = request.app.authenticate(_authorization(request))
         set_user(request.auth.user)
     if (query := request.scope["query_string"]) and not handler.opt.get("any_query"):
         check_query(handler, query)
 
 
-def _bearer_token(request: ServiceRequest) -> str:
-    """Return the token of the ``Authorization: Bearer`` header (RFC 6750, 2.1).
-
-    Raises NotAuthenticated unless there is exactly one such header.
-    """
+def _authorization(request: ServiceRequest) -> bytes:
+    """Return the value of the ``Authorization`` header. Raises NotAuthenticated unless it is sent exactly once."""
     by_name, sent = request.raw_headers, request.scope["headers"]
-    authorization = by_name.get(b"authorization", b"")
     # The dictionary is shorter than the list only if a header is repeated.
-    if len(by_name) < len(sent) and sum(name == b"authorization" for name, _ in sent) > 1:  # type: ignore[arg-type]  # a list
+    is_repeated = len(by_name) < len(sent) and sum(name == b"authorization" for name, _ in sent) > 1  # type: ignore[arg-type]  # a list
+    if is_repeated or b"authorization" not in by_name:
         raise NotAuthenticated
-    scheme, _, token = authorization.decode("latin-1").partition(" ")
-    if scheme.lower() != "bearer":
-        raise NotAuthenticated
-    return token.strip()
+    return by_name[b"authorization"]

@@ -17,7 +17,7 @@ from joserfc.jwk import Key, KeySet, OctKey
 from service.auth.models import Session, TokenPair
 from service.auth.problems import InvalidGrant
 from service.http import Caller
-from service.problems import InvalidToken
+from service.problems import InvalidToken, NotAuthenticated
 from service.settings import Settings
 
 ISSUER = "litestar-raw-sql"
@@ -64,7 +64,7 @@ class Tokens:
         # Refresh tokens have derived keys, so that neither kind of token can pass for the other.
         self._refresh_keys = [hmac.digest(secret, b"refresh token", "sha256") for secret in secrets]
         self._lifetime = settings.access_token_expire_seconds
-        self._verified: dict[str, tuple[Caller, int]] = {}
+        self._verified: dict[bytes, tuple[Caller, int]] = {}
 
     def issue(self, session: Session) -> TokenPair:
         """Return a new access token for `session`, and the refresh token of its current generation."""
@@ -88,17 +88,22 @@ class Tokens:
             refresh_token_issued_at=int(session.last_used_at.timestamp()),
         )
 
-    def authenticate(self, access_token: str) -> Caller:
-        """Return the caller that `access_token` names, without checking that the session is live; the query does that.
+    def authenticate(self, authorization: bytes) -> Caller:
+        """Return the caller that an ``Authorization`` header names by its access token (RFC 6750, 2.1).
 
-        Raises InvalidToken unless it is a JWT (RFC 7519) signed with a known key, and not expired (within LEEWAY).
+        Whether the session is live, the query checks. Raises NotAuthenticated unless the scheme is Bearer, and
+        InvalidToken unless the token is a JWT (RFC 7519) signed with a known key, and not expired (within LEEWAY).
         """
-        caller, expires_at = self._verified.get(access_token) or self._verify(access_token)
+        caller, expires_at = self._verified.get(authorization) or self._verify(authorization)
         if time.time() > expires_at + LEEWAY:
             raise InvalidToken
         return caller
 
-    def _verify(self, access_token: str) -> tuple[Caller, int]:
+    def _verify(self, authorization: bytes) -> tuple[Caller, int]:
+        scheme, _, rest = authorization.decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer":
+            raise NotAuthenticated
+        access_token = rest.strip()
         try:
             token = jwt.decode(access_token, self._keys, algorithms=["HS256"])
             for part in access_token.split(".")[:2]:
@@ -109,9 +114,11 @@ class Tokens:
             caller = Caller(session=UUID(token.claims["sid"]), user=UUID(token.claims["sub"]))
         except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InvalidToken from error
-        if len(self._verified) >= MAX_CACHED_TOKENS:
-            self._verified.clear()
-        verified = self._verified[access_token] = caller, token.claims["exp"]
+        verified = caller, token.claims["exp"]
+        if rest == access_token:  # a header with spaces can have any length
+            if len(self._verified) >= MAX_CACHED_TOKENS:
+                self._verified.clear()
+            self._verified[authorization] = verified
         return verified
 
     def decode_refresh_token(self, refresh_token: str) -> RefreshClaims:

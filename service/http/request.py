@@ -32,12 +32,12 @@ class Caller(NamedTuple):
 class Application(Litestar):
     """A Litestar application with a database; set `db` and `authenticate` before the first request.
 
-    `authenticate` returns the caller that an access token identifies, or raises InvalidToken. `draining` becomes true
-    when the process starts to shut down.
+    `authenticate` returns the caller that an ``Authorization`` header identifies, or raises NotAuthenticated or
+    InvalidToken. `draining` becomes true when the process starts to shut down.
     """
 
     db: Database
-    authenticate: Callable[[str], Caller]
+    authenticate: Callable[[bytes], Caller]
     draining = False
 
     @override

@@ -68,17 +68,34 @@ async def test_cached_token_still_expires(
     assert statuses == [200, 200, 401]
 
 
-def test_token_cache_is_bounded(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_CACHED_TOKENS", 1)
-    tokens = Tokens(make_settings(database_url))
+@pytest.fixture
+def tokens(database_url: str) -> Tokens:
+    return Tokens(make_settings(database_url))
+
+
+def authorization(tokens: Tokens) -> bytes:
+    """Return the header with a new access token."""
     now = datetime.now(UTC)
-    first, second = (
-        tokens.issue(Session(uuid4(), uuid4(), generation=1, last_used_at=now, expires_at=now + timedelta(days=1)))
-        for _ in range(2)
-    )
+    session = Session(uuid4(), uuid4(), generation=1, last_used_at=now, expires_at=now + timedelta(days=1))
+    return f"Bearer {tokens.issue(session).access_token}".encode()
 
-    caller = tokens.authenticate(first.access_token)
-    assert caller is tokens.authenticate(first.access_token)
-    tokens.authenticate(second.access_token)
 
-    assert caller is not tokens.authenticate(first.access_token)
+def test_token_cache_is_bounded(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_CACHED_TOKENS", 1)
+    first, second = authorization(tokens), authorization(tokens)
+
+    caller = tokens.authenticate(first)
+    assert caller is tokens.authenticate(first)
+    tokens.authenticate(second)
+
+    assert caller is not tokens.authenticate(first)
+
+
+def test_header_with_spaces_is_not_cached(tokens: Tokens) -> None:
+    """It can have any length."""
+    padded = authorization(tokens).replace(b" ", b"  ")
+
+    first, second = tokens.authenticate(padded), tokens.authenticate(padded)
+
+    assert first == second
+    assert first is not second
