@@ -65,6 +65,8 @@ _FOREIGN = {
         "it belongs to another library",
     ),
 }
+# The largest values that Linux accepts (tcp(7)). It accepts no 0 either, and each connection would fail.
+_LARGEST = {"keepalives_idle": 32767, "keepalives_interval": 32767, "keepalives_count": 127}
 _SETTING = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
 # The files in which systems keep their trusted root certificates.
@@ -175,6 +177,8 @@ def _check(name: str, value: str) -> None:
     if not re.fullmatch(allowed, value, re.ASCII | re.DOTALL):
         choices = "a whole number" if allowed == _NUMBER else allowed.replace("|", ", ")
         raise ValueError(f"has {name}={value}, which is not supported: {name} can be {choices}")
+    if (largest := _LARGEST.get(name)) and not 1 <= int(value) <= largest:
+        raise ValueError(f"has {name}={value}: {name} can be a whole number from 1 to {largest}")
 
 
 def _addresses(hosts: list[str], ports: list[str]) -> tuple[Address, ...]:
