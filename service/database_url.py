@@ -160,6 +160,9 @@ def _parameters(query: str) -> tuple[dict[str, str], dict[str, str]]:
             if value:
                 _check(name, value)
                 keywords[name] = value
+        elif name.lower() in KEYWORDS:
+            # PostgreSQL would take it for a setting, and honour Client_Encoding.
+            raise ValueError(f"has the parameter {name}, which must be written {name.lower()}")
         elif hint := _FOREIGN.get(name.lower()):
             raise ValueError(f"has the parameter {name}, which PostgreSQL does not know: {hint}")
         elif not _SETTING.fullmatch(name):

@@ -222,6 +222,8 @@ def test_other_parameters_are_settings_of_the_server(query: str, settings: dict[
         ("postgresql://u:secret@h/db?target_session_attrs=standby", "has target_session_attrs=standby, and must lead"),
         ("postgresql://u:secret@h/db?connect_timeout=soon", "has connect_timeout=soon, which is not supported"),
         ("postgresql://u:secret@h/db?client_encoding=latin1", "has client_encoding=latin1"),
+        ("postgresql://u:secret@h/db?Client_Encoding=latin1", "has the parameter Client_Encoding, which"),
+        ("postgresql://u:secret@h/db?SSLMODE=require", "has the parameter SSLMODE, which must be written sslmode"),
         ("postgresql://u:secret@h/db?keepalives_idle=0", "has keepalives_idle=0: keepalives_idle can be a whole"),
         ("postgresql://u:secret@h/db?keepalives_interval=32768", "has keepalives_interval=32768: keepalives_interval"),
         ("postgresql://u:secret@h/db?keepalives_count=128", "has keepalives_count=128: keepalives_count can be"),
