@@ -65,6 +65,8 @@ _FOREIGN = {
         "it belongs to another library",
     ),
 }
+# The largest values that Linux accepts (tcp(7)). It accepts no 0 either, and each connection would fail.
+_LARGEST = {"keepalives_idle": 32767, "keepalives_interval": 32767, "keepalives_count": 127}
 _SETTING = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
 # The files in which systems keep their trusted root certificates.
@@ -158,6 +160,9 @@ def _parameters(query: str) -> tuple[dict[str, str], dict[str, str]]:
             if value:
                 _check(name, value)
                 keywords[name] = value
+        elif name.lower() in KEYWORDS:
+            # PostgreSQL would take it for a setting, and honour Client_Encoding.
+            raise ValueError(f"has the parameter {name}, which must be written {name.lower()}")
         elif hint := _FOREIGN.get(name.lower()):
             raise ValueError(f"has the parameter {name}, which PostgreSQL does not know: {hint}")
         elif not _SETTING.fullmatch(name):
@@ -175,6 +180,8 @@ def _check(name: str, value: str) -> None:
     if not re.fullmatch(allowed, value, re.ASCII | re.DOTALL):
         choices = "a whole number" if allowed == _NUMBER else allowed.replace("|", ", ")
         raise ValueError(f"has {name}={value}, which is not supported: {name} can be {choices}")
+    if (largest := _LARGEST.get(name)) and not 1 <= int(value) <= largest:
+        raise ValueError(f"has {name}={value}: {name} can be a whole number from 1 to {largest}")
 
 
 def _addresses(hosts: list[str], ports: list[str]) -> tuple[Address, ...]:

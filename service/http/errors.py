@@ -52,7 +52,8 @@ PROBLEM_BY_STATUS: dict[int, type[Problem]] = {
     501: NotImplementedHere,
     503: Unavailable,
 }
-TOO_LONG = re.compile(r"value too long for type \w[\w ]*\((?P<limit>\d+)\)")
+# The limit in PostgreSQL's message, which can be in any language (lc_messages).
+MAX_CHARACTERS = re.compile(r"\w\((?P<limit>\d+)\)")
 
 
 def problem_response(problem: Problem, request_id: str, *, token_endpoint: bool = False) -> JSONResponse[Any]:
@@ -141,8 +142,8 @@ def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInp
         name = f"{constraint}_".removeprefix(f"{table}_")
         rejected = [field for field, value in values if value is not None and name.startswith(f"{field.name}_")]
         detail = "is not an allowed value"
-    elif too_long := TOO_LONG.search(str(error)):
-        limit = int(too_long["limit"])
+    elif isinstance(error, asyncpg.StringDataRightTruncationError) and (found := MAX_CHARACTERS.search(str(error))):
+        limit = int(found["limit"])
         rejected = [field for field, value in values if isinstance(value, str) and len(value) > limit]
         detail = f"has more than {limit} characters"
     else:

@@ -21,8 +21,20 @@ def expected_checksums(directory: Path) -> dict[str, str]:
 
 
 def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file with LF line endings, so that checkouts on Windows have the same checksums."""
-    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+    """Return the SHA-256 of a file with LF line endings, so that checkouts on Windows have the same checksums.
+
+    Raises MigrationError if it cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from None
+    return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
+
+
+def unreadable(path: Path, error: OSError) -> MigrationError:
+    """Return the error for a file that cannot be read."""
+    return MigrationError(f"{path.parent.name}/{path.name} cannot be read: {error.strerror}")
 
 
 def is_rollback(path: Path) -> bool:

@@ -125,6 +125,8 @@ def read_query(name: str, directory: Path = SQL) -> Statement:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise error_at(path, 1, f"no such file; the code names the query {name!r}") from None
+    except OSError as error:
+        raise error_at(path, 1, f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise error_at(path, line, f"not UTF-8 ({error.reason})") from None

@@ -60,10 +60,13 @@ class LimitedHttpProtocol(TimedConnection):
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as offer:
-                # The parser would skip the body, so the request is parsed again without the offer.
+                # The parser would skip the body, so the request is parsed again without the offer: by another parser,
+                # because this one ignores all data after a request that closes the connection.
                 version = self.parser.get_http_version().encode()
                 lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
                 lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # like uvicorn's
                 self._buffer = data = b"\r\n".join([*lines, b"", data[offer.args[0] :]])
             except httptools.HttpParserError as error:
                 problem = error.__context__  # what a callback of the parser raised

@@ -28,7 +28,9 @@ def serve_in_thread(listener: socket.socket, render: Render, timeout: float = CL
     async def handle_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         clients[writer] = None
         if len(clients) > MAX_CLIENTS:
-            next(iter(clients)).transport.abort()
+            oldest = next(iter(clients))
+            del clients[oldest]  # at once: several clients can connect before its task ends
+            oldest.transport.abort()
         try:
             async with asyncio.timeout(timeout):
                 writer.write(_response(await reader.readuntil(b"\r\n\r\n"), render))
@@ -38,7 +40,7 @@ def serve_in_thread(listener: socket.socket, render: Render, timeout: float = CL
             pass
         finally:
             writer.transport.abort()
-            del clients[writer]
+            clients.pop(writer, None)
 
     async def serve() -> None:
         async with await asyncio.start_server(handle_client, sock=listener, backlog=MAX_CLIENTS):

@@ -7,6 +7,7 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 import os
 from collections.abc import Mapping
 from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 from service.settings import SettingsError
 from service.traces.traces import NO_TRACES, Traces
@@ -21,19 +22,25 @@ def traces_from_environment() -> Traces:
         return NO_TRACES
     from service.traces.opentelemetry import OpenTelemetryTraces  # noqa: PLC0415 - OpenTelemetry is an extra
 
-    return OpenTelemetryTraces()
+    try:
+        return OpenTelemetryTraces()
+    except ValueError as error:  # such as OTEL_BSP_SCHEDULE_DELAY=-1
+        raise SettingsError(f"an OTEL_ variable is not valid: {error}") from None
 
 
 def check_trace_variables(environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether the OpenTelemetry variables name a receiver of traces.
 
-    Raises SettingsError if they require something that is not available.
+    Raises SettingsError if the receiver's address is not valid, or they require something that is not available.
     """
     given = {name: text for name, text in environment.items() if name.startswith("OTEL_") and text}
     endpoints = given.keys() & {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}
     disabled = given.get("OTEL_SDK_DISABLED", "").lower() == "true" or given.get("OTEL_TRACES_EXPORTER") == "none"
     if not endpoints or disabled:
         return False
+    for name in endpoints:
+        if not _is_url(given[name]):
+            raise SettingsError(f"{name} must look like http://localhost:4318, not {given[name]!r}")
     for name in ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"):
         if given.get(name, "http/protobuf") != "http/protobuf":
             raise SettingsError(f"{name} must be http/protobuf, not {given[name]!r}; its usual port is 4318")
@@ -43,3 +50,12 @@ def check_trace_variables(environment: Mapping[str, str] = os.environ) -> bool:
             " or docker build --build-arg EXTRAS=traces"
         )
     return True
+
+
+def _is_url(text: str) -> bool:
+    """Return whether `text` is a URL to which OTLP can be sent."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port above 65535
+        return False

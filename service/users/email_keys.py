@@ -22,7 +22,7 @@ async def fill_email_keys(url: str, *, batch: int = BATCH) -> AsyncGenerator[tup
     has the same key. Safe to interrupt and run again, also while the service runs.
     Raises Unavailable or asyncpg.PostgresError.
     """
-    pool, after = Pool(url), LOWEST_ID
+    pool, after = Pool(url, statement_cache=0), LOWEST_ID
     async with pool.open():
         db = Database(pool)
         while accounts := await db.many(LIST_EMAILS_WITHOUT_KEY, after, batch):

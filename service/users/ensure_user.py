@@ -20,7 +20,7 @@ async def ensure_user(url: str, email: str, password: str) -> bool:
     Raises click.ClickException if registration would reject the address or the password, or if the database cannot be
     reached.
     """
-    pool, passwords = Pool(url), Passwords()
+    pool, passwords = Pool(url, statement_cache=0), Passwords()
     try:
         registration = msgspec.convert({"email": email, "password": password}, Registration)
         if errors := [*email_errors(registration.email), *password_errors(registration.password)]:

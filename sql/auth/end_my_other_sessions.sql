@@ -38,8 +38,7 @@ caller as (
 
 ended as (
     update login_session set ended_at = now()
-    from live, caller
-    where login_session.user_id = $2 and login_session.id = live.id and live.id <> caller.id
+    where user_id = $2 and id = any(array(select live.id from live)) and id <> $1 and exists (select from caller)
 ),
 
 older as (

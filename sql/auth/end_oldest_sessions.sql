@@ -20,5 +20,4 @@ oldest as (
 )
 
 update login_session set ended_at = now()
-from oldest
-where login_session.user_id = $1 and login_session.id = oldest.id and login_session.ended_at is null;
+where user_id = $1 and id = any(array(select oldest.id from oldest)) and ended_at is null;

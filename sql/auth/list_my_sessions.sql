@@ -12,24 +12,22 @@ with /* auth.list_my_sessions */ newest as (
     limit $3 - 1
 ),
 
-wanted as (
-    select id from newest
-    union
-    select $1
+live as materialized (
+    select session_id
+    from live_session
+    where user_id = $2 and session_id = any(array(select newest.id from newest) || $1)
 )
 
 select
-    login_session.id,
-    login_session.created_at,
-    login_session.last_used_at,
-    login_session.expires_at,
-    login_session.user_agent,
-    host(login_session.ip) as ip,
-    login_session.id = $1 as current
-from live_session as caller
-inner join live_session as live on live.user_id = caller.user_id
-inner join login_session on login_session.user_id = live.user_id and login_session.id = live.session_id
+    id,
+    created_at,
+    last_used_at,
+    expires_at,
+    user_agent,
+    host(ip) as ip,
+    id = $1 as current
+from login_session
 where
-    caller.session_id = $1 and caller.user_id = $2
-    and live.session_id in (select wanted.id from wanted)
-order by login_session.last_used_at desc, login_session.id asc;
+    user_id = $2 and id = any(array(select live.session_id from live))
+    and $1 in (select live.session_id from live)
+order by last_used_at desc, id asc;

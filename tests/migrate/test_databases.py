@@ -1,8 +1,6 @@
 """Unsuitable databases and poolers are rejected before anything is changed."""
 
 import re
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import pytest
 from service.migrate.runner import MigrationError
 from tests.support.migration_folder import Folder, value
 from tests.support.pgbouncer import PgBouncer
-from tests.support.postgres import Postgres, create_cluster
+from tests.support.postgres import Postgres
 from tests.support.programs import PGBOUNCER, needs
 
 
@@ -34,35 +32,23 @@ def test_other_encodings_are_refused(folder: Folder, url: str, encoding: str) ->
         admin.execute(f"drop database {name} with (force)")
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    """Return a server that PgBouncer can reach."""
-    with tempfile.TemporaryDirectory(prefix="pooled-") as name:
-        Path(name).chmod(0o755)
-        postgres = Postgres(Path(name) / "data", fsync="off")
-        create_cluster(postgres.data)
-        postgres.start()
-        yield postgres
-        postgres.stop()
-
-
 @pytest.mark.slow
 @needs(PGBOUNCER)
-def test_transaction_pooler_is_refused(folder: Folder, postgres: Postgres, tmp_path: Path) -> None:
+def test_transaction_pooler_is_refused(folder: Folder, postgres_for_poolers: Postgres, tmp_path: Path) -> None:
     """Concurrent runs are refused as well; none leaves a lock behind."""
-    with PgBouncer(PGBOUNCER, postgres, tmp_path / "pgbouncer") as pgbouncer:
+    with PgBouncer(PGBOUNCER, postgres_for_poolers, tmp_path / "pgbouncer") as pgbouncer:
         with ThreadPoolExecutor(4) as threads:
             runs = [threads.submit(folder.apply, pgbouncer.url) for _ in range(8)]
 
         for run in runs:
             with pytest.raises(MigrationError, match=r"^DATABASE_URL leads through a transaction pooler, "):
                 run.result()
-        assert postgres.ask("select count(*) from pg_locks where locktype = 'advisory'") == 0
-        assert postgres.ask("select to_regclass('a')") is None
+        assert postgres_for_poolers.ask("select count(*) from pg_locks where locktype = 'advisory'") == 0
+        assert postgres_for_poolers.ask("select to_regclass('a')") is None
 
 
 @pytest.mark.slow
 @needs(PGBOUNCER)
-def test_session_pooler_is_accepted(folder: Folder, postgres: Postgres, tmp_path: Path) -> None:
-    with PgBouncer(PGBOUNCER, postgres, tmp_path / "pgbouncer", mode="session") as pgbouncer:
+def test_session_pooler_is_accepted(folder: Folder, postgres_for_poolers: Postgres, tmp_path: Path) -> None:
+    with PgBouncer(PGBOUNCER, postgres_for_poolers, tmp_path / "pgbouncer", mode="session") as pgbouncer:
         assert folder.apply(pgbouncer.url) == ["0001_create_a"]

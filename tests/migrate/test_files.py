@@ -39,6 +39,16 @@ def test_hidden_file_is_no_migration(directory: Path, name: str) -> None:
     assert [*expected_checksums(directory)] == ["0001_create_a"]
 
 
+@pytest.mark.parametrize("name", ["0002_create_b.sql", "0001_create_a.rollback.sql"])
+def test_file_that_cannot_be_read_is_named(directory: Path, name: str) -> None:
+    path = directory / name
+    path.unlink(missing_ok=True)
+    path.mkdir()
+
+    with pytest.raises(MigrationError, match=rf"^migrations/{name} cannot be read: Is a directory$"):
+        load_migrations(directory)
+
+
 def test_directives_in_first_comments_are_read(directory: Path) -> None:
     second(directory, "-- Why: because\n\n--transactional:false\n-- depends: 0001_create_a\ncreate table b ();")
 

@@ -191,6 +191,13 @@ def test_file_not_in_utf8_is_refused(read: Read) -> None:
         read(GOOD.replace("Free", "Für"), "latin-1")
 
 
+def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "sql/kites/find_cat.sql").mkdir(parents=True)
+
+    with pytest.raises(QueryError, match=r"^sql/kites/find_cat\.sql:1: cannot be read: Is a directory$"):
+        read_query("kites.find_cat", tmp_path / "sql")
+
+
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(QueryError, match=r"^sql/kites/find_cat\.sql:1: no such file; the code names the query"):
         read_query("kites.find_cat", tmp_path / "sql")

@@ -157,6 +157,19 @@ async def test_offer_to_upgrade_is_ignored(port: int, upgrade: bytes, expect: by
     assert not [entry for entry in logs if entry["log_level"] == "warning"]
 
 
+@pytest.mark.parametrize(
+    ("version", "connection"),
+    [(b"HTTP/1.1", b"Upgrade, close"), (b"HTTP/1.1", b"close, upgrade"), (b"HTTP/1.0", b"upgrade")],
+)
+async def test_offer_to_upgrade_the_last_request_is_ignored(port: int, version: bytes, connection: bytes) -> None:
+    head = POST.replace(b"HTTP/1.1", version) + b"Connection: " + connection + b"\r\nUpgrade: h2c\r\n"
+
+    answer = await talk(port, head + b"Content-Length: 2\r\n\r\n{}")
+
+    assert statuses(answer) == [422]
+    assert b"connection: close" in answer
+
+
 async def test_offer_to_upgrade_in_single_bytes_is_ignored(port: int) -> None:
     request = POST + UPGRADES["h2c"] + b"Content-Length: 2\r\n\r\n{}" + GET + b"Connection: close\r\n\r\n"
 

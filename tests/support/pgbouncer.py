@@ -3,14 +3,16 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
 import psycopg
+import pytest
 from psycopg.rows import dict_row
 
-from tests.support.postgres import Postgres, as_owner
+from tests.support.postgres import Postgres, as_owner, create_cluster
 from tests.support.processes import free_port, wait_until
 
 # As in docs/scaling.md.
@@ -88,3 +90,15 @@ class PgBouncer:
         with psycopg.connect(self.url.replace("/postgres", "/pgbouncer"), autocommit=True) as console:
             rows = console.cursor(row_factory=dict_row).execute("show servers").fetchall()
         return sum(row.get("prepared_statements", 0) for row in rows)  # 1.18 has no such column
+
+
+@pytest.fixture(scope="module")
+def postgres_for_poolers() -> Iterator[Postgres]:
+    """Return a server that PgBouncer can reach."""
+    with tempfile.TemporaryDirectory(prefix="pooled-") as name:
+        Path(name).chmod(0o755)
+        postgres = Postgres(Path(name) / "data", fsync="off")
+        create_cluster(postgres.data)
+        postgres.start()
+        yield postgres
+        postgres.stop()

@@ -1,6 +1,7 @@
 """The metrics port limits the number of clients and their time."""
 
 import asyncio
+import select
 import socket
 from collections.abc import Iterator
 
@@ -68,3 +69,18 @@ async def test_silent_clients_do_not_shut_out_a_scrape() -> None:
 
         for _, writer in silent:
             writer.transport.abort()
+
+
+async def test_number_of_clients_is_limited_when_many_connect_at_once() -> None:
+    listener = socket.create_server(("127.0.0.1", 0), backlog=MAX_CLIENTS)
+    with serve_in_thread(listener, lambda _: (b"metrics", "text/plain"), timeout=60):
+        silent = [socket.create_connection(listener.getsockname()) for _ in range(3 * MAX_CLIENTS)]
+        assert (await scrape(listener.getsockname()[1], SCRAPE)).endswith(b"metrics")
+
+        await asyncio.sleep(0.3)
+        closed, _, _ = select.select(silent, [], [], 0)
+
+        assert len(silent) - len(closed) <= MAX_CLIENTS
+
+        for client in silent:
+            client.close()

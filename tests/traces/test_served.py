@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from service.settings import SettingsError
-from service.traces import check_trace_variables
+from service.traces import check_trace_variables, traces_from_environment
 from tests.support.accounts import account
 from tests.support.otlp import PARENT, Receiver
 from tests.support.processes import Serve, wait_until
@@ -70,6 +70,20 @@ def test_other_protocol_is_refused_by_name() -> None:
 
     with pytest.raises(SettingsError, match=r"^OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf, not 'grpc'"):
         check_trace_variables(environment)
+
+
+@pytest.mark.parametrize("endpoint", ["localhost:4318", "http://", "http://localhost:99999", "grpc://localhost:4317"])
+def test_endpoint_that_is_no_url_is_refused(endpoint: str) -> None:
+    with pytest.raises(SettingsError, match=r"^OTEL_EXPORTER_OTLP_ENDPOINT must look like http://localhost:4318, not"):
+        check_trace_variables({"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint})
+
+
+def test_variable_that_opentelemetry_refuses_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "-1")
+
+    with pytest.raises(SettingsError, match=r"^an OTEL_ variable is not valid: schedule_delay_millis must be positive"):
+        traces_from_environment()
 
 
 def test_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

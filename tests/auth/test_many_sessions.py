@@ -1,0 +1,28 @@
+"""Accounts with many sessions, of which the planner's statistics know nothing yet."""
+
+from tests.support.factories import Committed, log_in
+
+MANY = """
+    insert into login_session (user_id, expires_at)
+    select $1, now() + interval '1 day' from generate_series(1, 5000)
+"""
+# A plan that compares each session with each other one takes several seconds.
+LIMIT = "do $$ begin execute format('alter database %I set statement_timeout = ''1s''', current_database()); end $$"
+
+
+async def test_new_sessions_are_listed_and_ended_before_the_planner_knows_them(committed: Committed) -> None:
+    connection, client = committed.connection, committed.client
+    user, *_ = [await committed.make.user() for _ in range(20)]
+    await connection.execute("alter table login_session set (autovacuum_enabled = off)")
+    await connection.execute("analyze login_session")
+    await connection.execute(MANY, user.id)
+    await connection.execute(LIMIT)
+
+    listed = await client.get("/auth/sessions", headers=user.bearer)
+    await connection.execute(MANY, user.id)
+    await log_in(client, user.email)
+    ended_by_log_in = await connection.fetchval("select count(*) from login_session where ended_at is not null")
+    ended = await client.delete("/auth/sessions", headers=user.bearer)
+
+    assert (listed.status_code, ended_by_log_in, ended.status_code) == (200, 1900, 204)
+    assert await connection.fetchval("select count(*) from live_session where user_id = $1", user.id) == 1
