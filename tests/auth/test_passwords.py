@@ -8,11 +8,12 @@ import asyncpg
 import httpx
 import pytest
 from argon2 import PasswordHasher, Type
+from argon2.exceptions import VerifyMismatchError
 from structlog.testing import capture_logs
 
 from service.auth import passwords as module
 from service.auth.controllers import UPGRADE_PASSWORD_HASH
-from service.auth.passwords import COMMON_PASSWORDS, HASHER, Passwords
+from service.auth.passwords import COMMON_PASSWORDS, DECOY, HASHER, Passwords, password_errors
 from service.problems import Unavailable
 from tests.support.accounts import PASSWORD
 from tests.support.factories import LoggedIn, hash_once, log_in
@@ -217,9 +218,30 @@ async def test_common_password_is_refused(client: httpx.AsyncClient, user: Logge
 
 
 def test_common_passwords_are_valid_passwords() -> None:
-    assert len(COMMON_PASSWORDS) > 16_000
-    assert all(8 <= len(password) <= 128 for password in COMMON_PASSWORDS)
-    assert all(password == password.lower() for password in COMMON_PASSWORDS)
+    passwords = COMMON_PASSWORDS.decode().split("\n")[1:-1]
+
+    assert len(passwords) > 16_000
+    assert all(8 <= len(password) <= 128 for password in passwords)
+    assert all(password == password.lower() for password in passwords)
+    assert all(password_errors(password) for password in passwords)
+
+
+@pytest.mark.parametrize("password", ["password", "пїѕпїѕпїѕпїѕ"])
+def test_part_of_common_passwords_is_not_common(password: str) -> None:
+    """Neither a part of a line nor several lines."""
+    after = COMMON_PASSWORDS.decode().partition(f"\n{password}\n")[2].partition("\n")[0]
+
+    assert password_errors(password)
+    for other in (f"{password}\n{after}", f"\n{password}", f"{password}\n", f" {password}"):
+        assert not password_errors(other)
+
+
+def test_decoy_costs_as_much_as_a_stored_hash() -> None:
+    """Otherwise the time of a log-in would tell whether the account exists."""
+    with pytest.raises(VerifyMismatchError):
+        HASHER.verify(DECOY, PASSWORD)
+
+    assert not HASHER.check_needs_rehash(DECOY)
 
 
 @pytest.mark.parametrize("costs", ["m=4194304,t=1,p=1", "m=19456,t=1000000,p=1", "m=19456,t=2,p=200"])
