@@ -8,9 +8,9 @@ and `problem_from_postgres` (at the end of this module) looks it up. `http/error
 asyncpg that reach it, unless a CHECK or a length refuses a field of the request: that is a 422 which names the field.
 """
 
-import http.client
 import re
 from collections.abc import Collection, Mapping, Sequence
+from http import HTTPStatus
 from typing import ClassVar, TypedDict
 from uuid import UUID
 
@@ -25,6 +25,8 @@ class FieldError(TypedDict):
     detail: str
 
 
+# As in http.client, which serving needs for nothing else.
+PHRASES: Mapping[int, str] = {status: status.phrase for status in HTTPStatus}
 # The problem of each constraint, besides those that `problem_from_postgres` knows; any other violation is a bug: 500.
 PROBLEM_BY_CONSTRAINT: "dict[str, type[Problem]]" = {}
 
@@ -258,7 +260,7 @@ class HTTPProblem(Problem):
 
     def __init__(self, status: int, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
         self.status, self.type = status, "about:blank"
-        self.title = http.client.responses.get(status, "Unknown status")
+        self.title = PHRASES.get(status, "Unknown status")
         super().__init__(detail, headers=headers)
 
 

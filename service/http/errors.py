@@ -4,8 +4,8 @@ The exceptions are Problems raised by handlers, errors of PostgreSQL (mapped in 
 Litestar.
 """
 
-import http.client
 import re
+from http import HTTPStatus
 from typing import Any
 
 import asyncpg
@@ -18,6 +18,7 @@ from service.http.parameters import missing_parameters
 from service.http.response import JSONResponse
 from service.problems import (
     NO_BODY,
+    PHRASES,
     ContentTooLarge,
     FieldError,
     Forbidden,
@@ -98,12 +99,12 @@ def problem_from_exception(
 
 def _problem_from_litestar(error: HTTPException, status: int) -> Problem:
     """Return the problem for an exception of Litestar; a 429 gets ``Retry-After`` (RFC 6585, 4)."""
-    generic_details = {http.client.responses.get(status), getattr(type(error), "detail", None)}
+    generic_details = {PHRASES.get(status), getattr(type(error), "detail", None)}
     detail = None if error.detail in generic_details else error.detail
     if kind := PROBLEM_BY_STATUS.get(status):
         return kind(detail, headers=error.headers)
     problem = HTTPProblem(status, detail, headers=error.headers)
-    if status == http.client.TOO_MANY_REQUESTS:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         problem.headers.setdefault("Retry-After", "1")
     return problem
 

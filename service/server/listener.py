@@ -1,11 +1,11 @@
 """The listening socket."""
 
-import ctypes
 import errno
 import socket
 import struct
 import sys
 import time
+from array import array
 from contextlib import suppress
 
 import click
@@ -50,7 +50,8 @@ def stop_accepting(listener: socket.socket) -> None:
         return  # pragma: no cover - CI runs on Linux; other systems reset the backlog
     load_byte, jump_if_set, end = 0x30, 0x45, 0x06
     steps = [(load_byte, 0, 0, 13), (jump_if_set, 0, 1, 2), (end, 0, 0, 0), (end, 0, 0, 0xFFFF)]
-    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    program = array("B", b"".join(struct.pack("HBBI", *step) for step in steps))
+    address, _ = program.buffer_info()
     attach_filter = 26  # SO_ATTACH_FILTER
     with suppress(OSError):  # a sandbox can forbid it
-        listener.setsockopt(socket.SOL_SOCKET, attach_filter, struct.pack("HP", len(steps), ctypes.addressof(program)))
+        listener.setsockopt(socket.SOL_SOCKET, attach_filter, struct.pack("HP", len(steps), address))
