@@ -53,7 +53,10 @@ TO_READ = 256 * 1024
 # Modules that workers must not import, because they cost memory and time at startup.
 NOT_IN_PRODUCTION = {
     "dotenv",
+    "email_validator",
     "faker",
+    "http.client",
+    "httpx",
     "jinja2",
     "opentelemetry",
     "prometheus_client",
