@@ -4,17 +4,14 @@ Every response with status 400 or above is a problem document (RFC 9457). `docs/
 clients. Features define their own types, each in its `problems.py`.
 
 A violated constraint becomes an error response like this: a Problem lists the constraint's name in its `constraints`,
-and `problem_from_postgres` (at the end of this module) looks it up. `http/errors.py` calls that for the exceptions of
-asyncpg that reach it, unless a CHECK or a length refuses a field of the request: that is a 422 which names the field.
+and `http/database_problems.py` looks it up.
 """
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from http import HTTPStatus
 from typing import ClassVar, TypedDict
 from uuid import UUID
 
-import asyncpg
 from typing_extensions import override
 
 
@@ -27,7 +24,7 @@ class FieldError(TypedDict):
 
 # As in http.client, which serving needs for nothing else.
 PHRASES: Mapping[int, str] = {status: status.phrase for status in HTTPStatus}
-# The problem of each constraint, besides those that `problem_from_postgres` knows; any other violation is a bug: 500.
+# The problem of each constraint that a class lists.
 PROBLEM_BY_CONSTRAINT: "dict[str, type[Problem]]" = {}
 
 
@@ -262,44 +259,3 @@ class HTTPProblem(Problem):
         self.status, self.type = status, "about:blank"
         self.title = PHRASES.get(status, "Unknown status")
         super().__init__(detail, headers=headers)
-
-
-# Suffix of every foreign key to user_model. A violation means that the account was deleted during the request.
-USER_FOREIGN_KEY = "_user_id_fkey"
-# Citus appends the number of a shard to the names of tables and constraints.
-SHARD_SUFFIX = re.compile(r"_\d{6,}$")
-QUOTED_NAME = re.compile(r'"([^"]+)"')
-# Citus reports a worker that it lost during a statement with the SQLSTATE of any internal error.
-CITUS_WORKER_LOST = re.compile(
-    "failure on connection marked as essential|server closed the connection unexpectedly|terminating connection due to"
-)
-
-
-def violated_constraint(error: asyncpg.PostgresError) -> tuple[str, str]:
-    """Return the table and the constraint that `error` names, as spelt in the migrations.
-
-    Citus names both only in the message, and as those of a shard.
-    """
-    quoted = QUOTED_NAME.findall(str(error).partition("\n")[0]) or [""]
-    names = error.table_name or quoted[0], error.constraint_name or quoted[-1]
-    table, constraint = (SHARD_SUFFIX.sub("", name) for name in names)
-    return table, constraint
-
-
-def problem_from_postgres(error: asyncpg.PostgresError) -> Problem:
-    """Return the problem that an error from PostgreSQL becomes; a violated constraint, that which lists its name."""
-    _, constraint = violated_constraint(error)
-    match error:
-        case asyncpg.IntegrityConstraintViolationError() if constraint in PROBLEM_BY_CONSTRAINT:
-            return PROBLEM_BY_CONSTRAINT[constraint]()
-        case asyncpg.ForeignKeyViolationError() if constraint.endswith(USER_FOREIGN_KEY):
-            return SessionEnded()
-        case asyncpg.InternalServerError() if CITUS_WORKER_LOST.match(str(error)):
-            return Unavailable()
-        case asyncpg.CharacterNotInRepertoireError():
-            return InvalidInput("A string contains a character that cannot be stored, such as NUL")
-        # asyncpg raises the DataError for a time near the year 1 or 9999 that overflows when converted to UTC.
-        case asyncpg.NumericValueOutOfRangeError() | asyncpg.DataError(__cause__=OverflowError()):
-            return InvalidInput("A number or a time is out of range")
-        case _:
-            return InternalError()

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from service.auth.problems import InvalidGrant
+from service.http.database_problems import problem_from_postgres
 from service.problems import (
     PROBLEM_BY_CONSTRAINT,
     InternalError,
@@ -20,7 +21,6 @@ from service.problems import (
     RequestInFlight,
     SessionEnded,
     Unavailable,
-    problem_from_postgres,
 )
 from service.users.problems import EmailTaken
 from tests.support.problems import KINDS

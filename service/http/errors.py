@@ -1,26 +1,24 @@
 """Turns every exception into a problem document (RFC 9457).
 
-The exceptions are Problems raised by handlers, errors of PostgreSQL (mapped in `service/problems.py`), and those of
+The exceptions are Problems raised by handlers, errors of PostgreSQL (`database_problems.py`), and those of
 Litestar.
 """
 
-import re
 from http import HTTPStatus
 from typing import Any
 
 import asyncpg
-import msgspec
 from litestar import Request
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import BaseRouteHandler
 
+from service.http.database_problems import problem_from_postgres
 from service.http.parameters import missing_parameters
 from service.http.response import JSONResponse
 from service.problems import (
     NO_BODY,
     PHRASES,
     ContentTooLarge,
-    FieldError,
     Forbidden,
     HTTPProblem,
     InternalError,
@@ -34,8 +32,6 @@ from service.problems import (
     Unavailable,
     UnsupportedMediaType,
     pointer_step,
-    problem_from_postgres,
-    violated_constraint,
 )
 from service.telemetry import log
 
@@ -53,8 +49,6 @@ PROBLEM_BY_STATUS: dict[int, type[Problem]] = {
     501: NotImplementedHere,
     503: Unavailable,
 }
-# The limit in PostgreSQL's message, which can be in any language (lc_messages).
-MAX_CHARACTERS = re.compile(r"\w\((?P<limit>\d+)\)")
 
 
 def problem_response(problem: Problem, request_id: str, *, token_endpoint: bool = False) -> JSONResponse[Any]:
@@ -86,7 +80,7 @@ def problem_from_exception(
         case Problem():
             return error
         case asyncpg.PostgresError():
-            return _problem_of_fields(error, request.scope.get("data")) or problem_from_postgres(error)
+            return problem_from_postgres(error, request.scope.get("data"))
         case ValidationException(extra=list(errors)):
             return _problem_from_validation(errors)
         case ValidationException() if handler and (errors := missing_parameters(handler, request)):
@@ -127,29 +121,3 @@ def _parameter_name(error: dict[str, str]) -> str:
     """Return the name that clients use; Litestar reports the name of the handler's argument."""
     key = error.get("key", "")
     return key.replace("_", "-").title() if error.get("source") == "header" else key
-
-
-def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInput | None:
-    """Return the problem that lists the rejected fields of `data`, the request's body; None if it is about no field.
-
-    A CHECK constraint names its column: ``<table>_<column>_…``, PostgreSQL's own convention. The error for a text that
-    is too long gives only the limit; every field that exceeds it is listed.
-    """
-    if not isinstance(data, msgspec.Struct):
-        return None
-    values = [(field, getattr(data, field.name)) for field in msgspec.structs.fields(data)]
-    if isinstance(error, asyncpg.CheckViolationError):
-        table, constraint = violated_constraint(error)
-        name = f"{constraint}_".removeprefix(f"{table}_")
-        rejected = [field for field, value in values if value is not None and name.startswith(f"{field.name}_")]
-        detail = "is not an allowed value"
-    elif isinstance(error, asyncpg.StringDataRightTruncationError) and (found := MAX_CHARACTERS.search(str(error))):
-        limit = int(found["limit"])
-        rejected = [field for field, value in values if isinstance(value, str) and len(value) > limit]
-        detail = f"has more than {limit} characters"
-    else:
-        return None
-    errors: list[FieldError] = [
-        {"pointer": f"/{pointer_step(field.encode_name)}", "detail": detail} for field in rejected
-    ]
-    return InvalidInput(errors=errors) if errors else None

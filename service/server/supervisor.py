@@ -88,6 +88,8 @@ class Supervisor:
         """Run the workers until a signal ends them."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         signal.setitimer(signal.ITIMER_REAL, self._timeouts.tick, self._timeouts.tick)
+        if self._forks:
+            import uvloop  # noqa: F401, PLC0415 - each worker would import it, into memory of its own; not on Windows
         # Exempt the objects that exist now from garbage collection, which would copy their memory into each worker.
         gc.collect()
         gc.freeze()

@@ -1,0 +1,93 @@
+"""Turns errors from PostgreSQL into problems: which violated constraint means which error response."""
+
+import re
+
+import asyncpg
+import msgspec
+
+from service.problems import (
+    PROBLEM_BY_CONSTRAINT,
+    FieldError,
+    InternalError,
+    InvalidInput,
+    Problem,
+    SessionEnded,
+    Unavailable,
+    pointer_step,
+)
+
+# Suffix of every foreign key to user_model. A violation means that the account was deleted during the request.
+USER_FOREIGN_KEY = "_user_id_fkey"
+# Citus appends the number of a shard to the names of tables and constraints.
+SHARD_SUFFIX = re.compile(r"_\d{6,}$")
+QUOTED_NAME = re.compile(r'"([^"]+)"')
+# Citus reports a worker that it lost during a statement with the SQLSTATE of any internal error.
+CITUS_WORKER_LOST = re.compile(
+    "failure on connection marked as essential|server closed the connection unexpectedly|terminating connection due to"
+)
+# The limit in PostgreSQL's message, which can be in any language (lc_messages).
+MAX_CHARACTERS = re.compile(r"\w\((?P<limit>\d+)\)")
+
+
+def problem_from_postgres(error: asyncpg.PostgresError, data: object = None) -> Problem:
+    """Return the problem that `error` becomes, while a request with the body `data` is handled.
+
+    A CHECK or a length that refuses a field of `data` is a 422 which names the field. Any other violated constraint is
+    the Problem that lists its name; without one, it is a bug: 500.
+    """
+    return _problem_of_fields(error, data) or _problem_of_error(error)
+
+
+def _problem_of_error(error: asyncpg.PostgresError) -> Problem:
+    _, constraint = _violated_constraint(error)
+    match error:
+        case asyncpg.IntegrityConstraintViolationError() if constraint in PROBLEM_BY_CONSTRAINT:
+            return PROBLEM_BY_CONSTRAINT[constraint]()
+        case asyncpg.ForeignKeyViolationError() if constraint.endswith(USER_FOREIGN_KEY):
+            return SessionEnded()
+        case asyncpg.InternalServerError() if CITUS_WORKER_LOST.match(str(error)):
+            return Unavailable()
+        case asyncpg.CharacterNotInRepertoireError():
+            return InvalidInput("A string contains a character that cannot be stored, such as NUL")
+        # asyncpg raises the DataError for a time near the year 1 or 9999 that overflows when converted to UTC.
+        case asyncpg.NumericValueOutOfRangeError() | asyncpg.DataError(__cause__=OverflowError()):
+            return InvalidInput("A number or a time is out of range")
+        case _:
+            return InternalError()
+
+
+def _violated_constraint(error: asyncpg.PostgresError) -> tuple[str, str]:
+    """Return the table and the constraint that `error` names, as spelt in the migrations.
+
+    Citus names both only in the message, and as those of a shard.
+    """
+    quoted = QUOTED_NAME.findall(str(error).partition("\n")[0]) or [""]
+    names = error.table_name or quoted[0], error.constraint_name or quoted[-1]
+    table, constraint = (SHARD_SUFFIX.sub("", name) for name in names)
+    return table, constraint
+
+
+def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInput | None:
+    """Return the problem that lists the rejected fields of `data`, the request's body; None if it is about no field.
+
+    A CHECK constraint names its column: ``<table>_<column>_…``, PostgreSQL's own convention. The error for a text that
+    is too long gives only the limit; every field that exceeds it is listed.
+    """
+    if not isinstance(data, msgspec.Struct):
+        return None
+    values = [(field, getattr(data, field.name)) for field in msgspec.structs.fields(data)]
+    if isinstance(error, asyncpg.CheckViolationError):
+        table, constraint = _violated_constraint(error)
+        name = f"{constraint}_".removeprefix(f"{table}_")
+        rejected = [field for field, value in values if value is not None and name.startswith(f"{field.name}_")]
+        detail = "is not an allowed value"
+    elif isinstance(error, asyncpg.StringDataRightTruncationError) and (found := MAX_CHARACTERS.search(str(error))):
+        limit = int(found["limit"])
+        rejected = [field for field, value in values if isinstance(value, str) and len(value) > limit]
+        detail = f"has more than {limit} characters"
+    else:
+        return None
+    errors: list[FieldError] = [
+        {"pointer": f"/{pointer_step(field.encode_name)}", "detail": detail} for field in rejected
+    ]
+    return InvalidInput(errors=errors) if errors else None
