@@ -80,6 +80,7 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "with recursive up as (select $1::integer as id union select id + 1 from up where id < 9) select id from up",
         "merge into maker using toy on toy.id = $1 when matched then delete returning maker.id",
         "select max(id) over () from maker where id > $1",
+        "select length(word.word), $1 from word where word.word = 'a'::char(2)",
         "select t.id from toys_of($1) as t",
         (
             "with u as (update pair set left_id = right_id, right_id = 2 where left_id = $1 returning right_id)"
@@ -126,6 +127,7 @@ def test_guaranteed_row_is_one(toys: Toys, sql: str) -> None:
         "select count(*) from maker having count(*) > 1",
         "select 1 from maker where false limit 1",
         "select id from maker limit 1",
+        "select maker.id from (values (1)) as v left join maker on maker.id = 1 limit 1 for update of v skip locked",
         "select unnest('{1}'::integer[]) limit 1",
         "select 1 except select id from maker limit 1",
         "select maker.id from (select 1 as id) as one inner join maker on maker.id = one.id",

@@ -9,9 +9,10 @@ import attrs
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.analysis.node_tree import Node, strip_relabels, walk
-from service.sqlcheck.analysis.not_null import Variable, not_null_if_true
+from service.sqlcheck.analysis.not_null import Variable, not_null_if_true, parts_not_null_if_true
 
 MAX_DEPTH = 20  # of nested calls: a function can call itself
+COMPUTED = {"FIELDSELECT", "FUNCEXPR", "OPEXPR", "SUBSCRIPTINGREF"}  # expressions that a condition can be about
 
 
 def conjuncts(condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
@@ -98,16 +99,23 @@ class Scope:
     def function_body(self, call: Node) -> "Scope | None":
         """Return the scope of the body of an SQL function; None for other functions."""
         function = self.catalogue.functions.get(call.funcid)
-        if function is None or not function.is_sql or function.arguments != len(call.args or []):
-            return None
-        if self.depth > MAX_DEPTH:
+        if function is None or not function.is_sql or self.depth > MAX_DEPTH:
             return None
         if id(call) not in self.children:
             body = self.catalogue.body(call.funcid)
-            if body is None:
+            arguments = self._arguments(call, function.arguments)
+            if body is None or len(arguments) != function.arguments:
                 return None
-            self.children[id(call)] = Scope(self.catalogue, body, arguments=call.args or [], caller=self)
+            self.children[id(call)] = Scope(self.catalogue, body, arguments=arguments, caller=self)
         return self.children[id(call)]
+
+    def _arguments(self, call: Node, count: int) -> list[Node]:
+        """Return the arguments of a call in the order of the parameters, with the defaults of those that it omits."""
+        defaults = self.catalogue.defaults(call.funcid)
+        given = dict(enumerate(defaults, count - len(defaults)))
+        for place, each in enumerate(call.args or []):
+            given[each.argnumber if each.label == "NAMEDARGEXPR" else place] = each
+        return [given[place] for place in sorted(given)]
 
     def source(self, number: int) -> "Scope | None":
         """Return the scope of the query behind a relation: a subquery, a CTE, a view or an SQL function."""
@@ -150,6 +158,12 @@ class Scope:
         relation = self.relation(variable.varno)
         found: Node = (relation.joinaliasvars or relation.groupexprs)[variable.varattno - 1]
         return found
+
+    def is_in_each_set(self, variable: Node) -> bool:
+        """Return whether a variable of GROUP BY is in each grouping set; in the rows of the others, it is null."""
+        mark = self.query.groupClause[variable.varattno - 1].tleSortGroupRef
+        sets = self.query.groupingSets or []
+        return not sets or any(each.kind == pg.SIMPLE_SET and mark in each.content for each in sets)
 
     def column_origin(self, variable: Node, *, written: bool = False) -> tuple[int, int] | None:
         """Return the table and the column that a variable shows, through joins, subqueries, CTEs and views.
@@ -247,10 +261,11 @@ class Scope:
 
     @cached_property
     def not_null_expressions(self) -> list[Node]:
-        """The expressions without volatile functions for which the query says `where … is not null`."""
+        """The expressions without volatile functions that are not null where WHERE is true."""
         quals = self.query.jointree.quals if self.query.commandType == pg.SELECT else None
-        tests = [each for each in conjuncts(quals) if each.label == "NULLTEST" and each.nulltesttype == pg.IS_NOT_NULL]
-        return [test.arg for test in tests if not any(self._is_volatile(node) for node, _ in walk(test.arg))]
+        parts = [part for each in conjuncts(quals) for part in parts_not_null_if_true(self, each)]
+        computed = [each for each in parts if each.label in COMPUTED]
+        return [each for each in computed if not any(self._is_volatile(node) for node, _ in walk(each))]
 
     def _is_volatile(self, node: Node) -> bool:
         function = self.catalogue.functions.get(node.funcid or self.catalogue.operators.get(node.opno or 0, 0))

@@ -41,9 +41,7 @@ def _in_a_row(description: Description, nulls: Nullability) -> Nullability:
     # A column of a table is null for sure if an outer join makes it so.
     if first.label != "VAR" or description.scope.column_origin(first, written=True) is None:
         return nulls
-    dropped = _query_nullability(description)[0].outer_joins
-    kept = frozenset(joins for joins in nulls.outer_joins if not any(each <= joins for each in dropped))
-    return attrs.evolve(nulls, outer_joins=kept)
+    return nulls.beside(_query_nullability(description)[0])
 
 
 def check_nullability(description: Description, reference: QueryReference | None) -> Iterator[Finding]:
