@@ -10,7 +10,7 @@ from service.sqlcheck.analysis.node_tree import Node, constant_text, is_null_con
 from service.sqlcheck.analysis.not_null import not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, null_if_all, null_if_any
 from service.sqlcheck.analysis.scope import Scope
-from service.sqlcheck.analysis.total_functions import AGGREGATES, FRAME_VALUES, INFINITE_FIELDS
+from service.sqlcheck.analysis.total_functions import AGGREGATES, INFINITE_FIELDS
 
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.nullability_inference import NullabilityInference as Inference
@@ -114,6 +114,6 @@ def infer_window_function(inference: "Inference", scope: Scope, node: Node) -> N
     if name == "ntile" or (name in {"lag", "lead"} and len(arguments) == 3):  # noqa: PLR2004 - value, offset, default
         return inference.null_if_any(scope, arguments)
     frame = next(each.frameOptions for each in scope.query.windowClause if each.winref == node.winref)
-    if name in AGGREGATES | FRAME_VALUES and not frame & pg.WITHOUT_CURRENT_ROW and not node.aggfilter:
+    if name in AGGREGATES and not frame & pg.WITHOUT_CURRENT_ROW and not node.aggfilter:
         return inference.null_if_any(scope, arguments[:1])
     return UNKNOWN

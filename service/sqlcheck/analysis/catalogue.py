@@ -105,7 +105,6 @@ TRIGGERS = """
     )
     select relation, command from changed
 """
-DEFAULTS = "select proargdefaults::text from pg_proc where oid = %s and proargdefaults is not null"
 BODY = """
     select p.prosqlbody::text, p.prosrc, array(
         select coalesce(quote_ident(nullif(p.proargnames[number], '')) || ' ', '') || format_type(each, null)
@@ -273,11 +272,6 @@ class Catalogue:
             parsed, source, arguments = row or (None, "", [])
             self._bodies[function] = _last_query(parsed) if parsed else self.analyse(source, arguments)
         return self._bodies[function]
-
-    def defaults(self, function: int) -> list[Node]:
-        """Return the defaults of the last parameters of a function."""
-        row = self._connection.execute(DEFAULTS, [function]).fetchone()
-        return node_tree.parse(row[0]) if row else []
 
     def view(self, relation: Relation) -> Node | None:
         """Return the query of a view; None if it has none."""

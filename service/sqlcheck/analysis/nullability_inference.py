@@ -114,8 +114,6 @@ class NullabilityInference:
                 return self.expression(scope, node.func)
             case "JSONCONSTRUCTOREXPR":
                 return NEVER if node.type in {pg.JSON_OBJECT, pg.JSON_ARRAY} else self.null_if_any(scope, node.args)
-            case "JSONVALUEEXPR" | "JSONISPREDICATE":
-                return self.expression(scope, node.formatted_expr or node.expr)
             case "SUBSCRIPTINGREF" if node.reflowerindexpr and not node.refassgnexpr:  # a slice
                 bounds = [each for each in [*node.refupperindexpr, *node.reflowerindexpr] if each]
                 array, null = self.expression(scope, node.refexpr), self.null_if_any(scope, [node.refexpr, *bounds])

@@ -99,23 +99,17 @@ class Scope:
     def function_body(self, call: Node) -> "Scope | None":
         """Return the scope of the body of an SQL function; None for other functions."""
         function = self.catalogue.functions.get(call.funcid)
-        if function is None or not function.is_sql or self.depth > MAX_DEPTH:
+        arguments = call.args or []
+        if function is None or not function.is_sql or function.arguments != len(arguments) or self.depth > MAX_DEPTH:
             return None
         if id(call) not in self.children:
             body = self.catalogue.body(call.funcid)
-            arguments = self._arguments(call, function.arguments)
-            if body is None or len(arguments) != function.arguments:
+            if body is None:
                 return None
-            self.children[id(call)] = Scope(self.catalogue, body, arguments=arguments, caller=self)
+            places = [each.argnumber if each.label == "NAMEDARGEXPR" else place for place, each in enumerate(arguments)]
+            ordered = [arguments[places.index(place)] for place in range(len(places))]
+            self.children[id(call)] = Scope(self.catalogue, body, arguments=ordered, caller=self)
         return self.children[id(call)]
-
-    def _arguments(self, call: Node, count: int) -> list[Node]:
-        """Return the arguments of a call in the order of the parameters, with the defaults of those that it omits."""
-        defaults = self.catalogue.defaults(call.funcid)
-        given = dict(enumerate(defaults, count - len(defaults)))
-        for place, each in enumerate(call.args or []):
-            given[each.argnumber if each.label == "NAMEDARGEXPR" else place] = each
-        return [given[place] for place in sorted(given)]
 
     def source(self, number: int) -> "Scope | None":
         """Return the scope of the query behind a relation: a subquery, a CTE, a view or an SQL function."""

@@ -51,16 +51,13 @@ NEVER_NULL_SETS = _words("""
 ELEMENTS_NOT_NULL = _words("""
     string_to_array(text,text) regexp_split_to_array array_positions
 """)
-# Aggregates that are null only if there are no rows, or only nulls, to aggregate.
+# Aggregates, and window functions of a frame, that are null only if there are no rows, or only nulls, in it.
 AGGREGATES = _words("""
     sum min max avg array_agg string_agg bool_and bool_or every bit_and bit_or bit_xor any_value json_agg jsonb_agg
     json_object_agg jsonb_object_agg json_agg_strict jsonb_agg_strict json_object_agg_strict jsonb_object_agg_strict
     json_object_agg_unique jsonb_object_agg_unique json_object_agg_unique_strict jsonb_object_agg_unique_strict
-    stddev_pop var_pop range_agg range_intersect_agg percentile_cont percentile_disc mode
-""")
-# Window functions that return a value of some row of the frame, which contains the current row.
-FRAME_VALUES = _words("""
-    first_value last_value
+    stddev_pop var_pop range_agg range_intersect_agg percentile_cont percentile_disc mode first_value
+    last_value
 """)
 # Fields that extract() returns for infinity, too.
 INFINITE_FIELDS = _words("""

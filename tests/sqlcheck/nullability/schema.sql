@@ -52,7 +52,7 @@ create view a_pet as select id, kind from pet;
 
 create view constant as select 42 as number;
 create trigger fill before update on child for each row execute function fill();
-create function first_of(a integer, b integer default 2) returns integer language sql immutable as $$ select a $$;
+create function first_of(a integer, b integer) returns integer language sql immutable as $$ select a $$;
 create type two as (a integer, b text);
 create function whole_pair() returns two language sql as $$ select row(null, 'a')::two $$;
 create function whole_toys() returns setof toy language sql stable as $$ select toy from toy $$;
