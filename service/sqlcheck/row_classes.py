@@ -209,7 +209,8 @@ def _ordered_fields(module: "Module", node: ast.ClassDef) -> list[Field]:
     if decorator is None:
         return inherited
     options = _options(decorator)
-    if not options.keys() <= NEUTRAL_OPTIONS or any(_is_field(line) for line in node.body):
+    old = ast.unparse(decorator).partition("(")[0].endswith("s")  # attr.s and attr.attrs take only what attr.ib() makes
+    if old or not options.keys() <= NEUTRAL_OPTIONS or any(_is_field(line) for line in node.body):
         raise _UnclearError
     keyword_only = _boolean_option(options, "kw_only", default=False)
     own = [

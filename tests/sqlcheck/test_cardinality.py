@@ -20,6 +20,7 @@ def _header(sql: str, cardinality: str) -> str:
     [
         "select id from maker where id = $1",
         "select id from maker where $1 = id and note is null",
+        "select note from part where id = $1",
         "select name from maker where name = 'a' and id < $1",
         "select name from maker where name = 'a'::varchar limit $1",
         "select toy.id from toy where lower(data ->> 'name') = lower('A') and price > 0 and id <> $1",

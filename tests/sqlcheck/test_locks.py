@@ -221,7 +221,7 @@ def test_blocking_migration_is_found(tree: Copy, empty_database_url: str, sql: s
         "-- squawk-ignore ban-drop-column\nalter table kites drop column version;",
         "update kites set version = 1 where version = 2;",
         "update kites set version = 1 from user_model where user_model.id = kites.user_id and user_model.email = 'a';",
-        "update kites set version = new.version from (values ('a', 2)) as new (name, version) where kite_name = new.name;",
+        "update kites set version = 2 from (values ('a')) as new (name) where kites.kite_name = new.name;",
         "create table toys (id bigint primary key);\ndelete from kites using toys where toys.id = kites.id;",
         "create table toys (id bigint primary key);\ndo $$ begin drop table toys; end $$;",
         "create domain shade as text;\nalter domain shade set not null;",

@@ -74,7 +74,7 @@ EQUALITIES = """
     where m.amname = 'btree' and a.amopstrategy = 3
 """
 KEYS = """
-    select indrelid, indkey::int2[], indexprs::text, indpred::text
+    select indrelid, (indkey::int2[])[0:indnkeyatts - 1], indexprs::text, indpred::text
     from pg_index where indisunique and indisvalid and indimmediate and not exists (
         select from pg_inherits inner join pg_class as c on c.oid = inhparent where c.oid = indrelid and c.relkind = 'r'
     )

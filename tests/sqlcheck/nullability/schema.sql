@@ -62,3 +62,5 @@ create table shown (hidden integer not null references hidden);
 create table rented (maker integer not null references maker);
 create table leased () inherits (rented);
 create table word (word varchar(9) primary key);
+create table part (id integer, note text);
+create unique index part_key on part (id) include (note);
