@@ -96,14 +96,13 @@ CHECKS = """
 # Triggers that can change or skip a row before it is written: BEFORE and INSTEAD OF, FOR EACH ROW.
 # A table is changed by the triggers of its child tables, too.
 TRIGGERS = """
-    with recursive changed (relation, command) as (
-        select t.tgrelid, e.command from pg_trigger as t
-        inner join (values (2, 16), (3, 4), (4, 8)) as e (command, bit) on t.tgtype & e.bit <> 0
-        where not t.tgisinternal and (t.tgtype & 64 <> 0 or t.tgtype & 3 = 3)
+    with recursive changed as (
+        select tgrelid, tgtype from pg_trigger where not tgisinternal and (tgtype & 64 <> 0 or tgtype & 3 = 3)
         union
-        select i.inhparent, changed.command from changed inner join pg_inherits as i on i.inhrelid = changed.relation
+        select i.inhparent, changed.tgtype from changed inner join pg_inherits as i on i.inhrelid = changed.tgrelid
     )
-    select relation, command from changed
+    select tgrelid, command from changed
+    inner join (values (2, 16), (3, 4), (4, 8)) as event (command, bit) on tgtype & bit <> 0
 """
 BODY = """
     select p.prosqlbody::text, p.prosrc, array(

@@ -114,10 +114,6 @@ class NullabilityInference:
                 return self.expression(scope, node.func)
             case "JSONCONSTRUCTOREXPR":
                 return NEVER if node.type in {pg.JSON_OBJECT, pg.JSON_ARRAY} else self.null_if_any(scope, node.args)
-            case "SUBSCRIPTINGREF" if node.reflowerindexpr and not node.refassgnexpr:  # a slice
-                bounds = [each for each in [*node.refupperindexpr, *node.reflowerindexpr] if each]
-                array, null = self.expression(scope, node.refexpr), self.null_if_any(scope, [node.refexpr, *bounds])
-                return attrs.evolve(null, elements_not_null=array.elements_not_null)
             case "COALESCEEXPR" | "MINMAXEXPR":
                 return null_if_all([self.expression(scope, each) for each in node.args])
             case "BOOLEXPR":

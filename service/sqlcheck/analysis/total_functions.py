@@ -30,8 +30,7 @@ TOTAL = _words("""
     websearch_to_tsquery ts_rank ts_rank_cd ts_headline setweight nextval pg_try_advisory_xact_lock hashtext
     hashtextextended substring(text,integer) substring(text,integer,integer) substring(bytea,integer)
     substring(bytea,integer,integer) to_char(numeric,text) to_char(integer,text) to_char(bigint,text)
-    array_to_string(anyarray,text) current_setting(text) jsonb_path_query_array numnode strip overlaps array_positions
-    array_fill array_sample array_shuffle array_reverse array_sort jsonb_object json_object pg_size_pretty
+    array_to_string(anyarray,text) current_setting(text) jsonb_path_query_array jsonb_object json_object overlaps
 """)
 # Never null for any arguments, unless an array is passed as VARIADIC.
 NEVER_NULL = _words("""
@@ -55,9 +54,7 @@ ELEMENTS_NOT_NULL = _words("""
 AGGREGATES = _words("""
     sum min max avg array_agg string_agg bool_and bool_or every bit_and bit_or bit_xor any_value json_agg jsonb_agg
     json_object_agg jsonb_object_agg json_agg_strict jsonb_agg_strict json_object_agg_strict jsonb_object_agg_strict
-    json_object_agg_unique jsonb_object_agg_unique json_object_agg_unique_strict jsonb_object_agg_unique_strict
-    stddev_pop var_pop range_agg range_intersect_agg percentile_cont percentile_disc mode first_value
-    last_value
+    stddev_pop var_pop range_agg range_intersect_agg percentile_cont percentile_disc mode first_value last_value
 """)
 # Fields that extract() returns for infinity, too.
 INFINITE_FIELDS = _words("""

@@ -227,12 +227,10 @@ def _limits_rows(step: Step, node: Node) -> bool:
     sources = getattr(node, "fromClause", None) or getattr(node, "usingClause", None) or ()
     in_use = sources and all(type(each).__name__ == "RangeVar" and step.in_use(_name(each)) for each in sources)
     where = node.whereClause
-    for part in where.args if type(where).__name__ == "BoolExpr" and where.boolop == BoolExprType.AND_EXPR else [where]:
-        columns = [each.fields for each in walk(part) if type(each).__name__ == "ColumnRef"]
-        is_join = len({fields[0].sval for fields in columns if len(fields) > 1}) > 1
-        if columns and not (in_use and is_join):
-            return True
-    return False
+    parts = where.args if type(where).__name__ == "BoolExpr" and where.boolop == BoolExprType.AND_EXPR else [where]
+    columns = [[each.fields for each in walk(part) if type(each).__name__ == "ColumnRef"] for part in parts]
+    tables = [{fields[0].sval for fields in its if len(fields) > 1} for its in columns if its]
+    return any(not in_use or len(names) < 2 for names in tables)  # noqa: PLR2004 - a join names two
 
 
 def _is_checked(node: Node) -> bool:

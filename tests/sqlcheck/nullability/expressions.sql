@@ -96,8 +96,5 @@ select percentile_cont(0.5) within group (order by id), mode() within group (ord
 -- never, never, never, itself, who knows
 select json_arrayagg(note), json_objectagg(name : note absent on null), json_scalar(count(*)), json_scalar(note), json_array(select id from toy) from maker group by name, note;
 
--- never, itself, who knows
-select tags[1:2], tags[length(note):], tags[1] from maker;
-
 -- never, never, who knows
 select data -> 'a', data ->> 'b', data ->> 'c' from toy where jsonb_typeof(data -> 'a') = 'number' and (data ->> 'b')::integer > 1;
