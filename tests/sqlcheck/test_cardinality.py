@@ -198,6 +198,36 @@ def test_row_that_begins_with_null_would_be_lost(toys: Toys, columns: str, why: 
     assert (f" is null ({why}): begin with" in found) if why else not found
 
 
+@pytest.mark.parametrize("cardinality", ["maybe", "many"])
+@pytest.mark.parametrize(
+    ("columns", "joins", "lost"),
+    [
+        ("toy.id, maker.name", "left join toy on toy.id = caller.id left join maker on maker.id = toy.maker", False),
+        ("maker.id, toy.price", "left join toy on toy.id = caller.id left join maker on maker.id = toy.maker", True),
+        ("toy.id, box.size", "left join toy on toy.id = caller.id left join box on box.id = caller.id", True),
+        (
+            "toy.id, box.size",
+            (
+                "left join toy on toy.id = caller.id "
+                "left join lateral (select size from box where id = toy.id) as box on true"
+            ),
+            False,
+        ),
+        (
+            "t.id, t.price",
+            "left join (select toy.price, m.id from toy left join maker as m on true) as t on true",
+            True,
+        ),
+    ],
+)
+def test_row_of_another_join_would_be_lost(
+    toys: Toys, columns: str, joins: str, cardinality: str, *, lost: bool
+) -> None:
+    header = f"-- $1 session integer\n-- returns: {cardinality} Toy\n"
+
+    assert bool(toys.check(f"select {columns} from maker_of($1) as caller {joins}", header, "lost-row")) == lost
+
+
 def test_marker_accepts_a_null_first_column(toys: Toys) -> None:
     header = "-- $1 session integer\n-- returns: many Toy\n-- not null: note (each has one)\n"
 

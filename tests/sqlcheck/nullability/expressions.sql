@@ -93,6 +93,9 @@ select name, coalesce(note, 'all'), note, count(*), row_number() over (order by 
 -- never, itself, itself, never
 select percentile_cont(0.5) within group (order by id), mode() within group (order by note), percentile_disc(null) within group (order by id), percentile_disc(0.5) within group (order by id) from maker group by name;
 
+-- never, never
+select json_arrayagg(id), rank() over (order by count(*)) from maker group by name;
+
 -- never, never, never, itself, who knows
 select json_arrayagg(note), json_objectagg(name : note absent on null), json_scalar(count(*)), json_scalar(note), json_array(select id from toy) from maker group by name, note;
 
