@@ -60,7 +60,7 @@ class NullabilityInference:
         if query.groupingSets and not query.hasGroupRTE:  # before PostgreSQL 18
             # In the row of a grouping set, the columns of the other sets are null.
             known = [target.expr.label in {"AGGREF", "GROUPINGFUNC"} for target in scope.targets]
-            return [each if each.never_null and sure else UNKNOWN for each, sure in zip(found, known, strict=True)]
+            return [each if sure else UNKNOWN for each, sure in zip(found, known, strict=True)]
         return found
 
     def _set_operation(self, scope: Scope, node: Node) -> list[Nullability]:

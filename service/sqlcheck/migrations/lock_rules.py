@@ -188,8 +188,8 @@ def _drops(step: Step) -> Iterator[tuple[str, str]]:
     """Find what a DO block or a function drops; squawk reads other statements."""
     if HIDES_STATEMENTS.match(step.statement, after_comments(step.statement, 0)):
         gone = step.start.not_null.keys() & step.before.not_null.keys() - step.after.not_null.keys()
-        tables = {table for column in gone if (table := column.rpartition(".")[0]) not in step.after.tables}
-        for name in sorted(tables | {each for each in gone if each.rpartition(".")[0] not in tables}):
+        names = {column if (table := column.rpartition(".")[0]) in step.after.tables else table for column in gone}
+        for name in sorted(names):
             yield "drop", f"{name} is dropped or renamed, and the previous release may read it"
 
 
