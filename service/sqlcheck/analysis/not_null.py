@@ -40,7 +40,8 @@ def parts_not_null_if_true(scope: "Scope", condition: Any) -> Iterator[Node]:  #
         case "BOOLEANTEST":
             tested = [condition.arg] if condition.booltesttype in {pg.IS_TRUE, pg.IS_FALSE, pg.IS_NOT_UNKNOWN} else []
         case "SCALARARRAYOPEXPR":
-            tested = condition.args[:1] if condition.useOr and _is_strict(scope, condition.opno) else []
+            compares = condition.useOr or condition.args[1].elements  # `<> all` of no elements is true of null, too
+            tested = condition.args[:1] if compares and _is_strict(scope, condition.opno) else []
         case "SUBLINK":
             tested = [condition.testexpr] if condition.subLinkType == pg.ANY else []
         case "ROWCOMPAREEXPR":  # the later pairs count only if the first are equal

@@ -121,4 +121,7 @@ select page.number, page.price from maker left join lateral (select count(*) as 
 select page.maker, page.name from (select maker.id as maker, maker.name from toy left join maker on maker.id = toy.maker) as page where page.name <> '';
 
 -- never, itself
+select note, made from maker where note not in ('a', null) and made <> all ('{}'::date[]);
+
+-- never, itself
 select made, note from maker where (made, note) < ('2020-01-01', 'a');
