@@ -74,12 +74,12 @@ def infer_builtin(inference: "Inference", scope: Scope, function: int, node: Nod
     """Infer the nullability of a call of one of PostgreSQL's own functions, directly or by an operator."""
     arguments = [inference.expression(scope, each) for each in node.args or []]
     catalogue = scope.catalogue
-    match catalogue.builtin_name(function):
-        case "array_cat":
-            return null_if_all(arguments)
-        case "array_append" | "array_prepend" as name:
-            array, element = arguments if name == "array_append" else arguments[::-1]
-            return Nullability(elements_not_null=array.elements_not_null and element.never_null)
+    name = catalogue.builtin_name(function)
+    if name == "array_cat":
+        return null_if_all(arguments)
+    if name in {"array_append", "array_prepend"}:
+        array, element = arguments if name == "array_append" else arguments[::-1]
+        return Nullability(elements_not_null=array.elements_not_null and element.never_null)
     if function in catalogue.never_null:
         return attrs.evolve(null_if_any(arguments), elements_not_null=False) if node.funcvariadic else NEVER
     elements = function in catalogue.elements_not_null

@@ -223,7 +223,7 @@ class NullabilityInference:
         columns = self._recursive_columns(source) if scope.is_recursive(node.varno) else self.columns(source)
         if place >= len(columns):
             return UNKNOWN  # SEARCH and CYCLE add columns
-        found = columns[place]
+        found: Nullability = columns[place]
         for number, column, _ in scope.not_null_columns:
             other = Node("VAR", {**node.fields, "varattno": column, "varlevelsup": 0})
             if number == node.varno and scope.column_origin(other):
