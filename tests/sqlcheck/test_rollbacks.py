@@ -106,6 +106,7 @@ def test_many_differences_are_counted(empty_database_url: str, tmp_path: Path) -
         ("drop table toys cascade;", TABLE + PARTS + TRIGGER),
         ("alter table toys drop name cascade;", f"alter table toys add name text;\n{PARTS}"),
         ("create table dolls (toy bigint references toys);", "drop table dolls;"),
+        ("create temporary table few as select id from toys;", "select 1;"),
         ("grant select on toys to public;", "revoke select on toys from public;"),
         ("revoke execute on function twice from public;", "grant execute on function twice to public;"),
         ("-- transactional: false\ncreate index concurrently i on toys (size);", "drop index concurrently i;"),

@@ -21,6 +21,7 @@ from service.sqlcheck.migrations.schema import qualified
 
 CONCURRENTLY = re.compile(r"\bconcurrently\b", re.IGNORECASE)
 SCANNED = re.compile(r'verifying table "(.*)"')
+IMPLIED = "is implied by existing constraints"
 HIDES_STATEMENTS = re.compile(r"(do|select|with|call)\b", re.IGNORECASE)
 
 # A migration can change it, and it affects the printed names of tables.
@@ -210,11 +211,14 @@ def _check_text(step: Step) -> Iterator[tuple[str, str]]:  # noqa: C901 - one br
                 yield "whole-table", sentence
             elif not _limits_rows(step, node):
                 yield "whole-table", f"{verb} of all rows of {table}, which stay locked: do it in batches"
-        elif kind == "CreateStmt" and node.partbound:  # the rows of the default partition may belong to the new one
+        elif kind == "CreateStmt" and node.partbound and not any(IMPLIED in each for each in step.notices):
             locked = {name for name, mode in step.after.locks.items() if mode == "AccessExclusiveLock"}
-            parent = _name(node.inhRelations[0])
+            parent = _name(node.inhRelations[0])  # rows of its default partition may belong to the new one
             for table in filter(step.in_use, sorted(locked - step.before.locks.keys() - {parent})):
-                yield "scan", f"all rows of {table} are read while it is locked: leave it empty, or attach a partition"
+                yield (
+                    "scan",
+                    f"all rows of {table} are read while it is locked: a validated CHECK can exclude the new ones",
+                )
         elif kind == "AlterDomainStmt" and _is_checked(node):
             table = step.start.domains.get(node.typeName[-1].sval, "")
             if step.in_use(table):

@@ -70,7 +70,7 @@ OBJECTS = sql.SQL("""
     )::text, obj_description(x.oid, {name}), {definition}
     from {catalogue} as x cross join lateral pg_identify_object({name}::regclass, x.oid, 0) as i
     where x.oid >= 16384 and i.schema is distinct from 'pg_toast'
-        and to_jsonb(x) -> 'tgisinternal' is distinct from 'true'
+        and to_jsonb(x) -> 'tgisinternal' is distinct from 'true' and i.identity !~ '^pg_(toast_)?temp'
 """)
 COLUMNS = """
     select i.type, i.identity, to_jsonb(x)
@@ -78,7 +78,8 @@ COLUMNS = """
         col_description(x.attrelid, x.attnum),
         concat(format_type(x.atttypid, x.atttypmod), x.attcollation::regcollation)
     from pg_attribute as x
-    inner join pg_class as c on c.oid = x.attrelid and c.relkind <> 'i' and c.relnamespace <> 'pg_toast'::regnamespace
+    inner join pg_class as c on c.oid = x.attrelid and c.relkind <> 'i'
+        and c.relnamespace::regnamespace::text !~ '^pg_(toast|temp)'
     cross join lateral pg_identify_object('pg_class'::regclass, x.attrelid, x.attnum) as i
     where x.attrelid >= 16384 and x.attnum > 0 and not x.attisdropped
 """
