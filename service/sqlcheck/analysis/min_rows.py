@@ -45,7 +45,7 @@ def always_matches(join: OuterJoin, inference: "Inference") -> bool:
     if join.node.jointype == pg.FULL or missing.label != "RANGETBLREF":
         return False
     conditions = list(conjuncts(join.node.quals))
-    rows = _GuaranteedRows(join.scope, inference, valid_session=False)
+    rows = _GuaranteedRows(join.scope, inference, valid_session=False, filtered=True)
     if not conditions:
         return rows.has_row(missing)
     return all(missing.rtindex in _relations(each) for each in conditions) and rows.is_guaranteed(missing, conditions)
@@ -61,9 +61,13 @@ def _some_arm(scope: Scope, node: Node, inference: "Inference", *, valid_session
 
 
 class _GuaranteedRows:
-    """The parts of a FROM clause that always have a row."""
+    """The parts of a FROM clause that always have a row.
 
-    def __init__(self, scope: Scope, inference: "Inference", *, valid_session: bool) -> None:
+    :param filtered: consider only rows for which all conditions are true
+    """
+
+    def __init__(self, scope: Scope, inference: "Inference", *, valid_session: bool, filtered: bool = False) -> None:
+        self._filtered = filtered
         self._scope = scope
         self._inference = inference
         self._valid_session = valid_session
@@ -144,10 +148,17 @@ class _GuaranteedRows:
             return None
         one, other = sides
         here, there = (one, other) if one.varno == number and not one.varlevelsup else (other, one)
-        if there.varno == number or not self._inference.expression(self._scope, there).never_null:
+        if there.varno == number or not self._is_never_null(there):
             return None
         origin = self._scope.column_origin(there)
         return (*origin, here.varattno) if origin else None
+
+    def _is_never_null(self, variable: Node) -> bool:
+        """Return whether a column is never null; unless `filtered`, before the conditions, which filter nulls out."""
+        if self._filtered or variable.varlevelsup:
+            return self._inference.expression(self._scope, variable).never_null
+        declared = self._inference.column(self._scope, variable).never_null
+        return declared and not self._scope.outer_joins(variable.varno, filtered=False)
 
     def _relation_has_row(self, number: int) -> bool:
         relation = self._scope.relation(number)

@@ -182,9 +182,13 @@ class NullabilityInference:
         exists = any((id(scope), variable[::2]) == (known, other[::2]) for known, other in self._not_null)
         if not exists and (reason := missing_row(scope.query, node)):
             return Nullability(reason=reason)
-        own = self._column(scope, relation, node)
+        own = self.column(scope, node)
         if self._is_filtered(scope, node):
             own = Nullability(elements_not_null=own.elements_not_null)
+        for number, column, _ in scope.not_null_columns if own.outer_joins else ():
+            other = Node("VAR", {**node.fields, "varattno": column, "varlevelsup": 0})
+            if number == node.varno and scope.column_origin(other):
+                own = own.beside(self.column(scope, other))
         if exists:
             return own
         joins = {frozenset({join}) for join in scope.outer_joins(node.varno) if not self._always_matches(join)}
@@ -204,8 +208,9 @@ class NullabilityInference:
             self._matches[key] = always_matches(join, self)
         return self._matches[key]
 
-    def _column(self, scope: Scope, relation: Node, node: Node) -> Nullability:  # noqa: PLR0911 - one return per case
-        """Return the nullability of a column of a row that exists, regardless of outer joins."""
+    def column(self, scope: Scope, node: Node) -> Nullability:  # noqa: PLR0911 - one return per case
+        """Return the nullability of a column of a row that exists, regardless of outer joins and conditions."""
+        relation = scope.relation(node.varno)
         if node.varattno <= 0:  # a system column, or the whole row
             return NEVER
         place = node.varattno - 1
@@ -221,14 +226,7 @@ class NullabilityInference:
         if source is None:
             return UNKNOWN
         columns = self._recursive_columns(source) if scope.is_recursive(node.varno) else self.columns(source)
-        if place >= len(columns):
-            return UNKNOWN  # SEARCH and CYCLE add columns
-        found: Nullability = columns[place]
-        for number, column, _ in scope.not_null_columns:
-            other = Node("VAR", {**node.fields, "varattno": column, "varlevelsup": 0})
-            if number == node.varno and scope.column_origin(other):
-                found = found.beside(columns[column - 1])
-        return found
+        return columns[place] if place < len(columns) else UNKNOWN  # SEARCH and CYCLE add columns
 
     def _table_column(self, scope: Scope, relation: Node, node: Node) -> Nullability:
         column = scope.catalogue.columns.get((relation.relid, node.varattno))

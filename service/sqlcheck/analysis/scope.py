@@ -244,9 +244,9 @@ class Scope:
         """The columns in which conditions exclude nulls, unless an outer join makes them null."""
         return self._excluded[0]
 
-    def outer_joins(self, number: int) -> frozenset[OuterJoin]:
-        """Return the outer joins that can make a relation null."""
-        return self._joins[0].get(number, frozenset()) - self._excluded[1]
+    def outer_joins(self, number: int, *, filtered: bool = True) -> frozenset[OuterJoin]:
+        """Return the outer joins that can make a relation null, in the rows for which all conditions are true."""
+        return self._joins[0].get(number, frozenset()) - (self._excluded[1] if filtered else frozenset())
 
     def conditions(self) -> Iterator[tuple[Any, frozenset[int]]]:
         """Yield each condition with the relations that it filters."""
