@@ -67,7 +67,7 @@ class Scope:
     # The arguments, as expressions of the caller's scope.
     arguments: Sequence[Node] = ()
     caller: "Scope | None" = None
-    children: dict[int, "Scope"] = attrs.field(factory=dict)
+    children: dict[object, "Scope"] = attrs.field(factory=dict)
     # Outer joins that other conditions can turn into inner joins, with their own conditions.
     _if_inner: list[tuple[OuterJoin, _Condition]] = attrs.field(factory=list, init=False)
 
@@ -90,11 +90,12 @@ class Scope:
             scope = scope.parent
         return scope
 
-    def child(self, query: Node) -> "Scope":
-        """Return the scope of a query in this one."""
-        if id(query) not in self.children:
-            self.children[id(query)] = Scope(self.catalogue, query, self)
-        return self.children[id(query)]
+    def child(self, query: Node, user: object = None) -> "Scope":
+        """Return the scope of a query in this one; each `user` of a view or CTE has one of its own, with other rows."""
+        key = (id(query), user)
+        if key not in self.children:
+            self.children[key] = Scope(self.catalogue, query, self)
+        return self.children[key]
 
     def function_body(self, call: Node) -> "Scope | None":
         """Return the scope of the body of an SQL function; None for other functions."""
@@ -117,10 +118,11 @@ class Scope:
         if relation.rtekind == pg.SUBQUERY:
             return self.child(relation.subquery)
         if relation.rtekind == pg.CTE:
-            return self.ancestor(relation.ctelevelsup).child(self._cte(relation).ctequery)
+            user = None if self.is_recursive(number) else (id(self), number)
+            return self.ancestor(relation.ctelevelsup).child(self._cte(relation).ctequery, user)
         if relation.rtekind == pg.TABLE and relation.relkind == "v":
             view = self.catalogue.view(relation.relid)
-            return self.child(view) if view else None
+            return self.child(view, number) if view else None
         if relation.rtekind == pg.FUNCTION and len(relation.functions) == 1:
             call = relation.functions[0].funcexpr
             return self.function_body(call) if call.label == "FUNCEXPR" else None

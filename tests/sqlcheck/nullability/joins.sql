@@ -120,6 +120,12 @@ select page.number, page.price from maker left join lateral (select count(*) as 
 -- never, never
 select page.maker, page.name from (select maker.id as maker, maker.name from toy left join maker on maker.id = toy.maker) as page where page.name <> '';
 
+-- never, join
+select page.a, page.b from (select m.name as a, n.name as b from made_toy as m cross join made_toy as n) as page where page.a <> '';
+
+-- never, join
+with made as (select maker.name from toy left join maker on maker.id = toy.maker) select page.a, page.b from (select m.name as a, n.name as b from made as m cross join made as n) as page where page.a <> '';
+
 -- never, itself
 select note, made from maker where note not in ('a', null) and made <> all ('{}'::date[]);
 
