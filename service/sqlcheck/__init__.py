@@ -58,41 +58,19 @@ if TYPE_CHECKING:
 
 # The modules of the names that are imported on first use.
 _MODULES = {
-    "analysis": (
-        "Column",
-        "Describer",
-        "Description",
-        "Node",
-        "Nullability",
-        "Plan",
-        "SHORT_TYPE_NAMES",
-        "Type",
-        "Types",
-        "walk",
-    ),
-    "check": ("check_tree",),
-    "code": ("Code", "Module", "QueryReference"),
-    "deploy_order": ("RevisionError", "checkout"),
-    "findings": ("Finding",),
-    "migrations": (
-        "Change",
-        "Constraint",
-        "Function",
-        "Grant",
-        "Index",
-        "Lock",
-        "Schema",
-        "Table",
-        "difference",
-        "read_grants",
-        "read_schema",
-        "review_migrations",
-    ),
-    "row_classes": ("Row",),
-    "rules": ("column_nullability", "declared_result", "describe"),
-    "scale": ("measure", "seed"),
-    "scratch": ("connect", "scratch_database"),
-    "tree": ("Tree", "apply_migrations"),
+    "analysis": "Column Describer Description Node Nullability Plan SHORT_TYPE_NAMES Type Types walk",
+    "check": "check_tree",
+    "code": "Code Module QueryReference",
+    "deploy_order": "RevisionError checkout",
+    "findings": "Finding",
+    "migrations.locks": "Lock review_migrations",
+    "migrations.schema": "Constraint Function Grant Index Schema Table read_grants read_schema",
+    "migrations.schema_difference": "Change difference",
+    "row_classes": "Row",
+    "rules": "column_nullability declared_result describe",
+    "scale": "measure seed",
+    "scratch": "connect scratch_database",
+    "tree": "Tree apply_migrations",
 }
 
 __all__ = [
@@ -145,6 +123,6 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """Import a name on first use (PEP 562): production imports this package without the development dependencies."""
     for module, names in _MODULES.items():
-        if name in names:
+        if name in names.split():
             return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

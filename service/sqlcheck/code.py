@@ -62,6 +62,7 @@ class Module:
     name: str
     path: Path
     source: Source
+    open_aliases: list[ast.stmt] = attrs.field(factory=list, init=False, eq=False)
 
     @cached_property
     def names(self) -> dict[str, ast.stmt | tuple[str, str]]:
@@ -121,10 +122,15 @@ class Module:
             values = _enum_values(module, statement)
             return Annotation(statement.name, values=values, has_json_class=bool(definition), definition=definition)
         assert isinstance(statement, ast.Assign)  # noqa: S101 - `names` contains no other statements
-        if isinstance(statement.value, ast.Call):  # NewType("PetId", int)
-            [*_, target] = statement.value.args or [statement.value.func]
-            return module.annotation(target)
-        return module.annotation(statement.value)
+        if statement in module.open_aliases:  # it refers to itself, as one for JSON and TypeVar("T") do
+            return Annotation(ast.unparse(node))
+        module.open_aliases.append(statement)
+        target = statement.value
+        if isinstance(target, ast.Call):  # NewType("PetId", int)
+            [*_, target] = target.args or [target.func]
+        annotation = module.annotation(target)
+        module.open_aliases.pop()
+        return annotation
 
     def _subscript(self, node: ast.Subscript) -> Annotation:
         outer = self.annotation(node.value).name.rpartition(".")[2]

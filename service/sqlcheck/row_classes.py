@@ -24,18 +24,6 @@ DECORATORS = {
     f"{package}.{name}" for package in ("attr", "attrs") for name in ("define", "frozen", "mutable", "s", "attrs")
 }
 STRUCT = "msgspec.Struct"
-# Options of a Struct that do not affect which JSON keys its fields have.
-NEUTRAL_STRUCT_OPTIONS = {
-    "cache_hash",
-    "dict",
-    "eq",
-    "forbid_unknown_fields",
-    "frozen",
-    "gc",
-    "kw_only",
-    "order",
-    "weakref",
-}
 # Bases without fields.
 FIELDLESS_BASES = {"object", "typing.Generic", "typing.Protocol", "abc.ABC"}
 # Options of the decorator that do not affect the fields and their order.
@@ -51,6 +39,8 @@ NEUTRAL_OPTIONS = {
     "unsafe_hash",
     "weakref_slot",
 }
+# Options of a class or of a Struct that do not affect which JSON keys its fields have.
+NEUTRAL_JSON_OPTIONS = NEUTRAL_OPTIONS | {"dict", "forbid_unknown_fields", "gc", "weakref"}
 FIELDS_SCRIPT = """
 import attrs, importlib, json, sys
 fields = attrs.fields(getattr(importlib.import_module(sys.argv[1]), sys.argv[2]))
@@ -154,9 +144,7 @@ def json_fields(module: "Module", node: ast.ClassDef) -> dict[str, Field] | None
         fields |= inherited
     options = {word.arg for word in node.keywords} | _options(_decorator(module, node)).keys()
     own = list(_own_fields(module, node))
-    if not options <= NEUTRAL_STRUCT_OPTIONS | NEUTRAL_OPTIONS or any(
-        {"name", "init", "**"} & its.keys() for _, its in own
-    ):
+    if not options <= NEUTRAL_JSON_OPTIONS or any({"name", "init", "**"} & its.keys() for _, its in own):
         return None
     return fields | {field.name: field for field, _ in own}
 
@@ -209,7 +197,8 @@ def _ordered_fields(module: "Module", node: ast.ClassDef) -> list[Field]:
     if decorator is None:
         return inherited
     options = _options(decorator)
-    if not options.keys() <= NEUTRAL_OPTIONS or any(_is_field(line) for line in node.body):
+    old = ast.unparse(decorator).partition("(")[0].endswith("s")  # attr.s and attr.attrs take only what attr.ib() makes
+    if old or not options.keys() <= NEUTRAL_OPTIONS or any(_is_field(line) for line in node.body):
         raise _UnclearError
     keyword_only = _boolean_option(options, "kw_only", default=False)
     own = [

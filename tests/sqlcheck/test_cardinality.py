@@ -20,6 +20,7 @@ def _header(sql: str, cardinality: str) -> str:
     [
         "select id from maker where id = $1",
         "select id from maker where $1 = id and note is null",
+        "select note from part where id = $1",
         "select name from maker where name = 'a' and id < $1",
         "select name from maker where name = 'a'::varchar limit $1",
         "select toy.id from toy where lower(data ->> 'name') = lower('A') and price > 0 and id <> $1",
@@ -30,6 +31,8 @@ def _header(sql: str, cardinality: str) -> str:
         "select id from maker order by made limit 1 offset $1",
         "select count(*) from maker where id > $1",
         "select name, count(*) from maker where name = 'a' and id > $1 group by name",
+        "select toy.id, max(box.id) from toy left join box on box.id = toy.id where toy.id = $1 group by toy.id",
+        "select n.n from maker cross join lateral (select max(id) as n from toy) as n where maker.id = $1",
         "select distinct id from maker where id = $1",
         "select id from (select max(id) as id from toy) as newest where id > $1",
         "select t.id from (select distinct maker as id from toy) as t where t.id = $1",
@@ -80,6 +83,12 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "with recursive up as (select $1::integer as id union select id + 1 from up where id < 9) select id from up",
         "merge into maker using toy on toy.id = $1 when matched then delete returning maker.id",
         "select max(id) over () from maker where id > $1",
+        "select name, count(*) from maker where id = $1 group by rollup (name)",
+        "select maker.name from toy left join maker on maker.id = $1 and toy.maker = maker.id group by maker.name",
+        "select m.id from maker as m, lateral (select max(id) from toy where maker = m.id) as t (id) where m.id = t.id",
+        "select maker.id, $1 from maker inner join twice(maker.id) as t on t = maker.id",
+        "select distinct maker.id from toy left join maker on maker.id = $1 and toy.maker = maker.id",
+        "select length(word.word), $1 from word where word.word = 'a'::char(2)",
         "select t.id from toys_of($1) as t",
         (
             "with u as (update pair set left_id = right_id, right_id = 2 where left_id = $1 returning right_id)"
@@ -120,12 +129,15 @@ def test_guaranteed_row_is_one(toys: Toys, sql: str) -> None:
     [
         "select id from maker where id = 1",
         "select 1 where now() > '2020-01-01'",
+        "select o.n from (select max(id) as n from owner) as o inner join owner as p on p.id = o.n",
+        "select m.id from (values (1)) as v left join owner as o on o.id = 1 inner join maker as m on m.id = o.maker",
         "select 1 offset 1",
         WITH_MADE + "select m.id from made inner join maker as m on m.id = made.maker",
         "select 1 limit 0",
         "select count(*) from maker having count(*) > 1",
         "select 1 from maker where false limit 1",
         "select id from maker limit 1",
+        "select maker.id from (values (1)) as v left join maker on maker.id = 1 limit 1 for update of v skip locked",
         "select unnest('{1}'::integer[]) limit 1",
         "select 1 except select id from maker limit 1",
         "select maker.id from (select 1 as id) as one inner join maker on maker.id = one.id",
@@ -193,6 +205,36 @@ def test_row_that_begins_with_null_would_be_lost(toys: Toys, columns: str, why: 
     found = toys.check(sql, "-- $1 session integer\n-- returns: many Toy\n", "lost-row")
 
     assert (f" is null ({why}): begin with" in found) if why else not found
+
+
+@pytest.mark.parametrize("cardinality", ["maybe", "many"])
+@pytest.mark.parametrize(
+    ("columns", "joins", "lost"),
+    [
+        ("toy.id, maker.name", "left join toy on toy.id = caller.id left join maker on maker.id = toy.maker", False),
+        ("maker.id, toy.price", "left join toy on toy.id = caller.id left join maker on maker.id = toy.maker", True),
+        ("toy.id, box.size", "left join toy on toy.id = caller.id left join box on box.id = caller.id", True),
+        (
+            "toy.id, box.size",
+            (
+                "left join toy on toy.id = caller.id "
+                "left join lateral (select size from box where id = toy.id) as box on true"
+            ),
+            False,
+        ),
+        (
+            "t.id, t.price",
+            "left join (select toy.price, m.id from toy left join maker as m on true) as t on true",
+            True,
+        ),
+    ],
+)
+def test_row_of_another_join_would_be_lost(
+    toys: Toys, columns: str, joins: str, cardinality: str, *, lost: bool
+) -> None:
+    header = f"-- $1 session integer\n-- returns: {cardinality} Toy\n"
+
+    assert bool(toys.check(f"select {columns} from maker_of($1) as caller {joins}", header, "lost-row")) == lost
 
 
 def test_marker_accepts_a_null_first_column(toys: Toys) -> None:

@@ -146,6 +146,17 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
             ":3: delete of all rows of kites, which stay locked: do it in batches [whole-table]",
         ),
         (
+            "update kites set version = 1 from user_model where user_model.id = kites.user_id and true;",
+            ":3: update of all rows of kites, which stay locked: do it in batches [whole-table]",
+        ),
+        (
+            "do $$ begin execute 'drop table kites'; alter table user_model rename email to mail; end $$;",
+            (
+                ":3: kites is dropped or renamed, and the previous release may read it [drop]\n"
+                f"{PLACE}:3: user_model.email is dropped or renamed, and the previous release may read it [drop]"
+            ),
+        ),
+        (
             "alter table kites add column colour text;\nupdate user_model set email = email where email = '';",
             (":4: update of user_model while kites is locked, for readers too: use another migration [whole-table]"),
         ),
@@ -209,7 +220,16 @@ def test_blocking_migration_is_found(tree: Copy, empty_database_url: str, sql: s
         "create table toys as select kite_name from kites;\nalter table toys add primary key (kite_name);",
         "-- squawk-ignore ban-drop-column\nalter table kites drop column version;",
         "update kites set version = 1 where version = 2;",
+        "update kites set version = 1 from user_model where user_model.id = kites.user_id and user_model.email = 'a';",
+        "update kites set version = 2 from (values ('a')) as new (name) where kites.kite_name = new.name;",
+        "create table toys (id bigint primary key);\ndelete from kites using toys where toys.id = kites.id;",
+        "create table toys (id bigint primary key);\ndo $$ begin drop table toys; end $$;",
         "create domain shade as text;\nalter domain shade set not null;",
+        (
+            "create table days (day date) partition by list (day);\n"
+            "create table other_days partition of days default;\n"
+            "create table first_days partition of days for values in ('2020-01-01');"
+        ),
         "do $$ declare many kites[]; begin many[1].version := 1; delete from kites; end $$;",  # pglast cannot parse it
         f"create table toys (id bigint primary key);\nupdate toys set id = 1;\nlock table toys;\n{FUNCTION}",
     ],
@@ -225,6 +245,7 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
         f"-- depends: {CREATE_KITES}\n-- locks: ok this one is only the past\n{FUNCTION}"
         "create trigger t before insert on kites for each row execute function t();\n"
         "create domain shade as text;\ncreate schema other;\ncreate table other.toys (shade shade);\n"
+        "create table days (day date) partition by list (day);\ncreate table other_days partition of days default;\n"
         "alter table kites add constraint kites_name_there check (kite_name <> '') not valid;\n"
         "alter table login_session add constraint agent_there check (user_agent is not null);\n",
     )
@@ -235,7 +256,8 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
         "-- depends: 9998_prepare_kites\nalter domain shade set not null;\nalter table kites disable trigger t;\n"
         "drop trigger t on kites;\nalter table other.toys add constraint red check (shade = 'red');\n"
         "alter table kites validate constraint kites_name_there;\n"
-        "alter table login_session alter user_agent set not null;\n",
+        "alter table login_session alter user_agent set not null;\n"
+        "create table first_days partition of days for values in ('2020-01-01');\n",
     )
 
     with connect(empty_database_url) as connection:
@@ -249,6 +271,7 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
             "4: trigger t of kites is dropped: writers wait, and the previous release is affected [trigger]",
             "5: all rows of toys are read while it is locked: NOT VALID first, VALIDATE in another migration [scan]",
             f"6: {SCAN} [scan]",
+            "8: all rows of other_days are read while it is locked: a validated CHECK can exclude the new ones [scan]",
         )
     )
 

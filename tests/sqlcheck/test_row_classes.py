@@ -43,6 +43,7 @@ def row(tmp_path: Path, source: str) -> Row:
         ("@attrs.define\nclass X:\n    a: int\n    b = attrs.field()\n    c: int = attrs.field()\n", "b c"),
         ("YES = True\n@attrs.define\nclass X:\n    a: int = attrs.field(init=YES)\n    b: int\n", "a b"),
         ("O = {'init': False}\n@attrs.define\nclass X:\n    a: int = attrs.field(**O)\n    b: int\n", "b"),
+        ("import attr\n@attr.s\nclass X:\n    a: int\n    b: int = attr.ib()\n", "b"),
         ("@typing.final\n@attrs.define\nclass X:\n    a: int\n", "a"),
         ("import abc\n@attrs.define\nclass X(abc.ABC, Exception):\n    a: int\n", "a"),
     ],
@@ -101,6 +102,13 @@ def test_type_is_read_as_written(tmp_path: Path) -> None:
     [reference] = Code(tmp_path).references
 
     assert str(reference.row) == "int | None"
+
+
+@pytest.mark.parametrize("alias", ["typing.TypeVar('T')", "list['T'] | str"])
+def test_alias_of_itself_ends(tmp_path: Path, alias: str) -> None:
+    found = row(tmp_path, f"T = {alias}\n@attrs.define\nclass X:\n    a: T\n    b: 'T'\n")
+
+    assert [field.annotation for field in found.fields] == [found.fields[0].annotation] * 2
 
 
 def test_class_without_attrs_is_a_finding(toys: Toys) -> None:

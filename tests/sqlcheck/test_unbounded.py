@@ -104,6 +104,7 @@ def test_cross_join_is_found(toys: Toys, sql: str) -> None:
         "select t.id from maker cross join lateral toys_of(maker.id) as t",
         "select t.id from maker left join lateral (select id from toy where toy.maker = maker.id) as t on true",
         "select toy.id from toy cross join (values (1), (2)) as v (n)",
+        "select toy.id from toy, json_table(toy.data, '$[*]' columns (n integer path '$')) as t",
         "select toy.id from toy, maker where exists (select from owner where id = toy.id and maker = maker.id)",
         "select a.id from (toy natural join maker) as a inner join owner on owner.id = a.id",
     ],

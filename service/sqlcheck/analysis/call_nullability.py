@@ -6,25 +6,28 @@ import attrs
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.min_rows import returns_at_least_one
-from service.sqlcheck.analysis.node_tree import Node, constant_text, is_null_constant
+from service.sqlcheck.analysis.node_tree import Node, constant_text, is_null_constant, walk
 from service.sqlcheck.analysis.not_null import not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, null_if_all, null_if_any
 from service.sqlcheck.analysis.scope import Scope
-from service.sqlcheck.analysis.total_functions import AGGREGATES, FRAME_VALUES, INFINITE_FIELDS
+from service.sqlcheck.analysis.total_functions import AGGREGATES, INFINITE_FIELDS
 
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.nullability_inference import NullabilityInference as Inference
 
 
-def infer_function_column(inference: "Inference", scope: Scope, relation: Node, place: int) -> Nullability:  # noqa: PLR0911 - one return per case
+def infer_function_column(inference: "Inference", scope: Scope, relation: Node, place: int) -> Nullability:
     """Infer the nullability of a column of a function in the FROM clause."""
     [function, *others] = relation.functions
-    call = function.funcexpr
-    if others:
-        return UNKNOWN
-    if place >= function.funccolcount:
+    if place >= sum(each.funccolcount for each in relation.functions):
         return NEVER  # WITH ORDINALITY
-    if call.label != "FUNCEXPR" or (not call.funcretset and function.funccolcount == 1):
+    return UNKNOWN if others else _infer_row(inference, scope, function.funcexpr, place)
+
+
+def _infer_row(inference: "Inference", scope: Scope, call: Node, place: int) -> Nullability:
+    """Infer the nullability of a column of the rows that a function returns."""
+    function = scope.catalogue.functions.get(call.funcid)
+    if function is None or not (call.funcretset or function.returns_row):
         return inference.expression(scope, call)
     name = scope.catalogue.builtin_name(call.funcid)
     is_key = name in {"json_each_text", "jsonb_each_text"} and place == 0
@@ -36,15 +39,17 @@ def infer_function_column(inference: "Inference", scope: Scope, relation: Node, 
     if body is None or not (call.funcretset or returns_at_least_one(body, inference)):
         return UNKNOWN
     columns = inference.columns(body)
-    return columns[place] if place < len(columns) else UNKNOWN
+    whole = function.returns_row and len(columns) == 1  # the body returns the row as one value
+    return columns[place] if place < len(columns) and not whole else UNKNOWN
 
 
 def infer_function(inference: "Inference", scope: Scope, node: Node) -> Nullability:  # noqa: PLR0911 - one return per case
     """Infer the nullability of a function call."""
     arguments = node.args or []
     match scope.catalogue.builtin_name(node.funcid):
-        case _ if node.funcretset:
-            return UNKNOWN
+        case _ if node.funcretset:  # beside another set, the shorter one ends with nulls
+            sets = [each for each, level in walk(scope.query.targetList) if not level and each.funcretset]
+            return _infer_row(inference, scope, node, 0) if sets == [node] else UNKNOWN
         case "extract" | "date_part" if constant_text(arguments[0]) in INFINITE_FIELDS:
             return inference.null_if_any(scope, arguments)
         case "array_remove":
@@ -69,8 +74,12 @@ def infer_builtin(inference: "Inference", scope: Scope, function: int, node: Nod
     """Infer the nullability of a call of one of PostgreSQL's own functions, directly or by an operator."""
     arguments = [inference.expression(scope, each) for each in node.args or []]
     catalogue = scope.catalogue
-    if catalogue.builtin_name(function) == "array_cat":
+    name = catalogue.builtin_name(function)
+    if name == "array_cat":
         return null_if_all(arguments)
+    if name in {"array_append", "array_prepend"}:
+        array, element = arguments if name == "array_append" else arguments[::-1]
+        return Nullability(elements_not_null=array.elements_not_null and element.never_null)
     if function in catalogue.never_null:
         return attrs.evolve(null_if_any(arguments), elements_not_null=False) if node.funcvariadic else NEVER
     elements = function in catalogue.elements_not_null
@@ -93,7 +102,8 @@ def infer_aggregate(inference: "Inference", scope: Scope, node: Node) -> Nullabi
         return Nullability(known=False, elements_not_null=elements)
     if name == "array_agg" or name.startswith("json"):
         return Nullability(elements_not_null=elements)
-    return attrs.evolve(values[0], elements_not_null=False)
+    fractions = [inference.expression(scope, each) for each in node.aggdirectargs or []]
+    return attrs.evolve(null_if_any([values[0], *fractions]), elements_not_null=False)
 
 
 def infer_window_function(inference: "Inference", scope: Scope, node: Node) -> Nullability:
@@ -104,7 +114,6 @@ def infer_window_function(inference: "Inference", scope: Scope, node: Node) -> N
     if name == "ntile" or (name in {"lag", "lead"} and len(arguments) == 3):  # noqa: PLR2004 - value, offset, default
         return inference.null_if_any(scope, arguments)
     frame = next(each.frameOptions for each in scope.query.windowClause if each.winref == node.winref)
-    # The default frame contains the current row.
-    if name in AGGREGATES | FRAME_VALUES and not frame & pg.NONDEFAULT_FRAME and not node.aggfilter:
+    if name in AGGREGATES and not frame & pg.WITHOUT_CURRENT_ROW and not node.aggfilter:
         return inference.null_if_any(scope, arguments[:1])
     return UNKNOWN

@@ -8,6 +8,7 @@ import attrs
 import psycopg
 from psycopg import sql
 
+from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis import node_tree
 from service.sqlcheck.analysis.node_tree import Node
 from service.sqlcheck.analysis.total_functions import ELEMENTS_NOT_NULL, NEVER_NULL, NEVER_NULL_SETS, OPERATORS, TOTAL
@@ -15,17 +16,17 @@ from service.sqlcheck.analysis.total_functions import ELEMENTS_NOT_NULL, NEVER_N
 Relation = int
 FIRST_USER_OID = 16384  # FirstNormalObjectId: built-in objects have smaller oids
 # A column is not null if it is declared so and existing rows were checked, in each child table, too. The declaration of
-# a foreign table is not checked.
+# a foreign table is not checked; that of a domain does not exclude the null of an outer join or an empty subquery.
 COLUMNS = """
     with recursive own as (
         select
-            a.attrelid, a.attname, a.attnum, c.relname, t.typnotnull,
+            a.attrelid, a.attname, a.attnum, c.relname,
             a.atthasdef or a.attidentity <> '' or t.typdefault is not null as filled,
             a.attnotnull or t.typnotnull as required,
-            c.relkind in ('r', 'p') and (t.typnotnull or (a.attnotnull and not exists (
+            c.relkind in ('r', 'p') and a.attnotnull and not exists (
                 select from pg_constraint as k
                 where k.conrelid = c.oid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum]
-            ))) as checked
+            ) as checked
         from pg_attribute as a
         inner join pg_class as c on c.oid = a.attrelid
         inner join pg_type as t on t.oid = a.atttypid
@@ -47,9 +48,9 @@ COLUMNS = """
 """
 FUNCTIONS = """
     select
-        p.oid, p.proname::text, p.oid::regprocedure::text, p.proisstrict, p.provolatile = 'v',
-        l.lanname = 'sql' and p.prokind = 'f', p.pronargs
-    from pg_proc as p inner join pg_language as l on l.oid = p.prolang
+        p.oid, p.proname::text, replace(p.oid::regprocedure::text, '"', ''), p.proisstrict, p.provolatile = 'v',
+        l.lanname = 'sql' and p.prokind = 'f', p.pronargs, t.typtype = 'c' or t.oid = 'record'::regtype
+    from pg_proc as p inner join pg_language as l on l.oid = p.prolang inner join pg_type as t on t.oid = p.prorettype
 """
 # The functions of indexable comparisons and of casts, which return null for null arguments only, except casts of a JSON
 # null and of infinity to a time.
@@ -73,14 +74,17 @@ EQUALITIES = """
     where m.amname = 'btree' and a.amopstrategy = 3
 """
 KEYS = """
-    select indrelid, indkey::int2[], indexprs::text, indpred::text
+    select indrelid, (indkey::int2[])[0:indnkeyatts - 1], indexprs::text, indpred::text
     from pg_index where indisunique and indisvalid and indimmediate and not exists (
         select from pg_inherits inner join pg_class as c on c.oid = inhparent where c.oid = indrelid and c.relkind = 'r'
     )
 """
+# Child tables do not inherit foreign keys, and a policy can hide the referenced row.
 FOREIGN_KEYS = """
-    select conrelid, conkey, confrelid, confkey from pg_constraint
-    where contype = 'f' and convalidated and not condeferrable
+    select o.conrelid, o.conkey, o.confrelid, o.confkey from pg_constraint as o
+    inner join pg_class as c on c.oid = o.conrelid inner join pg_class as f on f.oid = o.confrelid
+    where o.contype = 'f' and o.convalidated and not o.condeferrable and not f.relrowsecurity
+        and (c.relkind = 'p' or not c.relhassubclass)
 """
 # Validated CHECK constraints on one column, or of a domain.
 CHECKS = """
@@ -90,7 +94,16 @@ CHECKS = """
         and conrelid not in (select oid from pg_class where relkind = 'f')
 """
 # Triggers that can change or skip a row before it is written: BEFORE and INSTEAD OF, FOR EACH ROW.
-TRIGGERS = "select distinct tgrelid from pg_trigger where not tgisinternal and (tgtype & 64 <> 0 or tgtype & 7 = 7)"
+# A table is changed by the triggers of its child tables, too.
+TRIGGERS = """
+    with recursive changed as (
+        select tgrelid, tgtype from pg_trigger where not tgisinternal and (tgtype & 64 <> 0 or tgtype & 3 = 3)
+        union
+        select i.inhparent, changed.tgtype from changed inner join pg_inherits as i on i.inhrelid = changed.tgrelid
+    )
+    select tgrelid, command from changed
+    inner join (values (2, 16), (3, 4), (4, 8)) as event (command, bit) on tgtype & bit <> 0
+"""
 BODY = """
     select p.prosqlbody::text, p.prosrc, array(
         select coalesce(quote_ident(nullif(p.proargnames[number], '')) || ' ', '') || format_type(each, null)
@@ -121,7 +134,7 @@ class Column:
 
 @attrs.frozen
 class Function:
-    """A function; if it `is_sql`, its body can be analysed, too."""
+    """A function; if it `is_sql`, its body can be analysed, too; it `returns_row` if its type is composite."""
 
     name: str
     signature: str
@@ -129,6 +142,7 @@ class Function:
     is_volatile: bool
     is_sql: bool
     arguments: int
+    returns_row: bool
 
 
 @attrs.frozen
@@ -199,7 +213,7 @@ class Catalogue:
         """The columns that an insert must give, by table and number; without tables that a trigger can fill."""
         found: dict[Relation, dict[int, Column]] = {}
         for (relation, number), column in sorted(self.columns.items()):
-            if column.required and not column.filled and relation not in self.triggers:
+            if column.required and not column.filled and (relation, pg.INSERT) not in self.triggers:
                 found.setdefault(relation, {})[number] = column
         return found
 
@@ -230,9 +244,9 @@ class Catalogue:
         return found
 
     @cached_property
-    def triggers(self) -> set[Relation]:
-        """The tables whose rows a trigger can change or skip before they are written."""
-        return self._oids(TRIGGERS)
+    def triggers(self) -> set[tuple[Relation, int]]:
+        """The tables whose rows a trigger can change or skip before a command writes them."""
+        return {*self._connection.execute(TRIGGERS).fetchall()}
 
     def analyse(self, statement: str, types: Sequence[str]) -> Node | None:
         """Return the last query of `statement` as PostgreSQL analyses it; None if it cannot be the body of a function.

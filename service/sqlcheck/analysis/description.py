@@ -122,7 +122,10 @@ class Describer:
 
     def _plan(self, statement: Statement) -> Plan:
         try:
-            row = self._explained(statement, "json").fetchone()
+            try:
+                row = self._explained(statement, "json").fetchone()
+            except psycopg.errors.InternalError_:  # VERBOSE cannot print json_arrayagg() below a window function
+                row = self._explained(statement, "json, verbose off").fetchone()
         except psycopg.Error as error:  # raised by the planner, which reports no position
             raise _refused(error.diag.message_primary, None, statement.sql) from error
         plan: Plan = row[0][0]["Plan"] if row else {}

@@ -46,9 +46,12 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     if query.commandType in {pg.UPDATE, pg.DELETE}:
         return query.resultRelation in dependencies.single_row  # each row is changed, and returned, once
     keys = query.groupClause or query.distinctClause or []
-    if keys and not query.groupingSets:
+    if query.groupingSets and not bounded:
+        return False
+    if keys:
         marks = {key.tleSortGroupRef for key in keys}
-        if all(dependencies.is_constant(each.expr) for each in query.targetList if each.ressortgroupref in marks):
+        grouped = [each.expr for each in query.targetList if each.ressortgroupref in marks]
+        if all(dependencies.is_constant(each, or_null=False) for each in grouped):
             return True
     return dependencies.has_single_row(query.jointree)
 
@@ -100,8 +103,8 @@ class FunctionalDependencies:
             return False
         return self.single_row.issuperset(_relations(part))
 
-    def is_constant(self, node: Node) -> bool:
-        """Return whether an expression has a single value."""
+    def is_constant(self, node: Node, *, or_null: bool = True) -> bool:
+        """Return whether an expression has a single value, beside the null of an outer join if `or_null`."""
         for each, level in walk(node):
             if each.label == "FUNCEXPR":
                 function = self._scope.catalogue.functions.get(each.funcid)
@@ -110,13 +113,16 @@ class FunctionalDependencies:
             if each.label == "WINDOWFUNC" and level == 0:
                 return False
             # A variable of a nested query counts that query's levels, too.
-            if each.label == "VAR" and each.varlevelsup == level and not self._has_single_value(each):
+            if each.label == "VAR" and each.varlevelsup == level and not self._has_single_value(each, or_null=or_null):
                 return False
         return True
 
-    def _has_single_value(self, variable: Node) -> bool:
+    def _has_single_value(self, variable: Node, *, or_null: bool) -> bool:
         if is_alias(self._scope.relation(variable.varno)):
-            return variable.varattno > 0 and self.is_constant(self._scope.aliased_expression(variable))
+            shown = variable.varattno > 0 and self._scope.aliased_expression(variable)
+            return bool(shown) and self.is_constant(shown, or_null=or_null)
+        if not or_null and self._scope.outer_joins(variable.varno):
+            return False
         return variable.varno in self.single_row or (variable.varno, variable.varattno) in self._columns
 
     def _is_read(self, relation: int, column: int, row: int) -> bool:
@@ -142,7 +148,7 @@ class FunctionalDependencies:
                     ):
                         self._columns.add((one.varno, one.varattno))
             for number in range(1, len(self._scope.query.rtable or []) + 1):
-                if number not in self.single_row and self._is_single_row(number):
+                if number not in self.single_row and self._is_single_row(number) and not self._varies(number):
                     self.single_row.add(number)
 
     def _equated(self, condition: Node) -> Iterator[tuple[Node, Node]]:
@@ -162,6 +168,13 @@ class FunctionalDependencies:
             return None
         test: Node = condition.testexpr
         return test if is_bounded(self._scope.child(condition.subselect)) else None
+
+    def _varies(self, number: int) -> bool:
+        """Return whether a lateral source can have another row for each row of the relations that it refers to."""
+        relation = self._scope.relation(number)
+        sources = [relation.subquery, relation.functions, relation.values_lists, relation.tablefunc]
+        variables = [each for each, level in walk(sources) if each.label == "VAR" and each.varlevelsup == level]
+        return not all(self._has_single_value(each, or_null=True) for each in variables)
 
     def _is_single_row(self, number: int) -> bool:
         relation = self._scope.relation(number)

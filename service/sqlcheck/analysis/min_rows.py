@@ -22,6 +22,7 @@ def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session:
         query.limitOffset
         or (query.limitCount and not (constant_integer(query.limitCount) or 0) > 0)
         or query.havingQual
+        or any(each.waitPolicy == pg.SKIP_LOCKED for each in query.rowMarks or [])
     ):
         return False
     if aggregates_all(query):
@@ -33,18 +34,20 @@ def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session:
     if query.commandType == pg.INSERT:
         conflict = query.onConflict
         certain = conflict is None or (conflict.action == pg.DO_UPDATE and conflict.onConflictWhere is None)
-        if not certain or scope.relation(query.resultRelation).relid in scope.catalogue.triggers:
+        if not certain or (scope.relation(query.resultRelation).relid, pg.INSERT) in scope.catalogue.triggers:
             return False
     return _GuaranteedRows(scope, inference, valid_session=valid_session).has_row(query.jointree)
 
 
 def always_matches(join: OuterJoin, inference: "Inference") -> bool:
-    """Return whether the condition of an outer join is a foreign key that every preserved row has."""
+    """Return whether every preserved row of an outer join has a match: by a foreign key, or `left join … on true`."""
     missing = join.node.rarg if join.preserved is join.node.larg else join.node.larg
     if join.node.jointype == pg.FULL or missing.label != "RANGETBLREF":
         return False
     conditions = list(conjuncts(join.node.quals))
-    rows = _GuaranteedRows(join.scope, inference, valid_session=False)
+    rows = _GuaranteedRows(join.scope, inference, valid_session=False, filtered=True)
+    if not conditions:
+        return rows.has_row(missing)
     return all(missing.rtindex in _relations(each) for each in conditions) and rows.is_guaranteed(missing, conditions)
 
 
@@ -58,9 +61,13 @@ def _some_arm(scope: Scope, node: Node, inference: "Inference", *, valid_session
 
 
 class _GuaranteedRows:
-    """The parts of a FROM clause that always have a row."""
+    """The parts of a FROM clause that always have a row.
 
-    def __init__(self, scope: Scope, inference: "Inference", *, valid_session: bool) -> None:
+    :param filtered: consider only rows for which all conditions are true
+    """
+
+    def __init__(self, scope: Scope, inference: "Inference", *, valid_session: bool, filtered: bool = False) -> None:
+        self._filtered = filtered
         self._scope = scope
         self._inference = inference
         self._valid_session = valid_session
@@ -80,7 +87,8 @@ class _GuaranteedRows:
 
     def is_guaranteed(self, side: Node, conditions: list[Node]) -> bool:
         """Return whether the conditions on a table are a foreign key that references it, or find the same row again."""
-        if side.label != "RANGETBLREF" or self._scope.relation(side.rtindex).rtekind != pg.TABLE:
+        table = self._scope.relation(side.rtindex) if side.label == "RANGETBLREF" else None
+        if table is None or table.rtekind != pg.TABLE or table.tablesample or not table.inh:
             return False
         pairs: set[tuple[int, int, int]] = set()
         for each in conditions:
@@ -89,9 +97,8 @@ class _GuaranteedRows:
                 if reference is None:
                     return False
                 pairs.add(reference)
-        target = self._scope.relation(side.rtindex).relid
-        itself = bool(pairs) and all(table == target and column == other for table, column, other in pairs)
-        return itself or any(_consists_of(key, target, pairs) for key in self._scope.catalogue.foreign_keys)
+        itself = bool(pairs) and all(of == table.relid and column == other for of, column, other in pairs)
+        return itself or any(_consists_of(key, table.relid, pairs) for key in self._scope.catalogue.foreign_keys)
 
     def _filters(self, condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
         """Yield the conditions that can filter out rows, except those that find the session."""
@@ -141,10 +148,17 @@ class _GuaranteedRows:
             return None
         one, other = sides
         here, there = (one, other) if one.varno == number and not one.varlevelsup else (other, one)
-        if there.varno == number or not self._inference.expression(self._scope, there).never_null:
+        if there.varno == number or not self._is_never_null(there):
             return None
         origin = self._scope.column_origin(there)
         return (*origin, here.varattno) if origin else None
+
+    def _is_never_null(self, variable: Node) -> bool:
+        """Return whether a column is never null; unless `filtered`, before the conditions, which filter nulls out."""
+        if self._filtered or variable.varlevelsup:
+            return self._inference.expression(self._scope, variable).never_null
+        declared = self._inference.column(self._scope, variable).never_null
+        return declared and not self._scope.outer_joins(variable.varno, filtered=False)
 
     def _relation_has_row(self, number: int) -> bool:
         relation = self._scope.relation(number)

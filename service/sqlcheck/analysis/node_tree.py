@@ -36,6 +36,7 @@ IGNORED_FIELDS = {
     *("location", "varnosyn", "varattnosyn", "varnullingrels"),
     *("funcformat", "relabelformat", "coerceformat", "opfuncid"),
 }
+CHAR = 1042
 CASTS = {"RELABELTYPE", "COERCEVIAIO", "COLLATEEXPR", "COERCETODOMAIN", "ARRAYCOERCEEXPR", "NAMEDARGEXPR"}
 
 
@@ -121,8 +122,8 @@ def same(one: Any, other: Any, *, index: int = 0) -> bool:  # noqa: ANN401 - nod
 
 
 def strip_relabels(node: Node) -> Node:
-    """Return the expression below casts that do not change the value, such as varchar to text."""
-    while node.label == "RELABELTYPE":
+    """Return the expression below casts that do not change the value, such as varchar to text; char ignores spaces."""
+    while node.label == "RELABELTYPE" and node.resulttype != CHAR:
         node = node.arg
     return node
 

@@ -3,7 +3,7 @@
 After `where toy.price > 1`, toy.price is not null, and no outer join has left toy without a matching row.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from service.sqlcheck.analysis import node_enums as pg
@@ -21,66 +21,75 @@ def as_variable(node: Node) -> Variable:
     return node.varno, node.varattno, node.varreturningtype or pg.DEFAULT
 
 
-def not_null_if_true(scope: "Scope", condition: Any) -> set[Variable]:  # noqa: ANN401, PLR0911 - a node, or None; one return per case
+def not_null_if_true(scope: "Scope", condition: Any) -> set[Variable]:  # noqa: ANN401 - a node, or None
     """Return the columns that cannot be null if a condition is true."""
     match condition.label if condition else "":
         case "BOOLEXPR" if condition.boolop == "and":
             return set().union(*(not_null_if_true(scope, each) for each in condition.args))
         case "BOOLEXPR" if condition.boolop == "or":
             return set.intersection(*(not_null_if_true(scope, each) for each in condition.args))
-        case "NULLTEST":
-            return _not_null_in(scope, condition.arg) if condition.nulltesttype == pg.IS_NOT_NULL else set()
-        case "BOOLEANTEST":
-            excludes_null = condition.booltesttype in {pg.IS_TRUE, pg.IS_FALSE, pg.IS_NOT_UNKNOWN}
-            return _not_null_in(scope, condition.arg) if excludes_null else set()
-        case "SCALARARRAYOPEXPR":
-            is_strict = condition.useOr and _is_strict(scope, condition.opno)
-            return _not_null_in(scope, condition.args[0]) if is_strict else set()
-        case "SUBLINK":
-            return _not_null_in(scope, condition.testexpr) if condition.subLinkType == pg.ANY else set()
         case _:
-            return _not_null_in(scope, condition)
+            return _columns(parts_not_null_if_true(scope, condition))
+
+
+def parts_not_null_if_true(scope: "Scope", condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
+    """Yield the expressions that cannot be null if a condition, which is no `and` or `or`, is true."""
+    match condition.label if condition else "":
+        case "NULLTEST":
+            tested = [condition.arg] if condition.nulltesttype == pg.IS_NOT_NULL else []
+        case "BOOLEANTEST":
+            tested = [condition.arg] if condition.booltesttype in {pg.IS_TRUE, pg.IS_FALSE, pg.IS_NOT_UNKNOWN} else []
+        case "SCALARARRAYOPEXPR":
+            compares = condition.useOr or condition.args[1].elements  # `<> all` of no elements is true of null, too
+            tested = condition.args[:1] if compares and _is_strict(scope, condition.opno) else []
+        case "SUBLINK":
+            tested = [condition.testexpr] if condition.subLinkType == pg.ANY else []
+        case "ROWCOMPAREEXPR":  # the later pairs count only if the first are equal
+            tested = [condition.largs[0], condition.rargs[0]]
+        case _:
+            tested = [condition]
+    for each in tested:
+        yield from _parts(scope, each)
 
 
 def not_null_if_false(scope: "Scope", condition: Node) -> set[Variable]:
     """Return the columns that cannot be null if a condition is not true: after `when x is null`, x."""
     match condition.label:
         case "NULLTEST":
-            return _not_null_in(scope, condition.arg) if condition.nulltesttype == pg.IS_NULL else set()
+            return _columns(_parts(scope, condition.arg)) if condition.nulltesttype == pg.IS_NULL else set()
         case "BOOLEXPR" if condition.boolop == "or":
             return set().union(*(not_null_if_false(scope, each) for each in condition.args))
         case _:
             return set()
 
 
-def _not_null_in(scope: "Scope", node: Any) -> set[Variable]:  # noqa: ANN401 - a node, or None
-    """Return the columns that cannot be null if an expression is not null."""
+def _parts(scope: "Scope", node: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
+    """Yield the expressions that cannot be null if one is not null: itself, and what it is computed from."""
     match node.label if node else "":
+        case "":
+            return
         case "VAR":
-            return _column(scope, node)
+            own = node.varattno > 0 and not node.varlevelsup
+            is_alias = own and scope.relation(node.varno).rtekind in {pg.JOIN, pg.GROUP}
+            parts = [scope.aliased_expression(node)] if is_alias else []
         case "OPEXPR" if _is_strict(scope, node.opno):
-            return _not_null_in_all(scope, node.args)
+            parts = node.args
         case "FUNCEXPR" if (function := scope.catalogue.functions.get(node.funcid)) and function.is_strict:
-            return _not_null_in_all(scope, node.args)
+            parts = node.args or []
         case "BOOLEXPR" if node.boolop == "not":
-            return _not_null_in_all(scope, node.args)
+            parts = node.args
         case label if label in CASTS:
-            return _not_null_in(scope, node.arg)
+            parts = [node.arg]
         case _:
-            return set()
+            parts = []
+    yield node
+    for each in parts:
+        yield from _parts(scope, each)
 
 
-def _not_null_in_all(scope: "Scope", nodes: Iterable[Node] | None) -> set[Variable]:
-    return set().union(*(_not_null_in(scope, each) for each in nodes or []))
-
-
-def _column(scope: "Scope", variable: Node) -> set[Variable]:
-    """Return the column of this query that a variable stands for."""
-    if variable.varlevelsup:
-        return set()
-    if scope.relation(variable.varno).rtekind in {pg.JOIN, pg.GROUP} and variable.varattno > 0:
-        return _not_null_in(scope, scope.aliased_expression(variable))
-    return {as_variable(variable)}
+def _columns(parts: Iterable[Node]) -> set[Variable]:
+    """Return the columns of this query among some expressions."""
+    return {as_variable(each) for each in parts if each.label == "VAR" and not each.varlevelsup}
 
 
 def _is_strict(scope: "Scope", operator: int) -> bool:

@@ -28,6 +28,11 @@ class Nullability:
         """Whether the value is certainly not null."""
         return self.known and not self.outer_joins and not self.reason
 
+    def beside(self, present: "Nullability") -> "Nullability":
+        """Return it for rows in which a column of a table, which is null after an outer join, is not null."""
+        kept = (joins for joins in self.outer_joins if not any(each <= joins for each in present.outer_joins))
+        return attrs.evolve(self, outer_joins=frozenset(kept))
+
 
 NEVER, UNKNOWN = Nullability(), Nullability(known=False)
 

@@ -16,7 +16,8 @@ from service.sqlcheck.analysis.min_rows import always_matches, returns_at_least_
 from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, is_null_constant, same
 from service.sqlcheck.analysis.not_null import Variable, as_variable, not_null_if_false, not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, null_if_all, null_if_any
-from service.sqlcheck.analysis.scope import OuterJoin, Scope, is_alias, is_table
+from service.sqlcheck.analysis.scope import COMPUTED, OuterJoin, Scope, is_alias, is_table
+from service.sqlcheck.analysis.written_rows import is_kept, missing_row, written_values
 
 NEVER_NULL = {"BOOLEANTEST", "DISTINCTEXPR", "GROUPINGFUNC", "MERGESUPPORTFUNC", "NEXTVALUEEXPR", "NULLTEST", "ROWEXPR"}
 NO_NULLS = b"\0\0\0\0"  # an array's offset of its null bitmap
@@ -56,10 +57,10 @@ class NullabilityInference:
         if query.setOperations:
             return self._set_operation(scope, query.setOperations)
         found = [self.expression(scope, target.expr) for target in scope.targets]
-        if query.groupingSets:
+        if query.groupingSets and not query.hasGroupRTE:  # before PostgreSQL 18
             # In the row of a grouping set, the columns of the other sets are null.
             known = [target.expr.label in {"AGGREF", "GROUPINGFUNC"} for target in scope.targets]
-            return [each if each.never_null and sure else UNKNOWN for each, sure in zip(found, known, strict=True)]
+            return [each if sure else UNKNOWN for each, sure in zip(found, known, strict=True)]
         return found
 
     def _set_operation(self, scope: Scope, node: Node) -> list[Nullability]:
@@ -89,7 +90,7 @@ class NullabilityInference:
 
     def expression(self, scope: Scope, node: Node) -> Nullability:  # noqa: C901, PLR0911, PLR0912 - one return per case
         """Return the nullability of an expression of a query."""
-        if node.label in {"OPEXPR", "FUNCEXPR"} and any(same(known, node) for known in scope.not_null_expressions):
+        if node.label in COMPUTED and any(same(known, node) for known in scope.not_null_expressions):
             return NEVER
         match node.label:
             case "VAR":
@@ -109,8 +110,10 @@ class NullabilityInference:
                 return self.expression(scope, node.arg)
             case "SQLVALUEFUNCTION":
                 return UNKNOWN if node.op == pg.CURRENT_SCHEMA else NEVER
+            case "JSONCONSTRUCTOREXPR" if node.func:
+                return self.expression(scope, node.func)
             case "JSONCONSTRUCTOREXPR":
-                return NEVER if node.type in {pg.JSON_OBJECT, pg.JSON_ARRAY} else UNKNOWN
+                return NEVER if node.type in {pg.JSON_OBJECT, pg.JSON_ARRAY} else self.null_if_any(scope, node.args)
             case "COALESCEEXPR" | "MINMAXEXPR":
                 return null_if_all([self.expression(scope, each) for each in node.args])
             case "BOOLEXPR":
@@ -171,17 +174,21 @@ class NullabilityInference:
     def _variable(self, scope: Scope, node: Node) -> Nullability:
         relation, variable = scope.relation(node.varno), as_variable(node)
         if is_alias(relation):
-            unclear = node.varattno <= 0 or scope.query.groupingSets
+            unclear = node.varattno <= 0 or (relation.rtekind == pg.GROUP and not scope.is_in_each_set(node))
             return UNKNOWN if unclear else self.expression(scope, scope.aliased_expression(node))
         if (id(scope), variable) in self._not_null:
             return NEVER
         # If another column of the same row is not null, the row exists.
         exists = any((id(scope), variable[::2]) == (known, other[::2]) for known, other in self._not_null)
-        if not exists and (reason := _missing_row(scope.query, node)):
+        if not exists and (reason := missing_row(scope.query, node)):
             return Nullability(reason=reason)
-        own = self._column(scope, relation, node)
+        own = self.column(scope, node)
         if self._is_filtered(scope, node):
             own = Nullability(elements_not_null=own.elements_not_null)
+        for number, column, _ in scope.not_null_columns if own.outer_joins else ():
+            other = Node("VAR", {**node.fields, "varattno": column, "varlevelsup": 0})
+            if number == node.varno and scope.column_origin(other):
+                own = own.beside(self.column(scope, other))
         if exists:
             return own
         joins = {frozenset({join}) for join in scope.outer_joins(node.varno) if not self._always_matches(join)}
@@ -190,8 +197,8 @@ class NullabilityInference:
     def _is_filtered(self, scope: Scope, node: Node) -> bool:
         """Return whether a condition excludes nulls from a column; an update filters its old rows, not its new ones."""
         updated = scope.query.commandType == pg.UPDATE and node.varno == scope.query.resultRelation
-        is_old = node.varreturningtype == pg.OLD or id(scope) in self._writing
-        return (node.varno, node.varattno, pg.DEFAULT) in scope.not_null_columns and (is_old or not updated)
+        is_old = node.varreturningtype == pg.OLD or id(scope) in self._writing or not updated or is_kept(scope, node)
+        return is_old and (node.varno, node.varattno, pg.DEFAULT) in scope.not_null_columns
 
     def _always_matches(self, join: OuterJoin) -> bool:
         """Return whether a foreign key guarantees a match for each row, so that the outer join is an inner one."""
@@ -201,8 +208,9 @@ class NullabilityInference:
             self._matches[key] = always_matches(join, self)
         return self._matches[key]
 
-    def _column(self, scope: Scope, relation: Node, node: Node) -> Nullability:  # noqa: PLR0911 - one return per case
-        """Return the nullability of a column of a row that exists, regardless of outer joins."""
+    def column(self, scope: Scope, node: Node) -> Nullability:  # noqa: PLR0911 - one return per case
+        """Return the nullability of a column of a row that exists, regardless of outer joins and conditions."""
+        relation = scope.relation(node.varno)
         if node.varattno <= 0:  # a system column, or the whole row
             return NEVER
         place = node.varattno - 1
@@ -237,17 +245,8 @@ class NullabilityInference:
 
     def _written_value(self, scope: Scope, node: Node) -> Nullability | None:
         """Return the nullability of a written value; None if nothing was written, or a trigger can change it."""
-        query = scope.query
-        table = scope.relation(node.varno)
-        if node.varno != query.resultRelation or table.relkind != "r" or table.relid in scope.catalogue.triggers:
-            return None
-        if query.commandType not in {pg.INSERT, pg.UPDATE}:
-            return None
-        values = [each.expr for each in query.targetList or [] if each.resno == node.varattno]
-        if query.onConflict and query.onConflict.action == pg.DO_UPDATE:
-            updated = [each.expr for each in query.onConflict.onConflictSet if each.resno == node.varattno]
-            values = [*values, *updated] if values and updated else []
-        if id(scope) in self._writing or not values:
+        values = [] if id(scope) in self._writing else written_values(scope, node)
+        if not values:
             return None
         before = self._not_null, self._writing
         self._not_null = frozenset(self._assumed_of_old_rows(scope))
@@ -289,15 +288,3 @@ class NullabilityInference:
                 return null_if_any([self.expression(scope, node.testexpr), *self.columns(inner)])
             case _:
                 return UNKNOWN
-
-
-def _missing_row(query: Node, node: Node) -> str:
-    """Return why the row of a column that an INSERT, UPDATE, DELETE or MERGE returns may not exist, if so."""
-    if node.varno == query.resultRelation:
-        missing = {pg.INSERT: {pg.OLD}, pg.DELETE: {pg.NEW}, pg.MERGE: {pg.OLD, pg.NEW}}.get(query.commandType, set())
-        which = "old" if node.varreturningtype == pg.OLD else "new"
-        return f"there may be no {which} row" if node.varreturningtype in missing else ""
-    merged = query.commandType == pg.MERGE and any(
-        action.matchKind == pg.NOT_MATCHED_BY_SOURCE for action in query.mergeActionList
-    )
-    return "the source may have no row" if merged else ""

@@ -9,9 +9,10 @@ import attrs
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.analysis.node_tree import Node, strip_relabels, walk
-from service.sqlcheck.analysis.not_null import Variable, not_null_if_true
+from service.sqlcheck.analysis.not_null import Variable, not_null_if_true, parts_not_null_if_true
 
 MAX_DEPTH = 20  # of nested calls: a function can call itself
+COMPUTED = {"FIELDSELECT", "FUNCEXPR", "OPEXPR", "SUBSCRIPTINGREF"}  # expressions that a condition can be about
 
 
 def conjuncts(condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
@@ -66,7 +67,7 @@ class Scope:
     # The arguments, as expressions of the caller's scope.
     arguments: Sequence[Node] = ()
     caller: "Scope | None" = None
-    children: dict[int, "Scope"] = attrs.field(factory=dict)
+    children: dict[object, "Scope"] = attrs.field(factory=dict)
     # Outer joins that other conditions can turn into inner joins, with their own conditions.
     _if_inner: list[tuple[OuterJoin, _Condition]] = attrs.field(factory=list, init=False)
 
@@ -89,24 +90,26 @@ class Scope:
             scope = scope.parent
         return scope
 
-    def child(self, query: Node) -> "Scope":
-        """Return the scope of a query in this one."""
-        if id(query) not in self.children:
-            self.children[id(query)] = Scope(self.catalogue, query, self)
-        return self.children[id(query)]
+    def child(self, query: Node, user: object = None) -> "Scope":
+        """Return the scope of a query in this one; each `user` of a view or CTE has one of its own, with other rows."""
+        key = (id(query), user)
+        if key not in self.children:
+            self.children[key] = Scope(self.catalogue, query, self)
+        return self.children[key]
 
     def function_body(self, call: Node) -> "Scope | None":
         """Return the scope of the body of an SQL function; None for other functions."""
         function = self.catalogue.functions.get(call.funcid)
-        if function is None or not function.is_sql or function.arguments != len(call.args or []):
-            return None
-        if self.depth > MAX_DEPTH:
+        arguments = call.args or []
+        if function is None or not function.is_sql or function.arguments != len(arguments) or self.depth > MAX_DEPTH:
             return None
         if id(call) not in self.children:
             body = self.catalogue.body(call.funcid)
             if body is None:
                 return None
-            self.children[id(call)] = Scope(self.catalogue, body, arguments=call.args or [], caller=self)
+            places = [each.argnumber if each.label == "NAMEDARGEXPR" else place for place, each in enumerate(arguments)]
+            ordered = [arguments[places.index(place)] for place in range(len(places))]
+            self.children[id(call)] = Scope(self.catalogue, body, arguments=ordered, caller=self)
         return self.children[id(call)]
 
     def source(self, number: int) -> "Scope | None":
@@ -115,10 +118,11 @@ class Scope:
         if relation.rtekind == pg.SUBQUERY:
             return self.child(relation.subquery)
         if relation.rtekind == pg.CTE:
-            return self.ancestor(relation.ctelevelsup).child(self._cte(relation).ctequery)
+            user = None if self.is_recursive(number) else (id(self), number)
+            return self.ancestor(relation.ctelevelsup).child(self._cte(relation).ctequery, user)
         if relation.rtekind == pg.TABLE and relation.relkind == "v":
             view = self.catalogue.view(relation.relid)
-            return self.child(view) if view else None
+            return self.child(view, number) if view else None
         if relation.rtekind == pg.FUNCTION and len(relation.functions) == 1:
             call = relation.functions[0].funcexpr
             return self.function_body(call) if call.label == "FUNCEXPR" else None
@@ -150,6 +154,12 @@ class Scope:
         relation = self.relation(variable.varno)
         found: Node = (relation.joinaliasvars or relation.groupexprs)[variable.varattno - 1]
         return found
+
+    def is_in_each_set(self, variable: Node) -> bool:
+        """Return whether a variable of GROUP BY is in each grouping set; in the rows of the others, it is null."""
+        mark = self.query.groupClause[variable.varattno - 1].tleSortGroupRef
+        sets = self.query.groupingSets or []
+        return not sets or any(each.kind == pg.SIMPLE_SET and mark in each.content for each in sets)
 
     def column_origin(self, variable: Node, *, written: bool = False) -> tuple[int, int] | None:
         """Return the table and the column that a variable shows, through joins, subqueries, CTEs and views.
@@ -236,9 +246,9 @@ class Scope:
         """The columns in which conditions exclude nulls, unless an outer join makes them null."""
         return self._excluded[0]
 
-    def outer_joins(self, number: int) -> frozenset[OuterJoin]:
-        """Return the outer joins that can make a relation null."""
-        return self._joins[0].get(number, frozenset()) - self._excluded[1]
+    def outer_joins(self, number: int, *, filtered: bool = True) -> frozenset[OuterJoin]:
+        """Return the outer joins that can make a relation null, in the rows for which all conditions are true."""
+        return self._joins[0].get(number, frozenset()) - (self._excluded[1] if filtered else frozenset())
 
     def conditions(self) -> Iterator[tuple[Any, frozenset[int]]]:
         """Yield each condition with the relations that it filters."""
@@ -247,10 +257,11 @@ class Scope:
 
     @cached_property
     def not_null_expressions(self) -> list[Node]:
-        """The expressions without volatile functions for which the query says `where … is not null`."""
+        """The expressions without volatile functions that are not null where WHERE is true."""
         quals = self.query.jointree.quals if self.query.commandType == pg.SELECT else None
-        tests = [each for each in conjuncts(quals) if each.label == "NULLTEST" and each.nulltesttype == pg.IS_NOT_NULL]
-        return [test.arg for test in tests if not any(self._is_volatile(node) for node, _ in walk(test.arg))]
+        parts = [part for each in conjuncts(quals) for part in parts_not_null_if_true(self, each)]
+        computed = [each for each in parts if each.label in COMPUTED]
+        return [each for each in computed if not any(self._is_volatile(node) for node, _ in walk(each))]
 
     def _is_volatile(self, node: Node) -> bool:
         function = self.catalogue.functions.get(node.funcid or self.catalogue.operators.get(node.opno or 0, 0))

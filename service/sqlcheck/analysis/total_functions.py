@@ -30,7 +30,7 @@ TOTAL = _words("""
     websearch_to_tsquery ts_rank ts_rank_cd ts_headline setweight nextval pg_try_advisory_xact_lock hashtext
     hashtextextended substring(text,integer) substring(text,integer,integer) substring(bytea,integer)
     substring(bytea,integer,integer) to_char(numeric,text) to_char(integer,text) to_char(bigint,text)
-    array_to_string(anyarray,text) current_setting(text)
+    array_to_string(anyarray,text) current_setting(text) jsonb_path_query_array jsonb_object json_object overlaps
 """)
 # Never null for any arguments, unless an array is passed as VARIADIC.
 NEVER_NULL = _words("""
@@ -43,20 +43,18 @@ NEVER_NULL = _words("""
 # Set-returning functions whose columns are never null.
 NEVER_NULL_SETS = _words("""
     generate_series generate_subscripts json_array_elements jsonb_array_elements json_object_keys jsonb_object_keys
-    json_each jsonb_each string_to_table(text,text) regexp_split_to_table
+    json_each jsonb_each jsonb_path_query string_to_table(text,text) regexp_split_to_table regexp_matches
+    unnest(anymultirange)
 """)
 # Functions that return arrays without null elements.
 ELEMENTS_NOT_NULL = _words("""
     string_to_array(text,text) regexp_split_to_array array_positions
 """)
-# Aggregates that are null only if there are no rows, or only nulls, to aggregate.
+# Aggregates, and window functions of a frame, that are null only if there are no rows, or only nulls, in it.
 AGGREGATES = _words("""
     sum min max avg array_agg string_agg bool_and bool_or every bit_and bit_or bit_xor any_value json_agg jsonb_agg
-    json_object_agg jsonb_object_agg stddev_pop var_pop range_agg
-""")
-# Window functions that return a value of some row of the frame, which contains the current row.
-FRAME_VALUES = _words("""
-    first_value last_value
+    json_object_agg jsonb_object_agg json_agg_strict jsonb_agg_strict json_object_agg_strict jsonb_object_agg_strict
+    stddev_pop var_pop range_agg range_intersect_agg percentile_cont percentile_disc mode first_value last_value
 """)
 # Fields that extract() returns for infinity, too.
 INFINITE_FIELDS = _words("""

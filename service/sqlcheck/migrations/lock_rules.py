@@ -11,14 +11,18 @@ from typing import Any
 import attrs
 import psycopg
 from pglast import parse_sql
+from pglast.enums import BoolExprType
 from pglast.parser import ParseError
 
 from service.sqlcheck.analysis.parse_tree import Node, walk
 from service.sqlcheck.migrations.functions import plpgsql_statements
+from service.sqlcheck.migrations.migration_files import after_comments
 from service.sqlcheck.migrations.schema import qualified
 
 CONCURRENTLY = re.compile(r"\bconcurrently\b", re.IGNORECASE)
 SCANNED = re.compile(r'verifying table "(.*)"')
+IMPLIED = "is implied by existing constraints"
+HIDES_STATEMENTS = re.compile(r"(do|select|with|call)\b", re.IGNORECASE)
 
 # A migration can change it, and it affects the printed names of tables.
 SEARCH_PATH = "set local search_path = public"
@@ -128,6 +132,7 @@ def check_step(step: Step) -> Iterator[tuple[str, str]]:
     yield from found
     yield from _scans(step) if not found else ()
     yield from _triggers(step)
+    yield from _drops(step)
     yield from _check_text(step)
     if step.after.lock_timeout == "0" != step.before.lock_timeout:
         yield "lock-timeout", "without a lock_timeout, all later statements on a table wait behind this migration"
@@ -180,7 +185,16 @@ def _triggers(step: Step) -> Iterator[tuple[str, str]]:
             yield "trigger", f"trigger {name} of {table} is {what}: writers wait, and the previous release is affected"
 
 
-def _check_text(step: Step) -> Iterator[tuple[str, str]]:
+def _drops(step: Step) -> Iterator[tuple[str, str]]:
+    """Find what a DO block or a function drops; squawk reads other statements."""
+    if HIDES_STATEMENTS.match(step.statement, after_comments(step.statement, 0)):
+        gone = step.start.not_null.keys() & step.before.not_null.keys() - step.after.not_null.keys()
+        names = {column if (table := column.rpartition(".")[0]) in step.after.tables else table for column in gone}
+        for name in sorted(names):
+            yield "drop", f"{name} is dropped or renamed, and the previous release may read it"
+
+
+def _check_text(step: Step) -> Iterator[tuple[str, str]]:  # noqa: C901 - one branch per kind
     """Find statements that leave no trace in the catalogue."""
     unreadable = [
         name for name, mode in step.before.locks.items() if mode == "AccessExclusiveLock" and step.in_use(name)
@@ -195,13 +209,32 @@ def _check_text(step: Step) -> Iterator[tuple[str, str]]:
             if unreadable:
                 sentence = f"{verb} of {table} while {unreadable[0]} is locked, for readers too: use another migration"
                 yield "whole-table", sentence
-            elif not any(type(each).__name__ == "ColumnRef" for each in walk(node.whereClause)):
+            elif not _limits_rows(step, node):
                 yield "whole-table", f"{verb} of all rows of {table}, which stay locked: do it in batches"
+        elif kind == "CreateStmt" and node.partbound and not any(IMPLIED in each for each in step.notices):
+            locked = {name for name, mode in step.after.locks.items() if mode == "AccessExclusiveLock"}
+            parent = _name(node.inhRelations[0])  # rows of its default partition may belong to the new one
+            for table in filter(step.in_use, sorted(locked - step.before.locks.keys() - {parent})):
+                yield (
+                    "scan",
+                    f"all rows of {table} are read while it is locked: a validated CHECK can exclude the new ones",
+                )
         elif kind == "AlterDomainStmt" and _is_checked(node):
             table = step.start.domains.get(node.typeName[-1].sval, "")
             if step.in_use(table):
                 sentence = f"all rows of {table} are read while it is locked, for the domain: NOT VALID, then VALIDATE"
                 yield "scan", sentence
+
+
+def _limits_rows(step: Step, node: Node) -> bool:
+    """Return whether a condition limits the rows that a statement changes: a join with a table in use does not."""
+    sources = getattr(node, "fromClause", None) or getattr(node, "usingClause", None) or ()
+    in_use = sources and all(type(each).__name__ == "RangeVar" and step.in_use(_name(each)) for each in sources)
+    where = node.whereClause
+    parts = where.args if type(where).__name__ == "BoolExpr" and where.boolop == BoolExprType.AND_EXPR else [where]
+    columns = [[each.fields for each in walk(part) if type(each).__name__ == "ColumnRef"] for part in parts]
+    tables = [{fields[0].sval for fields in its if len(fields) > 1} for its in columns if its]
+    return any(not in_use or len(names) < 2 for names in tables)  # noqa: PLR2004 - a join names two
 
 
 def _is_checked(node: Node) -> bool:

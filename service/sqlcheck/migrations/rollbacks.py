@@ -17,21 +17,27 @@ from service.sqlcheck.scratch import connect, scratch_database
 Snapshot = dict[tuple[str, str], tuple[Any, ...]]
 MAX_SHOWN = 3  # objects in the finding about one rollback
 
-# The definition of an object, in addition to its row, by catalogue.
+# The definition of an object, in addition to its row, by catalogue; `grant` and `revoke` write default privileges out.
 CATALOGUES: dict[str, LiteralString] = {
     "pg_attrdef": "pg_get_expr(x.adbin, x.adrelid)",
     "pg_class": """
         concat(
             pg_get_indexdef(x.oid), pg_get_expr(x.relpartbound, x.oid),
             (select row(i.indisvalid, i.indisreplident, i.indisclustered) from pg_index as i where indexrelid = x.oid),
-            (select row(seqstart, seqincrement, seqmin, seqmax, seqcycle) from pg_sequence where seqrelid = x.oid)
+            (select to_jsonb(s) - '{seqrelid,seqtypid}'::text[] from pg_sequence as s where seqrelid = x.oid),
+            array(select each::text from unnest(coalesce(x.relacl, acldefault('r', x.relowner))) as each order by 1)
         )
     """,
     "pg_constraint": "pg_get_constraintdef(x.oid)",
     "pg_policy": """
         concat(pg_get_expr(x.polqual, x.polrelid), pg_get_expr(x.polwithcheck, x.polrelid), x.polroles::regrole[])
     """,
-    "pg_proc": "case when x.prokind <> 'a' then pg_get_functiondef(x.oid) end",
+    "pg_proc": """
+        concat(
+            case when x.prokind <> 'a' then pg_get_functiondef(x.oid) end,
+            array(select each::text from unnest(coalesce(x.proacl, acldefault('f', x.proowner))) as each order by 1)
+        )
+    """,
     "pg_rewrite": "pg_get_ruledef(x.oid)",
     "pg_statistic_ext": "pg_get_statisticsobjdef(x.oid)",
     "pg_trigger": "pg_get_triggerdef(x.oid)",
@@ -44,7 +50,8 @@ CATALOGUES: dict[str, LiteralString] = {
     **dict.fromkeys(
         (
             *("pg_cast", "pg_collation", "pg_default_acl", "pg_event_trigger", "pg_extension", "pg_foreign_server"),
-            *("pg_language", "pg_namespace", "pg_opclass", "pg_operator", "pg_publication", "pg_ts_config"),
+            *("pg_foreign_data_wrapper", "pg_language", "pg_namespace", "pg_opclass", "pg_operator", "pg_publication"),
+            *("pg_publication_rel", "pg_ts_config", "pg_ts_dict"),
         ),
         "''",
     ),
@@ -57,13 +64,13 @@ OBJECTS = sql.SQL("""
             select attname::text from pg_attribute
             where attrelid = {name}::regclass and (
                 atttypid::regtype::text = any ('{{oid,oid[],oidvector,int2vector,smallint[],xid,pg_node_tree}}')
-                or atttypid = 'regproc'::regtype or attname ~ '^rel(pages|tuples|all|has|natts)'
+                or atttypid = 'regproc'::regtype or attname ~ '^rel(pages|tuples|all|has|natts|acl)|^proacl'
             )
         )
     )::text, obj_description(x.oid, {name}), {definition}
     from {catalogue} as x cross join lateral pg_identify_object({name}::regclass, x.oid, 0) as i
     where x.oid >= 16384 and i.schema is distinct from 'pg_toast'
-        and to_jsonb(x) -> 'tgisinternal' is distinct from 'true'
+        and to_jsonb(x) -> 'tgisinternal' is distinct from 'true' and i.identity !~ '^pg_(toast_)?temp'
 """)
 COLUMNS = """
     select i.type, i.identity, to_jsonb(x)
@@ -71,7 +78,8 @@ COLUMNS = """
         col_description(x.attrelid, x.attnum),
         concat(format_type(x.atttypid, x.atttypmod), x.attcollation::regcollation)
     from pg_attribute as x
-    inner join pg_class as c on c.oid = x.attrelid and c.relkind <> 'i' and c.relnamespace <> 'pg_toast'::regnamespace
+    inner join pg_class as c on c.oid = x.attrelid and c.relkind <> 'i'
+        and c.relnamespace::regnamespace::text !~ '^pg_(toast|temp)'
     cross join lateral pg_identify_object('pg_class'::regclass, x.attrelid, x.attnum) as i
     where x.attrelid >= 16384 and x.attnum > 0 and not x.attisdropped
 """

@@ -2,14 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_text, strip_relabels, type_of, walk
+from service.sqlcheck.analysis.node_tree import CASTS, CHAR, Node, constant_text, strip_relabels, type_of, walk
 from service.sqlcheck.analysis.scope import conjuncts
 
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.description import Description
 
 COLUMN_LABELS = {"VAR", "COERCETODOMAINVALUE"}
-CHAR = 1042
 TEXT_TYPES = {25, CHAR, 1043}  # text, char and varchar, by oid
 VARHDRSZ = 4  # in the modifier of a type, the maximum length includes it
 VALUE_LABELS = {"CONST", "ARRAYEXPR", "CASETESTEXPR"}

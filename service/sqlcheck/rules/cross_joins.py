@@ -48,7 +48,8 @@ def _links(scope: Scope, relations: list[int]) -> Iterator[set[int]]:
             yield _relations(scope, part)
     for number in relations:
         relation = scope.relation(number)
-        yield {number} | _relations(scope, relation.functions) | _relations(scope, relation.subquery)
+        sources = [relation.functions, relation.subquery, relation.tablefunc]
+        yield {number}.union(*(_relations(scope, each) for each in sources))
 
 
 def _relations(scope: Scope, part: Node | None) -> set[int]:

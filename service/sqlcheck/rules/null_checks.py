@@ -7,8 +7,9 @@ import attrs
 from service.postgres import Cardinality, Marker, Statement
 from service.sqlcheck.analysis.description import Column, Description
 from service.sqlcheck.analysis.max_rows import FunctionalDependencies
-from service.sqlcheck.analysis.node_tree import strip_relabels
+from service.sqlcheck.analysis.node_tree import Node, strip_relabels, walk
 from service.sqlcheck.analysis.nullability import UNKNOWN, Nullability
+from service.sqlcheck.analysis.scope import OuterJoin
 from service.sqlcheck.code import QueryReference
 from service.sqlcheck.findings import Finding, finding_at
 from service.sqlcheck.row_classes import Annotation, Row
@@ -41,9 +42,7 @@ def _in_a_row(description: Description, nulls: Nullability) -> Nullability:
     # A column of a table is null for sure if an outer join makes it so.
     if first.label != "VAR" or description.scope.column_origin(first, written=True) is None:
         return nulls
-    dropped = _query_nullability(description)[0].outer_joins
-    kept = frozenset(joins for joins in nulls.outer_joins if not any(each <= joins for each in dropped))
-    return attrs.evolve(nulls, outer_joins=kept)
+    return nulls.beside(_query_nullability(description)[0])
 
 
 def check_nullability(description: Description, reference: QueryReference | None) -> Iterator[Finding]:
@@ -103,7 +102,7 @@ def _null_means_nothing(statement: Statement) -> bool:
 
 def _check_first_column(description: Description) -> Iterator[Finding]:
     """Find a session query that can lose a row with data, because its first column is null."""
-    statement, [first, *_] = description.statement, [*_query_nullability(description), UNKNOWN]
+    statement, [first, *others] = description.statement, [*_query_nullability(description), UNKNOWN]
     if not description.columns or any(marker.name == description.columns[0].name for marker in statement.not_null):
         return
     if first.never_null:
@@ -112,13 +111,32 @@ def _check_first_column(description: Description) -> Iterator[Finding]:
     if first.known and not first.reason:
         many = statement.cardinality == Cardinality.MANY
         joins = frozenset().union(*first.outer_joins)
-        if not many or all(FunctionalDependencies(join.scope).has_single_row(join.preserved) for join in joins):
+        single = not many or all(FunctionalDependencies(join.scope).has_single_row(join.preserved) for join in joins)
+        if single and not any(_remains(description, join, each) for join in joins for each in others):
             return
         why = "an outer join leaves only some rows unmatched"
     sentence = (
         f"the row would be lost if {name} is null ({why}): begin with a column that is null only if there is no row"
     )
     yield finding_at(statement, description.columns[0].line, sentence, "lost-row")
+
+
+def _remains(description: Description, missing: OuterJoin, column: Nullability) -> bool:
+    """Return whether an outer join can have a match for a column although `missing` has none."""
+    joins = frozenset().union(*column.outer_joins)
+    return bool(joins) and not any(join is missing or _refers_to(description, join, missing) for join in joins)
+
+
+def _refers_to(description: Description, join: OuterJoin, missing: OuterJoin) -> bool:
+    """Return whether the condition or the lateral source of an outer join uses columns that `missing` makes null."""
+    side = join.node.rarg if join.preserved is join.node.larg else join.node.larg
+    source = join.scope.relation(side.rtindex).fields if side.label == "RANGETBLREF" else {}
+    return any(
+        {missing}
+        in description.nullability.expression(join.scope, Node("VAR", {**node.fields, "varlevelsup": 0})).outer_joins
+        for node, level in walk([join.node.quals, source.get("subquery"), source.get("functions")])
+        if node.label == "VAR" and node.varlevelsup == level
+    )
 
 
 def _check_value(statement: Statement, value: _Value) -> Iterator[Finding]:

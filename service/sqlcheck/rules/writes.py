@@ -42,7 +42,7 @@ def _target_lists(query: Node) -> Iterator[tuple[list[Node], bool]]:
 def _table(scope: Scope) -> int:
     """Return the oid of the table that is written; 0 for a view, or if a trigger can fill the row."""
     relation = scope.relation(scope.query.resultRelation)
-    fills = relation.relkind not in {"r", "p"} or relation.relid in scope.catalogue.triggers
+    fills = relation.relkind not in {"r", "p"} or (relation.relid, pg.INSERT) in scope.catalogue.triggers
     return 0 if fills else int(relation.relid)
 
 

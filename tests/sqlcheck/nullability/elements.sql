@@ -5,3 +5,6 @@ select array_agg(id), array_agg(note) filter (where note is not null), array_rem
 
 -- who knows, who knows, who knows, who knows, never, who knows
 select tags, tags || array['a'], array_append(tags, 'a'), array_replace(tags, 'a', 'b'), array(select id from toy), array_cat(null, tags) from maker;
+
+-- never, who knows, who knows
+with recursive down as (select id, array[id] as path, tags from maker union all select toy.id, 0 || path || toy.id, tags || 'a'::text from down inner join toy on toy.maker = down.id) select path, tags || 'a'::text, tags from down;

@@ -45,7 +45,7 @@ select greatest(id, null), least(note, note), nullif(id, 1) from maker;
 -- never, never, never, never
 select name collate "C", name::varchar(3), id::text, id::bigint from maker;
 
--- never, itself, who knows, who knows, who knows, never
+-- never, itself, never, who knows, who knows, never
 select lower(name), upper(note), substring(name from 1 for 2), substring(name from 'b+'), array_length(tags, 1), cardinality(tags) from maker;
 
 -- itself, never, who knows, never, who knows
@@ -83,3 +83,21 @@ select case when note is not null then note else 'a' end from maker group by not
 
 -- who knows
 select (id, 2) < (select 1, null::integer) from maker;
+
+-- never, never, who knows, who knows
+select avg(id) over (order by id rows between 2 preceding and current row), last_value(name) over (rows between unbounded preceding and unbounded following exclude ties), sum(id) over (rows between 2 preceding and 1 preceding), max(id) over (rows between unbounded preceding and unbounded following exclude current row) from maker;
+
+-- never, never, who knows, never, never
+select name, coalesce(note, 'all'), note, count(*), row_number() over (order by name) from maker where note is not null group by name, rollup (note);
+
+-- never, itself, itself, never
+select percentile_cont(0.5) within group (order by id), mode() within group (order by note), percentile_disc(null) within group (order by id), percentile_disc(0.5) within group (order by id) from maker group by name;
+
+-- never, never
+select json_arrayagg(id), rank() over (order by count(*)) from maker group by name;
+
+-- never, never, never, itself, who knows
+select json_arrayagg(note), json_objectagg(name : note absent on null), json_scalar(count(*)), json_scalar(note), json_array(select id from toy) from maker group by name, note;
+
+-- never, never, who knows
+select data -> 'a', data ->> 'b', data ->> 'c' from toy where jsonb_typeof(data -> 'a') = 'number' and (data ->> 'b')::integer > 1;

@@ -18,11 +18,14 @@ select number from generate_series(1, 2) as number;
 -- never, never
 select n.number, n.at from unnest(array[1, 2]) with ordinality as n (number, at);
 
--- who knows, who knows
-select a, b from unnest(array[1], array[2, 3]) as t (a, b);
+-- who knows, who knows, never
+select a, b, at from unnest(array[1], array[2, 3]) with ordinality as t (a, b, at);
 
--- who knows
+-- never
 select generate_series(1, 2);
+
+-- who knows, who knows
+select generate_series(1, 2), generate_series(1, 3);
 
 -- never
 select current_date from current_date;
@@ -38,3 +41,15 @@ select date_part(note, made) from maker;
 
 -- who knows
 select truncated();
+
+-- itself, never
+select first_of(b => 1, a => null), first_of(b => null, a => 1);
+
+-- who knows, who knows
+select w.a, w.b from whole_pair() as w;
+
+-- who knows
+select w.id from whole_toys() as w;
+
+-- never
+select r from unnest('{[1,2)}'::int4multirange) as r;

@@ -101,3 +101,33 @@ select data ->> 'a', data ->> 'b' from toy where data ->> 'a' is not null;
 
 -- who knows
 select opaque() from toy where opaque() is not null;
+
+-- join
+select hidden.id from shown left join hidden on hidden.id = shown.hidden;
+
+-- join
+select maker.name from rented left join maker on maker.id = rented.maker;
+
+-- join
+select maker.name from owner left join maker tablesample bernoulli (1) on maker.id = owner.maker;
+
+-- join
+select p.id from parent as c left join only parent as p on p.id = c.id where c.id is not null;
+
+-- never, who knows
+select page.number, page.price from maker left join lateral (select count(*) as number, max(price) as price from toy where toy.maker = maker.id) as page on true;
+
+-- never, never
+select page.maker, page.name from (select maker.id as maker, maker.name from toy left join maker on maker.id = toy.maker) as page where page.name <> '';
+
+-- never, join
+select page.a, page.b from (select m.name as a, n.name as b from made_toy as m cross join made_toy as n) as page where page.a <> '';
+
+-- never, join
+with made as (select maker.name from toy left join maker on maker.id = toy.maker) select page.a, page.b from (select m.name as a, n.name as b from made as m cross join made as n) as page where page.a <> '';
+
+-- never, itself
+select note, made from maker where note not in ('a', null) and made <> all ('{}'::date[]);
+
+-- never, itself
+select made, note from maker where (made, note) < ('2020-01-01', 'a');

@@ -51,3 +51,16 @@ create table doubled (id integer primary key, twice integer generated always as 
 create view a_pet as select id, kind from pet;
 
 create view constant as select 42 as number;
+create trigger fill before update on child for each row execute function fill();
+create function first_of(a integer, b integer) returns integer language sql immutable as $$ select a $$;
+create type two as (a integer, b text);
+create function whole_pair() returns two language sql as $$ select row(null, 'a')::two $$;
+create function whole_toys() returns setof toy language sql stable as $$ select toy from toy $$;
+create table hidden (id integer primary key);
+alter table hidden enable row level security;
+create table shown (hidden integer not null references hidden);
+create table rented (maker integer not null references maker);
+create table leased () inherits (rented);
+create table word (word varchar(9) primary key);
+create table part (id integer, note text);
+create unique index part_key on part (id) include (note);

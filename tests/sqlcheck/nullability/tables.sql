@@ -9,7 +9,7 @@ select id, size, label from box;
 -- itself, itself
 select p.id, p.code from parent as p;
 
--- never
+-- itself
 select c.code from coded as c;
 
 -- itself

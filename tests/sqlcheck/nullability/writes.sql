@@ -15,7 +15,7 @@ update maker set name = toy.price::text from toy where toy.maker = maker.id retu
 -- never, never, itself
 delete from maker where note is not null returning note, old.name, new.name;
 
--- never, itself, never, itself
+-- never, itself, never, never
 merge into maker using toy on toy.maker = maker.id when matched then delete when not matched by source then delete returning merge_action(), toy.id, maker.id, old.id;
 
 -- never, never
@@ -77,3 +77,15 @@ with changed as (update maker set note = null where note is not null returning n
 
 -- never, who knows
 update maker set (name, note) = (select 'a', null) where id = 1 returning name, note;
+
+-- never
+update maker set name = 'a' where note is not null returning note;
+
+-- itself
+update parent set id = 1 where id > 1 returning id;
+
+-- itself
+update parent set code = 'a' where id > 1 returning id;
+
+-- never, never, itself
+merge into maker using toy on toy.maker = maker.id when matched then update set name = 'a' when not matched then insert (id, name) values (toy.id, 'a') returning merge_action(), new.name, old.name;

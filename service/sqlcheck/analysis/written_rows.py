@@ -1,0 +1,41 @@
+"""The rows that a statement writes and returns: those that may not exist, and the values that a command gives them."""
+
+from service.sqlcheck.analysis import node_enums as pg
+from service.sqlcheck.analysis.node_tree import Node
+from service.sqlcheck.analysis.scope import Scope
+
+
+def missing_row(query: Node, node: Node) -> str:
+    """Return why the row of a column that an INSERT, UPDATE, DELETE or MERGE returns may not exist, if so."""
+    actions = query.mergeActionList or []
+    if node.varno == query.resultRelation:
+        commands = {each.commandType for each in actions} or {query.commandType}
+        missing = {row for command, row in ((pg.INSERT, pg.OLD), (pg.DELETE, pg.NEW)) if command in commands}
+        which = "old" if node.varreturningtype == pg.OLD else "new"
+        return f"there may be no {which} row" if node.varreturningtype in missing else ""
+    merged = any(action.matchKind == pg.NOT_MATCHED_BY_SOURCE for action in actions)
+    return "the source may have no row" if merged else ""
+
+
+def written_values(scope: Scope, node: Node) -> list[Node]:
+    """Return the values of which a returned column is one; none if it can have others, such as those of a trigger."""
+    query, table = scope.query, scope.relation(node.varno)
+    commands = {query.commandType, *([pg.UPDATE] if query.onConflict else [])}
+    if node.varno != query.resultRelation or table.relkind != "r" or not commands <= {pg.INSERT, pg.UPDATE}:
+        return []
+    if any((table.relid, command) in scope.catalogue.triggers for command in commands):
+        return []
+    values = [each.expr for each in query.targetList or [] if each.resno == node.varattno]
+    if query.onConflict and query.onConflict.action == pg.DO_UPDATE:
+        updated = [each.expr for each in query.onConflict.onConflictSet if each.resno == node.varattno]
+        return [*values, *updated] if values and updated else []
+    return values
+
+
+def is_kept(scope: Scope, node: Node) -> bool:
+    """Return whether an update leaves a column as it was; one with a default may be generated."""
+    table = scope.relation(node.varno)
+    column = scope.catalogue.columns.get((table.relid, node.varattno))
+    if column is None or column.filled or (table.relid, pg.UPDATE) in scope.catalogue.triggers:
+        return False
+    return all(each.resno != node.varattno for each in scope.query.targetList)
