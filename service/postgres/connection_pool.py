@@ -124,6 +124,7 @@ class ConnectionPool:
             WAITING.set_function(lambda: len(self._waiters), server=self.server)
             MAX.set_function(lambda: self._size, server=self.server)
         self._close_expired()
+        self._connect_more(1)  # so that the first request need not wait for it
         try:
             yield
         finally:
