@@ -43,7 +43,7 @@ from service.http.routing import (
     preflight_middleware,
     strict_paths_middleware,
 )
-from service.http.system import HealthController, Readiness, RequiredSchema, applied_migrations, docs_file, docs_page
+from service.http.system import HealthController, Readiness, applied_migrations, docs_file, docs_page
 
 if TYPE_CHECKING:
     from service.http.system import metrics_route
@@ -66,7 +66,6 @@ __all__ = [
     "IfNoneMatch",
     "JSONResponse",
     "Readiness",
-    "RequiredSchema",
     "RowSchemas",
     "ServiceRequest",
     "applied_migrations",
