@@ -69,7 +69,7 @@ class Supervisor:
         self._number = number
         self._drain_seconds = drain_seconds
         self._timeouts = timeouts
-        # During a reload, each draining worker can have a successor.
+        # For the workers, and for those of two reloads that still drain: a third one waits until a slot is free.
         slots = 3 * number
         heartbeats, connections = multiprocessing.RawArray("l", slots), multiprocessing.RawArray("l", slots)
         self._free_slots = [Slot(heartbeats, connections, index) for index in range(slots)]
@@ -133,7 +133,8 @@ class Supervisor:
             self._workers.remove(old)
             self._stopping.append(old)
             old.terminate(now + self._drain_seconds + self._timeouts.end)
-        while len(self._workers) < self._number + bool(self._outdated) and now >= self._retry_at:
+        needed = self._number + bool(self._outdated)
+        while len(self._workers) < needed and self._free_slots and now >= self._retry_at:
             if self._failures and ready < len(self._workers):
                 return  # after a failure, one worker at a time
             self._start(now)
