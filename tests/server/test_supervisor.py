@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -19,7 +18,6 @@ import pytest
 
 from tests.support.processes import (
     ROOT,
-    Running,
     any_alive,
     command,
     environment,
@@ -28,7 +26,7 @@ from tests.support.processes import (
     wait_until,
 )
 from tests.support.supervised import TIMEOUTS
-from tests.support.supervisors import STARTED, Supervise, events, pids
+from tests.support.supervisors import STARTED, Supervise, events, limit_descriptors, pids
 
 pytestmark = pytest.mark.slow  # starts processes
 
@@ -49,7 +47,7 @@ def test_failed_worker_start_is_retried_with_backoff(supervise: Supervise, broke
     """The failures of all workers count as one attempt."""
     broken.touch()
     running = supervise(4)
-    wait_until(lambda: events(running).count("worker cannot start: it is tried again") == 3, "it is tried three times")
+    wait_until(lambda: events(running).count("worker cannot start; retrying") == 3, "it is tried three times")
 
     broken.unlink()
 
@@ -119,12 +117,6 @@ def test_single_worker_ignores_sighup_with_a_sentence(supervise: Supervise) -> N
     wait_until(lambda: events(running, "warning") != [], "it says so")
     assert events(running, "warning")[0].startswith("SIGHUP is ignored")
     assert running.status("/") == 200
-
-
-def limit_descriptors(running: Running, more: int) -> None:
-    """Leave a process without clients `more` file descriptors."""
-    files = psutil.Process(running.process.pid).num_fds()
-    resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (files + more, files + more))
 
 
 def test_idle_clients_give_way_when_descriptors_run_out(supervise: Supervise) -> None:

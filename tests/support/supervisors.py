@@ -1,12 +1,14 @@
 """The small application behind the parent of several workers, as real processes."""
 
 import json
+import resource
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
+import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from tests.support.processes import ROOT, Running, wait_until
@@ -27,12 +29,23 @@ def broken(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def supervise(tmp_path: Path, broken: Path) -> Iterator[Supervise]:
+def fork_error(tmp_path: Path) -> Path:
+    """Return the path of a file that names the exception that fork() raises while it exists."""
+    return tmp_path / "fork_error"
+
+
+@pytest.fixture
+def supervise(tmp_path: Path, broken: Path, fork_error: Path) -> Iterator[Supervise]:
     """Return a function that starts the small application; stop it after the test."""
     with ExitStack() as stack:
 
         def supervise(workers: int, drain_seconds: int = 0) -> Running:
-            settings = {"WORKERS": str(workers), "DRAIN_SECONDS": str(drain_seconds), "BROKEN": str(broken)}
+            settings = {
+                "WORKERS": str(workers),
+                "DRAIN_SECONDS": str(drain_seconds),
+                "BROKEN": str(broken),
+                "FORK_ERROR": str(fork_error),
+            }
             program = [sys.executable, "-m", "tests.support.supervised"]
             running = stack.enter_context(Running("supervised", tmp_path, settings, ROOT, program))
             if not broken.exists():
@@ -51,3 +64,10 @@ def events(running: Running, level: str = "error") -> list[str]:
 def pids(running: Running) -> set[int]:
     """Return the workers' process ids."""
     return {worker.pid for worker in running.workers()}
+
+
+def limit_descriptors(running: Running, more: int) -> None:
+    """Leave a process without clients `more` file descriptors."""
+    files = psutil.Process(running.process.pid).num_fds()
+    _, hard = resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (files + more, hard))
