@@ -50,9 +50,10 @@ class WorkerProcess:
 
 
 class Supervisor:
-    """Keeps workers running until SIGTERM or SIGINT. SIGHUP replaces them one by one, with new code and settings.
+    """Keeps workers running until SIGTERM or SIGINT. SIGHUP replaces them one at a time.
 
-    It has no event loop and no signal handlers: it waits for signals with sigwait(), which misses none.
+    New workers have new code, and secrets read again from their files, but the parent's environment. The parent has no
+    event loop and no signal handlers: it waits for signals with sigwait(), which misses none.
     """
 
     def __init__(
