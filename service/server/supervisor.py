@@ -193,7 +193,7 @@ class Supervisor:
     def _start_failed(self, now: float, **fields: object) -> None:
         """Give up the reload, or if there is none, schedule the next attempt: one for all failures until then."""
         if self._outdated:
-            log.error("reload given up: the old workers serve on, because the new one cannot start", **fields)
+            log.error("reload given up: the new worker cannot start; the old ones keep serving", **fields)
             self._outdated.clear()
             self._forks = self._forked_before_reload
         elif now >= self._retry_at:
@@ -204,7 +204,7 @@ class Supervisor:
 
     def _reload(self) -> None:
         if self._stop_at is None and not self._outdated:
-            log.info("reloading: workers are replaced by turns")
+            log.info("reloading: replacing workers one at a time")
             self._outdated = list(self._workers)
             self._forked_before_reload, self._forks = self._forks, False
 
