@@ -164,6 +164,18 @@ async def test_pool_gauges_show_its_connections(measured: ServiceWithMetrics) ->
     assert measured["password_hashing_queue"] == 0
 
 
+@pytest.mark.usefixtures("measured")
+async def test_sampling_ends_with_its_context() -> None:
+    before = asyncio.all_tasks()
+
+    with pytest.raises(LookupError):
+        async with sampling():
+            raise LookupError
+
+    await asyncio.sleep(0)  # until it has ended
+    assert asyncio.all_tasks() == before
+
+
 async def test_pool_gauges_show_use_and_waiters(measured: ServiceWithMetrics, statement: Statements) -> None:
     sleep: Value[..., str] = Value(statement("value text", "select pg_sleep($1)::text", "seconds float8"), str)
     await asyncio.gather(*(measured.app.db.value(sleep, 0.2) for _ in range(2)))
