@@ -139,6 +139,15 @@ async def test_log_ins_are_counted_by_result(measured: ServiceWithMetrics) -> No
     assert [measured[f"logins_total outcome={how}"] for how in ("ok", "failed", "throttled")] == [1, 1, 1]
 
 
+async def test_concurrent_log_in_is_counted_once(measured: ServiceWithMetrics) -> None:
+    """Whether a guess is throttled is known only after the other has been counted."""
+    user = await measured.make.user()
+
+    await asyncio.gather(*(log_in(measured.client, user.email, "a wrong password") for _ in range(2)))
+
+    assert [measured[f"logins_total outcome={how}"] for how in ("failed", "throttled")] == [1, 1]
+
+
 async def test_reused_refresh_token_is_counted(measured: ServiceWithMetrics) -> None:
     user = await measured.make.user()
     spent = {"refresh_token": user.tokens.refresh_token}
