@@ -190,3 +190,15 @@ def test_starting_container_process_ends_on_sigterm(tmp_path: Path, workers: str
         finally:
             process.kill()
         assert not any_alive(first)
+
+
+def test_process_that_ends_while_it_is_listed_is_no_worker(
+    supervise: Supervise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = supervise(2)
+    family, [ended, _] = running.process_tree(), running.workers()
+    running.end()
+    monkeypatch.setattr(running, "process_tree", lambda: family)
+    monkeypatch.setattr("tests.support.processes.any_alive", ended.__eq__)
+
+    assert running.workers() == []
