@@ -14,9 +14,7 @@ from service.server.listener import stop_accepting
 from service.server.slots import Slot
 from service.server.worker import SIGNALS
 from service.telemetry import is_log_thread, log
-from service.timeouts import SupervisorTimeouts
-
-DEFAULT_TIMEOUTS = SupervisorTimeouts()
+from service.timeouts import SUPERVISOR_TIMEOUTS, SupervisorTimeouts
 
 
 class WorkerProcess:
@@ -62,7 +60,7 @@ class Supervisor:
         listener: socket.socket,
         number: int,
         drain_seconds: int,
-        timeouts: SupervisorTimeouts = DEFAULT_TIMEOUTS,
+        timeouts: SupervisorTimeouts = SUPERVISOR_TIMEOUTS,
     ) -> None:
         """Prepare `number` processes that each call `run`, which serves on `listener`."""
         self._run = run
