@@ -74,6 +74,9 @@ class ClientTimeouts:
     check_interval: float = 5.0
 
 
+CLIENT_TIMEOUTS = ClientTimeouts()
+
+
 @attrs.frozen
 class ShutdownTimeouts:
     """The stages of a shutdown after DRAIN_SECONDS (up to 15), in seconds: less than 30 in total."""
@@ -82,6 +85,9 @@ class ShutdownTimeouts:
     backlog: float = 1.0
     # For requests in progress to finish. Then all database connections are closed, the primary's and a replica's.
     requests: int = 5
+
+
+SHUTDOWN_TIMEOUTS = ShutdownTimeouts()
 
 
 @attrs.frozen
@@ -99,3 +105,6 @@ class SupervisorTimeouts:
     # Between two checks of the workers: while they serve, and while they end.
     tick: float = 0.5
     ending_tick: float = 0.1
+
+
+SUPERVISOR_TIMEOUTS = SupervisorTimeouts()

@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.support.databases",
     "tests.support.application",
     "tests.support.processes",
+    "tests.support.supervisors",
     "tests.support.pgbouncer",
     "tests.support.pools",
     "tests.support.folders",

@@ -126,9 +126,11 @@ class AuthController(Controller):
                         upgraded = await passwords.hash(login.password)
                         await request.db.count(UPGRADE_PASSWORD_HASH, user_id, hashed_password, upgraded)
                 return JSONResponse(tokens.issue(session), headers=NO_STORE_HEADERS)
-        LOGINS.inc(outcome="failed")
         invalid = InvalidGrant("Incorrect email or password")
-        raise await throttle.record_failure(request.db, key, client, invalid)
+        problem = await throttle.record_failure(request.db, key, client, invalid)
+        if problem is invalid:  # otherwise it is counted as throttled
+            LOGINS.inc(outcome="failed")
+        raise problem
 
     @post(
         "/refresh-token",

@@ -12,7 +12,7 @@ IdempotencyKey = Annotated[
     HeaderParameter(
         name="Idempotency-Key",
         description="chosen by the client; for 24 hours, repeating the request with the same key has no further effect "
-        "and returns the first answer",
+        "and returns the first response",
         min_length=1,
         max_length=255,
         pattern="^[!-~]+$",

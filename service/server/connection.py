@@ -13,11 +13,10 @@ from uvicorn.server import ServerState
 from service.http import CLIENT_GONE
 from service.problems import Problem, RequestTimeout
 from service.server.cycle import BufferedCycle, rejection_response
-from service.timeouts import ClientTimeouts
+from service.timeouts import CLIENT_TIMEOUTS, ClientTimeouts
 
 # Bytes of responses, over all connections of the process, that clients have yet to read.
 MAX_UNSENT = 32 * 1024 * 1024
-DEFAULT_TIMEOUTS = ClientTimeouts()
 
 
 class TimedConnection(HttpToolsProtocol):
@@ -44,7 +43,7 @@ class TimedConnection(HttpToolsProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
-        timeouts: ClientTimeouts = DEFAULT_TIMEOUTS,
+        timeouts: ClientTimeouts = CLIENT_TIMEOUTS,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._timeouts = timeouts

@@ -14,9 +14,7 @@ from service.server.listener import stop_accepting
 from service.server.slots import Slot
 from service.server.worker import SIGNALS
 from service.telemetry import is_log_thread, log
-from service.timeouts import SupervisorTimeouts
-
-DEFAULT_TIMEOUTS = SupervisorTimeouts()
+from service.timeouts import SUPERVISOR_TIMEOUTS, SupervisorTimeouts
 
 
 class WorkerProcess:
@@ -50,9 +48,10 @@ class WorkerProcess:
 
 
 class Supervisor:
-    """Keeps workers running until SIGTERM or SIGINT. SIGHUP replaces them one by one, with new code and settings.
+    """Keeps workers running until SIGTERM or SIGINT. SIGHUP replaces them one at a time.
 
-    It has no event loop and no signal handlers: it waits for signals with sigwait(), which misses none.
+    New workers have new code, and secrets read again from their files, but the parent's environment. The parent has no
+    event loop and no signal handlers: it waits for signals with sigwait(), which misses none.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class Supervisor:
         listener: socket.socket,
         number: int,
         drain_seconds: int,
-        timeouts: SupervisorTimeouts = DEFAULT_TIMEOUTS,
+        timeouts: SupervisorTimeouts = SUPERVISOR_TIMEOUTS,
     ) -> None:
         """Prepare `number` processes that each call `run`, which serves on `listener`."""
         self._run = run
@@ -69,7 +68,7 @@ class Supervisor:
         self._number = number
         self._drain_seconds = drain_seconds
         self._timeouts = timeouts
-        # During a reload, each draining worker can have a successor.
+        # For the workers, and for those of two reloads that still drain: a third one waits until a slot is free.
         slots = 3 * number
         heartbeats, connections = multiprocessing.RawArray("l", slots), multiprocessing.RawArray("l", slots)
         self._free_slots = [Slot(heartbeats, connections, index) for index in range(slots)]
@@ -85,7 +84,7 @@ class Supervisor:
         self._stop_requested = False
 
     def run(self) -> None:
-        """Run the workers until a signal ends them."""
+        """Run the workers until a signal ends them. An unexpected exception stops them too; the status is then 1."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         signal.setitimer(signal.ITIMER_REAL, self._timeouts.tick, self._timeouts.tick)
         if self._forks:
@@ -93,6 +92,20 @@ class Supervisor:
         # Exempt the objects that exist now from garbage collection, which would copy their memory into each worker.
         gc.collect()
         gc.freeze()
+        try:
+            self._supervise()
+        except Exception as error:  # noqa: BLE001 - whatever it is, workers without a parent must not go on
+            log.error("parent failed; stopping", exc_info=error)
+            self._stop()
+            self._supervise()
+            sys.exit(1)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            # None is left, unless the stop has failed: Python would wait for them at exit, with signals blocked.
+            for process in multiprocessing.active_children():
+                process.kill()
+
+    def _supervise(self) -> None:
         self._check_workers()
         while self._stop_at is None or self._stopping:
             received = signal.sigwait(SIGNALS)
@@ -101,7 +114,6 @@ class Supervisor:
             elif received == signal.SIGHUP:
                 self._reload()
             self._check_workers()
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _request_stop(self, *_: object) -> None:
         """Handle a signal that arrives while it is not blocked."""
@@ -133,7 +145,8 @@ class Supervisor:
             self._workers.remove(old)
             self._stopping.append(old)
             old.terminate(now + self._drain_seconds + self._timeouts.end)
-        while len(self._workers) < self._number + bool(self._outdated) and now >= self._retry_at:
+        needed = self._number + bool(self._outdated)
+        while len(self._workers) < needed and self._free_slots and now >= self._retry_at:
             if self._failures and ready < len(self._workers):
                 return  # after a failure, one worker at a time
             self._start(now)
@@ -148,9 +161,16 @@ class Supervisor:
                 signal.signal(number, self._request_stop)
         slot = self._free_slots.pop()
         process = context.Process(target=self._run, args=(slot,))
-        process.start()
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        self._workers.append(WorkerProcess(process, slot, now))
+        try:
+            process.start()
+        except OSError as error:  # no memory, or too many processes or open files
+            self._free_slots.append(slot)
+            self._forks = False  # multiprocessing leaves the pipes of a failed fork() open
+            self._start_failed(now, reason=error.strerror or str(error))
+        else:
+            self._workers.append(WorkerProcess(process, slot, now))
+        finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
     def _reap(self, worker: WorkerProcess, now: float) -> None:
         """Forget a worker that has ended. If it was not told to stop, log that, and schedule its successor."""
@@ -165,19 +185,24 @@ class Supervisor:
         self._outdated = [each for each in self._outdated if each is not worker]
         if was_ready:
             log.error("worker died", **fields)
-        elif self._outdated:
-            log.error("reload given up: the old workers serve on, because the new one cannot start", **fields)
+        else:
+            self._start_failed(now, **fields)
+
+    def _start_failed(self, now: float, **fields: object) -> None:
+        """Give up the reload, or if there is none, schedule the next attempt: one for all failures until then."""
+        if self._outdated:
+            log.error("reload given up: the new worker cannot start; the old ones keep serving", **fields)
             self._outdated.clear()
             self._forks = self._forked_before_reload
         elif now >= self._retry_at:
             pause = min(self._timeouts.first_retry * 2**self._failures, self._timeouts.last_retry)
             self._failures += 1
             self._retry_at = now + pause
-            log.error("worker cannot start: it is tried again", **fields, seconds=pause)
+            log.error("worker cannot start; retrying", **fields, seconds=pause)
 
     def _reload(self) -> None:
         if self._stop_at is None and not self._outdated:
-            log.info("reloading: workers are replaced by turns")
+            log.info("reloading: replacing workers one at a time")
             self._outdated = list(self._workers)
             self._forked_before_reload, self._forks = self._forks, False
 

@@ -22,12 +22,11 @@ import uvicorn
 from typing_extensions import override
 
 from service.server.acceptor import Acceptor
-from service.server.connection import DEFAULT_TIMEOUTS
 from service.server.listener import stop_accepting
 from service.server.protocol import LimitedHttpProtocol
 from service.server.slots import Slot
 from service.telemetry import close_log, log
-from service.timeouts import ClientTimeouts, ShutdownTimeouts
+from service.timeouts import CLIENT_TIMEOUTS, SHUTDOWN_TIMEOUTS, ClientTimeouts
 
 # uvicorn's options, for `serve` and `dev`.
 OPTIONS: dict[str, Any] = {
@@ -70,7 +69,7 @@ class Server(uvicorn.Server):
         listener: socket.socket,
         slot: Slot | None = None,
         drain_seconds: int = 0,
-        timeouts: ClientTimeouts = DEFAULT_TIMEOUTS,
+        timeouts: ClientTimeouts = CLIENT_TIMEOUTS,
     ) -> None:
         """Create a server for the bound socket `listener`; without a `slot`, it is the only process."""
         super().__init__(config)
@@ -120,7 +119,7 @@ class Server(uvicorn.Server):
             connection.is_draining = True  # type: ignore[union-attr]  # _make_protocol() makes them all
         if self._is_only_process:
             self._loop.call_later(seconds, stop_accepting, self._listener)
-        self._loop.call_later(seconds + ShutdownTimeouts().backlog, super().handle_exit, signal.SIGTERM, None)
+        self._loop.call_later(seconds + SHUTDOWN_TIMEOUTS.backlog, super().handle_exit, signal.SIGTERM, None)
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -132,7 +131,7 @@ class Server(uvicorn.Server):
 def run_server(app: Application, listener: socket.socket, drain_seconds: int, slot: Slot | None = None) -> None:
     """Serve `app` in this process until a signal ends it; without a `slot`, as the only process."""
     # Without workers=1, uvicorn would read WEB_CONCURRENCY itself, and fail if it is empty.
-    config = uvicorn.Config(app, workers=1, timeout_graceful_shutdown=ShutdownTimeouts().requests, **OPTIONS)
+    config = uvicorn.Config(app, workers=1, timeout_graceful_shutdown=SHUTDOWN_TIMEOUTS.requests, **OPTIONS)
     with suppress(KeyboardInterrupt):
         Server(config, listener, slot, drain_seconds).run()
 

@@ -230,9 +230,11 @@ def _free_slot(path: Path) -> int:
 async def sampling() -> AsyncIterator[None]:
     """Sample the gauges that have a function once a second, within the context."""
     task = asyncio.create_task(_sample()) if recorder.is_on else None
-    yield
-    if task:
-        task.cancel()
+    try:
+        yield
+    finally:
+        if task:
+            task.cancel()
 
 
 async def _sample() -> None:

@@ -29,7 +29,7 @@ CLOSE_TIMEOUT = 1.0
 REPORT_INTERVAL = 1.0
 THREAD_NAME = "log output"
 
-DROPPED = counter("log_lines_dropped_total", "Lines of the log that standard output did not take")
+DROPPED = counter("log_lines_dropped_total", "Log lines dropped because standard output was not read")
 
 # Lines that are written at once, and their number.
 Chunk: TypeAlias = tuple[bytes, int]

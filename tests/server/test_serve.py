@@ -171,6 +171,22 @@ def test_sighup_replaces_workers_with_new_code(own_database_url: str, checkout: 
     assert {served.client.get("/health/ready").json()["status"] for _ in range(8)} == {"new"}
 
 
+def test_sighup_reads_secrets_again(own_database_url: str, tmp_path: Path, start: Start) -> None:
+    old, new = "an-old-token-of-the-metrics", "a-new-token-of-the-metrics"
+    secret = tmp_path / "token"
+    secret.write_text(old)
+    served = start("serve", serve_settings(own_database_url, WEB_CONCURRENCY="2", METRICS_TOKEN_FILE=str(secret)))
+    wait_until(lambda: served.stdout.count(STARTED) == 2, "both workers serve")
+    workers = served.workers()
+    secret.write_text(new)
+
+    served.process.send_signal(signal.SIGHUP)
+
+    wait_until(lambda: not any(map(any_alive, workers)), "both have ended")
+    headers = [{"Authorization": f"Bearer {token}"} for token in (old, new)]
+    assert [served.client.get("/metrics", headers=each).status_code for each in headers] == [404, 200]
+
+
 @pytest.fixture
 def socket_directory() -> Iterator[Path]:
     """Return a folder whose path is short enough for a Unix socket."""

@@ -2,19 +2,15 @@
 
 import json
 import os
-import resource
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Protocol
 
 import httpx
 import psutil  # type: ignore[import-untyped]  # psutil has no type hints
@@ -22,7 +18,6 @@ import pytest
 
 from tests.support.processes import (
     ROOT,
-    Running,
     any_alive,
     command,
     environment,
@@ -31,48 +26,9 @@ from tests.support.processes import (
     wait_until,
 )
 from tests.support.supervised import TIMEOUTS
+from tests.support.supervisors import STARTED, Supervise, events, limit_descriptors, pids
 
 pytestmark = pytest.mark.slow  # starts processes
-STARTED = "Application startup complete."
-
-
-class Supervise(Protocol):
-    """Starts the small application."""
-
-    def __call__(self, workers: int, drain_seconds: int = 0) -> Running: ...
-
-
-@pytest.fixture
-def broken(tmp_path: Path) -> Path:
-    """Return the path of a file whose presence keeps workers from starting."""
-    return tmp_path / "broken"
-
-
-@pytest.fixture
-def supervise(tmp_path: Path, broken: Path) -> Iterator[Supervise]:
-    """Return a function that starts the small application; stop it after the test."""
-    with ExitStack() as stack:
-
-        def supervise(workers: int, drain_seconds: int = 0) -> Running:
-            settings = {"WORKERS": str(workers), "DRAIN_SECONDS": str(drain_seconds), "BROKEN": str(broken)}
-            program = [sys.executable, "-m", "tests.support.supervised"]
-            running = stack.enter_context(Running("supervised", tmp_path, settings, ROOT, program))
-            if not broken.exists():
-                wait_until(lambda: running.stdout.count(STARTED) == workers, "all workers serve")
-            return running
-
-        yield supervise
-
-
-def events(running: Running, level: str = "error") -> list[str]:
-    """Return the logged events of a level."""
-    lines = [json.loads(line) for line in running.stdout.splitlines()]
-    return [line["event"] for line in lines if line["level"] == level]
-
-
-def pids(running: Running) -> set[int]:
-    """Return the workers' process ids."""
-    return {worker.pid for worker in running.workers()}
 
 
 def test_hung_event_loop_is_replaced(supervise: Supervise) -> None:
@@ -91,7 +47,7 @@ def test_failed_worker_start_is_retried_with_backoff(supervise: Supervise, broke
     """The failures of all workers count as one attempt."""
     broken.touch()
     running = supervise(4)
-    wait_until(lambda: events(running).count("worker cannot start: it is tried again") == 3, "it is tried three times")
+    wait_until(lambda: events(running).count("worker cannot start; retrying") == 3, "it is tried three times")
 
     broken.unlink()
 
@@ -100,20 +56,6 @@ def test_failed_worker_start_is_retried_with_backoff(supervise: Supervise, broke
     assert [line["seconds"] for line in lines if "seconds" in line] == [0.2, 0.4, 0.4]
     assert {line.get("reason") for line in lines if line["event"] == "worker cannot start"} == {"this is broken"}
     assert running.stderr == ""
-
-
-def test_reload_that_cannot_start_keeps_the_old_workers(supervise: Supervise, broken: Path) -> None:
-    running = supervise(2)
-    before = pids(running)
-    broken.touch()
-
-    running.process.send_signal(signal.SIGHUP)
-
-    wait_until(lambda: any(event.startswith("reload given up") for event in events(running)), "the reload is given up")
-    assert pids(running) == before
-    broken.unlink()
-    running.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: not before & pids(running), "all are replaced")
 
 
 @pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM], ids=["a reload", "another SIGTERM"])
@@ -175,12 +117,6 @@ def test_single_worker_ignores_sighup_with_a_sentence(supervise: Supervise) -> N
     wait_until(lambda: events(running, "warning") != [], "it says so")
     assert events(running, "warning")[0].startswith("SIGHUP is ignored")
     assert running.status("/") == 200
-
-
-def limit_descriptors(running: Running, more: int) -> None:
-    """Leave a process without clients `more` file descriptors."""
-    files = psutil.Process(running.process.pid).num_fds()
-    resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (files + more, files + more))
 
 
 def test_idle_clients_give_way_when_descriptors_run_out(supervise: Supervise) -> None:
@@ -254,3 +190,15 @@ def test_starting_container_process_ends_on_sigterm(tmp_path: Path, workers: str
         finally:
             process.kill()
         assert not any_alive(first)
+
+
+def test_process_that_ends_while_it_is_listed_is_no_worker(
+    supervise: Supervise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = supervise(2)
+    family, [ended, _] = running.process_tree(), running.workers()
+    running.end()
+    monkeypatch.setattr(running, "process_tree", lambda: family)
+    monkeypatch.setattr("tests.support.processes.any_alive", ended.__eq__)
+
+    assert running.workers() == []

@@ -82,6 +82,14 @@ def check_out(folder: Path) -> Path:
     return folder
 
 
+def is_worker(process: psutil.Process) -> bool:
+    """Return whether a child of `serve` or `dev` runs and is not Python's resource tracker."""
+    try:
+        return any_alive(process) and "resource_tracker" not in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False  # it has ended meanwhile
+
+
 def any_alive(process: psutil.Process) -> bool:
     """Return whether any of the processes still runs."""
     try:
@@ -146,8 +154,7 @@ class Running:
 
     def workers(self) -> list[psutil.Process]:
         """Return its running children, except Python's resource tracker."""
-        started = filter(any_alive, self.process_tree()[1:])
-        return [process for process in started if "resource_tracker" not in " ".join(process.cmdline())]
+        return [process for process in self.process_tree()[1:] if is_worker(process)]
 
     def end(self, by: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal, wait for the end and return the exit status. SIGINT goes to the process group, like Ctrl-C."""

@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager
 import uvicorn
 from litestar.types import ASGIApp
 
-from service.server.connection import DEFAULT_TIMEOUTS
 from service.server.listener import bind
 from service.server.slots import Slot
 from service.server.worker import OPTIONS, Server
-from service.timeouts import ClientTimeouts
+from service.timeouts import CLIENT_TIMEOUTS, ClientTimeouts
 
 GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /auth/logout HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -45,7 +44,7 @@ async def listening(
     app: ASGIApp,
     *,
     patience: int | None = None,
-    timeouts: ClientTimeouts = DEFAULT_TIMEOUTS,
+    timeouts: ClientTimeouts = CLIENT_TIMEOUTS,
     slot: Slot | None = None,
     is_draining: bool = False,
 ) -> AsyncIterator[int]:

@@ -1,10 +1,13 @@
 """A small application behind the real server, for tests of its processes: ``python -m tests.support.supervised``.
 
-The environment sets PORT, WORKERS, DRAIN_SECONDS and a file BROKEN: while that exists, workers fail to start.
+The environment sets PORT, WORKERS, DRAIN_SECONDS and two files. While BROKEN exists, workers fail to start; while
+FORK_ERROR exists, fork() raises the exception that it names.
 """
 
+import builtins
 import os
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,8 +52,17 @@ class Application:
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
+def fork(real: Callable[[], int] = os.fork) -> int:
+    """Fork, or raise the exception that the file FORK_ERROR names."""
+    error = Path(os.environ["FORK_ERROR"])
+    if error.exists():
+        raise getattr(builtins, error.read_text())("no fork")
+    return real()
+
+
 def main() -> None:
     """Serve until a signal arrives."""
+    os.fork = fork
     configure = partial(configure_logging, "INFO", "json")
     configure()
     listener = bind("127.0.0.1", int(os.environ["PORT"]))

@@ -139,6 +139,15 @@ async def test_log_ins_are_counted_by_result(measured: ServiceWithMetrics) -> No
     assert [measured[f"logins_total outcome={how}"] for how in ("ok", "failed", "throttled")] == [1, 1, 1]
 
 
+async def test_concurrent_log_in_is_counted_once(measured: ServiceWithMetrics) -> None:
+    """Whether a guess is throttled is known only after the other has been counted."""
+    user = await measured.make.user()
+
+    await asyncio.gather(*(log_in(measured.client, user.email, "a wrong password") for _ in range(2)))
+
+    assert [measured[f"logins_total outcome={how}"] for how in ("failed", "throttled")] == [1, 1]
+
+
 async def test_reused_refresh_token_is_counted(measured: ServiceWithMetrics) -> None:
     user = await measured.make.user()
     spent = {"refresh_token": user.tokens.refresh_token}
@@ -162,6 +171,18 @@ async def test_pool_gauges_show_its_connections(measured: ServiceWithMetrics) ->
     assert measured["database_connections_waiting server=primary"] == 0
     assert measured["database_connections_created_total"] == 1
     assert measured["password_hashing_queue"] == 0
+
+
+@pytest.mark.usefixtures("measured")
+async def test_sampling_ends_with_its_context() -> None:
+    before = asyncio.all_tasks()
+
+    with pytest.raises(LookupError):
+        async with sampling():
+            raise LookupError
+
+    await asyncio.sleep(0)  # until it has ended
+    assert asyncio.all_tasks() == before
 
 
 async def test_pool_gauges_show_use_and_waiters(measured: ServiceWithMetrics, statement: Statements) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.timeouts import DATABASE_TIMEOUTS, ShutdownTimeouts
+from service.timeouts import DATABASE_TIMEOUTS, SHUTDOWN_TIMEOUTS
 from tests.support.figures import Clients, Outcome, Table
 from tests.support.load import DROPPED, HUNG, REFUSED
 from tests.support.postgres import Postgres
@@ -76,7 +76,7 @@ def test_slow_client_or_database_cannot_delay_shutdown(
     """An endless body and an unanswered statement. tests/test_settings.py adds up the real limits."""
     deadlines = checkout / "service/timeouts.py"
     text = deadlines.read_text()
-    deadlines.write_text(text.replace(f"requests: int = {ShutdownTimeouts().requests}", "requests: int = 1"))
+    deadlines.write_text(text.replace(f"requests: int = {SHUTDOWN_TIMEOUTS.requests}", "requests: int = 1"))
     assert deadlines.read_text() != text
     served = serve(postgres.url, cwd=checkout)
     address = ("127.0.0.1", served.port)
@@ -93,7 +93,7 @@ def test_slow_client_or_database_cannot_delay_shutdown(
         postgres.thaw()
 
     table.add_line("SIGTERM, nothing comes to its end", "given up after 1 s", f"ended after {ended:.1f} s")
-    assert 1 < ended < ShutdownTimeouts().backlog + 1 + DATABASE_TIMEOUTS.close_all + 1  # one second of its own
+    assert 1 < ended < SHUTDOWN_TIMEOUTS.backlog + 1 + DATABASE_TIMEOUTS.close_all + 1  # one second of its own
 
 
 def test_rolling_reload_loses_no_request(postgres: Postgres, serve: Serve, clients: Clients, table: Table) -> None:

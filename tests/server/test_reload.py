@@ -1,0 +1,38 @@
+"""SIGHUP to the parent of several workers, as real processes with a small application."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import wait_until
+from tests.support.supervisors import Supervise, events, pids
+
+pytestmark = pytest.mark.slow  # starts processes
+
+
+def test_reload_that_cannot_start_keeps_the_old_workers(supervise: Supervise, broken: Path) -> None:
+    running = supervise(2)
+    before = pids(running)
+    broken.touch()
+
+    running.process.send_signal(signal.SIGHUP)
+
+    wait_until(lambda: any(event.startswith("reload given up") for event in events(running)), "the reload is given up")
+    assert pids(running) == before
+    broken.unlink()
+    running.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: not before & pids(running), "all are replaced")
+
+
+def test_reload_waits_for_the_workers_of_earlier_ones(supervise: Supervise) -> None:
+    """Those of two reloads can drain at once."""
+    running = supervise(2, drain_seconds=6)
+
+    for replaced in (2, 4, 6):
+        running.process.send_signal(signal.SIGHUP)
+        wait_until(lambda n=replaced: events(running, "info").count("draining") == n, "all are replaced")  # type: ignore[misc]
+
+    assert running.end() == 0
+    assert events(running) == []
+    assert running.stderr == ""
