@@ -102,7 +102,7 @@ async def test_accounts_changed_meanwhile_are_no_collisions(committed: Committed
 
     collisions = await connection.fetch(FILL_EMAIL_KEYS.sql, list(keys), list(keys.values()))
 
-    assert collisions == [(twin.id, "other@example.com")]
+    assert [tuple(each) for each in collisions] == [(twin.id, "other@example.com")]
 
 
 async def test_account_of_the_release_before_can_log_in(committed: Committed) -> None:
