@@ -19,12 +19,11 @@ async def clean(url: str, *, batch: int = BATCH) -> AsyncIterator[tuple[str, int
     """Run all purges, `batch` rows at a time.
 
     After each batch, yield the name of the rows, the number deleted so far, and whether the purge is complete. Locked
-    rows are left for the next run. Raises Unavailable or asyncpg.PostgresError.
+    counts of failed log-ins are left for the next run. Raises Unavailable or asyncpg.PostgresError.
     """
     pool = Pool(url, statement_cache=0)
     async with pool.open():
-        # Reversed: modules import what they depend on first, so the purges of features are the last declared.
-        for rows, query in reversed(PURGES.items()):
+        for rows, query in PURGES.items():
             removed = 0
             while (number := await Database(pool).count(query, batch)) == batch:
                 removed += number

@@ -17,6 +17,7 @@ from service.migrate.commands import migrate
 from service.postgres.commands import roles
 from service.problems import OperatorError
 from service.settings import Settings, database_url
+from service.telemetry import configure_logging
 from service.traces import check_trace_variables
 from service.users.commands import create_user, fill_email_keys
 
@@ -87,9 +88,11 @@ def clean() -> None:
     from service import app  # noqa: F401, PLC0415 - declares the purges
     from service.clean import clean as remove  # noqa: PLC0415 - reads SQL files: the other commands must work if one is broken
 
+    configure_logging("CRITICAL", "console")  # one sentence on stderr says what is wrong
+
     async def report() -> None:
-        async for kind, removed, all_of_them in remove(database_url()):
-            click.echo(f"{kind}: {removed} removed{'' if all_of_them else ' so far'}", err=not all_of_them)
+        async for rows, removed, is_complete in remove(database_url()):
+            click.echo(f"{rows}: {removed} removed{'' if is_complete else ' so far'}", err=not is_complete)
 
     asyncio.run(report())
 

@@ -36,12 +36,27 @@ grant usage on schema public to service_app, service_reader;
 grant create, usage on schema public to service_owner;
 revoke create on schema public from public;
 
--- Tables of later migrations. Every role can call their functions, which run with the caller's privileges;
--- identity columns need no privilege on their sequences.
+-- Tables and sequences of later migrations. Every role can call their functions, which run with the caller's
+-- privileges. An identity column needs no privilege on its sequence, but a query that calls nextval() does.
 alter default privileges for role service_owner in schema public
 grant select, insert, update, delete on tables to service_app;
 alter default privileges for role service_owner in schema public
 grant select on tables to service_reader;
+alter default privileges for role service_owner in schema public
+grant usage on sequences to service_app;
+
+-- Sequences of earlier migrations: earlier versions of this file did not grant them.
+do $$
+declare
+    owned regclass;
+begin
+    for owned in
+        select oid from pg_class
+        where relkind = 'S' and relnamespace = 'public'::regnamespace and relowner = 'service_owner'::regrole
+    loop
+        execute format('grant usage on sequence %s to service_app', owned);
+    end loop;
+end $$;
 
 -- Timeouts and generic plans, for connections without settings of their own, such as those through PgBouncer.
 alter role service_app set plan_cache_mode = 'force_generic_plan';

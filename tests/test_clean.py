@@ -140,7 +140,7 @@ async def test_command_prints_the_counts(committed: Committed, own_database_url:
     assert done.returncode == 0
     assert done.stderr == "Idempotency-Keys: 1000 removed so far\n"
     assert done.stdout.splitlines() == [
-        "login sessions: 0 removed",
-        "counts of failed log-ins: 0 removed",
         "Idempotency-Keys: 1000 removed",
+        "counts of failed log-ins: 0 removed",
+        "login sessions: 0 removed",
     ]

@@ -240,6 +240,15 @@ def test_error_of_a_process_is_one_line() -> None:
     assert len(failed.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("arguments", [["clean"], ["create-user", ADA], ["fill-email-keys"]])
+def test_missing_database_is_one_sentence(arguments: list[str]) -> None:
+    """In a process of its own, because logging can be configured already in this one."""
+    failed = run(*arguments, settings={"DATABASE_URL": NOWHERE, "FIRST_SUPERUSER_PASSWORD": PASSWORD})
+
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr == "Error: The database does not answer\n"
+
+
 def create(url: str, *arguments: str, email: str = "", password: str = "") -> Result:
     """Run `create-user` with arguments, or with the two variables."""
     variables = {"FIRST_SUPERUSER_EMAIL": email, "FIRST_SUPERUSER_PASSWORD": password}

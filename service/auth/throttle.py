@@ -26,7 +26,8 @@ LOGINS = counter("logins_total", "Log-ins", outcome=("ok", "failed", "throttled"
 MAX_REFUSALS = 10_000
 
 purge("counts of failed log-ins", count("system.clean_login_throttle"))
-# Sessions are kept for 30 days after their end: the throttle recognizes the networks that an owner logs in from.
+# Sessions are kept for 30 days after they expire, even if they ended earlier: the throttle recognizes by them the
+# networks that an owner logs in from.
 purge("login sessions", count("system.clean_login_sessions"))
 
 

@@ -47,7 +47,9 @@ class Limits:
     """For each lock, and for the pause before the next attempt, in which waiting requests proceed."""
     attempts: int = 5
     statement_timeout: float = 900.0
-    """For each statement: it fails with a message before a platform stops the release, often after an hour."""
+    """For each statement in a transaction: it fails with a message before a platform stops the release, often after an
+    hour. Others have no limit: CREATE INDEX CONCURRENTLY blocks nobody, and after a timeout starts again from nothing.
+    """
     other_run: float = 1800.0
     """For another run to finish."""
 
@@ -188,11 +190,12 @@ def _run_with_retries(
     backend: Backend, migration: Migration, direction: Direction, limits: Limits, report: Report
 ) -> None:
     """Apply or roll back `migration`; retry if it cannot get a lock."""
+    statement_timeout = limits.statement_timeout if migration.use_transactions else 0  # 0: none
     attempt = 1
     while True:
         started = time.monotonic()
         try:
-            backend.set_timeouts(limits.lock_timeout, limits.statement_timeout)
+            backend.set_timeouts(limits.lock_timeout, statement_timeout)
             backend.run(migration, direction)
             break
         except psycopg.Error as error:

@@ -19,7 +19,8 @@ async def fill_email_keys(url: str, *, batch: int = BATCH) -> AsyncGenerator[tup
     """Fill the keys that are missing, `batch` accounts at a time.
 
     After each batch, yield how many keys were filled, and the accounts that were not changed because another account
-    has the same key. Safe to interrupt and run again, also while the service runs.
+    has the same key. The number includes accounts that were deleted, or filled by another run, in the meantime.
+    Safe to interrupt and run again, also while the service runs.
     Raises Unavailable or asyncpg.PostgresError.
     """
     pool, after = Pool(url, statement_cache=0), LOWEST_ID

@@ -3,6 +3,7 @@
 -- $2 email_keys text[]  their keys, in the same order
 -- returns: many Collision
 -- not null: id, email_key (the arguments contain no nulls)
+-- An account that is neither filled nor returned was deleted, or filled by another run, since it was listed.
 with /* users.fill_email_keys */ wanted as (
     select
         wanted.id,
@@ -14,7 +15,7 @@ with /* users.fill_email_keys */ wanted as (
 taken as (
     select user_model.email_key
     from user_model
-    inner join wanted on wanted.email_key = user_model.email_key
+    inner join wanted on wanted.email_key = user_model.email_key and wanted.id <> user_model.id
 ),
 
 filled as (
@@ -23,9 +24,8 @@ filled as (
     where
         user_model.id = wanted.id and user_model.email_key is null and wanted.accounts = 1
         and wanted.email_key not in (select taken.email_key from taken)
-    returning user_model.id
 )
 
 select wanted.id, wanted.email_key
 from wanted
-where wanted.id not in (select filled.id from filled);
+where wanted.accounts > 1 or wanted.email_key in (select taken.email_key from taken);

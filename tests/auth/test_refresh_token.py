@@ -14,6 +14,7 @@ from service.app import create_app
 from tests.support.accounts import bearer
 from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import Committed, Factory, LoggedIn
+from tests.support.locks import blocked_statements
 from tests.support.processes import SECRET_KEY
 
 A_LATE_HOUR = "update login_session set last_used_at = last_used_at - interval '11 seconds' where id = $1"
@@ -121,6 +122,18 @@ async def test_second_to_last_token_revokes_the_session(client: httpx.AsyncClien
 
     assert response.status_code == 400
     assert (await refresh(client, third["refresh_token"])).status_code == 400
+
+
+async def test_refresh_behind_logout_is_refused(committed: Committed) -> None:
+    """The session was alive when the refresh began to wait for its row."""
+    user = await committed.make.user()
+    async with committed.connection.transaction():
+        await committed.connection.execute("update login_session set ended_at = now()")
+        refreshing = asyncio.create_task(refresh(committed.client, user.tokens.refresh_token))
+        await blocked_statements(committed.connection, 1)
+
+    assert (await refreshing).status_code == 400
+    assert await committed.connection.fetchval("select ended_at is not null from login_session")
 
 
 async def test_twenty_concurrent_refreshes_get_one_successor(committed: Committed) -> None:

@@ -163,3 +163,16 @@ def test_each_migration_starts_with_the_same_settings(folder: Folder, url: str) 
     folder.apply(url, Limits())
 
     assert value(url, "select settings from b") == ["15min", "3s", '"$user", public', "on"]
+
+
+def test_only_statements_in_a_transaction_have_a_time_limit(folder: Folder, url: str) -> None:
+    """An index of a large table takes long, and each attempt would start again."""
+    limits = Limits(statement_timeout=0.2)
+    folder.write("0002_index_a", "-- transactional: false\nselect pg_sleep(0.5);", "select pg_sleep(0.5);")
+    assert folder.apply(url, limits) == ["0001_create_a", "0002_index_a"]
+    folder.write("0003_create_b", "select pg_sleep(0.5);")
+
+    with pytest.raises(MigrationError, match="canceling statement due to statement timeout"):
+        folder.apply(url, limits)
+
+    assert rollback(url, folder.path, report=print, limits=limits) == ["0002_index_a"]

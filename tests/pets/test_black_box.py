@@ -63,6 +63,14 @@ def test_location_leads_to_the_new_pet(ada: Account) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
+def test_repeated_request_gets_the_first_response(ada: Account) -> None:
+    first, again = (ada.ask("POST", "/pets/create", {"pet_name": "Ada"}, **{"Idempotency-Key": "1"}) for _ in range(2))
+
+    assert (first.status_code, again.status_code) == (201, 201), first.text
+    assert again.json() == first.json()
+    assert ada.ask("GET", "/pets/me").json() == [first.json()]
+
+
 def test_stale_if_match_is_412(ada: Account) -> None:
     pet = add(ada, "Ada")
     path = f"/pets/{pet['id']}"

@@ -7,6 +7,7 @@ import asyncpg
 import httpx
 import pytest
 
+from service.clean import clean
 from service.pets.controllers import CREATE_PET_ONCE
 from tests.support.factories import Committed, Factory, LoggedIn
 from tests.support.locks import blocked_statements
@@ -24,6 +25,10 @@ async def create(
 
 def validators(response: httpx.Response) -> tuple[str, str]:
     return response.headers["Location"], response.headers["ETag"]
+
+
+async def purged(url: str) -> list[tuple[str, int, bool]]:
+    return [reported async for reported in clean(url)]
 
 
 async def pets(connection: asyncpg.Connection) -> int:
@@ -100,6 +105,21 @@ async def test_key_is_kept_for_24_hours(
     assert second.status_code == 201
     assert (first.json() == second.json()) == (number == 1)
     assert await pets(connection) == number
+
+
+async def test_key_renewed_during_the_purge_is_kept(committed: Committed, own_database_url: str) -> None:
+    """The purge has selected the key before the request that uses it again commits."""
+    user = await committed.make.user()
+    await create(committed.client, user)
+    await create(committed.client, user, key="other")
+    await committed.connection.execute("update idempotency_key set created_at = now() - interval '24 hours'")
+    async with committed.connection.transaction():
+        await committed.connection.fetch(CREATE_PET_ONCE.sql, user.session, user.id, "Tadeusz", KEY)
+        purge = asyncio.create_task(purged(own_database_url))
+        await blocked_statements(committed.connection, 1)
+
+    assert ("Idempotency-Keys", 1, True) in await purge
+    assert await committed.connection.fetchval("select key from idempotency_key") == KEY
 
 
 async def test_repetition_does_not_prolong_a_key(

@@ -17,9 +17,12 @@ from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 from service.cli import main
 from service.embedded import EmbeddedPostgres, embedded_postgres
 from service.postgres import roles
+from service.postgres.query_file import query_names, read_query
+from tests.support.accounts import PASSWORD
 from tests.support.databases import SERVER_SETTINGS
 from tests.support.first_session import run_black_box
 from tests.support.processes import ROOT, Serve, environment, run
+from tests.support.statements import DUMMIES
 
 pytestmark = pytest.mark.slow
 APP, OWNER, READER = "service_app", "service_owner", "service_reader"
@@ -83,10 +86,25 @@ def test_service_runs_as_the_application_role(url: str, serve: Serve) -> None:
     assert " passed" in run_black_box(served.url)
 
 
-def test_application_role_can_clean(url: str) -> None:
-    cleaned = run("clean", settings={"DATABASE_URL": as_role(url, APP)})
+@pytest.mark.parametrize("command", [["create-user", "ada@example.com"], ["fill-email-keys"], ["clean"]])
+def test_application_role_can_run_each_command(url: str, command: list[str]) -> None:
+    done = run(*command, settings={"DATABASE_URL": as_role(url, APP), "FIRST_SUPERUSER_PASSWORD": PASSWORD})
 
-    assert (cleaned.returncode, cleaned.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", query_names())
+def test_application_role_may_run_each_query(url: str, name: str) -> None:
+    """Finds missing privileges on tables and functions.
+
+    Those on sequences are checked only if nextval() is called, so the tests above have to reach it.
+    """
+    statement = read_query(name)
+    values = [DUMMIES[parameter.type] for parameter in statement.parameters]
+
+    with psycopg.connect(as_role(url, APP)) as connection:
+        psycopg.RawCursor(connection).execute(statement.sql.encode(), values)
+        connection.rollback()
 
 
 @pytest.mark.parametrize(
@@ -182,6 +200,16 @@ def test_other_roles_cannot_connect(url: str) -> None:
         psycopg.connect(as_role(url, "stranger"))
 
 
+def test_second_run_grants_sequences_of_an_earlier_version(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("revoke usage on sequence pets_id_seq from service_app")
+
+    assert invoke("--apply", url=url).exit_code == 0
+
+    assert not refused(url, APP, "select nextval('pets_id_seq')")
+    assert refused(url, APP, "select setval('pets_id_seq', 1)")
+
+
 def test_printed_sql_runs_in_psql_repeatedly(url: str, cluster: EmbeddedPostgres) -> None:
     printed = invoke(url="").stdout
 
@@ -194,13 +222,17 @@ def test_printed_sql_runs_in_psql_repeatedly(url: str, cluster: EmbeddedPostgres
 
 
 def test_administrator_without_superuser_gets_a_warning(cluster: EmbeddedPostgres, url: str) -> None:
-    """As on managed PostgreSQL, the administrator can create roles and owns the database."""
+    """As on managed PostgreSQL, the administrator can create roles and owns the database, but not all sequences."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("create role administrator login createrole createdb")
         for role in (APP, OWNER, READER):
             connection.execute(sql.SQL("grant {} to administrator with admin option").format(sql.Identifier(role)))
 
-    result = invoke("--apply", url=create_database(cluster, "managed", "administrator"))
+    managed = create_database(cluster, "managed", "administrator")
+    with psycopg.connect(as_role(managed, "postgres")) as connection:
+        connection.execute("create sequence of_an_extension")
+
+    result = invoke("--apply", url=managed)
 
     assert result.exit_code == 0
     assert "let a superuser grant pg_monitor to service_reader" in result.stderr

@@ -1,12 +1,13 @@
 """The column email_key in steps compatible with two releases: added, filled by a command, made unique."""
 
 from collections.abc import Iterator
+from uuid import uuid4
 
 import psycopg
 import pytest
 
 from service.auth.emails import email_key
-from service.users.email_keys import fill_email_keys
+from service.users.email_keys import FILL_EMAIL_KEYS, fill_email_keys
 from tests.support.accounts import PASSWORD
 from tests.support.factories import Committed, log_in
 from tests.support.processes import run
@@ -90,6 +91,18 @@ async def test_filling_goes_on_where_it_was_stopped(committed: Committed, own_da
     assert [filled async for filled, _ in fill_email_keys(own_database_url, batch=3)] == [3, 3, 1]
 
     assert await committed.connection.fetchval("select count(*) from user_model where email_key = lower(email)") == 10
+
+
+async def test_accounts_changed_meanwhile_are_no_collisions(committed: Committed) -> None:
+    """One was deleted and one filled by another run since they were listed; a third has the key of another account."""
+    connection = committed.connection
+    filled, twin, _ = [await committed.make.user(f"{name}@example.com") for name in ("filled", "twin", "other")]
+    await connection.execute("update user_model set email_key = null where id = $1", twin.id)
+    keys = {uuid4(): "deleted@example.com", filled.id: "filled@example.com", twin.id: "other@example.com"}
+
+    collisions = await connection.fetch(FILL_EMAIL_KEYS.sql, list(keys), list(keys.values()))
+
+    assert [tuple(each) for each in collisions] == [(twin.id, "other@example.com")]
 
 
 async def test_account_of_the_release_before_can_log_in(committed: Committed) -> None:
