@@ -3,63 +3,25 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
-import asyncpg
-import attrs
 import httpx
 import pytest
 
-from service import __version__
-from service.app import Service, create_app
-from service.auth.passwords import HASHING, Passwords
-from service.postgres.connection_pool import CONNECTIONS, MAX, WAITING
-from service.postgres.pool import Pool
+from service.app import create_app
 from service.postgres.queries import Value
-from service.telemetry.metrics import counter, gauge, recorder, sample_gauges, sampling
-from service.telemetry.prometheus import as_text, make_directory
+from service.telemetry.metrics import counter, gauge, recorder
+from service.telemetry.prometheus import as_text
 from tests.support.application import OneTransaction, make_settings
-from tests.support.factories import Factory, log_in, service_client
-from tests.support.metrics import TOKEN, samples
+from tests.support.factories import log_in, service_client
+from tests.support.metrics import TOKEN, ServiceWithMetrics, samples
 from tests.support.processes import ROOT
 from tests.support.statements import Statements
 
 KITES = counter("kites_total", "Kites", colour=("red", "blue"), size=("small", "large"))
 CRASHES = counter("kite_crashes_total", "Kites that fell")
 WIND = gauge("wind_speed", "The wind, as the last worker that looked has seen it", is_latest=True)
-
-
-@attrs.frozen
-class ServiceWithMetrics:
-    """The service with metrics, on its own database."""
-
-    app: Service
-    client: httpx.AsyncClient
-    make: Factory
-    directory: Path
-
-    def __getitem__(self, name: str) -> float:
-        """Return the value of a sample."""
-        return samples(as_text(self.directory, "text/plain")[0].decode())[name]
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    with make_directory() as directory:
-        yield directory
-
-
-@pytest.fixture
-async def measured(own_database_url: str, directory: Path) -> AsyncIterator[ServiceWithMetrics]:
-    pool = Pool(own_database_url, size=2)
-    app = create_app(make_settings(own_database_url, METRICS_TOKEN=TOKEN, LOGIN_THROTTLE="1,9,9,900"), pool, directory)
-    connection = await asyncpg.connect(own_database_url)
-    async with pool.open(), service_client(app) as client:
-        yield ServiceWithMetrics(app, client, Factory(app, connection), directory)
-    recorder.stop()
-    await connection.close()
 
 
 async def test_requests_are_counted_by_route_and_status(measured: ServiceWithMetrics) -> None:
@@ -157,114 +119,6 @@ async def test_reused_refresh_token_is_counted(measured: ServiceWithMetrics) -> 
     await measured.client.post("/auth/refresh-token", json=spent)
 
     assert measured["refresh_token_reuse_total"] == 1
-
-
-async def test_pool_gauges_show_its_connections(measured: ServiceWithMetrics) -> None:
-    await measured.client.get("/health/ready")
-
-    async with sampling():
-        await asyncio.sleep(0)  # until it has begun
-
-    assert measured["database_connections server=primary state=used"] == 0
-    assert measured["database_connections server=primary state=idle"] == 1
-    assert measured["database_connections_max server=primary"] == 2
-    assert measured["database_connections_waiting server=primary"] == 0
-    assert measured["database_connections_created_total"] == 1
-    assert measured["password_hashing_queue"] == 0
-
-
-@pytest.mark.usefixtures("measured")
-async def test_sampling_ends_with_its_context() -> None:
-    before = asyncio.all_tasks()
-
-    with pytest.raises(LookupError):
-        async with sampling():
-            raise LookupError
-
-    await asyncio.sleep(0)  # until it has ended
-    assert asyncio.all_tasks() == before
-
-
-async def test_pool_gauges_show_use_and_waiters(measured: ServiceWithMetrics, statement: Statements) -> None:
-    sleep: Value[..., str] = Value(statement("value text", "select pg_sleep($1)::text", "seconds float8"), str)
-    await asyncio.gather(*(measured.app.db.value(sleep, 0.2) for _ in range(2)))
-    asking = [asyncio.create_task(measured.app.db.value(sleep, 0.05)) for _ in range(3)]
-    await asyncio.sleep(0)  # until each has asked
-
-    sample_gauges()
-    await asyncio.gather(*asking)  # before the samples are read: a request waits for a second at most
-
-    assert measured["database_connections server=primary state=used"] == 2
-    assert measured["database_connections server=primary state=idle"] == 0
-    assert measured["database_connections_waiting server=primary"] == 1
-
-
-async def test_password_hashing_gauges_show_running_and_waiting(measured: ServiceWithMetrics) -> None:
-    passwords = Passwords()
-    hashing = [asyncio.create_task(passwords.hash("a password for one test")) for _ in range(3)]
-    await asyncio.sleep(0)  # until each has asked
-
-    sample_gauges()
-    during = measured["password_hashing_queue"]
-    await asyncio.gather(*hashing)
-    sample_gauges()
-
-    assert (during, measured["password_hashing_queue"]) == (3, 0)
-    passwords.close()
-
-
-async def test_all_parts_are_measured_from_startup(own_database_url: str, directory: Path) -> None:
-    app = create_app(make_settings(own_database_url), metrics_directory=directory)
-    HASHING.set(99)
-    for each in (CONNECTIONS, WAITING, MAX):
-        for _, *labels in each.numbers:
-            each.set(99, **dict(zip(each.family.labels, labels, strict=True)))
-
-    async with app.lifespan():
-        await asyncio.sleep(0)  # until it has begun
-        text = as_text(directory, "text/plain")[0].decode()
-
-    assert 99 not in [number for name, number in samples(text).items() if "server=replica" not in name]
-
-
-async def test_schema_behind_the_code_is_shown(measured: ServiceWithMetrics, own_database_url: str) -> None:
-    """An alert uses this metric."""
-    connection = await asyncpg.connect(own_database_url)
-    await connection.execute(
-        "delete from migration_checksum where migration_id = (select max(migration_id) from migration_checksum)"
-    )
-    await connection.close()
-
-    assert (await measured.client.get("/health/ready")).status_code == 503
-    assert measured["migrations_applied"] == measured["migrations_needed"] - 1
-
-
-async def test_applied_migrations_are_0_without_a_database(directory: Path) -> None:
-    app = create_app(make_settings("postgresql://127.0.0.1:1/none"), metrics_directory=directory)
-
-    async with app.lifespan():
-        found = samples(as_text(directory, "text/plain")[0].decode())
-
-    assert (found["migrations_applied"], found["migrations_needed"] > 4) == (0, True)
-
-
-async def test_migration_gauges_follow_readiness(measured: ServiceWithMetrics) -> None:
-    await measured.client.get("/health/ready")
-
-    assert measured["migrations_applied"] == measured["migrations_needed"] > 4
-
-
-async def test_build_info_is_shown(measured: ServiceWithMetrics) -> None:
-    [build] = [name for name in samples(as_text(measured.directory, "")[0].decode()) if "build" in name]
-
-    assert build.endswith(f"version={__version__}")
-    assert measured["service_workers"] == 1
-
-
-def test_only_build_info_exists_before_workers(directory: Path) -> None:
-    text, _ = as_text(directory, "text/plain")
-
-    assert [name.partition(" ")[0] for name in samples(text.decode())] == ["service_build_info"]
 
 
 async def test_metrics_with_the_token_are_served(measured: ServiceWithMetrics) -> None:
