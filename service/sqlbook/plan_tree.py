@@ -6,7 +6,8 @@ from itertools import takewhile
 
 import attrs
 
-from service.sqlcheck import Index, Plan, Schema
+from service.sqlcheck.analysis import Plan
+from service.sqlcheck.migrations import Index, Schema
 
 CONDITIONS = (
     "Index Cond",
