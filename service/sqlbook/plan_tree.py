@@ -10,19 +10,8 @@ from service.sqlcheck.analysis import Plan
 from service.sqlcheck.migrations import Index, Schema
 
 CONDITIONS = (
-    "Index Cond",
-    "Recheck Cond",
-    "Hash Cond",
-    "Merge Cond",
-    "Join Filter",
-    "Filter",
-    "One-Time Filter",
-    "Conflict Filter",
-    "Conflict Resolution",
-    "Conflict Arbiter Indexes",
-    "TID Cond",
-    "Sort Key",
-    "Group Key",
+    *("Index Cond", "Recheck Cond", "Hash Cond", "Merge Cond", "Join Filter", "Filter", "One-Time Filter"),
+    *("Conflict Filter", "Conflict Resolution", "Conflict Arbiter Indexes", "TID Cond", "Sort Key", "Group Key"),
 )
 # Matches the column of an equality condition, such as `(s.user_id = $2)` or `((s.email)::text = $1)`.
 COLUMN = r'\(*"?(\w+)"?\."?(\w+)"?\)?(?:::[\w ]+)?'

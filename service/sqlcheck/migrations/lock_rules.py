@@ -66,18 +66,25 @@ DOMAINS = """
     inner join pg_class as c on c.oid = a.attrelid
     where t.typtype = 'd' and t.oid >= 16384 and c.relkind in ('r', 'm', 'p')
 """
+# By strength, with the sessions that each blocks (https://www.postgresql.org/docs/current/explicit-locking.html).
+WAITS = {
+    "AccessShareLock": "",
+    "RowShareLock": "",
+    "RowExclusiveLock": "",
+    "ShareUpdateExclusiveLock": "other migrations wait",
+    "ShareLock": "writers wait",
+    "ShareRowExclusiveLock": "writers wait",
+    "ExclusiveLock": "writers wait",
+    "AccessExclusiveLock": "readers and writers wait",
+}
 # The strongest lock of a table comes last.
 LOCKS = """
     select l.relation::regclass::text, l.mode
     from pg_locks as l inner join pg_class as c on c.oid = l.relation
     where l.pid = pg_backend_pid() and l.locktype = 'relation' and c.relkind in ('r', 'p', 'm')
         and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
-    order by array_position(array[
-        'AccessShareLock', 'RowShareLock', 'RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock',
-        'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'
-    ], l.mode)
+    order by array_position(%s, l.mode)
 """
-BLOCKS_WRITERS = {"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"}
 SET_CHECK, SET_NOT_NULL = "C", "O"  # AlterDomainStmt.subtype
 
 
@@ -100,10 +107,11 @@ class State:
         """Read the catalogue."""
         with connection.transaction(force_rollback=True):
             connection.execute(SEARCH_PATH)
-            tables, indexes, foreign_keys, triggers, domains, locks = (
+            tables, indexes, foreign_keys, triggers, domains = (
                 dict(connection.execute(query).fetchall())
-                for query in (TABLES, INDEXES, FOREIGN_KEYS, TRIGGERS, DOMAINS, LOCKS)
+                for query in (TABLES, INDEXES, FOREIGN_KEYS, TRIGGERS, DOMAINS)
             )
+            locks = dict(connection.execute(LOCKS, [[*WAITS]]).fetchall())
             not_null = {name: flags for name, *flags in connection.execute(NOT_NULL)}
             secured = {name for (name,) in connection.execute(ROW_SECURITY)}
             [(timeout,)] = connection.execute("show lock_timeout").fetchall()
@@ -130,7 +138,7 @@ class Step:
 
     def blocks_writers(self, table: str) -> bool:
         """Return whether the transaction holds a lock that blocks writers of a table."""
-        return self.after.locks.get(table) in BLOCKS_WRITERS
+        return "writers" in WAITS[self.after.locks.get(table, "AccessShareLock")]
 
 
 def check_step(step: Step) -> Iterator[tuple[str, str]]:

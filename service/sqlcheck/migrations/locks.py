@@ -18,22 +18,11 @@ from yoyo.migrations import read_sql_migration  # type: ignore[import-untyped]  
 from service.migrate import MigrationError, load_migrations
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.migrations.functions import read_functions
-from service.sqlcheck.migrations.lock_rules import State, Step, check_step, hides_statements
+from service.sqlcheck.migrations.lock_rules import WAITS, State, Step, check_step, hides_statements
 from service.sqlcheck.migrations.migration_files import after_comments
 from service.sqlcheck.migrations.squawk import squawk
 from service.sqlcheck.scratch import connect, scratch_database, with_extension_advice
 
-# By strength, with the sessions that each blocks (https://www.postgresql.org/docs/current/explicit-locking.html).
-WAITS = {
-    "AccessShareLock": "",
-    "RowShareLock": "",
-    "RowExclusiveLock": "",
-    "ShareUpdateExclusiveLock": "other migrations wait",
-    "ShareLock": "writers wait",
-    "ShareRowExclusiveLock": "writers wait",
-    "ExclusiveLock": "writers wait",
-    "AccessExclusiveLock": "readers and writers wait",
-}
 ACCEPTED = re.compile(r"^-- locks: ok \S", re.MULTILINE)
 # Most statements: they lock no table, so reading the catalogue, which takes milliseconds, is skipped.
 LOCK_FREE = re.compile(r"(comment\s+on|create\s+(or\s+replace\s+)?function)\b", re.IGNORECASE)
