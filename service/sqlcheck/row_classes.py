@@ -56,8 +56,8 @@ class Annotation:
 
     @property
     def optional_elements(self) -> bool:
-        """Whether an element of the list can be None."""
-        return self.element is not None and self.element.optional
+        """Whether an element of the list, or of a list in it, can be None."""
+        return self.element is not None and (self.element.optional or self.element.optional_elements)
 
     @override
     def __str__(self) -> str:

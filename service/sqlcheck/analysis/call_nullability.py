@@ -7,9 +7,10 @@ import attrs
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.min_rows import returns_at_least_one
+from service.sqlcheck.analysis.nested_arrays import makes_nested
 from service.sqlcheck.analysis.node_tree import Node, constant_text, is_null_constant, walk
 from service.sqlcheck.analysis.not_null import not_null_if_true
-from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, null_if_all, null_if_any
+from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, in_array, null_if_all, null_if_any
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.total_functions import AGGREGATES, INFINITE_FIELDS
 
@@ -124,15 +125,17 @@ def infer_aggregate(inference: "Inference", scope: Scope, node: Node) -> Nullabi
     not_null = not_null_if_true(scope, node.aggfilter)
     values = [inference.expression_assuming(scope, not_null, each.expr) for each in node.args or []]
     if not query.groupClause or query.groupingSets or node.aggfilter:  # there may be no rows to aggregate
-        return attrs.evolve(_of_rows(name, values), known=False)
+        return attrs.evolve(_of_rows(scope, node, name, values), known=False)
     fractions = [inference.expression(scope, each) for each in node.aggdirectargs or []]
-    return _of_rows(name, [values[0], *fractions])
+    return _of_rows(scope, node, name, [values[0], *fractions])
 
 
-def _of_rows(name: str, values: Sequence[Nullability]) -> Nullability:
+def _of_rows(scope: Scope, node: Node, name: str, values: Sequence[Nullability]) -> Nullability:
     """Return the nullability of an aggregate of at least one row."""
-    if name == "array_agg" or name.startswith("json"):
-        return Nullability(elements_not_null=name == "array_agg" and values[0].never_null)
+    if name == "array_agg":
+        return in_array(values[:1], makes_nested(scope, node))
+    if name.startswith("json"):
+        return NEVER
     return attrs.evolve(null_if_any(values), elements_not_null=False)
 
 
@@ -145,5 +148,5 @@ def infer_window_function(inference: "Inference", scope: Scope, node: Node) -> N
         return inference.null_if_any(scope, arguments)
     frame = next(each.frameOptions for each in scope.query.windowClause if each.winref == node.winref)
     if name in AGGREGATES and not frame & pg.WITHOUT_CURRENT_ROW and not node.aggfilter:
-        return _of_rows(name, [inference.expression(scope, each) for each in arguments[:1]])
+        return _of_rows(scope, node, name, [inference.expression(scope, each) for each in arguments[:1]])
     return UNKNOWN

@@ -201,6 +201,7 @@ class Catalogue:
         self.total = (
             self._oids(COMPARISONS) | self._oids(OPERATOR_FUNCTIONS, [sorted(OPERATORS)]) | self._builtin(TOTAL)
         )
+        self.arrays = self._oids("select oid from pg_type where typcategory = 'A'")
         self.never_null = self._builtin(NEVER_NULL)
         self.never_null_sets = self._builtin(NEVER_NULL_SETS)
         self.elements_not_null = self._builtin(ELEMENTS_NOT_NULL)

@@ -17,12 +17,7 @@ INTEGER = re.compile(r"-?\d+")
 WORDS = {"<>": None, "true": True, "false": False}
 # Labels in PostgreSQL 15; later releases use the names of the C types.
 OLD_LABELS = {
-    "ARRAY": "ARRAYEXPR",
-    "CASE": "CASEEXPR",
-    "COALESCE": "COALESCEEXPR",
-    "MINMAX": "MINMAXEXPR",
-    "ROW": "ROWEXPR",
-    "ROWCOMPARE": "ROWCOMPAREEXPR",
+    **{label: f"{label}EXPR" for label in ("ARRAY", "CASE", "COALESCE", "MINMAX", "ROW", "ROWCOMPARE")},
     "RTE": "RANGETBLENTRY",
     "WHEN": "CASEWHEN",
 }

@@ -13,9 +13,10 @@ import attrs
 from service.sqlcheck.analysis import call_nullability as calls
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.min_rows import always_matches, returns_at_least_one
+from service.sqlcheck.analysis.nested_arrays import makes_nested
 from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, is_null_constant, operands, same
 from service.sqlcheck.analysis.not_null import Variable, as_variable, not_null_if_false, not_null_if_true
-from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, null_if_all, null_if_any
+from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, in_array, null_if_all, null_if_any
 from service.sqlcheck.analysis.scope import COMPUTED, OuterJoin, Scope, is_alias, is_table
 from service.sqlcheck.analysis.written_rows import generated_value, is_kept, missing_row, written_values
 
@@ -103,8 +104,8 @@ class NullabilityInference:
             case "CONST":  # an array begins with its length, its number of dimensions and the offset of its null bitmap
                 return Nullability(elements_not_null=constant_bytes(node)[8:12] == NO_NULLS)
             case "ARRAYEXPR":
-                elements = all(self.expression(scope, each).never_null for each in node.elements or [])
-                return Nullability(elements_not_null=elements)
+                values = [self.expression(scope, each) for each in node.elements or []]
+                return in_array(values, makes_nested(scope, node))
             case label if label in NEVER_NULL:
                 return NEVER
             case label if label in NULL_IF_ANY:
@@ -286,7 +287,7 @@ class NullabilityInference:
             case pg.EXISTS:
                 return NEVER
             case pg.ARRAY:
-                return Nullability(elements_not_null=self.columns(inner)[0].never_null)
+                return in_array(self.columns(inner)[:1], makes_nested(scope, node))
             case pg.EXPRESSION:
                 return self.columns(inner)[0] if returns_at_least_one(inner, self) else UNKNOWN
             case pg.ANY | pg.ALL:

@@ -100,12 +100,17 @@ class Type:
     @property
     def is_naive(self) -> bool:
         """Whether it is a timestamp without a time zone, or an array of these."""
-        return (self.bare.element or self).bare.internal == "timestamp"
+        return self.bare.element.is_naive if self.bare.element else self.bare.internal == "timestamp"
+
+    def nested(self, levels: int) -> "Type":
+        """Return an array's type with lists inside its own, which PostgreSQL does not distinguish; others unchanged."""
+        more = levels and self.bare.element
+        return attrs.evolve(self, name=f"{self.name}[]", element=self).nested(levels - 1) if more else self
 
     def equivalent(self, other: "Type") -> bool:
         """Return whether values of both have the same wire format: a domain that of its base, text that of varchar."""
         one, two = self.bare, other.bare
-        if one.element and two.element:
+        if one.element and two.element and one.oid != two.oid:
             return one.element.equivalent(two.element)
         return one.oid == two.oid or {one.internal, two.internal} <= TEXT
 

@@ -11,3 +11,6 @@ with recursive down as (select id, array[id] as path, tags from maker union all 
 
 -- never, who knows, never, who knows
 select array_agg(id) over (), array_agg(note) over (), ('{1,2}'::integer[])[1:2], tags[1:2] from maker;
+
+-- never, who knows, who knows, never
+select array[array[id], array[1]], array[array[note]], array_agg(tags), array(select array[toy.id] from toy) from maker group by id;
