@@ -23,7 +23,6 @@ from service.http import (
     CompleteRoutes,
     HealthController,
     Readiness,
-    RequiredSchema,
     RowSchemas,
     ServiceRequest,
     applied_migrations,
@@ -101,8 +100,8 @@ def create_app(
     passwords = Passwords()
     tokens = Tokens(settings)
     throttle = LoginThrottle(settings)
-    schema = RequiredSchema(expected_checksums(MIGRATIONS))
-    readiness = Readiness(Database(probe), schema, DATABASE_TIMEOUTS.readiness if has_probe else 0)
+    checksums = expected_checksums(MIGRATIONS)
+    readiness = Readiness(Database(probe), checksums, DATABASE_TIMEOUTS.readiness if has_probe else 0)
     origins = list(settings.cors_origins)
     cors = CORSConfig(allow_origins=origins, expose_headers=CORS_EXPOSED_HEADERS) if origins else None
 
@@ -112,7 +111,7 @@ def create_app(
         async with pool.open(), probing, sampling():
             if recorder.is_on:  # for the metric that reports whether the schema is current
                 with suppress(Unavailable, asyncpg.PostgresError):  # readiness reports it
-                    await applied_migrations(app.db, schema)
+                    await applied_migrations(app.db, checksums)
             yield
         await traces.flush()
         passwords.close()
@@ -187,17 +186,17 @@ def _routes(app: Litestar) -> list[tuple[str, str]]:
     return sorted({(method, route.path_format) for route in app.routes for method in getattr(route, "methods", ())})
 
 
-def from_environment(connect: Callable[[Settings], PoolLike] | None = None) -> Service:
+def from_environment(make_pool: Callable[[Settings], PoolLike] | None = None) -> Service:
     """Build the application from environment variables; each worker process calls this.
 
-    `connect`, if given, returns the connections to use. Raises SettingsError.
+    `make_pool`, if given, creates the pool. Raises SettingsError.
     """
     settings = Settings.read()
     configure_logging(settings.log_level, settings.log_format)
     directory = os.environ.get(METRICS_DIRECTORY_VARIABLE)
     return create_app(
         settings,
-        connect(settings) if connect else None,
+        make_pool(settings) if make_pool else None,
         Path(directory) if directory else None,
         traces=traces_from_environment(),
     )

@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Callable
+from typing import TypeVar
 
 import attrs
+
+T = TypeVar("T")
 
 HOST_NAME = r"\*|\.?[\w-]+(\.[\w-]+)*|\[[\da-f:.]+\]"
 ORIGIN = r"\*|[a-z][\w+.-]*://[^\s/]+"
@@ -108,28 +111,28 @@ LOGIN_LIMITS = LoginLimits(both=5, network=100, account=50, seconds=900)
 REGISTRATION_LIMITS = RegistrationLimits(network=100, seconds=3600)
 
 
-def registration_limits(text: str) -> RegistrationLimits | None:
-    """Parse ``on``, ``off``, or the two numbers of RegistrationLimits."""
-    if text.lower() in {"on", "off"}:
-        return REGISTRATION_LIMITS if text.lower() == "on" else None
-    try:
-        return RegistrationLimits(*(integer(1, 1_000_000)(part.strip()) for part in text.split(",")))
-    except (ValueError, TypeError):
-        raise ValueError(
-            "must be on, off, or two whole numbers separated by a comma: registrations by one address, and the period "
-            f"in seconds; not {text!r}"
-        ) from None
+def _limits(kind: Callable[..., T], default: T, numbers: str) -> Callable[[str], T | None]:
+    """Return a parser of ``on``, ``off``, or the `numbers` of `kind`, separated by commas."""
+
+    def parse(text: str) -> T | None:
+        if text.lower() in {"on", "off"}:
+            return default if text.lower() == "on" else None
+        try:
+            return kind(*(integer(1, 1_000_000)(part.strip()) for part in text.split(",")))
+        except (ValueError, TypeError):
+            raise ValueError(f"must be on, off, or {numbers}; not {text!r}") from None
+
+    return parse
 
 
-def login_limits(text: str) -> LoginLimits | None:
-    """Parse ``on``, ``off``, or the four numbers of LoginLimits."""
-    if text.lower() in {"on", "off"}:
-        return LOGIN_LIMITS if text.lower() == "on" else None
-    try:
-        numbers = [integer(1, 1_000_000)(part.strip()) for part in text.split(",")]
-        return LoginLimits(*numbers)
-    except (ValueError, TypeError):
-        raise ValueError(
-            "must be on, off, or four whole numbers separated by commas: failed log-ins by one address on one account, "
-            f"by one address, on one account, and the period in seconds; not {text!r}"
-        ) from None
+login_limits = _limits(
+    LoginLimits,
+    LOGIN_LIMITS,
+    "four whole numbers separated by commas: failed log-ins from one network to one account, from one network, "
+    "to one account, and the period in seconds",
+)
+registration_limits = _limits(
+    RegistrationLimits,
+    REGISTRATION_LIMITS,
+    "two whole numbers separated by a comma: registrations from one network, and the period in seconds",
+)

@@ -22,7 +22,7 @@ class FieldError(TypedDict):
     detail: str
 
 
-# As in http.client, which serving needs for nothing else.
+# The same as http.client.responses, without importing http.client.
 PHRASES: Mapping[int, str] = {status: status.phrase for status in HTTPStatus}
 # The problem of each constraint that a class lists.
 PROBLEM_BY_CONSTRAINT: "dict[str, type[Problem]]" = {}

@@ -38,9 +38,13 @@ def variable(name: str, convert: Callable[[str], T], *, help: str, **default: An
 
 
 # Secrets that can be read from the file in NAME_FILE, as container engines mount them.
-IN_FILES = (
-    *("DATABASE_URL", "DATABASE_REPLICA_URL", "DATABASE_PASSWORD"),
-    *("SECRET_KEY", "SECRET_KEY_PREVIOUS", "METRICS_TOKEN"),
+SECRETS = (
+    "DATABASE_URL",
+    "DATABASE_REPLICA_URL",
+    "DATABASE_PASSWORD",
+    "SECRET_KEY",
+    "SECRET_KEY_PREVIOUS",
+    "METRICS_TOKEN",
 )
 
 
@@ -50,7 +54,7 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, str]:
     DATABASE_PASSWORD is put into DATABASE_URL, and into a DATABASE_REPLICA_URL that has none. Raises SettingsError.
     """
     variables = {name: text for name, text in environment.items() if text}
-    for name in IN_FILES:
+    for name in SECRETS:
         if path := variables.get(f"{name}_FILE"):
             if name in variables:
                 raise SettingsError(f"{name} and {name}_FILE are both set; one is enough")

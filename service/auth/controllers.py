@@ -47,7 +47,7 @@ END_MY_OTHER_SESSIONS = one("auth.end_my_other_sessions", Caller)
 REUSED = counter("refresh_token_reuse_total", "Refresh tokens used a second time: sessions revoked")
 
 NO_STORE_HEADERS = {"Cache-Control": "no-store"}
-SPENT = "The refresh token was used before, or its session has ended"
+REUSED_OR_ENDED = "The refresh token was used before, or its session has ended"
 
 
 @dataclass
@@ -145,27 +145,27 @@ class AuthController(Controller):
         For 10 seconds, the exchange can be repeated, because the response may have been lost. Any other reuse of a
         refresh token ends its session.
         """
-        spent = tokens.decode_refresh_token(data.refresh_token)
-        user_id = await find_owner(request, spent)
-        session = await request.db.maybe(ROTATE_SESSION, spent.session, user_id, spent.generation)
+        claims = tokens.decode_refresh_token(data.refresh_token)
+        user_id = await find_owner(request, claims)
+        session = await request.db.maybe(ROTATE_SESSION, claims.session, user_id, claims.generation)
         if session is None:
-            raise InvalidGrant(SPENT)
+            raise InvalidGrant(REUSED_OR_ENDED)
         set_user(session.user_id)
         if session.ended:
             REUSED.inc()
             log.warning("refresh token reused; session revoked", session_id=str(session.id))
-            raise InvalidGrant(SPENT)
+            raise InvalidGrant(REUSED_OR_ENDED)
         return JSONResponse(tokens.issue(session), headers=NO_STORE_HEADERS)
 
     @post("/logout", status_code=HTTP_204_NO_CONTENT)
     async def log_out(self, request: ServiceRequest, data: JSONBody[RefreshToken], tokens: Injected[Tokens]) -> None:
         """End the session of a refresh token; an invalid token is not an error (RFC 7009, 2.2)."""
         try:
-            spent = tokens.decode_refresh_token(data.refresh_token)
-            user_id = await find_owner(request, spent)
+            claims = tokens.decode_refresh_token(data.refresh_token)
+            user_id = await find_owner(request, claims)
         except InvalidGrant:
             return
-        await request.db.count(END_SESSION, spent.session, user_id)
+        await request.db.count(END_SESSION, claims.session, user_id)
 
     @get("/sessions", security=BEARER)
     async def list_sessions(
@@ -190,14 +190,14 @@ class AuthController(Controller):
         await request.db.one(END_MY_OTHER_SESSIONS, *request.auth)
 
 
-async def find_owner(request: ServiceRequest, token: RefreshClaims) -> UUID:
+async def find_owner(request: ServiceRequest, claims: RefreshClaims) -> UUID:
     """Return the user of a refresh token; tokens of releases before 2026-12 require a query.
 
     Raises InvalidGrant if the session does not exist.
     """
-    if token.user is not None:
-        return token.user
-    owner = await request.db.maybe(FIND_SESSION_OWNER, token.session)
+    if claims.user is not None:
+        return claims.user
+    owner = await request.db.maybe(FIND_SESSION_OWNER, claims.session)
     if owner is None:
-        raise InvalidGrant(SPENT)
+        raise InvalidGrant(REUSED_OR_ENDED)
     return owner.user_id

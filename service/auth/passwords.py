@@ -128,9 +128,9 @@ def password_errors(password: str) -> list[FieldError]:
     return [{"pointer": "/password", "detail": detail}] if detail else []
 
 
-def needs_rehash(hashed: str | None) -> bool:
+def needs_rehash(hashed: str) -> bool:
     """Return whether `hashed` was made with parameters other than the current ones."""
-    return hashed is not None and HASHER.check_needs_rehash(hashed)
+    return HASHER.check_needs_rehash(hashed)
 
 
 def _hash(password: str) -> str:

@@ -91,8 +91,8 @@ class Tokens:
     def authenticate(self, authorization: bytes) -> Caller:
         """Return the caller that an ``Authorization`` header names by its access token (RFC 6750, 2.1).
 
-        Whether the session is live, the query checks. Raises NotAuthenticated unless the scheme is Bearer, and
-        InvalidToken unless the token is a JWT (RFC 7519) signed with a known key, and not expired (within LEEWAY).
+        Does not check that the session is live: each query does. Raises NotAuthenticated unless the scheme is Bearer,
+        and InvalidToken unless the token is a JWT (RFC 7519) signed with a known key, and not expired (within LEEWAY).
         """
         caller, expires_at = self._verified.get(authorization) or self._verify(authorization)
         if time.time() > expires_at + LEEWAY:

@@ -30,10 +30,10 @@ def create_app() -> "Application":
     from service import app  # noqa: PLC0415 - its features read their queries on import
     from service.server import create_worker_app  # noqa: PLC0415 - it imports service.http, which reads queries too
 
-    def connect(settings: Settings) -> PoolLike:
+    def make_pool(settings: Settings) -> PoolLike:
         return CheckedConnections(app.connection_pool(settings), settings.database_url)
 
-    return create_worker_app(lambda: app.from_environment(connect))
+    return create_worker_app(lambda: app.from_environment(make_pool))
 
 
 class CheckedExecutor:

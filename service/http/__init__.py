@@ -2,7 +2,7 @@
 
 Read in this order: middleware (request id, host check, access log), request (Application, a Litestar with a database;
 ServiceRequest, which every handler receives), body and parameters (strict parsing), response (what handlers return),
-errors (exceptions and violated constraints become problem documents, by the rules of `service/problems.py`), routing
+errors (exceptions become problem documents), database_problems (which violated constraint means which problem), routing
 (HEAD, OPTIONS, strict paths and ids), etags and idempotency (conditional and repeated requests), client_address (behind
 proxies), openapi and openapi_problems (the document), system (health checks, the documentation page, /metrics).
 """
@@ -43,7 +43,7 @@ from service.http.routing import (
     preflight_middleware,
     strict_paths_middleware,
 )
-from service.http.system import HealthController, Readiness, RequiredSchema, applied_migrations, docs_file, docs_page
+from service.http.system import HealthController, Readiness, applied_migrations, docs_file, docs_page
 
 if TYPE_CHECKING:
     from service.http.system import metrics_route
@@ -66,7 +66,6 @@ __all__ = [
     "IfNoneMatch",
     "JSONResponse",
     "Readiness",
-    "RequiredSchema",
     "RowSchemas",
     "ServiceRequest",
     "applied_migrations",

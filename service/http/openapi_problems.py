@@ -9,9 +9,8 @@ from service.problems import Problem
 
 REQUEST_ID = "6f0c9a3e-53a8-4f1e-9c4c-0d8f8f3f6b1a"
 EXAMPLE = problems.InvalidInput.example()
-# Problems of every operation; one that accepts any host lacks the first.
+# Problems of every operation.
 OF_ALL_OPERATIONS: list[type[Problem]] = [
-    problems.UnknownHost,
     problems.HeadTooLarge,
     problems.InternalError,
     problems.Unavailable,
@@ -106,7 +105,9 @@ def header_reference(name: str) -> dict[str, str]:
 
 def operation_problems(operation: Mapping[str, Any], opt: Mapping[str, Any]) -> list[type[Problem]]:
     """Return the problems of an operation: those that its handler declares (``problems=[…]``), and the general ones."""
-    found = [*OF_ALL_OPERATIONS[bool(opt.get("any_host")) :], *opt.get("problems", ())]
+    found = [*OF_ALL_OPERATIONS, *opt.get("problems", ())]
+    if not opt.get("any_host"):
+        found.append(problems.UnknownHost)
     if "requestBody" in operation:
         found += OF_OPERATIONS_WITH_BODY
     if operation.get("security"):

@@ -36,17 +36,6 @@ from service.migrate.backend import Applied, Backend, Direction
 from service.migrate.files import MIGRATIONS, MigrationError, checksum, expected_checksums
 from service.migrate.lint import load_migrations, locate
 
-__all__ = [
-    "MIGRATIONS",
-    "Limits",
-    "MigrationError",
-    "MigrationState",
-    "apply",
-    "expected_checksums",
-    "rollback",
-    "status",
-]
-
 Report = Callable[[str], None]
 
 

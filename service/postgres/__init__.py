@@ -1,10 +1,9 @@
 """PostgreSQL: query files, typed queries, and a connection pool that survives failures.
 
 Read in this order: query_file (parses a file), header_mistakes (explains a malformed one), queries (typed handles),
-json_columns (decodes nested objects), database (runs queries; rows become objects), pool (runs statements, with
-retries), backoff, transaction, connection_pool (opens and closes connections), wait_queue, error_classification,
-failover (several hosts), slow_queries, libpq (the same URL for
-psycopg), roles and commands (`roles`).
+json_columns (decodes nested objects), database (runs queries; rows become objects), pool (runs statements), retries,
+backoff, deadlines, transaction, connection_pool (opens and closes connections), wait_queue, error_classification,
+failover (several hosts), slow_queries, libpq (the same URL for psycopg), roles and commands (`roles`).
 """
 
 from typing import TYPE_CHECKING

@@ -16,10 +16,7 @@ def roles(*, apply: bool) -> None:
     from service.postgres import roles as role_sql  # noqa: PLC0415 - psycopg is slow to import
 
     if apply:
-        try:
-            role_sql.apply(database_url(), report=lambda warning: click.echo(warning, err=True))
-        except role_sql.RolesError as error:
-            raise click.ClickException(str(error)) from error
+        role_sql.apply(database_url(), report=lambda warning: click.echo(warning, err=True))
         click.echo("service_owner, service_app and service_reader exist; set their passwords with psql's \\password")
     else:
         click.echo(role_sql.read_sql(), nl=False)

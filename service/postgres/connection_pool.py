@@ -1,4 +1,4 @@
-"""The life cycle of pooled connections: opened on demand, kept while they are usable, replaced when they are not."""
+"""The life cycle of pooled connections: the first is opened with the pool, others on demand; replaced when unusable."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -124,6 +124,7 @@ class ConnectionPool:
             WAITING.set_function(lambda: len(self._waiters), server=self.server)
             MAX.set_function(lambda: self._size, server=self.server)
         self._close_expired()
+        self._connect_more(1)  # so that the first request need not wait for it
         try:
             yield
         finally:
@@ -192,7 +193,7 @@ class ConnectionPool:
                 pooled.statements.clear()
 
     def _connect_more(self, waiting: int) -> None:
-        """Open connections for `waiting` waiters; after a failure one at a time, with a pause before each attempt."""
+        """Open up to `waiting` connections; after a failure one at a time, with a pause before each attempt."""
         if self._retry or self._all_closed:
             return
         free = self._size - len(self._connections) - len(self._connecting) - len(self._closing)
@@ -203,7 +204,7 @@ class ConnectionPool:
             connecting.add_done_callback(self._connecting.discard)
 
     async def _connect(self) -> None:
-        """Open a connection for the first waiter. It is kept even if the waiter has given up meanwhile."""
+        """Open a connection, and hand it to the first waiter or keep it."""
         try:
             try:
                 pooled = await self._open_connection()

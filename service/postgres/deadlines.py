@@ -9,7 +9,7 @@ from typing import Any
 class Deadlines:
     """Cancels each task whose statement is still running at its deadline.
 
-    asyncpg's `timeout` sets a timer for each statement, which takes 3 % of a request's CPU time.
+    asyncpg's `timeout` would set a timer for each statement.
     """
 
     def __init__(self) -> None:

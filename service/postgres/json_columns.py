@@ -1,4 +1,4 @@
-"""Fields that are objects: an attrs class or a msgspec Struct, alone or in a list, is decoded from json or jsonb."""
+"""Decodes json and jsonb columns into the attrs classes and msgspec Structs that the fields of the row declare."""
 
 from collections.abc import Callable
 from typing import Any, ForwardRef, NewType, TypeVar, get_args, get_type_hints
@@ -10,11 +10,11 @@ R = TypeVar("R")
 
 
 class WrongJSONError(Exception):
-    """A query returned other JSON than its class declares: a mistake in the SQL file, or in what is stored."""
+    """The JSON of a row does not match its class: a mistake in the SQL file, or in what is stored."""
 
 
 def row_factory(query: str, row: type[R]) -> Callable[..., R]:
-    """Return what makes an object of a row's columns: the class itself, if none of its fields is read from JSON."""
+    """Return a factory of `row` objects from columns: `row` itself if no field is decoded from JSON."""
     fields = _fields(row)
     hints = get_type_hints(row) if any(_is_quoted(kind) for _, kind in fields) else {}
     decoders = [

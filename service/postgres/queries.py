@@ -17,7 +17,7 @@ ACCEPT_BROKEN_FILES_VARIABLE = "_ACCEPT_BROKEN_QUERY_FILES"
 
 @attrs.frozen(eq=False)
 class Query(Generic[P, R]):
-    """A statement and what makes an object of a row; each subclass stands for one cardinality."""
+    """A statement and the factory of its row objects; a subclass for each cardinality."""
 
     statement: Statement
     row: Callable[..., R]
@@ -83,8 +83,8 @@ def count(name: str) -> Count[...]:
 def accept_broken_files() -> None:
     """In this process and its children, replace the statement of a broken file by an empty one.
 
-    Its purpose is the error message. `dev` thus starts in spite of broken files, and reports an error when a request
-    needs one of them.
+    The `purpose` of the empty statement is the error message. `dev` thus starts in spite of broken files, and reports
+    an error when a request needs one of them.
     """
     os.environ[ACCEPT_BROKEN_FILES_VARIABLE] = "yes"
 

@@ -6,9 +6,10 @@ import psycopg
 
 from service.postgres.libpq import psycopg_conninfo
 from service.postgres.query_file import SQL
+from service.problems import OperatorError
 
 
-class RolesError(Exception):
+class RolesError(OperatorError):
     """PostgreSQL refused the SQL, and nothing has changed; the message says why."""
 
 

@@ -1,13 +1,12 @@
 """Creates a user unless it exists: the command `create-user`, and the demo user of `make dev`."""
 
-import click
 import msgspec
 
 from service.auth.emails import email_errors, email_key
 from service.auth.passwords import Passwords, password_errors
 from service.http import problem_from_msgspec
 from service.postgres import Database, Pool
-from service.problems import InvalidInput, Problem
+from service.problems import InvalidInput, OperatorError
 from service.sql import count
 from service.users.models import Registration
 
@@ -17,8 +16,7 @@ ENSURE_USER = count("users.ensure_user")
 async def ensure_user(url: str, email: str, password: str) -> bool:
     """Create an account for `email` unless it has one; return whether it was created.
 
-    Raises click.ClickException if registration would reject the address or the password, or if the database cannot be
-    reached.
+    Raises OperatorError if registration would reject the address or the password, or if the database cannot be reached.
     """
     pool, passwords = Pool(url, statement_cache=0), Passwords()
     try:
@@ -30,10 +28,8 @@ async def ensure_user(url: str, email: str, password: str) -> bool:
             key = email_key(registration.email)
             return await Database(pool).count(ENSURE_USER, registration.email, key, hashed) == 1
     except msgspec.ValidationError as error:
-        raise click.ClickException(problem_from_msgspec(error).detail) from None
+        raise problem_from_msgspec(error) from None
     except UnicodeEncodeError:
-        raise click.ClickException("The password is not UTF-8") from None
-    except Problem as problem:
-        raise click.ClickException(problem.detail) from None
+        raise OperatorError("The password is not UTF-8") from None
     finally:
         passwords.close()

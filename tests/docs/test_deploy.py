@@ -13,7 +13,7 @@ import yaml  # type: ignore[import-untyped]  # it ships no types
 
 from service.clean import BATCH
 from service.embedded import EmbeddedPostgres
-from service.settings import IN_FILES, Settings
+from service.settings import SECRETS, Settings
 from tests.support.deployment import PROCFILE
 from tests.support.processes import ROOT
 from tests.support.review_files import FILES
@@ -61,7 +61,7 @@ def test_railway_migrates() -> None:
 def test_every_secret_file_setting_is_documented() -> None:
     sentence = PAGE.partition("\n## Secrets\n")[2].partition("read from files")[0]
 
-    assert set(re.findall(r"`([A-Z_]+)`", sentence)) == set(IN_FILES)
+    assert set(re.findall(r"`([A-Z_]+)`", sentence)) == set(SECRETS)
 
 
 def test_every_review_file_is_documented() -> None:

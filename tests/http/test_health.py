@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from service.app import Service, create_app
-from service.http.system.health import Readiness, RequiredSchema
+from service.http.system.health import Readiness
 from service.migrate.files import MIGRATIONS, expected_checksums
 from service.postgres.database import Database
 from service.postgres.pool import Pool
@@ -117,7 +117,7 @@ async def test_successful_readiness_is_cached(own_database_url: str) -> None:
 
 async def test_failed_readiness_is_not_cached(own_database_url: str) -> None:
     pool = Pool(own_database_url)
-    readiness = Readiness(Database(pool), RequiredSchema({"0000_missing": ""}), cache_seconds=60)
+    readiness = Readiness(Database(pool), {"0000_missing": ""}, cache_seconds=60)
 
     async with pool.open():
         for _ in range(2):

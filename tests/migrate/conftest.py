@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.migrate.runner import MIGRATIONS
+from service.migrate import MIGRATIONS
 from tests.support.migration_folder import Folder
 
 PROGRAM = """

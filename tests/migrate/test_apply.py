@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from service.embedded import EmbeddedPostgres
-from service.migrate.runner import MIGRATIONS, Limits, MigrationError, apply, rollback, status
+from service.migrate import MIGRATIONS, MigrationError
+from service.migrate.runner import Limits, apply, rollback, status
 from tests.support.migration_folder import Folder, until, value
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from service.migrate.runner import MigrationError
+from service.migrate import MigrationError
 from tests.support.migration_folder import Folder, value
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Postgres

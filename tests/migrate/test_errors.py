@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from service.embedded import EmbeddedPostgres
-from service.migrate.runner import MigrationError
+from service.migrate import MigrationError
 from service.postgres.libpq import CONNECT_TIMEOUT
 from tests.support.migration_folder import Folder, value
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from service.migrate import MIGRATIONS
 from service.migrate.files import MigrationError, expected_checksums
 from service.migrate.lint import load_migrations
-from service.migrate.runner import MIGRATIONS
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from service.migrate import MigrationError
 from service.migrate.backend import LOCK_KEY
-from service.migrate.runner import Limits, MigrationError, apply
+from service.migrate.runner import Limits, apply
 from tests.support.migration_folder import HASTY, RUNS, Folder, until, value
 
 pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each

@@ -27,6 +27,21 @@ class Row(tuple[object, ...]):
         return super().__new__(cls, columns)
 
 
+async def test_open_pool_has_a_connection_before_the_first_statement(
+    opening: Opening, backend: Backend, admin: asyncpg.Connection
+) -> None:
+    """So that the first requests do not wait for it."""
+    others = "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    before = {row["pid"] for row in await admin.fetch(others)}
+
+    db = await opening(size=2)
+
+    async with asyncio.timeout(10):
+        while not (opened := {row["pid"] for row in await admin.fetch(others)} - before):
+            pass
+    assert opened == {await db.value(backend)}
+
+
 async def test_connection_is_made_once_and_kept(opening: Opening, backend: Backend) -> None:
     db = await opening(size=2)
 

@@ -2,9 +2,9 @@
 
 import os
 
-import click
 import pytest
 
+from service.problems import OperatorError
 from service.users.ensure_user import ensure_user
 from tests.support.accounts import PASSWORD
 from tests.support.factories import Committed, log_in
@@ -40,22 +40,22 @@ async def test_next_deploy_leaves_the_account_unchanged(
     ],
 )
 async def test_rules_are_those_of_registration(database_url: str, email: str, password: str, sentence: str) -> None:
-    with pytest.raises(click.ClickException) as refusal:
+    with pytest.raises(OperatorError) as refusal:
         await ensure_user(database_url, email, password)
 
-    assert refusal.value.message == sentence
+    assert str(refusal.value) == sentence
 
 
 async def test_missing_database_is_one_sentence() -> None:
-    with pytest.raises(click.ClickException) as refusal:
+    with pytest.raises(OperatorError) as refusal:
         await ensure_user("postgresql://nobody@127.0.0.1:1/nothing", "admin@example.com", PASSWORD)
 
-    assert refusal.value.message == "The database does not answer"
+    assert str(refusal.value) == "The database does not answer"
 
 
 async def test_password_that_is_not_text_is_refused(database_url: str) -> None:
     """Environment variables can hold any bytes; Python decodes invalid UTF-8 to lone surrogates."""
-    with pytest.raises(click.ClickException) as refusal:
+    with pytest.raises(OperatorError) as refusal:
         await ensure_user(database_url, "admin@example.com", os.fsdecode(b"\xff" * 8))
 
-    assert refusal.value.message == "The password is not UTF-8"
+    assert str(refusal.value) == "The password is not UTF-8"

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from service.http.system.docs import docs_file, docs_page
-from service.http.system.health import HealthController, Readiness, RequiredSchema, applied_migrations
+from service.http.system.health import HealthController, Readiness, applied_migrations
 
 if TYPE_CHECKING:
     from service.http.system.metrics import metrics_route
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 __all__ = [
     "HealthController",
     "Readiness",
-    "RequiredSchema",
     "applied_migrations",
     "docs_file",
     "docs_page",

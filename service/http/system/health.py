@@ -1,5 +1,6 @@
 """Health checks: liveness (the process responds) and readiness (database reachable, schema current)."""
 
+from collections.abc import Collection, Mapping
 from time import monotonic
 from typing import Literal
 
@@ -23,19 +24,13 @@ class AppliedMigration:
     sha256: str
 
 
-@attrs.frozen
-class RequiredSchema:
-    """The schema that this code needs: the checksum of each migration by its id."""
-
-    checksums: dict[str, str]
-
-
 @attrs.define
 class Readiness:
-    """Checks that the database is reachable and has the `schema`."""
+    """Checks that the database is reachable, and that the migrations of this code are applied to it."""
 
     db: Database
-    schema: RequiredSchema
+    checksums: Mapping[str, str]
+    """The checksum of each migration by its id."""
     cache_seconds: float
     """How long a successful check is cached, so that the load balancer does not drop an instance for a slow moment."""
     _ready_until: float = 0.0
@@ -44,11 +39,11 @@ class Readiness:
         """Raise Unavailable if the service is not ready."""
         if monotonic() < self._ready_until:
             return
-        applied = await applied_migrations(self.db, self.schema)
+        applied = await applied_migrations(self.db, self.checksums)
         # The database can be ahead: during a deployment, old and new code run side by side.
-        if missing := [name for name in self.schema.checksums if name not in applied]:
+        if missing := [name for name in self.checksums if name not in applied]:
             raise Unavailable(f"The schema is behind: {missing[0]} is not applied; run python -m service migrate")
-        if edited := [name for name, sha256 in self.schema.checksums.items() if applied[name] != sha256]:
+        if edited := [name for name, sha256 in self.checksums.items() if applied[name] != sha256]:
             raise Unavailable(f"The schema does not match: {edited[0]} has changed since it was applied")
         self._ready_until = monotonic() + self.cache_seconds
 
@@ -68,15 +63,15 @@ MIGRATIONS_APPLIED = gauge(
 )
 
 
-async def applied_migrations(db: Database, schema: RequiredSchema) -> dict[str, str]:
-    """Return the checksum of each applied migration by its id, and update the gauges."""
-    MIGRATIONS_NEEDED.set(len(schema.checksums))
+async def applied_migrations(db: Database, needed: Collection[str]) -> dict[str, str]:
+    """Return the checksum of each applied migration by its id; set the gauges for the ids that this code needs."""
+    MIGRATIONS_NEEDED.set(len(needed))
     try:
         rows = await db.many(LIST_APPLIED_MIGRATIONS)
     except asyncpg.UndefinedTableError:
         rows = []
     applied = {row.migration_id: row.sha256 for row in rows}
-    MIGRATIONS_APPLIED.set(len(applied.keys() & schema.checksums.keys()))
+    MIGRATIONS_APPLIED.set(len(applied.keys() & set(needed)))
     return applied
 
 
