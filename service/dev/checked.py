@@ -21,7 +21,7 @@ from service.timeouts import DatabaseTimeouts
 
 if TYPE_CHECKING:
     from service.server import Application
-    from service.sqlcheck import Finding
+    from service.sqlcheck.findings import Finding
 
 
 def create_app() -> "Application":
@@ -117,7 +117,10 @@ class CheckedConnections:
             await self.check()
 
     def _run_check(self) -> "tuple[dict[str, Statement], list[Finding]]":
-        from service.sqlcheck import Tree, check_tree, connect  # noqa: PLC0415 - slow to import, but this runs in a thread
+        # Slow to import, but this runs in a thread.
+        from service.sqlcheck.check import check_tree  # noqa: PLC0415
+        from service.sqlcheck.scratch import connect  # noqa: PLC0415
+        from service.sqlcheck.tree import Tree  # noqa: PLC0415
 
         tree = Tree.read(self._root)
         with connect(self._url) as connection:

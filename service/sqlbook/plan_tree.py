@@ -6,22 +6,12 @@ from itertools import takewhile
 
 import attrs
 
-from service.sqlcheck import Index, Plan, Schema
+from service.sqlcheck.analysis.description import Plan
+from service.sqlcheck.migrations.schema import Index, Schema
 
 CONDITIONS = (
-    "Index Cond",
-    "Recheck Cond",
-    "Hash Cond",
-    "Merge Cond",
-    "Join Filter",
-    "Filter",
-    "One-Time Filter",
-    "Conflict Filter",
-    "Conflict Resolution",
-    "Conflict Arbiter Indexes",
-    "TID Cond",
-    "Sort Key",
-    "Group Key",
+    *("Index Cond", "Recheck Cond", "Hash Cond", "Merge Cond", "Join Filter", "Filter", "One-Time Filter"),
+    *("Conflict Filter", "Conflict Resolution", "Conflict Arbiter Indexes", "TID Cond", "Sort Key", "Group Key"),
 )
 # Matches the column of an equality condition, such as `(s.user_id = $2)` or `((s.email)::text = $1)`.
 COLUMN = r'\(*"?(\w+)"?\."?(\w+)"?\)?(?:::[\w ]+)?'

@@ -18,11 +18,7 @@ from service.sqlcheck.row_classes import Annotation, Row, is_json_class, row_cla
 QUERY_FUNCTIONS = {"one", "maybe", "many", "value", "count"}
 # The modules that export these functions; the last three did in older revisions.
 QUERY_MODULES = {
-    "service.sql",
-    "service.postgres",
-    "service.postgres.queries",
-    "service.postgres.readers",
-    "service.queries",
+    *("service.sql", "service.postgres", "service.postgres.queries", "service.postgres.readers", "service.queries"),
 }
 
 

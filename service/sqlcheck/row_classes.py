@@ -28,16 +28,7 @@ STRUCT = "msgspec.Struct"
 FIELDLESS_BASES = {"object", "typing.Generic", "typing.Protocol", "abc.ABC"}
 # Options of the decorator that do not affect the fields and their order.
 NEUTRAL_OPTIONS = {
-    "cache_hash",
-    "eq",
-    "frozen",
-    "hash",
-    "kw_only",
-    "order",
-    "repr",
-    "slots",
-    "unsafe_hash",
-    "weakref_slot",
+    *("cache_hash", "eq", "frozen", "hash", "kw_only", "order", "repr", "slots", "unsafe_hash", "weakref_slot"),
 }
 # Options of a class or of a Struct that do not affect which JSON keys its fields have.
 NEUTRAL_JSON_OPTIONS = NEUTRAL_OPTIONS | {"dict", "forbid_unknown_fields", "gc", "weakref"}
@@ -65,8 +56,8 @@ class Annotation:
 
     @property
     def optional_elements(self) -> bool:
-        """Whether an element of the list can be None."""
-        return self.element is not None and self.element.optional
+        """Whether an element of the list, or of a list in it, can be None."""
+        return self.element is not None and (self.element.optional or self.element.optional_elements)
 
     @override
     def __str__(self) -> str:

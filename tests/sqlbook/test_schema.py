@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from service.sqlbook.contents import Contents
-from service.sqlcheck import Change, Schema, difference, read_schema
+from service.sqlcheck.migrations.schema import Schema, read_schema
+from service.sqlcheck.migrations.schema_difference import Change, difference
 
 Connection = psycopg.Connection[Any]
 
@@ -25,7 +26,7 @@ def test_every_table_of_the_checkout_has_comments(schema: Schema) -> None:
 
     assert kites.comment == "Kites of a user."
     assert kites.columns[0].comment == "Owner of the kite."
-    assert schema.functions["live_session(session uuid)"].comment.startswith("The session and its user")
+    assert schema.functions["live_session(session uuid)"].comment.startswith("For releases before 0007 only")
 
 
 def test_columns_are_shown_as_declared(small_book: Contents) -> None:

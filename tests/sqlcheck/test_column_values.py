@@ -45,6 +45,27 @@ def test_literal_matches_a_checked_text(toys: Toys, field: str, select: str) -> 
 
 
 @pytest.mark.parametrize(
+    "made",
+    [
+        "array[array[id], array[2]]",
+        "array(select array[toy.id] from toy)",
+        "coalesce((select array_agg(array[toy.id]) from toy), '{}')",
+        "(select max(array[array[toy.id]]) over () from toy limit 1)",
+    ],
+)
+def test_array_of_arrays_is_a_list_of_lists(toys: Toys, made: str) -> None:
+    select = f"select id, {made} as part from maker"
+
+    assert said(toys, "part: list[list[int | None]]", select) == ""
+
+
+def test_array_of_arrays_is_no_list(toys: Toys) -> None:
+    select = "select id, array[array[id]] as part from maker union all select 1, '{}'"
+
+    assert said(toys, "part: list[int]", select) == "3: column 2 is integer[][], Row.part says list[int] [column-type]"
+
+
+@pytest.mark.parametrize(
     ("field", "select", "has"),
     [
         ("kind: Literal['cat']", "select id, kind from pet", "its CHECK allows cat, dog"),

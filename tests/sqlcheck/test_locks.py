@@ -37,6 +37,33 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
             ":5: an index of kites, which exists, is created without CONCURRENTLY: writers wait [index-not-concurrent]",
         ),
         (
+            "-- squawk-ignore prefer-timestamp-tz\nalter table user_model alter column created_at type timestamp;",
+            ":4: user_model is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
+        ),
+        (
+            "merge into kites using user_model as u on u.id = kites.user_id when matched then update set version = 1;",
+            ":3: merge of all rows of kites, which stay locked: do it in batches [whole-table]",
+        ),
+        (
+            "merge into kites using (values (1)) as v (n) on version = v.n when not matched by source then delete;",
+            ":3: merge of all rows of kites, which stay locked: do it in batches [whole-table]",
+        ),
+        (
+            (
+                "create function fill() returns void language sql begin atomic update kites set version = 1; end;\n"
+                "create function fill_all() returns void language plpgsql as $$ begin perform fill(); end $$;\n"
+                "select fill_all();"
+            ),
+            ":5: update of all rows of kites, which stay locked: do it in batches [whole-table]",
+        ),
+        (
+            "alter table kites enable row level security;",
+            (
+                ":3: row level security of kites is enabled: rows vanish for the previous release, unless a policy "
+                "shows them or the service owns the table [row-security]"
+            ),
+        ),
+        (
             "alter table login_session alter column user_agent set not null;",
             ":3: login_session.user_agent becomes NOT NULL without a validated check: all rows are read [not-null]",
         ),
@@ -224,6 +251,10 @@ def test_blocking_migration_is_found(tree: Copy, empty_database_url: str, sql: s
         "update kites set version = 2 from (values ('a')) as new (name) where kites.kite_name = new.name;",
         "create table toys (id bigint primary key);\ndelete from kites using toys where toys.id = kites.id;",
         "create table toys (id bigint primary key);\ndo $$ begin drop table toys; end $$;",
+        "merge into kites using user_model as u on u.id = user_id and u.email = 'a' when matched then delete;",
+        "merge into kites using user_model on kites.version = 1 when not matched then do nothing;",
+        "create function one() returns void language sql as 'delete from kites where version = 1';\nselect one();",
+        "create table toys (id bigint primary key);\nalter table toys enable row level security;",
         "create domain shade as text;\nalter domain shade set not null;",
         (
             "create table days (day date) partition by list (day);\n"

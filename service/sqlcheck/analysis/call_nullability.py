@@ -1,14 +1,16 @@
 """Nullability of calls: functions, operators, aggregates and window functions."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import attrs
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.min_rows import returns_at_least_one
+from service.sqlcheck.analysis.nested_arrays import makes_nested
 from service.sqlcheck.analysis.node_tree import Node, constant_text, is_null_constant, walk
 from service.sqlcheck.analysis.not_null import not_null_if_true
-from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, null_if_all, null_if_any
+from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, in_array, null_if_all, null_if_any
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.total_functions import AGGREGATES, INFINITE_FIELDS
 
@@ -39,8 +41,19 @@ def _infer_row(inference: "Inference", scope: Scope, call: Node, place: int) -> 
     if body is None or not (call.funcretset or returns_at_least_one(body, inference)):
         return UNKNOWN
     columns = inference.columns(body)
-    whole = function.returns_row and len(columns) == 1  # the body returns the row as one value
-    return columns[place] if place < len(columns) and not whole else UNKNOWN
+    if function.returns_row and len(columns) == 1:  # the body returns the row as one value
+        query = body.query
+        known = not (query.setOperations or query.groupingSets)
+        column = infer_field(inference, body, body.targets[0].expr, place) if known else UNKNOWN
+    else:
+        column = columns[place] if place < len(columns) else UNKNOWN
+    return column if call.funcretset else null_if_any([column, inference.null_if_any(scope, body.required)])
+
+
+def _is_finite(scope: Scope, field: Node, time: Node) -> bool:
+    """Return whether a field of a time is not null: the time is the current one, or infinity has the field, too."""
+    is_now = time.label == "SQLVALUEFUNCTION" or scope.catalogue.builtin_name(time.funcid or 0) == "now"
+    return is_now or constant_text(field) in INFINITE_FIELDS
 
 
 def infer_function(inference: "Inference", scope: Scope, node: Node) -> Nullability:  # noqa: PLR0911 - one return per case
@@ -50,7 +63,7 @@ def infer_function(inference: "Inference", scope: Scope, node: Node) -> Nullabil
         case _ if node.funcretset:  # beside another set, the shorter one ends with nulls
             sets = [each for each, level in walk(scope.query.targetList) if not level and each.funcretset]
             return _infer_row(inference, scope, node, 0) if sets == [node] else UNKNOWN
-        case "extract" | "date_part" if constant_text(arguments[0]) in INFINITE_FIELDS:
+        case "extract" | "date_part" if _is_finite(scope, *arguments):
             return inference.null_if_any(scope, arguments)
         case "array_remove":
             array = inference.expression(scope, arguments[0])
@@ -64,10 +77,24 @@ def infer_function(inference: "Inference", scope: Scope, node: Node) -> Nullabil
             body = scope.function_body(node)
             if body is None or not returns_at_least_one(body, inference):
                 return UNKNOWN
-            strict = arguments if scope.catalogue.functions[node.funcid].is_strict else []
-            return null_if_any([*inference.columns(body)[:1], inference.null_if_any(scope, strict)])
+            return null_if_any([*inference.columns(body)[:1], inference.null_if_any(scope, body.required)])
         case _:
             return infer_builtin(inference, scope, node.funcid, node)
+
+
+def infer_field(inference: "Inference", scope: Scope, row: Node, place: int) -> Nullability:
+    """Infer the nullability of a field (from 0) of a row that an expression returns as one value."""
+    match row.label:
+        case "VAR" if not row.varattno:
+            return inference.expression(scope, Node("VAR", {**row.fields, "varattno": place + 1}))
+        case "ROWEXPR":
+            return inference.expression(scope, row.args[place])
+        case "FUNCEXPR" if not row.funcretset and scope.catalogue.functions[row.funcid].returns_row:
+            return _infer_row(inference, scope, row, place)
+        case "PARAM" if not row.paramkind and (argument := scope.argument(row)):
+            return infer_field(inference, *argument, place)
+        case _:
+            return UNKNOWN
 
 
 def infer_builtin(inference: "Inference", scope: Scope, function: int, node: Node) -> Nullability:
@@ -97,13 +124,19 @@ def infer_aggregate(inference: "Inference", scope: Scope, node: Node) -> Nullabi
         return UNKNOWN
     not_null = not_null_if_true(scope, node.aggfilter)
     values = [inference.expression_assuming(scope, not_null, each.expr) for each in node.args or []]
-    elements = name == "array_agg" and values[0].never_null
     if not query.groupClause or query.groupingSets or node.aggfilter:  # there may be no rows to aggregate
-        return Nullability(known=False, elements_not_null=elements)
-    if name == "array_agg" or name.startswith("json"):
-        return Nullability(elements_not_null=elements)
+        return attrs.evolve(_of_rows(scope, node, name, values), known=False)
     fractions = [inference.expression(scope, each) for each in node.aggdirectargs or []]
-    return attrs.evolve(null_if_any([values[0], *fractions]), elements_not_null=False)
+    return _of_rows(scope, node, name, [values[0], *fractions])
+
+
+def _of_rows(scope: Scope, node: Node, name: str, values: Sequence[Nullability]) -> Nullability:
+    """Return the nullability of an aggregate of at least one row."""
+    if name == "array_agg":
+        return in_array(values[:1], makes_nested(scope, node))
+    if name.startswith("json"):
+        return NEVER
+    return attrs.evolve(null_if_any(values), elements_not_null=False)
 
 
 def infer_window_function(inference: "Inference", scope: Scope, node: Node) -> Nullability:
@@ -115,5 +148,5 @@ def infer_window_function(inference: "Inference", scope: Scope, node: Node) -> N
         return inference.null_if_any(scope, arguments)
     frame = next(each.frameOptions for each in scope.query.windowClause if each.winref == node.winref)
     if name in AGGREGATES and not frame & pg.WITHOUT_CURRENT_ROW and not node.aggfilter:
-        return inference.null_if_any(scope, arguments[:1])
+        return _of_rows(scope, node, name, [inference.expression(scope, each) for each in arguments[:1]])
     return UNKNOWN

@@ -1,7 +1,7 @@
 """Tables, functions and operators in PostgreSQL's catalogue, by oid, because several can have the same name."""
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import attrs
@@ -10,7 +10,8 @@ from psycopg import sql
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis import node_tree
-from service.sqlcheck.analysis.node_tree import Node
+from service.sqlcheck.analysis.node_tree import Node, with_variables
+from service.sqlcheck.analysis.not_null import Variable
 from service.sqlcheck.analysis.total_functions import ELEMENTS_NOT_NULL, NEVER_NULL, NEVER_NULL_SETS, OPERATORS, TOTAL
 
 Relation = int
@@ -49,7 +50,8 @@ COLUMNS = """
 FUNCTIONS = """
     select
         p.oid, p.proname::text, replace(p.oid::regprocedure::text, '"', ''), p.proisstrict, p.provolatile = 'v',
-        l.lanname = 'sql' and p.prokind = 'f', p.pronargs, t.typtype = 'c' or t.oid = 'record'::regtype
+        l.lanname = 'sql' and p.prokind = 'f', p.pronargs, coalesce(p.proargdefaults::text, '()'),
+        t.typtype = 'c' or t.oid = 'record'::regtype
     from pg_proc as p inner join pg_language as l on l.oid = p.prolang inner join pg_type as t on t.oid = p.prorettype
 """
 # The functions of indexable comparisons and of casts, which return null for null arguments only, except casts of a JSON
@@ -72,6 +74,19 @@ OPERATOR_FUNCTIONS = """
 EQUALITIES = """
     select a.amopopr from pg_amop as a inner join pg_am as m on m.oid = a.amopmethod
     where m.amname = 'btree' and a.amopstrategy = 3
+"""
+# Operators that are false for equal values.
+UNEQUAL = """
+    select case a.amopstrategy when 3 then o.oprnegate else o.oid end
+    from pg_amop as a inner join pg_am as m on m.oid = a.amopmethod inner join pg_operator as o on o.oid = a.amopopr
+    where m.amname = 'btree' and a.amopstrategy in (1, 3, 5)
+"""
+# Each child table can have another expression.
+GENERATED = """
+    select a.attrelid, a.attnum, d.adbin::text
+    from pg_attribute as a inner join pg_class as c on c.oid = a.attrelid
+    inner join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+    where a.attgenerated <> '' and c.relkind = 'r' and not c.relhassubclass
 """
 KEYS = """
     select indrelid, (indkey::int2[])[0:indnkeyatts - 1], indexprs::text, indpred::text
@@ -134,7 +149,10 @@ class Column:
 
 @attrs.frozen
 class Function:
-    """A function; if it `is_sql`, its body can be analysed, too; it `returns_row` if its type is composite."""
+    """A function; if it `is_sql`, its body can be analysed, too; it `returns_row` if its type is composite.
+
+    `defaults`: the trees of the default values of the last parameters.
+    """
 
     name: str
     signature: str
@@ -142,6 +160,7 @@ class Function:
     is_volatile: bool
     is_sql: bool
     arguments: int
+    defaults: str
     returns_row: bool
 
 
@@ -178,9 +197,11 @@ class Catalogue:
             connection.execute("select oid, oprcode::oid from pg_operator").fetchall()
         )
         self.equalities = self._oids(EQUALITIES)
+        self.unequal = self._oids(UNEQUAL)
         self.total = (
             self._oids(COMPARISONS) | self._oids(OPERATOR_FUNCTIONS, [sorted(OPERATORS)]) | self._builtin(TOTAL)
         )
+        self.arrays = self._oids("select oid from pg_type where typcategory = 'A'")
         self.never_null = self._builtin(NEVER_NULL)
         self.never_null_sets = self._builtin(NEVER_NULL_SETS)
         self.elements_not_null = self._builtin(ELEMENTS_NOT_NULL)
@@ -234,6 +255,18 @@ class Catalogue:
             ForeignKey(table, tuple(columns), target, tuple(target_columns))
             for table, columns, target, target_columns in self._connection.execute(FOREIGN_KEYS).fetchall()
         }
+
+    @cached_property
+    def _generated(self) -> dict[tuple[Relation, int], Node]:
+        found = self._connection.execute(GENERATED).fetchall()
+        return {(relation, number): node_tree.parse(expression) for relation, number, expression in found}
+
+    @lru_cache  # noqa: B019 - scopes refer to parts of the expressions by id
+    def generated(self, relation: Relation, variable: Variable) -> Node | None:
+        """Return the expression of a generated column, with the variables of the row that `variable` shows."""
+        number, column, row = variable
+        found = self._generated.get((relation, column))
+        return with_variables(found, {"varno": number, "varreturningtype": row}) if found else None
 
     @cached_property
     def checks(self) -> dict[tuple[int, int], list[Node]]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any, LiteralString
 
 import attrs
@@ -14,6 +15,7 @@ from psycopg.pq.abc import PGresult
 from service.postgres import Statement
 from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.analysis.json_shape import JsonShape, JsonShapes
+from service.sqlcheck.analysis.nested_arrays import levels_below
 from service.sqlcheck.analysis.node_tree import Node
 from service.sqlcheck.analysis.nullability_inference import NullabilityInference
 from service.sqlcheck.analysis.parse_tree import ParsedQuery, first_line, walk
@@ -96,6 +98,8 @@ class Describer:
         parsed = ParsedQuery.read(statement)
         types = [self.types[result.param_type(index)] for index in range(result.nparams)]
         query = self.catalogue.analyse(statement.sql, [each.name for each in types])
+        scope = Scope(self.catalogue, query) if query else None
+        levels = [levels_below(scope, target.expr) for target in scope.targets] if scope else []
         targets = parsed.targets()
         # With `*`, there are fewer targets than columns: each column is on the first line.
         lines = [parsed.line_of(target) for target in targets]
@@ -106,11 +110,11 @@ class Describer:
             parsed,
             tuple(types),
             tuple(
-                Column((result.fname(index) or b"").decode(), self.types[result.ftype(index)], line)
-                for index, line in enumerate(lines)
+                Column((result.fname(index) or b"").decode(), self.types[result.ftype(index)].nested(nested), line)
+                for index, (line, nested) in enumerate(zip_longest(lines, levels, fillvalue=0))
             ),
             self._plan(statement) if isinstance(parsed.tree, QUERIES) else None,
-            Scope(self.catalogue, query) if query else None,
+            scope,
             NullabilityInference([parameter.nullable for parameter in statement.parameters]),
             self.types,
         )

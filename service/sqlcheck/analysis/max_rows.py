@@ -38,10 +38,7 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     if aggregates_all(query):
         return True
     if query.setOperations:
-        if bounded:
-            return all(_is_limited(arm, fixed, bounded=True) for arm in _arms(scope, query.setOperations))
-        distinct = query.setOperations.op == pg.UNION and not query.setOperations.all
-        return distinct and len(fixed) == len(scope.targets)
+        return _is_limited_set(scope, query.setOperations, fixed, bounded=bounded)
     dependencies = FunctionalDependencies(scope, fixed, bounded=bounded)
     if query.commandType in {pg.UPDATE, pg.DELETE}:
         return query.resultRelation in dependencies.single_row  # each row is changed, and returned, once
@@ -56,14 +53,14 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     return dependencies.has_single_row(query.jointree)
 
 
-def _arms(scope: Scope, node: Node) -> Iterator[Scope]:
-    """Yield the queries from which a set operation takes its rows."""
+def _is_limited_set(scope: Scope, node: Node, fixed: Columns, *, bounded: bool) -> bool:
+    """Return the same for a set operation."""
     if node.label == "RANGETBLREF":
-        yield scope.child(scope.relation(node.rtindex).subquery)
-        return
-    yield from _arms(scope, node.larg)
-    if node.op != pg.EXCEPT:
-        yield from _arms(scope, node.rarg)
+        return _is_limited(scope.child(scope.relation(node.rtindex).subquery), fixed, bounded=bounded)
+    if not node.all and len(fixed) == len(scope.targets):
+        return True
+    left, right = (_is_limited_set(scope, arm, fixed, bounded=bounded) for arm in (node.larg, node.rarg))
+    return {pg.UNION: bounded and left and right, pg.INTERSECT: left or right, pg.EXCEPT: left}[node.op]
 
 
 def _relations(part: Node) -> list[int]:

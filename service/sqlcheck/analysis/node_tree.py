@@ -17,12 +17,7 @@ INTEGER = re.compile(r"-?\d+")
 WORDS = {"<>": None, "true": True, "false": False}
 # Labels in PostgreSQL 15; later releases use the names of the C types.
 OLD_LABELS = {
-    "ARRAY": "ARRAYEXPR",
-    "CASE": "CASEEXPR",
-    "COALESCE": "COALESCEEXPR",
-    "MINMAX": "MINMAXEXPR",
-    "ROW": "ROWEXPR",
-    "ROWCOMPARE": "ROWCOMPAREEXPR",
+    **{label: f"{label}EXPR" for label in ("ARRAY", "CASE", "COALESCE", "MINMAX", "ROW", "ROWCOMPARE")},
     "RTE": "RANGETBLENTRY",
     "WHEN": "CASEWHEN",
 }
@@ -31,6 +26,7 @@ TYPE_FIELDS = (
     *("vartype", "consttype", "paramtype", "funcresulttype", "opresulttype", "aggtype", "wintype", "resulttype"),
     *("coalescetype", "casetype", "minmaxtype", "array_typeid", "refrestype"),
 )
+OPERANDS = ("arg", "args", "largs", "rargs", "expr", "raw_expr")
 # Fields that do not affect what an expression means.
 IGNORED_FIELDS = {
     *("location", "varnosyn", "varattnosyn", "varnullingrels"),
@@ -96,6 +92,22 @@ def walk(value: Any, level: int = 0) -> Iterator[tuple[Node, int]]:  # noqa: ANN
         yield value, level
         for each in value.fields.values():
             yield from walk(each, level + (value.label == "QUERY"))
+
+
+def operands(expression: Node) -> list[Node]:
+    """Return the operands of an expression."""
+    found = [expression.fields.get(name) for name in OPERANDS]
+    return [node for each in found if each for node in (each if isinstance(each, list) else [each])]
+
+
+def with_variables(value: Any, fields: dict[str, Any]) -> Any:  # noqa: ANN401 - a node, a list, a number or a word
+    """Return a copy of an expression whose variables have other values of some fields."""
+    if isinstance(value, list):
+        return [with_variables(each, fields) for each in value]
+    if not isinstance(value, Node):
+        return value
+    changed = {name: with_variables(each, fields) for name, each in value.fields.items()}
+    return Node(value.label, changed | (fields if value.label == "VAR" else {}))
 
 
 def type_of(expression: Node) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from service.sqlcheck.analysis import node_enums as pg
-from service.sqlcheck.analysis.node_tree import CASTS, Node
+from service.sqlcheck.analysis.node_tree import CASTS, Node, same
 
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.scope import Scope
@@ -28,6 +28,8 @@ def not_null_if_true(scope: "Scope", condition: Any) -> set[Variable]:  # noqa: 
             return set().union(*(not_null_if_true(scope, each) for each in condition.args))
         case "BOOLEXPR" if condition.boolop == "or":
             return set.intersection(*(not_null_if_true(scope, each) for each in condition.args))
+        case "BOOLEXPR":
+            return not_null_if_false(scope, condition.args[0]) | _columns(_parts(scope, condition))
         case _:
             return _columns(parts_not_null_if_true(scope, condition))
 
@@ -46,10 +48,18 @@ def parts_not_null_if_true(scope: "Scope", condition: Any) -> Iterator[Node]:  #
             tested = [condition.testexpr] if condition.subLinkType == pg.ANY else []
         case "ROWCOMPAREEXPR":  # the later pairs count only if the first are equal
             tested = [condition.largs[0], condition.rargs[0]]
+        case "OPEXPR" if condition.opno in scope.catalogue.unequal:
+            tested = [condition, *_replaced(scope, *condition.args), *_replaced(scope, *condition.args[::-1])]
         case _:
             tested = [condition]
     for each in tested:
         yield from _parts(scope, each)
+
+
+def _replaced(scope: "Scope", one: Node, other: Node) -> list[Node]:
+    """Return `x` if an inequality compares `coalesce(x, other)` with `other`: for a null, it compares equal values."""
+    values = one.args if one.label == "COALESCEEXPR" else []
+    return values[:1] if len(values) == 2 and same(values[1], other) and not scope.is_volatile(other) else []  # noqa: PLR2004
 
 
 def not_null_if_false(scope: "Scope", condition: Node) -> set[Variable]:
@@ -78,6 +88,8 @@ def _parts(scope: "Scope", node: Any) -> Iterator[Node]:  # noqa: ANN401 - a nod
             parts = node.args or []
         case "BOOLEXPR" if node.boolop == "not":
             parts = node.args
+        case "NULLIFEXPR":
+            parts = node.args[:1]
         case label if label in CASTS:
             parts = [node.arg]
         case _:

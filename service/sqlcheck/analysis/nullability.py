@@ -37,6 +37,11 @@ class Nullability:
 NEVER, UNKNOWN = Nullability(), Nullability(known=False)
 
 
+def in_array(values: Iterable[Nullability], nested: bool) -> Nullability:  # noqa: FBT001 - called with an expression
+    """Return the nullability of an array of some values, or, if it is `nested`, of the elements of some arrays."""
+    return Nullability(elements_not_null=all(each.elements_not_null if nested else each.never_null for each in values))
+
+
 def null_if_any(values: Iterable[Nullability]) -> Nullability:
     """Return the nullability of an expression that is null if any of its values is."""
     values = list(values)

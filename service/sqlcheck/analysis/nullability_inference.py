@@ -13,13 +13,15 @@ import attrs
 from service.sqlcheck.analysis import call_nullability as calls
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.min_rows import always_matches, returns_at_least_one
-from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, is_null_constant, same
+from service.sqlcheck.analysis.nested_arrays import makes_nested
+from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, is_null_constant, operands, same
 from service.sqlcheck.analysis.not_null import Variable, as_variable, not_null_if_false, not_null_if_true
-from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, null_if_all, null_if_any
+from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, in_array, null_if_all, null_if_any
 from service.sqlcheck.analysis.scope import COMPUTED, OuterJoin, Scope, is_alias, is_table
-from service.sqlcheck.analysis.written_rows import is_kept, missing_row, written_values
+from service.sqlcheck.analysis.written_rows import generated_value, is_kept, missing_row, written_values
 
 NEVER_NULL = {"BOOLEANTEST", "DISTINCTEXPR", "GROUPINGFUNC", "MERGESUPPORTFUNC", "NEXTVALUEEXPR", "NULLTEST", "ROWEXPR"}
+NULL_IF_ANY = CASTS | {"BOOLEXPR", "JSONISPREDICATE", "JSONVALUEEXPR", "ROWCOMPAREEXPR"}
 NO_NULLS = b"\0\0\0\0"  # an array's offset of its null bitmap
 _Assumptions = tuple[int, frozenset[tuple[int, Variable]], frozenset[int]]
 
@@ -102,12 +104,18 @@ class NullabilityInference:
             case "CONST":  # an array begins with its length, its number of dimensions and the offset of its null bitmap
                 return Nullability(elements_not_null=constant_bytes(node)[8:12] == NO_NULLS)
             case "ARRAYEXPR":
-                elements = all(self.expression(scope, each).never_null for each in node.elements or [])
-                return Nullability(elements_not_null=elements)
+                values = [self.expression(scope, each) for each in node.elements or []]
+                return in_array(values, makes_nested(scope, node))
             case label if label in NEVER_NULL:
                 return NEVER
-            case label if label in CASTS:
-                return self.expression(scope, node.arg)
+            case label if label in NULL_IF_ANY:
+                return self.null_if_any(scope, operands(node))
+            case "SUBSCRIPTINGREF" if node.reflowerindexpr and not node.refassgnexpr:  # a slice of an array
+                bounds = [each for each in [*node.reflowerindexpr, *node.refupperindexpr] if each]
+                array, null = self.expression(scope, node.refexpr), self.null_if_any(scope, bounds)
+                return attrs.evolve(null_if_any([array, null]), elements_not_null=array.elements_not_null)
+            case "FIELDSELECT":
+                return calls.infer_field(self, scope, node.arg, node.fieldnum - 1)
             case "SQLVALUEFUNCTION":
                 return UNKNOWN if node.op == pg.CURRENT_SCHEMA else NEVER
             case "JSONCONSTRUCTOREXPR" if node.func:
@@ -116,10 +124,6 @@ class NullabilityInference:
                 return NEVER if node.type in {pg.JSON_OBJECT, pg.JSON_ARRAY} else self.null_if_any(scope, node.args)
             case "COALESCEEXPR" | "MINMAXEXPR":
                 return null_if_all([self.expression(scope, each) for each in node.args])
-            case "BOOLEXPR":
-                return self.null_if_any(scope, node.args)
-            case "ROWCOMPAREEXPR":
-                return self.null_if_any(scope, [*node.largs, *node.rargs])
             case "CASEEXPR":
                 return self._case(scope, node)
             case "OPEXPR":
@@ -162,22 +166,19 @@ class NullabilityInference:
             return UNKNOWN
         if node.paramkind:  # the left side of a comparison with a subquery, which is examined there
             return NEVER
-        around: Scope | None = scope
-        while around and not around.caller:
-            around = around.parent
-        if around and around.caller:
-            return self.expression(around.caller, around.arguments[node.paramid - 1])
+        if argument := scope.argument(node):
+            return self.expression(*argument)
         if self._parameters[node.paramid - 1]:
             return Nullability(reason=f"${node.paramid} may be null", from_input=True, elements_not_null=True)
         return Nullability(elements_not_null=True)
 
     def _variable(self, scope: Scope, node: Node) -> Nullability:
         relation, variable = scope.relation(node.varno), as_variable(node)
+        if (id(scope), variable) in self._not_null:
+            return NEVER
         if is_alias(relation):
             unclear = node.varattno <= 0 or (relation.rtekind == pg.GROUP and not scope.is_in_each_set(node))
             return UNKNOWN if unclear else self.expression(scope, scope.aliased_expression(node))
-        if (id(scope), variable) in self._not_null:
-            return NEVER
         # If another column of the same row is not null, the row exists.
         exists = any((id(scope), variable[::2]) == (known, other[::2]) for known, other in self._not_null)
         if not exists and (reason := missing_row(scope.query, node)):
@@ -185,6 +186,8 @@ class NullabilityInference:
         own = self.column(scope, node)
         if self._is_filtered(scope, node):
             own = Nullability(elements_not_null=own.elements_not_null)
+        elif own.reason and (generated := generated_value(scope, node)):
+            own = self.expression(scope, generated)
         for number, column, _ in scope.not_null_columns if own.outer_joins else ():
             other = Node("VAR", {**node.fields, "varattno": column, "varlevelsup": 0})
             if number == node.varno and scope.column_origin(other):
@@ -213,7 +216,7 @@ class NullabilityInference:
         relation = scope.relation(node.varno)
         if node.varattno <= 0:  # a system column, or the whole row
             return NEVER
-        place = node.varattno - 1
+        place: int = node.varattno - 1
         if is_table(relation):
             return self._table_column(scope, relation, node)
         if relation.rtekind == pg.TABLE and node.varno == scope.query.resultRelation:
@@ -225,8 +228,11 @@ class NullabilityInference:
         source = scope.source(node.varno)
         if source is None:
             return UNKNOWN
-        columns = self._recursive_columns(source) if scope.is_recursive(node.varno) else self.columns(source)
-        return columns[place] if place < len(columns) else UNKNOWN  # SEARCH and CYCLE add columns
+        infer = self._recursive_columns if scope.is_recursive(node.varno) else self.columns
+        if place < len(columns := infer(source)):
+            return columns[place]
+        cycle: Node | None = scope.cte(relation).cycle_clause  # SEARCH and CYCLE add columns
+        return self.null_if_any(scope, [cycle.cycle_mark_value, cycle.cycle_mark_default] if cycle else [])
 
     def _table_column(self, scope: Scope, relation: Node, node: Node) -> Nullability:
         column = scope.catalogue.columns.get((relation.relid, node.varattno))
@@ -281,7 +287,7 @@ class NullabilityInference:
             case pg.EXISTS:
                 return NEVER
             case pg.ARRAY:
-                return Nullability(elements_not_null=self.columns(inner)[0].never_null)
+                return in_array(self.columns(inner)[:1], makes_nested(scope, node))
             case pg.EXPRESSION:
                 return self.columns(inner)[0] if returns_at_least_one(inner, self) else UNKNOWN
             case pg.ANY | pg.ALL:

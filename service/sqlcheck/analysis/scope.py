@@ -1,6 +1,6 @@
 """One level of an analysed query: its relations, the outer joins above each, and the columns that cannot be null."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -8,7 +8,7 @@ import attrs
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue
-from service.sqlcheck.analysis.node_tree import Node, strip_relabels, walk
+from service.sqlcheck.analysis.node_tree import Node, parse, strip_relabels, walk
 from service.sqlcheck.analysis.not_null import Variable, not_null_if_true, parts_not_null_if_true
 
 MAX_DEPTH = 20  # of nested calls: a function can call itself
@@ -65,7 +65,8 @@ class Scope:
     query: Node
     parent: "Scope | None" = None
     # The arguments, as expressions of the caller's scope.
-    arguments: Sequence[Node] = ()
+    arguments: Mapping[int, Node] = attrs.field(factory=dict)
+    required: Sequence[Node] = ()  # those that must not be null, or the function is not called
     caller: "Scope | None" = None
     children: dict[object, "Scope"] = attrs.field(factory=dict)
     # Outer joins that other conditions can turn into inner joins, with their own conditions.
@@ -100,17 +101,26 @@ class Scope:
     def function_body(self, call: Node) -> "Scope | None":
         """Return the scope of the body of an SQL function; None for other functions."""
         function = self.catalogue.functions.get(call.funcid)
-        arguments = call.args or []
-        if function is None or not function.is_sql or function.arguments != len(arguments) or self.depth > MAX_DEPTH:
+        if function is None or not function.is_sql or self.depth > MAX_DEPTH:
             return None
         if id(call) not in self.children:
             body = self.catalogue.body(call.funcid)
             if body is None:
                 return None
-            places = [each.argnumber if each.label == "NAMEDARGEXPR" else place for place, each in enumerate(arguments)]
-            ordered = [arguments[places.index(place)] for place in range(len(places))]
-            self.children[id(call)] = Scope(self.catalogue, body, arguments=ordered, caller=self)
+            defaults = parse(function.defaults)
+            arguments = dict(enumerate(defaults, function.arguments - len(defaults)))
+            for place, each in enumerate(call.args or []):
+                arguments[each.argnumber if each.label == "NAMEDARGEXPR" else place] = each
+            required = [*arguments.values()] if function.is_strict else []
+            self.children[id(call)] = Scope(self.catalogue, body, None, arguments, required, self)
         return self.children[id(call)]
+
+    def argument(self, parameter: Node) -> "tuple[Scope, Node] | None":
+        """Return the argument of a function's parameter, and its scope; None for a parameter of the statement."""
+        around: Scope | None = self
+        while around and not around.caller:
+            around = around.parent
+        return (around.caller, around.arguments[parameter.paramid - 1]) if around and around.caller else None
 
     def source(self, number: int) -> "Scope | None":
         """Return the scope of the query behind a relation: a subquery, a CTE, a view or an SQL function."""
@@ -119,7 +129,7 @@ class Scope:
             return self.child(relation.subquery)
         if relation.rtekind == pg.CTE:
             user = None if self.is_recursive(number) else (id(self), number)
-            return self.ancestor(relation.ctelevelsup).child(self._cte(relation).ctequery, user)
+            return self.ancestor(relation.ctelevelsup).child(self.cte(relation).ctequery, user)
         if relation.rtekind == pg.TABLE and relation.relkind == "v":
             view = self.catalogue.view(relation.relid)
             return self.child(view, number) if view else None
@@ -131,9 +141,10 @@ class Scope:
     def is_recursive(self, number: int) -> bool:
         """Return whether a relation is a recursive CTE."""
         relation = self.relation(number)
-        return bool(relation.rtekind == pg.CTE and self._cte(relation).cterecursive)
+        return bool(relation.rtekind == pg.CTE and self.cte(relation).cterecursive)
 
-    def _cte(self, relation: Node) -> Node:
+    def cte(self, relation: Node) -> Node:
+        """Return the common table expression that a relation shows."""
         ctes = self.ancestor(relation.ctelevelsup).query.cteList
         found: Node = next(cte for cte in ctes if cte.ctename == relation.ctename)
         return found
@@ -261,8 +272,10 @@ class Scope:
         quals = self.query.jointree.quals if self.query.commandType == pg.SELECT else None
         parts = [part for each in conjuncts(quals) for part in parts_not_null_if_true(self, each)]
         computed = [each for each in parts if each.label in COMPUTED]
-        return [each for each in computed if not any(self._is_volatile(node) for node, _ in walk(each))]
+        return [each for each in computed if not self.is_volatile(each)]
 
-    def _is_volatile(self, node: Node) -> bool:
-        function = self.catalogue.functions.get(node.funcid or self.catalogue.operators.get(node.opno or 0, 0))
-        return bool(function and function.is_volatile)
+    def is_volatile(self, expression: Node) -> bool:
+        """Return whether an expression calls a volatile function."""
+        operators, functions = self.catalogue.operators, self.catalogue.functions
+        called = (functions.get(node.funcid or operators.get(node.opno or 0, 0)) for node, _ in walk(expression))
+        return any(each and each.is_volatile for each in called)

@@ -15,41 +15,26 @@ from service.sqlcheck.row_classes import Annotation
 
 # asyncpg's codecs; json is text, because the service registers no codec for it.
 PYTHON = {
-    "bool": "bool",
-    "int2": "int",
-    "int4": "int",
-    "int8": "int",
-    "oid": "int",
-    "float4": "float",
-    "float8": "float",
-    "numeric": "decimal.Decimal",
-    "text": "str",
-    "varchar": "str",
-    "bpchar": "str",
-    "name": "str",
-    "json": "str",
-    "jsonb": "str",
-    "xml": "str",
-    "macaddr": "str",
-    "bytea": "bytes",
-    "uuid": "uuid.UUID",
-    "date": "datetime.date",
-    "time": "datetime.time",
-    "timetz": "datetime.time",
-    "timestamp": "datetime.datetime",
-    "timestamptz": "datetime.datetime",
-    "interval": "datetime.timedelta",
-    "inet": "ipaddress.IPv4Address | ipaddress.IPv4Interface | ipaddress.IPv6Address | ipaddress.IPv6Interface",
-    "cidr": "ipaddress.IPv4Network | ipaddress.IPv6Network",
-    "bit": "asyncpg.BitString",
-    "varbit": "asyncpg.BitString",
-    "point": "asyncpg.Point",
-    "line": "asyncpg.Line",
-    "lseg": "asyncpg.LineSegment",
-    "box": "asyncpg.Box",
-    "path": "asyncpg.Path",
-    "polygon": "asyncpg.Polygon",
-    "circle": "asyncpg.Circle",
+    internal: python
+    for python, *names in (
+        ("bool", "bool"),
+        ("int", "int2", "int4", "int8", "oid"),
+        ("float", "float4", "float8"),
+        ("decimal.Decimal", "numeric"),
+        ("str", "text", "varchar", "bpchar", "name", "json", "jsonb", "xml", "macaddr"),
+        ("bytes", "bytea"),
+        ("uuid.UUID", "uuid"),
+        ("datetime.date", "date"),
+        ("datetime.time", "time", "timetz"),
+        ("datetime.datetime", "timestamp", "timestamptz"),
+        ("datetime.timedelta", "interval"),
+        (" | ".join(f"ipaddress.IPv{name}" for name in ("4Address", "4Interface", "6Address", "6Interface")), "inet"),
+        ("ipaddress.IPv4Network | ipaddress.IPv6Network", "cidr"),
+        ("asyncpg.BitString", "bit", "varbit"),
+        ("asyncpg.LineSegment", "lseg"),
+        *((f"asyncpg.{name}", name.lower()) for name in ("Point", "Line", "Box", "Path", "Polygon", "Circle")),
+    )
+    for internal in names
 }
 JSON = {"json", "jsonb"}
 # The types to which msgspec converts the numbers and texts that PostgreSQL writes into JSON.
@@ -115,12 +100,17 @@ class Type:
     @property
     def is_naive(self) -> bool:
         """Whether it is a timestamp without a time zone, or an array of these."""
-        return (self.bare.element or self).bare.internal == "timestamp"
+        return self.bare.element.is_naive if self.bare.element else self.bare.internal == "timestamp"
+
+    def nested(self, levels: int) -> "Type":
+        """Return an array's type with lists inside its own, which PostgreSQL does not distinguish; others unchanged."""
+        more = levels and self.bare.element
+        return attrs.evolve(self, name=f"{self.name}[]", element=self).nested(levels - 1) if more else self
 
     def equivalent(self, other: "Type") -> bool:
         """Return whether values of both have the same wire format: a domain that of its base, text that of varchar."""
         one, two = self.bare, other.bare
-        if one.element and two.element:
+        if one.element and two.element and one.oid != two.oid:
             return one.element.equivalent(two.element)
         return one.oid == two.oid or {one.internal, two.internal} <= TEXT
 

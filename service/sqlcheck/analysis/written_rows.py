@@ -2,6 +2,7 @@
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.node_tree import Node
+from service.sqlcheck.analysis.not_null import as_variable
 from service.sqlcheck.analysis.scope import Scope
 
 
@@ -30,6 +31,13 @@ def written_values(scope: Scope, node: Node) -> list[Node]:
         updated = [each.expr for each in query.onConflict.onConflictSet if each.resno == node.varattno]
         return [*values, *updated] if values and updated else []
     return values
+
+
+def generated_value(scope: Scope, node: Node) -> Node | None:
+    """Return the expression of a generated column, in terms of the same row; None for any other column."""
+    conflict = scope.query.onConflict
+    is_excluded = conflict and node.varno == conflict.exclRelIndex
+    return None if is_excluded else scope.catalogue.generated(scope.relation(node.varno).relid, as_variable(node))
 
 
 def is_kept(scope: Scope, node: Node) -> bool:

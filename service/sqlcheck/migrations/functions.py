@@ -76,6 +76,12 @@ class Function:
         found = parse_sql(self.source)
         return [Statement(self.source.count("\n", 0, each.stmt_location) + 1, "", each.stmt) for each in found]
 
+    def trees(self) -> list[Node]:
+        """Return the statements, or the definition if PostgreSQL keeps no text of the body. Raises ParseError."""
+        if not self.source:
+            return [each.stmt for each in parse_sql(self.definition)]
+        return [each.tree for each in self.statements()]
+
     def variables(self) -> dict[str, LiteralString]:
         """Return the types of the variables and parameters of a PL/pgSQL function; none for records."""
         [parsed] = _parse_plpgsql(self.definition)
@@ -86,6 +92,11 @@ class Function:
         return found
 
 
+def read_functions(connection: psycopg.Connection[Any]) -> list[Function]:
+    """Read the user-defined functions and procedures."""
+    return [Function(*row) for row in connection.execute(FUNCTIONS).fetchall()]
+
+
 def check_functions(
     connection: psycopg.Connection[Any], catalogue: Catalogue, files: MigrationFiles
 ) -> Iterator[Finding]:
@@ -94,8 +105,7 @@ def check_functions(
     required: dict[str, set[str]] = {}
     for column in (each for columns in catalogue.required_columns.values() for each in columns.values()):
         required.setdefault(column.table, set()).add(column.name)
-    for row in connection.execute(FUNCTIONS).fetchall():
-        function = Function(*row)
+    for function in read_functions(connection):
         start = files.body(function.name, function.source)
         for check, line, sentence in _problems(connection, function, relations, required):
             place = Place(start.path, start.line + line - 1) if line else None

@@ -11,18 +11,18 @@ from typing import Any
 import attrs
 import psycopg
 from pglast import parse_sql
-from pglast.enums import BoolExprType
+from pglast.enums import BoolExprType, CmdType, MergeMatchKind
 from pglast.parser import ParseError
 
 from service.sqlcheck.analysis.parse_tree import Node, walk
-from service.sqlcheck.migrations.functions import plpgsql_statements
+from service.sqlcheck.migrations.functions import Function, plpgsql_statements
 from service.sqlcheck.migrations.migration_files import after_comments
 from service.sqlcheck.migrations.schema import qualified
 
 CONCURRENTLY = re.compile(r"\bconcurrently\b", re.IGNORECASE)
 SCANNED = re.compile(r'verifying table "(.*)"')
 IMPLIED = "is implied by existing constraints"
-HIDES_STATEMENTS = re.compile(r"(do|select|with|call)\b", re.IGNORECASE)
+HIDES_STATEMENTS = re.compile(r"(do|select|with|call|update|insert|delete|merge)\b", re.IGNORECASE)
 
 # A migration can change it, and it affects the printed names of tables.
 SEARCH_PATH = "set local search_path = public"
@@ -58,6 +58,7 @@ TRIGGERS = """
     select oid::bigint, array[tgrelid::regclass::text, tgname::text, tgenabled::text]
     from pg_trigger where not tgisinternal or tgenabled <> 'O'
 """
+ROW_SECURITY = "select oid::regclass::text from pg_class where relrowsecurity"
 # Domains of columns.
 DOMAINS = """
     select t.typname::text, a.attrelid::regclass::text
@@ -65,18 +66,25 @@ DOMAINS = """
     inner join pg_class as c on c.oid = a.attrelid
     where t.typtype = 'd' and t.oid >= 16384 and c.relkind in ('r', 'm', 'p')
 """
+# By strength, with the sessions that each blocks (https://www.postgresql.org/docs/current/explicit-locking.html).
+WAITS = {
+    "AccessShareLock": "",
+    "RowShareLock": "",
+    "RowExclusiveLock": "",
+    "ShareUpdateExclusiveLock": "other migrations wait",
+    "ShareLock": "writers wait",
+    "ShareRowExclusiveLock": "writers wait",
+    "ExclusiveLock": "writers wait",
+    "AccessExclusiveLock": "readers and writers wait",
+}
 # The strongest lock of a table comes last.
 LOCKS = """
     select l.relation::regclass::text, l.mode
     from pg_locks as l inner join pg_class as c on c.oid = l.relation
     where l.pid = pg_backend_pid() and l.locktype = 'relation' and c.relkind in ('r', 'p', 'm')
         and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
-    order by array_position(array[
-        'AccessShareLock', 'RowShareLock', 'RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock',
-        'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'
-    ], l.mode)
+    order by array_position(%s, l.mode)
 """
-BLOCKS_WRITERS = {"ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"}
 SET_CHECK, SET_NOT_NULL = "C", "O"  # AlterDomainStmt.subtype
 
 
@@ -90,6 +98,7 @@ class State:
     not_null: dict[str, list[bool]]
     triggers: dict[int, list[str]]
     domains: dict[str, str]
+    secured: set[str]
     locks: dict[str, str]
     lock_timeout: str
 
@@ -98,24 +107,30 @@ class State:
         """Read the catalogue."""
         with connection.transaction(force_rollback=True):
             connection.execute(SEARCH_PATH)
-            tables, indexes, foreign_keys, triggers, domains, locks = (
+            tables, indexes, foreign_keys, triggers, domains = (
                 dict(connection.execute(query).fetchall())
-                for query in (TABLES, INDEXES, FOREIGN_KEYS, TRIGGERS, DOMAINS, LOCKS)
+                for query in (TABLES, INDEXES, FOREIGN_KEYS, TRIGGERS, DOMAINS)
             )
+            locks = dict(connection.execute(LOCKS, [[*WAITS]]).fetchall())
             not_null = {name: flags for name, *flags in connection.execute(NOT_NULL)}
+            secured = {name for (name,) in connection.execute(ROW_SECURITY)}
             [(timeout,)] = connection.execute("show lock_timeout").fetchall()
-        return cls(tables, indexes, foreign_keys, not_null, triggers, domains, locks, timeout)
+        return cls(tables, indexes, foreign_keys, not_null, triggers, domains, secured, locks, timeout)
 
 
 @attrs.frozen
 class Step:
-    """A statement, the state before and after it and at the start of its migration, and PostgreSQL's messages."""
+    """A statement, the state before and after it and at the start of its migration, and PostgreSQL's messages.
+
+    `functions`: those that the statement may call.
+    """
 
     statement: str
     before: State
     after: State
     start: State
     notices: list[str]
+    functions: list[Function]
 
     def in_use(self, table: str) -> bool:
         """Return whether a table existed before the migration, and still does."""
@@ -123,7 +138,7 @@ class Step:
 
     def blocks_writers(self, table: str) -> bool:
         """Return whether the transaction holds a lock that blocks writers of a table."""
-        return self.after.locks.get(table) in BLOCKS_WRITERS
+        return "writers" in WAITS[self.after.locks.get(table, "AccessShareLock")]
 
 
 def check_step(step: Step) -> Iterator[tuple[str, str]]:
@@ -133,6 +148,7 @@ def check_step(step: Step) -> Iterator[tuple[str, str]]:
     yield from _scans(step) if not found else ()
     yield from _triggers(step)
     yield from _drops(step)
+    yield from _row_security(step)
     yield from _check_text(step)
     if step.after.lock_timeout == "0" != step.before.lock_timeout:
         yield "lock-timeout", "without a lock_timeout, all later statements on a table wait behind this migration"
@@ -185,9 +201,21 @@ def _triggers(step: Step) -> Iterator[tuple[str, str]]:
             yield "trigger", f"trigger {name} of {table} is {what}: writers wait, and the previous release is affected"
 
 
+def _row_security(step: Step) -> Iterator[tuple[str, str]]:
+    for table in sorted(step.after.secured - step.before.secured):
+        if step.in_use(table):
+            sentence = f"row level security of {table} is enabled: rows vanish for the previous release"
+            yield "row-security", f"{sentence}, unless a policy shows them or the service owns the table"
+
+
+def hides_statements(statement: str) -> bool:
+    """Return whether a statement can call functions, or is a DO block."""
+    return bool(HIDES_STATEMENTS.match(statement, after_comments(statement, 0)))
+
+
 def _drops(step: Step) -> Iterator[tuple[str, str]]:
     """Find what a DO block or a function drops; squawk reads other statements."""
-    if HIDES_STATEMENTS.match(step.statement, after_comments(step.statement, 0)):
+    if hides_statements(step.statement):
         gone = step.start.not_null.keys() & step.before.not_null.keys() - step.after.not_null.keys()
         names = {column if (table := column.rpartition(".")[0]) in step.after.tables else table for column in gone}
         for name in sorted(names):
@@ -199,12 +227,12 @@ def _check_text(step: Step) -> Iterator[tuple[str, str]]:  # noqa: C901 - one br
     unreadable = [
         name for name, mode in step.before.locks.items() if mode == "AccessExclusiveLock" and step.in_use(name)
     ]
-    for node in _nodes(step.statement):
+    for node in _nodes(step):
         kind = type(node).__name__
         if kind == "LockStmt":
             for table in filter(step.in_use, map(_name, node.relations)):
                 yield "lock-table", f"{table} is locked until the migration ends"
-        elif kind in {"UpdateStmt", "DeleteStmt"} and step.in_use(table := _name(node.relation)):
+        elif _changes_rows(node) and step.in_use(table := _name(node.relation)):
             verb = kind.removesuffix("Stmt").lower()
             if unreadable:
                 sentence = f"{verb} of {table} while {unreadable[0]} is locked, for readers too: use another migration"
@@ -226,11 +254,22 @@ def _check_text(step: Step) -> Iterator[tuple[str, str]]:  # noqa: C901 - one br
                 yield "scan", sentence
 
 
+def _changes_rows(node: Node) -> bool:
+    """Return whether a statement updates or deletes rows."""
+    whens = getattr(node, "mergeWhenClauses", None) or ()
+    changed = {each.commandType for each in whens} & {CmdType.CMD_UPDATE, CmdType.CMD_DELETE}
+    return type(node).__name__ in {"UpdateStmt", "DeleteStmt"} or bool(changed)
+
+
 def _limits_rows(step: Step, node: Node) -> bool:
     """Return whether a condition limits the rows that a statement changes: a join with a table in use does not."""
-    sources = getattr(node, "fromClause", None) or getattr(node, "usingClause", None) or ()
+    if type(node).__name__ == "MergeStmt":
+        if any(each.matchKind == MergeMatchKind.MERGE_WHEN_NOT_MATCHED_BY_SOURCE for each in node.mergeWhenClauses):
+            return False
+        sources, where = [node.sourceRelation], node.joinCondition
+    else:
+        sources, where = getattr(node, "fromClause", None) or getattr(node, "usingClause", None) or [], node.whereClause
     in_use = sources and all(type(each).__name__ == "RangeVar" and step.in_use(_name(each)) for each in sources)
-    where = node.whereClause
     parts = where.args if type(where).__name__ == "BoolExpr" and where.boolop == BoolExprType.AND_EXPR else [where]
     columns = [[each.fields for each in walk(part) if type(each).__name__ == "ColumnRef"] for part in parts]
     tables = [{fields[0].sval for fields in its if len(fields) > 1} for its in columns if its]
@@ -242,15 +281,26 @@ def _is_checked(node: Node) -> bool:
     return bool(node.subtype == SET_NOT_NULL or (node.subtype == SET_CHECK and not node.def_.skip_validation))
 
 
-def _nodes(statement: str) -> list[Node]:
-    """Return the nodes of a statement, or of those in a DO block; nothing if the parser rejects it."""
-    try:
-        trees = [each.stmt for each in parse_sql(statement)]
-        if any(type(tree).__name__ == "DoStmt" for tree in trees):
-            trees = [each.tree for each in plpgsql_statements(statement)]
-    except ParseError:
-        return []
-    return walk(tuple(trees))
+def _nodes(step: Step) -> list[Node]:
+    """Return the nodes of a statement, or of those in a DO block, and of the functions that it calls."""
+    found, waiting = [], [lambda: _parsed(step.statement)]
+    functions = {each.name: each for each in step.functions}
+    while waiting:
+        try:
+            nodes = walk(tuple(waiting.pop()()))
+        except ParseError:
+            continue
+        found += nodes
+        called = {each.funcname[-1].sval for each in nodes if type(each).__name__ == "FuncCall"}
+        waiting += [functions.pop(name).trees for name in called & functions.keys()]
+    return found
+
+
+def _parsed(statement: str) -> list[Node]:
+    """Parse a statement, or those in a DO block. Raises ParseError."""
+    trees = [each.stmt for each in parse_sql(statement)]
+    is_block = any(type(tree).__name__ == "DoStmt" for tree in trees)
+    return [each.tree for each in plpgsql_statements(statement)] if is_block else trees
 
 
 def _name(table: Node) -> str:

@@ -17,25 +17,16 @@ from yoyo.migrations import read_sql_migration  # type: ignore[import-untyped]  
 
 from service.migrate import MigrationError, load_migrations
 from service.sqlcheck.findings import Finding
-from service.sqlcheck.migrations.lock_rules import State, Step, check_step
+from service.sqlcheck.migrations.functions import read_functions
+from service.sqlcheck.migrations.lock_rules import WAITS, State, Step, check_step, hides_statements
 from service.sqlcheck.migrations.migration_files import after_comments
 from service.sqlcheck.migrations.squawk import squawk
 from service.sqlcheck.scratch import connect, scratch_database, with_extension_advice
 
-# By strength, with the sessions that each blocks (https://www.postgresql.org/docs/current/explicit-locking.html).
-WAITS = {
-    "AccessShareLock": "",
-    "RowShareLock": "",
-    "RowExclusiveLock": "",
-    "ShareUpdateExclusiveLock": "other migrations wait",
-    "ShareLock": "writers wait",
-    "ShareRowExclusiveLock": "writers wait",
-    "ExclusiveLock": "writers wait",
-    "AccessExclusiveLock": "readers and writers wait",
-}
 ACCEPTED = re.compile(r"^-- locks: ok \S", re.MULTILINE)
 # Most statements: they lock no table, so reading the catalogue, which takes milliseconds, is skipped.
 LOCK_FREE = re.compile(r"(comment\s+on|create\s+(or\s+replace\s+)?function)\b", re.IGNORECASE)
+TO_TIMESTAMP = re.compile(r"\btype\s+timestamp", re.IGNORECASE)
 LOCK_TIMEOUT = "set lock_timeout = '3s'"  # as `migrate` sets it before each migration
 INVALID_INDEXES = "select indexrelid::regclass::text from pg_index where not indisvalid"
 
@@ -124,7 +115,8 @@ class _Review:
         self._notices.clear()
         after, line = self._execute(statement, before), self._line(statement)
         if after is not before and self._before.tables and not self._accepted:
-            for check, sentence in check_step(Step(statement, before, after, self._before, self._notices)):
+            functions = read_functions(self._connection) if hides_statements(statement) else []
+            for check, sentence in check_step(Step(statement, before, after, self._before, self._notices, functions)):
                 self._find(check, line, sentence)
         return after
 
@@ -133,7 +125,10 @@ class _Review:
         lock_free = LOCK_FREE.match(statement, after_comments(statement, 0))
         try:
             with nullcontext() if self._transactional else self._connection.transaction():
+                if TO_TIMESTAMP.search(statement):  # in UTC, PostgreSQL does not rewrite the table
+                    self._connection.execute("set timezone = 'Asia/Tokyo'")
                 self._connection.execute(statement)
+                self._connection.execute("reset timezone")
                 return before if lock_free else State.read(self._connection)
         except ActiveSqlTransaction:  # such as CONCURRENTLY, in a migration that is not a transaction
             if self._transactional:

@@ -8,16 +8,7 @@ from typing import Any, LiteralString, TypeVar
 import attrs
 import psycopg
 
-from service.sqlcheck.migrations.schema_queries import (
-    COLUMNS,
-    CONSTRAINTS,
-    FUNCTIONS,
-    GRANTS,
-    INDEXES,
-    SEQUENCES,
-    TABLES,
-    TRIGGERS,
-)
+from service.sqlcheck.migrations import schema_queries as queries
 
 P = TypeVar("P")
 # The tables of yoyo and `migrate` are not part of the schema.
@@ -191,22 +182,22 @@ def qualified(schema: str, name: str) -> str:
 
 def read_schema(connection: psycopg.Connection[Any]) -> Schema:
     """Read the catalogue. Raises psycopg.Error."""
-    tables = connection.execute(TABLES).fetchall()
+    tables = connection.execute(queries.TABLES).fetchall()
     names = {oid: qualified(schema, relation) for oid, schema, relation, *_ in tables}
-    columns = _by_table(connection, COLUMNS, Column)
-    constraints = _by_table(connection, CONSTRAINTS, Constraint)
-    indexes = _by_table(connection, INDEXES, Index)
-    triggers = _by_table(connection, TRIGGERS, Trigger)
+    columns = _by_table(connection, queries.COLUMNS, Column)
+    constraints = _by_table(connection, queries.CONSTRAINTS, Constraint)
+    indexes = _by_table(connection, queries.INDEXES, Index)
+    triggers = _by_table(connection, queries.TRIGGERS, Trigger)
     found: dict[str, Table] = {}
     for oid, schema, relation, kind, comment, view in tables:
         keys = tuple(attrs.evolve(each, refers_to=names.get(each.refers_to, "")) for each in constraints[oid])
         found[names[oid]] = Table(
             schema, relation, kind, comment, view, columns[oid], keys, indexes[oid], triggers[oid]
         )
-    functions = [Function(*row) for row in connection.execute(FUNCTIONS).fetchall()]
+    functions = [Function(*row) for row in connection.execute(queries.FUNCTIONS).fetchall()]
     sequences = [
         Sequence(qualified(schema, name), names.get(owner, ""), *rest)
-        for schema, name, owner, *rest in connection.execute(SEQUENCES).fetchall()
+        for schema, name, owner, *rest in connection.execute(queries.SEQUENCES).fetchall()
     ]
     return Schema(
         found,
@@ -217,7 +208,7 @@ def read_schema(connection: psycopg.Connection[Any]) -> Schema:
 
 def read_grants(connection: psycopg.Connection[Any]) -> list[Grant]:
     """Read the privileges granted in a database. Raises psycopg.Error."""
-    return [Grant(*row) for row in connection.execute(GRANTS).fetchall()]
+    return [Grant(*row) for row in connection.execute(queries.GRANTS).fetchall()]
 
 
 def _by_table(

@@ -88,10 +88,7 @@ class QueryPart:
             self._add(query.sourceRelation)
             self._add_equalities(query.joinCondition, {*self._tables})
         if is_a(query, ast.SelectStmt) and query.op != SetOperation.SETOP_NONE:
-            self._parts += [
-                QueryPart(query.larg, column, self._cte_columns),
-                QueryPart(query.rarg, column, self._cte_columns),
-            ]
+            self._parts += [QueryPart(arm, column, self._cte_columns) for arm in (query.larg, query.rarg)]
         for item in getattr(query, "fromClause", None) or getattr(query, "usingClause", None) or ():
             self._add(item)
         self._add_equalities(getattr(query, "whereClause", None), {*self._tables})
@@ -116,13 +113,10 @@ class QueryPart:
 
     def fixes_shard(self, columns: Collection[Node] | None) -> bool:
         """Return whether all rows have the same distribution value if they are inserted into `columns`."""
-        if not columns:
-            return False
-        if getattr(self._query, "valuesLists", None):
-            pairs = zip(columns, self._query.valuesLists[0], strict=False)
-            return any(each.name == self._column and is_a(value, ast.ParamRef) for each, value in pairs)
-        pairs = zip(columns, targets(self._query), strict=False)
-        return any(each.name == self._column and self._is_known(target.val) for each, target in pairs)
+        rows = getattr(self._query, "valuesLists", None)
+        values = rows[0] if rows else [target.val for target in targets(self._query)]
+        pairs = zip(columns or (), values, strict=False)
+        return any(each.name == self._column and self._is_known(value) for each, value in pairs)
 
     def _bound_targets(self, name: str, query: Node) -> set[Column]:
         part = QueryPart(query, self._column, self._cte_columns)

@@ -12,16 +12,7 @@ from service.sqlcheck.findings import Finding
 
 # The methods of connections and cursors in asyncpg and psycopg whose first argument is SQL.
 EXECUTE_METHODS = {
-    "execute",
-    "executemany",
-    "fetch",
-    "fetchrow",
-    "fetchval",
-    "fetchmany",
-    "prepare",
-    "cursor",
-    "copy",
-    "stream",
+    *("execute", "executemany", "fetch", "fetchrow", "fetchval", "fetchmany", "prepare", "cursor", "copy", "stream"),
 }
 # Statements that begin or end transactions are not queries.
 QUERY = re.compile(

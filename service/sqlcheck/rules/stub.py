@@ -24,13 +24,6 @@ ACCEPTED_TYPES = {
     "cidr": "str | ipaddress.IPv4Network | ipaddress.IPv6Network",
 }
 RECORD = "tuple[object, ...]"
-CLASSES = {
-    Cardinality.ONE: "One",
-    Cardinality.MAYBE: "Maybe",
-    Cardinality.MANY: "Many",
-    Cardinality.VALUE: "Value",
-    Cardinality.COUNT: "Count",
-}
 
 
 def generate(statements: Mapping[str, Statement], types: Types) -> str:
@@ -54,7 +47,7 @@ def generate(statements: Mapping[str, Statement], types: Types) -> str:
 
 {imports}
 
-from service.postgres import {", ".join(sorted(CLASSES.values()))}
+from service.postgres import {", ".join(sorted(each.capitalize() for each in Cardinality))}
 
 _R = TypeVar("_R")
 
@@ -88,7 +81,7 @@ def _function(cardinality: Cardinality, statements: Iterable[Statement], types: 
 
 
 def _signature(cardinality: Cardinality, name: str, arguments: str) -> str:
-    kind = CLASSES[cardinality]
+    kind = cardinality.capitalize()
     match cardinality:
         case Cardinality.COUNT:
             return f"def count(name: {name}) -> {kind}[{arguments}]: ..."

@@ -48,7 +48,7 @@ select name collate "C", name::varchar(3), id::text, id::bigint from maker;
 -- never, itself, never, who knows, who knows, never
 select lower(name), upper(note), substring(name from 1 for 2), substring(name from 'b+'), array_length(tags, 1), cardinality(tags) from maker;
 
--- itself, never, who knows, never, who knows
+-- itself, never, never, never, who knows
 select extract(year from made), extract(epoch from now()), extract(day from now()), date_trunc('day', now()), to_char(now(), 'YYYY') from maker;
 
 -- never, never, never, never, never, never
@@ -101,3 +101,12 @@ select json_arrayagg(note), json_objectagg(name : note absent on null), json_sca
 
 -- never, never, who knows
 select data -> 'a', data ->> 'b', data ->> 'c' from toy where jsonb_typeof(data -> 'a') = 'number' and (data ->> 'b')::integer > 1;
+
+-- never, itself, never, never
+select tags[1:2], tags[1:length(note)], name is json, json(name) from maker;
+
+-- never, never, never, never
+select array_agg(note) over (order by id), json_agg(note) over (), max(name) over (), array_agg(id) over () from maker;
+
+-- never, never
+select case when note is not null then note else 'a' end, case when name is not null then name else 'a' end from maker group by cube (note, name);

@@ -1,6 +1,6 @@
 -- Functions in from, and own ones, which may share a name with PostgreSQL's. Above each statement: when its columns are null.
 
--- who knows, who knows, never, never, itself, who knows, who knows, who knows, who knows
+-- who knows, who knows, never, never, itself, who knows, who knows, who knows, never
 select rank(name), @#@ name, twice(id), strict_twice(id), strict_twice(length(note)), first_toy(), opaque(), again(1), some_default() from maker;
 
 -- never, never, itself
@@ -42,13 +42,22 @@ select date_part(note, made) from maker;
 -- who knows
 select truncated();
 
+-- never, itself, itself
+select (whole_pair()).b, (whole_pair()).a, name_of(maker) from maker;
+
+-- itself, itself, never
+select (strict_pair(length(note))).a, pair.b, named.b from maker cross join lateral strict_pair(null) as pair cross join strict_pair(2) as named;
+
+-- never, itself, never, itself
+select plus(1), plus(1, null), plus(more => 1, n => 2), strict_or_null(1) from maker;
+
 -- itself, never
 select first_of(b => 1, a => null), first_of(b => null, a => 1);
 
--- who knows, who knows
+-- itself, never
 select w.a, w.b from whole_pair() as w;
 
--- who knows
+-- never
 select w.id from whole_toys() as w;
 
 -- never

@@ -131,3 +131,18 @@ select note, made from maker where note not in ('a', null) and made <> all ('{}'
 
 -- never, itself
 select made, note from maker where (made, note) < ('2020-01-01', 'a');
+
+-- never, never, itself
+select note, made, null::text from maker where not (note is null or made is null);
+
+-- itself, itself
+select note, made from maker where not (note is null and made is null);
+
+-- never, never, itself
+select note, data, null::text from (select maker.note, toy.data, toy.price from maker left join toy on toy.maker = maker.id) as page where coalesce(note, '') <> '' and 0 < coalesce(price, 0);
+
+-- itself, itself
+select note, made from maker where coalesce(note, 'a') <> '' and coalesce(made, current_date) >= current_date;
+
+-- never
+select note from maker where nullif(trim(note), '') is not null;

@@ -53,6 +53,16 @@ create view a_pet as select id, kind from pet;
 create view constant as select 42 as number;
 create trigger fill before update on child for each row execute function fill();
 create function first_of(a integer, b integer) returns integer language sql immutable as $$ select a $$;
+create function plus(n integer, more integer default 2) returns integer language sql immutable as $$ select n + more $$;
+create function strict_or_null(n integer, more integer default null) returns integer language sql immutable strict as $$ select n $$;
+create function name_of(of maker) returns text language sql immutable as $$ select of.note $$;
+create function strict_pair(n integer, out a integer, out b text) language sql immutable strict as $$ select n, 'a' $$;
+create table computed (
+    id integer primary key, price integer not null, tax integer, total integer generated always as (price + tax) stored,
+    twice integer generated always as (price * 2) stored, sure integer generated always as (coalesce(tax, 0)) stored
+);
+create table general (id integer, sure integer generated always as (coalesce(id, 0)) stored);
+create table special (sure integer generated always as (nullif(id, 1)) stored) inherits (general);
 create type two as (a integer, b text);
 create function whole_pair() returns two language sql as $$ select row(null, 'a')::two $$;
 create function whole_toys() returns setof toy language sql stable as $$ select toy from toy $$;

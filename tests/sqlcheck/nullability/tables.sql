@@ -29,3 +29,12 @@ select t.n from json_table('[1]', '$[*]' columns (n integer path '$')) as t;
 
 -- never
 select number from constant;
+
+-- never, itself, never, itself
+select computed.twice, total, computed.sure, general.sure from computed inner join general on general.id = computed.id;
+
+-- never, itself
+select total, tax from (select total, tax from computed where tax is not null) as taxed union all select 1, null;
+
+-- join, never
+select computed.sure, case when computed.tax is not null then total else 0 end from toy left join computed on computed.id = toy.id;

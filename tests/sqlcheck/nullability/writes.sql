@@ -89,3 +89,9 @@ update parent set code = 'a' where id > 1 returning id;
 
 -- never, never, itself
 merge into maker using toy on toy.maker = maker.id when matched then update set name = 'a' when not matched then insert (id, name) values (toy.id, 'a') returning merge_action(), new.name, old.name;
+
+-- never, itself, never, never
+update computed set tax = null where tax is not null returning twice, total, sure, id;
+
+-- never, itself, itself
+insert into computed (id, price, tax) values (1, 2, null) on conflict (id) do update set tax = excluded.sure returning twice, total, tax;

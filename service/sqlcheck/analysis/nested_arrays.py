@@ -1,0 +1,43 @@
+"""Arrays of arrays: PostgreSQL gives them the type of an array, but asyncpg returns them as lists of lists."""
+
+from service.sqlcheck.analysis import node_enums as pg
+from service.sqlcheck.analysis.node_tree import CASTS, Node, type_of
+from service.sqlcheck.analysis.scope import Scope
+
+
+def makes_nested(scope: Scope, node: Node) -> bool:
+    """Return whether an expression makes an array of arrays."""
+    match node.label:
+        case "ARRAYEXPR":
+            return bool(node.multidims)
+        case "AGGREF" | "WINDOWFUNC":
+            function = scope.catalogue.functions.get(node.aggfnoid or node.winfnoid)
+            return bool(function and function.signature == "array_agg(anyarray)")
+        case "SUBLINK" if node.subLinkType == pg.ARRAY:
+            return type_of(scope.child(node.subselect).targets[0].expr) in scope.catalogue.arrays
+        case _:
+            return False
+
+
+def levels_below(scope: Scope, node: Node) -> int:
+    """Return how many levels of lists there are inside an array; 0 if the query does not show more."""
+    inner = scope
+    parts: list[Node] = []
+    match node.label:
+        case "ARRAYEXPR":
+            parts = node.elements or []
+        case "COALESCEEXPR" | "WINDOWFUNC":
+            parts = node.args or []
+        case "AGGREF":
+            parts = [each.expr for each in node.args or []]
+        case "SUBLINK" if node.subLinkType in {pg.ARRAY, pg.EXPRESSION}:
+            inner = scope.child(node.subselect)
+            parts = [inner.targets[0].expr]
+        case "VAR" if not (around := scope.ancestor(node.varlevelsup)).is_recursive(node.varno):
+            inner, shown = around.shown_expression(node)
+            parts = [shown] if shown else []
+        case label if label in CASTS:
+            parts = [node.arg]
+        case _:
+            pass
+    return makes_nested(scope, node) + max((levels_below(inner, each) for each in parts), default=0)
