@@ -9,7 +9,7 @@ from service.sqlbook.diagram import short
 from service.sqlbook.live import LiveFile
 from service.sqlbook.plan_tree import Node
 from service.sqlcheck.deploy_order import RevisionError, checkout
-from service.sqlcheck.migrations.schema_difference import Change, difference
+from service.sqlcheck.migrations import Change, difference
 from service.sqlcheck.tree import Tree
 
 Lines = Sequence[str]

@@ -6,8 +6,8 @@ from itertools import takewhile
 
 import attrs
 
-from service.sqlcheck.analysis.description import Plan
-from service.sqlcheck.migrations.schema import Index, Schema
+from service.sqlcheck.analysis import Plan
+from service.sqlcheck.migrations import Index, Schema
 
 CONDITIONS = (
     *("Index Cond", "Recheck Cond", "Hash Cond", "Merge Cond", "Join Filter", "Filter", "One-Time Filter"),

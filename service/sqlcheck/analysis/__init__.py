@@ -3,6 +3,24 @@
 Read in this order: parse_tree and description (a query as the parser and a server describe it), types (of parameters
 and columns), node_tree, node_enums and catalogue (the analysed query, and the catalogue to which it refers), scope and
 not_null (the relations and conditions of one SELECT), nullability, nullability_inference, call_nullability and
-total_functions (columns that can be null), max_rows and min_rows (how many rows a query returns), json_shape and
-nested_arrays (the JSON and the arrays of arrays that it builds).
+total_functions (columns that can be null), max_rows and min_rows (how many rows a query returns), json_shape (the JSON
+that it builds).
 """
+
+from service.sqlcheck.analysis.description import Column, Describer, Description, Plan
+from service.sqlcheck.analysis.nullability import Nullability
+from service.sqlcheck.analysis.parse_tree import Node, walk
+from service.sqlcheck.analysis.types import SHORT_TYPE_NAMES, Type, Types
+
+__all__ = [
+    "SHORT_TYPE_NAMES",
+    "Column",
+    "Describer",
+    "Description",
+    "Node",
+    "Nullability",
+    "Plan",
+    "Type",
+    "Types",
+    "walk",
+]
