@@ -106,7 +106,7 @@ async def test_no_origin_may_call_by_default(client: httpx.AsyncClient) -> None:
     assert not [name for name in response.headers if name.startswith("access-control")]
 
 
-@pytest.mark.parametrize("name", ["service.http", "service.telemetry"])
+@pytest.mark.parametrize("name", ["service.http", "service.sqlcheck", "service.telemetry"])
 def test_unknown_name_of_a_package_is_an_attribute_error(name: str) -> None:
     package = import_module(name)
 

@@ -21,7 +21,7 @@ from service.timeouts import DatabaseTimeouts
 
 if TYPE_CHECKING:
     from service.server import Application
-    from service.sqlcheck.findings import Finding
+    from service.sqlcheck import Finding
 
 
 def create_app() -> "Application":
@@ -117,10 +117,7 @@ class CheckedConnections:
             await self.check()
 
     def _run_check(self) -> "tuple[dict[str, Statement], list[Finding]]":
-        # Slow to import, but this runs in a thread.
-        from service.sqlcheck.check import check_tree  # noqa: PLC0415
-        from service.sqlcheck.scratch import connect  # noqa: PLC0415
-        from service.sqlcheck.tree import Tree  # noqa: PLC0415
+        from service.sqlcheck import Tree, check_tree, connect  # noqa: PLC0415 - slow to import, but this runs in a thread
 
         tree = Tree.read(self._root)
         with connect(self._url) as connection:

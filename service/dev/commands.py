@@ -6,7 +6,7 @@ import click
 
 from service.settings import Settings
 from service.sqlbook.commands import book
-from service.sqlcheck.command_line import DATABASE
+from service.sqlcheck import DATABASE
 from service.sqlcheck.commands import sql, stub
 
 

@@ -17,26 +17,33 @@ from service.sqlbook.effects import Effect, advisory_locks, effects, functions
 from service.sqlbook.endpoints import Endpoint, endpoints
 from service.sqlbook.live import LiveFile, live_files
 from service.sqlbook.plan_tree import Node
-from service.sqlcheck.analysis import Column, Describer, Description, Nullability
-from service.sqlcheck.check import check_tree
-from service.sqlcheck.code import QueryReference
-from service.sqlcheck.findings import Finding
-from service.sqlcheck.migrations import (
+from service.sqlcheck import (
     Change,
+    Column,
+    Describer,
+    Description,
+    Finding,
     Function,
     Grant,
     Lock,
+    Nullability,
+    QueryReference,
+    Row,
     Schema,
+    Tree,
+    apply_migrations,
+    check_tree,
+    column_nullability,
+    connect,
+    describe,
     difference,
+    measure,
     read_grants,
     read_schema,
     review_migrations,
+    scratch_database,
+    seed,
 )
-from service.sqlcheck.row_classes import Row
-from service.sqlcheck.rules import column_nullability, describe
-from service.sqlcheck.scale import measure, seed
-from service.sqlcheck.scratch import connect, scratch_database
-from service.sqlcheck.tree import Tree, apply_migrations
 
 Progress = Callable[[str], None]
 Connection = psycopg.Connection[Any]

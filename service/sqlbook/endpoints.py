@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from service.sqlcheck.code import Code, Module
+from service.sqlcheck import Code, Module
 
 METHODS = {f"litestar.{name}": name.upper() for name in ("get", "post", "put", "patch", "delete", "head")}
 Function = ast.FunctionDef | ast.AsyncFunctionDef

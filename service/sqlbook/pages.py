@@ -21,8 +21,7 @@ from service.sqlbook.effects import Effect
 from service.sqlbook.mermaid import mermaid
 from service.sqlbook.plan_tree import Node, better_index
 from service.sqlbook.psql import psql
-from service.sqlcheck.migrations import Index, Table
-from service.sqlcheck.rules import declared_result
+from service.sqlcheck import Index, Table, declared_result
 
 T = TypeVar("T")
 

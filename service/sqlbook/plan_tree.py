@@ -6,8 +6,7 @@ from itertools import takewhile
 
 import attrs
 
-from service.sqlcheck.analysis import Plan
-from service.sqlcheck.migrations import Index, Schema
+from service.sqlcheck import Index, Plan, Schema
 
 CONDITIONS = (
     *("Index Cond", "Recheck Cond", "Hash Cond", "Merge Cond", "Join Filter", "Filter", "One-Time Filter"),

@@ -10,8 +10,119 @@ Read in this order:
 - `migrations/`: the checks of migrations, and of the schema that they make
 - `scale`: the rows that a query reads on large tables
 - `deploy_order`, `drift`: the previous release on the new schema, and a live database beside the migrations
-
-Production imports `commands` without the development dependencies, so this file imports nothing.
 """
 
 # inline-sql: ok these queries read the catalogue of scratch databases, not data of the service
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from service.sqlcheck.command_line import DATABASE, DIRECTORY, progress_on_terminal, reported_errors
+
+if TYPE_CHECKING:
+    from service.sqlcheck.analysis import (
+        SHORT_TYPE_NAMES,
+        Column,
+        Describer,
+        Description,
+        Node,
+        Nullability,
+        Plan,
+        Type,
+        Types,
+        walk,
+    )
+    from service.sqlcheck.check import check_tree
+    from service.sqlcheck.code import Code, Module, QueryReference
+    from service.sqlcheck.deploy_order import RevisionError, checkout
+    from service.sqlcheck.findings import Finding
+    from service.sqlcheck.migrations import (
+        Change,
+        Constraint,
+        Function,
+        Grant,
+        Index,
+        Lock,
+        Schema,
+        Table,
+        difference,
+        read_grants,
+        read_schema,
+        review_migrations,
+    )
+    from service.sqlcheck.row_classes import Row
+    from service.sqlcheck.rules import column_nullability, declared_result, describe
+    from service.sqlcheck.scale import measure, seed
+    from service.sqlcheck.scratch import connect, scratch_database
+    from service.sqlcheck.tree import Tree, apply_migrations
+
+# The modules of the names that are imported on first use.
+_MODULES = {
+    "analysis": "Column Describer Description Node Nullability Plan SHORT_TYPE_NAMES Type Types walk",
+    "check": "check_tree",
+    "code": "Code Module QueryReference",
+    "deploy_order": "RevisionError checkout",
+    "findings": "Finding",
+    "migrations.locks": "Lock review_migrations",
+    "migrations.schema": "Constraint Function Grant Index Schema Table read_grants read_schema",
+    "migrations.schema_difference": "Change difference",
+    "row_classes": "Row",
+    "rules": "column_nullability declared_result describe",
+    "scale": "measure seed",
+    "scratch": "connect scratch_database",
+    "tree": "Tree apply_migrations",
+}
+
+__all__ = [
+    "DATABASE",
+    "DIRECTORY",
+    "SHORT_TYPE_NAMES",
+    "Change",
+    "Code",
+    "Column",
+    "Constraint",
+    "Describer",
+    "Description",
+    "Finding",
+    "Function",
+    "Grant",
+    "Index",
+    "Lock",
+    "Module",
+    "Node",
+    "Nullability",
+    "Plan",
+    "QueryReference",
+    "RevisionError",
+    "Row",
+    "Schema",
+    "Table",
+    "Tree",
+    "Type",
+    "Types",
+    "apply_migrations",
+    "check_tree",
+    "checkout",
+    "column_nullability",
+    "connect",
+    "declared_result",
+    "describe",
+    "difference",
+    "measure",
+    "progress_on_terminal",
+    "read_grants",
+    "read_schema",
+    "reported_errors",
+    "review_migrations",
+    "scratch_database",
+    "seed",
+    "walk",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a name on first use (PEP 562): production imports this package without the development dependencies."""
+    for module, names in _MODULES.items():
+        if name in names.split():
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

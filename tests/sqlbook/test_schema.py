@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from service.sqlbook.contents import Contents
-from service.sqlcheck.migrations import Change, Schema, difference, read_schema
+from service.sqlcheck import Change, Schema, difference, read_schema
 
 Connection = psycopg.Connection[Any]
 
