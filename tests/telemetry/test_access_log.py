@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.support.accounts import account, connect, refresh
-from tests.support.processes import Running, Serve, Start, serve_settings, wait_until
+from tests.support.processes import Running, Serve, wait_until
 
 SESSIONS = "/auth/sessions"
 WAITING = "select from pg_locks join pg_database on oid = database where not granted and datname = current_database()"
@@ -110,15 +110,17 @@ def test_malformed_request_is_logged(served: Running) -> None:
 
 
 @pytest.mark.slow
-def test_wait_for_a_connection_is_logged(own_database_url: str, start: Start) -> None:
-    """The first request waits until a connection is opened."""
-    served = start("serve", serve_settings(own_database_url))
-    wait_until(lambda: served.status("/health/live") == 200, "it serves")
+def test_wait_for_a_connection_is_logged(own_database_url: str, serve: Serve) -> None:
+    served = serve(own_database_url, DATABASE_POOL_SIZE="1")
+    bearer = account(served.client).bearer
+    with psycopg.connect(own_database_url, autocommit=True) as connection, ThreadPoolExecutor() as pool:
+        connection.execute("begin; lock table user_model")
+        pool.submit(served.client.get, "/users/me", headers=bearer)
+        wait_until(lambda: connection.execute(WAITING).rowcount == 1, "the first request has the connection")
 
-    first, second = (entry_of(served, served.client.get("/health/ready")) for _ in range(2))
+        second = entry_of(served, served.client.get("/users/me", headers=bearer))
 
-    assert 0 < first["wait_ms"] < first["duration_ms"]
-    assert "wait_ms" not in second
+    assert 0 < second["wait_ms"] < second["duration_ms"]
 
 
 @pytest.mark.slow
