@@ -25,6 +25,10 @@ WHEN = """new Promise(done => {{
 }})"""
 
 
+class NavigatedError(Exception):
+    """The page changed while a command waited."""
+
+
 class Page:
     """A page in its own browser, with its requests and errors."""
 
@@ -45,13 +49,16 @@ class Page:
         self.send("Page.navigate", url=url)
 
     def when(self, expression: str) -> Any:  # noqa: ANN401 - any JSON value
-        """Return the value of a JavaScript expression as soon as it is truthy."""
-        response = self.send(
-            "Runtime.evaluate",
-            expression=WHEN.format(expression=expression),
-            awaitPromise=True,
-            returnByValue=True,
-        )
+        """Return the value of a JavaScript expression as soon as it is truthy, on the next page if it changes."""
+        try:
+            response = self.send(
+                "Runtime.evaluate",
+                expression=WHEN.format(expression=expression),
+                awaitPromise=True,
+                returnByValue=True,
+            )
+        except NavigatedError:
+            return self.when(expression)
         assert "exceptionDetails" not in response, response
         return response["result"].get("value")
 
@@ -81,6 +88,8 @@ class Page:
         while True:
             response = self._next(deadline, method)
             if response.get("id") == number:
+                if "navigated" in response.get("error", {}).get("message", ""):
+                    raise NavigatedError
                 assert "error" not in response, response
                 result: dict[str, Any] = response["result"]
                 return result
