@@ -8,6 +8,7 @@ import attrs
 import psycopg
 from psycopg import sql
 
+from service.sqlcheck.analysis import catalogue_queries as queries
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis import node_tree
 from service.sqlcheck.analysis.node_tree import Node, with_variables
@@ -16,121 +17,6 @@ from service.sqlcheck.analysis.total_functions import ELEMENTS_NOT_NULL, NEVER_N
 
 Relation = int
 FIRST_USER_OID = 16384  # FirstNormalObjectId: built-in objects have smaller oids
-# A column is not null if it is declared so and existing rows were checked, in each child table, too. The declaration of
-# a foreign table is not checked; that of a domain does not exclude the null of an outer join or an empty subquery.
-COLUMNS = """
-    with recursive own as (
-        select
-            a.attrelid, a.attname, a.attnum, c.relname,
-            a.atthasdef or a.attidentity <> '' or t.typdefault is not null as filled,
-            a.attnotnull or t.typnotnull as required,
-            c.relkind in ('r', 'p') and a.attnotnull and not exists (
-                select from pg_constraint as k
-                where k.conrelid = c.oid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum]
-            ) as checked
-        from pg_attribute as a
-        inner join pg_class as c on c.oid = a.attrelid
-        inner join pg_type as t on t.oid = a.atttypid
-        where a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'f')
-    ),
-    family (ancestor, relation) as (
-        select inhparent, inhrelid from pg_inherits
-        union
-        select family.ancestor, i.inhrelid from family inner join pg_inherits as i on i.inhparent = family.relation
-    )
-    select
-        own.attrelid, own.attnum, own.relname::text, own.attname::text, own.required, own.filled,
-        own.checked and not exists (
-            select from family
-            inner join own as child on child.attrelid = family.relation and child.attname = own.attname
-            where family.ancestor = own.attrelid and not child.checked
-        )
-    from own
-"""
-FUNCTIONS = """
-    select
-        p.oid, p.proname::text, replace(p.oid::regprocedure::text, '"', ''), p.proisstrict, p.provolatile = 'v',
-        l.lanname = 'sql' and p.prokind = 'f', p.pronargs, coalesce(p.proargdefaults::text, '()'),
-        t.typtype = 'c' or t.oid = 'record'::regtype
-    from pg_proc as p inner join pg_language as l on l.oid = p.prolang inner join pg_type as t on t.oid = p.prorettype
-"""
-# The functions of indexable comparisons and of casts, which return null for null arguments only, except casts of a JSON
-# null and of infinity to a time.
-COMPARISONS = """
-    select o.oprcode::oid from pg_amop as a inner join pg_operator as o on o.oid = a.amopopr
-    inner join pg_am as m on m.oid = a.amopmethod
-    where m.amname in ('btree', 'hash') and a.amoppurpose = 's' and o.oid < 16384
-    union select castfunc from pg_cast
-    where castfunc <> 0 and oid < 16384 and castsource <> 'jsonb'::regtype
-        and casttarget <> all ('{time,timetz}'::regtype[])
-"""
-# Some geometric operators return null if there is no point.
-OPERATOR_FUNCTIONS = """
-    select o.oprcode::oid from pg_operator as o inner join pg_proc as p on p.oid = o.oprcode
-    where o.oid < 16384 and p.proisstrict and o.oprname = any (%s)
-        and not (o.oprname in ('+', '#') and o.oprleft = any ('{path,lseg,line,box}'::regtype[]))
-        and not (o.oprname = '@@' and o.oprleft = 'jsonb'::regtype)
-"""
-EQUALITIES = """
-    select a.amopopr from pg_amop as a inner join pg_am as m on m.oid = a.amopmethod
-    where m.amname = 'btree' and a.amopstrategy = 3
-"""
-# Operators that are false for equal values.
-UNEQUAL = """
-    select case a.amopstrategy when 3 then o.oprnegate else o.oid end
-    from pg_amop as a inner join pg_am as m on m.oid = a.amopmethod inner join pg_operator as o on o.oid = a.amopopr
-    where m.amname = 'btree' and a.amopstrategy in (1, 3, 5)
-"""
-# Each child table can have another expression.
-GENERATED = """
-    select a.attrelid, a.attnum, d.adbin::text
-    from pg_attribute as a inner join pg_class as c on c.oid = a.attrelid
-    inner join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
-    where a.attgenerated <> '' and c.relkind = 'r' and not c.relhassubclass
-"""
-KEYS = """
-    select indrelid, (indkey::int2[])[0:indnkeyatts - 1], indexprs::text, indpred::text
-    from pg_index where indisunique and indisvalid and indimmediate and not exists (
-        select from pg_inherits inner join pg_class as c on c.oid = inhparent where c.oid = indrelid and c.relkind = 'r'
-    )
-"""
-# Child tables do not inherit foreign keys, and a policy can hide the referenced row.
-FOREIGN_KEYS = """
-    select o.conrelid, o.conkey, o.confrelid, o.confkey from pg_constraint as o
-    inner join pg_class as c on c.oid = o.conrelid inner join pg_class as f on f.oid = o.confrelid
-    where o.contype = 'f' and o.convalidated and not o.condeferrable and not f.relrowsecurity
-        and (c.relkind = 'p' or not c.relhassubclass)
-"""
-# Validated CHECK constraints on one column, or of a domain.
-CHECKS = """
-    select case when contypid <> 0 then contypid else conrelid end, coalesce(conkey[1], 0), conbin::text
-    from pg_constraint
-    where contype = 'c' and convalidated and not connoinherit and coalesce(cardinality(conkey), 1) = 1
-        and conrelid not in (select oid from pg_class where relkind = 'f')
-"""
-# Triggers that can change or skip a row before it is written: BEFORE and INSTEAD OF, FOR EACH ROW.
-# A table is changed by the triggers of its child tables, too.
-TRIGGERS = """
-    with recursive changed as (
-        select tgrelid, tgtype from pg_trigger where not tgisinternal and (tgtype & 64 <> 0 or tgtype & 3 = 3)
-        union
-        select i.inhparent, changed.tgtype from changed inner join pg_inherits as i on i.inhrelid = changed.tgrelid
-    )
-    select tgrelid, command from changed
-    inner join (values (2, 16), (3, 4), (4, 8)) as event (command, bit) on tgtype & bit <> 0
-"""
-BODY = """
-    select p.prosqlbody::text, p.prosrc, array(
-        select coalesce(quote_ident(nullif(p.proargnames[number], '')) || ' ', '') || format_type(each, null)
-        from unnest(p.proargtypes) with ordinality as argument (each, number)
-    )
-    from pg_proc as p where p.oid = %s
-"""
-ANALYSED = sql.SQL("create function pg_temp.analysed({}) returns void begin atomic\n{}\n; end")
-TEMPORARY = """
-    select prosqlbody::text from pg_proc where pronamespace = pg_my_temp_schema() and proname = 'analysed'
-"""
-VIEW = "select ev_action::text from pg_rewrite where ev_class = %s and rulename = '_RETURN'"
 
 
 @attrs.frozen
@@ -190,16 +76,19 @@ class Catalogue:
         """Read what most queries need; the rest is read on first use."""
         self._connection = connection
         self.columns = {
-            (relation, number): Column(*rest) for relation, number, *rest in connection.execute(COLUMNS).fetchall()
+            (relation, number): Column(*rest)
+            for relation, number, *rest in connection.execute(queries.COLUMNS).fetchall()
         }
-        self.functions = {oid: Function(*rest) for oid, *rest in connection.execute(FUNCTIONS).fetchall()}
+        self.functions = {oid: Function(*rest) for oid, *rest in connection.execute(queries.FUNCTIONS).fetchall()}
         self.operators: dict[int, int] = dict(
             connection.execute("select oid, oprcode::oid from pg_operator").fetchall()
         )
-        self.equalities = self._oids(EQUALITIES)
-        self.unequal = self._oids(UNEQUAL)
+        self.equalities = self._oids(queries.EQUALITIES)
+        self.unequal = self._oids(queries.UNEQUAL)
         self.total = (
-            self._oids(COMPARISONS) | self._oids(OPERATOR_FUNCTIONS, [sorted(OPERATORS)]) | self._builtin(TOTAL)
+            self._oids(queries.COMPARISONS)
+            | self._oids(queries.OPERATOR_FUNCTIONS, [sorted(OPERATORS)])
+            | self._builtin(TOTAL)
         )
         self.arrays = self._oids("select oid from pg_type where typcategory = 'A'")
         self.never_null = self._builtin(NEVER_NULL)
@@ -242,7 +131,7 @@ class Catalogue:
     def keys(self) -> dict[Relation, list[Key]]:
         """The unique indexes of each table."""
         found: dict[Relation, list[Key]] = {}
-        for relation, columns, expressions, condition in self._connection.execute(KEYS).fetchall():
+        for relation, columns, expressions, condition in self._connection.execute(queries.KEYS).fetchall():
             parsed = node_tree.parse(expressions) if expressions else []
             limit = node_tree.parse(condition) if condition else None
             found.setdefault(relation, []).append(Key(tuple(columns), tuple(parsed), limit))
@@ -253,12 +142,12 @@ class Catalogue:
         """The validated foreign keys that are not deferrable."""
         return {
             ForeignKey(table, tuple(columns), target, tuple(target_columns))
-            for table, columns, target, target_columns in self._connection.execute(FOREIGN_KEYS).fetchall()
+            for table, columns, target, target_columns in self._connection.execute(queries.FOREIGN_KEYS).fetchall()
         }
 
     @cached_property
     def _generated(self) -> dict[tuple[Relation, int], Node]:
-        found = self._connection.execute(GENERATED).fetchall()
+        found = self._connection.execute(queries.GENERATED).fetchall()
         return {(relation, number): node_tree.parse(expression) for relation, number, expression in found}
 
     @lru_cache  # noqa: B019 - scopes refer to parts of the expressions by id
@@ -272,14 +161,14 @@ class Catalogue:
     def checks(self) -> dict[tuple[int, int], list[Node]]:
         """The CHECK constraints of each column, by table and number, and of each domain, by type and 0."""
         found: dict[tuple[int, int], list[Node]] = {}
-        for owner, column, condition in self._connection.execute(CHECKS).fetchall():
+        for owner, column, condition in self._connection.execute(queries.CHECKS).fetchall():
             found.setdefault((owner, column), []).append(node_tree.parse(condition))
         return found
 
     @cached_property
     def triggers(self) -> set[tuple[Relation, int]]:
         """The tables whose rows a trigger can change or skip before a command writes them."""
-        return {*self._connection.execute(TRIGGERS).fetchall()}
+        return {*self._connection.execute(queries.TRIGGERS).fetchall()}
 
     def analyse(self, statement: str, types: Sequence[str]) -> Node | None:
         """Return the last query of `statement` as PostgreSQL analyses it; None if it cannot be the body of a function.
@@ -291,8 +180,8 @@ class Catalogue:
         try:
             with self._connection.transaction(force_rollback=True):
                 arguments = sql.SQL(", ").join(map(sql.SQL, types))
-                self._connection.execute(ANALYSED.format(arguments, sql.SQL(statement)))
-                row = self._connection.execute(TEMPORARY).fetchone()
+                self._connection.execute(queries.ANALYSED.format(arguments, sql.SQL(statement)))
+                row = self._connection.execute(queries.TEMPORARY).fetchone()
         except psycopg.Error:
             return None
         return _last_query(row[0]) if row else None
@@ -300,7 +189,7 @@ class Catalogue:
     def body(self, function: int) -> Node | None:
         """Return the last query of an SQL function; None if it cannot be analysed."""
         if function not in self._bodies:
-            row = self._connection.execute(BODY, [function]).fetchone()
+            row = self._connection.execute(queries.BODY, [function]).fetchone()
             parsed, source, arguments = row or (None, "", [])
             self._bodies[function] = _last_query(parsed) if parsed else self.analyse(source, arguments)
         return self._bodies[function]
@@ -308,7 +197,7 @@ class Catalogue:
     def view(self, relation: Relation) -> Node | None:
         """Return the query of a view; None if it has none."""
         if relation not in self._views:
-            row = self._connection.execute(VIEW, [relation]).fetchone()
+            row = self._connection.execute(queries.VIEW, [relation]).fetchone()
             view = self._views[relation] = _last_query(row[0]) if row else None
             for entry in (view and view.rtable) or []:
                 if entry.relid == relation:  # PostgreSQL 15 lists the view as `old` and `new`, too

@@ -1,0 +1,119 @@
+"""The queries by which `catalogue` reads PostgreSQL's catalogue."""
+
+from psycopg import sql
+
+# A column is not null if it is declared so and existing rows were checked, in each child table, too. The declaration of
+# a foreign table is not checked; that of a domain does not exclude the null of an outer join or an empty subquery.
+COLUMNS = """
+    with recursive own as (
+        select
+            a.attrelid, a.attname, a.attnum, c.relname,
+            a.atthasdef or a.attidentity <> '' or t.typdefault is not null as filled,
+            a.attnotnull or t.typnotnull as required,
+            c.relkind in ('r', 'p') and a.attnotnull and not exists (
+                select from pg_constraint as k
+                where k.conrelid = c.oid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum]
+            ) as checked
+        from pg_attribute as a
+        inner join pg_class as c on c.oid = a.attrelid
+        inner join pg_type as t on t.oid = a.atttypid
+        where a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'f')
+    ),
+    family (ancestor, relation) as (
+        select inhparent, inhrelid from pg_inherits
+        union
+        select family.ancestor, i.inhrelid from family inner join pg_inherits as i on i.inhparent = family.relation
+    )
+    select
+        own.attrelid, own.attnum, own.relname::text, own.attname::text, own.required, own.filled,
+        own.checked and not exists (
+            select from family
+            inner join own as child on child.attrelid = family.relation and child.attname = own.attname
+            where family.ancestor = own.attrelid and not child.checked
+        )
+    from own
+"""
+FUNCTIONS = """
+    select
+        p.oid, p.proname::text, replace(p.oid::regprocedure::text, '"', ''), p.proisstrict, p.provolatile = 'v',
+        l.lanname = 'sql' and p.prokind = 'f', p.pronargs, coalesce(p.proargdefaults::text, '()'),
+        t.typtype = 'c' or t.oid = 'record'::regtype
+    from pg_proc as p inner join pg_language as l on l.oid = p.prolang inner join pg_type as t on t.oid = p.prorettype
+"""
+# The functions of indexable comparisons and of casts, which return null for null arguments only, except casts of a JSON
+# null and of infinity to a time.
+COMPARISONS = """
+    select o.oprcode::oid from pg_amop as a inner join pg_operator as o on o.oid = a.amopopr
+    inner join pg_am as m on m.oid = a.amopmethod
+    where m.amname in ('btree', 'hash') and a.amoppurpose = 's' and o.oid < 16384
+    union select castfunc from pg_cast
+    where castfunc <> 0 and oid < 16384 and castsource <> 'jsonb'::regtype
+        and casttarget <> all ('{time,timetz}'::regtype[])
+"""
+# Some geometric operators return null if there is no point.
+OPERATOR_FUNCTIONS = """
+    select o.oprcode::oid from pg_operator as o inner join pg_proc as p on p.oid = o.oprcode
+    where o.oid < 16384 and p.proisstrict and o.oprname = any (%s)
+        and not (o.oprname in ('+', '#') and o.oprleft = any ('{path,lseg,line,box}'::regtype[]))
+        and not (o.oprname = '@@' and o.oprleft = 'jsonb'::regtype)
+"""
+EQUALITIES = """
+    select a.amopopr from pg_amop as a inner join pg_am as m on m.oid = a.amopmethod
+    where m.amname = 'btree' and a.amopstrategy = 3
+"""
+# Operators that are false for equal values.
+UNEQUAL = """
+    select case a.amopstrategy when 3 then o.oprnegate else o.oid end
+    from pg_amop as a inner join pg_am as m on m.oid = a.amopmethod inner join pg_operator as o on o.oid = a.amopopr
+    where m.amname = 'btree' and a.amopstrategy in (1, 3, 5)
+"""
+# Each child table can have another expression.
+GENERATED = """
+    select a.attrelid, a.attnum, d.adbin::text
+    from pg_attribute as a inner join pg_class as c on c.oid = a.attrelid
+    inner join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+    where a.attgenerated <> '' and c.relkind = 'r' and not c.relhassubclass
+"""
+KEYS = """
+    select indrelid, (indkey::int2[])[0:indnkeyatts - 1], indexprs::text, indpred::text
+    from pg_index where indisunique and indisvalid and indimmediate and not exists (
+        select from pg_inherits inner join pg_class as c on c.oid = inhparent where c.oid = indrelid and c.relkind = 'r'
+    )
+"""
+# Child tables do not inherit foreign keys, and a policy can hide the referenced row.
+FOREIGN_KEYS = """
+    select o.conrelid, o.conkey, o.confrelid, o.confkey from pg_constraint as o
+    inner join pg_class as c on c.oid = o.conrelid inner join pg_class as f on f.oid = o.confrelid
+    where o.contype = 'f' and o.convalidated and not o.condeferrable and not f.relrowsecurity
+        and (c.relkind = 'p' or not c.relhassubclass)
+"""
+# Validated CHECK constraints on one column, or of a domain.
+CHECKS = """
+    select case when contypid <> 0 then contypid else conrelid end, coalesce(conkey[1], 0), conbin::text
+    from pg_constraint
+    where contype = 'c' and convalidated and not connoinherit and coalesce(cardinality(conkey), 1) = 1
+        and conrelid not in (select oid from pg_class where relkind = 'f')
+"""
+# Triggers that can change or skip a row before it is written: BEFORE and INSTEAD OF, FOR EACH ROW.
+# A table is changed by the triggers of its child tables, too.
+TRIGGERS = """
+    with recursive changed as (
+        select tgrelid, tgtype from pg_trigger where not tgisinternal and (tgtype & 64 <> 0 or tgtype & 3 = 3)
+        union
+        select i.inhparent, changed.tgtype from changed inner join pg_inherits as i on i.inhrelid = changed.tgrelid
+    )
+    select tgrelid, command from changed
+    inner join (values (2, 16), (3, 4), (4, 8)) as event (command, bit) on tgtype & bit <> 0
+"""
+BODY = """
+    select p.prosqlbody::text, p.prosrc, array(
+        select coalesce(quote_ident(nullif(p.proargnames[number], '')) || ' ', '') || format_type(each, null)
+        from unnest(p.proargtypes) with ordinality as argument (each, number)
+    )
+    from pg_proc as p where p.oid = %s
+"""
+ANALYSED = sql.SQL("create function pg_temp.analysed({}) returns void begin atomic\n{}\n; end")
+TEMPORARY = """
+    select prosqlbody::text from pg_proc where pronamespace = pg_my_temp_schema() and proname = 'analysed'
+"""
+VIEW = "select ev_action::text from pg_rewrite where ev_class = %s and rulename = '_RETURN'"
