@@ -7,6 +7,8 @@ Declare a counter or a gauge in the module that updates it::
     LOGINS = counter("logins_total", "Log-ins", outcome=("ok", "failed"))
     LOGINS.inc(outcome="ok")
 
+and list it in docs/observability.md; a test compares them.
+
 Each worker writes to a memory-mapped file of its own, without locks; `service/telemetry/prometheus.py` reads the files
 of all workers. A worker that replaces another continues with its file, so counters never decrease.
 """
