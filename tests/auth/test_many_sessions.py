@@ -10,7 +10,7 @@ MANY = """
 LIMIT = "do $$ begin execute format('alter database %I set statement_timeout = ''1s''', current_database()); end $$"
 
 
-async def test_new_sessions_are_listed_and_ended_before_the_planner_knows_them(committed: Committed) -> None:
+async def test_sessions_unknown_to_the_planner_are_found_quickly(committed: Committed) -> None:
     connection, client = committed.connection, committed.client
     user, *_ = [await committed.make.user() for _ in range(20)]
     await connection.execute("alter table login_session set (autovacuum_enabled = off)")

@@ -74,9 +74,7 @@ async def test_refused_field_is_named_with_422(
     assert response.json()["errors"] == [{"pointer": pointer, "detail": detail}]
 
 
-async def test_field_that_is_too_long_is_named_in_any_language(
-    toys: httpx.AsyncClient, connection: asyncpg.Connection
-) -> None:
+async def test_too_long_field_is_named_in_any_language(toys: httpx.AsyncClient, connection: asyncpg.Connection) -> None:
     await connection.execute(
         "create function pg_temp.refuse() returns trigger language plpgsql as $$ begin"
         " raise 'Wert zu lang für Typ character varying(5)' using errcode = 'string_data_right_truncation'; end $$;"

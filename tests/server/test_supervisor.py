@@ -192,9 +192,7 @@ def test_starting_container_process_ends_on_sigterm(tmp_path: Path, workers: str
         assert not any_alive(first)
 
 
-def test_process_that_ends_while_it_is_listed_is_no_worker(
-    supervise: Supervise, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_process_that_has_just_ended_is_not_listed(supervise: Supervise, monkeypatch: pytest.MonkeyPatch) -> None:
     running = supervise(2)
     family, [ended, _] = running.process_tree(), running.workers()
     running.end()

@@ -71,7 +71,7 @@ async def test_silent_clients_do_not_shut_out_a_scrape() -> None:
             writer.transport.abort()
 
 
-async def test_number_of_clients_is_limited_when_many_connect_at_once() -> None:
+async def test_simultaneous_clients_are_limited() -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=MAX_CLIENTS)
     with serve_in_thread(listener, lambda _: (b"metrics", "text/plain"), timeout=60):
         silent = [socket.create_connection(listener.getsockname()) for _ in range(3 * MAX_CLIENTS)]
