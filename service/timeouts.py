@@ -70,6 +70,8 @@ class ClientTimeouts:
     disconnect_grace: float = 0.3
     # Between two checks whether a half-closed client has disconnected.
     probe_interval: float = 0.05
+    # During a shutdown, for the first request on a new connection to arrive.
+    shutdown_grace: float = 1.0
     # The longest interval between two checks of these limits.
     check_interval: float = 5.0
 

@@ -34,6 +34,8 @@ class TimedConnection(HttpToolsProtocol):
     # The number of bytes that arrived last.
     _last_size = 0
     _half_closed = False
+    # Whether the process is draining or shutting down: each response is then the last one of its connection.
+    is_draining = False
     # The connections whose clients do not read, the slowest first, and the bytes that each has yet to read.
     _unsent: ClassVar[dict["TimedConnection", int]] = {}
 
@@ -84,6 +86,22 @@ class TimedConnection(HttpToolsProtocol):
             self._half_closed = True
             self.loop.call_later(self._timeouts.disconnect_grace, self._probe, b"HTTP/1.1 100 Continue\r\n\r\n")
         return is_waiting
+
+    @override
+    def shutdown(self) -> None:
+        """Close after the response, also to a request whose head has not arrived yet.
+
+        Until the end, a process that is replaced accepts connections, whose clients are about to send a request.
+        """
+        self.is_draining = True
+        if self._phase != "head":
+            super().shutdown()
+        elif not self._last_size:
+            self.loop.call_later(self._timeouts.shutdown_grace, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        if self.idle_since is not None:
+            self.transport.close()
 
     def _probe(self, interim_response: bytes) -> None:
         """Detect by an interim response whether a half-closed client has disconnected (RFC 9110, 15.2)."""

@@ -34,8 +34,6 @@ class LimitedHttpProtocol(TimedConnection):
     _buffer = b""
     # Bytes received since the last complete head or part of a body.
     _incomplete_size = 0
-    # Whether the process is draining: each response is then the last one of its connection.
-    is_draining = False
 
     @override
     def data_received(self, data: bytes) -> None:

@@ -247,6 +247,30 @@ async def test_response_head_does_not_wait_for_the_body(port: int) -> None:
     assert response.endswith(b"\r\n\r\n")
 
 
+@pytest.mark.parametrize("early", [b"", b"GET /hea"], ids=["new connection", "half a head"])
+async def test_request_that_arrives_during_shutdown_is_answered(app: Service, early: bytes) -> None:
+    async with listening(app, timeouts=ClientTimeouts(shutdown_grace=5)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(early)
+        await asyncio.sleep(0.05)
+        late = (GET + b"\r\n").removeprefix(early)
+        asyncio.get_running_loop().call_later(0.3, writer.write, late)  # uvicorn looks ten times a second
+    response = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+
+    assert statuses(response) == [200]
+    assert b"\r\nconnection: close\r\n" in response
+
+
+async def test_new_connection_without_request_is_closed_at_shutdown(app: Service) -> None:
+    async with listening(app, timeouts=ClientTimeouts(shutdown_grace=0.05)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.sleep(0.05)
+
+    assert await asyncio.wait_for(reader.read(), 1) == b""
+    writer.close()
+
+
 async def test_unfinished_request_at_shutdown_is_503(app: Service) -> None:
     with capture_logs() as logs:
         async with listening(app, patience=0) as port:
