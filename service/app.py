@@ -10,6 +10,7 @@ import asyncpg
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
+from litestar.types import ASGIApp
 
 from service.api import API
 from service.auth.controllers import AuthController
@@ -48,7 +49,7 @@ from service.telemetry import (
     sampling,
 )
 from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
-from service.traces import NO_TRACES, Traces, traces_from_environment
+from service.traces import record_traces
 from service.users.controllers import UsersController
 
 # Your features; no other file lists them.
@@ -81,22 +82,20 @@ def create_app(
     settings: Settings,
     pool: PoolLike | None = None,
     metrics_directory: Path | None = None,
-    traces: Traces = NO_TRACES,
+    instrument: Callable[[Application, ASGIApp], ASGIApp] | None = None,
 ) -> Service:
     """Build the application from `settings`.
 
     :param pool: runs the queries; by default, a new one, made from the settings. If given, readiness uses it too, and
         checks the database at each request
     :param metrics_directory: folder of the metrics; by default, none are recorded
-    :param traces: records spans; by default, none are recorded
+    :param instrument: adds a layer that sees each request with its id, and can replace `db`; by default, none
     """
     outages = OutageLog()
     has_probe = pool is None
     # Readiness has its own connection, so that it responds while all others are in use.
     probe = pool or probe_pool(settings, outages)
     pool = pool or connection_pool(settings, outages)
-    pool = traces.pool(pool)
-    probe = traces.pool(probe)
     passwords = Passwords()
     tokens = Tokens(settings)
     throttle = LoginThrottle(settings)
@@ -113,9 +112,7 @@ def create_app(
                 with suppress(Unavailable, asyncpg.PostgresError):  # readiness reports it
                     await applied_migrations(app.db, checksums)
             yield
-        await traces.flush()
         passwords.close()
-        close_log()
         recorder.stop()
 
     app = Service(
@@ -151,9 +148,11 @@ def create_app(
     handler = fast_path_middleware(app, handler)
     if cors:
         handler = preflight_middleware(handler, cors)
-    handler = traces.middleware(handler)
-    # The outermost layer assigns the request id, which spans and log lines carry.
+    # The outermost layer assigns the request id.
+    if instrument:
+        handler = instrument(app, handler)
     app.asgi_handler = request_middleware(handler, settings.allowed_hosts, settings.trusted_proxy_hops)
+    app.on_shutdown.append(close_log)  # the last of them, because the others can log
     return app
 
 
@@ -198,7 +197,7 @@ def from_environment(make_pool: Callable[[Settings], PoolLike] | None = None) ->
         settings,
         make_pool(settings) if make_pool else None,
         Path(directory) if directory else None,
-        traces=traces_from_environment(),
+        instrument=record_traces,
     )
 
 

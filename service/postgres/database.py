@@ -107,7 +107,7 @@ class Database(Queries):
 
     def __init__(self, pool: PoolLike) -> None:
         super().__init__(pool)
-        self._pool = pool
+        self.pool = pool
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Queries]:
@@ -116,7 +116,7 @@ class Database(Queries):
         It holds one connection, and is not retried: if it loses to a concurrent transaction, or the commit is not
         confirmed, it raises Unavailable.
         """
-        async with self._pool.transaction() as executor:
+        async with self.pool.transaction() as executor:
             yield Queries(executor)
 
     async def run_transaction(self, work: Callable[[Queries], Awaitable[R]]) -> R:
@@ -125,7 +125,7 @@ class Database(Queries):
         Only a transaction that was certainly rolled back is retried, after a deadlock or a serialization failure. A
         commit that is not confirmed raises Unavailable.
         """
-        backoff = Backoff(self._pool.timeouts.retry_backoff)
+        backoff = Backoff(self.pool.timeouts.retry_backoff)
         retries = 0
         while True:
             try:

@@ -2,11 +2,10 @@
 
 `python -m service remove traces` removes it; see docs/your-own.md.
 
-Read in this order: traces (the interface; its base class records nothing), environment (the OTEL_ variables),
-opentelemetry (records requests), queries (records queries). The last two are imported only if traces are enabled.
+Read in this order: environment (the OTEL_ variables), spans (of requests), queries (spans of queries). The last two are
+imported only if traces are enabled.
 """
 
-from service.traces.environment import check_trace_variables, traces_from_environment
-from service.traces.traces import NO_TRACES, Traces
+from service.traces.environment import check_trace_variables, record_traces
 
-__all__ = ["NO_TRACES", "Traces", "check_trace_variables", "traces_from_environment"]
+__all__ = ["check_trace_variables", "record_traces"]

@@ -7,23 +7,28 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 import os
 from collections.abc import Mapping
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from service.settings import SettingsError
-from service.traces.traces import NO_TRACES, Traces
+
+if TYPE_CHECKING:  # slow to import
+    from litestar.types import ASGIApp
+
+    from service.http import Application
 
 
-def traces_from_environment() -> Traces:
-    """Return what records the traces that the environment asks for.
+def record_traces(app: "Application", handler: "ASGIApp") -> "ASGIApp":
+    """Record a span for each request that `handler` answers and each query of `app.db`, if the environment asks for it.
 
-    Raises SettingsError.
+    Returns the handler to use instead. Raises SettingsError.
     """
     if not check_trace_variables():
-        return NO_TRACES
-    from service.traces.opentelemetry import OpenTelemetryTraces  # noqa: PLC0415 - OpenTelemetry is an extra
+        return handler
+    from service.traces.spans import Traces  # noqa: PLC0415 - OpenTelemetry is an extra
 
     try:
-        return OpenTelemetryTraces()
+        return Traces().record(app, handler)
     except ValueError as error:  # such as OTEL_BSP_SCHEDULE_DELAY=-1
         raise SettingsError(f"an OTEL_ variable is not valid: {error}") from None
 

@@ -5,8 +5,9 @@ import re
 import httpx
 import pytest
 
+from service.app import Service
 from service.settings import SettingsError
-from service.traces import check_trace_variables, traces_from_environment
+from service.traces import check_trace_variables, record_traces
 from tests.support.accounts import account
 from tests.support.otlp import PARENT, Receiver
 from tests.support.processes import Serve, wait_until
@@ -78,12 +79,12 @@ def test_endpoint_that_is_no_url_is_refused(endpoint: str) -> None:
         check_trace_variables({"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint})
 
 
-def test_variable_that_opentelemetry_refuses_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variable_that_opentelemetry_refuses_is_one_sentence(app: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "-1")
 
     with pytest.raises(SettingsError, match=r"^an OTEL_ variable is not valid: schedule_delay_millis must be positive"):
-        traces_from_environment()
+        record_traces(app, app.asgi_handler)
 
 
 def test_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,11 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from service.app import create_app
-from service.postgres.database import Database
 from service.postgres.pool import Pool
 from service.telemetry.context import current
-from service.traces import traces_from_environment
-from service.traces.opentelemetry import HEADERS, OpenTelemetryTraces
+from service.traces import record_traces
+from service.traces.queries import TracedPool
+from service.traces.spans import HEADERS, Traces
 from tests.support.application import make_settings
 from tests.support.factories import Factory, service_client
 from tests.support.otlp import PARENT, Receiver
@@ -33,7 +33,7 @@ class Traced:
     client: httpx.AsyncClient
     make: Factory
     receiver: Receiver
-    traces: OpenTelemetryTraces
+    traces: Traces
 
     def spans(self) -> list[Span]:
         """Return all spans so far."""
@@ -54,8 +54,8 @@ async def traced(
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "50", **variables}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    pool, traces = Pool(own_database_url), OpenTelemetryTraces()
-    app = create_app(make_settings(own_database_url), pool, traces=traces)
+    pool, traces = Pool(own_database_url), Traces()
+    app = create_app(make_settings(own_database_url), pool, instrument=traces.record)
     connection = await asyncpg.connect(own_database_url)
     async with pool.open(), service_client(app) as client:
         yield Traced(client, Factory(app, connection), receiver, traces)
@@ -176,8 +176,8 @@ async def test_internal_errors_are_errors_without_details(traced: Traced) -> Non
 
 
 async def test_missing_database_is_an_error(traced: Traced) -> None:
-    app = create_app(make_settings("postgresql://127.0.0.1:1/none"), traces=traced.traces)
-    async with app.db._pool.open(), service_client(app) as client:  # noqa: SLF001 - its lifespan would end tracing
+    app = create_app(make_settings("postgresql://127.0.0.1:1/none"), instrument=traced.traces.record)
+    async with app.db.pool.open(), service_client(app) as client:  # its lifespan would end tracing
         await client.post("/auth/access-token", data={"username": "ada@example.com", "password": "some long password"})
 
     _, query = traced.spans()
@@ -211,34 +211,33 @@ def test_propagators_see_all_headers() -> None:
     assert HEADERS.keys([(b"host", b"localhost"), (b"b3", b"0")]) == ["host", "b3"]
 
 
-def test_environment_turns_traces_on(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_turns_traces_on(database_url: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
 
-    traces = traces_from_environment()
+    app = create_app(make_settings(database_url), Pool(database_url), instrument=record_traces)
 
-    assert isinstance(traces, OpenTelemetryTraces)
-    asyncio.run(traces.flush())
+    assert isinstance(app.db.pool, TracedPool)
 
 
 async def test_statements_of_a_transaction_are_spans(
     database_url: str, receiver: Receiver, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
-    pool, traces = Pool(database_url), OpenTelemetryTraces()
-    db = Database(traces.pool(pool))
+    pool, traces = Pool(database_url), Traces()
+    app = create_app(make_settings(database_url), pool, instrument=traces.record)
 
     async with pool.open():
-        await db.run_transaction(lambda tx: tx.value(backend))
+        await app.db.run_transaction(lambda tx: tx.value(backend))
     await traces.flush()
 
     assert [span.name for span in receiver.spans] == ["tests.query"]
 
 
 async def test_silent_collector_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.traces.opentelemetry.FLUSH_TIMEOUT", 0.05)
+    monkeypatch.setattr("service.traces.spans.FLUSH_TIMEOUT", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        traces = OpenTelemetryTraces()
+        traces = Traces()
 
         traces._tracer.start_span("the last").end()  # noqa: SLF001 - the smallest way to make a span
 
@@ -250,6 +249,6 @@ def test_without_traces_queries_are_not_wrapped(database_url: str) -> None:
     """tests/benchmarks/test_counts.py counts what a request costs then."""
     pool = Pool(database_url)
 
-    app = create_app(make_settings(database_url), pool)
+    app = create_app(make_settings(database_url), pool, instrument=record_traces)
 
-    assert app.db._pool is pool  # noqa: SLF001 - the wrapper is the subject
+    assert app.db.pool is pool

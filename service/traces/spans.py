@@ -20,10 +20,10 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, format_trace
 from typing_extensions import override
 
 from service import __version__
-from service.postgres import PoolLike
+from service.http import Application
+from service.postgres import Database
 from service.telemetry import current
 from service.traces.queries import QUIET, TracedPool
-from service.traces.traces import Traces
 
 Headers = list[tuple[bytes, bytes]]
 # Seconds to export the last spans at the end of the process; the collector can be unreachable.
@@ -33,7 +33,7 @@ FLUSH_TIMEOUT = 2.0
 KNOWN_METHODS = {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
 
 
-class OpenTelemetryTraces(Traces):
+class Traces:
     """Records spans, and exports them as the environment configures."""
 
     def __init__(self) -> None:
@@ -46,11 +46,12 @@ class OpenTelemetryTraces(Traces):
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("service", __version__)
 
-    @override
-    def pool(self, pool: PoolLike) -> PoolLike:
-        return TracedPool(pool, self._tracer)
+    def record(self, app: Application, handler: ASGIApp) -> ASGIApp:
+        """Record the requests that `handler` answers and the queries of `app`; return the handler to use instead."""
+        app.db = Database(TracedPool(app.db.pool, self._tracer))
+        app.on_shutdown.append(self.flush)
+        return self.middleware(handler)
 
-    @override
     async def flush(self) -> None:
         """Export the remaining spans, for up to FLUSH_TIMEOUT seconds."""
         loop, flushed = asyncio.get_running_loop(), asyncio.Event()
@@ -65,7 +66,6 @@ class OpenTelemetryTraces(Traces):
         with suppress(TimeoutError):
             await asyncio.wait_for(flushed.wait(), FLUSH_TIMEOUT)
 
-    @override
     def middleware(self, app: ASGIApp) -> ASGIApp:
         """Wrap `app`: record a span for each request, in the trace of its ``traceparent`` (W3C Trace Context).
 
