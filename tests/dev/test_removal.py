@@ -110,8 +110,12 @@ def test_tree_without_pets_passes_checks_tests_and_coverage(whole_tree: Tree) ->
 
 @pytest.mark.parametrize("part", PARTS)
 def test_tree_without_an_optional_part_still_works(whole_tree: Tree, part: str) -> None:
+    sources = {path: path.read_text() for path in whole_tree.path.glob("service/**/*.py") if part not in path.parts}
+
     whole_tree.run(*whole_tree.command("remove", part))
 
+    lost = {path: len(text.splitlines()) - len(path.read_text().splitlines()) for path, text in sources.items()}
+    assert set(lost.values()) == {0, 2}  # an import and the line that uses it
     whole_tree.run("ruff", "check")
     whole_tree.run("python", "-m", "service", "openapi")
 
