@@ -10,7 +10,7 @@ import pglast
 
 from service.dev.scaffold.registration import APP, CHANGELOG, README
 from service.dev.scaffold.rendering import PACKAGE
-from service.dev.scaffold.resource import ScaffoldError
+from service.dev.scaffold.resource import NAME, ScaffoldError
 from service.dev.scaffold.writing import ROOT, next_migration
 
 # The only modules that can import a feature or an optional part.
@@ -27,6 +27,8 @@ def remove(name: str, root: Path = ROOT, *, drop: bool = False) -> list[Path]:
     itself can have been removed before. Raises ScaffoldError, before anything is changed, if other code needs the
     package, or if there is nothing to remove.
     """
+    if not NAME.fullmatch(name):
+        raise ScaffoldError(f"{name!r} is not the name of a package; nothing was removed")
     code = root / PACKAGE / name
     if not code.is_dir() and not drop:
         raise ScaffoldError(f"{PACKAGE}/{name} does not exist; nothing was removed")

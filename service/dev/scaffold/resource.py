@@ -11,19 +11,39 @@ from sqlfluff.dialects.dialect_postgres_keywords import get_keywords, postgres_k
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 MAX_NAME = 63  # bytes; PostgreSQL truncates longer names
-# Columns that every resource has, a word that yoyo misreads, and reserved words of PostgreSQL and Python.
+# Not for tables and columns: columns that every resource has, a word that yoyo misreads, and reserved words of
+# PostgreSQL and Python.
 TAKEN = {"id", "user_id", "version", "declare", *keyword.kwlist}
 TAKEN |= {"collation", "current_user", "system_user", "table", "user"}  # sqlfluff does not list them as reserved
 for kind in ("reserved", "reserved-(can-be-function-or-type)"):
     TAKEN |= {word.lower() for word in get_keywords(postgres_keywords, kind)}
 TAKEN |= {"bool", "date", "datetime", "int", "str"}  # a field of that name would shadow the type of the next one
 TAKEN |= {"after", "session", "size", "versions"}  # other parameters of the queries
-# Names that a resource would shadow in a controller, a query or a test, and paths of the service itself.
-HIDDEN = {*dir(builtins), "data", "docs", "etag", "health", "limit", "many", "maybe", "one", "page", "request", "shown"}
-HIDDEN |= {"caller", "changed", "deleted", "other", "self", "unchanged_problem"}
+# Not for a resource, in the plural or the singular: names that it would shadow in a controller, a query or a test, and
+# paths and operations that exist.
+HIDDEN = {
+    *dir(builtins),
+    *keyword.kwlist,
+    "data",
+    "docs",
+    "etag",
+    "health",
+    "limit",
+    "many",
+    "maybe",
+    "one",
+    "page",
+    "request",
+    "shown",
+}
+HIDDEN |= {"caller", "changed", "deleted", "other", "self", "metrics", "sessions", "unchanged_problem"}
+HIDDEN |= {"conflict", "groups", "prior", "rows"}  # sqlfluff cannot parse these as names of tables
 # Classes that the class of a resource would shadow, besides the types of bodies.
 CLASSES = {"Annotated", "Controller", "JSONResponse", "Decimal", "IfMatch", "IfNoneMatch", "NotFound", "PathParameter"}
 CLASSES |= {"QueryParameter", "ServiceRequest"}
+
+# Plurals that look like those of words in -y, -x, -ch or -sh.
+ADDING_ONLY_S = {"axes", "caches", "calories", "cookies", "movies", "niches", "selfies", "series", "species", "zombies"}
 
 
 @attrs.frozen
@@ -122,9 +142,20 @@ def class_name(name: str) -> str:
     return name.title().replace("_", "")
 
 
+def singular_of(plural: str) -> str:
+    """Return the singular of a regular English plural, such as category, box and toy; otherwise without a final s."""
+    last_word = plural.rpartition("_")[2]
+    if last_word not in ADDING_ONLY_S:
+        if last_word.endswith("ies") and len(last_word) > len("ties"):
+            return plural.removesuffix("ies") + "y"
+        if last_word.endswith(("sses", "xes", "ches", "shes")):
+            return plural.removesuffix("es")
+    return plural.removesuffix("s")
+
+
 def read_resource(name: str, fields: Iterable[str], *, singular: str | None, owned: bool) -> Resource:
     """Parse arguments such as ``toys toy_name:text pieces:integer``. Raises ScaffoldError."""
-    one = singular or name.removesuffix("s")
+    one = singular or singular_of(name)
     read = []
     for word in fields:
         field, _, kind = word.partition(":")
@@ -134,7 +165,8 @@ def read_resource(name: str, fields: Iterable[str], *, singular: str | None, own
     for word in (name, one, *(field.name for field in read)):
         if not NAME.fullmatch(word):
             raise ScaffoldError(f"{word!r} is not a valid name: use lower-case letters, digits and single '_'")
-        if word in TAKEN or (word in HIDDEN and word in {name, one}):
+        # The singular is no name in SQL: there, `order` is reserved, but `create_order` is not.
+        if (word in TAKEN and word != one) or (word in HIDDEN and word in {name, one}):
             raise ScaffoldError(f"{word!r} is taken by this project, by PostgreSQL or by Python")
     if class_name(one) in CLASSES | {of.body for of in TYPES.values()}:
         raise ScaffoldError(
