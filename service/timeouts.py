@@ -28,6 +28,10 @@ class DatabaseTimeouts:
     max_idle: float = 200.0
     """How long a connection can be idle before it is closed (DATABASE_MAX_IDLE_SECONDS): firewalls drop idle
     connections, Azure's after 240 s, AWS's network load balancer after 350."""
+    first_retry: float = 0.05
+    """The pause before the next attempt to connect, after the first failure. Each further pause is twice as long."""
+    last_retry: float = 0.5
+    """The longest such pause."""
     retry_backoff: float = 0.02
     """The longest first pause before a statement or transaction that lost to a concurrent one runs again. Each further
     pause can be twice as long."""

@@ -21,8 +21,6 @@ from service.timeouts import DatabaseTimeouts
 NO_ANSWER = "The database does not answer"
 TOO_MANY_CHANGES = "Too many concurrent changes to the same rows"
 WRONG_ENCODING = "The encoding of the database is {}: the service needs UTF8"
-# Seconds before the next attempt to connect after the first failure, and the longest pause after several.
-FIRST_PAUSE, MAX_PAUSE = 0.05, 0.5
 
 SERVERS = ("primary", "replica")
 CONNECTIONS = gauge("database_connections", "Connections to PostgreSQL", server=SERVERS, state=("used", "idle"))
@@ -104,8 +102,8 @@ class ConnectionPool:
         self._connecting: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._outages = outages
-        self._failures = 0
-        """Attempts to connect that failed since the last success."""
+        self._retry_pause = 0.0
+        """Seconds between the last two attempts to connect; 0 after a success."""
         self._retry: asyncio.TimerHandle | None = None
         # Grows with each stale statement, so that all are prepared again. PgBouncer shares one statement among all
         # clients that prepare the same text: the version is therefore part of the text.
@@ -197,7 +195,7 @@ class ConnectionPool:
         if self._retry or self._all_closed:
             return
         free = self._size - len(self._connections) - len(self._connecting) - len(self._closing)
-        wanted = min(1, waiting) if self._failures else waiting
+        wanted = min(1, waiting) if self._retry_pause else waiting
         for _ in range(min(free, wanted - len(self._connecting))):
             connecting = self._loop.create_task(self._connect())
             self._connecting.add(connecting)
@@ -213,7 +211,7 @@ class ConnectionPool:
         except Exception as error:  # noqa: BLE001 - asyncpg raises other types for a bad URL; all mean: no connection
             self._on_connect_error(error)
             return
-        self._failures = 0
+        self._retry_pause = 0.0
         if self._outages:
             self._outages.end()
         CREATED.inc()
@@ -231,10 +229,9 @@ class ConnectionPool:
 
     def _on_connect_error(self, error: Exception) -> None:
         """Schedule another attempt. Waiters fail only if no other connection can serve them."""
-        pause = min(FIRST_PAUSE * 2**self._failures, MAX_PAUSE)
-        self._failures += 1
+        self._retry_pause = min(self._retry_pause * 2 or self.timeouts.first_retry, self.timeouts.last_retry)
         if not self._retry:
-            self._retry = self._loop.call_later(pause, self._on_retry)
+            self._retry = self._loop.call_later(self._retry_pause, self._on_retry)
         if self._connections or self._connecting:
             return
         if self._outages:

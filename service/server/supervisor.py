@@ -78,7 +78,8 @@ class Supervisor:
         self._outdated: list[WorkerProcess] = []
         # Forked workers share the memory of the modules imported here, which are outdated after a reload.
         self._forks = self._forked_before_reload = sys.platform == "linux"
-        self._failures = 0
+        # Seconds before the attempt after the last failure; 0 if all workers serve.
+        self._retry_pause = 0.0
         self._retry_at = self._checked_at = time.monotonic()
         self._stop_at: float | None = None
         self._stop_requested = False
@@ -139,7 +140,7 @@ class Supervisor:
         """Start the missing workers; during a reload, one additional worker, which then replaces an old one."""
         ready = sum(worker.is_ready for worker in self._workers)
         if ready >= self._number:
-            self._failures = 0
+            self._retry_pause = 0.0
         if self._outdated and ready > self._number:
             old = self._outdated.pop(0)
             self._workers.remove(old)
@@ -147,7 +148,7 @@ class Supervisor:
             old.terminate(now + self._drain_seconds + self._timeouts.end)
         needed = self._number + bool(self._outdated)
         while len(self._workers) < needed and self._free_slots and now >= self._retry_at:
-            if self._failures and ready < len(self._workers):
+            if self._retry_pause and ready < len(self._workers):
                 return  # after a failure, one worker at a time
             self._start(now)
 
@@ -195,10 +196,9 @@ class Supervisor:
             self._outdated.clear()
             self._forks = self._forked_before_reload
         elif now >= self._retry_at:
-            pause = min(self._timeouts.first_retry * 2**self._failures, self._timeouts.last_retry)
-            self._failures += 1
-            self._retry_at = now + pause
-            log.error("worker cannot start; retrying", **fields, seconds=pause)
+            self._retry_pause = min(self._retry_pause * 2 or self._timeouts.first_retry, self._timeouts.last_retry)
+            self._retry_at = now + self._retry_pause
+            log.error("worker cannot start; retrying", **fields, seconds=self._retry_pause)
 
     def _reload(self) -> None:
         if self._stop_at is None and not self._outdated:

@@ -56,6 +56,16 @@ async def test_all_are_served_when_the_limit_is_gone(
     assert await db.value(backend)
 
 
+async def test_requests_fail_at_once_even_in_a_long_outage(opening: Opening, backend: Backend) -> None:
+    """After 1,024 failures, doubled pauses are no longer a float."""
+    db = await opening("postgresql:///none?host=/nowhere", timeouts=DatabaseTimeouts(acquire=10, last_retry=0))
+
+    for _ in range(1100):
+        async with asyncio.timeout(5):
+            with pytest.raises(Unavailable):
+                await db.value(backend)
+
+
 async def test_attempts_to_connect_are_spaced(opening: Opening, backend: Backend) -> None:
     """However many requests wait."""
     attempts = 0
