@@ -79,7 +79,8 @@ def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInp
     if isinstance(error, asyncpg.CheckViolationError):
         table, constraint = _violated_constraint(error)
         name = f"{constraint}_".removeprefix(f"{table}_")
-        rejected = [field for field, value in values if value is not None and name.startswith(f"{field.name}_")]
+        named = [field for field, value in values if value is not None and name.startswith(f"{field.name}_")]
+        rejected = sorted(named, key=lambda field: len(field.name))[-1:]  # pieces_min and pieces both match
         detail = "is not an allowed value"
     elif isinstance(error, asyncpg.StringDataRightTruncationError) and (found := MAX_CHARACTERS.search(str(error))):
         limit = int(found["limit"])

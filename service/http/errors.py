@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 from litestar import Request
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 from litestar.handlers import BaseRouteHandler
 
 from service.http.database_problems import problem_from_postgres
@@ -60,7 +60,7 @@ def problem_response(problem: Problem, request_id: str, *, token_endpoint: bool 
 def exception_handler(request: Request[Any, Any, Any], error: Exception) -> JSONResponse[Any]:
     """Return the response for `error`; log errors that are bugs of the service."""
     # "OPTIONS *" asks about the server as a whole (RFC 9110, 9.3.7); no route can match it.
-    if request.scope["path"] == "*" and request.method == "OPTIONS":
+    if isinstance(error, NotFoundException) and request.scope["path"] == "*" and request.method == "OPTIONS":
         return JSONResponse(None, status_code=204)
     request_id: str = request.scope["request_id"]  # type: ignore[typeddict-item]  # set by middleware.py
     handler: BaseRouteHandler | None = request.scope.get("route_handler")  # None if no route matched

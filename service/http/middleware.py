@@ -25,7 +25,7 @@ TLS_SECURITY_HEADERS = [*SECURITY_HEADERS, (b"strict-transport-security", b"max-
 CLIENT_GONE = "client disconnected"
 CLIENT_GONE_STATUS = 499
 # Platforms and Prometheus request these by IP address.
-PATHS_FOR_ANY_HOST = ("/health/", "/metrics")
+PATHS_FOR_ANY_HOST = {"/health/live", "/health/ready", "/metrics"}
 # Stands for a malformed host; HOST_NAME matches the characters of a valid one, including IPv6 (RFC 3986, 3.2.2).
 INVALID_HOST = "?"
 HOST_NAME = re.compile(r"[a-z0-9!$&'()*+,;=._~%\[\]:-]*")
@@ -73,7 +73,7 @@ def request_middleware(app: ASGIApp, allowed_hosts: Collection[str], trusted_hop
             return send(message)
 
         try:
-            if is_allowed(header_map.get(b"host", b"")) or scope["path"].startswith(PATHS_FOR_ANY_HOST):
+            if is_allowed(header_map.get(b"host", b"")) or scope["path"] in PATHS_FOR_ANY_HOST:
                 await app(scope, receive, send_with_id)
             else:
                 await _send_problem(scope, receive, send_with_id, UnknownHost())

@@ -65,7 +65,7 @@ def test_request_ids_of_workers_differ() -> None:
     ],
 )
 async def test_unknown_host_is_421(client: httpx.AsyncClient, host: str) -> None:
-    response = await client.get("/", headers={"Host": host})
+    response = await client.get("/metrics-of-others", headers={"Host": host})
 
     assert response.status_code == 421
     assert response.headers["Content-Type"] == "application/problem+json"

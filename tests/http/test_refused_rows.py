@@ -26,6 +26,7 @@ class Toy(msgspec.Struct, forbid_unknown_fields=True):
 
     toy_name: str = "bear"
     pieces: int | None = 1
+    pieces_lost: int = 0
     mood: str = "toy"  # becomes the column `kind`
     colour: str = msgspec.field(default="red", name="color")
 
@@ -36,20 +37,29 @@ async def toys(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Return a client that adds rows to a table with rules."""
     await connection.execute(
-        "create temporary table toys (toy_name varchar(5), pieces integer not null, colour text, kind char(3),"
-        " constraint toys_pieces_check check (pieces > 0), constraint toys_colour_known check (colour <> 'pink'),"
+        "create temporary table toys (toy_name varchar(5), pieces integer not null, pieces_lost integer, colour text, kind char(3),"
+        " constraint toys_pieces_check check (pieces > 0),"
+        " constraint toys_pieces_lost_check check (pieces_lost >= 0), constraint toys_colour_known check (colour <> 'pink'),"
         " constraint enough check (pieces < 1000), constraint toys_kind_check check (kind <> 'no'))"
     )
     add: Count[...] = Count(
         Statements(tmp_path)(
-            "count", "insert into toys values ($1, $2, $3, $4)", "a text", "b integer?", "c text", "d text"
+            "count",
+            "insert into toys values ($1, $2, $3, $4, $5)",
+            "a text",
+            "b integer?",
+            "c integer",
+            "d text",
+            "e text",
         ),
         int,
     )
 
     @post("/toys")
     async def add_toy(request: ServiceRequest, data: JSONBody[Toy]) -> JSONResponse[Any]:
-        return JSONResponse(await request.db.count(add, data.toy_name, data.pieces, data.colour, data.mood))
+        return JSONResponse(
+            await request.db.count(add, data.toy_name, data.pieces, data.pieces_lost, data.colour, data.mood)
+        )
 
     app = small_application([add_toy])
     app.db = Database(one_transaction)
@@ -61,6 +71,7 @@ async def toys(
     ("toy", "pointer", "detail"),
     [
         ({"pieces": 0}, "/pieces", "is not an allowed value"),
+        ({"pieces_lost": -1}, "/pieces_lost", "is not an allowed value"),
         ({"color": "pink"}, "/color", "is not an allowed value"),
         ({"toy_name": "teddy bear"}, "/toy_name", "has more than 5 characters"),
     ],

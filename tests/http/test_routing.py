@@ -53,9 +53,15 @@ async def test_options_lists_methods_without_a_token(kites: httpx.AsyncClient, p
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("OPTIONS", "*", 204), ("GET", "*", 404), ("OPTIONS", "/*", 404)]
+    ("method", "path", "host", "status"),
+    [
+        ("OPTIONS", "*", b"localhost", 204),
+        ("OPTIONS", "*", b"evil.example", 421),
+        ("GET", "*", b"localhost", 404),
+        ("OPTIONS", "/*", b"localhost", 404),
+    ],
 )
-async def test_asterisk_allows_only_options(app: Service, method: str, path: str, status: int) -> None:
+async def test_asterisk_allows_only_options(app: Service, method: str, path: str, host: bytes, status: int) -> None:
     """RFC 9110, 9.3.7."""
     sent: list[Any] = []
 
@@ -70,7 +76,7 @@ async def test_asterisk_allows_only_options(app: Service, method: str, path: str
         "method": method,
         "path": path,
         "query_string": b"",
-        "headers": [(b"host", b"localhost")],
+        "headers": [(b"host", host)],
     }
     await app(scope, receive, send)
 

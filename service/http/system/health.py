@@ -80,7 +80,7 @@ class HealthController(Controller):
 
     path = "/health"
     tags = ("system",)
-    # Some platforms add a parameter to bypass caches; http/middleware.py accepts any host for these paths.
+    # Some platforms add a parameter to bypass caches. PATHS_FOR_ANY_HOST has these paths.
     opt = {"any_query": True, "any_host": True}  # noqa: RUF012 - Litestar declares it
 
     @get("/live", sync_to_thread=False)
