@@ -20,7 +20,7 @@ def refused(**environment: str) -> str:
     """Return the error that `environment` causes at startup."""
     with pytest.raises(SettingsError) as refusal:
         Settings.read(NEEDED | environment)
-    return refusal.value.message
+    return str(refusal.value)
 
 
 def test_url_and_key_are_enough() -> None:
@@ -109,7 +109,7 @@ def test_missing_required_setting_is_refused(missing: str, empty: dict[str, str]
     with pytest.raises(SettingsError) as refusal:
         Settings.read(empty | environment)
 
-    assert refusal.value.message == f"{missing} must be set; see README.md"
+    assert str(refusal.value) == f"{missing} must be set; see README.md"
 
 
 def test_empty_variable_counts_as_unset() -> None:
@@ -239,7 +239,7 @@ def test_command_without_url_says_so(environment: dict[str, str], sentence: str)
     with pytest.raises(SettingsError) as refusal:
         database_url(environment)
 
-    assert refusal.value.message == sentence
+    assert str(refusal.value) == sentence
 
 
 def test_settings_come_from_the_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,8 +363,8 @@ def test_password_needs_a_url_with_only_a_user(url: str) -> None:
     with pytest.raises(SettingsError) as refusal:
         database_url({"DATABASE_URL": url, "DATABASE_PASSWORD": PASSWORD})
 
-    assert refusal.value.message.startswith("DATABASE_PASSWORD needs a DATABASE_URL with a user and no password: ")
-    assert PASSWORD not in refusal.value.message
+    assert str(refusal.value).startswith("DATABASE_PASSWORD needs a DATABASE_URL with a user and no password: ")
+    assert PASSWORD not in str(refusal.value)
 
 
 def test_secret_must_be_given_once(secret: Callable[[bytes], str]) -> None:

@@ -11,7 +11,7 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
+from service.problems import OperatorError
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = __name__.partition(".")[0]
@@ -34,11 +34,11 @@ LOGGERS = {"access"}  # those not named after a module
 
 
 def rename(new: str, root: Path = ROOT) -> list[Path]:
-    """Rename the package below `root`, and return the changed files. Raises click.ClickException."""
+    """Rename the package below `root`, and return the changed files. Raises OperatorError."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", new) or keyword.iskeyword(new):
-        raise click.ClickException(f"{new!r} is not a valid package name: use lower-case letters, digits and '_'")
+        raise OperatorError(f"{new!r} is not a valid package name: use lower-case letters, digits and '_'")
     if (root / new).exists() or importlib.util.find_spec(new) is not None:
-        raise click.ClickException(f"{new!r} already exists, as a package or a file")
+        raise OperatorError(f"{new!r} already exists, as a package or a file")
     reference = _package_reference(root)
     changed = []
     for path in _files(root):

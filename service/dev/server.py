@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.errors import DuplicateDatabase
 
 from service import migrate
-from service.embedded import EmbeddedPostgresError, embedded_postgres
+from service.embedded import embedded_postgres
 from service.postgres import SQL, psycopg_conninfo
 from service.settings import Settings
 from service.users.ensure_user import ensure_user
@@ -33,7 +33,7 @@ def prepare() -> Iterator[tuple[str, int]]:
     """Prepare a migrated database with demo data, and print how to use it; yield host and port to serve on.
 
     Sets environment variables for the serving processes. The embedded server stops at the end of the context. Raises
-    click.ClickException or MigrationError.
+    OperatorError.
     """
     # Until uvicorn handles SIGTERM, it must exit through the context managers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -64,10 +64,7 @@ def _database(stack: ExitStack) -> str:
     if os.environ.get("DATABASE_URL"):
         return 'psql "$DATABASE_URL"'
     click.echo("Starting PostgreSQL 18 …")
-    try:
-        server = stack.enter_context(embedded_postgres(DEV_DIRECTORY / "postgres"))
-    except EmbeddedPostgresError as error:
-        raise click.ClickException(str(error)) from error
+    server = stack.enter_context(embedded_postgres(DEV_DIRECTORY / "postgres"))
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection, suppress(DuplicateDatabase):
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
     os.environ["DATABASE_URL"] = server.url(DATABASE)

@@ -28,6 +28,8 @@ from urllib.parse import quote, urlencode
 
 from attrs import frozen
 
+from service.problems import OperatorError
+
 STOP_SECONDS = 5.0  # for a fast shutdown; then an immediate one follows
 POLL_SECONDS = 0.01
 
@@ -40,7 +42,7 @@ exec "$@" 3<&- >&2
 """
 
 
-class EmbeddedPostgresError(Exception):
+class EmbeddedPostgresError(OperatorError):
     """The embedded PostgreSQL cannot run; the message names the reason and the remedy."""
 
 

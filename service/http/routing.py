@@ -5,7 +5,6 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-import click
 import msgspec
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
@@ -21,7 +20,7 @@ from service.http.body import decoder, is_infinite
 from service.http.errors import exception_handler
 from service.http.etags import join_list_headers
 from service.http.request import ServiceRequest
-from service.problems import NotFound
+from service.problems import NotFound, OperatorError
 
 D = TypeVar("D", bound=date)
 
@@ -68,7 +67,7 @@ PATH_PARSERS: dict[Any, Callable[[str], Any]] = {
 }
 
 
-class ConfigurationError(click.ClickException):
+class ConfigurationError(OperatorError):
     """The declaration of a handler is wrong; the message names the handler and the reason."""
 
 

@@ -10,6 +10,8 @@ from contextlib import suppress
 
 import click
 
+from service.problems import OperatorError
+
 # How long to wait for the port: the workers of a server that was killed need a moment to end.
 SECONDS_FOR_PORT = 3.0
 
@@ -17,7 +19,7 @@ SECONDS_FOR_PORT = 3.0
 def bind(host: str, port: int, advice: str = "choose another HOST or PORT") -> socket.socket:
     """Bind a socket, waiting up to SECONDS_FOR_PORT until the port is free.
 
-    Raises click.ClickException, with a message that ends with `advice`; uvicorn would only log the error.
+    Raises OperatorError, with a message that ends with `advice`; uvicorn would only log the error.
     """
     deadline = time.monotonic() + SECONDS_FOR_PORT
     announced = False
@@ -30,7 +32,7 @@ def bind(host: str, port: int, advice: str = "choose another HOST or PORT") -> s
             listener.close()
             if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
                 message = f"Cannot listen on {host}, port {port}: {error.strerror}; {advice}"
-                raise click.ClickException(message) from error
+                raise OperatorError(message) from error
             if not announced:
                 click.echo(f"Waiting for port {port}: another process has it", err=True)
             announced = True

@@ -28,7 +28,7 @@ def serve(settings: Settings, listener: socket.socket, factory: AppFactory) -> N
 def serving_metrics(settings: Settings) -> Iterator[None]:
     """Collect metrics within the context if METRICS_PORT or METRICS_TOKEN is set; serve them on METRICS_PORT if set.
 
-    Raises click.ClickException if METRICS_PORT cannot be bound.
+    Raises OperatorError if METRICS_PORT cannot be bound.
     """
     if settings.metrics_port is None and settings.metrics_token is None:
         yield

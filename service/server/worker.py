@@ -17,14 +17,15 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, Protocol, TypeAlias
 
-import click
 import uvicorn
 from typing_extensions import override
 
+from service.problems import OperatorError
 from service.server.acceptor import Acceptor
 from service.server.listener import stop_accepting
 from service.server.protocol import LimitedHttpProtocol
 from service.server.slots import Slot
+from service.settings import SettingsError
 from service.telemetry import close_log, log
 from service.timeouts import CLIENT_TIMEOUTS, SHUTDOWN_TIMEOUTS, ClientTimeouts
 
@@ -149,8 +150,8 @@ def run_worker(
     try:
         app = create_worker_app(factory)
         run_server(app, listener, drain_seconds, slot)
-    except click.ClickException as error:
-        log.error("worker cannot start", reason=error.message)
+    except (OperatorError, SettingsError) as error:
+        log.error("worker cannot start", reason=str(error))
         sys.exit(1)
     finally:
         close_log()  # a forked process runs no exit handlers

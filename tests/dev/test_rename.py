@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click import ClickException
 from click.testing import CliRunner
 
 from service.cli import main
 from service.dev.rename import PACKAGE, rename
 from service.embedded import EmbeddedPostgres
+from service.problems import OperatorError
 from tests.support.processes import ROOT
 from tests.support.trees import Tree
 
@@ -108,5 +108,5 @@ def test_new_name_must_be_importable(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["sql", "docs", "tests", "asyncpg", "json", PACKAGE])
 def test_name_of_an_existing_package_is_refused(whole_tree: Tree, name: str) -> None:
-    with pytest.raises(ClickException, match="already exists, as a package or a file"):
+    with pytest.raises(OperatorError, match="already exists, as a package or a file"):
         rename(name, whole_tree.path)

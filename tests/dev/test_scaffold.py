@@ -195,8 +195,8 @@ def test_impossible_resource_is_refused_in_one_line(arguments: list[str], senten
     with pytest.raises(ScaffoldError) as refused:
         read_resource(name, fields, singular=None, owned=True)
 
-    assert refused.value.message.startswith(sentence)
-    assert len(refused.value.message.splitlines()) == 1
+    assert str(refused.value).startswith(sentence)
+    assert len(str(refused.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(

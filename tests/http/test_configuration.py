@@ -111,5 +111,5 @@ def test_broken_handler_prevents_startup(
     with pytest.raises(ConfigurationError) as refusal:
         application(monkeypatch, *handlers)
 
-    assert sentence in refusal.value.message
-    assert "\n" not in refusal.value.message
+    assert sentence in str(refusal.value)
+    assert "\n" not in str(refusal.value)

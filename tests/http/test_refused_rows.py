@@ -37,9 +37,10 @@ async def toys(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Return a client that adds rows to a table with rules."""
     await connection.execute(
-        "create temporary table toys (toy_name varchar(5), pieces integer not null, pieces_lost integer, colour text, kind char(3),"
-        " constraint toys_pieces_check check (pieces > 0),"
-        " constraint toys_pieces_lost_check check (pieces_lost >= 0), constraint toys_colour_known check (colour <> 'pink'),"
+        "create temporary table toys (toy_name varchar(5), pieces integer not null, pieces_lost integer, colour text,"
+        " kind char(3), constraint toys_pieces_check check (pieces > 0),"
+        " constraint toys_pieces_lost_check check (pieces_lost >= 0),"
+        " constraint toys_colour_known check (colour <> 'pink'),"
         " constraint enough check (pieces < 1000), constraint toys_kind_check check (kind <> 'no'))"
     )
     add: Count[...] = Count(

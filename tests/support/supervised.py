@@ -12,8 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import click
-
+from service.problems import OperatorError
 from service.server.listener import bind
 from service.server.supervisor import Supervisor
 from service.server.worker import create_worker_app, run_server, run_worker
@@ -32,7 +31,7 @@ class Application:
         """Raise an exception while the file BROKEN exists."""
         self.on_startup: list[Any] = []
         if Path(os.environ["BROKEN"]).exists():
-            raise click.ClickException("this is broken")
+            raise OperatorError("this is broken")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own
         """Answer a request, or run the lifespan (ASGI)."""

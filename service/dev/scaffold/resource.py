@@ -6,14 +6,15 @@ import re
 from collections.abc import Iterable
 
 import attrs
-import click
 from sqlfluff.dialects.dialect_postgres_keywords import get_keywords, postgres_keywords
+
+from service.problems import OperatorError
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 MAX_NAME = 63  # bytes; PostgreSQL truncates longer names
-# Not for tables and columns: columns that every resource has, a word that yoyo misreads, and reserved words of
-# PostgreSQL and Python.
-TAKEN = {"id", "user_id", "version", "declare", *keyword.kwlist}
+# Not for tables and columns: columns that every resource has, words that yoyo or sqlfluff misread, and reserved words
+# of PostgreSQL and Python.
+TAKEN = {"id", "user_id", "version", "declare", "prior", *keyword.kwlist}
 TAKEN |= {"collation", "current_user", "system_user", "table", "user"}  # sqlfluff does not list them as reserved
 for kind in ("reserved", "reserved-(can-be-function-or-type)"):
     TAKEN |= {word.lower() for word in get_keywords(postgres_keywords, kind)}
@@ -37,7 +38,7 @@ HIDDEN = {
     "shown",
 }
 HIDDEN |= {"caller", "changed", "deleted", "other", "self", "metrics", "sessions", "unchanged_problem"}
-HIDDEN |= {"conflict", "groups", "prior", "rows"}  # sqlfluff cannot parse these as names of tables
+HIDDEN |= {"conflict", "groups", "rows"}  # sqlfluff cannot parse these as names of tables
 # Classes that the class of a resource would shadow, besides the types of bodies.
 CLASSES = {"Annotated", "Controller", "JSONResponse", "Decimal", "IfMatch", "IfNoneMatch", "NotFound", "PathParameter"}
 CLASSES |= {"QueryParameter", "ServiceRequest"}
@@ -95,7 +96,7 @@ TYPES = {
 }  # fmt: skip
 
 
-class ScaffoldError(click.ClickException):
+class ScaffoldError(OperatorError):
     """The files cannot be written or removed; nothing was changed."""
 
 
