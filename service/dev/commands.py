@@ -22,7 +22,7 @@ def dev() -> None:
     from service.postgres import accept_broken_files  # noqa: PLC0415 - the same
 
     accept_broken_files()  # first, because modules read their queries on import; dev reports errors while it serves
-    from service.dev.checked import create_app  # noqa: PLC0415 - needs development dependencies
+    from service.dev.checked_pool import create_app  # noqa: PLC0415 - needs development dependencies
     from service.dev.server import prepare  # noqa: PLC0415 - the same
     from service.server import OPTIONS, bind, serving_metrics  # noqa: PLC0415 - the same
 

@@ -3,7 +3,7 @@
 Read in this order: query_file (parses a file), header_mistakes (explains a malformed one), queries (typed handles),
 json_columns (decodes nested objects), database (runs queries; rows become objects), pool (runs statements), retries,
 backoff, deadlines, transaction, connection_pool (opens and closes connections), wait_queue, error_classification,
-failover (several hosts), slow_queries, libpq (the same URL for psycopg), roles and commands (`roles`).
+failover (several hosts), wrapped_pool, slow_queries, libpq (the same URL for psycopg), roles and commands (`roles`).
 """
 
 from typing import TYPE_CHECKING
@@ -37,6 +37,7 @@ from service.postgres.query_file import (
     query_names,
     read_query,
 )
+from service.postgres.wrapped_pool import WrappedPool
 
 if TYPE_CHECKING:
     from service.postgres.libpq import psycopg_conninfo
@@ -66,6 +67,7 @@ __all__ = [
     "Rows",
     "Statement",
     "Value",
+    "WrappedPool",
     "accept_broken_files",
     "count",
     "many",

@@ -7,7 +7,7 @@ import attrs
 import psycopg
 import pytest
 
-from service.dev.checked import CheckedConnections
+from service.dev.checked_pool import CheckedPool
 from service.http.system.health import AppliedMigration
 from service.postgres import queries
 from service.postgres.database import Database
@@ -38,11 +38,11 @@ def tree(_copy: Copy) -> Iterator[Copy]:
 
 
 @pytest.fixture
-async def checked(tree: Copy, own_database_url: str) -> AsyncIterator[CheckedConnections]:
-    """Return connections that run only queries without findings, before their first check."""
+async def checked(tree: Copy, own_database_url: str) -> AsyncIterator[CheckedPool]:
+    """Return a pool that runs only queries without findings, before their first check."""
     pool = Pool(own_database_url)
     async with pool.open():
-        yield CheckedConnections(pool, own_database_url, tree.root)
+        yield CheckedPool(pool, own_database_url, tree.root)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def query() -> Many[..., AppliedMigration]:
 
 
 async def test_edited_file_runs_in_its_new_form(
-    checked: CheckedConnections, tree: Copy, query: Many[..., AppliedMigration]
+    checked: CheckedPool, tree: Copy, query: Many[..., AppliedMigration]
 ) -> None:
     assert len(await checked.fetch(query, ())) > 1
     tree.edit(PATH, "order by", "where migration_id like '%0001%' order by")
@@ -63,7 +63,7 @@ async def test_edited_file_runs_in_its_new_form(
 
 
 async def test_transaction_runs_the_edited_file(
-    checked: CheckedConnections, tree: Copy, query: Many[..., AppliedMigration]
+    checked: CheckedPool, tree: Copy, query: Many[..., AppliedMigration]
 ) -> None:
     tree.edit(PATH, "order by", "where migration_id like '%0001%' order by")
     await checked.check()
@@ -74,7 +74,7 @@ async def test_transaction_runs_the_edited_file(
 
 
 async def test_query_with_a_finding_is_refused(
-    checked: CheckedConnections, tree: Copy, query: Many[..., AppliedMigration], capsys: pytest.CaptureFixture[str]
+    checked: CheckedPool, tree: Copy, query: Many[..., AppliedMigration], capsys: pytest.CaptureFixture[str]
 ) -> None:
     tree.edit(PATH, "sha256\n", "colour\n")
 
@@ -88,7 +88,7 @@ async def test_query_with_a_finding_is_refused(
 
 
 async def test_fixed_file_runs_before_the_watcher_sees_it(
-    checked: CheckedConnections, tree: Copy, query: Many[..., AppliedMigration], capsys: pytest.CaptureFixture[str]
+    checked: CheckedPool, tree: Copy, query: Many[..., AppliedMigration], capsys: pytest.CaptureFixture[str]
 ) -> None:
     tree.edit(PATH, "sha256\n", "colour as sha256\n")
     await checked.check()
@@ -101,13 +101,13 @@ async def test_fixed_file_runs_before_the_watcher_sees_it(
     assert capsys.readouterr().err.endswith("queries: no findings\n")
 
 
-async def test_file_broken_at_startup_is_read_again(checked: CheckedConnections) -> None:
+async def test_file_broken_at_startup_is_read_again(checked: CheckedPool) -> None:
     broken = attrs.evolve(read_query(NAME), sql="", purpose=f"{PATH}:1: malformed header")
 
     assert len(await checked.fetch(Many(broken, AppliedMigration), ())) > 1
 
 
-async def test_query_without_a_file_is_refused(checked: CheckedConnections, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_query_without_a_file_is_refused(checked: CheckedPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(queries.ACCEPT_BROKEN_FILES_VARIABLE, "")  # and it is unset again after this test
     queries.accept_broken_files()
     missing = queries.many("kites.find_cat", AppliedMigration).statement
@@ -120,14 +120,14 @@ async def test_query_without_a_file_is_refused(checked: CheckedConnections, monk
 async def test_without_a_database_nothing_is_checked(tree: Copy, capsys: pytest.CaptureFixture[str]) -> None:
     url = "postgresql://nobody@/none?host=/nonexistent"
 
-    await CheckedConnections(Pool(url), url, tree.root).check()
+    await CheckedPool(Pool(url), url, tree.root).check()
 
     assert capsys.readouterr().err.startswith("The queries cannot be checked now: connection is bad")
 
 
 async def test_saved_file_is_noticed(tree: Copy, own_database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     said = ""
-    checked = CheckedConnections(Pool(own_database_url), own_database_url, tree.root)
+    checked = CheckedPool(Pool(own_database_url), own_database_url, tree.root)
     async with checked.open():
         await asyncio.sleep(0)  # the first check has begun; another one ends after it
         await checked.check()

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import psycopg
+from typing_extensions import override
 from watchfiles import awatch
 
-from service.postgres import SQL, Executor, PoolLike, Query, Rows, Statement, accept_broken_files
+from service.postgres import SQL, Executor, PoolLike, Query, Rows, Statement, WrappedPool, accept_broken_files
 from service.problems import QueryFinding
 from service.settings import Settings
-from service.timeouts import DatabaseTimeouts
 
 if TYPE_CHECKING:
     from service.server import Application
@@ -31,29 +31,17 @@ def create_app() -> "Application":
     from service.server import create_worker_app  # noqa: PLC0415 - it imports service.http, which reads queries too
 
     def make_pool(settings: Settings) -> PoolLike:
-        return CheckedConnections(app.connection_pool(settings), settings.database_url)
+        return CheckedPool(app.connection_pool(settings), settings.database_url)
 
     return create_worker_app(lambda: app.from_environment(make_pool))
 
 
-class CheckedExecutor:
-    """Runs the statements of a transaction in their current versions."""
+class CheckedPool(WrappedPool):
+    """Runs each query in its current version, and only if it has no findings."""
 
-    def __init__(self, connections: "CheckedConnections", executor: Executor) -> None:
-        self._connections = connections
-        self._executor = executor
-
-    async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
-        """Run the current version of `query`. Raises QueryFinding."""
-        return await self._executor.fetch(await self._connections.current(query), arguments)
-
-
-class CheckedConnections:
-    """Wraps connections: runs each query in its current version, and only if it has no findings."""
-
-    def __init__(self, connections: PoolLike, url: str, root: Path = SQL.parent) -> None:
-        """Check the files below `root` against the database at `url`."""
-        self._inner = connections
+    def __init__(self, pool: PoolLike, url: str, root: Path = SQL.parent) -> None:
+        """Wrap `pool`, and check the files below `root` against the database at `url`."""
+        super().__init__(pool)
         self._url = url
         self._root = root
         self._findings: list[Finding] = []
@@ -62,15 +50,11 @@ class CheckedConnections:
         self._check_lock = asyncio.Lock()
         self._stop = asyncio.Event()
 
-    @property
-    def timeouts(self) -> DatabaseTimeouts:
-        """The time limits of the other pool."""
-        return self._inner.timeouts
-
+    @override
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Check now and whenever a file is saved, within the context."""
-        async with self._inner.open():
+        async with super().open():
             watching = asyncio.gather(self._watch(), self.check())
             try:
                 yield
@@ -78,15 +62,10 @@ class CheckedConnections:
                 self._stop.set()
                 await watching
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Executor]:
-        """Run the statements of the context as one transaction."""
-        async with self._inner.transaction() as executor:
-            yield CheckedExecutor(self, executor)
-
-    async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
+    @override
+    async def run(self, executor: Executor, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
         """Run the current version of `query`. Raises QueryFinding."""
-        return await self._inner.fetch(await self.current(query), arguments)
+        return await super().run(executor, await self.current(query), arguments)
 
     async def current(self, query: Query[..., Any]) -> Query[..., Any]:
         """Return `query` with the current content of its file. Raises QueryFinding."""
