@@ -91,11 +91,14 @@ def token(text: str) -> bytes:
 
 @attrs.frozen
 class LoginLimits:
-    """How many log-ins can fail within `seconds`: from one network on one account, from one network, on one account."""
+    """How many log-ins can fail within `seconds`."""
 
-    both: int
+    network_and_account: int
+    """From one network to one account."""
     network: int
+    """From one network to all accounts."""
     account: int
+    """From all networks to one account."""
     seconds: int
 
 
@@ -107,7 +110,7 @@ class RegistrationLimits:
     seconds: int
 
 
-LOGIN_LIMITS = LoginLimits(both=5, network=100, account=50, seconds=900)
+LOGIN_LIMITS = LoginLimits(network_and_account=5, network=100, account=50, seconds=900)
 REGISTRATION_LIMITS = RegistrationLimits(network=100, seconds=3600)
 
 

@@ -246,10 +246,8 @@ class Unavailable(Problem):
 
     status, type, title = 503, "/problems/unavailable", "Service temporarily unavailable"
 
-    def __init__(
-        self, detail: str | None = None, *, retry_after: int = 1, headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(detail, headers={"Retry-After": str(retry_after), **(headers or {})})
+    def __init__(self, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail, headers={"Retry-After": "1", **(headers or {})})
 
 
 class HTTPProblem(Problem):

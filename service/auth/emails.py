@@ -11,7 +11,7 @@ MAX_LENGTH = 254
 
 def email_errors(email: str) -> list[FieldError]:
     """Return the errors of `email` as an address (RFC 5321, 5322 and 6531), without DNS lookups."""
-    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - 5 % of the startup time
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - slow to import
 
     try:
         validate_email(email, check_deliverability=False)
@@ -26,7 +26,7 @@ def email_key(email: str) -> str:
     Ignores case, full-width letters and Unicode form (RFC 8265, 3.3), and whether the domain is in Unicode or Punycode
     (RFC 5891). Text that is not an address also has a key, because log-ins accept any text.
     """
-    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - 5 % of the startup time
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - slow to import
 
     if len(email) <= MAX_LENGTH:
         with suppress(EmailNotValidError):

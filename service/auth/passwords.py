@@ -30,11 +30,11 @@ Password = Annotated[
 ]
 
 # The 16,290 most common leaked passwords, which NIST SP 800-63B, 5.1.1.2, says to reject, as lines of one text: a set
-# of them would be ten times as large, and a search takes 40 µs.
+# of them would be ten times as large.
 COMMON_PASSWORDS = f"\n{(Path(__file__).parent / 'common_passwords.txt').read_text(encoding='utf-8')}".encode()
 
-# OWASP's second recommendation: 19 MiB, 2 passes, 1 lane; about 20 ms. RFC 9106's 64 MiB profile takes 180 ms,
-# and 1 GB of memory for 16 log-ins at once.
+# OWASP's second recommendation: 19 MiB, 2 passes, 1 lane. RFC 9106's second profile, 64 MiB, takes several times as
+# long, and 1 GB of memory for 16 log-ins at once.
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
 # Passwords for unknown addresses are verified against this, so that they take as long as those for known ones. It is
 # the hash of no known password: its salt and digest are zeros. Written down, because hashing would delay each start.
@@ -48,11 +48,12 @@ HASHING = gauge("password_hashing_queue", "Passwords being hashed, or waiting fo
 
 
 class HashingQueue:
-    """Threads for argon2, with a limit on the passwords that wait for one."""
+    """Threads for argon2, with a limit on the passwords that are being hashed or waiting."""
 
     def __init__(self, name: str, threads: int, limit: int) -> None:
+        """Start up to `threads` threads; `name` says in errors what up to `limit` passwords are for."""
         self.name, self.limit = name, limit
-        self.waiting = 0
+        self.pending = 0
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
 
     async def run(self, work: Callable[P, R], *arguments: P.args, **_: P.kwargs) -> R:
@@ -60,13 +61,13 @@ class HashingQueue:
 
         Raises Unavailable if the queue is full.
         """
-        if self.waiting >= self.limit:
+        if self.pending >= self.limit:
             raise Unavailable(f"Too many {self.name} at once")
-        self.waiting += 1
+        self.pending += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
         finally:
-            self.waiting -= 1
+            self.pending -= 1
 
     def close(self) -> None:
         """Stop the threads once the waiting passwords are hashed."""
@@ -82,7 +83,7 @@ class Passwords:
     def __init__(self) -> None:
         self._logins = HashingQueue("log-ins", *LOGIN_QUEUE)
         self._registrations = HashingQueue("registrations", *REGISTRATION_QUEUE)
-        HASHING.set_function(lambda: self._logins.waiting + self._registrations.waiting)
+        HASHING.set_function(lambda: self._logins.pending + self._registrations.pending)
 
     def close(self) -> None:
         """Stop the threads once the waiting passwords are hashed."""

@@ -26,7 +26,7 @@ LOGINS = counter("logins_total", "Log-ins", outcome=("ok", "failed", "throttled"
 MAX_REFUSALS = 10_000
 
 purge("counts of failed log-ins", count("system.clean_login_throttle"))
-# Sessions are kept for 30 days after they expire, even if they ended earlier: the throttle recognizes by them the
+# Sessions are kept for 30 days after they expire, even if they ended earlier: the throttle recognises by them the
 # networks that an owner logs in from.
 purge("login sessions", count("system.clean_login_sessions"))
 
@@ -83,11 +83,17 @@ class LoginThrottle:
             return wrong
         period = timedelta(seconds=limits.seconds)
         allowance = await db.one(
-            COUNT_FAILED_LOGIN, email_key, client.network, limits.both, limits.network, limits.account, period
+            COUNT_FAILED_LOGIN,
+            email_key,
+            client.network,
+            limits.network_and_account,
+            limits.network,
+            limits.account,
+            period,
         )
         if allowance.remaining < 0:
             return self._refusal(limits, allowance.wait)
-        wrong.headers |= _rate_limit("failed-logins", limits.both, limits.seconds, allowance)
+        wrong.headers |= _rate_limit("failed-logins", limits.network_and_account, limits.seconds, allowance)
         return wrong
 
     def check_registration(self, client: Client) -> None:
@@ -118,7 +124,7 @@ class LoginThrottle:
 
     def _refusal(self, limits: LoginLimits, wait: int) -> TooManyLogins:
         LOGINS.inc(outcome="throttled")
-        headers = _rate_limit("failed-logins", limits.both, limits.seconds, Allowance(0, wait))
+        headers = _rate_limit("failed-logins", limits.network_and_account, limits.seconds, Allowance(0, wait))
         return TooManyLogins(retry_after=wait, headers=headers)
 
 

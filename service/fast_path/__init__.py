@@ -1,4 +1,4 @@
-"""The fast path, an optional part: simple requests bypass Litestar's router, which saves a fifth of their CPU time.
+"""The fast path, an optional part: simple requests bypass Litestar's router, which saves CPU time.
 
 `python -m service remove fast_path` removes it; see docs/your-own.md.
 """

@@ -24,9 +24,9 @@ WRONG_ENCODING = "The encoding of the database is {}: the service needs UTF8"
 
 SERVERS = ("primary", "replica")
 CONNECTIONS = gauge("database_connections", "Connections to PostgreSQL", server=SERVERS, state=("used", "idle"))
-WAITING = gauge("database_connections_waiting", "Requests waiting for a connection", server=SERVERS)
-MAX = gauge("database_connections_max", "Maximum number of connections", server=SERVERS)
-CREATED = counter("database_connections_created_total", "Connections made to PostgreSQL")
+CONNECTIONS_WAITING = gauge("database_connections_waiting", "Requests waiting for a connection", server=SERVERS)
+MAX_CONNECTIONS = gauge("database_connections_max", "Maximum number of connections", server=SERVERS)
+CONNECTIONS_CREATED = counter("database_connections_created_total", "Connections made to PostgreSQL")
 
 
 class PooledConnection:
@@ -44,7 +44,7 @@ class PooledConnection:
         self.statements: dict[Query[..., Any], PreparedStatement] = {}
 
     def is_expired(self) -> bool:
-        """Whether it is too old, or has been idle for too long."""
+        """Return whether it is too old, or has been idle for too long."""
         return monotonic() >= self.usable_until
 
 
@@ -52,19 +52,19 @@ class OutageLog:
     """Logs the beginning and the end of each outage once. Pools of the same database can share one."""
 
     def __init__(self) -> None:
-        self._is_away = False
+        self._is_unavailable = False
 
     def begin(self, error: Exception) -> None:
         """Report that no connection is left, and that none can be opened."""
-        if not self._is_away:
+        if not self._is_unavailable:
             log.error("database unavailable", reason=str(error) or type(error).__name__)
-        self._is_away = True
+        self._is_unavailable = True
 
     def end(self) -> None:
         """Report that a connection was opened."""
-        if self._is_away:
+        if self._is_unavailable:
             log.info("database available again")
-        self._is_away = False
+        self._is_unavailable = False
 
 
 class ConnectionPool:
@@ -119,8 +119,8 @@ class ConnectionPool:
             used = {"server": self.server, "state": "used"}
             CONNECTIONS.set_function(lambda: len(self._connections) - len(self._idle), **used)
             CONNECTIONS.set_function(lambda: len(self._idle), server=self.server, state="idle")
-            WAITING.set_function(lambda: len(self._waiters), server=self.server)
-            MAX.set_function(lambda: self._size, server=self.server)
+            CONNECTIONS_WAITING.set_function(lambda: len(self._waiters), server=self.server)
+            MAX_CONNECTIONS.set_function(lambda: self._size, server=self.server)
         self._close_expired()
         self._connect_more(1)  # so that the first request need not wait for it
         try:
@@ -214,7 +214,7 @@ class ConnectionPool:
         self._retry_pause = 0.0
         if self._outages:
             self._outages.end()
-        CREATED.inc()
+        CONNECTIONS_CREATED.inc()
         self._connections.add(pooled)
         self._release(pooled)
         self._connect_more(len(self._waiters))

@@ -33,7 +33,7 @@ class NotSentError(Exception):
 
 
 def is_stale(error: BaseException) -> bool:
-    """Whether the schema has changed under a prepared statement: prepared again, the statement can run."""
+    """Return whether the schema has changed under a prepared statement: prepared again, the statement can run."""
     # A type was dropped and created again, as enums are. PostgreSQL raises this with elog(): it has no SQLSTATE of its
     # own, and its text is never translated.
     dropped_type = isinstance(error, asyncpg.InternalServerError) and "cache lookup failed for type" in str(error)
@@ -41,12 +41,12 @@ def is_stale(error: BaseException) -> bool:
 
 
 def has_unknown_outcome(error: BaseException) -> bool:
-    """Whether the statement can have taken effect: the connection was lost, or its result could not be decoded."""
+    """Return whether the statement can have taken effect: its result was lost, or could not be decoded."""
     return isinstance(error, _LOST) and not isinstance(error, TimeoutError)
 
 
 def leaves_connection_usable(error: BaseException) -> bool:
-    """Whether the connection can be used again after `error`."""
+    """Return whether the connection can be used again after `error`."""
     if isinstance(error, (*TRANSIENT, asyncpg.OutdatedSchemaCacheError)):
         return True
     return isinstance(error, asyncpg.PostgresError) and not isinstance(error, UNAVAILABLE)

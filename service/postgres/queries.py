@@ -22,17 +22,14 @@ class Query(Generic[P, R]):
     statement: Statement
     row: Callable[..., R]
     # Copied from the statement, because each request reads them.
-    name: str = attrs.field(init=False)
-    sql: str = attrs.field(init=False)
-    checks_session: bool = attrs.field(init=False)
-    replica_ok: bool = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        """Set the fields that repeat those of the statement."""
-        object.__setattr__(self, "name", self.statement.name)
-        object.__setattr__(self, "sql", self.statement.sql)
-        object.__setattr__(self, "checks_session", self.statement.checks_session)
-        object.__setattr__(self, "replica_ok", bool(self.statement.replica))
+    name: str = attrs.field(init=False, default=attrs.Factory(lambda self: self.statement.name, takes_self=True))
+    sql: str = attrs.field(init=False, default=attrs.Factory(lambda self: self.statement.sql, takes_self=True))
+    checks_session: bool = attrs.field(
+        init=False, default=attrs.Factory(lambda self: self.statement.checks_session, takes_self=True)
+    )
+    replica_ok: bool = attrs.field(
+        init=False, default=attrs.Factory(lambda self: bool(self.statement.replica), takes_self=True)
+    )
 
 
 class One(Query[P, R]):

@@ -25,7 +25,7 @@ class SlowQueryLog:
     """
 
     def __init__(self, explain: Callable[[Query[..., Any]], Awaitable[str | None]]) -> None:
-        """Get plans from `explain`, which returns None if it has no plan at the moment."""
+        """Create a log; `explain` returns the plan of a query, or None if it has none at the moment."""
         self._explain = explain
         self._times: dict[Query[..., Any], int] = {}
         self._next_line: dict[Query[..., Any], float] = {}

@@ -12,7 +12,7 @@ class WaitQueue(Generic[T]):
     """A FIFO queue. All waiters have the same timeout, so one timer serves them all."""
 
     def __init__(self, take_back: Callable[[T], None]) -> None:
-        """Return an item through `take_back` if its waiter was cancelled just as it was handed over."""
+        """Create a queue; `take_back` receives an item whose waiter was cancelled just as it was handed over."""
         self._take_back = take_back
         self.waiters: deque[tuple[asyncio.Future[T], float]] = deque()
         """The waiters and their deadlines, in the event loop's time."""

@@ -55,7 +55,7 @@ class ReplicaConnection(PooledConnection):
         self.replayed = Position("", 0)
 
     def has_replayed(self, wanted: Position) -> bool:
-        """Whether the replica is known to have replayed `wanted`."""
+        """Return whether the replica is known to have replayed `wanted`."""
         return self.replayed.history == wanted.history and self.replayed.position >= wanted.position
 
 

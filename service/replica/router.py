@@ -29,7 +29,7 @@ from service.replica.pool import (
 from service.telemetry import RequestContext, counter, current, gauge, log
 
 FIND_POSITION = maybe("system.find_position", Position)
-USED = gauge("replica_used", "Workers that read from the replica now")
+REPLICA_USED = gauge("replica_used", "Workers that read from the replica now")
 READS = counter("replica_reads_total", "Queries that a replica may answer", answered_by=("replica", "primary"))
 
 
@@ -51,7 +51,7 @@ class ReplicaRouter:
     async def open(self) -> AsyncIterator[None]:
         """Provide connections until the end of the context, and check the replica periodically."""
         async with self.primary.open(), self.replica.open():
-            USED.set_function(lambda: bool(self.uses_replica))
+            REPLICA_USED.set_function(lambda: bool(self.uses_replica))
             watching = asyncio.create_task(self._watch())
             try:
                 yield

@@ -39,6 +39,6 @@ class Slot:
         return self._heartbeats[self._index]
 
     def another_has_fewer(self, connections: int) -> bool:
-        """Whether another process has fewer than `connections`."""
+        """Return whether another process has fewer than `connections`."""
         others = enumerate(self._connections)
         return any(ABSENT < number < connections for index, number in others if index != self._index)

@@ -14,12 +14,11 @@ from service.telemetry.metrics import METRICS_DIRECTORY_VARIABLE, counter, gauge
 from service.telemetry.output import close_log, is_log_thread
 
 if TYPE_CHECKING:
-    from service.telemetry.prometheus import as_text, serve_metrics
+    from service.telemetry.prometheus import render_metrics, serve_metrics
 
 __all__ = [
     "METRICS_DIRECTORY_VARIABLE",
     "RequestContext",
-    "as_text",
     "close_log",
     "configure_logging",
     "counter",
@@ -29,6 +28,7 @@ __all__ = [
     "log",
     "log_request",
     "recorder",
+    "render_metrics",
     "sampling",
     "serve_metrics",
     "set_user",
@@ -37,7 +37,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import prometheus-client on first use (PEP 562)."""
-    if name in {"as_text", "serve_metrics"}:
+    if name in {"render_metrics", "serve_metrics"}:
         from service.telemetry import prometheus  # noqa: PLC0415 - see the docstring
 
         return getattr(prometheus, name)

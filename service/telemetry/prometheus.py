@@ -49,7 +49,7 @@ def serve_metrics(listener: socket.socket | None) -> Iterator[None]:
     with make_directory() as directory, ExitStack() as stack:
         os.environ[METRICS_DIRECTORY_VARIABLE] = str(directory)
         if listener is not None:
-            stack.enter_context(serve_in_thread(listener, lambda accept: as_text(directory, accept)))
+            stack.enter_context(serve_in_thread(listener, lambda accept: render_metrics(directory, accept)))
         yield
 
 
@@ -88,7 +88,7 @@ def _locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def as_text(directory: Path, accept: str) -> tuple[bytes, str]:
+def render_metrics(directory: Path, accept: str) -> tuple[bytes, str]:
     """Return the metrics in `directory` in the format that the ``Accept`` header prefers, and its media type."""
     encoder, media_type = choose_encoder(accept)
     return encoder(_registry(directory)), media_type

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from tests.support.processes import Running, Start, any_alive, check_out, free_port, run, wait_until
+from tests.support.processes import Running, Start, check_out, free_port, is_alive, run, wait_until
 
 pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
@@ -180,7 +180,7 @@ def test_restart_after_kill_keeps_port_and_sessions(own: Checkout, dev: Running)
 
     assert again.url == dev.url
     assert again.client.get("/users/me", headers=bearer).status_code == 200
-    assert not any(map(any_alive, family))
+    assert not any(map(is_alive, family))
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
@@ -190,7 +190,7 @@ def test_dev_leaves_no_process_behind(own: Checkout, dev: Running, stop: signal.
 
     assert dev.end(stop) == 0
 
-    wait_until(lambda: not any(map(any_alive, family)), "all its processes end")
+    wait_until(lambda: not any(map(is_alive, family)), "all its processes end")
     assert "Traceback" not in dev.stderr
     assert "database system is shut down" in (own.folder / ".dev/postgres/log").read_text()
 
@@ -211,7 +211,7 @@ def test_sigterm_stops_dev_during_startup(own: Checkout, start: Start) -> None:
     secret_key.unlink()
     assert status == 128 + signal.SIGTERM
     assert len(family) > 1
-    wait_until(lambda: not any(map(any_alive, family)), "all its processes end")
+    wait_until(lambda: not any(map(is_alive, family)), "all its processes end")
     assert starting.stderr == ""
 
 

@@ -17,11 +17,6 @@ from tests.support.postgres import Postgres, create_cluster
 from tests.support.statements import Statements
 
 
-@pytest.fixture(autouse=True)
-def _patient() -> None:
-    """Keep the service's own timeouts, which determine when a replica is no longer used."""
-
-
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """Return a folder for clusters that PostgreSQL's user can enter."""

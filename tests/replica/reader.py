@@ -12,7 +12,7 @@ from service.postgres.database import Database
 from service.postgres.queries import Many
 from service.replica import ReplicaRouter
 from service.telemetry.metrics import sample_gauges
-from service.telemetry.prometheus import as_text
+from service.telemetry.prometheus import render_metrics
 from tests.support.postgres import Postgres
 from tests.support.statements import Statements
 
@@ -63,7 +63,7 @@ class Reader:
     def count(self, sample: str) -> float:
         """Return the value of a counter."""
         sample_gauges()
-        text = as_text(self.directory, "text/plain")[0].decode()
+        text = render_metrics(self.directory, "text/plain")[0].decode()
         return float(re.findall(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)[0])
 
     @property

@@ -12,7 +12,7 @@ from service.app import connection_pool, create_app
 from service.auth.controllers import LIST_MY_SESSIONS
 from service.postgres.queries import Count, Many
 from service.replica import ReplicaRouter
-from service.telemetry.prometheus import as_text
+from service.telemetry.prometheus import render_metrics
 from tests.replica.reader import Opening, Pair, Read, Reader, ReadResult, marked
 from tests.support.application import make_settings
 from tests.support.factories import Factory, service_client
@@ -130,7 +130,7 @@ async def test_service_reads_from_the_configured_replica(own_database_url: str, 
         responses = [await client.get(path, headers=user.bearer) for path in ("/auth/sessions", "/users/me")]
         while router.uses_replica is None:  # noqa: ASYNC110 - a state without an event
             await asyncio.sleep(0.005)
-        text = as_text(tmp_path, "text/plain")[0].decode()
+        text = render_metrics(tmp_path, "text/plain")[0].decode()
     await admin.close()
 
     assert [response.status_code for response in responses] == [200, 200]

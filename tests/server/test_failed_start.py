@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import any_alive, wait_until
+from tests.support.processes import is_alive, wait_until
 from tests.support.supervisors import STARTED, Supervise, events, limit_descriptors, pids
 
 pytestmark = pytest.mark.slow  # starts processes
@@ -60,7 +60,7 @@ def test_parent_that_fails_stops_its_workers(supervise: Supervise, fork_error: P
     first.kill()
 
     assert running.process.wait(20) == 1
-    assert not any_alive(second)
+    assert not is_alive(second)
     assert events(running) == ["worker died", "parent failed; stopping"]
     assert "draining" in events(running, "info")
     assert "RuntimeError: no fork" in running.stdout

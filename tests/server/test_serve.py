@@ -25,7 +25,7 @@ from tests.support.processes import (
     Running,
     Serve,
     Start,
-    any_alive,
+    is_alive,
     run,
     serve_settings,
     wait_until,
@@ -136,7 +136,7 @@ def test_workers_end_when_their_parent_is_killed(own_database_url: str, serve: S
 
     served.end(signal.SIGKILL)
 
-    wait_until(lambda: not any(map(any_alive, family)), "the workers have ended")
+    wait_until(lambda: not any(map(is_alive, family)), "the workers have ended")
     assert not listens(served.port)
     assert "Traceback" not in served.stdout + served.stderr
 
@@ -153,7 +153,7 @@ def test_dead_worker_is_replaced_with_the_same_code(own_database_url: str, check
     worker.kill()
 
     wait_until(lambda: served.stdout.count(STARTED) == 3, "another one serves", seconds=10)
-    assert not any_alive(worker)
+    assert not is_alive(worker)
 
 
 def test_sighup_replaces_workers_with_new_code(own_database_url: str, checkout: Path, start: Start) -> None:
@@ -164,7 +164,7 @@ def test_sighup_replaces_workers_with_new_code(own_database_url: str, checkout: 
     code.write_text(code.read_text().replace('"ready"', '"new"'))
 
     served.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: not any(map(any_alive, old)), "both have ended")
+    wait_until(lambda: not any(map(is_alive, old)), "both have ended")
     served.workers()[0].kill()
 
     wait_until(lambda: served.stdout.count(STARTED) == 5, "all are replaced, and one once more")
@@ -182,7 +182,7 @@ def test_sighup_reads_secrets_again(own_database_url: str, tmp_path: Path, start
 
     served.process.send_signal(signal.SIGHUP)
 
-    wait_until(lambda: not any(map(any_alive, workers)), "both have ended")
+    wait_until(lambda: not any(map(is_alive, workers)), "both have ended")
     headers = [{"Authorization": f"Bearer {token}"} for token in (old, new)]
     assert [served.client.get("/metrics", headers=each).status_code for each in headers] == [404, 200]
 

@@ -18,10 +18,10 @@ import pytest
 
 from tests.support.processes import (
     ROOT,
-    any_alive,
     command,
     environment,
     free_port,
+    is_alive,
     serve_settings,
     wait_until,
 )
@@ -189,14 +189,4 @@ def test_starting_container_process_ends_on_sigterm(tmp_path: Path, workers: str
             process.wait(20)
         finally:
             process.kill()
-        assert not any_alive(first)
-
-
-def test_process_that_has_just_ended_is_not_listed(supervise: Supervise, monkeypatch: pytest.MonkeyPatch) -> None:
-    running = supervise(2)
-    family, [ended, _] = running.process_tree(), running.workers()
-    running.end()
-    monkeypatch.setattr(running, "process_tree", lambda: family)
-    monkeypatch.setattr("tests.support.processes.any_alive", ended.__eq__)
-
-    assert running.workers() == []
+        assert not is_alive(first)

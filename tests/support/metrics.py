@@ -7,7 +7,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.app import Service
-from service.telemetry.prometheus import as_text
+from service.telemetry.prometheus import render_metrics
 from tests.support.factories import Factory
 
 TOKEN = "a-token-for-one-test"
@@ -33,4 +33,4 @@ class ServiceWithMetrics:
 
     def __getitem__(self, name: str) -> float:
         """Return the value of a sample."""
-        return samples(as_text(self.directory, "text/plain")[0].decode())[name]
+        return samples(render_metrics(self.directory, "text/plain")[0].decode())[name]

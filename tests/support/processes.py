@@ -85,13 +85,13 @@ def check_out(folder: Path) -> Path:
 def is_worker(process: psutil.Process) -> bool:
     """Return whether a child of `serve` or `dev` runs and is not Python's resource tracker."""
     try:
-        return any_alive(process) and "resource_tracker" not in " ".join(process.cmdline())
+        return is_alive(process) and "resource_tracker" not in " ".join(process.cmdline())
     except psutil.NoSuchProcess:
         return False  # it has ended meanwhile
 
 
-def any_alive(process: psutil.Process) -> bool:
-    """Return whether any of the processes still runs."""
+def is_alive(process: psutil.Process) -> bool:
+    """Return whether the process still runs."""
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

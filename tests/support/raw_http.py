@@ -74,5 +74,5 @@ async def talk(port: int, *parts: bytes, pause: float = 0.05) -> bytes:
 
 
 def statuses(response: bytes) -> list[int]:
-    """Return the statuses of all responses in `answer`."""
+    """Return the statuses of all responses in `response`."""
     return [int(part[:3]) for part in response.split(b"HTTP/1.1 ")[1:]]

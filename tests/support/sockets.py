@@ -21,5 +21,5 @@ def talk(port: int, *parts: bytes, patience: float = 10) -> bytes:
 
 
 def statuses(response: bytes) -> list[int]:
-    """Return the statuses of all responses in `answer`."""
+    """Return the statuses of all responses in `response`."""
     return [int(status) for status in STATUS.findall(response)]

@@ -9,10 +9,10 @@ import pytest
 from service import __version__
 from service.app import create_app
 from service.auth.passwords import HASHING, Passwords
-from service.postgres.connection_pool import CONNECTIONS, MAX, WAITING
+from service.postgres.connection_pool import CONNECTIONS, CONNECTIONS_WAITING, MAX_CONNECTIONS
 from service.postgres.queries import Value
 from service.telemetry.metrics import sample_gauges, sampling
-from service.telemetry.prometheus import as_text
+from service.telemetry.prometheus import render_metrics
 from tests.support.application import make_settings
 from tests.support.metrics import ServiceWithMetrics, samples
 from tests.support.statements import Statements
@@ -75,13 +75,13 @@ async def test_password_hashing_gauges_show_running_and_waiting(measured: Servic
 async def test_all_parts_are_measured_from_startup(own_database_url: str, directory: Path) -> None:
     app = create_app(make_settings(own_database_url), metrics_directory=directory)
     HASHING.set(99)
-    for each in (CONNECTIONS, WAITING, MAX):
+    for each in (CONNECTIONS, CONNECTIONS_WAITING, MAX_CONNECTIONS):
         for _, *labels in each.numbers:
             each.set(99, **dict(zip(each.family.labels, labels, strict=True)))
 
     async with app.lifespan():
         await asyncio.sleep(0)  # until it has begun
-        text = as_text(directory, "text/plain")[0].decode()
+        text = render_metrics(directory, "text/plain")[0].decode()
 
     assert 99 not in [number for name, number in samples(text).items() if "server=replica" not in name]
 
@@ -102,7 +102,7 @@ async def test_applied_migrations_are_0_without_a_database(directory: Path) -> N
     app = create_app(make_settings("postgresql://127.0.0.1:1/none"), metrics_directory=directory)
 
     async with app.lifespan():
-        found = samples(as_text(directory, "text/plain")[0].decode())
+        found = samples(render_metrics(directory, "text/plain")[0].decode())
 
     assert (found["migrations_applied"], found["migrations_needed"] > 4) == (0, True)
 
@@ -114,13 +114,13 @@ async def test_migration_gauges_follow_readiness(measured: ServiceWithMetrics) -
 
 
 async def test_build_info_is_shown(measured: ServiceWithMetrics) -> None:
-    [build] = [name for name in samples(as_text(measured.directory, "")[0].decode()) if "build" in name]
+    [build] = [name for name in samples(render_metrics(measured.directory, "")[0].decode()) if "build" in name]
 
     assert build.endswith(f"version={__version__}")
     assert measured["service_workers"] == 1
 
 
 def test_only_build_info_exists_before_workers(directory: Path) -> None:
-    text, _ = as_text(directory, "text/plain")
+    text, _ = render_metrics(directory, "text/plain")
 
     assert [name.partition(" ")[0] for name in samples(text.decode())] == ["service_build_info"]

@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from service.telemetry import recorder
 from service.telemetry.output import MAX_CHUNK_BYTES, Output
-from service.telemetry.prometheus import as_text
+from service.telemetry.prometheus import render_metrics
 from tests.support.metrics import samples
 
 LIMIT = 16 * 1024  # bytes, less than the pipe itself holds
@@ -78,16 +79,19 @@ def test_dropped_lines_are_counted_by_a_metric(pipe: Pipe, tmp_path: Path) -> No
 
     text = pipe.read_to_end()
 
-    counted = samples(as_text(tmp_path, "text/plain")[0].decode())["log_lines_dropped_total"]
+    counted = samples(render_metrics(tmp_path, "text/plain")[0].decode())["log_lines_dropped_total"]
     recorder.stop()
     assert counted == 2000 - len(re.findall(r"^line", text, re.MULTILINE)) > 0
 
 
 def test_close_gives_up_on_stalled_reader(pipe: Pipe) -> None:
     write(pipe.output, 2000)
+    began = time.monotonic()
 
     pipe.output.close(0.05)
     write(pipe.output, 1)  # this one is not waited for either
+
+    assert time.monotonic() - began < 5  # otherwise it would wait forever
 
 
 def test_line_after_close_is_written_at_once(pipe: Pipe) -> None:
@@ -116,7 +120,7 @@ def test_lines_without_reader_are_dropped(pipe: Pipe, tmp_path: Path) -> None:
     write(pipe.output, 3)
     pipe.output.close(20)
 
-    counted = samples(as_text(tmp_path, "text/plain")[0].decode())["log_lines_dropped_total"]
+    counted = samples(render_metrics(tmp_path, "text/plain")[0].decode())["log_lines_dropped_total"]
     recorder.stop()
     assert counted == 3
 

@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from service.http.request import ServiceRequest
 from service.problems import NotFound
-from service.telemetry import as_text
+from service.telemetry import render_metrics
 
 
 def metrics_route(token: bytes, directory: Path) -> HTTPRouteHandler:
@@ -18,7 +18,7 @@ def metrics_route(token: bytes, directory: Path) -> HTTPRouteHandler:
     def metrics(request: ServiceRequest) -> Response[bytes]:
         if not hmac.compare_digest(request.headers.get("authorization", "").encode(), b"Bearer " + token):
             raise NotFound
-        text, media_type = as_text(directory, request.headers.get("accept", ""))
+        text, media_type = render_metrics(directory, request.headers.get("accept", ""))
         return Response(text, media_type=media_type)
 
     return metrics

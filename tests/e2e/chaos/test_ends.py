@@ -16,7 +16,7 @@ from service.timeouts import DATABASE_TIMEOUTS, SHUTDOWN_TIMEOUTS
 from tests.support.figures import Clients, Outcome, Table
 from tests.support.load import DROPPED, HUNG, REFUSED
 from tests.support.postgres import Postgres
-from tests.support.processes import Running, Serve, any_alive, wait_until
+from tests.support.processes import Running, Serve, is_alive, wait_until
 from tests.support.resources import Resource
 
 RUNS = int(os.environ.get("CHAOS_RUNS", "20"))
@@ -146,7 +146,7 @@ def test_workers_end_when_their_parent_is_killed(
         time.sleep(1)
         served.process.kill()
         killed = time.monotonic()
-        wait_until(lambda: not any(map(any_alive, family[1:])), "the workers have ended")
+        wait_until(lambda: not any(map(is_alive, family[1:])), "the workers have ended")
         ended = time.monotonic() - killed
         served.process.wait()
 

@@ -42,8 +42,7 @@ def run(folder: Path, *command: str) -> str:
     done = subprocess.run(
         command,
         cwd=folder,
-        env=inherited
-        | {"PATH": f"{BIN}:{os.environ['PATH']}", "npm_config_audit": "false", "npm_config_fund": "false"},
+        env=inherited | QUIET_NPM | {"PATH": f"{BIN}:{os.environ['PATH']}"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

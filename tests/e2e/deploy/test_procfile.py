@@ -24,9 +24,9 @@ from tests.support.processes import (
     PATIENCE,
     ROOT,
     Running,
-    any_alive,
     environment,
     free_port,
+    is_alive,
     serve_settings,
     wait_until,
 )
@@ -189,5 +189,5 @@ def test_sigterm_to_all_processes_ends_them_in_time(web: Running) -> None:
     for process in family:
         process.send_signal(signal.SIGTERM)
 
-    wait_until(lambda: not any(any_alive(process) for process in family), "all have ended", seconds=30)
+    wait_until(lambda: not any(is_alive(process) for process in family), "all have ended", seconds=30)
     assert "Traceback" not in web.stdout + web.stderr
