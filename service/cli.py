@@ -86,12 +86,12 @@ def clean() -> None:
     Works in small batches. Safe at any time, also concurrently. Run it once a day.
     """
     from service import app  # noqa: F401, PLC0415 - declares the purges
-    from service.clean import clean as remove  # noqa: PLC0415 - reads SQL files: the other commands must work if one is broken
+    from service.purges import run_purges  # noqa: PLC0415 - reads SQL files: the other commands must work if one is broken
 
     configure_logging("CRITICAL", "console")  # one sentence on stderr says what is wrong
 
     async def report() -> None:
-        async for rows, removed, is_complete in remove(database_url()):
+        async for rows, removed, is_complete in run_purges(database_url()):
             click.echo(f"{rows}: {removed} removed{'' if is_complete else ' so far'}", err=not is_complete)
 
     asyncio.run(report())

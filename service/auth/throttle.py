@@ -8,11 +8,11 @@ import attrs
 
 from service.auth.models import Allowance, Credentials
 from service.auth.problems import TooManyLogins, TooManyRegistrations
-from service.clean import purge
 from service.env import LoginLimits
 from service.http import client_network
 from service.postgres import Database
 from service.problems import Problem
+from service.purges import purge
 from service.settings import Settings
 from service.sql import count, one
 from service.telemetry import counter, current

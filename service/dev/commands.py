@@ -89,7 +89,7 @@ def rename(name: str) -> None:
 
     Migrations do not change. docs/your-own.md lists what to edit by hand.
     """
-    from service.dev import rename as renaming  # noqa: PLC0415 - rarely used
+    from service.dev import renaming  # noqa: PLC0415 - rarely used
 
     changed = renaming.rename(name)
     click.echo(f"Changed {len(changed)} files. Run commands with: python -m {name}")

@@ -19,7 +19,7 @@ from service import migrate
 from service.embedded import embedded_postgres
 from service.postgres import SQL, psycopg_conninfo
 from service.settings import Settings
-from service.users.ensure_user import ensure_user
+from service.users.first_user import ensure_user
 
 ROOT = Path(__file__).resolve().parents[2]
 # Contains the database and the secret key of this checkout; ignored by git.

@@ -22,7 +22,7 @@ from service.http.etags import (
     unchanged_problem,
 )
 from service.http.idempotency import IdempotencyKey
-from service.http.middleware import CLIENT_GONE, request_middleware
+from service.http.middleware import CLIENT_GONE, new_request_id, request_middleware
 from service.http.openapi import (
     ETAG,
     LINK,
@@ -79,6 +79,7 @@ __all__ = [
     "is_json",
     "matches_any",
     "metrics_route",
+    "new_request_id",
     "not_modified",
     "openapi_config",
     "openapi_document",

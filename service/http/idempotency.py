@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar.params import HeaderParameter
 
-from service.clean import purge
+from service.purges import purge
 from service.sql import count
 
 IdempotencyKey = Annotated[

@@ -1,13 +1,12 @@
 """One request and its response on a connection."""
 
 from typing import Any
-from uuid import uuid4
 
 from typing_extensions import override
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from service.http import problem_response
+from service.http import new_request_id, problem_response
 from service.problems import Problem
 from service.server.head import Headers
 from service.telemetry import RequestContext, log_request
@@ -81,7 +80,7 @@ class BufferedCycle(RequestResponseCycle):
 
 def rejection_response(problem: Problem, default_headers: Headers, client: str | None) -> bytes:
     """Return the response to a request that does not reach the application, and write its line of the access log."""
-    request_id = str(uuid4())
+    request_id = new_request_id()
     response = problem_response(problem, request_id)
     log_request(RequestContext(request_id, client), "", None, problem.status, 0.0)
     headers = [*default_headers, *response.start["headers"], CLOSE]

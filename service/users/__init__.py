@@ -1,5 +1,5 @@
 """Accounts: registration, the caller's account, password and deletion.
 
-Read in this order: models (rows and bodies), controllers (the routes under /users), problems, ensure_user and
+Read in this order: models (rows and bodies), controllers (the routes under /users), problems, first_user and
 email_keys (what the commands do), commands.
 """

@@ -1,4 +1,4 @@
--- pets.delete_pet: removes one of the caller's pets
+-- pets.delete_pet: deletes one of the caller's pets
 -- $1 session  uuid        the caller's login session
 -- $2 user     uuid        the caller
 -- $3 id       bigint      the pet

@@ -250,7 +250,7 @@ async def _memory(caller: Caller, name: str) -> int:
 @pytest.mark.slow
 def test_worker_imports_only_what_it_needs() -> None:
     listing = subprocess.run(
-        [sys.executable, "-c", "import sys, service.cli, service.server.run, service.app; print(*sys.modules)"],
+        [sys.executable, "-c", "import sys, service.cli, service.server.serving, service.app; print(*sys.modules)"],
         cwd=ROOT,
         capture_output=True,
         text=True,

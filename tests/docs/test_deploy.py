@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 import yaml  # type: ignore[import-untyped]  # it ships no types
 
-from service.clean import BATCH
 from service.embedded import EmbeddedPostgres
+from service.purges import BATCH
 from service.settings import SECRETS, Settings
 from tests.support.deployment import PROCFILE
 from tests.support.processes import ROOT

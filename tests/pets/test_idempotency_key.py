@@ -7,8 +7,8 @@ import asyncpg
 import httpx
 import pytest
 
-from service.clean import clean
 from service.pets.controllers import CREATE_PET_ONCE
+from service.purges import run_purges
 from tests.support.factories import Committed, Factory, LoggedIn
 from tests.support.locks import blocked_statements
 
@@ -28,7 +28,7 @@ def validators(response: httpx.Response) -> tuple[str, str]:
 
 
 async def purged(url: str) -> list[tuple[str, int, bool]]:
-    return [reported async for reported in clean(url)]
+    return [reported async for reported in run_purges(url)]
 
 
 async def pets(connection: asyncpg.Connection) -> int:

@@ -19,7 +19,7 @@ END_SESSION = (ROOT / END).read_text()
 # From its parameter on.
 WHOLE = END_SESSION[END_SESSION.index("-- $1") :]
 COUNT = "-- returns: count\n"
-ENSURE_USER = "service/users/ensure_user.py"
+ENSURE_USER = "service/users/first_user.py"
 END_OF_ENSURE_USER = line_of(ENSURE_USER, "passwords.close()")
 LAST_COMMENT = "comment on column kites.version is 'Number of changes, from 1; the ETag of the kite.';\n"
 LAST_LINE = "        passwords.close()\n"

@@ -22,22 +22,9 @@ TAKEN |= {"bool", "date", "datetime", "int", "str"}  # a field of that name woul
 TAKEN |= {"after", "session", "size", "versions"}  # other parameters of the queries
 # Not for a resource, in the plural or the singular: names that it would shadow in a controller, a query or a test, and
 # paths and operations that exist.
-HIDDEN = {
-    *dir(builtins),
-    *keyword.kwlist,
-    "data",
-    "docs",
-    "etag",
-    "health",
-    "limit",
-    "many",
-    "maybe",
-    "one",
-    "page",
-    "request",
-    "shown",
-}
-HIDDEN |= {"caller", "changed", "deleted", "other", "self", "metrics", "sessions", "unchanged_problem"}
+HIDDEN = {*dir(builtins), *keyword.kwlist}
+HIDDEN |= {"caller", "changed", "data", "deleted", "docs", "etag", "health", "limit", "many", "maybe", "metrics", "one"}
+HIDDEN |= {"other", "page", "request", "self", "sessions", "unchanged_problem"}
 HIDDEN |= {"conflict", "groups", "rows"}  # sqlfluff cannot parse these as names of tables
 # Classes that the class of a resource would shadow, besides the types of bodies.
 CLASSES = {"Annotated", "Controller", "JSONResponse", "Decimal", "IfMatch", "IfNoneMatch", "NotFound", "PathParameter"}

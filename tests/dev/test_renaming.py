@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import main
-from service.dev.rename import PACKAGE, rename
+from service.dev.renaming import PACKAGE, rename
 from service.embedded import EmbeddedPostgres
 from service.problems import OperatorError
 from tests.support.processes import ROOT

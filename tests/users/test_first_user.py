@@ -5,7 +5,7 @@ import os
 import pytest
 
 from service.problems import OperatorError
-from service.users.ensure_user import ensure_user
+from service.users.first_user import ensure_user
 from tests.support.accounts import PASSWORD
 from tests.support.factories import Committed, log_in
 

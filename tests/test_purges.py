@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from service import app  # noqa: F401 - declares the purges
-from service.clean import PURGES, clean
+from service.purges import PURGES, run_purges
 from tests.support.accounts import bearer
 from tests.support.factories import Committed, LoggedIn, log_in
 from tests.support.processes import run
@@ -44,7 +44,7 @@ async def rows(connection: asyncpg.Connection, kind: str) -> int:
 
 async def cleaned(url: str, batch: int = 1000) -> list[tuple[str, int, bool]]:
     """Clean, and return the reported counts."""
-    return [reported async for reported in clean(url, batch=batch)]
+    return [reported async for reported in run_purges(url, batch=batch)]
 
 
 @pytest.mark.parametrize("kind", PURGES)

@@ -15,7 +15,7 @@ def purge(rows: str, query: Count[[int]]) -> None:
     PURGES[rows] = query
 
 
-async def clean(url: str, *, batch: int = BATCH) -> AsyncIterator[tuple[str, int, bool]]:
+async def run_purges(url: str, *, batch: int = BATCH) -> AsyncIterator[tuple[str, int, bool]]:
     """Run all purges, `batch` rows at a time.
 
     After each batch, yield the name of the rows, the number deleted so far, and whether the purge is complete. Locked
