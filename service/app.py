@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 from litestar import Litestar
@@ -72,6 +72,10 @@ CORS_EXPOSED_HEADERS = [
 ]
 
 
+# Wraps the handler of an application.
+Layer: TypeAlias = Callable[[Application, ASGIApp], ASGIApp]
+
+
 class Service(Application):
     """The application. Tests sign tokens with its `tokens`."""
 
@@ -82,7 +86,7 @@ def create_app(
     settings: Settings,
     pool: PoolLike | None = None,
     metrics_directory: Path | None = None,
-    instrument: Callable[[Application, ASGIApp], ASGIApp] | None = None,
+    instrument: Layer | None = None,
 ) -> Service:
     """Build the application from `settings`.
 
@@ -137,23 +141,30 @@ def create_app(
     app.db = Database(pool)
     app.tokens, app.authenticate = tokens, tokens.authenticate
     if metrics_directory:
-        if settings.metrics_token:
-            from service.http import metrics_route  # noqa: PLC0415 - prometheus-client is slow to import
-
-            app.register(metrics_route(settings.metrics_token, metrics_directory))
-        recorder.start(metrics_directory, query_names(), _routes(app))
-    # The innermost layer first. CORS is part of Litestar's own handler; preflight_middleware only replaces the response
-    # to a forbidden preflight.
-    handler = strict_paths_middleware(app.asgi_handler)
-    handler = fast_path_middleware(app, handler)
-    if cors:
-        handler = preflight_middleware(handler, cors)
-    # The outermost layer assigns the request id.
-    if instrument:
-        handler = instrument(app, handler)
-    app.asgi_handler = request_middleware(handler, settings.allowed_hosts, settings.trusted_proxy_hops)
+        _record_metrics(app, metrics_directory, settings.metrics_token)
+    app.asgi_handler = _with_layers(app, settings, cors, instrument)
     app.on_shutdown.append(close_log)  # the last of them, because the others can log
     return app
+
+
+def _record_metrics(app: Service, directory: Path, token: bytes | None) -> None:
+    """Record metrics in `directory`; if there is a `token`, add the route that serves them."""
+    if token:
+        from service.http import metrics_route  # noqa: PLC0415 - prometheus-client is slow to import
+
+        app.register(metrics_route(token, directory))
+    recorder.start(directory, query_names(), _routes(app))
+
+
+def _with_layers(app: Service, settings: Settings, cors: CORSConfig | None, instrument: Layer | None) -> ASGIApp:
+    """Return Litestar's handler with the layers around it, the innermost first."""
+    handler = strict_paths_middleware(app.asgi_handler)
+    handler = fast_path_middleware(app, handler)
+    if cors:  # Litestar's own handler adds the headers; this only replaces the response to a forbidden preflight
+        handler = preflight_middleware(handler, cors)
+    if instrument:
+        handler = instrument(app, handler)
+    return request_middleware(handler, settings.allowed_hosts, settings.trusted_proxy_hops)
 
 
 def connection_pool(settings: Settings, outages: OutageLog | None = None) -> PoolLike:
