@@ -1,4 +1,4 @@
-"""The time limits of serving, in seconds: towards PostgreSQL, clients and workers.
+"""The time limits that operators meet, in seconds: of PostgreSQL, clients, shutdown and workers.
 
 Every request is answered well before the 30 s after which platforms cut it off.
 """

@@ -68,7 +68,7 @@ def _violated_constraint(error: asyncpg.PostgresError) -> tuple[str, str]:
 
 
 def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInput | None:
-    """Return the problem that lists the rejected fields of `data`, the request's body; None if it is about no field.
+    """Return the problem that lists the rejected fields of `data`, the request's body; None if `error` names no field.
 
     A CHECK constraint names its column: ``<table>_<column>_…``, PostgreSQL's own convention. The error for a text that
     is too long gives only the limit; every field that exceeds it is listed.

@@ -40,7 +40,7 @@ class Deadlines:
     def _check(self) -> None:
         self.stop()
         now = monotonic()
-        for task in [task for task, deadline in self.running.items() if deadline <= now]:
+        for task in [task for task in sorted(self.running, key=self.running.__getitem__) if self.running[task] <= now]:
             del self.running[task]
             self._cancelled[task] = task.cancelling()
             task.cancel()

@@ -91,7 +91,7 @@ class TimedConnection(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Close after the response, also to a request whose head has not arrived yet.
 
-        Until the end, a process that is replaced accepts connections, whose clients are about to send a request.
+        A worker that a reload replaces accepts connections until its end; their clients are about to send a request.
         """
         self.is_draining = True
         if self._phase != "head":

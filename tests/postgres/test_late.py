@@ -25,16 +25,19 @@ async def ask(db: Database, query: Backend, *arguments: float, request: RequestC
 
 
 async def test_statements_of_a_request_share_a_deadline(opening: Opening, sleep: Backend) -> None:
-    db = await opening(timeouts=DatabaseTimeouts(acquire=0.5, query=1.0))
-    request = RequestContext("of two statements")
+    """PATIENT would let the second one run for 30 s."""
+    db, request = await opening(), RequestContext("of two statements")
+    await db.value(sleep, 0.0)  # opens a connection
+    request.database_used = PATIENT.request - 1
+    await ask(db, sleep, 0.3, request=request)
     began = time.monotonic()
-    await ask(db, sleep, 0.8, request=request)
 
     with pytest.raises(Unavailable) as refusal:
         await ask(db, sleep, 60, request=request)
 
     assert isinstance(refusal.value.__cause__, TimeoutError)
-    assert time.monotonic() - began < 1.75  # with its own limit, the second statement would have run until 1.8
+    assert time.monotonic() - began < 15
+    assert request.database_used >= PATIENT.request
 
 
 async def test_time_between_statements_does_not_count(opening: Opening, backend: Backend) -> None:

@@ -22,9 +22,9 @@ async def test_slow_primary_is_waited_for_once(
 ) -> None:
     """The pending query is too old for the second read, which needs the one after it."""
     slowly: Maybe[..., Position] = Maybe(
-        statement("maybe Position", "select 'any', 1::bigint from pg_sleep(1)"), Position
+        statement("maybe Position", "select 'any', 1::bigint from pg_sleep(2)"), Position
     )
-    reader = await opening(pair.primary.url, pair.replica.url, timeouts=DatabaseTimeouts(query=1.2))
+    reader = await opening(pair.primary.url, pair.replica.url, timeouts=DatabaseTimeouts(query=2.4))
     await reader.wait_until_used()
     monkeypatch.setattr(replica, "FIND_POSITION", slowly)
     first = asyncio.create_task(reader.db.many(read))
@@ -34,7 +34,7 @@ async def test_slow_primary_is_waited_for_once(
     with pytest.raises(Unavailable):
         await reader.db.many(read)
 
-    assert time.monotonic() - began < 1.6  # the second position would arrive after 1.7
+    assert time.monotonic() - began < 3.5  # the second position would arrive after 3.7
     await first
 
 

@@ -80,7 +80,7 @@ def _imported(name: str, text: str) -> dict[str, range]:
 
 
 def _without(name: str, imported: dict[str, range], text: str, path: Path) -> str:
-    """Return `text` without the imports and without the lines that use them, or that name the package.
+    """Return `text` without the imports, the lines that use them, and the lines that name the package.
 
     Raises ScaffoldError if what is left is not Python: then a line does more than add the package.
     """
