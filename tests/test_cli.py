@@ -1,6 +1,5 @@
 """Commands that end by themselves: effect, output and exit status."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -11,35 +10,19 @@ from pathlib import Path
 import click
 import psycopg
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from service.cli import Commands, main
 from service.migrate.files import MigrationError
 from service.postgres.query_file import QueryError
 from service.problems import Unavailable
 from service.settings import Settings
-from tests.support.processes import PATIENCE, ROOT, SECRET_KEY, Running, command, environment, run
+from tests.support.command_line import NOWHERE, assert_refused, invoke
+from tests.support.processes import ROOT, SECRET_KEY, run
 
 NAMES = sorted(path.stem for path in (ROOT / "migrations").glob("*.sql") if not path.match("*.rollback.sql"))
 NEWEST = NAMES[-1]
 ADA, PASSWORD = "ada@example.com", "a password for one test"
-NOWHERE = "postgresql://user:secret@/none?host=/nonexistent"
-
-
-def invoke(*arguments: str, **variables: str) -> Result:
-    """Run a command in this process, with no settings but `variables`."""
-    none = dict.fromkeys(["DATABASE_URL", "FIRST_SUPERUSER_EMAIL", "FIRST_SUPERUSER_PASSWORD"])
-    return CliRunner().invoke(
-        main, arguments, env=none | variables, catch_exceptions=False, prog_name="python -m service"
-    )
-
-
-def assert_refused(result: Result, sentence: str) -> None:
-    """Check that the command fails with one line that begins with `sentence`."""
-    assert result.stderr.startswith(sentence)
-    assert len(result.stderr.splitlines()) == 1
-    assert result.exit_code == 1
-    assert result.stdout == ""
 
 
 def test_version_is_the_projects() -> None:
@@ -247,103 +230,6 @@ def test_missing_database_is_one_sentence(arguments: list[str]) -> None:
 
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr == "Error: The database does not answer\n"
-
-
-def create(url: str, *arguments: str, email: str = "", password: str = "") -> Result:
-    """Run `create-user` with arguments, or with the two variables."""
-    variables = {"FIRST_SUPERUSER_EMAIL": email, "FIRST_SUPERUSER_PASSWORD": password}
-    return invoke("create-user", *arguments, DATABASE_URL=url, **variables)
-
-
-def log_in(served: Running, email: str, password: str = PASSWORD) -> int:
-    """Log in and return the status."""
-    return served.client.post("/auth/access-token", data={"username": email, "password": password}).status_code
-
-
-def test_created_user_can_log_in(served: Running, served_database_url: str) -> None:
-    result = create(served_database_url, "bea@example.com", "--password", PASSWORD)
-
-    assert result.stdout == "bea@example.com: created\n"
-    assert result.exit_code == 0
-    assert log_in(served, "bea@example.com") == 200
-
-
-@pytest.mark.slow
-def test_first_user_is_created_once(served: Running, served_database_url: str) -> None:
-    settings = {"FIRST_SUPERUSER_EMAIL": ADA, "FIRST_SUPERUSER_PASSWORD": PASSWORD}
-
-    first = run("create-user", settings={"DATABASE_URL": served_database_url} | settings)
-    second = create(served_database_url, email=ADA, password=PASSWORD)
-
-    assert (first.returncode, first.stdout, first.stderr) == (0, f"{ADA}: created\n", "")
-    assert (second.exit_code, second.stdout) == (0, f"{ADA}: has an account already; nothing was changed\n")
-    assert log_in(served, ADA) == 200
-
-
-def test_existing_user_keeps_email_and_password(served: Running, served_database_url: str) -> None:
-    create(served_database_url, email="cleo@example.com", password=PASSWORD)
-
-    again = create(served_database_url, email="CLEO@example.com", password="another password")
-
-    assert again.stdout == "CLEO@example.com: has an account already; nothing was changed\n"
-    assert log_in(served, "cleo@example.com") == 200
-    assert log_in(served, "cleo@example.com", "another password") == 400
-
-
-@pytest.mark.parametrize(
-    ("email", "password", "sentence"),
-    [
-        ("nobody", PASSWORD, "Error: /email: "),
-        (ADA, "short", "Error: /password: "),
-        (ADA, "", "Error: FIRST_SUPERUSER_PASSWORD must be set"),
-    ],
-)
-def test_invalid_user_is_not_created(own_database_url: str, email: str, password: str, sentence: str) -> None:
-    assert_refused(create(own_database_url, email=email, password=password), sentence)
-
-    with psycopg.connect(own_database_url) as connection:
-        assert connection.execute("select from user_model").rowcount == 0
-
-
-def test_no_user_is_created_without_a_database(empty_database_url: str) -> None:
-    assert_refused(create(NOWHERE, ADA, password=PASSWORD), "Error: The database does not answer")
-    assert_refused(
-        create(empty_database_url, ADA, password=PASSWORD),
-        'Error: PostgreSQL says: relation "user_model" does not exist; the schema may be out of date: run python',
-    )
-
-
-@pytest.mark.slow
-def test_password_prompt_hides_its_input(own_database_url: str) -> None:
-    terminal, end = os.openpty()
-    with subprocess.Popen(
-        command("create-user", ADA),
-        env=environment({"DATABASE_URL": own_database_url}),
-        stdin=end,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # detached from the terminal of the test run
-    ) as process:
-        for prompt in ("Password: ", "Repeat for confirmation: "):
-            assert read_to(prompt, process)
-            os.write(terminal, f"{PASSWORD}\n".encode())
-        stdout, _ = process.communicate(timeout=PATIENCE)
-
-    assert stdout == f"{ADA}: created\n"
-    os.write(end, b"the end")
-    assert os.read(terminal, 1000) == b"the end"
-    os.close(end)
-    os.close(terminal)
-
-
-def read_to(prompt: str, process: "subprocess.Popen[str]") -> bool:
-    """Read standard error until the prompt appears; return whether it does."""
-    assert process.stderr is not None
-    text = ""
-    while not text.endswith(prompt) and (character := process.stderr.read(1)):
-        text += character
-    return text.endswith(prompt)
 
 
 @pytest.mark.parametrize("error", [MigrationError, QueryError, Unavailable])

@@ -6,46 +6,16 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from litestar import post
-from litestar.params import JSONBody
 from structlog.testing import capture_logs
 
 from service.app import Service
 from service.http.request import ServiceRequest
-from tests.support.factories import LoggedIn, service_client
-from tests.support.small_application import small_application
+from tests.support.factories import LoggedIn
 
 REGISTER, LOG_IN = "/users/register", "/auth/access-token"
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 MALFORMED, INVALID = "/problems/malformed-request", "/problems/invalid-input"
-
-
-class Tree(msgspec.Struct, forbid_unknown_fields=True):
-    """A body of unlimited depth; the service's own have none."""
-
-    branches: list["Tree"] = []
-    height: int = 0
-    nest: "Nest | None" = None
-    nests: list["Nest"] = []
-
-
-class Nest(msgspec.Struct):
-    """A body that ignores unknown fields."""
-
-    eggs: int
-
-
-@post("/trees", sync_to_thread=False)
-def plant(data: JSONBody[Tree]) -> Tree:
-    return data
-
-
-@pytest.fixture(scope="module")
-async def forest() -> AsyncIterator[httpx.AsyncClient]:
-    """Return a client of an application with nested bodies."""
-    async with service_client(small_application([plant])) as client:
-        yield client
 
 
 @pytest.mark.parametrize(
@@ -178,79 +148,6 @@ async def test_compressed_body_is_415(client: httpx.AsyncClient) -> None:
 
     assert (response.status_code, response.json()["type"]) == (415, "/problems/unsupported-media-type")
     assert response.headers["Accept-Encoding"] == "identity"
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Content-Type": "application/json; charset=utf-8"},
-        {"Content-Type": "Application/JSON"},
-        JSON | {"Content-Encoding": "Identity"},
-    ],
-)
-async def test_content_type_spelling_varies(forest: httpx.AsyncClient, headers: dict[str, str]) -> None:
-    assert (await forest.post("/trees", content=b"{}", headers=headers)).status_code == 201
-
-
-async def test_body_becomes_the_handlers_type(forest: httpx.AsyncClient) -> None:
-    branch = {"branches": [], "height": 1, "nest": {"eggs": 3}, "nests": [{"eggs": 0}]}
-
-    response = await forest.post("/trees", json={"branches": [branch], "height": 2})
-
-    assert response.json() == {"branches": [branch], "height": 2, "nest": None, "nests": []}
-
-
-async def test_invalid_nested_field_is_pointed_at(forest: httpx.AsyncClient) -> None:
-    response = await forest.post("/trees", json={"branches": [{"height": "tall"}]})
-
-    assert response.json()["errors"] == [{"pointer": "/branches/0/height", "detail": "Expected int, got str"}]
-
-
-@pytest.mark.parametrize(
-    ("tree", "pointer", "detail"),
-    [
-        ({"nest": {}}, "/nest/eggs", "is missing"),
-        ({"nest": {"eggs": "two", "twigs": 1}}, "/nest/eggs", "Expected int, got str"),
-        ({"nests": [{"eggs": "two", "twigs": 1}]}, "/nests/0/eggs", "Expected int, got str"),
-    ],
-)
-async def test_other_nested_field_is_pointed_at(
-    forest: httpx.AsyncClient, tree: dict[str, object], pointer: str, detail: str
-) -> None:
-    response = await forest.post("/trees", json=tree)
-
-    assert response.json()["errors"] == [{"pointer": pointer, "detail": detail}]
-
-
-async def test_broken_rules_of_all_elements_are_named(forest: httpx.AsyncClient) -> None:
-    response = await forest.post("/trees", json={"branches": [{"height": "tall"}, {}, {"age": 1}, 7]})
-
-    assert [error["pointer"] for error in response.json()["errors"]] == [
-        "/branches/0/height",
-        "/branches/2/age",
-        "/branches/3",
-    ]
-
-
-async def test_number_of_named_rules_is_limited(forest: httpx.AsyncClient) -> None:
-    response = await forest.post("/trees", json={"branches": [7] * 1000})
-
-    assert len(response.json()["errors"]) == 20
-
-
-@pytest.mark.parametrize(
-    "body", ['{"branches":[' * 100_000, '{"branches":[' * 100_000 + "]}" * 100_000, "[" * 1_000_000]
-)
-async def test_deep_nesting_is_never_500(forest: httpx.AsyncClient, body: str) -> None:
-    response = await forest.post("/trees", content=body, headers=JSON)
-
-    assert response.status_code in {400, 422}
-
-
-async def test_too_deep_body_is_reported(forest: httpx.AsyncClient) -> None:
-    response = await forest.post("/trees", content='{"branches":[' * 100_000, headers=JSON)
-
-    assert response.json()["detail"] == "The body is not JSON: it is nested too deeply"
 
 
 @pytest.mark.parametrize(
