@@ -151,27 +151,6 @@ async def test_invalid_form_field_is_named(client: httpx.AsyncClient, form: byte
     assert response.json()["error"] == "invalid_request"
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        b"username=%ff%fe&password=b",
-        b"username=\xff\xfe&password=b",
-        b"username=%ed%a0%80&password=b",
-        b"username=a&username=b&password=c",
-        b"username=a&password=b&password=b",
-        b"username",
-        b'{"username": "a", "password": "b"}',
-        b"&".join(b"%d=1" % number for number in range(21)),
-    ],
-)
-async def test_malformed_form_is_400(client: httpx.AsyncClient, form: bytes) -> None:
-    response = await client.post("/auth/access-token", content=form, headers=FORM)
-
-    assert response.status_code == 400, response.text
-    assert response.json()["type"] == "/problems/malformed-request"
-    assert response.json()["error"] == "invalid_request"
-
-
 async def test_log_in_without_session_twice_is_400(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:

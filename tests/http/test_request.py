@@ -168,6 +168,7 @@ async def test_malformed_form_is_400(client: httpx.AsyncClient, body: bytes, com
     problem = response.json()
     assert (response.status_code, problem["type"]) == (400, MALFORMED)
     assert problem["detail"].startswith(f"The body is not a form: {complaint}")
+    assert problem["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize(

@@ -139,19 +139,12 @@ async def test_email_may_be_as_long_as_smtp_allows(client: httpx.AsyncClient) ->
     ("body", "pointer", "detail"),
     [
         ('{"password": "a password"}', "/email", "is missing"),
-        ('{"email": "ann@example.com"}', "/password", "is missing"),
-        ('{"email": null, "password": "a password"}', "/email", "Expected str, got null"),
-        ('{"email": 1, "password": "a password"}', "/email", "Expected str, got int"),
-        ('{"email": "ann@example.com", "password": ["a password"]}', "/password", "Expected str, got array"),
         ('{"email": "ann@example.com", "password": "1234567"}', "/password", "Expected str of length >= 8"),
         (
             '{"email": "ann@example.com", "password": "a password", "is_superuser": true}',
             "/is_superuser",
             "is not a known field",
         ),
-        ("[]", "", "Expected object, got array"),
-        ("[" * 60_000, "", "Expected object, got array"),
-        ("null", "", "Expected object, got null"),
     ],
 )
 async def test_invalid_field_is_pointed_at(client: httpx.AsyncClient, body: str, pointer: str, detail: str) -> None:
@@ -166,17 +159,6 @@ async def test_invalid_field_is_pointed_at(client: httpx.AsyncClient, body: str,
         "instance": response.json()["instance"],
         "errors": [{"pointer": pointer, "detail": detail}],
     }
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"{", b"\xff\xfe", b'{"email": "\\ud800@example.com", "password": "a password"}', b"NaN"],
-)
-async def test_malformed_json_is_400(client: httpx.AsyncClient, body: bytes) -> None:
-    response = await client.post("/users/register", content=body, headers=JSON)
-
-    assert response.status_code == 400, response.text
-    assert response.json()["type"] == "/problems/malformed-request"
 
 
 async def test_registration_as_form_is_415(client: httpx.AsyncClient) -> None:
