@@ -18,8 +18,8 @@ class Deadlines:
         self.next_check = inf
         """When the timer runs (monotonic seconds): not after the earliest deadline."""
         self._timer: asyncio.TimerHandle | None = None
-        self._cancelled: dict[asyncio.Task[Any], int] = {}
-        """The cancelled tasks, and how many other cancellations of each were pending."""
+        self._cancelled: set[asyncio.Task[Any]] = set()
+        """The tasks that their deadlines have cancelled."""
 
     def check_at(self, deadline: float) -> None:
         """Run the timer at `deadline`, which is earlier than `next_check`."""
@@ -35,14 +35,17 @@ class Deadlines:
 
     def has_cancelled(self, task: asyncio.Task[Any]) -> bool:
         """Return whether only its deadline has cancelled `task`, which then can go on (as in `asyncio.timeout`)."""
-        return task in self._cancelled and task.uncancel() <= self._cancelled.pop(task)
+        if task not in self._cancelled:
+            return False
+        self._cancelled.remove(task)
+        return task.uncancel() == 0
 
     def _check(self) -> None:
         self.stop()
         now = monotonic()
         for task in [task for task, deadline in self.running.items() if deadline <= now]:
             del self.running[task]
-            self._cancelled[task] = task.cancelling()
+            self._cancelled.add(task)
             task.cancel()
         if self.running:
             self.check_at(min(self.running.values()))
