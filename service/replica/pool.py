@@ -10,7 +10,7 @@ import attrs
 from typing_extensions import override
 
 from service.database_url import Address
-from service.postgres import RETRYABLE, Pool, PooledConnection, Query, Rows, maybe
+from service.postgres import RETRYABLE, NotSentError, Pool, PooledConnection, Query, Rows, maybe
 from service.telemetry import RequestContext
 from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
 
@@ -119,4 +119,6 @@ class ReplicaPool(Pool):
             if monotonic() >= catch_up_deadline:
                 raise ReplicaUnusableError(f"it is {wanted.position - replayed.position} bytes of log behind")
             await asyncio.sleep(pause)
+            if pooled.connection.is_closed():  # asyncpg would raise an InterfaceError, as for wrong arguments
+                raise NotSentError
             pause = min(pause * 2, MAX_PAUSE)
