@@ -5,6 +5,10 @@ from math import inf
 from time import monotonic
 from typing import Any
 
+# A timer that is later than this shows that the event loop was stalled; it then has a moment to read what has arrived
+# meanwhile. In seconds.
+STALL, CATCH_UP = 0.1, 0.01
+
 
 class Deadlines:
     """Cancels each task whose statement is still running at its deadline.
@@ -41,6 +45,13 @@ class Deadlines:
         return task.uncancel() == 0
 
     def _check(self) -> None:
+        """Cancel the overdue tasks, after a stall only those whose statements have not been answered meanwhile."""
+        if monotonic() - self.next_check > STALL:
+            self._timer = asyncio.get_running_loop().call_later(CATCH_UP, self._cancel_overdue)
+        else:
+            self._cancel_overdue()
+
+    def _cancel_overdue(self) -> None:
         self.stop()
         now = monotonic()
         for task in [task for task, deadline in self.running.items() if deadline <= now]:
