@@ -28,6 +28,8 @@ FIND_REPLAYED = maybe("system.find_replayed", Position)
 required_position: ContextVar[Position] = ContextVar("required_position")
 # Seconds before a lagging replica is asked again: the first pause, and the longest.
 FIRST_PAUSE, MAX_PAUSE = 0.0005, 0.008
+# Seconds by which a timeout can be late, and the primary still has time to answer instead.
+DELAY = 0.1
 
 
 class UsePrimaryError(asyncpg.PostgresError):
@@ -78,7 +80,7 @@ class ReplicaPool(Pool):
         super().__init__(url, timeouts=timeouts, **options)
         self._max_lag = max_lag / 1000
         self._outages = None  # ReplicaRouter logs whether the replica is used
-        self._budget -= timeouts.acquire  # reserved for the primary, if the replica does not answer
+        self._budget -= timeouts.acquire + DELAY  # reserved for the primary, if the replica does not answer
 
     @override
     async def _run(
