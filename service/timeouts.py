@@ -72,7 +72,7 @@ class ClientTimeouts:
     linger: float = 2.0
     # For a request to finish after its client has disconnected: most do, and keep their database connection.
     disconnect_grace: float = 0.3
-    # Between two checks whether a half-closed client has disconnected.
+    # Between two checks whether a half-closed client has disconnected, or the data of a late one has been read.
     probe_interval: float = 0.05
     # During a shutdown, for the first request on a new connection to arrive.
     shutdown_grace: float = 1.0

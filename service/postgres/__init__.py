@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from service.postgres.connection_pool import NO_ANSWER, OutageLog, PooledConnection
 from service.postgres.database import Database, Executor, PoolLike, Queries, Rows
-from service.postgres.error_classification import RETRYABLE
+from service.postgres.error_classification import RETRYABLE, NotSentError
 from service.postgres.pool import Pool, ProbePool
 from service.postgres.queries import (
     Count,
@@ -54,6 +54,7 @@ __all__ = [
     "Many",
     "Marker",
     "Maybe",
+    "NotSentError",
     "One",
     "OutageLog",
     "Parameter",

@@ -5,6 +5,10 @@ from math import inf
 from time import monotonic
 from typing import Any
 
+# A timer that is later than this shows that the event loop was stalled; it then has a moment to read what has arrived
+# meanwhile. In seconds.
+STALL, CATCH_UP = 0.1, 0.01
+
 
 class Deadlines:
     """Cancels each task whose statement is still running at its deadline.
@@ -18,8 +22,8 @@ class Deadlines:
         self.next_check = inf
         """When the timer runs (monotonic seconds): not after the earliest deadline."""
         self._timer: asyncio.TimerHandle | None = None
-        self._cancelled: dict[asyncio.Task[Any], int] = {}
-        """The cancelled tasks, and how many other cancellations of each were pending."""
+        self._cancelled: set[asyncio.Task[Any]] = set()
+        """The tasks that their deadlines have cancelled."""
 
     def check_at(self, deadline: float) -> None:
         """Run the timer at `deadline`, which is earlier than `next_check`."""
@@ -35,14 +39,24 @@ class Deadlines:
 
     def has_cancelled(self, task: asyncio.Task[Any]) -> bool:
         """Return whether only its deadline has cancelled `task`, which then can go on (as in `asyncio.timeout`)."""
-        return task in self._cancelled and task.uncancel() <= self._cancelled.pop(task)
+        if task not in self._cancelled:
+            return False
+        self._cancelled.remove(task)
+        return task.uncancel() == 0
 
     def _check(self) -> None:
+        """Cancel the overdue tasks, after a stall only those whose statements have not been answered meanwhile."""
+        if monotonic() - self.next_check > STALL:
+            self._timer = asyncio.get_running_loop().call_later(CATCH_UP, self._cancel_overdue)
+        else:
+            self._cancel_overdue()
+
+    def _cancel_overdue(self) -> None:
         self.stop()
         now = monotonic()
         for task in [task for task in sorted(self.running, key=self.running.__getitem__) if self.running[task] <= now]:
             del self.running[task]
-            self._cancelled[task] = task.cancelling()
+            self._cancelled.add(task)
             task.cancel()
         if self.running:
             self.check_at(min(self.running.values()))

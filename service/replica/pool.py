@@ -10,7 +10,7 @@ import attrs
 from typing_extensions import override
 
 from service.database_url import Address
-from service.postgres import RETRYABLE, Pool, PooledConnection, Query, Rows, maybe
+from service.postgres import RETRYABLE, NotSentError, Pool, PooledConnection, Query, Rows, maybe
 from service.telemetry import RequestContext
 from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
 
@@ -28,6 +28,8 @@ FIND_REPLAYED = maybe("system.find_replayed", Position)
 required_position: ContextVar[Position] = ContextVar("required_position")
 # Seconds before a lagging replica is asked again: the first pause, and the longest.
 FIRST_PAUSE, MAX_PAUSE = 0.0005, 0.008
+# Seconds by which a timeout can be late, and the primary still has time to answer instead.
+DELAY = 0.1
 
 
 class UsePrimaryError(asyncpg.PostgresError):
@@ -78,7 +80,7 @@ class ReplicaPool(Pool):
         super().__init__(url, timeouts=timeouts, **options)
         self._max_lag = max_lag / 1000
         self._outages = None  # ReplicaRouter logs whether the replica is used
-        self._budget -= timeouts.acquire  # reserved for the primary, if the replica does not answer
+        self._budget -= timeouts.acquire + DELAY  # reserved for the primary, if the replica does not answer
 
     @override
     async def _run(
@@ -119,4 +121,6 @@ class ReplicaPool(Pool):
             if monotonic() >= catch_up_deadline:
                 raise ReplicaUnusableError(f"it is {wanted.position - replayed.position} bytes of log behind")
             await asyncio.sleep(pause)
+            if pooled.connection.is_closed():  # asyncpg would raise an InterfaceError, as for wrong arguments
+                raise NotSentError
             pause = min(pause * 2, MAX_PAUSE)

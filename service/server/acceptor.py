@@ -112,5 +112,5 @@ class Acceptor:
         idle = [(since, each) for each in self._connections if (since := each.idle_since) and since < latest]
         idle.sort(key=lambda pair: pair[0])
         for _, connection in idle[:number]:
-            connection.transport.close()
+            connection.close_if_idle()
         return len(idle[:number])

@@ -1,6 +1,7 @@
 """A client connection: the timeout of each phase, the memory for slow readers, rejection, and closing."""
 
 import asyncio
+import select
 import socket
 from collections import deque
 from typing import Any, ClassVar
@@ -94,14 +95,25 @@ class TimedConnection(HttpToolsProtocol):
         A worker that a reload replaces accepts connections until its end; their clients are about to send a request.
         """
         self.is_draining = True
-        if self._phase != "head":
+        if self._phase == "keep_alive":
+            self.close_if_idle()
+        elif self._phase != "head":
             super().shutdown()
         elif not self._last_size:
-            self.loop.call_later(self._timeouts.shutdown_grace, self._close_if_idle)
+            self.loop.call_later(self._timeouts.shutdown_grace, self.close_if_idle)
 
-    def _close_if_idle(self) -> None:
-        if self.idle_since is not None:
+    def close_if_idle(self) -> None:
+        """Close, unless a request is in progress or has just arrived."""
+        if self.idle_since is not None and not self._has_unread():
             self.transport.close()
+
+    def _has_unread(self) -> bool:
+        """Whether data has arrived that the event loop is about to read."""
+        if self.flow.read_paused:
+            return False
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def _probe(self, interim_response: bytes) -> None:
         """Detect by an interim response whether a half-closed client has disconnected (RFC 9110, 15.2)."""
@@ -141,8 +153,11 @@ class TimedConnection(HttpToolsProtocol):
             if self._phase in {"response", "linger"} or self.transport.is_closing():
                 self.transport.abort()  # the client does not read its response
                 return
-            self._reject(RequestTimeout())  # between two requests this only closes
-            deadline = self._phase_began + getattr(self._timeouts, self._phase)
+            if self._has_unread():  # this process was stalled: the client may be in time
+                deadline = now + self._timeouts.probe_interval
+            else:
+                self._reject(RequestTimeout())  # between two requests this only closes
+                deadline = self._phase_began + getattr(self._timeouts, self._phase)
         # Checked at intervals, because a later phase can have an earlier deadline.
         self._timer = self.loop.call_at(min(deadline, now + self._timeouts.check_interval), self._check_deadline)
 

@@ -201,10 +201,13 @@ class Supervisor:
             log.error("worker cannot start; retrying", **fields, seconds=self._retry_pause)
 
     def _reload(self) -> None:
-        if self._stop_at is None and not self._outdated:
-            log.info("reloading: replacing workers one at a time")
-            self._outdated = list(self._workers)
-            self._forked_before_reload, self._forks = self._forks, False
+        """Replace all workers, also those that an unfinished reload has started: their code can be older, too."""
+        if self._stop_at is not None:
+            return
+        log.info("reloading: replacing workers one at a time")
+        if not self._outdated:
+            self._forked_before_reload = self._forks
+        self._outdated, self._forks = list(self._workers), False
 
     def _stop(self) -> None:
         if self._stop_at is not None:  # platforms can signal more than once

@@ -70,10 +70,11 @@ async def test_task_that_ends_in_time_is_left_alone(deadlines: Deadlines) -> Non
     task.cancel()
 
 
-async def test_cancellation_at_the_deadline_remains_one(deadlines: Deadlines) -> None:
+@pytest.mark.parametrize("seconds", [0.005, 0.015], ids=["just before", "just after"])
+async def test_cancellation_at_the_deadline_remains_one(deadlines: Deadlines, seconds: float) -> None:
     """As when the client disconnects at that moment."""
     task = start(deadlines, 0.01)
-    asyncio.get_running_loop().call_later(0.01, task.cancel)
+    asyncio.get_running_loop().call_later(seconds, task.cancel)
     await asyncio.sleep(0)
 
     sleep(0.02)  # noqa: ASYNC251 - both are due then, in one turn of the event loop

@@ -4,6 +4,7 @@ import asyncio
 import re
 import socket
 import ssl
+import time
 from contextlib import suppress
 
 import asyncpg
@@ -29,6 +30,18 @@ async def test_slow_statement_is_unavailable(opening: Opening, sleep: Backend) -
         await db.value(sleep, NEVER)
 
     assert isinstance(refusal.value.__cause__, asyncpg.QueryCanceledError)
+
+
+async def test_answer_that_arrives_while_the_process_is_stalled_counts(opening: Opening, sleep: Backend) -> None:
+    """The statement can have been a write, and its connection is as good as before."""
+    db = await opening(size=1, timeouts=DatabaseTimeouts(acquire=10, query=0.3))
+    await db.value(sleep, 0)
+    asking = asyncio.create_task(db.value(sleep, 0.1))
+    await asyncio.sleep(0.05)
+
+    time.sleep(1)  # noqa: ASYNC251 - the stall
+
+    assert await asking == 0
 
 
 async def test_held_lock_is_unavailable(opening: Opening, statement: Statements, admin: asyncpg.Connection) -> None:

@@ -67,6 +67,25 @@ async def test_killed_replica_causes_no_error(opening: Opening, pair: Pair, read
 
 
 @slow
+async def test_replica_killed_while_a_read_waits_for_it_causes_no_error(
+    reader: Reader, pair: Pair, read: Read, statement: Statements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection is then lost between two statements."""
+    monkeypatch.setattr("service.replica.pool.FIRST_PAUSE", 0.5)
+    add: Count[...] = Count(statement("count", "insert into things values (5)"), int)
+    pair.replica.ask("select pg_wal_replay_pause()")
+    await reader.db.count(add)
+    reading = [asyncio.create_task(reader.db.many(read)) for _ in range(3)]
+    await asyncio.sleep(0.2)
+
+    await asyncio.to_thread(pair.replica.stop, signal.SIGKILL)
+
+    responses = await asyncio.gather(*reading)
+    await asyncio.to_thread(pair.replica.start)
+    assert [response.by_replica for [response] in responses] == [False] * 3
+
+
+@slow
 @pytest.mark.parametrize("writes", [False, True])
 async def test_frozen_replica_delays_reads_briefly(
     reader: Reader, pair: Pair, read: Read, statement: Statements, *, writes: bool

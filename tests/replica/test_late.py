@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from service.postgres.queries import Maybe
+from service.postgres.queries import Maybe, Value
 from service.problems import Unavailable
 from service.replica import router as replica
 from service.replica.pool import Position
@@ -15,6 +15,16 @@ from tests.replica.reader import Opening, Pair, Read, Reader, ReadResult
 from tests.support.statements import Statements
 
 pytestmark = pytest.mark.slow  # starts a second server
+
+
+async def ask(reader: Reader, read: Read, request: RequestContext) -> list[ReadResult]:
+    """Run `read` within the time limit of `request`."""
+
+    async def answer() -> list[ReadResult]:
+        current.set(request)
+        return await reader.db.many(read)
+
+    return await asyncio.create_task(answer())
 
 
 async def test_slow_primary_is_waited_for_once(
@@ -42,16 +52,32 @@ async def test_frozen_replica_leaves_time_for_the_primary(reader: Reader, pair: 
     """Even if the request has used some of its time before."""
     await reader.db.many(read)
     pair.replica.freeze()
-
-    async def late() -> list[ReadResult]:
-        request = RequestContext("that has asked before")
-        request.database_used = DATABASE_TIMEOUTS.request - 1.5
-        current.set(request)
-        return await reader.db.many(read)
-
+    request = RequestContext("that has asked before")
+    request.database_used = DATABASE_TIMEOUTS.request - 1.5
     try:
-        [response] = await asyncio.create_task(late())
+        [response] = await ask(reader, read, request)
     finally:
         pair.replica.thaw()
 
     assert not response.by_replica
+
+
+async def test_frozen_replica_leaves_time_to_wait_for_the_primary(
+    reader: Reader, pair: Pair, read: Read, statement: Statements
+) -> None:
+    """All connections to the primary are in use at that moment."""
+    busily: Value[..., str] = Value(statement("value text", "select pg_sleep($1)::text", "seconds float8"), str)
+    await asyncio.gather(*(reader.db.value(busily, 0.1) for _ in range(4)))
+    await reader.db.many(read)
+    pair.replica.freeze()
+    try:
+        reading = asyncio.create_task(ask(reader, read, RequestContext("that waits twice")))
+        await asyncio.sleep(DATABASE_TIMEOUTS.query - 0.3)
+        busy = [asyncio.create_task(reader.db.value(busily, 0.6)) for _ in range(4)]
+
+        [response] = await reading
+    finally:
+        pair.replica.thaw()
+
+    assert not response.by_replica
+    await asyncio.wait(busy)

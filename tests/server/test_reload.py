@@ -25,6 +25,18 @@ def test_reload_that_cannot_start_keeps_the_old_workers(supervise: Supervise, br
     wait_until(lambda: not before & pids(running), "all are replaced")
 
 
+def test_reload_during_another_replaces_its_workers_too(supervise: Supervise) -> None:
+    """They can have read their code before it was changed again."""
+    running = supervise(2)
+    running.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(pids(running)) == 3, "the first one starts a worker")
+    before = pids(running)
+
+    running.process.send_signal(signal.SIGHUP)
+
+    wait_until(lambda: not before & pids(running), "all are replaced")
+
+
 def test_reload_waits_for_the_workers_of_earlier_ones(supervise: Supervise) -> None:
     """Those of two reloads can drain at once."""
     running = supervise(2, drain_seconds=6)

@@ -64,7 +64,7 @@ def backend(statement: Statements) -> Backend:
 @pytest.fixture
 def sleep(statement: Statements) -> Backend:
     """Return a query that takes the given number of seconds."""
-    return Value(statement("value text", "select pg_sleep($1)::text", "seconds float8"), int)
+    return Value(statement("value integer", "select 0 from pg_sleep($1)", "seconds float8"), int)
 
 
 @pytest.fixture
