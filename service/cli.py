@@ -47,7 +47,7 @@ class Commands(click.Group):
 def main() -> None:
     """Run a web service on PostgreSQL in plain SQL.
 
-    Settings are environment variables; README.md and serve --help list them.
+    Settings are environment variables; README.md lists them.
     """
     # DATABASE_URL alone says where the database is: asyncpg and libpq would complete it from PGHOST, PGSSLMODE, ….
     for name in [name for name in os.environ if name.startswith("PG")]:

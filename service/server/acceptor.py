@@ -22,7 +22,7 @@ RESERVED_DESCRIPTORS = 32
 
 
 class Acceptor:
-    """Accepts connections in turn with other processes, so that each has about as many.
+    """Accepts connections unless another process has fewer, so that each has about as many.
 
     asyncio's servers accept the whole backlog at once, so one process gets most connections; uvloop's silently stop
     for good when file descriptors run out. This one then pauses, and closes idle connections to make room.

@@ -32,7 +32,7 @@ class TimedConnection(HttpToolsProtocol):
     _phase = "head"
     _phase_began = 0.0
     _timer: asyncio.TimerHandle
-    # The number of bytes that arrived last.
+    # The size of the data that arrived last; 0 before any.
     _last_size = 0
     _half_closed = False
     # Whether the process is draining or shutting down: each response is then the last one of its connection.
@@ -176,7 +176,7 @@ class TimedConnection(HttpToolsProtocol):
         return True
 
     def _reject(self, problem: Problem) -> None:
-        """Respond with `problem`, unless the response has begun, and close."""
+        """Respond with `problem` if the current request has no response yet and no earlier one is due; then close."""
         if self._close_after_responses():
             self.flow.pause_reading()
             return

@@ -45,8 +45,8 @@ def stop_accepting(listener: socket.socket) -> None:
     """Refuse new connections in every process that shares `listener`; the backlog can still be accepted.
 
     Closing the listener would reset the connections in its backlog, and a new one can always arrive after the last
-    check. So Linux drops segments that open a connection (RFC 9293, 3.1: SYN is bit 1 of byte 13). Their senders try
-    again after a second, and are refused. Source: https://docs.kernel.org/networking/filter.html
+    check. So a filter in the kernel drops segments that open a connection (RFC 9293, 3.1: SYN is bit 1 of byte 13).
+    Their senders try again after a second, and are refused. Source: https://docs.kernel.org/networking/filter.html
     """
     if sys.platform != "linux":
         return  # pragma: no cover - CI runs on Linux; other systems reset the backlog

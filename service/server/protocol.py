@@ -30,7 +30,7 @@ class LimitedHttpProtocol(TimedConnection):
 
     # When data arrived last, in the event loop's time.
     _received_at = 0.0
-    # The data that arrived last, preceded by the rest of the same head.
+    # The data that arrived last, preceded by the earlier part of its head.
     _buffer = b""
     # Bytes received since the last complete head or part of a body.
     _incomplete_size = 0

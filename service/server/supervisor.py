@@ -50,8 +50,8 @@ class WorkerProcess:
 class Supervisor:
     """Keeps workers running until SIGTERM or SIGINT. SIGHUP replaces them one at a time.
 
-    New workers have new code, and secrets read again from their files, but the parent's environment. The parent has no
-    event loop and no signal handlers: it waits for signals with sigwait(), which misses none.
+    After it, new workers have new code, and secrets read again from their files, but the parent's environment. The
+    parent has no event loop and no signal handlers: it waits for signals with sigwait(), which misses none.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class Supervisor:
             self._start_failed(now, **fields)
 
     def _start_failed(self, now: float, **fields: object) -> None:
-        """Give up the reload, or if there is none, schedule the next attempt: one for all failures until then."""
+        """Give up the reload, or if there is none, schedule one attempt; failures before it schedule no other."""
         if self._outdated:
             log.error("reload given up: the new worker cannot start; the old ones keep serving", **fields)
             self._outdated.clear()
