@@ -37,12 +37,12 @@ async def test_answer_that_arrives_while_the_process_is_stalled_counts(
 ) -> None:
     """The statement can have been a write, and its connection is as good as before."""
     slowly: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.1)"), int)
-    db = await opening(size=1, timeouts=DatabaseTimeouts(acquire=10, query=0.3))
+    db = await opening(size=1, timeouts=DatabaseTimeouts(acquire=10, query=0.6))
     first = await db.value(slowly)
     asking = asyncio.create_task(db.value(slowly))
     await asyncio.sleep(0.05)
 
-    time.sleep(0.5)  # noqa: ASYNC251 - the stall
+    time.sleep(0.8)  # noqa: ASYNC251 - the stall
 
     assert [await asking, await db.value(backend)] == [first, first]
 
