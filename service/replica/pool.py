@@ -98,6 +98,10 @@ class ReplicaPool(Pool):
                 async with asyncio.timeout(self.timeouts.replica):
                     await self._catch_up(pooled, wanted, deadline, context)
             return await super()._run(pooled, query, arguments, deadline, context)
+        except TimeoutError:  # the primary needs the rest of the time, so a Pool would not take the server for silent
+            self._connector.demote(pooled.address)
+            self._close_idle(self.timeouts.close_silent)
+            raise
         except RETRYABLE as error:  # replay removed rows that this read needs; the primary still has them
             raise UsePrimaryError(str(error)) from error
 

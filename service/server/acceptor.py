@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Collection
 
 from service.server.connection import TimedConnection
+from service.server.listener import listen
 from service.server.slots import Slot
 from service.telemetry import log
 
@@ -35,7 +36,10 @@ class Acceptor:
         connections: Collection[TimedConnection],
         slot: Slot,
     ) -> None:
-        """Start accepting in the running event loop; `connections` is the set that uvicorn keeps up to date."""
+        """Start accepting in the running event loop; `connections` is the set that uvicorn keeps up to date.
+
+        Raises click.ClickException if another process listens on the same port.
+        """
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._make_protocol = make_protocol
@@ -48,7 +52,7 @@ class Acceptor:
         if sys.platform == "linux":  # pragma: no branch
             # Otherwise the kernel buffers up to 4 MB for each client that does not read (tcp(7), tcp_wmem).
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT_IN_KERNEL)
-        listener.listen(BACKLOG)
+        listen(listener, BACKLOG)
         slot.set_connections(0)
         self._loop.add_reader(listener, self._on_readable)
 

@@ -14,9 +14,10 @@ from service.problems import OperatorError
 
 # How long to wait for the port: the workers of a server that was killed need a moment to end.
 SECONDS_FOR_PORT = 3.0
+ADVICE = "choose another HOST or PORT"
 
 
-def bind(host: str, port: int, advice: str = "choose another HOST or PORT") -> socket.socket:
+def bind(host: str, port: int, advice: str = ADVICE) -> socket.socket:
     """Bind a socket, waiting up to SECONDS_FOR_PORT until the port is free.
 
     Raises OperatorError, with a message that ends with `advice`; uvicorn would only log the error.
@@ -31,14 +32,29 @@ def bind(host: str, port: int, advice: str = "choose another HOST or PORT") -> s
         except OSError as error:
             listener.close()
             if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
-                message = f"Cannot listen on {host}, port {port}: {error.strerror}; {advice}"
-                raise OperatorError(message) from error
+                raise _refusal(host, port, error, advice) from error
             if not announced:
                 click.echo(f"Waiting for port {port}: another process has it", err=True)
             announced = True
             time.sleep(0.05)
         else:
             return listener
+
+
+def listen(listener: socket.socket, backlog: int) -> None:
+    """Start listening on a bound socket. Raises OperatorError.
+
+    Linux lets several processes bind the same port, and refuses all but the first that listens.
+    """
+    try:
+        listener.listen(backlog)
+    except OSError as error:
+        host, port = listener.getsockname()[:2]
+        raise _refusal(host, port, error, ADVICE) from error
+
+
+def _refusal(host: str, port: int, error: OSError, advice: str) -> OperatorError:
+    return OperatorError(f"Cannot listen on {host}, port {port}: {error.strerror}; {advice}")
 
 
 def stop_accepting(listener: socket.socket) -> None:

@@ -89,7 +89,11 @@ class Server(uvicorn.Server):
         if self._is_only_process:
             self._loop.add_signal_handler(signal.SIGHUP, log.warning, SIGHUP_IGNORED)
         connections = self.server_state.connections
-        self._acceptor = Acceptor(self._listener, self._make_protocol, connections, self._slot)  # type: ignore[arg-type]  # _make_protocol() makes them all
+        try:
+            self._acceptor = Acceptor(self._listener, self._make_protocol, connections, self._slot)  # type: ignore[arg-type]  # _make_protocol() makes them all
+        except OperatorError:
+            await self.lifespan.shutdown()
+            raise
 
     def _make_protocol(self) -> LimitedHttpProtocol:
         protocol = LimitedHttpProtocol(self.config, self.server_state, self.lifespan.state, timeouts=self._timeouts)

@@ -32,16 +32,19 @@ async def test_slow_statement_is_unavailable(opening: Opening, sleep: Backend) -
     assert isinstance(refusal.value.__cause__, asyncpg.QueryCanceledError)
 
 
-async def test_answer_that_arrives_while_the_process_is_stalled_counts(opening: Opening, sleep: Backend) -> None:
+async def test_answer_that_arrives_while_the_process_is_stalled_counts(
+    opening: Opening, backend: Backend, statement: Statements
+) -> None:
     """The statement can have been a write, and its connection is as good as before."""
-    db = await opening(size=1, timeouts=DatabaseTimeouts(acquire=10, query=0.3))
-    await db.value(sleep, 0)
-    asking = asyncio.create_task(db.value(sleep, 0.1))
+    slowly: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.1)"), int)
+    db = await opening(size=1, timeouts=DatabaseTimeouts(acquire=10, query=0.6))
+    first = await db.value(slowly)
+    asking = asyncio.create_task(db.value(slowly))
     await asyncio.sleep(0.05)
 
-    time.sleep(1)  # noqa: ASYNC251 - the stall
+    time.sleep(0.8)  # noqa: ASYNC251 - the stall
 
-    assert await asking == 0
+    assert [await asking, await db.value(backend)] == [first, first]
 
 
 async def test_held_lock_is_unavailable(opening: Opening, statement: Statements, admin: asyncpg.Connection) -> None:

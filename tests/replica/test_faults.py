@@ -107,6 +107,20 @@ async def test_frozen_replica_delays_reads_briefly(
 
 
 @slow
+async def test_connections_to_a_frozen_replica_are_closed(reader: Reader, pair: Pair, statement: Statements) -> None:
+    """Otherwise each check would use one more of them before another host is tried."""
+    slowly = marked(statement, "select pg_is_in_recovery(), 0 from pg_sleep(0.2)")
+    await asyncio.gather(*(reader.db.many(slowly) for _ in range(4)))
+    pair.replica.freeze()
+    try:
+        await reader.db.many(slowly)
+
+        assert reader.count('database_connections{server="replica",state="idle"}') == 0
+    finally:
+        pair.replica.thaw()
+
+
+@slow
 async def test_read_cancelled_by_replay_goes_to_the_primary(
     opening: Opening, pair: Pair, statement: Statements
 ) -> None:

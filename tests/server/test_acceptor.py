@@ -3,6 +3,8 @@
 import asyncio
 import socket
 
+import click
+import pytest
 from typing_extensions import override
 
 from service.server.acceptor import YIELD_PAUSE, Acceptor
@@ -42,3 +44,14 @@ async def test_stopping_ends_the_pause_for_other_processes() -> None:
         await asyncio.sleep(YIELD_PAUSE * 2)
 
         assert not asyncio.get_running_loop().remove_reader(listener)
+
+
+async def test_port_on_which_another_process_listens_is_named() -> None:
+    """Both have bound it at once, as two starts do."""
+    with bind("127.0.0.1", 0) as listener:
+        host, port = listener.getsockname()
+        with bind(host, port) as other:
+            other.listen()
+
+            with pytest.raises(click.ClickException, match=f"^Cannot listen on {host}, port {port}: Address already"):
+                Acceptor(listener, asyncio.Protocol, [], Slot([0], [0], 0))
