@@ -23,7 +23,7 @@ MIN_LENGTH, MAX_LENGTH = 8, 128
 Password = Annotated[
     str,
     msgspec.Meta(
-        description="8 to 128 characters of any kind",
+        description="8 to 128 characters, not a common password",
         examples=["some long password"],
         extra_json_schema={"minLength": MIN_LENGTH, "maxLength": MAX_LENGTH},
     ),

@@ -32,8 +32,8 @@ MAX_CHARACTERS = re.compile(r"\w\((?P<limit>\d+)\)")
 def problem_from_postgres(error: asyncpg.PostgresError, data: object = None) -> Problem:
     """Return the problem that `error` becomes, while a request with the body `data` is handled.
 
-    A CHECK or a length that refuses a field of `data` is a 422 which names the field. Any other violated constraint is
-    the Problem that lists its name; without one, it is a bug: 500.
+    A CHECK or a length that refuses a field of `data` is a 422 which names the field. Any other violated constraint
+    becomes the Problem that lists it, else 401 (``…_user_id_fkey``) or 500 (a bug).
     """
     return _problem_of_fields(error, data) or _problem_of_error(error)
 

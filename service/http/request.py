@@ -42,7 +42,7 @@ class Application(Litestar):
 
     @override
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Handle a request or the lifespan (ASGI). Litestar wraps `send` for each request; here, only for hooks."""
+        """Handle a request or the lifespan (ASGI). Litestar always wraps `send`; here, only if hooks need it."""
         if scope["type"] == "lifespan" or self.before_send:
             await super().__call__(scope, receive, send)
             return

@@ -3,10 +3,10 @@
 import asyncio
 import socket
 
-import click
 import pytest
 from typing_extensions import override
 
+from service.problems import OperatorError
 from service.server.acceptor import YIELD_PAUSE, Acceptor
 from service.server.listener import bind
 from service.server.slots import Slot
@@ -53,5 +53,5 @@ async def test_port_on_which_another_process_listens_is_named() -> None:
         with bind(host, port) as other:
             other.listen()
 
-            with pytest.raises(click.ClickException, match=f"^Cannot listen on {host}, port {port}: Address already"):
+            with pytest.raises(OperatorError, match=f"^Cannot listen on {host}, port {port}: Address already"):
                 Acceptor(listener, asyncio.Protocol, [], Slot([0], [0], 0))
