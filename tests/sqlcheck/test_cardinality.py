@@ -95,6 +95,8 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "select distinct maker.id from toy left join maker on maker.id = $1 and toy.maker = maker.id",
         "select length(word.word), $1 from word where word.word = 'a'::char(2)",
         "select t.id from toys_of($1) as t",
+        "select id from maker where id > $1 limit ten(1)",
+        "update ruled set name = 'a' where id = $1 returning id",
         (
             "with u as (update pair set left_id = right_id, right_id = 2 where left_id = $1 returning right_id)"
             " select 1 from u where right_id = 2"
@@ -139,6 +141,8 @@ def test_guaranteed_row_is_one(toys: Toys, sql: str) -> None:
         "select 1 offset 1",
         WITH_MADE + "select m.id from made inner join maker as m on m.id = made.maker",
         "select 1 limit 0",
+        "select 1 limit 0.2",
+        "select count(*) from maker limit length('a')",
         "select count(*) from maker having count(*) > 1",
         "select 1 from maker where false limit 1",
         "select id from maker limit 1",

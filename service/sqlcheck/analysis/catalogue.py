@@ -167,18 +167,26 @@ class Catalogue:
 
     @cached_property
     def triggers(self) -> set[tuple[Relation, int]]:
-        """The tables whose rows a trigger can change or skip before a command writes them."""
-        return {*self._connection.execute(queries.TRIGGERS).fetchall()}
+        """The tables whose rows a trigger or a rule can change or skip before a command writes them."""
+        return {*self._connection.execute(queries.TRIGGERS).fetchall()} | self.rules
 
-    def analyse(self, statement: str, types: Sequence[str]) -> Node | None:
+    @cached_property
+    def rules(self) -> set[tuple[Relation, int]]:
+        """The tables and views with a rule that runs another statement instead of a command."""
+        return {*self._connection.execute(queries.RULES).fetchall()}
+
+    def analyse(self, statement: str, types: Sequence[str], search_path: str | None = None) -> Node | None:
         """Return the last query of `statement` as PostgreSQL analyses it; None if it cannot be the body of a function.
 
         It becomes the body of a temporary function, which is rolled back.
 
         :param types: the types of the parameters
+        :param search_path: the schemas in which it finds names, if not those of the connection
         """
         try:
             with self._connection.transaction(force_rollback=True):
+                if search_path is not None:
+                    self._connection.execute(queries.SEARCH_PATH, [search_path])
                 arguments = sql.SQL(", ").join(map(sql.SQL, types))
                 self._connection.execute(queries.ANALYSED.format(arguments, sql.SQL(statement)))
                 row = self._connection.execute(queries.TEMPORARY).fetchone()
@@ -190,8 +198,8 @@ class Catalogue:
         """Return the last query of an SQL function; None if it cannot be analysed."""
         if function not in self._bodies:
             row = self._connection.execute(queries.BODY, [function]).fetchone()
-            parsed, source, arguments = row or (None, "", [])
-            self._bodies[function] = _last_query(parsed) if parsed else self.analyse(source, arguments)
+            parsed, source, arguments, path = row or (None, "", [], None)
+            self._bodies[function] = _last_query(parsed) if parsed else self.analyse(source, arguments, path)
         return self._bodies[function]
 
     def view(self, relation: Relation) -> Node | None:

@@ -80,12 +80,14 @@ KEYS = """
         select from pg_inherits inner join pg_class as c on c.oid = inhparent where c.oid = indrelid and c.relkind = 'r'
     )
 """
-# Child tables do not inherit foreign keys, and a policy can hide the referenced row.
+# Child tables do not inherit foreign keys, a policy can hide the referenced row, and with PERIOD, several rows together
+# can be the referenced one.
 FOREIGN_KEYS = """
     select o.conrelid, o.conkey, o.confrelid, o.confkey from pg_constraint as o
     inner join pg_class as c on c.oid = o.conrelid inner join pg_class as f on f.oid = o.confrelid
     where o.contype = 'f' and o.convalidated and not o.condeferrable and not f.relrowsecurity
         and (c.relkind = 'p' or not c.relhassubclass)
+        and o.conindid not in (select indexrelid from pg_index where indisexclusion)
 """
 # Validated CHECK constraints on one column, or of a domain.
 CHECKS = """
@@ -105,13 +107,16 @@ TRIGGERS = """
     select tgrelid, command from changed
     inner join (values (2, 16), (3, 4), (4, 8)) as event (command, bit) on tgtype & bit <> 0
 """
+# Rules that run other statements instead, whose rows are then returned.
+RULES = "select ev_class, ev_type::text::integer from pg_rewrite where is_instead and rulename <> '_RETURN'"
 BODY = """
     select p.prosqlbody::text, p.prosrc, array(
         select coalesce(quote_ident(nullif(p.proargnames[number], '')) || ' ', '') || format_type(each, null)
         from unnest(p.proargtypes) with ordinality as argument (each, number)
-    )
+    ), (select substr(setting, 13) from unnest(p.proconfig) as setting where starts_with(setting, 'search_path='))
     from pg_proc as p where p.oid = %s
 """
+SEARCH_PATH = "select set_config('search_path', %s, true)"
 ANALYSED = sql.SQL("create function pg_temp.analysed({}) returns void begin atomic\n{}\n; end")
 TEMPORARY = """
     select prosqlbody::text from pg_proc where pronamespace = pg_my_temp_schema() and proname = 'analysed'

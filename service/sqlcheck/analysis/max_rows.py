@@ -33,7 +33,7 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     query = scope.query
     if (bounded and query.limitCount) or (constant_integer(query.limitCount) in {0, 1} and not query.limitOption):
         return True
-    if (query.hasTargetSRFs and not bounded) or query.commandType == pg.MERGE:
+    if (query.hasTargetSRFs and not bounded) or query.commandType == pg.MERGE or scope.is_replaced:
         return False
     if aggregates_all(query):
         return True

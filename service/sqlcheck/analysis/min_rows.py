@@ -42,7 +42,8 @@ def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session:
 def always_matches(join: OuterJoin, inference: "Inference") -> bool:
     """Return whether every preserved row of an outer join has a match: by a foreign key, or `left join … on true`."""
     missing = join.node.rarg if join.preserved is join.node.larg else join.node.larg
-    if join.node.jointype == pg.FULL or missing.label != "RANGETBLREF":
+    # With FOR UPDATE, a row that another transaction has changed meanwhile is joined to the rows that matched before.
+    if join.node.jointype == pg.FULL or missing.label != "RANGETBLREF" or join.scope.query.rowMarks:
         return False
     conditions = list(conjuncts(join.node.quals))
     rows = _GuaranteedRows(join.scope, inference, valid_session=False, filtered=True)

@@ -42,7 +42,8 @@ def parts_not_null_if_true(scope: "Scope", condition: Any) -> Iterator[Node]:  #
         case "BOOLEANTEST":
             tested = [condition.arg] if condition.booltesttype in {pg.IS_TRUE, pg.IS_FALSE, pg.IS_NOT_UNKNOWN} else []
         case "SCALARARRAYOPEXPR":
-            compares = condition.useOr or condition.args[1].elements  # `<> all` of no elements is true of null, too
+            array = condition.args[1]  # `<> all` of no elements is true of null, too
+            compares = condition.useOr or (array.elements and not array.multidims)
             tested = condition.args[:1] if compares and _is_strict(scope, condition.opno) else []
         case "SUBLINK":
             tested = [condition.testexpr] if condition.subLinkType == pg.ANY else []

@@ -78,6 +78,12 @@ class Scope:
         found = self.query.targetList if self.query.commandType == pg.SELECT else self.query.returningList
         return [target for target in found or [] if not target.resjunk]
 
+    @property
+    def is_replaced(self) -> bool:
+        """Whether a rule runs another statement instead, and returns its rows."""
+        number = self.query.resultRelation
+        return bool(number) and (self.relation(number).relid, self.query.commandType) in self.catalogue.rules
+
     def relation(self, number: int) -> Node:
         """Return an entry of the range table."""
         found: Node = self.query.rtable[number - 1]
@@ -182,7 +188,9 @@ class Scope:
         if is_table(relation):
             return relation.relid, variable.varattno
         inner, shown = scope.shown_expression(variable)
-        if shown is None or not (written or inner is scope or inner.query.commandType == pg.SELECT):
+        # A volatile function can see, and return, rows that it has written itself.
+        is_read = inner.query.commandType == pg.SELECT and not self.is_volatile(relation.functions)
+        if shown is None or not (written or inner is scope or is_read):
             return None
         shown = strip_relabels(shown)
         return inner.column_origin(shown, written=written) if shown.label == "VAR" else None
@@ -274,7 +282,7 @@ class Scope:
         computed = [each for each in parts if each.label in COMPUTED]
         return [each for each in computed if not self.is_volatile(each)]
 
-    def is_volatile(self, expression: Node) -> bool:
+    def is_volatile(self, expression: Any) -> bool:  # noqa: ANN401 - a node, a list of them, or None
         """Return whether an expression calls a volatile function."""
         operators, functions = self.catalogue.operators, self.catalogue.functions
         called = (functions.get(node.funcid or operators.get(node.opno or 0, 0)) for node, _ in walk(expression))
