@@ -52,21 +52,23 @@ class Function:
 
 @attrs.frozen
 class Key:
-    """A unique index: its columns (0 for each expression), its expressions, and its condition."""
+    """A unique index: its columns (0 for each expression), the families of their operators, and its condition."""
 
     columns: tuple[int, ...]
+    families: tuple[int, ...]
     expressions: tuple[Node, ...]
     condition: Node | None
 
 
 @attrs.frozen
 class ForeignKey:
-    """A validated foreign key: each row of `table` references a row of `target`."""
+    """A validated foreign key: each row of `table` references a row of `target` that the operators find equal."""
 
     table: Relation
     columns: tuple[int, ...]
     target: Relation
     target_columns: tuple[int, ...]
+    operators: tuple[int, ...]
 
 
 class Catalogue:
@@ -83,7 +85,10 @@ class Catalogue:
         self.operators: dict[int, int] = dict(
             connection.execute("select oid, oprcode::oid from pg_operator").fetchall()
         )
-        self.equalities = self._oids(queries.EQUALITIES)
+        # The families of each operator: those of one family agree on which values are equal.
+        self.equalities = {
+            operator: frozenset(families) for operator, families in connection.execute(queries.EQUALITIES).fetchall()
+        }
         self.unequal = self._oids(queries.UNEQUAL)
         self.total = (
             self._oids(queries.COMPARISONS)
@@ -131,18 +136,23 @@ class Catalogue:
     def keys(self) -> dict[Relation, list[Key]]:
         """The unique indexes of each table."""
         found: dict[Relation, list[Key]] = {}
-        for relation, columns, expressions, condition in self._connection.execute(queries.KEYS).fetchall():
+        for relation, columns, families, expressions, condition in self._connection.execute(queries.KEYS).fetchall():
             parsed = node_tree.parse(expressions) if expressions else []
             limit = node_tree.parse(condition) if condition else None
-            found.setdefault(relation, []).append(Key(tuple(columns), tuple(parsed), limit))
+            found.setdefault(relation, []).append(Key(tuple(columns), tuple(families), tuple(parsed), limit))
         return found
+
+    @cached_property
+    def exact(self) -> set[int]:
+        """The families of operators that find only identical values equal, unlike the numbers 1.0 and 1.00."""
+        return self._oids(queries.EXACT)
 
     @cached_property
     def foreign_keys(self) -> set[ForeignKey]:
         """The validated foreign keys that are not deferrable."""
         return {
-            ForeignKey(table, tuple(columns), target, tuple(target_columns))
-            for table, columns, target, target_columns in self._connection.execute(queries.FOREIGN_KEYS).fetchall()
+            ForeignKey(table, tuple(columns), target, tuple(target_columns), tuple(operators))
+            for table, columns, target, target_columns, operators in self._connection.execute(queries.FOREIGN_KEYS)
         }
 
     @cached_property

@@ -58,8 +58,15 @@ OPERATOR_FUNCTIONS = """
         and not (o.oprname = '@@' and o.oprleft = 'jsonb'::regtype)
 """
 EQUALITIES = """
-    select a.amopopr from pg_amop as a inner join pg_am as m on m.oid = a.amopmethod
+    select a.amopopr, array_agg(f.amopfamily::bigint)
+    from pg_amop as a inner join pg_am as m on m.oid = a.amopmethod inner join pg_amop as f on f.amopopr = a.amopopr
     where m.amname = 'btree' and a.amopstrategy = 3
+    group by a.amopopr
+"""
+# Their B-tree indexes can merge equal entries (support function 4, equalimage).
+EXACT = """
+    select p.amprocfamily from pg_amproc as p inner join pg_opfamily as f on f.oid = p.amprocfamily
+    inner join pg_am as m on m.oid = f.opfmethod where m.amname = 'btree' and p.amprocnum = 4
 """
 # Operators that are false for equal values.
 UNEQUAL = """
@@ -75,19 +82,20 @@ GENERATED = """
     where a.attgenerated <> '' and c.relkind = 'r' and not c.relhassubclass
 """
 KEYS = """
-    select indrelid, (indkey::int2[])[0:indnkeyatts - 1], indexprs::text, indpred::text
+    select indrelid, (indkey::int2[])[0:indnkeyatts - 1], array(
+        select c.opcfamily::bigint from unnest(indclass) with ordinality as class (oid, place)
+        inner join pg_opclass as c on c.oid = class.oid order by place
+    ), indexprs::text, indpred::text
     from pg_index where indisunique and indisvalid and indimmediate and not exists (
         select from pg_inherits inner join pg_class as c on c.oid = inhparent where c.oid = indrelid and c.relkind = 'r'
     )
 """
-# Child tables do not inherit foreign keys, a policy can hide the referenced row, and with PERIOD, several rows together
-# can be the referenced one.
+# Child tables do not inherit foreign keys, and a policy can hide the referenced row.
 FOREIGN_KEYS = """
-    select o.conrelid, o.conkey, o.confrelid, o.confkey from pg_constraint as o
+    select o.conrelid, o.conkey, o.confrelid, o.confkey, o.conpfeqop::bigint[] from pg_constraint as o
     inner join pg_class as c on c.oid = o.conrelid inner join pg_class as f on f.oid = o.confrelid
     where o.contype = 'f' and o.convalidated and not o.condeferrable and not f.relrowsecurity
         and (c.relkind = 'p' or not c.relhassubclass)
-        and o.conindid not in (select indexrelid from pg_index where indisexclusion)
 """
 # Validated CHECK constraints on one column, or of a domain.
 CHECKS = """

@@ -1,10 +1,10 @@
 """Whether a query always returns a row: nothing filters its rows, or a foreign key guarantees the match of a join."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from service.sqlcheck.analysis import node_enums as pg
-from service.sqlcheck.analysis.catalogue import ForeignKey
+from service.sqlcheck.analysis.catalogue import Catalogue, ForeignKey
 from service.sqlcheck.analysis.node_tree import Node, constant_integer, strip_relabels, walk
 from service.sqlcheck.analysis.scope import OuterJoin, Scope, aggregates_all, conjuncts
 
@@ -91,15 +91,16 @@ class _GuaranteedRows:
         table = self._scope.relation(side.rtindex) if side.label == "RANGETBLREF" else None
         if table is None or table.rtekind != pg.TABLE or table.tablesample or not table.inh:
             return False
-        pairs: set[tuple[int, int, int]] = set()
+        pairs: dict[tuple[int, int, int], frozenset[int]] = {}
+        catalogue = self._scope.catalogue
         for each in conditions:
             if side.rtindex in _relations(each):
                 reference = self._reference(each, side.rtindex)
                 if reference is None:
                     return False
-                pairs.add(reference)
+                pairs[reference] = catalogue.equalities[each.opno]
         itself = bool(pairs) and all(of == table.relid and column == other for of, column, other in pairs)
-        return itself or any(_consists_of(key, table.relid, pairs) for key in self._scope.catalogue.foreign_keys)
+        return itself or any(_consists_of(key, table.relid, pairs, catalogue) for key in catalogue.foreign_keys)
 
     def _filters(self, condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
         """Yield the conditions that can filter out rows, except those that find the session."""
@@ -185,7 +186,19 @@ def _relations(condition: Node) -> set[int]:
     return {node.varno for node, level in walk(condition) if node.label == "VAR" and node.varlevelsup == level}
 
 
-def _consists_of(key: ForeignKey, target: int, pairs: set[tuple[int, int, int]]) -> bool:
-    """Return whether the columns of a foreign key to `target` are exactly `pairs`."""
-    wanted = {(key.table, column, other) for column, other in zip(key.columns, key.target_columns, strict=True)}
-    return key.target == target and wanted == pairs
+def _consists_of(
+    key: ForeignKey, target: int, pairs: Mapping[tuple[int, int, int], frozenset[int]], catalogue: Catalogue
+) -> bool:
+    """Return whether the columns of a foreign key to `target` are exactly `pairs`, compared as the key compares them.
+
+    With PERIOD, it has another operator, because several rows together can be the referenced one.
+    """
+    columns = [(key.table, *its) for its in zip(key.columns, key.target_columns, strict=True)]
+    return (
+        key.target == target
+        and {*columns} == pairs.keys()
+        and all(
+            pairs[each] & catalogue.equalities.get(operator, frozenset())
+            for each, operator in zip(columns, key.operators, strict=True)
+        )
+    )

@@ -136,8 +136,8 @@ def same(one: Any, other: Any, *, index: int = 0) -> bool:  # noqa: ANN401 - nod
 
 
 def strip_relabels(node: Node) -> Node:
-    """Return the expression below casts that do not change the value, such as varchar to text; char ignores spaces."""
-    while node.label == "RELABELTYPE" and node.resulttype != CHAR:
+    """Return the expression below casts that do not change the value, such as varchar to text."""
+    while node.label == "RELABELTYPE":
         node = node.arg
     return node
 

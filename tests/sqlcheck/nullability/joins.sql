@@ -155,3 +155,9 @@ select made, toy.id from made_toys() as made left join toy on toy.id = made;
 
 -- never, join
 select owner.id, maker.id from owner left join maker on maker.id = owner.maker for update of owner;
+
+-- join
+select brand.name from label left join brand on brand.name = label.brand;
+
+-- never
+select brand.name from label left join brand on brand.name === label.brand;
