@@ -18,7 +18,6 @@ from service.sqlcheck.migrations.lock_state import WAITS, State
 from service.sqlcheck.migrations.migration_files import after_comments
 from service.sqlcheck.migrations.schema import qualified
 
-SCANNED = re.compile(r'verifying table "(.*)"')
 IMPLIED = "is implied by existing constraints"
 HIDES_STATEMENTS = re.compile(r"(do|select|with|call|update|insert|delete|merge)\b", re.IGNORECASE)
 
@@ -40,6 +39,10 @@ class Step:
     def in_use(self, table: str) -> bool:
         """Return whether a table existed before the migration, and still does."""
         return table in self.start.tables and table in self.before.tables and table in self.after.tables
+
+    def is_scanned(self, table: str) -> bool:
+        """Return whether PostgreSQL has read all rows of a table, or of one with its name in another schema."""
+        return f'verifying table "{table.rpartition(".")[2]}"' in self.notices
 
     def blocks_writers(self, table: str) -> bool:
         """Return whether the transaction holds a lock that blocks writers of a table."""
@@ -87,20 +90,21 @@ def _foreign_keys(step: Step) -> Iterator[tuple[str, str]]:
 def _not_null(step: Step) -> Iterator[tuple[str, str]]:
     for column in sorted(step.before.not_null.keys() & step.after.not_null.keys()):
         table = column.rpartition(".")[0]
-        becomes = step.after.not_null[column][0] and not step.before.not_null[column][1]
-        if becomes and step.in_use(table) and step.blocks_writers(table):
+        becomes = step.after.not_null[column][0] and not step.before.not_null[column][0]
+        if becomes and step.in_use(table) and step.blocks_writers(table) and step.is_scanned(table):
             yield "not-null", f"{column} becomes NOT NULL without a validated check: all rows are read"
 
 
 def _scans(step: Step) -> Iterator[tuple[str, str]]:
-    without = {name for name, (required, _, filled) in step.after.not_null.items() if required and not filled}
+    without = {name for name, (required, filled) in step.after.not_null.items() if required and not filled}
     new = without - step.before.not_null.keys()
     required = {column.rpartition(".")[0] for column in new}  # fails if there is a row, which squawk reports
-    for name in SCANNED.findall("\n".join(step.notices)):
-        tables = {table for table in step.after.tables if table.rpartition(".")[2] == name}
-        if any(step.in_use(table) and step.blocks_writers(table) for table in tables - required):
-            sentence = f"all rows of {name} are read while it is locked: NOT VALID first, VALIDATE in another migration"
-            yield "scan", sentence
+    for table in sorted(step.after.tables.keys() - required):
+        if step.is_scanned(table) and step.in_use(table) and step.blocks_writers(table):
+            yield (
+                "scan",
+                f"all rows of {table} are read while it is locked: NOT VALID first, VALIDATE in another migration",
+            )
 
 
 def _triggers(step: Step) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """The parts of the catalogue that `lock_rules` compares before and after each statement of a migration."""
 
-from typing import Any
+from typing import Any, LiteralString
 
 import attrs
 import psycopg
@@ -19,17 +19,11 @@ INDEXES = """
     from pg_index where indexrelid >= 16384
 """
 FOREIGN_KEYS = "select oid::bigint, conrelid::regclass::text from pg_constraint where contype = 'f' and convalidated"
-# Whether a column has a validated NOT NULL, whether SET NOT NULL would skip the scan because of that or of a CHECK, and
-# whether it has a default or is generated.
+# Whether a column has a validated NOT NULL, and whether it has a default or is generated.
 NOT_NULL = """
     select
         c.oid::regclass || '.' || a.attname,
         a.attnotnull and n.oid is null,
-        (a.attnotnull and n.oid is null) or exists (
-            select from pg_constraint as k
-            where k.conrelid = c.oid and k.contype = 'c' and k.convalidated
-                and pg_get_constraintdef(k.oid) = format('CHECK ((%I IS NOT NULL))', a.attname)
-        ),
         a.atthasdef
     from pg_class as c
     inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
@@ -38,10 +32,10 @@ NOT_NULL = """
     where c.relkind in ('r', 'p') and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
 """
 TRIGGERS = """
-    select 'trigger ' || oid, array['trigger', tgrelid::regclass::text, tgname::text, tgenabled::text]
+    select 'trigger ' || oid, 'trigger', tgrelid::regclass::text, tgname::text, tgenabled::text
     from pg_trigger where not tgisinternal or tgenabled <> 'O'
     union all
-    select 'rule ' || oid, array['rule', ev_class::regclass::text, rulename::text, ev_enabled::text]
+    select 'rule ' || oid, 'rule', ev_class::regclass::text, rulename::text, ev_enabled::text
     from pg_rewrite where rulename <> '_RETURN'
 """
 ROW_SECURITY = """
@@ -72,7 +66,7 @@ LOCKS = """
 
 @attrs.frozen
 class State:
-    """The parts of the catalogue that the rules compare, and the locks held."""
+    """The parts of the catalogue that the rules compare, and the locks held; names have no quotes."""
 
     tables: dict[str, int]
     indexes: dict[int, str]
@@ -86,13 +80,21 @@ class State:
     @classmethod
     def read(cls, connection: psycopg.Connection[Any]) -> "State":
         """Read the catalogue."""
+
+        def rows(query: LiteralString, *parameters: object) -> list[list[Any]]:
+            found = connection.execute(query, parameters or None)
+            return [[each.replace('"', "") if isinstance(each, str) else each for each in row] for row in found]
+
         with connection.transaction(force_rollback=True):
             connection.execute(SEARCH_PATH)
-            tables, indexes, foreign_keys, triggers = (
-                dict(connection.execute(query).fetchall()) for query in (TABLES, INDEXES, FOREIGN_KEYS, TRIGGERS)
+            [[timeout]] = rows("show lock_timeout")
+            return cls(
+                tables=dict(rows(TABLES)),
+                indexes=dict(rows(INDEXES)),
+                foreign_keys=dict(rows(FOREIGN_KEYS)),
+                not_null={name: flags for name, *flags in rows(NOT_NULL)},
+                triggers={key: its for key, *its in rows(TRIGGERS)},
+                secured={(table, what) for table, what in rows(ROW_SECURITY)},
+                locks=dict(rows(LOCKS, [*WAITS])),
+                lock_timeout=timeout,
             )
-            locks = dict(connection.execute(LOCKS, [[*WAITS]]).fetchall())
-            not_null = {name: flags for name, *flags in connection.execute(NOT_NULL)}
-            secured = {*connection.execute(ROW_SECURITY).fetchall()}
-            [(timeout,)] = connection.execute("show lock_timeout").fetchall()
-        return cls(tables, indexes, foreign_keys, not_null, triggers, secured, locks, timeout)
