@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue, ForeignKey
-from service.sqlcheck.analysis.node_tree import Node, constant_integer, strip_relabels, walk
+from service.sqlcheck.analysis.node_tree import Node, constant_integer, strip_relabels
 from service.sqlcheck.analysis.scope import OuterJoin, Scope, aggregates_all, conjuncts
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def always_matches(join: OuterJoin, inference: "Inference") -> bool:
     rows = _GuaranteedRows(join.scope, inference, valid_session=False, filtered=True)
     if not conditions:
         return rows.has_row(missing)
-    return all(missing.rtindex in _relations(each) for each in conditions) and rows.is_guaranteed(missing, conditions)
+    return all(missing.rtindex in join.scope.relations_in(each) for each in conditions) and rows.is_guaranteed(
+        missing, conditions
+    )
 
 
 def _some_arm(scope: Scope, node: Node, inference: "Inference", *, valid_session: bool) -> bool:
@@ -94,7 +96,7 @@ class _GuaranteedRows:
         pairs: dict[tuple[int, int, int], frozenset[int]] = {}
         catalogue = self._scope.catalogue
         for each in conditions:
-            if side.rtindex in _relations(each):
+            if side.rtindex in self._scope.relations_in(each):
                 reference = self._reference(each, side.rtindex)
                 if reference is None:
                     return False
@@ -140,7 +142,7 @@ class _GuaranteedRows:
             if side is None:
                 return False
             others.remove(side)
-            conditions = [each for each in conditions if side.rtindex not in _relations(each)]
+            conditions = [each for each in conditions if side.rtindex not in self._scope.relations_in(each)]
         return bool(certain or not sides) and not conditions
 
     def _reference(self, condition: Node, number: int) -> tuple[int, int, int] | None:
@@ -180,10 +182,6 @@ def _looks_up_session(calls: Iterable[Node]) -> bool:
     """Return whether a function is passed `$1`, the session."""
     arguments = [argument for call in calls if call.label == "FUNCEXPR" for argument in call.args or []]
     return any(each.label == "PARAM" and each.paramkind == pg.EXTERNAL and each.paramid == 1 for each in arguments)
-
-
-def _relations(condition: Node) -> set[int]:
-    return {node.varno for node, level in walk(condition) if node.label == "VAR" and node.varlevelsup == level}
 
 
 def _consists_of(

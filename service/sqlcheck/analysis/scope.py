@@ -172,6 +172,15 @@ class Scope:
         found: Node = (relation.joinaliasvars or relation.groupexprs)[variable.varattno - 1]
         return found
 
+    def relations_in(self, part: Any) -> set[int]:  # noqa: ANN401 - a node, a list of them, or None
+        """Return the relations of this query to which an expression, or a query in it, refers."""
+        found: set[int] = set()
+        for node, level in walk(part):
+            if node.label == "VAR" and node.varlevelsup == level:
+                aliased = is_alias(self.relation(node.varno)) and node.varattno > 0
+                found |= self.relations_in(self.aliased_expression(node)) if aliased else {node.varno}
+        return found
+
     def is_in_each_set(self, variable: Node) -> bool:
         """Return whether a variable of GROUP BY is in each grouping set; in the rows of the others, it is null."""
         mark = self.query.groupClause[variable.varattno - 1].tleSortGroupRef
