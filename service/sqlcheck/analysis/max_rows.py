@@ -10,7 +10,7 @@ from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Key
 from service.sqlcheck.analysis.node_tree import Node, constant_integer, same, strip_relabels, walk
 from service.sqlcheck.analysis.not_null import as_variable
-from service.sqlcheck.analysis.scope import Scope, aggregates_all, conjuncts, is_alias, is_table
+from service.sqlcheck.analysis.scope import Scope, aggregates_all, conjuncts, is_table
 
 Columns = frozenset[tuple[int, int]]  # each a column (from 0), and a family of operators that find its values equal
 
@@ -87,7 +87,7 @@ class FunctionalDependencies:
             (each, relations) for condition, relations in scope.conditions() for each in conjuncts(condition)
         ]
         for place, family in fixed:
-            expression = self._without_alias(scope.targets[place].expr)
+            expression = self._scope.without_alias(scope.targets[place].expr)
             if expression.label == "VAR" and not expression.varlevelsup and self._is_read(*as_variable(expression)):
                 self._columns.add((expression.varno, expression.varattno, family))
         self._derive()
@@ -109,7 +109,7 @@ class FunctionalDependencies:
 
         :param operator: the operator that finds the values equal; 0 if they must be identical
         """
-        families, itself = self._scope.catalogue.equalities.get(operator, frozenset()), self._without_alias(node)
+        families, itself = self._scope.catalogue.equalities.get(operator, frozenset()), self._scope.without_alias(node)
         if itself.label == "VAR" and not itself.varlevelsup:
             return self._has_single_value(itself, families, or_null=or_null)
         for each, level in walk(itself):
@@ -124,18 +124,8 @@ class FunctionalDependencies:
                 return False
         return True
 
-    def _without_alias(self, node: Node) -> Node:
-        """Return the expression below casts of the type, and below columns of joins and of GROUP BY."""
-        node = strip_relabels(node)
-        while node.label == "VAR" and not node.varlevelsup and self._is_aliased(node):
-            node = strip_relabels(self._scope.aliased_expression(node))
-        return node
-
-    def _is_aliased(self, variable: Node) -> bool:
-        return variable.varattno > 0 and is_alias(self._scope.relation(variable.varno))
-
     def _has_single_value(self, variable: Node, families: frozenset[int] = frozenset(), *, or_null: bool) -> bool:
-        if self._is_aliased(variable):
+        if self._scope.is_aliased(variable):
             return self.is_constant(self._scope.aliased_expression(variable), or_null=or_null)
         if not or_null and self._scope.outer_joins(variable.varno):
             return False

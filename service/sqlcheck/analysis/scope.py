@@ -172,13 +172,24 @@ class Scope:
         found: Node = (relation.joinaliasvars or relation.groupexprs)[variable.varattno - 1]
         return found
 
+    def is_aliased(self, variable: Node) -> bool:
+        """Return whether a variable of this query is a column of a join or of GROUP BY."""
+        return variable.varattno > 0 and is_alias(self.relation(variable.varno))
+
+    def without_alias(self, node: Node) -> Node:
+        """Return the expression below casts of the type, and below columns of joins and of GROUP BY."""
+        node = strip_relabels(node)
+        while node.label == "VAR" and not node.varlevelsup and self.is_aliased(node):
+            node = strip_relabels(self.aliased_expression(node))
+        return node
+
     def relations_in(self, part: Any) -> set[int]:  # noqa: ANN401 - a node, a list of them, or None
         """Return the relations of this query to which an expression, or a query in it, refers."""
         found: set[int] = set()
         for node, level in walk(part):
             if node.label == "VAR" and node.varlevelsup == level:
-                aliased = is_alias(self.relation(node.varno)) and node.varattno > 0
-                found |= self.relations_in(self.aliased_expression(node)) if aliased else {node.varno}
+                aliased = self.relations_in(self.aliased_expression(node)) if self.is_aliased(node) else {node.varno}
+                found |= aliased
         return found
 
     def is_in_each_set(self, variable: Node) -> bool:
