@@ -95,6 +95,7 @@ class Catalogue:
             | self._oids(queries.OPERATOR_FUNCTIONS, [sorted(OPERATORS)])
             | self._builtin(TOTAL)
         )
+        self.secured = self._oids("select oid from pg_class where relrowsecurity")
         self.arrays = self._oids("select oid from pg_type where typcategory = 'A'")
         self.never_null = self._builtin(NEVER_NULL)
         self.never_null_sets = self._builtin(NEVER_NULL_SETS)

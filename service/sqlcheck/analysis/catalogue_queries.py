@@ -90,11 +90,11 @@ KEYS = """
         select from pg_inherits inner join pg_class as c on c.oid = inhparent where c.oid = indrelid and c.relkind = 'r'
     )
 """
-# Child tables do not inherit foreign keys, and a policy can hide the referenced row.
+# Child tables do not inherit foreign keys.
 FOREIGN_KEYS = """
     select o.conrelid, o.conkey, o.confrelid, o.confkey, o.conpfeqop::bigint[] from pg_constraint as o
-    inner join pg_class as c on c.oid = o.conrelid inner join pg_class as f on f.oid = o.confrelid
-    where o.contype = 'f' and o.convalidated and not o.condeferrable and not f.relrowsecurity
+    inner join pg_class as c on c.oid = o.conrelid
+    where o.contype = 'f' and o.convalidated and not o.condeferrable
         and (c.relkind = 'p' or not c.relhassubclass)
 """
 # Validated CHECK constraints on one column, or of a domain.

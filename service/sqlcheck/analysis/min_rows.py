@@ -93,8 +93,10 @@ class _GuaranteedRows:
         table = self._scope.relation(side.rtindex) if side.label == "RANGETBLREF" else None
         if table is None or table.rtekind != pg.TABLE or table.tablesample or not table.inh:
             return False
-        pairs: dict[tuple[int, int, int], frozenset[int]] = {}
         catalogue = self._scope.catalogue
+        if table.relid in catalogue.secured:  # a policy can hide the row, which a view's owner sees
+            return False
+        pairs: dict[tuple[int, int, int], frozenset[int]] = {}
         for each in conditions:
             if side.rtindex in self._scope.relations_in(each):
                 reference = self._reference(each, side.rtindex)

@@ -161,3 +161,6 @@ select brand.name from label left join brand on brand.name = label.brand;
 
 -- never
 select brand.name from label left join brand on brand.name === label.brand;
+
+-- never, join
+select seen.id, hidden.id from seen left join hidden on hidden.id = seen.id;

@@ -91,3 +91,4 @@ create operator class word_ops for type text using btree as operator 3 ===, func
 create table brand (code text primary key, name text not null, rank integer unique);
 create unique index brand_name_key on brand (name word_ops);
 create table label (brand text not null references brand (name));
+create view seen as select id from hidden;
