@@ -13,6 +13,7 @@ pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 PLACE = "migrations/9999_change_kites.sql"
 NOT_TRANSACTIONAL = "-- transactional: false\n"
+BUILT = "is created without CONCURRENTLY: writers wait"
 FORCED = "is forced: rows vanish for the previous release, unless a policy shows them"
 SCAN = "all rows of kites are read while it is locked: NOT VALID first, VALIDATE in another migration"
 FUNCTION = "create function t() returns trigger language plpgsql as $$ begin return new; end $$;\n"
@@ -320,7 +321,8 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
         "alter table login_session alter user_agent set not null;\n"
         "create table first_days partition of days for values in ('2020-01-01');\n"
         "alter domain dark validate constraint dark_check;\nalter table login_session force row level security;\n"
-        'alter table "Oar" add check (id > 0);\ndelete from "Oar";\n',
+        'alter table "Oar" add check (id > 0);\ndelete from "Oar";\n'
+        "create index on only days (day);\ncreate index on days (day, day);\n",
     )
 
     with connect(empty_database_url) as connection:
@@ -340,6 +342,7 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
             f"10: row level security of login_session {FORCED} [row-security]",
             f"11: {SCAN.replace('kites', 'Oar')} [scan]",
             "12: delete of Oar while kites is locked, for readers too: use another migration [whole-table]",
+            f"14: an index of other_days, which exists, {BUILT} [index-not-concurrent]",
         )
     )
 

@@ -13,10 +13,10 @@ TABLES = """
     from pg_class as c
     where c.relkind in ('r', 'm', 'p') and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
 """
-# By file: a new file means that the index is built.
+# By file: a new file means that the index is built. That of a partitioned table has none, but those of its partitions.
 INDEXES = """
-    select coalesce(pg_relation_filenode(indexrelid), indexrelid)::bigint, indrelid::regclass::text
-    from pg_index where indexrelid >= 16384
+    select pg_relation_filenode(indexrelid)::bigint, indrelid::regclass::text
+    from pg_index where indexrelid >= 16384 and pg_relation_filenode(indexrelid) > 0
 """
 FOREIGN_KEYS = "select oid::bigint, conrelid::regclass::text from pg_constraint where contype = 'f' and convalidated"
 # Whether a column has a validated NOT NULL, and whether it has a default or is generated.

@@ -30,7 +30,10 @@ LOCK_FREE = re.compile(r"(comment\s+on|create\s+(or\s+replace\s+)?function)\b", 
 # The timeout that `migrate` sets, and a time zone in which a change to or from `timestamptz` rewrites a table.
 SETTINGS = "set lock_timeout = '3s'; set timezone = 'Asia/Tokyo'"
 REPORT_SCANS = "set client_min_messages = debug1"  # a migration can change it
-INVALID_INDEXES = "select indexrelid::regclass::text from pg_index where not indisvalid"
+# That of a partitioned table is invalid until each partition has one.
+INVALID_INDEXES = """
+    select indexrelid::regclass::text from pg_index where not indisvalid and pg_relation_filenode(indexrelid) > 0
+"""
 
 
 @attrs.frozen(order=True)
