@@ -158,10 +158,8 @@ class FunctionalDependencies:
 
     def _equated(self, condition: Node) -> Iterator[tuple[Node, Node, int]]:
         """Yield each side of an equation with the other side and the operator."""
-        if sides := self._scope.equation(condition):
-            one, other = sides
-            yield strip_relabels(one), other, condition.opno
-            yield strip_relabels(other), one, condition.opno
+        for one, other in self._scope.equated(condition):
+            yield one, other, condition.opno
         if self._bounded and (any_of := self._any(condition)) and any_of.opno in self._scope.catalogue.equalities:
             yield strip_relabels(any_of.args[0]), any_of.args[1], any_of.opno
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue, ForeignKey
-from service.sqlcheck.analysis.node_tree import Node, constant_integer, strip_relabels
+from service.sqlcheck.analysis.node_tree import Node, constant_integer
 from service.sqlcheck.analysis.scope import OuterJoin, Scope, aggregates_all, conjuncts
 
 if TYPE_CHECKING:
@@ -129,8 +129,7 @@ class _GuaranteedRows:
 
     def _parameter_equation(self, condition: Node) -> tuple[Node, int]:
         """Return the column and the parameter that a condition equates; 0 for any other condition."""
-        sides = [strip_relabels(each) for each in self._scope.equation(condition)]
-        for one, other in (sides, sides[::-1]) if sides else ():
+        for one, other in self._scope.equated(condition):
             if one.label == "VAR" and other.label == "PARAM":
                 return one, other.paramid
         return condition, 0
@@ -149,15 +148,12 @@ class _GuaranteedRows:
 
     def _reference(self, condition: Node, number: int) -> tuple[int, int, int] | None:
         """Return the table and column that equal a column of relation `number`, and that column."""
-        sides = [strip_relabels(each) for each in self._scope.equation(condition)]
-        if not sides or any(side.label != "VAR" for side in sides):
-            return None
-        one, other = sides
-        here, there = (one, other) if one.varno == number and not one.varlevelsup else (other, one)
-        if there.varno == number or not self._is_never_null(there):
-            return None
-        origin = self._scope.column_origin(there)
-        return (*origin, here.varattno) if origin else None
+        for here, there in self._scope.equated(condition):
+            are_columns = here.label == there.label == "VAR" and here.varno == number and not here.varlevelsup
+            if are_columns and there.varno != number and self._is_never_null(there):
+                origin = self._scope.column_origin(there)
+                return (*origin, here.varattno) if origin else None
+        return None
 
     def _is_never_null(self, variable: Node) -> bool:
         """Return whether a column is never null; unless `filtered`, before the conditions, which filter nulls out."""

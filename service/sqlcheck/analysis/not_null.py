@@ -80,9 +80,7 @@ def _parts(scope: "Scope", node: Any) -> Iterator[Node]:  # noqa: ANN401 - a nod
         case "":
             return
         case "VAR":
-            own = node.varattno > 0 and not node.varlevelsup
-            is_alias = own and scope.relation(node.varno).rtekind in {pg.JOIN, pg.GROUP}
-            parts = [scope.aliased_expression(node)] if is_alias else []
+            parts = [scope.aliased_expression(node)] if not node.varlevelsup and scope.is_aliased(node) else []
         case "OPEXPR" if _is_strict(scope, node.opno):
             parts = node.args
         case "FUNCEXPR" if (function := scope.catalogue.functions.get(node.funcid)) and function.is_strict:

@@ -161,10 +161,12 @@ class Scope:
         around = self.caller or self.parent
         return around.depth + bool(self.caller) if around else 0
 
-    def equation(self, condition: Node) -> list[Node]:
-        """Return the two sides of an equality that a B-tree index supports; nothing for any other condition."""
-        is_equation = condition.label == "OPEXPR" and condition.opno in self.catalogue.equalities
-        return list(condition.args) if is_equation else []
+    def equated(self, condition: Node) -> list[tuple[Node, Node]]:
+        """Return each side of an equality of a B-tree index with the other side; nothing for other conditions."""
+        if condition.label != "OPEXPR" or condition.opno not in self.catalogue.equalities:
+            return []
+        one, other = map(self.without_alias, condition.args)
+        return [(one, other), (other, one)]
 
     def aliased_expression(self, variable: Node) -> Node:
         """Return the expression that a variable of a join or of GROUP BY stands for."""

@@ -101,8 +101,7 @@ def _bound(scope: Scope) -> set[tuple[int, int]]:
     pairs: list[tuple[Node, Node]] = []
     for condition, relations in conditions:
         for each in conjuncts(condition):
-            sides = [scope.without_alias(side) for side in scope.equation(each)]
-            for one, other in (sides, sides[::-1]) if sides else ():
+            for one, other in scope.equated(each):
                 if one.label == "VAR" and not one.varlevelsup and one.varno in relations:
                     pairs.append((one, other))
     bound: set[tuple[int, int]] = set()
