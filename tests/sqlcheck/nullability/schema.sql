@@ -92,3 +92,6 @@ create table brand (code text primary key, name text not null, rank integer uniq
 create unique index brand_name_key on brand (name word_ops);
 create table label (brand text not null references brand (name));
 create view seen as select id from hidden;
+create table nowhere (id integer primary key);
+create rule nothing as on insert to nowhere do instead nothing;
+create rule told as on delete to nowhere do instead notify told;
