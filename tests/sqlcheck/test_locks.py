@@ -214,6 +214,10 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
             (":4: update of user_model while kites is locked, for readers too: use another migration [whole-table]"),
         ),
         (
+            "alter table kites add column colour text;\ncreate table old as select email from user_model;",
+            ":4: user_model is read while kites is locked, for readers too: use another migration [whole-table]",
+        ),
+        (
             f"{FUNCTION}create trigger t before insert on kites for each row execute function t();",
             ":4: trigger t of kites is created: writers wait, and the previous release is affected [trigger]",
         ),
@@ -269,6 +273,7 @@ def test_blocking_migration_is_found(tree: Copy, empty_database_url: str, sql: s
         "create view names as select kite_name from kites;",
         "alter table login_session alter column user_agent type varchar(300);",
         "alter table kites add column colour text not null default 'red';",
+        "alter table kites add column colour text;\ncreate view emails as select email from user_model;",
         "create type mood as enum ('good');\nalter table kites add column mood mood;",
         "create table toys as select kite_name from kites;\nalter table toys add primary key (kite_name);",
         "-- squawk-ignore ban-drop-column\nalter table kites drop column version;",

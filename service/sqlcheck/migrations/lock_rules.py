@@ -155,6 +155,9 @@ def _check_text(step: Step) -> Iterator[tuple[str, str]]:  # noqa: C901 - one br
                 yield "whole-table", sentence
             elif not _limits_rows(step, node):
                 yield "whole-table", f"{verb} of all rows of {table}, which stay locked: do it in batches"
+        elif unreadable and kind in {"InsertStmt", "CreateTableAsStmt"} and (read := _tables_read(step, node)):
+            sentence = f"{read[0]} is read while {unreadable[0]} is locked, for readers too: use another migration"
+            yield "whole-table", sentence
         elif kind == "CreateStmt" and node.partbound and not any(IMPLIED in each for each in step.notices):
             locked = {name for name, mode in step.after.locks.items() if mode == "AccessExclusiveLock"}
             parent = _name(node.inhRelations[0])  # rows of its default partition may belong to the new one
@@ -168,6 +171,12 @@ def _check_text(step: Step) -> Iterator[tuple[str, str]]:  # noqa: C901 - one br
             for table in sorted(each for each in changed if step.in_use(each) and step.blocks_writers(each)):
                 sentence = f"all rows of {table} are read while it is locked, for the domain: give the table a CHECK"
                 yield "scan", sentence
+
+
+def _tables_read(step: Step, node: Node) -> list[str]:
+    """Return the tables in use from which INSERT or CREATE TABLE AS copies rows."""
+    source = node.selectStmt if type(node).__name__ == "InsertStmt" else None if node.into.skipData else node.query
+    return [*filter(step.in_use, (_name(each) for each in walk(source) if type(each).__name__ == "RangeVar"))]
 
 
 def _changes_rows(node: Node) -> bool:
