@@ -98,6 +98,7 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "select distinct maker.id from toy left join maker on maker.id = $1 and toy.maker = maker.id",
         "select length(word.word), $1 from word where word.word = 'a'::char(2)",
         "select t.id from toys_of($1) as t",
+        "select id from maker where id = $1 +? 1",
         "select code from brand where code === 'a' and rank > $1",
         "select distinct price::text from toy where price = $1",
         "select price::text from toy where price = $1 group by price::text",

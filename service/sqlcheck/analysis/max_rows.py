@@ -112,12 +112,10 @@ class FunctionalDependencies:
         families, itself = self._scope.catalogue.equalities.get(operator, frozenset()), self._scope.without_alias(node)
         if itself.label == "VAR" and not itself.varlevelsup:
             return self._has_single_value(itself, families, or_null=or_null)
+        if self._scope.is_volatile(itself):
+            return False
         for each, level in walk(itself):
-            if each.label == "FUNCEXPR":
-                function = self._scope.catalogue.functions.get(each.funcid)
-                if function is None or function.is_volatile or each.funcretset:
-                    return False
-            if each.label == "WINDOWFUNC" and level == 0:
+            if each.funcretset or (each.label == "WINDOWFUNC" and level == 0):
                 return False
             # A variable of a nested query counts that query's levels, too.
             if each.label == "VAR" and each.varlevelsup == level and not self._has_single_value(each, or_null=or_null):

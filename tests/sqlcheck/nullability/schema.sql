@@ -95,3 +95,5 @@ create view seen as select id from hidden;
 create table nowhere (id integer primary key);
 create rule nothing as on insert to nowhere do instead nothing;
 create rule told as on delete to nowhere do instead notify told;
+create function jitter(n integer, m integer) returns integer language sql volatile as $$ select n + (random() * m)::integer $$;
+create operator +? (function = jitter, leftarg = integer, rightarg = integer);
