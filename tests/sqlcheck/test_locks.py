@@ -346,7 +346,7 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
             "9: all rows of other.tools are read while it is locked, for the domain: give the table a CHECK [scan]",
             f"10: row level security of login_session {FORCED} [row-security]",
             f"11: {SCAN.replace('kites', 'Oar')} [scan]",
-            "12: delete of Oar while kites is locked, for readers too: use another migration [whole-table]",
+            "12: delete of Oar while Oar is locked, for readers too: use another migration [whole-table]",
             f"14: an index of other_days, which exists, {BUILT} [index-not-concurrent]",
         )
     )

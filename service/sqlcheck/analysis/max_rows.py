@@ -10,7 +10,8 @@ from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Key
 from service.sqlcheck.analysis.node_tree import Node, constant_integer, same, strip_relabels, walk
 from service.sqlcheck.analysis.not_null import as_variable
-from service.sqlcheck.analysis.scope import Scope, aggregates_all, conjuncts, is_table
+from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts, is_table
+from service.sqlcheck.analysis.scope import Scope
 
 Columns = frozenset[tuple[int, int]]  # each a column (from 0), and a family of operators that find its values equal
 

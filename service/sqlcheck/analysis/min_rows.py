@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue, ForeignKey
 from service.sqlcheck.analysis.node_tree import Node, constant_integer
-from service.sqlcheck.analysis.scope import OuterJoin, Scope, aggregates_all, conjuncts
+from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts
+from service.sqlcheck.analysis.scope import OuterJoin, Scope
 
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.nullability_inference import NullabilityInference as Inference

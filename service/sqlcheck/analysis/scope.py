@@ -10,33 +10,10 @@ from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.analysis.node_tree import Node, parse, strip_relabels, walk
 from service.sqlcheck.analysis.not_null import Variable, not_null_if_true, parts_not_null_if_true
+from service.sqlcheck.analysis.query_parts import conjuncts, is_alias, is_table
 
 MAX_DEPTH = 20  # of nested calls: a function can call itself
 COMPUTED = {"FIELDSELECT", "FUNCEXPR", "OPEXPR", "SUBSCRIPTINGREF"}  # expressions that a condition can be about
-
-
-def conjuncts(condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
-    """Yield the operands of a conjunction, except `true`."""
-    if condition is not None and condition.label == "BOOLEXPR" and condition.boolop == "and":
-        for each in condition.args:
-            yield from conjuncts(each)
-    elif condition is not None and not (condition.label == "CONST" and condition.constvalue[:1] == [1]):
-        yield condition
-
-
-def is_table(relation: Node) -> bool:
-    """Return whether an entry of the range table is a table, not a view."""
-    return bool(relation.rtekind == pg.TABLE and relation.relkind != "v")
-
-
-def is_alias(relation: Node) -> bool:
-    """Return whether an entry of the range table only names columns of others: a join, or GROUP BY."""
-    return relation.rtekind in {pg.JOIN, pg.GROUP}
-
-
-def aggregates_all(query: Node) -> bool:
-    """Return whether a query aggregates all rows into one."""
-    return bool(query.hasAggs and not query.groupClause and not query.groupingSets)
 
 
 @attrs.frozen(eq=False)

@@ -18,6 +18,7 @@ from service.sqlcheck.migrations.lock_state import WAITS, State
 from service.sqlcheck.migrations.migration_files import after_comments
 from service.sqlcheck.migrations.schema import qualified
 
+NO_READERS = "AccessExclusiveLock"
 IMPLIED = "is implied by existing constraints"
 HIDES_STATEMENTS = re.compile(r"(do|select|with|call|update|insert|delete|merge)\b", re.IGNORECASE)
 
@@ -140,9 +141,10 @@ def _drops(step: Step) -> Iterator[tuple[str, str]]:
 
 def _check_text(step: Step) -> Iterator[tuple[str, str]]:  # noqa: C901 - one branch per kind
     """Find statements that leave no trace in the catalogue."""
-    unreadable = [
-        name for name, mode in step.before.locks.items() if mode == "AccessExclusiveLock" and step.in_use(name)
-    ]
+    before, after = step.before.locks, step.after.locks
+    in_use = [*filter(step.in_use, sorted(after))]
+    unreadable = [table for table in in_use if before.get(table) == NO_READERS]
+    locked = [table for table in in_use if before.get(table) != after[table]]
     for node in _nodes(step):
         kind = type(node).__name__
         if kind == "LockStmt":
@@ -159,16 +161,12 @@ def _check_text(step: Step) -> Iterator[tuple[str, str]]:  # noqa: C901 - one br
             sentence = f"{read[0]} is read while {unreadable[0]} is locked, for readers too: use another migration"
             yield "whole-table", sentence
         elif kind == "CreateStmt" and node.partbound and not any(IMPLIED in each for each in step.notices):
-            locked = {name for name, mode in step.after.locks.items() if mode == "AccessExclusiveLock"}
             parent = _name(node.inhRelations[0])  # rows of its default partition may belong to the new one
-            for table in filter(step.in_use, sorted(locked - step.before.locks.keys() - {parent})):
-                yield (
-                    "scan",
-                    f"all rows of {table} are read while it is locked: a validated CHECK can exclude the new ones",
-                )
+            for table in (each for each in locked if after[each] == NO_READERS and each != parent):
+                why = "a validated CHECK can exclude the new ones"
+                yield "scan", f"all rows of {table} are read while it is locked: {why}"
         elif kind == "AlterDomainStmt":
-            changed = (table for table, mode in step.after.locks.items() if step.before.locks.get(table) != mode)
-            for table in sorted(each for each in changed if step.in_use(each) and step.blocks_writers(each)):
+            for table in filter(step.blocks_writers, locked):
                 sentence = f"all rows of {table} are read while it is locked, for the domain: give the table a CHECK"
                 yield "scan", sentence
 

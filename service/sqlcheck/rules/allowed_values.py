@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from service.sqlcheck.analysis.node_tree import CASTS, CHAR, Node, constant_text, strip_relabels, type_of, walk
-from service.sqlcheck.analysis.scope import conjuncts
+from service.sqlcheck.analysis.query_parts import conjuncts
 
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.description import Description

@@ -13,7 +13,8 @@ from service.sqlcheck.analysis.description import Description
 from service.sqlcheck.analysis.node_tree import Node, walk
 from service.sqlcheck.analysis.parse_tree import ParsedQuery
 from service.sqlcheck.analysis.parse_tree import walk as walk_parse_tree
-from service.sqlcheck.analysis.scope import Scope, conjuncts
+from service.sqlcheck.analysis.query_parts import conjuncts
+from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.findings import Finding, finding_at, unless_accepted
 
 # The distribution column in sql/citus.sql.
