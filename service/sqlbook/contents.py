@@ -261,11 +261,7 @@ def _results(description: Description, references: list[QueryReference], nulls: 
 
 
 def _null(nulls: Nullability, *, said: bool) -> tuple[bool, str]:
-    if said:
-        return False, "the header says so"
-    if not nulls.known:
-        return True, "PostgreSQL cannot tell"
-    return not nulls.never_null, nulls.reason or ("an outer join makes it so" if nulls.outer_joins else "")
+    return (False, "the header says so") if said else (not nulls.never_null, nulls.why)
 
 
 def _measure(

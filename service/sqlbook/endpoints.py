@@ -87,7 +87,6 @@ class _Calls:
     """Follows calls, visiting each function once."""
 
     def __init__(self, code: Code) -> None:
-        self._code = code
         self._by_constant = {(reference.path, reference.constant): reference.query for reference in code.references}
         self._by_line = {(reference.path, reference.line): reference.query for reference in code.references}
 
@@ -121,7 +120,8 @@ class _Calls:
         """Return the function of the service that a name or an attribute refers to."""
         module, owner, function = definition
         if isinstance(node, ast.Name):
-            return self._function(module, node.id)
+            there = module.find(node.id)
+            return (there[0], None, there[1]) if isinstance(there, tuple) and isinstance(there[1], Function) else None
         if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
             return None
         if node.value.id == "self" and owner:
@@ -133,20 +133,6 @@ class _Calls:
             if not isinstance(found, str) and isinstance(found[1], ast.ClassDef):
                 return _method(found[0], found[1], node.attr)
         return None
-
-    def _function(self, module: Module, name: str) -> Definition | None:
-        """Return the function that `name` refers to in `module`, defined there or imported from the service."""
-        target = module.names.get(name)
-        there = self._code.module(target[0]) if isinstance(target, tuple) else module
-        wanted = target[1] if isinstance(target, tuple) else name
-        return next(
-            (
-                (there, None, node)
-                for node in (there.source.body if there else [])
-                if there and isinstance(node, Function) and node.name == wanted
-            ),
-            None,
-        )
 
 
 def _method(module: Module, owner: ast.ClassDef, name: str) -> Definition | None:

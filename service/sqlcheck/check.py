@@ -36,7 +36,7 @@ def check_tree(
     found += functions.check_functions(connection, describer.catalogue, files)
     reads = schema_lint.QueryReads(complete=not tree.broken)
     column = one_shard.distribution_column(tree.root / "sql")
-    distributed = one_shard.distributed_tables(connection, column) if column else ()
+    distributed = one_shard.distributed_tables(connection, column) if column else {}
     if not tree.broken:
         found += stub.check_stub(tree.root, tree.statements, describer.types)
     for statement in tree.statements.values():
@@ -51,7 +51,7 @@ def check_tree(
         found += replica.check_replica_marker(description.parsed, describer.catalogue.volatile_names)
         found += check_schema(description, tree.references(statement.name))
         if column:
-            found += one_shard.check_one_shard(description.parsed, column, distributed)
+            found += one_shard.check_one_shard(description, column, distributed)
     found += schema_lint.check_design(connection, files, reads)
     found += files.unneeded_acceptances()
     return sorted(set(found))

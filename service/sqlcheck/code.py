@@ -70,7 +70,7 @@ class Module:
             elif isinstance(node, ast.Import):
                 # `import service.pets.models` binds the name `service`.
                 names |= {alias.asname or alias.name.partition(".")[0]: _imported(alias) for alias in node.names}
-            elif isinstance(node, ast.ClassDef):
+            elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 names[node.name] = node
             elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 names[node.targets[0].id] = node
@@ -117,8 +117,8 @@ class Module:
             definition = (module, statement) if is_json_class(module, statement) else None
             values = _enum_values(module, statement)
             return Annotation(statement.name, values=values, has_json_class=bool(definition), definition=definition)
-        assert isinstance(statement, ast.Assign)  # noqa: S101 - `names` contains no other statements
-        if statement in module.open_aliases:  # it refers to itself, as one for JSON and TypeVar("T") do
+        # A function, or an alias that refers to itself, as one for JSON and TypeVar("T") do.
+        if not isinstance(statement, ast.Assign) or statement in module.open_aliases:
             return Annotation(ast.unparse(node))
         module.open_aliases.append(statement)
         target = statement.value

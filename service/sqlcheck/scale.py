@@ -72,7 +72,7 @@ def measure(
     connection.execute("set plan_cache_mode = force_generic_plan")
     for statement in tree.statements.values():
         description = describe(describer, statement)
-        if not isinstance(description, Finding) and description.plan is not None:
+        if not isinstance(description, Finding) and description.plan:
             yield _measure_query(description, connection, arguments)
 
 

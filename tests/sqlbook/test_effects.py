@@ -13,7 +13,7 @@ from service.sqlbook.effects import advisory_locks, effects
 from service.sqlcheck import Schema, read_schema, scale
 from service.sqlcheck.analysis.description import EXPLAIN
 from service.sqlcheck.analysis.parse_tree import ParsedQuery
-from service.sqlcheck.migrations.lock_rules import LOCKS, WAITS
+from service.sqlcheck.migrations.lock_state import LOCKS, WAITS
 from service.sqlcheck.scratch import connect
 from service.sqlcheck.tree import Tree, apply_migrations
 from tests.support.checkouts import Copy

@@ -46,6 +46,9 @@ def _header(sql: str, cardinality: str) -> str:
         "select m.id from maker_of($1) as m",
         "select t from twice($1) as t where t > 1",
         "select p.id from priced as p where p.id = $1",
+        "select code from brand where name === 'a' and rank > $1",
+        "select distinct price from toy where price = $1",
+        "select x from (select price from toy union select id from toy) as t (x) where x = $1",
         "select id from maker natural join (select 1 as id) as one where id = $1",
         "insert into maker (id, name) values ($1, 'a') on conflict do nothing returning id",
         "insert into maker (id, name) select 1, 'a' from toy where id = $1 returning id",
@@ -95,6 +98,13 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "select distinct maker.id from toy left join maker on maker.id = $1 and toy.maker = maker.id",
         "select length(word.word), $1 from word where word.word = 'a'::char(2)",
         "select t.id from toys_of($1) as t",
+        "select id from maker where id = $1 +? 1",
+        "select code from brand where code === 'a' and rank > $1",
+        "select distinct price::text from toy where price = $1",
+        "select price::text from toy where price = $1 group by price::text",
+        "select t.a from (select abs(rank) as a, code from brand group by abs(rank), code, rank) as t where t.a = $1",
+        "select id from maker where id > $1 limit ten(1)",
+        "update ruled set name = 'a' where id = $1 returning id",
         (
             "with u as (update pair set left_id = right_id, right_id = 2 where left_id = $1 returning right_id)"
             " select 1 from u where right_id = 2"
@@ -139,6 +149,8 @@ def test_guaranteed_row_is_one(toys: Toys, sql: str) -> None:
         "select 1 offset 1",
         WITH_MADE + "select m.id from made inner join maker as m on m.id = made.maker",
         "select 1 limit 0",
+        "select 1 limit 0.2",
+        "select count(*) from maker limit length('a')",
         "select count(*) from maker having count(*) > 1",
         "select 1 from maker where false limit 1",
         "select id from maker limit 1",

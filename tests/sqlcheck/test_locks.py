@@ -13,6 +13,8 @@ pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 PLACE = "migrations/9999_change_kites.sql"
 NOT_TRANSACTIONAL = "-- transactional: false\n"
+BUILT = "is created without CONCURRENTLY: writers wait"
+FORCED = "is forced: rows vanish for the previous release, unless a policy shows them"
 SCAN = "all rows of kites are read while it is locked: NOT VALID first, VALIDATE in another migration"
 FUNCTION = "create function t() returns trigger language plpgsql as $$ begin return new; end $$;\n"
 
@@ -55,6 +57,30 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
                 "select fill_all();"
             ),
             ":5: update of all rows of kites, which stay locked: do it in batches [whole-table]",
+        ),
+        (
+            "do $$ begin execute 'update kites set version = 1'; end $$;",
+            ":3: update of all rows of kites, which stay locked: do it in batches [whole-table]",
+        ),
+        (
+            "select 1;\n-- Not concurrently.\ncreate index on kites (version);",
+            ":5: an index of kites, which exists, is created without CONCURRENTLY: writers wait [index-not-concurrent]",
+        ),
+        (
+            "set client_min_messages = error;\nalter table kites add constraint kites_there check (kite_name <> '');",
+            f":4: {SCAN} [scan]",
+        ),
+        (
+            "alter table kites add column size integer not null default 1 check (size > 0);",
+            f":3: {SCAN} [scan]",
+        ),
+        (
+            "alter table user_model alter column created_at type pg_catalog.timestamp;",
+            ":3: user_model is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
+        ),
+        (
+            "create rule gone as on delete to kites do instead nothing;",
+            ":3: rule gone of kites is created: writers wait, and the previous release is affected [trigger]",
         ),
         (
             "alter table kites enable row level security;",
@@ -188,6 +214,10 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
             (":4: update of user_model while kites is locked, for readers too: use another migration [whole-table]"),
         ),
         (
+            "alter table kites add column colour text;\ncreate table old as select email from user_model;",
+            ":4: user_model is read while kites is locked, for readers too: use another migration [whole-table]",
+        ),
+        (
             f"{FUNCTION}create trigger t before insert on kites for each row execute function t();",
             ":4: trigger t of kites is created: writers wait, and the previous release is affected [trigger]",
         ),
@@ -243,6 +273,7 @@ def test_blocking_migration_is_found(tree: Copy, empty_database_url: str, sql: s
         "create view names as select kite_name from kites;",
         "alter table login_session alter column user_agent type varchar(300);",
         "alter table kites add column colour text not null default 'red';",
+        "alter table kites add column colour text;\ncreate view emails as select email from user_model;",
         "create type mood as enum ('good');\nalter table kites add column mood mood;",
         "create table toys as select kite_name from kites;\nalter table toys add primary key (kite_name);",
         "-- squawk-ignore ban-drop-column\nalter table kites drop column version;",
@@ -275,7 +306,12 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
         PLACE.replace("9999", "9998").replace("change", "prepare"),
         f"-- depends: {CREATE_KITES}\n-- locks: ok this one is only the past\n{FUNCTION}"
         "create trigger t before insert on kites for each row execute function t();\n"
+        'create table "Oar" (id bigint);\n'
         "create domain shade as text;\ncreate schema other;\ncreate table other.toys (shade shade);\n"
+        "create domain pale as shade;\ncreate table other.pots (shade pale);\n"
+        "create domain dark as text;\ncreate table other.tools (shade dark);\n"
+        "alter domain dark add constraint dark_check check (value <> '') not valid;\n"
+        "alter table login_session enable row level security;\n"
         "create table days (day date) partition by list (day);\ncreate table other_days partition of days default;\n"
         "alter table kites add constraint kites_name_there check (kite_name <> '') not valid;\n"
         "alter table login_session add constraint agent_there check (user_agent is not null);\n",
@@ -288,7 +324,10 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
         "drop trigger t on kites;\nalter table other.toys add constraint red check (shade = 'red');\n"
         "alter table kites validate constraint kites_name_there;\n"
         "alter table login_session alter user_agent set not null;\n"
-        "create table first_days partition of days for values in ('2020-01-01');\n",
+        "create table first_days partition of days for values in ('2020-01-01');\n"
+        "alter domain dark validate constraint dark_check;\nalter table login_session force row level security;\n"
+        'alter table "Oar" add check (id > 0);\ndelete from "Oar";\n'
+        "create index on only days (day);\ncreate index on days (day, day);\n",
     )
 
     with connect(empty_database_url) as connection:
@@ -297,12 +336,18 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
     assert as_text(last.findings) == "\n".join(
         f"{PLACE}:{line}"
         for line in (
-            "2: all rows of other.toys are read while it is locked, for the domain: NOT VALID, then VALIDATE [scan]",
+            "2: all rows of other.pots are read while it is locked, for the domain: give the table a CHECK [scan]",
+            "2: all rows of other.toys are read while it is locked, for the domain: give the table a CHECK [scan]",
             "3: trigger t of kites is disabled: writers wait, and the previous release is affected [trigger]",
             "4: trigger t of kites is dropped: writers wait, and the previous release is affected [trigger]",
-            "5: all rows of toys are read while it is locked: NOT VALID first, VALIDATE in another migration [scan]",
+            f"5: {SCAN.replace('kites', 'other.toys')} [scan]",
             f"6: {SCAN} [scan]",
             "8: all rows of other_days are read while it is locked: a validated CHECK can exclude the new ones [scan]",
+            "9: all rows of other.tools are read while it is locked, for the domain: give the table a CHECK [scan]",
+            f"10: row level security of login_session {FORCED} [row-security]",
+            f"11: {SCAN.replace('kites', 'Oar')} [scan]",
+            "12: delete of Oar while Oar is locked, for readers too: use another migration [whole-table]",
+            f"14: an index of other_days, which exists, {BUILT} [index-not-concurrent]",
         )
     )
 

@@ -91,3 +91,9 @@ def test_parameters_of_two_types_are_not_swapped(toys: Toys) -> None:
 )
 def test_planner_error_has_its_line(toys: Toys, sql: str, line: int, sentence: str) -> None:
     assert toys.check(sql, "-- returns: count\n").startswith(f"{line}: PostgreSQL says: {sentence}")
+
+
+@pytest.mark.parametrize("sql", ["insert into nowhere (id) values (1)", "delete from nowhere where id = 1"])
+def test_statement_without_a_plan_is_described(toys: Toys, sql: str) -> None:
+    """A rule drops it, or runs a statement that is not planned."""
+    assert toys.describe(sql, "-- returns: count\n").plan == {}

@@ -69,7 +69,8 @@ def infer_function(inference: "Inference", scope: Scope, node: Node) -> Nullabil
             array = inference.expression(scope, arguments[0])
             return attrs.evolve(array, elements_not_null=is_null_constant(arguments[1]))
         case "array_replace":
-            return inference.expression(scope, arguments[0])
+            array, _, element = (inference.expression(scope, each) for each in arguments)
+            return attrs.evolve(array, elements_not_null=array.elements_not_null and element.never_null)
         case "string_to_array" | "format" | "concat_ws" if not node.funcvariadic:
             elements = node.funcid in scope.catalogue.elements_not_null
             return attrs.evolve(inference.expression(scope, arguments[0]), elements_not_null=elements)

@@ -52,21 +52,23 @@ class Function:
 
 @attrs.frozen
 class Key:
-    """A unique index: its columns (0 for each expression), its expressions, and its condition."""
+    """A unique index: its columns (0 for each expression), the families of their operators, and its condition."""
 
     columns: tuple[int, ...]
+    families: tuple[int, ...]
     expressions: tuple[Node, ...]
     condition: Node | None
 
 
 @attrs.frozen
 class ForeignKey:
-    """A validated foreign key: each row of `table` references a row of `target`."""
+    """A validated foreign key: each row of `table` references a row of `target` that the operators find equal."""
 
     table: Relation
     columns: tuple[int, ...]
     target: Relation
     target_columns: tuple[int, ...]
+    operators: tuple[int, ...]
 
 
 class Catalogue:
@@ -83,13 +85,17 @@ class Catalogue:
         self.operators: dict[int, int] = dict(
             connection.execute("select oid, oprcode::oid from pg_operator").fetchall()
         )
-        self.equalities = self._oids(queries.EQUALITIES)
+        # The families of each operator: those of one family agree on which values are equal.
+        self.equalities = {
+            operator: frozenset(families) for operator, families in connection.execute(queries.EQUALITIES).fetchall()
+        }
         self.unequal = self._oids(queries.UNEQUAL)
         self.total = (
             self._oids(queries.COMPARISONS)
             | self._oids(queries.OPERATOR_FUNCTIONS, [sorted(OPERATORS)])
             | self._builtin(TOTAL)
         )
+        self.secured = self._oids("select oid from pg_class where relrowsecurity")
         self.arrays = self._oids("select oid from pg_type where typcategory = 'A'")
         self.never_null = self._builtin(NEVER_NULL)
         self.never_null_sets = self._builtin(NEVER_NULL_SETS)
@@ -131,18 +137,23 @@ class Catalogue:
     def keys(self) -> dict[Relation, list[Key]]:
         """The unique indexes of each table."""
         found: dict[Relation, list[Key]] = {}
-        for relation, columns, expressions, condition in self._connection.execute(queries.KEYS).fetchall():
+        for relation, columns, families, expressions, condition in self._connection.execute(queries.KEYS).fetchall():
             parsed = node_tree.parse(expressions) if expressions else []
             limit = node_tree.parse(condition) if condition else None
-            found.setdefault(relation, []).append(Key(tuple(columns), tuple(parsed), limit))
+            found.setdefault(relation, []).append(Key(tuple(columns), tuple(families), tuple(parsed), limit))
         return found
+
+    @cached_property
+    def exact(self) -> set[int]:
+        """The families of operators that find only identical values equal, unlike the numbers 1.0 and 1.00."""
+        return self._oids(queries.EXACT)
 
     @cached_property
     def foreign_keys(self) -> set[ForeignKey]:
         """The validated foreign keys that are not deferrable."""
         return {
-            ForeignKey(table, tuple(columns), target, tuple(target_columns))
-            for table, columns, target, target_columns in self._connection.execute(queries.FOREIGN_KEYS).fetchall()
+            ForeignKey(table, tuple(columns), target, tuple(target_columns), tuple(operators))
+            for table, columns, target, target_columns, operators in self._connection.execute(queries.FOREIGN_KEYS)
         }
 
     @cached_property
@@ -167,18 +178,26 @@ class Catalogue:
 
     @cached_property
     def triggers(self) -> set[tuple[Relation, int]]:
-        """The tables whose rows a trigger can change or skip before a command writes them."""
-        return {*self._connection.execute(queries.TRIGGERS).fetchall()}
+        """The tables whose rows a trigger or a rule can change or skip before a command writes them."""
+        return {*self._connection.execute(queries.TRIGGERS).fetchall()} | self.rules
 
-    def analyse(self, statement: str, types: Sequence[str]) -> Node | None:
+    @cached_property
+    def rules(self) -> set[tuple[Relation, int]]:
+        """The tables and views with a rule that runs another statement instead of a command."""
+        return {*self._connection.execute(queries.RULES).fetchall()}
+
+    def analyse(self, statement: str, types: Sequence[str], search_path: str | None = None) -> Node | None:
         """Return the last query of `statement` as PostgreSQL analyses it; None if it cannot be the body of a function.
 
         It becomes the body of a temporary function, which is rolled back.
 
         :param types: the types of the parameters
+        :param search_path: the schemas in which it finds names, if not those of the connection
         """
         try:
             with self._connection.transaction(force_rollback=True):
+                if search_path is not None:
+                    self._connection.execute(queries.SEARCH_PATH, [search_path])
                 arguments = sql.SQL(", ").join(map(sql.SQL, types))
                 self._connection.execute(queries.ANALYSED.format(arguments, sql.SQL(statement)))
                 row = self._connection.execute(queries.TEMPORARY).fetchone()
@@ -190,8 +209,8 @@ class Catalogue:
         """Return the last query of an SQL function; None if it cannot be analysed."""
         if function not in self._bodies:
             row = self._connection.execute(queries.BODY, [function]).fetchone()
-            parsed, source, arguments = row or (None, "", [])
-            self._bodies[function] = _last_query(parsed) if parsed else self.analyse(source, arguments)
+            parsed, source, arguments, path = row or (None, "", [], None)
+            self._bodies[function] = _last_query(parsed) if parsed else self.analyse(source, arguments, path)
         return self._bodies[function]
 
     def view(self, relation: Relation) -> Node | None:

@@ -58,8 +58,15 @@ OPERATOR_FUNCTIONS = """
         and not (o.oprname = '@@' and o.oprleft = 'jsonb'::regtype)
 """
 EQUALITIES = """
-    select a.amopopr from pg_amop as a inner join pg_am as m on m.oid = a.amopmethod
+    select a.amopopr, array_agg(f.amopfamily::bigint)
+    from pg_amop as a inner join pg_am as m on m.oid = a.amopmethod inner join pg_amop as f on f.amopopr = a.amopopr
     where m.amname = 'btree' and a.amopstrategy = 3
+    group by a.amopopr
+"""
+# Their B-tree indexes can merge equal entries (support function 4, equalimage).
+EXACT = """
+    select p.amprocfamily from pg_amproc as p inner join pg_opfamily as f on f.oid = p.amprocfamily
+    inner join pg_am as m on m.oid = f.opfmethod where m.amname = 'btree' and p.amprocnum = 4
 """
 # Operators that are false for equal values.
 UNEQUAL = """
@@ -75,16 +82,19 @@ GENERATED = """
     where a.attgenerated <> '' and c.relkind = 'r' and not c.relhassubclass
 """
 KEYS = """
-    select indrelid, (indkey::int2[])[0:indnkeyatts - 1], indexprs::text, indpred::text
+    select indrelid, (indkey::int2[])[0:indnkeyatts - 1], array(
+        select c.opcfamily::bigint from unnest(indclass) with ordinality as class (oid, place)
+        inner join pg_opclass as c on c.oid = class.oid order by place
+    ), indexprs::text, indpred::text
     from pg_index where indisunique and indisvalid and indimmediate and not exists (
         select from pg_inherits inner join pg_class as c on c.oid = inhparent where c.oid = indrelid and c.relkind = 'r'
     )
 """
-# Child tables do not inherit foreign keys, and a policy can hide the referenced row.
+# Child tables do not inherit foreign keys.
 FOREIGN_KEYS = """
-    select o.conrelid, o.conkey, o.confrelid, o.confkey from pg_constraint as o
-    inner join pg_class as c on c.oid = o.conrelid inner join pg_class as f on f.oid = o.confrelid
-    where o.contype = 'f' and o.convalidated and not o.condeferrable and not f.relrowsecurity
+    select o.conrelid, o.conkey, o.confrelid, o.confkey, o.conpfeqop::bigint[] from pg_constraint as o
+    inner join pg_class as c on c.oid = o.conrelid
+    where o.contype = 'f' and o.convalidated and not o.condeferrable
         and (c.relkind = 'p' or not c.relhassubclass)
 """
 # Validated CHECK constraints on one column, or of a domain.
@@ -105,13 +115,16 @@ TRIGGERS = """
     select tgrelid, command from changed
     inner join (values (2, 16), (3, 4), (4, 8)) as event (command, bit) on tgtype & bit <> 0
 """
+# Rules that run other statements instead, whose rows are then returned.
+RULES = "select ev_class, ev_type::text::integer from pg_rewrite where is_instead and rulename <> '_RETURN'"
 BODY = """
     select p.prosqlbody::text, p.prosrc, array(
         select coalesce(quote_ident(nullif(p.proargnames[number], '')) || ' ', '') || format_type(each, null)
         from unnest(p.proargtypes) with ordinality as argument (each, number)
-    )
+    ), (select substr(setting, 13) from unnest(p.proconfig) as setting where starts_with(setting, 'search_path='))
     from pg_proc as p where p.oid = %s
 """
+SEARCH_PATH = "select set_config('search_path', %s, true)"
 ANALYSED = sql.SQL("create function pg_temp.analysed({}) returns void begin atomic\n{}\n; end")
 TEMPORARY = """
     select prosqlbody::text from pg_proc where pronamespace = pg_my_temp_schema() and proname = 'analysed'

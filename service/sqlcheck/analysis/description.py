@@ -53,7 +53,7 @@ class Column:
 
 @attrs.frozen
 class Description:
-    """A statement as PostgreSQL describes it; `plan` is None if it is not a query."""
+    """A statement as PostgreSQL describes it; `plan` is None if it is not a query, and empty if a rule drops it."""
 
     statement: Statement
     parsed: ParsedQuery
@@ -132,8 +132,9 @@ class Describer:
                 row = self._explained(statement, "json, verbose off").fetchone()
         except psycopg.Error as error:  # raised by the planner, which reports no position
             raise _refused(error.diag.message_primary, None, statement.sql) from error
-        plan: Plan = row[0][0]["Plan"] if row else {}
-        if self._connection.info.server_version < DISABLED_SINCE:
+        # A rule can add other statements, such as NOTIFY, or leave none.
+        plan: Plan = next((each["Plan"] for each in (row[0] if row else []) if "Plan" in each), {})
+        if plan and self._connection.info.server_version < DISABLED_SINCE:
             for node in plan_nodes(plan):  # as PostgreSQL 18 marks them itself
                 if node["Node Type"] == "Seq Scan":
                     node["Disabled"] = True

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Key
 from service.sqlcheck.analysis.node_tree import Node, constant_integer, same, strip_relabels, walk
-from service.sqlcheck.analysis.not_null import not_null_if_true
-from service.sqlcheck.analysis.scope import Scope, aggregates_all, conjuncts, is_alias, is_table
+from service.sqlcheck.analysis.not_null import as_variable
+from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts, is_table
+from service.sqlcheck.analysis.scope import Scope
 
-Columns = frozenset[int]
+Columns = frozenset[tuple[int, int]]  # each a column (from 0), and a family of operators that find its values equal
 
 
 def returns_at_most_one(scope: Scope) -> bool:
@@ -26,14 +27,14 @@ def is_bounded(scope: Scope) -> bool:
 
 
 def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa: PLR0911 - one return per case
-    """Return whether a query returns at most one row for each value of its `fixed` columns (from 0).
+    """Return whether a query returns at most one row for each value of its `fixed` columns.
 
     :param bounded: accept any bounded number of rows
     """
     query = scope.query
     if (bounded and query.limitCount) or (constant_integer(query.limitCount) in {0, 1} and not query.limitOption):
         return True
-    if (query.hasTargetSRFs and not bounded) or query.commandType == pg.MERGE:
+    if (query.hasTargetSRFs and not bounded) or query.commandType == pg.MERGE or scope.is_replaced:
         return False
     if aggregates_all(query):
         return True
@@ -46,9 +47,9 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     if query.groupingSets and not bounded:
         return False
     if keys:
-        marks = {key.tleSortGroupRef for key in keys}
-        grouped = [each.expr for each in query.targetList if each.ressortgroupref in marks]
-        if all(dependencies.is_constant(each, or_null=False) for each in grouped):
+        operators = {key.tleSortGroupRef: key.eqop for key in keys}
+        grouped = [each for each in query.targetList if each.ressortgroupref in operators]
+        if all(dependencies.is_constant(each.expr, operators[each.ressortgroupref], or_null=False) for each in grouped):
             return True
     return dependencies.has_single_row(query.jointree)
 
@@ -57,7 +58,11 @@ def _is_limited_set(scope: Scope, node: Node, fixed: Columns, *, bounded: bool) 
     """Return the same for a set operation."""
     if node.label == "RANGETBLREF":
         return _is_limited(scope.child(scope.relation(node.rtindex).subquery), fixed, bounded=bounded)
-    if not node.all and len(fixed) == len(scope.targets):
+    equalities = scope.catalogue.equalities
+    if not node.all and all(
+        any((place, family) in fixed for family in equalities.get(key.eqop, ()))
+        for place, key in enumerate(node.groupClauses or ())
+    ):
         return True
     left, right = (_is_limited_set(scope, arm, fixed, bounded=bounded) for arm in (node.larg, node.rarg))
     return {pg.UNION: bounded and left and right, pg.INTERSECT: left or right, pg.EXCEPT: left}[node.op]
@@ -70,22 +75,22 @@ def _relations(part: Node) -> list[int]:
 class FunctionalDependencies:
     """The relations of a query with a single row, and the columns with a single value, as its conditions imply.
 
-    :param fixed: result columns (from 0) with a single value
+    :param fixed: result columns with a single value
     :param bounded: treat any bounded number of rows or values as a single one
     """
 
     def __init__(self, scope: Scope, fixed: Columns = frozenset(), *, bounded: bool = False) -> None:
         self._scope = scope
         self._bounded = bounded
-        self._columns: set[tuple[int, int]] = set()  # relation and column
+        self._columns: set[tuple[int, int, int]] = set()  # relation, column, and family
         self.single_row: set[int] = set()
         self._conditions = [
             (each, relations) for condition, relations in scope.conditions() for each in conjuncts(condition)
         ]
-        for place in fixed:
-            expression = strip_relabels(scope.targets[place].expr)
-            shown = not_null_if_true(scope, expression) if expression.label == "VAR" else set()
-            self._columns |= {variable[:2] for variable in shown if self._is_read(*variable)}
+        for place, family in fixed:
+            expression = self._scope.without_alias(scope.targets[place].expr)
+            if expression.label == "VAR" and not expression.varlevelsup and self._is_read(*as_variable(expression)):
+                self._columns.add((expression.varno, expression.varattno, family))
         self._derive()
 
     @property
@@ -100,27 +105,32 @@ class FunctionalDependencies:
             return False
         return self.single_row.issuperset(_relations(part))
 
-    def is_constant(self, node: Node, *, or_null: bool = True) -> bool:
-        """Return whether an expression has a single value, beside the null of an outer join if `or_null`."""
-        for each, level in walk(node):
-            if each.label == "FUNCEXPR":
-                function = self._scope.catalogue.functions.get(each.funcid)
-                if function is None or function.is_volatile or each.funcretset:
-                    return False
-            if each.label == "WINDOWFUNC" and level == 0:
+    def is_constant(self, node: Node, operator: int = 0, *, or_null: bool = True) -> bool:
+        """Return whether an expression has a single value, beside the null of an outer join if `or_null`.
+
+        :param operator: the operator that finds the values equal; 0 if they must be identical
+        """
+        families, itself = self._scope.catalogue.equalities.get(operator, frozenset()), self._scope.without_alias(node)
+        if itself.label == "VAR" and not itself.varlevelsup:
+            return self._has_single_value(itself, families, or_null=or_null)
+        if self._scope.is_volatile(itself):
+            return False
+        for each, level in walk(itself):
+            if each.funcretset or (each.label == "WINDOWFUNC" and level == 0):
                 return False
             # A variable of a nested query counts that query's levels, too.
             if each.label == "VAR" and each.varlevelsup == level and not self._has_single_value(each, or_null=or_null):
                 return False
         return True
 
-    def _has_single_value(self, variable: Node, *, or_null: bool) -> bool:
-        if is_alias(self._scope.relation(variable.varno)):
-            shown = variable.varattno > 0 and self._scope.aliased_expression(variable)
-            return bool(shown) and self.is_constant(shown, or_null=or_null)
+    def _has_single_value(self, variable: Node, families: frozenset[int] = frozenset(), *, or_null: bool) -> bool:
+        if self._scope.is_aliased(variable):
+            return self.is_constant(self._scope.aliased_expression(variable), or_null=or_null)
         if not or_null and self._scope.outer_joins(variable.varno):
             return False
-        return variable.varno in self.single_row or (variable.varno, variable.varattno) in self._columns
+        accepted = families | self._scope.catalogue.exact
+        column = variable.varno, variable.varattno
+        return variable.varno in self.single_row or any((*column, family) in self._columns for family in accepted)
 
     def _is_read(self, relation: int, column: int, row: int) -> bool:
         """Return whether a returned column is of the row that the conditions are about, or has the same value."""
@@ -136,26 +146,21 @@ class FunctionalDependencies:
         while before != (len(self.single_row), len(self._columns)):
             before = (len(self.single_row), len(self._columns))
             for condition, relations in self._conditions:
-                for one, other in self._equated(condition):
-                    if (
-                        one.label == "VAR"
-                        and not one.varlevelsup
-                        and one.varno in relations
-                        and self.is_constant(other)
-                    ):
-                        self._columns.add((one.varno, one.varattno))
+                for one, other, operator in self._equated(condition):
+                    own = one.label == "VAR" and not one.varlevelsup and one.varno in relations
+                    if own and self.is_constant(other, operator):
+                        families = self._scope.catalogue.equalities[operator]
+                        self._columns |= {(one.varno, one.varattno, family) for family in families}
             for number in range(1, len(self._scope.query.rtable or []) + 1):
                 if number not in self.single_row and self._is_single_row(number) and not self._varies(number):
                     self.single_row.add(number)
 
-    def _equated(self, condition: Node) -> Iterator[tuple[Node, Node]]:
-        """Yield each side of an equation with the other side."""
-        if sides := self._scope.equation(condition):
-            one, other = sides
-            yield strip_relabels(one), other
-            yield strip_relabels(other), one
+    def _equated(self, condition: Node) -> Iterator[tuple[Node, Node, int]]:
+        """Yield each side of an equation with the other side and the operator."""
+        for one, other in self._scope.equated(condition):
+            yield one, other, condition.opno
         if self._bounded and (any_of := self._any(condition)) and any_of.opno in self._scope.catalogue.equalities:
-            yield strip_relabels(any_of.args[0]), any_of.args[1]
+            yield strip_relabels(any_of.args[0]), any_of.args[1], any_of.opno
 
     def _any(self, condition: Node) -> Node | None:
         """Return the comparison of `= any (…)`, or of `in` with a query that returns a bounded number of rows."""
@@ -188,21 +193,25 @@ class FunctionalDependencies:
         source = self._scope.source(number)
         if source is None:
             return self._bounded and relation.rtekind == pg.FUNCTION  # such as unnest($1)
-        fixed = frozenset(column - 1 for of, column in self._columns if of == number)
+        fixed = frozenset((column - 1, family) for of, column, family in self._columns if of == number)
         return _is_limited(source, fixed, bounded=self._bounded)
 
     def _fixes_key(self, number: int, key: Key) -> bool:
         limits = [condition for condition, relations in self._conditions if number in relations]
         expressions = iter(key.expressions)
         return all(any(same(part, each, index=number) for each in limits) for part in conjuncts(key.condition)) and all(
-            (number, column) in self._columns if column else self._fixes_expression(number, next(expressions))
-            for column in key.columns
+            (number, column, family) in self._columns
+            if column
+            else self._fixes_expression(number, next(expressions), family)
+            for column, family in zip(key.columns, key.families, strict=True)
         )
 
-    def _fixes_expression(self, number: int, expression: Node) -> bool:
+    def _fixes_expression(self, number: int, expression: Node, family: int) -> bool:
         return any(
-            same(strip_relabels(expression), one, index=number) and self.is_constant(other)
+            same(strip_relabels(expression), one, index=number)
+            and family in self._scope.catalogue.equalities[operator]
+            and self.is_constant(other, operator)
             for condition, relations in self._conditions
             if number in relations
-            for one, other in self._equated(condition)
+            for one, other, operator in self._equated(condition)
         )

@@ -1,12 +1,13 @@
 """Whether a query always returns a row: nothing filters its rows, or a foreign key guarantees the match of a join."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from service.sqlcheck.analysis import node_enums as pg
-from service.sqlcheck.analysis.catalogue import ForeignKey
-from service.sqlcheck.analysis.node_tree import Node, constant_integer, strip_relabels, walk
-from service.sqlcheck.analysis.scope import OuterJoin, Scope, aggregates_all, conjuncts
+from service.sqlcheck.analysis.catalogue import Catalogue, ForeignKey
+from service.sqlcheck.analysis.node_tree import Node, constant_integer
+from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts
+from service.sqlcheck.analysis.scope import OuterJoin, Scope
 
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.nullability_inference import NullabilityInference as Inference
@@ -42,13 +43,16 @@ def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session:
 def always_matches(join: OuterJoin, inference: "Inference") -> bool:
     """Return whether every preserved row of an outer join has a match: by a foreign key, or `left join … on true`."""
     missing = join.node.rarg if join.preserved is join.node.larg else join.node.larg
-    if join.node.jointype == pg.FULL or missing.label != "RANGETBLREF":
+    # With FOR UPDATE, a row that another transaction has changed meanwhile is joined to the rows that matched before.
+    if join.node.jointype == pg.FULL or missing.label != "RANGETBLREF" or join.scope.query.rowMarks:
         return False
     conditions = list(conjuncts(join.node.quals))
     rows = _GuaranteedRows(join.scope, inference, valid_session=False, filtered=True)
     if not conditions:
         return rows.has_row(missing)
-    return all(missing.rtindex in _relations(each) for each in conditions) and rows.is_guaranteed(missing, conditions)
+    return all(missing.rtindex in join.scope.relations_in(each) for each in conditions) and rows.is_guaranteed(
+        missing, conditions
+    )
 
 
 def _some_arm(scope: Scope, node: Node, inference: "Inference", *, valid_session: bool) -> bool:
@@ -90,15 +94,18 @@ class _GuaranteedRows:
         table = self._scope.relation(side.rtindex) if side.label == "RANGETBLREF" else None
         if table is None or table.rtekind != pg.TABLE or table.tablesample or not table.inh:
             return False
-        pairs: set[tuple[int, int, int]] = set()
+        catalogue = self._scope.catalogue
+        if table.relid in catalogue.secured:  # a policy can hide the row, which a view's owner sees
+            return False
+        pairs: dict[tuple[int, int, int], frozenset[int]] = {}
         for each in conditions:
-            if side.rtindex in _relations(each):
+            if side.rtindex in self._scope.relations_in(each):
                 reference = self._reference(each, side.rtindex)
                 if reference is None:
                     return False
-                pairs.add(reference)
+                pairs[reference] = catalogue.equalities[each.opno]
         itself = bool(pairs) and all(of == table.relid and column == other for of, column, other in pairs)
-        return itself or any(_consists_of(key, table.relid, pairs) for key in self._scope.catalogue.foreign_keys)
+        return itself or any(_consists_of(key, table.relid, pairs, catalogue) for key in catalogue.foreign_keys)
 
     def _filters(self, condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
         """Yield the conditions that can filter out rows, except those that find the session."""
@@ -123,8 +130,7 @@ class _GuaranteedRows:
 
     def _parameter_equation(self, condition: Node) -> tuple[Node, int]:
         """Return the column and the parameter that a condition equates; 0 for any other condition."""
-        sides = [strip_relabels(each) for each in self._scope.equation(condition)]
-        for one, other in (sides, sides[::-1]) if sides else ():
+        for one, other in self._scope.equated(condition):
             if one.label == "VAR" and other.label == "PARAM":
                 return one, other.paramid
         return condition, 0
@@ -138,20 +144,17 @@ class _GuaranteedRows:
             if side is None:
                 return False
             others.remove(side)
-            conditions = [each for each in conditions if side.rtindex not in _relations(each)]
+            conditions = [each for each in conditions if side.rtindex not in self._scope.relations_in(each)]
         return bool(certain or not sides) and not conditions
 
     def _reference(self, condition: Node, number: int) -> tuple[int, int, int] | None:
         """Return the table and column that equal a column of relation `number`, and that column."""
-        sides = [strip_relabels(each) for each in self._scope.equation(condition)]
-        if not sides or any(side.label != "VAR" for side in sides):
-            return None
-        one, other = sides
-        here, there = (one, other) if one.varno == number and not one.varlevelsup else (other, one)
-        if there.varno == number or not self._is_never_null(there):
-            return None
-        origin = self._scope.column_origin(there)
-        return (*origin, here.varattno) if origin else None
+        for here, there in self._scope.equated(condition):
+            are_columns = here.label == there.label == "VAR" and here.varno == number and not here.varlevelsup
+            if are_columns and there.varno != number and self._is_never_null(there):
+                origin = self._scope.column_origin(there)
+                return (*origin, here.varattno) if origin else None
+        return None
 
     def _is_never_null(self, variable: Node) -> bool:
         """Return whether a column is never null; unless `filtered`, before the conditions, which filter nulls out."""
@@ -180,11 +183,19 @@ def _looks_up_session(calls: Iterable[Node]) -> bool:
     return any(each.label == "PARAM" and each.paramkind == pg.EXTERNAL and each.paramid == 1 for each in arguments)
 
 
-def _relations(condition: Node) -> set[int]:
-    return {node.varno for node, level in walk(condition) if node.label == "VAR" and node.varlevelsup == level}
+def _consists_of(
+    key: ForeignKey, target: int, pairs: Mapping[tuple[int, int, int], frozenset[int]], catalogue: Catalogue
+) -> bool:
+    """Return whether the columns of a foreign key to `target` are exactly `pairs`, compared as the key compares them.
 
-
-def _consists_of(key: ForeignKey, target: int, pairs: set[tuple[int, int, int]]) -> bool:
-    """Return whether the columns of a foreign key to `target` are exactly `pairs`."""
-    wanted = {(key.table, column, other) for column, other in zip(key.columns, key.target_columns, strict=True)}
-    return key.target == target and wanted == pairs
+    With PERIOD, it has another operator, because several rows together can be the referenced one.
+    """
+    columns = [(key.table, *its) for its in zip(key.columns, key.target_columns, strict=True)]
+    return (
+        key.target == target
+        and {*columns} == pairs.keys()
+        and all(
+            pairs[each] & catalogue.equalities.get(operator, frozenset())
+            for each, operator in zip(columns, key.operators, strict=True)
+        )
+    )

@@ -12,6 +12,8 @@ from typing import Any
 
 import attrs
 
+from service.sqlcheck.analysis import node_enums as pg
+
 TOKEN = re.compile(r"[(){}]|(?:\\.|[^\s(){}\\])+", re.DOTALL)
 INTEGER = re.compile(r"-?\d+")
 WORDS = {"<>": None, "true": True, "false": False}
@@ -134,8 +136,8 @@ def same(one: Any, other: Any, *, index: int = 0) -> bool:  # noqa: ANN401 - nod
 
 
 def strip_relabels(node: Node) -> Node:
-    """Return the expression below casts that do not change the value, such as varchar to text; char ignores spaces."""
-    while node.label == "RELABELTYPE" and node.resulttype != CHAR:
+    """Return the expression below casts that do not change the value, such as varchar to text."""
+    while node.label == "RELABELTYPE":
         node = node.arg
     return node
 
@@ -147,9 +149,9 @@ def constant_bytes(node: Node) -> bytes:
 
 def constant_integer(node: Node | None) -> int | None:
     """Return the value of an integer constant below casts; None for any other expression."""
-    while node is not None and node.label in {"FUNCEXPR", "RELABELTYPE"}:
-        node = node.args[0] if node.label == "FUNCEXPR" else node.arg
-    if node is None or node.label != "CONST" or node.constisnull:
+    while node is not None and node.funcformat in {pg.EXPLICIT_CAST, pg.IMPLICIT_CAST}:
+        node = node.args[0]
+    if node is None or node.label != "CONST" or node.constisnull or not node.constbyval:
         return None
     return int.from_bytes(constant_bytes(node), "little", signed=True)
 

@@ -42,7 +42,8 @@ def parts_not_null_if_true(scope: "Scope", condition: Any) -> Iterator[Node]:  #
         case "BOOLEANTEST":
             tested = [condition.arg] if condition.booltesttype in {pg.IS_TRUE, pg.IS_FALSE, pg.IS_NOT_UNKNOWN} else []
         case "SCALARARRAYOPEXPR":
-            compares = condition.useOr or condition.args[1].elements  # `<> all` of no elements is true of null, too
+            array = condition.args[1]  # `<> all` of no elements is true of null, too
+            compares = condition.useOr or (array.elements and not array.multidims)
             tested = condition.args[:1] if compares and _is_strict(scope, condition.opno) else []
         case "SUBLINK":
             tested = [condition.testexpr] if condition.subLinkType == pg.ANY else []
@@ -79,9 +80,7 @@ def _parts(scope: "Scope", node: Any) -> Iterator[Node]:  # noqa: ANN401 - a nod
         case "":
             return
         case "VAR":
-            own = node.varattno > 0 and not node.varlevelsup
-            is_alias = own and scope.relation(node.varno).rtekind in {pg.JOIN, pg.GROUP}
-            parts = [scope.aliased_expression(node)] if is_alias else []
+            parts = [scope.aliased_expression(node)] if not node.varlevelsup and scope.is_aliased(node) else []
         case "OPEXPR" if _is_strict(scope, node.opno):
             parts = node.args
         case "FUNCEXPR" if (function := scope.catalogue.functions.get(node.funcid)) and function.is_strict:

@@ -28,6 +28,13 @@ class Nullability:
         """Whether the value is certainly not null."""
         return self.known and not self.outer_joins and not self.reason
 
+    @property
+    def why(self) -> str:
+        """Why the value can be null; an empty string if it cannot."""
+        if not self.known:
+            return "PostgreSQL cannot tell"
+        return self.reason or ("an outer join makes it so" if self.outer_joins else "")
+
     def beside(self, present: "Nullability") -> "Nullability":
         """Return it for rows in which a column of a table, which is null after an outer join, is not null."""
         kept = (joins for joins in self.outer_joins if not any(each <= joins for each in present.outer_joins))

@@ -17,10 +17,14 @@ from service.sqlcheck.analysis.nested_arrays import makes_nested
 from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, is_null_constant, operands, same
 from service.sqlcheck.analysis.not_null import Variable, as_variable, not_null_if_false, not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, in_array, null_if_all, null_if_any
-from service.sqlcheck.analysis.scope import COMPUTED, OuterJoin, Scope, is_alias, is_table
+from service.sqlcheck.analysis.query_parts import is_alias, is_table
+from service.sqlcheck.analysis.scope import COMPUTED, OuterJoin, Scope
 from service.sqlcheck.analysis.written_rows import generated_value, is_kept, missing_row, written_values
 
-NEVER_NULL = {"BOOLEANTEST", "DISTINCTEXPR", "GROUPINGFUNC", "MERGESUPPORTFUNC", "NEXTVALUEEXPR", "NULLTEST", "ROWEXPR"}
+NEVER_NULL = {
+    *("BOOLEANTEST", "DISTINCTEXPR", "GROUPINGFUNC", "MERGESUPPORTFUNC", "NEXTVALUEEXPR", "NULLTEST", "ROWEXPR"),
+    "CASETESTEXPR",  # an element of an array of which each is cast
+}
 NULL_IF_ANY = CASTS | {"BOOLEXPR", "JSONISPREDICATE", "JSONVALUEEXPR", "ROWCOMPAREEXPR"}
 NO_NULLS = b"\0\0\0\0"  # an array's offset of its null bitmap
 _Assumptions = tuple[int, frozenset[tuple[int, Variable]], frozenset[int]]
@@ -106,6 +110,11 @@ class NullabilityInference:
             case "ARRAYEXPR":
                 values = [self.expression(scope, each) for each in node.elements or []]
                 return in_array(values, makes_nested(scope, node))
+            case "ARRAYCOERCEEXPR":
+                array, element = self.expression(scope, node.arg), self.expression(scope, node.elemexpr)
+                return attrs.evolve(array, elements_not_null=array.elements_not_null and element.never_null)
+            case "COERCEVIAIO":  # the text of an array can contain nulls
+                return attrs.evolve(self.expression(scope, node.arg), elements_not_null=False)
             case label if label in NEVER_NULL:
                 return NEVER
             case label if label in NULL_IF_ANY:
@@ -217,10 +226,10 @@ class NullabilityInference:
         if node.varattno <= 0:  # a system column, or the whole row
             return NEVER
         place: int = node.varattno - 1
+        if node.varno == scope.query.resultRelation and (scope.is_replaced or not is_table(relation)):
+            return UNKNOWN  # a rule, or a view's INSTEAD OF trigger, can return anything
         if is_table(relation):
             return self._table_column(scope, relation, node)
-        if relation.rtekind == pg.TABLE and node.varno == scope.query.resultRelation:
-            return UNKNOWN  # a view's INSTEAD OF trigger can return anything
         if relation.rtekind == pg.VALUES:
             return self.null_if_any(scope, (row[place] for row in relation.values_lists))
         if relation.rtekind == pg.FUNCTION:

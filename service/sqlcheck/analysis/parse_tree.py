@@ -42,8 +42,14 @@ class ParsedQuery:
         return walk(self.tree)
 
     def targets(self) -> Sequence[Node]:
-        """Return the targets of the result's columns; `*` is one target for several columns."""
-        return targets(self.tree)
+        """Return the targets of the result's columns: of SELECT, or RETURNING; `*` is one for several columns."""
+        tree = self.tree
+        if isinstance(tree, ast.SelectStmt):
+            while tree.op != SetOperation.SETOP_NONE:
+                tree = tree.larg
+            return tree.targetList or ()
+        returning = getattr(tree, "returningClause", None)
+        return returning.exprs if returning else ()
 
     def line_of_table(self, name: str, *, by_alias: bool = False) -> int:
         """Return the line that names a table; the first of the statement if a function or a view does.
@@ -76,22 +82,3 @@ def walk(tree: Node) -> list[Node]:
             found.append(node)
             waiting.extend(getattr(node, name) for name in reversed([*node]))
     return found
-
-
-def targets(tree: Node) -> Sequence[Node]:
-    """Return the target list of a SELECT, or the RETURNING list of another statement."""
-    if isinstance(tree, ast.SelectStmt):
-        while tree.op != SetOperation.SETOP_NONE:
-            tree = tree.larg
-        return tree.targetList or ()
-    returning = getattr(tree, "returningClause", None)
-    return returning.exprs if returning else ()
-
-
-def target_name(target: Node) -> str:
-    """Return the column name of a target; an empty string if only PostgreSQL can derive it."""
-    if target.name:
-        return str(target.name)
-    value = target.val
-    named = type(value).__name__ == "ColumnRef" and type(value.fields[-1]).__name__ == "String"
-    return str(value.fields[-1].sval) if named else ""

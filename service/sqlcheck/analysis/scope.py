@@ -10,33 +10,10 @@ from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.analysis.node_tree import Node, parse, strip_relabels, walk
 from service.sqlcheck.analysis.not_null import Variable, not_null_if_true, parts_not_null_if_true
+from service.sqlcheck.analysis.query_parts import conjuncts, is_alias, is_table
 
 MAX_DEPTH = 20  # of nested calls: a function can call itself
 COMPUTED = {"FIELDSELECT", "FUNCEXPR", "OPEXPR", "SUBSCRIPTINGREF"}  # expressions that a condition can be about
-
-
-def conjuncts(condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
-    """Yield the operands of a conjunction, except `true`."""
-    if condition is not None and condition.label == "BOOLEXPR" and condition.boolop == "and":
-        for each in condition.args:
-            yield from conjuncts(each)
-    elif condition is not None and not (condition.label == "CONST" and condition.constvalue[:1] == [1]):
-        yield condition
-
-
-def is_table(relation: Node) -> bool:
-    """Return whether an entry of the range table is a table, not a view."""
-    return bool(relation.rtekind == pg.TABLE and relation.relkind != "v")
-
-
-def is_alias(relation: Node) -> bool:
-    """Return whether an entry of the range table only names columns of others: a join, or GROUP BY."""
-    return relation.rtekind in {pg.JOIN, pg.GROUP}
-
-
-def aggregates_all(query: Node) -> bool:
-    """Return whether a query aggregates all rows into one."""
-    return bool(query.hasAggs and not query.groupClause and not query.groupingSets)
 
 
 @attrs.frozen(eq=False)
@@ -77,6 +54,12 @@ class Scope:
         """The target entries of the result's columns."""
         found = self.query.targetList if self.query.commandType == pg.SELECT else self.query.returningList
         return [target for target in found or [] if not target.resjunk]
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether a rule runs another statement instead, and returns its rows."""
+        number = self.query.resultRelation
+        return bool(number) and (self.relation(number).relid, self.query.commandType) in self.catalogue.rules
 
     def relation(self, number: int) -> Node:
         """Return an entry of the range table."""
@@ -155,15 +138,37 @@ class Scope:
         around = self.caller or self.parent
         return around.depth + bool(self.caller) if around else 0
 
-    def equation(self, condition: Node) -> list[Node]:
-        """Return the two sides of an equality that a B-tree index supports; nothing for any other condition."""
-        is_equation = condition.label == "OPEXPR" and condition.opno in self.catalogue.equalities
-        return list(condition.args) if is_equation else []
+    def equated(self, condition: Node) -> list[tuple[Node, Node]]:
+        """Return each side of an equality of a B-tree index with the other side; nothing for other conditions."""
+        if condition.label != "OPEXPR" or condition.opno not in self.catalogue.equalities:
+            return []
+        one, other = map(self.without_alias, condition.args)
+        return [(one, other), (other, one)]
 
     def aliased_expression(self, variable: Node) -> Node:
         """Return the expression that a variable of a join or of GROUP BY stands for."""
         relation = self.relation(variable.varno)
         found: Node = (relation.joinaliasvars or relation.groupexprs)[variable.varattno - 1]
+        return found
+
+    def is_aliased(self, variable: Node) -> bool:
+        """Return whether a variable of this query is a column of a join or of GROUP BY."""
+        return variable.varattno > 0 and is_alias(self.relation(variable.varno))
+
+    def without_alias(self, node: Node) -> Node:
+        """Return the expression below casts of the type, and below columns of joins and of GROUP BY."""
+        node = strip_relabels(node)
+        while node.label == "VAR" and not node.varlevelsup and self.is_aliased(node):
+            node = strip_relabels(self.aliased_expression(node))
+        return node
+
+    def relations_in(self, part: Any) -> set[int]:  # noqa: ANN401 - a node, a list of them, or None
+        """Return the relations of this query to which an expression, or a query in it, refers."""
+        found: set[int] = set()
+        for node, level in walk(part):
+            if node.label == "VAR" and node.varlevelsup == level:
+                aliased = self.relations_in(self.aliased_expression(node)) if self.is_aliased(node) else {node.varno}
+                found |= aliased
         return found
 
     def is_in_each_set(self, variable: Node) -> bool:
@@ -182,7 +187,9 @@ class Scope:
         if is_table(relation):
             return relation.relid, variable.varattno
         inner, shown = scope.shown_expression(variable)
-        if shown is None or not (written or inner is scope or inner.query.commandType == pg.SELECT):
+        # A volatile function can see, and return, rows that it has written itself.
+        is_read = inner.query.commandType == pg.SELECT and not self.is_volatile(relation.functions)
+        if shown is None or not (written or inner is scope or is_read):
             return None
         shown = strip_relabels(shown)
         return inner.column_origin(shown, written=written) if shown.label == "VAR" else None
@@ -274,7 +281,7 @@ class Scope:
         computed = [each for each in parts if each.label in COMPUTED]
         return [each for each in computed if not self.is_volatile(each)]
 
-    def is_volatile(self, expression: Node) -> bool:
+    def is_volatile(self, expression: Any) -> bool:  # noqa: ANN401 - a node, a list of them, or None
         """Return whether an expression calls a volatile function."""
         operators, functions = self.catalogue.operators, self.catalogue.functions
         called = (functions.get(node.funcid or operators.get(node.opno or 0, 0)) for node, _ in walk(expression))

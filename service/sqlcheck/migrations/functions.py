@@ -57,6 +57,12 @@ class Statement:
     variable: str = ""
     is_dynamic: bool = False
 
+    def trees(self) -> list[Node]:
+        """Return its tree, and those of the constant text that it runs as SQL. Raises ParseError."""
+        value = self.tree.targetList[0].val if self.is_dynamic else None
+        text = getattr(getattr(value, "val", None), "sval", None)
+        return [self.tree, *(each.stmt for each in parse_sql(text or ""))]
+
 
 @attrs.frozen
 class Function:
@@ -80,7 +86,7 @@ class Function:
         """Return the statements, or the definition if PostgreSQL keeps no text of the body. Raises ParseError."""
         if not self.source:
             return [each.stmt for each in parse_sql(self.definition)]
-        return [each.tree for each in self.statements()]
+        return [tree for each in self.statements() for tree in each.trees()]
 
     def variables(self) -> dict[str, LiteralString]:
         """Return the types of the variables and parameters of a PL/pgSQL function; none for records."""

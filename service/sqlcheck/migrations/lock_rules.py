@@ -6,116 +6,21 @@ PostgreSQL reports at level DEBUG1 which tables it scans.
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import attrs
-import psycopg
 from pglast import parse_sql
 from pglast.enums import BoolExprType, CmdType, MergeMatchKind
 from pglast.parser import ParseError
 
 from service.sqlcheck.analysis.parse_tree import Node, walk
 from service.sqlcheck.migrations.functions import Function, plpgsql_statements
+from service.sqlcheck.migrations.lock_state import WAITS, State
 from service.sqlcheck.migrations.migration_files import after_comments
 from service.sqlcheck.migrations.schema import qualified
 
-CONCURRENTLY = re.compile(r"\bconcurrently\b", re.IGNORECASE)
-SCANNED = re.compile(r'verifying table "(.*)"')
+NO_READERS = "AccessExclusiveLock"
 IMPLIED = "is implied by existing constraints"
 HIDES_STATEMENTS = re.compile(r"(do|select|with|call|update|insert|delete|merge)\b", re.IGNORECASE)
-
-# A migration can change it, and it affects the printed names of tables.
-SEARCH_PATH = "set local search_path = public"
-# Partitioned tables have no file.
-TABLES = """
-    select c.oid::regclass::text, coalesce(pg_relation_filenode(c.oid), 0)
-    from pg_class as c
-    where c.relkind in ('r', 'm', 'p') and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
-"""
-# By file: a new file means that the index is built.
-INDEXES = """
-    select coalesce(pg_relation_filenode(indexrelid), indexrelid)::bigint, indrelid::regclass::text
-    from pg_index where indexrelid >= 16384
-"""
-FOREIGN_KEYS = "select oid::bigint, conrelid::regclass::text from pg_constraint where contype = 'f' and convalidated"
-# Whether a column has a validated NOT NULL, and whether SET NOT NULL would skip the scan because of that or of a CHECK.
-NOT_NULL = """
-    select
-        c.oid::regclass || '.' || a.attname,
-        a.attnotnull and n.oid is null,
-        (a.attnotnull and n.oid is null) or exists (
-            select from pg_constraint as k
-            where k.conrelid = c.oid and k.contype = 'c' and k.convalidated
-                and pg_get_constraintdef(k.oid) = format('CHECK ((%I IS NOT NULL))', a.attname)
-        )
-    from pg_class as c
-    inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-    left join pg_constraint as n
-        on n.conrelid = c.oid and n.contype = 'n' and n.conkey = array[a.attnum] and not n.convalidated
-    where c.relkind in ('r', 'p') and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
-"""
-TRIGGERS = """
-    select oid::bigint, array[tgrelid::regclass::text, tgname::text, tgenabled::text]
-    from pg_trigger where not tgisinternal or tgenabled <> 'O'
-"""
-ROW_SECURITY = "select oid::regclass::text from pg_class where relrowsecurity"
-# Domains of columns.
-DOMAINS = """
-    select t.typname::text, a.attrelid::regclass::text
-    from pg_type as t inner join pg_attribute as a on a.atttypid = t.oid
-    inner join pg_class as c on c.oid = a.attrelid
-    where t.typtype = 'd' and t.oid >= 16384 and c.relkind in ('r', 'm', 'p')
-"""
-# By strength, with the sessions that each blocks (https://www.postgresql.org/docs/current/explicit-locking.html).
-WAITS = {
-    "AccessShareLock": "",
-    "RowShareLock": "",
-    "RowExclusiveLock": "",
-    "ShareUpdateExclusiveLock": "other migrations wait",
-    "ShareLock": "writers wait",
-    "ShareRowExclusiveLock": "writers wait",
-    "ExclusiveLock": "writers wait",
-    "AccessExclusiveLock": "readers and writers wait",
-}
-# The strongest lock of a table comes last.
-LOCKS = """
-    select l.relation::regclass::text, l.mode
-    from pg_locks as l inner join pg_class as c on c.oid = l.relation
-    where l.pid = pg_backend_pid() and l.locktype = 'relation' and c.relkind in ('r', 'p', 'm')
-        and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
-    order by array_position(%s, l.mode)
-"""
-SET_CHECK, SET_NOT_NULL = "C", "O"  # AlterDomainStmt.subtype
-
-
-@attrs.frozen
-class State:
-    """The parts of the catalogue that the rules compare, and the locks held."""
-
-    tables: dict[str, int]
-    indexes: dict[int, str]
-    foreign_keys: dict[int, str]
-    not_null: dict[str, list[bool]]
-    triggers: dict[int, list[str]]
-    domains: dict[str, str]
-    secured: set[str]
-    locks: dict[str, str]
-    lock_timeout: str
-
-    @classmethod
-    def read(cls, connection: psycopg.Connection[Any]) -> "State":
-        """Read the catalogue."""
-        with connection.transaction(force_rollback=True):
-            connection.execute(SEARCH_PATH)
-            tables, indexes, foreign_keys, triggers, domains = (
-                dict(connection.execute(query).fetchall())
-                for query in (TABLES, INDEXES, FOREIGN_KEYS, TRIGGERS, DOMAINS)
-            )
-            locks = dict(connection.execute(LOCKS, [[*WAITS]]).fetchall())
-            not_null = {name: flags for name, *flags in connection.execute(NOT_NULL)}
-            secured = {name for (name,) in connection.execute(ROW_SECURITY)}
-            [(timeout,)] = connection.execute("show lock_timeout").fetchall()
-        return cls(tables, indexes, foreign_keys, not_null, triggers, domains, secured, locks, timeout)
 
 
 @attrs.frozen
@@ -135,6 +40,10 @@ class Step:
     def in_use(self, table: str) -> bool:
         """Return whether a table existed before the migration, and still does."""
         return table in self.start.tables and table in self.before.tables and table in self.after.tables
+
+    def is_scanned(self, table: str) -> bool:
+        """Return whether PostgreSQL has read all rows of a table, or of one with its name in another schema."""
+        return f'verifying table "{table.rpartition(".")[2]}"' in self.notices
 
     def blocks_writers(self, table: str) -> bool:
         """Return whether the transaction holds a lock that blocks writers of a table."""
@@ -160,9 +69,14 @@ def _rewrites(step: Step) -> Iterator[tuple[str, str]]:
     for table in sorted(rewritten):
         yield "rewrite", f"{table} is rewritten, which blocks readers: expand, fill, contract instead"
     for index in sorted(step.after.indexes.keys() - step.before.indexes.keys()):
-        if (table := step.after.indexes[index]) in in_use - rewritten and not CONCURRENTLY.search(step.statement):
+        if (table := step.after.indexes[index]) in in_use - rewritten and not _is_concurrent(step):
             sentence = f"an index of {table}, which exists, is created without CONCURRENTLY: writers wait"
             yield "index-not-concurrent", sentence
+
+
+def _is_concurrent(step: Step) -> bool:
+    """Return whether a statement says CONCURRENTLY: to create an index, or as an option of REINDEX."""
+    return any(getattr(node, "concurrent", getattr(node, "defname", "") == "concurrently") for node in _nodes(step))
 
 
 def _foreign_keys(step: Step) -> Iterator[tuple[str, str]]:
@@ -177,35 +91,38 @@ def _foreign_keys(step: Step) -> Iterator[tuple[str, str]]:
 def _not_null(step: Step) -> Iterator[tuple[str, str]]:
     for column in sorted(step.before.not_null.keys() & step.after.not_null.keys()):
         table = column.rpartition(".")[0]
-        becomes = step.after.not_null[column][0] and not step.before.not_null[column][1]
-        if becomes and step.in_use(table) and step.blocks_writers(table):
+        becomes = step.after.not_null[column][0] and not step.before.not_null[column][0]
+        if becomes and step.in_use(table) and step.blocks_writers(table) and step.is_scanned(table):
             yield "not-null", f"{column} becomes NOT NULL without a validated check: all rows are read"
 
 
 def _scans(step: Step) -> Iterator[tuple[str, str]]:
-    new = {name for name, (valid, _) in step.after.not_null.items() if valid} - step.before.not_null.keys()
+    without = {name for name, (required, filled) in step.after.not_null.items() if required and not filled}
+    new = without - step.before.not_null.keys()
     required = {column.rpartition(".")[0] for column in new}  # fails if there is a row, which squawk reports
-    for name in SCANNED.findall("\n".join(step.notices)):
-        tables = {table for table in step.after.tables if table.rpartition(".")[2] == name}
-        if any(step.in_use(table) and step.blocks_writers(table) for table in tables - required):
-            sentence = f"all rows of {name} are read while it is locked: NOT VALID first, VALIDATE in another migration"
-            yield "scan", sentence
+    for table in sorted(step.after.tables.keys() - required):
+        if step.is_scanned(table) and step.in_use(table) and step.blocks_writers(table):
+            yield (
+                "scan",
+                f"all rows of {table} are read while it is locked: NOT VALID first, VALIDATE in another migration",
+            )
 
 
 def _triggers(step: Step) -> Iterator[tuple[str, str]]:
     for oid in sorted(step.after.triggers.keys() | step.before.triggers.keys()):
         before, after = step.before.triggers.get(oid), step.after.triggers.get(oid)
-        table, name, state = after or before or ["", "", ""]
+        kind, table, name, state = after or before or [""] * 4
         if before != after and step.in_use(table):
             what = "dropped" if not after else "disabled" if state == "D" else "enabled" if before else "created"
-            yield "trigger", f"trigger {name} of {table} is {what}: writers wait, and the previous release is affected"
+            yield "trigger", f"{kind} {name} of {table} is {what}: writers wait, and the previous release is affected"
 
 
 def _row_security(step: Step) -> Iterator[tuple[str, str]]:
-    for table in sorted(step.after.secured - step.before.secured):
+    for table, what in sorted(step.after.secured - step.before.secured):
         if step.in_use(table):
-            sentence = f"row level security of {table} is enabled: rows vanish for the previous release"
-            yield "row-security", f"{sentence}, unless a policy shows them or the service owns the table"
+            sentence = f"row level security of {table} is {what}: rows vanish for the previous release"
+            owner = " or the service owns the table" if what == "enabled" else ""
+            yield "row-security", f"{sentence}, unless a policy shows them{owner}"
 
 
 def hides_statements(statement: str) -> bool:
@@ -224,9 +141,10 @@ def _drops(step: Step) -> Iterator[tuple[str, str]]:
 
 def _check_text(step: Step) -> Iterator[tuple[str, str]]:  # noqa: C901 - one branch per kind
     """Find statements that leave no trace in the catalogue."""
-    unreadable = [
-        name for name, mode in step.before.locks.items() if mode == "AccessExclusiveLock" and step.in_use(name)
-    ]
+    before, after = step.before.locks, step.after.locks
+    in_use = [*filter(step.in_use, sorted(after))]
+    unreadable = [table for table in in_use if before.get(table) == NO_READERS]
+    locked = [table for table in in_use if before.get(table) != after[table]]
     for node in _nodes(step):
         kind = type(node).__name__
         if kind == "LockStmt":
@@ -239,19 +157,24 @@ def _check_text(step: Step) -> Iterator[tuple[str, str]]:  # noqa: C901 - one br
                 yield "whole-table", sentence
             elif not _limits_rows(step, node):
                 yield "whole-table", f"{verb} of all rows of {table}, which stay locked: do it in batches"
+        elif unreadable and kind in {"InsertStmt", "CreateTableAsStmt"} and (read := _tables_read(step, node)):
+            sentence = f"{read[0]} is read while {unreadable[0]} is locked, for readers too: use another migration"
+            yield "whole-table", sentence
         elif kind == "CreateStmt" and node.partbound and not any(IMPLIED in each for each in step.notices):
-            locked = {name for name, mode in step.after.locks.items() if mode == "AccessExclusiveLock"}
             parent = _name(node.inhRelations[0])  # rows of its default partition may belong to the new one
-            for table in filter(step.in_use, sorted(locked - step.before.locks.keys() - {parent})):
-                yield (
-                    "scan",
-                    f"all rows of {table} are read while it is locked: a validated CHECK can exclude the new ones",
-                )
-        elif kind == "AlterDomainStmt" and _is_checked(node):
-            table = step.start.domains.get(node.typeName[-1].sval, "")
-            if step.in_use(table):
-                sentence = f"all rows of {table} are read while it is locked, for the domain: NOT VALID, then VALIDATE"
+            for table in (each for each in locked if after[each] == NO_READERS and each != parent):
+                why = "a validated CHECK can exclude the new ones"
+                yield "scan", f"all rows of {table} are read while it is locked: {why}"
+        elif kind == "AlterDomainStmt":
+            for table in filter(step.blocks_writers, locked):
+                sentence = f"all rows of {table} are read while it is locked, for the domain: give the table a CHECK"
                 yield "scan", sentence
+
+
+def _tables_read(step: Step, node: Node) -> list[str]:
+    """Return the tables in use from which INSERT or CREATE TABLE AS copies rows."""
+    source = node.selectStmt if type(node).__name__ == "InsertStmt" else None if node.into.skipData else node.query
+    return [*filter(step.in_use, (_name(each) for each in walk(source) if type(each).__name__ == "RangeVar"))]
 
 
 def _changes_rows(node: Node) -> bool:
@@ -276,11 +199,6 @@ def _limits_rows(step: Step, node: Node) -> bool:
     return any(not in_use or len(names) < 2 for names in tables)  # noqa: PLR2004 - a join names two
 
 
-def _is_checked(node: Node) -> bool:
-    """Return whether ALTER DOMAIN validates existing rows."""
-    return bool(node.subtype == SET_NOT_NULL or (node.subtype == SET_CHECK and not node.def_.skip_validation))
-
-
 def _nodes(step: Step) -> list[Node]:
     """Return the nodes of a statement, or of those in a DO block, and of the functions that it calls."""
     found, waiting = [], [lambda: _parsed(step.statement)]
@@ -300,7 +218,7 @@ def _parsed(statement: str) -> list[Node]:
     """Parse a statement, or those in a DO block. Raises ParseError."""
     trees = [each.stmt for each in parse_sql(statement)]
     is_block = any(type(tree).__name__ == "DoStmt" for tree in trees)
-    return [each.tree for each in plpgsql_statements(statement)] if is_block else trees
+    return [tree for each in plpgsql_statements(statement) for tree in each.trees()] if is_block else trees
 
 
 def _name(table: Node) -> str:

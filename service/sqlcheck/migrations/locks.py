@@ -18,7 +18,8 @@ from yoyo.migrations import read_sql_migration  # type: ignore[import-untyped]  
 from service.migrate import MigrationError, load_migrations
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.migrations.functions import read_functions
-from service.sqlcheck.migrations.lock_rules import WAITS, State, Step, check_step, hides_statements
+from service.sqlcheck.migrations.lock_rules import Step, check_step, hides_statements
+from service.sqlcheck.migrations.lock_state import WAITS, State
 from service.sqlcheck.migrations.migration_files import after_comments
 from service.sqlcheck.migrations.squawk import squawk
 from service.sqlcheck.scratch import connect, scratch_database, with_extension_advice
@@ -26,9 +27,13 @@ from service.sqlcheck.scratch import connect, scratch_database, with_extension_a
 ACCEPTED = re.compile(r"^-- locks: ok \S", re.MULTILINE)
 # Most statements: they lock no table, so reading the catalogue, which takes milliseconds, is skipped.
 LOCK_FREE = re.compile(r"(comment\s+on|create\s+(or\s+replace\s+)?function)\b", re.IGNORECASE)
-TO_TIMESTAMP = re.compile(r"\btype\s+timestamp", re.IGNORECASE)
-LOCK_TIMEOUT = "set lock_timeout = '3s'"  # as `migrate` sets it before each migration
-INVALID_INDEXES = "select indexrelid::regclass::text from pg_index where not indisvalid"
+# The timeout that `migrate` sets, and a time zone in which a change to or from `timestamptz` rewrites a table.
+SETTINGS = "set lock_timeout = '3s'; set timezone = 'Asia/Tokyo'"
+REPORT_SCANS = "set client_min_messages = debug1"  # a migration can change it
+# That of a partitioned table is invalid until each partition has one.
+INVALID_INDEXES = """
+    select indexrelid::regclass::text from pg_index where not indisvalid and pg_relation_filenode(indexrelid) > 0
+"""
 
 
 @attrs.frozen(order=True)
@@ -65,7 +70,6 @@ def review_migrations(connection: psycopg.Connection[Any], directory: Path) -> I
     linted = squawk(directory, {Path(each.path): each.use_transactions for each in migrations})
     notices: list[str] = []
     connection.add_notice_handler(lambda diagnostic: notices.append(diagnostic.message_primary or ""))
-    connection.execute("set client_min_messages = debug1")  # the level at which PostgreSQL reports scans
     for each in migrations:
         path = Path(each.path)
         try:
@@ -100,7 +104,7 @@ class _Review:
         self._findings: list[Finding] = []
 
     def run(self) -> Migration:
-        self._connection.execute(LOCK_TIMEOUT)
+        self._connection.execute(SETTINGS)
         after = self._before
         with self._connection.transaction() if self._transactional else nullcontext():
             for statement in read_sql_migration(str(self._path))[2]:
@@ -123,12 +127,10 @@ class _Review:
     def _execute(self, statement: str, before: State) -> State:
         """Run a statement, and return the state after it."""
         lock_free = LOCK_FREE.match(statement, after_comments(statement, 0))
+        self._connection.execute(REPORT_SCANS)
         try:
             with nullcontext() if self._transactional else self._connection.transaction():
-                if TO_TIMESTAMP.search(statement):  # in UTC, PostgreSQL does not rewrite the table
-                    self._connection.execute("set timezone = 'Asia/Tokyo'")
                 self._connection.execute(statement)
-                self._connection.execute("reset timezone")
                 return before if lock_free else State.read(self._connection)
         except ActiveSqlTransaction:  # such as CONCURRENTLY, in a migration that is not a transaction
             if self._transactional:

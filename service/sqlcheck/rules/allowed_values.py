@@ -1,9 +1,10 @@
 """The texts that a CHECK constraint allows in a column: ``check (kind in ('cat', 'dog'))``."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from service.sqlcheck.analysis.node_tree import CASTS, CHAR, Node, constant_text, strip_relabels, type_of, walk
-from service.sqlcheck.analysis.scope import conjuncts
+from service.sqlcheck.analysis.query_parts import conjuncts
 
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.description import Description
@@ -28,7 +29,7 @@ def allowed_values(description: "Description", number: int) -> set[str]:
     return next((values for values in found if values), set())
 
 
-def _values(condition: Node, equalities: set[int]) -> set[str]:
+def _values(condition: Node, equalities: Collection[int]) -> set[str]:
     """Return the texts for which a condition on a column is true; nothing if it is true for others."""
     if condition.label == "BOOLEXPR" and condition.boolop == "or":
         arms = [_values(each, equalities) for each in condition.args]

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.description import Description
 from service.sqlcheck.analysis.max_rows import FunctionalDependencies
-from service.sqlcheck.analysis.node_tree import Node, walk
-from service.sqlcheck.analysis.scope import Scope, is_alias
+from service.sqlcheck.analysis.node_tree import walk
+from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.findings import Finding, finding_at, unless_accepted
 
 
@@ -45,21 +45,11 @@ def _links(scope: Scope, relations: list[int]) -> Iterator[set[int]]:
     for condition, _ in scope.conditions():
         parts = condition.args if condition is not None and condition.label == "BOOLEXPR" else [condition]
         for part in parts:
-            yield _relations(scope, part)
+            yield scope.relations_in(part)
     for number in relations:
         relation = scope.relation(number)
         sources = [relation.functions, relation.subquery, relation.tablefunc]
-        yield {number}.union(*(_relations(scope, each) for each in sources))
-
-
-def _relations(scope: Scope, part: Node | None) -> set[int]:
-    """Return the relations of this query to which an expression, or a query in it, refers."""
-    found: set[int] = set()
-    for node, level in walk(part):
-        if node.label == "VAR" and node.varlevelsup == level:
-            is_join_column = is_alias(scope.relation(node.varno)) and node.varattno > 0
-            found |= _relations(scope, scope.aliased_expression(node)) if is_join_column else {node.varno}
-    return found
+        yield {number} | scope.relations_in(sources)
 
 
 def _name(scope: Scope, number: int) -> str:

@@ -107,7 +107,7 @@ def _check_first_column(description: Description) -> Iterator[Finding]:
         return
     if first.never_null:
         return
-    name, why = description.columns[0].name, first.reason or "PostgreSQL cannot tell"
+    name, why = description.columns[0].name, first.why
     if first.known and not first.reason:
         many = statement.cardinality == Cardinality.MANY
         joins = frozenset().union(*first.outer_joins)
@@ -174,6 +174,5 @@ def _null_finding(statement: Statement, value: _Value) -> Finding:
     if not value.nulls.known:
         sentence = f"PostgreSQL cannot tell whether column {value.number} ({name}) can be null: allow None, or say "
         return finding_at(statement, value.column.line, f"{sentence}'not null: {name}'", "null-unknown")
-    why = value.nulls.reason or "an outer join makes it so"
-    sentence = f"column {value.number} can be null ({why}), but {value.owner}{name} does not allow None"
+    sentence = f"column {value.number} can be null ({value.nulls.why}), but {value.owner}{name} does not allow None"
     return finding_at(statement, value.column.line, sentence, "nullability")

@@ -110,3 +110,6 @@ select array_agg(note) over (order by id), json_agg(note) over (), max(name) ove
 
 -- never, never
 select case when note is not null then note else 'a' end, case when name is not null then name else 'a' end from maker group by cube (note, name);
+
+-- itself
+select note from maker where note <> all (array[array[]::text[]]);

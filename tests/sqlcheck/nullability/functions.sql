@@ -62,3 +62,6 @@ select w.id from whole_toys() as w;
 
 -- never
 select r from unnest('{[1,2)}'::int4multirange) as r;
+
+-- itself, itself
+select id, name from audited();

@@ -146,3 +146,21 @@ select note, made from maker where coalesce(note, 'a') <> '' and coalesce(made, 
 
 -- never
 select note from maker where nullif(trim(note), '') is not null;
+
+-- never, join
+select sold.product, rate.product from sold left join rate on rate.product = sold.product and rate.during = sold.during;
+
+-- never, join
+select made, toy.id from made_toys() as made left join toy on toy.id = made;
+
+-- never, join
+select owner.id, maker.id from owner left join maker on maker.id = owner.maker for update of owner;
+
+-- join
+select brand.name from label left join brand on brand.name = label.brand;
+
+-- never
+select brand.name from label left join brand on brand.name === label.brand;
+
+-- never, join
+select seen.id, hidden.id from seen left join hidden on hidden.id = seen.id;

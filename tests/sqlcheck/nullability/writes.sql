@@ -95,3 +95,9 @@ update computed set tax = null where tax is not null returning twice, total, sur
 
 -- never, itself, itself
 insert into computed (id, price, tax) values (1, 2, null) on conflict (id) do update set tax = excluded.sure returning twice, total, tax;
+
+-- who knows, who knows
+insert into ruled (id, name) values (1, 'a') returning id, name;
+
+-- who knows, who knows
+update ruled set name = 'a' where id = 1 returning id, name;

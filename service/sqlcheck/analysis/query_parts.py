@@ -1,0 +1,31 @@
+"""Questions about parts of an analysed query: its conditions, its relations and its groups."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from service.sqlcheck.analysis import node_enums as pg
+from service.sqlcheck.analysis.node_tree import Node
+
+
+def conjuncts(condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
+    """Yield the operands of a conjunction, except `true`."""
+    if condition is not None and condition.label == "BOOLEXPR" and condition.boolop == "and":
+        for each in condition.args:
+            yield from conjuncts(each)
+    elif condition is not None and not (condition.label == "CONST" and condition.constvalue[:1] == [1]):
+        yield condition
+
+
+def is_table(relation: Node) -> bool:
+    """Return whether an entry of the range table is a table, not a view."""
+    return bool(relation.rtekind == pg.TABLE and relation.relkind != "v")
+
+
+def is_alias(relation: Node) -> bool:
+    """Return whether an entry of the range table only names columns of others: a join, or GROUP BY."""
+    return relation.rtekind in {pg.JOIN, pg.GROUP}
+
+
+def aggregates_all(query: Node) -> bool:
+    """Return whether a query aggregates all rows into one."""
+    return bool(query.hasAggs and not query.groupClause and not query.groupingSets)
