@@ -145,6 +145,13 @@ def test_unread_table_and_column_are_found(empty_database_url: str, tmp_path: Pa
     )
 
 
+@pytest.mark.parametrize("name", ["tables", "views", "sql_features"])
+def test_table_named_like_one_of_the_catalogue_is_read(empty_database_url: str, tmp_path: Path, name: str) -> None:
+    migration = f"create table {name} (id bigint primary key);\ncomment on table {name} is 'X.';\n"
+
+    assert check(empty_database_url, tmp_path, migration, f"select id from {name}") == ""
+
+
 def test_unread_is_silent_while_a_query_is_refused(empty_database_url: str, tmp_path: Path) -> None:
     (tmp_path / "migrations").mkdir()
     (tmp_path / FILE).write_text(MAKERS)

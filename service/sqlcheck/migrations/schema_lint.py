@@ -17,7 +17,7 @@ from service.sqlcheck.migrations.schema import BOOKKEEPING_TABLES, Constraint, I
 UNUSED_TABLES = """
     select c.oid, c.relname::text, 0, ''
     from pg_class as c
-    where c.relkind in ('r', 'p', 'v', 'm')
+    where c.relkind in ('r', 'p', 'v', 'm') and c.oid >= 16384 -- FirstNormalObjectId: not the catalogue's
         and not exists (select from pg_inherits as h where h.inhrelid = c.oid)
         and not exists (select from pg_constraint as k where k.confrelid = c.oid and k.conrelid <> c.oid)
         and not exists (
@@ -29,7 +29,7 @@ UNUSED_TABLES = """
 UNUSED_COLUMNS = """
     select c.oid, c.relname::text, a.attnum, a.attname::text
     from pg_class as c inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-    where c.relkind in ('r', 'p')
+    where c.relkind in ('r', 'p') and c.oid >= 16384
         and not exists (select from pg_inherits as h where h.inhrelid = c.oid)
         and not exists (
             select from pg_depend as d
