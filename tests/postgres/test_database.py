@@ -97,7 +97,7 @@ async def test_value_requires_one_row_and_column(db: Database, statement: Statem
 async def test_count_returns_the_number_of_changed_rows(
     db: Database, statement: Statements, connection: asyncpg.Connection, rows: int
 ) -> None:
-    await connection.execute("create table numbers as select generate_series(1, 5) as number")
+    await connection.execute("create temporary table numbers as select generate_series(1, 5) as number")
     query: Count[...] = Count(statement("count", "delete from numbers where number <= $1", "most integer"), int)
 
     assert await db.count(query, rows) == rows

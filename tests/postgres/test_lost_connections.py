@@ -37,12 +37,12 @@ class Relayed:
 
 
 @pytest.fixture
-async def relayed(opening: Opening, own_database_url: str, server: EmbeddedPostgres) -> AsyncIterator[Relayed]:
-    admin = await asyncpg.connect(own_database_url)
+async def relayed(opening: Opening, empty_database_url: str, server: EmbeddedPostgres) -> AsyncIterator[Relayed]:
+    admin = await asyncpg.connect(empty_database_url)
     await admin.execute("create table things (thing integer)")
     relay = Relay(server)
     async with relay.listen() as port:
-        url = url_with_hosts(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
+        url = url_with_hosts(empty_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
         yield Relayed(await opening(url, size=3), relay, admin)
     await admin.close()
 
@@ -126,12 +126,12 @@ async def test_read_cut_twice_is_unavailable(
     assert await admin.fetchval(killed) == before + 2
 
 
-async def test_replaced_enum_is_prepared_anew(opening: Opening, own_database_url: str, statement: Statements) -> None:
+async def test_replaced_enum_is_prepared_anew(opening: Opening, empty_database_url: str, statement: Statements) -> None:
     """Each connection prepares it anew."""
-    admin = await asyncpg.connect(own_database_url)
+    admin = await asyncpg.connect(empty_database_url)
     await admin.execute("create type kind as enum ('tree'); create table plants (kind kind)")
     plant: Count[...] = Count(statement("count", "insert into plants values ($1)", "kind text"), int)
-    db = await opening(own_database_url)
+    db = await opening(empty_database_url)
     await db.count(plant, "tree")
     await admin.execute(
         "alter type kind rename to old_kind; create type kind as enum ('tree', 'herb');"
@@ -146,10 +146,10 @@ async def test_replaced_enum_is_prepared_anew(opening: Opening, own_database_url
 
 @pytest.mark.parametrize("writes", [True, False])
 async def test_write_with_undecodable_result_is_not_repeated(
-    opening: Opening, own_database_url: str, statement: Statements, *, writes: bool
+    opening: Opening, empty_database_url: str, statement: Statements, *, writes: bool
 ) -> None:
     """A composite type has gained a column since asyncpg looked it up."""
-    admin = await asyncpg.connect(own_database_url)
+    admin = await asyncpg.connect(empty_database_url)
     await admin.execute("create type pair as (one integer); create table pairs (pair pair)")
     await admin.execute("insert into pairs values (row(1))")
     text = (
@@ -158,7 +158,7 @@ async def test_write_with_undecodable_result_is_not_repeated(
         else "select pair from pairs limit 1"
     )
     query: Value[..., Any] = Value(statement("value pair", text), asyncpg.Record)
-    db = await opening(own_database_url)
+    db = await opening(empty_database_url)
     await db.value(query)
     await admin.execute("alter type pair add attribute two integer")
     before = await admin.fetchval("select count(*) from pairs")
@@ -199,13 +199,17 @@ async def test_expired_idle_connection_is_not_used(opening: Opening, backend: Ba
 
 
 async def test_missing_socket_option_is_skipped(
-    opening: Opening, own_database_url: str, server: EmbeddedPostgres, backend: Backend, monkeypatch: pytest.MonkeyPatch
+    opening: Opening,
+    empty_database_url: str,
+    server: EmbeddedPostgres,
+    backend: Backend,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """MacOS has different options."""
     monkeypatch.delattr(socket, "TCP_USER_TIMEOUT")
     relay = Relay(server)
     async with relay.listen() as port:
-        db = await opening(url_with_hosts(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable")
+        db = await opening(url_with_hosts(empty_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable")
 
         assert await db.value(backend)
 
@@ -219,12 +223,13 @@ async def test_missing_socket_option_is_skipped(
     ],
 )
 async def test_idle_connections_are_probed(
-    own_database_url: str, server: EmbeddedPostgres, query: str, expected: tuple[int, ...], backend: Backend
+    empty_database_url: str, server: EmbeddedPostgres, query: str, expected: tuple[int, ...], backend: Backend
 ) -> None:
     relay = Relay(server)
     async with relay.listen() as port:
         pool = Pool(
-            url_with_hosts(own_database_url, server, f"127.0.0.1:{port}") + f"?sslmode=disable{query}", timeouts=PATIENT
+            url_with_hosts(empty_database_url, server, f"127.0.0.1:{port}") + f"?sslmode=disable{query}",
+            timeouts=PATIENT,
         )
         async with pool.open():
             await pool.fetch(backend, ())

@@ -188,11 +188,11 @@ async def test_cancelled_waiter_is_skipped(opening: Opening, backend: Backend) -
 
 
 async def test_statement_survives_a_schema_change(
-    opening: Opening, statement: Statements, own_database_url: str
+    opening: Opening, statement: Statements, empty_database_url: str
 ) -> None:
-    db = await opening(own_database_url)
+    db = await opening(empty_database_url)
     query: One[..., Row] = One(statement("one Row", "select * from numbers"), Row)
-    admin = await asyncpg.connect(own_database_url)
+    admin = await asyncpg.connect(empty_database_url)
     await admin.execute("create table numbers as select 1 as number")
     assert await db.one(query) == (1,)
 

@@ -43,8 +43,8 @@ class Things:
 
 
 @pytest.fixture
-async def things(own_database_url: str, statement: Statements) -> AsyncIterator[Things]:
-    admin = await asyncpg.connect(own_database_url)
+async def things(empty_database_url: str, statement: Statements) -> AsyncIterator[Things]:
+    admin = await asyncpg.connect(empty_database_url)
     await admin.execute(SCHEMA)
     add: Count[...] = Count(statement("count", "insert into things values ($1)", "thing integer"), int)
     text = "update things set thing = thing where thing = $1"
@@ -55,8 +55,8 @@ async def things(own_database_url: str, statement: Statements) -> AsyncIterator[
 
 
 @pytest.fixture
-async def db(opening: Opening, own_database_url: str, things: Things) -> Database:  # noqa: ARG001 - makes the tables
-    return await opening(own_database_url)
+async def db(opening: Opening, empty_database_url: str, things: Things) -> Database:  # noqa: ARG001 - makes the tables
+    return await opening(empty_database_url)
 
 
 async def test_transaction_is_committed_at_its_end(db: Database, things: Things, backend: Backend) -> None:
@@ -128,9 +128,9 @@ async def test_lost_idle_connection_is_not_used(db: Database, things: Things, ba
 
 
 async def test_silence_at_begin_is_unavailable(
-    opening: Opening, own_database_url: str, things: Things, backend: Backend
+    opening: Opening, empty_database_url: str, things: Things, backend: Backend
 ) -> None:
-    db = await opening(own_database_url, timeouts=attrs.evolve(PATIENT, query=1, close_silent=0.1, close_all=0.1))
+    db = await opening(empty_database_url, timeouts=attrs.evolve(PATIENT, query=1, close_silent=0.1, close_all=0.1))
     pid = await db.value(backend)
 
     with frozen(pid), pytest.raises(Unavailable):
@@ -177,7 +177,7 @@ async def test_rollback_that_fails_closes_the_connection(db: Database, things: T
 
 
 async def test_cancelled_rollback_closes_the_connection(
-    opening: Opening, own_database_url: str, server: EmbeddedPostgres, things: Things
+    opening: Opening, empty_database_url: str, server: EmbeddedPostgres, things: Things
 ) -> None:
     relay = Relay(server)
 
@@ -190,7 +190,7 @@ async def test_cancelled_rollback_closes_the_connection(
 
     failing = asyncio.Event()
     async with relay.listen() as port:
-        url = url_with_hosts(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
+        url = url_with_hosts(empty_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
         db = await opening(url, timeouts=attrs.evolve(PATIENT, close=0.1, close_all=0.1))
         work = asyncio.create_task(fail())
         await failing.wait()
@@ -203,12 +203,12 @@ async def test_cancelled_rollback_closes_the_connection(
 
 
 async def test_connection_lost_while_idle_is_replaced_at_begin(
-    opening: Opening, own_database_url: str, server: EmbeddedPostgres, things: Things
+    opening: Opening, empty_database_url: str, server: EmbeddedPostgres, things: Things
 ) -> None:
     """Nothing was sent before."""
     relay = Relay(server)
     async with relay.listen() as port:
-        url = url_with_hosts(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
+        url = url_with_hosts(empty_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
         db = await opening(url)
         await db.count(things.add, 1)
         relay.cut_at = b"begin"
@@ -258,7 +258,7 @@ async def test_connection_lost_between_steps_is_unavailable(
 @pytest.mark.parametrize(("late", "committed"), [(False, []), (True, [1])])
 async def test_connection_lost_at_the_commit_is_unavailable(
     opening: Opening,
-    own_database_url: str,
+    empty_database_url: str,
     server: EmbeddedPostgres,
     things: Things,
     *,
@@ -268,7 +268,7 @@ async def test_connection_lost_at_the_commit_is_unavailable(
     """It is unknown whether it is committed, so it is not retried."""
     relay = Relay(server, cut_at=b"commit", cut_late=late)
     async with relay.listen() as port:
-        db = await opening(url_with_hosts(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable")
+        db = await opening(url_with_hosts(empty_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable")
 
         with pytest.raises(Unavailable):
             async with db.transaction() as tx:
@@ -277,8 +277,8 @@ async def test_connection_lost_at_the_commit_is_unavailable(
         assert await things.added() == committed
 
 
-async def test_deadlock_rolls_one_transaction_back(opening: Opening, own_database_url: str, things: Things) -> None:
-    db = await opening(f"{own_database_url}&deadlock_timeout=50ms", size=2)
+async def test_deadlock_rolls_one_transaction_back(opening: Opening, empty_database_url: str, things: Things) -> None:
+    db = await opening(f"{empty_database_url}&deadlock_timeout=50ms", size=2)
     both_hold_one = asyncio.Barrier(2)
 
     async def work(one: int, other: int, added: int) -> None:
@@ -296,8 +296,8 @@ async def test_deadlock_rolls_one_transaction_back(opening: Opening, own_databas
     assert await things.added() == [2 if outcomes[0] else 1]
 
 
-async def test_deadlocked_transaction_runs_again(opening: Opening, own_database_url: str, things: Things) -> None:
-    db = await opening(f"{own_database_url}&deadlock_timeout=50ms", size=2)
+async def test_deadlocked_transaction_runs_again(opening: Opening, empty_database_url: str, things: Things) -> None:
+    db = await opening(f"{empty_database_url}&deadlock_timeout=50ms", size=2)
     both_hold_one = asyncio.Barrier(2)
     runs: list[int] = []
 
@@ -336,7 +336,7 @@ async def test_endlessly_conflicting_transaction_is_unavailable(
 
 
 async def test_unconfirmed_commit_is_not_run_again(
-    opening: Opening, own_database_url: str, server: EmbeddedPostgres, things: Things
+    opening: Opening, empty_database_url: str, server: EmbeddedPostgres, things: Things
 ) -> None:
     runs = 0
 
@@ -347,7 +347,7 @@ async def test_unconfirmed_commit_is_not_run_again(
 
     relay = Relay(server, cut_at=b"commit", cut_late=True)
     async with relay.listen() as port:
-        db = await opening(url_with_hosts(own_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable")
+        db = await opening(url_with_hosts(empty_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable")
 
         with pytest.raises(Unavailable):
             await db.run_transaction(work)
@@ -357,9 +357,9 @@ async def test_unconfirmed_commit_is_not_run_again(
 
 @pytest.mark.slow
 async def test_transaction_needs_a_free_connection(
-    opening: Opening, own_database_url: str, things: Things, backend: Backend
+    opening: Opening, empty_database_url: str, things: Things, backend: Backend
 ) -> None:
-    db = await opening(own_database_url, size=1, timeouts=DatabaseTimeouts(acquire=1, query=30))
+    db = await opening(empty_database_url, size=1, timeouts=DatabaseTimeouts(acquire=1, query=30))
 
     async with db.transaction() as tx:
         for attempt in (db.transaction().__aenter__(), db.value(backend)):
@@ -372,9 +372,9 @@ async def test_transaction_needs_a_free_connection(
 
 @pytest.mark.slow
 async def test_transaction_ends_within_the_time_of_its_request(
-    opening: Opening, own_database_url: str, things: Things, sleep: Backend
+    opening: Opening, empty_database_url: str, things: Things, sleep: Backend
 ) -> None:
-    db = await opening(own_database_url, timeouts=DatabaseTimeouts(acquire=1, query=1))
+    db = await opening(empty_database_url, timeouts=DatabaseTimeouts(acquire=1, query=1))
     request = RequestContext("of one transaction")
 
     async def work() -> None:
@@ -393,9 +393,9 @@ async def test_transaction_ends_within_the_time_of_its_request(
 
 
 async def test_stale_statement_is_unavailable_once(
-    opening: Opening, own_database_url: str, things: Things, statement: Statements
+    opening: Opening, empty_database_url: str, things: Things, statement: Statements
 ) -> None:
-    db = await opening(own_database_url, size=1)
+    db = await opening(empty_database_url, size=1)
     everything: Value[..., int] = Value(statement("value integer", "select * from things where thing = 100"), int)
     await db.value(everything)
     await things.admin.execute("alter table things alter column thing type bigint")
