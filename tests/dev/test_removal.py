@@ -82,7 +82,7 @@ def test_drop_follows_an_earlier_removal(whole_tree: Tree) -> None:
         ("auth", False, r"^service/dev/\w+\.py imports service\.auth: |^service/\w+/\w+\.py imports service\.auth: "),
         ("throwaways", False, r"^service/throwaways does not exist"),
         ("throwaways", True, r"^migrations/ has no \*_create_throwaways\.sql"),
-        ("http", False, r"^service/\w+/\w+\.py imports service\.http: "),
+        ("http", False, r"^service/[\w/]+\.py imports service\.http: "),
         ("", False, r"^'' is not the name of a package"),
         (".", True, r"^'\.' is not the name of a package"),
         ("../docs", False, r"^'\.\./docs' is not the name of a package"),

@@ -184,7 +184,7 @@ QUERIES = [
         "a statement without a header",
         f"{FIND}:1: malformed header: the first line is '-- kites.find_kite: what the query does' [header]",
         FIND,
-        "-- kites.find_kite: one of the caller's kites\n",
+        "-- kites.find_kite: finds one of the caller's kites\n",
         "",
     ),
     Broken(
