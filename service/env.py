@@ -98,7 +98,7 @@ class LoginLimits:
     network: int
     """From one network to all accounts."""
     account: int
-    """From all networks to one account."""
+    """To one account, from networks that never logged in to it."""
     seconds: int
 
 

@@ -14,7 +14,7 @@ from service.telemetry.output import stdout
 access_log: structlog.stdlib.BoundLogger = structlog.get_logger("service.access")
 _logger = logging.getLogger("service.access")
 _encode = msgspec.json.Encoder().encode
-# Levels by the number of logging and the name of structlog.
+# Each level: logging's number, structlog's name.
 INFO, WARNING, ERROR = (logging.INFO, "info"), (logging.WARNING, "warning"), (logging.ERROR, "error")
 _format = "console"  # LOG_FORMAT
 

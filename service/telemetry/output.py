@@ -97,7 +97,7 @@ class Output:
             written.wait(max(0.0, self._closes_at - time.monotonic()))
 
     def close(self, seconds: float = CLOSE_TIMEOUT) -> None:
-        """Write all lines and wait for that, as for every later line, for `seconds` in total."""
+        """Write all lines; wait for them and all later ones, at most `seconds` in total."""
         self._closes_at = self._closes_at or time.monotonic() + seconds
         self.flush()
 
@@ -174,5 +174,5 @@ def close_log() -> None:
 
 
 def is_log_thread(thread: threading.Thread) -> bool:
-    """Return whether `thread` writes the log; a process can fork while it runs, because it holds no lock."""
+    """Return whether `thread` writes the log; a process can fork while it runs, because reset() replaces its lock."""
     return thread.name == THREAD_NAME
