@@ -18,7 +18,7 @@ class Retries:
     """The failed attempts of one statement."""
 
     def __init__(self, timeouts: DatabaseTimeouts, deadline: float) -> None:
-        """Create a record without attempts; none may end after `deadline` (monotonic seconds)."""
+        """Create a record without attempts; none starts after `deadline` (monotonic seconds)."""
         self.unknown: BaseException | None = None
         """The error that left the outcome unknown. The statement then runs once more, in a read-only transaction."""
         self._stale = 0

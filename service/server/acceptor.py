@@ -38,7 +38,7 @@ class Acceptor:
     ) -> None:
         """Start accepting in the running event loop; `connections` is the set that uvicorn keeps up to date.
 
-        Raises click.ClickException if another process listens on the same port.
+        Raises OperatorError if another process listens on the same port.
         """
         self._loop = asyncio.get_running_loop()
         self._listener = listener

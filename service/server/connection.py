@@ -108,7 +108,7 @@ class TimedConnection(HttpToolsProtocol):
             self.transport.close()
 
     def _has_unread(self) -> bool:
-        """Whether data has arrived that the event loop is about to read."""
+        """Return whether data has arrived that the event loop has yet to read."""
         if self.flow.read_paused:
             return False
         poll = select.poll()

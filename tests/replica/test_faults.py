@@ -67,7 +67,7 @@ async def test_killed_replica_causes_no_error(opening: Opening, pair: Pair, read
 
 
 @slow
-async def test_replica_killed_while_a_read_waits_for_it_causes_no_error(
+async def test_killed_replica_causes_no_error_in_a_waiting_read(
     reader: Reader, pair: Pair, read: Read, statement: Statements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The connection is then lost between two statements."""

@@ -49,7 +49,7 @@ async def test_slow_client_is_408(app: Service, parts: list[bytes], expected: li
         assert statuses(await talk(port, *parts)) == expected
 
 
-def test_request_that_arrives_while_the_process_is_stalled_is_not_late() -> None:
+def test_request_received_during_a_stall_is_not_late() -> None:
     """Only uvloop runs the timers, after a stall, before it reads what has arrived."""
 
     async def stall() -> bytes:
