@@ -8,6 +8,10 @@ if os.getpid() == 1:
     # The first process of a container: a signal that it does not handle is dropped (pid_namespaces(7)).
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
+if sys.argv[1:2] == ["serve"]:
+    # The default action would end the process; the server handles it once it has started.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
 try:
     from service.cli import main
 except ModuleNotFoundError as error:

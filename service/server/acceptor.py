@@ -18,8 +18,9 @@ YIELD_PAUSE, FAILURE_PAUSE = 0.002, 0.5
 MAX_UNSENT_IN_KERNEL = 128 * 1024
 # Seconds without a request before a connection can be closed to make room.
 MIN_IDLE = 1.0
-# File descriptors that connections leave free once accepting has failed.
-RESERVED_DESCRIPTORS = 32
+# File descriptors that connections leave free once accepting has failed, and for how many seconds: other processes can
+# have used them up.
+RESERVED_DESCRIPTORS, LIMIT_SECONDS = 32, 60.0
 
 
 class Acceptor:
@@ -35,6 +36,7 @@ class Acceptor:
         make_protocol: Callable[[], asyncio.BaseProtocol],
         connections: Collection[TimedConnection],
         slot: Slot,
+        limit_seconds: float = LIMIT_SECONDS,
     ) -> None:
         """Start accepting in the running event loop; `connections` is the set that uvicorn keeps up to date.
 
@@ -47,6 +49,7 @@ class Acceptor:
         self._slot = slot
         self._connecting: set[asyncio.Task[object]] = set()
         self._limit: int | None = None
+        self._limit_seconds = limit_seconds
         self._timer: asyncio.TimerHandle | None = None
         listener.setblocking(False)  # noqa: FBT003 - the standard library's signature
         if sys.platform == "linux":  # pragma: no branch
@@ -102,13 +105,17 @@ class Acceptor:
         self._slot.set_connections(self.connection_count)
 
     def _on_accept_error(self, error: OSError) -> None:
-        """Limit the number of connections to fewer than now, and log it the first time."""
+        """Limit the number of connections to fewer than now, for some time, and log it once in that time."""
         count = self.connection_count
         if self._limit is None:
             log.error("connections cannot be accepted", reason=error.strerror, connections=count)
+            self._loop.call_later(self._limit_seconds, self._lift_limit)
         self._limit = max(count - RESERVED_DESCRIPTORS, count // 2, 1)
         self._close_idle(count - self._limit)
         self._pause(FAILURE_PAUSE)
+
+    def _lift_limit(self) -> None:
+        self._limit = None
 
     def _close_idle(self, number: int) -> int:
         """Close up to `number` connections, the longest idle first; return how many."""

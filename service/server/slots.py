@@ -1,6 +1,7 @@
 """Numbers that the processes behind one listener share: a slot of shared memory for each."""
 
 from collections.abc import MutableSequence
+from math import inf
 
 ABSENT = -1
 
@@ -13,15 +14,17 @@ class Slot:
         self._heartbeats = heartbeats
         self._connections = connections
         self._index = index
+        self._has_left = False
         self.clear()
 
     def clear(self) -> None:
         """Mark the slot as unused."""
         self._heartbeats[self._index] = 0
-        self.leave()
+        self._connections[self._index] = ABSENT
 
     def leave(self) -> None:
-        """Record that the process no longer accepts connections."""
+        """Record that the process accepts only connections that no other one accepts: it is about to end."""
+        self._has_left = True
         self._connections[self._index] = ABSENT
 
     def beat(self, connections: int) -> None:
@@ -31,7 +34,8 @@ class Slot:
 
     def set_connections(self, number: int) -> None:
         """Record how many connections the process has."""
-        self._connections[self._index] = number
+        if not self._has_left:
+            self._connections[self._index] = number
 
     @property
     def heartbeats(self) -> int:
@@ -39,6 +43,7 @@ class Slot:
         return self._heartbeats[self._index]
 
     def another_has_fewer(self, connections: int) -> bool:
-        """Return whether another process has fewer than `connections`."""
+        """Return whether another process has fewer than `connections`, or accepts any although this one is to end."""
+        limit = inf if self._has_left else connections
         others = enumerate(self._connections)
-        return any(ABSENT < number < connections for index, number in others if index != self._index)
+        return any(ABSENT < number < limit for index, number in others if index != self._index)

@@ -83,11 +83,11 @@ class Server(uvicorn.Server):
 
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         self._loop = asyncio.get_running_loop()
-        await super().startup([])
         if self._is_only_process:
             self._loop.add_signal_handler(signal.SIGHUP, log.warning, SIGHUP_IGNORED)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        await super().startup([])
         connections = self.server_state.connections
         try:
             self._acceptor = Acceptor(self._listener, self._make_protocol, connections, self._slot)  # type: ignore[arg-type]  # _make_protocol() makes them all
@@ -119,6 +119,7 @@ class Server(uvicorn.Server):
     def _drain(self) -> None:
         seconds = self._drain_seconds
         log.info("draining", seconds=seconds)
+        self._slot.leave()
         self.config.app.draining = True  # type: ignore[union-attr]  # it is an Application
         for connection in self.server_state.connections:
             connection.is_draining = True  # type: ignore[union-attr]  # _make_protocol() makes them all

@@ -1,7 +1,9 @@
 """Accepting connections; tests/server/test_supervisor.py tests several processes."""
 
 import asyncio
+import errno
 import socket
+from types import SimpleNamespace
 
 import pytest
 from typing_extensions import override
@@ -10,6 +12,7 @@ from service.problems import OperatorError
 from service.server.acceptor import YIELD_PAUSE, Acceptor
 from service.server.listener import bind
 from service.server.slots import Slot
+from tests.support.processes import PATIENCE
 
 
 async def test_stopping_waits_for_connections_being_made() -> None:
@@ -44,6 +47,26 @@ async def test_stopping_ends_the_pause_for_other_processes() -> None:
         await asyncio.sleep(YIELD_PAUSE * 2)
 
         assert not asyncio.get_running_loop().remove_reader(listener)
+
+
+async def test_limit_after_a_failure_ends() -> None:
+    """Otherwise a process that had few connections at the time would stay nearly closed."""
+    accepted = asyncio.Event()
+
+    class Noting(asyncio.Protocol):
+        @override
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            accepted.set()
+            transport.close()
+
+    with bind("127.0.0.1", 0) as listener:
+        busy = SimpleNamespace(idle_since=None)
+        acceptor = Acceptor(listener, Noting, [busy, busy], Slot([0], [0], 0), limit_seconds=0.1)  # type: ignore[list-item]  # they are never idle
+        acceptor._on_accept_error(OSError(errno.ENFILE, "Too many open files in system"))  # noqa: SLF001 - as accept() raises it
+
+        with socket.create_connection(listener.getsockname()):
+            await asyncio.wait_for(accepted.wait(), PATIENCE)
+        await acceptor.stop()
 
 
 async def test_port_on_which_another_process_listens_is_named() -> None:

@@ -1,6 +1,8 @@
 """SIGHUP to the parent of several workers, as real processes with a small application."""
 
 import signal
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,19 @@ def test_reload_waits_for_the_workers_of_earlier_ones(supervise: Supervise) -> N
     assert running.end() == 0
     assert events(running) == []
     assert running.stderr == ""
+
+
+def test_draining_workers_leave_new_connections_to_others(supervise: Supervise) -> None:
+    """They close each after its response, so they would always have the fewest."""
+    running = supervise(2, drain_seconds=6)
+    running.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: events(running, "info").count("draining") == 2, "all are replaced")
+
+    statuses = []
+    with ExitStack() as stack:
+        for _ in range(20):
+            client = stack.enter_context(closing(HTTPConnection("127.0.0.1", running.port)))
+            client.request("GET", "/")
+            statuses.append(client.getresponse().status)
+
+    assert statuses.count(200) >= 15  # on a busy machine, the others can need too long to accept

@@ -187,6 +187,17 @@ def test_sighup_reads_secrets_again(own_database_url: str, tmp_path: Path, start
     assert [served.client.get("/metrics", headers=each).status_code for each in headers] == [404, 200]
 
 
+def test_sighup_during_the_start_does_not_end_the_process(own_database_url: str, start: Start) -> None:
+    served = start("serve", serve_settings(own_database_url))
+    hangup = 1 << (signal.SIGHUP - 1)
+    status = Path(f"/proc/{served.process.pid}/status")
+    wait_until(lambda: int(status.read_text().partition("SigBlk:")[2].split()[0], 16) & hangup != 0, "it is blocked")
+
+    served.process.send_signal(signal.SIGHUP)
+
+    wait_until(lambda: "SIGHUP is ignored" in served.stdout and STARTED in served.stdout, "it serves")
+
+
 @pytest.fixture
 def socket_directory() -> Iterator[Path]:
     """Return a folder whose path is short enough for a Unix socket."""
