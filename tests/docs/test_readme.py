@@ -35,6 +35,15 @@ def test_every_make_target_exists(target: str) -> None:
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))], ids=lambda page: page.name)
 def test_no_link_is_dead(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", page.read_text(encoding="utf-8"))
 
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    assert [link for link in links if not has_section(page.parent / link[0] if link[0] else page, link[1])] == []
+
+
+def has_section(page: Path, anchor: str) -> bool:
+    """Return whether `page` exists, and has the section `anchor` if there is one, named as GitHub names it."""
+    if not page.exists() or not anchor:
+        return page.exists()
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
