@@ -35,6 +35,14 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
             ":3: kites is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
         ),
         (
+            "truncate kites;",
+            ":3: kites is emptied, which blocks readers: delete its rows in batches instead [rewrite]",
+        ),
+        (
+            "cluster kites using kites_pkey;",
+            ":3: kites is rewritten, which blocks readers: rewrite it online instead, as pg_repack does [rewrite]",
+        ),
+        (
             "select 1;\n-- Why.\ncreate index kites_version_idx on kites (version);",
             ":5: an index of kites, which exists, is created without CONCURRENTLY: writers wait [index-not-concurrent]",
         ),

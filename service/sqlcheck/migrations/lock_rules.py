@@ -20,6 +20,13 @@ from service.sqlcheck.migrations.schema import qualified
 
 NO_READERS = "AccessExclusiveLock"
 IMPLIED = "is implied by existing constraints"
+# What to do instead of a statement that gives a table another file; of all others: expand, fill, contract.
+INSTEAD = {
+    "TruncateStmt": "delete its rows in batches instead",
+    "RefreshMatViewStmt": "refresh it concurrently instead",
+    "ClusterStmt": "rewrite it online instead, as pg_repack does",
+    "VacuumStmt": "rewrite it online instead, as pg_repack does",
+}
 HIDES_STATEMENTS = re.compile(r"(do|select|with|call|update|insert|delete|merge)\b", re.IGNORECASE)
 
 
@@ -66,8 +73,11 @@ def check_step(step: Step) -> Iterator[tuple[str, str]]:
 def _rewrites(step: Step) -> Iterator[tuple[str, str]]:
     in_use = {table for table in step.after.tables if step.in_use(table)}
     rewritten = {table for table in in_use if step.before.tables[table] != step.after.tables[table]}
+    kinds = {type(node).__name__ for node in _nodes(step)} if rewritten else set()
+    instead = next((INSTEAD[kind] for kind in INSTEAD if kind in kinds), "expand, fill, contract instead")
+    what = "emptied" if "TruncateStmt" in kinds else "rewritten"
     for table in sorted(rewritten):
-        yield "rewrite", f"{table} is rewritten, which blocks readers: expand, fill, contract instead"
+        yield "rewrite", f"{table} is {what}, which blocks readers: {instead}"
     for index in sorted(step.after.indexes.keys() - step.before.indexes.keys()):
         if (table := step.after.indexes[index]) in in_use - rewritten and not _is_concurrent(step):
             sentence = f"an index of {table}, which exists, is created without CONCURRENTLY: writers wait"
