@@ -9,7 +9,7 @@ from service.sqlcheck.analysis.query_parts import conjuncts
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.description import Description
 
-COLUMN_LABELS = {"VAR", "COERCETODOMAINVALUE"}
+COLUMN_LABELS = {"VAR", "COERCETODOMAINVALUE", "RELABELTYPE"}  # without casts that change the text
 TEXT_TYPES = {25, CHAR, 1043}  # text, char and varchar, by oid
 VARHDRSZ = 4  # in the modifier of a type, the maximum length includes it
 VALUE_LABELS = {"CONST", "ARRAYEXPR", "CASETESTEXPR"}
@@ -39,7 +39,7 @@ def _values(condition: Node, catalogue: Catalogue) -> set[str]:
         return set()
     column, values = ([node for node, _ in walk(side)] for side in condition.args)
     constants = [node for node in values if node.label == "CONST"]
-    is_list = {node.label for node in column} <= COLUMN_LABELS | CASTS and {
+    is_list = {node.label for node in column} <= COLUMN_LABELS and {
         node.label for node in values
     } <= VALUE_LABELS | CASTS
     # A CHECK accepts null, which the comparison with a null among the values returns for any other text.

@@ -45,6 +45,7 @@ create table pet (
     padded char(3) not null check (padded in ('a', 'b')),
     small text not null check (lower(small) = 'a'),
     gap text not null check (gap in ('a', null)),
+    number text not null check (number::integer::text in ('1', '2')),
     written text not null check (written = any ('{a,b}'::text[]))
 );
 create table doubled (id integer primary key, twice integer generated always as (id * 2) stored);
