@@ -12,6 +12,7 @@ from tests.sqlcheck.conftest import Toys
         ("insert into maker (name) select name from maker", "maker.id"),
         ("with made as (insert into maker (id) values (1)) select 1", "maker.name"),
         ("merge into maker using toy on toy.id = maker.id when not matched then insert (id) values (1)", "maker.name"),
+        ("insert into maker (id, name) values (1, default)", "maker.name"),
         ("insert into maker (id, name) values (1, 'a')", ""),
         ("insert into filled (id) values (1)", ""),
         ("insert into priced (id) values (1)", ""),

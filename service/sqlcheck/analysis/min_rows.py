@@ -8,6 +8,7 @@ from service.sqlcheck.analysis.catalogue import Catalogue, ForeignKey
 from service.sqlcheck.analysis.node_tree import Node, constant_integer
 from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts
 from service.sqlcheck.analysis.scope import OuterJoin, Scope
+from service.sqlcheck.analysis.written_rows import is_intercepted
 
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.nullability_inference import NullabilityInference as Inference
@@ -30,13 +31,14 @@ def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session:
         return not query.hasTargetSRFs
     if query.setOperations:
         return _some_arm(scope, query.setOperations, inference, valid_session=valid_session)
-    if query.hasTargetSRFs or query.commandType == pg.MERGE:
+    conflict = query.onConflict
+    if (
+        query.hasTargetSRFs
+        or query.commandType == pg.MERGE
+        or (conflict and (conflict.action != pg.DO_UPDATE or conflict.onConflictWhere))
+        or (query.resultRelation and is_intercepted(scope))
+    ):
         return False
-    if query.commandType == pg.INSERT:
-        conflict = query.onConflict
-        certain = conflict is None or (conflict.action == pg.DO_UPDATE and conflict.onConflictWhere is None)
-        if not certain or (scope.relation(query.resultRelation).relid, pg.INSERT) in scope.catalogue.triggers:
-            return False
     return _GuaranteedRows(scope, inference, valid_session=valid_session).has_row(query.jointree)
 
 
@@ -145,13 +147,18 @@ class _GuaranteedRows:
                 return False
             others.remove(side)
             conditions = [each for each in conditions if side.rtindex not in self._scope.relations_in(each)]
-        return bool(certain or not sides) and not conditions
+        return not conditions
 
     def _reference(self, condition: Node, number: int) -> tuple[int, int, int] | None:
         """Return the table and column that equal a column of relation `number`, and that column."""
         for here, there in self._scope.equated(condition):
-            are_columns = here.label == there.label == "VAR" and here.varno == number and not here.varlevelsup
-            if are_columns and there.varno != number and self._is_never_null(there):
+            if not (here.label == there.label == "VAR" and here.varno == number) or here.varlevelsup:
+                continue
+            around = self._scope.ancestor(there.varlevelsup)
+            # A row around this query can be newer than the rows that this query finds.
+            changed = around.query.resultRelation or around.query.rowMarks
+            is_other = not changed if there.varlevelsup else there.varno != number
+            if is_other and self._is_never_null(there):
                 origin = self._scope.column_origin(there)
                 return (*origin, here.varattno) if origin else None
         return None
@@ -174,7 +181,11 @@ class _GuaranteedRows:
         if self._scope.is_recursive(number):
             return False
         source = self._scope.source(number)
-        return source is not None and returns_at_least_one(source, self._inference, valid_session=self._valid_session)
+        return (
+            source is not None
+            and self._inference.null_if_any(self._scope, source.required).never_null
+            and returns_at_least_one(source, self._inference, valid_session=self._valid_session)
+        )
 
 
 def _looks_up_session(calls: Iterable[Node]) -> bool:

@@ -145,7 +145,8 @@ class NullabilityInference:
             case "AGGREF":
                 return calls.infer_aggregate(self, scope, node)
             case "WINDOWFUNC":
-                return calls.infer_window_function(self, scope, node)
+                with self._assuming((), self._writing):  # its arguments are of other rows, too
+                    return calls.infer_window_function(self, scope, node)
             case "SUBLINK":
                 return self._subquery(scope, node)
             case _:
@@ -158,12 +159,17 @@ class NullabilityInference:
     @contextmanager
     def assume_not_null(self, scope: Scope, columns: Iterable[Variable]) -> Iterator[None]:
         """Assume within the context that some columns are not null."""
-        before = self._not_null
-        self._not_null = before | {(id(scope), variable) for variable in columns}
+        with self._assuming(self._not_null | {(id(scope), variable) for variable in columns}, self._writing):
+            yield
+
+    @contextmanager
+    def _assuming(self, not_null: Iterable[tuple[int, Variable]], writing: frozenset[int]) -> Iterator[None]:
+        before = self._not_null, self._writing
+        self._not_null, self._writing = frozenset(not_null), writing
         try:
             yield
         finally:
-            self._not_null = before
+            self._not_null, self._writing = before
 
     def expression_assuming(self, scope: Scope, not_null: Iterable[Variable], node: Node) -> Nullability:
         """Return the nullability of an expression that is evaluated only if some columns are not null."""
@@ -263,13 +269,8 @@ class NullabilityInference:
         values = [] if id(scope) in self._writing else written_values(scope, node)
         if not values:
             return None
-        before = self._not_null, self._writing
-        self._not_null = frozenset(self._assumed_of_old_rows(scope))
-        self._writing |= {id(scope)}
-        try:
+        with self._assuming(self._assumed_of_old_rows(scope), self._writing | {id(scope)}):
             return self.null_if_any(scope, values)
-        finally:
-            self._not_null, self._writing = before
 
     def _assumed_of_old_rows(self, scope: Scope) -> Iterator[tuple[int, Variable]]:
         """Yield what is assumed in terms of a written expression, in which a column is that of the old row."""

@@ -47,7 +47,7 @@ def _table(scope: Scope) -> int:
 
 
 def _missing_columns(description: Description, scope: Scope, targets: list[Node]) -> Iterator[Finding]:
-    given = {target.resno for target in targets}
+    given = {target.resno for target in targets if target.expr.label != "SETTODEFAULT"}
     for number, column in scope.catalogue.required_columns.get(_table(scope), {}).items():
         if number not in given:
             sentence = f"the insert omits {column.table}.{column.name}, which is NOT NULL and has no default"
