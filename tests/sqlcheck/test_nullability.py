@@ -73,6 +73,13 @@ def test_null_with_a_null_first_column_is_ignored(infer: Infer) -> None:
     assert [called(nulls) for nulls in infer(statement, OF_SESSION)] == ["never", "never", "never", "join", "itself"]
 
 
+def test_required_foreign_key_of_a_row_that_exists_has_a_match(infer: Infer) -> None:
+    joined = "left join owner on owner.id = caller.id left join maker on maker.id = owner.maker"
+    statement = f"select owner.id, maker.id, maker.note from twice($1) as caller (id) {joined}"
+
+    assert [called(nulls) for nulls in infer(statement, OF_SESSION)] == ["never", "never", "itself"]
+
+
 @pytest.mark.parametrize(
     "first", ["coalesce(toy.id, maker.id)", "(select toy.id)", "toy.id + 1"], ids=["coalesce", "subquery", "expression"]
 )

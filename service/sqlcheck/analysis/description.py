@@ -81,12 +81,16 @@ class Description:
 
 
 class Describer:
-    """Describes statements on one connection, on which a sequential scan is planned only if no index serves."""
+    """Describes statements on one connection, on which a sequential scan is planned only if no index serves.
+
+    Joins are nested loops if possible: on empty tables, PostgreSQL would hash a table that an index could serve.
+    """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         """Configure the planner, and read the types and the catalogue."""
         self._connection = connection
-        connection.execute("set enable_seqscan = off; set plan_cache_mode = force_generic_plan")
+        connection.execute("set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off")
+        connection.execute("set plan_cache_mode = force_generic_plan")
         self.types = Types(connection)
         self.catalogue = Catalogue(connection)
 

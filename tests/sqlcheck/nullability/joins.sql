@@ -78,6 +78,12 @@ select owner.id, maker.name from owner left join maker on maker.id = owner.maker
 -- never
 select maker.name from toy left join maker on maker.id = toy.maker where toy.maker is not null;
 
+-- join, join
+select owner.id, maker.id from toy left join owner on owner.id = toy.id left join maker on maker.id = owner.maker;
+
+-- never
+select maker.id from toy left join owner on owner.id = toy.id left join maker on maker.id = owner.maker where owner.id > 0;
+
 -- never
 select maker.name from maker right join owner on maker.id = owner.maker;
 

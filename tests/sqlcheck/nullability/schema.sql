@@ -114,3 +114,5 @@ create table stated (id integer primary key, state text default 'new');
 create table watched (id integer primary key, name text);
 create trigger fill before update on watched for each row execute function fill();
 create table spaced (id integer, word bpchar);
+create table product (id bigint generated always as identity primary key, product_name varchar(255) not null unique, price numeric(12, 2) not null);
+create index product_price_idx on product (price, id);
