@@ -83,7 +83,7 @@ class CheckedPool(WrappedPool):
         async with self._check_lock:
             try:
                 self._statements, findings = await asyncio.to_thread(self._run_check)
-            except (psycopg.Error, SyntaxError) as error:
+            except (psycopg.Error, SyntaxError, OSError) as error:
                 click.echo(f"The queries cannot be checked now: {str(error).splitlines()[0]}", err=True)
                 return
             if findings != self._findings:

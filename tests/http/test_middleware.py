@@ -62,9 +62,10 @@ def test_request_ids_of_workers_differ() -> None:
         "localhost.",
         "localhost:80@evil.example",
         "localhost:x",
+        b"localhost:\xb2",
     ],
 )
-async def test_unknown_host_is_421(client: httpx.AsyncClient, host: str) -> None:
+async def test_unknown_host_is_421(client: httpx.AsyncClient, host: str | bytes) -> None:
     response = await client.get("/metrics-of-others", headers={"Host": host})
 
     assert response.status_code == 421

@@ -35,7 +35,7 @@ def test_whole_index_is_a_scan(toys: Toys, sql: str) -> None:
         "select max(id) from toy",
         "select toy.id from toy inner join maker on maker.id = toy.id order by toy.id limit 10",
         "select id from toy where id > $1 order by id",
-        "select price from unnest($1::integer[], $1) with ordinality as given (id, n, place) inner join product using (id)",
+        "select price from unnest($1::integer[], $1) with ordinality as u (id, n, place) inner join product using (id)",
     ],
 )
 def test_limited_index_scan_is_accepted(toys: Toys, sql: str) -> None:

@@ -126,7 +126,10 @@ class Describer:
     def explain(self, statement: Statement) -> str:
         """Return the generic plan as psql would print it. Raises RefusedError."""
         _raise_if_refused(self._connection.pgconn.prepare(b"", statement.sql.encode(), None), statement)
-        return "\n".join(line for (line,) in self._explained(statement, "text"))
+        try:
+            return "\n".join(line for (line,) in self._explained(statement, "text"))
+        except psycopg.Error as error:
+            raise _refused(error.diag.message_primary, None, statement.sql) from error
 
     def _plan(self, statement: Statement) -> Plan:
         try:
