@@ -15,6 +15,7 @@ import psycopg
 from typing_extensions import override
 from watchfiles import awatch
 
+from service.migrate import MigrationError, status
 from service.postgres import SQL, Executor, PoolLike, Query, Rows, Statement, WrappedPool, accept_broken_files
 from service.problems import QueryFinding
 from service.settings import Settings
@@ -82,12 +83,13 @@ class CheckedPool(WrappedPool):
         """Read and check all files; print the findings if they have changed."""
         async with self._check_lock:
             try:
-                self._statements, findings = await asyncio.to_thread(self._run_check)
-            except (psycopg.Error, SyntaxError) as error:
+                self._statements, findings, pending = await asyncio.to_thread(self._run_check)
+            except (psycopg.Error, MigrationError, SyntaxError, OSError) as error:
                 click.echo(f"The queries cannot be checked now: {str(error).splitlines()[0]}", err=True)
                 return
             if findings != self._findings:
                 lines = [click.style(str(finding), fg="red") for finding in findings]
+                lines += [f"migrations/{each}.sql is not applied: restart make dev" for each in pending]
                 click.echo("\n".join(lines) or f"{len(self._statements)} queries: no findings", err=True)
             self._findings = findings
 
@@ -95,12 +97,15 @@ class CheckedPool(WrappedPool):
         async for _ in awatch(self._root / "sql", stop_event=self._stop):
             await self.check()
 
-    def _run_check(self) -> "tuple[dict[str, Statement], list[Finding]]":
+    def _run_check(self) -> "tuple[dict[str, Statement], list[Finding], list[str]]":
+        """Return all statements, the findings, and if there are any, the migrations that are not applied."""
         from service.sqlcheck import Tree, check_tree, connect  # noqa: PLC0415 - slow to import, but this runs in a thread
 
         tree = Tree.read(self._root)
         with connect(self._url) as connection:
-            return tree.statements, check_tree(tree, connection)
+            findings = check_tree(tree, connection)
+        pending = [each.id for each in status(self._url, tree.migrations) if findings and each.state == "pending"]
+        return tree.statements, findings, pending
 
     def _findings_of(self, query: Query[..., Any]) -> "list[Finding]":
         path = f"sql/{query.name.replace('.', '/')}.sql"

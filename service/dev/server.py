@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.errors import DuplicateDatabase
 
 from service import migrate
-from service.embedded import embedded_postgres
+from service.embedded import MISSING_EXTENSION, embedded_postgres
 from service.postgres import SQL, psycopg_conninfo
 from service.settings import Settings
 from service.users.first_user import ensure_user
@@ -47,7 +47,7 @@ def prepare() -> Iterator[tuple[str, int]]:
         # Even if PORT is set, because the password of the demo user is public.
         os.environ["HOST"] = os.environ.get("HOST") or "127.0.0.1"
         host, port = Settings.read().address
-        migrate.apply(url, report=click.echo)
+        _migrate(url)
         asyncio.run(_add_demo_data(url))
         for label, value in [
             ("API docs", f"http://{host}:{port}"),
@@ -57,6 +57,16 @@ def prepare() -> Iterator[tuple[str, int]]:
         ]:
             click.echo(click.style(f"{label:11}", bold=True) + value)
         yield host, port
+
+
+def _migrate(url: str) -> None:
+    """Apply the migrations. Raises MigrationError."""
+    try:
+        migrate.apply(url, report=click.echo)
+    except migrate.MigrationError as error:
+        if MISSING_EXTENSION.search(str(error)):
+            raise migrate.MigrationError(f"{error}; set DATABASE_URL to a server that has it") from error
+        raise
 
 
 def _database(stack: ExitStack) -> str:

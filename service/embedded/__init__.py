@@ -4,6 +4,7 @@ Its only module, server, starts PostgreSQL, and stops it when the process that s
 """
 
 from service.embedded.server import (
+    MISSING_EXTENSION,
     EmbeddedPostgres,
     EmbeddedPostgresError,
     EmbeddedPostgresMissingError,
@@ -13,6 +14,7 @@ from service.embedded.server import (
 )
 
 __all__ = [
+    "MISSING_EXTENSION",
     "EmbeddedPostgres",
     "EmbeddedPostgresError",
     "EmbeddedPostgresMissingError",

@@ -123,7 +123,7 @@ def _host_name(field: bytes) -> str:
     host = field.decode("latin-1").lower()
     end = host.find("]") + 1 if host.startswith("[") else host.find(":")
     host, port = (host[:end], host[end:].removeprefix(":")) if end >= 0 else (host, "")
-    return host if not port or port.isdigit() else INVALID_HOST
+    return host if not port or (port.isascii() and port.isdigit()) else INVALID_HOST
 
 
 def _is_allowed_host(host: str, names: Collection[str]) -> bool:

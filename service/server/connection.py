@@ -187,7 +187,8 @@ class TimedConnection(HttpToolsProtocol):
             self.cycle.message_event.set()
         if (in_body and not self.cycle.response_started) or (self._phase == "head" and self._last_size):
             client = self.client[0] if self.client else None
-            self.transport.write(rejection_response(problem, self.server_state.default_headers, client))
+            method = self.parser.get_method()
+            self.transport.write(rejection_response(problem, self.server_state.default_headers, client, method))
         self._linger()
 
     def _linger(self) -> None:

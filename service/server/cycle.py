@@ -78,11 +78,12 @@ class BufferedCycle(RequestResponseCycle):
         return True
 
 
-def rejection_response(problem: Problem, default_headers: Headers, client: str | None) -> bytes:
+def rejection_response(problem: Problem, default_headers: Headers, client: str | None, method: bytes) -> bytes:
     """Return the response to a request that does not reach the application, and write its line of the access log."""
     request_id = new_request_id()
     response = problem_response(problem, request_id)
     log_request(RequestContext(request_id, client), "", None, problem.status, 0.0)
     headers = [*default_headers, *response.start["headers"], CLOSE]
     head = b"".join(b"%b: %b\r\n" % header for header in headers)
-    return STATUS_LINE[problem.status] + head + b"\r\n" + response.body
+    body = b"" if method == b"HEAD" else response.body
+    return STATUS_LINE[problem.status] + head + b"\r\n" + body

@@ -40,7 +40,7 @@ def live_files(root: Path, connection: psycopg.Connection[Any]) -> list[LiveFile
     types = Types(connection)
     return [
         _described(f"{FOR_PSQL}.{path.stem}", path.read_text("utf-8", "replace"), connection, types)
-        for path in sorted((root / "sql" / FOR_PSQL).glob("*.sql"))
+        for path in sorted((root / "sql" / FOR_PSQL).glob("[!.]*.sql"))
     ]
 
 

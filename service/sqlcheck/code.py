@@ -178,7 +178,7 @@ class Code:
         """Parse all modules below `root`/service. Raises SyntaxError."""
         self.root = root
         self.modules: dict[str, Module] = {}
-        for path in sorted((root / "service").rglob("*.py")):
+        for path in sorted((root / "service").rglob("[!.]*.py")):
             relative = path.relative_to(root)
             name = ".".join(relative.with_suffix("").parts).removesuffix(".__init__")
             self.modules[name] = Module(self, name, relative, _parse(path.read_bytes(), str(relative)))

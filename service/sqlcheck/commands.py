@@ -175,19 +175,23 @@ def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -
     """
     with reported_errors():
         from service.sqlcheck.analysis.description import Describer, RefusedError
+        from service.sqlcheck.findings import finding_at
         from service.sqlcheck.tree import Tree
 
+        refused: list[Finding] = []
         tree = Tree.read(directory)
         if unknown := [name for name in names if name not in tree.statements]:
             raise click.ClickException(f"There is no readable query {unknown[0]!r} in {directory / 'sql'}")
         with migrated_database(tree, database_url) as connection:
             describer = Describer(connection)
             for name in names or tree.statements:
+                statement = tree.statements[name]
                 try:
-                    plan = describer.explain(tree.statements[name])
+                    click.echo(f"{click.style(name, bold=True)}\n{describer.explain(statement)}\n")
                 except RefusedError as error:
-                    raise click.ClickException(f"{name}: {error}") from error
-                click.echo(f"{click.style(name, bold=True)}\n{plan}\n")
+                    refused.append(finding_at(statement, error.line, str(error), "refused"))
+    if refused:
+        raise click.ClickException("\n".join(map(str, refused)))
 
 
 @sql.command()

@@ -1,7 +1,6 @@
 """Scratch databases, on an embedded PostgreSQL or on the server of a URL; they are dropped afterwards."""
 
 import os
-import re
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -12,15 +11,13 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
-from service.embedded import embedded_postgres
+from service.embedded import MISSING_EXTENSION, embedded_postgres
 from service.postgres import psycopg_conninfo
 
 # Speed instead of durability: the server is deleted afterwards.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 APPLICATION = "service sql"
 MINIMUM_VERSION = 150000
-# PostgreSQL's messages about missing extensions: the embedded server has only plpgsql and vector.
-MISSING_EXTENSION = re.compile(r'extension "[^"]+" is not available|ICU is not supported in this build')
 
 
 @contextmanager

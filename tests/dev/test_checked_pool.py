@@ -87,6 +87,17 @@ async def test_query_with_a_finding_is_refused(
     assert capsys.readouterr().err == f"{NO_COLUMN}\n"  # once
 
 
+async def test_finding_names_the_migration_that_is_not_applied(
+    checked: CheckedPool, tree: Copy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree.write("migrations/9999_add_colour.sql", "alter table migration_checksum add column colour text;\n")
+    tree.edit(PATH, "sha256\n", "colour as sha256\n")
+
+    await checked.check()
+
+    assert capsys.readouterr().err.endswith("migrations/9999_add_colour.sql is not applied: restart make dev\n")
+
+
 async def test_fixed_file_runs_before_the_watcher_sees_it(
     checked: CheckedPool, tree: Copy, query: Many[..., AppliedMigration], capsys: pytest.CaptureFixture[str]
 ) -> None:

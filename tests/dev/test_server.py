@@ -225,6 +225,16 @@ def test_invalid_setting_stops_dev_and_its_server(own: Checkout) -> None:
     assert not (own.folder / ".dev/postgres/data/postmaster.pid").exists()
 
 
+def test_missing_extension_is_one_sentence(checkout: Path) -> None:
+    (checkout / "migrations/9999_add_uuids.sql").write_text('-- Adds UUIDs.\ncreate extension "uuid-ossp";\n')
+    (checkout / "migrations/9999_add_uuids.rollback.sql").write_text("select 1;\n")
+
+    ended = run("dev", cwd=checkout)
+
+    assert ended.stderr.splitlines()[-1].startswith('Error: migrations/9999_add_uuids.sql:2: extension "uuid-ossp" is')
+    assert ended.stderr.endswith("; set DATABASE_URL to a server that has it\n")
+
+
 def test_dev_uses_database_from_dot_env(checkout: Path, own_database_url: str, start: Start) -> None:
     port = free_port()
     (checkout / ".env").write_text(f"DATABASE_URL='{own_database_url}'\nPORT={port}\n")

@@ -62,10 +62,11 @@ def test_request_ids_of_workers_differ() -> None:
         "localhost.",
         "localhost:80@evil.example",
         "localhost:x",
+        "localhost:\xb2",
     ],
 )
 async def test_unknown_host_is_421(client: httpx.AsyncClient, host: str) -> None:
-    response = await client.get("/metrics-of-others", headers={"Host": host})
+    response = await client.get("/metrics-of-others", headers={b"Host": host.encode("latin-1")})
 
     assert response.status_code == 421
     assert response.headers["Content-Type"] == "application/problem+json"

@@ -28,6 +28,14 @@ async def test_malformed_request_is_refused_once(port: int, request_: bytes) -> 
     assert json.loads(body)["type"] == "/problems/malformed-request"
 
 
+async def test_refusal_of_a_head_request_has_no_body(port: int) -> None:
+    """RFC 9110, 9.3.2."""
+    response = await talk(port, b"HEAD /health/live HTTP/1.1\r\n\r\n")
+
+    assert response.startswith(b"HTTP/1.1 400 ")
+    assert response.endswith(b"\r\n\r\n")
+
+
 @pytest.mark.parametrize(
     "parts",
     [

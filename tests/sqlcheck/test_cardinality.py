@@ -56,6 +56,7 @@ def _header(sql: str, cardinality: str) -> str:
         "delete from maker where id = $1 returning id",
         "with u as (update pair set note = '' where left_id = $1 returning *) select 1 from u where right_id = 2",
         "with d as (delete from pair where left_id = $1 returning right_id) select 1 from d where right_id = 2",
+        "select maker.name from toy left join maker on maker.id = toy.maker where toy.id = $1 group by maker.name",
     ],
 )
 def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
@@ -105,6 +106,12 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "select t.a from (select abs(rank) as a, code from brand group by abs(rank), code, rank) as t where t.a = $1",
         "select id from maker where id > $1 limit ten(1)",
         "update ruled set name = 'a' where id = $1 returning id",
+        "select m.id from maker as m left join toy on toy.id = $1 and m.note = '' where m.id = coalesce(toy.id, 0)",
+        (
+            "select m.id from maker as m left join toy on toy.id = $1 and m.note = '',"
+            " lateral (select coalesce(toy.id, 0) as n) as l where m.id = l.n"
+        ),
+        "select octet_length(word), $1 from spaced where word = 'a' group by octet_length(word)",
         (
             "with u as (update pair set left_id = right_id, right_id = 2 where left_id = $1 returning right_id)"
             " select 1 from u where right_id = 2"
@@ -162,6 +169,10 @@ def test_guaranteed_row_is_one(toys: Toys, sql: str) -> None:
         "insert into maker (id, name) values (1, 'a') on conflict do nothing returning id",
         "insert into box as b values (1, 2) on conflict (id, size) do update set label = '' where b.id > 1 returning 1",
         "insert into filled (id) values (1) returning id",
+        "insert into filled_view (id) values (1) returning id",
+        "insert into watched (id) values (1) on conflict (id) do update set name = 'a' returning id",
+        "select n from strict_ones(null) as n",
+        "select 1 limit '0.2'::float8",
         "update maker set note = 'a' where id = 1 returning id",
         "with recursive up as (select 1 as id union select id + 1 from up where id < 9) select id from up limit 1",
     ],

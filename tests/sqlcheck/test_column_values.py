@@ -74,6 +74,7 @@ def test_array_of_arrays_is_no_list(toys: Toys) -> None:
         ("either: Literal['a']", "select id, either from pet", "no CHECK lists its values"),
         ("small: Literal['a']", "select id, small from pet", "no CHECK lists its values"),
         ("gap: Literal['a', '']", "select id, gap from pet", "no CHECK lists its values"),
+        ("number: Literal['1', '2']", "select id, number from pet", "no CHECK lists its values"),
         ("written: Literal['a', 'b']", "select id, written from pet", "no CHECK lists its values"),
         (KIND, "select id, kind from pet union all select 1, 'cow'", "no CHECK lists its values"),
     ],

@@ -183,7 +183,12 @@ def test_explain_refuses_an_unknown_query(database_url: str) -> None:
         (
             "sql/users/show_me.sql",
             "-- users.show_me: x\n-- returns: count\nselect /* users.show_me */ 1 from dogs;\n",
-            'Error: users.show_me: PostgreSQL says: relation "dogs" does not exist',
+            'Error: sql/users/show_me.sql:3: PostgreSQL says: relation "dogs" does not exist [refused]',
+        ),
+        (
+            "sql/users/show_me.sql",
+            "-- users.show_me: x\n-- returns: count\nselect /* users.show_me */ 1 from kites limit 1/0;\n",
+            "Error: sql/users/show_me.sql:3: PostgreSQL says: division by zero [refused]",
         ),
     ],
 )
@@ -194,3 +199,24 @@ def test_explain_shows_postgresqls_error(tree: Copy, database_url: str, path: st
 
     assert done.exit_code == 1
     assert done.stderr.startswith(sentence)
+
+
+def test_explain_prints_the_other_plans_beside_an_error(tree: Copy) -> None:
+    tree.write("sql/users/show_me.sql", "-- users.show_me: x\n-- returns: count\nselect /* users.show_me */ 1/0;\n")
+
+    done = invoke("explain", "users.show_me", "kites.find_kite", "--directory", str(tree.root))
+
+    assert "kites.find_kite\n" in done.stdout
+    assert done.exit_code == 1
+
+
+def test_lock_file_of_an_editor_is_no_module(tree: Copy, database_url: str) -> None:
+    """Emacs makes a link to nowhere beside the file."""
+    lock = tree.root / "service/pets/.#controllers.py"
+    lock.symlink_to("ada@host.123:456")
+    try:
+        done = invoke("explain", "users.show_me", "--directory", str(tree.root), "--database-url", database_url)
+    finally:
+        lock.unlink()
+
+    assert done.exit_code == 0

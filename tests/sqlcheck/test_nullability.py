@@ -58,10 +58,26 @@ def test_parameter_is_null_if_the_header_allows_it(infer: Infer, mark: str, colu
     assert [called(nulls) for nulls in infer(statement, header)] == [column, column]
 
 
+def test_positions_of_a_word_can_be_null(infer: Infer) -> None:
+    statement, header = (
+        "select u.positions from unnest($1::tsvector) as u",
+        "-- $1 text tsvector\n-- returns: many Toy\n",
+    )
+
+    assert [called(nulls) for nulls in infer(statement, header)] == ["who knows"]
+
+
 def test_null_with_a_null_first_column_is_ignored(infer: Infer) -> None:
     statement = f"select toy.id, toy.price, coalesce(maker.id, toy.id), maker.id, toy.maker {WITH_CALLER}"
 
     assert [called(nulls) for nulls in infer(statement, OF_SESSION)] == ["never", "never", "never", "join", "itself"]
+
+
+def test_required_foreign_key_of_a_row_that_exists_has_a_match(infer: Infer) -> None:
+    joined = "left join owner on owner.id = caller.id left join maker on maker.id = owner.maker"
+    statement = f"select owner.id, maker.id, maker.note from twice($1) as caller (id) {joined}"
+
+    assert [called(nulls) for nulls in infer(statement, OF_SESSION)] == ["never", "never", "itself"]
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ import pytest
 from service.migrate import apply
 from service.sqlcheck import scratch
 from service.sqlcheck.analysis.description import Describer
+from service.sqlcheck.rules.allowed_values import allowed_values
 from service.sqlcheck.rules.null_checks import column_nullability
 from service.sqlcheck.scratch import connect
+from tests.sqlcheck.conftest import Toys
 from tests.sqlcheck.corpus import FOLDER, cases, statement
 from tests.support import postgres
 from tests.support.checkouts import CREATE_KITES, Copy
@@ -25,6 +27,14 @@ OLDER = [path for path in sorted(Path("/usr/lib/postgresql").glob("1[567]/bin"))
 NAMED = [os.environ["OLDER_POSTGRES"]] if "OLDER_POSTGRES" in os.environ else []
 # What the corpus has of 17 and 18: merge … returning, returning old.x.
 NEWER = {"stock_reserve", "stock_count", "stock_merge"}
+TEXTS = """
+    create collation ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+    create table texts (
+        exact text primary key, same text collate ci unique, text text collate ci,
+        kind text collate ci check (kind = 'a')
+    );
+    create unique index on texts (text collate "C");
+"""
 
 
 @pytest.fixture(scope="module", params=[*OLDER, *NAMED], ids=lambda it: it.parent.name if it in OLDER else "named")
@@ -85,6 +95,31 @@ def test_nullability_is_the_same_as_on_the_newest(older: str, module_database_ur
 
     assert inferred[0] == inferred[1]
     assert len(inferred[0]) > 600
+
+
+@pytest.mark.parametrize(
+    ("condition", "at_most_one"),
+    [
+        ("exact = 'a'", True),
+        ("exact = 'a' collate \"C\"", True),
+        ("exact = 'a' collate ci", False),
+        ("same = 'a'", True),
+        ("text = 'a'", False),
+        ("text = 'a' group by text::bytea", False),
+    ],
+)
+def test_key_counts_only_with_its_own_collation(
+    older: str, tmp_path: Path, condition: str, *, at_most_one: bool
+) -> None:
+    with scratch.scratch_database(older) as empty, connect(empty) as connection:
+        connection.execute(TEXTS)
+        toys = Toys(Describer(connection), tmp_path)
+
+        found = toys.check(f"select 1 from texts where {condition}", "-- returns: maybe Toy\n", "cardinality")
+        allowed = allowed_values(toys.describe("select kind from texts", "-- returns: many Toy\n"), 1)
+
+    assert (not found) == at_most_one
+    assert allowed == set()
 
 
 @pytest.mark.parametrize("command", ["check", "locks"])

@@ -121,12 +121,14 @@ def test_type_without_a_class_is_found(tree: Copy, checked: Connection) -> None:
     [
         ("mood: Mood = attrs.field(converter=Mood)", ""),
         ("mood: Mood", "; asyncpg returns str: write attrs.field(converter=…) [column-type]"),
-        ("mood: Short = attrs.field(converter=Short)", "; its labels are good, bad [column-type]"),
+        ("mood: Short = attrs.field(converter=Short)", "; it lacks bad [column-type]"),
+        ("mood: Wide = attrs.field(converter=Wide)", ""),
     ],
 )
 def test_enum_converts_a_value(tree: Copy, own_database_url: str, field: str, finding: str) -> None:
     code = (
         "class Mood(StrEnum):\n    GOOD = 'good'\n    BAD = 'bad'\nclass Short(StrEnum):\n    GOOD = 'good'\n"
+        "class Wide(StrEnum):\n    GOOD = 'good'\n    BAD = 'bad'\n    NEW = 'new'\n"
         f"@attrs.define\nclass Place:\n    {field}\n    def f(self): ...\nLOOK_UP = one('users.look_up', Place)\n"
     )
     with connect(own_database_url) as connection:

@@ -12,6 +12,7 @@ from tests.sqlcheck.conftest import Toys
         ("insert into maker (name) select name from maker", "maker.id"),
         ("with made as (insert into maker (id) values (1)) select 1", "maker.name"),
         ("merge into maker using toy on toy.id = maker.id when not matched then insert (id) values (1)", "maker.name"),
+        ("insert into maker (id, name) values (1, default)", "maker.name"),
         ("insert into maker (id, name) values (1, 'a')", ""),
         ("insert into filled (id) values (1)", ""),
         ("insert into priced (id) values (1)", ""),
@@ -43,6 +44,14 @@ def test_required_column_is_given(toys: Toys, sql: str, found: str) -> None:
         ("update maker set id = coalesce($1, id) where id = 1", ""),
         ("update maker set note = $1::text where id = 1", ""),
         ("insert into maker (id, name) select maker, 'a' from toy where id = $1", ""),
+        (
+            "insert into maker (id, name) select 1, m.name from toy left join maker as m on m.id = toy.id + $1",
+            "4: maker.name is NOT NULL, but receives null: an outer join makes it so",
+        ),
+        (
+            "insert into maker (id, name) select 1, m.name from toy left join maker as m using (id) where m.id = $1",
+            "",
+        ),
     ],
 )
 def test_null_for_a_required_column_is_found(toys: Toys, sql: str, found: str) -> None:
@@ -69,6 +78,23 @@ def test_null_for_a_required_column_is_found(toys: Toys, sql: str, found: str) -
 def test_swapped_parameters_are_found(toys: Toys, *, sql: str, swapped: bool) -> None:
     said = toys.check(sql, "-- $1 left_id integer\n-- $2 right_id integer\n-- returns: count\n", "swapped")
     sentence = "2: $1 left_id goes to the column right_id, and $2 right_id to left_id [swapped]"
+
+    assert said == (sentence if swapped else "")
+
+
+@pytest.mark.parametrize(
+    ("sql", "swapped"),
+    [
+        ("select note from pair where left_id = $2 and $1 = right_id", True),
+        ("select note from pair where pair.left_id = $2 and pair.right_id = $1", True),
+        ("select note from pair where left_id = $1 and right_id = $2", False),
+        ("select note from pair where left_id = $2 and right_id > $1", False),
+        ("select one.note from pair as one, pair as two where one.left_id = $2 and two.right_id = $1", False),
+    ],
+)
+def test_swapped_parameters_of_a_condition_are_found(toys: Toys, *, sql: str, swapped: bool) -> None:
+    said = toys.check(sql, "-- $1 left integer\n-- $2 right integer\n-- returns: many Toy\n", "swapped")
+    sentence = "2: $1 left is compared with the column right_id, and $2 right with left_id [swapped]"
 
     assert said == (sentence if swapped else "")
 

@@ -54,7 +54,7 @@ def _unregistered(name: str, root: Path) -> dict[str, str]:
     """Return the files that name the package, each without the lines that do."""
     texts = {}
     for folder in (PACKAGE, "tests"):
-        for path in sorted((root / folder).rglob("*.py")):
+        for path in sorted((root / folder).rglob("[!.]*.py")):
             relative = path.relative_to(root)
             if name in {*relative.parts[1:-1], relative.stem.removeprefix("test_")}:
                 continue
@@ -117,8 +117,8 @@ def _queries_of(name: str, root: Path) -> list[Path]:
     def read_by(paths: Iterable[Path]) -> set[str]:
         return {query for path in paths for query in QUERY_NAME.findall(path.read_text("utf-8"))}
 
-    all_code = set((root / PACKAGE).rglob("*.py"))
-    own_code = set((root / PACKAGE / name).rglob("*.py"))
+    all_code = set((root / PACKAGE).rglob("[!.]*.py"))
+    own_code = set((root / PACKAGE / name).rglob("[!.]*.py"))
     only_here = read_by(own_code) - read_by(all_code - own_code)
     files = [root / "sql" / f"{query.replace('.', '/')}.sql" for query in sorted(only_here)]
     return [path for path in files if path.is_file() and path.parent.name != name]

@@ -8,7 +8,7 @@ import attrs
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.min_rows import returns_at_least_one
 from service.sqlcheck.analysis.nested_arrays import makes_nested
-from service.sqlcheck.analysis.node_tree import Node, constant_text, is_null_constant, walk
+from service.sqlcheck.analysis.node_tree import Node, constant_text, is_null_constant, type_of, walk
 from service.sqlcheck.analysis.not_null import not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, in_array, null_if_all, null_if_any
 from service.sqlcheck.analysis.scope import Scope
@@ -28,24 +28,25 @@ def infer_function_column(inference: "Inference", scope: Scope, relation: Node, 
 
 def _infer_row(inference: "Inference", scope: Scope, call: Node, place: int) -> Nullability:
     """Infer the nullability of a column of the rows that a function returns."""
-    function = scope.catalogue.functions.get(call.funcid)
-    if function is None or not (call.funcretset or function.returns_row):
+    catalogue = scope.catalogue
+    row = catalogue.rows.get(type_of(call))
+    if row is None and not call.funcretset:
         return inference.expression(scope, call)
-    name = scope.catalogue.builtin_name(call.funcid)
-    is_key = name in {"json_each_text", "jsonb_each_text"} and place == 0
-    if is_key or call.funcid in scope.catalogue.never_null_sets:
+    is_key = catalogue.builtin_name(call.funcid or 0) in {"json_each_text", "jsonb_each_text"} and place == 0
+    if is_key or call.funcid in catalogue.never_null_sets:
         return NEVER
-    if name == "unnest":
+    if row is None and catalogue.functions[call.funcid].signature == "unnest(anyarray)":
         return NEVER if inference.expression(scope, call.args[0]).elements_not_null else UNKNOWN
     body = scope.function_body(call)
     if body is None or not (call.funcretset or returns_at_least_one(body, inference)):
         return UNKNOWN
     columns = inference.columns(body)
-    if function.returns_row and len(columns) == 1:  # the body returns the row as one value
+    if row is not None and len(columns) == 1:  # the body returns the row as one value
         query = body.query
         known = not (query.setOperations or query.groupingSets)
         column = infer_field(inference, body, body.targets[0].expr, place) if known else UNKNOWN
     else:
+        place = row.index(place + 1) if row else place  # the body returns no dropped columns
         column = columns[place] if place < len(columns) else UNKNOWN
     return column if call.funcretset else null_if_any([column, inference.null_if_any(scope, body.required)])
 
@@ -90,7 +91,7 @@ def infer_field(inference: "Inference", scope: Scope, row: Node, place: int) -> 
             return inference.expression(scope, Node("VAR", {**row.fields, "varattno": place + 1}))
         case "ROWEXPR":
             return inference.expression(scope, row.args[place])
-        case "FUNCEXPR" if not row.funcretset and scope.catalogue.functions[row.funcid].returns_row:
+        case "FUNCEXPR" if not row.funcretset:
             return _infer_row(inference, scope, row, place)
         case "PARAM" if not row.paramkind and (argument := scope.argument(row)):
             return infer_field(inference, *argument, place)

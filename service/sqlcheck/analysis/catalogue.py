@@ -23,19 +23,21 @@ FIRST_USER_OID = 16384  # FirstNormalObjectId: built-in objects have smaller oid
 class Column:
     """A column of a table.
 
-    `required`: NOT NULL. `filled`: by a default if an insert omits it. `checked`: no existing row is null.
+    `required`: NOT NULL. `filled`: by a default if an insert omits it. `generated`: from other columns. `checked`: no
+    existing row is null.
     """
 
     table: str
     name: str
     required: bool
     filled: bool
+    generated: bool
     checked: bool
 
 
 @attrs.frozen
 class Function:
-    """A function; if it `is_sql`, its body can be analysed, too; it `returns_row` if its type is composite.
+    """A function; if it `is_sql`, its body, which returns a value, can be analysed, too.
 
     `defaults`: the trees of the default values of the last parameters.
     """
@@ -47,7 +49,6 @@ class Function:
     is_sql: bool
     arguments: int
     defaults: str
-    returns_row: bool
 
 
 @attrs.frozen
@@ -142,6 +143,24 @@ class Catalogue:
             limit = node_tree.parse(condition) if condition else None
             found.setdefault(relation, []).append(Key(tuple(columns), tuple(families), tuple(parsed), limit))
         return found
+
+    @cached_property
+    def rows(self) -> dict[int, list[int]]:
+        """The numbers of the columns of each composite type; of a record, they are unknown."""
+        return dict(self._connection.execute(queries.ROWS).fetchall())
+
+    @cached_property
+    def nondeterministic(self) -> set[int]:
+        """The collations that find different texts equal."""
+        return self._oids("select oid from pg_collation where not collisdeterministic")
+
+    def families(self, operator: int, collation: int = 0) -> frozenset[int]:
+        """Return the families of an equality, as in keys; nothing for other operators.
+
+        Texts are equal by a nondeterministic collation, whose number is above that of the family, in their own way.
+        """
+        way = collation << 32 if collation in self.nondeterministic else 0
+        return frozenset(way | family for family in self.equalities.get(operator, ()))
 
     @cached_property
     def exact(self) -> set[int]:

@@ -9,7 +9,7 @@ COLUMNS = """
         select
             a.attrelid, a.attname, a.attnum, c.relname,
             a.atthasdef or a.attidentity <> '' or t.typdefault is not null as filled,
-            a.attnotnull or t.typnotnull as required,
+            a.attnotnull or t.typnotnull as required, a.attgenerated <> '' as generated,
             c.relkind in ('r', 'p') and a.attnotnull and not exists (
                 select from pg_constraint as k
                 where k.conrelid = c.oid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum]
@@ -25,7 +25,7 @@ COLUMNS = """
         select family.ancestor, i.inhrelid from family inner join pg_inherits as i on i.inhparent = family.relation
     )
     select
-        own.attrelid, own.attnum, own.relname::text, own.attname::text, own.required, own.filled,
+        own.attrelid, own.attnum, own.relname::text, own.attname::text, own.required, own.filled, own.generated,
         own.checked and not exists (
             select from family
             inner join own as child on child.attrelid = family.relation and child.attname = own.attname
@@ -36,9 +36,17 @@ COLUMNS = """
 FUNCTIONS = """
     select
         p.oid, p.proname::text, replace(p.oid::regprocedure::text, '"', ''), p.proisstrict, p.provolatile = 'v',
-        l.lanname = 'sql' and p.prokind = 'f', p.pronargs, coalesce(p.proargdefaults::text, '()'),
-        t.typtype = 'c' or t.oid = 'record'::regtype
-    from pg_proc as p inner join pg_language as l on l.oid = p.prolang inner join pg_type as t on t.oid = p.prorettype
+        l.lanname = 'sql' and p.prokind = 'f' and p.prorettype <> 'void'::regtype, p.pronargs,
+        coalesce(p.proargdefaults::text, '()')
+    from pg_proc as p inner join pg_language as l on l.oid = p.prolang
+"""
+# Composite types, and domains over them.
+ROWS = """
+    select t.oid, array(
+        select attnum from pg_attribute where attrelid = c.typrelid and attnum > 0 and not attisdropped order by attnum
+    )
+    from pg_type as t inner join pg_type as c on c.oid in (t.oid, t.typbasetype)
+    where c.typtype = 'c' or c.oid = 'record'::regtype
 """
 # The functions of indexable comparisons and of casts, which return null for null arguments only, except casts of a JSON
 # null and of infinity to a time.
@@ -54,7 +62,7 @@ COMPARISONS = """
 OPERATOR_FUNCTIONS = """
     select o.oprcode::oid from pg_operator as o inner join pg_proc as p on p.oid = o.oprcode
     where o.oid < 16384 and p.proisstrict and o.oprname = any (%s)
-        and not (o.oprname in ('+', '#') and o.oprleft = any ('{path,lseg,line,box}'::regtype[]))
+        and not (o.oprname in ('+', '#', '<->') and o.oprleft = any ('{path,lseg,line,box}'::regtype[]))
         and not (o.oprname = '@@' and o.oprleft = 'jsonb'::regtype)
 """
 EQUALITIES = """
@@ -63,10 +71,11 @@ EQUALITIES = """
     where m.amname = 'btree' and a.amopstrategy = 3
     group by a.amopopr
 """
-# Their B-tree indexes can merge equal entries (support function 4, equalimage).
+# Their B-tree indexes can merge equal entries (support function 4, equalimage); bpchar ignores trailing spaces.
 EXACT = """
     select p.amprocfamily from pg_amproc as p inner join pg_opfamily as f on f.oid = p.amprocfamily
-    inner join pg_am as m on m.oid = f.opfmethod where m.amname = 'btree' and p.amprocnum = 4
+    inner join pg_am as m on m.oid = f.opfmethod
+    where m.amname = 'btree' and p.amprocnum = 4 and p.amproclefttype <> 'bpchar'::regtype
 """
 # Operators that are false for equal values.
 UNEQUAL = """
@@ -83,8 +92,11 @@ GENERATED = """
 """
 KEYS = """
     select indrelid, (indkey::int2[])[0:indnkeyatts - 1], array(
-        select c.opcfamily::bigint from unnest(indclass) with ordinality as class (oid, place)
-        inner join pg_opclass as c on c.oid = class.oid order by place
+        select c.opcfamily::bigint | coalesce(way.oid::bigint << 32, 0)
+        from unnest(indclass, indcollation) with ordinality as class (oid, compared, place)
+        inner join pg_opclass as c on c.oid = class.oid
+        left join pg_collation as way on way.oid = class.compared and not way.collisdeterministic
+        order by place
     ), indexprs::text, indpred::text
     from pg_index where indisunique and indisvalid and indimmediate and not exists (
         select from pg_inherits inner join pg_class as c on c.oid = inhparent where c.oid = indrelid and c.relkind = 'r'

@@ -81,12 +81,16 @@ class Description:
 
 
 class Describer:
-    """Describes statements on one connection, on which a sequential scan is planned only if no index serves."""
+    """Describes statements on one connection, on which a sequential scan is planned only if no index serves.
+
+    Joins are nested loops if possible: on empty tables, PostgreSQL would hash a table that an index could serve.
+    """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         """Configure the planner, and read the types and the catalogue."""
         self._connection = connection
-        connection.execute("set enable_seqscan = off; set plan_cache_mode = force_generic_plan")
+        connection.execute("set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off")
+        connection.execute("set plan_cache_mode = force_generic_plan")
         self.types = Types(connection)
         self.catalogue = Catalogue(connection)
 
@@ -122,7 +126,10 @@ class Describer:
     def explain(self, statement: Statement) -> str:
         """Return the generic plan as psql would print it. Raises RefusedError."""
         _raise_if_refused(self._connection.pgconn.prepare(b"", statement.sql.encode(), None), statement)
-        return "\n".join(line for (line,) in self._explained(statement, "text"))
+        try:
+            return "\n".join(line for (line,) in self._explained(statement, "text"))
+        except psycopg.Error as error:
+            raise _refused(error.diag.message_primary, None, statement.sql) from error
 
     def _plan(self, statement: Statement) -> Plan:
         try:

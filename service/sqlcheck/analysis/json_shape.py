@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from service.sqlcheck.analysis import node_enums as pg
-from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_text, is_null_constant, type_of
+from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, constant_text, is_null_constant, type_of
 from service.sqlcheck.analysis.not_null import as_variable, not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability
 from service.sqlcheck.analysis.query_parts import is_alias
@@ -48,7 +48,7 @@ class JsonShapes:
         inside = self._inside(scope, node)
         if inside is None or (found.type and not found.keys and found.type.bare.internal not in JSON | {"record"}):
             return found
-        return attrs.evolve(found, keys=inside.keys or found.keys, element=inside.element)
+        return attrs.evolve(found, keys=found.keys if inside.keys is None else inside.keys, element=inside.element)
 
     def _of_type(self, of: Type | None, nulls: Nullability) -> JsonShape:
         """Return the shape of any value of a type: each column of a composite type can be null."""
@@ -77,8 +77,8 @@ class JsonShapes:
                 return self._object(scope, node.args or [])
             case "ROWEXPR" if node.row_typeid == RECORD:
                 return self._row(scope, zip(node.colnames or [], node.args or [], strict=True))
-            case "COALESCEEXPR" if all(each.label == "CONST" for each in node.args[1:]):  # the default for no rows
-                return self.shape_of(scope, node.args[0])
+            case "COALESCEEXPR" if len(node.args) == 2 and node.args[1].label == "CONST":  # noqa: PLR2004 - and a default
+                return self._or_default(scope, *node.args)
             case "SUBLINK" if node.subLinkType == pg.EXPRESSION:
                 inner = scope.child(node.subselect)
                 return None if inner.query.setOperations else self.shape_of(inner, inner.targets[0].expr)
@@ -87,6 +87,18 @@ class JsonShapes:
                     return self.shape_of(scope, node.args[0].result)
             case label if label in CASTS:
                 return self.shape_of(scope, node.arg)
+            case _:
+                return None
+
+    def _or_default(self, scope: Scope, node: Node, default: Node) -> JsonShape | None:
+        shape = self.shape_of(scope, node)
+        if shape.nulls.never_null or default.constisnull:
+            return shape
+        match constant_bytes(default)[4:]:  # as json, or as jsonb
+            case b"[]" | b"\0\0\0\x40":
+                return shape if shape.element else None
+            case b"{}" | b"\0\0\0\x20":
+                return JsonShape(None, NEVER, {})
             case _:
                 return None
 

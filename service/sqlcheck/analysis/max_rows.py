@@ -12,6 +12,7 @@ from service.sqlcheck.analysis.node_tree import Node, constant_integer, same, st
 from service.sqlcheck.analysis.not_null import as_variable
 from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts, is_table
 from service.sqlcheck.analysis.scope import Scope
+from service.sqlcheck.analysis.written_rows import is_kept
 
 Columns = frozenset[tuple[int, int]]  # each a column (from 0), and a family of operators that find its values equal
 
@@ -47,9 +48,9 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     if query.groupingSets and not bounded:
         return False
     if keys:
-        operators = {key.tleSortGroupRef: key.eqop for key in keys}
-        grouped = [each for each in query.targetList if each.ressortgroupref in operators]
-        if all(dependencies.is_constant(each.expr, operators[each.ressortgroupref], or_null=False) for each in grouped):
+        families = {key.tleSortGroupRef: scope.catalogue.families(key.eqop) for key in keys}
+        grouped = [each for each in query.targetList if each.ressortgroupref in families]
+        if all(dependencies.is_constant(each.expr, families[each.ressortgroupref], or_null=False) for each in grouped):
             return True
     return dependencies.has_single_row(query.jointree)
 
@@ -58,9 +59,8 @@ def _is_limited_set(scope: Scope, node: Node, fixed: Columns, *, bounded: bool) 
     """Return the same for a set operation."""
     if node.label == "RANGETBLREF":
         return _is_limited(scope.child(scope.relation(node.rtindex).subquery), fixed, bounded=bounded)
-    equalities = scope.catalogue.equalities
     if not node.all and all(
-        any((place, family) in fixed for family in equalities.get(key.eqop, ()))
+        any((place, family) in fixed for family in scope.catalogue.families(key.eqop))
         for place, key in enumerate(node.groupClauses or ())
     ):
         return True
@@ -89,7 +89,7 @@ class FunctionalDependencies:
         ]
         for place, family in fixed:
             expression = self._scope.without_alias(scope.targets[place].expr)
-            if expression.label == "VAR" and not expression.varlevelsup and self._is_read(*as_variable(expression)):
+            if expression.label == "VAR" and not expression.varlevelsup and self._is_read(expression):
                 self._columns.add((expression.varno, expression.varattno, family))
         self._derive()
 
@@ -105,12 +105,12 @@ class FunctionalDependencies:
             return False
         return self.single_row.issuperset(_relations(part))
 
-    def is_constant(self, node: Node, operator: int = 0, *, or_null: bool = True) -> bool:
+    def is_constant(self, node: Node, families: frozenset[int] = frozenset(), *, or_null: bool = True) -> bool:
         """Return whether an expression has a single value, beside the null of an outer join if `or_null`.
 
-        :param operator: the operator that finds the values equal; 0 if they must be identical
+        :param families: those of the operator that finds the values equal; none if they must be identical
         """
-        families, itself = self._scope.catalogue.equalities.get(operator, frozenset()), self._scope.without_alias(node)
+        itself = self._scope.without_alias(node)
         if itself.label == "VAR" and not itself.varlevelsup:
             return self._has_single_value(itself, families, or_null=or_null)
         if self._scope.is_volatile(itself):
@@ -119,26 +119,27 @@ class FunctionalDependencies:
             if each.funcretset or (each.label == "WINDOWFUNC" and level == 0):
                 return False
             # A variable of a nested query counts that query's levels, too.
-            if each.label == "VAR" and each.varlevelsup == level and not self._has_single_value(each, or_null=or_null):
+            if each.label == "VAR" and each.varlevelsup == level and not self._has_single_value(each, or_null=False):
                 return False
         return True
 
     def _has_single_value(self, variable: Node, families: frozenset[int] = frozenset(), *, or_null: bool) -> bool:
         if self._scope.is_aliased(variable):
             return self.is_constant(self._scope.aliased_expression(variable), or_null=or_null)
-        if not or_null and self._scope.outer_joins(variable.varno):
+        joins = () if or_null else self._scope.outer_joins(variable.varno)
+        if any(each.node.jointype == pg.FULL or not self.has_single_row(each.preserved) for each in joins):
             return False
         accepted = families | self._scope.catalogue.exact
         column = variable.varno, variable.varattno
         return variable.varno in self.single_row or any((*column, family) in self._columns for family in accepted)
 
-    def _is_read(self, relation: int, column: int, row: int) -> bool:
+    def _is_read(self, variable: Node) -> bool:
         """Return whether a returned column is of the row that the conditions are about, or has the same value."""
-        query = self._scope.query
+        query, (relation, _, row) = self._scope.query, as_variable(variable)
         if relation != query.resultRelation:
             return True
         if query.commandType == pg.UPDATE:
-            return row == pg.OLD or all(each.resno != column for each in query.targetList)
+            return row == pg.OLD or is_kept(self._scope, variable)
         return row != {pg.INSERT: pg.OLD, pg.DELETE: pg.NEW}.get(query.commandType, row)
 
     def _derive(self) -> None:
@@ -146,21 +147,21 @@ class FunctionalDependencies:
         while before != (len(self.single_row), len(self._columns)):
             before = (len(self.single_row), len(self._columns))
             for condition, relations in self._conditions:
-                for one, other, operator in self._equated(condition):
+                for one, other, families in self._equated(condition):
                     own = one.label == "VAR" and not one.varlevelsup and one.varno in relations
-                    if own and self.is_constant(other, operator):
-                        families = self._scope.catalogue.equalities[operator]
+                    if own and self.is_constant(other, families):
                         self._columns |= {(one.varno, one.varattno, family) for family in families}
             for number in range(1, len(self._scope.query.rtable or []) + 1):
                 if number not in self.single_row and self._is_single_row(number) and not self._varies(number):
                     self.single_row.add(number)
 
-    def _equated(self, condition: Node) -> Iterator[tuple[Node, Node, int]]:
-        """Yield each side of an equation with the other side and the operator."""
+    def _equated(self, condition: Node) -> Iterator[tuple[Node, Node, frozenset[int]]]:
+        """Yield each side of an equation with the other side and the families of the operator."""
+        catalogue = self._scope.catalogue
         for one, other in self._scope.equated(condition):
-            yield one, other, condition.opno
-        if self._bounded and (any_of := self._any(condition)) and any_of.opno in self._scope.catalogue.equalities:
-            yield strip_relabels(any_of.args[0]), any_of.args[1], any_of.opno
+            yield one, other, catalogue.families(condition.opno, condition.inputcollid)
+        if self._bounded and (any_of := self._any(condition)):
+            yield strip_relabels(any_of.args[0]), any_of.args[1], catalogue.families(any_of.opno, any_of.inputcollid)
 
     def _any(self, condition: Node) -> Node | None:
         """Return the comparison of `= any (…)`, or of `in` with a query that returns a bounded number of rows."""
@@ -176,7 +177,7 @@ class FunctionalDependencies:
         relation = self._scope.relation(number)
         sources = [relation.subquery, relation.functions, relation.values_lists, relation.tablefunc]
         variables = [each for each, level in walk(sources) if each.label == "VAR" and each.varlevelsup == level]
-        return not all(self._has_single_value(each, or_null=True) for each in variables)
+        return not all(self._has_single_value(each, or_null=False) for each in variables)
 
     def _is_single_row(self, number: int) -> bool:
         relation = self._scope.relation(number)
@@ -209,9 +210,9 @@ class FunctionalDependencies:
     def _fixes_expression(self, number: int, expression: Node, family: int) -> bool:
         return any(
             same(strip_relabels(expression), one, index=number)
-            and family in self._scope.catalogue.equalities[operator]
-            and self.is_constant(other, operator)
+            and family in families
+            and self.is_constant(other, families)
             for condition, relations in self._conditions
             if number in relations
-            for one, other, operator in self._equated(condition)
+            for one, other, families in self._equated(condition)
         )

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue, ForeignKey
 from service.sqlcheck.analysis.node_tree import Node, constant_integer
+from service.sqlcheck.analysis.nullability import UNKNOWN
 from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts
 from service.sqlcheck.analysis.scope import OuterJoin, Scope
+from service.sqlcheck.analysis.written_rows import is_intercepted
 
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.nullability_inference import NullabilityInference as Inference
@@ -30,29 +32,36 @@ def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session:
         return not query.hasTargetSRFs
     if query.setOperations:
         return _some_arm(scope, query.setOperations, inference, valid_session=valid_session)
-    if query.hasTargetSRFs or query.commandType == pg.MERGE:
+    conflict = query.onConflict
+    if (
+        query.hasTargetSRFs
+        or query.commandType == pg.MERGE
+        or (conflict and (conflict.action != pg.DO_UPDATE or conflict.onConflictWhere))
+        or (query.resultRelation and is_intercepted(scope))
+    ):
         return False
-    if query.commandType == pg.INSERT:
-        conflict = query.onConflict
-        certain = conflict is None or (conflict.action == pg.DO_UPDATE and conflict.onConflictWhere is None)
-        if not certain or (scope.relation(query.resultRelation).relid, pg.INSERT) in scope.catalogue.triggers:
-            return False
     return _GuaranteedRows(scope, inference, valid_session=valid_session).has_row(query.jointree)
 
 
-def always_matches(join: OuterJoin, inference: "Inference") -> bool:
-    """Return whether every preserved row of an outer join has a match: by a foreign key, or `left join … on true`."""
+def unmatched_by(join: OuterJoin, inference: "Inference") -> frozenset[frozenset[OuterJoin]]:
+    """Return the sets of outer joins that together leave a preserved row of an outer join without a match.
+
+    A foreign key or `left join … on true` guarantees a match: then only others, if they make the foreign key null.
+    """
+    itself = frozenset({frozenset({join})})
     missing = join.node.rarg if join.preserved is join.node.larg else join.node.larg
     # With FOR UPDATE, a row that another transaction has changed meanwhile is joined to the rows that matched before.
     if join.node.jointype == pg.FULL or missing.label != "RANGETBLREF" or join.scope.query.rowMarks:
-        return False
+        return itself
     conditions = list(conjuncts(join.node.quals))
     rows = _GuaranteedRows(join.scope, inference, valid_session=False, filtered=True)
     if not conditions:
-        return rows.has_row(missing)
-    return all(missing.rtindex in join.scope.relations_in(each) for each in conditions) and rows.is_guaranteed(
-        missing, conditions
-    )
+        return frozenset() if rows.has_row(missing) else itself
+    if not all(missing.rtindex in join.scope.relations_in(each) for each in conditions):
+        return itself
+    referencing = rows.referencing(missing, conditions)
+    nulls = inference.null_if_any(join.scope, referencing) if referencing else UNKNOWN
+    return nulls.outer_joins if nulls.known and not nulls.reason else itself
 
 
 def _some_arm(scope: Scope, node: Node, inference: "Inference", *, valid_session: bool) -> bool:
@@ -89,23 +98,32 @@ class _GuaranteedRows:
         sides = [part.larg, part.rarg] if part.label == "JOINEXPR" else part.fromlist or []
         return self._join_has_row(sides, list(self._filters(part.quals)))
 
-    def is_guaranteed(self, side: Node, conditions: list[Node]) -> bool:
-        """Return whether the conditions on a table are a foreign key that references it, or find the same row again."""
+    def _is_guaranteed(self, side: Node, conditions: list[Node]) -> bool:
+        """Return whether the conditions on a table find a row of it for each row of the others."""
+        columns = self.referencing(side, conditions)
+        return bool(columns) and all(map(self._is_never_null, columns))
+
+    def referencing(self, side: Node, conditions: list[Node]) -> list[Node]:
+        """Return the columns that are a foreign key to a table, or find its row again; nothing for other conditions."""
         table = self._scope.relation(side.rtindex) if side.label == "RANGETBLREF" else None
         if table is None or table.rtekind != pg.TABLE or table.tablesample or not table.inh:
-            return False
+            return []
         catalogue = self._scope.catalogue
         if table.relid in catalogue.secured:  # a policy can hide the row, which a view's owner sees
-            return False
+            return []
+        columns: list[Node] = []
         pairs: dict[tuple[int, int, int], frozenset[int]] = {}
         for each in conditions:
             if side.rtindex in self._scope.relations_in(each):
-                reference = self._reference(each, side.rtindex)
-                if reference is None:
-                    return False
-                pairs[reference] = catalogue.equalities[each.opno]
-        itself = bool(pairs) and all(of == table.relid and column == other for of, column, other in pairs)
-        return itself or any(_consists_of(key, table.relid, pairs, catalogue) for key in catalogue.foreign_keys)
+                here, there = self._reference(each, side.rtindex)
+                origin = self._scope.column_origin(there) if there else None
+                if there is None or origin is None:
+                    return []
+                columns.append(there)
+                pairs[*origin, here.varattno] = catalogue.equalities[each.opno]
+        itself = all(of == table.relid and column == other for of, column, other in pairs)
+        found = itself or any(_consists_of(key, table.relid, pairs, catalogue) for key in catalogue.foreign_keys)
+        return columns if found else []
 
     def _filters(self, condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
         """Yield the conditions that can filter out rows, except those that find the session."""
@@ -140,21 +158,24 @@ class _GuaranteedRows:
         certain = [side for side in sides if self.has_row(side)]
         others = [side for side in sides if side not in certain]
         while others:
-            side = next((side for side in others if self.is_guaranteed(side, conditions)), None)
+            side = next((side for side in others if self._is_guaranteed(side, conditions)), None)
             if side is None:
                 return False
             others.remove(side)
             conditions = [each for each in conditions if side.rtindex not in self._scope.relations_in(each)]
-        return bool(certain or not sides) and not conditions
+        return not conditions
 
-    def _reference(self, condition: Node, number: int) -> tuple[int, int, int] | None:
-        """Return the table and column that equal a column of relation `number`, and that column."""
+    def _reference(self, condition: Node, number: int) -> tuple[Node, Node | None]:
+        """Return a column of relation `number` and the column of another that a condition equates with it, or None."""
         for here, there in self._scope.equated(condition):
-            are_columns = here.label == there.label == "VAR" and here.varno == number and not here.varlevelsup
-            if are_columns and there.varno != number and self._is_never_null(there):
-                origin = self._scope.column_origin(there)
-                return (*origin, here.varattno) if origin else None
-        return None
+            if not (here.label == there.label == "VAR" and here.varno == number) or here.varlevelsup:
+                continue
+            around = self._scope.ancestor(there.varlevelsup)
+            # A row around this query can be newer than the rows that this query finds.
+            changed = around.query.resultRelation or around.query.rowMarks
+            if not changed if there.varlevelsup else there.varno != number:
+                return here, there
+        return condition, None
 
     def _is_never_null(self, variable: Node) -> bool:
         """Return whether a column is never null; unless `filtered`, before the conditions, which filter nulls out."""
@@ -174,7 +195,11 @@ class _GuaranteedRows:
         if self._scope.is_recursive(number):
             return False
         source = self._scope.source(number)
-        return source is not None and returns_at_least_one(source, self._inference, valid_session=self._valid_session)
+        return (
+            source is not None
+            and self._inference.null_if_any(self._scope, source.required).never_null
+            and returns_at_least_one(source, self._inference, valid_session=self._valid_session)
+        )
 
 
 def _looks_up_session(calls: Iterable[Node]) -> bool:

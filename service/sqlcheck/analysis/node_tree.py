@@ -35,6 +35,7 @@ IGNORED_FIELDS = {
     *("funcformat", "relabelformat", "coerceformat", "opfuncid"),
 }
 CHAR = 1042
+INTEGERS = {20, 21, 23}
 CASTS = {"RELABELTYPE", "COERCEVIAIO", "COLLATEEXPR", "COERCETODOMAIN", "ARRAYCOERCEEXPR", "NAMEDARGEXPR"}
 
 
@@ -151,7 +152,7 @@ def constant_integer(node: Node | None) -> int | None:
     """Return the value of an integer constant below casts; None for any other expression."""
     while node is not None and node.funcformat in {pg.EXPLICIT_CAST, pg.IMPLICIT_CAST}:
         node = node.args[0]
-    if node is None or node.label != "CONST" or node.constisnull or not node.constbyval:
+    if node is None or node.label != "CONST" or node.constisnull or node.consttype not in INTEGERS:
         return None
     return int.from_bytes(constant_bytes(node), "little", signed=True)
 

@@ -12,7 +12,7 @@ import attrs
 
 from service.sqlcheck.analysis import call_nullability as calls
 from service.sqlcheck.analysis import node_enums as pg
-from service.sqlcheck.analysis.min_rows import always_matches, returns_at_least_one
+from service.sqlcheck.analysis.min_rows import returns_at_least_one, unmatched_by
 from service.sqlcheck.analysis.nested_arrays import makes_nested
 from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, is_null_constant, operands, same
 from service.sqlcheck.analysis.not_null import Variable, as_variable, not_null_if_false, not_null_if_true
@@ -43,7 +43,7 @@ class NullabilityInference:
         self._assumed: dict[int, list[Nullability]] = {}
         # The columns in which the condition of a CASE or a FILTER excludes nulls, with their scopes.
         self._not_null: frozenset[tuple[int, Variable]] = frozenset()
-        self._matches: dict[_Assumptions, bool] = {}
+        self._unmatched: dict[_Assumptions, frozenset[frozenset[OuterJoin]]] = {}
         # The scopes of which an expression that is written is examined: in it, columns are those of the old row.
         self._writing: frozenset[int] = frozenset()
 
@@ -145,7 +145,8 @@ class NullabilityInference:
             case "AGGREF":
                 return calls.infer_aggregate(self, scope, node)
             case "WINDOWFUNC":
-                return calls.infer_window_function(self, scope, node)
+                with self._assuming((), self._writing):  # its arguments are of other rows, too
+                    return calls.infer_window_function(self, scope, node)
             case "SUBLINK":
                 return self._subquery(scope, node)
             case _:
@@ -158,12 +159,17 @@ class NullabilityInference:
     @contextmanager
     def assume_not_null(self, scope: Scope, columns: Iterable[Variable]) -> Iterator[None]:
         """Assume within the context that some columns are not null."""
-        before = self._not_null
-        self._not_null = before | {(id(scope), variable) for variable in columns}
+        with self._assuming(self._not_null | {(id(scope), variable) for variable in columns}, self._writing):
+            yield
+
+    @contextmanager
+    def _assuming(self, not_null: Iterable[tuple[int, Variable]], writing: frozenset[int]) -> Iterator[None]:
+        before = self._not_null, self._writing
+        self._not_null, self._writing = frozenset(not_null), writing
         try:
             yield
         finally:
-            self._not_null = before
+            self._not_null, self._writing = before
 
     def expression_assuming(self, scope: Scope, not_null: Iterable[Variable], node: Node) -> Nullability:
         """Return the nullability of an expression that is evaluated only if some columns are not null."""
@@ -203,8 +209,8 @@ class NullabilityInference:
                 own = own.beside(self.column(scope, other))
         if exists:
             return own
-        joins = {frozenset({join}) for join in scope.outer_joins(node.varno) if not self._always_matches(join)}
-        return attrs.evolve(own, outer_joins=own.outer_joins | joins)
+        joins = (self._unmatched_by(join) for join in scope.outer_joins(node.varno))
+        return attrs.evolve(own, outer_joins=own.outer_joins.union(*joins))
 
     def _is_filtered(self, scope: Scope, node: Node) -> bool:
         """Return whether a condition excludes nulls from a column; an update filters its old rows, not its new ones."""
@@ -212,13 +218,13 @@ class NullabilityInference:
         is_old = node.varreturningtype == pg.OLD or id(scope) in self._writing or not updated or is_kept(scope, node)
         return is_old and (node.varno, node.varattno, pg.DEFAULT) in scope.not_null_columns
 
-    def _always_matches(self, join: OuterJoin) -> bool:
-        """Return whether a foreign key guarantees a match for each row, so that the outer join is an inner one."""
+    def _unmatched_by(self, join: OuterJoin) -> frozenset[frozenset[OuterJoin]]:
+        """Return the sets of outer joins that together leave a row of an outer join without a match."""
         key = self._assumptions(join)
-        if key not in self._matches:
-            self._matches[key] = False  # ends the recursion
-            self._matches[key] = always_matches(join, self)
-        return self._matches[key]
+        if key not in self._unmatched:
+            self._unmatched[key] = frozenset({frozenset({join})})  # ends the recursion
+            self._unmatched[key] = unmatched_by(join, self)
+        return self._unmatched[key]
 
     def column(self, scope: Scope, node: Node) -> Nullability:  # noqa: PLR0911 - one return per case
         """Return the nullability of a column of a row that exists, regardless of outer joins and conditions."""
@@ -263,13 +269,8 @@ class NullabilityInference:
         values = [] if id(scope) in self._writing else written_values(scope, node)
         if not values:
             return None
-        before = self._not_null, self._writing
-        self._not_null = frozenset(self._assumed_of_old_rows(scope))
-        self._writing |= {id(scope)}
-        try:
+        with self._assuming(self._assumed_of_old_rows(scope), self._writing | {id(scope)}):
             return self.null_if_any(scope, values)
-        finally:
-            self._not_null, self._writing = before
 
     def _assumed_of_old_rows(self, scope: Scope) -> Iterator[tuple[int, Variable]]:
         """Yield what is assumed in terms of a written expression, in which a column is that of the old row."""

@@ -12,7 +12,7 @@ def conjuncts(condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or No
     if condition is not None and condition.label == "BOOLEXPR" and condition.boolop == "and":
         for each in condition.args:
             yield from conjuncts(each)
-    elif condition is not None and not (condition.label == "CONST" and condition.constvalue[:1] == [1]):
+    elif condition is not None and not (condition.label == "CONST" and (condition.constvalue or [])[:1] == [1]):
         yield condition
 
 

@@ -135,7 +135,8 @@ class Type:
         bare = self.bare
         if bare.labels and annotation.values is not None:
             # asyncpg returns str: attrs converts it to a StrEnum only by a converter, which a Literal does not need.
-            return set(bare.labels) == set(annotation.values) and (converted or annotation.name == "Literal")
+            # More values are harmless: a label can be added to the enum after the release that knows it.
+            return {*bare.labels} <= {*annotation.values} and (converted or annotation.name == "Literal")
         if converted or annotation.name.replace("asyncpg.types.", "asyncpg.") == self.python():
             return True
         if annotation.has_json_class:
@@ -146,7 +147,7 @@ class Type:
         """Return whether msgspec converts a value of this type in JSON to the annotated type."""
         bare, python = self.bare, self.python()
         if bare.labels and annotation.values is not None:
-            return set(bare.labels) == set(annotation.values)
+            return {*bare.labels} <= {*annotation.values}
         names = set(annotation.name.split(" | "))
         if python is None or names & {"typing.Any", "object"} or bare.internal in JSON or bare.kind == COMPOSITE:
             return True

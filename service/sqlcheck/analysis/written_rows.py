@@ -6,6 +6,15 @@ from service.sqlcheck.analysis.not_null import as_variable
 from service.sqlcheck.analysis.scope import Scope
 
 
+def is_intercepted(scope: Scope) -> bool:
+    """Return whether a trigger, a rule or a view can change or skip the rows that a statement writes."""
+    query, table = scope.query, scope.relation(scope.query.resultRelation)
+    commands = {query.commandType, *([pg.UPDATE] if query.onConflict else [])}
+    if query.commandType == pg.UPDATE and table.relkind == "p":  # a row that changes its partition is inserted there
+        commands |= {pg.INSERT, pg.DELETE}
+    return table.relkind not in {"r", "p"} or any((table.relid, each) in scope.catalogue.triggers for each in commands)
+
+
 def missing_row(query: Node, node: Node) -> str:
     """Return why the row of a column that an INSERT, UPDATE, DELETE or MERGE returns may not exist, if so."""
     actions = query.mergeActionList or []
@@ -20,11 +29,8 @@ def missing_row(query: Node, node: Node) -> str:
 
 def written_values(scope: Scope, node: Node) -> list[Node]:
     """Return the values of which a returned column is one; none if it can have others, such as those of a trigger."""
-    query, table = scope.query, scope.relation(node.varno)
-    commands = {query.commandType, *([pg.UPDATE] if query.onConflict else [])}
-    if node.varno != query.resultRelation or table.relkind != "r" or not commands <= {pg.INSERT, pg.UPDATE}:
-        return []
-    if any((table.relid, command) in scope.catalogue.triggers for command in commands):
+    query = scope.query
+    if node.varno != query.resultRelation or query.commandType not in {pg.INSERT, pg.UPDATE} or is_intercepted(scope):
         return []
     values = [each.expr for each in query.targetList or [] if each.resno == node.varattno]
     if query.onConflict and query.onConflict.action == pg.DO_UPDATE:
@@ -41,9 +47,7 @@ def generated_value(scope: Scope, node: Node) -> Node | None:
 
 
 def is_kept(scope: Scope, node: Node) -> bool:
-    """Return whether an update leaves a column as it was; one with a default may be generated."""
-    table = scope.relation(node.varno)
-    column = scope.catalogue.columns.get((table.relid, node.varattno))
-    if column is None or column.filled or (table.relid, pg.UPDATE) in scope.catalogue.triggers:
-        return False
-    return all(each.resno != node.varattno for each in scope.query.targetList)
+    """Return whether an update leaves a column as it was."""
+    column = scope.catalogue.columns.get((scope.relation(node.varno).relid, node.varattno))
+    written = [each.resno for each in scope.query.targetList]
+    return bool(column and not column.generated) and node.varattno not in written and not is_intercepted(scope)

@@ -1,15 +1,15 @@
 """The texts that a CHECK constraint allows in a column: ``check (kind in ('cat', 'dog'))``."""
 
-from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.analysis.node_tree import CASTS, CHAR, Node, constant_text, strip_relabels, type_of, walk
 from service.sqlcheck.analysis.query_parts import conjuncts
 
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.description import Description
 
-COLUMN_LABELS = {"VAR", "COERCETODOMAINVALUE"}
+COLUMN_LABELS = {"VAR", "COERCETODOMAINVALUE", "RELABELTYPE"}  # without casts that change the text
 TEXT_TYPES = {25, CHAR, 1043}  # text, char and varchar, by oid
 VARHDRSZ = 4  # in the modifier of a type, the maximum length includes it
 VALUE_LABELS = {"CONST", "ARRAYEXPR", "CASETESTEXPR"}
@@ -25,21 +25,21 @@ def allowed_values(description: "Description", number: int) -> set[str]:
     if expression.label == "VAR" and (column := scope.column_origin(expression, written=True)):
         owners.append(column)
     checks = [check for owner in owners for check in scope.catalogue.checks.get(owner, [])]
-    found = [_values(each, scope.catalogue.equalities) for check in checks for each in conjuncts(check)]
+    found = [_values(each, scope.catalogue) for check in checks for each in conjuncts(check)]
     return next((values for values in found if values), set())
 
 
-def _values(condition: Node, equalities: Collection[int]) -> set[str]:
+def _values(condition: Node, catalogue: Catalogue) -> set[str]:
     """Return the texts for which a condition on a column is true; nothing if it is true for others."""
     if condition.label == "BOOLEXPR" and condition.boolop == "or":
-        arms = [_values(each, equalities) for each in condition.args]
+        arms = [_values(each, catalogue) for each in condition.args]
         return set().union(*arms) if all(arms) else set()
     equal = condition.label == "OPEXPR" or (condition.label == "SCALARARRAYOPEXPR" and condition.useOr)
-    if not equal or condition.opno not in equalities:
+    if not equal or condition.opno not in catalogue.equalities or condition.inputcollid in catalogue.nondeterministic:
         return set()
     column, values = ([node for node, _ in walk(side)] for side in condition.args)
     constants = [node for node in values if node.label == "CONST"]
-    is_list = {node.label for node in column} <= COLUMN_LABELS | CASTS and {
+    is_list = {node.label for node in column} <= COLUMN_LABELS and {
         node.label for node in values
     } <= VALUE_LABELS | CASTS
     # A CHECK accepts null, which the comparison with a null among the values returns for any other text.

@@ -118,8 +118,8 @@ def _advice(found: Type, annotation: Annotation) -> str:
         return "; a class is read from json or jsonb"
     labels = found.bare.labels
     if labels and annotation.values is not None:
-        if set(labels) != set(annotation.values):
-            return f"; its labels are {', '.join(labels)}"
+        if missing := [label for label in labels if label not in annotation.values]:
+            return f"; it lacks {', '.join(missing)}"
         return "; asyncpg returns str: write attrs.field(converter=…)"
     if found.python() is None:
         return "; its Python type is unknown: cast it in the statement"

@@ -17,9 +17,9 @@ def find_sequential_scans(description: Description) -> Iterator[Finding]:
 
 def _scans(description: Description) -> Iterator[Finding]:
     for node in _full_scans(description.plan) if description.plan else ():
-        table = node.get("Relation Name", "")
-        condition = node.get("Filter") or node.get("Join Filter") or "no condition"
-        sentence = f"{node['Node Type'].lower()} of {table or 'a subquery'}: no index for {condition}"
+        table, condition = node["Relation Name"], node.get("Filter")
+        why = f"no index for {condition}" if condition else "no condition limits its rows"
+        sentence = f"{node['Node Type'].lower()} of {table}: {why}"
         yield finding_at(description.statement, description.parsed.line_of_table(table), sentence, "seqscan")
 
 
@@ -30,7 +30,7 @@ def _full_scans(plan: Plan, *, limited: bool = False) -> Iterator[Plan]:
     """
     kind = plan["Node Type"]
     whole_index = kind in INDEX_SCANS and not {"Index Cond", "Order By", "Recheck Cond"} & plan.keys()
-    if plan.get("Disabled") or (whole_index and ("Filter" in plan or not limited)):
+    if (kind == "Seq Scan" and plan.get("Disabled")) or (whole_index and ("Filter" in plan or not limited)):
         yield plan
     for child in plan.get("Plans", []):
         is_input = child.get("Parent Relationship") in {"Outer", "Inner", "Member"}

@@ -1,6 +1,9 @@
-"""Inserts and updates: values that a table rejects, and swapped parameters."""
+"""Values that a table rejects, and swapped parameters."""
 
 from collections.abc import Iterator
+
+from pglast import ast
+from pglast.enums import A_Expr_Kind
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.description import Description
@@ -11,13 +14,14 @@ from service.sqlcheck.findings import Finding, finding_at
 
 def check_writes(description: Description) -> Iterator[Finding]:
     """Find required columns that an insert omits, nulls for NOT NULL columns, and swapped parameters."""
+    yield from _swapped_conditions(description)
     if description.scope is None:
         return
     for scope in _writing_queries(description.scope):
         for targets, inserts in _target_lists(scope.query):
             yield from _missing_columns(description, scope, targets) if inserts else ()
             yield from _written_nulls(description, scope, targets)
-            yield from _swapped_parameters(description, scope, targets)
+            yield from _swapped_values(description, scope, targets)
 
 
 def _writing_queries(scope: Scope) -> Iterator[Scope]:
@@ -47,7 +51,7 @@ def _table(scope: Scope) -> int:
 
 
 def _missing_columns(description: Description, scope: Scope, targets: list[Node]) -> Iterator[Finding]:
-    given = {target.resno for target in targets}
+    given = {target.resno for target in targets if target.expr.label != "SETTODEFAULT"}
     for number, column in scope.catalogue.required_columns.get(_table(scope), {}).items():
         if number not in given:
             sentence = f"the insert omits {column.table}.{column.name}, which is NOT NULL and has no default"
@@ -59,29 +63,48 @@ def _written_nulls(description: Description, scope: Scope, targets: list[Node]) 
     for target in targets:
         column = scope.catalogue.columns.get((table, target.resno))
         nulls = description.nullability.expression(scope, target.expr)
-        if column and column.required and nulls.from_input and nulls.reason:
+        if column and column.required and nulls.known and (nulls.from_input or not nulls.reason) and nulls.why:
             parameter = int(nulls.reason[1:].split()[0]) if nulls.reason.startswith("$") else 0
             line = description.statement.parameters[parameter - 1].line if parameter else description.parsed.line
-            sentence = f"{column.table}.{column.name} is NOT NULL, but receives null: {nulls.reason}"
+            sentence = f"{column.table}.{column.name} is NOT NULL, but receives null: {nulls.why}"
             yield finding_at(description.statement, line, sentence, "null-written")
 
 
-def _swapped_parameters(description: Description, scope: Scope, targets: list[Node]) -> Iterator[Finding]:
-    """Find two parameters of the same type, each named like the column to which the other goes."""
-    table, parameters = _table(scope), description.statement.parameters
-    columns = scope.catalogue.columns
+def _swapped_values(description: Description, scope: Scope, targets: list[Node]) -> Iterator[Finding]:
+    table, columns = _table(scope), scope.catalogue.columns
     names = {number: column.name for (relation, number), column in columns.items() if relation == table}
-    goes_to: dict[str, tuple[str, int]] = {}
-    for target in targets:
-        number = _parameter(scope, target.expr)
-        if number and target.resno in names:
-            goes_to[parameters[number - 1].name] = (names[target.resno], number)
-    for name, (column, number) in goes_to.items():
-        other, its_number = goes_to.get(column, ("", 0))
-        same_type = its_number and parameters[number - 1].type == parameters[its_number - 1].type
-        if name < column and other == name and same_type:
-            sentence = f"${number} {name} goes to the column {column}, and ${its_number} {column} to {name}"
-            yield finding_at(description.statement, parameters[number - 1].line, sentence, "swapped")
+    pairs = [(names[target.resno], _parameter(scope, target.expr)) for target in targets if target.resno in names]
+    yield from _swapped(description, pairs, "goes to the column {}", "to {}")
+
+
+def _swapped_conditions(description: Description) -> Iterator[Finding]:
+    """Find swapped parameters among those that equations compare with columns of one table."""
+    compared: dict[tuple[str, ...], list[tuple[str, int]]] = {}
+    for node in description.parsed.nodes:
+        is_operator = isinstance(node, ast.A_Expr) and node.kind == A_Expr_Kind.AEXPR_OP
+        if is_operator and node.name[-1].sval == "=":
+            for column, parameter in ((node.lexpr, node.rexpr), (node.rexpr, node.lexpr)):
+                if isinstance(column, ast.ColumnRef) and isinstance(parameter, ast.ParamRef):
+                    *table, name = (field.sval for field in column.fields or ())
+                    compared.setdefault((*table,), []).append((name, parameter.number or 0))
+    for pairs in compared.values():
+        yield from _swapped(description, pairs, "is compared with the column {}", "with {}")
+
+
+def _swapped(description: Description, pairs: list[tuple[str, int]], first: str, second: str) -> Iterator[Finding]:
+    """Find two parameters of the same type, each with the column that is named like the other: `user` or `user_id`."""
+    parameters = description.statement.parameters
+    paired = {_stem(parameters[number - 1].name): (column, number) for column, number in pairs if number}
+    for stem, (column, number) in paired.items():
+        other, its_number = paired.get(_stem(column), ("", 0))
+        one, two = parameters[number - 1], parameters[its_number - 1]
+        if stem < _stem(column) and _stem(other) == stem and one.type == two.type:
+            sentence = f"${number} {one.name} {first}, and ${its_number} {two.name} {second}".format(column, other)
+            yield finding_at(description.statement, one.line, sentence, "swapped")
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix("_id")
 
 
 def _parameter(scope: Scope, node: Node) -> int:

@@ -20,3 +20,6 @@ select array_replace(array['a'], 'a', 'b'), array_replace(array['a'], 'a', null)
 
 -- never, never, who knows
 select array[1]::text[], array['a']::varchar[], array(select now())::time[] from maker;
+
+-- who knows
+select case when note is not null then array_agg(note) over (order by id) else '{}' end from maker;

@@ -113,3 +113,6 @@ select case when note is not null then note else 'a' end, case when name is not 
 
 -- itself
 select note from maker where note <> all (array[array[]::text[]]);
+
+-- itself, itself, never
+select case when note is not null then lag(note, 1, 'a') over (order by id) else 'a' end, case when note is not null then first_value(note) over (order by id) else 'a' end, case when note is not null then max(id) over () else 1 end from maker;

@@ -65,3 +65,18 @@ select r from unnest('{[1,2)}'::int4multirange) as r;
 
 -- itself, itself
 select id, name from audited();
+
+-- itself, never
+select note, id from gones();
+
+-- itself, never, itself
+select first.note, first.id, (first_gone()).note from first_gone() as first;
+
+-- who knows, who knows, never
+select m.id, m.note, m.place from unnest(array(select maker from maker)) with ordinality as m (id, name, note, made, tags, place);
+
+-- who knows, who knows
+select t.a, u.a from two_of() as t cross join coalesce(row(null, 'a')::two) as u;
+
+-- who knows, who knows
+select done(), d from done() as d;

@@ -78,6 +78,12 @@ select owner.id, maker.name from owner left join maker on maker.id = owner.maker
 -- never
 select maker.name from toy left join maker on maker.id = toy.maker where toy.maker is not null;
 
+-- join, join
+select owner.id, maker.id from toy left join owner on owner.id = toy.id left join maker on maker.id = owner.maker;
+
+-- never
+select maker.id from toy left join owner on owner.id = toy.id left join maker on maker.id = owner.maker where owner.id > 0;
+
 -- never
 select maker.name from maker right join owner on maker.id = owner.maker;
 
@@ -164,3 +170,15 @@ select brand.name from label left join brand on brand.name === label.brand;
 
 -- never, join
 select seen.id, hidden.id from seen left join hidden on hidden.id = seen.id;
+
+-- never, join, never
+select maker.id, n.n, m.m from maker left join lateral strict_ones(length(maker.note)) as n (n) on true left join lateral strict_ones(maker.id) as m (m) on true;
+
+-- never, never
+select m.name, (select maker.name from maker where maker.id = owner.maker) from owner left join lateral (select name from maker where id = owner.maker) as m on true;
+
+-- who knows, who knows
+select (select name from maker where id = toy.maker), (select name from maker where id = owner.maker and id > 1) from toy cross join owner;
+
+-- who knows
+select (select name from maker where id = owner.maker) from owner for update of owner;

@@ -45,6 +45,7 @@ create table pet (
     padded char(3) not null check (padded in ('a', 'b')),
     small text not null check (lower(small) = 'a'),
     gap text not null check (gap in ('a', null)),
+    number text not null check (number::integer::text in ('1', '2')),
     written text not null check (written = any ('{a,b}'::text[]))
 );
 create table doubled (id integer primary key, twice integer generated always as (id * 2) stored);
@@ -97,3 +98,21 @@ create rule nothing as on insert to nowhere do instead nothing;
 create rule told as on delete to nowhere do instead notify told;
 create function jitter(n integer, m integer) returns integer language sql volatile as $$ select n + (random() * m)::integer $$;
 create operator +? (function = jitter, leftarg = integer, rightarg = integer);
+create table gone (made date not null, note text, id integer not null);
+alter table gone drop column made;
+create function gones() returns setof gone language sql stable as 'select note, id from gone';
+create function first_gone() returns gone language sql stable as $$ select null::text, 1 $$;
+create domain two_of as two;
+create function two_of() returns two_of language sql as $$ select row(null, 'a')::two_of $$;
+create function done() returns void language sql as 'select 1';
+create function strict_ones(n integer) returns setof integer language sql immutable strict as 'select 1';
+create view filled_view as select id, name from filled;
+create table moved (id integer not null, note text) partition by list (id);
+create table moved_there partition of moved default;
+create trigger fill before insert on moved_there for each row execute function fill();
+create table stated (id integer primary key, state text default 'new');
+create table watched (id integer primary key, name text);
+create trigger fill before update on watched for each row execute function fill();
+create table spaced (id integer, word bpchar);
+create table product (id bigint generated always as identity primary key, product_name varchar(255) not null unique, price numeric(12, 2) not null);
+create index product_price_idx on product (price, id);

@@ -101,3 +101,12 @@ insert into ruled (id, name) values (1, 'a') returning id, name;
 
 -- who knows, who knows
 update ruled set name = 'a' where id = 1 returning id, name;
+
+-- itself
+update moved set id = 2 where note is not null returning note;
+
+-- never
+update stated set id = 2 where state = 'old' returning state;
+
+-- who knows
+insert into owner (maker, id) values (1, 2) returning (select name from maker where maker.id = owner.maker);
