@@ -52,12 +52,12 @@ class Toy:
     id: int
     {name}: str
     maker: {maker}
-    size: {size}
+    size: Literal["small", "large", "huge"]
     colour: str
 '''
 RELEASES = {
-    1: {"name": "toy_name", "maker": "str | None", "size": "str"},
-    2: {"name": "title", "maker": "str", "size": 'Literal["small", "large", "huge"]'},
+    1: {"name": "toy_name", "maker": "str | None"},
+    2: {"name": "title", "maker": "str"},
 }
 ROWS = """
     insert into user_model (email, hashed_password) values ('ada@example.com', ''), ('bob@example.com', '');
