@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from shlex import quote
 
 import attrs
 import psycopg
@@ -12,8 +13,8 @@ import pytest
 from service import migrate
 from tests.docs.test_tutorial import NEWEST, STEPS
 from tests.support.pages import follow
-from tests.support.processes import ROOT
-from tests.support.trees import Tree
+from tests.support.processes import ROOT, Running, Start, run
+from tests.support.trees import BIN, Tree
 
 pytestmark = pytest.mark.skipif((ROOT / "sql" / "toys").exists(), reason="toys are there: the tutorial was followed")
 PAGE = (ROOT / "docs/migrations.md").read_text(encoding="utf-8")
@@ -163,6 +164,45 @@ def test_recipes_pass_the_checks_and_each_release_works_on_the_next_schema(whole
 
     written = sorted(path.name for path in (root / "migrations").glob("*.sql") if path.name > NEWEST)
     whole_tree.run("python", "-m", "sqlfluff", "lint", "--nocolor", *(f"migrations/{name}" for name in written))
+
+
+@pytest.mark.slow
+def test_edited_migration_is_applied_after_its_rollback_or_to_a_fresh_database(checkout: Path, start: Start) -> None:
+    """With the commands of the page."""
+    [reset] = re.findall(r"`(rm .*?)`", PAGE)
+    [roll_back] = re.findall(r"^DATABASE_URL='.*?' (python .*)$", PAGE, re.MULTILINE)
+    migration = checkout / "migrations/9999_create_kites.sql"
+    migration.write_text(f"-- depends: {NEWEST}\ncreate table kites (id bigint);\n")
+    migration.with_suffix(".rollback.sql").write_text("drop table kites;\n")
+    with migration.open("a") as file:
+        dev = start("dev", cwd=checkout)
+        dev.wait_until_ready()
+        url = printed_url(dev)
+        shell(checkout, f"DATABASE_URL={quote(url)} {roll_back}")
+        dev.end()
+        print("comment on table kites is 'Kites.';", file=file, flush=True)
+        dev = start("dev", cwd=checkout)
+        dev.wait_until_ready()
+        dev.end()
+        print("comment on table kites is 'All kites.';", file=file, flush=True)
+
+    refused = run("dev", cwd=checkout)
+    shell(checkout, reset)
+    start("dev", cwd=checkout).wait_until_ready()
+
+    assert "was edited after it was applied" in refused.stderr
+
+
+def printed_url(dev: Running) -> str:
+    """Return the URL of the database that `dev` prints."""
+    [url] = re.findall(r"^Database .*'(postgresql:.*)'$", dev.stdout, re.MULTILINE)
+    return str(url)
+
+
+def shell(folder: Path, command: str) -> None:
+    """Run a command of the page."""
+    path = f"{BIN}:{os.environ['PATH']}"
+    subprocess.run(["/bin/sh", "-c", command], cwd=folder, env={"PATH": path}, check=True, stdout=subprocess.DEVNULL)
 
 
 def edit(path: Path, pattern: str, new: str) -> None:
