@@ -1,15 +1,18 @@
 """The application, and the request that handlers receive: its caller, the database, and a strictly read body."""
 
 from collections.abc import Callable
+from functools import cache
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 from uuid import UUID
 
+import msgspec
 from litestar import Litestar, Request
 from litestar.connection.base import empty_receive, empty_send
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Empty, EmptyType, Receive, Scope, Send
+from litestar.typing import FieldDefinition
 from typing_extensions import override
 
 from service.http.body import FORM, JSON, check_media_type, read_form_body, read_json
@@ -118,9 +121,17 @@ class ServiceRequest(Request[None, Caller, State]):
         if not body:
             raise MalformedRequest(NO_BODY)
         check_media_type(JSON, self.raw_headers)
-        data = read_json(body, self.route_handler.parsed_data_field.annotation)  # type: ignore[union-attr]  # only handlers with `data` call this
+        data = read_json(body, body_model(self.route_handler))
         self.scope["data"] = data  # type: ignore[typeddict-unknown-key]  # errors.py reads it
         return data
+
+
+@cache
+def body_model(handler: HTTPRouteHandler) -> Any:  # noqa: ANN401 - any type
+    """Return the type of the handler's ``data``, with the rules of ``Annotated``, which Litestar takes off it."""
+    field: FieldDefinition = handler.parsed_data_field  # type: ignore[assignment]  # only for handlers with `data`
+    rules = [meta for meta in field.metadata if isinstance(meta, msgspec.Meta)]
+    return Annotated[(field.annotation, *rules)] if rules else field.annotation
 
 
 async def read_form(request: ServiceRequest, model: type[T]) -> T:

@@ -19,7 +19,7 @@ from typing_extensions import override
 from service.http.body import decoder, is_infinite
 from service.http.errors import exception_handler
 from service.http.etags import join_list_headers
-from service.http.request import ServiceRequest
+from service.http.request import ServiceRequest, body_model
 from service.problems import NotFound, OperatorError
 
 D = TypeVar("D", bound=date)
@@ -109,7 +109,7 @@ class CompleteRoutes(ReceiveRoutePlugin):
         field = handler.parsed_data_field
         if field is not None and is_json(field):
             try:
-                decoder(field.annotation)
+                decoder(body_model(handler))
             except TypeError as error:
                 reason = str(error).partition("\n")[0]
                 raise ConfigurationError(f"{handler}: its body cannot be read as JSON: {reason}") from None
