@@ -7,6 +7,7 @@ import msgspec
 
 from service.problems import (
     PROBLEM_BY_CONSTRAINT,
+    PROBLEM_BY_REFERENCE,
     FieldError,
     InternalError,
     InvalidInput,
@@ -16,11 +17,12 @@ from service.problems import (
     pointer_step,
 )
 
-# Suffix of every foreign key to user_model. A violation means that the account was deleted during the request.
-USER_FOREIGN_KEY = "_user_id_fkey"
 # Citus appends the number of a shard to the names of tables and constraints.
 SHARD_SUFFIX = re.compile(r"_\d{6,}$")
 QUOTED_NAME = re.compile(r'"([^"]+)"')
+# PostgreSQL's quotation marks in any language (lc_messages), such as "child", »child«, « child » and ”child”.
+QUOTATION_MARK = re.compile('["«»„“”「」『』]')
+MARKS_OF_TWO_NAMES = 4
 # Citus reports a worker that it lost during a statement with the SQLSTATE of any internal error.
 CITUS_WORKER_LOST = re.compile(
     "failure on connection marked as essential|server closed the connection unexpectedly|terminating connection due to"
@@ -33,17 +35,20 @@ def problem_from_postgres(error: asyncpg.PostgresError, data: object = None) -> 
     """Return the problem that `error` becomes, while a request with the body `data` is handled.
 
     A CHECK or a length that refuses a field of `data` is a 422 which names the field. Any other violated constraint
-    becomes the Problem that lists it, else 401 (``…_user_id_fkey``) or 500 (a bug).
+    becomes the Problem that lists it, else 401 (``<table>_user_id_fkey``) or 500 (a bug).
     """
     return _problem_of_fields(error, data) or _problem_of_error(error)
 
 
 def _problem_of_error(error: asyncpg.PostgresError) -> Problem:
-    _, constraint = _violated_constraint(error)
+    table, constraint = _violated_constraint(error)
+    is_referenced = _is_still_referenced(error)
+    problems = PROBLEM_BY_REFERENCE if is_referenced else PROBLEM_BY_CONSTRAINT
     match error:
-        case asyncpg.IntegrityConstraintViolationError() if constraint in PROBLEM_BY_CONSTRAINT:
-            return PROBLEM_BY_CONSTRAINT[constraint]()
-        case asyncpg.ForeignKeyViolationError() if constraint.endswith(USER_FOREIGN_KEY):
+        case asyncpg.IntegrityConstraintViolationError() if constraint in problems:
+            return problems[constraint]()
+        # The row's owner is gone: the account was deleted during the request.
+        case asyncpg.ForeignKeyViolationError() if constraint == f"{table}_user_id_fkey" and not is_referenced:
             return SessionEnded()
         case asyncpg.InternalServerError() if CITUS_WORKER_LOST.match(str(error)):
             return Unavailable()
@@ -56,12 +61,27 @@ def _problem_of_error(error: asyncpg.PostgresError) -> Problem:
             return InternalError()
 
 
+def _is_still_referenced(error: asyncpg.PostgresError) -> bool:
+    """Return whether a foreign key refused to delete or change the referenced row, not to add the row that refers.
+
+    Both errors give the table that refers and the constraint. Only the message of the former also quotes the other
+    table; PostgreSQL 18 has an error of its own for ``on delete restrict``.
+    """
+    if isinstance(error, asyncpg.ForeignKeyViolationError):
+        return len(QUOTATION_MARK.findall(_message(error))) > MARKS_OF_TWO_NAMES
+    return isinstance(error, asyncpg.RestrictViolationError)
+
+
+def _message(error: asyncpg.PostgresError) -> str:
+    return str(error).partition("\n")[0]
+
+
 def _violated_constraint(error: asyncpg.PostgresError) -> tuple[str, str]:
     """Return the table and the constraint that `error` names, as spelt in the migrations.
 
     Citus names both only in the message, and as those of a shard.
     """
-    quoted = QUOTED_NAME.findall(str(error).partition("\n")[0]) or [""]
+    quoted = QUOTED_NAME.findall(_message(error))[:2] or [""]  # the third is the table that refers to the first
     names = error.table_name or quoted[0], error.constraint_name or quoted[-1]
     table, constraint = (SHARD_SUFFIX.sub("", name) for name in names)
     return table, constraint
