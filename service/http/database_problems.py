@@ -1,10 +1,13 @@
 """Turns errors from PostgreSQL into problems: which violated constraint means which error response."""
 
 import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
 
+from service.http.body import MAX_ERRORS
 from service.problems import (
     PROBLEM_BY_CONSTRAINT,
     PROBLEM_BY_REFERENCE,
@@ -90,25 +93,49 @@ def _violated_constraint(error: asyncpg.PostgresError) -> tuple[str, str]:
 def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInput | None:
     """Return the problem that lists the rejected fields of `data`, the request's body; None if `error` names no field.
 
-    A CHECK constraint names its column: ``<table>_<column>_…``, PostgreSQL's own convention. The error for a text that
-    is too long gives only the limit; every field that exceeds it is listed.
+    A CHECK constraint names its column: ``<table>_<column>_…``, PostgreSQL's own convention. Which element of a list it
+    rejected is unknown: the list is named. The error for a text that is too long gives only the limit; every text that
+    exceeds it is listed.
     """
-    if not isinstance(data, msgspec.Struct):
-        return None
-    values = [(field, getattr(data, field.name)) for field in msgspec.structs.fields(data)]
     if isinstance(error, asyncpg.CheckViolationError):
         table, constraint = _violated_constraint(error)
-        name = f"{constraint}_".removeprefix(f"{table}_")
-        named = [field for field, value in values if value is not None and name.startswith(f"{field.name}_")]
-        rejected = sorted(named, key=lambda field: len(field.name))[-1:]  # pieces_min and pieces both match
+        column = f"{constraint}_".removeprefix(f"{table}_")
+        named = [field for field in _fields(data) if field.name and column.startswith(f"{field.name}_")]
+        longest = max((len(field.name) for field in named), default=0)  # pieces_min and pieces both match
+        pointers = [field.certain_pointer for field in named if len(field.name) == longest]
         detail = "is not an allowed value"
     elif isinstance(error, asyncpg.StringDataRightTruncationError) and (found := MAX_CHARACTERS.search(str(error))):
         limit = int(found["limit"])
-        rejected = [field for field, value in values if isinstance(value, str) and len(value) > limit]
+        texts = [field for field in _fields(data) if isinstance(field.value, str)]
+        pointers = [field.pointer for field in texts if len(field.value) > limit]
         detail = f"has more than {limit} characters"
     else:
         return None
-    errors: list[FieldError] = [
-        {"pointer": f"/{pointer_step(field.encode_name)}", "detail": detail} for field in rejected
-    ]
-    return InvalidInput(errors=errors) if errors else None
+    errors: list[FieldError] = [{"pointer": each, "detail": detail} for each in dict.fromkeys(pointers)]
+    return InvalidInput(errors=errors[:MAX_ERRORS]) if errors else None
+
+
+class Field(NamedTuple):
+    """A value in a body. An element of a list has the list's name; its `certain_pointer` is the outermost list's."""
+
+    name: str
+    value: Any
+    pointer: str
+    certain_pointer: str
+
+
+def _fields(data: object) -> Iterator[Field]:
+    """Yield each value in the body `data` that is sent and not null."""
+    waiting = [Field("", data, "", "")]
+    for field in waiting:
+        name, value, pointer, certain = field
+        if value is None or value is msgspec.UNSET:
+            continue
+        yield field
+        if isinstance(value, msgspec.Struct):
+            for attribute, encoded in zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True):
+                at = f"{pointer}/{pointer_step(encoded)}"
+                waiting.append(Field(attribute, getattr(value, attribute), at, at if certain == pointer else certain))
+        elif isinstance(value, (list, tuple, dict)):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += [Field(name, item, f"{pointer}/{pointer_step(str(key))}", certain) for key, item in items]
