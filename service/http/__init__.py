@@ -33,11 +33,10 @@ from service.http.openapi import (
     openapi_document,
 )
 from service.http.parameters import check_query
-from service.http.request import Application, Caller, ServiceRequest, read_form
+from service.http.request import Application, Caller, ConfigurationError, ServiceRequest, read_form
 from service.http.response import JSONResponse
 from service.http.routing import (
     CompleteRoutes,
-    ConfigurationError,
     is_json,
     preflight_middleware,
     strict_paths_middleware,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 from math import inf
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -10,14 +11,15 @@ import msgspec
 from litestar import Litestar, Request
 from litestar.connection.base import empty_receive, empty_send
 from litestar.datastructures import State
-from litestar.handlers import HTTPRouteHandler
-from litestar.types import Empty, EmptyType, Receive, Scope, Send
+from litestar.exceptions import ImproperlyConfiguredException
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.types import ControllerRouterHandler, Empty, EmptyType, Receive, Scope, Send
 from litestar.typing import FieldDefinition
 from typing_extensions import override
 
 from service.http.body import FORM, JSON, check_media_type, read_form_body, read_json
 from service.postgres import Database
-from service.problems import NO_BODY, ContentTooLarge, MalformedRequest
+from service.problems import NO_BODY, ContentTooLarge, MalformedRequest, OperatorError
 
 T = TypeVar("T")
 
@@ -32,6 +34,10 @@ class Caller(NamedTuple):
     user: UUID
 
 
+class ConfigurationError(OperatorError):
+    """The declaration of a handler is wrong; the message names the handler and the reason."""
+
+
 class Application(Litestar):
     """A Litestar application with a database; set `db` and `authenticate` before the first request.
 
@@ -42,6 +48,21 @@ class Application(Litestar):
     db: Database
     authenticate: Callable[[bytes], Caller]
     draining = False
+
+    @override
+    def register(self, value: ControllerRouterHandler) -> None:  # type: ignore[override]  # Litestar itself returns None
+        """Add a controller or a handler.
+
+        Raises ConfigurationError if Litestar refuses it, or an annotation names nothing.
+        """
+        try:
+            super().register(value)
+        except (ImproperlyConfiguredException, NameError) as error:
+            frames = [frame.f_locals.get("self") for frame, _ in walk_tb(error.__traceback__)]
+            culprit = next((each for each in frames if isinstance(each, BaseRouteHandler)), value)
+            name = f"{culprit.__module__}.{culprit.__qualname__}" if isinstance(culprit, type) else str(culprit)
+            reason = " ".join(getattr(error, "detail", str(error)).split())
+            raise ConfigurationError(reason if name in reason else f"{name}: {reason}") from error
 
     @override
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -19,8 +19,8 @@ from typing_extensions import override
 from service.http.body import decoder, is_infinite
 from service.http.errors import exception_handler
 from service.http.etags import join_list_headers
-from service.http.request import ServiceRequest, body_model
-from service.problems import NotFound, OperatorError
+from service.http.request import ConfigurationError, ServiceRequest, body_model
+from service.problems import NotFound
 
 D = TypeVar("D", bound=date)
 
@@ -67,10 +67,6 @@ PATH_PARSERS: dict[Any, Callable[[str], Any]] = {
 }
 
 
-class ConfigurationError(OperatorError):
-    """The declaration of a handler is wrong; the message names the handler and the reason."""
-
-
 class CompleteRoutes(ReceiveRoutePlugin):
     """Completes each route when Litestar registers it, at no cost per request.
 
@@ -98,8 +94,11 @@ class CompleteRoutes(ReceiveRoutePlugin):
         if "GET" in handlers and "HEAD" not in handlers:
             handlers["HEAD"] = handlers["GET"]
             route.methods.add("HEAD")
-        # Litestar's own handler would need a token, like the other methods of the path.
-        if handlers["OPTIONS"][0].fn.__module__ == HTTPRoute.__module__:
+        # Litestar's own handler would need a token, like the other methods of the path. It must also leave the list of
+        # handlers: another controller with this path has one, too, and Litestar refuses two.
+        litestars = handlers["OPTIONS"][0]
+        if litestars.fn.__module__ == HTTPRoute.__module__:
+            route.route_handlers = [handler for handler in route.route_handlers if handler is not litestars]
             options = route.create_options_handler(route.path)
             options.owner = app
             options.on_registration(app)
