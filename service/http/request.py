@@ -104,6 +104,8 @@ class ServiceRequest(Request[None, Caller, State]):
 
         def __getattr__(self, name: str) -> object:
             """Initialise Litestar's attributes; Python calls this for an attribute that is not set yet."""
+            if name == "auth":
+                raise AttributeError(f"{self.route_handler} uses request.auth, but is public: give it security=BEARER")
             if not self._is_initialised:
                 self._is_initialised, body = True, self._body
                 super().__init__(self.scope, self.receive, self.send)

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
-from litestar.enums import RequestEncodingType
+from litestar.enums import ParamType, RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
 from litestar.plugins import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
@@ -19,6 +19,7 @@ from typing_extensions import override
 from service.http.body import decoder, is_infinite
 from service.http.errors import exception_handler
 from service.http.etags import join_list_headers
+from service.http.parameters import declared_parameters
 from service.http.request import ConfigurationError, ServiceRequest, body_model
 from service.problems import NotFound
 
@@ -71,7 +72,8 @@ class CompleteRoutes(ReceiveRoutePlugin):
     """Completes each route when Litestar registers it, at no cost per request.
 
     HEAD runs the handler of GET (RFC 9110, 9.3.2); the server omits the body. OPTIONS lists the methods of a path
-    (9.3.7) and needs no token. A path parameter that is not in canonical form is 404.
+    (9.3.7) and needs no token. A path parameter that is not in canonical form is 404. A handler with ``security=[]`` is
+    public, also in a controller that requires a token.
     """
 
     def __init__(self) -> None:
@@ -90,7 +92,10 @@ class CompleteRoutes(ReceiveRoutePlugin):
         handlers = route.route_handler_map
         app = next(iter(handlers.values()))[0].app
         for handler, _ in handlers.values():
+            if handler.security is not None and not handler.security:
+                handler.resolve_security().clear()  # Litestar adds that of the controller: security=[] would do nothing
             self._check(app, handler)
+            _check_path(route, handler)
         if "GET" in handlers and "HEAD" not in handlers:
             handlers["HEAD"] = handlers["GET"]
             route.methods.add("HEAD")
@@ -114,10 +119,22 @@ class CompleteRoutes(ReceiveRoutePlugin):
                 raise ConfigurationError(f"{handler}: its body cannot be read as JSON: {reason}") from None
         if handler.resolve_security() and handler.resolve_before_request() is not app.before_request:
             raise ConfigurationError(f"{handler}: its before_request replaces the one that checks the access token")
+        if handler.resolve_security() and handler.cache:
+            raise ConfigurationError(f"{handler}: its cache would respond before the access token is checked")
         if handler.resolve_include_in_schema():
             other = self._operations.setdefault(handler.handler_name, handler)
             if other is not handler:
                 raise ConfigurationError(f"{handler} and {other} are one operation in the OpenAPI document: rename one")
+
+
+def _check_path(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
+    """Raise ConfigurationError if `handler` requires a path parameter that the path of `route` does not have."""
+    for name, field in declared_parameters(handler, ParamType.PATH).items():
+        if name not in route.path_parameters and field.is_required:
+            present = ", ".join(route.path_parameters) or "none"
+            raise ConfigurationError(
+                f"{handler}: its path {route.path} lacks the parameter {name}; the path's parameters: {present}"
+            )
 
 
 def is_json(data: FieldDefinition) -> bool:

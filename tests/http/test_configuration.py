@@ -168,9 +168,18 @@ async def show_with_body(data: JSONBody[str]) -> JSONResponse[str]:
     return JSONResponse(data)
 
 
+@get("/orders/{orderid:int}")
+async def show_order(order_id: FromPath[int]) -> JSONResponse[int]:
+    return JSONResponse(order_id)
+
+
 @pytest.mark.parametrize(
     ("handlers", "sentence"),
     [
+        (
+            [show_order],
+            "show_order: its path /orders/{orderid:int} lacks the parameter order_id; the path's parameters: orderid",
+        ),
         ([Twice], "Twice: the combination of path and method must be unique in a controller"),
         ([show_alone, show_another], "show_another: Handler already registered for path '/alone' and http method GET"),
         ([Untyped], "A return value of a route handler function tests.http.test_configuration.Untyped.show_untyped"),
