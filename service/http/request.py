@@ -62,7 +62,7 @@ class Application(Litestar):
             culprit = next((each for each in frames if isinstance(each, BaseRouteHandler)), value)
             name = f"{culprit.__module__}.{culprit.__qualname__}" if isinstance(culprit, type) else str(culprit)
             reason = " ".join(getattr(error, "detail", str(error)).split())
-            raise ConfigurationError(reason if name in reason else f"{name}: {reason}") from error
+            raise ConfigurationError(reason if name in reason else f"{name}: {reason}") from None
 
     @override
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
