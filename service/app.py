@@ -21,10 +21,12 @@ from service.auth.tokens import Tokens
 from service.fast_path import fast_path_middleware
 from service.http import (
     Application,
+    BodySchemas,
     CompleteRoutes,
     HealthController,
     Readiness,
     RowSchemas,
+    RuleSchemas,
     ServiceRequest,
     applied_migrations,
     docs_file,
@@ -135,7 +137,7 @@ def create_app(
         exception_handlers={Exception: exception_handler},
         cors_config=cors,
         openapi_config=openapi_config(API, [*CONTROLLERS, HealthController]),
-        plugins=[CompleteRoutes(), RowSchemas()],
+        plugins=[CompleteRoutes(), RuleSchemas(), BodySchemas(), RowSchemas()],
         logging_config=None,
     )
     app.db = Database(pool)

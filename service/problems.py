@@ -4,7 +4,8 @@ Every response with status 400 or above is a problem document (RFC 9457). `docs/
 clients. Features define their own types, each in its `problems.py`.
 
 A violated constraint becomes an error response like this: a Problem lists the constraint's name in its `constraints`,
-and `http/database_problems.py` looks it up.
+and `http/database_problems.py` looks it up. A foreign key is violated in two ways: `constraints` names the one whose
+row refers to a missing row, `still_referenced` the one that keeps a row because others refer to it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -26,6 +27,8 @@ class FieldError(TypedDict):
 PHRASES: Mapping[int, str] = {status: status.phrase for status in HTTPStatus}
 # The problem of each constraint that a class lists.
 PROBLEM_BY_CONSTRAINT: "dict[str, type[Problem]]" = {}
+# The same for the foreign keys that a class lists as `still_referenced`.
+PROBLEM_BY_REFERENCE: "dict[str, type[Problem]]" = {}
 
 
 class OperatorError(Exception):
@@ -40,8 +43,10 @@ class Problem(OperatorError):  # noqa: N818 - RFC 9457 calls it a problem
     title: str
     # OAuth 2 error code: RFC 6749, 5.2 at the token endpoints; RFC 6750, 3.1 for bearer tokens.
     error: ClassVar[str | None] = None
-    # Names of the constraints whose violation becomes this problem.
+    # Names of the constraints whose violation becomes this problem; of a foreign key: the referenced row is missing.
     constraints: ClassVar[Collection[str]] = ()
+    # Names of the foreign keys that forbid to delete or change a row while other rows refer to it.
+    still_referenced: ClassVar[Collection[str]] = ()
 
     def __init__(
         self,
@@ -57,8 +62,9 @@ class Problem(OperatorError):  # noqa: N818 - RFC 9457 calls it a problem
 
     @override
     def __init_subclass__(cls) -> None:
-        """Register the `constraints` of the new class."""
+        """Register the `constraints` and the `still_referenced` of the new class."""
         PROBLEM_BY_CONSTRAINT.update(dict.fromkeys(vars(cls).get("constraints", ()), cls))
+        PROBLEM_BY_REFERENCE.update(dict.fromkeys(vars(cls).get("still_referenced", ()), cls))
 
     @classmethod
     def example(cls) -> "Problem":

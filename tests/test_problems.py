@@ -12,6 +12,7 @@ from service.auth.problems import InvalidGrant
 from service.http.database_problems import problem_from_postgres
 from service.problems import (
     PROBLEM_BY_CONSTRAINT,
+    PROBLEM_BY_REFERENCE,
     InternalError,
     InvalidInput,
     InvalidToken,
@@ -102,7 +103,7 @@ async def test_every_mapped_constraint_is_in_the_schema(connection: asyncpg.Conn
         " union select indexrelid::regclass::text from pg_index where indisunique"
     )
 
-    assert PROBLEM_BY_CONSTRAINT.keys() <= {row["name"] for row in rows}
+    assert PROBLEM_BY_CONSTRAINT.keys() | PROBLEM_BY_REFERENCE.keys() <= {row["name"] for row in rows}
 
 
 @pytest.mark.parametrize(
@@ -119,6 +120,7 @@ async def test_every_mapped_constraint_is_in_the_schema(connection: asyncpg.Conn
         # Citus reports the names of shards, and only in the message.
         (RAISE.format("unique_violation", f"message = 'duplicate \"{EmailTaken.constraints[0]}_102008\"'"), EmailTaken),
         (RAISE.format("foreign_key_violation", 'message = \'on "a_102041" "a_user_id_fkey_102041"\''), SessionEnded),
+        (RAISE.format("foreign_key_violation", 'message = \'on "a_102041" "a_b_user_id_fkey_102041"\''), InternalError),
         (RAISE.format("internal_error", "message = 'failure on connection marked as essential: a:1'"), Unavailable),
         (RAISE.format("internal_error", "message = 'server closed the connection unexpectedly'"), Unavailable),
         (RAISE.format("internal_error", "message = 'cache lookup failed'"), InternalError),

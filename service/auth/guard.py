@@ -5,7 +5,7 @@ from service.problems import NotAuthenticated
 from service.telemetry import set_user
 
 # The security scheme of the OpenAPI document. A controller or handler with ``security = BEARER`` requires an access
-# token.
+# token; a handler with ``security=[]`` needs none, whatever its controller requires.
 BEARER = [{"bearer": list[str]()}]
 
 

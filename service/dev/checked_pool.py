@@ -5,6 +5,7 @@ the database of ``dev``, without changing it. ``serve`` never reloads files, and
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from watchfiles import awatch
 
 from service.migrate import MigrationError, status
 from service.postgres import SQL, Executor, PoolLike, Query, Rows, Statement, WrappedPool, accept_broken_files
-from service.problems import QueryFinding
+from service.problems import OperatorError, QueryFinding
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
 
 def create_app() -> "Application":
-    """Build the application from the environment, with queries that are checked while it runs."""
+    """Build the application from the environment, with queries that are checked while it runs.
+
+    If it cannot be built, print why and exit.
+    """
     accept_broken_files()
     from service import app  # noqa: PLC0415 - its features read their queries on import
     from service.server import create_worker_app  # noqa: PLC0415 - it imports service.http, which reads queries too
@@ -34,7 +38,10 @@ def create_app() -> "Application":
     def make_pool(settings: Settings) -> PoolLike:
         return CheckedPool(app.connection_pool(settings), settings.database_url)
 
-    return create_worker_app(lambda: app.from_environment(make_pool))
+    try:
+        return create_worker_app(lambda: app.from_environment(make_pool))
+    except OperatorError as error:  # such as a handler that cannot work
+        sys.exit(f"Error: {error}")
 
 
 class CheckedPool(WrappedPool):

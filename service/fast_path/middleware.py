@@ -61,6 +61,7 @@ def fast_path_middleware(app: Litestar, router: ASGIApp) -> ASGIApp:
         scope["path_template"] = route.path_template
         scope["path_params"] = {}
         request = ServiceRequest(scope, receive, send)
+        response: Any  # a handler can return something else than it declares
         try:
             if route.before_request and (early := await route.before_request(request)):
                 response = await route.handler.to_response(app=app, data=early, request=request)
@@ -70,9 +71,23 @@ def fast_path_middleware(app: Litestar, router: ASGIApp) -> ASGIApp:
                 response = await route.call(request=request)
         except Exception as error:  # noqa: BLE001 - every exception has a response
             response = exception_handler(request, error)
-        await response(scope, receive, send)
+        try:
+            await response(scope, receive, send)
+        except TypeError:
+            if callable(response):
+                raise
+            response = await _litestars_response(app, request, response)
+            await response(scope, receive, send)
 
     return dispatch
+
+
+async def _litestars_response(app: Litestar, request: ServiceRequest, data: object) -> ASGIApp:
+    """Return what Litestar makes of `data`, which a handler returned instead of the annotated JSONResponse."""
+    try:
+        return await request.route_handler.to_response(app=app, data=data, request=request)
+    except Exception as error:  # noqa: BLE001 - every exception has a response
+        return exception_handler(request, error)
 
 
 def _fast_route(handler: HTTPRouteHandler, path_template: str, slow_headers: set[bytes]) -> FastRoute:

@@ -4,7 +4,7 @@ Read in this order: middleware (request id, host check, access log), request (Ap
 ServiceRequest, which every handler receives), body and parameters (strict parsing), response (what handlers return),
 errors (exceptions become problem documents), database_problems (which violated constraint means which problem), routing
 (HEAD, OPTIONS, strict paths and ids), etags and idempotency (conditional and repeated requests), client_address (behind
-proxies), openapi and openapi_problems (the document), system (health checks, the documentation page, /metrics).
+proxies), openapi, openapi_problems, schemas (the document), system (health checks, the documentation page, metrics).
 """
 
 from typing import TYPE_CHECKING
@@ -29,20 +29,19 @@ from service.http.openapi import (
     LOCATION,
     NO_STORE,
     ApiDescription,
-    RowSchemas,
     openapi_config,
     openapi_document,
 )
 from service.http.parameters import check_query
-from service.http.request import Application, Caller, ServiceRequest, read_form
+from service.http.request import Application, Caller, ConfigurationError, ServiceRequest, read_form
 from service.http.response import JSONResponse
 from service.http.routing import (
     CompleteRoutes,
-    ConfigurationError,
     is_json,
     preflight_middleware,
     strict_paths_middleware,
 )
+from service.http.schemas import BodySchemas, RowSchemas, RuleSchemas
 from service.http.system import HealthController, Readiness, applied_migrations, docs_file, docs_page
 
 if TYPE_CHECKING:
@@ -57,6 +56,7 @@ __all__ = [
     "NO_STORE",
     "ApiDescription",
     "Application",
+    "BodySchemas",
     "Caller",
     "CompleteRoutes",
     "ConfigurationError",
@@ -67,6 +67,7 @@ __all__ = [
     "JSONResponse",
     "Readiness",
     "RowSchemas",
+    "RuleSchemas",
     "ServiceRequest",
     "applied_migrations",
     "check_query",

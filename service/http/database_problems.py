@@ -1,12 +1,16 @@
 """Turns errors from PostgreSQL into problems: which violated constraint means which error response."""
 
 import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
 
+from service.http.body import MAX_ERRORS
 from service.problems import (
     PROBLEM_BY_CONSTRAINT,
+    PROBLEM_BY_REFERENCE,
     FieldError,
     InternalError,
     InvalidInput,
@@ -16,11 +20,12 @@ from service.problems import (
     pointer_step,
 )
 
-# Suffix of every foreign key to user_model. A violation means that the account was deleted during the request.
-USER_FOREIGN_KEY = "_user_id_fkey"
 # Citus appends the number of a shard to the names of tables and constraints.
 SHARD_SUFFIX = re.compile(r"_\d{6,}$")
 QUOTED_NAME = re.compile(r'"([^"]+)"')
+# PostgreSQL's quotation marks in any language (lc_messages), such as "child", »child«, « child » and ”child”.
+QUOTATION_MARK = re.compile('["«»„“”「」『』]')
+MARKS_OF_TWO_NAMES = 4
 # Citus reports a worker that it lost during a statement with the SQLSTATE of any internal error.
 CITUS_WORKER_LOST = re.compile(
     "failure on connection marked as essential|server closed the connection unexpectedly|terminating connection due to"
@@ -33,17 +38,20 @@ def problem_from_postgres(error: asyncpg.PostgresError, data: object = None) -> 
     """Return the problem that `error` becomes, while a request with the body `data` is handled.
 
     A CHECK or a length that refuses a field of `data` is a 422 which names the field. Any other violated constraint
-    becomes the Problem that lists it, else 401 (``…_user_id_fkey``) or 500 (a bug).
+    becomes the Problem that lists it, else 401 (``<table>_user_id_fkey``) or 500 (a bug).
     """
     return _problem_of_fields(error, data) or _problem_of_error(error)
 
 
 def _problem_of_error(error: asyncpg.PostgresError) -> Problem:
-    _, constraint = _violated_constraint(error)
+    table, constraint = _violated_constraint(error)
+    is_referenced = _is_still_referenced(error)
+    problems = PROBLEM_BY_REFERENCE if is_referenced else PROBLEM_BY_CONSTRAINT
     match error:
-        case asyncpg.IntegrityConstraintViolationError() if constraint in PROBLEM_BY_CONSTRAINT:
-            return PROBLEM_BY_CONSTRAINT[constraint]()
-        case asyncpg.ForeignKeyViolationError() if constraint.endswith(USER_FOREIGN_KEY):
+        case asyncpg.IntegrityConstraintViolationError() if constraint in problems:
+            return problems[constraint]()
+        # The row's owner is gone: the account was deleted during the request.
+        case asyncpg.ForeignKeyViolationError() if constraint == f"{table}_user_id_fkey" and not is_referenced:
             return SessionEnded()
         case asyncpg.InternalServerError() if CITUS_WORKER_LOST.match(str(error)):
             return Unavailable()
@@ -56,12 +64,27 @@ def _problem_of_error(error: asyncpg.PostgresError) -> Problem:
             return InternalError()
 
 
+def _is_still_referenced(error: asyncpg.PostgresError) -> bool:
+    """Return whether a foreign key refused to delete or change the referenced row, not to add the row that refers.
+
+    Both errors give the table that refers and the constraint. Only the message of the former also quotes the other
+    table; PostgreSQL 18 has an error of its own for ``on delete restrict``.
+    """
+    if isinstance(error, asyncpg.ForeignKeyViolationError):
+        return len(QUOTATION_MARK.findall(_message(error))) > MARKS_OF_TWO_NAMES
+    return isinstance(error, asyncpg.RestrictViolationError)
+
+
+def _message(error: asyncpg.PostgresError) -> str:
+    return str(error).partition("\n")[0]
+
+
 def _violated_constraint(error: asyncpg.PostgresError) -> tuple[str, str]:
     """Return the table and the constraint that `error` names, as spelt in the migrations.
 
     Citus names both only in the message, and as those of a shard.
     """
-    quoted = QUOTED_NAME.findall(str(error).partition("\n")[0]) or [""]
+    quoted = QUOTED_NAME.findall(_message(error))[:2] or [""]  # the third is the table that refers to the first
     names = error.table_name or quoted[0], error.constraint_name or quoted[-1]
     table, constraint = (SHARD_SUFFIX.sub("", name) for name in names)
     return table, constraint
@@ -70,25 +93,49 @@ def _violated_constraint(error: asyncpg.PostgresError) -> tuple[str, str]:
 def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInput | None:
     """Return the problem that lists the rejected fields of `data`, the request's body; None if `error` names no field.
 
-    A CHECK constraint names its column: ``<table>_<column>_…``, PostgreSQL's own convention. The error for a text that
-    is too long gives only the limit; every field that exceeds it is listed.
+    A CHECK constraint names its column: ``<table>_<column>_…``, PostgreSQL's own convention. Which element of a list it
+    rejected is unknown: the list is named. The error for a text that is too long gives only the limit; every text that
+    exceeds it is listed.
     """
-    if not isinstance(data, msgspec.Struct):
-        return None
-    values = [(field, getattr(data, field.name)) for field in msgspec.structs.fields(data)]
     if isinstance(error, asyncpg.CheckViolationError):
         table, constraint = _violated_constraint(error)
-        name = f"{constraint}_".removeprefix(f"{table}_")
-        named = [field for field, value in values if value is not None and name.startswith(f"{field.name}_")]
-        rejected = sorted(named, key=lambda field: len(field.name))[-1:]  # pieces_min and pieces both match
+        column = f"{constraint}_".removeprefix(f"{table}_")
+        named = [field for field in _fields(data) if field.name and column.startswith(f"{field.name}_")]
+        longest = max((len(field.name) for field in named), default=0)  # pieces_min and pieces both match
+        pointers = [field.certain_pointer for field in named if len(field.name) == longest]
         detail = "is not an allowed value"
     elif isinstance(error, asyncpg.StringDataRightTruncationError) and (found := MAX_CHARACTERS.search(str(error))):
         limit = int(found["limit"])
-        rejected = [field for field, value in values if isinstance(value, str) and len(value) > limit]
+        texts = [field for field in _fields(data) if isinstance(field.value, str)]
+        pointers = [field.pointer for field in texts if len(field.value) > limit]
         detail = f"has more than {limit} characters"
     else:
         return None
-    errors: list[FieldError] = [
-        {"pointer": f"/{pointer_step(field.encode_name)}", "detail": detail} for field in rejected
-    ]
-    return InvalidInput(errors=errors) if errors else None
+    errors: list[FieldError] = [{"pointer": each, "detail": detail} for each in dict.fromkeys(pointers)]
+    return InvalidInput(errors=errors[:MAX_ERRORS]) if errors else None
+
+
+class Field(NamedTuple):
+    """A value in a body. An element of a list has the list's name; its `certain_pointer` is the outermost list's."""
+
+    name: str
+    value: Any
+    pointer: str
+    certain_pointer: str
+
+
+def _fields(data: object) -> Iterator[Field]:
+    """Yield each value in the body `data` that is sent and not null."""
+    waiting = [Field("", data, "", "")]
+    for field in waiting:
+        name, value, pointer, certain = field
+        if value is None or value is msgspec.UNSET:
+            continue
+        yield field
+        if isinstance(value, msgspec.Struct):
+            for attribute, encoded in zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True):
+                at = f"{pointer}/{pointer_step(encoded)}"
+                waiting.append(Field(attribute, getattr(value, attribute), at, at if certain == pointer else certain))
+        elif isinstance(value, (list, tuple, dict)):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += [Field(name, item, f"{pointer}/{pointer_step(str(key))}", certain) for key, item in items]

@@ -2,20 +2,18 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, cast, get_args, get_origin
+from typing import Any
 
 import attrs
-import msgspec
 from litestar import Litestar, Request, Router
 from litestar.datastructures import ResponseHeader
+from litestar.enums import RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, Contact, License, OAuthFlow, OAuthFlows, Schema, SecurityScheme, Tag
-from litestar.plugins.attrs import AttrsSchemaPlugin
+from litestar.openapi.spec import Components, Contact, License, OAuthFlow, OAuthFlows, SecurityScheme, Tag
 from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler, Method
-from litestar.typing import FieldDefinition
 from typing_extensions import override
 
 from service import __version__
@@ -106,29 +104,6 @@ class CompleteDocument(JsonRenderPlugin):
         return super().render(request, openapi_schema)
 
 
-class RowSchemas(AttrsSchemaPlugin):
-    """Adds the description and examples of ``Annotated[…, msgspec.Meta(…)]`` to the schemas of attrs classes."""
-
-    @override
-    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
-        schema = super().to_openapi_schema(field_definition, schema_creator)
-        for name, hint in field_definition.get_type_hints(include_extras=True).items():
-            field = (schema.properties or {}).get(name)
-            for meta in _metas(hint) if isinstance(field, Schema) else ():
-                field = cast("Schema", field)
-                field.description, field.examples = meta.description, meta.examples
-                for key, value in (meta.extra_json_schema or {}).get("extra", {}).items():
-                    setattr(field, key, value)
-        return schema
-
-
-def _metas(hint: object) -> Iterator[msgspec.Meta]:
-    if get_origin(hint) is Annotated:
-        yield from (meta for meta in hint.__metadata__ if isinstance(meta, msgspec.Meta))  # type: ignore[attr-defined]  # Annotated has it
-    for part in get_args(hint):
-        yield from _metas(part)
-
-
 def openapi_document(app: Litestar) -> dict[str, Any]:
     """Return the completed document, as clients receive it."""
     document = app.openapi_schema.to_schema()
@@ -148,24 +123,22 @@ def complete_document(document: dict[str, Any], app: Litestar) -> None:
         _add_responses(operation, problem_responses(operation_problems(operation, handler.opt), handler.opt))
         for parameter in operation.get("parameters", []):
             _remove_null(parameter["schema"])
-        for content in operation.get("requestBody", {}).get("content", {}).values():
-            if "oneOf" in content["schema"]:  # an optional body
-                _remove_null(content["schema"])
-                operation["requestBody"]["required"] = False
-            if "$ref" not in content["schema"]:  # a form; client generators name classes after components
-                schemas[content["schema"]["title"]] = content["schema"]
-                content["schema"] = {"$ref": f"#/components/schemas/{content['schema']['title']}"}
-            if _rejects_unknown_fields(handler):
-                schemas[content["schema"]["$ref"].rpartition("/")[2]]["additionalProperties"] = False
+        if body := operation.get("requestBody"):
+            _complete_body(body, handler, schemas)
     for name, schema in _named_schemas(document):
         _complete_schema(name, schema)
 
 
-def _rejects_unknown_fields(handler: HTTPRouteHandler) -> bool:
-    """Return whether the class of the body rejects unknown fields, as forms do."""
+def _complete_body(body: dict[str, Any], handler: HTTPRouteHandler, schemas: dict[str, Any]) -> None:
+    """Declare whether the body is required; make each form a component, because generators name classes after those."""
     field = handler.parsed_data_field
-    kinds = (field.annotation, *field.args) if field else ()
-    return all(kind.__struct_config__.forbid_unknown_fields for kind in kinds if hasattr(kind, "__struct_config__"))
+    if field is not None and (field.is_optional or field.has_default):
+        body["required"] = False
+    for media_type, content in body["content"].items():
+        _remove_null(content["schema"])
+        if media_type == RequestEncodingType.URL_ENCODED and (title := content["schema"].get("title")):
+            schemas[title] = content["schema"] | {"additionalProperties": False}
+            content["schema"] = {"$ref": f"#/components/schemas/{title}"}
 
 
 def _operations(document: dict[str, Any], app: Litestar) -> Iterator[tuple[HTTPRouteHandler, dict[str, Any]]]:
@@ -208,9 +181,8 @@ def _add_responses(operation: dict[str, Any], problems: Mapping[str, dict[str, A
 
 def _remove_null(schema: dict[str, Any]) -> None:
     """Remove null from the types: an omitted parameter or body is None in the handler, but clients cannot send null."""
-    for kind in schema.pop("oneOf", []):
-        if kind != {"type": "null"}:
-            schema |= kind
+    kinds = [kind for kind in schema.pop("oneOf", []) if kind != {"type": "null"}]
+    schema |= {"oneOf": kinds} if len(kinds) > 1 else dict(*kinds)
 
 
 def _named_schemas(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -230,7 +202,8 @@ def _complete_schema(name: str, schema: dict[str, Any]) -> None:
     """Add an example to the schema of `name` if it has none, and make its limits exact."""
     for limit in ("minimum", "maximum"):
         if limit in schema:
-            schema[limit] = min(int(schema[limit]), MAX_BIGINT)  # Litestar converts 2**63 - 1 to a float
+            whole = int(schema[limit])  # Litestar converts 2**63 - 1 to a float
+            schema[limit] = min(whole, MAX_BIGINT) if whole == schema[limit] else schema[limit]
     kinds = [each for each in schema.get("oneOf", []) if each != {"type": "null"}]
     if "$ref" not in schema and schema.get("type") != "array":
         schema.setdefault("examples", [example(name, kinds[0] if kinds else schema)])

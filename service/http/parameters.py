@@ -19,7 +19,7 @@ from service.problems import FieldError, InvalidInput, pointer_step
 
 def check_query(handler: BaseRouteHandler, query: bytes) -> None:
     """Raise InvalidInput for an undeclared parameter, a repeated one (unless it is a list), or an infinite date."""
-    declared = _declared(handler, ParamType.QUERY)
+    declared = declared_parameters(handler, ParamType.QUERY)
     seen: set[str] = set()
     errors: list[FieldError] = []
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
@@ -41,7 +41,7 @@ def missing_parameters(handler: BaseRouteHandler, request: Request[Any, Any, Any
     missing = [
         name
         for names, kind in zip(sent_names, (ParamType.QUERY, ParamType.HEADER), strict=True)
-        for name, field in _declared(handler, kind).items()
+        for name, field in declared_parameters(handler, kind).items()
         if field.is_required and name not in names and name.lower() not in names
     ]
     return [{"pointer": f"/{pointer_step(name)}", "detail": "is missing"} for name in missing]
@@ -58,7 +58,7 @@ def _is_infinite(text: str, field: FieldDefinition) -> bool:
 
 
 @cache
-def _declared(handler: BaseRouteHandler, kind: ParamType) -> dict[str, FieldDefinition]:
+def declared_parameters(handler: BaseRouteHandler, kind: ParamType) -> dict[str, FieldDefinition]:
     """Return the parameters of `kind` that the handler and its dependencies declare, by the names that clients use."""
     dependencies = handler.resolve_dependencies()
     signatures = [handler.parsed_fn_signature, *(each.parsed_fn_signature for each in dependencies.values())]

@@ -1,20 +1,25 @@
 """The application, and the request that handlers receive: its caller, the database, and a strictly read body."""
 
 from collections.abc import Callable
+from functools import cache
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from traceback import walk_tb
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 from uuid import UUID
 
+import msgspec
 from litestar import Litestar, Request
 from litestar.connection.base import empty_receive, empty_send
 from litestar.datastructures import State
-from litestar.handlers import HTTPRouteHandler
-from litestar.types import Empty, EmptyType, Receive, Scope, Send
+from litestar.exceptions import ImproperlyConfiguredException
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.types import ControllerRouterHandler, Empty, EmptyType, Receive, Scope, Send
+from litestar.typing import FieldDefinition
 from typing_extensions import override
 
 from service.http.body import FORM, JSON, check_media_type, read_form_body, read_json
 from service.postgres import Database
-from service.problems import NO_BODY, ContentTooLarge, MalformedRequest
+from service.problems import NO_BODY, ContentTooLarge, MalformedRequest, OperatorError
 
 T = TypeVar("T")
 
@@ -29,6 +34,10 @@ class Caller(NamedTuple):
     user: UUID
 
 
+class ConfigurationError(OperatorError):
+    """The declaration of a handler is wrong; the message names the handler and the reason."""
+
+
 class Application(Litestar):
     """A Litestar application with a database; set `db` and `authenticate` before the first request.
 
@@ -39,6 +48,21 @@ class Application(Litestar):
     db: Database
     authenticate: Callable[[bytes], Caller]
     draining = False
+
+    @override
+    def register(self, value: ControllerRouterHandler) -> None:  # type: ignore[override]  # Litestar itself returns None
+        """Add a controller or a handler.
+
+        Raises ConfigurationError if Litestar refuses it, or an annotation names nothing.
+        """
+        try:
+            super().register(value)
+        except (ImproperlyConfiguredException, NameError) as error:
+            frames = [frame.f_locals.get("self") for frame, _ in walk_tb(error.__traceback__)]
+            culprit = next((each for each in frames if isinstance(each, BaseRouteHandler)), value)
+            name = f"{culprit.__module__}.{culprit.__qualname__}" if isinstance(culprit, type) else str(culprit)
+            reason = " ".join(getattr(error, "detail", str(error)).split())
+            raise ConfigurationError(reason if name in reason else f"{name}: {reason}") from None
 
     @override
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -80,6 +104,8 @@ class ServiceRequest(Request[None, Caller, State]):
 
         def __getattr__(self, name: str) -> object:
             """Initialise Litestar's attributes; Python calls this for an attribute that is not set yet."""
+            if name == "auth":
+                raise AttributeError(f"{self.route_handler} uses request.auth, but is public: give it security=BEARER")
             if not self._is_initialised:
                 self._is_initialised, body = True, self._body
                 super().__init__(self.scope, self.receive, self.send)
@@ -118,9 +144,17 @@ class ServiceRequest(Request[None, Caller, State]):
         if not body:
             raise MalformedRequest(NO_BODY)
         check_media_type(JSON, self.raw_headers)
-        data = read_json(body, self.route_handler.parsed_data_field.annotation)  # type: ignore[union-attr]  # only handlers with `data` call this
+        data = read_json(body, body_model(self.route_handler))
         self.scope["data"] = data  # type: ignore[typeddict-unknown-key]  # errors.py reads it
         return data
+
+
+@cache
+def body_model(handler: HTTPRouteHandler) -> Any:  # noqa: ANN401 - any type
+    """Return the type of the handler's ``data``, with the rules of ``Annotated``, which Litestar takes off it."""
+    field: FieldDefinition = handler.parsed_data_field  # type: ignore[assignment]  # only for handlers with `data`
+    rules = [meta for meta in field.metadata if isinstance(meta, msgspec.Meta)]
+    return Annotated[(field.annotation, *rules)] if rules else field.annotation
 
 
 async def read_form(request: ServiceRequest, model: type[T]) -> T:

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
-from litestar.enums import RequestEncodingType
+from litestar.enums import ParamType, RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
 from litestar.plugins import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
@@ -19,8 +19,9 @@ from typing_extensions import override
 from service.http.body import decoder, is_infinite
 from service.http.errors import exception_handler
 from service.http.etags import join_list_headers
-from service.http.request import ServiceRequest
-from service.problems import NotFound, OperatorError
+from service.http.parameters import declared_parameters
+from service.http.request import ConfigurationError, ServiceRequest, body_model
+from service.problems import NotFound
 
 D = TypeVar("D", bound=date)
 
@@ -67,15 +68,12 @@ PATH_PARSERS: dict[Any, Callable[[str], Any]] = {
 }
 
 
-class ConfigurationError(OperatorError):
-    """The declaration of a handler is wrong; the message names the handler and the reason."""
-
-
 class CompleteRoutes(ReceiveRoutePlugin):
     """Completes each route when Litestar registers it, at no cost per request.
 
     HEAD runs the handler of GET (RFC 9110, 9.3.2); the server omits the body. OPTIONS lists the methods of a path
-    (9.3.7) and needs no token. A path parameter that is not in canonical form is 404.
+    (9.3.7) and needs no token. A path parameter that is not in canonical form is 404. A handler with ``security=[]`` is
+    public, also in a controller that requires a token.
     """
 
     def __init__(self) -> None:
@@ -94,12 +92,18 @@ class CompleteRoutes(ReceiveRoutePlugin):
         handlers = route.route_handler_map
         app = next(iter(handlers.values()))[0].app
         for handler, _ in handlers.values():
+            if handler.security is not None and not handler.security:
+                handler.resolve_security().clear()  # Litestar adds that of the controller: security=[] would do nothing
             self._check(app, handler)
+            _check_path(route, handler)
         if "GET" in handlers and "HEAD" not in handlers:
             handlers["HEAD"] = handlers["GET"]
             route.methods.add("HEAD")
-        # Litestar's own handler would need a token, like the other methods of the path.
-        if handlers["OPTIONS"][0].fn.__module__ == HTTPRoute.__module__:
+        # Litestar's own handler would need a token, like the other methods of the path. It must also leave the list of
+        # handlers: another controller with this path has one, too, and Litestar refuses two.
+        litestars = handlers["OPTIONS"][0]
+        if litestars.fn.__module__ == HTTPRoute.__module__:
+            route.route_handlers = [handler for handler in route.route_handlers if handler is not litestars]
             options = route.create_options_handler(route.path)
             options.owner = app
             options.on_registration(app)
@@ -109,16 +113,28 @@ class CompleteRoutes(ReceiveRoutePlugin):
         field = handler.parsed_data_field
         if field is not None and is_json(field):
             try:
-                decoder(field.annotation)
+                decoder(body_model(handler))
             except TypeError as error:
                 reason = str(error).partition("\n")[0]
                 raise ConfigurationError(f"{handler}: its body cannot be read as JSON: {reason}") from None
         if handler.resolve_security() and handler.resolve_before_request() is not app.before_request:
             raise ConfigurationError(f"{handler}: its before_request replaces the one that checks the access token")
+        if handler.resolve_security() and handler.cache:
+            raise ConfigurationError(f"{handler}: its cache would respond before the access token is checked")
         if handler.resolve_include_in_schema():
             other = self._operations.setdefault(handler.handler_name, handler)
             if other is not handler:
                 raise ConfigurationError(f"{handler} and {other} are one operation in the OpenAPI document: rename one")
+
+
+def _check_path(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
+    """Raise ConfigurationError if `handler` requires a path parameter that the path of `route` does not have."""
+    for name, field in declared_parameters(handler, ParamType.PATH).items():
+        if name not in route.path_parameters and field.is_required:
+            present = ", ".join(route.path_parameters) or "none"
+            raise ConfigurationError(
+                f"{handler}: its path {route.path} lacks the parameter {name}; the path's parameters: {present}"
+            )
 
 
 def is_json(data: FieldDefinition) -> bool:

@@ -1,7 +1,14 @@
 """Classifies errors of asyncpg and PostgreSQL: whether the statement can run again, and the connection is usable."""
 
+import re
+from typing import Any
+
 import asyncpg
 
+from service.postgres.queries import Query
+
+# asyncpg's message about an argument of the wrong type.
+ARGUMENT = re.compile(r"invalid input for query argument \$(\d+)")
 # PostgreSQL refuses the statement for now, and the connection stays usable: a timeout, a lock, disk or memory full.
 TRANSIENT = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, asyncpg.InsufficientResourcesError)
 # PostgreSQL cannot be used: it is unreachable, starting, stopping, out of connections or no longer the primary. asyncpg
@@ -50,3 +57,14 @@ def leaves_connection_usable(error: BaseException) -> bool:
     if isinstance(error, (*TRANSIENT, asyncpg.OutdatedSchemaCacheError)):
         return True
     return isinstance(error, asyncpg.PostgresError) and not isinstance(error, UNAVAILABLE)
+
+
+def add_query(error: BaseException, query: Query[..., Any]) -> None:
+    """Note on an error, which its traceback shows, that `query` raised it, and for which parameter."""
+    if not isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError)):
+        return
+    note = f"query {query.name}"
+    if wrong := ARGUMENT.match(str(error)):
+        for parameter in query.statement.parameters[int(wrong[1]) - 1 :][:1]:
+            note += f", parameter ${wrong[1]} {parameter.name} {parameter.type}"
+    error.add_note(note)

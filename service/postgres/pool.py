@@ -16,6 +16,7 @@ from service.postgres.deadlines import Deadlines
 from service.postgres.error_classification import (
     UNAVAILABLE,
     NotSentError,
+    add_query,
     has_unknown_outcome,
     leaves_connection_usable,
 )
@@ -209,9 +210,10 @@ class Pool(ConnectionPool):
                 rows = affected_rows(await pooled.connection.execute(query.sql, *arguments, timeout=timeout))
             else:
                 rows = await pooled.connection.fetch(query.sql, *arguments, timeout=timeout)
-        except asyncio.CancelledError:
-            if self._deadlines.has_cancelled(task):
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and self._deadlines.has_cancelled(task):
                 raise TimeoutError from None
+            add_query(error, query)
             raise
         else:
             return rows

@@ -163,6 +163,19 @@ def test_broken_files_at_startup_are_reported(checkout: Path, start: Start) -> N
     assert dev.status("/health/ready") == 200
 
 
+def test_handler_that_cannot_work_is_one_sentence_until_it_is_fixed(checkout: Path, start: Start) -> None:
+    controllers = checkout / "service/pets/controllers.py"
+    text = controllers.read_text()
+    controllers.write_text(text.replace("{pet_id:int}", "{number:int}"))
+
+    dev = start("dev", cwd=checkout)
+
+    wait_until(lambda: "lacks the parameter pet_id" in dev.stderr, "it says so")
+    assert "Traceback" not in dev.stderr
+    controllers.write_text(text)
+    dev.wait_until_ready()
+
+
 def test_second_server_in_a_checkout_is_refused(own: Checkout, dev: Running) -> None:
     ended = run("dev", cwd=own.folder)
 

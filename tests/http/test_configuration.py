@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
-from litestar import Controller, get, post
-from litestar.params import JSONBody
+from litestar import Controller, get, patch, post
+from litestar.params import FromPath, JSONBody
 from litestar.types import ControllerRouterHandler
 
 from service.app import CONTROLLERS, create_app
@@ -36,6 +36,38 @@ def show_alone() -> dict[str, int]:
 def application(monkeypatch: pytest.MonkeyPatch, *handlers: ControllerRouterHandler) -> Any:  # noqa: ANN401 - a service
     monkeypatch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, *handlers])
     return create_app(make_settings("postgresql://localhost/unused"), OneTransaction())
+
+
+class Readers(Controller):
+    """A controller for everybody."""
+
+    path = "/books"
+
+    @get("/{book_id:int}")
+    async def show_book(self, request: ServiceRequest, book_id: FromPath[int]) -> JSONResponse[str]:
+        return JSONResponse(f"{request.method} {book_id}")
+
+
+class Editors(Controller):
+    """A controller with the same path as another."""
+
+    path = "/books"
+    security = BEARER
+
+    @patch("/{book_id:int}")
+    async def change_book(self, request: ServiceRequest, book_id: FromPath[int]) -> JSONResponse[str]:
+        return JSONResponse(f"{request.method} {book_id}")
+
+
+async def test_two_controllers_share_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = application(monkeypatch, Readers, Editors)
+
+    async with service_client(app) as client:
+        answers = [await client.request(method, "/books/1") for method in ("GET", "PATCH", "OPTIONS")]
+
+    assert [answer.status_code for answer in answers] == [200, 401, 204]
+    assert {*answers[2].headers["Allow"].split(", ")} == {"GET", "HEAD", "OPTIONS", "PATCH"}
+    assert openapi_document(app)["paths"]["/books/{book_id}"].keys() == {"get", "patch"}
 
 
 async def test_controller_without_tags_and_function_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,9 +129,62 @@ class Alone(Controller):
         return JSONResponse(request.method)
 
 
+class Twice(Controller):
+    """A controller that declares a route twice."""
+
+    path = "/twice"
+
+    @get()
+    async def show_once(self, request: ServiceRequest) -> JSONResponse[str]:
+        return JSONResponse(request.method)
+
+    @get()
+    async def show_again(self, request: ServiceRequest) -> JSONResponse[str]:
+        return JSONResponse(request.method)
+
+
+@get("/alone", sync_to_thread=False)
+def show_another() -> str:
+    return "another"
+
+
+class Untyped(Controller):
+    """A controller whose handler lacks the annotation of its result."""
+
+    path = "/untyped"
+
+    @get("/return")
+    async def show_untyped(self, request: ServiceRequest):  # type: ignore[no-untyped-def]
+        return JSONResponse(request.method)
+
+
+@get("/unnamed")
+async def show_unnamed(word: "Nowhere") -> JSONResponse[str]:  # type: ignore[name-defined]  # noqa: F821
+    return JSONResponse(word)
+
+
+@get("/with-body")
+async def show_with_body(data: JSONBody[str]) -> JSONResponse[str]:
+    return JSONResponse(data)
+
+
+@get("/orders/{orderid:int}")
+async def show_order(order_id: FromPath[int]) -> JSONResponse[int]:
+    return JSONResponse(order_id)
+
+
 @pytest.mark.parametrize(
     ("handlers", "sentence"),
     [
+        (
+            [show_order],
+            "show_order: its path /orders/{orderid:int} lacks the parameter order_id; the path's parameters: orderid",
+        ),
+        ([Twice], "Twice: the combination of path and method must be unique in a controller"),
+        ([show_alone, show_another], "show_another: Handler already registered for path '/alone' and http method GET"),
+        ([Untyped], "A return value of a route handler function tests.http.test_configuration.Untyped.show_untyped"),
+        ([show_unnamed], "show_unnamed: name 'Nowhere' is not defined"),
+        ([show_with_body], "show_with_body: 'data' kwarg is unsupported for 'GET' request handlers"),
         ([add_price], "add_price: its body cannot be read as JSON: Can only set `gt` on a numeric type"),
         ([show_open], "show_open: its before_request replaces the one that checks the access token"),
         ([show_alone, Alone], "show_alone are one operation in the OpenAPI document: rename one"),

@@ -26,6 +26,7 @@ from service.postgres.header_mistakes import mistake
         ("-- not null: a b", "'a b' is not a list of columns; put a reason in brackets after it"),
         ("-- seqscan: ok", "a reason must follow 'ok'"),
         ("-- seqscn: ok few", "no check that a header can accept is called 'seqscn'"),
+        ("-- repilca: ok", "no check that a header can accept is called 'repilca'"),
         ("-- replica: yes", "only 'ok' can follow 'replica:'"),
         ("-- answers: maybe Kite", "a header has no 'answers:'"),
     ],

@@ -119,6 +119,13 @@ def test_planner_error_has_its_line(toys: Toys, sql: str, line: int, sentence: s
     assert toys.check(sql, "-- returns: count\n").startswith(f"{line}: PostgreSQL says: {sentence}")
 
 
+@pytest.mark.parametrize("sql", ["select n from unnest($1) as u (n)", "select id from maker where $1 is null"])
+def test_parameter_without_a_type_needs_a_cast(toys: Toys, sql: str) -> None:
+    said = toys.check(sql, "-- $1 ids integer[]\n-- returns: many Toy\n")
+
+    assert said.endswith("; it does not read the header: cast the parameter, such as $1::text[] [refused]")
+
+
 @pytest.mark.parametrize("sql", ["insert into nowhere (id) values (1)", "delete from nowhere where id = 1"])
 def test_statement_without_a_plan_is_described(toys: Toys, sql: str) -> None:
     """A rule drops it, or runs a statement that is not planned."""

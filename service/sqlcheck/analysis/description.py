@@ -32,6 +32,9 @@ EXPLAIN_PREPARED = sql.SQL("explain (verbose, format {}) execute explained{}")
 # In messages without a position, about writes to generated columns and to views.
 QUOTED_COLUMN = re.compile(r'column "(.+?)"')
 
+# Messages about a parameter whose type does not follow from the statement.
+UNTYPED = re.compile(r"could not determine data type of parameter|\bunknown\b.* is not unique")
+
 
 class RefusedError(Exception):
     """PostgreSQL rejects a statement, because of the given line of its file."""
@@ -129,7 +132,7 @@ class Describer:
         try:
             return "\n".join(line for (line,) in self._explained(statement, "text"))
         except psycopg.Error as error:
-            raise _refused(error.diag.message_primary, None, statement.sql) from error
+            raise _refused(error.diag.message_primary or str(error), None, statement.sql) from error
 
     def _plan(self, statement: Statement) -> Plan:
         try:
@@ -138,7 +141,7 @@ class Describer:
             except psycopg.errors.InternalError_:  # VERBOSE cannot print json_arrayagg() below a window function
                 row = self._explained(statement, "json, verbose off").fetchone()
         except psycopg.Error as error:  # raised by the planner, which reports no position
-            raise _refused(error.diag.message_primary, None, statement.sql) from error
+            raise _refused(error.diag.message_primary or str(error), None, statement.sql) from error
         # A rule can add other statements, such as NOTIFY, or leave none.
         plan: Plan = next((each["Plan"] for each in (row[0] if row else []) if "Plan" in each), {})
         if plan and self._connection.info.server_version < DISABLED_SINCE:
@@ -175,10 +178,11 @@ def _raise_if_refused(result: PGresult, statement: Statement) -> None:
     raise _refused(message, position, statement.sql)
 
 
-def _refused(message: str | None, position: str | None, text: str) -> RefusedError:
+def _refused(message: str, position: str | None, text: str) -> RefusedError:
     """Return PostgreSQL's message with its line; without a position, the line of the column that it names."""
-    line = text.count("\n", 0, int(position) - 1) + 1 if position else _line_of_target(message or "", text)
-    return RefusedError(f"PostgreSQL says: {message}", line)
+    line = text.count("\n", 0, int(position) - 1) + 1 if position else _line_of_target(message, text)
+    advice = "; it does not read the header: cast the parameter, such as $1::text[]" if UNTYPED.search(message) else ""
+    return RefusedError(f"PostgreSQL says: {message}{advice}", line)
 
 
 def _line_of_target(message: str, text: str) -> int:

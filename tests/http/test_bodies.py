@@ -1,0 +1,152 @@
+"""Bodies of every kind are read and documented: lists, scalars, objects, unions; so are the rules of their parts."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+import attrs
+import httpx
+import jsonschema_rs
+import msgspec
+import pytest
+from litestar import post
+from litestar.params import JSONBody
+from litestar.types import ControllerRouterHandler
+
+from service.app import CONTROLLERS, create_app
+from service.http import JSONResponse, ServiceRequest, openapi_document
+from tests.support.application import OneTransaction, make_settings
+from tests.support.factories import service_client
+
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=5, description="a word", examples=["wing"])]
+
+
+class Kite(msgspec.Struct, forbid_unknown_fields=True, tag=True):
+    """A part of many bodies."""
+
+    words: list[Word]
+    lengths: dict[str, Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]] = {}
+    weight: Annotated[float, msgspec.Meta(gt=0, le=0.5)] = 0.5
+    shops: Annotated[dict[str, str], msgspec.Meta(max_length=2)] = {}
+
+
+class Plane(msgspec.Struct, forbid_unknown_fields=True, tag=True):
+    """Another part."""
+
+    name: Word | msgspec.UnsetType = msgspec.UNSET
+
+
+@attrs.define
+class Row:
+    """A part of responses."""
+
+    words: list[Word]
+
+
+KITE = {"type": "Kite", "words": ["tail"]}
+KITE_SCHEMA = {"$ref": "#/components/schemas/Kite"}
+PLANE_SCHEMA = {"$ref": "#/components/schemas/Plane"}
+BODIES: dict[str, tuple[Any, object, object, dict[str, object]]] = {
+    # name: type, a valid body, an invalid one, the schema
+    "list": (list[Kite], [KITE], [7], {"type": "array", "items": KITE_SCHEMA}),
+    "short-list": (
+        Annotated[list[Kite], msgspec.Meta(min_length=1, max_length=2)],
+        [KITE],
+        [],
+        {"type": "array", "items": KITE_SCHEMA, "minItems": 1, "maxItems": 2},
+    ),
+    "number": (Annotated[int, msgspec.Meta(ge=1)], 1, 0, {"type": "integer", "minimum": 1}),
+    "text": (str, "a", 1, {"type": "string"}),
+    "truth": (bool, True, "yes", {"type": "boolean"}),
+    "choice": (Literal["a", "b"], "a", "c", {"type": "string", "enum": ["a", "b"]}),
+    "object": (dict[str, Kite], {"a": KITE}, {"a": 1}, {"type": "object", "additionalProperties": KITE_SCHEMA}),
+    "union": (Kite | Plane, KITE, {"type": "Boat"}, {"oneOf": [KITE_SCHEMA, PLANE_SCHEMA]}),
+    "union-of-scalars": (int | str, "a", [], {"oneOf": [{"type": "integer"}, {"type": "string"}]}),
+}
+
+
+def handler_of(name: str, kind: object) -> ControllerRouterHandler:
+    async def handler(request: ServiceRequest, data: Any) -> JSONResponse[list[Row]]:  # noqa: ANN401, ARG001
+        return JSONResponse([Row([request.method])])
+
+    handler.__name__ = f"add_{name}"
+    handler.__annotations__["data"] = JSONBody[kind]  # type: ignore[misc, valid-type]
+    return post(f"/{name}")(handler)
+
+
+@pytest.fixture(scope="module")
+def app() -> Any:  # noqa: ANN401 - a service
+    with pytest.MonkeyPatch.context() as patch:
+        handlers = [handler_of(name, kind) for name, (kind, *_) in BODIES.items()]
+        optional = handler_of("optional", Kite | Plane | None)
+        patch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, *handlers, optional])
+        return create_app(make_settings("postgresql://localhost/unused"), OneTransaction())
+
+
+@pytest.fixture(scope="module")
+def document(app: Any) -> dict[str, Any]:  # noqa: ANN401 - a service
+    return openapi_document(app)
+
+
+@pytest.fixture
+async def bodies(app: Any) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ANN401 - a service
+    async with service_client(app) as client:
+        yield client
+
+
+@pytest.mark.parametrize("name", BODIES)
+async def test_body_of_each_kind_is_read(bodies: httpx.AsyncClient, name: str) -> None:
+    _, valid, invalid, _ = BODIES[name]
+
+    accepted, refused = [await bodies.post(f"/{name}", json=body) for body in (valid, invalid)]
+
+    assert (accepted.json(), refused.status_code) == ([{"words": ["POST"]}], 422)
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_body_of_each_kind_is_documented(document: dict[str, Any], name: str) -> None:
+    _, valid, invalid, schema = BODIES[name]
+
+    body = document["paths"][f"/{name}"]["post"]["requestBody"]
+
+    assert body == {"required": True, "content": {"application/json": {"schema": schema}}}
+    resolvable = schema | {"components": document["components"]}
+    assert jsonschema_rs.is_valid(resolvable, valid)
+    assert not jsonschema_rs.is_valid(resolvable, invalid)
+
+
+def test_optional_union_is_documented_without_null(document: dict[str, Any]) -> None:
+    body = document["paths"]["/optional"]["post"]["requestBody"]
+
+    assert body["required"] is False
+    assert body["content"]["application/json"]["schema"] == {"oneOf": [KITE_SCHEMA, PLANE_SCHEMA]}
+
+
+def test_class_inside_a_body_is_documented_to_reject_unknown_fields(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+
+    assert (schemas["Kite"]["additionalProperties"], schemas["Plane"]["additionalProperties"]) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("part", "schema"),
+    [
+        (
+            ("Kite", "words", "items"),
+            {"type": "string", "minLength": 1, "maxLength": 5, "description": "a word", "examples": ["wing"]},
+        ),
+        (("Kite", "lengths", "additionalProperties"), {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}),
+        (("Plane", "name", "oneOf", 0), {"type": "string", "minLength": 1, "maxLength": 5}),
+        (("Kite", "weight"), {"type": "number", "exclusiveMinimum": 0, "maximum": 0.5}),
+        (("Kite", "shops"), {"type": "object", "maxProperties": 2}),
+        (("Row", "words", "items"), {"type": "string", "minLength": 1, "maxLength": 5}),
+    ],
+)
+def test_rules_of_a_part_are_documented(
+    document: dict[str, Any], part: tuple[str, ...], schema: dict[str, object]
+) -> None:
+    name, *steps = part
+    found = document["components"]["schemas"][name]["properties"]
+    for step in steps:
+        found = found[step]
+
+    assert schema.items() <= found.items()
