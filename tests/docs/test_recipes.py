@@ -37,6 +37,7 @@ HANDLERS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 [INDEX] = re.findall(r"`(using gin \(.*\))`", PAGE)
 [KIND] = re.findall(r"`(\(\$2::toy_kind .*\))`", PAGE)
 [ENCODE] = re.findall(r"`(msgspec\.json\.encode\(.*)`", PAGE)
+[PUBLIC] = re.findall(r"`(@get\(.*\))`", PAGE)
 [LARGE] = re.findall(r"`@post\((request_max_body_size=.*)\)`", PAGE)
 # Where a query over all users is accepted.
 [ACCEPTED] = re.findall(r"`(-- one-shard: ok .*?)`", PAGE)
@@ -169,9 +170,10 @@ class AllToysController(Controller):
 
     path = "/all-toys"
     tags = ("toys",)
+    security = BEARER
 
 {indent(chr(10).join(HANDLERS), "    ")}
-    @get()
+    {PUBLIC}
     async def search_toys(
         self,
         request: ServiceRequest,
@@ -181,7 +183,7 @@ class AllToysController(Controller):
         """Search everybody's toys."""
         return JSONResponse(await request.db.many(SEARCH_TOYS, words, kind))
 
-    @patch("/{{toy_id:int}}", security=BEARER)
+    @patch("/{{toy_id:int}}")
     async def describe_toy(
         self, request: ServiceRequest, toy_id: FromPath[int], data: JSONBody[Description]
     ) -> JSONResponse[Described]:
@@ -193,7 +195,7 @@ class AllToysController(Controller):
             raise NotFound
         return JSONResponse(toy)
 
-    @post("/import", security=BEARER, {LARGE})
+    @post("/import", {LARGE})
     async def import_toys(self, request: ServiceRequest, data: JSONBody[NewToys]) -> JSONResponse[list[Toy]]:
         """Create or change many toys."""
         toys = data.toys
