@@ -32,6 +32,10 @@ def test_ordinary_api_passes_the_tests_over_all_routes(tree: Tree) -> None:
     tree.test("-n", "logical", *OVER_ALL_ROUTES)
 
 
+def test_list_with_filters_passes_ruff(tree: Tree) -> None:
+    tree.run("ruff", "check", "--no-cache", "service/wares")
+
+
 @pytest.mark.parametrize(
     ("path", "old", "new", "test", "advice"),
     [
