@@ -15,6 +15,22 @@ from tests.support.factories import LoggedIn, service_client
 from tests.support.pages import PART, section
 from tests.support.processes import ROOT
 
+CONTROLLER = """
+from litestar import Controller, get
+
+from service.auth.guard import BEARER
+from service.http import JSONResponse, ServiceRequest
+
+
+class AccountController(Controller):
+    path = "/account"
+    tags = ("users",)
+    security = BEARER
+
+    @get()
+    async def show_account(self, request: ServiceRequest) -> JSONResponse[Account]:
+        return JSONResponse(await request.db.one(SHOW_ACCOUNT, *request.auth))
+"""
 NESTED = section((ROOT / "docs/sql.md").read_text(encoding="utf-8"), "Nested answers in one query")
 
 
@@ -34,11 +50,11 @@ def page(tree: Copy) -> str:
 def app(
     page: str, tree: Copy, database_url: str, one_transaction: OneTransaction, monkeypatch: pytest.MonkeyPatch
 ) -> Service:
-    """Return the service with the page's controller."""
+    """Return the service with a controller that runs the page's query."""
     module = ModuleType("accounts")
     monkeypatch.setattr(queries, "read_query", partial(read_query, directory=tree.root / "sql"))
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    exec(page, vars(module))  # noqa: S102 - the page is the project's own
+    exec(page + CONTROLLER, vars(module))  # noqa: S102 - the page is the project's own
     monkeypatch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, module.AccountController])
     return create_app(make_settings(database_url), one_transaction)
 

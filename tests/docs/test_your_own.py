@@ -1,6 +1,8 @@
 """The commands of docs/your-own.md, run in order, leave a tree that passes its checks and can take later fixes."""
 
 import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -64,3 +66,30 @@ def test_copy_is_renamed_extended_reduced_and_upgraded(whole_tree: Tree) -> None
         assert later in (copy / path.replace("service/", "garden/")).read_text()
     whole_tree.check(package="garden")
     whole_tree.test("tests/plants", "tests/sql", "tests/auth/test_guard.py", "tests/dev", "tests/test_cli.py")
+
+
+@pytest.mark.skipif(not (ROOT / "sql/citus.sql").exists(), reason="Citus is removed already")
+def test_tree_without_citus_has_no_finding_about_shards(whole_tree: Tree) -> None:
+    page = (ROOT / PAGE).read_text()
+    [paragraph] = [each for each in page.split("\n\n") if "will not run on Citus" in each]
+    file, check, tests, job, workflow, module, test = re.findall(r"`([^`\s]+)`", paragraph)
+    root = whole_tree.path
+    query = root / "sql/users/show_me.sql"
+    query.write_text(query.read_text().replace("caller.user_id = $2", "$2::uuid is not null"))
+    assert f"[{check}]" in whole_tree.fail(*whole_tree.command("sql", "check"))
+
+    (root / file).unlink()
+    shutil.rmtree(root / tests)
+    cut(root / workflow, rf"^  {job}:\n(    .*\n|\n)+")
+    cut(root / module, rf"^def {test}\(.*\n(    .*\n|\n)+")
+
+    assert f"[{check}]" not in whole_tree.fail(*whole_tree.command("sql", "check"))
+    whole_tree.run("actionlint", workflow)
+    whole_tree.test(module, "tests/ci")
+
+
+def cut(path: Path, pattern: str) -> None:
+    """Remove the only match of a pattern from a file."""
+    text, count = re.subn(pattern, "", path.read_text(), flags=re.MULTILINE)
+    assert count == 1, path
+    path.write_text(text)
