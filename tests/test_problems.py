@@ -40,9 +40,11 @@ def test_type_is_a_relative_uri(kind: type[Problem]) -> None:
 
 
 def test_every_type_is_documented() -> None:
-    rows = re.findall(r"^\| `(/problems/\S+)` \| (\d+) \| ([^|]+) \|", DOCUMENTATION.read_text("utf-8"), re.MULTILINE)
+    rows = {*re.findall(r"^(\| `/problems/.*? \| \d+ \| .*? \|)", DOCUMENTATION.read_text("utf-8"), re.MULTILINE)}
 
-    assert sorted(rows) == sorted((kind.type, str(kind.status), kind.title) for kind in KINDS)
+    expected = {f"| `{kind.type}` | {kind.status} | {kind.title} |" for kind in KINDS}
+    assert expected - rows == set(), "add these to the table of docs/problems.md, with the cause and the remedy"
+    assert rows - expected == set(), "remove these from the table of docs/problems.md"
 
 
 def test_problem_has_the_members_of_rfc_9457() -> None:

@@ -22,10 +22,11 @@ PATHS = (
 )
 THIRD_PARTY = {"__pycache__", "node_modules", "swagger_ui"}
 # Matches the name only if it means the package: in imports, paths and commands, before a module name, as an entire
-# string, as the name of a logger. Prose is unchanged, as are other uses such as OpenTelemetry's "service.name".
+# string, as the name of a logger; also in code within strings, where "\nfrom" is one word. Prose is unchanged, as are
+# other uses such as OpenTelemetry's "service.name".
 PACKAGE_REFERENCE = r"""
-    (?<=\bfrom\ )NAME(?=\ import\b|\.\w) | (?<=^import\ )NAME\b
-    | (?<![\w.-])NAME(?=/) | (?<![\w.-])NAME(?=\\?\.(?:(?:MODULES)\b|\*))
+    (?<=from\ )NAME(?=\ import\b|\.\w) | (?<=import\ )NAME(?=\.\w) | (?<=^import\ )NAME\b
+    | (?<![\w.-])NAME(?=/) | (?<![\w.-])NAME(?=\\?\.(?:(?:MODULES)\b|\*|\w+\.(?:models|controllers|problems)\b))
     | (?<=-m\ )NAME\b | (?<=-m,\ )NAME\b | (?<=\.venv\ )NAME\b | (?<=^COPY\ )NAME\ NAME$ | (?<=^!)NAME$
     | (?<=")NAME(?=") | (?<="\*/)NAME(?=") | (?<=`)NAME(?=`)
     | (?<=\[)NAME(?=]) | (?<=\blogger=)NAME\b

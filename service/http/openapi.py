@@ -204,23 +204,29 @@ def _complete_schema(name: str, schema: dict[str, Any]) -> None:
         if limit in schema:
             whole = int(schema[limit])  # Litestar converts 2**63 - 1 to a float
             schema[limit] = min(whole, MAX_BIGINT) if whole == schema[limit] else schema[limit]
-    kinds = [each for each in schema.get("oneOf", []) if each != {"type": "null"}]
-    if "$ref" not in schema and schema.get("type") != "array":
-        schema.setdefault("examples", [example(name, kinds[0] if kinds else schema)])
+    if not is_composed(schema):
+        schema.setdefault("examples", [example(name, schema)])
+
+
+def is_composed(schema: Mapping[str, Any]) -> bool:
+    """Return whether values are objects, lists, or of a class with a schema of its own: their parts have examples."""
+    parts = {"$ref", "items", "properties", "additionalProperties"} & schema.keys()
+    return bool(parts) or any(is_composed(kind) for kind in schema.get("oneOf", ()))
 
 
 def example(name: str, schema: Mapping[str, Any]) -> object:
     """Return an example for the field `name`, which declares none."""
     match schema:
+        case {"oneOf": [first, *_], **rules}:  # rules that Litestar puts beside the types
+            return example(name, {**rules, **first})
         case {"format": str(kind)} if kind in EXAMPLE_BY_FORMAT:
             return EXAMPLE_BY_FORMAT[kind]
-        case {"enum": [first, *_]}:
-            return first
-        case {"const": value}:
+        case {"enum": [value, *_]} | {"const": value}:
             return value
         case {"type": "boolean"}:
             return True
         case {"type": "integer" | "number", **rules}:
-            return max(1, rules.get("minimum", 1))
+            least = max(1, rules.get("minimum", 1), int(rules.get("exclusiveMinimum", 0)) + 1)
+            return min(least, rules.get("maximum", least))
         case _:
-            return name.replace("_", " ")
+            return name.replace("_", " ").ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]

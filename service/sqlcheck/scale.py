@@ -4,15 +4,20 @@ That a plan uses an index proves little: PostgreSQL 18 can skip-scan an index wi
 condition can hide one that no index serves.
 """
 
+import re
 from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import attrs
+import pglast
 import psycopg
+from pglast.parser import ParseError
 from psycopg import sql
 
 from service.postgres import Statement
+from service.problems import OperatorError
 from service.sqlcheck.analysis.description import Describer, Description, Plan, plan_nodes
 from service.sqlcheck.findings import Finding, finding_at, unless_accepted
 from service.sqlcheck.rules.schema_checks import describe
@@ -28,10 +33,21 @@ BLOCKS_EACH = 20
 BLOCKS_ONCE = 60
 
 FOREIGN_KEYS = """
-    select conrelid::regclass::text, conname::text, pg_get_constraintdef(oid) from pg_constraint where contype = 'f'
+    select conrelid::regclass::text, conname::text, pg_get_constraintdef(oid), confrelid::regclass::text
+    from pg_constraint where contype = 'f'
 """
+FILLED = re.compile(r"\binsert into ([\w.]+)", re.IGNORECASE)
 DROP, ADD = sql.SQL("alter table {} drop constraint {}"), sql.SQL("alter table {} add constraint {} {}")
 PREPARE, RUN = sql.SQL("prepare measured {} as {}"), sql.SQL("explain (analyze, format json) execute measured {}")
+
+
+class SeedError(OperatorError):
+    """A statement that fills the tables has failed."""
+
+    def __init__(self, path: Path, line: int, error: psycopg.Error) -> None:
+        """Name the file and the line."""
+        self.finding = Finding(path.as_posix(), line, f"PostgreSQL says: {error.diag.message_primary}", "scale")
+        super().__init__(str(self.finding))
 
 
 @attrs.frozen
@@ -44,22 +60,59 @@ class Measurement:
 
 
 def seed(connection: psycopg.Connection[Any], root: Path) -> dict[str, str | None]:
-    """Fill the tables, and return the arguments for the queries, by key."""
+    """Fill the tables, and return the arguments for the queries, by key. Raises SeedError."""
     # Foreign keys are dropped meanwhile: checking them for each row would take most of the time.
     keys = connection.execute(FOREIGN_KEYS).fetchall()
-    for table, name, _ in keys:
+    for table, name, *_ in keys:
         connection.execute(DROP.format(sql.SQL(table), sql.Identifier(name)))
-    for path in (root / SEED, *sorted(root.glob(SEEDS))):
-        connection.execute(path.read_bytes())
-    for table, name, definition in keys:
-        connection.execute(ADD.format(sql.SQL(table), sql.Identifier(name), sql.SQL(definition)))
-    connection.execute("analyze")
+    references: dict[str, set[str]] = {}
+    for table, _, _, referenced in keys:
+        references.setdefault(table, set()).add(referenced)
+    texts = {path: path.read_text("utf-8") for path in (root / SEED, *sorted(root.glob(SEEDS)))}
+    filled_by = {table: path for path, text in texts.items() for table in FILLED.findall(text)}
+    for path in _ordered(root / SEED, texts, references):
+        _run_seed(connection, path.relative_to(root), texts[path])
+    for table, name, definition, _ in keys:
+        try:
+            connection.execute(ADD.format(sql.SQL(table), sql.Identifier(name), sql.SQL(definition)))
+        except psycopg.Error as error:
+            raise SeedError(filled_by.get(table, root / SEED).relative_to(root), 1, error) from error
+    # A plain analyze would leave rows in the pending lists of GIN indexes, which each query then reads.
+    connection.execute("vacuum analyze" if connection.autocommit else "analyze")
     return dict(connection.execute("select parameter, value from argument").fetchall())
+
+
+def _ordered(first: Path, texts: Mapping[Path, str], references: Mapping[str, set[str]]) -> list[Path]:
+    """Return the `first` file, then the others: those that fill a table after those that fill what it references."""
+    filled = {path: set(FILLED.findall(text)) for path, text in texts.items()}
+    needed = {path: {each for table in tables for each in references.get(table, ())} for path, tables in filled.items()}
+    before = {path: {first, *(other for other in texts if needed[path] & filled[other])} - {path} for path in texts}
+    try:
+        return [*TopologicalSorter({**before, first: set()}).static_order()]
+    except CycleError:  # then their names decide
+        return [*texts]
+
+
+def _run_seed(connection: psycopg.Connection[Any], path: Path, text: str) -> None:
+    """Run a file statement by statement, so that an error has a line. Raises SeedError."""
+    try:
+        parts = [*pglast.split(text, only_slices=True)]
+    except ParseError:  # PostgreSQL reports it
+        parts = [slice(len(text))]
+    for part in parts:
+        try:
+            connection.execute(text[part].encode())
+        except psycopg.Error as error:
+            place = (part.start or 0) + int(error.diag.statement_position or 1) - 1
+            raise SeedError(path, text.count("\n", 0, place) + 1, error) from error
 
 
 def check_scale(tree: Tree, connection: psycopg.Connection[Any]) -> list[Finding]:
     """Fill a database, run each query on it, roll back, and find those that read too much."""
-    arguments = seed(connection, tree.root)
+    try:
+        arguments = seed(connection, tree.root)
+    except SeedError as error:
+        return [error.finding]
     return sorted(finding for measured in measure(tree, connection, arguments) for finding in measured.findings)
 
 

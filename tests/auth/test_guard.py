@@ -1,38 +1,29 @@
 """Bearer tokens: the rules shared by all guarded routes."""
 
-import re
-from uuid import uuid4
-
 import asyncpg
 import httpx
 import pytest
 
+from tests.support import api
 from tests.support.factories import Factory, LoggedIn
-from tests.support.routes import GUARDED, OPEN, OPERATIONS, Operation
+from tests.support.routes import address, explained, guarded, routes, valid_request
 
 
-def addressed(route: str, thing: object) -> tuple[str, str]:
-    """Return the method and the URL of `route`, with `thing` as the id in its path."""
-    method, path = route.split()
-    return method, re.sub(r"\{\w+\}", str(thing), path)
+async def test_open_routes_are_those_listed_by_hand() -> None:
+    listed = api.OPEN
 
+    found = routes().keys() - guarded()
 
-def some_id(operation: Operation) -> object:
-    """Return an id for the path of `operation` that no object has."""
-    in_path = [parameter["schema"] for parameter in operation.get("parameters", ()) if parameter["in"] == "path"]
-    return uuid4() if any(schema.get("format") == "uuid" for schema in in_path) else 2**40
+    assert found - listed == set(), "add security=BEARER, or list these as OPEN in tests/support/api.py"
+    assert listed - found == set(), "remove these from OPEN in tests/support/api.py"
 
 
 async def test_guarded_routes_match_the_document(client: httpx.AsyncClient) -> None:
     """The check precedes the body: these requests have none, or an invalid one."""
-    responses = {
-        route: await client.request(*addressed(route, some_id(operation)), content=b"{")
-        for route, operation in OPERATIONS.items()
-    }
+    responses = {route: await client.request(*address(route), content=b"{") for route in routes()}
 
     refused = {route for route, response in responses.items() if response.status_code == 401}
-    assert refused == {route for route, operation in OPERATIONS.items() if operation.get("security")}
-    assert refused == OPERATIONS.keys() - OPEN
+    assert refused == {*guarded()}
     for route in refused:
         assert responses[route].headers["WWW-Authenticate"] == "Bearer"
         assert responses[route].headers["Content-Type"] == "application/problem+json"
@@ -56,26 +47,24 @@ async def test_token_of_ended_session_is_401_on_every_route(
     assert (await client.get("/users/me", headers=user.bearer)).status_code == 200
     await connection.execute(ending, user.session)
 
-    for route, operation in OPERATIONS.items():
-        if operation.get("security"):
-            url = addressed(route, some_id(operation))
-            response = await client.request(*url, json=GUARDED[route], headers=user.bearer)
-            assert (route, response.status_code) == (route, 401)
-            assert response.json()["detail"] == "The session has ended"
-            assert response.headers["WWW-Authenticate"] == (
-                'Bearer error="invalid_token", error_description="The session has ended"'
-            )
+    for route in guarded():
+        response = await client.request(**valid_request(route, user.bearer))
+        assert response.status_code == 401, explained(route, response)
+        assert response.json()["detail"] == "The session has ended"
+        assert response.headers["WWW-Authenticate"] == (
+            'Bearer error="invalid_token", error_description="The session has ended"'
+        )
 
 
 async def test_other_users_session_looks_nonexistent(client: httpx.AsyncClient, user: LoggedIn, make: Factory) -> None:
     """The session is also left unchanged."""
     owner = await make.user()
 
-    for route, operation in OPERATIONS.items():
+    for route in guarded():
         if "{session_id}" in route:
             others, none = [
-                await client.request(*addressed(route, each), json=GUARDED[route], headers=user.bearer)
-                for each in (owner.session, some_id(operation))
+                await client.request(**valid_request(route, user.bearer, **ids))
+                for ids in ({"session_id": owner.session}, {})
             ]
             assert (route, others.status_code, none.status_code) == (route, 404, 404)
             assert others.json() | {"instance": ""} == none.json() | {"instance": ""}

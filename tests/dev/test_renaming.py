@@ -20,7 +20,8 @@ pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 NEW = f"zoological_{PACKAGE}"
 # How code, tools and commands name the package; compose.yaml's service and prose mean something else.
 NAMED = re.compile(
-    rf"""^(from|import)[ ]{PACKAGE}\b | -m,?[ ]{PACKAGE}\b | (?<![\w-]){PACKAGE}/ | "(\*/)?{PACKAGE}" | ^!{PACKAGE}\b
+    rf"""^(from|import)[ ]{PACKAGE}\b | (from|import)[ ]{PACKAGE}\.\w | "{PACKAGE}\.\w+\.\w+\.
+    | -m,?[ ]{PACKAGE}\b | (?<![\w-]){PACKAGE}/ | "(\*/)?{PACKAGE}" | ^!{PACKAGE}\b
     | COPY[ ]{PACKAGE} | \b{PACKAGE}\\?\.(access|app|dev|sqlcheck|settings|sql)\b | logger={PACKAGE}\b""",
     re.MULTILINE | re.VERBOSE,
 )
@@ -37,7 +38,7 @@ print({0}.settings.Settings)
 TOLD = [
     *("tests/dev/test_scaffold.py", "tests/sqlcheck/test_stub.py", "tests/sql", "tests/telemetry/test_access_log.py"),
     *("tests/test_app.py", "tests/test_cli.py", "tests/telemetry/test_logging.py", "tests/docs/test_readme.py"),
-    *("tests/test_database_url.py", "tests/test_settings.py"),
+    *("tests/test_database_url.py", "tests/test_settings.py", "tests/sqlcheck/test_row_classes.py"),
 ]
 
 

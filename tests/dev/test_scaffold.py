@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service.cli import main
+from service.dev.scaffold.removal import remove
 from service.dev.scaffold.resource import TYPES, ScaffoldError, read_resource
 from service.dev.scaffold.writing import write
 from tests.support.trees import Tree
@@ -134,6 +135,26 @@ def test_existing_file_is_not_overwritten(whole_tree: Tree, path: str) -> None:
         new(whole_tree.path)
 
     assert files(whole_tree.path) == before
+
+
+def test_table_of_an_earlier_migration_is_refused(whole_tree: Tree) -> None:
+    [created, *_] = new(whole_tree.path)
+    remove("throwaways", whole_tree.path)
+    before = files(whole_tree.path)
+
+    with pytest.raises(ScaffoldError, match=f"^{created} already creates the table throwaways.*; nothing was written$"):
+        new(whole_tree.path)
+
+    assert files(whole_tree.path) == before
+
+
+def test_dropped_table_can_be_created_again(whole_tree: Tree) -> None:
+    new(whole_tree.path)
+    remove("throwaways", whole_tree.path, drop=True)
+
+    [again, *_] = new(whole_tree.path)
+
+    assert "create table throwaways (" in (whole_tree.path / again).read_text()
 
 
 def test_nothing_is_written_if_registration_fails(whole_tree: Tree) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import mkdtemp
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
@@ -48,8 +49,7 @@ class Checkout:
 @pytest.fixture(scope="module")
 def own(workshop: Path) -> Iterator[Checkout]:
     """Return a checkout for this module only."""
-    folder = workshop / "own"
-    folder.mkdir()
+    folder = Path(mkdtemp(prefix="own-", dir=workshop))  # a worker that steals tests can begin a module twice
     with ExitStack() as stack:
         yield Checkout(folder, stack)
 

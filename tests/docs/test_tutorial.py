@@ -1,23 +1,12 @@
 """The examples of docs/tutorial.md work."""
 
-import re
-
 import pytest
 
-from tests.support.pages import PART, follow, section
+from tests.support.pages import PART, follow, numbered, section
 from tests.support.processes import ROOT
 from tests.support.trees import Tree
 
 pytestmark = pytest.mark.skipif((ROOT / "sql" / "toys").exists(), reason="toys are there: the page has been followed")
-NEWEST = max(path.stem for path in ROOT.glob("migrations/*.sql") if not path.match("*.rollback.sql"))
-
-
-def numbered(page: str) -> str:
-    """Return the page with its migration numbered after the newest one of this tree."""
-    page = re.sub(r"\d{4}_create_toys", f"{int(NEWEST[:4]) + 1:04}_create_toys", page)
-    return re.sub(r"^-- depends: \d{4}_\w+$", f"-- depends: {NEWEST}", page, flags=re.MULTILINE)
-
-
 PAGE = numbered((ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8"))
 SHORT_WAY = section(PAGE, "The short way")
 STEPS = PAGE.removesuffix(SHORT_WAY)

@@ -92,7 +92,7 @@ async def test_document_is_openapi_3_1_with_every_endpoint(client: httpx.AsyncCl
     document = response.json()
     assert re.fullmatch(r"3\.1\.\d+", document["openapi"])
     assert operations(document).keys() == {
-        f"{method.lower()} {route.path_format}"
+        f"{method} {route.path_format}"
         for route in app.routes
         if not re.match(r"/($|docs/|openapi\.json)", route.path_format)
         for method in getattr(route, "methods", set()) - {"HEAD", "OPTIONS"}

@@ -22,7 +22,7 @@ from tests.support.accounts import PASSWORD
 from tests.support.databases import SERVER_SETTINGS
 from tests.support.first_session import run_black_box
 from tests.support.processes import ROOT, Serve, environment, run
-from tests.support.statements import DUMMIES
+from tests.support.statements import values_for
 
 pytestmark = pytest.mark.slow
 APP, OWNER, READER = "service_app", "service_owner", "service_reader"
@@ -100,9 +100,9 @@ def test_application_role_may_run_each_query(url: str, name: str) -> None:
     Those on sequences are checked only if nextval() is called, so the tests above have to reach it.
     """
     statement = read_query(name)
-    values = [DUMMIES[parameter.type] for parameter in statement.parameters]
 
     with psycopg.connect(as_role(url, APP)) as connection:
+        values = values_for(statement, connection)
         psycopg.RawCursor(connection).execute(statement.sql.encode(), values)
         connection.rollback()
 

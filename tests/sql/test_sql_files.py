@@ -3,6 +3,7 @@
 import asyncio
 from subprocess import run
 
+import psycopg
 import pytest
 
 from service.embedded import EmbeddedPostgres
@@ -10,7 +11,7 @@ from service.postgres.query_file import query_names, read_query
 from service.users.controllers import LOCK_ACCOUNT
 from tests.support.factories import Committed
 from tests.support.locks import blocked_statements
-from tests.support.statements import DUMMIES
+from tests.support.statements import values_for
 
 NAMES = query_names()
 
@@ -19,8 +20,9 @@ NAMES = query_names()
 def test_psql_runs_the_file_unchanged(name: str, server: EmbeddedPostgres, database_url: str) -> None:
     """In a transaction that is rolled back when psql ends."""
     statement = read_query(name)
-    dummies = [f"'{DUMMIES[parameter.type]}'" for parameter in statement.parameters]
-    bind = f"\\bind {' '.join(dummies)}"
+    with psycopg.connect(database_url) as connection:
+        values = [f"'{value}'" for value in values_for(statement, connection)]
+    bind = f"\\bind {' '.join(values)}"
 
     psql = [str(server.binaries / "psql"), "--no-psqlrc", "--set=ON_ERROR_STOP=1", database_url]
     done = run(

@@ -7,9 +7,9 @@ import pytest
 from service.sqlbook.endpoints import Endpoint, endpoints
 from service.sqlcheck.code import Code
 from tests.support.processes import ROOT
-from tests.support.routes import GUARDED, OPEN
+from tests.support.routes import guarded, routes
 
-DOCS = {"get /", "get /docs/{name}"}
+DOCS = {"GET /", "GET /docs/{name}"}
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +19,10 @@ def every() -> list[Endpoint]:
 
 
 def test_every_route_is_mapped(every: list[Endpoint]) -> None:
-    routes = {f"{each.method.lower()} {each.path}": each.guarded for each in every}
+    mapped = {f"{each.method} {each.path}": each.guarded for each in every}
 
-    assert {route for route, guarded in routes.items() if guarded} == set(GUARDED)
-    assert {route for route, guarded in routes.items() if not guarded} == OPEN | DOCS
+    assert {route for route, is_guarded in mapped.items() if is_guarded} == {*guarded()}
+    assert mapped.keys() == routes().keys() | DOCS
 
 
 def test_queries_behind_calls_and_dependencies_are_found(every: list[Endpoint]) -> None:

@@ -1,11 +1,13 @@
 """Rows that queries read on large tables; fewer than in CI, but too many to read all."""
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
 from service.cli import main
 from service.sqlcheck.findings import as_text
-from service.sqlcheck.scale import check_scale
+from service.sqlcheck.scale import check_scale, seed
 from service.sqlcheck.scratch import connect
 from service.sqlcheck.tree import Tree, apply_migrations
 from tests.support.checkouts import Copy
@@ -74,6 +76,60 @@ def test_refused_argument_is_found(tree: Copy, empty_database_url: str) -> None:
     assert found(tree, empty_database_url) == (
         f"{LIST}:7: with the arguments of {KITES}, PostgreSQL says: LIMIT must not be negative [scale]"
     )
+
+
+def test_refused_seed_is_found_with_its_line(tree: Copy, empty_database_url: str) -> None:
+    tree.write(KITES, "-- é\ninsert into argument values ('a', '1');\n\n\ninsert into kites (user_id)\nvalues (null);")
+
+    assert found(tree, empty_database_url) == (
+        f'{KITES}:5: PostgreSQL says: null value in column "user_id" of relation "kites" violates not-null constraint'
+        " [scale]"
+    )
+
+
+def test_unreadable_seed_is_found_with_its_line(tree: Copy, empty_database_url: str) -> None:
+    tree.write(KITES, "-- é\nselect 1;\n\nselct 2;\n")
+
+    assert found(tree, empty_database_url) == f'{KITES}:4: PostgreSQL says: syntax error at or near "selct" [scale]'
+
+
+def test_seed_without_the_referenced_rows_is_found(tree: Copy, empty_database_url: str) -> None:
+    tree.edit(KITES, "select\n    id,", "select\n    gen_random_uuid(),")
+
+    assert found(tree, empty_database_url).startswith(f"{KITES}:1: PostgreSQL says: insert or update on table")
+
+
+def test_seeds_run_in_the_order_of_foreign_keys(tmp_path: Path, empty_database_url: str) -> None:
+    """`a` references `b`, whose rows its seed reads."""
+    for path, text in {
+        "dev": "create table argument (parameter text, value text);",
+        "a/dev": "insert into a select id from b;",
+        "b/dev": "insert into b values (1);",
+    }.items():
+        (tmp_path / "sql" / path).mkdir(parents=True)
+        (tmp_path / "sql" / path / "scale.sql").write_text(text)
+    with connect(empty_database_url) as connection:
+        connection.execute("create table b (id integer primary key)")
+        connection.execute("create table a (id integer references b)")
+
+        seed(connection, tmp_path)
+
+        assert connection.execute("select id from a").fetchall() == [(1,)]
+
+
+def test_gin_indexes_have_no_pending_rows(tmp_path: Path, empty_database_url: str) -> None:
+    """Each query would read them all."""
+    (tmp_path / "sql" / "dev").mkdir(parents=True)
+    (tmp_path / "sql" / "dev" / "scale.sql").write_text(
+        "create table argument (parameter text, value text); insert into words values ('{a}');"
+    )
+    with connect(empty_database_url) as connection:
+        connection.execute("create table words (word text[])")
+        connection.execute("create index words_word_idx on words using gin (word)")
+
+        seed(connection, tmp_path)
+
+        assert connection.execute("select gin_clean_pending_list('words_word_idx')").fetchone() == (0,)
 
 
 def test_refused_query_is_not_measured(tree: Copy, empty_database_url: str) -> None:

@@ -8,16 +8,12 @@ import httpx
 import pytest
 
 from tests.support.accounts import Account, account, connect
+from tests.support.examples import example_of
 
 OTHER_PASSWORD = "another password for one test"
 # A token pair.
 TIMES = {"issued_at", "expires_at", "refresh_token_issued_at", "refresh_token_expires_at"}
 PAIR = {"token_type", "access_token", "refresh_token", *TIMES}
-# Every other endpoint of the OpenAPI document needs an access token.
-OPEN = {
-    *("POST /users/register", "POST /auth/access-token", "POST /auth/refresh-token", "POST /auth/logout"),
-    *("GET /health/live", "GET /health/ready"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +37,15 @@ def ada(http: httpx.Client) -> Account:
 
 def guarded_endpoints(http: httpx.Client) -> list[tuple[str, str]]:
     """Return method and path, with an example of its id, of every endpoint that needs an access token."""
+    document = http.get("/openapi.json").json()
     return [
-        (method.upper(), path.format(**{each["name"]: each["schema"]["examples"][0] for each in parameters(operation)}))
-        for path, operations in http.get("/openapi.json").json()["paths"].items()
+        (
+            method.upper(),
+            path.format(**{each["name"]: example_of(each["schema"], document) for each in parameters(operation)}),
+        )
+        for path, operations in document["paths"].items()
         for method, operation in operations.items()
-        if f"{method.upper()} {path}" not in OPEN
+        if operation.get("security")
     ]
 
 

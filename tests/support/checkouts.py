@@ -11,7 +11,6 @@ import pytest
 from service.dev.scaffold.registration import EDITS
 from service.dev.scaffold.resource import read_resource
 from service.dev.scaffold.writing import write
-from service.embedded import EmbeddedPostgres
 from service.sqlcheck.analysis.types import Types
 from service.sqlcheck.check import check_tree
 from service.sqlcheck.findings import Finding
@@ -87,7 +86,7 @@ def copy_tree(original: Path, root: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def with_kites(tmp_path_factory: pytest.TempPathFactory, server: EmbeddedPostgres) -> Path:
+def with_kites(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Path:
     """Return the root of a copy of the checkout with the resource `kites` as `new` generates it."""
     root = tmp_path_factory.mktemp("with_kites")
     copy_tree(ROOT, root)
@@ -95,7 +94,7 @@ def with_kites(tmp_path_factory: pytest.TempPathFactory, server: EmbeddedPostgre
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, root / path)
     write(read_resource("kites", ["kite_name:text"], singular=None, owned=True), root)
-    with connect(server.url("postgres")) as connection:
+    with connect(database_url) as connection:  # it has the types that migrations create
         stub.write_stub(root, Tree.read(root).statements, Types(connection))
     return root
 

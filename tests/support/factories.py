@@ -55,6 +55,12 @@ class Factory:
         row = await self.connection.fetchrow(REGISTER_USER.sql, email, email_key(email), hash_once(password))
         return await self.session(row["id"], email, password)
 
+    async def rows(self, statement: str, user: LoggedIn) -> dict[str, Any]:
+        """Run a statement in which $1 is the id of `user`; return the row that it returns, by column."""
+        caller = [user.id] if "$1" in statement else []
+        row = await self.connection.fetchrow(statement, *caller) if statement else None
+        return dict(row or {})
+
     async def session(
         self, user: UUID, email: str, password: str = PASSWORD, lifetime: timedelta = timedelta(days=28)
     ) -> LoggedIn:

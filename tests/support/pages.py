@@ -17,6 +17,15 @@ PART = re.compile(
 )
 
 
+NEWEST = max(path.stem for path in ROOT.glob("migrations/*.sql") if not path.match("*.rollback.sql"))
+
+
+def numbered(page: str) -> str:
+    """Return the page with its migration numbered after the newest one of this tree."""
+    page = re.sub(r"\d{4}(?=_create_)", f"{int(NEWEST[:4]) + 1:04}", page)
+    return re.sub(r"^-- depends: \d{4}_\w+$", f"-- depends: {NEWEST}", page, flags=re.MULTILINE)
+
+
 def change(path: Path, diff: str) -> None:
     """Apply a diff that changes one place of a file."""
     lines = diff.splitlines(keepends=True)

@@ -1,26 +1,56 @@
 """SQL files for one test, read like the service's own."""
 
 from pathlib import Path
+from typing import Any
+
+import psycopg
 
 from service.postgres.query_file import Statement, read_query
+from service.sqlcheck.analysis.types import Type, Types
+from tests.support.api import PARAMETERS
 
-# A value of each parameter type.
-DUMMIES = {
+# A value of each type; those of arrays, enums and domains are derived.
+VALUES = {
     "bigint": "1",
     "boolean": "true",
+    "bytea": "\\x00",
     "date": "2020-02-29",
     "cidr": "127.0.0.1/32",
+    "double precision": "0.5",
     "inet": "127.0.0.1",
     "integer": "1",
-    "integer[]": "{1,2}",
     "interval": "1 day",
+    "json": "[]",
+    "jsonb": "[]",
     "numeric": "12.50",
+    "real": "0.5",
+    "smallint": "1",
     "text": "it",
-    "text[]": "{Ada,Max}",
+    "time": "12:00",
+    "timestamp": "2020-02-29 12:00:00",
     "timestamptz": "2020-02-29 12:00:00+01",
     "uuid": "00000000-0000-0000-0000-000000000000",
-    "uuid[]": "{}",
+    "varchar": "it",
 }
+
+
+def values_for(statement: Statement, connection: psycopg.Connection[Any]) -> list[str]:
+    """Return a value for each parameter of a query, as text. The types of the database at `connection` are known."""
+    types = Types(connection)
+    return [
+        PARAMETERS.get(f"{statement.name}.{each.name}") or _value(types.by_name(each.type), each.type)
+        for each in statement.parameters
+    ]
+
+
+def _value(declared: Type | None, name: str) -> str:
+    bare = declared and declared.bare
+    if bare and bare.labels:
+        return bare.labels[0]
+    if bare and bare.element:
+        return f'{{"{_value(bare.element, name)}"}}'
+    assert str(bare) in VALUES, f"add a value of the type {name} to VALUES in tests/support/statements.py"
+    return VALUES[str(bare)]
 
 
 class Statements:

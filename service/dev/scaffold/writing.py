@@ -1,5 +1,6 @@
 """Writes the files of a resource, and registers it."""
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -16,7 +17,8 @@ MAX_LINE = 120
 def write(resource: Resource, root: Path = ROOT) -> list[Path]:
     """Write the files of `resource` below `root`, register it, and return the written and changed paths.
 
-    Raises ScaffoldError, before anything is written, if a file exists, or if a file to edit has changed too much.
+    Raises ScaffoldError, before anything is written, if a file or the table exists, or if a file to edit has changed
+    too much.
     """
     table, one = resource.table, resource.one
     newest, number = next_migration(root)
@@ -28,6 +30,11 @@ def write(resource: Resource, root: Path = ROOT) -> list[Path]:
     )
     if (root / PACKAGE / f"{table}.py").exists() or (root / code).exists():
         raise ScaffoldError(f"{code} already exists; nothing was written")
+    if created := _creating_migration(root, table):
+        raise ScaffoldError(
+            f"{created} already creates the table {table}: `remove {table} --drop` writes a migration that drops it; "
+            "nothing was written"
+        )
     new = {
         f"{migration}.sql": "migration.sql",
         f"{migration}.rollback.sql": "rollback.sql",
@@ -55,6 +62,17 @@ def write(resource: Resource, root: Path = ROOT) -> list[Path]:
     _format([root / path for path in texts if path.endswith(".py")])
     _wrap_statements([root / path for path, text in texts.items() if path.endswith(".sql") and _is_too_wide(text)])
     return [Path(path) for path in texts]
+
+
+def _creating_migration(root: Path, table: str) -> str:
+    """Return the path of the migration that creates `table`, unless a later one drops it: then an empty string."""
+    statement = re.compile(rf"^(create|drop) table (?:if (?:not )?exists )?{table}\b", re.MULTILINE | re.IGNORECASE)
+    created = ""
+    for path in sorted((root / "migrations").glob("[!.]*.sql")):
+        if ".rollback" not in path.name:
+            for word in statement.findall(path.read_text("utf-8")):
+                created = f"migrations/{path.name}" if word.lower() == "create" else ""
+    return created
 
 
 def _is_too_wide(text: str) -> bool:

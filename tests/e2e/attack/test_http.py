@@ -1,7 +1,6 @@
 """HTTP from outside: a malformed request is refused once, and every response has its security headers."""
 
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from tests.support.accounts import Account, account
 from tests.support.figures import Report
 from tests.support.processes import Running, running, wait_for_workers
 from tests.support.raw_http import CHUNKED, GET, NO_REQUESTS, POST
-from tests.support.routes import BODIES, operations
+from tests.support.routes import address, operations, routes, valid_request
 from tests.support.sockets import statuses, talk
 
 PAGE, EVIL = "https://app.example.com", "https://evil.example"
@@ -69,15 +68,16 @@ def caller(behind_tls: Running) -> Account:
 def everything(client: httpx.Client, caller: Account, **headers: str) -> dict[str, httpx.Response]:
     """Send valid and invalid requests to each route of the OpenAPI document and to others; return the responses."""
     documented = operations(client.get("/openapi.json").json()).keys()
-    assert documented == BODIES.keys()
-    more = ["get /", "get /openapi.json", "get /docs/start.js", "get /nowhere", "put /users/me", "head /", "options /"]
-    ending = {"post /users/reset-password", "delete /auth/sessions", "delete /users/me"}  # other requests here need it
+    assert documented == routes().keys()
+    more = ["GET /", "GET /openapi.json", "GET /docs/start.js", "GET /nowhere", "PUT /users/me", "HEAD /", "OPTIONS /"]
+    ending = {"POST /users/reset-password", "DELETE /auth/sessions", "DELETE /users/me"}  # other requests here need it
     responses = {}
-    for route in [*sorted(documented - ending), *more]:
-        method, path = route.split()
-        url = re.sub(r"\{\w+\}", "1", path.replace("{session_id}", caller.id))
-        responses[route] = client.request(method, url, json=BODIES.get(route), headers=caller.bearer | headers)
-        responses[f"{route}, by nobody"] = client.request(method, url, headers=headers)
+    for route in more:
+        method, url = route.split()
+        responses[route] = client.request(method, url, headers=caller.bearer | headers)
+    for route in sorted(documented - ending):
+        responses[route] = client.request(**valid_request(route, caller.bearer | headers))
+        responses[f"{route}, by nobody"] = client.request(*address(route), headers=headers)
     return responses
 
 
@@ -86,7 +86,7 @@ def test_every_response_has_the_security_headers(behind_tls: Running, caller: Ac
     plain = everything(behind_tls.client, caller, Origin=EVIL)
     pair = behind_tls.client.post("/auth/refresh-token", json={"refresh_token": caller.tokens["refresh_token"]})
 
-    report(f"{len(by_tls) + len(plain)} answers of {len(BODIES)} routes and more: nosniff, HSTS by TLS only")
+    report(f"{len(by_tls) + len(plain)} answers of {len(routes())} routes and more: nosniff, HSTS by TLS only")
     for name, response in (by_tls | {f"plain {name}": response for name, response in plain.items()}).items():
         assert response.headers["X-Content-Type-Options"] == "nosniff", name
         assert "Server" not in response.headers, name
@@ -94,7 +94,7 @@ def test_every_response_has_the_security_headers(behind_tls: Running, caller: Ac
         origin = response.headers.get("Access-Control-Allow-Origin")
         assert origin == (None if name.startswith("plain") else PAGE), name
         assert "Access-Control-Allow-Credentials" not in response.headers, name
-    policy = by_tls["get /"].headers["Content-Security-Policy"]
+    policy = by_tls["GET /"].headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self';")
     assert "unsafe" not in policy
     assert pair.headers["Cache-Control"] == "no-store"

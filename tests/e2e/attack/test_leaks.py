@@ -1,6 +1,7 @@
 """Responses, logs and response times reveal no secret and nothing of other users."""
 
 import json
+import re
 import statistics
 import time
 from collections.abc import Callable
@@ -14,27 +15,31 @@ import pytest
 from tests.support.accounts import Account, account, log_in
 from tests.support.figures import Report
 from tests.support.processes import SECRET_KEY, Running, running, wait_for_workers, wait_until
-from tests.support.resources import RESOURCES
-from tests.support.routes import BODIES
+from tests.support.resources import resources
+from tests.support.routes import routes, valid_request
 
 PLANTED = "planted-password-7c1f"
 METRICS_TOKEN = "planted-token-of-metrics-51d0"
 
 
-# Every route of the OpenAPI document with an id.
-ROUTES_WITH_IDS = [(method.upper(), path) for method, path in map(str.split, BODIES) if "{" in path]
+def routes_with_ids() -> list[str]:
+    """Return the routes with ids of sessions or of resources."""
+    known = {"session_id", *(each.id for each in resources())}
+    return [route for route in routes() if known.issuperset(found := re.findall(r"{(\w+)}", route)) and found]
 
 
 def things_of(client: httpx.Client, owner: Account) -> dict[str, object]:
     """Return an id of an object of `owner` for each name of an id in a path."""
     created = {
         each.id: client.post(each.create, json=each.body("Secret"), headers=owner.bearer).json()["id"]
-        for each in RESOURCES
+        for each in resources()
     }
     return {**created, "session_id": client.get("/auth/sessions", headers=owner.bearer).json()[0]["id"]}
 
 
-NEVER = {**{each.id: 2**62 for each in RESOURCES}, "session_id": str(uuid4())}
+def never() -> dict[str, object]:
+    """Return an id that no object has for each name of an id in a path."""
+    return {**{each.id: 2**62 for each in resources()}, "session_id": str(uuid4())}
 
 
 def test_other_users_objects_look_nonexistent(two_workers: Running, report: Report) -> None:
@@ -42,22 +47,21 @@ def test_other_users_objects_look_nonexistent(two_workers: Running, report: Repo
     owner, stranger = account(client), account(client)
     theirs = things_of(client, owner)
 
-    def ask(method: str, path: str, ids: dict[str, object]) -> tuple[int, dict[str, str], dict[str, object]]:
-        body = BODIES[f"{method.lower()} {path}"]
-        headers = stranger.bearer | {"If-Match": '"1"'} if method != "GET" else stranger.bearer
-        response = client.request(method, path.format(**ids), json=body, headers=headers)
+    def ask(route: str, ids: dict[str, object]) -> tuple[int, dict[str, str], dict[str, object]]:
+        headers = stranger.bearer | ({} if route.startswith("GET ") else {"If-Match": '"1"'})
+        response = client.request(**valid_request(route, headers, **ids))
         named = {name: value for name, value in response.headers.items() if name not in {"date", "x-request-id"}}
         return response.status_code, named, response.json() | {"instance": ""}
 
-    for method, path in ROUTES_WITH_IDS:
-        others, nothing = ask(method, path, theirs), ask(method, path, NEVER)
-        assert others == nothing, (method, path)
+    for route in routes_with_ids():
+        others, nothing = ask(route, theirs), ask(route, never())
+        assert others == nothing, route
         assert others[0] == 404
         assert not {"etag", "location"} & others[1].keys()
 
-    report(f"{len(ROUTES_WITH_IDS)} routes with an id: another user's is answered as one that never was")
-    assert ROUTES_WITH_IDS
-    for each in RESOURCES:
+    report(f"{len(routes_with_ids())} routes with an id: another user's is answered as one that never was")
+    assert routes_with_ids()
+    for each in resources():
         assert client.get(each.one(theirs[each.id]), headers=owner.bearer).json()[each.field] == "Secret"
     assert client.get("/users/me", headers=owner.bearer).status_code == 200
 
@@ -68,23 +72,20 @@ def test_other_users_objects_take_as_long_as_none(two_workers: Running, report: 
     client = two_workers.client
     owner, stranger = account(client), account(client)
     theirs = things_of(client, owner)
-    for method, path in ROUTES_WITH_IDS:
-        body = BODIES[f"{method.lower()} {path}"]
-        urls = [path.format(**ids) for ids in (theirs, NEVER)]
+    for route in routes_with_ids():
+        requests = [valid_request(route, stranger.bearer, **ids) for ids in (theirs, never())]
         medians = [0.0, 0.0]
         for _ in range(3):
-            seconds: dict[str, list[float]] = {url: [] for url in urls}
-            for url in urls * 150:  # in turn, so that other work on this machine affects both
+            seconds: dict[str, list[float]] = {each["url"]: [] for each in requests}
+            for each in requests * 150:  # in turn, so that other work on this machine affects both
                 began = time.perf_counter()
-                assert client.request(method, url, json=body, headers=stranger.bearer).status_code == 404
-                seconds[url].append(time.perf_counter() - began)
+                assert client.request(**each).status_code == 404
+                seconds[each["url"]].append(time.perf_counter() - began)
             medians = [statistics.median(times) * 1000 for times in seconds.values()]
-            report(
-                "{} {}: another user's takes {:.3f} ms, none {:.3f} ms (medians of 150)".format(method, path, *medians)
-            )
+            report("{}: another user's takes {:.3f} ms, none {:.3f} ms (medians of 150)".format(route, *medians))
             if medians[0] == pytest.approx(medians[1], rel=0.1):
                 break
-        assert medians[0] == pytest.approx(medians[1], rel=0.1), (method, path)
+        assert medians[0] == pytest.approx(medians[1], rel=0.1), route
 
 
 def test_planted_secrets_are_never_logged_or_returned(own_database_url: str, tmp_path: Path, report: Report) -> None:

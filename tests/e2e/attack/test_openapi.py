@@ -13,7 +13,7 @@ import pytest
 from tests.support.accounts import account
 from tests.support.figures import Report
 from tests.support.processes import Running, running
-from tests.support.resources import RESOURCES
+from tests.support.resources import resources
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 HERE = Path(__file__).parent
@@ -51,7 +51,7 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "422"]
 def test_schemathesis_finds_nothing_in_1000_cases(patient: Running, tmp_path: Path, report: Report) -> None:
     caller = account(patient.client)
     configuration = tmp_path / "schemathesis.toml"
-    of_resources = [OF_A_RESOURCE.format(**attrs.asdict(each)) for each in RESOURCES]
+    of_resources = [OF_A_RESOURCE.format(**attrs.asdict(each)) for each in resources()]
     configuration.write_text("\n".join([(HERE / "schemathesis.toml").read_text(), *of_resources]))
 
     done = subprocess.run(

@@ -1,6 +1,5 @@
 """An ended session stays ended at every process, with all its tokens."""
 
-import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import pytest
 from tests.support.accounts import Account, account, log_in, refresh
 from tests.support.figures import Report
 from tests.support.processes import Running, running
-from tests.support.routes import GUARDED
+from tests.support.routes import guarded, valid_request
 
 A_LATE_HOUR = "update login_session set last_used_at = last_used_at - interval '11 seconds' where user_id = %s"
 GENERATION = "select generation, ended_at is not null from login_session where user_id = %s"
@@ -116,11 +115,10 @@ def test_tokens_are_invalid_on_the_next_request(
     assert end(here.client, owner).status_code in {200, 204}
 
     assert is_dead(there, owner.tokens)
-    for route, body in GUARDED.items():
-        method, path = re.sub(r"\{\w+\}", "1", route.replace("{session_id}", owner.id)).split()
+    for route in guarded():
         for host in two_hosts:
-            assert host.client.request(method, path, json=body, headers=owner.bearer).status_code == 401, route
-    report(f"after {end.__name__} at one process: {len(GUARDED)} routes of both refuse it, the refresh token is dead")
+            assert host.client.request(**valid_request(route, owner.bearer)).status_code == 401, route
+    report(f"after {end.__name__} at one process: {len(guarded())} routes of both refuse it, the refresh token is dead")
 
 
 def test_session_expires_on_time_despite_refreshes(served_database_url: str, tmp_path: Path, report: Report) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.support.accounts import PASSWORD, Account, account
 from tests.support.figures import Report
 from tests.support.processes import Running
-from tests.support.resources import RESOURCES
+from tests.support.resources import resources
 
 UV = Path(sys.executable).with_name("uv")
 # Not in the project's environment, because only this test needs it.
@@ -80,7 +80,7 @@ def test_sqlmap_finds_no_injection(unthrottled: Running, tmp_path: Path, report:
     caller = attrs.evolve(first, tokens=first.log_in().json())
     ids = {
         each.id: unthrottled.client.post(each.create, json=each.body("Ada"), headers=caller.bearer).json()["id"]
-        for each in RESOURCES
+        for each in resources()
     }
     document = tmp_path / "openapi.json"
     document.write_text(json.dumps(document_of(unthrottled, caller, ids)))
@@ -91,7 +91,7 @@ def test_sqlmap_finds_no_injection(unthrottled: Running, tmp_path: Path, report:
     report(f"sqlmap tried {len(tested)} fields: {len(found)} findings")
     assert found == []
     assert unthrottled.client.get("/users/me", headers=caller.bearer).status_code == 200
-    of_resources = [*(f"{each.field}'" for each in RESOURCES), *(("'limit'", "'after'") if RESOURCES else ())]
+    of_resources = [*(f"{each.field}'" for each in resources()), *(("'limit'", "'after'") if resources() else ())]
     for field in ("'username'", "'password'", "email'", *of_resources, "URI"):
         assert any(field in each for each in tested), (field, tested)
 

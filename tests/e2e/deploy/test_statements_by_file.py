@@ -14,7 +14,6 @@ from tests.support.first_session import run_black_box
 from tests.support.processes import Running, run, serve_settings
 from tests.support.programs import needs
 from tests.support.review_files import FILES, review
-from tests.support.statements import DUMMIES
 
 pytestmark = [pytest.mark.slow, needs(POSTGRES)]
 PRELOAD = {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track_utility": "off"}
@@ -82,7 +81,6 @@ def test_this_release_prepares_each_query(name: str, url: str) -> None:
     """The embedded PostgreSQL is the newest; this one is older."""
     statement = read_query(name)
     types = ", ".join(parameter.type for parameter in statement.parameters)
-    assert {parameter.type for parameter in statement.parameters} <= DUMMIES.keys()
 
     prepare = f"prepare it{f' ({types})' if types else ''} as {statement.sql}"
     done = run_program([BINARIES / "psql", url, "-qc", prepare], capture_output=True, text=True, check=False)
