@@ -17,10 +17,10 @@ from service.app import CONTROLLERS, MAX_BODY_BYTES, create_app
 from service.postgres import queries, read_query
 from service.postgres.database import Database
 from service.postgres.pool import Pool
-from tests.docs.test_tutorial import NEWEST, STEPS
+from tests.docs.test_tutorial import STEPS
 from tests.support.application import make_settings
 from tests.support.factories import Committed, Factory, LoggedIn, service_client
-from tests.support.pages import follow, section
+from tests.support.pages import NEWEST, follow, section
 from tests.support.pools import PATIENT
 from tests.support.processes import ROOT
 from tests.support.trees import Tree
@@ -103,7 +103,7 @@ from uuid import UUID
 import attrs
 import msgspec
 from litestar import Controller, delete, get, patch, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.status_codes import HTTP_201_CREATED
 
 from service.auth.guard import BEARER
@@ -185,7 +185,10 @@ class AllToysController(Controller):
 
     @patch("/{{toy_id:int}}")
     async def describe_toy(
-        self, request: ServiceRequest, toy_id: FromPath[int], data: JSONBody[Description]
+        self,
+        request: ServiceRequest,
+        toy_id: Annotated[int, PathParameter(description="the id")],
+        data: JSONBody[Description],
     ) -> JSONResponse[Described]:
         """Describe a toy."""
         details = data.details
@@ -203,6 +206,30 @@ class AllToysController(Controller):
         changed = await request.db.many(IMPORT_TOYS, *request.auth, names, pieces)
         return JSONResponse(changed, status_code=HTTP_201_CREATED)
 '''
+# Registers the controller, and tells the tests over all routes what they cannot read from the OpenAPI document.
+[API] = re.findall(r"`(tests/\S+)`", PAGE)
+EDITS = [
+    ("service/app.py", "    ToysController,\n", "    AllToysController,\n    ToysController,\n"),
+    (
+        "service/app.py",
+        "\nfrom service.toys.",
+        "\nfrom service.toys.all_toys import AllToysController\nfrom service.toys.",
+    ),
+    (API, '"POST /users/register"', '"GET /all-toys", "POST /users/register"'),
+    (
+        API,
+        "ROUTES: Mapping[str, Route] = {",
+        """ROUTES: Mapping[str, Route] = {
+    "DELETE /all-toys/{owner}": Route(
+        rows="with admin as (update user_model set is_admin = true where id = $1) "
+        "insert into toys (user_id, toy_name, pieces) values ($1, 'Train', 1) returning user_id as owner"
+    ),
+    "POST /all-toys/once": Route(headers={"Idempotency-Key": "once"}),
+    "PATCH /all-toys/{toy_id}": Route(
+        rows="insert into toys (user_id, toy_name, pieces) values ($1, 'Train', 1) returning id as toy_id"
+    ),""",
+    ),
+]
 TRAIN = {"toy_name": "Train", "pieces": 12}
 
 
@@ -225,6 +252,10 @@ def extended(whole_tree: Tree) -> Tree:
         (root / f"sql/toys/{name}_toys.sql").write_text(text)
     (root / "sql/toys/describe_toy.sql").write_text(DESCRIBE_TOY)
     (root / "service/toys/all_toys.py").write_text(CONTROLLER)
+    for path, old, new in EDITS:
+        text = (root / path).read_text()
+        assert old in text
+        (root / path).write_text(text.replace(old, new, 1))
     return whole_tree
 
 
@@ -234,6 +265,7 @@ def test_recipes_pass_the_checks(extended: Tree) -> None:
     extended.run("ruff", "check", "service/toys")
     extended.run("python", "-m", "mypy", "service/toys")
     extended.run("python", "-m", "sqlfluff", "lint", "--nocolor", "sql/toys")
+    extended.test("tests/auth/test_guard.py", "tests/http/test_openapi.py", "tests/sql")
 
 
 @pytest.fixture
