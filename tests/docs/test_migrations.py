@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from service import migrate
-from tests.docs.test_tutorial import NEWEST, STEPS
+from tests.docs.test_tutorial import STEPS
 from tests.support.pages import follow
 from tests.support.processes import ROOT, Running, Start, run
 from tests.support.trees import BIN, Tree

@@ -18,7 +18,7 @@ from service.app import CONTROLLERS, MAX_BODY_BYTES, create_app
 from service.postgres import queries, read_query
 from service.postgres.database import Database
 from service.postgres.pool import Pool
-from tests.docs.test_tutorial import NEWEST, STEPS
+from tests.docs.test_tutorial import STEPS
 from tests.support.application import make_settings
 from tests.support.factories import Committed, Factory, LoggedIn, service_client
 from tests.support.pages import follow, section
