@@ -12,7 +12,6 @@ import asyncpg
 import httpx
 import pytest
 
-import service
 from service import migrate
 from service.app import CONTROLLERS, MAX_BODY_BYTES, create_app
 from service.postgres import queries, read_query
@@ -30,6 +29,7 @@ pytestmark = [
     pytest.mark.slow,  # whole trees, seconds each
     pytest.mark.skipif((ROOT / "sql" / "toys").exists(), reason="toys are there: the tutorial was followed"),
 ]
+PACKAGE = "service"
 PAGE = section((ROOT / "docs/sql.md").read_text(encoding="utf-8"), "Recipes")
 [ADD_ROLE, INSERT, SEARCH] = re.findall(r"(?<!`\n\n)^```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 FILES = re.findall(r"^`(sql/\S+)`\n\n```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -241,10 +241,11 @@ async def shop(extended: Tree, own_database_url: str, monkeypatch: pytest.Monkey
     """Return the service with the recipes, on its own database."""
     root = extended.path
     migrate.apply(own_database_url, root / "migrations", report=lambda _: None)
-    monkeypatch.setattr(service, "__path__", [*service.__path__, str(root / "service")])
+    package = sys.modules[PACKAGE]
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(root / PACKAGE)])
     monkeypatch.setattr(queries, "read_query", partial(read_query, directory=root / "sql"))
-    module: Any = importlib.import_module("service.toys.all_toys")
-    toys: Any = importlib.import_module("service.toys.controllers")
+    module: Any = importlib.import_module(f"{PACKAGE}.toys.all_toys")
+    toys: Any = importlib.import_module(f"{PACKAGE}.toys.controllers")
     monkeypatch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, toys.ToysController, module.AllToysController])
     pool = Pool(own_database_url, size=4, timeouts=PATIENT)
     app = create_app(make_settings(own_database_url))
@@ -253,7 +254,7 @@ async def shop(extended: Tree, own_database_url: str, monkeypatch: pytest.Monkey
     async with pool.open(), service_client(app) as client:
         yield Committed(client, Factory(app, connection), connection)
     await connection.close()
-    for name in [name for name in sys.modules if name.startswith("service.toys")]:
+    for name in [name for name in sys.modules if name.startswith(f"{PACKAGE}.toys")]:
         del sys.modules[name]
 
 
