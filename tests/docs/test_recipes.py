@@ -207,7 +207,7 @@ class AllToysController(Controller):
         return JSONResponse(changed, status_code=HTTP_201_CREATED)
 '''
 # Registers the controller, and tells the tests over all routes what they cannot read from the OpenAPI document.
-[API] = re.findall(r"`(tests/\S+)`", PAGE)
+[API] = {*re.findall(r"`(tests/\S+)`", PAGE)}
 EDITS = [
     ("service/app.py", "    ToysController,\n", "    AllToysController,\n    ToysController,\n"),
     (
