@@ -12,7 +12,7 @@ import pytest
 
 from service import migrate
 from tests.docs.test_tutorial import STEPS
-from tests.support.pages import follow
+from tests.support.pages import NEWEST, follow
 from tests.support.processes import ROOT, Running, Start, run
 from tests.support.trees import BIN, Tree
 

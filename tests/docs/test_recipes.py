@@ -20,7 +20,7 @@ from service.postgres.pool import Pool
 from tests.docs.test_tutorial import STEPS
 from tests.support.application import make_settings
 from tests.support.factories import Committed, Factory, LoggedIn, service_client
-from tests.support.pages import follow, section
+from tests.support.pages import NEWEST, follow, section
 from tests.support.pools import PATIENT
 from tests.support.processes import ROOT
 from tests.support.trees import Tree
