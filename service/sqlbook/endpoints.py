@@ -52,7 +52,8 @@ def _of_function(calls: "_Calls", module: Module, owner: ast.ClassDef | None, fu
         call = decorator if isinstance(decorator, ast.Call) else ast.Call(decorator, [], [])
         if method := METHODS.get(module.annotation(call.func).name):
             prefix = _constant(_assigned(owner, "path")) if owner else ""
-            guarded = any(word.arg == "security" for word in call.keywords) or bool(_assigned(owner, "security"))
+            options = {word.arg: word.value for word in call.keywords}
+            security = options.get("security") or _assigned(owner, "security")
             yield Endpoint(
                 path=_joined(prefix, _constant(call.args[0]) if call.args else ""),
                 method=method,
@@ -60,7 +61,7 @@ def _of_function(calls: "_Calls", module: Module, owner: ast.ClassDef | None, fu
                 file=module.path.as_posix(),
                 line=function.lineno,
                 purpose=" ".join((ast.get_docstring(function) or "").partition("\n\n")[0].split()),
-                guarded=guarded,
+                guarded=security is not None and ast.unparse(security) != "[]",
                 queries=tuple(dict.fromkeys(calls.queries(module, owner, function))),
             )
 
