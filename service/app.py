@@ -20,13 +20,11 @@ from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
 from service.fast_path import fast_path_middleware
 from service.http import (
+    SCHEMA_PLUGINS,
     Application,
-    BodySchemas,
     CompleteRoutes,
     HealthController,
     Readiness,
-    RowSchemas,
-    RuleSchemas,
     ServiceRequest,
     applied_migrations,
     docs_file,
@@ -137,7 +135,7 @@ def create_app(
         exception_handlers={Exception: exception_handler},
         cors_config=cors,
         openapi_config=openapi_config(API, [*CONTROLLERS, HealthController]),
-        plugins=[CompleteRoutes(), RuleSchemas(), BodySchemas(), RowSchemas()],
+        plugins=[CompleteRoutes(), *SCHEMA_PLUGINS],
         logging_config=None,
     )
     app.db = Database(pool)

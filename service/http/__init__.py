@@ -28,6 +28,7 @@ from service.http.openapi import (
     LINK,
     LOCATION,
     NO_STORE,
+    SCHEMA_PLUGINS,
     ApiDescription,
     openapi_config,
     openapi_document,
@@ -41,7 +42,6 @@ from service.http.routing import (
     preflight_middleware,
     strict_paths_middleware,
 )
-from service.http.schemas import BodySchemas, RowSchemas, RuleSchemas
 from service.http.system import HealthController, Readiness, applied_migrations, docs_file, docs_page
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ __all__ = [
     "LINK",
     "LOCATION",
     "NO_STORE",
+    "SCHEMA_PLUGINS",
     "ApiDescription",
     "Application",
-    "BodySchemas",
     "Caller",
     "CompleteRoutes",
     "ConfigurationError",
@@ -66,8 +66,6 @@ __all__ = [
     "IfNoneMatch",
     "JSONResponse",
     "Readiness",
-    "RowSchemas",
-    "RuleSchemas",
     "ServiceRequest",
     "applied_migrations",
     "check_query",

@@ -18,9 +18,12 @@ from typing_extensions import override
 
 from service import __version__
 from service.http.openapi_problems import HEADERS, SCHEMAS, header_reference, operation_problems, problem_responses
+from service.http.schemas import BodySchemas, RowSchemas, RuleSchemas
 from service.problems import NotFound
 
 DOCUMENT_PATH = "/openapi.json"
+# What Litestar needs to document rows, bodies and the rules of both.
+SCHEMA_PLUGINS = (RuleSchemas(), BodySchemas(), RowSchemas())
 MAX_BIGINT = 2**63 - 1
 # Examples for fields that declare none, by format.
 EXAMPLE_BY_FORMAT: dict[str, object] = {

@@ -7,9 +7,9 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 
 from service.fast_path import fast_path_middleware
 from service.http import (
+    SCHEMA_PLUGINS,
     Application,
     CompleteRoutes,
-    RowSchemas,
     ServiceRequest,
     exception_handler,
     request_middleware,
@@ -26,7 +26,7 @@ def small_application(
     **options: Any,  # noqa: ANN401 - Litestar's
 ) -> Application:
     """Return an application of `handlers`; `around` wraps Litestar's path, as opposed to the fast path."""
-    given: dict[str, Any] = {"plugins": [CompleteRoutes(), RowSchemas()], "logging_config": None, **options}
+    given: dict[str, Any] = {"plugins": [CompleteRoutes(), *SCHEMA_PLUGINS], "logging_config": None, **options}
     given["exception_handlers"] = {Exception: exception_handler} | options.get("exception_handlers", {})
     app = Application(handlers, request_class=ServiceRequest, **given)
     app.db = Database(OneTransaction())
