@@ -13,7 +13,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from service.http.client_address import client_address
 from service.http.errors import exception_handler
 from service.http.request import ServiceRequest
-from service.problems import Problem, Unavailable, UnknownHost
+from service.problems import MalformedRequest, Problem, Unavailable, UnknownHost
 from service.telemetry import RequestContext, current, log, log_request, recorder
 
 # Stops browsers from guessing another media type.
@@ -76,7 +76,7 @@ def request_middleware(app: ASGIApp, allowed_hosts: Collection[str], trusted_hop
             if is_allowed(header_map.get(b"host", b"")) or scope["path"] in PATHS_FOR_ANY_HOST:
                 await app(scope, receive, send_with_id)
             else:
-                await _send_problem(scope, receive, send_with_id, UnknownHost())
+                await _send_problem(scope, receive, send_with_id, _host_problem(header_map.get(b"host", b"")))
         except asyncio.CancelledError as reason:
             if reason.args == (CLIENT_GONE,):  # not an error, and there is no client to respond to
                 status = CLIENT_GONE_STATUS
@@ -124,6 +124,12 @@ def _host_name(field: bytes) -> str:
     end = host.find("]") + 1 if host.startswith("[") else host.find(":")
     host, port = (host[:end], host[end:].removeprefix(":")) if end >= 0 else (host, "")
     return host if not port or (port.isascii() and port.isdigit()) else INVALID_HOST
+
+
+def _host_problem(field: bytes) -> Problem:
+    """Return the problem of a ``Host`` that is not allowed: 400 if it is malformed (RFC 9112, 3.2)."""
+    is_valid = HOST_NAME.fullmatch(_host_name(field))
+    return UnknownHost() if is_valid else MalformedRequest("The Host header is malformed")
 
 
 def _is_allowed_host(host: str, names: Collection[str]) -> bool:

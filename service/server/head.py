@@ -5,7 +5,7 @@ from service.problems import MalformedRequest, NotImplementedHere
 Headers = list[tuple[bytes, bytes]]
 
 
-def check_head(version: str, target: bytes, headers: Headers) -> bytes:
+def check_head(version: str, method: bytes, target: bytes, headers: Headers) -> bytes:
     """Check the head, and return path and query of the request target.
 
     Raises MalformedRequest or NotImplementedHere. Source: RFC 9112, 2.3, 3.2 and 6.1.
@@ -20,7 +20,7 @@ def check_head(version: str, target: bytes, headers: Headers) -> bytes:
         raise NotImplementedHere("The only transfer coding served here is chunked")
     if b"#" in target:
         raise MalformedRequest("The request target contains a fragment")
-    if target.startswith(b"/") or target == b"*":
+    if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
         return target
     # The absolute form, which clients of proxies send (3.2.2).
     scheme, _, rest = target.partition(b"://")

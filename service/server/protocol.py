@@ -107,7 +107,7 @@ class LimitedHttpProtocol(TimedConnection):
             and len(by_name) == len(headers)  # none is repeated
         )
         if not is_usual or target[0] != SLASH or HASH in target:
-            target = check_head(version, target, headers)
+            target = check_head(version, method, target, headers)
         if self.parser.should_upgrade():
             if b"sec-websocket-key" in by_name:
                 raise NotImplementedHere("WebSockets are not served here")
