@@ -125,6 +125,7 @@ async def test_every_mapped_constraint_is_in_the_schema(connection: asyncpg.Conn
         (RAISE.format("foreign_key_violation", 'message = \'on "a_102041" "a_b_user_id_fkey_102041"\''), InternalError),
         (RAISE.format("internal_error", "message = 'failure on connection marked as essential: a:1'"), Unavailable),
         (RAISE.format("internal_error", "message = 'server closed the connection unexpectedly'"), Unavailable),
+        (RAISE.format("io_error", "message = 'failed to COPY to shard 1 on a:1'"), Unavailable),
         (RAISE.format("internal_error", "message = 'cache lookup failed'"), InternalError),
     ],
 )

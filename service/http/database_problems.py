@@ -26,9 +26,10 @@ QUOTED_NAME = re.compile(r'"([^"]+)"')
 # PostgreSQL's quotation marks in any language (lc_messages), such as "child", »child«, « child » and ”child”.
 QUOTATION_MARK = re.compile('["«»„“”「」『』]')
 MARKS_OF_TWO_NAMES = 4
-# Citus reports a worker that it lost during a statement with the SQLSTATE of any internal error.
+# Citus reports a worker that it lost during a statement with the SQLSTATE of any internal error, or of a disk.
 CITUS_WORKER_LOST = re.compile(
     "failure on connection marked as essential|server closed the connection unexpectedly|terminating connection due to"
+    "|failed to COPY to shard"
 )
 # The limit in PostgreSQL's message, which can be in any language (lc_messages).
 MAX_CHARACTERS = re.compile(r"\w\((?P<limit>\d+)\)")
@@ -53,7 +54,7 @@ def _problem_of_error(error: asyncpg.PostgresError) -> Problem:
         # The row's owner is gone: the account was deleted during the request.
         case asyncpg.ForeignKeyViolationError() if constraint == f"{table}_user_id_fkey" and not is_referenced:
             return SessionEnded()
-        case asyncpg.InternalServerError() if CITUS_WORKER_LOST.match(str(error)):
+        case asyncpg.InternalServerError() | asyncpg.PostgresIOError() if CITUS_WORKER_LOST.match(str(error)):
             return Unavailable()
         case asyncpg.CharacterNotInRepertoireError():
             return InvalidInput("A string contains a character that cannot be stored, such as NUL")
