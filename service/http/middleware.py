@@ -127,9 +127,10 @@ def _host_name(field: bytes) -> str:
 
 
 def _host_problem(field: bytes) -> Problem:
-    """Return the problem of a ``Host`` that is not allowed: 400 if it is malformed (RFC 9112, 3.2)."""
-    is_valid = HOST_NAME.fullmatch(_host_name(field))
-    return UnknownHost() if is_valid else MalformedRequest("The Host header is malformed")
+    """Return the problem of a ``Host`` that is not allowed: if it is malformed, 400, and close (RFC 9112, 3.2)."""
+    if HOST_NAME.fullmatch(_host_name(field)):
+        return UnknownHost()
+    return MalformedRequest("The Host header is malformed", headers={"Connection": "close"})
 
 
 def _is_allowed_host(host: str, names: Collection[str]) -> bool:
