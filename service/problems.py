@@ -45,7 +45,7 @@ class Problem(OperatorError):  # noqa: N818 - RFC 9457 calls it a problem
     error: ClassVar[str | None] = None
     # Names of the constraints whose violation becomes this problem; of a foreign key: the referenced row is missing.
     constraints: ClassVar[Collection[str]] = ()
-    # Names of the foreign keys that forbid to delete or change a row while other rows refer to it.
+    # Names of the foreign keys that keep a row from being deleted or changed while other rows refer to it.
     still_referenced: ClassVar[Collection[str]] = ()
 
     def __init__(

@@ -61,7 +61,7 @@ def fast_path_middleware(app: Litestar, router: ASGIApp) -> ASGIApp:
         scope["path_template"] = route.path_template
         scope["path_params"] = {}
         request = ServiceRequest(scope, receive, send)
-        response: Any  # a handler can return something else than it declares
+        response: Any  # a handler can return a value of another type than it declares
         try:
             if route.before_request and (early := await route.before_request(request)):
                 response = await route.handler.to_response(app=app, data=early, request=request)

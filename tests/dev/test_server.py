@@ -163,7 +163,7 @@ def test_broken_files_at_startup_are_reported(checkout: Path, start: Start) -> N
     assert dev.status("/health/ready") == 200
 
 
-def test_handler_that_cannot_work_is_one_sentence_until_it_is_fixed(checkout: Path, start: Start) -> None:
+def test_broken_handler_is_one_sentence_until_fixed(checkout: Path, start: Start) -> None:
     controllers = checkout / "service/pets/controllers.py"
     text = controllers.read_text()
     controllers.write_text(text.replace("{pet_id:int}", "{number:int}"))

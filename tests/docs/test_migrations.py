@@ -145,7 +145,7 @@ def test_recipes_apply_to_rows_roll_back_and_apply_again(whole_tree: Tree, own_d
 
 
 @pytest.mark.slow
-def test_recipes_pass_the_checks_and_each_release_works_on_the_next_schema(whole_tree: Tree) -> None:
+def test_recipes_pass_the_checks_of_both_releases(whole_tree: Tree) -> None:
     root = whole_tree.path
     follow(whole_tree, STEPS, run=False)
     last = f"{int(NEWEST[:4]) + 1:04}_create_toys"
@@ -167,7 +167,7 @@ def test_recipes_pass_the_checks_and_each_release_works_on_the_next_schema(whole
 
 
 @pytest.mark.slow
-def test_edited_migration_is_applied_after_its_rollback_or_to_a_fresh_database(checkout: Path, start: Start) -> None:
+def test_edited_migration_is_applied_after_a_rollback(checkout: Path, start: Start) -> None:
     """With the commands of the page."""
     [reset] = re.findall(r"`(rm .*?)`", PAGE)
     [roll_back] = re.findall(r"^DATABASE_URL='.*?' (python .*)$", PAGE, re.MULTILINE)

@@ -58,7 +58,7 @@ class Broken(JSONResponse[str]):
         raise TypeError("broken")
 
 
-async def test_error_while_a_response_is_sent_has_no_second_response() -> None:
+async def test_error_while_sending_has_no_second_response() -> None:
     transport = httpx.ASGITransport(small_application([returning(Broken("it"))]))
 
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

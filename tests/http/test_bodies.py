@@ -121,7 +121,7 @@ def test_optional_union_is_documented_without_null(document: dict[str, Any]) -> 
     assert body["content"]["application/json"]["schema"] == {"oneOf": [KITE_SCHEMA, PLANE_SCHEMA]}
 
 
-def test_class_inside_a_body_is_documented_to_reject_unknown_fields(document: dict[str, Any]) -> None:
+def test_nested_class_documents_that_it_rejects_unknown_fields(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
 
     assert (schemas["Kite"]["additionalProperties"], schemas["Plane"]["additionalProperties"]) == (False, False)

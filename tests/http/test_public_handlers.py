@@ -52,7 +52,7 @@ async def test_empty_security_makes_only_its_handler_public(
     assert ("security" in operation, "401" in operation["responses"]) == (status == 401, status == 401)
 
 
-async def test_public_handler_that_uses_the_caller_is_named_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_public_handler_that_uses_the_caller_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     with capture_logs() as logs:
         async with service_client(application(monkeypatch, Library)) as client:
             response = await client.get("/library/mistake")
