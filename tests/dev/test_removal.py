@@ -44,6 +44,16 @@ def test_new_and_remove_touch_only_listed_places(whole_tree: Tree) -> None:
     assert changed(root, before) == {f"{migration}.sql", f"{migration}.rollback.sql"}
 
 
+def test_lock_file_of_an_editor_is_no_module(whole_tree: Tree) -> None:
+    """Emacs makes a link to nowhere beside the file."""
+    lock = whole_tree.path / "service/users/.#controllers.py"
+    lock.symlink_to("ada@host.123:456")
+
+    write(read_resource("throwaways", ["label:text"], singular=None, owned=True), whole_tree.path)
+
+    assert Path("service/throwaways") in remove("throwaways", whole_tree.path)
+
+
 def test_drop_writes_migration_and_way_back(whole_tree: Tree) -> None:
     write(read_resource("throwaways", ["label:text"], singular=None, owned=True), whole_tree.path)
     [created] = whole_tree.path.glob("migrations/*_create_throwaways.sql")
