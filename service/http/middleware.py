@@ -127,10 +127,14 @@ def _host_name(field: bytes) -> str:
 
 
 def _host_problem(field: bytes) -> Problem:
-    """Return the problem of a ``Host`` that is not allowed: if it is malformed, 400, and close (RFC 9112, 3.2)."""
+    """Return the problem of a ``Host`` that is not allowed: if it is malformed, 400 (RFC 9112, 3.2).
+
+    Either closes the connection: a client whose connection led to the wrong service needs another one.
+    """
+    close = {"Connection": "close"}
     if HOST_NAME.fullmatch(_host_name(field)):
-        return UnknownHost()
-    return MalformedRequest("The Host header is malformed", headers={"Connection": "close"})
+        return UnknownHost(headers=close)
+    return MalformedRequest("The Host header is malformed", headers=close)
 
 
 def _is_allowed_host(host: str, names: Collection[str]) -> bool:

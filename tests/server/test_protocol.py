@@ -209,6 +209,7 @@ async def test_websocket_is_501(port: int) -> None:
         (GET.replace(b"/health", b"ftp://localhost/health") + b"\r\n", 400),
         (b"GET * HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
         (b"GET /users/me HTTP/1.1\r\nHost: localhost@evil.example\r\n\r\n", 400),
+        (b"GET /users/me HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421),
         (GET.replace(b"/health", b"http://localhost/health") + b"Connection: close\r\n\r\n", 200),
         (b"GET HTTP://LOCALHOST?x=/y HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 200),
     ],
