@@ -8,7 +8,7 @@ import attrs
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue
-from service.sqlcheck.analysis.node_tree import Node, parse, strip_relabels, walk
+from service.sqlcheck.analysis.node_tree import Node, parse, same, strip_relabels, walk
 from service.sqlcheck.analysis.not_null import Variable, not_null_if_true, parts_not_null_if_true
 from service.sqlcheck.analysis.query_parts import conjuncts, is_alias, is_table
 
@@ -172,10 +172,15 @@ class Scope:
         return found
 
     def is_in_each_set(self, variable: Node) -> bool:
-        """Return whether a variable of GROUP BY is in each grouping set; in the rows of the others, it is null."""
-        mark = self.query.groupClause[variable.varattno - 1].tleSortGroupRef
-        sets = self.query.groupingSets or []
-        return not sets or any(each.kind == pg.SIMPLE_SET and mark in each.content for each in sets)
+        """Return whether a variable of GROUP BY is in each grouping set; in the rows of the others, it is null.
+
+        It can stand for several equal expressions with different aliases, of which any can be null.
+        """
+        grouped, expression = self.relation(variable.varno).groupexprs, self.aliased_expression(variable)
+        pairs = zip(self.query.groupClause, grouped, strict=True)
+        marks = {clause.tleSortGroupRef for clause, each in pairs if same(each, expression)}
+        simple = [{*each.content} for each in self.query.groupingSets or [] if each.kind == pg.SIMPLE_SET]
+        return not self.query.groupingSets or marks <= set().union(*simple)
 
     def column_origin(self, variable: Node, *, written: bool = False) -> tuple[int, int] | None:
         """Return the table and the column that a variable shows, through joins, subqueries, CTEs and views.

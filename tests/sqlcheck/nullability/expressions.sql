@@ -90,6 +90,9 @@ select avg(id) over (order by id rows between 2 preceding and current row), last
 -- never, never, who knows, never, never
 select name, coalesce(note, 'all'), note, count(*), row_number() over (order by name) from maker where note is not null group by name, rollup (note);
 
+-- who knows, who knows, never
+select name as first, name as second, count(*) from maker group by first, rollup (second);
+
 -- never, itself, itself, never
 select percentile_cont(0.5) within group (order by id), mode() within group (order by note), percentile_disc(null) within group (order by id), percentile_disc(0.5) within group (order by id) from maker group by name;
 
