@@ -194,7 +194,8 @@ class FunctionalDependencies:
         source = self._scope.source(number)
         if source is None:
             return self._bounded and relation.rtekind == pg.FUNCTION  # such as unnest($1)
-        fixed = frozenset((column - 1, family) for of, column, family in self._columns if of == number)
+        found = ((self._scope.place(number, column), family) for of, column, family in self._columns if of == number)
+        fixed = frozenset((place, family) for place, family in found if place is not None)
         return _is_limited(source, fixed, bounded=self._bounded)
 
     def _fixes_key(self, number: int, key: Key) -> bool:

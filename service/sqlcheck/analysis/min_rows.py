@@ -9,7 +9,7 @@ from service.sqlcheck.analysis.node_tree import Node, constant_integer
 from service.sqlcheck.analysis.nullability import UNKNOWN
 from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts
 from service.sqlcheck.analysis.scope import OuterJoin, Scope
-from service.sqlcheck.analysis.written_rows import is_intercepted
+from service.sqlcheck.analysis.written_rows import is_changed_elsewhere, is_intercepted
 
 if TYPE_CHECKING:
     from service.sqlcheck.analysis.nullability_inference import NullabilityInference as Inference
@@ -37,7 +37,7 @@ def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session:
         query.hasTargetSRFs
         or query.commandType == pg.MERGE
         or (conflict and (conflict.action != pg.DO_UPDATE or conflict.onConflictWhere))
-        or (query.resultRelation and is_intercepted(scope))
+        or (query.resultRelation and (is_intercepted(scope) or is_changed_elsewhere(scope)))
     ):
         return False
     return _GuaranteedRows(scope, inference, valid_session=valid_session).has_row(query.jointree)

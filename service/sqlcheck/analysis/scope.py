@@ -8,7 +8,7 @@ import attrs
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue
-from service.sqlcheck.analysis.node_tree import Node, parse, same, strip_relabels, walk
+from service.sqlcheck.analysis.node_tree import Node, parse, same, strip_relabels, type_of, walk
 from service.sqlcheck.analysis.not_null import Variable, not_null_if_true, parts_not_null_if_true
 from service.sqlcheck.analysis.query_parts import conjuncts, is_alias, is_table
 
@@ -208,9 +208,21 @@ class Scope:
         if is_alias(self.relation(variable.varno)):
             return self, self.aliased_expression(variable) if variable.varattno > 0 else None
         source = self.source(variable.varno)
-        if source is None or source.query.setOperations or not 0 < variable.varattno <= len(source.targets):
+        place = None if source is None else self.place(variable.varno, variable.varattno)
+        if source is None or source.query.setOperations or place is None:
             return source or self, None
-        return source, source.targets[variable.varattno - 1].expr
+        return source, source.targets[place].expr
+
+    def place(self, number: int, column: int) -> int | None:
+        """Return the place (from 0) of a relation's column in the result of its source; None if it is not there.
+
+        The body of a function returns no dropped columns of its row type, and can return the row as one value.
+        """
+        source, functions = self.source(number), self.relation(number).functions
+        columns: Sequence[int] = range(1, len(source.targets) + 1) if source else ()
+        if functions and (row := self.catalogue.rows.get(type_of(functions[0].funcexpr))):
+            columns = row if len(columns) > 1 else ()
+        return columns.index(column) if column in columns else None
 
     @cached_property
     def _joins(self) -> tuple[dict[int, frozenset[OuterJoin]], list[_Condition]]:

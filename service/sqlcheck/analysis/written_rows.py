@@ -1,7 +1,7 @@
 """The rows that a statement writes and returns: those that may not exist, and the values that a command gives them."""
 
 from service.sqlcheck.analysis import node_enums as pg
-from service.sqlcheck.analysis.node_tree import Node
+from service.sqlcheck.analysis.node_tree import Node, walk
 from service.sqlcheck.analysis.not_null import as_variable
 from service.sqlcheck.analysis.scope import Scope
 
@@ -13,6 +13,18 @@ def is_intercepted(scope: Scope) -> bool:
     if query.commandType == pg.UPDATE and table.relkind == "p":  # a row that changes its partition is inserted there
         commands |= {pg.INSERT, pg.DELETE}
     return table.relkind not in {"r", "p"} or any((table.relid, each) in scope.catalogue.triggers for each in commands)
+
+
+def is_changed_elsewhere(scope: Scope) -> bool:
+    """Return whether another part of the statement writes the same table: a row that it has changed is skipped."""
+    query, top = scope.query, scope
+    if query.commandType == pg.INSERT and not query.onConflict:
+        return False
+    while top.parent:
+        top = top.parent
+    writing = [node for node, _ in walk(top.query) if node.resultRelation]
+    tables = [each.rtable[each.resultRelation - 1].relid for each in writing]
+    return tables.count(scope.relation(query.resultRelation).relid) > 1
 
 
 def missing_row(query: Node, node: Node) -> str:

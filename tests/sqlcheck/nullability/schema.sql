@@ -98,7 +98,7 @@ create rule nothing as on insert to nowhere do instead nothing;
 create rule told as on delete to nowhere do instead notify told;
 create function jitter(n integer, m integer) returns integer language sql volatile as $$ select n + (random() * m)::integer $$;
 create operator +? (function = jitter, leftarg = integer, rightarg = integer);
-create table gone (made date not null, note text, id integer not null);
+create table gone (made date not null, note text, id integer primary key);
 alter table gone drop column made;
 create function gones() returns setof gone language sql stable as 'select note, id from gone';
 create function first_gone() returns gone language sql stable as $$ select null::text, 1 $$;
