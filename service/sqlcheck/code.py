@@ -129,7 +129,8 @@ class Module:
         return annotation
 
     def _subscript(self, node: ast.Subscript) -> Annotation:
-        outer = self.annotation(node.value).name.rpartition(".")[2]
+        full_name = self.annotation(node.value).name
+        outer = full_name.rpartition(".")[2]
         inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         if outer == "Literal":
             return Annotation("Literal", values=tuple(str(ast.literal_eval(each)) for each in inner))
@@ -139,7 +140,7 @@ class Module:
         if outer == "Optional":
             return attrs.evolve(first, optional=True)
         each = [first, *map(self.annotation, inner[1:])]
-        name = f"{outer}[{', '.join(part.name for part in each)}]"
+        name = f"{full_name}[{', '.join(part.name for part in each)}]"
         has_json_class = any(part.has_json_class for part in each)
         return Annotation(name, element=first if outer == "list" else None, has_json_class=has_json_class)
 

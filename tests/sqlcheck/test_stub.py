@@ -8,6 +8,7 @@ import pytest
 
 from service.sqlcheck.findings import as_text
 from tests.support.checkouts import Connection, Copy
+from tests.support.processes import ROOT
 from tests.support.sqlcheck import invoke
 
 CALLS = """
@@ -81,3 +82,13 @@ def test_unreadable_files_make_no_stub(tree: Copy) -> None:
     done = invoke("stub", "--directory", str(tree.root))
 
     assert done.stderr.startswith("Error: sql/kites/find_kite.sql:1: malformed header")
+
+
+def test_stub_of_a_range_parameter_passes_the_linter(tree: Copy, database_url: str) -> None:
+    tree.edit("sql/kites/find_kite.sql", "bigint", "tstzrange")
+
+    invoke("stub", "--directory", str(tree.root), "--database-url", database_url)
+
+    stub = tree.root / "service/sql.pyi"
+    subprocess.run([sys.executable, "-m", "ruff", "check", f"--config={ROOT / 'pyproject.toml'}", stub], check=True)
+    assert "[[UUID, UUID, Range[datetime]], _R]" in stub.read_text()

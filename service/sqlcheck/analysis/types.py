@@ -120,12 +120,15 @@ class Type:
         if bare.element:
             inner = bare.element.python()
             return f"list[{inner}]" if inner else None
-        if bare.kind == MULTIRANGE and bare.subtype:
-            return f"list[{bare.subtype.python()}]"
+        if bare.kind in {RANGE, MULTIRANGE} and bare.subtype:
+            inner = bare.subtype.python()
+            outer = "asyncpg.Range" if bare.kind == RANGE else "list"
+            return f"{outer}[{inner}]" if inner else None
         if bare.oid >= FIRST_USER_OID and bare.kind == BASE:
             return "str"  # of an extension: asyncpg has no codec for it, and uses the text
-        kinds = {RANGE: "asyncpg.Range", COMPOSITE: "asyncpg.Record"}
-        return "str" if bare.labels else kinds.get(bare.kind) or PYTHON.get(bare.internal)
+        if bare.kind == COMPOSITE:
+            return "asyncpg.Record"
+        return "str" if bare.labels else PYTHON.get(bare.internal)
 
     def matches(self, annotation: Annotation, *, converted: bool = False) -> bool:
         """Return whether a field with this annotation can hold a value of the type; null is checked elsewhere.

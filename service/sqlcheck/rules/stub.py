@@ -39,10 +39,11 @@ def generate(statements: Mapping[str, Statement], types: Types) -> str:
     for module, name in names:
         functions = functions.replace(f"{module}.{name}", name)
     names |= {("typing", name) for name in ("Literal", "Never", "TypeVar", "overload") if name in functions + "TypeVar"}
-    imports = "\n".join(
+    lines = [
         f"from {module} import {', '.join(sorted(name for of, name in names if of == module))}"
-        for module in sorted({module for module, _ in names})
-    )
+        for module in sorted({module for module, _ in names}, key=lambda module: (module == "asyncpg", module))
+    ]
+    imports = "\n".join(lines).replace("\nfrom asyncpg", "\n\nfrom asyncpg")
     return f"""{HEAD}
 
 {imports}
