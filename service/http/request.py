@@ -10,9 +10,11 @@ from uuid import UUID
 import msgspec
 from litestar import Litestar, Request
 from litestar.connection.base import empty_receive, empty_send
+from litestar.constants import RESERVED_KWARGS
 from litestar.datastructures import State
 from litestar.exceptions import ImproperlyConfiguredException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.params import ParameterKwarg
 from litestar.types import ControllerRouterHandler, Empty, EmptyType, Receive, Scope, Send
 from litestar.typing import FieldDefinition
 from typing_extensions import override
@@ -55,6 +57,9 @@ class Application(Litestar):
 
         Raises ConfigurationError if Litestar refuses it, or an annotation names nothing.
         """
+        for handler in (value, *getattr(value, "__dict__", {}).values()):
+            if isinstance(handler, BaseRouteHandler):
+                _check_argument_names(handler)
         try:
             super().register(value)
         except (ImproperlyConfiguredException, NameError) as error:
@@ -72,6 +77,16 @@ class Application(Litestar):
             return
         scope["litestar_app"] = scope["app"] = self
         await self.asgi_handler(scope, receive, send)
+
+
+def _check_argument_names(handler: BaseRouteHandler) -> None:
+    """Raise ConfigurationError if a parameter has a name to which Litestar gives another meaning, such as ``query``."""
+    for name, annotation in handler.fn.__annotations__.items():
+        rules = getattr(annotation, "__metadata__", ())
+        if name in RESERVED_KWARGS and any(isinstance(each, ParameterKwarg) for each in rules):
+            raise ConfigurationError(
+                f'{handler.fn.__qualname__}: Litestar reserves the argument {name}; rename it, with name="{name}"'
+            )
 
 
 class ServiceRequest(Request[None, Caller, State]):

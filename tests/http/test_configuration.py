@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 from litestar import Controller, get, patch, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from service.app import CONTROLLERS, create_app
@@ -173,6 +173,16 @@ async def show_order(order_id: FromPath[int]) -> JSONResponse[int]:
     return JSONResponse(order_id)
 
 
+@get("/search")
+async def search(query: FromQuery[str]) -> JSONResponse[str]:
+    return JSONResponse(query)
+
+
+@get("/places")
+async def list_places(state: Annotated[str, QueryParameter()]) -> JSONResponse[str]:
+    return JSONResponse(state)
+
+
 @pytest.mark.parametrize(
     ("handlers", "sentence"),
     [
@@ -187,6 +197,8 @@ async def show_order(order_id: FromPath[int]) -> JSONResponse[int]:
         ([show_with_body], "show_with_body: 'data' kwarg is unsupported for 'GET' request handlers"),
         ([add_price], "add_price: its body cannot be read as JSON: Can only set `gt` on a numeric type"),
         ([show_open], "show_open: its before_request replaces the one that checks the access token"),
+        ([search], 'search: Litestar reserves the argument query; rename it, with name="query"'),
+        ([list_places], "list_places: Litestar reserves the argument state; rename it"),
         ([show_alone, Alone], "show_alone are one operation in the OpenAPI document: rename one"),
     ],
 )
