@@ -9,11 +9,12 @@ from typing import Any
 
 import asyncpg
 from litestar import Request
+from litestar.enums import ParamType
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 from litestar.handlers import BaseRouteHandler
 
 from service.http.database_problems import problem_from_postgres
-from service.http.parameters import missing_parameters
+from service.http.parameters import declared_parameters, missing_parameters
 from service.http.response import JSONResponse
 from service.problems import (
     NO_BODY,
@@ -82,7 +83,7 @@ def problem_from_exception(
         case asyncpg.PostgresError():
             return problem_from_postgres(error, request.scope.get("data"))
         case ValidationException(extra=list(errors)):
-            return _problem_from_validation(errors)
+            return _problem_from_validation(errors, handler)
         case ValidationException() if handler and (errors := missing_parameters(handler, request)):
             return InvalidInput(errors=errors)
         case HTTPException(status_code=status) if status != 500:  # noqa: PLR2004 - the details of a 500 are hidden
@@ -103,7 +104,7 @@ def _problem_from_litestar(error: HTTPException, status: int) -> Problem:
     return problem
 
 
-def _problem_from_validation(errors: list[dict[str, str]]) -> Problem:
+def _problem_from_validation(errors: list[dict[str, str]], handler: BaseRouteHandler | None) -> Problem:
     """Return the problem for the validation errors of Litestar; an invalid id in a path is 404."""
     if any(error.get("key") == "data" for error in errors):
         return MalformedRequest(NO_BODY)
@@ -111,13 +112,17 @@ def _problem_from_validation(errors: list[dict[str, str]]) -> Problem:
         return NotFound()
     return InvalidInput(
         errors=[
-            {"pointer": f"/{pointer_step(_parameter_name(error))}", "detail": error["message"].replace("`", "")}
+            {
+                "pointer": f"/{pointer_step(_parameter_name(error, handler))}",
+                "detail": error["message"].replace("`", ""),
+            }
             for error in errors
         ]
     )
 
 
-def _parameter_name(error: dict[str, str]) -> str:
+def _parameter_name(error: dict[str, str], handler: BaseRouteHandler | None) -> str:
     """Return the name that clients use; Litestar reports the name of the handler's argument."""
-    key = error.get("key", "")
-    return key.replace("_", "-").title() if error.get("source") == "header" else key
+    key, kinds = error.get("key", ""), ParamType if handler else ()
+    declared = [named for kind in kinds for named in declared_parameters(handler, kind).items()]
+    return next((name for name, field in declared if field.name == key), key)

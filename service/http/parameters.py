@@ -66,9 +66,11 @@ def declared_parameters(handler: BaseRouteHandler, kind: ParamType) -> dict[str,
     declared = {}
     for name, field in fields.items():
         definition = field.kwarg_definition
+        if name in {*RESERVED_KWARGS, *dependencies}:
+            continue
         if isinstance(definition, ParameterKwarg):
             if definition.param_type is kind:
                 declared[definition.name or name] = field
-        elif definition is None and kind is ParamType.QUERY and name not in {*RESERVED_KWARGS, *dependencies}:
+        elif definition is None and kind is ParamType.QUERY:
             declared[name] = field  # Litestar's rule for arguments without a declaration
     return declared

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import AsyncIterator
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import httpx
 import msgspec
@@ -53,6 +53,18 @@ async def pages(page: NamedDependency[int]) -> JSONResponse[Any]:
     return JSONResponse(page)
 
 
+@get("/moods")
+async def moods(
+    mood: Annotated[Literal["good"], QueryParameter(name="state")], code: Annotated[int, HeaderParameter(name="X-Code")]
+) -> JSONResponse[Any]:
+    return JSONResponse([mood, code])
+
+
+@get("/shops", dependencies={"page": Provide(page)})
+async def shops(page: NamedDependency[int], city: FromQuery[str]) -> JSONResponse[Any]:
+    return JSONResponse([page, city])
+
+
 @get("/days", before_request=check)
 async def days(day: FromQuery[date | None] = None, at: FromQuery[datetime | None] = None) -> JSONResponse[Any]:
     return JSONResponse([day, at])
@@ -71,7 +83,9 @@ async def add_event(data: JSONBody[Event]) -> JSONResponse[Any]:
 @pytest.fixture(scope="module")
 async def small() -> AsyncIterator[httpx.AsyncClient]:
     """Return a client of an application with one handler for each kind of parameter."""
-    async with service_client(small_application([needs, lists, pages, days, one_day, add_event])) as client:
+    async with service_client(
+        small_application([needs, lists, pages, moods, shops, days, one_day, add_event])
+    ) as client:
         yield client
 
 
@@ -104,6 +118,24 @@ async def test_list_parameter_can_be_repeated(small: httpx.AsyncClient) -> None:
 
 async def test_parameter_of_a_dependency_is_known(small: httpx.AsyncClient) -> None:
     assert (await small.get("/pages?size=3")).json() == 3
+
+
+async def test_wrong_parameter_is_named_as_the_client_sent_it(small: httpx.AsyncClient) -> None:
+    response = await small.get("/moods?state=odd", headers={"X-Code": "none"})
+
+    assert [each["pointer"] for each in response.json()["errors"]] == ["/state", "/X-Code"]
+
+
+async def test_dependency_is_not_reported_as_missing(small: httpx.AsyncClient) -> None:
+    response = await small.get("/shops")
+
+    assert [each["pointer"] for each in response.json()["errors"]] == ["/city"]
+
+
+async def test_dependency_cannot_be_sent_as_a_parameter(small: httpx.AsyncClient) -> None:
+    response = await small.get("/pages?page=3")
+
+    assert [each["pointer"] for each in response.json()["errors"]] == ["/page"]
 
 
 async def test_undeclared_parameter_is_known(recwarn: pytest.WarningsRecorder) -> None:
