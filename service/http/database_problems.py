@@ -56,7 +56,7 @@ def _problem_of_error(error: asyncpg.PostgresError) -> Problem:
             return SessionEnded()
         case asyncpg.InternalServerError() | asyncpg.PostgresIOError() if CITUS_WORKER_LOST.match(str(error)):
             return Unavailable()
-        case asyncpg.CharacterNotInRepertoireError():
+        case asyncpg.CharacterNotInRepertoireError() | asyncpg.UntranslatableCharacterError():  # of text; of jsonb
             return InvalidInput("A string contains a character that cannot be stored, such as NUL")
         # asyncpg raises the DataError for a time near the year 1 or 9999 that overflows when converted to UTC.
         case asyncpg.NumericValueOutOfRangeError() | asyncpg.DataError(__cause__=OverflowError()):

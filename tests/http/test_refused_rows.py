@@ -29,6 +29,7 @@ class Toy(msgspec.Struct, forbid_unknown_fields=True):
     pieces_lost: int = 0
     mood: str = "toy"  # becomes the column `kind`
     colour: str = msgspec.field(default="red", name="color")
+    parts: dict[str, str] = {}
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ async def toys(
     """Return a client that adds rows to a table with rules."""
     await connection.execute(
         "create temporary table toys (toy_name varchar(5), pieces integer not null, pieces_lost integer, colour text,"
-        " kind char(3), constraint toys_pieces_check check (pieces > 0),"
+        " kind char(3), parts jsonb, constraint toys_pieces_check check (pieces > 0),"
         " constraint toys_pieces_lost_check check (pieces_lost >= 0),"
         " constraint toys_colour_known check (colour <> 'pink'),"
         " constraint enough check (pieces < 1000), constraint toys_kind_check check (kind <> 'no'))"
@@ -46,20 +47,22 @@ async def toys(
     add: Count[...] = Count(
         Statements(tmp_path)(
             "count",
-            "insert into toys values ($1, $2, $3, $4, $5)",
+            "insert into toys values ($1, $2, $3, $4, $5, $6)",
             "a text",
             "b integer?",
             "c integer",
             "d text",
             "e text",
+            "f jsonb",
         ),
         int,
     )
 
     @post("/toys")
     async def add_toy(request: ServiceRequest, data: JSONBody[Toy]) -> JSONResponse[Any]:
+        parts = msgspec.json.encode(data.parts).decode()
         return JSONResponse(
-            await request.db.count(add, data.toy_name, data.pieces, data.pieces_lost, data.colour, data.mood)
+            await request.db.count(add, data.toy_name, data.pieces, data.pieces_lost, data.colour, data.mood, parts)
         )
 
     app = small_application([add_toy])
@@ -84,6 +87,14 @@ async def test_refused_field_is_named_with_422(
 
     assert (response.status_code, response.json()["type"]) == (422, "/problems/invalid-input")
     assert response.json()["errors"] == [{"pointer": pointer, "detail": detail}]
+
+
+@pytest.mark.parametrize("toy", [{"toy_name": "a\0b"}, {"parts": {"ear": "a\0b"}}])
+async def test_nul_in_a_text_or_a_document_is_422(toys: httpx.AsyncClient, toy: dict[str, object]) -> None:
+    response = await toys.post("/toys", json=toy)
+
+    assert response.status_code == 422
+    assert response.json()["detail"] == "A string contains a character that cannot be stored, such as NUL"
 
 
 async def test_too_long_field_is_named_in_any_language(toys: httpx.AsyncClient, connection: asyncpg.Connection) -> None:
