@@ -18,7 +18,7 @@ from service.postgres.query_file import QueryError
 from service.problems import Unavailable
 from service.settings import Settings
 from tests.support.command_line import NOWHERE, assert_refused, invoke
-from tests.support.processes import ROOT, SECRET_KEY, run
+from tests.support.processes import ROOT, run, serve_settings
 
 NAMES = sorted(path.stem for path in (ROOT / "migrations").glob("*.sql") if not path.match("*.rollback.sql"))
 NEWEST = NAMES[-1]
@@ -208,9 +208,9 @@ def test_shell_variables_do_not_change_the_database(empty_database_url: str) -> 
 @pytest.mark.parametrize("arguments", [["serve"], ["clean"], ["create-user", ADA], ["migrate"], ["roles", "--apply"]])
 @pytest.mark.parametrize("query", ["sslmode=no-verify", "sslmode=verify-full&sslrootcert=/nonexistent", "service=none"])
 def test_url_that_cannot_work_is_one_sentence(arguments: list[str], query: str) -> None:
-    variables = {"SECRET_KEY": SECRET_KEY, "FIRST_SUPERUSER_PASSWORD": PASSWORD}
+    variables = serve_settings(f"postgresql://user:secret@127.0.0.1:1/none?{query}", FIRST_SUPERUSER_PASSWORD=PASSWORD)
 
-    result = invoke(*arguments, DATABASE_URL=f"postgresql://user:secret@127.0.0.1:1/none?{query}", **variables)
+    result = invoke(*arguments, **variables)
 
     assert_refused(result, "Error: DATABASE_URL has ")
     assert "secret" not in result.stderr

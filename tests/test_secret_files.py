@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import Settings, SettingsError, database_url
-from tests.support.variables import KEY, PASSWORD, URL, refused
+from tests.support.variables import KEY, NEEDED, PASSWORD, URL, refused
 
 WITHOUT_PASSWORD = "postgresql://kites@db.example.com/kites"
 
@@ -25,15 +25,13 @@ def secret(tmp_path: Path) -> Callable[[bytes], str]:
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_key_may_come_from_a_file(secret: Callable[[bytes], str], end: str) -> None:
-    settings = Settings.read({"DATABASE_URL": URL, "SECRET_KEY_FILE": secret(f"{KEY}{end}".encode())})
+    settings = Settings.read(NEEDED | {"SECRET_KEY": "", "SECRET_KEY_FILE": secret(f"{KEY}{end}".encode())})
 
     assert settings.secret_key == KEY.encode()
 
 
 def test_metrics_token_may_come_from_a_file(secret: Callable[[bytes], str]) -> None:
-    settings = Settings.read(
-        {"DATABASE_URL": URL, "SECRET_KEY": KEY, "METRICS_TOKEN_FILE": secret(b"0123456789abcdef\n")}
-    )
+    settings = Settings.read(NEEDED | {"METRICS_TOKEN_FILE": secret(b"0123456789abcdef\n")})
 
     assert settings.metrics_token == b"0123456789abcdef"
 
@@ -55,7 +53,7 @@ def test_password_becomes_part_of_the_url(secret: Callable[[bytes], str]) -> Non
 def test_replica_shares_the_password_by_default(url: str, expected: str) -> None:
     given = {"DATABASE_URL": WITHOUT_PASSWORD, "DATABASE_REPLICA_URL": url, "DATABASE_PASSWORD": "sesame"}
 
-    assert Settings.read({"SECRET_KEY": KEY, **given}).database_replica_url == expected
+    assert Settings.read(NEEDED | given).database_replica_url == expected
 
 
 def test_url_and_password_may_come_from_files(secret: Callable[[bytes], str]) -> None:

@@ -19,6 +19,7 @@ from service.auth.tokens import Tokens
 from service.embedded import EmbeddedPostgres, embedded_postgres
 from service.migrate import runner as migrate
 from service.settings import Settings
+from tests.support import api
 
 SECRET_KEY = "a key that is used by nothing but benchmarks"
 PASSWORD = "a password of benchmarks"
@@ -81,6 +82,7 @@ class Database:
             "PGDATABASE": self.name,
             "PGSSLMODE": "disable",
             "SECRET_KEY": SECRET_KEY,
+            **api.SETTINGS,
             "HOST": "127.0.0.1",
             "SQL": str(Path(__file__).parents[2] / "sql"),
             "DATABASE_POOL_SIZE": "10",
@@ -145,4 +147,4 @@ def fill(server: EmbeddedPostgres, *, users: int, pets: int, listers: int = LIST
 
 def settings(url: str, more: Mapping[str, str]) -> Settings:
     """Return the service's settings."""
-    return Settings.read({"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, **more})
+    return Settings.read({"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, **api.SETTINGS, **more})

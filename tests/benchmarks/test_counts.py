@@ -272,13 +272,9 @@ app = create_worker_app(from_environment)
 asyncio.run(app.on_startup[-1]())
 print(gc.get_freeze_count(), len(gc.get_objects()))
 """
-    needed = {
-        "DATABASE_URL": "postgresql://nobody@localhost/nothing",
-        "SECRET_KEY": "a key that is used by nothing but tests",
-        "DRAIN_SECONDS": "0",
-    }
+    needed = environment(serve_settings("postgresql://nobody@localhost/nothing"))
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, env=environment(needed), capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], cwd=ROOT, env=needed, capture_output=True, text=True, check=True
     )
 
     frozen, looked_at = map(int, done.stdout.split())

@@ -17,10 +17,10 @@ from service.settings import SECRETS, Settings
 from tests.support.deployment import PROCFILE
 from tests.support.processes import ROOT
 from tests.support.review_files import FILES
+from tests.support.variables import NEEDED
 
 PAGE = (ROOT / "docs/deploy.md").read_text()
 LIVE = (ROOT / "docs/live-database.md").read_text()
-NEEDED = {"DATABASE_URL": "postgresql://user@host/name", "SECRET_KEY": "a key that is used by nothing but tests"}
 
 
 def block(kind: str, heading: str) -> str:

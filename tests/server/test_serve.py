@@ -18,10 +18,10 @@ from click.testing import CliRunner, Result
 from service import cli
 from service.embedded import EmbeddedPostgres
 from service.timeouts import DATABASE_TIMEOUTS
+from tests.support import api
 from tests.support.accounts import account
 from tests.support.processes import (
     PATIENCE,
-    SECRET_KEY,
     Running,
     Serve,
     Start,
@@ -238,7 +238,7 @@ def test_start_waits_for_a_port_in_use(own_database_url: str, start: Start) -> N
 
 
 def test_missing_settings_prevent_startup_in_one_line() -> None:
-    ended = run("serve")
+    ended = run("serve", settings=api.SETTINGS)
 
     assert ended.returncode == 1
     assert ended.stderr == "Error: DATABASE_URL, SECRET_KEY must be set; see README.md\n"
@@ -293,8 +293,8 @@ def test_foreign_address_is_named() -> None:
 
 def serve_in_vain(**settings: str) -> Result:
     """Run `serve` with settings with which it cannot start."""
-    environment = {"DATABASE_URL": "postgresql:///none", "SECRET_KEY": SECRET_KEY, "HOST": None, "PORT": None}
-    result = CliRunner().invoke(cli.main, ["serve"], env=environment | settings, catch_exceptions=False)
+    environment = {**serve_settings("postgresql:///none"), "HOST": None, "PORT": None, **settings}
+    result = CliRunner().invoke(cli.main, ["serve"], env=environment, catch_exceptions=False)
     assert result.exit_code == 1
     assert result.stdout == ""
     return result

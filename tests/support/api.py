@@ -16,6 +16,8 @@ OPEN = frozenset(
         *("GET /health/live", "GET /health/ready"),
     }
 )
+# Your own settings without a default, each with a valid value; the command `openapi` in service/cli.py needs one, too.
+SETTINGS: Mapping[str, str] = {}
 
 
 @attrs.frozen

@@ -14,9 +14,11 @@ from service.postgres.pool import Pool, affected_rows
 from service.postgres.queries import Count, Query
 from service.settings import Settings
 from service.timeouts import DATABASE_TIMEOUTS
+from tests.support import api
 from tests.support.factories import Committed, Factory, LoggedIn, service_client
 from tests.support.kites import KitesController
 from tests.support.pools import PATIENT
+from tests.support.processes import SECRET_KEY
 
 
 class OneTransaction:
@@ -46,7 +48,7 @@ class OneTransaction:
 
 def make_settings(url: str, **environment: str) -> Settings:
     """Return settings for the database at `url`, with defaults or the values in `environment`."""
-    return Settings.read({"DATABASE_URL": url, "SECRET_KEY": "a key that is used by nothing but tests"} | environment)
+    return Settings.read({"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, **api.SETTINGS, **environment})
 
 
 @pytest.fixture(scope="session")

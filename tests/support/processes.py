@@ -18,6 +18,7 @@ import httpx
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
+from tests.support import api
 from tests.support.accounts import connect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +59,7 @@ def serve_settings(database_url: str, **settings: str) -> Settings:
     """Return settings for `serve` on the loopback interface."""
     # Tests do not wait for a server to drain, unless they are about that.
     fixed = {"DATABASE_URL": database_url, "SECRET_KEY": SECRET_KEY, "HOST": "127.0.0.1", "DRAIN_SECONDS": "0"}
-    return fixed | settings
+    return {**fixed, **api.SETTINGS, **settings}
 
 
 def run(*arguments: str, settings: Settings = NONE, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

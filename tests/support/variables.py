@@ -3,11 +3,12 @@
 import pytest
 
 from service.settings import Settings, SettingsError
+from tests.support import api
 
 PASSWORD = "sesame-open"
 URL = f"postgresql://kites:{PASSWORD}@db.example.com/kites"
 KEY = "0123456789abcdef" * 2
-NEEDED = {"DATABASE_URL": URL, "SECRET_KEY": KEY}
+NEEDED = {"DATABASE_URL": URL, "SECRET_KEY": KEY, **api.SETTINGS}
 
 
 def refused(**environment: str) -> str:
