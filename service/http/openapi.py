@@ -18,18 +18,20 @@ from typing_extensions import override
 
 from service import __version__
 from service.http.openapi_problems import HEADERS, SCHEMAS, header_reference, operation_problems, problem_responses
-from service.http.schemas import BodySchemas, RowSchemas, RuleSchemas
+from service.http.schemas import BodySchemas, RowSchemas, RuleSchemas, TimeSchemas
 from service.problems import NotFound
 
 DOCUMENT_PATH = "/openapi.json"
 # What Litestar needs to document rows, bodies and the rules of both.
-SCHEMA_PLUGINS = (RuleSchemas(), BodySchemas(), RowSchemas())
+SCHEMA_PLUGINS = (RuleSchemas(), BodySchemas(), RowSchemas(), TimeSchemas())
 MAX_BIGINT = 2**63 - 1
 # Examples for fields that declare none, by format.
 EXAMPLE_BY_FORMAT: dict[str, object] = {
     "uuid": "0f6ee0b2-6ad8-4d3f-a5f3-4a3b7c0e4a6e",
     "date": "2026-01-31",
     "date-time": "2026-01-31T12:00:00Z",
+    "time-local": "12:00:00",
+    "duration": "PT1H",
 }
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import time
 from typing import Annotated, Any, cast, get_args, get_origin
 
 import msgspec
-from litestar.openapi.spec import Schema
+from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.plugins.attrs import AttrsSchemaPlugin
 from litestar.typing import FieldDefinition
@@ -66,6 +67,18 @@ class BodySchemas(OpenAPISchemaPlugin):
         schema: Schema = litestars.to_openapi_schema(field_definition, schema_creator)
         schema.additional_properties = False
         return schema
+
+
+class TimeSchemas(OpenAPISchemaPlugin):
+    """Documents a time of day, which Litestar documents as a duration."""
+
+    @override
+    def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
+        return field_definition.type_ is time
+
+    @override
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
+        return Schema(type=OpenAPIType.STRING, format="time-local")  # type: ignore[arg-type]  # Litestar knows no such format
 
 
 class RuleSchemas(OpenAPISchemaPlugin):

@@ -1,5 +1,6 @@
 """Handlers written by newcomers work, or the service refuses to start and says why."""
 
+from datetime import time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -97,6 +98,28 @@ def test_body_that_ignores_unknown_fields_is_documented(monkeypatch: pytest.Monk
     document = openapi_document(application(monkeypatch, add_tolerantly))
 
     assert "additionalProperties" not in document["components"]["schemas"]["Tolerant"]
+
+
+class Opening(msgspec.Struct):
+    """A body with a time of day and a duration."""
+
+    opens: time
+    closes: Annotated[time | None, msgspec.Meta(description="when it is dark")] = None
+    pause: timedelta | None = None
+
+
+@post("/openings")
+async def add_opening(request: ServiceRequest, data: JSONBody[Opening]) -> JSONResponse[str]:
+    return JSONResponse(request.method + str(data))
+
+
+def test_times_and_durations_are_documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = openapi_document(application(monkeypatch, add_opening))
+
+    properties = document["components"]["schemas"]["Opening"]["properties"]
+    assert properties["opens"] == {"type": "string", "format": "time-local", "examples": ["12:00:00"]}
+    assert properties["closes"]["oneOf"] == [{"type": "string", "format": "time-local"}, {"type": "null"}]
+    assert properties["pause"]["examples"] == ["PT1H"]
 
 
 class Price(msgspec.Struct):
