@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 JSON, FORM = b"application/json", b"application/x-www-form-urlencoded"
 # The wording of msgspec's errors.
-ERROR_WITH_PATH = re.compile(r"(?P<detail>.*) - at `(key in )?\$(?P<path>.*)`", re.DOTALL)
+ERROR_WITH_PATH = re.compile(r"(?P<detail>.*) - at (`key` in )?`\$(?P<path>.*?)(\[\.\.\..*)?`", re.DOTALL)
 PATH_STEP = re.compile(r"\.|\[(.+?)\]")
 FIELD_ERROR = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
 # Limits on the errors listed for one body, and on the depth searched for them, because clients choose the body.
@@ -145,9 +145,9 @@ def _nested_field_errors(value: object, model: Any, pointer: str) -> Iterator[Fi
         if model.__struct_config__.forbid_unknown_fields:
             for name in [name for name in value if name not in fields]:
                 yield {"pointer": f"{pointer}/{pointer_step(name)}", "detail": "is not a known field"}
-    elif isinstance(value, list) and get_origin(model) is list:
-        for index, item in enumerate(value):
-            yield from field_errors(item, get_args(model)[0], f"{pointer}/{index}")
+    elif isinstance(value, list | dict) and get_origin(model) is type(value):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from field_errors(item, get_args(model)[-1], f"{pointer}/{pointer_step(str(key))}")
 
 
 def field_error(error: msgspec.ValidationError, pointer: str = "") -> FieldError:

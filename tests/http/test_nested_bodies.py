@@ -1,6 +1,7 @@
 """Bodies of nested objects and arrays: each invalid value is located."""
 
 from collections.abc import AsyncIterator
+from typing import Annotated
 
 import httpx
 import msgspec
@@ -21,6 +22,8 @@ class Tree(msgspec.Struct, forbid_unknown_fields=True):
     height: int = 0
     nest: "Nest | None" = None
     nests: list["Nest"] = []
+    birds: dict[Annotated[str, msgspec.Meta(max_length=4)], int] = {}
+    leaves: dict[str, int] | None = None
 
 
 class Nest(msgspec.Struct):
@@ -54,11 +57,13 @@ async def test_content_type_spelling_varies(forest: httpx.AsyncClient, headers: 
 
 
 async def test_body_becomes_the_handlers_type(forest: httpx.AsyncClient) -> None:
-    branch = {"branches": [], "height": 1, "nest": {"eggs": 3}, "nests": [{"eggs": 0}]}
+    more = {"birds": {"jay": 1}, "leaves": None}
+    branch = {"branches": [], "height": 1, "nest": {"eggs": 3}, "nests": [{"eggs": 0}], **more}
 
     response = await forest.post("/trees", json={"branches": [branch], "height": 2})
 
-    assert response.json() == {"branches": [branch], "height": 2, "nest": None, "nests": []}
+    empty: dict[str, object] = {"nest": None, "nests": [], "birds": {}, "leaves": None}
+    assert response.json() == {"branches": [branch], "height": 2, **empty}
 
 
 async def test_invalid_nested_field_is_pointed_at(forest: httpx.AsyncClient) -> None:
@@ -73,6 +78,9 @@ async def test_invalid_nested_field_is_pointed_at(forest: httpx.AsyncClient) -> 
         ({"nest": {}}, "/nest/eggs", "is missing"),
         ({"nest": {"eggs": "two", "twigs": 1}}, "/nest/eggs", "Expected int, got str"),
         ({"nests": [{"eggs": "two", "twigs": 1}]}, "/nests/0/eggs", "Expected int, got str"),
+        ({"birds": {"a/b": "two"}}, "/birds/a~1b", "Expected int, got str"),
+        ({"birds": {"robin": 1}}, "/birds", "Expected str of length <= 4"),
+        ({"leaves": {"oak": "two"}}, "/leaves", "Expected int, got str"),
     ],
 )
 async def test_other_nested_field_is_pointed_at(
