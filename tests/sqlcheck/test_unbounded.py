@@ -1,10 +1,23 @@
 """Queries without a bound: scans of whole indexes, cross joins, lists without a limit."""
 
+from pathlib import Path
+
 import pytest
 
+from service.sqlcheck.analysis.description import Describer
+from service.sqlcheck.scratch import connect
 from tests.sqlcheck.conftest import Toys
 
 UNLIMITED = "returns many, and nothing limits how many: write `limit $n`, or say 'unlimited: ok reason' [unlimited]"
+
+
+# A partial GiST index costs a little less than the primary key.
+STAYS = """
+    create table stay (id integer primary key, during tstzrange, is_kept boolean);
+    alter table stay add exclude using gist (during with &&) where (is_kept);
+    insert into stay values (1, '[2026-01-01,2026-01-02)', true), (2, '[2026-01-03,2026-01-04)', true);
+    analyze stay
+"""
 
 
 def header(sql: str, accepted: str = "") -> str:
@@ -25,6 +38,17 @@ def header(sql: str, accepted: str = "") -> str:
 )
 def test_whole_index_is_a_scan(toys: Toys, sql: str) -> None:
     assert "no condition limits its rows [seqscan]" in toys.check(sql, header(sql), "seqscan")
+
+
+def test_whole_index_of_few_counted_rows_is_accepted(own_database_url: str, tmp_path: Path) -> None:
+    """Its plan does not show whether another index serves."""
+    with connect(own_database_url) as connection:
+        connection.execute(STAYS)
+        stays = Toys(Describer(connection), tmp_path)
+
+        found = stays.check("select id from stay where id = $1 and is_kept", header("$1"), "seqscan")
+
+    assert found == ""
 
 
 @pytest.mark.parametrize(

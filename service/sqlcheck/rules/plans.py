@@ -29,7 +29,8 @@ def _full_scans(plan: Plan, *, limited: bool = False) -> Iterator[Plan]:
     :param limited: whether a LIMIT above stops the scan early; not if the rows are sorted, counted or hashed first
     """
     kind = plan["Node Type"]
-    whole_index = kind in INDEX_SCANS and not {"Index Cond", "Order By", "Recheck Cond"} & plan.keys()
+    has_condition = {"Index Cond", "Order By", "Recheck Cond"} & plan.keys()
+    whole_index = kind in INDEX_SCANS and not has_condition and not plan.get("Any Index")
     if (kind == "Seq Scan" and plan.get("Disabled")) or (whole_index and ("Filter" in plan or not limited)):
         yield plan
     for child in plan.get("Plans", []):
