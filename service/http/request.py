@@ -82,11 +82,10 @@ class Application(Litestar):
 def _check_argument_names(handler: BaseRouteHandler) -> None:
     """Raise ConfigurationError if a parameter has a name to which Litestar gives another meaning, such as ``query``."""
     for name, annotation in handler.fn.__annotations__.items():
-        rules = getattr(annotation, "__metadata__", ())
-        if name in RESERVED_KWARGS and any(isinstance(each, ParameterKwarg) for each in rules):
-            raise ConfigurationError(
-                f'{handler.fn.__qualname__}: Litestar reserves the argument {name}; rename it, with name="{name}"'
-            )
+        for rule in getattr(annotation, "__metadata__", ()):
+            if name in RESERVED_KWARGS and isinstance(rule, ParameterKwarg):
+                where, remedy = handler.fn.__qualname__, f'{type(rule).__name__}(name="{name}")'
+                raise ConfigurationError(f"{where}: Litestar reserves the argument {name}: rename it, with {remedy}")
 
 
 class ServiceRequest(Request[None, Caller, State]):

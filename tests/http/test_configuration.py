@@ -220,8 +220,8 @@ async def list_places(state: Annotated[str, QueryParameter()]) -> JSONResponse[s
         ([show_with_body], "show_with_body: 'data' kwarg is unsupported for 'GET' request handlers"),
         ([add_price], "add_price: its body cannot be read as JSON: Can only set `gt` on a numeric type"),
         ([show_open], "show_open: its before_request replaces the one that checks the access token"),
-        ([search], 'search: Litestar reserves the argument query; rename it, with name="query"'),
-        ([list_places], "list_places: Litestar reserves the argument state; rename it"),
+        ([search], 'search: Litestar reserves the argument query: rename it, with QueryParameter(name="query")'),
+        ([list_places], "list_places: Litestar reserves the argument state: rename it"),
         ([show_alone, Alone], "show_alone are one operation in the OpenAPI document: rename one"),
     ],
 )
