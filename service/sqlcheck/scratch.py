@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
@@ -37,7 +36,7 @@ def scratch_database(url: str | None) -> Iterator[str]:
     with connect(url) as connection:
         connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
         try:
-            yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+            yield f"{url}{'&' if '?' in url else '?'}dbname={name}"  # the last one counts, and more than the path
         finally:
             connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
