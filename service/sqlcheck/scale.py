@@ -34,19 +34,22 @@ BLOCKS_ONCE = 60
 
 FOREIGN_KEYS = """
     select conrelid::regclass::text, conname::text, pg_get_constraintdef(oid), confrelid::regclass::text
-    from pg_constraint where contype = 'f'
+    from pg_constraint where contype = 'f' and conparentid = 0 -- those of partitions follow
 """
 FILLED = re.compile(r"\binsert into ([\w.]+)", re.IGNORECASE)
 DROP, ADD = sql.SQL("alter table {} drop constraint {}"), sql.SQL("alter table {} add constraint {} {}")
-PREPARE, RUN = sql.SQL("prepare measured {} as {}"), sql.SQL("explain (analyze, format json) execute measured {}")
+PREPARE = sql.SQL("prepare measured {} as {}")
+RUN = sql.SQL("explain (analyze, buffers, format json) execute measured {}")  # buffers: the default only since 18
 
 
 class SeedError(OperatorError):
-    """A statement that fills the tables has failed."""
+    """A file that fills the tables cannot be read, or a statement of it has failed."""
 
-    def __init__(self, path: Path, line: int, error: psycopg.Error) -> None:
+    def __init__(self, path: Path, line: int, error: Exception) -> None:
         """Name the file and the line."""
-        self.finding = Finding(path.as_posix(), line, f"PostgreSQL says: {error.diag.message_primary}", "scale")
+        said = f"PostgreSQL says: {error.diag.message_primary}" if isinstance(error, psycopg.Error) else ""
+        reason = error.strerror if isinstance(error, OSError) else error
+        self.finding = Finding(path.as_posix(), line, said or f"cannot be read: {reason}", "scale")
         super().__init__(str(self.finding))
 
 
@@ -68,7 +71,7 @@ def seed(connection: psycopg.Connection[Any], root: Path) -> dict[str, str | Non
     references: dict[str, set[str]] = {}
     for table, _, _, referenced in keys:
         references.setdefault(table, set()).add(referenced)
-    texts = {path: path.read_text("utf-8") for path in (root / SEED, *sorted(root.glob(SEEDS)))}
+    texts = {path: _read(path, root) for path in (root / SEED, *sorted(root.glob(SEEDS)))}
     filled_by = {table: path for path, text in texts.items() for table in FILLED.findall(text)}
     for path in _ordered(root / SEED, texts, references):
         _run_seed(connection, path.relative_to(root), texts[path])
@@ -80,6 +83,13 @@ def seed(connection: psycopg.Connection[Any], root: Path) -> dict[str, str | Non
     # A plain analyze would leave rows in the pending lists of GIN indexes, which each query then reads.
     connection.execute("vacuum analyze" if connection.autocommit else "analyze")
     return dict(connection.execute("select parameter, value from argument").fetchall())
+
+
+def _read(path: Path, root: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SeedError(path.relative_to(root), 1, error) from error
 
 
 def _ordered(first: Path, texts: Mapping[Path, str], references: Mapping[str, set[str]]) -> list[Path]:

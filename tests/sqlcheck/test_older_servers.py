@@ -57,6 +57,15 @@ def test_checkout_has_no_findings(older: str) -> None:
     assert invoke("check", "--rollbacks", "--database-url", older).stdout.endswith("migrations: no findings\n")
 
 
+def test_queries_on_many_rows_have_no_findings(older: str, tree: Copy) -> None:
+    tree.edit("sql/dev/scale.sql", "generate_series(1, 100000)", "generate_series(1, 1000)")
+    tree.edit("sql/dev/scale.sql", "user50000@", "user500@")
+
+    done = invoke("check", "--scale", "--directory", str(tree.root), "--database-url", older)
+
+    assert done.stdout.endswith("migrations: no findings\n")
+
+
 def test_scan_without_index_is_found(older: str, tree: Copy) -> None:
     tree.edit(f"migrations/{CREATE_KITES}.sql", "create table", "drop index login_session_expires_at_idx; create table")
 

@@ -93,6 +93,20 @@ def test_unreadable_seed_is_found_with_its_line(tree: Copy, empty_database_url: 
     assert found(tree, empty_database_url) == f'{KITES}:4: PostgreSQL says: syntax error at or near "selct" [scale]'
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(None, "No such file or directory"), (b"select '\xe9';", "'utf-8' codec can't decode byte 0xe9")],
+)
+def test_seed_that_cannot_be_read_is_found(
+    tree: Copy, empty_database_url: str, content: bytes | None, why: str
+) -> None:
+    tree.delete(SEED)
+    if content:
+        (tree.root / SEED).write_bytes(content)
+
+    assert found(tree, empty_database_url).startswith(f"{SEED}:1: cannot be read: {why}")
+
+
 def test_seed_without_the_referenced_rows_is_found(tree: Copy, empty_database_url: str) -> None:
     tree.edit(KITES, "select\n    id,", "select\n    gen_random_uuid(),")
 
@@ -115,6 +129,22 @@ def test_seeds_run_in_the_order_of_foreign_keys(tmp_path: Path, empty_database_u
         seed(connection, tmp_path)
 
         assert connection.execute("select id from a").fetchall() == [(1,)]
+
+
+def test_partitioned_tables_with_foreign_keys_are_filled(tmp_path: Path, empty_database_url: str) -> None:
+    """PostgreSQL keeps a foreign key for each partition, which cannot be dropped by itself."""
+    (tmp_path / "sql" / "dev").mkdir(parents=True)
+    (tmp_path / "sql" / "dev" / "scale.sql").write_text(
+        "create table argument (parameter text, value text); insert into b values (1); insert into a values (1);"
+    )
+    with connect(empty_database_url) as connection:
+        for table, key in [("b", "primary key"), ("a", "references b")]:
+            connection.execute(f"create table {table} (id integer {key}) partition by list (id)")
+            connection.execute(f"create table {table}_1 partition of {table} default")
+
+        seed(connection, tmp_path)
+
+        assert connection.execute("select count(*) from pg_constraint where contype = 'f'").fetchone() == (3,)
 
 
 def test_gin_indexes_have_no_pending_rows(tmp_path: Path, empty_database_url: str) -> None:
