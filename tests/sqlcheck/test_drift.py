@@ -73,6 +73,17 @@ def test_changed_table_is_one_finding(tree: Copy, live: str) -> None:
             "alter function live_session(uuid) cost 7",
             "the function has another definition",
         ),
+        (
+            (
+                "drop index login_session_expires_at_idx;"
+                "create unique index login_session_expires_at_idx on login_session (expires_at)"
+            ),
+            "index login_session_expires_at_idx is 'unique btree (expires_at)', not 'btree (expires_at)'",
+        ),
+        (
+            "update pg_index set indisvalid = false where indexrelid = 'login_session_expires_at_idx'::regclass",
+            "index login_session_expires_at_idx is 'btree (expires_at), invalid', not 'btree (expires_at)'",
+        ),
         ("delete from _yoyo_migration where migration_id like '0001%'", ".sql:1: is not applied to the database"),
         (
             "insert into _yoyo_migration (migration_id, migration_hash) values ('9_x', '')",
@@ -88,10 +99,13 @@ def test_drift_is_found(tree: Copy, live: str, ddl: str, finding: str) -> None:
 
 
 def test_accepted_and_foreign_tables_have_no_drift(tree: Copy, own_database_url: str) -> None:
-    create = "create table event (at date primary key) partition by range (at);\ncomment on table event is 'Events.';\n"
-    accepted = "-- drift: ok audit (the BI team's)\n-- unread: ok event (so do they)\n"
+    create = (
+        "create table event (at date primary key) partition by range (at);\ncomment on table event is 'Events.';\n"
+        "create table echo (at date primary key references event);\ncomment on table echo is 'Echoes.';\n"
+    )
+    accepted = "-- drift: ok audit (the BI team's)\n-- unread: ok event, echo (so do they)\n"
     tree.write("migrations/9999_create_event.sql", f"-- depends: {CREATE_KITES}\n{accepted}{create}")
-    tree.write("migrations/9999_create_event.rollback.sql", "drop table event;\n")
+    tree.write("migrations/9999_create_event.rollback.sql", "drop table echo, event;\n")
     apply(own_database_url, tree.root / "migrations", report=lambda _: None)
 
     found = drift(

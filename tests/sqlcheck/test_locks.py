@@ -321,6 +321,8 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
         "alter domain dark add constraint dark_check check (value <> '') not valid;\n"
         "alter table login_session enable row level security;\n"
         "create table days (day date) partition by list (day);\ncreate table other_days partition of days default;\n"
+        "create table weeks (week date primary key) partition by list (week);\n"
+        "create table visits (week date references weeks);\n"
         "alter table kites add constraint kites_name_there check (kite_name <> '') not valid;\n"
         "alter table login_session add constraint agent_there check (user_agent is not null);\n",
     )
@@ -335,7 +337,8 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
         "create table first_days partition of days for values in ('2020-01-01');\n"
         "alter domain dark validate constraint dark_check;\nalter table login_session force row level security;\n"
         'alter table "Oar" add check (id > 0);\ndelete from "Oar";\n'
-        "create index on only days (day);\ncreate index on days (day, day);\n",
+        "create index on only days (day);\ncreate index on days (day, day);\n"
+        "create table first_weeks partition of weeks for values in ('2020-01-01');\n",
     )
 
     with connect(empty_database_url) as connection:

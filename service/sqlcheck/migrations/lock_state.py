@@ -18,7 +18,12 @@ INDEXES = """
     select pg_relation_filenode(indexrelid)::bigint, indrelid::regclass::text
     from pg_index where indexrelid >= 16384 and pg_relation_filenode(indexrelid) > 0
 """
-FOREIGN_KEYS = "select oid::bigint, conrelid::regclass::text from pg_constraint where contype = 'f' and convalidated"
+# Those to partitions are left out: they follow that to the table.
+FOREIGN_KEYS = """
+    select k.oid::bigint, k.conrelid::regclass::text
+    from pg_constraint as k left join pg_constraint as whole on whole.oid = k.conparentid
+    where k.contype = 'f' and k.convalidated and whole.conrelid is distinct from k.conrelid
+"""
 # Whether a column has a validated NOT NULL, and whether it has a default or is generated.
 NOT_NULL = """
     select

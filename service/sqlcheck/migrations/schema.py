@@ -65,6 +65,11 @@ class Index:
         """The definition after ``using``: the method, the columns and the condition."""
         return self.definition.partition(" USING ")[2]
 
+    @property
+    def declared(self) -> str:
+        """The declaration without the name."""
+        return f"{'unique ' if self.unique else ''}{self.method}{'' if self.valid else ', invalid'}"
+
 
 @attrs.frozen
 class Trigger:

@@ -70,6 +70,6 @@ def _parts_of(table: Table) -> Iterator[tuple[Key, Part]]:
     keys = {constraint.name for constraint in table.constraints}
     for index in table.indexes:
         if index.name not in keys:  # the index of a constraint is part of it
-            yield ("index", table.name, index.name), Part(index.method, index.comment)
+            yield ("index", table.name, index.name), Part(index.declared, index.comment)
     for trigger in table.triggers:
         yield ("trigger", table.name, trigger.name), Part(trigger.definition, "")
