@@ -17,10 +17,11 @@ pytestmark = pytest.mark.slow  # each migrates a database of its own
 
 TRIGGER = "create trigger t before update on toys for each row execute function suppress_redundant_updates_trigger();\n"
 FIRST = f"""create type shade as enum ('red', 'blue');
+create schema shelf;
 {TABLE}{PARTS}{TRIGGER}
 create function twice(n integer) returns integer language sql as 'select n * 2';
 """
-PLACE = "migrations/0002_change_toys.rollback.sql:1: "
+PLACE = "migrations/0002_change-toys.rollback.sql:1: "
 DIFFERENT = PLACE + "the schema is not what it was before the migration: "
 
 
@@ -28,9 +29,9 @@ def check(url: str, folder: Path, migration: str, rollback: str) -> str:
     """Return the findings about the second of two migrations."""
     texts = {
         "0001_make_toys": FIRST,
-        "0001_make_toys.rollback": "drop table toys cascade; drop function twice(integer); drop type shade;",
-        "0002_change_toys": f"-- depends: 0001_make_toys\n{migration}\n",
-        "0002_change_toys.rollback": f"{rollback}\n",
+        "0001_make_toys.rollback": "drop schema shelf; drop table toys cascade; drop function twice; drop type shade;",
+        "0002_change-toys": f"-- depends: 0001_make_toys\n{migration}\n",
+        "0002_change-toys.rollback": f"{rollback}\n",
     }
     (folder / "migrations").mkdir()
     for name, text in texts.items():
@@ -74,6 +75,8 @@ def check(url: str, folder: Path, migration: str, rollback: str) -> str:
             "select 1;",
             "publication relation public.toys in publication p stays",
         ),
+        ("grant usage on schema shelf to public;", "select 1;", "schema shelf is changed"),
+        ("grant usage on sequence toys_id_seq to public;", "select 1;", "sequence public.toys_id_seq is changed"),
         ("create schema other;", "select 1;", "schema other stays"),
         ("create domain d as text;", "select 1;", "type public.d stays"),
         ("alter table toys set (fillfactor = 50);", "select 1;", "table public.toys is changed"),
@@ -108,9 +111,12 @@ def test_many_differences_are_counted(empty_database_url: str, tmp_path: Path) -
         ("create table dolls (toy bigint references toys);", "drop table dolls;"),
         ("create temporary table few as select id from toys;", "select 1;"),
         ("grant select on toys to public;", "revoke select on toys from public;"),
+        ("grant usage on sequence toys_id_seq to public;", "revoke usage on sequence toys_id_seq from public;"),
+        ("grant usage on schema shelf to public;", "revoke usage on schema shelf from public;"),
+        ("revoke usage on type shade from public;", "grant usage on type shade to public;"),
         ("revoke execute on function twice from public;", "grant execute on function twice to public;"),
         ("-- transactional: false\ncreate index concurrently i on toys (size);", "drop index concurrently i;"),
-        ("-- rollback: ok 0002_change_toys (the new index stays)\ncreate index i on toys (size);", "select 1;"),
+        ("-- rollback: ok 0002_change-toys (the new index stays)\ncreate index i on toys (size);", "select 1;"),
     ],
 )
 def test_rollback_that_restores_the_schema_has_no_finding(

@@ -13,7 +13,7 @@ from service.sqlcheck.analysis.parse_tree import Node, walk
 from service.sqlcheck.findings import Finding
 
 # `-- unread: ok user_model.created_at, pets.note (support reads them)`, in any migration.
-ACCEPTED = re.compile(r"^-- (?P<check>[a-z-]+): ok (?P<names>[\w.]+(?:, [\w.]+)*) \(\S.*", re.MULTILINE)
+ACCEPTED = re.compile(r"^-- (?P<check>[a-z-]+): ok (?P<names>[\w.-]+(?:, [\w.-]+)*) \(\S.*", re.MULTILINE)
 LEADING = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
 # Checks that depend on more than the migrations: a database, an option, or queries.
 DEPENDENT_CHECKS = {"drift", "rollback", "unread"}

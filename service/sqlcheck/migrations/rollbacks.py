@@ -17,27 +17,21 @@ from service.sqlcheck.scratch import connect, scratch_database
 Snapshot = dict[tuple[str, str], tuple[Any, ...]]
 MAX_SHOWN = 3  # objects in the finding about one rollback
 
-# The definition of an object, in addition to its row, by catalogue; `grant` and `revoke` write default privileges out.
+# The definition of an object, in addition to its row, by catalogue.
 CATALOGUES: dict[str, LiteralString] = {
     "pg_attrdef": "pg_get_expr(x.adbin, x.adrelid)",
     "pg_class": """
         concat(
             pg_get_indexdef(x.oid), pg_get_expr(x.relpartbound, x.oid),
             (select row(i.indisvalid, i.indisreplident, i.indisclustered) from pg_index as i where indexrelid = x.oid),
-            (select to_jsonb(s) - '{seqrelid,seqtypid}'::text[] from pg_sequence as s where seqrelid = x.oid),
-            array(select each::text from unnest(coalesce(x.relacl, acldefault('r', x.relowner))) as each order by 1)
+            (select to_jsonb(s) - '{seqrelid,seqtypid}'::text[] from pg_sequence as s where seqrelid = x.oid)
         )
     """,
     "pg_constraint": "pg_get_constraintdef(x.oid)",
     "pg_policy": """
         concat(pg_get_expr(x.polqual, x.polrelid), pg_get_expr(x.polwithcheck, x.polrelid), x.polroles::regrole[])
     """,
-    "pg_proc": """
-        concat(
-            case when x.prokind <> 'a' then pg_get_functiondef(x.oid) end,
-            array(select each::text from unnest(coalesce(x.proacl, acldefault('f', x.proowner))) as each order by 1)
-        )
-    """,
+    "pg_proc": "case when x.prokind <> 'a' then pg_get_functiondef(x.oid) end",
     "pg_rewrite": "pg_get_ruledef(x.oid)",
     "pg_statistic_ext": "pg_get_statisticsobjdef(x.oid)",
     "pg_trigger": "pg_get_triggerdef(x.oid)",
@@ -56,6 +50,19 @@ CATALOGUES: dict[str, LiteralString] = {
         "''",
     ),
 }
+# The letters before `acl` and `owner`, and the kind of object: `grant` and `revoke` write default privileges out.
+OWNED: dict[str, tuple[LiteralString, LiteralString]] = {
+    "pg_class": ("rel", "case x.relkind when 'S' then 's' else 'r' end"),
+    "pg_foreign_data_wrapper": ("fdw", "'F'"),
+    "pg_foreign_server": ("srv", "'S'"),
+    "pg_language": ("lan", "'l'"),
+    "pg_namespace": ("nsp", "'n'"),
+    "pg_proc": ("pro", "'f'"),
+    "pg_type": ("typ", "'T'"),
+}
+PRIVILEGES = """array(
+    select each::text from unnest(coalesce(x.{0}acl, acldefault(({1})::"char", x.{0}owner))) as each order by 1
+)"""
 # Oids, column numbers, statistics, and flags that only VACUUM resets are not part of a schema. The names of internal
 # tables and triggers contain oids.
 OBJECTS = sql.SQL("""
@@ -64,10 +71,10 @@ OBJECTS = sql.SQL("""
             select attname::text from pg_attribute
             where attrelid = {name}::regclass and (
                 atttypid::regtype::text = any ('{{oid,oid[],oidvector,int2vector,smallint[],xid,pg_node_tree}}')
-                or atttypid = 'regproc'::regtype or attname ~ '^rel(pages|tuples|all|has|natts|acl)|^proacl'
+                or atttypid = 'regproc'::regtype or attname ~ '^rel(pages|tuples|all|has|natts)|^[^d].+acl$'
             )
         )
-    )::text, obj_description(x.oid, {name}), {definition}
+    )::text, obj_description(x.oid, {name}), {definition}, {privileges}
     from {catalogue} as x cross join lateral pg_identify_object({name}::regclass, x.oid, 0) as i
     where x.oid >= 16384 and i.schema is distinct from 'pg_toast'
         and to_jsonb(x) -> 'tgisinternal' is distinct from 'true' and i.identity !~ '^pg_(toast_)?temp'
@@ -125,7 +132,12 @@ def _run(connection: psycopg.Connection[Any], path: Path) -> None:
 def _snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
     found: Snapshot = {}
     for name, definition in CATALOGUES.items():
-        query = OBJECTS.format(name=sql.Literal(name), catalogue=sql.Identifier(name), definition=sql.SQL(definition))
+        query = OBJECTS.format(
+            name=sql.Literal(name),
+            catalogue=sql.Identifier(name),
+            definition=sql.SQL(definition),
+            privileges=sql.SQL(PRIVILEGES.format(*OWNED[name]) if name in OWNED else "''"),
+        )
         found |= {(kind, identity): tuple(rest) for kind, identity, *rest in connection.execute(query)}
     return found | {(kind, identity): tuple(rest) for kind, identity, *rest in connection.execute(COLUMNS)}
 
