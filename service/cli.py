@@ -34,6 +34,10 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except OperatorError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.filename is None:  # such as a closed pipe, with which click deals
+                raise
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
         except asyncpg.PostgresError as error:
             # Its first line: the others may show a row.
             sentence = (

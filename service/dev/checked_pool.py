@@ -16,7 +16,7 @@ import psycopg
 from typing_extensions import override
 from watchfiles import awatch
 
-from service.migrate import MigrationError, status
+from service.migrate import status
 from service.postgres import SQL, Executor, PoolLike, Query, Rows, Statement, WrappedPool, accept_broken_files
 from service.problems import OperatorError, QueryFinding
 from service.settings import Settings
@@ -91,7 +91,7 @@ class CheckedPool(WrappedPool):
         async with self._check_lock:
             try:
                 self._statements, findings, pending = await asyncio.to_thread(self._run_check)
-            except (psycopg.Error, MigrationError, SyntaxError, OSError) as error:
+            except (psycopg.Error, OperatorError, SyntaxError, OSError) as error:
                 click.echo(f"The queries cannot be checked now: {str(error).splitlines()[0]}", err=True)
                 return
             if findings != self._findings:

@@ -279,9 +279,10 @@ def _measure(
 
 
 def _project(root: Path) -> str:
-    file = root / "pyproject.toml"
-    found = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
-    return str(found.get("project", {}).get("name", root.name))
+    try:
+        return str(tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["name"])
+    except (OSError, KeyError, tomllib.TOMLDecodeError):
+        return root.name
 
 
 def _revision(root: Path) -> str:

@@ -53,9 +53,10 @@ def _of_function(calls: "_Calls", module: Module, owner: ast.ClassDef | None, fu
         if method := METHODS.get(module.annotation(call.func).name):
             prefix = _constant(_assigned(owner, "path")) if owner else ""
             options = {word.arg: word.value for word in call.keywords}
+            path = call.args[0] if call.args else options.get("path")
             security = options.get("security") or _assigned(owner, "security")
             yield Endpoint(
-                path=_joined(prefix, _constant(call.args[0]) if call.args else ""),
+                path=_joined(prefix, _constant(path)),
                 method=method,
                 handler=f"{owner.name}.{function.name}" if owner else function.name,
                 file=module.path.as_posix(),
@@ -69,8 +70,10 @@ def _of_function(calls: "_Calls", module: Module, owner: ast.ClassDef | None, fu
 def _assigned(owner: ast.ClassDef | None, name: str) -> ast.expr | None:
     """Return the value that a class assigns to `name`, or None."""
     for node in owner.body if owner else []:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == name:
-            return node.value
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            if isinstance(target, ast.Name) and target.id == name:
+                return node.value
     return None
 
 

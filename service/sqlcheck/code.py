@@ -92,13 +92,15 @@ class Module:
             return self, target
         module, attribute = target
         there = self.code.module(module)
-        return there.find(attribute) if there else f"{module}.{attribute}".strip(".")
+        if there is None or self.code.module(f"{module}.{attribute}"):  # a package can import its own modules
+            return f"{module}.{attribute}".strip(".")
+        return there.find(attribute)
 
     def annotation(self, node: ast.expr) -> Annotation:
         """Return the type that an annotation denotes."""
         match node:
             case ast.Constant(value=str(text)):
-                return self.annotation(ast.parse(text, mode="eval").body)
+                return self.annotation(ast.parse(text, str(self.path), mode="eval").body)
             case ast.BinOp():
                 return _union(self.annotation(node.left), self.annotation(node.right))
             case ast.Subscript():
@@ -133,7 +135,9 @@ class Module:
         outer = full_name.rpartition(".")[2]
         inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         if outer == "Literal":
-            return Annotation("Literal", values=tuple(str(ast.literal_eval(each)) for each in inner))
+            is_known = all(isinstance(each, ast.Constant | ast.UnaryOp) for each in inner)  # not members of an enum
+            values = tuple(str(ast.literal_eval(each)) for each in inner) if is_known else None
+            return Annotation("Literal", values=values)
         first = self.annotation(inner[0])
         if outer == "Annotated":
             return first
@@ -197,6 +201,8 @@ class Code:
 @cache
 def _parse(source: bytes, path: str) -> Source:
     """Parse a file, once for the same content."""
+    if b"\0" in source:
+        raise SyntaxError("it contains null bytes", (path, 1, None, None))
     tree = ast.parse(source, path)
     found = Source(source.decode("utf-8", "replace"), tree.body, [], [], [])
     for node in ast.walk(tree):

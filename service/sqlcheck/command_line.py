@@ -64,12 +64,8 @@ def reported_errors() -> Iterator[None]:
     """Report an error as one sentence: a missing package, invalid Python, or an error of PostgreSQL."""
     import psycopg
 
-    from service.embedded import EmbeddedPostgresError
-
     try:
         yield
-    except EmbeddedPostgresError as error:
-        raise click.ClickException(str(error)) from error
     except ModuleNotFoundError as error:
         sentence = f"This needs {error.name}: install the dev requirements (pip install -r requirements-dev.txt)"
         raise click.ClickException(sentence) from error
@@ -77,8 +73,6 @@ def reported_errors() -> Iterator[None]:
         raise click.ClickException(f"{error.filename}:{error.lineno}: Python cannot read this: {error.msg}") from error
     except psycopg.Error as error:
         raise click.ClickException(f"PostgreSQL says: {str(error).splitlines()[0]}") from error
-    except ValueError as error:
-        raise click.ClickException(f"The database's URL {error}") from error
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def check_drift(tree: Tree, url: str, migrated: psycopg.Connection[Any]) -> Iter
     """Find the tables, functions, enums and sequences that differ between a database and a migrated one.
 
     Schemas that the migrations do not use are ignored, and partitions that only the database has.
-    Raises psycopg.Error and ValueError.
+    Raises psycopg.Error and OperatorError.
 
     :param url: the database to check
     :param migrated: a connection to a database with all migrations

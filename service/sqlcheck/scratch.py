@@ -12,6 +12,7 @@ from psycopg import sql
 
 from service.embedded import MISSING_EXTENSION, embedded_postgres
 from service.postgres import psycopg_conninfo
+from service.problems import OperatorError
 
 # Speed instead of durability: the server is deleted afterwards.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -23,7 +24,7 @@ MINIMUM_VERSION = 150000
 def scratch_database(url: str | None) -> Iterator[str]:
     """Yield the URL of an empty database: a new one on the server of `url`, or that of a new embedded server.
 
-    Raises psycopg.Error or EmbeddedPostgresError.
+    Raises psycopg.Error or OperatorError.
     """
     if url is None:
         with (
@@ -42,15 +43,18 @@ def scratch_database(url: str | None) -> Iterator[str]:
 
 
 def connect(url: str) -> "psycopg.Connection[tuple[object, ...]]":
-    """Connect in autocommit mode. Raises ValueError if PostgreSQL is too old."""
+    """Connect in autocommit mode. Raises OperatorError if the URL is invalid or PostgreSQL too old."""
+    try:
+        conninfo = psycopg_conninfo(url)
+    except ValueError as error:
+        raise OperatorError(f"The database's URL {error}") from error
     # Without psycopg's own prepared statements, EXPLAIN (GENERIC_PLAN) is sent with its `$1` unchanged.
-    connection = psycopg.connect(
-        psycopg_conninfo(url), autocommit=True, prepare_threshold=None, application_name=APPLICATION
-    )
+    connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None, application_name=APPLICATION)
     if connection.info.server_version < MINIMUM_VERSION:
         version = connection.info.server_version // 10000
         connection.close()
-        raise ValueError(f"leads to PostgreSQL {version}: the checks need {MINIMUM_VERSION // 10000} or later")
+        sentence = f"leads to PostgreSQL {version}: the checks need {MINIMUM_VERSION // 10000} or later"
+        raise OperatorError(f"The database's URL {sentence}")
     return connection
 
 

@@ -44,6 +44,7 @@ def test_every_query_of_a_feature_has_an_endpoint(every: list[Endpoint], feature
 CODE = """
 import other
 from litestar import Controller, delete, get, patch, post
+from service import models
 from service.names import LIST as ALL, listed
 from service.sql import count, many
 
@@ -74,8 +75,8 @@ class Things(Controller):
     path: str = "/annotated"
     security = BEARER
 
-    @delete("/things/{thing:uuid}/")
-    def remove(self) -> None: self.inner(); self.gone()
+    @delete(path="/things/{thing:uuid}/")
+    def remove(self) -> models.Thing: self.inner(); self.gone()
 
     def inner(self) -> None: return count("a.inner")
 """
@@ -88,6 +89,8 @@ def listed(): many("a.listed", Row)
 
 def test_unusual_code_is_followed_where_possible(tmp_path: Path) -> None:
     (tmp_path / "service").mkdir()
+    (tmp_path / "service/__init__.py").write_text("from service import models")
+    (tmp_path / "service/models.py").write_text("class Thing: ...")
     (tmp_path / "service/things.py").write_text(CODE)
     (tmp_path / "service/names.py").write_text(NAMES)
 
@@ -97,7 +100,7 @@ def test_unusual_code_is_followed_where_possible(tmp_path: Path) -> None:
         "bare": ("GET", "/", ("a.list",)),
         "computed": ("POST", "/", ("a.rows", "a.listed")),
         "here": ("PATCH", "/", ("a.here",)),
-        "Things.remove": ("DELETE", "/things/{thing}", ("a.inner",)),
+        "Things.remove": ("DELETE", "/annotated/things/{thing}", ("a.inner",)),
     }
     assert found["here"].purpose == "Ends here."
     assert found["Things.remove"].guarded

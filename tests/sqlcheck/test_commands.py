@@ -126,6 +126,29 @@ def test_invalid_python_is_one_sentence(tree: Copy) -> None:
     assert done.stderr == f"Error: {KITES}:1: Python cannot read this: invalid syntax\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("a\0", "it contains null bytes"), ("@frozen\nclass A:\n    b: 'no type'\n\n\none('a.b', A)", "invalid syntax")],
+)
+def test_python_that_only_the_check_reads_is_one_sentence(tree: Copy, text: str, sentence: str) -> None:
+    tree.write(KITES, f"from attrs import frozen\nfrom service.sql import one\n{text}")
+
+    done = invoke("check", "--directory", str(tree.root))
+
+    assert done.stderr == f"Error: {KITES}:1: Python cannot read this: {sentence}\n"
+
+
+def test_file_that_cannot_be_read_is_one_sentence(tree: Copy, database_url: str) -> None:
+    lost = tree.root / "service/pets/lost.py"
+    lost.symlink_to("nowhere")
+    try:
+        done = invoke("check", "--directory", str(tree.root), "--database-url", database_url)
+    finally:
+        lost.unlink()
+
+    assert (done.stderr, done.exit_code) == (f"Error: {lost}: No such file or directory\n", 1)
+
+
 def test_missing_dev_requirements_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "pglast.py").write_text("raise ModuleNotFoundError(name='pglast')")
 

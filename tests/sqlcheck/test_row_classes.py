@@ -104,6 +104,16 @@ def test_type_is_read_as_written(tmp_path: Path) -> None:
     assert str(reference.row) == "int | None"
 
 
+def test_literal_of_a_member_has_no_known_values(tmp_path: Path) -> None:
+    source = (
+        "import enum\nclass Kind(enum.Enum):\n    A = 'a'\n@attrs.define\nclass X:\n    a: typing.Literal[Kind.A]\n"
+    )
+
+    [field] = row(tmp_path, source).fields
+
+    assert (field.annotation.name, field.annotation.values) == ("Literal", None)
+
+
 @pytest.mark.parametrize("alias", ["typing.TypeVar('T')", "list['T'] | str"])
 def test_alias_of_itself_ends(tmp_path: Path, alias: str) -> None:
     found = row(tmp_path, f"T = {alias}\n@attrs.define\nclass X:\n    a: T\n    b: 'T'\n")
