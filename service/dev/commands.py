@@ -6,7 +6,7 @@ import click
 
 from service.settings import Settings
 from service.sqlbook.commands import book
-from service.sqlcheck import DATABASE
+from service.sqlcheck import DATABASE, reported_errors
 from service.sqlcheck.commands import sql, stub
 
 
@@ -53,13 +53,14 @@ def new(name: str, fields: tuple[str, ...], no_owner: bool, singular: str | None
     Writes a migration, five queries, models, a controller and tests, adds the controller to app.py and lines to README
     and changelog, and runs `sql stub`. Overwrites nothing.
     """
-    from service.dev.scaffold.resource import ScaffoldError, read_resource  # noqa: PLC0415 - needs development dependencies
-    from service.dev.scaffold.writing import write  # noqa: PLC0415 - the same
+    with reported_errors():
+        from service.dev.scaffold.resource import ScaffoldError, read_resource  # noqa: PLC0415 - needs development dependencies
+        from service.dev.scaffold.writing import write  # noqa: PLC0415 - the same
 
-    if name == "kites":  # a second one would have the same paths
-        raise ScaffoldError("The example in tests/support/kites.py has the name 'kites': choose another one")
-    for path in write(read_resource(name, fields, singular=singular, owned=not no_owner)):
-        click.echo(path)
+        if name == "kites":  # a second one would have the same paths
+            raise ScaffoldError("The example in tests/support/kites.py has the name 'kites': choose another one")
+        for path in write(read_resource(name, fields, singular=singular, owned=not no_owner)):
+            click.echo(path)
     click.get_current_context().invoke(stub, database_url=database_url)
 
 
@@ -75,10 +76,11 @@ def remove(name: str, drop: bool, database_url: str | None) -> None:  # noqa: FB
     The running release still uses the tables: deploy without the feature first, then run this again with --drop, and
     deploy the migration. If nothing is deployed yet, use --drop at once.
     """
-    from service.dev.scaffold.removal import remove as remove_feature  # noqa: PLC0415 - the same
+    with reported_errors():
+        from service.dev.scaffold.removal import remove as remove_feature  # noqa: PLC0415 - the same
 
-    for path in remove_feature(name, drop=drop):
-        click.echo(path)
+        for path in remove_feature(name, drop=drop):
+            click.echo(path)
     click.get_current_context().invoke(stub, database_url=database_url)
 
 

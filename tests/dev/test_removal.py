@@ -86,6 +86,31 @@ def test_drop_follows_an_earlier_removal(whole_tree: Tree) -> None:
     assert [path.parts[0] for path in written] == ["migrations", "migrations"]
 
 
+def test_removal_that_failed_can_be_repeated(whole_tree: Tree) -> None:
+    """Python removes no folder through a link."""
+    write(read_resource("throwaways", ["label:text"], singular=None, owned=True), whole_tree.path)
+    folder = whole_tree.path / "sql/throwaways"
+    folder.rename(folder.with_name("linked"))
+    folder.symlink_to("linked")
+
+    with pytest.raises(OSError, match="symbolic link"):
+        remove("throwaways", whole_tree.path, drop=True)
+    folder.unlink()
+    *paths, _, _ = remove("throwaways", whole_tree.path, drop=True)
+
+    assert Path("service/throwaways") in paths
+    assert "throwaways" not in (whole_tree.path / "service/app.py").read_text()
+    assert len([*whole_tree.path.glob("migrations/*_drop_throwaways.sql")]) == 1
+
+
+def test_python_that_cannot_be_parsed_is_one_sentence(whole_tree: Tree) -> None:
+    (whole_tree.path / "tests/broken.py").write_text("def")
+
+    done = whole_tree.fail("python", "-m", "service", "remove", "traces")
+
+    assert done == "Error: tests/broken.py:1: Python cannot read this: invalid syntax\n"
+
+
 @pytest.mark.parametrize(
     ("name", "drop", "sentence"),
     [

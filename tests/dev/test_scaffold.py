@@ -157,6 +157,24 @@ def test_dropped_table_can_be_created_again(whole_tree: Tree) -> None:
     assert "create table throwaways (" in (whole_tree.path / again).read_text()
 
 
+def test_nothing_stays_if_a_file_cannot_be_written(whole_tree: Tree) -> None:
+    before = set(whole_tree.path.rglob("*"))
+    link = whole_tree.path / "tests/throwaways"
+    link.symlink_to("nowhere")
+
+    with pytest.raises(FileExistsError):
+        write(read_resource("throwaways", ["label:text"], singular=None, owned=True), whole_tree.path)
+
+    assert set(whole_tree.path.rglob("*")) == before | {link}
+
+
+def test_migration_without_a_number_is_refused(whole_tree: Tree) -> None:
+    (whole_tree.path / "migrations/zoo.sql").write_text("select 1;")
+
+    with pytest.raises(ScaffoldError, match=r"^the newest of migrations/, zoo, does not begin with a number$"):
+        write(read_resource("throwaways", ["label:text"], singular=None, owned=True), whole_tree.path)
+
+
 def test_nothing_is_written_if_registration_fails(whole_tree: Tree) -> None:
     app = whole_tree.path / "service" / "app.py"
     app.write_text(app.read_text().replace("CONTROLLERS = [", "CONTROLLERS = (").replace("\nfrom ", "\nfrom  "))

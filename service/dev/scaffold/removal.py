@@ -3,7 +3,7 @@
 import ast
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pglast
@@ -32,22 +32,23 @@ def remove(name: str, root: Path = ROOT, *, drop: bool = False) -> list[Path]:
     code = root / PACKAGE / name
     if not code.is_dir() and not drop:
         raise ScaffoldError(f"{PACKAGE}/{name} does not exist; nothing was removed")
-    texts = _unregistered(name, root) if code.is_dir() else {}
-    if drop:
-        texts |= _drop_tables(name, root)
-    paths = [path for folder in (PACKAGE, "sql", "tests") if (path := root / folder / name).is_dir()]
+    edited = _unregistered(name, root) if code.is_dir() else {}
+    edited = {path: text for path, text in edited.items() if (root / path).read_text("utf-8") != text}
+    added = _drop_tables(name, root) if drop else {}
+    # The package goes last, and a migration is written after it: what was interrupted can be repeated.
+    paths = _queries_of(name, root)
     paths += [path for path in (root / "tests").rglob(f"test_{name}.py") if path.parent.name != name]
-    paths += _queries_of(name, root)
+    paths += [path for folder in ("sql", "tests", PACKAGE) if (path := root / folder / name).is_dir()]
+    _write(root, edited)
     for removed in paths:
         shutil.rmtree(removed) if removed.is_dir() else removed.unlink()
-    changed = {relative: text for relative, text in texts.items() if not _has_text(root / relative, text)}
-    for relative, text in changed.items():
-        (root / relative).write_text(text, encoding="utf-8")
-    return [*(path.relative_to(root) for path in paths), *map(Path, changed)]
+    _write(root, added)
+    return [*(path.relative_to(root) for path in paths), *map(Path, edited), *map(Path, added)]
 
 
-def _has_text(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_text("utf-8") == text
+def _write(root: Path, texts: Mapping[str, str]) -> None:
+    for path, text in texts.items():
+        (root / path).write_text(text, encoding="utf-8")
 
 
 def _unregistered(name: str, root: Path) -> dict[str, str]:
@@ -59,7 +60,7 @@ def _unregistered(name: str, root: Path) -> dict[str, str]:
             if name in {*relative.parts[1:-1], relative.stem.removeprefix("test_")}:
                 continue
             text = path.read_text("utf-8")
-            if imported := _imported(name, text):
+            if imported := _imported(name, text, str(relative)):
                 if folder == PACKAGE and relative.as_posix() not in ASSEMBLY:
                     raise ScaffoldError(f"{relative} imports {PACKAGE}.{name}: change that first; nothing was removed")
                 texts[relative.as_posix()] = _without(name, imported, text, relative)
@@ -67,10 +68,10 @@ def _unregistered(name: str, root: Path) -> dict[str, str]:
     return texts | (_unlisted(controllers.read_text("utf-8"), root) if controllers.is_file() else {})
 
 
-def _imported(name: str, text: str) -> dict[str, range]:
+def _imported(name: str, text: str, path: str) -> dict[str, range]:
     """Return the names that `text` imports from the package, and the lines of each import."""
     found = {}
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(ast.parse(text, path)):
         if isinstance(node, ast.ImportFrom) and node.module:
             of_package = node.module == f"{PACKAGE}.{name}" or node.module.startswith(f"{PACKAGE}.{name}.")
             for alias in node.names:

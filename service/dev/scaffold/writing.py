@@ -4,6 +4,8 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from service.dev.scaffold.registration import EDITS, Edit
@@ -56,12 +58,28 @@ def write(resource: Resource, root: Path = ROOT) -> list[Path]:
     texts = {path: render(template, resource, newest) if template else "" for path, template in new.items()}
     texts = {path: _wrap_comments(text) if path.endswith(".sql") else text for path, text in texts.items()}
     texts |= {path: _registered(root, path, edit, resource) for path, edit in EDITS.items()}
-    for path, text in texts.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text, encoding="utf-8")
+    before = {path: (root / path).read_bytes() for path in EDITS}
+    try:
+        for path, text in texts.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text, encoding="utf-8")
+    except BaseException:  # Ctrl-C, too: half a resource could be neither repeated nor removed
+        _undo(root, new, before)
+        raise
     _format([root / path for path in texts if path.endswith(".py")])
     _wrap_statements([root / path for path, text in texts.items() if path.endswith(".sql") and _is_too_wide(text)])
     return [Path(path) for path in texts]
+
+
+def _undo(root: Path, new: Iterable[str], before: Mapping[str, bytes]) -> None:
+    for path, content in before.items():
+        (root / path).write_bytes(content)
+    for path in new:
+        with suppress(OSError):  # it was not reached
+            (root / path).unlink()
+    for folder in sorted({(root / path).parent for path in new}, reverse=True):
+        with suppress(OSError):  # others have files in it
+            folder.rmdir()
 
 
 def _creating_migration(root: Path, table: str) -> str:
@@ -80,9 +98,13 @@ def _is_too_wide(text: str) -> bool:
 
 
 def next_migration(root: Path) -> tuple[str, int]:
-    """Return the id of the newest migration below `root`, and the number of the next one."""
-    newest = max(path.stem for path in (root / "migrations").glob("[!.]*.sql") if ".rollback" not in path.name)
-    return newest, int(newest.partition("_")[0]) + 1
+    """Return the id of the newest migration below `root`, and the number of the next one. Raises ScaffoldError."""
+    names = [path.stem for path in (root / "migrations").glob("[!.]*.sql") if ".rollback" not in path.name]
+    newest = max(names, default="")
+    number = newest.partition("_")[0]
+    if not number.isdecimal():
+        raise ScaffoldError(f"the newest of migrations/, {newest or 'which is empty'}, does not begin with a number")
+    return newest, int(number) + 1
 
 
 def _registered(root: Path, path: str, edit: Edit, resource: Resource) -> str:
