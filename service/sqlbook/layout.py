@@ -45,8 +45,8 @@ class Block:
 def arrange(items: Sequence[Item]) -> Block:
     """Position the boxes: the largest connected group first, unconnected boxes side by side at the end."""
     parts = sorted(_connected(items), key=lambda part: (-len(part), part[0].name))
-    blocks = [_layered(part) for part in parts if len(part) > 1]
-    alone = [part[0] for part in parts if len(part) == 1]
+    alone = [part[0] for part in parts if len(part) == 1 and part[0].name not in part[0].targets]
+    blocks = [_layered(part) for part in parts if part[0] not in alone]
     limit = max([WIDTH, *(block.width for block in blocks)])
     if alone:
         number = int((limit + GAP_ALONE) // (max(item.width for item in alone) + GAP_ALONE))
@@ -104,7 +104,9 @@ def _layered(part: Sequence[Item]) -> Block:
     limit = max(MIN_SPLIT_HEIGHT, math.sqrt(area * MAX_ASPECT_RATIO), *(item.height for item in part))
     for _ in range(SWEEPS):
         _untangle(layers)
-    return _beside([column for layer in layers for column in _split(layer, limit)], GAP_X, GAP_Y, middle=True)
+    block = _beside([column for layer in layers for column in _split(layer, limit)], GAP_X, GAP_Y, middle=True)
+    loops = any(item.name in item.targets for item in part)
+    return attrs.evolve(block, width=block.width + (GAP_X / 2 if loops else 0))
 
 
 def _ranks(targets: Mapping[str, Iterable[str]]) -> dict[str, int]:

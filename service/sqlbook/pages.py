@@ -201,7 +201,7 @@ def _placer(contents: Contents) -> Callable[[str, int], str]:
 
 def highlighted(text: str, anchor: str = "") -> Markup:
     """Return SQL as highlighted lines of HTML; with an `anchor`, links such as ``#L3`` lead to them."""
-    html = pygments.highlight(text, PostgresLexer(), HtmlFormatter(nowrap=True)).rstrip("\n")
+    html = pygments.highlight(text, PostgresLexer(stripnl=False), HtmlFormatter(nowrap=True)).rstrip("\n")
     lines = [
         f'<span class="line"{(f" id={anchor}{number}") if anchor else ""}>{line}\n</span>'
         for number, line in enumerate(html.split("\n"), 1)

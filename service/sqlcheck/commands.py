@@ -178,8 +178,8 @@ def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -
         from service.sqlcheck.findings import finding_at
         from service.sqlcheck.tree import Tree
 
-        refused: list[Finding] = []
         tree = Tree.read(directory)
+        refused = [] if names else [*tree.broken.values()]
         if unknown := [name for name in names if name not in tree.statements]:
             raise click.ClickException(f"There is no readable query {unknown[0]!r} in {directory / 'sql'}")
         with migrated_database(tree, database_url) as connection:

@@ -13,6 +13,7 @@ import pytest
 from service.embedded import EmbeddedPostgres
 from service.sqlbook.contents import Contents
 from service.sqlbook.diagram import Diagram, diagram
+from service.sqlbook.layout import GAP_X, GAP_Y, Item, arrange
 from service.sqlbook.mermaid import mermaid
 from service.sqlbook.pages import file, write
 from service.sqlbook.plan_tree import Node, better_index
@@ -81,6 +82,12 @@ def test_large_schema_is_compact_and_no_box_covers_another(drawn: Diagram) -> No
     for one, other in combinations(drawn.boxes, 2):
         beside = one.x + one.width <= other.x or other.x + other.width <= one.x
         assert beside or one.y + one.height <= other.y or other.y + other.height <= one.y, (one.table, other.table)
+
+
+def test_line_of_a_table_to_itself_covers_no_other() -> None:
+    block = arrange([Item("alone", 90, 50, frozenset()), Item("own", 90, 50, frozenset({"own"}))])
+
+    assert block.places == {"own": (0, 0, 90), "alone": (90 + GAP_X / 2 + GAP_Y, 0, 90)}
 
 
 def test_each_schema_has_a_frame_around_its_tables(drawn: Diagram) -> None:

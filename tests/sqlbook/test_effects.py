@@ -13,7 +13,7 @@ from service.sqlbook.effects import advisory_locks, effects
 from service.sqlcheck import Schema, read_schema, scale
 from service.sqlcheck.analysis.description import EXPLAIN
 from service.sqlcheck.analysis.parse_tree import ParsedQuery
-from service.sqlcheck.migrations.lock_state import LOCKS, WAITS
+from service.sqlcheck.migrations.lock_state import State
 from service.sqlcheck.scratch import connect
 from service.sqlcheck.tree import Tree, apply_migrations
 from tests.support.checkouts import Copy
@@ -151,10 +151,7 @@ def told_locks(tree: Tree, name: str, schema: Schema) -> dict[str, int]:
 
 def held_locks(connection: Connection) -> dict[str, int]:
     """Return the strongest lock on each table, as a number, that the transaction holds."""
-    found: dict[str, int] = {}
-    for table, mode in connection.execute(LOCKS, [[*WAITS]]).fetchall():
-        found[table] = max(POSTGRESQL.index(mode), found.get(table, 0))
-    return found
+    return {table: POSTGRESQL.index(mode) for table, mode in State.read(connection).locks.items()}
 
 
 # They call functions in plpgsql, whose locks are not seen.

@@ -11,7 +11,7 @@ import pytest
 
 from service.embedded import EmbeddedPostgres
 from service.sqlbook.contents import Contents, Size
-from service.sqlbook.pages import FolderError, file, prose, size, write
+from service.sqlbook.pages import FolderError, file, highlighted, prose, size, write
 from service.sqlbook.plan_tree import Node
 from service.sqlbook.psql import psql
 from service.sqlcheck.analysis.description import Describer
@@ -61,6 +61,10 @@ def test_hostile_text_is_escaped(folder: Path) -> None:
     assert "Show <b>one</b> shelf." in pages["endpoints.html"].text
     assert HOSTILE in pages["live-database.html"].text
     assert "</script>" not in (folder / "search.js").read_text()
+
+
+def test_lines_have_the_numbers_of_the_file() -> None:
+    assert '<span class="line" id=L3><span class="k">select' in highlighted("\n\nselect 1;\n", "L")
 
 
 def test_names_become_valid_file_names() -> None:

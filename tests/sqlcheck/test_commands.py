@@ -233,6 +233,15 @@ def test_explain_prints_the_other_plans_beside_an_error(tree: Copy) -> None:
     assert done.exit_code == 1
 
 
+def test_explain_of_all_reports_unreadable_files(tree: Copy, database_url: str) -> None:
+    tree.write("sql/users/show_me.sql", "select 1;\n")
+
+    done = invoke("explain", "--directory", str(tree.root), "--database-url", database_url)
+
+    assert done.stderr.startswith("Error: sql/users/show_me.sql:1: ")
+    assert done.exit_code == 1
+
+
 def test_lock_file_of_an_editor_is_no_module(tree: Copy, database_url: str) -> None:
     """Emacs makes a link to nowhere beside the file."""
     lock = tree.root / "service/pets/.#controllers.py"

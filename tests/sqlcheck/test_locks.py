@@ -372,6 +372,13 @@ def test_strongest_lock_of_each_table_is_shown(tree: Copy, empty_database_url: s
     assert (locks[0].sql_mode, locks[0].waits) == ("ACCESS EXCLUSIVE", "readers and writers wait")
 
 
+def test_locks_of_renamed_and_dropped_tables_are_shown(tree: Copy, empty_database_url: str) -> None:
+    found = reviewed(tree, empty_database_url, "alter table kites rename to dragons;\ndrop table login_throttle;").locks
+
+    strongest = "AccessExclusiveLock"
+    assert found == [Lock("kites", strongest, rewritten=False), Lock("login_throttle", strongest, rewritten=False)]
+
+
 def test_nontransactional_migration_shows_no_locks(tree: Copy, empty_database_url: str) -> None:
     tree.write(PLACE, NOT_TRANSACTIONAL + "create index concurrently kites_version_idx on kites (version);\n")
     tree.write(PLACE.replace(".sql", ".rollback.sql"), "drop index kites_version_idx;\n")

@@ -9,7 +9,7 @@ import psycopg
 SEARCH_PATH = "set local search_path = public"
 # Partitioned tables have no file.
 TABLES = """
-    select c.oid::regclass::text, coalesce(pg_relation_filenode(c.oid), 0)
+    select c.oid::bigint, c.oid::regclass::text, coalesce(pg_relation_filenode(c.oid), 0)
     from pg_class as c
     where c.relkind in ('r', 'm', 'p') and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
 """
@@ -61,24 +61,26 @@ WAITS = {
 }
 # The strongest lock of a table comes last.
 LOCKS = """
-    select l.relation::regclass::text, l.mode
-    from pg_locks as l inner join pg_class as c on c.oid = l.relation
-    where l.pid = pg_backend_pid() and l.locktype = 'relation' and c.relkind in ('r', 'p', 'm')
-        and c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
-    order by array_position(%s, l.mode)
+    select relation::bigint, mode from pg_locks where pid = pg_backend_pid() and locktype = 'relation'
+    order by array_position(%s, mode)
 """
 
 
 @attrs.frozen
 class State:
-    """The parts of the catalogue that the rules compare, and the locks held; names have no quotes."""
+    """The parts of the catalogue that the rules compare, and the locks held; names have no quotes.
 
+    `names`: those of the tables, by oid. `held`: the locks by oid, also of tables that are dropped.
+    """
+
+    names: dict[int, str]
     tables: dict[str, int]
     indexes: dict[int, str]
     foreign_keys: dict[int, str]
     not_null: dict[str, list[bool]]
     triggers: dict[str, list[str]]
     secured: set[tuple[str, str]]
+    held: dict[int, str]
     locks: dict[str, str]
     lock_timeout: str
 
@@ -93,13 +95,17 @@ class State:
         with connection.transaction(force_rollback=True):
             connection.execute(SEARCH_PATH)
             [[timeout]] = rows("show lock_timeout")
+            tables, held = rows(TABLES), dict(rows(LOCKS, [*WAITS]))
+            names = {oid: name for oid, name, _ in tables}
             return cls(
-                tables=dict(rows(TABLES)),
+                names=names,
+                tables={name: file for _, name, file in tables},
                 indexes=dict(rows(INDEXES)),
                 foreign_keys=dict(rows(FOREIGN_KEYS)),
                 not_null={name: flags for name, *flags in rows(NOT_NULL)},
                 triggers={key: its for key, *its in rows(TRIGGERS)},
                 secured={(table, what) for table, what in rows(ROW_SECURITY)},
-                locks=dict(rows(LOCKS, [*WAITS])),
+                held=held,
+                locks={names[oid]: mode for oid, mode in held.items() if oid in names},
                 lock_timeout=timeout,
             )

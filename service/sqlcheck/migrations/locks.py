@@ -147,9 +147,12 @@ class _Review:
         return self._text.count("\n", 0, after_comments(self._text, start)) + 1
 
     def _locks(self, after: State) -> list[Lock]:
-        existing = self._before.tables
         return sorted(
-            Lock(table, mode, table in after.tables and after.tables[table] != existing[table])
-            for table, mode in after.locks.items()
-            if table in existing and WAITS[mode]
+            Lock(
+                table,
+                after.held[oid],
+                oid in after.names and self._before.tables[table] != after.tables[after.names[oid]],
+            )
+            for oid, table in self._before.names.items()
+            if WAITS[after.held.get(oid, "AccessShareLock")]
         )
