@@ -14,7 +14,9 @@ from service.sqlcheck.migrations.schema_difference import Change, difference
 from service.sqlcheck.scratch import connect
 from service.sqlcheck.tree import Tree
 
-READ_ONLY = "set transaction isolation level repeatable read, read only; set local search_path = public"
+READ_ONLY = "set transaction isolation level repeatable read, read only"
+# Names have their schemas then, even if the role may not use some.
+WITH_SCHEMAS = "set local search_path = ''"
 CAN_READ_MIGRATIONS = "select has_table_privilege(to_regclass('_yoyo_migration'), 'select')"
 KINDS = {"function", "enum", "sequence"}
 APPLIED = "select migration_id from _yoyo_migration"
@@ -33,9 +35,10 @@ def check_drift(tree: Tree, url: str, migrated: psycopg.Connection[Any]) -> Iter
     with connect(url) as live, live.transaction():
         live.execute(READ_ONLY)
         yield from _unapplied(live, [Path(path).stem for path in files.texts])
+        live.execute(WITH_SCHEMAS)
         found = read_schema(live)
         with migrated.transaction():
-            migrated.execute(READ_ONLY)
+            migrated.execute(WITH_SCHEMAS)
             expected = read_schema(migrated)
         if live.info.server_version // 10000 != migrated.info.server_version // 10000:
             found, expected = _without_views(found), _without_views(expected)  # each release formats them differently
@@ -60,7 +63,8 @@ def _unapplied(live: psycopg.Connection[Any], names: Collection[str]) -> Iterato
 
 
 def _by_object(expected: Schema, actual: Schema) -> dict[str, list[Change]]:
-    schemas = {table.schema for table in expected.tables.values()} | {"public"}
+    names = [*expected.tables, *expected.functions, *expected.sequences]
+    schemas = {"", "public", *(name.partition("(")[0].rpartition(".")[0] for name in names)}
     tables = {
         name: table
         for name, table in actual.tables.items()
@@ -70,7 +74,7 @@ def _by_object(expected: Schema, actual: Schema) -> dict[str, list[Change]]:
     for change in difference(expected, attrs.evolve(actual, tables=tables)):
         name = change.table or change.name
         bare = name.partition("(")[0]  # without arguments, whose types can have another schema
-        if not BOOKKEEPING_TABLES.fullmatch(name) and bare.partition(".")[0] in schemas | {bare}:
+        if not BOOKKEEPING_TABLES.fullmatch(name) and (change.before or bare.rpartition(".")[0] in schemas):
             found.setdefault(name, []).append(change)
     return found
 

@@ -98,6 +98,17 @@ def test_drift_is_found(tree: Copy, live: str, ddl: str, finding: str) -> None:
     assert found.endswith(" [drift]")
 
 
+def test_schema_without_tables_is_compared(tree: Copy, own_database_url: str) -> None:
+    create = "create schema tool; create function tool.f() returns int return 1;\n"
+    tree.write("migrations/9999_create_tool.sql", f"-- depends: {CREATE_KITES}\n{create}")
+    tree.write("migrations/9999_create_tool.rollback.sql", "drop schema tool cascade;\n")
+    apply(own_database_url, tree.root / "migrations", report=lambda _: None)
+
+    [found] = drift(tree, own_database_url, "drop function tool.f()")
+
+    assert found.endswith("the database lacks the function tool.f() [drift]")
+
+
 def test_accepted_and_foreign_tables_have_no_drift(tree: Copy, own_database_url: str) -> None:
     create = (
         "create table event (at date primary key) partition by range (at);\ncomment on table event is 'Events.';\n"
@@ -122,6 +133,7 @@ def test_accepted_and_foreign_tables_have_no_drift(tree: Copy, own_database_url:
 def test_read_only_role_is_enough(tree: Copy, live: str) -> None:
     with psycopg.connect(live, autocommit=True) as connection:
         connection.execute("create role looks login; alter role looks set default_transaction_read_only = on")
+        connection.execute("revoke all on schema public from public")
         try:
             reader = live.replace("postgres@", "looks@")
             done = invoke("check", "--directory", str(tree.root), "--database-url", live, "--live", reader)
