@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import click
 import psycopg
@@ -18,6 +19,7 @@ from psycopg.errors import DuplicateDatabase
 from service import migrate
 from service.embedded import MISSING_EXTENSION, embedded_postgres
 from service.postgres import SQL, psycopg_conninfo
+from service.problems import OperatorError
 from service.settings import Settings
 from service.users.first_user import ensure_user
 
@@ -26,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEV_DIRECTORY = ROOT / ".dev"
 DATABASE = "service"
 DEMO_EMAIL, DEMO_PASSWORD = "demo@example.com", "only for this demo"
+FORGET = sql.SQL("delete from user_model where email = {}").format(DEMO_EMAIL)
 
 
 @contextmanager
@@ -48,7 +51,7 @@ def prepare() -> Iterator[tuple[str, int]]:
         os.environ["HOST"] = os.environ.get("HOST") or "127.0.0.1"
         host, port = Settings.read().address
         _migrate(url)
-        asyncio.run(_add_demo_data(url))
+        asyncio.run(add_demo_data(url))
         for label, value in [
             ("API docs", f"http://{host}:{port}"),
             ("Demo user", f'{DEMO_EMAIL}, password "{DEMO_PASSWORD}"'),
@@ -91,9 +94,22 @@ def _secret_key() -> str:
     return path.read_text()
 
 
-async def _add_demo_data(url: str) -> None:
-    """Add the demo user and, if it is new, the rows of each ``sql/<feature>/dev/demo.sql``."""
-    if await ensure_user(url, DEMO_EMAIL, DEMO_PASSWORD):
-        with psycopg.connect(psycopg_conninfo(url)) as connection, psycopg.RawCursor(connection) as cursor:
-            for path in sorted(SQL.glob("*/dev/demo.sql")):
-                cursor.execute(path.read_bytes(), [DEMO_EMAIL])
+async def add_demo_data(url: str) -> None:
+    """Add the demo user and, if it is new, the rows of each ``sql/<feature>/dev/demo.sql``; without them, no user."""
+    if not await ensure_user(url, DEMO_EMAIL, DEMO_PASSWORD):
+        return
+    with psycopg.connect(psycopg_conninfo(url), autocommit=True) as connection:
+        try:
+            with connection.transaction(), psycopg.RawCursor(connection) as cursor:
+                for path in sorted(SQL.glob("*/dev/demo.sql")):
+                    _run(cursor, path)
+        except BaseException:  # Ctrl-C, too: the next start tries again
+            connection.execute(FORGET)
+            raise
+
+
+def _run(cursor: psycopg.RawCursor[Any], path: Path) -> None:
+    try:
+        cursor.execute(path.read_bytes(), [DEMO_EMAIL])
+    except psycopg.Error as error:
+        raise OperatorError(f"{path.relative_to(SQL.parent)}: PostgreSQL says: {error.diag.message_primary}") from error

@@ -11,8 +11,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
+import psycopg
 import pytest
 
+from service.dev import server
+from service.problems import OperatorError
 from tests.support.processes import Running, Start, check_out, free_port, is_alive, run, wait_until
 
 pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
@@ -71,6 +74,25 @@ def log_in(dev: Running) -> dict[str, str]:
     username, password = printed_after(dev, "Demo user").rstrip('"').split(', password "')
     response = dev.client.post("/auth/access-token", data={"username": username, "password": password})
     return {"Authorization": f"Bearer {response.json()['access_token']}"}
+
+
+async def test_demo_data_that_failed_are_added_by_the_next_start(
+    own_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "SQL", tmp_path / "sql")
+    demo = tmp_path / "sql/toys/dev/demo.sql"
+    demo.parent.mkdir(parents=True)
+    demo.write_text("insert into toys values ($1);")
+
+    with pytest.raises(
+        OperatorError, match=r'^sql/toys/dev/demo\.sql: PostgreSQL says: relation "toys" does not exist$'
+    ):
+        await server.add_demo_data(own_database_url)
+    demo.write_text("create table toys as select email from user_model where email = $1;")
+    await server.add_demo_data(own_database_url)
+
+    with psycopg.connect(own_database_url) as connection:
+        assert connection.execute("select email from toys").fetchall() == [(server.DEMO_EMAIL,)]
 
 
 def test_fresh_checkout_starts_beside_another(dev: Running, checkout: Path, start: Start) -> None:
