@@ -73,7 +73,8 @@ def write(resource: Resource, root: Path = ROOT) -> list[Path]:
 
 def _undo(root: Path, new: Iterable[str], before: Mapping[str, bytes]) -> None:
     for path, content in before.items():
-        (root / path).write_bytes(content)
+        if (root / path).read_bytes() != content:
+            (root / path).write_bytes(content)
     for path in new:
         with suppress(OSError):  # it was not reached
             (root / path).unlink()
