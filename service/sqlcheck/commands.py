@@ -151,7 +151,7 @@ def locks(directory: Path, database_url: str | None, form: str) -> None:
                 found += migration.findings
                 if form == "text":
                     _print_locks(migration)
-    print_findings(found, form, f"{done} migrations")
+    print_findings(sorted({*found}), form, f"{done} migrations")
 
 
 def _print_locks(migration: "Migration") -> None:

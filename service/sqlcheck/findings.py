@@ -12,7 +12,7 @@ from typing_extensions import override
 from service.postgres import Statement
 
 # A QueryError or MigrationError: `sql/pets/find_pet.sql:3: …`, `migrations/0001_create_a.sql is missing: …`.
-PLACE = re.compile(r"(?P<path>\S+?\.sql)(:(?P<line>\d+))?:? (?P<sentence>.*)", re.DOTALL)
+PLACE = re.compile(r"(?P<path>\w+/[^:]+?\.sql)(:(?P<line>\d+))?:? (?P<sentence>.*)", re.DOTALL)
 
 # If as many files have the same message, or lack the same column, they are grouped.
 MANY_FILES = 3

@@ -425,6 +425,13 @@ def test_command_fails_on_a_rewrite(tree: Copy, database_url: str) -> None:
     assert done.stdout.endswith("[rewrite]\n1 finding: 1 rewrite\n")
 
 
+def test_two_indexes_of_a_table_are_one_finding(tree: Copy, database_url: str) -> None:
+    tree.write(PLACE, f"-- depends: {CREATE_KITES}\n-- squawk-ignore-file\nreindex table login_session;\n")
+    tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
+
+    assert locks(tree, database_url).stdout.endswith("\n1 finding: 1 index-not-concurrent\n")
+
+
 def test_command_marks_nontransactional_migrations(tree: Copy, database_url: str) -> None:
     tree.write(PLACE, NOT_TRANSACTIONAL + "create index concurrently kites_version_idx on kites (version);\n")
     tree.write(PLACE.replace(".sql", ".rollback.sql"), "drop index kites_version_idx;\n")

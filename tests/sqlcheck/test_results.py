@@ -153,6 +153,12 @@ def test_unknown_keyword_is_one_sentence(tree: Copy, checked: Connection, monkey
     )
 
 
+def test_error_about_a_path_with_spaces_keeps_its_line(tree: Copy) -> None:
+    assert from_error("header", ValueError("sql/a b/c.sql:2: no"), tree.root) == Finding(
+        "sql/a b/c.sql", 2, "no", "header"
+    )
+
+
 def test_error_without_position_belongs_to_the_folder(tree: Copy) -> None:
     assert from_error("migration", ValueError("It is too late"), tree.root / "migrations") == Finding(
         "migrations", 1, "It is too late", "migration"
