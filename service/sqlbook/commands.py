@@ -42,5 +42,5 @@ def book(directory: Path, database_url: str | None, out: Path, scale: bool, sinc
             number = pages.write(written, out)
         except (RevisionError, contents.MigrationFailedError, pages.FolderError) as error:
             raise click.ClickException(str(error)) from error
-    findings = f"{len(written.findings)} findings" if written.findings else "no findings"
-    click.echo(f"{number} pages, {findings}: open {out / 'index.html'}")
+    findings = "finding" if len(written.findings) == 1 else "findings"
+    click.echo(f"{number} pages, {len(written.findings) or 'no'} {findings}: open {out / 'index.html'}")

@@ -253,15 +253,11 @@ def _results(description: Description, references: list[QueryReference], nulls: 
     row = next((reference.row for reference in references if isinstance(reference.row, Row)), None)
     fields = row.fields if row and len(row.fields) == len(description.columns) else ()
     becomes = [f"{row.name}.{field.name}: {field.annotation}" for field in fields if row]
-    said = {marker.name for marker in description.statement.not_null}
+    said = {marker.name: (False, "the header says so") for marker in description.statement.not_null}
     return [
-        Result(column, *_null(each, said=column.name in said), becomes[number] if becomes else "")
+        Result(column, *said.get(column.name, (not each.never_null, each.why)), becomes[number] if becomes else "")
         for number, (column, each) in enumerate(zip(description.columns, nulls, strict=True))
     ]
-
-
-def _null(nulls: Nullability, *, said: bool) -> tuple[bool, str]:
-    return (False, "the header says so") if said else (not nulls.never_null, nulls.why)
 
 
 def _measure(

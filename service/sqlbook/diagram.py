@@ -1,6 +1,6 @@
 """The entity diagram: a box per table, a frame per schema, a line per foreign key. layout.py positions the boxes."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 import attrs
 
@@ -190,5 +190,5 @@ def _y(box: Box, columns: Collection[str]) -> float:
 
 def neighbours(schema: Schema, table: Table) -> set[str]:
     """Return `table`, the tables that it references, and those that reference it."""
-    referring: Iterator[str] = (other.name for other, _ in schema.referring(table))
+    referring = {other.name for other, _ in schema.referring(table)}
     return {table.name, *(key.refers_to for key in table.foreign_keys), *referring}

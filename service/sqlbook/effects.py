@@ -63,7 +63,13 @@ def effects(tree: Node, schema: Schema) -> list[Effect]:
 def functions(tree: Node, schema: Schema) -> list[Function]:
     """Return the functions of the schema that a statement calls, directly or indirectly."""
     seen: dict[str, Function] = {}
-    _follow(tree, schema, seen)
+    waiting = [tree]
+    while waiting:
+        called = {node.funcname[-1].sval for node in walk(waiting.pop()) if type(node).__name__ == "FuncCall"}
+        for function in (each for name in called for each in schema.named(name)):
+            if function.signature not in seen:
+                seen[function.signature] = function
+                waiting += _parsed(function.body)
     return [seen[name] for name in sorted(seen)]
 
 
@@ -71,16 +77,6 @@ def advisory_locks(tree: Node) -> list[str]:
     """Return the functions with which a statement takes advisory locks."""
     names = {node.funcname[-1].sval for node in walk(tree) if type(node).__name__ == "FuncCall"}
     return sorted(name for name in names if name.startswith(("pg_advisory_", "pg_try_advisory_")))
-
-
-def _follow(tree: Node, schema: Schema, seen: dict[str, Function]) -> None:
-    for node in walk(tree):
-        if type(node).__name__ == "FuncCall":
-            for function in schema.named(node.funcname[-1].sval):
-                if function.signature not in seen:
-                    seen[function.signature] = function
-                    for each in _parsed(function.body):
-                        _follow(each, schema, seen)
 
 
 def _parsed(text: str) -> list[Node]:

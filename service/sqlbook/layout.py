@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from statistics import fmean
 
 import attrs
 
@@ -133,12 +134,8 @@ def _untangle(layers: list[list[Item]]) -> None:
             around[item.name].append(target)
             around[target].append(item.name)
     for layer in layers:
-        layer.sort(key=lambda item: _mean([middles[name] for name in around[item.name]], middles[item.name]))
+        layer.sort(key=lambda item: fmean([middles[name] for name in around[item.name] or [item.name]]))
         middles |= {item.name: (place + 0.5) / len(layer) for place, item in enumerate(layer)}
-
-
-def _mean(numbers: Sequence[float], otherwise: float) -> float:
-    return sum(numbers) / len(numbers) if numbers else otherwise
 
 
 def _split(layer: list[Item], limit: float) -> Iterator[list[Item]]:

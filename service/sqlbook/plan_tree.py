@@ -9,19 +9,8 @@ import attrs
 from service.sqlcheck import Index, Plan, Schema
 
 CONDITIONS = (
-    "Index Cond",
-    "Recheck Cond",
-    "Hash Cond",
-    "Merge Cond",
-    "Join Filter",
-    "Filter",
-    "One-Time Filter",
-    "Conflict Filter",
-    "Conflict Resolution",
-    "Conflict Arbiter Indexes",
-    "TID Cond",
-    "Sort Key",
-    "Group Key",
+    *("Index Cond", "Recheck Cond", "Hash Cond", "Merge Cond", "Join Filter", "Filter", "One-Time Filter"),
+    *("Conflict Filter", "Conflict Resolution", "Conflict Arbiter Indexes", "TID Cond", "Sort Key", "Group Key"),
 )
 # Matches the column of an equality condition, such as `(s.user_id = $2)` or `((s.email)::text = $1)`.
 COLUMN = r'\(*"?(\w+)"?\."?(\w+)"?\)?(?:::[\w ]+)?'

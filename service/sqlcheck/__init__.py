@@ -36,20 +36,18 @@ if TYPE_CHECKING:
     from service.sqlcheck.code import Code, Module, QueryReference
     from service.sqlcheck.deploy_order import RevisionError, checkout
     from service.sqlcheck.findings import Finding
-    from service.sqlcheck.migrations import (
-        Change,
+    from service.sqlcheck.migrations.locks import Lock, review_migrations
+    from service.sqlcheck.migrations.schema import (
         Constraint,
         Function,
         Grant,
         Index,
-        Lock,
         Schema,
         Table,
-        difference,
         read_grants,
         read_schema,
-        review_migrations,
     )
+    from service.sqlcheck.migrations.schema_difference import Change, difference
     from service.sqlcheck.row_classes import Row
     from service.sqlcheck.rules import column_nullability, declared_result, describe
     from service.sqlcheck.scale import measure, seed

@@ -143,15 +143,14 @@ def locks(directory: Path, database_url: str | None, form: str) -> None:
         from service.sqlcheck.migrations.locks import review_migrations
         from service.sqlcheck.scratch import connect, scratch_database
 
-        found: list[Finding] = []
-        done = 0
+        reviewed: list[Migration] = []
         with scratch_database(database_url) as url, connect(url) as connection:
             for migration in review_migrations(connection, directory / "migrations"):
-                done += 1
-                found += migration.findings
+                reviewed.append(migration)
                 if form == "text":
                     _print_locks(migration)
-    print_findings(sorted({*found}), form, f"{done} migrations")
+    found = {finding for migration in reviewed for finding in migration.findings}
+    print_findings(sorted(found), form, f"{len(reviewed)} migrations")
 
 
 def _print_locks(migration: "Migration") -> None:

@@ -189,7 +189,8 @@ def _ordered_fields(module: "Module", node: ast.ClassDef) -> list[Field]:
         return inherited
     options = _options(decorator)
     old = ast.unparse(decorator).partition("(")[0].endswith("s")  # attr.s and attr.attrs take only what attr.ib() makes
-    if old or not options.keys() <= NEUTRAL_OPTIONS or any(_is_field(line) for line in node.body):
+    without_annotation = any(isinstance(line, ast.Assign) and _makes_field(line.value) for line in node.body)
+    if old or without_annotation or not options.keys() <= NEUTRAL_OPTIONS:
         raise _UnclearError
     keyword_only = _boolean_option(options, "kw_only", default=False)
     own = [
@@ -208,11 +209,6 @@ def _has_default(value: ast.expr | None, options: Options) -> bool:
     return value is not None and (
         not _makes_field(value) or bool({"default", "factory", "default_factory"} & options.keys())
     )
-
-
-def _is_field(line: ast.stmt) -> bool:
-    """Return whether a line defines a field without an annotation."""
-    return isinstance(line, ast.Assign) and _makes_field(line.value)
 
 
 def _makes_field(value: ast.expr) -> bool:

@@ -145,13 +145,12 @@ def _measure_query(
     statement = description.statement
     names = [argument_key(statement, parameter.name, arguments) for parameter in statement.parameters]
     missing = [
-        parameter
-        for parameter, name in zip(statement.parameters, names, strict=True)
-        if name is None and not parameter.nullable
+        finding_at(statement, each.line, f"{seed_path(statement)} has no argument {each.name!r} to run it", "scale")
+        for each, name in zip(statement.parameters, names, strict=True)
+        if name is None and not each.nullable
     ]
     if missing:
-        sentences = [(each.line, f"{seed_path(statement)} has no argument {each.name!r} to run it") for each in missing]
-        return Measurement(statement.name, None, [finding_at(statement, *sentence, "scale") for sentence in sentences])
+        return Measurement(statement.name, None, missing)
     try:
         plan = _run(description, connection, [arguments[name] if name else None for name in names])
     except psycopg.Error as error:

@@ -30,14 +30,12 @@ class Change:
     @property
     def sign(self) -> str:
         """Its sign in a diff."""
-        if self.before and self.after:
-            return "~"
-        return "+" if self.after else "-"
+        return {"added": "+", "removed": "-", "changed": "~"}[self.word]
 
     @property
     def word(self) -> str:
         """The sign as a word."""
-        return {"+": "added", "-": "removed", "~": "changed"}[self.sign]
+        return "changed" if self.before and self.after else "added" if self.after else "removed"
 
 
 def difference(before: Schema, after: Schema) -> list[Change]:
