@@ -8,29 +8,44 @@
 -- returns: one Allowance
 -- cardinality: ok remove_expired_counts() always returns true
 -- A failure that exceeds one limit is not counted toward the next: one network cannot exhaust an account's own limit.
+-- Each call has an argument from the calls before it, so PostgreSQL makes it after them; `limit 1`, because it expects
+-- 1,000 rows of each, and would compile so costly a plan for half a second (JIT).
 -- Expired counts are removed last, when this statement no longer waits for locks.
 with /* auth.count_failed_login */ network as materialized (
     select remaining, ends_at from count_login_failure('\x', $2, $4, $6)
+    order by remaining limit 1
+),
+
+site as materialized (
+    select wider_network($2) as network
+    from network
+    where network.remaining >= 0 and wider_network($2) is not null
 ),
 
 wider as materialized (
     select counted.remaining, counted.ends_at
-    from network, count_login_failure('\x', wider_network($2), $4 * 10, $6) as counted
-    where network.remaining >= 0 and wider_network($2) is not null
+    from site, count_login_failure('\x', site.network, $4 * 10, $6) as counted
+    order by counted.remaining limit 1
+),
+
+target as materialized (
+    select login_account($1) as account
+    from network
+    left join wider on true
+    where network.remaining >= 0 and coalesce(wider.remaining, 0) >= 0
 ),
 
 both_of_them as materialized (
-    select counted.remaining, counted.ends_at
-    from network
-    left join wider on true
-    cross join lateral count_login_failure(login_account($1), $2, $3, $6) as counted
-    where network.remaining >= 0 and coalesce(wider.remaining, 0) >= 0
+    select target.account, counted.remaining, counted.ends_at
+    from target, count_login_failure(target.account, $2, $3, $6) as counted
+    order by counted.remaining limit 1
 ),
 
 account as materialized (
     select counted.remaining, counted.ends_at
-    from both_of_them, count_login_failure(login_account($1), '0.0.0.0/0', $5, $6) as counted
+    from both_of_them, count_login_failure(both_of_them.account, '0.0.0.0/0', $5, $6) as counted
     where both_of_them.remaining >= 0 and not logged_in_before($1, $2)
+    order by counted.remaining limit 1
 ),
 
 counted as materialized (

@@ -129,6 +129,21 @@ async def test_ipv6_site_counts_at_ten_times_the_limit(
     assert await connection.fetchval("select count(*) from login_throttle where masklen(network) = 48") == 2
 
 
+@pytest.mark.parametrize(
+    ("network", "exceeded"), [("203.0.113.7/32", "203.0.113.7/32"), ("2001:db8::/64", "2001:db8::/48")]
+)
+async def test_failure_over_a_limit_of_the_network_does_not_count_for_the_account(
+    connection: asyncpg.Connection, network: str, exceeded: str
+) -> None:
+    await connection.execute(
+        "insert into login_throttle values ('', $1, 40, 4, now() + interval '1 hour')", exceeded
+    )
+
+    await connection.fetch(COUNT_FAILED_LOGIN.sql, "a@example.com", network, 2, 4, 6, timedelta(seconds=900))
+
+    assert await connection.fetchval("select count(*) from login_throttle where account <> ''") == 0
+
+
 async def test_log_in_resets_the_count(client: httpx.AsyncClient, user: LoggedIn) -> None:
     await guesses(client, user.email, 1)
     await guess(client, user.email, PASSWORD)

@@ -39,6 +39,16 @@ def test_file_is_sent_byte_for_byte(name: str) -> None:
     assert statement.sql.encode() == statement.path.read_bytes()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_plan_costs_too_little_to_be_compiled(name: str, database_url: str) -> None:
+    """A PostgreSQL with LLVM compiles dearer ones at each run (jit_above_cost), for up to half a second."""
+    with psycopg.connect(database_url) as connection:
+        plan = connection.execute(f"explain (generic_plan, format json) {read_query(name).sql}".encode()).fetchone()
+
+    assert plan
+    assert plan[0][0]["Plan"]["Total Cost"] < 100_000
+
+
 async def test_running_statement_shows_its_name(committed: Committed) -> None:
     """In pg_stat_activity, for example while it waits for a lock."""
     user = await committed.make.user()
