@@ -1,6 +1,7 @@
 """Passwords: rules, storage and log-in."""
 
 import asyncio
+import time
 import unicodedata
 from collections.abc import AsyncIterator
 
@@ -19,6 +20,7 @@ from tests.support.accounts import PASSWORD
 from tests.support.factories import LoggedIn, hash_once, log_in
 
 STORED = "select hashed_password from user_model where id = $1"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 STORE = "update user_model set hashed_password = $2 where id = $1"
 
 
@@ -60,7 +62,9 @@ async def test_every_character_counts(client: httpx.AsyncClient, password: str, 
 
 
 @pytest.mark.parametrize(
-    "password", ["", "1234567", "éáíóúàè", "e\u0301" * 7, "x" * 129, "😀" * 129, "\u0958" * 65], ids=ascii
+    "password",
+    ["", "1234567", "éáíóúàè", "e\u0301" * 7, "x" * 129, "\u1faf" * 129, "😀" * 129, "\u0958" * 65],
+    ids=lambda text: ascii(text)[:20],
 )
 async def test_password_has_8_to_128_characters(client: httpx.AsyncClient, password: str) -> None:
     response = await register(client, password)
@@ -69,9 +73,10 @@ async def test_password_has_8_to_128_characters(client: httpx.AsyncClient, passw
     assert [error["pointer"] for error in response.json()["errors"]] == ["/password"]
 
 
-async def test_length_is_counted_after_normalisation(client: httpx.AsyncClient) -> None:
-    """As NFD, the password has 256 code points."""
-    password = unicodedata.normalize("NFD", "é" * 128)
+@pytest.mark.parametrize("letter", ["é", "\u1faf"], ids=ascii)
+async def test_length_is_counted_after_normalisation(client: httpx.AsyncClient, letter: str) -> None:
+    """As NFD, the password has 256 or 512 code points."""
+    password = unicodedata.normalize("NFD", letter * 128)
 
     registered = await register(client, password)
 
@@ -202,6 +207,19 @@ async def test_hashing_does_not_block_the_event_loop(passwords: Passwords) -> No
         turns += 1
 
     assert turns > 10
+
+
+@pytest.mark.parametrize("field", ["username", "password"])
+async def test_accents_in_the_wrong_order_take_no_time_to_sort(client: httpx.AsyncClient, field: str) -> None:
+    """NFC sorts them, in quadratic time: 30,000 would block the event loop for more than a second."""
+    form = {"username": "ann@example.com", "password": "wrong"} | {field: "\u0301" * 15_000 + "\u0327" * 15_000}
+    body = "&".join(f"{name}={text}" for name, text in form.items()).encode()
+
+    used = time.thread_time()
+    response = await client.post("/auth/access-token", content=body, headers=FORM)
+
+    assert response.status_code == 400
+    assert time.thread_time() - used < 0.3
 
 
 @pytest.mark.parametrize("password", ["password", "12345678", "PassWord", "password123", "iloveyou"])

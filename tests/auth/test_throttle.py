@@ -135,9 +135,7 @@ async def test_ipv6_site_counts_at_ten_times_the_limit(
 async def test_failure_over_a_limit_of_the_network_does_not_count_for_the_account(
     connection: asyncpg.Connection, network: str, exceeded: str
 ) -> None:
-    await connection.execute(
-        "insert into login_throttle values ('', $1, 40, 4, now() + interval '1 hour')", exceeded
-    )
+    await connection.execute("insert into login_throttle values ('', $1, 40, 4, now() + interval '1 hour')", exceeded)
 
     await connection.fetch(COUNT_FAILED_LOGIN.sql, "a@example.com", network, 2, 4, 6, timedelta(seconds=900))
 
