@@ -97,6 +97,8 @@ def pointer_step(name: str) -> str:
 
 
 NO_BODY = "The body is empty"
+# Errors listed in a response: clients choose how many they make.
+MAX_ERRORS = 20
 
 
 class MalformedRequest(Problem):
@@ -203,6 +205,7 @@ class InvalidInput(Problem):
         headers: Mapping[str, str] | None = None,
         errors: Sequence[FieldError] = (),
     ) -> None:
+        errors = errors[:MAX_ERRORS]
         summary = "; ".join(f"{error['pointer'] or 'The body'}: {error['detail']}" for error in errors)
         super().__init__(detail or summary, headers=headers, errors=errors)
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from service.problems import FieldError, InvalidInput, MalformedRequest, UnsupportedMediaType, pointer_step
+from service.problems import MAX_ERRORS, FieldError, InvalidInput, MalformedRequest, UnsupportedMediaType, pointer_step
 
 T = TypeVar("T")
 
@@ -19,8 +19,8 @@ JSON, FORM = b"application/json", b"application/x-www-form-urlencoded"
 ERROR_WITH_PATH = re.compile(r"(?P<detail>.*) - at (`key` in )?`\$(?P<path>.*?)(\[\.\.\..*)?`", re.DOTALL)
 PATH_STEP = re.compile(r"\.|\[(.+?)\]")
 FIELD_ERROR = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
-# Limits on the errors listed for one body, and on the depth searched for them, because clients choose the body.
-MAX_ERRORS, MAX_DEPTH = 20, 8
+# The depth searched for errors, because clients choose the body.
+MAX_DEPTH = 8
 # asyncpg sends these as PostgreSQL's infinity and -infinity, which no client intends.
 INFINITE_DATES = {date.min, date.max, datetime.min, datetime.max}  # noqa: DTZ901 - asyncpg compares naive UTC times
 
@@ -54,7 +54,7 @@ def read_form_body(body: bytes, model: type[T]) -> T:
     form = dict(fields)
     if len(form) < len(fields):
         raise MalformedRequest("The body is not a form: a field is given more than once")
-    if errors := [*islice(field_errors(form, model), MAX_ERRORS)]:
+    if errors := [*field_errors(form, model)]:
         raise InvalidInput(errors=errors)
     return msgspec.convert(form, model)
 
@@ -127,7 +127,7 @@ def field_errors(value: object, model: Any, pointer: str = "") -> Iterator[Field
 
 def _all_field_errors(body: bytes, model: object) -> list[FieldError]:
     try:
-        return [*islice(field_errors(msgspec.json.decode(body), model), MAX_ERRORS)]
+        return [*field_errors(msgspec.json.decode(body), model)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # invalid JSON behind the first invalid field
         return []
 

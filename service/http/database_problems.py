@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import asyncpg
 import msgspec
 
-from service.http.body import MAX_ERRORS
 from service.problems import (
     PROBLEM_BY_CONSTRAINT,
     PROBLEM_BY_REFERENCE,
@@ -113,7 +112,7 @@ def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInp
     else:
         return None
     errors: list[FieldError] = [{"pointer": each, "detail": detail} for each in dict.fromkeys(pointers)]
-    return InvalidInput(errors=errors[:MAX_ERRORS]) if errors else None
+    return InvalidInput(errors=errors) if errors else None
 
 
 class Field(NamedTuple):

@@ -112,6 +112,16 @@ async def test_all_unknown_parameters_are_named(small: httpx.AsyncClient) -> Non
     assert [each["pointer"] for each in response.json()["errors"]] == ["/size", "/name"]
 
 
+async def test_up_to_20_errors_are_listed(small: httpx.AsyncClient) -> None:
+    infinite = {"moments": ["9999-12-31T23:59:59.999999Z"] * 1000}
+
+    responses = [await small.get("/lists?tag=a" + "&size" * 1000), await small.post("/events", json=infinite)]
+
+    for response in responses:
+        assert (response.status_code, len(response.json()["errors"])) == (422, 20)
+        assert len(response.content) < 4000
+
+
 async def test_list_parameter_can_be_repeated(small: httpx.AsyncClient) -> None:
     assert (await small.get("/lists?tag=a&tag=b")).json() == ["a", "b"]
 
