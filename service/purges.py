@@ -5,27 +5,27 @@ from collections.abc import AsyncIterator
 from service.postgres import Count, Database, Pool
 
 # By the name of their rows, in the order of declaration.
-PURGES: dict[str, Count[[int]]] = {}
-# Rows per statement: few enough not to block other transactions for long.
-BATCH = 1000
+PURGES: dict[str, Count[[]]] = {}
 
 
-def purge(rows: str, query: Count[[int]]) -> None:
-    """Declare that `query` deletes expired `rows`; its parameter is the maximum number to delete."""
+def purge(rows: str, query: Count[[]]) -> None:
+    """Declare that `query` deletes expired `rows`, few enough not to block other transactions for long."""
     PURGES[rows] = query
 
 
-async def run_purges(url: str, *, batch: int = BATCH) -> AsyncIterator[tuple[str, int, bool]]:
-    """Run all purges, `batch` rows at a time.
+async def run_purges(url: str) -> AsyncIterator[tuple[str, int, bool]]:
+    """Run each purge until it deletes nothing.
 
-    After each batch, yield the name of the rows, the number deleted so far, and whether the purge is complete. Locked
-    counts of failed log-ins are left for the next run. Raises Unavailable or asyncpg.PostgresError.
+    Yield the name of the rows, the number deleted so far, and whether the purge is complete: after the last batch, and
+    after each one before it. Locked counts of failed log-ins are left for the next run. Raises Unavailable or
+    asyncpg.PostgresError.
     """
     pool = Pool(url, statement_cache=0)
     async with pool.open():
         for rows, query in PURGES.items():
             removed = 0
-            while (number := await Database(pool).count(query, batch)) == batch:
+            while number := await Database(pool).count(query):
+                if removed:
+                    yield rows, removed, False
                 removed += number
-                yield rows, removed, False
-            yield rows, removed + number, True
+            yield rows, removed, True
