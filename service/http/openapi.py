@@ -101,12 +101,16 @@ async def _reject_other_paths(request: Request[Any, Any, Any]) -> None:
 
 
 class CompleteDocument(JsonRenderPlugin):
-    """Serves the completed OpenAPI document as JSON."""
+    """Serves the completed OpenAPI document as JSON, made once: that takes as long as a hundred requests."""
+
+    _rendered = b""
 
     @override
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        complete_document(openapi_schema, request.app)
-        return super().render(request, openapi_schema)
+        if not self._rendered:
+            complete_document(openapi_schema, request.app)
+            self._rendered = super().render(request, openapi_schema)
+        return self._rendered
 
 
 def openapi_document(app: Litestar) -> dict[str, Any]:
@@ -117,7 +121,7 @@ def openapi_document(app: Litestar) -> dict[str, Any]:
 
 
 def complete_document(document: dict[str, Any], app: Litestar) -> None:
-    """Add to the `document` of `app` what Litestar omits; idempotent."""
+    """Add to the `document` of `app` what Litestar omits."""
     schemas = document["components"].setdefault("schemas", {})
     schemas |= SCHEMAS
     document["components"]["headers"] = {name: dict(header) for name, header in HEADERS.items()}
