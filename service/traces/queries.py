@@ -7,7 +7,7 @@ import asyncpg
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 from typing_extensions import override
 
-from service.postgres import Executor, PoolLike, Query, Rows, WrappedPool
+from service.postgres import Count, Executor, PoolLike, Query, Rows, WrappedPool
 
 # Spans have no exception messages, because these can quote what clients sent.
 QUIET: Mapping[str, Any] = {"record_exception": False, "set_status_on_exception": False}
@@ -39,5 +39,6 @@ class TracedPool(WrappedPool):
                 span.set_attribute("error.type", type(cause or error).__name__)
                 span.set_status(Status(StatusCode.ERROR))
                 raise
-            span.set_attribute("db.response.returned_rows", len(rows))
+            if not isinstance(query, Count):  # its row is made of the number of changed rows
+                span.set_attribute("db.response.returned_rows", len(rows))
             return rows

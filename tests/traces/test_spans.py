@@ -95,6 +95,16 @@ async def test_request_span_contains_its_query_span(traced: Traced) -> None:
     }
 
 
+async def test_span_of_a_query_that_returns_nothing_has_no_rows(traced: Traced) -> None:
+    user = await traced.make.user()
+
+    await traced.client.post("/auth/logout", json={"refresh_token": user.tokens.refresh_token})
+
+    _, query = traced.spans()
+    assert query.name == "auth.end_session"
+    assert "db.response.returned_rows" not in attributes(query)
+
+
 async def test_span_joins_the_callers_trace(traced: Traced) -> None:
     response = await traced.client.get("/health/live", headers={"traceparent": PARENT})
 
