@@ -5,7 +5,7 @@ select /* review.lock_waits */
     lock.relation::regclass as on_table,
     lock.mode as wants,
     waiting.pid,
-    substring(waiting.query from '/\* ([a-z_]+\.[a-z_]+) \*/') as name,
+    substring(waiting.query from '(?:^-- |/\* )([a-z_0-9]+\.[a-z_0-9]+)(?:: | \*/)') as name,
     left(regexp_replace(waiting.query, '\s+', ' ', 'g'), 60) as statement,
     blocking.pid as blocked_by,
     blocking.usename as blocked_by_role,

@@ -8,7 +8,7 @@ select /* review.longest_transactions */
     date_trunc('milliseconds', now() - state_change) as in_state_for,
     state,
     wait_event_type as waits_for,
-    substring(query from '/\* ([a-z_]+\.[a-z_]+) \*/') as name,
+    substring(query from '(?:^-- |/\* )([a-z_0-9]+\.[a-z_0-9]+)(?:: | \*/)') as name,
     left(regexp_replace(query, '\s+', ' ', 'g'), 100) as statement
 from pg_stat_activity
 where datname = current_database() and xact_start is not null and pid <> pg_backend_pid()

@@ -2,7 +2,7 @@
 -- Statements without a name come from elsewhere. Times are in milliseconds, since pg_stat_statements_reset().
 -- Requires shared_preload_libraries = 'pg_stat_statements' and, once per database: create extension pg_stat_statements
 select /* review.statements */
-    substring(query from '/\* ([a-z_]+\.[a-z_]+) \*/') as name,
+    substring(query from '/\* ([a-z_0-9]+\.[a-z_0-9]+) \*/') as name,
     sum(calls) as calls,
     sum(rows) as rows,
     round(sum(total_exec_time)::numeric, 1) as total_ms,

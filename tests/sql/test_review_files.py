@@ -69,6 +69,25 @@ def test_index_is_unused_until_a_statement_uses_it(run_file: Review, own_databas
     assert "user_model_pkey" not in before  # it enforces a constraint
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select /* oauth2.top_10 */ 1",
+        "-- oauth2.top_10: PostgreSQL shows the first 1,023 bytes\n"
+        + "-- more text\n" * 100
+        + "select /* oauth2.top_10 */ 1",
+    ],
+    ids=["digits", "long header"],
+)
+def test_any_name_of_a_query_is_shown(run_file: Review, own_database_url: str, statement: str) -> None:
+    with psycopg.connect(own_database_url) as connection:
+        connection.execute(statement.encode())
+
+        [shown] = run_file("longest_transactions")
+
+    assert shown["name"] == "oauth2.top_10"
+
+
 def test_oldest_transaction_comes_first_with_its_statement(run_file: Review, own_database_url: str) -> None:
     with psycopg.connect(own_database_url, application_name="old") as old, psycopg.connect(own_database_url) as young:
         old.execute("select /* users.show_me */ 1")
