@@ -26,9 +26,9 @@ CLIENT_GONE = "client disconnected"
 CLIENT_GONE_STATUS = 499
 # Platforms and Prometheus request these by IP address.
 PATHS_FOR_ANY_HOST = {"/health/live", "/health/ready", "/metrics"}
-# Stands for a malformed host; HOST_NAME matches the characters of a valid one, including IPv6 (RFC 3986, 3.2.2).
+# Stands for a malformed host; HOST_NAME matches a name or an IPv6 address in brackets (RFC 3986, 3.2.2).
 INVALID_HOST = "?"
-HOST_NAME = re.compile(r"[a-z0-9!$&'()*+,;=._~%\[\]:-]*")
+HOST_NAME = re.compile(r"[a-z0-9!$&'()*+,;=._~%-]*|\[[\da-f:.]+\]")
 # A UUID, with or without hyphens: nginx's $request_id has none.
 REQUEST_ID = re.compile(rb"[\da-fA-F]{8}(-?)[\da-fA-F]{4}(\1[\da-fA-F]{4}){2}\1[\da-fA-F]{12}")
 

@@ -79,6 +79,7 @@ async def test_unknown_host_is_421(client: httpx.AsyncClient, host: str) -> None
         "localhost:\xb2",
         "local host",
         "[::1",
+        "[localhost]",
     ],
 )
 async def test_malformed_host_is_400(client: httpx.AsyncClient, host: str) -> None:
@@ -126,6 +127,7 @@ def app_of_many_hosts(database_url: str, one_transaction: OneTransaction) -> Ser
         ("[::1]:8000", 200),
         ("[::1]", 200),
         ("[::1]evil.example", 400),
+        ("a].example.com", 400),
         ("[::2]:8000", 421),
     ],
 )
