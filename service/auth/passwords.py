@@ -153,7 +153,6 @@ def _verify(password: str, hashed: str) -> bool:
 def _normalised(password: str) -> str:
     """Return `password` in NFC, so that composed and decomposed letters are equal (NIST SP 800-63B, 5.1.1.2).
 
-    Normalizing takes time quadratic in the length, so the end of one that is too long in any case is cut off: NFC makes
-    one character of at most four.
+    Cut off where it is too long even if each four characters become one: NFC takes quadratic time.
     """
     return unicodedata.normalize("NFC", password[: 4 * MAX_LENGTH + 1])

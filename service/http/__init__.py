@@ -9,7 +9,7 @@ proxies), openapi, openapi_problems, schemas (the document), system (health chec
 
 from typing import TYPE_CHECKING
 
-from service.http.body import FORM, problem_from_msgspec
+from service.http.body import FORM
 from service.http.client_address import client_network
 from service.http.errors import exception_handler, problem_response
 from service.http.etags import (
@@ -83,7 +83,6 @@ __all__ = [
     "openapi_config",
     "openapi_document",
     "preflight_middleware",
-    "problem_from_msgspec",
     "problem_response",
     "read_form",
     "request_middleware",

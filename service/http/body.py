@@ -110,11 +110,6 @@ def _infinite_dates(value: object, pointer: str = "") -> Iterator[FieldError]:
             yield {"pointer": pointer, "detail": "is out of range"}
 
 
-def problem_from_msgspec(error: msgspec.ValidationError) -> InvalidInput:
-    """Return the problem that a validation error of msgspec becomes."""
-    return InvalidInput(errors=[field_error(error)])
-
-
 def field_errors(value: object, model: Any, pointer: str = "") -> Iterator[FieldError]:  # noqa: ANN401 - any type
     """Yield every error of `value`, the decoded JSON at `pointer`, against `model`; msgspec stops at the first."""
     try:

@@ -1,14 +1,10 @@
 """Creates a user unless it exists: the command `create-user`, and the demo user of `make dev`."""
 
-import msgspec
-
 from service.auth.emails import email_errors, email_key
 from service.auth.passwords import Passwords, password_errors
-from service.http import problem_from_msgspec
 from service.postgres import Database, Pool
 from service.problems import InvalidInput, OperatorError
 from service.sql import count
-from service.users.models import Registration
 
 ENSURE_USER = count("users.ensure_user")
 
@@ -20,15 +16,11 @@ async def ensure_user(url: str, email: str, password: str) -> bool:
     """
     pool, passwords = Pool(url, statement_cache=0), Passwords()
     try:
-        registration = msgspec.convert({"email": email, "password": password}, Registration)
-        if errors := [*email_errors(registration.email), *password_errors(registration.password)]:
+        if errors := [*email_errors(email), *password_errors(password)]:
             raise InvalidInput(errors=errors)
         async with pool.open():
-            hashed = await passwords.hash(registration.password)
-            key = email_key(registration.email)
-            return await Database(pool).count(ENSURE_USER, registration.email, key, hashed) == 1
-    except msgspec.ValidationError as error:
-        raise problem_from_msgspec(error) from None
+            hashed = await passwords.hash(password)
+            return await Database(pool).count(ENSURE_USER, email, email_key(email), hashed) == 1
     except UnicodeEncodeError:
         raise OperatorError("The password is not UTF-8") from None
     finally:
