@@ -6,6 +6,7 @@ from uuid import UUID
 from service.auth.emails import email_key
 from service.postgres import Database, Pool
 from service.sql import many
+from service.timeouts import DatabaseTimeouts
 from service.users.models import Collision, User
 
 LIST_EMAILS_WITHOUT_KEY = many("users.list_emails_without_key", User)
@@ -13,6 +14,8 @@ FILL_EMAIL_KEYS = many("users.fill_email_keys", Collision)
 LOWEST_ID = UUID(int=0)
 # Accounts per statement.
 BATCH = 10_000
+# Until migration 0012 adds an index, each statement reads and sorts all accounts: two million take three seconds.
+TIMEOUTS = DatabaseTimeouts(query=3600)
 
 
 async def fill_email_keys(url: str, *, batch: int = BATCH) -> AsyncGenerator[tuple[int, list[tuple[User, str]]], None]:
@@ -23,7 +26,7 @@ async def fill_email_keys(url: str, *, batch: int = BATCH) -> AsyncGenerator[tup
     Safe to interrupt and run again, also while the service runs.
     Raises Unavailable or asyncpg.PostgresError.
     """
-    pool, after = Pool(url, statement_cache=0), LOWEST_ID
+    pool, after = Pool(url, statement_cache=0, timeouts=TIMEOUTS), LOWEST_ID
     async with pool.open():
         db = Database(pool)
         while accounts := await db.many(LIST_EMAILS_WITHOUT_KEY, after, batch):

@@ -1,5 +1,6 @@
 """The column email_key in steps compatible with two releases: added, filled by a command, made unique."""
 
+import asyncio
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -7,6 +8,7 @@ import psycopg
 import pytest
 
 from service.auth.emails import email_key
+from service.timeouts import DATABASE_TIMEOUTS
 from service.users.email_keys import FILL_EMAIL_KEYS, fill_email_keys
 from tests.support.accounts import PASSWORD
 from tests.support.factories import Committed, log_in
@@ -91,6 +93,22 @@ async def test_filling_goes_on_where_it_was_stopped(committed: Committed, own_da
     assert [filled async for filled, _ in fill_email_keys(own_database_url, batch=3)] == [3, 3, 1]
 
     assert await committed.connection.fetchval("select count(*) from user_model where email_key = lower(email)") == 10
+
+
+@pytest.mark.slow
+async def test_statement_can_take_longer_than_that_of_a_request(committed: Committed, own_database_url: str) -> None:
+    """It does with millions of accounts; here, it waits for one."""
+
+    async def fill() -> list[int]:
+        return [filled async for filled, _ in fill_email_keys(own_database_url)]
+
+    await committed.connection.execute("insert into user_model (email, hashed_password) values ('a@example.com', 'x')")
+    async with committed.connection.transaction():
+        await committed.connection.execute("select from user_model for update")
+        filling = asyncio.create_task(fill())
+        await asyncio.wait([filling], timeout=DATABASE_TIMEOUTS.request + 0.5)
+
+    assert await filling == [1]
 
 
 async def test_accounts_changed_meanwhile_are_no_collisions(committed: Committed) -> None:
