@@ -275,6 +275,24 @@ async def test_statement_counts_exactly_under_concurrency(own_database_url: str)
     assert remaining.count(-1) == 53
 
 
+async def test_search_for_expired_counts_does_not_scan_the_table(own_database_url: str) -> None:
+    """Even if statistics say that half of them have expired, because those were removed since."""
+    connection = await asyncpg.connect(own_database_url)
+    await connection.execute(
+        "insert into login_throttle select sha256(n::text::bytea), '::1', 1, 5,"
+        " now() + interval '1 hour' * (n % 2 - 0.5) from generate_series(1, 20000) as n;"
+        " analyze; delete from login_throttle where ends_at <= now()"
+    )
+    scans = "select seq_scan from pg_stat_xact_user_tables where relname = 'login_throttle'"
+
+    async with connection.transaction():
+        await connection.fetch(COUNT_FAILED_LOGIN.sql, "a@example.com", "::1", 5, 100, 50, timedelta(seconds=900))
+        scanned = await connection.fetchval(scans)
+    await connection.close()
+
+    assert scanned == 0
+
+
 def test_expired_counts_never_deadlock(own_database_url: str) -> None:
     """Each statement removes expired counts that others are about to update."""
 
