@@ -5,8 +5,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import environ
 import pytest
 
+from service.settings import Settings
 from tests.support.pages import session
 from tests.support.processes import ROOT, Serve
 
@@ -26,6 +28,12 @@ def test_first_session_prints_what_is_shown(serve: Serve, own_database_url: str)
 
     expected = [output for _, output in session() if output]
     assert VOLATILE.sub("…", printed).split() == VOLATILE.sub("…", "\n".join(expected)).split()
+
+
+def test_every_setting_is_listed() -> None:
+    names = re.findall(r"^\w+", environ.generate_help(Settings), re.MULTILINE)
+
+    assert [name for name in names if f"`{name}`" not in README] == []
 
 
 @pytest.mark.parametrize("target", re.findall(r"^make (\w+)", README, re.MULTILINE))
