@@ -104,7 +104,7 @@ class _GuaranteedRows:
         return bool(columns) and all(map(self._is_never_null, columns))
 
     def referencing(self, side: Node, conditions: list[Node]) -> list[Node]:
-        """Return the columns that are a foreign key to a table, or find its row again; nothing for other conditions."""
+        """Return the columns of a row that are a foreign key to a table, or find its row again; otherwise nothing."""
         table = self._scope.relation(side.rtindex) if side.label == "RANGETBLREF" else None
         if table is None or table.rtekind != pg.TABLE or table.tablesample or not table.inh:
             return []
@@ -112,6 +112,7 @@ class _GuaranteedRows:
         if table.relid in catalogue.secured:  # a policy can hide the row, which a view's owner sees
             return []
         columns: list[Node] = []
+        rows: set[tuple[Scope, int]] = set()
         pairs: dict[tuple[int, int, int], frozenset[int]] = {}
         for each in conditions:
             if side.rtindex in self._scope.relations_in(each):
@@ -119,11 +120,14 @@ class _GuaranteedRows:
                 origin = self._scope.column_origin(there) if there else None
                 if there is None or origin is None:
                     return []
+                around, column = origin
                 columns.append(there)
-                pairs[*origin, here.varattno] = catalogue.equalities[each.opno]
-        itself = all(of == table.relid and column == other for of, column, other in pairs)
+                rows.add((around, column.varno))
+                of = around.relation(column.varno).relid
+                pairs[of, column.varattno, here.varattno] = catalogue.equalities[each.opno]
+        itself = all(of == table.relid and one == other for of, one, other in pairs)
         found = itself or any(_consists_of(key, table.relid, pairs, catalogue) for key in catalogue.foreign_keys)
-        return columns if found else []
+        return columns if found and len(rows) == 1 else []
 
     def _filters(self, condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
         """Yield the conditions that can filter out rows, except those that find the session."""

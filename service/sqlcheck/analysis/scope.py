@@ -182,15 +182,15 @@ class Scope:
         simple = [{*each.content} for each in self.query.groupingSets or [] if each.kind == pg.SIMPLE_SET]
         return not self.query.groupingSets or marks <= set().union(*simple)
 
-    def column_origin(self, variable: Node, *, written: bool = False) -> tuple[int, int] | None:
-        """Return the table and the column that a variable shows, through joins, subqueries, CTEs and views.
+    def column_origin(self, variable: Node, *, written: bool = False) -> "tuple[Scope, Node] | None":
+        """Return the column of a table that a variable shows, through joins, subqueries, CTEs and views, and its scope.
 
         :param written: include columns that a CTE returns from rows it writes, which the table does not show yet
         """
         scope = self.ancestor(variable.varlevelsup)
         relation = scope.relation(variable.varno)
         if is_table(relation):
-            return relation.relid, variable.varattno
+            return scope, variable
         inner, shown = scope.shown_expression(variable)
         # A volatile function can see, and return, rows that it has written itself.
         is_read = inner.query.commandType == pg.SELECT and not self.is_volatile(relation.functions)

@@ -22,8 +22,9 @@ def allowed_values(description: "Description", number: int) -> set[str]:
         return set()
     expression = strip_relabels(expression)
     owners = [(type_of(expression), 0)]
-    if expression.label == "VAR" and (column := scope.column_origin(expression, written=True)):
-        owners.append(column)
+    if expression.label == "VAR" and (origin := scope.column_origin(expression, written=True)):
+        around, column = origin
+        owners.append((around.relation(column.varno).relid, column.varattno))
     checks = [check for owner in owners for check in scope.catalogue.checks.get(owner, [])]
     found = [_values(each, scope.catalogue) for check in checks for each in conjuncts(check)]
     return next((values for values in found if values), set())

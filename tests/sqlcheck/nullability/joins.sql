@@ -182,3 +182,12 @@ select (select name from maker where id = toy.maker), (select name from maker wh
 
 -- who knows
 select (select name from maker where id = owner.maker) from owner for update of owner;
+
+-- join, join
+select c.id, p.left_id from maker as a cross join maker as b left join maker as c on c.id = a.id and c.name = b.name left join pair as p on p.left_id = a.id and p.right_id = b.id;
+
+-- join
+select maker.id from owner as a cross join owner as b left join maker on maker.id = a.maker and maker.id = b.maker;
+
+-- join
+select pair.left_id from (select a.left_id, b.right_id from pair as a cross join pair as b) as mixed left join pair on pair.left_id = mixed.left_id and pair.right_id = mixed.right_id;
