@@ -131,8 +131,11 @@ TRIGGERS = """
 RULES = "select ev_class, ev_type::text::integer from pg_rewrite where is_instead and rulename <> '_RETURN'"
 BODY = """
     select p.prosqlbody::text, p.prosrc, array(
-        select coalesce(quote_ident(nullif(p.proargnames[number], '')) || ' ', '') || format_type(each, null)
-        from unnest(p.proargtypes) with ordinality as argument (each, number)
+        select coalesce(quote_ident(nullif(name, '')) || ' ', '') || format_type(each, null)
+        from unnest(coalesce(p.proallargtypes, p.proargtypes), p.proargmodes, p.proargnames) with ordinality
+            as argument (each, mode, name, number)
+        where mode is null or mode not in ('o', 't')
+        order by number
     ), (select substr(setting, 13) from unnest(p.proconfig) as setting where starts_with(setting, 'search_path='))
     from pg_proc as p where p.oid = %s
 """

@@ -80,3 +80,6 @@ select t.a, u.a from two_of() as t cross join coalesce(row(null, 'a')::two) as u
 
 -- who knows, who knows
 select done(), d from done() as d;
+
+-- itself, never
+select second_of(null, 1), second_of(1, null);

@@ -116,3 +116,4 @@ create trigger fill before update on watched for each row execute function fill(
 create table spaced (id integer, word bpchar);
 create table product (id bigint generated always as identity primary key, product_name varchar(255) not null unique, price numeric(12, 2) not null);
 create index product_price_idx on product (price, id);
+create function second_of(out a integer, b integer, c integer) language sql immutable as 'select b';
