@@ -82,12 +82,12 @@ class NullabilityInference:
         """Return the nullability of a recursive query: assume no nulls, and repeat until nothing changes."""
         if id(scope) in self._assumed:
             return self._assumed[id(scope)]
-        known = dict(self._columns)
+        known, unmatched = dict(self._columns), dict(self._unmatched)
         assumed = [Nullability(elements_not_null=True)] * len(scope.targets)
         while True:
             self._assumed[id(scope)] = assumed
             found = self.columns(scope)
-            self._columns = dict(known)
+            self._columns, self._unmatched = dict(known), dict(unmatched)
             if found == assumed:
                 del self._assumed[id(scope)]
                 self._columns[self._assumptions(scope)] = found
