@@ -40,6 +40,14 @@ def test_whole_index_is_a_scan(toys: Toys, sql: str) -> None:
     assert "no condition limits its rows [seqscan]" in toys.check(sql, header(sql), "seqscan")
 
 
+@pytest.mark.parametrize("columns", ["note", "left_id", "left_id order by left_id limit 10"])
+def test_index_that_begins_with_another_column_does_not_serve(toys: Toys, columns: str) -> None:
+    selected, _, order = columns.partition(" ")
+    sql = f"select {selected} from pair where right_id = $1 {order}"
+
+    assert "no index for (pair.right_id = $1) [seqscan]" in toys.check(sql, header(sql), "seqscan")
+
+
 def test_whole_index_of_few_counted_rows_is_accepted(own_database_url: str, tmp_path: Path) -> None:
     """Its plan does not show whether another index serves."""
     with connect(own_database_url) as connection:
@@ -59,6 +67,7 @@ def test_whole_index_of_few_counted_rows_is_accepted(own_database_url: str, tmp_
         "select max(id) from toy",
         "select toy.id from toy inner join maker on maker.id = toy.id order by toy.id limit 10",
         "select id from toy where id > $1 order by id",
+        "select note from pair where (left_id, right_id) > ($1, 2)",
         "select price from unnest($1::integer[], $1) with ordinality as u (id, n, place) inner join product using (id)",
     ],
 )

@@ -26,6 +26,14 @@ Plan = dict[str, Any]
 QUERIES = (ast.SelectStmt, ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)
 # Their rows are counted, as some are in the database of `dev`. All indexes of such a table cost nearly the same.
 SMALL_TABLES = "select relname::text from pg_class where relkind = 'r' and reltuples between 0 and 100"
+# The first columns of B-tree indexes: for a condition on another column, PostgreSQL can only read the whole index.
+FIRST_COLUMNS = """
+    select c.relname::text, quote_ident(a.attname) from pg_index as i
+    inner join pg_class as c on c.oid = i.indexrelid inner join pg_am as m on m.oid = c.relam
+    inner join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+    where m.amname = 'btree' and i.indnkeyatts > 1
+"""
+BITMAPS = {"BitmapAnd", "BitmapOr", "Bitmap Index Scan"}
 EXPLAIN = sql.SQL("explain (generic_plan, verbose, format {}) {}")
 # PostgreSQL 15 has no GENERIC_PLAN; there, a prepared statement has a generic plan.
 GENERIC_PLAN_SINCE, DISABLED_SINCE = 160000, 180000
@@ -97,6 +105,7 @@ class Describer:
         connection.execute("set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off")
         connection.execute("set plan_cache_mode = force_generic_plan")
         self._small_tables = {name for (name,) in connection.execute(SMALL_TABLES)}
+        self._first_columns: dict[str, str] = dict(connection.execute(FIRST_COLUMNS).fetchall())
         self.types = Types(connection)
         self.catalogue = Catalogue(connection)
 
@@ -149,11 +158,19 @@ class Describer:
         plan: Plan = next((each["Plan"] for each in (row[0] if row else []) if "Plan" in each), {})
         for node in plan_nodes(plan) if plan else ():
             node["Any Index"] = node.get("Relation Name") in self._small_tables
+            if any(self._reads_whole_index(each, node.get("Alias", "")) for each in _index_scans(node)):
+                node["Filter"] = node.pop("Index Cond", node.pop("Recheck Cond", ""))
         if plan and self._connection.info.server_version < DISABLED_SINCE:
             for node in plan_nodes(plan):  # as PostgreSQL 18 marks them itself
                 if node["Node Type"] == "Seq Scan":
                     node["Disabled"] = True
         return plan
+
+    def _reads_whole_index(self, node: Plan, alias: str) -> bool:
+        """Return whether the condition of an index scan does not limit the first column of the index."""
+        column = re.escape(self._first_columns.get(node.get("Index Name", ""), ""))
+        named = rf'({re.escape(alias)}"?\.|(?<![\w.])){column}(?!\w)'
+        return bool(column and "Index Cond" in node and not re.search(named, node["Index Cond"]))
 
     def _explained(self, statement: Statement, form: LiteralString) -> psycopg.Cursor[Any]:
         # Without parameters, psycopg uses the simple protocol, which leaves `$n` unchanged.
@@ -164,6 +181,14 @@ class Describer:
         execute(PREPARE.format(text))
         nulls = ", ".join(["null"] * len(statement.parameters))
         return execute(EXPLAIN_PREPARED.format(sql.SQL(form), sql.SQL(f"({nulls})" if nulls else "")))
+
+
+def _index_scans(node: Plan) -> Iterator[Plan]:
+    """Yield the scan of a table, and the scans of indexes of which a bitmap heap scan consists."""
+    yield node
+    for child in node.get("Plans", []):
+        if child["Node Type"] in BITMAPS:
+            yield from _index_scans(child)
 
 
 def plan_nodes(plan: Plan) -> Iterator[Plan]:
