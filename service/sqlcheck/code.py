@@ -8,8 +8,9 @@ becomes its full name (``datetime.datetime``).
 import ast
 import builtins
 from collections.abc import Iterator
-from functools import cache, cached_property
+from functools import cache, cached_property, reduce
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -64,17 +65,32 @@ class Module:
     def names(self) -> dict[str, ast.stmt | tuple[str, str]]:
         """The top-level names: statements of this module, or (module, name) if imported."""
         names: dict[str, ast.stmt | tuple[str, str]] = {}
-        for node in self.source.body:
+        for node in _unconditional(self.source.body):
             if isinstance(node, ast.ImportFrom):
                 names |= {alias.asname or alias.name: (self._absolute(node), alias.name) for alias in node.names}
             elif isinstance(node, ast.Import):
                 # `import service.pets.models` binds the name `service`.
                 names |= {alias.asname or alias.name.partition(".")[0]: _imported(alias) for alias in node.names}
-            elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                names[node.name] = node
-            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                names[node.targets[0].id] = node
+            else:  # a class, a function, an assignment or `type PetId = int`
+                target: Any = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", node)
+                target = getattr(target, "name", target)
+                name = getattr(target, "id", target)
+                if isinstance(name, str):
+                    names[name] = node
         return names
+
+    def query_function(self, node: ast.expr) -> str:
+        """Return which of QUERY_FUNCTIONS an expression names, as `one` or `sql.one`; an empty string if none."""
+        target: ast.stmt | tuple[str, str] | None = None
+        if isinstance(node, ast.Name):
+            target = self.names.get(node.id)
+        elif isinstance(node, ast.Attribute) and node.attr in QUERY_FUNCTIONS and (there := self._module(node.value)):
+            target = there.name, node.attr
+        while isinstance(target, tuple) and target[0] not in QUERY_MODULES:
+            there = self.code.module(target[0])
+            following = there.names.get(target[1]) if there else None
+            target = None if following == target else following
+        return target[1] if isinstance(target, tuple) and target[1] in QUERY_FUNCTIONS else ""
 
     def _absolute(self, node: ast.ImportFrom) -> str:
         """Return the full name of the module from which a statement imports, if relative, too."""
@@ -100,7 +116,10 @@ class Module:
         """Return the type that an annotation denotes."""
         match node:
             case ast.Constant(value=str(text)):
-                return self.annotation(ast.parse(text, str(self.path), mode="eval").body)
+                try:
+                    return self.annotation(ast.parse(text, mode="eval").body)
+                except SyntaxError:  # StrEnum("Kind", "cat dog")
+                    return Annotation(text)
             case ast.BinOp():
                 return _union(self.annotation(node.left), self.annotation(node.right))
             case ast.Subscript():
@@ -120,10 +139,10 @@ class Module:
             values = _enum_values(module, statement)
             return Annotation(statement.name, values=values, has_json_class=bool(definition), definition=definition)
         # A function, or an alias that refers to itself, as one for JSON and TypeVar("T") do.
-        if not isinstance(statement, ast.Assign) or statement in module.open_aliases:
+        target = getattr(statement, "value", None)
+        if target is None or statement in module.open_aliases:
             return Annotation(ast.unparse(node))
         module.open_aliases.append(statement)
-        target = statement.value
         if isinstance(target, ast.Call):  # NewType("PetId", int)
             [*_, target] = target.args or [target.func]
         annotation = module.annotation(target)
@@ -143,6 +162,8 @@ class Module:
             return first
         if outer == "Optional":
             return attrs.evolve(first, optional=True)
+        if outer == "Union":
+            return reduce(_union, map(self.annotation, inner))
         each = [first, *map(self.annotation, inner[1:])]
         name = f"{full_name}[{', '.join(part.name for part in each)}]"
         has_json_class = any(part.has_json_class for part in each)
@@ -216,27 +237,33 @@ def _parse(source: bytes, path: str) -> Source:
 
 
 def _references(module: Module) -> Iterator[QueryReference]:
-    functions = {
-        name: target[1]
-        for name, target in module.names.items()
-        if isinstance(target, tuple) and target[0] in QUERY_MODULES and target[1] in QUERY_FUNCTIONS
-    }
     constants = {
         id(node.value): node.targets[0].id
         for node in module.source.assignments
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
     for node in module.source.calls:
-        if isinstance(node.func, ast.Name) and node.func.id in functions and node.args:
-            name = node.args[0]
+        if function := module.query_function(node.func):
+            keywords = ("name", "row", "python_type")
+            given = [*node.args, *(word.value for each in keywords for word in node.keywords if word.arg == each)]
+            name = given[0] if given else None
             yield QueryReference(
                 path=module.path.as_posix(),
                 line=node.lineno,
                 query=name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else "",
-                cardinality=functions[node.func.id],
-                row=module.row(node.args[1]) if len(node.args) > 1 else None,
+                cardinality=function,
+                row=module.row(given[1]) if len(given) > 1 else None,
                 constant=constants.get(id(node)),
             )
+
+
+def _unconditional(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements of a module, with those of `if TYPE_CHECKING:` and `try:`."""
+    for node in body:
+        if isinstance(node, ast.If | ast.Try):
+            yield from _unconditional(node.body)
+        else:
+            yield node
 
 
 def _imported(alias: ast.alias) -> tuple[str, str]:
@@ -256,8 +283,10 @@ def _enum_values(module: Module, node: ast.ClassDef) -> tuple[str, ...] | None:
     """Return the values of a StrEnum; None for another class."""
     if "StrEnum" not in {module.annotation(base).name.rpartition(".")[2] for base in node.bases}:
         return None
+    members = [line for line in node.body if isinstance(line, ast.Assign)]
     return tuple(
-        str(line.value.value)
-        for line in node.body
-        if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant)
+        # auto() is the name in lower case
+        str(getattr(line.value, "value", ast.unparse(line.targets[0]).lower()))
+        for line in members
+        if isinstance(line.value, ast.Constant | ast.Call)
     )

@@ -171,7 +171,7 @@ def _own_fields(module: "Module", node: ast.ClassDef) -> Iterator[tuple[Field, O
         if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)):
             continue
         annotation = module.annotation(line.annotation)
-        if not annotation.name.rpartition(".")[2].startswith("ClassVar"):
+        if annotation.name.partition("[")[0].rpartition(".")[2] != "ClassVar":
             options = _options(line.value)
             name, converted = line.target.id, "converter" in options
             yield Field(name, annotation, converted, has_default=_has_default(line.value, options)), options
@@ -190,7 +190,9 @@ def _ordered_fields(module: "Module", node: ast.ClassDef) -> list[Field]:
     options = _options(decorator)
     old = ast.unparse(decorator).partition("(")[0].endswith("s")  # attr.s and attr.attrs take only what attr.ib() makes
     without_annotation = any(isinstance(line, ast.Assign) and _makes_field(line.value) for line in node.body)
-    if old or without_annotation or not options.keys() <= NEUTRAL_OPTIONS:
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    wrapped = not isinstance(module.resolve(called), str)  # row = functools.partial(attrs.define, kw_only=True)
+    if old or wrapped or without_annotation or not options.keys() <= NEUTRAL_OPTIONS:
         raise _UnclearError
     keyword_only = _boolean_option(options, "kw_only", default=False)
     own = [

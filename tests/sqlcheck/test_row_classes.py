@@ -33,6 +33,7 @@ def row(tmp_path: Path, source: str) -> Row:
         (f"{BASE}@attrs.define\nclass X(Base):\n    b: str = attrs.field(init=False)\n    c: int\n", "a c"),
         (f"{BASE}class Middle(Base):\n    x: int\n@attrs.define\nclass X(Middle):\n    c: int\n", "a b c"),
         ("@attrs.define\nclass X(object):\n    n: typing.ClassVar[int] = 1\n    a: int\n", "a"),
+        ("import datetime\n@attrs.define\nclass X:\n    n: typing.ClassVar[datetime.date]\n    a: int\n", "a"),
         ("class X(typing.NamedTuple):\n    a: int\n    b: str\n", "a b"),
         # The source does not show the fields, so attrs is asked.
         (
@@ -59,6 +60,7 @@ def test_fields_are_those_of_attrs(tmp_path: Path, source: str, fields: str) -> 
     [
         ("@attrs.define(kw_only=True)\nclass X:\n    a: int\n", "takes a by keyword only"),
         ("@attrs.define\nclass X:\n    a: int\n    b: int = attrs.field(kw_only=True)\n", "takes b by keyword only"),
+        ("row = attrs.define(kw_only=True)\n@row\nclass X:\n    a: int\n", "takes a by keyword only"),
         ("class X(typing.TypedDict):\n    a: int\n", "is not an attrs class: decorate it with attrs.define"),
         ("class X:\n    a: int\n", "is not an attrs class: decorate it with attrs.define"),
         ("import gone\n@attrs.define(these={})\nclass X:\n    a: int\n", "No module named 'gone'"),
@@ -112,6 +114,54 @@ def test_literal_of_a_member_has_no_known_values(tmp_path: Path) -> None:
     [field] = row(tmp_path, source).fields
 
     assert (field.annotation.name, field.annotation.values) == ("Literal", None)
+
+
+@pytest.mark.parametrize(
+    ("imported", "call"),
+    [
+        ("from service import sql", "sql.one('toys.find_toy', X)"),
+        ("import service.sql", "service.sql.one('toys.find_toy', X)"),
+        ("from service.toys.database import read", "read('toys.find_toy', X)"),
+        ("from service.sql import one", "one('toys.find_toy', row=X)"),
+        ("from service.sql import one", "one(row=X, name='toys.find_toy')"),
+        ("from service.sql import value", "value('toys.find_toy', python_type=X)"),
+    ],
+)
+def test_query_is_found_however_it_is_declared(tmp_path: Path, imported: str, call: str) -> None:
+    (tmp_path / "service" / "toys").mkdir(parents=True)
+    (tmp_path / "service" / "sql.py").write_text("from service.postgres import one, value\n")
+    (tmp_path / "service" / "toys" / "database.py").write_text("from service.sql import one as read\n")
+    (tmp_path / "service" / "toys" / "queries.py").write_text(
+        f"import attrs\n{imported}\n@attrs.define\nclass X:\n    a: int\nQUERY = {call}\n"
+    )
+
+    [reference] = Code(tmp_path).references
+
+    assert (reference.query, getattr(reference.row, "name", "")) == ("toys.find_toy", "X")
+
+
+@pytest.mark.parametrize(
+    ("source", "annotation", "said"),
+    [
+        ("Id: typing.TypeAlias = int\n", "Id", "int"),
+        ("", "typing.Union[int, str, None]", "int | str | None"),
+        ("if typing.TYPE_CHECKING:\n    from uuid import UUID\n", "'UUID'", "UUID"),
+        ("try:\n    from uuid import UUID\nexcept ImportError:\n    UUID = str\n", "UUID", "UUID"),
+        ("import enum\nKind = enum.StrEnum('Kind', 'cat dog')\n", "Kind", "cat dog"),
+    ],
+)
+def test_annotation_is_followed(tmp_path: Path, source: str, annotation: str, said: str) -> None:
+    [field] = row(tmp_path, f"{source}@attrs.define\nclass X:\n    a: {annotation}\n").fields
+
+    assert str(field.annotation) == said
+
+
+def test_members_by_auto_are_values(tmp_path: Path) -> None:
+    source = "import enum\nclass Kind(enum.StrEnum):\n    CAT = enum.auto()\n    DOG = 'Dog'\n"
+
+    [field] = row(tmp_path, f"{source}@attrs.define\nclass X:\n    a: Kind\n").fields
+
+    assert field.annotation.values == ("cat", "Dog")
 
 
 @pytest.mark.parametrize("alias", ["typing.TypeVar('T')", "list['T'] | str"])
