@@ -107,3 +107,9 @@ def test_unnecessary_marker_of_elements_is_found(toys: Toys, element: str, selec
     assert toys.check(select, header, "marker", models=models) == (
         f"3: 'not null: ids[]' is unnecessary: {why} [marker]"
     )
+
+
+def test_very_long_expression_is_examined(infer: Infer) -> None:
+    [column] = infer(f"select {' || '.join(['name'] * 1000)} from maker")
+
+    assert column.never_null

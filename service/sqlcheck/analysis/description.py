@@ -1,6 +1,7 @@
 """A statement as PostgreSQL describes it: the types of its parameters and columns, and its generic plan."""
 
 import re
+import sys
 from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any, LiteralString
@@ -34,6 +35,7 @@ FIRST_COLUMNS = """
     where m.amname = 'btree' and i.indnkeyatts > 1
 """
 BITMAPS = {"BitmapAnd", "BitmapOr", "Bitmap Index Scan"}
+MAX_DEPTH = 10_000  # of Python's calls: each operator of `a || b || …` is an operand of the next
 EXPLAIN = sql.SQL("explain (generic_plan, verbose, format {}) {}")
 # PostgreSQL 15 has no GENERIC_PLAN; there, a prepared statement has a generic plan.
 GENERIC_PLAN_SINCE, DISABLED_SINCE = 160000, 180000
@@ -101,6 +103,7 @@ class Describer:
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         """Configure the planner, and read the types and the catalogue."""
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), MAX_DEPTH))
         self._connection = connection
         connection.execute("set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off")
         connection.execute("set plan_cache_mode = force_generic_plan")

@@ -14,7 +14,7 @@ import attrs
 
 from service.sqlcheck.analysis import node_enums as pg
 
-TOKEN = re.compile(r"[(){}]|(?:\\.|[^\s(){}\\])+", re.DOTALL)
+TOKEN = re.compile(r"[(){}]|(?:\\.|[^ \n\t(){}\\])+", re.DOTALL)
 INTEGER = re.compile(r"-?\d+")
 WORDS = {"<>": None, "true": True, "false": False}
 # Labels in PostgreSQL 15; later releases use the names of the C types.

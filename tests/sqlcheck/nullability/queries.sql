@@ -71,3 +71,6 @@ select age from (select 1 as age) as a natural join (select 1 as age) as b;
 
 -- who knows, join
 with recursive r (id, n) as (select 1, 1 union all select case when r.id = 1 then 2 end, s.n from r left join lateral strict_ones(r.id) as s (n) on true) select id, n from r;
+
+-- never
+with "a b" as (select note from maker), "c d" as (select id from maker) select id from "c d";
