@@ -30,6 +30,11 @@ def test_required_column_is_given(toys: Toys, sql: str, found: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "found"),
     [
+        ("update maker set id = case when $1::integer is not null then $1 else id end where id = 1", ""),
+        (
+            "update maker set id = case when $1 > 0 or id = 1 then $1 else id end where id = 1",
+            "2: maker.id is NOT NULL, but receives null: $1 may be null",
+        ),
         ("update maker set id = $1 where id = 1", "2: maker.id is NOT NULL, but receives null: $1 may be null"),
         ("update maker set name = null where id = $1", "4: maker.name is NOT NULL, but receives null: null"),
         ("insert into maker (id, name) values ($1, 'a')", "2: maker.id is NOT NULL, but receives null: $1 may be null"),

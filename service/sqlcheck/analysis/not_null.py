@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from service.sqlcheck.analysis.scope import Scope
 
 # The number of a relation in the query, the number of its column, and which row is meant: DEFAULT, OLD or NEW.
+# For a parameter, 0 and its number.
 Variable = tuple[int, int, int]
 
 
 def as_variable(node: Node) -> Variable:
-    """Return what a VAR stands for: `old.x` and `new.x` differ."""
+    """Return what a VAR stands for: `old.x` and `new.x` differ; or a parameter."""
+    if node.label == "PARAM":
+        return 0, node.paramid, pg.DEFAULT
     return node.varno, node.varattno, node.varreturningtype or pg.DEFAULT
 
 
@@ -99,8 +102,12 @@ def _parts(scope: "Scope", node: Any) -> Iterator[Node]:  # noqa: ANN401 - a nod
 
 
 def _columns(parts: Iterable[Node]) -> set[Variable]:
-    """Return the columns of this query among some expressions."""
-    return {as_variable(each) for each in parts if each.label == "VAR" and not each.varlevelsup}
+    """Return the columns of this query, and the parameters, among some expressions."""
+    return {
+        as_variable(each)
+        for each in parts
+        if (each.label == "VAR" and not each.varlevelsup) or (each.label == "PARAM" and each.paramkind == pg.EXTERNAL)
+    }
 
 
 def _is_strict(scope: "Scope", operator: int) -> bool:

@@ -182,10 +182,13 @@ class NullabilityInference:
         if node.paramkind:  # the left side of a comparison with a subquery, which is examined there
             return NEVER
         if argument := scope.argument(node):
-            return self.expression(*argument)
-        if self._parameters[node.paramid - 1]:
-            return Nullability(reason=f"${node.paramid} may be null", from_input=True, elements_not_null=True)
-        return Nullability(elements_not_null=True)
+            found = self.expression(*argument)
+        elif self._parameters[node.paramid - 1]:
+            found = Nullability(reason=f"${node.paramid} may be null", from_input=True, elements_not_null=True)
+        else:
+            return Nullability(elements_not_null=True)
+        known = (id(scope), as_variable(node)) in self._not_null
+        return Nullability(elements_not_null=found.elements_not_null) if known else found
 
     def _variable(self, scope: Scope, node: Node) -> Nullability:
         relation, variable = scope.relation(node.varno), as_variable(node)
@@ -288,7 +291,7 @@ class NullabilityInference:
             found.append(self.expression_assuming(scope, not_null, when.result))
             passed |= set() if node.arg else not_null_if_false(scope, when.expr)
         if node.defresult is None or is_null_constant(node.defresult):
-            return UNKNOWN
+            return attrs.evolve(null_if_any(found), known=False)
         return null_if_any([*found, self.expression_assuming(scope, passed, node.defresult)])
 
     def _subquery(self, scope: Scope, node: Node) -> Nullability:
@@ -299,7 +302,8 @@ class NullabilityInference:
             case pg.ARRAY:
                 return in_array(self.columns(inner)[:1], makes_nested(scope, node))
             case pg.EXPRESSION:
-                return self.columns(inner)[0] if returns_at_least_one(inner, self) else UNKNOWN
+                found = self.columns(inner)[0]
+                return found if returns_at_least_one(inner, self) else attrs.evolve(found, known=False)
             case pg.ANY | pg.ALL:
                 return null_if_any([self.expression(scope, node.testexpr), *self.columns(inner)])
             case _:

@@ -23,3 +23,6 @@ select array[1]::text[], array['a']::varchar[], array(select now())::time[] from
 
 -- who knows
 select case when note is not null then array_agg(note) over (order by id) else '{}' end from maker;
+
+-- never, never
+select case when id > 1 then array[id] end, (select array_agg(id) from toy group by maker limit 1) from maker;
