@@ -37,6 +37,7 @@ def said(toys: Toys, field: str, select: str, header: str = HEADER) -> str:
         ("code: Literal['a', 'b', 'c']", "select id, code from pet"),
         ("padded: Literal['a  ', 'b  ']", "select id, padded from pet"),
         ("size: Literal['small', 'large']", "select id, size from pet"),
+        ("mood: Literal['glad', 'sad'] | None", "select id, mood from pet"),
         ("size: Literal['small', 'large']", "select id, coalesce(size, 'small'::size) as size from pet"),
     ],
 )
@@ -73,6 +74,7 @@ def test_array_of_arrays_is_no_list(toys: Toys) -> None:
         ("name: Literal['a']", "select id, name from pet", "no CHECK lists its values"),
         ("either: Literal['a']", "select id, either from pet", "no CHECK lists its values"),
         ("small: Literal['a']", "select id, small from pet", "no CHECK lists its values"),
+        ("other: Literal['b', 'c'] | None", "select id, other from pet", "no CHECK lists its values"),
         ("gap: Literal['a', '']", "select id, gap from pet", "no CHECK lists its values"),
         ("number: Literal['1', '2']", "select id, number from pet", "no CHECK lists its values"),
         ("written: Literal['a', 'b']", "select id, written from pet", "no CHECK lists its values"),

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.analysis.node_tree import CASTS, CHAR, Node, constant_text, strip_relabels, type_of, walk
 from service.sqlcheck.analysis.query_parts import conjuncts
@@ -30,10 +31,19 @@ def allowed_values(description: "Description", number: int) -> set[str]:
     return next((values for values in found if values), set())
 
 
+def _is_null_test(condition: Node) -> bool:
+    """Return whether a condition is ``kind is null``, which no text fulfils."""
+    return (
+        condition.label == "NULLTEST"
+        and condition.nulltesttype == pg.IS_NULL
+        and strip_relabels(condition.arg).label in COLUMN_LABELS
+    )
+
+
 def _values(condition: Node, catalogue: Catalogue) -> set[str]:
     """Return the texts for which a condition on a column is true; nothing if it is true for others."""
     if condition.label == "BOOLEXPR" and condition.boolop == "or":
-        arms = [_values(each, catalogue) for each in condition.args]
+        arms = [_values(each, catalogue) for each in condition.args if not _is_null_test(each)]
         return set().union(*arms) if all(arms) else set()
     equal = condition.label == "OPEXPR" or (condition.label == "SCALARARRAYOPEXPR" and condition.useOr)
     if not equal or condition.opno not in catalogue.equalities or condition.inputcollid in catalogue.nondeterministic:

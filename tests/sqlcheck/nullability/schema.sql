@@ -46,7 +46,9 @@ create table pet (
     small text not null check (lower(small) = 'a'),
     gap text not null check (gap in ('a', null)),
     number text not null check (number::integer::text in ('1', '2')),
-    written text not null check (written = any ('{a,b}'::text[]))
+    written text not null check (written = any ('{a,b}'::text[])),
+    mood text check (mood is null or mood in ('glad', 'sad')),
+    other text check (nullif(other, 'a') is null or other in ('b', 'c'))
 );
 create table doubled (id integer primary key, twice integer generated always as (id * 2) stored);
 create view a_pet as select id, kind from pet;
