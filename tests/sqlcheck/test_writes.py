@@ -124,7 +124,14 @@ def test_planner_error_has_its_line(toys: Toys, sql: str, line: int, sentence: s
     assert toys.check(sql, "-- returns: count\n").startswith(f"{line}: PostgreSQL says: {sentence}")
 
 
-@pytest.mark.parametrize("sql", ["select n from unnest($1) as u (n)", "select id from maker where $1 is null"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select n from unnest($1) as u (n)",
+        "select id from maker where $1 is null",
+        "select id from maker where id = -$1",
+    ],
+)
 def test_parameter_without_a_type_needs_a_cast(toys: Toys, sql: str) -> None:
     said = toys.check(sql, "-- $1 ids integer[]\n-- returns: many Toy\n")
 

@@ -45,7 +45,9 @@ EXPLAIN_PREPARED = sql.SQL("explain (verbose, format {}) execute explained{}")
 QUOTED_COLUMN = re.compile(r'column "(.+?)"')
 
 # Messages about a parameter whose type does not follow from the statement.
-UNTYPED = re.compile(r"could not determine data type of parameter|\bunknown\b.* is not unique")
+UNTYPED = re.compile(
+    r"could not determine data type of parameter|\bunknown\b.* is not unique|is not unique: .*\bunknown\b"
+)
 
 
 class RefusedError(Exception):
