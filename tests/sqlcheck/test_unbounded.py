@@ -114,6 +114,15 @@ def test_bounded_list_has_no_finding(toys: Toys, sql: str) -> None:
     assert toys.check(sql, header(sql), "unlimited") == ""
 
 
+@pytest.mark.parametrize("limit", ["$1", "all", "(select max(id) from maker)"])
+def test_limit_that_can_be_null_is_none(toys: Toys, limit: str) -> None:
+    said = toys.check(
+        f"select id from toy limit {limit}", "-- $1 n bigint?\n" * ("$1" in limit) + header(""), "unlimited"
+    )
+
+    assert "its limit can be null" in said
+
+
 @pytest.mark.parametrize(
     "sql",
     [

@@ -17,8 +17,12 @@ def check_cardinality(description: Description) -> Iterator[Finding]:
     problem = _problem(description)
     found = [finding_at(statement, statement.returns_line, problem, "cardinality")] if problem else []
     yield from unless_accepted(statement, "cardinality", found)
-    unlimited = statement.cardinality == Cardinality.MANY and scope and not is_bounded(scope)
-    sentence = "returns many, and nothing limits how many: write `limit $n`, or say 'unlimited: ok reason'"
+    # `limit null` limits nothing.
+    limit = scope.query.limitCount if scope else None
+    is_optional = scope and limit and not description.nullability.expression(scope, limit).never_null
+    unlimited = statement.cardinality == Cardinality.MANY and scope and (is_optional or not is_bounded(scope))
+    why = "its limit can be null" if is_optional else "nothing limits how many"
+    sentence = f"returns many, and {why}: write `limit $n`, or say 'unlimited: ok reason'"
     found = [finding_at(statement, statement.returns_line, sentence, "unlimited")] if unlimited else []
     yield from unless_accepted(statement, "unlimited", found)
 
