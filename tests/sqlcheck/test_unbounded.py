@@ -103,6 +103,7 @@ def test_list_without_a_limit_is_found(toys: Toys, sql: str) -> None:
         "select id from toy where id in (select maker from owner limit 10)",
         "select t.id from unnest($1::integer[]) as t (id) left join toy on toy.id = t.id",
         "select id from (values (1), (2)) as v (id)",
+        "select t.n from json_table('[1]', '$[*]' columns (n integer path '$')) as t",
         "select m.id from (select id from maker limit 3) as m inner join toy on toy.id = m.id",
         "select id from toy where id = 1 union all select 2",
         "(select id from maker limit 3) except select id from toy",

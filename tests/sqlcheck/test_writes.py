@@ -92,6 +92,8 @@ def test_swapped_parameters_are_found(toys: Toys, *, sql: str, swapped: bool) ->
     [
         ("select note from pair where left_id = $2 and $1 = right_id", True),
         ("select note from pair where pair.left_id = $2 and pair.right_id = $1", True),
+        ("select note from pair where left_id = $2::integer and right_id = $1::integer", True),
+        ("select note from pair where (left_id, right_id) = ($2, $1)", True),
         ("select note from pair where left_id = $1 and right_id = $2", False),
         ("select note from pair where left_id = $2 and right_id > $1", False),
         ("select one.note from pair as one, pair as two where one.left_id = $2 and two.right_id = $1", False),

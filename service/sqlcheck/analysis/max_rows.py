@@ -193,7 +193,7 @@ class FunctionalDependencies:
             return False
         source = self._scope.source(number)
         if source is None:
-            return self._bounded and relation.rtekind == pg.FUNCTION  # such as unnest($1)
+            return self._bounded and relation.rtekind in {pg.FUNCTION, pg.TABLEFUNC}  # such as unnest($1)
         found = ((self._scope.place(number, column), family) for of, column, family in self._columns if of == number)
         fixed = frozenset((place, family) for place, family in found if place is not None)
         return _is_limited(source, fixed, bounded=self._bounded)

@@ -5,7 +5,7 @@ Source: https://github.com/postgres/postgres/tree/REL_18_STABLE/src/include/node
 
 SELECT, UPDATE, INSERT, DELETE, MERGE = 1, 2, 3, 4, 5  # CmdType
 INNER, LEFT, FULL, RIGHT = 0, 1, 2, 3  # JoinType
-TABLE, SUBQUERY, JOIN, FUNCTION, VALUES, CTE, RESULT, GROUP = 0, 1, 2, 3, 5, 6, 8, 9  # RTEKind
+TABLE, SUBQUERY, JOIN, FUNCTION, TABLEFUNC, VALUES, CTE, RESULT, GROUP = 0, 1, 2, 3, 4, 5, 6, 8, 9  # RTEKind
 UNION, INTERSECT, EXCEPT = 1, 2, 3  # SetOperation
 EXISTS, ALL, ANY, EXPRESSION, ARRAY = 0, 1, 2, 4, 6  # SubLinkType
 IS_NULL, IS_NOT_NULL = 0, 1  # NullTestType

@@ -82,8 +82,12 @@ def _swapped_conditions(description: Description) -> Iterator[Finding]:
     compared: dict[tuple[str, ...], list[tuple[str, int]]] = {}
     for node in description.parsed.nodes:
         is_operator = isinstance(node, ast.A_Expr) and node.kind == A_Expr_Kind.AEXPR_OP
-        if is_operator and node.name[-1].sval == "=":
-            for column, parameter in ((node.lexpr, node.rexpr), (node.rexpr, node.lexpr)):
+        if not is_operator or node.name[-1].sval != "=":
+            continue
+        rows = isinstance(node.lexpr, ast.RowExpr) and isinstance(node.rexpr, ast.RowExpr)
+        for one, other in zip(node.lexpr.args, node.rexpr.args, strict=True) if rows else [(node.lexpr, node.rexpr)]:
+            for column, value in ((one, other), (other, one)):
+                parameter = value.arg if isinstance(value, ast.TypeCast) else value
                 if isinstance(column, ast.ColumnRef) and isinstance(parameter, ast.ParamRef):
                     *table, name = (field.sval for field in column.fields or ())
                     compared.setdefault((*table,), []).append((name, parameter.number or 0))
