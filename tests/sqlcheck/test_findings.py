@@ -1,6 +1,10 @@
 """The output of findings."""
 
+import pytest
+
 from service.sqlcheck.findings import Finding, as_json, as_text, summary
+from service.sqlcheck.rules.hygiene import check_statement
+from tests.sqlcheck.conftest import Toys
 
 SAME = [Finding(f"sql/toys/{name}.sql", 4, "column s.ended_at does not exist", "refused") for name in "abc"]
 OTHER = Finding("sql/toys/d.sql", 1, "no code names this query", "unused")
@@ -38,3 +42,16 @@ def test_json_has_an_object_for_each_place() -> None:
 
 def test_findings_are_counted_by_check() -> None:
     assert (summary([*SAME, OTHER]), summary([OTHER])) == ("4 findings: 3 refused, 1 unused", "1 finding: 1 unused")
+
+
+@pytest.mark.parametrize(
+    ("sql", "stars"),
+    [
+        ("select id from toy where exists (select * from maker)", 0),
+        ("select (select count(*) from (select * from toy) as t)", 1),
+    ],
+)
+def test_star_is_no_finding_where_no_column_is_read(toys: Toys, sql: str, stars: int) -> None:
+    parsed = toys.describe(sql, "-- returns: many Toy\n").parsed
+
+    assert [finding.check for finding in check_statement(parsed)] == ["star"] * stars

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pglast import ast
+from pglast.enums import SubLinkType
 
 from service.sqlcheck.analysis.description import QUERIES
 from service.sqlcheck.analysis.parse_tree import Node, ParsedQuery, walk
@@ -21,6 +22,7 @@ STATE_STATEMENTS = {
 }
 STATE_FUNCTIONS = {"set_config", "setseed", "currval", "lastval"}
 SESSION_LOCKS = ("pg_advisory_lock", "pg_advisory_unlock", "pg_try_advisory_lock")
+EXISTS = SubLinkType.EXISTS_SUBLINK
 OUTLIVES_STATEMENT = "outlives the statement on a connection that other requests use"
 
 
@@ -34,8 +36,10 @@ def check_statement(parsed: ParsedQuery) -> Iterator[Finding]:
         yield finding_at(parsed.statement, parsed.line, sentence, "not-a-query")
     for node, what in states:
         yield finding_at(parsed.statement, parsed.line_of(node), f"{what} {OUTLIVES_STATEMENT}", "session-state")
+    exists = [node.subselect for node in parsed.nodes if getattr(node, "subLinkType", None) == EXISTS]
+    unread = {id(target) for query in exists for target in query.targetList or ()}
     for node in parsed.nodes:
-        if isinstance(node, ast.ResTarget) and _is_star(node.val):
+        if isinstance(node, ast.ResTarget) and _is_star(node.val) and id(node) not in unread:
             sentence = "name the columns: `*` changes with the table, under running code"
             yield finding_at(parsed.statement, parsed.line_of(node), sentence, "star")
 
