@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from service import embedded
 from service.embedded import EmbeddedPostgresError, EmbeddedPostgresMissingError, embedded_postgres
-from service.embedded import server as embedded
 
 ROOT = os.geteuid() == 0
 

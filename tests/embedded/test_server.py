@@ -17,8 +17,8 @@ import asyncpg
 import psycopg
 import pytest
 
+from service import embedded
 from service.embedded import EmbeddedPostgresError, embedded_postgres
-from service.embedded import server as embedded
 
 pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 

