@@ -30,6 +30,7 @@ from service.http import (
     docs_file,
     docs_page,
     exception_handler,
+    metrics_route,
     openapi_config,
     preflight_middleware,
     request_middleware,
@@ -150,8 +151,6 @@ def create_app(
 def _record_metrics(app: Service, directory: Path, token: bytes | None) -> None:
     """Record metrics in `directory`; if there is a `token`, add the route that serves them."""
     if token:
-        from service.http import metrics_route  # noqa: PLC0415 - prometheus-client is slow to import
-
         app.register(metrics_route(token, directory))
     recorder.start(directory, query_names(), _routes(app))
 

@@ -7,8 +7,6 @@ errors (exceptions become problem documents), database_problems (which violated 
 proxies), openapi, openapi_problems, schemas (the document), system (health checks, the documentation page, metrics).
 """
 
-from typing import TYPE_CHECKING
-
 from service.http.body import FORM
 from service.http.client_address import client_network
 from service.http.errors import exception_handler, problem_response
@@ -42,10 +40,9 @@ from service.http.routing import (
     preflight_middleware,
     strict_paths_middleware,
 )
-from service.http.system import HealthController, Readiness, applied_migrations, docs_file, docs_page
-
-if TYPE_CHECKING:
-    from service.http.system import metrics_route
+from service.http.system.docs import docs_file, docs_page
+from service.http.system.health import HealthController, Readiness, applied_migrations
+from service.http.system.metrics import metrics_route
 
 __all__ = [
     "CLIENT_GONE",
@@ -89,12 +86,3 @@ __all__ = [
     "strict_paths_middleware",
     "unchanged_problem",
 ]
-
-
-def __getattr__(name: str) -> object:
-    """Import prometheus-client on first use (PEP 562)."""
-    if name == "metrics_route":
-        from service.http.system import metrics_route  # noqa: PLC0415 - see the docstring
-
-        return metrics_route
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,11 +6,10 @@ backoff, deadlines, transaction, connection_pool (opens and closes connections),
 failover (several hosts), wrapped_pool, slow_queries, libpq (the same URL for psycopg), roles and commands (`roles`).
 """
 
-from typing import TYPE_CHECKING
-
 from service.postgres.connection_pool import NO_ANSWER, OutageLog, PooledConnection
 from service.postgres.database import Database, Executor, PoolLike, Queries, Rows
 from service.postgres.error_classification import RETRYABLE, NotSentError
+from service.postgres.libpq import psycopg_conninfo
 from service.postgres.pool import Pool, ProbePool
 from service.postgres.queries import (
     Count,
@@ -38,9 +37,6 @@ from service.postgres.query_file import (
     read_query,
 )
 from service.postgres.wrapped_pool import WrappedPool
-
-if TYPE_CHECKING:
-    from service.postgres.libpq import psycopg_conninfo
 
 __all__ = [
     "FOR_PSQL",
@@ -79,12 +75,3 @@ __all__ = [
     "read_query",
     "value",
 ]
-
-
-def __getattr__(name: str) -> object:
-    """Import psycopg only when needed (PEP 562)."""
-    if name == "psycopg_conninfo":
-        from service.postgres import libpq  # noqa: PLC0415 - imported only when needed
-
-        return getattr(libpq, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,5 @@
 """DATABASE_URL for libpq, with which psycopg, and therefore yoyo, connects."""
 
-from psycopg.conninfo import make_conninfo
-
 from service.database_url import DatabaseUrl
 
 CONNECT_TIMEOUT = 5  # seconds for each host; psycopg's default is 130
@@ -12,6 +10,8 @@ def psycopg_conninfo(url: str) -> str:
 
     Raises ValueError if `url` is invalid; the message contains no password.
     """
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415 - slow to import, and `serve` does not need it
+
     parsed = DatabaseUrl.parse(url)
     settings = dict(parsed.settings)
     options = [settings.pop("options", ""), *(f"-c {name}={_escaped(value)}" for name, value in settings.items())]

@@ -6,20 +6,8 @@ connections), connection (timeouts of one), protocol (parsing and limits), head 
 request).
 """
 
-from typing import TYPE_CHECKING
+from service.server.listener import bind
+from service.server.serving import serve, serving_metrics
+from service.server.worker import OPTIONS, Application, create_worker_app
 
-if TYPE_CHECKING:
-    from service.server.listener import bind
-    from service.server.serving import serve, serving_metrics
-    from service.server.worker import OPTIONS, AppFactory, Application, create_worker_app
-
-__all__ = ["OPTIONS", "AppFactory", "Application", "bind", "create_worker_app", "serve", "serving_metrics"]
-
-
-def __getattr__(name: str) -> object:
-    """Import uvicorn only when needed (PEP 562): most commands do not serve."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from service.server import serving, worker  # noqa: PLC0415 - imported only when needed
-
-    return getattr(serving if hasattr(serving, name) else worker, name)
+__all__ = ["OPTIONS", "Application", "bind", "create_worker_app", "serve", "serving_metrics"]
