@@ -4,8 +4,6 @@ import os
 from collections.abc import Callable
 from typing import Generic, ParamSpec, TypeVar
 
-import attrs
-
 from service.postgres.json_columns import row_factory
 from service.postgres.query_file import SQL, Cardinality, QueryError, Statement, error_at, read_query
 
@@ -15,21 +13,15 @@ R = TypeVar("R")
 ACCEPT_BROKEN_FILES_VARIABLE = "_ACCEPT_BROKEN_QUERY_FILES"
 
 
-@attrs.frozen(eq=False)
 class Query(Generic[P, R]):
     """A statement and the factory of its row objects; a subclass for each cardinality."""
 
-    statement: Statement
-    row: Callable[..., R]
-    # Copied from the statement, because each request reads them.
-    name: str = attrs.field(init=False, default=attrs.Factory(lambda self: self.statement.name, takes_self=True))
-    sql: str = attrs.field(init=False, default=attrs.Factory(lambda self: self.statement.sql, takes_self=True))
-    checks_session: bool = attrs.field(
-        init=False, default=attrs.Factory(lambda self: self.statement.checks_session, takes_self=True)
-    )
-    replica_ok: bool = attrs.field(
-        init=False, default=attrs.Factory(lambda self: bool(self.statement.replica), takes_self=True)
-    )
+    def __init__(self, statement: Statement, row: Callable[..., R]) -> None:
+        self.statement = statement
+        self.row = row
+        # Copied from the statement, because each request reads them.
+        self.name, self.sql = statement.name, statement.sql
+        self.checks_session, self.replica_ok = statement.checks_session, bool(statement.replica)
 
 
 class One(Query[P, R]):
