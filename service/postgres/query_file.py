@@ -139,12 +139,11 @@ def _parse(name: str, path: Path, text: str) -> Statement:
     if title["name"] != name:
         raise error_at(path, 1, f"the header names {title['name']!r}, the file is {name!r}")
     header = [lines[0], *takewhile(lambda line: line.startswith("--"), lines[1:])]
-    parameters, returns = _parse_declarations(path, header)
-    if not returns:
+    parameters, returns_line, result = _parse_declarations(path, header)
+    if result is None:
         line = min(len(header) + 1, len(lines))
         raise error_at(path, line, "the header does not declare what the query returns")
     _check_body(name, path, text, len(parameters))
-    [(returns_line, result)] = returns.items()
     return Statement(
         name=name,
         path=path,
@@ -161,10 +160,10 @@ def _parse(name: str, path: Path, text: str) -> Statement:
     )
 
 
-def _parse_declarations(path: Path, header: list[str]) -> tuple[list[Parameter], dict[int, re.Match[str]]]:
-    """Return the parameters, and the match of the ``returns:`` line by its number, if there is one."""
+def _parse_declarations(path: Path, header: list[str]) -> tuple[list[Parameter], int, re.Match[str] | None]:
+    """Return the parameters, and the number and the match of the ``returns:`` line, if there is one."""
     parameters: list[Parameter] = []
-    returns: dict[int, re.Match[str]] = {}
+    returns_line, returns = 0, None
     for number, line in enumerate(header[1:], start=2):
         if MARKER.fullmatch(line) or CONTINUATION.fullmatch(line) or (returns and PROSE.fullmatch(line)):
             continue
@@ -180,8 +179,8 @@ def _parse_declarations(path: Path, header: list[str]) -> tuple[list[Parameter],
             raise error_at(path, number, "a second 'returns'; a query has one result")
         else:
             hint = "expected '-- $n …', '-- returns: …', or more text after two spaces"
-            returns = {number: _match(RETURNS, path, number, line, hint)}
-    return parameters, returns
+            returns_line, returns = number, _match(RETURNS, path, number, line, hint)
+    return parameters, returns_line, returns
 
 
 def _marked(kind: str, header: list[str]) -> tuple[Marker, ...]:
