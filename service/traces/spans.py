@@ -7,17 +7,16 @@ is not imported. See https://opentelemetry.io/docs/specs/otel/configuration/sdk-
 import asyncio
 import os
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from opentelemetry import propagate
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.propagators.textmap import Getter
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, format_trace_id
-from typing_extensions import override
 
 from service import __version__
 from service.http import Application
@@ -25,7 +24,6 @@ from service.postgres import Database
 from service.telemetry import current
 from service.traces.queries import QUIET, TracedPool
 
-Headers = list[tuple[bytes, bytes]]
 # Seconds to export the last spans at the end of the process; the collector can be unreachable.
 FLUSH_TIMEOUT = 2.0
 # Other methods become _OTHER, because clients can invent any number of them:
@@ -75,8 +73,11 @@ class Traces:
         async def trace(scope: Scope, receive: Receive, send: Send) -> None:
             method = scope["method"] if scope["method"] in KNOWN_METHODS else "_OTHER"  # type: ignore[typeddict-item]  # only HTTP requests reach it
             status = 500
-            parent = propagate.extract(list(scope["headers"]), getter=HEADERS)
-            attributes = {"http.request.method": method, **_attributes(scope)}
+            headers: dict[str, list[str]] = {}
+            for key, value in scope["headers"]:
+                headers.setdefault(key.decode("latin-1"), []).append(value.decode("latin-1"))
+            parent = propagate.extract(headers)
+            attributes = {"http.request.method": method, **_attributes(scope, headers)}
             name = "HTTP" if method == "_OTHER" else method
             with self._tracer.start_as_current_span(name, parent, SpanKind.SERVER, attributes, **QUIET) as span:
                 carrier: dict[str, str] = {}
@@ -103,21 +104,6 @@ class Traces:
         return trace
 
 
-class _Headers(Getter[Headers]):
-    """Reads the headers of an ASGI scope for OpenTelemetry."""
-
-    @override
-    def get(self, carrier: Headers, key: str) -> list[str] | None:
-        return [value.decode("latin-1") for name, value in carrier if name == key.encode()] or None
-
-    @override
-    def keys(self, carrier: Headers) -> list[str]:
-        return [name.decode("latin-1") for name, _ in carrier]
-
-
-HEADERS = _Headers()
-
-
 def _set_status(span: Span, status: int) -> None:
     """Set the status of a server span; client errors (4xx) are not errors of the server."""
     span.set_attribute("http.response.status_code", status)
@@ -126,13 +112,12 @@ def _set_status(span: Span, status: int) -> None:
         span.set_status(Status(StatusCode.ERROR))
 
 
-def _attributes(scope: Scope) -> dict[str, str]:
+def _attributes(scope: Scope, headers: Mapping[str, list[str]]) -> dict[str, str]:
     """Return the attributes of a request, without its query string, which can contain secrets."""
-    agent = HEADERS.get(scope["headers"], "user-agent")  # type: ignore[arg-type]  # a list, with uvicorn
     found = {
         "url.path": scope["path"],
         "url.scheme": scope.get("scheme", "http"),
         "client.address": context.client if (context := current.get()) else None,
-        "user_agent.original": agent[0] if agent else None,
+        "user_agent.original": headers.get("user-agent", [None])[0],
     }
     return {name: str(value) for name, value in found.items() if value}
