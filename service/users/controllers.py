@@ -68,9 +68,10 @@ class UsersController(Controller):
     ) -> None:
         """Delete the caller's account with all its data."""
         current = data.current_password if data else None
-        check_current = CurrentPasswordCheck(request, passwords, throttle, required=settings.require_current_password)
+        required = settings.require_current_password
         for _ in range(ATTEMPTS):
-            if await request.db.run_transaction(partial(_delete, request.auth, await check_current(current))):
+            current_hash = await check_current_password(request, passwords, throttle, current, required=required)
+            if await request.db.run_transaction(partial(_delete, request.auth, current_hash)):
                 return
         raise SessionEnded
 
@@ -86,10 +87,12 @@ class UsersController(Controller):
         """Set the caller's password and end all other sessions of the account."""
         if errors := password_errors(data.password):
             raise InvalidInput(errors=errors)
-        check_current = CurrentPasswordCheck(request, passwords, throttle, required=settings.require_current_password)
+        required = settings.require_current_password
         hashed = None
         for _ in range(ATTEMPTS):
-            current_hash = await check_current(data.current_password)
+            current_hash = await check_current_password(
+                request, passwords, throttle, data.current_password, required=required
+            )
             hashed = hashed or await passwords.hash(data.password)
             if user := await request.db.run_transaction(partial(_reset, request.auth, hashed, current_hash)):
                 return JSONResponse(user)
@@ -115,32 +118,22 @@ async def _reset(caller: Caller, hashed: str, current_hash: str | None, tx: Quer
 ATTEMPTS = 2
 
 
-class CurrentPasswordCheck:
-    """Verifies the current password, which the thief of an access token does not know.
+async def check_current_password(
+    request: ServiceRequest, passwords: Passwords, throttle: LoginThrottle, password: str | None, *, required: bool
+) -> str | None:
+    """Return the hash that `password` matches, or None if no password is given and none is required.
 
-    Wrong passwords count as failed log-ins.
+    The thief of an access token does not know the current password. Wrong ones count as failed log-ins. Raises
+    InvalidInput or TooManyLogins.
     """
-
-    def __init__(
-        self, request: ServiceRequest, passwords: Passwords, throttle: LoginThrottle, *, required: bool
-    ) -> None:
-        self._request, self._passwords, self._throttle = request, passwords, throttle
-        self._required = required
-
-    async def __call__(self, password: str | None) -> str | None:
-        """Return the hash that `password` matches, or None if no password is given and none is required.
-
-        Raises InvalidInput or TooManyLogins.
-        """
-        if password is None:
-            if self._required:
-                raise InvalidInput.at("/current_password", "is missing")
-            return None
-        db, client = self._request.db, self._throttle.client()
-        me = await db.one(SHOW_ME, *self._request.auth)
-        key = email_key(me.email)
-        credentials = await self._throttle.find_credentials(db, key, client)
-        if not await self._passwords.verify(password, credentials.hashed_password):
-            wrong = InvalidInput.at("/current_password", "is not the current password")
-            raise await self._throttle.record_failure(db, key, client, wrong)
-        return credentials.hashed_password
+    if password is None:
+        if required:
+            raise InvalidInput.at("/current_password", "is missing")
+        return None
+    client, me = throttle.client(), await request.db.one(SHOW_ME, *request.auth)
+    key = email_key(me.email)
+    credentials = await throttle.find_credentials(request.db, key, client)
+    if not await passwords.verify(password, credentials.hashed_password):
+        wrong = InvalidInput.at("/current_password", "is not the current password")
+        raise await throttle.record_failure(request.db, key, client, wrong)
+    return credentials.hashed_password
