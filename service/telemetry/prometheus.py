@@ -91,13 +91,9 @@ def _locked(directory: Path) -> Iterator[None]:
 def render_metrics(directory: Path, accept: str) -> tuple[bytes, str]:
     """Return the metrics in `directory` in the format that the ``Accept`` header prefers, and its media type."""
     encoder, media_type = choose_encoder(accept)
-    return encoder(_registry(directory)), media_type
-
-
-def _registry(directory: Path) -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(SharedMemoryCollector(directory))
-    return registry
+    return encoder(registry), media_type
 
 
 @attrs.frozen
