@@ -16,9 +16,8 @@ def purge(rows: str, query: Count[[]]) -> None:
 async def run_purges(url: str) -> AsyncIterator[tuple[str, int, bool]]:
     """Run each purge until it deletes nothing.
 
-    Yield the name of the rows, the number deleted so far, and whether the purge is complete: after the last batch, and
-    after each one before it. Locked counts of failed log-ins are left for the next run. Raises Unavailable or
-    asyncpg.PostgresError.
+    After each batch, yield the name of the rows, the number deleted so far, and whether the purge is complete. Locked
+    counts of failed log-ins are left for the next run. Raises Unavailable or asyncpg.PostgresError.
     """
     pool = Pool(url, statement_cache=0)
     async with pool.open():

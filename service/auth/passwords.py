@@ -153,6 +153,7 @@ def _verify(password: str, hashed: str) -> bool:
 def _normalised(password: str) -> str:
     """Return `password` in NFC, so that composed and decomposed letters are equal (NIST SP 800-63B, 5.1.1.2).
 
-    Cut off where it is too long even if each four characters become one: NFC takes quadratic time.
+    Cut off first, because NFC takes quadratic time. It leaves at least a quarter, so a password that is too long stays
+    too long.
     """
     return unicodedata.normalize("NFC", password[: 4 * MAX_LENGTH + 1])

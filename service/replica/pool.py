@@ -28,7 +28,7 @@ FIND_REPLAYED = maybe("system.find_replayed", Position)
 required_position: ContextVar[Position] = ContextVar("required_position")
 # Seconds before a lagging replica is asked again: the first pause, and the longest.
 FIRST_PAUSE, MAX_PAUSE = 0.0005, 0.008
-# Seconds by which a timeout can be late, and the primary still has time to answer instead.
+# Seconds by which a timeout on the replica can be late without taking time from the primary, which then answers.
 DELAY = 0.1
 
 

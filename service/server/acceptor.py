@@ -11,15 +11,15 @@ from service.server.slots import Slot
 from service.telemetry import log
 
 BACKLOG = 2048
-# Seconds in which a process leaves new connections to others that have fewer, and in which it pauses if it cannot
-# accept any.
+# Seconds for which a process leaves new connections to others that have fewer; seconds before it tries again after it
+# could not accept one.
 YIELD_PAUSE, FAILURE_PAUSE = 0.002, 0.5
 # Bytes of a connection that the kernel buffers before it can send them.
 MAX_UNSENT_IN_KERNEL = 128 * 1024
 # Seconds without a request before a connection can be closed to make room.
 MIN_IDLE = 1.0
-# File descriptors that connections leave free once accepting has failed, and for how many seconds: other processes can
-# have used them up.
+# Once accepting has failed, this many file descriptors are left free, for so many seconds: other processes can have
+# used them up, so the limit is lifted again.
 RESERVED_DESCRIPTORS, LIMIT_SECONDS = 32, 60.0
 
 

@@ -23,7 +23,7 @@ class Slot:
         self._connections[self._index] = ABSENT
 
     def leave(self) -> None:
-        """Record that the process accepts only connections that no other one accepts: it is about to end."""
+        """Record that the process is about to end: it leaves new connections to any other process that accepts them."""
         self._has_left = True
         self._connections[self._index] = ABSENT
 
@@ -43,7 +43,7 @@ class Slot:
         return self._heartbeats[self._index]
 
     def another_has_fewer(self, connections: int) -> bool:
-        """Return whether another process has fewer than `connections`, or accepts any although this one is to end."""
+        """Return whether another process has fewer than `connections`; once this one is about to end, any counts."""
         limit = inf if self._has_left else connections
         others = enumerate(self._connections)
         return any(ABSENT < number < limit for index, number in others if index != self._index)

@@ -34,7 +34,7 @@ class WorkerProcess:
         return self.slot.heartbeats > 0
 
     def is_overdue(self, now: float, timeouts: SupervisorTimeouts, *, watched: bool) -> bool:
-        """Whether it must be killed. Time in which the parent has not `watched` it does not count."""
+        """Whether it must be killed. Time in which the parent itself was stalled (not `watched`) does not count."""
         if self.deadline is not None:
             return now > self.deadline
         if self.slot.heartbeats != self._heartbeats or not watched:
@@ -50,8 +50,8 @@ class WorkerProcess:
 class Supervisor:
     """Keeps workers running until SIGTERM or SIGINT. SIGHUP replaces them one at a time.
 
-    After it, new workers have new code, and secrets read again from their files, but the parent's environment. The
-    parent has no event loop and no signal handlers: it waits for signals with sigwait(), which misses none.
+    Workers that start after a SIGHUP load the new code, and read secrets again from their files, but have the parent's
+    environment. The parent has no event loop and no signal handlers: it waits with sigwait(), which misses no signal.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class Supervisor:
             self._start_failed(now, **fields)
 
     def _start_failed(self, now: float, **fields: object) -> None:
-        """Give up the reload, or if there is none, schedule one attempt; failures before it schedule no other."""
+        """Give up the reload. If there is none, schedule the next attempt, unless one is already scheduled."""
         if self._outdated:
             log.error("reload given up: the new worker cannot start; the old ones keep serving", **fields)
             self._outdated.clear()

@@ -161,7 +161,7 @@ class Recorder:
         digest = sha256(encoded + repr(BUCKET_BOUNDS).encode()).hexdigest()
         slices = layout.slices()
         size = slices[NO_ROUTE].stop * 8
-        file = _free_slot(directory / f"worker.{digest}")
+        file = _lock_free_file(directory / f"worker.{digest}")
         os.truncate(file, size)
         self._memory = mmap.mmap(file, size)  # duplicates the descriptor, which keeps the lock
         os.close(file)
@@ -213,7 +213,7 @@ class Recorder:
 recorder = Recorder()
 
 
-def _free_slot(path: Path) -> int:
+def _lock_free_file(path: Path) -> int:
     """Lock the first unlocked file among `path`.0, `path`.1, …, until this process ends; return its descriptor."""
     import fcntl  # noqa: PLC0415 - not on Windows
 

@@ -38,7 +38,7 @@ from service.telemetry.metrics_server import serve_in_thread
 
 Numbers: TypeAlias = "array[float]"  # a string, because array is not generic before Python 3.12
 # Whether a worker is alive (it holds the lock on its file), and its numbers.
-Slot: TypeAlias = tuple[bool, Numbers]
+Worker: TypeAlias = tuple[bool, Numbers]
 PREFIX = "metrics-"
 BUCKET_LABELS = [str(bound) for bound in BUCKET_BOUNDS] + ["+Inf"]
 
@@ -101,7 +101,7 @@ class _LayoutNumbers:
     """The numbers of all workers that share a layout."""
 
     layout: Layout
-    slots: list[Slot]
+    workers: list[Worker]
     slices: dict[Key, slice]
 
 
@@ -118,11 +118,11 @@ class SharedMemoryCollector(Collector):
         )
         build.add_metric([__version__, platform.python_version()], 1)
         yield build
-        groups = [group for file in self._directory.glob("layout.*") if (group := _read_slots(file)).slots]
+        groups = [group for file in self._directory.glob("layout.*") if (group := _read_workers(file)).workers]
         if not groups:  # no worker has started
             return
         totals = _add_up(groups)
-        alive = sum(is_alive for group in groups for is_alive, _ in group.slots)
+        alive = sum(is_alive for group in groups for is_alive, _ in group.workers)
         yield GaugeMetricFamily("service_workers", "Running worker processes", alive)
         yield from _requests({route: totals[route] for group in groups for route in group.layout.routes})
         yield from _queries({name: totals[name] for group in groups for name in group.layout.queries})
@@ -130,16 +130,17 @@ class SharedMemoryCollector(Collector):
             yield _counter(family, totals) if family.kind == "counter" else _gauge(family, groups)
 
 
-def _read_slots(file: Path) -> _LayoutNumbers:
+def _read_workers(file: Path) -> _LayoutNumbers:
     """Read a layout, and the numbers of the workers that use it."""
     layout = msgspec.json.decode(file.read_bytes(), type=Layout)
     slices = layout.slices()
-    slots = map(_read, file.parent.glob(f"worker{file.suffix}.*"))
     size = slices[layout.routes[-1]].stop
-    return _LayoutNumbers(layout, [(is_alive, numbers) for is_alive, numbers in slots if len(numbers) == size], slices)
+    workers = map(_read, file.parent.glob(f"worker{file.suffix}.*"))
+    complete = [(is_alive, numbers) for is_alive, numbers in workers if len(numbers) == size]
+    return _LayoutNumbers(layout, complete, slices)
 
 
-def _read(path: Path) -> Slot:
+def _read(path: Path) -> Worker:
     with path.open("rb") as file:
         numbers = array("d", file.read())
         try:
@@ -152,7 +153,7 @@ def _read(path: Path) -> Slot:
 def _add_up(groups: list[_LayoutNumbers]) -> dict[Key, Numbers]:
     totals: dict[Key, Numbers] = {}
     for group in groups:
-        numbers = array("d", map(sum, zip(*(each for _, each in group.slots), strict=True)))
+        numbers = array("d", map(sum, zip(*(each for _, each in group.workers), strict=True)))
         for key, position in group.slices.items():
             more = numbers[position]
             totals[key] = array("d", map(add, totals[key], more)) if key in totals else more
@@ -220,7 +221,7 @@ def _gauge(family: Family, groups: list[_LayoutNumbers]) -> Metric:
             numbers[group.slices[key]]
             for group in groups
             if key in group.slices
-            for is_alive, numbers in group.slots
+            for is_alive, numbers in group.workers
             if is_alive
         ]
         if family.is_latest:

@@ -23,8 +23,8 @@ TEMPLATES.filters["class"] = class_name
 
 def render(template: str, resource: Resource, depends: str) -> str:
     """Return `template` filled in for `resource`, whose migration depends on the migration `depends`."""
-    fields, rules = resource.fields, {field.of.body: field.of.rule for field in resource.fields if field.of.rule}
-    imports = {line for field in fields for line in field.of.imports}
+    fields, rules = resource.fields, {field.kind.body: field.kind.rule for field in resource.fields if field.kind.rule}
+    imports = {line for field in fields for line in field.kind.imports}
     if rules:
         imports.add("from typing import Annotated")
 

@@ -95,14 +95,14 @@ class Field:
     type: str
 
     @property
-    def of(self) -> Type:
+    def kind(self) -> Type:
         """Its type."""
         return TYPES[self.type]
 
     @property
     def sample(self) -> str:
         """An example as an SQL literal."""
-        return "'" + self.of.examples[0].strip('"') + "'"
+        return "'" + self.kind.examples[0].strip('"') + "'"
 
 
 @attrs.frozen
@@ -156,7 +156,7 @@ def read_resource(name: str, fields: Iterable[str], *, singular: str | None, own
         # The singular is no name in SQL: there, `order` is reserved, but `create_order` is not.
         if (word in TAKEN and word != one) or (word in HIDDEN and word in {name, one}):
             raise ScaffoldError(f"{word!r} is taken by this project, by PostgreSQL or by Python")
-    if class_name(one) in CLASSES | {of.body for of in TYPES.values()}:
+    if class_name(one) in CLASSES | {kind.body for kind in TYPES.values()}:
         raise ScaffoldError(
             f"{class_name(one)!r} is the name of another class; choose another singular with --singular"
         )
