@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from service.migrate.files import MIGRATIONS, MigrationError, checksum, expected_checksums
 
 if TYPE_CHECKING:
-    from service.migrate.lint import load_migrations
-    from service.migrate.runner import apply, rollback, status
+    from service.migrate.runner import apply, load_migrations, rollback, status
 
 __all__ = [
     "MIGRATIONS",
@@ -28,12 +27,8 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import yoyo and psycopg on first use (PEP 562)."""
-    if name in {"apply", "rollback", "status"}:
+    if name in {"apply", "load_migrations", "rollback", "status"}:
         from service.migrate import runner  # noqa: PLC0415 - see the docstring
 
         return getattr(runner, name)
-    if name == "load_migrations":
-        from service.migrate import lint  # noqa: PLC0415 - see the docstring
-
-        return getattr(lint, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,6 @@ from typing import Any
 
 from service.postgres.database import Executor, PoolLike, Rows
 from service.postgres.queries import Query
-from service.timeouts import DatabaseTimeouts
 
 
 class WrappedPool:
@@ -15,11 +14,7 @@ class WrappedPool:
     def __init__(self, pool: PoolLike) -> None:
         """Wrap `pool`."""
         self._pool = pool
-
-    @property
-    def timeouts(self) -> DatabaseTimeouts:
-        """The time limits of statements and transactions."""
-        return self._pool.timeouts
+        self.timeouts = pool.timeouts
 
     def open(self) -> AbstractAsyncContextManager[None]:
         """Provide connections until the end of the context."""
