@@ -116,7 +116,10 @@ def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInp
 
 
 class Field(NamedTuple):
-    """A value in a body. An element of a list has the list's name; its `certain_pointer` is the outermost list's."""
+    """A value in a body. An element of a list has the list's name.
+
+    Its `certain_pointer` is the outermost list's, because PostgreSQL does not say which element it rejected.
+    """
 
     name: str
     value: Any

@@ -33,10 +33,10 @@ def serving_metrics(settings: Settings) -> Iterator[None]:
     if settings.metrics_port is None and settings.metrics_token is None:
         yield
         return
-    from service.telemetry.prometheus import serve_metrics  # noqa: PLC0415 - prometheus-client is slow to import
+    from service.telemetry.prometheus import collect_metrics  # noqa: PLC0415 - prometheus-client is slow to import
 
     listener = None
     if settings.metrics_port is not None:
         listener = bind(settings.address[0], settings.metrics_port, "choose another METRICS_PORT")
-    with serve_metrics(listener):
+    with collect_metrics(listener):
         yield

@@ -44,7 +44,7 @@ BUCKET_LABELS = [str(bound) for bound in BUCKET_BOUNDS] + ["+Inf"]
 
 
 @contextmanager
-def serve_metrics(listener: socket.socket | None) -> Iterator[None]:
+def collect_metrics(listener: socket.socket | None) -> Iterator[None]:
     """Collect the metrics of processes started within the context, and serve them on `listener`, if given."""
     with make_directory() as directory, ExitStack() as stack:
         os.environ[METRICS_DIRECTORY_VARIABLE] = str(directory)
