@@ -99,7 +99,7 @@ def create_app(
     outages = OutageLog()
     has_probe = pool is None
     # Readiness has its own connection, so that it responds while all others are in use.
-    probe = pool or probe_pool(settings, outages)
+    probe = pool or ProbePool(settings.database_url, outages=outages, **_pool_options(settings) | {"size": 1})
     pool = pool or connection_pool(settings, outages)
     passwords = Passwords()
     tokens = Tokens(settings)
@@ -152,7 +152,8 @@ def _record_metrics(app: Service, directory: Path, token: bytes | None) -> None:
     """Record metrics in `directory`; if there is a `token`, add the route that serves them."""
     if token:
         app.register(metrics_route(token, directory))
-    recorder.start(directory, query_names(), _routes(app))
+    routes = {(method, route.path_format) for route in app.routes for method in getattr(route, "methods", ())}
+    recorder.start(directory, query_names(), sorted(routes))
 
 
 def _with_layers(app: Service, settings: Settings, cors: CORSConfig | None, instrument: Layer | None) -> ASGIApp:
@@ -174,11 +175,6 @@ def connection_pool(settings: Settings, outages: OutageLog | None = None) -> Poo
     return pool
 
 
-def probe_pool(settings: Settings, outages: OutageLog) -> PoolLike:
-    """Return the pool for readiness checks, with one connection; it is not open yet."""
-    return ProbePool(settings.database_url, outages=outages, **_pool_options(settings) | {"size": 1})
-
-
 def _pool_options(settings: Settings) -> dict[str, Any]:
     return {
         "timeouts": DatabaseTimeouts(max_idle=settings.database_max_idle_seconds),
@@ -188,11 +184,6 @@ def _pool_options(settings: Settings) -> dict[str, Any]:
         "lock_timeout": settings.database_lock_timeout,
         "slow_query": settings.slow_query_ms,
     }
-
-
-def _routes(app: Litestar) -> list[tuple[str, str]]:
-    """Return the method and the path template of each route."""
-    return sorted({(method, route.path_format) for route in app.routes for method in getattr(route, "methods", ())})
 
 
 def from_environment(make_pool: Callable[[Settings], PoolLike] | None = None) -> Service:

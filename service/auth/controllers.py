@@ -24,7 +24,7 @@ from service.auth.models import (
     SessionOwner,
     TokenPair,
 )
-from service.auth.passwords import Passwords, needs_rehash
+from service.auth.passwords import HASHER, Passwords
 from service.auth.problems import InvalidGrant, TooManyLogins, UnsupportedGrantType
 from service.auth.throttle import LOGINS, LoginThrottle
 from service.auth.tokens import RefreshClaims, Tokens
@@ -122,7 +122,7 @@ class AuthController(Controller):
                 LOGINS.inc(outcome="ok")
                 with suppress(Unavailable):  # the session is open; the next log-in does what remains
                     await request.db.count(END_OLDEST_SESSIONS, user_id, settings.max_sessions)
-                    if needs_rehash(hashed_password):
+                    if HASHER.check_needs_rehash(hashed_password):
                         upgraded = await passwords.hash(login.password)
                         await request.db.count(UPGRADE_PASSWORD_HASH, user_id, hashed_password, upgraded)
                 return JSONResponse(tokens.issue(session), headers=NO_STORE_HEADERS)

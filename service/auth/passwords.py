@@ -129,11 +129,6 @@ def password_errors(password: str) -> list[FieldError]:
     return [{"pointer": "/password", "detail": detail}] if detail else []
 
 
-def needs_rehash(hashed: str) -> bool:
-    """Return whether `hashed` was made with parameters other than the current ones."""
-    return HASHER.check_needs_rehash(hashed)
-
-
 def _hash(password: str) -> str:
     return HASHER.hash(_normalised(password))
 
