@@ -216,32 +216,29 @@ def _system_user() -> str:
 
 def _tls(keywords: dict[str, str]) -> dict[str, str]:
     """Return the TLS keywords for both drivers. Raises ValueError."""
-    keywords = {name: value for name, value in keywords.items() if name.startswith("ssl") or name == "passfile"} | (
-        # asyncpg does not support channel binding, which protects from a man in the middle. Verifying the certificate
-        # does so, too.
-        {"sslmode": "verify-full", "sslrootcert": keywords.get("sslrootcert", "system")}
-        if keywords.get("channel_binding") == "require"
-        else {}
-    )
+    tls = {name: value for name, value in keywords.items() if name.startswith("ssl") or name == "passfile"}
+    if keywords.get("channel_binding") == "require":
+        # asyncpg does not support it. It protects from a man in the middle, as does verifying the certificate.
+        tls |= {"sslmode": "verify-full", "sslrootcert": keywords.get("sslrootcert", "system")}
     for name in ("sslcompression", "sslsni", "sslcertmode"):
-        keywords.pop(name, None)
-    mode = keywords.get("sslmode", "prefer")
-    if keywords.get("sslrootcert") == "system":
-        keywords |= {"sslmode": "verify-full", "sslrootcert": _system_certificates()}
-    elif mode.startswith("verify") and "sslrootcert" not in keywords:
+        tls.pop(name, None)
+    mode = tls.get("sslmode", "prefer")
+    if tls.get("sslrootcert") == "system":
+        tls |= {"sslmode": "verify-full", "sslrootcert": _system_certificates()}
+    elif mode.startswith("verify") and "sslrootcert" not in tls:
         path = Path("~/.postgresql/root.crt").expanduser()
         if not path.is_file():
             raise ValueError(
                 f"has sslmode={mode} and no root certificate: set sslrootcert to its file, or to system for those that "
                 "the system trusts"
             )
-        keywords["sslrootcert"] = str(path)
-    if keywords.get("sslnegotiation") == "direct" and mode not in {"require", "verify-ca", "verify-full"}:
+        tls["sslrootcert"] = str(path)
+    if tls.get("sslnegotiation") == "direct" and mode not in {"require", "verify-ca", "verify-full"}:
         raise ValueError("has sslnegotiation=direct, which needs sslmode=require, verify-ca or verify-full")
     for name in _FILES:
-        if name in keywords and not os.access(keywords[name], os.R_OK):
-            raise ValueError(f"has {name}={keywords[name]}, which is not a readable file")
-    return keywords
+        if name in tls and not os.access(tls[name], os.R_OK):
+            raise ValueError(f"has {name}={tls[name]}, which is not a readable file")
+    return tls
 
 
 def _system_certificates() -> str:

@@ -1,6 +1,6 @@
 """The fast path: calls the handler of a simple request directly, without Litestar's router.
 
-For each request, Litestar resolves parameters, dependencies, middleware, hooks and exception handlers anew. The fast
+For each request, Litestar resolves parameters, dependencies, middleware, hooks and exception handlers again. The fast
 path skips this if the path of the handler has no variables, the handler takes only the request and its body, and the
 request sends none of the handler's optional parameters. All other requests go through Litestar, whose response is the
 same: `tests/fast_path` compares the two.

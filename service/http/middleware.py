@@ -37,7 +37,7 @@ def request_middleware(app: ASGIApp, allowed_hosts: Collection[str], trusted_hop
     """Wrap `app`: each request gets an id, ``scope["request_id"]``, returned in the header ``X-Request-ID``.
 
     Behind proxies (`trusted_hops` is not 0), the id is the proxy's ``X-Request-ID`` if it is a UUID. After each
-    request, log it in the access log and count it in the metrics. Responses over TLS, also if a proxy terminates it,
+    request, log it in the access log and count it in the metrics. Responses over TLS, even if a proxy terminates it,
     have ``Strict-Transport-Security``.
 
     A ``Host`` that is not in `allowed_hosts` is rejected, because a cache could store the response for another site.

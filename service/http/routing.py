@@ -73,7 +73,7 @@ class CompleteRoutes(ReceiveRoutePlugin):
 
     HEAD runs the handler of GET (RFC 9110, 9.3.2); the server omits the body. OPTIONS lists the methods of a path
     (9.3.7) and needs no token. A path parameter that is not in canonical form is 404. A handler with ``security=[]`` is
-    public, also in a controller that requires a token.
+    public, even in a controller that requires a token.
     """
 
     def __init__(self) -> None:

@@ -102,7 +102,7 @@ def rollback(
 ) -> list[str]:
     """Roll back the newest `count` migrations, including edited ones, and return their ids in that order.
 
-    Raises MigrationError, also if the database is ahead of the code, which then lacks the newest rollback files.
+    Raises MigrationError if that fails, or if the database is ahead of the code, which then lacks the rollback files.
     """
     migrations = load_migrations(directory)
     with _exclusive_run(url, limits, report) as backend:

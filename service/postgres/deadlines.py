@@ -5,8 +5,8 @@ from math import inf
 from time import monotonic
 from typing import Any
 
-# A timer that is later than this shows that the event loop was stalled; it then has a moment to read what has arrived
-# meanwhile. In seconds.
+# Seconds. A timer that is later than STALL shows that the event loop was stalled, which then has CATCH_UP to read what
+# has arrived.
 STALL, CATCH_UP = 0.1, 0.01
 
 
@@ -45,7 +45,7 @@ class Deadlines:
         return task.uncancel() == 0
 
     def _check(self) -> None:
-        """Cancel the overdue tasks, after a stall only those whose statements have not been answered meanwhile."""
+        """Cancel the overdue tasks; after a stall, only those whose results have not arrived."""
         if monotonic() - self.next_check > STALL:
             self._timer = asyncio.get_running_loop().call_later(CATCH_UP, self._cancel_overdue)
         else:

@@ -72,8 +72,8 @@ def count(name: str) -> Count[...]:
 def accept_broken_files() -> None:
     """In this process and its children, replace the statement of a broken file by an empty one.
 
-    The `purpose` of the empty statement is the error message. `dev` thus starts in spite of broken files, and reports
-    an error when a request needs one of them.
+    The `purpose` of the empty statement is the error message. `dev` can then start with broken files, and reports an
+    error when a request needs one of them.
     """
     os.environ[ACCEPT_BROKEN_FILES_VARIABLE] = "yes"
 

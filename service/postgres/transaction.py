@@ -1,4 +1,4 @@
-"""A transaction: several statements on one connection, which nothing else uses meanwhile."""
+"""A transaction: several statements on one connection, which nothing else uses until it ends."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

@@ -9,7 +9,7 @@ from service.postgres.queries import Query
 
 
 class WrappedPool:
-    """Delegates to another pool. A subclass changes in run() how each statement runs, also in a transaction."""
+    """Delegates to another pool. A subclass changes in run() how each statement runs, in or outside a transaction."""
 
     def __init__(self, pool: PoolLike) -> None:
         """Wrap `pool`."""

@@ -105,7 +105,7 @@ class ReplicaRouter:
         asked = self._next
         context = current.get() or RequestContext("")
         began = monotonic()
-        # Not cancelled with this request, because others wait for it, too. The read itself needs some of the time.
+        # Not cancelled with this request, because others wait for it as well. The read itself needs some of the time.
         timeout = self.timeouts.request - context.database_used - self.timeouts.acquire
         await asyncio.wait([asked], timeout=timeout)
         context.database_used += monotonic() - began

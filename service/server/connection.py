@@ -90,7 +90,7 @@ class TimedConnection(HttpToolsProtocol):
 
     @override
     def shutdown(self) -> None:
-        """Close after the response, also to a request whose head has not arrived yet.
+        """Close after the response, even to a request whose head has not arrived yet.
 
         A worker that a reload replaces accepts connections until its end; their clients are about to send a request.
         """

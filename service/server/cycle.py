@@ -68,7 +68,7 @@ class BufferedCycle(RequestResponseCycle):
         return b"%b%b\r\n\r\n" % (STATUS_LINE[status], b"\r\n".join(lines))
 
     async def _send_in_parts(self, head: bytes, body: bytes) -> bool:
-        """Send a large body without copying it; return False if the client disconnects meanwhile."""
+        """Send a large body without copying it; return False if the client disconnects before the end."""
         self.transport.write(head)
         for begin in range(0, len(body), HIGH_WATER_LIMIT):
             await self.flow.drain()

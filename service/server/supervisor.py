@@ -201,7 +201,7 @@ class Supervisor:
             log.error("worker cannot start; retrying", **fields, seconds=self._retry_pause)
 
     def _reload(self) -> None:
-        """Replace all workers, also those that an unfinished reload has started: their code can be older, too."""
+        """Replace all workers, even those that an unfinished reload has started: their code can be outdated as well."""
         if self._stop_at is not None:
             return
         log.info("reloading: replacing workers one at a time")

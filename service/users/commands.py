@@ -40,7 +40,7 @@ def fill_email_keys() -> None:
     Needed before the column becomes unique. Skips and reports each account whose address is another spelling of
     another account's; the exit status is then 1. Safe to interrupt and run again, also while the service runs.
     """
-    from service.users.email_keys import fill_email_keys as fill  # noqa: PLC0415 - reads SQL files, too
+    from service.users.email_keys import fill_email_keys as fill  # noqa: PLC0415 - it reads SQL files as well
 
     configure_logging("CRITICAL", "console")
 
