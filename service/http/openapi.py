@@ -182,16 +182,19 @@ def _add_responses(operation: dict[str, Any], problems: Mapping[str, dict[str, A
     for response in responses.values():
         for header in response.setdefault("headers", {}).values():
             if "$ref" not in header and "schema" not in header:
-                header["schema"] = {"type": "string"} | (
-                    {"examples": [header.pop("example")]} if "example" in header else {}
-                )
+                header["schema"] = {"type": "string"}
+                if "example" in header:
+                    header["schema"]["examples"] = [header.pop("example")]
         response["headers"]["X-Request-ID"] = header_reference("X-Request-ID")
 
 
 def _remove_null(schema: dict[str, Any]) -> None:
     """Remove null from the types: an omitted parameter or body is None in the handler, but clients cannot send null."""
     kinds = [kind for kind in schema.pop("oneOf", []) if kind != {"type": "null"}]
-    schema |= {"oneOf": kinds} if len(kinds) > 1 else dict(*kinds)
+    if len(kinds) > 1:
+        schema["oneOf"] = kinds
+    elif kinds:
+        schema |= kinds[0]
 
 
 def _named_schemas(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -142,10 +142,11 @@ def _drop_tables(name: str, root: Path) -> dict[str, str]:
     migration = f"migrations/{number:04}_drop_{name}"
     drops = "".join(f"-- squawk-ignore ban-drop-table\ndrop table {table};\n" for table in reversed(tables))
     rollback = re.sub(r"^-- depends:.*\n", "", text, flags=re.MULTILINE)
-    changes = "".join(f"{statement};\n" for statement in _later_statements(created[-1], tables))
+    if changes := [f"{statement};\n" for statement in _later_statements(created[-1], tables)]:
+        rollback += "\n" + "".join(changes)
     return {
         f"{migration}.sql": f"-- No release that still runs uses {name}.\n-- depends: {newest}\n{drops}",
-        f"{migration}.rollback.sql": f"{rollback}{changes and chr(10)}{changes}",
+        f"{migration}.rollback.sql": rollback,
     }
 
 
