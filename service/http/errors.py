@@ -1,7 +1,6 @@
 """Turns every exception into a problem document (RFC 9457).
 
-The exceptions are Problems raised by handlers, errors of PostgreSQL (`database_problems.py`), and those of
-Litestar.
+The exceptions are Problems raised by handlers, errors of PostgreSQL (`database_problems.py`), and those of Litestar.
 """
 
 from http import HTTPStatus

@@ -36,14 +36,10 @@ def check_query(handler: BaseRouteHandler, query: bytes) -> None:
 
 def missing_parameters(handler: BaseRouteHandler, request: Request[Any, Any, Any]) -> list[FieldError]:
     """Return an error for each required query parameter or header that `request` lacks."""
-    query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    sent_names = {name for name, _ in query}, {name for name, _ in request.headers.items()}
-    missing = [
-        name
-        for names, kind in zip(sent_names, (ParamType.QUERY, ParamType.HEADER), strict=True)
-        for name, field in declared_parameters(handler, kind).items()
-        if field.is_required and name not in names and name.lower() not in names
-    ]
+    query = dict(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    parameters, headers = (declared_parameters(handler, kind) for kind in (ParamType.QUERY, ParamType.HEADER))
+    missing = [name for name, field in parameters.items() if field.is_required and name not in query]
+    missing += [name for name, field in headers.items() if field.is_required and name.lower() not in request.headers]
     return [{"pointer": f"/{pointer_step(name)}", "detail": "is missing"} for name in missing]
 
 

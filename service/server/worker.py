@@ -147,8 +147,8 @@ def run_worker(
 ) -> None:
     """Run a worker; the entry point of its process.
 
-    If the application cannot be created, log why, and exit with status 1. `configure` sets up
-    logging, which a spawned process does not inherit.
+    If the application cannot be created, log why, and exit with status 1. `configure` sets up logging, which a spawned
+    process does not inherit.
     """
     configure()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # only the parent reloads
