@@ -26,6 +26,8 @@ LOCK_ACCOUNT = maybe("users.lock_account", User)
 DELETE_ME = count("users.delete_me")
 RESET_PASSWORD = maybe("users.reset_password", User)
 END_MY_OTHER_SESSIONS = one("auth.end_my_other_sessions", Caller)
+# A second attempt, in case a log-in has rehashed the password after it was verified.
+ATTEMPTS = 2
 
 
 class UsersController(Controller):
@@ -112,10 +114,6 @@ async def _reset(caller: Caller, hashed: str, current_hash: str | None, tx: Quer
         # The row is now locked, so this statement sees every session opened with the old password.
         await tx.one(END_MY_OTHER_SESSIONS, *caller)
     return user
-
-
-# A second attempt, in case a log-in has rehashed the password after it was verified.
-ATTEMPTS = 2
 
 
 async def check_current_password(
