@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from service.migrate.files import MIGRATIONS, MigrationError, checksum, expected_checksums
 
 if TYPE_CHECKING:
-    from service.migrate.runner import apply, load_migrations, rollback, status
+    from service.migrate.lint import load_migrations
+    from service.migrate.runner import apply, rollback, status
 
 __all__ = [
     "MIGRATIONS",

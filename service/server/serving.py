@@ -33,7 +33,7 @@ def serving_metrics(settings: Settings) -> Iterator[None]:
     if settings.metrics_port is None and settings.metrics_token is None:
         yield
         return
-    from service.telemetry.prometheus import collect_metrics  # noqa: PLC0415 - prometheus-client is slow to import
+    from service.telemetry import collect_metrics  # noqa: PLC0415 - prometheus-client is slow to import
 
     listener = None
     if settings.metrics_port is not None:

@@ -7,3 +7,5 @@ imported only if traces are enabled.
 """
 
 from service.traces.environment import check_trace_variables, record_traces
+
+__all__ = ["check_trace_variables", "record_traces"]

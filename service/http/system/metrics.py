@@ -12,7 +12,7 @@ from service.problems import NotFound
 
 def metrics_route(token: bytes, directory: Path) -> HTTPRouteHandler:
     """Return a route that serves the metrics in `directory` to clients with the bearer `token`, and 404 to others."""
-    from service.telemetry.prometheus import render_metrics  # noqa: PLC0415 - prometheus-client is slow to import
+    from service.telemetry import render_metrics  # noqa: PLC0415 - prometheus-client is slow to import
 
     @get("/metrics", include_in_schema=False, sync_to_thread=True, any_query=True)
     def metrics(request: ServiceRequest) -> Response[bytes]:
