@@ -10,6 +10,7 @@ import asyncpg
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
+from litestar.middleware import AbstractMiddleware
 from litestar.types import ASGIApp
 
 from service.api import API
@@ -158,7 +159,11 @@ def _record_metrics(app: Service, directory: Path, token: bytes | None) -> None:
 
 def _with_layers(app: Service, settings: Settings, cors: CORSConfig | None, instrument: Layer | None) -> ASGIApp:
     """Return Litestar's handler with the layers around it, the innermost first."""
-    handler = strict_paths_middleware(app.asgi_handler)
+    handler = app.asgi_handler
+    if isinstance(handler, AbstractMiddleware):  # Litestar's own for CORS: pages can read the 404 of a strict path, too
+        handler.app = strict_paths_middleware(handler.app)
+    else:
+        handler = strict_paths_middleware(handler)
     handler = fast_path_middleware(app, handler)
     if cors:  # Litestar's own handler adds the headers; this only replaces the response to a forbidden preflight
         handler = preflight_middleware(handler, cors)

@@ -176,7 +176,7 @@ async def test_trace_is_405(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(("origin", "allowed"), [("https://app.example.com", True), ("https://evil.example", False)])
-@pytest.mark.parametrize("path", ["/health/live", "/users/me"])
+@pytest.mark.parametrize("path", ["/health/live", "/users/me", "/nowhere", "/pets/1/", "//pets/1", "/pets%2F1"])
 async def test_only_listed_origins_may_read(
     database_url: str, one_transaction: OneTransaction, origin: str, path: str, *, allowed: bool
 ) -> None:
