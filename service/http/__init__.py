@@ -20,7 +20,7 @@ from service.http.etags import (
     unchanged_problem,
 )
 from service.http.idempotency import IdempotencyKey
-from service.http.middleware import CLIENT_GONE, new_request_id, request_middleware
+from service.http.middleware import CLIENT_GONE, SECURITY_HEADERS, new_request_id, request_middleware
 from service.http.openapi import (
     ETAG,
     LINK,
@@ -52,6 +52,7 @@ __all__ = [
     "LOCATION",
     "NO_STORE",
     "SCHEMA_PLUGINS",
+    "SECURITY_HEADERS",
     "ApiDescription",
     "Application",
     "Caller",

@@ -6,7 +6,7 @@ from typing_extensions import override
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from service.http import new_request_id, problem_response
+from service.http import SECURITY_HEADERS, new_request_id, problem_response
 from service.problems import Problem
 from service.server.head import Headers
 from service.telemetry import RequestContext, log_request
@@ -83,7 +83,8 @@ def rejection_response(problem: Problem, default_headers: Headers, client: str |
     request_id = new_request_id()
     response = problem_response(problem, request_id)
     log_request(RequestContext(request_id, client), "", None, problem.status, 0.0)
-    headers = [*default_headers, *response.start["headers"], CLOSE]
+    own = [*SECURITY_HEADERS, (b"x-request-id", request_id.encode()), CLOSE]
+    headers = [*default_headers, *response.start["headers"], *own]
     head = b"".join(b"%b: %b\r\n" % header for header in headers)
     body = b"" if method == b"HEAD" else response.body
     return STATUS_LINE[problem.status] + head + b"\r\n" + body

@@ -25,7 +25,10 @@ async def test_malformed_request_is_refused_once(port: int, request_: bytes) -> 
     head, _, body = response.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"content-type: application/problem+json" in head
-    assert json.loads(body)["type"] == "/problems/malformed-request"
+    assert b"x-content-type-options: nosniff" in head
+    problem = json.loads(body)
+    assert problem["type"] == "/problems/malformed-request"
+    assert b"x-request-id: " + problem["instance"].removeprefix("urn:uuid:").encode() in head
 
 
 async def test_refusal_of_a_head_request_has_no_body(port: int) -> None:
