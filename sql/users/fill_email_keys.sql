@@ -21,9 +21,10 @@ taken as (
 filled as (
     update user_model set email_key = wanted.email_key
     from wanted
+    left join taken on taken.email_key = wanted.email_key
     where
         user_model.id = wanted.id and user_model.email_key is null and wanted.accounts = 1
-        and wanted.email_key not in (select taken.email_key from taken)
+        and taken.email_key is null
 )
 
 select wanted.id, wanted.email_key

@@ -111,6 +111,28 @@ async def test_statement_can_take_longer_than_that_of_a_request(committed: Commi
     assert await filling == [1]
 
 
+async def test_keys_are_filled_by_id_before_the_new_column_has_statistics(committed: Committed) -> None:
+    """Comparing each account with each given one would take hours for a million."""
+    connection = committed.connection
+    await connection.execute(
+        """
+        insert into user_model (email, hashed_password)
+        select n || '@example.com', 'x' from generate_series(1, 20000) as n;
+        alter table user_model drop column email_key;
+        analyze user_model;
+        alter table user_model add column email_key text collate "C"
+        """
+    )
+    given = await connection.fetchrow(
+        "select array_agg(id), array_agg(email) from (select id, email from user_model limit 10000) as listed"
+    )
+
+    assert given
+    plan = [line for (line,) in await connection.fetch(f"explain {FILL_EMAIL_KEYS.sql}", *given)]
+
+    assert [line for line in plan if "Join Filter: (user_model_1.id = " in line] == []
+
+
 async def test_accounts_changed_meanwhile_are_no_collisions(committed: Committed) -> None:
     """One was deleted and one filled by another run since they were listed; a third has the key of another account."""
     connection = committed.connection
