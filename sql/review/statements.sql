@@ -8,7 +8,7 @@ select /* review.statements */
     round(sum(total_exec_time)::numeric, 1) as total_ms,
     round((sum(total_exec_time) / sum(calls))::numeric, 3) as mean_ms,
     round(max(max_exec_time)::numeric, 1) as max_ms,
-    sum(shared_blks_hit + shared_blks_read) / sum(calls) as blocks_a_call,
+    round(sum(shared_blks_hit + shared_blks_read) / sum(calls), 1) as blocks_a_call,
     round(100.0 * sum(shared_blks_hit) / nullif(sum(shared_blks_hit + shared_blks_read), 0), 1) as percent_cached,
     sum(temp_blks_written) as blocks_spilled,
     pg_size_pretty(sum(wal_bytes)) as wal

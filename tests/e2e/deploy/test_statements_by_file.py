@@ -53,6 +53,7 @@ def test_psql_shows_the_cost_of_each_file(url: str) -> None:
     assert {"auth.open_session", "users.show_me", "users.reset_password"} < shown.keys()
     assert int(shown["users.register_user"]["calls"]) >= 10
     assert float(shown["users.register_user"]["total_ms"]) > 0
+    assert all(re.fullmatch(r"\d+\.\d", row["blocks_a_call"]) for row in shown.values())
 
 
 def test_most_expensive_statement_comes_first(url: str) -> None:
