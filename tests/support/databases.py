@@ -25,7 +25,7 @@ NOTING = {
     "log_min_messages": "log",
     "log_parameter_max_length": "0",
 }
-RAN = re.compile(r"^(?!psql)[^|\n]*\|LOG:  execute [^:]+: -- (\w+\.\w+): ", re.MULTILINE)
+RAN = re.compile(r"^(?!psql)[^|\n]*\|LOG:  (?:execute [^:]+|statement): -- (\w+\.\w+): ", re.MULTILINE)
 SERVER = pytest.StashKey[ExitStack]()
 NUMBERS = count(1)
 
