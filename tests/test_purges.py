@@ -66,7 +66,7 @@ async def test_expired_rows_are_removed_in_batches(kind: str, committed: Committ
 
 
 @pytest.mark.parametrize("kind", FILL)
-async def test_plan_of_a_batch_expects_1000_rows_however_many_expired(kind: str, committed: Committed) -> None:
+async def test_plan_of_a_batch_expects_1000_rows(kind: str, committed: Committed) -> None:
     """Of a million, the generic plan for 100,000 would take half a second instead of 40 ms."""
     user = await committed.make.user()
     await fill(committed.connection, kind, user, 1, 30_000)

@@ -38,7 +38,7 @@ async def test_sessions_unknown_to_the_planner_are_found_quickly(committed: Comm
     assert await connection.fetchval("select count(*) from live_session where user_id = $1", user.id) == 1
 
 
-async def test_given_sessions_are_not_searched_among_all_of_the_account(committed: Committed) -> None:
+async def test_sessions_are_found_by_the_whole_key(committed: Committed) -> None:
     """Each session would be compared with each given one: for seconds if the account has 200,000."""
     connection = committed.connection
     await connection.execute(ACCOUNTS_WITH_FEW)

@@ -76,7 +76,7 @@ def log_in(dev: Running) -> dict[str, str]:
     return {"Authorization": f"Bearer {response.json()['access_token']}"}
 
 
-async def test_demo_data_that_failed_are_added_by_the_next_start(
+async def test_failed_demo_data_is_added_at_the_next_start(
     own_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "SQL", tmp_path / "sql")

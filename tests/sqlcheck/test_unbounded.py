@@ -48,6 +48,13 @@ def test_index_that_begins_with_another_column_does_not_serve(toys: Toys, column
     assert "no index for (pair.right_id = $1) [seqscan]" in toys.check(sql, header(sql), "seqscan")
 
 
+def test_plan_keeps_the_condition_of_an_index_that_does_not_serve(toys: Toys) -> None:
+    """The book shows the plan."""
+    sql = "select note from pair where right_id = $1"
+
+    assert toys.describe(sql, header(sql)).plan["Recheck Cond"] == "(pair.right_id = $1)"  # type: ignore[index]  # a query has a plan
+
+
 def test_whole_index_of_few_counted_rows_is_accepted(own_database_url: str, tmp_path: Path) -> None:
     """Its plan does not show whether another index serves."""
     with connect(own_database_url) as connection:

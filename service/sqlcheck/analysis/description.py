@@ -164,7 +164,7 @@ class Describer:
         for node in plan_nodes(plan) if plan else ():
             node["Any Index"] = node.get("Relation Name") in self._small_tables
             if any(self._reads_whole_index(each, node.get("Alias", "")) for each in _index_scans(node)):
-                node["Filter"] = node.pop("Index Cond", node.pop("Recheck Cond", ""))
+                node["Unserved Cond"] = node.get("Index Cond", node.get("Recheck Cond"))
         if plan and self._connection.info.server_version < DISABLED_SINCE:
             for node in plan_nodes(plan):  # as PostgreSQL 18 marks them itself
                 if node["Node Type"] == "Seq Scan":

@@ -17,7 +17,7 @@ def find_sequential_scans(description: Description) -> Iterator[Finding]:
 
 def _scans(description: Description) -> Iterator[Finding]:
     for node in _full_scans(description.plan) if description.plan else ():
-        table, condition = node["Relation Name"], node.get("Filter")
+        table, condition = node["Relation Name"], node.get("Unserved Cond", node.get("Filter"))
         why = f"no index for {condition}" if condition else "no condition limits its rows"
         sentence = f"{node['Node Type'].lower()} of {table}: {why}"
         yield finding_at(description.statement, description.parsed.line_of_table(table), sentence, "seqscan")
@@ -29,9 +29,10 @@ def _full_scans(plan: Plan, *, limited: bool = False) -> Iterator[Plan]:
     :param limited: whether a LIMIT above stops the scan early; not if the rows are sorted, counted or hashed first
     """
     kind = plan["Node Type"]
-    has_condition = {"Index Cond", "Order By", "Recheck Cond"} & plan.keys()
-    whole_index = kind in INDEX_SCANS and not has_condition and not plan.get("Any Index")
-    if (kind == "Seq Scan" and plan.get("Disabled")) or (whole_index and ("Filter" in plan or not limited)):
+    is_served = "Unserved Cond" not in plan and {"Index Cond", "Order By", "Recheck Cond"} & plan.keys()
+    whole_index = kind in INDEX_SCANS and not is_served and not plan.get("Any Index")
+    is_filtered = {"Unserved Cond", "Filter"} & plan.keys()
+    if (kind == "Seq Scan" and plan.get("Disabled")) or (whole_index and (is_filtered or not limited)):
         yield plan
     for child in plan.get("Plans", []):
         is_input = child.get("Parent Relationship") in {"Outer", "Inner", "Member"}
