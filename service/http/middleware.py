@@ -16,7 +16,7 @@ from service.http.request import ServiceRequest
 from service.problems import MalformedRequest, Problem, Unavailable, UnknownHost
 from service.telemetry import RequestContext, current, log, log_request, recorder
 
-# Stops browsers from guessing another media type. Requests that the server rejects get none of these (server/cycle.py).
+# Stops browsers from guessing another media type, also of what the server itself rejects (server/cycle.py).
 SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff")]
 # Browsers then use TLS only, for two years (RFC 6797); this host does not decide for its subdomains.
 TLS_SECURITY_HEADERS = [*SECURITY_HEADERS, (b"strict-transport-security", b"max-age=63072000")]

@@ -1,7 +1,7 @@
 """Decodes json and jsonb columns into the attrs classes and msgspec Structs that the fields of the row declare."""
 
 from collections.abc import Callable
-from typing import Any, NewType, TypeVar, get_args, get_type_hints
+from typing import Any, ForwardRef, NewType, TypeVar, get_args, get_type_hints
 
 import attrs
 import msgspec
@@ -15,11 +15,12 @@ class WrongJSONError(Exception):
 
 def row_factory(query: str, row: type[R]) -> Callable[..., R]:
     """Return a factory of `row` objects from columns: `row` itself if no field is decoded from JSON."""
-    types = get_type_hints(row, include_extras=True)
+    fields = _fields(row)
+    hints = get_type_hints(row) if any(_is_quoted(kind) for _, kind in fields) else {}
     decoders = [
-        (place, name, msgspec.json.Decoder(types[name]))
-        for place, (name, is_converted) in enumerate(_fields(row))
-        if not is_converted and _has_object(types[name])
+        (place, name, msgspec.json.Decoder(kind))
+        for place, (name, annotation) in enumerate(fields)
+        if annotation is not None and _has_object(kind := hints.get(name, annotation))
     ]
     if not decoders:
         return row
@@ -37,11 +38,16 @@ def row_factory(query: str, row: type[R]) -> Callable[..., R]:
     return make
 
 
-def _fields(row: type) -> list[tuple[str, bool]]:
-    """Return the names of the fields of an attrs class or a NamedTuple, and whether each has a converter."""
+def _fields(row: type) -> list[tuple[str, Any]]:
+    """Return the names and annotations of the fields of an attrs class or a NamedTuple; None for a converted field."""
     if attrs.has(row):
-        return [(each.name, each.converter is not None) for each in attrs.fields(row) if each.init]
-    return [(name, False) for name in getattr(row, "_fields", ())]
+        return [(each.name, None if each.converter else each.type) for each in attrs.fields(row) if each.init]
+    return [(name, row.__annotations__[name]) for name in getattr(row, "_fields", ())]
+
+
+def _is_quoted(kind: Any) -> bool:  # noqa: ANN401 - an annotation
+    """Return whether an annotation is text, or contains one: ``list["Pet"]``."""
+    return isinstance(kind, str | ForwardRef) or any(_is_quoted(part) for part in get_args(kind))
 
 
 def _has_object(kind: Any) -> bool:  # noqa: ANN401 - an annotation

@@ -1,13 +1,15 @@
 """Fields that are objects, decoded from JSON."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, NewType, Optional
+from typing import Annotated, Any, Generic, NamedTuple, NewType, Optional, TypeVar
 
 import attrs
 import msgspec
 import pytest
 
 from service.postgres.json_columns import WrongJSONError, row_factory
+
+T = TypeVar("T")
 
 
 @attrs.define(slots=False)
@@ -98,3 +100,16 @@ def test_json_of_another_shape_names_query_field_and_path(make: Callable[..., An
 
 def test_class_without_objects_is_unchanged() -> None:
     assert row_factory("kites.find_owner", Owner) is Owner
+
+
+@attrs.frozen
+class Page(Generic[T]):
+    """A row of any type."""
+
+    number: int
+    value: T
+
+
+@pytest.mark.parametrize("row", [Page[int], attrs.make_class("Untyped", ["number"])], ids=["generic", "untyped"])
+def test_row_without_json_is_made_by_its_class(row: type) -> None:
+    assert row_factory("kites.find_page", row) is row
