@@ -81,7 +81,8 @@ class Application(Litestar):
 
 def _check_argument_names(handler: BaseRouteHandler) -> None:
     """Raise ConfigurationError if a parameter has a name to which Litestar gives another meaning, such as ``query``."""
-    for name, annotation in handler.fn.__annotations__.items():
+    # A handler can also be a callable object, whose annotations Litestar finds elsewhere.
+    for name, annotation in getattr(handler.fn, "__annotations__", {}).items():
         for rule in getattr(annotation, "__metadata__", ()):
             if name in RESERVED_KWARGS and isinstance(rule, ParameterKwarg):
                 where, remedy = handler.fn.__qualname__, f'{type(rule).__name__}(name="{name}")'

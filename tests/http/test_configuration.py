@@ -233,3 +233,17 @@ def test_broken_handler_prevents_startup(
 
     assert sentence in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+class ShowSize:
+    """A handler that is an object."""
+
+    async def __call__(self) -> JSONResponse[int]:
+        return JSONResponse(3)
+
+
+async def test_callable_object_is_a_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = application(monkeypatch, get("/size", security=[])(ShowSize()))
+
+    async with service_client(app) as client:
+        assert (await client.get("/size")).json() == 3
