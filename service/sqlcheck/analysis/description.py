@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import zip_longest
 from typing import Any, LiteralString
 
@@ -34,6 +35,13 @@ FIRST_COLUMNS = """
     inner join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
     where m.amname = 'btree' and i.indnkeyatts > 1
 """
+# An empty partial index seems to contain no rows, so PostgreSQL prefers it to an index that begins with a known column.
+PARTIAL_INDEXES = "select indexrelid::bigint from pg_index where indpred is not null"
+# Within a transaction that is rolled back.
+HIDE_INDEXES = "update pg_index set indisvalid = false where indexrelid = any (%s)"
+INDEX_SCANS = {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
+# Nodes that read all their input before they return the first row.
+BLOCKING_NODES = {"Sort", "Aggregate", "Hash", "SetOp", "WindowAgg", "ModifyTable"}
 BITMAPS = {"BitmapAnd", "BitmapOr", "Bitmap Index Scan"}
 MAX_DEPTH = 10_000  # of Python's calls: each operator of `a || b || …` is an operand of the next
 EXPLAIN = sql.SQL("explain (generic_plan, verbose, format {}) {}")
@@ -111,6 +119,7 @@ class Describer:
         connection.execute("set plan_cache_mode = force_generic_plan")
         self._small_tables = {name for (name,) in connection.execute(SMALL_TABLES)}
         self._first_columns: dict[str, str] = dict(connection.execute(FIRST_COLUMNS).fetchall())
+        self._partial_indexes = [oid for (oid,) in connection.execute(PARTIAL_INDEXES)]
         self.types = Types(connection)
         self.catalogue = Catalogue(connection)
 
@@ -152,6 +161,20 @@ class Describer:
             raise _refused(error.diag.message_primary or str(error), None, statement.sql) from error
 
     def _plan(self, statement: Statement) -> Plan:
+        """Return the generic plan; without partial indexes if other indexes then serve all scans."""
+        plan = self._plan_of_all_indexes(statement)
+        if self._partial_indexes and any(full_scans(plan)):
+            # Refused: `on conflict` names a partial index.
+            with (
+                suppress(psycopg.errors.InsufficientPrivilege, RefusedError),
+                self._connection.transaction(force_rollback=True),
+            ):
+                self._connection.execute(HIDE_INDEXES, [self._partial_indexes])
+                other = self._plan_of_all_indexes(statement)
+                return plan if any(full_scans(other)) else other
+        return plan
+
+    def _plan_of_all_indexes(self, statement: Statement) -> Plan:
         try:
             try:
                 row = self._explained(statement, "json").fetchone()
@@ -201,6 +224,23 @@ def plan_nodes(plan: Plan) -> Iterator[Plan]:
     yield plan
     for child in plan.get("Plans", []):
         yield from plan_nodes(child)
+
+
+def full_scans(plan: Plan, *, limited: bool = False) -> Iterator[Plan]:
+    """Yield the scans of a whole table or of a whole index.
+
+    :param limited: whether a LIMIT above stops the scan early; not if the rows are sorted, counted or hashed first
+    """
+    kind = plan.get("Node Type")
+    is_served = "Unserved Cond" not in plan and {"Index Cond", "Order By", "Recheck Cond"} & plan.keys()
+    whole_index = kind in INDEX_SCANS and not is_served and not plan.get("Any Index")
+    is_filtered = {"Unserved Cond", "Filter"} & plan.keys()
+    if (kind == "Seq Scan" and plan.get("Disabled")) or (whole_index and (is_filtered or not limited)):
+        yield plan
+    for child in plan.get("Plans", []):
+        is_input = child.get("Parent Relationship") in {"Outer", "Inner", "Member"}
+        passes_limit = limited and is_input and kind not in BLOCKING_NODES
+        yield from full_scans(child, limited=kind == "Limit" or passes_limit)
 
 
 def _raise_if_refused(result: PGresult, statement: Statement) -> None:

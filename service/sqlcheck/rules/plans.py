@@ -2,12 +2,8 @@
 
 from collections.abc import Iterator
 
-from service.sqlcheck.analysis.description import Description, Plan
+from service.sqlcheck.analysis.description import Description, full_scans
 from service.sqlcheck.findings import Finding, finding_at, unless_accepted
-
-INDEX_SCANS = {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
-# Nodes that read all their input before they return the first row.
-BLOCKING_NODES = {"Sort", "Aggregate", "Hash", "SetOp", "WindowAgg", "ModifyTable"}
 
 
 def find_sequential_scans(description: Description) -> Iterator[Finding]:
@@ -16,25 +12,8 @@ def find_sequential_scans(description: Description) -> Iterator[Finding]:
 
 
 def _scans(description: Description) -> Iterator[Finding]:
-    for node in _full_scans(description.plan) if description.plan else ():
+    for node in full_scans(description.plan) if description.plan else ():
         table, condition = node["Relation Name"], node.get("Unserved Cond", node.get("Filter"))
         why = f"no index for {condition}" if condition else "no condition limits its rows"
         sentence = f"{node['Node Type'].lower()} of {table}: {why}"
         yield finding_at(description.statement, description.parsed.line_of_table(table), sentence, "seqscan")
-
-
-def _full_scans(plan: Plan, *, limited: bool = False) -> Iterator[Plan]:
-    """Yield the scans of a whole table or of a whole index.
-
-    :param limited: whether a LIMIT above stops the scan early; not if the rows are sorted, counted or hashed first
-    """
-    kind = plan["Node Type"]
-    is_served = "Unserved Cond" not in plan and {"Index Cond", "Order By", "Recheck Cond"} & plan.keys()
-    whole_index = kind in INDEX_SCANS and not is_served and not plan.get("Any Index")
-    is_filtered = {"Unserved Cond", "Filter"} & plan.keys()
-    if (kind == "Seq Scan" and plan.get("Disabled")) or (whole_index and (is_filtered or not limited)):
-        yield plan
-    for child in plan.get("Plans", []):
-        is_input = child.get("Parent Relationship") in {"Outer", "Inner", "Member"}
-        passes_limit = limited and is_input and kind not in BLOCKING_NODES
-        yield from _full_scans(child, limited=kind == "Limit" or passes_limit)
