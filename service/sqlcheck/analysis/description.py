@@ -30,10 +30,11 @@ QUERIES = (ast.SelectStmt, ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.M
 SMALL_TABLES = "select relname::text from pg_class where relkind = 'r' and reltuples between 0 and 100"
 # The first columns of B-tree indexes: for a condition on another column, PostgreSQL can only read the whole index.
 FIRST_COLUMNS = """
-    select c.relname::text, quote_ident(a.attname) from pg_index as i
+    select c.relname::text, quote_ident(a.attname), t.relname::text, i.indpred is null, i.indnkeyatts > 1
+    from pg_index as i inner join pg_class as t on t.oid = i.indrelid
     inner join pg_class as c on c.oid = i.indexrelid inner join pg_am as m on m.oid = c.relam
     inner join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-    where m.amname = 'btree' and i.indnkeyatts > 1
+    where m.amname = 'btree'
 """
 # An empty partial index seems to contain no rows, so PostgreSQL prefers it to an index that begins with a known column.
 PARTIAL_INDEXES = "select indexrelid::bigint from pg_index where indpred is not null"
@@ -118,7 +119,9 @@ class Describer:
         connection.execute("set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off")
         connection.execute("set plan_cache_mode = force_generic_plan")
         self._small_tables = {name for (name,) in connection.execute(SMALL_TABLES)}
-        self._first_columns: dict[str, str] = dict(connection.execute(FIRST_COLUMNS).fetchall())
+        columns = connection.execute(FIRST_COLUMNS).fetchall()
+        self._first_columns: dict[str, str] = {index: column for index, column, _, _, is_long in columns if is_long}
+        self._served = {(table, column) for _, column, table, is_whole, _ in columns if is_whole}
         self._partial_indexes = [oid for (oid,) in connection.execute(PARTIAL_INDEXES)]
         self.types = Types(connection)
         self.catalogue = Catalogue(connection)
@@ -184,8 +187,9 @@ class Describer:
             raise _refused(error.diag.message_primary or str(error), None, statement.sql) from error
         # A rule can add other statements, such as NOTIFY, or leave none.
         plan: Plan = next((each["Plan"] for each in (row[0] if row else []) if "Plan" in each), {})
-        for node in plan_nodes(plan) if plan else ():
-            node["Any Index"] = node.get("Relation Name") in self._small_tables
+        for node, join_filter in _nodes_with_join_filter(plan) if plan else ():
+            small = node.get("Relation Name") in self._small_tables
+            node["Any Index"] = small or self._index_serves_join(node, join_filter)
             if any(self._reads_whole_index(each, node.get("Alias", "")) for each in _index_scans(node)):
                 node["Unserved Cond"] = node.get("Index Cond", node.get("Recheck Cond"))
         if plan and self._connection.info.server_version < DISABLED_SINCE:
@@ -199,6 +203,16 @@ class Describer:
         column = re.escape(self._first_columns.get(node.get("Index Name", ""), ""))
         named = rf'({re.escape(alias)}"?\.|(?<![\w.])){column}(?!\w)'
         return bool(column and "Index Cond" in node and not re.search(named, node["Index Cond"]))
+
+    def _index_serves_join(self, node: Plan, join_filter: str) -> bool:
+        """Return whether an index begins with a column of a scanned table that the join compares.
+
+        On an empty table, PostgreSQL can prefer a scan of the whole index to a lookup for each joined row.
+        """
+        table, alias = node.get("Relation Name"), re.escape(node.get("Alias", ""))
+        columns = re.findall(rf'(?<![\w.])"?{alias}"?\.("[^"]+"|\w+) =|= "?{alias}"?\.("[^"]+"|\w+)\)', join_filter)
+        is_alternative = " OR " in join_filter
+        return not is_alternative and any((table, first or second) in self._served for first, second in columns)
 
     def _explained(self, statement: Statement, form: LiteralString) -> psycopg.Cursor[Any]:
         # Without parameters, psycopg uses the simple protocol, which leaves `$n` unchanged.
@@ -217,6 +231,18 @@ def _index_scans(node: Plan) -> Iterator[Plan]:
     for child in node.get("Plans", []):
         if child["Node Type"] in BITMAPS:
             yield from _index_scans(child)
+
+
+def _nodes_with_join_filter(node: Plan, join_filter: str = "") -> Iterator[tuple[Plan, str]]:
+    """Yield the nodes of a plan, each with the conditions of joins by which an index could look up its rows."""
+    yield node, join_filter
+    passes = node["Node Type"] in {"Nested Loop", "Materialize"}
+    own = f"{join_filter} {node.get('Join Filter', '')}"
+    for child in node.get("Plans", []):
+        side = child.get("Parent Relationship")
+        # The rows of the outer side of an outer join do not depend on the other side.
+        is_joined = side == "Inner" or (side == "Outer" and node.get("Join Type", "Inner") == "Inner")
+        yield from _nodes_with_join_filter(child, own if passes and is_joined else "")
 
 
 def plan_nodes(plan: Plan) -> Iterator[Plan]:
