@@ -87,6 +87,17 @@ def test_computed_first_column_proves_nothing(infer: Infer, first: str) -> None:
     assert not infer(f"select {first}, toy.price {WITH_CALLER}", OF_SESSION)[1].never_null
 
 
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [("abs(toy.price)", "never"), ("coalesce(maker.name, '')", "never"), ("toy.price + maker.id", "join")],
+)
+def test_first_column_computed_from_each_row_of_a_subquery(infer: Infer, first: str, other: str) -> None:
+    source = f"select {first} as first, toy.id, maker.name from toy left join maker on maker.id = toy.maker"
+    statement = f"select a.first, a.id, a.name from twice($1) as caller (id) left join ({source}) as a on true"
+
+    assert [called(nulls) for nulls in infer(statement, OF_SESSION)][1:] == [other, "join"]
+
+
 def test_first_column_of_a_union_proves_nothing(infer: Infer) -> None:
     arm = f"select toy.id, toy.price {WITH_CALLER}"
 

@@ -7,9 +7,9 @@ import attrs
 from service.postgres import Cardinality, Marker, Statement
 from service.sqlcheck.analysis.description import Column, Description
 from service.sqlcheck.analysis.max_rows import FunctionalDependencies
-from service.sqlcheck.analysis.node_tree import Node, strip_relabels, walk
+from service.sqlcheck.analysis.node_tree import Node, walk
 from service.sqlcheck.analysis.nullability import UNKNOWN, Nullability
-from service.sqlcheck.analysis.scope import OuterJoin
+from service.sqlcheck.analysis.scope import OuterJoin, Scope
 from service.sqlcheck.code import QueryReference
 from service.sqlcheck.findings import Finding, finding_at
 from service.sqlcheck.row_classes import Annotation, Row
@@ -38,11 +38,16 @@ def _in_a_row(description: Description, nulls: Nullability) -> Nullability:
     first = description.expression(1) if _null_means_nothing(description.statement) and description.columns else None
     if description.scope is None or first is None:
         return nulls
-    first = strip_relabels(first)
-    # A column of a table is null for sure if an outer join makes it so.
-    if first.label != "VAR" or description.scope.column_origin(first, written=True) is None:
+    first = description.scope.without_alias(first)
+    if first.label != "VAR" or not _is_null_without_row(description, description.scope, first):
         return nulls
     return nulls.beside(_query_nullability(description)[0])
+
+
+def _is_null_without_row(description: Description, scope: Scope, column: Node) -> bool:
+    """Return whether a column is null for sure if an outer join finds no row, unlike `coalesce(…)` over that join."""
+    is_of_table = scope.column_origin(column, written=True) is not None
+    return is_of_table or description.nullability.column(scope, column).never_null
 
 
 def check_nullability(description: Description, reference: QueryReference | None) -> Iterator[Finding]:
