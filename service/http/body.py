@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import cache
 from itertools import islice
 from typing import Annotated, Any, TypeVar, get_args, get_origin
@@ -21,6 +22,8 @@ PATH_STEP = re.compile(r"\.|\[(.+?)\]")
 FIELD_ERROR = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
 # The depth searched for errors, because clients choose the body.
 MAX_DEPTH = 8
+# What the JSON schema says of a date, a time and a Decimal.
+FORMATS_WITH_INFINITY = (b'"format":"date', b'"format":"decimal"')
 # asyncpg sends these as PostgreSQL's infinity and -infinity, which no client intends.
 INFINITE_DATES = {date.min, date.max, datetime.min, datetime.max}  # noqa: DTZ901 - asyncpg compares naive UTC times
 
@@ -56,7 +59,9 @@ def read_form_body(body: bytes, model: type[T]) -> T:
         raise MalformedRequest("The body is not a form: a field is given more than once")
     if errors := [*field_errors(form, model)]:
         raise InvalidInput(errors=errors)
-    return msgspec.convert(form, model)
+    decoded = msgspec.convert(form, model)
+    check_finite(decoded)
+    return decoded
 
 
 def check_media_type(media_type: bytes, headers: Mapping[bytes, bytes]) -> None:
@@ -76,20 +81,31 @@ def decoder(model: Any) -> Callable[[bytes], Any]:  # noqa: ANN401 - any type
     Raises TypeError if msgspec does not support the class.
     """
     decode = msgspec.json.Decoder(model).decode
-    if b'"format":"date' not in msgspec.json.encode(msgspec.json.schema(model)):
+    schema = msgspec.json.encode(msgspec.json.schema(model))
+    if not any(each in schema for each in FORMATS_WITH_INFINITY):
         return decode
 
     def decode_finite(body: bytes) -> object:
         decoded = decode(body)
-        if errors := [*_infinite_dates(msgspec.to_builtins(decoded, builtin_types=(date, datetime)))]:
-            raise InvalidInput(errors=errors)
+        check_finite(decoded)
         return decoded
 
     return decode_finite
 
 
-def is_infinite(value: date) -> bool:
-    """Return whether PostgreSQL would store `value` as infinity, or Python cannot convert it to UTC."""
+def check_finite(decoded: object) -> None:
+    """Raise InvalidInput if a date, a time or a Decimal in a decoded body is infinite, or NaN."""
+    if errors := [*_infinite_values(msgspec.to_builtins(decoded, builtin_types=(date, datetime, Decimal)))]:
+        raise InvalidInput(errors=errors)
+
+
+def is_infinite(value: date | Decimal | float) -> bool:
+    """Return whether PostgreSQL would store `value` as infinity or NaN, or Python cannot convert it to UTC.
+
+    PostgreSQL's NaN is greater than all numbers, so a CHECK such as ``price > 0`` accepts it.
+    """
+    if isinstance(value, Decimal | float):
+        return not Decimal(value).is_finite()
     if isinstance(value, datetime) and value.tzinfo:
         try:
             value = value.astimezone(UTC).replace(tzinfo=None)
@@ -98,15 +114,15 @@ def is_infinite(value: date) -> bool:
     return value in INFINITE_DATES
 
 
-def _infinite_dates(value: object, pointer: str = "") -> Iterator[FieldError]:
+def _infinite_values(value: object, pointer: str = "") -> Iterator[FieldError]:
     match value:
         case dict():
             for name, item in value.items():
-                yield from _infinite_dates(item, f"{pointer}/{pointer_step(str(name))}")
+                yield from _infinite_values(item, f"{pointer}/{pointer_step(str(name))}")
         case list():
             for index, item in enumerate(value):
-                yield from _infinite_dates(item, f"{pointer}/{index}")
-        case date() if is_infinite(value):
+                yield from _infinite_values(item, f"{pointer}/{index}")
+        case date() | Decimal() if is_infinite(value):
             yield {"pointer": pointer, "detail": "is out of range"}
 
 

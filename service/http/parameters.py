@@ -1,6 +1,7 @@
 """Rejects undeclared and repeated query parameters; reports missing query parameters and headers."""
 
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -18,7 +19,7 @@ from service.problems import FieldError, InvalidInput, pointer_step
 
 
 def check_query(handler: BaseRouteHandler, query: bytes) -> None:
-    """Raise InvalidInput for an undeclared parameter, a repeated one (unless it is a list), or an infinite date."""
+    """Raise InvalidInput for an undeclared parameter, a repeated one (unless it is a list), or an infinite value."""
     declared = declared_parameters(handler, ParamType.QUERY)
     seen: set[str] = set()
     errors: list[FieldError] = []
@@ -44,11 +45,12 @@ def missing_parameters(handler: BaseRouteHandler, request: Request[Any, Any, Any
 
 
 def _is_infinite(text: str, field: FieldDefinition) -> bool:
-    """Return whether `field` is a date or time, and PostgreSQL would store `text` as infinity."""
-    if not any(issubclass(kind, date) for kind in (field.annotation, *field.args) if isinstance(kind, type)):
-        return False
+    """Return whether `field` is a date, a time or a number, and PostgreSQL would store `text` as infinity or NaN."""
+    kinds = tuple(kind for kind in (field.annotation, *field.args) if isinstance(kind, type))
     try:
-        return is_infinite(msgspec.convert(text, datetime if len(text) > len("2026-01-31") else date))
+        if any(issubclass(kind, date) for kind in kinds):
+            return is_infinite(msgspec.convert(text, datetime if len(text) > len("2026-01-31") else date))
+        return any(issubclass(kind, Decimal | float) for kind in kinds) and is_infinite(msgspec.convert(text, Decimal))
     except msgspec.ValidationError:
         return False  # Litestar reports the error
 

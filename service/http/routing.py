@@ -1,7 +1,9 @@
 """Completes Litestar's routes: HEAD, OPTIONS without a token, strict path parameters, checks of the handlers."""
 
+import re
 from collections.abc import Callable
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -24,6 +26,8 @@ from service.http.request import ConfigurationError, ServiceRequest, body_model
 from service.problems import NotFound
 
 D = TypeVar("D", bound=date)
+N = TypeVar("N", Decimal, float)
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def parse_integer(text: str) -> int:
@@ -60,11 +64,27 @@ def date_parser(kind: type[D]) -> Callable[[str], D]:
     return parse
 
 
+def number_parser(kind: type[N]) -> Callable[[str], N]:
+    """Return a parser of decimal numbers; those of Python also accept NaN, exponents, 1_0 and digits of other scripts.
+
+    It raises ValueError.
+    """
+
+    def parse(text: str) -> N:
+        if not NUMBER.fullmatch(text) or is_infinite(value := kind(text)):
+            raise ValueError(text)
+        return value
+
+    return parse
+
+
 PATH_PARSERS: dict[Any, Callable[[str], Any]] = {
     int: parse_integer,
     UUID: parse_uuid,
     date: date_parser(date),
     datetime: date_parser(datetime),
+    Decimal: number_parser(Decimal),
+    float: number_parser(float),
 }
 
 
