@@ -23,7 +23,7 @@ from service.http.errors import exception_handler
 from service.http.etags import join_list_headers
 from service.http.parameters import declared_parameters
 from service.http.request import ConfigurationError, ServiceRequest, body_model
-from service.problems import NotFound
+from service.problems import NotFound, Problem
 
 D = TypeVar("D", bound=date)
 N = TypeVar("N", Decimal, float)
@@ -116,6 +116,7 @@ class CompleteRoutes(ReceiveRoutePlugin):
                 handler.resolve_security().clear()  # Litestar adds that of the controller: security=[] would do nothing
             self._check(app, handler)
             _check_path(route, handler)
+            _check_problems(handler)
         if "GET" in handlers and "HEAD" not in handlers:
             handlers["HEAD"] = handlers["GET"]
             route.methods.add("HEAD")
@@ -155,6 +156,18 @@ def _check_path(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
             raise ConfigurationError(
                 f"{handler}: its path {route.path} lacks the parameter {name}; the path's parameters: {present}"
             )
+
+
+def _check_problems(handler: HTTPRouteHandler) -> None:
+    """Raise ConfigurationError if ``problems=`` is not a list of complete Problem classes."""
+    declared = handler.opt.get("problems", ())
+    if not (isinstance(declared, list | tuple) and all(isinstance(each, type) for each in declared)):
+        raise ConfigurationError(f"{handler}: problems= must be a list of classes, such as [Forbidden]")
+    for kind in declared:
+        missing = [name for name in ("status", "type", "title") if not hasattr(kind, name)]
+        if missing or not issubclass(kind, Problem):
+            lacks = f"has no {missing[0]}" if missing else "is not a Problem"
+            raise ConfigurationError(f"{handler}: {kind.__qualname__} in problems= {lacks}")
 
 
 def is_json(data: FieldDefinition) -> bool:

@@ -14,6 +14,7 @@ from service.app import CONTROLLERS, create_app
 from service.auth.guard import BEARER
 from service.http import ConfigurationError, ServiceRequest, openapi_document
 from service.http.response import JSONResponse
+from service.problems import Forbidden, Problem
 from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import service_client
 
@@ -206,9 +207,27 @@ async def list_places(state: Annotated[str, QueryParameter()]) -> JSONResponse[s
     return JSONResponse(state)
 
 
+@get("/slugs", problems=[Problem])
+async def list_slugs() -> JSONResponse[str]:
+    return JSONResponse("")
+
+
+@get("/one-problem", problems=Forbidden)
+async def show_one_problem() -> JSONResponse[str]:
+    return JSONResponse("")
+
+
+@get("/statuses", problems=[ValueError])
+async def list_statuses() -> JSONResponse[str]:
+    return JSONResponse("")
+
+
 @pytest.mark.parametrize(
     ("handlers", "sentence"),
     [
+        ([list_slugs], "list_slugs: Problem in problems= has no status"),
+        ([show_one_problem], "show_one_problem: problems= must be a list of classes, such as [Forbidden]"),
+        ([list_statuses], "list_statuses: ValueError in problems= has no status"),
         (
             [show_order],
             "show_order: its path /orders/{orderid:int} lacks the parameter order_id; the path's parameters: orderid",
