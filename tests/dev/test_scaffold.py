@@ -217,6 +217,7 @@ def test_nothing_is_written_if_registration_fails(whole_tree: Tree) -> None:
         (["throwaways", "after:date"], "'after' is taken"),
         (["throwaways", "session:uuid"], "'session' is taken"),
         (["throwaways", "versions:integer"], "'versions' is taken"),
+        (["throwaways", "self:text"], "'self' is taken"),
         (["callers", "age:integer"], "'caller' is taken"),
         (["others", "age:integer"], "'other' is taken"),
         (["sessions", "age:integer"], "'sessions' is taken"),

@@ -19,6 +19,7 @@ TAKEN |= {"collation", "current_user", "system_user", "table", "user"}  # sqlflu
 for kind in ("reserved", "reserved-(can-be-function-or-type)"):
     TAKEN |= {word.lower() for word in get_keywords(postgres_keywords, kind)}
 TAKEN |= {"bool", "date", "datetime", "int", "str"}  # a field of that name would shadow the type of the next one
+TAKEN |= {"self"}  # the first parameter of __init__
 TAKEN |= {"after", "session", "size", "versions"}  # other parameters of the queries
 # Not for a resource, in the plural or the singular: names that it would shadow in a controller, a query or a test, and
 # paths and operations that exist.
