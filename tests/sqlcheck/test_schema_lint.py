@@ -91,6 +91,10 @@ def check(url: str, folder: Path, migration: str, *queries: str) -> str:
                 "[float-money]"
             ),
         ),
+        (
+            "alter table makers add column vat_rate real;",
+            "6: makers.vat_rate is real, which rounds money: use numeric, or integers of cents [float-money]",
+        ),
         ("create table toys (id bigint primary key);", "6: toys has no comment: describe a row [no-comment]"),
         ("create table toys as select 1 as id;", "6: toys has no comment: describe a row [no-comment]"),
         (

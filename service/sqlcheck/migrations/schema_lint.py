@@ -48,7 +48,9 @@ WORD = re.compile(r"\w+")
 SELECT = 2  # ACL_SELECT
 FIRST_ATTRIBUTE = -7  # FirstLowInvalidHeapAttributeNumber, from which sets of columns count; 0 is the whole row
 FLOAT_TYPES = {"real", "double precision"}
-MONEY_NAME = re.compile(r"(.*_)?(amount|balance|cost|fare|fee|money|payment|price|revenue|salary|tax|wage)s?(_.*)?")
+MONEY_NAME = re.compile(
+    r"(.*_)?(amount|balance|cost|discount|fare|fee|money|payment|price|revenue|salary|subtotal|tax|vat|wage)s?(_.*)?"
+)
 
 
 @attrs.define
