@@ -173,7 +173,8 @@ def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -
     Without NAME, of all queries. A sequential scan appears only if no index serves the query.
     """
     with reported_errors():
-        from service.sqlcheck.analysis.description import Describer, RefusedError
+        from service.sqlcheck.analysis.description import Describer
+        from service.sqlcheck.analysis.refusal import RefusedError
         from service.sqlcheck.findings import finding_at
         from service.sqlcheck.tree import Tree
 

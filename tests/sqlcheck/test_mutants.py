@@ -10,7 +10,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from service.sqlcheck.analysis.description import Describer, Description, RefusedError
+from service.sqlcheck.analysis.description import Describer, Description
+from service.sqlcheck.analysis.refusal import RefusedError
 from service.sqlcheck.code import QueryReference
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.row_classes import Row

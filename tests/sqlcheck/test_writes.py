@@ -140,6 +140,22 @@ def test_parameter_without_a_type_needs_a_cast(toys: Toys, sql: str) -> None:
     assert said.endswith("; it does not read the header: cast the parameter, such as $1::text[] [refused]")
 
 
+@pytest.mark.parametrize(
+    ("sql", "advice"),
+    [
+        ("update maker set made = $1 where $1 <> 'a'", "; it does not read the header: write $1::date"),
+        ("select id from maker where $1 = '' or made = $1", "; it does not read the header: write $1::date"),
+        ("select id from maker where id = $1 or\nmade = 3", ""),
+        ("select names from maker where id = $1", '; perhaps you meant to reference the column "maker.name"'),
+    ],
+    ids=["set", "condition", "other line", "typing error"],
+)
+def test_refusal_says_what_to_write(toys: Toys, sql: str, advice: str) -> None:
+    said = toys.check(sql, "-- $1 day date\n-- returns: many Toy\n").partition(": PostgreSQL says: ")[2]
+
+    assert said.removesuffix(" [refused]").partition(";")[2] == advice.removeprefix(";")
+
+
 @pytest.mark.parametrize("sql", ["insert into nowhere (id) values (1)", "delete from nowhere where id = 1"])
 def test_statement_without_a_plan_is_described(toys: Toys, sql: str) -> None:
     """A rule drops it, or runs a statement that is not planned."""

@@ -9,10 +9,8 @@ from typing import Any, LiteralString
 
 import attrs
 import psycopg
-from pglast import ast, parse_sql
+from pglast import ast
 from psycopg import sql
-from psycopg.pq import DiagnosticField, ExecStatus
-from psycopg.pq.abc import PGresult
 
 from service.postgres import Statement
 from service.sqlcheck.analysis.catalogue import Catalogue
@@ -20,7 +18,8 @@ from service.sqlcheck.analysis.json_shape import JsonShape, JsonShapes
 from service.sqlcheck.analysis.nested_arrays import levels_below
 from service.sqlcheck.analysis.node_tree import Node
 from service.sqlcheck.analysis.nullability_inference import NullabilityInference
-from service.sqlcheck.analysis.parse_tree import ParsedQuery, first_line, walk
+from service.sqlcheck.analysis.parse_tree import ParsedQuery
+from service.sqlcheck.analysis.refusal import RefusedError, raise_if_refused, refused
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.types import Type, Types
 
@@ -50,22 +49,6 @@ EXPLAIN = sql.SQL("explain (generic_plan, verbose, format {}) {}")
 GENERIC_PLAN_SINCE, DISABLED_SINCE = 160000, 180000
 PREPARE = sql.SQL("prepare explained as {}")
 EXPLAIN_PREPARED = sql.SQL("explain (verbose, format {}) execute explained{}")
-# In messages without a position, about writes to generated columns and to views.
-QUOTED_COLUMN = re.compile(r'column "(.+?)"')
-
-# Messages about a parameter whose type does not follow from the statement.
-UNTYPED = re.compile(
-    r"could not determine data type of parameter|\bunknown\b.* is not unique|is not unique: .*\bunknown\b"
-)
-
-
-class RefusedError(Exception):
-    """PostgreSQL rejects a statement, because of the given line of its file."""
-
-    def __init__(self, sentence: str, line: int) -> None:
-        """Store the message and the line."""
-        super().__init__(sentence)
-        self.line = line
 
 
 @attrs.frozen
@@ -129,7 +112,7 @@ class Describer:
     def describe(self, statement: Statement) -> Description:
         """Prepare and plan a statement without running it. Raises RefusedError."""
         pgconn = self._connection.pgconn
-        _raise_if_refused(pgconn.prepare(b"", statement.sql.encode(), None), statement)
+        raise_if_refused(pgconn.prepare(b"", statement.sql.encode(), None), statement)
         result = pgconn.describe_prepared(b"")
         parsed = ParsedQuery.read(statement)
         types = [self.types[result.param_type(index)] for index in range(result.nparams)]
@@ -157,11 +140,11 @@ class Describer:
 
     def explain(self, statement: Statement) -> str:
         """Return the generic plan as psql would print it. Raises RefusedError."""
-        _raise_if_refused(self._connection.pgconn.prepare(b"", statement.sql.encode(), None), statement)
+        raise_if_refused(self._connection.pgconn.prepare(b"", statement.sql.encode(), None), statement)
         try:
             return "\n".join(line for (line,) in self._explained(statement, "text"))
         except psycopg.Error as error:
-            raise _refused(error.diag.message_primary or str(error), None, statement.sql) from error
+            raise refused(error.diag.message_primary or str(error), None, statement) from error
 
     def _plan(self, statement: Statement) -> Plan:
         """Return the generic plan; without partial indexes if other indexes then serve all scans."""
@@ -184,7 +167,7 @@ class Describer:
             except psycopg.errors.InternalError_:  # VERBOSE cannot print json_arrayagg() below a window function
                 row = self._explained(statement, "json, verbose off").fetchone()
         except psycopg.Error as error:  # raised by the planner, which reports no position
-            raise _refused(error.diag.message_primary or str(error), None, statement.sql) from error
+            raise refused(error.diag.message_primary or str(error), None, statement) from error
         # A rule can add other statements, such as NOTIFY, or leave none.
         plan: Plan = next((each["Plan"] for each in (row[0] if row else []) if "Plan" in each), {})
         for node, join_filter in _nodes_with_join_filter(plan) if plan else ():
@@ -267,29 +250,3 @@ def full_scans(plan: Plan, *, limited: bool = False) -> Iterator[Plan]:
         is_input = child.get("Parent Relationship") in {"Outer", "Inner", "Member"}
         passes_limit = limited and is_input and kind not in BLOCKING_NODES
         yield from full_scans(child, limited=kind == "Limit" or passes_limit)
-
-
-def _raise_if_refused(result: PGresult, statement: Statement) -> None:
-    if result.status == ExecStatus.COMMAND_OK:
-        return
-    message, position = (
-        (result.error_field(field) or b"").decode()
-        for field in (DiagnosticField.MESSAGE_PRIMARY, DiagnosticField.STATEMENT_POSITION)
-    )
-    raise _refused(message, position, statement.sql)
-
-
-def _refused(message: str, position: str | None, text: str) -> RefusedError:
-    """Return PostgreSQL's message with its line; without a position, the line of the column that it names."""
-    line = text.count("\n", 0, int(position) - 1) + 1 if position else _line_of_target(message, text)
-    advice = "; it does not read the header: cast the parameter, such as $1::text[]" if UNTYPED.search(message) else ""
-    return RefusedError(f"PostgreSQL says: {message}{advice}", line)
-
-
-def _line_of_target(message: str, text: str) -> int:
-    """Return the line on which a statement writes the column that a message names; otherwise its first line."""
-    if named := QUOTED_COLUMN.search(message):
-        for node in walk(parse_sql(text)[0].stmt):
-            if isinstance(node, ast.ResTarget) and node.name == named[1]:
-                return text.count("\n", 0, node.location) + 1
-    return first_line(text)

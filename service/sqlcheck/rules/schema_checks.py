@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator
 from pglast.parser import ParseError
 
 from service.postgres import Statement
-from service.sqlcheck.analysis.description import Describer, Description, RefusedError
+from service.sqlcheck.analysis.description import Describer, Description
+from service.sqlcheck.analysis.refusal import RefusedError
 from service.sqlcheck.code import QueryReference
 from service.sqlcheck.findings import Finding, finding_at
 from service.sqlcheck.rules import cardinality, columns, cross_joins, null_checks, plans, writes
