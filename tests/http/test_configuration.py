@@ -1,6 +1,6 @@
 """Handlers written by newcomers work, or the service refuses to start and says why."""
 
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -132,6 +132,19 @@ class Price(msgspec.Struct):
 @post("/prices")
 async def add_price(request: ServiceRequest, data: JSONBody[Price]) -> JSONResponse[str]:
     return JSONResponse(request.method + str(data))
+
+
+@get("/since")
+async def list_since(
+    day: FromQuery[date] = date(2000, 1, 1), price: FromQuery[Decimal] = Decimal("1.50")
+) -> JSONResponse[str]:
+    return JSONResponse(f"{day} {price}")
+
+
+def test_default_that_is_not_of_json_is_documented_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters = openapi_document(application(monkeypatch, list_since))["paths"]["/since"]["get"]["parameters"]
+
+    assert {each["name"]: each["schema"]["default"] for each in parameters} == {"day": "2000-01-01", "price": "1.50"}
 
 
 async def let_all_in(_: object) -> None:
