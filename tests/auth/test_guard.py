@@ -49,6 +49,7 @@ async def test_token_of_ended_session_is_401_on_every_route(
 
     for route in guarded():
         response = await client.request(**valid_request(route, user.bearer))
+        assert response.is_client_error, f"{route}: no query checks the session: pass *request.auth to one"
         assert response.status_code == 401, explained(route, response)
         assert response.json()["detail"] == "The session has ended"
         assert response.headers["WWW-Authenticate"] == (

@@ -173,13 +173,15 @@ def described(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{schema['title']}.{name}", field
     for operation in operations(document):
         for parameter in operation.get("parameters", []):
-            assert parameter["description"]
-            yield f"{operation['operationId']} {parameter['name']}", parameter["schema"]
+            place = f"{operation['operationId']} {parameter['name']}"
+            assert parameter.get("description"), f"{place}: add a description, as in PathParameter(description=…)"
+            yield place, parameter["schema"]
         for status, response in operation["responses"].items():
             for name, header in response["headers"].items():
                 found = document["components"]["headers"][name] if "$ref" in header else header
-                assert found["description"]
-                yield f"{operation['operationId']} {status} {name}", found["schema"]
+                place = f"{operation['operationId']} {status} {name}"
+                assert found.get("description"), f"{place}: add a description to its ResponseHeader"
+                yield place, found["schema"]
 
 
 async def test_every_schema_has_a_valid_example(document: dict[str, Any]) -> None:
