@@ -122,3 +122,19 @@ def test_timestamp_without_time_zone_is_accepted_with_a_reason(toys: Toys) -> No
 
     assert said(toys, "at: datetime.datetime", "select id, at from pet", header) == ""
     assert "accepts no finding" in toys.check("select id from pet", header, "marker")
+
+
+@pytest.mark.parametrize(
+    ("field", "select", "advice"),
+    [
+        ("at: date", "select id, current_date as at from maker", "service.models neither defines nor imports date"),
+        ("x: list[Line]", "select id, '[]'::jsonb as x from maker", "service.models neither defines nor imports Line"),
+        (
+            "x: list[dict]",
+            "select id, '[]'::jsonb as x from maker",
+            "JSON becomes a str, an attrs class, a msgspec Struct, or a list of one",
+        ),
+    ],
+)
+def test_type_that_nothing_can_match_is_explained(toys: Toys, field: str, select: str, advice: str) -> None:
+    assert said(toys, field, select).endswith(f"; {advice} [column-type]")

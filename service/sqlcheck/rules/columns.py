@@ -1,15 +1,18 @@
 """The types that the header and the class declare, compared with those that PostgreSQL takes and returns."""
 
+import re
 from collections.abc import Collection, Iterator
 
 from service.postgres import Cardinality
 from service.sqlcheck.analysis.description import Description
-from service.sqlcheck.analysis.types import TEXT, Type
+from service.sqlcheck.analysis.types import JSON, TEXT, Type
 from service.sqlcheck.code import QueryReference
 from service.sqlcheck.findings import Finding, finding_at, unless_accepted
 from service.sqlcheck.row_classes import Annotation, Row
 from service.sqlcheck.rules.allowed_values import allowed_values
 from service.sqlcheck.rules.json_fields import mismatches
+
+PACKAGE = __name__.partition(".")[0] + "."
 
 
 def check_parameters(description: Description) -> Iterator[Finding]:
@@ -39,7 +42,7 @@ def check_columns(description: Description, reference: QueryReference | None) ->
         case _, Row() as row:
             yield from _row(description, row)
         case _, Annotation() as other:
-            sentence = f"{other} is not an attrs class of the service, so its fields are unknown"
+            sentence = f"{other} is not an attrs class of the service, so its fields are unknown{_undefined(other)}"
             yield finding_at(statement, statement.returns_line, sentence, "column-count")
         case _:
             pass  # no code reads it, which is a finding of its own
@@ -106,7 +109,8 @@ def _row(description: Description, row: Row) -> Iterator[Finding]:
                 yield finding_at(statement, column.line, sentence, "column-type")
         elif not column.type.matches(field.annotation, converted=field.converted):
             sentence = f"column {number} is {column.type}, {row.name}.{field.name} says {field.annotation}"
-            yield finding_at(statement, column.line, sentence + _advice(column.type, field.annotation), "column-type")
+            sentence += _undefined(field.annotation) or _advice(column.type, field.annotation)
+            yield finding_at(statement, column.line, sentence, "column-type")
         elif field.annotation.has_json_class and not field.converted and (shape := description.json_shape(number)):
             for mismatch in mismatches(shape, field.annotation, column.name):
                 yield finding_at(statement, column.line, f"column {number}: {mismatch}", "column-type")
@@ -116,6 +120,8 @@ def _advice(found: Type, annotation: Annotation) -> str:
     """Return what would fit, as the end of a sentence, if that is not obvious."""
     if annotation.has_json_class:
         return "; a class is read from json or jsonb"
+    if found.bare.internal in JSON:
+        return "; JSON becomes a str, an attrs class, a msgspec Struct, or a list of one"
     labels = found.bare.labels
     if labels and annotation.values is not None:
         if missing := [label for label in labels if label not in annotation.values]:
@@ -123,6 +129,15 @@ def _advice(found: Type, annotation: Annotation) -> str:
         return "; asyncpg returns str: write attrs.field(converter=…)"
     if found.python() is None:
         return "; its Python type is unknown: cast it in the statement"
+    return ""
+
+
+def _undefined(annotation: Annotation) -> str:
+    """Return which name of an annotation its module does not define, as the end of a sentence."""
+    for name in re.findall(r"[\w.]+", annotation.name):
+        module, _, short = name.rpartition(".")
+        if module.startswith(PACKAGE):  # a class of the service has its short name here
+            return f"; {module} neither defines nor imports {short}"
     return ""
 
 
