@@ -6,6 +6,7 @@ the database of ``dev``, without changing it. ``serve`` never reloads files, and
 
 import asyncio
 import sys
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import psycopg
+from litestar.exceptions.base_exceptions import LitestarDeprecationWarning
 from typing_extensions import override
 from watchfiles import awatch
 
@@ -29,8 +31,9 @@ if TYPE_CHECKING:
 def create_app() -> "Application":
     """Build the application from the environment, with queries that are checked while it runs.
 
-    If it cannot be built, print why and exit.
+    If it cannot be built, print why and exit. Print Litestar's deprecation warnings, too, because tests fail on them.
     """
+    warnings.simplefilter("default", LitestarDeprecationWarning)
     accept_broken_files()
     from service import app  # noqa: PLC0415 - its features read their queries on import
     from service.server import create_worker_app  # noqa: PLC0415 - it imports service.http, which reads queries too

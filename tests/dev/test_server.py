@@ -198,6 +198,16 @@ def test_broken_handler_is_one_sentence_until_fixed(checkout: Path, start: Start
     dev.wait_until_ready()
 
 
+def test_warning_on_which_tests_fail_is_shown(checkout: Path, start: Start) -> None:
+    controllers = checkout / "service/pets/controllers.py"
+    controllers.write_text(controllers.read_text().replace("pet_id: PetId", "pet_id: int"))
+
+    dev = start("dev", cwd=checkout)
+    dev.wait_until_ready()
+
+    assert "path parameter 'pet_id' declared using deprecated inferred style" in dev.stderr
+
+
 def test_second_server_in_a_checkout_is_refused(own: Checkout, dev: Running) -> None:
     ended = run("dev", cwd=own.folder)
 
