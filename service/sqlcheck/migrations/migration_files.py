@@ -17,6 +17,12 @@ ACCEPTED = re.compile(r"^-- (?P<check>[a-z-]+): ok (?P<names>[\w.-]+(?:, [\w.-]+
 LEADING = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
 # Checks that depend on more than the migrations: a database, an option, or queries.
 DEPENDENT_CHECKS = {"drift", "rollback", "unread"}
+# Statements that create a part: its kind, and the field that contains its name, after its schema's.
+CREATED = {
+    "CreateDomainStmt": ("domain", "domainname"),
+    "CreateEnumStmt": ("enum", "typeName"),
+    "CreateFunctionStmt": ("function", "funcname"),
+}
 Part = tuple[str, str]  # the kind and the name of a part of the schema; a column is named table.column
 
 
@@ -109,12 +115,13 @@ def _created_by(node: Node, start: int) -> Iterator[tuple[Part, int]]:
             yield ("table", node.into.rel.relname), node.into.rel.location
         case "ViewStmt":
             yield ("table", node.view.relname), node.view.location
-        case "CreateEnumStmt":
-            yield ("enum", node.typeName[-1].sval), start
+        case "CompositeTypeStmt":
+            yield ("type", node.typevar.relname), start
         case "CreateSeqStmt":
             yield ("sequence", node.sequence.relname), node.sequence.location
-        case "CreateFunctionStmt":
-            yield ("function", node.funcname[-1].sval), start
+        case statement if statement in CREATED:
+            kind, names = CREATED[statement]
+            yield (kind, getattr(node, names)[-1].sval), start
         case "IndexStmt" if node.idxname:
             yield ("index", node.idxname), node.relation.location
         case "RenameStmt" if node.relation:
