@@ -95,6 +95,11 @@ def test_limited_index_scan_is_accepted(toys: Toys, sql: str) -> None:
         "select id from toy where id in (select maker from owner)",
         "select distinct row_number() over () as id from toy",
         "select id from toy where null::boolean",
+        "select id from maker where id = any($1) or note = 'a'",
+        "select note from pair where left_id = any($1) or right_id = 2",
+        "select id from toy as t where id in (select m.id from maker as m where m.id = t.id limit 10)",
+        "select note from pair where (left_id, 1) in (select id, maker from toy limit 10)",
+        "select id from maker where case when note = 'a' then id = 1 else name > 'b' end",
     ],
 )
 def test_list_without_a_limit_is_found(toys: Toys, sql: str) -> None:
@@ -116,6 +121,14 @@ def test_list_without_a_limit_is_found(toys: Toys, sql: str) -> None:
         "(select id from maker limit 3) except select id from toy",
         "with page as (select id from toy limit 5) select id from page order by id",
         "update toy set price = 1 where id = any($1) returning id",
+        "select id from maker where id = any($1) or name = 'a' and note = 'b'",
+        "select t.id from maker inner join toy as t on t.id = maker.id where maker.id = 1 or maker.name = 'a'",
+        "select id from maker where case when note = 'a' then id = any($1) else name = 'a' end",
+        "select note from pair where (left_id, right_id) in (select a, b from unnest($1::integer[], $1) as u (a, b))",
+        (
+            "with day as (select generate_series(1, 30) as n) select day.n, t.price from day"
+            " left join (select price::integer, count(*) from toy group by price::integer) as t on t.price = day.n"
+        ),
     ],
 )
 def test_bounded_list_has_no_finding(toys: Toys, sql: str) -> None:
