@@ -203,6 +203,8 @@ def test_annotations_are_named_as_in_python(tmp_path: Path, text: str, name: str
     assert str(annotation(tmp_path, text)) == name
 
 
-@pytest.mark.parametrize("name", ["timestamptz", "varchar[]", "integer", "mood", "double precision", "app.level[]", '"Level"[]'])
+@pytest.mark.parametrize(
+    "name", ["timestamptz", "varchar[]", "integer", "mood", "double precision", "app.level[]", '"Level"[]']
+)
 def test_types_are_named_as_in_sql(types: Types, name: str) -> None:
     assert str(types.by_name(name)) == name

@@ -48,6 +48,41 @@ def test_index_that_begins_with_another_column_does_not_serve(toys: Toys, column
     assert "no index for (pair.right_id = $1) [seqscan]" in toys.check(sql, header(sql), "seqscan")
 
 
+@pytest.mark.parametrize(
+    ("sql", "condition"),
+    [
+        ("select p.note from toy inner join pair as p on p.right_id = toy.maker where toy.id = $1", "= toy.maker)"),
+        ("delete from pair where right_id in (select id from toy where id < $1)", "(pair.right_id = toy.id)"),
+        (
+            "select m.id from brand as b left join maker as m on m.note = b.name and m.made is null where b.rank = $1",
+            "(m.note = b.name) and (m.made IS NULL)",
+        ),
+    ],
+)
+def test_join_without_an_index_is_named(toys: Toys, sql: str, condition: str) -> None:
+    found = toys.check(sql, header(sql), "seqscan")
+
+    assert "no index for (" in found
+    assert f"{condition} [seqscan]" in found
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select id, exists (select from toy where toy.id = owner.id and price > $1) from owner order by id limit 1000",
+        "select relname::text from pg_class inner join pg_namespace as n on n.oid = relnamespace where n.oid = $1",
+    ],
+)
+def test_index_for_exists_and_scans_of_the_catalogue_are_accepted(toys: Toys, sql: str) -> None:
+    assert toys.check(sql, header(sql), "seqscan") == ""
+
+
+def test_exists_without_an_index_is_found(toys: Toys) -> None:
+    sql = "select id, exists (select from toy where maker = owner.id and price > $1) from owner order by id limit 1000"
+
+    assert "scan of toy: no index for (" in toys.check(sql, header(sql), "seqscan")
+
+
 def test_plan_keeps_the_condition_of_an_index_that_does_not_serve(toys: Toys) -> None:
     """The book shows the plan."""
     sql = "select note from pair where right_id = $1"

@@ -153,14 +153,14 @@ class Describer:
 
     def _plan(self, statement: Statement) -> Plan:
         try:
-            try:
-                row = self._explained(statement, "json").fetchone()
-            except psycopg.errors.InternalError_:  # VERBOSE cannot print json_arrayagg() below a window function
-                row = self._explained(statement, "json, verbose off").fetchone()
+            plan = self._json_plan(statement)
+            subplans = [node for node in plan_nodes(plan) if node.get("Parent Relationship") == "SubPlan"]
+            if any(node["Node Type"] == "Seq Scan" for each in subplans for node in plan_nodes(each)):
+                with self._connection.transaction():  # only the cost decides whether EXISTS is hashed
+                    self._connection.execute("set local seq_page_cost = 1e9")
+                    plan = self._json_plan(statement)
         except psycopg.Error as error:  # raised by the planner, which reports no position
             raise _refused(error.diag.message_primary or str(error), None, statement.sql) from error
-        # A rule can add other statements, such as NOTIFY, or leave none.
-        plan: Plan = next((each["Plan"] for each in (row[0] if row else []) if "Plan" in each), {})
         for node in plan_nodes(plan) if plan else ():
             node["Any Index"] = node.get("Relation Name") in self._small_tables
             if any(self._reads_whole_index(each, node.get("Alias", "")) for each in _index_scans(node)):
@@ -170,6 +170,14 @@ class Describer:
                 if node["Node Type"] == "Seq Scan":
                     node["Disabled"] = True
         return plan
+
+    def _json_plan(self, statement: Statement) -> Plan:
+        try:
+            row = self._explained(statement, "json").fetchone()
+        except psycopg.errors.InternalError_:  # VERBOSE cannot print json_arrayagg() below a window function
+            row = self._explained(statement, "json, verbose off").fetchone()
+        # A rule can add other statements, such as NOTIFY, or leave none.
+        return next((each["Plan"] for each in (row[0] if row else []) if "Plan" in each), {})
 
     def _reads_whole_index(self, node: Plan, alias: str) -> bool:
         """Return whether the condition of an index scan does not limit the first column of the index."""
