@@ -58,7 +58,7 @@ class MigrationFiles:
         for path, text in reversed(self.texts.items()):
             if source and source in text:
                 return _place(path, text, text.rindex(source))
-        return self._place_of("function", function)
+        return self.place_of("function", function)
 
     def find(self, check: str, kind: str, name: str, sentence: str, place: Place | None = None) -> Iterator[Finding]:
         """Yield a finding about a part of the schema, unless it is accepted.
@@ -67,7 +67,7 @@ class MigrationFiles:
         """
         self._found.add((check, name))
         if (check, name) not in self._accepted:
-            where = place or self._place_of(kind, name)
+            where = place or self.place_of(kind, name)
             yield Finding(where.path, where.line, sentence, check)
 
     def unneeded_acceptances(self) -> Iterator[Finding]:
@@ -77,9 +77,10 @@ class MigrationFiles:
             if place.path == newest and (check, name) not in self._found and check not in DEPENDENT_CHECKS:
                 yield Finding(place.path, place.line, f"'{check}: ok {name}' accepts no finding", "marker")
 
-    def _place_of(self, kind: str, name: str) -> Place:
-        table = ("table", name.partition(".")[0])
-        return self.places.get((kind, name)) or self.places.get(table) or Place(next(iter(self.texts), "migrations"), 1)
+    def place_of(self, kind: str, name: str, table: str = "") -> Place:
+        """Return where a part of the schema is created; otherwise where its table is, or the first migration."""
+        known = self.places.get((kind, name)) or self.places.get(("table", table or name.partition(".")[0]))
+        return known or Place(next(iter(self.texts), "migrations"), 1)
 
 
 def after_comments(text: str, offset: int) -> int:
