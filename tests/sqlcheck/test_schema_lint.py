@@ -71,7 +71,7 @@ def check(url: str, folder: Path, migration: str, *queries: str) -> str:
             f"7: no index of toys {FOREIGN_KEY.replace('toys_maker', 'toys__maker')}",
         ),
         (
-            "create table toys (id int primary key);\ncomment on table toys is 'Toys';\nalter table toys add unique (id);",
+            "create table toys (id int primary key);\ncomment on table toys is 'A';\nalter table toys add unique (id);",
             (
                 "6: index toys_id_key is the same as toys_pkey, which serves its queries: it only costs writes "
                 "[duplicate-index]"

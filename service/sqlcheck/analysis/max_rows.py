@@ -11,7 +11,7 @@ from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Key
 from service.sqlcheck.analysis.node_tree import Node, constant_integer, same, strip_relabels, walk
 from service.sqlcheck.analysis.not_null import as_variable
-from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts, is_never_true, is_table
+from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts, is_table
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.written_rows import is_kept
 
@@ -177,26 +177,19 @@ class FunctionalDependencies:
                     self.single_row |= set.intersection(*(single for _, single in arms))
 
     def _alternatives(self, condition: Node) -> list[Node]:
-        """Return the conditions of which one is true if `condition` is, and the same one for all rows unless bounded.
-
-        These are the operands of `or`, or the results of CASE; nothing if one of them is no equation.
-        """
-        if condition.label == "BOOLEXPR" and condition.boolop == "or":
-            arms = condition.args if self._bounded else []
+        """Return the equations of which one is true for each row: of `or`, or of CASE; unless bounded, the same one."""
+        arms: list[Node] = []
+        if condition.label == "BOOLEXPR" and condition.boolop == "or" and self._bounded:
+            arms = condition.args
         elif condition.label == "CASEEXPR":
-            tests = [*(each.expr for each in condition.args), *([condition.arg] if condition.arg else [])]
-            same_for_all = self._bounded or all(self.is_constant(each, or_null=False) for each in tests)
-            arms = [*(each.result for each in condition.args), condition.defresult] if same_for_all else []
-        else:
-            return []
-        arms = [each for each in arms if not is_never_true(each)]
+            tests = [each for each in (condition.arg, *(when.expr for when in condition.args)) if each]
+            if self._bounded or all(self.is_constant(each, or_null=False) for each in tests):
+                arms = [each for each in (*(when.result for when in condition.args), condition.defresult) if each]
+        arms = [each for each in arms if each.label != "CONST" or (each.constvalue or [0])[0]]  # not false or null
         return arms if all(any([*self._equated(part)] for part in conjuncts(arm)) for arm in arms) else []
 
     def _if_true(self, arm: Node, relations: frozenset[int]) -> tuple[set[tuple[int, int, int]], set[int]]:
-        """Return the columns and relations that are single if an alternative is true; the other conditions without any.
-
-        :param relations: those that the condition filters
-        """
+        """Return the columns and relations that are single if one alternative is true, regardless of other ones."""
         before = self._conditions, self._columns, self.single_row
         simple = [each for each in self._conditions if each[0].label not in {"BOOLEXPR", "CASEEXPR"}]
         self._conditions = simple + [(each, relations) for each in conjuncts(arm)]

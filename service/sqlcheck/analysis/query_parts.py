@@ -16,11 +16,6 @@ def conjuncts(condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or No
         yield condition
 
 
-def is_never_true(condition: Any) -> bool:  # noqa: ANN401 - a node, or None
-    """Return whether a condition is missing, or the constant false or null."""
-    return condition is None or (condition.label == "CONST" and (condition.constvalue or [])[:1] != [1])
-
-
 def is_table(relation: Node) -> bool:
     """Return whether an entry of the range table is a table, not a view."""
     return bool(relation.rtekind == pg.TABLE and relation.relkind != "v")
