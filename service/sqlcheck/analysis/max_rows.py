@@ -101,7 +101,7 @@ class FunctionalDependencies:
         self._columns: set[tuple[int, int, int]] = set()  # relation, column, and family
         self.single_row: set[int] = set()
         self._conditions = [
-            (each, relations) for condition, relations in scope.conditions() for each in conjuncts(condition)
+            (each, relations) for condition, relations in scope.joins.conditions() for each in conjuncts(condition)
         ]
         for place, family in fixed:
             expression = self._scope.without_alias(scope.targets[place].expr)
@@ -142,7 +142,7 @@ class FunctionalDependencies:
     def _has_single_value(self, variable: Node, families: frozenset[int] = frozenset(), *, or_null: bool) -> bool:
         if self._scope.is_aliased(variable):
             return self.is_constant(self._scope.aliased_expression(variable), or_null=or_null)
-        joins = () if or_null else self._scope.outer_joins(variable.varno)
+        joins = () if or_null else self._scope.joins.outer_joins(variable.varno)
         if any(each.node.jointype == pg.FULL or not self.has_single_row(each.preserved) for each in joins):
             return False
         accepted = families | self._scope.catalogue.exact
