@@ -66,7 +66,9 @@ def exception_handler(request: Request[Any, Any, Any], error: Exception) -> JSON
     handler: BaseRouteHandler | None = request.scope.get("route_handler")  # None if no route matched
     problem = problem_from_exception(error, request, handler)
     if isinstance(problem, InternalError):
-        log.error("request failed", request_id=request_id, method=request.method, path=request.url.path, exc_info=error)
+        log.error(
+            "request failed", request_id=request_id, method=request.method, path=request.scope["path"], exc_info=error
+        )
     return problem_response(
         problem, request_id, token_endpoint=handler is not None and bool(handler.opt.get("token_endpoint"))
     )

@@ -164,6 +164,19 @@ async def test_internal_error_is_logged_once_with_its_request(
 
 
 @pytest.mark.usefixtures("logs")
+async def test_internal_error_under_a_malformed_host_is_a_problem(
+    client: httpx.AsyncClient, connection: asyncpg.Connection
+) -> None:
+    """Health checks accept any host, also one that is part of no URL."""
+    await connection.execute("alter table migration_checksum rename to renamed")
+    await connection.execute("create view migration_checksum as select '' as migration_id, 1 / 0 as sha256")
+
+    response = await client.get("/health/ready", headers={"Host": "localhost:65536"})
+
+    assert (response.status_code, response.headers["Content-Type"]) == (500, PROBLEM)
+
+
+@pytest.mark.usefixtures("logs")
 async def test_more_rows_than_declared_are_500(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
