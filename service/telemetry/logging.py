@@ -6,7 +6,6 @@ No input can start a new line. Errors from PostgreSQL are logged without the val
 import logging
 import os
 import re
-import sys
 import traceback
 from typing import Any
 
@@ -80,7 +79,7 @@ def _renderers(log_format: str) -> list[Processor]:
             order = ["timestamp", "level", "logger", "event"]
             return [_escape_controls, structlog.processors.LogfmtRenderer(key_order=order, bool_as_flag=False)]
         case _:
-            colors = sys.stdout.isatty() and not os.environ.get("NO_COLOR")  # https://no-color.org
+            colors = os.isatty(1) and not os.environ.get("NO_COLOR")  # https://no-color.org
             return [_escape_controls, structlog.dev.ConsoleRenderer(colors=colors)]
 
 
