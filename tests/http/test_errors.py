@@ -16,6 +16,9 @@ from tests.support.small_application import small_application
 
 PROBLEM = "application/problem+json"
 Logs = list[EventDict]
+BROKEN_VIEW = (
+    "create or replace view live_session as select id as session_id, user_id from login_session where 1 / 0 = 1"
+)
 
 
 @pytest.fixture
@@ -71,7 +74,7 @@ async def test_wrong_method_is_405_with_allow(
     [
         ("limit=many", "Expected int, got str"),
         ("limit=", "Expected int, got str"),
-        ("limit=%ff", "Expected int, got str"),
+        ("limit=%ff", "is not UTF-8"),
         ("limit=0", "Expected int >= 1"),
         ("limit=1001", "Expected int <= 1000"),
         (f"limit={'9' * 5000}", "Integer value out of range"),
@@ -130,7 +133,7 @@ async def test_named_error_keeps_its_name(client: httpx.AsyncClient) -> None:
 async def test_internal_error_reveals_nothing(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
-    await connection.execute("drop table user_model cascade")
+    await connection.execute(BROKEN_VIEW)
 
     response = await client.get("/users/me", headers=user.bearer)
 
@@ -147,12 +150,12 @@ async def test_internal_error_reveals_nothing(
 async def test_internal_error_is_logged_once_with_its_request(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection, logs: Logs
 ) -> None:
-    await connection.execute("drop table user_model cascade")
+    await connection.execute(BROKEN_VIEW)
 
     response = await client.get("/users/me", headers=user.bearer)
 
     entry, access = logs
-    assert isinstance(entry.pop("exc_info"), asyncpg.UndefinedTableError)
+    assert isinstance(entry.pop("exc_info"), asyncpg.DivisionByZeroError)
     assert entry == {
         "log_level": "error",
         "event": "request failed",
@@ -161,19 +164,6 @@ async def test_internal_error_is_logged_once_with_its_request(
         "request_id": response.headers["X-Request-ID"],
     }
     assert (access["event"], access["status"], access["request_id"]) == ("request", 500, entry["request_id"])
-
-
-@pytest.mark.usefixtures("logs")
-async def test_internal_error_under_a_malformed_host_is_a_problem(
-    client: httpx.AsyncClient, connection: asyncpg.Connection
-) -> None:
-    """Health checks accept any host, also one that is part of no URL."""
-    await connection.execute("alter table migration_checksum rename to renamed")
-    await connection.execute("create view migration_checksum as select '' as migration_id, 1 / 0 as sha256")
-
-    response = await client.get("/health/ready", headers={"Host": "localhost:65536"})
-
-    assert (response.status_code, response.headers["Content-Type"]) == (500, PROBLEM)
 
 
 @pytest.mark.usefixtures("logs")
@@ -194,7 +184,7 @@ async def test_more_rows_than_declared_are_500(
 async def test_internal_error_is_not_an_oauth_invalid_request(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
-    await connection.execute("drop table login_session cascade")
+    await connection.execute("alter table login_session add check (generation > 1) not valid")
 
     response = await client.post("/auth/access-token", data={"username": user.email, "password": user.password})
 
