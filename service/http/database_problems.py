@@ -30,6 +30,21 @@ CITUS_WORKER_LOST = re.compile(
     "failure on connection marked as essential|server closed the connection unexpectedly|terminating connection due to"
     "|failed to COPY to shard"
 )
+# The schema lacks what the query names: the migrations have not run yet.
+SCHEMA_BEHIND = (
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.UndefinedObjectError,
+)
+# PostgreSQL refuses statements until an operator acts.
+REFUSALS = (
+    *SCHEMA_BEHIND,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.DiskFullError,
+    asyncpg.OutOfMemoryError,
+    asyncpg.ConfigurationLimitExceededError,
+)
 # The limit in PostgreSQL's message, which can be in any language (lc_messages).
 MAX_CHARACTERS = re.compile(r"\w\((?P<limit>\d+)\)")
 
@@ -54,6 +69,8 @@ def _problem_of_error(error: asyncpg.PostgresError) -> Problem:
         case asyncpg.ForeignKeyViolationError() if constraint == f"{table}_user_id_fkey" and not is_referenced:
             return SessionEnded()
         case asyncpg.InternalServerError() | asyncpg.PostgresIOError() if CITUS_WORKER_LOST.match(str(error)):
+            return Unavailable()
+        case _ if isinstance(error, SCHEMA_BEHIND):
             return Unavailable()
         case asyncpg.DataError() if detail := _invalid_value(error):
             return InvalidInput(detail)
