@@ -85,7 +85,7 @@ def _log_refusal(error: BaseException) -> None:
     cause = error.__cause__ if isinstance(error, Unavailable) else error
     if isinstance(cause, REFUSALS) and monotonic() >= _next_refusals.get(type(cause), 0):
         _next_refusals[type(cause)] = monotonic() + REFUSAL_INTERVAL
-        log.error("statement refused", reason=str(cause.args[0]))
+        log.error("statement refused", reason="; ".join([str(cause.args[0]), *getattr(cause, "__notes__", [])]))
 
 
 def problem_from_exception(

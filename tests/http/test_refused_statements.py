@@ -33,7 +33,7 @@ async def register_twice(url: str) -> list[httpx.Response]:
 async def test_reason_of_refused_writes_is_logged_once(own_database_url: str, logs: Logs) -> None:
     responses = await register_twice(f"{own_database_url}&default_transaction_read_only=on")
 
-    reason = "cannot execute INSERT in a read-only transaction"
+    reason = "cannot execute INSERT in a read-only transaction; query auth.count_registration"
     assert [each.status_code for each in responses] == [503, 503]
     assert [entry for entry in logs if entry["event"] != "request"] == [
         {"log_level": "error", "event": "statement refused", "reason": reason}
