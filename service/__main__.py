@@ -4,6 +4,13 @@ import os
 import signal
 import sys
 
+for descriptor in (0, 1, 2):
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        # It is closed: a socket would take its number, and the log would go there. open() takes the lowest number.
+        os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - the standard library's signature
+
 if os.getpid() == 1:
     # The first process of a container: a signal that it does not handle is dropped (pid_namespaces(7)).
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))

@@ -15,7 +15,7 @@ from typing_extensions import override
 from service import __version__
 from service.migrate.commands import migrate
 from service.postgres.commands import roles
-from service.problems import OperatorError
+from service.problems import OperatorError, Unavailable
 from service.settings import Settings, database_url
 from service.telemetry import configure_logging
 from service.traces import check_trace_variables
@@ -32,6 +32,10 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except Unavailable as error:
+            # Its first line: the others may show a row.
+            cause = str(error.__cause__ or "").partition("\n")[0]
+            raise click.ClickException(str(error) if cause in str(error) else f"{error}: {cause}") from error
         except OperatorError as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:

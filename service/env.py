@@ -23,6 +23,13 @@ def integer(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+def host(text: str) -> str:
+    """Parse a host to listen on."""
+    if not re.fullmatch(r"[\w.:%-]+", text, re.ASCII):
+        raise ValueError(f"must be an IP address or a host name, not {text!r}")
+    return text
+
+
 def port_or_service_link(text: str) -> int | None:
     """Parse a port; return None for a URL such as tcp://10.0.0.1:9100.
 

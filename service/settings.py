@@ -14,6 +14,7 @@ from service import env
 from service.database_url import primary_url, replica_url
 
 T = TypeVar("T")
+NOT_UTF_8 = "must be UTF-8"
 
 
 class SettingsError(click.ClickException):
@@ -30,7 +31,10 @@ def variable(name: str, convert: Callable[[str], T], *, help: str, **default: An
         if default and text is default["default"]:
             return text
         try:
+            text.encode()
             return convert(text)
+        except UnicodeEncodeError:
+            raise SettingsError(f"{name} {NOT_UTF_8}") from None
         except ValueError as error:
             raise SettingsError(f"{name} {error}") from None
 
@@ -64,11 +68,15 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, str]:
                 reason = error.strerror if isinstance(error, OSError) else error.reason
                 raise SettingsError(f"{name}_FILE must name a file that can be read, not {path!r}: {reason}") from None
     if password := variables.get("DATABASE_PASSWORD"):
+        try:
+            quoted = quote(password, safe="")
+        except UnicodeEncodeError:
+            raise SettingsError(f"DATABASE_PASSWORD {NOT_UTF_8}") from None
         for name in ("DATABASE_URL", "DATABASE_REPLICA_URL"):
             scheme, _, address = variables.get(name, "").partition("://")
             user, _, host = address.partition("@")
             if host and user and ":" not in user:
-                variables[name] = f"{scheme}://{user}:{quote(password, safe='')}@{host}"
+                variables[name] = f"{scheme}://{user}:{quoted}@{host}"
             elif name == "DATABASE_URL":
                 raise SettingsError(
                     f"DATABASE_PASSWORD needs a {name} with a user and no password: postgresql://user@host:5432/name"
@@ -90,7 +98,7 @@ class Settings:
     )
     port: int | None = variable("PORT", env.integer(1, 65535), default=None, help="the port to listen on (8000)")
     host: str | None = variable(
-        "HOST", str, default=None, help="the address to listen on (127.0.0.1; 0.0.0.0 with PORT)"
+        "HOST", env.host, default=None, help="the address to listen on (127.0.0.1; 0.0.0.0 with PORT)"
     )
     web_concurrency: int = variable("WEB_CONCURRENCY", env.integer(1, 64), default=1, help="worker processes")
     drain_seconds: int = variable(

@@ -229,7 +229,15 @@ def test_missing_database_is_one_sentence(arguments: list[str]) -> None:
     failed = run(*arguments, settings={"DATABASE_URL": NOWHERE, "FIRST_SUPERUSER_PASSWORD": PASSWORD})
 
     assert (failed.returncode, failed.stdout) == (1, "")
-    assert failed.stderr == "Error: The database does not answer\n"
+    assert failed.stderr == "Error: The database does not answer: [Errno 2] No such file or directory\n"
+
+
+def test_reason_of_a_refused_statement_is_in_the_sentence(own_database_url: str) -> None:
+    """In a process of its own, because logging can be configured already in this one."""
+    failed = run("clean", settings={"DATABASE_URL": f"{own_database_url}&default_transaction_read_only=on"})
+
+    reason = "cannot execute DELETE in a read-only transaction"
+    assert (failed.returncode, failed.stderr) == (1, f"Error: The database does not answer: {reason}\n")
 
 
 @pytest.mark.parametrize("error", [MigrationError, QueryError, Unavailable])

@@ -136,6 +136,16 @@ def test_unknown_choice_is_refused(name: str, wrong: str, sentence: str) -> None
     assert refused(**{name: wrong}) == f"{name} {sentence}"
 
 
+@pytest.mark.parametrize("wrong", ["[::1]", "a\nb", "żółw", "http://localhost"])
+def test_host_is_an_address_or_a_name(wrong: str) -> None:
+    assert refused(HOST=wrong) == f"HOST must be an IP address or a host name, not {wrong!r}"
+
+
+@pytest.mark.parametrize("name", ["HOST", "SECRET_KEY", "LOG_LEVEL", "DATABASE_PASSWORD"])
+def test_variable_that_is_not_utf_8_is_refused(name: str) -> None:
+    assert refused(**{name: "\udcff" * 32}) == f"{name} must be UTF-8"
+
+
 @pytest.mark.parametrize("wrong", ["https://example.com", "example.com:8000", "*.example.com", "exa mple", "::1", ","])
 def test_impossible_host_is_refused(wrong: str) -> None:
     assert refused(ALLOWED_HOSTS=f"localhost,{wrong}" if wrong != "," else wrong) == (

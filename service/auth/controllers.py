@@ -25,7 +25,7 @@ from service.auth.models import (
     TokenPair,
 )
 from service.auth.passwords import HASHER, Passwords
-from service.auth.problems import InvalidGrant, TooManyLogins, UnsupportedGrantType
+from service.auth.problems import InvalidGrant, TooManyLogins, UnsupportedGrantType, WrongPassword
 from service.auth.throttle import LOGINS, LoginThrottle
 from service.auth.tokens import RefreshClaims, Tokens
 from service.http import FORM, NO_STORE, Caller, JSONResponse, ServiceRequest, read_form
@@ -85,7 +85,7 @@ class AuthController(Controller):
         status_code=HTTP_200_OK,
         operation_class=LoginOperation,
         token_endpoint=True,
-        problems=[InvalidGrant, UnsupportedGrantType, TooManyLogins],
+        problems=[WrongPassword, UnsupportedGrantType, TooManyLogins],
         response_headers=[NO_STORE],
     )
     async def log_in(
@@ -126,9 +126,9 @@ class AuthController(Controller):
                         upgraded = await passwords.hash(login.password)
                         await request.db.count(UPGRADE_PASSWORD_HASH, user_id, hashed_password, upgraded)
                 return JSONResponse(tokens.issue(session), headers=NO_STORE_HEADERS)
-        invalid = InvalidGrant("Incorrect email or password")
-        problem = await throttle.record_failure(request.db, key, client, invalid)
-        if problem is invalid:  # otherwise it is counted as throttled
+        wrong = WrongPassword("Incorrect email or password")
+        problem = await throttle.record_failure(request.db, key, client, wrong)
+        if problem is wrong:  # otherwise it is counted as throttled
             LOGINS.inc(outcome="failed")
         raise problem
 

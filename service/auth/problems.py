@@ -4,7 +4,10 @@ from collections.abc import Mapping
 
 from typing_extensions import override
 
-from service.problems import Problem
+from service.problems import InvalidInput, Problem
+
+# The names of the headers, for the OpenAPI document.
+RATE_LIMIT = {"RateLimit": "", "RateLimit-Policy": ""}
 
 
 class InvalidGrant(Problem):
@@ -13,10 +16,25 @@ class InvalidGrant(Problem):
     status, type, title = 400, "/problems/invalid-grant", "The credentials are not valid"
     error = "invalid_grant"
 
+
+class WrongPassword(InvalidGrant):
+    """No account has this email address and this password; the headers say how many attempts remain."""
+
     @override
     @classmethod
     def example(cls) -> Problem:
-        return cls("Incorrect email or password")
+        return cls("Incorrect email or password", headers=RATE_LIMIT)
+
+
+class WrongCurrentPassword(InvalidInput):
+    """``current_password`` is wrong; the headers say how many attempts remain."""
+
+    @override
+    @classmethod
+    def example(cls) -> Problem:
+        return cls(
+            headers=RATE_LIMIT, errors=[{"pointer": "/current_password", "detail": "is not the current password"}]
+        )
 
 
 class UnsupportedGrantType(Problem):
@@ -35,7 +53,7 @@ class TooManyAttempts(Problem):
     @override
     @classmethod
     def example(cls) -> Problem:
-        return cls(retry_after=900, headers={"RateLimit": "", "RateLimit-Policy": ""})
+        return cls(retry_after=900, headers=RATE_LIMIT)
 
 
 class TooManyLogins(TooManyAttempts):

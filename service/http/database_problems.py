@@ -30,6 +30,21 @@ CITUS_WORKER_LOST = re.compile(
     "failure on connection marked as essential|server closed the connection unexpectedly|terminating connection due to"
     "|failed to COPY to shard"
 )
+# The schema lacks what the query names: the migrations have not run yet.
+SCHEMA_BEHIND = (
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.UndefinedObjectError,
+)
+# PostgreSQL refuses statements until an operator acts.
+REFUSALS = (
+    *SCHEMA_BEHIND,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.DiskFullError,
+    asyncpg.OutOfMemoryError,
+    asyncpg.ConfigurationLimitExceededError,
+)
 # The limit in PostgreSQL's message, which can be in any language (lc_messages).
 MAX_CHARACTERS = re.compile(r"\w\((?P<limit>\d+)\)")
 
@@ -55,13 +70,31 @@ def _problem_of_error(error: asyncpg.PostgresError) -> Problem:
             return SessionEnded()
         case asyncpg.InternalServerError() | asyncpg.PostgresIOError() if CITUS_WORKER_LOST.match(str(error)):
             return Unavailable()
-        case asyncpg.CharacterNotInRepertoireError() | asyncpg.UntranslatableCharacterError():  # of text; of jsonb
-            return InvalidInput("A string contains a character that cannot be stored, such as NUL")
-        # asyncpg raises the DataError for a time near the year 1 or 9999 that overflows when converted to UTC.
-        case asyncpg.NumericValueOutOfRangeError() | asyncpg.DataError(__cause__=OverflowError()):
-            return InvalidInput("A number or a time is out of range")
+        case _ if isinstance(error, SCHEMA_BEHIND):
+            return Unavailable()
+        case asyncpg.DataError() if detail := _invalid_value(error):
+            return InvalidInput(detail)
         case _:
             return InternalError()
+
+
+def _invalid_value(error: asyncpg.DataError) -> str | None:
+    """Return what is wrong with a value that the client sent; None if the error is a bug."""
+    match error:
+        case asyncpg.CharacterNotInRepertoireError() | asyncpg.UntranslatableCharacterError():  # of text; of jsonb
+            return "A string contains a character that cannot be stored, such as NUL"
+        # asyncpg raises the DataError for a time near the year 1 or 9999 that overflows when converted to UTC.
+        case (
+            asyncpg.NumericValueOutOfRangeError()
+            | asyncpg.DatetimeFieldOverflowError()
+            | asyncpg.DataError(__cause__=OverflowError())
+        ):
+            return "A number or a time is out of range"
+        # PostgreSQL's SQLSTATE for this alone. An error of asyncpg about an argument has it, too, but no severity.
+        case asyncpg.DataError(sqlstate="22000", severity=str()):
+            return "A range begins after its end"
+        case _:
+            return None
 
 
 def _is_still_referenced(error: asyncpg.PostgresError) -> bool:

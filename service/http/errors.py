@@ -4,6 +4,7 @@ The exceptions are Problems raised by handlers, errors of PostgreSQL (`database_
 """
 
 from http import HTTPStatus
+from time import monotonic
 from typing import Any
 
 import asyncpg
@@ -12,7 +13,7 @@ from litestar.enums import ParamType
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 from litestar.handlers import BaseRouteHandler
 
-from service.http.database_problems import problem_from_postgres
+from service.http.database_problems import REFUSALS, problem_from_postgres
 from service.http.parameters import declared_parameters, missing_parameters
 from service.http.response import JSONResponse
 from service.problems import (
@@ -50,6 +51,10 @@ PROBLEM_BY_STATUS: dict[int, type[Problem]] = {
     503: Unavailable,
 }
 
+# Seconds between two log entries about statements that PostgreSQL refuses for the same reason.
+REFUSAL_INTERVAL = 60.0
+_next_refusals: dict[type[BaseException], float] = {}
+
 
 def problem_response(problem: Problem, request_id: str, *, token_endpoint: bool = False) -> JSONResponse[Any]:
     """Return `problem` as the response to the request `request_id`."""
@@ -65,11 +70,22 @@ def exception_handler(request: Request[Any, Any, Any], error: Exception) -> JSON
     request_id: str = request.scope["request_id"]  # type: ignore[typeddict-item]  # set by middleware.py
     handler: BaseRouteHandler | None = request.scope.get("route_handler")  # None if no route matched
     problem = problem_from_exception(error, request, handler)
+    _log_refusal(error)
     if isinstance(problem, InternalError):
-        log.error("request failed", request_id=request_id, method=request.method, path=request.url.path, exc_info=error)
+        log.error(
+            "request failed", request_id=request_id, method=request.method, path=request.scope["path"], exc_info=error
+        )
     return problem_response(
         problem, request_id, token_endpoint=handler is not None and bool(handler.opt.get("token_endpoint"))
     )
+
+
+def _log_refusal(error: BaseException) -> None:
+    """Log why PostgreSQL refuses statements until an operator acts, such as a read-only server; once a minute."""
+    cause = error.__cause__ if isinstance(error, Unavailable) else error
+    if isinstance(cause, REFUSALS) and monotonic() >= _next_refusals.get(type(cause), 0):
+        _next_refusals[type(cause)] = monotonic() + REFUSAL_INTERVAL
+        log.error("statement refused", reason="; ".join([str(cause.args[0]), *getattr(cause, "__notes__", [])]))
 
 
 def problem_from_exception(

@@ -29,6 +29,8 @@ PATHS_FOR_ANY_HOST = {"/health/live", "/health/ready", "/metrics"}
 # Stands for a malformed host; HOST_NAME matches a name or an IPv6 address in brackets (RFC 3986, 3.2.2).
 INVALID_HOST = "?"
 HOST_NAME = re.compile(r"[a-z0-9!$&'()*+,;=._~%-]*|\[[\da-f:.]+\]")
+# Litestar's `request.url` raises an error if the port of the Host is larger.
+PORT, MAX_PORT = re.compile(r"[0-9]{0,5}"), 65535
 # A UUID, with or without hyphens: nginx's $request_id has none.
 REQUEST_ID = re.compile(rb"[\da-fA-F]{8}(-?)[\da-fA-F]{4}(\1[\da-fA-F]{4}){2}\1[\da-fA-F]{12}")
 
@@ -119,11 +121,11 @@ def _is_tls_at_proxy(scope: Scope) -> bool:
 
 
 def _host_name(field: bytes) -> str:
-    """Return the host of a ``Host`` header without its port, or INVALID_HOST if the port is not a number."""
+    """Return the host of a ``Host`` header without its port, or INVALID_HOST if the port is not one."""
     host = field.decode("latin-1").lower()
     end = host.find("]") + 1 if host.startswith("[") else host.find(":")
     host, port = (host[:end], host[end:].removeprefix(":")) if end >= 0 else (host, "")
-    return host if not port or (port.isascii() and port.isdigit()) else INVALID_HOST
+    return host if PORT.fullmatch(port) and int(port or 0) <= MAX_PORT else INVALID_HOST
 
 
 def _host_problem(field: bytes) -> Problem:

@@ -98,7 +98,7 @@ def _operation_id(handler: HTTPRouteHandler, method: Method, _: object) -> str:
 
 async def _reject_other_paths(request: Request[Any, Any, Any]) -> None:
     """Respond with 404 to the paths that Litestar adds below DOCUMENT_PATH: its errors are not problem documents."""
-    if request.url.path != DOCUMENT_PATH:
+    if request.scope["path"] != DOCUMENT_PATH:
         raise NotFound
 
 

@@ -19,20 +19,35 @@ from service.problems import FieldError, InvalidInput, pointer_step
 
 
 def check_query(handler: BaseRouteHandler, query: bytes) -> None:
-    """Raise InvalidInput for an undeclared parameter, a repeated one (unless it is a list), or an infinite value."""
+    """Raise InvalidInput for an undeclared parameter, a repeated one (unless it is a list), or an infinite value.
+
+    Also for a value that is not UTF-8, whose invalid bytes Litestar would replace.
+    """
     declared = declared_parameters(handler, ParamType.QUERY)
     seen: set[str] = set()
     errors: list[FieldError] = []
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors="surrogateescape"):
         if name not in declared:
-            errors.append({"pointer": f"/{pointer_step(name)}", "detail": "is not a known parameter"})
+            readable = name.encode(errors="surrogateescape").decode(errors="replace")
+            errors.append({"pointer": f"/{pointer_step(readable)}", "detail": "is not a known parameter"})
         elif name in seen and not declared[name].is_non_string_sequence:
             errors.append({"pointer": f"/{pointer_step(name)}", "detail": "is given more than once"})
+        elif not _is_utf_8(value):
+            errors.append({"pointer": f"/{pointer_step(name)}", "detail": "is not UTF-8"})
         elif _is_infinite(value, declared[name]):
             errors.append({"pointer": f"/{pointer_step(name)}", "detail": "is out of range"})
         seen.add(name)
     if errors:
         raise InvalidInput(errors=errors)
+
+
+def _is_utf_8(text: str) -> bool:
+    """Return whether no invalid byte is escaped in `text` (PEP 383)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def missing_parameters(handler: BaseRouteHandler, request: Request[Any, Any, Any]) -> list[FieldError]:

@@ -22,7 +22,8 @@ NOT_QUERIES = {FOR_PSQL, "dev"}
 
 NAME = re.compile(r"-- (?P<name>[a-z_0-9]+\.[a-z_0-9]+): (?P<purpose>\S.*)")
 MULTI_WORD_TYPES = r"double precision|(?:character|bit) varying|time(?:stamp)? with(?:out)? time zone"
-TYPE = rf"(?:{MULTI_WORD_TYPES}|(?:\w+\.)?\w+)(?:\[\])?"
+IDENTIFIER = r'(?:\w+|"[^"]+")'
+TYPE = rf"(?:{MULTI_WORD_TYPES}|(?:{IDENTIFIER}\.)?{IDENTIFIER})(?:\[\])?"
 PARAMETER = re.compile(
     rf"-- \$(?P<number>\d+) +(?P<name>[a-z_0-9]+) +(?P<type>{TYPE})(?P<nullable>\?)?( +(?P<note>\S.*))?"
 )

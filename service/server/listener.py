@@ -24,11 +24,17 @@ def bind(host: str, port: int, advice: str = ADVICE) -> socket.socket:
     """
     deadline = time.monotonic() + SECONDS_FOR_PORT
     announced = False
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise _refusal(host, port, error, advice) from error
+    # A name can have addresses of both families, such as localhost, or only one of IPv6.
+    family, *_, address = min(found, key=lambda each: each[0] != socket.AF_INET)
     while True:
-        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener = socket.socket(family)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((host, port))
+            listener.bind(address)
         except OSError as error:
             listener.close()
             if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:

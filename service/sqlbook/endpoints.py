@@ -6,13 +6,14 @@ followed: functions, methods of the same class, and methods of parameters (``thr
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import product
 
 import attrs
 
 from service.sqlcheck import Code, Module
 
-METHODS = {f"litestar.{name}": name.upper() for name in ("get", "post", "put", "patch", "delete", "head")}
+METHODS = {f"litestar.{name}": [name.upper()] for name in ("get", "post", "put", "patch", "delete", "head")}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 # A function, with its module, and its class if it is a method.
 Definition = tuple[Module, ast.ClassDef | None, Function]
@@ -50,13 +51,13 @@ def _of_module(calls: "_Calls", module: Module) -> Iterator[Endpoint]:
 def _of_function(calls: "_Calls", module: Module, owner: ast.ClassDef | None, function: Function) -> Iterator[Endpoint]:
     for decorator in function.decorator_list:
         call = decorator if isinstance(decorator, ast.Call) else ast.Call(decorator, [], [])
-        if method := METHODS.get(module.annotation(call.func).name):
-            prefix = _constant(_assigned(owner, "path")) if owner else ""
-            options = {word.arg: word.value for word in call.keywords}
-            path = call.args[0] if call.args else options.get("path")
-            security = options.get("security") or _assigned(owner, "security")
+        options = {word.arg: word.value for word in call.keywords}
+        prefixes = _strings(module, _assigned(owner, "path") if owner else None) or [""]
+        paths = _strings(module, call.args[0] if call.args else options.get("path")) or [""]
+        security = options.get("security") or _assigned(owner, "security")
+        for method, prefix, path in product(_methods(module, call.func, options), prefixes, paths):
             yield Endpoint(
-                path=_joined(prefix, _constant(path)),
+                path=_joined(prefix, path),
                 method=method,
                 handler=f"{owner.name}.{function.name}" if owner else function.name,
                 file=module.path.as_posix(),
@@ -67,6 +68,27 @@ def _of_function(calls: "_Calls", module: Module, owner: ast.ClassDef | None, fu
             )
 
 
+def _methods(module: Module, decorator: ast.expr, options: Mapping[str | None, ast.expr]) -> list[str]:
+    """Return the methods that a handler serves; none if the decorator is not Litestar's."""
+    name = module.annotation(decorator).name
+    return _strings(module, options.get("http_method")) if name == "litestar.route" else METHODS.get(name, [])
+
+
+def _strings(module: Module, node: ast.expr | None) -> list[str]:
+    """Return the strings that an expression consists of: constants of modules, and of enums such as HttpMethod."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return [text]
+        case ast.List(elts=nodes) | ast.Tuple(elts=nodes):
+            return [text for each in nodes for text in _strings(module, each)]
+        case ast.Name(id=name) if not isinstance(found := module.find(name), str) and isinstance(found[1], ast.Assign):
+            return _strings(found[0], found[1].value)
+        case ast.Attribute(value=ast.Name(id="HttpMethod"), attr=name):
+            return [name]
+        case _:
+            return []
+
+
 def _assigned(owner: ast.ClassDef | None, name: str) -> ast.expr | None:
     """Return the value that a class assigns to `name`, or None."""
     for node in owner.body if owner else []:
@@ -75,10 +97,6 @@ def _assigned(owner: ast.ClassDef | None, name: str) -> ast.expr | None:
             if isinstance(target, ast.Name) and target.id == name:
                 return node.value
     return None
-
-
-def _constant(node: ast.expr | None) -> str:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def _joined(*parts: str) -> str:

@@ -173,7 +173,7 @@ def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -
     Without NAME, of all queries. A sequential scan appears only if no index serves the query.
     """
     with reported_errors():
-        from service.sqlcheck.analysis.description import Describer
+        from service.sqlcheck.analysis.planner import Planner
         from service.sqlcheck.analysis.refusal import RefusedError
         from service.sqlcheck.findings import finding_at
         from service.sqlcheck.tree import Tree
@@ -183,11 +183,11 @@ def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -
         if unknown := [name for name in names if name not in tree.statements]:
             raise click.ClickException(f"There is no readable query {unknown[0]!r} in {directory / 'sql'}")
         with migrated_database(tree, database_url) as connection:
-            describer = Describer(connection)
+            planner = Planner(connection)
             for name in names or tree.statements:
                 statement = tree.statements[name]
                 try:
-                    click.echo(f"{click.style(name, bold=True)}\n{describer.explain(statement)}\n")
+                    click.echo(f"{click.style(name, bold=True)}\n{planner.explain(statement)}\n")
                 except RefusedError as error:
                     refused.append(finding_at(statement, error.line, str(error), "refused"))
     if refused:

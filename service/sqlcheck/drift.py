@@ -18,12 +18,12 @@ READ_ONLY = "set transaction isolation level repeatable read, read only"
 # Names have their schemas then, even if the role may not use some.
 WITH_SCHEMAS = "set local search_path = ''"
 CAN_READ_MIGRATIONS = "select has_table_privilege(to_regclass('_yoyo_migration'), 'select')"
-KINDS = {"function", "enum", "sequence"}
+KINDS = {"function", "enum", "domain", "type", "sequence"}
 APPLIED = "select migration_id from _yoyo_migration"
 
 
 def check_drift(tree: Tree, url: str, migrated: psycopg.Connection[Any]) -> Iterator[Finding]:
-    """Find the tables, functions, enums and sequences that differ between a database and a migrated one.
+    """Find the tables, functions, types and sequences that differ between a database and a migrated one.
 
     Schemas that the migrations do not use are ignored, and partitions that only the database has.
     Raises psycopg.Error and OperatorError.
@@ -63,7 +63,7 @@ def _unapplied(live: psycopg.Connection[Any], names: Collection[str]) -> Iterato
 
 
 def _by_object(expected: Schema, actual: Schema) -> dict[str, list[Change]]:
-    names = [*expected.tables, *expected.functions, *expected.sequences]
+    names = [*expected.tables, *expected.functions, *expected.sequences, *expected.types]
     schemas = {"", "public", *(name.partition("(")[0].rpartition(".")[0] for name in names)}
     tables = {
         name: table

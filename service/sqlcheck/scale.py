@@ -18,7 +18,8 @@ from psycopg import sql
 
 from service.postgres import Statement
 from service.problems import OperatorError
-from service.sqlcheck.analysis.description import Describer, Description, Plan, plan_nodes
+from service.sqlcheck.analysis.description import Describer, Description
+from service.sqlcheck.analysis.planner import Plan, plan_nodes
 from service.sqlcheck.findings import Finding, finding_at, unless_accepted
 from service.sqlcheck.rules.schema_checks import describe
 from service.sqlcheck.tree import Tree

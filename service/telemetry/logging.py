@@ -6,7 +6,6 @@ No input can start a new line. Errors from PostgreSQL are logged without the val
 import logging
 import os
 import re
-import sys
 import traceback
 from typing import Any
 
@@ -28,6 +27,8 @@ CONTROL_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F
     0x2028: "\\u2028",
     0x2029: "\\u2029",
 }
+# Of texts that have several lines.
+ESCAPES_WITHIN_LINES = {code: escape for code, escape in CONTROL_ESCAPES.items() if chr(code) not in "\n\t"}
 
 ARGUMENT_ERROR = re.compile(r"invalid input for query argument \$\d+")
 
@@ -80,7 +81,7 @@ def _renderers(log_format: str) -> list[Processor]:
             order = ["timestamp", "level", "logger", "event"]
             return [_escape_controls, structlog.processors.LogfmtRenderer(key_order=order, bool_as_flag=False)]
         case _:
-            colors = sys.stdout.isatty() and not os.environ.get("NO_COLOR")  # https://no-color.org
+            colors = os.isatty(1) and not os.environ.get("NO_COLOR")  # https://no-color.org
             return [_escape_controls, structlog.dev.ConsoleRenderer(colors=colors)]
 
 
@@ -98,8 +99,8 @@ def _add_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 def _escape_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Escape control characters; tracebacks and plans keep their line breaks."""
     for name, value in event.items():
-        if isinstance(value, str) and name not in {"exception", "plan"}:
-            event[name] = value.translate(CONTROL_ESCAPES)
+        if isinstance(value, str):
+            event[name] = value.translate(ESCAPES_WITHIN_LINES if name in {"exception", "plan"} else CONTROL_ESCAPES)
     return event
 
 

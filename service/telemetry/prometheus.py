@@ -90,7 +90,10 @@ def _locked(directory: Path) -> Iterator[None]:
 
 def render_metrics(directory: Path, accept: str) -> tuple[bytes, str]:
     """Return the metrics in `directory` in the format that the ``Accept`` header prefers, and its media type."""
-    encoder, media_type = choose_encoder(accept)
+    try:
+        encoder, media_type = choose_encoder(accept)
+    except TypeError:  # prometheus-client cannot compare versions such as 1.x
+        encoder, media_type = choose_encoder("")
     registry = CollectorRegistry()
     registry.register(SharedMemoryCollector(directory))
     return encoder(registry), media_type

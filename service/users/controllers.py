@@ -10,7 +10,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from service.auth.emails import email_errors, email_key
 from service.auth.guard import BEARER
 from service.auth.passwords import Passwords, password_errors
-from service.auth.problems import TooManyLogins, TooManyRegistrations
+from service.auth.problems import TooManyLogins, TooManyRegistrations, WrongCurrentPassword
 from service.auth.throttle import LoginThrottle
 from service.http import Caller, JSONResponse, ServiceRequest
 from service.postgres import Queries
@@ -59,7 +59,7 @@ class UsersController(Controller):
         """Show the caller's account."""
         return JSONResponse(await request.db.one(SHOW_ME, *request.auth))
 
-    @delete("/me", security=BEARER, problems=[TooManyLogins])
+    @delete("/me", security=BEARER, problems=[TooManyLogins, WrongCurrentPassword])
     async def delete_me(
         self,
         request: ServiceRequest,
@@ -77,7 +77,7 @@ class UsersController(Controller):
                 return
         raise SessionEnded
 
-    @post("/reset-password", status_code=HTTP_200_OK, security=BEARER, problems=[TooManyLogins])
+    @post("/reset-password", status_code=HTTP_200_OK, security=BEARER, problems=[TooManyLogins, WrongCurrentPassword])
     async def reset_password(
         self,
         request: ServiceRequest,
@@ -132,6 +132,6 @@ async def check_current_password(
     key = email_key(me.email)
     credentials = await throttle.find_credentials(request.db, key, client)
     if not await passwords.verify(password, credentials.hashed_password):
-        wrong = InvalidInput.at("/current_password", "is not the current password")
+        wrong = WrongCurrentPassword.at("/current_password", "is not the current password")
         raise await throttle.record_failure(request.db, key, client, wrong)
     return credentials.hashed_password

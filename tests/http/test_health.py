@@ -125,6 +125,20 @@ async def test_failed_readiness_is_not_cached(own_database_url: str) -> None:
                 await readiness.check()
 
 
+async def test_internal_error_under_a_malformed_host_is_a_problem(own_database_url: str) -> None:
+    """Health checks accept any host, also one that is part of no URL."""
+    app = create_app(make_settings(own_database_url))
+    admin = await asyncpg.connect(own_database_url)
+    await admin.execute("alter table migration_checksum rename to renamed")
+    await admin.execute("create view migration_checksum as select '' as migration_id, 1 / 0 as sha256")
+    await admin.close()
+
+    async with app.lifespan(), service_client(app) as client:
+        response = await client.get("/health/ready", headers={"Host": "localhost:65536"})
+
+    assert (response.status_code, response.headers["Content-Type"]) == (500, "application/problem+json")
+
+
 async def test_database_of_another_encoding_is_not_ready(own_database_url: str) -> None:
     admin = await asyncpg.connect(own_database_url)
     name = f"latin1_{await admin.fetchval('select current_database()')}"

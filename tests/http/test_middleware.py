@@ -52,6 +52,7 @@ def test_request_ids_of_workers_differ() -> None:
 
 
 MALFORMED = ["localhost:80@evil.example", "localhost:x", "localhost:\xb2", "local host", "[::1", "[localhost]"]
+MALFORMED += ["localhost:65536", "localhost:1234567"]
 UNKNOWN = ["evil.example", "localhost.evil.example", "evil-localhost", "", "[::1]", "localhost."]
 IS_MALFORMED = 400, "/problems/malformed-request", "The Host header is malformed"
 IS_UNKNOWN = 421, "/problems/unknown-host", "This service does not serve that host"

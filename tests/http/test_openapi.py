@@ -209,6 +209,10 @@ async def test_documented_limits_are_exact(document: dict[str, Any]) -> None:
     ("method", "path", "status", "headers"),
     [
         ("post", "/auth/access-token", "200", {"Cache-Control"}),
+        ("post", "/auth/access-token", "400", {"RateLimit", "RateLimit-Policy"}),
+        ("post", "/auth/refresh-token", "400", set()),
+        ("post", "/users/reset-password", "422", {"RateLimit", "RateLimit-Policy"}),
+        ("delete", "/users/me", "422", {"RateLimit", "RateLimit-Policy"}),
         ("post", "/auth/access-token", "429", {"Retry-After", "RateLimit", "RateLimit-Policy"}),
         ("post", "/kites/create", "201", {"ETag", "Location"}),
         ("get", "/kites/me", "200", {"Link"}),

@@ -126,6 +126,13 @@ async def test_list_parameter_can_be_repeated(small: httpx.AsyncClient) -> None:
     assert (await small.get("/lists?tag=a&tag=b")).json() == ["a", "b"]
 
 
+@pytest.mark.parametrize("query", ["tag=%ff", "tag=a%c3&tag=%c3%a9", "tag=%ed%a0%80"])
+async def test_value_that_is_not_utf_8_is_named(small: httpx.AsyncClient, query: str) -> None:
+    response = await small.get(f"/lists?{query}")
+
+    assert (response.status_code, response.json()["detail"]) == (422, "/tag: is not UTF-8")
+
+
 async def test_parameter_of_a_dependency_is_known(small: httpx.AsyncClient) -> None:
     assert (await small.get("/pages?size=3")).json() == 3
 

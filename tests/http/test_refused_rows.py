@@ -30,6 +30,8 @@ class Toy(msgspec.Struct, forbid_unknown_fields=True):
     mood: str = "toy"  # becomes the column `kind`
     colour: str = msgspec.field(default="red", name="color")
     parts: dict[str, str] = {}
+    ages: tuple[int, int] = (3, 99)
+    days: int = 1
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ async def toys(
     """Return a client that adds rows to a table with rules."""
     await connection.execute(
         "create temporary table toys (toy_name varchar(5), pieces integer not null, pieces_lost integer, colour text,"
-        " kind char(3), parts jsonb, constraint toys_pieces_check check (pieces > 0),"
+        " kind char(3), parts jsonb, ages int4range, until date, constraint toys_pieces_check check (pieces > 0),"
         " constraint toys_pieces_lost_check check (pieces_lost >= 0),"
         " constraint toys_colour_known check (colour <> 'pink'),"
         " constraint enough check (pieces < 1000), constraint toys_kind_check check (kind <> 'no'))"
@@ -47,23 +49,24 @@ async def toys(
     add: Count[...] = Count(
         Statements(tmp_path)(
             "count",
-            "insert into toys values ($1, $2, $3, $4, $5, $6)",
+            "insert into toys values ($1, $2, $3, $4, $5, $6, $7, date '2026-01-01' + $8::integer)",
             "a text",
             "b integer?",
             "c integer",
             "d text",
             "e text",
             "f jsonb",
+            "g int4range",
+            "h integer",
         ),
         int,
     )
 
     @post("/toys")
     async def add_toy(request: ServiceRequest, data: JSONBody[Toy]) -> JSONResponse[Any]:
-        parts = msgspec.json.encode(data.parts).decode()
-        return JSONResponse(
-            await request.db.count(add, data.toy_name, data.pieces, data.pieces_lost, data.colour, data.mood, parts)
-        )
+        texts = data.colour, data.mood, msgspec.json.encode(data.parts).decode()
+        times = asyncpg.Range(*data.ages), data.days
+        return JSONResponse(await request.db.count(add, data.toy_name, data.pieces, data.pieces_lost, *texts, *times))
 
     app = small_application([add_toy])
     app.db = Database(one_transaction)
@@ -95,6 +98,18 @@ async def test_nul_in_a_text_or_a_document_is_422(toys: httpx.AsyncClient, toy: 
 
     assert response.status_code == 422
     assert response.json()["detail"] == "A string contains a character that cannot be stored, such as NUL"
+
+
+@pytest.mark.parametrize(
+    ("toy", "detail"),
+    [({"ages": [99, 3]}, "A range begins after its end"), ({"days": 2**31 - 1}, "A number or a time is out of range")],
+)
+async def test_range_or_date_that_postgresql_refuses_is_422(
+    toys: httpx.AsyncClient, toy: dict[str, object], detail: str
+) -> None:
+    response = await toys.post("/toys", json=toy)
+
+    assert (response.status_code, response.json()["detail"]) == (422, detail)
 
 
 async def test_too_long_field_is_named_in_any_language(toys: httpx.AsyncClient, connection: asyncpg.Connection) -> None:

@@ -83,6 +83,8 @@ def test_first_parameter_session_makes_it_session_bound(read: Read, parameter: s
         ("timestamp with time zone?  of the kite", "timestamp with time zone", "of the kite"),
         ("double precision[]", "double precision[]", ""),
         ("app.level precision", "app.level", "precision"),
+        ('"Mood"[]? of the kite', '"Mood"[]', "of the kite"),
+        ('app."Mood of day"', 'app."Mood of day"', ""),
         ("text", "text", ""),
     ],
 )

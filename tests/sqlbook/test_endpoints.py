@@ -48,7 +48,7 @@ from service import models
 from service.names import LIST as ALL, listed
 from service.sql import count, many
 
-PREFIX = "/computed"
+PREFIX = "/named"
 ONE, TWO = 1, 2
 
 @get
@@ -56,7 +56,7 @@ async def bare() -> None:
     return ALL
 
 @post(PREFIX)
-def computed(self, given: Rows, other: int) -> None:
+def named(self, given: Rows, other: int) -> None:
     self.nobody(), other.thing(), given.rows(), given.none(), given["x"].y, undefined()
     return listed(), TWO
 
@@ -98,9 +98,28 @@ def test_unusual_code_is_followed_where_possible(tmp_path: Path) -> None:
 
     assert {handler: (each.method, each.path, each.queries) for handler, each in found.items()} == {
         "bare": ("GET", "/", ("a.list",)),
-        "computed": ("POST", "/", ("a.rows", "a.listed")),
+        "named": ("POST", "/named", ("a.rows", "a.listed")),
         "here": ("PATCH", "/", ("a.here",)),
         "Things.remove": ("DELETE", "/annotated/things/{thing}", ("a.inner",)),
     }
     assert found["here"].purpose == "Ends here."
     assert found["Things.remove"].guarded
+
+
+def test_handler_of_several_paths_and_methods_is_an_endpoint_for_each(tmp_path: Path) -> None:
+    (tmp_path / "service").mkdir()
+    (tmp_path / "service/__init__.py").touch()
+    (tmp_path / "service/things.py").write_text(
+        "from litestar import HttpMethod, route\n"
+        "@route(['/a', '/b/{key:str}'], http_method=[HttpMethod.GET, 'PUT'])\n"
+        "def both() -> None: ...\n"
+    )
+
+    found = endpoints(Code(tmp_path))
+
+    assert [(each.method, each.path) for each in found] == [
+        ("GET", "/a"),
+        ("PUT", "/a"),
+        ("GET", "/b/{key}"),
+        ("PUT", "/b/{key}"),
+    ]

@@ -115,9 +115,9 @@ def test_each_migration_shows_what_it_creates(small_book: Contents) -> None:
     assert migration.purpose == "Shelves `hold` things, <script>alert('it & that')</script>."
     assert migration.rollback.endswith("drop type mood;\n")
     assert [change.name for change in migration.changes if not change.table] == [
+        "mood",
         "Odd name/<i>",
         "shelves",
-        "mood",
         "wide_shelves",
         "apart.notes",
         "shelf_of(shelf bigint)",

@@ -58,6 +58,17 @@ def _header(sql: str, cardinality: str) -> str:
         "with u as (update pair set note = '' where left_id = $1 returning *) select 1 from u where right_id = 2",
         "with d as (delete from pair where left_id = $1 returning right_id) select 1 from d where right_id = 2",
         "select maker.name from toy left join maker on maker.id = toy.maker where toy.id = $1 group by maker.name",
+        "select id from maker where id in (select maker from toy where id = $1)",
+        "with t as (select id from toy where id = $1) update maker set note = '' where id in (table t) returning id",
+        "select note from pair where (left_id, right_id) in (select id, maker from toy where id = $1)",
+        "select id from maker where case when $1 > 0 then id = $1 when $1 < 0 then name = 'a' and id > 2 end",
+        "select id from maker where case $1::integer when 1 then id = 2 end",
+        "select t.w from (select distinct price::text as w from toy) as t where t.w = 'a' limit $1",
+        "select t.id from (select id, row_number() over () as n from toy) as t where t.n = $1",
+        (
+            "select t.id from (select id, maker, row_number() over (partition by maker order by price) as n from toy)"
+            " as t where t.n = 1 and t.maker = $1"
+        ),
     ],
 )
 def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
@@ -124,6 +135,26 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
             "with u as (update pair set left_id = right_id, right_id = 2 returning old.left_id, new.right_id)"
             " select 1 from u where left_id = $1 and right_id = 2"
         ),
+        "select id from maker as m where id in (select t.id from toy as t where t.id = m.id) and id > $1",
+        "select id from maker where id in (select id from toy where maker = $1)",
+        "select id from maker where id in (select id from toy limit 1 for update skip locked) and id > $1",
+        "select id from maker where id in (select (random() * $1)::integer)",
+        "select id from maker where id in (select n from first_toy() as n) and id > $1",
+        "select id from maker where id >= any (select id from toy where id = $1)",
+        "select id from maker where id not in (select id from toy where id = $1)",
+        "select note from pair where (left_id, 1) in (select id, maker from toy where id = $1)",
+        "select id from maker where case when note = 'a' then id = $1 else id = 2 end",
+        "select id from maker where case when $1 > 0 then id = $1 else true end",
+        "select id from maker where case when $1 > 0 then id = $1 else note = 'a' end",
+        "select id from maker where case note when 'a' then id = $1 when 'b' then id = 2 end",
+        (
+            "select maker.id from owner left join toy on toy.id = $1 and owner.id > 1"
+            " inner join maker on case when toy.id is null then maker.id = 1 else maker.id = 2 end"
+        ),
+        "select t.id from (select id, rank() over (order by price) as n from toy) as t where t.n = $1",
+        "select t.id from (select id, row_number() over (partition by maker) as n from toy) as t where t.n = $1",
+        "select t.id from (select id, row_number() over () as n from toy) as t where t.n < $1",
+        "select t.w from (select distinct on (id) price::text as w from toy) as t where t.w = 'a' limit $1",
     ],
 )
 def test_several_rows_are_not_maybe(toys: Toys, sql: str) -> None:

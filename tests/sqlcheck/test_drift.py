@@ -84,6 +84,17 @@ def test_changed_table_is_one_finding(tree: Copy, live: str) -> None:
             "update pg_index set indisvalid = false where indexrelid = 'login_session_expires_at_idx'::regclass",
             "index login_session_expires_at_idx is 'btree (expires_at), invalid', not 'btree (expires_at)'",
         ),
+        (
+            "alter table login_session enable row level security",
+            "login_session is different: table is 'row level security', not ''",
+        ),
+        (
+            "create policy own on login_session for select using (user_id is null)",
+            "login_session is different: policy own, which no migration creates",
+        ),
+        ("create domain score as int", "the database has the domain score, which no migration creates"),
+        ("create type mood as enum ('sad')", "the database has the enum mood, which no migration creates"),
+        ("create type pair as (a int, b int)", "the database has the type pair, which no migration creates"),
         ("delete from _yoyo_migration where migration_id like '0001%'", ".sql:1: is not applied to the database"),
         (
             "insert into _yoyo_migration (migration_id, migration_hash) values ('9_x', '')",
@@ -141,6 +152,17 @@ def test_read_only_role_is_enough(tree: Copy, live: str) -> None:
             connection.execute("drop role looks")
 
     assert done.stdout.splitlines()[-1].endswith("migrations: no findings")
+
+
+def test_changed_type_is_found_where_it_is_created(tree: Copy, own_database_url: str) -> None:
+    place = "migrations/9999_create_pair.sql"
+    tree.write(place, f"-- depends: {CREATE_KITES}\n\ncreate type pair as (a int, b int);\n")
+    tree.write(place.replace(".sql", ".rollback.sql"), "drop type pair;\n")
+    apply(own_database_url, tree.root / "migrations", report=lambda _: None)
+
+    [found] = drift(tree, own_database_url, "alter type pair drop attribute b")
+
+    assert found.startswith(f"{place}:3: in the database, pair is different: type is 'a integer', not 'a ")
 
 
 def test_changed_sequence_is_found_where_it_is_created(tree: Copy, own_database_url: str) -> None:

@@ -70,6 +70,19 @@ def test_value_is_not_decoded(tree: Copy, checked: Connection, python: str, name
     ) in found(tree, checked, "value jsonb", "'{}'::jsonb", code)
 
 
+@pytest.mark.parametrize(
+    ("select", "finding"),
+    [
+        ("pg_notify('a', 'b')", ""),
+        ("1", ":4: returns 1 column, but the header says count, which reads none [column-count]"),
+    ],
+)
+def test_count_of_calls_that_return_nothing_is_accepted(
+    tree: Copy, checked: Connection, select: str, finding: str
+) -> None:
+    assert found(tree, checked, "count", select, 'LOOK_UP = count("users.look_up")\n') == finding
+
+
 @pytest.mark.parametrize(("name", "line"), [("dict", 4), ("Empty", 6)])
 def test_rows_need_a_class_with_fields(tree: Copy, checked: Connection, name: str, line: int) -> None:
     code = "class Empty(attrs.Attribute):\n    pass\n" if name == "Empty" else ""

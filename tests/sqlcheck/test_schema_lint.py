@@ -67,6 +67,17 @@ def check(url: str, folder: Path, migration: str, *queries: str) -> str:
             f"6: no index of toys {FOREIGN_KEY}",
         ),
         (
+            "create table toys_ (maker bigint references makers);\nalter table toys_ rename to toys;\n",
+            f"7: no index of toys {FOREIGN_KEY.replace('toys_maker', 'toys__maker')}",
+        ),
+        (
+            "create table toys (id int primary key);\ncomment on table toys is 'A';\nalter table toys add unique (id);",
+            (
+                "6: index toys_id_key is the same as toys_pkey, which serves its queries: it only costs writes "
+                "[duplicate-index]"
+            ),
+        ),
+        (
             "create index one on makers (name);\ncreate index two on makers (name);",
             "7: index two is the same as one, which serves its queries: it only costs writes [duplicate-index]",
         ),

@@ -51,6 +51,7 @@ DOMAINS = """
     create domain very_positive as positive check (value > 9);
     create schema app;
     create type app.level as enum ('low', 'high');
+    create type "Level" as enum ('low', 'high');
     create type app.pair as (one integer, two text);
     create domain app.stay as daterange check (not isempty(value));
     -- A base type, as of an extension.
@@ -202,6 +203,8 @@ def test_annotations_are_named_as_in_python(tmp_path: Path, text: str, name: str
     assert str(annotation(tmp_path, text)) == name
 
 
-@pytest.mark.parametrize("name", ["timestamptz", "varchar[]", "integer", "mood", "double precision", "app.level[]"])
+@pytest.mark.parametrize(
+    "name", ["timestamptz", "varchar[]", "integer", "mood", "double precision", "app.level[]", '"Level"[]']
+)
 def test_types_are_named_as_in_sql(types: Types, name: str) -> None:
     assert str(types.by_name(name)) == name

@@ -49,6 +49,41 @@ def test_index_that_begins_with_another_column_does_not_serve(toys: Toys, column
     assert "no index for (pair.right_id = $1) [seqscan]" in toys.check(sql, header(sql), "seqscan")
 
 
+@pytest.mark.parametrize(
+    ("sql", "condition"),
+    [
+        ("select p.note from toy inner join pair as p on p.right_id = toy.maker where toy.id = $1", "= toy.maker)"),
+        ("delete from pair where right_id in (select id from toy where id < $1)", "(pair.right_id = toy.id)"),
+        (
+            "select m.id from brand as b left join maker as m on m.note = b.name and m.made is null where b.rank = $1",
+            "(m.note = b.name) and (m.made IS NULL)",
+        ),
+    ],
+)
+def test_join_without_an_index_is_named(toys: Toys, sql: str, condition: str) -> None:
+    found = toys.check(sql, header(sql), "seqscan")
+
+    assert "no index for (" in found
+    assert f"{condition} [seqscan]" in found
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select id, exists (select from toy where toy.id = owner.id and price > $1) from owner order by id limit 1000",
+        "select relname::text from pg_class inner join pg_namespace as n on n.oid = relnamespace where n.oid = $1",
+    ],
+)
+def test_index_for_exists_and_scans_of_the_catalogue_are_accepted(toys: Toys, sql: str) -> None:
+    assert toys.check(sql, header(sql), "seqscan") == ""
+
+
+def test_exists_without_an_index_is_found(toys: Toys) -> None:
+    sql = "select id, exists (select from toy where maker = owner.id and price > $1) from owner order by id limit 1000"
+
+    assert "scan of toy: no index for (" in toys.check(sql, header(sql), "seqscan")
+
+
 def test_plan_keeps_the_condition_of_an_index_that_does_not_serve(toys: Toys) -> None:
     """The book shows the plan."""
     sql = "select note from pair where right_id = $1"
@@ -148,6 +183,11 @@ def test_limited_index_scan_is_accepted(toys: Toys, sql: str) -> None:
         "select id from toy where id in (select maker from owner)",
         "select distinct row_number() over () as id from toy",
         "select id from toy where null::boolean",
+        "select id from maker where id = any($1) or note = 'a'",
+        "select note from pair where left_id = any($1) or right_id = 2",
+        "select id from toy as t where id in (select m.id from maker as m where m.id = t.id limit 10)",
+        "select note from pair where (left_id, 1) in (select id, maker from toy limit 10)",
+        "select id from maker where case when note = 'a' then id = 1 else name > 'b' end",
     ],
 )
 def test_list_without_a_limit_is_found(toys: Toys, sql: str) -> None:
@@ -169,6 +209,14 @@ def test_list_without_a_limit_is_found(toys: Toys, sql: str) -> None:
         "(select id from maker limit 3) except select id from toy",
         "with page as (select id from toy limit 5) select id from page order by id",
         "update toy set price = 1 where id = any($1) returning id",
+        "select id from maker where id = any($1) or name = 'a' and note = 'b'",
+        "select t.id from maker inner join toy as t on t.id = maker.id where maker.id = 1 or maker.name = 'a'",
+        "select id from maker where case when note = 'a' then id = any($1) else name = 'a' end",
+        "select note from pair where (left_id, right_id) in (select a, b from unnest($1::integer[], $1) as u (a, b))",
+        (
+            "with day as (select generate_series(1, 30) as n) select day.n, t.price from day"
+            " left join (select price::integer, count(*) from toy group by price::integer) as t on t.price = day.n"
+        ),
     ],
 )
 def test_bounded_list_has_no_finding(toys: Toys, sql: str) -> None:

@@ -174,6 +174,7 @@ def test_status_500_is_an_error_and_503_a_warning(own_database_url: str, serve: 
         rival.execute("lock table user_model")
         busy = served.client.get("/users/me", headers=bearer)
         rival.execute("alter table user_model rename to gone")
+        rival.execute("create view user_model as select * from gone where 1 / 0 = 1")
     failed = served.client.get("/users/me", headers=bearer)
 
     levels = {entry["status"]: entry["level"] for entry in (entries_of(served, each)[-1] for each in (busy, failed))}

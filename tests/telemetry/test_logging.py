@@ -134,6 +134,21 @@ def test_each_event_is_one_line_of_logfmt() -> None:
     ]
 
 
+CONTROLS = """
+import sys
+from service.telemetry import configure_logging, log
+
+configure_logging("INFO", sys.argv[2])
+log.error("failed", exc_info=ValueError("a\\x1b[31mb\\rc\\u2028d"))
+"""
+
+
+@pytest.mark.parametrize("form", ["json", "logfmt", "console"])
+def test_traceback_contains_no_control_characters(form: str) -> None:
+    """The message of an error of PostgreSQL can quote what a client sent."""
+    assert not set("\x1b\r\u2028") & set(output("INFO", form, CONTROLS))
+
+
 IN_A_REQUEST = """
 from uuid import UUID
 from service.telemetry import RequestContext, configure_logging, current, log, set_user

@@ -251,3 +251,8 @@ wind.set(7)
 print("counted", flush=True)
 sys.stdin.read()
 """
+
+
+@pytest.mark.parametrize("accept", ["text/plain; version=1.x", "application/openmetrics-text; version=a"])
+def test_version_that_cannot_be_compared_gets_the_default_format(tmp_path: Path, accept: str) -> None:
+    assert render_metrics(tmp_path, accept)[1] == render_metrics(tmp_path, "")[1]

@@ -11,6 +11,7 @@ from service.sqlcheck.analysis.nested_arrays import makes_nested
 from service.sqlcheck.analysis.node_tree import Node, constant_text, is_null_constant, type_of, walk
 from service.sqlcheck.analysis.not_null import not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, in_array, null_if_all, null_if_any
+from service.sqlcheck.analysis.query_parts import conjuncts
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.total_functions import AGGREGATES, INFINITE_FIELDS
 
@@ -126,7 +127,11 @@ def infer_aggregate(inference: "Inference", scope: Scope, node: Node) -> Nullabi
         return UNKNOWN
     not_null = not_null_if_true(scope, node.aggfilter)
     values = [inference.expression_assuming(scope, not_null, each.expr) for each in node.args or []]
-    if not query.groupClause or query.groupingSets or node.aggfilter:  # there may be no rows to aggregate
+    accepts_all = all(
+        each.nulltesttype == pg.IS_NOT_NULL and not each.argisrow and inference.expression(scope, each.arg).never_null
+        for each in conjuncts(node.aggfilter)
+    )
+    if not query.groupClause or query.groupingSets or not accepts_all:  # there may be no rows to aggregate
         return attrs.evolve(_of_rows(scope, node, name, values), known=False)
     fractions = [inference.expression(scope, each) for each in node.aggdirectargs or []]
     return _of_rows(scope, node, name, [values[0], *fractions])

@@ -5,6 +5,7 @@ aggregate.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Key
@@ -44,15 +45,23 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     dependencies = FunctionalDependencies(scope, fixed, bounded=bounded)
     if query.commandType in {pg.UPDATE, pg.DELETE}:
         return query.resultRelation in dependencies.single_row  # each row is changed, and returned, once
-    keys = query.groupClause or query.distinctClause or []
     if query.groupingSets and not bounded:
         return False
-    if keys:
-        families = {key.tleSortGroupRef: scope.catalogue.families(key.eqop) for key in keys}
-        grouped = [each for each in query.targetList if each.ressortgroupref in families]
-        if all(dependencies.is_constant(each.expr, families[each.ressortgroupref], or_null=False) for each in grouped):
-            return True
-    return dependencies.has_single_row(query.jointree)
+    entries = {each.ressortgroupref: each for each in query.targetList or []}
+    places = {id(each): place for place, each in enumerate(scope.targets)}
+
+    def is_fixed(key: Node) -> bool:
+        entry, families = entries[key.tleSortGroupRef], scope.catalogue.families(key.eqop)
+        given = any((places.get(id(entry)), family) in fixed for family in families)
+        return given or dependencies.is_constant(entry.expr, families, or_null=False)
+
+    calls = [scope.targets[place].expr for place, _ in fixed]
+    numbered = [each.winref for each in calls if scope.catalogue.builtin_name(each.winfnoid or 0) == "row_number"]
+    partitions = [each.partitionClause or [] for each in query.windowClause or [] if each.winref in numbered]
+    keys = [query.groupClause or query.distinctClause, *partitions]
+    return any(all(map(is_fixed, each)) for each in keys if each is not None) or dependencies.has_single_row(
+        query.jointree
+    )
 
 
 def _is_limited_set(scope: Scope, node: Node, fixed: Columns, *, bounded: bool) -> bool:
@@ -66,6 +75,13 @@ def _is_limited_set(scope: Scope, node: Node, fixed: Columns, *, bounded: bool) 
         return True
     left, right = (_is_limited_set(scope, arm, fixed, bounded=bounded) for arm in (node.larg, node.rarg))
     return {pg.UNION: bounded and left and right, pg.INTERSECT: left or right, pg.EXCEPT: left}[node.op]
+
+
+def _is_repeatable(scope: Scope, query: Node) -> bool:
+    """Return whether a query returns the same rows again if a nested loop repeats it; `limit` or locks can differ."""
+    nodes = [node for node, _ in walk(query)]
+    limited = any(each.limitCount or each.rowMarks or each.functions or each.relkind == "v" for each in nodes)
+    return not limited and not scope.is_volatile(query)
 
 
 def _relations(part: Node) -> list[int]:
@@ -85,7 +101,7 @@ class FunctionalDependencies:
         self._columns: set[tuple[int, int, int]] = set()  # relation, column, and family
         self.single_row: set[int] = set()
         self._conditions = [
-            (each, relations) for condition, relations in scope.conditions() for each in conjuncts(condition)
+            (each, relations) for condition, relations in scope.joins.conditions() for each in conjuncts(condition)
         ]
         for place, family in fixed:
             expression = self._scope.without_alias(scope.targets[place].expr)
@@ -126,7 +142,7 @@ class FunctionalDependencies:
     def _has_single_value(self, variable: Node, families: frozenset[int] = frozenset(), *, or_null: bool) -> bool:
         if self._scope.is_aliased(variable):
             return self.is_constant(self._scope.aliased_expression(variable), or_null=or_null)
-        joins = () if or_null else self._scope.outer_joins(variable.varno)
+        joins = () if or_null else self._scope.joins.outer_joins(variable.varno)
         if any(each.node.jointype == pg.FULL or not self.has_single_row(each.preserved) for each in joins):
             return False
         accepted = families | self._scope.catalogue.exact
@@ -151,31 +167,61 @@ class FunctionalDependencies:
                     own = one.label == "VAR" and not one.varlevelsup and one.varno in relations
                     if own and self.is_constant(other, families):
                         self._columns |= {(one.varno, one.varattno, family) for family in families}
-            for number in range(1, len(self._scope.query.rtable or []) + 1):
-                if number not in self.single_row and self._is_single_row(number) and not self._varies(number):
+            for number, relation in enumerate(self._scope.query.rtable or [], 1):
+                sources = [relation.subquery, relation.functions, relation.values_lists, relation.tablefunc]
+                if number not in self.single_row and self._is_single_row(number) and not self._varies(sources):
                     self.single_row.add(number)
+            for condition, relations in self._conditions:
+                if arms := [self._if_true(each, relations) for each in self._alternatives(condition)]:
+                    self._columns |= set.intersection(*(columns for columns, _ in arms))
+                    self.single_row |= set.intersection(*(single for _, single in arms))
+
+    def _alternatives(self, condition: Node) -> list[Node]:
+        """Return the equations of which one is true for each row: of `or`, or of CASE; unless bounded, the same one."""
+        arms: list[Node] = []
+        if condition.label == "BOOLEXPR" and condition.boolop == "or" and self._bounded:
+            arms = condition.args
+        elif condition.label == "CASEEXPR":
+            tests = [each for each in (condition.arg, *(when.expr for when in condition.args)) if each]
+            if self._bounded or all(self.is_constant(each, or_null=False) for each in tests):
+                arms = [each for each in (*(when.result for when in condition.args), condition.defresult) if each]
+        arms = [each for each in arms if each.label != "CONST" or (each.constvalue or [0])[0]]  # not false or null
+        return arms if all(any([*self._equated(part)] for part in conjuncts(arm)) for arm in arms) else []
+
+    def _if_true(self, arm: Node, relations: frozenset[int]) -> tuple[set[tuple[int, int, int]], set[int]]:
+        """Return the columns and relations that are single if one alternative is true, regardless of other ones."""
+        before = self._conditions, self._columns, self.single_row
+        simple = [each for each in self._conditions if each[0].label not in {"BOOLEXPR", "CASEEXPR"}]
+        self._conditions = simple + [(each, relations) for each in conjuncts(arm)]
+        self._columns, self.single_row = {*self._columns}, {*self.single_row}
+        self._derive()
+        found = self._columns, self.single_row
+        self._conditions, self._columns, self.single_row = before
+        return found
 
     def _equated(self, condition: Node) -> Iterator[tuple[Node, Node, frozenset[int]]]:
         """Yield each side of an equation with the other side and the families of the operator."""
         catalogue = self._scope.catalogue
         for one, other in self._scope.equated(condition):
             yield one, other, catalogue.families(condition.opno, condition.inputcollid)
-        if self._bounded and (any_of := self._any(condition)):
-            yield strip_relabels(any_of.args[0]), any_of.args[1], catalogue.families(any_of.opno, any_of.inputcollid)
+        for each in self._any(condition):
+            one = self._scope.without_alias(each.args[0])
+            yield one, each.args[1], catalogue.families(each.opno, each.inputcollid)
 
-    def _any(self, condition: Node) -> Node | None:
-        """Return the comparison of `= any (…)`, or of `in` with a query that returns a bounded number of rows."""
-        if condition.label == "SCALARARRAYOPEXPR" and condition.useOr:
-            return condition
-        if condition.label != "SUBLINK" or condition.subLinkType != pg.ANY or condition.testexpr.label != "OPEXPR":
-            return None
-        test: Node = condition.testexpr
-        return test if is_bounded(self._scope.child(condition.subselect)) else None
+    def _any(self, condition: Node) -> list[Node]:
+        """Return the comparisons of `= any (…)` if bounded, or of `in` with a query that limits its rows alike."""
+        if condition.label == "SCALARARRAYOPEXPR" and condition.useOr and self._bounded:
+            return [condition]
+        if condition.label != "SUBLINK" or condition.subLinkType != pg.ANY:
+            return []
+        query = condition.subselect
+        limits = self._bounded or _is_repeatable(self._scope, query)
+        limits = limits and _is_limited(self._scope.child(query), frozenset(), bounded=self._bounded)
+        tests = [each for each in conjuncts(condition.testexpr) if each.label == "OPEXPR"]
+        return tests if limits and not self._varies(query) else []
 
-    def _varies(self, number: int) -> bool:
-        """Return whether a lateral source can have another row for each row of the relations that it refers to."""
-        relation = self._scope.relation(number)
-        sources = [relation.subquery, relation.functions, relation.values_lists, relation.tablefunc]
+    def _varies(self, sources: Any) -> bool:  # noqa: ANN401 - a node, or a list of them
+        """Return whether a query or function can return other rows for each row of the relations it refers to."""
         variables = [each for each, level in walk(sources) if each.label == "VAR" and each.varlevelsup == level]
         return not all(self._has_single_value(each, or_null=False) for each in variables)
 

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue, ForeignKey
+from service.sqlcheck.analysis.joins import OuterJoin
 from service.sqlcheck.analysis.node_tree import Node, constant_integer
 from service.sqlcheck.analysis.nullability import UNKNOWN
 from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts
-from service.sqlcheck.analysis.scope import OuterJoin, Scope
+from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.written_rows import is_changed_elsewhere, is_intercepted
 
 if TYPE_CHECKING:
@@ -85,7 +86,9 @@ class _GuaranteedRows:
         self._inference = inference
         self._valid_session = valid_session
         self._session_relations = {
-            column.varno for condition, _ in scope.conditions() for column in self._session_columns(condition).values()
+            column.varno
+            for condition, _ in scope.joins.conditions()
+            for column in self._session_columns(condition).values()
         }
 
     def has_row(self, part: Node) -> bool:
@@ -186,7 +189,7 @@ class _GuaranteedRows:
         if self._filtered or variable.varlevelsup:
             return self._inference.expression(self._scope, variable).never_null
         declared = self._inference.column(self._scope, variable).never_null
-        return declared and not self._scope.outer_joins(variable.varno, filtered=False)
+        return declared and not self._scope.joins.outer_joins(variable.varno, filtered=False)
 
     def _relation_has_row(self, number: int) -> bool:
         relation = self._scope.relation(number)

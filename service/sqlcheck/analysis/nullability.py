@@ -5,7 +5,7 @@ from itertools import product
 
 import attrs
 
-from service.sqlcheck.analysis.scope import OuterJoin
+from service.sqlcheck.analysis.joins import OuterJoin
 
 
 @attrs.frozen

@@ -12,13 +12,14 @@ import attrs
 
 from service.sqlcheck.analysis import call_nullability as calls
 from service.sqlcheck.analysis import node_enums as pg
+from service.sqlcheck.analysis.joins import OuterJoin
 from service.sqlcheck.analysis.min_rows import returns_at_least_one, unmatched_by
 from service.sqlcheck.analysis.nested_arrays import makes_nested
 from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, is_null_constant, operands, same
 from service.sqlcheck.analysis.not_null import Variable, as_variable, not_null_if_false, not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, in_array, null_if_all, null_if_any
 from service.sqlcheck.analysis.query_parts import is_alias, is_table
-from service.sqlcheck.analysis.scope import COMPUTED, OuterJoin, Scope
+from service.sqlcheck.analysis.scope import COMPUTED, Scope
 from service.sqlcheck.analysis.written_rows import generated_value, is_kept, missing_row, written_values
 
 NEVER_NULL = {
@@ -206,20 +207,20 @@ class NullabilityInference:
             own = Nullability(elements_not_null=own.elements_not_null)
         elif own.reason and (generated := generated_value(scope, node)):
             own = self.expression(scope, generated)
-        for number, column, _ in scope.not_null_columns if own.outer_joins else ():
+        for number, column, _ in scope.joins.not_null_columns if own.outer_joins else ():
             other = Node("VAR", {**node.fields, "varattno": column, "varlevelsup": 0})
             if number == node.varno and scope.column_origin(other):
                 own = own.beside(self.column(scope, other))
         if exists:
             return own
-        joins = (self._unmatched_by(join) for join in scope.outer_joins(node.varno))
+        joins = (self._unmatched_by(join) for join in scope.joins.outer_joins(node.varno))
         return attrs.evolve(own, outer_joins=own.outer_joins.union(*joins))
 
     def _is_filtered(self, scope: Scope, node: Node) -> bool:
         """Return whether a condition excludes nulls from a column; an update filters its old rows, not its new ones."""
         updated = scope.query.commandType == pg.UPDATE and node.varno == scope.query.resultRelation
         is_old = node.varreturningtype == pg.OLD or id(scope) in self._writing or not updated or is_kept(scope, node)
-        return is_old and (node.varno, node.varattno, pg.DEFAULT) in scope.not_null_columns
+        return is_old and (node.varno, node.varattno, pg.DEFAULT) in scope.joins.not_null_columns
 
     def _unmatched_by(self, join: OuterJoin) -> frozenset[frozenset[OuterJoin]]:
         """Return the sets of outer joins that together leave a row of an outer join without a match."""

@@ -1,6 +1,6 @@
-"""One level of an analysed query: its relations, the outer joins above each, and the columns that cannot be null."""
+"""One level of an analysed query: its relations, what they show, and the scopes around and inside it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -8,30 +8,13 @@ import attrs
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue
+from service.sqlcheck.analysis.joins import Joins
 from service.sqlcheck.analysis.node_tree import Node, parse, same, strip_relabels, type_of, walk
-from service.sqlcheck.analysis.not_null import Variable, not_null_if_true, parts_not_null_if_true
+from service.sqlcheck.analysis.not_null import parts_not_null_if_true
 from service.sqlcheck.analysis.query_parts import conjuncts, is_alias, is_table
 
 MAX_DEPTH = 20  # of nested calls: a function can call itself
 COMPUTED = {"FIELDSELECT", "FUNCEXPR", "OPEXPR", "SUBSCRIPTINGREF"}  # expressions that a condition can be about
-
-
-@attrs.frozen(eq=False)
-class OuterJoin:
-    """The side of an outer join that is null for rows of the `preserved` side without a match."""
-
-    scope: "Scope"
-    node: Node
-    preserved: Node
-
-
-@attrs.frozen
-class _Condition:
-    """The condition of a join: if it is true, the joins `below` have not made `relations` null."""
-
-    quals: Any
-    relations: frozenset[int]
-    below: frozenset[OuterJoin]
 
 
 @attrs.define(eq=False)
@@ -46,8 +29,6 @@ class Scope:
     required: Sequence[Node] = ()  # those that must not be null, or the function is not called
     caller: "Scope | None" = None
     children: dict[object, "Scope"] = attrs.field(factory=dict)
-    # Outer joins that other conditions can turn into inner joins, with their own conditions.
-    _if_inner: list[tuple[OuterJoin, _Condition]] = attrs.field(factory=list, init=False)
 
     @property
     def targets(self) -> list[Node]:
@@ -225,70 +206,9 @@ class Scope:
         return columns.index(column) if column in columns else None
 
     @cached_property
-    def _joins(self) -> tuple[dict[int, frozenset[OuterJoin]], list[_Condition]]:
-        above: dict[int, frozenset[OuterJoin]] = {}
-        conditions: list[_Condition] = []
-        self._visit(self.query.jointree, above, conditions)
-        return above, conditions
-
-    def _visit(
-        self, node: Node, above: dict[int, frozenset[OuterJoin]], conditions: list[_Condition]
-    ) -> tuple[frozenset[int], frozenset[OuterJoin]]:
-        """Return the relations of a part of the FROM clause, and its outer joins."""
-        if node.label == "RANGETBLREF":
-            above[node.rtindex] = frozenset()
-            return frozenset({node.rtindex}), frozenset()
-        if node.label == "FROMEXPR":
-            parts = [self._visit(each, above, conditions) for each in node.fromlist or []]
-            relations = frozenset().union(*(part[0] for part in parts))
-            below = frozenset().union(*(part[1] for part in parts))
-            conditions.append(_Condition(node.quals, relations, below))
-            return relations, below
-        (left, left_joins), (right, right_joins) = (
-            self._visit(side, above, conditions) for side in (node.larg, node.rarg)
-        )
-        below = left_joins | right_joins
-        inside = {pg.INNER: left | right, pg.LEFT: right, pg.RIGHT: left, pg.FULL: frozenset[int]()}[node.jointype]
-        conditions.append(_Condition(node.quals, inside, below))
-        for side, other, types in ((right, node.larg, {pg.LEFT, pg.FULL}), (left, node.rarg, {pg.RIGHT, pg.FULL})):
-            if node.jointype in types:
-                join = OuterJoin(self, node, other)
-                below |= {join}
-                for number in side:
-                    above[number] |= {join}
-                if node.jointype != pg.FULL:  # once it is an inner join, its condition is true for all rows
-                    self._if_inner.append((join, _Condition(node.quals, left | right, left_joins | right_joins)))
-        return left | right, below
-
-    @cached_property
-    def _excluded(self) -> tuple[frozenset[Variable], frozenset[OuterJoin]]:
-        above, conditions = self._joins
-        not_null: set[Variable] = set()
-        cancelled: set[OuterJoin] = set()
-        waiting, if_inner = list(conditions), list(self._if_inner)
-        while waiting:
-            condition = waiting.pop()
-            for variable in not_null_if_true(self, condition.quals):
-                if variable[0] in condition.relations:
-                    not_null.add(variable)
-                    cancelled |= above[variable[0]] & condition.below
-            waiting += [own for join, own in if_inner if join in cancelled]
-            if_inner = [each for each in if_inner if each[0] not in cancelled]
-        return frozenset(not_null), frozenset(cancelled)
-
-    @property
-    def not_null_columns(self) -> frozenset[Variable]:
-        """The columns in which conditions exclude nulls, unless an outer join makes them null."""
-        return self._excluded[0]
-
-    def outer_joins(self, number: int, *, filtered: bool = True) -> frozenset[OuterJoin]:
-        """Return the outer joins that can make a relation null, in the rows for which all conditions are true."""
-        return self._joins[0].get(number, frozenset()) - (self._excluded[1] if filtered else frozenset())
-
-    def conditions(self) -> Iterator[tuple[Any, frozenset[int]]]:
-        """Yield each condition with the relations that it filters."""
-        for condition in self._joins[1]:
-            yield condition.quals, condition.relations
+    def joins(self) -> Joins:
+        """The outer joins and conditions of the query."""
+        return Joins(self)
 
     @cached_property
     def not_null_expressions(self) -> list[Node]:

@@ -17,6 +17,12 @@ ACCEPTED = re.compile(r"^-- (?P<check>[a-z-]+): ok (?P<names>[\w.-]+(?:, [\w.-]+
 LEADING = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
 # Checks that depend on more than the migrations: a database, an option, or queries.
 DEPENDENT_CHECKS = {"drift", "rollback", "unread"}
+# Statements that create a part: its kind, and the field that contains its name, after its schema's.
+CREATED = {
+    "CreateDomainStmt": ("domain", "domainname"),
+    "CreateEnumStmt": ("enum", "typeName"),
+    "CreateFunctionStmt": ("function", "funcname"),
+}
 Part = tuple[str, str]  # the kind and the name of a part of the schema; a column is named table.column
 
 
@@ -52,7 +58,7 @@ class MigrationFiles:
         for path, text in reversed(self.texts.items()):
             if source and source in text:
                 return _place(path, text, text.rindex(source))
-        return self._place_of("function", function)
+        return self.place_of("function", function)
 
     def find(self, check: str, kind: str, name: str, sentence: str, place: Place | None = None) -> Iterator[Finding]:
         """Yield a finding about a part of the schema, unless it is accepted.
@@ -61,7 +67,7 @@ class MigrationFiles:
         """
         self._found.add((check, name))
         if (check, name) not in self._accepted:
-            where = place or self._place_of(kind, name)
+            where = place or self.place_of(kind, name)
             yield Finding(where.path, where.line, sentence, check)
 
     def unneeded_acceptances(self) -> Iterator[Finding]:
@@ -71,9 +77,10 @@ class MigrationFiles:
             if place.path == newest and (check, name) not in self._found and check not in DEPENDENT_CHECKS:
                 yield Finding(place.path, place.line, f"'{check}: ok {name}' accepts no finding", "marker")
 
-    def _place_of(self, kind: str, name: str) -> Place:
-        table = ("table", name.partition(".")[0])
-        return self.places.get((kind, name)) or self.places.get(table) or Place(next(iter(self.texts), "migrations"), 1)
+    def place_of(self, kind: str, name: str, table: str = "") -> Place:
+        """Return where a part of the schema is created; otherwise where its table is, or the first migration."""
+        known = self.places.get((kind, name)) or self.places.get(("table", table or name.partition(".")[0]))
+        return known or Place(next(iter(self.texts), "migrations"), 1)
 
 
 def after_comments(text: str, offset: int) -> int:
@@ -109,12 +116,13 @@ def _created_by(node: Node, start: int) -> Iterator[tuple[Part, int]]:
             yield ("table", node.into.rel.relname), node.into.rel.location
         case "ViewStmt":
             yield ("table", node.view.relname), node.view.location
-        case "CreateEnumStmt":
-            yield ("enum", node.typeName[-1].sval), start
+        case "CompositeTypeStmt":
+            yield ("type", node.typevar.relname), start
         case "CreateSeqStmt":
             yield ("sequence", node.sequence.relname), node.sequence.location
-        case "CreateFunctionStmt":
-            yield ("function", node.funcname[-1].sval), start
+        case statement if statement in CREATED:
+            kind, names = CREATED[statement]
+            yield (kind, getattr(node, names)[-1].sval), start
         case "IndexStmt" if node.idxname:
             yield ("index", node.idxname), node.relation.location
         case "RenameStmt" if node.relation:

@@ -81,18 +81,31 @@ class Trigger:
 
 
 @attrs.frozen
+class Policy:
+    """A policy of row level security."""
+
+    name: str
+    definition: str
+
+
+@attrs.frozen
 class Table:
-    """A table, or a view with its definition in `view`."""
+    """A table, or a view with its definition in `view`.
+
+    `options` are its bounds as a partition, row level security, storage parameters and replica identity.
+    """
 
     schema: str
     relation: str
     kind: str
     comment: str
     view: str
+    options: str
     columns: tuple[Column, ...]
     constraints: tuple[Constraint, ...]
     indexes: tuple[Index, ...]
     triggers: tuple[Trigger, ...]
+    policies: tuple[Policy, ...]
 
     @property
     def name(self) -> str:
@@ -108,6 +121,16 @@ class Table:
     def primary_key(self) -> tuple[str, ...]:
         """The columns of the primary key."""
         return next((each.columns for each in self.constraints if each.kind == "primary key"), ())
+
+
+@attrs.frozen
+class Type:
+    """A domain, an enum or a composite type."""
+
+    kind: str
+    name: str
+    definition: str
+    comment: str
 
 
 @attrs.frozen
@@ -157,11 +180,12 @@ class Grant:
 
 @attrs.frozen
 class Schema:
-    """Tables, functions and sequences by name."""
+    """Tables, functions, sequences and types by name."""
 
     tables: Mapping[str, Table]
     functions: Mapping[str, Function]
     sequences: Mapping[str, Sequence]
+    types: Mapping[str, Type]
 
     def table(self, name: str, schema: str | None = None) -> Table | None:
         """Return the table to which a name in a statement refers, with or without a schema."""
@@ -193,21 +217,23 @@ def read_schema(connection: psycopg.Connection[Any]) -> Schema:
     constraints = _by_table(connection, queries.CONSTRAINTS, Constraint)
     indexes = _by_table(connection, queries.INDEXES, Index)
     triggers = _by_table(connection, queries.TRIGGERS, Trigger)
+    policies = _by_table(connection, queries.POLICIES, Policy)
     found: dict[str, Table] = {}
-    for oid, schema, relation, kind, comment, view in tables:
+    for oid, schema, relation, kind, comment, view, options in tables:
         keys = tuple(attrs.evolve(each, refers_to=names.get(each.refers_to, "")) for each in constraints[oid])
-        found[names[oid]] = Table(
-            schema, relation, kind, comment, view, columns[oid], keys, indexes[oid], triggers[oid]
-        )
+        parts = columns[oid], keys, indexes[oid], triggers[oid], policies[oid]
+        found[names[oid]] = Table(schema, relation, kind, comment, view, options, *parts)
     functions = [Function(*row) for row in connection.execute(queries.FUNCTIONS).fetchall()]
     sequences = [
         Sequence(qualified(schema, name), names.get(owner, ""), *rest)
         for schema, name, owner, *rest in connection.execute(queries.SEQUENCES).fetchall()
     ]
+    types = [Type(*row) for row in connection.execute(queries.TYPES).fetchall()]
     return Schema(
         found,
         {function.signature: function for function in functions},
         {sequence.name: sequence for sequence in sequences},
+        {each.name: each for each in types},
     )
 
 

@@ -46,12 +46,12 @@ def difference(before: Schema, after: Schema) -> list[Change]:
 
 
 def _parts(schema: Schema) -> Iterator[tuple[Key, Part]]:
+    for type_ in schema.types.values():
+        yield (type_.kind, "", type_.name), Part(type_.definition, type_.comment)
     for table in schema.tables.values():
-        yield (table.kind, "", table.name), Part(table.view, table.comment)
+        declared = "\n".join(each for each in (table.view, table.options) if each)
+        yield (table.kind, "", table.name), Part(declared, table.comment)
         yield from _parts_of(table)
-        for column in table.columns:
-            if column.labels:
-                yield ("enum", "", column.type), Part(", ".join(column.labels), "")
     for function in schema.functions.values():
         yield ("function", "", function.signature), Part(function.definition, function.comment)
     for each in schema.sequences.values():
@@ -71,3 +71,5 @@ def _parts_of(table: Table) -> Iterator[tuple[Key, Part]]:
             yield ("index", table.name, index.name), Part(index.declared, index.comment)
     for trigger in table.triggers:
         yield ("trigger", table.name, trigger.name), Part(trigger.definition, "")
+    for policy in table.policies:
+        yield ("policy", table.name, policy.name), Part(policy.definition, "")

@@ -88,7 +88,7 @@ def check_design(connection: psycopg.Connection[Any], files: MigrationFiles, rea
     tables = [table for name, table in read_schema(connection).tables.items() if not BOOKKEEPING_TABLES.fullmatch(name)]
     for table in tables:
         yield from _check_table(table, files)
-        yield from _check_indexes(table.indexes, files)
+        yield from _check_indexes(table.relation, table.indexes, files)
         yield from _check_foreign_keys(table, files)
     yield from _find_unread(connection, {table.relation for table in tables}, files, reads)
 
@@ -108,9 +108,9 @@ def _check_table(table: Table, files: MigrationFiles) -> Iterator[Finding]:
             yield from files.find("float-money", "column", f"{name}.{column.name}", sentence)
 
 
-def _check_indexes(indexes: Collection[Index], files: MigrationFiles) -> Iterator[Finding]:
-    """Find indexes that another one replaces; of two equal ones, the unique one is kept, then the first by name."""
-    ranked = sorted((index for index in indexes if index.valid), key=lambda index: (not index.unique, index.name))
+def _check_indexes(table: str, indexes: Collection[Index], files: MigrationFiles) -> Iterator[Finding]:
+    """Find indexes that another one replaces; of equal ones, the key is kept, or a unique one, or the first by name."""
+    ranked = sorted((index for index in indexes if index.valid), key=lambda index: not index.unique)
     for rank, index in enumerate(ranked):
         equal = next((each for each in ranked[:rank] if each.method == index.method), None)
         prefix = f"{index.method.removesuffix(')')}, "
@@ -118,14 +118,15 @@ def _check_indexes(indexes: Collection[Index], files: MigrationFiles) -> Iterato
         if equal or (longer and index.plain and not index.unique):
             what = f"is the same as {equal.name}" if equal else f"is a prefix of {longer.name}" if longer else ""
             sentence = f"index {index.name} {what}, which serves its queries: it only costs writes"
-            yield from files.find("duplicate-index", "index", index.name, sentence)
+            place = files.place_of("index", index.name, table)
+            yield from files.find("duplicate-index", "index", index.name, sentence, place)
 
 
 def _check_foreign_keys(table: Table, files: MigrationFiles) -> Iterator[Finding]:
     for key in table.foreign_keys:
         if not any(index.valid and _serves(index, key) for index in table.indexes):
-            name, first = table.relation, f"{table.relation}.{key.columns[0]}"
-            place = files.places.get(("index", key.name)) or files.places.get(("column", first))
+            name = table.relation
+            place = files.places.get(("index", key.name)) or files.place_of("column", f"{name}.{key.columns[0]}")
             why = "deleting a row that it references scans the whole table"
             sentence = f"no index of {name} begins with the columns of {key.name}: {why}"
             yield from files.find("foreign-key-index", "table", key.name, sentence, place)

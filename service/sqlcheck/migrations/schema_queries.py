@@ -9,7 +9,13 @@ TABLES = """
             when 'f' then 'foreign table' else case when c.relispartition then 'partition' else 'table' end
         end,
         coalesce(obj_description(c.oid, 'pg_class'), ''),
-        case when c.relkind in ('v', 'm') then pg_get_viewdef(c.oid) else '' end
+        case when c.relkind in ('v', 'm') then pg_get_viewdef(c.oid) else '' end,
+        concat_ws(
+            ', ', pg_get_expr(c.relpartbound, c.oid), case c.relpersistence when 'u' then 'unlogged' end,
+            case when c.relrowsecurity then 'row level security' end,
+            case when c.relforcerowsecurity then 'forced for the owner' end, array_to_string(c.reloptions, ', '),
+            case c.relreplident when 'n' then 'replica identity nothing' when 'f' then 'replica identity full' end
+        )
     from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname !~ '^(pg_|information_schema$)'
         and not exists (select from pg_depend as d where d.objid = c.oid and d.deptype = 'e')
@@ -95,6 +101,55 @@ TRIGGERS = """
     inner join pg_namespace as n on n.oid = p.pronamespace
     where not t.tgisinternal
     order by t.tgrelid, t.tgname
+"""
+POLICIES = """
+    select
+        p.polrelid, p.polname::text,
+        concat_ws(
+            ' ', format('create policy %I on %s as', p.polname, p.polrelid::regclass),
+            case when p.polpermissive then 'permissive' else 'restrictive' end,
+            'for ' || case p.polcmd
+                when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all'
+            end,
+            'to ' || array_to_string(
+                array(select case when r = 0 then 'public' else r::regrole::text end from unnest(p.polroles) as r), ', '
+            ),
+            'using (' || pg_get_expr(p.polqual, p.polrelid) || ')',
+            'with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'
+        )
+    from pg_policy as p
+    order by p.polrelid, p.polname
+"""
+# Domains, enums and composite types; the types of tables and arrays are left out.
+TYPES = """
+    select
+        case t.typtype when 'd' then 'domain' when 'e' then 'enum' else 'type' end,
+        case when n.nspname = 'public' then '' else n.nspname || '.' end || t.typname,
+        case t.typtype
+            when 'd' then concat_ws(
+                ' ', format_type(t.typbasetype, t.typtypmod), case when t.typnotnull then 'not null' end,
+                'default ' || t.typdefault,
+                (
+                    select string_agg(pg_get_constraintdef(o.oid), ' ' order by o.conname)
+                    from pg_constraint as o where o.contypid = t.oid and o.contype = 'c'
+                )
+            )
+            when 'e' then (
+                select string_agg(e.enumlabel::text, ', ' order by e.enumsortorder)
+                from pg_enum as e where e.enumtypid = t.oid
+            )
+            else (
+                select string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' order by a.attnum)
+                from pg_attribute as a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+            )
+        end,
+        coalesce(obj_description(t.oid, 'pg_type'), '')
+    from pg_type as t
+    inner join pg_namespace as n on n.oid = t.typnamespace
+    left join pg_class as c on c.oid = t.typrelid
+    where (t.typtype in ('d', 'e') or c.relkind = 'c') and n.nspname !~ '^(pg_|information_schema$)'
+        and not exists (select from pg_depend as d where d.objid = t.oid and d.deptype = 'e')
+    order by 2
 """
 FUNCTIONS = """
     select

@@ -34,7 +34,7 @@ def check_columns(description: Description, reference: QueryReference | None) ->
     statement, found = description.statement, description.columns
     match statement.cardinality, reference.row if reference else None:
         case Cardinality.COUNT, _:
-            if found:
+            if any(each.type.internal != "void" for each in found):
                 sentence = f"returns {_number(len(found))}, but the header says count, which reads none"
                 yield finding_at(statement, found[0].line, sentence, "column-count")
         case Cardinality.VALUE, row:

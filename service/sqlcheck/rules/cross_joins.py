@@ -42,7 +42,7 @@ def _pairs(scope: Scope) -> Iterator[tuple[str, str]]:
 
 def _links(scope: Scope, relations: list[int]) -> Iterator[set[int]]:
     """Yield the sets of relations that a condition or a lateral reference connects."""
-    for condition, _ in scope.conditions():
+    for condition, _ in scope.joins.conditions():
         parts = condition.args if condition is not None and condition.label == "BOOLEXPR" else [condition]
         for part in parts:
             yield scope.relations_in(part)

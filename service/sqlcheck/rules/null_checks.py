@@ -6,10 +6,11 @@ import attrs
 
 from service.postgres import Cardinality, Marker, Statement
 from service.sqlcheck.analysis.description import Column, Description
+from service.sqlcheck.analysis.joins import OuterJoin
 from service.sqlcheck.analysis.max_rows import FunctionalDependencies
 from service.sqlcheck.analysis.node_tree import Node, walk
 from service.sqlcheck.analysis.nullability import UNKNOWN, Nullability
-from service.sqlcheck.analysis.scope import OuterJoin, Scope
+from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.code import QueryReference
 from service.sqlcheck.findings import Finding, finding_at
 from service.sqlcheck.row_classes import Annotation, Row

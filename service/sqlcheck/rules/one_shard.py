@@ -95,7 +95,7 @@ def _unbound(scope: Scope, tables: Tables) -> Iterator[str]:
 
 def _bound(scope: Scope) -> set[tuple[int, int]]:
     """Return the columns of this query, by relation, that its conditions equate with a parameter."""
-    conditions = [*scope.conditions()]
+    conditions = [*scope.joins.conditions()]
     if scope.query.commandType == pg.MERGE:
         joined = scope.query.mergeJoinCondition or scope.query.jointree.quals  # before PostgreSQL 17
         conditions.append((joined, frozenset(range(1, len(scope.query.rtable) + 1))))

@@ -117,7 +117,8 @@ def test_planted_secrets_are_never_logged_or_returned(own_database_url: str, tmp
                 lambda: client.request(PLANTED.upper(), "/auth/sessions"),
                 lambda: client.get("/a\r\nforged: line".replace("\r\n", "%0d%0a")),
             ]
-            for refusal in ("", "alter table user_model rename to gone", "alter table login_session rename to gone2"):
+            broken = "alter table {0} rename to {0}_gone; create view {0} as select * from {0}_gone where 1 / 0 = 1"
+            for refusal in ("", broken.format("user_model"), broken.format("login_session")):
                 if refusal:
                     database.execute(refusal)
                 responses += [send() for send in sends]

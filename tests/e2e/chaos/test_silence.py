@@ -190,3 +190,5 @@ def test_full_disk_is_503_for_writes_only(
     assert {request.status for request in meanwhile if request.kind == "read"} == {200}
     assert outcome.failing_after(room) < 1
     assert "PANIC" not in postgres.log
+    [refusal] = [line for line in served.stdout.splitlines() if "statement refused" in line]
+    assert "No space left on device" in refusal

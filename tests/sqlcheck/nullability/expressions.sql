@@ -27,6 +27,12 @@ select count(*), max(id), count(*) filter (where id > 1) from maker;
 -- never, never, itself, who knows, never, never
 select name, max(id), max(note), sum(id) filter (where id > 1), string_agg(name, ','), array_agg(note) from maker group by name;
 
+-- never, who knows, who knows, who knows, who knows
+select array_agg(t.id) filter (where t.price is not null), array_agg(t.id) filter (where m.id is not null), sum(t.id) filter (where t is not null), array_agg(t.id) filter (where t.id is null), max(t.id) filter (where t.price is not null and t.id > 1) from toy as t left join maker as m on m.id = t.maker group by t.maker;
+
+-- who knows
+select array_agg(id) filter (where id is not null) from toy;
+
 -- who knows, never, never
 select id, count(*), grouping(id) from maker group by grouping sets ((id), ());
 
