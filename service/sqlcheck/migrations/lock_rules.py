@@ -6,6 +6,7 @@ PostgreSQL reports at level DEBUG1 which tables it scans.
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import attrs
 from pglast import parse_sql
@@ -205,7 +206,7 @@ def _limits_rows(step: Step, node: Node) -> bool:
     return _is_limited(step, sources, where)
 
 
-def _is_limited(step: Step, sources: Sequence[Node], where: Node | None) -> bool:
+def _is_limited(step: Step, sources: Sequence[Node], where: Any) -> bool:  # noqa: ANN401 - a node, or None
     joined = _are_in_use(step, sources)
     parts = where.args if type(where).__name__ == "BoolExpr" and where.boolop == BoolExprType.AND_EXPR else [where]
     return any(_is_limit(step, part, joined=joined) for part in parts)
@@ -215,7 +216,7 @@ def _are_in_use(step: Step, sources: Sequence[Node]) -> bool:
     return bool(sources) and all(type(each).__name__ == "RangeVar" and step.in_use(_name(each)) for each in sources)
 
 
-def _is_limit(step: Step, part: Node | None, *, joined: bool) -> bool:
+def _is_limit(step: Step, part: Any, *, joined: bool) -> bool:  # noqa: ANN401 - a node, or None
     """Return whether a part of a condition is more than a join with a table in use, as `in (select …)` can be one."""
     if getattr(part, "subLinkType", None) in {SubLinkType.EXISTS_SUBLINK, SubLinkType.ANY_SUBLINK}:
         query = part.subselect
