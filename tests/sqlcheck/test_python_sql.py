@@ -49,7 +49,7 @@ def found(root: Path, text: str, package: str = "") -> str:
         "from .other import where\ndb.execute(where(column))",
         "class F:\n    def find(self, db): db.fetch(self.sql)\n    def __init__(self, x): self.sql = f'select {x}'",
         "class F:\n    def find(self, db): db.fetch(self.text())\n    def text(self): return 'select ' + self.x",
-        "class F:\n    find = lambda self, db: db.fetch(self.text)\n    @property\n    def text(self): return 'select ' + x",
+        "class F:\n    run = lambda s, db: db.fetch(s.text)\n    @property\n    def text(s): return 'select ' + s.x",
         "SQL = {'a': 'select {}'}\ndb.fetch(SQL['a'].format(x))",
         "S, *_ = [f'select {x}', 1]\ndb.fetch(S)",
         "for s in ('select 1', 'select ' + x):\n    db.fetch(s)",
