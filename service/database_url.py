@@ -235,6 +235,9 @@ def _tls(keywords: dict[str, str]) -> dict[str, str]:
         tls["sslrootcert"] = str(path)
     if tls.get("sslnegotiation") == "direct" and mode not in {"require", "verify-ca", "verify-full"}:
         raise ValueError("has sslnegotiation=direct, which needs sslmode=require, verify-ca or verify-full")
+    lowest, highest = tls.get("ssl_min_protocol_version", "TLSv1.2"), tls.get("ssl_max_protocol_version", "TLSv1.3")
+    if lowest > highest:  # libpq refuses this even if the server has no TLS
+        raise ValueError(f"has ssl_max_protocol_version={highest}, which is below ssl_min_protocol_version ({lowest})")
     for name in _FILES:
         if name in tls and not os.access(tls[name], os.R_OK):
             raise ValueError(f"has {name}={tls[name]}, which is not a readable file")

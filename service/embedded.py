@@ -37,8 +37,12 @@ from service.problems import OperatorError
 STOP_SECONDS = 5.0  # for a fast shutdown; then an immediate one follows
 POLL_SECONDS = 0.01
 
-# PostgreSQL's messages about what this server lacks: of the extensions, it has only plpgsql and vector.
-MISSING_EXTENSION = re.compile(r'extension "[^"]+" is not available|ICU is not supported in this build')
+# PostgreSQL's messages about what this server lacks: it has only the extensions plpgsql and vector, no collation of ICU
+# and the locales of this system.
+MISSING_EXTENSION = re.compile(
+    r'extension "[^"]+" is not available|ICU is not supported in this build'
+    r'|collation "[^"]+" for encoding "[^"]+" does not exist|could not create locale "[^"]+"'
+)
 # The guard reads from a pipe of the holder. A line ends the guard. The end of the pipe, which follows from any death of
 # the holder, makes it stop the server. The shell that starts the guard then becomes the server.
 GUARD = """

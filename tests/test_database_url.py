@@ -229,6 +229,11 @@ def test_other_parameters_are_settings_of_the_server(query: str, settings: dict[
         ("postgresql://u:secret@h/db?keepalives_count=128", "has keepalives_count=128: keepalives_count can be"),
         ("postgresql://u:secret@h/db?gssencmode=require", "has gssencmode=require"),
         ("postgresql://u:secret@h/db?ssl_min_protocol_version=TLSv9", "has ssl_min_protocol_version=TLSv9"),
+        (
+            "postgresql://u:secret@h/db?ssl_min_protocol_version=TLSv1.3&ssl_max_protocol_version=TLSv1.2",
+            "has ssl_max_protocol_version=TLSv1.2, which is below ssl_min_protocol_version",
+        ),
+        ("postgresql://u:secret@h/db?ssl_max_protocol_version=TLSv1.1", "has ssl_max_protocol_version=TLSv1.1, which"),
         ("postgresql://u:secret@h/db?sslnegotiation=direct", "has sslnegotiation=direct, which needs sslmode"),
         ("postgresql://u:secret@h/db?sslmode=verify-full", "has sslmode=verify-full and no root certificate"),
         (

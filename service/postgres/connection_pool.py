@@ -10,7 +10,13 @@ import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
 from service.database_url import Address, DatabaseUrl
-from service.postgres.error_classification import UNAVAILABLE, has_unknown_outcome, is_stale, leaves_connection_usable
+from service.postgres.error_classification import (
+    UNAVAILABLE,
+    has_unknown_outcome,
+    is_dropped_type,
+    is_stale,
+    leaves_connection_usable,
+)
 from service.postgres.failover import MultiHostConnector
 from service.postgres.queries import Query
 from service.postgres.wait_queue import WaitQueue
@@ -168,7 +174,7 @@ class ConnectionPool:
         """Release the connection if it is still usable after `error`, otherwise close it.
 
         The idle connections go to the same server, so they are closed too if it did not respond (`silent`), became
-        read-only or dropped the connection.
+        read-only, dropped the connection or dropped a type.
         """
         self._invalidate_if_stale(error)
         if leaves_connection_usable(error):
@@ -179,7 +185,11 @@ class ConnectionPool:
             self._close_idle(self.timeouts.close_silent)
         else:
             self._close_soon(pooled)
-            if isinstance(error, asyncpg.ReadOnlySQLTransactionError) or has_unknown_outcome(error):
+            if (
+                isinstance(error, asyncpg.ReadOnlySQLTransactionError)
+                or has_unknown_outcome(error)
+                or is_dropped_type(error)
+            ):
                 self._close_idle()
 
     def _invalidate_if_stale(self, error: BaseException | None) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast
 import asyncpg
 
 from service.postgres.backoff import Backoff
-from service.postgres.error_classification import RETRYABLE
+from service.postgres.error_classification import RETRYABLE, is_stale
 from service.postgres.queries import Count, Many, Maybe, One, Query, Value
 from service.problems import SessionEnded, Unavailable
 from service.timeouts import DatabaseTimeouts
@@ -122,8 +122,8 @@ class Database(Queries):
     async def run_transaction(self, work: Callable[[Queries], Awaitable[R]]) -> R:
         """Run `work` as one transaction and return its result; run it again if it loses to a concurrent transaction.
 
-        Only a transaction that was certainly rolled back is retried, after a deadlock or a serialization failure. A
-        commit that is not confirmed raises Unavailable.
+        Only a transaction that was certainly rolled back is retried, after a deadlock, a serialization failure or a
+        change of the schema. A commit that is not confirmed raises Unavailable.
         """
         backoff = Backoff(self.pool.timeouts.retry_backoff)
         retries = 0
@@ -132,7 +132,8 @@ class Database(Queries):
                 async with self.transaction() as tx:
                     return await work(tx)
             except Unavailable as error:
-                if retries == MAX_RETRIES or not isinstance(error.__cause__, RETRYABLE):
+                cause = error.__cause__
+                if retries == MAX_RETRIES or not (isinstance(cause, RETRYABLE) or (cause and is_stale(cause))):
                     raise
             await backoff.pause()
             retries += 1

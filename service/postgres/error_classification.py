@@ -41,10 +41,15 @@ class NotSentError(Exception):
 
 def is_stale(error: BaseException) -> bool:
     """Return whether the schema has changed under a prepared statement: prepared again, the statement can run."""
-    # A type was dropped and created again, as enums are. PostgreSQL raises this with elog(): it has no SQLSTATE of its
-    # own, and its text is never translated.
-    dropped_type = isinstance(error, asyncpg.InternalServerError) and "cache lookup failed for type" in str(error)
-    return dropped_type or isinstance(error, asyncpg.InvalidCachedStatementError)
+    return isinstance(error, asyncpg.InvalidCachedStatementError) or is_dropped_type(error)
+
+
+def is_dropped_type(error: BaseException) -> bool:
+    """Return whether a type was dropped and created again, as enums are, that the session has cached.
+
+    PostgreSQL raises this with elog(): it has no SQLSTATE of its own, and its text is never translated.
+    """
+    return isinstance(error, asyncpg.InternalServerError) and "cache lookup failed for type" in str(error)
 
 
 def has_unknown_outcome(error: BaseException) -> bool:
@@ -56,6 +61,8 @@ def leaves_connection_usable(error: BaseException) -> bool:
     """Return whether the connection can be used again after `error`."""
     if isinstance(error, (*TRANSIENT, asyncpg.OutdatedSchemaCacheError)):
         return True
+    if is_dropped_type(error):  # PL/pgSQL keeps the types of variables until the session ends
+        return False
     return isinstance(error, asyncpg.PostgresError) and not isinstance(error, UNAVAILABLE)
 
 

@@ -42,7 +42,7 @@ class QueryReference:
 
 @attrs.frozen
 class Source:
-    """A parsed Python file, with all its calls, assignments and functions at any depth."""
+    """A parsed Python file: all its calls, assignments (and loops over literals) and functions, at any depth."""
 
     text: str
     body: list[ast.stmt]
@@ -231,6 +231,8 @@ def _parse(source: bytes, path: str) -> Source:
             found.calls.append(node)
         elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.NamedExpr):
             found.assignments.append(node)
+        elif isinstance(node, ast.For | ast.comprehension) and isinstance(node.iter, ast.List | ast.Tuple | ast.Set):
+            found.assignments.append(ast.Assign(targets=[node.target], value=node.iter))
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             found.functions.append(node)
     return found

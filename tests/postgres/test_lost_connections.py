@@ -144,6 +144,27 @@ async def test_replaced_enum_is_prepared_anew(opening: Opening, empty_database_u
     await admin.close()
 
 
+async def test_function_with_a_variable_of_a_replaced_enum_runs_on_a_new_connection(
+    opening: Opening, empty_database_url: str, statement: Statements
+) -> None:
+    """PL/pgSQL keeps the type of a variable until the session ends."""
+    admin = await asyncpg.connect(empty_database_url)
+    await admin.execute(
+        "create type kind as enum ('tree');"
+        "create function kind_of(name text) returns text language plpgsql as $$"
+        "declare found kind := name; begin return found; end $$"
+    )
+    kind: Value[..., str] = Value(statement("value text", "select kind_of($1)", "name text"), str)
+    db = await opening(empty_database_url, size=2)
+    await asyncio.gather(db.value(kind, "tree"), db.value(kind, "tree"))
+    await admin.execute("drop type kind; create type kind as enum ('tree', 'herb')")
+
+    found = await asyncio.gather(db.value(kind, "herb"), db.value(kind, "herb"), db.value(kind, "herb"))
+
+    assert [*found] == ["herb"] * 3
+    await admin.close()
+
+
 @pytest.mark.parametrize("writes", [True, False])
 async def test_write_with_undecodable_result_is_not_repeated(
     opening: Opening, empty_database_url: str, statement: Statements, *, writes: bool

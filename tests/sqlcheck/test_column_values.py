@@ -7,10 +7,15 @@ from tests.sqlcheck.conftest import Toys
 MODELS = """
 import datetime
 from typing import Literal
+import asyncpg
 import attrs
 
 def utc(moment):
     return moment
+
+@attrs.define
+class Visit:
+    at: datetime.datetime
 
 @attrs.define
 class Row:
@@ -92,11 +97,20 @@ def test_literal_for_other_text_is_found(toys: Toys, field: str, select: str, ha
     [
         ("at: datetime.datetime", "select id, at from pet"),
         ("at: list[datetime.datetime]", "select 1 as id, array_agg(at) as at from pet"),
+        ("at: asyncpg.Range[datetime.datetime]", "select id, tsrange(at, at) as at from pet"),
     ],
 )
 def test_timestamp_without_time_zone_is_found(toys: Toys, field: str, select: str) -> None:
     assert said(toys, field, select) == (
         "3: column 2 is timestamp without time zone, which leaves the zone unknown: use timestamptz [naive-timestamp]"
+    )
+
+
+def test_timestamp_without_time_zone_in_json_is_found(toys: Toys) -> None:
+    select = "select 1 as id, json_agg(json_build_object('at', at)) as visits from pet"
+
+    assert said(toys, "visits: list[Visit]", select).startswith(
+        "3: column 2: visits[].at is timestamp without time zone"
     )
 
 

@@ -51,6 +51,14 @@ def reviewed(tree: Copy, url: str, sql: str) -> Migration:
             ":4: user_model is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
         ),
         (
+            "update kites set version = 1 where user_id in (select id from user_model);",
+            ":3: update of all rows of kites, which stay locked: do it in batches [whole-table]",
+        ),
+        (
+            "delete from kites where exists (select from user_model as u where u.id = kites.user_id);",
+            ":3: delete of all rows of kites, which stay locked: do it in batches [whole-table]",
+        ),
+        (
             "merge into kites using user_model as u on u.id = kites.user_id when matched then update set version = 1;",
             ":3: merge of all rows of kites, which stay locked: do it in batches [whole-table]",
         ),
@@ -286,6 +294,8 @@ def test_blocking_migration_is_found(tree: Copy, empty_database_url: str, sql: s
         "create table toys as select kite_name from kites;\nalter table toys add primary key (kite_name);",
         "-- squawk-ignore ban-drop-column\nalter table kites drop column version;",
         "update kites set version = 1 where version = 2;",
+        "update kites set version = 1 where user_id in (select id from user_model where email = 'a');",
+        "delete from kites where user_id in (select id from user_model order by id limit 1000);",
         "update kites set version = 1 from user_model where user_model.id = kites.user_id and user_model.email = 'a';",
         "update kites set version = 2 from (values ('a')) as new (name) where kites.kite_name = new.name;",
         "create table toys (id bigint primary key);\ndelete from kites using toys where toys.id = kites.id;",
@@ -306,6 +316,16 @@ def test_blocking_migration_is_found(tree: Copy, empty_database_url: str, sql: s
 )
 def test_harmless_migration_has_no_finding(tree: Copy, empty_database_url: str, sql: str) -> None:
     assert reviewed(tree, empty_database_url, sql).findings == []
+
+
+def test_each_migration_begins_with_the_lock_timeout_of_migrate(tree: Copy, empty_database_url: str) -> None:
+    before = PLACE.replace("9999_change", "9998_prepare")
+    tree.write(before, f"-- depends: {CREATE_KITES}\n-- locks: ok this one is only the past\nset lock_timeout = 0;\n")
+    tree.write(before.replace(".sql", ".rollback.sql"), "select 1;")
+
+    [finding] = reviewed(tree, empty_database_url, "set lock_timeout = 0;").findings
+
+    assert finding.check == "lock-timeout"
 
 
 def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_url: str) -> None:

@@ -137,6 +137,11 @@ def test_key_counts_only_with_its_own_collation(
     [
         ('create extension "uuid-ossp"', 'extension "uuid-ossp" is not available'),
         ("create collation german (provider = icu, locale = 'de')", "ICU is not supported in this build"),
+        (
+            'create table names (name text collate "de-x-icu")',
+            'collation "de-x-icu" for encoding "UTF8" does not exist',
+        ),
+        ("create collation german (locale = 'xx_XX.utf8')", 'could not create locale "xx_XX.utf8"'),
     ],
 )
 def test_missing_extension_is_one_sentence(tree: Copy, command: str, ddl: str, lacking: str) -> None:

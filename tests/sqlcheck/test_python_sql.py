@@ -49,6 +49,14 @@ def found(root: Path, text: str, package: str = "") -> str:
         "from .other import where\ndb.execute(where(column))",
         "class F:\n    def find(self, db): db.fetch(self.sql)\n    def __init__(self, x): self.sql = f'select {x}'",
         "class F:\n    def find(self, db): db.fetch(self.text())\n    def text(self): return 'select ' + self.x",
+        "class F:\n    run = lambda s, db: db.fetch(s.text)\n    @property\n    def text(s): return 'select ' + s.x",
+        "SQL = {'a': 'select {}'}\ndb.fetch(SQL['a'].format(x))",
+        "S, *_ = [f'select {x}', 1]\ndb.fetch(S)",
+        "for s in ('select 1', 'select ' + x):\n    db.fetch(s)",
+        "make = lambda x: f'select {x}'\ndb.fetch(make(1))",
+        "\ndb.fetch(str.format('select {}', x))",
+        "\ndb.fetch('select {x}'.format_map(x))",
+        "\ndb.copy_from_query(f'select {x}', output='x')",
     ],
 )
 def test_built_sql_is_found(tmp_path: Path, text: str) -> None:
@@ -62,6 +70,8 @@ def test_built_sql_is_found(tmp_path: Path, text: str) -> None:
         "S = 'insert into pets ' 'values (1)'\ndb.execute(S)",
         "S = 'with a as (select 1) ' + 'select a'\ndb.execute(S)",
         "def sql(): return 'delete from pets'\ndb.execute(sql())",
+        "\ndb.fetch('-- all\\n/* of them */ (select 1)')",
+        "\ndb.fetch('table pets')",
     ],
 )
 def test_inline_sql_is_found(tmp_path: Path, text: str) -> None:

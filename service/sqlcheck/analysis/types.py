@@ -99,8 +99,9 @@ class Type:
 
     @property
     def is_naive(self) -> bool:
-        """Whether it is a timestamp without a time zone, or an array of these."""
-        return self.bare.element.is_naive if self.bare.element else self.bare.internal == "timestamp"
+        """Whether it is a timestamp without a time zone, or an array or a range of these."""
+        inner = self.bare.element or self.bare.subtype
+        return inner.is_naive if inner else self.bare.internal == "timestamp"
 
     def nested(self, levels: int) -> "Type":
         """Return an array's type with lists inside its own, which PostgreSQL does not distinguish; others unchanged."""

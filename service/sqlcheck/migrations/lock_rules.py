@@ -5,11 +5,12 @@ PostgreSQL reports at level DEBUG1 which tables it scans.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import attrs
 from pglast import parse_sql
-from pglast.enums import BoolExprType, CmdType, MergeMatchKind
+from pglast.enums import BoolExprType, CmdType, MergeMatchKind, SubLinkType
 from pglast.parser import ParseError
 
 from service.sqlcheck.analysis.parse_tree import Node, walk
@@ -202,11 +203,29 @@ def _limits_rows(step: Step, node: Node) -> bool:
         sources, where = [node.sourceRelation], node.joinCondition
     else:
         sources, where = getattr(node, "fromClause", None) or getattr(node, "usingClause", None) or [], node.whereClause
-    in_use = sources and all(type(each).__name__ == "RangeVar" and step.in_use(_name(each)) for each in sources)
+    return _is_limited(step, sources, where)
+
+
+def _is_limited(step: Step, sources: Sequence[Node], where: Any) -> bool:  # noqa: ANN401 - a node, or None
+    joined = _are_in_use(step, sources)
     parts = where.args if type(where).__name__ == "BoolExpr" and where.boolop == BoolExprType.AND_EXPR else [where]
-    columns = [[each.fields for each in walk(part) if type(each).__name__ == "ColumnRef"] for part in parts]
-    tables = [{fields[0].sval for fields in its if len(fields) > 1} for its in columns if its]
-    return any(not in_use or len(names) < 2 for names in tables)  # noqa: PLR2004 - a join names two
+    return any(_is_limit(step, part, joined=joined) for part in parts)
+
+
+def _are_in_use(step: Step, sources: Sequence[Node]) -> bool:
+    return bool(sources) and all(type(each).__name__ == "RangeVar" and step.in_use(_name(each)) for each in sources)
+
+
+def _is_limit(step: Step, part: Any, *, joined: bool) -> bool:  # noqa: ANN401 - a node, or None
+    """Return whether a part of a condition is more than a join with a table in use, as `in (select …)` can be one."""
+    if getattr(part, "subLinkType", None) in {SubLinkType.EXISTS_SUBLINK, SubLinkType.ANY_SUBLINK}:
+        query = part.subselect
+        sources = query.fromClause or ()
+        picks = query.limitCount or query.groupClause or query.havingClause
+        return bool(picks) or not _are_in_use(step, sources) or _is_limited(step, sources, query.whereClause)
+    columns = [each.fields for each in walk(part) if type(each).__name__ == "ColumnRef"]
+    tables = {fields[0].sval for fields in columns if len(fields) > 1}
+    return bool(columns) and (not joined or len(tables) < 2)  # noqa: PLR2004 - a join names two
 
 
 def _nodes(step: Step) -> list[Node]:

@@ -100,11 +100,11 @@ class _Review:
         self._text = path.read_text("utf-8")
         self._end = 0  # of the previous statement
         self._accepted = bool(ACCEPTED.search(self._text))
+        connection.execute(SETTINGS)
         self._before = State.read(connection)
         self._findings: list[Finding] = []
 
     def run(self) -> Migration:
-        self._connection.execute(SETTINGS)
         after = self._before
         with self._connection.transaction() if self._transactional else nullcontext():
             for statement in read_sql_migration(str(self._path))[2]:

@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterator
 
 from service.postgres import Cardinality
 from service.sqlcheck.analysis.description import Description
+from service.sqlcheck.analysis.json_shape import JsonShape
 from service.sqlcheck.analysis.types import JSON, TEXT, Type
 from service.sqlcheck.code import QueryReference
 from service.sqlcheck.findings import Finding, finding_at, unless_accepted
-from service.sqlcheck.row_classes import Annotation, Row
+from service.sqlcheck.row_classes import Annotation, Field, Row
 from service.sqlcheck.rules.allowed_values import allowed_values
-from service.sqlcheck.rules.json_fields import mismatches
+from service.sqlcheck.rules.json_fields import mismatches, nested_values
 
 PACKAGE = __name__.partition(".")[0] + "."
 
@@ -60,11 +61,23 @@ def find_naive_timestamps(description: Description, references: Collection[Query
         if inferred.is_naive
     ]
     rows = [reference.row for reference in references if isinstance(reference.row, Row)]
-    for number, column in enumerate(description.columns):
-        converted = rows and all(number < len(row.fields) and row.fields[number].converted for row in rows)
-        if column.type.is_naive and not converted:
-            found.append(finding_at(statement, column.line, f"column {number + 1} {sentence}", "naive-timestamp"))
+    for number, column in enumerate(description.columns, 1):
+        fields = [row.fields[number - 1] for row in rows if number <= len(row.fields)]
+        converted = fields and all(field.converted for field in fields)
+        naive = [f"column {number}"] if column.type.is_naive and not converted else []
+        if any(field.annotation.has_json_class for field in fields) and (shape := description.json_shape(number)):
+            inside = {each for field in fields for each in _naive_paths(shape, field, column.name)}
+            naive += [f"column {number}: {path}" for path in sorted(inside)]
+        found += [finding_at(statement, column.line, f"{each} {sentence}", "naive-timestamp") for each in naive]
     yield from unless_accepted(statement, "naive-timestamp", found)
+
+
+def _naive_paths(shape: JsonShape, field: Field, name: str) -> Iterator[str]:
+    """Yield the paths of timestamps without a time zone in the JSON from which a field is built."""
+    if not field.converted:
+        for path, inside, _ in nested_values(shape, field.annotation, name):
+            if inside.type and inside.type.is_naive:
+                yield path
 
 
 def _value(description: Description, row: Row | Annotation | None) -> Iterator[Finding]:

@@ -13,16 +13,20 @@ from service.sqlcheck.findings import Finding
 # The methods of connections and cursors in asyncpg and psycopg whose first argument is SQL.
 EXECUTE_METHODS = {
     *("execute", "executemany", "fetch", "fetchrow", "fetchval", "fetchmany", "prepare", "cursor", "copy", "stream"),
+    "copy_from_query",
 }
 # Statements that begin or end transactions are not queries.
 QUERY = re.compile(
-    r"\s*(select|with|insert|update|delete|merge|create|alter|drop|truncate|call|do|lock|copy)\b", re.IGNORECASE
+    r"(\s|--.*\n|/\*(?s:.*?)\*/|\()*"
+    r"(select|with|values|table|insert|update|delete|merge|create|alter|drop|truncate|refresh|call|do|lock|copy)\b",
+    re.IGNORECASE,
 )
 # In a module, or in a package for all its modules: `# inline-sql: ok reason`.
 ACCEPTED = re.compile(r"^# (?P<check>inline-sql|built-sql): ok \S", re.MULTILINE)
 QUOTING_CLASSES = {"Identifier", "Literal"}  # of psycopg.sql
 STRING_METHODS = {"strip", "lstrip", "rstrip", "lower", "upper", "removeprefix", "removesuffix"}
-FORMATTING_METHODS = {"format", "join", "replace", "substitute", "safe_substitute"}
+FORMATTING_METHODS = {"format", "format_map", "join", "replace", "substitute", "safe_substitute"}
+PROPERTIES = {"property", "cached_property"}
 
 
 @attrs.frozen
@@ -67,12 +71,14 @@ class _ModuleStrings:
         found: dict[str, list[ast.expr]] = {}
         for node in self.module.source.assignments:
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                name = target.id if isinstance(target, ast.Name) else getattr(target, "attr", None)
-                if name and node.value:
-                    value = node.value
+                if value := node.value:
                     if isinstance(node, ast.AugAssign):
-                        value = ast.BinOp(left=ast.Constant(""), op=ast.Add(), right=node.value)
-                    found.setdefault(name, []).append(value)
+                        value = ast.BinOp(left=ast.Constant(""), op=ast.Add(), right=value)
+                    for name in _assigned_names(target):
+                        found.setdefault(name, []).append(value)
+        for function in self.module.source.functions:
+            if any(ast.unparse(each).rpartition(".")[2] in PROPERTIES for each in function.decorator_list):
+                found.setdefault(function.name, []).extend(self.returned[function.name])
         return found
 
     @cached_property
@@ -81,7 +87,21 @@ class _ModuleStrings:
         for function in self.module.source.functions:
             returns = [node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value]
             found.setdefault(function.name, []).extend(returns)
+        for node in self.module.source.assignments:
+            if isinstance(node.value, ast.Lambda) and isinstance(node, ast.Assign):
+                for name in _assigned_names(node.targets[0]):
+                    found.setdefault(name, []).append(node.value.body)
         return found
+
+
+def _assigned_names(target: ast.expr) -> list[str]:
+    """Return the names and attributes that a target of an assignment consists of."""
+    if isinstance(target, ast.Tuple | ast.List):
+        return [name for each in target.elts for name in _assigned_names(each)]
+    if isinstance(target, ast.Starred):
+        return _assigned_names(target.value)
+    name = target.id if isinstance(target, ast.Name) else getattr(target, "attr", None)
+    return [name] if name else []
 
 
 @attrs.define
@@ -91,7 +111,7 @@ class _Tracer:
     _strings: dict[str, _ModuleStrings]
     _seen: set[int] = attrs.field(factory=set)
 
-    def trace(self, module: str, node: ast.expr) -> StringInfo | None:  # noqa: PLR0911 - one return per case
+    def trace(self, module: str, node: ast.expr) -> StringInfo | None:  # noqa: C901, PLR0911 - one return per case
         """Return what is known of a string; None if the expression is not known to be one."""
         if id(node) in self._seen:
             return None
@@ -108,10 +128,12 @@ class _Tracer:
                 known = [each for each in (left, right) if each]
                 built = len(known) == 1 or any(each.is_built for each in known) or isinstance(node.op, ast.Mod)
                 return StringInfo(is_built=built, is_query=known[0].is_query) if known else None
-            case ast.NamedExpr(value=value) | ast.Await(value=value):
+            case ast.NamedExpr(value=value) | ast.Await(value=value) | ast.Subscript(value=value):
                 return self.trace(module, value)
             case ast.IfExp():
                 return self._either(module, [node.body, node.orelse])
+            case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Set(elts=parts) | ast.Dict(values=parts):
+                return self._either(module, parts)  # any of its strings can be the one
             case ast.Call():
                 return self._call(module, node)
             case ast.Name(id=name):
@@ -134,6 +156,8 @@ class _Tracer:
         if name in QUOTING_CLASSES:
             return None
         receiver = node.func.value if isinstance(node.func, ast.Attribute) else None
+        if isinstance(receiver, ast.Name) and receiver.id == "str" and node.args:  # str.format("…", x)
+            receiver = node.args[0]
         around = self.trace(module, receiver) if receiver else None
         if name in FORMATTING_METHODS and (around or "substitute" in name):
             return StringInfo(is_built=True)

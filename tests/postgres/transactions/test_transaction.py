@@ -7,7 +7,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from service.postgres.database import Database
+from service.postgres.database import Database, Queries
 from service.postgres.queries import Value
 from service.problems import Unavailable
 from service.telemetry.context import RequestContext, current
@@ -155,3 +155,19 @@ async def test_stale_statement_is_unavailable_once(
 
     async with db.transaction() as tx:
         assert await tx.value(everything) == 100
+
+
+async def test_transaction_with_stale_statement_runs_again(
+    opening: Opening, empty_database_url: str, things: Things, statement: Statements
+) -> None:
+    db = await opening(empty_database_url, size=1)
+    everything: Value[..., int] = Value(statement("value integer", "select * from things where thing = 100"), int)
+    await db.value(everything)
+    await things.admin.execute("alter table things alter column thing type bigint")
+
+    async def work(tx: Queries) -> int:
+        await tx.count(things.add, 1)
+        return await tx.value(everything)
+
+    assert await db.run_transaction(work) == 100
+    assert await things.added() == [1]
