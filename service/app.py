@@ -63,6 +63,11 @@ CONTROLLERS = [
 MAX_BODY_BYTES = 64 * 1024
 # Response headers that scripts of other origins can read (Access-Control-Expose-Headers).
 CORS_EXPOSED_HEADERS = [
+    "Accept",
+    "Accept-Encoding",
+    "Accept-Patch",
+    "Accept-Post",
+    "Allow",
     "ETag",
     "Link",
     "Location",

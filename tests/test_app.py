@@ -74,6 +74,11 @@ async def test_allowed_origin_may_read_responses_and_headers(app_with_pages: Ser
     assert response.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
     exposed_headers = response.headers["Access-Control-Expose-Headers"].split(", ")
     assert exposed_headers == [
+        "Accept",
+        "Accept-Encoding",
+        "Accept-Patch",
+        "Accept-Post",
+        "Allow",
         "ETag",
         "Link",
         "Location",
@@ -83,6 +88,19 @@ async def test_allowed_origin_may_read_responses_and_headers(app_with_pages: Ser
         "WWW-Authenticate",
         "X-Request-ID",
     ]
+
+
+async def test_allowed_origin_may_read_every_documented_header(app_with_pages: Service) -> None:
+    async with service_client(app_with_pages) as client:
+        response = await client.get("/openapi.json", headers=PAGE)
+
+    operations = [each for methods in response.json()["paths"].values() for each in methods.values()]
+    documented = {
+        name for operation in operations for each in operation["responses"].values() for name in each["headers"]
+    }
+    exposed_headers = response.headers["Access-Control-Expose-Headers"].split(", ")
+    # Cache-Control is always readable (https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name).
+    assert documented - {*exposed_headers, "Cache-Control"} == set()
 
 
 @pytest.mark.parametrize(

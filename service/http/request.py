@@ -158,7 +158,7 @@ class ServiceRequest(Request[None, Caller, State]):
         body = await self.body()
         if not body:
             raise MalformedRequest(NO_BODY)
-        check_media_type(JSON, self.raw_headers)
+        check_media_type(JSON, self.scope["method"], self.raw_headers)
         data = read_json(body, body_model(self.route_handler))
         self.scope["data"] = data  # type: ignore[typeddict-unknown-key]  # errors.py reads it
         return data
@@ -177,5 +177,5 @@ async def read_form(request: ServiceRequest, model: type[T]) -> T:
 
     Raises UnsupportedMediaType, InvalidInput; MalformedRequest if it is not a form or repeats a field (RFC 6749, 3.2).
     """
-    check_media_type(FORM, request.raw_headers)
+    check_media_type(FORM, request.scope["method"], request.raw_headers)
     return read_form_body(await request.body(), model)
