@@ -178,4 +178,6 @@ async def read_form(request: ServiceRequest, model: type[T]) -> T:
     Raises UnsupportedMediaType, InvalidInput; MalformedRequest if it is not a form or repeats a field (RFC 6749, 3.2).
     """
     check_media_type(FORM, request.scope["method"], request.raw_headers)
-    return read_form_body(await request.body(), model)
+    form = read_form_body(await request.body(), model)
+    request.scope["data"] = form  # type: ignore[typeddict-unknown-key]  # errors.py reads it
+    return form

@@ -103,6 +103,7 @@ async def test_nul_character_is_refused(client: httpx.AsyncClient) -> None:
     response = await client.post(LOG_IN, data={"username": "\0", "password": "secret"})
 
     assert (response.status_code, response.json()["type"]) == (422, INVALID)
+    assert response.json()["errors"] == [{"pointer": "/username", "detail": "contains NUL, which cannot be stored"}]
 
 
 @pytest.mark.parametrize("body", ["[" * 100_000, '{"email": "' + "a" * 65_536 + '"}'])
