@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from service.http.body import decoder, is_infinite
 from service.http.errors import exception_handler
-from service.http.etags import join_list_headers
+from service.http.etags import join_headers
 from service.http.parameters import declared_parameters
 from service.http.request import ConfigurationError, ServiceRequest, body_model
 from service.problems import NotFound
@@ -163,7 +163,7 @@ def preflight_middleware(app: ASGIApp, cors: CORSConfig) -> ASGIApp:
 def strict_paths_middleware(router: ASGIApp) -> ASGIApp:
     """Wrap `router`, Litestar's ASGI handler: a non-canonical path (``/pets/1/``, ``//pets/1``, ``/pets%2F1``) is 404.
 
-    Litestar would serve it. Also joins the lines of repeated list headers, of which Litestar reads only the first.
+    Litestar would serve it. Also joins the lines of repeated headers, of which Litestar reads only the first.
     """
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
@@ -173,7 +173,7 @@ def strict_paths_middleware(router: ASGIApp) -> ASGIApp:
             await exception_handler(ServiceRequest(scope), NotFound())(scope, receive, send)
             return
         if len(scope["header_map"]) < len(scope["headers"]):  # type: ignore[typeddict-item, arg-type]  # a list
-            scope["headers"] = join_list_headers(scope["headers"])
+            scope["headers"] = join_headers(scope["headers"])
         await router(scope, receive, send)
 
     return dispatch
