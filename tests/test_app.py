@@ -117,6 +117,15 @@ async def test_other_origin_may_not_call(app_with_pages: Service, origin: str) -
     assert "Access-Control-Allow-Origin" not in response.headers
 
 
+@pytest.mark.parametrize("headers", [{}, PAGE, {"Origin": "https://evil.example"}], ids=["none", "allowed", "other"])
+@pytest.mark.parametrize("path", ["/health/live", "/pets/me/"], ids=["fast path", "refused path"])
+async def test_caches_keep_responses_by_origin(app_with_pages: Service, path: str, headers: dict[str, str]) -> None:
+    async with service_client(app_with_pages) as client:
+        response = await client.get(path, headers=headers)
+
+    assert response.headers.get_list("Vary") == ["Origin"]
+
+
 @pytest.mark.parametrize("name", ["service.http", "service.sqlcheck", "service.telemetry"])
 def test_unknown_name_of_a_package_is_an_attribute_error(name: str) -> None:
     package = import_module(name)
