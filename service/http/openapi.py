@@ -142,7 +142,7 @@ def complete_document(document: dict[str, Any], app: Litestar) -> None:
 def _complete_body(body: dict[str, Any], handler: HTTPRouteHandler, schemas: dict[str, Any]) -> None:
     """Declare whether the body is required; make each form a component, because generators name classes after those."""
     field = handler.parsed_data_field
-    if field is not None and (field.is_optional or field.has_default):
+    if field is not None and field.has_default:
         body["required"] = False
     for media_type, content in body["content"].items():
         _remove_null(content["schema"])

@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from service.http.body import FORM, JSON, check_media_type, read_form_body, read_json
 from service.postgres import Database
-from service.problems import NO_BODY, ContentTooLarge, MalformedRequest, OperatorError
+from service.problems import NO_BODY, ContentTooLarge, InvalidInput, MalformedRequest, OperatorError
 
 T = TypeVar("T")
 
@@ -160,6 +160,8 @@ class ServiceRequest(Request[None, Caller, State]):
             raise MalformedRequest(NO_BODY)
         check_media_type(JSON, self.scope["method"], self.raw_headers)
         data = read_json(body, body_model(self.route_handler))
+        if data is None:  # the document does not allow it (openapi.py): in handlers, None stands for an omitted body
+            raise InvalidInput.at("", "is null; omit it instead")
         self.scope["data"] = data  # type: ignore[typeddict-unknown-key]  # errors.py reads it
         return data
 
