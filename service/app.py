@@ -28,12 +28,12 @@ from service.http import (
     Readiness,
     ServiceRequest,
     applied_migrations,
+    cors_middleware,
     docs_file,
     docs_page,
     exception_handler,
     metrics_route,
     openapi_config,
-    preflight_middleware,
     request_middleware,
     strict_paths_middleware,
 )
@@ -63,6 +63,11 @@ CONTROLLERS = [
 MAX_BODY_BYTES = 64 * 1024
 # Response headers that scripts of other origins can read (Access-Control-Expose-Headers).
 CORS_EXPOSED_HEADERS = [
+    "Accept",
+    "Accept-Encoding",
+    "Accept-Patch",
+    "Accept-Post",
+    "Allow",
     "ETag",
     "Link",
     "Location",
@@ -165,8 +170,8 @@ def _with_layers(app: Service, settings: Settings, cors: CORSConfig | None, inst
     else:
         handler = strict_paths_middleware(handler)
     handler = fast_path_middleware(app, handler)
-    if cors:  # Litestar's own handler adds the headers; this only replaces the response to a forbidden preflight
-        handler = preflight_middleware(handler, cors)
+    if cors:  # Litestar's own handler serves the allowed origins; this all other requests
+        handler = cors_middleware(handler, cors)
     if instrument:
         handler = instrument(app, handler)
     return request_middleware(handler, settings.allowed_hosts, settings.trusted_proxy_hops)

@@ -74,6 +74,11 @@ async def test_allowed_origin_may_read_responses_and_headers(app_with_pages: Ser
     assert response.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
     exposed_headers = response.headers["Access-Control-Expose-Headers"].split(", ")
     assert exposed_headers == [
+        "Accept",
+        "Accept-Encoding",
+        "Accept-Patch",
+        "Accept-Post",
+        "Allow",
         "ETag",
         "Link",
         "Location",
@@ -83,6 +88,19 @@ async def test_allowed_origin_may_read_responses_and_headers(app_with_pages: Ser
         "WWW-Authenticate",
         "X-Request-ID",
     ]
+
+
+async def test_allowed_origin_may_read_every_documented_header(app_with_pages: Service) -> None:
+    async with service_client(app_with_pages) as client:
+        response = await client.get("/openapi.json", headers=PAGE)
+
+    operations = [each for methods in response.json()["paths"].values() for each in methods.values()]
+    documented = {
+        name for operation in operations for each in operation["responses"].values() for name in each["headers"]
+    }
+    exposed_headers = response.headers["Access-Control-Expose-Headers"].split(", ")
+    # Cache-Control is always readable (https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name).
+    assert documented - {*exposed_headers, "Cache-Control"} == set()
 
 
 @pytest.mark.parametrize(
@@ -97,6 +115,15 @@ async def test_other_origin_may_not_call(app_with_pages: Service, origin: str) -
     assert preflight.headers["Allow"] == "OPTIONS, POST"
     assert not [name for name in preflight.headers if name.startswith("access-control")]
     assert "Access-Control-Allow-Origin" not in response.headers
+
+
+@pytest.mark.parametrize("headers", [{}, PAGE, {"Origin": "https://evil.example"}], ids=["none", "allowed", "other"])
+@pytest.mark.parametrize("path", ["/health/live", "/pets/me/"], ids=["fast path", "refused path"])
+async def test_caches_keep_responses_by_origin(app_with_pages: Service, path: str, headers: dict[str, str]) -> None:
+    async with service_client(app_with_pages) as client:
+        response = await client.get(path, headers=headers)
+
+    assert response.headers.get_list("Vary") == ["Origin"]
 
 
 @pytest.mark.parametrize("name", ["service.http", "service.sqlcheck", "service.telemetry"])

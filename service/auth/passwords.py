@@ -19,13 +19,12 @@ R = TypeVar("R")
 
 # Characters after NFC. NIST SP 800-63B, 5.1.1.2: at least 8, no composition rules; the maximum bounds the hashing time.
 MIN_LENGTH, MAX_LENGTH = 8, 128
-# password_errors() checks these limits, because Litestar would count code points before NFC.
+# password_errors() checks these limits, because Litestar and clients with a schema would count code points before NFC.
 Password = Annotated[
     str,
     msgspec.Meta(
         description="8 to 128 characters, not a common password",
         examples=["some long password"],
-        extra_json_schema={"minLength": MIN_LENGTH, "maxLength": MAX_LENGTH},
     ),
 ]
 

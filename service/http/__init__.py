@@ -36,8 +36,8 @@ from service.http.request import Application, Caller, ConfigurationError, Servic
 from service.http.response import JSONResponse
 from service.http.routing import (
     CompleteRoutes,
+    cors_middleware,
     is_json,
-    preflight_middleware,
     strict_paths_middleware,
 )
 from service.http.system.docs import docs_file, docs_page
@@ -68,6 +68,7 @@ __all__ = [
     "applied_migrations",
     "check_query",
     "client_network",
+    "cors_middleware",
     "docs_file",
     "docs_page",
     "etag",
@@ -80,7 +81,6 @@ __all__ = [
     "not_modified",
     "openapi_config",
     "openapi_document",
-    "preflight_middleware",
     "problem_response",
     "read_form",
     "request_middleware",

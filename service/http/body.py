@@ -64,12 +64,17 @@ def read_form_body(body: bytes, model: type[T]) -> T:
     return decoded
 
 
-def check_media_type(media_type: bytes, headers: Mapping[bytes, bytes]) -> None:
+def accept_header(method: str) -> str:
+    """Return the header that tells which media type `method` takes (RFC 5789, 2.2; RFC 9110, 15.5.16)."""
+    return {"POST": "Accept-Post", "PATCH": "Accept-Patch"}.get(method, "Accept")
+
+
+def check_media_type(media_type: bytes, method: str, headers: Mapping[bytes, bytes]) -> None:
     """Raise UnsupportedMediaType unless the headers declare an uncompressed body of `media_type`."""
     declared = headers.get(b"content-type", b"")
     if declared != media_type and declared.partition(b";")[0].strip().lower() != media_type:
         name = media_type.decode()
-        raise UnsupportedMediaType(f"Send the body as {name}", headers={"Accept-Post": name})
+        raise UnsupportedMediaType(f"Send the body as {name}", headers={accept_header(method): name})
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise UnsupportedMediaType("Send the body uncompressed", headers={"Accept-Encoding": "identity"})
 

@@ -45,6 +45,8 @@ REFUSALS = (
     asyncpg.OutOfMemoryError,
     asyncpg.ConfigurationLimitExceededError,
 )
+# Of a text; of a jsonb.
+UNSTORABLE_CHARACTER = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
 # The limit in PostgreSQL's message, which can be in any language (lc_messages).
 MAX_CHARACTERS = re.compile(r"\w\((?P<limit>\d+)\)")
 
@@ -52,8 +54,8 @@ MAX_CHARACTERS = re.compile(r"\w\((?P<limit>\d+)\)")
 def problem_from_postgres(error: asyncpg.PostgresError, data: object = None) -> Problem:
     """Return the problem that `error` becomes, while a request with the body `data` is handled.
 
-    A CHECK or a length that refuses a field of `data` is a 422 which names the field. Any other violated constraint
-    becomes the Problem that lists it, else 401 (``<table>_user_id_fkey``) or 500 (a bug).
+    A CHECK, a length or a NUL that refuses a field of `data` is a 422 which names the field. Any other violated
+    constraint becomes the Problem that lists it, else 401 (``<table>_user_id_fkey``) or 500 (a bug).
     """
     return _problem_of_fields(error, data) or _problem_of_error(error)
 
@@ -81,7 +83,7 @@ def _problem_of_error(error: asyncpg.PostgresError) -> Problem:
 def _invalid_value(error: asyncpg.DataError) -> str | None:
     """Return what is wrong with a value that the client sent; None if the error is a bug."""
     match error:
-        case asyncpg.CharacterNotInRepertoireError() | asyncpg.UntranslatableCharacterError():  # of text; of jsonb
+        case _ if isinstance(error, UNSTORABLE_CHARACTER):
             return "A string contains a character that cannot be stored, such as NUL"
         # asyncpg raises the DataError for a time near the year 1 or 9999 that overflows when converted to UTC.
         case (
@@ -128,7 +130,7 @@ def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInp
 
     A CHECK constraint names its column: ``<table>_<column>_…``, PostgreSQL's own convention. Which element of a list it
     rejected is unknown: the list is named. The error for a text that is too long gives only the limit; every text that
-    exceeds it is listed.
+    exceeds it is listed, as is every text that contains NUL.
     """
     if isinstance(error, asyncpg.CheckViolationError):
         table, constraint = _violated_constraint(error)
@@ -142,6 +144,9 @@ def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInp
         texts = [field for field in _fields(data) if isinstance(field.value, str)]
         pointers = [field.pointer for field in texts if len(field.value) > limit]
         detail = f"has more than {limit} characters"
+    elif isinstance(error, UNSTORABLE_CHARACTER):
+        pointers = [field.pointer for field in _fields(data) if isinstance(field.value, str) and "\0" in field.value]
+        detail = "contains NUL, which cannot be stored"
     else:
         return None
     errors: list[FieldError] = [{"pointer": each, "detail": detail} for each in dict.fromkeys(pointers)]

@@ -23,17 +23,21 @@ TAG = re.compile(r'(?P<weak>W/)?"(?P<opaque>[^"]*)"')
 # The version in an ETag of this service; versions are of PostgreSQL's type integer.
 VERSION = re.compile(r"[1-9][0-9]{0,9}")
 MAX_VERSION = 2**31 - 1
-# List headers that a client can repeat (RFC 9110, 5.3); Litestar reads only the first.
-LIST_HEADERS = (b"if-match", b"if-none-match")
+# A client can repeat the first two (RFC 9110, 5.3); Litestar reads only the first line. A joined Idempotency-Key, which
+# must not be repeated, does not match its pattern.
+JOINED_HEADERS = (b"if-match", b"if-none-match", b"idempotency-key")
 
 
-def join_list_headers(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes]]:
-    """Return `headers` with repeated If-Match headers joined into one, and If-None-Match likewise."""
-    lists = {name: b", ".join(value for other, value in headers if other == name) for name in LIST_HEADERS}
-    if not any(lists.values()):
-        return headers
-    others = [(name, value) for name, value in headers if name not in lists]
-    return [*others, *((name, value) for name, value in lists.items() if value)]
+def join_headers(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes]]:
+    """Return `headers` with the lines of each of JOINED_HEADERS joined into one."""
+    joined: dict[bytes, bytes] = {}
+    others = []
+    for name, value in headers:
+        if name in JOINED_HEADERS:
+            joined[name] = joined[name] + b", " + value if name in joined else value
+        else:
+            others.append((name, value))
+    return [*others, *joined.items()]
 
 
 def etag(version: int) -> str:

@@ -19,6 +19,7 @@ from litestar.types import ControllerRouterHandler, Method
 from typing_extensions import override
 
 from service import __version__
+from service.http.body import accept_header
 from service.http.openapi_problems import HEADERS, SCHEMAS, header_reference, operation_problems, problem_responses
 from service.http.schemas import BodySchemas, RowSchemas, RuleSchemas, TimeSchemas
 from service.problems import NotFound
@@ -130,9 +131,9 @@ def complete_document(document: dict[str, Any], app: Litestar) -> None:
     document["components"]["headers"] = {name: dict(header) for name, header in HEADERS.items()}
     for operations in document["paths"].values():
         operations.pop("head", None)
-    for handler, operation in _operations(document, app):
+    for method, handler, operation in _operations(document, app):
         _add_summary(operation)
-        _add_responses(operation, problem_responses(operation_problems(operation, handler.opt), handler.opt))
+        _add_responses(method, operation, problem_responses(operation_problems(operation, handler.opt), handler.opt))
         for parameter in operation.get("parameters", []):
             _remove_null(parameter["schema"])
         if body := operation.get("requestBody"):
@@ -144,7 +145,7 @@ def complete_document(document: dict[str, Any], app: Litestar) -> None:
 def _complete_body(body: dict[str, Any], handler: HTTPRouteHandler, schemas: dict[str, Any]) -> None:
     """Declare whether the body is required; make each form a component, because generators name classes after those."""
     field = handler.parsed_data_field
-    if field is not None and (field.is_optional or field.has_default):
+    if field is not None and field.has_default:
         body["required"] = False
     for media_type, content in body["content"].items():
         _remove_null(content["schema"])
@@ -153,12 +154,12 @@ def _complete_body(body: dict[str, Any], handler: HTTPRouteHandler, schemas: dic
             content["schema"] = {"$ref": f"#/components/schemas/{title}"}
 
 
-def _operations(document: dict[str, Any], app: Litestar) -> Iterator[tuple[HTTPRouteHandler, dict[str, Any]]]:
-    """Yield each operation of the document with its handler."""
+def _operations(document: dict[str, Any], app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler, dict[str, Any]]]:
+    """Yield the method, the handler and the description of each operation of the document."""
     for route in app.routes:
         for method, (handler, _) in route.route_handler_map.items() if isinstance(route, HTTPRoute) else ():
             if operation := document["paths"].get(route.path_format, {}).get(method.lower()):
-                yield handler, operation
+                yield method, handler, operation
 
 
 def _add_summary(operation: dict[str, Any]) -> None:
@@ -172,7 +173,7 @@ def _add_summary(operation: dict[str, Any]) -> None:
 SUCCESSES = {"200": "Success", "201": "Created", "204": "Success; no body"}
 
 
-def _add_responses(operation: dict[str, Any], problems: Mapping[str, dict[str, Any]]) -> None:
+def _add_responses(method: str, operation: dict[str, Any], problems: Mapping[str, dict[str, Any]]) -> None:
     responses = operation["responses"]
     if any(parameter["name"] == "If-None-Match" for parameter in operation.get("parameters", [])):
         headers = {"ETag": dict(responses["200"]["headers"]["ETag"])}
@@ -182,6 +183,12 @@ def _add_responses(operation: dict[str, Any], problems: Mapping[str, dict[str, A
             responses[status]["description"] = description
     responses.pop("400", None)  # Litestar's own, which this service never sends
     responses |= problems
+    if body := operation.get("requestBody"):
+        [media_type, *_] = body["content"]
+        responses["415"]["headers"] |= {
+            accept_header(method): {"description": "the media type to send", "example": media_type},
+            "Accept-Encoding": {"description": "`identity`: send the body uncompressed", "example": "identity"},
+        }
     for response in responses.values():
         for header in response.setdefault("headers", {}).values():
             if "$ref" not in header and "schema" not in header:

@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from service.http.body import FORM, JSON, check_media_type, read_form_body, read_json
 from service.postgres import Database
-from service.problems import NO_BODY, ContentTooLarge, MalformedRequest, OperatorError
+from service.problems import NO_BODY, ContentTooLarge, InvalidInput, MalformedRequest, OperatorError
 
 T = TypeVar("T")
 
@@ -158,8 +158,10 @@ class ServiceRequest(Request[None, Caller, State]):
         body = await self.body()
         if not body:
             raise MalformedRequest(NO_BODY)
-        check_media_type(JSON, self.raw_headers)
+        check_media_type(JSON, self.scope["method"], self.raw_headers)
         data = read_json(body, body_model(self.route_handler))
+        if data is None:  # the document does not allow it (openapi.py): in handlers, None stands for an omitted body
+            raise InvalidInput.at("", "is null; omit it instead")
         self.scope["data"] = data  # type: ignore[typeddict-unknown-key]  # errors.py reads it
         return data
 
@@ -177,5 +179,7 @@ async def read_form(request: ServiceRequest, model: type[T]) -> T:
 
     Raises UnsupportedMediaType, InvalidInput; MalformedRequest if it is not a form or repeats a field (RFC 6749, 3.2).
     """
-    check_media_type(FORM, request.raw_headers)
-    return read_form_body(await request.body(), model)
+    check_media_type(FORM, request.scope["method"], request.raw_headers)
+    form = read_form_body(await request.body(), model)
+    request.scope["data"] = form  # type: ignore[typeddict-unknown-key]  # errors.py reads it
+    return form

@@ -1,7 +1,7 @@
 """Completes Litestar's routes: HEAD, OPTIONS without a token, strict path parameters, checks of the handlers."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -14,13 +14,13 @@ from litestar.enums import ParamType, RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
 from litestar.plugins import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from litestar.typing import FieldDefinition
 from typing_extensions import override
 
 from service.http.body import decoder, is_infinite
 from service.http.errors import exception_handler
-from service.http.etags import join_list_headers
+from service.http.etags import join_headers
 from service.http.parameters import declared_parameters
 from service.http.request import ConfigurationError, ServiceRequest, body_model
 from service.problems import NotFound, Problem
@@ -176,19 +176,29 @@ def is_json(data: FieldDefinition) -> bool:
     return kind == RequestEncodingType.JSON and not (data.is_optional or data.has_default)
 
 
-def preflight_middleware(app: ASGIApp, cors: CORSConfig) -> ASGIApp:
-    """Wrap `app`: a CORS preflight from a forbidden origin gets a normal OPTIONS response, without CORS headers.
+def cors_middleware(app: ASGIApp, cors: CORSConfig) -> ASGIApp:
+    """Wrap `app`, which has Litestar's CORS headers, for requests that do not come from an allowed origin.
 
-    Browsers treat that as a denial (https://fetch.spec.whatwg.org/#cors-preflight-fetch, step 7). Litestar would
-    respond with 400 in plain text, which is not a problem document.
+    A preflight from a forbidden origin gets a normal OPTIONS response, without CORS headers. Browsers treat that as a
+    denial (https://fetch.spec.whatwg.org/#cors-preflight-fetch, step 7). Litestar would respond with 400 in plain text,
+    which is not a problem document.
+
+    ``Vary: Origin`` stops caches from using any other response for a page of an allowed origin, which could not read it
+    (https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches). Litestar adds it only for allowed origins.
     """
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # there are no websockets
-            origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
-            if not all(map(cors.is_origin_allowed, origins)):
-                scope["headers"] = [field for field in scope["headers"] if field[0] != b"origin"]
-        await app(scope, receive, send)
+        def send_with_vary(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"vary", b"Origin")]
+            return send(message)
+
+        origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+        is_allowed = all(map(cors.is_origin_allowed, origins))
+        if scope["method"] == "OPTIONS" and not is_allowed:  # type: ignore[typeddict-item]  # there are no websockets
+            scope["headers"] = [field for field in scope["headers"] if field[0] != b"origin"]
+        has_litestars = cors.is_allow_all_origins or (origins and is_allowed)
+        await app(scope, receive, send if has_litestars else send_with_vary)
 
     return dispatch
 
@@ -196,7 +206,7 @@ def preflight_middleware(app: ASGIApp, cors: CORSConfig) -> ASGIApp:
 def strict_paths_middleware(router: ASGIApp) -> ASGIApp:
     """Wrap `router`, Litestar's ASGI handler: a non-canonical path (``/pets/1/``, ``//pets/1``, ``/pets%2F1``) is 404.
 
-    Litestar would serve it. Also joins the lines of repeated list headers, of which Litestar reads only the first.
+    Litestar would serve it. Also joins the lines of repeated headers, of which Litestar reads only the first.
     """
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
@@ -206,7 +216,7 @@ def strict_paths_middleware(router: ASGIApp) -> ASGIApp:
             await exception_handler(ServiceRequest(scope), NotFound())(scope, receive, send)
             return
         if len(scope["header_map"]) < len(scope["headers"]):  # type: ignore[typeddict-item, arg-type]  # a list
-            scope["headers"] = join_list_headers(scope["headers"])
+            scope["headers"] = join_headers(scope["headers"])
         await router(scope, receive, send)
 
     return dispatch

@@ -1,6 +1,7 @@
 """HTTP/1.1: uvicorn's protocol on httptools, whose parser is strict, extended by limits and missing checks."""
 
 import asyncio
+import re
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
@@ -18,6 +19,8 @@ MAX_HEAD = 32 * 1024
 # Pipelined requests of one connection: each takes at least 2 KiB of memory, but only 18 bytes to send.
 MAX_PIPELINE = 100
 SLASH, HASH = b"/#"
+# Any method is valid HTTP (RFC 9110, 9.1); the parser knows a list of them.
+REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~\w-]+ \S+ HTTP/1\.1\r\n", re.ASCII)
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 Scope: TypeAlias = dict[str, Any]
 
@@ -68,6 +71,8 @@ class LimitedHttpProtocol(TimedConnection):
                 self._buffer = data = b"\r\n".join([*lines, b"", data[offer.args[0] :]])
             except httptools.HttpParserError as error:
                 problem = error.__context__  # what a callback of the parser raised
+                if isinstance(error, httptools.HttpParserInvalidMethodError) and REQUEST_LINE.match(self._buffer):
+                    problem = NotImplementedHere("The method is not known here; methods are case-sensitive")
                 self._reject(problem if isinstance(problem, Problem) else MalformedRequest("This is not HTTP/1.1"))
                 return
             else:

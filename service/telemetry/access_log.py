@@ -48,10 +48,10 @@ def configure_access_log(log_format: str) -> None:
 def log_request(context: RequestContext, method: str, route: str | None, status: int, seconds: float) -> None:
     """Log a request to `route`, a path template, that got the response `status` after `seconds`.
 
-    The level is error for status 500 and above, except 503, which is a warning: the code that detects the outage logs
-    its cause once.
+    The level is error for status 500 and above, except 501, which the request causes, and 503, which is a warning: the
+    code that detects the outage logs its cause once.
     """
-    level = INFO if status < 500 else WARNING if status == 503 else ERROR  # noqa: PLR2004 - RFC 9110, 15.6
+    level = INFO if status < 500 or status == 501 else WARNING if status == 503 else ERROR  # noqa: PLR2004 - RFC 9110, 15.6
     if not _logger.isEnabledFor(level[0]):
         return
     line = AccessLine(

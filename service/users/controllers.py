@@ -17,7 +17,7 @@ from service.postgres import Queries
 from service.problems import InvalidInput, SessionEnded
 from service.settings import Settings
 from service.sql import count, maybe, one
-from service.users.models import CurrentPassword, NewPassword, Registration, User
+from service.users.models import AccountDeletion, NewPassword, Registration, User
 from service.users.problems import EmailTaken
 
 REGISTER_USER = one("users.register_user", User)
@@ -66,7 +66,7 @@ class UsersController(Controller):
         passwords: Injected[Passwords],
         throttle: Injected[LoginThrottle],
         settings: Injected[Settings],
-        data: JSONBody[CurrentPassword | None] = None,
+        data: JSONBody[AccountDeletion | None] = None,
     ) -> None:
         """Delete the caller's account with all its data."""
         current = data.current_password if data else None

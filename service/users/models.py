@@ -43,7 +43,7 @@ class NewPassword(msgspec.Struct, forbid_unknown_fields=True):
     current_password: ExistingPassword | None = None
 
 
-class CurrentPassword(msgspec.Struct, forbid_unknown_fields=True):
-    """The current password, if it is required."""
+class AccountDeletion(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a deletion: the current password, if it is required."""
 
     current_password: ExistingPassword | None = None

@@ -64,11 +64,11 @@ BODIES: dict[str, tuple[Any, object, object, dict[str, object]]] = {
 }
 
 
-def handler_of(name: str, kind: object) -> ControllerRouterHandler:
+def handler_of(name: str, kind: object, *defaults: object) -> ControllerRouterHandler:
     async def handler(request: ServiceRequest, data: Any) -> JSONResponse[list[Row]]:  # noqa: ANN401, ARG001
         return JSONResponse([Row([request.method])])
 
-    handler.__name__ = f"add_{name}"
+    handler.__name__, handler.__defaults__ = f"add_{name}", defaults
     handler.__annotations__["data"] = JSONBody[kind]  # type: ignore[misc, valid-type]
     return post(f"/{name}")(handler)
 
@@ -77,8 +77,9 @@ def handler_of(name: str, kind: object) -> ControllerRouterHandler:
 def app() -> Any:  # noqa: ANN401 - a service
     with pytest.MonkeyPatch.context() as patch:
         handlers = [handler_of(name, kind) for name, (kind, *_) in BODIES.items()]
-        optional = handler_of("optional", Kite | Plane | None)
-        patch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, *handlers, optional])
+        optional = handler_of("optional", Kite | Plane | None, None)
+        without_default = handler_of("without-default", Kite | None)
+        patch.setattr("service.app.CONTROLLERS", [*CONTROLLERS, *handlers, optional, without_default])
         return create_app(make_settings("postgresql://localhost/unused"), OneTransaction())
 
 
@@ -119,6 +120,20 @@ def test_optional_union_is_documented_without_null(document: dict[str, Any]) -> 
 
     assert body["required"] is False
     assert body["content"]["application/json"]["schema"] == {"oneOf": [KITE_SCHEMA, PLANE_SCHEMA]}
+
+
+async def test_body_without_a_default_is_required(document: dict[str, Any], bodies: httpx.AsyncClient) -> None:
+    response = await bodies.post("/without-default")
+
+    assert response.status_code == 400
+    assert document["paths"]["/without-default"]["post"]["requestBody"]["required"] is True
+
+
+@pytest.mark.parametrize(("body", "status"), [(b"", 200), (b'{"type": "Plane"}', 200), (b"null", 422)])
+async def test_optional_body_can_be_omitted_but_not_null(bodies: httpx.AsyncClient, body: bytes, status: int) -> None:
+    response = await bodies.post("/optional", content=body, headers={"Content-Type": "application/json"})
+
+    assert response.status_code == status
 
 
 def test_nested_class_documents_that_it_rejects_unknown_fields(document: dict[str, Any]) -> None:

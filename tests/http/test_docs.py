@@ -22,8 +22,9 @@ OF_OTHERS = {
 }
 
 
-async def test_page_may_load_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
-    response = await client.get("/")
+@pytest.mark.parametrize("path", ["/", "/docs/index.html"])
+async def test_page_may_load_nothing_from_elsewhere(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path)
 
     assert (response.status_code, response.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert set(response.headers["Content-Security-Policy"].split("; ")) == {
@@ -51,6 +52,12 @@ async def test_every_asset_of_the_page_is_served(client: httpx.AsyncClient) -> N
         "/docs/swagger-ui-bundle.js": (200, "text/javascript; charset=utf-8"),
         "/docs/start.js": (200, "text/javascript; charset=utf-8"),
     }
+
+
+async def test_file_without_an_extension_is_text(client: httpx.AsyncClient) -> None:
+    response = await client.get("/docs/LICENSE")
+
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
 
 
 def test_vendored_assets_are_unchanged_and_licensed() -> None:

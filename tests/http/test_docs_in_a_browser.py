@@ -77,3 +77,15 @@ def test_operation_fits_few_screens_and_refusals_open(served: Running, tmp_path:
     assert whole < 2000
     assert closed < 100
     assert '"status": 422' in shown
+
+
+def test_open_operation_fits_a_phone(served: Running, tmp_path: Path) -> None:
+    block = operation("post", "/users/register")
+    with chromium(tmp_path) as page:
+        page.open(served.url)
+        page.send("Emulation.setDeviceMetricsOverride", width=400, height=900, deviceScaleFactor=1, mobile=True)
+        page.click(f"{block} .opblock-summary-control")
+        page.when(f"document.querySelector('{block} .responses-table')?.offsetHeight")
+        width = page.when("document.documentElement.scrollWidth")
+
+    assert width == 400

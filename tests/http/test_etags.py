@@ -81,6 +81,15 @@ async def test_several_lines_are_one_list() -> None:
     assert response.json() == [[1, 2, 3], True]
 
 
+async def test_empty_if_match_beside_several_lines_matches_nothing() -> None:
+    lines = [("If-Match", ""), ("If-None-Match", '"6"'), ("If-None-Match", '"7"')]
+
+    async with service_client(small_application([show_versions])) as client:
+        response = await client.patch("/versions/8", headers=lines)
+
+    assert response.json() == [[], False]
+
+
 @pytest.mark.parametrize(
     ("found", "versions", "expected"),
     [

@@ -81,6 +81,8 @@ async def toys(
         ({"pieces_lost": -1}, "/pieces_lost", "is not an allowed value"),
         ({"color": "pink"}, "/color", "is not an allowed value"),
         ({"toy_name": "teddy bear"}, "/toy_name", "has more than 5 characters"),
+        ({"toy_name": "a\0b"}, "/toy_name", "contains NUL, which cannot be stored"),
+        ({"parts": {"ear": "a\0b"}}, "/parts/ear", "contains NUL, which cannot be stored"),
     ],
 )
 async def test_refused_field_is_named_with_422(
@@ -92,9 +94,8 @@ async def test_refused_field_is_named_with_422(
     assert response.json()["errors"] == [{"pointer": pointer, "detail": detail}]
 
 
-@pytest.mark.parametrize("toy", [{"toy_name": "a\0b"}, {"parts": {"ear": "a\0b"}}])
-async def test_nul_in_a_text_or_a_document_is_422(toys: httpx.AsyncClient, toy: dict[str, object]) -> None:
-    response = await toys.post("/toys", json=toy)
+async def test_nul_in_a_key_of_a_document_is_422(toys: httpx.AsyncClient) -> None:
+    response = await toys.post("/toys", json={"parts": {"a\0b": "ear"}})
 
     assert response.status_code == 422
     assert response.json()["detail"] == "A string contains a character that cannot be stored, such as NUL"

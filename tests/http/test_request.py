@@ -103,6 +103,7 @@ async def test_nul_character_is_refused(client: httpx.AsyncClient) -> None:
     response = await client.post(LOG_IN, data={"username": "\0", "password": "secret"})
 
     assert (response.status_code, response.json()["type"]) == (422, INVALID)
+    assert response.json()["errors"] == [{"pointer": "/username", "detail": "contains NUL, which cannot be stored"}]
 
 
 @pytest.mark.parametrize("body", ["[" * 100_000, '{"email": "' + "a" * 65_536 + '"}'])
@@ -141,6 +142,19 @@ async def test_body_of_another_type_is_415(
 
     assert (response.status_code, response.json()["type"]) == (415, "/problems/unsupported-media-type")
     assert response.headers["Accept-Post"] == wanted["Content-Type"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "header"), [("PATCH", "/kites/1", "Accept-Patch"), ("DELETE", "/users/me", "Accept")]
+)
+async def test_415_names_the_media_type_that_the_method_takes(
+    kites: httpx.AsyncClient, user: LoggedIn, method: str, path: str, header: str
+) -> None:
+    response = await kites.request(method, path, content=b"{}", headers=user.bearer)
+
+    assert response.status_code == 415
+    assert response.headers[header] == "application/json"
+    assert "Accept-Post" not in response.headers
 
 
 async def test_compressed_body_is_415(client: httpx.AsyncClient) -> None:

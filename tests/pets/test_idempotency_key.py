@@ -252,6 +252,16 @@ async def test_keys_are_deleted_with_their_user(
     assert await connection.fetchval("select count(*) from idempotency_key") == 0
 
 
+async def test_two_keys_are_422(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    """It is unknown which of them the client, or a proxy, will repeat."""
+    keys = [("Idempotency-Key", "one"), ("Idempotency-Key", "two"), *user.bearer.items()]
+
+    response = await client.post("/pets/create", json={"pet_name": "Tadeusz"}, headers=keys)
+
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["pointer"] == "/Idempotency-Key"
+
+
 async def test_header_is_documented(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
 

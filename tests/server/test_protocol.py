@@ -196,6 +196,15 @@ async def test_websocket_is_501(port: int) -> None:
     assert b"WebSockets are not served here" in answer
 
 
+@pytest.mark.parametrize("method", [b"patch", b"X-FOO", b"GETS"])
+async def test_unknown_method_is_501(port: int, method: bytes) -> None:
+    """RFC 9110, 9.1."""
+    answer = await talk(port, GET.replace(b"GET", method) + b"\r\n")
+
+    assert statuses(answer) == [501]
+    assert b'"/problems/not-implemented"' in answer
+
+
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
@@ -205,6 +214,8 @@ async def test_websocket_is_501(port: int) -> None:
         (GET.replace(b"HTTP/1.1", b"RTSP/1.0") + b"\r\n", 400),
         (GET.replace(b"HTTP/1.1", b"RTSP/1.1") + b"\r\n", 400),
         (b"SOURCE /pets/me ICE/1.0\r\nHost: localhost\r\n\r\n", 400),
+        (b"DESCRIBED /pets/me RTSP/1.0\r\nHost: localhost\r\n\r\n", 400),
+        (b"G@T /pets/me HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
         (GET.replace(b"/live", b"/live#x") + b"\r\n", 400),
         (GET.replace(b"/live", b"/live?x#y") + b"\r\n", 400),
         (GET.replace(b"/health", b"http://evil.example/health") + b"\r\n", 400),

@@ -156,11 +156,12 @@ def test_log_format_can_be_chosen(own_database_url: str, serve: Serve, form: str
 
 
 @pytest.mark.slow
-def test_log_level_error_leaves_out_successes(own_database_url: str, serve: Serve) -> None:
+def test_log_level_error_leaves_out_successes_and_refusals(own_database_url: str, serve: Serve) -> None:
     served = serve(own_database_url, LOG_LEVEL="ERROR")
     bearer = account(served.client).bearer
     with connect(served.url) as client:
         client.get("/users/me", headers=bearer)
+        assert client.request("BREWED", "/users/me").status_code == 501
 
     assert served.end() == -15
     assert served.stdout == ""

@@ -83,6 +83,15 @@ async def test_wrong_current_password_deletes_nothing(client: httpx.AsyncClient,
     assert (await log_in(client, user.email)).status_code == 200
 
 
+async def test_null_instead_of_a_body_deletes_nothing(client: httpx.AsyncClient, user: LoggedIn) -> None:
+    response = await client.request(
+        "DELETE", "/users/me", content=b"null", headers=user.bearer | {"Content-Type": "application/json"}
+    )
+
+    assert response.status_code == 422
+    assert response.json()["errors"] == [{"pointer": "", "detail": "is null; omit it instead"}]
+
+
 async def test_deletion_can_require_the_current_password(
     database_url: str, one_transaction: OneTransaction, user: LoggedIn
 ) -> None:

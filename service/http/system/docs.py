@@ -12,17 +12,17 @@ from service.problems import NotFound
 # The files by name, so that no path is made from what a client sends.
 SWAGGER_UI = {path.name: path for path in (Path(__file__).parent / "swagger_ui").iterdir()}
 # The page loads only its own scripts and styles, and calls only its own service.
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-)
+}
 
 
 @get("/", media_type=MediaType.HTML, include_in_schema=False, sync_to_thread=False, any_query=True)
 def docs_page() -> Response[str]:
     """Show the interactive documentation."""
     page = SWAGGER_UI["index.html"].read_text(encoding="utf-8")
-    return Response(page, headers={"Content-Security-Policy": PAGE_POLICY})
+    return Response(page, headers=PAGE_HEADERS)
 
 
 @get("/docs/{name:str}", include_in_schema=False, sync_to_thread=False, any_query=True)
@@ -30,7 +30,8 @@ def docs_file(name: FromPath[str]) -> Response[bytes]:
     """Return a file of the documentation page."""
     if name not in SWAGGER_UI:
         raise NotFound
-    return Response(docs_content(name), media_type=mimetypes.guess_type(name)[0])
+    media_type = mimetypes.guess_type(name)[0] or MediaType.TEXT  # LICENSE
+    return Response(docs_content(name), media_type=media_type, headers=PAGE_HEADERS)
 
 
 @cache
