@@ -7,7 +7,7 @@ from service.postgres import Cardinality
 from service.sqlcheck.analysis.description import Description
 from service.sqlcheck.analysis.types import JSON, TEXT, Type
 from service.sqlcheck.code import QueryReference
-from service.sqlcheck.findings import Finding, finding_at, unless_accepted
+from service.sqlcheck.findings import Finding, finding_at
 from service.sqlcheck.row_classes import Annotation, Row
 from service.sqlcheck.rules.allowed_values import allowed_values
 from service.sqlcheck.rules.json_fields import mismatches
@@ -52,19 +52,15 @@ def find_naive_timestamps(description: Description, references: Collection[Query
     """Find timestamps without a time zone, unless each class that reads the column converts it."""
     statement = description.statement
     sentence = "is timestamp without time zone, which leaves the zone unknown: use timestamptz"
-    found = [
-        finding_at(statement, parameter.line, f"${number} {sentence}", "naive-timestamp")
-        for number, (parameter, inferred) in enumerate(
-            zip(statement.parameters, description.parameters, strict=True), 1
-        )
-        if inferred.is_naive
-    ]
+    parameters = zip(statement.parameters, description.parameters, strict=True)
+    for number, (parameter, inferred) in enumerate(parameters, 1):
+        if inferred.is_naive:
+            yield finding_at(statement, parameter.line, f"${number} {sentence}", "naive-timestamp")
     rows = [reference.row for reference in references if isinstance(reference.row, Row)]
     for number, column in enumerate(description.columns):
         converted = rows and all(number < len(row.fields) and row.fields[number].converted for row in rows)
         if column.type.is_naive and not converted:
-            found.append(finding_at(statement, column.line, f"column {number + 1} {sentence}", "naive-timestamp"))
-    yield from unless_accepted(statement, "naive-timestamp", found)
+            yield finding_at(statement, column.line, f"column {number + 1} {sentence}", "naive-timestamp")
 
 
 def _value(description: Description, row: Row | Annotation | None) -> Iterator[Finding]:
