@@ -69,8 +69,9 @@ class Module:
             if isinstance(node, ast.ImportFrom):
                 names |= {alias.asname or alias.name: (self._absolute(node), alias.name) for alias in node.names}
             elif isinstance(node, ast.Import):
-                # `import service.pets.models` binds the name `service`.
-                names |= {alias.asname or alias.name.partition(".")[0]: _imported(alias) for alias in node.names}
+                for alias in node.names:  # `import service.pets.models` binds the name `service`
+                    bound = alias.name if alias.asname else alias.name.partition(".")[0]
+                    names[alias.asname or bound] = bound, ""
             else:  # a class, a function, an assignment or `type PetId = int`
                 target: Any = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", node)
                 target = getattr(target, "name", target)
@@ -87,7 +88,7 @@ class Module:
         elif isinstance(node, ast.Attribute) and node.attr in QUERY_FUNCTIONS and (there := self._module(node.value)):
             target = there.name, node.attr
         while isinstance(target, tuple) and target[0] not in QUERY_MODULES:
-            there = self.code.module(target[0])
+            there = self.code.modules.get(target[0])
             following = there.names.get(target[1]) if there else None
             target = None if following == target else following
         return target[1] if isinstance(target, tuple) and target[1] in QUERY_FUNCTIONS else ""
@@ -107,8 +108,8 @@ class Module:
         if isinstance(target, ast.stmt):
             return self, target
         module, attribute = target
-        there = self.code.module(module)
-        if there is None or self.code.module(f"{module}.{attribute}"):  # a package can import its own modules
+        there = self.code.modules.get(module)
+        if there is None or self.code.modules.get(f"{module}.{attribute}"):  # a package can import its own modules
             return f"{module}.{attribute}".strip(".")
         return there.find(attribute)
 
@@ -190,11 +191,11 @@ class Module:
     def _module(self, node: ast.expr) -> "Module | None":
         """Return the module of the service that `models` or `service.pets.models` names."""
         if isinstance(node, ast.Attribute):
-            return self.code.module(ast.unparse(node)) if ast.unparse(node).split(".")[0] in self.names else None
+            return self.code.modules.get(ast.unparse(node)) if ast.unparse(node).split(".")[0] in self.names else None
         target = self.names.get(node.id) if isinstance(node, ast.Name) else None
         if not isinstance(target, tuple):
             return None
-        return self.code.module(".".join(part for part in target if part))
+        return self.code.modules.get(".".join(part for part in target if part))
 
 
 class Code:
@@ -208,10 +209,6 @@ class Code:
             relative = path.relative_to(root)
             name = ".".join(relative.with_suffix("").parts).removesuffix(".__init__")
             self.modules[name] = Module(self, name, relative, _parse(path.read_bytes(), str(relative)))
-
-    def module(self, name: str) -> Module | None:
-        """Return a module by its full name."""
-        return self.modules.get(name)
 
     @cached_property
     def references(self) -> list[QueryReference]:
@@ -264,10 +261,6 @@ def _unconditional(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield from _unconditional(node.body)
         else:
             yield node
-
-
-def _imported(alias: ast.alias) -> tuple[str, str]:
-    return (alias.name if alias.asname else alias.name.partition(".")[0], "")
 
 
 def _union(left: Annotation, right: Annotation) -> Annotation:

@@ -52,7 +52,7 @@ def find_sql(code: Code) -> Iterator[Finding]:
 
 def _is_accepted(code: Code, name: str, check: str) -> bool:
     parts = name.split(".")
-    around = [code.module(".".join(parts[: length + 1])) for length in range(len(parts))]
+    around = [code.modules.get(".".join(parts[: length + 1])) for length in range(len(parts))]
     return any(check in ACCEPTED.findall(module.source.text) for module in around if module)
 
 
