@@ -42,13 +42,11 @@ class QueryReference:
 
 @attrs.frozen
 class Source:
-    """A parsed Python file, with all its calls, assignments and functions at any depth."""
+    """A parsed Python file, with its nodes at any depth."""
 
     text: str
     body: list[ast.stmt]
-    calls: list[ast.Call]
-    assignments: list[ast.Assign | ast.AnnAssign | ast.AugAssign | ast.NamedExpr]
-    functions: list[ast.FunctionDef | ast.AsyncFunctionDef]
+    nodes: list[ast.AST]
 
 
 @attrs.define
@@ -222,25 +220,17 @@ def _parse(source: bytes, path: str) -> Source:
     if b"\0" in source:
         raise SyntaxError("it contains null bytes", (path, 1, None, None))
     tree = ast.parse(source, path)
-    found = Source(source.decode("utf-8", "replace"), tree.body, [], [], [])
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            found.calls.append(node)
-        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.NamedExpr):
-            found.assignments.append(node)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            found.functions.append(node)
-    return found
+    return Source(source.decode("utf-8", "replace"), tree.body, list(ast.walk(tree)))
 
 
 def _references(module: Module) -> Iterator[QueryReference]:
     constants = {
         id(node.value): node.targets[0].id
-        for node in module.source.assignments
+        for node in module.source.nodes
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
-    for node in module.source.calls:
-        if function := module.query_function(node.func):
+    for node in module.source.nodes:
+        if isinstance(node, ast.Call) and (function := module.query_function(node.func)):
             keywords = ("name", "row", "python_type")
             given = [*node.args, *(word.value for each in keywords for word in node.keywords if word.arg == each)]
             name = given[0] if given else None

@@ -37,11 +37,11 @@ def find_sql(code: Code) -> Iterator[Finding]:
     """Find SQL that Python builds from strings, and SQL in string literals; psycopg.sql is safe."""
     strings = {name: _ModuleStrings(module) for name, module in code.modules.items()}
     for name, module in code.modules.items():
-        for node in module.source.calls:
-            given = [*node.args[:1], *(each.value for each in node.keywords if each.arg in {"query", "sql", "command"})]
-            if not (isinstance(node.func, ast.Attribute) and node.func.attr in EXECUTE_METHODS and given):
+        for node in module.source.nodes:
+            if not isinstance(node, ast.Call) or getattr(node.func, "attr", "") not in EXECUTE_METHODS:
                 continue
-            text = _Tracer(strings).trace(name, given[0])
+            given = [*node.args[:1], *(each.value for each in node.keywords if each.arg in {"query", "sql", "command"})]
+            text = _Tracer(strings).trace(name, given[0]) if given else None
             if text and text.is_built and not _is_accepted(code, name, "built-sql"):
                 sentence = "SQL is built from strings: move it to a file in sql/ with $n for each value"
                 yield Finding(module.path.as_posix(), node.lineno, sentence, "built-sql")
@@ -65,7 +65,9 @@ class _ModuleStrings:
     @cached_property
     def values(self) -> dict[str, list[ast.expr]]:
         found: dict[str, list[ast.expr]] = {}
-        for node in self.module.source.assignments:
+        for node in self.module.source.nodes:
+            if not isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.NamedExpr):
+                continue
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                 name = target.id if isinstance(target, ast.Name) else getattr(target, "attr", None)
                 if name and node.value:
@@ -78,9 +80,10 @@ class _ModuleStrings:
     @cached_property
     def returned(self) -> dict[str, list[ast.expr]]:
         found: dict[str, list[ast.expr]] = {}
-        for function in self.module.source.functions:
-            returns = [node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value]
-            found.setdefault(function.name, []).extend(returns)
+        for function in self.module.source.nodes:
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                returns = [node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value]
+                found.setdefault(function.name, []).extend(returns)
         return found
 
 
