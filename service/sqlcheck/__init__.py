@@ -20,18 +20,11 @@ from typing import TYPE_CHECKING
 from service.sqlcheck.command_line import DATABASE, DIRECTORY, progress_on_terminal, reported_errors
 
 if TYPE_CHECKING:
-    from service.sqlcheck.analysis import (
-        SHORT_TYPE_NAMES,
-        Column,
-        Describer,
-        Description,
-        Node,
-        Nullability,
-        Plan,
-        Type,
-        Types,
-        walk,
-    )
+    from service.sqlcheck.analysis.description import Column, Describer, Description
+    from service.sqlcheck.analysis.nullability import Nullability
+    from service.sqlcheck.analysis.parse_tree import Node, walk
+    from service.sqlcheck.analysis.planner import Plan
+    from service.sqlcheck.analysis.types import SHORT_TYPE_NAMES, Type, Types
     from service.sqlcheck.check import check_tree
     from service.sqlcheck.code import Code, Module, QueryReference
     from service.sqlcheck.deploy_order import RevisionError, checkout
@@ -49,14 +42,20 @@ if TYPE_CHECKING:
     )
     from service.sqlcheck.migrations.schema_difference import Change, difference
     from service.sqlcheck.row_classes import Row
-    from service.sqlcheck.rules import column_nullability, declared_result, describe
+    from service.sqlcheck.rules.null_checks import column_nullability
+    from service.sqlcheck.rules.schema_checks import describe
+    from service.sqlcheck.rules.usage import declared_result
     from service.sqlcheck.scale import measure, seed
     from service.sqlcheck.scratch import connect, scratch_database
     from service.sqlcheck.tree import Tree, apply_migrations
 
 # The modules of the names that are imported on first use.
 _MODULES = {
-    "analysis": "Column Describer Description Node Nullability Plan SHORT_TYPE_NAMES Type Types walk",
+    "analysis.description": "Column Describer Description",
+    "analysis.nullability": "Nullability",
+    "analysis.parse_tree": "Node walk",
+    "analysis.planner": "Plan",
+    "analysis.types": "SHORT_TYPE_NAMES Type Types",
     "check": "check_tree",
     "code": "Code Module QueryReference",
     "deploy_order": "RevisionError checkout",
@@ -65,7 +64,9 @@ _MODULES = {
     "migrations.schema": "Constraint Function Grant Index Schema Table read_grants read_schema",
     "migrations.schema_difference": "Change difference",
     "row_classes": "Row",
-    "rules": "column_nullability declared_result describe",
+    "rules.null_checks": "column_nullability",
+    "rules.schema_checks": "describe",
+    "rules.usage": "declared_result",
     "scale": "measure seed",
     "scratch": "connect scratch_database",
     "tree": "Tree apply_migrations",

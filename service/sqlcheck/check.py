@@ -7,6 +7,7 @@ import psycopg
 from service.sqlcheck.analysis.description import Describer
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.migrations import functions, schema_lint
+from service.sqlcheck.migrations.migration_files import MigrationFiles
 from service.sqlcheck.rules import hygiene, one_shard, replica, stub, usage
 from service.sqlcheck.rules.python_sql import find_sql
 from service.sqlcheck.rules.schema_checks import check_schema, describe
@@ -32,7 +33,7 @@ def check_tree(
     if ran is not None:
         found += usage.find_untested(tree.statements, ran)
     describer = Describer(connection)
-    files = tree.migration_files()
+    files = MigrationFiles(tree.migrations)
     found += functions.check_functions(connection, describer.catalogue, files)
     reads = schema_lint.QueryReads(complete=not tree.broken)
     column = one_shard.distribution_column(tree.root / "sql")

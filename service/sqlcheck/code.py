@@ -42,13 +42,11 @@ class QueryReference:
 
 @attrs.frozen
 class Source:
-    """A parsed Python file: all its calls, assignments (and loops over literals) and functions, at any depth."""
+    """A parsed Python file, with its nodes at any depth."""
 
     text: str
     body: list[ast.stmt]
-    calls: list[ast.Call]
-    assignments: list[ast.Assign | ast.AnnAssign | ast.AugAssign | ast.NamedExpr]
-    functions: list[ast.FunctionDef | ast.AsyncFunctionDef]
+    nodes: list[ast.AST]
 
 
 @attrs.define
@@ -69,8 +67,9 @@ class Module:
             if isinstance(node, ast.ImportFrom):
                 names |= {alias.asname or alias.name: (self._absolute(node), alias.name) for alias in node.names}
             elif isinstance(node, ast.Import):
-                # `import service.pets.models` binds the name `service`.
-                names |= {alias.asname or alias.name.partition(".")[0]: _imported(alias) for alias in node.names}
+                for alias in node.names:  # `import service.pets.models` binds the name `service`
+                    bound = alias.name if alias.asname else alias.name.partition(".")[0]
+                    names[alias.asname or bound] = bound, ""
             else:  # a class, a function, an assignment or `type PetId = int`
                 target: Any = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", node)
                 target = getattr(target, "name", target)
@@ -87,7 +86,7 @@ class Module:
         elif isinstance(node, ast.Attribute) and node.attr in QUERY_FUNCTIONS and (there := self._module(node.value)):
             target = there.name, node.attr
         while isinstance(target, tuple) and target[0] not in QUERY_MODULES:
-            there = self.code.module(target[0])
+            there = self.code.modules.get(target[0])
             following = there.names.get(target[1]) if there else None
             target = None if following == target else following
         return target[1] if isinstance(target, tuple) and target[1] in QUERY_FUNCTIONS else ""
@@ -107,8 +106,8 @@ class Module:
         if isinstance(target, ast.stmt):
             return self, target
         module, attribute = target
-        there = self.code.module(module)
-        if there is None or self.code.module(f"{module}.{attribute}"):  # a package can import its own modules
+        there = self.code.modules.get(module)
+        if there is None or self.code.modules.get(f"{module}.{attribute}"):  # a package can import its own modules
             return f"{module}.{attribute}".strip(".")
         return there.find(attribute)
 
@@ -190,11 +189,11 @@ class Module:
     def _module(self, node: ast.expr) -> "Module | None":
         """Return the module of the service that `models` or `service.pets.models` names."""
         if isinstance(node, ast.Attribute):
-            return self.code.module(ast.unparse(node)) if ast.unparse(node).split(".")[0] in self.names else None
+            return self.code.modules.get(ast.unparse(node)) if ast.unparse(node).split(".")[0] in self.names else None
         target = self.names.get(node.id) if isinstance(node, ast.Name) else None
         if not isinstance(target, tuple):
             return None
-        return self.code.module(".".join(part for part in target if part))
+        return self.code.modules.get(".".join(part for part in target if part))
 
 
 class Code:
@@ -209,10 +208,6 @@ class Code:
             name = ".".join(relative.with_suffix("").parts).removesuffix(".__init__")
             self.modules[name] = Module(self, name, relative, _parse(path.read_bytes(), str(relative)))
 
-    def module(self, name: str) -> Module | None:
-        """Return a module by its full name."""
-        return self.modules.get(name)
-
     @cached_property
     def references(self) -> list[QueryReference]:
         """All places that name a query."""
@@ -225,27 +220,17 @@ def _parse(source: bytes, path: str) -> Source:
     if b"\0" in source:
         raise SyntaxError("it contains null bytes", (path, 1, None, None))
     tree = ast.parse(source, path)
-    found = Source(source.decode("utf-8", "replace"), tree.body, [], [], [])
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            found.calls.append(node)
-        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.NamedExpr):
-            found.assignments.append(node)
-        elif isinstance(node, ast.For | ast.comprehension) and isinstance(node.iter, ast.List | ast.Tuple | ast.Set):
-            found.assignments.append(ast.Assign(targets=[node.target], value=node.iter))
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            found.functions.append(node)
-    return found
+    return Source(source.decode("utf-8", "replace"), tree.body, list(ast.walk(tree)))
 
 
 def _references(module: Module) -> Iterator[QueryReference]:
     constants = {
         id(node.value): node.targets[0].id
-        for node in module.source.assignments
+        for node in module.source.nodes
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
-    for node in module.source.calls:
-        if function := module.query_function(node.func):
+    for node in module.source.nodes:
+        if isinstance(node, ast.Call) and (function := module.query_function(node.func)):
             keywords = ("name", "row", "python_type")
             given = [*node.args, *(word.value for each in keywords for word in node.keywords if word.arg == each)]
             name = given[0] if given else None
@@ -266,10 +251,6 @@ def _unconditional(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield from _unconditional(node.body)
         else:
             yield node
-
-
-def _imported(alias: ast.alias) -> tuple[str, str]:
-    return (alias.name if alias.asname else alias.name.partition(".")[0], "")
 
 
 def _union(left: Annotation, right: Annotation) -> Annotation:

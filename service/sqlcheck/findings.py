@@ -41,14 +41,16 @@ def finding_at(statement: Statement, line: int, sentence: str, check: str) -> Fi
     return Finding(f"sql/{feature}/{name}.sql", line, sentence, check)
 
 
-def unless_accepted(statement: Statement, check: str, found: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield the findings of a check, unless the header accepts them; report a header that accepts none."""
-    findings = list(found)
-    accepted = next((marker for marker in statement.accepted if marker.name == check), None)
-    if accepted and not findings:
-        yield finding_at(statement, accepted.line, f"'{check}: ok' accepts no finding: remove it", "marker")
-    elif not accepted:
-        yield from findings
+def unless_accepted(statement: Statement, checks: Collection[str], found: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield the findings, except those of `checks` that the header accepts; report a header that accepts none."""
+    accepted = {marker.name: marker for marker in reversed(statement.accepted) if marker.name in checks}
+    made = set()
+    for finding in found:
+        made.add(finding.check)
+        if finding.check not in accepted:
+            yield finding
+    for check in accepted.keys() - made:
+        yield finding_at(statement, accepted[check].line, f"'{check}: ok' accepts no finding: remove it", "marker")
 
 
 def from_error(check: str, error: Exception, path: Path) -> Finding:

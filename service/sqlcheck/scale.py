@@ -159,7 +159,7 @@ def _measure_query(
         return Measurement(statement.name, None, [finding_at(statement, description.parsed.line, sentence, "scale")])
     problem = _problem(plan)
     found = [finding_at(statement, description.parsed.line, problem, "scale")] if problem else []
-    return Measurement(statement.name, plan, list(unless_accepted(statement, "scale", found)))
+    return Measurement(statement.name, plan, list(unless_accepted(statement, {"scale"}, found)))
 
 
 def seed_path(statement: Statement) -> str:

@@ -10,7 +10,6 @@ from service import migrate
 from service.postgres import QueryError, Statement, query_names, read_query
 from service.sqlcheck.code import Code, QueryReference
 from service.sqlcheck.findings import Finding, from_error
-from service.sqlcheck.migrations.migration_files import MigrationFiles
 from service.sqlcheck.scratch import with_extension_advice
 
 
@@ -39,10 +38,6 @@ class Tree:
     def migrations(self) -> Path:
         """The folder of its migrations."""
         return self.root / "migrations"
-
-    def migration_files(self) -> MigrationFiles:
-        """Read the files of its migrations, and the findings that they accept."""
-        return MigrationFiles(self.migrations)
 
     def references(self, name: str) -> list[QueryReference]:
         """Return the places in the code that name a query."""

@@ -2,26 +2,7 @@
 
 Read in this order: parse_tree and description (a query as the parser and a server describe it), planner (its plan),
 types (of parameters and columns), node_tree, node_enums, catalogue and catalogue_queries (the analysed query, and what
-it refers to), scope, joins and not_null (the relations and conditions of one SELECT), nullability,
+it refers to), scope, joins and not_null (the relations and conditions of one SELECT), nullability, assumptions,
 nullability_inference, call_nullability, written_rows and total_functions (columns that can be null), max_rows and
 min_rows (how many rows a query returns), nested_arrays (arrays of arrays), json_shape (the JSON that it builds).
 """
-
-from service.sqlcheck.analysis.description import Column, Describer, Description
-from service.sqlcheck.analysis.nullability import Nullability
-from service.sqlcheck.analysis.parse_tree import Node, walk
-from service.sqlcheck.analysis.planner import Plan
-from service.sqlcheck.analysis.types import SHORT_TYPE_NAMES, Type, Types
-
-__all__ = [
-    "SHORT_TYPE_NAMES",
-    "Column",
-    "Describer",
-    "Description",
-    "Node",
-    "Nullability",
-    "Plan",
-    "Type",
-    "Types",
-    "walk",
-]

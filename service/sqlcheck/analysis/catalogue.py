@@ -55,10 +55,10 @@ class Function:
 class Key:
     """A unique index: its columns (0 for each expression), the families of their operators, and its condition."""
 
-    columns: tuple[int, ...]
-    families: tuple[int, ...]
-    expressions: tuple[Node, ...]
-    condition: Node | None
+    columns: list[int]
+    families: list[int]
+    expressions: list[Node] = attrs.field(converter=node_tree.parse)
+    condition: Node | None = attrs.field(converter=node_tree.parse)
 
 
 @attrs.frozen
@@ -66,10 +66,10 @@ class ForeignKey:
     """A validated foreign key: each row of `table` references a row of `target` that the operators find equal."""
 
     table: Relation
-    columns: tuple[int, ...]
+    columns: list[int]
     target: Relation
-    target_columns: tuple[int, ...]
-    operators: tuple[int, ...]
+    target_columns: list[int]
+    operators: list[int]
 
 
 class Catalogue:
@@ -138,10 +138,8 @@ class Catalogue:
     def keys(self) -> dict[Relation, list[Key]]:
         """The unique indexes of each table."""
         found: dict[Relation, list[Key]] = {}
-        for relation, columns, families, expressions, condition in self._connection.execute(queries.KEYS).fetchall():
-            parsed = node_tree.parse(expressions) if expressions else []
-            limit = node_tree.parse(condition) if condition else None
-            found.setdefault(relation, []).append(Key(tuple(columns), tuple(families), tuple(parsed), limit))
+        for relation, *key in self._connection.execute(queries.KEYS).fetchall():
+            found.setdefault(relation, []).append(Key(*key))
         return found
 
     @cached_property
@@ -168,12 +166,9 @@ class Catalogue:
         return self._oids(queries.EXACT)
 
     @cached_property
-    def foreign_keys(self) -> set[ForeignKey]:
+    def foreign_keys(self) -> list[ForeignKey]:
         """The validated foreign keys that are not deferrable."""
-        return {
-            ForeignKey(table, tuple(columns), target, tuple(target_columns), tuple(operators))
-            for table, columns, target, target_columns, operators in self._connection.execute(queries.FOREIGN_KEYS)
-        }
+        return [ForeignKey(*row) for row in self._connection.execute(queries.FOREIGN_KEYS).fetchall()]
 
     @cached_property
     def _generated(self) -> dict[tuple[Relation, int], Node]:

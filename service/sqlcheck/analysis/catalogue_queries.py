@@ -97,7 +97,7 @@ KEYS = """
         inner join pg_opclass as c on c.oid = class.oid
         left join pg_collation as way on way.oid = class.compared and not way.collisdeterministic
         order by place
-    ), indexprs::text, indpred::text
+    ), coalesce(indexprs::text, '()'), coalesce(indpred::text, '<>')
     from pg_index where indisunique and indisvalid and indimmediate and not exists (
         select from pg_inherits inner join pg_class as c on c.oid = inhparent where c.oid = indrelid and c.relkind = 'r'
     )

@@ -9,9 +9,9 @@ from typing import Any
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Key
-from service.sqlcheck.analysis.node_tree import Node, constant_integer, same, strip_relabels, walk
+from service.sqlcheck.analysis.node_tree import Node, constant_integer, own_variables, same, strip_relabels, walk
 from service.sqlcheck.analysis.not_null import as_variable
-from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts, is_table
+from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts, is_table, joined_relations
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.written_rows import is_kept
 
@@ -84,10 +84,6 @@ def _is_repeatable(scope: Scope, query: Node) -> bool:
     return not limited and not scope.is_volatile(query)
 
 
-def _relations(part: Node) -> list[int]:
-    return [node.rtindex for node, level in walk(part) if node.label == "RANGETBLREF" and level == 0]
-
-
 class FunctionalDependencies:
     """The relations of a query with a single row, and the columns with a single value, as its conditions imply.
 
@@ -109,17 +105,12 @@ class FunctionalDependencies:
                 self._columns.add((expression.varno, expression.varattno, family))
         self._derive()
 
-    @property
-    def relations(self) -> list[int]:
-        """The relations of the FROM clause."""
-        return _relations(self._scope.query.jointree)
-
     def has_single_row(self, part: Node) -> bool:
         """Return whether a part of the FROM clause has a single row: all its relations do."""
         joins = (node for node, level in walk(part) if node.label == "JOINEXPR" and level == 0)
         if not self._bounded and any(join.jointype == pg.FULL for join in joins):
             return False
-        return self.single_row.issuperset(_relations(part))
+        return self.single_row.issuperset(joined_relations(part))
 
     def is_constant(self, node: Node, families: frozenset[int] = frozenset(), *, or_null: bool = True) -> bool:
         """Return whether an expression has a single value, beside the null of an outer join if `or_null`.
@@ -131,13 +122,9 @@ class FunctionalDependencies:
             return self._has_single_value(itself, families, or_null=or_null)
         if self._scope.is_volatile(itself):
             return False
-        for each, level in walk(itself):
-            if each.funcretset or (each.label == "WINDOWFUNC" and level == 0):
-                return False
-            # A variable of a nested query counts that query's levels, too.
-            if each.label == "VAR" and each.varlevelsup == level and not self._has_single_value(each, or_null=False):
-                return False
-        return True
+        if any(each.funcretset or (each.label == "WINDOWFUNC" and level == 0) for each, level in walk(itself)):
+            return False
+        return not self._varies(itself)
 
     def _has_single_value(self, variable: Node, families: frozenset[int] = frozenset(), *, or_null: bool) -> bool:
         if self._scope.is_aliased(variable):
@@ -221,9 +208,8 @@ class FunctionalDependencies:
         return tests if limits and not self._varies(query) else []
 
     def _varies(self, sources: Any) -> bool:  # noqa: ANN401 - a node, or a list of them
-        """Return whether a query or function can return other rows for each row of the relations it refers to."""
-        variables = [each for each, level in walk(sources) if each.label == "VAR" and each.varlevelsup == level]
-        return not all(self._has_single_value(each, or_null=False) for each in variables)
+        """Return whether an expression, query or function can differ for each row of the relations it refers to."""
+        return not all(self._has_single_value(each, or_null=False) for each in own_variables(sources))
 
     def _is_single_row(self, number: int) -> bool:
         relation = self._scope.relation(number)

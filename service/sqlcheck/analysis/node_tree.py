@@ -97,6 +97,13 @@ def walk(value: Any, level: int = 0) -> Iterator[tuple[Node, int]]:  # noqa: ANN
             yield from walk(each, level + (value.label == "QUERY"))
 
 
+def own_variables(part: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or a list of them
+    """Yield the variables of the query around `part`, also those in queries inside it, which count further levels."""
+    for node, level in walk(part):
+        if node.label == "VAR" and node.varlevelsup == level:
+            yield node
+
+
 def operands(expression: Node) -> list[Node]:
     """Return the operands of an expression."""
     found = [expression.fields.get(name) for name in OPERANDS]

@@ -6,12 +6,13 @@ built-in one is not mistaken for it. Views, CTEs and SQL functions are followed.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import attrs
 
 from service.sqlcheck.analysis import call_nullability as calls
 from service.sqlcheck.analysis import node_enums as pg
+from service.sqlcheck.analysis.assumptions import Assumptions
 from service.sqlcheck.analysis.joins import OuterJoin
 from service.sqlcheck.analysis.min_rows import returns_at_least_one, unmatched_by
 from service.sqlcheck.analysis.nested_arrays import makes_nested
@@ -28,7 +29,6 @@ NEVER_NULL = {
 }
 NULL_IF_ANY = CASTS | {"BOOLEXPR", "JSONISPREDICATE", "JSONVALUEEXPR", "ROWCOMPAREEXPR"}
 NO_NULLS = b"\0\0\0\0"  # an array's offset of its null bitmap
-_Assumptions = tuple[int, frozenset[tuple[int, Variable]], frozenset[int]]
 
 
 class NullabilityInference:
@@ -39,25 +39,19 @@ class NullabilityInference:
 
     def __init__(self, parameters: Sequence[bool]) -> None:
         self._parameters = parameters
-        self._columns: dict[_Assumptions, list[Nullability]] = {}
-        # What is assumed about the columns of recursive queries while they are examined.
-        self._assumed: dict[int, list[Nullability]] = {}
-        # The columns in which the condition of a CASE or a FILTER excludes nulls, with their scopes.
-        self._not_null: frozenset[tuple[int, Variable]] = frozenset()
-        self._unmatched: dict[_Assumptions, frozenset[frozenset[OuterJoin]]] = {}
-        # The scopes of which an expression that is written is examined: in it, columns are those of the old row.
-        self._writing: frozenset[int] = frozenset()
+        self._assumptions = Assumptions()
+        # What is inferred holds only for what is assumed meanwhile.
+        self._columns: dict[tuple[Scope, Assumptions], list[Nullability]] = {}
+        self._unmatched: dict[tuple[OuterJoin, Assumptions], frozenset[frozenset[OuterJoin]]] = {}
+        # The supposed columns of recursive queries while they are examined.
+        self._recursive: dict[Scope, list[Nullability]] = {}
 
     def columns(self, scope: Scope) -> list[Nullability]:
         """Return the nullability of each column of a query's result."""
-        key = self._assumptions(scope)
+        key = scope, self._assumptions
         if key not in self._columns:
             self._columns[key] = self._infer_columns(scope)
         return self._columns[key]
-
-    def _assumptions(self, subject: object) -> "_Assumptions":
-        """Return the key of what is inferred about `subject`: it holds only for what is assumed meanwhile."""
-        return id(subject), self._not_null, self._writing
 
     def _infer_columns(self, scope: Scope) -> list[Nullability]:
         query = scope.query
@@ -81,17 +75,17 @@ class NullabilityInference:
 
     def _recursive_columns(self, scope: Scope) -> list[Nullability]:
         """Return the nullability of a recursive query: assume no nulls, and repeat until nothing changes."""
-        if id(scope) in self._assumed:
-            return self._assumed[id(scope)]
+        if scope in self._recursive:
+            return self._recursive[scope]
         known, unmatched = dict(self._columns), dict(self._unmatched)
         assumed = [Nullability(elements_not_null=True)] * len(scope.targets)
         while True:
-            self._assumed[id(scope)] = assumed
+            self._recursive[scope] = assumed
             found = self.columns(scope)
             self._columns, self._unmatched = dict(known), dict(unmatched)
             if found == assumed:
-                del self._assumed[id(scope)]
-                self._columns[self._assumptions(scope)] = found
+                del self._recursive[scope]
+                self._columns[scope, self._assumptions] = found
                 return found
             assumed = [null_if_any(pair) for pair in zip(found, assumed, strict=True)]
 
@@ -146,7 +140,9 @@ class NullabilityInference:
             case "AGGREF":
                 return calls.infer_aggregate(self, scope, node)
             case "WINDOWFUNC":
-                with self._assuming((), self._writing):  # its arguments are of other rows, too
+                with self._assuming(
+                    attrs.evolve(self._assumptions, not_null=frozenset())
+                ):  # its arguments are of other rows, too
                     return calls.infer_window_function(self, scope, node)
             case "SUBLINK":
                 return self._subquery(scope, node)
@@ -158,19 +154,16 @@ class NullabilityInference:
         return null_if_any([self.expression(scope, each) for each in nodes])
 
     @contextmanager
-    def assume_not_null(self, scope: Scope, columns: Iterable[Variable]) -> Iterator[None]:
-        """Assume within the context that some columns are not null."""
-        with self._assuming(self._not_null | {(id(scope), variable) for variable in columns}, self._writing):
-            yield
-
-    @contextmanager
-    def _assuming(self, not_null: Iterable[tuple[int, Variable]], writing: frozenset[int]) -> Iterator[None]:
-        before = self._not_null, self._writing
-        self._not_null, self._writing = frozenset(not_null), writing
+    def _assuming(self, assumptions: Assumptions) -> Iterator[None]:
+        before, self._assumptions = self._assumptions, assumptions
         try:
             yield
         finally:
-            self._not_null, self._writing = before
+            self._assumptions = before
+
+    def assume_not_null(self, scope: Scope, variables: Iterable[Variable]) -> AbstractContextManager[None]:
+        """Return a context in which some variables are assumed not to be null."""
+        return self._assuming(self._assumptions.with_not_null(scope, variables))
 
     def expression_assuming(self, scope: Scope, not_null: Iterable[Variable], node: Node) -> Nullability:
         """Return the nullability of an expression that is evaluated only if some columns are not null."""
@@ -188,18 +181,17 @@ class NullabilityInference:
             found = Nullability(reason=f"${node.paramid} may be null", from_input=True, elements_not_null=True)
         else:
             return Nullability(elements_not_null=True)
-        known = (id(scope), as_variable(node)) in self._not_null
+        known = self._assumptions.is_not_null(scope, as_variable(node))
         return Nullability(elements_not_null=found.elements_not_null) if known else found
 
     def _variable(self, scope: Scope, node: Node) -> Nullability:
         relation, variable = scope.relation(node.varno), as_variable(node)
-        if (id(scope), variable) in self._not_null:
+        if self._assumptions.is_not_null(scope, variable):
             return NEVER
         if is_alias(relation):
             unclear = node.varattno <= 0 or (relation.rtekind == pg.GROUP and not scope.is_in_each_set(node))
             return UNKNOWN if unclear else self.expression(scope, scope.aliased_expression(node))
-        # If another column of the same row is not null, the row exists.
-        exists = any((id(scope), variable[::2]) == (known, other[::2]) for known, other in self._not_null)
+        exists = self._assumptions.has_row(scope, variable)
         if not exists and (reason := missing_row(scope.query, node)):
             return Nullability(reason=reason)
         own = self.column(scope, node)
@@ -219,12 +211,13 @@ class NullabilityInference:
     def _is_filtered(self, scope: Scope, node: Node) -> bool:
         """Return whether a condition excludes nulls from a column; an update filters its old rows, not its new ones."""
         updated = scope.query.commandType == pg.UPDATE and node.varno == scope.query.resultRelation
-        is_old = node.varreturningtype == pg.OLD or id(scope) in self._writing or not updated or is_kept(scope, node)
+        in_old_row = node.varreturningtype == pg.OLD or scope in self._assumptions.writing
+        is_old = in_old_row or not updated or is_kept(scope, node)
         return is_old and (node.varno, node.varattno, pg.DEFAULT) in scope.joins.not_null_columns
 
     def _unmatched_by(self, join: OuterJoin) -> frozenset[frozenset[OuterJoin]]:
         """Return the sets of outer joins that together leave a row of an outer join without a match."""
-        key = self._assumptions(join)
+        key = join, self._assumptions
         if key not in self._unmatched:
             self._unmatched[key] = frozenset({frozenset({join})})  # ends the recursion
             self._unmatched[key] = unmatched_by(join, self)
@@ -270,19 +263,11 @@ class NullabilityInference:
 
     def _written_value(self, scope: Scope, node: Node) -> Nullability | None:
         """Return the nullability of a written value; None if nothing was written, or a trigger can change it."""
-        values = [] if id(scope) in self._writing else written_values(scope, node)
+        values = [] if scope in self._assumptions.writing else written_values(scope, node)
         if not values:
             return None
-        with self._assuming(self._assumed_of_old_rows(scope), self._writing | {id(scope)}):
+        with self._assuming(self._assumptions.with_written_value(scope)):
             return self.null_if_any(scope, values)
-
-    def _assumed_of_old_rows(self, scope: Scope) -> Iterator[tuple[int, Variable]]:
-        """Yield what is assumed in terms of a written expression, in which a column is that of the old row."""
-        for known, (relation, column, row) in self._not_null:
-            if (known, relation) != (id(scope), scope.query.resultRelation):
-                yield known, (relation, column, row)
-            elif row == pg.OLD:
-                yield known, (relation, column, pg.DEFAULT)
 
     def _case(self, scope: Scope, node: Node) -> Nullability:
         found: list[Nullability] = []

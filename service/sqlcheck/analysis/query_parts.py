@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from service.sqlcheck.analysis import node_enums as pg
-from service.sqlcheck.analysis.node_tree import Node
+from service.sqlcheck.analysis.node_tree import Node, walk
 
 
 def conjuncts(condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or None
@@ -14,6 +14,11 @@ def conjuncts(condition: Any) -> Iterator[Node]:  # noqa: ANN401 - a node, or No
             yield from conjuncts(each)
     elif condition is not None and not (condition.label == "CONST" and (condition.constvalue or [])[:1] == [1]):
         yield condition
+
+
+def joined_relations(part: Node) -> list[int]:
+    """Return the numbers of the relations in a part of the FROM clause."""
+    return [node.rtindex for node, level in walk(part) if node.label == "RANGETBLREF" and level == 0]
 
 
 def is_table(relation: Node) -> bool:

@@ -1,6 +1,6 @@
 """One level of an analysed query: its relations, what they show, and the scopes around and inside it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +9,7 @@ import attrs
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.analysis.joins import Joins
-from service.sqlcheck.analysis.node_tree import Node, parse, same, strip_relabels, type_of, walk
+from service.sqlcheck.analysis.node_tree import Node, own_variables, parse, same, strip_relabels, type_of, walk
 from service.sqlcheck.analysis.not_null import parts_not_null_if_true
 from service.sqlcheck.analysis.query_parts import conjuncts, is_alias, is_table
 
@@ -61,6 +61,12 @@ class Scope:
         if key not in self.children:
             self.children[key] = Scope(self.catalogue, query, self)
         return self.children[key]
+
+    def nested(self) -> "Iterator[Scope]":
+        """Yield the scopes of the queries that are written directly in this one."""
+        for node, level in walk([*self.query.fields.values()]):
+            if node.label == "QUERY" and level == 0:
+                yield self.child(node)
 
     def function_body(self, call: Node) -> "Scope | None":
         """Return the scope of the body of an SQL function; None for other functions."""
@@ -146,10 +152,8 @@ class Scope:
     def relations_in(self, part: Any) -> set[int]:  # noqa: ANN401 - a node, a list of them, or None
         """Return the relations of this query to which an expression, or a query in it, refers."""
         found: set[int] = set()
-        for node, level in walk(part):
-            if node.label == "VAR" and node.varlevelsup == level:
-                aliased = self.relations_in(self.aliased_expression(node)) if self.is_aliased(node) else {node.varno}
-                found |= aliased
+        for node in own_variables(part):
+            found |= self.relations_in(self.aliased_expression(node)) if self.is_aliased(node) else {node.varno}
         return found
 
     def is_in_each_set(self, variable: Node) -> bool:

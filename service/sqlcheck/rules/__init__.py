@@ -5,9 +5,3 @@ parameters and columns with the Python code; cardinality and cross_joins look at
 and updates, plans at scans without an index. The others need no schema, or more than one query: hygiene (session
 state), one_shard (distributed tables), replica, usage (unused files), python_sql (SQL in Python), stub (mypy's).
 """
-
-from service.sqlcheck.rules.null_checks import column_nullability
-from service.sqlcheck.rules.schema_checks import describe
-from service.sqlcheck.rules.usage import declared_result
-
-__all__ = ["column_nullability", "declared_result", "describe"]

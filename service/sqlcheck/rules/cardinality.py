@@ -6,7 +6,7 @@ from service.postgres import Cardinality
 from service.sqlcheck.analysis.description import Description
 from service.sqlcheck.analysis.max_rows import is_bounded, returns_at_most_one
 from service.sqlcheck.analysis.min_rows import returns_at_least_one
-from service.sqlcheck.findings import Finding, finding_at, unless_accepted
+from service.sqlcheck.findings import Finding, finding_at
 
 ONE_ROW = {Cardinality.ONE, Cardinality.VALUE}
 
@@ -14,17 +14,15 @@ ONE_ROW = {Cardinality.ONE, Cardinality.VALUE}
 def check_cardinality(description: Description) -> Iterator[Finding]:
     """Find a `one`, `maybe` or `value` that can return several rows, or none, and a `many` that nothing limits."""
     statement, scope = description.statement, description.scope
-    problem = _problem(description)
-    found = [finding_at(statement, statement.returns_line, problem, "cardinality")] if problem else []
-    yield from unless_accepted(statement, "cardinality", found)
+    if problem := _problem(description):
+        yield finding_at(statement, statement.returns_line, problem, "cardinality")
     # `limit null` limits nothing.
     limit = scope.query.limitCount if scope else None
     is_optional = scope and limit and not description.nullability.expression(scope, limit).never_null
-    unlimited = statement.cardinality == Cardinality.MANY and scope and (is_optional or not is_bounded(scope))
-    why = "its limit can be null" if is_optional else "nothing limits how many"
-    sentence = f"returns many, and {why}: write `limit $n`, or say 'unlimited: ok reason'"
-    found = [finding_at(statement, statement.returns_line, sentence, "unlimited")] if unlimited else []
-    yield from unless_accepted(statement, "unlimited", found)
+    if statement.cardinality == Cardinality.MANY and scope and (is_optional or not is_bounded(scope)):
+        why = "its limit can be null" if is_optional else "nothing limits how many"
+        sentence = f"returns many, and {why}: write `limit $n`, or say 'unlimited: ok reason'"
+        yield finding_at(statement, statement.returns_line, sentence, "unlimited")
 
 
 def _problem(description: Description) -> str:

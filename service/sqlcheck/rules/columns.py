@@ -8,7 +8,7 @@ from service.sqlcheck.analysis.description import Description
 from service.sqlcheck.analysis.json_shape import JsonShape
 from service.sqlcheck.analysis.types import JSON, TEXT, Type
 from service.sqlcheck.code import QueryReference
-from service.sqlcheck.findings import Finding, finding_at, unless_accepted
+from service.sqlcheck.findings import Finding, finding_at
 from service.sqlcheck.row_classes import Annotation, Field, Row
 from service.sqlcheck.rules.allowed_values import allowed_values
 from service.sqlcheck.rules.json_fields import mismatches, nested_values
@@ -53,13 +53,10 @@ def find_naive_timestamps(description: Description, references: Collection[Query
     """Find timestamps without a time zone, unless each class that reads the column converts it."""
     statement = description.statement
     sentence = "is timestamp without time zone, which leaves the zone unknown: use timestamptz"
-    found = [
-        finding_at(statement, parameter.line, f"${number} {sentence}", "naive-timestamp")
-        for number, (parameter, inferred) in enumerate(
-            zip(statement.parameters, description.parameters, strict=True), 1
-        )
-        if inferred.is_naive
-    ]
+    parameters = zip(statement.parameters, description.parameters, strict=True)
+    for number, (parameter, inferred) in enumerate(parameters, 1):
+        if inferred.is_naive:
+            yield finding_at(statement, parameter.line, f"${number} {sentence}", "naive-timestamp")
     rows = [reference.row for reference in references if isinstance(reference.row, Row)]
     for number, column in enumerate(description.columns, 1):
         fields = [row.fields[number - 1] for row in rows if number <= len(row.fields)]
@@ -68,8 +65,8 @@ def find_naive_timestamps(description: Description, references: Collection[Query
         if any(field.annotation.has_json_class for field in fields) and (shape := description.json_shape(number)):
             inside = {each for field in fields for each in _naive_paths(shape, field, column.name)}
             naive += [f"column {number}: {path}" for path in sorted(inside)]
-        found += [finding_at(statement, column.line, f"{each} {sentence}", "naive-timestamp") for each in naive]
-    yield from unless_accepted(statement, "naive-timestamp", found)
+        for each in naive:
+            yield finding_at(statement, column.line, f"{each} {sentence}", "naive-timestamp")
 
 
 def _naive_paths(shape: JsonShape, field: Field, name: str) -> Iterator[str]:

@@ -5,17 +5,13 @@ from collections.abc import Iterator
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.description import Description
 from service.sqlcheck.analysis.max_rows import FunctionalDependencies
-from service.sqlcheck.analysis.node_tree import walk
+from service.sqlcheck.analysis.query_parts import joined_relations
 from service.sqlcheck.analysis.scope import Scope
-from service.sqlcheck.findings import Finding, finding_at, unless_accepted
+from service.sqlcheck.findings import Finding, finding_at
 
 
 def find_cross_joins(description: Description) -> Iterator[Finding]:
-    """Find pairs of relations that are joined without a condition, unless the header accepts them."""
-    yield from unless_accepted(description.statement, "cross-join", _cross_joins(description))
-
-
-def _cross_joins(description: Description) -> Iterator[Finding]:
+    """Find pairs of relations that are joined without a condition."""
     for one, other in _pairs(description.scope) if description.scope else ():
         sentence = f"no condition connects {other} with {one}: each row of one is joined to each row of the other"
         line = description.parsed.line_of_table(other, by_alias=True)
@@ -24,14 +20,14 @@ def _cross_joins(description: Description) -> Iterator[Finding]:
 
 def _pairs(scope: Scope) -> Iterator[tuple[str, str]]:
     """Yield the names of unconnected relations of a query and of the queries in it."""
-    for node, level in walk([*scope.query.fields.values()]):
-        if node.label == "QUERY" and level == 0:
-            yield from _pairs(scope.child(node))
+    for inner in scope.nested():
+        yield from _pairs(inner)
     if scope.query.commandType == pg.MERGE or not scope.query.jointree:
         return
     dependencies = FunctionalDependencies(scope, bounded=True)
-    groups = [{number} for number in dependencies.relations]
-    for links in _links(scope, dependencies.relations):
+    relations = joined_relations(scope.query.jointree)
+    groups = [{number} for number in relations]
+    for links in _links(scope, relations):
         joined = [group for group in groups if group & links]
         if joined:
             groups = [*(group for group in groups if not group & links), set().union(*joined)]

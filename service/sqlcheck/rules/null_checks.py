@@ -8,7 +8,7 @@ from service.postgres import Cardinality, Marker, Statement
 from service.sqlcheck.analysis.description import Column, Description
 from service.sqlcheck.analysis.joins import OuterJoin
 from service.sqlcheck.analysis.max_rows import FunctionalDependencies
-from service.sqlcheck.analysis.node_tree import Node, walk
+from service.sqlcheck.analysis.node_tree import Node, own_variables
 from service.sqlcheck.analysis.nullability import UNKNOWN, Nullability
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.code import QueryReference
@@ -57,42 +57,36 @@ def check_nullability(description: Description, reference: QueryReference | None
     row = reference.row if reference else None
     if _null_means_nothing(statement):
         yield from _check_first_column(description)
-    nested = list(_nested(description, row))
-    names = {each.name for each in description.columns} | {each.column.name for each in nested}
+    values = list(_values(description, row))
+    names = {each.name for each in description.columns} | {each.column.name for each in values}
     for marker in statement.not_null:
         if not {marker.name, marker.name.removesuffix("[]")} & names:
             yield finding_at(statement, marker.line, f"'not null' names {marker.name}, which is no column", "marker")
     if 0 < len(description.parsed.targets()) != len(description.columns):  # `*`, which has a finding of its own
         return
-    values = list(_values(description, row))
-    for value in [*values, *nested] if values else []:
+    for value in values:
         yield from _check_value(statement, value)
 
 
 def _values(description: Description, row: Row | Annotation | None) -> Iterator[_Value]:
-    """Yield the columns with what the class or the header allows; nothing if no class fits them."""
-    numbered = enumerate(zip(description.columns, column_nullability(description), strict=True), 1)
-    if isinstance(row, Row) and len(row.fields) == len(description.columns):
-        for (number, (column, nulls)), field in zip(numbered, row.fields, strict=True):
+    """Yield the columns, and the values in their JSON (``owner.id``, ``pets[].id``), with what their field allows.
+
+    Without a class, a single value has what the header allows; nothing is yielded if the class does not fit.
+    """
+    columns, nullability = description.columns, column_nullability(description)
+    if isinstance(row, Row) and len(row.fields) == len(columns):
+        owner = f"{row.name}."
+        for number, (column, nulls, field) in enumerate(zip(columns, nullability, row.fields, strict=True), 1):
             allowed = field.annotation
-            yield _Value(number, column, nulls, f"{row.name}.", allowed.optional, allowed.optional_elements)
-    elif description.statement.cardinality == Cardinality.VALUE and len(description.columns) == 1:
+            yield _Value(number, column, nulls, owner, allowed.optional, allowed.optional_elements)
+            shape = None if field.converted or not allowed.has_json_class else description.json_shape(number)
+            for path, inside, its in nested_values(shape, allowed, column.name) if shape else ():
+                value = Column(path, inside.type or column.type, column.line)
+                nulls_inside = _in_a_row(description, inside.nulls)
+                yield _Value(number, value, nulls_inside, owner, its.optional, its.optional_elements)
+    elif description.statement.cardinality == Cardinality.VALUE and len(columns) == 1:
         elements = not isinstance(row, Annotation) or row.optional_elements
-        for number, (column, nulls) in numbered:
-            yield _Value(number, column, nulls, "the header's ", description.statement.row_nullable, elements)
-
-
-def _nested(description: Description, row: Row | Annotation | None) -> Iterator[_Value]:
-    """Yield the values in JSON of known shape as if they were columns: ``owner.id``, ``pets[].id``."""
-    if not isinstance(row, Row) or len(row.fields) != len(description.columns):
-        return
-    for number, (column, field) in enumerate(zip(description.columns, row.fields, strict=True), 1):
-        if not field.annotation.has_json_class or field.converted or not (shape := description.json_shape(number)):
-            continue
-        for path, inside, allowed in nested_values(shape, field.annotation, column.name):
-            value = Column(path, inside.type or column.type, column.line)
-            nulls = _in_a_row(description, inside.nulls)
-            yield _Value(number, value, nulls, f"{row.name}.", allowed.optional, allowed.optional_elements)
+        yield _Value(1, columns[0], nullability[0], "the header's ", description.statement.row_nullable, elements)
 
 
 def _query_nullability(description: Description) -> list[Nullability]:
@@ -140,8 +134,7 @@ def _refers_to(description: Description, join: OuterJoin, missing: OuterJoin) ->
     return any(
         {missing}
         in description.nullability.expression(join.scope, Node("VAR", {**node.fields, "varlevelsup": 0})).outer_joins
-        for node, level in walk([join.node.quals, source.get("subquery"), source.get("functions")])
-        if node.label == "VAR" and node.varlevelsup == level
+        for node in own_variables([join.node.quals, source.get("subquery"), source.get("functions")])
     )
 
 

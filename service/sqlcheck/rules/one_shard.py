@@ -10,10 +10,9 @@ from pglast import ast
 
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.description import Description
-from service.sqlcheck.analysis.node_tree import Node, walk
-from service.sqlcheck.analysis.parse_tree import ParsedQuery
-from service.sqlcheck.analysis.parse_tree import walk as walk_parse_tree
-from service.sqlcheck.analysis.query_parts import conjuncts
+from service.sqlcheck.analysis.node_tree import Node
+from service.sqlcheck.analysis.parse_tree import ParsedQuery, walk
+from service.sqlcheck.analysis.query_parts import conjuncts, joined_relations
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.findings import Finding, finding_at, unless_accepted
 
@@ -48,7 +47,7 @@ def check_one_shard(description: Description, column: str, tables: Tables) -> It
 
     Citus routes a query to one shard only if every CTE and subquery equates the column with a parameter.
     """
-    yield from unless_accepted(description.statement, "one-shard", _on_all_shards(description, column, tables))
+    yield from unless_accepted(description.statement, {"one-shard"}, _on_all_shards(description, column, tables))
 
 
 def _on_all_shards(description: Description, column: str, tables: Tables) -> Iterator[Finding]:
@@ -72,18 +71,16 @@ def _insert_sources(parsed: ParsedQuery) -> Iterator[Any]:
     """
     for node in parsed.nodes:
         if isinstance(node, ast.InsertStmt):
-            inside = walk_parse_tree(getattr(node.selectStmt, "fromClause", None) or ())
+            inside = walk(getattr(node.selectStmt, "fromClause", None) or ())
             yield from (each for each in inside if isinstance(each, ast.RangeVar))
 
 
 def _unbound(scope: Scope, tables: Tables) -> Iterator[str]:
     """Yield the `tables` that a query, or a query in it, does not bind to a parameter."""
     query, bound = scope.query, _bound(scope)
-    for node, level in walk([*query.fields.values()]):
-        if node.label == "QUERY" and level == 0:
-            yield from _unbound(scope.child(node), tables)
-    read = {node.rtindex for node, level in walk(query.jointree) if node.label == "RANGETBLREF" and level == 0}
-    for number in sorted(read | ({query.resultRelation} - {0})):
+    for inner in scope.nested():
+        yield from _unbound(inner, tables)
+    for number in sorted({*joined_relations(query.jointree), query.resultRelation} - {0}):
         name, column = tables.get(scope.relation(number).relid, ("", 0))
         if name and query.commandType == pg.INSERT and number == query.resultRelation:
             values = [each.expr for each in query.targetList or [] if each.resno == column]

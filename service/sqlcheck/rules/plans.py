@@ -5,15 +5,11 @@ from collections.abc import Iterator
 
 from service.sqlcheck.analysis.description import Description
 from service.sqlcheck.analysis.planner import full_scans
-from service.sqlcheck.findings import Finding, finding_at, unless_accepted
+from service.sqlcheck.findings import Finding, finding_at
 
 
 def find_sequential_scans(description: Description) -> Iterator[Finding]:
-    """Find the scans that no index serves, unless the header accepts them."""
-    yield from unless_accepted(description.statement, "seqscan", _scans(description))
-
-
-def _scans(description: Description) -> Iterator[Finding]:
+    """Find the scans that no index serves."""
     for node, join in full_scans(description.plan) if description.plan else ():
         table, own = node["Relation Name"], node.get("Unserved Cond", node.get("Filter"))
         joined = join if re.search(rf'(?<!\w)"?{re.escape(node["Alias"])}"?\.', join) else None

@@ -41,11 +41,11 @@ def find_sql(code: Code) -> Iterator[Finding]:
     """Find SQL that Python builds from strings, and SQL in string literals; psycopg.sql is safe."""
     strings = {name: _ModuleStrings(module) for name, module in code.modules.items()}
     for name, module in code.modules.items():
-        for node in module.source.calls:
-            given = [*node.args[:1], *(each.value for each in node.keywords if each.arg in {"query", "sql", "command"})]
-            if not (isinstance(node.func, ast.Attribute) and node.func.attr in EXECUTE_METHODS and given):
+        for node in module.source.nodes:
+            if not isinstance(node, ast.Call) or getattr(node.func, "attr", "") not in EXECUTE_METHODS:
                 continue
-            text = _Tracer(strings).trace(name, given[0])
+            given = [*node.args[:1], *(each.value for each in node.keywords if each.arg in {"query", "sql", "command"})]
+            text = _Tracer(strings).trace(name, given[0]) if given else None
             if text and text.is_built and not _is_accepted(code, name, "built-sql"):
                 sentence = "SQL is built from strings: move it to a file in sql/ with $n for each value"
                 yield Finding(module.path.as_posix(), node.lineno, sentence, "built-sql")
@@ -56,7 +56,7 @@ def find_sql(code: Code) -> Iterator[Finding]:
 
 def _is_accepted(code: Code, name: str, check: str) -> bool:
     parts = name.split(".")
-    around = [code.module(".".join(parts[: length + 1])) for length in range(len(parts))]
+    around = [code.modules.get(".".join(parts[: length + 1])) for length in range(len(parts))]
     return any(check in ACCEPTED.findall(module.source.text) for module in around if module)
 
 
@@ -69,14 +69,10 @@ class _ModuleStrings:
     @cached_property
     def values(self) -> dict[str, list[ast.expr]]:
         found: dict[str, list[ast.expr]] = {}
-        for node in self.module.source.assignments:
-            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                if value := node.value:
-                    if isinstance(node, ast.AugAssign):
-                        value = ast.BinOp(left=ast.Constant(""), op=ast.Add(), right=value)
-                    for name in _assigned_names(target):
-                        found.setdefault(name, []).append(value)
-        for function in self.module.source.functions:
+        for target, value in _assignments(self.module.source.nodes):
+            for name in _assigned_names(target):
+                found.setdefault(name, []).append(value)
+        for function in self._functions:
             if any(ast.unparse(each).rpartition(".")[2] in PROPERTIES for each in function.decorator_list):
                 found.setdefault(function.name, []).extend(self.returned[function.name])
         return found
@@ -84,14 +80,37 @@ class _ModuleStrings:
     @cached_property
     def returned(self) -> dict[str, list[ast.expr]]:
         found: dict[str, list[ast.expr]] = {}
-        for function in self.module.source.functions:
+        for function in self._functions:
             returns = [node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value]
             found.setdefault(function.name, []).extend(returns)
-        for node in self.module.source.assignments:
-            if isinstance(node.value, ast.Lambda) and isinstance(node, ast.Assign):
-                for name in _assigned_names(node.targets[0]):
-                    found.setdefault(name, []).append(node.value.body)
+        for target, value in _assignments(self.module.source.nodes):
+            if isinstance(value, ast.Lambda):
+                for name in _assigned_names(target):
+                    found.setdefault(name, []).append(value.body)
         return found
+
+    @property
+    def _functions(self) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+        return [node for node in self.module.source.nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def _assignments(nodes: list[ast.AST]) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Yield each target of an assignment with its value; that of a loop with the list, tuple or set."""
+    for node in nodes:
+        match node:
+            case ast.Assign(targets=targets, value=value):
+                yield from ((target, value) for target in targets)
+            case ast.AugAssign(target=target, value=value):
+                yield target, ast.BinOp(left=ast.Constant(""), op=ast.Add(), right=value)
+            case ast.AnnAssign(target=target, value=ast.expr() as value) | ast.NamedExpr(target=target, value=value):
+                yield target, value
+            case (
+                ast.For(target=target, iter=ast.List() | ast.Tuple() | ast.Set() as values)
+                | ast.comprehension(target=target, iter=ast.List() | ast.Tuple() | ast.Set() as values)
+            ):
+                yield target, values
+            case _:
+                pass  # no assignment
 
 
 def _assigned_names(target: ast.expr) -> list[str]:

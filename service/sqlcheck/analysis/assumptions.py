@@ -1,0 +1,42 @@
+"""What is assumed while an expression is examined: that of a CASE after its condition, or one that is written."""
+
+from collections.abc import Iterable
+
+import attrs
+
+from service.sqlcheck.analysis import node_enums as pg
+from service.sqlcheck.analysis.not_null import Variable
+from service.sqlcheck.analysis.scope import Scope
+
+
+@attrs.frozen
+class Assumptions:
+    """The variables that are not null, each with its scope, and the scopes in which a written value is examined.
+
+    In a written value, a column is that of the old row.
+    """
+
+    not_null: frozenset[tuple[Scope, Variable]] = frozenset()
+    writing: frozenset[Scope] = frozenset()
+
+    def is_not_null(self, scope: Scope, variable: Variable) -> bool:
+        """Return whether a variable is assumed not to be null."""
+        return (scope, variable) in self.not_null
+
+    def has_row(self, scope: Scope, variable: Variable) -> bool:
+        """Return whether the row of a variable exists: a column of it, perhaps another one, is not null."""
+        return any((scope, variable[::2]) == (known, other[::2]) for known, other in self.not_null)
+
+    def with_not_null(self, scope: Scope, variables: Iterable[Variable]) -> "Assumptions":
+        """Return these assumptions, and that some variables are not null."""
+        return attrs.evolve(self, not_null=self.not_null | {(scope, variable) for variable in variables})
+
+    def with_written_value(self, scope: Scope) -> "Assumptions":
+        """Return the assumptions in a value that a statement writes: what is known of the old row, without `old`."""
+        kept = set()
+        for known, (relation, column, row) in self.not_null:
+            if (known, relation) != (scope, scope.query.resultRelation):
+                kept.add((known, (relation, column, row)))
+            elif row == pg.OLD:
+                kept.add((known, (relation, column, pg.DEFAULT)))
+        return Assumptions(frozenset(kept), self.writing | {scope})
