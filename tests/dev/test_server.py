@@ -156,7 +156,8 @@ def test_saved_file_is_checked_at_once(own: Checkout, dev: Running) -> None:
     """The console reports the finding, and so do responses that need the query; other requests succeed."""
     path = "sql/system/list_applied_migrations.sql"
     text = (own.folder / path).read_text()
-    finding = f'{path}:5: PostgreSQL says: column "sha257" does not exist [refused]'
+    refused = 'column "sha257" does not exist; perhaps you meant to reference the column "migration_checksum.sha256"'
+    finding = f"{path}:5: PostgreSQL says: {refused} [refused]"
 
     (own.folder / path).write_text(text.replace("sha256", "sha257"))
 
