@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -29,6 +30,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 ASSETS = ("book.css", "book.js")
 BOOK_MARKER = '<meta name="generator" content="python -m service sql book">'
 CODE = re.compile(r"``(.+?)``|`(.+?)`")
+MAX_NAME = 200  # of the part of a file name that is a name; file systems allow 255 bytes for all
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -80,7 +82,10 @@ class Page:
 
 def file(kind: str, name: str) -> str:
     """Return the file name of a page, unique also on case-insensitive file systems."""
-    return f"{kind}-{re.sub(r'[^a-z0-9_.-]', lambda found: f'~{ord(found[0]):x}', name)}.html"
+    safe = re.sub(r"[^a-z0-9_.-]", lambda found: f"~{ord(found[0]):x}", name)
+    if len(safe) > MAX_NAME:
+        safe = f"{safe[:MAX_NAME]}~{sha256(name.encode()).hexdigest()[:16]}"
+    return f"{kind}-{safe}.html"
 
 
 def _pages(contents: Contents) -> Iterator[Page]:
@@ -257,7 +262,7 @@ def _index_of(table: Table) -> Iterator[tuple[str, str, str, str]]:
     for index in table.indexes:
         yield "index", index.name, f"{at}#indexes", f"{index.method} {index.comment}"
     for trigger in table.triggers:
-        yield "trigger", trigger.name, f"triggers.html#{quote(f'{table.name}.{trigger.name}')}", trigger.definition
+        yield trigger.kind, trigger.name, f"triggers.html#{quote(f'{table.name}.{trigger.name}')}", trigger.definition
 
 
 def _script(value: object) -> str:

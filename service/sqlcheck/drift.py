@@ -74,6 +74,9 @@ def _by_object(expected: Schema, actual: Schema) -> dict[str, list[Change]]:
     for change in difference(expected, attrs.evolve(actual, tables=tables)):
         name = change.table or change.name
         bare = name.partition("(")[0]  # without arguments, whose types can have another schema
+        is_moved = change.name in expected.sequences.keys() & actual.sequences and not (change.before and change.after)
+        if change.kind == "sequence" and is_moved:
+            continue  # a column owns it now, or no longer; its table says so
         if not BOOKKEEPING_TABLES.fullmatch(name) and (change.before or bare.rpartition(".")[0] in schemas):
             found.setdefault(name, []).append(change)
     return found

@@ -72,6 +72,13 @@ def test_names_become_valid_file_names() -> None:
     assert file("query", "users.show_me") == "query-users.show_me.html"
 
 
+def test_long_names_become_different_file_names() -> None:
+    names = [file("table", "Ä" * 63 + last) for last in "ab"]
+
+    assert names[0] != names[1]
+    assert all(len(name) <= 255 for name in names)  # bytes that file systems allow
+
+
 def test_query_shows_parameters_and_columns(folder: Path) -> None:
     text = " ".join(parse_pages(folder)[file("query", "shelves.find_shelf")].text.split())
 

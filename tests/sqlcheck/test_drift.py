@@ -95,6 +95,23 @@ def test_changed_table_is_one_finding(tree: Copy, live: str) -> None:
         ("create domain score as int", "the database has the domain score, which no migration creates"),
         ("create type mood as enum ('sad')", "the database has the enum mood, which no migration creates"),
         ("create type pair as (a int, b int)", "the database has the type pair, which no migration creates"),
+        (
+            "create rule none as on delete to login_throttle do instead nothing",
+            "login_throttle is different: rule none, which no migration creates",
+        ),
+        ("create type span as range (subtype = int)", "the database has the type span, which no migration creates"),
+        (
+            "create aggregate total (int) (sfunc = int4pl, stype = int)",
+            "the database has the function total(integer), which no migration creates",
+        ),
+        (
+            "alter sequence kites_id_seq cycle",
+            "column id is 'bigint not null generated always as identity (cycle)', not",
+        ),
+        (
+            "create sequence counted owned by kites.version",
+            "kites is different: owned sequence counted, which no migration creates",
+        ),
         ("delete from _yoyo_migration where migration_id like '0001%'", ".sql:1: is not applied to the database"),
         (
             "insert into _yoyo_migration (migration_id, migration_hash) values ('9_x', '')",
@@ -163,6 +180,17 @@ def test_changed_type_is_found_where_it_is_created(tree: Copy, own_database_url:
     [found] = drift(tree, own_database_url, "alter type pair drop attribute b")
 
     assert found.startswith(f"{place}:3: in the database, pair is different: type is 'a integer', not 'a ")
+
+
+def test_sequence_with_another_owner_is_one_finding(tree: Copy, own_database_url: str) -> None:
+    place = "migrations/9999_create_ticket.sql"
+    tree.write(place, f"-- depends: {CREATE_KITES}\n\ncreate sequence ticket;\n")
+    tree.write(place.replace(".sql", ".rollback.sql"), "drop sequence ticket;\n")
+    apply(own_database_url, tree.root / "migrations", report=lambda _: None)
+
+    [found] = drift(tree, own_database_url, "alter sequence ticket owned by kites.version")
+
+    assert "kites is different: owned sequence ticket, which no migration creates" in found
 
 
 def test_changed_sequence_is_found_where_it_is_created(tree: Copy, own_database_url: str) -> None:

@@ -22,6 +22,7 @@ CREATED = {
     "CreateDomainStmt": ("domain", "domainname"),
     "CreateEnumStmt": ("enum", "typeName"),
     "CreateFunctionStmt": ("function", "funcname"),
+    "CreateRangeStmt": ("type", "typeName"),
 }
 Part = tuple[str, str]  # the kind and the name of a part of the schema; a column is named table.column
 

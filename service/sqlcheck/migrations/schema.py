@@ -73,11 +73,17 @@ class Index:
 
 @attrs.frozen
 class Trigger:
-    """A user-defined trigger, and the signature of its function."""
+    """A user-defined trigger, and the signature of its function; or a rule, which has none."""
 
     name: str
     definition: str
     function: str
+    comment: str
+
+    @property
+    def kind(self) -> str:
+        """Whether it is a trigger or a rule."""
+        return "trigger" if self.function else "rule"
 
 
 @attrs.frozen
@@ -86,13 +92,15 @@ class Policy:
 
     name: str
     definition: str
+    comment: str
 
 
 @attrs.frozen
 class Table:
     """A table, or a view with its definition in `view`.
 
-    `options` are its bounds as a partition, row level security, storage parameters and replica identity.
+    `options` are its parents, bounds and key of partitions, foreign server, row level security, storage parameters and
+    replica identity.
     """
 
     schema: str
@@ -125,7 +133,7 @@ class Table:
 
 @attrs.frozen
 class Type:
-    """A domain, an enum or a composite type."""
+    """A domain, an enum, a range or a composite type."""
 
     kind: str
     name: str
@@ -148,11 +156,12 @@ class Function:
 
 @attrs.frozen
 class Sequence:
-    """A sequence, and the column that owns it, if any."""
+    """A sequence, and the column that owns it, if any; `identity` if it is that of an identity column."""
 
     name: str
     table: str
     column: str
+    identity: bool
     type: str
     start: int
     increment: int

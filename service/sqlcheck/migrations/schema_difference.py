@@ -55,9 +55,12 @@ def _parts(schema: Schema) -> Iterator[tuple[Key, Part]]:
     for function in schema.functions.values():
         yield ("function", "", function.signature), Part(function.definition, function.comment)
     for each in schema.sequences.values():
-        if not each.table:  # a sequence that a column owns is part of it
-            declared = f"{each.type} start {each.start} increment {each.increment}{' cycle' if each.cycles else ''}"
-            yield ("sequence", "", each.name), Part(declared, each.comment)
+        if not each.identity:  # that of an identity column is part of it
+            declared = (
+                f"{each.type} start {each.start} increment {each.increment} from {each.minimum} to {each.maximum}"
+            )
+            kind = "owned sequence" if each.table else "sequence"
+            yield (kind, each.table, each.name), Part(f"{declared}{' cycle' if each.cycles else ''}", each.comment)
 
 
 def _parts_of(table: Table) -> Iterator[tuple[Key, Part]]:
@@ -70,6 +73,6 @@ def _parts_of(table: Table) -> Iterator[tuple[Key, Part]]:
         if index.name not in keys:  # the index of a constraint is part of it
             yield ("index", table.name, index.name), Part(index.declared, index.comment)
     for trigger in table.triggers:
-        yield ("trigger", table.name, trigger.name), Part(trigger.definition, "")
+        yield (trigger.kind, table.name, trigger.name), Part(trigger.definition, trigger.comment)
     for policy in table.policies:
-        yield ("policy", table.name, policy.name), Part(policy.definition, "")
+        yield ("policy", table.name, policy.name), Part(policy.definition, policy.comment)
