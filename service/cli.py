@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 from importlib.util import find_spec
 from typing import Any
 
@@ -32,6 +33,9 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted", err=True)
+            ctx.exit(128 + signal.SIGINT)  # as a shell reports it; click would exit with 1, as for findings
         except Unavailable as error:
             # Its first line: the others may show a row.
             cause = str(error.__cause__ or "").partition("\n")[0]

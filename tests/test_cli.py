@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tomllib
@@ -18,7 +20,7 @@ from service.postgres.query_file import QueryError
 from service.problems import Unavailable
 from service.settings import Settings
 from tests.support.command_line import NOWHERE, assert_refused, invoke
-from tests.support.processes import ROOT, run, serve_settings
+from tests.support.processes import PATIENCE, ROOT, command, run, serve_settings
 
 NAMES = sorted(path.stem for path in (ROOT / "migrations").glob("*.sql") if not path.match("*.rollback.sql"))
 NEWEST = NAMES[-1]
@@ -249,3 +251,15 @@ def test_failure_of_any_command_is_one_sentence(error: type[Exception]) -> None:
     result = CliRunner().invoke(Commands(commands={"fail": fail}), ["fail"])
 
     assert_refused(result, "Error: This does not work")
+
+
+def test_interrupted_command_exits_with_130() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"postgresql://user@127.0.0.1:{listener.getsockname()[1]}/name?sslmode=disable"
+        process = subprocess.Popen(command("sql", "locks", "--database-url", url), stderr=subprocess.PIPE, text=True)
+        server, _ = listener.accept()  # it never answers
+        with server:
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=PATIENCE)
+
+    assert (process.returncode, stderr) == (130, "\nInterrupted\n")

@@ -144,7 +144,7 @@ class Contents:
 
 
 class MigrationFailedError(Exception):
-    """A migration fails, so there is no schema to show."""
+    """A migration or ``sql/roles.sql`` fails, so there is no schema to show."""
 
 
 def gather(tree: Tree, server: str, *, seeded: bool = False, progress: Progress = lambda _: None) -> Contents:
@@ -221,6 +221,8 @@ def _grants(tree: Tree, connection: Connection) -> list[Grant]:
             return read_grants(connection)
     except psycopg.errors.InsufficientPrivilege:
         return read_grants(connection)
+    except psycopg.Error as error:
+        raise MigrationFailedError(f"sql/roles.sql: PostgreSQL says: {error.diag.message_primary}") from error
 
 
 def _queries(tree: Tree, connection: Connection, progress: Progress) -> Iterator[tuple[str, Query]]:

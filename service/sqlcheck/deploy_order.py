@@ -71,7 +71,8 @@ def _findings(tree: Tree, connection: psycopg.Connection[object]) -> set[Finding
 @contextmanager
 def checkout(root: Path, revision: str) -> Iterator[Path]:
     """Yield a folder with the SQL, code and migrations of a git revision. Raises RevisionError."""
-    command = ["git", "-C", str(root), "archive", "--format=tar", revision, "--", "sql", "service", "migrations"]
+    command = ["git", "-C", str(root), "archive", "--format=tar", "--end-of-options", revision]
+    command += ["sql", "service", "migrations"]
     try:
         done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - a fixed command; the revision is a single argument
     except FileNotFoundError:

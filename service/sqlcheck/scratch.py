@@ -35,11 +35,16 @@ def scratch_database(url: str | None) -> Iterator[str]:
         return
     name = f"service_check_{os.getpid()}_{secrets.token_hex(6)}"  # shows who created it, if it is not dropped
     with connect(url) as connection:
-        connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
         try:
+            connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
             yield f"{url}{'&' if '?' in url else '?'}dbname={name}"  # the last one counts, and more than the path
         finally:
-            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+            drop = sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
+            try:
+                connection.execute(drop)
+            except KeyboardInterrupt:  # psycopg has cancelled the statement
+                connection.execute(drop)
+                raise
 
 
 def connect(url: str) -> "psycopg.Connection[tuple[object, ...]]":

@@ -131,3 +131,12 @@ def test_revision_without_git_is_empty(small_tree: Path, tree: Copy, monkeypatch
     assert contents._revision(tree.root) == ""  # noqa: SLF001 - a book of a folder without git takes seconds
     monkeypatch.setenv("PATH", "/nonexistent")
     assert contents._revision(small_tree) == ""  # noqa: SLF001 - the same
+
+
+def test_refused_roles_file_is_named(small_tree: Path, tmp_path: Path, own_database_url: str) -> None:
+    shutil.copytree(small_tree, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "sql/roles.sql").write_text("create rolle reader;")
+
+    done = invoke("book", "--directory", str(tmp_path), "--database-url", own_database_url)
+
+    assert done.stderr == 'Error: sql/roles.sql: PostgreSQL says: syntax error at or near "rolle"\n'

@@ -147,3 +147,9 @@ def test_missing_git_is_one_sentence(released: Copy, database_url: str, monkeypa
         check(released, database_url).stderr
         == "Error: git is not installed, but is needed to read an earlier revision\n"
     )
+
+
+def test_revision_like_an_option_is_a_revision(released: Copy, database_url: str) -> None:
+    done = check(released, database_url, "--list")
+
+    assert done.stderr == "Error: git cannot read '--list': fatal: not a valid object name: --list\n"

@@ -498,3 +498,13 @@ def test_squawk_can_exclude_every_migration(tree: Copy, database_url: str) -> No
     tree.write(".squawk.toml", 'excluded_paths = ["*.sql"]')
 
     assert locks(tree, database_url).stdout.endswith("migrations: no findings\n")
+
+
+def test_copy_from_stdin_is_one_sentence(tree: Copy, database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    tree.write(PLACE, "copy kites from stdin;")
+    tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
+
+    done = locks(tree, database_url)
+
+    assert done.stderr == f"Error: {PLACE}: COPY cannot be used with this method; use copy() instead\n"
+    assert caplog.messages == []

@@ -20,6 +20,7 @@ FIRST = f"""create type shade as enum ('red', 'blue');
 create schema shelf;
 {TABLE}{PARTS}{TRIGGER}
 create function twice(n integer) returns integer language sql as 'select n * 2';
+create aggregate whole (integer) (sfunc = int4pl, stype = integer);
 """
 PLACE = "migrations/0002_change-toys.rollback.sql:1: "
 DIFFERENT = PLACE + "the schema is not what it was before the migration: "
@@ -29,7 +30,10 @@ def check(url: str, folder: Path, migration: str, rollback: str) -> str:
     """Return the findings about the second of two migrations."""
     texts = {
         "0001_make_toys": FIRST,
-        "0001_make_toys.rollback": "drop schema shelf; drop table toys cascade; drop function twice; drop type shade;",
+        "0001_make_toys.rollback": (
+            "drop schema shelf; drop table toys cascade; drop function twice; drop type shade;"
+            "drop aggregate whole (integer);"
+        ),
         "0002_change-toys": f"-- depends: 0001_make_toys\n{migration}\n",
         "0002_change-toys.rollback": f"{rollback}\n",
     }
@@ -67,6 +71,11 @@ def check(url: str, folder: Path, migration: str, rollback: str) -> str:
         ("create policy p on toys using (true);", "select 1;", "policy p on public.toys stays"),
         ("alter table toys disable trigger t;", "select 1;", "trigger t on public.toys is changed"),
         ("alter table toys alter name set default 'a';", "select 1;", "default value for public.toys.name stays"),
+        (
+            "drop aggregate whole (integer);",
+            "create aggregate whole (integer) (sfunc = int4mul, stype = integer);",
+            "aggregate public.whole(integer) is changed",
+        ),
         ("alter sequence toys_id_seq increment 2;", "select 1;", "sequence public.toys_id_seq is changed"),
         ("alter sequence toys_id_seq cache 2;", "select 1;", "sequence public.toys_id_seq is changed"),
         ("revoke execute on function twice from public;", "select 1;", "function public.twice(integer) is changed"),

@@ -1,12 +1,43 @@
 """Scratch databases on the server of a URL."""
 
+import os
+import signal
+import time
+from contextlib import ExitStack
+from threading import Thread
+
 import pytest
 
 from service.embedded import EmbeddedPostgres
 from service.sqlcheck.scratch import connect, scratch_database
+from tests.support.processes import wait_until
+
+WAITING = "select 1 from pg_stat_activity where query like 'drop database%' and wait_event_type = 'Lock'"
 
 
 @pytest.mark.parametrize("form", ["{}", "{}&dbname=postgres", "{}&database=postgres"])
 def test_scratch_database_replaces_dbname(server: EmbeddedPostgres, form: str) -> None:
     with scratch_database(form.format(server.url("postgres"))) as url, connect(url) as connection:
         assert connection.info.dbname.startswith("service_check_")
+
+
+def test_interrupted_drop_leaves_no_database(server: EmbeddedPostgres) -> None:
+    with connect(server.url("postgres")) as other, connect(server.url("postgres")) as watch, ExitStack() as scratch:
+        url = scratch.enter_context(scratch_database(server.url("postgres")))
+        with connect(url) as connection:
+            name = connection.info.dbname
+        other.execute("begin; lock pg_database in share mode")
+
+        def interrupt() -> None:
+            wait_until(lambda: watch.execute(WAITING).fetchone() is not None, "the drop waits")
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)  # the first statement is cancelled while it waits
+            other.execute("rollback")
+
+        interrupting = Thread(target=interrupt)
+        interrupting.start()
+        with pytest.raises(KeyboardInterrupt):
+            scratch.close()
+        interrupting.join()
+
+        assert watch.execute("select from pg_database where datname = %s", [name]).fetchall() == []

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import psycopg
 from psycopg.errors import ActiveSqlTransaction
+from psycopg.pq import TransactionStatus
 from yoyo.migrations import read_sql_migration  # type: ignore[import-untyped]  # yoyo ships no types
 
 from service.migrate import MigrationError, load_migrations
@@ -132,6 +133,10 @@ class _Review:
             with nullcontext() if self._transactional else self._connection.transaction():
                 self._connection.execute(statement)
                 return before if lock_free else State.read(self._connection)
+        except psycopg.ProgrammingError:
+            if self._connection.info.transaction_status == TransactionStatus.ACTIVE:
+                self._connection.close()  # COPY waits for rows: a rollback would only cause warnings
+            raise
         except ActiveSqlTransaction:  # such as CONCURRENTLY, in a migration that is not a transaction
             if self._transactional:
                 raise

@@ -31,7 +31,12 @@ CATALOGUES: dict[str, LiteralString] = {
     "pg_policy": """
         concat(pg_get_expr(x.polqual, x.polrelid), pg_get_expr(x.polwithcheck, x.polrelid), x.polroles::regrole[])
     """,
-    "pg_proc": "case when x.prokind <> 'a' then pg_get_functiondef(x.oid) end",
+    "pg_proc": """
+        case when x.prokind <> 'a' then pg_get_functiondef(x.oid) else (
+            select row(aggtransfn, aggfinalfn, aggtranstype::regtype, agginitval)::text
+            from pg_aggregate where aggfnoid = x.oid
+        ) end
+    """,
     "pg_rewrite": "pg_get_ruledef(x.oid)",
     "pg_statistic_ext": "pg_get_statisticsobjdef(x.oid)",
     "pg_trigger": "pg_get_triggerdef(x.oid)",
