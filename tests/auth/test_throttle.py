@@ -132,7 +132,7 @@ async def test_ipv6_site_counts_at_ten_times_the_limit(
 @pytest.mark.parametrize(
     ("network", "exceeded"), [("203.0.113.7/32", "203.0.113.7/32"), ("2001:db8::/64", "2001:db8::/48")]
 )
-async def test_excess_of_a_network_does_not_count_for_the_account(
+async def test_excess_of_a_network_spares_the_account(
     connection: asyncpg.Connection, network: str, exceeded: str
 ) -> None:
     await connection.execute("insert into login_throttle values ('', $1, 40, 4, now() + interval '1 hour')", exceeded)

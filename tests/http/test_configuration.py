@@ -141,7 +141,7 @@ async def list_since(
     return JSONResponse(f"{day} {price}")
 
 
-def test_default_that_is_not_of_json_is_documented_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_date_is_documented_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
     parameters = openapi_document(application(monkeypatch, list_since))["paths"]["/since"]["get"]["parameters"]
 
     assert {each["name"]: each["schema"]["default"] for each in parameters} == {"day": "2000-01-01", "price": "1.50"}

@@ -34,6 +34,15 @@ def live(tree: Copy, own_database_url: str) -> str:
     return own_database_url
 
 
+def migrate(tree: Copy, url: str, create: str, drop: str) -> str:
+    """Add a migration of which line 3 is `create`, apply all, and return its path."""
+    path = "migrations/9999_create_more.sql"
+    tree.write(path, f"-- depends: {CREATE_KITES}\n\n{create}\n")
+    tree.write(path.replace(".sql", ".rollback.sql"), f"{drop}\n")
+    apply(url, tree.root / "migrations", report=lambda _: None)
+    return path
+
+
 def test_same_schema_has_no_drift(tree: Copy, live: str) -> None:
     assert check(tree, live).stdout.endswith("migrations: no findings\n")
 
@@ -127,10 +136,8 @@ def test_drift_is_found(tree: Copy, live: str, ddl: str, finding: str) -> None:
 
 
 def test_schema_without_tables_is_compared(tree: Copy, own_database_url: str) -> None:
-    create = "create schema tool; create function tool.f() returns int return 1;\n"
-    tree.write("migrations/9999_create_tool.sql", f"-- depends: {CREATE_KITES}\n{create}")
-    tree.write("migrations/9999_create_tool.rollback.sql", "drop schema tool cascade;\n")
-    apply(own_database_url, tree.root / "migrations", report=lambda _: None)
+    create = "create schema tool; create function tool.f() returns int return 1;"
+    migrate(tree, own_database_url, create, "drop schema tool cascade;")
 
     [found] = drift(tree, own_database_url, "drop function tool.f()")
 
@@ -143,9 +150,7 @@ def test_accepted_and_foreign_tables_have_no_drift(tree: Copy, own_database_url:
         "create table echo (at date primary key references event);\ncomment on table echo is 'Echoes.';\n"
     )
     accepted = "-- drift: ok audit (the BI team's)\n-- unread: ok event, echo (so do they)\n"
-    tree.write("migrations/9999_create_event.sql", f"-- depends: {CREATE_KITES}\n{accepted}{create}")
-    tree.write("migrations/9999_create_event.rollback.sql", "drop table echo, event;\n")
-    apply(own_database_url, tree.root / "migrations", report=lambda _: None)
+    migrate(tree, own_database_url, f"{accepted}{create}", "drop table echo, event;")
 
     found = drift(
         tree,
@@ -172,10 +177,7 @@ def test_read_only_role_is_enough(tree: Copy, live: str) -> None:
 
 
 def test_changed_type_is_found_where_it_is_created(tree: Copy, own_database_url: str) -> None:
-    place = "migrations/9999_create_pair.sql"
-    tree.write(place, f"-- depends: {CREATE_KITES}\n\ncreate type pair as (a int, b int);\n")
-    tree.write(place.replace(".sql", ".rollback.sql"), "drop type pair;\n")
-    apply(own_database_url, tree.root / "migrations", report=lambda _: None)
+    place = migrate(tree, own_database_url, "create type pair as (a int, b int);", "drop type pair;")
 
     [found] = drift(tree, own_database_url, "alter type pair drop attribute b")
 
@@ -183,10 +185,7 @@ def test_changed_type_is_found_where_it_is_created(tree: Copy, own_database_url:
 
 
 def test_sequence_with_another_owner_is_one_finding(tree: Copy, own_database_url: str) -> None:
-    place = "migrations/9999_create_ticket.sql"
-    tree.write(place, f"-- depends: {CREATE_KITES}\n\ncreate sequence ticket;\n")
-    tree.write(place.replace(".sql", ".rollback.sql"), "drop sequence ticket;\n")
-    apply(own_database_url, tree.root / "migrations", report=lambda _: None)
+    migrate(tree, own_database_url, "create sequence ticket;", "drop sequence ticket;")
 
     [found] = drift(tree, own_database_url, "alter sequence ticket owned by kites.version")
 
@@ -194,10 +193,7 @@ def test_sequence_with_another_owner_is_one_finding(tree: Copy, own_database_url
 
 
 def test_changed_sequence_is_found_where_it_is_created(tree: Copy, own_database_url: str) -> None:
-    place = "migrations/9999_create_ticket.sql"
-    tree.write(place, f"-- depends: {CREATE_KITES}\n\ncreate sequence ticket;\n")
-    tree.write(place.replace(".sql", ".rollback.sql"), "drop sequence ticket;\n")
-    apply(own_database_url, tree.root / "migrations", report=lambda _: None)
+    place = migrate(tree, own_database_url, "create sequence ticket;", "drop sequence ticket;")
 
     [found] = drift(tree, own_database_url, "alter sequence ticket increment 2")
 

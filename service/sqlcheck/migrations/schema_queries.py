@@ -118,31 +118,32 @@ INDEXES = """
     from pg_index as i inner join pg_class as c on c.oid = i.indexrelid
     order by i.indrelid, not i.indisprimary, c.relname
 """
+# Rules, too, which have no function.
 TRIGGERS = """
     select
-        t.tgrelid, t.tgname::text,
-        pg_get_triggerdef(t.oid, true)
-            || case t.tgenabled
-                when 'D' then ' -- disabled' when 'R' then ' -- replica' when 'A' then ' -- always' else ''
-            end,
-        case when n.nspname = 'public' then '' else n.nspname || '.' end || p.proname
-            || '(' || pg_get_function_identity_arguments(p.oid) || ')',
-        coalesce(obj_description(t.oid, 'pg_trigger'), '')
-    from pg_trigger as t
-    inner join pg_proc as p on p.oid = t.tgfoid
-    inner join pg_namespace as n on n.oid = p.pronamespace
-    where not t.tgisinternal
-    union all
-    select
-        r.ev_class, r.rulename::text,
-        pg_get_ruledef(r.oid, true)
-            || case r.ev_enabled
-                when 'D' then ' -- disabled' when 'R' then ' -- replica' when 'A' then ' -- always' else ''
-            end,
-        '', coalesce(obj_description(r.oid, 'pg_rewrite'), '')
-    from pg_rewrite as r
-    where r.rulename <> '_RETURN'
-    order by 1, 2
+        x.relation, x.name,
+        x.definition || case x.enabled
+            when 'D' then ' -- disabled' when 'R' then ' -- replica' when 'A' then ' -- always' else ''
+        end,
+        x.function, coalesce(x.comment, '')
+    from (
+        select
+            t.tgrelid, t.tgname::text, pg_get_triggerdef(t.oid, true), t.tgenabled,
+            case when n.nspname = 'public' then '' else n.nspname || '.' end || p.proname
+                || '(' || pg_get_function_identity_arguments(p.oid) || ')',
+            obj_description(t.oid, 'pg_trigger')
+        from pg_trigger as t
+        inner join pg_proc as p on p.oid = t.tgfoid
+        inner join pg_namespace as n on n.oid = p.pronamespace
+        where not t.tgisinternal
+        union all
+        select
+            r.ev_class, r.rulename::text, pg_get_ruledef(r.oid, true), r.ev_enabled, '',
+            obj_description(r.oid, 'pg_rewrite')
+        from pg_rewrite as r
+        where r.rulename <> '_RETURN'
+    ) as x (relation, name, definition, enabled, function, comment)
+    order by x.relation, x.name
 """
 POLICIES = """
     select

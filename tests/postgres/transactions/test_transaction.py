@@ -141,13 +141,19 @@ async def test_transaction_ends_within_the_time_of_its_request(
     assert await things.added() == []
 
 
+async def stale_query(db: Database, things: Things, statement: Statements) -> Value[..., int]:
+    """Return a query that is prepared for columns as they no longer are."""
+    query: Value[..., int] = Value(statement("value integer", "select * from things where thing = 100"), int)
+    await db.value(query)
+    await things.admin.execute("alter table things alter column thing type bigint")
+    return query
+
+
 async def test_stale_statement_is_unavailable_once(
     opening: Opening, empty_database_url: str, things: Things, statement: Statements
 ) -> None:
     db = await opening(empty_database_url, size=1)
-    everything: Value[..., int] = Value(statement("value integer", "select * from things where thing = 100"), int)
-    await db.value(everything)
-    await things.admin.execute("alter table things alter column thing type bigint")
+    everything = await stale_query(db, things, statement)
 
     with pytest.raises(Unavailable):
         async with db.transaction() as tx:
@@ -161,9 +167,7 @@ async def test_transaction_with_stale_statement_runs_again(
     opening: Opening, empty_database_url: str, things: Things, statement: Statements
 ) -> None:
     db = await opening(empty_database_url, size=1)
-    everything: Value[..., int] = Value(statement("value integer", "select * from things where thing = 100"), int)
-    await db.value(everything)
-    await things.admin.execute("alter table things alter column thing type bigint")
+    everything = await stale_query(db, things, statement)
 
     async def work(tx: Queries) -> int:
         await tx.count(things.add, 1)
