@@ -200,13 +200,13 @@ def test_broken_handler_is_one_sentence_until_fixed(checkout: Path, start: Start
 
 
 def test_warning_on_which_tests_fail_is_shown(checkout: Path, start: Start) -> None:
-    controllers = checkout / "service/pets/controllers.py"
-    controllers.write_text(controllers.read_text().replace("pet_id: PetId", "pet_id: int"))
+    controllers = checkout / "service/auth/controllers.py"
+    controllers.write_text(re.sub(r"session_id: Annotated\[UUID, .*\]", "session_id: UUID", controllers.read_text()))
 
     dev = start("dev", cwd=checkout)
     dev.wait_until_ready()
 
-    assert "path parameter 'pet_id' declared using deprecated inferred style" in dev.stderr
+    assert "path parameter 'session_id' declared using deprecated inferred style" in dev.stderr
 
 
 def test_second_server_in_a_checkout_is_refused(own: Checkout, dev: Running) -> None:
