@@ -151,7 +151,8 @@ def _parameters(query: str) -> tuple[dict[str, str], dict[str, str]]:
     keywords, settings = {}, {}
     _decoded(query)
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+        # For libpq, a plus sign is no space: a password can contain one.
+        pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True, strict_parsing=bool(query))
     except ValueError:
         raise ValueError("must have parameters of the form name=value, joined by &, after the question mark") from None
     for key, value in pairs:

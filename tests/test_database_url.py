@@ -186,8 +186,8 @@ def test_url_without_user_is_refused_without_system_user(monkeypatch: pytest.Mon
     [
         ("sslmode=&statement_timeout=5000&jit=", {"statement_timeout": "5000", "jit": ""}),
         (
-            "application_name=two+words&search_path=%22a%20b%22,%20public",
-            {"application_name": "two words", "search_path": '"a b", public'},
+            "application_name=two+more%20words&search_path=%22a%20b%22,%20public",
+            {"application_name": "two+more words", "search_path": '"a b", public'},
         ),
         (
             "citus.enable_statistics_collection=off&TimeZone=UTC",

@@ -20,7 +20,7 @@ from service.timeouts import DATABASE_TIMEOUTS
         ("postgresql://u@h?database=db", {"dbname": "db"}),
         ("postgresql://u@h?statement_timeout=5000&jit=", {"options": "-c statement_timeout=5000 -c jit="}),
         ("postgresql://u@h?jit=off&options=-c%20a=b", {"options": "-c a=b -c jit=off"}),
-        ("postgresql://u@h?search_path=a,%20b+c%5C", {"options": r"-c search_path=a,\ b\ c\\"}),
+        ("postgresql://u@h?search_path=a,%20b%20c%5C", {"options": r"-c search_path=a,\ b\ c\\"}),
     ],
 )
 def test_each_part_of_the_url_reaches_libpq(url: str, expected: dict[str, str]) -> None:
@@ -28,7 +28,7 @@ def test_each_part_of_the_url_reaches_libpq(url: str, expected: dict[str, str]) 
 
 
 def test_asyncpg_and_psycopg_get_the_same_session(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = f"{empty_database_url}&statement_timeout=5000&application_name=two+words&search_path=%22a%20b%22,%20public"
+    url = f"{empty_database_url}&statement_timeout=5000&application_name=a+b%20c&search_path=%22a%20b%22,%20public"
     settings = (
         "select current_setting('statement_timeout'), current_setting('application_name'), current_schemas(false),"
         " current_setting('client_encoding')"
@@ -47,5 +47,5 @@ def test_asyncpg_and_psycopg_get_the_same_session(empty_database_url: str, monke
         connection.commit()
         row = connection.execute(settings).fetchone()
 
-    assert row == ("5s", "two words", ["a b", "public"], "UTF8")
+    assert row == ("5s", "a+b c", ["a b", "public"], "UTF8")
     assert row == asyncio.run(through_asyncpg())
