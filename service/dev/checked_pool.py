@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import click
 import psycopg
 from litestar.exceptions.base_exceptions import LitestarDeprecationWarning
@@ -76,7 +77,14 @@ class CheckedPool(WrappedPool):
     @override
     async def run(self, executor: Executor, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
         """Run the current version of `query`. Raises QueryFinding."""
-        return await super().run(executor, await self.current(query), arguments)
+        latest = await self.current(query)
+        try:
+            return await super().run(executor, latest, arguments)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError):
+            if not self._statements:  # the first check is not complete
+                await self.check()
+                await self.current(query)
+            raise
 
     async def current(self, query: Query[..., Any]) -> Query[..., Any]:
         """Return `query` with the current content of its file. Raises QueryFinding."""

@@ -87,6 +87,18 @@ async def test_query_with_a_finding_is_refused(
     assert capsys.readouterr().err == f"{NO_COLUMN}\n"  # once
 
 
+async def test_query_broken_at_startup_is_refused_before_the_first_check(
+    checked: CheckedPool, tree: Copy, query: Many[..., AppliedMigration]
+) -> None:
+    text = query.sql.replace("sha256\n", "colour\n")
+    tree.edit(PATH, "sha256\n", "colour\n")
+
+    with pytest.raises(QueryFinding) as refused:
+        await checked.fetch(Many(attrs.evolve(query.statement, sql=text), AppliedMigration), ())
+
+    assert refused.value.detail == NO_COLUMN
+
+
 async def test_finding_names_the_migration_that_is_not_applied(
     checked: CheckedPool, tree: Copy, capsys: pytest.CaptureFixture[str]
 ) -> None:
