@@ -5,7 +5,7 @@ the database of ``dev``, without changing it. ``serve`` never reloads files, and
 """
 
 import asyncio
-import sys
+import traceback
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,36 +16,52 @@ import asyncpg
 import click
 import psycopg
 from litestar.exceptions.base_exceptions import LitestarDeprecationWarning
+from litestar.types import ASGIApp, Receive, Send
 from typing_extensions import override
 from watchfiles import awatch
 
 from service.migrate import status
 from service.postgres import SQL, Executor, PoolLike, Query, Rows, Statement, WrappedPool, accept_broken_files
-from service.problems import OperatorError, QueryFinding
+from service.problems import InternalError, OperatorError, QueryFinding
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.server import Application
     from service.sqlcheck import Finding
 
 
-def create_app() -> "Application":
+def create_app() -> ASGIApp:
     """Build the application from the environment, with queries that are checked while it runs.
 
-    If it cannot be built, print why and exit. Print Litestar's deprecation warnings, too, because tests fail on them.
+    If that fails, print why, and return an application that responds with the reason until a file is saved. Print
+    Litestar's deprecation warnings, too, because tests fail on them.
     """
     warnings.simplefilter("default", LitestarDeprecationWarning)
     accept_broken_files()
-    from service import app  # noqa: PLC0415 - its features read their queries on import
-    from service.server import create_worker_app  # noqa: PLC0415 - it imports service.http, which reads queries too
-
-    def make_pool(settings: Settings) -> PoolLike:
-        return CheckedPool(app.connection_pool(settings), settings.database_url)
-
     try:
+        from service import app  # noqa: PLC0415 - its features read their queries on import
+        from service.server import create_worker_app  # noqa: PLC0415 - it imports service.http, which reads queries too
+
+        def make_pool(settings: Settings) -> PoolLike:
+            return CheckedPool(app.connection_pool(settings), settings.database_url)
+
         return create_worker_app(lambda: app.from_environment(make_pool))
     except OperatorError as error:  # such as a handler that cannot work
-        sys.exit(f"Error: {error}")
+        click.echo(f"Error: {error}", err=True)
+        return _broken_app(str(error))
+    except Exception as error:  # noqa: BLE001 - whatever an edited file raises
+        traceback.print_exc()
+        return _broken_app(f"{type(error).__name__}: {error}")
+
+
+def _broken_app(reason: str) -> ASGIApp:
+    """Return an application that responds to each request with `reason`."""
+    from service.http import new_request_id, problem_response  # noqa: PLC0415 - the same
+
+    async def respond(scope: Any, receive: Receive, send: Send) -> None:  # noqa: ANN401 - Litestar's type has no lifespan
+        if scope["type"] == "http":
+            await problem_response(InternalError(reason), new_request_id())(scope, receive, send)
+
+    return respond
 
 
 class CheckedPool(WrappedPool):

@@ -186,15 +186,26 @@ def test_broken_files_at_startup_are_reported(checkout: Path, start: Start) -> N
     assert dev.status("/health/ready") == 200
 
 
-def test_broken_handler_is_one_sentence_until_fixed(checkout: Path, start: Start) -> None:
+@pytest.mark.parametrize(
+    ("correct", "broken", "reason"),
+    [
+        ("{pet_id:int}", "{number:int}", "lacks the parameter pet_id"),
+        ("import Controller", "import Nothing", "ImportError: cannot import name 'Nothing'"),
+    ],
+)
+def test_broken_code_is_the_response_until_fixed(
+    checkout: Path, start: Start, correct: str, broken: str, reason: str
+) -> None:
     controllers = checkout / "service/pets/controllers.py"
     text = controllers.read_text()
-    controllers.write_text(text.replace("{pet_id:int}", "{number:int}"))
+    controllers.write_text(text.replace(correct, broken))
 
     dev = start("dev", cwd=checkout)
+    dev.wait_until_ready(500)
 
-    wait_until(lambda: "lacks the parameter pet_id" in dev.stderr, "it says so")
-    assert "Traceback" not in dev.stderr
+    assert reason in dev.client.get("/pets/me").json()["detail"]
+    assert reason in dev.stderr
+    assert ("Traceback" in dev.stderr) == reason.startswith("ImportError")
     controllers.write_text(text)
     dev.wait_until_ready()
 
