@@ -8,7 +8,6 @@ import asyncio
 import os
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from opentelemetry import propagate
@@ -52,17 +51,10 @@ class Traces:
 
     async def flush(self) -> None:
         """Export the remaining spans, for up to FLUSH_TIMEOUT seconds."""
-        loop, flushed = asyncio.get_running_loop(), asyncio.Event()
-
-        def shut_down() -> None:
-            self._provider.shutdown()  # can take 30 s
-            with suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(flushed.set)
-
-        # Python waits for the threads of executors at exit, but not for this one.
-        threading.Thread(target=shut_down, name="last spans", daemon=True).start()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(flushed.wait(), FLUSH_TIMEOUT)
+        # The export can take 30 s. At exit, Python waits for the threads of executors, but not for this one.
+        thread = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
+        thread.start()
+        await asyncio.to_thread(thread.join, FLUSH_TIMEOUT)
 
     def middleware(self, app: ASGIApp) -> ASGIApp:
         """Wrap `app`: record a span for each request, in the trace of its ``traceparent`` (W3C Trace Context).
