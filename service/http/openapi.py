@@ -128,7 +128,7 @@ def complete_document(document: dict[str, Any], app: Litestar) -> None:
     """Add to the `document` of `app` what Litestar omits."""
     schemas = document["components"].setdefault("schemas", {})
     schemas |= SCHEMAS
-    document["components"]["headers"] = {name: dict(header) for name, header in HEADERS.items()}
+    document["components"]["headers"] = HEADERS
     for operations in document["paths"].values():
         operations.pop("head", None)
     for method, handler, operation in _operations(document, app):
@@ -176,7 +176,7 @@ SUCCESSES = {"200": "Success", "201": "Created", "204": "Success; no body"}
 def _add_responses(method: str, operation: dict[str, Any], problems: Mapping[str, dict[str, Any]]) -> None:
     responses = operation["responses"]
     if any(parameter["name"] == "If-None-Match" for parameter in operation.get("parameters", [])):
-        headers = {"ETag": dict(responses["200"]["headers"]["ETag"])}
+        headers = {"ETag": responses["200"]["headers"]["ETag"]}
         responses["304"] = {"description": "Not modified: the client's copy is current", "headers": headers}
     for status, description in SUCCESSES.items():
         if status in responses:
