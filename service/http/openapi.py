@@ -190,7 +190,8 @@ def _add_responses(method: str, operation: dict[str, Any], problems: Mapping[str
             "Accept-Encoding": {"description": "`identity`: send the body uncompressed", "example": "identity"},
         }
     for response in responses.values():
-        for header in response.setdefault("headers", {}).values():
+        response["headers"] = dict(sorted(response.get("headers", {}).items()))  # Litestar has them in a set
+        for header in response["headers"].values():
             if "$ref" not in header and "schema" not in header:
                 header["schema"] = {"type": "string"}
                 if "example" in header:
