@@ -101,10 +101,6 @@ class Output:
         self._closes_at = self._closes_at or time.monotonic() + seconds
         self.flush()
 
-    def open(self) -> None:
-        """Stop waiting for lines to be written, after close()."""
-        self._closes_at = None
-
     def _seal_chunk(self) -> None:
         """Turn the buffered lines into a chunk."""
         if self._lines:
