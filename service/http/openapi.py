@@ -21,12 +21,12 @@ from typing_extensions import override
 from service import __version__
 from service.http.body import accept_header
 from service.http.openapi_problems import HEADERS, SCHEMAS, header_reference, operation_problems, problem_responses
-from service.http.schemas import BodySchemas, RowSchemas, RuleSchemas, TimeSchemas
+from service.http.schemas import BodySchemas, MetaSchemas, TimeSchemas
 from service.problems import NotFound
 
 DOCUMENT_PATH = "/openapi.json"
 # What Litestar needs to document rows, bodies and the rules of both.
-SCHEMA_PLUGINS = (RuleSchemas(), BodySchemas(), RowSchemas(), TimeSchemas())
+SCHEMA_PLUGINS = (MetaSchemas(), BodySchemas(), TimeSchemas())
 MAX_BIGINT = 2**63 - 1
 # Examples for fields that declare none, by format.
 EXAMPLE_BY_FORMAT: dict[str, object] = {
@@ -222,18 +222,21 @@ def _named_schemas(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, An
 
 
 def _complete_schema(name: str, schema: dict[str, Any]) -> None:
-    """Add an example to the schema of `name` if it has none, and make its limits exact."""
+    """Complete the schema of the field `name`: exact limits, a description of a nullable type, and an example."""
     for limit in ("minimum", "maximum"):
         if limit in schema:
             whole = int(schema[limit])  # Litestar converts 2**63 - 1 to a float
             schema[limit] = min(whole, MAX_BIGINT) if whole == schema[limit] else schema[limit]
+    kinds = [kind for kind in schema.get("oneOf", ()) if kind != {"type": "null"}]
+    if len(kinds) == 1:  # a nullable type, whose description Litestar has beside that of null
+        schema |= {keyword: kinds[0].pop(keyword) for keyword in ("description", "examples") if keyword in kinds[0]}
     if not is_composed(schema):
         schema.setdefault("examples", [example(name, schema)])
 
 
 def is_composed(schema: Mapping[str, Any]) -> bool:
     """Return whether values are objects, lists, or of a class with a schema of its own: their parts have examples."""
-    parts = {"$ref", "items", "properties", "additionalProperties"} & schema.keys()
+    parts = {"$ref", "allOf", "items", "properties", "additionalProperties"} & schema.keys()
     return bool(parts) or any(is_composed(kind) for kind in schema.get("oneOf", ()))
 
 
