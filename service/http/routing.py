@@ -190,8 +190,8 @@ def cors_middleware(app: ASGIApp, cors: CORSConfig) -> ASGIApp:
         is_allowed = all(map(cors.is_origin_allowed, origins))
         if scope["method"] == "OPTIONS" and not is_allowed:  # type: ignore[typeddict-item]  # there are no websockets
             scope["headers"] = [field for field in scope["headers"] if field[0] != b"origin"]
-        has_litestars = cors.is_allow_all_origins or (origins and is_allowed)
-        await app(scope, receive, send if has_litestars else send_with_vary)
+        has_cors_headers = cors.is_allow_all_origins or (origins and is_allowed)
+        await app(scope, receive, send if has_cors_headers else send_with_vary)
 
     return dispatch
 
