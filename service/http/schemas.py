@@ -11,7 +11,7 @@ from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 from typing_extensions import override
 
-# The keyword of each rule of msgspec.Meta; those of lengths depend on the type.
+# The keyword of each rule of msgspec.Meta, except those of lengths.
 RULES = {
     "ge": "minimum",
     "gt": "exclusive_minimum",
@@ -20,9 +20,6 @@ RULES = {
     "multiple_of": "multiple_of",
     "pattern": "pattern",
 }
-TEXT_RULES = RULES | {"min_length": "min_length", "max_length": "max_length"}
-LIST_RULES = RULES | {"min_length": "min_items", "max_length": "max_items"}
-OBJECT_RULES = RULES | {"min_length": "min_properties", "max_length": "max_properties"}
 
 
 class BodySchemas(OpenAPISchemaPlugin):
@@ -73,9 +70,10 @@ class MetaSchemas(OpenAPISchemaPlugin):
         schema: Schema | Reference = schema_creator.for_field_definition(replace(field_definition, metadata=()))
         if isinstance(schema, Reference):  # other fields share the schema that it names
             schema = Schema(all_of=[schema])
-        keywords = TEXT_RULES
+        measure = "length"
         if field_definition.is_non_string_collection:
-            keywords = OBJECT_RULES if field_definition.is_mapping else LIST_RULES
+            measure = "properties" if field_definition.is_mapping else "items"
+        keywords = RULES | {"min_length": f"min_{measure}", "max_length": f"max_{measure}"}
         for meta in _metas(field_definition):
             for rule, keyword in keywords.items():
                 if (value := getattr(meta, rule)) is not None:
