@@ -30,7 +30,6 @@ from service.http import (
     applied_migrations,
     cors_middleware,
     docs_file,
-    docs_page,
     exception_handler,
     metrics_route,
     openapi_config,
@@ -127,7 +126,7 @@ def create_app(
         recorder.stop()
 
     app = Service(
-        route_handlers=[*CONTROLLERS, HealthController, docs_page, docs_file],
+        route_handlers=[*CONTROLLERS, HealthController, docs_file],
         dependencies={
             "passwords": _provide(passwords),
             "readiness": _provide(readiness),

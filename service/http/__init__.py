@@ -40,7 +40,7 @@ from service.http.routing import (
     is_json,
     strict_paths_middleware,
 )
-from service.http.system.docs import docs_file, docs_page
+from service.http.system.docs import docs_file
 from service.http.system.health import HealthController, Readiness, applied_migrations
 from service.http.system.metrics import metrics_route
 
@@ -70,7 +70,6 @@ __all__ = [
     "client_network",
     "cors_middleware",
     "docs_file",
-    "docs_page",
     "etag",
     "exception_handler",
     "expected_versions",

@@ -57,10 +57,7 @@ def read_form_body(body: bytes, model: type[T]) -> T:
     form = dict(fields)
     if len(form) < len(fields):
         raise MalformedRequest("The body is not a form: a field is given more than once")
-    if errors := [*field_errors(form, model)]:
-        raise InvalidInput(errors=errors)
-    decoded = msgspec.convert(form, model)
-    check_finite(decoded)
+    decoded: T = read_json(msgspec.json.encode(form), model)
     return decoded
 
 
@@ -83,7 +80,8 @@ def check_media_type(media_type: bytes, method: str, headers: Mapping[bytes, byt
 def decoder(model: Any) -> Callable[[bytes], Any]:  # noqa: ANN401 - any type
     """Return a function that decodes JSON as a `model`; cached, because creating one costs more than calling it.
 
-    Raises TypeError if msgspec does not support the class.
+    The function raises InvalidInput for an infinite date, time or Decimal, or NaN. Raises TypeError if msgspec does not
+    support the class.
     """
     decode = msgspec.json.Decoder(model).decode
     schema = msgspec.json.encode(msgspec.json.schema(model))
@@ -92,16 +90,11 @@ def decoder(model: Any) -> Callable[[bytes], Any]:  # noqa: ANN401 - any type
 
     def decode_finite(body: bytes) -> object:
         decoded = decode(body)
-        check_finite(decoded)
+        if errors := [*_infinite_values(msgspec.to_builtins(decoded, builtin_types=(date, datetime, Decimal)))]:
+            raise InvalidInput(errors=errors)
         return decoded
 
     return decode_finite
-
-
-def check_finite(decoded: object) -> None:
-    """Raise InvalidInput if a date, a time or a Decimal in a decoded body is infinite, or NaN."""
-    if errors := [*_infinite_values(msgspec.to_builtins(decoded, builtin_types=(date, datetime, Decimal)))]:
-        raise InvalidInput(errors=errors)
 
 
 def is_infinite(value: date | Decimal | float) -> bool:

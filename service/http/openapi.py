@@ -21,12 +21,12 @@ from typing_extensions import override
 from service import __version__
 from service.http.body import accept_header
 from service.http.openapi_problems import HEADERS, SCHEMAS, header_reference, operation_problems, problem_responses
-from service.http.schemas import BodySchemas, RowSchemas, RuleSchemas, TimeSchemas
+from service.http.schemas import BodySchemas, MetaSchemas, TimeSchemas
 from service.problems import NotFound
 
 DOCUMENT_PATH = "/openapi.json"
 # What Litestar needs to document rows, bodies and the rules of both.
-SCHEMA_PLUGINS = (RuleSchemas(), BodySchemas(), RowSchemas(), TimeSchemas())
+SCHEMA_PLUGINS = (MetaSchemas(), BodySchemas(), TimeSchemas())
 MAX_BIGINT = 2**63 - 1
 # Examples for fields that declare none, by format.
 EXAMPLE_BY_FORMAT: dict[str, object] = {
@@ -128,7 +128,7 @@ def complete_document(document: dict[str, Any], app: Litestar) -> None:
     """Add to the `document` of `app` what Litestar omits."""
     schemas = document["components"].setdefault("schemas", {})
     schemas |= SCHEMAS
-    document["components"]["headers"] = {name: dict(header) for name, header in HEADERS.items()}
+    document["components"]["headers"] = HEADERS
     for operations in document["paths"].values():
         operations.pop("head", None)
     for method, handler, operation in _operations(document, app):
@@ -176,7 +176,7 @@ SUCCESSES = {"200": "Success", "201": "Created", "204": "Success; no body"}
 def _add_responses(method: str, operation: dict[str, Any], problems: Mapping[str, dict[str, Any]]) -> None:
     responses = operation["responses"]
     if any(parameter["name"] == "If-None-Match" for parameter in operation.get("parameters", [])):
-        headers = {"ETag": dict(responses["200"]["headers"]["ETag"])}
+        headers = {"ETag": responses["200"]["headers"]["ETag"]}
         responses["304"] = {"description": "Not modified: the client's copy is current", "headers": headers}
     for status, description in SUCCESSES.items():
         if status in responses:
@@ -190,7 +190,8 @@ def _add_responses(method: str, operation: dict[str, Any], problems: Mapping[str
             "Accept-Encoding": {"description": "`identity`: send the body uncompressed", "example": "identity"},
         }
     for response in responses.values():
-        for header in response.setdefault("headers", {}).values():
+        response["headers"] = dict(sorted(response.get("headers", {}).items()))  # Litestar has them in a set
+        for header in response["headers"].values():
             if "$ref" not in header and "schema" not in header:
                 header["schema"] = {"type": "string"}
                 if "example" in header:
@@ -221,18 +222,21 @@ def _named_schemas(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, An
 
 
 def _complete_schema(name: str, schema: dict[str, Any]) -> None:
-    """Add an example to the schema of `name` if it has none, and make its limits exact."""
+    """Complete the schema of the field `name`: exact limits, a description of a nullable type, and an example."""
     for limit in ("minimum", "maximum"):
         if limit in schema:
             whole = int(schema[limit])  # Litestar converts 2**63 - 1 to a float
             schema[limit] = min(whole, MAX_BIGINT) if whole == schema[limit] else schema[limit]
+    kinds = [kind for kind in schema.get("oneOf", ()) if kind != {"type": "null"}]
+    if len(kinds) == 1:  # a nullable type, whose description Litestar has beside that of null
+        schema |= {keyword: kinds[0].pop(keyword) for keyword in ("description", "examples") if keyword in kinds[0]}
     if not is_composed(schema):
         schema.setdefault("examples", [example(name, schema)])
 
 
 def is_composed(schema: Mapping[str, Any]) -> bool:
     """Return whether values are objects, lists, or of a class with a schema of its own: their parts have examples."""
-    parts = {"$ref", "items", "properties", "additionalProperties"} & schema.keys()
+    parts = {"$ref", "allOf", "items", "properties", "additionalProperties"} & schema.keys()
     return bool(parts) or any(is_composed(kind) for kind in schema.get("oneOf", ()))
 
 

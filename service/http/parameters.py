@@ -52,10 +52,9 @@ def _is_utf_8(text: str) -> bool:
 
 def missing_parameters(handler: BaseRouteHandler, request: Request[Any, Any, Any]) -> list[FieldError]:
     """Return an error for each required query parameter or header that `request` lacks."""
-    query = dict(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
-    parameters, headers = (declared_parameters(handler, kind) for kind in (ParamType.QUERY, ParamType.HEADER))
-    missing = [name for name, field in parameters.items() if field.is_required and name not in query]
-    missing += [name for name, field in headers.items() if field.is_required and name.lower() not in request.headers]
+    query, headers = (declared_parameters(handler, kind) for kind in (ParamType.QUERY, ParamType.HEADER))
+    missing = [name for name, field in query.items() if field.is_required and name not in request.query_params]
+    missing += [name for name, field in headers.items() if field.is_required and name not in request.headers]
     return [{"pointer": f"/{pointer_step(name)}", "detail": "is missing"} for name in missing]
 
 

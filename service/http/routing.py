@@ -4,6 +4,7 @@ import re
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -52,39 +53,31 @@ def parse_uuid(text: str) -> UUID:
     return value
 
 
-def date_parser(kind: type[D]) -> Callable[[str], D]:
-    """Return a parser of dates or times; it raises ValueError for one that PostgreSQL would store as infinity."""
-
-    def parse(text: str) -> D:
-        value = msgspec.convert(text, kind)
-        if is_infinite(value):
-            raise ValueError(text)
-        return value
-
-    return parse
+def parse_date(kind: type[D], text: str) -> D:
+    """Parse a date or a time. Raises ValueError for one that PostgreSQL would store as infinity."""
+    value = msgspec.convert(text, kind)
+    if is_infinite(value):
+        raise ValueError(text)
+    return value
 
 
-def number_parser(kind: type[N]) -> Callable[[str], N]:
-    """Return a parser of decimal numbers; those of Python also accept NaN, exponents, 1_0 and digits of other scripts.
+def parse_number(kind: type[N], text: str) -> N:
+    """Parse a decimal number; Python also accepts NaN, exponents, 1_0 and digits of other scripts.
 
-    It raises ValueError.
+    Raises ValueError.
     """
-
-    def parse(text: str) -> N:
-        if not NUMBER.fullmatch(text) or is_infinite(value := kind(text)):
-            raise ValueError(text)
-        return value
-
-    return parse
+    if not NUMBER.fullmatch(text) or is_infinite(value := kind(text)):
+        raise ValueError(text)
+    return value
 
 
 PATH_PARSERS: dict[Any, Callable[[str], Any]] = {
     int: parse_integer,
     UUID: parse_uuid,
-    date: date_parser(date),
-    datetime: date_parser(datetime),
-    Decimal: number_parser(Decimal),
-    float: number_parser(float),
+    date: partial(parse_date, date),
+    datetime: partial(parse_date, datetime),
+    Decimal: partial(parse_number, Decimal),
+    float: partial(parse_number, float),
 }
 
 
@@ -197,8 +190,8 @@ def cors_middleware(app: ASGIApp, cors: CORSConfig) -> ASGIApp:
         is_allowed = all(map(cors.is_origin_allowed, origins))
         if scope["method"] == "OPTIONS" and not is_allowed:  # type: ignore[typeddict-item]  # there are no websockets
             scope["headers"] = [field for field in scope["headers"] if field[0] != b"origin"]
-        has_litestars = cors.is_allow_all_origins or (origins and is_allowed)
-        await app(scope, receive, send if has_litestars else send_with_vary)
+        has_cors_headers = cors.is_allow_all_origins or (origins and is_allowed)
+        await app(scope, receive, send if has_cors_headers else send_with_vary)
 
     return dispatch
 

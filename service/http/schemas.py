@@ -3,16 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import time
-from typing import Annotated, Any, cast, get_args, get_origin
+from typing import Any
 
 import msgspec
-from litestar.openapi.spec import OpenAPIType, Schema
+from litestar.openapi.spec import OpenAPIType, Reference, Schema
 from litestar.plugins import OpenAPISchemaPlugin
-from litestar.plugins.attrs import AttrsSchemaPlugin
 from litestar.typing import FieldDefinition
 from typing_extensions import override
 
-# The keyword of each rule of msgspec.Meta; those of lengths depend on the type.
+# The keyword of each rule of msgspec.Meta, except those of lengths.
 RULES = {
     "ge": "minimum",
     "gt": "exclusive_minimum",
@@ -21,32 +20,6 @@ RULES = {
     "multiple_of": "multiple_of",
     "pattern": "pattern",
 }
-TEXT_RULES = RULES | {"min_length": "min_length", "max_length": "max_length"}
-LIST_RULES = RULES | {"min_length": "min_items", "max_length": "max_items"}
-OBJECT_RULES = RULES | {"min_length": "min_properties", "max_length": "max_properties"}
-
-
-class RowSchemas(AttrsSchemaPlugin):
-    """Adds the description and examples of ``Annotated[…, msgspec.Meta(…)]`` to the schemas of attrs classes."""
-
-    @override
-    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
-        schema = super().to_openapi_schema(field_definition, schema_creator)
-        for name, hint in field_definition.get_type_hints(include_extras=True).items():
-            field = (schema.properties or {}).get(name)
-            for meta in _metas(hint) if isinstance(field, Schema) else ():
-                field = cast("Schema", field)
-                field.description, field.examples = meta.description, meta.examples
-                for key, value in (meta.extra_json_schema or {}).get("extra", {}).items():
-                    setattr(field, key, value)
-        return schema
-
-
-def _metas(hint: object) -> Iterator[msgspec.Meta]:
-    if get_origin(hint) is Annotated:
-        yield from (meta for meta in hint.__metadata__ if isinstance(meta, msgspec.Meta))  # type: ignore[attr-defined]  # Annotated has it
-    for part in get_args(hint):
-        yield from _metas(part)
 
 
 class BodySchemas(OpenAPISchemaPlugin):
@@ -81,31 +54,36 @@ class TimeSchemas(OpenAPISchemaPlugin):
         return Schema(type=OpenAPIType.STRING, format="time-local")  # type: ignore[arg-type]  # Litestar knows no such format
 
 
-class RuleSchemas(OpenAPISchemaPlugin):
-    """Adds the rules of ``Annotated[…, msgspec.Meta(…)]``; Litestar adds only those of a field itself, not of elements.
+class MetaSchemas(OpenAPISchemaPlugin):
+    """Adds what ``Annotated[…, msgspec.Meta(…)]`` says of a field of a row or a body, or of its elements.
 
-    The limits are exact: Litestar's own are floats, which cannot represent 2**63 - 1.
+    Litestar reads only the Meta of a body's own fields. The limits are exact: Litestar's are floats, which cannot
+    represent 2**63 - 1.
     """
 
     @override
     def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
-        rules = [getattr(meta, rule) for meta in _own_metas(field_definition) for rule in TEXT_RULES]
-        return not field_definition.is_union and any(rule is not None for rule in rules)
+        return not field_definition.is_union and any(_metas(field_definition))
 
     @override
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
-        schema: Schema = schema_creator.for_field_definition(replace(field_definition, metadata=()))
-        keywords = TEXT_RULES
+        schema: Schema | Reference = schema_creator.for_field_definition(replace(field_definition, metadata=()))
+        if isinstance(schema, Reference):  # other fields share the schema that it names
+            schema = Schema(all_of=[schema])
+        measure = "length"
         if field_definition.is_non_string_collection:
-            keywords = OBJECT_RULES if field_definition.is_mapping else LIST_RULES
-        for meta in _own_metas(field_definition):
+            measure = "properties" if field_definition.is_mapping else "items"
+        keywords = RULES | {"min_length": f"min_{measure}", "max_length": f"max_{measure}"}
+        for meta in _metas(field_definition):
             for rule, keyword in keywords.items():
                 if (value := getattr(meta, rule)) is not None:
                     setattr(schema, keyword, value)
+            for keyword, value in (meta.extra_json_schema or {}).get("extra", {}).items():  # as Litestar reads it
+                setattr(schema, keyword, value)
             schema.description = schema.description or meta.description
             schema.examples = schema.examples or meta.examples
         return schema
 
 
-def _own_metas(field: FieldDefinition) -> list[msgspec.Meta]:
-    return [meta for meta in field.metadata if isinstance(meta, msgspec.Meta)]
+def _metas(field: FieldDefinition) -> Iterator[msgspec.Meta]:
+    return (meta for meta in field.metadata if isinstance(meta, msgspec.Meta))

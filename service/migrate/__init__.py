@@ -8,7 +8,7 @@ tables, and the lock of a run), lint (rejects mistakes that yoyo ignores), comma
 
 from typing import TYPE_CHECKING
 
-from service.migrate.files import MIGRATIONS, MigrationError, checksum, expected_checksums
+from service.migrate.files import MIGRATIONS, MigrationError, checksum, expected_checksums, migration_files
 
 if TYPE_CHECKING:
     from service.migrate.lint import load_migrations
@@ -21,6 +21,7 @@ __all__ = [
     "checksum",
     "expected_checksums",
     "load_migrations",
+    "migration_files",
     "rollback",
     "status",
 ]

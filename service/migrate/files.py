@@ -12,12 +12,17 @@ class MigrationError(OperatorError):
     """A migration cannot proceed; the message names the problem, its location and the remedy."""
 
 
-def expected_checksums(directory: Path) -> dict[str, str]:
-    """Return the checksum of each migration in `directory` by its id: the schema that this code needs.
+def migration_files(directory: Path) -> list[Path]:
+    """Return the files of the migrations in `directory` in order, without those of their rollbacks.
 
     Files whose names start with a dot are ignored: Emacs and macOS create such files next to edited ones.
     """
-    return {path.stem: checksum(path) for path in sorted(directory.glob("[!.]*.sql")) if not is_rollback(path)}
+    return [path for path in sorted(directory.glob("[!.]*.sql")) if not is_rollback(path)]
+
+
+def expected_checksums(directory: Path) -> dict[str, str]:
+    """Return the checksum of each migration in `directory` by its id: the schema that this code needs."""
+    return {path.stem: checksum(path) for path in migration_files(directory)}
 
 
 def checksum(path: Path) -> str:

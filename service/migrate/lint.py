@@ -9,7 +9,7 @@ from yoyo import read_migrations  # type: ignore[import-untyped]  # yoyo ships n
 from yoyo.migrations import MigrationList, read_sql_migration, topological_sort  # type: ignore[import-untyped]  # the same
 from yoyo.topologicalsort import CycleError  # type: ignore[import-untyped]  # the same
 
-from service.migrate.files import MigrationError, expected_checksums, is_rollback, unreadable
+from service.migrate.files import MigrationError, is_rollback, migration_files, unreadable
 
 # A line meant as a directive, in any case and kind of comment.
 _DIRECTIVE = re.compile(r"[\s\ufeff/*-]*(depends|transactional)\s*:(?!:)(.*?)[\s*/]*", re.IGNORECASE)
@@ -35,7 +35,7 @@ def load_migrations(directory: Path) -> MigrationList:
             raise MigrationError(
                 f"{directory.name}/{path.name} is not a plain SQL file that is applied once: move it out of this folder"
             )
-    ids = expected_checksums(directory).keys()
+    ids = [path.stem for path in migration_files(directory)]
     for name in ids:
         _check_file(directory / f"{name}.sql", ids)
         _check_file(directory / f"{name}.rollback.sql", ids)

@@ -12,7 +12,6 @@ from typing_extensions import override
 from service.database_url import Address
 from service.postgres import RETRYABLE, NotSentError, Pool, PooledConnection, Query, Rows, maybe
 from service.telemetry import RequestContext
-from service.timeouts import DATABASE_TIMEOUTS, DatabaseTimeouts
 
 
 @attrs.frozen
@@ -68,19 +67,12 @@ class ReplicaPool(Pool):
     default_target = "standby"
     connection_class = ReplicaConnection
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        max_lag: int,
-        timeouts: DatabaseTimeouts = DATABASE_TIMEOUTS,
-        **options: Any,  # noqa: ANN401 - Pool declares their types
-    ) -> None:
+    def __init__(self, url: str, *, max_lag: int, **options: Any) -> None:  # noqa: ANN401 - Pool declares their types
         """Create a pool for `url` with a Pool's `options`; a replica has `max_lag` milliseconds to catch up."""
-        super().__init__(url, timeouts=timeouts, **options)
+        super().__init__(url, **options)
         self._max_lag = max_lag / 1000
         self._outages = None  # ReplicaRouter logs whether the replica is used
-        self._budget -= timeouts.acquire + DELAY  # reserved for the primary, if the replica does not answer
+        self._budget -= self.timeouts.acquire + DELAY  # reserved for the primary, if the replica does not answer
 
     @override
     async def _run(

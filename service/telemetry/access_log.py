@@ -11,7 +11,6 @@ import structlog
 from service.telemetry.context import RequestContext
 from service.telemetry.output import stdout
 
-access_log: structlog.stdlib.BoundLogger = structlog.get_logger("service.access")
 _logger = logging.getLogger("service.access")
 _encode = msgspec.json.Encoder().encode
 # Each level: logging's number, structlog's name.
@@ -79,4 +78,4 @@ def log_request(context: RequestContext, method: str, route: str | None, status:
         fields.pop(name)
     if route is None and _format == "console":
         fields["path"] = context.path
-    access_log.log(level[0], fields.pop("event"), **fields)
+    structlog.get_logger(_logger.name).log(level[0], fields.pop("event"), **fields)

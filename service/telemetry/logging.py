@@ -36,7 +36,6 @@ ARGUMENT_ERROR = re.compile(r"invalid input for query argument \$\d+")
 def configure_logging(level: str, log_format: str) -> None:
     """Write all logs, including those of libraries, to standard output, as LOG_LEVEL and LOG_FORMAT specify."""
     configure_access_log(log_format)
-    stdout.open()
     stdout.report = lambda lines: _report_dropped(lines, log_format)
     shared: list[Processor] = [
         _add_request,

@@ -11,9 +11,8 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
-from typing import TypeAlias
 
 from service.telemetry.metrics import counter
 
@@ -31,9 +30,6 @@ THREAD_NAME = "log output"
 
 DROPPED = counter("log_lines_dropped_total", "Log lines dropped because standard output was not read")
 
-# Lines that are written at once, and their number.
-Chunk: TypeAlias = tuple[bytes, int]
-
 
 class Output:
     """Writes lines to a file descriptor in the order in which they are added."""
@@ -49,12 +45,11 @@ class Output:
     def reset(self) -> None:
         """Start with an empty buffer and no thread; a forked process must not use those of its parent."""
         self._lock = threading.RLock()  # reentrant, because a signal handler can log
-        self._work: SimpleQueue[list[Chunk] | threading.Event] = SimpleQueue()
+        self._work: SimpleQueue[list[bytes] | threading.Event] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lines: list[bytes] = []
-        self._chunks: list[Chunk] = []
-        # Bytes in `_lines`, and bytes in chunks that are not written yet.
-        self._size = self._pending = 0
+        # Bytes that are not written yet.
+        self._pending = 0
         self._dropped = 0
         self._reported_at = 0.0
         self._is_scheduled = False
@@ -66,12 +61,8 @@ class Output:
             if self._pending > self._max_buffer:
                 self._drop(1)
                 return
-            size = self._size + len(line)
-            if size > MAX_CHUNK_BYTES:
-                self._seal_chunk()
-                size = len(line)
             self._lines.append(line)
-            self._size = size
+            self._pending += len(line)
         if later and not self._is_scheduled:
             if self._closes_at:
                 self.flush()
@@ -87,10 +78,9 @@ class Output:
         """Let the thread write all lines. Wait for it only after close()."""
         with self._lock:
             self._is_scheduled = False
-            self._seal_chunk()
-            chunks, self._chunks = self._chunks, []
-            if chunks:
-                self._enqueue(chunks)
+            lines, self._lines = self._lines, []
+            if lines:
+                self._enqueue(lines)
         if self._closes_at and self._thread:
             written = threading.Event()
             self._enqueue(written)
@@ -101,18 +91,7 @@ class Output:
         self._closes_at = self._closes_at or time.monotonic() + seconds
         self.flush()
 
-    def open(self) -> None:
-        """Stop waiting for lines to be written, after close()."""
-        self._closes_at = None
-
-    def _seal_chunk(self) -> None:
-        """Turn the buffered lines into a chunk."""
-        if self._lines:
-            self._chunks.append((b"".join(self._lines), len(self._lines)))
-            self._pending += self._size
-            self._lines, self._size = [], 0
-
-    def _enqueue(self, work: list[Chunk] | threading.Event) -> None:
+    def _enqueue(self, work: list[bytes] | threading.Event) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
             # The main thread handles signals.
@@ -126,18 +105,19 @@ class Output:
         DROPPED.inc(lines)
 
     def _run(self) -> None:
-        """Write the chunks of the queue until the process ends."""
+        """Write the lines of the queue until the process ends."""
         while True:
             work = self._work.get()
             if isinstance(work, threading.Event):
                 work.set()
                 continue
-            for text, lines in work:
+            for lines in _chunks(work):
+                text = b"".join(lines)
                 is_written = self._write(text)
                 with self._lock:
                     self._pending -= len(text)
                     if not is_written:
-                        self._drop(lines)
+                        self._drop(len(lines))
                 if is_written and self._dropped:
                     self._report()
 
@@ -161,6 +141,19 @@ class Output:
         except OSError:
             return False
         return True
+
+
+def _chunks(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines in groups that can be written at once, of MAX_CHUNK_BYTES at most unless a line is longer."""
+    chunk: list[bytes] = []
+    size = 0
+    for line in lines:
+        if chunk and size + len(line) > MAX_CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(line)
+        size += len(line)
+    yield chunk
 
 
 stdout = Output(1)

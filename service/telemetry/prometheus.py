@@ -7,10 +7,11 @@ import shutil
 import socket
 import tempfile
 from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import accumulate
-from operator import add, itemgetter
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeAlias
 
@@ -37,8 +38,6 @@ from service.telemetry.metrics import (
 from service.telemetry.metrics_server import serve_in_thread
 
 Numbers: TypeAlias = "array[float]"  # a string, because array is not generic before Python 3.12
-# Whether a worker is alive (it holds the lock on its file), and its numbers.
-Worker: TypeAlias = tuple[bool, Numbers]
 PREFIX = "metrics-"
 BUCKET_LABELS = [str(bound) for bound in BUCKET_BOUNDS] + ["+Inf"]
 
@@ -100,12 +99,12 @@ def render_metrics(directory: Path, accept: str) -> tuple[bytes, str]:
 
 
 @attrs.frozen
-class _LayoutNumbers:
-    """The numbers of all workers that share a layout."""
+class _Worker:
+    """What a worker has recorded. It is alive if it holds the lock on its file."""
 
     layout: Layout
-    workers: list[Worker]
-    slices: dict[Key, slice]
+    is_alive: bool
+    numbers: dict[Key, Numbers]
 
 
 class SharedMemoryCollector(Collector):
@@ -121,29 +120,31 @@ class SharedMemoryCollector(Collector):
         )
         build.add_metric([__version__, platform.python_version()], 1)
         yield build
-        groups = [group for file in self._directory.glob("layout.*") if (group := _read_workers(file)).workers]
-        if not groups:  # no worker has started
+        workers = [worker for file in self._directory.glob("layout.*") for worker in _read_workers(file)]
+        if not workers:  # none has started
             return
-        totals = _add_up(groups)
-        alive = sum(is_alive for group in groups for is_alive, _ in group.workers)
-        yield GaugeMetricFamily("service_workers", "Running worker processes", alive)
-        yield from _requests({route: totals[route] for group in groups for route in group.layout.routes})
-        yield from _queries({name: totals[name] for group in groups for name in group.layout.queries})
-        for family in _merge(family for group in groups for family in group.layout.families):
-            yield _counter(family, totals) if family.kind == "counter" else _gauge(family, groups)
+        totals = _add_up(workers)
+        alive = [worker for worker in workers if worker.is_alive]
+        yield GaugeMetricFamily("service_workers", "Running worker processes", len(alive))
+        yield from _requests({route: totals[route] for worker in workers for route in worker.layout.routes})
+        yield from _queries({name: totals[name] for worker in workers for name in worker.layout.queries})
+        for family in _merge(family for worker in workers for family in worker.layout.families):
+            yield _counter(family, totals) if family.kind == "counter" else _gauge(family, alive)
 
 
-def _read_workers(file: Path) -> _LayoutNumbers:
-    """Read a layout, and the numbers of the workers that use it."""
-    layout = msgspec.json.decode(file.read_bytes(), type=Layout)
+def _read_workers(layout_file: Path) -> Iterator[_Worker]:
+    """Read the numbers of the workers that use a layout."""
+    layout = msgspec.json.decode(layout_file.read_bytes(), type=Layout)
     slices = layout.slices()
     size = slices[layout.routes[-1]].stop
-    workers = map(_read, file.parent.glob(f"worker{file.suffix}.*"))
-    complete = [(is_alive, numbers) for is_alive, numbers in workers if len(numbers) == size]
-    return _LayoutNumbers(layout, complete, slices)
+    for path in layout_file.parent.glob(f"worker{layout_file.suffix}.*"):
+        is_alive, numbers = _read(path)
+        if len(numbers) == size:  # otherwise it is just starting
+            yield _Worker(layout, is_alive, {key: numbers[position] for key, position in slices.items()})
 
 
-def _read(path: Path) -> Worker:
+def _read(path: Path) -> tuple[bool, Numbers]:
+    """Return whether the file is locked, and its numbers."""
     with path.open("rb") as file:
         numbers = array("d", file.read())
         try:
@@ -153,14 +154,12 @@ def _read(path: Path) -> Worker:
     return False, numbers
 
 
-def _add_up(groups: list[_LayoutNumbers]) -> dict[Key, Numbers]:
-    totals: dict[Key, Numbers] = {}
-    for group in groups:
-        numbers = array("d", map(sum, zip(*(each for _, each in group.workers), strict=True)))
-        for key, position in group.slices.items():
-            more = numbers[position]
-            totals[key] = array("d", map(add, totals[key], more)) if key in totals else more
-    return totals
+def _add_up(workers: list[_Worker]) -> dict[Key, Numbers]:
+    by_key: defaultdict[Key, list[Numbers]] = defaultdict(list)
+    for worker in workers:
+        for key, numbers in worker.numbers.items():
+            by_key[key].append(numbers)
+    return {key: array("d", map(sum, zip(*each, strict=True))) for key, each in by_key.items()}
 
 
 def _requests(routes: dict[tuple[str, str], Numbers]) -> Iterator[Metric]:
@@ -216,17 +215,11 @@ def _counter(family: Family, totals: dict[Key, Numbers]) -> Metric:
     return metric
 
 
-def _gauge(family: Family, groups: list[_LayoutNumbers]) -> Metric:
-    """Return a gauge over the running workers: the sum, or the value set last."""
+def _gauge(family: Family, workers: list[_Worker]) -> Metric:
+    """Return a gauge over the running `workers`: the sum, or the value set last."""
     metric = GaugeMetricFamily(family.name, family.description, labels=[*family.labels])
     for key in family.combinations():
-        values = [
-            numbers[group.slices[key]]
-            for group in groups
-            if key in group.slices
-            for is_alive, numbers in group.workers
-            if is_alive
-        ]
+        values = [worker.numbers[key] for worker in workers if key in worker.numbers]
         if family.is_latest:
             metric.add_metric(key[1:], max(values, key=itemgetter(1), default=(0.0, 0.0))[0])
         else:

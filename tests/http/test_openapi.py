@@ -1,6 +1,7 @@
 """The OpenAPI document that clients are generated from."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from types import CodeType
@@ -15,6 +16,7 @@ from service.cli import main
 from service.http.openapi import CompleteDocument, complete_document, example, is_composed
 from service.problems import Forbidden, MethodNotAllowed, QueryFinding
 from tests.support.problems import KINDS
+from tests.support.processes import ROOT, command, environment
 
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
@@ -31,6 +33,14 @@ async def test_command_prints_the_served_document(client: httpx.AsyncClient) -> 
 
     assert result.exit_code == 0
     assert json.loads(result.stdout) == (await client.get("/openapi.json")).json()
+
+
+def test_processes_print_the_same_document() -> None:
+    """Sets have another order in each."""
+    environments = [environment({"PYTHONHASHSEED": seed}) for seed in "1234"]
+    printed = {subprocess.check_output(command("openapi"), cwd=ROOT, env=each) for each in environments}
+
+    assert len(printed) == 1
 
 
 async def test_document_is_made_once(client: httpx.AsyncClient) -> None:

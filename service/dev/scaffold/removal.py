@@ -12,6 +12,7 @@ from service.dev.scaffold.registration import APP, CHANGELOG, README
 from service.dev.scaffold.rendering import PACKAGE
 from service.dev.scaffold.resource import NAME, ScaffoldError
 from service.dev.scaffold.writing import ROOT, next_migration
+from service.migrate import migration_files
 
 # The only modules that can import a feature or an optional part.
 ASSEMBLY = {APP, f"{PACKAGE}/cli.py", f"{PACKAGE}/dev/commands.py"}
@@ -154,8 +155,8 @@ def _later_statements(created: Path, tables: list[str]) -> Iterator[str]:
     """Yield the statements of later migrations about `tables`, or about their indexes and constraints."""
     names = re.findall(rf"\b(?:{'|'.join(tables)})(?:_\w+)?\b", created.read_text("utf-8"))
     named = re.compile(rf"\b(?:{'|'.join(sorted(set(names)))})\b")
-    for path in sorted(created.parent.glob("[!.]*.sql")):
-        if path.name > created.name and not path.name.endswith(".rollback.sql"):
+    for path in migration_files(created.parent):
+        if path.name > created.name:
             for statement in pglast.split(path.read_text("utf-8")):
                 if named.search(LITERAL.sub("", statement)):
                     yield statement

@@ -6,18 +6,15 @@ import re
 from collections.abc import Iterable
 
 import attrs
-from sqlfluff.dialects.dialect_postgres_keywords import get_keywords, postgres_keywords
+from pglast.keywords import RESERVED_KEYWORDS, TYPE_FUNC_NAME_KEYWORDS
 
 from service.problems import OperatorError
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 MAX_NAME = 63  # bytes; PostgreSQL truncates longer names
-# Not for tables and columns: columns that every resource has, words that yoyo or sqlfluff misread, and reserved words
-# of PostgreSQL and Python.
-TAKEN = {"id", "user_id", "version", "declare", "prior", *keyword.kwlist}
-TAKEN |= {"collation", "current_user", "system_user", "table", "user"}  # sqlfluff does not list them as reserved
-for kind in ("reserved", "reserved-(can-be-function-or-type)"):
-    TAKEN |= {word.lower() for word in get_keywords(postgres_keywords, kind)}
+# Not for tables and columns: reserved words, columns that every resource has, and words that yoyo or sqlfluff misread.
+TAKEN = {*RESERVED_KEYWORDS, *TYPE_FUNC_NAME_KEYWORDS, *keyword.kwlist, "id", "user_id", "version"}
+TAKEN |= {"commutator", "connect", "declare", "hashes", "merges", "negator", "prior", "rightarg"}
 TAKEN |= {"bool", "date", "datetime", "int", "str"}  # a field of that name would shadow the type of the next one
 TAKEN |= {"self"}  # the first parameter of __init__
 TAKEN |= {"after", "session", "size", "versions"}  # other parameters of the queries

@@ -11,6 +11,7 @@ from pathlib import Path
 from service.dev.scaffold.registration import EDITS, Edit
 from service.dev.scaffold.rendering import PACKAGE, render
 from service.dev.scaffold.resource import Resource, ScaffoldError
+from service.migrate import migration_files
 
 ROOT = Path(__file__).resolve().parents[3]
 MAX_LINE = 120
@@ -87,10 +88,9 @@ def _creating_migration(root: Path, table: str) -> str:
     """Return the path of the migration that creates `table`, unless a later one drops it: then an empty string."""
     statement = re.compile(rf"^(create|drop) table (?:if (?:not )?exists )?{table}\b", re.MULTILINE | re.IGNORECASE)
     created = ""
-    for path in sorted((root / "migrations").glob("[!.]*.sql")):
-        if ".rollback" not in path.name:
-            for word in statement.findall(path.read_text("utf-8")):
-                created = f"migrations/{path.name}" if word.lower() == "create" else ""
+    for path in migration_files(root / "migrations"):
+        for word in statement.findall(path.read_text("utf-8")):
+            created = f"migrations/{path.name}" if word.lower() == "create" else ""
     return created
 
 
@@ -100,8 +100,7 @@ def _is_too_wide(text: str) -> bool:
 
 def next_migration(root: Path) -> tuple[str, int]:
     """Return the id of the newest migration below `root`, and the number of the next one. Raises ScaffoldError."""
-    names = [path.stem for path in (root / "migrations").glob("[!.]*.sql") if ".rollback" not in path.name]
-    newest = max(names, default="")
+    newest = max((path.stem for path in migration_files(root / "migrations")), default="")
     number = newest.partition("_")[0]
     if not number.isdecimal():
         raise ScaffoldError(f"the newest of migrations/, {newest or 'which is empty'}, does not begin with a number")

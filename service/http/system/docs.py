@@ -18,16 +18,9 @@ PAGE_HEADERS = {
 }
 
 
-@get("/", media_type=MediaType.HTML, include_in_schema=False, sync_to_thread=False, any_query=True)
-def docs_page() -> Response[str]:
-    """Show the interactive documentation."""
-    page = SWAGGER_UI["index.html"].read_text(encoding="utf-8")
-    return Response(page, headers=PAGE_HEADERS)
-
-
-@get("/docs/{name:str}", include_in_schema=False, sync_to_thread=False, any_query=True)
-def docs_file(name: FromPath[str]) -> Response[bytes]:
-    """Return a file of the documentation page."""
+@get(["/", "/docs/{name:str}"], include_in_schema=False, sync_to_thread=False, any_query=True)
+def docs_file(name: FromPath[str] = "index.html") -> Response[bytes]:
+    """Return the documentation page, or a file that it loads."""
     if name not in SWAGGER_UI:
         raise NotFound
     media_type = mimetypes.guess_type(name)[0] or MediaType.TEXT  # LICENSE
