@@ -40,6 +40,8 @@ Numbers: TypeAlias = "array[float]"  # a string, because array is not generic be
 # Whether a worker is alive (it holds the lock on its file), and its numbers.
 Worker: TypeAlias = tuple[bool, Numbers]
 PREFIX = "metrics-"
+# Shown from the start, with 0: Prometheus sees no increase in a number that it meets as 1.
+FAILURES = (500, 503)
 BUCKET_LABELS = [str(bound) for bound in BUCKET_BOUNDS] + ["+Inf"]
 
 
@@ -170,11 +172,10 @@ def _requests(routes: dict[tuple[str, str], Numbers]) -> Iterator[Metric]:
         "http_request_duration_seconds", "Seconds from the request head to the response", labels=labels
     )
     for route, numbers in routes.items():
-        if not any(numbers[:SUM]):  # omits routes that were never requested, such as most OPTIONS
-            continue
-        _observe(seconds, route, numbers)
+        if any(numbers[:SUM]):  # omits routes that were never requested, such as most OPTIONS
+            _observe(seconds, route, numbers)
         for status, number in enumerate(numbers[STATUS + 100 :], start=100):
-            if number:
+            if number or status in FAILURES:
                 requests.add_metric([*route, str(status)], number)
     yield requests
     yield seconds

@@ -40,6 +40,13 @@ async def test_requests_are_counted_by_route_and_status(measured: ServiceWithMet
     assert 0 < measured["http_request_duration_seconds_sum method=DELETE route=/auth/sessions/{session_id}"] < 3
 
 
+def test_failures_are_counted_from_0(measured: ServiceWithMetrics) -> None:
+    """Otherwise Prometheus misses the first one of each route, and an alert on it."""
+    failures = [f"http_requests_total method=GET route=/pets/me status={status}" for status in (500, 503)]
+
+    assert [measured[each] for each in failures] == [0, 0]
+
+
 def test_slower_request_is_in_a_later_bucket(measured: ServiceWithMetrics) -> None:
     for seconds in (0.0004, 0.03, 0.05, 9):
         recorder.request("GET", "/users/me", 200, seconds)
