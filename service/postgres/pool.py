@@ -17,6 +17,7 @@ from service.postgres.error_classification import (
     UNAVAILABLE,
     NotSentError,
     add_query,
+    describe,
     has_unknown_outcome,
     leaves_connection_usable,
 )
@@ -193,6 +194,7 @@ class Pool(ConnectionPool):
     ) -> Rows:
         """Run `query` before `deadline` (monotonic seconds), and measure it."""
         rows: Rows | None = None
+        failure: str | None = None
         task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]  # a coroutine runs in a task
         began = monotonic()
         timeout = deadline - began
@@ -212,7 +214,9 @@ class Pool(ConnectionPool):
                 rows = await pooled.connection.fetch(query.sql, *arguments, timeout=timeout)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and self._deadlines.has_cancelled(task):
+                failure = TimeoutError.__name__
                 raise TimeoutError from None
+            failure = describe(error)
             add_query(error, query)
             raise
         else:
@@ -226,7 +230,7 @@ class Pool(ConnectionPool):
             context.queries += 1
             context.database_seconds += seconds
             if seconds > self._slow_seconds:
-                self._slow_queries.add(query, seconds)
+                self._slow_queries.add(query, seconds, failure)
 
     async def _run_read_only(
         self,
