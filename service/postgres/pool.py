@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 from typing_extensions import override
 
-from service.postgres.connection_pool import NO_ANSWER, ConnectionPool, OutageLog, PooledConnection
+from service.postgres.connection_pool import NO_ANSWER, ConnectionPool, PooledConnection
 from service.postgres.database import Executor, Rows
 from service.postgres.deadlines import Deadlines
 from service.postgres.error_classification import (
@@ -21,6 +21,7 @@ from service.postgres.error_classification import (
     has_unknown_outcome,
     leaves_connection_usable,
 )
+from service.postgres.outage_log import OutageLog
 from service.postgres.queries import Count, Query
 from service.postgres.retries import Retries
 from service.postgres.slow_queries import SlowQueryLog, explain
