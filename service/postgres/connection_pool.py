@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from contextvars import Context
 from time import monotonic
 from typing import Any
 
@@ -189,7 +190,8 @@ class ConnectionPool:
         free = self._size - len(self._connections) - len(self._connecting) - len(self._closing)
         wanted = min(1, waiting) if self._retry_pause else waiting
         for _ in range(min(free, wanted - len(self._connecting))):
-            connecting = self._loop.create_task(self._connect())
+            # Without the request that asks: what is logged about connections concerns all.
+            connecting = self._loop.create_task(self._connect(), context=Context())
             self._connecting.add(connecting)
             connecting.add_done_callback(self._connecting.discard)
 

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from service.postgres.queries import Value
 from service.problems import Unavailable
+from service.telemetry import RequestContext, current
 from service.timeouts import DatabaseTimeouts
 from tests.support.pools import Backend, Opening
 from tests.support.statements import Statements
@@ -64,6 +66,25 @@ async def test_all_are_served_when_the_limit_is_gone(
     await admin.execute(f"alter role {role} connection limit 2")
 
     assert all(await asyncio.gather(*(db.value(backend) for _ in range(20))))
+
+
+async def test_shortage_is_logged_without_the_request(
+    opening: Opening, limited_url: str, backend: Backend, sleep: Backend
+) -> None:
+    """It concerns all requests; an entry of one has its id and its user's."""
+
+    def add_request(_: object, __: str, entry: EventDict) -> EventDict:
+        return {**entry, "request": current.get()}
+
+    db = await opening(limited_url, size=3)
+    await db.value(backend)
+    request = current.set(RequestContext("one of many"))
+
+    with capture_logs([add_request]) as logs:
+        await asyncio.gather(*(db.value(sleep, 0.2) for _ in range(3)))
+
+    current.reset(request)
+    assert [entry["request"] for entry in logs] == [None]
 
 
 async def test_requests_fail_at_once_even_in_a_long_outage(opening: Opening, backend: Backend) -> None:
