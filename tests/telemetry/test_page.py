@@ -11,7 +11,7 @@ from tests.support.processes import ROOT, Serve, free_port
 PAGE = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
 TOKEN = "a-token-for-one-test"
 # PromQL functions: https://prometheus.io/docs/prometheus/latest/querying/functions/
-FUNCTIONS = {"histogram_quantile", "max_over_time"}
+FUNCTIONS = {"histogram_quantile"}
 
 
 def named_in(heading: str) -> set[str]:
