@@ -117,11 +117,12 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         probing: AbstractAsyncContextManager[None] = probe.open() if has_probe else nullcontext()
-        async with pool.open(), probing, sampling():
+        async with pool.open(), probing:
             if recorder.is_on:  # for the metric that reports whether the schema is current
                 with suppress(Unavailable, asyncpg.PostgresError):  # readiness reports it
                     await applied_migrations(app.db, checksums)
-            yield
+            async with sampling():  # not before: no request waits for a connection at each start
+                yield
         passwords.close()
         recorder.stop()
 

@@ -48,10 +48,10 @@ class Commands(click.Group):
             raise click.ClickException(f"{error.filename}: {error.strerror}") from error
         except asyncpg.PostgresError as error:
             # Its first line: the others may show a row.
-            sentence = (
-                f"PostgreSQL says: {error.args[0]}; the schema may be out of date: run python -m service migrate status"
-            )
-            raise click.ClickException(sentence) from error
+            advice = "the schema may be out of date: run python -m service migrate status"
+            if isinstance(error, asyncpg.InsufficientPrivilegeError):
+                advice = "grant it to the role of DATABASE_URL, as the section Roles of docs/deploy.md does"
+            raise click.ClickException(f"PostgreSQL says: {error.args[0]}; {advice}") from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -10,6 +10,7 @@ from typing import Annotated, ParamSpec, TypeVar
 import msgspec
 from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import VerificationError
+from argon2.low_level import error_to_str
 
 from service.problems import FieldError, Unavailable
 from service.telemetry import gauge, log
@@ -40,6 +41,7 @@ HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=
 DECOY = f"$argon2id$v=19$m={HASHER.memory_cost},t={HASHER.time_cost},p={HASHER.parallelism}${'A' * 22}${'A' * 43}"
 # Hashes that cost more than this were not made here and are not verified: KiB of memory, passes, lanes.
 MAX_COST = 256 * 1024, 16, 16
+NO_MEMORY = error_to_str(-22)  # ARGON2_MEMORY_ALLOCATION_ERROR
 # Threads (argon2 releases the GIL), and the limit on passwords being hashed or waiting: about a second of work.
 LOGIN_QUEUE = 2, 64
 REGISTRATION_QUEUE = 1, 64
@@ -140,7 +142,9 @@ def _verify(password: str, hashed: str) -> bool:
             log.error("stored password hash exceeds the cost limit; not verified", costs=costs)
             return False
         return HASHER.verify(hashed, password)
-    except (VerificationError, ValueError):  # ValueError: the stored text is not a hash
+    except (VerificationError, ValueError) as error:  # ValueError: the stored text is not a hash
+        if str(error) == NO_MEMORY:  # the password can be right
+            raise
         return False
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from contextvars import Context
 from time import monotonic
 from typing import Any
 
@@ -18,10 +19,11 @@ from service.postgres.error_classification import (
     leaves_connection_usable,
 )
 from service.postgres.failover import MultiHostConnector
+from service.postgres.outage_log import OutageLog
 from service.postgres.queries import Query
 from service.postgres.wait_queue import WaitQueue
 from service.problems import Unavailable
-from service.telemetry import RequestContext, counter, gauge, log
+from service.telemetry import RequestContext, counter, gauge
 from service.timeouts import DatabaseTimeouts
 
 NO_ANSWER = "The database does not answer"
@@ -52,25 +54,6 @@ class PooledConnection:
     def is_expired(self) -> bool:
         """Return whether it is too old, or has been idle for too long."""
         return monotonic() >= self.usable_until
-
-
-class OutageLog:
-    """Logs the beginning and the end of each outage once. Pools of the same database can share one."""
-
-    def __init__(self) -> None:
-        self._is_unavailable = False
-
-    def begin(self, error: Exception) -> None:
-        """Report that no connection is left, and that none can be opened."""
-        if not self._is_unavailable:
-            log.error("database unavailable", reason=str(error) or type(error).__name__)
-        self._is_unavailable = True
-
-    def end(self) -> None:
-        """Report that a connection was opened."""
-        if self._is_unavailable:
-            log.info("database available again")
-        self._is_unavailable = False
 
 
 class ConnectionPool:
@@ -207,7 +190,8 @@ class ConnectionPool:
         free = self._size - len(self._connections) - len(self._connecting) - len(self._closing)
         wanted = min(1, waiting) if self._retry_pause else waiting
         for _ in range(min(free, wanted - len(self._connecting))):
-            connecting = self._loop.create_task(self._connect())
+            # Without the request that asks: what is logged about connections concerns all.
+            connecting = self._loop.create_task(self._connect(), context=Context())
             self._connecting.add(connecting)
             connecting.add_done_callback(self._connecting.discard)
 
@@ -242,6 +226,8 @@ class ConnectionPool:
         self._retry_pause = min(self._retry_pause * 2 or self.timeouts.first_retry, self.timeouts.last_retry)
         if not self._retry:
             self._retry = self._loop.call_later(self._retry_pause, self._on_retry)
+        if self._connections and self._outages:
+            self._outages.report_shortage(error, len(self._connections))
         if self._connections or self._connecting:
             return
         if self._outages:

@@ -75,3 +75,12 @@ def add_query(error: BaseException, query: Query[..., Any]) -> None:
         for parameter in query.statement.parameters[int(wrong[1]) - 1 :][:1]:
             note += f", parameter ${wrong[1]} {parameter.name} {parameter.type}"
     error.add_note(note)
+
+
+def describe(error: BaseException) -> str:
+    """Return PostgreSQL's reason for a cancelled statement, such as a lock timeout, else the type of `error`.
+
+    The messages of other errors can quote what a client sent.
+    """
+    is_harmless = isinstance(error, (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError))
+    return str(error.args[0]) if is_harmless else type(error).__name__

@@ -63,8 +63,11 @@ class MultiHostConnector:
         self._addresses.append(address)
 
     async def connect(self) -> tuple[asyncpg.Connection, Address]:
-        """Return a connection and its address. Raises the error of the last host, or TimeoutError."""
-        last_error: Exception | None = None
+        """Return a connection and its address.
+
+        Raises the error of the only host, ConnectionError with those of all hosts, or TimeoutError.
+        """
+        errors: dict[Address, Exception] = {}
         async with asyncio.timeout(self._timeout):
             for address in list(self._addresses):
                 host, port = address
@@ -72,7 +75,7 @@ class MultiHostConnector:
                     async with asyncio.timeout(self._host_timeout):
                         connection = await _connect(host=host, port=port, **self._options)
                 except (OSError, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
-                    last_error = error
+                    errors[address] = error
                     if isinstance(error, TimeoutError):
                         self.demote(address)
                 else:
@@ -80,8 +83,15 @@ class MultiHostConnector:
                     self._addresses.insert(0, address)
                     enable_keepalive(connection, self._keepalive)
                     return connection, address
-        assert last_error  # noqa: S101 - there is at least one host
-        raise last_error
+        if len(errors) == 1:
+            raise errors.popitem()[1]
+        reasons = (f"{host}:{port}: {self._reason(error)}" for (host, port), error in errors.items())
+        raise ConnectionError("; ".join(reasons))
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, asyncpg.TargetServerAttributeNotMatched):  # its text says "None of the hosts"
+            return f"is no {self._options['target_session_attrs']} server"
+        return str(error) or type(error).__name__
 
 
 def enable_keepalive(connection: asyncpg.Connection, keepalive: dict[str, str]) -> None:

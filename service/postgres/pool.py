@@ -10,16 +10,18 @@ from typing import Any
 import asyncpg
 from typing_extensions import override
 
-from service.postgres.connection_pool import NO_ANSWER, ConnectionPool, OutageLog, PooledConnection
+from service.postgres.connection_pool import NO_ANSWER, ConnectionPool, PooledConnection
 from service.postgres.database import Executor, Rows
 from service.postgres.deadlines import Deadlines
 from service.postgres.error_classification import (
     UNAVAILABLE,
     NotSentError,
     add_query,
+    describe,
     has_unknown_outcome,
     leaves_connection_usable,
 )
+from service.postgres.outage_log import OutageLog
 from service.postgres.queries import Count, Query
 from service.postgres.retries import Retries
 from service.postgres.slow_queries import SlowQueryLog, explain
@@ -193,6 +195,7 @@ class Pool(ConnectionPool):
     ) -> Rows:
         """Run `query` before `deadline` (monotonic seconds), and measure it."""
         rows: Rows | None = None
+        failure: str | None = None
         task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]  # a coroutine runs in a task
         began = monotonic()
         timeout = deadline - began
@@ -212,7 +215,9 @@ class Pool(ConnectionPool):
                 rows = await pooled.connection.fetch(query.sql, *arguments, timeout=timeout)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and self._deadlines.has_cancelled(task):
+                failure = TimeoutError.__name__
                 raise TimeoutError from None
+            failure = describe(error)
             add_query(error, query)
             raise
         else:
@@ -226,7 +231,7 @@ class Pool(ConnectionPool):
             context.queries += 1
             context.database_seconds += seconds
             if seconds > self._slow_seconds:
-                self._slow_queries.add(query, seconds)
+                self._slow_queries.add(query, seconds, failure)
 
     async def _run_read_only(
         self,

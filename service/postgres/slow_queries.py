@@ -32,13 +32,13 @@ class SlowQueryLog:
         self._closing = asyncio.Event()
         self._logging: set[asyncio.Task[None]] = set()
 
-    def add(self, query: Query[..., Any], seconds: float) -> None:
-        """Record that `query` took `seconds`."""
+    def add(self, query: Query[..., Any], seconds: float, failure: str | None) -> None:
+        """Record that `query` took `seconds`; `failure` says why it failed, if it did."""
         self._times[query] = self._times.get(query, 0) + 1
         now = monotonic()
         if now >= self._next_line.get(query, 0):
             self._next_line[query] = now + INTERVAL
-            task = asyncio.create_task(self._log(query, seconds, self._times.pop(query)))
+            task = asyncio.create_task(self._log(query, seconds, failure, self._times.pop(query)))
             self._logging.add(task)
             task.add_done_callback(self._logging.discard)
 
@@ -47,7 +47,7 @@ class SlowQueryLog:
         self._closing.set()
         await asyncio.gather(*self._logging)
 
-    async def _log(self, query: Query[..., Any], seconds: float, times: int) -> None:
+    async def _log(self, query: Query[..., Any], seconds: float, failure: str | None, times: int) -> None:
         plan = None
         for _ in range(PLAN_ATTEMPTS):
             plan = await self._explain(query)
@@ -57,7 +57,8 @@ class SlowQueryLog:
                 await asyncio.wait_for(self._closing.wait(), timeout=1)
         path = query.statement.path
         file = str(path.relative_to(path.parents[2]))
-        log.warning("slow query", query=query.name, file=file, ms=round(seconds * 1000, 1), times=times, plan=plan)
+        fields = {"query": query.name, "file": file, "ms": round(seconds * 1000, 1), "times": times}
+        log.warning("slow query", **fields, error=failure, plan=plan)
 
 
 async def explain(connection: asyncpg.Connection, query: Query[..., Any]) -> str:

@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from types import FrameType
 from typing import Any, Protocol, TypeAlias
 
@@ -114,7 +115,7 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
         elif not self.is_draining:  # some platforms signal all processes, the parent its workers again
             self.is_draining = True
-            self._loop.call_soon_threadsafe(self._drain)
+            self._loop.call_soon_threadsafe(self._drain, context=Context())  # not in that of the interrupted request
 
     def _drain(self) -> None:
         seconds = self._drain_seconds

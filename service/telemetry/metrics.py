@@ -27,6 +27,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from service.problems import OperatorError
+
 # Upper bounds of the histogram buckets, in seconds; one more bucket holds longer times.
 BUCKET_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 # The numbers of a query or a route start with a histogram: its buckets, and the sum of the observed seconds.
@@ -152,7 +154,7 @@ class Recorder:
     def start(self, directory: Path, queries: Iterable[str], routes: Iterable[tuple[str, str]]) -> None:
         """Start recording, in a file in `directory` that no other process uses.
 
-        `queries` are names; `routes` are methods and path templates.
+        `queries` are names; `routes` are methods and path templates. Raises OperatorError if the disk is full.
         """
         self.stop()
         families = tuple(each.family for each in _metrics.values())
@@ -162,7 +164,8 @@ class Recorder:
         slices = layout.slices()
         size = slices[NO_ROUTE].stop * 8
         file = _lock_free_file(directory / f"worker.{digest}")
-        os.truncate(file, size)
+        if os.fstat(file).st_size < size:
+            _write(file, bytes(size))  # without space for a part of it, its first use would kill this process (SIGBUS)
         self._memory = mmap.mmap(file, size)  # duplicates the descriptor, which keeps the lock
         os.close(file)
         numbers: Numbers = memoryview(self._memory).cast("d")
@@ -177,7 +180,7 @@ class Recorder:
         self.is_on = True
         # Renaming is atomic: readers find the complete layout or none.
         new = directory / f"new.{os.getpid()}"
-        new.write_bytes(encoded)
+        _write(new, encoded)
         new.rename(directory / f"layout.{digest}")
 
     def stop(self) -> None:
@@ -226,6 +229,16 @@ def _lock_free_file(path: Path) -> int:
             os.close(file)
         else:
             return file
+
+
+def _write(file: int | Path, content: bytes) -> None:
+    """Write to `file`, a path or a descriptor. Raises OperatorError."""
+    try:
+        with open(file, "wb", closefd=isinstance(file, Path)) as opened:
+            opened.write(content)
+    except OSError as error:
+        advice = "free space in /dev/shm, or let TMPDIR name another folder"
+        raise OperatorError(f"The files of the metrics cannot be written: {error.strerror}; {advice}") from error
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 # Concurrent clients; one more disconnects the oldest.
 MAX_CLIENTS = 16
@@ -50,6 +51,7 @@ def serve_in_thread(listener: socket.socket, render: Render, timeout: float = CL
         with runner:
             runner.run(serve())
 
+    loop.set_exception_handler(_report)
     listener.listen(MAX_CLIENTS)
     # The main thread handles signals.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -61,6 +63,12 @@ def serve_in_thread(listener: socket.socket, render: Render, timeout: float = CL
     finally:
         loop.call_soon_threadsafe(end.set)
         thread.join()
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log an error, unless no file descriptor was free for a client: asyncio reports that 16 times a second."""
+    if "socket" not in context:
+        loop.default_exception_handler(context)
 
 
 def _response(head: bytes, render: Render) -> bytes:

@@ -39,6 +39,8 @@ from service.telemetry.metrics_server import serve_in_thread
 
 Numbers: TypeAlias = "array[float]"  # a string, because array is not generic before Python 3.12
 PREFIX = "metrics-"
+# Shown from the start, with 0: Prometheus sees no increase in a number that it meets as 1.
+FAILURES = (500, 503)
 BUCKET_LABELS = [str(bound) for bound in BUCKET_BOUNDS] + ["+Inf"]
 
 
@@ -169,11 +171,10 @@ def _requests(routes: dict[tuple[str, str], Numbers]) -> Iterator[Metric]:
         "http_request_duration_seconds", "Seconds from the request head to the response", labels=labels
     )
     for route, numbers in routes.items():
-        if not any(numbers[:SUM]):  # omits routes that were never requested, such as most OPTIONS
-            continue
-        _observe(seconds, route, numbers)
+        if any(numbers[:SUM]):  # omits routes that were never requested, such as most OPTIONS
+            _observe(seconds, route, numbers)
         for status, number in enumerate(numbers[STATUS + 100 :], start=100):
-            if number:
+            if number or status in FAILURES:
                 requests.add_metric([*route, str(status)], number)
     yield requests
     yield seconds

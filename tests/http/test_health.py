@@ -6,6 +6,7 @@ import re
 import asyncpg
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from service.app import Service, create_app
 from service.http.system.health import Readiness
@@ -123,6 +124,21 @@ async def test_failed_readiness_is_not_cached(own_database_url: str) -> None:
         for _ in range(2):
             with pytest.raises(Unavailable, match=r"^The schema is behind"):
                 await readiness.check()
+
+
+async def test_schema_behind_the_code_is_logged_once(own_database_url: str) -> None:
+    """Load balancers discard the response."""
+    pool = Pool(own_database_url)
+    readiness = Readiness(Database(pool), {"0000_missing": ""}, cache_seconds=60)
+
+    with capture_logs() as entries:
+        async with pool.open():
+            for _ in range(2):
+                with pytest.raises(Unavailable):
+                    await readiness.check()
+
+    [entry] = [entry for entry in entries if entry["event"] == "not ready"]
+    assert entry["reason"].startswith("The schema is behind: 0000_missing is not applied")
 
 
 async def test_internal_error_under_a_malformed_host_is_a_problem(own_database_url: str) -> None:

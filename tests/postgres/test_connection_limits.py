@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from service.postgres.queries import Value
 from service.problems import Unavailable
+from service.telemetry import RequestContext, current
 from service.timeouts import DatabaseTimeouts
 from tests.support.pools import Backend, Opening
 from tests.support.statements import Statements
@@ -31,11 +33,24 @@ async def test_no_request_is_refused_while_a_connection_lives(
     nap: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.02)"), int)
     db = await opening(limited_url, size=10)
 
-    with capture_logs() as logs:
-        pids = await asyncio.gather(*(db.value(nap) for _ in range(60)))
+    pids = await asyncio.gather(*(db.value(nap) for _ in range(60)))
 
     assert 1 <= len(set(pids)) <= 2
-    assert logs == []
+
+
+async def test_shortage_of_connections_is_logged_once(
+    opening: Opening, limited_url: str, statement: Statements
+) -> None:
+    """Otherwise nothing says why requests wait: a larger pool would make it worse."""
+    nap: Backend = Value(statement("value integer", "select pg_backend_pid() from pg_sleep(0.2)"), int)
+    db = await opening(limited_url, size=10)
+
+    with capture_logs() as logs:
+        await asyncio.gather(*(db.value(nap) for _ in range(10)))
+
+    [entry] = logs
+    assert (entry["log_level"], entry["event"]) == ("warning", "pool cannot grow")
+    assert entry["reason"].startswith("too many connections for role")
 
 
 async def test_all_are_served_when_the_limit_is_gone(
@@ -51,6 +66,25 @@ async def test_all_are_served_when_the_limit_is_gone(
     await admin.execute(f"alter role {role} connection limit 2")
 
     assert all(await asyncio.gather(*(db.value(backend) for _ in range(20))))
+
+
+async def test_shortage_is_logged_without_the_request(
+    opening: Opening, limited_url: str, backend: Backend, sleep: Backend
+) -> None:
+    """It concerns all requests; an entry of one has its id and its user's."""
+
+    def add_request(_: object, __: str, entry: EventDict) -> EventDict:
+        return {**entry, "request": current.get()}
+
+    db = await opening(limited_url, size=3)
+    await db.value(backend)
+    request = current.set(RequestContext("one of many"))
+
+    with capture_logs([add_request]) as logs:
+        await asyncio.gather(*(db.value(sleep, 0.2) for _ in range(3)))
+
+    current.reset(request)
+    assert [entry["request"] for entry in logs] == [None]
 
 
 async def test_requests_fail_at_once_even_in_a_long_outage(opening: Opening, backend: Backend) -> None:

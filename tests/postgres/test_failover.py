@@ -81,7 +81,7 @@ async def test_host_that_falls_silent_is_tried_last(
     assert 0 < trips == relay.trips
 
 
-async def test_no_suitable_host_is_unavailable(
+async def test_no_suitable_host_is_unavailable_for_the_reason_of_each(
     opening: Opening, backend: Backend, database_url: str, server: EmbeddedPostgres
 ) -> None:
     """The URL asks for a replica, and there is none."""
@@ -91,7 +91,9 @@ async def test_no_suitable_host_is_unavailable(
     with pytest.raises(Unavailable) as refusal:
         await db.value(backend)
 
-    assert isinstance(refusal.value.__cause__, asyncpg.InternalClientError)
+    refused, unsuitable = str(refusal.value.__cause__).split("; ")
+    assert refused.startswith("127.0.0.1:1: [Errno 111] Connect call failed")
+    assert unsuitable == f"{server.socket_directory}:5432: is no standby server"
 
 
 async def test_connections_to_a_read_only_server_are_discarded(

@@ -13,6 +13,8 @@ from service.postgres import slow_queries
 from service.postgres.database import Database
 from service.postgres.pool import Pool
 from service.postgres.queries import Value
+from service.problems import Unavailable
+from service.timeouts import DatabaseTimeouts
 from tests.support.pools import Backend, Opening
 from tests.support.statements import Statements
 
@@ -44,7 +46,7 @@ async def test_slow_query_is_logged_with_file_and_plan(opening: Opening, stateme
         [entry] = await wait_for_entries(entries)
 
     assert (entry["event"], entry["query"], entry["file"]) == ("slow query", "tests.query", file_of(query))
-    assert (entry["log_level"], entry["times"]) == ("warning", 1)
+    assert (entry["log_level"], entry["times"], entry["error"]) == ("warning", 1, None)
     assert entry["ms"] >= 10
     assert "user_model" in entry["plan"]
     assert "$1" in entry["plan"]
@@ -53,6 +55,37 @@ async def test_slow_query_is_logged_with_file_and_plan(opening: Opening, stateme
 
 def file_of(query: Value[..., str]) -> str:
     return str(Path(*query.statement.path.parts[-3:]))
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"lock_timeout": 50}, "canceling statement due to lock timeout"),
+        ({"statement_timeout": 50}, "canceling statement due to statement timeout"),
+        ({"timeouts": DatabaseTimeouts(query=0.05)}, "TimeoutError"),
+    ],
+)
+async def test_slow_query_that_failed_is_logged_with_the_reason(
+    opening: Opening,
+    statement: Statements,
+    admin: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    limits: dict[str, Any],
+    reason: str,
+) -> None:
+    """A locked table makes every plan slow."""
+    monkeypatch.setattr(slow_queries, "PLAN_ATTEMPTS", 1)
+    query: Value[..., int] = Value(statement("value bigint", "select count(*) from user_model"), int)
+    db = await opening(**limits, slow_query=MILLISECOND)
+
+    with capture_logs() as entries:
+        async with admin.transaction():
+            await admin.execute("lock table user_model")
+            with pytest.raises(Unavailable):
+                await db.value(query)
+        [entry] = await wait_for_entries(entries)
+
+    assert entry["error"] == reason
 
 
 async def test_query_without_parameters_has_a_plan(opening: Opening, statement: Statements) -> None:

@@ -1,14 +1,20 @@
 """Connections while the process shuts down: each request that has arrived is answered."""
 
 import asyncio
+import signal
 
 import pytest
+import uvicorn
 from litestar.types import Receive, Scope, Send
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from service.app import Service
 from service.http.middleware import request_middleware
 from service.server.acceptor import Acceptor
+from service.server.listener import bind
+from service.server.worker import OPTIONS, Server
+from service.telemetry import RequestContext, current
 from service.timeouts import ClientTimeouts
 from tests.support.raw_http import GET, POST, listening, statuses
 
@@ -86,3 +92,26 @@ async def test_started_response_at_shutdown_is_not_followed_by_another() -> None
 
     assert await asyncio.wait_for(reader.read(), 5) == b""
     writer.close()
+
+
+async def test_draining_is_logged_without_the_interrupted_request(app: Service) -> None:
+    def add_request(_: object, __: str, entry: EventDict) -> EventDict:
+        return {**entry, "request": current.get()}
+
+    config = uvicorn.Config(app, **OPTIONS | {"lifespan": "off"})
+    server = Server(config, bind("127.0.0.1", 0), drain_seconds=60)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    request = current.set(RequestContext("interrupted"))
+
+    with capture_logs([add_request]) as logs:
+        server.handle_exit(signal.SIGTERM, None)
+        current.reset(request)
+        while not logs:  # noqa: ASYNC110 - a log has no event to wait for
+            await asyncio.sleep(0)
+    server.should_exit = True
+    await serving
+
+    [entry] = [entry for entry in logs if entry["event"] == "draining"]
+    assert entry["request"] is None

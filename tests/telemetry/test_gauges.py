@@ -86,6 +86,17 @@ async def test_all_parts_are_measured_from_startup(own_database_url: str, direct
     assert 99 not in [number for name, number in samples(text).items() if "server=replica" not in name]
 
 
+async def test_startup_shows_no_waiting_request(own_database_url: str, directory: Path) -> None:
+    """An alert uses this metric."""
+    app = create_app(make_settings(own_database_url), metrics_directory=directory)
+
+    async with app.lifespan():
+        await asyncio.sleep(0)  # until it has begun
+        text = render_metrics(directory, "text/plain")[0].decode()
+
+    assert samples(text)["database_connections_waiting server=primary"] == 0
+
+
 async def test_schema_behind_the_code_is_shown(measured: ServiceWithMetrics, own_database_url: str) -> None:
     """An alert uses this metric."""
     connection = await asyncpg.connect(own_database_url)

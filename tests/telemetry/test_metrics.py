@@ -40,6 +40,13 @@ async def test_requests_are_counted_by_route_and_status(measured: ServiceWithMet
     assert 0 < measured["http_request_duration_seconds_sum method=DELETE route=/auth/sessions/{session_id}"] < 3
 
 
+def test_failures_are_counted_from_0(measured: ServiceWithMetrics) -> None:
+    """Otherwise Prometheus misses the first one of each route, and an alert on it."""
+    failures = [f"http_requests_total method=GET route=/pets/me status={status}" for status in (500, 503)]
+
+    assert [measured[each] for each in failures] == [0, 0]
+
+
 def test_slower_request_is_in_a_later_bucket(measured: ServiceWithMetrics) -> None:
     for seconds in (0.0004, 0.03, 0.05, 9):
         recorder.request("GET", "/users/me", 200, seconds)
@@ -256,3 +263,31 @@ sys.stdin.read()
 @pytest.mark.parametrize("accept", ["text/plain; version=1.x", "application/openmetrics-text; version=a"])
 def test_version_that_cannot_be_compared_gets_the_default_format(tmp_path: Path, accept: str) -> None:
     assert render_metrics(tmp_path, accept)[1] == render_metrics(tmp_path, "")[1]
+
+
+def test_numbers_have_memory_from_the_start(measured: ServiceWithMetrics) -> None:
+    """Otherwise their first use kills the process if /dev/shm is full."""
+    [file] = measured.directory.glob("worker.*")
+
+    assert file.stat().st_blocks * 512 >= file.stat().st_size
+
+
+FULL_DISK = """
+import resource
+import sys
+from pathlib import Path
+from service.telemetry import recorder
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+recorder.start(Path(sys.argv[1]), [], [("GET", "/users/me")])
+"""
+
+
+def test_full_disk_prevents_start_with_a_reason(directory: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(directory)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert ended.stderr.splitlines()[-1].startswith(
+        "service.problems.OperatorError: The files of the metrics cannot be written: File too large; free space in"
+    )

@@ -1,9 +1,12 @@
 """The metrics port limits the number of clients and their time."""
 
 import asyncio
+import os
+import resource
 import select
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -84,3 +87,26 @@ async def test_simultaneous_clients_are_limited() -> None:
 
         for client in silent:
             client.close()
+
+
+async def test_lack_of_descriptors_does_not_flood_the_log(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Asyncio would log a traceback for each attempt to accept a client, many times a second."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    client = socket.socket()
+    client.settimeout(0)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (client.fileno() + 1, limits[1]))
+    others = []
+    try:
+        with suppress(OSError):
+            while True:
+                others.append(os.dup(client.fileno()))
+        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
+        await asyncio.sleep(0.3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for each in others:
+            os.close(each)
+        client.close()
+
+    assert caplog.records == []
+    assert (await scrape(port, SCRAPE)).endswith(b"accept text/plain")

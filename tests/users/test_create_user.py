@@ -1,6 +1,7 @@
 """`create-user`: the account of an operator."""
 
 import os
+import re
 import subprocess
 
 import psycopg
@@ -75,6 +76,20 @@ def test_no_user_is_created_without_a_database(empty_database_url: str) -> None:
         create(empty_database_url, ADA, password=PASSWORD),
         'Error: PostgreSQL says: relation "user_model" does not exist; the schema may be out of date: run python',
     )
+
+
+def test_role_without_privileges_is_told_what_to_grant(own_database_url: str) -> None:
+    """As after a restore without the dump's privileges."""
+    with psycopg.connect(own_database_url, autocommit=True) as connection:
+        [name] = connection.execute("select current_database()").fetchone() or ()
+        connection.execute(f"create role no_privileges_{name} login")
+
+    assert_refused(
+        create(re.sub("//.*@", f"//no_privileges_{name}@", own_database_url), ADA, password=PASSWORD),
+        "Error: PostgreSQL says: permission denied for table user_model; grant it to the role of DATABASE_URL",
+    )
+    with psycopg.connect(own_database_url, autocommit=True) as connection:
+        connection.execute(f"drop role no_privileges_{name}")
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from time import monotonic
-from typing import Literal
+from typing import Literal, NoReturn
 
 import asyncpg
 import attrs
@@ -13,7 +13,7 @@ from service.http.request import ServiceRequest
 from service.postgres import Database
 from service.problems import Unavailable
 from service.sql import many
-from service.telemetry import gauge
+from service.telemetry import gauge, log
 
 
 @attrs.define(slots=False)
@@ -34,6 +34,7 @@ class Readiness:
     cache_seconds: float
     """How long a successful check is cached, so that the load balancer does not drop an instance for a slow moment."""
     _ready_until: float = 0.0
+    _mismatch: str | None = None
 
     async def check(self) -> None:
         """Raise Unavailable if the service is not ready."""
@@ -42,10 +43,17 @@ class Readiness:
         applied = await applied_migrations(self.db, self.checksums)
         # The database can be ahead: during a deployment, old and new code run side by side.
         if missing := [name for name in self.checksums if name not in applied]:
-            raise Unavailable(f"The schema is behind: {missing[0]} is not applied; run python -m service migrate")
+            self._refuse(f"The schema is behind: {missing[0]} is not applied; run python -m service migrate")
         if edited := [name for name, sha256 in self.checksums.items() if applied[name] != sha256]:
-            raise Unavailable(f"The schema does not match: {edited[0]} has changed since it was applied")
-        self._ready_until = monotonic() + self.cache_seconds
+            self._refuse(f"The schema does not match: {edited[0]} has changed since it was applied")
+        self._mismatch, self._ready_until = None, monotonic() + self.cache_seconds
+
+    def _refuse(self, mismatch: str) -> NoReturn:
+        """Log `mismatch` once, because load balancers discard the response, and raise Unavailable."""
+        if mismatch != self._mismatch:
+            log.error("not ready", reason=mismatch)
+        self._mismatch = mismatch
+        raise Unavailable(mismatch)
 
 
 @attrs.frozen
