@@ -82,7 +82,7 @@ class Page:
 
 def file(kind: str, name: str) -> str:
     """Return the file name of a page, unique also on case-insensitive file systems."""
-    safe = re.sub(r"[^a-z0-9_.-]", lambda found: f"~{ord(found[0]):x}", name)
+    safe = re.sub(r"[^a-z0-9_.-]", lambda found: f"~{ord(found[0]):x}~", name)
     if len(safe) > MAX_NAME:
         safe = f"{safe[:MAX_NAME]}~{sha256(name.encode()).hexdigest()[:16]}"
     return f"{kind}-{safe}.html"
@@ -131,7 +131,7 @@ def _history(contents: Contents, table: str) -> list[str]:
     return [
         migration.name
         for migration in contents.migrations.values()
-        if any(table in {change.table, change.name} for change in migration.changes)
+        if any(table == (change.table or change.name) for change in migration.changes)
     ]
 
 

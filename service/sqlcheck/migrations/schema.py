@@ -7,12 +7,16 @@ from typing import Any, LiteralString, TypeVar
 
 import attrs
 import psycopg
+from pglast.keywords import COL_NAME_KEYWORDS, RESERVED_KEYWORDS, TYPE_FUNC_NAME_KEYWORDS
 
 from service.sqlcheck.migrations import schema_queries as queries
 
 P = TypeVar("P")
 # The tables of yoyo and `migrate` are not part of the schema.
 BOOKKEEPING_TABLES = re.compile(r"_?yoyo_\w+|migration_checksum")
+KEYWORDS = RESERVED_KEYWORDS | TYPE_FUNC_NAME_KEYWORDS | COL_NAME_KEYWORDS
+PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+QUALIFIED = re.compile(r'(?:("(?:[^"]|"")+"|[^".(]+)\.)?("(?:[^"]|"")+"|[^".(]+)')
 
 
 @attrs.frozen
@@ -176,15 +180,9 @@ class Grant:
     """The privileges of a role on an object that it does not own."""
 
     kind: str
-    schema: str
-    object: str
+    name: str
     role: str
     privileges: str
-
-    @property
-    def name(self) -> str:
-        """The name of the object."""
-        return qualified(self.schema, self.object) if self.schema else self.object
 
 
 @attrs.frozen
@@ -214,8 +212,25 @@ class Schema:
 
 
 def qualified(schema: str, name: str) -> str:
-    """Return a name as in a statement; ``public`` is omitted."""
-    return name if schema == "public" else f"{schema}.{name}"
+    """Return a name as in a statement, with quotes if it needs them; ``public`` is omitted."""
+    return _quoted(name) if schema == "public" else f"{_quoted(schema)}.{_quoted(name)}"
+
+
+def schema_and_name(qualified_name: str) -> tuple[str, str]:
+    """Return the parts of a name as `qualified` returns it, or of a function's signature, without quotes."""
+    found = QUALIFIED.match(qualified_name)
+    schema, name = found.groups() if found else (None, qualified_name)
+    return _unquoted(schema or "public"), _unquoted(name)
+
+
+def _quoted(name: str) -> str:
+    """Quote a name if PostgreSQL's quote_ident does."""
+    is_plain = PLAIN.fullmatch(name) and name not in KEYWORDS
+    return name if is_plain else '"{}"'.format(name.replace('"', '""'))
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def read_schema(connection: psycopg.Connection[Any]) -> Schema:

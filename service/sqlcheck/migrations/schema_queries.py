@@ -129,7 +129,7 @@ TRIGGERS = """
     from (
         select
             t.tgrelid, t.tgname::text, pg_get_triggerdef(t.oid, true), t.tgenabled,
-            case when n.nspname = 'public' then '' else n.nspname || '.' end || p.proname
+            case when n.nspname = 'public' then '' else quote_ident(n.nspname) || '.' end || quote_ident(p.proname)
                 || '(' || pg_get_function_identity_arguments(p.oid) || ')',
             obj_description(t.oid, 'pg_trigger')
         from pg_trigger as t
@@ -168,7 +168,7 @@ POLICIES = """
 TYPES = """
     select
         case t.typtype when 'd' then 'domain' when 'e' then 'enum' else 'type' end,
-        case when n.nspname = 'public' then '' else n.nspname || '.' end || t.typname,
+        case when n.nspname = 'public' then '' else quote_ident(n.nspname) || '.' end || quote_ident(t.typname),
         case t.typtype
             when 'd' then concat_ws(
                 ' ', format_type(t.typbasetype, t.typtypmod), case when t.typnotnull then 'not null' end,
@@ -190,7 +190,9 @@ TYPES = """
                 from pg_range as r where r.rngtypid = t.oid
             )
             else (
-                select string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' order by a.attnum)
+                select string_agg(
+                    quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod), ', ' order by a.attnum
+                )
                 from pg_attribute as a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
             )
         end,
@@ -205,7 +207,7 @@ TYPES = """
 # Without the constructors of ranges.
 FUNCTIONS = """
     select
-        case when n.nspname = 'public' then '' else n.nspname || '.' end || p.proname
+        case when n.nspname = 'public' then '' else quote_ident(n.nspname) || '.' end || quote_ident(p.proname)
             || '(' || pg_get_function_identity_arguments(p.oid) || ')',
         p.proname::text, l.lanname::text,
         case p.provolatile when 'i' then 'immutable' when 's' then 'stable' else 'volatile' end,
@@ -250,20 +252,21 @@ GRANTS = """
     with granted (kind, schema, name, owner, acl) as (
         select 'database', '', 'this database', datdba, datacl from pg_database where datname = current_database()
         union all
-        select 'schema', '', nspname, nspowner, nspacl from pg_namespace where nspname !~ '^(pg_|information_schema$)'
+        select 'schema', '', quote_ident(nspname), nspowner, nspacl
+        from pg_namespace where nspname !~ '^(pg_|information_schema$)'
         union all
-        select case relkind when 'S' then 'sequence' else 'table' end, n.nspname, relname, relowner, relacl
+        select case relkind when 'S' then 'sequence' else 'table' end, n.nspname, quote_ident(relname), relowner, relacl
         from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
         where n.nspname !~ '^(pg_|information_schema$)'
         union all
         select
-            'column', n.nspname, c.relname || '.' || a.attname, c.relowner, a.attacl
+            'column', n.nspname, quote_ident(c.relname) || '.' || quote_ident(a.attname), c.relowner, a.attacl
         from pg_attribute as a
         inner join pg_class as c on c.oid = a.attrelid
         inner join pg_namespace as n on n.oid = c.relnamespace
         where n.nspname !~ '^(pg_|information_schema$)'
         union all
-        select 'function', n.nspname, proname, proowner, proacl
+        select 'function', n.nspname, quote_ident(proname), proowner, proacl
         from pg_proc as p inner join pg_namespace as n on n.oid = p.pronamespace
         where n.nspname !~ '^(pg_|information_schema$)'
         union all
@@ -276,11 +279,11 @@ GRANTS = """
         from pg_default_acl
     )
     select
-        g.kind, g.schema::text, g.name::text,
+        g.kind, case when g.schema in ('', 'public') then '' else quote_ident(g.schema) || '.' end || g.name,
         case when a.grantee = 0 then 'everybody' else a.grantee::regrole::text end,
         string_agg(lower(a.privilege_type), ', ' order by a.privilege_type)
     from granted as g cross join lateral aclexplode(g.acl) as a
     where a.grantee <> g.owner
-    group by 1, 2, 3, 4
-    order by min(strpos('database schema default', g.kind)) = 0, 1, 2, 3, 4
+    group by 1, g.schema, g.name, 3
+    order by min(strpos('database schema default', g.kind)) = 0, 1, g.schema, g.name, 3
 """

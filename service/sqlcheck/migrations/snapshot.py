@@ -18,7 +18,7 @@ IGNORED = (
     *("pg_statistic_ext_data", "pg_subscription_rel", "pg_user_mapping"),
 )
 # Columns that change by themselves, or whose value is in a definition.
-VOLATILE = "^(rel(pages|tuples|all|has|natts|toast|rewrite)|att(num|cacheoff|hasm|missing)|indcheckxmin|objsubid)"
+VOLATILE = "^(rel(pages|tuples|all|has|natts|toast|rewrite)|att(num|cacheoff|hasm|missing)|indcheckxmin|(ref)?objsubid)"
 # For each catalogue: whether its rows are objects; the first column that refers to an object, with its catalogue; and
 # the columns without meaning in another database.
 CATALOGUES = """
@@ -83,10 +83,14 @@ OBJECTS: dict[str, tuple[LiteralString, LiteralString, LiteralString]] = {
     "pg_depend": ("x.classid", "x.objid", "x.objsubid"),
     "pg_description": ("x.classoid", "x.objoid", "x.objsubid"),
 }
-# Of dependencies, only the owners of sequences; internal triggers have oids in their names.
+# Of dependencies, only the owners of sequences; internal triggers have oids in their names. The operators and functions
+# in a family of an extension are not its members.
+MEMBERS: LiteralString = "(select objid from pg_depend where classid = 'pg_opfamily'::regclass and deptype = 'e')"
 CONDITIONS: dict[str, LiteralString] = {
+    "pg_amop": f"x.amopfamily not in {MEMBERS}",
+    "pg_amproc": f"x.amprocfamily not in {MEMBERS}",
     "pg_attribute": "x.attnum > 0 and not x.attisdropped",
-    "pg_depend": "x.refobjsubid > 0 and x.deptype = 'a' and x.objid in (select seqrelid from pg_sequence)",
+    "pg_depend": "x.refobjsubid > 0 and x.objid in (select seqrelid from pg_sequence)",
     "pg_trigger": "not x.tgisinternal",
 }
 # Built-in objects are left out, except for the privileges and the comment of the schema public.
