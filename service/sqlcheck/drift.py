@@ -21,10 +21,10 @@ READ_ONLY = "set transaction isolation level repeatable read, read only"
 # Names have their schemas then, even if the role may not use some.
 WITH_SCHEMAS = "set local search_path = ''"
 CAN_READ_MIGRATIONS = "select has_table_privilege(to_regclass('_yoyo_migration'), 'select')"
-KINDS = {"function", "enum", "domain", "type", "sequence"}
+KINDS = {"function", "enum", "domain", "type", "sequence", "event trigger"}
 APPLIED = "select migration_id from _yoyo_migration"
 # The catalogues that `difference` compares, in full or without some details.
-DESCRIBED = {"pg_attrdef", "pg_default_acl", "pg_proc", "pg_rewrite", "pg_type"}
+DESCRIBED = {"pg_attrdef", "pg_default_acl", "pg_event_trigger", "pg_proc", "pg_rewrite", "pg_type"}
 DETAILED = {"pg_attribute", "pg_class", "pg_constraint", "pg_policy", "pg_trigger"}
 # The columns that contain the table or the domain of an object.
 OWNERS = ("attrelid", "conrelid", "contypid", "indrelid", "polrelid", "tgrelid")
@@ -36,7 +36,7 @@ def check_drift(tree: Tree, url: str, migrated: psycopg.Connection[Any]) -> Iter
     """Find the objects that differ between a database and a migrated one.
 
     Ignored are privileges and owners, and, if only the database has them, partitions, schemas that the migrations do
-    not use, and objects without a schema, such as extensions and publications; but not event triggers.
+    not use, and what is in no schema, such as extensions and publications, except for event triggers.
     Raises psycopg.Error and OperatorError.
 
     :param url: the database to check
@@ -116,7 +116,7 @@ def _others(
                 yield name, f"in the database, the {kind} {identity} is different: {changes}"
         elif before and not is_detail:
             yield name, f"the database lacks the {kind} {identity}"
-        elif not is_detail and (known.schema in schemas or kind == "event trigger"):
+        elif not is_detail and known.schema in schemas:
             yield name, f"the database has the {kind} {identity}, which no migration creates"
 
 

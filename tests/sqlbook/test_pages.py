@@ -34,7 +34,7 @@ def folder(small_book: Contents, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def test_every_link_leads_into_the_folder(folder: Path) -> None:
-    assert len(parse_pages(folder)) == 16
+    assert len(parse_pages(folder)) == 17
     assert dead_links(folder) == []
 
 

@@ -77,17 +77,13 @@ class Index:
 
 @attrs.frozen
 class Trigger:
-    """A user-defined trigger, and the signature of its function; or a rule, which has none."""
+    """A user-defined trigger or event trigger, and the signature of its function; or a rule, which has none."""
 
+    kind: str
     name: str
     definition: str
     function: str
     comment: str
-
-    @property
-    def kind(self) -> str:
-        """Whether it is a trigger or a rule."""
-        return "trigger" if self.function else "rule"
 
 
 @attrs.frozen
@@ -187,12 +183,13 @@ class Grant:
 
 @attrs.frozen
 class Schema:
-    """Tables, functions, sequences and types by name."""
+    """Tables, functions, sequences and types by name, and event triggers."""
 
     tables: Mapping[str, Table]
     functions: Mapping[str, Function]
     sequences: Mapping[str, Sequence]
     types: Mapping[str, Type]
+    event_triggers: tuple[Trigger, ...]
 
     def table(self, name: str, schema: str | None = None) -> Table | None:
         """Return the table to which a name in a statement refers, with or without a schema."""
@@ -258,6 +255,7 @@ def read_schema(connection: psycopg.Connection[Any]) -> Schema:
         {function.signature: function for function in functions},
         {sequence.name: sequence for sequence in sequences},
         {each.name: each for each in types},
+        triggers[0],
     )
 
 

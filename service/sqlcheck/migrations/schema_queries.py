@@ -118,31 +118,38 @@ INDEXES = """
     from pg_index as i inner join pg_class as c on c.oid = i.indexrelid
     order by i.indrelid, not i.indisprimary, c.relname
 """
-# Rules, too, which have no function.
+# Rules, too, which have no function, and event triggers, which have no table.
 TRIGGERS = """
     select
-        x.relation, x.name,
+        x.relation, x.kind, x.name,
         x.definition || case x.enabled
             when 'D' then ' -- disabled' when 'R' then ' -- replica' when 'A' then ' -- always' else ''
         end,
-        x.function, coalesce(x.comment, '')
+        coalesce(
+            case when n.nspname = 'public' then '' else quote_ident(n.nspname) || '.' end || quote_ident(p.proname)
+            || '(' || pg_get_function_identity_arguments(p.oid) || ')', ''
+        ), coalesce(x.comment, '')
     from (
         select
-            t.tgrelid, t.tgname::text, pg_get_triggerdef(t.oid, true), t.tgenabled,
-            case when n.nspname = 'public' then '' else quote_ident(n.nspname) || '.' end || quote_ident(p.proname)
-                || '(' || pg_get_function_identity_arguments(p.oid) || ')',
-            obj_description(t.oid, 'pg_trigger')
-        from pg_trigger as t
-        inner join pg_proc as p on p.oid = t.tgfoid
-        inner join pg_namespace as n on n.oid = p.pronamespace
-        where not t.tgisinternal
+            tgrelid, 'trigger', tgname::text, pg_get_triggerdef(oid, true), tgenabled, tgfoid,
+            obj_description(oid, 'pg_trigger')
+        from pg_trigger where not tgisinternal
         union all
         select
-            r.ev_class, r.rulename::text, pg_get_ruledef(r.oid, true), r.ev_enabled, '',
-            obj_description(r.oid, 'pg_rewrite')
-        from pg_rewrite as r
-        where r.rulename <> '_RETURN'
-    ) as x (relation, name, definition, enabled, function, comment)
+            ev_class, 'rule', rulename::text, pg_get_ruledef(oid, true), ev_enabled, 0,
+            obj_description(oid, 'pg_rewrite')
+        from pg_rewrite where rulename <> '_RETURN'
+        union all
+        select
+            0, 'event trigger', evtname::text,
+            concat_ws(
+                ' ', format('create event trigger %I on %s', evtname, evtevent), 'when tag in ' || evttags::text,
+                format('execute function %s()', evtfoid::regproc)
+            ), evtenabled, evtfoid, obj_description(oid, 'pg_event_trigger')
+        from pg_event_trigger where oid not in (select objid from pg_depend where deptype = 'e')
+    ) as x (relation, kind, name, definition, enabled, function, comment)
+    left join pg_proc as p on p.oid = x.function
+    left join pg_namespace as n on n.oid = p.pronamespace
     order by x.relation, x.name
 """
 POLICIES = """
