@@ -107,16 +107,18 @@ def _others(
         before, after = expected.get((kind, identity)), actual.get((kind, identity))
         known = before or after or Object(None, None)
         name = _owner(known) or identity.removeprefix("public.")
-        if known.rows.keys() & DESCRIBED or BOOKKEEPING_TABLES.fullmatch(name) or identity == "public":
-            continue
         is_detail = bool(known.rows.keys() & DETAILED)
+        is_described = known.rows.keys() & DESCRIBED or (is_detail and name in described)
+        if is_described or BOOKKEEPING_TABLES.fullmatch(name) or identity == "public":
+            continue
         if before and after:
-            changes = "; ".join(_changes(before, after)) if is_same_release else ""
-            if changes and not (is_detail and name in described):
+            if changes := "; ".join(_changes(before, after)) if is_same_release else "":
                 yield name, f"in the database, the {kind} {identity} is different: {changes}"
-        elif before and not is_detail:
+        elif is_detail and kind != "domain constraint":
+            continue
+        elif before:
             yield name, f"the database lacks the {kind} {identity}"
-        elif not is_detail and known.schema in schemas:
+        elif known.schema in schemas:
             yield name, f"the database has the {kind} {identity}, which no migration creates"
 
 
