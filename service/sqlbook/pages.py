@@ -22,7 +22,7 @@ from service.sqlbook.effects import Effect
 from service.sqlbook.mermaid import mermaid
 from service.sqlbook.plan_tree import Node, better_index
 from service.sqlbook.psql import psql
-from service.sqlcheck import Index, Table, declared_result
+from service.sqlcheck import Index, Schema, Table, Trigger, declared_result
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ class Page:
 
 def file(kind: str, name: str) -> str:
     """Return the file name of a page, unique also on case-insensitive file systems."""
-    safe = re.sub(r"[^a-z0-9_.-]", lambda found: f"~{ord(found[0]):x}", name)
+    safe = re.sub(r"[^a-z0-9_.-]", lambda found: f"~{ord(found[0]):x}~", name)
     if len(safe) > MAX_NAME:
         safe = f"{safe[:MAX_NAME]}~{sha256(name.encode()).hexdigest()[:16]}"
     return f"{kind}-{safe}.html"
@@ -105,7 +105,7 @@ def _pages(contents: Contents) -> Iterator[Page]:
         yield Page(file("query", query.name), query.name, "query.html", {"query": query})
     for migration in contents.migrations.values():
         yield Page(file("migration", migration.name), migration.name, "migration.html", {"migration": migration})
-    for title in ("Functions", "Triggers", "Sequences", "Grants", "Endpoints", "Live database", "Findings"):
+    for title in ("Functions", "Triggers", "Sequences", "Types", "Grants", "Endpoints", "Live database", "Findings"):
         name = f"{title.lower().replace(' ', '-')}.html"
         yield Page(name, title, name)
 
@@ -131,7 +131,7 @@ def _history(contents: Contents, table: str) -> list[str]:
     return [
         migration.name
         for migration in contents.migrations.values()
-        if any(table in {change.table, change.name} for change in migration.changes)
+        if any(table == (change.table or change.name) for change in migration.changes)
     ]
 
 
@@ -154,6 +154,12 @@ def _environment(contents: Contents) -> jinja2.Environment:
     environment.globals |= {
         "better": lambda node: _better(contents, node),
         "book": contents,
+        "columns_of": lambda type_: [
+            (table.name, column.name)
+            for table in contents.schema.tables.values()
+            for column in table.columns
+            if column.type.removesuffix("[]") == type_
+        ],
         "features": _by(contents.queries.values(), lambda query: query.name.partition(".")[0]),
         "schemas": _by(contents.schema.tables.values(), lambda table: table.schema),
         "href": lambda kind, name: quote(file(kind, name)),
@@ -164,12 +170,18 @@ def _environment(contents: Contents) -> jinja2.Environment:
         "returns": declared_result,
         "serving": lambda index: [query for query in contents.queries.values() if index in _indexes(contents, query)],
         "size_of": lambda schema, name: contents.sizes.get((schema, name)) if contents.sizes else None,
-        "triggers": [(table, each) for table in contents.schema.tables.values() for each in table.triggers],
+        "triggers": _triggers(contents),
         "used_in": lambda signature: [
             query for query in contents.queries.values() if signature in {each.signature for each in query.functions}
         ],
     }
     return environment
+
+
+def _triggers(contents: Contents) -> list[tuple[str, Trigger]]:
+    """Return all triggers and rules, with the names of their tables, which event triggers do not have."""
+    of_tables = [(table.name, each) for table in contents.schema.tables.values() for each in table.triggers]
+    return of_tables + [("", each) for each in contents.schema.event_triggers]
 
 
 def _by(things: Iterable[T], group: Callable[[T], str]) -> dict[str, list[T]]:
@@ -231,13 +243,10 @@ def size(bytes_: float) -> str:
 
 def _index(contents: Contents) -> Iterator[tuple[str, str, str, str]]:
     """Yield the entries of the search index: kind, title, link and text."""
-    for table in contents.schema.tables.values():
-        yield from _index_of(table)
-    for function in contents.schema.functions.values():
-        at = f"functions.html#{quote(function.signature)}"
-        yield "function", function.signature, at, f"{function.comment} {function.body}"
-    for sequence in contents.schema.sequences.values():
-        yield "sequence", sequence.name, f"sequences.html#{quote(sequence.name)}", sequence.comment
+    yield from _index_of_schema(contents.schema)
+    for table, trigger in _triggers(contents):
+        at = f"triggers.html#{quote(f'{table}.{trigger.name}')}"
+        yield trigger.kind, trigger.name, at, trigger.definition
     for query in contents.queries.values():
         yield "query", query.name, quote(file("query", query.name)), query.statement.sql
     for migration in contents.migrations.values():
@@ -251,6 +260,18 @@ def _index(contents: Contents) -> Iterator[tuple[str, str, str, str]]:
         yield "finding", f"{finding.path}:{finding.line}", "findings.html", f"{finding.check}: {finding.sentence}"
 
 
+def _index_of_schema(schema: Schema) -> Iterator[tuple[str, str, str, str]]:
+    for table in schema.tables.values():
+        yield from _index_of(table)
+    for function in schema.functions.values():
+        at = f"functions.html#{quote(function.signature)}"
+        yield "function", function.signature, at, f"{function.comment} {function.body}"
+    for sequence in schema.sequences.values():
+        yield "sequence", sequence.name, f"sequences.html#{quote(sequence.name)}", sequence.comment
+    for each in schema.types.values():
+        yield each.kind, each.name, f"types.html#{quote(each.name)}", f"{each.definition} {each.comment}"
+
+
 def _index_of(table: Table) -> Iterator[tuple[str, str, str, str]]:
     at = quote(file("table", table.name))
     yield table.kind, table.name, at, table.comment
@@ -261,8 +282,6 @@ def _index_of(table: Table) -> Iterator[tuple[str, str, str, str]]:
         yield "constraint", constraint.name, f"{at}#constraints", f"{constraint.definition} {constraint.comment}"
     for index in table.indexes:
         yield "index", index.name, f"{at}#indexes", f"{index.method} {index.comment}"
-    for trigger in table.triggers:
-        yield trigger.kind, trigger.name, f"triggers.html#{quote(f'{table.name}.{trigger.name}')}", trigger.definition
 
 
 def _script(value: object) -> str:

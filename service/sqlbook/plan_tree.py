@@ -6,7 +6,7 @@ from itertools import takewhile
 
 import attrs
 
-from service.sqlcheck import Index, Plan, Schema
+from service.sqlcheck import Index, Plan, Schema, qualified
 
 CONDITIONS = (
     *("Index Cond", "Recheck Cond", "Hash Cond", "Merge Cond", "Join Filter", "Filter", "One-Time Filter"),
@@ -42,10 +42,11 @@ class Node:
         children = plan.get("Plans", [])
         own = max(0.0, plan["Total Cost"] - sum(child["Total Cost"] for child in children))
         table = plan.get("Relation Name", "")
+        schema = plan.get("Schema", "public")  # is missing in a measured plan
         role = plan.get("Subplan Name") or ""
         return cls(
             title=_title(plan),
-            table=table,
+            table=qualified(schema, table) if table else "",
             index=plan.get("Index Name", ""),
             alias=plan.get("Alias", "") if plan.get("Alias") != table else "",
             role=role,
@@ -68,13 +69,13 @@ class Node:
 
 def better_index(node: Node, schema: Schema) -> Index | None:
     """Return an index that matches more conditions of the node than the chosen one, which empty tables hide."""
-    table = schema.table(node.table) if node.index else None
+    table = schema.tables.get(node.table) if node.index else None
     chosen = next((index for index in table.indexes if index.name == node.index), None) if table else None
     if table is None or chosen is None or chosen.method.partition(" WHERE ")[0].count("(") > 1:
         return None  # the columns of an index on expressions are unknown
     texts = [text for key, text in node.conditions if key in {"Index Cond", "Filter"} and " OR " not in text]
     compared = [found for text in texts for pattern in EQUALITIES for found in pattern.findall(text)]
-    given = {column for relation, column in compared if relation == (node.alias or node.table)}
+    given = {column for relation, column in compared if relation == (node.alias or table.relation)}
 
     def served(index: Index) -> tuple[bool, int]:
         leading = list(takewhile(given.__contains__, index.columns))

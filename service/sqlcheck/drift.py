@@ -1,5 +1,7 @@
 """Drift: differences between an existing database, which is only read, and the schema of the migrations."""
 
+import json
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,9 @@ import psycopg
 
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.migrations.migration_files import MigrationFiles, Place
-from service.sqlcheck.migrations.schema import BOOKKEEPING_TABLES, Schema, read_schema
+from service.sqlcheck.migrations.schema import BOOKKEEPING_TABLES, Schema, qualified, read_schema, schema_and_name
 from service.sqlcheck.migrations.schema_difference import Change, difference
+from service.sqlcheck.migrations.snapshot import Object, Snapshot, read_snapshot
 from service.sqlcheck.scratch import connect
 from service.sqlcheck.tree import Tree
 
@@ -18,14 +21,22 @@ READ_ONLY = "set transaction isolation level repeatable read, read only"
 # Names have their schemas then, even if the role may not use some.
 WITH_SCHEMAS = "set local search_path = ''"
 CAN_READ_MIGRATIONS = "select has_table_privilege(to_regclass('_yoyo_migration'), 'select')"
-KINDS = {"function", "enum", "domain", "type", "sequence"}
+KINDS = {"function", "enum", "domain", "type", "sequence", "event trigger"}
 APPLIED = "select migration_id from _yoyo_migration"
+# The catalogues that `difference` compares, in full or without some details.
+DESCRIBED = {"pg_attrdef", "pg_default_acl", "pg_event_trigger", "pg_proc", "pg_rewrite", "pg_type"}
+DETAILED = {"pg_attribute", "pg_class", "pg_constraint", "pg_policy", "pg_trigger"}
+# The columns that contain the table or the domain of an object.
+OWNERS = ("attrelid", "conrelid", "contypid", "indrelid", "polrelid", "tgrelid")
+# They depend on the server, on roles, on contents, or on how the database was restored.
+UNCOMPARED = re.compile(r".*(acl|owner|version|tablespace|islocal|inhcount|ispopulated|attndims|partdefid)")
 
 
 def check_drift(tree: Tree, url: str, migrated: psycopg.Connection[Any]) -> Iterator[Finding]:
-    """Find the tables, functions, types and sequences that differ between a database and a migrated one.
+    """Find the objects that differ between a database and a migrated one.
 
-    Schemas that the migrations do not use are ignored, and partitions that only the database has.
+    Ignored are privileges and owners, and, if only the database has them, partitions, schemas that the migrations do
+    not use, and what is in no schema, such as extensions and publications, except for event triggers.
     Raises psycopg.Error and OperatorError.
 
     :param url: the database to check
@@ -36,18 +47,24 @@ def check_drift(tree: Tree, url: str, migrated: psycopg.Connection[Any]) -> Iter
         live.execute(READ_ONLY)
         yield from _unapplied(live, [Path(path).stem for path in files.texts])
         live.execute(WITH_SCHEMAS)
-        found = read_schema(live)
+        found, actual = read_schema(live), read_snapshot(live)
         with migrated.transaction():
             migrated.execute(WITH_SCHEMAS)
-            expected = read_schema(migrated)
-        if live.info.server_version // 10000 != migrated.info.server_version // 10000:
+            expected, wanted = read_schema(migrated), read_snapshot(migrated)
+        is_same_release = live.info.server_version // 10000 == migrated.info.server_version // 10000
+        if not is_same_release:
             found, expected = _without_views(found), _without_views(expected)  # each release formats them differently
     newest = Place(max(files.texts, default=""), 1)
-    for name, changes in _by_object(expected, found).items():
+    by_object = _by_object(expected, found)
+    for name, changes in by_object.items():
         kind = next((change.kind for change in changes if change.kind in KINDS and not change.table), "table")
-        bare = name.partition("(")[0].rpartition(".")[2]
+        bare = schema_and_name(name)[1]
         place = files.places.get((kind, bare), newest)
         yield from files.find("drift", kind, bare, _sentence(name, changes), place)
+    described = {*by_object, *(change.name for changes in by_object.values() for change in changes)}
+    for name, sentence in _others(wanted, actual, described, is_same_release=is_same_release):
+        bare = schema_and_name(name)[1]
+        yield from files.find("drift", "table", bare, sentence, files.places.get(("table", bare), newest))
 
 
 def _unapplied(live: psycopg.Connection[Any], names: Collection[str]) -> Iterator[Finding]:
@@ -64,7 +81,7 @@ def _unapplied(live: psycopg.Connection[Any], names: Collection[str]) -> Iterato
 
 def _by_object(expected: Schema, actual: Schema) -> dict[str, list[Change]]:
     names = [*expected.tables, *expected.functions, *expected.sequences, *expected.types]
-    schemas = {"", "public", *(name.partition("(")[0].rpartition(".")[0] for name in names)}
+    schemas = {"public", *(schema_and_name(name)[0] for name in names)}
     tables = {
         name: table
         for name, table in actual.tables.items()
@@ -73,13 +90,59 @@ def _by_object(expected: Schema, actual: Schema) -> dict[str, list[Change]]:
     found: dict[str, list[Change]] = {}
     for change in difference(expected, attrs.evolve(actual, tables=tables)):
         name = change.table or change.name
-        bare = name.partition("(")[0]  # without arguments, whose types can have another schema
         is_moved = change.name in expected.sequences.keys() & actual.sequences and not (change.before and change.after)
         if change.kind == "sequence" and is_moved:
             continue  # a column owns it now, or no longer; its table says so
-        if not BOOKKEEPING_TABLES.fullmatch(name) and (change.before or bare.rpartition(".")[0] in schemas):
+        if not BOOKKEEPING_TABLES.fullmatch(name) and (change.before or schema_and_name(name)[0] in schemas):
             found.setdefault(name, []).append(change)
     return found
+
+
+def _others(
+    expected: Snapshot, actual: Snapshot, described: Collection[str], *, is_same_release: bool
+) -> Iterator[tuple[str, str]]:
+    """Yield the differences that `difference` does not find: the name of the object, and a sentence."""
+    schemas = {each.schema for each in expected.values()} - {None}
+    for kind, identity in sorted(expected.keys() | actual.keys()):
+        before, after = expected.get((kind, identity)), actual.get((kind, identity))
+        known = before or after or Object(None, None)
+        name = _owner(known) or identity.removeprefix("public.")
+        is_detail = bool(known.rows.keys() & DETAILED)
+        is_described = known.rows.keys() & DESCRIBED or (is_detail and name in described)
+        if is_described or BOOKKEEPING_TABLES.fullmatch(name) or identity == "public":
+            continue
+        if before and after:
+            if changes := "; ".join(_changes(before, after)) if is_same_release else "":
+                yield name, f"in the database, the {kind} {identity} is different: {changes}"
+        elif is_detail and kind != "domain constraint":
+            continue
+        elif before:
+            yield name, f"the database lacks the {kind} {identity}"
+        elif known.schema in schemas:
+            yield name, f"the database has the {kind} {identity}, which no migration creates"
+
+
+def _owner(found: Object) -> str:
+    """Return the name of the table or the domain of an object."""
+    if owned := found.rows.get("pg_depend"):  # by a column, whose table is named first
+        return qualified(*schema_and_name(owned[0]["definition"]))
+    rows = [row for rows in found.rows.values() for row in rows]
+    owners = (row[column] for column in OWNERS for row in rows if row.get(column, "0") != "0")
+    return str(next(owners, "")).removeprefix("public.")
+
+
+def _changes(before: Object, after: Object) -> Iterator[str]:
+    for catalogue in sorted(before.rows.keys() | after.rows.keys()):
+        old, new = before.rows.get(catalogue, []), after.rows.get(catalogue, [])
+        if catalogue == "pg_description":
+            yield from ["another comment"] if old != new else []
+        elif len(old) == len(new) == 1:
+            for column in sorted(old[0]):
+                was, is_now = (json.dumps(rows[0][column], ensure_ascii=False) for rows in (old, new))
+                if was != is_now and not UNCOMPARED.fullmatch(column):
+                    yield f"{column} is {is_now}, not {was}"
+        elif old != new:
+            yield f"other rows of {catalogue}"
 
 
 def _without_views(schema: Schema) -> Schema:

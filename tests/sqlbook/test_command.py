@@ -34,7 +34,7 @@ def test_book_counts_its_findings(small_tree: Path, tmp_path: Path, own_database
 
     done = invoke("book", *arguments)
 
-    assert done.stdout.startswith("16 pages, ")
+    assert done.stdout.startswith("17 pages, ")
     assert "findings: open" in done.stdout
     assert "no findings" not in done.stdout
 
@@ -81,7 +81,7 @@ def test_each_documented_command_works(
     done = invoke(*arguments, "--directory", str(tree), "--database-url", own_database_url)
 
     assert done.exit_code == 0
-    assert done.stdout.startswith(("16 pages, ", "# What has changed for the database since `main`"))
+    assert done.stdout.startswith(("17 pages, ", "# What has changed for the database since `main`"))
     assert (tmp_path / "book/index.html").exists() != ("--since" in arguments)
 
 

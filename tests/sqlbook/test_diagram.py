@@ -35,6 +35,9 @@ MORE = """
     create function touch() returns trigger language plpgsql as 'begin return new; end';
     create trigger stock_touched before update on stock for each row execute function touch();
     alter table stock disable trigger stock_touched;
+    create function remember() returns event_trigger language plpgsql as 'begin end';
+    create event trigger remember_changes on ddl_command_end execute function remember();
+    comment on type sale_status is 'How far it is.';
     create index sale_open on sale (customer_id) where status = 'open';
     create index sale_of_customer on sale (customer_id, placed_at);
     grant select on customer to pg_monitor;
@@ -178,7 +181,7 @@ def test_table_of_an_extension_is_not_drawn(connection: psycopg.Connection[objec
     assert '"place" :' not in mermaid(schema)
 
 
-def test_sequences_triggers_and_grants_have_pages(folder: Path) -> None:
+def test_sequences_triggers_types_and_grants_have_pages(folder: Path) -> None:
     pages = {name: " ".join(page.text.split()) for name, page in parse_pages(folder).items()}
 
     assert "ticket_number no column integer 10 1 10 to 99, then from the beginning What customers" in (
@@ -187,6 +190,8 @@ def test_sequences_triggers_and_grants_have_pages(folder: Path) -> None:
     assert "sale_id_seq sale.id bigint 1 1 all from 1" in pages["sequences.html"]
     assert "stock_touched Table stock Runs touch()" in pages["triggers.html"]
     assert "EXECUTE FUNCTION touch() -- disabled" in pages["triggers.html"]
+    assert "remember_changes Kind event trigger Runs remember()" in pages["triggers.html"]
+    assert "sale_status enum open, paid, sent, cancelled sale.status How far it is." in pages["types.html"]
     assert "Tables customer pg_monitor select" in pages["grants.html"]
     assert "Columns customer.email pg_read_all_stats select" in pages["grants.html"]
     assert '"triggers.html#stock.stock_touched"' in (folder / "search.js").read_text()

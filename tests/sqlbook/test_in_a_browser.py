@@ -30,6 +30,7 @@ PAGES = [
     "functions.html",
     "triggers.html",
     "sequences.html",
+    "types.html",
     "grants.html",
     "endpoints.html",
     "live-database.html",

@@ -34,7 +34,7 @@ def folder(small_book: Contents, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def test_every_link_leads_into_the_folder(folder: Path) -> None:
-    assert len(parse_pages(folder)) == 16
+    assert len(parse_pages(folder)) == 17
     assert dead_links(folder) == []
 
 
@@ -68,8 +68,9 @@ def test_lines_have_the_numbers_of_the_file() -> None:
 
 
 def test_names_become_valid_file_names() -> None:
-    assert file("table", "Odd name/<i>") == "table-~4fdd~20name~2f~3ci~3e.html"
+    assert file("table", "Odd name/<i>") == "table-~4f~dd~20~name~2f~~3c~i~3e~.html"
     assert file("query", "users.show_me") == "query-users.show_me.html"
+    assert file("table", "Odd") != file("table", "保")
 
 
 def test_long_names_become_different_file_names() -> None:

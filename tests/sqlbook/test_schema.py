@@ -29,7 +29,7 @@ def test_every_table_of_the_checkout_has_comments(schema: Schema) -> None:
 
 
 def test_columns_are_shown_as_declared(small_book: Contents) -> None:
-    shelves, odd = small_book.schema.tables["shelves"], small_book.schema.tables["Odd name/<i>"]
+    shelves, odd = small_book.schema.tables["shelves"], small_book.schema.tables['"Odd name/<i>"']
 
     assert [f"{column.name}: {column.declared}" for column in (*shelves.columns, *odd.columns)] == [
         "id: bigint not null generated always as identity",
@@ -45,7 +45,7 @@ def test_columns_are_shown_as_declared(small_book: Contents) -> None:
 def test_table_of_another_schema_is_qualified(small_book: Contents) -> None:
     schema = small_book.schema
 
-    assert list(schema.tables) == ["Odd name/<i>", "shelves", "wide_shelves", "apart.notes"]
+    assert list(schema.tables) == ['"Odd name/<i>"', "shelves", "wide_shelves", "apart.notes"]
     assert schema.table("notes", "apart") is schema.tables["apart.notes"]
     assert schema.table("notes", "public") is None
     assert schema.tables["wide_shelves"].kind == "view"
@@ -116,7 +116,7 @@ def test_each_migration_shows_what_it_creates(small_book: Contents) -> None:
     assert migration.rollback.endswith("drop type mood;\n")
     assert [change.name for change in migration.changes if not change.table] == [
         "mood",
-        "Odd name/<i>",
+        '"Odd name/<i>"',
         "shelves",
         "wide_shelves",
         "apart.notes",

@@ -121,6 +121,25 @@ def test_changed_table_is_one_finding(tree: Copy, live: str) -> None:
             "create sequence counted owned by kites.version",
             "kites is different: owned sequence counted, which no migration creates",
         ),
+        (
+            "alter table kites alter kite_name set statistics 9",
+            "kites.kite_name is different: attstattarget is 9, not null",
+        ),
+        (
+            "alter table kites alter kite_name set storage external",
+            'the table column public.kites.kite_name is different: attstorage is "e", not "x" [drift]',
+        ),
+        (
+            (
+                "create schema s; create function s.e() returns event_trigger language plpgsql as 'begin end';"
+                "create event trigger e on ddl_command_end execute function s.e()"
+            ),
+            "the database has the event trigger e, which no migration creates",
+        ),
+        (
+            "create statistics kites_of_user on user_id, version from kites",
+            "the database has the statistics object public.kites_of_user, which no migration creates",
+        ),
         ("delete from _yoyo_migration where migration_id like '0001%'", ".sql:1: is not applied to the database"),
         (
             "insert into _yoyo_migration (migration_id, migration_hash) values ('9_x', '')",
@@ -157,6 +176,7 @@ def test_accepted_and_foreign_tables_have_no_drift(tree: Copy, own_database_url:
         own_database_url,
         "create table event_2026 partition of event default",
         "create schema cron; create table cron.job (id int); create function cron.f() returns int return 1",
+        "create extension vector; create publication everything for all tables; grant select on kites to public",
         "create table audit (id int)",
     )
 
@@ -198,3 +218,40 @@ def test_changed_sequence_is_found_where_it_is_created(tree: Copy, own_database_
     [found] = drift(tree, own_database_url, "alter sequence ticket increment 2")
 
     assert found.startswith(f"{place}:3: in the database, ticket is different: sequence ")
+
+
+def test_other_options_are_found(tree: Copy, own_database_url: str) -> None:
+    create = (
+        "create foreign data wrapper far; create server there foreign data wrapper far options (host 'a'); "
+        "create foreign table outside (id int options (n 'a')) server there;\n"
+        "create text search configuration plain (copy = simple); create domain d as int constraint c check (value > 0);"
+    )
+    migrate(tree, own_database_url, create, "drop foreign data wrapper far cascade; drop domain d;")
+
+    found = drift(
+        tree,
+        own_database_url,
+        "alter server there options (set host 'b')",
+        "alter foreign table outside alter id options (set n 'b')",
+        "alter text search configuration plain drop mapping for word",
+        "comment on constraint c on domain d is 'C.'",
+    )
+
+    assert sorted(line.partition("in the database, the ")[2] for line in found if line.endswith("[drift]")) == [
+        "domain constraint c on public.d is different: another comment [drift]",
+        'foreign table column public.outside.id is different: attfdwoptions is ["n=b"], not ["n=a"] [drift]',
+        'server there is different: srvoptions is ["host=b"], not ["host=a"] [drift]',
+        "text search configuration public.plain is different: other rows of pg_ts_config_map [drift]",
+    ]
+
+
+def test_names_with_dots_are_told_apart(tree: Copy, own_database_url: str) -> None:
+    create = (
+        'create schema a; create table a.b (id int primary key); create table "a.b" (id int primary key);\n'
+        "comment on table a.b is 'B.'; comment on table \"a.b\" is 'AB.';\n-- unread: ok b, a.b (both)"
+    )
+    migrate(tree, own_database_url, create, 'drop table "a.b"; drop schema a cascade;')
+
+    [found] = drift(tree, own_database_url, 'alter table "a.b" add "Up" text')
+
+    assert 'in the database, "a.b" is different: column Up, which no migration creates [drift]' in found

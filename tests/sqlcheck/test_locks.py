@@ -376,8 +376,8 @@ def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_ur
             "8: all rows of other_days are read while it is locked: a validated CHECK can exclude the new ones [scan]",
             "9: all rows of other.tools are read while it is locked, for the domain: give the table a CHECK [scan]",
             f"10: row level security of login_session {FORCED} [row-security]",
-            f"11: {SCAN.replace('kites', 'Oar')} [scan]",
-            "12: delete of Oar while Oar is locked, for readers too: use another migration [whole-table]",
+            '11: all rows of "Oar"' + SCAN.removeprefix("all rows of kites") + " [scan]",
+            '12: delete of "Oar" while "Oar" is locked, for readers too: use another migration [whole-table]',
             f"14: an index of other_days, which exists, {BUILT} [index-not-concurrent]",
         )
     )
@@ -397,6 +397,32 @@ def test_locks_of_renamed_and_dropped_tables_are_shown(tree: Copy, empty_databas
 
     strongest = "AccessExclusiveLock"
     assert found == [Lock("kites", strongest, rewritten=False), Lock("login_throttle", strongest, rewritten=False)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "lock"),
+    [
+        (
+            "create or replace view a.names as select kite_name from kites where version = 1;",
+            "a.names: ACCESS EXCLUSIVE",
+        ),
+        ("drop view a.names;", "a.names: ACCESS EXCLUSIVE"),
+        ("alter table a.b add c integer;", "a.b: ACCESS EXCLUSIVE"),
+        ('alter table "a.b" add c integer;', '"a.b": ACCESS EXCLUSIVE'),
+        ("comment on table kites is 'Kites.';", "kites: SHARE UPDATE EXCLUSIVE"),
+        ("alter sequence ticket owned by kites.version;", "ticket: SHARE ROW EXCLUSIVE"),
+    ],
+)
+def test_locks_of_each_kind_of_relation_are_shown(tree: Copy, empty_database_url: str, sql: str, lock: str) -> None:
+    before = PLACE.replace("9999_change", "9998_prepare")
+    create = 'create schema a; create table a.b (); create table "a.b" (); create sequence ticket;'
+    view = "create view a.names as select kite_name from kites;"
+    tree.write(before, f"-- depends: {CREATE_KITES}\n{create}\n{view}\n")
+    tree.write(before.replace(".sql", ".rollback.sql"), "select 1;\n")
+
+    found = reviewed(tree, empty_database_url, sql).locks
+
+    assert [f"{each.table}: {each.sql_mode}" for each in found or [] if not each.rewritten] == [lock]
 
 
 def test_nontransactional_migration_shows_no_locks(tree: Copy, empty_database_url: str) -> None:

@@ -21,6 +21,11 @@ create schema shelf;
 {TABLE}{PARTS}{TRIGGER}
 create function twice(n integer) returns integer language sql as 'select n * 2';
 create aggregate whole (integer) (sfunc = int4pl, stype = integer);
+create sequence tickets;
+create foreign data wrapper far;
+create server there foreign data wrapper far;
+create foreign table outside (id integer) server there options (name 'a');
+create text search configuration plain (copy = simple);
 """
 PLACE = "migrations/0002_change-toys.rollback.sql:1: "
 DIFFERENT = PLACE + "the schema is not what it was before the migration: "
@@ -32,7 +37,8 @@ def check(url: str, folder: Path, migration: str, rollback: str) -> str:
         "0001_make_toys": FIRST,
         "0001_make_toys.rollback": (
             "drop schema shelf; drop table toys cascade; drop function twice; drop type shade;"
-            "drop aggregate whole (integer);"
+            "drop aggregate whole (integer); drop text search configuration plain; drop sequence tickets;"
+            "drop foreign data wrapper far cascade;"
         ),
         "0002_change-toys": f"-- depends: 0001_make_toys\n{migration}\n",
         "0002_change-toys.rollback": f"{rollback}\n",
@@ -87,6 +93,18 @@ def check(url: str, folder: Path, migration: str, rollback: str) -> str:
         ("grant usage on schema shelf to public;", "select 1;", "schema shelf is changed"),
         ("grant usage on sequence toys_id_seq to public;", "select 1;", "sequence public.toys_id_seq is changed"),
         ("create schema other;", "select 1;", "schema other stays"),
+        ("comment on schema public is 'A.';", "select 1;", "schema public is changed"),
+        ("alter sequence tickets owned by toys.id;", "select 1;", "sequence public.tickets is changed"),
+        (
+            "alter foreign table outside options (set name 'b');",
+            "select 1;",
+            "foreign table public.outside is changed",
+        ),
+        (
+            "alter text search configuration plain drop mapping for word;",
+            "select 1;",
+            "text search configuration public.plain is changed",
+        ),
         ("create domain d as text;", "select 1;", "type public.d stays"),
         ("alter table toys set (fillfactor = 50);", "select 1;", "table public.toys is changed"),
         ("alter table toys add unique (name) include (id);", "select 1;", "index public.toys_name_id_key stays"),

@@ -106,6 +106,10 @@ def check(url: str, folder: Path, migration: str, *queries: str) -> str:
             "alter table makers add column vat_rate real;",
             "6: makers.vat_rate is real, which rounds money: use numeric, or integers of cents [float-money]",
         ),
+        (
+            'alter table makers add column "List Price" real;',
+            "6: makers.List Price is real, which rounds money: use numeric, or integers of cents [float-money]",
+        ),
         ("create table toys (id bigint primary key);", "6: toys has no comment: describe a row [no-comment]"),
         ("create table toys as select 1 as id;", "6: toys has no comment: describe a row [no-comment]"),
         (
@@ -136,6 +140,7 @@ def test_schema_fault_is_found_at_its_line(empty_database_url: str, tmp_path: Pa
         "create index i on makers (name desc);\ncreate index j on makers (name, id);",
         "alter table makers add price double precision;\n-- float-money: ok makers.price (only estimates)",
         "alter table makers add accost double precision;",
+        'alter table makers add column "List Price" real;\n-- float-money: ok makers."List Price" (only estimates)',
     ],
 )
 def test_sound_schema_has_no_finding(empty_database_url: str, tmp_path: Path, made: str) -> None:

@@ -17,7 +17,7 @@ from service.sqlcheck.analysis.parse_tree import Node, walk
 from service.sqlcheck.migrations.functions import Function, plpgsql_statements
 from service.sqlcheck.migrations.lock_state import WAITS, State
 from service.sqlcheck.migrations.migration_files import after_comments
-from service.sqlcheck.migrations.schema import qualified
+from service.sqlcheck.migrations.schema import qualified, schema_and_name
 
 NO_READERS = "AccessExclusiveLock"
 IMPLIED = "is implied by existing constraints"
@@ -51,7 +51,7 @@ class Step:
 
     def is_scanned(self, table: str) -> bool:
         """Return whether PostgreSQL has read all rows of a table, or of one with its name in another schema."""
-        return f'verifying table "{table.rpartition(".")[2]}"' in self.notices
+        return f'verifying table "{schema_and_name(table)[1]}"' in self.notices
 
     def blocks_writers(self, table: str) -> bool:
         """Return whether the transaction holds a lock that blocks writers of a table."""
@@ -101,16 +101,16 @@ def _foreign_keys(step: Step) -> Iterator[tuple[str, str]]:
 
 def _not_null(step: Step) -> Iterator[tuple[str, str]]:
     for column in sorted(step.before.not_null.keys() & step.after.not_null.keys()):
-        table = column.rpartition(".")[0]
+        table, name = column
         becomes = step.after.not_null[column][0] and not step.before.not_null[column][0]
         if becomes and step.in_use(table) and step.blocks_writers(table) and step.is_scanned(table):
-            yield "not-null", f"{column} becomes NOT NULL without a validated check: all rows are read"
+            yield "not-null", f"{table}.{name} becomes NOT NULL without a validated check: all rows are read"
 
 
 def _scans(step: Step) -> Iterator[tuple[str, str]]:
-    without = {name for name, (required, filled) in step.after.not_null.items() if required and not filled}
-    new = without - step.before.not_null.keys()
-    required = {column.rpartition(".")[0] for column in new}  # fails if there is a row, which squawk reports
+    without = {column for column, (required, filled) in step.after.not_null.items() if required and not filled}
+    # Such a column cannot be added to a table with rows, which squawk reports.
+    required = {table for table, _ in without - step.before.not_null.keys()}
     for table in sorted(step.after.tables.keys() - required):
         if step.is_scanned(table) and step.in_use(table) and step.blocks_writers(table):
             yield (
@@ -145,7 +145,7 @@ def _drops(step: Step) -> Iterator[tuple[str, str]]:
     """Find what a DO block or a function drops; squawk reads other statements."""
     if hides_statements(step.statement):
         gone = step.start.not_null.keys() & step.before.not_null.keys() - step.after.not_null.keys()
-        names = {column if (table := column.rpartition(".")[0]) in step.after.tables else table for column in gone}
+        names = {f"{table}.{name}" if table in step.after.tables else table for table, name in gone}
         for name in sorted(names):
             yield "drop", f"{name} is dropped or renamed, and the previous release may read it"
 

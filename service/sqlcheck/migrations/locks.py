@@ -1,7 +1,7 @@
 """`sql locks`: apply each migration to a scratch database, and read the locks that it holds at its end.
 
-Only locks on tables that existed before the migration count. `lock_rules` checks each statement by the catalogue before
-and after it; `squawk` reads the files.
+Only locks on tables, views and sequences that existed before the migration count. `lock_rules` checks each statement by
+the catalogue before and after it; `squawk` reads the files.
 """
 
 import re
@@ -20,26 +20,31 @@ from service.migrate import MigrationError, load_migrations
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.migrations.functions import read_functions
 from service.sqlcheck.migrations.lock_rules import Step, check_step, hides_statements
-from service.sqlcheck.migrations.lock_state import WAITS, State
+from service.sqlcheck.migrations.lock_state import WAITS, State, held_locks
 from service.sqlcheck.migrations.migration_files import after_comments
+from service.sqlcheck.migrations.schema import qualified
 from service.sqlcheck.migrations.squawk import squawk
 from service.sqlcheck.scratch import connect, scratch_database, with_extension_advice
 
 ACCEPTED = re.compile(r"^-- locks: ok \S", re.MULTILINE)
-# Most statements: they lock no table, so reading the catalogue, which takes milliseconds, is skipped.
+# Most statements: they change nothing that the rules compare, so the catalogue is not read again.
 LOCK_FREE = re.compile(r"(comment\s+on|create\s+(or\s+replace\s+)?function)\b", re.IGNORECASE)
 # The timeout that `migrate` sets, and a time zone in which a change to or from `timestamptz` rewrites a table.
 SETTINGS = "set lock_timeout = '3s'; set timezone = 'Asia/Tokyo'"
 REPORT_SCANS = "set client_min_messages = debug1"  # a migration can change it
 # That of a partitioned table is invalid until each partition has one.
 INVALID_INDEXES = """
-    select indexrelid::regclass::text from pg_index where not indisvalid and pg_relation_filenode(indexrelid) > 0
+    select n.nspname::text, c.relname::text
+    from pg_index as i
+    inner join pg_class as c on c.oid = i.indexrelid
+    inner join pg_namespace as n on n.oid = c.relnamespace
+    where not i.indisvalid and pg_relation_filenode(c.oid) > 0
 """
 
 
 @attrs.frozen(order=True)
 class Lock:
-    """The strongest lock that a migration holds on a table."""
+    """The strongest lock that a migration holds on a table, a view or a sequence."""
 
     table: str
     mode: str
@@ -106,15 +111,17 @@ class _Review:
         self._findings: list[Finding] = []
 
     def run(self) -> Migration:
-        after = self._before
+        after, locks = self._before, None
         with self._connection.transaction() if self._transactional else nullcontext():
             for statement in read_sql_migration(str(self._path))[2]:
                 after = self._step(statement, after)
-        for (name,) in self._connection.execute(INVALID_INDEXES).fetchall():
-            before, found, _ = self._text.partition(name.rpartition(".")[2])
-            sentence = f"{name} is invalid: drop it (concurrently), and create it again"
+            if self._transactional:
+                locks = self._locks(after)
+        for schema, name in self._connection.execute(INVALID_INDEXES).fetchall():
+            before, found, _ = self._text.partition(name)
+            sentence = f"{qualified(schema, name)} is invalid: drop it (concurrently), and create it again"
             self._find("invalid-index", before.count("\n") + 1 if found else 1, sentence)
-        return Migration(self._path.stem, self._locks(after) if self._transactional else None, self._findings)
+        return Migration(self._path.stem, locks, self._findings)
 
     def _step(self, statement: str, before: State) -> State:
         self._notices.clear()
@@ -152,12 +159,13 @@ class _Review:
         return self._text.count("\n", 0, after_comments(self._text, start)) + 1
 
     def _locks(self, after: State) -> list[Lock]:
+        held = held_locks(self._connection)
         return sorted(
             Lock(
                 table,
-                after.held[oid],
+                held[oid],
                 oid in after.names and self._before.tables[table] != after.tables[after.names[oid]],
             )
             for oid, table in self._before.names.items()
-            if WAITS[after.held.get(oid, "AccessShareLock")]
+            if WAITS[held.get(oid, "AccessShareLock")]
         )

@@ -12,8 +12,9 @@ from service.migrate import expected_checksums
 from service.sqlcheck.analysis.parse_tree import Node, walk
 from service.sqlcheck.findings import Finding
 
-# `-- unread: ok user_model.created_at, pets.note (support reads them)`, in any migration.
-ACCEPTED = re.compile(r"^-- (?P<check>[a-z-]+): ok (?P<names>[\w.-]+(?:, [\w.-]+)*) \(\S.*", re.MULTILINE)
+# `-- unread: ok user_model.created_at, pets."Note" (support reads them)`, in any migration.
+NAME = r'(?:[\w.-]|"[^"\n]+")+'
+ACCEPTED = re.compile(rf"^-- (?P<check>[a-z-]+): ok (?P<names>{NAME}(?:, {NAME})*) \(\S.*", re.MULTILINE)
 LEADING = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/)*", re.DOTALL)
 # Checks that depend on more than the migrations: a database, an option, or queries.
 DEPENDENT_CHECKS = {"drift", "rollback", "unread"}
@@ -52,7 +53,9 @@ class MigrationFiles:
                 self.places[part] = _place(path, text, offset)
             for match in ACCEPTED.finditer(text):
                 place = _place(path, text, match.start())
-                self._accepted |= {(match["check"], each): place for each in match["names"].split(", ")}
+                self._accepted |= {
+                    (match["check"], each.replace('"', "")): place for each in re.findall(NAME, match["names"])
+                }
 
     def body(self, function: str, source: str) -> Place:
         """Return the place of a function's body, in the newest migration that contains it."""

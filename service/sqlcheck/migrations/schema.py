@@ -7,12 +7,16 @@ from typing import Any, LiteralString, TypeVar
 
 import attrs
 import psycopg
+from pglast.keywords import COL_NAME_KEYWORDS, RESERVED_KEYWORDS, TYPE_FUNC_NAME_KEYWORDS
 
 from service.sqlcheck.migrations import schema_queries as queries
 
 P = TypeVar("P")
 # The tables of yoyo and `migrate` are not part of the schema.
 BOOKKEEPING_TABLES = re.compile(r"_?yoyo_\w+|migration_checksum")
+KEYWORDS = RESERVED_KEYWORDS | TYPE_FUNC_NAME_KEYWORDS | COL_NAME_KEYWORDS
+PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+QUALIFIED = re.compile(r'(?:("(?:[^"]|"")+"|[^".(]+)\.)?("(?:[^"]|"")+"|[^".(]+)')
 
 
 @attrs.frozen
@@ -73,17 +77,13 @@ class Index:
 
 @attrs.frozen
 class Trigger:
-    """A user-defined trigger, and the signature of its function; or a rule, which has none."""
+    """A user-defined trigger or event trigger, and the signature of its function; or a rule, which has none."""
 
+    kind: str
     name: str
     definition: str
     function: str
     comment: str
-
-    @property
-    def kind(self) -> str:
-        """Whether it is a trigger or a rule."""
-        return "trigger" if self.function else "rule"
 
 
 @attrs.frozen
@@ -176,25 +176,20 @@ class Grant:
     """The privileges of a role on an object that it does not own."""
 
     kind: str
-    schema: str
-    object: str
+    name: str
     role: str
     privileges: str
-
-    @property
-    def name(self) -> str:
-        """The name of the object."""
-        return qualified(self.schema, self.object) if self.schema else self.object
 
 
 @attrs.frozen
 class Schema:
-    """Tables, functions, sequences and types by name."""
+    """Tables, functions, sequences and types by name, and event triggers."""
 
     tables: Mapping[str, Table]
     functions: Mapping[str, Function]
     sequences: Mapping[str, Sequence]
     types: Mapping[str, Type]
+    event_triggers: tuple[Trigger, ...]
 
     def table(self, name: str, schema: str | None = None) -> Table | None:
         """Return the table to which a name in a statement refers, with or without a schema."""
@@ -214,8 +209,25 @@ class Schema:
 
 
 def qualified(schema: str, name: str) -> str:
-    """Return a name as in a statement; ``public`` is omitted."""
-    return name if schema == "public" else f"{schema}.{name}"
+    """Return a name as in a statement, with quotes if it needs them; ``public`` is omitted."""
+    return _quoted(name) if schema == "public" else f"{_quoted(schema)}.{_quoted(name)}"
+
+
+def schema_and_name(qualified_name: str) -> tuple[str, str]:
+    """Return the parts of a name as `qualified` returns it, or of a function's signature, without quotes."""
+    found = QUALIFIED.match(qualified_name)
+    schema, name = found.groups() if found else (None, qualified_name)
+    return _unquoted(schema or "public"), _unquoted(name)
+
+
+def _quoted(name: str) -> str:
+    """Quote a name if PostgreSQL's quote_ident does."""
+    is_plain = PLAIN.fullmatch(name) and name not in KEYWORDS
+    return name if is_plain else '"{}"'.format(name.replace('"', '""'))
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def read_schema(connection: psycopg.Connection[Any]) -> Schema:
@@ -243,6 +255,7 @@ def read_schema(connection: psycopg.Connection[Any]) -> Schema:
         {function.signature: function for function in functions},
         {sequence.name: sequence for sequence in sequences},
         {each.name: each for each in types},
+        triggers[0],
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from service.sqlcheck.migrations.schema import Schema, Table
+from service.sqlcheck.migrations.schema import Schema, Table, qualified
 
 Key = tuple[str, str, str]
 
@@ -54,6 +54,8 @@ def _parts(schema: Schema) -> Iterator[tuple[Key, Part]]:
         yield from _parts_of(table)
     for function in schema.functions.values():
         yield ("function", "", function.signature), Part(function.definition, function.comment)
+    for trigger in schema.event_triggers:
+        yield (trigger.kind, "", qualified("public", trigger.name)), Part(trigger.definition, trigger.comment)
     for each in schema.sequences.values():
         if not each.identity:  # that of an identity column is part of it
             declared = (

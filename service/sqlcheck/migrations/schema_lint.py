@@ -49,7 +49,8 @@ SELECT = 2  # ACL_SELECT
 FIRST_ATTRIBUTE = -7  # FirstLowInvalidHeapAttributeNumber, from which sets of columns count; 0 is the whole row
 FLOAT_TYPES = {"real", "double precision"}
 MONEY_NAME = re.compile(
-    r"(.*_)?(amount|balance|cost|discount|fare|fee|money|payment|price|revenue|salary|subtotal|tax|vat|wage)s?(_.*)?"
+    r"(.*[\W_])?(amount|balance|cost|discount|fare|fee|money|payment|price|revenue|salary|subtotal|tax|vat|wage)s?([\W_].*)?",
+    re.IGNORECASE,
 )
 
 

@@ -118,31 +118,38 @@ INDEXES = """
     from pg_index as i inner join pg_class as c on c.oid = i.indexrelid
     order by i.indrelid, not i.indisprimary, c.relname
 """
-# Rules, too, which have no function.
+# Rules, too, which have no function, and event triggers, which have no table.
 TRIGGERS = """
     select
-        x.relation, x.name,
+        x.relation, x.kind, x.name,
         x.definition || case x.enabled
             when 'D' then ' -- disabled' when 'R' then ' -- replica' when 'A' then ' -- always' else ''
         end,
-        x.function, coalesce(x.comment, '')
+        coalesce(
+            case when n.nspname = 'public' then '' else quote_ident(n.nspname) || '.' end || quote_ident(p.proname)
+            || '(' || pg_get_function_identity_arguments(p.oid) || ')', ''
+        ), coalesce(x.comment, '')
     from (
         select
-            t.tgrelid, t.tgname::text, pg_get_triggerdef(t.oid, true), t.tgenabled,
-            case when n.nspname = 'public' then '' else n.nspname || '.' end || p.proname
-                || '(' || pg_get_function_identity_arguments(p.oid) || ')',
-            obj_description(t.oid, 'pg_trigger')
-        from pg_trigger as t
-        inner join pg_proc as p on p.oid = t.tgfoid
-        inner join pg_namespace as n on n.oid = p.pronamespace
-        where not t.tgisinternal
+            tgrelid, 'trigger', tgname::text, pg_get_triggerdef(oid, true), tgenabled, tgfoid,
+            obj_description(oid, 'pg_trigger')
+        from pg_trigger where not tgisinternal
         union all
         select
-            r.ev_class, r.rulename::text, pg_get_ruledef(r.oid, true), r.ev_enabled, '',
-            obj_description(r.oid, 'pg_rewrite')
-        from pg_rewrite as r
-        where r.rulename <> '_RETURN'
-    ) as x (relation, name, definition, enabled, function, comment)
+            ev_class, 'rule', rulename::text, pg_get_ruledef(oid, true), ev_enabled, 0,
+            obj_description(oid, 'pg_rewrite')
+        from pg_rewrite where rulename <> '_RETURN'
+        union all
+        select
+            0, 'event trigger', evtname::text,
+            concat_ws(
+                ' ', format('create event trigger %I on %s', evtname, evtevent), 'when tag in ' || evttags::text,
+                format('execute function %s()', evtfoid::regproc)
+            ), evtenabled, evtfoid, obj_description(oid, 'pg_event_trigger')
+        from pg_event_trigger where oid not in (select objid from pg_depend where deptype = 'e')
+    ) as x (relation, kind, name, definition, enabled, function, comment)
+    left join pg_proc as p on p.oid = x.function
+    left join pg_namespace as n on n.oid = p.pronamespace
     order by x.relation, x.name
 """
 POLICIES = """
@@ -168,7 +175,7 @@ POLICIES = """
 TYPES = """
     select
         case t.typtype when 'd' then 'domain' when 'e' then 'enum' else 'type' end,
-        case when n.nspname = 'public' then '' else n.nspname || '.' end || t.typname,
+        case when n.nspname = 'public' then '' else quote_ident(n.nspname) || '.' end || quote_ident(t.typname),
         case t.typtype
             when 'd' then concat_ws(
                 ' ', format_type(t.typbasetype, t.typtypmod), case when t.typnotnull then 'not null' end,
@@ -190,7 +197,9 @@ TYPES = """
                 from pg_range as r where r.rngtypid = t.oid
             )
             else (
-                select string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' order by a.attnum)
+                select string_agg(
+                    quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod), ', ' order by a.attnum
+                )
                 from pg_attribute as a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
             )
         end,
@@ -205,7 +214,7 @@ TYPES = """
 # Without the constructors of ranges.
 FUNCTIONS = """
     select
-        case when n.nspname = 'public' then '' else n.nspname || '.' end || p.proname
+        case when n.nspname = 'public' then '' else quote_ident(n.nspname) || '.' end || quote_ident(p.proname)
             || '(' || pg_get_function_identity_arguments(p.oid) || ')',
         p.proname::text, l.lanname::text,
         case p.provolatile when 'i' then 'immutable' when 's' then 'stable' else 'volatile' end,
@@ -250,20 +259,21 @@ GRANTS = """
     with granted (kind, schema, name, owner, acl) as (
         select 'database', '', 'this database', datdba, datacl from pg_database where datname = current_database()
         union all
-        select 'schema', '', nspname, nspowner, nspacl from pg_namespace where nspname !~ '^(pg_|information_schema$)'
+        select 'schema', '', quote_ident(nspname), nspowner, nspacl
+        from pg_namespace where nspname !~ '^(pg_|information_schema$)'
         union all
-        select case relkind when 'S' then 'sequence' else 'table' end, n.nspname, relname, relowner, relacl
+        select case relkind when 'S' then 'sequence' else 'table' end, n.nspname, quote_ident(relname), relowner, relacl
         from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
         where n.nspname !~ '^(pg_|information_schema$)'
         union all
         select
-            'column', n.nspname, c.relname || '.' || a.attname, c.relowner, a.attacl
+            'column', n.nspname, quote_ident(c.relname) || '.' || quote_ident(a.attname), c.relowner, a.attacl
         from pg_attribute as a
         inner join pg_class as c on c.oid = a.attrelid
         inner join pg_namespace as n on n.oid = c.relnamespace
         where n.nspname !~ '^(pg_|information_schema$)'
         union all
-        select 'function', n.nspname, proname, proowner, proacl
+        select 'function', n.nspname, quote_ident(proname), proowner, proacl
         from pg_proc as p inner join pg_namespace as n on n.oid = p.pronamespace
         where n.nspname !~ '^(pg_|information_schema$)'
         union all
@@ -276,11 +286,11 @@ GRANTS = """
         from pg_default_acl
     )
     select
-        g.kind, g.schema::text, g.name::text,
+        g.kind, case when g.schema in ('', 'public') then '' else quote_ident(g.schema) || '.' end || g.name,
         case when a.grantee = 0 then 'everybody' else a.grantee::regrole::text end,
         string_agg(lower(a.privilege_type), ', ' order by a.privilege_type)
     from granted as g cross join lateral aclexplode(g.acl) as a
     where a.grantee <> g.owner
-    group by 1, 2, 3, 4
-    order by min(strpos('database schema default', g.kind)) = 0, 1, 2, 3, 4
+    group by 1, g.schema, g.name, 3
+    order by min(strpos('database schema default', g.kind)) = 0, 1, g.schema, g.name, 3
 """
