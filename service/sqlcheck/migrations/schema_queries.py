@@ -1,4 +1,7 @@
-"""The queries with which schema.py reads the catalogue; objects of extensions are left out."""
+"""The queries with which schema.py reads the catalogue, without the objects of extensions.
+
+Those of PostgreSQL itself, whose oids are below 16384, are left out, too.
+"""
 
 # Each row is the oid of a table, followed by the fields of a class in schema.py.
 TABLES = """
@@ -68,7 +71,7 @@ COLUMNS = """
     from pg_attribute as a
     inner join pg_type as t on t.oid = a.atttypid
     left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
-    where a.attnum > 0 and not a.attisdropped
+    where a.attrelid >= 16384 and a.attnum > 0 and not a.attisdropped
     order by a.attrelid, a.attnum
 """
 # NOT NULL, a constraint since PostgreSQL 18, is part of the column. A foreign key of or to a partitioned table has more
@@ -100,7 +103,7 @@ CONSTRAINTS = """
             when 'a' then 'no action' else ''
         end
     from pg_constraint as o
-    where o.contype in ('p', 'u', 'c', 'x') or (o.contype = 'f' and o.conparentid = 0)
+    where o.conrelid >= 16384 and (o.contype in ('p', 'u', 'c', 'x') or (o.contype = 'f' and o.conparentid = 0))
     order by o.conrelid, strpos('pufcx', o.contype::text), o.conname
 """
 INDEXES = """
@@ -116,6 +119,7 @@ INDEXES = """
         ),
         coalesce(obj_description(c.oid, 'pg_class'), '')
     from pg_index as i inner join pg_class as c on c.oid = i.indexrelid
+    where i.indrelid >= 16384
     order by i.indrelid, not i.indisprimary, c.relname
 """
 # Rules, too, which have no function, and event triggers, which have no table.
