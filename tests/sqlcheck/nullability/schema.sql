@@ -119,3 +119,6 @@ create table spaced (id integer, word bpchar);
 create table product (id bigint generated always as identity primary key, product_name varchar(255) not null unique, price numeric(12, 2) not null);
 create index product_price_idx on product (price, id);
 create function second_of(out a integer, b integer, c integer) language sql immutable as 'select b';
+create view ruled_view as select id, name from ruled;
+create table boxed (id integer not null, size integer not null, foreign key (id, size) references box);
+create operator @@@ (function = strict_ones, rightarg = integer);
