@@ -121,6 +121,7 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "select t.a from (select abs(rank) as a, code from brand group by abs(rank), code, rank) as t where t.a = $1",
         "select id from maker where id > $1 limit ten(1)",
         "update ruled set name = 'a' where id = $1 returning id",
+        "update ruled_view set name = 'a' where id = $1 returning id",
         "select m.id from maker as m left join toy on toy.id = $1 and m.note = '' where m.id = coalesce(toy.id, 0)",
         (
             "select m.id from maker as m left join toy on toy.id = $1 and m.note = '',"
