@@ -177,8 +177,9 @@ class Scope:
         if is_table(relation):
             return scope, variable
         inner, shown = scope.shown_expression(variable)
-        # A volatile function can see, and return, rows that it has written itself.
-        is_read = inner.query.commandType == pg.SELECT and not self.is_volatile(relation.functions)
+        # A volatile function can return rows that it has written itself, and FOR UPDATE those of other transactions.
+        query = inner.query
+        is_read = query.commandType == pg.SELECT and not query.rowMarks and not self.is_volatile(relation.functions)
         if shown is None or not (written or inner is scope or is_read):
             return None
         shown = strip_relabels(shown)

@@ -162,6 +162,12 @@ select made, toy.id from made_toys() as made left join toy on toy.id = made;
 -- never, join
 select owner.id, maker.id from owner left join maker on maker.id = owner.maker for update of owner;
 
+-- never, join
+with owner as (select id, maker from owner for update) select owner.id, maker.id from owner left join maker on maker.id = owner.maker;
+
+-- never, join
+select box.id, box_small.id from boxed inner join box on box.id = boxed.id and box.size = boxed.size left join box_small on box_small.id = boxed.id and box_small.size = boxed.size;
+
 -- join
 select brand.name from label left join brand on brand.name = label.brand;
 
