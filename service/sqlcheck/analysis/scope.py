@@ -14,7 +14,7 @@ from service.sqlcheck.analysis.not_null import parts_not_null_if_true
 from service.sqlcheck.analysis.query_parts import conjuncts, is_alias, is_table
 
 MAX_DEPTH = 20  # of nested calls: a function can call itself
-COMPUTED = {"FIELDSELECT", "FUNCEXPR", "OPEXPR", "SUBSCRIPTINGREF"}  # expressions that a condition can be about
+COMPUTED = {"AGGREF", "FIELDSELECT", "FUNCEXPR", "OPEXPR", "SUBSCRIPTINGREF"}  # a condition can be about them
 
 
 @attrs.define(eq=False)
@@ -217,9 +217,10 @@ class Scope:
 
     @cached_property
     def not_null_expressions(self) -> list[Node]:
-        """The expressions without volatile functions that are not null where WHERE is true."""
-        quals = self.query.jointree.quals if self.query.commandType == pg.SELECT else None
-        parts = [part for each in conjuncts(quals) for part in parts_not_null_if_true(self, each)]
+        """The expressions without volatile functions that are not null where WHERE and HAVING are true."""
+        quals = [self.query.jointree.quals, self.query.havingQual] if self.query.commandType == pg.SELECT else []
+        conditions = [each for condition in quals for each in conjuncts(condition)]
+        parts = [part for each in conditions for part in parts_not_null_if_true(self, each)]
         computed = [each for each in parts if each.label in COMPUTED]
         return [each for each in computed if not self.is_volatile(each)]
 
