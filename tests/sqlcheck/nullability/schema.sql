@@ -122,3 +122,5 @@ create function second_of(out a integer, b integer, c integer) language sql immu
 create view ruled_view as select id, name from ruled;
 create table boxed (id integer not null, size integer not null, foreign key (id, size) references box);
 create operator @@@ (function = strict_ones, rightarg = integer);
+create view told_toy as select id, price from toy;
+create trigger told instead of update on told_toy for each row execute function fill();
