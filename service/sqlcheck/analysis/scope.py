@@ -42,6 +42,11 @@ class Scope:
         number = self.query.resultRelation
         return bool(number) and (self.relation(number).relid, self.query.commandType) in self.catalogue.rules
 
+    @property
+    def locks_rows(self) -> bool:
+        """Whether the query locks rows FOR UPDATE, or one around it does: it locks the rows of its views, too."""
+        return bool(self.query.rowMarks) or bool(self.parent and self.parent.locks_rows)
+
     def relation(self, number: int) -> Node:
         """Return an entry of the range table."""
         found: Node = self.query.rtable[number - 1]

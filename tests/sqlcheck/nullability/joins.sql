@@ -189,6 +189,12 @@ select (select name from maker where id = toy.maker), (select name from maker wh
 -- who knows
 select (select name from maker where id = owner.maker) from owner for update of owner;
 
+-- who knows
+select name from owned for update;
+
+-- never
+select name from owned;
+
 -- join, join
 select c.id, p.left_id from maker as a cross join maker as b left join maker as c on c.id = a.id and c.name = b.name left join pair as p on p.left_id = a.id and p.right_id = b.id;
 
