@@ -55,6 +55,7 @@ def _header(sql: str, cardinality: str) -> str:
         "insert into maker (id, name) select 1, 'a' from toy where id = $1 returning id",
         "update maker set note = 'a' from toy where maker.id = $1 and toy.maker = maker.id returning maker.id",
         "delete from maker where id = $1 returning id",
+        "update told_toy as t set price = 1 from maker as m where t.id = $1 and m.id = t.id returning t.id",
         "with u as (update pair set note = '' where left_id = $1 returning *) select 1 from u where right_id = 2",
         "with d as (delete from pair where left_id = $1 returning right_id) select 1 from d where right_id = 2",
         "select maker.name from toy left join maker on maker.id = toy.maker where toy.id = $1 group by maker.name",
@@ -121,6 +122,8 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "select t.a from (select abs(rank) as a, code from brand group by abs(rank), code, rank) as t where t.a = $1",
         "select id from maker where id > $1 limit ten(1)",
         "update ruled set name = 'a' where id = $1 returning id",
+        "update ruled_view set name = 'a' where id = $1 returning id",
+        "update told_toy as t set price = 1 from maker as m where t.id = $1 and m.id > t.id returning t.id",
         "select m.id from maker as m left join toy on toy.id = $1 and m.note = '' where m.id = coalesce(toy.id, 0)",
         (
             "select m.id from maker as m left join toy on toy.id = $1 and m.note = '',"

@@ -102,12 +102,14 @@ KEYS = """
         select from pg_inherits inner join pg_class as c on c.oid = inhparent where c.oid = indrelid and c.relkind = 'r'
     )
 """
-# Child tables do not inherit foreign keys.
+# Child tables do not inherit foreign keys. A foreign key to a partitioned table has a copy for each partition of it,
+# which does not mean that every row references that partition.
 FOREIGN_KEYS = """
     select o.conrelid, o.conkey, o.confrelid, o.confkey, o.conpfeqop::bigint[] from pg_constraint as o
     inner join pg_class as c on c.oid = o.conrelid
     where o.contype = 'f' and o.convalidated and not o.condeferrable
         and (c.relkind = 'p' or not c.relhassubclass)
+        and not exists (select from pg_constraint as k where k.oid = o.conparentid and k.confrelid <> o.confrelid)
 """
 # Validated CHECK constraints on one column, or of a domain.
 CHECKS = """
@@ -127,8 +129,17 @@ TRIGGERS = """
     select tgrelid, command from changed
     inner join (values (2, 16), (3, 4), (4, 8)) as event (command, bit) on tgtype & bit <> 0
 """
-# Rules that run other statements instead, whose rows are then returned.
-RULES = "select ev_class, ev_type::text::integer from pg_rewrite where is_instead and rulename <> '_RETURN'"
+# Rules that run other statements instead, whose rows are then returned; writing a view of such a table runs them, too.
+RULES = """
+    with recursive ruled as (
+        select ev_class, ev_type::text::integer as command from pg_rewrite where is_instead and rulename <> '_RETURN'
+        union
+        select r.ev_class, ruled.command from ruled
+        inner join pg_depend as d on d.refclassid = 'pg_class'::regclass and d.refobjid = ruled.ev_class
+        inner join pg_rewrite as r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid and r.rulename = '_RETURN'
+    )
+    select ev_class, command from ruled
+"""
 BODY = """
     select p.prosqlbody::text, p.prosrc, array(
         select coalesce(quote_ident(nullif(name, '')) || ' ', '') || format_type(each, null)

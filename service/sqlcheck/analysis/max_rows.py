@@ -43,8 +43,9 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     if query.setOperations:
         return _is_limited_set(scope, query.setOperations, fixed, bounded=bounded)
     dependencies = FunctionalDependencies(scope, fixed, bounded=bounded)
-    if query.commandType in {pg.UPDATE, pg.DELETE}:
-        return query.resultRelation in dependencies.single_row  # each row is changed, and returned, once
+    # Each row of a table is changed, and returned, once; an INSTEAD OF trigger of a view runs for each joined row.
+    if query.commandType in {pg.UPDATE, pg.DELETE} and is_table(scope.relation(query.resultRelation)):
+        return query.resultRelation in dependencies.single_row
     if query.groupingSets and not bounded:
         return False
     entries = {each.ressortgroupref: each for each in query.targetList or []}

@@ -179,7 +179,7 @@ class _GuaranteedRows:
                 continue
             around = self._scope.ancestor(there.varlevelsup)
             # A row around this query can be newer than the rows that this query finds.
-            changed = around.query.resultRelation or around.query.rowMarks
+            changed = around.query.resultRelation or around.locks_rows
             if not changed if there.varlevelsup else there.varno != number:
                 return here, there
         return condition, None

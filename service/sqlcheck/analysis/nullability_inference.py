@@ -209,10 +209,12 @@ class NullabilityInference:
         return attrs.evolve(own, outer_joins=own.outer_joins.union(*joins))
 
     def _is_filtered(self, scope: Scope, node: Node) -> bool:
-        """Return whether a condition excludes nulls from a column; an update filters its old rows, not its new ones."""
-        updated = scope.query.commandType == pg.UPDATE and node.varno == scope.query.resultRelation
+        """Return whether a condition excludes nulls from a column: of old rows, not of those that a rule returns."""
+        is_target = node.varno == scope.query.resultRelation
+        updated = is_target and scope.query.commandType == pg.UPDATE
         in_old_row = node.varreturningtype == pg.OLD or scope in self._assumptions.writing
         is_old = in_old_row or not updated or is_kept(scope, node)
+        is_old = is_old and not (is_target and scope.is_replaced)
         return is_old and (node.varno, node.varattno, pg.DEFAULT) in scope.joins.not_null_columns
 
     def _unmatched_by(self, join: OuterJoin) -> frozenset[frozenset[OuterJoin]]:

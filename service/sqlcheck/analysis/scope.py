@@ -14,7 +14,7 @@ from service.sqlcheck.analysis.not_null import parts_not_null_if_true
 from service.sqlcheck.analysis.query_parts import conjuncts, is_alias, is_table
 
 MAX_DEPTH = 20  # of nested calls: a function can call itself
-COMPUTED = {"FIELDSELECT", "FUNCEXPR", "OPEXPR", "SUBSCRIPTINGREF"}  # expressions that a condition can be about
+COMPUTED = {"AGGREF", "FIELDSELECT", "FUNCEXPR", "OPEXPR", "SUBSCRIPTINGREF"}  # a condition can be about them
 
 
 @attrs.define(eq=False)
@@ -41,6 +41,11 @@ class Scope:
         """Whether a rule runs another statement instead, and returns its rows."""
         number = self.query.resultRelation
         return bool(number) and (self.relation(number).relid, self.query.commandType) in self.catalogue.rules
+
+    @property
+    def locks_rows(self) -> bool:
+        """Whether the query locks rows FOR UPDATE, or one around it does: it locks the rows of its views, too."""
+        return bool(self.query.rowMarks) or bool(self.parent and self.parent.locks_rows)
 
     def relation(self, number: int) -> Node:
         """Return an entry of the range table."""
@@ -177,8 +182,9 @@ class Scope:
         if is_table(relation):
             return scope, variable
         inner, shown = scope.shown_expression(variable)
-        # A volatile function can see, and return, rows that it has written itself.
-        is_read = inner.query.commandType == pg.SELECT and not self.is_volatile(relation.functions)
+        # A volatile function can return rows that it has written itself, and FOR UPDATE those of other transactions.
+        query = inner.query
+        is_read = query.commandType == pg.SELECT and not query.rowMarks and not self.is_volatile(relation.functions)
         if shown is None or not (written or inner is scope or is_read):
             return None
         shown = strip_relabels(shown)
@@ -216,9 +222,10 @@ class Scope:
 
     @cached_property
     def not_null_expressions(self) -> list[Node]:
-        """The expressions without volatile functions that are not null where WHERE is true."""
-        quals = self.query.jointree.quals if self.query.commandType == pg.SELECT else None
-        parts = [part for each in conjuncts(quals) for part in parts_not_null_if_true(self, each)]
+        """The expressions without volatile functions that are not null where WHERE and HAVING are true."""
+        quals = [self.query.jointree.quals, self.query.havingQual] if self.query.commandType == pg.SELECT else []
+        conditions = [each for condition in quals for each in conjuncts(condition)]
+        parts = [part for each in conditions for part in parts_not_null_if_true(self, each)]
         computed = [each for each in parts if each.label in COMPUTED]
         return [each for each in computed if not self.is_volatile(each)]
 

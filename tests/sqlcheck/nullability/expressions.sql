@@ -125,3 +125,12 @@ select note from maker where note <> all (array[array[]::text[]]);
 
 -- itself, itself, never
 select case when note is not null then lag(note, 1, 'a') over (order by id) else 'a' end, case when note is not null then first_value(note) over (order by id) else 'a' end, case when note is not null then max(id) over () else 1 end from maker;
+
+-- never, never, itself
+select name, max(note), max(made) from maker group by name having max(note) > 'a' and count(*) > 1;
+
+-- never, never
+select sum(id), count(*) from maker having sum(id) > 1;
+
+-- itself, itself
+select max(note), max(made) from maker group by name having max(note) > 'a' or max(made) is not null;

@@ -27,6 +27,9 @@ select generate_series(1, 2);
 -- who knows, who knows
 select generate_series(1, 2), generate_series(1, 3);
 
+-- who knows, who knows
+select generate_series(1, 2), @@@ 1;
+
 -- never
 select current_date from current_date;
 

@@ -162,6 +162,12 @@ select made, toy.id from made_toys() as made left join toy on toy.id = made;
 -- never, join
 select owner.id, maker.id from owner left join maker on maker.id = owner.maker for update of owner;
 
+-- never, join
+with owner as (select id, maker from owner for update) select owner.id, maker.id from owner left join maker on maker.id = owner.maker;
+
+-- never, join
+select box.id, box_small.id from boxed inner join box on box.id = boxed.id and box.size = boxed.size left join box_small on box_small.id = boxed.id and box_small.size = boxed.size;
+
 -- join
 select brand.name from label left join brand on brand.name = label.brand;
 
@@ -182,6 +188,12 @@ select (select name from maker where id = toy.maker), (select name from maker wh
 
 -- who knows
 select (select name from maker where id = owner.maker) from owner for update of owner;
+
+-- who knows
+select name from owned for update;
+
+-- never
+select name from owned;
 
 -- join, join
 select c.id, p.left_id from maker as a cross join maker as b left join maker as c on c.id = a.id and c.name = b.name left join pair as p on p.left_id = a.id and p.right_id = b.id;

@@ -102,6 +102,12 @@ insert into ruled (id, name) values (1, 'a') returning id, name;
 -- who knows, who knows
 update ruled set name = 'a' where id = 1 returning id, name;
 
+-- who knows
+update ruled set name = 'a' where name = 'b' returning old.name;
+
+-- who knows
+update ruled_view set name = 'a' where name = 'b' returning old.name;
+
 -- itself
 update moved set id = 2 where note is not null returning note;
 
