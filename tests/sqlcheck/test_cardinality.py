@@ -236,6 +236,12 @@ def test_session_is_assumed_valid(toys: Toys, sql: str) -> None:
     assert toys.check(sql, "-- $1 session integer\n-- returns: one Toy\n", "cardinality") == ""
 
 
+def test_row_that_references_the_session_can_be_absent(toys: Toys) -> None:
+    sql = "select toy.id from live as caller inner join toy on toy.maker = $1 where caller.id = $1 limit 1"
+
+    assert NONE in toys.check(sql, "-- $1 session integer\n-- returns: one Toy\n", "cardinality")
+
+
 def test_user_of_a_session_is_known(toys: Toys) -> None:
     sql = "delete from maker using live as c where c.id = $1 and c.maker = $2 and maker.id = $2 returning maker.id"
     header = "-- $1 session integer\n-- $2 user integer\n-- returns: one Toy\n"

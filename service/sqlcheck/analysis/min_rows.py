@@ -150,8 +150,14 @@ class _GuaranteedRows:
         if not self._valid_session:
             return {}
         pairs = [self._parameter_equation(each) for each in conjuncts(condition)]
-        sessions = {variable.varno for variable, parameter in pairs if parameter == 1}
+        sessions = {each.varno for each, parameter in pairs if parameter == 1 and self._is_own(each)}
         return {parameter: variable for variable, parameter in pairs if parameter and variable.varno in sessions}
+
+    def _is_own(self, variable: Node) -> bool:
+        """Return whether a column equated with `$1` is the session's own key: a foreign key can have no row for it."""
+        scope, column = self._scope.column_origin(variable, written=True) or (self._scope, variable)
+        table, number = scope.relation(column.varno).relid, column.varattno
+        return not any(key.table == table and number in key.columns for key in scope.catalogue.foreign_keys)
 
     def _parameter_equation(self, condition: Node) -> tuple[Node, int]:
         """Return the column and the parameter that a condition equates; 0 for any other condition."""
