@@ -183,6 +183,7 @@ def test_migrate_without_a_database_names_the_setting(action: str, url: str, sen
     assert "secret" not in result.stderr
 
 
+@pytest.mark.slow
 def test_shell_variables_do_not_change_the_database(empty_database_url: str) -> None:
     """Both libpq and asyncpg read some of them."""
     shell = {

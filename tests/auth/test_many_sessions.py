@@ -1,5 +1,7 @@
 """Accounts with many sessions, of which the planner's statistics know nothing yet."""
 
+import pytest
+
 from service.postgres import read_query
 from tests.support.factories import Committed, log_in
 
@@ -38,6 +40,7 @@ async def test_sessions_unknown_to_the_planner_are_found_quickly(committed: Comm
     assert await connection.fetchval("select count(*) from live_session where user_id = $1", user.id) == 1
 
 
+@pytest.mark.slow
 async def test_sessions_are_found_by_the_whole_key(committed: Committed) -> None:
     """Each session would be compared with each given one: for seconds if the account has 200,000."""
     connection = committed.connection

@@ -114,6 +114,7 @@ async def test_ipv6_addresses_of_a_prefix_count_as_one(client: httpx.AsyncClient
     assert await guesses(client, user.email, 1, "2001:db8:0:1::") == [400]
 
 
+@pytest.mark.slow
 async def test_ipv6_site_counts_at_ten_times_the_limit(
     client: httpx.AsyncClient, make: Factory, connection: asyncpg.Connection
 ) -> None:

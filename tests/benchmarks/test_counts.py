@@ -226,6 +226,7 @@ async def _calls(caller: Caller, name: str) -> int:
     return called
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CALLS)
 async def test_request_needs_no_more_memory_than_before(caller: Caller, name: str) -> None:
     traced_by = sys.gettrace()

@@ -137,6 +137,7 @@ def test_existing_file_is_not_overwritten(whole_tree: Tree, path: str) -> None:
     assert files(whole_tree.path) == before
 
 
+@pytest.mark.slow
 def test_table_of_an_earlier_migration_is_refused(whole_tree: Tree) -> None:
     [created, *_] = new(whole_tree.path)
     remove("throwaways", whole_tree.path)
@@ -148,6 +149,7 @@ def test_table_of_an_earlier_migration_is_refused(whole_tree: Tree) -> None:
     assert files(whole_tree.path) == before
 
 
+@pytest.mark.slow
 def test_dropped_table_can_be_created_again(whole_tree: Tree) -> None:
     new(whole_tree.path)
     remove("throwaways", whole_tree.path, drop=True)

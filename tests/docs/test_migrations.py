@@ -127,6 +127,7 @@ def test_page_has_the_recipes() -> None:
     assert {each.name for each in RECIPES} >= {"fill_title", "drop_pieces", "add_huge", "index_toys_by_name"}
 
 
+@pytest.mark.slow
 def test_recipes_apply_to_rows_roll_back_and_apply_again(whole_tree: Tree, own_database_url: str) -> None:
     folder = whole_tree.path / "migrations"
     follow(whole_tree, STEPS, run=False)

@@ -59,6 +59,7 @@ def app(
     return create_app(make_settings(database_url), one_transaction)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("page")
 def test_nested_answer_passes_the_checks(tree: Copy, checked: Connection) -> None:
     assert {finding.check for finding in tree.check(checked)} == {"stub"}  # the stub was not regenerated

@@ -35,6 +35,7 @@ async def test_command_prints_the_served_document(client: httpx.AsyncClient) -> 
     assert json.loads(result.stdout) == (await client.get("/openapi.json")).json()
 
 
+@pytest.mark.slow
 def test_processes_print_the_same_document() -> None:
     """Sets have another order in each."""
     environments = [environment({"PYTHONHASHSEED": seed}) for seed in "1234"]

@@ -205,6 +205,7 @@ async def test_registrations_do_not_count_against_log_ins(limited: httpx.AsyncCl
     assert (await log_in(limited, user.email)).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("connection")
 async def test_ipv6_site_registers_at_ten_times_the_limit(limited: httpx.AsyncClient) -> None:
     answers = []
