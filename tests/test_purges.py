@@ -153,7 +153,7 @@ async def test_command_prints_the_counts(committed: Committed, own_database_url:
     done = run("clean", settings={"DATABASE_URL": own_database_url})
 
     assert done.returncode == 0
-    assert done.stderr == "Idempotency-Keys: 1000 removed so far\n"
+    assert done.stderr == ""  # cron mails what is written there
     assert {*done.stdout.splitlines()} >= {
         "Idempotency-Keys: 2000 removed",
         "counts of failed log-ins: 0 removed",
