@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -232,6 +233,23 @@ def test_gauge_shows_the_latest_value_of_all_workers(measured: ServiceWithMetric
         other.kill()
 
     assert (during, measured["wind_speed"]) == (7, 5)
+
+
+def test_latest_value_does_not_depend_on_the_clock(
+    measured: ServiceWithMetrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can be set back."""
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: 2**31)  # in 2038
+        WIND.set(5)
+    command = [sys.executable, "-c", LATER_WORKER, str(measured.directory)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "counted\n"
+        during = measured["wind_speed"]
+        other.kill()
+
+    assert during == 7
 
 
 def test_counters_of_two_code_versions_are_merged(measured: ServiceWithMetrics) -> None:
