@@ -164,15 +164,20 @@ async def test_command_prints_the_counts(committed: Committed, own_database_url:
     }
 
 
+def clean_on_a_terminal(url: str) -> bytes:
+    """Run the command with a terminal as its standard error; return what it shows."""
+    ours, theirs = pty.openpty()
+    settings = environment({"DATABASE_URL": url})
+    subprocess.run(command("clean"), cwd=ROOT, env=settings, stdout=subprocess.DEVNULL, stderr=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 1000)
+    os.close(ours)
+    return shown
+
+
 @pytest.mark.slow
-async def test_command_shows_its_progress_on_a_terminal(committed: Committed, own_database_url: str) -> None:
+async def test_command_shows_progress_on_a_terminal(committed: Committed, own_database_url: str) -> None:
     user = await committed.make.user()
     await fill(committed.connection, "Idempotency-Keys", user, 1, 2000)
-    ours, theirs = pty.openpty()
 
-    settings = environment({"DATABASE_URL": own_database_url})
-    subprocess.run(command("clean"), cwd=ROOT, env=settings, stdout=subprocess.DEVNULL, stderr=theirs, check=True)
-
-    os.close(theirs)
-    assert os.read(ours, 1000) == b"Idempotency-Keys: 1000 removed so far\r\n"
-    os.close(ours)
+    assert clean_on_a_terminal(own_database_url) == b"Idempotency-Keys: 1000 removed so far\r\n"
