@@ -1,10 +1,12 @@
 """The commands: ``python -m service COMMAND``."""
 
 import asyncio
+import errno
 import json
 import os
 import re
 import signal
+import sys
 from importlib.util import find_spec
 from typing import Any
 
@@ -28,6 +30,17 @@ VARIABLE = re.compile(r"(?P<name>\w+) \((Required|Optional)\): (?P<help>.+)")
 
 class Commands(click.Group):
     """Commands whose failures reach the operator as one sentence on stderr, with exit status 1."""
+
+    @override
+    def main(self, *args: Any, **extra: Any) -> Any:
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            # Usually the disk of standard output. Python flushes it again at exit, which must not fail.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            sys.exit(f"Error: {error.strerror}")
 
     @override
     def invoke(self, ctx: click.Context) -> Any:
@@ -104,7 +117,10 @@ def clean() -> None:
 
     async def report() -> None:
         async for rows, removed, is_complete in run_purges(database_url()):
-            click.echo(f"{rows}: {removed} removed{'' if is_complete else ' so far'}", err=not is_complete)
+            if is_complete:
+                click.echo(f"{rows}: {removed} removed")
+            elif sys.stderr.isatty():  # cron would mail each line
+                click.echo(f"{rows}: {removed} removed so far", err=True)
 
     asyncio.run(report())
 

@@ -20,7 +20,7 @@ from service.postgres.query_file import QueryError
 from service.problems import Unavailable
 from service.settings import Settings
 from tests.support.command_line import NOWHERE, assert_refused, invoke
-from tests.support.processes import PATIENCE, ROOT, command, run, serve_settings
+from tests.support.processes import NONE, PATIENCE, ROOT, command, environment, run, serve_settings
 
 NAMES = sorted(path.stem for path in (ROOT / "migrations").glob("*.sql") if not path.match("*.rollback.sql"))
 NEWEST = NAMES[-1]
@@ -252,6 +252,23 @@ def test_failure_of_any_command_is_one_sentence(error: type[Exception]) -> None:
     result = CliRunner().invoke(Commands(commands={"fail": fail}), ["fail"])
 
     assert_refused(result, "Error: This does not work")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no /dev/full")
+@pytest.mark.parametrize("arguments", [["--help"], ["roles"], ["openapi"]])
+def test_output_to_a_full_disk_is_one_sentence(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        failed = subprocess.run(
+            command(*arguments),
+            cwd=ROOT,
+            env=environment(NONE),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert (failed.returncode, failed.stderr) == (1, "Error: No space left on device\n")
 
 
 def test_interrupted_command_exits_with_130() -> None:

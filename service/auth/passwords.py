@@ -9,7 +9,7 @@ from typing import Annotated, ParamSpec, TypeVar
 
 import msgspec
 from argon2 import PasswordHasher, Type, extract_parameters
-from argon2.exceptions import VerificationError
+from argon2.exceptions import HashingError, VerificationError
 from argon2.low_level import error_to_str
 
 from service.problems import FieldError, Unavailable
@@ -60,13 +60,16 @@ class HashingQueue:
     async def run(self, work: Callable[P, R], *arguments: P.args, **_: P.kwargs) -> R:
         """Run `work` in a thread.
 
-        Raises Unavailable if the queue is full.
+        Raises Unavailable if the queue is full, or if memory or threads are lacking.
         """
         if self.pending >= self.limit:
             raise Unavailable(f"Too many {self.name} at once")
         self.pending += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
+        except (HashingError, VerificationError, RuntimeError) as error:  # RuntimeError: no thread can be started
+            log.error("password not hashed", reason=str(error))
+            raise Unavailable from error
         finally:
             self.pending -= 1
 

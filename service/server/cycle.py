@@ -82,7 +82,7 @@ def rejection_response(problem: Problem, default_headers: Headers, client: str |
     """Return the response to a request that does not reach the application, and write its line of the access log."""
     request_id = new_request_id()
     response = problem_response(problem, request_id)
-    log_request(RequestContext(request_id, client), "", None, problem.status, 0.0)
+    log_request(RequestContext(request_id, client), "", None, problem.status, 0.0, reason=problem.detail)
     own = [*SECURITY_HEADERS, (b"x-request-id", request_id.encode()), CLOSE]
     headers = [*default_headers, *response.start["headers"], *own]
     head = b"".join(b"%b: %b\r\n" % header for header in headers)

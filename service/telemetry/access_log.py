@@ -36,6 +36,7 @@ class AccessLine(msgspec.Struct, omit_defaults=True, gc=False):
     user_id: UUID | None = None
     client: str | None = None
     trace_id: str | None = None
+    reason: str | None = None
 
 
 def configure_access_log(log_format: str) -> None:
@@ -44,8 +45,12 @@ def configure_access_log(log_format: str) -> None:
     _format = log_format
 
 
-def log_request(context: RequestContext, method: str, route: str | None, status: int, seconds: float) -> None:
+def log_request(  # noqa: PLR0913 - one parameter per field
+    context: RequestContext, method: str, route: str | None, status: int, seconds: float, *, reason: str | None = None
+) -> None:
     """Log a request to `route`, a path template, that got the response `status` after `seconds`.
+
+    A `reason` says why the server itself rejected it.
 
     The level is error for status 500 and above, except 501, which the request causes, and 503, which is a warning: the
     code that detects the outage logs its cause once.
@@ -69,6 +74,7 @@ def log_request(context: RequestContext, method: str, route: str | None, status:
         context.user,
         context.client,
         context.trace_id,
+        reason,
     )
     if _format == "json":  # bypasses structlog, which is much slower
         stdout.add(_encode(line) + b"\n", later=True)

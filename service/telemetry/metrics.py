@@ -117,7 +117,7 @@ class Gauge(_Metric):
             numbers = self._numbers_of(labels)
             numbers[0] = value
             if self.family.is_latest:
-                numbers[1] = time.time()
+                numbers[1] = time.monotonic()  # the same in all processes, even if the clock is set back
 
     def set_function(self, function: Callable[[], float], **labels: str) -> None:
         """Set the number with these `labels` to the result of `function`, once a second."""

@@ -92,13 +92,16 @@ class Output:
         self.flush()
 
     def _enqueue(self, work: list[bytes] | threading.Event) -> None:
+        self._work.put(work)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
             # The main thread handles signals.
             signals = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError:  # there is no memory for a thread: the next line tries again
+                self._thread = None
             signal.pthread_sigmask(signal.SIG_SETMASK, signals)
-        self._work.put(work)
 
     def _drop(self, lines: int) -> None:
         self._dropped += lines

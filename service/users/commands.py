@@ -50,7 +50,8 @@ def fill_email_keys() -> None:
             filled, skipped = filled + number, skipped + len(collisions)
             for account, key in collisions:
                 click.echo(f"{account.email} ({account.id}) and another account share the mailbox {key}", err=True)
-            click.echo(f"{filled} filled so far", err=True)
+            if sys.stderr.isatty():
+                click.echo(f"{filled} filled so far", err=True)
         return filled, skipped
 
     filled, skipped = asyncio.run(report())

@@ -1,4 +1,4 @@
-"""A process that cannot allocate the memory that argon2 needs."""
+"""A process that cannot allocate the memory that argon2 needs, or start a thread for it."""
 
 import subprocess
 import sys
@@ -10,21 +10,33 @@ from tests.support.processes import ROOT
 SHORT_OF_MEMORY = """
 import asyncio
 import resource
+import sys
 from pathlib import Path
 from service.auth.passwords import DECOY, Passwords
+from service.problems import Unavailable
+from service.telemetry import configure_logging, log
 
+configure_logging("INFO", "logfmt")
+log.info("the thread that writes the log runs")
+passwords = Passwords()
+use = getattr(passwords, sys.argv[1])
 size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (size + 16 * 1024 * 1024,) * 2)
-print(asyncio.run(Passwords().verify("some long password", DECOY)))
+resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv[2]) * 1024 * 1024,) * 2)
+try:
+    print(asyncio.run(use("some long password", *[DECOY][: use == passwords.verify])))
+except Unavailable:
+    sys.exit("unavailable")
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit the memory of a process")
-def test_lack_of_memory_is_not_a_wrong_password() -> None:
-    """Otherwise it would be counted against the account."""
+@pytest.mark.parametrize("use", ["verify", "hash", "hash_for_registration"])
+@pytest.mark.parametrize(("mebibytes", "reason"), [("16", "Memory allocation error"), ("4", "can't start new thread")])
+def test_lack_of_memory_is_unavailable(use: str, mebibytes: str, reason: str) -> None:
+    """It is no wrong password, which would be counted against the account."""
     ended = subprocess.run(
-        [sys.executable, "-c", SHORT_OF_MEMORY], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", SHORT_OF_MEMORY, use, mebibytes], cwd=ROOT, capture_output=True, text=True, check=False
     )
 
-    assert ended.stdout == ""
-    assert ended.stderr.splitlines()[-1] == "argon2.exceptions.VerificationError: Memory allocation error"
+    assert ended.stderr == "unavailable\n"
+    assert ended.stdout.splitlines()[-1].endswith(f'event="password not hashed" reason="{reason}"')

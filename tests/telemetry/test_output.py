@@ -3,6 +3,8 @@
 import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from service.telemetry import recorder
 from service.telemetry.output import MAX_CHUNK_BYTES, Output
 from service.telemetry.prometheus import render_metrics
 from tests.support.metrics import samples
+from tests.support.processes import ROOT
 
 LIMIT = 16 * 1024  # bytes, less than the pipe itself holds
 
@@ -148,3 +151,28 @@ def test_forked_process_writes_its_own_lines_only(pipe: Pipe) -> None:
     pipe.output.flush()
 
     assert re.sub(r"(?m)^line.*\n", "", pipe.read_to_end()) == "the child's\n"
+
+
+SHORT_OF_MEMORY = """
+import resource
+import signal
+from pathlib import Path
+from service.telemetry.output import stdout
+
+size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + 4 * 1024 * 1024, resource.RLIM_INFINITY))
+stdout.write("first\\n")
+stdout.flush()
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+stdout.write(f"second; blocked signals: {signal.pthread_sigmask(signal.SIG_BLOCK, [])}\\n")
+stdout.flush()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit the memory of a process")
+def test_line_without_memory_for_the_thread_is_written_later() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_MEMORY], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert (ended.stdout, ended.stderr) == ("first\nsecond; blocked signals: set()\n", "")

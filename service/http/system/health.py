@@ -73,12 +73,13 @@ MIGRATIONS_APPLIED = gauge(
 
 async def applied_migrations(db: Database, needed: Collection[str]) -> dict[str, str]:
     """Return the checksum of each applied migration by its id; set the gauges for the ids that this code needs."""
-    MIGRATIONS_NEEDED.set(len(needed))
     try:
         rows = await db.many(LIST_APPLIED_MIGRATIONS)
     except asyncpg.UndefinedTableError:
         rows = []
     applied = {row.migration_id: row.sha256 for row in rows}
+    # Both, or neither: while the database is unavailable, the schema is not known to be behind.
+    MIGRATIONS_NEEDED.set(len(needed))
     MIGRATIONS_APPLIED.set(len(applied.keys() & set(needed)))
     return applied
 
