@@ -49,7 +49,7 @@ Progress = Callable[[str], None]
 Connection = psycopg.Connection[Any]
 
 # A line of the comment at the start of a migration, before its directives.
-COMMENT_LINE = re.compile(r"-- (?!depends:|transactional:|locks:|drift:).*")
+COMMENT_LINE = re.compile(r"-- (?!depends:|transactional:|[\w-]+: ok ).*")
 SIZES = """
     select n.nspname::text, c.relname::text, c.reltuples::bigint, pg_relation_size(c.oid), pg_total_relation_size(c.oid)
     from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace

@@ -126,6 +126,10 @@ CREATE = "POST /kites/create"
             {f"{SENT}: application/json is gone"},
         ),
         (
+            operation("delete", "/users/me", lambda delete: delete["requestBody"].update(required=True)),
+            {"DELETE /users/me, body: is required now"},
+        ),
+        (
             field("LoginSession", "ip", oneOf=[{"type": "string"}, {"type": "null"}, {"type": "integer"}]),
             {'GET /auth/sessions, 200, each, ip: may be {"type": "integer"}, too'},
         ),
@@ -152,6 +156,16 @@ def test_change_that_breaks_callers_is_breaking(document: dict[str, Any], edit: 
         (
             operation("get", "/kites/me", lambda get: get.pop("security")),
             "GET /kites/me: needs no token any more",
+        ),
+        (
+            operation("post", "/auth/logout", lambda post: post["requestBody"].pop("required")),
+            "POST /auth/logout, body: is optional now",
+        ),
+        (
+            operation(
+                "get", "/users/me", lambda get: get.update(requestBody={"content": {"text/plain": {"schema": {}}}})
+            ),
+            "GET /users/me, body: text/plain is new",
         ),
         (
             operation("get", "/users/me", lambda get: get["responses"].update({"418": {}})),
