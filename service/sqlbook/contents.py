@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import psycopg
 
-from service.migrate import checksum, expected_checksums, load_migrations
+from service.migrate import checksum, load_migrations, migration_files
 from service.postgres import Statement
 from service.sqlbook.effects import Effect, advisory_locks, effects, functions
 from service.sqlbook.endpoints import Endpoint, endpoints
@@ -185,7 +185,7 @@ def gather(tree: Tree, server: str, *, seeded: bool = False, progress: Progress 
 def steps(tree: Tree, *, seeded: bool) -> int:
     """Return how often `gather` reports its progress."""
     queries = len(tree.statements)
-    return len(expected_checksums(tree.migrations)) + queries * 2 + (1 if seeded else 0)
+    return len(migration_files(tree.migrations)) + queries * 2 + (1 if seeded else 0)
 
 
 def _migrations(
