@@ -8,7 +8,9 @@ from service.sqlbook.contents import Contents, Migration, MigrationFailedError, 
 from service.sqlbook.diagram import short
 from service.sqlbook.live import LiveFile
 from service.sqlbook.plan_tree import Node
-from service.sqlcheck import Change, RevisionError, Tree, checkout, difference
+from service.sqlcheck.deploy_order import RevisionError, checkout
+from service.sqlcheck.migrations.schema_difference import Change, difference
+from service.sqlcheck.tree import Tree
 
 Lines = Sequence[str]
 Facets = Mapping[str, Lines]
