@@ -6,9 +6,9 @@ deadlines, transaction, connection_pool (opens and closes connections), wait_que
 failover (several hosts), wrapped_pool, slow_queries, libpq (the same URL for psycopg), roles and commands (`roles`).
 """
 
-from service.postgres.connection_pool import NO_ANSWER, PooledConnection
+from service.postgres.connection_pool import PooledConnection
 from service.postgres.database import Database, Executor, PoolLike, Queries, Rows
-from service.postgres.error_classification import RETRYABLE, NotSentError
+from service.postgres.error_classification import NO_ANSWER, RETRYABLE, NotSentError
 from service.postgres.libpq import psycopg_conninfo
 from service.postgres.outage_log import OutageLog
 from service.postgres.pool import Pool, ProbePool

@@ -12,6 +12,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 
 from service.database_url import Address, DatabaseUrl
 from service.postgres.error_classification import (
+    NO_ANSWER,
     UNAVAILABLE,
     has_unknown_outcome,
     is_dropped_type,
@@ -26,8 +27,6 @@ from service.problems import Unavailable
 from service.telemetry import RequestContext, counter, gauge
 from service.timeouts import DatabaseTimeouts
 
-NO_ANSWER = "The database does not answer"
-TOO_MANY_CHANGES = "Too many concurrent changes to the same rows"
 WRONG_ENCODING = "The encoding of the database is {}: the service needs UTF8"
 
 SERVERS = ("primary", "replica")

@@ -6,9 +6,7 @@ from time import monotonic
 
 import asyncpg
 
-from service.postgres.connection_pool import NO_ANSWER, TOO_MANY_CHANGES
-from service.postgres.error_classification import RETRYABLE, UNAVAILABLE, NotSentError, has_unknown_outcome, is_stale
-from service.problems import Unavailable
+from service.postgres.error_classification import RETRYABLE, NotSentError, has_unknown_outcome, is_stale, reraise
 from service.timeouts import DatabaseTimeouts
 
 # After a schema change, PgBouncer can still hold stale statements that other processes prepared.
@@ -48,9 +46,7 @@ class Retries:
 
         Raises Unavailable, or `error` if the statement itself is wrong.
         """
-        if isinstance(error, RETRYABLE):
-            if monotonic() + self._backoff.seconds > self._last_start:
-                raise Unavailable(TOO_MANY_CHANGES) from error
+        if isinstance(error, RETRYABLE) and monotonic() + self._backoff.seconds <= self._last_start:
             await self._backoff.pause()
         elif isinstance(error, NotSentError):
             pass
@@ -58,8 +54,7 @@ class Retries:
             self._stale += 1
         elif has_unknown_outcome(error) and not self.unknown:
             self.unknown = error
-        elif isinstance(error, UNAVAILABLE):
-            is_write = self.unknown and isinstance(error, asyncpg.ReadOnlySQLTransactionError)
-            raise Unavailable(NO_ANSWER) from self.unknown if is_write else error
+        elif self.unknown and isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            reraise(self.unknown)  # the statement writes
         else:
-            raise error
+            reraise(error)
