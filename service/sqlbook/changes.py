@@ -166,10 +166,10 @@ def _diff(before: Lines, now: Lines) -> list[str]:
 
 
 def _fenced(text: str) -> str:
-    fence = "`" * max(3, *(len(found) + 1 for found in re.findall(r"`+", text)), 3)
+    fence = "`" * max([3, *(len(found) + 1 for found in re.findall(r"`+", text))])
     return f"{fence}diff\n{text}\n{fence}"
 
 
 def _code(text: str) -> str:
-    fence = "`" * (max((len(found) for found in re.findall(r"`+", text)), default=0) + 1)
+    fence = "`" * max([1, *(len(found) + 1 for found in re.findall(r"`+", text))])
     return f"{fence}{text}{fence}"
