@@ -1,9 +1,6 @@
 """The data of all measurements: accounts with sessions and pets, and tokens of some of them."""
 
 import asyncio
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -20,6 +17,7 @@ from service.embedded import EmbeddedPostgres, embedded_postgres
 from service.migrate import runner as migrate
 from service.settings import Settings
 from tests.support import api
+from tests.support.folders import temporary_folder
 
 SECRET_KEY = "a key that is used by nothing but benchmarks"
 PASSWORD = "a password of benchmarks"
@@ -105,11 +103,9 @@ class Database:
 @contextmanager
 def postgres() -> Iterator[EmbeddedPostgres]:
     """Run a PostgreSQL only for benchmarks, in memory if there is enough."""
-    memory = "/dev/shm"  # noqa: S108 - a private folder
-    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 * 2**30
     with (
-        tempfile.TemporaryDirectory(prefix="benchmarks-", dir=memory if roomy else None) as folder,
-        embedded_postgres(Path(folder) / "postgres", SERVER_SETTINGS) as server,
+        temporary_folder("benchmarks-", room=4 * 2**30) as folder,
+        embedded_postgres(folder / "postgres", SERVER_SETTINGS) as server,
     ):
         yield server
 
