@@ -58,18 +58,18 @@ def _migrations(before: Mapping[str, Migration], now: Mapping[str, Migration]) -
             yield _locks(new)
         elif old.checksum != new.checksum:
             yield f"### {_code(name)}: edited"
-            yield "A database that has had it is refused until the file is put back."
+            yield "`migrate` refuses databases to which it was applied, until the file is restored."
             yield from _diff(old.text.split("\n"), new.text.split("\n"))
 
 
 def _locks(migration: Migration) -> str:
     if migration.locks is None:
-        return "Not one transaction: its locks cannot be read."
+        return "It is not a single transaction, so its locks cannot be listed."
     lines = [
         f"- Locks {_code(lock.table)} {lock.sql_mode}: {lock.waits}{', and it is rewritten' if lock.rewritten else ''}."
         for lock in migration.locks
     ]
-    return "\n".join(lines) or "Locks nothing that exists already."
+    return "\n".join(lines) or "Locks no existing table."
 
 
 def _schema(changes: list[Change]) -> Iterator[str]:
@@ -84,7 +84,7 @@ def _schema(changes: list[Change]) -> Iterator[str]:
         yield from _diff(old, new)
         for change in its:
             if change.before and change.after and change.before.comment != change.after.comment:
-                yield f"The comment on {change.kind} {_code(change.name)} says now: {change.after.comment or 'nothing'}"
+                yield f"The comment on {change.kind} {_code(change.name)} is now: {change.after.comment or 'none'}"
 
 
 def _declared(change: Change, text: str) -> Lines:
