@@ -152,7 +152,7 @@ class ConnectionPool:
         elif not (self._waiters.waiters and self._waiters.give(pooled)):
             self._idle.append(pooled)
 
-    def _release_or_close(self, pooled: PooledConnection, error: BaseException, *, silent: bool = False) -> None:
+    def _release_or_close(self, pooled: PooledConnection, error: BaseException, *, silent: bool) -> None:
         """Release the connection if it is still usable after `error`, otherwise close it.
 
         The idle connections go to the same server, so they are closed too if it did not respond (`silent`), became

@@ -207,7 +207,7 @@ def _place(contents: Contents, path: str, line: int) -> str:
     return ""
 
 
-def highlighted(text: str, anchor: str = "") -> Markup:
+def highlighted(text: str, anchor: str) -> Markup:
     """Return SQL as highlighted lines of HTML; with an `anchor`, links such as ``#L3`` lead to them."""
     html = pygments.highlight(text, PostgresLexer(stripnl=False), HtmlFormatter(nowrap=True)).rstrip("\n")
     lines = [
