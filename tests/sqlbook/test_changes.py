@@ -12,7 +12,7 @@ from service.sqlcheck.findings import Finding
 from service.sqlcheck.migrations.locks import Lock
 from service.sqlcheck.tree import Tree
 from tests.support.checkouts import CREATE_KITES, Copy
-from tests.support.sqlcheck import commit
+from tests.support.git import commit
 
 MIGRATION = "migrations/9999_add_species.sql"
 
