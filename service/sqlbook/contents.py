@@ -11,39 +11,26 @@ from typing import Any
 import attrs
 import psycopg
 
-from service.migrate import checksum, expected_checksums, load_migrations
+from service.migrate import checksum, load_migrations, migration_files
 from service.postgres import Statement
 from service.sqlbook.effects import Effect, advisory_locks, effects, functions
 from service.sqlbook.endpoints import Endpoint, endpoints
 from service.sqlbook.live import LiveFile, live_files
 from service.sqlbook.plan_tree import Node
-from service.sqlcheck import (
-    Change,
-    Column,
-    Describer,
-    Description,
-    Finding,
-    Function,
-    Grant,
-    Lock,
-    Nullability,
-    QueryReference,
-    Row,
-    Schema,
-    Tree,
-    apply_migrations,
-    check_tree,
-    column_nullability,
-    connect,
-    describe,
-    difference,
-    measure,
-    read_grants,
-    read_schema,
-    review_migrations,
-    scratch_database,
-    seed,
-)
+from service.sqlcheck.analysis.description import Column, Describer, Description
+from service.sqlcheck.analysis.nullability import Nullability
+from service.sqlcheck.check import check_tree
+from service.sqlcheck.code import QueryReference
+from service.sqlcheck.findings import Finding
+from service.sqlcheck.migrations.locks import Lock, review_migrations
+from service.sqlcheck.migrations.schema import Function, Grant, Schema, read_grants, read_schema
+from service.sqlcheck.migrations.schema_difference import Change, difference
+from service.sqlcheck.row_classes import Row
+from service.sqlcheck.rules.null_checks import column_nullability
+from service.sqlcheck.rules.schema_checks import describe
+from service.sqlcheck.scale import measure, seed
+from service.sqlcheck.scratch import connect, scratch_database
+from service.sqlcheck.tree import Tree, apply_migrations
 
 Progress = Callable[[str], None]
 Connection = psycopg.Connection[Any]
@@ -185,7 +172,7 @@ def gather(tree: Tree, server: str, *, seeded: bool = False, progress: Progress 
 def steps(tree: Tree, *, seeded: bool) -> int:
     """Return how often `gather` reports its progress."""
     queries = len(tree.statements)
-    return len(expected_checksums(tree.migrations)) + queries * 2 + (1 if seeded else 0)
+    return len(migration_files(tree.migrations)) + queries * 2 + (1 if seeded else 0)
 
 
 def _migrations(

@@ -13,7 +13,8 @@ from pglast import parse_sql
 from pglast.enums import CmdType, LockClauseStrength, OnConflictAction
 from pglast.parser import ParseError
 
-from service.sqlcheck import Constraint, Function, Node, Schema, Table, walk
+from service.sqlcheck.analysis.parse_tree import Node, walk
+from service.sqlcheck.migrations.schema import Constraint, Function, Schema, Table
 
 TABLE_LOCKS = {
     "select": "ACCESS SHARE",

@@ -6,7 +6,8 @@ from itertools import takewhile
 
 import attrs
 
-from service.sqlcheck import Index, Plan, Schema, qualified
+from service.sqlcheck.analysis.planner import Plan
+from service.sqlcheck.migrations.schema import Index, Schema, qualified
 
 CONDITIONS = (
     *("Index Cond", "Recheck Cond", "Hash Cond", "Merge Cond", "Join Filter", "Filter", "One-Time Filter"),

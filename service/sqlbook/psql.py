@@ -3,7 +3,8 @@
 import shlex
 
 from service.postgres import Statement
-from service.sqlcheck import Description, Type
+from service.sqlcheck.analysis.description import Description
+from service.sqlcheck.analysis.types import Type
 
 # Example values by type, which need no quoting in a shell or in psql. For text, the parameter name is the example.
 EXAMPLES = {

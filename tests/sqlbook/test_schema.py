@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from service.sqlbook.contents import Contents
-from service.sqlcheck import Change, Schema, difference, read_schema
+from service.sqlcheck.migrations.schema import Schema, read_schema
+from service.sqlcheck.migrations.schema_difference import Change, difference
 
 Connection = psycopg.Connection[Any]
 
