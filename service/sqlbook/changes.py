@@ -8,9 +8,7 @@ from service.sqlbook.contents import Contents, Migration, MigrationFailedError, 
 from service.sqlbook.diagram import short
 from service.sqlbook.live import LiveFile
 from service.sqlbook.plan_tree import Node
-from service.sqlcheck.deploy_order import RevisionError, checkout
-from service.sqlcheck.migrations.schema_difference import Change, difference
-from service.sqlcheck.tree import Tree
+from service.sqlcheck import Change, RevisionError, Tree, checkout, difference
 
 Lines = Sequence[str]
 Facets = Mapping[str, Lines]

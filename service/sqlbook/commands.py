@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from service.sqlcheck.command_line import DATABASE, DIRECTORY, progress_on_terminal, reported_errors
+from service.sqlcheck import DATABASE, DIRECTORY, progress_on_terminal, reported_errors
 
 # The command line imports this module without the development dependencies, so the function imports them.
 # ruff: noqa: PLC0415
@@ -29,9 +29,7 @@ def book(directory: Path, database_url: str | None, out: Path, scale: bool, sinc
     """
     with reported_errors():
         from service.sqlbook import changes, contents, pages
-        from service.sqlcheck.deploy_order import RevisionError
-        from service.sqlcheck.scratch import scratch_database
-        from service.sqlcheck.tree import Tree
+        from service.sqlcheck import RevisionError, Tree, scratch_database
 
         tree = Tree.read(directory)
         progress = progress_on_terminal(contents.steps(tree, seeded=scale) * (2 if since else 1))

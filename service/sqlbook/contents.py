@@ -17,20 +17,33 @@ from service.sqlbook.effects import Effect, advisory_locks, effects, functions
 from service.sqlbook.endpoints import Endpoint, endpoints
 from service.sqlbook.live import LiveFile, live_files
 from service.sqlbook.plan_tree import Node
-from service.sqlcheck.analysis.description import Column, Describer, Description
-from service.sqlcheck.analysis.nullability import Nullability
-from service.sqlcheck.check import check_tree
-from service.sqlcheck.code import QueryReference
-from service.sqlcheck.findings import Finding
-from service.sqlcheck.migrations.locks import Lock, review_migrations
-from service.sqlcheck.migrations.schema import Function, Grant, Schema, read_grants, read_schema
-from service.sqlcheck.migrations.schema_difference import Change, difference
-from service.sqlcheck.row_classes import Row
-from service.sqlcheck.rules.null_checks import column_nullability
-from service.sqlcheck.rules.schema_checks import describe
-from service.sqlcheck.scale import measure, seed
-from service.sqlcheck.scratch import connect, scratch_database
-from service.sqlcheck.tree import Tree, apply_migrations
+from service.sqlcheck import (
+    Change,
+    Column,
+    Describer,
+    Description,
+    Finding,
+    Function,
+    Grant,
+    Lock,
+    Nullability,
+    QueryReference,
+    Row,
+    Schema,
+    Tree,
+    apply_migrations,
+    check_tree,
+    column_nullability,
+    connect,
+    describe,
+    difference,
+    measure,
+    read_grants,
+    read_schema,
+    review_migrations,
+    scratch_database,
+    seed,
+)
 
 Progress = Callable[[str], None]
 Connection = psycopg.Connection[Any]

@@ -5,8 +5,7 @@ from collections.abc import Collection, Sequence
 import attrs
 
 from service.sqlbook.layout import GAP_X, WIDTH, Block, Item, arrange, in_rows
-from service.sqlcheck.analysis.types import SHORT_TYPE_NAMES
-from service.sqlcheck.migrations.schema import Constraint, Schema, Table
+from service.sqlcheck import SHORT_TYPE_NAMES, Constraint, Schema, Table
 
 # Sizes in pixels; the widths of a letter in a monospaced font of 12 pixels, and of 9 pixels for the marks.
 LETTER, MARK, ROW, HEAD, PADDING, FRAME = 7.3, 5.6, 21, 34, 12, 34

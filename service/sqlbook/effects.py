@@ -13,8 +13,7 @@ from pglast import parse_sql
 from pglast.enums import CmdType, LockClauseStrength, OnConflictAction
 from pglast.parser import ParseError
 
-from service.sqlcheck.analysis.parse_tree import Node, walk
-from service.sqlcheck.migrations.schema import Constraint, Function, Schema, Table
+from service.sqlcheck import Constraint, Function, Node, Schema, Table, walk
 
 TABLE_LOCKS = {
     "select": "ACCESS SHARE",

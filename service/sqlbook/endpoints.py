@@ -11,7 +11,7 @@ from itertools import product
 
 import attrs
 
-from service.sqlcheck.code import Code, Module
+from service.sqlcheck import Code, Module
 
 METHODS = {f"litestar.{name}": [name.upper()] for name in ("get", "post", "put", "patch", "delete", "head")}
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -10,7 +10,7 @@ import psycopg
 from psycopg.pq import DiagnosticField, ExecStatus
 
 from service.postgres import FOR_PSQL
-from service.sqlcheck.analysis.types import Type, Types
+from service.sqlcheck import Type, Types
 
 
 @attrs.frozen

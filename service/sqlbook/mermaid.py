@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from service.sqlbook.diagram import is_optional, is_unique, marks, short
-from service.sqlcheck.migrations.schema import Schema, Table
+from service.sqlcheck import Schema, Table
 
 
 def mermaid(schema: Schema) -> str:

@@ -23,8 +23,7 @@ from service.sqlbook.effects import Effect
 from service.sqlbook.mermaid import mermaid
 from service.sqlbook.plan_tree import Node, better_index
 from service.sqlbook.psql import psql
-from service.sqlcheck.migrations.schema import Index, Schema, Table, Trigger
-from service.sqlcheck.rules.usage import declared_result
+from service.sqlcheck import Index, Schema, Table, Trigger, declared_result
 
 TEMPLATES = Path(__file__).parent / "templates"
 ASSETS = ("book.css", "book.js")

@@ -6,8 +6,7 @@ from itertools import takewhile
 
 import attrs
 
-from service.sqlcheck.analysis.planner import Plan
-from service.sqlcheck.migrations.schema import Index, Schema, qualified
+from service.sqlcheck import Index, Plan, Schema, qualified
 
 CONDITIONS = (
     *("Index Cond", "Recheck Cond", "Hash Cond", "Merge Cond", "Join Filter", "Filter", "One-Time Filter"),

@@ -3,8 +3,7 @@
 import shlex
 
 from service.postgres import Statement
-from service.sqlcheck.analysis.description import Description
-from service.sqlcheck.analysis.types import Type
+from service.sqlcheck import Description, Type
 
 # Example values by type, which need no quoting in a shell or in psql. For text, the parameter name is the example.
 EXAMPLES = {

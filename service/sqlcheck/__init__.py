@@ -17,22 +17,115 @@ Read in this order:
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from service.sqlcheck.command_line import DATABASE, reported_errors
+from service.sqlcheck.command_line import DATABASE, DIRECTORY, progress_on_terminal, reported_errors
 
 if TYPE_CHECKING:
+    from service.sqlcheck.analysis.description import Column, Describer, Description
+    from service.sqlcheck.analysis.nullability import Nullability
+    from service.sqlcheck.analysis.parse_tree import Node, walk
+    from service.sqlcheck.analysis.planner import Plan
+    from service.sqlcheck.analysis.types import SHORT_TYPE_NAMES, Type, Types
     from service.sqlcheck.check import check_tree
+    from service.sqlcheck.code import Code, Module, QueryReference
+    from service.sqlcheck.deploy_order import RevisionError, checkout
     from service.sqlcheck.findings import Finding
-    from service.sqlcheck.scratch import connect
-    from service.sqlcheck.tree import Tree
+    from service.sqlcheck.migrations.locks import Lock, review_migrations
+    from service.sqlcheck.migrations.schema import (
+        Constraint,
+        Function,
+        Grant,
+        Index,
+        Schema,
+        Table,
+        Trigger,
+        qualified,
+        read_grants,
+        read_schema,
+    )
+    from service.sqlcheck.migrations.schema_difference import Change, difference
+    from service.sqlcheck.row_classes import Row
+    from service.sqlcheck.rules.null_checks import column_nullability
+    from service.sqlcheck.rules.schema_checks import describe
+    from service.sqlcheck.rules.usage import declared_result
+    from service.sqlcheck.scale import measure, seed
+    from service.sqlcheck.scratch import connect, scratch_database
+    from service.sqlcheck.tree import Tree, apply_migrations
 
 # The modules of the names that are imported on first use.
-_MODULES = {"Finding": "findings", "Tree": "tree", "check_tree": "check", "connect": "scratch"}
+_MODULES = {
+    "analysis.description": "Column Describer Description",
+    "analysis.nullability": "Nullability",
+    "analysis.parse_tree": "Node walk",
+    "analysis.planner": "Plan",
+    "analysis.types": "SHORT_TYPE_NAMES Type Types",
+    "check": "check_tree",
+    "code": "Code Module QueryReference",
+    "deploy_order": "RevisionError checkout",
+    "findings": "Finding",
+    "migrations.locks": "Lock review_migrations",
+    "migrations.schema": "Constraint Function Grant Index Schema Table Trigger qualified read_grants read_schema",
+    "migrations.schema_difference": "Change difference",
+    "row_classes": "Row",
+    "rules.null_checks": "column_nullability",
+    "rules.schema_checks": "describe",
+    "rules.usage": "declared_result",
+    "scale": "measure seed",
+    "scratch": "connect scratch_database",
+    "tree": "Tree apply_migrations",
+}
 
-__all__ = ["DATABASE", "Finding", "Tree", "check_tree", "connect", "reported_errors"]
+__all__ = [
+    "DATABASE",
+    "DIRECTORY",
+    "SHORT_TYPE_NAMES",
+    "Change",
+    "Code",
+    "Column",
+    "Constraint",
+    "Describer",
+    "Description",
+    "Finding",
+    "Function",
+    "Grant",
+    "Index",
+    "Lock",
+    "Module",
+    "Node",
+    "Nullability",
+    "Plan",
+    "QueryReference",
+    "RevisionError",
+    "Row",
+    "Schema",
+    "Table",
+    "Tree",
+    "Trigger",
+    "Type",
+    "Types",
+    "apply_migrations",
+    "check_tree",
+    "checkout",
+    "column_nullability",
+    "connect",
+    "declared_result",
+    "describe",
+    "difference",
+    "measure",
+    "progress_on_terminal",
+    "qualified",
+    "read_grants",
+    "read_schema",
+    "reported_errors",
+    "review_migrations",
+    "scratch_database",
+    "seed",
+    "walk",
+]
 
 
 def __getattr__(name: str) -> object:
     """Import a name on first use (PEP 562): production imports this package without the development dependencies."""
-    if name in _MODULES:
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    for module, names in _MODULES.items():
+        if name in names.split():
+            return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

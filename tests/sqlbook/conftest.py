@@ -8,8 +8,8 @@ import pytest
 
 from service.embedded import EmbeddedPostgres
 from service.sqlbook.contents import Contents, gather
+from service.sqlcheck import Schema, read_schema
 from service.sqlcheck.analysis.types import Types
-from service.sqlcheck.migrations.schema import Schema, read_schema
 from service.sqlcheck.rules import stub
 from service.sqlcheck.scratch import connect
 from service.sqlcheck.tree import Tree

@@ -17,7 +17,7 @@ from service.sqlbook.layout import GAP_X, GAP_Y, Item, arrange
 from service.sqlbook.mermaid import mermaid
 from service.sqlbook.pages import file, write
 from service.sqlbook.plan_tree import Node, better_index
-from service.sqlcheck.migrations.schema import Schema, read_grants, read_schema
+from service.sqlcheck import Schema, read_grants, read_schema
 from service.sqlcheck.scratch import connect, scratch_database
 from tests.sqlcheck.corpus import FOLDER
 from tests.support.book import dead_links, parse_pages

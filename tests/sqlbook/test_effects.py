@@ -10,11 +10,10 @@ from psycopg import sql
 
 from service.sqlbook.contents import Contents
 from service.sqlbook.effects import advisory_locks, effects
-from service.sqlcheck import scale
+from service.sqlcheck import Schema, read_schema, scale
 from service.sqlcheck.analysis.parse_tree import ParsedQuery
 from service.sqlcheck.analysis.planner import EXPLAIN
 from service.sqlcheck.migrations.lock_state import State
-from service.sqlcheck.migrations.schema import Schema, read_schema
 from service.sqlcheck.scratch import connect
 from service.sqlcheck.tree import Tree, apply_migrations
 from tests.support.checkouts import Copy

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from service.sqlbook.live import live_files
-from service.sqlcheck.scratch import connect
+from service.sqlcheck import connect
 
 
 def test_lock_file_of_an_editor_is_no_query(database_url: str, tmp_path: Path) -> None:

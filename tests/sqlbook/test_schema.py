@@ -8,8 +8,7 @@ import psycopg
 import pytest
 
 from service.sqlbook.contents import Contents
-from service.sqlcheck.migrations.schema import Schema, read_schema
-from service.sqlcheck.migrations.schema_difference import Change, difference
+from service.sqlcheck import Change, Schema, difference, read_schema
 
 Connection = psycopg.Connection[Any]
 
