@@ -249,6 +249,25 @@ def test_user_of_a_session_is_known(toys: Toys) -> None:
     assert toys.check(sql, header, "cardinality") == ""
 
 
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("select (select id from toy\nwhere maker = m.id) as toy from maker as m", True),
+        ("update maker set note = 'a' where id = (select maker\nfrom toy where price > 1)", True),
+        ("update maker set (name, note) = (select 'a', label\nfrom box where id = 1)", True),
+        ("with t as (select 1 where (1, 2) = (select 1, id\nfrom toy)) select 1 from t", True),
+        ("select (select generate_series(1,\n2)) as n", True),
+        ("select (select name from maker where id = t.maker) as maker from toy as t", False),
+        ("select (select id from toy order by id limit 1) as toy, (select max(id) from toy) as last", False),
+        ("select array(select id from toy) as toys, exists (select id from toy) as some", False),
+    ],
+)
+def test_subquery_with_several_rows_is_no_value(toys: Toys, sql: str, *, found: bool) -> None:
+    says = toys.check(sql, "-- returns: many Toy\n", "cardinality")
+
+    assert ("a subquery used as a value can return several rows" in says) == found
+
+
 def test_reason_is_accepted(toys: Toys) -> None:
     header = "-- returns: maybe Toy\n-- cardinality: ok names are unique\n"
 
