@@ -75,7 +75,9 @@ def test_null_for_a_required_column_is_found(toys: Toys, sql: str, found: str) -
         ("insert into pair (left_id, right_id) select $2, id from maker where id = $1", False),
         ("insert into pair (left_id, right_id) select $2, $1 union select 1, 2", False),
         ("update pair set left_id = $2::smallint, right_id = $1", True),
+        ("update pair set left_id = coalesce($2, left_id), right_id = coalesce($1, 0)", True),
         ("insert into pair (left_id, right_id) values ($1, $2)", False),
+        ("update pair set left_id = coalesce($1::integer, $2), right_id = coalesce($2, $1)", False),
         ("update pair set left_id = $2 where right_id = $1", False),
         ("update pair set (left_id, right_id) = (select $2::integer, $1::integer)", False),
     ],
@@ -102,6 +104,23 @@ def test_swapped_parameters_are_found(toys: Toys, *, sql: str, swapped: bool) ->
 def test_swapped_parameters_of_a_condition_are_found(toys: Toys, *, sql: str, swapped: bool) -> None:
     said = toys.check(sql, "-- $1 left integer\n-- $2 right integer\n-- returns: many Toy\n", "swapped")
     sentence = "2: $1 left is compared with the column right_id, and $2 right with left_id [swapped]"
+
+    assert said == (sentence if swapped else "")
+
+
+@pytest.mark.parametrize(
+    ("sql", "swapped"),
+    [
+        ("select price from toy where id = $2 and maker = $1", True),
+        ("select t.price from toy as t inner join maker on maker.id = t.id where t.id = $2 and t.maker = $1", True),
+        ("select price from toy where id = $1 and maker = $2", False),
+        ("select toy.price from toy, maker where maker.id = $2 and toy.maker = $1", False),
+        ("select toy.price from toy, maker where toy.id = $1 and maker.id = $2", False),
+    ],
+)
+def test_parameter_named_like_a_table_is_its_id(toys: Toys, *, sql: str, swapped: bool) -> None:
+    said = toys.check(sql, "-- $1 toy integer\n-- $2 maker integer\n-- returns: many Toy\n", "swapped")
+    sentence = "3: $2 maker is compared with the column toy.id, and $1 toy with maker [swapped]"
 
     assert said == (sentence if swapped else "")
 
