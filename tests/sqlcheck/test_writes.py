@@ -156,7 +156,7 @@ def test_planner_error_has_its_line(toys: Toys, sql: str, line: int, sentence: s
 def test_parameter_without_a_type_needs_a_cast(toys: Toys, sql: str) -> None:
     said = toys.check(sql, "-- $1 ids integer[]\n-- returns: many Toy\n")
 
-    assert said.endswith("; it does not read the header: cast the parameter, such as $1::text[] [refused]")
+    assert said.endswith("; it does not read the header: write $1::integer[] [refused]")
 
 
 @pytest.mark.parametrize(
@@ -164,10 +164,15 @@ def test_parameter_without_a_type_needs_a_cast(toys: Toys, sql: str) -> None:
     [
         ("update maker set made = $1 where $1 <> 'a'", "; it does not read the header: write $1::date"),
         ("select id from maker where $1 = '' or made = $1", "; it does not read the header: write $1::date"),
+        (
+            "update maker set made = $1, note = case when $1 = 'a' then 'b' end",
+            "; it does not read the header: write $1::date",
+        ),
+        ("select id from maker where made <\nlower($1) - 1", "; it does not read the header: write $1::date"),
         ("select id from maker where id = $1 or\nmade = 3", ""),
         ("select names from maker where id = $1", '; perhaps you meant to reference the column "maker.name"'),
     ],
-    ids=["set", "condition", "other line", "typing error"],
+    ids=["set", "condition", "inconsistent", "overloaded", "other line", "typing error"],
 )
 def test_refusal_says_what_to_write(toys: Toys, sql: str, advice: str) -> None:
     said = toys.check(sql, "-- $1 day date\n-- returns: many Toy\n").partition(": PostgreSQL says: ")[2]
