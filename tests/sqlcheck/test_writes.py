@@ -125,6 +125,12 @@ def test_parameter_named_like_a_table_is_its_id(toys: Toys, *, sql: str, swapped
     assert said == (sentence if swapped else "")
 
 
+def test_comparison_of_a_whole_row_is_no_swap(toys: Toys) -> None:
+    sql = "select id from toy where toy.* = $1"
+
+    assert toys.check(sql, "-- $1 toy toy\n-- returns: many Toy\n", "swapped") == ""
+
+
 def test_parameters_of_two_types_are_not_swapped(toys: Toys) -> None:
     header = "-- $1 left_id bigint\n-- $2 right_id integer\n-- returns: count\n"
 

@@ -93,7 +93,7 @@ def _swapped_conditions(description: Description) -> Iterator[Finding]:
             for column, value in ((one, other), (other, one)):
                 parameter = value.arg if isinstance(value, ast.TypeCast) else value
                 if isinstance(column, ast.ColumnRef) and isinstance(parameter, ast.ParamRef):
-                    *qualifiers, name = (field.sval for field in column.fields or ())
+                    *qualifiers, name = (getattr(field, "sval", "*") for field in column.fields or ())
                     table = ".".join(qualifiers)
                     name = f"{tables[table]}.id" if name == "id" and table in tables else name
                     compared.setdefault(table, []).append((name, parameter.number or 0))
