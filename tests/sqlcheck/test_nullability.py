@@ -124,3 +124,22 @@ def test_very_long_expression_is_examined(infer: Infer) -> None:
     [column] = infer(f"select {' || '.join(['name'] * 1000)} from maker")
 
     assert column.never_null
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        ("id not in (select maker from toy)", True),
+        ("id <> all (select maker from toy)", True),
+        ("exists (select from box where not (id in (select maker from toy)))", True),
+        ("(id, 1) not in (select id, maker from toy)", True),
+        ("id not in (select maker from toy where maker is not null)", False),
+        ("id not in (select id from toy)", False),
+        ("id in (select maker from toy)", False),
+        ("not exists (select from toy where toy.maker = maker.id)", False),
+    ],
+)
+def test_not_in_with_a_null_is_found(toys: Toys, condition: str, *, found: bool) -> None:
+    says = toys.check(f"select id from maker where {condition}", "-- returns: many Toy\n", "nullability")
+
+    assert ("`not in` finds nothing if the subquery returns a null" in says) == found

@@ -16,6 +16,7 @@ from service.sqlcheck.analysis.node_tree import Node
 from service.sqlcheck.analysis.nullability_inference import NullabilityInference
 from service.sqlcheck.analysis.parse_tree import ParsedQuery
 from service.sqlcheck.analysis.planner import Plan, Planner
+from service.sqlcheck.analysis.query_parts import joined_relations
 from service.sqlcheck.analysis.refusal import raise_if_refused
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.types import Type, Types
@@ -53,6 +54,11 @@ class Description:
             return None
         found: Node = self.scope.targets[number - 1].expr
         return found
+
+    def line_of(self, subquery: Scope) -> int:
+        """Return the line of the first table of a subquery."""
+        first = min(joined_relations(subquery.query.jointree), default=0)
+        return self.parsed.line_of_table(subquery.relation(first).eref.aliasname if first else "", by_alias=True)
 
     def json_shape(self, number: int) -> JsonShape | None:
         """Return the shape of the JSON in a result column (from 1); None if the column's expression is unknown."""

@@ -73,6 +73,12 @@ class Scope:
             if node.label == "QUERY" and level == 0:
                 yield self.child(node)
 
+    def nodes(self) -> "Iterator[tuple[Scope, Node]]":
+        """Yield the nodes of this query and of the queries in it, each with the scope of its query."""
+        yield from ((self, node) for node, level in walk([*self.query.fields.values()]) if level == 0)
+        for inner in self.nested():
+            yield from inner.nodes()
+
     def function_body(self, call: Node) -> "Scope | None":
         """Return the scope of the body of an SQL function; None for other functions."""
         function = self.catalogue.functions.get(call.funcid)

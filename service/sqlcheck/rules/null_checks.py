@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import attrs
 
 from service.postgres import Cardinality, Marker, Statement
+from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.description import Column, Description
 from service.sqlcheck.analysis.joins import OuterJoin
 from service.sqlcheck.analysis.max_rows import FunctionalDependencies
@@ -66,6 +67,20 @@ def check_nullability(description: Description, reference: QueryReference | None
         return
     for value in values:
         yield from _check_value(statement, value)
+
+
+def find_not_in(description: Description) -> Iterator[Finding]:
+    """Find comparisons with all rows of a subquery that can contain a null: they are then never true."""
+    for scope, node in description.scope.nodes() if description.scope else ():
+        is_negated = node.label == "BOOLEXPR" and node.boolop == "not" and node.args[0].subLinkType == pg.ANY
+        if is_negated or (node.label == "SUBLINK" and node.subLinkType == pg.ALL):
+            subquery = scope.child((node.args[0] if is_negated else node).subselect)
+            for nulls in description.nullability.columns(subquery):
+                if nulls.known and not nulls.never_null:
+                    sentence = (
+                        f"`not in` finds nothing if the subquery returns a null ({nulls.why}): write `not exists`"
+                    )
+                    yield finding_at(description.statement, description.line_of(subquery), sentence, "nullability")
 
 
 def _values(description: Description, row: Row | Annotation | None) -> Iterator[_Value]:

@@ -39,6 +39,7 @@ def _findings(description: Description, references: Collection[QueryReference]) 
     for reference in readers or [None]:
         yield from columns.check_columns(description, reference)
         yield from null_checks.check_nullability(description, reference)
+    yield from null_checks.find_not_in(description)
     yield from columns.find_naive_timestamps(description, references)
     yield from cardinality.check_cardinality(description)
     yield from writes.check_writes(description)
