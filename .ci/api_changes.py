@@ -153,7 +153,11 @@ def _compare_operations(name: str, documents: tuple[Json, Json], old: Json, new:
     # Parameters count as fields of the request, headers as fields of the response.
     sent = Schemas(documents, f"{name}, parameters", sent=True)
     yield from sent.compare(_as_object(old.get("parameters", ())), _as_object(new.get("parameters", ())))
-    yield from _contents(replace(sent, place=f"{name}, body"), old.get("requestBody"), new.get("requestBody"))
+    body = replace(sent, place=f"{name}, body")
+    was_required, is_required = (bool(each.get("requestBody", NOTHING).get("required")) for each in (old, new))
+    if was_required != is_required:
+        yield body.change(f"is {'required' if is_required else 'optional'} now", narrower=is_required)
+    yield from _contents(body, old.get("requestBody"), new.get("requestBody"))
     for status in old["responses"].keys() | new["responses"].keys():
         got = Schemas(documents, f"{name}, {status}", sent=False)
         before, after = old["responses"].get(status), new["responses"].get(status)
@@ -182,7 +186,8 @@ def _contents(at: Schemas, old: Json | None, new: Json | None) -> Iterator[Chang
     for kind in before.keys() - after.keys():
         yield Change(at.place, f"{kind} is gone", breaking=True)
     for kind in after.keys() - before.keys():
-        yield Change(at.place, f"{kind} is new", breaking=not before)
+        # Clients need not send a new body: one that is required is another change.
+        yield Change(at.place, f"{kind} is new", breaking=not before and not at.sent)
     for kind in before.keys() & after.keys():
         yield from at.compare(before[kind]["schema"], after[kind]["schema"])
 

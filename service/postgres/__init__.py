@@ -2,13 +2,13 @@
 
 Read in this order: query_file (parses a file), header_mistakes (explains a malformed one), queries (typed handles),
 json_columns (decodes nested objects), database (runs queries; rows become objects), pool (runs statements), retries,
-backoff, deadlines, transaction, connection_pool (opens and closes connections), wait_queue, error_classification,
-failover (several hosts), wrapped_pool, slow_queries, libpq (the same URL for psycopg), roles and commands (`roles`).
+deadlines, transaction, connection_pool (opens and closes connections), wait_queue, error_classification,
+failover (several hosts), wrapped_pool, slow_queries, libpq (the same URL for psycopg), commands (`roles`).
 """
 
-from service.postgres.connection_pool import NO_ANSWER, PooledConnection
+from service.postgres.connection_pool import PooledConnection
 from service.postgres.database import Database, Executor, PoolLike, Queries, Rows
-from service.postgres.error_classification import RETRYABLE, NotSentError
+from service.postgres.error_classification import NO_ANSWER, RETRYABLE, NotSentError
 from service.postgres.libpq import psycopg_conninfo
 from service.postgres.outage_log import OutageLog
 from service.postgres.pool import Pool, ProbePool

@@ -12,6 +12,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 
 from service.database_url import Address, DatabaseUrl
 from service.postgres.error_classification import (
+    NO_ANSWER,
     UNAVAILABLE,
     has_unknown_outcome,
     is_dropped_type,
@@ -26,8 +27,6 @@ from service.problems import Unavailable
 from service.telemetry import RequestContext, counter, gauge
 from service.timeouts import DatabaseTimeouts
 
-NO_ANSWER = "The database does not answer"
-TOO_MANY_CHANGES = "Too many concurrent changes to the same rows"
 WRONG_ENCODING = "The encoding of the database is {}: the service needs UTF8"
 
 SERVERS = ("primary", "replica")
@@ -153,7 +152,7 @@ class ConnectionPool:
         elif not (self._waiters.waiters and self._waiters.give(pooled)):
             self._idle.append(pooled)
 
-    def _release_or_close(self, pooled: PooledConnection, error: BaseException, *, silent: bool = False) -> None:
+    def _release_or_close(self, pooled: PooledConnection, error: BaseException, *, silent: bool) -> None:
         """Release the connection if it is still usable after `error`, otherwise close it.
 
         The idle connections go to the same server, so they are closed too if it did not respond (`silent`), became

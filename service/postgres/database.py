@@ -6,9 +6,9 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 import asyncpg
 
-from service.postgres.backoff import Backoff
 from service.postgres.error_classification import RETRYABLE, is_stale
 from service.postgres.queries import Count, Many, Maybe, One, Query, Value
+from service.postgres.retries import Backoff
 from service.problems import SessionEnded, Unavailable
 from service.timeouts import DatabaseTimeouts
 

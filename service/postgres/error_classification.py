@@ -1,12 +1,15 @@
 """Classifies errors of asyncpg and PostgreSQL: whether the statement can run again, and the connection is usable."""
 
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg
 
 from service.postgres.queries import Query
+from service.problems import Unavailable
 
+NO_ANSWER = "The database does not answer"
+TOO_MANY_CHANGES = "Too many concurrent changes to the same rows"
 # asyncpg's message about an argument of the wrong type.
 ARGUMENT = re.compile(r"invalid input for query argument \$(\d+)")
 # PostgreSQL refuses the statement for now, and the connection stays usable: a timeout, a lock, disk or memory full.
@@ -64,6 +67,15 @@ def leaves_connection_usable(error: BaseException) -> bool:
     if is_dropped_type(error):  # PL/pgSQL keeps the types of variables until the session ends
         return False
     return isinstance(error, asyncpg.PostgresError) and not isinstance(error, UNAVAILABLE)
+
+
+def reraise(error: BaseException) -> NoReturn:
+    """Raise Unavailable if the request can succeed later, otherwise `error` itself."""
+    if isinstance(error, RETRYABLE):
+        raise Unavailable(TOO_MANY_CHANGES) from error
+    if isinstance(error, (*UNAVAILABLE, NotSentError)) or is_stale(error):
+        raise Unavailable(NO_ANSWER) from error
+    raise error
 
 
 def add_query(error: BaseException, query: Query[..., Any]) -> None:

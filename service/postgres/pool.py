@@ -10,10 +10,11 @@ from typing import Any
 import asyncpg
 from typing_extensions import override
 
-from service.postgres.connection_pool import NO_ANSWER, ConnectionPool, PooledConnection
+from service.postgres.connection_pool import ConnectionPool, PooledConnection
 from service.postgres.database import Executor, Rows
 from service.postgres.deadlines import Deadlines
 from service.postgres.error_classification import (
+    NO_ANSWER,
     UNAVAILABLE,
     NotSentError,
     add_query,

@@ -1,17 +1,32 @@
-"""Whether a failed statement can run again."""
+"""Whether a failed statement can run again, and after which pause."""
 
+import asyncio
+import random
 from time import monotonic
 
 import asyncpg
 
-from service.postgres.backoff import Backoff
-from service.postgres.connection_pool import NO_ANSWER, TOO_MANY_CHANGES
-from service.postgres.error_classification import RETRYABLE, UNAVAILABLE, NotSentError, has_unknown_outcome, is_stale
-from service.problems import Unavailable
+from service.postgres.error_classification import RETRYABLE, NotSentError, has_unknown_outcome, is_stale, reraise
 from service.timeouts import DatabaseTimeouts
 
 # After a schema change, PgBouncer can still hold stale statements that other processes prepared.
 MAX_STALE = 10
+
+
+class Backoff:
+    """The pauses between attempts at what lost to a concurrent transaction, each up to twice as long as the last."""
+
+    def __init__(self, seconds: float) -> None:
+        """Begin with a pause of up to `seconds`."""
+        self.seconds = seconds
+        """The longest that the next pause can take."""
+
+    async def pause(self) -> None:
+        """Wait before the next attempt."""
+        # Random, so that the two do not collide again; never zero, because the winner still has to finish.
+        pause = random.uniform(self.seconds / 2, self.seconds)  # noqa: S311 - not used as a secret
+        self.seconds *= 2
+        await asyncio.sleep(pause)
 
 
 class Retries:
@@ -31,9 +46,7 @@ class Retries:
 
         Raises Unavailable, or `error` if the statement itself is wrong.
         """
-        if isinstance(error, RETRYABLE):
-            if monotonic() + self._backoff.seconds > self._last_start:
-                raise Unavailable(TOO_MANY_CHANGES) from error
+        if isinstance(error, RETRYABLE) and monotonic() + self._backoff.seconds <= self._last_start:
             await self._backoff.pause()
         elif isinstance(error, NotSentError):
             pass
@@ -41,8 +54,7 @@ class Retries:
             self._stale += 1
         elif has_unknown_outcome(error) and not self.unknown:
             self.unknown = error
-        elif isinstance(error, UNAVAILABLE):
-            is_write = self.unknown and isinstance(error, asyncpg.ReadOnlySQLTransactionError)
-            raise Unavailable(NO_ANSWER) from self.unknown if is_write else error
+        elif self.unknown and isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            reraise(self.unknown)  # the statement writes
         else:
-            raise error
+            reraise(error)

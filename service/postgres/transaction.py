@@ -5,11 +5,10 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
 
-from service.postgres.connection_pool import NO_ANSWER, TOO_MANY_CHANGES, PooledConnection
+from service.postgres.connection_pool import PooledConnection
 from service.postgres.database import Rows
-from service.postgres.error_classification import RETRYABLE, UNAVAILABLE, NotSentError, is_stale
+from service.postgres.error_classification import NotSentError, reraise
 from service.postgres.queries import Query
-from service.problems import Unavailable
 from service.telemetry import RequestContext
 from service.timeouts import DatabaseTimeouts
 
@@ -41,7 +40,7 @@ class Transaction:
     async def commit(self) -> None:
         """Commit. Raises the error of a failed step even if the caller caught it: PostgreSQL would roll back."""
         if self.error:
-            raise _translate(self.error) from self.error
+            reraise(self.error)
         await self._execute("commit")
 
     async def _execute(self, command: str) -> None:
@@ -57,22 +56,10 @@ class Transaction:
             if self.pooled.connection.is_closed():  # asyncpg would raise an InterfaceError, as for wrong arguments
                 raise NotSentError  # noqa: TRY301 - handled like an error of the step
             yield deadline
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - reraise() raises it
             if not self.error:
                 self.error = error
                 self.silent = isinstance(error, TimeoutError) and deadline - began >= self._timeouts.query
-            translated = _translate(error)
-            if translated is error:
-                raise
-            raise translated from error
+            reraise(error)
         finally:
             self._context.database_used += monotonic() - began
-
-
-def _translate(error: BaseException) -> BaseException:
-    """Return the exception that the caller of a step gets for `error`."""
-    if isinstance(error, RETRYABLE):
-        return Unavailable(TOO_MANY_CHANGES)
-    if isinstance(error, (*UNAVAILABLE, NotSentError)) or is_stale(error):
-        return Unavailable(NO_ANSWER)
-    return error

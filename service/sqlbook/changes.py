@@ -56,18 +56,18 @@ def _migrations(before: Mapping[str, Migration], now: Mapping[str, Migration]) -
             yield _locks(new)
         elif old.checksum != new.checksum:
             yield f"### {_code(name)}: edited"
-            yield "A database that has had it is refused until the file is put back."
+            yield "`migrate` refuses databases to which it was applied, until the file is restored."
             yield from _diff(old.text.split("\n"), new.text.split("\n"))
 
 
 def _locks(migration: Migration) -> str:
     if migration.locks is None:
-        return "Not one transaction: its locks cannot be read."
+        return "It is not a single transaction, so its locks cannot be listed."
     lines = [
         f"- Locks {_code(lock.table)} {lock.sql_mode}: {lock.waits}{', and it is rewritten' if lock.rewritten else ''}."
         for lock in migration.locks
     ]
-    return "\n".join(lines) or "Locks nothing that exists already."
+    return "\n".join(lines) or "Locks no existing table."
 
 
 def _schema(changes: list[Change]) -> Iterator[str]:
@@ -82,7 +82,7 @@ def _schema(changes: list[Change]) -> Iterator[str]:
         yield from _diff(old, new)
         for change in its:
             if change.before and change.after and change.before.comment != change.after.comment:
-                yield f"The comment on {change.kind} {_code(change.name)} says now: {change.after.comment or 'nothing'}"
+                yield f"The comment on {change.kind} {_code(change.name)} is now: {change.after.comment or 'none'}"
 
 
 def _declared(change: Change, text: str) -> Lines:
@@ -164,10 +164,10 @@ def _diff(before: Lines, now: Lines) -> list[str]:
 
 
 def _fenced(text: str) -> str:
-    fence = "`" * max(3, *(len(found) + 1 for found in re.findall(r"`+", text)), 3)
+    fence = "`" * max([3, *(len(found) + 1 for found in re.findall(r"`+", text))])
     return f"{fence}diff\n{text}\n{fence}"
 
 
 def _code(text: str) -> str:
-    fence = "`" * (max((len(found) for found in re.findall(r"`+", text)), default=0) + 1)
+    fence = "`" * max([1, *(len(found) + 1 for found in re.findall(r"`+", text))])
     return f"{fence}{text}{fence}"

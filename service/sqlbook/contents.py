@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import psycopg
 
-from service.migrate import checksum, expected_checksums, load_migrations
+from service.migrate import checksum, load_migrations, migration_files
 from service.postgres import Statement
 from service.sqlbook.effects import Effect, advisory_locks, effects, functions
 from service.sqlbook.endpoints import Endpoint, endpoints
@@ -49,7 +49,7 @@ Progress = Callable[[str], None]
 Connection = psycopg.Connection[Any]
 
 # A line of the comment at the start of a migration, before its directives.
-COMMENT_LINE = re.compile(r"-- (?!depends:|transactional:|locks:|drift:).*")
+COMMENT_LINE = re.compile(r"-- (?!depends:|transactional:|[\w-]+: ok ).*")
 SIZES = """
     select n.nspname::text, c.relname::text, c.reltuples::bigint, pg_relation_size(c.oid), pg_total_relation_size(c.oid)
     from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
@@ -185,7 +185,7 @@ def gather(tree: Tree, server: str, *, seeded: bool = False, progress: Progress 
 def steps(tree: Tree, *, seeded: bool) -> int:
     """Return how often `gather` reports its progress."""
     queries = len(tree.statements)
-    return len(expected_checksums(tree.migrations)) + queries * 2 + (1 if seeded else 0)
+    return len(migration_files(tree.migrations)) + queries * 2 + (1 if seeded else 0)
 
 
 def _migrations(

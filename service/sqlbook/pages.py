@@ -3,10 +3,11 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import attrs
@@ -23,8 +24,6 @@ from service.sqlbook.mermaid import mermaid
 from service.sqlbook.plan_tree import Node, better_index
 from service.sqlbook.psql import psql
 from service.sqlcheck import Index, Schema, Table, Trigger, declared_result
-
-T = TypeVar("T")
 
 TEMPLATES = Path(__file__).parent / "templates"
 ASSETS = ("book.css", "book.js")
@@ -151,6 +150,8 @@ def _environment(contents: Contents) -> jinja2.Environment:
         "sql": highlighted,
     }
     environment.filters |= filters
+    features = groupby(contents.queries.values(), lambda query: query.name.partition(".")[0])  # sorted by them
+    schemas = groupby(contents.schema.tables.values(), lambda table: table.schema)
     environment.globals |= {
         "better": lambda node: _better(contents, node),
         "book": contents,
@@ -160,14 +161,14 @@ def _environment(contents: Contents) -> jinja2.Environment:
             for column in table.columns
             if column.type.removesuffix("[]") == type_
         ],
-        "features": _by(contents.queries.values(), lambda query: query.name.partition(".")[0]),
-        "schemas": _by(contents.schema.tables.values(), lambda table: table.schema),
+        "features": {name: list(queries) for name, queries in features},
         "href": lambda kind, name: quote(file(kind, name)),
         "mark": Markup(BOOK_MARKER),  # noqa: S704 - a constant or a file of this package
         "marks": diagram.marks,
-        "place": _placer(contents),
+        "place": lambda path, line: _place(contents, path, line),
         "psql": psql,
         "returns": declared_result,
+        "schemas": {name: list(tables) for name, tables in schemas},
         "serving": lambda index: [query for query in contents.queries.values() if index in _indexes(contents, query)],
         "size_of": lambda schema, name: contents.sizes.get((schema, name)) if contents.sizes else None,
         "triggers": _triggers(contents),
@@ -184,13 +185,6 @@ def _triggers(contents: Contents) -> list[tuple[str, Trigger]]:
     return of_tables + [("", each) for each in contents.schema.event_triggers]
 
 
-def _by(things: Iterable[T], group: Callable[[T], str]) -> dict[str, list[T]]:
-    found: dict[str, list[T]] = {}
-    for thing in things:
-        found.setdefault(group(thing), []).append(thing)
-    return found
-
-
 def _indexes(contents: Contents, query: Query) -> set[str]:
     """Return the indexes that a query uses."""
     nodes = query.plan.nodes() if query.plan else ()
@@ -202,21 +196,17 @@ def _better(contents: Contents, node: Node) -> Index | None:
     return None if contents.sizes else better_index(node, contents.schema)
 
 
-def _placer(contents: Contents) -> Callable[[str, int], str]:
-    """Return a function that finds the page that shows a line of a file, or an empty string."""
-
-    def place(path: str, line: int) -> str:
-        folder, _, name = path.removesuffix(".sql").partition("/")
-        if folder == "sql" and (query := name.replace("/", ".")) in contents.queries:
-            return f"{quote(file('query', query))}#L{line}"
-        if folder == "migrations" and name in contents.migrations:
-            return f"{quote(file('migration', name))}#L{line}"
-        return ""
-
-    return place
+def _place(contents: Contents, path: str, line: int) -> str:
+    """Return the link to a line of a file, or an empty string if no page shows it."""
+    folder, _, name = path.removesuffix(".sql").partition("/")
+    if folder == "sql" and (query := name.replace("/", ".")) in contents.queries:
+        return f"{quote(file('query', query))}#L{line}"
+    if folder == "migrations" and name in contents.migrations:
+        return f"{quote(file('migration', name))}#L{line}"
+    return ""
 
 
-def highlighted(text: str, anchor: str = "") -> Markup:
+def highlighted(text: str, anchor: str) -> Markup:
     """Return SQL as highlighted lines of HTML; with an `anchor`, links such as ``#L3`` lead to them."""
     html = pygments.highlight(text, PostgresLexer(stripnl=False), HtmlFormatter(nowrap=True)).rstrip("\n")
     lines = [

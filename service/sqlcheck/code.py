@@ -17,10 +17,8 @@ import attrs
 from service.sqlcheck.row_classes import Annotation, Row, is_json_class, row_class
 
 QUERY_FUNCTIONS = {"one", "maybe", "many", "value", "count"}
-# The modules that export these functions; the last three did in older revisions.
-QUERY_MODULES = {
-    *("service.sql", "service.postgres", "service.postgres.queries", "service.postgres.readers", "service.queries"),
-}
+# The modules that export these functions, and the one that defines them.
+QUERY_MODULES = {"service.sql", "service.postgres", "service.postgres.queries"}
 
 
 @attrs.frozen

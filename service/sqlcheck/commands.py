@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from service.migrate import migration_files
 from service.sqlcheck.command_line import (
     DATABASE,
     DIRECTORY,
@@ -68,8 +69,7 @@ def check(directory: Path, database_url: str | None, form: str, **options: Any) 
         with scratch_database(database_url) as url:
             tree = reading.result()
             found = _check_all(tree, url, pool, **options)
-    migrations = len([path for path in tree.migrations.glob("[!.]*.sql") if not path.name.endswith(".rollback.sql")])
-    print_findings(found, form, f"{len(tree.statements)} queries, {migrations} migrations")
+    print_findings(found, form, f"{len(tree.statements)} queries, {len(migration_files(tree.migrations))} migrations")
 
 
 def _read_tree(directory: Path) -> "Tree":

@@ -39,7 +39,7 @@ class Contestant:
 SERVICE = Contestant("the service", (str(INSTALLED / "service" / "bin" / "python"), "-m", "service", "serve"))
 
 
-def contestants(interpreter: str, only: Sequence[str] = ()) -> list[Contestant]:
+def contestants(interpreter: str, only: Sequence[str]) -> list[Contestant]:
     """Install, once, what the service and its peers need, and return all that can run here; the service comes first.
 
     With `only`, no peers but those with one of these words in their names. Python's are run by `interpreter`, a path or

@@ -1,10 +1,7 @@
 """The data of all measurements: accounts with sessions and pets, and tokens of some of them."""
 
 import asyncio
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -18,10 +15,10 @@ from service.auth.passwords import Passwords
 from service.auth.tokens import Tokens
 from service.embedded import EmbeddedPostgres, embedded_postgres
 from service.migrate import runner as migrate
-from service.settings import Settings
-from tests.support import api
+from tests.support.application import make_settings
+from tests.support.folders import temporary_folder
+from tests.support.processes import serve_settings
 
-SECRET_KEY = "a key that is used by nothing but benchmarks"
 PASSWORD = "a password of benchmarks"
 # Otherwise commits would measure the disk.
 SERVER_SETTINGS = {
@@ -75,15 +72,12 @@ class Database:
         """Return the settings that contestants need, in each one's form; by `host` and `port`, or the socket."""
         url = f"postgresql://{self.server.user}@{host}:{port}/{self.name}?sslmode=disable" if host else self.url
         return {
-            "DATABASE_URL": url,
+            **serve_settings(url),
             "PGHOST": host or str(self.server.socket_directory),
             "PGPORT": str(port or self.server.port),
             "PGUSER": self.server.user,
             "PGDATABASE": self.name,
             "PGSSLMODE": "disable",
-            "SECRET_KEY": SECRET_KEY,
-            **api.SETTINGS,
-            "HOST": "127.0.0.1",
             "SQL": str(Path(__file__).parents[2] / "sql"),
             "DATABASE_POOL_SIZE": "10",
             "LOGIN_THROTTLE": "off",
@@ -105,11 +99,9 @@ class Database:
 @contextmanager
 def postgres() -> Iterator[EmbeddedPostgres]:
     """Run a PostgreSQL only for benchmarks, in memory if there is enough."""
-    memory = "/dev/shm"  # noqa: S108 - a private folder
-    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 * 2**30
     with (
-        tempfile.TemporaryDirectory(prefix="benchmarks-", dir=memory if roomy else None) as folder,
-        embedded_postgres(Path(folder) / "postgres", SERVER_SETTINGS) as server,
+        temporary_folder("benchmarks-", room=4 * 2**30) as folder,
+        embedded_postgres(folder / "postgres", SERVER_SETTINGS) as server,
     ):
         yield server
 
@@ -138,13 +130,8 @@ def fill(server: EmbeddedPostgres, *, users: int, pets: int, listers: int = LIST
         connection.execute("checkpoint")
         sessions = connection.execute(SESSIONS, {"number": listers + CREATORS, "users": users}).fetchall()
     passwords.close()
-    tokens = Tokens(settings(url, {"ACCESS_TOKEN_EXPIRE_SECONDS": "86400"}))
+    tokens = Tokens(make_settings(url, ACCESS_TOKEN_EXPIRE_SECONDS="86400"))
     bearers = [tokens.issue(session).access_token for session in sessions]
     database = Database(server, name, sessions, bearers[:listers], bearers[listers:])
     database.forget_created()
     return database
-
-
-def settings(url: str, more: Mapping[str, str]) -> Settings:
-    """Return the service's settings."""
-    return Settings.read({"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, **api.SETTINGS, **more})

@@ -16,6 +16,7 @@ import pytest
 
 from service.app import Service
 from service.http.openapi import openapi_document
+from tests.support.git import commit, git
 from tests.support.processes import ROOT
 
 SCRIPT = ROOT / ".ci" / "api_changes.py"
@@ -126,6 +127,10 @@ CREATE = "POST /kites/create"
             {f"{SENT}: application/json is gone"},
         ),
         (
+            operation("delete", "/users/me", lambda delete: delete["requestBody"].update(required=True)),
+            {"DELETE /users/me, body: is required now"},
+        ),
+        (
             field("LoginSession", "ip", oneOf=[{"type": "string"}, {"type": "null"}, {"type": "integer"}]),
             {'GET /auth/sessions, 200, each, ip: may be {"type": "integer"}, too'},
         ),
@@ -152,6 +157,16 @@ def test_change_that_breaks_callers_is_breaking(document: dict[str, Any], edit: 
         (
             operation("get", "/kites/me", lambda get: get.pop("security")),
             "GET /kites/me: needs no token any more",
+        ),
+        (
+            operation("post", "/auth/logout", lambda post: post["requestBody"].pop("required")),
+            "POST /auth/logout, body: is optional now",
+        ),
+        (
+            operation(
+                "get", "/users/me", lambda get: get.update(requestBody={"content": {"text/plain": {"schema": {}}}})
+            ),
+            "GET /users/me, body: text/plain is new",
         ),
         (
             operation("get", "/users/me", lambda get: get["responses"].update({"418": {}})),
@@ -197,32 +212,27 @@ def test_descriptions_and_examples_are_not_changes(document: dict[str, Any]) -> 
 def test_ci_lists_changes_since_a_revision(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", ".venv", ".dev", "tests", "*_cache"))
-    git = ["git", "-C", str(tree), "-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
-    for arguments in (["init", "-qb", "main"], ["add", "."], ["commit", "-qm", "The release", "--no-gpg-sign"]):
-        subprocess.run([*git, *arguments], check=True)
+    commit(tree)
 
     def asked(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, ".ci/api_changes.py", *arguments]
         nothing = {"PATH": os.environ["PATH"]}  # no coverage: each of these generates two documents
         return subprocess.run(command, cwd=tree, env=nothing, capture_output=True, text=True, check=False)
 
-    def revision(name: str) -> str:
-        return subprocess.run([*git, "rev-parse", name], capture_output=True, text=True, check=True).stdout.strip()
-
     alone = asked()
     models = tree / "service" / "auth" / "emails.py"
     models.write_text(models.read_text().replace("MAX_LENGTH = 254", "MAX_LENGTH = 200"))
-    subprocess.run([*git, "switch", "-qc", "next"], check=True)
-    subprocess.run([*git, "commit", "-qam", "The next", "--no-gpg-sign"], check=True)
+    git(tree, "switch", "--quiet", "--create", "next")
+    commit(tree)
     before = loaded().last_release(tree)
-    subprocess.run([*git, "tag", "v1", "HEAD^"], check=True)
+    git(tree, "tag", "v1", "HEAD^")
     release = loaded().last_release(tree)
     [since_main] = re.findall(r"^python \.ci/api_changes\.py (.*)$", PAGE, re.MULTILINE)
     since, nowhere = asked(since_main, "--github"), asked("v0")
     models.write_text("no Python")
     broken = asked()
 
-    assert (before, release) == (revision("HEAD^"), "v1")
+    assert (before, release) == (git(tree, "rev-parse", "HEAD^").strip(), "v1")
     assert since.returncode == 0
     assert since.stdout.splitlines() == [
         "breaking  POST /users/register, body, email: maxLength is 200, was 254",

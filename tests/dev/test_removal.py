@@ -1,6 +1,5 @@
 """`remove`: removes a feature, and later its tables."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from service.dev.scaffold.removal import remove
 from service.dev.scaffold.resource import ScaffoldError, read_resource
 from service.dev.scaffold.writing import write
+from tests.support.git import commit, git
 from tests.support.processes import ROOT
 from tests.support.trees import Tree
 
@@ -170,13 +170,11 @@ def test_tree_without_all_optional_parts_passes_checks_and_tests(whole_tree: Tre
 
 def test_removed_resource_leaves_no_difference_to_git(whole_tree: Tree) -> None:
     """What a person sees who tries `new` and `remove` in a checkout."""
-    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]
-    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "before"]):
-        subprocess.run([*git, *command], cwd=whole_tree.path, check=True)
+    commit(whole_tree.path)
 
     whole_tree.run(*whole_tree.command("new", "throwaways", "label:text"))
     whole_tree.run(*whole_tree.command("remove", "throwaways"))
 
-    status = subprocess.check_output([*git, "status", "--short"], cwd=whole_tree.path, text=True)
-    assert [line[:3] for line in status.splitlines()] == ["?? ", "?? "]
-    assert all("migrations/" in line for line in status.splitlines())
+    status = git(whole_tree.path, "status", "--short").splitlines()
+    assert [line[:3] for line in status] == ["?? ", "?? "]
+    assert all("migrations/" in line for line in status)

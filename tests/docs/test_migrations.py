@@ -12,6 +12,7 @@ import pytest
 
 from service import migrate
 from tests.docs.test_tutorial import STEPS
+from tests.support.git import commit
 from tests.support.pages import NEWEST, follow
 from tests.support.processes import ROOT, Running, Start, run
 from tests.support.trees import BIN, Tree
@@ -65,9 +66,6 @@ ROWS = """
     insert into toys (user_id, toy_name, pieces)
     select id, 'Train', n from user_model cross join generate_series(1, 3) as n
 """
-GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "PATH": os.environ["PATH"]} | {
-    f"GIT_{who}_{what}": "tests@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
-}
 
 
 @attrs.frozen
@@ -150,10 +148,8 @@ def test_recipes_pass_the_checks_of_both_releases(whole_tree: Tree) -> None:
     root = whole_tree.path
     follow(whole_tree, STEPS, run=False)
     last = f"{int(NEWEST[:4]) + 1:04}_create_toys"
-    git(root, "init", "--quiet")
     for release, words in RELEASES.items():
-        git(root, "add", "--all")
-        git(root, "commit", "--quiet", "--message", "The previous release")
+        commit(root)
         last = write(root / "migrations", release, last)
         (root / CREATE_TOY).write_text(QUERY.format(**words))
         edit(root / LIST_MY_TOYS, r"toys\.id, .*", f"toys.id, toys.{words['name']}, toys.maker, toys.size, toys.colour")
@@ -211,8 +207,3 @@ def edit(path: Path, pattern: str, new: str) -> None:
     text, count = re.subn(pattern, lambda _: new, path.read_text(), flags=re.MULTILINE)
     assert count == 1, path
     path.write_text(text)
-
-
-def git(root: Path, *arguments: str) -> None:
-    """Run git in a tree."""
-    subprocess.run(["git", *arguments], cwd=root, env=GIT, check=True)  # noqa: S607 - git from the PATH

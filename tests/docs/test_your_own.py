@@ -8,16 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.git import ENVIRONMENT, commit, git
 from tests.support.pages import commands
 from tests.support.processes import ROOT
 from tests.support.trees import BIN, Tree
 
 PAGE = "docs/your-own.md"
-GIT = {"GIT_CONFIG_GLOBAL": os.devnull} | {
-    f"GIT_{who}_{what}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in {"NAME": "test", "EMAIL": "test@example.com"}.items()
-}
 # Later changes of the original: infrastructure, a query, a page.
 LATER = {
     "service/http/etags.py": ("\nimport re\n", "\n# A later fix.\nimport re\n"),
@@ -32,19 +28,18 @@ pytestmark = [
 ]
 
 
-def shell(folder: Path, script: str) -> str:
-    """Run a page's commands, each of which must succeed; return what they print."""
-    environment = GIT | {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(folder.parent)}
+def shell(folder: Path, script: str) -> None:
+    """Run a page's commands, each of which must succeed."""
+    environment = ENVIRONMENT | {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(folder.parent)}
     done = subprocess.run(
         ["/bin/bash", "-euc", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_copy_is_renamed_extended_reduced_and_upgraded(whole_tree: Tree) -> None:
     upstream, copy = whole_tree.path.rename(whole_tree.path.with_name("upstream")), whole_tree.path
-    shell(upstream, "git init --quiet --initial-branch=main && git add --all && git commit --quiet -m first")
+    commit(upstream)
     shell(upstream, f"git clone --quiet . {copy}")
     rename, *_ = commands(copy / PAGE)
     shell(copy, rename)
@@ -53,15 +48,15 @@ def test_copy_is_renamed_extended_reduced_and_upgraded(whole_tree: Tree) -> None
 
     for command in (new, remove, drop):
         shell(copy, command)
-    shell(copy, "git add --all && git commit --quiet -m mine")
+    commit(copy)
     for path, (old, later) in LATER.items():
         text = (upstream / path).read_text()
         assert old in text
         (upstream / path).write_text(text.replace(old, later, 1))
-    shell(upstream, "git commit --quiet --all -m later")
+    commit(upstream)
     shell(copy, upgrade)
 
-    assert shell(copy, "git status --short") == ""
+    assert git(copy, "status", "--short") == ""
     for path, (_, later) in LATER.items():
         assert later in (copy / path.replace("service/", "garden/")).read_text()
     whole_tree.check(package="garden")

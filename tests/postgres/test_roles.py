@@ -16,7 +16,6 @@ from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 
 from service.cli import main
 from service.embedded import EmbeddedPostgres, embedded_postgres
-from service.postgres import roles
 from service.postgres.query_file import query_names, read_query
 from tests.support.accounts import PASSWORD
 from tests.support.databases import SERVER_SETTINGS
@@ -285,4 +284,4 @@ def test_database_migrated_by_another_role_is_handed_over(cluster: EmbeddedPostg
 
 
 def test_roles_have_no_password_by_default() -> None:
-    assert "password '" not in roles.read_sql().lower()
+    assert "password '" not in (ROOT / "sql/roles.sql").read_text().lower()

@@ -17,7 +17,8 @@ from service.http.middleware import request_middleware
 from service.server.connection import TimedConnection
 from service.server.slots import Slot
 from service.timeouts import ClientTimeouts
-from tests.support.raw_http import DOWNLOAD, GET, POST, UNWANTED, listening, statuses, talk
+from tests.support.raw_http import DOWNLOAD, GET, POST, UNWANTED, listening, talk
+from tests.support.sockets import statuses
 
 
 async def empty(_: Scope, __: Receive, send: Send) -> None:

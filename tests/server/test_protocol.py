@@ -8,7 +8,8 @@ from litestar.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from service.app import Service
-from tests.support.raw_http import CHUNKED, GET, NO_REQUESTS, POST, UNWANTED, listening, statuses, talk
+from tests.support.raw_http import CHUNKED, GET, NO_REQUESTS, POST, UNWANTED, listening, talk
+from tests.support.sockets import statuses
 
 
 @pytest.fixture(scope="module")

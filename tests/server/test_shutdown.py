@@ -16,7 +16,8 @@ from service.server.listener import bind
 from service.server.worker import OPTIONS, Server
 from service.telemetry import RequestContext, current
 from service.timeouts import ClientTimeouts
-from tests.support.raw_http import GET, POST, listening, statuses
+from tests.support.raw_http import GET, POST, listening
+from tests.support.sockets import statuses
 
 
 async def test_request_that_arrives_just_before_shutdown_is_answered(

@@ -12,7 +12,7 @@ from service.sqlcheck.findings import Finding
 from service.sqlcheck.migrations.locks import Lock
 from service.sqlcheck.tree import Tree
 from tests.support.checkouts import CREATE_KITES, Copy
-from tests.support.sqlcheck import commit
+from tests.support.git import commit
 
 MIGRATION = "migrations/9999_add_species.sql"
 
@@ -93,7 +93,7 @@ def test_new_query_is_shown_whole(small_book: Contents) -> None:
     assert 'Refused:\n\n```diff\n+sql/shelves/lose_shelf.sql:3: PostgreSQL says: relation "lost"' in text
     assert "Tables and locks:\n\n```diff\n+select shelves ACCESS SHARE\n" in text
     assert "### `0001_create_shelves`: new" in text
-    assert "Locks nothing that exists already." in text
+    assert "Locks no existing table." in text
 
 
 def test_removed_edited_and_nontransactional_migrations_are_shown(small_book: Contents, tmp_path: Path) -> None:
@@ -108,9 +108,9 @@ def test_removed_edited_and_nontransactional_migrations_are_shown(small_book: Co
         before, attrs.evolve(small_book, migrations={migration.name: edited, "2": apart, "3": rewriting}), "v1"
     )
 
-    assert "### `0001_create_shelves`: edited\n\nA database that has had it is refused until" in text
+    assert "### `0001_create_shelves`: edited\n\n`migrate` refuses databases to which it was applied" in text
     assert "\n````diff\n" in text
-    assert "### `2`: new\n\nNot one transaction: its locks cannot be read." in text
+    assert "### `2`: new\n\nIt is not a single transaction, so its locks cannot be listed." in text
     assert "- Locks `kites` ACCESS EXCLUSIVE: readers and writers wait, and it is rewritten." in text
     assert "### `0`: removed" in text
 
@@ -122,7 +122,7 @@ def test_changed_comment_is_shown(small_book: Contents) -> None:
 
     text = markdown(small_book, silent, "v1")
 
-    assert "### table `shelves`: changed\n\nThe comment on table `shelves` says now: nothing" in text
+    assert "### table `shelves`: changed\n\nThe comment on table `shelves` is now: none" in text
 
 
 def test_findings_are_shown_with_changes(small_book: Contents) -> None:

@@ -13,8 +13,9 @@ from service.sqlbook import contents
 from service.sqlcheck.scratch import connect
 from tests.support.book import dead_links
 from tests.support.checkouts import Copy
+from tests.support.git import commit
 from tests.support.processes import PATIENCE, ROOT, command, environment
-from tests.support.sqlcheck import commit, invoke
+from tests.support.sqlcheck import invoke
 
 DOC = ROOT / "docs/book.md"
 

@@ -184,10 +184,10 @@ def test_table_of_an_extension_is_not_drawn(connection: psycopg.Connection[objec
 def test_sequences_triggers_types_and_grants_have_pages(folder: Path) -> None:
     pages = {name: " ".join(page.text.split()) for name, page in parse_pages(folder).items()}
 
-    assert "ticket_number no column integer 10 1 10 to 99, then from the beginning What customers" in (
+    assert "ticket_number no column integer 10 1 10 to 99, cycles What customers" in (
         pages["sequences.html"].replace("see.", "")
     )
-    assert "sale_id_seq sale.id bigint 1 1 all from 1" in pages["sequences.html"]
+    assert "sale_id_seq sale.id bigint 1 1 from 1" in pages["sequences.html"]
     assert "stock_touched Table stock Runs touch()" in pages["triggers.html"]
     assert "EXECUTE FUNCTION touch() -- disabled" in pages["triggers.html"]
     assert "remember_changes Kind event trigger Runs remember()" in pages["triggers.html"]

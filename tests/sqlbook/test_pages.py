@@ -112,7 +112,7 @@ def test_review_file_shows_its_command_and_columns(folder: Path) -> None:
 def test_review_file_needing_an_extension_has_no_columns(folder: Path) -> None:
     text = parse_pages(folder)["live-database.html"].text
 
-    assert 'cannot tell its columns: relation "pg_stat_statements" does not exist' in text
+    assert 'cannot describe its columns: relation "pg_stat_statements" does not exist' in text
     assert "select /* review.statements */ calls from pg_stat_statements;" in text
 
 
@@ -259,4 +259,4 @@ def test_plan_on_empty_tables_names_the_better_index(
 
     write(attrs.evolve(small_book, queries={query.name: chosen}, sizes=sizes), tmp_path)
 
-    assert ("shelves_pkey (id) serves more of this" in parse_pages(tmp_path)[file("query", query.name)].text) is said
+    assert ("shelves_pkey (id) matches more of these" in parse_pages(tmp_path)[file("query", query.name)].text) is said

@@ -1,7 +1,9 @@
 """The book's description of a schema, and of the difference between two."""
 
+from pathlib import Path
 from typing import Any
 
+import attrs
 import psycopg
 import pytest
 
@@ -107,6 +109,17 @@ def test_schema_changes_are_shown(transaction: Connection, ddl: str, changes: li
         assert all(line.split(".")[0].endswith((" idempotency_key", " names")) for line in found[1:])
     else:
         assert found == [line.removesuffix(" => ") for line in changes]
+
+
+@pytest.mark.parametrize(
+    "directive", ["depends: 0001_a", "transactional: false", "unread: ok a.b (later)", "rollback: ok 0001_a (later)"]
+)
+def test_purpose_ends_before_the_directives(small_book: Contents, tmp_path: Path, directive: str) -> None:
+    [migration] = small_book.migrations.values()
+    path = tmp_path / "0002_add_tags.sql"
+    path.write_text(f"-- Adds tags:\n-- for search.\n-- {directive}\nselect 1;\n")
+
+    assert attrs.evolve(migration, path=path).purpose == "Adds tags: for search."
 
 
 def test_each_migration_shows_what_it_creates(small_book: Contents) -> None:

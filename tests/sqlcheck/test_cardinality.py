@@ -8,6 +8,8 @@ SEVERAL = "several rows are possible: fix a unique key, write `limit 1`, or say 
 NONE = "no row is possible: return maybe, or say 'cardinality: ok reason' [cardinality]"
 
 
+MERGE = "merge into maker using (values (1)) as v (n) on maker.id = v.n when matched then update set name = 'b' "
+INSERT = "when not matched then insert (id, name) values (v.n, 'a') "
 WITH_MADE = "with made as (insert into owner (maker, id) values (1, 2) returning maker) "
 
 
@@ -64,6 +66,8 @@ def _header(sql: str, cardinality: str) -> str:
         "select note from pair where (left_id, right_id) in (select id, maker from toy where id = $1)",
         "select id from maker where case when $1 > 0 then id = $1 when $1 < 0 then name = 'a' and id > 2 end",
         "select id from maker where case $1::integer when 1 then id = 2 end",
+        MERGE + "when not matched and n > $1 then insert (id, name) values (n, 'a') returning id",
+        "merge into maker using (select $1::integer as n) as v on name = 'a' when matched then delete returning v.n",
         "select t.w from (select distinct price::text as w from toy) as t where t.w = 'a' limit $1",
         "select t.id from (select id, row_number() over () as n from toy) as t where t.n = $1",
         (
@@ -104,6 +108,9 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "select p.id from parent as p where p.id = $1",
         "with recursive up as (select $1::integer as id union select id + 1 from up where id < 9) select id from up",
         "merge into maker using toy on toy.id = $1 when matched then delete returning maker.id",
+        "merge into maker using toy on maker.id = toy.id and toy.id = $1 when matched then delete returning toy.id",
+        "merge into maker using (values (1)) as v (n) on maker.id > $1 when matched then delete returning v.n",
+        MERGE + INSERT + "when not matched by source and id > $1 then delete returning id",
         "select max(id) over () from maker where id > $1",
         "select name, count(*) from maker where id = $1 group by rollup (name)",
         "select maker.name from toy left join maker on maker.id = $1 and toy.maker = maker.id group by maker.name",
@@ -178,6 +185,7 @@ def test_several_rows_are_not_maybe(toys: Toys, sql: str) -> None:
         "insert into maker (id, name) values (1, 'a') returning id",
         "insert into maker (id, name) values (1, 'a') on conflict (id) do update set name = 'a' returning id",
         "with one as (insert into maker (id, name) values (1, 'a') returning id) select one.id from one",
+        MERGE + INSERT + "returning id",
         WITH_MADE + "insert into owner (maker, id) select made.maker, 3 from made returning id",
         WITH_MADE + "insert into maker (id, name) values (1, 'a') on conflict (id) do update set id = 1 returning id",
     ],
@@ -215,6 +223,11 @@ def test_guaranteed_row_is_one(toys: Toys, sql: str) -> None:
         "select n from strict_ones(null) as n",
         "select 1 limit '0.2'::float8",
         "update maker set note = 'a' where id = 1 returning id",
+        MERGE + "returning id",
+        MERGE + "when not matched and n > 1 then insert (id, name) values (n, 'a') returning id",
+        MERGE.replace("then", "and n > 1 then do nothing when matched then") + INSERT + "returning id",
+        MERGE.replace("then update", "and v.n > 1 then update") + INSERT + "returning id",
+        MERGE.replace("maker.", "filled.").replace("maker", "filled") + INSERT + "returning id",
         "with recursive up as (select 1 as id union select id + 1 from up where id < 9) select id from up limit 1",
     ],
 )
@@ -247,6 +260,25 @@ def test_user_of_a_session_is_known(toys: Toys) -> None:
     header = "-- $1 session integer\n-- $2 user integer\n-- returns: one Toy\n"
 
     assert toys.check(sql, header, "cardinality") == ""
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("select (select id from toy\nwhere maker = m.id) as toy from maker as m", True),
+        ("update maker set note = 'a' where id = (select maker\nfrom toy where price > 1)", True),
+        ("update maker set (name, note) = (select 'a', label\nfrom box where id = 1)", True),
+        ("with t as (select 1 where (1, 2) = (select 1, id\nfrom toy)) select 1 from t", True),
+        ("select (select generate_series(1,\n2)) as n", True),
+        ("select (select name from maker where id = t.maker) as maker from toy as t", False),
+        ("select (select id from toy order by id limit 1) as toy, (select max(id) from toy) as last", False),
+        ("select array(select id from toy) as toys, exists (select id from toy) as some", False),
+    ],
+)
+def test_subquery_with_several_rows_is_no_value(toys: Toys, sql: str, *, found: bool) -> None:
+    says = toys.check(sql, "-- returns: many Toy\n", "cardinality")
+
+    assert ("a subquery used as a value can return several rows" in says) == found
 
 
 def test_reason_is_accepted(toys: Toys) -> None:

@@ -1,13 +1,13 @@
 """The previous release on the schema of the next one."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from service.cli import main
 from tests.support.checkouts import CREATE_KITES, Copy, line_of
+from tests.support.git import commit, git
+from tests.support.sqlcheck import invoke
 
 pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
@@ -16,32 +16,19 @@ SESSIONS = "sql/auth/list_my_sessions.sql"
 PLACE = "migrations/9999_change_sessions.sql"
 
 
-def git(tree: Copy, *arguments: str) -> None:
-    """Run git in a tree."""
-    identity = ("-c", "user.name=tests", "-c", "user.email=tests@example.com")
-    subprocess.run(["git", *identity, *arguments], cwd=tree.root, check=True)  # noqa: S607 - git from the PATH
-
-
-def commit(tree: Copy) -> None:
-    """Commit the tree as it is."""
-    git(tree, "add", "--all")
-    git(tree, "commit", "--quiet", "--message", "As it is")
-
-
 @pytest.fixture
 def released(tmp_path: Path, with_kites: Path) -> Copy:
     """Return a tree whose current state has the git tag `released`."""
     tree = Copy(tmp_path, with_kites)
-    git(tree, "init", "--quiet")
-    commit(tree)
-    git(tree, "tag", "released")
+    commit(tree.root)
+    git(tree.root, "tag", "released")
     return tree
 
 
 def check(tree: Copy, url: str, revision: str = "released") -> Result:
     """Run `sql check --compatible-with`."""
     options = ["--directory", str(tree.root), "--database-url", url, "--compatible-with", revision]
-    return CliRunner().invoke(main, ["sql", "check", *options], catch_exceptions=False, env={"SQL_RAN": None})
+    return invoke("check", *options)
 
 
 def migrate(tree: Copy, sql: str) -> None:
@@ -117,7 +104,7 @@ def test_expand_and_contract_passes(released: Copy, database_url: str) -> None:
 
 def test_earlier_finding_is_not_repeated(released: Copy, database_url: str) -> None:
     released.edit("service/auth/models.py", 'examples=["192.0.2.7"])] | None', 'examples=["192.0.2.7"])]')
-    commit(released)
+    commit(released.root)
     released.edit("service/auth/models.py", 'examples=["192.0.2.7"])]', 'examples=["192.0.2.7"])] | None')
 
     assert check(released, database_url, "HEAD").exit_code == 0
@@ -132,7 +119,7 @@ def test_unknown_revision_is_one_sentence(released: Copy, database_url: str) -> 
 
 def test_revision_with_failing_migrations_is_one_sentence(released: Copy, database_url: str) -> None:
     migrate(released, "creat")
-    commit(released)
+    commit(released.root)
     migrate(released, "select 1;")
 
     done = check(released, database_url, "HEAD")

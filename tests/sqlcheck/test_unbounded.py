@@ -96,6 +96,8 @@ def test_plan_keeps_the_condition_of_an_index_that_does_not_serve(toys: Toys) ->
 TENANTS = """
     create table saved (owner integer, id integer, name text, gone_at timestamptz, primary key (owner, id));
     create unique index on saved (name, id) where gone_at is null;
+    create table outbox (id bigint primary key, topic text, key text, body jsonb, sent_at timestamptz);
+    create index on outbox (id) where sent_at is null;
     create table wide (owner integer, id integer, name varchar(200), email varchar(200), primary key (owner, id))
 """
 OWNER = "with caller as materialized (select maker from owner where id = $1)"
@@ -121,8 +123,15 @@ def tenants(own_database_url: str, tmp_path: Path) -> Iterator[Toys]:
             ),
             1,
         ),
+        (
+            (
+                "update outbox set sent_at = now() where id in "
+                "(select id from outbox where sent_at is null order by id limit $1 for update) returning topic"
+            ),
+            0,
+        ),
     ],
-    ids=["owner", "id", "upsert"],
+    ids=["owner", "id", "upsert", "lock"],
 )
 def test_scan_of_a_partial_index_is_accepted_if_another_serves(tenants: Toys, sql: str, scans: int) -> None:
     assert tenants.check(sql, header(sql), "seqscan").count("[seqscan]") == scans

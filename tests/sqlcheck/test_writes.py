@@ -75,7 +75,9 @@ def test_null_for_a_required_column_is_found(toys: Toys, sql: str, found: str) -
         ("insert into pair (left_id, right_id) select $2, id from maker where id = $1", False),
         ("insert into pair (left_id, right_id) select $2, $1 union select 1, 2", False),
         ("update pair set left_id = $2::smallint, right_id = $1", True),
+        ("update pair set left_id = coalesce($2, left_id), right_id = coalesce($1, 0)", True),
         ("insert into pair (left_id, right_id) values ($1, $2)", False),
+        ("update pair set left_id = coalesce($1::integer, $2), right_id = coalesce($2, $1)", False),
         ("update pair set left_id = $2 where right_id = $1", False),
         ("update pair set (left_id, right_id) = (select $2::integer, $1::integer)", False),
     ],
@@ -104,6 +106,29 @@ def test_swapped_parameters_of_a_condition_are_found(toys: Toys, *, sql: str, sw
     sentence = "2: $1 left is compared with the column right_id, and $2 right with left_id [swapped]"
 
     assert said == (sentence if swapped else "")
+
+
+@pytest.mark.parametrize(
+    ("sql", "swapped"),
+    [
+        ("select price from toy where id = $2 and maker = $1", True),
+        ("select t.price from toy as t inner join maker on maker.id = t.id where t.id = $2 and t.maker = $1", True),
+        ("select price from toy where id = $1 and maker = $2", False),
+        ("select toy.price from toy, maker where maker.id = $2 and toy.maker = $1", False),
+        ("select toy.price from toy, maker where toy.id = $1 and maker.id = $2", False),
+    ],
+)
+def test_parameter_named_like_a_table_is_its_id(toys: Toys, *, sql: str, swapped: bool) -> None:
+    said = toys.check(sql, "-- $1 toy integer\n-- $2 maker integer\n-- returns: many Toy\n", "swapped")
+    sentence = "3: $2 maker is compared with the column toy.id, and $1 toy with maker [swapped]"
+
+    assert said == (sentence if swapped else "")
+
+
+def test_comparison_of_a_whole_row_is_no_swap(toys: Toys) -> None:
+    sql = "select id from toy where toy.* = $1"
+
+    assert toys.check(sql, "-- $1 toy toy\n-- returns: many Toy\n", "swapped") == ""
 
 
 def test_parameters_of_two_types_are_not_swapped(toys: Toys) -> None:
@@ -137,7 +162,7 @@ def test_planner_error_has_its_line(toys: Toys, sql: str, line: int, sentence: s
 def test_parameter_without_a_type_needs_a_cast(toys: Toys, sql: str) -> None:
     said = toys.check(sql, "-- $1 ids integer[]\n-- returns: many Toy\n")
 
-    assert said.endswith("; it does not read the header: cast the parameter, such as $1::text[] [refused]")
+    assert said.endswith("; it does not read the header: write $1::integer[] [refused]")
 
 
 @pytest.mark.parametrize(
@@ -145,10 +170,15 @@ def test_parameter_without_a_type_needs_a_cast(toys: Toys, sql: str) -> None:
     [
         ("update maker set made = $1 where $1 <> 'a'", "; it does not read the header: write $1::date"),
         ("select id from maker where $1 = '' or made = $1", "; it does not read the header: write $1::date"),
+        (
+            "update maker set made = $1, note = case when $1 = 'a' then 'b' end",
+            "; it does not read the header: write $1::date",
+        ),
+        ("select id from maker where made <\nlower($1) - 1", "; it does not read the header: write $1::date"),
         ("select id from maker where id = $1 or\nmade = 3", ""),
         ("select names from maker where id = $1", '; perhaps you meant to reference the column "maker.name"'),
     ],
-    ids=["set", "condition", "other line", "typing error"],
+    ids=["set", "condition", "inconsistent", "overloaded", "other line", "typing error"],
 )
 def test_refusal_says_what_to_write(toys: Toys, sql: str, advice: str) -> None:
     said = toys.check(sql, "-- $1 day date\n-- returns: many Toy\n").partition(": PostgreSQL says: ")[2]

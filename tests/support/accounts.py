@@ -9,9 +9,9 @@ import httpx
 PASSWORD = "a password for one test"
 
 
-def connect(url: str, *, timeout: float = 20) -> httpx.Client:
-    """Return a client of the service at `url`, with a timeout in seconds; it ignores proxies of the environment."""
-    return httpx.Client(base_url=url, trust_env=False, timeout=timeout)
+def connect(url: str) -> httpx.Client:
+    """Return a client of the service at `url`; it ignores proxies of the environment."""
+    return httpx.Client(base_url=url, trust_env=False, timeout=20)
 
 
 def bearer(access_token: str) -> dict[str, str]:

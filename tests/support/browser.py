@@ -121,7 +121,7 @@ class Page:
 
 
 @contextlib.contextmanager
-def chromium(profile: Path, width: int = 1100, height: int = 900) -> Iterator[Page]:
+def chromium(profile: Path) -> Iterator[Page]:
     """Yield a page of a Chromium that starts with an empty `profile` and ends with the context."""
     to_browser, from_browser = os.pipe(), os.pipe()
     options = ["--headless=new", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu"]
@@ -132,7 +132,7 @@ def chromium(profile: Path, width: int = 1100, height: int = 900) -> Iterator[Pa
         "--disable-extensions",
         "--disable-sync",
     ]
-    options += [f"--user-data-dir={profile}", f"--window-size={width},{height}", "--hide-scrollbars"]
+    options += [f"--user-data-dir={profile}", "--window-size=1100,900", "--hide-scrollbars"]
     if os.geteuid() == 0:
         options.append("--no-sandbox")  # does not work for root; the page is our own
     # Chromium reads from 3 and writes to 4.

@@ -61,12 +61,10 @@ class Factory:
         row = await self.connection.fetchrow(statement, *caller) if statement else None
         return dict(row or {})
 
-    async def session(
-        self, user: UUID, email: str, password: str = PASSWORD, lifetime: timedelta = timedelta(days=28)
-    ) -> LoggedIn:
+    async def session(self, user: UUID, email: str, password: str = PASSWORD) -> LoggedIn:
         """Log a user in once more."""
         client = "tests", "127.0.0.1", None
-        row = await self.connection.fetchrow(OPEN_SESSION.sql, user, hash_once(password), lifetime, *client)
+        row = await self.connection.fetchrow(OPEN_SESSION.sql, user, hash_once(password), timedelta(days=28), *client)
         session = Session(*row)
         return LoggedIn(user, email, password, session.id, self._tokens.issue(session))
 

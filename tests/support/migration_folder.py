@@ -1,12 +1,12 @@
 """A folder of migrations for tests, and queries on its database."""
 
-import time
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from service.migrate.runner import Limits, apply, rollback, status
+from tests.support.processes import wait_until
 
 HASTY = Limits(lock_timeout=0.1, attempts=3)
 # Connections of migrations to this database.
@@ -54,7 +54,4 @@ def value(url: str, sql: str) -> Any:  # noqa: ANN401 - any value
 
 def until(url: str, condition: str) -> None:
     """Wait until `condition` is true in PostgreSQL."""
-    deadline = time.monotonic() + 10
-    while not value(url, f"select {condition}"):
-        assert time.monotonic() < deadline, f"never came true: {condition}"
-        time.sleep(0.02)
+    wait_until(lambda: value(url, f"select {condition}"), condition)

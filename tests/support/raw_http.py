@@ -71,8 +71,3 @@ async def talk(port: int, *parts: bytes, pause: float = 0.05) -> bytes:
     response = await asyncio.wait_for(reader.read(), 5)
     writer.close()
     return response
-
-
-def statuses(response: bytes) -> list[int]:
-    """Return the statuses of all responses in `response`."""
-    return [int(part[:3]) for part in response.split(b"HTTP/1.1 ")[1:]]

@@ -4,7 +4,7 @@ import re
 import socket
 from contextlib import suppress
 
-STATUS = re.compile(rb"^HTTP/1\.1 (\d{3}) ", re.MULTILINE)
+STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 
 
 def talk(port: int, *parts: bytes, patience: float = 10) -> bytes:

@@ -43,7 +43,7 @@ async def test_requests_are_counted_by_route_and_status(measured: ServiceWithMet
 
 def test_failures_are_counted_from_0(measured: ServiceWithMetrics) -> None:
     """Otherwise Prometheus misses the first one of each route, and an alert on it."""
-    failures = [f"http_requests_total method=GET route=/pets/me status={status}" for status in (500, 503)]
+    failures = [f"http_requests_total method=GET route=/users/me status={status}" for status in (500, 503)]
 
     assert [measured[each] for each in failures] == [0, 0]
 

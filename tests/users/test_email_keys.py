@@ -1,6 +1,9 @@
 """The column email_key in steps compatible with two releases: added, filled by a command, made unique."""
 
 import asyncio
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -12,10 +15,20 @@ from service.timeouts import DATABASE_TIMEOUTS
 from service.users.email_keys import FILL_EMAIL_KEYS, fill_email_keys
 from tests.support.accounts import PASSWORD
 from tests.support.factories import Committed, log_in
-from tests.support.processes import run
+from tests.support.processes import ROOT, environment, run
 
 OLD_INSERT = "insert into user_model (email, hashed_password) values (%s, 'x') returning id"
 KEYS = "select email, email_key from user_model order by email"
+OPERATIONS = ROOT / "docs" / "operations.md"
+LATE = "late@example.com"
+REGISTRATION = f"""
+create function register() returns trigger language plpgsql as $$
+begin
+    insert into user_model (email, hashed_password) values ('{LATE}', 'x') on conflict do nothing;
+    return null;
+end $$;
+create trigger registration after update on user_model execute function register();
+"""
 
 
 @pytest.mark.parametrize(
@@ -62,6 +75,28 @@ def test_index_waits_for_the_command(own_database_url: str, before_the_index: ps
     assert (filled.returncode, filled.stdout) == (0, "1 filled\n")
     assert applied.returncode == 0, applied.stderr
     assert before_the_index.execute(KEYS).fetchall() == [("Ann@Example.com", "ann@example.com")]
+
+
+@pytest.mark.slow
+def test_documented_release_command_survives_a_registration(
+    own_database_url: str, before_the_index: psycopg.Connection
+) -> None:
+    """The old release adds an account while `fill-email-keys` ends."""
+    before_the_index.execute(OLD_INSERT, ["ann@example.com"])
+    before_the_index.execute(REGISTRATION)
+    [script] = re.findall(r"0012_index_email_key.*?```sh\n(.*?)```", OPERATIONS.read_text(encoding="utf-8"), re.DOTALL)
+
+    done = subprocess.run(
+        ["/bin/sh", "-c", script.replace("python", sys.executable)],
+        cwd=ROOT,
+        env=environment({"DATABASE_URL": own_database_url}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert before_the_index.execute(KEYS).fetchall() == [(email, email) for email in ("ann@example.com", LATE)]
 
 
 @pytest.mark.slow

@@ -133,10 +133,13 @@ def infer_aggregate(inference: "Inference", scope: Scope, node: Node) -> Nullabi
         each.nulltesttype == pg.IS_NOT_NULL and not each.argisrow and inference.expression(scope, each.arg).never_null
         for each in conjuncts(node.aggfilter)
     )
-    if not query.groupClause or query.groupingSets or not accepts_all:  # there may be no rows to aggregate
-        return attrs.evolve(_of_rows(scope, node, name, values), known=False)
     fractions = [inference.expression(scope, each) for each in node.aggdirectargs or []]
-    return _of_rows(scope, node, name, [values[0], *fractions])
+    found = _of_rows(scope, node, name, [values[0], *fractions])
+    if "precision[]" in scope.catalogue.functions[node.aggfnoid].signature:  # an element for each fraction
+        found = attrs.evolve(found, elements_not_null=fractions[0].elements_not_null)
+    if not query.groupClause or query.groupingSets or not accepts_all:  # there may be no rows to aggregate
+        return attrs.evolve(found, known=False)
+    return found
 
 
 def _of_rows(scope: Scope, node: Node, name: str, values: Sequence[Nullability]) -> Nullability:

@@ -36,8 +36,10 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     query = scope.query
     if (bounded and query.limitCount) or (constant_integer(query.limitCount) in {0, 1} and not query.limitOption):
         return True
-    if (query.hasTargetSRFs and not bounded) or query.commandType == pg.MERGE or scope.is_replaced:
+    if (query.hasTargetSRFs and not bounded) or scope.is_replaced:
         return False
+    if query.commandType == pg.MERGE:
+        return _merges_few(scope, bounded=bounded)
     if aggregates_all(query):
         return True
     if query.setOperations:
@@ -62,6 +64,17 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     keys = [query.groupClause or query.distinctClause, *partitions]
     return any(all(map(is_fixed, each)) for each in keys if each is not None) or dependencies.has_single_row(
         query.jointree
+    )
+
+
+def _merges_few(scope: Scope, *, bounded: bool) -> bool:
+    """Return whether a MERGE has one row to merge, which is merged into one row at most."""
+    query, rows = scope.query, FunctionalDependencies(scope, bounded=bounded)
+    return (
+        all(each.matchKind != pg.NOT_MATCHED_BY_SOURCE for each in query.mergeActionList)
+        and query.mergeJoinCondition is not None  # since PostgreSQL 17, as RETURNING
+        and rows.has_single_row(query.jointree)
+        and rows.finds_single_row(query.resultRelation, query.mergeJoinCondition)
     )
 
 
@@ -112,6 +125,12 @@ class FunctionalDependencies:
         if not self._bounded and any(join.jointype == pg.FULL for join in joins):
             return False
         return self.single_row.issuperset(joined_relations(part))
+
+    def finds_single_row(self, number: int, condition: Node) -> bool:
+        """Return whether a condition finds a single row of another relation."""
+        self._conditions += [(each, frozenset({number})) for each in conjuncts(condition)]
+        self._derive()
+        return number in self.single_row
 
     def is_constant(self, node: Node, families: frozenset[int] = frozenset(), *, or_null: bool = True) -> bool:
         """Return whether an expression has a single value, beside the null of an outer join if `or_null`.

@@ -36,12 +36,19 @@ def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session:
     conflict = query.onConflict
     if (
         query.hasTargetSRFs
-        or query.commandType == pg.MERGE
+        or (query.commandType == pg.MERGE and not _merges_each(query))
         or (conflict and (conflict.action != pg.DO_UPDATE or conflict.onConflictWhere))
         or (query.resultRelation and (is_intercepted(scope) or is_changed_elsewhere(scope)))
     ):
         return False
     return _GuaranteedRows(scope, inference, valid_session=valid_session).has_row(query.jointree)
+
+
+def _merges_each(query: Node) -> bool:
+    """Return whether a MERGE writes a row for each row of its source, matched or not."""
+    always = {each.matchKind for each in query.mergeActionList if each.qual is None}
+    writes = all(each.commandType != pg.NOTHING for each in query.mergeActionList)
+    return writes and always >= {pg.MATCHED, pg.NOT_MATCHED_BY_TARGET}
 
 
 def unmatched_by(join: OuterJoin, inference: "Inference") -> frozenset[frozenset[OuterJoin]]:

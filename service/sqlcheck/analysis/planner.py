@@ -33,6 +33,11 @@ FIRST_COLUMNS = """
     inner join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
     where i.indnkeyatts > 1 and m.amname = 'btree'
 """
+# PostgreSQL checks the condition of a partial index again if it locks the row.
+PREDICATES = """
+    select c.relname::text, pg_get_expr(i.indpred, i.indrelid)
+    from pg_index as i inner join pg_class as c on c.oid = i.indexrelid where i.indpred is not null
+"""
 INDEX_SCANS = {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
 BITMAPS = {"BitmapAnd", "BitmapOr", "Bitmap Index Scan"}
 JOIN_CONDITIONS = ("Join Filter", "Hash Cond", "Merge Cond")
@@ -54,6 +59,7 @@ class Planner:
         connection.execute(SETTINGS)
         self._small_tables = {name for (name,) in connection.execute(SMALL_TABLES)}
         self._first_columns: dict[str, str] = dict(connection.execute(FIRST_COLUMNS).fetchall())
+        self._predicates: dict[str, str] = dict(connection.execute(PREDICATES).fetchall())
 
     def explain(self, statement: Statement) -> str:
         """Return the generic plan as psql would print it. Raises RefusedError."""
@@ -101,6 +107,8 @@ class Planner:
             node["Any Index"] = node.get("Relation Name") in self._small_tables
             if any(self._reads_whole_index(each, node.get("Alias", "")) for each in _index_scans(node)):
                 node["Unserved Cond"] = node.get("Index Cond", node.get("Recheck Cond"))
+            if self._has_predicate(node):
+                del node["Filter"]
             if node["Node Type"] == "Seq Scan" and self._connection.info.server_version < DISABLED_SINCE:
                 node["Disabled"] = True  # as PostgreSQL 18 marks them itself
         return plan
@@ -110,6 +118,11 @@ class Planner:
         column = re.escape(self._first_columns.get(node.get("Index Name", ""), ""))
         named = rf'({re.escape(alias)}"?\.|(?<![\w.])){column}(?!\w)'
         return bool(column and "Index Cond" in node and not re.search(named, node["Index Cond"]))
+
+    def _has_predicate(self, node: Plan) -> bool:
+        """Return whether the filter of a scan is only the condition of its partial index."""
+        unqualified = re.sub(rf'(?<!\w)"?{re.escape(node.get("Alias", ""))}"?\.', "", node.get("Filter", ""))
+        return bool(unqualified) and unqualified == self._predicates.get(node.get("Index Name", ""))
 
     def _explained(self, statement: Statement, form: LiteralString) -> psycopg.Cursor[Any]:
         # Without parameters, psycopg uses the simple protocol, which leaves `$n` unchanged.

@@ -12,9 +12,10 @@ from service.sqlcheck.analysis.parse_tree import first_line, walk
 # In messages without a position, about writes to generated columns and to views.
 QUOTED_COLUMN = re.compile(r'column "(.+?)"')
 
-# Messages about a parameter whose type does not follow from the statement.
+# Messages about a parameter whose type does not follow from the statement, or differs between its places.
 UNTYPED = re.compile(
-    r"could not determine data type of parameter|\bunknown\b.* is not unique|is not unique: .*\bunknown\b"
+    r"could not determine data type of parameter|inconsistent types deduced for parameter"
+    r"|\bunknown\b.* is not unique|is not unique: .*\bunknown\b"
 )
 # Messages about an expression of another type, such as a parameter that another comparison made a text.
 MISTYPED = re.compile(r"operator does not exist|column .* is of type .* but expression is of type")
@@ -49,20 +50,26 @@ def refused(message: str, position: str | None, statement: Statement, advice: st
     """Return PostgreSQL's message with its line; without a position, the line of the column that it names."""
     text = statement.sql
     line = text.count("\n", 0, int(position) - 1) + 1 if position else _line_of_target(message, text)
-    if UNTYPED.search(message):
-        advice = "; it does not read the header: cast the parameter, such as $1::text[]"
-    elif MISTYPED.match(message):
+    if UNTYPED.search(message) or MISTYPED.match(message):
         advice = _cast_advice(message, statement, text.split("\n")[line - 1])
     return RefusedError(f"PostgreSQL says: {message}{advice}", line)
 
 
 def _cast_advice(message: str, statement: Statement, line: str) -> str:
-    """Return which parameter of a line to cast, if a message about it names the parameter's type."""
-    for number, parameter in enumerate(statement.parameters, 1):
-        is_named = re.search(rf"(?<!\w){re.escape(parameter.type)}(?!\w)", message)
-        if is_named and re.search(rf"\${number}(?!\d|::)", line):
-            return f"; it does not read the header: write ${number}::{parameter.type}"
-    return ""
+    """Return which parameter to cast: the one that a message names, or the one on its line that has the type it names.
+
+    If it names an unknown type or text, as which PostgreSQL reads an unknown one, the only parameter on the line.
+    """
+    parameters = dict(enumerate(statement.parameters, 1))
+    uncast = {int(each) for each in re.findall(r"\$(\d+)(?!\d|::)", line)} & parameters.keys()
+    named = {int(each) for each in re.findall(r"parameter \$(\d+)", message)} & parameters.keys()
+    typed = {each for each in uncast if re.search(rf"(?<!\w){re.escape(parameters[each].type)}(?!\w)", message)}
+    if len(uncast) > 1 or not re.search(r"\b(unknown|text)\b", message):
+        uncast = set()
+    if found := named or typed or uncast:
+        return f"; it does not read the header: write ${min(found)}::{parameters[min(found)].type}"
+    is_untyped = UNTYPED.search(message)
+    return "; it does not read the header: cast the parameter, such as $1::text[]" if is_untyped else ""
 
 
 def _line_of_target(message: str, text: str) -> int:

@@ -31,7 +31,7 @@ TOTAL = _words("""
     hashtextextended substring(text,integer) substring(text,integer,integer) substring(bytea,integer)
     substring(bytea,integer,integer) to_char(numeric,text) to_char(integer,text) to_char(bigint,text)
     array_to_string(anyarray,text) current_setting(text) jsonb_path_query_array jsonb_object json_object overlaps
-    numnode querytree strip
+    numnode querytree strip area(box) area(circle) center(box) center(circle)
 """)
 # Never null for any arguments, unless an array is passed as VARIADIC.
 NEVER_NULL = _words("""

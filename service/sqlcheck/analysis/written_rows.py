@@ -10,7 +10,10 @@ def is_intercepted(scope: Scope) -> bool:
     """Return whether a trigger, a rule or a view can change or skip the rows that a statement writes."""
     query, table = scope.query, scope.relation(scope.query.resultRelation)
     commands = {query.commandType, *([pg.UPDATE] if query.onConflict else [])}
-    if query.commandType == pg.UPDATE and table.relkind == "p":  # a row that changes its partition is inserted there
+    commands |= {each.commandType for each in query.mergeActionList or []}
+    if (
+        query.commandType in {pg.UPDATE, pg.MERGE} and table.relkind == "p"
+    ):  # a row that changes its partition is inserted there
         commands |= {pg.INSERT, pg.DELETE}
     return table.relkind not in {"r", "p"} or any((table.relid, each) in scope.catalogue.triggers for each in commands)
 

@@ -8,7 +8,7 @@ import attrs
 from pglast import parse_sql
 from pglast.parser import ParseError
 
-from service.migrate import expected_checksums
+from service.migrate import migration_files
 from service.sqlcheck.analysis.parse_tree import Node, walk
 from service.sqlcheck.findings import Finding
 
@@ -46,8 +46,8 @@ class MigrationFiles:
         # By check and name: the accepted findings, and those that were made.
         self._accepted: dict[Part, Place] = {}
         self._found: set[Part] = set()
-        for name in expected_checksums(directory):
-            path, text = f"{directory.name}/{name}.sql", (directory / f"{name}.sql").read_text("utf-8")
+        for file in migration_files(directory):
+            path, text = f"{directory.name}/{file.name}", file.read_text("utf-8")
             self.texts[path] = text
             for part, offset in _parts(text):
                 self.places[part] = _place(path, text, offset)

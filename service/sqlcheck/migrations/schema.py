@@ -191,7 +191,7 @@ class Schema:
     types: Mapping[str, Type]
     event_triggers: tuple[Trigger, ...]
 
-    def table(self, name: str, schema: str | None = None) -> Table | None:
+    def table(self, name: str, schema: str | None) -> Table | None:
         """Return the table to which a name in a statement refers, with or without a schema."""
         if schema:
             return self.tables.get(qualified(schema, name))

@@ -79,7 +79,11 @@ def _swapped_values(description: Description, scope: Scope, targets: list[Node])
 
 def _swapped_conditions(description: Description) -> Iterator[Finding]:
     """Find swapped parameters among those that equations compare with columns of one table."""
-    compared: dict[tuple[str, ...], list[tuple[str, int]]] = {}
+    compared: dict[str, list[tuple[str, int]]] = {}
+    named = [each for each in description.parsed.nodes if isinstance(each, ast.RangeVar)]
+    tables = {each.alias.aliasname if each.alias else each.relname: each.relname for each in named}
+    if len(named) == 1:
+        tables[""] = named[0].relname
     for node in description.parsed.nodes:
         is_operator = isinstance(node, ast.A_Expr) and node.kind == A_Expr_Kind.AEXPR_OP
         if not is_operator or node.name[-1].sval != "=":
@@ -89,14 +93,16 @@ def _swapped_conditions(description: Description) -> Iterator[Finding]:
             for column, value in ((one, other), (other, one)):
                 parameter = value.arg if isinstance(value, ast.TypeCast) else value
                 if isinstance(column, ast.ColumnRef) and isinstance(parameter, ast.ParamRef):
-                    *table, name = (field.sval for field in column.fields or ())
-                    compared.setdefault((*table,), []).append((name, parameter.number or 0))
+                    *qualifiers, name = (getattr(field, "sval", "*") for field in column.fields or ())
+                    table = ".".join(qualifiers)
+                    name = f"{tables[table]}.id" if name == "id" and table in tables else name
+                    compared.setdefault(table, []).append((name, parameter.number or 0))
     for pairs in compared.values():
         yield from _swapped(description, pairs, "is compared with the column {}", "with {}")
 
 
 def _swapped(description: Description, pairs: list[tuple[str, int]], first: str, second: str) -> Iterator[Finding]:
-    """Find two parameters of the same type, each with the column that is named like the other: `user` or `user_id`."""
+    """Find two parameters of the same type, each with the column that is named like the other: `pet` or `pets.id`."""
     parameters = description.statement.parameters
     paired = {_stem(parameters[number - 1].name): (column, number) for column, number in pairs if number}
     for stem, (column, number) in paired.items():
@@ -108,13 +114,14 @@ def _swapped(description: Description, pairs: list[tuple[str, int]], first: str,
 
 
 def _stem(name: str) -> str:
-    return name.removesuffix("_id")
+    return name.removesuffix("_id").removesuffix(".id").removesuffix("s")
 
 
 def _parameter(scope: Scope, node: Node) -> int:
-    """Return the number of the parameter whose value an expression is, or 0."""
+    """Return the number of the parameter whose value an expression is, unless that is null; or 0."""
     node = strip_relabels(node)
-    while node.label in CASTS or (node.label == "FUNCEXPR" and node.funcformat in {pg.EXPLICIT_CAST, pg.IMPLICIT_CAST}):
+    casts = {pg.EXPLICIT_CAST, pg.IMPLICIT_CAST}
+    while node.label in CASTS | {"COALESCEEXPR"} or (node.label == "FUNCEXPR" and node.funcformat in casts):
         node = strip_relabels(node.arg or node.args[0])
     if node.label == "PARAM" and node.paramkind == pg.EXTERNAL:
         return int(node.paramid)

@@ -26,3 +26,6 @@ select case when note is not null then array_agg(note) over (order by id) else '
 
 -- never, never
 select case when id > 1 then array[id] end, (select array_agg(id) from toy group by maker limit 1) from maker;
+
+-- never, never, who knows, who knows
+select percentile_cont(array[0.5, 0.9]) within group (order by id), percentile_disc('{0.5}'::float8[]) within group (order by name), percentile_cont(array[0.5, null]) within group (order by id), percentile_disc(0.5) within group (order by tags) from maker group by note;
