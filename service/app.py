@@ -121,7 +121,7 @@ def create_app(
             if recorder.is_on:  # for the metric that reports whether the schema is current
                 with suppress(Unavailable, asyncpg.PostgresError):  # readiness reports it
                     await applied_migrations(app.db, checksums)
-            async with sampling():  # not before: no request waits for a connection at each start
+            async with sampling():  # not before: it would show that query as a request that waits for a connection
                 yield
         passwords.close()
         recorder.stop()

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, ParamSpec, TypeVar
+from typing import Annotated, TypeVar, TypeVarTuple
 
 import msgspec
 from argon2 import PasswordHasher, Type, extract_parameters
@@ -15,7 +15,7 @@ from argon2.low_level import error_to_str
 from service.problems import FieldError, Unavailable
 from service.telemetry import gauge, log
 
-P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 R = TypeVar("R")
 
 # Characters after NFC. NIST SP 800-63B, 5.1.1.2: at least 8, no composition rules; the maximum bounds the hashing time.
@@ -57,7 +57,7 @@ class HashingQueue:
         self.pending = 0
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
 
-    async def run(self, work: Callable[P, R], *arguments: P.args, **_: P.kwargs) -> R:
+    async def run(self, work: Callable[[*Ts], R], *arguments: *Ts) -> R:
         """Run `work` in a thread.
 
         Raises Unavailable if the queue is full, or if memory or threads are lacking.
@@ -65,9 +65,11 @@ class HashingQueue:
         if self.pending >= self.limit:
             raise Unavailable(f"Too many {self.name} at once")
         self.pending += 1
+        calls = [arguments]
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: work(*calls.pop()))
         except (HashingError, VerificationError, RuntimeError) as error:  # RuntimeError: no thread can be started
+            calls.clear()  # the executor keeps what it could not start
             log.error("password not hashed", reason=str(error))
             raise Unavailable from error
         finally:

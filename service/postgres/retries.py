@@ -50,7 +50,9 @@ class Retries:
             await self._backoff.pause()
         elif isinstance(error, NotSentError):
             pass
-        elif is_stale(error) and self._stale < MAX_STALE:
+        elif is_stale(error):
+            if self._stale == MAX_STALE:
+                raise error
             self._stale += 1
         elif has_unknown_outcome(error) and not self.unknown:
             self.unknown = error

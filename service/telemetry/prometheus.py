@@ -39,7 +39,7 @@ from service.telemetry.metrics_server import serve_in_thread
 
 Numbers: TypeAlias = "array[float]"  # a string, because array is not generic before Python 3.12
 PREFIX = "metrics-"
-# Shown from the start, with 0: Prometheus sees no increase in a number that it meets as 1.
+# Shown as 0 until the first failure: Prometheus would see no increase in a series that begins with 1.
 FAILURES = (500, 503)
 BUCKET_LABELS = [str(bound) for bound in BUCKET_BOUNDS] + ["+Inf"]
 

@@ -40,3 +40,39 @@ def test_lack_of_memory_is_unavailable(use: str, mebibytes: str, reason: str) ->
 
     assert ended.stderr == "unavailable\n"
     assert ended.stdout.splitlines()[-1].endswith(f'event="password not hashed" reason="{reason}"')
+
+
+SHORT_OF_THREADS = """
+import asyncio
+import resource
+from contextlib import suppress
+from pathlib import Path
+from service.auth.passwords import HashingQueue
+from service.problems import Unavailable
+
+
+async def run():
+    queue = HashingQueue("log-ins", 1, 2)
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + 4 * 1024 * 1024, resource.RLIM_INFINITY))
+    for _ in range(3):
+        with suppress(Unavailable):
+            await queue.run(print, "refused")
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    await queue.run(print, "accepted")
+
+
+asyncio.run(run())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit the memory of a process")
+def test_work_refused_for_lack_of_threads_is_not_done_later() -> None:
+    """It would delay others without a limit: the queue no longer counts it."""
+    ended = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_THREADS], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert ended.stdout.splitlines()[-1] == "accepted"
+    assert ended.stdout.count("password not hashed") == 3
+    assert "\nrefused\n" not in ended.stdout

@@ -64,3 +64,18 @@ async def test_other_errors_are_not_retried(opening: Opening, own_database_url: 
         await db.value(lose, "23505", 1)
 
     assert await db.value(lose, "23505", 0) == 2
+
+
+async def test_error_like_a_stale_type_that_persists_is_internal(
+    opening: Opening, own_database_url: str, own_admin: asyncpg.Connection, statement: Statements
+) -> None:
+    """As Unavailable, it would reach no log."""
+    await own_admin.execute(
+        "create function broken() returns integer language plpgsql as"
+        " $$ begin raise internal_error using message = 'cache lookup failed for type 77'; end $$"
+    )
+    broken: Backend = Value(statement("value integer", "select broken()"), int)
+    db = await opening(own_database_url)
+
+    with pytest.raises(asyncpg.InternalServerError):
+        await db.value(broken)

@@ -9,13 +9,14 @@ from litestar.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from service.app import Service
+from service.app import Service, create_app
 from service.http.middleware import request_middleware
 from service.server.acceptor import Acceptor
 from service.server.listener import bind
 from service.server.worker import OPTIONS, Server
 from service.telemetry import RequestContext, current
 from service.timeouts import ClientTimeouts
+from tests.support.application import make_settings
 from tests.support.raw_http import GET, POST, listening
 from tests.support.sockets import statuses
 
@@ -95,12 +96,13 @@ async def test_started_response_at_shutdown_is_not_followed_by_another() -> None
     writer.close()
 
 
-async def test_draining_is_logged_without_the_interrupted_request(app: Service) -> None:
+async def test_draining_is_logged_without_the_interrupted_request() -> None:
     def add_request(_: object, __: str, entry: EventDict) -> EventDict:
         return {**entry, "request": current.get()}
 
+    app = create_app(make_settings("postgresql://127.0.0.1:1/none"))  # its own, because it drains from now on
     config = uvicorn.Config(app, **OPTIONS | {"lifespan": "off"})
-    server = Server(config, bind("127.0.0.1", 0), drain_seconds=60)
+    server = Server(config, bind("127.0.0.1", 0), drain_seconds=3600)
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)

@@ -109,8 +109,8 @@ async def test_schema_behind_the_code_is_shown(measured: ServiceWithMetrics, own
     assert measured["migrations_applied"] == measured["migrations_needed"] - 1
 
 
-async def test_start_without_a_database_alerts_of_no_migration(directory: Path) -> None:
-    """Nobody may call readiness again before the next check."""
+async def test_start_without_database_shows_no_missing_migration(directory: Path) -> None:
+    """An alert compares the two; the next check of readiness sets them."""
     app = create_app(make_settings("postgresql://127.0.0.1:1/none"), metrics_directory=directory)
 
     async with app.lifespan():
