@@ -35,10 +35,10 @@ class Migrated:
 
 
 @pytest.fixture
-def migrated(empty_database_url: str, tmp_path: Path) -> Iterator[Migrated]:
+def migrated(rollback_database_url: str, tmp_path: Path) -> Iterator[Migrated]:
     """Return an empty database."""
     (tmp_path / "migrations").mkdir()
-    with connect(empty_database_url) as connection, connection.transaction(force_rollback=True):
+    with connect(rollback_database_url) as connection, connection.transaction(force_rollback=True):
         yield Migrated(connection, tmp_path / "migrations")
 
 

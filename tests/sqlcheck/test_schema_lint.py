@@ -26,11 +26,11 @@ FOREIGN_KEY = (
 
 
 def check(url: str, folder: Path, migration: str, *queries: str) -> str:
-    """Apply a migration to an empty database, and return the findings about the schema."""
+    """Return the findings about the schema of an empty database after a migration, which is rolled back."""
     (folder / "migrations").mkdir()
     (folder / FILE).write_text(migration)
     (folder / "sql/toys").mkdir(parents=True)
-    with connect(url) as connection:
+    with connect(url) as connection, connection.transaction(force_rollback=True):
         connection.execute(migration.encode())
         describer, files, reads = Describer(connection), MigrationFiles(folder / "migrations"), QueryReads()
         for query in queries:
@@ -118,8 +118,8 @@ def check(url: str, folder: Path, migration: str, *queries: str) -> str:
         ),
     ],
 )
-def test_schema_fault_is_found_at_its_line(empty_database_url: str, tmp_path: Path, made: str, finding: str) -> None:
-    found = check(empty_database_url, tmp_path, MAKERS + made)
+def test_schema_fault_is_found_at_its_line(rollback_database_url: str, tmp_path: Path, made: str, finding: str) -> None:
+    found = check(rollback_database_url, tmp_path, MAKERS + made)
 
     lines = [line for line in found.splitlines() if "[unread]" not in line]
     assert finding in lines
@@ -143,14 +143,14 @@ def test_schema_fault_is_found_at_its_line(empty_database_url: str, tmp_path: Pa
         'alter table makers add column "List Price" real;\n-- float-money: ok makers."List Price" (only estimates)',
     ],
 )
-def test_sound_schema_has_no_finding(empty_database_url: str, tmp_path: Path, made: str) -> None:
+def test_sound_schema_has_no_finding(rollback_database_url: str, tmp_path: Path, made: str) -> None:
     """A foreign key with an index, indexes that are only similar, and findings that a migration accepts."""
     query = "select id, (makers).* from makers"
 
-    assert check(empty_database_url, tmp_path, MAKERS + made + "\n", query) == ""
+    assert check(rollback_database_url, tmp_path, MAKERS + made + "\n", query) == ""
 
 
-def test_unread_table_and_column_are_found(empty_database_url: str, tmp_path: Path) -> None:
+def test_unread_table_and_column_are_found(rollback_database_url: str, tmp_path: Path) -> None:
     migration = (
         "create table toys (\n    id bigint primary key,\n    name text,\n    note text,\n    old text,\n"
         "    colour text\n);\ncomment on table toys is 'Toys.';\n"
@@ -160,23 +160,23 @@ def test_unread_table_and_column_are_found(empty_database_url: str, tmp_path: Pa
     )
     writes = "insert into toys (id, note) select 1, '' from toys where old = 'a' returning id"
 
-    assert check(empty_database_url, tmp_path, migration, writes, "insert into dolls (id, note) values (1, '')") == (
+    assert check(rollback_database_url, tmp_path, migration, writes, "insert into dolls (id, note) values (1, '')") == (
         "9: no query, view or function reads dolls [unread]\n4: no query, view or function reads toys.note [unread]"
     )
 
 
 @pytest.mark.parametrize("name", ["tables", "views", "sql_features"])
-def test_table_named_like_one_of_the_catalogue_is_read(empty_database_url: str, tmp_path: Path, name: str) -> None:
+def test_table_named_like_one_of_the_catalogue_is_read(rollback_database_url: str, tmp_path: Path, name: str) -> None:
     migration = f"create table {name} (id bigint primary key);\ncomment on table {name} is 'X.';\n"
 
-    assert check(empty_database_url, tmp_path, migration, f"select id from {name}") == ""
+    assert check(rollback_database_url, tmp_path, migration, f"select id from {name}") == ""
 
 
-def test_unread_is_silent_while_a_query_is_refused(empty_database_url: str, tmp_path: Path) -> None:
+def test_unread_is_silent_while_a_query_is_refused(rollback_database_url: str, tmp_path: Path) -> None:
     (tmp_path / "migrations").mkdir()
     (tmp_path / FILE).write_text(MAKERS)
 
-    with connect(empty_database_url) as connection:
+    with connect(rollback_database_url) as connection, connection.transaction(force_rollback=True):
         connection.execute(MAKERS.encode())
         files = MigrationFiles(tmp_path / "migrations")
 
@@ -184,7 +184,7 @@ def test_unread_is_silent_while_a_query_is_refused(empty_database_url: str, tmp_
 
 
 def test_finding_in_an_unparsed_migration_has_line_1(
-    empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rollback_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fail as if the server were newer than pglast."""
 
@@ -193,6 +193,7 @@ def test_finding_in_an_unparsed_migration_has_line_1(
 
     monkeypatch.setattr("service.sqlcheck.migrations.migration_files.parse_sql", refuse)
 
-    found = check(empty_database_url, tmp_path, "\n\ncreate table toys (id bigint primary key);", "select id from toys")
+    made = "\n\ncreate table toys (id bigint primary key);"
+    found = check(rollback_database_url, tmp_path, made, "select id from toys")
 
     assert found == "1: toys has no comment: describe a row [no-comment]"

@@ -129,3 +129,10 @@ def empty_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iter
     """Return the URL of an empty database."""
     with cloned(template, server, migrated=False) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def rollback_database_url(template: NoopExecutor, server: EmbeddedPostgres) -> Iterator[str]:
+    """Return the URL of an empty database for this worker's tests that roll back all changes."""
+    with cloned(template, server, migrated=False) as url:
+        yield url
