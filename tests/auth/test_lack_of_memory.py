@@ -21,10 +21,11 @@ log.info("the thread that writes the log runs")
 passwords = Passwords()
 use = getattr(passwords, sys.argv[1])
 size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv[2]) * 1024 * 1024,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv[2]) * 1024 * 1024, resource.RLIM_INFINITY))
 try:
     print(asyncio.run(use("some long password", *[DECOY][: use == passwords.verify])))
 except Unavailable:
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     sys.exit("unavailable")
 """
 

@@ -18,7 +18,7 @@ from service.telemetry import recorder
 from service.telemetry.output import MAX_CHUNK_BYTES, Output
 from service.telemetry.prometheus import render_metrics
 from tests.support.metrics import samples
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, wait_until
 
 LIMIT = 16 * 1024  # bytes, less than the pipe itself holds
 
@@ -53,9 +53,12 @@ def pipe() -> Iterator[Pipe]:
     output = Output(write_end, LIMIT)
     output.report = "{} lines dropped\n".format
     yield Pipe(output, read_end, write_end)
-    for end in (read_end, write_end):
-        with suppress(OSError):  # closed already
-            os.close(end)
+    with suppress(OSError):  # closed already
+        os.close(read_end)
+    # The pipe of the next test can have the same descriptor.
+    wait_until(lambda: not output._pending, "the thread writes no more")  # noqa: SLF001 - nothing else shows it
+    with suppress(OSError):
+        os.close(write_end)
 
 
 def write(output: Output, lines: int) -> None:
