@@ -88,9 +88,14 @@ def until_shown(page: Page, name: str, anchor: str = "") -> None:
     """Wait until a page is loaded; a promise, as from ``when``, would be lost with the previous page."""
     there = f"location.pathname.endsWith('/{name}') && decodeURI(location.hash) == '{anchor}'"
     expression = f"document.readyState == 'complete' && {there}"
-    wait_until(
-        lambda: bool(page.send("Runtime.evaluate", expression=expression)["result"]["value"]), f"{name} is shown"
-    )
+
+    def is_shown() -> bool:
+        try:
+            return bool(page.send("Runtime.evaluate", expression=expression)["result"]["value"])
+        except NavigatedError:  # the previous page was asked
+            return False
+
+    wait_until(is_shown, f"{name} is shown")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
