@@ -68,7 +68,7 @@ asyncio.run(run())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit the memory of a process")
-def test_work_refused_for_lack_of_threads_is_not_done_later() -> None:
+def test_refused_work_is_not_done_later() -> None:
     """It would delay others without a limit: the queue no longer counts it."""
     ended = subprocess.run(
         [sys.executable, "-c", SHORT_OF_THREADS], cwd=ROOT, capture_output=True, text=True, check=True

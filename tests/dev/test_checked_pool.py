@@ -87,7 +87,7 @@ async def test_query_with_a_finding_is_refused(
     assert capsys.readouterr().err == f"{NO_COLUMN}\n"  # once
 
 
-async def test_query_broken_at_startup_is_refused_before_the_first_check(
+async def test_broken_query_is_refused_before_the_first_check(
     checked: CheckedPool, tree: Copy, query: Many[..., AppliedMigration]
 ) -> None:
     text = query.sql.replace("sha256\n", "colour\n")

@@ -169,7 +169,7 @@ def test_rules_of_a_part_are_documented(
     assert schema.items() <= found.items()
 
 
-def test_part_with_a_description_has_the_examples_of_its_class(document: dict[str, Any]) -> None:
+def test_described_part_keeps_its_examples(document: dict[str, Any]) -> None:
     field = document["components"]["schemas"]["Kite"]["properties"]["towed_by"]
 
     assert field == {"allOf": [PLANE_SCHEMA], "description": "a plane"}

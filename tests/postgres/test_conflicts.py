@@ -66,7 +66,7 @@ async def test_other_errors_are_not_retried(opening: Opening, own_database_url: 
     assert await db.value(lose, "23505", 0) == 2
 
 
-async def test_error_like_a_stale_type_that_persists_is_internal(
+async def test_persistent_stale_type_is_an_internal_error(
     opening: Opening, own_database_url: str, own_admin: asyncpg.Connection, statement: Statements
 ) -> None:
     """As Unavailable, it would reach no log."""

@@ -82,7 +82,7 @@ async def test_host_that_falls_silent_is_tried_last(
     assert 0 < trips == relay.trips
 
 
-async def test_no_suitable_host_is_unavailable_for_the_reason_of_each(
+async def test_unsuitable_hosts_have_their_reasons(
     opening: Opening, backend: Backend, database_url: str, server: EmbeddedPostgres
 ) -> None:
     """The URL asks for a replica, and there is none."""

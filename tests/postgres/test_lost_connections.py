@@ -144,7 +144,7 @@ async def test_replaced_enum_is_prepared_anew(opening: Opening, empty_database_u
     await admin.close()
 
 
-async def test_replaced_enum_of_a_variable_needs_a_new_connection(
+async def test_replaced_enum_of_a_variable_is_found(
     opening: Opening, empty_database_url: str, statement: Statements
 ) -> None:
     """PL/pgSQL keeps the type of a variable until the session ends."""

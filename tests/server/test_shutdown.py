@@ -96,7 +96,7 @@ async def test_started_response_at_shutdown_is_not_followed_by_another() -> None
     writer.close()
 
 
-async def test_draining_is_logged_without_the_interrupted_request() -> None:
+async def test_draining_is_logged_without_a_request() -> None:
     def add_request(_: object, __: str, entry: EventDict) -> EventDict:
         return {**entry, "request": current.get()}
 

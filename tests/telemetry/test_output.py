@@ -173,7 +173,7 @@ stdout.flush()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit the memory of a process")
-def test_line_without_memory_for_the_thread_is_written_later() -> None:
+def test_line_without_a_thread_is_written_later() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", SHORT_OF_MEMORY], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -11,10 +11,8 @@ def is_intercepted(scope: Scope) -> bool:
     query, table = scope.query, scope.relation(scope.query.resultRelation)
     commands = {query.commandType, *([pg.UPDATE] if query.onConflict else [])}
     commands |= {each.commandType for each in query.mergeActionList or []}
-    if (
-        query.commandType in {pg.UPDATE, pg.MERGE} and table.relkind == "p"
-    ):  # a row that changes its partition is inserted there
-        commands |= {pg.INSERT, pg.DELETE}
+    if query.commandType in {pg.UPDATE, pg.MERGE} and table.relkind == "p":
+        commands |= {pg.INSERT, pg.DELETE}  # of a row that changes its partition
     return table.relkind not in {"r", "p"} or any((table.relid, each) in scope.catalogue.triggers for each in commands)
 
 
