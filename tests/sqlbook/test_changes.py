@@ -14,7 +14,7 @@ from service.sqlcheck.tree import Tree
 from tests.support.checkouts import CREATE_KITES, Copy
 from tests.support.git import commit
 
-MIGRATION = "migrations/9999_add_species.sql"
+MIGRATION = "9999_add_species"
 
 
 def section(text: str, title: str) -> str:
@@ -27,11 +27,11 @@ def section(text: str, title: str) -> str:
 def test_review_shows_only_changes(tmp_path: Path, with_kites: Path, own_database_url: str) -> None:
     tree = Copy(tmp_path, with_kites)
     commit(tree.root)
-    tree.write(
+    tree.write_migration(
         MIGRATION,
-        f"-- Kites have a species.\n-- depends: {CREATE_KITES}\nalter table kites add column species text;\n",
+        f"-- Kites have a species.\n-- depends: {CREATE_KITES}\nalter table kites add column species text;",
+        "alter table kites drop column species;",
     )
-    tree.write(MIGRATION.replace(".sql", ".rollback.sql"), "alter table kites drop column species;\n")
     tree.edit("sql/kites/list_kites.sql", "kites.id > $3", "kites.version > $3")
     tree.delete("sql/auth/end_session.sql")
     tree.edit("sql/review/table_sizes.sql", "as total", "as whole")

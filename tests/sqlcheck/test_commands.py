@@ -84,15 +84,14 @@ def test_failing_migration_is_a_finding(tree: Copy, database_url: str) -> None:
 
 
 def test_check_reports_what_locks_reports(tree: Copy, database_url: str) -> None:
-    place = "migrations/9999_change_kites"
-    tree.write(f"{place}.sql", f"-- depends: {CREATE_KITES}\nlock table kites;\nalter table kites rename to dragons;\n")
-    tree.write(f"{place}.rollback.sql", "alter table dragons rename to kites;\n")
+    sql = f"-- depends: {CREATE_KITES}\nlock table kites;\nalter table kites rename to dragons;"
+    tree.write_migration("9999_change_kites", sql, "alter table dragons rename to kites;")
     options = ["--json", "--directory", str(tree.root), "--database-url", database_url]
 
     checked, locked = (json.loads(invoke(name, *options).stdout) for name in ("check", "locks"))
 
     assert [(finding["line"], finding["check"]) for finding in locked] == [(2, "lock-table"), (3, "squawk")]
-    assert [finding for finding in checked if finding["path"] == f"{place}.sql"] == locked
+    assert [finding for finding in checked if finding["path"] == "migrations/9999_change_kites.sql"] == locked
 
 
 def test_scratch_databases_are_dropped(database_url: str) -> None:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 OPEN = "sql/auth/open_session.sql"
 SESSIONS = "sql/auth/list_my_sessions.sql"
-PLACE = "migrations/9999_change_sessions.sql"
+NAME = "9999_change_sessions"
 
 
 @pytest.fixture
@@ -33,8 +33,7 @@ def check(tree: Copy, url: str, revision: str = "released") -> Result:
 
 def migrate(tree: Copy, sql: str) -> None:
     """Add a migration."""
-    tree.write(PLACE, f"-- depends: {CREATE_KITES}\n{sql}\n")
-    tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
+    tree.write_migration(NAME, f"-- depends: {CREATE_KITES}\n{sql}")
 
 
 def test_renamed_column_breaks_the_previous_release(released: Copy, database_url: str) -> None:
@@ -124,7 +123,9 @@ def test_revision_with_failing_migrations_is_one_sentence(released: Copy, databa
 
     done = check(released, database_url, "HEAD")
 
-    assert done.stderr.startswith(f"Error: the migrations of HEAD cannot be applied: {PLACE}:1: syntax error")
+    assert done.stderr.startswith(
+        f"Error: the migrations of HEAD cannot be applied: migrations/{NAME}.sql:1: syntax error"
+    )
 
 
 def test_missing_git_is_one_sentence(released: Copy, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

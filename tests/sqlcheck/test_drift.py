@@ -36,11 +36,9 @@ def live(tree: Copy, own_database_url: str) -> str:
 
 def migrate(tree: Copy, url: str, create: str, drop: str) -> str:
     """Add a migration of which line 3 is `create`, apply all, and return its path."""
-    path = "migrations/9999_create_more.sql"
-    tree.write(path, f"-- depends: {CREATE_KITES}\n\n{create}\n")
-    tree.write(path.replace(".sql", ".rollback.sql"), f"{drop}\n")
+    tree.write_migration("9999_create_more", f"-- depends: {CREATE_KITES}\n\n{create}", drop)
     apply(url, tree.root / "migrations", report=lambda _: None)
-    return path
+    return "migrations/9999_create_more.sql"
 
 
 def test_same_schema_has_no_drift(tree: Copy, live: str) -> None:

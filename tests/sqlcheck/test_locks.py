@@ -1,399 +1,36 @@
-"""The locks of migrations, and the findings about them."""
+"""The locks of migrations, and the command that shows them."""
 
 import pytest
 from click.testing import CliRunner, Result
 
 from service.cli import main
-from service.sqlcheck.findings import as_text
-from service.sqlcheck.migrations.locks import Lock, Migration, review_migrations
-from service.sqlcheck.scratch import connect
+from service.sqlcheck.migrations.locks import Lock
 from tests.support.checkouts import CREATE_KITES, Copy
 
 pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
-PLACE = "migrations/9999_change_kites.sql"
+NAME = "9999_change_kites"
+PLACE = f"migrations/{NAME}.sql"
 NOT_TRANSACTIONAL = "-- transactional: false\n"
-BUILT = "is created without CONCURRENTLY: writers wait"
-FORCED = "is forced: rows vanish for the previous release, unless a policy shows them"
-SCAN = "all rows of kites are read while it is locked: NOT VALID first, VALIDATE in another migration"
-FUNCTION = "create function t() returns trigger language plpgsql as $$ begin return new; end $$;\n"
 
 
-def reviewed(tree: Copy, url: str, sql: str) -> Migration:
-    """Add a migration to the tree, and return the findings about it."""
-    tree.write(PLACE, f"-- Changes kites.\n-- depends: {CREATE_KITES}\n{sql}\n")
-    tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
-    with connect(url) as connection:
-        return list(review_migrations(connection, tree.root / "migrations"))[-1]
-
-
-@pytest.mark.parametrize(
-    ("sql", "finding"),
-    [
-        (
-            "alter table kites alter column version type bigint;",
-            ":3: kites is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
-        ),
-        (
-            "truncate kites;",
-            ":3: kites is emptied, which blocks readers: delete its rows in batches instead [rewrite]",
-        ),
-        (
-            "cluster kites using kites_pkey;",
-            ":3: kites is rewritten, which blocks readers: rewrite it online instead, as pg_repack does [rewrite]",
-        ),
-        (
-            "select 1;\n-- Why.\ncreate index kites_version_idx on kites (version);",
-            ":5: an index of kites, which exists, is created without CONCURRENTLY: writers wait [index-not-concurrent]",
-        ),
-        (
-            "-- squawk-ignore prefer-timestamp-tz\nalter table user_model alter column created_at type timestamp;",
-            ":4: user_model is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
-        ),
-        (
-            "update kites set version = 1 where user_id in (select id from user_model);",
-            ":3: update of all rows of kites, which stay locked: do it in batches [whole-table]",
-        ),
-        (
-            "delete from kites where exists (select from user_model as u where u.id = kites.user_id);",
-            ":3: delete of all rows of kites, which stay locked: do it in batches [whole-table]",
-        ),
-        (
-            "merge into kites using user_model as u on u.id = kites.user_id when matched then update set version = 1;",
-            ":3: merge of all rows of kites, which stay locked: do it in batches [whole-table]",
-        ),
-        (
-            "merge into kites using (values (1)) as v (n) on version = v.n when not matched by source then delete;",
-            ":3: merge of all rows of kites, which stay locked: do it in batches [whole-table]",
-        ),
-        (
-            (
-                "create function fill() returns void language sql begin atomic update kites set version = 1; end;\n"
-                "create function fill_all() returns void language plpgsql as $$ begin perform fill(); end $$;\n"
-                "select fill_all();"
-            ),
-            ":5: update of all rows of kites, which stay locked: do it in batches [whole-table]",
-        ),
-        (
-            "do $$ begin execute 'update kites set version = 1'; end $$;",
-            ":3: update of all rows of kites, which stay locked: do it in batches [whole-table]",
-        ),
-        (
-            "select 1;\n-- Not concurrently.\ncreate index on kites (version);",
-            ":5: an index of kites, which exists, is created without CONCURRENTLY: writers wait [index-not-concurrent]",
-        ),
-        (
-            "set client_min_messages = error;\nalter table kites add constraint kites_there check (kite_name <> '');",
-            f":4: {SCAN} [scan]",
-        ),
-        (
-            "alter table kites add column size integer not null default 1 check (size > 0);",
-            f":3: {SCAN} [scan]",
-        ),
-        (
-            "alter table user_model alter column created_at type pg_catalog.timestamp;",
-            ":3: user_model is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
-        ),
-        (
-            "create rule gone as on delete to kites do instead nothing;",
-            ":3: rule gone of kites is created: writers wait, and the previous release is affected [trigger]",
-        ),
-        (
-            "alter table kites enable row level security;",
-            (
-                ":3: row level security of kites is enabled: rows vanish for the previous release, unless a policy "
-                "shows them or the service owns the table [row-security]"
-            ),
-        ),
-        (
-            "alter table login_session alter column user_agent set not null;",
-            ":3: login_session.user_agent becomes NOT NULL without a validated check: all rows are read [not-null]",
-        ),
-        (
-            (
-                "alter table kites add column session_id uuid\n    references user_model (id);\n"
-                "create index on kites (session_id);"
-            ),
-            (
-                ":3: a foreign key of kites, which exists, is created without NOT VALID: writers of both tables wait "
-                f"[foreign-key]\n{PLACE}:5: an index of kites, which exists, is created without CONCURRENTLY: writers "
-                "wait [index-not-concurrent]"
-            ),
-        ),
-        (
-            "alter table kites add constraint kites_again_fkey foreign key (user_id) references user_model (id);",
-            (
-                ":3: a foreign key of kites, which exists, is created without NOT VALID: writers of both tables wait "
-                "[foreign-key]"
-            ),
-        ),
-        (
-            "alter table kites add constraint kites_name_key unique (user_id, kite_name);",
-            ":3: an index of kites, which exists, is created without CONCURRENTLY: writers wait [index-not-concurrent]",
-        ),
-        (
-            'alter table user_model alter column email type varchar collate "C";',
-            (
-                ":3: an index of user_model, which exists, is created without CONCURRENTLY: writers wait "
-                "[index-not-concurrent]"
-            ),
-        ),
-        (
-            "do $$ begin execute 'create index on kites (version)'; end $$;",
-            ":3: an index of kites, which exists, is created without CONCURRENTLY: writers wait [index-not-concurrent]",
-        ),
-        (
-            "do $$ begin alter table login_session alter user_agent set not null; end $$;",
-            ":3: login_session.user_agent becomes NOT NULL without a validated check: all rows are read [not-null]",
-        ),
-        (
-            "alter table login_session add constraint there not null user_agent;",
-            ":3: login_session.user_agent becomes NOT NULL without a validated check: all rows are read [not-null]",
-        ),
-        (
-            "alter table kites add column token uuid not null default gen_random_uuid();",
-            ":3: kites is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
-        ),
-        (
-            "alter table kites add column twice integer generated always as (version * 2) stored;",
-            ":3: kites is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
-        ),
-        (
-            "alter table kites alter column kite_name type varchar(20);",
-            ":3: kites is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
-        ),
-        (
-            "alter table kites add constraint kites_short check (length(kite_name) < 40);",
-            f":3: {SCAN} [scan]",
-        ),
-        (
-            (
-                "alter table kites add constraint kites_short check (length(kite_name) < 40) not valid;\n"
-                "alter table kites validate constraint kites_short;"
-            ),
-            f":4: {SCAN} [scan]",
-        ),
-        (  # its CHECK is created again
-            "alter table kites alter column kite_name type varchar(300);",
-            f":3: {SCAN} [scan]",
-        ),
-        (
-            (
-                "alter table kites add constraint kites_again_fkey\n"
-                "    foreign key (user_id) references user_model (id) not valid;\n"
-                "alter table kites validate constraint kites_again_fkey;"
-            ),
-            (
-                ":5: a foreign key of kites, which exists, is created without NOT VALID: writers of both tables wait "
-                "[foreign-key]"
-            ),
-        ),
-        (
-            (
-                "create table every_throttle (like login_throttle) partition by list (failures);\n"
-                "alter table every_throttle attach partition login_throttle for values in (1);"
-            ),
-            f":4: {SCAN.replace('kites', 'login_throttle')} [scan]",
-        ),
-        (
-            "lock table login_session, kites;",
-            (
-                f":3: kites is locked until the migration ends [lock-table]\n"
-                f"{PLACE}:3: login_session is locked until the migration ends [lock-table]"
-            ),
-        ),
-        (
-            "update kites set version = 1;",
-            ":3: update of all rows of kites, which stay locked: do it in batches [whole-table]",
-        ),
-        (
-            "delete from kites where true or 1 = 2;",
-            ":3: delete of all rows of kites, which stay locked: do it in batches [whole-table]",
-        ),
-        (
-            "do $$ declare kite kites%rowtype; begin kite.version := 1; delete from kites; end $$;",
-            ":3: delete of all rows of kites, which stay locked: do it in batches [whole-table]",
-        ),
-        (
-            "update kites set version = 1 from user_model where user_model.id = kites.user_id and true;",
-            ":3: update of all rows of kites, which stay locked: do it in batches [whole-table]",
-        ),
-        (
-            "do $$ begin execute 'drop table kites'; alter table user_model rename email to mail; end $$;",
-            (
-                ":3: kites is dropped or renamed, and the previous release may read it [drop]\n"
-                f"{PLACE}:3: user_model.email is dropped or renamed, and the previous release may read it [drop]"
-            ),
-        ),
-        (
-            "alter table kites add column colour text;\nupdate user_model set email = email where email = '';",
-            (":4: update of user_model while kites is locked, for readers too: use another migration [whole-table]"),
-        ),
-        (
-            "alter table kites add column colour text;\ncreate table old as select email from user_model;",
-            ":4: user_model is read while kites is locked, for readers too: use another migration [whole-table]",
-        ),
-        (
-            f"{FUNCTION}create trigger t before insert on kites for each row execute function t();",
-            ":4: trigger t of kites is created: writers wait, and the previous release is affected [trigger]",
-        ),
-        (
-            "set lock_timeout = 0;",
-            ":3: without a lock_timeout, all later statements on a table wait behind this migration [lock-timeout]",
-        ),
-        (
-            "select set_config('search_path', '', false);\nalter table public.kites alter column version type bigint;",
-            ":4: kites is rewritten, which blocks readers: expand, fill, contract instead [rewrite]",
-        ),
-        (
-            "-- Why.\n\nalter table kites\n    add column colour text not null;",
-            (
-                ":6: Adding a new column that is NOT NULL and has no default value to an existing table effectively "
-                "makes it required (adding-required-field) [squawk]"
-            ),
-        ),
-        (
-            "drop index login_session_expires_at_idx;",
-            (
-                ":3: A normal DROP INDEX acquires an ACCESS EXCLUSIVE lock on the table, blocking other accesses until "
-                "the index drop can complete (require-concurrent-index-deletion) [squawk]"
-            ),
-        ),
-        (
-            "alter table kites rename column kite_name to name;",
-            ":3: Renaming a column may break existing clients (renaming-column) [squawk]",
-        ),
-        (
-            "alter table kites drop column version;",
-            ":3: Dropping a column may break existing clients (ban-drop-column) [squawk]",
-        ),
-    ],
-)
-def test_blocking_migration_is_found(tree: Copy, empty_database_url: str, sql: str, finding: str) -> None:
-    assert as_text(sorted(reviewed(tree, empty_database_url, sql).findings)) == PLACE + finding
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "-- locks: ok the table has a dozen rows\nalter table kites alter column version type bigint;",
-        "alter table kites add column colour text;",
-        (
-            "alter table kites add constraint kites_again_fkey\n"
-            "    foreign key (user_id) references user_model (id) not valid;"
-        ),
-        (
-            "create table toys (id bigint primary key);\ncreate index toys_idx on toys (id);\n"
-            "alter table toys alter column id type integer;"
-        ),
-        "create view names as select kite_name from kites;",
-        "alter table login_session alter column user_agent type varchar(300);",
-        "alter table kites add column colour text not null default 'red';",
-        "alter table kites add column colour text;\ncreate view emails as select email from user_model;",
-        "create type mood as enum ('good');\nalter table kites add column mood mood;",
-        "create table toys as select kite_name from kites;\nalter table toys add primary key (kite_name);",
-        "-- squawk-ignore ban-drop-column\nalter table kites drop column version;",
-        "update kites set version = 1 where version = 2;",
-        "update kites set version = 1 where user_id in (select id from user_model where email = 'a');",
-        "delete from kites where user_id in (select id from user_model order by id limit 1000);",
-        "update kites set version = 1 from user_model where user_model.id = kites.user_id and user_model.email = 'a';",
-        "update kites set version = 2 from (values ('a')) as new (name) where kites.kite_name = new.name;",
-        "create table toys (id bigint primary key);\ndelete from kites using toys where toys.id = kites.id;",
-        "create table toys (id bigint primary key);\ndo $$ begin drop table toys; end $$;",
-        "merge into kites using user_model as u on u.id = user_id and u.email = 'a' when matched then delete;",
-        "merge into kites using user_model on kites.version = 1 when not matched then do nothing;",
-        "create function one() returns void language sql as 'delete from kites where version = 1';\nselect one();",
-        "create table toys (id bigint primary key);\nalter table toys enable row level security;",
-        "create domain shade as text;\nalter domain shade set not null;",
-        (
-            "create table days (day date) partition by list (day);\n"
-            "create table other_days partition of days default;\n"
-            "create table first_days partition of days for values in ('2020-01-01');"
-        ),
-        "do $$ declare many kites[]; begin many[1].version := 1; delete from kites; end $$;",  # pglast cannot parse it
-        f"create table toys (id bigint primary key);\nupdate toys set id = 1;\nlock table toys;\n{FUNCTION}",
-    ],
-)
-def test_harmless_migration_has_no_finding(tree: Copy, empty_database_url: str, sql: str) -> None:
-    assert reviewed(tree, empty_database_url, sql).findings == []
-
-
-def test_each_migration_begins_with_the_lock_timeout_of_migrate(tree: Copy, empty_database_url: str) -> None:
-    before = PLACE.replace("9999_change", "9998_prepare")
-    tree.write(before, f"-- depends: {CREATE_KITES}\n-- locks: ok this one is only the past\nset lock_timeout = 0;\n")
-    tree.write(before.replace(".sql", ".rollback.sql"), "select 1;")
-
-    [finding] = reviewed(tree, empty_database_url, "set lock_timeout = 0;").findings
-
-    assert finding.check == "lock-timeout"
-
-
-def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_url: str) -> None:
-    """Triggers, domains, other schemas, and constraints that are validated in another migration."""
-    tree.write(
-        PLACE.replace("9999", "9998").replace("change", "prepare"),
-        f"-- depends: {CREATE_KITES}\n-- locks: ok this one is only the past\n{FUNCTION}"
-        "create trigger t before insert on kites for each row execute function t();\n"
-        'create table "Oar" (id bigint);\n'
-        "create domain shade as text;\ncreate schema other;\ncreate table other.toys (shade shade);\n"
-        "create domain pale as shade;\ncreate table other.pots (shade pale);\n"
-        "create domain dark as text;\ncreate table other.tools (shade dark);\n"
-        "alter domain dark add constraint dark_check check (value <> '') not valid;\n"
-        "alter table login_session enable row level security;\n"
-        "create table days (day date) partition by list (day);\ncreate table other_days partition of days default;\n"
-        "create table weeks (week date primary key) partition by list (week);\n"
-        "create table visits (week date references weeks);\n"
-        "alter table kites add constraint kites_name_there check (kite_name <> '') not valid;\n"
-        "alter table login_session add constraint agent_there check (user_agent is not null);\n",
-    )
-    tree.write(PLACE.replace("9999", "9998").replace("change", "prepare").replace(".sql", ".rollback.sql"), "select 1;")
-    tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;")
-    tree.write(
-        PLACE,
-        "-- depends: 9998_prepare_kites\nalter domain shade set not null;\nalter table kites disable trigger t;\n"
-        "drop trigger t on kites;\nalter table other.toys add constraint red check (shade = 'red');\n"
-        "alter table kites validate constraint kites_name_there;\n"
-        "alter table login_session alter user_agent set not null;\n"
-        "create table first_days partition of days for values in ('2020-01-01');\n"
-        "alter domain dark validate constraint dark_check;\nalter table login_session force row level security;\n"
-        'alter table "Oar" add check (id > 0);\ndelete from "Oar";\n'
-        "create index on only days (day);\ncreate index on days (day, day);\n"
-        "create table first_weeks partition of weeks for values in ('2020-01-01');\n",
-    )
-
-    with connect(empty_database_url) as connection:
-        last = list(review_migrations(connection, tree.root / "migrations"))[-1]
-
-    assert as_text(last.findings) == "\n".join(
-        f"{PLACE}:{line}"
-        for line in (
-            "2: all rows of other.pots are read while it is locked, for the domain: give the table a CHECK [scan]",
-            "2: all rows of other.toys are read while it is locked, for the domain: give the table a CHECK [scan]",
-            "3: trigger t of kites is disabled: writers wait, and the previous release is affected [trigger]",
-            "4: trigger t of kites is dropped: writers wait, and the previous release is affected [trigger]",
-            f"5: {SCAN.replace('kites', 'other.toys')} [scan]",
-            f"6: {SCAN} [scan]",
-            "8: all rows of other_days are read while it is locked: a validated CHECK can exclude the new ones [scan]",
-            "9: all rows of other.tools are read while it is locked, for the domain: give the table a CHECK [scan]",
-            f"10: row level security of login_session {FORCED} [row-security]",
-            '11: all rows of "Oar"' + SCAN.removeprefix("all rows of kites") + " [scan]",
-            '12: delete of "Oar" while "Oar" is locked, for readers too: use another migration [whole-table]',
-            f"14: an index of other_days, which exists, {BUILT} [index-not-concurrent]",
-        )
-    )
+def shown(tree: Copy, url: str, sql: str) -> list[Lock] | None:
+    """Add a migration to the tree, and return its locks."""
+    tree.write_migration(NAME, f"-- depends: {CREATE_KITES}\n{sql}")
+    return tree.review_newest_migration(url).locks
 
 
 def test_strongest_lock_of_each_table_is_shown(tree: Copy, empty_database_url: str) -> None:
     sql = "alter table kites alter column version type bigint;\ncreate index kites_v on kites (version);"
 
-    locks = reviewed(tree, empty_database_url, sql).locks
+    locks = shown(tree, empty_database_url, sql)
 
     assert locks == [Lock("kites", "AccessExclusiveLock", rewritten=True)]
     assert (locks[0].sql_mode, locks[0].waits) == ("ACCESS EXCLUSIVE", "readers and writers wait")
 
 
 def test_locks_of_renamed_and_dropped_tables_are_shown(tree: Copy, empty_database_url: str) -> None:
-    found = reviewed(tree, empty_database_url, "alter table kites rename to dragons;\ndrop table login_throttle;").locks
+    found = shown(tree, empty_database_url, "alter table kites rename to dragons;\ndrop table login_throttle;")
 
     strongest = "AccessExclusiveLock"
     assert found == [Lock("kites", strongest, rewritten=False), Lock("login_throttle", strongest, rewritten=False)]
@@ -414,35 +51,21 @@ def test_locks_of_renamed_and_dropped_tables_are_shown(tree: Copy, empty_databas
     ],
 )
 def test_locks_of_each_kind_of_relation_are_shown(tree: Copy, empty_database_url: str, sql: str, lock: str) -> None:
-    before = PLACE.replace("9999_change", "9998_prepare")
     create = 'create schema a; create table a.b (); create table "a.b" (); create sequence ticket;'
     view = "create view a.names as select kite_name from kites;"
-    tree.write(before, f"-- depends: {CREATE_KITES}\n{create}\n{view}\n")
-    tree.write(before.replace(".sql", ".rollback.sql"), "select 1;\n")
+    tree.write_migration("9998_prepare_kites", f"-- depends: {CREATE_KITES}\n{create}\n{view}")
 
-    found = reviewed(tree, empty_database_url, sql).locks
+    found = shown(tree, empty_database_url, sql)
 
     assert [f"{each.table}: {each.sql_mode}" for each in found or [] if not each.rewritten] == [lock]
 
 
 def test_nontransactional_migration_shows_no_locks(tree: Copy, empty_database_url: str) -> None:
-    tree.write(PLACE, NOT_TRANSACTIONAL + "create index concurrently kites_version_idx on kites (version);\n")
-    tree.write(PLACE.replace(".sql", ".rollback.sql"), "drop index kites_version_idx;\n")
+    tree.write_migration(NAME, NOT_TRANSACTIONAL + "create index concurrently kites_version_idx on kites (version);")
 
-    with connect(empty_database_url) as connection:
-        last = list(review_migrations(connection, tree.root / "migrations"))[-1]
+    last = tree.review_newest_migration(empty_database_url)
 
     assert (last.locks, last.findings) == (None, [])
-
-
-def test_invalid_index_is_found(tree: Copy, empty_database_url: str) -> None:
-    sql = "update pg_index set indisvalid = false where indexrelid = 'user_model_email_key'::regclass;"
-
-    found = reviewed(tree, empty_database_url, sql).findings
-
-    assert as_text(found) == (
-        f"{PLACE}:3: user_model_email_key is invalid: drop it (concurrently), and create it again [invalid-index]"
-    )
 
 
 def locks(tree: Copy, url: str, *options: str) -> Result:
@@ -461,8 +84,7 @@ def test_command_lists_each_migration(tree: Copy, database_url: str) -> None:
 
 
 def test_command_fails_on_a_rewrite(tree: Copy, database_url: str) -> None:
-    tree.write(PLACE, f"-- depends: {CREATE_KITES}\nalter table kites alter column version type bigint;\n")
-    tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
+    tree.write_migration(NAME, f"-- depends: {CREATE_KITES}\nalter table kites alter column version type bigint;")
 
     done = locks(tree, database_url)
 
@@ -472,15 +94,13 @@ def test_command_fails_on_a_rewrite(tree: Copy, database_url: str) -> None:
 
 
 def test_two_indexes_of_a_table_are_one_finding(tree: Copy, database_url: str) -> None:
-    tree.write(PLACE, f"-- depends: {CREATE_KITES}\n-- squawk-ignore-file\nreindex table login_session;\n")
-    tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
+    tree.write_migration(NAME, f"-- depends: {CREATE_KITES}\n-- squawk-ignore-file\nreindex table login_session;")
 
     assert locks(tree, database_url).stdout.endswith("\n1 finding: 1 index-not-concurrent\n")
 
 
 def test_command_marks_nontransactional_migrations(tree: Copy, database_url: str) -> None:
-    tree.write(PLACE, NOT_TRANSACTIONAL + "create index concurrently kites_version_idx on kites (version);\n")
-    tree.write(PLACE.replace(".sql", ".rollback.sql"), "drop index kites_version_idx;\n")
+    tree.write_migration(NAME, NOT_TRANSACTIONAL + "create index concurrently kites_version_idx on kites (version);")
 
     assert "not a single transaction: its locks cannot be read\n" in locks(tree, database_url).stdout
 
@@ -494,8 +114,7 @@ def test_command_marks_nontransactional_migrations(tree: Copy, database_url: str
     ],
 )
 def test_failing_migration_is_one_sentence(tree: Copy, database_url: str, sql: str, sentence: str) -> None:
-    tree.write(PLACE, sql)
-    tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
+    tree.write_migration(NAME, sql)
 
     done = locks(tree, database_url, "--json")
 
@@ -527,8 +146,7 @@ def test_squawk_can_exclude_every_migration(tree: Copy, database_url: str) -> No
 
 
 def test_copy_from_stdin_is_one_sentence(tree: Copy, database_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    tree.write(PLACE, "copy kites from stdin;")
-    tree.write(PLACE.replace(".sql", ".rollback.sql"), "select 1;\n")
+    tree.write_migration(NAME, "copy kites from stdin;")
 
     done = locks(tree, database_url)
 

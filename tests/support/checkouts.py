@@ -14,6 +14,7 @@ from service.dev.scaffold.writing import write
 from service.sqlcheck.analysis.types import Types
 from service.sqlcheck.check import check_tree
 from service.sqlcheck.findings import Finding
+from service.sqlcheck.migrations.locks import Migration, review_migrations
 from service.sqlcheck.rules import stub
 from service.sqlcheck.scratch import connect
 from service.sqlcheck.tree import Tree, apply_migrations
@@ -50,6 +51,11 @@ class Copy:
         self._changed.add(path)
         (self.root / path).write_text(text)
 
+    def write_migration(self, name: str, sql: str, undo: str = "select 1;") -> None:
+        """Write a migration and its rollback."""
+        self.write(f"migrations/{name}.sql", f"{sql}\n")
+        self.write(f"migrations/{name}.rollback.sql", f"{undo}\n")
+
     def delete(self, path: str) -> None:
         """Delete a file."""
         self._changed.add(path)
@@ -75,6 +81,11 @@ class Copy:
             return [refused]
         with connect(url) as connection:
             return check_tree(tree, connection)
+
+    def review_newest_migration(self, url: str) -> Migration:
+        """Apply the migrations to an empty database, and return the review of the last one."""
+        with connect(url) as connection:
+            return list(review_migrations(connection, self.root / "migrations"))[-1]
 
 
 def copy_tree(original: Path, root: Path) -> None:
