@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]  # the same
 from pygments.lexers.sql import PostgresLexer  # type: ignore[import-untyped]  # the same
 
+from service.problems import OperatorError
 from service.sqlbook import diagram
 from service.sqlbook.contents import Contents, Query
 from service.sqlbook.effects import Effect
@@ -33,7 +34,7 @@ MAX_NAME = 200  # of the part of a file name that is a name; file systems allow 
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
-class FolderError(Exception):
+class FolderError(OperatorError):
     """The folder cannot be written, or contains an index.html that is not part of a book."""
 
 

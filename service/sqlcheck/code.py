@@ -78,16 +78,12 @@ class Module:
 
     def query_function(self, node: ast.expr) -> str:
         """Return which of QUERY_FUNCTIONS an expression names, as `one` or `sql.one`; an empty string if none."""
-        target: ast.stmt | tuple[str, str] | None = None
-        if isinstance(node, ast.Name):
-            target = self.names.get(node.id)
-        elif isinstance(node, ast.Attribute) and node.attr in QUERY_FUNCTIONS and (there := self._module(node.value)):
-            target = there.name, node.attr
-        while isinstance(target, tuple) and target[0] not in QUERY_MODULES:
-            there = self.code.modules.get(target[0])
-            following = there.names.get(target[1]) if there else None
-            target = None if following == target else following
-        return target[1] if isinstance(target, tuple) and target[1] in QUERY_FUNCTIONS else ""
+        if isinstance(node, ast.Attribute) and node.attr not in QUERY_FUNCTIONS:
+            return ""  # as most calls
+        found = self.resolve(node)
+        full_name = found if isinstance(found, str) else f"{found[0].name}.{getattr(found[1], 'name', '')}"
+        module, _, name = full_name.rpartition(".")
+        return name if module in QUERY_MODULES and name in QUERY_FUNCTIONS else ""
 
     def _absolute(self, node: ast.ImportFrom) -> str:
         """Return the full name of the module from which a statement imports, if relative, too."""
@@ -105,7 +101,8 @@ class Module:
             return self, target
         module, attribute = target
         there = self.code.modules.get(module)
-        if there is None or self.code.modules.get(f"{module}.{attribute}"):  # a package can import its own modules
+        # A package can import its own modules.
+        if there is None or there is self or self.code.modules.get(f"{module}.{attribute}"):
             return f"{module}.{attribute}".strip(".")
         return there.find(attribute)
 

@@ -2,8 +2,10 @@
 
 import re
 
+import psycopg
 from pglast import ast, parse_sql
-from psycopg.pq import DiagnosticField, ExecStatus
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
 from service.postgres import Statement
@@ -32,24 +34,16 @@ class RefusedError(Exception):
 
 def raise_if_refused(result: PGresult, statement: Statement) -> None:
     """Raise RefusedError unless PostgreSQL has prepared the statement."""
-    if result.status == ExecStatus.COMMAND_OK:
-        return
-    message, hint, position = (
-        (result.error_field(field) or b"").decode()
-        for field in (
-            DiagnosticField.MESSAGE_PRIMARY,
-            DiagnosticField.MESSAGE_HINT,
-            DiagnosticField.STATEMENT_POSITION,
-        )
-    )
-    similar = f"; p{hint[1:].rstrip('.')}" if hint.startswith("Perhaps you meant") else ""
-    raise refused(message, position, statement, similar)
+    if result.status != ExecStatus.COMMAND_OK:
+        raise refused(error_from_result(result), statement)
 
 
-def refused(message: str, position: str | None, statement: Statement, advice: str = "") -> RefusedError:
+def refused(error: psycopg.Error, statement: Statement) -> RefusedError:
     """Return PostgreSQL's message with its line; without a position, the line of the column that it names."""
-    text = statement.sql
+    message, hint = error.diag.message_primary or str(error), error.diag.message_hint or ""
+    text, position = statement.sql, error.diag.statement_position
     line = text.count("\n", 0, int(position) - 1) + 1 if position else _line_of_target(message, text)
+    advice = f"; p{hint[1:].rstrip('.')}" if hint.startswith("Perhaps you meant") else ""
     if UNTYPED.search(message) or MISTYPED.match(message):
         advice = _cast_advice(message, statement, text.split("\n")[line - 1])
     return RefusedError(f"PostgreSQL says: {message}{advice}", line)
