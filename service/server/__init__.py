@@ -8,6 +8,6 @@ request).
 
 from service.server.listener import bind
 from service.server.serving import serve, serving_metrics
-from service.server.worker import OPTIONS, Application, create_worker_app
+from service.server.worker import OPTIONS, create_worker_app
 
-__all__ = ["OPTIONS", "Application", "bind", "create_worker_app", "serve", "serving_metrics"]
+__all__ = ["OPTIONS", "bind", "create_worker_app", "serve", "serving_metrics"]

@@ -24,7 +24,7 @@ from service.sqlbook.effects import Effect
 from service.sqlbook.mermaid import mermaid
 from service.sqlbook.plan_tree import Node, better_index
 from service.sqlbook.psql import psql
-from service.sqlcheck import Index, Schema, Table, Trigger, declared_result
+from service.sqlcheck import Index, Schema, Table, Trigger
 
 TEMPLATES = Path(__file__).parent / "templates"
 ASSETS = ("book.css", "book.js")
@@ -168,7 +168,6 @@ def _environment(contents: Contents) -> jinja2.Environment:
         "marks": diagram.marks,
         "place": lambda path, line: _place(contents, path, line),
         "psql": psql,
-        "returns": declared_result,
         "schemas": {name: list(tables) for name, tables in schemas},
         "serving": lambda index: [query for query in contents.queries.values() if index in _indexes(contents, query)],
         "size_of": lambda schema, name: contents.sizes.get((schema, name)) if contents.sizes else None,

@@ -57,7 +57,6 @@ if TYPE_CHECKING:
     from service.sqlcheck.row_classes import Row as Row
     from service.sqlcheck.rules.null_checks import column_nullability as column_nullability
     from service.sqlcheck.rules.schema_checks import describe as describe
-    from service.sqlcheck.rules.usage import declared_result as declared_result
     from service.sqlcheck.scale import measure as measure
     from service.sqlcheck.scale import seed as seed
     from service.sqlcheck.scratch import connect as connect
@@ -82,7 +81,6 @@ _MODULES = {
     "row_classes": "Row",
     "rules.null_checks": "column_nullability",
     "rules.schema_checks": "describe",
-    "rules.usage": "declared_result",
     "scale": "measure seed",
     "scratch": "connect scratch_database",
     "tree": "Tree apply_migrations",

@@ -9,7 +9,7 @@ import psycopg
 from service.sqlcheck.analysis.description import Describer
 from service.sqlcheck.deploy_order import check_revision
 from service.sqlcheck.drift import check_drift
-from service.sqlcheck.findings import Finding
+from service.sqlcheck.findings import Finding, findings_of
 from service.sqlcheck.migrations import functions, schema_lint
 from service.sqlcheck.migrations.locks import check_migrations
 from service.sqlcheck.migrations.migration_files import MigrationFiles
@@ -91,11 +91,13 @@ def check_tree(
             reads.complete = False
             continue
         reads.add(description)
-        found += hygiene.check_statement(description.parsed)
-        found += replica.check_replica_marker(description.parsed, describer.catalogue.volatile_names)
+        volatile = describer.catalogue.volatile_names
+        found += findings_of(statement, hygiene.check_statement(description.parsed))
+        found += findings_of(statement, replica.check_replica_marker(description.parsed, volatile))
         found += check_schema(description, tree.references(statement.name))
         if column:
-            found += one_shard.check_one_shard(description, column, distributed)
+            problems = one_shard.check_one_shard(description, column, distributed)
+            found += findings_of(statement, problems, {"one-shard"})
     found += schema_lint.check_design(connection, files, reads)
     found += files.unneeded_acceptances()
     return sorted(set(found))

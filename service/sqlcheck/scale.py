@@ -20,7 +20,7 @@ from service.postgres import Statement
 from service.problems import OperatorError
 from service.sqlcheck.analysis.description import Describer, Description
 from service.sqlcheck.analysis.planner import Plan, plan_nodes
-from service.sqlcheck.findings import Finding, finding_at, unless_accepted
+from service.sqlcheck.findings import Finding, finding_at, findings_of
 from service.sqlcheck.rules.schema_checks import describe
 from service.sqlcheck.tree import Tree
 
@@ -158,8 +158,8 @@ def _measure_query(
         sentence = f"with the arguments of {seed_path(statement)}, PostgreSQL says: {error.diag.message_primary}"
         return Measurement(statement.name, None, [finding_at(statement, description.parsed.line, sentence, "scale")])
     problem = _problem(plan)
-    found = [finding_at(statement, description.parsed.line, problem, "scale")] if problem else []
-    return Measurement(statement.name, plan, list(unless_accepted(statement, {"scale"}, found)))
+    problems = [("scale", description.parsed.line, problem)] if problem else []
+    return Measurement(statement.name, plan, list(findings_of(statement, problems, {"scale"})))
 
 
 def seed_path(statement: Statement) -> str:

@@ -129,10 +129,7 @@ TRIGGERS = """
         x.definition || case x.enabled
             when 'D' then ' -- disabled' when 'R' then ' -- replica' when 'A' then ' -- always' else ''
         end,
-        coalesce(
-            case when n.nspname = 'public' then '' else quote_ident(n.nspname) || '.' end || quote_ident(p.proname)
-            || '(' || pg_get_function_identity_arguments(p.oid) || ')', ''
-        ), coalesce(x.comment, '')
+        coalesce(nullif(x.function, 0)::regprocedure::text, ''), coalesce(x.comment, '')
     from (
         select
             tgrelid, 'trigger', tgname::text, pg_get_triggerdef(oid, true), tgenabled, tgfoid,
@@ -152,8 +149,6 @@ TRIGGERS = """
             ), evtenabled, evtfoid, obj_description(oid, 'pg_event_trigger')
         from pg_event_trigger where oid not in (select objid from pg_depend where deptype = 'e')
     ) as x (relation, kind, name, definition, enabled, function, comment)
-    left join pg_proc as p on p.oid = x.function
-    left join pg_namespace as n on n.oid = p.pronamespace
     order by x.relation, x.name
 """
 POLICIES = """

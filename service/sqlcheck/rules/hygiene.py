@@ -7,7 +7,7 @@ from pglast.enums import SubLinkType
 
 from service.sqlcheck.analysis.description import QUERIES
 from service.sqlcheck.analysis.parse_tree import Node, ParsedQuery, walk
-from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.findings import Problem
 
 # Statements that change the state of the session; pooled connections are reused without a reset.
 STATE_STATEMENTS = {
@@ -26,22 +26,21 @@ EXISTS = SubLinkType.EXISTS_SUBLINK
 OUTLIVES_STATEMENT = "outlives the statement on a connection that other requests use"
 
 
-def check_statement(parsed: ParsedQuery) -> Iterator[Finding]:
+def check_statement(parsed: ParsedQuery) -> Iterator[Problem]:
     """Find changes of session state, statements that are not queries, and `*`."""
     states = list(connection_state(parsed.tree))
     if not any(node is parsed.tree for node, _ in states) and (
         not isinstance(parsed.tree, QUERIES) or getattr(parsed.tree, "intoClause", None)
     ):
         sentence = "a query is a select, insert, update, delete or merge; schema changes are migrations"
-        yield finding_at(parsed.statement, parsed.line, sentence, "not-a-query")
+        yield "not-a-query", parsed.line, sentence
     for node, what in states:
-        yield finding_at(parsed.statement, parsed.line_of(node), f"{what} {OUTLIVES_STATEMENT}", "session-state")
+        yield "session-state", parsed.line_of(node), f"{what} {OUTLIVES_STATEMENT}"
     exists = [node.subselect for node in parsed.nodes if getattr(node, "subLinkType", None) == EXISTS]
     unread = {id(target) for query in exists for target in query.targetList or ()}
     for node in parsed.nodes:
         if isinstance(node, ast.ResTarget) and _is_star(node.val) and id(node) not in unread:
-            sentence = "name the columns: `*` changes with the table, under running code"
-            yield finding_at(parsed.statement, parsed.line_of(node), sentence, "star")
+            yield "star", parsed.line_of(node), "name the columns: `*` changes with the table, under running code"
 
 
 def connection_state(tree: Node) -> Iterator[tuple[Node, str]]:

@@ -4,23 +4,22 @@ from collections.abc import Collection, Iterator
 
 from service.postgres import Cardinality
 from service.sqlcheck.analysis.parse_tree import Node, ParsedQuery
-from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.findings import Problem
 
 REPLICA_CARDINALITIES = {Cardinality.MAYBE, Cardinality.MANY}
 WRITES = {"InsertStmt": "insert", "UpdateStmt": "update", "DeleteStmt": "delete", "MergeStmt": "merge"}
 
 
-def check_replica_marker(parsed: ParsedQuery, volatile: Collection[str]) -> Iterator[Finding]:
+def check_replica_marker(parsed: ParsedQuery, volatile: Collection[str]) -> Iterator[Problem]:
     """Find marked queries that a replica cannot run; `volatile` are the names of volatile functions."""
     statement = parsed.statement
     for marker in statement.replica:
         if statement.cardinality not in REPLICA_CARDINALITIES:
             sentence = f"'replica: ok' is for maybe and many, but this returns {statement.cardinality}"
-            yield finding_at(statement, marker.line, sentence, "replica")
+            yield "replica", marker.line, sentence
         for node in parsed.nodes:
             if what := _write(node, volatile):
-                sentence = f"'replica: ok' is for queries that only read, but {what}"
-                yield finding_at(statement, parsed.line_of(node), sentence, "replica")
+                yield "replica", parsed.line_of(node), f"'replica: ok' is for queries that only read, but {what}"
 
 
 def _write(node: Node, volatile: Collection[str]) -> str:

@@ -8,7 +8,7 @@ from service.postgres import Statement
 from service.sqlcheck.analysis.description import Describer, Description
 from service.sqlcheck.analysis.refusal import RefusedError
 from service.sqlcheck.code import QueryReference
-from service.sqlcheck.findings import Finding, finding_at, unless_accepted
+from service.sqlcheck.findings import Finding, Problem, finding_at, findings_of
 from service.sqlcheck.rules import cardinality, columns, cross_joins, null_checks, plans, writes
 
 # The checks below whose findings a header can accept.
@@ -30,10 +30,10 @@ def check_schema(description: Description, references: Collection[QueryReference
 
     :param references: the places in the code that use the query
     """
-    yield from unless_accepted(description.statement, ACCEPTABLE, _findings(description, references))
+    return findings_of(description.statement, _problems(description, references), ACCEPTABLE)
 
 
-def _findings(description: Description, references: Collection[QueryReference]) -> Iterator[Finding]:
+def _problems(description: Description, references: Collection[QueryReference]) -> Iterator[Problem]:
     yield from columns.check_parameters(description)
     readers: list[QueryReference | None] = [*references]
     for reference in readers or [None]:
