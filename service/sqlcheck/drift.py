@@ -46,11 +46,7 @@ def check_drift(tree: Tree, url: str, migrated: psycopg.Connection[Any]) -> Iter
     with connect(url) as live, live.transaction():
         live.execute(READ_ONLY)
         yield from _unapplied(live, [Path(path).stem for path in files.texts])
-        live.execute(WITH_SCHEMAS)
-        found, actual = read_schema(live), read_snapshot(live)
-        with migrated.transaction():
-            migrated.execute(WITH_SCHEMAS)
-            expected, wanted = read_schema(migrated), read_snapshot(migrated)
+        (found, actual), (expected, wanted) = _read(live), _read(migrated)
         is_same_release = live.info.server_version // 10000 == migrated.info.server_version // 10000
         if not is_same_release:
             found, expected = _without_views(found), _without_views(expected)  # each release formats them differently
@@ -67,16 +63,20 @@ def check_drift(tree: Tree, url: str, migrated: psycopg.Connection[Any]) -> Iter
         yield from files.find("drift", "table", bare, sentence, files.places.get(("table", bare), newest))
 
 
+def _read(connection: psycopg.Connection[Any]) -> tuple[Schema, Snapshot]:
+    with connection.transaction():
+        connection.execute(WITH_SCHEMAS)
+        return read_schema(connection), read_snapshot(connection)
+
+
 def _unapplied(live: psycopg.Connection[Any], names: Collection[str]) -> Iterator[Finding]:
     readable = live.execute(CAN_READ_MIGRATIONS).fetchone()
     if not readable or not readable[0]:
         return
     applied = {name for (name,) in live.execute(APPLIED)}
     for name in sorted({*names} ^ applied):
-        sentence = (
-            "is applied to the database, but has no file" if name in applied else "is not applied to the database"
-        )
-        yield Finding(f"migrations/{name}.sql", 1, sentence, "drift")
+        what = "is applied to the database, but has no file" if name in applied else "is not applied to the database"
+        yield Finding(f"migrations/{name}.sql", 1, what, "drift")
 
 
 def _by_object(expected: Schema, actual: Schema) -> dict[str, list[Change]]:

@@ -14,20 +14,21 @@ from service.sqlcheck.rules.allowed_values import allowed_values
 from service.sqlcheck.rules.json_fields import mismatches, nested_values
 
 PACKAGE = __name__.partition(".")[0] + "."
+NAIVE = "is timestamp without time zone, which leaves the zone unknown: use timestamptz"
 
 
 def check_parameters(description: Description) -> Iterator[Problem]:
-    """Compare each `$n` of the header with the type that PostgreSQL infers."""
-    statement = description.statement
-    for number, (parameter, inferred) in enumerate(zip(statement.parameters, description.parameters, strict=True), 1):
+    """Compare each `$n` of the header with the type that PostgreSQL infers, and find timestamps without a time zone."""
+    parameters = zip(description.statement.parameters, description.parameters, strict=True)
+    for number, (parameter, inferred) in enumerate(parameters, 1):
         declared = description.types.by_name(parameter.type)
         if declared is None:
-            sentence = f"${number}: PostgreSQL has no type {parameter.type!r}"
+            yield "parameter-type", parameter.line, f"${number}: PostgreSQL has no type {parameter.type!r}"
         elif not declared.equivalent(inferred):
             sentence = f"${number} is {inferred} in the statement, but the header says {parameter.type}"
-        else:
-            continue
-        yield "parameter-type", parameter.line, sentence
+            yield "parameter-type", parameter.line, sentence
+        if inferred.is_naive:
+            yield "naive-timestamp", parameter.line, f"${number} {NAIVE}"
 
 
 def check_columns(description: Description, reference: QueryReference | None) -> Iterator[Problem]:
@@ -50,13 +51,7 @@ def check_columns(description: Description, reference: QueryReference | None) ->
 
 
 def find_naive_timestamps(description: Description, references: Collection[QueryReference]) -> Iterator[Problem]:
-    """Find timestamps without a time zone, unless each class that reads the column converts it."""
-    statement = description.statement
-    sentence = "is timestamp without time zone, which leaves the zone unknown: use timestamptz"
-    parameters = zip(statement.parameters, description.parameters, strict=True)
-    for number, (parameter, inferred) in enumerate(parameters, 1):
-        if inferred.is_naive:
-            yield "naive-timestamp", parameter.line, f"${number} {sentence}"
+    """Find columns of timestamps without a time zone, unless each class that reads the column converts it."""
     rows = [reference.row for reference in references if isinstance(reference.row, Row)]
     for number, column in enumerate(description.columns, 1):
         fields = [row.fields[number - 1] for row in rows if number <= len(row.fields)]
@@ -66,7 +61,7 @@ def find_naive_timestamps(description: Description, references: Collection[Query
             inside = {each for field in fields for each in _naive_paths(shape, field, column.name)}
             naive += [f"column {number}: {path}" for path in sorted(inside)]
         for each in naive:
-            yield "naive-timestamp", column.line, f"{each} {sentence}"
+            yield "naive-timestamp", column.line, f"{each} {NAIVE}"
 
 
 def _naive_paths(shape: JsonShape, field: Field, name: str) -> Iterator[str]:
@@ -87,9 +82,8 @@ def _value(description: Description, row: Row | Annotation | None) -> Iterator[P
         sentence = f"the value is {column.type}, but the header says {statement.row or 'no type'}"
         yield "column-type", statement.returns_line, sentence
     if isinstance(row, Row) or (row and row.has_json_class):
-        sentence = (
-            f"the value is {column.type}, and only fields are decoded: return a row with a field for {_name(row)}"
-        )
+        name = row.name if isinstance(row, Row) else row
+        sentence = f"the value is {column.type}, and only fields are decoded: return a row with a field for {name}"
         yield "column-type", column.line, sentence
     elif row and not column.type.matches(row):
         yield "column-type", column.line, f"the value is {column.type}, but the code says {row}"
@@ -101,7 +95,8 @@ def _row(description: Description, row: Row) -> Iterator[Problem]:
         yield "column-count", statement.returns_line, f"{row.name} {row.problem}"
         return
     if len(found) != len(row.fields):
-        sentence = f"returns {_number(len(found))}, {row.name} has {len(row.fields)}: {_names(row)}"
+        names = ", ".join(field.name for field in row.fields)
+        sentence = f"returns {_number(len(found))}, {row.name} has {len(row.fields)}: {names}"
         yield "column-count", statement.returns_line, sentence
         return
     for number, (column, field) in enumerate(zip(found, row.fields, strict=True), 1):
@@ -148,13 +143,5 @@ def _undefined(annotation: Annotation) -> str:
     return ""
 
 
-def _name(row: Row | Annotation) -> str:
-    return row.name if isinstance(row, Row) else str(row)
-
-
 def _number(count: int) -> str:
     return f"{count} column" if count == 1 else f"{count} columns"
-
-
-def _names(row: Row) -> str:
-    return ", ".join(field.name for field in row.fields)
