@@ -7,7 +7,6 @@ from service.postgres import Cardinality
 from service.sqlcheck.analysis.description import Description
 from service.sqlcheck.analysis.json_shape import JsonShape
 from service.sqlcheck.analysis.types import JSON, TEXT, Type
-from service.sqlcheck.code import QueryReference
 from service.sqlcheck.findings import Problem
 from service.sqlcheck.row_classes import Annotation, Field, Row
 from service.sqlcheck.rules.allowed_values import allowed_values
@@ -31,30 +30,30 @@ def check_parameters(description: Description) -> Iterator[Problem]:
             yield "naive-timestamp", parameter.line, f"${number} {NAIVE}"
 
 
-def check_columns(description: Description, reference: QueryReference | None) -> Iterator[Problem]:
-    """Compare the result with the class or type of `reference`; without a reference, with the header alone."""
+def check_columns(description: Description, row: Row | Annotation | None) -> Iterator[Problem]:
+    """Compare the result with the class or type that the code reads; without one, with the header alone."""
     statement, found = description.statement, description.columns
-    match statement.cardinality, reference.row if reference else None:
+    match statement.cardinality, row:
         case Cardinality.COUNT, _:
             if any(each.type.internal != "void" for each in found):
                 sentence = f"returns {_number(len(found))}, but the header says count, which reads none"
                 yield "column-count", found[0].line, sentence
-        case Cardinality.VALUE, row:
+        case Cardinality.VALUE, _:
             yield from _value(description, row)
-        case _, Row() as row:
+        case _, Row():
             yield from _row(description, row)
-        case _, Annotation() as other:
-            sentence = f"{other} is not an attrs class of the service, so its fields are unknown{_undefined(other)}"
+        case _, Annotation():
+            sentence = f"{row} is not an attrs class of the service, so its fields are unknown{_undefined(row)}"
             yield "column-count", statement.returns_line, sentence
         case _:
             pass  # no code reads it, which is a finding of its own
 
 
-def find_naive_timestamps(description: Description, references: Collection[QueryReference]) -> Iterator[Problem]:
-    """Find columns of timestamps without a time zone, unless each class that reads the column converts it."""
-    rows = [reference.row for reference in references if isinstance(reference.row, Row)]
+def find_naive_timestamps(description: Description, rows: Collection[Row | Annotation | None]) -> Iterator[Problem]:
+    """Find columns of timestamps without a time zone, unless each class of `rows` converts it."""
+    classes = [row for row in rows if isinstance(row, Row)]
     for number, column in enumerate(description.columns, 1):
-        fields = [row.fields[number - 1] for row in rows if number <= len(row.fields)]
+        fields = [row.fields[number - 1] for row in classes if number <= len(row.fields)]
         converted = fields and all(field.converted for field in fields)
         naive = [f"column {number}"] if column.type.is_naive and not converted else []
         if any(field.annotation.has_json_class for field in fields) and (shape := description.json_shape(number)):

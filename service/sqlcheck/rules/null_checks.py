@@ -12,7 +12,6 @@ from service.sqlcheck.analysis.max_rows import FunctionalDependencies
 from service.sqlcheck.analysis.node_tree import Node, own_variables
 from service.sqlcheck.analysis.nullability import UNKNOWN, Nullability
 from service.sqlcheck.analysis.scope import Scope
-from service.sqlcheck.code import QueryReference
 from service.sqlcheck.findings import Problem
 from service.sqlcheck.row_classes import Annotation, Row
 from service.sqlcheck.rules.json_fields import nested_values
@@ -52,10 +51,9 @@ def _is_null_without_row(description: Description, scope: Scope, column: Node) -
     return is_of_table or description.nullability.column(scope, column).never_null
 
 
-def check_nullability(description: Description, reference: QueryReference | None) -> Iterator[Problem]:
+def check_nullability(description: Description, row: Row | Annotation | None) -> Iterator[Problem]:
     """Find nulls that the class or the header does not allow, and wrong or unneeded `not null` markers."""
     statement = description.statement
-    row = reference.row if reference else None
     if _null_means_nothing(statement):
         yield from _check_first_column(description)
     values = list(_values(description, row))

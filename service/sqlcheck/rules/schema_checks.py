@@ -34,13 +34,13 @@ def check_schema(description: Description, references: Collection[QueryReference
 
 
 def _problems(description: Description, references: Collection[QueryReference]) -> Iterator[Problem]:
+    rows = [*dict.fromkeys(reference.row for reference in references)]
     yield from columns.check_parameters(description)
-    readers: list[QueryReference | None] = [*references]
-    for reference in readers or [None]:
-        yield from columns.check_columns(description, reference)
-        yield from null_checks.check_nullability(description, reference)
+    for row in rows or [None]:
+        yield from columns.check_columns(description, row)
+        yield from null_checks.check_nullability(description, row)
     yield from null_checks.find_not_in(description)
-    yield from columns.find_naive_timestamps(description, references)
+    yield from columns.find_naive_timestamps(description, rows)
     yield from cardinality.check_cardinality(description)
     yield from writes.check_writes(description)
     yield from cross_joins.find_cross_joins(description)
