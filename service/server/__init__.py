@@ -2,8 +2,7 @@
 
 Read in this order: serving (the entry point), worker (one process from start to end), supervisor (the parent of
 several), slots (heartbeats and connection counts in shared memory), listener (the socket), acceptor (accepts
-connections), connection (timeouts of one), protocol (parsing and limits), head (the checks of RFC 9112), cycle (one
-request).
+connections), connection (timeouts of one), protocol (parsing, limits and the checks of RFC 9112), cycle (one request).
 """
 
 from service.server.listener import bind

@@ -14,7 +14,7 @@ from service.sqlcheck.migrations import functions, schema_lint
 from service.sqlcheck.migrations.locks import check_migrations
 from service.sqlcheck.migrations.migration_files import MigrationFiles
 from service.sqlcheck.migrations.rollbacks import check_rollbacks
-from service.sqlcheck.rules import hygiene, one_shard, replica, stub, usage
+from service.sqlcheck.rules import hygiene, one_shard, stub, usage
 from service.sqlcheck.rules.python_sql import find_sql
 from service.sqlcheck.rules.schema_checks import check_schema, describe
 from service.sqlcheck.scale import check_scale
@@ -93,7 +93,7 @@ def check_tree(
         reads.add(description)
         volatile = describer.catalogue.volatile_names
         found += findings_of(statement, hygiene.check_statement(description.parsed))
-        found += findings_of(statement, replica.check_replica_marker(description.parsed, volatile))
+        found += findings_of(statement, hygiene.check_replica_marker(description.parsed, volatile))
         found += check_schema(description, tree.references(statement.name))
         if column:
             problems = one_shard.check_one_shard(description, column, distributed)
