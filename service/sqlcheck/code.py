@@ -101,9 +101,9 @@ class Module:
             return self, target
         module, attribute = target
         there = self.code.modules.get(module)
-        # A package can import its own modules.
-        if there is None or there is self or self.code.modules.get(f"{module}.{attribute}"):
-            return f"{module}.{attribute}".strip(".")
+        full_name = f"{module}.{attribute}".strip(".")
+        if there is None or there is self or full_name in self.code.modules:  # a package can import its own modules
+            return full_name
         return there.find(attribute)
 
     def annotation(self, node: ast.expr) -> Annotation:
@@ -183,12 +183,8 @@ class Module:
 
     def _module(self, node: ast.expr) -> "Module | None":
         """Return the module of the service that `models` or `service.pets.models` names."""
-        if isinstance(node, ast.Attribute):
-            return self.code.modules.get(ast.unparse(node)) if ast.unparse(node).split(".")[0] in self.names else None
-        target = self.names.get(node.id) if isinstance(node, ast.Name) else None
-        if not isinstance(target, tuple):
-            return None
-        return self.code.modules.get(".".join(part for part in target if part))
+        found = self.resolve(node)
+        return self.code.modules.get(found) if isinstance(found, str) else None
 
 
 class Code:
