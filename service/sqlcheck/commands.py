@@ -115,7 +115,6 @@ def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -
     with reported_errors():
         from service.sqlcheck.analysis.planner import Planner
         from service.sqlcheck.analysis.refusal import RefusedError
-        from service.sqlcheck.findings import finding_at
         from service.sqlcheck.tree import Tree
 
         tree = Tree.read(directory)
@@ -125,11 +124,10 @@ def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -
         with migrated_database(tree, database_url) as connection:
             planner = Planner(connection)
             for name in names or tree.statements:
-                statement = tree.statements[name]
                 try:
-                    click.echo(f"{click.style(name, bold=True)}\n{planner.explain(statement)}\n")
+                    click.echo(f"{click.style(name, bold=True)}\n{planner.explain(tree.statements[name])}\n")
                 except RefusedError as error:
-                    refused.append(finding_at(statement, error.line, str(error), "refused"))
+                    refused.append(error.finding)
     if refused:
         raise click.ClickException("\n".join(map(str, refused)))
 

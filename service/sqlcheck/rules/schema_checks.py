@@ -20,7 +20,7 @@ def describe(describer: Describer, statement: Statement) -> Description | Findin
     try:
         return describer.describe(statement)
     except RefusedError as error:
-        return finding_at(statement, error.line, str(error), "refused")
+        return error.finding
     except ParseError as error:  # the server and the parser are of different releases
         return finding_at(statement, 1, f"pglast cannot parse the statement: {error.args[0]}", "refused")
 
