@@ -1,7 +1,7 @@
 """Decodes json and jsonb columns into the attrs classes and msgspec Structs that the fields of the row declare."""
 
 from collections.abc import Callable
-from typing import Any, ForwardRef, NewType, TypeVar, get_args, get_type_hints
+from typing import Any, NewType, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 import msgspec
@@ -15,12 +15,11 @@ class WrongJSONError(Exception):
 
 def row_factory(query: str, row: type[R]) -> Callable[..., R]:
     """Return a factory of `row` objects from columns: `row` itself if no field is decoded from JSON."""
-    fields = _fields(row)
-    hints = get_type_hints(row) if any(_is_quoted(kind) for _, kind in fields) else {}
+    hints = get_type_hints(get_origin(row) or row, include_extras=True)
     decoders = [
-        (place, name, msgspec.json.Decoder(kind))
-        for place, (name, annotation) in enumerate(fields)
-        if annotation is not None and _has_object(kind := hints.get(name, annotation))
+        (place, name, msgspec.json.Decoder(hints[name]))
+        for place, name in enumerate(_fields(row))
+        if _has_object(hints.get(name))
     ]
     if not decoders:
         return row
@@ -38,16 +37,11 @@ def row_factory(query: str, row: type[R]) -> Callable[..., R]:
     return make
 
 
-def _fields(row: type) -> list[tuple[str, Any]]:
-    """Return the names and annotations of the fields of an attrs class or a NamedTuple; None for a converted field."""
+def _fields(row: type) -> list[str]:
+    """Return the names of the fields of an attrs class or a NamedTuple; an empty one for a converted field."""
     if attrs.has(row):
-        return [(each.name, None if each.converter else each.type) for each in attrs.fields(row) if each.init]
-    return [(name, row.__annotations__[name]) for name in getattr(row, "_fields", ())]
-
-
-def _is_quoted(kind: Any) -> bool:  # noqa: ANN401 - an annotation
-    """Return whether an annotation is text, or contains one: ``list["Pet"]``."""
-    return isinstance(kind, str | ForwardRef) or any(_is_quoted(part) for part in get_args(kind))
+        return ["" if each.converter else each.name for each in attrs.fields(row) if each.init]
+    return [*getattr(row, "_fields", ())]
 
 
 def _has_object(kind: Any) -> bool:  # noqa: ANN401 - an annotation

@@ -86,9 +86,8 @@ def _load(name: str, cardinality: Cardinality, row: type | None) -> Statement:
     try:
         statement = read_query(name)
         code = f"{cardinality} {row.__name__}" if row else str(cardinality)
-        file = f"{statement.cardinality} {statement.row}" if row and statement.row else str(statement.cardinality)
-        if code != file:
-            message = f"returns {file!r}, but the code reads {code!r}"
+        if code != statement.returns:
+            message = f"returns {statement.returns!r}, but the code reads {code!r}"
             raise error_at(statement.path, statement.returns_line, message)
     except QueryError as error:
         if ACCEPT_BROKEN_FILES_VARIABLE not in os.environ:

@@ -105,6 +105,12 @@ class Statement:
     replica: tuple[Marker, ...] = ()
 
     @property
+    def returns(self) -> str:
+        """The result that the header declares: ``one VersionedPet``, ``value``."""
+        has_row = self.row and self.cardinality not in {Cardinality.VALUE, Cardinality.COUNT}
+        return f"{self.cardinality} {self.row}" if has_row else str(self.cardinality)
+
+    @property
     def checks_session(self) -> bool:
         """Whether the statement itself checks that the caller's session is alive: its ``$1`` is ``session``."""
         return bool(self.parameters) and self.parameters[0].name == "session"

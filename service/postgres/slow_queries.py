@@ -11,10 +11,13 @@ import asyncpg
 from service.postgres.queries import Query
 from service.telemetry import log
 
+# built-sql: ok PREPARE and EXPLAIN take no parameters: their texts are made of the query's file alone.
+
 # Seconds between two log lines about the same query.
 INTERVAL = 60.0
 # Attempts to get the plan, one a second.
 PLAN_ATTEMPTS = 10
+SETTINGS = "set local plan_cache_mode = force_generic_plan; set local lock_timeout = '100ms';"
 
 
 class SlowQueryLog:
@@ -66,20 +69,11 @@ async def explain(connection: asyncpg.Connection, query: Query[..., Any]) -> str
 
     Raises asyncpg.PostgresError, for example if a table is locked.
     """
+    nulls = ", ".join(["null"] * len(query.statement.parameters))
+    arguments = f"({nulls})" if nulls else ""
     # One transaction, because a pooler could send each statement to another connection.
     async with connection.transaction():
-        await connection.execute(_prepare_command(query))
-        lines = await connection.fetch(_explain_command(query))
+        await connection.execute(f"{SETTINGS} prepare slow_query as {query.sql}")
+        lines = await connection.fetch(f"explain execute slow_query{arguments}")
         await connection.execute("deallocate slow_query")
     return "\n".join(line for (line,) in lines)
-
-
-# built-sql: ok PREPARE and EXPLAIN take no parameters: these texts are made of the query's file alone.
-def _prepare_command(query: Query[..., Any]) -> str:
-    settings = "set local plan_cache_mode = force_generic_plan; set local lock_timeout = '100ms'; "
-    return f"{settings}prepare slow_query as {query.sql}"
-
-
-def _explain_command(query: Query[..., Any]) -> str:
-    nulls = ", ".join(["null"] * len(query.statement.parameters))
-    return f"explain execute slow_query({nulls})" if nulls else "explain execute slow_query"

@@ -2,12 +2,11 @@
 
 Read in this order: serving (the entry point), worker (one process from start to end), supervisor (the parent of
 several), slots (heartbeats and connection counts in shared memory), listener (the socket), acceptor (accepts
-connections), connection (timeouts of one), protocol (parsing and limits), head (the checks of RFC 9112), cycle (one
-request).
+connections), connection (timeouts of one), protocol (parsing, limits and the checks of RFC 9112), cycle (one request).
 """
 
 from service.server.listener import bind
 from service.server.serving import serve, serving_metrics
-from service.server.worker import OPTIONS, Application, create_worker_app
+from service.server.worker import OPTIONS, create_worker_app
 
-__all__ = ["OPTIONS", "Application", "bind", "create_worker_app", "serve", "serving_metrics"]
+__all__ = ["OPTIONS", "bind", "create_worker_app", "serve", "serving_metrics"]

@@ -8,9 +8,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from service.http import SECURITY_HEADERS, new_request_id, problem_response
 from service.problems import Problem
-from service.server.head import Headers
 from service.telemetry import RequestContext, log_request
 
+Headers = list[tuple[bytes, bytes]]
 CLOSE = (b"connection", b"close")
 
 

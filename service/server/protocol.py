@@ -11,8 +11,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from service.problems import HeadTooLarge, MalformedRequest, NotImplementedHere, Problem
 from service.server.connection import TimedConnection
-from service.server.cycle import BufferedCycle
-from service.server.head import check_head
+from service.server.cycle import BufferedCycle, Headers
 
 # Bytes of request line and headers.
 MAX_HEAD = 32 * 1024
@@ -112,7 +111,7 @@ class LimitedHttpProtocol(TimedConnection):
             and len(by_name) == len(headers)  # none is repeated
         )
         if not is_usual or target[0] != SLASH or HASH in target:
-            target = check_head(version, method, target, headers)
+            target = _check_head(version, method, target, headers)
         if self.parser.should_upgrade():
             if b"sec-websocket-key" in by_name:
                 raise NotImplementedHere("WebSockets are not served here")
@@ -206,3 +205,29 @@ class LimitedHttpProtocol(TimedConnection):
             self._phase, self._phase_began = "keep_alive", self.loop.time()
         elif self._phase == "body" and self.cycle.response_complete and not self.cycle.keep_alive:
             self._linger()
+
+
+def _check_head(version: str, method: bytes, target: bytes, headers: Headers) -> bytes:
+    """Check what httptools does not check of a head, and return path and query of the request target.
+
+    Raises MalformedRequest or NotImplementedHere. Source: RFC 9112, 2.3, 3.2 and 6.1.
+    """
+    hosts = [value for name, value in headers if name == b"host"]
+    if version not in {"1.1", "1.0"} or len(hosts) > 1 or (version == "1.1" and not hosts):
+        raise MalformedRequest("A request needs exactly one Host, and HTTP/1.1")
+    codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
+    if codings and version == "1.0":
+        raise MalformedRequest("HTTP/1.0 has no Transfer-Encoding")
+    if codings and codings != [b"chunked"]:
+        raise NotImplementedHere("The only transfer coding served here is chunked")
+    if b"#" in target:
+        raise MalformedRequest("The request target contains a fragment")
+    if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
+        return target
+    # The absolute form, which clients of proxies send (3.2.2).
+    scheme, _, rest = target.partition(b"://")
+    before_query, question, query = rest.partition(b"?")
+    authority, _, path = before_query.partition(b"/")
+    if scheme.lower() not in {b"http", b"https"} or [authority.lower()] != [host.lower() for host in hosts]:
+        raise MalformedRequest("The request target must be a path, or a URL with the authority of Host")
+    return b"/" + path + question + query

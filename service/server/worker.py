@@ -16,11 +16,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
 from types import FrameType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import uvicorn
 from typing_extensions import override
 
+from service.http import Application
 from service.problems import OperatorError
 from service.server.acceptor import Acceptor
 from service.server.listener import stop_accepting
@@ -47,16 +48,6 @@ SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.
 SIGHUP_IGNORED = "SIGHUP is ignored with one worker: to reload, start a second instance and stop this one"
 # uvicorn's main loop ticks ten times a second: a heartbeat every half second.
 TICKS_PER_HEARTBEAT = 5
-
-
-class Application(Protocol):
-    """An ASGI application, such as a Litestar application, that knows whether its process is draining."""
-
-    draining: bool
-    on_startup: list[Any]
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's types
-        """Answer a request, or run the lifespan (ASGI)."""
 
 
 AppFactory: TypeAlias = Callable[[], Application]

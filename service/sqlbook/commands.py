@@ -29,18 +29,15 @@ def book(directory: Path, database_url: str | None, out: Path, scale: bool, sinc
     """
     with reported_errors():
         from service.sqlbook import changes, contents, pages
-        from service.sqlcheck import RevisionError, Tree, scratch_database
+        from service.sqlcheck import Tree, scratch_database
 
         tree = Tree.read(directory)
         progress = progress_on_terminal(contents.steps(tree, seeded=scale) * (2 if since else 1))
-        try:
-            with scratch_database(database_url) as server:
-                if since:
-                    click.echo(changes.since(since, tree, server, progress=progress), nl=False)
-                    return
-                written = contents.gather(tree, server, seeded=scale, progress=progress)
-            number = pages.write(written, out)
-        except (RevisionError, contents.MigrationFailedError, pages.FolderError) as error:
-            raise click.ClickException(str(error)) from error
+        with scratch_database(database_url) as server:
+            if since:
+                click.echo(changes.since(since, tree, server, progress=progress), nl=False)
+                return
+            written = contents.gather(tree, server, seeded=scale, progress=progress)
+        number = pages.write(written, out)
     findings = "finding" if len(written.findings) == 1 else "findings"
     click.echo(f"{number} pages, {len(written.findings) or 'no'} {findings}: open {out / 'index.html'}")

@@ -13,6 +13,7 @@ import psycopg
 
 from service.migrate import checksum, load_migrations, migration_files
 from service.postgres import Statement
+from service.problems import OperatorError
 from service.sqlbook.effects import Effect, advisory_locks, effects, functions
 from service.sqlbook.endpoints import Endpoint, endpoints
 from service.sqlbook.live import LiveFile, live_files
@@ -143,7 +144,7 @@ class Contents:
     sizes: Mapping[tuple[str, str], Size] | None
 
 
-class MigrationFailedError(Exception):
+class MigrationFailedError(OperatorError):
     """A migration or ``sql/roles.sql`` fails, so there is no schema to show."""
 
 

@@ -17,13 +17,14 @@ from markupsafe import Markup, escape
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]  # the same
 from pygments.lexers.sql import PostgresLexer  # type: ignore[import-untyped]  # the same
 
+from service.problems import OperatorError
 from service.sqlbook import diagram
 from service.sqlbook.contents import Contents, Query
 from service.sqlbook.effects import Effect
 from service.sqlbook.mermaid import mermaid
 from service.sqlbook.plan_tree import Node, better_index
 from service.sqlbook.psql import psql
-from service.sqlcheck import Index, Schema, Table, Trigger, declared_result
+from service.sqlcheck import Index, Schema, Table, Trigger
 
 TEMPLATES = Path(__file__).parent / "templates"
 ASSETS = ("book.css", "book.js")
@@ -33,7 +34,7 @@ MAX_NAME = 200  # of the part of a file name that is a name; file systems allow 
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
-class FolderError(Exception):
+class FolderError(OperatorError):
     """The folder cannot be written, or contains an index.html that is not part of a book."""
 
 
@@ -167,7 +168,6 @@ def _environment(contents: Contents) -> jinja2.Environment:
         "marks": diagram.marks,
         "place": lambda path, line: _place(contents, path, line),
         "psql": psql,
-        "returns": declared_result,
         "schemas": {name: list(tables) for name, tables in schemas},
         "serving": lambda index: [query for query in contents.queries.values() if index in _indexes(contents, query)],
         "size_of": lambda schema, name: contents.sizes.get((schema, name)) if contents.sizes else None,

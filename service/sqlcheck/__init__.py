@@ -17,39 +17,52 @@ Read in this order:
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from service.sqlcheck.command_line import DATABASE, DIRECTORY, progress_on_terminal, reported_errors
+from service.sqlcheck.command_line import DATABASE as DATABASE
+from service.sqlcheck.command_line import DIRECTORY as DIRECTORY
+from service.sqlcheck.command_line import progress_on_terminal as progress_on_terminal
+from service.sqlcheck.command_line import reported_errors as reported_errors
 
 if TYPE_CHECKING:
-    from service.sqlcheck.analysis.description import Column, Describer, Description
-    from service.sqlcheck.analysis.nullability import Nullability
-    from service.sqlcheck.analysis.parse_tree import Node, walk
-    from service.sqlcheck.analysis.planner import Plan
-    from service.sqlcheck.analysis.types import SHORT_TYPE_NAMES, Type, Types
-    from service.sqlcheck.check import check_tree
-    from service.sqlcheck.code import Code, Module, QueryReference
-    from service.sqlcheck.deploy_order import RevisionError, checkout
-    from service.sqlcheck.findings import Finding
-    from service.sqlcheck.migrations.locks import Lock, review_migrations
-    from service.sqlcheck.migrations.schema import (
-        Constraint,
-        Function,
-        Grant,
-        Index,
-        Schema,
-        Table,
-        Trigger,
-        qualified,
-        read_grants,
-        read_schema,
-    )
-    from service.sqlcheck.migrations.schema_difference import Change, difference
-    from service.sqlcheck.row_classes import Row
-    from service.sqlcheck.rules.null_checks import column_nullability
-    from service.sqlcheck.rules.schema_checks import describe
-    from service.sqlcheck.rules.usage import declared_result
-    from service.sqlcheck.scale import measure, seed
-    from service.sqlcheck.scratch import connect, scratch_database
-    from service.sqlcheck.tree import Tree, apply_migrations
+    from service.sqlcheck.analysis.description import Column as Column
+    from service.sqlcheck.analysis.description import Describer as Describer
+    from service.sqlcheck.analysis.description import Description as Description
+    from service.sqlcheck.analysis.nullability import Nullability as Nullability
+    from service.sqlcheck.analysis.parse_tree import Node as Node
+    from service.sqlcheck.analysis.parse_tree import walk as walk
+    from service.sqlcheck.analysis.planner import Plan as Plan
+    from service.sqlcheck.analysis.types import SHORT_TYPE_NAMES as SHORT_TYPE_NAMES
+    from service.sqlcheck.analysis.types import Type as Type
+    from service.sqlcheck.analysis.types import Types as Types
+    from service.sqlcheck.check import check_tree as check_tree
+    from service.sqlcheck.code import Code as Code
+    from service.sqlcheck.code import Module as Module
+    from service.sqlcheck.code import QueryReference as QueryReference
+    from service.sqlcheck.deploy_order import RevisionError as RevisionError
+    from service.sqlcheck.deploy_order import checkout as checkout
+    from service.sqlcheck.findings import Finding as Finding
+    from service.sqlcheck.migrations.locks import Lock as Lock
+    from service.sqlcheck.migrations.locks import review_migrations as review_migrations
+    from service.sqlcheck.migrations.schema import Constraint as Constraint
+    from service.sqlcheck.migrations.schema import Function as Function
+    from service.sqlcheck.migrations.schema import Grant as Grant
+    from service.sqlcheck.migrations.schema import Index as Index
+    from service.sqlcheck.migrations.schema import Schema as Schema
+    from service.sqlcheck.migrations.schema import Table as Table
+    from service.sqlcheck.migrations.schema import Trigger as Trigger
+    from service.sqlcheck.migrations.schema import qualified as qualified
+    from service.sqlcheck.migrations.schema import read_grants as read_grants
+    from service.sqlcheck.migrations.schema import read_schema as read_schema
+    from service.sqlcheck.migrations.schema_difference import Change as Change
+    from service.sqlcheck.migrations.schema_difference import difference as difference
+    from service.sqlcheck.row_classes import Row as Row
+    from service.sqlcheck.rules.null_checks import column_nullability as column_nullability
+    from service.sqlcheck.rules.schema_checks import describe as describe
+    from service.sqlcheck.scale import measure as measure
+    from service.sqlcheck.scale import seed as seed
+    from service.sqlcheck.scratch import connect as connect
+    from service.sqlcheck.scratch import scratch_database as scratch_database
+    from service.sqlcheck.tree import Tree as Tree
+    from service.sqlcheck.tree import apply_migrations as apply_migrations
 
 # The modules of the names that are imported on first use.
 _MODULES = {
@@ -68,59 +81,10 @@ _MODULES = {
     "row_classes": "Row",
     "rules.null_checks": "column_nullability",
     "rules.schema_checks": "describe",
-    "rules.usage": "declared_result",
     "scale": "measure seed",
     "scratch": "connect scratch_database",
     "tree": "Tree apply_migrations",
 }
-
-__all__ = [
-    "DATABASE",
-    "DIRECTORY",
-    "SHORT_TYPE_NAMES",
-    "Change",
-    "Code",
-    "Column",
-    "Constraint",
-    "Describer",
-    "Description",
-    "Finding",
-    "Function",
-    "Grant",
-    "Index",
-    "Lock",
-    "Module",
-    "Node",
-    "Nullability",
-    "Plan",
-    "QueryReference",
-    "RevisionError",
-    "Row",
-    "Schema",
-    "Table",
-    "Tree",
-    "Trigger",
-    "Type",
-    "Types",
-    "apply_migrations",
-    "check_tree",
-    "checkout",
-    "column_nullability",
-    "connect",
-    "declared_result",
-    "describe",
-    "difference",
-    "measure",
-    "progress_on_terminal",
-    "qualified",
-    "read_grants",
-    "read_schema",
-    "reported_errors",
-    "review_migrations",
-    "scratch_database",
-    "seed",
-    "walk",
-]
 
 
 def __getattr__(name: str) -> object:

@@ -1,19 +1,62 @@
-"""`sql check`: all checks of a checkout's queries and schema, on a migrated database."""
+"""`sql check`: all checks of a checkout."""
 
 from collections.abc import Callable, Collection
+from concurrent.futures import Executor, wait
+from typing import Any
 
 import psycopg
 
 from service.sqlcheck.analysis.description import Describer
-from service.sqlcheck.findings import Finding
+from service.sqlcheck.deploy_order import check_revision
+from service.sqlcheck.drift import check_drift
+from service.sqlcheck.findings import Finding, findings_of
 from service.sqlcheck.migrations import functions, schema_lint
+from service.sqlcheck.migrations.locks import check_migrations
 from service.sqlcheck.migrations.migration_files import MigrationFiles
-from service.sqlcheck.rules import hygiene, one_shard, replica, stub, usage
+from service.sqlcheck.migrations.rollbacks import check_rollbacks
+from service.sqlcheck.rules import hygiene, one_shard, stub, usage
 from service.sqlcheck.rules.python_sql import find_sql
 from service.sqlcheck.rules.schema_checks import check_schema, describe
-from service.sqlcheck.tree import Tree
+from service.sqlcheck.scale import check_scale
+from service.sqlcheck.scratch import connect
+from service.sqlcheck.tree import Tree, apply_migrations
 
 Progress = Callable[[str], None]
+
+
+def check_checkout(  # noqa: PLR0913 - the options of the command
+    tree: Tree,
+    server: str,
+    pool: Executor,
+    *,
+    compatible_with: str | None,
+    rollbacks: bool,
+    live: str | None,
+    scale: bool,
+    **options: Any,  # noqa: ANN401 - those of check_tree()
+) -> list[Finding]:
+    """Apply the migrations of a checkout to an empty database, and run all checks. Raises RevisionError.
+
+    :param server: the URL of the database, on whose server scratch databases can be created
+    :param pool: reviews the migrations meanwhile
+    """
+    reviewed = pool.submit(check_migrations, tree.migrations, server)
+    try:
+        if refused := apply_migrations(tree, server):
+            return [refused]
+        with connect(server) as connection:
+            found = check_tree(tree, connection, **options)
+            if compatible_with:
+                found += check_revision(tree.root, compatible_with, server, connection)
+            if rollbacks:
+                found += check_rollbacks(tree.migrations, server)
+            if live:
+                found += check_drift(tree, live, connection)
+            if scale:
+                found += check_scale(tree, connection)
+            return sorted({*found, *reviewed.result()})
+    finally:
+        wait([reviewed])  # before its server is stopped
 
 
 def check_tree(
@@ -48,11 +91,13 @@ def check_tree(
             reads.complete = False
             continue
         reads.add(description)
-        found += hygiene.check_statement(description.parsed)
-        found += replica.check_replica_marker(description.parsed, describer.catalogue.volatile_names)
+        volatile = describer.catalogue.volatile_names
+        found += findings_of(statement, hygiene.check_statement(description.parsed))
+        found += findings_of(statement, hygiene.check_replica_marker(description.parsed, volatile))
         found += check_schema(description, tree.references(statement.name))
         if column:
-            found += one_shard.check_one_shard(description, column, distributed)
+            problems = one_shard.check_one_shard(description, column, distributed)
+            found += findings_of(statement, problems, {"one-shard"})
     found += schema_lint.check_design(connection, files, reads)
     found += files.unneeded_acceptances()
     return sorted(set(found))

@@ -78,16 +78,12 @@ class Module:
 
     def query_function(self, node: ast.expr) -> str:
         """Return which of QUERY_FUNCTIONS an expression names, as `one` or `sql.one`; an empty string if none."""
-        target: ast.stmt | tuple[str, str] | None = None
-        if isinstance(node, ast.Name):
-            target = self.names.get(node.id)
-        elif isinstance(node, ast.Attribute) and node.attr in QUERY_FUNCTIONS and (there := self._module(node.value)):
-            target = there.name, node.attr
-        while isinstance(target, tuple) and target[0] not in QUERY_MODULES:
-            there = self.code.modules.get(target[0])
-            following = there.names.get(target[1]) if there else None
-            target = None if following == target else following
-        return target[1] if isinstance(target, tuple) and target[1] in QUERY_FUNCTIONS else ""
+        if isinstance(node, ast.Attribute) and node.attr not in QUERY_FUNCTIONS:
+            return ""  # as most calls
+        found = self.resolve(node)
+        full_name = found if isinstance(found, str) else f"{found[0].name}.{getattr(found[1], 'name', '')}"
+        module, _, name = full_name.rpartition(".")
+        return name if module in QUERY_MODULES and name in QUERY_FUNCTIONS else ""
 
     def _absolute(self, node: ast.ImportFrom) -> str:
         """Return the full name of the module from which a statement imports, if relative, too."""
@@ -105,8 +101,9 @@ class Module:
             return self, target
         module, attribute = target
         there = self.code.modules.get(module)
-        if there is None or self.code.modules.get(f"{module}.{attribute}"):  # a package can import its own modules
-            return f"{module}.{attribute}".strip(".")
+        full_name = f"{module}.{attribute}".strip(".")
+        if there is None or there is self or full_name in self.code.modules:  # a package can import its own modules
+            return full_name
         return there.find(attribute)
 
     def annotation(self, node: ast.expr) -> Annotation:
@@ -186,12 +183,8 @@ class Module:
 
     def _module(self, node: ast.expr) -> "Module | None":
         """Return the module of the service that `models` or `service.pets.models` names."""
-        if isinstance(node, ast.Attribute):
-            return self.code.modules.get(ast.unparse(node)) if ast.unparse(node).split(".")[0] in self.names else None
-        target = self.names.get(node.id) if isinstance(node, ast.Name) else None
-        if not isinstance(target, tuple):
-            return None
-        return self.code.modules.get(".".join(part for part in target if part))
+        found = self.resolve(node)
+        return self.code.modules.get(found) if isinstance(found, str) else None
 
 
 class Code:

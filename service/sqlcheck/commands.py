@@ -1,7 +1,6 @@
 """The commands ``python -m service sql …``: check, locks, explain and stub; the package `sqlbook` adds book."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +19,7 @@ from service.sqlcheck.command_line import (
 )
 
 if TYPE_CHECKING:
-    import psycopg
-
-    from service.sqlcheck.findings import Finding
     from service.sqlcheck.migrations.locks import Migration
-    from service.sqlcheck.tree import Tree
 
 # Production imports this module without the development dependencies, so the functions import them.
 # ruff: noqa: PLC0415
@@ -56,77 +51,22 @@ def sql() -> None:
 @click.option(
     "--live", metavar="URL", help="Also compare this database, which is only read, with the schema of the migrations."
 )
-def check(directory: Path, database_url: str | None, form: str, **options: Any) -> None:  # noqa: ANN401 - the options of the command
+def check(directory: Path, database_url: str | None, form: str, ran: Path | None, **options: Any) -> None:  # noqa: ANN401 - the other checks
     """Check every query against schema and code.
 
     The schema is built from migrations/. Exit status 1 if there are findings; docs/checks.md explains each.
     """
-    # The tree is read while PostgreSQL starts, and the migrations are reviewed during the checks.
     with reported_errors(), without_garbage_collection(), ThreadPoolExecutor() as pool:
+        from service.sqlcheck.check import check_checkout
         from service.sqlcheck.scratch import scratch_database
+        from service.sqlcheck.tree import Tree
 
-        reading = pool.submit(_read_tree, directory)
+        reading = pool.submit(Tree.read, directory)  # while PostgreSQL starts
         with scratch_database(database_url) as url:
             tree = reading.result()
-            found = _check_all(tree, url, pool, **options)
+            progress = progress_on_terminal(len(tree.statements))
+            found = check_checkout(tree, url, pool, ran=ran and ran.read_text().split(), progress=progress, **options)
     print_findings(found, form, f"{len(tree.statements)} queries, {len(migration_files(tree.migrations))} migrations")
-
-
-def _read_tree(directory: Path) -> "Tree":
-    from service.sqlcheck.tree import Tree
-
-    return Tree.read(directory)
-
-
-def _check_all(tree: "Tree", url: str, pool: ThreadPoolExecutor, **options: Any) -> "list[Finding]":  # noqa: ANN401 - the options of the command
-    from service.sqlcheck.migrations.locks import check_migrations
-    from service.sqlcheck.scratch import connect
-    from service.sqlcheck.tree import apply_migrations
-
-    reviewed = pool.submit(check_migrations, tree.migrations, url)
-    try:
-        if refused := apply_migrations(tree, url):
-            return [refused]
-        with connect(url) as connection:
-            return sorted({*_check_tree(tree, connection, url, **options), *reviewed.result()})
-    finally:
-        wait([reviewed])  # before its server is stopped
-
-
-def _check_tree(  # noqa: PLR0913 - the command's options
-    tree: "Tree",
-    connection: "psycopg.Connection[Any]",
-    url: str,
-    *,
-    ran: Path | None,
-    compatible_with: str | None,
-    scale: bool,
-    rollbacks: bool,
-    live: str | None,
-) -> "Iterator[Finding]":
-    from service.sqlcheck.check import check_tree
-
-    names = ran.read_text().split() if ran else None
-    yield from check_tree(tree, connection, ran=names, progress=progress_on_terminal(len(tree.statements)))
-    if compatible_with:
-        from service.sqlcheck.deploy_order import RevisionError, check_revision
-
-        try:
-            yield from check_revision(tree.root, compatible_with, url, connection)
-        except RevisionError as error:
-            raise click.ClickException(str(error)) from error
-    if rollbacks:
-        from service.sqlcheck.migrations.rollbacks import check_rollbacks
-
-        yield from check_rollbacks(tree.migrations, url)
-    if live:
-        from service.sqlcheck.drift import check_drift
-
-        yield from check_drift(tree, live, connection)
-    if scale:
-        from service.sqlcheck.scale import check_scale
-
-        yield from check_scale(tree, connection)
 
 
 @sql.command()
@@ -175,7 +115,6 @@ def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -
     with reported_errors():
         from service.sqlcheck.analysis.planner import Planner
         from service.sqlcheck.analysis.refusal import RefusedError
-        from service.sqlcheck.findings import finding_at
         from service.sqlcheck.tree import Tree
 
         tree = Tree.read(directory)
@@ -185,11 +124,10 @@ def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -
         with migrated_database(tree, database_url) as connection:
             planner = Planner(connection)
             for name in names or tree.statements:
-                statement = tree.statements[name]
                 try:
-                    click.echo(f"{click.style(name, bold=True)}\n{planner.explain(statement)}\n")
+                    click.echo(f"{click.style(name, bold=True)}\n{planner.explain(tree.statements[name])}\n")
                 except RefusedError as error:
-                    refused.append(finding_at(statement, error.line, str(error), "refused"))
+                    refused.append(error.finding)
     if refused:
         raise click.ClickException("\n".join(map(str, refused)))
 

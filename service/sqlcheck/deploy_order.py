@@ -12,6 +12,7 @@ import attrs
 import psycopg
 
 from service.migrate import expected_checksums
+from service.problems import OperatorError
 from service.sqlcheck.analysis.description import Describer
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.migrations.functions import check_functions
@@ -21,7 +22,7 @@ from service.sqlcheck.scratch import connect, scratch_database
 from service.sqlcheck.tree import Tree, apply_migrations
 
 
-class RevisionError(Exception):
+class RevisionError(OperatorError):
     """A git revision cannot be read or migrated."""
 
 

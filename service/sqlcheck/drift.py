@@ -46,25 +46,28 @@ def check_drift(tree: Tree, url: str, migrated: psycopg.Connection[Any]) -> Iter
     with connect(url) as live, live.transaction():
         live.execute(READ_ONLY)
         yield from _unapplied(live, [Path(path).stem for path in files.texts])
-        live.execute(WITH_SCHEMAS)
-        found, actual = read_schema(live), read_snapshot(live)
-        with migrated.transaction():
-            migrated.execute(WITH_SCHEMAS)
-            expected, wanted = read_schema(migrated), read_snapshot(migrated)
+        schema, snapshot = _read(live)
+        wanted_schema, wanted_snapshot = _read(migrated)
         is_same_release = live.info.server_version // 10000 == migrated.info.server_version // 10000
-        if not is_same_release:
-            found, expected = _without_views(found), _without_views(expected)  # each release formats them differently
+    if not is_same_release:  # each release formats views differently
+        schema, wanted_schema = _without_views(schema), _without_views(wanted_schema)
     newest = Place(max(files.texts, default=""), 1)
-    by_object = _by_object(expected, found)
+    by_object = _by_object(wanted_schema, schema)
     for name, changes in by_object.items():
         kind = next((change.kind for change in changes if change.kind in KINDS and not change.table), "table")
         bare = schema_and_name(name)[1]
         place = files.places.get((kind, bare), newest)
         yield from files.find("drift", kind, bare, _sentence(name, changes), place)
     described = {*by_object, *(change.name for changes in by_object.values() for change in changes)}
-    for name, sentence in _others(wanted, actual, described, is_same_release=is_same_release):
+    for name, sentence in _others(wanted_snapshot, snapshot, described, is_same_release=is_same_release):
         bare = schema_and_name(name)[1]
         yield from files.find("drift", "table", bare, sentence, files.places.get(("table", bare), newest))
+
+
+def _read(connection: psycopg.Connection[Any]) -> tuple[Schema, Snapshot]:
+    with connection.transaction():
+        connection.execute(WITH_SCHEMAS)
+        return read_schema(connection), read_snapshot(connection)
 
 
 def _unapplied(live: psycopg.Connection[Any], names: Collection[str]) -> Iterator[Finding]:
@@ -73,10 +76,8 @@ def _unapplied(live: psycopg.Connection[Any], names: Collection[str]) -> Iterato
         return
     applied = {name for (name,) in live.execute(APPLIED)}
     for name in sorted({*names} ^ applied):
-        sentence = (
-            "is applied to the database, but has no file" if name in applied else "is not applied to the database"
-        )
-        yield Finding(f"migrations/{name}.sql", 1, sentence, "drift")
+        what = "is applied to the database, but has no file" if name in applied else "is not applied to the database"
+        yield Finding(f"migrations/{name}.sql", 1, what, "drift")
 
 
 def _by_object(expected: Schema, actual: Schema) -> dict[str, list[Change]]:

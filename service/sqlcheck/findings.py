@@ -18,6 +18,7 @@ PLACE = re.compile(r"(?P<path>\w+/[^:]+?\.sql)(:(?P<line>\d+))?:? (?P<sentence>.
 MANY_FILES = 3
 # PostgreSQL names a missing object in several ways: `column s.ended_at`, `column "ended_at" of relation "s"`.
 MISSING = re.compile(r'\b(column|relation|function|type) "?(?:\w+\.)*(\w+).* does not exist')
+Problem = tuple[str, int, str]  # of a query: the name of the check, a line of the query's file, and a sentence
 
 
 @attrs.frozen(order=True)
@@ -41,15 +42,20 @@ def finding_at(statement: Statement, line: int, sentence: str, check: str) -> Fi
     return Finding(f"sql/{feature}/{name}.sql", line, sentence, check)
 
 
-def unless_accepted(statement: Statement, checks: Collection[str], found: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield the findings, except those of `checks` that the header accepts; report a header that accepts none."""
-    accepted = {marker.name: marker for marker in reversed(statement.accepted) if marker.name in checks}
-    made = set()
-    for finding in found:
-        made.add(finding.check)
-        if finding.check not in accepted:
-            yield finding
-    for check in accepted.keys() - made:
+def findings_of(
+    statement: Statement, problems: Iterable[Problem], acceptable: Collection[str] = ()
+) -> Iterator[Finding]:
+    """Yield the problems of a query as findings, except those of `acceptable` checks that its header accepts.
+
+    A header that accepts none is a finding, too.
+    """
+    accepted = {marker.name: marker for marker in reversed(statement.accepted) if marker.name in acceptable}
+    found = set()
+    for check, line, sentence in problems:
+        found.add(check)
+        if check not in accepted:
+            yield finding_at(statement, line, sentence, check)
+    for check in accepted.keys() - found:
         yield finding_at(statement, accepted[check].line, f"'{check}: ok' accepts no finding: remove it", "marker")
 
 

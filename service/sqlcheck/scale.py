@@ -5,7 +5,7 @@ condition can hide one that no index serves.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from service.postgres import Statement
 from service.problems import OperatorError
 from service.sqlcheck.analysis.description import Describer, Description
 from service.sqlcheck.analysis.planner import Plan, plan_nodes
-from service.sqlcheck.findings import Finding, finding_at, unless_accepted
+from service.sqlcheck.findings import Finding, finding_at, findings_of
 from service.sqlcheck.rules.schema_checks import describe
 from service.sqlcheck.tree import Tree
 
@@ -69,9 +69,7 @@ def seed(connection: psycopg.Connection[Any], root: Path) -> dict[str, str | Non
     keys = connection.execute(FOREIGN_KEYS).fetchall()
     for table, name, *_ in keys:
         connection.execute(DROP.format(sql.SQL(table), sql.Identifier(name)))
-    references: dict[str, set[str]] = {}
-    for table, _, _, referenced in keys:
-        references.setdefault(table, set()).add(referenced)
+    references = [(table, referenced) for table, _, _, referenced in keys]
     texts = {path: _read(path, root) for path in (root / SEED, *sorted(root.glob(SEEDS)))}
     filled_by = {table: path for path, text in texts.items() for table in FILLED.findall(text)}
     for path in _ordered(root / SEED, texts, references):
@@ -93,10 +91,10 @@ def _read(path: Path, root: Path) -> str:
         raise SeedError(path.relative_to(root), 1, error) from error
 
 
-def _ordered(first: Path, texts: Mapping[Path, str], references: Mapping[str, set[str]]) -> list[Path]:
+def _ordered(first: Path, texts: Mapping[Path, str], references: Collection[tuple[str, str]]) -> list[Path]:
     """Return the `first` file, then the others: those that fill a table after those that fill what it references."""
     filled = {path: set(FILLED.findall(text)) for path, text in texts.items()}
-    needed = {path: {each for table in tables for each in references.get(table, ())} for path, tables in filled.items()}
+    needed = {path: {to for table, to in references if table in tables} for path, tables in filled.items()}
     before = {path: {first, *(other for other in texts if needed[path] & filled[other])} - {path} for path in texts}
     try:
         return [*TopologicalSorter({**before, first: set()}).static_order()]
@@ -158,8 +156,8 @@ def _measure_query(
         sentence = f"with the arguments of {seed_path(statement)}, PostgreSQL says: {error.diag.message_primary}"
         return Measurement(statement.name, None, [finding_at(statement, description.parsed.line, sentence, "scale")])
     problem = _problem(plan)
-    found = [finding_at(statement, description.parsed.line, problem, "scale")] if problem else []
-    return Measurement(statement.name, plan, list(unless_accepted(statement, {"scale"}, found)))
+    problems = [("scale", description.parsed.line, problem)] if problem else []
+    return Measurement(statement.name, plan, list(findings_of(statement, problems, {"scale"})))
 
 
 def seed_path(statement: Statement) -> str:

@@ -213,8 +213,8 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         (sql.maybe, ("auth.open_session", Kite), "maybe Session", "maybe Kite"),
         (sql.many, ("auth.open_session", Kite), "maybe Session", "many Kite"),
         (sql.many, ("auth.end_session", Kite), "count", "many Kite"),
-        (sql.value, ("auth.list_my_sessions", int), "many", "value"),
-        (sql.count, ("users.show_me",), "one", "count"),
+        (sql.value, ("auth.list_my_sessions", int), "many LoginSession", "value"),
+        (sql.count, ("users.show_me",), "one User", "count"),
     ],
 )
 def test_code_and_file_must_declare_the_same_result(

@@ -8,7 +8,7 @@ import pytest
 
 from service.postgres import read_query
 from service.sqlcheck.analysis.description import Describer
-from service.sqlcheck.findings import Finding
+from service.sqlcheck.findings import Finding, findings_of
 from service.sqlcheck.rules.one_shard import check_one_shard, distributed_tables, distribution_column
 from service.sqlcheck.scratch import connect
 from service.sqlcheck.tree import Tree, apply_migrations
@@ -75,7 +75,8 @@ def check(describer: Describer) -> Check:
     def check(sql: str, header: str = "users.show_me") -> list[Finding]:
         description = describer.describe(attrs.evolve(read_query(header), sql=sql))
         tables = distributed_tables(describer._connection, "user_id")  # noqa: SLF001 - the one that has the tables
-        return list(check_one_shard(description, "user_id", tables))
+        problems = check_one_shard(description, "user_id", tables)
+        return list(findings_of(description.statement, problems, {"one-shard"}))
 
     return check
 

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from service.problems import OperatorError
 from service.server.listener import bind
 from service.server.supervisor import Supervisor
-from service.server.worker import create_worker_app, run_server, run_worker
+from service.server.worker import AppFactory, create_worker_app, run_server, run_worker
 from service.telemetry import configure_logging
 from service.timeouts import SupervisorTimeouts
 
@@ -64,13 +64,14 @@ def main() -> None:
     os.fork = fork
     configure = partial(configure_logging, "INFO", "json")
     configure()
+    factory = cast(AppFactory, Application)  # the server uses no more of an application
     listener = bind("127.0.0.1", int(os.environ["PORT"]))
     workers, drain_seconds = int(os.environ["WORKERS"]), int(os.environ["DRAIN_SECONDS"])
     if workers > 1:
-        run = partial(run_worker, configure, Application, listener, drain_seconds)
+        run = partial(run_worker, configure, factory, listener, drain_seconds)
         Supervisor(run, listener, workers, drain_seconds, TIMEOUTS).run()
     else:
-        run_server(create_worker_app(Application), listener, drain_seconds)
+        run_server(create_worker_app(factory), listener, drain_seconds)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Tables, functions and operators in PostgreSQL's catalogue, by oid, because several can have the same name."""
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import Any
 
 import attrs
@@ -101,8 +101,6 @@ class Catalogue:
         self.never_null = self._builtin(NEVER_NULL)
         self.never_null_sets = self._builtin(NEVER_NULL_SETS)
         self.elements_not_null = self._builtin(ELEMENTS_NOT_NULL)
-        self._bodies: dict[int, Node | None] = {}
-        self._views: dict[int, Node | None] = {}
 
     def _oids(self, query: str, parameters: Sequence[Any] = ()) -> set[int]:
         return {oid for (oid,) in self._connection.execute(query, parameters or None)}
@@ -175,7 +173,7 @@ class Catalogue:
         found = self._connection.execute(queries.GENERATED).fetchall()
         return {(relation, number): node_tree.parse(expression) for relation, number, expression in found}
 
-    @lru_cache  # noqa: B019 - scopes refer to parts of the expressions by id
+    @cache  # noqa: B019 - scopes refer to parts of the expressions by id
     def generated(self, relation: Relation, variable: Variable) -> Node | None:
         """Return the expression of a generated column, with the variables of the row that `variable` shows."""
         number, column, row = variable
@@ -219,23 +217,22 @@ class Catalogue:
             return None
         return _last_query(row[0]) if row else None
 
+    @cache  # noqa: B019 - scopes refer to parts of the queries by id
     def body(self, function: int) -> Node | None:
         """Return the last query of an SQL function; None if it cannot be analysed."""
-        if function not in self._bodies:
-            row = self._connection.execute(queries.BODY, [function]).fetchone()
-            parsed, source, arguments, path = row or (None, "", [], None)
-            self._bodies[function] = _last_query(parsed) if parsed else self.analyse(source, arguments, path)
-        return self._bodies[function]
+        row = self._connection.execute(queries.BODY, [function]).fetchone()
+        parsed, source, arguments, path = row or (None, "", [], None)
+        return _last_query(parsed) if parsed else self.analyse(source, arguments, path)
 
+    @cache  # noqa: B019 - the same
     def view(self, relation: Relation) -> Node | None:
         """Return the query of a view; None if it has none."""
-        if relation not in self._views:
-            row = self._connection.execute(queries.VIEW, [relation]).fetchone()
-            view = self._views[relation] = _last_query(row[0]) if row else None
-            for entry in (view and view.rtable) or []:
-                if entry.relid == relation:  # PostgreSQL 15 lists the view as `old` and `new`, too
-                    entry.fields["relkind"] = None
-        return self._views[relation]
+        row = self._connection.execute(queries.VIEW, [relation]).fetchone()
+        view = _last_query(row[0]) if row else None
+        for entry in (view and view.rtable) or []:
+            if entry.relid == relation:  # PostgreSQL 15 lists the view as `old` and `new`, too
+                entry.fields["relkind"] = None
+        return view
 
 
 def _last_query(text: str) -> Node | None:

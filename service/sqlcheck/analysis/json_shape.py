@@ -6,7 +6,6 @@ functions are followed through subqueries. Other JSON has no known shape; msgspe
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, repeat
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -14,12 +13,10 @@ from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.node_tree import CASTS, Node, constant_bytes, constant_text, is_null_constant, type_of
 from service.sqlcheck.analysis.not_null import as_variable, not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability
+from service.sqlcheck.analysis.nullability_inference import NullabilityInference
 from service.sqlcheck.analysis.query_parts import is_alias
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.types import COMPOSITE, JSON, Type, Types
-
-if TYPE_CHECKING:
-    from service.sqlcheck.analysis.nullability_inference import NullabilityInference
 
 RECORD = 2249  # the oid of the type of a row without a named type
 BOOLEAN_LABELS = {"BOOLEXPR", "NULLTEST", "BOOLEANTEST", "SCALARARRAYOPEXPR", "ROWCOMPAREEXPR"}
@@ -39,7 +36,7 @@ class JsonShape:
 class JsonShapes:
     """The JSON shapes of one statement's expressions."""
 
-    nullability: "NullabilityInference"
+    nullability: NullabilityInference
     types: Types
 
     def shape_of(self, scope: Scope, node: Node) -> JsonShape:

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from service.postgres import Statement
-from service.sqlcheck.analysis.refusal import RefusedError, raise_if_refused, refused
+from service.sqlcheck.analysis.refusal import RefusedError, raise_if_refused
 
 Plan = dict[str, Any]
 # On empty tables, PostgreSQL would hash a table that an index could serve.
@@ -67,7 +67,7 @@ class Planner:
         try:
             return "\n".join(line for (line,) in self._explained(statement, "text"))
         except psycopg.Error as error:
-            raise refused(error.diag.message_primary or str(error), None, statement) from error
+            raise RefusedError(error, statement) from error
 
     def plan(self, statement: Statement) -> Plan:
         """Return the generic plan with the fewest full scans; empty if a rule drops the statement.
@@ -99,8 +99,8 @@ class Planner:
                 row = self._explained(statement, "json").fetchone()
             except psycopg.errors.InternalError_:  # VERBOSE cannot print json_arrayagg() below a window function
                 row = self._explained(statement, "json, verbose off").fetchone()
-        except psycopg.Error as error:  # raised by the planner, which reports no position
-            raise refused(error.diag.message_primary or str(error), None, statement) from error
+        except psycopg.Error as error:
+            raise RefusedError(error, statement) from error
         # A rule can add other statements, such as NOTIFY, or leave none.
         plan: Plan = next((each["Plan"] for each in (row[0] if row else []) if "Plan" in each), {})
         for node in plan_nodes(plan) if plan else ():

@@ -2,12 +2,15 @@
 
 import re
 
+import psycopg
 from pglast import ast, parse_sql
-from psycopg.pq import DiagnosticField, ExecStatus
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
 from service.postgres import Statement
 from service.sqlcheck.analysis.parse_tree import first_line, walk
+from service.sqlcheck.findings import finding_at
 
 # In messages without a position, about writes to generated columns and to views.
 QUOTED_COLUMN = re.compile(r'column "(.+?)"')
@@ -22,37 +25,24 @@ MISTYPED = re.compile(r"operator does not exist|column .* is of type .* but expr
 
 
 class RefusedError(Exception):
-    """PostgreSQL rejects a statement, because of the given line of its file."""
+    """PostgreSQL rejects a statement."""
 
-    def __init__(self, sentence: str, line: int) -> None:
-        """Store the message and the line."""
-        super().__init__(sentence)
-        self.line = line
+    def __init__(self, error: psycopg.Error, statement: Statement) -> None:
+        """Make PostgreSQL's message a finding; without a position, on the line of the column that it names."""
+        message, hint = error.diag.message_primary or str(error), error.diag.message_hint or ""
+        text, position = statement.sql, error.diag.statement_position
+        line = text.count("\n", 0, int(position) - 1) + 1 if position else _line_of_target(message, text)
+        advice = f"; p{hint[1:].rstrip('.')}" if hint.startswith("Perhaps you meant") else ""
+        if UNTYPED.search(message) or MISTYPED.match(message):
+            advice = _cast_advice(message, statement, text.split("\n")[line - 1])
+        self.finding = finding_at(statement, line, f"PostgreSQL says: {message}{advice}", "refused")
+        super().__init__(str(self.finding))
 
 
 def raise_if_refused(result: PGresult, statement: Statement) -> None:
     """Raise RefusedError unless PostgreSQL has prepared the statement."""
-    if result.status == ExecStatus.COMMAND_OK:
-        return
-    message, hint, position = (
-        (result.error_field(field) or b"").decode()
-        for field in (
-            DiagnosticField.MESSAGE_PRIMARY,
-            DiagnosticField.MESSAGE_HINT,
-            DiagnosticField.STATEMENT_POSITION,
-        )
-    )
-    similar = f"; p{hint[1:].rstrip('.')}" if hint.startswith("Perhaps you meant") else ""
-    raise refused(message, position, statement, similar)
-
-
-def refused(message: str, position: str | None, statement: Statement, advice: str = "") -> RefusedError:
-    """Return PostgreSQL's message with its line; without a position, the line of the column that it names."""
-    text = statement.sql
-    line = text.count("\n", 0, int(position) - 1) + 1 if position else _line_of_target(message, text)
-    if UNTYPED.search(message) or MISTYPED.match(message):
-        advice = _cast_advice(message, statement, text.split("\n")[line - 1])
-    return RefusedError(f"PostgreSQL says: {message}{advice}", line)
+    if result.status != ExecStatus.COMMAND_OK:
+        raise RefusedError(error_from_result(result), statement)
 
 
 def _cast_advice(message: str, statement: Statement, line: str) -> str:

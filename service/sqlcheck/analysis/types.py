@@ -4,6 +4,7 @@ Source: https://magicstack.github.io/asyncpg/current/usage.html#type-conversion
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import attrs
@@ -169,8 +170,6 @@ class Types:
         """Read all types."""
         self._connection = connection
         self._rows: Mapping[int, tuple[Any, ...]] = {row[0]: row for row in connection.execute(TYPES)}
-        self._named: dict[str, Type | None] = {}
-        self._attributes: dict[int, list[tuple[str, int, Type]]] = {}
 
     def __getitem__(self, oid: int) -> Type:
         """Return the type with this oid."""
@@ -186,16 +185,14 @@ class Types:
             self[subtype] if subtype else None,
         )
 
+    @cache  # noqa: B019 - lives as long as the types
     def attributes(self, composite: Type) -> list[tuple[str, int, Type]]:
         """Return the columns of a composite type, which each table has: name, number and type."""
-        if composite.oid not in self._attributes:
-            found = self._connection.execute(ATTRIBUTES, [composite.oid])
-            self._attributes[composite.oid] = [(name, number, self[oid]) for name, number, oid in found]
-        return self._attributes[composite.oid]
+        found = self._connection.execute(ATTRIBUTES, [composite.oid])
+        return [(name, number, self[oid]) for name, number, oid in found]
 
+    @cache  # noqa: B019 - the same
     def by_name(self, name: str) -> Type | None:
         """Return the type with this name in SQL; None if there is none."""
-        if name not in self._named:
-            row = self._connection.execute("select to_regtype(%s)::oid", [name]).fetchone()
-            self._named[name] = self[row[0]] if row and row[0] else None
-        return self._named[name]
+        row = self._connection.execute("select to_regtype(%s)::oid", [name]).fetchone()
+        return self[row[0]] if row and row[0] else None

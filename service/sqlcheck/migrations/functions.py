@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from typing import Any, LiteralString
 
 import attrs
@@ -36,6 +37,11 @@ DYNAMIC_SQL = {
     ("PLpgSQL_stmt_dynfors", "query"),
     ("PLpgSQL_stmt_return_query", "dynquery"),
     ("PLpgSQL_stmt_open", "dynquery"),
+}
+CREATED_NAME = {
+    "CreateStmt": attrgetter("relation.relname"),
+    "IntoClause": attrgetter("rel.relname"),
+    "CommonTableExpr": attrgetter("ctename"),
 }
 ALIAS = re.compile(r"\balias\s+for\b", re.IGNORECASE)
 ASSIGNED = re.compile(r'\s*(?P<variable>"?\w+"?)(\[[^\]]*\]|[^=:\[])*:?=')
@@ -197,18 +203,8 @@ def _missing_columns(
 
 def _created_tables(statements: list[Statement]) -> set[str]:
     """Return the tables that a function creates, and its common table expressions."""
-    found: set[str] = set()
-    for node in (node for statement in statements for node in walk(statement.tree)):
-        match type(node).__name__:
-            case "CreateStmt":
-                found.add(node.relation.relname)
-            case "IntoClause":
-                found.add(node.rel.relname)
-            case "CommonTableExpr":
-                found.add(node.ctename)
-            case _:
-                pass
-    return found
+    nodes = (node for statement in statements for node in walk(statement.tree))
+    return {CREATED_NAME[type(node).__name__](node) for node in nodes if type(node).__name__ in CREATED_NAME}
 
 
 def plpgsql_statements(text: str) -> list[Statement]:

@@ -85,18 +85,14 @@ CONSTRAINTS = """
         end,
         pg_get_constraintdef(o.oid), o.convalidated,
         array(
-            select a.attname::text
-            from unnest(o.conkey) with ordinality as k (number, place)
-            inner join pg_attribute as a on a.attrelid = o.conrelid and a.attnum = k.number
-            order by k.place
+            select attname::text from pg_attribute where attrelid = o.conrelid and attnum = any (o.conkey)
+            order by array_position(o.conkey, attnum)
         ),
         coalesce(obj_description(o.oid, 'pg_constraint'), ''),
         o.confrelid,
         array(
-            select a.attname::text
-            from unnest(o.confkey) with ordinality as k (number, place)
-            inner join pg_attribute as a on a.attrelid = o.confrelid and a.attnum = k.number
-            order by k.place
+            select attname::text from pg_attribute where attrelid = o.confrelid and attnum = any (o.confkey)
+            order by array_position(o.confkey, attnum)
         ),
         case o.confdeltype
             when 'c' then 'cascade' when 'n' then 'set null' when 'd' then 'set default' when 'r' then 'restrict'
@@ -111,11 +107,9 @@ INDEXES = """
         i.indrelid, c.relname::text, pg_get_indexdef(c.oid), i.indisunique, i.indisvalid,
         i.indpred is null and i.indexprs is null,
         array(
-            select a.attname::text
-            from unnest(i.indkey::int2[]) with ordinality as k (number, place)
-            inner join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.number
-            where k.place <= i.indnkeyatts
-            order by k.place
+            select attname::text from pg_attribute
+            where attrelid = i.indrelid and attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+            order by array_position(i.indkey::int2[], attnum)
         ),
         coalesce(obj_description(c.oid, 'pg_class'), '')
     from pg_index as i inner join pg_class as c on c.oid = i.indexrelid
@@ -129,10 +123,7 @@ TRIGGERS = """
         x.definition || case x.enabled
             when 'D' then ' -- disabled' when 'R' then ' -- replica' when 'A' then ' -- always' else ''
         end,
-        coalesce(
-            case when n.nspname = 'public' then '' else quote_ident(n.nspname) || '.' end || quote_ident(p.proname)
-            || '(' || pg_get_function_identity_arguments(p.oid) || ')', ''
-        ), coalesce(x.comment, '')
+        coalesce(nullif(x.function, 0)::regprocedure::text, ''), coalesce(x.comment, '')
     from (
         select
             tgrelid, 'trigger', tgname::text, pg_get_triggerdef(oid, true), tgenabled, tgfoid,
@@ -152,8 +143,6 @@ TRIGGERS = """
             ), evtenabled, evtfoid, obj_description(oid, 'pg_event_trigger')
         from pg_event_trigger where oid not in (select objid from pg_depend where deptype = 'e')
     ) as x (relation, kind, name, definition, enabled, function, comment)
-    left join pg_proc as p on p.oid = x.function
-    left join pg_namespace as n on n.oid = p.pronamespace
     order by x.relation, x.name
 """
 POLICIES = """
@@ -266,20 +255,17 @@ GRANTS = """
         select 'schema', '', quote_ident(nspname), nspowner, nspacl
         from pg_namespace where nspname !~ '^(pg_|information_schema$)'
         union all
-        select case relkind when 'S' then 'sequence' else 'table' end, n.nspname, quote_ident(relname), relowner, relacl
-        from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
-        where n.nspname !~ '^(pg_|information_schema$)'
+        select
+            case relkind when 'S' then 'sequence' else 'table' end, relnamespace::regnamespace::text,
+            quote_ident(relname), relowner, relacl
+        from pg_class
         union all
         select
-            'column', n.nspname, quote_ident(c.relname) || '.' || quote_ident(a.attname), c.relowner, a.attacl
-        from pg_attribute as a
-        inner join pg_class as c on c.oid = a.attrelid
-        inner join pg_namespace as n on n.oid = c.relnamespace
-        where n.nspname !~ '^(pg_|information_schema$)'
+            'column', c.relnamespace::regnamespace::text, quote_ident(c.relname) || '.' || quote_ident(a.attname),
+            c.relowner, a.attacl
+        from pg_attribute as a inner join pg_class as c on c.oid = a.attrelid
         union all
-        select 'function', n.nspname, quote_ident(proname), proowner, proacl
-        from pg_proc as p inner join pg_namespace as n on n.oid = p.pronamespace
-        where n.nspname !~ '^(pg_|information_schema$)'
+        select 'function', pronamespace::regnamespace::text, quote_ident(proname), proowner, proacl from pg_proc
         union all
         select
             'default', '',
@@ -290,11 +276,11 @@ GRANTS = """
         from pg_default_acl
     )
     select
-        g.kind, case when g.schema in ('', 'public') then '' else quote_ident(g.schema) || '.' end || g.name,
+        g.kind, case when g.schema in ('', 'public') then '' else g.schema || '.' end || g.name,
         case when a.grantee = 0 then 'everybody' else a.grantee::regrole::text end,
         string_agg(lower(a.privilege_type), ', ' order by a.privilege_type)
     from granted as g cross join lateral aclexplode(g.acl) as a
-    where a.grantee <> g.owner
+    where a.grantee <> g.owner and g.schema !~ '^(pg_|information_schema$)'
     group by 1, g.schema, g.name, 3
     order by min(strpos('database schema default', g.kind)) = 0, 1, g.schema, g.name, 3
 """

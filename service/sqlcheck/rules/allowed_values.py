@@ -1,14 +1,10 @@
 """The texts that a CHECK constraint allows in a column: ``check (kind in ('cat', 'dog'))``."""
 
-from typing import TYPE_CHECKING
-
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue
+from service.sqlcheck.analysis.description import Description
 from service.sqlcheck.analysis.node_tree import CASTS, CHAR, Node, constant_text, strip_relabels, type_of, walk
 from service.sqlcheck.analysis.query_parts import conjuncts
-
-if TYPE_CHECKING:
-    from service.sqlcheck.analysis.description import Description
 
 COLUMN_LABELS = {"VAR", "COERCETODOMAINVALUE", "RELABELTYPE"}  # without casts that change the text
 TEXT_TYPES = {25, CHAR, 1043}  # text, char and varchar, by oid
@@ -16,7 +12,7 @@ VARHDRSZ = 4  # in the modifier of a type, the maximum length includes it
 VALUE_LABELS = {"CONST", "ARRAYEXPR", "CASETESTEXPR"}
 
 
-def allowed_values(description: "Description", number: int) -> set[str]:
+def allowed_values(description: Description, number: int) -> set[str]:
     """Return the texts that the CHECKs of a result column (from 1), or of its domain, allow; nothing for any text."""
     scope, expression = description.scope, description.expression(number)
     if scope is None or expression is None:

@@ -7,30 +7,30 @@ from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.description import Description
 from service.sqlcheck.analysis.max_rows import is_bounded, returns_at_most_one
 from service.sqlcheck.analysis.min_rows import returns_at_least_one
-from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.findings import Problem
 
 SCALAR = {pg.ROW_COMPARISON, pg.EXPRESSION, pg.ASSIGNMENT}
 ONE_ROW = {Cardinality.ONE, Cardinality.VALUE}
 
 
-def check_cardinality(description: Description) -> Iterator[Finding]:
+def check_cardinality(description: Description) -> Iterator[Problem]:
     """Find a `one`, `maybe` or `value` that can return several rows, or none, and a `many` that nothing limits."""
     statement, scope = description.statement, description.scope
     if problem := _problem(description):
-        yield finding_at(statement, statement.returns_line, problem, "cardinality")
+        yield "cardinality", statement.returns_line, problem
     for around, node in scope.nodes() if scope else ():
         if node.label == "SUBLINK" and node.subLinkType in SCALAR:
             subquery = around.child(node.subselect)
             if not returns_at_most_one(subquery):
                 sentence = "a subquery used as a value can return several rows: fix a unique key, or write `limit 1`"
-                yield finding_at(statement, description.line_of(subquery), sentence, "cardinality")
+                yield "cardinality", description.line_of(subquery), sentence
     # `limit null` limits nothing.
     limit = scope.query.limitCount if scope else None
     is_optional = scope and limit and not description.nullability.expression(scope, limit).never_null
     if statement.cardinality == Cardinality.MANY and scope and (is_optional or not is_bounded(scope)):
         why = "its limit can be null" if is_optional else "nothing limits how many"
         sentence = f"returns many, and {why}: write `limit $n`, or say 'unlimited: ok reason'"
-        yield finding_at(statement, statement.returns_line, sentence, "unlimited")
+        yield "unlimited", statement.returns_line, sentence
 
 
 def _problem(description: Description) -> str:

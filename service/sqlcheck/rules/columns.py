@@ -7,66 +7,60 @@ from service.postgres import Cardinality
 from service.sqlcheck.analysis.description import Description
 from service.sqlcheck.analysis.json_shape import JsonShape
 from service.sqlcheck.analysis.types import JSON, TEXT, Type
-from service.sqlcheck.code import QueryReference
-from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.findings import Problem
 from service.sqlcheck.row_classes import Annotation, Field, Row
 from service.sqlcheck.rules.allowed_values import allowed_values
 from service.sqlcheck.rules.json_fields import mismatches, nested_values
 
 PACKAGE = __name__.partition(".")[0] + "."
+NAIVE = "is timestamp without time zone, which leaves the zone unknown: use timestamptz"
 
 
-def check_parameters(description: Description) -> Iterator[Finding]:
-    """Compare each `$n` of the header with the type that PostgreSQL infers."""
-    statement = description.statement
-    for number, (parameter, inferred) in enumerate(zip(statement.parameters, description.parameters, strict=True), 1):
+def check_parameters(description: Description) -> Iterator[Problem]:
+    """Compare each `$n` of the header with the type that PostgreSQL infers, and find timestamps without a time zone."""
+    parameters = zip(description.statement.parameters, description.parameters, strict=True)
+    for number, (parameter, inferred) in enumerate(parameters, 1):
         declared = description.types.by_name(parameter.type)
         if declared is None:
-            sentence = f"${number}: PostgreSQL has no type {parameter.type!r}"
+            yield "parameter-type", parameter.line, f"${number}: PostgreSQL has no type {parameter.type!r}"
         elif not declared.equivalent(inferred):
             sentence = f"${number} is {inferred} in the statement, but the header says {parameter.type}"
-        else:
-            continue
-        yield finding_at(statement, parameter.line, sentence, "parameter-type")
+            yield "parameter-type", parameter.line, sentence
+        if inferred.is_naive:
+            yield "naive-timestamp", parameter.line, f"${number} {NAIVE}"
 
 
-def check_columns(description: Description, reference: QueryReference | None) -> Iterator[Finding]:
-    """Compare the result with the class or type of `reference`; without a reference, with the header alone."""
+def check_columns(description: Description, row: Row | Annotation | None) -> Iterator[Problem]:
+    """Compare the result with the class or type that the code reads; without one, with the header alone."""
     statement, found = description.statement, description.columns
-    match statement.cardinality, reference.row if reference else None:
+    match statement.cardinality, row:
         case Cardinality.COUNT, _:
             if any(each.type.internal != "void" for each in found):
                 sentence = f"returns {_number(len(found))}, but the header says count, which reads none"
-                yield finding_at(statement, found[0].line, sentence, "column-count")
-        case Cardinality.VALUE, row:
+                yield "column-count", found[0].line, sentence
+        case Cardinality.VALUE, _:
             yield from _value(description, row)
-        case _, Row() as row:
+        case _, Row():
             yield from _row(description, row)
-        case _, Annotation() as other:
-            sentence = f"{other} is not an attrs class of the service, so its fields are unknown{_undefined(other)}"
-            yield finding_at(statement, statement.returns_line, sentence, "column-count")
+        case _, Annotation():
+            sentence = f"{row} is not an attrs class of the service, so its fields are unknown{_undefined(row)}"
+            yield "column-count", statement.returns_line, sentence
         case _:
             pass  # no code reads it, which is a finding of its own
 
 
-def find_naive_timestamps(description: Description, references: Collection[QueryReference]) -> Iterator[Finding]:
-    """Find timestamps without a time zone, unless each class that reads the column converts it."""
-    statement = description.statement
-    sentence = "is timestamp without time zone, which leaves the zone unknown: use timestamptz"
-    parameters = zip(statement.parameters, description.parameters, strict=True)
-    for number, (parameter, inferred) in enumerate(parameters, 1):
-        if inferred.is_naive:
-            yield finding_at(statement, parameter.line, f"${number} {sentence}", "naive-timestamp")
-    rows = [reference.row for reference in references if isinstance(reference.row, Row)]
+def find_naive_timestamps(description: Description, rows: Collection[Row | Annotation | None]) -> Iterator[Problem]:
+    """Find columns of timestamps without a time zone, unless each class of `rows` converts it."""
+    classes = [row for row in rows if isinstance(row, Row)]
     for number, column in enumerate(description.columns, 1):
-        fields = [row.fields[number - 1] for row in rows if number <= len(row.fields)]
+        fields = [row.fields[number - 1] for row in classes if number <= len(row.fields)]
         converted = fields and all(field.converted for field in fields)
         naive = [f"column {number}"] if column.type.is_naive and not converted else []
         if any(field.annotation.has_json_class for field in fields) and (shape := description.json_shape(number)):
             inside = {each for field in fields for each in _naive_paths(shape, field, column.name)}
             naive += [f"column {number}: {path}" for path in sorted(inside)]
         for each in naive:
-            yield finding_at(statement, column.line, f"{each} {sentence}", "naive-timestamp")
+            yield "naive-timestamp", column.line, f"{each} {NAIVE}"
 
 
 def _naive_paths(shape: JsonShape, field: Field, name: str) -> Iterator[str]:
@@ -77,53 +71,50 @@ def _naive_paths(shape: JsonShape, field: Field, name: str) -> Iterator[str]:
                 yield path
 
 
-def _value(description: Description, row: Row | Annotation | None) -> Iterator[Finding]:
+def _value(description: Description, row: Row | Annotation | None) -> Iterator[Problem]:
     statement = description.statement
     if len(description.columns) != 1:
-        sentence = f"returns {_number(len(description.columns))}, but a value is one"
-        yield finding_at(statement, statement.returns_line, sentence, "column-count")
+        yield "column-count", statement.returns_line, f"returns {_number(len(description.columns))}, but a value is one"
         return
     [column], declared = description.columns, description.types.by_name(statement.row) if statement.row else None
     if declared is None or not declared.equivalent(column.type):
         sentence = f"the value is {column.type}, but the header says {statement.row or 'no type'}"
-        yield finding_at(statement, statement.returns_line, sentence, "column-type")
+        yield "column-type", statement.returns_line, sentence
     if isinstance(row, Row) or (row and row.has_json_class):
-        sentence = (
-            f"the value is {column.type}, and only fields are decoded: return a row with a field for {_name(row)}"
-        )
-        yield finding_at(statement, column.line, sentence, "column-type")
+        name = row.name if isinstance(row, Row) else row
+        sentence = f"the value is {column.type}, and only fields are decoded: return a row with a field for {name}"
+        yield "column-type", column.line, sentence
     elif row and not column.type.matches(row):
-        sentence = f"the value is {column.type}, but the code says {row}"
-        yield finding_at(statement, column.line, sentence, "column-type")
+        yield "column-type", column.line, f"the value is {column.type}, but the code says {row}"
 
 
-def _row(description: Description, row: Row) -> Iterator[Finding]:
+def _row(description: Description, row: Row) -> Iterator[Problem]:
     statement, found = description.statement, description.columns
     if row.problem:
-        yield finding_at(statement, statement.returns_line, f"{row.name} {row.problem}", "column-count")
+        yield "column-count", statement.returns_line, f"{row.name} {row.problem}"
         return
     if len(found) != len(row.fields):
-        sentence = f"returns {_number(len(found))}, {row.name} has {len(row.fields)}: {_names(row)}"
-        yield finding_at(statement, statement.returns_line, sentence, "column-count")
+        names = ", ".join(field.name for field in row.fields)
+        sentence = f"returns {_number(len(found))}, {row.name} has {len(row.fields)}: {names}"
+        yield "column-count", statement.returns_line, sentence
         return
     for number, (column, field) in enumerate(zip(found, row.fields, strict=True), 1):
         if column.name != field.name:
             sentence = f"column {number} is {column.name}, but field {number} of {row.name} is {field.name}"
-            yield finding_at(statement, column.line, sentence, "column-name")
+            yield "column-name", column.line, sentence
         elif field.annotation.name == "Literal" and column.type.bare.internal in TEXT and not field.converted:
-            if not (allowed := allowed_values(description, number)) or not allowed <= {
-                *(field.annotation.values or ())
-            }:
+            allowed = allowed_values(description, number)
+            if not allowed or not allowed <= {*(field.annotation.values or ())}:
                 has = f"its CHECK allows {', '.join(sorted(allowed))}" if allowed else "no CHECK lists its values"
                 sentence = f"column {number} is {column.type}, {row.name}.{field.name} says Literal; {has}"
-                yield finding_at(statement, column.line, sentence, "column-type")
+                yield "column-type", column.line, sentence
         elif not column.type.matches(field.annotation, converted=field.converted):
             sentence = f"column {number} is {column.type}, {row.name}.{field.name} says {field.annotation}"
             sentence += _undefined(field.annotation) or _advice(column.type, field.annotation)
-            yield finding_at(statement, column.line, sentence, "column-type")
+            yield "column-type", column.line, sentence
         elif field.annotation.has_json_class and not field.converted and (shape := description.json_shape(number)):
             for mismatch in mismatches(shape, field.annotation, column.name):
-                yield finding_at(statement, column.line, f"column {number}: {mismatch}", "column-type")
+                yield "column-type", column.line, f"column {number}: {mismatch}"
 
 
 def _advice(found: Type, annotation: Annotation) -> str:
@@ -151,13 +142,5 @@ def _undefined(annotation: Annotation) -> str:
     return ""
 
 
-def _name(row: Row | Annotation) -> str:
-    return row.name if isinstance(row, Row) else str(row)
-
-
 def _number(count: int) -> str:
     return f"{count} column" if count == 1 else f"{count} columns"
-
-
-def _names(row: Row) -> str:
-    return ", ".join(field.name for field in row.fields)

@@ -7,15 +7,15 @@ from service.sqlcheck.analysis.description import Description
 from service.sqlcheck.analysis.max_rows import FunctionalDependencies
 from service.sqlcheck.analysis.query_parts import joined_relations
 from service.sqlcheck.analysis.scope import Scope
-from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.findings import Problem
 
 
-def find_cross_joins(description: Description) -> Iterator[Finding]:
+def find_cross_joins(description: Description) -> Iterator[Problem]:
     """Find pairs of relations that are joined without a condition."""
     for one, other in _pairs(description.scope) if description.scope else ():
         sentence = f"no condition connects {other} with {one}: each row of one is joined to each row of the other"
         line = description.parsed.line_of_table(other, by_alias=True)
-        yield finding_at(description.statement, line, sentence, "cross-join")
+        yield "cross-join", line, sentence
 
 
 def _pairs(scope: Scope) -> Iterator[tuple[str, str]]:

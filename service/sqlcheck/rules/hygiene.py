@@ -1,13 +1,14 @@
-"""Statements that PostgreSQL accepts but the service must not run: session state, utility statements, `*`."""
+"""Statements that PostgreSQL accepts but the service must not run: session state, DDL, `*`, writes on a replica."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from pglast import ast
 from pglast.enums import SubLinkType
 
+from service.postgres import Cardinality
 from service.sqlcheck.analysis.description import QUERIES
 from service.sqlcheck.analysis.parse_tree import Node, ParsedQuery, walk
-from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.findings import Problem
 
 # Statements that change the state of the session; pooled connections are reused without a reset.
 STATE_STATEMENTS = {
@@ -23,25 +24,26 @@ STATE_STATEMENTS = {
 STATE_FUNCTIONS = {"set_config", "setseed", "currval", "lastval"}
 SESSION_LOCKS = ("pg_advisory_lock", "pg_advisory_unlock", "pg_try_advisory_lock")
 EXISTS = SubLinkType.EXISTS_SUBLINK
+REPLICA_CARDINALITIES = {Cardinality.MAYBE, Cardinality.MANY}
+WRITES = {"InsertStmt": "insert", "UpdateStmt": "update", "DeleteStmt": "delete", "MergeStmt": "merge"}
 OUTLIVES_STATEMENT = "outlives the statement on a connection that other requests use"
 
 
-def check_statement(parsed: ParsedQuery) -> Iterator[Finding]:
+def check_statement(parsed: ParsedQuery) -> Iterator[Problem]:
     """Find changes of session state, statements that are not queries, and `*`."""
     states = list(connection_state(parsed.tree))
     if not any(node is parsed.tree for node, _ in states) and (
         not isinstance(parsed.tree, QUERIES) or getattr(parsed.tree, "intoClause", None)
     ):
         sentence = "a query is a select, insert, update, delete or merge; schema changes are migrations"
-        yield finding_at(parsed.statement, parsed.line, sentence, "not-a-query")
+        yield "not-a-query", parsed.line, sentence
     for node, what in states:
-        yield finding_at(parsed.statement, parsed.line_of(node), f"{what} {OUTLIVES_STATEMENT}", "session-state")
+        yield "session-state", parsed.line_of(node), f"{what} {OUTLIVES_STATEMENT}"
     exists = [node.subselect for node in parsed.nodes if getattr(node, "subLinkType", None) == EXISTS]
     unread = {id(target) for query in exists for target in query.targetList or ()}
     for node in parsed.nodes:
         if isinstance(node, ast.ResTarget) and _is_star(node.val) and id(node) not in unread:
-            sentence = "name the columns: `*` changes with the table, under running code"
-            yield finding_at(parsed.statement, parsed.line_of(node), sentence, "star")
+            yield "star", parsed.line_of(node), "name the columns: `*` changes with the table, under running code"
 
 
 def connection_state(tree: Node) -> Iterator[tuple[Node, str]]:
@@ -70,3 +72,27 @@ def _is_star(node: Node) -> bool:
     """Return whether a node is ``*``, ``pets.*`` or ``(f()).*``."""
     parts = getattr(node, "fields", None) or getattr(node, "indirection", None) or ()
     return any(type(part).__name__ == "A_Star" for part in parts)
+
+
+def check_replica_marker(parsed: ParsedQuery, volatile: Collection[str]) -> Iterator[Problem]:
+    """Find marked queries that a replica cannot run; `volatile` are the names of volatile functions."""
+    statement = parsed.statement
+    for marker in statement.replica:
+        if statement.cardinality not in REPLICA_CARDINALITIES:
+            sentence = f"'replica: ok' is for maybe and many, but this returns {statement.cardinality}"
+            yield "replica", marker.line, sentence
+        for node in parsed.nodes:
+            if what := _write(node, volatile):
+                yield "replica", parsed.line_of(node), f"'replica: ok' is for queries that only read, but {what}"
+
+
+def _write(node: Node, volatile: Collection[str]) -> str:
+    """Return why a node is not read-only, as a clause; an empty string if it is."""
+    kind = type(node).__name__
+    if kind in WRITES:
+        return f"{WRITES[kind]} writes"
+    if kind == "LockingClause":
+        return "a row lock is a write"
+    if kind == "FuncCall" and node.funcname[-1].sval in volatile:
+        return f"{node.funcname[-1].sval}() is volatile"
+    return ""

@@ -21,7 +21,8 @@ def mismatches(shape: JsonShape, annotation: Annotation, path: str) -> Iterator[
         if unknown := [name for name in shape.keys if name not in fields]:
             yield f"{path} has {', '.join(unknown)}, which {annotation} lacks"
     elif not _fits(shape, annotation):
-        yield f"{path} is {_kind(shape)} in JSON, but the class says {annotation}"
+        kind = "an object" if shape.keys is not None else "an array" if shape.element else shape.type
+        yield f"{path} is {kind} in JSON, but the class says {annotation}"
     for name, inside, part in _children(shape, annotation, path):
         yield from mismatches(inside, part, name)
 
@@ -60,8 +61,3 @@ def _fits(shape: JsonShape, annotation: Annotation) -> bool:
     if element and annotation.element:
         return _fits(JsonShape(element, NEVER), annotation.element)
     return shape.type.matches_in_json(annotation)
-
-
-def _kind(shape: JsonShape) -> str:
-    kinds = {"an object": shape.keys is not None, "an array": shape.element is not None}
-    return next((kind for kind, true in kinds.items() if true), str(shape.type))

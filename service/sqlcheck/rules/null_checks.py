@@ -12,8 +12,7 @@ from service.sqlcheck.analysis.max_rows import FunctionalDependencies
 from service.sqlcheck.analysis.node_tree import Node, own_variables
 from service.sqlcheck.analysis.nullability import UNKNOWN, Nullability
 from service.sqlcheck.analysis.scope import Scope
-from service.sqlcheck.code import QueryReference
-from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.findings import Problem
 from service.sqlcheck.row_classes import Annotation, Row
 from service.sqlcheck.rules.json_fields import nested_values
 
@@ -52,24 +51,23 @@ def _is_null_without_row(description: Description, scope: Scope, column: Node) -
     return is_of_table or description.nullability.column(scope, column).never_null
 
 
-def check_nullability(description: Description, reference: QueryReference | None) -> Iterator[Finding]:
+def check_nullability(description: Description, row: Row | Annotation | None) -> Iterator[Problem]:
     """Find nulls that the class or the header does not allow, and wrong or unneeded `not null` markers."""
     statement = description.statement
-    row = reference.row if reference else None
     if _null_means_nothing(statement):
         yield from _check_first_column(description)
     values = list(_values(description, row))
     names = {each.name for each in description.columns} | {each.column.name for each in values}
     for marker in statement.not_null:
         if not {marker.name, marker.name.removesuffix("[]")} & names:
-            yield finding_at(statement, marker.line, f"'not null' names {marker.name}, which is no column", "marker")
+            yield "marker", marker.line, f"'not null' names {marker.name}, which is no column"
     if 0 < len(description.parsed.targets()) != len(description.columns):  # `*`, which has a finding of its own
         return
     for value in values:
         yield from _check_value(statement, value)
 
 
-def find_not_in(description: Description) -> Iterator[Finding]:
+def find_not_in(description: Description) -> Iterator[Problem]:
     """Find comparisons with all rows of a subquery that can contain a null: they are then never true."""
     for scope, node in description.scope.nodes() if description.scope else ():
         is_negated = node.label == "BOOLEXPR" and node.boolop == "not" and node.args[0].subLinkType == pg.ANY
@@ -80,7 +78,7 @@ def find_not_in(description: Description) -> Iterator[Finding]:
                     sentence = (
                         f"`not in` finds nothing if the subquery returns a null ({nulls.why}): write `not exists`"
                     )
-                    yield finding_at(description.statement, description.line_of(subquery), sentence, "nullability")
+                    yield "nullability", description.line_of(subquery), sentence
 
 
 def _values(description: Description, row: Row | Annotation | None) -> Iterator[_Value]:
@@ -115,7 +113,7 @@ def _null_means_nothing(statement: Statement) -> bool:
     return statement.checks_session and statement.cardinality in {Cardinality.MAYBE, Cardinality.MANY}
 
 
-def _check_first_column(description: Description) -> Iterator[Finding]:
+def _check_first_column(description: Description) -> Iterator[Problem]:
     """Find a session query that can lose a row with data, because its first column is null."""
     statement, [first, *others] = description.statement, [*_query_nullability(description), UNKNOWN]
     if not description.columns or any(marker.name == description.columns[0].name for marker in statement.not_null):
@@ -133,7 +131,7 @@ def _check_first_column(description: Description) -> Iterator[Finding]:
     sentence = (
         f"the row would be lost if {name} is null ({why}): begin with a column that is null only if there is no row"
     )
-    yield finding_at(statement, description.columns[0].line, sentence, "lost-row")
+    yield "lost-row", description.columns[0].line, sentence
 
 
 def _remains(description: Description, missing: OuterJoin, column: Nullability) -> bool:
@@ -153,22 +151,22 @@ def _refers_to(description: Description, join: OuterJoin, missing: OuterJoin) ->
     )
 
 
-def _check_value(statement: Statement, value: _Value) -> Iterator[Finding]:
+def _check_value(statement: Statement, value: _Value) -> Iterator[Problem]:
     nulls, name = value.nulls, value.column.name
     marker = _marker(statement, name)
     if marker and (mistake := _marker_mistake(nulls, optional=value.optional)):
-        yield finding_at(statement, marker.line, f"'not null: {name}' {mistake}", "marker")
+        yield "marker", marker.line, f"'not null: {name}' {mistake}"
     if not (marker or value.optional or nulls.never_null):
-        yield _null_finding(statement, value)
+        yield _null_problem(value)
     if value.column.type.bare.element is None:
         return
     marker = _marker(statement, f"{name}[]")
     if marker and (nulls.elements_not_null or value.optional_elements):
         why = "no element is null" if nulls.elements_not_null else "the class allows None elements"
-        yield finding_at(statement, marker.line, f"'not null: {name}[]' is unnecessary: {why}", "marker")
+        yield "marker", marker.line, f"'not null: {name}[]' is unnecessary: {why}"
     if not (marker or value.optional_elements or nulls.elements_not_null):
         sentence = f"elements of column {value.number} ({name}) can be null: write list[… | None], or say "
-        yield finding_at(statement, value.column.line, f"{sentence}'not null: {name}[]'", "null-unknown")
+        yield "null-unknown", value.column.line, f"{sentence}'not null: {name}[]'"
 
 
 def _marker(statement: Statement, name: str) -> Marker | None:
@@ -183,10 +181,10 @@ def _marker_mistake(nulls: Nullability, *, optional: bool) -> str:
     return "is unnecessary: the class allows None" if optional else ""
 
 
-def _null_finding(statement: Statement, value: _Value) -> Finding:
+def _null_problem(value: _Value) -> Problem:
     name = value.column.name
     if not value.nulls.known:
         sentence = f"PostgreSQL cannot tell whether column {value.number} ({name}) can be null: allow None, or say "
-        return finding_at(statement, value.column.line, f"{sentence}'not null: {name}'", "null-unknown")
+        return "null-unknown", value.column.line, f"{sentence}'not null: {name}'"
     sentence = f"column {value.number} can be null ({value.nulls.why}), but {value.owner}{name} does not allow None"
-    return finding_at(statement, value.column.line, sentence, "nullability")
+    return "nullability", value.column.line, sentence

@@ -14,7 +14,7 @@ from service.sqlcheck.analysis.node_tree import Node
 from service.sqlcheck.analysis.parse_tree import ParsedQuery, walk
 from service.sqlcheck.analysis.query_parts import conjuncts, joined_relations
 from service.sqlcheck.analysis.scope import Scope
-from service.sqlcheck.findings import Finding, finding_at, unless_accepted
+from service.sqlcheck.findings import Problem
 
 # The distribution column in sql/citus.sql.
 DISTRIBUTED_BY = re.compile(r"create_distributed_table\(\s*[^,()]+,\s*'(?P<column>\w+)'")
@@ -42,26 +42,21 @@ def distributed_tables(connection: psycopg.Connection[Any], column: str) -> Tabl
     return {oid: (name, number) for oid, name, number in connection.execute(TABLES, {"column": column})}
 
 
-def check_one_shard(description: Description, column: str, tables: Tables) -> Iterator[Finding]:
+def check_one_shard(description: Description, column: str, tables: Tables) -> Iterator[Problem]:
     """Find the distributed `tables` whose `column` a query does not bind to a parameter.
 
     Citus routes a query to one shard only if every CTE and subquery equates the column with a parameter.
     """
-    yield from unless_accepted(description.statement, {"one-shard"}, _on_all_shards(description, column, tables))
-
-
-def _on_all_shards(description: Description, column: str, tables: Tables) -> Iterator[Finding]:
-    statement, parsed = description.statement, description.parsed
-    names = {name for name, _ in tables.values()}
+    parsed, names = description.parsed, {name for name, _ in tables.values()}
     for node in _insert_sources(parsed):
         if node.relname in names:
             sentence = (
                 f"the insert selects directly from {node.relname}, which can run on every shard: use a materialized CTE"
             )
-            yield finding_at(statement, parsed.line_of(node), sentence, "one-shard")
+            yield "one-shard", parsed.line_of(node), sentence
     for name in _unbound(description.scope, tables) if description.scope else ():
         sentence = f"{name}.{column} equals no parameter in this part of the query, so it runs on every shard"
-        yield finding_at(statement, parsed.line_of_table(name), sentence, "one-shard")
+        yield "one-shard", parsed.line_of_table(name), sentence
 
 
 def _insert_sources(parsed: ParsedQuery) -> Iterator[Any]:

@@ -156,10 +156,10 @@ class _Tracer:
             case ast.Call():
                 return self._call(module, node)
             case ast.Name(id=name):
-                return self._named(module, name)
+                return self._local(*self._origin(module, name))
             case ast.Attribute(attr=name):
                 there = self._strings[module].module.resolve(node)
-                return self._named(there[0].name, name) if isinstance(there, tuple) else self._local(module, name)
+                return self._local(there[0].name if isinstance(there, tuple) else module, name)
             case _:
                 return None
 
@@ -187,21 +187,15 @@ class _Tracer:
         return returned or (around if name in STRING_METHODS else None)  # sql.SQL("…").format(…) is not a string
 
     def _returned(self, module: str, function: ast.expr) -> StringInfo | None:
-        there = self._strings[module]
-        if isinstance(function, ast.Attribute):
-            return self._either(module, there.returned.get(function.attr, []))
-        if not isinstance(function, ast.Name):
-            return None
-        target = there.module.names.get(function.id)
-        if isinstance(target, tuple) and target[0] in self._strings:
-            return self._either(target[0], self._strings[target[0]].returned.get(target[1], []))
-        return self._either(module, there.returned.get(function.id, []))
+        name = getattr(function, "attr", "")
+        if isinstance(function, ast.Name):
+            module, name = self._origin(module, function.id)
+        return self._either(module, self._strings[module].returned.get(name, []))
 
-    def _named(self, module: str, name: str) -> StringInfo | None:
+    def _origin(self, module: str, name: str) -> tuple[str, str]:
+        """Return the module of the service that defines a name, and its name there."""
         target = self._strings[module].module.names.get(name)
-        if isinstance(target, tuple):
-            return self._local(*target) if target[0] in self._strings else None
-        return self._local(module, name)
+        return target if isinstance(target, tuple) and target[0] in self._strings else (module, name)
 
     def _local(self, module: str, name: str) -> StringInfo | None:
         return self._either(module, self._strings[module].values.get(name, []))

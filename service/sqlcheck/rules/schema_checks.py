@@ -8,7 +8,7 @@ from service.postgres import Statement
 from service.sqlcheck.analysis.description import Describer, Description
 from service.sqlcheck.analysis.refusal import RefusedError
 from service.sqlcheck.code import QueryReference
-from service.sqlcheck.findings import Finding, finding_at, unless_accepted
+from service.sqlcheck.findings import Finding, Problem, finding_at, findings_of
 from service.sqlcheck.rules import cardinality, columns, cross_joins, null_checks, plans, writes
 
 # The checks below whose findings a header can accept.
@@ -20,7 +20,7 @@ def describe(describer: Describer, statement: Statement) -> Description | Findin
     try:
         return describer.describe(statement)
     except RefusedError as error:
-        return finding_at(statement, error.line, str(error), "refused")
+        return error.finding
     except ParseError as error:  # the server and the parser are of different releases
         return finding_at(statement, 1, f"pglast cannot parse the statement: {error.args[0]}", "refused")
 
@@ -30,17 +30,17 @@ def check_schema(description: Description, references: Collection[QueryReference
 
     :param references: the places in the code that use the query
     """
-    yield from unless_accepted(description.statement, ACCEPTABLE, _findings(description, references))
+    return findings_of(description.statement, _problems(description, references), ACCEPTABLE)
 
 
-def _findings(description: Description, references: Collection[QueryReference]) -> Iterator[Finding]:
+def _problems(description: Description, references: Collection[QueryReference]) -> Iterator[Problem]:
+    rows = [*dict.fromkeys(reference.row for reference in references)]
     yield from columns.check_parameters(description)
-    readers: list[QueryReference | None] = [*references]
-    for reference in readers or [None]:
-        yield from columns.check_columns(description, reference)
-        yield from null_checks.check_nullability(description, reference)
+    for row in rows or [None]:
+        yield from columns.check_columns(description, row)
+        yield from null_checks.check_nullability(description, row)
     yield from null_checks.find_not_in(description)
-    yield from columns.find_naive_timestamps(description, references)
+    yield from columns.find_naive_timestamps(description, rows)
     yield from cardinality.check_cardinality(description)
     yield from writes.check_writes(description)
     yield from cross_joins.find_cross_joins(description)

@@ -28,13 +28,7 @@ RECORD = "tuple[object, ...]"
 
 def generate(statements: Mapping[str, Statement], types: Types) -> str:
     """Return the text of the stub."""
-    functions = "\n".join(
-        line
-        for cardinality in Cardinality
-        for line in _function(
-            cardinality, [each for each in statements.values() if each.cardinality == cardinality], types
-        )
-    )
+    functions = "\n".join(line for each in Cardinality for line in _function(each, statements.values(), types))
     names = set(re.findall(r"\b(asyncpg|datetime|decimal|ipaddress|uuid)\.(\w+)", functions))
     for module, name in names:
         functions = functions.replace(f"{module}.{name}", name)
@@ -77,19 +71,15 @@ def _function(cardinality: Cardinality, statements: Iterable[Statement], types: 
     lines = [
         _signature(cardinality, f'Literal["{each.name}"]', "[" + ", ".join(_arguments(each, types)) + "]")
         for each in statements
+        if each.cardinality == cardinality
     ] or [_signature(cardinality, "Never", "...")]
     return [line for each in lines for line in (["@overload", each] if len(lines) > 1 else [each])]
 
 
 def _signature(cardinality: Cardinality, name: str, arguments: str) -> str:
-    kind = cardinality.capitalize()
-    match cardinality:
-        case Cardinality.COUNT:
-            return f"def count(name: {name}) -> {kind}[{arguments}]: ..."
-        case Cardinality.VALUE:
-            return f"def value(name: {name}, python_type: type[_R]) -> {kind}[{arguments}, _R]: ..."
-        case _:
-            return f"def {cardinality}(name: {name}, row: type[_R]) -> {kind}[{arguments}, _R]: ..."
+    row = {Cardinality.COUNT: "", Cardinality.VALUE: ", python_type: type[_R]"}.get(cardinality, ", row: type[_R]")
+    result = ", _R" if row else ""
+    return f"def {cardinality}(name: {name}{row}) -> {cardinality.capitalize()}[{arguments}{result}]: ..."
 
 
 def _arguments(statement: Statement, types: Types) -> Iterator[str]:

@@ -21,17 +21,12 @@ def check_references(
             if reference.query not in broken:
                 path = f"sql/{reference.query.replace('.', '/')}.sql"
                 yield Finding(reference.path, reference.line, f"{path} does not exist", "no-file")
-        elif reference.returns != (declared := declared_result(statement)):
-            sentence = f"returns {declared!r}, but {reference.path}:{reference.line} reads {reference.returns!r}"
+        elif reference.returns != statement.returns:
+            place = f"{reference.path}:{reference.line}"
+            sentence = f"returns {statement.returns!r}, but {place} reads {reference.returns!r}"
             yield finding_at(statement, statement.returns_line, sentence, "returns")
     for name in sorted(statements.keys() - named):
         yield finding_at(statements[name], 1, "no code uses this query: remove the file, or use it", "unused")
-
-
-def declared_result(statement: Statement) -> str:
-    """Return the result that the header declares, in the form of QueryReference.returns."""
-    rows = statement.cardinality in {"one", "maybe", "many"}
-    return f"{statement.cardinality} {statement.row}" if rows else str(statement.cardinality)
 
 
 def find_untested(statements: Mapping[str, Statement], ran: Collection[str]) -> Iterator[Finding]:

@@ -9,10 +9,10 @@ from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.description import Description
 from service.sqlcheck.analysis.node_tree import CASTS, Node, strip_relabels
 from service.sqlcheck.analysis.scope import Scope
-from service.sqlcheck.findings import Finding, finding_at
+from service.sqlcheck.findings import Problem
 
 
-def check_writes(description: Description) -> Iterator[Finding]:
+def check_writes(description: Description) -> Iterator[Problem]:
     """Find required columns that an insert omits, nulls for NOT NULL columns, and swapped parameters."""
     yield from _swapped_conditions(description)
     if description.scope is None:
@@ -50,15 +50,15 @@ def _table(scope: Scope) -> int:
     return 0 if fills else int(relation.relid)
 
 
-def _missing_columns(description: Description, scope: Scope, targets: list[Node]) -> Iterator[Finding]:
+def _missing_columns(description: Description, scope: Scope, targets: list[Node]) -> Iterator[Problem]:
     given = {target.resno for target in targets if target.expr.label != "SETTODEFAULT"}
     for number, column in scope.catalogue.required_columns.get(_table(scope), {}).items():
         if number not in given:
             sentence = f"the insert omits {column.table}.{column.name}, which is NOT NULL and has no default"
-            yield finding_at(description.statement, description.parsed.line, sentence, "required-column")
+            yield "required-column", description.parsed.line, sentence
 
 
-def _written_nulls(description: Description, scope: Scope, targets: list[Node]) -> Iterator[Finding]:
+def _written_nulls(description: Description, scope: Scope, targets: list[Node]) -> Iterator[Problem]:
     table = _table(scope)
     for target in targets:
         column = scope.catalogue.columns.get((table, target.resno))
@@ -66,18 +66,17 @@ def _written_nulls(description: Description, scope: Scope, targets: list[Node]) 
         if column and column.required and nulls.known and (nulls.from_input or not nulls.reason) and nulls.why:
             parameter = int(nulls.reason[1:].split()[0]) if nulls.reason.startswith("$") else 0
             line = description.statement.parameters[parameter - 1].line if parameter else description.parsed.line
-            sentence = f"{column.table}.{column.name} is NOT NULL, but receives null: {nulls.why}"
-            yield finding_at(description.statement, line, sentence, "null-written")
+            yield "null-written", line, f"{column.table}.{column.name} is NOT NULL, but receives null: {nulls.why}"
 
 
-def _swapped_values(description: Description, scope: Scope, targets: list[Node]) -> Iterator[Finding]:
+def _swapped_values(description: Description, scope: Scope, targets: list[Node]) -> Iterator[Problem]:
     table, columns = _table(scope), scope.catalogue.columns
     names = {number: column.name for (relation, number), column in columns.items() if relation == table}
     pairs = [(names[target.resno], _parameter(scope, target.expr)) for target in targets if target.resno in names]
     yield from _swapped(description, pairs, "goes to the column {}", "to {}")
 
 
-def _swapped_conditions(description: Description) -> Iterator[Finding]:
+def _swapped_conditions(description: Description) -> Iterator[Problem]:
     """Find swapped parameters among those that equations compare with columns of one table."""
     compared: dict[str, list[tuple[str, int]]] = {}
     named = [each for each in description.parsed.nodes if isinstance(each, ast.RangeVar)]
@@ -101,7 +100,7 @@ def _swapped_conditions(description: Description) -> Iterator[Finding]:
         yield from _swapped(description, pairs, "is compared with the column {}", "with {}")
 
 
-def _swapped(description: Description, pairs: list[tuple[str, int]], first: str, second: str) -> Iterator[Finding]:
+def _swapped(description: Description, pairs: list[tuple[str, int]], first: str, second: str) -> Iterator[Problem]:
     """Find two parameters of the same type, each with the column that is named like the other: `pet` or `pets.id`."""
     parameters = description.statement.parameters
     paired = {_stem(parameters[number - 1].name): (column, number) for column, number in pairs if number}
@@ -110,7 +109,7 @@ def _swapped(description: Description, pairs: list[tuple[str, int]], first: str,
         one, two = parameters[number - 1], parameters[its_number - 1]
         if stem < _stem(column) and _stem(other) == stem and one.type == two.type:
             sentence = f"${number} {one.name} {first}, and ${its_number} {two.name} {second}".format(column, other)
-            yield finding_at(description.statement, one.line, sentence, "swapped")
+            yield "swapped", one.line, sentence
 
 
 def _stem(name: str) -> str:
