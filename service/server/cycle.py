@@ -78,13 +78,12 @@ class BufferedCycle(RequestResponseCycle):
         return True
 
 
-def rejection_response(problem: Problem, default_headers: Headers, client: str | None, method: bytes) -> bytes:
-    """Return the response to a request that does not reach the application, and write its line of the access log."""
+def rejection_response(problem: Problem, headers: Headers, client: str | None, method: bytes) -> bytes:
+    """Return the response to a request that the application does not answer, and write its line of the access log."""
     request_id = new_request_id()
     response = problem_response(problem, request_id)
     log_request(RequestContext(request_id, client), "", None, problem.status, 0.0, reason=problem.detail)
     own = [*SECURITY_HEADERS, (b"x-request-id", request_id.encode()), CLOSE]
-    headers = [*default_headers, *response.start["headers"], *own]
-    head = b"".join(b"%b: %b\r\n" % header for header in headers)
+    head = b"".join(b"%b: %b\r\n" % header for header in [*headers, *response.start["headers"], *own])
     body = b"" if method == b"HEAD" else response.body
     return STATUS_LINE[problem.status] + head + b"\r\n" + body
