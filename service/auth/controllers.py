@@ -126,6 +126,8 @@ class AuthController(Controller):
                         upgraded = await passwords.hash(login.password)
                         await request.db.count(UPGRADE_PASSWORD_HASH, user_id, hashed_password, upgraded)
                 return JSONResponse(tokens.issue(session), headers=NO_STORE_HEADERS)
+        else:  # the password was right each time
+            raise Unavailable("The password is being changed")
         wrong = WrongPassword("Incorrect email or password")
         problem = await throttle.record_failure(request.db, key, client, wrong)
         if problem is wrong:  # otherwise it is counted as throttled
