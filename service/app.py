@@ -8,9 +8,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 from litestar import Litestar
-from litestar.config.cors import CORSConfig
 from litestar.di import Provide
-from litestar.middleware import AbstractMiddleware
 from litestar.types import ASGIApp
 
 from service.api import API
@@ -21,6 +19,7 @@ from service.auth.throttle import LoginThrottle
 from service.auth.tokens import Tokens
 from service.fast_path import fast_path_middleware
 from service.http import (
+    CORS,
     SCHEMA_PLUGINS,
     Application,
     CompleteRoutes,
@@ -28,7 +27,6 @@ from service.http import (
     Readiness,
     ServiceRequest,
     applied_migrations,
-    cors_middleware,
     docs_file,
     exception_handler,
     metrics_route,
@@ -111,8 +109,6 @@ def create_app(
     throttle = LoginThrottle(settings)
     checksums = expected_checksums(MIGRATIONS)
     readiness = Readiness(Database(probe), checksums, DATABASE_TIMEOUTS.readiness if has_probe else 0)
-    origins = list(settings.cors_origins)
-    cors = CORSConfig(allow_origins=origins, expose_headers=CORS_EXPOSED_HEADERS) if origins else None
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -140,16 +136,17 @@ def create_app(
         request_max_body_size=MAX_BODY_BYTES,
         before_request=check_request,  # type: ignore[arg-type]  # each request is a ServiceRequest
         exception_handlers={Exception: exception_handler},
-        cors_config=cors,
         openapi_config=openapi_config(API, [*CONTROLLERS, HealthController]),
         plugins=[CompleteRoutes(), *SCHEMA_PLUGINS],
         logging_config=None,
     )
     app.db = Database(pool)
+    if settings.cors_origins:
+        app.cors = CORS(settings.cors_origins, CORS_EXPOSED_HEADERS)
     app.tokens, app.authenticate = tokens, tokens.authenticate
     if metrics_directory:
         _record_metrics(app, metrics_directory, settings.metrics_token)
-    app.asgi_handler = _with_layers(app, settings, cors, instrument)
+    app.asgi_handler = _with_layers(app, settings, instrument)
     app.on_shutdown.append(close_log)  # the last of them, because the others can log
     return app
 
@@ -162,19 +159,13 @@ def _record_metrics(app: Service, directory: Path, token: bytes | None) -> None:
     recorder.start(directory, query_names(), sorted(routes))
 
 
-def _with_layers(app: Service, settings: Settings, cors: CORSConfig | None, instrument: Layer | None) -> ASGIApp:
+def _with_layers(app: Service, settings: Settings, instrument: Layer | None) -> ASGIApp:
     """Return Litestar's handler with the layers around it, the innermost first."""
-    handler = app.asgi_handler
-    if isinstance(handler, AbstractMiddleware):  # Litestar's own for CORS: pages can read the 404 of a strict path, too
-        handler.app = strict_paths_middleware(handler.app)
-    else:
-        handler = strict_paths_middleware(handler)
+    handler = strict_paths_middleware(app.asgi_handler)
     handler = fast_path_middleware(app, handler)
-    if cors:  # Litestar's own handler serves the allowed origins; this all other requests
-        handler = cors_middleware(handler, cors)
     if instrument:
         handler = instrument(app, handler)
-    return request_middleware(handler, settings.allowed_hosts, settings.trusted_proxy_hops)
+    return request_middleware(handler, settings.allowed_hosts, settings.trusted_proxy_hops, app.cors)
 
 
 def connection_pool(settings: Settings, outages: OutageLog | None = None) -> PoolLike:

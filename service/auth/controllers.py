@@ -25,7 +25,7 @@ from service.auth.models import (
     TokenPair,
 )
 from service.auth.passwords import HASHER, Passwords
-from service.auth.problems import InvalidGrant, TooManyLogins, UnsupportedGrantType, WrongPassword
+from service.auth.problems import BEING_CHANGED, InvalidGrant, TooManyLogins, UnsupportedGrantType, WrongPassword
 from service.auth.throttle import LOGINS, LoginThrottle
 from service.auth.tokens import RefreshClaims, Tokens
 from service.http import FORM, NO_STORE, Caller, JSONResponse, ServiceRequest, read_form
@@ -126,6 +126,8 @@ class AuthController(Controller):
                         upgraded = await passwords.hash(login.password)
                         await request.db.count(UPGRADE_PASSWORD_HASH, user_id, hashed_password, upgraded)
                 return JSONResponse(tokens.issue(session), headers=NO_STORE_HEADERS)
+        else:  # the password was right each time
+            raise Unavailable(BEING_CHANGED)
         wrong = WrongPassword("Incorrect email or password")
         problem = await throttle.record_failure(request.db, key, client, wrong)
         if problem is wrong:  # otherwise it is counted as throttled

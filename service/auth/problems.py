@@ -8,6 +8,8 @@ from service.problems import InvalidInput, Problem
 
 # The names of the headers, for the OpenAPI document.
 RATE_LIMIT = {"RateLimit": "", "RateLimit-Policy": ""}
+# Of a 503: the password was right each time, but its hash was replaced before the request could use it.
+BEING_CHANGED = "The password is being changed"
 
 
 class InvalidGrant(Problem):

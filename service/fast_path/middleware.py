@@ -37,10 +37,8 @@ class FastRoute:
 
 def fast_path_middleware(app: Litestar, router: ASGIApp) -> ASGIApp:
     """Wrap `router`, the ASGI handler of `app`: simple requests go to their handlers directly."""
-    # Litestar adds CORS headers to the response if the request has an Origin.
-    slow_headers = {b"origin"} if app.cors_config else set()
     routes = {
-        (method, route.path): _fast_route(handler, route.path_format, slow_headers)
+        (method, route.path): _fast_route(handler, route.path_format)
         for route in app.routes
         for method, (handler, _) in getattr(route, "route_handler_map", {}).items()
         if _is_simple(app, handler) and not route.path_parameters
@@ -90,7 +88,7 @@ async def _litestars_response(app: Litestar, request: ServiceRequest, data: obje
         return exception_handler(request, error)
 
 
-def _fast_route(handler: HTTPRouteHandler, path_template: str, slow_headers: set[bytes]) -> FastRoute:
+def _fast_route(handler: HTTPRouteHandler, path_template: str) -> FastRoute:
     parameters = handler.parsed_fn_signature.parameters
     headers = {
         (field.kwarg_definition.name or name).lower().encode()
@@ -102,7 +100,7 @@ def _fast_route(handler: HTTPRouteHandler, path_template: str, slow_headers: set
         handler.fn,
         handler.resolve_before_request(),
         "data" in parameters,
-        frozenset(headers | slow_headers),
+        frozenset(headers),
         path_template,
     )
 
@@ -125,7 +123,7 @@ def _is_simple(app: Litestar, handler: HTTPRouteHandler) -> bool:
 
 def _application_hooks(app: Litestar) -> tuple[object, ...]:
     """Return the settings that make Litestar do more for every request of `app`."""
-    return app.after_exception, app.csrf_config, app.compression_config, app.allowed_hosts
+    return app.after_exception, app.cors_config, app.csrf_config, app.compression_config, app.allowed_hosts
 
 
 def _handler_hooks(handler: HTTPRouteHandler) -> tuple[object, ...]:

@@ -3,12 +3,14 @@
 Read in this order: middleware (request id, host check, access log), request (Application, a Litestar with a database;
 ServiceRequest, which every handler receives), body and parameters (strict parsing), response (what handlers return),
 errors (exceptions become problem documents), database_problems (which violated constraint means which problem), routing
-(HEAD, OPTIONS, strict paths and ids), etags and idempotency (conditional and repeated requests), client_address (behind
-proxies), openapi, openapi_problems, schemas (the document), system (health checks, the documentation page, metrics).
+(HEAD, OPTIONS, strict paths and ids), etags and idempotency (conditional and repeated requests), cors (pages of other
+origins), client_address (behind proxies), openapi, openapi_problems, schemas (the document), system (health checks, the
+documentation page, metrics).
 """
 
 from service.http.body import FORM
 from service.http.client_address import client_network
+from service.http.cors import CORS
 from service.http.errors import exception_handler, problem_response
 from service.http.etags import (
     IfMatch,
@@ -36,7 +38,6 @@ from service.http.request import Application, Caller, ConfigurationError, Servic
 from service.http.response import JSONResponse
 from service.http.routing import (
     CompleteRoutes,
-    cors_middleware,
     is_json,
     strict_paths_middleware,
 )
@@ -46,6 +47,7 @@ from service.http.system.metrics import metrics_route
 
 __all__ = [
     "CLIENT_GONE",
+    "CORS",
     "ETAG",
     "FORM",
     "LINK",
@@ -68,7 +70,6 @@ __all__ = [
     "applied_migrations",
     "check_query",
     "client_network",
-    "cors_middleware",
     "docs_file",
     "etag",
     "exception_handler",

@@ -34,9 +34,10 @@ def read_json(body: bytes, model: Any) -> Any:  # noqa: ANN401 - any type
     Raises MalformedRequest or InvalidInput.
     """
     try:
-        return decoder(model)(body)
-    except msgspec.ValidationError as error:
-        raise InvalidInput(errors=_all_field_errors(body, model) or [field_error(error)]) from None
+        try:
+            return decoder(model)(body)
+        except msgspec.ValidationError as error:  # the body can still be malformed, behind the invalid field
+            raise InvalidInput(errors=_all_field_errors(body, model) or [field_error(error)]) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedRequest(f"The body is not JSON: {error}") from None
     except RecursionError:
@@ -137,7 +138,7 @@ def field_errors(value: object, model: Any, pointer: str = "") -> Iterator[Field
 def _all_field_errors(body: bytes, model: object) -> list[FieldError]:
     try:
         return [*field_errors(msgspec.json.decode(body), model)]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # invalid JSON behind the first invalid field
+    except msgspec.ValidationError:  # a number that Python cannot represent
         return []
 
 

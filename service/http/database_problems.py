@@ -47,6 +47,8 @@ REFUSALS = (
 )
 # Of a text; of a jsonb.
 UNSTORABLE_CHARACTER = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
+# Ends the context of an error about the value of a parameter, such as a label that an enum lacks.
+PARAMETER = re.compile(r"\$\d+$")
 # The limit in PostgreSQL's message, which can be in any language (lc_messages).
 MAX_CHARACTERS = re.compile(r"\w\((?P<limit>\d+)\)")
 
@@ -54,8 +56,8 @@ MAX_CHARACTERS = re.compile(r"\w\((?P<limit>\d+)\)")
 def problem_from_postgres(error: asyncpg.PostgresError, data: object = None) -> Problem:
     """Return the problem that `error` becomes, while a request with the body `data` is handled.
 
-    A CHECK, a length or a NUL that refuses a field of `data` is a 422 which names the field. Any other violated
-    constraint becomes the Problem that lists it, else 401 (``<table>_user_id_fkey``) or 500 (a bug).
+    A CHECK, an enum, a length or a NUL that refuses a field of `data` is a 422 which names the field. Any other
+    violated constraint becomes the Problem that lists it, else 401 (``<table>_user_id_fkey``) or 500 (a bug).
     """
     return _problem_of_fields(error, data) or _problem_of_error(error)
 
@@ -85,6 +87,8 @@ def _invalid_value(error: asyncpg.DataError) -> str | None:
     match error:
         case _ if isinstance(error, UNSTORABLE_CHARACTER):
             return "A string contains a character that cannot be stored, such as NUL"
+        case asyncpg.InvalidTextRepresentationError() if PARAMETER.search(error.context or ""):
+            return "A value is not one of those allowed"
         # asyncpg raises the DataError for a time near the year 1 or 9999 that overflows when converted to UTC.
         case (
             asyncpg.NumericValueOutOfRangeError()
@@ -130,7 +134,7 @@ def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInp
 
     A CHECK constraint names its column: ``<table>_<column>_…``, PostgreSQL's own convention. Which element of a list it
     rejected is unknown: the list is named. The error for a text that is too long gives only the limit; every text that
-    exceeds it is listed, as is every text that contains NUL.
+    exceeds it is listed, as is every text that contains NUL, or that is the label which an enum lacks.
     """
     if isinstance(error, asyncpg.CheckViolationError):
         table, constraint = _violated_constraint(error)
@@ -144,6 +148,10 @@ def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInp
         texts = [field for field in _fields(data) if isinstance(field.value, str)]
         pointers = [field.pointer for field in texts if len(field.value) > limit]
         detail = f"has more than {limit} characters"
+    elif isinstance(error, asyncpg.InvalidTextRepresentationError) and PARAMETER.search(error.context or ""):
+        label = QUOTATION_MARK.split(_message(error))[-2:][0].strip()  # the last quoted text
+        pointers = [field.pointer for field in _fields(data) if field.value == label]
+        detail = "is not an allowed value"
     elif isinstance(error, UNSTORABLE_CHARACTER):
         pointers = [field.pointer for field in _fields(data) if isinstance(field.value, str) and "\0" in field.value]
         detail = "contains NUL, which cannot be stored"

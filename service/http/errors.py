@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 from litestar import Request
+from litestar.datastructures import State
 from litestar.enums import ParamType
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 from litestar.handlers import BaseRouteHandler
@@ -53,7 +54,6 @@ PROBLEM_BY_STATUS: dict[int, type[Problem]] = {
 
 # Seconds between two log entries about statements that PostgreSQL refuses for the same reason.
 REFUSAL_INTERVAL = 60.0
-_next_refusals: dict[type[BaseException], float] = {}
 
 
 def problem_response(problem: Problem, request_id: str, *, token_endpoint: bool = False) -> JSONResponse[Any]:
@@ -70,7 +70,7 @@ def exception_handler(request: Request[Any, Any, Any], error: Exception) -> JSON
     request_id: str = request.scope["request_id"]  # type: ignore[typeddict-item]  # set by middleware.py
     handler: BaseRouteHandler | None = request.scope.get("route_handler")  # None if no route matched
     problem = problem_from_exception(error, request, handler)
-    _log_refusal(error)
+    _log_refusal(request.app.state, error)
     if isinstance(problem, InternalError):
         log.error(
             "request failed", request_id=request_id, method=request.method, path=request.scope["path"], exc_info=error
@@ -80,11 +80,14 @@ def exception_handler(request: Request[Any, Any, Any], error: Exception) -> JSON
     )
 
 
-def _log_refusal(error: BaseException) -> None:
+def _log_refusal(state: State, error: BaseException) -> None:
     """Log why PostgreSQL refuses statements until an operator acts, such as a read-only server; once a minute."""
     cause = error.__cause__ if isinstance(error, Unavailable) else error
-    if isinstance(cause, REFUSALS) and monotonic() >= _next_refusals.get(type(cause), 0):
-        _next_refusals[type(cause)] = monotonic() + REFUSAL_INTERVAL
+    if not isinstance(cause, REFUSALS):
+        return
+    next_logs = state.setdefault("next_refusals", {})  # when to log each type again
+    if monotonic() >= next_logs.get(type(cause), 0):
+        next_logs[type(cause)] = monotonic() + REFUSAL_INTERVAL
         log.error("statement refused", reason="; ".join([str(cause.args[0]), *getattr(cause, "__notes__", [])]))
 
 

@@ -1,9 +1,9 @@
-"""The outermost middleware: request id, host check, security headers, access log and metrics."""
+"""The outermost middleware: request id, host check, CORS and security headers, access log and metrics."""
 
 import asyncio
 import random
 import re
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from functools import lru_cache
 from time import perf_counter
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.client_address import client_address
+from service.http.cors import CORS
 from service.http.errors import exception_handler
 from service.http.request import ServiceRequest
 from service.problems import MalformedRequest, Problem, Unavailable, UnknownHost
@@ -35,7 +36,9 @@ PORT, MAX_PORT = re.compile(r"[0-9]{0,5}"), 65535
 REQUEST_ID = re.compile(rb"[\da-fA-F]{8}(-?)[\da-fA-F]{4}(\1[\da-fA-F]{4}){2}\1[\da-fA-F]{12}")
 
 
-def request_middleware(app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int = 0) -> ASGIApp:
+def request_middleware(
+    app: ASGIApp, allowed_hosts: Collection[str], trusted_hops: int = 0, cors: CORS | None = None
+) -> ASGIApp:
     """Wrap `app`: each request gets an id, ``scope["request_id"]``, returned in the header ``X-Request-ID``.
 
     Behind proxies (`trusted_hops` is not 0), the id is the proxy's ``X-Request-ID`` if it is a UUID. After each
@@ -44,12 +47,10 @@ def request_middleware(app: ASGIApp, allowed_hosts: Collection[str], trusted_hop
 
     A ``Host`` that is not in `allowed_hosts` is rejected, because a cache could store the response for another site.
     ``*`` allows all hosts, ``.example.com`` that domain and its subdomains. Health checks and metrics accept any host.
-    """
-    names = {host.lower() for host in allowed_hosts}
 
-    @lru_cache(64)  # small, because a client can send names of 32 KiB
-    def is_allowed(host: bytes) -> bool:
-        return _is_allowed_host(_host_name(host), names)
+    Each response has the headers of `cors`, which also answers preflights; without it, no other origin is allowed.
+    """
+    is_allowed = _host_check({host.lower() for host in allowed_hosts})
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter()
@@ -71,11 +72,16 @@ def request_middleware(app: ASGIApp, allowed_hosts: Collection[str], trusted_hop
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *security_headers, (b"x-request-id", request_id.encode())]
+                cors_headers = cors.response_headers(header_map) if cors else ()
+                own = (*security_headers, *cors_headers, (b"x-request-id", request_id.encode()))
+                message["headers"] = [*message["headers"], *own]
             return send(message)
 
         try:
-            if is_allowed(header_map.get(b"host", b"")) or scope["path"] in PATHS_FOR_ANY_HOST:
+            if cors and scope["method"] == "OPTIONS" and (preflight := cors.preflight_headers(header_map)):  # type: ignore[typeddict-item]  # there are no websockets
+                await send_with_id({"type": "http.response.start", "status": 204, "headers": preflight})
+                await send_with_id({"type": "http.response.body", "body": b"", "more_body": False})
+            elif is_allowed(header_map.get(b"host", b"")) or scope["path"] in PATHS_FOR_ANY_HOST:
                 await app(scope, receive, send_with_id)
             else:
                 await _send_problem(scope, receive, send_with_id, _host_problem(header_map.get(b"host", b"")))
@@ -137,6 +143,14 @@ def _host_problem(field: bytes) -> Problem:
     if HOST_NAME.fullmatch(_host_name(field)):
         return UnknownHost(headers=close)
     return MalformedRequest("The Host header is malformed", headers=close)
+
+
+def _host_check(names: Collection[str]) -> Callable[[bytes], bool]:
+    @lru_cache(64)  # small, because a client can send names of 32 KiB
+    def is_allowed(host: bytes) -> bool:
+        return _is_allowed_host(_host_name(host), names)
+
+    return is_allowed
 
 
 def _is_allowed_host(host: str, names: Collection[str]) -> bool:

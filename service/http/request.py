@@ -20,6 +20,7 @@ from litestar.typing import FieldDefinition
 from typing_extensions import override
 
 from service.http.body import FORM, JSON, check_media_type, read_form_body, read_json
+from service.http.cors import CORS
 from service.postgres import Database
 from service.problems import NO_BODY, ContentTooLarge, InvalidInput, MalformedRequest, OperatorError
 
@@ -44,11 +45,13 @@ class Application(Litestar):
     """A Litestar application with a database; set `db` and `authenticate` before the first request.
 
     `authenticate` returns the caller that an ``Authorization`` header identifies, or raises NotAuthenticated or
-    InvalidToken. `draining` becomes true when the process starts to shut down.
+    InvalidToken. `cors` is also for what the server itself rejects (server/connection.py). `draining` becomes true when
+    the process starts to shut down.
     """
 
     db: Database
     authenticate: Callable[[bytes], Caller]
+    cors: CORS | None = None
     draining = False
 
     @override

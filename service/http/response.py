@@ -13,6 +13,8 @@ from typing_extensions import override
 
 T = TypeVar("T")
 encode = msgspec.json.Encoder().encode
+# Clients would read content as the beginning of the next response (RFC 9112, 6.3).
+NO_CONTENT = {204, 304}
 
 
 class JSONResponse(Response[T]):
@@ -30,10 +32,12 @@ class JSONResponse(Response[T]):
         headers: Mapping[str, str] | None = None,
         media_type: str = "application/json",
     ) -> None:
-        """Encode `content`; None means an empty body."""
+        """Encode `content`; None means an empty body, the only one that 204 and 304 can have. Raises ValueError."""
         raw: list[tuple[bytes, bytes]]
         if content is None:
             self.body, raw = b"", []
+        elif status_code in NO_CONTENT:
+            raise ValueError(f"A response with status {status_code} has no content: return JSONResponse(None, …)")
         else:
             self.body = encode(content)
             raw = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(self.body))]

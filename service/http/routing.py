@@ -1,7 +1,7 @@
 """Completes Litestar's routes: HEAD, OPTIONS without a token, strict path parameters, checks of the handlers."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
@@ -10,12 +10,11 @@ from uuid import UUID
 
 import msgspec
 from litestar import Litestar
-from litestar.config.cors import CORSConfig
 from litestar.enums import ParamType, RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
 from litestar.plugins import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar.typing import FieldDefinition
 from typing_extensions import override
 
@@ -167,33 +166,6 @@ def is_json(data: FieldDefinition) -> bool:
     """Return whether the body is required and must be JSON."""
     kind = getattr(data.kwarg_definition, "media_type", RequestEncodingType.JSON)
     return kind == RequestEncodingType.JSON and not (data.is_optional or data.has_default)
-
-
-def cors_middleware(app: ASGIApp, cors: CORSConfig) -> ASGIApp:
-    """Wrap `app`, which has Litestar's CORS headers, for requests that do not come from an allowed origin.
-
-    A preflight from a forbidden origin gets a normal OPTIONS response, without CORS headers. Browsers treat that as a
-    denial (https://fetch.spec.whatwg.org/#cors-preflight-fetch, step 7). Litestar would respond with 400 in plain text,
-    which is not a problem document.
-
-    ``Vary: Origin`` stops caches from using any other response for a page of an allowed origin, which could not read it
-    (https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches). Litestar adds it only for allowed origins.
-    """
-
-    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
-        def send_with_vary(message: Message) -> Awaitable[None]:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"vary", b"Origin")]
-            return send(message)
-
-        origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
-        is_allowed = all(map(cors.is_origin_allowed, origins))
-        if scope["method"] == "OPTIONS" and not is_allowed:  # type: ignore[typeddict-item]  # there are no websockets
-            scope["headers"] = [field for field in scope["headers"] if field[0] != b"origin"]
-        has_cors_headers = cors.is_allow_all_origins or (origins and is_allowed)
-        await app(scope, receive, send if has_cors_headers else send_with_vary)
-
-    return dispatch
 
 
 def strict_paths_middleware(router: ASGIApp) -> ASGIApp:

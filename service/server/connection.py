@@ -11,7 +11,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from service.http import CLIENT_GONE
+from service.http import CLIENT_GONE, CORS
 from service.problems import Problem, RequestTimeout
 from service.server.cycle import BufferedCycle, rejection_response
 from service.timeouts import CLIENT_TIMEOUTS, ClientTimeouts
@@ -187,8 +187,10 @@ class TimedConnection(HttpToolsProtocol):
             self.cycle.message_event.set()
         if (in_body and not self.cycle.response_started) or (self._phase == "head" and self._last_size):
             client = self.client[0] if self.client else None
-            method = self.parser.get_method()
-            self.transport.write(rejection_response(problem, self.server_state.default_headers, client, method))
+            request = dict(self.cycle.scope["headers"] if in_body else self.headers or ())
+            cors: CORS | None = getattr(self.app, "cors", None)  # any ASGI application can be served
+            headers = [*self.server_state.default_headers, *(cors.response_headers(request) if cors else ())]
+            self.transport.write(rejection_response(problem, headers, client, self.parser.get_method()))
         self._linger()
 
     def _linger(self) -> None:

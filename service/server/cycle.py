@@ -22,6 +22,8 @@ class BufferedCycle(RequestResponseCycle):
     """
 
     _start: dict[str, Any] | None = None
+    # Whether the end of the connection ends the body: HTTP/1.0 has no chunks (RFC 9112, 6.1), which uvicorn would send.
+    _ends_by_closing = False
 
     @override
     async def send(self, message: Any) -> None:
@@ -31,7 +33,7 @@ class BufferedCycle(RequestResponseCycle):
             if message["type"] == "http.response.start" and not self.response_started:
                 self.response_started, self._start = True, message
             else:
-                await super().send(message)
+                await self._send_part(message)
             return
         self._start = None
         body = message.get("body", b"")
@@ -54,7 +56,14 @@ class BufferedCycle(RequestResponseCycle):
             self.on_response()
             return
         self.response_started = False
+        if self.scope["http_version"] == "1.0" and not any(name.lower() == b"content-length" for name, _ in headers):
+            self._ends_by_closing, self.chunked_encoding = True, False
         await super().send(start)  # type: ignore[arg-type]  # one of uvicorn's messages
+        await self._send_part(message)
+
+    async def _send_part(self, message: Any) -> None:  # noqa: ANN401 - one of uvicorn's messages
+        if self._ends_by_closing:  # uvicorn checks the length of a body that has no chunks
+            self.expected_content_length = len(message.get("body", b"")) + message.get("more_body", False)
         await super().send(message)
 
     def _head(self, status: int, headers: Headers) -> bytes:
@@ -78,13 +87,12 @@ class BufferedCycle(RequestResponseCycle):
         return True
 
 
-def rejection_response(problem: Problem, default_headers: Headers, client: str | None, method: bytes) -> bytes:
-    """Return the response to a request that does not reach the application, and write its line of the access log."""
+def rejection_response(problem: Problem, headers: Headers, client: str | None, method: bytes) -> bytes:
+    """Return the response to a request that the application does not answer, and write its line of the access log."""
     request_id = new_request_id()
     response = problem_response(problem, request_id)
     log_request(RequestContext(request_id, client), "", None, problem.status, 0.0, reason=problem.detail)
     own = [*SECURITY_HEADERS, (b"x-request-id", request_id.encode()), CLOSE]
-    headers = [*default_headers, *response.start["headers"], *own]
-    head = b"".join(b"%b: %b\r\n" % header for header in headers)
+    head = b"".join(b"%b: %b\r\n" % header for header in [*headers, *response.start["headers"], *own])
     body = b"" if method == b"HEAD" else response.body
     return STATUS_LINE[problem.status] + head + b"\r\n" + body

@@ -10,11 +10,11 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from service.auth.emails import email_errors, email_key
 from service.auth.guard import BEARER
 from service.auth.passwords import Passwords, password_errors
-from service.auth.problems import TooManyLogins, TooManyRegistrations, WrongCurrentPassword
+from service.auth.problems import BEING_CHANGED, TooManyLogins, TooManyRegistrations, WrongCurrentPassword
 from service.auth.throttle import LoginThrottle
 from service.http import Caller, JSONResponse, ServiceRequest
 from service.postgres import Queries
-from service.problems import InvalidInput, SessionEnded
+from service.problems import InvalidInput, SessionEnded, Unavailable
 from service.settings import Settings
 from service.sql import count, maybe, one
 from service.users.models import AccountDeletion, NewPassword, Registration, User
@@ -75,7 +75,7 @@ class UsersController(Controller):
             current_hash = await check_current_password(request, passwords, throttle, current, required=required)
             if await request.db.run_transaction(partial(_delete, request.auth, current_hash)):
                 return
-        raise SessionEnded
+        raise Unavailable(BEING_CHANGED)
 
     @post("/reset-password", status_code=HTTP_200_OK, security=BEARER, problems=[TooManyLogins, WrongCurrentPassword])
     async def reset_password(
@@ -98,7 +98,9 @@ class UsersController(Controller):
             hashed = hashed or await passwords.hash(data.password)
             if user := await request.db.run_transaction(partial(_reset, request.auth, hashed, current_hash)):
                 return JSONResponse(user)
-        raise SessionEnded
+            if current_hash is None:  # the account is gone
+                raise SessionEnded
+        raise Unavailable(BEING_CHANGED)
 
 
 async def _delete(caller: Caller, current_hash: str | None, tx: Queries) -> int:

@@ -107,6 +107,7 @@ class Caller:
 def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Log as in production until the end of the test."""
     monkeypatch.setattr("service.telemetry.output.FLUSH_DELAY", 3600)  # writing is not part of a request
+    monkeypatch.setattr("service.telemetry.output.stdout._closes_at", None)  # an earlier test has closed the log
     root = logging.getLogger()
     before = root.handlers, root.level
     configure_logging("INFO", "json")

@@ -42,6 +42,21 @@ async def test_undeclared_result_is_a_logged_500(result: object, path: str) -> N
 
 
 @BOTH_PATHS
+@pytest.mark.parametrize("status", [204, 304])
+async def test_content_of_a_status_without_content_is_500(status: int, path: str) -> None:
+    """The client would take it for the beginning of the next response (RFC 9112, 6.3)."""
+
+    @get("/mistaken")
+    async def mistaken(request: ServiceRequest, word: FromQuery[str] = "") -> JSONResponse[int]:  # noqa: ARG001
+        return JSONResponse(1, status_code=status)
+
+    async with service_client(small_application([mistaken])) as client:
+        response = await client.get(path)
+
+    assert response.json()["type"] == "/problems/internal-error"
+
+
+@BOTH_PATHS
 async def test_litestars_own_response_is_sent(path: str) -> None:
     async with service_client(small_application([returning(Response("it", status_code=202))])) as client:
         response = await client.get(path)

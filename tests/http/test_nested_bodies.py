@@ -108,6 +108,21 @@ async def test_number_of_named_rules_is_limited(forest: httpx.AsyncClient) -> No
 
 
 @pytest.mark.parametrize(
+    "body", ['{"height":"tall"', '{"height":"tall"}}', "[7, ", '{"leaves":1} 2', b'{"age":1,"x":"\xff"}']
+)
+async def test_malformed_json_behind_an_invalid_field_is_400(forest: httpx.AsyncClient, body: str | bytes) -> None:
+    response = await forest.post("/trees", content=body, headers=JSON)
+
+    assert (response.status_code, response.json()["type"]) == (400, "/problems/malformed-request")
+
+
+async def test_number_without_a_representation_is_422(forest: httpx.AsyncClient) -> None:
+    response = await forest.post("/trees", content='{"height":"tall","leaves":1e999}', headers=JSON)
+
+    assert response.status_code == 422
+
+
+@pytest.mark.parametrize(
     "body", ['{"branches":[' * 100_000, '{"branches":[' * 100_000 + "]}" * 100_000, "[" * 1_000_000]
 )
 async def test_deep_nesting_is_never_500(forest: httpx.AsyncClient, body: str) -> None:

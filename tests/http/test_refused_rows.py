@@ -32,6 +32,7 @@ class Toy(msgspec.Struct, forbid_unknown_fields=True):
     parts: dict[str, str] = {}
     ages: tuple[int, int] = (3, 99)
     days: int = 1
+    size: str = "small"
 
 
 @pytest.fixture
@@ -39,9 +40,12 @@ async def toys(
     connection: asyncpg.Connection, one_transaction: OneTransaction, tmp_path: Path
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Return a client that adds rows to a table with rules."""
+    await connection.execute("create type pg_temp.size as enum ('small', 'large')")
+    await connection.reload_schema_state()  # statements of the test before have its type
     await connection.execute(
         "create temporary table toys (toy_name varchar(5), pieces integer not null, pieces_lost integer, colour text,"
-        " kind char(3), parts jsonb, ages int4range, until date, constraint toys_pieces_check check (pieces > 0),"
+        " kind char(3), parts jsonb, ages int4range, until date, size pg_temp.size,"
+        " constraint toys_pieces_check check (pieces > 0),"
         " constraint toys_pieces_lost_check check (pieces_lost >= 0),"
         " constraint toys_colour_known check (colour <> 'pink'),"
         " constraint enough check (pieces < 1000), constraint toys_kind_check check (kind <> 'no'))"
@@ -49,7 +53,7 @@ async def toys(
     add: Count[...] = Count(
         Statements(tmp_path)(
             "count",
-            "insert into toys values ($1, $2, $3, $4, $5, $6, $7, date '2026-01-01' + $8::integer)",
+            "insert into toys values ($1, $2, $3, $4, $5, $6, $7, date '2026-01-01' + $8::integer, $9)",
             "a text",
             "b integer?",
             "c integer",
@@ -58,6 +62,7 @@ async def toys(
             "f jsonb",
             "g int4range",
             "h integer",
+            "i pg_temp.size",
         ),
         int,
     )
@@ -65,8 +70,8 @@ async def toys(
     @post("/toys")
     async def add_toy(request: ServiceRequest, data: JSONBody[Toy]) -> JSONResponse[Any]:
         texts = data.colour, data.mood, msgspec.json.encode(data.parts).decode()
-        times = asyncpg.Range(*data.ages), data.days
-        return JSONResponse(await request.db.count(add, data.toy_name, data.pieces, data.pieces_lost, *texts, *times))
+        others = asyncpg.Range(*data.ages), data.days, data.size
+        return JSONResponse(await request.db.count(add, data.toy_name, data.pieces, data.pieces_lost, *texts, *others))
 
     app = small_application([add_toy])
     app.db = Database(one_transaction)
@@ -80,6 +85,7 @@ async def toys(
         ({"pieces": 0}, "/pieces", "is not an allowed value"),
         ({"pieces_lost": -1}, "/pieces_lost", "is not an allowed value"),
         ({"color": "pink"}, "/color", "is not an allowed value"),
+        ({"size": "huge"}, "/size", "is not an allowed value"),
         ({"toy_name": "teddy bear"}, "/toy_name", "has more than 5 characters"),
         ({"toy_name": "a\0b"}, "/toy_name", "contains NUL, which cannot be stored"),
         ({"parts": {"ear": "a\0b"}}, "/parts/ear", "contains NUL, which cannot be stored"),
@@ -103,9 +109,13 @@ async def test_nul_in_a_key_of_a_document_is_422(toys: httpx.AsyncClient) -> Non
 
 @pytest.mark.parametrize(
     ("toy", "detail"),
-    [({"ages": [99, 3]}, "A range begins after its end"), ({"days": 2**31 - 1}, "A number or a time is out of range")],
+    [
+        ({"ages": [99, 3]}, "A range begins after its end"),
+        ({"days": 2**31 - 1}, "A number or a time is out of range"),
+        ({"size": "'s\"m\n"}, "A value is not one of those allowed"),
+    ],
 )
-async def test_range_or_date_that_postgresql_refuses_is_422(
+async def test_value_that_postgresql_refuses_is_422(
     toys: httpx.AsyncClient, toy: dict[str, object], detail: str
 ) -> None:
     response = await toys.post("/toys", json=toy)

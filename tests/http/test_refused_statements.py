@@ -16,9 +16,8 @@ ADA = {"email": "ada@example.com", "password": "some long password"}
 
 
 @pytest.fixture
-def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logs]:
-    """Return the captured log entries; none was logged in the minute before."""
-    monkeypatch.setattr("service.http.errors._next_refusals", {})
+def logs() -> Iterator[Logs]:
+    """Return the captured log entries."""
     with capture_logs() as entries:
         yield entries
 
@@ -38,6 +37,13 @@ async def test_reason_of_refused_writes_is_logged_once(own_database_url: str, lo
     assert [entry for entry in logs if entry["event"] != "request"] == [
         {"log_level": "error", "event": "statement refused", "reason": reason}
     ]
+
+
+async def test_each_application_logs_its_refusals(empty_database_url: str, logs: Logs) -> None:
+    for _ in range(2):
+        await register_twice(empty_database_url)
+
+    assert [entry["event"] for entry in logs].count("statement refused") == 2
 
 
 async def test_database_without_the_schema_is_unavailable(empty_database_url: str, logs: Logs) -> None:

@@ -119,16 +119,28 @@ async def test_application_may_close_the_connection() -> None:
         assert statuses(await talk(port, GET + b"\r\n")) == [204]
 
 
-async def test_response_of_unknown_length_is_chunked() -> None:
-    async def app(_: Scope, __: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"a", "more_body": True})
-        await send({"type": "http.response.body", "body": b"b", "more_body": False})
+async def unmeasured(_: Scope, __: Receive, send: Send) -> None:
+    """Send a body of unknown length."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"a", "more_body": True})
+    await send({"type": "http.response.body", "body": b"b", "more_body": False})
 
-    async with listening(app) as port:
+
+async def test_response_of_unknown_length_is_chunked() -> None:
+    async with listening(unmeasured) as port:
         response = await talk(port, GET + b"Connection: close\r\n\r\n")
 
+    assert b"transfer-encoding: chunked" in response
     assert response.endswith(b"\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n")
+
+
+async def test_http_1_0_client_gets_no_chunks() -> None:
+    """RFC 9112, 6.1."""
+    async with listening(unmeasured) as port:
+        response = await talk(port, GET.replace(b"HTTP/1.1", b"HTTP/1.0") + b"\r\n")
+
+    assert b"transfer-encoding" not in response
+    assert response.endswith(b"\r\n\r\nab")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts received segments")

@@ -158,6 +158,20 @@ async def test_current_password_is_checked_again_at_the_update(committed: Commit
     assert await committed.connection.fetchval("select hashed_password from user_model") == "another one"
 
 
+async def test_reset_gives_up_if_the_hash_keeps_changing(
+    client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
+) -> None:
+    """The same result as if the hash had changed after each check; the session goes on."""
+    await connection.execute("create function nothing() returns trigger language plpgsql as 'begin return null; end'")
+    await connection.execute(
+        "create trigger nothing before update on user_model for each row execute function nothing()"
+    )
+
+    response = await reset(client, user, current_password=PASSWORD)
+
+    assert (response.status_code, response.json()["detail"]) == (503, "The password is being changed")
+
+
 async def test_reset_is_repeated_when_a_log_in_rehashed(committed: Committed) -> None:
     """The current password is unchanged; only its hash differs."""
     client, user = committed.client, await committed.make.user()
