@@ -22,7 +22,7 @@ NEW = f"zoological_{PACKAGE}"
 NAMED = re.compile(
     rf"""^(from|import)[ ]{PACKAGE}\b | (from|import)[ ]{PACKAGE}\.\w | "{PACKAGE}\.\w+\.\w+\.
     | -m,?[ ]{PACKAGE}\b | (?<![\w-]){PACKAGE}/ | "(\*/)?{PACKAGE}" | ^!{PACKAGE}\b
-    | COPY[ ]{PACKAGE} | \b{PACKAGE}\\?\.(access|app|dev|sqlcheck|settings|sql)\b | logger={PACKAGE}\b""",
+    | COPY[ ]{PACKAGE} | \b{PACKAGE}\\?\.(access|app|dev|models|sqlcheck|settings|sql)\b | logger={PACKAGE}\b""",
     re.MULTILINE | re.VERBOSE,
 )
 # Other uses of the name, with attributes called like modules of the package; and the package.
