@@ -102,11 +102,12 @@ def test_body_that_ignores_unknown_fields_is_documented(monkeypatch: pytest.Monk
 
 
 class Opening(msgspec.Struct):
-    """A body with a time of day and a duration."""
+    """A body with a time of day, a duration and a price."""
 
     opens: time
     closes: Annotated[time | None, msgspec.Meta(description="when it is dark")] = None
     pause: timedelta | None = None
+    fee: Decimal = Decimal()
 
 
 @post("/openings")
@@ -114,13 +115,14 @@ async def add_opening(request: ServiceRequest, data: JSONBody[Opening]) -> JSONR
     return JSONResponse(request.method + str(data))
 
 
-def test_times_and_durations_are_documented(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_durations_and_decimals_are_documented(monkeypatch: pytest.MonkeyPatch) -> None:
     document = openapi_document(application(monkeypatch, add_opening))
 
     properties = document["components"]["schemas"]["Opening"]["properties"]
     assert properties["opens"] == {"type": "string", "format": "time-local", "examples": ["12:00:00"]}
     assert properties["closes"]["oneOf"] == [{"type": "string", "format": "time-local"}, {"type": "null"}]
     assert properties["pause"]["examples"] == ["PT1H"]
+    assert properties["fee"] == {"type": "string", "format": "decimal", "default": "0", "examples": ["12.50"]}
 
 
 class Price(msgspec.Struct):
