@@ -9,7 +9,7 @@ from yoyo import read_migrations  # type: ignore[import-untyped]  # yoyo ships n
 from yoyo.migrations import MigrationList, read_sql_migration, topological_sort  # type: ignore[import-untyped]  # the same
 from yoyo.topologicalsort import CycleError  # type: ignore[import-untyped]  # the same
 
-from service.migrate.files import MigrationError, is_rollback, migration_files, unreadable
+from service.migrate.files import MigrationError, is_rollback, migration_files, migration_text
 
 # A line meant as a directive, in any case and kind of comment.
 _DIRECTIVE = re.compile(r"[\s\ufeff/*-]*(depends|transactional)\s*:(?!:)(.*?)[\s*/]*", re.IGNORECASE)
@@ -60,23 +60,8 @@ def _short_path(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-def _read(path: Path) -> str:
-    label = _short_path(path)
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        raise MigrationError(f"{label} is missing: each migration needs a rollback file") from None
-    except OSError as error:
-        raise unreadable(path, error) from None
-    except UnicodeDecodeError:
-        raise MigrationError(f"{label} is not UTF-8: save it as UTF-8") from None
-    if text.startswith("\ufeff"):
-        raise MigrationError(f"{label}:1 begins with a byte-order mark: save it as UTF-8 without one")
-    return text
-
-
 def _check_file(path: Path, ids: Collection[str]) -> None:
-    label, text = _short_path(path), _read(path)
+    label, text = _short_path(path), migration_text(path)
     directives, _, statements = read_sql_migration(str(path))
     if is_rollback(path):
         directives = {}  # yoyo ignores them
