@@ -3,6 +3,7 @@
 from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -212,6 +213,11 @@ async def show_order(order_id: FromPath[int]) -> JSONResponse[int]:
     return JSONResponse(order_id)
 
 
+@get("/parcels/{parcel_id:int}")
+async def show_parcel(parcel_id: FromPath[UUID]) -> JSONResponse[UUID]:
+    return JSONResponse(parcel_id)
+
+
 @get("/search")
 async def search(query: FromQuery[str]) -> JSONResponse[str]:
     return JSONResponse(query)
@@ -246,6 +252,10 @@ async def list_statuses() -> JSONResponse[str]:
         (
             [show_order],
             "show_order: its path /orders/{orderid:int} lacks the parameter order_id; the path's parameters: orderid",
+        ),
+        (
+            [show_parcel],
+            "show_parcel: its path /parcels/{parcel_id:int} gives parcel_id as int, the function expects UUID",
         ),
         ([Twice], "Twice: the combination of path and method must be unique in a controller"),
         ([show_alone, show_another], "show_another: Handler already registered for path '/alone' and http method GET"),
