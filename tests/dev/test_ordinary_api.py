@@ -62,6 +62,7 @@ def test_list_with_filters_passes_ruff(tree: Tree) -> None:
             "tests/test_problems.py",
             "add these to the table of docs/problems.md",
         ),
+        ("README.md", "| `SLOW_QUERY_MS` |", "| |", "tests/docs/test_readme.py", "add these to the table of settings"),
         (
             "service/wares/controllers.py",
             "problems=[WareOrderPlaced]",
