@@ -102,7 +102,8 @@ def _check_directive(
     if name == "transactional" and directives.get(name, "").lower() not in {"true", "false"}:
         raise MigrationError(f"{where} must say true or false, once")
     if name == "depends" and (unknown := sorted(set(words).difference(ids))):
+        is_misspelt = unknown[0].endswith((",", ".sql"))
+        how = ": write names with spaces, not commas, between them, and without .sql"
         raise MigrationError(
-            f"{where} depends on {unknown[0]!r}, which is not in this folder: "
-            "give file names without .sql, with spaces between them and no commas"
+            f"{where} depends on {unknown[0]!r}{how if is_misspelt else ', which is not in this folder'}"
         )
