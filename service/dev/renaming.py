@@ -26,7 +26,7 @@ THIRD_PARTY = {"__pycache__", "node_modules", "swagger_ui"}
 # other uses such as OpenTelemetry's "service.name".
 PACKAGE_REFERENCE = r"""
     (?<=from\ )NAME(?=\ import\b|\.\w) | (?<=import\ )NAME(?=\.\w) | (?<=^import\ )NAME\b
-    | (?<![\w.-])NAME(?=/) | (?<![\w.-])NAME(?=\\?\.(?:(?:MODULES)\b|\*|\w+\.(?:models|controllers|problems)\b))
+    | (?<![\w.-])NAME(?=/) | (?<![\w.-])NAME(?=\\?\.(?:(?:MODULES)\b|\*|(?:\w+\.)?(?:models|controllers|problems)\b))
     | (?<=-m\ )NAME\b | (?<=-m,\ )NAME\b | (?<=\.venv\ )NAME\b | (?<=^COPY\ )NAME\ NAME$ | (?<=^!)NAME$
     | (?<=")NAME(?=") | (?<="\*/)NAME(?=") | (?<=`)NAME(?=`)
     | (?<=\[)NAME(?=]) | (?<=\blogger=)NAME\b

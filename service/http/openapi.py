@@ -21,12 +21,12 @@ from typing_extensions import override
 from service import __version__
 from service.http.body import accept_header
 from service.http.openapi_problems import HEADERS, SCHEMAS, header_reference, operation_problems, problem_responses
-from service.http.schemas import BodySchemas, MetaSchemas, TimeSchemas
+from service.http.schemas import BodySchemas, MetaSchemas, TextSchemas
 from service.problems import NotFound
 
 DOCUMENT_PATH = "/openapi.json"
 # What Litestar needs to document rows, bodies and the rules of both.
-SCHEMA_PLUGINS = (MetaSchemas(), BodySchemas(), TimeSchemas())
+SCHEMA_PLUGINS = (MetaSchemas(), BodySchemas(), TextSchemas())
 MAX_BIGINT = 2**63 - 1
 # Examples for fields that declare none, by format.
 EXAMPLE_BY_FORMAT: dict[str, object] = {
@@ -34,6 +34,7 @@ EXAMPLE_BY_FORMAT: dict[str, object] = {
     "date": "2026-01-31",
     "date-time": "2026-01-31T12:00:00Z",
     "time-local": "12:00:00",
+    "decimal": "12.50",
     "duration": "PT1H",
 }
 

@@ -70,6 +70,8 @@ def parse_number(kind: type[N], text: str) -> N:
     return value
 
 
+# The types of ids in paths: a value of one never becomes another, or text, so that each request would be 404.
+IDS = {int, UUID}
 PATH_PARSERS: dict[Any, Callable[[str], Any]] = {
     int: parse_integer,
     UUID: parse_uuid,
@@ -141,9 +143,15 @@ class CompleteRoutes(ReceiveRoutePlugin):
 
 
 def _check_path(route: HTTPRoute, handler: HTTPRouteHandler) -> None:
-    """Raise ConfigurationError if `handler` requires a path parameter that the path of `route` does not have."""
+    """Raise ConfigurationError if the path of `route` lacks a parameter of `handler`, or gives it another type."""
     for name, field in declared_parameters(handler, ParamType.PATH).items():
-        if name not in route.path_parameters and field.is_required:
+        if given := route.path_parameters.get(name):
+            if given.type in IDS and field.annotation in {*IDS, str} and field.annotation is not given.type:
+                raise ConfigurationError(
+                    f"{handler}: its path {route.path} gives {name} as {given.full.partition(':')[2]}, "
+                    f"the function expects {field.annotation.__name__}"
+                )
+        elif field.is_required:
             present = ", ".join(route.path_parameters) or "none"
             raise ConfigurationError(
                 f"{handler}: its path {route.path} lacks the parameter {name}; the path's parameters: {present}"

@@ -8,7 +8,14 @@ tables, and the lock of a run), lint (rejects mistakes that yoyo ignores), comma
 
 from typing import TYPE_CHECKING
 
-from service.migrate.files import MIGRATIONS, MigrationError, checksum, expected_checksums, migration_files
+from service.migrate.files import (
+    MIGRATIONS,
+    MigrationError,
+    checksum,
+    expected_checksums,
+    migration_files,
+    migration_text,
+)
 
 if TYPE_CHECKING:
     from service.migrate.lint import load_migrations
@@ -22,6 +29,7 @@ __all__ = [
     "expected_checksums",
     "load_migrations",
     "migration_files",
+    "migration_text",
     "rollback",
     "status",
 ]

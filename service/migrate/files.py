@@ -37,6 +37,22 @@ def checksum(path: Path) -> str:
     return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
 
 
+def migration_text(path: Path) -> str:
+    """Return the text of a migration or a rollback. Raises MigrationError if it is not plain UTF-8."""
+    label = f"{path.parent.name}/{path.name}"
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise MigrationError(f"{label} is missing: each migration needs a rollback file") from None
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except UnicodeDecodeError:
+        raise MigrationError(f"{label} is not UTF-8: save it as UTF-8") from None
+    if text.startswith("\ufeff"):
+        raise MigrationError(f"{label}:1 begins with a byte-order mark: save it as UTF-8 without one")
+    return text
+
+
 def unreadable(path: Path, error: OSError) -> MigrationError:
     """Return the error for a file that cannot be read."""
     return MigrationError(f"{path.parent.name}/{path.name} cannot be read: {error.strerror}")

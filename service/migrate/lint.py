@@ -9,7 +9,7 @@ from yoyo import read_migrations  # type: ignore[import-untyped]  # yoyo ships n
 from yoyo.migrations import MigrationList, read_sql_migration, topological_sort  # type: ignore[import-untyped]  # the same
 from yoyo.topologicalsort import CycleError  # type: ignore[import-untyped]  # the same
 
-from service.migrate.files import MigrationError, is_rollback, migration_files, unreadable
+from service.migrate.files import MigrationError, is_rollback, migration_files, migration_text
 
 # A line meant as a directive, in any case and kind of comment.
 _DIRECTIVE = re.compile(r"[\s\ufeff/*-]*(depends|transactional)\s*:(?!:)(.*?)[\s*/]*", re.IGNORECASE)
@@ -60,23 +60,8 @@ def _short_path(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-def _read(path: Path) -> str:
-    label = _short_path(path)
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        raise MigrationError(f"{label} is missing: each migration needs a rollback file") from None
-    except OSError as error:
-        raise unreadable(path, error) from None
-    except UnicodeDecodeError:
-        raise MigrationError(f"{label} is not UTF-8: save it as UTF-8") from None
-    if text.startswith("\ufeff"):
-        raise MigrationError(f"{label}:1 begins with a byte-order mark: save it as UTF-8 without one")
-    return text
-
-
 def _check_file(path: Path, ids: Collection[str]) -> None:
-    label, text = _short_path(path), _read(path)
+    label, text = _short_path(path), migration_text(path)
     directives, _, statements = read_sql_migration(str(path))
     if is_rollback(path):
         directives = {}  # yoyo ignores them
@@ -117,7 +102,8 @@ def _check_directive(
     if name == "transactional" and directives.get(name, "").lower() not in {"true", "false"}:
         raise MigrationError(f"{where} must say true or false, once")
     if name == "depends" and (unknown := sorted(set(words).difference(ids))):
+        is_misspelt = unknown[0].endswith((",", ".sql"))
+        how = ": write names with spaces, not commas, between them, and without .sql"
         raise MigrationError(
-            f"{where} depends on {unknown[0]!r}, which is not in this folder: "
-            "give file names without .sql, with spaces between them and no commas"
+            f"{where} depends on {unknown[0]!r}{how if is_misspelt else ', which is not in this folder'}"
         )

@@ -63,7 +63,7 @@ def _of_function(calls: "_Calls", module: Module, owner: ast.ClassDef | None, fu
                 file=module.path.as_posix(),
                 line=function.lineno,
                 purpose=" ".join((ast.get_docstring(function) or "").partition("\n\n")[0].split()),
-                guarded=security is not None and ast.unparse(security) != "[]",
+                guarded=security is not None and ast.unparse(security) not in {"[]", "()"},
                 queries=tuple(dict.fromkeys(calls.queries(module, owner, function))),
             )
 

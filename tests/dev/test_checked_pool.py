@@ -148,6 +148,19 @@ async def test_without_a_database_nothing_is_checked(tree: Copy, capsys: pytest.
     assert capsys.readouterr().err.startswith("The queries cannot be checked now: connection is bad")
 
 
+async def test_migration_that_is_not_utf_8_is_named(
+    checked: CheckedPool, tree: Copy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree.write("migrations/9999_add_colour.sql", "")
+    (tree.root / "migrations/9999_add_colour.sql").write_bytes(b"-- caf\xe9\n")
+
+    await checked.check()
+
+    assert capsys.readouterr().err == (
+        "The queries cannot be checked now: migrations/9999_add_colour.sql is not UTF-8: save it as UTF-8\n"
+    )
+
+
 async def test_saved_file_is_noticed(tree: Copy, own_database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     said = ""
     checked = CheckedPool(Pool(own_database_url), own_database_url, tree.root)

@@ -32,6 +32,11 @@ def test_ordinary_api_passes_the_tests_over_all_routes(tree: Tree) -> None:
     tree.test("-n", "logical", *OVER_ALL_ROUTES)
 
 
+def test_worker_in_compose_file_fails_no_test(tree: Tree) -> None:
+    tree.test("tests/e2e/deploy/test_compose.py", "tests/e2e/deploy/test_procfile.py")
+    tree.test("-m", "slow", "tests/e2e/deploy/test_compose_config.py")
+
+
 def test_list_with_filters_passes_ruff(tree: Tree) -> None:
     tree.run("ruff", "check", "--no-cache", "service/wares")
 
@@ -62,6 +67,7 @@ def test_list_with_filters_passes_ruff(tree: Tree) -> None:
             "tests/test_problems.py",
             "add these to the table of docs/problems.md",
         ),
+        ("README.md", "| `SLOW_QUERY_MS` |", "| |", "tests/docs/test_readme.py", "add these to the table of settings"),
         (
             "service/wares/controllers.py",
             "problems=[WareOrderPlaced]",

@@ -22,7 +22,7 @@ NEW = f"zoological_{PACKAGE}"
 NAMED = re.compile(
     rf"""^(from|import)[ ]{PACKAGE}\b | (from|import)[ ]{PACKAGE}\.\w | "{PACKAGE}\.\w+\.\w+\.
     | -m,?[ ]{PACKAGE}\b | (?<![\w-]){PACKAGE}/ | "(\*/)?{PACKAGE}" | ^!{PACKAGE}\b
-    | COPY[ ]{PACKAGE} | \b{PACKAGE}\\?\.(access|app|dev|sqlcheck|settings|sql)\b | logger={PACKAGE}\b""",
+    | COPY[ ]{PACKAGE} | \b{PACKAGE}\\?\.(access|app|dev|models|sqlcheck|settings|sql)\b | logger={PACKAGE}\b""",
     re.MULTILINE | re.VERBOSE,
 )
 # Other uses of the name, with attributes called like modules of the package; and the package.
@@ -63,7 +63,7 @@ def test_migrations_keep_their_checksums(renamed: tuple[Tree, str]) -> None:
 
 
 def test_command_prints_the_new_command_name(renamed: tuple[Tree, str]) -> None:
-    assert renamed[1].endswith(f" files. Run commands with: python -m {NEW}\n")
+    assert renamed[1].endswith(f" files. Restart make dev if it runs. Run commands with: python -m {NEW}\n")
 
 
 def test_renamed_tree_passes_checks_and_tests(renamed: tuple[Tree, str]) -> None:

@@ -210,6 +210,19 @@ def test_broken_code_is_the_response_until_fixed(
     dev.wait_until_ready()
 
 
+def test_new_setting_without_a_value_is_one_sentence(checkout: Path, start: Start) -> None:
+    dev = start("dev", cwd=checkout)
+    dev.wait_until_ready()
+    settings = checkout / "service/settings.py"
+    new = '    shop: str = variable("SHOP", str, help="the shop")\n'
+
+    settings.write_text(settings.read_text().replace("    secret_key: bytes", f"{new}    secret_key: bytes"))
+    dev.wait_until_ready(500)
+
+    assert dev.client.get("/").json()["detail"] == "SHOP must be set; see README.md"
+    assert "Error: SHOP must be set; see README.md\n" in dev.stderr
+
+
 def test_warning_on_which_tests_fail_is_shown(checkout: Path, start: Start) -> None:
     controllers = checkout / "service/auth/controllers.py"
     controllers.write_text(re.sub(r"session_id: Annotated\[UUID, .*\]", "session_id: UUID", controllers.read_text()))

@@ -33,7 +33,8 @@ def test_first_session_prints_what_is_shown(serve: Serve, own_database_url: str)
 def test_every_setting_is_listed() -> None:
     names = re.findall(r"^\w+", environ.generate_help(Settings), re.MULTILINE)
 
-    assert [name for name in names if f"`{name}`" not in README] == []
+    unlisted = [name for name in names if f"`{name}`" not in README]
+    assert unlisted == [], "add these to the table of settings in README.md"
 
 
 @pytest.mark.parametrize("target", re.findall(r"^make (\w+)", README, re.MULTILINE))

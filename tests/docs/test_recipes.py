@@ -1,5 +1,6 @@
 """The recipes of docs/sql.md pass the checks, and do what the page says."""
 
+import asyncio
 import importlib
 import re
 import sys
@@ -33,7 +34,8 @@ PACKAGE = "service"
 PAGE = section((ROOT / "docs/sql.md").read_text(encoding="utf-8"), "Recipes")
 [ADD_ROLE, INSERT, SEARCH] = re.findall(r"(?<!`\n\n)^```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 FILES = re.findall(r"^`(sql/\S+)`\n\n```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-HANDLERS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+HANDLERS = re.findall(r"(?<!py`\n\n)^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+[(COMMANDS, SEND_LETTERS)] = re.findall(r"^`(service/\S+)`\n\n```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 [INDEX] = re.findall(r"`(using gin \(.*\))`", PAGE)
 [KIND] = re.findall(r"`(\(\$2::toy_kind .*\))`", PAGE)
 [ENCODE] = re.findall(r"`(msgspec\.json\.encode\(.*)`", PAGE)
@@ -48,7 +50,38 @@ alter table toys add column kind toy_kind;
 alter table toys add column details jsonb not null default '{{}}';
 create unique index toys_toy_name_key on toys (user_id, toy_name);
 create index toys_words_idx on toys {INDEX};
+create table letters (
+    id      bigint      not null generated always as identity,
+    content text        not null,
+    due_at  timestamptz not null default now(),
+    constraint letters_pkey primary key (id)
+);
+create index letters_due_at_idx on letters (due_at);
+comment on table letters is 'Letters to be sent.';
 """
+LETTERS = '''\
+"""Letters."""
+
+import attrs
+
+
+@attrs.define(slots=False)
+class Letter:
+    """A letter to be sent."""
+
+    id: int
+    content: str
+
+
+SENT: list[str] = []
+
+
+def send(letter: Letter) -> None:
+    """Send a letter, unless it is too heavy."""
+    if letter.content == "heavy":
+        raise OSError("too heavy")
+    SENT.append(letter.content)
+'''
 IMPORT_TOYS = f"""\
 -- toys.import_toys: creates or changes many toys of the caller
 -- $1 session uuid
@@ -242,7 +275,7 @@ def extended(whole_tree: Tree) -> Tree:
     with create_toys.open("a") as file:
         file.write(COLUMNS)
     with create_toys.with_suffix(".rollback.sql").open("a") as file:
-        file.write("drop type toy_kind;\n")
+        file.write("drop type toy_kind;\ndrop table letters;\n")
     role = f"migrations/{int(NEWEST[:4]) + 2:04}_add_is_admin"
     (root / f"{role}.sql").write_text(f"-- depends: {create_toys.stem}\n{ADD_ROLE}")
     (root / f"{role}.rollback.sql").write_text("alter table user_model drop column is_admin;\n")
@@ -252,6 +285,8 @@ def extended(whole_tree: Tree) -> Tree:
         (root / f"sql/toys/{name}_toys.sql").write_text(text)
     (root / "sql/toys/describe_toy.sql").write_text(DESCRIBE_TOY)
     (root / "service/toys/all_toys.py").write_text(CONTROLLER)
+    (root / "service/toys/letters.py").write_text(LETTERS)
+    (root / COMMANDS).write_text(SEND_LETTERS)
     for path, old, new in EDITS:
         text = (root / path).read_text()
         assert old in text
@@ -290,13 +325,14 @@ async def shop(extended: Tree, own_database_url: str, monkeypatch: pytest.Monkey
         del sys.modules[name]
 
 
-async def test_recipes_do_what_the_page_says(shop: Committed) -> None:
+async def test_recipes_do_what_the_page_says(shop: Committed, own_database_url: str) -> None:
     """One test, because the tree and its database take seconds."""
     user = await shop.make.user()
     toy = await toys_are_created_and_changed_in_bulk(shop.client, user)
     await public_search_finds_words_and_kinds(shop.client, user, toy)
     await key_is_required_and_creates_one_toy(shop.client, user)
     await only_administrators_remove_toys(shop, user)
+    await job_sends_each_letter_once_or_later(shop, own_database_url)
 
 
 async def toys_are_created_and_changed_in_bulk(client: httpx.AsyncClient, user: LoggedIn) -> int:
@@ -357,3 +393,17 @@ async def only_administrators_remove_toys(shop: Committed, user: LoggedIn) -> No
     ]
 
     assert statuses == [401, 403, 403, 404, 204]
+
+
+async def job_sends_each_letter_once_or_later(shop: Committed, url: str) -> None:
+    commands: Any = importlib.import_module(f"{PACKAGE}.toys.commands")
+    letters: Any = importlib.import_module(f"{PACKAGE}.toys.letters")
+    await shop.connection.execute("insert into letters (content) select n::text from generate_series(1, 15) n")
+    await asyncio.gather(commands.send_all(url), commands.send_all(url))
+    await shop.connection.execute("insert into letters (content) values ('heavy')")
+
+    with pytest.raises(OSError, match="too heavy"):
+        await commands.send_all(url)
+
+    assert sorted(map(int, letters.SENT)) == [*range(1, 16)]
+    assert await shop.connection.fetchval("select due_at > now() from letters")

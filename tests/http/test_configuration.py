@@ -3,6 +3,7 @@
 from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -102,11 +103,12 @@ def test_body_that_ignores_unknown_fields_is_documented(monkeypatch: pytest.Monk
 
 
 class Opening(msgspec.Struct):
-    """A body with a time of day and a duration."""
+    """A body with a time of day, a duration and a price."""
 
     opens: time
     closes: Annotated[time | None, msgspec.Meta(description="when it is dark")] = None
     pause: timedelta | None = None
+    fee: Decimal = Decimal()
 
 
 @post("/openings")
@@ -114,13 +116,14 @@ async def add_opening(request: ServiceRequest, data: JSONBody[Opening]) -> JSONR
     return JSONResponse(request.method + str(data))
 
 
-def test_times_and_durations_are_documented(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_durations_and_decimals_are_documented(monkeypatch: pytest.MonkeyPatch) -> None:
     document = openapi_document(application(monkeypatch, add_opening))
 
     properties = document["components"]["schemas"]["Opening"]["properties"]
     assert properties["opens"] == {"type": "string", "format": "time-local", "examples": ["12:00:00"]}
     assert properties["closes"]["oneOf"] == [{"type": "string", "format": "time-local"}, {"type": "null"}]
     assert properties["pause"]["examples"] == ["PT1H"]
+    assert properties["fee"] == {"type": "string", "format": "decimal", "default": "0", "examples": ["12.50"]}
 
 
 class Price(msgspec.Struct):
@@ -210,6 +213,11 @@ async def show_order(order_id: FromPath[int]) -> JSONResponse[int]:
     return JSONResponse(order_id)
 
 
+@get("/parcels/{parcel_id:int}")
+async def show_parcel(parcel_id: FromPath[UUID]) -> JSONResponse[UUID]:
+    return JSONResponse(parcel_id)
+
+
 @get("/search")
 async def search(query: FromQuery[str]) -> JSONResponse[str]:
     return JSONResponse(query)
@@ -244,6 +252,10 @@ async def list_statuses() -> JSONResponse[str]:
         (
             [show_order],
             "show_order: its path /orders/{orderid:int} lacks the parameter order_id; the path's parameters: orderid",
+        ),
+        (
+            [show_parcel],
+            "show_parcel: its path /parcels/{parcel_id:int} gives parcel_id as int, the function expects UUID",
         ),
         ([Twice], "Twice: the combination of path and method must be unique in a controller"),
         ([show_alone, show_another], "show_another: Handler already registered for path '/alone' and http method GET"),

@@ -97,8 +97,12 @@ def test_directive_in_a_rollback_is_refused(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("directive", "what"),
     [
-        ("depends: 0001_create_a, 0002_create_b", r":1 depends on '0001_create_a,', which is not in this folder"),
-        ("depends: 0007_lost", r":1 depends on '0007_lost', which is not in this folder"),
+        (
+            "depends: 0001_create_a, 0007_b",
+            ":1 depends on '0001_create_a,': write names with spaces, not commas, between",
+        ),
+        ("depends: 0001_create_a.sql", ":1 depends on '0001_create_a.sql': write names with .* and without .sql"),
+        ("depends: 0007_lost", r":1 depends on '0007_lost', which is not in this folder$"),
         ("transactional: no", ":1 must say true or false, once"),
         ("transactional: true false", ":1 must say true or false, once"),
     ],

@@ -123,3 +123,17 @@ def test_handler_of_several_paths_and_methods_is_an_endpoint_for_each(tmp_path: 
         ("GET", "/b/{key}"),
         ("PUT", "/b/{key}"),
     ]
+
+
+@pytest.mark.parametrize("nothing", ["[]", "()"])
+def test_public_handler_is_not_guarded(tmp_path: Path, nothing: str) -> None:
+    (tmp_path / "service").mkdir()
+    (tmp_path / "service/__init__.py").touch()
+    (tmp_path / "service/things.py").write_text(
+        f"from litestar import Controller, get\nclass Things(Controller):\n"
+        f"    security = {nothing}\n    @get()\n    async def all(self) -> None: ...\n"
+    )
+
+    [found] = endpoints(Code(tmp_path))
+
+    assert not found.guarded

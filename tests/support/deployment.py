@@ -10,6 +10,11 @@ from tests.support.processes import ROOT
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
+# The services that the tests know, by profile; a service of your own needs only to keep the rules for all.
+ALWAYS = {"database", "migrate", "web"}
+NODES = ["coordinator", "worker-1", "worker-2"]
+CITUS = {*NODES, "add-workers", "migrate-citus", "distribute"}
+KNOWN = {*ALWAYS, "pgbouncer", "standby", *CITUS}
 
 
 def interpolate(text: str, **variables: str) -> str:

@@ -8,7 +8,7 @@ import attrs
 from pglast import parse_sql
 from pglast.parser import ParseError
 
-from service.migrate import migration_files
+from service.migrate import migration_files, migration_text
 from service.sqlcheck.analysis.parse_tree import Node, walk
 from service.sqlcheck.findings import Finding
 
@@ -40,14 +40,14 @@ class MigrationFiles:
     """The migrations of a folder, in the order of their names."""
 
     def __init__(self, directory: Path) -> None:
-        """Read and parse the migrations."""
+        """Read and parse the migrations. Raises MigrationError."""
         self.texts: dict[str, str] = {}
         self.places: dict[Part, Place] = {}
         # By check and name: the accepted findings, and those that were made.
         self._accepted: dict[Part, Place] = {}
         self._found: set[Part] = set()
         for file in migration_files(directory):
-            path, text = f"{directory.name}/{file.name}", file.read_text("utf-8")
+            path, text = f"{directory.name}/{file.name}", migration_text(file)
             self.texts[path] = text
             for part, offset in _parts(text):
                 self.places[part] = _place(path, text, offset)
