@@ -205,6 +205,7 @@ def test_guaranteed_row_is_one(toys: Toys, sql: str) -> None:
         WITH_MADE + "select m.id from made inner join maker as m on m.id = made.maker",
         "select 1 limit 0",
         "select 1 limit 0.2",
+        "select 1 limit 2::bit(1)::integer",
         "select count(*) from maker limit length('a')",
         "select count(*) from maker having count(*) > 1",
         "select 1 from maker where false limit 1",
