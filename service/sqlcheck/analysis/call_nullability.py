@@ -8,7 +8,7 @@ import attrs
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.min_rows import returns_at_least_one
 from service.sqlcheck.analysis.nested_arrays import makes_nested
-from service.sqlcheck.analysis.node_tree import Node, constant_text, is_null_constant, type_of, walk
+from service.sqlcheck.analysis.node_tree import Node, constant_integer, constant_text, is_null_constant, type_of, walk
 from service.sqlcheck.analysis.not_null import not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, in_array, null_if_all, null_if_any
 from service.sqlcheck.analysis.query_parts import conjuncts
@@ -100,6 +100,19 @@ def infer_field(inference: "Inference", scope: Scope, row: Node, place: int) -> 
             return infer_field(inference, *argument, place)
         case _:
             return UNKNOWN
+
+
+def infer_elements(inference: "Inference", scope: Scope, node: Node) -> Nullability:
+    """Infer the nullability of a slice of an array, or of one element: only that of `(array_agg(…))[1]` is known."""
+    array = inference.expression(scope, node.refexpr)
+    if node.reflowerindexpr:
+        bounds = [each for each in [*node.reflowerindexpr, *node.refupperindexpr] if each]
+        null = inference.null_if_any(scope, bounds)
+        return attrs.evolve(null_if_any([array, null]), elements_not_null=array.elements_not_null)
+    is_list = scope.catalogue.builtin_name(node.refexpr.aggfnoid or 0) == "array_agg"
+    is_first = is_list and [constant_integer(each) for each in node.refupperindexpr] == [1]
+    is_known = is_first and not makes_nested(scope, node.refexpr) and array.never_null and array.elements_not_null
+    return NEVER if is_known else UNKNOWN
 
 
 def infer_builtin(inference: "Inference", scope: Scope, function: int, node: Node) -> Nullability:
