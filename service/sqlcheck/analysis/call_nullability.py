@@ -170,8 +170,9 @@ def infer_window_function(inference: "Inference", scope: Scope, node: Node) -> N
     if node.winfnoid in scope.catalogue.never_null:
         return NEVER
     if name == "ntile" or (name in {"lag", "lead"} and len(arguments) == 3):  # noqa: PLR2004 - value, offset, default
-        return inference.null_if_any(scope, arguments)
+        return inference.null_if_any(scope, arguments).in_another_row()
     frame = next(each.frameOptions for each in scope.query.windowClause if each.winref == node.winref)
     if name in AGGREGATES and not frame & pg.WITHOUT_CURRENT_ROW and not node.aggfilter:
-        return _of_rows(scope, node, name, [inference.expression(scope, each) for each in arguments[:1]])
+        found = _of_rows(scope, node, name, [inference.expression(scope, each) for each in arguments[:1]])
+        return found.in_another_row() if name in {"first_value", "last_value"} else found
     return UNKNOWN

@@ -81,7 +81,7 @@ class NullabilityInference:
         assumed = [Nullability(elements_not_null=True)] * len(scope.targets)
         while True:
             self._recursive[scope] = assumed
-            found = self.columns(scope)
+            found = [each.in_another_row() for each in self.columns(scope)]
             self._columns, self._unmatched = dict(known), dict(unmatched)
             if found == assumed:
                 del self._recursive[scope]
