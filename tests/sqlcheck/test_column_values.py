@@ -57,6 +57,9 @@ def test_literal_matches_a_checked_text(toys: Toys, field: str, select: str) -> 
         "array(select array[toy.id] from toy)",
         "coalesce((select array_agg(array[toy.id]) from toy), '{}')",
         "(select max(array[array[toy.id]]) over () from toy limit 1)",
+        "case when id > 1 then array[array[id]] else '{}' end",
+        "(array[array[id], array[2]])[1:1]",
+        "array[array[id]] || array[id]",
     ],
 )
 def test_array_of_arrays_is_a_list_of_lists(toys: Toys, made: str) -> None:

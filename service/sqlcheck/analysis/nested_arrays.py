@@ -26,8 +26,12 @@ def levels_below(scope: Scope, node: Node) -> int:
     match node.label:
         case "ARRAYEXPR":
             parts = node.elements or []
-        case "COALESCEEXPR" | "WINDOWFUNC":
+        case "COALESCEEXPR" | "MINMAXEXPR" | "NULLIFEXPR" | "OPEXPR" | "WINDOWFUNC":
             parts = node.args or []
+        case "CASEEXPR":
+            parts = [*(each.result for each in node.args), *filter(None, [node.defresult])]
+        case "SUBSCRIPTINGREF" if node.reflowerindexpr:
+            parts = [node.refexpr]
         case "AGGREF":
             parts = [each.expr for each in node.args or []]
         case "SUBLINK" if node.subLinkType in {pg.ARRAY, pg.EXPRESSION}:
