@@ -165,6 +165,7 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "select t.id from (select id, row_number() over (partition by maker) as n from toy) as t where t.n = $1",
         "select t.id from (select id, row_number() over () as n from toy) as t where t.n < $1",
         "select t.w from (select distinct on (id) price::text as w from toy) as t where t.w = 'a' limit $1",
+        "select at from hour where at = to_timestamp($1)",
     ],
 )
 def test_several_rows_are_not_maybe(toys: Toys, sql: str) -> None:
