@@ -251,9 +251,16 @@ def test_session_is_assumed_valid(toys: Toys, sql: str) -> None:
     assert toys.check(sql, "-- $1 session integer\n-- returns: one Toy\n", "cardinality") == ""
 
 
-def test_row_that_references_the_session_can_be_absent(toys: Toys) -> None:
-    sql = "select toy.id from live as caller inner join toy on toy.maker = $1 where caller.id = $1 limit 1"
-
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select toy.id from live as caller inner join toy on toy.maker = $1 where caller.id = $1 limit 1",
+        "select p.code from live as caller inner join parent as p on p.id = $1 where caller.id = $1 limit 1",
+        "select v.n from live as caller right join (values (1)) as v (n) on v.n = caller.id where caller.id = $1",
+    ],
+    ids=["foreign key", "no key", "outer join"],
+)
+def test_row_beside_the_session_can_be_absent(toys: Toys, sql: str) -> None:
     assert NONE in toys.check(sql, "-- $1 session integer\n-- returns: one Toy\n", "cardinality")
 
 
