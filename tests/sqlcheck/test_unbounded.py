@@ -204,6 +204,7 @@ def test_limited_index_scan_is_accepted(toys: Toys, sql: str) -> None:
         "select id from toy as t where id in (select m.id from maker as m where m.id = t.id limit 10)",
         "select note from pair where (left_id, 1) in (select id, maker from toy limit 10)",
         "select id from maker where case when note = 'a' then id = 1 else name > 'b' end",
+        "select id from toy order by price fetch first 10 rows with ties",
     ],
 )
 def test_list_without_a_limit_is_found(toys: Toys, sql: str) -> None:
