@@ -165,6 +165,7 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "select t.id from (select id, row_number() over (partition by maker) as n from toy) as t where t.n = $1",
         "select t.id from (select id, row_number() over () as n from toy) as t where t.n < $1",
         "select t.w from (select distinct on (id) price::text as w from toy) as t where t.w = 'a' limit $1",
+        "select at from hour where at = to_timestamp($1)",
     ],
 )
 def test_several_rows_are_not_maybe(toys: Toys, sql: str) -> None:
@@ -205,6 +206,7 @@ def test_guaranteed_row_is_one(toys: Toys, sql: str) -> None:
         WITH_MADE + "select m.id from made inner join maker as m on m.id = made.maker",
         "select 1 limit 0",
         "select 1 limit 0.2",
+        "select 1 limit 2::bit(1)::integer",
         "select count(*) from maker limit length('a')",
         "select count(*) from maker having count(*) > 1",
         "select 1 from maker where false limit 1",
@@ -249,9 +251,16 @@ def test_session_is_assumed_valid(toys: Toys, sql: str) -> None:
     assert toys.check(sql, "-- $1 session integer\n-- returns: one Toy\n", "cardinality") == ""
 
 
-def test_row_that_references_the_session_can_be_absent(toys: Toys) -> None:
-    sql = "select toy.id from live as caller inner join toy on toy.maker = $1 where caller.id = $1 limit 1"
-
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select toy.id from live as caller inner join toy on toy.maker = $1 where caller.id = $1 limit 1",
+        "select p.code from live as caller inner join parent as p on p.id = $1 where caller.id = $1 limit 1",
+        "select v.n from live as caller right join (values (1)) as v (n) on v.n = caller.id where caller.id = $1",
+    ],
+    ids=["foreign key", "no key", "outer join"],
+)
+def test_row_beside_the_session_can_be_absent(toys: Toys, sql: str) -> None:
     assert NONE in toys.check(sql, "-- $1 session integer\n-- returns: one Toy\n", "cardinality")
 
 

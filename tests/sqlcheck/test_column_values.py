@@ -57,6 +57,11 @@ def test_literal_matches_a_checked_text(toys: Toys, field: str, select: str) -> 
         "array(select array[toy.id] from toy)",
         "coalesce((select array_agg(array[toy.id]) from toy), '{}')",
         "(select max(array[array[toy.id]]) over () from toy limit 1)",
+        "case when id > 1 then array[array[id]] else '{}' end",
+        "(array[array[id], array[2]])[1:1]",
+        "array[array[id]] || array[id]",
+        "(select a from (select array[array[1]] as a union all select '{}') as either limit 1)",
+        "(with recursive up (a) as (select array[array[1]] union select a || a from up) select a from up limit 1)",
     ],
 )
 def test_array_of_arrays_is_a_list_of_lists(toys: Toys, made: str) -> None:

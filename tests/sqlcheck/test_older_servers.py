@@ -131,6 +131,19 @@ def test_key_counts_only_with_its_own_collation(
     assert allowed == set()
 
 
+def test_grouped_column_in_json_can_be_null(older: str, tmp_path: Path) -> None:
+    with scratch.scratch_database(older) as empty, connect(empty) as connection:
+        connection.execute("create table sale (place integer not null)")
+        toys = Toys(Describer(connection), tmp_path)
+        built = "select jsonb_build_object('place', place, 'again', (select place)) from sale group by rollup (place)"
+
+        shape = toys.describe(built, "-- returns: many Toy\n").json_shape(1)
+
+    assert shape
+    assert shape.keys
+    assert [each.nulls.never_null for each in shape.keys.values()] == [False, False]
+
+
 @pytest.mark.parametrize("command", ["check", "locks"])
 @pytest.mark.parametrize(
     ("ddl", "lacking"),

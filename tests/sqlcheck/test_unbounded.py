@@ -84,6 +84,13 @@ def test_exists_without_an_index_is_found(toys: Toys) -> None:
     assert "scan of toy: no index for (" in toys.check(sql, header(sql), "seqscan")
 
 
+@pytest.mark.parametrize("join", ["full", "left"])
+def test_scan_of_a_side_that_an_outer_join_keeps_has_no_condition(toys: Toys, join: str) -> None:
+    sql = f"select toy.id, pair.note from toy {join} join pair on pair.right_id = toy.maker limit 10"
+
+    assert "scan of toy: no condition limits its rows [seqscan]" in toys.check(sql, header(sql), "seqscan")
+
+
 def test_plan_keeps_the_condition_of_an_index_that_does_not_serve(toys: Toys) -> None:
     """The book shows the plan."""
     sql = "select note from pair where right_id = $1"
@@ -197,6 +204,7 @@ def test_limited_index_scan_is_accepted(toys: Toys, sql: str) -> None:
         "select id from toy as t where id in (select m.id from maker as m where m.id = t.id limit 10)",
         "select note from pair where (left_id, 1) in (select id, maker from toy limit 10)",
         "select id from maker where case when note = 'a' then id = 1 else name > 'b' end",
+        "select id from toy order by price fetch first 10 rows with ties",
     ],
 )
 def test_list_without_a_limit_is_found(toys: Toys, sql: str) -> None:

@@ -8,7 +8,7 @@ import attrs
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.min_rows import returns_at_least_one
 from service.sqlcheck.analysis.nested_arrays import makes_nested
-from service.sqlcheck.analysis.node_tree import Node, constant_text, is_null_constant, type_of, walk
+from service.sqlcheck.analysis.node_tree import Node, constant_integer, constant_text, is_null_constant, type_of, walk
 from service.sqlcheck.analysis.not_null import not_null_if_true
 from service.sqlcheck.analysis.nullability import NEVER, UNKNOWN, Nullability, in_array, null_if_all, null_if_any
 from service.sqlcheck.analysis.query_parts import conjuncts
@@ -102,6 +102,19 @@ def infer_field(inference: "Inference", scope: Scope, row: Node, place: int) -> 
             return UNKNOWN
 
 
+def infer_elements(inference: "Inference", scope: Scope, node: Node) -> Nullability:
+    """Infer the nullability of a slice of an array, or of one element: only that of `(array_agg(…))[1]` is known."""
+    array = inference.expression(scope, node.refexpr)
+    if node.reflowerindexpr:
+        bounds = [each for each in [*node.reflowerindexpr, *node.refupperindexpr] if each]
+        null = inference.null_if_any(scope, bounds)
+        return attrs.evolve(null_if_any([array, null]), elements_not_null=array.elements_not_null)
+    is_list = scope.catalogue.builtin_name(node.refexpr.aggfnoid or 0) == "array_agg"
+    is_first = is_list and [constant_integer(each) for each in node.refupperindexpr] == [1]
+    is_known = is_first and not makes_nested(scope, node.refexpr) and array.never_null and array.elements_not_null
+    return NEVER if is_known else UNKNOWN
+
+
 def infer_builtin(inference: "Inference", scope: Scope, function: int, node: Node) -> Nullability:
     """Infer the nullability of a call of one of PostgreSQL's own functions, directly or by an operator."""
     arguments = [inference.expression(scope, each) for each in node.args or []]
@@ -157,8 +170,9 @@ def infer_window_function(inference: "Inference", scope: Scope, node: Node) -> N
     if node.winfnoid in scope.catalogue.never_null:
         return NEVER
     if name == "ntile" or (name in {"lag", "lead"} and len(arguments) == 3):  # noqa: PLR2004 - value, offset, default
-        return inference.null_if_any(scope, arguments)
+        return inference.null_if_any(scope, arguments).in_another_row()
     frame = next(each.frameOptions for each in scope.query.windowClause if each.winref == node.winref)
     if name in AGGREGATES and not frame & pg.WITHOUT_CURRENT_ROW and not node.aggfilter:
-        return _of_rows(scope, node, name, [inference.expression(scope, each) for each in arguments[:1]])
+        found = _of_rows(scope, node, name, [inference.expression(scope, each) for each in arguments[:1]])
+        return found.in_another_row() if name in {"first_value", "last_value"} else found
     return UNKNOWN

@@ -65,10 +65,12 @@ OPERATOR_FUNCTIONS = """
         and not (o.oprname in ('+', '#', '<->') and o.oprleft = any ('{path,lseg,line,box}'::regtype[]))
         and not (o.oprname = '@@' and o.oprleft = 'jsonb'::regtype)
 """
+# In the gap when summer time begins, two timestamps equal one timestamptz.
 EQUALITIES = """
     select a.amopopr, array_agg(f.amopfamily::bigint)
     from pg_amop as a inner join pg_am as m on m.oid = a.amopmethod inner join pg_amop as f on f.amopopr = a.amopopr
     where m.amname = 'btree' and a.amopstrategy = 3
+        and (a.amoplefttype = a.amoprighttype or 'timestamptz'::regtype not in (a.amoplefttype, a.amoprighttype))
     group by a.amopopr
 """
 # Their B-tree indexes can merge equal entries (support function 4, equalimage); bpchar ignores trailing spaces.

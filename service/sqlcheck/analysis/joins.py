@@ -41,7 +41,8 @@ class Joins:
         self._conditions: list[_Condition] = []
         # Outer joins that other conditions can turn into inner joins, with their own conditions.
         self._if_inner: list[tuple[OuterJoin, _Condition]] = []
-        self._visit(scope.query.jointree)
+        # In the groups for which HAVING is true, it excludes nulls like a condition of each row.
+        self._having = _Condition(scope.query.havingQual, *self._visit(scope.query.jointree))
 
     def _visit(self, node: Node) -> tuple[frozenset[int], frozenset[OuterJoin]]:
         """Return the relations of a part of the FROM clause, and its outer joins."""
@@ -72,7 +73,7 @@ class Joins:
     def _excluded(self) -> tuple[frozenset[Variable], frozenset[OuterJoin]]:
         not_null: set[Variable] = set()
         cancelled: set[OuterJoin] = set()
-        waiting, if_inner = list(self._conditions), list(self._if_inner)
+        waiting, if_inner = [*self._conditions, self._having], list(self._if_inner)
         while waiting:
             condition = waiting.pop()
             for variable in not_null_if_true(self._scope, condition.quals):

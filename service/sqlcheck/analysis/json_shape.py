@@ -41,7 +41,10 @@ class JsonShapes:
 
     def shape_of(self, scope: Scope, node: Node) -> JsonShape:
         """Return the shape of an expression."""
-        found = self._of_type(self._type(node), self.nullability.expression(scope, node))
+        # Before PostgreSQL 18, a grouped column looks like one of the table, which no grouping set makes null.
+        grouped = any(each.query.groupingSets and not each.query.hasGroupRTE for each in scope.with_parents())
+        nulls = UNKNOWN if grouped else self.nullability.expression(scope, node)
+        found = self._of_type(self._type(node), nulls)
         inside = self._inside(scope, node)
         if inside is None or (found.type and not found.keys and found.type.bare.internal not in JSON | {"record"}):
             return found

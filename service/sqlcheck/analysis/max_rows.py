@@ -34,7 +34,8 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     :param bounded: accept any bounded number of rows
     """
     query = scope.query
-    if (bounded and query.limitCount) or (constant_integer(query.limitCount) in {0, 1} and not query.limitOption):
+    is_limit = query.limitCount and not query.limitOption  # WITH TIES returns all rows that are equal to the last one
+    if is_limit and (bounded or constant_integer(query.limitCount) in {0, 1}):
         return True
     if (query.hasTargetSRFs and not bounded) or scope.is_replaced:
         return False

@@ -8,7 +8,7 @@ from service.sqlcheck.analysis.catalogue import Catalogue, ForeignKey
 from service.sqlcheck.analysis.joins import OuterJoin
 from service.sqlcheck.analysis.node_tree import Node, constant_integer
 from service.sqlcheck.analysis.nullability import UNKNOWN
-from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts
+from service.sqlcheck.analysis.query_parts import aggregates_all, conjuncts, is_table
 from service.sqlcheck.analysis.scope import Scope
 from service.sqlcheck.analysis.written_rows import is_changed_elsewhere, is_intercepted
 
@@ -161,10 +161,15 @@ class _GuaranteedRows:
         return {parameter: variable for variable, parameter in pairs if parameter and variable.varno in sessions}
 
     def _is_own(self, variable: Node) -> bool:
-        """Return whether a column equated with `$1` is the session's own key: a foreign key can have no row for it."""
+        """Return whether a column equated with `$1` is the session's own key: other columns can have no row for it."""
         scope, column = self._scope.column_origin(variable, written=True) or (self._scope, variable)
-        table, number = scope.relation(column.varno).relid, column.varattno
-        return not any(key.table == table and number in key.columns for key in scope.catalogue.foreign_keys)
+        table, number = scope.relation(column.varno), column.varattno
+        keys, foreign_keys = scope.catalogue.keys.get(table.relid, []), scope.catalogue.foreign_keys
+        return (
+            (not is_table(table) or any(number in key.columns for key in keys))
+            and not any(key.table == table.relid and number in key.columns for key in foreign_keys)
+            and not self._scope.joins.outer_joins(variable.varno, filtered=False)
+        )
 
     def _parameter_equation(self, condition: Node) -> tuple[Node, int]:
         """Return the column and the parameter that a condition equates; 0 for any other condition."""

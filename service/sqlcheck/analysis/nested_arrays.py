@@ -26,16 +26,23 @@ def levels_below(scope: Scope, node: Node) -> int:
     match node.label:
         case "ARRAYEXPR":
             parts = node.elements or []
-        case "COALESCEEXPR" | "WINDOWFUNC":
+        case "COALESCEEXPR" | "MINMAXEXPR" | "NULLIFEXPR" | "OPEXPR" | "WINDOWFUNC":
             parts = node.args or []
+        case "CASEEXPR":
+            parts = [*(each.result for each in node.args), *filter(None, [node.defresult])]
+        case "SUBSCRIPTINGREF" if node.reflowerindexpr:
+            parts = [node.refexpr]
         case "AGGREF":
             parts = [each.expr for each in node.args or []]
         case "SUBLINK" if node.subLinkType in {pg.ARRAY, pg.EXPRESSION}:
             inner = scope.child(node.subselect)
             parts = [inner.targets[0].expr]
-        case "VAR" if not (around := scope.ancestor(node.varlevelsup)).is_recursive(node.varno):
+        case "VAR":
+            around = scope.ancestor(node.varlevelsup)
             inner, shown = around.shown_expression(node)
-            parts = [shown] if shown else []
+            place = None if inner is around else around.place(node.varno, node.varattno)
+            found = shown if place is None else inner.targets[place].expr  # of a set operation, its first query's
+            parts = [found] if found else []
         case label if label in CASTS:
             parts = [node.arg]
         case _:

@@ -157,7 +157,7 @@ def constant_bytes(node: Node) -> bytes:
 
 def constant_integer(node: Node | None) -> int | None:
     """Return the value of an integer constant below casts; None for any other expression."""
-    while node is not None and node.funcformat in {pg.EXPLICIT_CAST, pg.IMPLICIT_CAST}:
+    while node is not None and node.funcformat in {pg.EXPLICIT_CAST, pg.IMPLICIT_CAST} and type_of(node) in INTEGERS:
         node = node.args[0]
     if node is None or node.label != "CONST" or node.constisnull or node.consttype not in INTEGERS:
         return None

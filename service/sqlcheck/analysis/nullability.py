@@ -40,6 +40,10 @@ class Nullability:
         kept = (joins for joins in self.outer_joins if not any(each <= joins for each in present.outer_joins))
         return attrs.evolve(self, outer_joins=frozenset(kept))
 
+    def in_another_row(self) -> "Nullability":
+        """Return it for the value of another row, whose outer joins say nothing about this row."""
+        return attrs.evolve(self, outer_joins=frozenset(), reason=self.why if self.known else "")
+
 
 NEVER, UNKNOWN = Nullability(), Nullability(known=False)
 
@@ -75,4 +79,4 @@ def null_if_all(values: Sequence[Nullability]) -> Nullability:
 
 def _impossible(joins: frozenset[OuterJoin]) -> bool:
     """Return whether both sides of a full join would be missing."""
-    return len({join.node for join in joins}) < len(joins)
+    return len({(join.scope, join.node) for join in joins}) < len(joins)

@@ -81,7 +81,7 @@ class NullabilityInference:
         assumed = [Nullability(elements_not_null=True)] * len(scope.targets)
         while True:
             self._recursive[scope] = assumed
-            found = self.columns(scope)
+            found = [each.in_another_row() for each in self.columns(scope)]
             self._columns, self._unmatched = dict(known), dict(unmatched)
             if found == assumed:
                 del self._recursive[scope]
@@ -114,10 +114,8 @@ class NullabilityInference:
                 return NEVER
             case label if label in NULL_IF_ANY:
                 return self.null_if_any(scope, operands(node))
-            case "SUBSCRIPTINGREF" if node.reflowerindexpr and not node.refassgnexpr:  # a slice of an array
-                bounds = [each for each in [*node.reflowerindexpr, *node.refupperindexpr] if each]
-                array, null = self.expression(scope, node.refexpr), self.null_if_any(scope, bounds)
-                return attrs.evolve(null_if_any([array, null]), elements_not_null=array.elements_not_null)
+            case "SUBSCRIPTINGREF" if not node.refassgnexpr:
+                return calls.infer_elements(self, scope, node)
             case "FIELDSELECT":
                 return calls.infer_field(self, scope, node.arg, node.fieldnum - 1)
             case "SQLVALUEFUNCTION":

@@ -41,6 +41,8 @@ PREDICATES = """
 INDEX_SCANS = {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
 BITMAPS = {"BitmapAnd", "BitmapOr", "Bitmap Index Scan"}
 JOIN_CONDITIONS = ("Join Filter", "Hash Cond", "Merge Cond")
+# The sides of outer joins of which each row is returned, so no index for the join condition spares reading them.
+WHOLE_SIDES = {"Left": {"Outer"}, "Right": {"Inner"}, "Full": {"Outer", "Inner"}}
 # Nodes that read all their input before they return the first row.
 BLOCKING_NODES = {"Sort", "Aggregate", "Hash", "SetOp", "WindowAgg", "ModifyTable"}
 EXPLAIN = sql.SQL("explain (generic_plan, verbose, format {}) {}")
@@ -162,8 +164,10 @@ def full_scans(plan: Plan, *, limited: bool = False, join: str = "") -> Iterator
     is_full = (kind == "Seq Scan" and plan.get("Disabled")) or (whole_index and (is_filtered or not limited))
     if is_full and plan.get("Schema") != "pg_catalog":
         yield plan, join
-    join = next((plan[each] for each in JOIN_CONDITIONS if each in plan), join)
+    own = next((plan[each] for each in JOIN_CONDITIONS if each in plan), join)
+    whole_sides = WHOLE_SIDES.get(plan.get("Join Type", ""), set())
     for child in plan.get("Plans", []):
-        is_input = child.get("Parent Relationship") in {"Outer", "Inner", "Member"}
-        passes_limit = limited and is_input and kind not in BLOCKING_NODES
-        yield from full_scans(child, limited=kind == "Limit" or passes_limit, join=join)
+        side = child.get("Parent Relationship")
+        passes_limit = limited and side in {"Outer", "Inner", "Member"} and kind not in BLOCKING_NODES
+        limits = join if side in whole_sides else own
+        yield from full_scans(child, limited=kind == "Limit" or passes_limit, join=limits)

@@ -60,6 +60,12 @@ class Scope:
             scope = scope.parent
         return scope
 
+    def with_parents(self) -> "Iterator[Scope]":
+        """Yield this query, and the queries around it."""
+        yield self
+        if self.parent:
+            yield from self.parent.with_parents()
+
     def child(self, query: Node, user: object = None) -> "Scope":
         """Return the scope of a query in this one; each `user` of a view or CTE has one of its own, with other rows."""
         key = (id(query), user)

@@ -33,6 +33,18 @@ select array_agg(t.id) filter (where t.price is not null), array_agg(t.id) filte
 -- who knows
 select array_agg(id) filter (where id is not null) from toy;
 
+-- never, never
+select note, min(note) from maker group by note having note is not null and count(*) > 1;
+
+-- never, never, never
+select toy.price + maker.id, maker.id, array_agg(maker.name) from toy left join maker on maker.id = toy.maker group by toy.price, maker.id having toy.price > 0 and maker.id > 0;
+
+-- never, who knows, who knows, who knows
+select (array_agg(id order by made))[1], (array_agg(note))[1], (array_agg(id))[2], (array_agg(tags))[1] from maker group by name;
+
+-- who knows
+select (array_agg(id))[1] from maker;
+
 -- who knows, never, never
 select id, count(*), grouping(id) from maker group by grouping sets ((id), ());
 

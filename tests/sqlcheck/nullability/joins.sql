@@ -203,3 +203,15 @@ select maker.id from owner as a cross join owner as b left join maker on maker.i
 
 -- join
 select pair.left_id from (select a.left_id, b.right_id from pair as a cross join pair as b) as mixed left join pair on pair.left_id = mixed.left_id and pair.right_id = mixed.right_id;
+
+-- join, never
+with both_sides as (select maker.id as a, toy.id as b from maker full join toy on toy.maker = maker.id) select coalesce(one.a, two.b), coalesce(one.a, one.b) from both_sides as one cross join both_sides as two;
+
+-- join
+with both_sides as (select maker.id as a, toy.id as b from maker full join toy on toy.maker = maker.id) select a from both_sides intersect select b from both_sides;
+
+-- itself
+with recursive up (a, b) as (select 1, 1 union select coalesce(up.b, maker.id), toy.id from up cross join (maker full join toy on toy.maker = maker.id)) select a from up;
+
+-- join, join, never
+select coalesce(lag(maker.id, 1, maker.id) over (), toy.id), coalesce(first_value(maker.id) over (), toy.id), coalesce(max(maker.id) over (), toy.id) from maker full join toy on toy.maker = maker.id;

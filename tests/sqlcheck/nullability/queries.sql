@@ -69,7 +69,7 @@ select (select maker.note), (select maker.name) from maker;
 -- never
 select age from (select 1 as age) as a natural join (select 1 as age) as b;
 
--- who knows, join
+-- who knows, itself
 with recursive r (id, n) as (select 1, 1 union all select case when r.id = 1 then 2 end, s.n from r left join lateral strict_ones(r.id) as s (n) on true) select id, n from r;
 
 -- never

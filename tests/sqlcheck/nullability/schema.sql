@@ -125,3 +125,4 @@ create operator @@@ (function = strict_ones, rightarg = integer);
 create view told_toy as select id, price from toy;
 create trigger told instead of update on told_toy for each row execute function fill();
 create view owned as select owner.id, (select name from maker where id = owner.maker) as name from owner;
+create table hour (at timestamp primary key);
