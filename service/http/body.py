@@ -138,7 +138,7 @@ def field_errors(value: object, model: Any, pointer: str = "") -> Iterator[Field
 def _all_field_errors(body: bytes, model: object) -> list[FieldError]:
     try:
         return [*field_errors(msgspec.json.decode(body), model)]
-    except msgspec.ValidationError:  # a number that Python cannot represent
+    except (msgspec.ValidationError, RecursionError):  # Python cannot represent a number, or the depth of another field
         return []
 
 
