@@ -83,7 +83,7 @@ class Application(Litestar):
 
 
 def _check_argument_names(handler: BaseRouteHandler) -> None:
-    """Raise ConfigurationError if a parameter has a name to which Litestar gives another meaning, such as ``query``."""
+    """Raise ConfigurationError if a parameter has a name that Litestar reserves, such as ``query``."""
     # A handler can also be a callable object, whose annotations Litestar finds elsewhere.
     for name, annotation in getattr(handler.fn, "__annotations__", {}).items():
         for rule in getattr(annotation, "__metadata__", ()):
@@ -171,7 +171,7 @@ class ServiceRequest(Request[None, Caller, State]):
 
 @cache
 def body_model(handler: HTTPRouteHandler) -> Any:  # noqa: ANN401 - any type
-    """Return the type of the handler's ``data``, with the rules of ``Annotated``, which Litestar takes off it."""
+    """Return the type of the handler's ``data``, with the rules of ``Annotated``, which Litestar strips from it."""
     field: FieldDefinition = handler.parsed_data_field  # type: ignore[assignment]  # only for handlers with `data`
     rules = [meta for meta in field.metadata if isinstance(meta, msgspec.Meta)]
     return Annotated[(field.annotation, *rules)] if rules else field.annotation
