@@ -118,7 +118,7 @@ def _row(description: Description, row: Row) -> Iterator[Problem]:
 
 
 def _advice(found: Type, annotation: Annotation) -> str:
-    """Return what would fit, as the end of a sentence, if that is not obvious."""
+    """Return how to make the column fit, as the end of a sentence, if that is not obvious."""
     if annotation.has_json_class:
         return "; a class is read from json or jsonb"
     if found.bare.internal in JSON:

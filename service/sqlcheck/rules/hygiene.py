@@ -50,9 +50,8 @@ def connection_state(tree: Node) -> Iterator[tuple[Node, str]]:
     """Yield the nodes of a statement that change the state of the session, and their names."""
     for node in walk(tree):
         kind = type(node).__name__
-        if kind in STATE_STATEMENTS and not getattr(
-            node, "is_local", False
-        ):  # SET LOCAL has no effect outside a transaction
+        # SET LOCAL has no effect outside a transaction.
+        if kind in STATE_STATEMENTS and not getattr(node, "is_local", False):
             yield node, STATE_STATEMENTS[kind]
         elif kind == "RangeVar" and node.relpersistence == "t":
             yield node, "a temporary table"
