@@ -110,7 +110,10 @@ def _check_table(table: Table, files: MigrationFiles) -> Iterator[Finding]:
 
 
 def _check_indexes(table: str, indexes: Collection[Index], files: MigrationFiles) -> Iterator[Finding]:
-    """Find redundant indexes; of equal ones, the primary key is not redundant, or else a unique one, or else the first."""
+    """Find indexes that another one makes redundant.
+
+    Of equal indexes, one is kept: the primary key, otherwise a unique one, otherwise the first by name.
+    """
     ranked = sorted((index for index in indexes if index.valid), key=lambda index: not index.unique)
     for rank, index in enumerate(ranked):
         equal = next((each for each in ranked[:rank] if each.method == index.method), None)
