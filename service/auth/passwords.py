@@ -115,7 +115,7 @@ class Passwords:
 
         Raises Unavailable if the queue is full.
         """
-        password = _normalised(password)
+        password = _normalized(password)
         if len(password) > MAX_LENGTH:
             return False
         verified = await self._logins.run(_verify, password, DECOY if hashed is None else hashed)
@@ -124,7 +124,7 @@ class Passwords:
 
 def password_errors(password: str) -> list[FieldError]:
     """Return the errors of a new `password`: a wrong length, or a common password, in upper or lower case."""
-    password = _normalised(password)
+    password = _normalized(password)
     detail = None
     if len(password) < MIN_LENGTH:
         detail = f"Expected str of length >= {MIN_LENGTH}"
@@ -136,7 +136,7 @@ def password_errors(password: str) -> list[FieldError]:
 
 
 def _hash(password: str) -> str:
-    return HASHER.hash(_normalised(password))
+    return HASHER.hash(_normalized(password))
 
 
 def _verify(password: str, hashed: str) -> bool:
@@ -153,7 +153,7 @@ def _verify(password: str, hashed: str) -> bool:
         return False
 
 
-def _normalised(password: str) -> str:
+def _normalized(password: str) -> str:
     """Return `password` in NFC, so that composed and decomposed letters are equal (NIST SP 800-63B, 5.1.1.2).
 
     It is truncated first, because NFC takes quadratic time. NFC keeps at least a quarter of the length, so a password

@@ -27,7 +27,7 @@ MAX_REFUSALS = 10_000
 
 purge("counts of failed log-ins", count("system.clean_login_throttle"))
 # Sessions are kept for 30 days after they expire, even if they ended earlier: by their addresses, the throttle
-# recognises the networks that an owner logs in from.
+# recognizes the networks that an owner logs in from.
 purge("login sessions", count("system.clean_login_sessions"))
 
 

@@ -96,12 +96,12 @@ class ServiceRequest(Request[None, Caller, State]):
     """A request. ``auth`` is the caller; the JSON body becomes the handler's ``data``.
 
     The database is an attribute, not a dependency, because two or more dependencies cost a task each.
-    Attributes that few handlers use (cookies, state, forms) are initialised on first use.
+    Attributes that few handlers use (cookies, state, forms) are initialized on first use.
     """
 
     # `raw_headers` maps lower-case names to values; of a repeated header, it has the last. Litestar declares `app`,
     # `auth` and `route_handler` as properties or with other types.
-    __slots__ = ("_body", "_is_initialised", "app", "auth", "db", "raw_headers", "route_handler")
+    __slots__ = ("_body", "_is_initialized", "app", "auth", "db", "raw_headers", "route_handler")
 
     app: Application
     auth: Caller
@@ -116,16 +116,16 @@ class ServiceRequest(Request[None, Caller, State]):
         self.route_handler = scope.get("route_handler")  # type: ignore[assignment]  # None if no route matched
         self.raw_headers = scope["header_map"]  # type: ignore[typeddict-item]  # set by middleware.py
         self._body: bytes | EmptyType = Empty
-        self._is_initialised = False
+        self._is_initialized = False
 
     if not TYPE_CHECKING:  # pragma: no branch - with __getattr__, mypy would accept any attribute
 
         def __getattr__(self, name: str) -> object:
-            """Initialise Litestar's attributes; Python calls this for an attribute that is not set yet."""
+            """Initialize Litestar's attributes; Python calls this for an attribute that is not set yet."""
             if name == "auth":
                 raise AttributeError(f"{self.route_handler} uses request.auth, but is public: give it security=BEARER")
-            if not self._is_initialised:
-                self._is_initialised, body = True, self._body
+            if not self._is_initialized:
+                self._is_initialized, body = True, self._body
                 super().__init__(self.scope, self.receive, self.send)
                 self._body = body
             return self.__getattribute__(name)

@@ -30,6 +30,6 @@ MISTAKES = (
 
 
 def mistake(line: str) -> str:
-    """Return ``: `` and the mistake in `line`, or an empty string if it is not recognised."""
+    """Return ``: `` and the mistake in `line`, or an empty string if it is not recognized."""
     found = ((re.fullmatch(pattern, line), sentence) for pattern, sentence in MISTAKES)
     return next((f": {sentence.format(*match.groups())}" for match, sentence in found if match), "")
