@@ -40,7 +40,7 @@ def bind(host: str, port: int, advice: str = ADVICE) -> socket.socket:
             if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
                 raise _refusal(host, port, error, advice) from error
             if not announced:
-                click.echo(f"Waiting for port {port}: another process has it", err=True)
+                click.echo(f"Waiting for port {port}: another process is using it", err=True)
             announced = True
             time.sleep(0.05)
         else:

@@ -136,15 +136,17 @@ def _owner(found: Object) -> str:
 def _changes(before: Object, after: Object) -> Iterator[str]:
     for catalogue in sorted(before.rows.keys() | after.rows.keys()):
         old, new = before.rows.get(catalogue, []), after.rows.get(catalogue, [])
+        if old == new:
+            continue
         if catalogue == "pg_description":
-            yield from ["another comment"] if old != new else []
+            yield "its comment"
         elif len(old) == len(new) == 1:
             for column in sorted(old[0]):
                 was, is_now = (json.dumps(rows[0][column], ensure_ascii=False) for rows in (old, new))
                 if was != is_now and not UNCOMPARED.fullmatch(column):
                     yield f"{column} is {is_now}, not {was}"
-        elif old != new:
-            yield f"other rows of {catalogue}"
+        else:
+            yield f"its rows in {catalogue}"
 
 
 def _without_views(schema: Schema) -> Schema:
@@ -166,7 +168,7 @@ def _difference(change: Change) -> str:
     if before is None or after is None:
         return f"no {what}" if after is None else f"{what}, which no migration creates"
     if before.declared == after.declared:
-        return f"the {what} has another comment"
+        return f"the {what} has a different comment"
     if "\n" in before.declared + after.declared:
-        return f"the {what} has another definition"
+        return f"the {what} has a different definition"
     return f"{what} is {after.declared!r}, not {before.declared!r}"

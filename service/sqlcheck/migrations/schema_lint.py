@@ -121,7 +121,7 @@ def _check_indexes(table: str, indexes: Collection[Index], files: MigrationFiles
         longer = next((each for each in ranked if each.method.startswith(prefix)), None)
         if equal or (longer and index.plain and not index.unique):
             what = f"is the same as {equal.name}" if equal else f"is a prefix of {longer.name}" if longer else ""
-            sentence = f"index {index.name} {what}, which serves its queries: it only costs writes"
+            sentence = f"index {index.name} {what}, which serves its queries: it only slows down writes"
             place = files.place_of("index", index.name, table)
             yield from files.find("duplicate-index", "index", index.name, sentence, place)
 

@@ -74,7 +74,8 @@ def _naive_paths(shape: JsonShape, field: Field, name: str) -> Iterator[str]:
 def _value(description: Description, row: Row | Annotation | None) -> Iterator[Problem]:
     statement = description.statement
     if len(description.columns) != 1:
-        yield "column-count", statement.returns_line, f"returns {_number(len(description.columns))}, but a value is one"
+        sentence = f"returns {_number(len(description.columns))}, but a value has one"
+        yield "column-count", statement.returns_line, sentence
         return
     [column], declared = description.columns, description.types.by_name(statement.row) if statement.row else None
     if declared is None or not declared.equivalent(column.type):

@@ -43,7 +43,7 @@ def check_statement(parsed: ParsedQuery) -> Iterator[Problem]:
     unread = {id(target) for query in exists for target in query.targetList or ()}
     for node in parsed.nodes:
         if isinstance(node, ast.ResTarget) and _is_star(node.val) and id(node) not in unread:
-            yield "star", parsed.line_of(node), "name the columns: `*` changes with the table, under running code"
+            yield "star", parsed.line_of(node), "name the columns: `*` changes with the table while code runs"
 
 
 def connection_state(tree: Node) -> Iterator[tuple[Node, str]]:
