@@ -25,7 +25,7 @@ from service.http.schemas import BodySchemas, MetaSchemas, TimeSchemas
 from service.problems import NotFound
 
 DOCUMENT_PATH = "/openapi.json"
-# Litestar's plugins for the schemas of rows and bodies, and for their rules.
+# What Litestar needs to document rows, bodies and the rules of both.
 SCHEMA_PLUGINS = (MetaSchemas(), BodySchemas(), TimeSchemas())
 MAX_BIGINT = 2**63 - 1
 # Examples for fields that declare none, by format.
