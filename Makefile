@@ -19,7 +19,7 @@ help:
 dev: .venv/ready ## run the service with its own PostgreSQL, a demo user and automatic reload
 	@exec .venv/bin/python -m service dev $(ARGS)
 
-# One worker more than cores, because some tests wait.
+# One worker more than there are cores, because some tests wait.
 test: .venv/ready ## run the tests, against their own PostgreSQL
 	@exec .venv/bin/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist worksteal $(ARGS)
 
@@ -54,7 +54,7 @@ clean: ## remove .venv, caches and reports; keep the development database
 	rm -rf .venv .coverage .coverage.* htmlcov .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Recreated if the lock file is newer, or if the Python that created .venv is gone or has changed.
+# Recreated if requirements-dev.txt is newer, or if the Python that created .venv is gone or has changed.
 .venv/ready: requirements-dev.txt
 	@for python in $(PYTHON); do \
 		if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; \

@@ -8,7 +8,7 @@ for descriptor in (0, 1, 2):
     try:
         os.fstat(descriptor)
     except OSError:
-        # It is closed: a socket would take its number, and the log would go there. open() takes the lowest number.
+        # It is closed: a socket would get its number, and then the log. open() returns the lowest free number.
         os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - the standard library's signature
 
 if os.getpid() == 1:

@@ -1,8 +1,8 @@
 """Builds the application from the settings: controllers, lifespan, middleware."""
 
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -99,29 +99,18 @@ def create_app(
     :param metrics_directory: folder of the metrics; by default, none are recorded
     :param instrument: adds a layer that sees each request with its id, and can replace `db`; by default, none
     """
-    outages = OutageLog()
-    has_probe = pool is None
-    # Readiness has its own connection, so that it responds while all others are in use.
-    probe = pool or ProbePool(settings.database_url, outages=outages, **_pool_options(settings) | {"size": 1})
-    pool = pool or connection_pool(settings, outages)
+    if pool:
+        pools, cache_seconds = [pool], 0.0
+    else:
+        outages = OutageLog()
+        # Readiness has its own connection, so that it responds while all others are in use.
+        probe = ProbePool(settings.database_url, outages=outages, **_pool_options(settings) | {"size": 1})
+        pools, cache_seconds = [connection_pool(settings, outages), probe], DATABASE_TIMEOUTS.readiness
     passwords = Passwords()
     tokens = Tokens(settings)
     throttle = LoginThrottle(settings)
     checksums = expected_checksums(MIGRATIONS)
-    readiness = Readiness(Database(probe), checksums, DATABASE_TIMEOUTS.readiness if has_probe else 0)
-
-    @asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        probing: AbstractAsyncContextManager[None] = probe.open() if has_probe else nullcontext()
-        async with pool.open(), probing:
-            if recorder.is_on:  # for the metric that reports whether the schema is current
-                with suppress(Unavailable, asyncpg.PostgresError):  # readiness reports it
-                    await applied_migrations(app.db, checksums)
-            async with sampling():  # not before: it would show that query as a request that waits for a connection
-                yield
-        passwords.close()
-        recorder.stop()
-
+    readiness = Readiness(Database(pools[-1]), checksums, cache_seconds)
     app = Service(
         route_handlers=[*CONTROLLERS, HealthController, docs_file],
         dependencies={
@@ -131,7 +120,7 @@ def create_app(
             "throttle": _provide(throttle),
             "tokens": _provide(tokens),
         },
-        lifespan=[lifespan],
+        lifespan=[_lifespan(pools, passwords, checksums)],
         request_class=ServiceRequest,
         request_max_body_size=MAX_BODY_BYTES,
         before_request=check_request,  # type: ignore[arg-type]  # each request is a ServiceRequest
@@ -140,7 +129,7 @@ def create_app(
         plugins=[CompleteRoutes(), *SCHEMA_PLUGINS],
         logging_config=None,
     )
-    app.db = Database(pool)
+    app.db = Database(pools[0])
     if settings.cors_origins:
         app.cors = CORS(settings.cors_origins, CORS_EXPOSED_HEADERS)
     app.tokens, app.authenticate = tokens, tokens.authenticate
@@ -149,6 +138,27 @@ def create_app(
     app.asgi_handler = _with_layers(app, settings, instrument)
     app.on_shutdown.append(close_log)  # the last of them, because the others can log
     return app
+
+
+def _lifespan(
+    pools: Collection[PoolLike], passwords: Passwords, checksums: Mapping[str, str]
+) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """Return a lifespan that opens the `pools`, and closes them and `passwords` at the end."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for pool in pools:
+                await stack.enter_async_context(pool.open())
+            if recorder.is_on:  # for the metric that reports whether the schema is current
+                with suppress(Unavailable, asyncpg.PostgresError):  # readiness reports it
+                    await applied_migrations(app.db, checksums)  # type: ignore[attr-defined]  # it is a Service
+            async with sampling():  # not before: it would show that query as a request that waits for a connection
+                yield
+        passwords.close()
+        recorder.stop()
+
+    return lifespan
 
 
 def _record_metrics(app: Service, directory: Path, token: bytes | None) -> None:

@@ -1,4 +1,4 @@
-"""Parses DATABASE_URL, for asyncpg and for libpq (psycopg, yoyo), so that both understand it alike.
+"""Parses DATABASE_URL for asyncpg and for libpq (psycopg, yoyo), so that both treat it alike.
 
 Sources: https://www.postgresql.org/docs/current/libpq-connect.html, 32.1.1.2 (URIs) and 32.1.2 (keywords).
 """
@@ -65,7 +65,7 @@ _FOREIGN = {
         "it belongs to another library",
     ),
 }
-# The largest values that Linux accepts (tcp(7)). It accepts no 0 either, and each connection would fail.
+# The largest values that Linux accepts (tcp(7)). It does not accept 0 either: each connection would fail.
 _LARGEST = {"keepalives_idle": 32767, "keepalives_interval": 32767, "keepalives_count": 127}
 _SETTING = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
@@ -151,7 +151,7 @@ def _parameters(query: str) -> tuple[dict[str, str], dict[str, str]]:
     keywords, settings = {}, {}
     _decoded(query)
     try:
-        # For libpq, a plus sign is no space: a password can contain one.
+        # libpq does not decode a plus sign as a space: a password can contain one.
         pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True, strict_parsing=bool(query))
     except ValueError:
         raise ValueError("must have parameters of the form name=value, joined by &, after the question mark") from None
@@ -202,7 +202,7 @@ def _addresses(hosts: list[str], ports: list[str]) -> tuple[Address, ...]:
 
 
 def _default_host(port: int) -> str:
-    """Return the host if the URL names none: the folder of PostgreSQL's socket, or localhost."""
+    """Return the host for a URL that names none: the folder of PostgreSQL's socket, or localhost."""
     return next((folder for folder in _SOCKETS if Path(folder, f".s.PGSQL.{port}").exists()), "localhost")
 
 

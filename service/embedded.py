@@ -37,14 +37,14 @@ from service.problems import OperatorError
 STOP_SECONDS = 5.0  # for a fast shutdown; then an immediate one follows
 POLL_SECONDS = 0.01
 
-# PostgreSQL's messages about what this server lacks: it has only the extensions plpgsql and vector, no collation of ICU
-# and the locales of this system.
+# PostgreSQL's messages about what this server lacks. It has the extensions plpgsql and vector, no ICU collations, and
+# only the locales of this system.
 MISSING_EXTENSION = re.compile(
     r'extension "[^"]+" is not available|ICU is not supported in this build'
     r'|collation "[^"]+" for encoding "[^"]+" does not exist|could not create locale "[^"]+"'
 )
-# The guard reads from a pipe of the holder. A line ends the guard. The end of the pipe, which follows from any death of
-# the holder, makes it stop the server. The shell that starts the guard then becomes the server.
+# The guard reads from a pipe that the holder keeps open. A line tells it to exit. If the pipe closes without one, the
+# holder has died, and the guard stops the server. After starting the guard, the shell becomes the server.
 GUARD = """
 exec 3<&0 </dev/null
 ({ read -r _ <&3 || kill -INT $$; } &)
@@ -154,7 +154,7 @@ def _lock(file: IO[str], seconds: float = 0) -> bool:
 def _stop_leftover_server(pid_file: Path, lock: IO[str]) -> None:
     """Wait until the guard of a killed holder has stopped its server; if the guard is dead, stop it here."""
     if not _lock(lock, STOP_SECONDS):
-        # The lock proves that the server still runs, so the process id in the file is current.
+        # The server still runs, because it holds the lock, so the process id in the file is current.
         with suppress(FileNotFoundError, ProcessLookupError):
             _stop_at_once(int(pid_file.read_text().split()[0]))
         if not _lock(lock, 2 * STOP_SECONDS):

@@ -83,7 +83,7 @@ def secret_key(text: str) -> bytes:
     encoded = text.encode()
     if len(encoded) < 32:  # noqa: PLR2004 - the message explains the number
         raise ValueError(f"has {len(encoded)} bytes and needs at least 32; {MAKE_A_KEY}")
-    # Of 32 random hexadecimal digits, fewer than 8 are different in only one of twenty million keys.
+    # Only one in twenty million random keys of 32 hexadecimal digits has fewer than 8 different digits.
     if len(set(text)) < 8 or SAMPLE_KEY.search(re.sub(r"\W", "_", text.lower())):  # noqa: PLR2004 - the comment explains the number
         raise ValueError(f"is easy to guess; {MAKE_A_KEY}")
     return encoded
@@ -111,7 +111,7 @@ class LoginLimits:
 
 @attrs.frozen
 class RegistrationLimits:
-    """How often one network can attempt to register within `seconds`."""
+    """How many registrations one network can attempt within `seconds`."""
 
     network: int
     seconds: int

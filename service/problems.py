@@ -3,9 +3,9 @@
 Every response with status 400 or above is a problem document (RFC 9457). `docs/problems.md` lists the types for
 clients. Features define their own types, each in its `problems.py`.
 
-A violated constraint becomes an error response like this: a Problem lists the constraint's name in its `constraints`,
-and `http/database_problems.py` looks it up. A foreign key is violated in two ways: `constraints` names the one whose
-row refers to a missing row, `still_referenced` the one that keeps a row because others refer to it.
+A violated constraint becomes an error response if a Problem lists the constraint's name, which
+`http/database_problems.py` looks up. A foreign key can be violated in two ways: list it in `constraints` for a row that
+refers to a missing row, and in `still_referenced` for a row that cannot be deleted because others refer to it.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 
 from service.postgres import Count, Database, Pool
 
-# By the name of their rows, in the order of declaration.
+# By the name of the rows that they delete, in the order of declaration.
 PURGES: dict[str, Count[[]]] = {}
 
 
 def purge(rows: str, query: Count[[]]) -> None:
-    """Declare that `query` deletes expired `rows`, few enough not to block other transactions for long."""
+    """Declare that `query` deletes a batch of expired `rows`, small enough not to block other transactions for long."""
     PURGES[rows] = query
 
 

@@ -229,7 +229,7 @@ class Settings:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port to listen on. A platform that sets PORT connects from outside."""
+        """The host and the port to listen on; on all interfaces by default if PORT is set, as platforms do."""
         return self.host or ("127.0.0.1" if self.port is None else "0.0.0.0"), self.port or 8000  # noqa: S104 - see above
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The time limits that operators meet, in seconds: of PostgreSQL, clients, shutdown and workers.
+"""The time limits that operators may have to know, in seconds: for PostgreSQL, clients, shutdown and workers.
 
 Every request is answered well before the 30 s after which platforms cut it off.
 """
@@ -50,7 +50,7 @@ class DatabaseTimeouts:
 
     @property
     def request(self) -> float:
-        """The time for all statements of a request together, and so the longest wait for a 503."""
+        """The time budget for all statements of a request together, and therefore the longest wait for a 503."""
         return self.acquire + self.query
 
 

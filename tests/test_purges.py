@@ -108,7 +108,7 @@ async def test_two_concurrent_runs_share_the_work(committed: Committed, own_data
     assert removed == dict.fromkeys(FILL, 5000)
 
 
-async def test_reused_token_is_still_recognised(committed: Committed, own_database_url: str) -> None:
+async def test_reused_token_is_still_recognized(committed: Committed, own_database_url: str) -> None:
     """However old the token, its session is kept until it expires, and reuse ends it."""
     user = await committed.make.user()
     spent = pair = {"refresh_token": user.tokens.refresh_token}
@@ -134,7 +134,7 @@ async def test_ended_session_stays_until_its_expiry(committed: Committed, own_da
     assert await rows(committed.connection, "login sessions") == 1
 
 
-async def test_known_address_is_still_recognised(committed: Committed, own_database_url: str) -> None:
+async def test_known_address_is_still_recognized(committed: Committed, own_database_url: str) -> None:
     """The account is locked by guesses; its owner logs in from the network of a month-old session."""
     user = await committed.make.user()
     await committed.connection.execute("update login_session set expires_at = now() - interval '29 days'")

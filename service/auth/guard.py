@@ -25,7 +25,7 @@ async def check_request(request: ServiceRequest) -> None:
 def _authorization(request: ServiceRequest) -> bytes:
     """Return the value of the ``Authorization`` header. Raises NotAuthenticated unless it is sent exactly once."""
     by_name, sent = request.raw_headers, request.scope["headers"]
-    # The dictionary is shorter than the list only if a header is repeated.
+    # The dictionary is shorter than the list only if some header is repeated.
     is_repeated = len(by_name) < len(sent) and sum(name == b"authorization" for name, _ in sent) > 1  # type: ignore[arg-type]  # a list
     if is_repeated or b"authorization" not in by_name:
         raise NotAuthenticated

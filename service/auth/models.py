@@ -30,7 +30,7 @@ class Allowance:
 
 @attrs.define(slots=False)
 class Session:
-    """A login session: what its tokens are made from."""
+    """A login session, with the values that its tokens contain."""
 
     id: UUID
     user_id: UUID

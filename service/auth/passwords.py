@@ -29,15 +29,15 @@ Password = Annotated[
     ),
 ]
 
-# The 16,290 most common leaked passwords, which NIST SP 800-63B, 5.1.1.2, says to reject, as lines of one text: a set
-# of them would be ten times as large.
+# The 16,290 most common leaked passwords, to be rejected as NIST SP 800-63B, 5.1.1.2, demands. Kept as the lines of one
+# text, because a set would take ten times the memory.
 COMMON_PASSWORDS = f"\n{(Path(__file__).parent / 'common_passwords.txt').read_text(encoding='utf-8')}".encode()
 
 # OWASP's second recommendation: 19 MiB, 2 passes, 1 lane. RFC 9106's second profile, 64 MiB, takes several times as
 # long, and 1 GB of memory for 16 log-ins at once.
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
-# Passwords for unknown addresses are verified against this, so that they take as long as those for known ones. It is
-# the hash of no known password: its salt and digest are zeros. Written down, because hashing would delay each start.
+# Passwords for unknown addresses are verified against this hash, to take as long as those for known ones. Its salt and
+# digest are zeros, so no known password matches. It is a constant, because hashing would delay each start.
 DECOY = f"$argon2id$v=19$m={HASHER.memory_cost},t={HASHER.time_cost},p={HASHER.parallelism}${'A' * 22}${'A' * 43}"
 # Hashes that cost more than this were not made here and are not verified: KiB of memory, passes, lanes.
 MAX_COST = 256 * 1024, 16, 16
@@ -52,7 +52,7 @@ class HashingQueue:
     """Threads for argon2, with a limit on the passwords that are being hashed or waiting."""
 
     def __init__(self, name: str, threads: int, limit: int) -> None:
-        """Start up to `threads` threads; `name` says in errors what up to `limit` passwords are for."""
+        """Create a queue with up to `threads` threads, for up to `limit` passwords; errors name it `name`."""
         self.name, self.limit = name, limit
         self.pending = 0
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
@@ -115,7 +115,7 @@ class Passwords:
 
         Raises Unavailable if the queue is full.
         """
-        password = _normalised(password)
+        password = _normalized(password)
         if len(password) > MAX_LENGTH:
             return False
         verified = await self._logins.run(_verify, password, DECOY if hashed is None else hashed)
@@ -124,7 +124,7 @@ class Passwords:
 
 def password_errors(password: str) -> list[FieldError]:
     """Return the errors of a new `password`: a wrong length, or a common password, in upper or lower case."""
-    password = _normalised(password)
+    password = _normalized(password)
     detail = None
     if len(password) < MIN_LENGTH:
         detail = f"Expected str of length >= {MIN_LENGTH}"
@@ -136,7 +136,7 @@ def password_errors(password: str) -> list[FieldError]:
 
 
 def _hash(password: str) -> str:
-    return HASHER.hash(_normalised(password))
+    return HASHER.hash(_normalized(password))
 
 
 def _verify(password: str, hashed: str) -> bool:
@@ -148,15 +148,15 @@ def _verify(password: str, hashed: str) -> bool:
             return False
         return HASHER.verify(hashed, password)
     except (VerificationError, ValueError) as error:  # ValueError: the stored text is not a hash
-        if str(error) == NO_MEMORY:  # the password can be right
+        if str(error) == NO_MEMORY:  # the password may be right
             raise
         return False
 
 
-def _normalised(password: str) -> str:
+def _normalized(password: str) -> str:
     """Return `password` in NFC, so that composed and decomposed letters are equal (NIST SP 800-63B, 5.1.1.2).
 
-    Cut off first, because NFC takes quadratic time. It leaves at least a quarter, so a password that is too long stays
-    too long.
+    It is truncated first, because NFC takes quadratic time. NFC keeps at least a quarter of the length, so a password
+    that is too long remains too long.
     """
     return unicodedata.normalize("NFC", password[: 4 * MAX_LENGTH + 1])

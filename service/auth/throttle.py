@@ -26,8 +26,8 @@ LOGINS = counter("logins_total", "Log-ins", outcome=("ok", "failed", "throttled"
 MAX_REFUSALS = 10_000
 
 purge("counts of failed log-ins", count("system.clean_login_throttle"))
-# Sessions are kept for 30 days after they expire, even if they ended earlier: the throttle recognises by them the
-# networks that an owner logs in from.
+# Sessions are kept for 30 days after they expire, even if they ended earlier: by their addresses, the throttle
+# recognizes the networks that an owner logs in from.
 purge("login sessions", count("system.clean_login_sessions"))
 
 
@@ -41,7 +41,7 @@ class Client:
 
 @attrs.frozen
 class _Refusal:
-    """The refusal to repeat to a network until `until` (of time.monotonic)."""
+    """The refusal that a network gets again until `until` (monotonic seconds); `wait` is in seconds."""
 
     until: float
     wait: int
@@ -51,8 +51,8 @@ class _Refusal:
 class LoginThrottle:
     """Limits failed log-ins and registrations.
 
-    Each password is verified first, then counted if it is wrong, and the count decides what the client learns.
-    Concurrent guesses therefore reveal no more than consecutive ones.
+    Each password is verified first, then counted if it is wrong, and only the count decides which error the client
+    gets. Concurrent guesses therefore reveal no more than consecutive ones.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -132,7 +132,7 @@ class CheckedPool(WrappedPool):
             await self.check()
 
     def _run_check(self) -> "tuple[dict[str, Statement], list[Finding], list[str]]":
-        """Return all statements, the findings, and if there are any, the migrations that are not applied."""
+        """Return all statements, the findings, and, if there are findings, the migrations that are not applied."""
         from service.sqlcheck import Tree, check_tree, connect  # noqa: PLC0415 - slow to import, but this runs in a thread
 
         tree = Tree.read(self._root)
@@ -146,7 +146,7 @@ class CheckedPool(WrappedPool):
         return [finding for finding in self._findings if finding.path == path]
 
     def _latest(self, query: Query[..., Any]) -> Query[..., Any]:
-        """Return `query` with its current statement, as a new object if that changed: connections prepare each once."""
+        """Return `query` with its current statement; a changed one is a new object, which connections prepare anew."""
         statement = self._statements.get(query.name, query.statement)
         if statement == query.statement:
             return query

@@ -12,10 +12,10 @@ from service.sqlcheck.commands import sql, stub
 
 @click.command()
 def dev() -> None:
-    """Serve on an embedded PostgreSQL and reload.
+    """Serve with an embedded PostgreSQL and automatic reload.
 
-    Reloads edited files, checks edited queries and adds a demo user. Reads .env. If DATABASE_URL is set, uses that
-    database instead of the embedded one.
+    Also checks edited queries, and adds a demo user. Reads .env. If DATABASE_URL is set, uses that database instead of
+    the embedded one.
     """
     import uvicorn  # noqa: PLC0415 - slow to import, and only this command needs a server
 
@@ -44,7 +44,7 @@ def dev() -> None:
 @click.argument("name")
 @click.argument("fields", nargs=-1, required=True, metavar="FIELD:TYPE...")
 @click.option("--no-owner", is_flag=True, help="Let all users share the rows; by default, each row belongs to a user.")
-@click.option("--singular", help="The singular of NAME, if it is not regular: toys, boxes and categories are.")
+@click.option("--singular", help="The singular of NAME, if irregular; toys, boxes and categories are regular.")
 @DATABASE
 def new(name: str, fields: tuple[str, ...], no_owner: bool, singular: str | None, database_url: str | None) -> None:  # noqa: FBT001 - click passes arguments by name
     """Write the files of a new resource.

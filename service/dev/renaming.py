@@ -76,7 +76,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _variables(text: str) -> Iterator[int]:
-    """Yield the offsets in Python source `text` where the name is a variable, because the package is not imported."""
+    """Yield the offsets of the name in Python source `text` if it is a variable there: the package is not imported."""
     if re.search(rf"^import {PACKAGE}\b(?!.* as )", text, re.MULTILINE):
         return
     starts = list(itertools.accumulate(map(len, io.StringIO(text)), initial=0))

@@ -38,7 +38,7 @@ def prepare() -> Iterator[tuple[str, int]]:
     Sets environment variables for the serving processes. The embedded server stops at the end of the context. Raises
     OperatorError.
     """
-    # Until uvicorn handles SIGTERM, it must exit through the context managers.
+    # Until uvicorn handles SIGTERM, exit by an exception, so that the context managers stop PostgreSQL.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     load_dotenv(ROOT / ".env")
     with ExitStack() as stack:
@@ -95,7 +95,7 @@ def _secret_key() -> str:
 
 
 async def add_demo_data(url: str) -> None:
-    """Add the demo user and, if it is new, the rows of each ``sql/<feature>/dev/demo.sql``; without them, no user."""
+    """Add the demo user and, if it is new, the rows of each ``sql/<feature>/dev/demo.sql``: both, or neither."""
     if not await ensure_user(url, DEMO_EMAIL, DEMO_PASSWORD):
         return
     with psycopg.connect(psycopg_conninfo(url), autocommit=True) as connection:

@@ -81,7 +81,7 @@ def fast_path_middleware(app: Litestar, router: ASGIApp) -> ASGIApp:
 
 
 async def _litestars_response(app: Litestar, request: ServiceRequest, data: object) -> ASGIApp:
-    """Return what Litestar makes of `data`, which a handler returned instead of the annotated JSONResponse."""
+    """Return Litestar's response for `data`, which a handler returned instead of the annotated JSONResponse."""
     try:
         return await request.route_handler.to_response(app=app, data=data, request=request)
     except Exception as error:  # noqa: BLE001 - every exception has a response

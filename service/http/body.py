@@ -22,7 +22,7 @@ PATH_STEP = re.compile(r"\.|\[(.+?)\]")
 FIELD_ERROR = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
 # The depth searched for errors, because clients choose the body.
 MAX_DEPTH = 8
-# What the JSON schema says of a date, a time and a Decimal.
+# The formats of dates, times and Decimals in the JSON schema.
 FORMATS_WITH_INFINITY = (b'"format":"date', b'"format":"decimal"')
 # asyncpg sends these as PostgreSQL's infinity and -infinity, which no client intends.
 INFINITE_DATES = {date.min, date.max, datetime.min, datetime.max}  # noqa: DTZ901 - asyncpg compares naive UTC times
@@ -63,7 +63,7 @@ def read_form_body(body: bytes, model: type[T]) -> T:
 
 
 def accept_header(method: str) -> str:
-    """Return the header that tells which media type `method` takes (RFC 5789, 2.2; RFC 9110, 15.5.16)."""
+    """Return the name of the header that lists accepted media types (RFC 5789, 2.2; RFC 9110, 15.5.16)."""
     return {"POST": "Accept-Post", "PATCH": "Accept-Patch"}.get(method, "Accept")
 
 

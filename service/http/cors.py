@@ -13,7 +13,7 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 # Seconds that browsers remember the response to a preflight; without it, 5.
 MAX_AGE = b"600"
 METHODS = b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
-# Stops caches from using any other response for a page of an allowed origin, which could not read it
+# Stops caches from giving the page of an allowed origin a response to another one, which it could not read
 # (https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches).
 VARY = (b"vary", b"Origin")
 

@@ -45,7 +45,7 @@ REFUSALS = (
     asyncpg.OutOfMemoryError,
     asyncpg.ConfigurationLimitExceededError,
 )
-# Of a text; of a jsonb.
+# In a text; in a jsonb.
 UNSTORABLE_CHARACTER = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
 # Ends the context of an error about the value of a parameter, such as a label that an enum lacks.
 PARAMETER = re.compile(r"\$\d+$")
@@ -104,9 +104,9 @@ def _invalid_value(error: asyncpg.DataError) -> str | None:
 
 
 def _is_still_referenced(error: asyncpg.PostgresError) -> bool:
-    """Return whether a foreign key refused to delete or change the referenced row, not to add the row that refers.
+    """Return whether a foreign key kept a referenced row from being deleted or changed; false for a missing one.
 
-    Both errors give the table that refers and the constraint. Only the message of the former also quotes the other
+    Both errors name the referencing table and the constraint. Only the message of the first also quotes the referenced
     table; PostgreSQL 18 has an error of its own for ``on delete restrict``.
     """
     if isinstance(error, asyncpg.ForeignKeyViolationError):

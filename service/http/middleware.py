@@ -17,7 +17,7 @@ from service.http.request import ServiceRequest
 from service.problems import MalformedRequest, Problem, Unavailable, UnknownHost
 from service.telemetry import RequestContext, current, log, log_request, recorder
 
-# Stops browsers from guessing another media type, also of what the server itself rejects (server/cycle.py).
+# Stops browsers from guessing another media type; the server's own error responses have it, too (server/cycle.py).
 SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff")]
 # Browsers then use TLS only, for two years (RFC 6797); this host does not decide for its subdomains.
 TLS_SECURITY_HEADERS = [*SECURITY_HEADERS, (b"strict-transport-security", b"max-age=63072000")]

@@ -83,7 +83,7 @@ class Application(Litestar):
 
 
 def _check_argument_names(handler: BaseRouteHandler) -> None:
-    """Raise ConfigurationError if a parameter has a name to which Litestar gives another meaning, such as ``query``."""
+    """Raise ConfigurationError if a parameter has a name that Litestar reserves, such as ``query``."""
     # A handler can also be a callable object, whose annotations Litestar finds elsewhere.
     for name, annotation in getattr(handler.fn, "__annotations__", {}).items():
         for rule in getattr(annotation, "__metadata__", ()):
@@ -96,12 +96,12 @@ class ServiceRequest(Request[None, Caller, State]):
     """A request. ``auth`` is the caller; the JSON body becomes the handler's ``data``.
 
     The database is an attribute, not a dependency, because two or more dependencies cost a task each.
-    Attributes that few handlers use (cookies, state, forms) are initialised on first use.
+    Attributes that few handlers use (cookies, state, forms) are initialized on first use.
     """
 
     # `raw_headers` maps lower-case names to values; of a repeated header, it has the last. Litestar declares `app`,
     # `auth` and `route_handler` as properties or with other types.
-    __slots__ = ("_body", "_is_initialised", "app", "auth", "db", "raw_headers", "route_handler")
+    __slots__ = ("_body", "_is_initialized", "app", "auth", "db", "raw_headers", "route_handler")
 
     app: Application
     auth: Caller
@@ -116,16 +116,16 @@ class ServiceRequest(Request[None, Caller, State]):
         self.route_handler = scope.get("route_handler")  # type: ignore[assignment]  # None if no route matched
         self.raw_headers = scope["header_map"]  # type: ignore[typeddict-item]  # set by middleware.py
         self._body: bytes | EmptyType = Empty
-        self._is_initialised = False
+        self._is_initialized = False
 
     if not TYPE_CHECKING:  # pragma: no branch - with __getattr__, mypy would accept any attribute
 
         def __getattr__(self, name: str) -> object:
-            """Initialise Litestar's attributes; Python calls this for an attribute that is not set yet."""
+            """Initialize Litestar's attributes; Python calls this for an attribute that is not set yet."""
             if name == "auth":
                 raise AttributeError(f"{self.route_handler} uses request.auth, but is public: give it security=BEARER")
-            if not self._is_initialised:
-                self._is_initialised, body = True, self._body
+            if not self._is_initialized:
+                self._is_initialized, body = True, self._body
                 super().__init__(self.scope, self.receive, self.send)
                 self._body = body
             return self.__getattribute__(name)
@@ -171,7 +171,7 @@ class ServiceRequest(Request[None, Caller, State]):
 
 @cache
 def body_model(handler: HTTPRouteHandler) -> Any:  # noqa: ANN401 - any type
-    """Return the type of the handler's ``data``, with the rules of ``Annotated``, which Litestar takes off it."""
+    """Return the type of the handler's ``data``, with the rules of ``Annotated``, which Litestar strips from it."""
     field: FieldDefinition = handler.parsed_data_field  # type: ignore[assignment]  # only for handlers with `data`
     rules = [meta for meta in field.metadata if isinstance(meta, msgspec.Meta)]
     return Annotated[(field.annotation, *rules)] if rules else field.annotation

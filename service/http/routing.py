@@ -97,7 +97,7 @@ class CompleteRoutes(ReceiveRoutePlugin):
     def receive_route(self, route: BaseRoute) -> None:
         """Complete `route`.
 
-        Raises ConfigurationError if a handler of it cannot work.
+        Raises ConfigurationError if one of its handlers cannot work.
         """
         for name, parameter in route.path_parameters.items():
             route.path_parameters[name] = parameter._replace(parser=PATH_PARSERS.get(parameter.type, parameter.parser))
@@ -114,8 +114,8 @@ class CompleteRoutes(ReceiveRoutePlugin):
         if "GET" in handlers and "HEAD" not in handlers:
             handlers["HEAD"] = handlers["GET"]
             route.methods.add("HEAD")
-        # Litestar's own handler would need a token, like the other methods of the path. It must also leave the list of
-        # handlers: another controller with this path has one, too, and Litestar refuses two.
+        # Litestar's own handler would need a token, like the other methods of the path. It is also removed from the
+        # list of handlers: another controller with this path has one, too, and Litestar refuses two.
         litestars = handlers["OPTIONS"][0]
         if litestars.fn.__module__ == HTTPRoute.__module__:
             route.route_handlers = [handler for handler in route.route_handlers if handler is not litestars]

@@ -1,4 +1,4 @@
-"""The schemas of rows, bodies and their rules in the OpenAPI document: what Litestar leaves out of them."""
+"""Completes the schemas of rows and bodies in the OpenAPI document with the rules that Litestar leaves out."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -59,7 +59,7 @@ class TextSchemas(OpenAPISchemaPlugin):
 
 
 class MetaSchemas(OpenAPISchemaPlugin):
-    """Adds what ``Annotated[…, msgspec.Meta(…)]`` says of a field of a row or a body, or of its elements.
+    """Adds the rules of ``Annotated[…, msgspec.Meta(…)]`` to the schemas of fields of rows and bodies, and of elements.
 
     Litestar reads only the Meta of a body's own fields. The limits are exact: Litestar's are floats, which cannot
     represent 2**63 - 1.

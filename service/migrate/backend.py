@@ -25,7 +25,7 @@ Direction = Literal["apply", "rollback"]
 
 # Seconds for a pooler to assign a server process to another connection.
 POOLER_TIMEOUT = 3.0
-# How often the processes of two connections are compared: one comparison misses a pooler that other clients use.
+# How many times the processes of two connections are compared: one comparison can miss a pooler that others also use.
 POOLER_COMPARISONS = 30
 LOCK_KEY = 0x6D696772  # "migr" in ASCII
 
@@ -48,12 +48,12 @@ CREATE_CHECKSUM_TABLE = """
         sha256       text         not null,
         constraint migration_checksum_pkey primary key (migration_id)
     );
-    comment on table migration_checksum is 'Files of the applied migrations, as they were: an edited one is refused.';
+    comment on table migration_checksum is 'Checksums of the applied migration files, which reveal edited ones.';
     comment on column migration_checksum.migration_id is 'Name of the file without .sql, as in _yoyo_migration.';
-    comment on column migration_checksum.sha256 is 'What sha256sum says of the file, its line ends being LF.';
-    comment on table _yoyo_migration is 'Migrations that are applied (kept by yoyo).';
-    comment on table _yoyo_log is 'Who applied or rolled back what, when and from where (kept by yoyo).';
-    comment on table _yoyo_version is 'Versions of the tables of yoyo (kept by yoyo).'
+    comment on column migration_checksum.sha256 is 'SHA-256 of the file with LF line endings, as sha256sum prints it.';
+    comment on table _yoyo_migration is 'Applied migrations (kept by yoyo).';
+    comment on table _yoyo_log is 'Log of applied and rolled-back migrations: who, when and from where (kept by yoyo).';
+    comment on table _yoyo_version is 'Version of yoyo''s own tables (kept by yoyo).'
 """
 # Default privileges can let the role of the service write to the tables of yoyo.
 REVOKE_WRITES = """
@@ -124,7 +124,7 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo ships no 
 
     def reject_transaction_pooler(self) -> None:
         """Raise MigrationError if a pooler can give the lock of this run to other clients."""
-        # Only a pooler reports another process id than the one of the server process. In session mode, it is harmless.
+        # Only a pooler reports an id other than that of the server process. In session mode, it is harmless.
         if self._backend_pid() != self.connection.info.backend_pid and asyncio.run(self._shares_process()):
             raise MigrationError(
                 "DATABASE_URL leads through a transaction pooler, which would give the lock of this run to other "
@@ -132,7 +132,7 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo ships no 
             )
 
     async def _shares_process(self) -> bool:
-        """Return whether another connection gets the server process of this one, or makes this one change its own."""
+        """Return whether another connection gets the server process of this one, or makes this one switch its own."""
         with contextlib.suppress(TimeoutError):  # a pooler in session mode has no free process
             async with asyncio.timeout(POOLER_TIMEOUT):
                 async with await psycopg.AsyncConnection.connect(

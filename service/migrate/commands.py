@@ -26,6 +26,6 @@ def migrate(action: str, count: int) -> None:
         states = runner.status(url)
         for each in states:
             click.echo(f"{each.state:8} {each.id} {each.applied_at or ''}".rstrip())
-        # The status tells a deployment that it must act; a database that is ahead of the code is no error.
+        # The exit status tells a deployment to migrate. A database that is ahead of the code is not an error.
         if any(each.state in {"pending", "edited"} for each in states):
             raise SystemExit(1)

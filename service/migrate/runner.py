@@ -44,14 +44,14 @@ class Limits:
     """Time limits of a run, in seconds, and its number of attempts."""
 
     lock_timeout: float = 3.0
-    """For each lock, and for the pause before the next attempt, in which waiting requests proceed."""
+    """For each lock; also the pause before the next attempt, during which waiting requests proceed."""
     attempts: int = 5
     statement_timeout: float = 900.0
-    """For each statement in a transaction: it fails with a message before a platform stops the release, often after an
-    hour. Others have no limit: CREATE INDEX CONCURRENTLY blocks nobody, and after a timeout starts again from nothing.
+    """For each statement in a transaction: it fails with a message before the platform stops the release, often after
+    an hour. Others have no limit: CREATE INDEX CONCURRENTLY blocks nobody, and a timeout would discard its work.
     """
     other_run: float = 1800.0
-    """For another run to finish."""
+    """The wait for another run to finish."""
 
 
 LIMITS = Limits()

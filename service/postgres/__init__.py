@@ -2,7 +2,7 @@
 
 Read in this order: query_file (parses a file), header_mistakes (explains a malformed one), queries (typed handles),
 json_columns (decodes nested objects), database (runs queries; rows become objects), pool (runs statements), retries,
-deadlines, transaction, connection_pool (opens and closes connections), wait_queue, error_classification,
+deadlines, transaction, connection_pool (opens and closes connections), wait_queue, outage_log, error_classification,
 failover (several hosts), wrapped_pool, slow_queries, libpq (the same URL for psycopg), commands (`roles`).
 """
 

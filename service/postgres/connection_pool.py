@@ -93,8 +93,8 @@ class ConnectionPool:
         self._retry_pause = 0.0
         """Seconds between the last two attempts to connect; 0 after a success."""
         self._retry: asyncio.TimerHandle | None = None
-        # Grows with each stale statement, so that all are prepared again. PgBouncer shares one statement among all
-        # clients that prepare the same text: the version is therefore part of the text.
+        # Incremented when a statement is stale, to have all prepared again. It is part of their text, because PgBouncer
+        # shares one statement among all clients that prepare the same text.
         self._schema_version, self._version_comment = 0, ""
         self._all_closed: asyncio.Event | None = None
         """None until the pool begins to close."""
@@ -189,7 +189,7 @@ class ConnectionPool:
         free = self._size - len(self._connections) - len(self._connecting) - len(self._closing)
         wanted = min(1, waiting) if self._retry_pause else waiting
         for _ in range(min(free, wanted - len(self._connecting))):
-            # Without the request that asks: what is logged about connections concerns all.
+            # Not in the context of this request: what is logged about connections concerns all requests.
             connecting = self._loop.create_task(self._connect(), context=Context())
             self._connecting.add(connecting)
             connecting.add_done_callback(self._connecting.discard)
@@ -201,7 +201,7 @@ class ConnectionPool:
                 pooled = await self._open_connection()
             finally:
                 self._connecting.discard(asyncio.current_task())
-        except Exception as error:  # noqa: BLE001 - asyncpg raises other types for a bad URL; all mean: no connection
+        except Exception as error:  # noqa: BLE001 - asyncpg raises many types, all of which mean that there is none
             self._on_connect_error(error)
             return
         self._retry_pause = 0.0

@@ -14,7 +14,7 @@ from service.timeouts import DatabaseTimeouts
 
 P = ParamSpec("P")
 R = TypeVar("R")
-# How often a transaction that lost to a concurrent one is run again.
+# How many times a transaction that lost to a concurrent one is run again.
 MAX_RETRIES = 4
 # The result of a statement; for a Count, one row with the number of affected rows.
 Rows = list[asyncpg.Record] | list[tuple[int]]
@@ -42,7 +42,7 @@ class PoolLike(Executor, Protocol):
 
 
 class WrongCardinalityError(Exception):
-    """A query returned a different number of rows from what its header declares: the SQL file is wrong."""
+    """A query returned a number of rows that its header does not allow: the SQL file is wrong."""
 
 
 class Queries:

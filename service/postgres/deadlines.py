@@ -5,8 +5,8 @@ from math import inf
 from time import monotonic
 from typing import Any
 
-# Seconds. A timer that is later than STALL shows that the event loop was stalled, which then has CATCH_UP to read what
-# has arrived.
+# Seconds. A timer that runs more than STALL late shows that the event loop was stalled; it then gets CATCH_UP to read
+# the results that have arrived.
 STALL, CATCH_UP = 0.1, 0.01
 
 
@@ -37,8 +37,8 @@ class Deadlines:
             self._timer.cancel()
         self._timer, self.next_check = None, inf
 
-    def has_cancelled(self, task: asyncio.Task[Any]) -> bool:
-        """Return whether only its deadline has cancelled `task`, which then can go on (as in `asyncio.timeout`)."""
+    def uncancel(self, task: asyncio.Task[Any]) -> bool:
+        """Undo the cancellation of `task` by its deadline; return False if something else has cancelled it, too."""
         if task not in self._cancelled:
             return False
         self._cancelled.remove(task)

@@ -1,4 +1,4 @@
-"""Classifies errors of asyncpg and PostgreSQL: whether the statement can run again, and the connection is usable."""
+"""Classifies errors of asyncpg and PostgreSQL: whether a statement can run again, and a connection be used again."""
 
 import re
 from typing import Any, NoReturn
@@ -43,12 +43,12 @@ class NotSentError(Exception):
 
 
 def is_stale(error: BaseException) -> bool:
-    """Return whether the schema has changed under a prepared statement: prepared again, the statement can run."""
+    """Return whether the schema has changed since the statement was prepared: it can run if prepared again."""
     return isinstance(error, asyncpg.InvalidCachedStatementError) or is_dropped_type(error)
 
 
 def is_dropped_type(error: BaseException) -> bool:
-    """Return whether a type was dropped and created again, as enums are, that the session has cached.
+    """Return whether a type that the session has cached was dropped, and perhaps created again, as happens to enums.
 
     PostgreSQL raises this with elog(): it has no SQLSTATE of its own, and its text is never translated.
     """
@@ -56,7 +56,7 @@ def is_dropped_type(error: BaseException) -> bool:
 
 
 def has_unknown_outcome(error: BaseException) -> bool:
-    """Return whether the statement can have taken effect: its result was lost, or could not be decoded."""
+    """Return whether the statement may have taken effect: its result was lost, or could not be decoded."""
     return isinstance(error, _LOST) and not isinstance(error, TimeoutError)
 
 
@@ -79,7 +79,7 @@ def reraise(error: BaseException) -> NoReturn:
 
 
 def add_query(error: BaseException, query: Query[..., Any]) -> None:
-    """Note on an error, which its traceback shows, that `query` raised it, and for which parameter."""
+    """Add a note to `error`, for its traceback: the query that raised it, and the wrong parameter, if any."""
     if not isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError)):
         return
     note = f"query {query.name}"
@@ -90,7 +90,7 @@ def add_query(error: BaseException, query: Query[..., Any]) -> None:
 
 
 def describe(error: BaseException) -> str:
-    """Return PostgreSQL's reason for a cancelled statement, such as a lock timeout, else the type of `error`.
+    """Return PostgreSQL's reason if the statement was cancelled, such as a lock timeout; otherwise the type of `error`.
 
     The messages of other errors can quote what a client sent.
     """

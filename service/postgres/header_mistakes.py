@@ -6,7 +6,7 @@ import re
 ACCEPTABLE = "seqscan|scale|one-shard|cardinality|unlimited|cross-join|naive-timestamp"
 # The first pattern that matches wins; `{}` is replaced by its group.
 MISTAKES = (
-    ("\ufeff.*", "the file begins with a byte order mark: save it without"),
+    ("\ufeff.*", "the file begins with a byte-order mark: save it without one"),
     ("(?!--).*", "the line does not begin with '--'"),
     ("--[^ ].*", "a space must follow '--'"),
     (r"-- ([\w.]+): *", "nothing follows '{}:'"),
@@ -16,8 +16,8 @@ MISTAKES = (
     (r"-- \$\d+ +([a-z_0-9]+) *", "'{}' has no type"),
     (r"-- \$\d+ +(?![a-z_0-9]+ )(\S+).*", "'{}' is not a valid name: use lower-case letters, digits and _"),
     (r"-- \$\d+ +\w+ +([\w. ]+\([\d, ]+\)).*", "'{}' has a length: write the type alone"),
-    (r"-- \$\d+ +\w+ +([\w. ]+)(?:\[\d+\]|\[\]\[).*", "an array has any size and number of dimensions: write '{}[]'"),
-    (r"-- \$\d+ .*\?.*", "'?' follows the type without a space, and an array's []"),
+    (r"-- \$\d+ +\w+ +([\w. ]+)(?:\[\d+\]|\[\]\[).*", "an array of any size and dimensions is written '{}[]'"),
+    (r"-- \$\d+ .*\?.*", "write '?' directly after the type, and after the [] of an array"),
     (r"-- (returns|not null) .*", "a ':' must follow '{}'"),
     (r"-- returns: (?!(?:one|maybe|many|value|count)\b)(\S*).*", "'{}' is not one, maybe, many, value or count"),
     (r"-- returns: \w+ (\S*).*", "'{}' is not the name of a class or a type"),
@@ -30,6 +30,6 @@ MISTAKES = (
 
 
 def mistake(line: str) -> str:
-    """Return ``: `` and the mistake in `line`, or an empty string if it is not recognised."""
+    """Return ``: `` and the mistake in `line`, or an empty string if it is not recognized."""
     found = ((re.fullmatch(pattern, line), sentence) for pattern, sentence in MISTAKES)
     return next((f": {sentence.format(*match.groups())}" for match, sentence in found if match), "")

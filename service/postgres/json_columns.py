@@ -17,8 +17,8 @@ def row_factory(query: str, row: type[R]) -> Callable[..., R]:
     """Return a factory of `row` objects from columns: `row` itself if no field is decoded from JSON."""
     hints = get_type_hints(get_origin(row) or row, include_extras=True)
     decoders = [
-        (place, name, msgspec.json.Decoder(hints[name]))
-        for place, name in enumerate(_fields(row))
+        (index, name, msgspec.json.Decoder(hints[name]))
+        for index, name in enumerate(_fields(row))
         if _has_object(hints.get(name))
     ]
     if not decoders:
@@ -26,10 +26,10 @@ def row_factory(query: str, row: type[R]) -> Callable[..., R]:
 
     def make(*columns: Any) -> R:  # noqa: ANN401 - of any type
         values = list(columns)
-        for place, name, decoder in decoders:
-            if values[place] is not None:
+        for index, name, decoder in decoders:
+            if values[index] is not None:
                 try:
-                    values[place] = decoder.decode(values[place])
+                    values[index] = decoder.decode(values[index])
                 except msgspec.MsgspecError as error:
                     raise WrongJSONError(f"{query}: {row.__name__}.{name}: {error}") from error
         return row(*values)
@@ -38,14 +38,14 @@ def row_factory(query: str, row: type[R]) -> Callable[..., R]:
 
 
 def _fields(row: type) -> list[str]:
-    """Return the names of the fields of an attrs class or a NamedTuple; an empty one for a converted field."""
+    """Return the field names of an attrs class or a NamedTuple; "" for a field whose converter takes the JSON text."""
     if attrs.has(row):
         return ["" if each.converter else each.name for each in attrs.fields(row) if each.init]
     return [*getattr(row, "_fields", ())]
 
 
 def _has_object(kind: Any) -> bool:  # noqa: ANN401 - an annotation
-    """Return whether a type is a class that JSON becomes, or contains one: ``list[Pet]``, ``Pet | None``."""
+    """Return whether a type is a class that is built from JSON, or contains one: ``list[Pet]``, ``Pet | None``."""
     if isinstance(kind, NewType):
         return _has_object(kind.__supertype__)
     if isinstance(kind, type) and (attrs.has(kind) or issubclass(kind, msgspec.Struct)):

@@ -1,4 +1,4 @@
-"""DATABASE_URL for libpq, with which psycopg, and therefore yoyo, connects."""
+"""DATABASE_URL in libpq's form, for psycopg and for yoyo, which uses psycopg."""
 
 from service.database_url import DatabaseUrl
 

@@ -215,7 +215,7 @@ class Pool(ConnectionPool):
             else:
                 rows = await pooled.connection.fetch(query.sql, *arguments, timeout=timeout)
         except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and self._deadlines.has_cancelled(task):
+            if isinstance(error, asyncio.CancelledError) and self._deadlines.uncancel(task):
                 failure = TimeoutError.__name__
                 raise TimeoutError from None
             failure = describe(error)

@@ -39,7 +39,7 @@ CONTINUATION = re.compile(r"--  +\S.*")
 # Free text can follow `returns:`; a line that looks like a key there is a mistake.
 PROSE = re.compile(r"--( (?!\$|not null:|[a-z]+:).*)?")
 
-# The tokens in which `;` and `$1` have no meaning, then these two (PostgreSQL's manual, 4.1, Lexical Structure).
+# Tokens in which `;` and `$1` have no meaning come first, then these two (PostgreSQL's manual, 4.1, Lexical Structure).
 TOKEN = re.compile(
     r"""
       (?P<opaque> --[^\n]*
@@ -59,7 +59,7 @@ class QueryError(OperatorError):
 
 
 class Cardinality(StrEnum):
-    """How much a query returns."""
+    """What a query returns: rows, a single value, or a count of rows."""
 
     ONE = "one"
     MAYBE = "maybe"
@@ -192,9 +192,11 @@ def _parse_declarations(path: Path, header: list[str]) -> tuple[list[Parameter],
 
 def _marked(kind: str, header: list[str]) -> tuple[Marker, ...]:
     """Return the header's markers of a `kind`: ``columns`` (not null), ``check`` (accepted) or ``replica``."""
-    found = [(MARKER.fullmatch(line), number) for number, line in enumerate(header, start=1)]
     return tuple(
-        Marker(name, number) for match, number in found if match for name in (match[kind] or "").split(", ") if name
+        Marker(name, number)
+        for number, line in enumerate(header, start=1)
+        if (match := MARKER.fullmatch(line)) and match[kind]
+        for name in match[kind].split(", ")
     )
 
 

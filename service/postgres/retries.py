@@ -1,4 +1,4 @@
-"""Whether a failed statement can run again, and after which pause."""
+"""Decides whether a failed statement can run again, and after what pause."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ MAX_STALE = 10
 
 
 class Backoff:
-    """The pauses between attempts at what lost to a concurrent transaction, each up to twice as long as the last."""
+    """The pauses after a statement or transaction lost to a concurrent one; each can be twice as long as the last."""
 
     def __init__(self, seconds: float) -> None:
         """Begin with a pause of up to `seconds`."""
@@ -23,7 +23,7 @@ class Backoff:
 
     async def pause(self) -> None:
         """Wait before the next attempt."""
-        # Random, so that the two do not collide again; never zero, because the winner still has to finish.
+        # Random, so that two transactions do not collide again; never zero, because the winner still has to finish.
         pause = random.uniform(self.seconds / 2, self.seconds)  # noqa: S311 - not used as a secret
         self.seconds *= 2
         await asyncio.sleep(pause)

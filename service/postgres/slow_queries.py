@@ -11,7 +11,7 @@ import asyncpg
 from service.postgres.queries import Query
 from service.telemetry import log
 
-# built-sql: ok PREPARE and EXPLAIN take no parameters: their texts are made of the query's file alone.
+# built-sql: ok PREPARE and EXPLAIN take no parameters, and their texts contain only the query's file
 
 # Seconds between two log lines about the same query.
 INTERVAL = 60.0

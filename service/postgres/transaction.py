@@ -16,14 +16,14 @@ Run = Callable[[PooledConnection, Query[..., Any], tuple[Any, ...], float, Reque
 
 
 class Transaction:
-    """A transaction whose steps all have to end within the request's time for the database."""
+    """A transaction whose statements must all finish within the request's time budget for the database."""
 
     def __init__(self, pooled: PooledConnection, context: RequestContext, timeouts: DatabaseTimeouts, run: Run) -> None:
         self.pooled = pooled
         self.error: BaseException | None = None
         """The error of the first step that failed: nothing can be committed after it."""
         self.silent = False
-        """Whether that step failed because the server did not answer in the whole time of a statement."""
+        """Whether that step failed because the server did not answer within the full time limit of a statement."""
         self._context = context
         self._timeouts = timeouts
         self._run = run

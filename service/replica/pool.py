@@ -1,4 +1,4 @@
-"""Connections to replicas that wait until a replica has replayed enough of the primary's log."""
+"""Connections to replicas; each statement waits until its replica has replayed enough of the primary's log."""
 
 import asyncio
 from contextvars import ContextVar
@@ -27,7 +27,7 @@ FIND_REPLAYED = maybe("system.find_replayed", Position)
 required_position: ContextVar[Position] = ContextVar("required_position")
 # Seconds before a lagging replica is asked again: the first pause, and the longest.
 FIRST_PAUSE, MAX_PAUSE = 0.0005, 0.008
-# Seconds by which a timeout on the replica can be late without taking time from the primary, which then answers.
+# How late a timeout on the replica can fire, in seconds. Kept in reserve, so that the primary still has time to answer.
 DELAY = 0.1
 
 

@@ -141,14 +141,14 @@ class ReplicaRouter:
         Logs each change; a promoted replica once more, because it needs an operator.
         """
         usable, is_promoted = error is None, isinstance(error, NotAReplicaError)
-        is_news = usable is not self.uses_replica or (is_promoted and not self._is_promoted)
+        has_changed = usable is not self.uses_replica or (is_promoted and not self._is_promoted)
         self.uses_replica, self._is_promoted = usable, is_promoted
-        if is_news and usable:
+        if has_changed and usable:
             log.info("replica in use")
-        elif is_news:
+        elif has_changed:
             log.warning("replica not used", reason=str(error) or type(error).__name__)
 
 
 def _retrieve_exception(asked: asyncio.Task[Position]) -> None:
-    """Retrieve the exception in case all waiting requests are gone: asyncio would log it as never retrieved."""
+    """Retrieve the exception, which asyncio would otherwise log as never retrieved if all waiting requests are gone."""
     _ = asked.cancelled() or asked.exception()

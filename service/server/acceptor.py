@@ -11,15 +11,15 @@ from service.server.slots import Slot
 from service.telemetry import log
 
 BACKLOG = 2048
-# Seconds for which a process leaves new connections to others that have fewer; seconds before it tries again after it
-# could not accept one.
+# Seconds for which a process leaves new connections to another that has fewer; seconds before it tries again after a
+# failure to accept.
 YIELD_PAUSE, FAILURE_PAUSE = 0.002, 0.5
 # Bytes of a connection that the kernel buffers before it can send them.
 MAX_UNSENT_IN_KERNEL = 128 * 1024
 # Seconds without a request before a connection can be closed to make room.
 MIN_IDLE = 1.0
-# Once accepting has failed, this many file descriptors are left free, for so many seconds: other processes can have
-# used them up, so the limit is lifted again.
+# After a failure to accept, this many file descriptors are kept free for LIMIT_SECONDS. The limit is then lifted,
+# because other processes may have caused the shortage.
 RESERVED_DESCRIPTORS, LIMIT_SECONDS = 32, 60.0
 
 
@@ -105,7 +105,7 @@ class Acceptor:
         self._slot.set_connections(self.connection_count)
 
     def _on_accept_error(self, error: OSError) -> None:
-        """Limit the number of connections to fewer than now, for some time, and log it once in that time."""
+        """Limit the number of connections to fewer than now for LIMIT_SECONDS, and log that once."""
         count = self.connection_count
         if self._limit is None:
             log.error("connections cannot be accepted", reason=error.strerror, connections=count)
@@ -119,7 +119,7 @@ class Acceptor:
 
     def _close_idle(self, number: int) -> int:
         """Close up to `number` connections, the longest idle first; return how many."""
-        latest = self._loop.time() - MIN_IDLE  # a client that was idle for less can have sent a request already
+        latest = self._loop.time() - MIN_IDLE  # a client that was idle for less may have sent a request already
         idle = [(since, each) for each in self._connections if (since := each.idle_since) and since < latest]
         idle.sort(key=lambda pair: pair[0])
         for _, connection in idle[:number]:

@@ -72,7 +72,7 @@ class TimedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
         if self._task and self._active and not self._task.done():
             self._active.disconnected = True
-            # A request that is not done by then is cancelled together with its SQL statement.
+            # A request that takes longer is cancelled together with its SQL statement.
             grace = 0.0 if self._half_closed else self._timeouts.disconnect_grace
             self.loop.call_later(grace, self._task.cancel, CLIENT_GONE)
 

@@ -28,7 +28,7 @@ def bind(host: str, port: int, advice: str = ADVICE) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise _refusal(host, port, error, advice) from error
-    # A name can have addresses of both families, such as localhost, or only one of IPv6.
+    # Prefer IPv4: localhost usually has addresses of both families. Another name can have only an IPv6 address.
     family, *_, address = min(found, key=lambda each: each[0] != socket.AF_INET)
     while True:
         listener = socket.socket(family)
@@ -40,7 +40,7 @@ def bind(host: str, port: int, advice: str = ADVICE) -> socket.socket:
             if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
                 raise _refusal(host, port, error, advice) from error
             if not announced:
-                click.echo(f"Waiting for port {port}: another process has it", err=True)
+                click.echo(f"Waiting for port {port}: another process is using it", err=True)
             announced = True
             time.sleep(0.05)
         else:

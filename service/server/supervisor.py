@@ -23,7 +23,7 @@ class WorkerProcess:
     def __init__(self, process: BaseProcess, slot: Slot, now: float) -> None:
         self.process = process
         self.slot = slot
-        # When it is killed; None until it is told to stop.
+        # When to kill it (monotonic seconds); None until it is told to stop.
         self.deadline: float | None = None
         self._heartbeats = 0
         self._seen_at = now
@@ -42,7 +42,7 @@ class WorkerProcess:
         return now - self._seen_at > (timeouts.heartbeat if self.is_ready else timeouts.start)
 
     def terminate(self, deadline: float) -> None:
-        """Tell it to stop, before `deadline`."""
+        """Tell it to stop; it is killed if it still runs at `deadline` (monotonic seconds)."""
         self.deadline = deadline
         self.process.terminate()
 
@@ -68,7 +68,7 @@ class Supervisor:
         self._number = number
         self._drain_seconds = drain_seconds
         self._timeouts = timeouts
-        # For the workers, and for those of two reloads that still drain: a third one waits until a slot is free.
+        # Enough for the workers and for those of two reloads that still drain; a third reload waits for a free slot.
         slots = 3 * number
         heartbeats, connections = multiprocessing.RawArray("l", slots), multiprocessing.RawArray("l", slots)
         self._free_slots = [Slot(heartbeats, connections, index) for index in range(slots)]
@@ -102,7 +102,7 @@ class Supervisor:
             sys.exit(1)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            # None is left, unless the stop has failed: Python would wait for them at exit, with signals blocked.
+            # If the stop failed, some are left, and Python would wait for them at exit, with signals blocked.
             for process in multiprocessing.active_children():
                 process.kill()
 

@@ -104,9 +104,9 @@ class Server(uvicorn.Server):
         is_orphan = parent is not None and parent.pid != os.getppid()
         if sig != signal.SIGTERM or not self.started or not self._drain_seconds or is_orphan:
             super().handle_exit(sig, frame)
-        elif not self.is_draining:  # some platforms signal all processes, the parent its workers again
+        elif not self.is_draining:  # some platforms signal all processes, so the parent's signal is the second one
             self.is_draining = True
-            self._loop.call_soon_threadsafe(self._drain, context=Context())  # not in that of the interrupted request
+            self._loop.call_soon_threadsafe(self._drain, context=Context())  # not that of the interrupted request
 
     def _drain(self) -> None:
         seconds = self._drain_seconds

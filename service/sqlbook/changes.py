@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from service.sqlbook.contents import Contents, Migration, MigrationFailedError, Progress, Query, gather
 from service.sqlbook.diagram import short
 from service.sqlbook.live import LiveFile
-from service.sqlbook.plan_tree import Node
+from service.sqlbook.plan_tree import PlanNode
 from service.sqlcheck import Change, RevisionError, Tree, checkout, difference
 
 Lines = Sequence[str]
@@ -74,13 +74,13 @@ def _schema(changes: list[Change]) -> Iterator[str]:
     by_table: dict[str, list[Change]] = {}
     for change in changes:
         by_table.setdefault(change.table or change.name, []).append(change)
-    for name, its in by_table.items():
-        whole = next((change for change in its if not change.table), None)
+    for name, of_table in by_table.items():
+        whole = next((change for change in of_table if not change.table), None)
         yield f"### {whole.kind if whole else 'table'} {_code(name)}{f': {whole.word}' if whole else ''}"
-        old = [line for change in its if change.before for line in _declared(change, change.before.declared)]
-        new = [line for change in its if change.after for line in _declared(change, change.after.declared)]
+        old = [line for change in of_table if change.before for line in _declared(change, change.before.declared)]
+        new = [line for change in of_table if change.after for line in _declared(change, change.after.declared)]
         yield from _diff(old, new)
-        for change in its:
+        for change in of_table:
             if change.before and change.after and change.before.comment != change.after.comment:
                 yield f"The comment on {change.kind} {_code(change.name)} is now: {change.after.comment or 'none'}"
 
@@ -99,8 +99,7 @@ def _files(before: Mapping[str, Facets], now: Mapping[str, Facets]) -> Iterator[
         if parts:
             word = "changed" if old and new else "added" if new else "removed"
             yield f"### {_code(name)}: {word}"
-            # For a removed one, its file is enough.
-            yield from parts if new else parts[1:2]
+            yield from parts if new else parts[1:2]  # of a removed file, only its text
 
 
 def _for_psql(files: list[LiveFile]) -> dict[str, Facets]:
@@ -124,9 +123,8 @@ def _facets(query: Query) -> Facets:
         "The file": query.statement.sql.rstrip("\n").split("\n"),
         "Refused": refused,
         "Result": [
-            f"{each.column.name} {each.column.type}{' null' if each.optional else ''} -> {each.becomes}".removesuffix(
-                " -> "
-            )
+            f"{each.column.name} {each.column.type}{' null' if each.optional else ''}"
+            f"{f' -> {each.becomes}' if each.becomes else ''}"
             for each in query.results
         ],
         "Tables and locks": [
@@ -142,7 +140,7 @@ def _facets(query: Query) -> Facets:
     }
 
 
-def _plan(node: Node, indent: str) -> Iterator[str]:
+def _plan(node: PlanNode, indent: str) -> Iterator[str]:
     words = [node.role, node.title, node.index and f"using {node.index}", node.table and f"on {node.table}"]
     yield indent + " ".join(word for word in words if word)
     for key, text in node.conditions:

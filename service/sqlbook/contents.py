@@ -17,7 +17,7 @@ from service.problems import OperatorError
 from service.sqlbook.effects import Effect, advisory_locks, effects, functions
 from service.sqlbook.endpoints import Endpoint, endpoints
 from service.sqlbook.live import LiveFile, live_files
-from service.sqlbook.plan_tree import Node
+from service.sqlbook.plan_tree import PlanNode
 from service.sqlcheck import (
     Change,
     Column,
@@ -90,7 +90,7 @@ class Query:
     effects: list[Effect] = attrs.field(factory=list)
     advisory: list[str] = attrs.field(factory=list)
     functions: list[Function] = attrs.field(factory=list)
-    plan: Node | None = None
+    plan: PlanNode | None = None
 
     @property
     def name(self) -> str:
@@ -153,7 +153,8 @@ def gather(tree: Tree, server: str, *, seeded: bool = False, progress: Progress 
 
     :param seeded: whether to measure sizes and plans on a million rows
     :param progress: called with the name of each step; `steps` returns their number
-    Raises MigrationFailedError and psycopg.Error.
+    :raises MigrationFailedError: a migration or ``sql/roles.sql`` fails
+    :raises psycopg.Error: PostgreSQL fails otherwise
     """
     found: list[Finding] = []
     with scratch_database(server) as url:
@@ -184,9 +185,9 @@ def gather(tree: Tree, server: str, *, seeded: bool = False, progress: Progress 
 
 
 def steps(tree: Tree, *, seeded: bool) -> int:
-    """Return how often `gather` reports its progress."""
+    """Return how many times `gather` reports its progress."""
     queries = len(tree.statements)
-    return len(migration_files(tree.migrations)) + queries * 2 + (1 if seeded else 0)
+    return len(migration_files(tree.migrations)) + queries * 2 + seeded
 
 
 def _migrations(
@@ -229,11 +230,11 @@ def _grants(tree: Tree, connection: Connection) -> list[Grant]:
 def _queries(tree: Tree, connection: Connection, progress: Progress) -> Iterator[tuple[str, Query]]:
     describer = Describer(connection)
     schema = read_schema(connection)  # includes the tables of yoyo, which some queries read
-    every = endpoints(tree.code)
+    all_endpoints = endpoints(tree.code)
     for name, statement in tree.statements.items():
         progress(name)
         description = describe(describer, statement)
-        query = Query(statement, tree.references(name), [each for each in every if name in each.queries])
+        query = Query(statement, tree.references(name), [each for each in all_endpoints if name in each.queries])
         if isinstance(description, Finding):
             yield name, attrs.evolve(query, refused=description)
             continue
@@ -247,7 +248,7 @@ def _queries(tree: Tree, connection: Connection, progress: Progress) -> Iterator
                 effects=effects(node, schema),
                 advisory=advisory_locks(node),
                 functions=functions(node, schema),
-                plan=Node.of(description.plan) if description.plan else None,
+                plan=PlanNode.of(description.plan) if description.plan else None,
             ),
         )
 
@@ -256,9 +257,9 @@ def _results(description: Description, references: list[QueryReference], nulls: 
     row = next((reference.row for reference in references if isinstance(reference.row, Row)), None)
     fields = row.fields if row and len(row.fields) == len(description.columns) else ()
     becomes = [f"{row.name}.{field.name}: {field.annotation}" for field in fields if row]
-    said = {marker.name: (False, "the header says so") for marker in description.statement.not_null}
+    marked = {marker.name: (False, "the header says so") for marker in description.statement.not_null}
     return [
-        Result(column, *said.get(column.name, (not each.never_null, each.why)), becomes[number] if becomes else "")
+        Result(column, *marked.get(column.name, (not each.never_null, each.why)), becomes[number] if becomes else "")
         for number, (column, each) in enumerate(zip(description.columns, nulls, strict=True))
     ]
 
@@ -273,7 +274,7 @@ def _measure(
     for measured in measure(tree, connection, arguments):
         found += measured.findings
         if measured.plan:
-            queries[measured.name] = attrs.evolve(queries[measured.name], plan=Node.of(measured.plan))
+            queries[measured.name] = attrs.evolve(queries[measured.name], plan=PlanNode.of(measured.plan))
     return sizes
 
 

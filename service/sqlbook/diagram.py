@@ -15,7 +15,7 @@ FEW_TABLES, ROWS_OF_FEW, ROWS_OF_MANY = 16, 14, 8
 
 @attrs.frozen
 class Line:
-    """A column in a box; `marks` are PK, FK and UK if it is part of a primary, foreign or unique key."""
+    """A column in a box; `marks` are PK or FK for a part of a primary or foreign key, UK if it is unique by itself."""
 
     name: str
     type: str
@@ -129,7 +129,7 @@ def marks(table: Table, column: str) -> list[str]:
     foreign = any(column in key.columns for key in table.foreign_keys)
     primary = column in table.primary_key
     found = {"PK": primary, "FK": foreign, "UK": unique and table.primary_key != (column,)}
-    return [mark for mark, there in found.items() if there]
+    return [mark for mark, applies in found.items() if applies]
 
 
 def is_unique(table: Table, columns: Sequence[str]) -> bool:
@@ -143,7 +143,10 @@ def is_optional(table: Table, columns: Collection[str]) -> bool:
 
 
 def _box(table: Table, most: int) -> Box:
-    """Return the box of `table`, not positioned; if it has too many columns, those in keys and the first others."""
+    """Return the box of `table`, not yet positioned.
+
+    It shows all columns in keys, and others from the first on, up to `most` columns in total.
+    """
     marked = {column.name: " ".join(marks(table, column.name)) for column in table.columns}
     wanted = sorted(marked, key=lambda name: not marked[name])[: max(most, sum(map(bool, marked.values())))]
     shown = [column for column in table.columns if column.name in wanted]
@@ -170,7 +173,7 @@ def _item(box: Box) -> Item:
 def _edge(child: Box, parent: Box, key: Constraint) -> Edge:
     """Return the line of a foreign key, on the side of the other box, or on the right if neither side is closer."""
     outward = -1 if parent.x + parent.width <= child.x else 1
-    inward = -1 if outward == 1 and parent.x >= child.x + child.width else -outward if outward == -1 else 1
+    inward = -1 if parent.x >= child.x + child.width else 1
     start = (child.x + (child.width if outward == 1 else 0), _y(child, key.columns))
     end = (parent.x + (parent.width if inward == 1 else 0), _y(parent, key.referred))
     bend = min(GAP_X / 2 + abs(end[0] - start[0]) / 8, GAP_X)

@@ -1,7 +1,7 @@
 """The effects of a statement: the tables that it reads or changes, and the locks that it takes.
 
-They include the effects of the functions that it calls and of foreign keys. They come from the parse tree, so they are
-what can happen, independent of the rows. Not included: triggers, partitions, and functions in languages other than SQL.
+They include the effects of foreign keys and of the functions that it calls. They are read from the parse tree, so they
+are possible effects, whatever the rows. Not included: triggers, partitions, and functions in other languages than SQL.
 
 Source: https://www.postgresql.org/docs/current/explicit-locking.html
 """

@@ -1,7 +1,7 @@
 """The endpoints and the queries that each can run, read from the syntax tree without running the code.
 
-A handler is a function with one of Litestar's decorators, in a Controller or by itself. From there, these calls are
-followed: functions, methods of the same class, and methods of parameters (``throttle: LoginThrottle``).
+A handler is a function with one of Litestar's decorators, in a Controller or by itself. Its calls of functions, of
+methods of the same class, and of methods of its parameters (``throttle: LoginThrottle``) are followed.
 """
 
 import ast
@@ -75,7 +75,7 @@ def _methods(module: Module, decorator: ast.expr, options: Mapping[str | None, a
 
 
 def _strings(module: Module, node: ast.expr | None) -> list[str]:
-    """Return the strings that an expression consists of: constants of modules, and of enums such as HttpMethod."""
+    """Return the strings in an expression: literals, constants of modules, and members of HttpMethod."""
     match node:
         case ast.Constant(value=str(text)):
             return [text]
@@ -142,8 +142,8 @@ class _Calls:
         """Return the function of the service that a name or an attribute refers to."""
         module, owner, function = definition
         if isinstance(node, ast.Name):
-            there = module.find(node.id)
-            return (there[0], None, there[1]) if isinstance(there, tuple) and isinstance(there[1], Function) else None
+            found = module.find(node.id)
+            return (found[0], None, found[1]) if isinstance(found, tuple) and isinstance(found[1], Function) else None
         if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
             return None
         if node.value.id == "self" and owner:

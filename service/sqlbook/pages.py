@@ -22,7 +22,7 @@ from service.sqlbook import diagram
 from service.sqlbook.contents import Contents, Query
 from service.sqlbook.effects import Effect
 from service.sqlbook.mermaid import mermaid
-from service.sqlbook.plan_tree import Node, better_index
+from service.sqlbook.plan_tree import PlanNode, better_index
 from service.sqlbook.psql import psql
 from service.sqlcheck import Index, Schema, Table, Trigger
 
@@ -30,7 +30,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 ASSETS = ("book.css", "book.js")
 BOOK_MARKER = '<meta name="generator" content="python -m service sql book">'
 CODE = re.compile(r"``(.+?)``|`(.+?)`")
-MAX_NAME = 200  # of the part of a file name that is a name; file systems allow 255 bytes for all
+MAX_NAME = 200  # characters of a query's or table's name in a file name; file systems allow 255 bytes in total
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -97,7 +97,7 @@ def _pages(contents: Contents) -> Iterator[Page]:
         about = {
             "table": table,
             "drawn": diagram.diagram(contents.schema, around) if len(around) > 1 else None,
-            "touching": _readers(contents, table),
+            "touching": _queries_touching(contents, table),
             "history": _history(contents, table.name),
         }
         yield Page(file("table", table.name), table.name, "table.html", about)
@@ -111,19 +111,19 @@ def _pages(contents: Contents) -> Iterator[Page]:
 
 
 def _style() -> Markup:
-    """Return the CSS of the diagram without custom properties, which not all programs support."""
+    """Return the CSS of the diagram with custom properties replaced by their values: not all programs support them."""
     css = (TEMPLATES / "book.css").read_text("utf-8")
     colours = dict(re.findall(r"(--[\w-]+): ([^;]+);", css.partition("@media")[0]))
     rules = "\n".join(line for line in css.split("\n") if line.startswith(".diagram"))
     return Markup(re.sub(r"var\((--[\w-]+)\)", lambda found: colours[found[1]], rules))  # noqa: S704 - a constant or a file of this package
 
 
-def _readers(contents: Contents, table: Table) -> list[tuple[Query, list[Effect]]]:
+def _queries_touching(contents: Contents, table: Table) -> list[tuple[Query, list[Effect]]]:
     """Return the queries that touch a table, with their effects on it."""
     found = [
         (query, [each for each in query.effects if each.table == table.name]) for query in contents.queries.values()
     ]
-    return [(query, its) for query, its in found if its]
+    return [(query, effects) for query, effects in found if effects]
 
 
 def _history(contents: Contents, table: str) -> list[str]:
@@ -191,7 +191,7 @@ def _indexes(contents: Contents, query: Query) -> set[str]:
     return {better.name if (better := _better(contents, node)) else node.index for node in nodes}
 
 
-def _better(contents: Contents, node: Node) -> Index | None:
+def _better(contents: Contents, node: PlanNode) -> Index | None:
     """Return an index that suits a node better, for plans on empty tables only: measured plans use the best index."""
     return None if contents.sizes else better_index(node, contents.schema)
 

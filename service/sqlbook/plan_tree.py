@@ -18,7 +18,7 @@ EQUALITIES = (re.compile(f"{COLUMN} = "), re.compile(f" = {COLUMN}"))
 
 
 @attrs.frozen
-class Node:
+class PlanNode:
     """A node of a plan; `share` is its own part of the total cost, `measured` the result of its execution, if any."""
 
     title: str
@@ -33,11 +33,11 @@ class Node:
     share: float
     measured: str
     disabled: bool
-    children: tuple["Node", ...]
+    children: tuple["PlanNode", ...]
 
     @classmethod
-    def of(cls, plan: Plan, whole: float | None = None) -> "Node":
-        """Convert a node of the JSON output of EXPLAIN."""
+    def of(cls, plan: Plan, whole: float | None = None) -> "PlanNode":
+        """Convert a node of EXPLAIN's JSON output; `whole` is the cost of the whole plan, by default of this node."""
         whole = whole or plan["Total Cost"] or 1.0
         children = plan.get("Plans", [])
         own = max(0.0, plan["Total Cost"] - sum(child["Total Cost"] for child in children))
@@ -60,14 +60,14 @@ class Node:
             children=tuple(cls.of(child, whole) for child in children),
         )
 
-    def nodes(self) -> Iterator["Node"]:
+    def nodes(self) -> Iterator["PlanNode"]:
         """Yield this node and its descendants."""
         yield self
         for child in self.children:
             yield from child.nodes()
 
 
-def better_index(node: Node, schema: Schema) -> Index | None:
+def better_index(node: PlanNode, schema: Schema) -> Index | None:
     """Return an index that matches more conditions of the node than the chosen one, which empty tables hide."""
     table = schema.tables.get(node.table) if node.index else None
     chosen = next((index for index in table.indexes if index.name == node.index), None) if table else None
@@ -90,14 +90,13 @@ def _title(plan: Plan) -> str:
     if kind == "ModifyTable":
         return str(plan["Operation"])
     join = plan.get("Join Type", "Inner")
-    kind = kind if join == "Inner" else f"{kind} ({join.lower()} join)"
+    if join != "Inner":
+        kind = f"{kind} ({join.lower()} join)"
     if plan.get("Scan Direction") == "Backward":
         kind = f"{kind}, backward"
-    return (
-        f"{plan['Strategy'].lower()} {kind.lower()}".capitalize()
-        if plan.get("Strategy") in {"Hashed", "Sorted"}
-        else kind
-    )
+    if plan.get("Strategy") in {"Hashed", "Sorted"}:
+        kind = f"{plan['Strategy']} {kind.lower()}"
+    return kind
 
 
 def _text(value: object) -> str:

@@ -38,7 +38,7 @@ def check_checkout(  # noqa: PLR0913 - the options of the command
     """Apply the migrations of a checkout to an empty database, and run all checks. Raises RevisionError.
 
     :param server: the URL of the database, on whose server scratch databases can be created
-    :param pool: reviews the migrations meanwhile
+    :param pool: runs the review of the migrations at the same time
     """
     reviewed = pool.submit(check_migrations, tree.migrations, server)
     try:

@@ -79,14 +79,14 @@ class Module:
     def query_function(self, node: ast.expr) -> str:
         """Return which of QUERY_FUNCTIONS an expression names, as `one` or `sql.one`; an empty string if none."""
         if isinstance(node, ast.Attribute) and node.attr not in QUERY_FUNCTIONS:
-            return ""  # as most calls
+            return ""  # most calls end here
         found = self.resolve(node)
         full_name = found if isinstance(found, str) else f"{found[0].name}.{getattr(found[1], 'name', '')}"
         module, _, name = full_name.rpartition(".")
         return name if module in QUERY_MODULES and name in QUERY_FUNCTIONS else ""
 
     def _absolute(self, node: ast.ImportFrom) -> str:
-        """Return the full name of the module from which a statement imports, if relative, too."""
+        """Return the full name of the module from which a statement imports, even by a relative name."""
         if not node.level:
             return node.module or ""
         package = self.name.split(".")[: None if self.path.name == "__init__.py" else -1]
@@ -100,11 +100,11 @@ class Module:
         if isinstance(target, ast.stmt):
             return self, target
         module, attribute = target
-        there = self.code.modules.get(module)
+        origin = self.code.modules.get(module)
         full_name = f"{module}.{attribute}".strip(".")
-        if there is None or there is self or full_name in self.code.modules:  # a package can import its own modules
+        if origin is None or origin is self or full_name in self.code.modules:  # a package can import its own modules
             return full_name
-        return there.find(attribute)
+        return origin.find(attribute)
 
     def annotation(self, node: ast.expr) -> Annotation:
         """Return the type that an annotation denotes."""
@@ -132,7 +132,7 @@ class Module:
             definition = (module, statement) if is_json_class(module, statement) else None
             values = _enum_values(module, statement)
             return Annotation(statement.name, values=values, has_json_class=bool(definition), definition=definition)
-        # A function, or an alias that refers to itself, as one for JSON and TypeVar("T") do.
+        # A function, or an alias that refers to itself, such as one for JSON, or TypeVar("T").
         target = getattr(statement, "value", None)
         if target is None or statement in module.open_aliases:
             return Annotation(ast.unparse(node))
@@ -177,8 +177,8 @@ class Module:
         if isinstance(node, ast.Name):
             return self.find(node.id)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
-            there = self._module(node.value)
-            return there.find(node.attr) if there else f"{self.annotation(node.value).name}.{node.attr}"
+            module = self._module(node.value)
+            return module.find(node.attr) if module else f"{self.annotation(node.value).name}.{node.attr}"
         return ""
 
     def _module(self, node: ast.expr) -> "Module | None":

@@ -76,7 +76,7 @@ def check(directory: Path, database_url: str | None, form: str, ran: Path | None
 def locks(directory: Path, database_url: str | None, form: str) -> None:
     """Report which tables each migration locks.
 
-    Applies the migrations to a scratch database, and reports whom each lock would block: readers, writers or
+    Applies the migrations to a scratch database, and reports which sessions each lock would block: readers, writers or
     other migrations. Exit status 1 if there are findings; docs/checks.md explains each.
     """
     with reported_errors():
@@ -110,7 +110,7 @@ def _print_locks(migration: "Migration") -> None:
 def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -> None:
     """Print the generic plans of queries.
 
-    Without NAME, of all queries. A sequential scan appears only if no index serves the query.
+    Without NAME, prints those of all queries. A sequential scan appears only if no index serves the query.
     """
     with reported_errors():
         from service.sqlcheck.analysis.planner import Planner
@@ -136,10 +136,7 @@ def explain(directory: Path, database_url: str | None, names: tuple[str, ...]) -
 @DIRECTORY
 @DATABASE
 def stub(directory: Path, database_url: str | None) -> None:
-    """Write service/sql.pyi for mypy.
-
-    It declares the parameters of each query.
-    """
+    """Write service/sql.pyi for mypy, with the parameter types of each query."""
     with reported_errors():
         from service.sqlcheck.analysis.description import Describer
         from service.sqlcheck.rules.stub import write_stub

@@ -29,7 +29,7 @@ class RevisionError(OperatorError):
 def check_revision(root: Path, revision: str, server: str, connection: psycopg.Connection[object]) -> list[Finding]:
     """Check the queries and classes of an earlier git revision on the schema of `connection`.
 
-    Findings on the revision's own schema, in a scratch database on `server`, are left out. Raises RevisionError.
+    Omits those that it also has on its own schema, in a scratch database on `server`. Raises RevisionError.
     """
     with checkout(root, revision) as earlier, scratch_database(server) as url:
         tree = Tree.read(earlier)
@@ -51,7 +51,7 @@ def _edited_migrations(applied: Mapping[str, str], now: Mapping[str, str], revis
     for name, checksum in applied.items():
         if now.get(name) == checksum:
             continue
-        renamed = next((new for new, its in now.items() if its == checksum and new not in applied), None)
+        renamed = next((new for new, other in now.items() if other == checksum and new not in applied), None)
         what = "edited" if name in now else f"renamed to {renamed}" if renamed else "removed"
         sentence = f"was {what} since {revision}: restore it, and write another migration"
         yield Finding(f"migrations/{name}.sql", 1, sentence, "deploy-order")
@@ -82,8 +82,7 @@ def checkout(root: Path, revision: str) -> Iterator[Path]:
         raise RevisionError(f"git cannot read {revision!r}: {done.stderr.decode(errors='replace').strip()}")
     with tempfile.TemporaryDirectory(prefix="sql-check-") as folder:
         with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-            archive.extraction_filter = getattr(
-                tarfile, "data_filter", None
-            )  # Python 3.11.2, as in Debian 12, has none
+            # Python 3.11.2, as in Debian 12, has no filter.
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
             archive.extractall(folder)  # noqa: S202 - git has just written the archive
         yield Path(folder)

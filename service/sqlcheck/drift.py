@@ -18,7 +18,7 @@ from service.sqlcheck.scratch import connect
 from service.sqlcheck.tree import Tree
 
 READ_ONLY = "set transaction isolation level repeatable read, read only"
-# Names have their schemas then, even if the role may not use some.
+# Names then include their schemas, even if the role has no USAGE privilege on one.
 WITH_SCHEMAS = "set local search_path = ''"
 CAN_READ_MIGRATIONS = "select has_table_privilege(to_regclass('_yoyo_migration'), 'select')"
 KINDS = {"function", "enum", "domain", "type", "sequence", "event trigger"}
@@ -35,12 +35,13 @@ UNCOMPARED = re.compile(r".*(acl|owner|version|tablespace|islocal|inhcount|ispop
 def check_drift(tree: Tree, url: str, migrated: psycopg.Connection[Any]) -> Iterator[Finding]:
     """Find the objects that differ between a database and a migrated one.
 
-    Ignored are privileges and owners, and, if only the database has them, partitions, schemas that the migrations do
-    not use, and what is in no schema, such as extensions and publications, except for event triggers.
-    Raises psycopg.Error and OperatorError.
+    Ignores privileges and owners. Also ignores, if only the database has them: partitions, schemas that the migrations
+    do not use, and objects outside schemas, such as extensions and publications, except event triggers.
 
     :param url: the database to check
     :param migrated: a connection to a database with all migrations
+    :raises psycopg.Error: PostgreSQL cannot be reached, or fails
+    :raises OperatorError: the URL is invalid, or PostgreSQL is too old
     """
     files = MigrationFiles(tree.migrations)
     with connect(url) as live, live.transaction():
@@ -93,7 +94,7 @@ def _by_object(expected: Schema, actual: Schema) -> dict[str, list[Change]]:
         name = change.table or change.name
         is_moved = change.name in expected.sequences.keys() & actual.sequences and not (change.before and change.after)
         if change.kind == "sequence" and is_moved:
-            continue  # a column owns it now, or no longer; its table says so
+            continue  # it became owned by a column, or no longer is; that is a change of the table
         if not BOOKKEEPING_TABLES.fullmatch(name) and (change.before or schema_and_name(name)[0] in schemas):
             found.setdefault(name, []).append(change)
     return found
@@ -135,15 +136,17 @@ def _owner(found: Object) -> str:
 def _changes(before: Object, after: Object) -> Iterator[str]:
     for catalogue in sorted(before.rows.keys() | after.rows.keys()):
         old, new = before.rows.get(catalogue, []), after.rows.get(catalogue, [])
+        if old == new:
+            continue
         if catalogue == "pg_description":
-            yield from ["another comment"] if old != new else []
+            yield "its comment"
         elif len(old) == len(new) == 1:
             for column in sorted(old[0]):
                 was, is_now = (json.dumps(rows[0][column], ensure_ascii=False) for rows in (old, new))
                 if was != is_now and not UNCOMPARED.fullmatch(column):
                     yield f"{column} is {is_now}, not {was}"
-        elif old != new:
-            yield f"other rows of {catalogue}"
+        else:
+            yield f"its rows in {catalogue}"
 
 
 def _without_views(schema: Schema) -> Schema:
@@ -165,7 +168,7 @@ def _difference(change: Change) -> str:
     if before is None or after is None:
         return f"no {what}" if after is None else f"{what}, which no migration creates"
     if before.declared == after.declared:
-        return f"the {what} has another comment"
+        return f"the {what} has a different comment"
     if "\n" in before.declared + after.declared:
-        return f"the {what} has another definition"
+        return f"the {what} has a different definition"
     return f"{what} is {after.declared!r}, not {before.declared!r}"

@@ -14,7 +14,7 @@ from service.postgres import Statement
 # A QueryError or MigrationError: `sql/pets/find_pet.sql:3: …`, `migrations/0001_create_a.sql is missing: …`.
 PLACE = re.compile(r"(?P<path>\w+/[^:]+?\.sql)(:(?P<line>\d+))?:? (?P<sentence>.*)", re.DOTALL)
 
-# If as many files have the same message, or lack the same column, they are grouped.
+# Findings with the same message, or about the same missing object, are grouped from this number of files on.
 MANY_FILES = 3
 # PostgreSQL names a missing object in several ways: `column s.ended_at`, `column "ended_at" of relation "s"`.
 MISSING = re.compile(r'\b(column|relation|function|type) "?(?:\w+\.)*(\w+).* does not exist')
@@ -47,7 +47,7 @@ def findings_of(
 ) -> Iterator[Finding]:
     """Yield the problems of a query as findings, except those of `acceptable` checks that its header accepts.
 
-    A header that accepts none is a finding, too.
+    A header that accepts a check without findings is a finding itself.
     """
     accepted = {marker.name: marker for marker in reversed(statement.accepted) if marker.name in acceptable}
     found = set()

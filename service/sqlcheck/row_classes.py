@@ -1,7 +1,7 @@
-"""Row classes: their fields, in the order of attrs.
+"""Row classes: their fields, in the order in which attrs takes them.
 
-Rows are built by position, so the order matters: a field that a subclass redefines moves to the end. If the source does
-not show the order, a separate process imports the class and asks attrs.
+The order matters because rows are built by position. A field that a subclass redefines moves to the end. If the source
+does not show the order, a separate process imports the class and asks attrs.
 """
 
 import ast
@@ -135,7 +135,7 @@ def json_fields(module: "Module", node: ast.ClassDef) -> dict[str, Field] | None
         fields |= inherited
     options = {word.arg for word in node.keywords} | _options(_decorator(module, node)).keys()
     own = list(_own_fields(module, node))
-    if not options <= NEUTRAL_JSON_OPTIONS or any({"name", "init", "**"} & its.keys() for _, its in own):
+    if not options <= NEUTRAL_JSON_OPTIONS or any({"name", "init", "**"} & given.keys() for _, given in own):
         return None
     return fields | {field.name: field for field, _ in own}
 
@@ -198,10 +198,10 @@ def _ordered_fields(module: "Module", node: ast.ClassDef) -> list[Field]:
     own = [
         attrs.evolve(
             field,
-            in_init=_boolean_option(its, "init", default=True),
-            keyword_only=_boolean_option(its, "kw_only", default=keyword_only),
+            in_init=_boolean_option(given, "init", default=True),
+            keyword_only=_boolean_option(given, "kw_only", default=keyword_only),
         )
-        for field, its in _own_fields(module, node)
+        for field, given in _own_fields(module, node)
     ]
     names = {field.name for field in own}
     return [*(field for field in inherited if field.name not in names), *own]

@@ -48,9 +48,11 @@ class SeedError(OperatorError):
 
     def __init__(self, path: Path, line: int, error: Exception) -> None:
         """Name the file and the line."""
-        said = f"PostgreSQL says: {error.diag.message_primary}" if isinstance(error, psycopg.Error) else ""
-        reason = error.strerror if isinstance(error, OSError) else error
-        self.finding = Finding(path.as_posix(), line, said or f"cannot be read: {reason}", "scale")
+        if isinstance(error, psycopg.Error):
+            sentence = f"PostgreSQL says: {error.diag.message_primary}"
+        else:
+            sentence = f"cannot be read: {error.strerror if isinstance(error, OSError) else error}"
+        self.finding = Finding(path.as_posix(), line, sentence, "scale")
         super().__init__(str(self.finding))
 
 
@@ -65,7 +67,7 @@ class Measurement:
 
 def seed(connection: psycopg.Connection[Any], root: Path) -> dict[str, str | None]:
     """Fill the tables, and return the arguments for the queries, by key. Raises SeedError."""
-    # Foreign keys are dropped meanwhile: checking them for each row would take most of the time.
+    # Foreign keys are dropped until the tables are filled: checking them for each row would take most of the time.
     keys = connection.execute(FOREIGN_KEYS).fetchall()
     for table, name, *_ in keys:
         connection.execute(DROP.format(sql.SQL(table), sql.Identifier(name)))
@@ -92,13 +94,13 @@ def _read(path: Path, root: Path) -> str:
 
 
 def _ordered(first: Path, texts: Mapping[Path, str], references: Collection[tuple[str, str]]) -> list[Path]:
-    """Return the `first` file, then the others: those that fill a table after those that fill what it references."""
+    """Return the `first` file, then the others: each after the files that fill the tables referenced by its own."""
     filled = {path: set(FILLED.findall(text)) for path, text in texts.items()}
-    needed = {path: {to for table, to in references if table in tables} for path, tables in filled.items()}
-    before = {path: {first, *(other for other in texts if needed[path] & filled[other])} - {path} for path in texts}
+    referenced = {path: {to for table, to in references if table in tables} for path, tables in filled.items()}
+    before = {path: {first, *(other for other in texts if referenced[path] & filled[other])} - {path} for path in texts}
     try:
         return [*TopologicalSorter({**before, first: set()}).static_order()]
-    except CycleError:  # then their names decide
+    except CycleError:  # no order serves all references: keep that of the names
         return [*texts]
 
 
@@ -194,11 +196,11 @@ def _problem(plan: Plan) -> str:
     scans = [node for node in plan_nodes(plan) if "Relation Name" in node and "Scan" in node["Node Type"]]
     read = sum(_rows(node, "Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck") for node in scans)
     changed = sum(_rows(node, "Actual Rows") for node in plan_nodes(plan) if node["Node Type"] == "ModifyTable")
-    given = max(plan["Actual Rows"], changed, 1)
+    results = max(plan["Actual Rows"], changed, 1)
     blocks = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-    if read <= ROWS_EACH * given and blocks <= BLOCKS_ONCE + BLOCKS_EACH * given:
+    if read <= ROWS_EACH * results and blocks <= BLOCKS_ONCE + BLOCKS_EACH * results:
         return ""
-    return f"reads {read:.0f} rows and {blocks} blocks to return or change {given:.0f} rows"
+    return f"reads {read:.0f} rows and {blocks} blocks to return or change {results:.0f} rows"
 
 
 def _rows(node: Plan, *keys: str) -> float:

@@ -37,7 +37,7 @@ def scratch_database(url: str | None) -> Iterator[str]:
     with connect(url) as connection:
         try:
             connection.execute(sql.SQL("create database {} template template0").format(sql.Identifier(name)))
-            yield f"{url}{'&' if '?' in url else '?'}dbname={name}"  # the last one counts, and more than the path
+            yield f"{url}{'&' if '?' in url else '?'}dbname={name}"  # the last dbname overrides others, and the path
         finally:
             drop = sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
             try:

@@ -1,4 +1,4 @@
-"""What the service reports about itself: logs and metrics.
+"""Logs and metrics of the service itself.
 
 Read in this order: context (the current request), logging (format of log lines), access_log (one line per request),
 output (a thread writes to standard output), metrics (counting in shared memory), prometheus (renders the metrics),

@@ -23,7 +23,7 @@ class RequestContext:
     waited_seconds: float = 0.0
     """How long they waited for a connection."""
     database_used: float = 0.0
-    """Seconds of the request's time for the database that are used up, including pauses between attempts."""
+    """Seconds used of the request's time budget for the database, including pauses between attempts."""
     trace_id: str | None = None
     """OpenTelemetry's, if tracing is on."""
 

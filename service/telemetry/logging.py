@@ -27,7 +27,7 @@ CONTROL_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F
     0x2028: "\\u2028",
     0x2029: "\\u2029",
 }
-# Of texts that have several lines.
+# For texts of several lines.
 ESCAPES_WITHIN_LINES = {code: escape for code, escape in CONTROL_ESCAPES.items() if chr(code) not in "\n\t"}
 
 ARGUMENT_ERROR = re.compile(r"invalid input for query argument \$\d+")

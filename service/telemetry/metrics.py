@@ -1,4 +1,4 @@
-"""Counters, gauges, and histograms of routes and queries, recorded if METRICS_PORT or METRICS_TOKEN is set.
+"""Counters, gauges, and histograms for routes and queries, recorded if METRICS_PORT or METRICS_TOKEN is set.
 
 Declare a counter or a gauge in the module that updates it::
 
@@ -105,7 +105,7 @@ class Counter(_Metric):
 
 
 class Gauge(_Metric):
-    """A number that can go up and down; those of ended workers do not count."""
+    """A number that can go up and down; the numbers of workers that have ended are ignored."""
 
     def __init__(self, family: Family) -> None:
         super().__init__(family)
@@ -165,7 +165,7 @@ class Recorder:
         size = slices[NO_ROUTE].stop * 8
         file = _lock_free_file(directory / f"worker.{digest}")
         if os.fstat(file).st_size < size:
-            _write(file, bytes(size))  # without space for a part of it, its first use would kill this process (SIGBUS)
+            _write(file, bytes(size))  # allocates all of it: on a full disk, mmap would kill this process (SIGBUS)
         self._memory = mmap.mmap(file, size)  # duplicates the descriptor, which keeps the lock
         os.close(file)
         numbers: Numbers = memoryview(self._memory).cast("d")
@@ -201,7 +201,7 @@ class Recorder:
         numbers[STATUS + status] += 1
 
     def query(self, name: str, seconds: float, rows: int | None) -> None:
-        """Count a query that returned or changed `rows` rows, or None if it failed."""
+        """Count a query that returned or changed `rows` rows; None means that it failed."""
         numbers = self._queries.get(name)
         if numbers is None:
             return

@@ -16,7 +16,7 @@ from queue import SimpleQueue
 
 from service.telemetry.metrics import counter
 
-# Longest delay of an access log line, in seconds, so that several lines are written at once.
+# Longest delay of an access log line, in seconds: it lets several lines be written at once.
 FLUSH_DELAY = 0.05
 # A pipe writes this many bytes atomically (pipe(7)), so that lines of different workers do not mix.
 MAX_CHUNK_BYTES = getattr(select, "PIPE_BUF", 512)
@@ -56,7 +56,7 @@ class Output:
         self._closes_at: float | None = None
 
     def add(self, line: bytes, *, later: bool = False) -> None:
-        """Buffer `line` until flush(), which the running event loop calls within FLUSH_DELAY if `later`."""
+        """Buffer `line` until flush(); if `later`, the running event loop calls that within FLUSH_DELAY."""
         with self._lock:
             if self._pending > self._max_buffer:
                 self._drop(1)
@@ -75,7 +75,7 @@ class Output:
         self.add(text.encode(errors="backslashreplace"))
 
     def flush(self) -> None:
-        """Let the thread write all lines. Wait for it only after close()."""
+        """Let the thread write all lines; after close(), wait until it has."""
         with self._lock:
             self._is_scheduled = False
             lines, self._lines = self._lines, []
@@ -87,7 +87,7 @@ class Output:
             written.wait(max(0.0, self._closes_at - time.monotonic()))
 
     def close(self, seconds: float = CLOSE_TIMEOUT) -> None:
-        """Write all lines; wait for them and all later ones, at most `seconds` in total."""
+        """Write all lines, and wait for these and all later ones, for at most `seconds` in total."""
         self._closes_at = self._closes_at or time.monotonic() + seconds
         self.flush()
 
@@ -99,7 +99,7 @@ class Output:
             signals = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             try:
                 self._thread.start()
-            except RuntimeError:  # there is no memory for a thread: the next line tries again
+            except RuntimeError:  # no memory for a thread; the next line tries again
                 self._thread = None
             signal.pthread_sigmask(signal.SIG_SETMASK, signals)
 
@@ -147,7 +147,7 @@ class Output:
 
 
 def _chunks(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Yield the lines in groups that can be written at once, of MAX_CHUNK_BYTES at most unless a line is longer."""
+    """Yield the lines in groups to write at once, of at most MAX_CHUNK_BYTES unless a single line is longer."""
     chunk: list[bytes] = []
     size = 0
     for line in lines:

@@ -102,7 +102,7 @@ def render_metrics(directory: Path, accept: str) -> tuple[bytes, str]:
 
 @attrs.frozen
 class _Worker:
-    """What a worker has recorded. It is alive if it holds the lock on its file."""
+    """The numbers that a worker has recorded. It is alive if it holds the lock on its file."""
 
     layout: Layout
     is_alive: bool
@@ -194,8 +194,8 @@ def _queries(queries: dict[str, Numbers]) -> Iterator[Metric]:
 
 
 def _observe(family: HistogramMetricFamily, labels: tuple[str, ...], numbers: Numbers) -> None:
-    cumulated = accumulate(numbers[:SUM])
-    family.add_metric(list(labels), list(zip(BUCKET_LABELS, cumulated, strict=True)), numbers[SUM])
+    cumulative = accumulate(numbers[:SUM])
+    family.add_metric(list(labels), list(zip(BUCKET_LABELS, cumulative, strict=True)), numbers[SUM])
 
 
 def _merge(families: Iterable[Family]) -> Iterable[Family]:

@@ -36,7 +36,7 @@ def record_traces(app: "Application", handler: "ASGIApp") -> "ASGIApp":
 def check_trace_variables(environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether the OpenTelemetry variables name a receiver of traces.
 
-    Raises SettingsError if the receiver's address is not valid, or they require something that is not available.
+    Raises SettingsError if the receiver's address is not valid, or if OpenTelemetry cannot do what they ask for.
     """
     given = {name: text for name, text in environment.items() if name.startswith("OTEL_") and text}
     endpoints = given.keys() & {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}

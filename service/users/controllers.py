@@ -105,7 +105,7 @@ class UsersController(Controller):
 
 async def _delete(caller: Caller, current_hash: str | None, tx: Queries) -> int:
     await tx.maybe(LOCK_ACCOUNT, caller.user)
-    # A password reset that held the row lock can have ended this session meanwhile.
+    # A password reset that held the row lock may have ended this session meanwhile.
     await tx.one(SHOW_ME, *caller)
     return await tx.count(DELETE_ME, caller.user, current_hash)
 
@@ -123,7 +123,7 @@ async def check_current_password(
 ) -> str | None:
     """Return the hash that `password` matches, or None if no password is given and none is required.
 
-    The thief of an access token does not know the current password. Wrong ones count as failed log-ins. Raises
+    A thief of the access token does not know the current password. A wrong one counts as a failed log-in. Raises
     InvalidInput or TooManyLogins.
     """
     if password is None:

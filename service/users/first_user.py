@@ -12,7 +12,7 @@ ENSURE_USER = count("users.ensure_user")
 async def ensure_user(url: str, email: str, password: str) -> bool:
     """Create an account for `email` unless it has one; return whether it was created.
 
-    Raises OperatorError if registration would reject the address or the password, or if the database cannot be reached.
+    Raises OperatorError if registration would reject the address or the password, or if the database is unreachable.
     """
     pool, passwords = Pool(url, statement_cache=0), Passwords()
     try:

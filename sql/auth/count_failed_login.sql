@@ -8,8 +8,8 @@
 -- returns: one Allowance
 -- cardinality: ok remove_expired_counts() always returns true
 -- A failure that exceeds one limit is not counted toward the next: one network cannot exhaust an account's own limit.
--- Each call takes an argument from the calls before it, so that PostgreSQL makes it after them. `limit 1`: PostgreSQL
--- expects 1,000 rows of each, and would compile so costly a plan for half a second (JIT).
+-- Each call takes an argument from the calls before it, which makes PostgreSQL run it after them. `limit 1`: PostgreSQL
+-- expects 1,000 rows from each call, and would compile such a costly plan (JIT), which takes half a second.
 -- Expired counts are removed last, when this statement no longer waits for locks.
 with /* auth.count_failed_login */ network as materialized (
     select remaining, ends_at from count_login_failure('\x', $2, $4, $6)

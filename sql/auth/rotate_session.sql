@@ -4,8 +4,8 @@
 -- $3 generation integer  the token's generation
 -- returns: maybe RotatedSession  (no row: the session has ended)
 -- A token is valid while its generation is the session's. The previous one gets the same successor for 10 seconds,
--- because a response can be lost in transit. Any other reuse means that a token was stolen: the session
--- ends, and `ended` is true.
+-- because a response can be lost in transit. Any other reuse means that a token was stolen: the session ends, and
+-- `ended` is true.
 -- `clock`, because Citus refuses now() within CASE. The conditions of live_session are repeated, because PostgreSQL
 -- checks only those of login_session again after it has waited for the row: otherwise a session could revive.
 with /* auth.rotate_session */ clock as materialized (

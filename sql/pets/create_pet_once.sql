@@ -4,8 +4,8 @@
 -- $3 pet_name text  1 to 50 characters
 -- $4 key      text  the Idempotency-Key, 1 to 255 visible ASCII characters
 -- returns: maybe PetOnce  (no row: the session has ended; a null id: a request with this key is in progress)
--- The lock is held until the first request has committed. So the next holder finds that request's row
--- committed, and `on conflict do update` sees it even if it is newer than this statement's snapshot.
+-- The lock is held until the first request has committed. So the next holder finds that request's row committed, and
+-- `on conflict do update` sees it even if it is newer than this statement's snapshot.
 with /* pets.create_pet_once */ caller as materialized (
     select user_id from live_session
     where session_id = $1 and user_id = $2

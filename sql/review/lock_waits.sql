@@ -1,5 +1,5 @@
 -- Blocked processes, longest wait first, with one line for each process that blocks them.
--- `its_statement` is the blocker's last one: if it is idle in transaction, an earlier one can hold the lock.
+-- `its_statement` is the blocker's last statement: if it is idle in transaction, an earlier one may hold the lock.
 select /* review.lock_waits */
     date_trunc('milliseconds', clock_timestamp() - lock.waitstart) as waits_for,
     lock.relation::regclass as on_table,

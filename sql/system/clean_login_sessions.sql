@@ -2,7 +2,7 @@
 -- returns: count  (0: no more are left)
 -- one-shard: ok runs once a day
 -- A constant limit, because PostgreSQL's plan for an unknown one would read the whole table for each batch.
--- By expires_at even if the session ended earlier: until then, a stolen token of it is recognized by this row.
+-- Not before expires_at, even if the session ended earlier: until then, this row reveals the reuse of a stolen token.
 -- 30 days later, because logged_in_before() recognizes the networks of an account's owner by these rows.
 delete /* system.clean_login_sessions */ from login_session
 where (user_id, id) in (

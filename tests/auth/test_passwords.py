@@ -74,7 +74,7 @@ async def test_password_has_8_to_128_characters(client: httpx.AsyncClient, passw
 
 
 @pytest.mark.parametrize("letter", ["é", "\u1faf"], ids=ascii)
-async def test_length_is_counted_after_normalisation(client: httpx.AsyncClient, letter: str) -> None:
+async def test_length_is_counted_after_normalization(client: httpx.AsyncClient, letter: str) -> None:
     """As NFD, the password has 256 or 512 code points."""
     password = unicodedata.normalize("NFD", letter * 128)
 

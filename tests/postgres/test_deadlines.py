@@ -25,7 +25,7 @@ def start(deadlines: Deadlines, seconds: float) -> asyncio.Task[str]:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            return "deadline" if deadlines.has_cancelled(task) else "cancelled"
+            return "deadline" if deadlines.uncancel(task) else "cancelled"
         raise AssertionError
 
     task = asyncio.get_running_loop().create_task(wait())

@@ -8,7 +8,7 @@ from service.postgres.header_mistakes import mistake
 @pytest.mark.parametrize(
     ("line", "wrong"),
     [
-        ("\ufeff-- kites.find: x", "the file begins with a byte order mark: save it without"),
+        ("\ufeff-- kites.find: x", "the file begins with a byte-order mark: save it without one"),
         ("finds", "the line does not begin with '--'"),
         ("--kites.find_kite: x", "a space must follow '--'"),
         ("-- kites.find_kite:", "nothing follows 'kites.find_kite:'"),
@@ -20,10 +20,10 @@ from service.postgres.header_mistakes import mistake
         ("-- $1 id varchar(50)", "'varchar(50)' has a length: write the type alone"),
         ("-- $1 id character varying(50)", "'character varying(50)' has a length: write the type alone"),
         ("-- $1 id pg_catalog.numeric(10, 2)?", "'pg_catalog.numeric(10, 2)' has a length: write the type alone"),
-        ("-- $1 ids integer[][]", "an array has any size and number of dimensions: write 'integer[]'"),
-        ("-- $1 ids integer[3]", "an array has any size and number of dimensions: write 'integer[]'"),
-        ("-- $1 id bigint?[]", "'?' follows the type without a space, and an array's []"),
-        ("-- $1 id bigint ?", "'?' follows the type without a space, and an array's []"),
+        ("-- $1 ids integer[][]", "an array of any size and dimensions is written 'integer[]'"),
+        ("-- $1 ids integer[3]", "an array of any size and dimensions is written 'integer[]'"),
+        ("-- $1 id bigint?[]", "write '?' directly after the type, and after the [] of an array"),
+        ("-- $1 id bigint ?", "write '?' directly after the type, and after the [] of an array"),
         ("-- returns one Kite", "a ':' must follow 'returns'"),
         ("-- returns: some Kite", "'some' is not one, maybe, many, value or count"),
         ("-- returns: one list[Kite]", "'list[Kite]' is not the name of a class or a type"),

@@ -234,7 +234,7 @@ def test_start_waits_for_a_port_in_use(own_database_url: str, start: Start) -> N
 
     served.wait_until_ready()
 
-    assert served.stderr == f"Waiting for port {port}: another process has it\n"
+    assert served.stderr == f"Waiting for port {port}: another process is using it\n"
 
 
 def test_missing_settings_prevent_startup_in_one_line() -> None:

@@ -16,7 +16,7 @@ from service.sqlbook.diagram import Diagram, diagram
 from service.sqlbook.layout import GAP_X, GAP_Y, Item, arrange
 from service.sqlbook.mermaid import mermaid
 from service.sqlbook.pages import file, write
-from service.sqlbook.plan_tree import Node, better_index
+from service.sqlbook.plan_tree import PlanNode, better_index
 from service.sqlcheck import Schema, read_grants, read_schema
 from service.sqlcheck.scratch import connect, scratch_database
 from tests.sqlcheck.corpus import FOLDER
@@ -221,6 +221,6 @@ def test_plan_says_which_index_serves_more(shop: Schema, index: str, conditions:
         "Plan Rows": 1,
     }
 
-    found = better_index(Node.of(plan), shop)
+    found = better_index(PlanNode.of(plan), shop)
 
     assert (found and found.name) == better

@@ -12,7 +12,7 @@ import pytest
 from service.embedded import EmbeddedPostgres
 from service.sqlbook.contents import Contents, Size
 from service.sqlbook.pages import FolderError, file, highlighted, prose, size, write
-from service.sqlbook.plan_tree import Node
+from service.sqlbook.plan_tree import PlanNode
 from service.sqlbook.psql import psql
 from service.sqlcheck.analysis.description import Describer
 from service.sqlcheck.findings import Finding
@@ -215,7 +215,7 @@ def test_analyzed_plan_shows_what_it_read() -> None:
         "Actual Loops": 1,
     }
 
-    node = Node.of(join | {"Scan Direction": "Forward"})
+    node = PlanNode.of(join | {"Scan Direction": "Forward"})
 
     assert [(each.title, each.measured) for each in node.nodes()] == [
         ("Hash Join (left join)", "1 row, 7 blocks"),

@@ -236,8 +236,7 @@ QUERIES = [
     ),
     Broken(
         "a star",
-        "sql/system/list_applied_migrations.sql:5: name the columns: `*` changes with the table, "
-        "under running code [star]",
+        "sql/system/list_applied_migrations.sql:5: name the columns: `*` changes with the table while code runs [star]",
         "sql/system/list_applied_migrations.sql",
         "migration_id, sha256\n",
         "*\n",

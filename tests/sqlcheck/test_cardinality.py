@@ -4,7 +4,10 @@ import pytest
 
 from tests.sqlcheck.conftest import Toys
 
-SEVERAL = "several rows are possible: fix a unique key, write `limit 1`, or say 'cardinality: ok reason' [cardinality]"
+SEVERAL = (
+    "several rows are possible: compare a unique key with `=`, write `limit 1`, or say 'cardinality: ok reason' "
+    "[cardinality]"
+)
 NONE = "no row is possible: return maybe, or say 'cardinality: ok reason' [cardinality]"
 
 

@@ -56,7 +56,7 @@ def test_changed_table_is_one_finding(tree: Copy, live: str) -> None:
     )
 
     assert found == (
-        f"{KITES}:{before.count(chr(10)) + 1}: in the database, kites is different: the table has another comment; "
+        f"{KITES}:{before.count(chr(10)) + 1}: in the database, kites is different: the table has a different comment; "
         "column version is 'bigint not null default 1', not 'integer not null default 1'; "
         "column extra, which no migration creates; no constraint kites_kite_name_check [drift]"
     )
@@ -78,7 +78,7 @@ def test_changed_table_is_one_finding(tree: Copy, live: str) -> None:
         ),
         (
             "alter function live_session(uuid) cost 7",
-            "the function has another definition",
+            "the function has a different definition",
         ),
         (
             (
@@ -236,10 +236,10 @@ def test_other_options_are_found(tree: Copy, own_database_url: str) -> None:
     )
 
     assert sorted(line.partition("in the database, the ")[2] for line in found if line.endswith("[drift]")) == [
-        "domain constraint c on public.d is different: another comment [drift]",
+        "domain constraint c on public.d is different: its comment [drift]",
         'foreign table column public.outside.id is different: attfdwoptions is ["n=b"], not ["n=a"] [drift]',
         'server there is different: srvoptions is ["host=b"], not ["host=a"] [drift]',
-        "text search configuration public.plain is different: other rows of pg_ts_config_map [drift]",
+        "text search configuration public.plain is different: its rows in pg_ts_config_map [drift]",
     ]
 
 

@@ -28,7 +28,7 @@ def found(tree: Copy, connection: Connection, returns: str, select: str, code: s
     ("returns", "select", "python", "finding"),
     [
         ("value bigint", "count(*)", "int", ""),
-        ("value bigint", "count(*), 1", "int", ":2: returns 2 columns, but a value is one [column-count]"),
+        ("value bigint", "count(*), 1", "int", ":2: returns 2 columns, but a value has one [column-count]"),
         ("value text", "count(*)", "int", ":2: the value is bigint, but the header says text [column-type]"),
         ("value", "count(*)", "int", ":2: the value is bigint, but the header says no type [column-type]"),
         ("value bigint", "count(*)", "str", ":4: the value is bigint, but the code says str [column-type]"),

@@ -73,25 +73,25 @@ def check(url: str, folder: Path, migration: str, *queries: str) -> str:
         (
             "create table toys (id int primary key);\ncomment on table toys is 'A';\nalter table toys add unique (id);",
             (
-                "6: index toys_id_key is the same as toys_pkey, which serves its queries: it only costs writes "
+                "6: index toys_id_key is the same as toys_pkey, which serves its queries: it only slows down writes "
                 "[duplicate-index]"
             ),
         ),
         (
             "create index one on makers (name);\ncreate index two on makers (name);",
-            "7: index two is the same as one, which serves its queries: it only costs writes [duplicate-index]",
+            "7: index two is the same as one, which serves its queries: it only slows down writes [duplicate-index]",
         ),
         (
             "create index makers_name on makers (name);\ncreate index makers_both on makers (name, id);",
             (
-                "6: index makers_name is a prefix of makers_both, which serves its queries: it only costs writes "
+                "6: index makers_name is a prefix of makers_both, which serves its queries: it only slows down writes "
                 "[duplicate-index]"
             ),
         ),
         (
             "create index makers_id on makers (id);",
             (
-                "6: index makers_id is the same as makers_pkey, which serves its queries: it only costs writes "
+                "6: index makers_id is the same as makers_pkey, which serves its queries: it only slows down writes "
                 "[duplicate-index]"
             ),
         ),

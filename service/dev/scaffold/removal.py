@@ -24,9 +24,9 @@ TABLE = re.compile(r"^create table (?:if not exists )?(\w+)", re.MULTILINE | re.
 def remove(name: str, root: Path = ROOT, *, drop: bool = False) -> list[Path]:
     """Remove the feature or the optional part `name` from the tree at `root`.
 
-    Returns the paths that were removed, changed or written. With `drop`, a migration drops its tables; the feature
-    itself can have been removed before. Raises ScaffoldError, before anything is changed, if other code needs the
-    package, or if there is nothing to remove.
+    Returns the paths that were removed, changed or written. With `drop`, also write a migration that drops its tables;
+    the feature itself may have been removed before. Raises ScaffoldError, before anything is changed, if other code
+    needs the package, or if there is nothing to remove.
     """
     if not NAME.fullmatch(name):
         raise ScaffoldError(f"{name!r} is not the name of a package; nothing was removed")
@@ -36,7 +36,7 @@ def remove(name: str, root: Path = ROOT, *, drop: bool = False) -> list[Path]:
     edited = _unregistered(name, root) if code.is_dir() else {}
     edited = {path: text for path, text in edited.items() if (root / path).read_text("utf-8") != text}
     added = _drop_tables(name, root) if drop else {}
-    # The package goes last, and a migration is written after it: what was interrupted can be repeated.
+    # The package is removed last, and the migration written after it, so an interrupted command can be repeated.
     paths = _queries_of(name, root)
     paths += [path for path in (root / "tests").rglob(f"test_{name}.py") if path.parent.name != name]
     paths += [path for folder in ("sql", "tests", PACKAGE) if (path := root / folder / name).is_dir()]
@@ -53,7 +53,7 @@ def _write(root: Path, texts: Mapping[str, str]) -> None:
 
 
 def _unregistered(name: str, root: Path) -> dict[str, str]:
-    """Return the files that name the package, each without the lines that do."""
+    """Return the paths of the files that name the package, each with its text without these lines."""
     texts = {}
     for folder in (PACKAGE, "tests"):
         for path in sorted((root / folder).rglob("[!.]*.py")):
@@ -84,7 +84,7 @@ def _imported(name: str, text: str, path: str) -> dict[str, range]:
 def _without(name: str, imported: dict[str, range], text: str, path: Path) -> str:
     """Return `text` without the imports, the lines that use them, and the lines that name the package.
 
-    Raises ScaffoldError if what is left is not Python: then a line does more than add the package.
+    Raises ScaffoldError if the rest is not valid Python: a removed line did more than register the package.
     """
     words = re.compile(rf"\b({'|'.join(map(re.escape, [name, *imported]))})\b")
     imports = {number for numbers in imported.values() for number in numbers}

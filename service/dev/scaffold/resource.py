@@ -129,7 +129,7 @@ def class_name(name: str) -> str:
 
 
 def singular_of(plural: str) -> str:
-    """Return the singular of a regular English plural, such as category, box and toy; otherwise without a final s."""
+    """Return the singular of a regular English plural, such as categories or boxes; otherwise, remove a final s."""
     last_word = plural.rpartition("_")[2]
     if last_word not in ADDING_ONLY_S:
         if last_word.endswith("ies") and len(last_word) > len("ties"):
@@ -151,7 +151,7 @@ def read_resource(name: str, fields: Iterable[str], *, singular: str | None, own
     for word in (name, one, *(field.name for field in read)):
         if not NAME.fullmatch(word):
             raise ScaffoldError(f"{word!r} is not a valid name: use lower-case letters, digits and single '_'")
-        # The singular is no name in SQL: there, `order` is reserved, but `create_order` is not.
+        # A reserved singular is allowed, because it is only part of a name in SQL: `create_order`, not `order`.
         if (word in TAKEN and word != one) or (word in HIDDEN and word in {name, one}):
             raise ScaffoldError(f"{word!r} is taken by this project, by PostgreSQL or by Python")
     if class_name(one) in CLASSES | {kind.body for kind in TYPES.values()}:
@@ -161,10 +161,10 @@ def read_resource(name: str, fields: Iterable[str], *, singular: str | None, own
     if one == name:
         raise ScaffoldError(f"{name!r} must be a plural; otherwise give its singular with --singular")
     names = [field.name for field in read]
-    if twice := [each for each in names if names.count(each) > 1]:
-        raise ScaffoldError(f"{twice[0]!r} is given twice")
-    made = [name, one, f"{name}_user_id_fkey", *(f"{name}_{field}_check" for field in names), *names]
-    if too_long := [each for each in made if len(each) > MAX_NAME]:
+    if repeated := [each for each in names if names.count(each) > 1]:
+        raise ScaffoldError(f"{repeated[0]!r} is given twice")
+    sql_names = [name, one, f"{name}_user_id_fkey", *(f"{name}_{field}_check" for field in names), *names]
+    if too_long := [each for each in sql_names if len(each) > MAX_NAME]:
         raise ScaffoldError(
             f"{too_long[0]!r} would be longer than PostgreSQL's {MAX_NAME} bytes: choose a shorter name"
         )

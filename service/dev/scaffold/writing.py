@@ -23,36 +23,16 @@ def write(resource: Resource, root: Path = ROOT) -> list[Path]:
     Raises ScaffoldError, before anything is written, if a file or the table exists, or if a file to edit has changed
     too much.
     """
-    table, one = resource.table, resource.one
+    table = resource.table
     newest, number = next_migration(root)
-    migration, sql, code, tests = (
-        f"migrations/{number:04}_create_{table}",
-        f"sql/{table}",
-        f"{PACKAGE}/{table}",
-        f"tests/{table}",
-    )
-    if (root / PACKAGE / f"{table}.py").exists() or (root / code).exists():
-        raise ScaffoldError(f"{code} already exists; nothing was written")
+    if (root / PACKAGE / f"{table}.py").exists() or (root / PACKAGE / table).exists():
+        raise ScaffoldError(f"{PACKAGE}/{table} already exists; nothing was written")
     if created := _creating_migration(root, table):
         raise ScaffoldError(
             f"{created} already creates the table {table}: `remove {table} --drop` writes a migration that drops it; "
             "nothing was written"
         )
-    new = {
-        f"{migration}.sql": "migration.sql",
-        f"{migration}.rollback.sql": "rollback.sql",
-        f"{sql}/create_{one}.sql": "create.sql",
-        f"{sql}/list_{table}.sql": "list.sql",
-        f"{sql}/find_{one}.sql": "find.sql",
-        f"{sql}/change_{one}.sql": "change.sql",
-        f"{sql}/delete_{one}.sql": "delete.sql",
-        f"{sql}/dev/scale.sql": "scale.sql",
-        f"{code}/__init__.py": "",
-        f"{code}/models.py": "models.py",
-        f"{code}/controllers.py": "controllers.py",
-        f"{tests}/__init__.py": "",
-        f"{tests}/test_{table}.py": "tests.py",
-    }
+    new = _new_files(resource, number)
     for path in new:
         if (root / path).exists():
             raise ScaffoldError(f"{path} already exists; nothing was written")
@@ -72,20 +52,42 @@ def write(resource: Resource, root: Path = ROOT) -> list[Path]:
     return [Path(path) for path in texts]
 
 
+def _new_files(resource: Resource, number: int) -> dict[str, str]:
+    """Return the paths of the files to write, each with the name of its template; an empty file has none."""
+    table, one = resource.table, resource.one
+    migration = f"migrations/{number:04}_create_{table}"
+    return {
+        f"{migration}.sql": "migration.sql",
+        f"{migration}.rollback.sql": "rollback.sql",
+        f"sql/{table}/create_{one}.sql": "create.sql",
+        f"sql/{table}/list_{table}.sql": "list.sql",
+        f"sql/{table}/find_{one}.sql": "find.sql",
+        f"sql/{table}/change_{one}.sql": "change.sql",
+        f"sql/{table}/delete_{one}.sql": "delete.sql",
+        f"sql/{table}/dev/scale.sql": "scale.sql",
+        f"{PACKAGE}/{table}/__init__.py": "",
+        f"{PACKAGE}/{table}/models.py": "models.py",
+        f"{PACKAGE}/{table}/controllers.py": "controllers.py",
+        f"tests/{table}/__init__.py": "",
+        f"tests/{table}/test_{table}.py": "tests.py",
+    }
+
+
 def _undo(root: Path, new: Iterable[str], before: Mapping[str, bytes]) -> None:
+    """Restore the files in `before`, and remove those in `new` with the folders that are then empty."""
     for path, content in before.items():
         if (root / path).read_bytes() != content:
             (root / path).write_bytes(content)
     for path in new:
-        with suppress(OSError):  # it was not reached
+        with suppress(OSError):  # it was not written yet
             (root / path).unlink()
     for folder in sorted({(root / path).parent for path in new}, reverse=True):
-        with suppress(OSError):  # others have files in it
+        with suppress(OSError):  # it contains other files
             folder.rmdir()
 
 
 def _creating_migration(root: Path, table: str) -> str:
-    """Return the path of the migration that creates `table`, unless a later one drops it: then an empty string."""
+    """Return the path of the migration that creates `table`; an empty string if none does, or a later one drops it."""
     statement = re.compile(rf"^(create|drop) table (?:if (?:not )?exists )?{table}\b", re.MULTILINE | re.IGNORECASE)
     created = ""
     for path in migration_files(root / "migrations"):

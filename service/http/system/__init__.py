@@ -1,1 +1,1 @@
-"""The routes of every service: health checks, the documentation page, and metrics."""
+"""The routes of every service: health (liveness and readiness), docs (the documentation page) and metrics."""

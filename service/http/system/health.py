@@ -32,7 +32,7 @@ class Readiness:
     checksums: Mapping[str, str]
     """The checksum of each migration by its id."""
     cache_seconds: float
-    """How long a successful check is cached, so that the load balancer does not drop an instance for a slow moment."""
+    """How long a successful check is cached, so that load balancers do not drop an instance after one slow response."""
     _ready_until: float = 0.0
     _mismatch: str | None = None
 

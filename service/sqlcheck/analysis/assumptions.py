@@ -1,4 +1,4 @@
-"""What is assumed while an expression is examined: that of a CASE after its condition, or one that is written."""
+"""The assumptions under which an expression is examined: behind a condition of CASE, or as a value to write."""
 
 from collections.abc import Iterable
 

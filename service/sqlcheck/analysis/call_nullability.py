@@ -53,7 +53,7 @@ def _infer_row(inference: "Inference", scope: Scope, call: Node, place: int) -> 
 
 
 def _is_finite(scope: Scope, field: Node, time: Node) -> bool:
-    """Return whether a field of a time is not null: the time is the current one, or infinity has the field, too."""
+    """Return whether a field of a time is not null: the time is now, or the field exists for infinity, too."""
     is_now = time.label == "SQLVALUEFUNCTION" or scope.catalogue.builtin_name(time.funcid or 0) == "now"
     return is_now or constant_text(field) in INFINITE_FIELDS
 

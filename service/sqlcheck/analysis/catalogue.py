@@ -120,7 +120,7 @@ class Catalogue:
 
     @cached_property
     def volatile_names(self) -> set[str]:
-        """The names of volatile functions; with several of one name, one that is volatile is enough."""
+        """The names of volatile functions, even if other functions of the same name are not volatile."""
         return {function.name for function in self.functions.values() if function.is_volatile}
 
     @cached_property
@@ -153,10 +153,10 @@ class Catalogue:
     def families(self, operator: int, collation: int = 0) -> frozenset[int]:
         """Return the families of an equality, as in keys; nothing for other operators.
 
-        Texts are equal by a nondeterministic collation, whose number is above that of the family, in their own way.
+        A nondeterministic collation has another equality of texts, so its oid is in the upper 32 bits of each number.
         """
-        way = collation << 32 if collation in self.nondeterministic else 0
-        return frozenset(way | family for family in self.equalities.get(operator, ()))
+        upper_bits = collation << 32 if collation in self.nondeterministic else 0
+        return frozenset(upper_bits | family for family in self.equalities.get(operator, ()))
 
     @cached_property
     def exact(self) -> set[int]:

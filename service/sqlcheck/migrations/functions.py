@@ -45,7 +45,7 @@ CREATED_NAME = {
 }
 ALIAS = re.compile(r"\balias\s+for\b", re.IGNORECASE)
 ASSIGNED = re.compile(r'\s*(?P<variable>"?\w+"?)(\[[^\]]*\]|[^=:\[])*:?=')
-# It only says what the name of a table means anyway, but pglast takes such a variable for a scalar.
+# Removed before parsing: the name of a table means the same without it, but with it, pglast sees a scalar.
 ROW_TYPE = re.compile(r"%rowtype\b", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"%(\d+\$)?-?\d*s")
 # Types whose text form is the quoted name of an existing object.
@@ -134,7 +134,7 @@ def _problems(
         return
     try:
         statements = function.statements()
-    except ParseError:  # PostgreSQL has accepted the function, but the parser knows less, or is of another release
+    except ParseError:  # PostgreSQL has accepted the function, but the parser is of another release, or incomplete
         return
     built = {each.variable for each in statements if each.variable and not _is_safe(each.tree, set())}
     known = relations | {*function.transition_tables} | _created_tables(statements)
@@ -181,7 +181,7 @@ def _missing_columns(
 ) -> Iterator[tuple[str, int, str]]:
     """Find columns that do not exist: PostgreSQL analyses the statement as a function in SQL with the same variables.
 
-    Statements with records are left out, because only an assignment tells their columns. Other errors prove nothing.
+    Omits statements with records, whose columns depend on what is assigned to them. Other errors prove nothing.
     """
     parts = [part for node in walk(statement.tree) if type(node).__name__ == "ColumnRef" for part in node.fields]
     names = {part.sval for part in parts if type(part).__name__ == "String"}

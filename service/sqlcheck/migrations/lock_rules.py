@@ -21,7 +21,7 @@ from service.sqlcheck.migrations.schema import qualified, schema_and_name
 
 NO_READERS = "AccessExclusiveLock"
 IMPLIED = "is implied by existing constraints"
-# What to do instead of a statement that gives a table another file; of all others: expand, fill, contract.
+# What to do instead of a statement that rewrites a table; for all others: expand, fill, contract.
 INSTEAD = {
     "TruncateStmt": "delete its rows in batches instead",
     "RefreshMatViewStmt": "refresh it concurrently instead",

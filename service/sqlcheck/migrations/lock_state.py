@@ -15,12 +15,12 @@ RELATIONS = """
     from pg_class as c inner join pg_namespace as n on n.oid = c.relnamespace
     where c.relkind in ('r', 'm', 'p', 'v', 'f', 'S') and n.nspname !~ '^(pg_|information_schema$)'
 """
-# By file: a new file means that the index is built. That of a partitioned table has none, but those of its partitions.
+# By file: a new file means that the index is built. The index of a partitioned table has no file; its partitions' have.
 INDEXES = """
     select pg_relation_filenode(indexrelid)::bigint, indrelid::bigint
     from pg_index where indexrelid >= 16384 and pg_relation_filenode(indexrelid) > 0
 """
-# Those to partitions are left out: they follow that to the table.
+# Without the copies that PostgreSQL keeps for each partition of the referenced table.
 FOREIGN_KEYS = """
     select k.oid::bigint, k.conrelid::bigint
     from pg_constraint as k left join pg_constraint as whole on whole.oid = k.conparentid
@@ -105,5 +105,5 @@ class State:
 
 
 def held_locks(connection: psycopg.Connection[Any]) -> dict[int, str]:
-    """Return the strongest lock that the transaction holds on each relation, also if it is dropped, by oid."""
+    """Return the strongest lock that the transaction holds on each relation, even a dropped one, by oid."""
     return dict(connection.execute(LOCKS, [[*WAITS]]).fetchall())

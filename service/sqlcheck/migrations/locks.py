@@ -32,7 +32,7 @@ LOCK_FREE = re.compile(r"(comment\s+on|create\s+(or\s+replace\s+)?function)\b", 
 # The timeout that `migrate` sets, and a time zone in which a change to or from `timestamptz` rewrites a table.
 SETTINGS = "set lock_timeout = '3s'; set timezone = 'Asia/Tokyo'"
 REPORT_SCANS = "set client_min_messages = debug1"  # a migration can change it
-# That of a partitioned table is invalid until each partition has one.
+# Without the indexes of partitioned tables, which are invalid until each partition has one.
 INVALID_INDEXES = """
     select n.nspname::text, c.relname::text
     from pg_index as i

@@ -75,7 +75,7 @@ class MigrationFiles:
             yield Finding(where.path, where.line, sentence, check)
 
     def unneeded_acceptances(self) -> Iterator[Finding]:
-        """Report what the newest migration accepts without need; applied migrations cannot be edited."""
+        """Report acceptances without a finding, only in the newest migration: applied migrations cannot be edited."""
         newest = max(self.texts, default="")
         for (check, name), place in self._accepted.items():
             if place.path == newest and (check, name) not in self._found and check not in DEPENDENT_CHECKS:

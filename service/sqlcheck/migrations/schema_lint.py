@@ -110,7 +110,10 @@ def _check_table(table: Table, files: MigrationFiles) -> Iterator[Finding]:
 
 
 def _check_indexes(table: str, indexes: Collection[Index], files: MigrationFiles) -> Iterator[Finding]:
-    """Find indexes that another one replaces; of equal ones, the key is kept, or a unique one, or the first by name."""
+    """Find indexes that another one makes redundant.
+
+    Of equal indexes, one is kept: the primary key, otherwise a unique one, otherwise the first by name.
+    """
     ranked = sorted((index for index in indexes if index.valid), key=lambda index: not index.unique)
     for rank, index in enumerate(ranked):
         equal = next((each for each in ranked[:rank] if each.method == index.method), None)
@@ -118,7 +121,7 @@ def _check_indexes(table: str, indexes: Collection[Index], files: MigrationFiles
         longer = next((each for each in ranked if each.method.startswith(prefix)), None)
         if equal or (longer and index.plain and not index.unique):
             what = f"is the same as {equal.name}" if equal else f"is a prefix of {longer.name}" if longer else ""
-            sentence = f"index {index.name} {what}, which serves its queries: it only costs writes"
+            sentence = f"index {index.name} {what}, which serves its queries: it only slows down writes"
             place = files.place_of("index", index.name, table)
             yield from files.find("duplicate-index", "index", index.name, sentence, place)
 

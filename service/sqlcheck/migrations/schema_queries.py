@@ -1,6 +1,6 @@
-"""The queries with which schema.py reads the catalogue, without the objects of extensions.
+"""The queries with which schema.py reads the catalogue.
 
-Those of PostgreSQL itself, whose oids are below 16384, are left out, too.
+They omit objects of extensions, and those of PostgreSQL itself, whose oids are below 16384.
 """
 
 # Each row is the oid of a table, followed by the fields of a class in schema.py.
@@ -247,7 +247,7 @@ SEQUENCES = """
     )
     order by n.nspname <> 'public', n.nspname, c.relname
 """
-# Privileges of owners are left out.
+# Without the privileges of owners.
 GRANTS = """
     with granted (kind, schema, name, owner, acl) as (
         select 'database', '', 'this database', datdba, datacl from pg_database where datname = current_database()

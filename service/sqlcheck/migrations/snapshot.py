@@ -10,7 +10,7 @@ import attrs
 import psycopg
 from psycopg import sql
 
-# Names have their schemas then; and compiling the query takes longer than running it.
+# An empty search_path makes names include their schemas. Without JIT, because compiling takes longer than running.
 SETTINGS = "set local search_path = ''; set local jit = off"
 # Statistics, contents, and user mappings, which contain passwords. Labels of enums are in the definition of their type.
 IGNORED = (

@@ -37,7 +37,7 @@ def _is_null_test(condition: Node) -> bool:
 
 
 def _values(condition: Node, catalogue: Catalogue) -> set[str]:
-    """Return the texts for which a condition on a column is true; nothing if it is true for others."""
+    """Return the texts for which a condition on a column is true; nothing if it can be true for any other text."""
     if condition.label == "BOOLEXPR" and condition.boolop == "or":
         arms = [_values(each, catalogue) for each in condition.args if not _is_null_test(each)]
         return set().union(*arms) if all(arms) else set()
@@ -46,9 +46,8 @@ def _values(condition: Node, catalogue: Catalogue) -> set[str]:
         return set()
     column, values = ([node for node, _ in walk(side)] for side in condition.args)
     constants = [node for node in values if node.label == "CONST"]
-    is_list = {node.label for node in column} <= COLUMN_LABELS and {
-        node.label for node in values
-    } <= VALUE_LABELS | CASTS
+    is_column = {node.label for node in column} <= COLUMN_LABELS
+    is_list = is_column and {node.label for node in values} <= VALUE_LABELS | CASTS
     # A CHECK accepts null, which the comparison with a null among the values returns for any other text.
     are_texts = all(each.consttype in TEXT_TYPES and not each.constisnull for each in constants)
     # PostgreSQL returns the values of char(n) with n characters.

@@ -22,8 +22,9 @@ def check_cardinality(description: Description) -> Iterator[Problem]:
         if node.label == "SUBLINK" and node.subLinkType in SCALAR:
             subquery = around.child(node.subselect)
             if not returns_at_most_one(subquery):
-                sentence = "a subquery used as a value can return several rows: fix a unique key, or write `limit 1`"
-                yield "cardinality", description.line_of(subquery), sentence
+                sentence = "a subquery used as a value can return several rows"
+                advice = "compare a unique key with `=`, or write `limit 1`"
+                yield "cardinality", description.line_of(subquery), f"{sentence}: {advice}"
     # `limit null` limits nothing.
     limit = scope.query.limitCount if scope else None
     is_optional = scope and limit and not description.nullability.expression(scope, limit).never_null
@@ -39,7 +40,8 @@ def _problem(description: Description) -> str:
         return ""
     says = f"returns {statement.cardinality}, and"
     if scope is None or not returns_at_most_one(scope):
-        return f"{says} several rows are possible: fix a unique key, write `limit 1`, or say 'cardinality: ok reason'"
+        advice = "compare a unique key with `=`, write `limit 1`, or say 'cardinality: ok reason'"
+        return f"{says} several rows are possible: {advice}"
     certain = returns_at_least_one(scope, description.nullability, valid_session=statement.checks_session)
     if statement.cardinality in ONE_ROW and not certain:
         return f"{says} no row is possible: return maybe, or say 'cardinality: ok reason'"

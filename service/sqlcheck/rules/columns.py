@@ -74,7 +74,8 @@ def _naive_paths(shape: JsonShape, field: Field, name: str) -> Iterator[str]:
 def _value(description: Description, row: Row | Annotation | None) -> Iterator[Problem]:
     statement = description.statement
     if len(description.columns) != 1:
-        yield "column-count", statement.returns_line, f"returns {_number(len(description.columns))}, but a value is one"
+        sentence = f"returns {_number(len(description.columns))}, but a value has one"
+        yield "column-count", statement.returns_line, sentence
         return
     [column], declared = description.columns, description.types.by_name(statement.row) if statement.row else None
     if declared is None or not declared.equivalent(column.type):
@@ -118,7 +119,7 @@ def _row(description: Description, row: Row) -> Iterator[Problem]:
 
 
 def _advice(found: Type, annotation: Annotation) -> str:
-    """Return what would fit, as the end of a sentence, if that is not obvious."""
+    """Return how to make the column fit, as the end of a sentence, if that is not obvious."""
     if annotation.has_json_class:
         return "; a class is read from json or jsonb"
     if found.bare.internal in JSON:

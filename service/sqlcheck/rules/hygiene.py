@@ -43,16 +43,15 @@ def check_statement(parsed: ParsedQuery) -> Iterator[Problem]:
     unread = {id(target) for query in exists for target in query.targetList or ()}
     for node in parsed.nodes:
         if isinstance(node, ast.ResTarget) and _is_star(node.val) and id(node) not in unread:
-            yield "star", parsed.line_of(node), "name the columns: `*` changes with the table, under running code"
+            yield "star", parsed.line_of(node), "name the columns: `*` changes with the table while code runs"
 
 
 def connection_state(tree: Node) -> Iterator[tuple[Node, str]]:
     """Yield the nodes of a statement that change the state of the session, and their names."""
     for node in walk(tree):
         kind = type(node).__name__
-        if kind in STATE_STATEMENTS and not getattr(
-            node, "is_local", False
-        ):  # SET LOCAL has no effect outside a transaction
+        # SET LOCAL has no effect outside a transaction.
+        if kind in STATE_STATEMENTS and not getattr(node, "is_local", False):
             yield node, STATE_STATEMENTS[kind]
         elif kind == "RangeVar" and node.relpersistence == "t":
             yield node, "a temporary table"

@@ -109,7 +109,7 @@ def _is_bound(value: Node, bound: set[tuple[int, int]]) -> bool:
 
 
 def _is_known(scope: Scope, value: Node) -> bool:
-    """Return whether a value is a parameter, or a column that a query, or a query in it, equates with one."""
+    """Return whether a value is a parameter, or a column that this query, or the query behind it, equates with one."""
     value = scope.without_alias(value)
     if _is_bound(value, _bound(scope)):
         return True

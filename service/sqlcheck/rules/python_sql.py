@@ -152,14 +152,14 @@ class _Tracer:
             case ast.IfExp():
                 return self._either(module, [node.body, node.orelse])
             case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Set(elts=parts) | ast.Dict(values=parts):
-                return self._either(module, parts)  # any of its strings can be the one
+                return self._either(module, parts)  # any of its strings can be executed
             case ast.Call():
                 return self._call(module, node)
             case ast.Name(id=name):
                 return self._local(*self._origin(module, name))
             case ast.Attribute(attr=name):
-                there = self._strings[module].module.resolve(node)
-                return self._local(there[0].name if isinstance(there, tuple) else module, name)
+                found = self._strings[module].module.resolve(node)
+                return self._local(found[0].name if isinstance(found, tuple) else module, name)
             case _:
                 return None
 

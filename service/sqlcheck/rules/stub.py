@@ -67,7 +67,10 @@ def write_stub(root: Path, statements: Mapping[str, Statement], types: Types) ->
 
 
 def _function(cardinality: Cardinality, statements: Iterable[Statement], types: Types) -> list[str]:
-    """Return an overload for each query; a single query needs no overload, and without one, the name is Never."""
+    """Return the overloads of one function of the stub, one for each query.
+
+    A single query needs no overload. If there is none, the function accepts no name (Never).
+    """
     lines = [
         _signature(cardinality, f'Literal["{each.name}"]', "[" + ", ".join(_arguments(each, types)) + "]")
         for each in statements

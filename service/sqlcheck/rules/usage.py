@@ -30,6 +30,6 @@ def check_references(
 
 
 def find_untested(statements: Mapping[str, Statement], ran: Collection[str]) -> Iterator[Finding]:
-    """Find the queries that no test ran; `ran` are the names of the others."""
+    """Find the queries that no test ran; `ran` are the names of those that a test did run."""
     for name in sorted(statements.keys() - set(ran)):
         yield finding_at(statements[name], 1, "no test runs this query", "not-run")

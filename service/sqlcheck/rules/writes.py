@@ -101,7 +101,7 @@ def _swapped_conditions(description: Description) -> Iterator[Problem]:
 
 
 def _swapped(description: Description, pairs: list[tuple[str, int]], first: str, second: str) -> Iterator[Problem]:
-    """Find two parameters of the same type, each with the column that is named like the other: `pet` or `pets.id`."""
+    """Find two parameters of the same type, each paired with the column named after the other: `pet` or `pets.id`."""
     parameters = description.statement.parameters
     paired = {_stem(parameters[number - 1].name): (column, number) for column, number in pairs if number}
     for stem, (column, number) in paired.items():
@@ -117,7 +117,7 @@ def _stem(name: str) -> str:
 
 
 def _parameter(scope: Scope, node: Node) -> int:
-    """Return the number of the parameter whose value an expression is, unless that is null; or 0."""
+    """Return the number of the parameter whose value an expression has, unless the value is null; otherwise 0."""
     node = strip_relabels(node)
     casts = {pg.EXPLICIT_CAST, pg.IMPLICIT_CAST}
     while node.label in CASTS | {"COALESCEEXPR"} or (node.label == "FUNCEXPR" and node.funcformat in casts):

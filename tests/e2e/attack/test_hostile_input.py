@@ -265,7 +265,7 @@ def test_hostile_strings_are_stored_or_refused(
 
 
 @pytest.mark.parametrize("text", ["Crème brûlée", "각", "Å"])
-def test_stored_text_is_not_normalised(unthrottled: Running, resource: Resource, caller: Account, text: str) -> None:
+def test_stored_text_is_not_normalized(unthrottled: Running, resource: Resource, caller: Account, text: str) -> None:
     for form in ("NFC", "NFD"):
         name = unicodedata.normalize(form, text)
         created = unthrottled.client.post(resource.create, json=resource.body(name), headers=caller.bearer)
