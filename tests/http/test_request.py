@@ -35,8 +35,6 @@ MALFORMED, INVALID = "/problems/malformed-request", "/problems/invalid-input"
         (rb'{"email": "\udc00 and more"}', "utf-16 surrogate pair"),
         (b'{"email": "\x00"}', "JSON is malformed"),
         (b'{"email": 1', "truncated"),
-        (b"[" * 60_000, "nested too deeply"),
-        (b'{"email": ' + b"[" * 60_000, "nested too deeply"),
     ],
 )
 async def test_malformed_json_is_400(client: httpx.AsyncClient, body: bytes, complaint: str) -> None:
@@ -54,6 +52,8 @@ GOOD = '"email": "ada@example.com", "password": "a password for one test"'
     [
         ("[]", "", "Expected object, got array"),
         ("null", "", "Expected object, got null"),
+        ("[" * 60_000, "", "Expected object, got array"),
+        (f'{{"email": {"[" * 60_000}', "/email", "Expected str, got array"),
         ('{"email": "ada@example.com"}', "/password", "is missing"),
         (f'{{{GOOD}, "admin": true}}', "/admin", "is not a known field"),
         (f'{{{GOOD}, "is/it~so`?": true}}', "/is~1it~0so`?", "is not a known field"),
