@@ -153,7 +153,8 @@ def plan_nodes(plan: Plan) -> Iterator[Plan]:
 def full_scans(plan: Plan, *, limited: bool = False, join: str = "") -> Iterator[tuple[Plan, str]]:
     """Yield the scans of a whole table or of a whole index, except PostgreSQL's own, each with the join around it.
 
-    :param limited: whether a LIMIT above stops the scan early; not if the rows are sorted, counted or hashed first
+    :param limited: whether a LIMIT or EXISTS above stops the scan early; not if the rows are sorted, counted or hashed
+        first
     """
     kind = plan.get("Node Type")
     is_served = "Unserved Cond" not in plan and {"Index Cond", "Order By", "Recheck Cond"} & plan.keys()
@@ -165,5 +166,7 @@ def full_scans(plan: Plan, *, limited: bool = False, join: str = "") -> Iterator
     join = next((plan[each] for each in JOIN_CONDITIONS if each in plan), join)
     for child in plan.get("Plans", []):
         is_input = child.get("Parent Relationship") in {"Outer", "Inner", "Member"}
-        passes_limit = limited and is_input and kind not in BLOCKING_NODES
-        yield from full_scans(child, limited=kind == "Limit" or passes_limit, join=join)
+        is_limited = kind == "Limit" or (limited and is_input and kind not in BLOCKING_NODES)
+        if child.get("Subplan Name", "").startswith("InitPlan"):  # EXISTS, ARRAY, or a query that is used as a value
+            is_limited = "Output" not in child  # only EXISTS has none, and reads one row
+        yield from full_scans(child, limited=is_limited, join=join)
