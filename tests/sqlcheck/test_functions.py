@@ -98,11 +98,16 @@ def test_session_state_in_a_function_is_found(migrated: Migrated, body: str, wha
     assert migrated.check(in_plpgsql(body)) == f"5: {sentence}"
 
 
-@pytest.mark.parametrize("declared", ["q text := 'select ' || condition;", "q text;"])
-def test_text_built_into_a_variable_is_found(migrated: Migrated, declared: str) -> None:
-    body = "execute q;" if ":=" in declared else "q := 'select ' || condition; execute q;"
-
-    assert migrated.check(in_plpgsql(body, declared)).endswith("[built-sql]")
+@pytest.mark.parametrize(
+    ("declared", "body"),
+    [
+        ("q text := 'select ' || condition;", ""),
+        ("q text;", "q := 'select ' || condition;"),
+        ("q text;", "select 'select ' || condition, 1 into strict q, n;"),
+    ],
+)
+def test_text_built_into_a_variable_is_found(migrated: Migrated, declared: str, body: str) -> None:
+    assert migrated.check(in_plpgsql(f"{body} execute q;", declared)).endswith("[built-sql]")
 
 
 @pytest.mark.parametrize(

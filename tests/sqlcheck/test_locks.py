@@ -109,8 +109,8 @@ def test_command_marks_nontransactional_migrations(tree: Copy, database_url: str
     ("sql", "sentence"),
     [
         (f"-- Depends: {CREATE_KITES}\nselect 1;", f"Error: {PLACE}:1 is a directive that yoyo ignores"),
-        ("select from dogs;", f'Error: {PLACE}: relation "dogs" does not exist'),
-        ("vacuum kites;", f"Error: {PLACE}: VACUUM cannot run inside a transaction block"),
+        ("select 1;\n\nselect\nfrom dogs;", f'Error: {PLACE}:4: relation "dogs" does not exist'),
+        ("vacuum kites;", f"Error: {PLACE}:1: VACUUM cannot run inside a transaction block"),
     ],
 )
 def test_failing_migration_is_one_sentence(tree: Copy, database_url: str, sql: str, sentence: str) -> None:
@@ -150,5 +150,5 @@ def test_copy_from_stdin_is_one_sentence(tree: Copy, database_url: str, caplog: 
 
     done = locks(tree, database_url)
 
-    assert done.stderr == f"Error: {PLACE}: COPY cannot be used with this method; use copy() instead\n"
+    assert done.stderr == f"Error: {PLACE}:1: COPY cannot be used with this method; use copy() instead\n"
     assert caplog.messages == []

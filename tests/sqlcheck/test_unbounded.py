@@ -35,6 +35,7 @@ def header(sql: str, accepted: str = "") -> str:
         "select id from toy order by id",
         "select max(maker) from owner group by id",
         "select id from (select id, row_number() over (order by id) from toy) as t limit 1",
+        "select array(select id from toy) from owner limit 1",
     ],
 )
 def test_whole_index_is_a_scan(toys: Toys, sql: str) -> None:
@@ -75,6 +76,12 @@ def test_join_without_an_index_is_named(toys: Toys, sql: str, condition: str) ->
     ],
 )
 def test_index_for_exists_and_scans_of_the_catalogue_are_accepted(toys: Toys, sql: str) -> None:
+    assert toys.check(sql, header(sql), "seqscan") == ""
+
+
+def test_exists_of_any_row_is_no_scan(toys: Toys) -> None:
+    sql = "select id from owner where id = $1 and not exists (table toy)"
+
     assert toys.check(sql, header(sql), "seqscan") == ""
 
 

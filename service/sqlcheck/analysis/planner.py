@@ -155,7 +155,8 @@ def plan_nodes(plan: Plan) -> Iterator[Plan]:
 def full_scans(plan: Plan, *, limited: bool = False, join: str = "") -> Iterator[tuple[Plan, str]]:
     """Yield the scans of a whole table or of a whole index, except PostgreSQL's own, each with the join around it.
 
-    :param limited: whether a LIMIT above stops the scan early; not if the rows are sorted, counted or hashed first
+    :param limited: whether a LIMIT or EXISTS above stops the scan early; not if the rows are sorted, counted or hashed
+        first
     """
     kind = plan.get("Node Type")
     is_served = "Unserved Cond" not in plan and {"Index Cond", "Order By", "Recheck Cond"} & plan.keys()
@@ -168,6 +169,9 @@ def full_scans(plan: Plan, *, limited: bool = False, join: str = "") -> Iterator
     whole_sides = WHOLE_SIDES.get(plan.get("Join Type", ""), set())
     for child in plan.get("Plans", []):
         side = child.get("Parent Relationship")
-        passes_limit = limited and side in {"Outer", "Inner", "Member"} and kind not in BLOCKING_NODES
-        limits = join if side in whole_sides else own
-        yield from full_scans(child, limited=kind == "Limit" or passes_limit, join=limits)
+        is_limited = kind == "Limit" or (
+            limited and side in {"Outer", "Inner", "Member"} and kind not in BLOCKING_NODES
+        )
+        if child.get("Subplan Name", "").startswith("InitPlan"):  # EXISTS, ARRAY, or a query that is used as a value
+            is_limited = "Output" not in child  # only EXISTS has none, and reads one row
+        yield from full_scans(child, limited=is_limited, join=join if side in whole_sides else own)

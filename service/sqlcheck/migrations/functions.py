@@ -225,12 +225,19 @@ def _statements(part: Any, line: int = 1, owner: str = "") -> Iterator[Statement
         line = part.get("lineno", line)
         for name, value in part.items():
             if isinstance(value, dict) and (expression := value.get("PLpgSQL_expr")):
-                variable = part.get("refname", "") if name == "default_val" else ""
-                yield _expression(expression, line, variable, is_dynamic=(owner, name) in DYNAMIC_SQL)
+                yield _expression(expression, line, _variable(part, name), is_dynamic=(owner, name) in DYNAMIC_SQL)
             elif name.startswith("PLpgSQL_"):
                 yield from _statements(value, line, name)
             else:
                 yield from _statements(value, line, owner)
+
+
+def _variable(part: dict[str, Any], name: str) -> str:
+    """Return the variable that gets the value of an expression: by its default, or the first one of SELECT INTO."""
+    variable: str = part.get("refname", "") if name == "default_val" else ""
+    if name == "sqlstmt" and (row := part.get("target", {}).get("PLpgSQL_row")):
+        variable = row["fields"][0]["name"]
+    return variable
 
 
 def _expression(expression: dict[str, Any], line: int, variable: str, *, is_dynamic: bool) -> Statement:

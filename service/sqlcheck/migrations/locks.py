@@ -82,7 +82,8 @@ def review_migrations(connection: psycopg.Connection[Any], directory: Path) -> I
             reviewed = _Review(connection, path, notices, transactional=each.use_transactions).run()
         except psycopg.Error as error:
             sentence = with_extension_advice(error.diag.message_primary or str(error))
-            raise MigrationError(f"{directory.name}/{path.name}: {sentence}") from error
+            line = getattr(error, "__notes__", [""])[0]
+            raise MigrationError(f"{directory.name}/{path.name}{line}: {sentence}") from error
         reviewed.findings += linted.get(path.name, [])
         yield reviewed
 
@@ -125,7 +126,12 @@ class _Review:
 
     def _step(self, statement: str, before: State) -> State:
         self._notices.clear()
-        after, line = self._execute(statement, before), self._line(statement)
+        try:
+            after = self._execute(statement, before)
+        except psycopg.Error as error:
+            error.add_note(f":{self._line(statement, int(error.diag.statement_position or 1))}")
+            raise
+        line = self._line(statement)
         if after is not before and self._before.tables and not self._accepted:
             functions = read_functions(self._connection) if hides_statements(statement) else []
             for check, sentence in check_step(Step(statement, before, after, self._before, self._notices, functions)):
@@ -153,10 +159,11 @@ class _Review:
     def _find(self, check: str, line: int, sentence: str) -> None:
         self._findings.append(Finding(f"{self._path.parent.name}/{self._path.name}", line, sentence, check))
 
-    def _line(self, statement: str) -> int:
+    def _line(self, statement: str, position: int = 1) -> int:
+        """Return the line of a character of the next statement, but not of the comments before it."""
         start = self._text.index(statement, self._end)
         self._end = start + len(statement)
-        return self._text.count("\n", 0, after_comments(self._text, start)) + 1
+        return self._text.count("\n", 0, max(start + position - 1, after_comments(self._text, start))) + 1
 
     def _locks(self, after: State) -> list[Lock]:
         held = held_locks(self._connection)
