@@ -65,6 +65,7 @@ def test_nested_answer_passes_the_checks(tree: Copy, checked: Connection) -> Non
     assert {finding.check for finding in tree.check(checked)} == {"stub"}  # the stub was not regenerated
 
 
+@pytest.mark.slow
 async def test_nested_answer_is_sent(app: Service, user: LoggedIn) -> None:
     async with service_client(app) as client:
         response = await client.get("/account", headers=user.bearer)

@@ -165,6 +165,7 @@ def test_each_migration_starts_with_the_same_settings(folder: Folder, url: str) 
     assert value(url, "select settings from b") == ["15min", "3s", '"$user", public', "on"]
 
 
+@pytest.mark.slow
 def test_only_statements_in_a_transaction_have_a_time_limit(folder: Folder, url: str) -> None:
     """An index of a large table takes long, and each attempt would start again."""
     limits = Limits(statement_timeout=0.2)

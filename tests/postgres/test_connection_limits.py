@@ -38,6 +38,7 @@ async def test_no_request_is_refused_while_a_connection_lives(
     assert 1 <= len(set(pids)) <= 2
 
 
+@pytest.mark.slow
 async def test_shortage_of_connections_is_logged_once(
     opening: Opening, limited_url: str, statement: Statements
 ) -> None:
@@ -97,6 +98,7 @@ async def test_requests_fail_at_once_even_in_a_long_outage(opening: Opening, bac
                 await db.value(backend)
 
 
+@pytest.mark.slow
 async def test_attempts_to_connect_are_spaced(opening: Opening, backend: Backend) -> None:
     """However many requests wait."""
     attempts = 0

@@ -39,6 +39,7 @@ def test_random_host_order_is_honoured() -> None:
     assert {frozenset(order) for order in orders} == {frozenset(url.addresses)}
 
 
+@pytest.mark.slow
 async def test_silent_host_is_tried_once(
     opening: Opening,
     backend: Backend,
@@ -63,6 +64,7 @@ async def test_silent_host_is_tried_once(
         connection.close()
 
 
+@pytest.mark.slow
 async def test_host_that_falls_silent_is_tried_last(
     opening: Opening, backend: Backend, database_url: str, server: EmbeddedPostgres
 ) -> None:
@@ -138,6 +140,7 @@ async def test_failed_connection_attempt_does_no_harm_later(backend: Backend) ->
                 await Database(pool).value(backend)
 
 
+@pytest.mark.slow
 async def test_preparation_and_execution_share_a_timeout(
     opening: Opening,
     statement: Statements,

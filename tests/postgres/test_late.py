@@ -40,6 +40,7 @@ async def test_statements_of_a_request_share_a_deadline(opening: Opening, sleep:
     assert request.database_used >= PATIENT.request
 
 
+@pytest.mark.slow
 async def test_time_between_statements_does_not_count(opening: Opening, backend: Backend) -> None:
     """Between its statements, a log-in hashes a password, and can wait for other hashes."""
     timeouts = DatabaseTimeouts(acquire=0.5, query=0.5)

@@ -142,6 +142,7 @@ async def test_explain_leaves_the_connection_unchanged(opening: Opening, sleep: 
     assert await db.value(settings) == "auto0"
 
 
+@pytest.mark.slow
 async def test_plan_waits_for_an_idle_connection(opening: Opening, sleep: Backend) -> None:
     db = await opening(size=1, slow_query=MILLISECOND)
 
@@ -152,6 +153,7 @@ async def test_plan_waits_for_an_idle_connection(opening: Opening, sleep: Backen
     assert entry["plan"]
 
 
+@pytest.mark.slow
 async def test_no_idle_connection_means_no_plan(
     opening: Opening, sleep: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:

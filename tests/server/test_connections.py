@@ -75,6 +75,7 @@ def test_request_received_during_a_stall_is_not_late() -> None:
 
 
 @pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"], ids=["kept", "closing"])
+@pytest.mark.slow
 async def test_client_that_does_not_read_is_dropped(app: Service, more: bytes) -> None:
     """The kernel buffers less than eight responses of 1.5 MB."""
     async with listening(app, timeouts=ClientTimeouts(response=0.8, check_interval=0.1)) as port:

@@ -74,6 +74,7 @@ async def test_silent_clients_do_not_shut_out_a_scrape() -> None:
             writer.transport.abort()
 
 
+@pytest.mark.slow
 async def test_simultaneous_clients_are_limited() -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=MAX_CLIENTS)
     with serve_in_thread(listener, lambda _: (b"metrics", "text/plain"), timeout=60):
@@ -89,6 +90,7 @@ async def test_simultaneous_clients_are_limited() -> None:
             client.close()
 
 
+@pytest.mark.slow
 async def test_lack_of_descriptors_does_not_flood_the_log(port: int, caplog: pytest.LogCaptureFixture) -> None:
     """Asyncio would log a traceback for each attempt to accept a client, many times a second."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)

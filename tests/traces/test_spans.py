@@ -251,6 +251,7 @@ async def test_silent_collector_does_not_hold_up_the_end(monkeypatch: pytest.Mon
             await traces.flush()
 
 
+@pytest.mark.slow
 def test_without_traces_queries_are_not_wrapped(database_url: str) -> None:
     """tests/benchmarks/test_counts.py counts what a request costs then."""
     pool = Pool(database_url)
