@@ -136,4 +136,6 @@ async def check_current_password(
     if not await passwords.verify(password, credentials.hashed_password):
         wrong = WrongCurrentPassword.at("/current_password", "is not the current password")
         raise await throttle.record_failure(request.db, key, client, wrong)
+    # Again, because wrong ones sent at the same time may have been counted since; for a log-in, auth.open_session does.
+    await throttle.find_credentials(request.db, key, client)
     return credentials.hashed_password

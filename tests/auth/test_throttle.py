@@ -265,6 +265,23 @@ async def test_right_guess_over_the_limit_looks_wrong(committed: Committed) -> N
     assert await committed.connection.fetchval("select count(*) from login_session") == 1
 
 
+@pytest.mark.slow
+async def test_right_current_password_over_the_limit_is_429(committed: Committed) -> None:
+    """All pass the first check together, but the others are counted by the time that this one is verified."""
+    user = await committed.make.user()
+    passwords = [f"wrong {n}" for n in range(30)] + [PASSWORD]
+
+    async def delete(current: str) -> httpx.Response:
+        return await committed.client.request(
+            "DELETE", "/users/me", json={"current_password": current}, headers=user.bearer
+        )
+
+    responses = await asyncio.gather(*(delete(password) for password in passwords))
+
+    assert responses[-1].status_code == 429
+    assert await committed.connection.fetchval("select count(*) from user_model") == 1
+
+
 async def test_statement_counts_exactly_under_concurrency(own_database_url: str) -> None:
     pool = await asyncpg.create_pool(own_database_url, min_size=20, max_size=20)
     arguments = "a@example.com", "203.0.113.7/32", 7, 50, 50, timedelta(seconds=900)

@@ -63,11 +63,11 @@ async def test_authenticated_request_takes_one_round_trip(counted: Counted) -> N
     assert trips == expected, "if a route needs a transaction, write its `trips` to ROUTES in tests/support/api.py"
 
 
-async def test_current_password_takes_two_more_round_trips(counted: Counted) -> None:
-    """Two statements fetch the address and its hash; no connection is held while the password is checked."""
+async def test_current_password_takes_three_more_round_trips(counted: Counted) -> None:
+    """Two fetch the address and its hash, the third checks the limit after the password was verified."""
     body = {"password": "another password", "current_password": PASSWORD}
 
-    assert await counted.trips("POST /users/reset-password", body) == 6
+    assert await counted.trips("POST /users/reset-password", body) == 7
 
 
 async def test_idempotency_key_takes_no_extra_round_trip(counted: Counted) -> None:
