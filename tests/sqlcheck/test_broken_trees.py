@@ -317,8 +317,7 @@ QUERIES = [
     Broken(
         "a star of what a function returns",
         f"{SHOW_ME}:4: returns 6 columns, User has 2: id, email [column-count]\n"
-        f"{SHOW_ME}:5: name the columns: `*` changes with the table, under "
-        "running code [star]",
+        f"{SHOW_ME}:5: name the columns: `*` changes with the table while code runs [star]",
         SHOW_ME,
         "user_model.id, user_model.email",
         "(user_model).*",
