@@ -4,6 +4,7 @@ Tests that need commits, several connections or processes take ``own_database_ur
 The fixtures are in tests/support, one plugin for each subject.
 """
 
+import gc
 import logging
 import signal
 from collections.abc import Iterator
@@ -39,6 +40,12 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort the slowest test files first."""
     items.sort(key=lambda item: SLOWEST.index(item.path.name) if item.path.name in SLOWEST else len(SLOWEST))
+
+
+def pytest_collection_finish() -> None:
+    """Exempt the collected tests from garbage collection, which would traverse these thousands of objects each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
