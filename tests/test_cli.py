@@ -119,6 +119,7 @@ def test_second_migrate_does_nothing(own_database_url: str) -> None:
     assert again.exit_code == 0
 
 
+@pytest.mark.slow
 def test_migrate_rolls_back_the_given_number(own_database_url: str) -> None:
     one = invoke("migrate", "rollback", DATABASE_URL=own_database_url)
     two = invoke("migrate", "rollback", "--count", "2", DATABASE_URL=own_database_url)
@@ -227,6 +228,7 @@ def test_error_of_a_process_is_one_line() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["clean"], ["create-user", ADA], ["fill-email-keys"]])
+@pytest.mark.slow
 def test_missing_database_is_one_sentence(arguments: list[str]) -> None:
     """In a process of its own, because logging can be configured already in this one."""
     failed = run(*arguments, settings={"DATABASE_URL": NOWHERE, "FIRST_SUPERUSER_PASSWORD": PASSWORD})
@@ -256,6 +258,7 @@ def test_failure_of_any_command_is_one_sentence(error: type[Exception]) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no /dev/full")
 @pytest.mark.parametrize("arguments", [["--help"], ["roles"], ["openapi"]])
+@pytest.mark.slow
 def test_output_to_a_full_disk_is_one_sentence(arguments: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         failed = subprocess.run(

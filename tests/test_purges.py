@@ -69,6 +69,7 @@ async def test_expired_rows_are_removed_in_batches(kind: str, committed: Committ
 
 
 @pytest.mark.parametrize("kind", FILL)
+@pytest.mark.slow
 async def test_plan_of_a_batch_expects_1000_rows(kind: str, committed: Committed) -> None:
     """Of a million, the generic plan for 100,000 would take half a second instead of 40 ms."""
     user = await committed.make.user()

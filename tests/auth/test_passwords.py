@@ -235,6 +235,7 @@ async def test_common_password_is_refused(client: httpx.AsyncClient, user: Logge
     assert (await log_in(client, user.email)).status_code == 200
 
 
+@pytest.mark.slow
 def test_common_passwords_are_valid_passwords() -> None:
     passwords = COMMON_PASSWORDS.decode().split("\n")[1:-1]
 

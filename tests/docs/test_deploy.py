@@ -9,6 +9,7 @@ from shlex import quote
 from typing import Any
 
 import psycopg
+import pytest
 import yaml  # type: ignore[import-untyped]  # it ships no types
 
 from service.embedded import EmbeddedPostgres
@@ -104,6 +105,7 @@ def test_pg_cron_jobs_remove_expired_rows(server: EmbeddedPostgres, own_database
         assert connection.execute(LEFT).fetchall() == [("not",)]
 
 
+@pytest.mark.slow
 def test_cron_line_removes_expired_rows(own_database_url: str) -> None:
     """Cron provides only a bare PATH, and runs the line with sh."""
     variable, line = block("", "Cleaning").splitlines()

@@ -77,6 +77,7 @@ async def test_nested_answer_is_sent(app: Service, user: LoggedIn) -> None:
     }
 
 
+@pytest.mark.slow
 def test_nested_answer_is_in_the_openapi_document(app: Service) -> None:
     schemas = openapi_document(app)["components"]["schemas"]
 

@@ -19,6 +19,7 @@ def assert_refused(directory: Path, sentence: str) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_leftover_server_that_never_ends_is_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "STOP_SECONDS", 0.02)
     with (directory / "server.lock").open("a") as file:

@@ -143,6 +143,7 @@ async def test_too_long_field_is_named_in_any_language(toys: httpx.AsyncClient, 
         {"pieces": None},  # a value that the handler should have rejected
     ],
 )
+@pytest.mark.slow
 async def test_other_refusal_is_500(toys: httpx.AsyncClient, toy: dict[str, object]) -> None:
     response = await toys.post("/toys", json=toy)
 

@@ -22,6 +22,7 @@ def schema(server: EmbeddedPostgres, url: str) -> str:
     return re.sub(r"(?m)^\\(un)?restrict .*$", "", dump.stdout)
 
 
+@pytest.mark.slow
 def test_up_down_up_gives_the_same_schema(server: EmbeddedPostgres, url: str) -> None:
     up = apply(url, report=print)
     first = schema(server, url)

@@ -200,6 +200,7 @@ async def test_write_whose_connection_is_lost_is_unavailable(
     assert await db.value(backend)
 
 
+@pytest.mark.slow
 async def test_frozen_server_is_unavailable(opening: Opening, backend: Backend, admin: asyncpg.Connection) -> None:
     """Closing the connection does not wait for it either."""
     db = await opening(size=1, timeouts=DatabaseTimeouts(acquire=10, query=1, close=60, close_silent=0.1))

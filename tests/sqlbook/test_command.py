@@ -30,6 +30,7 @@ def test_checkouts_book_has_no_findings_or_dead_links(tmp_path: Path, own_databa
     assert dead_links(tmp_path / "book") == []
 
 
+@pytest.mark.slow
 def test_book_counts_its_findings(small_tree: Path, tmp_path: Path, own_database_url: str) -> None:
     arguments = ("--directory", str(small_tree), "--out", str(tmp_path), "--database-url", own_database_url)
 
@@ -40,6 +41,7 @@ def test_book_counts_its_findings(small_tree: Path, tmp_path: Path, own_database
     assert "no findings" not in done.stdout
 
 
+@pytest.mark.slow
 def test_role_that_cannot_create_roles_suffices(small_tree: Path, tmp_path: Path, own_database_url: str) -> None:
     shutil.copytree(small_tree, tmp_path / "tree")
     (tmp_path / "tree/sql/roles.sql").write_text("grant select on shelves to pg_monitor; create role keeper;")
@@ -134,6 +136,7 @@ def test_revision_without_git_is_empty(small_tree: Path, tree: Copy, monkeypatch
     assert contents._revision(small_tree) == ""  # noqa: SLF001 - the same
 
 
+@pytest.mark.slow
 def test_refused_roles_file_is_named(small_tree: Path, tmp_path: Path, own_database_url: str) -> None:
     shutil.copytree(small_tree, tmp_path, dirs_exist_ok=True)
     (tmp_path / "sql/roles.sql").write_text("create rolle reader;")

@@ -58,6 +58,7 @@ def test_mypy_finds_wrong_calls(tmp_path: Path, with_kites: Path) -> None:
         ("sql/kites/delete_kite.sql", "integer[]?", "integer[] "),
     ],
 )
+@pytest.mark.slow
 def test_stale_stub_is_found(tree: Copy, checked: Connection, path: str, old: str, new: str) -> None:
     tree.edit(path, old, new)
 
