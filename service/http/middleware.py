@@ -72,9 +72,8 @@ def request_middleware(
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                cors_headers = cors.response_headers(header_map) if cors else ()
-                own = (*security_headers, *cors_headers, (b"x-request-id", request_id.encode()))
-                message["headers"] = [*message["headers"], *own]
+                headers = [*message["headers"], *security_headers, (b"x-request-id", request_id.encode())]
+                message["headers"] = [*headers, *cors.response_headers(header_map)] if cors else headers
             return send(message)
 
         try:
