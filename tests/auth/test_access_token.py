@@ -12,6 +12,7 @@ from tests.support.accounts import PASSWORD
 from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import Factory, LoggedIn, log_in, service_client
 from tests.support.jwt import Token
+from tests.support.locks import lose_each_time
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -155,10 +156,7 @@ async def test_log_in_without_session_twice_is_503(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     """The same result as if the password had changed after each check: it was right, so no failure is counted."""
-    await connection.execute("create function nothing() returns trigger language plpgsql as 'begin return null; end'")
-    await connection.execute(
-        "create trigger nothing before insert on login_session for each row execute function nothing()"
-    )
+    await lose_each_time(connection, "insert on login_session")
 
     response = await log_in(client, user.email)
 

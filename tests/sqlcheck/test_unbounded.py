@@ -92,7 +92,7 @@ def test_exists_without_an_index_is_found(toys: Toys) -> None:
 
 
 @pytest.mark.parametrize("join", ["full", "left"])
-def test_scan_of_a_side_that_an_outer_join_keeps_has_no_condition(toys: Toys, join: str) -> None:
+def test_kept_side_of_an_outer_join_has_no_condition(toys: Toys, join: str) -> None:
     sql = f"select toy.id, pair.note from toy {join} join pair on pair.right_id = toy.maker limit 10"
 
     assert "scan of toy: no condition limits its rows [seqscan]" in toys.check(sql, header(sql), "seqscan")

@@ -1,4 +1,4 @@
-"""Deterministic races: a test holds a lock until all the statements involved wait for it."""
+"""Deterministic races: statements wait for a lock that the test holds, or lose each time."""
 
 import asyncio
 
@@ -18,3 +18,9 @@ async def blocked_statements(connection: asyncpg.Connection, number: int) -> lis
             if len(rows) >= number:
                 return [row["query"] for row in rows]
             await asyncio.sleep(0.005)  # give the others time to work
+
+
+async def lose_each_time(connection: asyncpg.Connection, write: str) -> None:
+    """Discard each `write`, such as ``insert on login_session``, as if a concurrent statement always came first."""
+    await connection.execute("create function nothing() returns trigger language plpgsql as 'begin return null; end'")
+    await connection.execute(f"create trigger nothing before {write} for each row execute function nothing()")

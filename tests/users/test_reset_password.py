@@ -12,7 +12,7 @@ from service.auth.passwords import HASHER
 from tests.support.accounts import PASSWORD
 from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import Committed, Factory, LoggedIn, log_in, service_client
-from tests.support.locks import blocked_statements
+from tests.support.locks import blocked_statements, lose_each_time
 
 NEW = "another password than before"
 
@@ -162,10 +162,7 @@ async def test_reset_gives_up_if_the_hash_keeps_changing(
     client: httpx.AsyncClient, user: LoggedIn, connection: asyncpg.Connection
 ) -> None:
     """The same result as if the hash had changed after each check; the session goes on."""
-    await connection.execute("create function nothing() returns trigger language plpgsql as 'begin return null; end'")
-    await connection.execute(
-        "create trigger nothing before update on user_model for each row execute function nothing()"
-    )
+    await lose_each_time(connection, "update on user_model")
 
     response = await reset(client, user, current_password=PASSWORD)
 
