@@ -29,7 +29,7 @@ pytest_plugins = [
 ]
 
 # The slowest tests start first; otherwise a single core would run them at the end.
-SLOWEST = ("test_your_own.py", "test_image.py", "test_tutorial.py", "test_scaffold.py", "test_renaming.py")
+SLOWEST = ("test_variants.py", "test_your_own.py", "test_image.py", "test_tutorial.py", "test_renaming.py")
 
 
 def pytest_configure() -> None:

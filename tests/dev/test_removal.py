@@ -14,7 +14,6 @@ from tests.support.trees import Tree
 # Those in the table of docs/your-own.md that this tree still has.
 PARTS = [part for part in ("fast_path", "replica", "sqlbook", "traces") if (ROOT / "service" / part).exists()]
 pytestmark = pytest.mark.slow  # each copies the whole tree
-needs_pets = pytest.mark.skipif(not (ROOT / "sql" / "pets").exists(), reason="this tree has no pets any more")
 
 
 def files(root: Path) -> dict[Path, bytes]:
@@ -140,14 +139,6 @@ def test_part_that_other_code_needs_is_not_removed(whole_tree: Tree) -> None:
         remove("fast_path", whole_tree.path)
 
 
-@needs_pets
-def test_tree_without_pets_passes_checks_and_tests(whole_tree: Tree) -> None:
-    whole_tree.run(*whole_tree.command("remove", "pets", "--drop"))
-
-    whole_tree.check()
-    whole_tree.test("-n", "logical")
-
-
 @pytest.mark.parametrize("part", PARTS)
 def test_tree_without_an_optional_part_still_works(whole_tree: Tree, part: str) -> None:
     sources = {path: path.read_text() for path in whole_tree.path.glob("service/**/*.py") if part not in path.parts}
@@ -158,14 +149,6 @@ def test_tree_without_an_optional_part_still_works(whole_tree: Tree, part: str) 
     assert set(lost.values()) == {0, 2}  # an import and the line that uses it
     whole_tree.run("ruff", "check")
     whole_tree.run("python", "-m", "service", "openapi")
-
-
-def test_tree_without_all_optional_parts_passes_checks_and_tests(whole_tree: Tree) -> None:
-    for part in PARTS:
-        whole_tree.run(*whole_tree.command("remove", part))
-
-    whole_tree.check()
-    whole_tree.test("-n", "logical")
 
 
 def test_removed_resource_leaves_no_difference_to_git(whole_tree: Tree) -> None:

@@ -27,48 +27,6 @@ def files(root: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.slow
-def test_new_resources_pass_checks_and_their_tests(whole_tree: Tree) -> None:
-    """With and without an owner, with fields of every type, with a plural of its own, and with long names.
-
-    A post is something else than the function that handles POST.
-    """
-    for name, *rest in (
-        ("posts", *FIELDS),
-        ("mice", *EVERYTHING, "--singular", "mouse"),
-        ("shared_long_names", *EVERYTHING, "last_of_the_fields:text", "--no-owner"),
-        ("apples2", "r2d2:text", "--singular", "apple2"),
-        (LONG, f"{LONG[:20]}:text"),
-        # Their singular is a word that SQL reserves.
-        ("orders", "total:numeric"),
-        # A module of tests/support has this name.
-        ("accounts", "balance:numeric"),
-        # Tests of the checker create tables with these names.
-        ("toys", "toy_name:text"),
-        ("dogs", "dog_name:text"),
-    ):
-        if not (whole_tree.path / "service" / name).exists():
-            whole_tree.run(*whole_tree.command("new", name, *rest))
-
-    whole_tree.check()
-    whole_tree.test(
-        "tests/posts",
-        "tests/mice",
-        "tests/apples2",
-        f"tests/{LONG}",
-        "tests/shared_long_names",
-        "tests/orders",
-        "tests/accounts",
-        "tests/toys",
-        "tests/dogs",
-        "tests/sql",
-        "tests/sqlbook",
-        "tests/sqlcheck",
-        "tests/auth/test_guard.py",
-        "tests/http/test_docs.py",
-    )
-
-
-@pytest.mark.slow
 def test_command_lists_what_it_wrote(whole_tree: Tree) -> None:
     said = whole_tree.run(*whole_tree.command("new", "shared_things", *EVERYTHING, "age:integer", "--no-owner"))
 

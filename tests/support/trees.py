@@ -14,7 +14,7 @@ from tests.support.processes import ROOT
 
 BIN = Path(sys.executable).parent
 CACHE = ROOT / ".mypy_cache"
-MADE = ("__pycache__", "*.egg-info", ".*_cache", ".coverage*", ".dev", ".git", ".venv", "htmlcov")
+MADE = ("__pycache__", "*.egg-info", ".*_cache", ".coverage*", ".dev", ".git", ".hypothesis", ".venv", "htmlcov")
 
 
 def is_identical(path: Path, other: Path) -> bool:
