@@ -6,14 +6,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, TypeVar, TypeVarTuple
+from weakref import WeakValueDictionary
 
 import msgspec
 from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import HashingError, VerificationError
 from argon2.low_level import error_to_str
 
+from service.http import client_network
 from service.problems import FieldError, Unavailable
-from service.telemetry import gauge, log
+from service.telemetry import current, gauge, log
 
 Ts = TypeVarTuple("Ts")
 R = TypeVar("R")
@@ -42,38 +44,50 @@ DECOY = f"$argon2id$v=19$m={HASHER.memory_cost},t={HASHER.time_cost},p={HASHER.p
 # Hashes that cost more than this were not made here and are not verified: KiB of memory, passes, lanes.
 MAX_COST = 256 * 1024, 16, 16
 NO_MEMORY = error_to_str(-22)  # ARGON2_MEMORY_ALLOCATION_ERROR
-# Threads (argon2 releases the GIL), and the limit on passwords being hashed or waiting: about a second of work.
-LOGIN_QUEUE = 2, 64
-REGISTRATION_QUEUE = 1, 64
+# Threads (argon2 releases the GIL), and the limit on passwords being hashed or waiting: about two seconds of work, half
+# of it for one network.
+LOGIN_QUEUE = 2, 128
+REGISTRATION_QUEUE = 1, 128
 HASHING = gauge("password_hashing_queue", "Passwords being hashed, or waiting for it")
 
 
 class HashingQueue:
-    """Threads for argon2, with a limit on the passwords that are being hashed or waiting."""
+    """Threads for argon2, with a limit on the passwords that are being hashed or waiting.
+
+    Networks take turns, and each can fill only half of the queue: nothing else limits log-ins with the right password.
+    """
 
     def __init__(self, name: str, threads: int, limit: int) -> None:
         """Create a queue with up to `threads` threads, for up to `limit` passwords; errors name it `name`."""
         self.name, self.limit = name, limit
-        self.pending = 0
+        # The client's network of each password.
+        self.pending: list[str] = []
+        # For each of these networks; one more than there are threads, so that no thread waits for the event loop.
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._turns_at_once = threads + 1
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
 
     async def run(self, work: Callable[[*Ts], R], *arguments: *Ts) -> R:
         """Run `work` in a thread.
 
-        Raises Unavailable if the queue is full, or if memory or threads are lacking.
+        Raises Unavailable if the queue, or the share of the client's network, is full, or if memory or threads are
+        lacking.
         """
-        if self.pending >= self.limit:
+        context = current.get()
+        network = client_network(context.client if context else None, ipv6_prefix=48)
+        if len(self.pending) >= self.limit or self.pending.count(network) >= (self.limit + 1) // 2:
             raise Unavailable(f"Too many {self.name} at once")
-        self.pending += 1
+        self.pending.append(network)
         calls = [arguments]
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: work(*calls.pop()))
+            async with self._turns.setdefault(network, asyncio.Semaphore(self._turns_at_once)):
+                return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: work(*calls.pop()))
         except (HashingError, VerificationError, RuntimeError) as error:  # RuntimeError: no thread can be started
             calls.clear()  # the executor keeps what it could not start
             log.error("password not hashed", reason=str(error))
             raise Unavailable from error
         finally:
-            self.pending -= 1
+            self.pending.remove(network)
 
     def close(self) -> None:
         """Stop the threads once the waiting passwords are hashed."""
@@ -89,7 +103,7 @@ class Passwords:
     def __init__(self) -> None:
         self._logins = HashingQueue("log-ins", *LOGIN_QUEUE)
         self._registrations = HashingQueue("registrations", *REGISTRATION_QUEUE)
-        HASHING.set_function(lambda: self._logins.pending + self._registrations.pending)
+        HASHING.set_function(lambda: len(self._logins.pending) + len(self._registrations.pending))
 
     def close(self) -> None:
         """Stop the threads once the waiting passwords are hashed."""

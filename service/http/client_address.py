@@ -31,14 +31,14 @@ def client_address(scope: Scope, trusted_hops: int) -> str | None:
     return _address(peer[0]) if peer else None
 
 
-def client_network(address: str | None) -> str:
+def client_network(address: str | None, ipv6_prefix: int = 64) -> str:
     """Return the network from which one client can choose its addresses: an IPv4 address, or the /64 of an IPv6 one.
 
-    All clients without an address count as one network.
+    A site can have an IPv6 /48. All clients without an address count as one network.
     """
     if address is None:
         return "0.0.0.0/32"
-    return str(ip_network(f"{address}/64" if ":" in address else address, strict=False))
+    return str(ip_network(f"{address}/{ipv6_prefix}" if ":" in address else address, strict=False))
 
 
 @lru_cache(1024)

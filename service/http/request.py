@@ -139,7 +139,8 @@ class ServiceRequest(Request[None, Caller, State]):
         if self._body is not Empty:
             return self._body
         body, limit = bytearray(), self.route_handler.resolve_request_max_body_size() or inf
-        if int(self.raw_headers.get(b"content-length", b"0")) > limit:  # reject it before it arrives
+        length = self.raw_headers.get(b"content-length", b"").lstrip(b"0")  # int() refuses thousands of zeros
+        if int(length or 0) > limit:  # reject it before it arrives
             raise ContentTooLarge
         while True:
             event: Any = await self.receive()

@@ -14,8 +14,9 @@ from structlog.testing import capture_logs
 
 from service.auth import passwords as module
 from service.auth.controllers import UPGRADE_PASSWORD_HASH
-from service.auth.passwords import COMMON_PASSWORDS, DECOY, HASHER, Passwords, password_errors
+from service.auth.passwords import COMMON_PASSWORDS, DECOY, HASHER, HashingQueue, Passwords, password_errors
 from service.problems import Unavailable
+from service.telemetry import RequestContext, current
 from tests.support.accounts import PASSWORD
 from tests.support.factories import LoggedIn, hash_once, log_in
 
@@ -192,6 +193,37 @@ async def test_full_queue_of_registrations_does_not_refuse_log_ins(passwords: Pa
 
     assert isinstance(responses[1], Unavailable)
     assert responses[2] is True
+
+
+@pytest.mark.parametrize(
+    ("flooding", "other"),
+    [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8:1::1")],
+    ids=["IPv4", "IPv6"],
+)
+async def test_one_network_fills_half_the_queue(flooding: str, other: str) -> None:
+    queue = HashingQueue("log-ins", 1, 4)
+
+    async def run_for(client: str) -> None:
+        current.set(RequestContext("", client))
+        await queue.run(print)
+
+    refused = await asyncio.gather(*map(run_for, [flooding] * 3 + [other]), return_exceptions=True)
+
+    assert [isinstance(each, Unavailable) for each in refused] == [False, False, True, False]
+    queue.close()
+
+
+async def test_networks_take_turns_at_hashing() -> None:
+    queue, order = HashingQueue("log-ins", 1, 20), list[str]()
+
+    async def run_for(client: str) -> None:
+        current.set(RequestContext("", client))
+        await queue.run(order.append, client)
+
+    await asyncio.gather(*map(run_for, ["192.0.2.1"] * 9 + ["192.0.2.2"]))
+
+    assert order.index("192.0.2.2") == 2
+    queue.close()
 
 
 async def test_finished_hash_frees_its_place(passwords: Passwords) -> None:

@@ -11,12 +11,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from urllib.parse import urlencode
 
+import httpx
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import psycopg
 import pytest
 
 from service.auth.passwords import HASHER
-from tests.support.accounts import PASSWORD, account
+from tests.support.accounts import PASSWORD, account, log_in
 from tests.support.figures import Report
 from tests.support.processes import Running, running
 
@@ -122,6 +123,23 @@ def test_200_concurrent_log_ins_succeed_without_delaying_others(
     assert most < 200
     assert p99 < 0.25 * busy
     assert PASSWORD not in unthrottled.stdout
+
+
+@pytest.mark.alone
+def test_crowd_does_not_keep_other_networks_from_logging_in(
+    unthrottled: Running, elsewhere: ProcessPoolExecutor, report: Report
+) -> None:
+    caller = account(unthrottled.client)
+    statuses, began = Counter[int](), time.time()
+    logging_in = elsewhere.submit(crowd, unthrottled.port, caller.email, CROWD)
+    transport = httpx.HTTPTransport(local_address="127.0.0.2")
+    with httpx.Client(base_url=unthrottled.url, transport=transport, timeout=30) as other:
+        while not logging_in.done():
+            statuses[log_in(other, caller.email).status_code] += 1
+
+    each = (time.time() - began) / statuses.total()
+    report(f"while {CROWD} log in at once from one address, another logs in every {each * 1000:.0f} ms: {statuses}")
+    assert set(statuses) == {200}
 
 
 @pytest.mark.alone
