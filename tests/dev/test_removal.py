@@ -149,6 +149,7 @@ def test_tree_without_an_optional_part_still_works(whole_tree: Tree, part: str) 
     assert set(lost.values()) == {0, 2}  # an import and the line that uses it
     whole_tree.run("ruff", "check")
     whole_tree.run("python", "-m", "service", "openapi")
+    whole_tree.test("--collect-only", "tests/pets" if (ROOT / "tests/pets").exists() else "tests/users")
 
 
 def test_removed_resource_leaves_no_difference_to_git(whole_tree: Tree) -> None:
