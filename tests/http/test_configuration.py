@@ -159,16 +159,6 @@ async def show_open(request: ServiceRequest) -> JSONResponse[str]:
     return JSONResponse(request.method)
 
 
-class Alone(Controller):
-    """A controller whose handler has the same name as another."""
-
-    path = "/other"
-
-    @get()
-    async def show_alone(self, request: ServiceRequest) -> JSONResponse[str]:
-        return JSONResponse(request.method)
-
-
 class Twice(Controller):
     """A controller that declares a route twice."""
 
@@ -266,7 +256,6 @@ async def list_statuses() -> JSONResponse[str]:
         ([show_open], "show_open: its before_request replaces the one that checks the access token"),
         ([search], 'search: Litestar reserves the argument query: rename it, with QueryParameter(name="query")'),
         ([list_places], "list_places: Litestar reserves the argument state: rename it"),
-        ([show_alone, Alone], "show_alone are one operation in the OpenAPI document: rename one"),
     ],
 )
 def test_broken_handler_prevents_startup(
