@@ -13,7 +13,7 @@ from litestar import Litestar
 from litestar.enums import ParamType, RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
 from litestar.plugins import ReceiveRoutePlugin
-from litestar.routes import BaseRoute, HTTPRoute
+from litestar.routes import BaseRoute, HTTPRoute, WebSocketRoute
 from litestar.types import ASGIApp, Method, Receive, Scope, Send
 from litestar.typing import FieldDefinition
 from typing_extensions import override
@@ -100,6 +100,8 @@ class CompleteRoutes(ReceiveRoutePlugin):
 
         Raises ConfigurationError if one of its handlers cannot work.
         """
+        if isinstance(route, WebSocketRoute):
+            raise ConfigurationError(f"{route.route_handler}: the server refuses WebSockets: stream events instead")
         for name, parameter in route.path_parameters.items():
             route.path_parameters[name] = parameter._replace(parser=PATH_PARSERS.get(parameter.type, parameter.parser))
         if not isinstance(route, HTTPRoute):

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from litestar import Controller, get, patch, post
+from litestar import Controller, WebSocket, get, patch, post, websocket
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
@@ -218,6 +218,11 @@ async def list_places(state: Annotated[str, QueryParameter()]) -> JSONResponse[s
     return JSONResponse(state)
 
 
+@websocket("/socket")
+async def talk(socket: WebSocket[Any, Any, Any]) -> None:
+    """Return nothing."""
+
+
 @get("/slugs", problems=[Problem])
 async def list_slugs() -> JSONResponse[str]:
     return JSONResponse("")
@@ -236,6 +241,7 @@ async def list_statuses() -> JSONResponse[str]:
 @pytest.mark.parametrize(
     ("handlers", "sentence"),
     [
+        ([talk], "talk: the server refuses WebSockets"),
         ([list_slugs], "list_slugs: Problem in problems= has no status"),
         ([show_one_problem], "show_one_problem: problems= must be a list of classes, such as [Forbidden]"),
         ([list_statuses], "list_statuses: ValueError in problems= has no status"),
