@@ -15,7 +15,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, Contact, License, OAuthFlow, OAuthFlows, SecurityScheme, Tag
 from litestar.routes import HTTPRoute
 from litestar.serialization import encode_json
-from litestar.types import ControllerRouterHandler, Method
+from litestar.types import ControllerRouterHandler
 from typing_extensions import override
 
 from service import __version__
@@ -84,18 +84,12 @@ def openapi_config(api: ApiDescription, controllers: Sequence[ControllerRouterHa
         license=License(name=api.license_name, url=api.license_url),
         tags=[Tag(tag, description=each.__doc__ if isinstance(each, type) else None) for tag, each in tags],
         use_handler_docstrings=True,
-        operation_id_creator=_operation_id,
         openapi_router=Router(
             DOCUMENT_PATH, route_handlers=[], include_in_schema=False, before_request=_reject_other_paths
         ),
         render_plugins=[CompleteDocument(path="/")],
         components=Components(security_schemes={"bearer": bearer}),
     )
-
-
-def _operation_id(handler: HTTPRouteHandler, method: Method, _: object) -> str:
-    # HEAD has the handler of GET (routing.py); complete_document removes it.
-    return f"{method}_{handler.handler_name}" if method == "HEAD" else handler.handler_name
 
 
 async def _reject_other_paths(request: Request[Any, Any, Any]) -> None:

@@ -31,8 +31,12 @@ class JSONResponse(Response[T]):
         status_code: int = 200,
         headers: Mapping[str, str] | None = None,
         media_type: str = "application/json",
+        background: BackgroundTask | BackgroundTasks | None = None,
     ) -> None:
-        """Encode `content`; None means an empty body, the only one that 204 and 304 can have. Raises ValueError."""
+        """Encode `content`; None means an empty body, the only one that 204 and 304 can have. Raises ValueError.
+
+        `background` runs after the response is sent.
+        """
         raw: list[tuple[bytes, bytes]]
         if content is None:
             self.body, raw = b"", []
@@ -44,7 +48,7 @@ class JSONResponse(Response[T]):
         if headers:
             raw += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         self.start: HTTPResponseStartEvent = {"type": "http.response.start", "status": status_code, "headers": raw}
-        self.background = None
+        self.background = background
 
     @override
     def to_asgi_response(  # type: ignore[override]  # the response is itself the ASGI application
@@ -58,7 +62,7 @@ class JSONResponse(Response[T]):
         **_: object,
     ) -> "JSONResponse[T]":
         """Return this response, with the headers and cookies that the layers of the handler add."""
-        self.background = background
+        self.background = self.background or background
         if headers or cookies:
             raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
             raw += [(b"set-cookie", cookie.to_header(header="").encode()) for cookie in cookies or ()]

@@ -13,8 +13,8 @@ from litestar import Litestar
 from litestar.enums import ParamType, RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
 from litestar.plugins import ReceiveRoutePlugin
-from litestar.routes import BaseRoute, HTTPRoute
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.routes import BaseRoute, HTTPRoute, WebSocketRoute
+from litestar.types import ASGIApp, Method, Receive, Scope, Send
 from litestar.typing import FieldDefinition
 from typing_extensions import override
 
@@ -91,7 +91,8 @@ class CompleteRoutes(ReceiveRoutePlugin):
     """
 
     def __init__(self) -> None:
-        self._operations: dict[str, HTTPRouteHandler] = {}
+        # The method and the path of each operation in the OpenAPI document.
+        self._operations: dict[str, str] = {}
 
     @override
     def receive_route(self, route: BaseRoute) -> None:
@@ -99,16 +100,19 @@ class CompleteRoutes(ReceiveRoutePlugin):
 
         Raises ConfigurationError if one of its handlers cannot work.
         """
+        if isinstance(route, WebSocketRoute):
+            raise ConfigurationError(f"{route.route_handler}: the server refuses WebSockets: stream events instead")
         for name, parameter in route.path_parameters.items():
             route.path_parameters[name] = parameter._replace(parser=PATH_PARSERS.get(parameter.type, parameter.parser))
         if not isinstance(route, HTTPRoute):
             return
         handlers = route.route_handler_map
         app = next(iter(handlers.values()))[0].app
-        for handler, _ in handlers.values():
+        for method, (handler, _) in handlers.items():
             if handler.security is not None and not handler.security:
                 handler.resolve_security().clear()  # Litestar adds that of the controller: security=[] would do nothing
             self._check(app, handler)
+            self._check_operation(route, method, handler)
             _check_path(route, handler)
             _check_problems(handler)
         if "GET" in handlers and "HEAD" not in handlers:
@@ -136,10 +140,25 @@ class CompleteRoutes(ReceiveRoutePlugin):
             raise ConfigurationError(f"{handler}: its before_request replaces the one that checks the access token")
         if handler.resolve_security() and handler.cache:
             raise ConfigurationError(f"{handler}: its cache would respond before the access token is checked")
-        if handler.resolve_include_in_schema():
-            other = self._operations.setdefault(handler.handler_name, handler)
-            if other is not handler:
-                raise ConfigurationError(f"{handler} and {other} are one operation in the OpenAPI document: rename one")
+
+    def _check_operation(self, route: HTTPRoute, method: Method, handler: HTTPRouteHandler) -> None:
+        if not handler.resolve_include_in_schema():
+            return
+        if not callable(handler.operation_id):
+            handler.operation_id = partial(_operation_id, handler.operation_id or handler.handler_name)
+        place = f"{method} {route.path}"
+        other = self._operations.setdefault(handler.operation_id(handler, method, route.path_components), place)
+        if other != place:
+            first, second = sorted([other, place])
+            raise ConfigurationError(
+                f"{handler}: {first} and {second} are one operation in the OpenAPI document: "
+                "each needs a function with its own name, or its own operation_id"
+            )
+
+
+def _operation_id(name: str, _: HTTPRouteHandler, method: Method, __: object) -> str:
+    # HEAD has the handler of GET, until complete_document removes it.
+    return f"{method}_{name}" if method == "HEAD" else name
 
 
 def _check_path(route: HTTPRoute, handler: HTTPRouteHandler) -> None:

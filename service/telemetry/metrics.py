@@ -17,6 +17,7 @@ import asyncio
 import mmap
 import os
 import time
+from array import array
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
@@ -81,14 +82,19 @@ _metrics: dict[str, "_Metric"] = {}
 
 
 class _Metric:
-    """A declared metric. `numbers` is empty unless this process records."""
+    """A declared metric."""
 
     def __init__(self, family: Family) -> None:
         self.family = family
-        self.numbers: dict[tuple[str, ...], Numbers] = {}
+        self.numbers: dict[tuple[str, ...], Numbers]
+        self.count_nowhere()
         if family.name in _metrics:
             raise ValueError(f"The metric {family.name} is declared twice")
         _metrics[family.name] = self
+
+    def count_nowhere(self) -> None:
+        """Count for nobody to see, so that wrong labels are errors also while this process does not record."""
+        self.numbers = {key: memoryview(array("d", [0, 0])) for key in self.family.combinations()}
 
     def _numbers_of(self, labels: dict[str, str]) -> Numbers:
         """Return the numbers of one combination of labels. Raises KeyError if it is not declared."""
@@ -100,8 +106,7 @@ class Counter(_Metric):
 
     def inc(self, by: int = 1, /, **labels: str) -> None:
         """Add `by` to the number with these `labels`. Raises KeyError if they are not declared."""
-        if self.numbers:
-            self._numbers_of(labels)[0] += by
+        self._numbers_of(labels)[0] += by
 
 
 class Gauge(_Metric):
@@ -113,11 +118,10 @@ class Gauge(_Metric):
 
     def set(self, value: float, **labels: str) -> None:
         """Set the number with these `labels`. Raises KeyError if they are not declared."""
-        if self.numbers:
-            numbers = self._numbers_of(labels)
-            numbers[0] = value
-            if self.family.is_latest:
-                numbers[1] = time.monotonic()  # the same in all processes, even if the clock is set back
+        numbers = self._numbers_of(labels)
+        numbers[0] = value
+        if self.family.is_latest:
+            numbers[1] = time.monotonic()  # the same in all processes, even if the clock is set back
 
     def set_function(self, function: Callable[[], float], **labels: str) -> None:
         """Set the number with these `labels` to the result of `function`, once a second."""
@@ -189,7 +193,7 @@ class Recorder:
             return
         self.is_on = False
         for each in _metrics.values():
-            each.numbers = {}
+            each.count_nowhere()
         del self._queries, self._routes, self._no_route
         self._memory.close()
 

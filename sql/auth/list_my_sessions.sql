@@ -4,6 +4,7 @@
 -- $3 most    integer  number of sessions: the current one and the newest others
 -- returns: many LoginSession  (no row: the session has ended)
 -- replica: ok
+-- cardinality: ok the current session is one of them
 with /* auth.list_my_sessions */ newest as (
     select s.id
     from login_session as s

@@ -43,6 +43,8 @@ HANDLERS = re.findall(r"(?<!py`\n\n)^```python\n(.*?)^```$", PAGE, re.MULTILINE 
 [LARGE] = re.findall(r"`@post\((request_max_body_size=.*)\)`", PAGE)
 # Where a query over all users is accepted.
 [ACCEPTED] = re.findall(r"`(-- one-shard: ok .*?)`", PAGE)
+# The caller's session is valid, and the request has a row for it.
+[NOT_EMPTY] = re.findall(r"`(-- cardinality: ok .*?)`", PAGE)
 # What the recipes assume.
 COLUMNS = f"""
 create type toy_kind as enum ('puzzle', 'vehicle');
@@ -89,6 +91,7 @@ IMPORT_TOYS = f"""\
 -- $3 names   text[]
 -- $4 pieces  integer[]
 -- returns: many Toy
+{NOT_EMPTY}
 with /* toys.import_toys */ caller as materialized (
     select user_id from live_session
     where session_id = $1 and user_id = $2
@@ -188,7 +191,10 @@ class Described:
 class NewToys(msgspec.Struct, forbid_unknown_fields=True):
     """The body that creates many toys."""
 
-    toys: Annotated[list[NewToy], msgspec.Meta(max_length=5000, examples=[[{{"toy_name": "Train", "pieces": 12}}]])]
+    toys: Annotated[
+        list[NewToy],
+        msgspec.Meta(min_length=1, max_length=5000, examples=[[{{"toy_name": "Train", "pieces": 12}}]]),
+    ]
 
 
 REMOVE_TOYS = one("toys.remove_toys", Removal)

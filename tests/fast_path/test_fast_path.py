@@ -294,6 +294,21 @@ async def test_background_task_runs_after_the_response() -> None:
     assert done == ["it"]
 
 
+@pytest.mark.parametrize("query", [{}, {"a": "1"}])
+async def test_background_task_of_the_response_runs(query: dict[str, str]) -> None:
+    """A query string leads past the fast path."""
+    done: list[str] = []
+
+    @get("/followed-up")
+    async def followed_up(request: ServiceRequest) -> JSONResponse[str]:
+        return JSONResponse(request.method, background=BackgroundTask(done.append, "it"))
+
+    async with service_client(small_application([followed_up])) as client:
+        await client.get("/followed-up", params=query)
+
+    assert done == ["it"]
+
+
 async def test_hooks_around_messages_are_called(open_app: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 

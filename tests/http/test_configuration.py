@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from litestar import Controller, get, patch, post
+from litestar import Controller, WebSocket, get, patch, post, websocket
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
@@ -159,16 +159,6 @@ async def show_open(request: ServiceRequest) -> JSONResponse[str]:
     return JSONResponse(request.method)
 
 
-class Alone(Controller):
-    """A controller whose handler has the same name as another."""
-
-    path = "/other"
-
-    @get()
-    async def show_alone(self, request: ServiceRequest) -> JSONResponse[str]:
-        return JSONResponse(request.method)
-
-
 class Twice(Controller):
     """A controller that declares a route twice."""
 
@@ -228,6 +218,11 @@ async def list_places(state: Annotated[str, QueryParameter()]) -> JSONResponse[s
     return JSONResponse(state)
 
 
+@websocket("/socket")
+async def talk(socket: WebSocket[Any, Any, Any]) -> None:
+    """Return nothing."""
+
+
 @get("/slugs", problems=[Problem])
 async def list_slugs() -> JSONResponse[str]:
     return JSONResponse("")
@@ -246,6 +241,7 @@ async def list_statuses() -> JSONResponse[str]:
 @pytest.mark.parametrize(
     ("handlers", "sentence"),
     [
+        ([talk], "talk: the server refuses WebSockets"),
         ([list_slugs], "list_slugs: Problem in problems= has no status"),
         ([show_one_problem], "show_one_problem: problems= must be a list of classes, such as [Forbidden]"),
         ([list_statuses], "list_statuses: ValueError in problems= has no status"),
@@ -266,7 +262,6 @@ async def list_statuses() -> JSONResponse[str]:
         ([show_open], "show_open: its before_request replaces the one that checks the access token"),
         ([search], 'search: Litestar reserves the argument query: rename it, with QueryParameter(name="query")'),
         ([list_places], "list_places: Litestar reserves the argument state: rename it"),
-        ([show_alone, Alone], "show_alone are one operation in the OpenAPI document: rename one"),
     ],
 )
 def test_broken_handler_prevents_startup(

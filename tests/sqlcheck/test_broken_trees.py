@@ -82,7 +82,7 @@ QUERIES = [
     ),
     Broken(
         "a moment without a time zone",
-        f"{SESSIONS}:23: column 2 is timestamp without time zone, which leaves the zone unknown: use timestamptz "
+        f"{SESSIONS}:24: column 2 is timestamp without time zone, which leaves the zone unknown: use timestamptz "
         "[naive-timestamp]",
         SESSIONS,
         "    created_at,\n",
@@ -161,14 +161,14 @@ QUERIES = [
     ),
     Broken(
         "a read of a replica that locks rows",
-        f"{SESSIONS}:7: 'replica: ok' is for queries that only read, but a row lock is a write [replica]",
+        f"{SESSIONS}:8: 'replica: ok' is for queries that only read, but a row lock is a write [replica]",
         SESSIONS,
         "id asc;",
         "id asc for share;",
     ),
     Broken(
         "a read of a replica that calls what may write",
-        f"{SESSIONS}:10: 'replica: ok' is for queries that only read, but still_live() is volatile [replica]",
+        f"{SESSIONS}:11: 'replica: ok' is for queries that only read, but still_live() is volatile [replica]",
         SESSIONS,
         "expires_at > now()",
         "expires_at > now() and still_live($1)",
@@ -358,7 +358,7 @@ QUERIES = [
     ),
     Broken(
         "a null from the table",
-        f"{SESSIONS}:26: column 5 can be null (login_session.user_agent allows it), "
+        f"{SESSIONS}:27: column 5 can be null (login_session.user_agent allows it), "
         "but LoginSession.user_agent does not allow None [nullability]",
         "service/auth/models.py",
         "        ]\n        | None\n    )\n    ip",
@@ -366,7 +366,7 @@ QUERIES = [
     ),
     Broken(
         "a null from what a function is given",
-        f"{SESSIONS}:27: column 6 can be null (login_session.ip allows it), "
+        f"{SESSIONS}:28: column 6 can be null (login_session.ip allows it), "
         "but LoginSession.ip does not allow None [nullability]",
         "service/auth/models.py",
         'examples=["192.0.2.7"])] | None',
@@ -374,7 +374,7 @@ QUERIES = [
     ),
     Broken(
         "a marker that is needless",
-        f"{SESSIONS}:7: 'not null: current' is unnecessary: PostgreSQL guarantees it [marker]",
+        f"{SESSIONS}:8: 'not null: current' is unnecessary: PostgreSQL guarantees it [marker]",
         SESSIONS,
         "with /*",
         "-- not null: current\nwith /*",
@@ -388,7 +388,7 @@ QUERIES = [
     ),
     Broken(
         "a marker of no column",
-        f"{SESSIONS}:7: 'not null' names colour, which is no column [marker]",
+        f"{SESSIONS}:8: 'not null' names colour, which is no column [marker]",
         SESSIONS,
         "with /*",
         "-- not null: colour (they all have one)\nwith /*",
@@ -405,7 +405,7 @@ MIGRATIONS = [
     ),
     Broken(
         "a renamed column",
-        f'{SESSIONS}:26: PostgreSQL says: column "user_agent" does not exist [refused]\n'
+        f'{SESSIONS}:27: PostgreSQL says: column "user_agent" does not exist [refused]\n'
         f'{OPEN}:27: PostgreSQL says: column "user_agent" of relation "login_session" '
         "does not exist [refused]",
         TABLE,

@@ -356,6 +356,24 @@ def test_row_of_another_join_would_be_lost(
     assert bool(toys.check(f"select {columns} from maker_of($1) as caller {joins}", header, "lost-row")) == lost
 
 
+@pytest.mark.parametrize("cardinality", ["maybe", "many"])
+@pytest.mark.parametrize(
+    ("rest", "found"),
+    [
+        ("left join toy on toy.id = caller.id order by toy.id limit $2", False),
+        ("left join toy on toy.id = caller.id order by toy.id limit 1 offset $2", True),
+        ("inner join toy on toy.id = caller.id and toy.id > $2", True),
+        ("left join toy on toy.id = caller.id where toy.id > $2", True),
+    ],
+)
+def test_valid_session_without_a_row_would_be_401(toys: Toys, rest: str, cardinality: str, *, found: bool) -> None:
+    header = f"-- $1 session integer\n-- $2 number integer\n-- returns: {cardinality} Toy\n"
+
+    says = toys.check(f"select toy.id from maker_of($1) as caller {rest}", header, "cardinality")
+
+    assert ("no row is possible for a valid session, which is 401" in says) == found
+
+
 def test_marker_accepts_a_null_first_column(toys: Toys) -> None:
     header = "-- $1 session integer\n-- returns: many Toy\n-- not null: note (each has one)\n"
 

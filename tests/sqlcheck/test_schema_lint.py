@@ -165,6 +165,16 @@ def test_unread_table_and_column_are_found(rollback_database_url: str, tmp_path:
     )
 
 
+def test_unread_table_that_is_accepted_hides_its_columns(rollback_database_url: str, tmp_path: Path) -> None:
+    migration = (
+        "create table audit (id bigint primary key, at timestamptz);\ncomment on table audit is 'Changes.';\n"
+        "create function add_change() returns void language sql as 'insert into audit (id) values (1)';\n"
+        "-- unread: ok audit (operators read it)\n"
+    )
+
+    assert check(rollback_database_url, tmp_path, migration) == ""
+
+
 @pytest.mark.parametrize("name", ["tables", "views", "sql_features"])
 def test_table_named_like_one_of_the_catalogue_is_read(rollback_database_url: str, tmp_path: Path, name: str) -> None:
     migration = f"create table {name} (id bigint primary key);\ncomment on table {name} is 'X.';\n"

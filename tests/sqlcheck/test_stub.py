@@ -55,6 +55,7 @@ def test_mypy_finds_wrong_calls(tmp_path: Path, with_kites: Path) -> None:
     ("path", "old", "new"),
     [
         ("service/sql.pyi", "[[UUID, UUID, str], _R]", "[[UUID], _R]"),
+        ("service/sql.pyi", "_R = TypeVar", "<<<<<<< HEAD\n_R = TypeVar"),  # a merge left a conflict
         ("sql/kites/delete_kite.sql", "integer[]?", "integer[] "),
     ],
 )

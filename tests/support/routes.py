@@ -19,7 +19,8 @@ from tests.support.examples import example_of
 Operation = Mapping[str, Any]
 
 METHODS = ("get", "post", "put", "patch", "delete")
-FORM = "application/x-www-form-urlencoded"
+# httpx's arguments for bodies that are not JSON.
+FORMS = {"application/x-www-form-urlencoded": "data", "multipart/form-data": "files"}
 
 
 @cache
@@ -77,7 +78,7 @@ def valid_request(route: str, headers: Mapping[str, str] | None = None, **given:
         "url": url,
         "params": _parameters(route, "query", required=True),
         "headers": {**documented, **api.route(route).headers, **(headers or {})},
-        "data" if FORM in _content(route) else "json": body and _replaced(body, given),
+        next((FORMS[kind] for kind in _content(route) if kind in FORMS), "json"): body and _replaced(body, given),
     }
 
 

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 def returns_at_least_one(scope: Scope, inference: "Inference", *, valid_session: bool = False) -> bool:
     """Return whether a query always returns a row.
 
-    :param valid_session: assume that the session is valid, so the function that is passed `$1` returns a row
+    :param valid_session: assume that the session is valid, so the function that is passed `$1` returns a row, and that
+        a limit which is a parameter is above 0
     """
     query = scope.query
+    limit = constant_integer(query.limitCount) if query.limitCount else 1
     if (
         query.limitOffset
-        or (query.limitCount and not (constant_integer(query.limitCount) or 0) > 0)
+        or not (valid_session if limit is None else limit > 0)
         or query.havingQual
         or any(each.waitPolicy == pg.SKIP_LOCKED for each in query.rowMarks or [])
     ):

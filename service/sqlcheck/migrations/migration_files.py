@@ -65,12 +65,13 @@ class MigrationFiles:
         return self.place_of("function", function)
 
     def find(self, check: str, kind: str, name: str, sentence: str, place: Place | None = None) -> Iterator[Finding]:
-        """Yield a finding about a part of the schema, unless it is accepted.
+        """Yield a finding about a part of the schema, unless it is accepted; for a column, also that of its table.
 
         :param place: the place of the finding; by default, that where the part is created
         """
         self._found.add((check, name))
-        if (check, name) not in self._accepted:
+        table = name.partition(".")[0] if kind == "column" else name
+        if not {(check, name), (check, table)} & self._accepted.keys():
             where = place or self.place_of(kind, name)
             yield Finding(where.path, where.line, sentence, check)
 

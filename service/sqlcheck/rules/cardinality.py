@@ -36,13 +36,18 @@ def check_cardinality(description: Description) -> Iterator[Problem]:
 
 def _problem(description: Description) -> str:
     statement, scope = description.statement, description.scope
-    if statement.cardinality not in ONE_ROW | {Cardinality.MAYBE}:
+    cardinality = statement.cardinality
+    if cardinality == Cardinality.COUNT:
         return ""
-    says = f"returns {statement.cardinality}, and"
-    if scope is None or not returns_at_most_one(scope):
+    says = f"returns {cardinality}, and"
+    if cardinality != Cardinality.MANY and (scope is None or not returns_at_most_one(scope)):
         advice = "compare a unique key with `=`, write `limit 1`, or say 'cardinality: ok reason'"
         return f"{says} several rows are possible: {advice}"
-    certain = returns_at_least_one(scope, description.nullability, valid_session=statement.checks_session)
-    if statement.cardinality in ONE_ROW and not certain:
+    if scope is None or returns_at_least_one(scope, description.nullability, valid_session=statement.checks_session):
+        return ""
+    if cardinality in ONE_ROW:
         return f"{says} no row is possible: return maybe, or say 'cardinality: ok reason'"
+    if statement.checks_session:
+        advice = "write `left join`, or say 'cardinality: ok reason'"
+        return f"{says} no row is possible for a valid session, which is 401: {advice}"
     return ""

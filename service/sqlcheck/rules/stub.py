@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from service.postgres import Cardinality, Statement
@@ -52,8 +53,9 @@ _R = TypeVar("_R")
 
 def check_stub(root: Path, statements: Mapping[str, Statement], types: Types) -> Iterator[Finding]:
     """Find a stub that differs from the headers, apart from its formatting."""
-    path = root / STUB
-    current = ast.dump(ast.parse(path.read_text(encoding="utf-8"))) if path.exists() else ""
+    path, current = root / STUB, ""
+    with suppress(FileNotFoundError, SyntaxError):  # a merge can leave conflict markers
+        current = ast.dump(ast.parse(path.read_text(encoding="utf-8")))
     if current != ast.dump(ast.parse(generate(statements, types))):
         yield Finding(STUB, 1, "does not match the headers in sql/: run python -m service sql stub", "stub")
 
