@@ -124,6 +124,10 @@ def test_changed_table_is_one_finding(tree: Copy, live: str) -> None:
             "kites.kite_name is different: attstattarget is 9, not null",
         ),
         (
+            "alter table kites alter kite_name set (n_distinct = 9)",
+            'kites.kite_name is different: definition is ["n_distinct=9"], not []',
+        ),
+        (
             "alter table kites alter kite_name set storage external",
             'the table column public.kites.kite_name is different: attstorage is "e", not "x" [drift]',
         ),
