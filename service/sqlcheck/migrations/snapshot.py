@@ -18,7 +18,10 @@ IGNORED = (
     *("pg_statistic_ext_data", "pg_subscription_rel", "pg_user_mapping"),
 )
 # Columns that change by themselves, or whose value is in a definition.
-VOLATILE = "^(rel(pages|tuples|all|has|natts|toast|rewrite)|att(num|cacheoff|hasm|missing|options)|indcheckxmin|(ref)?objsubid)"
+VOLATILE = (
+    "^(rel(pages|tuples|all|has|natts|toast|rewrite)|"
+    "att(num|cacheoff|hasm|missing|options)|indcheckxmin|(ref)?objsubid)"
+)
 # For each catalogue: whether its rows are objects; the first column that refers to an object, with its catalogue; and
 # the columns without meaning in another database.
 CATALOGUES = """
