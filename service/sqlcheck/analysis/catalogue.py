@@ -203,6 +203,16 @@ class Catalogue:
                 found.setdefault(relation, set()).update((number, family) for family in families)
         return found
 
+    @cached_property
+    def single_row_tables(self) -> set[str]:
+        """The names of the tables that have one row at most."""
+        return {
+            self.columns[relation, key.columns[0]].table
+            for relation, constant in self.constant_columns.items()
+            for key in self.keys.get(relation, [])
+            if key.condition is None and constant.issuperset(zip(key.columns, key.families, strict=True))
+        }
+
     def _equates(self, condition: Node) -> frozenset[int]:
         """Return the families by which a condition finds a column equal to a constant; nothing for other conditions."""
         if condition.label == "VAR":
