@@ -12,7 +12,7 @@ import psycopg
 from service.sqlcheck.findings import Finding
 from service.sqlcheck.migrations.migration_files import MigrationFiles, Place
 from service.sqlcheck.migrations.schema import BOOKKEEPING_TABLES, Schema, qualified, read_schema, schema_and_name
-from service.sqlcheck.migrations.schema_difference import Change, difference
+from service.sqlcheck.migrations.schema_difference import Change, as_restored, difference
 from service.sqlcheck.migrations.snapshot import Object, Snapshot, read_snapshot
 from service.sqlcheck.scratch import connect
 from service.sqlcheck.tree import Tree
@@ -143,7 +143,7 @@ def _changes(before: Object, after: Object) -> Iterator[str]:
         elif len(old) == len(new) == 1:
             for column in sorted(old[0]):
                 was, is_now = (json.dumps(rows[0][column], ensure_ascii=False) for rows in (old, new))
-                if was != is_now and not UNCOMPARED.fullmatch(column):
+                if as_restored(was) != as_restored(is_now) and not UNCOMPARED.fullmatch(column):
                     yield f"{column} is {is_now}, not {was}"
         else:
             yield f"its rows in {catalogue}"
@@ -167,7 +167,7 @@ def _difference(change: Change) -> str:
     before, after = change.before, change.after
     if before is None or after is None:
         return f"no {what}" if after is None else f"{what}, which no migration creates"
-    if before.declared == after.declared:
+    if attrs.evolve(before, comment=after.comment) == after:
         return f"the {what} has a different comment"
     if "\n" in before.declared + after.declared:
         return f"the {what} has a different definition"

@@ -77,6 +77,9 @@ def _header(sql: str, cardinality: str) -> str:
             "select t.id from (select id, maker, row_number() over (partition by maker order by price) as n from toy)"
             " as t where t.n = 1 and t.maker = $1"
         ),
+        "select value from setting where value > $1",
+        "select only_one.name from only_one cross join setting where value > $1",
+        "select toy.id from toy left join maker on maker.id = toy.id where maker.name = 'a' and maker.note > ''",
     ],
 )
 def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
@@ -169,6 +172,8 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "select t.id from (select id, row_number() over () as n from toy) as t where t.n < $1",
         "select t.w from (select distinct on (id) price::text as w from toy) as t where t.w = 'a' limit $1",
         "select at from hour where at = to_timestamp($1)",
+        "select id from mostly_one where id > $1",
+        "select value from setting_of where value > $1",
     ],
 )
 def test_several_rows_are_not_maybe(toys: Toys, sql: str) -> None:

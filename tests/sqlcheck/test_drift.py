@@ -62,6 +62,16 @@ def test_changed_table_is_one_finding(tree: Copy, live: str) -> None:
     )
 
 
+def test_restored_list_of_values_is_no_drift(tree: Copy, live: str) -> None:
+    check = "alter table kites add constraint kind_key check "
+    migrate(tree, live, f"alter table kites add kind varchar(9);\n{check}(kind in ('o''r', 'box'));", "")
+    restored = "((kind)::text = any (array[('o''r'::varchar)::text, ('box'::varchar)::text]))"
+
+    found = drift(tree, live, f"alter table kites drop constraint kind_key; {check}{restored}")
+
+    assert [line for line in found if "[drift]" in line] == []
+
+
 @pytest.mark.parametrize(
     ("ddl", "finding"),
     [
@@ -122,6 +132,10 @@ def test_changed_table_is_one_finding(tree: Copy, live: str) -> None:
         (
             "alter table kites alter kite_name set statistics 9",
             "kites.kite_name is different: attstattarget is 9, not null",
+        ),
+        (
+            "alter table kites alter kite_name set (n_distinct = 9)",
+            'kites.kite_name is different: definition is ["n_distinct=9"], not []',
         ),
         (
             "alter table kites alter kite_name set storage external",

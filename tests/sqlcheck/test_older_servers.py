@@ -74,13 +74,26 @@ def test_scan_without_index_is_found(older: str, tree: Copy) -> None:
     assert "sql/system/clean_login_sessions.sql:7: seq scan of login_session: no index for " in done.stdout
 
 
-def test_migrated_database_has_no_drift(older: str, tree: Copy, database_url: str) -> None:
+@pytest.mark.parametrize("same_release", [True, False])
+def test_migrated_database_has_no_drift(older: str, tree: Copy, database_url: str, *, same_release: bool) -> None:
+    server = older if same_release else database_url
     with scratch.scratch_database(older) as live:
         apply(live, tree.root / "migrations", report=lambda _: None)
 
-        done = invoke("check", "--directory", str(tree.root), "--database-url", database_url, "--live", live)
+        done = invoke("check", "--directory", str(tree.root), "--database-url", server, "--live", live)
 
     assert done.stdout.endswith("migrations: no findings\n")
+
+
+def test_restored_type_is_no_finding(older: str, tree: Copy) -> None:
+    change = "-- locks: ok a test\nalter table kites alter version type {};\n"
+    tree.write_migration(
+        "9999_widen", f"-- depends: {CREATE_KITES}\n{change.format('bigint')}", change.format("integer")
+    )
+
+    done = invoke("check", "--rollbacks", "--directory", str(tree.root), "--database-url", older)
+
+    assert "[rollback]" not in done.stdout
 
 
 def test_plan_is_generic(older: str) -> None:

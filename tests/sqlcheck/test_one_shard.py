@@ -38,12 +38,13 @@ BOUND = [
     f"select k.key from {KEYS} tablesample system (1) where k.user_id = $1",
     f"select 1 union all select 2 from {KEYS} where user_id = $1",
     f"merge into {KEYS} using user_model as u on k.user_id = $1 and u.id = $1 when matched then delete",
+    f"select k.key from {KEYS} left join live_session as s on k.user_id = s.user_id where s.user_id = $1",
 ]
 UNBOUND = [
     f"select k.key from {KEYS} inner join user_model on user_model.id = k.user_id",
     f"select k.key from {KEYS} where k.user_id = $1 or k.key = $2",
     f"select k.key from {KEYS} where k.user_id > $1",
-    f"select k.key from {KEYS} left join live_session as s on k.user_id = s.user_id where s.user_id = $1",
+    f"select k.key from {KEYS} left join live_session as s on k.user_id = s.user_id and s.user_id = $1",
     f"select k.key from {KEYS} full join user_model as u on u.id = k.user_id and k.user_id = $1",
     f"select p.key from (select $1::uuid as id) as s, lateral (select key from {KEYS} where k.user_id = s.id) as p",
     f"select user_id from {CALLER} and exists (select from idempotency_key where key = $3)",

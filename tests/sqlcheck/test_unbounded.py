@@ -36,6 +36,7 @@ def header(sql: str, accepted: str = "") -> str:
         "select max(maker) from owner group by id",
         "select id from (select id, row_number() over (order by id) from toy) as t limit 1",
         "select array(select id from toy) from owner limit 1",
+        "select id from mostly_one",
     ],
 )
 def test_whole_index_is_a_scan(toys: Toys, sql: str) -> None:
@@ -77,6 +78,10 @@ def test_join_without_an_index_is_named(toys: Toys, sql: str, condition: str) ->
 )
 def test_index_for_exists_and_scans_of_the_catalogue_are_accepted(toys: Toys, sql: str) -> None:
     assert toys.check(sql, header(sql), "seqscan") == ""
+
+
+def test_scan_of_a_single_row_is_accepted(toys: Toys) -> None:
+    assert toys.check("select value from setting where value > 1", header(""), "seqscan") == ""
 
 
 def test_exists_of_any_row_is_no_scan(toys: Toys) -> None:

@@ -11,11 +11,13 @@ from psycopg import sql
 from service.sqlcheck.analysis import catalogue_queries as queries
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis import node_tree
-from service.sqlcheck.analysis.node_tree import Node, with_variables
+from service.sqlcheck.analysis.node_tree import Node, strip_relabels, with_variables
 from service.sqlcheck.analysis.not_null import Variable
+from service.sqlcheck.analysis.query_parts import conjuncts
 from service.sqlcheck.analysis.total_functions import ELEMENTS_NOT_NULL, NEVER_NULL, NEVER_NULL_SETS, OPERATORS, TOTAL
 
 Relation = int
+BOOLEAN_EQUAL = 91  # the oid of boolean = boolean
 FIRST_USER_OID = 16384  # FirstNormalObjectId: built-in objects have smaller oids
 
 
@@ -187,6 +189,38 @@ class Catalogue:
         for owner, column, condition in self._connection.execute(queries.CHECKS).fetchall():
             found.setdefault((owner, column), []).append(node_tree.parse(condition))
         return found
+
+    @cached_property
+    def constant_columns(self) -> dict[Relation, set[tuple[int, int]]]:
+        """The columns in which a CHECK allows a single value and no row has null, each with a family of its operator.
+
+        If such a column is unique, the table has one row at most: ``id boolean primary key check (id)``.
+        """
+        found: dict[Relation, set[tuple[int, int]]] = {}
+        for (relation, number), checks in self.checks.items():
+            if number and self.columns[relation, number].checked:
+                families = {each for check in checks for part in conjuncts(check) for each in self._equates(part)}
+                found.setdefault(relation, set()).update((number, family) for family in families)
+        return found
+
+    @cached_property
+    def single_row_tables(self) -> set[str]:
+        """The names of the tables that have one row at most."""
+        return {
+            self.columns[relation, key.columns[0]].table
+            for relation, constant in self.constant_columns.items()
+            for key in self.keys.get(relation, [])
+            if key.condition is None and constant.issuperset(zip(key.columns, key.families, strict=True))
+        }
+
+    def _equates(self, condition: Node) -> frozenset[int]:
+        """Return the families by which a condition finds a column equal to a constant; nothing for other conditions."""
+        if condition.label == "VAR":
+            return self.families(BOOLEAN_EQUAL)
+        sides = [strip_relabels(each) for each in condition.args] if condition.label == "OPEXPR" else []
+        if {each.label for each in sides} != {"VAR", "CONST"} or any(each.constisnull for each in sides):
+            return frozenset()
+        return self.families(condition.opno, condition.inputcollid)
 
     @cached_property
     def triggers(self) -> set[tuple[Relation, int]]:

@@ -95,5 +95,6 @@ class Joins:
 
     def conditions(self) -> Iterator[tuple[Any, frozenset[int]]]:
         """Yield each condition with the relations that it filters."""
-        for condition in self._conditions:
+        inner = [own for join, own in self._if_inner if join in self._excluded[1]]
+        for condition in self._conditions + inner:
             yield condition.quals, condition.relations

@@ -114,6 +114,9 @@ class FunctionalDependencies:
         self._conditions = [
             (each, relations) for condition, relations in scope.joins.conditions() for each in conjuncts(condition)
         ]
+        for number, relation in enumerate(scope.query.rtable or [], 1):
+            constant = scope.catalogue.constant_columns.get(relation.relid or 0, ())
+            self._columns |= {(number, column, family) for column, family in constant}
         for place, family in fixed:
             expression = self._scope.without_alias(scope.targets[place].expr)
             if expression.label == "VAR" and not expression.varlevelsup and self._is_read(expression):

@@ -27,9 +27,10 @@ TOTAL = _words("""
     json_typeof jsonb_typeof jsonb_set jsonb_insert jsonb_strip_nulls json_strip_nulls jsonb_pretty cardinality
     trim_array isempty lower_inc upper_inc lower_inf upper_inf range_merge host abbrev broadcast family masklen
     netmask hostmask network set_masklen to_tsvector to_tsquery plainto_tsquery phraseto_tsquery
-    websearch_to_tsquery ts_rank ts_rank_cd ts_headline setweight nextval pg_try_advisory_xact_lock hashtext
-    hashtextextended substring(text,integer) substring(text,integer,integer) substring(bytea,integer)
-    substring(bytea,integer,integer) to_char(numeric,text) to_char(integer,text) to_char(bigint,text)
+    websearch_to_tsquery ts_rank ts_rank_cd ts_headline setweight nextval pg_try_advisory_xact_lock
+    pg_try_advisory_xact_lock_shared hashtext hashtextextended substring(text,integer) substring(text,integer,integer)
+    substring(bytea,integer) substring(bytea,integer,integer) to_char(numeric,text) to_char(integer,text)
+    to_char(bigint,text)
     array_to_string(anyarray,text) current_setting(text) jsonb_path_query_array jsonb_object json_object overlaps
     numnode querytree strip area(box) area(circle) center(box) center(circle)
 """)

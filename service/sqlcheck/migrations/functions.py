@@ -1,7 +1,7 @@
 """Functions in SQL and PL/pgSQL: mistakes that PostgreSQL reports only when it runs the line."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, LiteralString
 
@@ -47,9 +47,9 @@ ALIAS = re.compile(r"\balias\s+for\b", re.IGNORECASE)
 ASSIGNED = re.compile(r'\s*(?P<variable>"?\w+"?)(\[[^\]]*\]|[^=:\[])*:?=')
 # Removed before parsing: the name of a table means the same without it, but with it, pglast sees a scalar.
 ROW_TYPE = re.compile(r"%rowtype\b", re.IGNORECASE)
-PLACEHOLDER = re.compile(r"%(\d+\$)?-?\d*s")
-# Types whose text form is the quoted name of an existing object.
-OBJECT_NAME_TYPES = {"regclass", "regproc", "regprocedure", "regrole", "regtype", "regnamespace"}
+PLACEHOLDER = re.compile(r"%(?:(\d+)\$)?-?\d*(.)", re.DOTALL)
+# Types whose text needs no quotes: integers, and the quoted name of an existing object.
+SAFE_TYPES = {"int2", "int4", "int8", "regclass", "regproc", "regprocedure", "regrole", "regtype", "regnamespace"}
 QUOTING_FUNCTIONS = {"quote_ident", "quote_literal", "quote_nullable"}
 
 
@@ -95,12 +95,16 @@ class Function:
         return [tree for each in self.statements() for tree in each.trees()]
 
     def variables(self) -> dict[str, LiteralString]:
-        """Return the types of the variables and parameters of a PL/pgSQL function; none for records."""
+        """Return the types of the variables and parameters of a PL/pgSQL function; none for records.
+
+        Also none for a variable that an inner block declares with another type.
+        """
         [parsed] = _parse_plpgsql(self.definition)
-        found = {}
+        found: dict[str, LiteralString] = {}
         for variable in (each for datum in parsed["PLpgSQL_function"]["datums"] for each in datum.values()):
             kind = variable.get("datatype", {}).get("PLpgSQL_type", {}).get("typname", "")
-            found[variable.get("refname", "")] = kind
+            name = variable.get("refname", "")
+            found[name] = kind if found.get(name, kind) == kind else ""
         return found
 
 
@@ -136,13 +140,15 @@ def _problems(
         statements = function.statements()
     except ParseError:  # PostgreSQL has accepted the function, but the parser is of another release, or incomplete
         return
-    built = {each.variable for each in statements if each.variable and not _is_safe(each.tree, set())}
+    types = function.variables() if function.is_plpgsql else {}
+    safe = {name for name, kind in types.items() if kind in SAFE_TYPES}
+    built = {each.variable for each in statements if each.variable and not _is_safe(each.tree, set(), safe)}
     known = relations | {*function.transition_tables} | _created_tables(statements)
     changed = any(type(node).__name__ == "AlterTableStmt" for each in statements for node in walk(each.tree))
     is_known = function.is_plpgsql and not changed and not ALIAS.search(function.source)
-    variables = function.variables() if is_known else None
+    variables = types if is_known else None
     for statement in statements:
-        if statement.is_dynamic and not _is_safe(statement.tree, built):
+        if statement.is_dynamic and not _is_safe(statement.tree, built, safe):
             sentence = " runs SQL built from text: pass values with `using`, and names with format('%I')"
             yield "built-sql", statement.line, sentence
         for _, what in connection_state(statement.tree):
@@ -248,27 +254,42 @@ def _expression(expression: dict[str, Any], line: int, variable: str, *, is_dyna
     return Statement(line, text, parse_sql(text)[0].stmt, variable, is_dynamic)
 
 
-def _is_safe(tree: Node, built: set[str]) -> bool:
-    """Return whether SQL contains no unquoted values; `built` are the variables with unsafe SQL."""
+def _is_safe(tree: Node, built: set[str], safe: set[str]) -> bool:
+    """Return whether SQL contains no unquoted values.
+
+    :param built: the variables with unsafe SQL
+    :param safe: the variables of SAFE_TYPES
+    """
     value = tree.targetList[0].val if getattr(tree, "targetList", None) else tree
     if type(value).__name__ == "ColumnRef":
         return getattr(value.fields[-1], "sval", "") not in built
-    return type(value).__name__ not in {"A_Expr", "FuncCall"} or _is_quoted(value)
+    return type(value).__name__ not in {"A_Expr", "FuncCall"} or _is_quoted(value, safe)
 
 
-def _is_quoted(node: Node) -> bool:
+def _is_quoted(node: Node, safe: set[str]) -> bool:
     match type(node).__name__:
-        case "A_Const":
-            return True
+        case "ColumnRef":
+            return len(node.fields) == 1 and getattr(node.fields[0], "sval", "") in safe
         case "TypeCast":
-            return node.typeName.names[-1].sval in OBJECT_NAME_TYPES or _is_quoted(node.arg)
+            return node.typeName.names[-1].sval in SAFE_TYPES or _is_quoted(node.arg, safe)
         case "A_Expr":
-            return _is_quoted(node.lexpr) and _is_quoted(node.rexpr)
+            return _is_quoted(node.lexpr, safe) and _is_quoted(node.rexpr, safe)
         case "FuncCall" if node.funcname[-1].sval == "format":
-            text = getattr(getattr(node.args[0], "val", None), "sval", None)
-            return text is not None and not PLACEHOLDER.search(text)
+            return _formats_quoted(node.args, safe)
         case "FuncCall":
             name = node.funcname[-1].sval
-            return name in QUOTING_FUNCTIONS or (name == "concat" and all(map(_is_quoted, node.args)))
-        case _:
-            return False
+            return name in QUOTING_FUNCTIONS or (name == "concat" and all(_is_quoted(each, safe) for each in node.args))
+        case kind:
+            return kind == "A_Const"
+
+
+def _formats_quoted(arguments: Sequence[Node], safe: set[str]) -> bool:
+    """Return whether format() quotes its arguments, or those of `%s` need no quotes."""
+    text = getattr(getattr(arguments[0], "val", None), "sval", None)
+    places = [each for each in PLACEHOLDER.findall(text or "%*") if each[1] != "%"]
+    unquoted = [int(number or place) for place, (number, kind) in enumerate(places, 1) if kind not in {"I", "L"}]
+    # Not if `%1$s` and `%s` are mixed, or `*` takes the width from another argument.
+    is_clear = len({bool(number) for number, _ in places}) == 1 and all(kind != "*" for _, kind in places)
+    return not unquoted or (
+        is_clear and all(each < len(arguments) and _is_quoted(arguments[each], safe) for each in unquoted)
+    )

@@ -1,5 +1,6 @@
 """The differences between two schemas."""
 
+import re
 from collections.abc import Iterator
 
 import attrs
@@ -7,13 +8,23 @@ import attrs
 from service.sqlcheck.migrations.schema import Schema, Table, qualified
 
 Key = tuple[str, str, str]
+# What PostgreSQL makes of `kind in ('cat', 'dog')`, if `kind` is a varchar: a list that is cast to text[].
+CAST_VALUE = r"'(?:''|[^'])*'::[a-z ]+"
+CAST_LIST = re.compile(rf"\(ARRAY\[({CAST_VALUE}(?:, {CAST_VALUE})*)\]\)::(\w+)\[\]")
+
+
+def as_restored(text: str) -> str:
+    """Return a definition as it is in a database that pg_dump restored: there, each value of a list is cast."""
+    return CAST_LIST.sub(
+        lambda found: "ARRAY[" + re.sub(CAST_VALUE, lambda value: f"({value[0]})::{found[2]}", found[1]) + "]", text
+    )
 
 
 @attrs.frozen
 class Part:
     """The declaration of a part of a schema, and its comment."""
 
-    declared: str
+    declared: str = attrs.field(eq=as_restored)
     comment: str
 
 

@@ -18,7 +18,10 @@ IGNORED = (
     *("pg_statistic_ext_data", "pg_subscription_rel", "pg_user_mapping"),
 )
 # Columns that change by themselves, or whose value is in a definition.
-VOLATILE = "^(rel(pages|tuples|all|has|natts|toast|rewrite)|att(num|cacheoff|hasm|missing)|indcheckxmin|(ref)?objsubid)"
+VOLATILE = (
+    "^(rel(pages|tuples|all|has|natts|toast|rewrite)|"
+    "att(num|cacheoff|hasm|missing|options)|indcheckxmin|(ref)?objsubid)"
+)
 # For each catalogue: whether its rows are objects; the first column that refers to an object, with its catalogue; and
 # the columns without meaning in another database.
 CATALOGUES = """
@@ -48,6 +51,8 @@ CATALOGUES = """
 """
 # The definition of a row, in addition to its columns.
 DEFINITIONS: dict[str, LiteralString] = {
+    # Among the options, PostgreSQL 15.20 stores the position in its log at which the column was created.
+    "pg_attribute": "array(select each from unnest(x.attoptions) as each where not starts_with(each, 'pg_attver='))",
     "pg_attrdef": "pg_get_expr(x.adbin, x.adrelid)",
     "pg_class": "concat(pg_get_indexdef(x.oid), pg_get_expr(x.relpartbound, x.oid), pg_get_partkeydef(x.oid))",
     "pg_constraint": "pg_get_constraintdef(x.oid)",

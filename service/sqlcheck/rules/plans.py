@@ -10,8 +10,11 @@ from service.sqlcheck.findings import Problem
 
 def find_sequential_scans(description: Description) -> Iterator[Problem]:
     """Find the scans that no index serves."""
+    single_row = description.scope.catalogue.single_row_tables if description.scope else set()
     for node, join in full_scans(description.plan) if description.plan else ():
         table, own = node["Relation Name"], node.get("Unserved Cond", node.get("Filter"))
+        if table in single_row:
+            continue
         joined = join if re.search(rf'(?<!\w)"?{re.escape(node["Alias"])}"?\.', join) else None
         condition = " and ".join(each for each in (joined, own) if each)
         why = f"no index for {condition}" if condition else "no condition limits its rows"

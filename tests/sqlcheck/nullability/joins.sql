@@ -108,6 +108,9 @@ select data ->> 'a', data ->> 'b' from toy where data ->> 'a' is not null;
 -- who knows
 select opaque() from toy where opaque() is not null;
 
+-- never
+select coalesce(maker.note, toy.data ->> 'a') from toy left join maker on maker.id = toy.maker where coalesce(maker.note, toy.data ->> 'a') is not null;
+
 -- join
 select hidden.id from shown left join hidden on hidden.id = shown.hidden;
 

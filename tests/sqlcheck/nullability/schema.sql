@@ -126,3 +126,11 @@ create view told_toy as select id, price from toy;
 create trigger told instead of update on told_toy for each row execute function fill();
 create view owned as select owner.id, (select name from maker where id = owner.maker) as name from owner;
 create table hour (at timestamp primary key);
+create table only_one (id boolean primary key check (id), name text not null);
+create table setting (name text primary key check ('all' = name), value integer not null);
+create table setting_of (name text primary key check (name = 'all'), value integer not null);
+create table setting_too () inherits (setting_of);
+create table mostly_one (
+    code integer unique check (code = 1), empty text not null unique check (empty = null),
+    made date not null unique check (made = current_date), id integer not null unique check (id = 1 or id = 2)
+);
