@@ -12,7 +12,11 @@ from service.embedded import EmbeddedPostgres
 from service.sqlcheck.scratch import connect, scratch_database
 from tests.support.processes import wait_until
 
-WAITING = "select 1 from pg_stat_activity where query like 'drop database%' and wait_event_type = 'Lock'"
+# Tests of other workers drop databases, too.
+WAITING = """
+select 1 from pg_stat_activity
+where query like 'drop database%%' and strpos(query, %s) > 0 and wait_event_type = 'Lock'
+"""
 
 
 @pytest.mark.parametrize("form", ["{}", "{}&dbname=postgres", "{}&database=postgres"])
@@ -29,7 +33,7 @@ def test_interrupted_drop_leaves_no_database(server: EmbeddedPostgres) -> None:
         other.execute("begin; lock pg_database in share mode")
 
         def interrupt() -> None:
-            wait_until(lambda: watch.execute(WAITING).fetchone() is not None, "the drop waits")
+            wait_until(lambda: watch.execute(WAITING, [name]).fetchone() is not None, "the drop waits")
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.2)  # the first statement is cancelled while it waits
             other.execute("rollback")
