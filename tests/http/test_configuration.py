@@ -198,9 +198,9 @@ async def show_with_body(data: JSONBody[str]) -> JSONResponse[str]:
     return JSONResponse(data)
 
 
-@get("/orders/{orderid:int}")
-async def show_order(order_id: FromPath[int]) -> JSONResponse[int]:
-    return JSONResponse(order_id)
+@get("/typos/{kiteid:int}")
+async def show_typo(kite_id: FromPath[int]) -> JSONResponse[int]:
+    return JSONResponse(kite_id)
 
 
 @get("/parcels/{parcel_id:int}")
@@ -246,8 +246,8 @@ async def list_statuses() -> JSONResponse[str]:
         ([show_one_problem], "show_one_problem: problems= must be a list of classes, such as [Forbidden]"),
         ([list_statuses], "list_statuses: ValueError in problems= has no status"),
         (
-            [show_order],
-            "show_order: its path /orders/{orderid:int} lacks the parameter order_id; the path's parameters: orderid",
+            [show_typo],
+            "show_typo: its path /typos/{kiteid:int} lacks the parameter kite_id; the path's parameters: kiteid",
         ),
         (
             [show_parcel],

@@ -16,7 +16,7 @@ from service.sqlcheck.rules.schema_checks import check_schema
 from service.sqlcheck.scratch import connect
 from tests.sqlcheck.corpus import FOLDER, Case, cases, fill, nulls_of, reference, statement, tables
 
-pytestmark = pytest.mark.slow  # runs 403 queries, six times each
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]  # runs 403 queries, six times each
 
 Descriptions = dict[str, list[Description]]
 

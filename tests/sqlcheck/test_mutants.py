@@ -19,7 +19,7 @@ from service.sqlcheck.rules.schema_checks import check_schema
 from service.sqlcheck.scratch import connect
 from tests.sqlcheck.corpus import FOLDER, Case, cases, fill, nulls_of, reference, statement
 
-pytestmark = pytest.mark.slow  # a thousand queries
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]  # a thousand queries
 
 # The checks of each rule: without the rule, a mutant that only these checks find would survive.
 RULES = {

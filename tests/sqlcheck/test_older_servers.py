@@ -21,7 +21,7 @@ from tests.support import postgres
 from tests.support.checkouts import CREATE_KITES, Copy
 from tests.support.sqlcheck import invoke
 
-pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]  # processes or complete schemas: seconds each
 
 OLDER = [path for path in sorted(Path("/usr/lib/postgresql").glob("1[567]/bin")) if (path / "postgres").exists()]
 NAMED = [os.environ["OLDER_POSTGRES"]] if "OLDER_POSTGRES" in os.environ else []

@@ -13,7 +13,7 @@ from tests.support.sqlcheck import invoke
 
 PLACE, CODE = "sql/users/look_up.sql", "service/users/look_up.py"
 
-pytestmark = pytest.mark.slow  # each checks a whole tree
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]  # each checks a whole tree
 
 
 def found(tree: Copy, connection: Connection, returns: str, select: str, code: str) -> str:
