@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from service.sqlbook.contents import Contents, Migration, MigrationFailedError, Progress, Query, gather
+from service.sqlbook.contents import Contents, MigrationFailedError, MigrationPage, Progress, QueryPage, gather
 from service.sqlbook.diagram import short
 from service.sqlbook.live import LiveFile
 from service.sqlbook.plan_tree import PlanNode
@@ -44,7 +44,7 @@ def markdown(before: Contents, now: Contents, revision: str) -> str:
     return "\n\n".join([head, *(written or ["Nothing."])]) + "\n"
 
 
-def _migrations(before: Mapping[str, Migration], now: Mapping[str, Migration]) -> Iterator[str]:
+def _migrations(before: Mapping[str, MigrationPage], now: Mapping[str, MigrationPage]) -> Iterator[str]:
     for name in [*now, *(name for name in before if name not in now)]:
         old, new = before.get(name), now.get(name)
         if new is None:
@@ -60,7 +60,7 @@ def _migrations(before: Mapping[str, Migration], now: Mapping[str, Migration]) -
             yield from _diff(old.text.split("\n"), new.text.split("\n"))
 
 
-def _locks(migration: Migration) -> str:
+def _locks(migration: MigrationPage) -> str:
     if migration.locks is None:
         return "It is not a single transaction, so its locks cannot be listed."
     lines = [
@@ -112,11 +112,11 @@ def _for_psql(files: list[LiveFile]) -> dict[str, Facets]:
     }
 
 
-def _by_name(queries: Mapping[str, Query]) -> dict[str, Facets]:
+def _by_name(queries: Mapping[str, QueryPage]) -> dict[str, Facets]:
     return {name: _facets(query) for name, query in queries.items()}
 
 
-def _facets(query: Query) -> Facets:
+def _facets(query: QueryPage) -> Facets:
     """Return the aspects of a query that a review compares, as lines of text."""
     refused = [str(query.refused)] if query.refused else []
     return {

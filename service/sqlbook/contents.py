@@ -20,7 +20,6 @@ from service.sqlbook.live import LiveFile, live_files
 from service.sqlbook.plan_tree import PlanNode
 from service.sqlcheck import (
     Change,
-    Column,
     Describer,
     Description,
     Finding,
@@ -29,6 +28,7 @@ from service.sqlcheck import (
     Lock,
     Nullability,
     QueryReference,
+    ResultColumn,
     Row,
     Schema,
     Tree,
@@ -71,14 +71,14 @@ class Size:
 class Result:
     """A column of a result: whether it can be null and why, and the field that it becomes."""
 
-    column: Column
+    column: ResultColumn
     optional: bool
     why: str
     becomes: str
 
 
 @attrs.frozen
-class Query:
+class QueryPage:
     """A query and its analysis. If PostgreSQL rejects it, `refused` is the reason, and the analysis is empty."""
 
     statement: Statement
@@ -99,7 +99,7 @@ class Query:
 
 
 @attrs.frozen
-class Migration:
+class MigrationPage:
     """A migration: its file and rollback file, its locks, and its changes of the schema."""
 
     name: str
@@ -135,8 +135,8 @@ class Contents:
     revision: str
     postgresql: str
     schema: Schema
-    queries: Mapping[str, Query]
-    migrations: Mapping[str, Migration]
+    queries: Mapping[str, QueryPage]
+    migrations: Mapping[str, MigrationPage]
     grants: list[Grant]
     endpoints: list[Endpoint]
     live: list[LiveFile]
@@ -192,16 +192,16 @@ def steps(tree: Tree, *, seeded: bool) -> int:
 
 def _migrations(
     tree: Tree, connection: Connection, found: list[Finding], progress: Progress
-) -> tuple[dict[str, Migration], Schema]:
+) -> tuple[dict[str, MigrationPage], Schema]:
     """Apply the migrations one by one to an empty database, and compare the schema before and after each."""
     files = {each.id: each for each in load_migrations(tree.migrations)}
-    migrations: dict[str, Migration] = {}
+    migrations: dict[str, MigrationPage] = {}
     before = read_schema(connection)
     for reviewed in review_migrations(connection, tree.migrations):
         progress(reviewed.name)
         found += reviewed.findings
         after, file = read_schema(connection), files[reviewed.name]
-        migrations[reviewed.name] = Migration(
+        migrations[reviewed.name] = MigrationPage(
             name=reviewed.name,
             path=Path(file.path),
             depends=sorted(each.id for each in file.depends),
@@ -227,14 +227,14 @@ def _grants(tree: Tree, connection: Connection) -> list[Grant]:
         raise MigrationFailedError(f"sql/roles.sql: PostgreSQL says: {error.diag.message_primary}") from error
 
 
-def _queries(tree: Tree, connection: Connection, progress: Progress) -> Iterator[tuple[str, Query]]:
+def _queries(tree: Tree, connection: Connection, progress: Progress) -> Iterator[tuple[str, QueryPage]]:
     describer = Describer(connection)
     schema = read_schema(connection)  # includes the tables of yoyo, which some queries read
     all_endpoints = endpoints(tree.code)
     for name, statement in tree.statements.items():
         progress(name)
         description = describe(describer, statement)
-        query = Query(statement, tree.references(name), [each for each in all_endpoints if name in each.queries])
+        query = QueryPage(statement, tree.references(name), [each for each in all_endpoints if name in each.queries])
         if isinstance(description, Finding):
             yield name, attrs.evolve(query, refused=description)
             continue
@@ -265,7 +265,7 @@ def _results(description: Description, references: list[QueryReference], nulls: 
 
 
 def _measure(
-    tree: Tree, connection: Connection, queries: dict[str, Query], found: list[Finding], progress: Progress
+    tree: Tree, connection: Connection, queries: dict[str, QueryPage], found: list[Finding], progress: Progress
 ) -> dict[tuple[str, str], Size]:
     """Fill the tables, measure them, and run each query; its measured plan replaces the one on empty tables."""
     progress("filling the tables")

@@ -17,12 +17,12 @@ MAX_ASPECT_RATIO = 1.1
 MIN_SPLIT_HEIGHT = 720
 
 Point = tuple[float, float]
-Place = tuple[float, float, float]  # x, y and width
+Position = tuple[float, float, float]  # x, y and width
 
 
 @attrs.frozen
 class Item:
-    """A box to position, and the names of the boxes that it refers to."""
+    """A box to draw, and the names of the boxes that it refers to."""
 
     name: str
     width: float
@@ -34,13 +34,13 @@ class Item:
 class Block:
     """A group of boxes with their positions."""
 
-    places: Mapping[str, Place]
+    positions: Mapping[str, Position]
     width: float
     height: float
 
-    def moved(self, x: float, y: float) -> Mapping[str, Place]:
+    def moved(self, x: float, y: float) -> Mapping[str, Position]:
         """Return the positions of the boxes, shifted by `x` and `y`."""
-        return {name: (left + x, top + y, width) for name, (left, top, width) in self.places.items()}
+        return {name: (left + x, top + y, width) for name, (left, top, width) in self.positions.items()}
 
 
 def arrange(items: Sequence[Item]) -> Block:
@@ -55,11 +55,11 @@ def arrange(items: Sequence[Item]) -> Block:
         for item in alone:
             min(columns, key=lambda column: _height(column, GAP_ALONE)).append(item)
         blocks.append(_beside(columns, GAP_ALONE, GAP_ALONE, middle=False))
-    places: dict[str, Place] = {}
+    positions: dict[str, Position] = {}
     offsets, width, height = in_rows(blocks, limit)
     for block, offset in zip(blocks, offsets, strict=True):
-        places |= block.moved(*offset)
-    return Block(places, width, height)
+        positions |= block.moved(*offset)
+    return Block(positions, width, height)
 
 
 def in_rows(
@@ -127,7 +127,7 @@ def _ranks(targets: Mapping[str, Iterable[str]]) -> dict[str, int]:
 
 def _untangle(layers: list[list[Item]]) -> None:
     """Move each box towards the boxes that it is connected with, so that fewer lines cross."""
-    middles = {item.name: (place + 0.5) / len(layer) for layer in layers for place, item in enumerate(layer)}
+    middles = {item.name: (position + 0.5) / len(layer) for layer in layers for position, item in enumerate(layer)}
     around: dict[str, list[str]] = {name: [] for name in middles}
     for item in (item for layer in layers for item in layer):
         for target in item.targets & middles.keys() - {item.name}:
@@ -135,7 +135,7 @@ def _untangle(layers: list[list[Item]]) -> None:
             around[target].append(item.name)
     for layer in layers:
         layer.sort(key=lambda item: fmean([middles[name] for name in around[item.name] or [item.name]]))
-        middles |= {item.name: (place + 0.5) / len(layer) for place, item in enumerate(layer)}
+        middles |= {item.name: (position + 0.5) / len(layer) for position, item in enumerate(layer)}
 
 
 def _split(layer: list[Item], limit: float) -> Iterator[list[Item]]:
@@ -152,13 +152,13 @@ def _height(column: Sequence[Item], gap: float) -> float:
 def _beside(columns: Sequence[Sequence[Item]], gap_x: float, gap_y: float, *, middle: bool) -> Block:
     """Position columns from left to right, each box as wide as its column."""
     tallest = max(_height(column, gap_y) for column in columns)
-    places: dict[str, Place] = {}
+    positions: dict[str, Position] = {}
     x = 0.0
     for column in columns:
         width = max(item.width for item in column)
         y = (tallest - _height(column, gap_y)) / 2 if middle else 0.0
         for item in column:
-            places[item.name] = (x, y, width)
+            positions[item.name] = (x, y, width)
             y += item.height + gap_y
         x += width + gap_x
-    return Block(places, x - gap_x, tallest)
+    return Block(positions, x - gap_x, tallest)

@@ -19,7 +19,7 @@ from pygments.lexers.sql import PostgresLexer  # type: ignore[import-untyped]  #
 
 from service.problems import OperatorError
 from service.sqlbook import diagram
-from service.sqlbook.contents import Contents, Query
+from service.sqlbook.contents import Contents, QueryPage
 from service.sqlbook.effects import Effect
 from service.sqlbook.mermaid import mermaid
 from service.sqlbook.plan_tree import PlanNode, better_index
@@ -118,7 +118,7 @@ def _style() -> Markup:
     return Markup(re.sub(r"var\((--[\w-]+)\)", lambda found: colours[found[1]], rules))  # noqa: S704 - a constant or a file of this package
 
 
-def _queries_touching(contents: Contents, table: Table) -> list[tuple[Query, list[Effect]]]:
+def _queries_touching(contents: Contents, table: Table) -> list[tuple[QueryPage, list[Effect]]]:
     """Return the queries that touch a table, with their effects on it."""
     found = [
         (query, [each for each in query.effects if each.table == table.name]) for query in contents.queries.values()
@@ -185,7 +185,7 @@ def _triggers(contents: Contents) -> list[tuple[str, Trigger]]:
     return of_tables + [("", each) for each in contents.schema.event_triggers]
 
 
-def _indexes(contents: Contents, query: Query) -> set[str]:
+def _indexes(contents: Contents, query: QueryPage) -> set[str]:
     """Return the indexes that a query uses."""
     nodes = query.plan.nodes() if query.plan else ()
     return {better.name if (better := _better(contents, node)) else node.index for node in nodes}

@@ -23,9 +23,9 @@ from service.sqlcheck.command_line import progress_on_terminal as progress_on_te
 from service.sqlcheck.command_line import reported_errors as reported_errors
 
 if TYPE_CHECKING:
-    from service.sqlcheck.analysis.description import Column as Column
     from service.sqlcheck.analysis.description import Describer as Describer
     from service.sqlcheck.analysis.description import Description as Description
+    from service.sqlcheck.analysis.description import ResultColumn as ResultColumn
     from service.sqlcheck.analysis.nullability import Nullability as Nullability
     from service.sqlcheck.analysis.parse_tree import Node as Node
     from service.sqlcheck.analysis.parse_tree import walk as walk
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 
 # The modules of the names that are imported on first use.
 _MODULES = {
-    "analysis.description": "Column Describer Description",
+    "analysis.description": "Describer Description ResultColumn",
     "analysis.nullability": "Nullability",
     "analysis.parse_tree": "Node walk",
     "analysis.planner": "Plan",

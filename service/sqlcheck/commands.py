@@ -19,7 +19,7 @@ from service.sqlcheck.command_line import (
 )
 
 if TYPE_CHECKING:
-    from service.sqlcheck.migrations.locks import Migration
+    from service.sqlcheck.migrations.locks import ReviewedMigration
 
 # Production imports this module without the development dependencies, so the functions import them.
 # ruff: noqa: PLC0415
@@ -83,7 +83,7 @@ def locks(directory: Path, database_url: str | None, form: str) -> None:
         from service.sqlcheck.migrations.locks import review_migrations
         from service.sqlcheck.scratch import connect, scratch_database
 
-        reviewed: list[Migration] = []
+        reviewed: list[ReviewedMigration] = []
         with scratch_database(database_url) as url, connect(url) as connection:
             for migration in review_migrations(connection, directory / "migrations"):
                 reviewed.append(migration)
@@ -93,7 +93,7 @@ def locks(directory: Path, database_url: str | None, form: str) -> None:
     print_findings(sorted(found), form, f"{len(reviewed)} migrations")
 
 
-def _print_locks(migration: "Migration") -> None:
+def _print_locks(migration: "ReviewedMigration") -> None:
     click.secho(migration.name, bold=True)
     if migration.locks is None:
         click.echo("  not a single transaction: its locks cannot be read")

@@ -114,8 +114,8 @@ def _run_seed(connection: psycopg.Connection[Any], path: Path, text: str) -> Non
         try:
             connection.execute(text[part].encode())
         except psycopg.Error as error:
-            place = (part.start or 0) + int(error.diag.statement_position or 1) - 1
-            raise SeedError(path, text.count("\n", 0, place) + 1, error) from error
+            position = (part.start or 0) + int(error.diag.statement_position or 1) - 1
+            raise SeedError(path, text.count("\n", 0, position) + 1, error) from error
 
 
 def check_scale(tree: Tree, connection: psycopg.Connection[Any]) -> list[Finding]:

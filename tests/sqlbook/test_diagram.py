@@ -90,7 +90,7 @@ def test_large_schema_is_compact_and_no_box_covers_another(drawn: Diagram) -> No
 def test_line_of_a_table_to_itself_covers_no_other() -> None:
     block = arrange([Item("alone", 90, 50, frozenset()), Item("own", 90, 50, frozenset({"own"}))])
 
-    assert block.places == {"own": (0, 0, 90), "alone": (90 + GAP_X / 2 + GAP_Y, 0, 90)}
+    assert block.positions == {"own": (0, 0, 90), "alone": (90 + GAP_X / 2 + GAP_Y, 0, 90)}
 
 
 def test_each_schema_has_a_frame_around_its_tables(drawn: Diagram) -> None:

@@ -14,7 +14,7 @@ from service.dev.scaffold.writing import write
 from service.sqlcheck.analysis.types import Types
 from service.sqlcheck.check import check_tree
 from service.sqlcheck.findings import Finding
-from service.sqlcheck.migrations.locks import Migration, review_migrations
+from service.sqlcheck.migrations.locks import ReviewedMigration, review_migrations
 from service.sqlcheck.rules import stub
 from service.sqlcheck.scratch import connect
 from service.sqlcheck.tree import Tree, apply_migrations
@@ -82,7 +82,7 @@ class Copy:
         with connect(url) as connection:
             return check_tree(tree, connection)
 
-    def review_newest_migration(self, url: str) -> Migration:
+    def review_newest_migration(self, url: str) -> ReviewedMigration:
         """Apply the migrations to an empty database, and return the review of the last one."""
         with connect(url) as connection:
             return list(review_migrations(connection, self.root / "migrations"))[-1]

@@ -33,7 +33,7 @@ ADDING_ONLY_S = {"axes", "caches", "calories", "cookies", "movies", "niches", "s
 
 
 @attrs.frozen
-class Type:
+class FieldType:
     """A type of a field: its column in SQL, its types in rows and bodies, imports, and valid and invalid examples."""
 
     column: str
@@ -48,33 +48,33 @@ class Type:
 
 
 TYPES = {
-    "text": Type(
+    "text": FieldType(
         "varchar(255)", "str", "Text", (), ('"Ada"', '"Bea"'), '""',
         "Annotated[str, msgspec.Meta(min_length=1, max_length=255)]", "1 to 255 characters",
     ),
-    "integer": Type(
+    "integer": FieldType(
         "integer", "int", "Integer", (), ("1", "2"), "2**31",
         "Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]",
     ),
-    "bigint": Type(
+    "bigint": FieldType(
         "bigint", "int", "BigInteger", (), ("1", "2**63 - 1"), "2**63",
         "Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]",
     ),
-    "numeric": Type(
+    "numeric": FieldType(
         "numeric(12, 2)", "Decimal", "Amount", ("from decimal import Decimal",), ('"12.50"', '"-0.05"'), '"1e3"',
         'Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{1,10}(\\.[0-9]{1,2})?$", examples=["12.50"])]',
         "10 digits and 2 decimal places",
     ),
-    "boolean": Type("boolean", "bool", "bool", (), ("True", "False"), '"yes"'),
-    "date": Type(
+    "boolean": FieldType("boolean", "bool", "bool", (), ("True", "False"), '"yes"'),
+    "date": FieldType(
         "date", "date", "date", ("from datetime import date",), ('"2026-01-31"', '"2028-02-29"'), '"2026-02-29"'
     ),
-    "timestamptz": Type(
+    "timestamptz": FieldType(
         "timestamptz", "datetime", "Moment", ("from datetime import datetime",),
         ('"2026-01-31T12:00:00Z"', '"2028-02-29T23:59:59.999999Z"'), '"2026-01-31T12:00:00"',
         "Annotated[datetime, msgspec.Meta(tz=True)]",
     ),
-    "uuid": Type(
+    "uuid": FieldType(
         "uuid", "UUID", "UUID", ("from uuid import UUID",),
         ('"00000000-0000-4000-8000-000000000001"', '"00000000-0000-4000-8000-000000000002"'), '"x"',
     ),
@@ -93,7 +93,7 @@ class Field:
     type: str
 
     @property
-    def kind(self) -> Type:
+    def kind(self) -> FieldType:
         """Its type."""
         return TYPES[self.type]
 

@@ -22,7 +22,7 @@ FIRST_USER_OID = 16384  # FirstNormalObjectId: built-in objects have smaller oid
 
 
 @attrs.frozen
-class Column:
+class ColumnConstraints:
     """A column of a table.
 
     `required`: NOT NULL. `filled`: by a default if an insert omits it. `generated`: from other columns. `checked`: no
@@ -38,7 +38,7 @@ class Column:
 
 
 @attrs.frozen
-class Function:
+class FunctionProperties:
     """A function; if it `is_sql`, its body, which returns a value, can be analysed, too.
 
     `defaults`: the trees of the default values of the last parameters.
@@ -81,10 +81,12 @@ class Catalogue:
         """Read what most queries need; the rest is read on first use."""
         self._connection = connection
         self.columns = {
-            (relation, number): Column(*rest)
+            (relation, number): ColumnConstraints(*rest)
             for relation, number, *rest in connection.execute(queries.COLUMNS).fetchall()
         }
-        self.functions = {oid: Function(*rest) for oid, *rest in connection.execute(queries.FUNCTIONS).fetchall()}
+        self.functions = {
+            oid: FunctionProperties(*rest) for oid, *rest in connection.execute(queries.FUNCTIONS).fetchall()
+        }
         self.operators: dict[int, int] = dict(
             connection.execute("select oid, oprcode::oid from pg_operator").fetchall()
         )
@@ -126,9 +128,9 @@ class Catalogue:
         return {function.name for function in self.functions.values() if function.is_volatile}
 
     @cached_property
-    def required_columns(self) -> dict[Relation, dict[int, Column]]:
+    def required_columns(self) -> dict[Relation, dict[int, ColumnConstraints]]:
         """The columns that an insert must give, by table and number; without tables that a trigger can fill."""
-        found: dict[Relation, dict[int, Column]] = {}
+        found: dict[Relation, dict[int, ColumnConstraints]] = {}
         for (relation, number), column in sorted(self.columns.items()):
             if column.required and not column.filled and (relation, pg.INSERT) not in self.triggers:
                 found.setdefault(relation, {})[number] = column

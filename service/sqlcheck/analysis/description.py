@@ -26,7 +26,7 @@ MAX_DEPTH = 10_000  # of Python's calls: each operator of `a || b || …` is an 
 
 
 @attrs.frozen
-class Column:
+class ResultColumn:
     """A column of a result, and the line of its expression."""
 
     name: str
@@ -41,7 +41,7 @@ class Description:
     statement: Statement
     parsed: ParsedQuery
     parameters: tuple[Type, ...]
-    columns: tuple[Column, ...]
+    columns: tuple[ResultColumn, ...]
     plan: Plan | None
     # The analysed query; None if it cannot be the body of a function, in which PostgreSQL analyses it.
     scope: Scope | None
@@ -99,7 +99,9 @@ class Describer:
             parsed,
             tuple(types),
             tuple(
-                Column((result.fname(index) or b"").decode(), self.types[result.ftype(index)].nested(nested), line)
+                ResultColumn(
+                    (result.fname(index) or b"").decode(), self.types[result.ftype(index)].nested(nested), line
+                )
                 for index, (line, nested) in enumerate(zip_longest(lines, levels, fillvalue=0))
             ),
             self._planner.plan(statement) if isinstance(parsed.tree, QUERIES) else None,

@@ -52,14 +52,14 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
     if query.groupingSets and not bounded:
         return False
     entries = {each.ressortgroupref: each for each in query.targetList or []}
-    places = {id(each): place for place, each in enumerate(scope.targets)}
+    positions = {id(each): position for position, each in enumerate(scope.targets)}
 
     def is_fixed(key: Node) -> bool:
         entry, families = entries[key.tleSortGroupRef], scope.catalogue.families(key.eqop)
-        given = any((places.get(id(entry)), family) in fixed for family in families)
+        given = any((positions.get(id(entry)), family) in fixed for family in families)
         return given or dependencies.is_constant(entry.expr, families, or_null=False)
 
-    calls = [scope.targets[place].expr for place, _ in fixed]
+    calls = [scope.targets[position].expr for position, _ in fixed]
     numbered = [each.winref for each in calls if scope.catalogue.builtin_name(each.winfnoid or 0) == "row_number"]
     partitions = [each.partitionClause or [] for each in query.windowClause or [] if each.winref in numbered]
     keys = [query.groupClause or query.distinctClause, *partitions]
@@ -84,8 +84,8 @@ def _is_limited_set(scope: Scope, node: Node, fixed: Columns, *, bounded: bool) 
     if node.label == "RANGETBLREF":
         return _is_limited(scope.child(scope.relation(node.rtindex).subquery), fixed, bounded=bounded)
     if not node.all and all(
-        any((place, family) in fixed for family in scope.catalogue.families(key.eqop))
-        for place, key in enumerate(node.groupClauses or ())
+        any((position, family) in fixed for family in scope.catalogue.families(key.eqop))
+        for position, key in enumerate(node.groupClauses or ())
     ):
         return True
     left, right = (_is_limited_set(scope, arm, fixed, bounded=bounded) for arm in (node.larg, node.rarg))
@@ -117,8 +117,8 @@ class FunctionalDependencies:
         for number, relation in enumerate(scope.query.rtable or [], 1):
             constant = scope.catalogue.constant_columns.get(relation.relid or 0, ())
             self._columns |= {(number, column, family) for column, family in constant}
-        for place, family in fixed:
-            expression = self._scope.without_alias(scope.targets[place].expr)
+        for position, family in fixed:
+            expression = self._scope.without_alias(scope.targets[position].expr)
             if expression.label == "VAR" and not expression.varlevelsup and self._is_read(expression):
                 self._columns.add((expression.varno, expression.varattno, family))
         self._derive()
@@ -250,8 +250,8 @@ class FunctionalDependencies:
         source = self._scope.source(number)
         if source is None:
             return self._bounded and relation.rtekind in {pg.FUNCTION, pg.TABLEFUNC}  # such as unnest($1)
-        found = ((self._scope.place(number, column), family) for of, column, family in self._columns if of == number)
-        fixed = frozenset((place, family) for place, family in found if place is not None)
+        found = ((self._scope.position(number, column), family) for of, column, family in self._columns if of == number)
+        fixed = frozenset((position, family) for position, family in found if position is not None)
         return _is_limited(source, fixed, bounded=self._bounded)
 
     def _fixes_key(self, number: int, key: Key) -> bool:

@@ -40,8 +40,8 @@ def levels_below(scope: Scope, node: Node) -> int:
         case "VAR":
             around = scope.ancestor(node.varlevelsup)
             inner, shown = around.shown_expression(node)
-            place = None if inner is around else around.place(node.varno, node.varattno)
-            found = shown if place is None else inner.targets[place].expr  # of a set operation, its first query's
+            position = None if inner is around else around.position(node.varno, node.varattno)
+            found = shown if position is None else inner.targets[position].expr  # of a set operation, its first query's
             parts = [found] if found else []
         case label if label in CASTS:
             parts = [node.arg]

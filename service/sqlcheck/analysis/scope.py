@@ -97,8 +97,8 @@ class Scope:
                 return None
             defaults = parse(function.defaults)
             arguments = dict(enumerate(defaults, function.arguments - len(defaults)))
-            for place, each in enumerate(call.args or []):
-                arguments[each.argnumber if each.label == "NAMEDARGEXPR" else place] = each
+            for position, each in enumerate(call.args or []):
+                arguments[each.argnumber if each.label == "NAMEDARGEXPR" else position] = each
             required = [*arguments.values()] if function.is_strict else []
             self.children[id(call)] = Scope(self.catalogue, body, None, arguments, required, self)
         return self.children[id(call)]
@@ -212,13 +212,13 @@ class Scope:
         if is_alias(self.relation(variable.varno)):
             return self, self.aliased_expression(variable) if variable.varattno > 0 else None
         source = self.source(variable.varno)
-        place = None if source is None else self.place(variable.varno, variable.varattno)
-        if source is None or source.query.setOperations or place is None:
+        position = None if source is None else self.position(variable.varno, variable.varattno)
+        if source is None or source.query.setOperations or position is None:
             return source or self, None
-        return source, source.targets[place].expr
+        return source, source.targets[position].expr
 
-    def place(self, number: int, column: int) -> int | None:
-        """Return the place (from 0) of a relation's column in the result of its source; None if it is not there.
+    def position(self, number: int, column: int) -> int | None:
+        """Return the position (from 0) of a relation's column in the result of its source; None if it is not there.
 
         The body of a function returns no dropped columns of its row type, and can return the row as one value.
         """

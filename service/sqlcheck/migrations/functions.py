@@ -54,7 +54,7 @@ QUOTING_FUNCTIONS = {"quote_ident", "quote_literal", "quote_nullable"}
 
 
 @attrs.frozen
-class Statement:
+class BodyStatement:
     """A parsed statement or expression of a function: its line in the body, and whether its value is run as SQL."""
 
     line: int
@@ -71,7 +71,7 @@ class Statement:
 
 
 @attrs.frozen
-class Function:
+class FunctionSource:
     """A user-defined function."""
 
     name: str
@@ -81,12 +81,12 @@ class Function:
     lacks_search_path: bool
     transition_tables: list[str]
 
-    def statements(self) -> list[Statement]:
+    def statements(self) -> list[BodyStatement]:
         """Parse the body. Raises ParseError."""
         if self.is_plpgsql:
             return plpgsql_statements(self.definition)
         found = parse_sql(self.source)
-        return [Statement(self.source.count("\n", 0, each.stmt_location) + 1, "", each.stmt) for each in found]
+        return [BodyStatement(self.source.count("\n", 0, each.stmt_location) + 1, "", each.stmt) for each in found]
 
     def trees(self) -> list[Node]:
         """Return the statements, or the definition if PostgreSQL keeps no text of the body. Raises ParseError."""
@@ -108,9 +108,9 @@ class Function:
         return found
 
 
-def read_functions(connection: psycopg.Connection[Any]) -> list[Function]:
+def read_functions(connection: psycopg.Connection[Any]) -> list[FunctionSource]:
     """Read the user-defined functions and procedures."""
-    return [Function(*row) for row in connection.execute(FUNCTIONS).fetchall()]
+    return [FunctionSource(*row) for row in connection.execute(FUNCTIONS).fetchall()]
 
 
 def check_functions(
@@ -129,7 +129,7 @@ def check_functions(
 
 
 def _problems(
-    connection: psycopg.Connection[Any], function: Function, relations: set[str], required: Mapping[str, set[str]]
+    connection: psycopg.Connection[Any], function: FunctionSource, relations: set[str], required: Mapping[str, set[str]]
 ) -> Iterator[tuple[str, int, str]]:
     if function.lacks_search_path:
         yield "search-path", 0, " is SECURITY DEFINER without a search_path: its caller decides what its names mean"
@@ -170,7 +170,7 @@ def _check_tables(tree: Node, known: set[str], required: Mapping[str, set[str]])
                 yield "required-column", sentence
 
 
-def _refused(connection: psycopg.Connection[Any], function: Function) -> tuple[str, int, str] | None:
+def _refused(connection: psycopg.Connection[Any], function: FunctionSource) -> tuple[str, int, str] | None:
     """Return PostgreSQL's error if it rejects the function; it looks up names in SQL, but not in PL/pgSQL."""
     try:
         with connection.transaction(force_rollback=True):
@@ -183,7 +183,7 @@ def _refused(connection: psycopg.Connection[Any], function: Function) -> tuple[s
 
 
 def _missing_columns(
-    connection: psycopg.Connection[Any], name: str, statement: Statement, variables: Mapping[str, LiteralString]
+    connection: psycopg.Connection[Any], name: str, statement: BodyStatement, variables: Mapping[str, LiteralString]
 ) -> Iterator[tuple[str, int, str]]:
     """Find columns that do not exist: PostgreSQL analyses the statement as a function in SQL with the same variables.
 
@@ -207,13 +207,13 @@ def _missing_columns(
         pass
 
 
-def _created_tables(statements: list[Statement]) -> set[str]:
+def _created_tables(statements: list[BodyStatement]) -> set[str]:
     """Return the tables that a function creates, and its common table expressions."""
     nodes = (node for statement in statements for node in walk(statement.tree))
     return {CREATED_NAME[type(node).__name__](node) for node in nodes if type(node).__name__ in CREATED_NAME}
 
 
-def plpgsql_statements(text: str) -> list[Statement]:
+def plpgsql_statements(text: str) -> list[BodyStatement]:
     """Parse CREATE FUNCTION or DO, and return the statements and expressions of its body. Raises ParseError."""
     return list(_statements(_parse_plpgsql(text)))
 
@@ -222,7 +222,7 @@ def _parse_plpgsql(text: str) -> Any:  # noqa: ANN401 - JSON
     return parse_plpgsql(ROW_TYPE.sub("", text))
 
 
-def _statements(part: Any, line: int = 1, owner: str = "") -> Iterator[Statement]:  # noqa: ANN401 - parsed JSON
+def _statements(part: Any, line: int = 1, owner: str = "") -> Iterator[BodyStatement]:  # noqa: ANN401 - parsed JSON
     """Yield the statements and expressions of a PL/pgSQL body, which pglast parses to JSON."""
     if isinstance(part, list):
         for each in part:
@@ -246,12 +246,12 @@ def _variable(part: dict[str, Any], name: str) -> str:
     return variable
 
 
-def _expression(expression: dict[str, Any], line: int, variable: str, *, is_dynamic: bool) -> Statement:
+def _expression(expression: dict[str, Any], line: int, variable: str, *, is_dynamic: bool) -> BodyStatement:
     text, mode = expression["query"], expression["parseMode"]
     if mode > 2 and (assigned := ASSIGNED.match(text)):  # noqa: PLR2004 - 0: a statement, 2: an expression
         variable, text = assigned["variable"], text[assigned.end() :]
     text = text if mode == 0 else f"select {text}"
-    return Statement(line, text, parse_sql(text)[0].stmt, variable, is_dynamic)
+    return BodyStatement(line, text, parse_sql(text)[0].stmt, variable, is_dynamic)
 
 
 def _is_safe(tree: Node, built: set[str], safe: set[str]) -> bool:

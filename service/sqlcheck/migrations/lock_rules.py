@@ -14,7 +14,7 @@ from pglast.enums import BoolExprType, CmdType, MergeMatchKind, SubLinkType
 from pglast.parser import ParseError
 
 from service.sqlcheck.analysis.parse_tree import Node, walk
-from service.sqlcheck.migrations.functions import Function, plpgsql_statements
+from service.sqlcheck.migrations.functions import FunctionSource, plpgsql_statements
 from service.sqlcheck.migrations.lock_state import WAITS, State
 from service.sqlcheck.migrations.migration_files import after_comments
 from service.sqlcheck.migrations.schema import qualified, schema_and_name
@@ -43,7 +43,7 @@ class Step:
     after: State
     start: State
     notices: list[str]
-    functions: list[Function]
+    functions: list[FunctionSource]
 
     def in_use(self, table: str) -> bool:
         """Return whether a table existed before the migration, and still does."""

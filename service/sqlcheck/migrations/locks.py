@@ -62,7 +62,7 @@ class Lock:
 
 
 @attrs.define
-class Migration:
+class ReviewedMigration:
     """A migration, its locks and its findings; `locks` is None if it is not a single transaction."""
 
     name: str
@@ -70,7 +70,7 @@ class Migration:
     findings: list[Finding]
 
 
-def review_migrations(connection: psycopg.Connection[Any], directory: Path) -> Iterator[Migration]:
+def review_migrations(connection: psycopg.Connection[Any], directory: Path) -> Iterator[ReviewedMigration]:
     """Apply the migrations in order to an empty database, and yield each after it. Raises MigrationError."""
     migrations = load_migrations(directory)
     linted = squawk(directory, {Path(each.path): each.use_transactions for each in migrations})
@@ -111,7 +111,7 @@ class _Review:
         self._before = State.read(connection)
         self._findings: list[Finding] = []
 
-    def run(self) -> Migration:
+    def run(self) -> ReviewedMigration:
         after, locks = self._before, None
         with self._connection.transaction() if self._transactional else nullcontext():
             for statement in read_sql_migration(str(self._path))[2]:
@@ -122,7 +122,7 @@ class _Review:
             before, found, _ = self._text.partition(name)
             sentence = f"{qualified(schema, name)} is invalid: drop it (concurrently), and create it again"
             self._find("invalid-index", before.count("\n") + 1 if found else 1, sentence)
-        return Migration(self._path.stem, locks, self._findings)
+        return ReviewedMigration(self._path.stem, locks, self._findings)
 
     def _step(self, statement: str, before: State) -> State:
         self._notices.clear()

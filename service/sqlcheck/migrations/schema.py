@@ -132,7 +132,7 @@ class Table:
 
 
 @attrs.frozen
-class Type:
+class UserDefinedType:
     """A domain, an enum, a range or a composite type."""
 
     kind: str
@@ -188,7 +188,7 @@ class Schema:
     tables: Mapping[str, Table]
     functions: Mapping[str, Function]
     sequences: Mapping[str, Sequence]
-    types: Mapping[str, Type]
+    types: Mapping[str, UserDefinedType]
     event_triggers: tuple[Trigger, ...]
 
     def table(self, name: str, schema: str | None) -> Table | None:
@@ -249,7 +249,7 @@ def read_schema(connection: psycopg.Connection[Any]) -> Schema:
         Sequence(qualified(schema, name), names.get(owner, ""), *rest)
         for schema, name, owner, *rest in connection.execute(queries.SEQUENCES).fetchall()
     ]
-    types = [Type(*row) for row in connection.execute(queries.TYPES).fetchall()]
+    types = [UserDefinedType(*row) for row in connection.execute(queries.TYPES).fetchall()]
     return Schema(
         found,
         {function.signature: function for function in functions},

@@ -6,7 +6,7 @@ import attrs
 
 from service.postgres import Cardinality, Marker, Statement
 from service.sqlcheck.analysis import node_enums as pg
-from service.sqlcheck.analysis.description import Column, Description
+from service.sqlcheck.analysis.description import Description, ResultColumn
 from service.sqlcheck.analysis.joins import OuterJoin
 from service.sqlcheck.analysis.max_rows import FunctionalDependencies
 from service.sqlcheck.analysis.node_tree import Node, own_variables
@@ -22,7 +22,7 @@ class _Value:
     """A column (from 1), or a value in its JSON: its nullability, and what its declaration by `owner` allows."""
 
     number: int
-    column: Column
+    column: ResultColumn
     nulls: Nullability
     owner: str
     optional: bool
@@ -94,7 +94,7 @@ def _values(description: Description, row: Row | Annotation | None) -> Iterator[
             yield _Value(number, column, nulls, owner, allowed.optional, allowed.optional_elements)
             shape = None if field.converted or not allowed.has_json_class else description.json_shape(number)
             for path, inside, its in nested_values(shape, allowed, column.name) if shape else ():
-                value = Column(path, inside.type or column.type, column.line)
+                value = ResultColumn(path, inside.type or column.type, column.line)
                 nulls_inside = _in_a_row(description, inside.nulls)
                 yield _Value(number, value, nulls_inside, owner, its.optional, its.optional_elements)
     elif description.statement.cardinality == Cardinality.VALUE and len(columns) == 1:
