@@ -157,3 +157,29 @@ def test_timestamp_without_time_zone_is_accepted_with_a_reason(toys: Toys) -> No
 )
 def test_type_that_nothing_can_match_is_explained(toys: Toys, field: str, select: str, advice: str) -> None:
     assert said(toys, field, select).endswith(f"; {advice} [column-type]")
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        (
+            "select id from pet where kind in ('cat', 'horse')",
+            "'horse' is none of the values that a CHECK allows: cat, dog",
+        ),
+        ("select id\nfrom a_pet\nwhere 'horse' = kind", "'horse' is none of the values that a CHECK allows: cat, dog"),
+        ("select id from pet where size = 'tiny'", "'tiny' is none of the values that a CHECK allows: large, small"),
+        ("update pet set kind = 'horse' returning id", "'horse' is none of the values that a CHECK allows: cat, dog"),
+        (
+            "insert into pet (id, size) values (1, 'tiny') returning id",
+            "'tiny' is none of the values that a CHECK allows: large, small",
+        ),
+        ("select id from pet where kind = 'cat' and padded = 'a' and name = 'horse'", ""),
+        ("select id from pet where kind like 'h%' or kind = any('{horse}')", ""),
+        ("update pet set kind = case when name = 'horse' then 'cat' else kind end returning 'horse'", ""),
+    ],
+)
+def test_constant_that_a_check_disallows_is_found(toys: Toys, sql: str, found: str) -> None:
+    said = toys.check(sql, "-- returns: many\n", "disallowed-value")
+
+    line = 2 + sql[: sql.find("'horse'")].count("\n") + 1
+    assert said == (f"{line}: {found} [disallowed-value]" if found else "")

@@ -51,6 +51,11 @@ class ParsedQuery:
         returning = getattr(tree, "returningClause", None)
         return returning.exprs if returning else ()
 
+    def line_of_text(self, text: str) -> int:
+        """Return the line of a text literal, of which the parser records no location; the first if it is not there."""
+        before, found, _ = self.statement.sql.partition(f"'{text}'")
+        return before.count("\n") + 1 if found else self.line
+
     def line_of_table(self, name: str, *, by_alias: bool = False) -> int:
         """Return the line that names a table; the first of the statement if a function or a view does.
 

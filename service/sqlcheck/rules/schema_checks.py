@@ -9,7 +9,7 @@ from service.sqlcheck.analysis.description import Describer, Description
 from service.sqlcheck.analysis.refusal import RefusedError
 from service.sqlcheck.code import QueryReference
 from service.sqlcheck.findings import Finding, Problem, finding_at, findings_of
-from service.sqlcheck.rules import cardinality, columns, cross_joins, null_checks, plans, writes
+from service.sqlcheck.rules import allowed_values, cardinality, columns, cross_joins, null_checks, plans, writes
 
 # The checks below whose findings a header can accept.
 ACCEPTABLE = {"cardinality", "cross-join", "naive-timestamp", "seqscan", "unlimited"}
@@ -43,5 +43,6 @@ def _problems(description: Description, references: Collection[QueryReference]) 
     yield from columns.find_naive_timestamps(description, rows)
     yield from cardinality.check_cardinality(description)
     yield from writes.check_writes(description)
+    yield from allowed_values.find_disallowed_values(description)
     yield from cross_joins.find_cross_joins(description)
     yield from plans.find_sequential_scans(description)

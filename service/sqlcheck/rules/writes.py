@@ -17,22 +17,22 @@ def check_writes(description: Description) -> Iterator[Problem]:
     yield from _swapped_conditions(description)
     if description.scope is None:
         return
-    for scope in _writing_queries(description.scope):
-        for targets, inserts in _target_lists(scope.query):
+    for scope in writing_queries(description.scope):
+        for targets, inserts in target_lists(scope.query):
             yield from _missing_columns(description, scope, targets) if inserts else ()
             yield from _written_nulls(description, scope, targets)
             yield from _swapped_values(description, scope, targets)
 
 
-def _writing_queries(scope: Scope) -> Iterator[Scope]:
+def writing_queries(scope: Scope) -> Iterator[Scope]:
     """Yield the statement and its common table expressions, if they write."""
     for cte in scope.query.cteList or []:
-        yield from _writing_queries(scope.child(cte.ctequery))
+        yield from writing_queries(scope.child(cte.ctequery))
     if scope.query.commandType in {pg.INSERT, pg.UPDATE, pg.MERGE}:
         yield scope
 
 
-def _target_lists(query: Node) -> Iterator[tuple[list[Node], bool]]:
+def target_lists(query: Node) -> Iterator[tuple[list[Node], bool]]:
     """Yield the targets of each write, and whether it inserts a row."""
     if query.commandType in {pg.INSERT, pg.UPDATE}:
         yield [each for each in query.targetList or [] if not each.resjunk], query.commandType == pg.INSERT
