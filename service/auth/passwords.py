@@ -44,8 +44,8 @@ DECOY = f"$argon2id$v=19$m={HASHER.memory_cost},t={HASHER.time_cost},p={HASHER.p
 # Hashes that cost more than this were not made here and are not verified: KiB of memory, passes, lanes.
 MAX_COST = 256 * 1024, 16, 16
 NO_MEMORY = error_to_str(-22)  # ARGON2_MEMORY_ALLOCATION_ERROR
-# Threads (argon2 releases the GIL), and the limit on passwords being hashed or waiting: about two seconds of work, half
-# of it for one network.
+# Threads (argon2 releases the GIL), and the limit on passwords being hashed or waiting: up to three seconds of work,
+# half of it for one network.
 LOGIN_QUEUE = 2, 128
 REGISTRATION_QUEUE = 1, 128
 HASHING = gauge("password_hashing_queue", "Passwords being hashed, or waiting for it")

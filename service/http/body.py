@@ -16,9 +16,9 @@ from service.problems import MAX_ERRORS, FieldError, InvalidInput, MalformedRequ
 T = TypeVar("T")
 
 JSON, FORM = b"application/json", b"application/x-www-form-urlencoded"
-# The wording of msgspec's errors, which can quote any text of the client: the search takes linear time.
+# The wording of msgspec's errors, which can quote any text of the client: each search takes linear time.
 LOCATION = re.compile(r" - at (`key` in )?`\$(?P<path>[^`]*)`\Z")
-PATH_STEP = re.compile(r"\.|\[(.+?)\]")
+PATH_STEP = re.compile(r"\.|\[(\d+)\]")
 FIELD_ERROR = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
 # The depth searched for errors, because clients choose the body.
 MAX_DEPTH = 8

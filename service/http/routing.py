@@ -144,8 +144,7 @@ class CompleteRoutes(ReceiveRoutePlugin):
     def _check_operation(self, route: HTTPRoute, method: Method, handler: HTTPRouteHandler) -> None:
         if not handler.resolve_include_in_schema():
             return
-        if not callable(handler.operation_id):
-            handler.operation_id = partial(_operation_id, handler.operation_id or handler.handler_name)
+        handler.operation_id = partial(_operation_id, handler.operation_id or handler.handler_name)
         place = f"{method} {route.path}"
         other = self._operations.setdefault(handler.operation_id(handler, method, route.path_components), place)
         if other != place:
@@ -156,7 +155,8 @@ class CompleteRoutes(ReceiveRoutePlugin):
             )
 
 
-def _operation_id(name: str, _: HTTPRouteHandler, method: Method, __: object) -> str:
+def _operation_id(own: str | Callable[..., str], handler: HTTPRouteHandler, method: Method, path: object) -> str:
+    name = own(handler, method, path) if callable(own) else own
     # HEAD has the handler of GET, until complete_document removes it.
     return f"{method}_{name}" if method == "HEAD" else name
 

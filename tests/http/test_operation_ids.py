@@ -35,6 +35,11 @@ class Named(Controller):
         return JSONResponse("")
 
 
+@get("/v4/versions", operation_id=lambda *_: "show_version_4")
+async def show_computed_name() -> JSONResponse[str]:
+    return JSONResponse("")
+
+
 @get(["/v2/versions", "/versions"])
 async def show_versions() -> JSONResponse[str]:
     return JSONResponse("")
@@ -59,6 +64,7 @@ def test_operations_with_one_id_prevent_startup(handlers: Sequence[ControllerRou
 
 
 def test_operation_id_replaces_the_name_of_the_function() -> None:
-    document = openapi_document(small_application([show_version, Named]))
+    document = openapi_document(small_application([show_version, Named, show_computed_name]))
 
-    assert [item["get"]["operationId"] for item in document["paths"].values()] == ["show_version", "show_version_3"]
+    ids = [item["get"]["operationId"] for item in document["paths"].values()]
+    assert ids == ["show_version", "show_version_3", "show_version_4"]

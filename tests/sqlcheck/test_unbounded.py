@@ -37,6 +37,7 @@ def header(sql: str, accepted: str = "") -> str:
         "select id from (select id, row_number() over (order by id) from toy) as t limit 1",
         "select array(select id from toy) from owner limit 1",
         "select id from mostly_one",
+        "select id from archive.only_one",
     ],
 )
 def test_whole_index_is_a_scan(toys: Toys, sql: str) -> None:

@@ -200,20 +200,22 @@ class Catalogue:
         """
         found: dict[Relation, set[tuple[int, int]]] = {}
         for (relation, number), checks in self.checks.items():
-            if number and self.columns[relation, number].checked:
+            if number > 0 and self.columns[relation, number].checked:
                 families = {each for check in checks for part in conjuncts(check) for each in self._equates(part)}
                 found.setdefault(relation, set()).update((number, family) for family in families)
         return found
 
     @cached_property
     def single_row_tables(self) -> set[str]:
-        """The names of the tables that have one row at most."""
-        return {
-            self.columns[relation, key.columns[0]].table
+        """The names of the tables that have one row at most, unless a table of another schema has the same name."""
+        single = {
+            relation
             for relation, constant in self.constant_columns.items()
             for key in self.keys.get(relation, [])
             if key.condition is None and constant.issuperset(zip(key.columns, key.families, strict=True))
         }
+        others = {column.table for (relation, _), column in self.columns.items() if relation not in single}
+        return {column.table for (relation, _), column in self.columns.items() if relation in single} - others
 
     def _equates(self, condition: Node) -> frozenset[int]:
         """Return the families by which a condition finds a column equal to a constant; nothing for other conditions."""

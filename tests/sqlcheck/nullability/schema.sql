@@ -127,7 +127,9 @@ create trigger told instead of update on told_toy for each row execute function 
 create view owned as select owner.id, (select name from maker where id = owner.maker) as name from owner;
 create table hour (at timestamp primary key);
 create table only_one (id boolean primary key check (id), name text not null);
-create table setting (name text primary key check ('all' = name), value integer not null);
+create table setting (name text primary key check ('all' = name), value integer not null, check (tableoid > 0::oid));
+create schema archive;
+create table archive.only_one (id integer primary key);
 create table setting_of (name text primary key check (name = 'all'), value integer not null);
 create table setting_too () inherits (setting_of);
 create table mostly_one (
