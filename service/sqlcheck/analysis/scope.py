@@ -74,17 +74,17 @@ class Scope:
             self.children[key] = Scope(self.catalogue, query, self)
         return self.children[key]
 
-    def nested(self) -> "Iterator[Scope]":
-        """Yield the scopes of the queries that are written directly in this one."""
-        for node, level in walk([*self.query.fields.values()]):
-            if node.label == "QUERY" and level == 0:
-                yield self.child(node)
-
     def nodes(self) -> "Iterator[tuple[Scope, Node]]":
-        """Yield the nodes of this query and of the queries in it, each with the scope of its query."""
-        yield from ((self, node) for node, level in walk([*self.query.fields.values()]) if level == 0)
-        for inner in self.nested():
-            yield from inner.nodes()
+        """Yield the nodes of this query and of the queries written in it, each with the scope of its query."""
+        for node, level in walk([*self.query.fields.values()]):
+            if level == 0:
+                yield self, node
+                yield from self.child(node).nodes() if node.label == "QUERY" else ()
+
+    def with_nested(self) -> "Iterator[Scope]":
+        """Yield this query, and the queries written in it."""
+        yield self
+        yield from (scope.child(node) for scope, node in self.nodes() if node.label == "QUERY")
 
     def function_body(self, call: Node) -> "Scope | None":
         """Return the scope of the body of an SQL function; None for other functions."""
