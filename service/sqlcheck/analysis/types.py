@@ -148,18 +148,17 @@ class Type:
         return bool(bare.element and annotation.element and bare.element.matches(annotation.element))
 
     def matches_in_json(self, annotation: Annotation) -> bool:
-        """Return whether msgspec converts a value of this type in JSON to the annotated type."""
-        bare, python = self.bare, self.python()
+        """Return whether msgspec converts a value of this type in JSON to the annotated type, which is no union."""
+        bare, python, wanted = self.bare, self.python(), annotation.name
         if bare.labels and annotation.values is not None:
             return {*bare.labels} <= {*annotation.values}
-        names = set(annotation.name.split(" | "))
-        if python is None or names & {"typing.Any", "object"} or bare.internal in JSON or bare.kind == COMPOSITE:
+        if python is None or wanted in {"typing.Any", "object"} or bare.internal in JSON or bare.kind == COMPOSITE:
             return True
         if python in NUMBERS:
-            return bool(names & NUMBERS[python])
+            return wanted in NUMBERS[python]
         if python == "str" and annotation.values is not None:
             return True  # msgspec checks the value
-        return bool(names & ({python} if python == "bool" else {"str", python} & AS_TEXT))
+        return wanted in ({python} if python == "bool" else {"str", python} & AS_TEXT)
 
 
 class Types:
