@@ -242,10 +242,8 @@ class NullabilityInference:
         if source is None:
             return UNKNOWN
         infer = self._recursive_columns if scope.is_recursive(node.varno) else self.columns
-        if place < len(columns := infer(source)):
-            return columns[place]
-        cycle: Node | None = scope.cte(relation).cycle_clause  # SEARCH and CYCLE add columns
-        return self.null_if_any(scope, [cycle.cycle_mark_value, cycle.cycle_mark_default] if cycle else [])
+        columns = infer(source)
+        return columns[place] if place < len(columns) else UNKNOWN  # SEARCH and CYCLE add columns
 
     def _table_column(self, scope: Scope, relation: Node, node: Node) -> Nullability:
         column = scope.catalogue.columns.get((relation.relid, node.varattno))
