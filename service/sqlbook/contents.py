@@ -166,7 +166,7 @@ def gather(tree: Tree, server: str, *, seeded: bool = False, progress: Progress 
             found += check_tree(tree, connection, progress=progress)
             grants = _grants(tree, connection)
             version = connection.info.parameter_status("server_version") or ""
-            queries = dict(_queries(tree, connection, progress))
+            queries = {query.name: query for query in _queries(tree, connection, progress)}
             live = live_files(tree.root, connection)
             sizes = _measure(tree, connection, queries, found, progress) if seeded else None
     return Contents(
@@ -227,7 +227,7 @@ def _grants(tree: Tree, connection: Connection) -> list[Grant]:
         raise MigrationFailedError(f"sql/roles.sql: PostgreSQL says: {error.diag.message_primary}") from error
 
 
-def _queries(tree: Tree, connection: Connection, progress: Progress) -> Iterator[tuple[str, QueryPage]]:
+def _queries(tree: Tree, connection: Connection, progress: Progress) -> Iterator[QueryPage]:
     describer = Describer(connection)
     schema = read_schema(connection)  # includes the tables of yoyo, which some queries read
     all_endpoints = endpoints(tree.code)
@@ -236,20 +236,17 @@ def _queries(tree: Tree, connection: Connection, progress: Progress) -> Iterator
         description = describe(describer, statement)
         query = QueryPage(statement, tree.references(name), [each for each in all_endpoints if name in each.queries])
         if isinstance(description, Finding):
-            yield name, attrs.evolve(query, refused=description)
+            yield attrs.evolve(query, refused=description)
             continue
         node = description.parsed.tree
-        yield (
-            name,
-            attrs.evolve(
-                query,
-                description=description,
-                results=_results(description, query.references, column_nullability(description)),
-                effects=effects(node, schema),
-                advisory=advisory_locks(node),
-                functions=functions(node, schema),
-                plan=PlanNode.of(description.plan) if description.plan else None,
-            ),
+        yield attrs.evolve(
+            query,
+            description=description,
+            results=_results(description, query.references, column_nullability(description)),
+            effects=effects(node, schema),
+            advisory=advisory_locks(node),
+            functions=functions(node, schema),
+            plan=PlanNode.of(description.plan) if description.plan else None,
         )
 
 

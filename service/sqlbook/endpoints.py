@@ -40,12 +40,10 @@ def endpoints(code: Code) -> list[Endpoint]:
 
 def _of_module(calls: "_Calls", module: Module) -> Iterator[Endpoint]:
     for node in module.source.body:
-        if isinstance(node, Function):
-            yield from _of_function(calls, module, None, node)
-        elif isinstance(node, ast.ClassDef):
-            for method in node.body:
-                if isinstance(method, Function):
-                    yield from _of_function(calls, module, node, method)
+        owner = node if isinstance(node, ast.ClassDef) else None
+        for function in owner.body if owner else [node]:
+            if isinstance(function, Function):
+                yield from _of_function(calls, module, owner, function)
 
 
 def _of_function(calls: "_Calls", module: Module, owner: ast.ClassDef | None, function: Function) -> Iterator[Endpoint]:

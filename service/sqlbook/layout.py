@@ -77,22 +77,14 @@ def in_rows(
     return offsets, width, y + row
 
 
-def _connected(items: Sequence[Item]) -> Iterator[list[Item]]:
-    """Yield the groups of boxes that are connected, directly or indirectly."""
-    around: dict[str, set[str]] = {item.name: set() for item in items}
+def _connected(items: Sequence[Item]) -> list[list[Item]]:
+    """Return the groups of boxes that are connected, directly or indirectly."""
+    groups = [{item.name} for item in items]
     for item in items:
-        for target in item.targets & around.keys():
-            around[item.name].add(target)
-            around[target].add(item.name)
-    left = dict.fromkeys(around)
-    while left:
-        part, waiting = set(), [next(iter(left))]
-        while waiting:
-            if (name := waiting.pop()) not in part:
-                part.add(name)
-                waiting += around[name]
-        left = {name: None for name in left if name not in part}
-        yield [item for item in items if item.name in part]
+        linked = {item.name, *item.targets}
+        joined = [group for group in groups if group & linked]
+        groups = [*(group for group in groups if not group & linked), set().union(*joined)]
+    return [[item for item in items if item.name in group] for group in groups]
 
 
 def _layered(part: Sequence[Item]) -> Block:

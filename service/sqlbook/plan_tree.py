@@ -43,13 +43,12 @@ class PlanNode:
         own = max(0.0, plan["Total Cost"] - sum(child["Total Cost"] for child in children))
         table = plan.get("Relation Name", "")
         schema = plan.get("Schema", "public")  # is missing in a measured plan
-        role = plan.get("Subplan Name") or ""
         return cls(
             title=_title(plan),
             table=qualified(schema, table) if table else "",
             index=plan.get("Index Name", ""),
             alias=plan.get("Alias", "") if plan.get("Alias") != table else "",
-            role=role,
+            role=plan.get("Subplan Name", ""),
             conditions=tuple((key, _text(plan[key])) for key in CONDITIONS if plan.get(key)),
             startup=plan["Startup Cost"],
             total=plan["Total Cost"],

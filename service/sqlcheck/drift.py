@@ -107,7 +107,7 @@ def _others(
     schemas = {each.schema for each in expected.values()} - {None}
     for kind, identity in sorted(expected.keys() | actual.keys()):
         before, after = expected.get((kind, identity)), actual.get((kind, identity))
-        known = before or after or Object(None, None)
+        known = before or after or Object(None)
         name = _owner(known) or identity.removeprefix("public.")
         is_detail = bool(known.rows.keys() & DETAILED)
         is_described = known.rows.keys() & DESCRIBED or (is_detail and name in described)

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 Options = dict[str, ast.expr]
 
-DECORATORS = {
-    f"{package}.{name}" for package in ("attr", "attrs") for name in ("define", "frozen", "mutable", "s", "attrs")
-}
+DECORATORS = {f"{package}.{name}" for package in ("attr", "attrs") for name in ("define", "frozen", "mutable")}
+OLD_DECORATORS = {f"{package}.{name}" for package in ("attr", "attrs") for name in ("s", "attrs")}  # need attr.ib()
 STRUCT = "msgspec.Struct"
 # Bases without fields.
 FIELDLESS_BASES = {"object", "typing.Generic", "typing.Protocol", "abc.ABC"}
@@ -143,7 +142,7 @@ def json_fields(module: "Module", node: ast.ClassDef) -> dict[str, Field] | None
 def _decorator(module: "Module", node: ast.ClassDef) -> ast.expr | None:
     for decorator in node.decorator_list:
         called = decorator.func if isinstance(decorator, ast.Call) else decorator
-        if module.annotation(called).name in DECORATORS:
+        if module.annotation(called).name in DECORATORS | OLD_DECORATORS:
             return decorator
     return None
 
@@ -188,11 +187,11 @@ def _ordered_fields(module: "Module", node: ast.ClassDef) -> list[Field]:
     if decorator is None:
         return inherited
     options = _options(decorator)
-    old = ast.unparse(decorator).partition("(")[0].endswith("s")  # attr.s and attr.attrs take only what attr.ib() makes
     without_annotation = any(isinstance(line, ast.Assign) and _makes_field(line.value) for line in node.body)
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
-    wrapped = not isinstance(module.resolve(called), str)  # row = functools.partial(attrs.define, kw_only=True)
-    if old or wrapped or without_annotation or not options.keys() <= NEUTRAL_OPTIONS:
+    resolved = module.resolve(called)  # no name for row = functools.partial(attrs.define, kw_only=True)
+    is_plain = isinstance(resolved, str) and resolved in DECORATORS
+    if not is_plain or without_annotation or not options.keys() <= NEUTRAL_OPTIONS:
         raise _UnclearError
     keyword_only = _boolean_option(options, "kw_only", default=False)
     own = [

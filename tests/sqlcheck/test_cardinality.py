@@ -67,8 +67,6 @@ def _header(sql: str, cardinality: str) -> str:
         "select id from maker where id in (select maker from toy where id = $1)",
         "with t as (select id from toy where id = $1) update maker set note = '' where id in (table t) returning id",
         "select note from pair where (left_id, right_id) in (select id, maker from toy where id = $1)",
-        "select id from maker where case when $1 > 0 then id = $1 when $1 < 0 then name = 'a' and id > 2 end",
-        "select id from maker where case $1::integer when 1 then id = 2 end",
         MERGE + "when not matched and n > $1 then insert (id, name) values (n, 'a') returning id",
         "merge into maker using (select $1::integer as n) as v on name = 'a' when matched then delete returning v.n",
         "select t.w from (select distinct price::text as w from toy) as t where t.w = 'a' limit $1",

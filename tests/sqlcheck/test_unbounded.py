@@ -241,7 +241,6 @@ def test_list_without_a_limit_is_found(toys: Toys, sql: str) -> None:
         "update toy set price = 1 where id = any($1) returning id",
         "select id from maker where id = any($1) or name = 'a' and note = 'b'",
         "select t.id from maker inner join toy as t on t.id = maker.id where maker.id = 1 or maker.name = 'a'",
-        "select id from maker where case when note = 'a' then id = any($1) else name = 'a' end",
         "select note from pair where (left_id, right_id) in (select a, b from unnest($1::integer[], $1) as u (a, b))",
         (
             "with day as (select generate_series(1, 30) as n) select day.n, t.price from day"

@@ -188,21 +188,15 @@ class FunctionalDependencies:
                     self.single_row |= set.intersection(*(single for _, single in arms))
 
     def _alternatives(self, condition: Node) -> list[Node]:
-        """Return the equations of which one is true for each row: of `or`, or of CASE; unless bounded, the same one."""
-        arms: list[Node] = []
-        if condition.label == "BOOLEXPR" and condition.boolop == "or" and self._bounded:
-            arms = condition.args
-        elif condition.label == "CASEEXPR":
-            tests = [each for each in (condition.arg, *(when.expr for when in condition.args)) if each]
-            if self._bounded or all(self.is_constant(each, or_null=False) for each in tests):
-                arms = [each for each in (*(when.result for when in condition.args), condition.defresult) if each]
-        arms = [each for each in arms if each.label != "CONST" or (each.constvalue or [0])[0]]  # not false or null
+        """Return the equations of an `or`, of which one is true for each row."""
+        is_or = condition.label == "BOOLEXPR" and condition.boolop == "or"
+        arms = condition.args if is_or and self._bounded else []
         return arms if all(any([*self._equated(part)] for part in conjuncts(arm)) for arm in arms) else []
 
     def _if_true(self, arm: Node, relations: frozenset[int]) -> tuple[set[tuple[int, int, int]], set[int]]:
         """Return the columns and relations that are single if one alternative is true, regardless of other ones."""
         before = self._conditions, self._columns, self.single_row
-        simple = [each for each in self._conditions if each[0].label not in {"BOOLEXPR", "CASEEXPR"}]
+        simple = [each for each in self._conditions if each[0].label != "BOOLEXPR"]
         self._conditions = simple + [(each, relations) for each in conjuncts(arm)]
         self._columns, self.single_row = {*self._columns}, {*self.single_row}
         self._derive()

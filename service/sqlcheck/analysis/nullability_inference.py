@@ -187,8 +187,9 @@ class NullabilityInference:
         if self._assumptions.is_not_null(scope, variable):
             return NEVER
         if is_alias(relation):
-            unclear = node.varattno <= 0 or (relation.rtekind == pg.GROUP and not scope.is_in_each_set(node))
-            return UNKNOWN if unclear else self.expression(scope, scope.aliased_expression(node))
+            # In the row of a grouping set, the columns of the other sets are null.
+            grouped = relation.rtekind == pg.GROUP and scope.query.groupingSets
+            return UNKNOWN if node.varattno <= 0 or grouped else self.expression(scope, scope.aliased_expression(node))
         exists = self._assumptions.has_row(scope, variable)
         if not exists and (reason := missing_row(scope.query, node)):
             return Nullability(reason=reason)
@@ -241,10 +242,8 @@ class NullabilityInference:
         if source is None:
             return UNKNOWN
         infer = self._recursive_columns if scope.is_recursive(node.varno) else self.columns
-        if place < len(columns := infer(source)):
-            return columns[place]
-        cycle: Node | None = scope.cte(relation).cycle_clause  # SEARCH and CYCLE add columns
-        return self.null_if_any(scope, [cycle.cycle_mark_value, cycle.cycle_mark_default] if cycle else [])
+        columns = infer(source)
+        return columns[place] if place < len(columns) else UNKNOWN  # SEARCH and CYCLE add columns
 
     def _table_column(self, scope: Scope, relation: Node, node: Node) -> Nullability:
         column = scope.catalogue.columns.get((relation.relid, node.varattno))

@@ -9,7 +9,7 @@ import attrs
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.analysis.joins import Joins
-from service.sqlcheck.analysis.node_tree import Node, own_variables, parse, same, strip_relabels, type_of, walk
+from service.sqlcheck.analysis.node_tree import Node, own_variables, parse, strip_relabels, type_of, walk
 from service.sqlcheck.analysis.not_null import parts_not_null_if_true
 from service.sqlcheck.analysis.query_parts import conjuncts, is_alias, is_table
 
@@ -74,17 +74,17 @@ class Scope:
             self.children[key] = Scope(self.catalogue, query, self)
         return self.children[key]
 
-    def nested(self) -> "Iterator[Scope]":
-        """Yield the scopes of the queries that are written directly in this one."""
-        for node, level in walk([*self.query.fields.values()]):
-            if node.label == "QUERY" and level == 0:
-                yield self.child(node)
-
     def nodes(self) -> "Iterator[tuple[Scope, Node]]":
-        """Yield the nodes of this query and of the queries in it, each with the scope of its query."""
-        yield from ((self, node) for node, level in walk([*self.query.fields.values()]) if level == 0)
-        for inner in self.nested():
-            yield from inner.nodes()
+        """Yield the nodes of this query and of the queries written in it, each with the scope of its query."""
+        for node, level in walk([*self.query.fields.values()]):
+            if level == 0:
+                yield self, node
+                yield from self.child(node).nodes() if node.label == "QUERY" else ()
+
+    def with_nested(self) -> "Iterator[Scope]":
+        """Yield this query, and the queries written in it."""
+        yield self
+        yield from (scope.child(node) for scope, node in self.nodes() if node.label == "QUERY")
 
     def function_body(self, call: Node) -> "Scope | None":
         """Return the scope of the body of an SQL function; None for other functions."""
@@ -173,17 +173,6 @@ class Scope:
         for node in own_variables(part):
             found |= self.relations_in(self.aliased_expression(node)) if self.is_aliased(node) else {node.varno}
         return found
-
-    def is_in_each_set(self, variable: Node) -> bool:
-        """Return whether a variable of GROUP BY is in each grouping set; in the rows of the others, it is null.
-
-        It can stand for several equal expressions with different aliases, of which any can be null.
-        """
-        grouped, expression = self.relation(variable.varno).groupexprs, self.aliased_expression(variable)
-        pairs = zip(self.query.groupClause, grouped, strict=True)
-        marks = {clause.tleSortGroupRef for clause, each in pairs if same(each, expression)}
-        simple = [{*each.content} for each in self.query.groupingSets or [] if each.kind == pg.SIMPLE_SET]
-        return not self.query.groupingSets or marks <= set().union(*simple)
 
     def column_origin(self, variable: Node, *, written: bool = False) -> "tuple[Scope, Node] | None":
         """Return the column of a table that a variable shows, through joins, subqueries, CTEs and views, and its scope.

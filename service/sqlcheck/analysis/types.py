@@ -58,10 +58,9 @@ SHORT_TYPE_NAMES = {
 
 TYPES = """
     select
-        t.oid, format_type(t.oid, null), t.typname::text, t.typbasetype,
-        case when t.typcategory = 'A' then t.typelem else 0 end,
-        (select array_agg(e.enumlabel::text order by e.enumsortorder) from pg_enum as e where e.enumtypid = t.oid),
-        t.typtype, coalesce(r.rngsubtype, m.rngtypid, 0)
+        t.oid, format_type(t.oid, null), t.typname::text, t.typtype,
+        array(select e.enumlabel::text from pg_enum as e where e.enumtypid = t.oid order by e.enumsortorder),
+        t.typbasetype, case when t.typcategory = 'A' then t.typelem else 0 end, coalesce(r.rngsubtype, m.rngtypid, 0)
     from pg_type as t
     left join pg_range as r on r.rngtypid = t.oid
     left join pg_range as m on m.rngmultitypid = t.oid
@@ -80,12 +79,12 @@ class Type:
 
     oid: int
     name: str
-    base: "Type | None" = None
-    element: "Type | None" = None
-    labels: tuple[str, ...] | None = None
-    internal: str = ""
-    kind: str = BASE
-    subtype: "Type | None" = None
+    internal: str
+    kind: str
+    labels: tuple[str, ...] = attrs.field(converter=tuple)
+    base: "Type | None"
+    element: "Type | None"
+    subtype: "Type | None"
 
     @override
     def __str__(self) -> str:
@@ -149,18 +148,17 @@ class Type:
         return bool(bare.element and annotation.element and bare.element.matches(annotation.element))
 
     def matches_in_json(self, annotation: Annotation) -> bool:
-        """Return whether msgspec converts a value of this type in JSON to the annotated type."""
-        bare, python = self.bare, self.python()
+        """Return whether msgspec converts a value of this type in JSON to the annotated type, which is no union."""
+        bare, python, wanted = self.bare, self.python(), annotation.name
         if bare.labels and annotation.values is not None:
             return {*bare.labels} <= {*annotation.values}
-        names = set(annotation.name.split(" | "))
-        if python is None or names & {"typing.Any", "object"} or bare.internal in JSON or bare.kind == COMPOSITE:
+        if python is None or wanted in {"typing.Any", "object"} or bare.internal in JSON or bare.kind == COMPOSITE:
             return True
         if python in NUMBERS:
-            return bool(names & NUMBERS[python])
+            return wanted in NUMBERS[python]
         if python == "str" and annotation.values is not None:
             return True  # msgspec checks the value
-        return bool(names & ({python} if python == "bool" else {"str", python} & AS_TEXT))
+        return wanted in ({python} if python == "bool" else {"str", python} & AS_TEXT)
 
 
 class Types:
@@ -173,17 +171,8 @@ class Types:
 
     def __getitem__(self, oid: int) -> Type:
         """Return the type with this oid."""
-        _, name, internal, base, element, labels, kind, subtype = self._rows[oid]
-        return Type(
-            oid,
-            name,
-            self[base] if base else None,
-            self[element] if element else None,
-            tuple(labels) if labels else None,
-            internal,
-            kind,
-            self[subtype] if subtype else None,
-        )
+        *itself, base, element, subtype = self._rows[oid]
+        return Type(*itself, *(self[each] if each else None for each in (base, element, subtype)))
 
     @cache  # noqa: B019 - lives as long as the types
     def attributes(self, composite: Type) -> list[tuple[str, int, Type]]:

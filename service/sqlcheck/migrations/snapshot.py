@@ -114,7 +114,7 @@ STATES = sql.SQL("""
 
     row (class, object, number, catalogue, state) as ({rows})
 
-    select i.type, i.identity, i.schema, i.name, r.catalogue::text, jsonb_agg(named.state order by named.state::text)
+    select i.type, i.identity, i.schema, r.catalogue::text, jsonb_agg(named.state order by named.state::text)
     from row as r
     cross join lateral pg_identify_object(r.class, r.object, r.number) as i
     cross join lateral (
@@ -134,16 +134,15 @@ STATES = sql.SQL("""
     where not exists (
         select from pg_depend as d where d.classid = r.class and d.objid = r.object and d.deptype = 'e'
     ) and i.identity !~ '^pg_(toast|temp)' and i.type <> 'index column'
-    group by 1, 2, 3, 4, 5
+    group by 1, 2, 3, 4
 """)
 
 
 @attrs.frozen
 class Object:
-    """An object: its schema and name, if it has them, and the rows about it, by catalogue."""
+    """An object: its schema, if it has one, and the rows about it, by catalogue."""
 
     schema: str | None
-    name: str | None
     rows: dict[str, list[dict[str, Any]]] = attrs.field(factory=dict)
 
 
@@ -157,8 +156,8 @@ def read_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
         connection.execute(SETTINGS)
         catalogues = connection.execute(CATALOGUES, [VOLATILE, [*IGNORED]]).fetchall()
         query = STATES.format(rows=sql.SQL(" union all ").join(_rows(*each) for each in catalogues))
-        for kind, identity, schema, name, catalogue, rows in connection.execute(query):
-            found.setdefault((kind, identity), Object(schema, name)).rows[catalogue] = rows
+        for kind, identity, schema, catalogue, rows in connection.execute(query):
+            found.setdefault((kind, identity), Object(schema)).rows[catalogue] = rows
     return found
 
 

@@ -12,16 +12,14 @@ from service.sqlcheck.findings import Problem
 
 def find_cross_joins(description: Description) -> Iterator[Problem]:
     """Find pairs of relations that are joined without a condition."""
-    for one, other in _pairs(description.scope) if description.scope else ():
-        sentence = f"no condition connects {other} with {one}: each row of one is joined to each row of the other"
-        line = description.parsed.line_of_table(other, by_alias=True)
-        yield "cross-join", line, sentence
+    for scope in description.scope.with_nested() if description.scope else ():
+        for one, other in _pairs(scope):
+            sentence = f"no condition connects {other} with {one}: each row of one is joined to each row of the other"
+            yield "cross-join", description.parsed.line_of_table(other, by_alias=True), sentence
 
 
 def _pairs(scope: Scope) -> Iterator[tuple[str, str]]:
-    """Yield the names of unconnected relations of a query and of the queries in it."""
-    for inner in scope.nested():
-        yield from _pairs(inner)
+    """Yield the names of unconnected relations of a query."""
     if scope.query.commandType == pg.MERGE or not scope.query.jointree:
         return
     dependencies = FunctionalDependencies(scope, bounded=True)

@@ -54,7 +54,8 @@ def check_one_shard(description: Description, column: str, tables: Tables) -> It
                 f"the insert selects directly from {node.relname}, which can run on every shard: use a materialized CTE"
             )
             yield "one-shard", parsed.line_of(node), sentence
-    for name in _unbound(description.scope, tables) if description.scope else ():
+    scopes = description.scope.with_nested() if description.scope else ()
+    for name in (name for scope in scopes for name in _unbound(scope, tables)):
         sentence = f"{name}.{column} equals no parameter in this part of the query, so it runs on every shard"
         yield "one-shard", parsed.line_of_table(name), sentence
 
@@ -71,10 +72,8 @@ def _insert_sources(parsed: ParsedQuery) -> Iterator[Any]:
 
 
 def _unbound(scope: Scope, tables: Tables) -> Iterator[str]:
-    """Yield the `tables` that a query, or a query in it, does not bind to a parameter."""
+    """Yield the `tables` that a query does not bind to a parameter."""
     query, bound = scope.query, _bound(scope)
-    for inner in scope.nested():
-        yield from _unbound(inner, tables)
     for number in sorted({*joined_relations(query.jointree), query.resultRelation} - {0}):
         name, column = tables.get(scope.relation(number).relid, ("", 0))
         if name and query.commandType == pg.INSERT and number == query.resultRelation:

@@ -117,8 +117,6 @@ def _assigned_names(target: ast.expr) -> list[str]:
     """Return the names and attributes that a target of an assignment consists of."""
     if isinstance(target, ast.Tuple | ast.List):
         return [name for each in target.elts for name in _assigned_names(each)]
-    if isinstance(target, ast.Starred):
-        return _assigned_names(target.value)
     name = target.id if isinstance(target, ast.Name) else getattr(target, "attr", None)
     return [name] if name else []
 

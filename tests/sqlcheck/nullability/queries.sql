@@ -57,7 +57,7 @@ with recursive down as (select id, name, null::integer as up from maker union al
 -- itself, itself
 with recursive down as (select 1 as a, 2 as b union all select b, null::integer from down) select a, b from down;
 
--- never, never
+-- never, who knows
 with recursive down as (select id from maker union all select id from down) search depth first by id set place select id, place from down;
 
 -- never, never
