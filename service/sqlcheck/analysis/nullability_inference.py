@@ -187,9 +187,8 @@ class NullabilityInference:
         if self._assumptions.is_not_null(scope, variable):
             return NEVER
         if is_alias(relation):
-            # In the row of a grouping set, the columns of the other sets are null.
-            grouped = relation.rtekind == pg.GROUP and scope.query.groupingSets
-            return UNKNOWN if node.varattno <= 0 or grouped else self.expression(scope, scope.aliased_expression(node))
+            unclear = node.varattno <= 0 or (relation.rtekind == pg.GROUP and not scope.is_in_each_set(node))
+            return UNKNOWN if unclear else self.expression(scope, scope.aliased_expression(node))
         exists = self._assumptions.has_row(scope, variable)
         if not exists and (reason := missing_row(scope.query, node)):
             return Nullability(reason=reason)

@@ -9,7 +9,7 @@ import attrs
 from service.sqlcheck.analysis import node_enums as pg
 from service.sqlcheck.analysis.catalogue import Catalogue
 from service.sqlcheck.analysis.joins import Joins
-from service.sqlcheck.analysis.node_tree import Node, own_variables, parse, strip_relabels, type_of, walk
+from service.sqlcheck.analysis.node_tree import Node, own_variables, parse, same, strip_relabels, type_of, walk
 from service.sqlcheck.analysis.not_null import parts_not_null_if_true
 from service.sqlcheck.analysis.query_parts import conjuncts, is_alias, is_table
 
@@ -173,6 +173,17 @@ class Scope:
         for node in own_variables(part):
             found |= self.relations_in(self.aliased_expression(node)) if self.is_aliased(node) else {node.varno}
         return found
+
+    def is_in_each_set(self, variable: Node) -> bool:
+        """Return whether a variable of GROUP BY is in each grouping set; in the rows of the others, it is null.
+
+        It can stand for several equal expressions with different aliases, of which any can be null.
+        """
+        grouped, expression = self.relation(variable.varno).groupexprs, self.aliased_expression(variable)
+        pairs = zip(self.query.groupClause, grouped, strict=True)
+        marks = {clause.tleSortGroupRef for clause, each in pairs if same(each, expression)}
+        simple = [{*each.content} for each in self.query.groupingSets or [] if each.kind == pg.SIMPLE_SET]
+        return not self.query.groupingSets or marks <= set().union(*simple)
 
     def column_origin(self, variable: Node, *, written: bool = False) -> "tuple[Scope, Node] | None":
         """Return the column of a table that a variable shows, through joins, subqueries, CTEs and views, and its scope.

@@ -105,7 +105,7 @@ select (id, 2) < (select 1, null::integer) from maker;
 -- never, never, who knows, who knows
 select avg(id) over (order by id rows between 2 preceding and current row), last_value(name) over (rows between unbounded preceding and unbounded following exclude ties), sum(id) over (rows between 2 preceding and 1 preceding), max(id) over (rows between unbounded preceding and unbounded following exclude current row) from maker;
 
--- who knows, never, who knows, never, never
+-- never, never, who knows, never, never
 select name, coalesce(note, 'all'), note, count(*), row_number() over (order by name) from maker where note is not null group by name, rollup (note);
 
 -- who knows, who knows, never
