@@ -271,14 +271,6 @@ def test_long_path_with_spaces_and_quotes_works(workshop: Path) -> None:
         assert ask(postgres.url("postgres"), "show data_directory") == f"{directory}/data"
 
 
-def test_relative_temporary_folder_works(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(directory)
-    monkeypatch.setattr(tempfile, "tempdir", ".")  # TMPDIR=.
-
-    with embedded_postgres(directory, QUICK) as postgres:
-        assert ask(postgres.url("postgres"), "select 1") == 1
-
-
 def test_interrupted_initdb_does_not_break_next_start(workshop: Path, hold: Hold) -> None:
     directory = workshop / "unfinished"
     holder = hold(directory)

@@ -1,10 +1,11 @@
-"""The embedded PostgreSQL as root and as an ordinary user; the suite runs as either."""
+"""The embedded PostgreSQL in unusual folders, and as root and as an ordinary user; the suite runs as either."""
 
 import ctypes
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import distribution
 from pathlib import Path
@@ -56,6 +57,14 @@ def test_wheel_in_a_quoted_path_gets_advice(workshop: Path, monkeypatch: pytest.
     sentence = r"(?s)^initdb failed\..*\nMove this folder: "
     with pytest.raises(EmbeddedPostgresError, match=sentence), embedded_postgres(workshop / "unused"):
         pass
+
+
+def test_relative_temporary_folder_works(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(directory)
+    monkeypatch.setattr(tempfile, "tempdir", ".")  # TMPDIR=.
+
+    with embedded_postgres(directory, QUICK) as postgres:
+        psycopg.connect(postgres.url("postgres")).close()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
