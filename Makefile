@@ -7,6 +7,8 @@ ARGS ?=
 
 # Some containers set this, which makes each process started by tests or `make dev` compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
+# With this, `python -m service` would not find the package.
+unexport PYTHONSAFEPATH
 
 .PHONY: help dev test attack chaos check bench format lock clean
 .DEFAULT_GOAL := help

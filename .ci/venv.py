@@ -139,5 +139,7 @@ if __name__ == "__main__":
     os.chdir(Path(__file__).parent.parent)
     try:
         main()
+    except PermissionError as error:
+        sys.exit(f"{error}. This folder needs your write access, and a file system that is not mounted noexec.")
     except KeyboardInterrupt:
         sys.exit("Interrupted: .venv is incomplete; the next `make` starts over.")

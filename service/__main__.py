@@ -1,5 +1,6 @@
 """``python -m service``."""
 
+import io
 import os
 import signal
 import sys
@@ -10,6 +11,10 @@ for descriptor in (0, 1, 2):
     except OSError:
         # It is closed: a socket would get its number, and then the log. open() returns the lowest free number.
         os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - the standard library's signature
+
+if isinstance(sys.stdout, io.TextIOWrapper):
+    # Like stderr: a path or a dash that the encoding of the terminal lacks must not end a command.
+    sys.stdout.reconfigure(errors="backslashreplace")
 
 if os.getpid() == 1:
     # The first process of a container: a signal that it does not handle is dropped (pid_namespaces(7)).
@@ -25,5 +30,8 @@ except ModuleNotFoundError as error:
     if not error.name or error.name.partition(".")[0] == __package__:
         raise
     sys.exit(f"{sys.executable} lacks the package {error.name}; in a checkout, run make dev and use .venv/bin/python")
+except KeyboardInterrupt:
+    print("\nInterrupted", file=sys.stderr)  # noqa: T201 - as main() does it later, by click
+    sys.exit(128 + signal.SIGINT)
 
 main(prog_name="python -m service")

@@ -43,6 +43,12 @@ MISSING_EXTENSION = re.compile(
     r'extension "[^"]+" is not available|ICU is not supported in this build'
     r'|collation "[^"]+" for encoding "[^"]+" does not exist|could not create locale "[^"]+"'
 )
+# What to do if the output of PostgreSQL's programs contains this.
+ADVICE = {
+    "setpriv: ": "Root cannot change its user here: start as an ordinary user.",
+    "is too long (maximum ": "Set TMPDIR to a folder with a shorter path.",
+    "not found in the same directory as": 'Move this folder: PostgreSQL does not run in a path with ", $ or `.',
+}
 # The guard reads from a pipe that the holder keeps open. A line tells it to exit. If the pipe closes without one, the
 # holder has died, and the guard stops the server. After starting the guard, the shell becomes the server.
 GUARD = """
@@ -225,7 +231,7 @@ def _socket_directory(directory: Path) -> Iterator[Path]:
     Only its permissions keep other users out, because the server trusts every connection.
     """
     name = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
-    path = Path(tempfile.gettempdir(), f"postgres-{os.geteuid()}-{name}")
+    path = Path(tempfile.gettempdir(), f"postgres-{os.geteuid()}-{name}").absolute()  # TMPDIR can be "."
     shutil.rmtree(path, ignore_errors=True)  # a killed holder leaves it behind
     try:
         path.mkdir(mode=0o700)
@@ -271,5 +277,5 @@ def _wait_until_ready(server: Popen[bytes], pid_file: Path, log: IO[str]) -> Non
 
 def _failure(message: str, log: IO[str]) -> EmbeddedPostgresError:
     output = "\n".join(Path(log.name).read_text(errors="replace").splitlines()[-20:])
-    advice = "\nRoot cannot change its user here: start as an ordinary user." if "setpriv: " in output else ""
-    return EmbeddedPostgresError(f"{message}. The end of {log.name}:\n{output}{advice}")
+    advice = [sentence for sign, sentence in ADVICE.items() if sign in output]
+    return EmbeddedPostgresError("\n".join([f"{message}. The end of {log.name}:", output, *advice]))

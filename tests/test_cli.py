@@ -62,6 +62,14 @@ def test_missing_package_is_one_sentence(tmp_path: Path) -> None:
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
 
 
+def test_interrupt_during_import_has_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
+
+    done = run("--help", settings={"PYTHONPATH": str(tmp_path)})
+
+    assert (done.returncode, done.stderr) == (130, "\nInterrupted\n")
+
+
 def test_missing_module_of_the_service_has_a_traceback(tmp_path: Path) -> None:
     package = Settings.__module__.partition(".")[0]
     (tmp_path / "click.py").write_text(f"import {package}.gone")
@@ -272,6 +280,10 @@ def test_output_to_a_full_disk_is_one_sentence(arguments: list[str]) -> None:
         )
 
     assert (failed.returncode, failed.stderr) == (1, "Error: No space left on device\n")
+
+
+def test_character_outside_the_encoding_is_escaped() -> None:
+    assert "\\u2026" in run("openapi", settings={"PYTHONIOENCODING": "latin-1"}).stdout
 
 
 def test_interrupted_command_exits_with_130() -> None:

