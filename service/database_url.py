@@ -240,7 +240,7 @@ def _tls(keywords: dict[str, str]) -> dict[str, str]:
     if lowest > highest:  # libpq refuses this even if the server has no TLS
         raise ValueError(f"has ssl_max_protocol_version={highest}, which is below ssl_min_protocol_version ({lowest})")
     for name in _FILES:
-        if name in tls and not os.access(tls[name], os.R_OK):
+        if name in tls and (Path(tls[name]).is_dir() or not os.access(tls[name], os.R_OK)):
             raise ValueError(f"has {name}={tls[name]}, which is not a readable file")
     return tls
 

@@ -240,6 +240,7 @@ def test_other_parameters_are_settings_of_the_server(query: str, settings: dict[
             "postgresql://u:secret@h/db?sslrootcert=/nonexistent",
             "has sslrootcert=/nonexistent, which is not a readable file",
         ),
+        ("postgresql://u:secret@h/db?sslrootcert=/", "has sslrootcert=/, which is not a readable file"),
         ("postgresql://u:secret@h/db?sslcert=/nonexistent", "has sslcert=/nonexistent, which is not a readable file"),
         ("postgresql://u:secret@h/db?pgbouncer=true", "has the parameter pgbouncer, which PostgreSQL does not know"),
         ("postgresql://u:secret@h/db?schema=public", "has the parameter schema, which PostgreSQL does not know"),
