@@ -7,7 +7,7 @@ from service.sqlcheck.findings import as_text
 from tests.support.checkouts import CREATE_KITES, Connection, Copy, line_of
 from tests.support.processes import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.no_cover]  # processes or complete schemas: seconds each
+pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
 
 DELETE, FIND, CREATE = "sql/kites/delete_kite.sql", "sql/kites/find_kite.sql", "sql/kites/create_kite.sql"
 CHANGE, SESSIONS, OPEN = "sql/kites/change_kite.sql", "sql/auth/list_my_sessions.sql", "sql/auth/open_session.sql"
