@@ -44,5 +44,6 @@ def test_extended_and_reduced_tree_passes_checks_and_tests(whole_tree: Tree) -> 
 
     for part in PARTS:
         remove(part, whole_tree.path)
+    whole_tree.run(*whole_tree.command("sql", "stub"))
     whole_tree.check()
     whole_tree.test("-n", "logical")
