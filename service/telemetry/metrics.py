@@ -93,7 +93,7 @@ class _Metric:
         _metrics[family.name] = self
 
     def count_nowhere(self) -> None:
-        """Count for nobody to see, so that wrong labels are errors also while this process does not record."""
+        """Count in memory that nothing reads: wrong labels are then errors even if this process does not record."""
         self.numbers = {key: memoryview(array("d", [0, 0])) for key in self.family.combinations()}
 
     def _numbers_of(self, labels: dict[str, str]) -> Numbers:
