@@ -38,7 +38,7 @@ def read_json(body: bytes, model: Any) -> Any:  # noqa: ANN401 - any type
             return decoder(model)(body)
         except msgspec.ValidationError as error:  # the body can still be malformed, behind the invalid field
             raise InvalidInput(errors=_all_field_errors(body, model) or [field_error(error)]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         raise MalformedRequest(f"The body is not JSON: {error}") from None
     except RecursionError:
         raise MalformedRequest("The body is not JSON: it is nested too deeply") from None
