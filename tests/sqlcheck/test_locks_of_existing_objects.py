@@ -1,0 +1,85 @@
+"""Findings about the locks of a migration that depend on what earlier migrations made."""
+
+import pytest
+
+from service.sqlcheck.findings import as_text
+from tests.sqlcheck.test_lock_findings import FUNCTION, NAME, PLACE, SCAN, findings
+from tests.support.checkouts import CREATE_KITES, Copy
+
+pytestmark = pytest.mark.slow  # processes or complete schemas: seconds each
+
+BUILT = "is created without CONCURRENTLY: writers wait"
+FORCED = "is forced: rows vanish for the previous release, unless a policy shows them"
+
+
+def test_each_migration_begins_with_the_lock_timeout_of_migrate(tree: Copy, empty_database_url: str) -> None:
+    tree.write_migration(
+        "9998_prepare_kites",
+        f"-- depends: {CREATE_KITES}\n-- locks: ok this one is only the past\nset lock_timeout = 0;",
+    )
+
+    [finding] = findings(tree, empty_database_url, "set lock_timeout = 0;")
+
+    assert finding.check == "lock-timeout"
+
+
+def test_objects_of_earlier_migrations_are_checked(tree: Copy, empty_database_url: str) -> None:
+    """Triggers, domains, other schemas, and constraints that are validated in another migration."""
+    tree.write_migration(
+        "9998_prepare_kites",
+        f"-- depends: {CREATE_KITES}\n-- locks: ok this one is only the past\n{FUNCTION}"
+        "create trigger t before insert on kites for each row execute function t();\n"
+        'create table "Oar" (id bigint);\n'
+        "create domain shade as text;\ncreate schema other;\ncreate table other.toys (shade shade);\n"
+        "create domain pale as shade;\ncreate table other.pots (shade pale);\n"
+        "create domain dark as text;\ncreate table other.tools (shade dark);\n"
+        "alter domain dark add constraint dark_check check (value <> '') not valid;\n"
+        "alter table login_session enable row level security;\n"
+        "create table days (day date) partition by list (day);\ncreate table other_days partition of days default;\n"
+        "create table weeks (week date primary key) partition by list (week);\n"
+        "create table visits (week date references weeks);\n"
+        "alter table kites add constraint kites_name_there check (kite_name <> '') not valid;\n"
+        "alter table login_session add constraint agent_there check (user_agent is not null);",
+    )
+    tree.write_migration(
+        NAME,
+        "-- depends: 9998_prepare_kites\nalter domain shade set not null;\nalter table kites disable trigger t;\n"
+        "drop trigger t on kites;\nalter table other.toys add constraint red check (shade = 'red');\n"
+        "alter table kites validate constraint kites_name_there;\n"
+        "alter table login_session alter user_agent set not null;\n"
+        "create table first_days partition of days for values in ('2020-01-01');\n"
+        "alter domain dark validate constraint dark_check;\nalter table login_session force row level security;\n"
+        'alter table "Oar" add check (id > 0);\ndelete from "Oar";\n'
+        "create index on only days (day);\ncreate index on days (day, day);\n"
+        "create table first_weeks partition of weeks for values in ('2020-01-01');",
+    )
+
+    last = tree.review_newest_migration(empty_database_url)
+
+    assert as_text(last.findings) == "\n".join(
+        f"{PLACE}:{line}"
+        for line in (
+            "2: all rows of other.pots are read while it is locked, for the domain: give the table a CHECK [scan]",
+            "2: all rows of other.toys are read while it is locked, for the domain: give the table a CHECK [scan]",
+            "3: trigger t of kites is disabled: writers wait, and the previous release is affected [trigger]",
+            "4: trigger t of kites is dropped: writers wait, and the previous release is affected [trigger]",
+            f"5: {SCAN.replace('kites', 'other.toys')} [scan]",
+            f"6: {SCAN} [scan]",
+            "8: all rows of other_days are read while it is locked: a validated CHECK can exclude the new ones [scan]",
+            "9: all rows of other.tools are read while it is locked, for the domain: give the table a CHECK [scan]",
+            f"10: row level security of login_session {FORCED} [row-security]",
+            '11: all rows of "Oar"' + SCAN.removeprefix("all rows of kites") + " [scan]",
+            '12: delete of "Oar" while "Oar" is locked, for readers too: use another migration [whole-table]',
+            f"14: an index of other_days, which exists, {BUILT} [index-not-concurrent]",
+        )
+    )
+
+
+def test_invalid_index_is_found(tree: Copy, empty_database_url: str) -> None:
+    sql = "update pg_index set indisvalid = false where indexrelid = 'user_model_email_key'::regclass;"
+
+    found = findings(tree, empty_database_url, sql)
+
+    assert as_text(found) == (
+        f"{PLACE}:3: user_model_email_key is invalid: drop it (concurrently), and create it again [invalid-index]"
+    )
