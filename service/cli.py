@@ -77,6 +77,9 @@ def main() -> None:
     # DATABASE_URL alone says where the database is: asyncpg and libpq would complete it from PGHOST, PGSSLMODE, ….
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
+    # libpq ignores a home folder that it cannot read, such as root's after `sudo`; asyncpg would fail to connect.
+    if not os.access(os.path.expanduser("~"), os.X_OK):  # noqa: PTH111 - Path.home() fails for a user without one
+        os.environ["HOME"] = os.devnull
 
 
 class SettingsCommand(click.Command):

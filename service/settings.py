@@ -69,7 +69,7 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, str]:
                 raise SettingsError(f"{name}_FILE must name a file that can be read, not {path!r}: {reason}") from None
     if password := variables.get("DATABASE_PASSWORD"):
         try:
-            quoted = quote(password, safe="")
+            quoted = quote(password.rstrip("\r\n"), safe="")
         except UnicodeEncodeError:
             raise SettingsError(f"DATABASE_PASSWORD {NOT_UTF_8}") from None
         for name in ("DATABASE_URL", "DATABASE_REPLICA_URL"):

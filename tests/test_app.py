@@ -49,6 +49,30 @@ async def test_database_has_the_configured_timeouts(
         assert await app.db.value(query) == f"1234ms 1765ms {plans}"
 
 
+@pytest.mark.parametrize(
+    ("setting", "moment"),
+    [
+        ("", "1970-01-01T00:00:00+00:00"),
+        ("&timezone=Asia/Tokyo", "1970-01-01T09:00:00+09:00"),
+        ("&options=-c%20TimeZone%3DAsia/Tokyo", "1970-01-01T09:00:00+09:00"),
+    ],
+)
+async def test_times_in_json_are_utc_unless_the_url_names_a_zone(
+    own_database_url: str, tmp_path: Path, setting: str, moment: str
+) -> None:
+    """In 1970, the offset of this database's zone had seconds, which a JSON time (RFC 3339) cannot have."""
+    admin = await asyncpg.connect(own_database_url)
+    name = await admin.fetchval("select quote_ident(current_database())")
+    await admin.execute(f"alter database {name} set timezone = 'Africa/Monrovia'")
+    await admin.close()
+    app = create_app(make_settings(own_database_url + setting))
+    text = "select to_jsonb('1970-01-01T00:00Z'::timestamptz) ->> 0"
+    query: Value[..., str] = Value(Statements(tmp_path)("value text", text), str)
+
+    async with app.lifespan():
+        assert await app.db.value(query) == moment
+
+
 @pytest.fixture(scope="module")
 def app_with_pages(database_url: str, one_transaction: OneTransaction) -> Service:
     """Return a service that accepts calls from pages of two origins."""

@@ -207,8 +207,9 @@ def test_shell_variables_do_not_change_the_database(empty_database_url: str) -> 
         "PGCLIENTENCODING": "SQL_ASCII",
         "PGOPTIONS": "-c default_transaction_read_only=on",
         "PGSERVICE": "none",
+        "HOME": "/" + 300 * "x",  # even root cannot read it: like root's for others, after sudo
     }
-    settings = shell | {"DATABASE_URL": empty_database_url}
+    settings = shell | {"DATABASE_URL": f"{empty_database_url}&sslmode=prefer"}
 
     migrated = run("migrate", settings=settings)
     cleaned = run("clean", settings=settings)

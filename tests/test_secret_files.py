@@ -43,6 +43,13 @@ def test_password_becomes_part_of_the_url(secret: Callable[[bytes], str]) -> Non
     assert database_url(given) == "postgresql://kites:p%40ss%2Fw%3Ard%3F%23%25@db.example.com/kites"
 
 
+def test_line_break_is_no_part_of_the_password() -> None:
+    """Kubernetes keeps that of the file from which a secret was made, in variables, too."""
+    given = {"DATABASE_URL": WITHOUT_PASSWORD, "DATABASE_PASSWORD": "sesame\n"}
+
+    assert database_url(given) == "postgresql://kites:sesame@db.example.com/kites"
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [

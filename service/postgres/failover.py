@@ -53,7 +53,7 @@ class MultiHostConnector:
             "user": url.user,
             "password": url.password,
             "database": url.database,
-            "server_settings": url.settings | options.get("server_settings", {}),
+            "server_settings": _zone(url.settings) | url.settings | options.get("server_settings", {}),
             "target_session_attrs": url.target_session_attrs or (default_target if several else "any"),
         }
 
@@ -92,6 +92,16 @@ class MultiHostConnector:
         if isinstance(error, asyncpg.TargetServerAttributeNotMatched):  # its text says "None of the hosts"
             return f"is no {self._options['target_session_attrs']} server"
         return str(error) or type(error).__name__
+
+
+def _zone(settings: dict[str, str]) -> dict[str, str]:
+    """Return the setting of the time zone, unless `settings` contain one.
+
+    It decides how JSON shows a timestamptz, and when a day begins: that must not depend on the server. The offset of
+    some zones had seconds in the past, which is no valid time in JSON (RFC 3339).
+    """
+    names = " ".join([*settings, settings.get("options", "")])
+    return {} if "timezone" in names.lower() else {"TimeZone": "UTC"}
 
 
 def enable_keepalive(connection: asyncpg.Connection, keepalive: dict[str, str]) -> None:

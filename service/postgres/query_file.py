@@ -44,8 +44,8 @@ TOKEN = re.compile(
     r"""
       (?P<opaque> --[^\n]*
         | [eE]'(?:\\.|''|[^'\\])*' | '(?:''|[^'])*' | "(?:""|[^"])*"
-        | \$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?\$(?P=tag)\$ )
-    | (?P<comment> /\* (?:[^*]|\*(?!/))* \*/ )
+        | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$ )
+    | (?P<comment> /\* (?> /\* .*? \*/ | (?!\*/) . )* \*/ )  # contains others if a part of a statement is commented out
     | \$(?P<number>\d+)
     | (?P<end> ;)
     | \w[\w$]* | \S

@@ -18,8 +18,12 @@ from service.sqlcheck.scratch import connect
 from service.sqlcheck.tree import Tree
 
 READ_ONLY = "set transaction isolation level repeatable read, read only"
-# Names then include their schemas, even if the role has no USAGE privilege on one.
-WITH_SCHEMAS = "set local search_path = ''"
+# Names then include their schemas, even if the role has no USAGE privilege on one. The rest is how PostgreSQL writes
+# names and constants in definitions, which a database, a role or the machine of the embedded server can set otherwise.
+FORMAT = """
+    set local search_path = ''; set local quote_all_identifiers = off; set local timezone = 'UTC';
+    set local datestyle = 'ISO'; set local intervalstyle = 'postgres'; set local bytea_output = 'hex'
+"""
 CAN_READ_MIGRATIONS = "select has_table_privilege(to_regclass('_yoyo_migration'), 'select')"
 KINDS = {"function", "enum", "domain", "type", "sequence", "event trigger"}
 APPLIED = "select migration_id from _yoyo_migration"
@@ -67,7 +71,7 @@ def check_drift(tree: Tree, url: str, migrated: psycopg.Connection[Any]) -> Iter
 
 def _read(connection: psycopg.Connection[Any]) -> tuple[Schema, Snapshot]:
     with connection.transaction():
-        connection.execute(WITH_SCHEMAS)
+        connection.execute(FORMAT)
         return read_schema(connection), read_snapshot(connection)
 
 

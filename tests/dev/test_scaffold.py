@@ -165,6 +165,7 @@ def test_nothing_is_written_if_registration_fails(whole_tree: Tree) -> None:
         ),
         (["throwaways", "throwaway_name:string"], "'throwaway_name:string': a field is written name:type"),
         (["throwaways", "order:integer"], "'order' is taken"),
+        (["orders", "order:integer"], "'order' is taken"),
         (["throwaways", "lambda:integer"], "'lambda' is taken"),
         (["throwaways", "id:integer"], "'id' is taken"),
         (["throwaways", "user:uuid"], "'user' is taken"),

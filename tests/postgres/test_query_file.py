@@ -115,6 +115,8 @@ def test_query_precomputes_what_each_request_needs(read: Read) -> None:
         "$a$;$9$$;$9$a$",
         "-- ;$9\n",
         "/* ;$9 * / */",
+        "/* or: select /* ;$9 */ ;$9 /**/ ;$9 */",
+        "$öl$;$9$öl$",
         "name$9",
     ],
 )

@@ -75,6 +75,27 @@ def test_restored_list_of_values_is_no_drift(tree: Copy, live: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "setting",
+    [
+        "timezone = 'Asia/Tokyo'",
+        "datestyle = 'German'",
+        "intervalstyle = 'iso_8601'",
+        "bytea_output = 'escape'",
+        "quote_all_identifiers = on",
+    ],
+)
+def test_format_of_the_database_is_no_drift(tree: Copy, live: str, setting: str) -> None:
+    create = "alter table kites add made timestamptz default '2026-01-31 12:00Z', add gap interval default '1 day'"
+    migrate(tree, live, f"{create}, add data bytea default '\\xff';", "")
+
+    found = drift(
+        tree, live, f"do $$ begin execute 'alter database ' || current_database() || $_$ set {setting}$_$; end $$"
+    )
+
+    assert [line for line in found if "[drift]" in line] == []
+
+
+@pytest.mark.parametrize(
     ("ddl", "finding"),
     [
         ("create table audit (id int)", f"{KITES}:1: the database has the table audit, which no migration creates"),

@@ -1,8 +1,12 @@
 """The Python types that can hold each PostgreSQL type."""
 
+import datetime as dt
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 
+import msgspec
 import psycopg
 import pytest
 
@@ -60,6 +64,13 @@ DOMAINS = """
     create function odd_out(odd) returns cstring language internal immutable strict as 'textout';
     create type odd (input = odd_in, output = odd_out)
 """
+
+KINDS = {
+    **{kind.__name__: kind for kind in (bool, int, float, str, bytes, list)},
+    **{f"datetime.{kind.__name__}": kind for kind in (dt.date, dt.time, dt.datetime, dt.timedelta)},
+    "decimal.Decimal": Decimal,
+    "uuid.UUID": UUID,
+}
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +219,42 @@ def test_annotations_are_named_as_in_python(tmp_path: Path, text: str, name: str
 )
 def test_types_are_named_as_in_sql(types: Types, name: str) -> None:
     assert str(types.by_name(name)) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("bool", "true"),
+        ("smallint", "1"),
+        ("oid", "1"),
+        ("real", "0.5"),
+        ("numeric", "1.50"),
+        ("money", "1"),
+        ("text", "it"),
+        ("bytea", "it"),
+        ("uuid", "0f6ee0b2-6ad8-4d3f-a5f3-4a3b7c0e4a6e"),
+        ("date", "2026-01-31"),
+        ("time", "12:00"),
+        ("timetz", "12:00+02"),
+        ("timestamptz", "2026-01-31 12:00+02"),
+        ("interval", "1 day"),
+        ("inet", "127.0.0.1"),
+        ("tsvector", "it"),
+        ("int4range", "[1,2)"),
+        ("mood", "good"),
+        ("very_positive", "10"),
+        ("integer[]", "{1}"),
+        ("odd", "it"),
+    ],
+)
+def test_accepted_types_in_json_are_decoded(types: Types, module_database_url: str, name: str, value: str) -> None:
+    found = types.by_name(name)
+    assert found is not None
+    with psycopg.connect(module_database_url) as connection:
+        [[written]] = connection.execute(f"select to_jsonb(%s::{name})::text", [value])
+
+    accepted = [kind for text, kind in KINDS.items() if found.matches_in_json(Annotation(text))]
+
+    assert accepted
+    for kind in accepted:
+        msgspec.json.decode(written, type=kind)

@@ -148,19 +148,19 @@ def read_resource(name: str, fields: Iterable[str], *, singular: str | None, own
         if kind not in TYPES:
             raise ScaffoldError(f"{word!r}: a field is written name:type, and the types are {', '.join(TYPES)}")
         read.append(Field(field, kind))
-    for word in (name, one, *(field.name for field in read)):
+    names = [field.name for field in read]
+    for word in (name, one, *names):
         if not NAME.fullmatch(word):
             raise ScaffoldError(f"{word!r} is not a valid name: use lower-case letters, digits and single '_'")
-        # A reserved singular is allowed, because it is only part of a name in SQL: `create_order`, not `order`.
-        if (word in TAKEN and word != one) or (word in HIDDEN and word in {name, one}):
-            raise ScaffoldError(f"{word!r} is taken by this project, by PostgreSQL or by Python")
+    # A reserved singular is allowed, because it is only part of a name in SQL: `create_order`, not `order`.
+    if taken := sorted(({name, *names} & TAKEN) | ({name, one} & HIDDEN)):
+        raise ScaffoldError(f"{taken[0]!r} is taken by this project, by PostgreSQL or by Python")
     if class_name(one) in CLASSES | {kind.body for kind in TYPES.values()}:
         raise ScaffoldError(
             f"{class_name(one)!r} is the name of another class; choose another singular with --singular"
         )
     if one == name:
         raise ScaffoldError(f"{name!r} must be a plural; otherwise give its singular with --singular")
-    names = [field.name for field in read]
     if repeated := [each for each in names if names.count(each) > 1]:
         raise ScaffoldError(f"{repeated[0]!r} is given twice")
     sql_names = [name, one, f"{name}_user_id_fkey", *(f"{name}_{field}_check" for field in names), *names]

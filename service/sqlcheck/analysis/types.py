@@ -38,14 +38,14 @@ PYTHON = {
     for internal in names
 }
 JSON = {"json", "jsonb"}
-# The types to which msgspec converts the numbers and texts that PostgreSQL writes into JSON.
-NUMBERS = {
-    "int": {"int", "float", "decimal.Decimal"},
-    "float": {"float", "decimal.Decimal"},
-    "decimal.Decimal": {"float", "decimal.Decimal"},
+# The Python types to which msgspec converts the JSON that PostgreSQL writes; values of other types are texts in it.
+IN_JSON = {
+    "bool": {"bool"},
+    **{name: {"int", "float", "decimal.Decimal"} for name in ("int2", "int4", "int8")},
+    **{name: {"float", "decimal.Decimal"} for name in ("float4", "float8", "numeric")},
+    **{name: {"str", PYTHON[name]} for name in ("uuid", "date", "time", "timestamp", "timestamptz")},
 }
-AS_TEXT = {"str", "uuid.UUID", "datetime.date", "datetime.datetime", "datetime.time"}
-BASE, COMPOSITE, RANGE, MULTIRANGE = "b", "c", "r", "m"  # typtype
+BASE, COMPOSITE, PSEUDO, RANGE, MULTIRANGE = "b", "c", "p", "r", "m"  # typtype
 # They differ only in the maximum length, which is a property of a column, not of a value.
 TEXT = {"text", "varchar", "bpchar"}
 SHORT_TYPE_NAMES = {
@@ -149,16 +149,17 @@ class Type:
 
     def matches_in_json(self, annotation: Annotation) -> bool:
         """Return whether msgspec converts a value of this type in JSON to the annotated type, which is no union."""
-        bare, python, wanted = self.bare, self.python(), annotation.name
+        bare, wanted = self.bare, annotation.name
         if bare.labels and annotation.values is not None:
             return {*bare.labels} <= {*annotation.values}
-        if python is None or wanted in {"typing.Any", "object"} or bare.internal in JSON or bare.kind == COMPOSITE:
+        if wanted in {"typing.Any", "object"} or bare.internal in JSON or bare.kind in {COMPOSITE, PSEUDO}:
             return True
-        if python in NUMBERS:
-            return wanted in NUMBERS[python]
-        if python == "str" and annotation.values is not None:
-            return True  # msgspec checks the value
-        return wanted in ({python} if python == "bool" else {"str", python} & AS_TEXT)
+        if bare.element:
+            return wanted == "list"
+        fitting = IN_JSON.get(bare.internal, {"str"})
+        if annotation.values is not None:
+            return fitting == {"str"}  # msgspec checks the value
+        return wanted in fitting
 
 
 class Types:
