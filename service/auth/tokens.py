@@ -1,7 +1,6 @@
 """Access tokens and refresh tokens: signed and verified."""
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -129,7 +128,7 @@ class Tokens:
         try:
             padding = "=" * (-len(refresh_token) % 4)
             token = base64.b64decode(refresh_token + padding, altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError):
+        except ValueError:
             raise InvalidGrant from None
         signed, mac = token[:-MAC_LENGTH], token[-MAC_LENGTH:]
         if not any(hmac.compare_digest(mac, hmac.digest(key, signed, "sha256")) for key in self._refresh_keys):

@@ -190,9 +190,7 @@ class ConnectionPool:
         wanted = min(1, waiting) if self._retry_pause else waiting
         for _ in range(min(free, wanted - len(self._connecting))):
             # Not in the context of this request: what is logged about connections concerns all requests.
-            connecting = self._loop.create_task(self._connect(), context=Context())
-            self._connecting.add(connecting)
-            connecting.add_done_callback(self._connecting.discard)
+            self._connecting.add(self._loop.create_task(self._connect(), context=Context()))
 
     async def _connect(self) -> None:
         """Open a connection, and hand it to the first waiter or keep it."""

@@ -18,7 +18,6 @@ TRANSIENT = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, asyncpg.
 # raises InternalClientError if the server's last message arrived just before the query.
 UNAVAILABLE = (
     OSError,
-    TimeoutError,
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
@@ -80,8 +79,6 @@ def reraise(error: BaseException) -> NoReturn:
 
 def add_query(error: BaseException, query: Query[..., Any]) -> None:
     """Add a note to `error`, for its traceback: the query that raised it, and the wrong parameter, if any."""
-    if not isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError)):
-        return
     note = f"query {query.name}"
     if wrong := ARGUMENT.match(str(error)):
         for parameter in query.statement.parameters[int(wrong[1]) - 1 :][:1]:

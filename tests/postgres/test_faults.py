@@ -47,8 +47,12 @@ async def test_answer_that_arrives_while_the_process_is_stalled_counts(
     assert [await asking, await db.value(backend)] == [first, first]
 
 
-async def test_held_lock_is_unavailable(opening: Opening, statement: Statements, admin: asyncpg.Connection) -> None:
+async def test_held_lock_is_unavailable(
+    opening: Opening, statement: Statements, backend: Backend, admin: asyncpg.Connection
+) -> None:
+    """The connection is as good as before."""
     db = await opening(lock_timeout=20)
+    first = await db.value(backend)
     query: Value[..., int] = Value(statement("value bigint", "select count(*) from user_model"), int)
     async with admin.transaction():
         await admin.execute("lock table user_model")
@@ -57,6 +61,7 @@ async def test_held_lock_is_unavailable(opening: Opening, statement: Statements,
             await db.value(query)
 
     assert isinstance(refusal.value.__cause__, asyncpg.LockNotAvailableError)
+    assert await db.value(backend) == first
 
 
 async def test_exhausted_pool_is_unavailable(
