@@ -26,9 +26,8 @@ UNAVAILABLE = (
 )
 # The statement lost to a concurrent transaction and was rolled back: even a write can run again.
 RETRYABLE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-# The connection ended while the statement was under way.
+# The connection ended while the statement was under way. asyncpg hides an OSError behind the second.
 _LOST = (
-    OSError,
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
@@ -56,7 +55,7 @@ def is_dropped_type(error: BaseException) -> bool:
 
 def has_unknown_outcome(error: BaseException) -> bool:
     """Return whether the statement may have taken effect: its result was lost, or could not be decoded."""
-    return isinstance(error, _LOST) and not isinstance(error, TimeoutError)
+    return isinstance(error, _LOST)
 
 
 def leaves_connection_usable(error: BaseException) -> bool:
