@@ -90,12 +90,11 @@ class UsersController(Controller):
         if errors := password_errors(data.password):
             raise InvalidInput(errors=errors)
         required = settings.require_current_password
-        hashed = None
         for _ in range(ATTEMPTS):
             current_hash = await check_current_password(
                 request, passwords, throttle, data.current_password, required=required
             )
-            hashed = hashed or await passwords.hash(data.password)
+            hashed = await passwords.hash(data.password)
             if user := await request.db.run_transaction(partial(_reset, request.auth, hashed, current_hash)):
                 return JSONResponse(user)
             if current_hash is None:  # the account is gone
