@@ -87,9 +87,12 @@ def test_ipv6_client_is_its_64_bit_prefix(address: str | None, network: str) -> 
 
 def test_unreadable_entry_is_logged_once() -> None:
     _warn_unreadable.cache_clear()
+    numbers = []
 
     with capture_logs() as logs:
-        for entry in ("unknown", "for=203.0.113.7", "", "203.0.113.7"):
+        for entry in ("", "203.0.113.7", "unknown", "for=203.0.113.7"):
             client_address(scope(entry), 1)
+            numbers.append(len(logs))
 
+    assert numbers == [0, 0, 1, 1]
     assert [(each["log_level"], "TRUSTED_PROXY_HOPS" in each["event"]) for each in logs] == [("warning", True)]

@@ -13,12 +13,14 @@ from tests.support.factories import service_client
 from tests.support.small_application import small_application
 
 JSON = {"Content-Type": "application/json"}
+# Only the first error so deep is located.
+DEEP = {"branches": [{"branches": [{"branches": [{"branches": [{"age": 1, "height": "tall"}]}]}]}]}
 
 
 class Tree(msgspec.Struct, forbid_unknown_fields=True):
     """A body of unlimited depth; the service's own have none."""
 
-    branches: list["Tree"] = []
+    branches: Annotated[list["Tree"], msgspec.Meta(max_length=1000)] = []
     height: int = 0
     nest: "Nest | None" = None
     nests: list["Nest"] = []
@@ -81,6 +83,7 @@ async def test_invalid_nested_field_is_pointed_at(forest: httpx.AsyncClient) -> 
         ({"birds": {"a/b": "two"}}, "/birds/a~1b", "Expected int, got str"),
         ({"birds": {"robin": 1}}, "/birds", "Expected str of length <= 4"),
         ({"leaves": {"oak": "two"}}, "/leaves", "Expected int, got str"),
+        (DEEP, f"{'/branches/0' * 4}/age", "is not a known field"),
     ],
 )
 async def test_other_nested_field_is_pointed_at(
