@@ -107,11 +107,9 @@ def _is_still_referenced(error: asyncpg.PostgresError) -> bool:
     """Return whether a foreign key kept a referenced row from being deleted or changed; false for a missing one.
 
     Both errors name the referencing table and the constraint. Only the message of the first also quotes the referenced
-    table; PostgreSQL 18 has an error of its own for ``on delete restrict``.
+    table.
     """
-    if isinstance(error, asyncpg.ForeignKeyViolationError):
-        return len(QUOTATION_MARK.findall(_message(error))) > MARKS_OF_TWO_NAMES
-    return isinstance(error, asyncpg.RestrictViolationError)
+    return len(QUOTATION_MARK.findall(_message(error))) > MARKS_OF_TWO_NAMES
 
 
 def _message(error: asyncpg.PostgresError) -> str:
@@ -139,7 +137,7 @@ def _problem_of_fields(error: asyncpg.PostgresError, data: object) -> InvalidInp
     if isinstance(error, asyncpg.CheckViolationError):
         table, constraint = _violated_constraint(error)
         column = f"{constraint}_".removeprefix(f"{table}_")
-        named = [field for field in _fields(data) if field.name and column.startswith(f"{field.name}_")]
+        named = [field for field in _fields(data) if column.startswith(f"{field.name}_")]
         longest = max((len(field.name) for field in named), default=0)  # pieces_min and pieces both match
         pointers = [field.certain_pointer for field in named if len(field.name) == longest]
         detail = "is not an allowed value"

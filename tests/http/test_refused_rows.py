@@ -11,10 +11,12 @@ import pytest
 from litestar import post
 from litestar.params import JSONBody
 
+from service.http.database_problems import problem_from_postgres
 from service.http.request import ServiceRequest
 from service.http.response import JSONResponse
 from service.postgres import Database
 from service.postgres.queries import Count
+from service.problems import InternalError
 from tests.support.application import OneTransaction
 from tests.support.factories import service_client
 from tests.support.small_application import small_application
@@ -123,16 +125,40 @@ async def test_value_that_postgresql_refuses_is_422(
     assert (response.status_code, response.json()["detail"]) == (422, detail)
 
 
-async def test_too_long_field_is_named_in_any_language(toys: httpx.AsyncClient, connection: asyncpg.Connection) -> None:
+@pytest.mark.parametrize(
+    ("error", "pointer", "detail"),
+    [
+        (
+            "'Wert zu lang für Typ character varying(5)' using errcode = 'string_data_right_truncation'",
+            "/color",
+            "has more than 5 characters",
+        ),
+        (
+            "'verletzt »toys_pieces_check«' using errcode = '23514', table = 'toys', constraint = 'toys_pieces_check'",
+            "/pieces",
+            "is not an allowed value",
+        ),
+    ],
+)
+async def test_refused_field_is_named_in_any_language(
+    toys: httpx.AsyncClient, connection: asyncpg.Connection, error: str, pointer: str, detail: str
+) -> None:
     await connection.execute(
-        "create function pg_temp.refuse() returns trigger language plpgsql as $$ begin"
-        " raise 'Wert zu lang für Typ character varying(5)' using errcode = 'string_data_right_truncation'; end $$;"
+        "create function pg_temp.refuse() returns trigger language plpgsql as"
+        f" $$ begin raise {error}; end $$;"
         " create trigger refuse before insert on toys execute function pg_temp.refuse()"
     )
 
     response = await toys.post("/toys", json={"color": "lavender"})
 
-    assert response.json()["errors"] == [{"pointer": "/color", "detail": "has more than 5 characters"}]
+    assert response.json()["errors"] == [{"pointer": pointer, "detail": detail}]
+
+
+async def test_invalid_text_that_no_client_sent_is_a_bug(connection: asyncpg.Connection) -> None:
+    with pytest.raises(asyncpg.InvalidTextRepresentationError) as error:
+        await connection.execute("select 'x'::text::integer")
+
+    assert type(problem_from_postgres(error.value)) is InternalError
 
 
 @pytest.mark.parametrize(
