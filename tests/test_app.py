@@ -6,6 +6,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from service.app import Service, create_app
 from service.postgres.queries import Value
@@ -13,6 +14,7 @@ from tests.support.application import OneTransaction, make_settings
 from tests.support.factories import service_client
 from tests.support.statements import Statements
 
+ADA = {"email": "ada@example.com", "password": "some long password"}
 PAGE = {"Origin": "https://app.example.com"}
 PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
 
@@ -71,6 +73,17 @@ async def test_times_in_json_are_utc_unless_the_url_names_a_zone(
 
     async with app.lifespan():
         assert await app.db.value(query) == moment
+
+
+async def test_outage_is_logged_once_although_readiness_has_its_own_pool() -> None:
+    app = create_app(make_settings("postgresql://127.0.0.1:1/kites"))
+
+    with capture_logs() as logs:
+        async with app.lifespan(), service_client(app) as client:
+            responses = [await client.get("/health/ready"), await client.post("/users/register", json=ADA)]
+
+    assert [each.status_code for each in responses] == [503, 503]
+    assert [entry["event"] for entry in logs if entry["event"] != "request"] == ["database unavailable"]
 
 
 @pytest.fixture(scope="module")

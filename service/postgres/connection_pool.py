@@ -104,8 +104,7 @@ class ConnectionPool:
         """Provide connections until the end of the context, then close them all, abruptly if that takes too long."""
         self._loop = asyncio.get_running_loop()
         if self.server:
-            used = {"server": self.server, "state": "used"}
-            CONNECTIONS.set_function(lambda: len(self._connections) - len(self._idle), **used)
+            CONNECTIONS.set_function(lambda: len(self._connections) - len(self._idle), server=self.server, state="used")
             CONNECTIONS.set_function(lambda: len(self._idle), server=self.server, state="idle")
             CONNECTIONS_WAITING.set_function(lambda: len(self._waiters), server=self.server)
             MAX_CONNECTIONS.set_function(lambda: self._size, server=self.server)
