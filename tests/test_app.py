@@ -75,7 +75,7 @@ async def test_times_in_json_are_utc_unless_the_url_names_a_zone(
         assert await app.db.value(query) == moment
 
 
-async def test_outage_is_logged_once_although_readiness_has_its_own_pool() -> None:
+async def test_outage_is_logged_once_for_both_pools() -> None:
     app = create_app(make_settings("postgresql://127.0.0.1:1/kites"))
 
     with capture_logs() as logs:
