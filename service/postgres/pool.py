@@ -81,7 +81,6 @@ class Pool(ConnectionPool):
                 yield
             finally:
                 await self._slow_queries.close()
-                self._deadlines.stop()
 
     async def fetch(self, query: Query[..., Any], arguments: tuple[Any, ...]) -> Rows:
         """Run `query` and return its rows; for a Count, one row with the number of affected rows.
