@@ -59,6 +59,18 @@ async def test_read_on_a_cut_connection_runs_once_more(relayed: Relayed, backend
     assert await relayed.db.value(backend) != pid
 
 
+async def test_error_of_the_second_run_leaves_no_transaction(relayed: Relayed, statement: Statements) -> None:
+    """It runs in a read-only transaction, which the error has aborted."""
+    quotient: Backend = Value(statement("value integer", "select 6 / $1", "divisor integer"), int)
+    await relayed.db.value(quotient, 1)
+    relayed.relay.cut_at = SYNC
+
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await relayed.db.value(quotient, 0)
+
+    assert await relayed.db.value(quotient, 2) == 3
+
+
 async def test_idle_connections_are_not_trusted_after_a_cut(
     relayed: Relayed, backend: Backend, statement: Statements
 ) -> None:
