@@ -6,11 +6,27 @@ import pytest
 from litestar import patch
 from litestar.params import FromPath
 
-from service.http.etags import IfMatch, IfNoneMatch, etag, expected_versions, matches_any, unchanged_problem
+from service.http.etags import (
+    IfMatch,
+    IfNoneMatch,
+    etag,
+    expected_versions,
+    join_headers,
+    matches_any,
+    unchanged_problem,
+)
 from service.http.response import JSONResponse
 from service.problems import NotFound, PreconditionFailed, Problem
 from tests.support.factories import service_client
 from tests.support.small_application import small_application
+
+
+def test_repeated_headers_of_other_kinds_stay_apart() -> None:
+    """Cookies are not joined with a comma."""
+    cookies = [(b"cookie", b"a=1"), (b"cookie", b"b=2")]
+    tags = [(b"if-match", b'"1"'), (b"if-match", b'"2"')]
+
+    assert [*join_headers(cookies + tags)] == [*cookies, (b"if-match", b'"1", "2"')]
 
 
 def test_etag_is_strong() -> None:
