@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Any
 
 import asyncpg
@@ -221,14 +222,16 @@ async def test_overdue_idle_connection_is_closed(opening: Opening, backend: Back
     await wait_until_gone(admin, await db.value(backend))
 
 
-async def test_expired_idle_connection_is_not_used(opening: Opening, backend: Backend) -> None:
+@pytest.mark.parametrize("in_transaction", [False, True])
+async def test_expired_idle_connection_is_not_used(opening: Opening, backend: Backend, *, in_transaction: bool) -> None:
     """Its server can be the primary no longer."""
     db = await opening(timeouts=attrs.evolve(PATIENT, max_age=0.05))
     pid = await db.value(backend)
 
     await asyncio.sleep(0.1)
 
-    assert await db.value(backend) != pid
+    async with db.transaction() if in_transaction else nullcontext(db) as queries:
+        assert await queries.value(backend) != pid
 
 
 async def test_missing_socket_option_is_skipped(
