@@ -3,7 +3,7 @@
 import asyncio
 import random
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Collection
 from functools import lru_cache
 from time import perf_counter
 from typing import Any
@@ -50,7 +50,9 @@ def request_middleware(
 
     Each response has the headers of `cors`, which also answers preflights; without it, no other origin is allowed.
     """
-    is_allowed = _host_check({host.lower() for host in allowed_hosts})
+    names = {host.lower() for host in allowed_hosts}
+    # A small cache, because a client can send names of 32 KiB.
+    is_allowed = lru_cache(64)(lambda host: _is_allowed_host(_host_name(host), names))
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter()
@@ -142,14 +144,6 @@ def _host_problem(field: bytes) -> Problem:
     if HOST_NAME.fullmatch(_host_name(field)):
         return UnknownHost(headers=close)
     return MalformedRequest("The Host header is malformed", headers=close)
-
-
-def _host_check(names: Collection[str]) -> Callable[[bytes], bool]:
-    @lru_cache(64)  # small, because a client can send names of 32 KiB
-    def is_allowed(host: bytes) -> bool:
-        return _is_allowed_host(_host_name(host), names)
-
-    return is_allowed
 
 
 def _is_allowed_host(host: str, names: Collection[str]) -> bool:
