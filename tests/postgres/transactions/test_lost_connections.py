@@ -38,6 +38,37 @@ async def test_silence_at_begin_is_unavailable(
     assert await things.added() == []
 
 
+async def test_cancelled_begin_is_not_repeated(
+    opening: Opening, empty_database_url: str, server: EmbeddedPostgres, things: Things
+) -> None:
+    relay = Relay(server)
+    async with relay.listen() as port:
+        url = url_with_hosts(empty_database_url, server, f"127.0.0.1:{port}") + "?sslmode=disable"
+        db = await opening(url, timeouts=attrs.evolve(PATIENT, close=0.1, close_all=0.1))
+        await db.count(things.add, 1)
+        relay.delay = 60
+        beginning = asyncio.create_task(db.transaction().__aenter__())
+        await asyncio.sleep(0)
+
+        beginning.cancel()
+        await asyncio.wait([beginning], timeout=5)
+
+    assert beginning.cancelled()
+
+
+async def test_connection_to_a_read_only_server_is_not_kept(
+    opening: Opening, empty_database_url: str, things: Things, backend: Backend
+) -> None:
+    db = await opening(f"{empty_database_url}&default_transaction_read_only=on")
+    pid = await db.value(backend)
+
+    with pytest.raises(Unavailable):
+        async with db.transaction() as tx:
+            await tx.count(things.add, 1)
+
+    assert await db.value(backend) != pid
+
+
 async def test_rollback_that_fails_closes_the_connection(db: Database, things: Things, backend: Backend) -> None:
     with pytest.raises(ZeroDivisionError):
         async with db.transaction() as tx:
