@@ -26,7 +26,6 @@ LEEWAY = 60
 CLAIMS = jwt.JWTClaimsRegistry(
     leeway=LEEWAY,
     iss={"essential": True, "value": ISSUER},
-    sub={"essential": True},
     iat={"essential": True},
     exp={"essential": True},
 )

@@ -88,17 +88,14 @@ class Pool(ConnectionPool):
         Raises Unavailable if PostgreSQL does not answer in time, asyncpg.PostgresError if it refuses the statement.
         """
         context = current.get() or RequestContext("")  # outside a request, each statement has the whole budget
-        began = now = monotonic()
+        began = monotonic()
         request_deadline = began + self._budget - context.database_used
         retries: Retries | None = None
         run = self._run
         try:
             while True:
-                if self._idle:
-                    pooled = self._idle.pop()
-                else:
-                    pooled = await self._wait(request_deadline, context)
-                    now = monotonic()
+                pooled = self._idle.pop() if self._idle else await self._wait(request_deadline, context)
+                now = monotonic()
                 if now >= pooled.usable_until or pooled.connection.is_closed():
                     self._close_soon(pooled)
                     continue
@@ -120,7 +117,6 @@ class Pool(ConnectionPool):
                         self._release_or_close(pooled, error, silent=silent)
                     await retries.pause_or_raise(error)
                     run = self._run_read_only if retries.unknown else self._run
-                    now = monotonic()
                 else:
                     self._release(pooled)
                     return rows
@@ -264,8 +260,8 @@ class Pool(ConnectionPool):
         return statement
 
     async def explain(self, query: Query[..., Any]) -> str | None:
-        """Return PostgreSQL's generic plan of `query`, or None if that fails or requests need the connections."""
-        if not self._idle or self._waiters.waiters:
+        """Return PostgreSQL's generic plan of `query`, or None if that fails or no connection is idle."""
+        if not self._idle:
             return None
         pooled = self._idle.pop()
         try:

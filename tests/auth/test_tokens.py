@@ -91,6 +91,13 @@ def test_token_cache_is_bounded(tokens: Tokens, monkeypatch: pytest.MonkeyPatch)
     assert caller is not tokens.authenticate(first)
 
 
+def test_access_token_expires_with_its_session(tokens: Tokens) -> None:
+    now = datetime.now(UTC)
+    session = Session(uuid4(), uuid4(), generation=1, last_used_at=now, expires_at=now + timedelta(seconds=9))
+
+    assert tokens.issue(session).expires_at == int(session.expires_at.timestamp())
+
+
 def test_header_with_spaces_is_not_cached(tokens: Tokens) -> None:
     """It can have any length."""
     padded = authorization(tokens).replace(b" ", b"  ")

@@ -53,11 +53,13 @@ def add(statement: Statements) -> Count[...]:
     return Count(statement("count", "insert into things values (1)"), int)
 
 
-async def test_read_on_a_cut_connection_runs_once_more(relayed: Relayed, backend: Backend) -> None:
+async def test_read_on_a_cut_connection_runs_once_more(relayed: Relayed, backend: Backend, add: Count[...]) -> None:
+    """Its second run leaves no transaction."""
     pid = await relayed.db.value(backend)
     relayed.relay.cut_at = SYNC
 
     assert await relayed.db.value(backend) != pid
+    assert await relayed.db.count(add) == await relayed.things() == 1
 
 
 async def test_error_of_the_second_run_leaves_no_transaction(relayed: Relayed, statement: Statements) -> None:

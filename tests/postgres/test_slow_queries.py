@@ -178,6 +178,7 @@ async def test_plan_waits_for_no_lock(
 
         async with asyncio.timeout(5):
             assert await pool.explain(query) is None
+            assert await Database(pool).value(sleep, 0) == 0
 
 
 async def test_pending_slow_queries_are_logged_on_close(database_url: str, sleep: Backend) -> None:
