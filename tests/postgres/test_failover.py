@@ -102,10 +102,10 @@ async def test_unsuitable_hosts_have_their_reasons(
 async def test_connections_to_a_read_only_server_are_discarded(
     opening: Opening, backend: Backend, statement: Statements, database_url: str, admin: asyncpg.Connection
 ) -> None:
-    """All idle connections lead to the same server."""
+    """Both idle connections lead to the same server."""
     remove: Count[...] = Count(statement("count", "delete from idempotency_key"), int)
     db = await opening(f"{database_url}&default_transaction_read_only=on", size=2)
-    pids = await asyncio.gather(db.value(backend), db.value(backend))
+    pids = await backends_in_use(db, admin, statement, 2)
 
     with pytest.raises(Unavailable):
         await db.count(remove)

@@ -92,9 +92,10 @@ async def test_write_on_a_cut_connection_is_not_repeated(relayed: Relayed, add: 
     await relayed.db.count(add)
     relayed.relay.cut_at, relayed.relay.cut_late = SYNC, late
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as refusal:
         await relayed.db.count(add)
 
+    assert isinstance(refusal.value.__cause__, asyncpg.ConnectionDoesNotExistError)
     assert await relayed.things() == 1 + late
 
 
