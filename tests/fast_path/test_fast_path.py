@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
@@ -94,7 +94,25 @@ def _same(response: httpx.Response) -> tuple[int, dict[str, str], bytes]:
 @get("/plain")
 async def plain(request: ServiceRequest) -> JSONResponse[str]:
     """Take only the request."""
+    return JSONResponse(f"{request.method} {request.path_params}")
+
+
+@get("/alone")
+async def alone() -> JSONResponse[str]:
+    """Take nothing."""
+    return JSONResponse("alone")
+
+
+@get("/cached", cache=True)
+async def cached(request: ServiceRequest) -> JSONResponse[str]:
+    """Have a cache."""
     return JSONResponse(request.method)
+
+
+@get("/needy")
+async def needy(request: ServiceRequest, word: Annotated[str, HeaderParameter(name="X-Word")]) -> JSONResponse[str]:
+    """Take a header that must be sent."""
+    return JSONResponse(request.method + word)
 
 
 def refuse(_: ASGIConnection[Any, Any, Any, Any], __: BaseRouteHandler) -> None:
@@ -177,7 +195,8 @@ async def optional(request: ServiceRequest, data: JSONBody[dict[str, str] | None
     return JSONResponse(request.method + str(data))
 
 
-HANDLERS = [plain, guarded, followed, own_errors, injected, closed, item, anything, text, sync, form, optional]
+GETS = [plain, alone, cached, needy, guarded, followed, own_errors, injected, closed, item, anything, text, sync]
+HANDLERS = [*GETS, form, optional]
 
 
 async def _path_of(path: str, method: str = "GET", **options: Any) -> str:  # noqa: ANN401 - Litestar's options
@@ -206,6 +225,10 @@ async def test_simple_handler_takes_the_fast_path() -> None:
     "path",
     [
         "/plain?a=1",
+        "/pl%61in",
+        "/alone",
+        "/cached",
+        "/needy",
         "/guarded",
         "/followed",
         "/own-errors",
