@@ -143,7 +143,8 @@ async def test_hsts_is_sent_over_tls_only(app: Service, hops: int, scheme: str, 
     transport = httpx.ASGITransport(request_middleware(app, ["localhost"], hops))  # type: ignore[arg-type]  # Litestar's own types
 
     async with httpx.AsyncClient(transport=transport) as client:
-        response = await client.get(f"{scheme}://localhost/nowhere", headers={"X-Forwarded-Proto": proto})
+        headers = {"X-Forwarded-Proto": proto, "Referer": "https://localhost/"}
+        response = await client.get(f"{scheme}://localhost/nowhere", headers=headers)
 
     assert ("strict-transport-security" in response.headers) is secure
 
