@@ -106,8 +106,8 @@ class Catalogue:
         self.never_null_sets = self._builtin(NEVER_NULL_SETS)
         self.elements_not_null = self._builtin(ELEMENTS_NOT_NULL)
 
-    def _oids(self, query: str, parameters: Sequence[Any] = ()) -> set[int]:
-        return {oid for (oid,) in self._connection.execute(query, parameters or None)}
+    def _oids(self, query: str, parameters: Sequence[Any] | None = None) -> set[int]:
+        return {oid for (oid,) in self._connection.execute(query, parameters)}
 
     def _builtin(self, names: frozenset[str]) -> set[int]:
         """Return the built-in functions with these names or signatures."""

@@ -60,7 +60,7 @@ def _is_limited(scope: Scope, fixed: Columns, *, bounded: bool) -> bool:  # noqa
         return given or dependencies.is_constant(entry.expr, families, or_null=False)
 
     calls = [scope.targets[position].expr for position, _ in fixed]
-    numbered = [each.winref for each in calls if scope.catalogue.builtin_name(each.winfnoid or 0) == "row_number"]
+    numbered = [each.winref for each in calls if scope.catalogue.builtin_name(each.winfnoid) == "row_number"]
     partitions = [each.partitionClause or [] for each in query.windowClause or [] if each.winref in numbered]
     keys = [query.groupClause or query.distinctClause, *partitions]
     return any(all(map(is_fixed, each)) for each in keys if each is not None) or dependencies.has_single_row(

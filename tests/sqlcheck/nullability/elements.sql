@@ -15,8 +15,8 @@ select array_agg(id) over (), array_agg(note) over (), ('{1,2}'::integer[])[1:2]
 -- never, who knows, who knows, never
 select array[array[id], array[1]], array[array[note]], array_agg(tags), array(select array[toy.id] from toy) from maker group by id;
 
--- never, who knows, who knows
-select array_replace(array['a'], 'a', 'b'), array_replace(array['a'], 'a', null), 'a'::text::text[] from maker;
+-- never, who knows, who knows, who knows
+select array_replace(array['a'], 'a', 'b'), array_replace(array['a'], 'a', null), 'a'::text::text[], array[name] || note from maker;
 
 -- never, never, who knows
 select array[1]::text[], array['a']::varchar[], array(select now())::time[] from maker;

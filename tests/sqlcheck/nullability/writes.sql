@@ -66,8 +66,8 @@ merge into maker using (toy inner join owner on owner.maker = toy.maker) on owne
 -- itself, never
 insert into maker (id, name) values (1, 'a') on conflict (id) do update set note = 'b' returning case when new.name is not null then old.name else 'a' end, case when old.id is not null then old.name else 'a' end;
 
--- itself, never
-update maker set name = 'a', note = note || 'a' returning case when note is not null then note else made::text end, case when old.note is not null then note else 'a' end;
+-- itself
+update maker set name = 'a', note = note || 'a' returning case when note is not null then note else made::text end;
 
 -- itself
 update maker set note = 'a', made = note::date returning case when note is not null then made else current_date end;
