@@ -127,6 +127,7 @@ create table boxed (id integer not null, size integer not null, foreign key (id,
 create operator @@@ (function = strict_ones, rightarg = integer);
 create view told_toy as select id, price from toy;
 create trigger told instead of update on told_toy for each row execute function fill();
+create view any_toy as select id from toy limit 1;
 create view owned as select owner.id, (select name from maker where id = owner.maker) as name from owner;
 create table hour (at timestamp primary key);
 create table only_one (id boolean primary key check (id), name text not null);
