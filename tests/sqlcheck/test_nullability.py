@@ -58,6 +58,12 @@ def test_parameter_is_null_if_the_header_allows_it(infer: Infer, mark: str, colu
     assert [called(nulls) for nulls in infer(statement, header)] == [column, column]
 
 
+def test_comparison_with_a_subquery_proves_nothing_of_a_parameter(infer: Infer) -> None:
+    statement = "select case when name in (select name from maker) then $1::text else 'a' end from maker"
+
+    assert not infer(statement, "-- $1 note text?\n-- returns: many Toy\n")[0].never_null
+
+
 def test_positions_of_a_word_can_be_null(infer: Infer) -> None:
     statement, header = (
         "select u.positions from unnest($1::tsvector) as u",

@@ -146,3 +146,6 @@ select sum(id), count(*) from maker having sum(id) > 1;
 
 -- itself, itself
 select max(note), max(made) from maker group by name having max(note) > 'a' or max(made) is not null;
+
+-- itself
+select case when note is not null then 'a' else note end from maker;

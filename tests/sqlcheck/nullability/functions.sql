@@ -89,3 +89,6 @@ select done(), d from done() as d;
 
 -- itself, never
 select second_of(null, 1), second_of(1, null);
+
+-- itself
+select other_of(1, null);

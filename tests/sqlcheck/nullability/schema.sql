@@ -127,6 +127,10 @@ create table boxed (id integer not null, size integer not null, foreign key (id,
 create operator @@@ (function = strict_ones, rightarg = integer);
 create view told_toy as select id, price from toy;
 create trigger told instead of update on told_toy for each row execute function fill();
+create table fan (maker integer primary key references maker);
+create function may_equal(text, text) returns boolean language sql immutable as $$ select coalesce($1 = $2, true) $$;
+create operator =? (function = may_equal, leftarg = text, rightarg = text);
+create function other_of(a integer, b integer) returns integer language sql as 'select case when a is not null then b else 1 end';
 create view any_toy as select id from toy limit 1;
 create view owned as select owner.id, (select name from maker where id = owner.maker) as name from owner;
 create table hour (at timestamp primary key);
