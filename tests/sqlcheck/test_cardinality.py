@@ -110,6 +110,7 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "select n from generate_series(1, $1) as n",
         "select opaque() from maker where id = opaque() + $1",
         "select p.id from parent as p where p.id = $1",
+        "select t.id from rows from (maker_of($1), generate_series(1, 2)) as t (id, name, n)",
         "select t.id from maker, (select distinct maker as id from toy) as t where maker.id = $1",
         "select b.id from toy as a, toy as b where a.id = $1 and a.price > 0 and lower(b.data ->> 'name') = 'a'",
         "select b.id from toy as a, toy as b where a.id = $1 and b.price > 0 and lower(a.data ->> 'name') = 'a'",

@@ -37,7 +37,7 @@ def said(toys: Toys, field: str, select: str, header: str = HEADER) -> str:
     [
         (KIND, "select id, kind from pet"),
         ("kind: Literal['cat', 'cow', 'dog'] | None", "select pet.id, kind from toy left join pet on pet.id = toy.id"),
-        (KIND, "select id, kind from a_pet"),
+        (KIND, "select max(id) as id, kind from a_pet group by kind"),
         (KIND, "with p as (update pet set kind = 'cat' returning id, kind) select id, kind from p"),
         ("code: Literal['a', 'b', 'c']", "select id, code from pet"),
         ("padded: Literal['a  ', 'b  ']", "select id, padded from pet"),

@@ -294,7 +294,7 @@ def test_cross_join_is_found(toys: Toys, sql: str) -> None:
         "select toy.id from toy cross join (values (1), (2)) as v (n)",
         "select toy.id from toy, json_table(toy.data, '$[*]' columns (n integer path '$')) as t",
         "select toy.id from toy, maker where exists (select from owner where id = toy.id and maker = maker.id)",
-        "select a.id from (toy natural join maker) as a inner join owner on owner.id = a.id",
+        "select a.id from (toy full join maker using (id)) as a inner join owner on owner.id = a.id",
     ],
 )
 def test_connected_relations_are_no_cross_join(toys: Toys, sql: str) -> None:

@@ -12,8 +12,8 @@ select maker.id, toy.id, coalesce(toy.maker, maker.id) from maker full join toy 
 -- never
 select id from maker full join toy using (id);
 
--- join, never
-select maker.id, toy.id from maker full join toy on toy.maker = maker.id where toy.price > 1;
+-- join, never, itself
+select maker.id, toy.id, toy.maker from maker full join toy on toy.maker = maker.id where toy.price > 1;
 
 -- never
 select toy.id from maker left join toy on toy.maker = maker.id where toy.price > 1;
@@ -239,3 +239,9 @@ select a.note, b.note from maker as a cross join maker as b where a.note <> all 
 
 -- never, never
 select upper(note), tags[1] from maker where upper(note) <> '' and tags[1] = 'a';
+
+-- join
+select j.data from (maker left join toy on toy.maker = maker.id) as j where j = j;
+
+-- join
+select maker.id from (select maker from owner union all select 1) as page left join maker on maker.id = page.maker;

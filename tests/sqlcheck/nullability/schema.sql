@@ -18,10 +18,10 @@ create function strict_twice(n integer) returns integer language sql immutable s
 create function first_toy() returns integer language sql stable as $$ select id from toy limit 1 $$;
 create function toys_of(of integer) returns table (id integer, price numeric, note text) language sql stable as $$ select toy.id, toy.price, maker.note from toy inner join maker on maker.id = toy.maker where maker.id = of $$;
 create function pair(out a integer, out b text) language sql as $$ select 1, null::text $$;
-create function truncated() returns void language sql as $$ truncate late $$;
+create function truncated() returns integer language sql as $$ truncate late; select 1 $$;
 create function opaque() returns integer language plpgsql as $$ begin return null; end $$;
 create function again(n integer) returns integer language plpgsql as $$ begin return n; end $$;
-create or replace function again(n integer) returns integer language sql as $$ select again(n) $$;
+create or replace function again(n integer) returns integer language sql as $$ select (select again(n)) $$;
 create function broken(n integer) returns integer language sql as $$ select 1 $$;
 create function some_default(n integer default null) returns integer language sql as $$ select 1 $$;
 create operator @#@ (function = rank, rightarg = text);
@@ -130,7 +130,7 @@ create trigger told instead of update on told_toy for each row execute function 
 create table fan (maker integer primary key references maker);
 create function may_equal(text, text) returns boolean language sql immutable as $$ select coalesce($1 = $2, true) $$;
 create operator =? (function = may_equal, leftarg = text, rightarg = text);
-create function other_of(a integer, b integer) returns integer language sql as 'select case when a is not null then b else 1 end';
+create function other_of(a integer, b integer) returns integer language sql as 'select case when a is not null then (select b) else 1 end';
 create view any_toy as select id from toy limit 1;
 create view owned as select owner.id, (select name from maker where id = owner.maker) as name from owner;
 create table hour (at timestamp primary key);

@@ -116,3 +116,6 @@ update stated set id = 2 where state = 'old' returning state;
 
 -- who knows
 insert into owner (maker, id) values (1, 2) returning (select name from maker where maker.id = owner.maker);
+
+-- itself
+update maker set note = null where upper(note) <> '' returning upper(note);
