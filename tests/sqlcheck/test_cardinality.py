@@ -292,6 +292,10 @@ def test_session_is_assumed_valid(toys: Toys, sql: str) -> None:
         "select g.id from live as caller cross join gones() as g where caller.id = $1 limit 1",
         "select m.id from live as caller cross join maker_of(caller.id) as m where caller.id = $1",
         "select m.id from live as c, lateral (select id from maker where c.id = $1) as m where c.id = $1 limit 1",
+        (
+            "with u as (update maker set note = '' from live as c where c.id = $1 and maker.id = c.maker returning 1),"
+            " other as (update maker set note = 'a' where id = 2) select 1 from u"
+        ),
     ],
 )
 def test_row_beside_the_session_can_be_absent(toys: Toys, sql: str) -> None:

@@ -24,7 +24,7 @@ from service.sqlcheck.analysis.scope import COMPUTED, Scope
 from service.sqlcheck.analysis.written_rows import generated_value, is_kept, missing_row, written_values
 
 NEVER_NULL = {
-    *("BOOLEANTEST", "DISTINCTEXPR", "GROUPINGFUNC", "MERGESUPPORTFUNC", "NEXTVALUEEXPR", "NULLTEST", "ROWEXPR"),
+    *("BOOLEANTEST", "DISTINCTEXPR", "GROUPINGFUNC", "MERGESUPPORTFUNC", "NULLTEST", "ROWEXPR"),
     "CASETESTEXPR",  # an element of an array of which each is cast
 }
 NULL_IF_ANY = CASTS | {"BOOLEXPR", "JSONISPREDICATE", "JSONVALUEEXPR", "ROWCOMPAREEXPR"}

@@ -57,8 +57,8 @@ select sum(id) over (order by id), sum(id) over (rows between 1 following and 2 
 -- never, itself, never, never, never, never, who knows, never
 select 1, null::text, 'a'::text, array[1], now(), current_date, current_schema, row(1, null);
 
--- never, who knows, who knows
-select greatest(id, null), least(note, note), nullif(id, 1) from maker;
+-- never, who knows, who knows, who knows, never
+select greatest(id, null), least(note, note), nullif(id, 1), coalesce(opaque(), opaque()), (note = 'a') is true from maker;
 
 -- never, never, never, never
 select name collate "C", name::varchar(3), id::text, id::bigint from maker;

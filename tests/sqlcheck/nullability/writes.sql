@@ -119,3 +119,21 @@ insert into owner (maker, id) values (1, 2) returning (select name from maker wh
 
 -- itself
 update maker set note = null where upper(note) <> '' returning upper(note);
+
+-- never
+insert into watched (id, name) values (1, 'a') returning name;
+
+-- never
+update filled set note = 'a' where id = 1 returning note;
+
+-- never
+insert into box (id, size, label) values (1, 1, 'a') returning label;
+
+-- itself
+update maker set note = 'a' from maker as other returning other.note;
+
+-- never
+insert into maker (id, name, note) values (1, 'a', 'b') on conflict do nothing returning note;
+
+-- itself
+insert into maker (id, name) values (1, 'a') on conflict (id) do update set note = 'b' returning note;
