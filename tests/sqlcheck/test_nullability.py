@@ -64,6 +64,10 @@ def test_comparison_with_a_subquery_proves_nothing_of_a_parameter(infer: Infer) 
     assert not infer(statement, "-- $1 note text?\n-- returns: many Toy\n")[0].never_null
 
 
+def test_text_of_an_array_can_contain_nulls(infer: Infer) -> None:
+    assert not infer("select $1::text::text[]", "-- $1 note text\n-- returns: many Toy\n")[0].elements_not_null
+
+
 def test_positions_of_a_word_can_be_null(infer: Infer) -> None:
     statement, header = (
         "select u.positions from unnest($1::tsvector) as u",

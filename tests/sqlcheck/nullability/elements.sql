@@ -18,8 +18,8 @@ select array[array[id], array[1]], array[array[note]], array_agg(tags), array(se
 -- never, who knows, who knows, who knows
 select array_replace(array['a'], 'a', 'b'), array_replace(array['a'], 'a', null), 'a'::text::text[], array[name] || note from maker;
 
--- never, never, who knows
-select array[1]::text[], array['a']::varchar[], array(select now())::time[] from maker;
+-- never, never, who knows, never
+select array[1]::text[], array['a']::varchar[], array(select now())::time[], array[]::text[] from maker;
 
 -- who knows
 select case when note is not null then array_agg(note) over (order by id) else '{}' end from maker;
