@@ -82,7 +82,7 @@ class JsonShapes:
             case "SUBLINK" if node.subLinkType == pg.EXPRESSION:
                 inner = scope.child(node.subselect)
                 return None if inner.query.setOperations else self.shape_of(inner, inner.targets[0].expr)
-            case "CASEEXPR" if len(node.args) == 1 and (not node.defresult or is_null_constant(node.defresult)):
+            case "CASEEXPR" if len(node.args) == 1 and is_null_constant(node.defresult):
                 with self.nullability.assume_not_null(scope, not_null_if_true(scope, node.args[0].expr)):
                     return self.shape_of(scope, node.args[0].result)
             case label if label in CASTS:

@@ -29,7 +29,7 @@ def levels_below(scope: Scope, node: Node) -> int:
         case "COALESCEEXPR" | "MINMAXEXPR" | "NULLIFEXPR" | "OPEXPR" | "WINDOWFUNC":
             parts = node.args or []
         case "CASEEXPR":
-            parts = [*(each.result for each in node.args), *filter(None, [node.defresult])]
+            parts = [*(each.result for each in node.args), node.defresult]
         case "SUBSCRIPTINGREF" if node.reflowerindexpr:
             parts = [node.refexpr]
         case "AGGREF":

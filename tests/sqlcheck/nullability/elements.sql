@@ -29,3 +29,6 @@ select case when id > 1 then array[id] end, (select array_agg(id) from toy group
 
 -- never, never, who knows, who knows
 select percentile_cont(array[0.5, 0.9]) within group (order by id), percentile_disc('{0.5}'::float8[]) within group (order by name), percentile_cont(array[0.5, null]) within group (order by id), percentile_disc(0.5) within group (order by tags) from maker group by note;
+
+-- never
+select page.ids from (select array_agg(id) as ids from maker group by name) as page where page.ids <> '{}';

@@ -245,3 +245,9 @@ select j.data from (maker left join toy on toy.maker = maker.id) as j where j = 
 
 -- join
 select maker.id from (select maker from owner union all select 1) as page left join maker on maker.id = page.maker;
+
+-- join
+select page.id from (select maker.id, maker.name from toy left join maker on maker.id = toy.maker) as page cross join box where box.size > 1;
+
+-- join
+select name from (select name, case when price > 1 then name else '' end as shown from toy left join maker on maker.id = toy.maker) as page where shown <> 'a';

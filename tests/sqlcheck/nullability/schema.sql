@@ -62,7 +62,8 @@ create function name_of(of maker) returns text language sql immutable as $$ sele
 create function strict_pair(n integer, out a integer, out b text) language sql immutable strict as $$ select n, 'a' $$;
 create table computed (
     id integer primary key, price integer not null, tax integer, total integer generated always as (price + tax) stored,
-    twice integer generated always as (price * 2) stored, sure integer generated always as (coalesce(tax, 0)) stored
+    twice integer generated always as (price * 2) stored, sure integer generated always as (coalesce(tax, 0)) stored,
+    known integer not null generated always as (nullif(price, 0)) stored
 );
 create table general (id integer, sure integer generated always as (coalesce(id, 0)) stored);
 create table special (sure integer generated always as (nullif(id, 1)) stored) inherits (general);

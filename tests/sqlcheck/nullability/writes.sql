@@ -137,3 +137,12 @@ insert into maker (id, name, note) values (1, 'a', 'b') on conflict do nothing r
 
 -- itself
 insert into maker (id, name) values (1, 'a') on conflict (id) do update set note = 'b' returning note;
+
+-- never
+insert into maker (id, name, note, made) values (1, 'a', 'b', null) on conflict (id) do update set note = excluded.note returning note;
+
+-- itself
+insert into maker (id, name, note) values (1, 'a', 'b') on conflict (id) do update set note = excluded.made::text returning note;
+
+-- itself
+update maker set note = 'a' where id = 1 returning old.note;
