@@ -110,6 +110,7 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "select n from generate_series(1, $1) as n",
         "select opaque() from maker where id = opaque() + $1",
         "select p.id from parent as p where p.id = $1",
+        "select count(*) from maker where id > $1 group by grouping sets ((), ())",
         "select t.id from rows from (maker_of($1), generate_series(1, 2)) as t (id, name, n)",
         "select t.id from maker, (select distinct maker as id from toy) as t where maker.id = $1",
         "select b.id from toy as a, toy as b where a.id = $1 and a.price > 0 and lower(b.data ->> 'name') = 'a'",
@@ -235,7 +236,7 @@ def test_guaranteed_row_is_one(toys: Toys, sql: str) -> None:
         "select 1 limit 2::bit(1)::integer",
         "select count(*) from maker limit length('a')",
         "select count(*) from maker having count(*) > 1",
-        "select 1 from maker where false limit 1",
+        "select 1 where false",
         "select id from maker limit 1",
         "select maker.id from (values (1)) as v left join maker on maker.id = 1 limit 1 for update of v skip locked",
         "select unnest('{1}'::integer[]) limit 1",
@@ -368,6 +369,8 @@ def test_row_that_begins_with_null_would_be_lost(toys: Toys, columns: str, why: 
         ("toy.id, maker.name", "left join toy on toy.id = caller.id left join maker on maker.id = toy.maker", False),
         ("maker.id, toy.price", "left join toy on toy.id = caller.id left join maker on maker.id = toy.maker", True),
         ("toy.id, box.size", "left join toy on toy.id = caller.id left join box on box.id = caller.id", True),
+        ("toy.id, maker.name", "inner join maker on maker.id > caller.id left join toy on toy.id = maker.id", True),
+        ("t.id, t.price", "left join lateral (select id, price from toy where id = caller.id) as t on true", False),
         (
             "toy.id, box.size",
             (

@@ -57,6 +57,7 @@ def test_literal_matches_a_checked_text(toys: Toys, field: str, select: str) -> 
         "array(select array[toy.id] from toy)",
         "coalesce((select array_agg(array[toy.id]) from toy), '{}')",
         "(select max(array[array[toy.id]]) over () from toy limit 1)",
+        "(select max(array[array[toy.id]]) from toy)",
         "case when id > 1 then array[array[id]] else '{}' end",
         "(array[array[id], array[2]])[1:1]",
         "array[array[id]] || array[id]",

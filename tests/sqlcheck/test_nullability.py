@@ -83,6 +83,12 @@ def test_null_with_a_null_first_column_is_ignored(infer: Infer) -> None:
     assert [called(nulls) for nulls in infer(statement, OF_SESSION)] == ["never", "never", "never", "join", "itself"]
 
 
+def test_null_with_a_null_first_column_of_one_row_counts(infer: Infer) -> None:
+    nulls = infer(f"select toy.id, toy.price {WITH_CALLER}", OF_SESSION.replace("maybe", "one"))
+
+    assert [called(each) for each in nulls] == ["join", "join"]
+
+
 def test_required_foreign_key_of_a_row_that_exists_has_a_match(infer: Infer) -> None:
     joined = "left join owner on owner.id = caller.id left join maker on maker.id = owner.maker"
     statement = f"select owner.id, maker.id, maker.note from twice($1) as caller (id) {joined}"
@@ -145,7 +151,8 @@ def test_very_long_expression_is_examined(infer: Infer) -> None:
         ("(id, 1) not in (select id, maker from toy)", True),
         ("id not in (select maker from toy where maker is not null)", False),
         ("id not in (select id from toy)", False),
-        ("id in (select maker from toy)", False),
+        ("id in (select maker from toy) and id > 1", False),
+        ("id not in (select opaque() from toy)", False),
         ("not exists (select from toy where toy.maker = maker.id)", False),
     ],
 )

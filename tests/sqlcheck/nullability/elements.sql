@@ -9,8 +9,8 @@ select tags, tags || array['a'], array_append(tags, 'a'), array_replace(tags, 'a
 -- never, who knows, who knows
 with recursive down as (select id, array[id] as path, tags from maker union all select toy.id, 0 || path || toy.id, tags || 'a'::text from down inner join toy on toy.maker = down.id) select path, tags || 'a'::text, tags from down;
 
--- never, who knows, never, who knows
-select array_agg(id) over (), array_agg(note) over (), ('{1,2}'::integer[])[1:2], tags[1:2] from maker;
+-- never, who knows, who knows, never, who knows
+select array_agg(id) over (), array_agg(note) over (), array_agg(array[note]) over (), ('{1,2}'::integer[])[1:2], tags[1:2] from maker;
 
 -- never, who knows, who knows, never
 select array[array[id], array[1]], array[array[note]], array_agg(tags), array(select array[toy.id] from toy) from maker group by id;
