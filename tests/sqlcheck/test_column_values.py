@@ -89,6 +89,10 @@ def test_array_of_arrays_is_no_list(toys: Toys) -> None:
         ("gap: Literal['a', '']", "select id, gap from pet", "no CHECK lists its values"),
         ("number: Literal['1', '2']", "select id, number from pet", "no CHECK lists its values"),
         ("written: Literal['a', 'b']", "select id, written from pet", "no CHECK lists its values"),
+        ("barred: Literal['a'] | None", "select id, barred from pet", "no CHECK lists its values"),
+        ("far: Literal['a'] | None", "select id, far from pet", "no CHECK lists its values"),
+        ("loud: Literal['a'] | None", "select id, loud from pet", "no CHECK lists its values"),
+        ("open: Literal['a', 'b'] | None", "select id, open from pet", "no CHECK lists its values"),
         (KIND, "select id, kind from pet union all select 1, 'cow'", "no CHECK lists its values"),
     ],
 )

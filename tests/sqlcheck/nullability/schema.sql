@@ -47,6 +47,8 @@ create table pet (
     gap text not null check (gap in ('a', null)),
     number text not null check (number::integer::text in ('1', '2')),
     written text not null check (written = any ('{a,b}'::text[])),
+    barred text check (not (barred = 'a')), far text check (far is distinct from 'a'), loud text check (loud = upper('a')),
+    open text check (open is not null or open in ('a', 'b')),
     mood text check (mood is null or mood in ('glad', 'sad')),
     other text check (nullif(other, 'a') is null or other in ('b', 'c'))
 );
