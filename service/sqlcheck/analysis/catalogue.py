@@ -215,7 +215,7 @@ class Catalogue:
             if key.condition is None and constant.issuperset(zip(key.columns, key.families, strict=True))
         }
         others = {column.table for (relation, _), column in self.columns.items() if relation not in single}
-        return {column.table for (relation, _), column in self.columns.items() if relation in single} - others
+        return {column.table for column in self.columns.values()} - others
 
     def _equates(self, condition: Node) -> frozenset[int]:
         """Return the families by which a condition finds a column equal to a constant; nothing for other conditions."""

@@ -145,5 +145,7 @@ create table setting_of (name text primary key check (name = 'all'), value integ
 create table setting_too () inherits (setting_of);
 create table mostly_one (
     code integer unique check (code = 1), empty text not null unique check (empty = null),
+    few integer not null unique check (few = any ('{1,2}')), fixed integer not null check (fixed = 1),
     made date not null unique check (made = current_date), id integer not null unique check (id = 1 or id = 2)
 );
+create unique index mostly_one_key on mostly_one (fixed) where code > 0;
