@@ -141,6 +141,7 @@ def test_at_most_one_row_is_maybe(toys: Toys, sql: str) -> None:
         "select n from (select row_number() over (partition by count(*)) as n from toy group by id) as t where n = $1",
         "select t.i from maker, lateral (select maker.id, toy.id from toy) as t (m, i) where m = $1 and maker.id = $1",
         "select a.id, $1 from (select 1 as id) as a full join (select 2 as id) as b on a.id = b.id",
+        "select b.id, $1 from (select 1) as a full join (select 2 as id) as b on false group by b.id",
         "select distinct price::text from toy where price = $1",
         "select price::text from toy where price = $1 group by price::text",
         "select t.a from (select abs(rank) as a, code from brand group by abs(rank), code, rank) as t where t.a = $1",

@@ -159,7 +159,7 @@ class FunctionalDependencies:
         if relation != query.resultRelation:
             return True
         if query.commandType == pg.UPDATE:
-            return row == pg.OLD or is_kept(self._scope, variable)
+            return is_kept(self._scope, variable)
         return row != {pg.INSERT: pg.OLD, pg.DELETE: pg.NEW}.get(query.commandType, row)
 
     def _derive(self) -> None:
